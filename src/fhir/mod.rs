@@ -1,0 +1,12 @@
+//! The document model: one generic tree for every resource, JSON and XML in and out, exact numbers, positions, and FHIRPath.
+//!
+//! In scope: reading and writing without loss, canonical forms, dates with their precision, the shape of types ([`types`]).
+//! Out of scope: which types exist (that is data, from `definitions`), and whether a document is valid.
+//! Imports nothing of ours.
+
+pub mod json;
+pub mod node;
+pub mod types;
+
+pub use json::{SyntaxError, SyntaxErrorKind};
+pub use node::{Member, Node, Object, Value};

@@ -1,0 +1,3 @@
+//! hearthgate
+pub mod fhir;
+pub mod outcome;
