@@ -1,3 +1,42 @@
-//! hearthgate
+//! hearthgate: a FHIR interoperability gateway.
+//!
+//! EHRs and laboratories push resources to it and query each other through it. It normalises what they send, validates it, anchors every
+//! version in a transparency log, and lets nothing pass between two systems that the patient's consent does not permit.
+//!
+//! The rooms, in the order data meets them. Arrows between them point down this list's layers; a test reads the imports and says so.
+//!
+//! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree).
+//! * What is known: [`definitions`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
+//! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
+//! * The two paths: [`pipeline`] (one accepted submission) and [`query`] (one answered question).
+//! * The edge: [`problem`], [`api`], [`wire`], and the command line.
+//!
+//! What always holds is in `ARCHITECTURE.md`, each line with the code that keeps it and the test that would notice.
+
+pub mod anchor;
+pub mod api;
+pub mod audit;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod consent;
+pub mod definitions;
 pub mod fhir;
+pub mod forward;
+pub mod identity;
+pub mod intake;
+pub mod ledger;
+pub mod normalise;
 pub mod outcome;
+pub mod pipeline;
+pub mod problem;
+pub mod query;
+pub mod registry;
+pub mod search;
+pub mod store;
+pub mod validate;
+#[path = "normalise/stage.rs"]
+pub mod normalised;
+#[path = "validate/stage.rs"]
+pub mod validated;
+pub mod wire;

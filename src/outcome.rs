@@ -134,6 +134,18 @@ impl Finding {
         self
     }
 
+    /// The same finding about a resource that stands at `path` in what was received: `Patient.name` becomes `Bundle.entry[3].resource.name`.
+    pub fn under(mut self, path: &str) -> Finding {
+        if path.is_empty() || self.expression.starts_with(path) {
+            return self;
+        }
+        self.expression = match self.expression.split_once('.') {
+            Some((_, below)) => format!("{path}.{below}"),
+            None => path.to_owned(),
+        };
+        self
+    }
+
     /// Whether this finding alone makes the input invalid.
     pub fn is_error(&self) -> bool {
         self.severity >= Severity::Error

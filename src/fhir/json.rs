@@ -27,10 +27,16 @@ pub struct SyntaxError {
 pub enum SyntaxErrorKind {
     Empty,
     InvalidUtf8,
-    Unexpected { expected: &'static str },
-    TooDeep { limit: usize },
+    Unexpected {
+        expected: &'static str,
+    },
+    TooDeep {
+        limit: usize,
+    },
     TooLong,
-    DuplicateMember { name: String },
+    DuplicateMember {
+        name: String,
+    },
     LoneSurrogate,
     ControlCharacter,
     BadEscape,
@@ -38,8 +44,30 @@ pub enum SyntaxErrorKind {
     TrailingContent,
     Doctype,
     Entity,
-    UnknownElement { name: String },
-    Xml { problem: String },
+    UnknownElement {
+        name: String,
+    },
+    UnknownAttribute {
+        name: String,
+    },
+    /// An element stands apart from its earlier repetitions.
+    OutOfOrder {
+        name: String,
+    },
+    /// An element or attribute that may stand only once stands again.
+    Repeated {
+        name: String,
+    },
+    /// An element is not in the namespace of FHIR, or a narrative not in that of XHTML.
+    Namespace {
+        name: String,
+    },
+    ProcessingInstruction,
+    /// The document says or shows that it is not UTF-8.
+    Encoding,
+    Xml {
+        problem: String,
+    },
 }
 
 impl fmt::Display for SyntaxErrorKind {
@@ -59,6 +87,12 @@ impl fmt::Display for SyntaxErrorKind {
             SyntaxErrorKind::Doctype => write!(f, "a document type declaration is not allowed in FHIR XML"),
             SyntaxErrorKind::Entity => write!(f, "only the five predefined entities and character references are allowed"),
             SyntaxErrorKind::UnknownElement { name } => write!(f, "'{name}' is not an element of FHIR at this place"),
+            SyntaxErrorKind::UnknownAttribute { name } => write!(f, "'{name}' is not an attribute of FHIR at this place"),
+            SyntaxErrorKind::OutOfOrder { name } => write!(f, "the repetitions of the element '{name}' must stand together"),
+            SyntaxErrorKind::Repeated { name } => write!(f, "'{name}' may stand only once here"),
+            SyntaxErrorKind::Namespace { name } => write!(f, "'{name}' is not in the namespace it must have"),
+            SyntaxErrorKind::ProcessingInstruction => write!(f, "processing instructions are not allowed in FHIR XML"),
+            SyntaxErrorKind::Encoding => write!(f, "the body must be encoded in UTF-8"),
             SyntaxErrorKind::Xml { problem } => write!(f, "{problem}"),
         }
     }
@@ -448,4 +482,85 @@ fn write_string(out: &mut String, text: &str) {
     }
     out.push_str(text.get(run..).unwrap_or_default());
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn check(text: &str, expected: Result<&str, SyntaxErrorKind>) {
+        let actual = parse(text.as_bytes(), 8).map(|node| write(&node)).map_err(|error| error.kind);
+        assert_eq!(actual, expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn what_is_accepted_is_written_as_it_came() {
+        for text in ["null", "true", "-0", "1.10", "1E400", "1.0e+2", "\"\"", "[]", "{}", "{\"a\":[1,{\"b\":null}],\"\":\"ü\u{1F525}\"}"] {
+            check(text, Ok(text));
+        }
+        check("\u{FEFF} { \"a\" : [ 1 , 2 ] } \n", Ok("{\"a\":[1,2]}"));
+        check(r#""\u0041\ud83d\ude00\/\b\f\n\r\t""#, Ok("\"A\u{1F600}/\\b\\f\\n\\r\\t\""));
+    }
+
+    #[test]
+    fn refusals() {
+        use SyntaxErrorKind as Kind;
+        check("", Err(Kind::Empty));
+        check(" \n", Err(Kind::Empty));
+        check("{\"id\":1,\"\\u0069d\":2}", Err(Kind::DuplicateMember { name: "id".to_owned() }));
+        check("[[[[[[[[[]]]]]]]]]", Err(Kind::TooDeep { limit: 8 }));
+        check(r#""\ud800""#, Err(Kind::LoneSurrogate));
+        check(r#""\ud800\u0041""#, Err(Kind::LoneSurrogate));
+        check(r#""\udc00""#, Err(Kind::LoneSurrogate));
+        check("\"a\nb\"", Err(Kind::ControlCharacter));
+        check(r#""\x""#, Err(Kind::BadEscape));
+        check(r#""\u12G4""#, Err(Kind::BadEscape));
+        for number in ["01", "-", "1.", ".5", "1e", "+1", "1.e5", "0x1", "-01"] {
+            assert!(parse(number.as_bytes(), 8).is_err(), "{number}");
+        }
+        check("1 2", Err(Kind::TrailingContent));
+        check("{\"a\":1,}", Err(Kind::Unexpected { expected: "a member name in double quotes" }));
+        check("[1,]", Err(Kind::Unexpected { expected: "a value" }));
+        assert_eq!(parse(b"\"a\xC3\"", 8).map_err(|error| (error.offset, error.kind)), Err((2, Kind::InvalidUtf8)));
+    }
+
+    #[test]
+    fn duplicates_are_found_among_many_members() {
+        let members: Vec<String> = (0..100).map(|number| format!("\"m{number}\":{number}")).collect();
+        assert!(parse(format!("{{{}}}", members.join(",")).as_bytes(), 8).is_ok());
+        assert!(parse(format!("{{{},\"m3\":0}}", members.join(",")).as_bytes(), 8).is_err());
+    }
+
+    #[test]
+    fn canonical_form_sorts_members() {
+        let node = parse(b"{\"b\":1.0,\"a\":{\"d\":1,\"c\":2}}", 8).unwrap();
+        assert_eq!(write_canonical(&node), "{\"a\":{\"c\":2,\"d\":1},\"b\":1.0}");
+    }
+
+    /// The public parsing cases: names beginning `y_` must be accepted and written back equal, `n_` refused, `i_` only must not crash.
+    #[test]
+    fn parsing_suite() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/suites/json/test_parsing");
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            println!("skipped: {} is not here", folder.display());
+            return;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let result = parse(&std::fs::read(&path).unwrap(), DEFAULT_DEPTH);
+            match name.split('_').next() {
+                // FHIR forbids what RFC 8259 only advises against.
+                Some("y") if name.contains("duplicated_key") => assert!(result.is_err(), "{name}"),
+                Some("y") => {
+                    let node = result.unwrap_or_else(|error| panic!("{name}: {} at {}", error.kind, error.offset));
+                    assert_eq!(parse(write(&node).as_bytes(), DEFAULT_DEPTH).unwrap(), node, "{name}");
+                    assert_eq!(parse(write_pretty(&node).as_bytes(), DEFAULT_DEPTH).unwrap(), node, "{name}");
+                }
+                Some("n") => assert!(result.is_err(), "{name}"),
+                _ => {}
+            }
+        }
+    }
 }

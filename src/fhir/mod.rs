@@ -4,9 +4,13 @@
 //! Out of scope: which types exist (that is data, from `definitions`), and whether a document is valid.
 //! Imports nothing of ours.
 
+pub mod decimal;
 pub mod json;
 pub mod node;
+pub mod path;
+pub mod temporal;
 pub mod types;
+pub mod xml;
 
 pub use json::{SyntaxError, SyntaxErrorKind};
 pub use node::{Member, Node, Object, Value};

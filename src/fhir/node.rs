@@ -113,6 +113,13 @@ impl Node {
         }
     }
 
+    pub fn as_list_mut(&mut self) -> Option<&mut Vec<Node>> {
+        match &mut self.value {
+            Value::List(items) => Some(items),
+            _ => None,
+        }
+    }
+
     pub fn as_bool(&self) -> Option<bool> {
         match &self.value {
             Value::Bool(flag) => Some(*flag),

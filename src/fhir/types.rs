@@ -110,6 +110,9 @@ pub struct TypeTable {
     /// Per element, its children (own, referenced, or those of its single type) by JSON member name.
     #[serde(skip)]
     members: Vec<HashMap<CompactString, MemberUse>>,
+    /// Per element, the kind of the type it is the root of.
+    #[serde(skip)]
+    root_kinds: Vec<Option<TypeKind>>,
 }
 
 /// What a JSON member name means under an element.
@@ -139,6 +142,12 @@ impl TypeTable {
             }
         }
         self.members = self.elements.iter().map(|element| self.member_names(element)).collect();
+        self.root_kinds = vec![None; self.elements.len()];
+        for definition in &self.types {
+            if let Some(kind) = self.root_kinds.get_mut(definition.root.0 as usize) {
+                *kind = Some(definition.kind);
+            }
+        }
     }
 
     fn member_names(&self, parent: &Element) -> HashMap<CompactString, MemberUse> {
@@ -206,6 +215,16 @@ impl TypeTable {
     /// What the JSON member `name` (without a leading `_`) means under `parent`, an id that [`content`](TypeTable::content) or a root gave.
     pub fn member(&self, parent: ElementId, name: &str) -> Option<MemberUse> {
         self.members.get(parent.0 as usize)?.get(name).copied()
+    }
+
+    /// The child of `parent` by its name in paths (`value` for `value[x]`).
+    pub fn child_named(&self, parent: ElementId, name: &str) -> Option<ElementId> {
+        self.element(parent).children.iter().copied().find(|&id| self.element(id).name == name)
+    }
+
+    /// The kind of the type whose root `id` is; `None` for elements inside a type.
+    pub fn root_kind(&self, id: ElementId) -> Option<TypeKind> {
+        self.root_kinds.get(id.0 as usize).copied().flatten()
     }
 
     /// Whether a type is primitive: its JSON form is a bare value with an optional `_name` sibling.

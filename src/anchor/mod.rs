@@ -1,0 +1,20 @@
+//! What binds a record to the log: commitments, leaves, Provenance and receipts.
+//!
+//! In scope: the leaf record, keyed commitments to raw and canonical digests, the blinded patient tag, the Provenance of each accepted
+//! version, the receipt a holder can verify offline. Out of scope: numbering and signing (the store's writer does it in the commit),
+//! the tree itself (`ledger`).
+//!
+//! Invariants:
+//! * A leaf holds no personal data: commitments are keyed per record, the tag is keyed per patient and changes with the epoch, time is whole hours.
+//! * The raw digest is of the bytes as received; the canonical digest is of FHIR canonical JSON of the version as stored.
+//! * Everything the gateway acknowledges has a leaf: accepted versions, disclosures, refusals of known callers.
+
+mod leaf;
+mod provenance;
+mod receipt;
+mod stage;
+
+pub use leaf::{LEAF_BYTES, Leaf, LeafKind, commitment, counter_offset};
+pub use provenance::{Lineage, Provenance};
+pub use receipt::{Opening, ReceiptError, Subject, VerifiedReceipt, receipt_text, verify_receipt};
+pub use stage::{Anchor, Anchored, AnchoredVersion, ToAnchor};

@@ -1,0 +1,117 @@
+//! The Provenance of an accepted version (R4 §6.3, in W3C PROV's terms): who sent it, what it was made from, what was changed on the way in.
+
+use crate::clock::Instant;
+use crate::fhir::{Node, Object};
+use crate::normalise::Change;
+use crate::store::{Method, Target};
+use data_encoding::HEXLOWER;
+
+/// Extension that carries one change normalisation made: rule, path, digests before and after.
+pub const CHANGE_EXTENSION: &str = "urn:hearthgate:extension:normalisation-change";
+/// Extension that links the receipt of the target version.
+pub const RECEIPT_EXTENSION: &str = "urn:hearthgate:extension:receipt";
+const PARTICIPANT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
+const DATA_OPERATION: &str = "http://terminology.hl7.org/CodeSystem/v3-DataOperation";
+/// The most changes written out; the rest is counted.
+const MAX_CHANGES: usize = 200;
+
+/// What a version was made from.
+pub struct Lineage<'a> {
+    pub raw_digest: &'a [u8; 32],
+    pub changes: &'a [Change],
+    pub target: &'a Target,
+}
+
+/// All that a Provenance says.
+pub struct Provenance<'a> {
+    pub id: &'a str,
+    pub lineage: &'a Lineage<'a>,
+    pub sender: &'a Object,
+    pub at: Instant,
+    pub base_url: &'a str,
+    pub origin: &'a str,
+}
+
+impl Provenance<'_> {
+    pub fn to_node(&self) -> Node {
+        let target = self.lineage.target;
+        let version = format!("{}/{}/_history/{}", target.type_name, target.id, target.version);
+        let recorded = self.at.to_fhir_instant();
+        Object::resource("Provenance")
+            .with("id", self.id)
+            .with("meta", Object::new().with("versionId", "1").with("lastUpdated", recorded.as_str()))
+            .with("extension", self.extensions(&version))
+            .with("target", vec![reference(&version)])
+            .with("recorded", recorded)
+            .with("activity", activity(target.method))
+            .with("agent", vec![agent("author", self.sender.clone()), agent("assembler", self.assembler())])
+            .with("entity", self.entities())
+            .into()
+    }
+
+    fn extensions(&self, version: &str) -> Vec<Node> {
+        let receipt = Object::new().with("url", RECEIPT_EXTENSION).with("valueUrl", format!("{}/{version}/$receipt", self.base_url));
+        let mut extensions = vec![receipt.into()];
+        extensions.extend(self.lineage.changes.iter().take(MAX_CHANGES).map(change));
+        if let Some(more) = self.lineage.changes.len().checked_sub(MAX_CHANGES).filter(|&more| more > 0) {
+            let count = part("omitted", "valueString", more.to_string());
+            extensions.push(Object::new().with("url", CHANGE_EXTENSION).with("extension", vec![count]).into());
+        }
+        extensions
+    }
+
+    fn assembler(&self) -> Object {
+        let identifier = Object::new().with("system", "urn:ietf:rfc:3986").with("value", format!("urn:hearthgate:log:{}", self.origin));
+        Object::new().with("identifier", identifier).with("display", "hearthgate")
+    }
+
+    fn entities(&self) -> Vec<Node> {
+        let digest = Object::new()
+            .with("system", "urn:ietf:rfc:3986")
+            .with("value", format!("urn:sha256:{}", HEXLOWER.encode(self.lineage.raw_digest)));
+        let what = Object::new().with("identifier", digest).with("display", "the bytes as received");
+        let mut entities = vec![Object::new().with("role", "source").with("what", what).into()];
+        if let Some(previous) = &self.lineage.target.previous {
+            let earlier = format!("{}/{}/_history/{}", previous.type_name, previous.id, previous.version);
+            entities.push(Object::new().with("role", "revision").with("what", reference(&earlier)).into());
+        }
+        entities
+    }
+}
+
+fn change(change: &Change) -> Node {
+    let parts = [
+        Some(part("rule", "valueString", change.rule.to_string())),
+        Some(part("path", "valueString", change.path.clone())),
+        change.before_digest().map(|digest| part("before", "valueString", digest)),
+        change.after_digest().map(|digest| part("after", "valueString", digest)),
+    ];
+    let parts: Vec<Node> = parts.into_iter().flatten().collect();
+    Object::new().with("url", CHANGE_EXTENSION).with("extension", parts).into()
+}
+
+fn part(url: &str, member: &str, value: String) -> Node {
+    Object::new().with("url", url).with(member, value).into()
+}
+
+fn reference(to: &str) -> Node {
+    Object::new().with("reference", to).into()
+}
+
+fn agent(role: &str, who: Object) -> Node {
+    Object::new().with("type", concept(PARTICIPANT_TYPES, role)).with("who", who).into()
+}
+
+fn activity(method: Method) -> Node {
+    let code = match method {
+        Method::Create => "CREATE",
+        Method::Update => "UPDATE",
+        Method::Delete => "DELETE",
+    };
+    concept(DATA_OPERATION, code)
+}
+
+fn concept(system: &str, code: &str) -> Node {
+    let coding: Node = Object::new().with("system", system).with("code", code).into();
+    Object::new().with("coding", vec![coding]).into()
+}

@@ -1,0 +1,117 @@
+//! Receipts: a tlog-proof that carries the leaf and its opening, verifiable offline with the log's public key and nothing else.
+
+use super::leaf::{Leaf, LeafKind, commitment};
+use crate::fhir::json;
+use crate::ledger::merkle::leaf_hash;
+use crate::ledger::{LedgerError, LogProof, Policy};
+use data_encoding::BASE64;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Domain of the commitment to the bytes as received.
+pub const RAW_DOMAIN: &str = "hearthgate/v1/raw";
+/// Domain of the commitment to the canonical form (`http://hl7.org/fhir/canonicalization/json`) of the version as stored.
+pub const CANONICAL_DOMAIN: &str = "hearthgate/v1/http://hl7.org/fhir/canonicalization/json";
+
+/// What a receipt carries beside the proof: the leaf, and the key that opens its commitments. Written as JSON into the proof's `extra`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opening {
+    /// `Observation/hg-…/_history/1`.
+    pub target: String,
+    /// The leaf as it stands in the log, base64.
+    pub leaf: String,
+    /// The record's key, base64; absent once it has been destroyed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+}
+
+impl Opening {
+    pub fn new(target: String, leaf: &[u8], key: Option<&[u8; 32]>) -> Opening {
+        Opening { target, leaf: BASE64.encode(leaf), key: key.map(|key| BASE64.encode(key)) }
+    }
+}
+
+/// What of the record was compared with the leaf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The file is byte for byte what the gateway received.
+    Received,
+    /// The file's canonical form is that of the version stored.
+    Stored,
+}
+
+/// A receipt that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedReceipt {
+    pub target: String,
+    pub kind: LeafKind,
+    pub index: u64,
+    pub origin: String,
+    pub size: u64,
+    /// What the given record is; `None` when none was given.
+    pub subject: Option<Subject>,
+}
+
+/// Why a receipt does not hold.
+#[derive(Debug)]
+pub enum ReceiptError {
+    /// The proof or its checkpoint.
+    Proof(LedgerError),
+    /// The receipt does not carry a leaf and opening of ours.
+    Opening(&'static str),
+    /// The record given is not the one the receipt is for.
+    OtherRecord,
+}
+
+impl fmt::Display for ReceiptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReceiptError::Proof(error) => write!(f, "the proof does not hold: {error}"),
+            ReceiptError::Opening(what) => write!(f, "the receipt is not complete: {what}"),
+            ReceiptError::OtherRecord => write!(f, "the record given is not the one this receipt is for, or it was changed"),
+        }
+    }
+}
+
+impl std::error::Error for ReceiptError {}
+
+/// The text of a receipt: proof, checkpoint and opening in one file.
+pub fn receipt_text(mut proof: LogProof, opening: &Opening) -> Result<String, serde_json::Error> {
+    proof.extra = Some(serde_json::to_vec(opening)?);
+    Ok(proof.to_string())
+}
+
+/// Verifies a receipt against a policy, and a record against the receipt when one is given.
+pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Result<VerifiedReceipt, ReceiptError> {
+    let proof: LogProof = text.parse().map_err(|error| ReceiptError::Proof(LedgerError::from(error)))?;
+    let extra = proof.extra.as_deref().ok_or(ReceiptError::Opening("it carries no opening"))?;
+    let opening: Opening = serde_json::from_slice(extra).map_err(|_| ReceiptError::Opening("its opening cannot be read"))?;
+    let entry = BASE64.decode(opening.leaf.as_bytes()).map_err(|_| ReceiptError::Opening("its leaf is not base64"))?;
+    let leaf = Leaf::decode(&entry).ok_or(ReceiptError::Opening("its leaf is not one of this format"))?;
+    let accepted = proof.verify(&leaf_hash(&entry), policy).map_err(ReceiptError::Proof)?;
+    let checkpoint = accepted.checkpoint();
+    let subject = record.map(|record| compare(&leaf, &opening, record)).transpose()?;
+    Ok(VerifiedReceipt {
+        target: opening.target,
+        kind: leaf.kind,
+        index: proof.index,
+        origin: checkpoint.origin.clone(),
+        size: checkpoint.size,
+        subject,
+    })
+}
+
+fn compare(leaf: &Leaf, opening: &Opening, record: &[u8]) -> Result<Subject, ReceiptError> {
+    let key = opening.key.as_deref().ok_or(ReceiptError::Opening("the record's key has been destroyed"))?;
+    let key = BASE64.decode(key.as_bytes()).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
+    let key = key.ok_or(ReceiptError::Opening("its key is not 32 bytes of base64"))?;
+    if commitment(&key, RAW_DOMAIN, &Sha256::digest(record).into()) == leaf.raw {
+        return Ok(Subject::Received);
+    }
+    let canonical = json::parse(record, json::DEFAULT_DEPTH).map(|node| Sha256::digest(json::write_canonical(&node)));
+    match canonical {
+        Ok(digest) if commitment(&key, CANONICAL_DOMAIN, &digest.into()) == leaf.canonical => Ok(Subject::Stored),
+        _ => Err(ReceiptError::OtherRecord),
+    }
+}

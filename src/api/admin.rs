@@ -1,0 +1,60 @@
+//! For operators: health and metrics, on a listener of their own.
+
+use crate::store::{DeliveryState, Store};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The most outbox rows counted for one metric.
+const COUNTED_DELIVERIES: u32 = 10_000;
+
+/// What the admin interface works with.
+#[derive(Clone)]
+pub struct AdminState {
+    pub store: Store,
+    pub metrics: PrometheusHandle,
+    /// Set when draining has begun.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// `/health/live`, `/health/ready`, `/metrics`.
+pub fn router(state: AdminState) -> Router {
+    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics_text)).with_state(state)
+}
+
+async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Ready when not draining and the store answers a reading.
+async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    if state.draining.load(Ordering::Relaxed) {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+    }
+    match state.store.read(|reader| reader.deliveries_in(DeliveryState::Dead, 1)).await {
+        Ok(_) if state.store.is_writable() => (StatusCode::OK, "ready\n"),
+        Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage refuses writes\n"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage does not answer\n"),
+    }
+}
+
+async fn metrics_text(State(state): State<AdminState>) -> impl IntoResponse {
+    let counted = state.store.counted();
+    metrics::counter!("hearthgate_store_units_total").absolute(counted.units);
+    metrics::counter!("hearthgate_store_groups_total").absolute(counted.groups);
+    metrics::counter!("hearthgate_store_syncs_total").absolute(counted.syncs);
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; the log would need 2^53 leaves to lose one")]
+    metrics::gauge!("hearthgate_ledger_size").set(state.store.ledger_head().size() as f64);
+    for delivery in [DeliveryState::Waiting, DeliveryState::Held, DeliveryState::Dead] {
+        if let Ok(found) = state.store.read(move |reader| reader.deliveries_in(delivery, COUNTED_DELIVERIES)).await {
+            #[expect(clippy::cast_precision_loss, reason = "at most the counted limit")]
+            metrics::gauge!("hearthgate_outbox", "state" => delivery.label()).set(found.len() as f64);
+        }
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], state.metrics.render())
+}

@@ -1,0 +1,148 @@
+//! Batches and transactions: entries in, a response Bundle out.
+
+use super::fhir::{FhirState, listing, opened, query_of};
+use super::negotiate::Wanted;
+use super::render;
+use crate::audit;
+use crate::fhir::{Node, Object};
+use crate::identity::Caller;
+use crate::intake::{self, BundleKind, Entry, Evidence, IdempotencyKey, Interaction, Received, Write};
+use crate::outcome::{Failure, IssueType, Reason, Refusal};
+use crate::problem::Problem;
+use axum::body::Body;
+use axum::http::Response;
+use futures_util::{StreamExt, stream};
+
+/// How many entries of a batch are worked on at once.
+const BATCH_CONCURRENCY: usize = 16;
+
+/// Answers a Bundle posted to the base.
+pub(super) async fn answer(
+    state: &FhirState,
+    wanted: &Wanted,
+    caller: &Caller,
+    bundle: Node,
+    evidence: Evidence,
+    key: Option<IdempotencyKey>,
+    mut record: audit::Opened,
+) -> Result<Response<Body>, Failure> {
+    let key = key.or_else(|| bundle_key(&bundle, caller));
+    let split = intake::split(bundle, &state.limits, state.definitions);
+    let (kind, entries) = match split {
+        Ok(split) => split,
+        Err(refusal) => return refused(state, &record, refusal).await,
+    };
+    let (kind_code, entries) = match kind {
+        BundleKind::Transaction => {
+            record.interaction = "transaction";
+            ("transaction-response", transaction(state, wanted, caller, entries, evidence, key, record).await?)
+        }
+        BundleKind::Batch => ("batch-response", batch(state, wanted, caller, entries, &evidence, &record).await),
+    };
+    let bundle = Object::resource("Bundle").with("type", kind_code).with_some("entry", (!entries.is_empty()).then_some(entries));
+    Ok(render::resource(200, &bundle.into(), wanted, state.definitions))
+}
+
+/// A Bundle's own identifier is an idempotency key too.
+fn bundle_key(bundle: &Node, caller: &Caller) -> Option<IdempotencyKey> {
+    let identifier = bundle.get("identifier")?;
+    let (system, value) = (identifier.text("system")?, identifier.text("value")?);
+    Some(IdempotencyKey::new(caller.source.as_deref()?, "bundle", &[system, value]))
+}
+
+async fn refused<T>(state: &FhirState, record: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
+    state.pipeline.record_refusal(record, &refusal).await?;
+    Err(refusal.into())
+}
+
+/// All writes as one unit, then the reads.
+async fn transaction(
+    state: &FhirState,
+    wanted: &Wanted,
+    caller: &Caller,
+    entries: Vec<Entry>,
+    evidence: Evidence,
+    key: Option<IdempotencyKey>,
+    record: audit::Opened,
+) -> Result<Vec<Node>, Failure> {
+    if let Some(refusal) = intake::refusal_of(&entries) {
+        return refused(state, &record, refusal).await;
+    }
+    let mut writes: Vec<Write> = Vec::new();
+    let mut places: Vec<Option<Interaction>> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        match entry {
+            Entry::Write(write) => {
+                writes.push(*write);
+                places.push(None);
+            }
+            Entry::Query(interaction) => places.push(Some(interaction)),
+            Entry::Refused(_) => {}
+        }
+    }
+    let mut written = if writes.is_empty() {
+        Vec::new()
+    } else {
+        let received = Received::from_entries(evidence, writes, key);
+        state.pipeline.accept(caller, received, record.clone()).await?
+    }
+    .into_iter();
+    let mut answers = Vec::with_capacity(places.len());
+    for place in places {
+        answers.push(match place {
+            None => written.next().map(|answer| render::write_entry(&answer, &state.base_url, wanted)).unwrap_or_else(|| Object::new().into()),
+            Some(interaction) => query_entry(state, wanted, caller, interaction, &record).await,
+        });
+    }
+    Ok(answers)
+}
+
+/// Every entry on its own: one that fails leaves the others untouched.
+async fn batch(state: &FhirState, wanted: &Wanted, caller: &Caller, entries: Vec<Entry>, evidence: &Evidence, record: &audit::Opened) -> Vec<Node> {
+    let work = entries.into_iter().map(|entry| async move {
+        match entry {
+            Entry::Write(write) => {
+                let opened = audit::Opened { interaction: write.interaction.code(), ..record.clone() };
+                let received = Received::from_entries(evidence.clone(), vec![*write], None);
+                match state.pipeline.accept(caller, received, opened).await {
+                    Ok(answers) => answers.first().map(|answer| render::write_entry(answer, &state.base_url, wanted)).unwrap_or_else(|| Object::new().into()),
+                    Err(failure) => failure_entry(&failure),
+                }
+            }
+            Entry::Query(interaction) => query_entry(state, wanted, caller, interaction, record).await,
+            Entry::Refused(refusal) => match refused::<()>(state, record, refusal).await {
+                Err(failure) => failure_entry(&failure),
+                Ok(()) => Object::new().into(),
+            },
+        }
+    });
+    stream::iter(work).buffered(BATCH_CONCURRENCY).collect().await
+}
+
+/// A read or search inside a Bundle goes the same way as one on its own.
+async fn query_entry(state: &FhirState, wanted: &Wanted, caller: &Caller, interaction: Interaction, record: &audit::Opened) -> Node {
+    let mut own = opened(&record.request_id, record.at, &record.peer, interaction.code(), audit::Action::Read);
+    own.caller = Some(caller.clone());
+    own.query = query_of(&interaction);
+    let answered = match interaction {
+        Interaction::Read { type_name, id } => state.query.read(caller, &type_name, &id, &own).await.map(|found| found.resource),
+        Interaction::VersionRead { type_name, id, version } => {
+            state.query.read_version(caller, &type_name, &id, &version, &own).await.map(|found| found.resource)
+        }
+        Interaction::Operation { .. } | Interaction::Capabilities => {
+            let refusal = Refusal::new(Reason::NotSupported, IssueType::NotSupported, "Operations are not offered inside a Bundle.");
+            refused(state, &own, refusal).await
+        }
+        other => listing(state, other, wanted, caller, &own).await,
+    };
+    match answered {
+        Ok(resource) => Object::new().with("resource", resource).with("response", Object::new().with("status", "200")).into(),
+        Err(failure) => failure_entry(&failure),
+    }
+}
+
+fn failure_entry(failure: &Failure) -> Node {
+    let problem = Problem::of(failure);
+    let response = Object::new().with("status", problem.status.to_string()).with("outcome", problem.outcome);
+    Object::new().with("response", response).into()
+}

@@ -1,0 +1,89 @@
+//! The CapabilityStatement, generated from what is really there: the embedded types, the search parameters that work, the interactions offered.
+
+use crate::config::Settings;
+use crate::definitions::Definitions;
+use crate::fhir::types::TypeKind;
+use crate::fhir::{Node, Object};
+use crate::search;
+
+/// When the shape of this statement last changed.
+const DATE: &str = "2026-11-20";
+const INTERACTIONS: [&str; 8] = ["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+
+/// What `GET [base]/metadata` answers.
+pub fn statement(settings: &Settings, definitions: &'static Definitions, base_url: &str) -> Node {
+    let software = Object::new().with("name", "hearthgate").with("version", env!("CARGO_PKG_VERSION"));
+    let implementation = Object::new().with("description", "FHIR interoperability gateway").with("url", base_url);
+    Object::resource("CapabilityStatement")
+        .with("status", "active")
+        .with("date", DATE)
+        .with("kind", "instance")
+        .with("software", software)
+        .with("implementation", implementation)
+        .with("fhirVersion", definitions.types().version.as_str())
+        .with("format", texts(&["application/fhir+json", "application/fhir+xml", "json", "xml"]))
+        .with("rest", vec![rest(settings, definitions)])
+        .into()
+}
+
+fn texts(items: &[&str]) -> Vec<Node> {
+    items.iter().map(|&item| item.into()).collect()
+}
+
+fn rest(settings: &Settings, definitions: &'static Definitions) -> Node {
+    let types = definitions.types().types().iter().filter(|definition| definition.kind == TypeKind::Resource && !definition.is_abstract);
+    let resources: Vec<Node> = types.map(|definition| resource(definitions, &definition.name)).collect();
+    let interactions: Vec<Node> =
+        ["transaction", "batch", "history-system"].iter().map(|&code| Object::new().with("code", code).into()).collect();
+    let operations = vec![operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate")];
+    Object::new()
+        .with("mode", "server")
+        .with("security", security(settings))
+        .with("resource", resources)
+        .with("interaction", interactions)
+        .with("operation", operations)
+        .into()
+}
+
+fn security(settings: &Settings) -> Node {
+    let service: Node = Object::new()
+        .with("system", "http://terminology.hl7.org/CodeSystem/restful-security-service")
+        .with("code", "SMART-on-FHIR")
+        .into();
+    let token: Node = Object::new().with("url", "token").with("valueUri", settings.token_endpoint()).into();
+    let uris: Node = Object::new()
+        .with("url", "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris")
+        .with("extension", vec![token])
+        .into();
+    let concept: Node = Object::new().with("coding", vec![service]).into();
+    Object::new().with("extension", vec![uris]).with("service", vec![concept]).into()
+}
+
+fn resource(definitions: &'static Definitions, name: &str) -> Node {
+    let interactions: Vec<Node> = INTERACTIONS.iter().map(|&code| Object::new().with("code", code).into()).collect();
+    let parameters: Vec<Node> = search::supported(definitions, name)
+        .map(|parameter| Object::new().with("name", parameter.code()).with("type", parameter.kind().code()).into())
+        .collect();
+    let operations = vec![
+        operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
+        operation("receipt", "urn:hearthgate:operation:receipt"),
+    ];
+    Object::new()
+        .with("type", name)
+        .with("profile", format!("http://hl7.org/fhir/StructureDefinition/{name}"))
+        .with("interaction", interactions)
+        .with("versioning", "versioned-update")
+        .with("readHistory", true)
+        .with("updateCreate", true)
+        .with("conditionalCreate", true)
+        .with("conditionalRead", "full-support")
+        .with("conditionalUpdate", true)
+        .with("conditionalDelete", "single")
+        .with_some("searchParam", (!parameters.is_empty()).then_some(parameters))
+        .with("operation", operations)
+        .into()
+}
+
+fn operation(name: &str, definition: &str) -> Node {
+    Object::new().with("name", name).with("definition", definition).into()
+}

@@ -1,0 +1,364 @@
+//! The FHIR interface: one handler that turns any request into an [`Interaction`] and answers it.
+
+use super::batch;
+use super::capability;
+use super::negotiate::{self, Wanted};
+use super::render;
+use crate::anchor::LeafKind;
+use crate::audit::{self, Action, Closing, Outcome};
+use crate::clock::{Clock, Instant};
+use crate::config::Settings;
+use crate::definitions::Definitions;
+use crate::fhir::Node;
+use crate::identity::{Caller, Identity, PURPOSE_HEADER};
+use crate::intake::{self, Conditions, Evidence, Format, IdempotencyKey, Interaction, Limits, Operation, Pairs, Received, Verb};
+use crate::outcome::{Failure, IssueType, Reason, Refusal};
+use crate::pipeline::Pipeline;
+use crate::problem::outcome_with_places;
+use crate::query::{Found, QueryPath};
+use crate::search;
+use crate::store::HistoryScope;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// The longest Idempotency-Key.
+const MAX_KEY_BYTES: usize = 255;
+/// The header that carries the correlation id.
+pub const REQUEST_ID: &str = "x-request-id";
+
+/// What the FHIR interface works with.
+pub struct FhirState {
+    pub pipeline: Pipeline,
+    pub query: QueryPath,
+    pub identity: Arc<Identity>,
+    pub definitions: &'static Definitions,
+    pub clock: Clock,
+    pub limits: Limits,
+    pub settings: Settings,
+    pub base_url: Arc<str>,
+}
+
+pub type Shared = Arc<FhirState>;
+
+/// Everything below `/fhir`.
+pub fn router(state: FhirState) -> Router {
+    Router::new().fallback(handle).with_state(Arc::new(state))
+}
+
+/// A request taken apart, before anything of it was judged.
+pub(super) struct Asked {
+    pub verb: Verb,
+    pub path: String,
+    pub pairs: Pairs,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub peer: String,
+    pub request_id: String,
+    pub at: Instant,
+}
+
+async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
+    let at = state.clock.now();
+    let (parts, body) = request.into_parts();
+    let mut wanted = Wanted::default();
+    let received = read_body(body, state.limits.body_bytes).await;
+    let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+    let asked = received.and_then(|body| {
+        let verb = Verb::parse(parts.method.as_str()).ok_or_else(method_not_allowed)?;
+        let pairs = intake::decode_pairs(parts.uri.query().unwrap_or_default())?;
+        let path = parts.uri.path().trim_matches('/').to_owned();
+        let headers = parts.headers.clone();
+        Ok(Asked { verb, path, pairs, headers, body, peer: peer.ip().to_string(), request_id: request_id.clone(), at })
+    });
+    let outcome = match &asked {
+        Ok(asked) => serve(&state, asked, &mut wanted).await,
+        Err(refusal) => {
+            let record = opened(&request_id, at, &peer.ip().to_string(), "unreadable", Action::Execute);
+            refuse(&state, &record, refusal.clone()).await
+        }
+    };
+    let received = asked.as_ref().ok().map(|asked| &asked.body[..]);
+    outcome.unwrap_or_else(|failure| render::failure(&failure, received, &wanted, state.definitions))
+}
+
+async fn read_body(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            let text = format!("The body is larger than this gateway's limit of {limit} bytes. Split it into smaller Bundles.");
+            Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text))
+        }
+        Err(_) => Err(Refusal::new(Reason::Malformed, IssueType::Incomplete, "The body ended before it was complete.")),
+    }
+}
+
+fn method_not_allowed() -> Refusal {
+    Refusal::new(Reason::MethodNotAllowed, IssueType::NotSupported, "FHIR uses GET, HEAD, POST, PUT, DELETE and PATCH.")
+}
+
+pub(super) fn opened(request_id: &str, at: Instant, peer: &str, interaction: &'static str, action: Action) -> audit::Opened {
+    audit::Opened { interaction, action, request_id: request_id.to_owned(), at, peer: peer.to_owned(), caller: None, query: None }
+}
+
+/// Audits a refusal that no path has audited, and hands it on.
+async fn refuse<T>(state: &FhirState, opened: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
+    state.pipeline.record_refusal(opened, &refusal).await?;
+    Err(refusal.into())
+}
+
+async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<Response<Body>, Failure> {
+    if asked.path == ".well-known/smart-configuration" {
+        return Ok(super::token::json_response(200, &crate::identity::smart_configuration(&state.settings)));
+    }
+    let mut record = opened(&asked.request_id, asked.at, &asked.peer, "unreadable", Action::Execute);
+    let understood = negotiate::wanted(&asked.headers, &asked.pairs).and_then(|negotiated| {
+        *wanted = negotiated;
+        interaction_of(state, asked)
+    });
+    let interaction = match understood {
+        Ok(interaction) => interaction,
+        Err(refusal) => return refuse(state, &record, refusal).await,
+    };
+    if interaction == Interaction::Capabilities {
+        let statement = capability::statement(&state.settings, state.definitions, &state.base_url);
+        return Ok(render::resource(200, &statement, wanted, state.definitions));
+    }
+    record.interaction = interaction.code();
+    record.action = action(&interaction);
+    record.query = query_of(&interaction);
+    let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
+    let caller = match state.identity.authenticate(header("authorization"), header(PURPOSE_HEADER)) {
+        Ok(caller) => caller,
+        Err(refusal) => return refuse(state, &record, refusal).await,
+    };
+    record.caller = Some(caller.clone());
+    if interaction.writes() {
+        return submit(state, asked, wanted, interaction, &caller, record).await;
+    }
+    match interaction {
+        Interaction::Operation { operation: Operation::Validate, type_name, .. } => {
+            validate(state, asked, wanted, &caller, type_name.as_deref(), &record).await
+        }
+        Interaction::Operation { operation: Operation::Receipt, type_name, id, version, .. } => {
+            let text = state.query.receipt(&caller, &type_name.unwrap_or_default(), &id.unwrap_or_default(), version.as_deref(), &record).await?;
+            let mut response = Response::new(Body::from(text));
+            render::set(&mut response, header::CONTENT_TYPE.as_str(), "text/plain; charset=utf-8");
+            Ok(response)
+        }
+        other => read(state, asked, wanted, other, &caller, &record).await,
+    }
+}
+
+fn interaction_of(state: &FhirState, asked: &Asked) -> Result<Interaction, Refusal> {
+    if asked.headers.contains_key("x-http-method-override") {
+        let text = "X-HTTP-Method-Override is not supported: use the method itself.";
+        return Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, text));
+    }
+    let mut pairs = asked.pairs.clone();
+    if asked.verb == Verb::Post && asked.path.ends_with("/_search") {
+        let form = asked.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        if !asked.body.is_empty() && !form.starts_with("application/x-www-form-urlencoded") {
+            let text = "A search by POST carries its parameters as application/x-www-form-urlencoded.";
+            return Err(Refusal::new(Reason::UnsupportedMedia, IssueType::NotSupported, text));
+        }
+        let text = std::str::from_utf8(&asked.body)
+            .map_err(|_| Refusal::new(Reason::Malformed, IssueType::Invalid, "The form is not valid UTF-8."))?;
+        pairs.extend(intake::decode_pairs(text)?);
+    }
+    if asked.verb != Verb::Get && asked.verb != Verb::Head {
+        pairs.retain(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty"));
+    }
+    let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let conditions = Conditions {
+        if_match: header("if-match"),
+        if_none_match: header("if-none-match"),
+        if_none_exist: header("if-none-exist"),
+        if_modified_since: header("if-modified-since"),
+    };
+    intake::interaction(asked.verb, &asked.path, pairs, &conditions, state.definitions)
+}
+
+fn action(interaction: &Interaction) -> Action {
+    match interaction {
+        Interaction::Create { .. } => Action::Create,
+        Interaction::Update { .. } | Interaction::ConditionalUpdate { .. } => Action::Update,
+        Interaction::Delete { .. } | Interaction::ConditionalDelete { .. } => Action::Delete,
+        Interaction::Read { .. } | Interaction::VersionRead { .. } | Interaction::InstanceHistory { .. } => Action::Read,
+        _ => Action::Execute,
+    }
+}
+
+pub(super) fn query_of(interaction: &Interaction) -> Option<String> {
+    match interaction {
+        Interaction::Search { type_name, pairs } => {
+            let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            Some(format!("{type_name}?{}", query.join("&")))
+        }
+        _ => None,
+    }
+}
+
+async fn submit(
+    state: &FhirState,
+    asked: &Asked,
+    wanted: &Wanted,
+    interaction: Interaction,
+    caller: &Caller,
+    record: audit::Opened,
+) -> Result<Response<Body>, Failure> {
+    let key = match idempotency(&asked.headers, caller) {
+        Ok(key) => key,
+        Err(refusal) => return refuse(state, &record, refusal).await,
+    };
+    let deletes = matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
+    let parsed = if deletes { Ok((Format::Json, None)) } else { parse_body(state, asked).map(|(format, node)| (format, Some(node))) };
+    let (format, document) = match parsed {
+        Ok(parsed) => parsed,
+        Err(refusal) => return refuse(state, &record, refusal).await,
+    };
+    let evidence = Evidence::new(asked.body.clone(), format, asked.at);
+    match (interaction, document) {
+        (Interaction::Bundle, Some(bundle)) => batch::answer(state, wanted, caller, bundle, evidence, key, record).await,
+        (interaction, document) => {
+            let received = match Received::single(evidence, interaction, document, key) {
+                Ok(received) => received,
+                Err(refusal) => return refuse(state, &record, refusal).await,
+            };
+            let answers = state.pipeline.accept(caller, received, record).await?;
+            let answer = answers.first().ok_or_else(|| crate::outcome::Fault::new(crate::outcome::FaultKind::Internal, "a write without an answer"))?;
+            Ok(render::write(answer, &state.base_url, wanted, state.definitions))
+        }
+    }
+}
+
+fn parse_body(state: &FhirState, asked: &Asked) -> Result<(Format, Node), Refusal> {
+    let format = negotiate::body_format(&asked.headers)?;
+    Ok((format, intake::document(&asked.body, format, &state.limits, state.definitions.types())?))
+}
+
+/// The `Idempotency-Key` header, bound to the caller.
+fn idempotency(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, Refusal> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let legal = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES);
+    let key = legal.ok_or_else(|| {
+        let text = format!("An Idempotency-Key has 1 to {MAX_KEY_BYTES} visible ASCII characters.");
+        Refusal::new(Reason::Malformed, IssueType::Value, text)
+    })?;
+    Ok(Some(IdempotencyKey::new(&caller.client_id, "header", &[key])))
+}
+
+/// `$validate` (R4 resource-operation-validate): 200 whether or not the resource is valid.
+async fn validate(
+    state: &FhirState,
+    asked: &Asked,
+    wanted: &Wanted,
+    caller: &Caller,
+    type_name: Option<&str>,
+    record: &audit::Opened,
+) -> Result<Response<Body>, Failure> {
+    let judged = parse_body(state, asked).and_then(|(_, document)| to_validate(document, type_name));
+    let resource = match judged {
+        Ok(resource) => resource,
+        // A document that cannot be read is a finding about it, and the validation has run.
+        Err(refusal) if refusal.reason == Reason::Malformed => {
+            state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
+            return Ok(render::resource(200, &outcome_with_places(&refusal.findings, Some(&asked.body)), wanted, state.definitions));
+        }
+        Err(refusal) => return refuse(state, record, refusal).await,
+    };
+    let findings = state.pipeline.examine(caller, resource);
+    state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
+    Ok(render::resource(200, &outcome_with_places(&findings, Some(&asked.body)), wanted, state.definitions))
+}
+
+/// The resource of a bare body or of Parameters; parameters that would need profiles are refused.
+fn to_validate(document: Node, type_name: Option<&str>) -> Result<Node, Refusal> {
+    let resource = if document.resource_type() == Some("Parameters") && type_name != Some("Parameters") {
+        if document.items("parameter").iter().any(|parameter| parameter.text("name") == Some("profile")) {
+            let text = "Validation against a named profile is not offered yet; the base definitions of R4 are used.";
+            return Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, text).at("Parameters.parameter"));
+        }
+        let given = document.items("parameter").iter().find(|parameter| parameter.text("name") == Some("resource"));
+        given.and_then(|parameter| parameter.get("resource")).cloned().ok_or_else(|| {
+            Refusal::new(Reason::Malformed, IssueType::Required, "Parameters for $validate carry a 'resource'.").at("Parameters.parameter")
+        })?
+    } else {
+        document
+    };
+    match type_name {
+        Some(expected) if resource.resource_type() != Some(expected) => {
+            let text = format!("The resource is not of the type {expected} that the URL names.");
+            Err(Refusal::new(Reason::Malformed, IssueType::Invalid, text))
+        }
+        _ => Ok(resource),
+    }
+}
+
+async fn read(
+    state: &FhirState,
+    asked: &Asked,
+    wanted: &Wanted,
+    interaction: Interaction,
+    caller: &Caller,
+    record: &audit::Opened,
+) -> Result<Response<Body>, Failure> {
+    match interaction {
+        Interaction::Read { type_name, id } => {
+            let found = state.query.read(caller, &type_name, &id, record).await?;
+            single(state, asked, wanted, found)
+        }
+        Interaction::VersionRead { type_name, id, version } => {
+            let found = state.query.read_version(caller, &type_name, &id, &version, record).await?;
+            single(state, asked, wanted, found)
+        }
+        other => {
+            let bundle = listing(state, other, wanted, caller, record).await?;
+            Ok(render::resource(200, &bundle, wanted, state.definitions))
+        }
+    }
+}
+
+/// Searches and histories: everything that answers a Bundle.
+pub(super) async fn listing(
+    state: &FhirState,
+    interaction: Interaction,
+    wanted: &Wanted,
+    caller: &Caller,
+    record: &audit::Opened,
+) -> Result<Node, Failure> {
+    match interaction {
+        Interaction::Search { type_name, pairs } => state.query.search(caller, &type_name, pairs, wanted.handling, record).await,
+        Interaction::InstanceHistory { type_name, id, pairs } => {
+            state.query.history(caller, HistoryScope::Instance { type_name, id }, pairs, record).await
+        }
+        Interaction::TypeHistory { type_name, pairs } => state.query.history(caller, HistoryScope::Type { type_name }, pairs, record).await,
+        Interaction::SystemHistory { pairs } => state.query.history(caller, HistoryScope::System, pairs, record).await,
+        _ => Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "This interaction is not offered here.").into()),
+    }
+}
+
+/// One resource with its headers, or 304 when the client has it already.
+fn single(state: &FhirState, asked: &Asked, wanted: &Wanted, found: Found) -> Result<Response<Body>, Failure> {
+    let header = |name: header::HeaderName| asked.headers.get(name).and_then(|value| value.to_str().ok());
+    let tag = found.version.map(|version| format!("W/\"{version}\""));
+    let known = match (header(header::IF_NONE_MATCH), header(header::IF_MODIFIED_SINCE), found.at) {
+        (Some(tags), _, _) => tag.as_deref().is_some_and(|tag| tags.split(',').any(|known| known.trim() == tag)),
+        (None, Some(since), Some(at)) => since == at.to_http_date(),
+        _ => false,
+    };
+    let projection = search::Projection::parse(&asked.pairs)?;
+    let shown = search::project(state.definitions, &found.resource, &projection);
+    let mut response = if known { render::empty(304) } else { render::resource(200, &shown, wanted, state.definitions) };
+    if let Some(tag) = tag {
+        render::set(&mut response, header::ETAG.as_str(), &tag);
+    }
+    if let Some(at) = found.at {
+        render::set(&mut response, header::LAST_MODIFIED.as_str(), &at.to_http_date());
+    }
+    Ok(response)
+}

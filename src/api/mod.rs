@@ -1,0 +1,19 @@
+//! HTTP: one router per audience, each naming only the state it needs.
+//!
+//! In scope: [`fhir`](fhir_router) for partners, [`ledger`](ledger_router) for whoever verifies, [`admin`](admin_router) for operators;
+//! content negotiation, headers, status. Out of scope: every decision. The routers turn requests into interactions, call the two paths,
+//! and render what those answer; `problem` renders everything else.
+
+mod admin;
+mod batch;
+mod capability;
+mod fhir;
+mod ledger;
+mod negotiate;
+mod render;
+mod token;
+
+pub use admin::{AdminState, router as admin_router};
+pub use fhir::{FhirState, router as fhir_router};
+pub use ledger::{LedgerState, router as ledger_router};
+pub use token::{TokenState, router as token_router};

@@ -1,0 +1,76 @@
+//! The command line: what people type, turned into calls of the rooms.
+//!
+//! Exit status: 0 fine, 1 findings, 2 usage or configuration, 3 fault. Answers go to standard output, progress and complaints to standard error.
+
+mod bench;
+mod ledger;
+mod serve;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Everything is fine.
+pub const FINE: u8 = 0;
+/// The answer is findings: a resource is invalid, a proof does not hold.
+pub const FINDINGS: u8 = 1;
+/// The command or the configuration is wrong.
+pub const USAGE: u8 = 2;
+/// The gateway failed.
+pub const FAULT: u8 = 3;
+
+#[derive(Parser)]
+#[command(name = "hearthgate", version, about = "A FHIR interoperability gateway")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the gateway; without a configuration, an embedded one in ./hearthgate-data on loopback.
+    Serve(serve::ServeArguments),
+    /// Checks a configuration and prints the effective settings, secrets withheld.
+    Check { file: PathBuf },
+    /// Evaluates a FHIRPath expression on a resource, or requests from standard input with --batch.
+    Fhirpath(tools::FhirpathArguments),
+    /// Validates resources against the base definitions of R4.
+    Validate(tools::ValidateArguments),
+    /// Shows what normalisation makes of a source's resources.
+    Normalise(tools::NormaliseArguments),
+    /// Definition packages.
+    #[command(subcommand)]
+    Package(tools::PackageCommand),
+    /// Consent decisions.
+    #[command(subcommand)]
+    Consent(tools::ConsentCommand),
+    /// The transparency log, offline.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Drives a running gateway and prints throughput, latency and syncs.
+    Bench(bench::BenchArguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let status = match arguments.command {
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Check { file } => tools::check(&file),
+        Command::Fhirpath(arguments) => tools::fhirpath(&arguments),
+        Command::Validate(arguments) => tools::validate(&arguments),
+        Command::Normalise(arguments) => tools::normalise(&arguments),
+        Command::Package(command) => tools::package(&command),
+        Command::Consent(command) => tools::consent(&command),
+        Command::Ledger(command) => ledger::run(&command),
+        Command::Bench(arguments) => bench::run(&arguments),
+    };
+    ExitCode::from(status)
+}
+
+/// Says on standard error what went wrong, and gives the exit status.
+fn complain(status: u8, text: impl std::fmt::Display) -> u8 {
+    eprintln!("hearthgate: {text}");
+    status
+}

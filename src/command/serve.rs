@@ -1,0 +1,91 @@
+//! `hearthgate serve`.
+
+use super::{FAULT, FINE, USAGE, complain};
+use crate::clock::{Clock, Entropy};
+use crate::config::Settings;
+use crate::outcome::Fault;
+use crate::wire::{Gateway, Listeners};
+use clap::Args;
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// The folder of a gateway without a configuration.
+const EMBEDDED_FOLDER: &str = "hearthgate-data";
+
+#[derive(Args)]
+pub struct ServeArguments {
+    /// The configuration file.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Issues tokens without proof to callers on this machine. For trying things out only.
+    #[arg(long)]
+    dev: bool,
+    /// Writes the log as JSON lines.
+    #[arg(long)]
+    log_json: bool,
+}
+
+pub fn serve(arguments: &ServeArguments) -> u8 {
+    start_logging(arguments.log_json);
+    let settings = match settings(arguments) {
+        Ok(settings) => settings,
+        Err(text) => return complain(USAGE, text),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(FAULT, error),
+    };
+    match runtime.block_on(run(settings)) {
+        Ok(()) => FINE,
+        Err(fault) => complain(FAULT, fault),
+    }
+}
+
+fn settings(arguments: &ServeArguments) -> Result<Settings, String> {
+    let mut settings = match &arguments.config {
+        Some(path) => Settings::load(path).map_err(|error| error.to_string())?,
+        None => Settings::embedded(EMBEDDED_FOLDER),
+    };
+    if arguments.dev {
+        settings.enable_dev().map_err(|error| error.to_string())?;
+    }
+    Ok(settings)
+}
+
+fn start_logging(json: bool) {
+    let filter = EnvFilter::try_from_env("HEARTHGATE_LOG").unwrap_or_else(|_| EnvFilter::new("hearthgate=info,warn"));
+    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A logger that is already there (in a test) is as good.
+    let _ = if json { logger.json().try_init() } else { logger.try_init() };
+}
+
+async fn run(settings: Settings) -> Result<(), Fault> {
+    if settings.dev {
+        tracing::warn!("DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this.");
+    }
+    let origin = settings.server.origin();
+    let listeners = Listeners::bind(&settings)?;
+    let running = Gateway::build(settings, Clock::system(), Entropy::system())?.start(listeners).await?;
+    tracing::info!(public = %running.public, admin = %running.admin, %origin, ledger_key = %running.verifier_key, "serving");
+    wait_for_signal().await;
+    tracing::info!("draining");
+    running.shut_down().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn wait_for_signal() {
+    let terminated = signal(SignalKind::terminate());
+    match terminated {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = terminated.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(_) => {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}

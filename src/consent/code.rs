@@ -1,0 +1,164 @@
+//! Codes, identifiers and references in the one form in which they are compared.
+
+use crate::fhir::Node;
+use compact_str::CompactString;
+
+/// A code with its system. Systems are canonical: no version, no trailing slash, OIDs and old URIs replaced by the URI in force.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Code {
+    /// Empty when none was given: such a code never satisfies a permit.
+    pub system: CompactString,
+    pub code: CompactString,
+}
+
+/// A business identifier: `Identifier.system` and `.value`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identifier {
+    /// Empty when none was given: such an identifier never satisfies a permit.
+    pub system: CompactString,
+    pub value: CompactString,
+}
+
+/// A literal reference without its version: `Patient/1`, `https://example.org/fhir/Patient/1` or `urn:uuid:…`.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    text: CompactString,
+    /// Where `Type/id` begins in the text, for references that end so.
+    relative_at: Option<u32>,
+}
+
+impl PartialEq for Reference {
+    fn eq(&self, other: &Reference) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Reference {}
+
+impl std::hash::Hash for Reference {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// OIDs, URIs of earlier releases, and value sets mistaken for systems, with the system they stand for.
+const ALIASES: [(&str, &str); 23] = [
+    ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
+    ("urn:oid:2.16.840.1.113883.6.96", "http://snomed.info/sct"),
+    ("urn:oid:2.16.840.1.113883.6.88", "http://www.nlm.nih.gov/research/umls/rxnorm"),
+    ("urn:oid:2.16.840.1.113883.6.90", "http://hl7.org/fhir/sid/icd-10-cm"),
+    ("urn:oid:2.16.840.1.113883.6.3", "http://hl7.org/fhir/sid/icd-10"),
+    ("urn:oid:2.16.840.1.113883.6.103", "http://hl7.org/fhir/sid/icd-9-cm"),
+    ("urn:oid:2.16.840.1.113883.6.12", "http://www.ama-assn.org/go/cpt"),
+    ("urn:oid:2.16.840.1.113883.6.69", "http://hl7.org/fhir/sid/ndc"),
+    ("urn:oid:2.16.840.1.113883.12.292", "http://hl7.org/fhir/sid/cvx"),
+    ("urn:oid:2.16.840.1.113883.5.25", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"),
+    ("urn:oid:2.16.840.1.113883.5.4", "http://terminology.hl7.org/CodeSystem/v3-ActCode"),
+    ("urn:oid:2.16.840.1.113883.5.8", "http://terminology.hl7.org/CodeSystem/v3-ActReason"),
+    ("http://hl7.org/fhir/v3/Confidentiality", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"),
+    ("http://hl7.org/fhir/v3/ActCode", "http://terminology.hl7.org/CodeSystem/v3-ActCode"),
+    ("http://hl7.org/fhir/v3/ActReason", "http://terminology.hl7.org/CodeSystem/v3-ActReason"),
+    ("http://terminology.hl7.org/ValueSet/v3-PurposeOfUse", "http://terminology.hl7.org/CodeSystem/v3-ActReason"),
+    ("http://terminology.hl7.org/ValueSet/v3-ActReason", "http://terminology.hl7.org/CodeSystem/v3-ActReason"),
+    ("http://terminology.hl7.org/ValueSet/v3-Confidentiality", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"),
+    ("http://terminology.hl7.org/ValueSet/v3-ActCode", "http://terminology.hl7.org/CodeSystem/v3-ActCode"),
+    ("http://hl7.org/fhir/ValueSet/resource-types", "http://hl7.org/fhir/resource-types"),
+    ("http://hl7.org/fhir/fhir-types", "http://hl7.org/fhir/resource-types"),
+    ("http://hl7.org/fhir/consentaction", "http://terminology.hl7.org/CodeSystem/consentaction"),
+    ("http://hl7.org/fhir/ValueSet/consent-action", "http://terminology.hl7.org/CodeSystem/consentaction"),
+];
+
+impl Code {
+    /// A code in comparable form.
+    pub fn new(system: &str, code: &str) -> Code {
+        Code { system: canonical_system(system), code: code.trim().into() }
+    }
+
+    /// Reads a `Coding`; `None` without a code.
+    pub(super) fn from_coding(coding: &Node) -> Option<Code> {
+        let code = coding.text("code").filter(|code| !code.trim().is_empty())?;
+        Some(Code::new(coding.text("system").unwrap_or_default(), code))
+    }
+
+    pub(super) fn is(&self, system: &str, code: &str) -> bool {
+        self.code == code && self.system == system
+    }
+}
+
+fn canonical_system(system: &str) -> CompactString {
+    let system = system.trim();
+    let bare = system.split_once('|').map_or(system, |(uri, _)| uri).trim_end_matches('/');
+    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, uri)| uri).into()
+}
+
+impl Identifier {
+    /// Reads an `Identifier`; `None` without a value.
+    pub(super) fn from_node(node: &Node) -> Option<Identifier> {
+        let value = node.text("value").map(str::trim).filter(|value| !value.is_empty())?;
+        Some(Identifier { system: node.text("system").unwrap_or_default().trim().into(), value: value.into() })
+    }
+
+    pub(super) fn has_system(&self) -> bool {
+        !self.system.is_empty()
+    }
+}
+
+impl Reference {
+    /// A reference in comparable form; `None` for an empty text and for a fragment, which means nothing outside its resource.
+    pub fn new(text: &str) -> Option<Reference> {
+        let text = text.trim();
+        let current = text.split_once("/_history/").map_or(text, |(before, _)| before).trim_end_matches('/');
+        (!current.is_empty() && !current.starts_with('#')).then(|| Reference { relative_at: relative_at(current), text: current.into() })
+    }
+
+    /// Reads `Reference.reference`.
+    pub(super) fn from_node(node: &Node) -> Option<Reference> {
+        Reference::new(node.text("reference")?)
+    }
+
+    /// The reference a resource answers to: `Type/id`.
+    pub(super) fn of_resource(resource: &Node) -> Option<Reference> {
+        let (type_name, id) = (resource.resource_type()?, resource.text("id")?);
+        Reference::new(&compact_str::format_compact!("{type_name}/{id}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `Type/id`, the end of a RESTful reference; `None` for `urn:` and other references.
+    pub fn relative(&self) -> Option<&str> {
+        self.text.get(self.relative_at? as usize..)
+    }
+
+    /// The type the reference points to, when it says so.
+    pub fn type_name(&self) -> Option<&str> {
+        self.relative()?.split('/').next()
+    }
+
+    /// Whether two references may mean the same resource, were the unstated base of one the base of the other.
+    pub(super) fn may_be(&self, other: &Reference) -> bool {
+        let one_has_no_base = self.relative_at == Some(0) || other.relative_at == Some(0);
+        (one_has_no_base && self.relative_at.is_some() && self.relative() == other.relative()) || self == other
+    }
+}
+
+fn relative_at(text: &str) -> Option<u32> {
+    let (before, id) = text.rsplit_once('/')?;
+    let type_name = before.rsplit('/').next()?;
+    let is_type = type_name.starts_with(|letter: char| letter.is_ascii_uppercase()) && type_name.bytes().all(|b| b.is_ascii_alphabetic());
+    is_type.then(|| u32::try_from(text.len() - id.len() - type_name.len() - 1).ok()).flatten()
+}
+
+/// A list element leniently: its items, or the one value where a list was forgotten.
+pub(super) fn items<'a>(node: &'a Node, name: &str) -> &'a [Node] {
+    match node.get(name) {
+        Some(found) => found.as_list().unwrap_or(std::slice::from_ref(found)),
+        None => &[],
+    }
+}
+
+/// Every coding of a `CodeableConcept`, or the node itself when it is a `Coding`.
+pub(super) fn codings(node: &Node) -> &[Node] {
+    if node.get("coding").is_some() { items(node, "coding") } else { std::slice::from_ref(node) }
+}

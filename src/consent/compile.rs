@@ -1,0 +1,309 @@
+//! From `Consent` resources to [`Rules`].
+
+use super::code::{Code, Identifier, Reference, codings, items};
+use super::criteria::{Criteria, KINDS, Kind};
+use super::directory::Directory;
+use super::period::{Period, date_interval};
+use super::policy::Policy;
+use super::request::Party;
+use super::rules::{Consent, Edition, Governing, Polarity, Rule, Rules, Shape, Standing, Window};
+use super::vocabulary::CONSENT_SCOPE;
+use crate::clock::Instant;
+use crate::fhir::Node;
+use crate::fhir::temporal::{Date, Interval};
+use compact_str::{CompactString, format_compact};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How many consents of one patient are read.
+const CONSENTS_LIMIT: usize = 1024;
+
+/// How many rules one patient's consents may hold in all.
+const RULES_LIMIT: usize = 8192;
+
+/// How deep provisions may nest. PCF forbids more than one level, nothing published has more than three.
+pub(super) const NESTING_LIMIT: usize = 8;
+
+/// How many entries all the lists of one rule may have.
+const ENTRIES_LIMIT: usize = 2048;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+
+const PCF_PROFILES: &str = "https://profiles.ihe.net/ITI/PCF/StructureDefinition/IHE.PCF.consent";
+
+impl Rules {
+    /// Compiles the consents of one patient, R4 and R5 side by side.
+    ///
+    /// The caller vouches that all are the patient's. A consent that was never in force (a draft, a proposal, an error) is left out; one
+    /// that cannot be read whole stays in and denies.
+    pub fn compile(consents: &[Node], directory: &Directory, policy: Policy) -> Rules {
+        let mut rules = Rules { consents: Vec::new(), policy, is_overfull: consents.len() > CONSENTS_LIMIT, givers: 0 };
+        let mut count = 0;
+        let mut givers = Givers::default();
+        for consent in consents.iter().take(CONSENTS_LIMIT) {
+            let Some(compiled) = compile_consent(consent, directory, &policy, &mut givers) else { continue };
+            count += compiled.rules.len();
+            rules.consents.push(compiled);
+            if count > RULES_LIMIT {
+                rules.is_overfull = true;
+                break;
+            }
+        }
+        rules.givers = givers.0.len();
+        rules
+    }
+}
+
+/// Whoever gave the consents, by number.
+#[derive(Default)]
+struct Givers(HashMap<Vec<CompactString>, usize>);
+
+impl Givers {
+    fn number(&mut self, names: Vec<CompactString>) -> Option<usize> {
+        let next = self.0.len();
+        (!names.is_empty()).then(|| *self.0.entry(names).or_insert(next))
+    }
+}
+
+/// R5 is told by the elements it added, or by its list of provisions.
+pub(super) fn edition_of(consent: &Node) -> Edition {
+    const ADDED: [&str; 8] = ["decision", "subject", "controller", "manager", "grantor", "grantee", "regulatoryBasis", "policyBasis"];
+    let is_list = consent.get("provision").is_some_and(|provision| provision.as_list().is_some());
+    if is_list || ADDED.iter().any(|element| consent.get(element).is_some()) { Edition::R5 } else { Edition::R4 }
+}
+
+fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, givers: &mut Givers) -> Option<Consent> {
+    let edition = edition_of(consent);
+    let kinds = kinds_of(consent);
+    let (standing, is_research) = standing_of(consent, edition, &kinds)?;
+    let mut tree = Tree { directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
+    let root_type = tree.read_root(consent, edition);
+    let policy_rule = policy_rule_of(consent);
+    let base = match edition {
+        Edition::R4 => root_type.or(policy_rule),
+        Edition::R5 => polarity(consent.text("decision")),
+    };
+    let grantors = grantors_of(consent, edition);
+    let dated = consent.text("dateTime").or_else(|| consent.text("date")).and_then(date_interval);
+    Some(Consent {
+        governing: Arc::new(governing_of(consent)),
+        edition,
+        standing: if tree.too_large { Standing::Unreadable("too-large") } else { standing },
+        window: window_of(consent, edition),
+        base,
+        root_type,
+        policy_rule,
+        is_research,
+        reading_is_declared: declares_reading(consent, edition),
+        controllers: controllers_of(consent, edition),
+        outgrown: outgrown(consent, edition, &grantors, dated, directory, policy),
+        giver: givers.number(grantors),
+        dated,
+        kinds,
+        shape: Shape::of(&tree.rules),
+        rules: tree.rules,
+    })
+}
+
+fn polarity(code: Option<&str>) -> Option<Polarity> {
+    match code {
+        Some("permit") => Some(Polarity::Permit),
+        Some("deny") => Some(Polarity::Deny),
+        _ => None,
+    }
+}
+
+/// The base policy an R4 consent names, where the code alone says which way it goes.
+pub(super) fn policy_rule_of(consent: &Node) -> Option<Polarity> {
+    let codes = consent.get("policyRule").map(codings)?;
+    codes.iter().find_map(|coding| match coding.text("code") {
+        Some("OPTIN" | "OPTINR") => Some(Polarity::Permit),
+        Some("OPTOUT" | "OPTOUTE") => Some(Polarity::Deny),
+        _ => None,
+    })
+}
+
+fn kinds_of(consent: &Node) -> Vec<Code> {
+    let concepts = items(consent, "scope").iter().chain(items(consent, "category"));
+    concepts.flat_map(codings).filter_map(Code::from_coding).collect()
+}
+
+/// What the consent's answer counts for, and whether it is about research; `None` for one that was never in force or is not about privacy.
+fn standing_of(consent: &Node, edition: Edition, kinds: &[Code]) -> Option<(Standing, bool)> {
+    let scope = scope_of(consent, kinds);
+    if matches!(scope, Some("adr" | "treatment")) {
+        return None;
+    }
+    let is_research = scope == Some("research");
+    let is_known_scope = is_research || scope == Some("patient-privacy") || (scope.is_none() && edition == Edition::R5);
+    let standing = match consent.text("status") {
+        Some("active") => Standing::InForce,
+        Some("inactive") => Standing::Lapsed("inactive"),
+        Some("rejected") => Standing::Lapsed("rejected"),
+        Some("draft" | "proposed" | "entered-in-error" | "not-done") => return None,
+        _ => Standing::DenialsOnly("status-unknown"),
+    };
+    let standing = match standing {
+        Standing::InForce if has_modifier(consent) => Standing::Refuses("modifier-not-understood"),
+        Standing::InForce if !is_known_scope => Standing::DenialsOnly("scope-unknown"),
+        Standing::InForce if failed_verification(consent) => Standing::DenialsOnly("not-verified"),
+        other => other,
+    };
+    Some((standing, is_research))
+}
+
+fn scope_of<'a>(consent: &'a Node, kinds: &'a [Code]) -> Option<&'a str> {
+    let stated = items(consent, "scope").iter().flat_map(codings).find_map(|coding| coding.text("code"));
+    stated.or_else(|| {
+        let scopes = kinds.iter().filter(|kind| kind.system == CONSENT_SCOPE).map(|kind| kind.code.as_str());
+        scopes.clone().find(|scope| *scope == "patient-privacy").or_else(|| scopes.clone().next())
+    })
+}
+
+fn has_modifier(consent: &Node) -> bool {
+    !items(consent, "modifierExtension").is_empty() || consent.get("implicitRules").is_some()
+}
+
+fn failed_verification(consent: &Node) -> bool {
+    let verifications = items(consent, "verification");
+    let is_verified = |entry: &Node| entry.get("verified").and_then(Node::as_bool) == Some(true);
+    !verifications.is_empty() && !verifications.iter().any(is_verified)
+}
+
+fn window_of(consent: &Node, edition: Edition) -> Window {
+    let period = match edition {
+        Edition::R4 => consent.get("provision").and_then(|provision| provision.get("period")),
+        Edition::R5 => consent.get("period"),
+    };
+    match period.map(Period::from_node) {
+        None => Window::Open,
+        Some(Ok(period)) => Window::Bounded(period),
+        Some(Err(_)) => Window::Unreadable,
+    }
+}
+
+fn governing_of(consent: &Node) -> Governing {
+    let identifier = || items(consent, "identifier").iter().find_map(|identifier| identifier.text("value"));
+    Governing {
+        consent: consent.text("id").or_else(identifier).unwrap_or_default().into(),
+        version: consent.text_at(&["meta", "versionId"]).map(CompactString::from),
+    }
+}
+
+/// A consent that conforms to IHE PCF says by that how it is to be read, as long as it does not nest deeper than PCF reads.
+fn declares_reading(consent: &Node, edition: Edition) -> bool {
+    let profiles = consent.get("meta").map_or(&[][..], |meta| items(meta, "profile"));
+    let declares = profiles.iter().filter_map(Node::as_text).any(|profile| profile.starts_with(PCF_PROFILES));
+    let is_flat = consent.get("provision").is_none_or(|root| items(root, "provision").iter().all(|rule| rule.get("provision").is_none()));
+    edition == Edition::R4 && declares && is_flat && consent.get("policyRule").is_none()
+}
+
+fn controllers_of(consent: &Node, edition: Edition) -> Vec<Party> {
+    let elements: &[&str] = if edition == Edition::R4 { &["organization"] } else { &["controller", "manager"] };
+    elements.iter().flat_map(|element| items(consent, element)).map(Party::from_reference).collect()
+}
+
+fn grantors_of(consent: &Node, edition: Edition) -> Vec<CompactString> {
+    let (giver, patient) = if edition == Edition::R4 { ("performer", "patient") } else { ("grantor", "subject") };
+    let stated = items(consent, giver);
+    let nodes = if stated.is_empty() { items(consent, patient) } else { stated };
+    let mut names: Vec<CompactString> = nodes.iter().filter_map(name_of).collect();
+    names.sort_unstable();
+    // A giver who cannot be told from another must not stand for the others.
+    if names.len() == nodes.len() { names } else { Vec::new() }
+}
+
+fn name_of(node: &Node) -> Option<CompactString> {
+    let by_reference = Reference::from_node(node).map(|reference| CompactString::from(reference.as_str()));
+    let identifier = || node.get("identifier").and_then(Identifier::from_node).filter(Identifier::has_system);
+    by_reference.or_else(|| identifier().map(|identifier| format_compact!("{}|{}", identifier.system, identifier.value)))
+}
+
+/// When the patient came of age, if somebody else gave this consent before that.
+fn outgrown(
+    consent: &Node,
+    edition: Edition,
+    grantors: &[CompactString],
+    dated: Option<Interval>,
+    directory: &Directory,
+    policy: &Policy,
+) -> Option<Instant> {
+    let patient = consent.get(if edition == Edition::R4 { "patient" } else { "subject" }).and_then(Reference::from_node)?;
+    if grantors.iter().any(|grantor| grantor == patient.as_str()) {
+        return None;
+    }
+    let born = Date::from_days(directory.born(&patient)?.low.div_euclid(MICROS_PER_DAY))?;
+    let year = born.year().checked_add(policy.majority_years)?;
+    // Whoever was born on 29 February comes of age on 1 March.
+    let day = Date::new(year, born.month(), born.day()).or_else(|| Date::new(year, Some(3), Some(1)))?;
+    let of_age = day.interval().low;
+    (dated?.low < of_age).then(|| Instant::from_micros(of_age))
+}
+
+/// The provision tree while it is being flattened.
+struct Tree<'a> {
+    directory: &'a Directory,
+    contained: &'a [Node],
+    rules: Vec<Rule>,
+    too_large: bool,
+}
+
+impl Tree<'_> {
+    /// Reads the root and everything below; answers the root's type. In R5 the root is the consent itself and states nothing.
+    fn read_root(&mut self, consent: &Node, edition: Edition) -> Option<Polarity> {
+        let provision = consent.get("provision").filter(|_| edition == Edition::R4);
+        let declared = provision.and_then(|root| polarity(root.text("type")));
+        let mut own = provision.map(|root| Criteria::from_provision(root, self.contained, self.directory)).unwrap_or_default();
+        own.forget_period();
+        let refuses = provision.is_some_and(|root| !items(root, "modifierExtension").is_empty());
+        self.push(None, declared, own, refuses, "provision");
+        let nested = provision
+            .map_or_else(|| if edition == Edition::R5 { items(consent, "provision") } else { &[] }, |root| items(root, "provision"));
+        self.read_nested(nested, 0, "provision");
+        declared
+    }
+
+    fn read_nested(&mut self, provisions: &[Node], parent: usize, path: &str) {
+        for (index, provision) in provisions.iter().enumerate() {
+            let (depth, inherited) = self.rules.get(parent).map_or((0, false), |rule| (rule.depth, rule.refuses));
+            if depth >= NESTING_LIMIT || self.rules.len() >= RULES_LIMIT {
+                self.too_large = true;
+                return;
+            }
+            let path = format!("{path}.provision[{index}]");
+            let own = Criteria::from_provision(provision, self.contained, self.directory);
+            let refuses = inherited || !items(provision, "modifierExtension").is_empty();
+            let place = self.push(Some(parent), polarity(provision.text("type")), own, refuses, &path);
+            self.read_nested(items(provision, "provision"), place, &path);
+        }
+    }
+
+    fn push(&mut self, parent: Option<usize>, declared: Option<Polarity>, own: Criteria, refuses: bool, path: &str) -> usize {
+        let place = self.rules.len();
+        self.too_large |= own.entries() > ENTRIES_LIMIT;
+        let above = parent.and_then(|parent| self.rules.get(parent));
+        let mut source = above.map_or([None; KINDS], |rule| rule.source);
+        for kind in Kind::ALL.iter().filter(|kind| own.stated.has(**kind)) {
+            if let Some(slot) = source.get_mut(kind.index()) {
+                *slot = Some(place);
+            }
+        }
+        let rule = Rule {
+            parent,
+            depth: above.map_or(0, |rule| rule.depth + 1),
+            branch: above.map(|rule| rule.branch.unwrap_or(place)),
+            declared,
+            source,
+            refuses,
+            has_children: false,
+            restates_parent: above.is_some_and(|rule| Kind::ALL.iter().any(|kind| own.restates(&rule.own, *kind))),
+            own,
+            path: path.into(),
+        };
+        self.rules.push(rule);
+        if let Some(above) = parent.and_then(|parent| self.rules.get_mut(parent)) {
+            above.has_children = true;
+        }
+        place
+    }
+}

@@ -1,0 +1,289 @@
+//! What one rule of a consent states: the criteria of `Consent.provision`, read leniently and remembered where they could not be read.
+
+use super::code::{Code, Identifier, Reference, codings, items};
+use super::directory::{Directory, Target};
+use super::period::Period;
+use super::request::Action;
+use super::vocabulary::{Concept, PARTICIPATION_TYPE};
+use crate::fhir::Node;
+
+/// The kinds of criteria, in the order in which they are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Recipient,
+    Purpose,
+    Action,
+    Period,
+    Custodian,
+    Location,
+    Class,
+    Label,
+    Code,
+    DataPeriod,
+    Data,
+    /// Something the gateway does not understand.
+    Other,
+}
+
+pub(super) const KINDS: usize = 12;
+
+impl Kind {
+    pub(super) const ALL: [Kind; KINDS] = [
+        Kind::Recipient,
+        Kind::Purpose,
+        Kind::Action,
+        Kind::Period,
+        Kind::Custodian,
+        Kind::Location,
+        Kind::Class,
+        Kind::Label,
+        Kind::Code,
+        Kind::DataPeriod,
+        Kind::Data,
+        Kind::Other,
+    ];
+
+    fn bit(self) -> u16 {
+        1 << self as u16
+    }
+
+    pub(super) fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The word used in traces.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Kind::Recipient => "actor",
+            Kind::Purpose => "purpose",
+            Kind::Action => "action",
+            Kind::Period => "period",
+            Kind::Custodian => "custodian",
+            Kind::Location => "location",
+            Kind::Class => "class",
+            Kind::Label => "security-label",
+            Kind::Code => "code",
+            Kind::DataPeriod => "data-period",
+            Kind::Data => "data",
+            Kind::Other => "not-understood",
+        }
+    }
+}
+
+/// A set of kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Kinds(u16);
+
+impl Kinds {
+    pub(super) fn add(&mut self, kind: Kind) {
+        self.0 |= kind.bit();
+    }
+
+    fn remove(&mut self, kind: Kind) {
+        self.0 &= !kind.bit();
+    }
+
+    pub(super) fn has(self, kind: Kind) -> bool {
+        self.0 & kind.bit() != 0
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The kinds in the set, in the order in which they are tested.
+    pub(super) fn iter(self) -> impl Iterator<Item = Kind> {
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let kind = Kind::ALL.get(left.trailing_zeros() as usize).copied();
+            left &= left.wrapping_sub(1);
+            kind
+        })
+    }
+}
+
+/// How a record is meant by `provision.data`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Instance,
+    /// The instance and what belongs with it, read in both directions: PCF means what refers to it, the base specification what it refers to.
+    Related,
+    Dependents,
+    AuthoredBy,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Data {
+    pub meaning: Meaning,
+    pub reference: Reference,
+    /// What the instance itself refers to, as far as it is known.
+    pub points_to: Vec<Reference>,
+    pub identifiers: Vec<Identifier>,
+}
+
+/// The criteria of one rule. Within a kind they are alternatives; across kinds all must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Criteria {
+    pub stated: Kinds,
+    /// Kinds of which some entry could not be read: a permit does without it, a denial may have meant anything.
+    pub unreadable: Kinds,
+    pub recipients: Vec<Target>,
+    pub custodians: Vec<Target>,
+    pub actions: Vec<Action>,
+    pub purposes: Vec<Concept>,
+    pub labels: Vec<Concept>,
+    pub classes: Vec<Code>,
+    pub codes: Vec<Code>,
+    pub period: Option<Period>,
+    pub data_period: Option<Period>,
+    pub data: Vec<Data>,
+    pub locations: Vec<Reference>,
+}
+
+const LOCATION_EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/consent-location";
+
+impl Criteria {
+    /// Reads the criteria of a provision; `contained` are the consent's own resources.
+    pub(super) fn from_provision(provision: &Node, contained: &[Node], directory: &Directory) -> Criteria {
+        let mut criteria = Criteria::default();
+        criteria.read_actors(provision, contained, directory);
+        criteria.read_coded(provision);
+        criteria.period = criteria.read_period(provision, "period", Kind::Period);
+        criteria.data_period = criteria.read_period(provision, "dataPeriod", Kind::DataPeriod);
+        criteria.read_data(provision, directory);
+        criteria.read_locations(provision);
+        if provision.get("expression").is_some() {
+            criteria.note(Kind::Other, false);
+        }
+        criteria
+    }
+
+    /// Takes the period out: the root's is the validity of the whole consent and is tested there.
+    pub(super) fn forget_period(&mut self) {
+        self.period = None;
+        self.stated.remove(Kind::Period);
+        self.unreadable.remove(Kind::Period);
+    }
+
+    /// How many entries the lists have together.
+    pub(super) fn entries(&self) -> usize {
+        let actors = self.recipients.len() + self.custodians.len() + self.locations.len() + self.data.len();
+        actors + self.actions.len() + self.purposes.len() + self.labels.len() + self.classes.len() + self.codes.len()
+    }
+
+    /// Whether both state this kind in the same words.
+    pub(super) fn restates(&self, other: &Criteria, kind: Kind) -> bool {
+        let same = match kind {
+            Kind::Recipient => self.recipients == other.recipients,
+            Kind::Custodian => self.custodians == other.custodians,
+            Kind::Purpose => self.purposes == other.purposes,
+            Kind::Action => self.actions == other.actions,
+            Kind::Period => self.period == other.period,
+            Kind::Location => self.locations == other.locations,
+            Kind::Class => self.classes == other.classes,
+            Kind::Label => self.labels == other.labels,
+            Kind::Code => self.codes == other.codes,
+            Kind::DataPeriod => self.data_period == other.data_period,
+            Kind::Data => self.data == other.data,
+            Kind::Other => false,
+        };
+        same && self.stated.has(kind) && other.stated.has(kind)
+    }
+
+    fn note(&mut self, kind: Kind, readable: bool) {
+        self.stated.add(kind);
+        if !readable {
+            self.unreadable.add(kind);
+        }
+    }
+
+    fn read_actors(&mut self, provision: &Node, contained: &[Node], directory: &Directory) {
+        for actor in items(provision, "actor") {
+            let role: Vec<Code> = items(actor, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect();
+            let is_custodian = role.iter().any(|role| role.is(PARTICIPATION_TYPE, "CST"));
+            let mut target = actor.get("reference").map(|reference| resolve(reference, contained, directory)).unwrap_or_default();
+            let is_named = target.party.is_identified();
+            if !is_named && actor.get("reference").is_none() && !is_custodian {
+                target.party.roles = role;
+            }
+            let readable = is_named || !target.party.roles.is_empty();
+            self.note(if is_custodian { Kind::Custodian } else { Kind::Recipient }, readable);
+            if readable {
+                if is_custodian { &mut self.custodians } else { &mut self.recipients }.push(target);
+            }
+        }
+    }
+
+    fn read_coded(&mut self, provision: &Node) {
+        for action in items(provision, "action") {
+            let read: Vec<Option<Action>> = codings(action).iter().map(|coding| coding.text("code").and_then(Action::from_code)).collect();
+            self.note(Kind::Action, read.iter().any(Option::is_some));
+            self.actions.extend(read.into_iter().flatten());
+        }
+        let concepts = |node: &Node| codings(node).iter().filter_map(Code::from_coding).map(Concept::new).collect::<Vec<_>>();
+        for purpose in items(provision, "purpose") {
+            let read = concepts(purpose);
+            self.note(Kind::Purpose, !read.is_empty());
+            self.purposes.extend(read);
+        }
+        for label in items(provision, "securityLabel") {
+            let read = concepts(label);
+            self.note(Kind::Label, !read.is_empty());
+            self.labels.extend(read);
+        }
+        for class in ["class", "documentType", "resourceType"].iter().flat_map(|element| items(provision, element)) {
+            let read: Vec<Code> = codings(class).iter().filter_map(Code::from_coding).collect();
+            self.note(Kind::Class, !read.is_empty());
+            self.classes.extend(read);
+        }
+        for code in items(provision, "code") {
+            let read: Vec<Code> = codings(code).iter().filter_map(Code::from_coding).collect();
+            self.note(Kind::Code, !read.is_empty());
+            self.codes.extend(read);
+        }
+    }
+
+    fn read_period(&mut self, provision: &Node, name: &str, kind: Kind) -> Option<Period> {
+        let period = Period::from_node(provision.get(name)?);
+        self.note(kind, period.is_ok());
+        period.ok()
+    }
+
+    fn read_data(&mut self, provision: &Node, directory: &Directory) {
+        for data in items(provision, "data") {
+            let meaning = match data.text("meaning") {
+                Some("instance") => Some(Meaning::Instance),
+                Some("related") => Some(Meaning::Related),
+                Some("dependents") => Some(Meaning::Dependents),
+                Some("authoredby") => Some(Meaning::AuthoredBy),
+                _ => None,
+            };
+            let reference = data.get("reference").and_then(Reference::from_node);
+            self.note(Kind::Data, meaning.is_some() && reference.is_some());
+            if let (Some(meaning), Some(reference)) = (meaning, reference) {
+                let points_to = directory.points_to(&reference).to_vec();
+                let identifiers = data.get("reference").map(|node| directory.target(node).party.identifiers).unwrap_or_default();
+                self.data.push(Data { meaning, reference, points_to, identifiers });
+            }
+        }
+    }
+
+    fn read_locations(&mut self, provision: &Node) {
+        for extension in items(provision, "extension").iter().filter(|extension| extension.text("url") == Some(LOCATION_EXTENSION)) {
+            let location = extension.get("valueReference").and_then(Reference::from_node);
+            self.note(Kind::Location, location.is_some());
+            self.locations.extend(location);
+        }
+    }
+}
+
+/// An actor's reference; one to a contained resource stands for that resource's identifiers.
+fn resolve(reference: &Node, contained: &[Node], directory: &Directory) -> Target {
+    let fragment = reference.text("reference").and_then(|text| text.strip_prefix('#'));
+    let Some(fragment) = fragment else { return directory.target(reference) };
+    let mut target = directory.target(reference);
+    let found = contained.iter().find(|resource| resource.text("id") == Some(fragment));
+    let identifiers = found.map_or(&[][..], |resource| items(resource, "identifier"));
+    target.party.identifiers.extend(identifiers.iter().filter_map(Identifier::from_node));
+    target
+}

@@ -1,0 +1,432 @@
+//! The decision: every consent answers, the answers are combined, and the way there is kept.
+
+use super::code::Code;
+use super::criteria::Kind;
+use super::facts::ResourceFacts;
+use super::matching::{Asked, Match};
+use super::patients::PatientReference;
+use super::policy::ImplicitPolicy;
+use super::readings::{Answer, Tested};
+use super::request::{Party, Request};
+use super::rules::{Consent, Edition, Polarity, Rules, Standing, Window};
+use super::vocabulary::{ACT_REASON, Concept, Confidentiality, is_sensitivity, is_substance_use};
+use std::sync::Arc;
+
+pub use super::rules::Governing;
+
+/// How many steps a trace keeps. A longer one says so in its last step.
+const STEPS_LIMIT: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Permit,
+    Deny,
+}
+
+/// What goes with a permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Obligation {
+    /// The request may be made; what falls under this rule will be withheld. An empty list leaves that criterion open.
+    Withhold { rule: Arc<str>, labels: Vec<Code>, classes: Vec<Code>, codes: Vec<Code> },
+    /// The statement of 42 CFR 2.32 must accompany the disclosure.
+    NoticePart2,
+}
+
+/// What one rule contributed, or why it did not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The consent it is in.
+    pub consent: Arc<Governing>,
+    /// Where in it: `provision.provision[0]`.
+    pub rule: Arc<str>,
+    matched: Match,
+    hindrance: Option<Kind>,
+}
+
+impl Step {
+    /// `matched`, or `unknown`, `deferred` or `differs` and the criterion: `differs:purpose`.
+    pub fn code(&self) -> String {
+        let what = match self.matched {
+            Match::Yes => "matched",
+            Match::Unknown => "unknown",
+            Match::Deferred => "deferred",
+            Match::No => "differs",
+        };
+        self.hindrance.map_or_else(|| what.to_owned(), |kind| format!("{what}:{}", kind.label()))
+    }
+}
+
+/// The answer for one request and, unless it was about the request alone, one resource. Only this room makes one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    outcome: Outcome,
+    is_ambiguous: bool,
+    reason: &'static str,
+    dissent: Option<&'static str>,
+    governing: Option<Arc<Governing>>,
+    steps: Vec<Step>,
+    obligations: Vec<Obligation>,
+    pub(super) subject: Option<Subject>,
+}
+
+/// The resource a decision is about, and how many of its patients have been heard.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Subject {
+    pub type_name: compact_str::CompactString,
+    pub id: Option<compact_str::CompactString>,
+    pub version: Option<compact_str::CompactString>,
+    pub patients: usize,
+    pub heard: usize,
+}
+
+impl Decision {
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    pub fn is_permit(&self) -> bool {
+        self.outcome == Outcome::Permit
+    }
+
+    /// Whether the patient's words can be read in more than one way, or something they turn on is not known.
+    pub fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
+    }
+
+    /// The code of the reason, for audit and metrics.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// The name of the reading that differs, when one does.
+    pub fn dissent(&self) -> Option<&'static str> {
+        self.dissent
+    }
+
+    /// The consent that decided; `None` when none did.
+    pub fn governing(&self) -> Option<&Governing> {
+        self.governing.as_deref()
+    }
+
+    /// Rule by rule, what matched and what did not. For the patient, a delegate or an auditor, never for the recipient.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+
+    /// The decision in a sentence, for people who may see it. It names no data.
+    pub fn sentence(&self) -> String {
+        let consent = self.governing.as_ref().map(|governing| format!(" (consent {})", governing.consent)).unwrap_or_default();
+        let doubt = match (self.is_ambiguous, self.dissent) {
+            (true, Some(_)) => " The consent can be read in more than one way, and one of them would not share.",
+            (true, None) => " What the consent turns on is not known of this data or this request.",
+            _ => "",
+        };
+        format!("{}{consent}.{doubt}", sentence_of(self.reason))
+    }
+
+    /// The decisions of several patients on one resource as one: it is released only if each of them permits.
+    ///
+    /// `None` without any, or when they are not about the same resource.
+    pub fn all(decisions: Vec<Decision>) -> Option<Decision> {
+        let heard = decisions.iter().filter_map(|decision| decision.subject.as_ref()).map(|subject| subject.heard).sum();
+        let obligations: Vec<Obligation> = decisions.iter().flat_map(|decision| decision.obligations.iter().cloned()).collect();
+        let steps = decisions.iter().flat_map(|decision| decision.steps.iter().cloned()).take(STEPS_LIMIT).collect();
+        let same = |a: &Decision, b: &Decision| match (&a.subject, &b.subject) {
+            (Some(a), Some(b)) => (&a.type_name, &a.id, &a.version, a.patients) == (&b.type_name, &b.id, &b.version, b.patients),
+            _ => false,
+        };
+        if !decisions.windows(2).all(|pair| matches!(pair, [a, b] if same(a, b))) {
+            return None;
+        }
+        let is_ambiguous = decisions.iter().any(Decision::is_ambiguous);
+        let mut decisive = decisions.into_iter().reduce(|first, next| if first.is_permit() { next } else { first })?;
+        if let Some(subject) = &mut decisive.subject {
+            subject.heard = heard;
+        }
+        Some(Decision { is_ambiguous, obligations, steps, ..decisive })
+    }
+}
+
+fn sentence_of(reason: &str) -> &'static str {
+    match reason {
+        "permitted" => "The patient's consent permits this",
+        "denied" => "The patient's consent denies this",
+        "ambiguous" => "The patient's consent does not clearly permit this, so it is withheld",
+        "no-consent" => "The patient has given no consent that applies, so nothing is shared",
+        "not-covered" => "The patient's consent does not cover this request",
+        "lapsed" => "A consent that is no longer in force would not have permitted this, and its end opens nothing",
+        "implicit-permit" => "The patient has said nothing about this, and the rules of the place permit it",
+        "purpose-unknown" => "The request does not state a known purpose of use",
+        "actor-unidentified" => "The recipient cannot be identified",
+        "patient-unresolved" => "It cannot be told which patient this is about",
+        "resource-unreadable" => "What was found is not a resource",
+        "too-large" => "The patient's consents are larger than can be read",
+        _ => "The consent could not be read in full, so nothing is shared past it",
+    }
+}
+
+/// Decides on one resource.
+pub fn decide(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decision {
+    let unresolved = facts.patients.is_empty() || facts.patients.contains(&PatientReference::Unresolvable);
+    let mut decision = match refusal(rules, request) {
+        Some(reason) => Decision::plain(Outcome::Deny, reason),
+        None if facts.type_name.is_empty() => Decision::plain(Outcome::Deny, "resource-unreadable"),
+        None if unresolved => Decision::plain(Outcome::Deny, "patient-unresolved"),
+        None => weigh(rules, request, Some(facts)),
+    };
+    if decision.is_permit() && facts.labels.iter().any(is_substance_use) {
+        decision.obligations.push(Obligation::NoticePart2);
+    }
+    decision.subject = Some(Subject {
+        type_name: facts.type_name.clone(),
+        id: facts.id.clone(),
+        version: facts.version.clone(),
+        patients: facts.patients.len(),
+        heard: 1,
+    });
+    decision
+}
+
+/// Decides whether the request may be made at all. A permit releases nothing: every resource is still decided on its own.
+pub fn decide_request(rules: &Rules, request: &Request) -> Decision {
+    match refusal(rules, request) {
+        Some(reason) => Decision::plain(Outcome::Deny, reason),
+        None => weigh(rules, request, None),
+    }
+}
+
+/// Why the request cannot be decided at all.
+fn refusal(rules: &Rules, request: &Request) -> Option<&'static str> {
+    let is_named = |purpose: &Concept| {
+        let criteria = rules.consents.iter().flat_map(|consent| &consent.rules).flat_map(|rule| &rule.own.purposes);
+        criteria.into_iter().any(|stated| stated.code == purpose.code && !purpose.code.system.is_empty())
+    };
+    let states_purpose = request.purposes.iter().any(|purpose| purpose.is_known() || is_named(purpose));
+    if rules.is_overfull {
+        Some("too-large")
+    } else if !states_purpose && (rules.policy.purpose_required || !request.purposes.is_empty()) {
+        Some("purpose-unknown")
+    } else if !request.actors.iter().any(Party::is_identified) {
+        Some("actor-unidentified")
+    } else {
+        None
+    }
+}
+
+/// What one consent contributes.
+struct Verdict<'a> {
+    consent: &'a Consent,
+    polarity: Option<Polarity>,
+    is_ambiguous: bool,
+    reason: &'static str,
+    dissent: Option<&'static str>,
+    /// Whether an implicit policy must not permit past it.
+    bars_implicit: bool,
+}
+
+fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Decision {
+    let mut steps = Vec::new();
+    let mut obligations = Vec::new();
+    let mut verdicts = Vec::with_capacity(rules.consents.len());
+    for consent in rules.consents.iter().filter(|consent| concerns(consent, request)) {
+        let tested = Tested::new(consent, &Asked { request, facts, controllers: &consent.controllers });
+        let verdict = verdict(consent, request, &tested);
+        add_steps(consent, &tested, &mut steps);
+        if facts.is_none() && verdict.polarity == Some(Polarity::Permit) {
+            add_obligations(&tested, &mut obligations);
+        }
+        verdicts.push(verdict);
+    }
+    let mut decision = combine(&verdicts, rules, request, facts);
+    decision.steps = steps;
+    if decision.is_permit() {
+        decision.obligations = obligations;
+    }
+    decision
+}
+
+/// Whether the consent is of a kind that is asked about.
+fn concerns(consent: &Consent, request: &Request) -> bool {
+    let is_research = |purpose: &Concept| Concept::new(Code::new(ACT_REASON, "HRESCH")).covers(purpose);
+    let is_asked = request.categories.is_empty() || request.categories.iter().any(|category| consent.kinds.contains(category));
+    is_asked && (!consent.is_research || (!request.purposes.is_empty() && request.purposes.iter().all(is_research)))
+}
+
+fn verdict<'a>(consent: &'a Consent, request: &Request, tested: &Tested<'_>) -> Verdict<'a> {
+    let answer = tested.declared();
+    let dissent = tested.dissent(answer);
+    let polarity = if answer.permits() && dissent.is_some() { Some(Polarity::Deny) } else { answer.polarity };
+    let is_ambiguous = dissent.is_some() || (answer.is_uncertain && polarity == Some(Polarity::Deny));
+    let reason = match polarity {
+        Some(Polarity::Permit) => "permitted",
+        Some(Polarity::Deny) if is_ambiguous => "ambiguous",
+        Some(Polarity::Deny) => "denied",
+        None => "not-covered",
+    };
+    let bars_implicit = match polarity {
+        Some(polarity) => polarity == Polarity::Deny,
+        // A consent that permits says "only this"; one that denies something says nothing of the rest.
+        None => consent.base != Some(Polarity::Deny) || is_ambiguous,
+    };
+    let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit };
+    limit_by_standing(limit_by_window(verdict, answer, request), request)
+}
+
+/// Outside its period a consent answers nothing; at the edges, where a bound has no zone, only its denials count.
+fn limit_by_window<'a>(verdict: Verdict<'a>, answer: Answer, request: &Request) -> Verdict<'a> {
+    let period = match verdict.consent.window {
+        Window::Open => return verdict,
+        Window::Unreadable => return verdict.denials_only("period-unreadable"),
+        Window::Bounded(period) => period,
+    };
+    if period.contains(request.instant) {
+        return verdict;
+    }
+    if period.may_contain(request.instant) && answer.polarity == Some(Polarity::Deny) {
+        return verdict;
+    }
+    if period.is_after(request.instant) {
+        return Verdict { polarity: None, is_ambiguous: false, dissent: None, reason: "not-covered", bars_implicit: false, ..verdict };
+    }
+    let is_ambiguous = means_data_period(verdict.consent, &period);
+    Verdict { is_ambiguous, dissent: is_ambiguous.then_some("reading-data-period"), ..verdict.lapse() }
+}
+
+/// A validity that was over before the consent was given makes no sense as one: the period of the data was meant.
+fn means_data_period(consent: &Consent, period: &super::period::Period) -> bool {
+    let is_bare = consent.edition == Edition::R4 && consent.root_type.is_none() && consent.policy_rule.is_some();
+    is_bare && consent.dated.is_some_and(|dated| period.is_over_by(dated))
+}
+
+fn limit_by_standing<'a>(verdict: Verdict<'a>, request: &Request) -> Verdict<'a> {
+    let is_outgrown = verdict.consent.outgrown.is_some_and(|of_age| of_age <= request.instant);
+    match verdict.consent.standing {
+        Standing::InForce if is_outgrown => verdict.denials_only("outgrown"),
+        Standing::InForce => verdict,
+        Standing::DenialsOnly(code) => verdict.denials_only(code),
+        Standing::Refuses(code) if verdict.polarity == Some(Polarity::Permit) => verdict.refuse(code),
+        Standing::Refuses(_) => verdict,
+        Standing::Unreadable(code) => verdict.refuse(code),
+        Standing::Lapsed(_) => verdict.lapse(),
+    }
+}
+
+impl Verdict<'_> {
+    fn denials_only(self, reason: &'static str) -> Self {
+        if self.polarity == Some(Polarity::Permit) {
+            return Verdict { polarity: None, reason, bars_implicit: true, ..self };
+        }
+        self
+    }
+
+    fn refuse(self, reason: &'static str) -> Self {
+        Verdict { polarity: Some(Polarity::Deny), reason, bars_implicit: true, ..self }
+    }
+
+    fn lapse(self) -> Self {
+        let permitted = self.polarity == Some(Polarity::Permit);
+        Verdict { polarity: None, reason: "lapsed", bars_implicit: !permitted, ..self }
+    }
+}
+
+/// Deny wins, unless a newer consent of the same giver supersedes. Where none answers, the implicit policy does.
+fn combine(verdicts: &[Verdict<'_>], rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Decision {
+    let speaking = || verdicts.iter().filter(|verdict| verdict.polarity.is_some());
+    let newest = newest_by_giver(verdicts, rules, request);
+    let standing = || speaking().filter(|verdict| !is_superseded(verdict, &newest));
+    let denial = standing().filter(|verdict| verdict.polarity == Some(Polarity::Deny)).min_by_key(order);
+    let governing = denial.or_else(|| standing().min_by_key(order));
+    if let Some(verdict) = governing {
+        let outcome = if verdict.polarity == Some(Polarity::Permit) { Outcome::Permit } else { Outcome::Deny };
+        let plain = Decision::plain(outcome, verdict.reason);
+        let governing = Some(Arc::clone(&verdict.consent.governing));
+        return Decision { is_ambiguous: verdict.is_ambiguous, dissent: verdict.dissent, governing, ..plain };
+    }
+    let silent = verdicts.iter().max_by_key(|verdict| (verdict.is_ambiguous, verdict.bars_implicit, order(verdict)));
+    let is_barred = verdicts.iter().any(|verdict| verdict.bars_implicit);
+    if !is_barred && permits_implicitly(rules.policy.implicit, request, facts) {
+        return Decision::plain(Outcome::Permit, "implicit-permit");
+    }
+    let plain = Decision::plain(Outcome::Deny, silent.map_or("no-consent", |verdict| verdict.reason));
+    Decision {
+        is_ambiguous: silent.is_some_and(|verdict| verdict.is_ambiguous),
+        dissent: silent.and_then(|verdict| verdict.dissent),
+        ..plain
+    }
+}
+
+/// Which of two verdicts that weigh the same is named, so that the order in which consents come in does not matter.
+fn order<'a>(verdict: &&'a Verdict<'_>) -> (bool, &'static str, Option<&'static str>, &'a str) {
+    (verdict.is_ambiguous, verdict.reason, verdict.dissent, &verdict.consent.governing.consent)
+}
+
+/// Per giver, when the newest of the consents that speak of this request began to be said. One from the future does not count yet.
+fn newest_by_giver(verdicts: &[Verdict<'_>], rules: &Rules, request: &Request) -> Vec<Option<i64>> {
+    let mut newest = vec![None; rules.givers];
+    for verdict in verdicts.iter().filter(|verdict| verdict.polarity.is_some()) {
+        let said = verdict.consent.dated.map(|dated| dated.low).filter(|said| *said <= request.instant.micros());
+        if let Some(slot) = verdict.consent.giver.and_then(|giver| newest.get_mut(giver)) {
+            *slot = (*slot).max(said);
+        }
+    }
+    newest
+}
+
+/// Whether a consent of the same giver that also speaks of this request is surely later.
+fn is_superseded(verdict: &Verdict<'_>, newest: &[Option<i64>]) -> bool {
+    let later = verdict.consent.giver.and_then(|giver| newest.get(giver).copied().flatten());
+    verdict.consent.dated.zip(later).is_some_and(|(dated, later)| later >= dated.high)
+}
+
+fn permits_implicitly(policy: ImplicitPolicy, request: &Request, facts: Option<&ResourceFacts>) -> bool {
+    let within = |codes: &[&str]| {
+        let allowed: Vec<Concept> = codes.iter().map(|code| Concept::new(Code::new(ACT_REASON, code))).collect();
+        !request.purposes.is_empty() && request.purposes.iter().all(|purpose| allowed.iter().any(|code| code.covers(purpose)))
+    };
+    let level = |limit| facts.is_none_or(|facts| facts.confidentiality.is_some_and(|level| level <= limit));
+    let is_normal = || level(Confidentiality::Normal) && facts.is_none_or(|facts| !facts.labels.iter().any(is_sensitivity));
+    match policy {
+        ImplicitPolicy::Deny => false,
+        ImplicitPolicy::BreakGlassOnly => within(&["BTG"]) && level(Confidentiality::Restricted),
+        ImplicitPolicy::BasicNormal => within(&["TREAT", "HPAYMT", "HOPERAT"]) && is_normal(),
+        ImplicitPolicy::AllNormal => !request.purposes.is_empty() && request.purposes.iter().all(Concept::is_known) && is_normal(),
+    }
+}
+
+fn add_steps(consent: &Consent, tested: &Tested<'_>, steps: &mut Vec<Step>) {
+    let room = STEPS_LIMIT.saturating_sub(steps.len());
+    steps.extend(tested.account().take(room).map(|(rule, matched, hindrance)| Step {
+        consent: Arc::clone(&consent.governing),
+        rule: Arc::clone(&rule.path),
+        matched,
+        hindrance,
+    }));
+}
+
+fn add_obligations(tested: &Tested<'_>, obligations: &mut Vec<Obligation>) {
+    obligations.extend(tested.deferred().take(STEPS_LIMIT).map(|rule| Obligation::Withhold {
+        rule: Arc::clone(&rule.path),
+        labels: rule.own.labels.iter().map(|label| label.code.clone()).collect(),
+        classes: rule.own.classes.clone(),
+        codes: rule.own.codes.clone(),
+    }));
+}
+
+impl Decision {
+    fn plain(outcome: Outcome, reason: &'static str) -> Decision {
+        Decision {
+            outcome,
+            is_ambiguous: false,
+            reason,
+            dissent: None,
+            governing: None,
+            steps: Vec::new(),
+            obligations: Vec::new(),
+            subject: None,
+        }
+    }
+}

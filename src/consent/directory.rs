@@ -1,0 +1,185 @@
+//! Who belongs to whom: the groups, care teams, roles and organisations a consent may name instead of a person.
+
+use super::code::{Identifier, Reference, items};
+use super::period::{Period, date_interval};
+use super::request::Party;
+use crate::fhir::Node;
+use crate::fhir::temporal::Interval;
+use std::collections::HashMap;
+
+/// How many steps membership is followed: a group in a group in a care team.
+const MEMBERSHIP_DEPTH: usize = 4;
+
+/// How many members one actor of a rule may stand for. Beyond it the actor counts as not resolved.
+const MEMBERS_LIMIT: usize = 4096;
+
+/// What the gateway knows of the resources that consents refer to: Group, CareTeam, PractitionerRole, Organization, Practitioner, Patient
+/// and, for `data.meaning` `related`, the records themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    entries: Vec<Entry>,
+    by_reference: HashMap<Reference, usize>,
+    by_identifier: HashMap<Identifier, usize>,
+    members: HashMap<Reference, Vec<Member>>,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    reference: Option<Reference>,
+    identifiers: Vec<Identifier>,
+    points_to: Vec<Reference>,
+    born: Option<Interval>,
+}
+
+/// Somebody who belongs to a group or an organisation.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Member {
+    pub party: Party,
+    /// A membership that is inactive, or cannot be read, counts for denials only.
+    pub may_permit: bool,
+    pub period: Option<Period>,
+}
+
+/// Everybody an actor of a rule stands for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Target {
+    pub party: Party,
+    pub members: Vec<Member>,
+    /// Whether it may stand for more than is listed here.
+    pub is_open: bool,
+}
+
+impl Directory {
+    /// Reads the resources once. Types that tell nothing about membership are kept for their identifiers and references.
+    pub fn of(resources: &[Node]) -> Directory {
+        let mut directory = Directory::default();
+        for resource in resources {
+            directory.add(resource);
+        }
+        directory
+    }
+
+    fn add(&mut self, resource: &Node) {
+        let entry = Entry {
+            reference: Reference::of_resource(resource),
+            identifiers: items(resource, "identifier").iter().filter_map(Identifier::from_node).collect(),
+            points_to: super::facts::references_of(resource),
+            born: resource.text("birthDate").and_then(date_interval),
+        };
+        let index = self.entries.len();
+        if let Some(reference) = &entry.reference {
+            self.by_reference.entry(reference.clone()).or_insert(index);
+            self.add_members(reference, resource);
+        }
+        for identifier in entry.identifiers.iter().filter(|identifier| identifier.has_system()) {
+            self.by_identifier.entry(identifier.clone()).or_insert(index);
+        }
+        self.entries.push(entry);
+    }
+
+    fn add_members(&mut self, reference: &Reference, resource: &Node) {
+        let is_active = resource.get("active").and_then(Node::as_bool) != Some(false);
+        match resource.resource_type().unwrap_or_default() {
+            "Group" => {
+                let is_actual = resource.get("actual").and_then(Node::as_bool) == Some(true);
+                for member in items(resource, "member") {
+                    let inactive = member.get("inactive").and_then(Node::as_bool) == Some(true);
+                    self.add_member(reference, member.get("entity"), is_active && is_actual && !inactive, member.get("period"));
+                }
+            }
+            "CareTeam" => {
+                let is_active = resource.text("status").is_none_or(|status| status == "active");
+                for participant in items(resource, "participant") {
+                    self.add_member(reference, participant.get("member"), is_active, participant.get("period"));
+                }
+            }
+            "PractitionerRole" => {
+                self.add_member(reference, resource.get("practitioner"), is_active, resource.get("period"));
+                if let Some(organisation) = resource.get("organization").and_then(Reference::from_node) {
+                    self.add_member(&organisation, resource.get("practitioner"), is_active, resource.get("period"));
+                }
+            }
+            "Organization" => {
+                // A denial to an organisation holds for its departments; a permit names whom it means.
+                if let Some(parent) = resource.get("partOf").and_then(Reference::from_node) {
+                    let party = Party { references: vec![reference.clone()], ..Party::default() };
+                    self.members.entry(parent).or_default().push(Member { party, may_permit: false, period: None });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn add_member(&mut self, group: &Reference, member: Option<&Node>, may_permit: bool, period: Option<&Node>) {
+        let Some(member) = member else { return };
+        let (period, readable) = match period.map(Period::from_node) {
+            None => (None, true),
+            Some(Ok(period)) => (Some(period), true),
+            Some(Err(_)) => (None, false),
+        };
+        let member = Member { party: Party::from_reference(member), may_permit: may_permit && readable, period };
+        self.members.entry(group.clone()).or_default().push(member);
+    }
+
+    /// Everybody the actor may be: itself under all its names, and its members.
+    pub(super) fn target(&self, actor: &Node) -> Target {
+        let mut party = Party::from_reference(actor);
+        self.add_names(&mut party);
+        let mut target = Target { is_open: party.references.iter().any(|reference| self.is_unknown_group(reference)), ..Target::default() };
+        let groups = party.references.clone();
+        target.party = party;
+        for group in &groups {
+            self.expand(group, true, MEMBERSHIP_DEPTH, &mut target);
+        }
+        target
+    }
+
+    fn is_unknown_group(&self, reference: &Reference) -> bool {
+        matches!(reference.type_name(), Some("Group" | "CareTeam" | "PractitionerRole")) && !self.by_reference.contains_key(reference)
+    }
+
+    /// Adds the identifiers that go with a reference, and the reference that goes with an identifier.
+    fn add_names(&self, party: &mut Party) {
+        let by_reference = party.references.iter().filter_map(|reference| self.by_reference.get(reference));
+        let by_identifier = party.identifiers.iter().filter_map(|identifier| self.by_identifier.get(identifier));
+        let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
+        for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
+            for identifier in &entry.identifiers {
+                if !party.identifiers.contains(identifier) {
+                    party.identifiers.push(identifier.clone());
+                }
+            }
+            if let Some(reference) = entry.reference.as_ref().filter(|reference| !party.references.contains(reference)) {
+                party.references.push(reference.clone());
+            }
+        }
+    }
+
+    fn expand(&self, group: &Reference, may_permit: bool, depth: usize, target: &mut Target) {
+        for member in self.members.get(group).into_iter().flatten() {
+            if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
+                target.is_open = true;
+                return;
+            }
+            let mut named = member.clone();
+            named.may_permit &= may_permit;
+            self.add_names(&mut named.party);
+            let (below, passes_on) = (named.party.references.clone(), named.may_permit && named.period.is_none());
+            target.members.push(named);
+            for reference in &below {
+                self.expand(reference, passes_on, depth - 1, target);
+            }
+        }
+    }
+
+    /// The references that go out from a resource, when it is known.
+    pub(super) fn points_to(&self, reference: &Reference) -> &[Reference] {
+        let entry = self.by_reference.get(reference).and_then(|index| self.entries.get(*index));
+        entry.map_or(&[], |entry| &entry.points_to)
+    }
+
+    /// The day of birth of a patient, when it is known.
+    pub(super) fn born(&self, patient: &Reference) -> Option<Interval> {
+        self.by_reference.get(patient).and_then(|index| self.entries.get(*index)).and_then(|entry| entry.born)
+    }
+}

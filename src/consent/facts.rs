@@ -1,0 +1,198 @@
+//! What a decision needs to know of a resource, gathered once.
+
+use super::code::{Code, Identifier, Reference, codings, items};
+use super::patients::{PatientReference, patients_of};
+use super::period::Period;
+use super::vocabulary::{Concept, Confidentiality};
+use crate::fhir::{Node, Value};
+use compact_str::CompactString;
+
+/// The facts of one version of one resource.
+#[derive(Debug, Clone, Default)]
+pub struct ResourceFacts {
+    pub(super) type_name: CompactString,
+    pub(super) id: Option<CompactString>,
+    /// `Type/id`, when it has an id.
+    pub(super) reference: Option<Reference>,
+    pub(super) version: Option<CompactString>,
+    pub(super) profiles: Vec<CompactString>,
+    /// What the resource is about in the first place: a permit by code must meet one of these.
+    pub(super) main_codes: Vec<Code>,
+    /// Every code anywhere in it: a denial by code reaches all of them.
+    pub(super) all_codes: Vec<Code>,
+    /// Whether something that should be coded is only written out, so that a denial by code may be meant without being met.
+    pub(super) has_uncoded: bool,
+    pub(super) labels: Vec<Concept>,
+    /// The highest level among the labels.
+    pub(super) confidentiality: Option<Confidentiality>,
+    /// When what it tells took place.
+    pub(super) dates: Vec<Period>,
+    pub(super) authors: Vec<Reference>,
+    pub(super) author_identifiers: Vec<Identifier>,
+    /// Everything it refers to.
+    pub(super) references: Vec<Reference>,
+    pub(super) patients: Vec<PatientReference>,
+    /// Types that are of no time and by no author: who a person is.
+    pub(super) is_timeless: bool,
+}
+
+impl ResourceFacts {
+    /// The patients the resource is about.
+    pub fn patients(&self) -> &[PatientReference] {
+        &self.patients
+    }
+
+    /// `Type/id`, when the resource has an id.
+    pub fn reference(&self) -> Option<&Reference> {
+        self.reference.as_ref()
+    }
+
+    /// The security labels the facts were gathered with.
+    pub fn labels(&self) -> &[Concept] {
+        &self.labels
+    }
+
+    /// Adds a label, as a labelling stage does with what it finds, or the caller with the labels of the version in force.
+    pub fn add_label(&mut self, label: Concept) {
+        self.confidentiality = self.confidentiality.max(label.confidentiality);
+        self.labels.push(label);
+    }
+}
+
+/// Elements that say when something took place, and, where there are none of them, elements that say when it was written down.
+const CLINICAL_DATES: [&str; 8] = ["effective", "performed", "occurrence", "onset", "abatement", "period", "started", "event"];
+const HAPPENING_DATES: [&str; 4] = ["whenHandedOver", "whenPrepared", "sent", "servicedPeriod"];
+const RECORDING_DATES: [&str; 9] =
+    ["authoredOn", "recordedDate", "dateAsserted", "assertedDate", "date", "created", "issued", "recorded", "identified"];
+
+/// Elements that name whoever a resource is by, and the members under which their backbone elements hold the reference.
+const AUTHORS: [&str; 10] =
+    ["author", "performer", "recorder", "asserter", "informationSource", "requester", "enterer", "provider", "attester", "agent"];
+const AUTHOR_MEMBERS: [&str; 4] = ["actor", "party", "who", "member"];
+
+const MAIN_CODES: [&str; 6] = ["code", "vaccineCode", "medicationCodeableConcept", "type", "serviceType", "medication"];
+
+/// Gathers the facts of a resource.
+pub fn of(resource: &Node) -> ResourceFacts {
+    let type_name = resource.resource_type().unwrap_or_default();
+    let mut facts = ResourceFacts {
+        type_name: type_name.into(),
+        id: resource.text("id").map(CompactString::from),
+        reference: Reference::of_resource(resource),
+        version: resource.text_at(&["meta", "versionId"]).map(CompactString::from),
+        profiles: resource
+            .get("meta")
+            .map_or(&[][..], |meta| items(meta, "profile"))
+            .iter()
+            .filter_map(Node::as_text)
+            .map(bare_canonical)
+            .collect(),
+        patients: patients_of(resource),
+        is_timeless: matches!(type_name, "Patient" | "Person" | "RelatedPerson"),
+        ..ResourceFacts::default()
+    };
+    add_labels(resource, &mut facts);
+    add_codes(resource, &mut facts);
+    add_authors(resource, &mut facts);
+    facts.dates = dates(resource);
+    walk(resource, &mut facts);
+    facts
+}
+
+/// Every literal reference in a resource.
+pub(super) fn references_of(resource: &Node) -> Vec<Reference> {
+    let mut facts = ResourceFacts::default();
+    walk(resource, &mut facts);
+    facts.references
+}
+
+fn bare_canonical(canonical: &str) -> CompactString {
+    canonical.split_once('|').map_or(canonical, |(url, _)| url).into()
+}
+
+fn add_labels(resource: &Node, facts: &mut ResourceFacts) {
+    let contained = items(resource, "contained");
+    for meta in std::iter::once(resource).chain(contained).filter_map(|labelled| labelled.get("meta")) {
+        for label in items(meta, "security").iter().filter_map(Code::from_coding) {
+            facts.add_label(Concept::new(label));
+        }
+    }
+}
+
+fn add_codes(resource: &Node, facts: &mut ResourceFacts) {
+    for element in MAIN_CODES {
+        for concept in items(resource, element).iter().flat_map(|node| items(node, "concept").iter().chain(std::iter::once(node))) {
+            let before = facts.main_codes.len();
+            facts.main_codes.extend(codings(concept).iter().filter_map(Code::from_coding));
+            let added = facts.main_codes.get(before..).unwrap_or_default();
+            facts.has_uncoded |= concept.text("text").is_some() && !added.iter().any(|code| !code.system.is_empty());
+        }
+    }
+}
+
+fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
+    for author in AUTHORS.iter().flat_map(|element| items(resource, element)) {
+        let inner = AUTHOR_MEMBERS.iter().find_map(|member| author.get(member)).unwrap_or(author);
+        facts.authors.extend(Reference::from_node(inner));
+        facts.author_identifiers.extend(inner.get("identifier").and_then(Identifier::from_node));
+    }
+}
+
+fn dates(resource: &Node) -> Vec<Period> {
+    let Some(object) = resource.as_object() else { return Vec::new() };
+    let mut clinical = Vec::new();
+    for member in object.members() {
+        let name = member.name.as_str();
+        let is_clinical = CLINICAL_DATES.iter().any(|element| {
+            let rest = name.strip_prefix(element);
+            rest.is_some_and(|rest| matches!(rest, "" | "DateTime" | "Date" | "Instant" | "Period" | "Timing"))
+        });
+        if is_clinical || HAPPENING_DATES.contains(&name) {
+            add_dates(&member.node, &mut clinical);
+        }
+    }
+    if clinical.is_empty() {
+        for recorded in RECORDING_DATES.iter().filter_map(|name| resource.get(name)) {
+            add_dates(recorded, &mut clinical);
+        }
+    }
+    clinical
+}
+
+/// A date, a period, or a timing's events.
+fn add_dates(node: &Node, dates: &mut Vec<Period>) {
+    match &node.value {
+        Value::Text(text) => dates.extend(Period::of_date(text)),
+        Value::List(items) => items.iter().for_each(|item| add_dates(item, dates)),
+        Value::Object(object) if object.get("event").is_some() => items(node, "event").iter().for_each(|event| add_dates(event, dates)),
+        Value::Object(_) => dates.extend(Period::from_node(node).ok()),
+        _ => {}
+    }
+}
+
+/// Collects references and codes from the whole tree. The parser has bounded its depth.
+fn walk(node: &Node, facts: &mut ResourceFacts) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| walk(item, facts)),
+        Value::Object(object) => {
+            let mut has_value = false;
+            let mut has_code = false;
+            for member in object.members() {
+                match member.name.as_str() {
+                    "reference" => facts.references.extend(member.node.as_text().and_then(Reference::new)),
+                    "code" => has_code |= member.node.as_text().is_some(),
+                    "value" => has_value = true,
+                    "meta" | "text" => continue,
+                    _ => {}
+                }
+                if matches!(member.node.value, Value::List(_) | Value::Object(_)) {
+                    walk(&member.node, facts);
+                }
+            }
+            if has_code && !has_value {
+                facts.all_codes.extend(Code::from_coding(node));
+            }
+        }
+        _ => {}
+    }
+}

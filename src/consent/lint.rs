@@ -1,0 +1,236 @@
+//! What to tell whoever files a consent: where it does not say what they may think it says, and what the gateway will do about it.
+
+use super::code::{Code, Identifier, Reference, codings, items};
+use super::compile::{NESTING_LIMIT, edition_of, policy_rule_of};
+use super::period::{Period, date_interval};
+use super::rules::{Edition, Polarity};
+use super::vocabulary::{ACT_REASON, Concept};
+use crate::fhir::Node;
+use crate::fhir::temporal::Interval;
+use crate::outcome::{Finding, IssueType, Severity};
+
+/// How many findings are given; a consent with more is beyond telling.
+const FINDINGS_LIMIT: usize = 200;
+
+/// How deep PCF and FAST let provisions nest below the root.
+const PCF_NESTING: usize = 1;
+
+/// Looks at one `Consent` as it is filed. Nothing here keeps it from being stored; each finding says how it will be read.
+pub fn lint(consent: &Node) -> Vec<Finding> {
+    let edition = edition_of(consent);
+    let dated = consent.text("dateTime").or_else(|| consent.text("date")).and_then(date_interval);
+    let mut linter = Linter { edition, dated, findings: Vec::new() };
+    linter.whole(consent);
+    match edition {
+        Edition::R4 => linter.root_r4(consent),
+        Edition::R5 => linter.root_r5(consent),
+    }
+    linter.findings
+}
+
+struct Linter {
+    edition: Edition,
+    dated: Option<Interval>,
+    findings: Vec<Finding>,
+}
+
+impl Linter {
+    fn warn(&mut self, code: IssueType, message_id: &'static str, path: &str, text: &str) {
+        if self.findings.len() < FINDINGS_LIMIT {
+            self.findings.push(Finding::new(Severity::Warning, code, message_id, text).at(path));
+        }
+    }
+
+    fn whole(&mut self, consent: &Node) {
+        if !items(consent, "modifierExtension").is_empty() || consent.get("implicitRules").is_some() {
+            let text = "A modifier that is not understood: whatever this consent covers is refused.";
+            self.warn(IssueType::Extension, "consent-modifier", "Consent.modifierExtension", text);
+        }
+        if !matches!(
+            consent.text("status"),
+            Some("active" | "inactive" | "rejected" | "draft" | "proposed" | "entered-in-error" | "not-done")
+        ) {
+            let text = "A status the gateway does not know: the denials count, the permits do not.";
+            self.warn(IssueType::CodeInvalid, "consent-status", "Consent.status", text);
+        }
+        let names_scope = items(consent, "scope").iter().chain(items(consent, "category")).flat_map(codings);
+        if self.edition == Edition::R4 && !names_scope.into_iter().any(is_consent_scope) {
+            let text = "No scope of consent is given: the denials count, the permits do not. For sharing data it is 'patient-privacy'.";
+            self.warn(IssueType::Required, "consent-scope", "Consent.scope", text);
+        }
+        let has_source = ["sourceAttachment", "sourceReference"].iter().any(|name| consent.get(name).is_some());
+        if consent.get("provision").is_none() && consent.get("policyRule").is_none() && consent.get("decision").is_none() && has_source {
+            let text = "Only a document is attached, with no rules a machine can read: it permits nothing.";
+            self.warn(IssueType::Incomplete, "consent-document-only", "Consent", text);
+        }
+    }
+
+    fn root_r4(&mut self, consent: &Node) {
+        let policy_rule = policy_rule_of(consent);
+        let Some(root) = consent.get("provision") else { return };
+        let declared = root.text("type");
+        let against = |declared: &str, rule: Polarity| (declared == "permit") != (rule == Polarity::Permit);
+        if let (Some(declared), Some(rule)) = (declared, policy_rule)
+            && against(declared, rule)
+        {
+            let text = "The type of the root and the policy rule say opposite things. The type is followed; where the policy rule would \
+                        share less or more, the answer is deny, flagged ambiguous.";
+            self.warn(IssueType::BusinessRule, "consent-root-against-policy-rule", "Consent.provision.type", text);
+        }
+        if declared.is_none() && policy_rule.is_none() {
+            let text = "Neither the root nor the policy rule says permit or deny: outside the nested rules nothing is permitted.";
+            self.warn(IssueType::Required, "consent-no-base", "Consent.provision.type", text);
+        }
+        if declared.is_none() && policy_rule == Some(Polarity::Permit) && SELECTIVE.iter().any(|name| root.get(name).is_some()) {
+            let text = "The root names whom or what it is about and does not say deny. It is read as 'only this is permitted'; if it was \
+                        meant to exclude, it must say 'type: deny' in a nested rule. Until then the answer is deny, flagged ambiguous.";
+            self.warn(IssueType::BusinessRule, "consent-denial-without-deny", "Consent.provision", text);
+        }
+        self.criteria(root, "Consent.provision");
+        self.nested(items(root, "provision"), "Consent.provision", 1);
+    }
+
+    fn root_r5(&mut self, consent: &Node) {
+        if !matches!(consent.text("decision"), Some("permit" | "deny")) {
+            let text = "No decision: the provisions have nothing to be exceptions to, and all of them are read as denials.";
+            self.warn(IssueType::Required, "consent-no-base", "Consent.decision", text);
+        }
+        self.period(consent, "Consent");
+        self.nested(items(consent, "provision"), "Consent", 1);
+    }
+
+    fn nested(&mut self, provisions: &[Node], above: &str, depth: usize) {
+        for (index, provision) in provisions.iter().enumerate() {
+            let path = format!("{above}.provision[{index}]");
+            if depth > NESTING_LIMIT {
+                let text = "Nested deeper than is read: nothing is released past this consent.";
+                return self.warn(IssueType::TooLong, "consent-too-deep", &path, text);
+            }
+            if depth == PCF_NESTING + 1 {
+                let text =
+                    "Nested deeper than PCF allows. Readers differ on such rules; where they do, the answer is deny, flagged ambiguous.";
+                self.warn(IssueType::NotSupported, "consent-nested", &path, text);
+            }
+            if self.edition == Edition::R4 && !matches!(provision.text("type"), Some("permit" | "deny")) {
+                self.warn(
+                    IssueType::Required,
+                    "consent-denial-without-deny",
+                    &path,
+                    "A nested rule without a type: it is read as a denial.",
+                );
+            }
+            if !CRITERIA.iter().any(|name| provision.get(name).is_some()) {
+                let text = "A rule that states nothing matches everything its parent does. If it permits and was meant only to hold the rules \
+                            below it, write those rules directly; until then the answer is deny, flagged ambiguous.";
+                self.warn(IssueType::BusinessRule, "consent-empty-rule", &path, text);
+            }
+            self.criteria(provision, &path);
+            self.period(provision, &path);
+            self.nested(items(provision, "provision"), &path, depth + 1);
+        }
+    }
+
+    fn criteria(&mut self, provision: &Node, path: &str) {
+        if !items(provision, "modifierExtension").is_empty() {
+            let text = "A modifier that is not understood: what this rule and the rules below it match is refused.";
+            self.warn(IssueType::Extension, "consent-modifier", path, text);
+        }
+        if path == "Consent.provision" {
+            self.period(provision, path);
+        }
+        if provision.get("dataPeriod").is_some_and(|period| Period::from_node(period).is_err()) {
+            self.warn(IssueType::Value, "consent-period-unreadable", &format!("{path}.dataPeriod"), UNREADABLE_PERIOD);
+        }
+        for (index, actor) in items(provision, "actor").iter().enumerate() {
+            self.actor(actor, &format!("{path}.actor[{index}]"));
+        }
+        for name in CODED {
+            for coding in items(provision, name).iter().flat_map(codings) {
+                self.coding(name, coding, &format!("{path}.{name}"));
+            }
+        }
+    }
+
+    fn actor(&mut self, actor: &Node, path: &str) {
+        let Some(reference) = actor.get("reference") else { return };
+        let is_contained = reference.text("reference").is_some_and(|text| text.starts_with('#'));
+        let identifier = reference.get("identifier").and_then(Identifier::from_node);
+        if Reference::from_node(reference).is_some() || identifier.as_ref().is_some_and(Identifier::has_system) || is_contained {
+            return;
+        }
+        let text = "An actor without a reference and without an identifier that has a system cannot be recognised: a permit does without it, \
+                    a denial is taken to mean whoever asks.";
+        self.warn(IssueType::Incomplete, "consent-actor-unidentified", path, text);
+    }
+
+    fn coding(&mut self, name: &str, coding: &Node, path: &str) {
+        let Some(code) = Code::from_coding(coding) else {
+            return self.warn(
+                IssueType::Incomplete,
+                "consent-code-missing",
+                path,
+                "A criterion without a code: a permit does without it, a denial is widened.",
+            );
+        };
+        let written = coding.text("system").unwrap_or_default();
+        if written.contains("/ValueSet/") {
+            let text = "The URL of a value set stands where the system belongs. It is matched only where the system is beyond doubt.";
+            self.warn(IssueType::CodeInvalid, "consent-value-set-as-system", path, text);
+        } else if written.is_empty() {
+            self.warn(
+                IssueType::Incomplete,
+                "consent-system-missing",
+                path,
+                "A code without a system: no permit rests on it, a denial is widened.",
+            );
+        } else if written != code.system {
+            let text = "The system is not written as its definition writes it. It is read as the system in force.";
+            self.warn(IssueType::CodeInvalid, "consent-system-form", path, text);
+        }
+        if name == "purpose" && code.system == ACT_REASON && !Concept::new(code).is_known() {
+            let text = "A purpose of use that is not known: it is matched only by requests that state the same code.";
+            self.warn(IssueType::CodeInvalid, "consent-purpose-unknown", path, text);
+        }
+    }
+
+    fn period(&mut self, holder: &Node, path: &str) {
+        let Some(period) = holder.get("period") else { return };
+        let path = format!("{path}.period");
+        match Period::from_node(period) {
+            Err(_) => self.warn(IssueType::Value, "consent-period-unreadable", &path, UNREADABLE_PERIOD),
+            Ok(period) if self.dated.is_some_and(|dated| period.is_over_by(dated)) => {
+                let text = "The validity ended before the consent was given. If the period of the data was meant, it belongs in dataPeriod; \
+                            as it stands the rule is never in force.";
+                self.warn(IssueType::BusinessRule, "consent-period-for-data-period", &path, text);
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+const UNREADABLE_PERIOD: &str =
+    "The period cannot be read, or ends before it starts: a permit that depends on it does not count, a denial does.";
+
+/// Elements by which a rule selects what it is about.
+const SELECTIVE: [&str; 8] = ["actor", "action", "securityLabel", "class", "code", "dataPeriod", "data", "purpose"];
+const CRITERIA: [&str; 14] = [
+    "actor",
+    "action",
+    "securityLabel",
+    "purpose",
+    "class",
+    "documentType",
+    "resourceType",
+    "code",
+    "period",
+    "dataPeriod",
+    "data",
+    "expression",
+    "extension",
+    "modifierExtension",
+];
+const CODED: [&str; 7] = ["action", "securityLabel", "purpose", "class", "documentType", "resourceType", "code"];
+
+fn is_consent_scope(coding: &Node) -> bool {
+    matches!(coding.text("code"), Some("patient-privacy" | "research" | "treatment" | "adr"))
+}

@@ -1,0 +1,52 @@
+//! Whether a resource may pass from one system to another: the patient's consents, read by machine, deny by default.
+//!
+//! In scope: FHIR R4 and R5 `Consent` compiled to [`Rules`]; the decision on a [`Request`] as a whole and on each resource ([`decide`]);
+//! its trace and obligations; which patients a resource is about ([`patients_of`]); the findings told to whoever files a consent ([`lint`]);
+//! and [`Permitted`], without which nothing is sent.
+//! Out of scope: who is calling, where consents are kept, the labelling of resources, the audit record.
+//!
+//! Always true:
+//! - Pure: no clock, no store, no log. The instant comes with the request.
+//! - No consent that applies means deny, unless the operator's [`ImplicitPolicy`] says otherwise; a consent that lapsed never leads there.
+//! - What cannot be read permits nothing, and denies as far as it may have been meant to.
+//! - A consent is read in one declared way: R4 as IHE Privacy Consent on FHIR means it, R5 by alternating polarity. The other literal readings
+//!   run beside it, and where one of them would not release, the answer is deny, flagged `ambiguous`.
+//! - The order of consents does not matter, and one more denial never releases more.
+//! - Only this room makes a [`Permitted`].
+//!
+//! Specifications: FHIR [R4 Consent](http://hl7.org/fhir/R4/consent.html) and [R5 Consent](http://hl7.org/fhir/R5/consent.html),
+//! IHE ITI [Privacy Consent on FHIR](https://profiles.ihe.net/ITI/PCF/), HL7 v3 ActReason (purpose of use) and Confidentiality.
+
+mod code;
+mod compile;
+mod criteria;
+mod decision;
+mod directory;
+pub mod facts;
+mod lint;
+mod matching;
+mod patients;
+mod period;
+mod permitted;
+mod policy;
+mod readings;
+mod request;
+mod rules;
+mod stream;
+mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+pub use code::{Code, Identifier, Reference};
+pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request};
+pub use directory::Directory;
+pub use facts::ResourceFacts;
+pub use lint::lint;
+pub use patients::{PatientReference, patients_of};
+pub use permitted::{Ground, Permitted, is_administrative, no_patient, own_record, release, release_provenance};
+pub use policy::{ImplicitPolicy, Policy};
+pub use request::{Action, Party, Request};
+pub use rules::Rules;
+pub use stream::decide_stream;
+pub use vocabulary::Concept;

@@ -1,0 +1,145 @@
+//! Which patients a resource is about.
+//!
+//! The elements are those by which the R4 patient compartment holds a resource, less the ones that say who did something (a patient who
+//! recorded a value is not thereby its subject).
+
+use super::code::{Reference, items};
+use crate::fhir::Node;
+
+/// A patient a resource is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatientReference {
+    /// A literal reference the gateway can follow.
+    Known(Reference),
+    /// Somebody who cannot be told from the resource alone: an identifier or a display without a reference, a contained patient, a group.
+    /// Nothing about them is released.
+    Unresolvable,
+}
+
+/// Elements that name the patient in most types.
+const SUBJECTS: [&str; 3] = ["subject", "patient", "beneficiary"];
+
+/// Further elements of single types: the type, the element, and the member in it that holds the reference (empty when it is the element itself).
+const FURTHER: [(&str, &str, &str); 22] = [
+    ("Appointment", "participant", "actor"),
+    ("AppointmentResponse", "actor", ""),
+    ("AuditEvent", "agent", "who"),
+    ("AuditEvent", "entity", "what"),
+    ("Binary", "securityContext", ""),
+    ("Coverage", "policyHolder", ""),
+    ("Coverage", "subscriber", ""),
+    ("EnrollmentRequest", "candidate", ""),
+    ("Group", "member", "entity"),
+    ("Invoice", "recipient", ""),
+    ("Observation", "focus", ""),
+    ("Person", "link", "target"),
+    ("Provenance", "target", ""),
+    ("ResearchSubject", "individual", ""),
+    ("Schedule", "actor", ""),
+    ("SupplyRequest", "deliverTo", ""),
+    ("SupplyRequest", "deliverFor", ""),
+    ("Task", "for", ""),
+    ("Communication", "about", ""),
+    ("CommunicationRequest", "about", ""),
+    ("DeviceUsage", "patient", ""),
+    ("MedicationDispense", "receiver", ""),
+];
+
+/// How deep Bundles may hold Bundles before the rest counts as somebody unknown.
+const BUNDLE_DEPTH: usize = 8;
+
+/// The patients a resource is about, each once, those of contained resources and of a Bundle's entries included.
+///
+/// A resource with several needs a permit from each; one with [`PatientReference::Unresolvable`] among them is not released at all.
+pub fn patients_of(resource: &Node) -> Vec<PatientReference> {
+    let mut found = Vec::new();
+    collect(resource, resource, BUNDLE_DEPTH, &mut found);
+    found
+}
+
+fn collect(resource: &Node, container: &Node, depth: usize, found: &mut Vec<PatientReference>) {
+    let type_name = resource.resource_type().unwrap_or_default();
+    if type_name == "Patient" {
+        add(found, own_reference(resource, container));
+    }
+    if type_name == "Bundle" {
+        collect_entries(resource, depth, found);
+    }
+    for element in SUBJECTS {
+        for reference in items(resource, element) {
+            add_reference(reference, container, found);
+        }
+    }
+    for (_, element, member) in FURTHER.iter().filter(|(of_type, ..)| *of_type == type_name) {
+        for item in items(resource, element) {
+            let reference = if member.is_empty() { Some(item) } else { item.get(member) };
+            if let Some(reference) = reference {
+                add_patient_only(reference, container, found);
+            }
+        }
+    }
+    if std::ptr::eq(resource, container) {
+        for contained in items(resource, "contained") {
+            // A contained Patient matters when something refers to it as a subject, which is found there.
+            if contained.resource_type() != Some("Patient") {
+                collect(contained, container, depth, found);
+            }
+        }
+    }
+}
+
+fn own_reference(patient: &Node, container: &Node) -> PatientReference {
+    let reference = if std::ptr::eq(patient, container) { Reference::of_resource(patient) } else { None };
+    reference.map_or(PatientReference::Unresolvable, PatientReference::Known)
+}
+
+fn collect_entries(bundle: &Node, depth: usize, found: &mut Vec<PatientReference>) {
+    for resource in items(bundle, "entry").iter().filter_map(|entry| entry.get("resource")) {
+        if depth == 0 {
+            return add(found, PatientReference::Unresolvable);
+        }
+        collect(resource, resource, depth - 1, found);
+    }
+}
+
+/// A subject: a patient, something that is no person, or somebody not to be told from here.
+fn add_reference(node: &Node, container: &Node, found: &mut Vec<PatientReference>) {
+    match target_type(node, container) {
+        Some("Patient") => add(found, resolve(node)),
+        Some("Device" | "Location" | "Medication" | "Substance" | "Organization" | "Practitioner" | "HealthcareService" | "Procedure") => {}
+        _ => add(found, resolve(node)),
+    }
+}
+
+/// An element that may name anything: it counts when it is a patient, or may be one.
+fn add_patient_only(node: &Node, container: &Node, found: &mut Vec<PatientReference>) {
+    match target_type(node, container) {
+        Some("Patient" | "Group") | None => add(found, resolve(node)),
+        Some(_) => {}
+    }
+}
+
+fn target_type<'a>(node: &'a Node, container: &'a Node) -> Option<&'a str> {
+    let reference = node.text("reference").unwrap_or_default();
+    if let Some(fragment) = reference.strip_prefix('#') {
+        let contained = items(container, "contained").iter().find(|contained| contained.text("id") == Some(fragment));
+        return contained.and_then(Node::resource_type);
+    }
+    let before = reference.split_once("/_history/").map_or(reference, |(before, _)| before).rsplit_once('/').map(|(before, _)| before);
+    let by_reference =
+        before.and_then(|before| before.rsplit('/').next()).filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()));
+    by_reference.or_else(|| node.text("type"))
+}
+
+fn resolve(node: &Node) -> PatientReference {
+    match Reference::from_node(node) {
+        Some(reference) if matches!(reference.type_name(), Some("Patient") | None) => PatientReference::Known(reference),
+        _ => PatientReference::Unresolvable,
+    }
+}
+
+fn add(found: &mut Vec<PatientReference>, patient: PatientReference) {
+    if !found.contains(&patient) {
+        found.push(patient);
+    }
+}

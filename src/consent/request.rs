@@ -1,0 +1,94 @@
+//! What is asked: who, why, to do what, when. The caller builds it from a proved identity, never from what a request says of itself.
+
+use super::code::{Code, Identifier, Reference, codings, items};
+use super::vocabulary::Concept;
+use crate::clock::Instant;
+use crate::fhir::Node;
+
+/// One party to an exchange under every name it is known by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Party {
+    pub references: Vec<Reference>,
+    pub identifiers: Vec<Identifier>,
+    pub roles: Vec<Code>,
+}
+
+impl Party {
+    /// Reads a `Reference` with `reference`, `identifier`, and a `role` where the caller adds one.
+    pub fn from_reference(node: &Node) -> Party {
+        Party {
+            references: Reference::from_node(node).into_iter().collect(),
+            identifiers: node.get("identifier").and_then(Identifier::from_node).into_iter().collect(),
+            roles: items(node, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect(),
+        }
+    }
+
+    /// Whether there is anything but a display to know the party by.
+    pub fn is_identified(&self) -> bool {
+        !self.references.is_empty() || self.identifiers.iter().any(Identifier::has_system)
+    }
+}
+
+/// What the recipient wants to do (`consentaction`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Action {
+    Collect,
+    #[default]
+    Access,
+    Use,
+    Disclose,
+    Correct,
+}
+
+impl Action {
+    /// Reads a code of `consentaction`.
+    pub fn from_code(code: &str) -> Option<Action> {
+        match code {
+            "collect" => Some(Action::Collect),
+            "access" => Some(Action::Access),
+            "use" => Some(Action::Use),
+            "disclose" => Some(Action::Disclose),
+            "correct" => Some(Action::Correct),
+            _ => None,
+        }
+    }
+
+    /// Access, use and disclosure are one act seen from three sides: whoever forbids one may have meant the others.
+    pub(super) fn is_release(self) -> bool {
+        matches!(self, Action::Access | Action::Use | Action::Disclose)
+    }
+}
+
+/// A request in its normal form.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The recipient: the person, the organisation and the device that ask, as far as they are proved. Any of them may be the one a rule means.
+    pub actors: Vec<Party>,
+    /// Who holds the data, when that is known; otherwise the consent's own controller is taken for it.
+    pub custodian: Option<Party>,
+    /// Where the recipient is.
+    pub locations: Vec<Reference>,
+    pub purposes: Vec<Concept>,
+    pub action: Action,
+    /// The kinds of content asked for, when no resource is at hand yet.
+    pub classes: Vec<Code>,
+    /// The kinds of consent asked about (`scope` or `category`); empty for any.
+    pub categories: Vec<Code>,
+    pub instant: Instant,
+}
+
+impl Request {
+    /// A request to read, by one party, for these purposes.
+    pub fn new(actors: Vec<Party>, purposes: Vec<Code>, instant: Instant) -> Request {
+        Request {
+            actors,
+            custodian: None,
+            locations: Vec::new(),
+            purposes: purposes.into_iter().map(Concept::new).collect(),
+            action: Action::Access,
+            classes: Vec::new(),
+            categories: Vec::new(),
+            instant,
+        }
+    }
+}

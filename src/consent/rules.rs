@@ -1,0 +1,177 @@
+//! The compiled form of one patient's consents.
+
+use super::code::Code;
+use super::criteria::{Criteria, KINDS, Kind};
+use super::period::Period;
+use super::policy::Policy;
+use super::request::Party;
+use crate::clock::Instant;
+use crate::fhir::temporal::Interval;
+use compact_str::CompactString;
+use std::sync::Arc;
+
+/// One patient's consents, compiled once and asked many times. Made by [`Rules::compile`].
+#[derive(Debug, Clone)]
+pub struct Rules {
+    pub(super) consents: Vec<Consent>,
+    pub(super) policy: Policy,
+    /// Set when there was more than the limits allow: then nothing is permitted.
+    pub(super) is_overfull: bool,
+    /// How many different givers there are.
+    pub(super) givers: usize,
+}
+
+/// What a rule says of what it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Polarity {
+    Permit,
+    Deny,
+}
+
+impl Polarity {
+    pub(super) fn opposite(self) -> Polarity {
+        match self {
+            Polarity::Permit => Polarity::Deny,
+            Polarity::Deny => Polarity::Permit,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edition {
+    R4,
+    R5,
+}
+
+/// How much a consent's answer counts, before its validity in time is looked at. Each but the first carries the code that says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    InForce,
+    /// Its permits do not count, its denials do.
+    DenialsOnly(&'static str),
+    /// Whatever it matches is refused.
+    Refuses(&'static str),
+    /// It could not be read whole: nothing is released past it.
+    Unreadable(&'static str),
+    /// It was in force once. It answers nothing, but what it would not have released, an implicit policy does not release either.
+    Lapsed(&'static str),
+}
+
+/// When a consent as a whole is valid: `provision.period` of the R4 root, `period` in R5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Window {
+    Open,
+    Bounded(Period),
+    Unreadable,
+}
+
+/// Which consent, in which version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Governing {
+    /// The logical id, or the first business identifier where there is none.
+    pub consent: CompactString,
+    pub version: Option<CompactString>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Consent {
+    pub governing: Arc<Governing>,
+    pub edition: Edition,
+    pub standing: Standing,
+    pub window: Window,
+    /// What holds where no rule matches more closely: the type of the R4 root or else the policy rule; the R5 decision.
+    pub base: Option<Polarity>,
+    pub root_type: Option<Polarity>,
+    pub policy_rule: Option<Polarity>,
+    /// `scope` and `category`.
+    pub kinds: Vec<Code>,
+    pub is_research: bool,
+    /// Whether the consent declares a profile that fixes how it is to be read.
+    pub reading_is_declared: bool,
+    pub controllers: Vec<Party>,
+    /// The number of whoever gave it, the same for all consents they gave; `None` when that cannot be told.
+    pub giver: Option<usize>,
+    pub dated: Option<Interval>,
+    /// When the patient came of age, for a consent that somebody else gave before.
+    pub outgrown: Option<Instant>,
+    /// The root first, then depth first. Never empty.
+    pub rules: Vec<Rule>,
+    pub shape: Shape,
+}
+
+/// What can be told of a rule tree before anything is asked.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shape {
+    pub depth: usize,
+    pub has_placeholder: bool,
+    /// Whether there are rules below the root and all of them state purposes and nothing else.
+    pub lists_only_purposes: bool,
+    /// Whether some rule of the first level states a period and nothing else.
+    pub has_bare_period: bool,
+    /// Rules all of whose children repeat some criterion of theirs, in order.
+    pub refined: Vec<usize>,
+}
+
+impl Shape {
+    pub(super) fn of(rules: &[Rule]) -> Shape {
+        let is_refined = |index: usize| {
+            let mut children = rules.iter().filter(|rule| rule.parent == Some(index));
+            children.all(|child| child.restates_parent)
+        };
+        let inner = rules.iter().enumerate().skip(1).filter(|(_, rule)| rule.has_children);
+        Shape {
+            depth: rules.iter().map(|rule| rule.depth).max().unwrap_or(0),
+            has_placeholder: rules.iter().any(Rule::is_placeholder),
+            lists_only_purposes: rules.len() > 1 && rules.iter().skip(1).all(|rule| rule.depth == 1 && rule.states_only(Kind::Purpose)),
+            has_bare_period: rules.iter().any(Rule::is_bare_period),
+            refined: inner.map(|(index, _)| index).filter(|index| is_refined(*index)).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Rule {
+    pub parent: Option<usize>,
+    pub depth: usize,
+    /// The ancestor directly below the root, or the rule itself there; `None` for the root.
+    pub branch: Option<usize>,
+    /// `provision.type`.
+    pub declared: Option<Polarity>,
+    pub own: Criteria,
+    /// Per kind, the nearest rule up the chain that states it.
+    pub source: [Option<usize>; KINDS],
+    /// Whether it, or a rule above it, carries a modifier that is not understood: then it refuses what it matches.
+    pub refuses: bool,
+    pub has_children: bool,
+    /// Whether it repeats some criterion of its parent word for word.
+    pub restates_parent: bool,
+    pub path: Arc<str>,
+}
+
+impl Rule {
+    /// A nested rule that states nothing of its own.
+    pub(super) fn is_placeholder(&self) -> bool {
+        self.parent.is_some() && self.own.stated.is_empty()
+    }
+
+    /// A rule of the first level that states a period and nothing else.
+    pub(super) fn is_bare_period(&self) -> bool {
+        self.depth == 1 && !self.has_children && self.states_only(Kind::Period)
+    }
+
+    pub(super) fn states_only(&self, kind: Kind) -> bool {
+        Kind::ALL.iter().all(|other| self.own.stated.has(*other) == (*other == kind))
+    }
+}
+
+impl Rules {
+    /// How many rules the consents hold in all.
+    pub fn len(&self) -> usize {
+        self.consents.iter().map(|consent| consent.rules.len()).sum()
+    }
+
+    /// Whether there is no consent that could say anything.
+    pub fn is_empty(&self) -> bool {
+        self.consents.is_empty() && !self.is_overfull
+    }
+}

@@ -1,0 +1,160 @@
+//! Decisions in bulk: one JSON case a line in, one JSON decision a line out. What `hearthgate consent decide` runs.
+//!
+//! A case is `{"id", "consents": [Consent…], "context": [resources…], "request": {…}}`. The request has `now`, `patient`, `actors` (References),
+//! `purpose` (Codings), `action`, `scope`, `category` and `class` (Codings), `recipient_location`, `resource`, or `resource_attributes`
+//! (`author`, `reference`, `date`) where the resource itself is not at hand. `request.now` is the clock.
+
+use super::code::{Code, Reference, codings, items};
+use super::decision::{Decision, Obligation, decide, decide_request};
+use super::directory::Directory;
+use super::facts::{self, ResourceFacts};
+use super::patients::PatientReference;
+use super::period::Period;
+use super::policy::Policy;
+use super::request::{Action, Party, Request};
+use super::rules::Rules;
+use super::vocabulary::{CONSENT_SCOPE, Concept};
+use crate::clock::Instant;
+use crate::fhir::json::{self, DEFAULT_DEPTH};
+use crate::fhir::temporal::DateTime;
+use crate::fhir::{Node, Object, Value};
+use std::io::{self, BufRead, Read, Write};
+
+/// The longest line that is read. The rest of a longer one is passed over, and the case denied.
+const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Decides case after case until the input ends; answers how many. A case that cannot be read is denied, flagged `malformed`.
+pub fn decide_stream(mut input: impl BufRead, mut output: impl Write) -> io::Result<usize> {
+    let mut count = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = (&mut input).take(LINE_LIMIT_BYTES).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            break;
+        }
+        let is_cut = read as u64 == LINE_LIMIT_BYTES && line.last() != Some(&b'\n');
+        if is_cut {
+            input.skip_until(b'\n')?;
+        } else if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let case = if is_cut { None } else { json::parse(&line, DEFAULT_DEPTH).ok() };
+        let answer = case.map_or_else(|| malformed(Value::Null.into()), |case| answer(&case));
+        writeln!(output, "{}", json::write(&answer))?;
+        count += 1;
+    }
+    output.flush()?;
+    Ok(count)
+}
+
+fn malformed(id: Node) -> Node {
+    let flags = vec![Node::from("malformed")];
+    Object::new().with("id", id).with("decision", "deny").with("flags", flags).with("trace", Vec::<Node>::new()).into()
+}
+
+fn answer(case: &Node) -> Node {
+    let id = case.get("id").cloned().unwrap_or_else(|| Value::Null.into());
+    let Some((request_node, request)) = case.get("request").and_then(|node| Some((node, read_request(node)?))) else {
+        return malformed(id);
+    };
+    let directory = Directory::of(items(case, "context"));
+    let consents: Vec<Node> = items(case, "consents").iter().filter(|consent| is_about(consent, request_node)).cloned().collect();
+    // The request is taken as given: one that declares no purpose is not refused for that alone.
+    let rules = Rules::compile(&consents, &directory, Policy { purpose_required: false, ..Policy::default() });
+    let decision = match read_facts(request_node) {
+        Some(facts) => decide(&rules, &request, &facts),
+        None => decide_request(&rules, &request),
+    };
+    write_decision(id, &decision)
+}
+
+fn read_request(node: &Node) -> Option<Request> {
+    let instant = DateTime::parse_instant(node.text("now")?).ok()?.interval().low;
+    let codes = |name: &str| items(node, name).iter().flat_map(codings).filter_map(Code::from_coding).collect::<Vec<_>>();
+    let scope = node.text("scope").map(|scope| Code::new(CONSENT_SCOPE, scope));
+    let action = match node.text("action") {
+        None => Action::Access,
+        Some(code) => Action::from_code(code)?,
+    };
+    Some(Request {
+        actors: items(node, "actors").iter().map(Party::from_reference).collect(),
+        custodian: node.get("custodian").map(Party::from_reference),
+        locations: items(node, "recipient_location").iter().filter_map(read_reference).collect(),
+        purposes: codes("purpose").into_iter().map(Concept::new).collect(),
+        action,
+        classes: codes("class"),
+        categories: codes("category").into_iter().chain(scope).collect(),
+        instant: Instant::from_micros(instant),
+    })
+}
+
+/// A reference written as FHIR does, or as its bare text.
+fn read_reference(node: &Node) -> Option<Reference> {
+    node.as_text().map_or_else(|| Reference::from_node(node), Reference::new)
+}
+
+/// Whether a consent may be the patient's whom the request names: not when both name different patients in the same form.
+fn is_about(consent: &Node, request: &Node) -> bool {
+    let Some(asked) = request.get("patient") else { return true };
+    let Some(subject) = consent.get("patient").or_else(|| consent.get("subject")) else { return true };
+    let (asked, subject) = (Party::from_reference(asked), Party::from_reference(subject));
+    let meets = |a: &Reference| subject.references.iter().any(|b| a.may_be(b));
+    asked.references.is_empty() || subject.references.is_empty() || asked.references.iter().any(meets)
+}
+
+fn read_facts(request: &Node) -> Option<ResourceFacts> {
+    if let Some(resource) = request.get("resource") {
+        return Some(facts::of(resource));
+    }
+    let attributes = request.get("resource_attributes")?;
+    let mut facts = ResourceFacts { type_name: "Resource".into(), ..ResourceFacts::default() };
+    facts.authors.extend(attributes.get("author").and_then(read_reference));
+    facts.references.extend(attributes.get("reference").and_then(read_reference));
+    facts.dates.extend(attributes.text("date").and_then(Period::of_date));
+    let patient = request.get("patient").and_then(Reference::from_node).or_else(|| Reference::new("Patient/of-the-request"));
+    facts.patients.extend(patient.map(PatientReference::Known));
+    Some(facts)
+}
+
+fn write_decision(id: Node, decision: &Decision) -> Node {
+    let word = match (decision.is_permit(), decision.governing().is_some()) {
+        (true, _) => "permit",
+        (false, true) => "deny",
+        (false, false) => "no-consent",
+    };
+    let ambiguous = decision.is_ambiguous().then_some("ambiguous");
+    let flags: Vec<Node> = ambiguous.into_iter().chain(decision.dissent()).map(Node::from).collect();
+    let codes = std::iter::once(decision.reason().to_owned());
+    let steps = decision.steps().iter().map(|step| format!("{} {} {}", step.consent.consent, step.rule, step.code()));
+    let trace: Vec<Node> = codes.chain(steps).map(Node::from).collect();
+    let obligations: Vec<Node> = decision.obligations().iter().map(write_obligation).collect();
+    let governing = decision.governing().map(|governing| governing.consent.as_str());
+    Object::new()
+        .with("id", id)
+        .with("decision", word)
+        .with("flags", flags)
+        .with("trace", trace)
+        .with("obligations", obligations)
+        .with_some("governing", governing)
+        .with("sentence", decision.sentence())
+        .into()
+}
+
+fn write_obligation(obligation: &Obligation) -> Node {
+    let list = |codes: &[Code]| codes.iter().map(write_code).collect::<Vec<Node>>();
+    match obligation {
+        Obligation::NoticePart2 => Object::new().with("code", "notice-42-cfr-2.32").into(),
+        Obligation::Withhold { rule, labels, classes, codes } => Object::new()
+            .with("code", "withhold")
+            .with("rule", &**rule)
+            .with("labels", list(labels))
+            .with("classes", list(classes))
+            .with("codes", list(codes))
+            .into(),
+    }
+}
+
+fn write_code(code: &Code) -> Node {
+    Object::new().with("system", code.system.as_str()).with("code", code.code.as_str()).into()
+}

@@ -1,0 +1,90 @@
+//! Every limit, reached.
+
+use super::*;
+
+fn permit_with(member: &str, value: &str) -> Node {
+    parse(&format!(
+        r#"{{"resourceType":"Consent","id":"c","status":"active","patient":{{"reference":"Patient/anna"}},
+        "scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},
+        "provision":{{"type":"permit","{member}":{value}}}}}"#
+    ))
+}
+
+fn observation() -> Node {
+    parse(
+        r#"{"resourceType":"Observation","id":"o","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}]},"subject":{"reference":"Patient/anna"}}"#,
+    )
+}
+
+fn check(consents: &[Node], reason: &str) {
+    let decision = decide_on(consents, Policy::default(), &request("Practitioner/berg", "TREAT"), &observation());
+    assert_eq!(decision.reason(), reason);
+}
+
+fn list(item: &str, count: usize) -> String {
+    format!("[{}]", vec![item; count].join(","))
+}
+
+fn nested(depth: usize) -> String {
+    (0..depth).fold("[]".to_owned(), |inner, _| format!(r#"[{{"type":"deny","purpose":[{{"code":"X"}}],"provision":{inner}}}]"#))
+}
+
+#[test]
+fn consents_beyond_the_limits_permit_nothing() {
+    let plain = permit_with("extension", "[]");
+    check(std::slice::from_ref(&plain), "permitted");
+    check(&vec![plain.clone(); 1024], "permitted");
+    check(&vec![plain; 1025], "too-large");
+    let never = r#"{"type":"deny","purpose":[{"system":"urn:x","code":"X"}]}"#;
+    check(&[permit_with("provision", &list(never, 8191))], "permitted");
+    check(&[permit_with("provision", &list(never, 8192))], "too-large");
+    check(&[permit_with("provision", &nested(8))], "permitted");
+    check(&[permit_with("provision", &nested(9))], "too-large");
+    let purpose = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"TREAT"}"#;
+    check(&[permit_with("purpose", &list(purpose, 2048))], "permitted");
+    check(&[permit_with("purpose", &list(purpose, 2049))], "too-large");
+}
+
+#[test]
+fn a_trace_has_an_end() {
+    let never = r#"{"type":"deny","purpose":[{"system":"urn:x","code":"X"}]}"#;
+    let decision = decide_on(
+        &[permit_with("provision", &list(never, 500))],
+        Policy::default(),
+        &request("Practitioner/berg", "TREAT"),
+        &observation(),
+    );
+    assert!(decision.is_permit() && decision.steps().len() == 64);
+}
+
+#[test]
+fn membership_has_an_end() {
+    let group = |id: usize, entity: &str| {
+        parse(&format!(r#"{{"resourceType":"Group","id":"g{id}","actual":true,"member":[{{"entity":{{"reference":"{entity}"}}}}]}}"#))
+    };
+    let chain = |length: usize| -> Vec<Node> {
+        let last = group(length, "Practitioner/berg");
+        (0..length).map(|id| group(id, &format!("Group/g{}", id + 1))).chain([last]).collect()
+    };
+    let consent = permit_with("actor", r#"[{"reference":{"reference":"Group/g0"}}]"#);
+    for (length, permits) in [(0, true), (3, true), (4, false), (100, false)] {
+        let rules = Rules::compile(std::slice::from_ref(&consent), &Directory::of(&chain(length)), Policy::default());
+        assert_eq!(decide(&rules, &request("Practitioner/berg", "TREAT"), &facts::of(&observation())).is_permit(), permits, "{length}");
+    }
+    let crowd: Vec<String> = (0..5000).map(|id| format!(r#"{{"entity":{{"reference":"Practitioner/p{id}"}}}}"#)).collect();
+    let crowd = parse(&format!(r#"{{"resourceType":"Group","id":"g0","actual":true,"member":[{}]}}"#, crowd.join(",")));
+    let rules = Rules::compile(std::slice::from_ref(&consent), &Directory::of(&[crowd]), Policy::default());
+    for (who, permits) in [("Practitioner/p7", true), ("Practitioner/p4999", false)] {
+        assert_eq!(decide(&rules, &request(who, "TREAT"), &facts::of(&observation())).is_permit(), permits, "{who}");
+    }
+}
+
+#[test]
+fn bundles_in_bundles_have_an_end() {
+    let bundle = |depth: usize| {
+        let inner = json::write(&observation());
+        parse(&(0..depth).fold(inner, |inner, _| format!(r#"{{"resourceType":"Bundle","entry":[{{"resource":{inner}}}]}}"#)))
+    };
+    assert!(!patients_of(&bundle(8)).contains(&PatientReference::Unresolvable));
+    assert!(patients_of(&bundle(9)).contains(&PatientReference::Unresolvable));
+}

@@ -1,0 +1,252 @@
+//! Which patients a resource is about, what is released on which ground, and what is told to whoever files a consent.
+
+use super::*;
+
+fn known(reference: &str) -> PatientReference {
+    PatientReference::Known(Reference::new(reference).unwrap())
+}
+
+#[test]
+fn patients_are_found_where_a_resource_names_them() {
+    let someone = PatientReference::Unresolvable;
+    let check = |resource: &str, expected: &[PatientReference]| assert_eq!(patients_of(&parse(resource)), expected, "{resource}");
+    check(r#"{"resourceType":"Patient","id":"1"}"#, &[known("Patient/1")]);
+    check(r#"{"resourceType":"Patient"}"#, std::slice::from_ref(&someone));
+    check(r#"{"resourceType":"Observation","subject":{"reference":"Patient/1/_history/2"}}"#, &[known("Patient/1")]);
+    check(
+        r#"{"resourceType":"Observation","subject":{"reference":"https://h.example/fhir/Patient/1"}}"#,
+        &[known("https://h.example/fhir/Patient/1")],
+    );
+    check(
+        r#"{"resourceType":"Observation","subject":{"reference":"urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0"}}"#,
+        &[known("urn:uuid:0c3151bd-1cbf-4d64-b04d-cd9187a4c6e0")],
+    );
+    check(r#"{"resourceType":"Observation","subject":{"identifier":{"system":"urn:x","value":"1"}}}"#, std::slice::from_ref(&someone));
+    check(r#"{"resourceType":"Observation","subject":{"display":"Anna"}}"#, std::slice::from_ref(&someone));
+    check(
+        r##"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p"}],"subject":{"reference":"#p"}}"##,
+        std::slice::from_ref(&someone),
+    );
+    check(r#"{"resourceType":"Observation","subject":{"reference":"Group/1"}}"#, std::slice::from_ref(&someone));
+    check(r#"{"resourceType":"Observation","subject":{"reference":"Device/1"}}"#, &[]);
+    check(
+        r#"{"resourceType":"Observation","subject":{"reference":"Patient/1"},"focus":[{"reference":"Patient/2"},{"reference":"Device/3"}]}"#,
+        &[known("Patient/1"), known("Patient/2")],
+    );
+    check(
+        r#"{"resourceType":"Observation","subject":{"reference":"Patient/1"},"contained":[{"resourceType":"Condition","subject":{"reference":"Patient/2"}}]}"#,
+        &[known("Patient/1"), known("Patient/2")],
+    );
+    check(
+        r#"{"resourceType":"Appointment","participant":[{"actor":{"reference":"Practitioner/9"}},{"actor":{"reference":"Patient/1"}}]}"#,
+        &[known("Patient/1")],
+    );
+    check(
+        r#"{"resourceType":"Coverage","beneficiary":{"reference":"Patient/1"},"subscriber":{"reference":"Patient/2"},"policyHolder":{"reference":"Organization/3"}}"#,
+        &[known("Patient/1"), known("Patient/2")],
+    );
+    check(
+        r#"{"resourceType":"Group","member":[{"entity":{"reference":"Patient/1"}},{"entity":{"reference":"Patient/1"}}]}"#,
+        &[known("Patient/1")],
+    );
+    check(r#"{"resourceType":"Task","for":{"reference":"Patient/1"}}"#, &[known("Patient/1")]);
+    check(r#"{"resourceType":"Provenance","target":[{"reference":"Observation/1"}]}"#, &[]);
+    check(
+        r#"{"resourceType":"Bundle","entry":[{},{"resource":{"resourceType":"Patient","id":"1"}},{"resource":{"resourceType":"Condition","subject":{"reference":"Patient/2"}}}]}"#,
+        &[known("Patient/1"), known("Patient/2")],
+    );
+    check(r#"{"resourceType":"Organization","id":"1"}"#, &[]);
+    check("[]", &[]);
+}
+
+const PERMIT: &str = r#"{"resourceType":"Consent","id":"c1","meta":{"versionId":"3"},"status":"active",
+    "scope":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}]},"provision":{"type":"permit"}}"#;
+
+fn decided(resource: &Node) -> Decision {
+    decide_on(&[parse(PERMIT)], Policy::default(), &request("Practitioner/berg", "TREAT"), resource)
+}
+
+#[test]
+fn a_decision_releases_the_resource_it_was_taken_on_and_no_other() {
+    let resource = |id: &str, version: &str| {
+        parse(&format!(
+            r#"{{"resourceType":"Observation","id":"{id}","meta":{{"versionId":"{version}"}},"subject":{{"reference":"Patient/1"}}}}"#
+        ))
+    };
+    let decision = decided(&resource("1", "1"));
+    let permitted = release(&decision, resource("1", "1")).unwrap();
+    let governing = Governing { consent: "c1".into(), version: Some("3".into()) };
+    assert_eq!(permitted.ground(), &Ground::Consent { governing: Some(governing), reason: "permitted" });
+    assert_eq!(permitted.into_resource(), resource("1", "1"));
+    assert!(release(&decision, resource("1", "2")).is_none());
+    assert!(release(&decision, resource("2", "1")).is_none());
+    assert!(release(&decision, parse(r#"{"resourceType":"Condition","id":"1","meta":{"versionId":"1"}}"#)).is_none());
+    let asked =
+        decide_request(&Rules::compile(&[parse(PERMIT)], &Directory::default(), Policy::default()), &request("Practitioner/berg", "TREAT"));
+    assert!(asked.is_permit() && release(&asked, resource("1", "1")).is_none());
+}
+
+#[test]
+fn a_resource_of_two_patients_needs_both() {
+    let shared =
+        parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"},"focus":[{"reference":"Patient/2"}]}"#);
+    let permit = decided(&shared);
+    let denial = decide_on(&[], Policy::default(), &request("Practitioner/berg", "TREAT"), &shared);
+    let all = |decisions: Vec<Decision>| Decision::all(decisions).and_then(|decision| release(&decision, shared.clone()));
+    assert!(release(&permit, shared.clone()).is_none());
+    assert!(all(vec![permit.clone()]).is_none());
+    assert!(all(vec![permit.clone(), permit.clone()]).is_some());
+    assert!(all(vec![permit.clone(), denial.clone()]).is_none());
+    assert!(all(vec![denial, permit.clone()]).is_none());
+    assert!(all(vec![]).is_none());
+    let other = decided(&parse(r#"{"resourceType":"Observation","id":"2","subject":{"reference":"Patient/1"}}"#));
+    assert!(Decision::all(vec![permit, other]).is_none());
+}
+
+#[test]
+fn grounds_other_than_consent_are_narrow() {
+    let organisation = parse(r#"{"resourceType":"Organization","id":"1"}"#);
+    assert_eq!(no_patient(organisation.clone()).unwrap().ground(), &Ground::NoPatient);
+    for refused in [
+        r#"{"resourceType":"Observation","id":"1"}"#,
+        r#"{"resourceType":"Device","id":"1"}"#,
+        r#"{"resourceType":"Binary","id":"1"}"#,
+        r#"{"resourceType":"Library","id":"1","subject":{"reference":"Patient/1"}}"#,
+        r#"{"resourceType":"Organization","id":"1","contained":[{"resourceType":"Observation"}]}"#,
+        r#"{"resourceType":"Made-up"}"#,
+        "{}",
+    ] {
+        assert!(no_patient(parse(refused)).is_none(), "{refused}");
+    }
+    assert_eq!(own_record("org-a", "org-a", organisation.clone()).unwrap().ground(), &Ground::OwnRecord);
+    assert!(own_record("org-a", "org-b", organisation.clone()).is_none());
+    assert!(own_record("", "", organisation).is_none());
+}
+
+#[test]
+fn administrative_types_are_found() {
+    for name in [
+        "ActivityDefinition",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "HealthcareService",
+        "Endpoint",
+        "Medication",
+        "ValueSet",
+    ] {
+        assert!(is_administrative(name), "{name}");
+    }
+    for name in
+        ["Patient", "Observation", "Group", "List", "Device", "Basic", "Bundle", "Binary", "Schedule", "Slot", "Task", "", "valueset"]
+    {
+        assert!(!is_administrative(name), "{name}");
+    }
+}
+
+#[test]
+fn a_disclosure_of_substance_use_carries_its_notice() {
+    let resource = parse(
+        r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"},
+        "meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"OPIOIDUD"}]}}"#,
+    );
+    assert_eq!(decided(&resource).obligations(), [Obligation::NoticePart2]);
+}
+
+#[test]
+fn what_a_request_will_lack_is_told_with_the_permit() {
+    let consent = parse(&PERMIT.replace(
+        r#"{"type":"permit"}"#,
+        r#"{"type":"permit","provision":[{"type":"deny","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}]}]}"#,
+    ));
+    let rules = Rules::compile(&[consent], &Directory::default(), Policy::default());
+    let decision = decide_request(&rules, &request("Practitioner/berg", "TREAT"));
+    assert!(decision.is_permit());
+    let [Obligation::Withhold { rule, labels, classes, codes }] = decision.obligations() else { panic!("{decision:?}") };
+    assert_eq!((&**rule, labels.len(), classes.len(), codes.len()), ("provision.provision[0]", 1, 0, 0));
+}
+
+#[test]
+fn implicit_policies_permit_what_they_say() {
+    use ImplicitPolicy::{AllNormal, BasicNormal, BreakGlassOnly, Deny};
+    let labelled = |code: &str| {
+        parse(&format!(
+            r#"{{"resourceType":"Observation","id":"1","subject":{{"reference":"Patient/1"}},
+            "meta":{{"security":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"{code}"}}]}}}}"#
+        ))
+    };
+    for (implicit, purpose, label, permits) in [
+        (Deny, "TREAT", "N", false),
+        (BasicNormal, "TREAT", "N", true),
+        (BasicNormal, "TREAT", "R", false),
+        (BasicNormal, "TREAT", "?", false),
+        (BasicNormal, "HMARKT", "N", false),
+        (AllNormal, "HMARKT", "N", true),
+        (AllNormal, "HMARKT", "V", false),
+        (BreakGlassOnly, "BTG", "R", true),
+        (BreakGlassOnly, "BTG", "V", false),
+        (BreakGlassOnly, "TREAT", "N", false),
+    ] {
+        let policy = Policy { implicit, ..Policy::default() };
+        let decision = decide_on(&[], policy, &request("Practitioner/berg", purpose), &labelled(label));
+        assert_eq!(decision.is_permit(), permits, "{implicit:?} {purpose} {label}");
+    }
+}
+
+#[test]
+fn whoever_files_is_told_how_it_will_be_read() {
+    let check = |provision: &str, rest: &str, expected: &[&str]| {
+        let text = format!(
+            r#"{{"resourceType":"Consent","status":"active","dateTime":"2025-01-01","scope":{{"coding":[{{"code":"patient-privacy"}}]}},
+            "provision":{provision}{rest}}}"#
+        );
+        let found: Vec<&str> = lint(&parse(&text)).iter().map(|finding| finding.message_id).collect();
+        assert_eq!(found, expected, "{text}");
+    };
+    let optin = r#","policyRule":{"coding":[{"code":"OPTIN"}]}"#;
+    check(r#"{"type":"permit"}"#, "", &[]);
+    check(r#"{"type":"deny"}"#, optin, &["consent-root-against-policy-rule"]);
+    check("{}", "", &["consent-no-base"]);
+    check(r#"{"actor":[{"reference":{"reference":"Practitioner/1"}}]}"#, optin, &["consent-denial-without-deny"]);
+    check(r#"{"type":"permit","provision":[{"type":"permit"}]}"#, "", &["consent-empty-rule"]);
+    check(
+        r#"{"type":"permit","provision":[{"actor":[{"reference":{"reference":"Practitioner/1"}}]}]}"#,
+        "",
+        &["consent-denial-without-deny"],
+    );
+    check(r#"{"type":"permit","period":{"start":"2020","end":"2021"}}"#, "", &["consent-period-for-data-period"]);
+    check(r#"{"type":"permit","period":{"start":"2022","end":"2021"}}"#, "", &["consent-period-unreadable"]);
+    check(r#"{"type":"permit","dataPeriod":{}}"#, "", &["consent-period-unreadable"]);
+    check(
+        r#"{"type":"permit","securityLabel":[{"system":"http://terminology.hl7.org/ValueSet/v3-ActCode","code":"PSY"}]}"#,
+        "",
+        &["consent-value-set-as-system"],
+    );
+    check(r#"{"type":"permit","code":[{"coding":[{"system":"http://loinc.org/","code":"1-8"}]}]}"#, "", &["consent-system-form"]);
+    check(
+        r#"{"type":"permit","code":[{"coding":[{"code":"1-8"}]},{"text":"x"}]}"#,
+        "",
+        &["consent-system-missing", "consent-code-missing"],
+    );
+    check(
+        r#"{"type":"permit","purpose":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActReason","code":"FUN"}]}"#,
+        "",
+        &["consent-purpose-unknown"],
+    );
+    check(r#"{"type":"permit","actor":[{"reference":{"display":"x"}}]}"#, "", &["consent-actor-unidentified"]);
+    check(r#"{"type":"permit","modifierExtension":[{"url":"x"}]}"#, "", &["consent-modifier"]);
+    check(r#"{"type":"permit"}"#, r#","implicitRules":"x""#, &["consent-modifier"]);
+    check(
+        r#"{"type":"permit","provision":[{"type":"deny","class":[{"system":"http://hl7.org/fhir/resource-types","code":"List"}],
+        "provision":[{"type":"permit","action":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/consentaction","code":"access"}]}]}]}]}"#,
+        "",
+        &["consent-nested"],
+    );
+    let scanned =
+        r#"{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"sourceAttachment":{"title":"x"}}"#;
+    assert_eq!(lint(&parse(scanned)).first().map(|finding| finding.message_id), Some("consent-document-only"));
+    let bare = r#"{"resourceType":"Consent","provision":{"type":"permit"}}"#;
+    let found: Vec<&str> = lint(&parse(bare)).iter().map(|finding| finding.message_id).collect();
+    assert_eq!(found, ["consent-status", "consent-scope"]);
+}

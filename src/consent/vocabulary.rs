@@ -1,0 +1,227 @@
+//! The facts of HL7 v3 the decision rests on: purposes of use and sensitivities with their parents, and the order of confidentiality.
+
+use super::code::Code;
+
+pub(super) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+pub(super) const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+pub(super) const CONFIDENTIALITY: &str = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+pub(super) const CONSENT_SCOPE: &str = "http://terminology.hl7.org/CodeSystem/consentscope";
+pub(super) const RESOURCE_TYPES: &str = "http://hl7.org/fhir/resource-types";
+pub(super) const PARTICIPATION_TYPE: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
+
+/// `v3-Confidentiality`, from what anybody may see to what hardly anybody may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidentiality {
+    Unrestricted,
+    Low,
+    Moderate,
+    Normal,
+    Restricted,
+    VeryRestricted,
+}
+
+impl Confidentiality {
+    pub(super) fn of(code: &Code) -> Option<Confidentiality> {
+        if code.system != CONFIDENTIALITY {
+            return None;
+        }
+        match code.code.as_str() {
+            "U" => Some(Confidentiality::Unrestricted),
+            "L" => Some(Confidentiality::Low),
+            "M" => Some(Confidentiality::Moderate),
+            "N" => Some(Confidentiality::Normal),
+            "R" => Some(Confidentiality::Restricted),
+            "V" => Some(Confidentiality::VeryRestricted),
+            _ => None,
+        }
+    }
+}
+
+/// Every purpose of use with its parent. The last three are newer than the terminology of R4; training a model has no parent here, so that
+/// nothing but its own name permits it.
+const PURPOSES: [(&str, &str); 65] = [
+    ("PurposeOfUse", ""),
+    ("HMARKT", "PurposeOfUse"),
+    ("HOPERAT", "PurposeOfUse"),
+    ("HPAYMT", "PurposeOfUse"),
+    ("HRESCH", "PurposeOfUse"),
+    ("PATRQT", "PurposeOfUse"),
+    ("PUBHLTH", "PurposeOfUse"),
+    ("TREAT", "PurposeOfUse"),
+    ("CAREMGT", "HOPERAT"),
+    ("DONAT", "HOPERAT"),
+    ("FRAUD", "HOPERAT"),
+    ("GOV", "HOPERAT"),
+    ("HACCRED", "HOPERAT"),
+    ("HCOMPL", "HOPERAT"),
+    ("HDECD", "HOPERAT"),
+    ("HDIRECT", "HOPERAT"),
+    ("HDM", "HOPERAT"),
+    ("HLEGAL", "HOPERAT"),
+    ("HOUTCOMS", "HOPERAT"),
+    ("HPRGRP", "HOPERAT"),
+    ("HQUALIMP", "HOPERAT"),
+    ("HSYSADMIN", "HOPERAT"),
+    ("LABELING", "HSYSADMIN"),
+    ("METAMGT", "HSYSADMIN"),
+    ("MEMADMIN", "HOPERAT"),
+    ("MILCDM", "HOPERAT"),
+    ("PATADMIN", "HOPERAT"),
+    ("PATSFTY", "HOPERAT"),
+    ("PERFMSR", "HOPERAT"),
+    ("RECORDMGT", "HOPERAT"),
+    ("SYSDEV", "HOPERAT"),
+    ("HTEST", "SYSDEV"),
+    ("TRAIN", "HOPERAT"),
+    ("CLMATTCH", "HPAYMT"),
+    ("COVAUTH", "HPAYMT"),
+    ("COVERAGE", "HPAYMT"),
+    ("ELIGDTRM", "COVERAGE"),
+    ("ELIGVER", "COVERAGE"),
+    ("ENROLLM", "COVERAGE"),
+    ("MILDCRG", "COVERAGE"),
+    ("REMITADV", "HPAYMT"),
+    ("BIORCH", "HRESCH"),
+    ("CLINTRCH", "HRESCH"),
+    ("CLINTRCHNPC", "CLINTRCH"),
+    ("CLINTRCHPC", "CLINTRCH"),
+    ("PRECLINTRCH", "CLINTRCH"),
+    ("DSRCH", "HRESCH"),
+    ("POARCH", "HRESCH"),
+    ("TRANSRCH", "HRESCH"),
+    ("FAMRQT", "PATRQT"),
+    ("PWATRNY", "PATRQT"),
+    ("SUPNWK", "PATRQT"),
+    ("DISASTER", "PUBHLTH"),
+    ("THREAT", "PUBHLTH"),
+    ("CLINTRL", "TREAT"),
+    ("COC", "TREAT"),
+    ("ETREAT", "TREAT"),
+    ("BTG", "ETREAT"),
+    ("ERTREAT", "ETREAT"),
+    ("POPHLTH", "TREAT"),
+    ("TREATDS", "TREAT"),
+    ("PMTDS", "HPAYMT"),
+    ("MLTRAINING", ""),
+    ("SYSADMIN", "HSYSADMIN"),
+    ("JUDICIAL", "HLEGAL"),
+];
+
+/// Sensitivities with their parents. Substance use stands under both of its names, because sources use either.
+const SENSITIVITIES: [(&str, &[&str]); 19] = [
+    ("ETH", &[]),
+    ("GDIS", &[]),
+    ("HIV", &[]),
+    ("SCA", &[]),
+    ("SDV", &[]),
+    ("SEX", &[]),
+    ("STD", &[]),
+    ("VIO", &[]),
+    ("SPI", &[]),
+    ("BH", &["SPI"]),
+    ("COGN", &["BH"]),
+    ("DVD", &["BH"]),
+    ("EMOTDIS", &["BH"]),
+    ("MH", &["SPI"]),
+    ("PSY", &["SPI"]),
+    ("PSYTHPN", &["SPI"]),
+    ("SUD", &["BH", "ETH"]),
+    ("ETHUD", &["SUD"]),
+    ("OPIOIDUD", &["SUD"]),
+];
+
+/// How far up a hierarchy is followed; deeper than any of the tables.
+const HIERARCHY_DEPTH: usize = 8;
+
+/// A code placed in its hierarchy, so that "is it a kind of" is one bit test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Concept {
+    pub code: Code,
+    /// The code's own bit; 0 when it is in no hierarchy known here.
+    bit: u128,
+    /// The bits of the code and of everything it is a kind of.
+    kinds: u128,
+    pub(super) confidentiality: Option<Confidentiality>,
+}
+
+impl Concept {
+    /// Places a code.
+    pub fn new(code: Code) -> Concept {
+        let (bit, kinds) = place(&code);
+        Concept { bit, kinds, confidentiality: Confidentiality::of(&code), code }
+    }
+
+    /// Whether `other` is this concept or a kind of it.
+    pub fn covers(&self, other: &Concept) -> bool {
+        self.bit & other.kinds != 0 || self.code == other.code
+    }
+
+    /// Whether the code stands in a hierarchy known here.
+    pub fn is_known(&self) -> bool {
+        self.bit != 0
+    }
+}
+
+fn place(code: &Code) -> (u128, u128) {
+    match code.system.as_str() {
+        ACT_REASON => purpose_bits(&code.code),
+        ACT_CODE => (sensitivity_bit(&code.code), sensitivity_kinds(&code.code, HIERARCHY_DEPTH)),
+        _ => (0, 0),
+    }
+}
+
+fn purpose_bits(code: &str) -> (u128, u128) {
+    let position = |name: &str| PURPOSES.iter().position(|(purpose, _)| *purpose == name);
+    let Some(own) = position(code) else { return (0, 0) };
+    let (mut kinds, mut current) = (0, Some(own));
+    for _ in 0..HIERARCHY_DEPTH {
+        let Some(index) = current else { break };
+        kinds |= 1 << index;
+        current = PURPOSES.get(index).and_then(|(_, parent)| position(parent));
+    }
+    (1 << own, kinds)
+}
+
+fn sensitivity_bit(code: &str) -> u128 {
+    SENSITIVITIES.iter().position(|(name, _)| *name == code).map_or(0, |index| 1 << index)
+}
+
+fn sensitivity_kinds(code: &str, depth: usize) -> u128 {
+    let parents = SENSITIVITIES.iter().find(|(name, _)| *name == code).map_or(&[][..], |(_, parents)| parents);
+    let inherited = if depth == 0 { 0 } else { parents.iter().fold(0, |bits, parent| bits | sensitivity_kinds(parent, depth - 1)) };
+    sensitivity_bit(code) | inherited
+}
+
+/// Whether a label says that the data is about substance use, and so falls under 42 CFR Part 2.
+pub(super) fn is_substance_use(label: &Concept) -> bool {
+    label.code.system == ACT_CODE && label.kinds & sensitivity_bit("ETH") != 0
+}
+
+/// Whether a label names a sensitivity, rather than a level of confidentiality or a handling instruction.
+pub(super) fn is_sensitivity(label: &Concept) -> bool {
+    label.code.system == ACT_CODE && label.bit != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_follow_the_hierarchy() {
+        let purpose = |code: &str| Concept::new(Code::new(ACT_REASON, code));
+        let label = |code: &str| Concept::new(Code::new(ACT_CODE, code));
+        for (broad, narrow, covers) in [
+            (purpose("TREAT"), purpose("BTG"), true),
+            (purpose("HRESCH"), purpose("CLINTRCHNPC"), true),
+            (purpose("BTG"), purpose("TREAT"), false),
+            (purpose("TREAT"), purpose("HPAYMT"), false),
+            (purpose("HOPERAT"), purpose("MLTRAINING"), false),
+            (label("ETH"), label("OPIOIDUD"), true),
+            (label("BH"), label("ETHUD"), true),
+            (label("PSY"), label("ETHUD"), false),
+            (label("made-up"), label("made-up"), true),
+        ] {
+            assert_eq!(broad.covers(&narrow), covers, "{broad:?} {narrow:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What the gateway knows about FHIR's definitions: packages trimmed to machine-checkable facts, compiled, and looked up.
+//!
+//! In scope: the embedded R4 pack ([`Definitions::embedded`]), its types, search parameters, value sets, code systems, profiles and extensions;
+//! making such a pack ([`trim`]). Out of scope: judging resources (`validate`), evaluating expressions (`fhir::path`), the network.
+//!
+//! Invariants: a pack states the facts of its source and no prose; loading decodes the type table and the search parameters, everything else
+//! on first use; a question that the pack cannot answer is answered [`Membership::Undecidable`] or `None`, never guessed.
+//!
+//! Follows <https://hl7.org/fhir/R4/conformance-module.html> and <https://hl7.org/fhir/R4/terminology-module.html>.
+
+mod blob;
+#[cfg(test)]
+mod compile;
+mod computed;
+mod expansion;
+mod model;
+pub mod trim;
+
+pub use model::*;
+
+use crate::fhir::types::TypeTable;
+use blob::{Blob, Core, Span};
+use compact_str::CompactString;
+use expansion::Expansion;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock};
+
+/// The file that `build.rs` made of `profiles/`.
+static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/definitions.bin"));
+
+/// One release's definitions, ready for lookup. Shared by reference; what is decoded late is decoded once.
+pub struct Definitions {
+    types: TypeTable,
+    search_parameters: Vec<SearchParameter>,
+    /// Indexes into `search_parameters` by the type that declares them.
+    search_by_base: HashMap<CompactString, Vec<usize>>,
+    compartments: Vec<Compartment>,
+    value_sets: Shelf<ValueSet>,
+    expansions: Vec<OnceLock<Expansion>>,
+    code_systems: Shelf<CodeSystem>,
+    structures: Shelf<Structure>,
+    blob: Blob<'static>,
+}
+
+/// Definitions of one kind, found by URL and decoded when first asked for.
+struct Shelf<T> {
+    entries: Vec<(Span, OnceLock<Option<T>>)>,
+    by_url: HashMap<&'static str, usize>,
+}
+
+impl<T: Deserialize<'static>> Shelf<T> {
+    fn new(index: &[(&'static str, Span)]) -> Shelf<T> {
+        Shelf {
+            entries: index.iter().map(|(_, span)| (*span, OnceLock::new())).collect(),
+            by_url: index.iter().enumerate().map(|(place, (url, _))| (*url, place)).collect(),
+        }
+    }
+
+    /// Exactly what is asked for, or the same without its version.
+    fn find(&self, url: &str) -> Option<usize> {
+        self.by_url.get(url).or_else(|| self.by_url.get(without_version(url))).copied()
+    }
+
+    fn get(&self, place: usize, blob: &Blob<'static>) -> Option<&T> {
+        let (span, decoded) = self.entries.get(place)?;
+        // A section that does not decode cannot occur: build.rs wrote it from the same type.
+        decoded.get_or_init(|| blob.section(*span).ok()).as_ref()
+    }
+}
+
+impl Definitions {
+    /// The R4 definitions the binary carries, decoded on the first call.
+    pub fn embedded() -> &'static Definitions {
+        static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| {
+            #[expect(clippy::expect_used, reason = "build.rs wrote the file with the same types; a test loads it")]
+            Definitions::open(EMBEDDED).expect("the embedded definitions decode")
+        });
+        &DEFINITIONS
+    }
+
+    fn open(bytes: &'static [u8]) -> Result<Definitions, postcard::Error> {
+        let blob = Blob::open(bytes)?;
+        let Core { types, search_parameters, compartments } = blob.core()?;
+        let mut search_by_base: HashMap<CompactString, Vec<usize>> = HashMap::new();
+        for (index, parameter) in search_parameters.iter().enumerate() {
+            for base in &parameter.base {
+                search_by_base.entry(base.clone()).or_default().push(index);
+            }
+        }
+        Ok(Definitions {
+            types,
+            search_parameters,
+            search_by_base,
+            compartments,
+            value_sets: Shelf::new(&blob.index.value_sets),
+            expansions: blob.index.value_sets.iter().map(|_| OnceLock::new()).collect(),
+            code_systems: Shelf::new(&blob.index.code_systems),
+            structures: Shelf::new(&blob.index.structures),
+            blob,
+        })
+    }
+
+    /// Every element of every type.
+    pub fn types(&self) -> &TypeTable {
+        &self.types
+    }
+
+    /// The search parameters of a resource type, with those of `Resource` and `DomainResource`; none for an unknown type.
+    pub fn search_parameters(&self, type_name: &str) -> impl Iterator<Item = &SearchParameter> {
+        let own = self.types.type_named(type_name);
+        std::iter::successors(own, |definition| self.types.type_named(definition.base.as_deref()?))
+            .filter_map(|definition| self.search_by_base.get(&definition.name))
+            .flatten()
+            .filter_map(|&index| self.search_parameters.get(index))
+    }
+
+    /// The search parameter a resource type has under a code.
+    pub fn search_parameter(&self, type_name: &str, code: &str) -> Option<&SearchParameter> {
+        self.search_parameters(type_name).find(|parameter| parameter.code == code)
+    }
+
+    /// The search parameter with a canonical URL; composites name their parts so.
+    pub fn search_parameter_by_url(&self, url: &str) -> Option<&SearchParameter> {
+        let url = without_version(url);
+        self.search_parameters.iter().find(|parameter| parameter.url == url)
+    }
+
+    /// The codes of the search parameters through which a resource of `type_name` belongs to the compartment of a `Patient`, `Encounter`, …;
+    /// empty when it does not.
+    pub fn compartment(&self, code: &str, type_name: &str) -> &[CompactString] {
+        let compartment = self.compartments.iter().find(|compartment| compartment.code == code);
+        let member = compartment.and_then(|compartment| compartment.members.iter().find(|(name, _)| name == type_name));
+        member.map(|(_, codes)| codes.as_slice()).unwrap_or_default()
+    }
+
+    /// Whether a code is in a value set. `system` is `None` for `code` elements: any system of the set will do.
+    /// `url` is the canonical URL; a `|version` after it is passed over.
+    pub fn value_set_contains(&self, url: &str, system: Option<&str>, code: &str) -> Membership {
+        match self.value_sets.find(url) {
+            Some(place) => self.expansion(place).map_or(Membership::Undecidable, |expansion| expansion.contains(system, code)),
+            None => Membership::Undecidable,
+        }
+    }
+
+    /// The expansion of the value set at a place of the shelf, made once.
+    fn expansion(&self, place: usize) -> Option<&Expansion> {
+        let set = self.value_sets.get(place, &self.blob)?;
+        Some(self.expansions.get(place)?.get_or_init(|| expansion::expand(self, set)))
+    }
+
+    /// The value set with a canonical URL.
+    pub fn value_set(&self, url: &str) -> Option<&ValueSet> {
+        self.value_sets.get(self.value_sets.find(url)?, &self.blob)
+    }
+
+    /// The code system with a canonical URL: that version of `url|version` if it is in hand, else the newest.
+    pub fn code_system(&self, url: &str) -> Option<&CodeSystem> {
+        self.code_systems.get(self.code_systems.find(url)?, &self.blob)
+    }
+
+    /// The type, profile or extension with a canonical URL; a `|version` after it is passed over.
+    pub fn structure(&self, url: &str) -> Option<&Structure> {
+        self.structures.get(self.structures.find(url)?, &self.blob)
+    }
+}
+
+#[cfg(test)]
+mod tests;

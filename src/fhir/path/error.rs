@@ -1,0 +1,79 @@
+//! Why an expression could not be compiled or evaluated.
+
+use std::fmt;
+
+/// One variant per reason. Texts name operations, types and limits, never values of the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathError {
+    /// The text is not FHIRPath; `offset` is the byte where reading stopped.
+    Syntax { offset: usize, expected: &'static str },
+    UnknownFunction { name: String },
+    /// Too few, too many or the wrong kind of arguments.
+    Arguments { function: &'static str },
+    UnknownType { name: String },
+    UnknownVariable { name: String },
+    /// More than one item where one or none is required.
+    NotSingle { operation: &'static str },
+    /// Operands of types the operation is not defined for.
+    WrongType { operation: &'static str },
+    /// A name that its parent's type does not have; found by the strict check, and always for the JSON name of a choice (`valueQuantity`).
+    UnknownElement { name: String, parent: String },
+    /// The order of the input means nothing, yet the function depends on it; found by the strict check.
+    Unordered { function: &'static str },
+    Limit { limit: Limit, value: u64 },
+    Pattern,
+    /// `now()` and its kin without a clock in the focus.
+    NoClock,
+    /// The environment cannot answer: no terminology, no profiles.
+    NotSupported { function: &'static str },
+    /// A canonical URL that nobody here knows.
+    UnknownCanonical { function: &'static str },
+    /// The expression was compiled against another type table than the focus has.
+    OtherTypes,
+}
+
+/// The bound that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    Length,
+    Nesting,
+    Steps,
+    Items,
+    TextBytes,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Length => "bytes of expression",
+            Limit::Nesting => "levels of nesting",
+            Limit::Steps => "steps of evaluation",
+            Limit::Items => "items in a collection",
+            Limit::TextBytes => "bytes of text",
+        })
+    }
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathError::Syntax { offset, expected } => write!(f, "FHIRPath syntax: expected {expected} at byte {offset}"),
+            PathError::UnknownFunction { name } => write!(f, "FHIRPath has no function '{name}'"),
+            PathError::Arguments { function } => write!(f, "the arguments of '{function}' are not as it requires"),
+            PathError::UnknownType { name } => write!(f, "'{name}' is not a known type"),
+            PathError::UnknownVariable { name } => write!(f, "the variable '%{name}' is not defined"),
+            PathError::NotSingle { operation } => write!(f, "'{operation}' takes one item, and there are more"),
+            PathError::WrongType { operation } => write!(f, "'{operation}' is not defined for what it was given"),
+            PathError::UnknownElement { name, parent } => write!(f, "'{name}' is not an element of '{parent}'"),
+            PathError::Unordered { function } => write!(f, "'{function}' needs an order, which its input does not have"),
+            PathError::Limit { limit, value } => write!(f, "more than {value} {limit}"),
+            PathError::Pattern => write!(f, "not a regular expression, or too large a one"),
+            PathError::NoClock => write!(f, "the current time is not available here"),
+            PathError::NotSupported { function } => write!(f, "'{function}' cannot be answered here"),
+            PathError::UnknownCanonical { function } => write!(f, "the URL given to '{function}' is not known"),
+            PathError::OtherTypes => write!(f, "the expression was compiled for another release"),
+        }
+    }
+}
+
+impl std::error::Error for PathError {}

@@ -1,0 +1,99 @@
+//! FHIRPath: expressions compiled once against the type tables, and evaluated on the document tree without copying it.
+//!
+//! In scope: the normative specification (N1) with FHIR R4's additions and the functions later releases added that are already in use.
+//! Out of scope: terminology, profiles and resources elsewhere, which an [`Environment`] answers for.
+//!
+//! Invariants: evaluation is pure (`now()` answers what the [`Focus`] says, `trace()` writes nothing); numbers are exact decimals;
+//! length, nesting, steps, items and texts are bounded, and a bound that is reached is an error, never a wrong answer.
+//! An expression is evaluated with the table it was compiled against.
+//!
+//! Follows <http://hl7.org/fhirpath/N1/> and <https://hl7.org/fhir/R4/fhirpath.html>.
+
+mod batch;
+mod boundary;
+mod calendar;
+mod check;
+mod environment;
+mod equality;
+mod error;
+mod evaluate;
+mod focus;
+mod function;
+mod functions;
+mod item;
+mod lexer;
+mod narrative;
+mod operators;
+mod optimise;
+mod parser;
+pub mod quantity;
+mod syntax;
+mod tree;
+mod units;
+
+pub use batch::{batch, run_one};
+pub use environment::{Alone, Environment};
+pub use error::{Limit, PathError};
+pub use focus::{DEFAULT_LIMITS, Focus, Limits};
+pub use item::{Item, System, TreeItem, TypeInfo};
+pub use parser::{MAX_LENGTH, MAX_NESTING};
+
+use super::types::TypeTable;
+use evaluate::{Evaluator, Scope, truth_of};
+use item::Collection;
+
+#[cfg(test)]
+mod tests;
+
+/// Where FHIR R4's published definitions and the specification part ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// As R4's invariants and search parameters need it: `as()` filters a collection, `Boolean` also names FHIR's `boolean`,
+    /// and a missing text starts with, ends with and contains nothing.
+    #[default]
+    Published,
+    /// As the specification says.
+    Specification,
+}
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Expression {
+    root: syntax::Expr,
+    dialect: Dialect,
+    /// How many elements the table had it was compiled against.
+    elements: usize,
+}
+
+impl Expression {
+    /// Compiles an expression of a published definition.
+    pub fn compile(text: &str, types: &TypeTable) -> Result<Expression, PathError> {
+        Expression::compile_as(text, types, Dialect::Published)
+    }
+
+    pub fn compile_as(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expression, PathError> {
+        Ok(Expression { root: parser::parse(text, types)?, dialect, elements: types.elements().len() })
+    }
+
+    /// What the expression yields at a place.
+    pub fn evaluate<'d>(&'d self, focus: &Focus<'d>) -> Result<Vec<Item<'d>>, PathError> {
+        self.collection(focus).map(Collection::into_vec)
+    }
+
+    /// Whether an invariant holds: one boolean is itself, any other item is true, nothing is false.
+    pub fn truth<'d>(&'d self, focus: &Focus<'d>) -> Result<bool, PathError> {
+        let yielded = self.collection(focus)?;
+        match yielded.len() {
+            0 | 1 => Ok(truth_of(&yielded, "invariant")? == Some(true)),
+            _ => Ok(true),
+        }
+    }
+
+    fn collection<'d>(&'d self, focus: &Focus<'d>) -> Result<Collection<'d>, PathError> {
+        if focus.types.elements().len() != self.elements {
+            return Err(PathError::OtherTypes);
+        }
+        let scope = Scope { this: Some(&focus.context), index: None, total: None };
+        Evaluator::new(focus, self.dialect).expression(&self.root, scope)
+    }
+}

@@ -1,0 +1,215 @@
+//! Arithmetic, comparison, membership and union.
+
+use super::calendar::{Moved, moved};
+use super::equality::{self, ItemSet, as_date_time, as_decimal, as_quantity};
+use super::Dialect;
+use super::error::PathError;
+use super::evaluate::{Evaluator, Yield};
+use super::item::{Collection, Item, System};
+use super::quantity::Quantity;
+use super::syntax::Operator;
+use crate::fhir::decimal::Decimal;
+use std::cmp::Ordering;
+
+/// Every binary operator but the logical ones, which do not always evaluate their right side.
+pub(super) fn binary<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left: Collection<'d>, right: Collection<'d>) -> Yield<'d> {
+    let types = evaluator.focus.types;
+    let negated = matches!(operator, Operator::NotEqual | Operator::NotEquivalent);
+    match operator {
+        Operator::Equal | Operator::NotEqual => {
+            let equal = equality::equal_collections(types, left.as_slice(), right.as_slice());
+            Ok(equal.map_or(Collection::Empty, |equal| (equal != negated).into()))
+        }
+        Operator::Equivalent | Operator::NotEquivalent => {
+            evaluator.spend(left.len().saturating_mul(right.len()))?;
+            Ok((equality::equivalent_collections(types, left.as_slice(), right.as_slice()) != negated).into())
+        }
+        Operator::Union => union(evaluator, left, right),
+        Operator::In => membership(evaluator, left, right, operator),
+        Operator::Contains => membership(evaluator, right, left, operator),
+        Operator::Concatenate => concatenate(evaluator, &left, &right),
+        Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
+            let operands = both(evaluator, &left, &right, operator)?;
+            Ok(match operands {
+                Some((left, right)) => compare(&left, &right, operator.symbol())?.map_or(Collection::Empty, |order| holds(operator, order).into()),
+                None => Collection::Empty,
+            })
+        }
+        _ => match both(evaluator, &left, &right, operator)? {
+            Some((left, right)) => arithmetic(evaluator, operator, left, right),
+            None => Ok(Collection::Empty),
+        },
+    }
+}
+
+fn both<'d>(
+    evaluator: &Evaluator<'_, 'd>,
+    left: &Collection<'d>,
+    right: &Collection<'d>,
+    operator: Operator,
+) -> Result<Option<(System<'d>, System<'d>)>, PathError> {
+    let left = evaluator.single_system(left, operator.symbol())?;
+    let right = evaluator.single_system(right, operator.symbol())?;
+    Ok(left.zip(right))
+}
+
+fn holds(operator: Operator, order: Ordering) -> bool {
+    match operator {
+        Operator::Less => order.is_lt(),
+        Operator::LessOrEqual => order.is_le(),
+        Operator::Greater => order.is_gt(),
+        _ => order.is_ge(),
+    }
+}
+
+/// The order of two values; `None` where precision or units leave it open, an error where their types have no order in common.
+pub(super) fn compare(a: &System<'_>, b: &System<'_>, operation: &'static str) -> Result<Option<Ordering>, PathError> {
+    if let (Some(a), Some(b)) = (as_decimal(a), as_decimal(b)) {
+        return Ok(Some(a.cmp(&b)));
+    }
+    match (a, b) {
+        (System::String(a), System::String(b)) => Ok(Some(a.cmp(b))),
+        (System::Time(a), System::Time(b)) => Ok(a.compare(*b)),
+        (System::Quantity(_), _) | (_, System::Quantity(_)) => match (as_quantity(a), as_quantity(b)) {
+            (Some(a), Some(b)) => Ok(a.compare(&b)),
+            _ => Err(PathError::WrongType { operation }),
+        },
+        _ => match (as_date_time(a), as_date_time(b)) {
+            (Some(a), Some(b)) => Ok(a.compare(&b)),
+            _ => Err(PathError::WrongType { operation }),
+        },
+    }
+}
+
+/// Both collections without repetitions.
+pub(super) fn union<'d>(evaluator: &Evaluator<'_, 'd>, left: Collection<'d>, right: Collection<'d>) -> Yield<'d> {
+    if right.is_empty() && left.len() <= 1 {
+        return Ok(left);
+    }
+    let mut set = ItemSet::new();
+    let mut kept: Vec<Item<'d>> = Vec::with_capacity(left.len() + right.len());
+    for item in left.into_vec().into_iter().chain(right.into_vec()) {
+        if !set.contains(evaluator.focus.types, &kept, &item) {
+            kept.push(item);
+        }
+    }
+    evaluator.produced(Collection::Many(kept))
+}
+
+/// R4's tim-9 asks `when in (…)` where `when` repeats, and means all of them; the specification takes one item.
+fn membership<'d>(evaluator: &Evaluator<'_, 'd>, item: Collection<'d>, items: Collection<'d>, operator: Operator) -> Yield<'d> {
+    let wanted = item.as_slice();
+    if wanted.is_empty() {
+        return Ok(Collection::Empty);
+    }
+    if wanted.len() > 1 && (evaluator.dialect == Dialect::Specification || operator == Operator::Contains) {
+        return Err(PathError::NotSingle { operation: operator.symbol() });
+    }
+    let mut set = ItemSet::new();
+    let among = |wanted: &Item<'d>| match items.as_slice() {
+        // One question does not pay for a hash.
+        all if item.len() == 1 => all.iter().any(|other| evaluator.equal(wanted, other) == Some(true)),
+        all => set.contains(evaluator.focus.types, all, wanted),
+    };
+    Ok(wanted.iter().all(among).into())
+}
+
+fn concatenate<'d>(evaluator: &Evaluator<'_, 'd>, left: &Collection<'d>, right: &Collection<'d>) -> Yield<'d> {
+    let mut text = String::new();
+    for side in [left, right] {
+        match evaluator.single_system(side, "&")? {
+            None => {}
+            Some(System::String(part)) => text.push_str(&part),
+            Some(_) => return Err(PathError::WrongType { operation: "&" }),
+        }
+    }
+    evaluator.text(text)
+}
+
+fn arithmetic<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left: System<'d>, right: System<'d>) -> Yield<'d> {
+    let operation = operator.symbol();
+    match (&left, &right) {
+        (System::Integer(a), System::Integer(b)) if operator != Operator::Divide => Ok(integers(operator, *a, *b)),
+        (System::String(a), System::String(b)) if operator == Operator::Add => evaluator.text(format!("{a}{b}")),
+        (System::Date(_) | System::DateTime(_) | System::Time(_), System::Quantity(duration)) => match operator {
+            Operator::Add => moved_by(&left, duration, 1),
+            Operator::Subtract => moved_by(&left, duration, -1),
+            _ => Err(PathError::WrongType { operation }),
+        },
+        (System::Quantity(_), _) | (_, System::Quantity(_)) => match (as_quantity(&left), as_quantity(&right)) {
+            (Some(a), Some(b)) => quantities(operator, &a, &b),
+            _ => Err(PathError::WrongType { operation }),
+        },
+        _ => match (as_decimal(&left), as_decimal(&right)) {
+            (Some(a), Some(b)) => Ok(decimals(operator, a, b)),
+            _ => Err(PathError::WrongType { operation }),
+        },
+    }
+}
+
+fn some_or_empty<'d>(value: Option<System<'d>>) -> Collection<'d> {
+    value.map_or(Collection::Empty, Collection::from)
+}
+
+/// A result beyond the range of its type is empty, as the specification has it.
+fn integers<'d>(operator: Operator, a: i64, b: i64) -> Collection<'d> {
+    some_or_empty(
+        match operator {
+            Operator::Add => a.checked_add(b),
+            Operator::Subtract => a.checked_sub(b),
+            Operator::Multiply => a.checked_mul(b),
+            Operator::WholeDivide => a.checked_div(b),
+            _ => a.checked_rem(b),
+        }
+        .map(System::Integer),
+    )
+}
+
+fn decimals<'d>(operator: Operator, a: Decimal, b: Decimal) -> Collection<'d> {
+    let decimal = |value: Option<Decimal>| some_or_empty(value.map(System::Decimal));
+    match operator {
+        Operator::Add => decimal(a.checked_add(b)),
+        Operator::Subtract => decimal(a.checked_sub(b)),
+        Operator::Multiply => decimal(a.checked_mul(b)),
+        Operator::Divide => decimal(a.checked_div(b)),
+        Operator::WholeDivide => some_or_empty(a.checked_whole_div(b).and_then(|whole| i64::try_from(whole).ok()).map(System::Integer)),
+        _ => decimal(a.checked_rem(b)),
+    }
+}
+
+fn quantities<'d>(operator: Operator, a: &Quantity, b: &Quantity) -> Yield<'d> {
+    let result = match operator {
+        Operator::Add => a.plus(b),
+        Operator::Subtract => a.plus(&b.negated()),
+        Operator::Multiply => a.times(b),
+        Operator::Divide => a.divided(b),
+        _ => return Err(PathError::WrongType { operation: operator.symbol() }),
+    };
+    Ok(some_or_empty(result.map(|quantity| System::Quantity(Box::new(quantity)))))
+}
+
+fn moved_by<'d>(value: &System<'d>, duration: &Quantity, sign: i64) -> Yield<'d> {
+    match moved(value, duration, sign) {
+        Moved::To(result) => Ok(result.into()),
+        Moved::OutOfRange => Ok(Collection::Empty),
+        Moved::NotADuration => Err(PathError::WrongType { operation: if sign < 0 { "-" } else { "+" } }),
+    }
+}
+
+pub(super) fn negate(operand: Option<System<'_>>) -> Yield<'_> {
+    Ok(match operand {
+        None => Collection::Empty,
+        Some(System::Integer(value)) => some_or_empty(value.checked_neg().map(System::Integer)),
+        Some(System::Decimal(value)) => System::Decimal(value.negated()).into(),
+        Some(System::Quantity(quantity)) => System::Quantity(Box::new(quantity.negated())).into(),
+        Some(_) => return Err(PathError::WrongType { operation: "-" }),
+    })
+}
+
+pub(super) fn affirm(operand: Option<System<'_>>) -> Yield<'_> {
+    match operand {
+        None => Ok(Collection::Empty),
+        Some(value @ (System::Integer(_) | System::Decimal(_) | System::Quantity(_))) => Ok(value.into()),
+        Some(_) => Err(PathError::WrongType { operation: "+" }),
+    }
+}

@@ -1,0 +1,261 @@
+//! The compiled form of an expression: what the parser makes and the evaluator walks.
+//!
+//! Chains (`a.b.c`, `a or b or c`) are lists, not nests, so that only true nesting costs stack.
+
+use super::function::Function;
+use super::item::System;
+use crate::fhir::types::{ElementId, TypeKind, TypeTable};
+use compact_str::CompactString;
+use regex::Regex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug)]
+pub(super) enum Expr {
+    Path(Path),
+    Chain(Chain),
+    Negate(Box<Expr>),
+    /// Unary plus: the operand must be a number.
+    Affirm(Box<Expr>),
+    /// Yields the same whenever it is evaluated on one focus, so its result is kept under `slot`.
+    Once {
+        slot: usize,
+        inner: Box<Expr>,
+    },
+}
+
+/// A head and the invocations that follow it.
+#[derive(Debug)]
+pub(super) struct Path {
+    pub head: Head,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+pub(super) enum Head {
+    This,
+    Index,
+    Total,
+    Nothing,
+    Literal(System<'static>),
+    Literals(Vec<System<'static>>),
+    Variable(Variable),
+    /// A type's name at the beginning: the focus if it is of that type.
+    Type(CompactString),
+    Nested(Box<Expr>),
+}
+
+#[derive(Debug)]
+pub(super) enum Variable {
+    Context,
+    Resource,
+    RootResource,
+    Named(CompactString),
+}
+
+#[derive(Debug)]
+pub(super) enum Step {
+    Child(ChildStep),
+    At(Expr),
+    Call(Call),
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub function: Function,
+    pub arguments: Vec<Expr>,
+    /// The argument of `is`, `as` and `ofType`.
+    pub type_name: Option<TypeSpecifier>,
+    /// The pattern of `matches` and its kin when it is a literal.
+    pub pattern: Option<Regex>,
+}
+
+/// First operand and what is applied to it in turn, all of one precedence.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub first: Box<Expr>,
+    pub rest: Vec<Link>,
+}
+
+#[derive(Debug)]
+pub(super) enum Link {
+    Binary(Operator, Expr),
+    Is(TypeSpecifier),
+    As(TypeSpecifier),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Implies,
+    Or,
+    Xor,
+    And,
+    In,
+    Contains,
+    Equal,
+    NotEqual,
+    Equivalent,
+    NotEquivalent,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    Union,
+    Add,
+    Subtract,
+    Concatenate,
+    Multiply,
+    Divide,
+    WholeDivide,
+    Modulo,
+}
+
+impl Operator {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Operator::Implies => "implies",
+            Operator::Or => "or",
+            Operator::Xor => "xor",
+            Operator::And => "and",
+            Operator::In => "in",
+            Operator::Contains => "contains",
+            Operator::Equal => "=",
+            Operator::NotEqual => "!=",
+            Operator::Equivalent => "~",
+            Operator::NotEquivalent => "!~",
+            Operator::Less => "<",
+            Operator::LessOrEqual => "<=",
+            Operator::Greater => ">",
+            Operator::GreaterOrEqual => ">=",
+            Operator::Union => "|",
+            Operator::Add => "+",
+            Operator::Subtract => "-",
+            Operator::Concatenate => "&",
+            Operator::Multiply => "*",
+            Operator::Divide => "/",
+            Operator::WholeDivide => "div",
+            Operator::Modulo => "mod",
+        }
+    }
+}
+
+/// The types of FHIRPath itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SystemType {
+    Any,
+    Boolean,
+    Integer,
+    Decimal,
+    String,
+    Date,
+    DateTime,
+    Time,
+    Quantity,
+}
+
+impl SystemType {
+    pub fn named(name: &str) -> Option<SystemType> {
+        Some(match name {
+            "Any" => SystemType::Any,
+            "Boolean" => SystemType::Boolean,
+            "Integer" => SystemType::Integer,
+            "Decimal" => SystemType::Decimal,
+            "String" => SystemType::String,
+            "Date" => SystemType::Date,
+            "DateTime" => SystemType::DateTime,
+            "Time" => SystemType::Time,
+            "Quantity" => SystemType::Quantity,
+            _ => return None,
+        })
+    }
+}
+
+/// A type's name in an expression. Without a namespace it may mean a FHIRPath type, a FHIR type, or (`Quantity`) both.
+#[derive(Debug, Clone)]
+pub(super) struct TypeSpecifier {
+    pub system: Option<SystemType>,
+    pub fhir: Option<CompactString>,
+    /// Whether the namespace was written.
+    pub qualified: bool,
+}
+
+/// What a child's name means under one parent: where its values' children are looked up, and how its JSON is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Meaning {
+    /// The element under which the children are found; for a choice the choice element itself.
+    pub target: ElementId,
+    pub form: Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Form {
+    Complex = 0,
+    Primitive = 1,
+    Resource = 2,
+    Choice = 3,
+}
+
+/// A step to a child by name. It remembers its last meaning, because an expression meets the same parent type again and again.
+#[derive(Debug)]
+pub(super) struct ChildStep {
+    pub name: CompactString,
+    /// Parent in the high half, meaning in the low half, both plus one; 0 when empty. One word, so a torn read cannot mix two meanings.
+    remembered: AtomicU64,
+}
+
+/// Marks a remembered "no such child".
+const NO_MEANING: u32 = u32::MAX;
+const FORM_BITS: u32 = 2;
+
+impl ChildStep {
+    pub fn new(name: CompactString) -> ChildStep {
+        ChildStep { name, remembered: AtomicU64::new(0) }
+    }
+
+    /// What the name means under a parent; `None` when the parent has no such child.
+    pub fn meaning(&self, types: &TypeTable, parent: ElementId) -> Option<Meaning> {
+        let remembered = self.remembered.load(Ordering::Relaxed);
+        let key = (u64::from(parent.0) + 1) << 32;
+        if remembered & !u64::from(u32::MAX) == key {
+            return unpack(u32::try_from(remembered & u64::from(u32::MAX)).unwrap_or(NO_MEANING));
+        }
+        let meaning = types.child_named(parent, &self.name).map(|child| meaning_of(types, child));
+        self.remembered.store(key | u64::from(meaning.map_or(NO_MEANING, pack)), Ordering::Relaxed);
+        meaning
+    }
+}
+
+fn pack(meaning: Meaning) -> u32 {
+    (meaning.target.0 << FORM_BITS) | meaning.form as u32
+}
+
+fn unpack(packed: u32) -> Option<Meaning> {
+    if packed == NO_MEANING {
+        return None;
+    }
+    let form = match packed & 3 {
+        0 => Form::Complex,
+        1 => Form::Primitive,
+        2 => Form::Resource,
+        _ => Form::Choice,
+    };
+    Some(Meaning { target: ElementId(packed >> FORM_BITS), form })
+}
+
+/// What an element's values are.
+pub(super) fn meaning_of(types: &TypeTable, child: ElementId) -> Meaning {
+    if types.element(child).is_choice {
+        return Meaning { target: child, form: Form::Choice };
+    }
+    let target = types.content(child, 0);
+    Meaning { target, form: form_of(types, target) }
+}
+
+/// How values whose children are found under `content` are read.
+pub(super) fn form_of(types: &TypeTable, content: ElementId) -> Form {
+    match types.root_kind(content) {
+        Some(TypeKind::Primitive) => Form::Primitive,
+        Some(TypeKind::Resource) => Form::Resource,
+        _ => Form::Complex,
+    }
+}

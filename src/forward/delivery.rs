@@ -1,0 +1,164 @@
+//! The outbox worker: takes what is due, asks consent at that moment, sends, and writes down what came of it.
+
+use super::upstream::{Peer, Upstream, UpstreamProblem};
+use crate::clock::{Clock, Entropy, Instant};
+use crate::consent::Permitted;
+use crate::fhir::json;
+use crate::outcome::Fault;
+use crate::registry::{Destination, Registry, Retry};
+use crate::store::{Delivery, DeliveryState, OutboxUpdate, Store};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many deliveries one round takes.
+const ROUND: u32 = 64;
+/// How long the worker sleeps when nothing wakes it.
+const IDLE: Duration = Duration::from_millis(500);
+/// How often a delivery held for want of consent is looked at again.
+const HELD_FOR: Duration = Duration::from_secs(5);
+/// The largest answer a destination may send.
+const ANSWER_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// Decides at delivery time, and accounts for what is about to leave.
+pub trait DeliveryJudge: Send + Sync + 'static {
+    /// What may be sent; `None` when consent does not permit it now.
+    fn permit(&self, delivery: &Delivery, destination: &Destination) -> impl Future<Output = Result<Release, Fault>> + Send;
+    /// Anchors and audits the disclosure; nothing is sent unless this succeeded.
+    fn account(&self, delivery: &Delivery, destination: &Destination, permitted: &Permitted) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// What a judge says of a delivery.
+pub enum Release {
+    Permitted(Box<Permitted>),
+    /// The resource was deleted; the destination is told.
+    Deleted,
+    Denied,
+    /// A later version exists or the record is gone: nothing to send.
+    Superseded,
+}
+
+/// The worker.
+pub struct Courier<J> {
+    pub store: Store,
+    pub registry: Arc<Registry>,
+    pub upstream: Upstream,
+    pub clock: Clock,
+    pub entropy: Entropy,
+    pub judge: J,
+}
+
+impl<J: DeliveryJudge> Courier<J> {
+    /// Works until told to stop. A delivery under way is finished first.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut grown = self.store.grown();
+        while !*stop.borrow() {
+            let worked = match self.round().await {
+                Ok(count) => count > 0,
+                Err(fault) => {
+                    tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "delivery round failed");
+                    false
+                }
+            };
+            if worked {
+                continue;
+            }
+            tokio::select! {
+                _ = stop.changed() => {}
+                _ = grown.changed() => {}
+                () = tokio::time::sleep(IDLE) => {}
+            }
+        }
+    }
+
+    /// One round: every delivery that is due, destinations side by side.
+    async fn round(&self) -> Result<usize, Fault> {
+        let now = self.clock.now();
+        let due = self.store.read(move |reader| reader.deliveries_due(now, ROUND)).await?;
+        let updates = futures_util::future::join_all(due.iter().map(|delivery| self.deliver(delivery))).await;
+        let unit = crate::store::Unit { outbox_updates: updates, ..Default::default() };
+        let count = unit.outbox_updates.len();
+        if count > 0 {
+            self.store.commit(unit).await?;
+        }
+        Ok(count)
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> OutboxUpdate {
+        let Some(destination) = self.registry.destination(&delivery.destination) else {
+            return self.ended(delivery, DeliveryState::Dead, "the destination is no longer configured");
+        };
+        let sent = match self.judge.permit(delivery, destination).await {
+            Ok(Release::Permitted(permitted)) => self.send(delivery, destination, &permitted).await,
+            Ok(Release::Deleted) => {
+                let peer = peer(destination);
+                self.upstream.delete(&peer, &delivery.type_name, &delivery.id, &key(delivery)).await.map_err(Some)
+            }
+            Ok(Release::Superseded) => return self.ended(delivery, DeliveryState::Delivered, "superseded by a later version"),
+            Ok(Release::Denied) => return self.held(delivery),
+            Err(_) => Err(None),
+        };
+        match sent {
+            Ok(()) => {
+                metrics::counter!("hearthgate_deliveries_total", "destination" => destination.name.clone(), "outcome" => "delivered").increment(1);
+                self.ended(delivery, DeliveryState::Delivered, "")
+            }
+            Err(problem) => self.failed(delivery, destination.retry, problem),
+        }
+    }
+
+    /// Accounts first, sends second: without a receipt nothing leaves.
+    async fn send(&self, delivery: &Delivery, destination: &Destination, permitted: &Permitted) -> Result<(), Option<UpstreamProblem>> {
+        self.judge.account(delivery, destination, permitted).await.map_err(|_| None)?;
+        let body = json::write(permitted.resource());
+        self.upstream.put(&peer(destination), &delivery.type_name, &delivery.id, body, &key(delivery)).await.map_err(Some)
+    }
+
+    fn ended(&self, delivery: &Delivery, state: DeliveryState, reason: &str) -> OutboxUpdate {
+        self.update(delivery, state, delivery.attempts + 1, self.clock.now(), reason)
+    }
+
+    fn held(&self, delivery: &Delivery) -> OutboxUpdate {
+        self.update(delivery, DeliveryState::Held, delivery.attempts, self.clock.now() + HELD_FOR, "no consent permits it")
+    }
+
+    /// Later again, with a doubling and jittered wait, until the attempts are used up. A refusal that will not change ends it at once.
+    fn failed(&self, delivery: &Delivery, retry: Retry, problem: Option<UpstreamProblem>) -> OutboxUpdate {
+        let attempts = delivery.attempts + 1;
+        let reason = problem.as_ref().map_or_else(|| "the gateway could not account for it".to_owned(), ToString::to_string);
+        let hopeless = matches!(problem, Some(UpstreamProblem::Status(400 | 404 | 405 | 410 | 413 | 415 | 422)));
+        if hopeless || u64::from(attempts) >= retry.max_attempts {
+            metrics::counter!("hearthgate_deliveries_total", "destination" => delivery.destination.clone(), "outcome" => "dead").increment(1);
+            return self.update(delivery, DeliveryState::Dead, attempts, self.clock.now(), &reason);
+        }
+        let wait = backoff_ms(retry, attempts, u64::from_le_bytes(self.entropy.bytes()));
+        self.update(delivery, DeliveryState::Waiting, attempts, self.clock.now() + Duration::from_millis(wait), &reason)
+    }
+
+    fn update(&self, delivery: &Delivery, state: DeliveryState, attempts: u32, next_at: Instant, reason: &str) -> OutboxUpdate {
+        OutboxUpdate { row: delivery.row, state, attempts, next_at, reason: reason.to_owned() }
+    }
+}
+
+fn peer(destination: &Destination) -> Peer<'_> {
+    Peer {
+        name: &destination.name,
+        base_url: destination.base_url.as_str(),
+        auth: &destination.auth,
+        timeout: destination.timeout(),
+        body_limit_bytes: ANSWER_LIMIT_BYTES,
+    }
+}
+
+/// The same for every attempt, so that the destination can tell a repetition.
+fn key(delivery: &Delivery) -> String {
+    format!("{}-{}-{}", delivery.type_name, delivery.id, delivery.version)
+}
+
+/// Doubles from the first wait to the longest, then takes between half and all of it.
+fn backoff_ms(retry: Retry, attempts: u32, random: u64) -> u64 {
+    let doubled = retry.initial_ms.saturating_mul(1_u64.checked_shl(attempts.saturating_sub(1)).unwrap_or(u64::MAX));
+    let full = doubled.min(retry.max_ms).max(1);
+    full / 2 + random % (full / 2 + 1)
+}

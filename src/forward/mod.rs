@@ -1,0 +1,16 @@
+//! The way out: asking holders, and delivering what was accepted to those who subscribed.
+//!
+//! In scope: the HTTP client towards other FHIR servers with every bound it needs, the outbox worker. Out of scope: whether something may
+//! leave (`consent` makes the [`Permitted`](crate::consent::Permitted) that a delivery needs), and merging what holders answer (`query`).
+//!
+//! Invariants:
+//! * Redirects are never followed, so credentials go to the configured base and nowhere else.
+//! * A body is read up to the holder's limit and no further; a page link is followed only below the holder's own base, a bounded number of times.
+//! * Nothing a holder says reaches a caller as it is: not its errors, headers, links or totals.
+//! * A delivery is made at least once, in order per patient and destination, under a key that never changes.
+
+mod delivery;
+mod upstream;
+
+pub use delivery::{Courier, DeliveryJudge, Release};
+pub use upstream::{Peer, Upstream, UpstreamProblem};

@@ -1,0 +1,235 @@
+//! The HTTP client towards holders and destinations.
+
+use crate::clock::{Clock, Entropy, Instant};
+use crate::fhir::{Node, json};
+use crate::identity::{AssertionClaims, SigningKey, make_client_assertion, token_request_form};
+use crate::normalise::{open_searchset, plain_url};
+use crate::outcome::{Fault, FaultKind};
+use crate::registry::{Auth, Holder};
+use data_encoding::{BASE64, HEXLOWER};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Client, Method, Response, redirect};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// The most pages read of one search at one holder.
+const MAX_PAGES: usize = 20;
+/// The most resources taken of one search at one holder.
+const MAX_RESOURCES: usize = 10_000;
+/// How deep a holder's JSON may nest.
+const MAX_DEPTH: usize = 64;
+/// A token is renewed this long before it ends.
+const TOKEN_MARGIN: Duration = Duration::from_secs(20);
+/// The longest a token is kept, whatever its issuer says.
+const MAX_TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// The largest token answer that is read.
+const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+
+/// Why a holder or destination gave no usable answer. The text is fit for an OperationOutcome: it names the problem, never what was in the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UpstreamProblem {
+    Unreachable,
+    TimedOut,
+    Status(u16),
+    TooLarge,
+    /// Not a FHIR document in JSON, or not the one asked for.
+    NotFhir,
+    /// A next link that leaves the holder, or returns to a page already read.
+    BadLink,
+    TooManyPages,
+    /// No token could be had for it.
+    NoToken,
+}
+
+impl fmt::Display for UpstreamProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            UpstreamProblem::Unreachable => write!(f, "could not be reached"),
+            UpstreamProblem::TimedOut => write!(f, "did not answer in time"),
+            UpstreamProblem::Status(status) => write!(f, "answered with HTTP status {status}"),
+            UpstreamProblem::TooLarge => write!(f, "sent more than the configured limit"),
+            UpstreamProblem::NotFhir => write!(f, "did not answer with the FHIR document asked for"),
+            UpstreamProblem::BadLink => write!(f, "sent a page link that cannot be followed safely"),
+            UpstreamProblem::TooManyPages => write!(f, "sent more than {MAX_PAGES} pages"),
+            UpstreamProblem::NoToken => write!(f, "granted the gateway no token"),
+        }
+    }
+}
+
+/// Where to send, and how to say who we are.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    pub name: &'a str,
+    pub base_url: &'a str,
+    pub auth: &'a Auth,
+    pub timeout: Duration,
+    pub body_limit_bytes: u64,
+}
+
+impl<'a> Peer<'a> {
+    pub fn holder(holder: &'a Holder) -> Peer<'a> {
+        Peer {
+            name: &holder.name,
+            base_url: holder.base_url.as_str(),
+            auth: &holder.auth,
+            timeout: holder.timeout(),
+            body_limit_bytes: holder.body_limit_bytes,
+        }
+    }
+}
+
+/// The client. Cheap to clone; connections are pooled.
+#[derive(Clone)]
+pub struct Upstream {
+    http: Client,
+    tokens: Arc<Mutex<HashMap<String, (String, Instant)>>>,
+    clock: Clock,
+    entropy: Entropy,
+}
+
+impl Upstream {
+    pub fn new(clock: Clock, entropy: Entropy) -> Result<Upstream, Fault> {
+        let http = Client::builder()
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .user_agent("hearthgate")
+            .build()
+            .map_err(|error| Fault::new(FaultKind::Internal, format!("http client: {error}")))?;
+        Ok(Upstream { http, tokens: Arc::default(), clock, entropy })
+    }
+
+    /// Reads one resource.
+    pub async fn read(&self, holder: &Holder, type_name: &str, id: &str) -> Result<Node, UpstreamProblem> {
+        let peer = Peer::holder(holder);
+        let url = holder.base_url.join(&format!("{type_name}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)));
+        let resource = self.get(&peer, &url).await?;
+        if resource.resource_type() == Some(type_name) { Ok(resource) } else { Err(UpstreamProblem::NotFhir) }
+    }
+
+    /// Searches one type and follows the pages. What the holder made of the parameters is for the caller to check again.
+    pub async fn search(&self, holder: &Holder, type_name: &str, pairs: &[(String, String)]) -> Result<Vec<Node>, UpstreamProblem> {
+        let peer = Peer::holder(holder);
+        let query: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| format!("{}={}", utf8_percent_encode(name, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC)))
+            .collect();
+        let mut next = Some(holder.base_url.join(&format!("{type_name}?{}", query.join("&"))));
+        let mut visited = Vec::new();
+        let mut found = Vec::new();
+        while let Some(url) = next {
+            if visited.len() == MAX_PAGES || found.len() > MAX_RESOURCES {
+                return Err(UpstreamProblem::TooManyPages);
+            }
+            let page = open_searchset(self.get(&peer, &url).await?);
+            if page.outcomes.iter().any(crate::outcome::Finding::is_error) {
+                return Err(UpstreamProblem::NotFhir);
+            }
+            found.extend(page.matches.into_iter().filter(|resource| resource.resource_type() == Some(type_name)));
+            visited.push(url);
+            next = page.next.map(|link| below(peer.base_url, &link)).transpose()?;
+            if next.as_ref().is_some_and(|link| visited.contains(link)) {
+                return Err(UpstreamProblem::BadLink);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sends a resource with PUT under a key that stays the same for every attempt.
+    pub async fn put(&self, peer: &Peer<'_>, type_name: &str, id: &str, body: String, key: &str) -> Result<(), UpstreamProblem> {
+        let url = format!("{}/{type_name}/{id}", peer.base_url.trim_end_matches('/'));
+        let request = self.http.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
+        let response = self.send(peer, request.body(body)).await?;
+        if response.status().is_success() { Ok(()) } else { Err(UpstreamProblem::Status(response.status().as_u16())) }
+    }
+
+    /// Tells a destination that a resource is gone.
+    pub async fn delete(&self, peer: &Peer<'_>, type_name: &str, id: &str, key: &str) -> Result<(), UpstreamProblem> {
+        let url = format!("{}/{type_name}/{id}", peer.base_url.trim_end_matches('/'));
+        let response = self.send(peer, self.http.request(Method::DELETE, url).header("idempotency-key", key)).await?;
+        match response.status().as_u16() {
+            200..=299 | 404 | 410 => Ok(()),
+            status => Err(UpstreamProblem::Status(status)),
+        }
+    }
+
+    async fn get(&self, peer: &Peer<'_>, url: &str) -> Result<Node, UpstreamProblem> {
+        let response = self.send(peer, self.http.request(Method::GET, url)).await?;
+        if !response.status().is_success() {
+            return Err(UpstreamProblem::Status(response.status().as_u16()));
+        }
+        let body = bounded_body(response, peer.body_limit_bytes).await?;
+        json::parse(&body, MAX_DEPTH).map_err(|_| UpstreamProblem::NotFhir)
+    }
+
+    async fn send(&self, peer: &Peer<'_>, request: reqwest::RequestBuilder) -> Result<Response, UpstreamProblem> {
+        let request = request.header("accept", "application/fhir+json").timeout(peer.timeout);
+        let request = match peer.auth {
+            Auth::None => request,
+            Auth::Basic { user, password, .. } => {
+                request.header("authorization", format!("Basic {}", BASE64.encode(format!("{user}:{}", password.reveal()).as_bytes())))
+            }
+            Auth::Bearer { token, .. } => request.bearer_auth(token.reveal()),
+            Auth::BackendServices { .. } => request.bearer_auth(self.token(peer).await?),
+        };
+        request.send().await.map_err(problem)
+    }
+
+    /// The gateway's own token for a peer, from the cache or fetched anew.
+    async fn token(&self, peer: &Peer<'_>) -> Result<String, UpstreamProblem> {
+        let now = self.clock.now();
+        let cached = self.tokens.lock().unwrap_or_else(PoisonError::into_inner).get(peer.name).cloned();
+        if let Some((token, until)) = cached
+            && now < until
+        {
+            return Ok(token);
+        }
+        let Auth::BackendServices { token_endpoint, client_id, key_id, algorithm, scopes, key, .. } = peer.auth else {
+            return Err(UpstreamProblem::NoToken);
+        };
+        let jti = HEXLOWER.encode(&self.entropy.bytes::<16>());
+        let signing = SigningKey::from_pem(key.reveal(), *algorithm).map_err(|_| UpstreamProblem::NoToken)?;
+        let claims = AssertionClaims { client_id, key_id, audience: token_endpoint.as_str(), jti: &jti, now };
+        let assertion = make_client_assertion(&signing, claims).map_err(|_| UpstreamProblem::NoToken)?;
+        let scope = scopes.to_string();
+        let form = token_request_form(&assertion, &scope);
+        let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
+        let request = self.http.request(Method::POST, token_endpoint.as_str()).header("content-type", "application/x-www-form-urlencoded");
+        let response = request.timeout(peer.timeout).body(body.join("&")).send().await.map_err(problem)?;
+        if !response.status().is_success() {
+            return Err(UpstreamProblem::NoToken);
+        }
+        let answer = bounded_body(response, MAX_TOKEN_BYTES).await?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(|_| UpstreamProblem::NoToken)?;
+        let token = answer.get("access_token").and_then(serde_json::Value::as_str).ok_or(UpstreamProblem::NoToken)?.to_owned();
+        let life = Duration::from_secs(answer.get("expires_in").and_then(serde_json::Value::as_u64).unwrap_or(0)).min(MAX_TOKEN_LIFE);
+        let until = now + life.saturating_sub(TOKEN_MARGIN);
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.name.to_owned(), (token.clone(), until));
+        Ok(token)
+    }
+}
+
+fn problem(error: reqwest::Error) -> UpstreamProblem {
+    if error.is_timeout() { UpstreamProblem::TimedOut } else { UpstreamProblem::Unreachable }
+}
+
+async fn bounded_body(mut response: Response, limit: u64) -> Result<Vec<u8>, UpstreamProblem> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(problem)? {
+        if body.len() as u64 + chunk.len() as u64 > limit {
+            return Err(UpstreamProblem::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// A page link as an absolute URL, if it stays below the holder's base (R4 §3.1.1.2 lets it be relative).
+fn below(base: &str, link: &str) -> Result<String, UpstreamProblem> {
+    let base = plain_url(base.trim_end_matches('/')).into_owned();
+    let absolute = if link.contains("://") { plain_url(link).into_owned() } else { format!("{base}/{}", link.trim_start_matches('/')) };
+    let rest = absolute.strip_prefix(&base).ok_or(UpstreamProblem::BadLink)?;
+    let stays = (rest.is_empty() || rest.starts_with(['/', '?'])) && !rest.split(['/', '?']).any(|step| step == "..");
+    if stays { Ok(absolute) } else { Err(UpstreamProblem::BadLink) }
+}

@@ -1,0 +1,196 @@
+//! Rule 3. Opening a search Bundle of an upstream server: what it found, what it said about that, and where it goes on.
+//!
+//! Totals are ignored, because vendors count a page, guess, or leave them out. Nothing here follows a link: whoever does must check that it
+//! still leads to the same server.
+
+use super::source::plain_url;
+use crate::fhir::{Node, Object, Value};
+use crate::outcome::{Finding, IssueType, Severity};
+
+/// The entries of one page that are taken. Vendors send up to some 1,600; a page beyond this is not a page.
+pub const MAX_ENTRIES: usize = 10_000;
+
+/// Issues of one OperationOutcome that are reported on.
+const MAX_ISSUES: usize = 50;
+
+/// A search Bundle taken apart.
+#[derive(Debug, Clone, Default)]
+pub struct Searchset {
+    /// Resources that answer the search.
+    pub matches: Vec<Node>,
+    /// Resources that came along (`search.mode` = `include`).
+    pub includes: Vec<Node>,
+    /// `fullUrl` without default port, and `Type/id` of the resource under it; for [`Links`](super::Links).
+    pub full_urls: Vec<(String, String)>,
+    /// What the server said, errors when the answer cannot be trusted.
+    pub outcomes: Vec<Finding>,
+    /// The URL of the next page, without default port.
+    pub next: Option<String>,
+}
+
+/// Takes a Bundle of type `searchset` apart. What is no such Bundle gives an error among the outcomes and nothing else.
+pub fn open_searchset(mut bundle: Node) -> Searchset {
+    let mut opened = Searchset::default();
+    match bundle.resource_type() {
+        Some("OperationOutcome") => {
+            opened.outcomes = upstream_issues(&bundle);
+            return opened;
+        }
+        Some("Bundle") => {}
+        _ => {
+            let text = "the holder answered a search with something that is no Bundle";
+            opened.outcomes.push(Finding::error(IssueType::Structure, "upstream-no-bundle", text));
+            return opened;
+        }
+    }
+    opened.next = next_link(&bundle);
+    let labels = bundle.get("meta").map(|meta| meta.items("security").to_vec()).unwrap_or_default();
+    let entries = match bundle.get_mut("entry").map(|node| &mut node.value) {
+        Some(Value::List(entries)) => std::mem::take(entries),
+        _ => Vec::new(),
+    };
+    if entries.len() > MAX_ENTRIES {
+        let text = format!("the holder sent more than {MAX_ENTRIES} entries in one page; those beyond were left out");
+        opened.outcomes.push(Finding::error(IssueType::TooCostly, "upstream-page-too-long", text));
+    }
+    for entry in entries.into_iter().take(MAX_ENTRIES) {
+        opened.take_entry(entry, &labels);
+    }
+    opened
+}
+
+impl Searchset {
+    fn take_entry(&mut self, mut entry: Node, labels: &[Node]) {
+        let mode = entry.text_at(&["search", "mode"]).unwrap_or("match").to_owned();
+        let full_url = full_url(&entry);
+        let Some(mut resource) = entry.as_object_mut().and_then(|entry| entry.remove("resource")) else {
+            let text = "an entry of the holder's answer has no resource; it was passed over";
+            self.outcomes.push(Finding::new(Severity::Warning, IssueType::Structure, "upstream-empty-entry", text));
+            return;
+        };
+        if mode == "outcome" || resource.resource_type() == Some("OperationOutcome") {
+            self.outcomes.extend(upstream_issues(&resource));
+            return;
+        }
+        if let (Some(url), Some(type_name), Some(id)) = (full_url, resource.resource_type(), resource.text("id")) {
+            self.full_urls.push((url, format!("{type_name}/{id}")));
+        }
+        if let Some(resource) = resource.as_object_mut() {
+            add_labels(resource, labels);
+        }
+        if mode == "include" { self.includes.push(resource) } else { self.matches.push(resource) }
+    }
+}
+
+/// `entry.fullUrl`, also when a vendor wraps it in a list.
+fn full_url(entry: &Node) -> Option<String> {
+    let node = entry.get("fullUrl")?;
+    let text = node.as_text().or_else(|| node.as_list()?.first()?.as_text())?;
+    Some(plain_url(text.trim()).into_owned())
+}
+
+fn next_link(bundle: &Node) -> Option<String> {
+    let next = bundle.items("link").iter().find(|link| link.text("relation") == Some("next"))?;
+    Some(plain_url(next.text("url")?.trim()).into_owned())
+}
+
+/// Labels of the whole answer hold for every part of it.
+fn add_labels(resource: &mut Object, labels: &[Node]) {
+    if labels.is_empty() {
+        return;
+    }
+    let mut meta = resource.get("meta").and_then(Node::as_object).cloned().unwrap_or_default();
+    let mut security = meta.get("security").and_then(Node::as_list).unwrap_or_default().to_vec();
+    for label in labels {
+        if !security.contains(label) {
+            security.push(label.clone());
+        }
+    }
+    meta.set("security", security);
+    resource.set("meta", meta);
+}
+
+/// The issues of an upstream OperationOutcome as findings. Their texts are ours: the server's own may name patients.
+pub(super) fn upstream_issues(outcome: &Node) -> Vec<Finding> {
+    outcome.items("issue").iter().take(MAX_ISSUES).map(upstream_issue).collect()
+}
+
+fn upstream_issue(issue: &Node) -> Finding {
+    if is_ignored_parameter(issue) {
+        let text = "the holder ignored a search parameter, so its answer may hold more than was asked for; it is not used";
+        return Finding::error(IssueType::NotSupported, "upstream-parameter-ignored", text);
+    }
+    let severity = match issue.text("severity") {
+        Some("information") => Severity::Information,
+        Some("warning") => Severity::Warning,
+        Some("fatal") => Severity::Fatal,
+        _ => Severity::Error,
+    };
+    let word = issue.text("code").filter(|code| code.len() <= 20 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')).unwrap_or("unknown");
+    let (code, meaning) = match word {
+        "suppressed" => (IssueType::Incomplete, "left out results that this client or user may not see there"),
+        "not-found" => (IssueType::NotFound, "does not have what was asked for"),
+        "security" | "forbidden" => (IssueType::Forbidden, "does not allow the request"),
+        "login" | "expired" | "unknown-login" => (IssueType::Login, "does not accept the gateway's credentials"),
+        "not-supported" => (IssueType::NotSupported, "does not support the request"),
+        "throttled" => (IssueType::Throttled, "answers fewer requests than were sent"),
+        "timeout" | "transient" | "lock-error" | "no-store" => (IssueType::Transient, "could not answer at this time"),
+        "too-costly" => (IssueType::TooCostly, "finds the request too costly"),
+        "informational" => (IssueType::Informational, "remarked on the answer"),
+        _ => (IssueType::Processing, "reported a problem"),
+    };
+    Finding::new(severity, code, "upstream-issue", format!("the holder {meaning} (its issue code: {word})"))
+}
+
+/// Epic answers an unknown search parameter with everything and a remark of severity information. Whoever filtered by it must not use the answer.
+fn is_ignored_parameter(issue: &Node) -> bool {
+    let said = [issue.text_at(&["details", "text"]), issue.text("diagnostics")];
+    said.into_iter().flatten().any(|text| {
+        let text = text.to_ascii_lowercase();
+        text.contains("parameter") && (text.contains("ignored") || text.contains("ignoring"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open_searchset;
+    use crate::fhir::json;
+    use crate::outcome::Severity;
+
+    #[test]
+    fn opening() {
+        let text = r#"{"resourceType":"Bundle","type":"searchset","total":1000,
+            "meta":{"security":[{"code":"R"}]},
+            "link":[{"relation":"self","url":"https://h:443/a"},{"relation":"next","url":"https://h:443/a?continue=x"}],
+            "entry":[
+              {"fullUrl":["https://h:443/r4/Patient/1"],"resource":{"resourceType":"Patient","id":"1"}},
+              {"resource":{"resourceType":"Organization","id":"2"},"search":{"mode":"include"}},
+              {"fullUrl":"urn:uuid:1","resource":{"resourceType":"OperationOutcome","issue":[
+                {"severity":"warning","code":"suppressed","diagnostics":"Jane Doe"},
+                {"severity":"information","code":"informational","diagnostics":"Parameter has been ignored: foo"}]},"search":{"mode":"outcome"}},
+              {"search":{"mode":"match"}}]}"#;
+        let opened = open_searchset(json::parse(text.as_bytes(), 64).unwrap());
+        assert_eq!((opened.matches.len(), opened.includes.len()), (1, 1));
+        assert_eq!(opened.next.as_deref(), Some("https://h/a?continue=x"));
+        assert_eq!(opened.full_urls, [("https://h/r4/Patient/1".to_owned(), "Patient/1".to_owned())]);
+        assert_eq!(opened.matches[0].get("meta").unwrap().items("security").len(), 1);
+        let severities: Vec<Severity> = opened.outcomes.iter().map(|finding| finding.severity).collect();
+        assert_eq!(severities, [Severity::Warning, Severity::Error, Severity::Warning]);
+        assert!(opened.outcomes.iter().all(|finding| !finding.text.contains("Doe")));
+    }
+
+    #[test]
+    fn what_is_no_searchset() {
+        for (text, outcomes, errors) in [
+            (r#"{"resourceType":"Bundle"}"#, 0, 0),
+            (r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login"}]}"#, 1, 1),
+            (r#"{"detail":"Unauthorized"}"#, 1, 1),
+            ("[]", 1, 1),
+        ] {
+            let opened = open_searchset(json::parse(text.as_bytes(), 64).unwrap());
+            assert_eq!(opened.outcomes.len(), outcomes, "{text}");
+            assert_eq!(opened.outcomes.iter().filter(|finding| finding.is_error()).count(), errors);
+            assert!(opened.matches.is_empty() && opened.next.is_none());
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Showing what the rules did, to people and to programs.
+
+use super::{Change, Normalisation};
+use crate::fhir::{Node, Object, json};
+use crate::outcome::Finding;
+use std::fmt::Write;
+
+/// One line for other programs: `{"file", "index", "resource", "changes": [{"path", "rule", "before", "after"}], "findings": […]}`.
+pub fn ndjson_line(file: &str, index: usize, done: &Normalisation) -> String {
+    let changes: Vec<Node> = done.changes.iter().map(|change| change_object(change).into()).collect();
+    let findings: Vec<Node> = done.findings.iter().map(|finding| finding_object(finding).into()).collect();
+    let line = Object::new()
+        .with("file", file)
+        .with("index", index as u64)
+        .with("resource", done.resource.clone())
+        .with("changes", changes)
+        .with("findings", findings);
+    json::write(&line.into())
+}
+
+/// A few lines for people: each change as path, rule, before and after, then the findings.
+pub fn explain(done: &Normalisation) -> String {
+    let mut out = String::new();
+    for change in &done.changes {
+        let side = |node: &Option<Node>| node.as_ref().map_or("nothing".to_owned(), json::write);
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{}  {}  {} -> {}", change.path, change.rule, side(&change.before), side(&change.after));
+    }
+    for finding in &done.findings {
+        let _ = writeln!(out, "{}  {}  {}: {}", finding.expression, finding.severity.code(), finding.message_id, finding.text);
+    }
+    out
+}
+
+fn change_object(change: &Change) -> Object {
+    Object::new()
+        .with("path", change.path.as_str())
+        .with("rule", change.rule.to_string())
+        .with_some("before", change.before.clone())
+        .with_some("after", change.after.clone())
+}
+
+fn finding_object(finding: &Finding) -> Object {
+    Object::new()
+        .with("severity", finding.severity.code())
+        .with("code", finding.code.code())
+        .with("messageId", finding.message_id)
+        .with("expression", finding.expression.as_str())
+        .with("text", finding.text.as_str())
+}

@@ -1,0 +1,36 @@
+//! What reference strings mean here, as the Bundle and the store have already settled it.
+
+use compact_str::CompactString;
+use std::collections::HashMap;
+
+/// Literal reference strings and the `Type/gateway-id` each stands for: `urn:uuid:` and absolute fullUrls of the Bundle,
+/// conditional references that the store resolved, and `Type/gateway-id` strings that identity has joined to another record.
+///
+/// A target is final: it is never looked up again, so the caller resolves chains before it fills this.
+#[derive(Debug, Clone, Default)]
+pub struct Links {
+    targets: HashMap<CompactString, CompactString>,
+}
+
+impl Links {
+    pub fn new() -> Links {
+        Links::default()
+    }
+
+    /// `target` is `Type/gateway-id`. A later target for the same literal replaces the earlier.
+    pub fn insert(&mut self, literal: &str, target: &str) {
+        self.targets.insert(literal.into(), target.into());
+    }
+
+    pub fn get(&self, literal: &str) -> Option<&str> {
+        self.targets.get(literal).map(CompactString::as_str)
+    }
+
+    pub fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty()
+    }
+}

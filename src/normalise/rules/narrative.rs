@@ -1,0 +1,36 @@
+//! Rule 22. Narrative holds formatting and nothing that acts, loads or hides.
+//!
+//! A narrative of allowed elements and attributes keeps every byte. Otherwise attributes that are not allowed go, elements that are not allowed
+//! are opened so that their text stays, and scripts and the like go with what is in them. What is no XHTML at all cannot be judged and goes whole.
+
+mod xhtml;
+
+use super::super::path::Path;
+use super::super::record::Work;
+use super::super::rule::NARRATIVE;
+use crate::fhir::{Node, Object};
+use crate::outcome::{IssueType, Severity};
+use xhtml::Verdict;
+
+/// Judges `text` of a resource or section.
+pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(NARRATIVE) {
+        return;
+    }
+    let Some(narrative) = holder.get_mut("text").and_then(Node::as_object_mut) else { return };
+    let Some(div) = narrative.get("div").and_then(Node::as_text) else { return };
+    let text_path = path.member("text");
+    match xhtml::judge(div) {
+        Verdict::Clean => {}
+        Verdict::Sanitised(clean) => {
+            let text = "the narrative held markup that FHIR does not allow; it was taken out and the text kept";
+            work.flag(Severity::Warning, IssueType::Security, "narrative-sanitised", &text_path.member("div"), text);
+            work.set(NARRATIVE, narrative, &text_path, "div", clean);
+        }
+        Verdict::Unreadable => {
+            let text = "the narrative is not well-formed XHTML, so it could not be judged; it was left out";
+            work.flag(Severity::Warning, IssueType::Structure, "narrative-dropped", &text_path, text);
+            work.remove(NARRATIVE, holder, path, "text");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Rule 18. References lead to gateway ids, or say plainly that they lead nowhere.
+//!
+//! A reference is never guessed: what neither the source's own ids nor the given links explain stays as written and is flagged, an error when the
+//! string could only have meant something inside the message it came in.
+
+use super::super::ids::is_gateway_id;
+use super::super::path::Path;
+use super::super::record::Work;
+use super::super::rule::REFERENCES;
+use super::super::source::{Dangling, plain_url};
+use super::super::Context;
+use crate::fhir::{Node, Object};
+use crate::outcome::{IssueType, Severity};
+
+/// What a reference string turned out to be.
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    /// A contained resource, or already the gateway's.
+    Kept,
+    Rewritten(String),
+    /// An absolute URL of a server that is not this source.
+    Foreign,
+    /// `urn:uuid:` or `urn:oid:` that nothing in the message answers to.
+    UnresolvedUrn,
+    /// A search in place of a reference, whose answer is not known.
+    UnresolvedCondition,
+    /// Not a form that FHIR gives a reference.
+    Malformed,
+}
+
+/// Settles `Reference.reference`.
+pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(REFERENCES) {
+        return;
+    }
+    let Some(literal) = reference.get("reference").and_then(Node::as_text) else { return };
+    let literal = literal.to_owned();
+    let settled = settle(&literal, work.context);
+    if matches!(settled, Outcome::UnresolvedUrn | Outcome::UnresolvedCondition)
+        && work.context.source.dangling == Dangling::Logical
+        && make_logical(reference, &literal, path, work)
+    {
+        let text = "the reference leads to nothing that was sent or is known here; it became a logical reference by identifier";
+        return work.flag(Severity::Warning, IssueType::NotFound, "reference-logical", path, text);
+    }
+    report(settled, reference, path, work);
+}
+
+fn report(settled: Outcome, reference: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    let (severity, code, message_id, text) = match settled {
+        Outcome::Kept => return,
+        Outcome::Rewritten(target) => return work.set(REFERENCES, reference, path, "reference", target),
+        Outcome::Foreign => (
+            Severity::Warning,
+            IssueType::Informational,
+            "reference-foreign",
+            "the reference points to another server; it was kept as written and is not followed",
+        ),
+        Outcome::UnresolvedUrn => (
+            Severity::Error,
+            IssueType::NotFound,
+            "reference-unresolved-urn",
+            "the reference names a Bundle entry by its fullUrl, and no entry has that fullUrl; send both in one Bundle, or refer by type and id",
+        ),
+        Outcome::UnresolvedCondition => (
+            Severity::Error,
+            IssueType::NotFound,
+            "reference-unresolved-condition",
+            "the conditional reference does not lead to exactly one resource known here; send that resource first, or refer by type and id",
+        ),
+        Outcome::Malformed => (
+            Severity::Warning,
+            IssueType::Value,
+            "reference-malformed",
+            "the reference is neither relative (Type/id), absolute, contained (#id) nor a URN; it was kept as written",
+        ),
+    };
+    work.flag(severity, code, message_id, &path.member("reference"), text);
+}
+
+/// Says by identifier what a dangling reference meant: the URN itself, or what a condition `Type?identifier=system|value` asked for.
+fn make_logical(reference: &mut Object, literal: &str, path: &Path<'_>, work: &mut Work<'_>) -> bool {
+    let (type_name, system, value) = if literal.starts_with("urn:") {
+        (None, "urn:ietf:rfc:3986", literal)
+    } else {
+        let Some((type_name, token)) = literal.split_once("?identifier=").filter(|(_, token)| !token.contains(['&', '%', ','])) else { return false };
+        let Some((system, value)) = token.split_once('|').filter(|(system, value)| !system.is_empty() && !value.is_empty()) else { return false };
+        (Some(type_name), system, value)
+    };
+    work.remove(REFERENCES, reference, path, "reference");
+    if let Some(type_name) = type_name.filter(|_| reference.get("type").is_none()) {
+        work.set(REFERENCES, reference, path, "type", type_name);
+    }
+    if reference.get("identifier").is_none() {
+        work.set(REFERENCES, reference, path, "identifier", Object::new().with("system", system).with("value", value));
+    }
+    true
+}
+
+fn settle(literal: &str, context: &Context<'_>) -> Outcome {
+    if literal.starts_with('#') {
+        return Outcome::Kept;
+    }
+    if let Some(target) = context.links.get(literal) {
+        return rewritten(literal, target.to_owned());
+    }
+    if literal.starts_with("urn:") {
+        return Outcome::UnresolvedUrn;
+    }
+    // A condition may hold a URL in its query, as `Practitioner?identifier=http://…`.
+    if !literal.split('?').next().is_some_and(|target| target.contains("://")) {
+        return relative(literal, literal, context);
+    }
+    let plain = plain_url(literal);
+    if let Some(target) = context.links.get(&plain) {
+        return rewritten(literal, target.to_owned());
+    }
+    match context.source.below_base(&plain) {
+        Some(rest) => relative(literal, rest, context),
+        None => Outcome::Foreign,
+    }
+}
+
+/// `Type/id`, with or without a version, which is dropped: the gateway numbers its versions itself.
+fn relative(literal: &str, relative: &str, context: &Context<'_>) -> Outcome {
+    let (target, question) = relative.split_once('?').map_or((relative, false), |(target, _)| (target, true));
+    if question {
+        return if is_type(target, context) { Outcome::UnresolvedCondition } else { Outcome::Malformed };
+    }
+    let mut segments = target.split('/');
+    let (Some(type_name), Some(id)) = (segments.next(), segments.next()) else { return Outcome::Malformed };
+    let version_only = matches!((segments.next(), segments.next(), segments.next()), (None, None, None) | (Some("_history"), Some(_), None));
+    if !version_only || id.is_empty() || id.contains('#') || !is_type(type_name, context) {
+        return Outcome::Malformed;
+    }
+    let mut local = String::with_capacity(type_name.len() + 30);
+    local.push_str(type_name);
+    local.push('/');
+    if is_gateway_id(id) {
+        local.push_str(id);
+    } else {
+        local.push_str(&context.ids.id(context.source.name(), type_name, id));
+    }
+    let joined = context.links.get(&local).map(str::to_owned);
+    rewritten(literal, joined.unwrap_or(local))
+}
+
+fn rewritten(literal: &str, target: String) -> Outcome {
+    if target == literal { Outcome::Kept } else { Outcome::Rewritten(target) }
+}
+
+/// A resource type of the release; when no type table is loaded, anything that looks like one.
+fn is_type(name: &str, context: &Context<'_>) -> bool {
+    if context.types.types().is_empty() {
+        return name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(|b| b.is_ascii_alphabetic());
+    }
+    context.types.resource(name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::run;
+    use super::super::super::{Context, GatewayIds, Links, SourceRules};
+    use super::*;
+    use crate::fhir::types::TypeTable;
+
+    #[test]
+    fn dangling_references() {
+        let source = |dangling| {
+            let mut source = super::super::super::tests::source();
+            source.dangling = dangling;
+            source
+        };
+        for (literal, logical) in [
+            ("urn:uuid:1", Some(r#"{"identifier":{"system":"urn:ietf:rfc:3986","value":"urn:uuid:1"}}"#)),
+            ("Practitioner?identifier=http://s|1", Some(r#"{"type":"Practitioner","identifier":{"system":"http://s","value":"1"}}"#)),
+            ("Practitioner?name=x", None),
+        ] {
+            let text = format!(r#"{{"resourceType":"X","a":{{"reference":"{literal}"}}}}"#);
+            assert!(run(&text, &source(Dangling::Refuse)).is_refused());
+            let done = run(&text, &source(Dangling::Logical));
+            assert_eq!(done.is_refused(), logical.is_none());
+            if let Some(logical) = logical {
+                assert_eq!(crate::fhir::json::write(done.resource.get("a").unwrap()), logical);
+            }
+        }
+    }
+
+    #[test]
+    fn settling() {
+        let source = SourceRules::new("epic", &["https://epic.example/R4"]);
+        let ids = GatewayIds::new([1; 32]);
+        let patient = format!("Patient/{}", ids.id("epic", "Patient", "p1"));
+        let joined = format!("Patient/{}", ids.id("epic", "Patient", "p2"));
+        let golden = format!("Patient/{}", ids.fresh([9; 16]));
+        let mut links = Links::new();
+        links.insert("urn:uuid:1", &patient);
+        links.insert("Practitioner?identifier=s|1", &patient);
+        links.insert(&joined, &golden);
+        let types = TypeTable::default();
+        let context = Context { source: &source, ids: &ids, links: &links, types: &types };
+        let to = |target: &str| Outcome::Rewritten(target.to_owned());
+        for (literal, outcome) in [
+            ("Patient/p1", to(&patient)),
+            ("Patient/p1/_history/3", to(&patient)),
+            ("https://epic.example/R4/Patient/p1", to(&patient)),
+            ("https://EPIC.example:443/R4/Patient/p1", to(&patient)),
+            ("https://epic.example/R4/Patient/p1/_history/2", to(&patient)),
+            ("urn:uuid:1", to(&patient)),
+            ("Practitioner?identifier=s|1", to(&patient)),
+            ("Patient/p2", to(&golden)),
+            (patient.as_str(), Outcome::Kept),
+            (golden.as_str(), Outcome::Kept),
+            (joined.as_str(), to(&golden)),
+            ("#c", Outcome::Kept),
+            ("#", Outcome::Kept),
+            ("urn:uuid:2", Outcome::UnresolvedUrn),
+            ("Practitioner?identifier=s|2", Outcome::UnresolvedCondition),
+            ("https://other.example/R4/Patient/p1", Outcome::Foreign),
+            ("https://epic.example/R4B/Patient/p1", Outcome::Foreign),
+            ("p1", Outcome::Malformed),
+            ("a/b/c", Outcome::Malformed),
+            ("Patient/p1/name", Outcome::Malformed),
+            ("", Outcome::Malformed),
+        ] {
+            assert_eq!(settle(literal, &context), outcome, "{literal}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Rule 11. Units in UCUM, by a table of spellings, and never by reading a unit as UCUM that was not meant so.
+//!
+//! `K/mm3` is valid UCUM for kelvin per cubic millimetre, `MG` for megagauss; the senders mean thousands and milligrams. The unit people read
+//! (`Quantity.unit`) stays as sent. A vendor's own unit code is kept in HL7's translation extension, since a Quantity has room for one code only.
+//! A number without a unit gets none, unless the configuration declares what the source means.
+
+use super::super::facts;
+use super::super::path::Path;
+use super::super::record::Work;
+use super::super::rule::UNITS;
+use super::super::source::SourceRules;
+use super::super::vocabulary::{QUANTITY_TRANSLATION, UCUM};
+use crate::fhir::{Node, Object};
+use crate::outcome::{IssueType, Severity};
+
+/// Settles system and code of a Quantity.
+pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(UNITS) {
+        return;
+    }
+    let text = |name: &str| quantity.get(name).and_then(Node::as_text);
+    let source = work.context.source;
+    match (text("system"), text("code"), text("unit")) {
+        (Some(UCUM), Some(code), unit) => {
+            let Some(meant) = respelt(code, source) else { return flag_unknown(code, path, work) };
+            let spelt = unit.is_none().then(|| code.to_owned());
+            work.set(UNITS, quantity, path, "code", meant);
+            if let Some(spelt) = spelt {
+                work.set(UNITS, quantity, path, "unit", spelt);
+            }
+        }
+        (Some(UCUM) | None, None, Some(unit)) => {
+            let Some(meant) = ucum_of(unit, source) else { return };
+            work.set(UNITS, quantity, path, "system", UCUM);
+            work.set(UNITS, quantity, path, "code", meant);
+        }
+        (None, Some(code), unit) => {
+            let Some(meant) = ucum_of(code, source) else { return };
+            let spelt = unit.is_none().then(|| code.to_owned());
+            work.set(UNITS, quantity, path, "system", UCUM);
+            work.set(UNITS, quantity, path, "code", meant);
+            if let Some(spelt) = spelt {
+                work.set(UNITS, quantity, path, "unit", spelt);
+            }
+        }
+        (Some(_), _, Some(unit)) => {
+            let Some(meant) = ucum_of(unit, source) else { return };
+            keep_vendor_unit(quantity, path, work);
+            work.set(UNITS, quantity, path, "system", UCUM);
+            work.set(UNITS, quantity, path, "code", meant);
+        }
+        _ => {}
+    }
+}
+
+fn flag_unknown(code: &str, path: &Path<'_>, work: &mut Work<'_>) {
+    if code == "{unknownunit}" {
+        let text = "the sender did not know the unit of this value; nothing was assumed";
+        work.flag(Severity::Warning, IssueType::Incomplete, "unit-unknown", &path.member("code"), text);
+    }
+}
+
+/// The UCUM code for a spelling, also when the spelling is that code.
+pub(super) fn ucum_of(spelling: &str, source: &SourceRules) -> Option<String> {
+    if let Some(own) = source.units.get(spelling) {
+        return Some(own.to_string());
+    }
+    if facts::UCUM_CODES.contains(spelling) {
+        return Some(spelling.to_owned());
+    }
+    facts::UNITS.get(facts::folded_unit(spelling).as_str()).map(|&code| code.to_owned())
+}
+
+/// The UCUM code for what was sent as UCUM, when that must have meant something else.
+fn respelt(code: &str, source: &SourceRules) -> Option<String> {
+    ucum_of(code, source).filter(|meant| meant != code)
+}
+
+/// The whole quantity as the vendor coded it, beside the one coded in UCUM.
+fn keep_vendor_unit(quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    let mut vendor = Object::new();
+    for name in ["value", "unit", "system", "code"] {
+        if let Some(node) = quantity.get(name) {
+            vendor.set(name, node.clone());
+        }
+    }
+    let extension = Object::new().with("url", QUANTITY_TRANSLATION).with("valueQuantity", vendor);
+    work.append(UNITS, quantity, path, "extension", extension.into());
+}
+
+/// Gives a result without a unit the one its source has declared for the test, or flags it.
+pub(in super::super) fn complete(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(UNITS) {
+        return;
+    }
+    let Some(quantity) = holder.get("valueQuantity").and_then(Node::as_object) else { return };
+    if quantity.get("value").is_none() || quantity.get("unit").is_some() || quantity.get("code").is_some() {
+        return;
+    }
+    let value_path = path.member("value");
+    let declared = declared_unit(holder.get("code"), work.context.source);
+    let (Some(unit), Some(quantity)) = (declared, holder.get_mut("valueQuantity").and_then(Node::as_object_mut)) else {
+        let text = "the value has no unit; none was assumed";
+        return work.flag(Severity::Information, IssueType::Incomplete, "unit-missing", &value_path, text);
+    };
+    for (name, node) in [("unit", unit.as_str()), ("system", UCUM), ("code", unit.as_str())] {
+        work.set(UNITS, quantity, &value_path, name, node);
+    }
+}
+
+fn declared_unit(concept: Option<&Node>, source: &SourceRules) -> Option<String> {
+    if source.default_units.is_empty() {
+        return None;
+    }
+    let coded = |coding: &Node| source.default_units.get(format!("{}|{}", coding.text("system")?, coding.text("code")?).as_str());
+    concept?.items("coding").iter().find_map(coded).map(ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::{run, source};
+    use crate::fhir::json;
+
+    #[test]
+    fn settling() {
+        let ucum = r#""system":"http://unitsofmeasure.org""#;
+        for (before, after) in [
+            (r#""unit":"mmHg""#.to_owned(), format!(r#""unit":"mmHg",{ucum},"code":"mm[Hg]""#)),
+            (r#""unit":"10*6/µL""#.to_owned(), format!(r#""unit":"10*6/µL",{ucum},"code":"10*6/uL""#)),
+            (r#""unit":"giga.l-1""#.to_owned(), format!(r#""unit":"giga.l-1",{ucum},"code":"10*9/L""#)),
+            (format!(r#""unit":"K/mm3",{ucum},"code":"K/mm3""#), format!(r#""unit":"K/mm3",{ucum},"code":"10*3/mm3""#)),
+            (format!(r#"{ucum},"code":"MG""#), format!(r#"{ucum},"code":"mg","unit":"MG""#)),
+            (format!(r#""unit":"MEQ/HR",{ucum},"code":"MEQ/HR""#), format!(r#""unit":"MEQ/HR",{ucum},"code":"meq/h""#)),
+            (format!(r#""unit":"tabs",{ucum},"code":"tab""#), format!(r#""unit":"tabs",{ucum},"code":"{{tbl}}""#)),
+            (format!(r#""unit":"mcg",{ucum},"code":"ug""#), format!(r#""unit":"mcg",{ucum},"code":"ug""#)),
+            (format!(r#""unit":"minutes",{ucum}"#), format!(r#""unit":"minutes",{ucum},"code":"min""#)),
+            (r#""unit":"furlong""#.to_owned(), r#""unit":"furlong""#.to_owned()),
+            (
+                r#""unit":"mL","system":"urn:oid:1.2.3","code":"1""#.to_owned(),
+                format!(
+                    r#""unit":"mL",{ucum},"code":"mL","extension":[{{"url":"http://hl7.org/fhir/StructureDefinition/iso21090-PQ-translation","valueQuantity":{{"value":5,"unit":"mL","system":"urn:oid:1.2.3","code":"1"}}}}]"#
+                ),
+            ),
+        ] {
+            let wrap = |inner: &str| format!(r#"{{"resourceType":"X","doseQuantity":{{"value":5,{inner}}}}}"#);
+            let done = run(&wrap(&before), &source());
+            assert_eq!(json::write(&done.resource), wrap(&after));
+        }
+    }
+
+    #[test]
+    fn a_missing_unit_is_declared_or_flagged() {
+        let text = r#"{"resourceType":"Observation","code":{"coding":[{"system":"http://loinc.org","code":"4548-4"}]},"valueQuantity":{"value":5.1}}"#;
+        let done = run(text, &source());
+        assert!(done.findings.iter().any(|finding| finding.message_id == "unit-missing"));
+        let mut declared = source();
+        declared.default_units.insert("http://loinc.org|4548-4".into(), "%".into());
+        let done = run(text, &declared);
+        assert_eq!(done.resource.get("valueQuantity").unwrap().text("code"), Some("%"));
+    }
+}

@@ -1,0 +1,152 @@
+//! What the configuration says about one source, as this room needs it.
+
+use super::concept_map::ConceptMaps;
+use super::rule::{RuleId, Switches, rule_named};
+use super::vocabulary::SOURCE_URN;
+use compact_str::CompactString;
+use jiff::tz::TimeZone;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::{HashMap, HashSet};
+
+/// Everything but the characters that may stand in a FHIR id and in RFC 3986's `unreserved`.
+const OPAQUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What becomes of a reference that could only have been resolved inside its message, and was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dangling {
+    /// An error: the sender should have sent both ends. Right for what is pushed.
+    #[default]
+    Refuse,
+    /// A logical reference by identifier, and a warning. Right for what was fetched, where refusing would lose the resource.
+    Logical,
+}
+
+/// How the rules treat one source. Made by [`new`](SourceRules::new); the other fields are set by whoever reads the configuration.
+#[derive(Debug, Clone)]
+pub struct SourceRules {
+    /// The source's name in the configuration; part of every gateway id made for it.
+    name: String,
+    /// Base URLs the source uses for itself, without default ports and trailing slashes.
+    bases: Vec<String>,
+    /// `urn:hearthgate:source:NAME`.
+    urn: String,
+    /// The system of identifiers that come without one. `None`: a URN of the source and the identifier's type.
+    pub identifier_system: Option<String>,
+    /// Where times without an offset were written. `None`: such times are cut to their date.
+    pub time_zone: Option<TimeZone>,
+    /// Whether `12/14/2022` is the fourteenth of December here.
+    pub us_dates: bool,
+    /// Modifier extensions the gateway's operator has declared understood.
+    pub modifier_extensions: HashSet<CompactString>,
+    /// Unit spellings of this source, before the general table.
+    pub units: HashMap<CompactString, CompactString>,
+    /// UCUM unit of results that come without one, by `system|code` of the test.
+    pub default_units: HashMap<CompactString, CompactString>,
+    /// Results that mean "no value" here, in lower case, and the data-absent-reason code of each.
+    pub sentinels: HashMap<CompactString, CompactString>,
+    /// Local codes with their portable equivalents.
+    pub concept_maps: ConceptMaps,
+    pub dangling: Dangling,
+    pub switches: Switches,
+}
+
+impl SourceRules {
+    /// A source with every rule on. `base_urls` are the service base URLs that its absolute references begin with, the canonical one first.
+    pub fn new<S: AsRef<str>>(name: &str, base_urls: &[S]) -> SourceRules {
+        SourceRules {
+            name: name.to_owned(),
+            bases: base_urls.iter().map(|base| plain_url(base.as_ref()).trim_end_matches('/').to_owned()).collect(),
+            urn: format!("{SOURCE_URN}{}", opaque(name)),
+            identifier_system: None,
+            time_zone: None,
+            us_dates: false,
+            modifier_extensions: HashSet::new(),
+            units: HashMap::new(),
+            default_units: HashMap::new(),
+            sentinels: HashMap::new(),
+            concept_maps: ConceptMaps::default(),
+            dangling: Dangling::default(),
+            switches: Switches::default(),
+        }
+    }
+
+    /// Switches a rule by its configuration word; answers the rule, or `None` when no rule has that name.
+    pub fn switch(&mut self, rule: &str, on: bool) -> Option<RuleId> {
+        let rule = rule_named(rule)?;
+        self.switches.set(rule, on);
+        Some(rule)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `urn:hearthgate:source:NAME`: the stem of everything the gateway names on behalf of the source.
+    pub fn urn(&self) -> &str {
+        &self.urn
+    }
+
+    /// What stands after one of the source's base URLs: `Patient/1` for `https://ehr.example/r4/Patient/1`.
+    pub fn below_base<'u>(&self, plain_url: &'u str) -> Option<&'u str> {
+        self.bases.iter().find_map(|base| plain_url.strip_prefix(base.as_str())?.strip_prefix('/'))
+    }
+
+    /// The source's own name for a resource, as `meta.source` carries it: below its first base URL, else below its URN.
+    pub fn origin(&self, type_name: &str, id: &str) -> String {
+        let stem = self.bases.first().unwrap_or(&self.urn);
+        format!("{stem}/{type_name}/{}", opaque(id))
+    }
+}
+
+/// Percent-encodes what may not stand in a URI segment.
+pub(super) fn opaque(text: &str) -> String {
+    utf8_percent_encode(text, OPAQUE).to_string()
+}
+
+/// An http(s) URL without its default port and with scheme and host in lower case; anything else as it is.
+pub fn plain_url(url: &str) -> std::borrow::Cow<'_, str> {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.into() };
+    let default_port = if scheme.eq_ignore_ascii_case("https") {
+        ":443"
+    } else if scheme.eq_ignore_ascii_case("http") {
+        ":80"
+    } else {
+        return url.into();
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host = authority.strip_suffix(default_port).unwrap_or(authority);
+    let already_plain = host.len() == authority.len() && ![scheme, host].iter().any(|part| part.bytes().any(|b| b.is_ascii_uppercase()));
+    if already_plain {
+        return url.into();
+    }
+    format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_lose_default_ports_only() {
+        for (url, plain) in [
+            ("https://h:443/v2/Patient/1", "https://h/v2/Patient/1"),
+            ("http://h:80", "http://h"),
+            ("https://h:8443/x", "https://h:8443/x"),
+            ("http://h:443/x", "http://h:443/x"),
+            ("HTTPS://Ehr.Example/R4/x", "https://ehr.example/R4/x"),
+            ("urn:uuid:A", "urn:uuid:A"),
+            ("Patient/1", "Patient/1"),
+        ] {
+            assert_eq!(plain_url(url), plain);
+        }
+    }
+
+    #[test]
+    fn bases_end_at_a_segment() {
+        let source = SourceRules::new("a b", &["https://h:443/r4/"]);
+        assert_eq!(source.below_base("https://h/r4/Patient/1"), Some("Patient/1"));
+        assert_eq!(source.below_base("https://h/r4b/Patient/1"), None);
+        assert_eq!(source.origin("Patient", "urn:oid:1"), "https://h/r4/Patient/urn%3Aoid%3A1");
+        assert_eq!(SourceRules::new::<&str>("a b", &[]).origin("Patient", "1"), "urn:hearthgate:source:a%20b/Patient/1");
+    }
+}

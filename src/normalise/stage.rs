@@ -1,0 +1,51 @@
+//! Received → Normalised: every write of a submission through the rules of its source.
+
+use crate::normalise::{Change, Context, normalise};
+use crate::fhir::Node;
+use crate::intake::{Evidence, Write};
+use crate::outcome::{Finding, Reason, Refusal};
+use crate::store::Target;
+
+/// A submission whose resources are in the gateway's form. Only [`Normalised::apply`] makes one.
+#[derive(Debug)]
+pub struct Normalised {
+    evidence: Evidence,
+    entries: Vec<NormalisedEntry>,
+}
+
+/// One write, normalised.
+#[derive(Debug)]
+pub struct NormalisedEntry {
+    pub target: Target,
+    /// `None` for a deletion.
+    pub resource: Option<Node>,
+    pub changes: Vec<Change>,
+    pub findings: Vec<Finding>,
+    /// Where the resource stood in what was received.
+    pub path: String,
+}
+
+impl Normalised {
+    /// Applies the source's rules to every write that has a target. One refusing finding refuses the whole submission.
+    pub fn apply(evidence: Evidence, writes: Vec<(Write, Target)>, context: &Context<'_>) -> Result<Normalised, Refusal> {
+        let entries: Vec<NormalisedEntry> = writes.into_iter().map(|(write, target)| entry(write, target, context)).collect();
+        let refusing: Vec<Finding> = entries.iter().flat_map(|entry| entry.findings.iter().filter(|finding| finding.is_error())).cloned().collect();
+        if refusing.is_empty() {
+            return Ok(Normalised { evidence, entries });
+        }
+        Err(Refusal { reason: Reason::Invalid, findings: refusing })
+    }
+
+    pub fn into_parts(self) -> (Evidence, Vec<NormalisedEntry>) {
+        (self.evidence, self.entries)
+    }
+}
+
+fn entry(write: Write, target: Target, context: &Context<'_>) -> NormalisedEntry {
+    let Some(resource) = write.resource else {
+        return NormalisedEntry { target, resource: None, changes: Vec::new(), findings: Vec::new(), path: write.path };
+    };
+    let outcome = normalise(resource, context);
+    let findings = outcome.findings.into_iter().map(|finding| finding.under(&write.path)).collect();
+    NormalisedEntry { target, resource: Some(outcome.resource), changes: outcome.changes, findings, path: write.path }
+}

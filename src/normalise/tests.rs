@@ -1,0 +1,149 @@
+//! What must hold of all rules together: the fixtures' outcomes, one run as good as two, and no leaf lost.
+
+mod corpus;
+mod tracing;
+
+use super::*;
+use crate::fhir::json;
+use std::path::Path as FilePath;
+
+pub(super) fn source() -> SourceRules {
+    SourceRules::new("epic", &["https://epic.example/api/FHIR/R4"])
+}
+
+/// Normalises JSON for a source, without links and without a type table.
+pub(super) fn run(text: &str, source: &SourceRules) -> Normalisation {
+    let ids = GatewayIds::new([7; 32]);
+    let (links, types) = (Links::new(), TypeTable::default());
+    normalise(json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap(), &Context { source, ids: &ids, links: &links, types: &types })
+}
+
+/// The laws every resource must keep, whatever it is: nothing lost, and a second run with nothing left to do.
+fn check_laws(what: &str, input: &Node, context: &Context<'_>) -> Normalisation {
+    let done = normalise(input.clone(), context);
+    let lost = tracing::unaccounted(input, &done);
+    assert!(lost.is_empty(), "{what}: not accounted for: {lost:?}");
+    let again = normalise(done.resource.clone(), context);
+    assert_eq!(json::write(&again.resource), json::write(&done.resource), "{what}: a second run changes the resource");
+    assert!(again.changes.is_empty(), "{what}: a second run records {:?}", again.changes);
+    done
+}
+
+/// Every file of `fixtures/normalise` is one case: a source, an input, and what comes out.
+/// With `HEARTHGATE_BLESS` set, what comes out is written into the files, to be read before it is believed.
+#[test]
+fn fixtures() {
+    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/normalise");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let case = json::parse(&std::fs::read(&file).unwrap(), json::DEFAULT_DEPTH).unwrap();
+        let found = fixture(&file.file_name().unwrap().to_string_lossy(), &case);
+        if std::env::var_os("HEARTHGATE_BLESS").is_some() {
+            std::fs::write(&file, json::write_pretty(&found)).unwrap();
+        } else {
+            assert_eq!(json::write_pretty(&found), json::write_pretty(&case), "{}", file.display());
+        }
+    }
+}
+
+/// The case with what really comes out.
+fn fixture(name: &str, case: &Node) -> Node {
+    let source = fixture_source(case.get("source"));
+    let ids = GatewayIds::new([7; 32]);
+    let mut links = Links::new();
+    for member in case.get("links").and_then(Node::as_object).map_or(&[][..], |links| links.members()) {
+        links.insert(&member.name, member.node.as_text().unwrap());
+    }
+    let types = corpus::small_types();
+    let context = Context { source: &source, ids: &ids, links: &links, types: &types };
+    let done = check_laws(name, case.get("input").unwrap(), &context);
+    let changes = done.changes.iter().map(|change| format!("{} {}", change.rule, change.path).into());
+    let findings = done.findings.iter().map(|finding| format!("{} {} {}", finding.severity.code(), finding.message_id, finding.expression).into());
+    let mut found = case.as_object().unwrap().clone();
+    found.set("output", done.resource.clone());
+    found.set("changes", changes.collect::<Vec<Node>>());
+    found.set("findings", findings.collect::<Vec<Node>>());
+    found.into()
+}
+
+fn fixture_source(settings: Option<&Node>) -> SourceRules {
+    let Some(settings) = settings else { return source() };
+    let bases: Vec<&str> = settings.items("bases").iter().filter_map(Node::as_text).collect();
+    let mut source = SourceRules::new(settings.text("name").unwrap_or("epic"), &bases);
+    if settings.text("dangling") == Some("logical") {
+        source.dangling = Dangling::Logical;
+    }
+    source.us_dates = settings.get("usDates").and_then(Node::as_bool).unwrap_or_default();
+    source.time_zone = settings.text("timeZone").map(|zone| jiff::tz::TimeZone::posix(zone).unwrap());
+    for rule in settings.items("off").iter().filter_map(Node::as_text) {
+        source.switch(rule, false).unwrap();
+    }
+    source
+}
+
+#[test]
+fn a_switched_off_rule_does_nothing() {
+    let text = r#"{"resourceType":"Observation","id":" 1","meta":{"versionId":"3"},"text":{"div":"<div><script/></div>"},"x":null,
+        "identifier":[{"value":" 2"}],"status":"F","code":{"coding":[{"system":"L","code":"C"},{"system":"SCT","code":"4548-4"}]},
+        "subject":{"reference":"Patient/1"},"issued":"20221214","valueString":"TNP","extension":[{"url":"http://hl7.org/fhir/5.0/StructureDefinition/x"}],
+        "interpretation":[{"coding":[{"system":"HL70078","code":"H"}]}],"referenceRange":[{"text":"1 - 2"}],"doseQuantity":{"value":1,"unit":"mmHg"}}"#;
+    let all = run(text, &source());
+    for rule in RULES {
+        let mut source = source();
+        source.switch(rule.name, false).unwrap();
+        let done = run(text, &source);
+        assert!(done.changes.iter().all(|change| change.rule != rule), "{rule}");
+        assert!(done.changes.len() <= all.changes.len());
+    }
+    assert!(source().switch("nonsense", true).is_none());
+}
+
+#[test]
+fn rules_are_in_order_and_named_once() {
+    assert!(RULES.windows(2).all(|pair| pair[0].number < pair[1].number));
+    for rule in RULES {
+        assert_eq!(rule_named(rule.name), Some(rule));
+    }
+    assert_eq!(rule::STRINGS.to_string(), "05-strings@1");
+}
+
+#[test]
+fn limits_refuse() {
+    let many = format!(r#"{{"resourceType":"X","a":[{}]}}"#, vec![r#"" x""#; MAX_CHANGES + 1].join(","));
+    let done = run(&many, &source());
+    assert_eq!(done.changes.len(), MAX_CHANGES);
+    assert!(done.is_refused() && done.findings.iter().any(|finding| finding.message_id == "normalise-limit"));
+
+    let findings = format!(r#"{{"resourceType":"X","a":[{}],"b":1}}"#, vec!["null"; MAX_FINDINGS + 5].join(","));
+    let done = run(&findings, &source());
+    assert_eq!(done.findings.len(), MAX_FINDINGS + 1);
+    assert_eq!(done.findings.last().unwrap().message_id, "normalise-more-findings");
+
+    let mut deep = Node::from("x");
+    for _ in 0..300 {
+        deep = crate::fhir::Object::new().with("a", deep).into();
+    }
+    let resource: Node = crate::fhir::Object::resource("X").with("a", deep).into();
+    let (source, ids, links, types) = (source(), GatewayIds::new([7; 32]), Links::new(), TypeTable::default());
+    assert!(normalise(resource, &Context { source: &source, ids: &ids, links: &links, types: &types }).is_refused());
+}
+
+#[test]
+fn what_is_no_resource_stays_what_it_is() {
+    for text in ["1", "[]", "{}", r#""x""#, "null", "[1,[2]]", r#"{"resourceType":1,"id":2}"#] {
+        assert_eq!(json::write(&run(text, &source()).resource), text);
+    }
+}
+
+#[test]
+fn lineage_can_be_shown_and_digested() {
+    let done = run(r#"{"resourceType":"Patient","language":" en"}"#, &source());
+    assert_eq!(explain(&done), "Patient.language  05-strings@1  \" en\" -> \"en\"\n");
+    let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@1","before":" en","after":"en"}],"findings":[]}"#;
+    assert_eq!(ndjson_line("f", 0, &done), line);
+    // SHA-256 of the four bytes "en" with its quotes.
+    assert_eq!(done.changes[0].after_digest().unwrap().len(), 64);
+    assert_ne!(done.changes[0].after_digest(), done.changes[0].before_digest());
+}

@@ -1,0 +1,91 @@
+//! Rule 26. What an upstream server sends when it fails: HTML of a proxy, a vendor's own JSON, XML, or an OperationOutcome.
+//!
+//! The findings say which status and what kind of body came back. The body itself is not quoted: it may name the patient who was asked about.
+
+use super::envelope::upstream_issues;
+use crate::fhir::json;
+use crate::outcome::{Finding, IssueType};
+
+/// The part of an error body that is read.
+pub const MAX_ERROR_BODY: usize = 256 * 1024;
+
+/// How deep an error body may nest.
+const MAX_DEPTH: usize = 32;
+
+/// What an upstream error says. Never empty; the first finding carries the status and is an error.
+pub fn vendor_error(status: u16, content_type: Option<&str>, body: &[u8]) -> Vec<Finding> {
+    let (code, meaning) = meaning(status);
+    let text = format!("the holder answered with status {status} ({meaning}) and {}", kind(content_type, body));
+    let mut findings = vec![Finding::error(code, "upstream-error", text)];
+    findings.extend(outcome_issues(body));
+    findings
+}
+
+fn outcome_issues(body: &[u8]) -> Vec<Finding> {
+    if body.len() > MAX_ERROR_BODY {
+        return Vec::new();
+    }
+    match json::parse(body, MAX_DEPTH) {
+        Ok(node) if node.resource_type() == Some("OperationOutcome") => upstream_issues(&node),
+        _ => Vec::new(),
+    }
+}
+
+fn meaning(status: u16) -> (IssueType, &'static str) {
+    match status {
+        400 | 405 | 406 | 415 => (IssueType::NotSupported, "it does not take the request"),
+        401 => (IssueType::Login, "it does not accept the gateway's credentials"),
+        403 => (IssueType::Forbidden, "it does not allow the request"),
+        404 => (IssueType::NotFound, "it does not have what was asked for"),
+        408 | 504 => (IssueType::Timeout, "it took too long"),
+        409 | 412 => (IssueType::Conflict, "the version it has is another"),
+        410 => (IssueType::Deleted, "what was asked for was deleted"),
+        413 | 414 | 431 => (IssueType::TooLong, "the request is too long for it"),
+        422 => (IssueType::Processing, "it refuses the content"),
+        429 => (IssueType::Throttled, "it answers fewer requests than were sent"),
+        501 => (IssueType::NotSupported, "it does not support the request"),
+        500..=599 => (IssueType::Transient, "it failed"),
+        _ => (IssueType::Processing, "an answer the gateway did not expect"),
+    }
+}
+
+/// What the body is, by its bytes rather than by what the header claims.
+fn kind(content_type: Option<&str>, body: &[u8]) -> &'static str {
+    let head = String::from_utf8_lossy(body.get(..512.min(body.len())).unwrap_or_default()).to_ascii_lowercase();
+    let head = head.trim_start_matches('\u{FEFF}').trim_start();
+    let is_html = ["<!doctype html", "<html"].iter().any(|start| head.starts_with(start)) || content_type.is_some_and(|kind| kind.contains("html"));
+    match head.bytes().next() {
+        None => "no body",
+        _ if is_html => "an HTML page",
+        Some(b'{' | b'[') if head.contains("operationoutcome") => "an OperationOutcome",
+        Some(b'{' | b'[') => "JSON that is no OperationOutcome",
+        Some(b'<') if head.contains("operationoutcome") => "an OperationOutcome in XML",
+        Some(b'<') => "XML that is no OperationOutcome",
+        _ => "text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::vendor_error;
+    use crate::outcome::IssueType;
+
+    #[test]
+    fn vendors() {
+        let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found","details":{"text":"Jane Doe"}}]}"#;
+        for (status, content_type, body, code, said, count) in [
+            (404, Some("text/html"), "<!DOCTYPE html PUBLIC \"x\"><html></html>", IssueType::NotFound, "an HTML page", 1),
+            (401, Some("application/json"), r#"{"resource":"v1/error","detail":"Unauthorized"}"#, IssueType::Login, "JSON that is no", 1),
+            (404, Some("application/fhir+json"), outcome, IssueType::NotFound, "an OperationOutcome", 2),
+            (500, None, "<OperationOutcome xmlns=\"http://hl7.org/fhir\"/>", IssueType::Transient, "in XML", 1),
+            (503, None, "", IssueType::Transient, "no body", 1),
+            (429, Some("text/plain"), "slow down", IssueType::Throttled, "text", 1),
+            (302, None, "", IssueType::Processing, "did not expect", 1),
+        ] {
+            let findings = vendor_error(status, content_type, body.as_bytes());
+            assert_eq!((findings[0].code, findings.len()), (code, count), "{body}");
+            assert!(findings[0].is_error() && findings[0].text.contains(said), "{}", findings[0].text);
+            assert!(findings.iter().all(|finding| !finding.text.contains("Doe")));
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The story of one accepted submission: gather what it touches, normalise, validate, anchor, commit, answer.
+//!
+//! The only place where the accepting stages are called in order. A submission is one unit: it is stored with its evidence, its
+//! Provenance, its audit record, its leaves and its deliveries, or it leaves nothing but the audit record of its refusal.
+
+mod answer;
+mod plan;
+
+pub use answer::{Done, WriteAnswer};
+
+use crate::anchor::{Anchor, Anchored, AnchoredVersion, LeafKind, ToAnchor};
+use crate::audit::{self, Closing, Outcome, organisation_reference};
+use crate::clock::Clock;
+use crate::config::Interaction as Permission;
+use crate::consent;
+use crate::definitions::Definitions;
+use crate::fhir::Node;
+use crate::identity::Caller;
+use crate::intake::{Evidence, Interaction, Received, Write};
+use crate::normalise::{Context, GatewayIds, SourceRules, is_gateway_id};
+use crate::normalised::Normalised;
+use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
+use crate::registry::{OnError, PatientFacts, Registry};
+use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Unit};
+use crate::validated::{OnInvalid, Validated};
+use plan::{Plan, Planner};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How often a submission is decided anew because what it was decided on had changed under it.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// The accepting path. Cheap to clone.
+#[derive(Clone)]
+pub struct Pipeline {
+    pub store: Store,
+    pub registry: Arc<Registry>,
+    pub definitions: &'static Definitions,
+    pub anchor: Anchor,
+    pub ids: GatewayIds,
+    pub clock: Clock,
+    /// The normalisation rules of each source, by name.
+    pub rules: Arc<HashMap<String, SourceRules>>,
+}
+
+impl Pipeline {
+    /// Accepts a submission, or refuses it; either way the audit record is synced when this returns, unless storage itself failed.
+    pub async fn accept(&self, caller: &Caller, received: Received, opened: audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
+        match self.try_accept(caller, received, &opened).await {
+            Err(Failure::Refused(refusal)) => {
+                self.record_refusal(&opened, &refusal).await?;
+                Err(Failure::Refused(refusal))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_accept(&self, caller: &Caller, received: Received, opened: &audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
+        let source = authorise(caller, received.writes())?;
+        if let Some(answers) = self.answered_before(&received).await? {
+            return Ok(answers);
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            match self.attempt(caller, source, received.clone(), opened).await? {
+                Attempt::Done(answers) => return Ok(answers),
+                Attempt::Stale => {}
+                Attempt::Replayed => {
+                    if let Some(answers) = self.answered_before(&received).await? {
+                        return Ok(answers);
+                    }
+                }
+            }
+        }
+        Err(Fault::new(FaultKind::Overloaded, "a submission kept being overtaken by others that touch the same resources").into())
+    }
+
+    async fn attempt(&self, caller: &Caller, source: &str, received: Received, opened: &audit::Opened) -> Result<Attempt, Failure> {
+        let key = received.idempotency();
+        let (evidence, writes) = received.into_parts();
+        let plan = self.plan(source, writes).await?;
+        let (steps, assumptions) = (plan.steps, plan.assumptions);
+        let anchored = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links)?;
+        let outbox = self.deliveries(caller, anchored.versions()).await?;
+        let (versions, drafts, leaves) = anchored.into_drafts();
+        let answers = answer::answers(&steps, &versions);
+        let mut unit = Unit { assumptions, versions: drafts, leaves, outbox, ..Unit::default() };
+        unit.raw = (!evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source));
+        unit.idempotency = key.map(|key| IdempotencyDraft {
+            key: key.0,
+            body: evidence.digest,
+            outcome: answer::encode(&answers),
+            at: evidence.at,
+        });
+        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, &closing(&answers, &versions))?;
+        match self.store.commit(unit).await? {
+            Committed::Done { .. } => Ok(Attempt::Done(answers)),
+            Committed::Stale { .. } => Ok(Attempt::Stale),
+            Committed::Replayed(_) => Ok(Attempt::Replayed),
+        }
+    }
+
+    /// Normalise, validate, anchor: the stages that decide, without waiting for anything.
+    fn prepare(
+        &self,
+        caller: &Caller,
+        source: &str,
+        evidence: Evidence,
+        writes: Vec<(Write, crate::store::Target)>,
+        links: &crate::normalise::Links,
+    ) -> Result<Anchored, Failure> {
+        let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
+        let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types() };
+        let normalised = Normalised::apply(evidence, writes, &context)?;
+        let on_invalid = match self.registry.source(source).map(|source| source.on_error) {
+            Some(OnError::Flag) => OnInvalid::Flag,
+            _ => OnInvalid::Reject,
+        };
+        let validated = Validated::judge(normalised, self.definitions, on_invalid, patient_ids)?;
+        let sender = organisation_reference(&caller.organisation);
+        Ok(self.anchor.anchor(validated, &ToAnchor { source, sender: &sender, at: self.clock.now() })?)
+    }
+
+    /// What `$validate` answers: the findings of a resource as this caller's source would have them, nothing stored.
+    pub fn examine(&self, caller: &Caller, resource: Node) -> Vec<Finding> {
+        let links = crate::normalise::Links::new();
+        let rules = caller.source.as_ref().and_then(|source| self.rules.get(source));
+        let mut findings = crate::validate::check(self.definitions, &resource, &crate::validate::Options::default());
+        if let Some(rules) = rules {
+            let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types() };
+            let normalised = crate::normalise::normalise(resource, &context);
+            findings.extend(normalised.findings.into_iter().filter(Finding::is_error));
+        }
+        findings
+    }
+
+    async fn plan(&self, source: &str, writes: Vec<Write>) -> Result<Plan, Failure> {
+        let planner = Planner {
+            source: source.to_owned(),
+            ids: self.ids.clone(),
+            definitions: self.definitions,
+            registry: Arc::clone(&self.registry),
+            entropy: self.anchor.entropy.clone(),
+        };
+        if plan::needs_store(&writes) {
+            return self.store.read(move |reader| Ok(planner.plan(writes, Some(reader)))).await?;
+        }
+        planner.plan(writes, None)
+    }
+
+    /// The first answer to this idempotency key, when there has been one; another body under the same key is a conflict.
+    async fn answered_before(&self, received: &Received) -> Result<Option<Vec<WriteAnswer>>, Failure> {
+        let Some(key) = received.idempotency() else { return Ok(None) };
+        let Some(replay) = self.store.read(move |reader| reader.replay(&key.0)).await? else { return Ok(None) };
+        if replay.body != received.evidence().digest {
+            let text = "This idempotency key was used before with another body. Use a new key for a new submission.";
+            return Err(Refusal::new(Reason::IdempotencyConflict, IssueType::Conflict, text).into());
+        }
+        let mut answers = answer::decode(&replay.outcome).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a remembered answer cannot be read"))?;
+        for answer in answers.iter_mut().filter(|answer| answer.version_reference().is_some()) {
+            let (type_name, id, version) = (answer.type_name.clone(), answer.id.clone(), answer.version);
+            let stored = self.store.read(move |reader| reader.version(&type_name, &id, version)).await?;
+            answer.document = stored.map(|stored| stored.document).filter(|document| !document.is_empty());
+        }
+        Ok(Some(answers))
+    }
+
+    /// Outbox rows for every destination that subscribes to a version. Whether consent permits is decided when it is delivered.
+    async fn deliveries(&self, caller: &Caller, versions: &[AnchoredVersion]) -> Result<Vec<OutboxDraft>, Fault> {
+        let mut drafts = Vec::new();
+        if self.registry.destinations().is_empty() {
+            return Ok(drafts);
+        }
+        for version in versions {
+            let patient = version.patients.first().map(String::as_str);
+            let identifiers = self.patient_identifiers(patient, versions).await?;
+            let reference = patient.map(|id| format!("Patient/{id}"));
+            let facts = reference.as_deref().map(|reference| PatientFacts { reference, identifiers: &identifiers });
+            for destination in self.registry.destinations_for(&version.target.type_name, facts) {
+                if destination.organisation == caller.organisation {
+                    continue;
+                }
+                drafts.push(OutboxDraft {
+                    destination: destination.name.clone(),
+                    type_name: version.target.type_name.clone(),
+                    id: version.target.id.clone(),
+                    version: version.target.version,
+                    patient: patient.unwrap_or_default().to_owned(),
+                    at: version.at,
+                });
+            }
+        }
+        Ok(drafts)
+    }
+
+    async fn patient_identifiers(&self, patient: Option<&str>, versions: &[AnchoredVersion]) -> Result<Vec<crate::registry::Identifier>, Fault> {
+        let Some(id) = patient.map(str::to_owned) else { return Ok(Vec::new()) };
+        let here = versions.iter().find(|version| version.target.type_name == "Patient" && version.target.id == id);
+        if let Some(resource) = here.and_then(|version| version.resource.as_ref()) {
+            return Ok(crate::identity::crossref::patient_identifiers(resource).into_iter().collect());
+        }
+        let stored = self.store.read(move |reader| reader.current("Patient", &id)).await?;
+        match stored.filter(|version| !version.deleted()) {
+            Some(version) => Ok(crate::identity::crossref::patient_identifiers(&version.parse()?).into_iter().collect()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Adds the closed audit record and its leaf to a unit.
+    fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
+        let record = opened.close(self.anchor.fresh_id(), outcome, closing);
+        let leaf = match &opened.caller {
+            Some(_) => {
+                unit.leaves.push(self.anchor.audit_leaf(kind, &record.id, &record.event, record.patient.as_deref(), record.at)?);
+                unit.leaves.len().checked_sub(1)
+            }
+            // A stranger must not be able to make the log grow.
+            None => None,
+        };
+        unit.versions.push(self.anchor.authored("AuditEvent", &record.id, &record.event, leaf, audit::SOURCE, record.at)?);
+        Ok(())
+    }
+
+    /// Stores the audit record of a request that was not carried out.
+    pub async fn record_refusal(&self, opened: &audit::Opened, refusal: &Refusal) -> Result<(), Fault> {
+        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing::default()).await
+    }
+
+    /// Stores and anchors an audit record on its own; synced when this returns.
+    pub async fn record(&self, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
+        let mut unit = Unit::default();
+        self.close(&mut unit, opened, outcome, kind, closing)?;
+        self.store.commit(unit).await.map(drop)
+    }
+
+    /// Like [`record`](Pipeline::record), with more to commit in the same unit.
+    pub async fn record_with(&self, mut unit: Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<Committed, Fault> {
+        self.close(&mut unit, opened, outcome, kind, closing)?;
+        self.store.commit(unit).await
+    }
+
+    /// The gateway's id for an id a caller uses: its own ids are those of its source, everything else is taken as ours.
+    pub fn gateway_id(&self, caller: &Caller, type_name: &str, id: &str) -> String {
+        match &caller.source {
+            Some(source) if !is_gateway_id(id) => self.ids.id(source, type_name, id),
+            _ => id.to_owned(),
+        }
+    }
+}
+
+enum Attempt {
+    Done(Vec<WriteAnswer>),
+    Stale,
+    Replayed,
+}
+
+/// The source the caller's pushes count as, if its registration and its token allow every write.
+fn authorise<'c>(caller: &'c Caller, writes: &[Write]) -> Result<&'c str, Refusal> {
+    let forbidden = |text: String| Refusal::new(Reason::Forbidden, IssueType::Forbidden, text);
+    for write in writes {
+        let (permission, type_name) = match &write.interaction {
+            Interaction::Create { type_name, .. } => (Permission::Create, type_name),
+            Interaction::Update { type_name, .. } | Interaction::ConditionalUpdate { type_name, .. } => (Permission::Update, type_name),
+            Interaction::Delete { type_name, .. } | Interaction::ConditionalDelete { type_name, .. } => (Permission::Delete, type_name),
+            _ => return Err(forbidden("Only writes can be submitted.".to_owned())),
+        };
+        if !caller.scopes.allows(permission, type_name) {
+            let scope = permission.letter();
+            return Err(forbidden(format!("The token has no scope for this: system/{type_name}.{scope} is needed.")));
+        }
+        if type_name == "Consent" && !caller.files_consent {
+            return Err(forbidden("This client is not registered to file consents.".to_owned()));
+        }
+    }
+    caller.source.as_deref().ok_or_else(|| forbidden("This client is registered to ask, not to push: it has no source.".to_owned()))
+}
+
+fn raw_draft(evidence: &Evidence, source: &str) -> RawDraft {
+    RawDraft {
+        digest: evidence.digest,
+        media: evidence.format.media_type().to_owned(),
+        source: source.to_owned(),
+        at: evidence.at,
+        bytes: evidence.bytes.clone(),
+    }
+}
+
+fn closing(answers: &[WriteAnswer], versions: &[AnchoredVersion]) -> Closing {
+    let mut patients: Vec<String> = versions.iter().flat_map(|version| version.patients.clone()).collect();
+    patients.sort_unstable();
+    patients.dedup();
+    let resources = answers.iter().filter_map(WriteAnswer::version_reference).collect();
+    Closing { resources, patients, ..Closing::default() }
+}
+
+/// The ids of the gateway's patients a resource is about.
+pub fn patient_ids(resource: &Node) -> Vec<String> {
+    let known = consent::patients_of(resource).into_iter().filter_map(|patient| match patient {
+        consent::PatientReference::Known(reference) => reference.relative().and_then(|text| text.strip_prefix("Patient/")).map(str::to_owned),
+        consent::PatientReference::Unresolvable => None,
+    });
+    known.collect()
+}

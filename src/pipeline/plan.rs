@@ -1,0 +1,343 @@
+//! What a submission touches: which resource and version each write makes, what its references mean, and what all that relies on.
+
+use crate::clock::Entropy;
+use crate::consent::is_administrative;
+use crate::definitions::Definitions;
+use crate::fhir::{Node, Value};
+use crate::intake::{Interaction, Pairs, Write};
+use crate::normalise::{GatewayIds, Links, is_gateway_id};
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::registry::Registry;
+use crate::search::Query;
+use crate::store::{Assumption, Method, Reader, StoredVersion, Target};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// How many conditional references one submission may have.
+const MAX_CONDITIONAL_REFERENCES: usize = 5_000;
+
+/// What will be written, and what becomes of each write asked for, in order.
+pub(super) struct Plan {
+    pub writes: Vec<(Write, Target)>,
+    pub steps: Vec<Step>,
+    pub links: Links,
+    pub assumptions: Vec<Assumption>,
+}
+
+/// What becomes of one write.
+pub(super) enum Step {
+    /// The write at this index of [`Plan::writes`].
+    Write(usize),
+    /// A conditional create that found its resource.
+    Existing(Box<StoredVersion>),
+    /// A deletion of what is not there.
+    Nothing { type_name: String },
+}
+
+/// Plans the writes of one source.
+pub(super) struct Planner {
+    pub source: String,
+    pub ids: GatewayIds,
+    pub definitions: &'static Definitions,
+    pub registry: Arc<Registry>,
+    pub entropy: Entropy,
+}
+
+/// Whether planning needs to look anything up: plain creates without conditional references do not.
+pub(super) fn needs_store(writes: &[Write]) -> bool {
+    writes.iter().any(|write| {
+        let plain = matches!(write.interaction, Interaction::Create { if_none_exist: None, .. });
+        !plain || write.resource.as_ref().is_some_and(|resource| has_conditional_reference(resource))
+    })
+}
+
+impl Planner {
+    pub fn plan(&self, writes: Vec<Write>, reader: Option<&Reader<'_>>) -> Result<Plan, Failure> {
+        let mut work = Work { planner: self, reader, links: Links::new(), assumptions: Vec::new(), taken: HashSet::new() };
+        let mut plan = Plan { writes: Vec::with_capacity(writes.len()), steps: Vec::new(), links: Links::new(), assumptions: Vec::new() };
+        for write in writes {
+            let decided = work.decide(&write).map_err(|failure| placed(failure, &write.path))?;
+            if let Some(identity) = decided.identity() {
+                work.claim(&write, &identity)?;
+            }
+            plan.steps.push(match decided {
+                Decided::Write(target) => {
+                    plan.writes.push((write, target));
+                    Step::Write(plan.writes.len() - 1)
+                }
+                Decided::Existing(version) => Step::Existing(version),
+                Decided::Nothing => Step::Nothing { type_name: write.interaction.type_name().unwrap_or_default().to_owned() },
+            });
+        }
+        for (write, _) in &plan.writes {
+            if let Some(resource) = &write.resource {
+                work.resolve_references(resource).map_err(|failure| placed(failure, &write.path))?;
+            }
+        }
+        plan.links = work.links;
+        plan.assumptions = work.assumptions;
+        Ok(plan)
+    }
+}
+
+fn placed(failure: Failure, path: &str) -> Failure {
+    match failure {
+        Failure::Refused(refusal) => {
+            let findings = refusal.findings.into_iter().map(|finding| finding.under(path)).collect();
+            Failure::Refused(Refusal { findings, ..refusal })
+        }
+        fault => fault,
+    }
+}
+
+enum Decided {
+    Write(Target),
+    Existing(Box<StoredVersion>),
+    Nothing,
+}
+
+impl Decided {
+    fn identity(&self) -> Option<String> {
+        match self {
+            Decided::Write(target) => Some(format!("{}/{}", target.type_name, target.id)),
+            Decided::Existing(version) => Some(format!("{}/{}", version.type_name, version.id)),
+            Decided::Nothing => None,
+        }
+    }
+}
+
+struct Work<'a> {
+    planner: &'a Planner,
+    reader: Option<&'a Reader<'a>>,
+    links: Links,
+    assumptions: Vec<Assumption>,
+    /// Identities and criteria already claimed by an entry.
+    taken: HashSet<String>,
+}
+
+impl Work<'_> {
+    fn reader(&self) -> Result<&Reader<'_>, Fault> {
+        self.reader.ok_or_else(|| Fault::new(FaultKind::Internal, "a plan that needs the store was made without it"))
+    }
+
+    fn decide(&mut self, write: &Write) -> Result<Decided, Failure> {
+        match &write.interaction {
+            Interaction::Create { type_name, if_none_exist: None } => Ok(Decided::Write(self.fresh(type_name, Method::Create))),
+            Interaction::Create { type_name, if_none_exist: Some(criteria) } => self.conditional_create(type_name, criteria),
+            Interaction::Update { type_name, id, if_match } => self.update(type_name, id, if_match.as_deref()),
+            Interaction::ConditionalUpdate { type_name, criteria, if_match } => {
+                self.conditional_update(type_name, criteria, if_match.as_deref(), write)
+            }
+            Interaction::Delete { type_name, id, if_match } => {
+                let id = self.gateway_id(type_name, id);
+                self.delete(type_name, &id, if_match.as_deref())
+            }
+            Interaction::ConditionalDelete { type_name, criteria } => match self.only_match(type_name, &encode(criteria))? {
+                Some(id) => self.delete(type_name, &id, None),
+                None => Ok(Decided::Nothing),
+            },
+            _ => Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "Only writes can be submitted.").into()),
+        }
+    }
+
+    fn fresh(&self, type_name: &str, method: Method) -> Target {
+        let id = self.planner.ids.fresh(self.planner.entropy.bytes());
+        Target { type_name: type_name.to_owned(), id, version: 1, method, previous: None }
+    }
+
+    fn gateway_id(&self, type_name: &str, id: &str) -> String {
+        if is_gateway_id(id) { id.to_owned() } else { self.planner.ids.id(&self.planner.source, type_name, id) }
+    }
+
+    fn conditional_create(&mut self, type_name: &str, criteria: &str) -> Result<Decided, Failure> {
+        match self.only_match(type_name, criteria)? {
+            None => Ok(Decided::Write(self.fresh(type_name, Method::Create))),
+            Some(id) => match self.reader()?.current(type_name, &id)? {
+                Some(version) => Ok(Decided::Existing(Box::new(version))),
+                None => Err(Fault::new(FaultKind::StorageCorrupt, "the index names a resource that is not there").into()),
+            },
+        }
+    }
+
+    fn update(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
+        let gateway_id = self.gateway_id(type_name, id);
+        match self.reader()?.current(type_name, &gateway_id)? {
+            Some(current) if current.source == self.planner.source => Ok(Decided::Write(self.replace(current, if_match)?)),
+            // Another partner's resource is answered like one that does not exist.
+            Some(_) => Err(not_yours().into()),
+            None if is_gateway_id(id) => Err(not_yours().into()),
+            None if if_match.is_some() => Err(stale().into()),
+            None => {
+                self.assumptions.push(Assumption::Absent { type_name: type_name.to_owned(), id: gateway_id.clone() });
+                Ok(Decided::Write(Target { type_name: type_name.to_owned(), id: gateway_id, version: 1, method: Method::Update, previous: None }))
+            }
+        }
+    }
+
+    fn conditional_update(&mut self, type_name: &str, criteria: &Pairs, if_match: Option<&str>, write: &Write) -> Result<Decided, Failure> {
+        let own_id = write.resource.as_ref().and_then(|resource| resource.text("id"));
+        match (self.only_match(type_name, &encode(criteria))?, own_id) {
+            (Some(id), Some(own)) if self.gateway_id(type_name, own) != id => {
+                let text = "The criteria match another resource than the id in the body names.";
+                Err(Refusal::new(Reason::Malformed, IssueType::Conflict, text).at(format!("{type_name}.id")).into())
+            }
+            (Some(id), _) => self.update(type_name, &id, if_match),
+            (None, Some(own)) => self.update(type_name, own, if_match),
+            (None, None) => Ok(Decided::Write(self.fresh(type_name, Method::Update))),
+        }
+    }
+
+    fn delete(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
+        match self.reader()?.current(type_name, id)? {
+            Some(current) if current.source == self.planner.source && !current.deleted() => {
+                let target = self.replace(current, if_match)?;
+                Ok(Decided::Write(Target { method: Method::Delete, ..target }))
+            }
+            _ => Ok(Decided::Nothing),
+        }
+    }
+
+    fn replace(&mut self, current: StoredVersion, if_match: Option<&str>) -> Result<Target, Refusal> {
+        if if_match.is_some_and(|tag| entity_tag(tag) != current.version.to_string()) {
+            return Err(stale());
+        }
+        self.assumptions.push(Assumption::Version {
+            type_name: current.type_name.clone(),
+            id: current.id.clone(),
+            version: current.version,
+        });
+        Ok(Target {
+            type_name: current.type_name.clone(),
+            id: current.id.clone(),
+            version: current.version + 1,
+            method: Method::Update,
+            previous: Some(Arc::new(current)),
+        })
+    }
+
+    /// The one resource of this source that the criteria match; more than one refuses. The answer becomes an assumption.
+    fn only_match(&mut self, type_name: &str, criteria: &str) -> Result<Option<String>, Failure> {
+        let query = Arc::new(Query::criteria(self.planner.definitions, type_name, criteria)?);
+        if !self.taken.insert(format!("{type_name}?{criteria}")) {
+            return Err(same_identity().into());
+        }
+        let scope = (!is_administrative(type_name)).then(|| self.planner.source.clone());
+        self.single(query, scope)
+    }
+
+    fn single(&mut self, query: Arc<Query>, source: Option<String>) -> Result<Option<String>, Failure> {
+        let ids = self.reader()?.matching_ids(&query, source.as_deref(), 2)?;
+        if ids.len() > 1 {
+            let text = "The criteria match more than one resource. Make them more specific.";
+            return Err(Refusal::new(Reason::MultipleMatches, IssueType::MultipleMatches, text).into());
+        }
+        self.assumptions.push(Assumption::Matches { query, source, ids: ids.clone() });
+        Ok(ids.into_iter().next())
+    }
+
+    /// An identity belongs to one entry only (R4 §3.1.0.11.2).
+    fn claim(&mut self, write: &Write, identity: &str) -> Result<(), Refusal> {
+        if !self.taken.insert(identity.to_owned()) {
+            return Err(same_identity().at(write.path.clone()));
+        }
+        if let Some(full_url) = &write.full_url {
+            self.links.insert(full_url, identity);
+        }
+        Ok(())
+    }
+
+    fn resolve_references(&mut self, resource: &Node) -> Result<(), Failure> {
+        let mut literals = Vec::new();
+        collect_conditional(resource, &mut literals);
+        for literal in literals {
+            if self.links.get(&literal).is_none() {
+                self.resolve(&literal)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn resolve(&mut self, literal: &str) -> Result<(), Failure> {
+        if self.links.len() >= MAX_CONDITIONAL_REFERENCES {
+            let text = format!("More than {MAX_CONDITIONAL_REFERENCES} conditional references in one submission.");
+            return Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text).into());
+        }
+        let (type_name, criteria) = literal.split_once('?').unwrap_or((literal, ""));
+        let query = Query::criteria(self.planner.definitions, type_name, criteria)?;
+        let shared = is_administrative(type_name) || self.names_a_person(type_name, criteria);
+        let scope = (!shared).then(|| self.planner.source.clone());
+        match self.single(Arc::new(query), scope)? {
+            Some(id) => {
+                self.links.insert(literal, &format!("{type_name}/{id}"));
+                Ok(())
+            }
+            None => {
+                let text = format!("A conditional reference to {type_name} matches no resource. Send that resource first, or in the same transaction.");
+                Err(Refusal::new(Reason::UnresolvedReference, IssueType::NotFound, text).into())
+            }
+        }
+    }
+
+    /// A laboratory may name a patient it did not send by an identifier of which one value is one person.
+    fn names_a_person(&self, type_name: &str, criteria: &str) -> bool {
+        let system = criteria.strip_prefix("identifier=").and_then(|token| token.split_once('|')).map(|(system, _)| system);
+        let decoded = system.map(|system| percent_encoding::percent_decode_str(system).decode_utf8_lossy());
+        type_name == "Patient" && decoded.is_some_and(|system| self.planner.registry.is_person_system(&system))
+    }
+}
+
+fn not_yours() -> Refusal {
+    let text = "This id is of the form the gateway gives, and names no resource of yours. Use your own id, or POST to create.";
+    Refusal::new(Reason::NotFound, IssueType::NotFound, text)
+}
+
+fn stale() -> Refusal {
+    let text = "The resource is not at the version named by If-Match. Read it again and repeat the change on its current version.";
+    Refusal::new(Reason::StaleVersion, IssueType::Conflict, text)
+}
+
+fn same_identity() -> Refusal {
+    let text = "Two entries of the transaction are about the same resource. Nothing of it was stored.";
+    Refusal::new(Reason::Malformed, IssueType::Duplicate, text)
+}
+
+/// `W/"3"` → `3`.
+fn entity_tag(tag: &str) -> &str {
+    tag.trim().trim_start_matches("W/").trim_matches('"')
+}
+
+fn encode(pairs: &Pairs) -> String {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    pairs.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>().join("&")
+}
+
+/// `Practitioner?identifier=…`: a type name, a question mark, criteria (R4 §3.1.0.11.3).
+fn is_conditional(reference: &str) -> bool {
+    reference.split_once('?').is_some_and(|(type_name, _)| !type_name.is_empty() && type_name.bytes().all(|byte| byte.is_ascii_alphabetic()))
+}
+
+fn has_conditional_reference(node: &Node) -> bool {
+    match &node.value {
+        Value::Object(object) => object.members().iter().any(|member| {
+            (member.name == "reference" && member.node.as_text().is_some_and(is_conditional)) || has_conditional_reference(&member.node)
+        }),
+        Value::List(items) => items.iter().any(has_conditional_reference),
+        _ => false,
+    }
+}
+
+fn collect_conditional(node: &Node, found: &mut Vec<String>) {
+    match &node.value {
+        Value::Object(object) => {
+            for member in object.members() {
+                match member.node.as_text() {
+                    Some(text) if member.name == "reference" && is_conditional(text) => found.push(text.to_owned()),
+                    _ => collect_conditional(&member.node, found),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect_conditional(item, found)),
+        _ => {}
+    }
+}

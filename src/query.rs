@@ -1,0 +1,304 @@
+//! The story of one query: who asks, what is known, who holds it, what consent lets through, what the answer looks like.
+//!
+//! The only place where the querying stages are called in order. Filters, totals, pages, links and sorts are the gateway's own and are
+//! computed after hiding; what is hidden is answered exactly like what is absent. Nothing is returned before its disclosure is anchored.
+
+mod consents;
+mod history;
+mod holders;
+mod page;
+mod push;
+mod receipt;
+
+pub use consents::Ruling;
+pub use page::Pager;
+pub use push::ConsentJudge;
+
+use crate::anchor::LeafKind;
+use crate::audit::{self, Closing, Outcome};
+use crate::clock::Instant;
+use crate::config::Interaction as Permission;
+use crate::consent::Permitted;
+use crate::fhir::{Node, Object};
+use crate::forward::Upstream;
+use crate::identity::Caller;
+use crate::intake::Pairs;
+use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::pipeline::Pipeline;
+use crate::search::{Handling, Projection, Query, Total, project};
+use crate::store::{Elsewhere, StoredVersion, Unit};
+use consents::Judge;
+use std::sync::Arc;
+
+/// The querying path. Cheap to clone.
+#[derive(Clone)]
+pub struct QueryPath {
+    pub pipeline: Pipeline,
+    pub upstream: Upstream,
+    pub pager: Pager,
+    /// Public FHIR base, for links and fullUrls.
+    pub base_url: Arc<str>,
+}
+
+/// One resource, as the caller may see it.
+#[derive(Debug, Clone)]
+pub struct Found {
+    pub resource: Node,
+    pub version: Option<u32>,
+    pub at: Option<Instant>,
+}
+
+/// A resource before consent: what it is and whose it is.
+pub(crate) struct Candidate {
+    pub resource: Node,
+    /// The source or holder it comes from, for the own-record ground.
+    pub source: String,
+    pub version: Option<u32>,
+    pub at: Option<Instant>,
+    /// Where it lies when it is not in the gateway's own store.
+    pub elsewhere: Option<Elsewhere>,
+}
+
+impl Candidate {
+    fn stored(version: &StoredVersion) -> Result<Candidate, Fault> {
+        Ok(Candidate {
+            resource: version.parse()?,
+            source: version.source.clone(),
+            version: Some(version.version),
+            at: Some(version.at),
+            elsewhere: None,
+        })
+    }
+}
+
+/// What a search answers, before it is written as a Bundle.
+struct Page {
+    shown: Vec<Permitted>,
+    total: usize,
+    next: Option<String>,
+}
+
+/// The one answer for what is not there and what may not be seen.
+fn not_found(type_name: &str) -> Refusal {
+    Refusal::new(Reason::NotFound, IssueType::NotFound, format!("No {type_name} with this id is known here, or it may not be shown to you."))
+}
+
+impl QueryPath {
+    /// Reads the current version of a resource.
+    pub async fn read(&self, caller: &Caller, type_name: &str, id: &str, opened: &audit::Opened) -> Result<Found, Failure> {
+        self.audited(opened, self.try_read(caller, type_name, id, None, opened)).await
+    }
+
+    /// Reads one version of a resource.
+    pub async fn read_version(&self, caller: &Caller, type_name: &str, id: &str, version: &str, opened: &audit::Opened) -> Result<Found, Failure> {
+        let number = version.parse::<u32>().map_err(|_| not_found(type_name));
+        let reading = async {
+            let number = number?;
+            self.try_read(caller, type_name, id, Some(number), opened).await
+        };
+        self.audited(opened, reading).await
+    }
+
+    /// A refusal leaves its audit record; success has left its own.
+    async fn audited<T>(&self, opened: &audit::Opened, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let outcome = work.await;
+        if let Err(Failure::Refused(refusal)) = &outcome {
+            self.pipeline.record_refusal(opened, refusal).await?;
+        }
+        outcome
+    }
+
+    async fn try_read(&self, caller: &Caller, type_name: &str, id: &str, version: Option<u32>, opened: &audit::Opened) -> Result<Found, Failure> {
+        may(caller, Permission::Read, type_name)?;
+        let id = self.pipeline.gateway_id(caller, type_name, id);
+        let candidate = match self.own(type_name, &id, version).await? {
+            Some(candidate) => candidate,
+            None if version.is_none() => self.from_holders(type_name, &id).await?.ok_or_else(|| not_found(type_name))?,
+            None => return Err(not_found(type_name).into()),
+        };
+        let (number, at) = (candidate.version, candidate.at);
+        let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
+        let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
+        self.disclose(opened, std::slice::from_ref(&*permitted), Vec::new(), None).await?;
+        Ok(Found { resource: permitted.into_resource(), version: number, at })
+    }
+
+    /// The stored candidate; a deleted or unknown one is none. A version is also judged by its current form, so labels added later hide it too.
+    async fn own(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Option<Candidate>, Fault> {
+        let (type_name, id) = (type_name.to_owned(), id.to_owned());
+        let stored = self
+            .pipeline
+            .store
+            .read(move |reader| match version {
+                Some(version) => reader.version(&type_name, &id, version),
+                None => reader.current(&type_name, &id),
+            })
+            .await?;
+        stored.filter(|version| !version.deleted()).map(|version| Candidate::stored(&version)).transpose()
+    }
+
+    async fn judge(&self, caller: &Caller, candidates: &[Candidate]) -> Result<Judge, Fault> {
+        Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await
+    }
+
+    /// Anchors and audits what is about to be shown. If this fails nothing is shown.
+    async fn disclose(&self, opened: &audit::Opened, shown: &[Permitted], elsewhere: Vec<Elsewhere>, note: Option<String>) -> Result<(), Fault> {
+        let mut patients: Vec<String> = shown.iter().flat_map(|permitted| crate::pipeline::patient_ids(permitted.resource())).collect();
+        patients.sort_unstable();
+        patients.dedup();
+        let mut consents: Vec<String> = shown.iter().flat_map(consents::governing).collect();
+        consents.sort_unstable();
+        consents.dedup();
+        let closing = Closing { resources: shown.iter().filter_map(|permitted| reference(permitted.resource())).collect(), patients, consents, description: note };
+        let unit = Unit { elsewhere, ..Unit::default() };
+        self.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Disclose, &closing).await.map(drop)
+    }
+
+    /// Searches one type across the gateway's store and every holder that knows the patient.
+    pub async fn search(&self, caller: &Caller, type_name: &str, pairs: Pairs, handling: Handling, opened: &audit::Opened) -> Result<Node, Failure> {
+        self.audited(opened, self.try_search(caller, type_name, pairs, handling, opened)).await
+    }
+
+    async fn try_search(&self, caller: &Caller, type_name: &str, pairs: Pairs, handling: Handling, opened: &audit::Opened) -> Result<Node, Failure> {
+        may(caller, Permission::Search, type_name)?;
+        let now = self.pipeline.clock.now();
+        let (pairs, from) = self.pager.resume(pairs, caller, type_name, now)?;
+        let pairs = self.in_gateway_ids(caller, pairs);
+        let query = Arc::new(Query::parse(self.pipeline.definitions, type_name, &pairs, handling)?);
+        let mut candidates = self.own_candidates(&query).await?;
+        let (remote, unanswered) = self.ask_holders(caller, &query, &pairs).await?;
+        for candidate in remote {
+            if !candidates.iter().any(|known| same_identity(&known.resource, &candidate.resource)) && query.matches(&candidate.resource) {
+                candidates.push(candidate);
+            }
+        }
+        candidates.sort_by(|a, b| query.compare(&a.resource, &b.resource));
+        let judge = self.judge(caller, &candidates).await?;
+        let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).collect();
+        let permitted: Vec<Permitted> = candidates.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()).collect();
+        let page = self.page(caller, &query, permitted, from, now);
+        let note = (!unanswered.is_empty()).then(|| format!("{} holder(s) did not answer", unanswered.len()));
+        self.disclose(opened, &page.shown, elsewhere, note).await?;
+        Ok(self.searchset(&query, page, unanswered))
+    }
+
+    async fn own_candidates(&self, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+        let wanted = Arc::clone(query);
+        let stored = self.pipeline.store.read(move |reader| reader.candidates(&wanted)).await?;
+        let stored = stored.ok_or_else(|| {
+            let text = format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
+            Refusal::new(Reason::TooLarge, IssueType::TooCostly, text)
+        })?;
+        let mut candidates = Vec::new();
+        for version in stored {
+            let candidate = Candidate::stored(&version)?;
+            if query.matches(&candidate.resource) {
+                candidates.push(candidate);
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// A partner may name its own records by its own ids; the search is made in the gateway's.
+    fn in_gateway_ids(&self, caller: &Caller, pairs: Pairs) -> Pairs {
+        let rename = |(name, value): (String, String)| {
+            let value = match value.split_once('/') {
+                Some((type_name, id)) if self.pipeline.definitions.types().resource(type_name).is_some() && !id.contains('/') => {
+                    format!("{type_name}/{}", self.pipeline.gateway_id(caller, type_name, id))
+                }
+                _ => value,
+            };
+            (name, value)
+        };
+        pairs.into_iter().map(rename).collect()
+    }
+
+    fn page(&self, caller: &Caller, query: &Query, permitted: Vec<Permitted>, from: usize, now: Instant) -> Page {
+        let total = permitted.len();
+        let size = query.count().map_or(page::DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(usize::MAX)).min(page::MAX_PAGE);
+        let size = if query.is_count_only() { 0 } else { size };
+        let shown: Vec<Permitted> = permitted.into_iter().skip(from).take(size).collect();
+        let end = from + shown.len();
+        let next = (size > 0 && end < total).then(|| self.pager.seal(caller, query, end, now));
+        Page { shown, total, next }
+    }
+
+    fn searchset(&self, query: &Query, page: Page, unanswered: Vec<Node>) -> Node {
+        let base = &self.base_url;
+        let type_name = query.type_name();
+        let mut links = vec![link("self", &self_url(base, type_name, query))];
+        if let Some(token) = &page.next {
+            links.push(link("next", &format!("{base}/{type_name}?{}={token}", page::PARAMETER)));
+        }
+        let projection = query.projection().clone();
+        let mut entries: Vec<Node> = page.shown.into_iter().map(|permitted| self.entry(permitted, &projection)).collect();
+        entries.extend(unanswered.into_iter().map(outcome_entry));
+        entries.extend(ignored_outcome(query).map(outcome_entry));
+        let wants_total = query.total() != Some(Total::None);
+        Object::resource("Bundle")
+            .with("type", "searchset")
+            .with_some("total", wants_total.then_some(page.total as u64))
+            .with("link", links)
+            .with_some("entry", (!entries.is_empty()).then_some(entries))
+            .into()
+    }
+
+    fn entry(&self, permitted: Permitted, projection: &Projection) -> Node {
+        let resource = permitted.into_resource();
+        let full_url = reference(&resource).map(|reference| format!("{}/{reference}", self.base_url));
+        let resource = project(self.pipeline.definitions, &resource, projection);
+        Object::new()
+            .with_some("fullUrl", full_url)
+            .with("resource", resource)
+            .with("search", Object::new().with("mode", "match"))
+            .into()
+    }
+}
+
+/// Whether the token's scopes allow this at all.
+fn may(caller: &Caller, permission: Permission, type_name: &str) -> Result<(), Refusal> {
+    if caller.scopes.allows(permission, type_name) {
+        return Ok(());
+    }
+    let text = format!("The token has no scope for this: system/{type_name}.{} is needed.", permission.letter());
+    Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text))
+}
+
+/// `Patient/hg-…` of a resource.
+pub(crate) fn reference(resource: &Node) -> Option<String> {
+    Some(format!("{}/{}", resource.resource_type()?, resource.text("id")?))
+}
+
+fn same_identity(a: &Node, b: &Node) -> bool {
+    a.text("id") == b.text("id") && a.resource_type() == b.resource_type()
+}
+
+fn link(relation: &str, url: &str) -> Node {
+    Object::new().with("relation", relation).with("url", url).into()
+}
+
+fn self_url(base: &str, type_name: &str, query: &Query) -> String {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let used: Vec<String> = query.used().iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
+    if used.is_empty() { format!("{base}/{type_name}") } else { format!("{base}/{type_name}?{}", used.join("&")) }
+}
+
+fn outcome_entry(outcome: Node) -> Node {
+    Object::new().with("resource", outcome).with("search", Object::new().with("mode", "outcome")).into()
+}
+
+/// Says which parameters lenient handling passed over.
+fn ignored_outcome(query: &Query) -> Option<Node> {
+    let names = query.ignored();
+    if names.is_empty() {
+        return None;
+    }
+    let text = format!("These parameters are not known for {} and were not used: {}.", query.type_name(), names.join(", "));
+    Some(crate::problem::outcome_node(&[crate::outcome::Finding::new(
+        crate::outcome::Severity::Warning,
+        IssueType::NotSupported,
+        "ignored-parameter",
+        text,
+    )]))
+}

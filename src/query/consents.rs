@@ -1,0 +1,212 @@
+//! Gathering what a decision needs, and making it for each resource.
+
+use super::Candidate;
+use crate::clock::Instant;
+use crate::consent::{self, Code, Decision, Directory, Ground, PatientReference, Permitted, Policy, Request, Rules};
+use crate::definitions::Definitions;
+use crate::fhir::{Node, Value};
+use crate::identity::Caller;
+use crate::outcome::Fault;
+use crate::pipeline::{Pipeline, patient_ids};
+use crate::registry::{Organisation, Purpose};
+use crate::search::Query;
+use crate::store::Reader;
+use std::collections::{BTreeSet, HashMap};
+
+/// The system of purposes of use.
+const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+/// Types whose resources say who belongs to whom.
+const DIRECTORY_TYPES: [&str; 5] = ["Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
+/// The most resources looked up to understand one patient's consents.
+const MAX_DIRECTORY: usize = 200;
+
+/// What becomes of a candidate.
+pub enum Ruling {
+    Permitted(Box<Permitted>),
+    Denied,
+}
+
+impl Ruling {
+    pub fn permitted(self) -> Option<Permitted> {
+        match self {
+            Ruling::Permitted(permitted) => Some(*permitted),
+            Ruling::Denied => None,
+        }
+    }
+}
+
+/// Who wants something and why, as a decision sees it.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    pub organisation: Organisation,
+    pub purposes: Vec<Purpose>,
+}
+
+impl Recipient {
+    pub fn of(caller: &Caller) -> Recipient {
+        Recipient { organisation: caller.organisation.clone(), purposes: caller.purposes.clone() }
+    }
+
+    fn request(&self, instant: Instant) -> Request {
+        let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
+        let purposes = self.purposes.iter().map(|purpose| Code::new(PURPOSE_SYSTEM, purpose.code())).collect();
+        Request::new(vec![consent::Party::from_reference(&actor)], purposes, instant)
+    }
+}
+
+/// Everything one request's decisions need, gathered once.
+pub(crate) struct Judge {
+    recipient: Recipient,
+    request: Request,
+    rules: HashMap<String, Rules>,
+    /// Which organisation each source and holder belongs to.
+    organisations: HashMap<String, Organisation>,
+    /// The records that Provenances speak of, by `Type/id`: a Provenance may be seen by whoever may see its target.
+    targets: HashMap<String, Candidate>,
+}
+
+impl Judge {
+    pub async fn gather<'r>(pipeline: &Pipeline, caller: &Caller, resources: impl Iterator<Item = &'r Node>) -> Result<Judge, Fault> {
+        Judge::for_recipient(pipeline, Recipient::of(caller), resources).await
+    }
+
+    pub async fn for_recipient<'r>(
+        pipeline: &Pipeline,
+        recipient: Recipient,
+        resources: impl Iterator<Item = &'r Node>,
+    ) -> Result<Judge, Fault> {
+        let mut patients = BTreeSet::new();
+        let mut wanted = BTreeSet::new();
+        for resource in resources {
+            patients.extend(patient_ids(resource));
+            wanted.extend(provenance_target(resource));
+        }
+        let definitions = pipeline.definitions;
+        let (targets, rules) = pipeline
+            .store
+            .read(move |reader| {
+                let mut targets = HashMap::new();
+                for (type_name, id) in wanted {
+                    if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+                        let candidate = Candidate::stored(&version)?;
+                        patients.extend(patient_ids(&candidate.resource));
+                        targets.insert(format!("{type_name}/{id}"), candidate);
+                    }
+                }
+                let rules = patients.into_iter().map(|patient| rules_of(reader, definitions, patient)).collect::<Result<HashMap<_, _>, Fault>>()?;
+                Ok((targets, rules))
+            })
+            .await?;
+        let request = recipient.request(pipeline.clock.now());
+        Ok(Judge { recipient, request, rules, organisations: organisations(pipeline), targets })
+    }
+
+    /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
+    pub fn may_ask(&self, patient: &str) -> bool {
+        self.rules.get(patient).is_some_and(|rules| consent::decide_request(rules, &self.request).is_permit())
+    }
+
+    /// Decides one candidate.
+    pub fn rule(&self, candidate: Candidate) -> Ruling {
+        let sender = self.organisations.get(&candidate.source).map(organisation_key).unwrap_or_default();
+        let asker = organisation_key(&self.recipient.organisation);
+        let permitted = if !sender.is_empty() && sender == asker {
+            consent::own_record(&sender, &asker, candidate.resource)
+        } else if candidate.resource.resource_type().is_some_and(consent::is_administrative) {
+            consent::no_patient(candidate.resource)
+        } else {
+            self.decided(candidate)
+        };
+        permitted.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
+    }
+
+    fn decided(&self, candidate: Candidate) -> Option<Permitted> {
+        match provenance_target(&candidate.resource) {
+            Some((type_name, id)) => {
+                let target = &self.targets.get(&format!("{type_name}/{id}"))?.resource;
+                consent::release_provenance(&self.decide(target)?, candidate.resource)
+            }
+            None => consent::release(&self.decide(&candidate.resource)?, candidate.resource),
+        }
+    }
+
+    /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
+    fn decide(&self, resource: &Node) -> Option<Decision> {
+        let facts = consent::facts::of(resource);
+        let mut decisions = Vec::new();
+        for patient in consent::patients_of(resource) {
+            let PatientReference::Known(reference) = patient else { return None };
+            let id = reference.relative()?.strip_prefix("Patient/")?.to_owned();
+            decisions.push(consent::decide(self.rules.get(&id)?, &self.request, &facts));
+        }
+        Decision::all(decisions)
+    }
+}
+
+/// The one name by which two records of an organisation are compared: its identifier, else its reference.
+fn organisation_key(organisation: &Organisation) -> String {
+    match (&organisation.identifier, &organisation.reference) {
+        (Some(identifier), _) => format!("{}|{}", identifier.system, identifier.value),
+        (None, Some(reference)) => reference.clone(),
+        (None, None) => String::new(),
+    }
+}
+
+/// The version a Provenance is about, as type and id.
+fn provenance_target(resource: &Node) -> Option<(String, String)> {
+    if resource.resource_type() != Some("Provenance") {
+        return None;
+    }
+    let mut steps = resource.items("target").first()?.text("reference")?.split('/');
+    Some((steps.next()?.to_owned(), steps.next()?.to_owned()))
+}
+
+fn organisations(pipeline: &Pipeline) -> HashMap<String, Organisation> {
+    let sources = pipeline.registry.sources().map(|(name, source)| (name.to_owned(), source.organisation.clone()));
+    let holders = pipeline.registry.holders().iter().map(|holder| (holder.name.clone(), holder.organisation.clone()));
+    sources.chain(holders).collect()
+}
+
+/// The compiled consents of one patient, with what they refer to.
+fn rules_of(reader: &Reader<'_>, definitions: &'static Definitions, patient: String) -> Result<(String, Rules), Fault> {
+    let query = Query::criteria(definitions, "Consent", &format!("patient=Patient/{patient}"));
+    let query = query.map_err(|_| Fault::new(crate::outcome::FaultKind::Internal, "the consent query does not parse"))?;
+    let stored = reader.candidates(&query)?.unwrap_or_default();
+    let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
+    let mut named = BTreeSet::new();
+    consents.iter().for_each(|consent| collect_references(consent, &mut named));
+    let mut directory = Vec::new();
+    for (type_name, id) in named.into_iter().take(MAX_DIRECTORY) {
+        if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+            directory.push(version.parse()?);
+        }
+    }
+    let rules = Rules::compile(&consents, &Directory::of(&directory), Policy::default());
+    Ok((patient, rules))
+}
+
+fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
+    match &node.value {
+        Value::Object(object) => {
+            if let Some((type_name, id)) = object.get("reference").and_then(Node::as_text).and_then(|text| text.split_once('/'))
+                && DIRECTORY_TYPES.contains(&type_name)
+            {
+                named.insert((type_name.to_owned(), id.to_owned()));
+            }
+            object.members().iter().for_each(|member| collect_references(&member.node, named));
+        }
+        Value::List(items) => items.iter().for_each(|item| collect_references(item, named)),
+        _ => {}
+    }
+}
+
+/// References of the consents that governed a release.
+pub fn governing(permitted: &Permitted) -> Option<String> {
+    match permitted.ground() {
+        Ground::Consent { governing, .. } => governing.as_ref().map(|consent| match &consent.version {
+            Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
+            None => format!("Consent/{}", consent.consent),
+        }),
+        Ground::OwnRecord | Ground::NoPatient => None,
+    }
+}

@@ -1,0 +1,152 @@
+//! Histories: every version the caller may see, newest first.
+
+use super::{Candidate, QueryPath, Ruling, link, may, not_found, page};
+use crate::audit;
+use crate::clock::Instant;
+use crate::config::Interaction as Permission;
+use crate::consent::Permitted;
+use crate::fhir::{Node, Object};
+use crate::identity::Caller;
+use crate::intake::Pairs;
+use crate::outcome::{Failure, IssueType, Reason, Refusal};
+use crate::store::{HistoryScope, StoredVersion};
+
+/// How many versions are looked at for one page before it is given as it is.
+const MAX_LOOKED_AT: usize = 5_000;
+
+/// What `_history` may be asked.
+struct Asked {
+    count: usize,
+    since: Option<Instant>,
+    before: Option<i64>,
+}
+
+impl QueryPath {
+    /// `_history` of an instance, a type or the whole system.
+    pub async fn history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
+        self.audited(opened, self.try_history(caller, scope, pairs, opened)).await
+    }
+
+    async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
+        let scope = self.permitted_scope(caller, scope)?;
+        let asked = asked(&pairs)?;
+        let wanted = scope.clone();
+        let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, asked.before, asked.since, MAX_LOOKED_AT)).await?;
+        let live: Vec<Candidate> =
+            stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
+        let judge = self.judge(caller, &live).await?;
+        let mut shown: Vec<(StoredVersion, Option<Permitted>)> = Vec::new();
+        let mut more = None;
+        for version in stored {
+            if shown.len() == asked.count {
+                more = shown.last().map(|(version, _)| version.seq);
+                break;
+            }
+            let resource = if version.deleted() {
+                // That something was deleted is told only to whoever sent it.
+                if caller.source.as_deref() != Some(version.source.as_str()) {
+                    continue;
+                }
+                None
+            } else {
+                match judge.rule(Candidate::stored(&version)?) {
+                    Ruling::Permitted(permitted) => Some(*permitted),
+                    Ruling::Denied => continue,
+                }
+            };
+            shown.push((version, resource));
+        }
+        if shown.is_empty() && let HistoryScope::Instance { type_name, .. } = &scope {
+            return Err(not_found(type_name).into());
+        }
+        let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
+        self.disclose(opened, &permitted, Vec::new(), None).await?;
+        let mut resources = permitted.into_iter();
+        let entries: Vec<Node> = shown.iter().map(|(version, _)| {
+            let resource = if version.deleted() { None } else { resources.next() };
+            self.history_entry(version, resource)
+        }).collect();
+        Ok(self.history_bundle(&scope, &pairs, entries, more))
+    }
+
+    fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {
+        match scope {
+            HistoryScope::Instance { type_name, id } => {
+                may(caller, Permission::Read, &type_name)?;
+                let id = self.pipeline.gateway_id(caller, &type_name, &id);
+                Ok(HistoryScope::Instance { type_name, id })
+            }
+            HistoryScope::Type { type_name } => {
+                may(caller, Permission::Search, &type_name)?;
+                Ok(HistoryScope::Type { type_name })
+            }
+            HistoryScope::System => {
+                may(caller, Permission::Search, "*")?;
+                Ok(HistoryScope::System)
+            }
+        }
+    }
+
+    fn history_entry(&self, version: &StoredVersion, resource: Option<Permitted>) -> Node {
+        let reference = format!("{}/{}", version.type_name, version.id);
+        let url = if version.method == crate::store::Method::Create { version.type_name.clone() } else { reference.clone() };
+        let status = match (version.method, version.version) {
+            (crate::store::Method::Delete, _) => "204",
+            (_, 1) => "201",
+            _ => "200",
+        };
+        let response = Object::new()
+            .with("status", status)
+            .with("etag", format!("W/\"{}\"", version.version))
+            .with("lastModified", version.at.to_fhir_instant());
+        Object::new()
+            .with("fullUrl", format!("{}/{reference}", self.base_url))
+            .with_some("resource", resource.map(Permitted::into_resource))
+            .with("request", Object::new().with("method", version.method.verb()).with("url", url))
+            .with("response", response)
+            .into()
+    }
+
+    fn history_bundle(&self, scope: &HistoryScope, pairs: &Pairs, entries: Vec<Node>, more: Option<i64>) -> Node {
+        let path = match scope {
+            HistoryScope::Instance { type_name, id } => format!("{type_name}/{id}/_history"),
+            HistoryScope::Type { type_name } => format!("{type_name}/_history"),
+            HistoryScope::System => "_history".to_owned(),
+        };
+        let base = format!("{}/{path}", self.base_url);
+        let kept: Vec<String> = pairs
+            .iter()
+            .filter(|(name, _)| name != "_before")
+            .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)))
+            .collect();
+        let with = |extra: Option<String>| {
+            let all: Vec<String> = kept.iter().cloned().chain(extra).collect();
+            if all.is_empty() { base.clone() } else { format!("{base}?{}", all.join("&")) }
+        };
+        let mut links = vec![link("self", &with(None))];
+        links.extend(more.map(|seq| link("next", &with(Some(format!("_before={seq}"))))));
+        Object::resource("Bundle")
+            .with("type", "history")
+            .with("link", links)
+            .with_some("entry", (!entries.is_empty()).then_some(entries))
+            .into()
+    }
+}
+
+fn asked(pairs: &Pairs) -> Result<Asked, Refusal> {
+    let mut asked = Asked { count: page::DEFAULT_PAGE, since: None, before: None };
+    let bad = |name: &str| Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.to_owned());
+    for (name, value) in pairs {
+        match name.as_str() {
+            "_count" => asked.count = value.parse::<usize>().map_err(|_| bad(name))?.clamp(1, page::MAX_PAGE),
+            "_since" => asked.since = Some(Instant::from_fhir_instant(value).ok_or_else(|| bad(name))?),
+            "_before" => asked.before = Some(value.parse().map_err(|_| bad(name))?),
+            "_format" | "_pretty" => {}
+            _ => {
+                let text = "This parameter is not supported for a history.";
+                return Err(Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(name.clone()));
+            }
+        }
+    }
+    Ok(asked)
+}

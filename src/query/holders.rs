@@ -1,0 +1,178 @@
+//! Asking the holders that know a patient, and bringing what they answer into the gateway's ids.
+
+use super::{Candidate, Judge, QueryPath};
+use crate::fhir::Node;
+use crate::forward::UpstreamProblem;
+use crate::identity::{Caller, crossref};
+use crate::intake::Pairs;
+use crate::normalise::{Context, Links, SourceRules, normalise};
+use crate::outcome::{Failure, Fault, Finding, IssueType, Severity};
+use crate::registry::Holder;
+use crate::search::Query;
+use crate::store::Elsewhere;
+use futures_util::future::join_all;
+
+/// The most identifiers by which one holder is asked for a patient.
+const MAX_IDENTIFIERS: usize = 8;
+
+/// A patient as the gateway knows it: id and identifiers.
+struct KnownPatient {
+    id: String,
+    record: Node,
+}
+
+impl QueryPath {
+    /// Asks every holder about the patient the query names. Answers what they gave, and an OperationOutcome for each that did not answer.
+    pub(super) async fn ask_holders(&self, caller: &Caller, query: &Query, pairs: &Pairs) -> Result<(Vec<Candidate>, Vec<Node>), Failure> {
+        let holders = self.pipeline.registry.holders();
+        let Some(patient_id) = named_patient(query.type_name(), pairs).filter(|_| !holders.is_empty()) else { return Ok(Default::default()) };
+        let Some(patient) = self.known_patient(&patient_id).await? else { return Ok(Default::default()) };
+        let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&patient.record)).await?;
+        let asked: Vec<&Holder> =
+            holders.iter().filter(|holder| holder.organisation == caller.organisation || judge.may_ask(&patient.id)).collect();
+        let answers = join_all(asked.iter().map(|holder| self.ask(holder, &patient, query, pairs))).await;
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        for (holder, answer) in asked.iter().zip(answers) {
+            match answer? {
+                Ok(mut candidates) => found.append(&mut candidates),
+                Err(problem) => silent.push(unanswered(holder, &problem)),
+            }
+        }
+        Ok((found, silent))
+    }
+
+    async fn known_patient(&self, id: &str) -> Result<Option<KnownPatient>, Fault> {
+        let wanted = id.to_owned();
+        let stored = self.pipeline.store.read(move |reader| reader.current("Patient", &wanted)).await?;
+        let stored = stored.filter(|version| !version.deleted());
+        stored.map(|version| Ok(KnownPatient { id: id.to_owned(), record: version.parse()? })).transpose()
+    }
+
+    /// One holder: find its patient, search there, translate.
+    async fn ask(
+        &self,
+        holder: &Holder,
+        patient: &KnownPatient,
+        query: &Query,
+        pairs: &Pairs,
+    ) -> Result<Result<Vec<Candidate>, UpstreamProblem>, Fault> {
+        let remote = match self.remote_patient(holder, patient).await? {
+            Ok(Some(remote)) => remote,
+            Ok(None) => return Ok(Ok(Vec::new())),
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let forwarded = forwarded_pairs(query.type_name(), pairs, &remote);
+        let resources = match self.upstream.search(holder, query.type_name(), &forwarded).await {
+            Ok(resources) => resources,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let mut links = Links::new();
+        links.insert(&format!("Patient/{remote}"), &format!("Patient/{}", patient.id));
+        let translated = resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
+        // What is about somebody else than the patient asked for is never let in, whatever the holder made of the search.
+        let about_patient = |candidate: &Candidate| crate::pipeline::patient_ids(&candidate.resource) == [patient.id.as_str()];
+        Ok(Ok(translated.filter(about_patient).collect()))
+    }
+
+    /// The holder's id of the patient: known from before, or found by an identifier of which one value is one person.
+    async fn remote_patient(&self, holder: &Holder, patient: &KnownPatient) -> Result<Result<Option<String>, UpstreamProblem>, Fault> {
+        let (name, id) = (holder.name.clone(), patient.id.clone());
+        if let Some(known) = self.pipeline.store.read(move |reader| reader.remote_id(&name, "Patient", &id)).await? {
+            return Ok(Ok(Some(known)));
+        }
+        let identifiers = crossref::patient_identifiers(&patient.record);
+        let usable = identifiers.iter().filter(|identifier| holder.identifier_systems.contains(&identifier.system));
+        for identifier in usable.take(MAX_IDENTIFIERS) {
+            let pairs = [("identifier".to_owned(), format!("{}|{}", identifier.system, identifier.value))];
+            let found = match self.upstream.search(holder, "Patient", &pairs).await {
+                Ok(found) => found,
+                Err(problem) => return Ok(Err(problem)),
+            };
+            let same: Vec<&Node> = found.iter().filter(|record| crossref::patient_identifiers(record).contains(identifier)).collect();
+            // Two records under one identifier is a matter for people, not for a guess.
+            if let [only] = same.as_slice() {
+                return Ok(Ok(only.text("id").map(str::to_owned)));
+            }
+        }
+        Ok(Ok(None))
+    }
+
+    /// A holder's resource in the gateway's form; one that its rules refuse is left out.
+    fn translate(&self, holder: &Holder, resource: Node, links: &Links) -> Option<Candidate> {
+        let remote = resource.text("id")?.to_owned();
+        let type_name = resource.resource_type()?.to_owned();
+        let (source, rules) = self.rules_of(holder)?;
+        let context = Context { source: rules, ids: &self.pipeline.ids, links, types: self.pipeline.definitions.types() };
+        let outcome = normalise(resource, &context);
+        if outcome.is_refused() {
+            return None;
+        }
+        let mut resource = outcome.resource;
+        // The patient asked for keeps the id under which it was asked for.
+        if let Some(linked) = links.get(&format!("{type_name}/{remote}")).and_then(|target| target.split_once('/')) {
+            resource.as_object_mut()?.set("id", linked.1);
+        }
+        let id = resource.text("id")?.to_owned();
+        let elsewhere = Elsewhere { type_name, id, holder: holder.name.clone(), remote };
+        Some(Candidate { resource, source, version: None, at: None, elsewhere: Some(elsewhere) })
+    }
+
+    fn rules_of(&self, holder: &Holder) -> Option<(String, &SourceRules)> {
+        let name = holder.source.clone().unwrap_or_else(|| holder.name.clone());
+        self.pipeline.rules.get(&name).map(|rules| (holder.name.clone(), rules))
+    }
+
+    /// Reads a resource the gateway has shown before from the holder that has it.
+    pub(super) async fn from_holders(&self, type_name: &str, id: &str) -> Result<Option<Candidate>, Failure> {
+        let (wanted_type, wanted_id) = (type_name.to_owned(), id.to_owned());
+        let known = self.pipeline.store.read(move |reader| reader.elsewhere(&wanted_type, &wanted_id)).await?;
+        for (holder, remote) in known {
+            let Some(holder) = self.pipeline.registry.holder(&holder) else { continue };
+            if let Ok(resource) = self.upstream.read(holder, type_name, &remote).await {
+                let links = self.patient_links(holder, &resource).await?;
+                if let Some(candidate) = self.translate(holder, resource, &links).filter(|candidate| candidate.resource.text("id") == Some(id)) {
+                    return Ok(Some(candidate));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The patients of a holder's resource that the gateway knows under an id of its own.
+    async fn patient_links(&self, holder: &Holder, resource: &Node) -> Result<Links, Fault> {
+        let mut links = Links::new();
+        for remote in crate::pipeline::patient_ids(resource) {
+            let (name, id) = (holder.name.clone(), remote.clone());
+            if let Some(ours) = self.pipeline.store.read(move |reader| reader.ours(&name, "Patient", &id)).await? {
+                links.insert(&format!("Patient/{remote}"), &format!("Patient/{ours}"));
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// The gateway id of the patient a search names by `patient`, `subject`, or `_id` for Patient itself.
+fn named_patient(type_name: &str, pairs: &Pairs) -> Option<String> {
+    let (_, value) = pairs.iter().find(|(name, _)| match type_name {
+        "Patient" => name == "_id",
+        _ => matches!(name.as_str(), "patient" | "subject" | "patient:Patient" | "subject:Patient"),
+    })?;
+    let id = value.strip_prefix("Patient/").unwrap_or(value);
+    (!id.is_empty() && !id.contains([',', '/', '|'])).then(|| id.to_owned())
+}
+
+/// What the holder is asked: its own id of the patient, and the filters it can understand. Everything is checked again on its answer.
+fn forwarded_pairs(type_name: &str, pairs: &Pairs, remote: &str) -> Pairs {
+    let patient = if type_name == "Patient" { "_id" } else { "patient" };
+    let mut forwarded = vec![(patient.to_owned(), remote.to_owned())];
+    let understood = ["code", "category", "date", "status", "clinical-status", "type", "onset-date", "issued"];
+    forwarded.extend(pairs.iter().filter(|(name, _)| understood.contains(&name.as_str())).cloned());
+    forwarded
+}
+
+/// The entry that names a holder which did not answer.
+fn unanswered(holder: &Holder, problem: &UpstreamProblem) -> Node {
+    metrics::counter!("hearthgate_holder_failures_total", "holder" => holder.name.clone()).increment(1);
+    let text = format!("{} {problem}; its records are missing from this answer.", holder.organisation.name.as_deref().unwrap_or(&holder.name));
+    crate::problem::outcome_node(&[Finding::new(Severity::Warning, IssueType::Incomplete, "holder-unanswered", text)])
+}

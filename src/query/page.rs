@@ -1,0 +1,83 @@
+//! Paging links: sealed, so that they carry the query without showing it, and bound to who asked, for which purposes, until when.
+
+use crate::clock::Instant;
+use crate::identity::Caller;
+use crate::intake::Pairs;
+use crate::outcome::{IssueType, Reason, Refusal};
+use crate::search::Query;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The query parameter of a page link.
+pub const PARAMETER: &str = "_page";
+/// Entries on a page when `_count` does not say.
+pub const DEFAULT_PAGE: usize = 50;
+/// The most entries on a page, whatever `_count` says.
+pub const MAX_PAGE: usize = 1000;
+/// How long a page link is good for.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Makes and opens page links.
+#[derive(Clone)]
+pub struct Pager {
+    key: Arc<RandomizedNonceKey>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    type_name: String,
+    pairs: Pairs,
+    from: usize,
+    until: i64,
+}
+
+impl Pager {
+    /// `key` is 32 secret bytes. Nonces are drawn by the cryptographic library itself: they must never be scripted.
+    pub fn new(key: &[u8; 32]) -> Result<Pager, crate::outcome::Fault> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key)
+            .map_err(|_| crate::outcome::Fault::new(crate::outcome::FaultKind::Internal, "paging key"))?;
+        Ok(Pager { key: Arc::new(key) })
+    }
+
+    /// The token of the page that begins at entry `from`.
+    pub fn seal(&self, caller: &Caller, query: &Query, from: usize, now: Instant) -> String {
+        let sealed = Sealed { type_name: query.type_name().to_owned(), pairs: query.used().to_vec(), from, until: (now + LIFETIME).micros() };
+        let mut body = postcard::to_stdvec(&sealed).unwrap_or_default();
+        match self.key.seal_in_place_append_tag(Aad::from(binding(caller)), &mut body) {
+            Ok(nonce) => BASE64URL_NOPAD.encode(&[nonce.as_ref().as_slice(), &body].concat()),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// The pairs and the first entry a request asks for: those of its page token when it has one, else its own from the beginning.
+    pub fn resume(&self, pairs: Pairs, caller: &Caller, type_name: &str, now: Instant) -> Result<(Pairs, usize), Refusal> {
+        let Some((_, token)) = pairs.iter().find(|(name, _)| name == PARAMETER) else { return Ok((pairs, 0)) };
+        let sealed = self.open(token, caller).filter(|sealed| sealed.type_name == type_name && sealed.until > now.micros());
+        let sealed = sealed.ok_or_else(|| {
+            let text = "This page link is not valid for you, or no longer. Start the search again.";
+            Refusal::new(Reason::Malformed, IssueType::Expired, text)
+        })?;
+        Ok((sealed.pairs, sealed.from))
+    }
+
+    fn open(&self, token: &str, caller: &Caller) -> Option<Sealed> {
+        let mut nonce = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
+        if nonce.len() <= NONCE_LEN {
+            return None;
+        }
+        let mut body = nonce.split_off(NONCE_LEN);
+        let nonce = Nonce::try_assume_unique_for_key(&nonce).ok()?;
+        let plain = self.key.open_in_place(nonce, Aad::from(binding(caller)), &mut body).ok()?;
+        postcard::from_bytes(plain).ok()
+    }
+}
+
+/// Who a page link belongs to.
+fn binding(caller: &Caller) -> Vec<u8> {
+    let mut purposes: Vec<&str> = caller.purposes.iter().map(|purpose| purpose.code()).collect();
+    purposes.sort_unstable();
+    format!("page|{}|{}", caller.client_id, purposes.join(",")).into_bytes()
+}

@@ -1,0 +1,77 @@
+//! The receipt of a version: the proof that its leaf is in the log, with the leaf and the key that opens it.
+
+use super::{Candidate, QueryPath, Ruling, may, not_found};
+use crate::anchor::{Opening, receipt_text};
+use crate::audit;
+use crate::config::Interaction as Permission;
+use crate::identity::Caller;
+use crate::ledger::{LedgerError, LogProof, TileReader, TreeHashes};
+use crate::outcome::{Failure, Fault, FaultKind};
+use crate::store::{LedgerHead, Reader, StoredVersion};
+
+impl QueryPath {
+    /// The receipt of a version, for whoever may see it; without a version, of the current one.
+    pub async fn receipt(&self, caller: &Caller, type_name: &str, id: &str, version: Option<&str>, opened: &audit::Opened) -> Result<String, Failure> {
+        self.audited(opened, self.try_receipt(caller, type_name, id, version, opened)).await
+    }
+
+    async fn try_receipt(&self, caller: &Caller, type_name: &str, id: &str, version: Option<&str>, opened: &audit::Opened) -> Result<String, Failure> {
+        may(caller, Permission::Read, type_name)?;
+        let id = self.pipeline.gateway_id(caller, type_name, id);
+        let number = version.map(str::parse::<u32>).transpose().map_err(|_| not_found(type_name))?;
+        let wanted = (type_name.to_owned(), id);
+        let stored = self
+            .pipeline
+            .store
+            .read(move |reader| match number {
+                Some(number) => reader.version(&wanted.0, &wanted.1, number),
+                None => reader.current(&wanted.0, &wanted.1),
+            })
+            .await?
+            .ok_or_else(|| not_found(type_name))?;
+        let shown = if stored.deleted() {
+            // The receipt of a deletion shows nothing of the resource; it is for whoever sent it.
+            if caller.source.as_deref() != Some(stored.source.as_str()) {
+                return Err(not_found(type_name).into());
+            }
+            Vec::new()
+        } else {
+            let candidate = Candidate::stored(&stored)?;
+            let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
+            let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
+            vec![*permitted]
+        };
+        let text = self.prove(stored).await?.ok_or_else(|| not_found(type_name))?;
+        self.disclose(opened, &shown, Vec::new(), Some("receipt".to_owned())).await?;
+        Ok(text)
+    }
+
+    async fn prove(&self, stored: StoredVersion) -> Result<Option<String>, Fault> {
+        let Some(index) = stored.leaf else { return Ok(None) };
+        let key = stored.key.map(|id| self.pipeline.anchor.keyring.open_record(&id)).transpose()?.flatten();
+        let head = self.pipeline.store.ledger_head();
+        let target = format!("{}/{}/_history/{}", stored.type_name, stored.id, stored.version);
+        let (proof, entry) = self.pipeline.store.read(move |reader| prove(reader, &head, index)).await?;
+        let opening = Opening::new(target, &entry, key.as_ref());
+        let text = receipt_text(proof, &opening).map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
+        Ok(Some(text))
+    }
+}
+
+/// The full tiles in the store, as the ledger reads them.
+struct StoredTiles<'a>(&'a Reader<'a>);
+
+impl TileReader for StoredTiles<'_> {
+    fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<crate::ledger::Hash>>, LedgerError> {
+        self.0.tile(level, index).map_err(|fault| LedgerError::Storage { detail: fault.to_string() })
+    }
+}
+
+fn prove(reader: &Reader<'_>, head: &LedgerHead, index: u64) -> Result<(LogProof, Vec<u8>), Fault> {
+    let broken = |error: String| Fault::new(FaultKind::Ledger, error);
+    let tiles = StoredTiles(reader);
+    let path = TreeHashes::new(&head.edge, &tiles).inclusion_proof(index, head.size()).map_err(|error| broken(error.to_string()))?;
+    let checkpoint = head.note.parse().map_err(|error: crate::ledger::Malformed| broken(error.to_string()))?;
+    let entry = reader.leaves(index, 1)?.into_iter().next().ok_or_else(|| broken("a leaf is missing".to_owned()))?;
+    Ok((LogProof { extra: None, index, path, checkpoint }, entry))
+}

@@ -1,0 +1,159 @@
+//! Who takes part: clients, sources, holders and destinations, looked up by name and by what applies.
+//!
+//! In scope: lookups over checked settings. Out of scope: proving who somebody is (`identity`), and what they may see (`consent`).
+//! Invariants: built once from [`Settings`], never changed; lookups by name cost the same however many parties there are.
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::config::{
+    Auth, Client, Destination, Holder, Identifier, OWN_STORE, OnError, Organisation, PatientSelector, Patients, Purpose, Retry, Role,
+    Source,
+};
+use crate::config::{Scopes, Settings};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// The client and the source that exist besides the configured ones while `--dev` is on.
+pub const DEV_NAME: &str = "dev";
+
+/// Every party the settings name.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    clients: HashMap<String, Client>,
+    sources: BTreeMap<String, Source>,
+    holders: Vec<Holder>,
+    destinations: Vec<Destination>,
+    person_systems: BTreeSet<String>,
+}
+
+/// The patient a resource is about, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub struct PatientFacts<'a> {
+    /// `Patient/…` in the gateway's ids.
+    pub reference: &'a str,
+    pub identifiers: &'a [Identifier],
+}
+
+impl Registry {
+    /// The parties of checked settings.
+    pub fn new(settings: &Settings) -> Registry {
+        let declared = settings.identity.person_identifier_systems.iter();
+        let by_holders = settings.holders.iter().flat_map(|holder| &holder.identifier_systems);
+        let mut registry = Registry {
+            clients: settings.clients.iter().map(|client| (client.id.clone(), client.clone())).collect(),
+            sources: settings.sources.clone(),
+            holders: settings.holders.clone(),
+            destinations: settings.destinations.clone(),
+            person_systems: declared.chain(by_holders).cloned().collect(),
+        };
+        if settings.dev {
+            registry.clients.entry(DEV_NAME.to_owned()).or_insert_with(dev_client);
+            registry.sources.entry(DEV_NAME.to_owned()).or_insert_with(dev_source);
+        }
+        registry
+    }
+
+    /// The client with an OAuth client id.
+    pub fn client(&self, id: &str) -> Option<&Client> {
+        self.clients.get(id)
+    }
+
+    /// Every client, in no order.
+    pub fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.clients.values()
+    }
+
+    /// The source of a name.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.sources.get(name)
+    }
+
+    /// Every source with its name, in order of names.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.sources.iter().map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// The systems that queries are forwarded to, as the file lists them. The gateway's own store is not among them.
+    pub fn holders(&self) -> &[Holder] {
+        &self.holders
+    }
+
+    /// The holder of a name.
+    pub fn holder(&self, name: &str) -> Option<&Holder> {
+        self.holders.iter().find(|holder| holder.name == name)
+    }
+
+    /// The source as which a holder's answers are read: the one it names, else the one of its own name.
+    pub fn source_of_holder<'a>(&'a self, holder: &'a Holder) -> Option<(&'a str, &'a Source)> {
+        let name = holder.source.as_deref().unwrap_or(&holder.name);
+        self.source(name).map(|source| (name, source))
+    }
+
+    /// Every destination, as the file lists them.
+    pub fn destinations(&self) -> &[Destination] {
+        &self.destinations
+    }
+
+    /// The destination of a name.
+    pub fn destination(&self, name: &str) -> Option<&Destination> {
+        self.destinations.iter().find(|destination| destination.name == name)
+    }
+
+    /// The destinations that want a resource of this type about this patient. One that lists patients gets nothing that is about none.
+    pub fn destinations_for<'a>(
+        &'a self,
+        type_name: &'a str,
+        patient: Option<PatientFacts<'a>>,
+    ) -> impl Iterator<Item = &'a Destination> + 'a {
+        self.destinations.iter().filter(move |destination| {
+            let wants_type = destination.types.iter().any(|wanted| wanted == "*" || wanted == type_name);
+            wants_type && wants_patient(&destination.patients, patient)
+        })
+    }
+
+    /// Whether one value of an identifier system is one person, so that records may be matched by it.
+    pub fn is_person_system(&self, system: &str) -> bool {
+        self.person_systems.contains(system)
+    }
+}
+
+/// A client without keys: it can be given development tokens, and nothing else proves it.
+fn dev_client() -> Client {
+    Client {
+        id: DEV_NAME.to_owned(),
+        organisation: dev_organisation(),
+        jwks_file: None,
+        jwks_url: None,
+        scopes: Scopes::every(),
+        purposes: vec![Purpose::TREATMENT],
+        source: Some(DEV_NAME.to_owned()),
+        roles: Vec::new(),
+        files_consent: true,
+    }
+}
+
+fn dev_source() -> Source {
+    Source {
+        organisation: dev_organisation(),
+        base_urls: Vec::new(),
+        on_error: OnError::Reject,
+        default_identifier_system: None,
+        time_zone: None,
+        normalise: toml::Table::new(),
+    }
+}
+
+fn dev_organisation() -> Organisation {
+    Organisation { reference: Some(format!("Organization/{DEV_NAME}")), identifier: None, name: None }
+}
+
+fn wants_patient(wanted: &Patients, patient: Option<PatientFacts<'_>>) -> bool {
+    match (wanted, patient) {
+        (Patients::All, _) => true,
+        (Patients::Listed(_), None) => false,
+        (Patients::Listed(selectors), Some(patient)) => selectors.iter().any(|selector| match selector {
+            PatientSelector::Reference(reference) => reference == patient.reference,
+            PatientSelector::Identifier(identifier) => patient.identifiers.contains(identifier),
+        }),
+    }
+}

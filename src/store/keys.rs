@@ -1,0 +1,195 @@
+//! The key store: a random key per record version, wrapped by its patient's key, wrapped by the gateway's. Kept in a file of its own,
+//! so that a backup of the data holds no keys, and destroying a key ends what its commitments refer to.
+
+use super::fault;
+use crate::clock::Entropy;
+use crate::outcome::{Fault, FaultKind};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
+use hmac::{Hmac, KeyInit, Mac};
+use rusqlite::{Connection, OptionalExtension, params};
+use sha2::Sha256;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many opened patient keys are kept in memory.
+const MAX_CACHED_PATIENTS: usize = 4096;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS patient (name BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS record (id BLOB PRIMARY KEY, patient BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS record_patient ON record (patient);
+";
+
+/// The random name under which a record's key is kept.
+pub type RecordKeyId = [u8; 16];
+
+/// A record's key, sealed under its patient's, ready to be stored.
+#[derive(Debug, Clone)]
+pub struct SealedRecord {
+    pub id: RecordKeyId,
+    pub patient: [u8; 32],
+    pub sealed: Vec<u8>,
+}
+
+/// An opened patient key and the blinded name it is stored under.
+#[derive(Clone)]
+pub struct PatientKey {
+    pub name: [u8; 32],
+    secret: [u8; 32],
+}
+
+impl PatientKey {
+    /// HMAC-SHA-256 under the patient's key: blinded tags are made of this.
+    pub fn blind(&self, message: &[u8]) -> [u8; 32] {
+        hmac(&self.secret, &[message])
+    }
+}
+
+/// All keys of the gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct Keyring {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    gateway: [u8; 32],
+    entropy: Entropy,
+    state: Mutex<State>,
+}
+
+struct State {
+    file: Connection,
+    opened: HashMap<[u8; 32], [u8; 32]>,
+    /// Made but not yet synced; the next flush writes them.
+    fresh: Vec<([u8; 32], Vec<u8>)>,
+}
+
+impl Keyring {
+    /// Opens or creates `keys.db` in the folder.
+    pub fn open(folder: &Path, gateway: [u8; 32], entropy: Entropy) -> Result<Keyring, Fault> {
+        std::fs::create_dir_all(folder).map_err(|error| Fault::new(FaultKind::Storage, format!("create key folder: {error}")))?;
+        let file = Connection::open(folder.join("keys.db")).map_err(fault)?;
+        let _mode: String = file.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(fault)?;
+        file.pragma_update(None, "synchronous", 2).map_err(fault)?;
+        file.pragma_update(None, "secure_delete", 1).map_err(fault)?;
+        file.execute_batch(TABLES).map_err(fault)?;
+        let state = Mutex::new(State { file, opened: HashMap::new(), fresh: Vec::new() });
+        Ok(Keyring { inner: Arc::new(Inner { gateway, entropy, state }) })
+    }
+
+    /// The key of a patient, made when there is none yet. `None` stands for what is about nobody.
+    pub fn patient(&self, patient: Option<&str>) -> Result<PatientKey, Fault> {
+        let name = hmac(&self.inner.gateway, &[b"patient", patient.unwrap_or_default().as_bytes()]);
+        let mut state = self.state();
+        if let Some(&secret) = state.opened.get(&name) {
+            return Ok(PatientKey { name, secret });
+        }
+        let stored: Option<Vec<u8>> = state
+            .file
+            .prepare_cached("SELECT sealed FROM patient WHERE name = ?")
+            .and_then(|mut statement| statement.query_row([&name[..]], |row| row.get(0)).optional())
+            .map_err(fault)?;
+        let secret = match stored {
+            Some(sealed) => open(&self.inner.gateway, &name, sealed)?,
+            None => {
+                let secret: [u8; 32] = self.inner.entropy.bytes();
+                let sealed = seal(&self.inner.gateway, &name, &secret)?;
+                state.fresh.push((name, sealed));
+                secret
+            }
+        };
+        // A fresh key that is not yet synced must stay findable, so the cache is only emptied when none waits.
+        if state.opened.len() >= MAX_CACHED_PATIENTS && state.fresh.is_empty() {
+            state.opened.clear();
+        }
+        state.opened.insert(name, secret);
+        Ok(PatientKey { name, secret })
+    }
+
+    /// A new record key, and its sealed form to be stored with the commit.
+    pub fn record(&self, patient: &PatientKey) -> Result<([u8; 32], SealedRecord), Fault> {
+        let id: RecordKeyId = self.inner.entropy.bytes();
+        let secret: [u8; 32] = self.inner.entropy.bytes();
+        let sealed = seal(&patient.secret, &id, &secret)?;
+        Ok((secret, SealedRecord { id, patient: patient.name, sealed }))
+    }
+
+    /// Opens a stored record key; `None` once it, or its patient's key, has been destroyed.
+    pub fn open_record(&self, id: &RecordKeyId) -> Result<Option<[u8; 32]>, Fault> {
+        let state = self.state();
+        let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = state
+            .file
+            .query_row(
+                "SELECT record.sealed, patient.name, patient.sealed FROM record JOIN patient ON patient.name = record.patient WHERE record.id = ?",
+                [&id[..]],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )
+            .optional()
+            .map_err(fault)?;
+        let Some((record, name, patient)) = row else { return Ok(None) };
+        let patient_secret = open(&self.inner.gateway, &name, patient)?;
+        open(&patient_secret, id, record).map(Some)
+    }
+
+    /// Writes fresh patient keys and the given record keys, synced when this returns.
+    pub(super) fn flush<'r>(&self, records: impl Iterator<Item = &'r SealedRecord>) -> Result<(), Fault> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let transaction = state.file.transaction().map_err(fault)?;
+        for (name, sealed) in &state.fresh {
+            transaction
+                .prepare_cached("INSERT OR IGNORE INTO patient (name, sealed) VALUES (?, ?)")
+                .and_then(|mut statement| statement.execute(params![&name[..], sealed]))
+                .map_err(fault)?;
+        }
+        for record in records {
+            transaction
+                .prepare_cached("INSERT INTO record (id, patient, sealed) VALUES (?, ?, ?)")
+                .and_then(|mut statement| statement.execute(params![&record.id[..], &record.patient[..], record.sealed]))
+                .map_err(fault)?;
+        }
+        transaction.commit().map_err(fault)?;
+        state.fresh.clear();
+        Ok(())
+    }
+
+    /// A stable 32-byte key for a named purpose, derived from the gateway's key.
+    pub fn derived(&self, purpose: &str) -> [u8; 32] {
+        hmac(&self.inner.gateway, &[b"derived", purpose.as_bytes()])
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// HMAC-SHA-256 over length-prefixed parts.
+fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+fn seal(key: &[u8; 32], bound_to: &[u8], secret: &[u8; 32]) -> Result<Vec<u8>, Fault> {
+    let unusable = |_| Fault::new(FaultKind::Internal, "sealing a key failed");
+    let sealer = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(unusable)?;
+    let mut sealed = secret.to_vec();
+    let nonce = sealer.seal_in_place_append_tag(Aad::from(bound_to), &mut sealed).map_err(unusable)?;
+    let mut out = nonce.as_ref().to_vec();
+    out.append(&mut sealed);
+    Ok(out)
+}
+
+fn open(key: &[u8; 32], bound_to: &[u8], mut sealed: Vec<u8>) -> Result<[u8; 32], Fault> {
+    let damaged = || Fault::new(FaultKind::StorageCorrupt, "a stored key does not open: it is damaged, or the gateway key is another");
+    let opener = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| damaged())?;
+    let mut body = sealed.split_off(NONCE_LEN.min(sealed.len()));
+    let nonce = aws_lc_rs::aead::Nonce::try_assume_unique_for_key(&sealed).map_err(|_| damaged())?;
+    let plain = opener.open_in_place(nonce, Aad::from(bound_to), &mut body).map_err(|_| damaged())?;
+    <[u8; 32]>::try_from(&*plain).map_err(|_| damaged())
+}

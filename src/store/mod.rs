@@ -1,0 +1,239 @@
+//! Durable state on one machine: SQLite in WAL mode, every commit synced, one writer that group-commits, many readers.
+//!
+//! In scope: resources and their versions, raw bytes, the search index, the log's leaves and checkpoints, record keys, the outbox,
+//! idempotency keys and one-time token ids. Out of scope: what a resource means, who may see it, how a proof looks.
+//!
+//! Invariants:
+//! * A [`Unit`] is all or nothing. What it relied on is stated as [`Assumption`]s and checked by the writer inside the same transaction,
+//!   so a decision taken on a stale reading never commits.
+//! * [`Store::commit`] answers only after data, leaves and the signed checkpoint over them are synced.
+//! * Record keys live in their own file and are synced before the data that needs them: an orphan key is harmless, a missing one is not.
+//! * The tree never goes back: leaves are numbered by the one writer, and a log whose stored checkpoint does not match its leaves is refused at opening.
+
+mod keys;
+mod outbox;
+mod reader;
+mod schema;
+mod unit;
+mod writer;
+
+pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
+pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
+pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredVersion};
+pub use unit::{Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, RawDraft, Replay, Target, Unit, VersionDraft};
+pub use writer::LedgerHead;
+
+use crate::ledger::SigningKey;
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::{Connection, OpenFlags};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+/// How many prepared statements a connection keeps.
+const STATEMENT_CACHE: usize = 128;
+
+/// What the store needs to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    pub folder: PathBuf,
+    /// The data file is refused growth beyond this; reaching it is the same failure as a full disk.
+    pub max_bytes: u64,
+    /// The most units one group commit takes.
+    pub max_group_units: usize,
+    /// How many units may wait for the writer before a new one is turned away as overload.
+    pub max_waiting_units: usize,
+    /// How many readings may run at once.
+    pub readers: usize,
+    /// SQLite's page cache per connection.
+    pub cache_bytes: u64,
+    /// The origin line of the log's checkpoints.
+    pub origin: String,
+}
+
+/// The open store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    work: mpsc::Sender<writer::Work>,
+    readers: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    head: Arc<RwLock<LedgerHead>>,
+    committed: watch::Receiver<u64>,
+    counters: Arc<writer::Counters>,
+    settings: StoreSettings,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// Held for as long as the store is open, so that a second process refuses to start.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens or creates the store in a folder. Refuses a folder another process has open, a file that is not ours,
+    /// and a log whose leaves do not match its last checkpoint.
+    pub fn open(settings: StoreSettings, signer: SigningKey, keyring: Keyring) -> Result<Store, Fault> {
+        std::fs::create_dir_all(&settings.folder).map_err(|error| Fault::new(FaultKind::Storage, format!("create data folder: {error}")))?;
+        let lock = lock_folder(&settings.folder)?;
+        let data = open_data(&settings)?;
+        schema::prepare(&data)?;
+        let ledger = writer::LogState::load(&data, &settings.origin, signer)?;
+        let head = Arc::new(RwLock::new(ledger.head()));
+        let (work, queue) = mpsc::channel(settings.max_waiting_units.max(1));
+        let (announce, committed) = watch::channel(ledger.head().size());
+        let counters = Arc::new(writer::Counters::default());
+        let writer = writer::Writer {
+            data,
+            keyring,
+            ledger,
+            head: Arc::clone(&head),
+            announce,
+            counters: Arc::clone(&counters),
+            max_group_units: settings.max_group_units,
+            poisoned: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer.run(queue))
+            .map_err(|error| Fault::new(FaultKind::Internal, format!("start writer: {error}")))?;
+        let readers = (0..settings.readers).map(|_| open_reader(&settings)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Store {
+            shared: Arc::new(Shared {
+                work,
+                readers: Mutex::new(readers),
+                permits: Semaphore::new(settings.readers.max(1)),
+                head,
+                committed,
+                counters,
+                settings,
+                writer: Mutex::new(Some(thread)),
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Commits one unit together with whatever else is waiting. Answers after the sync.
+    pub async fn commit(&self, unit: Unit) -> Result<Committed, Fault> {
+        let (answer, receive) = oneshot::channel();
+        let work = writer::Work::Commit { unit: Box::new(unit), answer };
+        self.shared.work.try_send(work).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Fault::new(FaultKind::Overloaded, "the writer's queue is full"),
+            mpsc::error::TrySendError::Closed(_) => Fault::new(FaultKind::ShuttingDown, "the writer has stopped"),
+        })?;
+        receive.await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the writer stopped before it answered"))?
+    }
+
+    /// Runs a reading on a thread that may block, on one consistent snapshot of the data.
+    pub async fn read<T: Send + 'static>(&self, reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+        let shared = Arc::clone(&self.shared);
+        let _permit = self.shared.permits.acquire().await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the store is closed"))?;
+        tokio::task::spawn_blocking(move || shared.with_reader(reading))
+            .await
+            .map_err(|error| Fault::new(FaultKind::Internal, format!("a reading panicked: {error}")))?
+    }
+
+    /// The newest synced state of the log.
+    pub fn ledger_head(&self) -> LedgerHead {
+        self.shared.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes whenever the log has grown: the value is its size.
+    pub fn grown(&self) -> watch::Receiver<u64> {
+        self.shared.committed.clone()
+    }
+
+    /// Units committed, group commits, and file syncs asked for since opening.
+    pub fn counted(&self) -> Counted {
+        self.shared.counters.read()
+    }
+
+    /// Whether commits can still succeed: false once a sync has failed.
+    pub fn is_writable(&self) -> bool {
+        !self.shared.counters.is_poisoned()
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.shared.settings.folder
+    }
+
+    /// Commits what waits, closes the writer and returns when it has stopped. Later commits are refused.
+    pub async fn close(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.shared.work.send(writer::Work::Stop { done }).await.is_ok() {
+            let _ = stopped.await;
+        }
+        let thread = self.shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+impl Shared {
+    fn with_reader<T>(&self, reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let pooled = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match pooled {
+            Some(connection) => connection,
+            None => open_reader(&self.settings)?,
+        };
+        let outcome = Reader::begin(&connection).and_then(|reader| reading(&reader));
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        outcome
+    }
+}
+
+fn lock_folder(folder: &Path) -> Result<File, Fault> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| Fault::new(FaultKind::Storage, format!("open lock file: {error}")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Fault::new(FaultKind::Storage, "another process has this data folder open")),
+        Err(TryLockError::Error(error)) => Err(Fault::new(FaultKind::Storage, format!("lock data folder: {error}"))),
+    }
+}
+
+fn data_file(folder: &Path) -> PathBuf {
+    folder.join("data.db")
+}
+
+fn open_data(settings: &StoreSettings) -> Result<Connection, Fault> {
+    let connection = Connection::open(data_file(&settings.folder)).map_err(fault)?;
+    configure(&connection, settings)?;
+    let page_bytes: u64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0)).map_err(fault)?;
+    let pages = (settings.max_bytes / page_bytes.max(1)).max(1);
+    connection.pragma_update(None, "max_page_count", i64::try_from(pages).unwrap_or(i64::MAX)).map_err(fault)?;
+    Ok(connection)
+}
+
+fn open_reader(settings: &StoreSettings) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(data_file(&settings.folder), flags).map_err(fault)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    Ok(connection)
+}
+
+fn configure(connection: &Connection, settings: &StoreSettings) -> Result<(), Fault> {
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    let cache_kib = i64::try_from(settings.cache_bytes / 1024).unwrap_or(i64::MAX);
+    let mode: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(fault)?;
+    if mode != "wal" {
+        return Err(Fault::new(FaultKind::Storage, format!("the data file cannot use a write-ahead log (mode {mode})")));
+    }
+    for (pragma, value) in [("synchronous", 2), ("cache_size", -cache_kib), ("foreign_keys", 0), ("wal_autocheckpoint", 4000), ("temp_store", 2)] {
+        connection.pragma_update(None, pragma, value).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// What a SQLite error means for us. The detail names the failure, never the data.
+pub(crate) fn fault(error: rusqlite::Error) -> Fault {
+    use rusqlite::ErrorCode;
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => FaultKind::StorageFull,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => FaultKind::StorageCorrupt,
+        _ => FaultKind::Storage,
+    };
+    Fault::new(kind, format!("sqlite: {error}"))
+}

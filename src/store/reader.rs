@@ -1,0 +1,294 @@
+//! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
+
+use super::keys::RecordKeyId;
+use super::outbox::{self, Delivery, DeliveryState};
+use super::unit::{Method, Replay};
+use super::fault;
+use crate::clock::Instant;
+use crate::fhir::{Node, json};
+use crate::ledger::Hash;
+use crate::outcome::{Fault, FaultKind};
+use crate::search::{Lookup, Query};
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+
+/// The most candidates one search looks at; beyond it the search is refused as too costly.
+pub const MAX_CANDIDATES: usize = 20_000;
+
+/// One stored version.
+#[derive(Debug, Clone)]
+pub struct StoredVersion {
+    /// Grows with every version stored; newest is largest.
+    pub seq: i64,
+    pub type_name: String,
+    pub id: String,
+    pub version: u32,
+    pub at: Instant,
+    pub method: Method,
+    pub source: String,
+    pub leaf: Option<u64>,
+    pub key: Option<RecordKeyId>,
+    pub raw: Option<i64>,
+    /// Compact JSON; empty for a deletion.
+    pub document: String,
+}
+
+impl StoredVersion {
+    pub fn deleted(&self) -> bool {
+        self.method == Method::Delete
+    }
+
+    /// The document as a tree. What is stored was written by the gateway, so failing to read it is damage.
+    pub fn parse(&self) -> Result<Node, Fault> {
+        json::parse(self.document.as_bytes(), usize::MAX)
+            .map_err(|error| Fault::new(FaultKind::StorageCorrupt, format!("a stored document does not parse at byte {}", error.offset)))
+    }
+}
+
+/// Whose history is asked for.
+#[derive(Debug, Clone)]
+pub enum HistoryScope {
+    Instance { type_name: String, id: String },
+    Type { type_name: String },
+    System,
+}
+
+/// A snapshot for the time of one reading.
+pub struct Reader<'c> {
+    connection: Transaction<'c>,
+}
+
+const VERSION_COLUMNS: &str =
+    "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document FROM version v JOIN resource r ON r.rid = v.rid";
+
+impl<'c> Reader<'c> {
+    pub(super) fn begin(connection: &'c Connection) -> Result<Reader<'c>, Fault> {
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)? })
+    }
+
+    /// The newest version, deleted or not.
+    pub fn current(&self, type_name: &str, id: &str) -> Result<Option<StoredVersion>, Fault> {
+        self.one_version("r.type = ? AND r.id = ? AND v.seq = r.current", params![type_name, id])
+    }
+
+    pub fn version(&self, type_name: &str, id: &str, version: u32) -> Result<Option<StoredVersion>, Fault> {
+        self.one_version("r.type = ? AND r.id = ? AND v.version = ?", params![type_name, id, version])
+    }
+
+    /// The version a leaf anchors.
+    pub fn version_of_leaf(&self, leaf: u64) -> Result<Option<StoredVersion>, Fault> {
+        self.one_version("v.leaf = ?", params![leaf])
+    }
+
+    fn one_version(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Option<StoredVersion>, Fault> {
+        let sql = format!("SELECT {VERSION_COLUMNS} WHERE {condition}");
+        self.connection.prepare_cached(&sql).and_then(|mut statement| statement.query_row(parameters, stored).optional()).map_err(fault)
+    }
+
+    /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.
+    pub fn history(&self, scope: &HistoryScope, before: Option<i64>, since: Option<Instant>, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let (condition, mut parameters): (&str, Vec<Sql>) = match scope {
+            HistoryScope::Instance { type_name, id } => ("r.type = ? AND r.id = ?", vec![type_name.clone().into(), id.clone().into()]),
+            HistoryScope::Type { type_name } => ("r.type = ?", vec![type_name.clone().into()]),
+            HistoryScope::System => ("r.type NOT IN ('AuditEvent', 'Provenance')", Vec::new()),
+        };
+        parameters.extend([Sql::from(before.unwrap_or(i64::MAX)), since.map_or(i64::MIN, Instant::micros).into(), rows(limit)]);
+        let sql = format!("SELECT {VERSION_COLUMNS} WHERE {condition} AND v.seq < ? AND v.at >= ? ORDER BY v.seq DESC LIMIT ?");
+        self.versions(&sql, parameters)
+    }
+
+    /// Current resources that satisfy every lookup of the query: a superset of its matches, in the order they were first stored.
+    /// More than [`MAX_CANDIDATES`] answers `None`.
+    pub fn candidates(&self, query: &Query) -> Result<Option<Vec<StoredVersion>>, Fault> {
+        let found = candidates(&self.connection, query, MAX_CANDIDATES + 1)?;
+        Ok((found.len() <= MAX_CANDIDATES).then_some(found))
+    }
+
+    /// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.
+    pub fn matching_ids(&self, query: &Query, source: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+        matching_ids(&self.connection, query, source, limit)
+    }
+
+    pub fn replay(&self, key: &[u8; 32]) -> Result<Option<Replay>, Fault> {
+        replay(&self.connection, key)
+    }
+
+    /// The hashes of a full tile of the log.
+    pub fn tile(&self, level: u8, position: u64) -> Result<Option<Vec<Hash>>, Fault> {
+        tile(&self.connection, level, position)
+    }
+
+    /// Leaf entries from a position on, at most `limit`.
+    pub fn leaves(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, Fault> {
+        let mut statement = self.connection.prepare_cached("SELECT entry FROM leaf WHERE position >= ? ORDER BY position LIMIT ?").map_err(fault)?;
+        let entries = statement.query_map(params![from, rows(limit)], |row| row.get(0)).map_err(fault)?;
+        entries.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// Digest, media type and bytes of something received.
+    pub fn raw(&self, id: i64) -> Result<Option<([u8; 32], String, Vec<u8>)>, Fault> {
+        self.connection
+            .query_row("SELECT digest, media, bytes FROM raw WHERE id = ?", [id], |row| {
+                Ok((row.get::<_, [u8; 32]>(0)?, row.get(1)?, row.get(2)?))
+            })
+            .optional()
+            .map_err(fault)
+    }
+
+    pub fn deliveries_due(&self, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {
+        outbox::due(&self.connection, now, limit)
+    }
+
+    pub fn deliveries_in(&self, state: DeliveryState, limit: u32) -> Result<Vec<Delivery>, Fault> {
+        outbox::in_state(&self.connection, state, limit)
+    }
+
+    /// Under which id a holder knows a resource of ours, when that is known.
+    pub fn remote_id(&self, holder: &str, type_name: &str, id: &str) -> Result<Option<String>, Fault> {
+        self.connection
+            .prepare_cached("SELECT remote FROM elsewhere WHERE type = ? AND id = ? AND holder = ?")
+            .and_then(|mut statement| statement.query_row(params![type_name, id, holder], |row| row.get(0)).optional())
+            .map_err(fault)
+    }
+
+    /// Our id of a resource that a holder knows under its own.
+    pub fn ours(&self, holder: &str, type_name: &str, remote: &str) -> Result<Option<String>, Fault> {
+        self.connection
+            .prepare_cached("SELECT id FROM elsewhere WHERE holder = ? AND type = ? AND remote = ?")
+            .and_then(|mut statement| statement.query_row(params![holder, type_name, remote], |row| row.get(0)).optional())
+            .map_err(fault)
+    }
+
+    /// The holders that know a resource, with their ids for it.
+    pub fn elsewhere(&self, type_name: &str, id: &str) -> Result<Vec<(String, String)>, Fault> {
+        let mut statement = self.connection.prepare_cached("SELECT holder, remote FROM elsewhere WHERE type = ? AND id = ?").map_err(fault)?;
+        let known = statement.query_map(params![type_name, id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        known.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// How many current resources there are of each type.
+    pub fn counts(&self) -> Result<Vec<(String, u64)>, Fault> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT type, count(*) FROM resource WHERE deleted = 0 GROUP BY type ORDER BY type").map_err(fault)?;
+        let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        counts.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    fn versions(&self, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
+        list(&self.connection, sql, parameters)
+    }
+}
+
+fn rows(limit: usize) -> Sql {
+    Sql::from(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+fn list(connection: &Connection, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let found = statement.query_map(params_from_iter(parameters), stored).map_err(fault)?;
+    found.collect::<Result<Vec<_>, _>>().map_err(fault)
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredVersion> {
+    Ok(StoredVersion {
+        seq: row.get(0)?,
+        type_name: row.get(1)?,
+        id: row.get(2)?,
+        version: row.get(3)?,
+        at: Instant::from_micros(row.get(4)?),
+        method: Method::from_code(row.get(5)?),
+        source: row.get(6)?,
+        leaf: row.get(7)?,
+        key: row.get(8)?,
+        raw: row.get(9)?,
+        document: row.get(10)?,
+    })
+}
+
+pub(super) fn row_of(connection: &Connection, type_name: &str, id: &str) -> Result<Option<i64>, Fault> {
+    connection
+        .prepare_cached("SELECT rid FROM resource WHERE type = ? AND id = ?")
+        .and_then(|mut statement| statement.query_row([type_name, id], |row| row.get(0)).optional())
+        .map_err(fault)
+}
+
+pub(super) fn newest_version(connection: &Connection, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
+    connection
+        .prepare_cached("SELECT version FROM resource WHERE type = ? AND id = ?")
+        .and_then(|mut statement| statement.query_row([type_name, id], |row| row.get(0)).optional())
+        .map_err(fault)
+}
+
+pub(super) fn replay(connection: &Connection, key: &[u8; 32]) -> Result<Option<Replay>, Fault> {
+    connection
+        .prepare_cached("SELECT body, outcome FROM idempotency WHERE key = ?")
+        .and_then(|mut statement| {
+            statement.query_row([&key[..]], |row| Ok(Replay { body: row.get(0)?, outcome: row.get(1)? })).optional()
+        })
+        .map_err(fault)
+}
+
+pub(super) fn tile(connection: &Connection, level: u8, position: u64) -> Result<Option<Vec<Hash>>, Fault> {
+    let hashes: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT hashes FROM tile WHERE level = ? AND position = ?")
+        .and_then(|mut statement| statement.query_row(params![level, position], |row| row.get(0)).optional())
+        .map_err(fault)?;
+    Ok(hashes.map(|bytes| bytes.as_chunks::<32>().0.iter().map(|&chunk| Hash(chunk)).collect()))
+}
+
+pub(super) fn matching_ids(connection: &Connection, query: &Query, source: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+    let mut ids = Vec::new();
+    for candidate in candidates(connection, query, MAX_CANDIDATES)? {
+        let in_scope = source.is_none_or(|source| candidate.source == source);
+        if in_scope && query.matches(&candidate.parse()?) {
+            ids.push(candidate.id);
+        }
+        if ids.len() >= limit {
+            break;
+        }
+    }
+    Ok(ids)
+}
+
+fn candidates(connection: &Connection, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+    let mut sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0");
+    let mut parameters = vec![Sql::from(query.type_name().to_owned())];
+    for lookup in query.lookups() {
+        narrow(&mut sql, &mut parameters, lookup);
+    }
+    sql.push_str(" ORDER BY r.rid LIMIT ?");
+    parameters.push(rows(limit));
+    list(connection, &sql, parameters)
+}
+
+/// Adds the condition of one lookup.
+fn narrow(sql: &mut String, parameters: &mut Vec<Sql>, lookup: Lookup) {
+    let marks = |count: usize| vec!["?"; count].join(",");
+    match lookup {
+        Lookup::Exact(keys) => {
+            sql.push_str(&format!(" AND r.rid IN (SELECT rid FROM exact WHERE key IN ({}))", marks(keys.len())));
+            parameters.extend(keys.into_iter().map(Sql::from));
+        }
+        Lookup::Prefix { parameter, prefixes } => {
+            let each = vec!["(parameter = ? AND value >= ? AND value < ?)"; prefixes.len()].join(" OR ");
+            sql.push_str(&format!(" AND r.rid IN (SELECT rid FROM words WHERE {each})"));
+            for prefix in prefixes {
+                let end = format!("{prefix}{}", char::MAX);
+                parameters.extend([Sql::from(parameter), prefix.to_string().into(), end.into()]);
+            }
+        }
+        Lookup::Range { parameter, low, high } => {
+            sql.push_str(" AND r.rid IN (SELECT rid FROM span WHERE parameter = ? AND low <= ? AND high >= ?)");
+            parameters.extend([Sql::from(parameter), high.into(), low.into()]);
+        }
+        Lookup::Ids(ids) => {
+            sql.push_str(&format!(" AND r.id IN ({})", marks(ids.len())));
+            parameters.extend(ids.into_iter().map(|id| Sql::from(id.to_string())));
+        }
+        Lookup::LastUpdated { low, high } => {
+            sql.push_str(" AND r.at >= ? AND r.at <= ?");
+            parameters.extend([Sql::from(low), high.into()]);
+        }
+        Lookup::Scan => {}
+    }
+}

@@ -1,0 +1,65 @@
+//! The tables, and how an older file is brought up to them.
+
+use super::fault;
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::Connection;
+
+/// Marks the file as ours (`PRAGMA application_id`): "hgat".
+const APPLICATION_ID: i32 = 0x6867_6174;
+/// The layout this build reads and writes.
+const SCHEMA_VERSION: i32 = 1;
+
+/// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.
+const TABLES: &str = "
+CREATE TABLE raw (
+  id INTEGER PRIMARY KEY, digest BLOB NOT NULL, media TEXT NOT NULL, source TEXT NOT NULL, at INTEGER NOT NULL, bytes BLOB NOT NULL);
+CREATE INDEX raw_digest ON raw (digest);
+CREATE TABLE resource (
+  rid INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, current INTEGER NOT NULL,
+  deleted INTEGER NOT NULL, at INTEGER NOT NULL, source TEXT NOT NULL);
+CREATE UNIQUE INDEX resource_identity ON resource (type, id);
+CREATE INDEX resource_time ON resource (type, at);
+CREATE TABLE version (
+  seq INTEGER PRIMARY KEY, rid INTEGER NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, method INTEGER NOT NULL,
+  raw INTEGER, leaf INTEGER, key BLOB, source TEXT NOT NULL, document TEXT NOT NULL);
+CREATE UNIQUE INDEX version_identity ON version (rid, version);
+CREATE TABLE exact (key INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (key, rid)) WITHOUT ROWID;
+CREATE TABLE words (parameter INTEGER NOT NULL, value TEXT NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (parameter, value, rid)) WITHOUT ROWID;
+CREATE TABLE span (parameter INTEGER NOT NULL, low REAL NOT NULL, high REAL NOT NULL, rid INTEGER NOT NULL,
+  PRIMARY KEY (parameter, low, high, rid)) WITHOUT ROWID;
+CREATE TABLE leaf (position INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE tile (level INTEGER NOT NULL, position INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, position)) WITHOUT ROWID;
+CREATE TABLE checkpoint (one INTEGER PRIMARY KEY CHECK (one = 1), note TEXT NOT NULL);
+CREATE TABLE tag (tag BLOB PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE idempotency (key BLOB PRIMARY KEY, body BLOB NOT NULL, outcome BLOB NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE once (token BLOB PRIMARY KEY, expires INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX once_expiry ON once (expires);
+CREATE TABLE outbox (
+  id INTEGER PRIMARY KEY, destination TEXT NOT NULL, type TEXT NOT NULL, resource TEXT NOT NULL, version INTEGER NOT NULL, patient TEXT NOT NULL,
+  state INTEGER NOT NULL, attempts INTEGER NOT NULL, next_at INTEGER NOT NULL, reason TEXT NOT NULL);
+CREATE INDEX outbox_due ON outbox (state, next_at);
+CREATE INDEX outbox_order ON outbox (destination, patient, state, id);
+CREATE TABLE elsewhere (type TEXT NOT NULL, id TEXT NOT NULL, holder TEXT NOT NULL, remote TEXT NOT NULL,
+  PRIMARY KEY (type, id, holder)) WITHOUT ROWID;
+CREATE INDEX elsewhere_remote ON elsewhere (holder, type, remote);
+";
+
+/// Creates the tables in a new file; refuses a file of another program or a newer layout.
+pub(super) fn prepare(connection: &Connection) -> Result<(), Fault> {
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(fault)?;
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
+    match (application, version, tables) {
+        (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(()),
+        (0, 0, 0) => create(connection),
+        (APPLICATION_ID, newer, _) if newer > SCHEMA_VERSION => {
+            Err(Fault::new(FaultKind::Storage, format!("the data file has layout {newer}; this build knows {SCHEMA_VERSION}")))
+        }
+        _ => Err(Fault::new(FaultKind::StorageCorrupt, "data.db is not a hearthgate data file")),
+    }
+}
+
+fn create(connection: &Connection) -> Result<(), Fault> {
+    let script = format!("BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+    connection.execute_batch(&script).map_err(fault)
+}

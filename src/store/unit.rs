@@ -1,0 +1,163 @@
+//! What one commit carries, as plain data: everything is computed before it reaches the writer, which only checks and inserts.
+
+use super::keys::SealedRecord;
+use super::outbox::{OutboxDraft, OutboxUpdate};
+use crate::clock::Instant;
+use crate::search::{Query, Term};
+use std::sync::Arc;
+
+/// All that one request writes. It commits as a whole or not at all.
+#[derive(Debug, Default)]
+pub struct Unit {
+    pub assumptions: Vec<Assumption>,
+    pub raw: Option<RawDraft>,
+    pub versions: Vec<VersionDraft>,
+    pub leaves: Vec<LeafDraft>,
+    pub idempotency: Option<IdempotencyDraft>,
+    pub outbox: Vec<OutboxDraft>,
+    pub outbox_updates: Vec<OutboxUpdate>,
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// What the unit was decided on. If one no longer holds, nothing of the unit is written and the caller decides anew.
+#[derive(Debug, Clone)]
+pub enum Assumption {
+    /// No version of this resource exists, not even a deleted one.
+    Absent { type_name: String, id: String },
+    /// This is the newest version.
+    Version { type_name: String, id: String, version: u32 },
+    /// Among what this partner sent (or among everything, without one) the criteria match exactly these resources.
+    Matches { query: Arc<Query>, source: Option<String>, ids: Vec<String> },
+    /// This token has not been used; using it is recorded until it expires.
+    Unused { token: [u8; 32], now: Instant, expires: Instant },
+}
+
+/// Where else a resource is known, and under which id: how an id the gateway has handed out finds its way back to the holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub type_name: String,
+    pub id: String,
+    pub holder: String,
+    pub remote: String,
+}
+
+/// Bytes as they were received: the evidence.
+#[derive(Debug)]
+pub struct RawDraft {
+    pub digest: [u8; 32],
+    pub media: String,
+    pub source: String,
+    pub at: Instant,
+    pub bytes: bytes::Bytes,
+}
+
+/// How a version came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Create,
+    Update,
+    Delete,
+}
+
+impl Method {
+    pub(super) fn code(self) -> i64 {
+        match self {
+            Method::Create => 0,
+            Method::Update => 1,
+            Method::Delete => 2,
+        }
+    }
+
+    pub(super) fn from_code(code: i64) -> Method {
+        match code {
+            0 => Method::Create,
+            1 => Method::Update,
+            _ => Method::Delete,
+        }
+    }
+
+    /// The HTTP verb that `Bundle.entry.request.method` gives for it.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Method::Create => "POST",
+            Method::Update => "PUT",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// One new version of one resource.
+#[derive(Debug)]
+pub struct VersionDraft {
+    pub type_name: String,
+    pub id: String,
+    pub version: u32,
+    pub at: Instant,
+    pub method: Method,
+    /// The partner whose resource it is.
+    pub source: String,
+    /// Compact JSON; empty for a deletion.
+    pub document: String,
+    pub terms: Vec<Term>,
+    /// The terms of the version this one replaces, taken out of the index.
+    pub old_terms: Vec<Term>,
+    /// Index into the unit's leaves of the leaf that anchors it.
+    pub leaf: Option<usize>,
+}
+
+/// A leaf but for its number and its place under its tag, which the writer gives.
+#[derive(Debug)]
+pub struct LeafDraft {
+    pub entry: Vec<u8>,
+    /// Where the big-endian 64-bit counter of the tag goes.
+    pub counter_at: usize,
+    pub tag: [u8; 16],
+    /// The record's key, when it is a stored one.
+    pub key: Option<SealedRecord>,
+}
+
+/// Remembers the answer to a key, so that a resend gets it again.
+#[derive(Debug)]
+pub struct IdempotencyDraft {
+    pub key: [u8; 32],
+    pub body: [u8; 32],
+    pub outcome: Vec<u8>,
+    pub at: Instant,
+}
+
+/// The remembered answer of an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    pub body: [u8; 32],
+    pub outcome: Vec<u8>,
+}
+
+/// What became of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Committed {
+    /// Synced. The positions of its leaves in the log, in the unit's order.
+    Done { leaves: Vec<u64> },
+    /// This assumption (by index) no longer held; nothing was written.
+    Stale { assumption: usize },
+    /// The idempotency key was used before; nothing was written.
+    Replayed(Replay),
+}
+
+/// What the writer has done since the store was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub units: u64,
+    pub groups: u64,
+    pub syncs: u64,
+}
+
+/// Which version of which resource a write makes, decided before it is written.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub type_name: String,
+    pub id: String,
+    pub version: u32,
+    pub method: Method,
+    /// The version it replaces.
+    pub previous: Option<Arc<super::StoredVersion>>,
+}

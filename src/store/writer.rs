@@ -1,0 +1,423 @@
+//! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
+
+use super::keys::{Keyring, SealedRecord};
+use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
+use super::{fault, outbox, reader};
+use crate::clock::Instant;
+use crate::ledger::merkle::leaf_hash;
+use crate::ledger::tile::TILE_WIDTH;
+use crate::ledger::{Checkpoint, Edge, Hash, Note, SigningKey};
+use crate::outcome::{Fault, FaultKind};
+use crate::search::Term;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How many leaves one group commit may add, so that one answer never waits for an endless group.
+const MAX_GROUP_LEAVES: usize = 20_000;
+/// How many expired one-time tokens one use clears away.
+const EXPIRED_PER_USE: u32 = 32;
+
+/// What is asked of the writer.
+pub(super) enum Work {
+    Commit { unit: Box<Unit>, answer: oneshot::Sender<Result<Committed, Fault>> },
+    Stop { done: oneshot::Sender<()> },
+}
+
+const WIDTH: u64 = TILE_WIDTH as u64;
+
+type Answer = oneshot::Sender<Result<Committed, Fault>>;
+
+/// The newest synced state of the log: enough to make a proof together with the stored tiles.
+#[derive(Debug, Clone)]
+pub struct LedgerHead {
+    pub edge: Arc<Edge>,
+    /// The signed checkpoint over it.
+    pub note: Arc<str>,
+}
+
+impl LedgerHead {
+    /// How many leaves the log has.
+    pub fn size(&self) -> u64 {
+        self.edge.size()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Counters {
+    units: AtomicU64,
+    groups: AtomicU64,
+    syncs: AtomicU64,
+    poisoned: AtomicBool,
+}
+
+impl Counters {
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn read(&self) -> Counted {
+        Counted {
+            units: self.units.load(Ordering::Relaxed),
+            groups: self.groups.load(Ordering::Relaxed),
+            syncs: self.syncs.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The log as the writer holds it.
+pub(super) struct LogState {
+    edge: Edge,
+    note: Arc<str>,
+    origin: String,
+    signer: SigningKey,
+}
+
+impl LogState {
+    /// Rebuilds the edge from the stored leaves and tiles, and refuses to go on from a checkpoint they do not lead to.
+    pub(super) fn load(connection: &Connection, origin: &str, signer: SigningKey) -> Result<LogState, Fault> {
+        let size: u64 = connection.query_row("SELECT coalesce(max(position) + 1, 0) FROM leaf", [], |row| row.get(0)).map_err(fault)?;
+        let edge = load_edge(connection, size)?;
+        let stored: Option<String> = connection.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional().map_err(fault)?;
+        let mut state = LogState { edge, note: "".into(), origin: origin.to_owned(), signer };
+        match stored {
+            None if size == 0 => state.note = state.sign(&state.edge)?,
+            None => return Err(Fault::new(FaultKind::StorageCorrupt, "the log has leaves but no checkpoint")),
+            Some(note) => {
+                let foreign = |error: String| Fault::new(FaultKind::Ledger, format!("the stored checkpoint is not ours: {error}"));
+                let parsed: Note = note.parse().map_err(|error: crate::ledger::Malformed| foreign(error.to_string()))?;
+                let checkpoint =
+                    Checkpoint::open(&parsed, origin, &[state.signer.verifier()]).map_err(|error| foreign(error.to_string()))?;
+                if checkpoint.size != size || checkpoint.root != state.edge.root() {
+                    return Err(Fault::new(FaultKind::StorageCorrupt, "the log's leaves do not lead to its last checkpoint"));
+                }
+                state.note = note.into();
+            }
+        }
+        Ok(state)
+    }
+
+    pub(super) fn head(&self) -> LedgerHead {
+        LedgerHead { edge: Arc::new(self.edge.clone()), note: Arc::clone(&self.note) }
+    }
+
+    fn sign(&self, edge: &Edge) -> Result<Arc<str>, Fault> {
+        let checkpoint = Checkpoint::new(self.origin.clone(), edge.size(), edge.root());
+        checkpoint.sign(&[&self.signer]).map(|note| note.to_string().into()).map_err(|error| Fault::new(FaultKind::Ledger, format!("sign checkpoint: {error}")))
+    }
+}
+
+/// The hashes of the partial tiles at a size: level 0 from the leaves, each higher level from the full tiles below it.
+fn load_edge(connection: &Connection, size: u64) -> Result<Edge, Fault> {
+    let broken = |what: &str| Fault::new(FaultKind::StorageCorrupt, format!("the log cannot be rebuilt: {what}"));
+    let mut levels: Vec<Vec<Hash>> = Vec::new();
+    let start = size - size % WIDTH;
+    let mut statement = connection.prepare("SELECT entry FROM leaf WHERE position >= ? ORDER BY position").map_err(fault)?;
+    let leaves = statement.query_map([start], |row| row.get::<_, Vec<u8>>(0)).map_err(fault)?;
+    levels.push(leaves.map(|entry| entry.map(|entry| leaf_hash(&entry))).collect::<Result<_, _>>().map_err(fault)?);
+    let mut tiles_below = size / WIDTH;
+    let mut level: u8 = 0;
+    while tiles_below > 0 {
+        let first = tiles_below - tiles_below % WIDTH;
+        let mut hashes = Vec::new();
+        for position in first..tiles_below {
+            let tile = reader::tile(connection, level, position)?.ok_or_else(|| broken("a full tile is missing"))?;
+            hashes.push(root_of_tile(&tile));
+        }
+        levels.push(hashes);
+        tiles_below /= WIDTH;
+        level += 1;
+    }
+    Edge::from_partial_tiles(size, &levels).map_err(|error| broken(&error.to_string()))
+}
+
+fn root_of_tile(hashes: &[Hash]) -> Hash {
+    let mut tree = Edge::new();
+    for &hash in hashes {
+        let _complete = tree.append(hash);
+    }
+    tree.root()
+}
+
+pub(super) struct Writer {
+    pub(super) data: Connection,
+    pub(super) keyring: Keyring,
+    pub(super) ledger: LogState,
+    pub(super) head: Arc<RwLock<LedgerHead>>,
+    pub(super) announce: watch::Sender<u64>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) max_group_units: usize,
+    /// Set once a sync has failed in a way after which nothing may be acknowledged any more.
+    pub(super) poisoned: Option<Fault>,
+}
+
+impl Writer {
+    /// Serves the queue until it is told to stop or nobody can send any more.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
+        while let Some(first) = queue.blocking_recv() {
+            let mut group: Vec<(Box<Unit>, Answer)> = Vec::new();
+            let mut stop = None;
+            let mut next = Some(first);
+            let mut leaves = 0;
+            while let Some(work) = next.take() {
+                match work {
+                    Work::Commit { unit, answer } => {
+                        leaves += unit.leaves.len();
+                        group.push((unit, answer));
+                    }
+                    Work::Stop { done } => {
+                        stop = Some(done);
+                        break;
+                    }
+                }
+                if group.len() < self.max_group_units && leaves < MAX_GROUP_LEAVES {
+                    next = queue.try_recv().ok();
+                }
+            }
+            self.serve(group);
+            if let Some(done) = stop {
+                drop(self);
+                let _ = done.send(());
+                return;
+            }
+        }
+    }
+
+    fn serve(&mut self, group: Vec<(Box<Unit>, Answer)>) {
+        if group.is_empty() {
+            return;
+        }
+        let (units, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        match self.commit_group(&units) {
+            Ok(outcomes) => {
+                for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                    let _ = answer.send(Ok(outcome));
+                }
+            }
+            Err(failure) => {
+                tracing::error!(fault = failure.kind.label(), detail = %failure.detail, "a group commit failed");
+                for answer in answers {
+                    let _ = answer.send(Err(failure.clone()));
+                }
+            }
+        }
+    }
+
+    fn commit_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
+        if let Some(reason) = &self.poisoned {
+            return Err(reason.clone());
+        }
+        let outcome = self.write_group(units);
+        if outcome.is_err() && !self.data.is_autocommit() {
+            let _ = self.data.execute_batch("ROLLBACK");
+        }
+        let (outcomes, edge, note) = outcome?;
+        self.ledger.edge = edge;
+        self.ledger.note = note;
+        let head = self.ledger.head();
+        let size = head.size();
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
+        self.announce.send_replace(size);
+        self.counters.units.fetch_add(units.len() as u64, Ordering::Relaxed);
+        self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        Ok(outcomes)
+    }
+
+    fn write_group(&mut self, units: &[Box<Unit>]) -> Result<(Vec<Committed>, Edge, Arc<str>), Fault> {
+        self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
+        let mut edge = self.ledger.edge.clone();
+        let mut outcomes = Vec::with_capacity(units.len());
+        let mut written = Vec::with_capacity(units.len());
+        for unit in units {
+            let outcome = self.write_unit(unit, &mut edge)?;
+            if matches!(outcome, Committed::Done { .. }) {
+                written.push(unit);
+            }
+            outcomes.push(outcome);
+        }
+        let note = if edge.size() == self.ledger.edge.size() { Arc::clone(&self.ledger.note) } else { self.ledger.sign(&edge)? };
+        self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
+        let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
+        if !records.is_empty() {
+            self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+            self.keyring.flush(records.into_iter())?;
+        }
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.data.execute_batch("COMMIT") {
+            let failure = fault(error);
+            // After a failed sync the kernel may have dropped the pages: a later success would be a lie. Only a full disk is safe to retry.
+            if failure.kind != FaultKind::StorageFull {
+                self.poisoned = Some(failure.clone());
+                self.counters.poisoned.store(true, Ordering::Relaxed);
+            }
+            return Err(failure);
+        }
+        Ok((outcomes, edge, note))
+    }
+
+    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), Fault> {
+        self.data.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map(drop).map_err(fault)
+    }
+
+    /// Checks what the unit relied on, and only then writes: a unit that is stale leaves no row.
+    fn write_unit(&self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
+        if let Some(draft) = &unit.idempotency
+            && let Some(replay) = reader::replay(&self.data, &draft.key)?
+        {
+            return Ok(Committed::Replayed(replay));
+        }
+        for (index, assumption) in unit.assumptions.iter().enumerate() {
+            if !self.holds(assumption)? {
+                return Ok(Committed::Stale { assumption: index });
+            }
+        }
+        self.write_checked(unit, edge)
+    }
+
+    fn holds(&self, assumption: &Assumption) -> Result<bool, Fault> {
+        match assumption {
+            Assumption::Absent { type_name, id } => Ok(reader::newest_version(&self.data, type_name, id)?.is_none()),
+            Assumption::Version { type_name, id, version } => Ok(reader::newest_version(&self.data, type_name, id)? == Some(*version)),
+            Assumption::Matches { query, source, ids } => {
+                Ok(reader::matching_ids(&self.data, query, source.as_deref(), ids.len() + 1)? == *ids)
+            }
+            Assumption::Unused { token, .. } => self
+                .data
+                .prepare_cached("SELECT 1 FROM once WHERE token = ?")
+                .and_then(|mut statement| statement.exists([&token[..]]))
+                .map(|exists| !exists)
+                .map_err(fault),
+        }
+    }
+
+    fn write_checked(&self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
+        let raw = unit.raw.as_ref().map(|raw| self.insert_raw(raw)).transpose()?;
+        let leaves = unit.leaves.iter().map(|leaf| self.append(leaf, edge)).collect::<Result<Vec<u64>, Fault>>()?;
+        for version in &unit.versions {
+            let place = version.leaf.and_then(|index| Some((*leaves.get(index)?, unit.leaves.get(index)?)));
+            self.insert_version(version, raw, place)?;
+        }
+        if let Some(draft) = &unit.idempotency {
+            self.insert_idempotency(draft)?;
+        }
+        for assumption in &unit.assumptions {
+            if let Assumption::Unused { token, now, expires } = assumption {
+                self.record_use(token, *now, *expires)?;
+            }
+        }
+        unit.outbox.iter().try_for_each(|draft| outbox::insert(&self.data, draft))?;
+        unit.outbox_updates.iter().try_for_each(|update| outbox::update(&self.data, update))?;
+        for known in &unit.elsewhere {
+            self.execute(
+                "INSERT OR REPLACE INTO elsewhere (type, id, holder, remote) VALUES (?, ?, ?, ?)",
+                params![known.type_name, known.id, known.holder, known.remote],
+            )?;
+        }
+        Ok(Committed::Done { leaves })
+    }
+
+    /// Keeps the bytes once, however many units came of them.
+    fn insert_raw(&self, raw: &RawDraft) -> Result<i64, Fault> {
+        let known = self
+            .data
+            .prepare_cached("SELECT id FROM raw WHERE digest = ? AND source = ?")
+            .and_then(|mut statement| statement.query_row(params![&raw.digest[..], raw.source], |row| row.get(0)).optional())
+            .map_err(fault)?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        self.execute(
+            "INSERT INTO raw (digest, media, source, at, bytes) VALUES (?, ?, ?, ?, ?)",
+            params![&raw.digest[..], raw.media, raw.source, raw.at.micros(), &raw.bytes[..]],
+        )?;
+        Ok(self.data.last_insert_rowid())
+    }
+
+    fn record_use(&self, token: &[u8; 32], now: Instant, expires: Instant) -> Result<(), Fault> {
+        self.execute(
+            "DELETE FROM once WHERE token IN (SELECT token FROM once WHERE expires < ? ORDER BY expires LIMIT ?)",
+            params![now.micros(), EXPIRED_PER_USE],
+        )?;
+        self.execute("INSERT INTO once (token, expires) VALUES (?, ?)", params![&token[..], expires.micros()])
+    }
+
+    fn insert_idempotency(&self, draft: &IdempotencyDraft) -> Result<(), Fault> {
+        self.execute(
+            "INSERT INTO idempotency (key, body, outcome, at) VALUES (?, ?, ?, ?)",
+            params![&draft.key[..], &draft.body[..], draft.outcome, draft.at.micros()],
+        )
+    }
+
+    /// Gives the leaf its place under its tag and in the log.
+    fn append(&self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
+        let count: u64 = self
+            .data
+            .prepare_cached("INSERT INTO tag (tag, count) VALUES (?, 1) ON CONFLICT (tag) DO UPDATE SET count = count + 1 RETURNING count")
+            .and_then(|mut statement| statement.query_row([&leaf.tag[..]], |row| row.get(0)))
+            .map_err(fault)?;
+        let mut entry = leaf.entry.clone();
+        if let Some(place) = entry.get_mut(leaf.counter_at..leaf.counter_at + 8) {
+            place.copy_from_slice(&count.to_be_bytes());
+        }
+        let position = edge.size();
+        self.execute("INSERT INTO leaf (position, entry) VALUES (?, ?)", params![position, entry])?;
+        for tile in edge.append(leaf_hash(&entry)) {
+            let hashes: Vec<u8> = tile.hashes.iter().flat_map(|hash| hash.0).collect();
+            self.execute("INSERT INTO tile (level, position, hashes) VALUES (?, ?, ?)", params![tile.level, tile.index, hashes])?;
+        }
+        Ok(position)
+    }
+
+    fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, &LeafDraft)>) -> Result<(), Fault> {
+        let known: Option<i64> = reader::row_of(&self.data, &draft.type_name, &draft.id)?;
+        let deleted = draft.document.is_empty();
+        let rid = match known {
+            Some(rid) => rid,
+            None => {
+                self.execute(
+                    "INSERT INTO resource (type, id, version, current, deleted, at, source) VALUES (?, ?, 0, 0, 0, 0, ?)",
+                    params![draft.type_name, draft.id, draft.source],
+                )?;
+                self.data.last_insert_rowid()
+            }
+        };
+        let leaf = place.map(|(position, _)| position);
+        let key = place.and_then(|(_, leaf)| leaf.key.as_ref()).map(|key| key.id.to_vec());
+        self.execute(
+            "INSERT INTO version (rid, version, at, method, raw, leaf, key, source, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![rid, draft.version, draft.at.micros(), draft.method.code(), raw, leaf, key, draft.source, draft.document],
+        )?;
+        let seq = self.data.last_insert_rowid();
+        self.execute(
+            "UPDATE resource SET version = ?, current = ?, deleted = ?, at = ? WHERE rid = ?",
+            params![draft.version, seq, deleted, draft.at.micros(), rid],
+        )?;
+        draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
+        draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))
+    }
+
+    fn insert_term(&self, term: &Term, rid: i64) -> Result<(), Fault> {
+        match term {
+            Term::Exact { key } => self.execute("INSERT OR IGNORE INTO exact (key, rid) VALUES (?, ?)", params![key, rid]),
+            Term::Text { parameter, value } => {
+                self.execute("INSERT OR IGNORE INTO words (parameter, value, rid) VALUES (?, ?, ?)", params![parameter, value.as_str(), rid])
+            }
+            Term::Range { parameter, low, high } => {
+                self.execute("INSERT OR IGNORE INTO span (parameter, low, high, rid) VALUES (?, ?, ?, ?)", params![parameter, low, high, rid])
+            }
+        }
+    }
+
+    fn remove_term(&self, term: &Term, rid: i64) -> Result<(), Fault> {
+        match term {
+            Term::Exact { key } => self.execute("DELETE FROM exact WHERE key = ? AND rid = ?", params![key, rid]),
+            Term::Text { parameter, value } => {
+                self.execute("DELETE FROM words WHERE parameter = ? AND value = ? AND rid = ?", params![parameter, value.as_str(), rid])
+            }
+            Term::Range { parameter, low, high } => {
+                self.execute("DELETE FROM span WHERE parameter = ? AND low = ? AND high = ? AND rid = ?", params![parameter, low, high, rid])
+            }
+        }
+    }
+}

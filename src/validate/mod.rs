@@ -1,0 +1,54 @@
+//! Judges a resource against the definitions of its release: what is wrong with it, where, and by which rule.
+//!
+//! In scope: structure (known members, JSON shapes, choices, cardinality), primitive formats with the real calendar, required bindings,
+//! reference targets, extensions' own form, narrative, contained resources, Bundles entry by entry.
+//! Out of scope: profiles and invariants (they join here once FHIRPath is at hand), and what becomes of a resource with findings.
+//!
+//! Invariants: [`check`] is a pure function of its arguments; findings come in document order, those about what is missing after those about
+//! what is there; text never quotes values; a rule that cannot be decided says so
+//! ([`IssueType::NotSupported`](crate::outcome::IssueType::NotSupported)) and is no error.
+//!
+//! Follows <https://hl7.org/fhir/R4/validation.html>, <https://hl7.org/fhir/R4/json.html> and <https://hl7.org/fhir/R4/datatypes.html>.
+
+mod bindings;
+mod calendar;
+mod extensions;
+mod narrative;
+mod path;
+mod primitives;
+mod references;
+mod report;
+mod structure;
+
+use crate::definitions::Definitions;
+use crate::fhir::Node;
+use crate::outcome::Finding;
+
+/// How many findings one resource may have when the options say nothing; a last one then says that more were left out.
+pub const DEFAULT_FINDINGS_MAX: usize = 1_000;
+
+/// How deep elements may nest. The readers refuse documents well before; this bounds trees that were built otherwise.
+pub const DEPTH_MAX: usize = 256;
+
+/// What the caller may choose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// More findings than this are not made.
+    pub findings_max: usize,
+    /// Whether a binding that cannot be decided with the definitions in hand is reported, as information.
+    pub report_undecided: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { findings_max: DEFAULT_FINDINGS_MAX, report_undecided: true }
+    }
+}
+
+/// Everything found about a resource; without an error or a fatal finding it is valid.
+pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> Vec<Finding> {
+    structure::check(definitions, resource, options)
+}
+
+#[cfg(test)]
+mod tests;

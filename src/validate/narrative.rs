@@ -1,0 +1,210 @@
+//! Narrative: a well-formed XHTML fragment of the elements and attributes that FHIR allows (<https://hl7.org/fhir/R4/narrative.html>).
+//!
+//! Nothing active may pass: no scripts, forms, event handlers, or links that run code. Each rule is reported once a narrative.
+
+use super::path::Path;
+use super::report::{Report, Rule};
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+/// How deep the elements of a narrative may nest.
+const DEPTH_MAX: usize = 128;
+
+const XHTML: &str = "http://www.w3.org/1999/xhtml";
+
+/// What can be wrong with a narrative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Defect {
+    NotWellFormed,
+    NotADiv,
+    WrongNamespace,
+    Element,
+    Attribute,
+    Link,
+    Doctype,
+    TooDeep,
+}
+
+impl Defect {
+    fn rule(self) -> Rule {
+        match self {
+            Defect::NotWellFormed => Rule::error(IssueType::Invalid, "XHTML_XHTML_Not_Well_Formed"),
+            Defect::NotADiv => Rule::error(IssueType::Invalid, "XHTML_XHTML_Name_Invalid"),
+            Defect::WrongNamespace => Rule::error(IssueType::Invalid, "XHTML_XHTML_NS_InValid"),
+            Defect::Element => Rule::error(IssueType::Invalid, "XHTML_XHTML_Element_Illegal"),
+            Defect::Attribute => Rule::error(IssueType::Invalid, "XHTML_XHTML_Attribute_Illegal"),
+            Defect::Link => Rule::error(IssueType::Security, "XHTML_URL_INVALID"),
+            Defect::Doctype => Rule::error(IssueType::Invalid, "XHTML_XHTML_DOCTYPE_Illegal"),
+            Defect::TooDeep => Rule::error(IssueType::TooCostly, "XHTML_DEPTH_MAX"),
+        }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Defect::NotWellFormed => "The narrative must be one well-formed XML element",
+            Defect::NotADiv => "The narrative must be a div element",
+            Defect::WrongNamespace => "The narrative's div must say xmlns=\"http://www.w3.org/1999/xhtml\"",
+            Defect::Element => "The narrative has an element that is not allowed in narrative",
+            Defect::Attribute => "The narrative has an attribute that is not allowed in narrative",
+            Defect::Link => "The narrative has a link that runs code",
+            Defect::Doctype => "The narrative must not have a document type, an XML declaration or a processing instruction",
+            Defect::TooDeep => "The narrative's elements nest too deep to be checked",
+        }
+    }
+}
+
+/// Judges the text of a `div`.
+pub fn check(text: &str, node: &Node, path: &Path<'_>, report: &mut Report) {
+    let mut defects = Vec::new();
+    judge(text, &mut defects);
+    for defect in defects {
+        report.add(defect.rule(), path, node, defect.text());
+    }
+}
+
+fn judge(text: &str, defects: &mut Vec<Defect>) {
+    let mut reader = Reader::from_str(text.trim());
+    let mut depth = 0usize;
+    let mut roots = 0usize;
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element)) => {
+                roots += usize::from(depth == 0);
+                judge_element(&element, depth, defects);
+                depth += 1;
+            }
+            Ok(Event::Empty(element)) => {
+                roots += usize::from(depth == 0);
+                judge_element(&element, depth, defects);
+            }
+            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::DocType(_) | Event::Decl(_) | Event::PI(_)) => add(defects, Defect::Doctype),
+            Ok(Event::Comment(_)) => {}
+            Ok(Event::Eof) => break,
+            Ok(_) if depth > 0 => {}
+            Ok(_) | Err(_) => return add(defects, Defect::NotWellFormed),
+        }
+        if depth > DEPTH_MAX {
+            return add(defects, Defect::TooDeep);
+        }
+    }
+    if depth > 0 || roots != 1 {
+        add(defects, Defect::NotWellFormed);
+    }
+}
+
+fn add(defects: &mut Vec<Defect>, defect: Defect) {
+    if !defects.contains(&defect) {
+        defects.push(defect);
+    }
+}
+
+fn judge_element(element: &BytesStart<'_>, depth: usize, defects: &mut Vec<Defect>) {
+    let name = element.local_name();
+    if depth == 0 && name.as_ref() != "div" {
+        add(defects, Defect::NotADiv);
+    } else if ELEMENTS.binary_search(&name.as_ref()).is_err() {
+        add(defects, Defect::Element);
+    }
+    let mut has_namespace = false;
+    for attribute in element.attributes() {
+        let Ok(attribute) = attribute else { return add(defects, Defect::NotWellFormed) };
+        let key = attribute.key.as_ref();
+        if key == "xmlns" || key.starts_with("xmlns:") {
+            has_namespace |= attribute.value.as_ref() == XHTML;
+            continue;
+        }
+        let name = key.strip_prefix("xml:").unwrap_or(key);
+        if ATTRIBUTES.binary_search(&name).is_err() {
+            add(defects, Defect::Attribute);
+        }
+        if matches!(name, "href" | "src" | "cite" | "longdesc") && runs_code(&attribute.value) {
+            add(defects, Defect::Link);
+        }
+    }
+    if depth == 0 && !has_namespace {
+        add(defects, Defect::WrongNamespace);
+    }
+}
+
+/// Whether a link's scheme is one that runs code. Browsers pass over white space and control characters in a scheme, and read
+/// character references, so a scheme that has any of them counts as one too.
+fn runs_code(value: &str) -> bool {
+    let (scheme, has_colon) = value.split_once(':').map_or((value, false), |(scheme, _)| (scheme, true));
+    match scheme.chars().find(|letter| matches!(letter, '/' | '?' | '#' | '&')) {
+        Some('&') => true,
+        // A path, query or fragment has begun, so the colon ends no scheme.
+        Some(_) => false,
+        None => {
+            has_colon
+                && (scheme.contains(|letter| letter <= ' ')
+                    || ["javascript", "vbscript"].iter().any(|code| scheme.eq_ignore_ascii_case(code)))
+        }
+    }
+}
+
+/// Sorted, to be searched.
+#[rustfmt::skip]
+const ELEMENTS: [&str; 53] = [
+    "a", "abbr", "acronym", "address", "area", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "dfn",
+    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li", "map", "ol", "p", "pre", "q", "samp", "small",
+    "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "ul", "var",
+];
+
+/// Sorted, to be searched.
+#[rustfmt::skip]
+const ATTRIBUTES: [&str; 55] = [
+    "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char", "charoff",
+    "charset", "cite", "class", "colspan", "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang", "hspace", "id", "lang",
+    "longdesc", "name", "nohref", "noshade", "nowrap", "rel", "rev", "rowspan", "rules", "scope", "shape", "size", "space", "span", "src", "start",
+    "style", "summary", "tabindex", "target", "title", "type", "usemap", "valign", "value", "vspace", "width",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_sorted() {
+        assert!(ELEMENTS.is_sorted() && ATTRIBUTES.is_sorted());
+    }
+
+    #[test]
+    fn narratives() {
+        let check = |inner: &str, expected: &[Defect]| {
+            let mut found = Vec::new();
+            judge(inner, &mut found);
+            assert_eq!(found, expected, "{inner}");
+        };
+        let div = |inner: &str| format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{inner}</div>");
+        check(&div("a <b>b</b> &amp; &nbsp;<br/><!-- c --><a href=\"#x\" onclick=\"go()\">l</a>"), &[Defect::Attribute]);
+        check(&div("<table class=\"x\"><tr><td colspan=\"2\" style=\"a\" xml:lang=\"de\">x</td></tr></table>"), &[]);
+        check(&div("<script>x</script><script>y</script>"), &[Defect::Element]);
+        check(&div("<p>"), &[Defect::NotWellFormed]);
+        check(&div("a").replace("</div>", ""), &[Defect::NotWellFormed]);
+        check(&div("<br class=a/>"), &[Defect::NotWellFormed]);
+        check(&format!("{0}{0}", div("a")), &[Defect::NotWellFormed]);
+        check("text", &[Defect::NotWellFormed]);
+        check("<div>x</div>", &[Defect::WrongNamespace]);
+        check("<p xmlns=\"http://www.w3.org/1999/xhtml\">x</p>", &[Defect::NotADiv]);
+        check(&format!("<!DOCTYPE div>{}", div("x")), &[Defect::Doctype]);
+        check(&format!("<h:div xmlns:h=\"http://www.w3.org/1999/xhtml\">{}</h:div>", "<h:p>x</h:p>"), &[]);
+        for (link, runs) in [
+            ("http://example.org/a:b", false),
+            ("a?b=javascript:c", false),
+            ("#a", false),
+            ("a?b&amp;c", false),
+            ("a?b&#38;c", false),
+            ("JavaScript:alert(1)", true),
+            ("java\tscript:alert(1)", true),
+            ("javascript&#58;alert(1)", true),
+            ("&#106;avascript:alert(1)", true),
+            ("vbscript:x", true),
+        ] {
+            check(&div(&format!("<a href=\"{link}\">x</a>")), if runs { &[Defect::Link] } else { &[] });
+        }
+        check(&div(&format!("{}{}", "<p>".repeat(DEPTH_MAX), "</p>".repeat(DEPTH_MAX))), &[Defect::TooDeep]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Collects findings up to a limit.
+
+use super::path::Path;
+use crate::fhir::Node;
+use crate::outcome::{Finding, IssueType, Severity};
+
+/// The findings so far.
+pub struct Report {
+    findings: Vec<Finding>,
+    limit: usize,
+    overflowed: bool,
+}
+
+/// A rule's name and kind; the place and the words are added where it is broken.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    pub severity: Severity,
+    pub code: IssueType,
+    pub message_id: &'static str,
+}
+
+impl Rule {
+    pub const fn error(code: IssueType, message_id: &'static str) -> Rule {
+        Rule { severity: Severity::Error, code, message_id }
+    }
+
+    pub const fn warning(code: IssueType, message_id: &'static str) -> Rule {
+        Rule { severity: Severity::Warning, code, message_id }
+    }
+
+    pub const fn information(code: IssueType, message_id: &'static str) -> Rule {
+        Rule { severity: Severity::Information, code, message_id }
+    }
+}
+
+impl Report {
+    pub fn new(limit: usize) -> Report {
+        Report { findings: Vec::new(), limit, overflowed: false }
+    }
+
+    /// Adds a finding at an element; `node` gives its place in the received document.
+    pub fn add(&mut self, rule: Rule, path: &Path<'_>, node: &Node, text: impl Into<String>) {
+        if self.findings.len() >= self.limit {
+            self.overflowed = true;
+            return;
+        }
+        let finding = Finding::new(rule.severity, rule.code, rule.message_id, text);
+        self.findings.push(finding.at(path.expression()).at_offset(node.place()));
+    }
+
+    /// The findings in order, the last saying so when some were left out. What was left out may have been errors, so that one is an error.
+    pub fn done(mut self) -> Vec<Finding> {
+        if self.overflowed {
+            let text = format!("There are more than {} findings; the rest is left out", self.limit);
+            self.findings.push(Finding::error(IssueType::TooCostly, "FINDINGS_MAX", text));
+        }
+        self.findings
+    }
+}

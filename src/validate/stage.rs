@@ -1,0 +1,70 @@
+//! Normalised → Validated: every resource judged, and the partner's policy applied to what was found.
+
+use crate::validate::{Options, check};
+use crate::definitions::Definitions;
+use crate::fhir::Node;
+use crate::intake::Evidence;
+use crate::normalise::Change;
+use crate::normalised::{Normalised, NormalisedEntry};
+use crate::outcome::{Finding, Reason, Refusal, Severity};
+use crate::store::Target;
+
+/// What a partner wants done with a resource that is not valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// Refuse the whole submission.
+    Reject,
+    /// Accept it and keep the findings with it.
+    Flag,
+}
+
+/// A submission fit to be anchored. Only [`Validated::judge`] makes one.
+#[derive(Debug)]
+pub struct Validated {
+    evidence: Evidence,
+    entries: Vec<ValidatedEntry>,
+}
+
+/// One write, judged.
+#[derive(Debug)]
+pub struct ValidatedEntry {
+    pub target: Target,
+    pub resource: Option<Node>,
+    pub changes: Vec<Change>,
+    pub findings: Vec<Finding>,
+    /// Ids of the patients it is about.
+    pub patients: Vec<String>,
+}
+
+impl Validated {
+    /// Judges every resource. `patients_of` names the patients a resource is about.
+    pub fn judge(
+        normalised: Normalised,
+        definitions: &Definitions,
+        on_invalid: OnInvalid,
+        patients_of: impl Fn(&Node) -> Vec<String>,
+    ) -> Result<Validated, Refusal> {
+        let (evidence, entries) = normalised.into_parts();
+        let entries: Vec<ValidatedEntry> = entries.into_iter().map(|entry| judge(entry, definitions, &patients_of)).collect();
+        let all = || entries.iter().flat_map(|entry| &entry.findings);
+        if on_invalid == OnInvalid::Reject && all().any(Finding::is_error) {
+            let shown = all().filter(|finding| finding.severity >= Severity::Warning).cloned().collect();
+            return Err(Refusal { reason: Reason::Invalid, findings: shown });
+        }
+        Ok(Validated { evidence, entries })
+    }
+
+    pub fn into_parts(self) -> (Evidence, Vec<ValidatedEntry>) {
+        (self.evidence, self.entries)
+    }
+}
+
+fn judge(entry: NormalisedEntry, definitions: &Definitions, patients_of: &impl Fn(&Node) -> Vec<String>) -> ValidatedEntry {
+    let mut findings = entry.findings;
+    if let Some(resource) = &entry.resource {
+        let found = check(definitions, resource, &Options::default());
+        findings.extend(found.into_iter().map(|finding| finding.under(&entry.path)));
+    }
+    let patients = entry.resource.as_ref().map(patients_of).unwrap_or_default();
+    ValidatedEntry { target: entry.target, resource: entry.resource, changes: entry.changes, findings, patients }
+}

@@ -1,0 +1,373 @@
+//! The walk: the document beside the type tables, member by member.
+
+use super::path::Path;
+use super::report::{Report, Rule};
+use super::{DEPTH_MAX, Options, bindings, extensions, narrative, primitives, references};
+use crate::definitions::Definitions;
+use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
+use crate::fhir::{Member, Node, Object, Value};
+use crate::outcome::{Finding, IssueType};
+use references::Scope;
+
+const NO_RESOURCE_TYPE: Rule = Rule::error(IssueType::Invalid, "Unable_to_find_resourceType_property");
+const UNKNOWN_TYPE: Rule = Rule::error(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
+const UNKNOWN_PROPERTY: Rule = Rule::error(IssueType::Structure, "Unrecognised_property_");
+const NOT_A_LIST: Rule = Rule::error(IssueType::Invalid, "This_property_must_be_an_Array_not_");
+const NOT_AN_OBJECT: Rule = Rule::error(IssueType::Invalid, "This_property_must_be_an_object_not_");
+const EMPTY_LIST: Rule = Rule::error(IssueType::Invalid, "ARRAY_CANNOT_BE_EMPTY");
+const EMPTY_OBJECT: Rule = Rule::error(IssueType::Invalid, "Object_must_have_some_content");
+const NULL: Rule = Rule::error(IssueType::Invalid, "JSON_NULL_NOT_ALLOWED");
+const MISALIGNED: Rule = Rule::warning(IssueType::Invalid, "JSON_ARRAYS_NOT_ALIGNED");
+const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
+const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
+const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
+const NESTED_CONTAINED: Rule = Rule::error(IssueType::Invariant, "INV_FAILED");
+const CONTAINED_WITHOUT_ID: Rule = Rule::error(IssueType::Invalid, "Resource_RES_ID_Missing");
+const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
+
+/// The type of `Narrative.div`.
+const XHTML: &str = "xhtml";
+
+/// Room for the members of the objects around one element; ordinary resources need no more.
+const SEEN_CAPACITY: usize = 64;
+
+/// Judges a root resource.
+pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> Vec<Finding> {
+    let Some(mut walk) = Walk::new(definitions, options) else { return Vec::new() };
+    // What stands in resourceType is the sender's text until it is known to be a type.
+    let path = Path::root(resource.resource_type().filter(|name| walk.types.resource(name).is_some()).unwrap_or_default());
+    walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
+    walk.report.done()
+}
+
+/// What the walk carries from resource to resource.
+pub struct Walk<'a> {
+    pub definitions: &'a Definitions,
+    pub types: &'a TypeTable,
+    pub options: &'a Options,
+    pub report: Report,
+    /// Root of `Element`: what stands in the `_name` sibling of a primitive.
+    element: ElementId,
+    /// The members met so far, of the object at hand and of those around it; one buffer spares an allocation per object.
+    seen: Vec<MemberUse>,
+}
+
+/// Where the walk is.
+#[derive(Clone, Copy)]
+pub struct At<'a> {
+    pub path: &'a Path<'a>,
+    pub depth: usize,
+}
+
+impl<'a> At<'a> {
+    fn within<'b>(self, path: &'b Path<'b>) -> At<'b> {
+        At { path, depth: self.depth + 1 }
+    }
+}
+
+/// How a resource stands in its document.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Root,
+    /// In a Bundle's entry or a parameter: a root of its own.
+    Inside,
+    Contained,
+}
+
+/// An element as a member name chose it.
+#[derive(Clone, Copy)]
+struct Chosen<'a> {
+    element: &'a Element,
+    used: MemberUse,
+    /// `Quantity`; empty for content references.
+    type_name: &'a str,
+}
+
+impl<'a> Walk<'a> {
+    /// `None` for definitions without `Element`, which define nothing.
+    pub fn new(definitions: &'a Definitions, options: &'a Options) -> Option<Walk<'a>> {
+        let types = definitions.types();
+        let element = types.type_named("Element")?.root;
+        Some(Walk {
+            definitions,
+            types,
+            options,
+            report: Report::new(options.findings_max),
+            element,
+            seen: Vec::with_capacity(SEEN_CAPACITY),
+        })
+    }
+
+    fn resource(&mut self, node: &Node, at: At<'_>, outer: Option<&Scope<'_>>, position: Position) {
+        let Some(object) = node.as_object() else {
+            return self.report.add(NOT_AN_OBJECT, at.path, node, "A resource must be an object");
+        };
+        let Some(type_name) = object.get("resourceType").and_then(Node::as_text) else {
+            return self.report.add(NO_RESOURCE_TYPE, at.path, node, "A resource must name its type in the member resourceType");
+        };
+        let Some(definition) = self.types.resource(type_name) else {
+            let text = format!("The type named in resourceType is not a resource type of FHIR {}", self.types.version);
+            return self.report.add(UNKNOWN_TYPE, at.path, node, text);
+        };
+        if position == Position::Contained {
+            self.contained(node, object, at);
+        }
+        let scope = Scope::of(node, type_name, outer, position == Position::Contained);
+        self.object(node, object, Shape { content: definition.root, type_name, is_resource: true }, at, &scope);
+    }
+
+    fn contained(&mut self, node: &Node, object: &Object, at: At<'_>) {
+        if object.get("id").is_none() {
+            self.report.add(CONTAINED_WITHOUT_ID, at.path, node, "A contained resource must have an id");
+        }
+        if object.get("contained").is_some() {
+            self.report.add(NESTED_CONTAINED, at.path, node, "Rule dom-2: a contained resource must not contain resources itself");
+        }
+    }
+
+    fn object(&mut self, node: &Node, object: &Object, shape: Shape<'_>, at: At<'_>, scope: &Scope<'_>) {
+        if at.depth >= DEPTH_MAX {
+            return self.report.add(
+                TOO_DEEP,
+                at.path,
+                node,
+                format!("Elements nest more than {DEPTH_MAX} levels deep; the rest was not checked"),
+            );
+        }
+        let parent = Parent { node, object, shape, at, start: self.seen.len() };
+        for member in object.members() {
+            if !(shape.is_resource && member.name == "resourceType") {
+                self.member(member, parent, scope);
+            }
+        }
+        self.missing(parent);
+        self.seen.truncate(parent.start);
+        if shape.type_name == "Extension" {
+            extensions::check(self, node, at.path);
+        }
+    }
+
+    fn member(&mut self, member: &Member, parent: Parent<'_>, scope: &Scope<'_>) {
+        let (name, is_sibling) = match member.name.strip_prefix('_') {
+            Some(name) => (name, true),
+            None => (member.name.as_str(), false),
+        };
+        let Some(used) = self.types.member(parent.shape.content, name) else { return self.unknown(member, parent.at) };
+        let element = self.types.element(used.element);
+        let type_name = element.types.get(used.type_index).map(|one| one.code.as_str()).unwrap_or_default();
+        let chosen = Chosen { element, used, type_name };
+        // Names of primitive types begin in lower case, those of all others in upper case.
+        let is_primitive = type_name.starts_with(|first: char| first.is_ascii_lowercase());
+        if is_sibling && !is_primitive {
+            return self.unknown(member, parent.at);
+        }
+        self.note(chosen, parent);
+        let named = parent.at.path.name(&element.name);
+        let typed = named.of_type(type_name);
+        let at = parent.at.within(if element.is_choice { &typed } else { &named });
+        match (is_primitive, is_sibling) {
+            (true, false) => self.primitive(member, chosen, parent, at),
+            (true, true) => self.sibling(&member.node, parent.object.get(name), chosen, at, scope),
+            _ => self.complex(&member.node, chosen, at, scope),
+        }
+    }
+
+    fn unknown(&mut self, member: &Member, at: At<'_>) {
+        // A name is free text until it is known, so only one that could be an element's is repeated.
+        let is_plain = member.name.len() <= 64 && member.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let text =
+            if is_plain { format!("There is no element '{}' here", member.name) } else { "There is no such element here".to_owned() };
+        self.report.add(UNKNOWN_PROPERTY, at.path, &member.node, text);
+    }
+
+    /// Remembers that an element is there, and refuses a choice made twice.
+    fn note(&mut self, chosen: Chosen<'_>, parent: Parent<'_>) {
+        let mut others = self.seen.get(parent.start..).unwrap_or_default().iter().filter(|other| other.element == chosen.used.element);
+        if others.any(|other| other.type_index != chosen.used.type_index) {
+            let text = format!("{} has more than one type here; it may have one", chosen.element.path);
+            self.report.add(MAXIMUM, parent.at.path, parent.node, text);
+        }
+        self.seen.push(chosen.used);
+    }
+
+    fn missing(&mut self, parent: Parent<'_>) {
+        for &id in &self.types.element(parent.shape.content).children {
+            let child = self.types.element(id);
+            let is_there = || self.seen.get(parent.start..).unwrap_or_default().iter().any(|used| used.element == id);
+            // An extension's URL has a rule of its own.
+            if child.min > 0 && !is_there() && child.path != "Extension.url" {
+                self.report.add(
+                    MINIMUM,
+                    parent.at.path,
+                    parent.node,
+                    format!("{}: at least {} is required, none is there", child.path, child.min),
+                );
+            }
+        }
+    }
+
+    fn complex(&mut self, node: &Node, chosen: Chosen<'_>, at: At<'_>, scope: &Scope<'_>) {
+        match (&node.value, chosen.element.repeats()) {
+            (Value::List(items), true) => {
+                self.count(items, chosen, node, at);
+                for (index, item) in items.iter().enumerate() {
+                    let path = at.path.index(index);
+                    self.item(item, chosen, At { path: &path, ..at }, scope);
+                }
+            }
+            (_, true) => {
+                self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so it must be a list", chosen.element.path));
+                let path = at.path.index(0);
+                self.item(node, chosen, At { path: &path, ..at }, scope);
+            }
+            (_, false) => self.item(node, chosen, at, scope),
+        }
+    }
+
+    fn count(&mut self, items: &[Node], chosen: Chosen<'_>, node: &Node, at: At<'_>) {
+        let element = chosen.element;
+        if items.is_empty() {
+            self.report.add(EMPTY_LIST, at.path, node, "A list must not be empty; leave the element out instead");
+        }
+        if items.len() > element.max as usize {
+            self.report.add(MAXIMUM, at.path, node, format!("{}: at most {} may be there, {} are", element.path, element.max, items.len()));
+        }
+    }
+
+    fn item(&mut self, node: &Node, chosen: Chosen<'_>, at: At<'_>, scope: &Scope<'_>) {
+        if chosen.type_name == "Resource" {
+            let position = if chosen.element.name == "contained" { Position::Contained } else { Position::Inside };
+            return self.resource(node, at, Some(scope), position);
+        }
+        match &node.value {
+            Value::Object(object) if is_empty(object) => {
+                self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
+            }
+            Value::Object(object) => {
+                let content = self.types.content(chosen.used.element, chosen.used.type_index);
+                self.object(node, object, Shape { content, type_name: chosen.type_name, is_resource: false }, at, scope);
+                if let Some(binding) = &chosen.element.binding {
+                    bindings::check(self, binding, chosen.type_name, node, at.path);
+                }
+                if chosen.type_name == "Reference"
+                    && let Some(type_use) = chosen.element.types.get(chosen.used.type_index)
+                {
+                    references::check(self, &type_use.targets, node, scope, at.path);
+                }
+            }
+            Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
+            _ => self.report.add(NOT_AN_OBJECT, at.path, node, format!("{} must be an object", chosen.element.path)),
+        }
+    }
+
+    fn primitive(&mut self, member: &Member, chosen: Chosen<'_>, parent: Parent<'_>, at: At<'_>) {
+        let (node, shape) = (&member.node, parent.shape);
+        let beside = |other: &&Member| other.name.strip_prefix('_') == Some(member.name.as_str());
+        let sibling = parent.object.members().iter().find(beside).map(|other| &other.node);
+        match (&node.value, chosen.element.repeats()) {
+            (Value::List(items), true) => {
+                self.count(items, chosen, node, at);
+                for (index, item) in items.iter().enumerate() {
+                    let path = at.path.index(index);
+                    let has_extension =
+                        sibling.and_then(Node::as_list).and_then(|list| list.get(index)).is_some_and(|one| one.as_object().is_some());
+                    self.value(item, has_extension, chosen, shape, &path);
+                }
+            }
+            (_, true) => {
+                self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so it must be a list", chosen.element.path));
+                let path = at.path.index(0);
+                self.value(node, sibling.is_some(), chosen, shape, &path);
+            }
+            (_, false) => self.value(node, sibling.is_some(), chosen, shape, at.path),
+        }
+    }
+
+    fn value(&mut self, node: &Node, has_extension: bool, chosen: Chosen<'_>, shape: Shape<'_>, path: &Path<'_>) {
+        if node.value == Value::Null {
+            if !has_extension {
+                self.report.add(NULL, path, node, "Null needs an extension beside it that says why; otherwise leave the element out");
+            }
+            return;
+        }
+        if shape.is_resource && chosen.element.name == "id" {
+            return primitives::check_resource_id(node, path, &mut self.report);
+        }
+        primitives::check(chosen.type_name, node, path, &mut self.report);
+        if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
+            narrative::check(text, node, path, &mut self.report);
+        }
+        let too_long = |max: u32| node.as_text().is_some_and(|text| text.len() > max as usize && text.chars().count() > max as usize);
+        if let Some(max) = chosen.element.max_length.filter(|max| too_long(*max)) {
+            self.report.add(MAX_LENGTH, path, node, format!("{} must not be longer than {max} characters", chosen.element.path));
+        }
+        if let Some(binding) = &chosen.element.binding {
+            bindings::check(self, binding, chosen.type_name, node, path);
+        }
+    }
+
+    /// The `_name` beside a primitive: its id and extensions.
+    fn sibling(&mut self, node: &Node, values: Option<&Node>, chosen: Chosen<'_>, at: At<'_>, scope: &Scope<'_>) {
+        match (&node.value, chosen.element.repeats()) {
+            (Value::List(items), true) => {
+                let values = values.and_then(Node::as_list).unwrap_or_default();
+                if !values.is_empty() && values.len() != items.len() {
+                    let text = format!(
+                        "{} and its extensions should have the same number of items, null where there is none",
+                        chosen.element.path
+                    );
+                    self.report.add(MISALIGNED, at.path, node, text);
+                }
+                for (index, item) in items.iter().enumerate() {
+                    let path = at.path.index(index);
+                    let has_value = values.get(index).is_some();
+                    self.sibling_item(item, has_value, At { path: &path, ..at }, scope);
+                }
+            }
+            (_, true) => {
+                self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so its extensions must be in a list", chosen.element.path))
+            }
+            (_, false) => self.sibling_item(node, false, at, scope),
+        }
+    }
+
+    /// `may_be_null` where a value stands at the same index: the value's own check sees to nulls on both sides.
+    fn sibling_item(&mut self, node: &Node, may_be_null: bool, at: At<'_>, scope: &Scope<'_>) {
+        match &node.value {
+            Value::Null if may_be_null => {}
+            Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
+            Value::Object(object) if object.is_empty() => {
+                self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
+            }
+            Value::Object(object) => {
+                let shape = Shape { content: self.element, type_name: "Element", is_resource: false };
+                self.object(node, object, shape, at, scope);
+            }
+            _ => self.report.add(NOT_AN_OBJECT, at.path, node, "The id and extensions of a primitive must be in an object"),
+        }
+    }
+}
+
+/// The object whose members are being looked at.
+#[derive(Clone, Copy)]
+struct Parent<'a> {
+    node: &'a Node,
+    object: &'a Object,
+    shape: Shape<'a>,
+    at: At<'a>,
+    /// Where its members begin in [`Walk::seen`].
+    start: usize,
+}
+
+/// What an object is to be.
+#[derive(Clone, Copy)]
+struct Shape<'a> {
+    content: ElementId,
+    type_name: &'a str,
+    is_resource: bool,
+}
+
+/// An id alone is no content (rule ele-1).
+fn is_empty(object: &Object) -> bool {
+    object.members().iter().all(|member| member.name == "id")
+}

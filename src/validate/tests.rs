@@ -1,0 +1,126 @@
+//! Every rule, by data: `fixtures/validate/*.json`, one case a file (`why`, `resource`, `findings` in order).
+
+use super::*;
+use crate::fhir::{Object, Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+fn fixtures() -> Vec<(String, Node)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/validate");
+    let mut cases: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), json::parse(&std::fs::read(&path).unwrap(), 64).unwrap()))
+        .collect();
+    cases.sort_by(|a, b| a.0.cmp(&b.0));
+    cases
+}
+
+fn summary(finding: &Finding) -> String {
+    format!("{} {} {} {}", finding.severity.code(), finding.code.code(), finding.message_id, finding.expression)
+}
+
+fn judge(resource: &Node) -> Vec<Finding> {
+    check(Definitions::embedded(), resource, &Options::default())
+}
+
+#[test]
+fn every_case_has_its_findings() {
+    for (name, case) in fixtures() {
+        let found: Vec<String> = judge(case.get("resource").unwrap()).iter().map(summary).collect();
+        let text = |finding: &Node, member: &str| finding.text(member).unwrap().to_owned();
+        let expected: Vec<String> = case
+            .items("findings")
+            .iter()
+            .map(|one| format!("{} {} {} {}", text(one, "severity"), text(one, "code"), text(one, "id"), text(one, "expression")))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    let covered: BTreeSet<String> = fixtures()
+        .iter()
+        .flat_map(|(_, case)| case.items("findings").iter().map(|one| one.text("id").unwrap().to_owned()).collect::<Vec<_>>())
+        .collect();
+    let sources = [
+        include_str!("structure.rs"),
+        include_str!("bindings.rs"),
+        include_str!("extensions.rs"),
+        include_str!("narrative.rs"),
+        include_str!("references.rs"),
+        include_str!("primitives.rs"),
+    ];
+    // Limits have tests of their own below, and codings and the depth of narrative one beside their rule.
+    let elsewhere = ["DEPTH_MAX", "Type_Specific_Checks_DT_String_Length", "Terminology_TX_NoValid_4", "XHTML_DEPTH_MAX"];
+    let rules = sources.iter().flat_map(|source| source.split('"')).filter(|text| {
+        let is_id = text.contains('_') && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_id && text.starts_with(|first: char| first.is_ascii_uppercase()) && !elsewhere.contains(text)
+    });
+    let missing: Vec<&str> = rules.filter(|id| !covered.contains(*id)).collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
+fn findings_stand_at_their_bytes() {
+    let text = br#"{"resourceType": "Patient", "gender": "robot", "name": [{"family": ""}]}"#;
+    let offsets: Vec<_> = judge(&json::parse(text, 16).unwrap()).iter().map(|one| one.offset.unwrap() as usize).collect();
+    let at = |part: &str| String::from_utf8_lossy(text).find(part).unwrap();
+    assert_eq!(offsets, [at("\"robot\""), at("\"\"")]);
+}
+
+#[test]
+fn texts_never_quote_values() {
+    const SECRET: &str = "Zq7secret";
+    fn poison(node: &mut Node) {
+        match &mut node.value {
+            Value::Object(object) => {
+                object.members_mut().iter_mut().filter(|member| member.name != "resourceType").for_each(|member| poison(&mut member.node))
+            }
+            Value::List(items) => items.iter_mut().for_each(poison),
+            Value::Text(text) => text.push_str(SECRET),
+            _ => {}
+        }
+    }
+    for (name, mut case) in fixtures() {
+        let resource = case.get_mut("resource").unwrap();
+        poison(resource);
+        assert!(judge(resource).iter().all(|finding| !finding.text.contains(SECRET)), "{name}");
+    }
+}
+
+#[test]
+fn limits_are_reached_and_said() {
+    // Findings.
+    let names: Vec<Node> = (0..20).map(|_| Node::from(Object::new())).collect();
+    let patient = Node::from(Object::resource("Patient").with("name", names));
+    let found = check(Definitions::embedded(), &patient, &Options { findings_max: 5, ..Options::default() });
+    assert_eq!((found.len(), found.last().map(|one| one.message_id)), (6, Some("FINDINGS_MAX")));
+    // Depth: a Questionnaire's items nest by content reference.
+    let mut item = Object::new().with("linkId", "x").with("type", "group");
+    for _ in 0..DEPTH_MAX {
+        item = Object::new().with("linkId", "x").with("type", "group").with("item", vec![Node::from(item)]);
+    }
+    let questionnaire = Node::from(Object::resource("Questionnaire").with("status", "draft").with("item", vec![Node::from(item)]));
+    assert_eq!(judge(&questionnaire).iter().map(|one| one.message_id).collect::<Vec<_>>(), ["DEPTH_MAX"]);
+    // Strings.
+    let string = |length: usize| {
+        Node::from(Object::resource("Patient").with("name", vec![Node::from(Object::new().with("text", "x".repeat(length)))]))
+    };
+    assert!(judge(&string(primitives::STRING_BYTES_MAX)).is_empty());
+    assert_eq!(
+        judge(&string(primitives::STRING_BYTES_MAX + 1)).first().map(|one| one.message_id),
+        Some("Type_Specific_Checks_DT_String_Length")
+    );
+}
+
+#[test]
+fn every_resource_type_is_known() {
+    let definitions = Definitions::embedded();
+    for definition in definitions.types().types() {
+        let found = judge(&Object::resource(&definition.name).into());
+        let is_resource = definitions.types().resource(&definition.name).is_some();
+        assert_eq!(found.iter().any(|one| one.message_id.starts_with("This_does_not")), !is_resource, "{}", definition.name);
+    }
+}

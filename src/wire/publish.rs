@@ -1,0 +1,65 @@
+//! Keeps the log's files up to date with the store, off the path of requests.
+
+use crate::ledger::folder::EntryReader;
+use crate::ledger::{Durability, Folder, LedgerError, TileReader};
+use crate::ledger::folder::Publication;
+use crate::outcome::{Fault, FaultKind};
+use crate::store::{Reader, Store};
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Publications are at least this far apart: under load many checkpoints are signed for one that is published.
+const PAUSE: Duration = Duration::from_millis(200);
+
+struct Stored<'a>(&'a Reader<'a>);
+
+impl TileReader for Stored<'_> {
+    fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<crate::ledger::Hash>>, LedgerError> {
+        self.0.tile(level, index).map_err(|fault| LedgerError::Storage { detail: fault.to_string() })
+    }
+}
+
+impl EntryReader for Stored<'_> {
+    fn entries(&self, bundle: u64, width: u16) -> Result<Option<Vec<Vec<u8>>>, LedgerError> {
+        let first = bundle * u64::from(crate::ledger::tile::TILE_WIDTH);
+        let entries = self.0.leaves(first, usize::from(width)).map_err(|fault| LedgerError::Storage { detail: fault.to_string() })?;
+        Ok((entries.len() == usize::from(width)).then_some(entries))
+    }
+}
+
+/// Publishes until told to stop, and once more then.
+pub(super) async fn run(store: Store, folder: PathBuf, mut stop: watch::Receiver<bool>) {
+    let mut grown = store.grown();
+    loop {
+        grown.borrow_and_update();
+        if let Err(fault) = publish(&store, folder.clone()).await {
+            tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the log could not be published");
+        }
+        if *stop.borrow() {
+            return;
+        }
+        tokio::select! {
+            _ = stop.changed() => continue,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        tokio::select! {
+            _ = stop.changed() => {}
+            changed = grown.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn publish(store: &Store, folder: PathBuf) -> Result<(), Fault> {
+    let head = store.ledger_head();
+    let failed = |error: String| Fault::new(FaultKind::Ledger, error);
+    store
+        .read(move |reader| {
+            let stored = Stored(reader);
+            let checkpoint = head.note.parse().map_err(|error: crate::ledger::Malformed| failed(error.to_string()))?;
+            let publication =
+                Publication { checkpoint: &checkpoint, edge: &head.edge, tiles: &stored, entries: &stored, durability: Durability::Renamed };
+            Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(error.to_string()))
+        })
+        .await
+}
