@@ -1,9 +1,9 @@
 //! Whether a resource may pass from one system to another: the patient's consents, read by machine, deny by default.
 //!
-//! In scope: FHIR R4 and R5 `Consent` compiled to [`Rules`]; the decision on a [`Request`] as a whole and on each resource ([`decide`]);
-//! its trace and obligations; which patients a resource is about ([`patients_of`]); the findings told to whoever files a consent ([`lint`]);
-//! and [`Permitted`], without which nothing is sent.
-//! Out of scope: who is calling, where consents are kept, the labelling of resources, the audit record.
+//! In scope: FHIR R4 and R5 `Consent` compiled to [`Rules`]; what a resource's codes and words tell of its sensitivity ([`Labeller`]); the
+//! decision on a [`Request`] as a whole and on each resource ([`decide`]), with its trace and obligations; which patients a resource is about
+//! ([`patients_of`]); the findings told to whoever files a consent ([`lint`]); and [`Permitted`], without which nothing is sent.
+//! Out of scope: who is calling, where consents are kept, the audit record.
 //!
 //! Always true:
 //! - Pure: no clock, no store, no log. The instant comes with the request.
@@ -23,6 +23,7 @@ mod criteria;
 mod decision;
 mod directory;
 pub mod facts;
+mod label;
 mod lint;
 mod matching;
 mod patients;
@@ -42,6 +43,7 @@ pub use code::{Code, Identifier, Reference};
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request};
 pub use directory::Directory;
 pub use facts::ResourceFacts;
+pub use label::{Labeller, ListError};
 pub use lint::lint;
 pub use patients::{PatientReference, patients_of};
 pub use permitted::{Ground, Permitted, is_administrative, no_patient, own_record, release, release_provenance};

@@ -74,7 +74,10 @@ pub fn release_provenance(decision: &Decision, provenance: Node) -> Option<Permi
     let is_target =
         |target: &Node| target.text("reference").is_some_and(|text| text == of_subject || text.starts_with(&format!("{of_subject}/")));
     let targets = super::code::items(&provenance, "target");
-    let all_are = provenance.resource_type() == Some("Provenance") && !targets.is_empty() && targets.iter().all(is_target);
+    let all_are = provenance.resource_type() == Some("Provenance")
+        && !targets.is_empty()
+        && targets.iter().all(is_target)
+        && !holds_others(&provenance);
     let ground = Ground::Consent { governing: decision.governing().cloned(), reason: decision.reason() };
     (all_are && subject.heard >= subject.patients).then_some(Permitted { resource: provenance, ground })
 }

@@ -5,6 +5,7 @@
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// An upper cardinality of `*`.
 pub const UNBOUNDED: u32 = u32::MAX;
@@ -106,13 +107,34 @@ pub struct TypeTable {
     types: Vec<TypeDefinition>,
     elements: Vec<Element>,
     #[serde(skip)]
-    by_name: HashMap<CompactString, usize>,
+    by_name: NameMap<usize>,
     /// Per element, its children (own, referenced, or those of its single type) by JSON member name.
     #[serde(skip)]
-    members: Vec<HashMap<CompactString, MemberUse>>,
+    members: Vec<NameMap<MemberUse>>,
     /// Per element, the kind of the type it is the root of.
     #[serde(skip)]
     root_kinds: Vec<Option<TypeKind>>,
+}
+
+/// A lookup by name. Its names come from definitions and are few, so a hash that resists aimed collisions would only cost time.
+type NameMap<T> = HashMap<CompactString, T, BuildHasherDefault<NameHasher>>;
+
+/// Eight bytes at a time, mixed by a multiplication.
+#[derive(Debug, Clone, Copy, Default)]
+struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let word = chunk.iter().fold(0_u64, |word, &byte| (word << 8) | u64::from(byte));
+            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // The table uses the low bits, the multiplication leaves its best ones high.
+        self.0 ^ (self.0 >> 32)
+    }
 }
 
 /// What a JSON member name means under an element.
@@ -150,8 +172,8 @@ impl TypeTable {
         }
     }
 
-    fn member_names(&self, parent: &Element) -> HashMap<CompactString, MemberUse> {
-        let mut names = HashMap::with_capacity(parent.children.len());
+    fn member_names(&self, parent: &Element) -> NameMap<MemberUse> {
+        let mut names = NameMap::with_capacity_and_hasher(parent.children.len(), BuildHasherDefault::default());
         for &id in &parent.children {
             let child = self.element(id);
             if !child.is_choice {

@@ -10,6 +10,9 @@ use crate::outcome::{Finding, IssueType, Severity};
 /// The entries of one page that are taken. Vendors send up to some 1,600; a page beyond this is not a page.
 pub const MAX_ENTRIES: usize = 10_000;
 
+/// Security labels of a whole Bundle that are given to each of its resources.
+pub const MAX_LABELS: usize = 64;
+
 /// Issues of one OperationOutcome that are reported on.
 const MAX_ISSUES: usize = 50;
 
@@ -26,6 +29,23 @@ pub struct Searchset {
     pub outcomes: Vec<Finding>,
     /// The URL of the next page, without default port.
     pub next: Option<String>,
+}
+
+/// Takes a whole document apart: a Bundle of any type, one resource, or a recorded response with either in its `body`.
+pub fn open_document(mut document: Node) -> Searchset {
+    if document.resource_type().is_none()
+        && let Some(body) = document.as_object_mut().and_then(|object| object.remove("body"))
+    {
+        document = body;
+    }
+    match document.resource_type() {
+        Some("Bundle" | "OperationOutcome") => open_searchset(document),
+        Some(_) => Searchset { matches: vec![document], ..Searchset::default() },
+        None => {
+            let outcomes = vec![Finding::error(IssueType::Structure, "upstream-no-resource", "the document holds no FHIR resource")];
+            Searchset { outcomes, ..Searchset::default() }
+        }
+    }
 }
 
 /// Takes a Bundle of type `searchset` apart. What is no such Bundle gives an error among the outcomes and nothing else.
@@ -45,6 +65,11 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
     }
     opened.next = next_link(&bundle);
     let labels = bundle.get("meta").map(|meta| meta.items("security").to_vec()).unwrap_or_default();
+    if labels.len() > MAX_LABELS {
+        let text = format!("the holder's answer carries more than {MAX_LABELS} security labels; it is not used, since none may be lost");
+        opened.outcomes.push(Finding::error(IssueType::TooCostly, "upstream-too-many-labels", text));
+        return opened;
+    }
     let entries = match bundle.get_mut("entry").map(|node| &mut node.value) {
         Some(Value::List(entries)) => std::mem::take(entries),
         _ => Vec::new(),
@@ -60,6 +85,15 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
 }
 
 impl Searchset {
+    /// The service base URL that the fullUrls were made from, where they were.
+    pub fn base(&self) -> Option<&str> {
+        let below = |(url, local): &'_ (String, String)| {
+            url.len().checked_sub(local.len() + 1).filter(|_| url.starts_with("http") && url.ends_with(local.as_str()))
+        };
+        let (index, end) = self.full_urls.iter().enumerate().find_map(|(index, pair)| Some((index, below(pair)?)))?;
+        self.full_urls.get(index)?.0.get(..end)
+    }
+
     fn take_entry(&mut self, mut entry: Node, labels: &[Node]) {
         let mode = entry.text_at(&["search", "mode"]).unwrap_or("match").to_owned();
         let full_url = full_url(&entry);
@@ -126,7 +160,10 @@ fn upstream_issue(issue: &Node) -> Finding {
         Some("fatal") => Severity::Fatal,
         _ => Severity::Error,
     };
-    let word = issue.text("code").filter(|code| code.len() <= 20 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')).unwrap_or("unknown");
+    let word = issue
+        .text("code")
+        .filter(|code| code.len() <= 20 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        .unwrap_or("unknown");
     let (code, meaning) = match word {
         "suppressed" => (IssueType::Incomplete, "left out results that this client or user may not see there"),
         "not-found" => (IssueType::NotFound, "does not have what was asked for"),
@@ -153,7 +190,7 @@ fn is_ignored_parameter(issue: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::open_searchset;
+    use super::{MAX_ENTRIES, MAX_LABELS, open_document, open_searchset};
     use crate::fhir::json;
     use crate::outcome::Severity;
 
@@ -177,6 +214,40 @@ mod tests {
         let severities: Vec<Severity> = opened.outcomes.iter().map(|finding| finding.severity).collect();
         assert_eq!(severities, [Severity::Warning, Severity::Error, Severity::Warning]);
         assert!(opened.outcomes.iter().all(|finding| !finding.text.contains("Doe")));
+    }
+
+    #[test]
+    fn documents() {
+        for (text, matches, base) in [
+            (
+                r#"{"body":{"resourceType":"Bundle","entry":[{"fullUrl":"https://h:443/r4/Patient/1","resource":{"resourceType":"Patient","id":"1"}}]}}"#,
+                1,
+                Some("https://h/r4"),
+            ),
+            (r#"{"_request":{},"body":{"resourceType":"Patient"}}"#, 1, None),
+            (r#"{"resourceType":"Patient"}"#, 1, None),
+            (r#"{"resourceType":"OperationOutcome","issue":[{"code":"x"}]}"#, 0, None),
+            (r#"{"body":"<html>"}"#, 0, None),
+        ] {
+            let opened = open_document(json::parse(text.as_bytes(), 64).unwrap());
+            assert_eq!((opened.matches.len(), opened.base()), (matches, base), "{text}");
+            assert_eq!(opened.outcomes.is_empty(), matches > 0);
+        }
+    }
+
+    #[test]
+    fn limits() {
+        let list = |item: &str, count: usize| vec![item; count].join(",");
+        let labels = format!(
+            r#"{{"resourceType":"Bundle","meta":{{"security":[{}]}},"entry":[{{"resource":{{"resourceType":"X"}}}}]}}"#,
+            list("{}", MAX_LABELS + 1)
+        );
+        let entries = format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, list(r#"{"resource":{"resourceType":"X"}}"#, MAX_ENTRIES + 1));
+        for (text, matches) in [(labels, 0), (entries, MAX_ENTRIES)] {
+            let opened = open_searchset(json::parse(text.as_bytes(), 64).unwrap());
+            assert_eq!(opened.matches.len(), matches);
+            assert!(opened.outcomes.iter().any(|finding| finding.is_error()));
+        }
     }
 
     #[test]

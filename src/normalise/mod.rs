@@ -28,11 +28,11 @@ mod walk;
 mod tests;
 
 pub use concept_map::{ConceptMaps, MappedCode};
-pub use envelope::{MAX_ENTRIES, Searchset, open_searchset};
+pub use envelope::{MAX_ENTRIES, MAX_LABELS, Searchset, open_document, open_searchset};
 pub use explain::{explain, ndjson_line};
 pub use ids::{GatewayIds, is_gateway_id};
 pub use links::Links;
-pub use record::{Change, MAX_CHANGES, MAX_FINDINGS};
+pub use record::{Change, MAX_CHANGES, MAX_FINDINGS, MAX_UNMAPPED};
 pub use rule::{RULES, RuleId, Switches, rule_named};
 pub use rules::primary_coding::primary_coding;
 pub use rules::status::{Succession, succession};

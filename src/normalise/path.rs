@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// The part of a member's name that is shown. FHIR's names are shorter; others may be as long as the document.
+const MAX_NAME: usize = 64;
+
 /// One step and the steps before it.
 #[derive(Clone, Copy)]
 pub(super) struct Path<'p> {
@@ -39,9 +42,13 @@ impl fmt::Display for Path<'_> {
             parent.fmt(f)?;
         }
         match self.step {
-            Step::Root(name) => f.write_str(name),
-            Step::Member(name) => write!(f, ".{name}"),
+            Step::Root(name) => f.write_str(shown(name)),
+            Step::Member(name) => write!(f, ".{}", shown(name)),
             Step::Item(index) => write!(f, "[{index}]"),
         }
     }
+}
+
+fn shown(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or(name)
 }

@@ -14,6 +14,12 @@ pub const MAX_CHANGES: usize = 20_000;
 /// How many findings one resource may collect. Those beyond it are counted by one last finding.
 pub const MAX_FINDINGS: usize = 1_000;
 
+/// How many local codes of one resource go on the work list.
+pub const MAX_UNMAPPED: usize = 1_000;
+
+/// How many members an object may have. FHIR's largest element has fewer than a hundred.
+pub(super) const MAX_MEMBERS: usize = 256;
+
 /// One thing a rule changed. `before` and `after` are whole values, so that the original can always be shown.
 ///
 /// Paths of the rule `empties` speak of the resource as received; those of all other rules of the resource as normalised.
@@ -50,14 +56,14 @@ pub(super) struct Work<'c> {
     pub changes: Vec<Change>,
     pub findings: Vec<Finding>,
     pub unmapped: Vec<Unmapped>,
-    /// The walker met nesting beyond its limit.
-    pub too_deep: bool,
+    /// The resource is deeper, wider or worse than the rules work through.
+    pub over_limit: bool,
     findings_beyond: usize,
 }
 
 impl<'c> Work<'c> {
     pub fn new(context: &'c Context<'c>) -> Work<'c> {
-        Work { context, changes: Vec::new(), findings: Vec::new(), unmapped: Vec::new(), too_deep: false, findings_beyond: 0 }
+        Work { context, changes: Vec::new(), findings: Vec::new(), unmapped: Vec::new(), over_limit: false, findings_beyond: 0 }
     }
 
     pub fn on(&self, rule: RuleId) -> bool {
@@ -68,7 +74,7 @@ impl<'c> Work<'c> {
         if self.changes.len() < MAX_CHANGES {
             self.changes.push(Change { rule, path: path.to_string(), before, after });
         } else {
-            self.too_deep = true;
+            self.over_limit = true;
         }
     }
 
@@ -101,7 +107,9 @@ impl<'c> Work<'c> {
     }
 
     pub fn flag(&mut self, severity: Severity, code: IssueType, message_id: &'static str, path: &Path<'_>, text: impl Into<String>) {
-        if self.findings.len() < MAX_FINDINGS || severity >= Severity::Error {
+        // The first error is never left out, because it is what refuses the resource.
+        let first_error = severity >= Severity::Error && !self.findings.iter().any(Finding::is_error);
+        if self.findings.len() < MAX_FINDINGS || first_error {
             self.findings.push(Finding::new(severity, code, message_id, text).at(path.to_string()));
         } else {
             self.findings_beyond += 1;
@@ -110,8 +118,10 @@ impl<'c> Work<'c> {
 
     /// The findings, with a last one that says how many were left out.
     pub fn finish(&mut self) {
-        if self.too_deep {
-            let text = format!("the resource nests too deeply or would need more than {MAX_CHANGES} changes to be normalised");
+        if self.over_limit {
+            let text = format!(
+                "the resource nests too deeply, has an element of more than {MAX_MEMBERS} members, or needs more than {MAX_CHANGES} changes"
+            );
             self.findings.push(Finding::error(IssueType::TooCostly, "normalise-limit", text));
         }
         if self.findings_beyond > 0 {

@@ -1,8 +1,8 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
-use crate::normalise::{Change, Context, normalise};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
+use crate::normalise::{Change, Context, normalise};
 use crate::outcome::{Finding, Reason, Refusal};
 use crate::store::Target;
 
@@ -29,7 +29,8 @@ impl Normalised {
     /// Applies the source's rules to every write that has a target. One refusing finding refuses the whole submission.
     pub fn apply(evidence: Evidence, writes: Vec<(Write, Target)>, context: &Context<'_>) -> Result<Normalised, Refusal> {
         let entries: Vec<NormalisedEntry> = writes.into_iter().map(|(write, target)| entry(write, target, context)).collect();
-        let refusing: Vec<Finding> = entries.iter().flat_map(|entry| entry.findings.iter().filter(|finding| finding.is_error())).cloned().collect();
+        let refusing: Vec<Finding> =
+            entries.iter().flat_map(|entry| entry.findings.iter().filter(|finding| finding.is_error())).cloned().collect();
         if refusing.is_empty() {
             return Ok(Normalised { evidence, entries });
         }

@@ -60,7 +60,8 @@ fn fixture(name: &str, case: &Node) -> Node {
     let context = Context { source: &source, ids: &ids, links: &links, types: &types };
     let done = check_laws(name, case.get("input").unwrap(), &context);
     let changes = done.changes.iter().map(|change| format!("{} {}", change.rule, change.path).into());
-    let findings = done.findings.iter().map(|finding| format!("{} {} {}", finding.severity.code(), finding.message_id, finding.expression).into());
+    let findings =
+        done.findings.iter().map(|finding| format!("{} {} {}", finding.severity.code(), finding.message_id, finding.expression).into());
     let mut found = case.as_object().unwrap().clone();
     found.set("output", done.resource.clone());
     found.set("changes", changes.collect::<Vec<Node>>());
@@ -120,6 +121,20 @@ fn limits_refuse() {
     let done = run(&findings, &source());
     assert_eq!(done.findings.len(), MAX_FINDINGS + 1);
     assert_eq!(done.findings.last().unwrap().message_id, "normalise-more-findings");
+
+    let unmapped =
+        format!(r#"{{"resourceType":"Observation","component":[{}]}}"#, vec![r#"{"code":{"text":"x"}}"#; MAX_UNMAPPED + 1].join(","));
+    assert_eq!(run(&unmapped, &source()).unmapped.len(), MAX_UNMAPPED);
+
+    let errors = format!(r#"{{"resourceType":"X","a":[{}],"modifierExtension":[{{"url":"u"}}]}}"#, vec!["null"; MAX_FINDINGS].join(","));
+    let done = run(&errors, &source());
+    assert!(done.is_refused() && done.findings.len() == MAX_FINDINGS + 2);
+
+    let wide: Vec<String> = (0..=record::MAX_MEMBERS).map(|index| format!(r#""a{index}":[null]"#)).collect();
+    assert!(run(&format!("{{{}}}", wide.join(",")), &source()).is_refused());
+
+    let long = run(&format!(r#"{{"resourceType":"X","{}":null,"b":1}}"#, "é".repeat(1000)), &source());
+    assert_eq!(long.changes[0].path, format!("X.{}", "é".repeat(32)));
 
     let mut deep = Node::from("x");
     for _ in 0..300 {

@@ -53,7 +53,8 @@ fn meaning(status: u16) -> (IssueType, &'static str) {
 fn kind(content_type: Option<&str>, body: &[u8]) -> &'static str {
     let head = String::from_utf8_lossy(body.get(..512.min(body.len())).unwrap_or_default()).to_ascii_lowercase();
     let head = head.trim_start_matches('\u{FEFF}').trim_start();
-    let is_html = ["<!doctype html", "<html"].iter().any(|start| head.starts_with(start)) || content_type.is_some_and(|kind| kind.contains("html"));
+    let is_html =
+        ["<!doctype html", "<html"].iter().any(|start| head.starts_with(start)) || content_type.is_some_and(|kind| kind.contains("html"));
     match head.bytes().next() {
         None => "no body",
         _ if is_html => "an HTML page",
@@ -72,7 +73,8 @@ mod tests {
 
     #[test]
     fn vendors() {
-        let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found","details":{"text":"Jane Doe"}}]}"#;
+        let outcome =
+            r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"not-found","details":{"text":"Jane Doe"}}]}"#;
         for (status, content_type, body, code, said, count) in [
             (404, Some("text/html"), "<!DOCTYPE html PUBLIC \"x\"><html></html>", IssueType::NotFound, "an HTML page", 1),
             (401, Some("application/json"), r#"{"resource":"v1/error","detail":"Unauthorized"}"#, IssueType::Login, "JSON that is no", 1),

@@ -4,11 +4,11 @@
 //! a reference in a place nobody expected is still resolved.
 
 use super::path::Path;
-use super::record::Work;
+use super::record::{MAX_MEMBERS, Work};
 use super::rule;
 use super::rules::{
-    code_sanity, coding_systems, comparators, dates, decimals, extensions, identifier_systems, local_codes, narrative, numeric_text, primary_coding,
-    references, sentinels, status, strings, units,
+    code_sanity, coding_systems, comparators, dates, decimals, extensions, identifier_systems, local_codes, narrative, numeric_text,
+    primary_coding, references, sentinels, status, strings, units,
 };
 use super::vocabulary::{ORIGINAL_VALUE, QUANTITY_TRANSLATION};
 use crate::fhir::types::{ElementId, TypeTable};
@@ -84,8 +84,8 @@ fn result(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
 }
 
 fn members(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) {
-    if scope.depth >= MAX_DEPTH {
-        work.too_deep = true;
+    if scope.depth >= MAX_DEPTH || object.len() > MAX_MEMBERS {
+        work.over_limit = true;
         return;
     }
     let types = work.context.types;
@@ -182,7 +182,10 @@ fn element(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
 /// The step a member adds to the path, and what the member is.
 fn child_kind<'t>(types: &'t TypeTable, parent: Kind<'_>, name: &'t str, node: &Node) -> (&'t str, Kind<'t>) {
     if let Some(primitive) = name.strip_prefix('_') {
-        let step = parent.content.and_then(|content| types.member(content, primitive)).map_or(primitive, |found| step_name(types, found.element, primitive));
+        let step = parent
+            .content
+            .and_then(|content| types.member(content, primitive))
+            .map_or(primitive, |found| step_name(types, found.element, primitive));
         return (step, Kind { name: "Element", content: types.type_named("Element").map(|definition| definition.root) });
     }
     let Some(found) = parent.content.and_then(|content| types.member(content, name)) else {

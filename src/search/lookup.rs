@@ -31,6 +31,18 @@ pub enum Lookup {
     Scan,
 }
 
+impl Lookup {
+    /// How many keys, texts or ids it has.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Lookup::Exact(keys) => keys.len(),
+            Lookup::Prefix { prefixes, .. } => prefixes.len(),
+            Lookup::Ids(ids) => ids.len(),
+            Lookup::Range { .. } | Lookup::LastUpdated { .. } | Lookup::Scan => 0,
+        }
+    }
+}
+
 /// The lookups of one filter, all of which a match satisfies: one, or one for each part of a composite.
 pub(super) fn lookups_of(filter: &Filter) -> Vec<Lookup> {
     let parameter = &filter.parameter;

@@ -49,9 +49,9 @@ impl Filter {
         match &self.parameter.source {
             Source::Id => self.alternatives.iter().any(|wanted| matches!(wanted, Wanted::Id(id) if resource.text("id") == Some(id))),
             Source::LastUpdated => last_updated(resource).is_some_and(|span| self.alternatives.iter().any(|wanted| has_span(wanted, span))),
-            Source::Elements(_) => self
-                .parameter
-                .any(resource, |site| self.alternatives.iter().any(|wanted| holds(&self.parameter, &self.modifier, wanted, site))),
+            Source::Elements(_) => {
+                self.parameter.any(resource, |site| any_holds(&self.parameter, &self.modifier, &self.alternatives, site))
+            }
             Source::Composite(composite) => self.alternatives.iter().any(|wanted| composite_holds(composite, wanted, resource)),
             Source::Unsupported => false,
         }
@@ -78,7 +78,8 @@ fn composite_holds(composite: &Composite, wanted: &Wanted, resource: &Node) -> b
             && root.parts.iter().zip(&composite.parts).zip(parts).all(|((selectors, part), wanted)| {
                 let mut is_met = false;
                 for selector in selectors {
-                    let mut test = |site| is_met = is_met || holds(&part.parameter, &Modifier::None, wanted, site);
+                    let alternatives = std::slice::from_ref(wanted);
+                    let mut test = |site| is_met = is_met || any_holds(&part.parameter, &Modifier::None, alternatives, site);
                     selector.visit(node, resource, &mut test);
                 }
                 is_met
@@ -86,12 +87,18 @@ fn composite_holds(composite: &Composite, wanted: &Wanted, resource: &Node) -> b
     })
 }
 
-/// Whether one value is what one alternative asks for.
+/// Whether one value is what any of the alternatives asks for. Texts are folded once, not once for each alternative.
+fn any_holds(parameter: &Parameter, modifier: &Modifier, alternatives: &[Wanted], site: Site<'_>) -> bool {
+    match (parameter.kind(), modifier) {
+        (SearchKind::Token, Modifier::Text) => any_text(alternatives, modifier, |visit| site.token_texts(visit)),
+        (SearchKind::String, _) => any_text(alternatives, modifier, |visit| site.texts(visit)),
+        _ => alternatives.iter().any(|wanted| holds(parameter, modifier, wanted, site)),
+    }
+}
+
 fn holds(parameter: &Parameter, modifier: &Modifier, wanted: &Wanted, site: Site<'_>) -> bool {
     match (parameter.kind(), modifier) {
-        (SearchKind::Token, Modifier::Text) => any_text(wanted, modifier, |visit| site.token_texts(visit)),
         (SearchKind::Token, _) => has_token(wanted, site),
-        (SearchKind::String, _) => any_text(wanted, modifier, |visit| site.texts(visit)),
         (SearchKind::Reference, Modifier::Identifier) => match wanted {
             Wanted::Token(wanted) => site.pointer_identifier().is_some_and(|token| token_is(wanted, &token)),
             _ => false,
@@ -100,20 +107,23 @@ fn holds(parameter: &Parameter, modifier: &Modifier, wanted: &Wanted, site: Site
         (SearchKind::Uri, _) => site.uri().is_some_and(|uri| has_uri(modifier, wanted, uri, site.resource)),
         (SearchKind::Date, _) => site.span().is_some_and(|span| has_span(wanted, span)),
         (SearchKind::Number | SearchKind::Quantity, _) => site.amount().is_some_and(|amount| has_amount(wanted, &amount)),
-        (SearchKind::Composite | SearchKind::Special, _) => false,
+        (SearchKind::String | SearchKind::Composite | SearchKind::Special, _) => false,
     }
 }
 
-fn any_text<'a>(wanted: &Wanted, modifier: &Modifier, texts: impl FnOnce(&mut dyn FnMut(&'a str))) -> bool {
-    let Wanted::Text { raw, folded: wanted } = wanted else { return false };
+fn any_text<'a>(alternatives: &[Wanted], modifier: &Modifier, texts: impl FnOnce(&mut dyn FnMut(&'a str))) -> bool {
     let mut is_met = false;
     texts(&mut |text| {
-        is_met = is_met
-            || match modifier {
-                Modifier::Exact => text == raw,
-                Modifier::Contains => folded(text).contains(wanted),
-                _ => folded(text).starts_with(wanted),
-            };
+        if is_met {
+            return;
+        }
+        let own = folded(text);
+        is_met = alternatives.iter().any(|wanted| match (wanted, modifier) {
+            (Wanted::Text { raw, .. }, Modifier::Exact) => text == raw,
+            (Wanted::Text { folded, .. }, Modifier::Contains) => own.contains(folded),
+            (Wanted::Text { folded, .. }, _) => own.starts_with(folded),
+            _ => false,
+        });
     });
     is_met
 }

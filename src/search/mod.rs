@@ -48,10 +48,14 @@ pub use term::{Term, terms};
 pub const MAX_PARAMETERS: usize = 64;
 
 /// Alternatives (separated by commas) one parameter may have.
-pub const MAX_ALTERNATIVES: usize = 256;
+pub const MAX_ALTERNATIVES: usize = 512;
 
 /// Bytes one parameter's value may have.
-pub const MAX_VALUE_BYTES: usize = 8192;
+pub const MAX_VALUE_BYTES: usize = 32_768;
+
+/// Keys, texts and ids that all lookups of one query may have together; lookups beyond scan instead, so that a statement stays of a
+/// size a database takes.
+pub const MAX_LOOKUP_VALUES: usize = 8192;
 
 /// Keys `_sort` may have.
 pub const MAX_SORT_KEYS: usize = 8;

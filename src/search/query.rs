@@ -6,7 +6,7 @@ use super::parameter::{Parameter, Source, parameter};
 use super::project::{Projection, Summary};
 use super::sort::{self, SortKey};
 use super::value::{self, Modifier, Wanted};
-use super::{MAX_ALTERNATIVES, MAX_PARAMETERS, MAX_VALUE_BYTES};
+use super::{MAX_ALTERNATIVES, MAX_LOOKUP_VALUES, MAX_PARAMETERS, MAX_VALUE_BYTES};
 use crate::definitions::{Definitions, SearchKind};
 use crate::fhir::Node;
 use crate::outcome::{IssueType, Reason, Refusal};
@@ -89,7 +89,15 @@ impl Query {
 
     /// Conditions on the index that every match satisfies, all of them; none for a query without filters.
     pub fn lookups(&self) -> Vec<Lookup> {
-        self.filters.iter().flat_map(lookups_of).collect()
+        let mut room = MAX_LOOKUP_VALUES;
+        let within_room = |lookup: Lookup| match room.checked_sub(lookup.len()) {
+            Some(left) => {
+                room = left;
+                lookup
+            }
+            None => Lookup::Scan,
+        };
+        self.filters.iter().flat_map(lookups_of).map(within_room).collect()
     }
 
     /// The order that `_sort` asks for, resources without a value last; ties, and queries without `_sort`, go by id.

@@ -287,6 +287,16 @@ fn sorting() {
 }
 
 #[test]
+fn lookups_stay_within_their_room() {
+    let many = (0..MAX_ALTERNATIVES).map(|number| format!("A{number}")).collect::<Vec<_>>().join(",");
+    let text = format!("Patient?{}", format!("identifier={many}&").repeat(MAX_PARAMETERS));
+    let lookups = query(&text, Handling::Strict).unwrap().lookups();
+    let keys: usize = lookups.iter().map(Lookup::len).sum();
+    assert!(keys <= MAX_LOOKUP_VALUES && keys > MAX_LOOKUP_VALUES / 2);
+    assert!(lookups.contains(&Lookup::Scan));
+}
+
+#[test]
 fn criteria() {
     let read = |text: &str| Query::criteria(definitions(), "Patient", text);
     for text in ["identifier=http%3A%2F%2Fa.example%2Fmrn%7CAb%5C%2C12%5C%7Cx", "?_id=anna", "Patient?birthdate=1970-03-30", "name=anna+l"]

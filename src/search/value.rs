@@ -227,8 +227,12 @@ fn prefixed(text: &str) -> Result<(Prefix, &str), Problem> {
 }
 
 fn date(text: &str) -> Result<Wanted, Problem> {
+    const FORM: Problem = "must be a date or time like 2013, 2013-01-14 or 2013-01-14T10:00:00Z";
     let (prefix, rest) = prefixed(text)?;
-    let value = DateTime::parse_partial(rest).map_err(|_| "must be a date or time like 2013, 2013-01-14 or 2013-01-14T10:00:00Z")?;
+    let value = DateTime::parse_partial(rest).map_err(|_| FORM)?;
+    if rest.ends_with('T') {
+        return Err(FORM);
+    }
     Ok(Wanted::Span(prefix, value.interval()))
 }
 
@@ -314,6 +318,7 @@ mod tests {
         check(SearchKind::Date, "xx2020");
         check(SearchKind::Date, "2020-13");
         check(SearchKind::Date, "ge");
+        check(SearchKind::Date, "2020T");
         check(SearchKind::Date, "é");
         check(SearchKind::Token, "a|b|c");
         check(SearchKind::Token, "|");

@@ -129,6 +129,7 @@ fn load_edge(connection: &Connection, size: u64) -> Result<Edge, Fault> {
         tiles_below /= WIDTH;
         level += 1;
     }
+    levels.truncate(usize::from(crate::ledger::tile::levels(size)));
     Edge::from_partial_tiles(size, &levels).map_err(|error| broken(&error.to_string()))
 }
 

@@ -217,7 +217,7 @@ fn the_end_of_a_consent_never_releases_what_it_withheld() {
 }
 
 #[test]
-fn a_permit_is_never_ambiguous_and_a_request_is_refused_only_with_its_resources() {
+fn a_permit_is_never_ambiguous() {
     try_many(6, |random| {
         let (consents, asked, resource, policy) = (consents(random), asked(random), resource(random), policy(random));
         let decision = decide_on(&consents, policy, &asked, &resource);

@@ -87,6 +87,21 @@ fn a_decision_releases_the_resource_it_was_taken_on_and_no_other() {
 }
 
 #[test]
+fn a_provenance_goes_with_the_record_it_is_about() {
+    let decision = decided(&parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"}}"#));
+    let check = |rest: &str, released: bool| {
+        let provenance = parse(&format!(r#"{{"resourceType":"Provenance",{rest}}}"#));
+        assert_eq!(release_provenance(&decision, provenance).is_some(), released, "{rest}");
+    };
+    check(r#""target":[{"reference":"Observation/1"}]"#, true);
+    check(r#""target":[{"reference":"Observation/1/_history/2"}]"#, true);
+    check(r#""target":[{"reference":"Observation/12"}]"#, false);
+    check(r#""target":[{"reference":"Observation/1"},{"reference":"Observation/2"}]"#, false);
+    check(r#""target":[]"#, false);
+    check(r#""target":[{"reference":"Observation/1"}],"contained":[{"resourceType":"Condition"}]"#, false);
+}
+
+#[test]
 fn a_resource_of_two_patients_needs_both() {
     let shared =
         parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"},"focus":[{"reference":"Patient/2"}]}"#);

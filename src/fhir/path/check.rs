@@ -220,9 +220,8 @@ impl Checker<'_> {
             Where | Single | First | Last | Tail | Skip | Take | Distinct | Intersect | Exclude | Trace | DefineVariable => input,
             Sort => Outlook { is_ordered: true, ..input },
             Empty | Exists | All | AllTrue | AnyTrue | AllFalse | AnyFalse | SubsetOf | SupersetOf | IsDistinct | Not | Is | HasValue
-            | HasExtension | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Matches | MatchesFull | StartsWith | EndsWith | Contains | Comparable => {
-                Outlook::system(SystemType::Boolean)
-            }
+            | HasExtension | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Matches | MatchesFull | StartsWith | EndsWith
+            | Contains | Comparable => Outlook::system(SystemType::Boolean),
             Count | Length | IndexOf | LastIndexOf => Outlook::system(SystemType::Integer),
             _ => Outlook::unknown(),
         })

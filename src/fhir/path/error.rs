@@ -6,28 +6,55 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathError {
     /// The text is not FHIRPath; `offset` is the byte where reading stopped.
-    Syntax { offset: usize, expected: &'static str },
-    UnknownFunction { name: String },
+    Syntax {
+        offset: usize,
+        expected: &'static str,
+    },
+    UnknownFunction {
+        name: String,
+    },
     /// Too few, too many or the wrong kind of arguments.
-    Arguments { function: &'static str },
-    UnknownType { name: String },
-    UnknownVariable { name: String },
+    Arguments {
+        function: &'static str,
+    },
+    UnknownType {
+        name: String,
+    },
+    UnknownVariable {
+        name: String,
+    },
     /// More than one item where one or none is required.
-    NotSingle { operation: &'static str },
+    NotSingle {
+        operation: &'static str,
+    },
     /// Operands of types the operation is not defined for.
-    WrongType { operation: &'static str },
+    WrongType {
+        operation: &'static str,
+    },
     /// A name that its parent's type does not have; found by the strict check, and always for the JSON name of a choice (`valueQuantity`).
-    UnknownElement { name: String, parent: String },
+    UnknownElement {
+        name: String,
+        parent: String,
+    },
     /// The order of the input means nothing, yet the function depends on it; found by the strict check.
-    Unordered { function: &'static str },
-    Limit { limit: Limit, value: u64 },
+    Unordered {
+        function: &'static str,
+    },
+    Limit {
+        limit: Limit,
+        value: u64,
+    },
     Pattern,
     /// `now()` and its kin without a clock in the focus.
     NoClock,
     /// The environment cannot answer: no terminology, no profiles.
-    NotSupported { function: &'static str },
+    NotSupported {
+        function: &'static str,
+    },
     /// A canonical URL that nobody here knows.
-    UnknownCanonical { function: &'static str },
+    UnknownCanonical {
+        function: &'static str,
+    },
     /// The expression was compiled against another type table than the focus has.
     OtherTypes,
 }

@@ -3,9 +3,9 @@
 use super::error::{Limit, PathError};
 use super::focus::Focus;
 use super::function::Function;
+use super::functions::types;
 use super::item::{Collection, Item, System};
 use super::syntax::{Call, Expr, Head, Link, Operator, Path, Step, TypeSpecifier, Variable};
-use super::functions::types;
 use super::{Dialect, equality, operators, tree};
 use std::cell::{Cell, RefCell};
 
@@ -214,10 +214,12 @@ impl<'f, 'd> Evaluator<'f, 'd> {
                 let mut found = Collection::Empty;
                 for item in input {
                     match item {
-                        Item::Tree(parent) => tree::children_named(self.focus.types, parent, child, &mut found).map_err(|tree::IsJsonName| {
-                            let parent = parent.type_name(self.focus.types).to_string();
-                            PathError::UnknownElement { name: child.name.to_string(), parent }
-                        })?,
+                        Item::Tree(parent) => {
+                            tree::children_named(self.focus.types, parent, child, &mut found).map_err(|tree::IsJsonName| {
+                                let parent = parent.type_name(self.focus.types).to_string();
+                                PathError::UnknownElement { name: child.name.to_string(), parent }
+                            })?
+                        }
                         Item::System(System::Type(info)) => match child.name.as_str() {
                             "name" => found.push(info.name.clone().into()),
                             "namespace" => found.push(info.namespace.into()),

@@ -42,7 +42,16 @@ impl<'d> Focus<'d> {
     /// A whole resource. `None` when the table has no resource types.
     pub fn resource(types: &'d TypeTable, node: &'d Node) -> Option<Focus<'d>> {
         let context = Item::Tree(TreeItem::resource(types, node)?);
-        Some(Focus { types, context, resource: node, root_resource: node, document: node, environment: &Alone, now: None, limits: DEFAULT_LIMITS })
+        Some(Focus {
+            types,
+            context,
+            resource: node,
+            root_resource: node,
+            document: node,
+            environment: &Alone,
+            now: None,
+            limits: DEFAULT_LIMITS,
+        })
     }
 
     /// The same surroundings with another context.

@@ -188,7 +188,13 @@ impl<'d> TreeItem<'d> {
     }
 
     /// A primitive with its `_name` sibling; either may be missing.
-    pub fn primitive(types: &TypeTable, node: Option<&'d Node>, sibling: Option<&'d Node>, element: ElementId, type_index: usize) -> TreeItem<'d> {
+    pub fn primitive(
+        types: &TypeTable,
+        node: Option<&'d Node>,
+        sibling: Option<&'d Node>,
+        element: ElementId,
+        type_index: usize,
+    ) -> TreeItem<'d> {
         TreeItem { node, sibling: sibling.and_then(Node::as_object), content: types.content(element, type_index) }
     }
 

@@ -5,21 +5,30 @@
 /// How deep elements may nest.
 const MAX_DEPTH: usize = 128;
 
-/// The elements of HTML 4.0 chapters 7 to 11 (without chapter 9 section 4) and 15, links and images.
+/// The elements of HTML 4.0 chapters 7 to 11 (without chapter 9 section 4) and 15, links and images; sorted.
+#[rustfmt::skip]
 const ELEMENTS: [&str; 55] = [
-    "a", "abbr", "acronym", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "dfn", "div", "dl",
-    "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li", "map", "area", "ol", "p", "pre", "q", "samp", "small",
-    "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "ul", "var", "u", "s", "strike",
+    "a", "abbr", "acronym", "area", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "dfn",
+    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li", "map", "ol", "p", "pre", "q", "s", "samp",
+    "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
 ];
 
-const ATTRIBUTES: [&str; 39] = [
+/// Their attributes, sorted; those of scripts and forms are missing on purpose.
+#[rustfmt::skip]
+const ATTRIBUTES: [&str; 50] = [
     "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char",
-    "charoff", "charset", "class", "colspan", "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang", "hspace", "id",
-    "lang", "longdesc", "name", "rel", "rev", "rowspan", "rules", "scope", "shape", "span", "src", "start", "style",
+    "charoff", "charset", "cite", "class", "colspan", "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang",
+    "hspace", "id", "lang", "longdesc", "name", "rel", "rev", "rowspan", "rules", "scope", "shape", "span", "src", "start", "style",
+    "summary", "tabindex", "title", "type", "usemap", "valign", "value", "vspace", "width", "xmlns",
 ];
 
-const MORE_ATTRIBUTES: [&str; 11] =
-    ["summary", "tabindex", "title", "type", "usemap", "valign", "value", "vspace", "width", "xmlns", "cite"];
+fn is_element(name: &str) -> bool {
+    ELEMENTS.binary_search(&name).is_ok()
+}
+
+fn is_attribute(name: &str) -> bool {
+    ATTRIBUTES.binary_search(&name).is_ok() || name.starts_with("xml:") || name.starts_with("xmlns:")
+}
 
 /// Whether the text is markup that FHIR allows.
 pub(super) fn is_allowed(xhtml: &str) -> bool {
@@ -85,7 +94,7 @@ impl<'a> Scan<'a> {
         };
         let name_end = body.find(|letter: char| letter.is_ascii_whitespace()).unwrap_or(body.len());
         let (name, attributes) = body.split_at(name_end);
-        if !ELEMENTS.contains(&name) || (is_first && name != "div") || self.open.len() == MAX_DEPTH {
+        if !is_element(name) || (is_first && name != "div") || self.open.len() == MAX_DEPTH {
             return None;
         }
         attributes_allowed(attributes)?;
@@ -120,12 +129,11 @@ fn attributes_allowed(attributes: &str) -> Option<()> {
     while !rest.is_empty() {
         let (name, after) = rest.split_once('=')?;
         let name = name.trim_end();
-        let is_known = ATTRIBUTES.contains(&name) || MORE_ATTRIBUTES.contains(&name) || name.starts_with("xml:") || name.starts_with("xmlns:");
         let after = after.trim_start();
         let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
         let (value, after) = after.get(1..)?.split_once(quote)?;
         let is_script = matches!(name, "href" | "src") && value.trim_start().to_ascii_lowercase().starts_with("javascript:");
-        if !is_known || is_script || value.contains('<') {
+        if !is_attribute(name) || is_script || value.contains('<') {
             return None;
         }
         rest = after.trim_start();

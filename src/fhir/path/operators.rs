@@ -1,8 +1,8 @@
 //! Arithmetic, comparison, membership and union.
 
+use super::Dialect;
 use super::calendar::{Moved, moved};
 use super::equality::{self, ItemSet, as_date_time, as_decimal, as_quantity};
-use super::Dialect;
 use super::error::PathError;
 use super::evaluate::{Evaluator, Yield};
 use super::item::{Collection, Item, System};
@@ -31,7 +31,9 @@ pub(super) fn binary<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left
         Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
             let operands = both(evaluator, &left, &right, operator)?;
             Ok(match operands {
-                Some((left, right)) => compare(&left, &right, operator.symbol())?.map_or(Collection::Empty, |order| holds(operator, order).into()),
+                Some((left, right)) => {
+                    compare(&left, &right, operator.symbol())?.map_or(Collection::Empty, |order| holds(operator, order).into())
+                }
                 None => Collection::Empty,
             })
         }

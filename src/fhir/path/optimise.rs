@@ -27,16 +27,16 @@ impl Optimiser {
         self.parts(expression, in_loop)
     }
 
-    fn boxed(&mut self, expression: Box<Expr>, in_loop: bool) -> Box<Expr> {
-        Box::new(self.expression(*expression, in_loop))
+    fn boxed(&mut self, expression: Expr, in_loop: bool) -> Box<Expr> {
+        Box::new(self.expression(expression, in_loop))
     }
 
     fn parts(&mut self, expression: Expr, in_loop: bool) -> Expr {
         match expression {
             Expr::Path(path) => Expr::Path(self.path(path, in_loop)),
             Expr::Chain(chain) => self.chain(chain, in_loop),
-            Expr::Negate(inner) => Expr::Negate(self.boxed(inner, in_loop)),
-            Expr::Affirm(inner) => Expr::Affirm(self.boxed(inner, in_loop)),
+            Expr::Negate(inner) => Expr::Negate(self.boxed(*inner, in_loop)),
+            Expr::Affirm(inner) => Expr::Affirm(self.boxed(*inner, in_loop)),
             Expr::Once { slot, inner } => Expr::Once { slot, inner },
         }
     }
@@ -51,7 +51,7 @@ impl Optimiser {
             other => other,
         });
         let rest = rest.collect();
-        Expr::Chain(Chain { first: self.boxed(chain.first, in_loop), rest })
+        Expr::Chain(Chain { first: self.boxed(*chain.first, in_loop), rest })
     }
 
     fn path(&mut self, path: Path, in_loop: bool) -> Path {
@@ -84,8 +84,8 @@ impl Optimiser {
 /// `'a' | 'b' | 'c'` as a list without repetitions; any other chain comes back unchanged.
 fn literals(chain: Chain) -> Result<Path, Chain> {
     let is_literal = |expression: &Expr| matches!(expression, Expr::Path(Path { head: Head::Literal(super::System::String(_)), steps }) if steps.is_empty());
-    let all = is_literal(&chain.first)
-        && chain.rest.iter().all(|link| matches!(link, Link::Binary(Operator::Union, right) if is_literal(right)));
+    let all =
+        is_literal(&chain.first) && chain.rest.iter().all(|link| matches!(link, Link::Binary(Operator::Union, right) if is_literal(right)));
     if !all {
         return Err(chain);
     }
@@ -136,7 +136,9 @@ fn path_is_closed(path: &Path) -> bool {
         Step::Child(_) => true,
         Step::At(index) => is_closed(index),
         Step::Call(call) if call.function == Function::DefineVariable => false,
-        Step::Call(call) => call.arguments.iter().all(|argument| is_closed(argument) || (binds_this(call.function) && reads_only_this(argument))),
+        Step::Call(call) => {
+            call.arguments.iter().all(|argument| is_closed(argument) || (binds_this(call.function) && reads_only_this(argument)))
+        }
     })
 }
 

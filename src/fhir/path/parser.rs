@@ -2,12 +2,12 @@
 
 use super::error::{Limit, PathError};
 use super::function::Function;
+use super::functions::text;
 use super::item::System;
 use super::lexer::{Lexer, Token};
 use super::optimise::optimised;
 use super::quantity::{Calendar, Quantity, Unit};
 use super::syntax::{Call, Chain, ChildStep, Expr, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable};
-use super::functions::text;
 use crate::fhir::decimal::Decimal;
 use crate::fhir::types::TypeTable;
 use compact_str::{CompactString, format_compact};

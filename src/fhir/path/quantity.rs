@@ -217,7 +217,11 @@ impl Quantity {
         }
         let coarser = if mine.factor.compare(theirs.factor) == Some(Ordering::Less) { theirs } else { mine };
         let converted = |quantity: &Quantity, scale: Scale| {
-            if scale.factor == coarser.factor { Some(quantity.value) } else { decimal(quantity.in_base(scale)?.times(coarser.factor.inverse()?)?) }
+            if scale.factor == coarser.factor {
+                Some(quantity.value)
+            } else {
+                decimal(quantity.in_base(scale)?.times(coarser.factor.inverse()?)?)
+            }
         };
         matches!((converted(self, mine), converted(other, theirs)), (Some(a), Some(b)) if equivalent_decimals(a, b))
     }

@@ -165,10 +165,8 @@ fn run(expression: &str, document: &str, dialect: Dialect) -> String {
     let node = parse(document);
     let show = |result: Result<Vec<Item<'_>>, PathError>| match result {
         Ok(items) => {
-            let shown: Vec<String> = items
-                .iter()
-                .map(|item| format!("{}:{}", item.type_name(&types), item.text().unwrap_or_default()))
-                .collect();
+            let shown: Vec<String> =
+                items.iter().map(|item| format!("{}:{}", item.type_name(&types), item.text().unwrap_or_default())).collect();
             shown.join(" ")
         }
         Err(error) => {
@@ -216,8 +214,18 @@ fn navigation() {
             ("%resource.id = %context.id", "Boolean:true"),
         ],
     );
-    check(OBSERVATION, &[("value.value", "decimal:1.50"), ("component.value", "string:a Quantity:"), ("component.type().name.first()", "String:BackboneElement")]);
-    check(QUESTIONNAIRE, &[("descendants().linkId", "string:1 string:1.1 string:1.2 string:1.2.1"), ("repeat(item).linkId.count()", "Integer:4")]);
+    check(
+        OBSERVATION,
+        &[
+            ("value.value", "decimal:1.50"),
+            ("component.value", "string:a Quantity:"),
+            ("component.type().name.first()", "String:BackboneElement"),
+        ],
+    );
+    check(
+        QUESTIONNAIRE,
+        &[("descendants().linkId", "string:1 string:1.1 string:1.2 string:1.2.1"), ("repeat(item).linkId.count()", "Integer:4")],
+    );
 }
 
 #[test]
@@ -243,7 +251,13 @@ fn types_of_items() {
 
 #[test]
 fn references() {
-    check(OBSERVATION, &[("Observation.subject.where(resolve() is Patient).reference", "string:Patient/1"), ("subject.where(resolve() is Practitioner)", "")]);
+    check(
+        OBSERVATION,
+        &[
+            ("Observation.subject.where(resolve() is Patient).reference", "string:Patient/1"),
+            ("subject.where(resolve() is Practitioner)", ""),
+        ],
+    );
     check(
         PATIENT,
         &[
@@ -370,12 +384,23 @@ fn syntax() {
 fn strict_check() {
     let types = release();
     let judge = |expression: &str| Expression::compile(expression, &types).unwrap().check(&types, Some("Patient"));
-    for expression in ["name.given", "Patient.deceased as dateTime", "contained.anything", "name.where(given.exists()).family", "generalPractitioner.resolve().x"]
-    {
+    for expression in [
+        "name.given",
+        "Patient.deceased as dateTime",
+        "contained.anything",
+        "name.where(given.exists()).family",
+        "generalPractitioner.resolve().x",
+    ] {
         assert_eq!(judge(expression), Ok(()), "{expression}");
     }
-    for expression in ["name.given1", "Observation.value", "name.where(first = 'x')", "(deceased as dateTime).family", "children().skip(1)", "iif('x', 1, 2)"]
-    {
+    for expression in [
+        "name.given1",
+        "Observation.value",
+        "name.where(first = 'x')",
+        "(deceased as dateTime).family",
+        "children().skip(1)",
+        "iif('x', 1, 2)",
+    ] {
         assert!(judge(expression).is_err(), "{expression}");
     }
 }

@@ -220,6 +220,35 @@ fn narrative_cannot_break_out() {
     check("<!DOCTYPE x><div/>", "<div xmlns=\"http://www.w3.org/1999/xhtml\">&lt;!DOCTYPE x&gt;&lt;div/&gt;</div>");
 }
 
+/// Documents with bytes changed at random are refused or read to something stable; nothing crashes.
+#[test]
+fn damaged_documents_do_no_harm() {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut roll = |sides: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % sides as u64).unwrap()
+    };
+    for source in [fixture("patient.xml"), fixture("bundle-prefixed.xml")] {
+        for _ in 0..4_000 {
+            let mut damaged = source.clone();
+            for _ in 0..=roll(3) {
+                let (at, from) = (roll(damaged.len()), roll(source.len()));
+                match roll(3) {
+                    0 => damaged[at] = source[from],
+                    1 => drop(damaged.remove(at)),
+                    _ => damaged.insert(at, source[from]),
+                }
+            }
+            if let Ok(resource) = parse(&damaged, DEFAULT_DEPTH, table()) {
+                let again = parse(write(&resource, table()).as_bytes(), DEFAULT_DEPTH, table()).unwrap();
+                assert_eq!(parse(write(&again, table()).as_bytes(), DEFAULT_DEPTH, table()).unwrap(), again);
+            }
+        }
+    }
+}
+
 fn gunzipped(path: &Path) -> String {
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();

@@ -67,7 +67,8 @@ pub(in super::super) fn is_loinc(code: &str) -> bool {
     if !(1..=7).contains(&body.len()) || !is_digits(body) || check.len() != 1 || !is_digits(check) {
         return false;
     }
-    let sum: usize = body.bytes().rev().enumerate().map(|(place, byte)| if place % 2 == 0 { folded_double(digit(byte)) } else { digit(byte) }).sum();
+    let sum: usize =
+        body.bytes().rev().enumerate().map(|(place, byte)| if place % 2 == 0 { folded_double(digit(byte)) } else { digit(byte) }).sum();
     (10 - sum % 10) % 10 == check.bytes().next().map_or(10, digit)
 }
 
@@ -80,9 +81,10 @@ fn folded_double(digit: usize) -> usize {
 /// Answers, answer lists, groups and parts: `LA29518-0`, `LP14635-4`.
 fn is_loinc_part(code: &str) -> bool {
     let prefixes = ["LA", "LL", "LG", "LP"];
-    prefixes.iter().find_map(|prefix| code.strip_prefix(prefix)).is_some_and(|rest| {
-        rest.split_once('-').is_some_and(|(body, check)| is_digits(body) && check.len() == 1 && is_digits(check))
-    })
+    prefixes
+        .iter()
+        .find_map(|prefix| code.strip_prefix(prefix))
+        .is_some_and(|rest| rest.split_once('-').is_some_and(|(body, check)| is_digits(body) && check.len() == 1 && is_digits(check)))
 }
 
 /// A SNOMED CT identifier: 6 to 18 digits, no leading zero, Verhoeff check digit last. Post-coordinated expressions are not judged.

@@ -69,7 +69,9 @@ fn oid_system(oid: &str) -> Option<String> {
 
 /// Where DSTU2, STU3 and v2 keep tables that R4 has under terminology.hl7.org.
 fn old_hl7_system(folded: &str, written: &str) -> Option<String> {
-    if let Some(table) = folded.strip_prefix("hl7.org/fhir/v2/").or_else(|| folded.strip_prefix("hl7").filter(|rest| !rest.starts_with('.'))) {
+    if let Some(table) =
+        folded.strip_prefix("hl7.org/fhir/v2/").or_else(|| folded.strip_prefix("hl7").filter(|rest| !rest.starts_with('.')))
+    {
         return v2_table(table);
     }
     folded.strip_prefix("hl7.org/fhir/v3/")?;

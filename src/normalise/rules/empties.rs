@@ -3,7 +3,7 @@
 //! The nulls that keep a list of primitives in step with the list of their extensions (`given` and `_given`) are FHIR's own and stay.
 
 use super::super::path::Path;
-use super::super::record::Work;
+use super::super::record::{MAX_MEMBERS, Work};
 use super::super::rule::EMPTIES;
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{IssueType, Severity};
@@ -28,7 +28,7 @@ fn has_empties(node: &Node) -> bool {
 fn is_empty(node: &Node) -> bool {
     match &node.value {
         Value::Null => true,
-        Value::Text(text) => text.trim().is_empty(),
+        Value::Text(text) => text.trim_ascii().is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Object(object) => object.is_empty(),
         Value::Bool(_) | Value::Number(_) => false,
@@ -44,6 +44,10 @@ fn clean(node: &mut Node, path: &Path<'_>, work: &mut Work<'_>) {
 }
 
 fn clean_object(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if object.len() > MAX_MEMBERS {
+        work.over_limit = true;
+        return;
+    }
     for member in object.members_mut() {
         let name = member.name.clone();
         clean(&mut member.node, &path.member(&name), work);
@@ -53,7 +57,9 @@ fn clean_object(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     for name in &lists {
         match name.strip_prefix('_') {
             Some(primary) if lists.iter().any(|other| other == primary) => {}
-            None if object.get(&format!("_{name}")).is_some_and(|sibling| sibling.as_list().is_some()) => clean_pair(object, name, path, work),
+            None if object.get(&format!("_{name}")).is_some_and(|sibling| sibling.as_list().is_some()) => {
+                clean_pair(object, name, path, work)
+            }
             _ => clean_list(object, name, path, work),
         }
     }

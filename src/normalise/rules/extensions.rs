@@ -64,7 +64,11 @@ mod tests {
 
     #[test]
     fn unknown_modifiers_refuse() {
-        for place in [r#"{"resourceType":"Patient",M}"#, r#"{"resourceType":"Patient","contact":[{M}]}"#, r#"{"resourceType":"X","contained":[{"resourceType":"Y",M}]}"#] {
+        for place in [
+            r#"{"resourceType":"Patient",M}"#,
+            r#"{"resourceType":"Patient","contact":[{M}]}"#,
+            r#"{"resourceType":"X","contained":[{"resourceType":"Y",M}]}"#,
+        ] {
             let text = place.replace('M', r#""modifierExtension":[{"url":"http://x/not","valueBoolean":true}]"#);
             assert!(run(&text, &source()).is_refused(), "{text}");
             let mut declared = source();

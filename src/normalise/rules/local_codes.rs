@@ -2,14 +2,17 @@
 //!
 //! Mapping by name or by likeness puts a wrong LOINC on one result in twenty or worse, so it is not done at all.
 
+use super::super::Unmapped;
 use super::super::concept_map::MappedCode;
 use super::super::path::Path;
-use super::super::record::Work;
+use super::super::record::{MAX_UNMAPPED, Work};
 use super::super::rule::LOCAL_CODES;
-use super::super::Unmapped;
 use super::primary_coding::has_portable;
 use crate::fhir::{Node, Object};
 use crate::outcome::{IssueType, Severity};
+
+/// How many codings of one concept are looked up. Vendors send up to a dozen.
+const MAX_CODINGS: usize = 64;
 
 /// Adds the equivalents of a CodeableConcept's local codings behind them.
 pub(in super::super) fn apply(concept: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
@@ -19,7 +22,7 @@ pub(in super::super) fn apply(concept: &mut Object, path: &Path<'_>, work: &mut 
     }
     let Some(codings) = concept.get("coding").and_then(Node::as_list) else { return };
     let mut missing: Vec<MappedCode> = Vec::new();
-    for mapped in codings.iter().filter_map(|coding| maps.get(coding.text("system")?, coding.text("code")?)) {
+    for mapped in codings.iter().take(MAX_CODINGS).filter_map(|coding| maps.get(coding.text("system")?, coding.text("code")?)) {
         let same = |coding: &Node| coding.text("system") == Some(&mapped.system) && coding.text("code") == Some(&mapped.code);
         if !codings.iter().any(same) && !missing.contains(mapped) {
             missing.push(mapped.clone());
@@ -45,6 +48,9 @@ pub(in super::super) fn list_unmapped(resource: &Object, path: &Path<'_>, work: 
 
 fn list_one(concept: Option<&Node>, path: &Path<'_>, work: &mut Work<'_>) {
     let Some(concept) = concept.filter(|concept| concept.as_object().is_some() && !has_portable(concept)) else { return };
+    if work.unmapped.len() >= MAX_UNMAPPED {
+        return;
+    }
     let coding = concept.items("coding").first();
     let owned = |text: Option<&str>| text.map(str::to_owned);
     work.unmapped.push(Unmapped {
@@ -87,7 +93,8 @@ mod tests {
             let mut source = source();
             source.concept_maps.add(&json::parse(map.as_bytes(), 32).unwrap());
             let done = run(LOCAL, &source);
-            let codes: Vec<&str> = done.resource.get("code").unwrap().items("coding").iter().filter_map(|coding| coding.text("code")).collect();
+            let codes: Vec<&str> =
+                done.resource.get("code").unwrap().items("coding").iter().filter_map(|coding| coding.text("code")).collect();
             assert_eq!(codes, if mapped { vec!["CREA", "2160-0"] } else { vec!["CREA"] });
             assert_eq!(done.unmapped.is_empty(), mapped);
         }

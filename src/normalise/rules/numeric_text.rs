@@ -51,7 +51,9 @@ pub(in super::super) fn flag_implausible(holder: &Object, path: &Path<'_>, work:
     }
     let Some(quantity) = holder.get("valueQuantity").filter(|quantity| quantity.text("system") == Some(UCUM)) else { return };
     let (Some(value), Some(unit)) = (quantity.get("value").and_then(Node::as_number), quantity.text("code")) else { return };
-    let (Some(value), Some((low, high))) = (Decimal::parse(value), holder.get("code").and_then(|code| plausible_range(code, unit))) else { return };
+    let (Some(value), Some((low, high))) = (Decimal::parse(value), holder.get("code").and_then(|code| plausible_range(code, unit))) else {
+        return;
+    };
     if (low..=high).contains(&value) {
         return;
     }
@@ -61,7 +63,9 @@ pub(in super::super) fn flag_implausible(holder: &Object, path: &Path<'_>, work:
         fits(value.checked_mul(factor)) || fits(value.checked_div(factor))
     });
     let text = match factor {
-        Some(factor) => format!("the value is implausible for this test in this unit and would be plausible by a factor of {factor}; it was not changed"),
+        Some(factor) => format!(
+            "the value is implausible for this test in this unit and would be plausible by a factor of {factor}; it was not changed"
+        ),
         None => "the value is implausible for this test in this unit; it was not changed".to_owned(),
     };
     work.flag(Severity::Warning, IssueType::BusinessRule, "implausible-value", &path.member("value"), text);

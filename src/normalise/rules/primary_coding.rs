@@ -24,7 +24,8 @@ pub(in super::super) fn apply(concept: &mut Object, path: &Path<'_>, work: &mut 
     if index == 0 || codings.first().is_none_or(|first| !is_local(first)) {
         return;
     }
-    let marked = codings.iter().any(|coding| coding.items("extension").iter().any(|extension| extension.text("url") == Some(PRIMARY_CODING)));
+    let marked =
+        codings.iter().any(|coding| coding.items("extension").iter().any(|extension| extension.text("url") == Some(PRIMARY_CODING)));
     if marked {
         return;
     }
@@ -57,7 +58,9 @@ pub(super) fn has_portable(concept: &Node) -> bool {
 /// Codings under OIDs, vendors' URLs and the gateway's source URNs; HL7's own systems are no less portable than those listed.
 fn is_local(coding: &Node) -> bool {
     rank(coding).is_none()
-        && coding.text("system").is_none_or(|system| !system.starts_with("http://terminology.hl7.org/") && !system.starts_with("http://hl7.org/"))
+        && coding
+            .text("system")
+            .is_none_or(|system| !system.starts_with("http://terminology.hl7.org/") && !system.starts_with("http://hl7.org/"))
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! A reference is never guessed: what neither the source's own ids nor the given links explain stays as written and is flagged, an error when the
 //! string could only have meant something inside the message it came in.
 
+use super::super::Context;
 use super::super::ids::is_gateway_id;
 use super::super::path::Path;
 use super::super::record::Work;
 use super::super::rule::REFERENCES;
 use super::super::source::{Dangling, plain_url};
-use super::super::Context;
 use crate::fhir::{Node, Object};
 use crate::outcome::{IssueType, Severity};
 
@@ -83,8 +83,12 @@ fn make_logical(reference: &mut Object, literal: &str, path: &Path<'_>, work: &m
     let (type_name, system, value) = if literal.starts_with("urn:") {
         (None, "urn:ietf:rfc:3986", literal)
     } else {
-        let Some((type_name, token)) = literal.split_once("?identifier=").filter(|(_, token)| !token.contains(['&', '%', ','])) else { return false };
-        let Some((system, value)) = token.split_once('|').filter(|(system, value)| !system.is_empty() && !value.is_empty()) else { return false };
+        let Some((type_name, token)) = literal.split_once("?identifier=").filter(|(_, token)| !token.contains(['&', '%', ','])) else {
+            return false;
+        };
+        let Some((system, value)) = token.split_once('|').filter(|(system, value)| !system.is_empty() && !value.is_empty()) else {
+            return false;
+        };
         (Some(type_name), system, value)
     };
     work.remove(REFERENCES, reference, path, "reference");
@@ -129,7 +133,8 @@ fn relative(literal: &str, relative: &str, context: &Context<'_>) -> Outcome {
     }
     let mut segments = target.split('/');
     let (Some(type_name), Some(id)) = (segments.next(), segments.next()) else { return Outcome::Malformed };
-    let version_only = matches!((segments.next(), segments.next(), segments.next()), (None, None, None) | (Some("_history"), Some(_), None));
+    let version_only =
+        matches!((segments.next(), segments.next(), segments.next()), (None, None, None) | (Some("_history"), Some(_), None));
     if !version_only || id.is_empty() || id.contains('#') || !is_type(type_name, context) {
         return Outcome::Malformed;
     }

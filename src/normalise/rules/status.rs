@@ -25,7 +25,18 @@ const OBSERVATION: Statuses = Statuses {
 
 /// `DiagnosticReport.status`, and what HL7 v2 table 0123 (OBR-25) says for some of them.
 const REPORT: Statuses = Statuses {
-    codes: &["registered", "partial", "preliminary", "final", "amended", "corrected", "appended", "cancelled", "entered-in-error", "unknown"],
+    codes: &[
+        "registered",
+        "partial",
+        "preliminary",
+        "final",
+        "amended",
+        "corrected",
+        "appended",
+        "cancelled",
+        "entered-in-error",
+        "unknown",
+    ],
     v2: &[
         ("A", "partial"),
         ("C", "corrected"),
@@ -135,8 +146,14 @@ mod tests {
 
     #[test]
     fn interpretations_stand_beside() {
-        for (system, code, added) in [("HL70078", "H", Some("High")), ("http://hl7.org/fhir/v2/0078", "<", Some("Off scale low")), ("L", "H", None), ("HL70078", "null", None)] {
-            let text = format!(r#"{{"resourceType":"Observation","interpretation":[{{"coding":[{{"system":"{system}","code":"{code}"}}]}}]}}"#);
+        for (system, code, added) in [
+            ("HL70078", "H", Some("High")),
+            ("http://hl7.org/fhir/v2/0078", "<", Some("Off scale low")),
+            ("L", "H", None),
+            ("HL70078", "null", None),
+        ] {
+            let text =
+                format!(r#"{{"resourceType":"Observation","interpretation":[{{"coding":[{{"system":"{system}","code":"{code}"}}]}}]}}"#);
             let done = run(&text, &source());
             let codings = done.resource.items("interpretation")[0].items("coding");
             assert_eq!(codings.get(1).and_then(|coding| coding.text("display")), added, "{system} {code}");

@@ -36,7 +36,14 @@ pub(in super::super) fn keep_padded_value(identifier: &mut Object, path: &Path<'
 }
 
 /// Keeps a text as it was written in an extension of the primitive `name`, where its extensions are of a usable shape.
-pub(in super::super) fn keep_original(rule: RuleId, element: &mut Object, name: &str, original: &str, path: &Path<'_>, work: &mut Work<'_>) {
+pub(in super::super) fn keep_original(
+    rule: RuleId,
+    element: &mut Object,
+    name: &str,
+    original: &str,
+    path: &Path<'_>,
+    work: &mut Work<'_>,
+) {
     let sibling = format!("_{name}");
     let mut extras = match element.get(&sibling).map(|node| &node.value) {
         None => Object::new(),
@@ -51,15 +58,19 @@ pub(in super::super) fn keep_original(rule: RuleId, element: &mut Object, name: 
     element.set(&sibling, extras);
 }
 
-/// The clean form, `None` when the text is clean already.
+/// The clean form, `None` when the text is clean already or nothing would be left of it.
 fn cleaned(text: &str) -> Option<CompactString> {
     let inner = trimmed(text);
+    if inner.is_empty() {
+        return None;
+    }
     let unix = if inner.contains('\r') { Cow::Owned(inner.replace("\r\n", "\n").replace('\r', "\n")) } else { Cow::Borrowed(inner) };
-    let composed = if inner.is_ascii() || is_nfc_quick(inner.chars()) == IsNormalized::Yes { unix } else { Cow::Owned(unix.nfc().collect()) };
+    let composed =
+        if inner.is_ascii() || is_nfc_quick(inner.chars()) == IsNormalized::Yes { unix } else { Cow::Owned(unix.nfc().collect()) };
     (composed != text).then(|| composed.into())
 }
 
-/// Without white space and byte order marks around it. A text of nothing else is left to the rule on empties.
+/// Without white space and byte order marks around it.
 fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}')
 }
@@ -80,7 +91,7 @@ mod tests {
             ("é", None),
             ("10*6/µL", None),
             ("line\n", Some("line")),
-            ("\r\n", Some("")),
+            ("\u{A0}", None),
         ] {
             assert_eq!(cleaned(text).as_deref(), clean, "{text:?}");
         }

@@ -214,7 +214,9 @@ fn synthea_keeps_the_laws() {
             links.insert(entry.text("fullUrl").unwrap(), &format!("{type_name}/{}", ids.id("synthea", type_name, id)));
         }
         for entry in bundle.items("entry") {
-            conditions(entry, &mut |condition| links.insert(condition, &format!("{}/{}", condition.split_once('?').unwrap().0, ids.id("synthea", "x", condition))));
+            conditions(entry, &mut |condition| {
+                links.insert(condition, &format!("{}/{}", condition.split_once('?').unwrap().0, ids.id("synthea", "x", condition)))
+            });
         }
         let context = Context { source: &source, ids: &ids, links: &links, types };
         for entry in bundle.items("entry") {
@@ -242,6 +244,20 @@ fn conditions(node: &Node, each: &mut impl FnMut(&str)) {
     }
     for member in node.as_object().map_or(&[][..], |object| object.members()) {
         conditions(&member.node, each);
+    }
+}
+
+/// Resources that were written to be wrong.
+#[test]
+fn validator_cases_keep_the_laws() {
+    let (Some(folder), Some(types)) = (shared("suites/validator/files"), R4.as_ref()) else { return };
+    let source = vendor_source("epic");
+    let (ids, links) = (GatewayIds::new([7; 32]), Links::new());
+    let context = Context { source: &source, ids: &ids, links: &links, types };
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if let Ok(resource) = json::parse(&std::fs::read(&file).unwrap_or_default(), json::DEFAULT_DEPTH) {
+            check_laws(&file.to_string_lossy(), &resource, &context);
+        }
     }
 }
 
@@ -311,7 +327,12 @@ fn speed() {
         let mean = texts.iter().map(String::len).sum::<usize>() / texts.len();
         println!(
             "{vendor}: {} resources of {mean} bytes, {:.1} changes each; parse p50 {:.1} p99 {:.1} µs; normalise p50 {:.1} p99 {:.1} µs",
-            texts.len(), changes as f64 / normalising.len() as f64, at(&parsing, 50), at(&parsing, 99), at(&normalising, 50), at(&normalising, 99)
+            texts.len(),
+            changes as f64 / normalising.len() as f64,
+            at(&parsing, 50),
+            at(&parsing, 99),
+            at(&normalising, 50),
+            at(&normalising, 99)
         );
     }
 }

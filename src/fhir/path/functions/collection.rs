@@ -180,7 +180,8 @@ fn sort_key(argument: &Expr) -> (&Expr, bool) {
 
 fn sort<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>]) -> Yield<'d> {
     const THIS: &Expr = &Expr::Path(Path { head: Head::This, steps: Vec::new() });
-    let keys: Vec<(&'d Expr, bool)> = if call.arguments.is_empty() { vec![(THIS, false)] } else { call.arguments.iter().map(sort_key).collect() };
+    let keys: Vec<(&'d Expr, bool)> =
+        if call.arguments.is_empty() { vec![(THIS, false)] } else { call.arguments.iter().map(sort_key).collect() };
     let mut rows = Vec::with_capacity(input.len());
     for (index, item) in input.iter().enumerate() {
         let mut values = Vec::with_capacity(keys.len());

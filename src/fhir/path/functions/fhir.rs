@@ -1,11 +1,11 @@
 //! What FHIR adds to FHIRPath (R4 §2.9.1.5).
 
 use super::super::environment;
-use super::super::narrative;
 use super::super::error::PathError;
 use super::super::evaluate::{Evaluator, Scope, Yield, single};
 use super::super::function::Function;
 use super::super::item::{Collection, Item, TreeItem};
+use super::super::narrative;
 use super::super::syntax::Call;
 use super::text::text_argument;
 use super::{maybe, one_value};

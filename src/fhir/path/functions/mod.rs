@@ -23,22 +23,21 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         Empty | Exists | All | AllTrue | AnyTrue | AllFalse | AnyFalse | SubsetOf | SupersetOf | Count | Distinct | IsDistinct | Not => {
             existence::call(evaluator, call, input, scope)
         }
-        Where | Select | Repeat | Aggregate | Sort | Iif | Single | First | Last | Tail | Skip | Take | Intersect | Exclude | Union | Combine
-        | Coalesce | Children | Descendants | Trace | DefineVariable => collection::call(evaluator, call, input, scope),
+        Where | Select | Repeat | Aggregate | Sort | Iif | Single | First | Last | Tail | Skip | Take | Intersect | Exclude | Union
+        | Combine | Coalesce | Children | Descendants | Trace | DefineVariable => collection::call(evaluator, call, input, scope),
         ToBoolean | ToInteger | ToDecimal | ToText | ToDate | ToDateTime | ToTime | ToQuantity | ConvertsToBoolean | ConvertsToInteger
         | ConvertsToDecimal | ConvertsToText | ConvertsToDate | ConvertsToDateTime | ConvertsToTime | ConvertsToQuantity => {
             conversion::call(evaluator, call, input, scope)
         }
-        IndexOf | LastIndexOf | Substring | StartsWith | EndsWith | Contains | Upper | Lower | Replace | Matches | MatchesFull | ReplaceMatches
-        | Length | ToChars | Trim | Split | Join => text::call(evaluator, call, input, scope),
+        IndexOf | LastIndexOf | Substring | StartsWith | EndsWith | Contains | Upper | Lower | Replace | Matches | MatchesFull
+        | ReplaceMatches | Length | ToChars | Trim | Split | Join => text::call(evaluator, call, input, scope),
         Encode | Decode | Escape | Unescape => encoding::call(evaluator, call, input, scope),
         Abs | Ceiling | Exp | Floor | Ln | Log | Power | Round | Sqrt | Truncate => number::call(evaluator, call, input, scope),
         LowBoundary | HighBoundary | Precision | Comparable | YearOf | MonthOf | DayOf | HourOf | MinuteOf | SecondOf | MillisecondOf
         | TimezoneOffsetOf | DateOf | TimeOf | Now | Today | TimeOfDay => moment::call(evaluator, call, input, scope),
         Is | As | OfType | Type => types::call(evaluator, call, input),
-        Extension | HasExtension | HasValue | GetValue | Resolve | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Subsumes | SubsumedBy => {
-            fhir::call(evaluator, call, input, scope)
-        }
+        Extension | HasExtension | HasValue | GetValue | Resolve | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Subsumes
+        | SubsumedBy => fhir::call(evaluator, call, input, scope),
     }
 }
 

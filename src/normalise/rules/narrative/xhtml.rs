@@ -1,35 +1,42 @@
 //! The XHTML that FHIR allows in a narrative (R4 §2.4.1), read in one pass without building a tree.
 
-use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 /// How deep elements may nest.
 const MAX_DEPTH: usize = 64;
 
-const ELEMENTS: [&str; 56] = [
-    "a", "abbr", "acronym", "address", "b", "bdo", "big", "blockquote", "br", "caption", "center", "cite", "code", "col", "colgroup", "dd", "dfn",
-    "div", "dl", "dt", "em", "font", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li", "ol", "p", "pre", "q", "s", "samp",
-    "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
-];
+/// The elements that may stay.
+static FORMATTING: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    "a abbr acronym address b bdo big blockquote br caption center cite code col colgroup dd dfn div dl dt em font h1 h2 h3 \
+     h4 h5 h6 hr i img kbd li ol p pre q s samp small span strike strong sub sup table tbody td tfoot th thead tr tt u ul \
+     var"
+    .split(' ')
+    .collect()
+});
+
+/// The attributes whose value cannot do anything.
+static HARMLESS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    "abbr align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff cite class color colspan \
+     compact dir face frame headers height href id lang name nowrap rowspan rules scope size span src start style summary \
+     title type valign value width"
+        .split(' ')
+        .collect()
+});
 
 /// Elements whose content is no text for readers.
-const ACTIVE: [&str; 16] = [
-    "applet", "audio", "button", "embed", "frame", "frameset", "iframe", "math", "noscript", "object", "script", "select", "style", "svg",
-    "template", "video",
-];
-
-const ATTRIBUTES: [&str; 41] = [
-    "abbr", "align", "alt", "axis", "bgcolor", "border", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char", "charoff", "cite",
-    "class", "color", "colspan", "compact", "dir", "face", "frame", "headers", "height", "href", "id", "lang", "name", "nowrap", "rowspan",
-    "rules", "scope", "size", "span", "src", "start", "style", "summary", "title", "type", "valign", "value", "width",
-];
+static ACTIVE: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    "applet audio button embed frame frameset iframe math noscript object script select style svg template video".split(' ').collect()
+});
 
 /// HTML's names for characters that senders write although XHTML in FHIR has only XML's five.
-const ENTITIES: [(&str, &str); 26] = [
-    ("nbsp", "\u{A0}"), ("copy", "©"), ("reg", "®"), ("trade", "™"), ("deg", "°"), ("micro", "µ"), ("plusmn", "±"), ("times", "×"),
-    ("divide", "÷"), ("frac12", "½"), ("frac14", "¼"), ("frac34", "¾"), ("sup2", "²"), ("sup3", "³"), ("middot", "·"), ("bull", "•"),
-    ("hellip", "…"), ("ndash", "–"), ("mdash", "—"), ("lsquo", "‘"), ("rsquo", "’"), ("ldquo", "“"), ("rdquo", "”"), ("le", "≤"), ("ge", "≥"),
-    ("alpha", "α"),
-];
+static CHARACTERS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+    "nbsp=\u{A0} copy=© reg=® trade=™ deg=° micro=µ plusmn=± times=× divide=÷ frac12=½ frac14=¼ frac34=¾ sup2=² sup3=³ \
+     middot=· bull=• hellip=… ndash=– mdash=— lsquo=‘ rsquo=’ ldquo=“ rdquo=” le=≤ ge=≥ alpha=α"
+        .split(' ')
+        .filter_map(|pair| pair.split_once('='))
+        .collect()
+});
 
 /// What is to be done with a narrative.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,7 +91,11 @@ impl<'d> Reader<'d> {
         while !self.rest.is_empty() {
             let next = self.rest.find(['<', '&'])?;
             self.rest = self.rest.get(next..)?;
-            if self.rest.starts_with('&') { self.entity()? } else { self.markup()? }
+            if self.rest.starts_with('&') {
+                self.entity()?
+            } else {
+                self.markup()?
+            }
             if self.open.is_empty() {
                 return self.rest.trim().is_empty().then_some(());
             }
@@ -128,7 +139,7 @@ impl<'d> Reader<'d> {
         if self.open.len() >= MAX_DEPTH {
             return None;
         }
-        let kept = ELEMENTS.contains(&tag.name);
+        let kept = FORMATTING.contains(tag.name);
         let is_root = self.open.is_empty();
         if is_active(tag.name) {
             self.replace(start, "");
@@ -168,7 +179,7 @@ impl<'d> Reader<'d> {
         if matches!(name, "amp" | "lt" | "gt" | "quot" | "apos") || is_character_reference(name) {
             return Some(());
         }
-        let &(_, character) = ENTITIES.iter().find(|(known, _)| *known == name)?;
+        let &character = CHARACTERS.get(name)?;
         self.replace(start, character);
         Some(())
     }
@@ -227,7 +238,7 @@ fn has_namespace(tag: &Tag<'_>, is_root: bool) -> bool {
 }
 
 fn is_active(name: &str) -> bool {
-    ACTIVE.contains(&name.to_ascii_lowercase().as_str())
+    ACTIVE.contains(name.to_ascii_lowercase().as_str())
 }
 
 fn allowed(name: &str, value: &str, is_root: bool) -> bool {
@@ -237,7 +248,7 @@ fn allowed(name: &str, value: &str, is_root: bool) -> bool {
         "href" => !has_scheme(value) || ["http:", "https:", "mailto:", "tel:"].iter().any(|scheme| decoded(value).starts_with(scheme)),
         "src" => !has_scheme(value) || decoded(value).starts_with("data:image/"),
         "style" => !["url(", "expression", "@import", "behavior", "javascript", "\\", "&"].iter().any(|part| decoded(value).contains(part)),
-        _ => ATTRIBUTES.contains(&name),
+        _ => HARMLESS.contains(name),
     }
 }
 
@@ -248,7 +259,7 @@ fn decoded(value: &str) -> String {
 
 /// Whether a URL names its scheme or its host, or may after character references are read.
 fn has_scheme(value: &str) -> bool {
-    let value: Cow<'_, str> = decoded(value).into();
+    let value = decoded(value);
     let before_path = value.split(['/', '?', '#']).next().unwrap_or_default();
     before_path.contains(':') || before_path.contains('&') || value.starts_with("//") || value.starts_with("\\")
 }
@@ -299,7 +310,19 @@ mod tests {
             assert_eq!(judge(&out), Verdict::Clean);
         }
         assert_eq!(judge("<div>t</div>"), Verdict::Sanitised(div("t")));
-        for unreadable in ["", "text", "<p>x</p>", "<div>", "<div><p></div></p>", "<div>&unknown;</div>", "<div>a</div>b", "<div a=b></div>", "<div><![CDATA[x]]></div>", "<div><p<b></p></div>", "<div>&</div>"] {
+        for unreadable in [
+            "",
+            "text",
+            "<p>x</p>",
+            "<div>",
+            "<div><p></div></p>",
+            "<div>&unknown;</div>",
+            "<div>a</div>b",
+            "<div a=b></div>",
+            "<div><![CDATA[x]]></div>",
+            "<div><p<b></p></div>",
+            "<div>&</div>",
+        ] {
             assert_eq!(judge(unreadable), Verdict::Unreadable, "{unreadable}");
         }
         assert_eq!(judge(&format!("{}{}", "<div>".repeat(70), "</div>".repeat(70))), Verdict::Unreadable);

@@ -1,0 +1,1 @@
+//! The one integration binary: stories through real sockets, goldens, laws, faults, the shape of the code.
