@@ -4,9 +4,11 @@
 //! Provenance, its audit record, its leaves and its deliveries, or it leaves nothing but the audit record of its refusal.
 
 mod answer;
+mod dialect;
 mod plan;
 
 pub use answer::{Done, WriteAnswer};
+pub use dialect::Dialect;
 
 use crate::anchor::{Anchor, Anchored, AnchoredVersion, LeafKind, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
@@ -17,7 +19,7 @@ use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::intake::{Evidence, Interaction, Received, Write};
-use crate::normalise::{Context, GatewayIds, SourceRules, is_gateway_id};
+use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::normalised::Normalised;
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::{OnError, PatientFacts, Registry};
@@ -238,12 +240,9 @@ impl Pipeline {
         self.store.commit(unit).await
     }
 
-    /// The gateway's id for an id a caller uses: its own ids are those of its source, everything else is taken as ours.
-    pub fn gateway_id(&self, caller: &Caller, type_name: &str, id: &str) -> String {
-        match &caller.source {
-            Some(source) if !is_gateway_id(id) => self.ids.id(source, type_name, id),
-            _ => id.to_owned(),
-        }
+    /// How this caller's words are to be understood.
+    pub fn dialect<'a>(&'a self, caller: &'a Caller) -> Dialect<'a> {
+        Dialect { source: caller.source.as_deref(), ids: &self.ids, definitions: self.definitions }
     }
 }
 

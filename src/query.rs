@@ -28,6 +28,7 @@ use crate::pipeline::Pipeline;
 use crate::search::{Handling, Projection, Query, Total, project};
 use crate::store::{Elsewhere, StoredVersion, Unit};
 use consents::Judge;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::sync::Arc;
 
 /// The querying path. Cheap to clone.
@@ -78,6 +79,10 @@ struct Page {
     next: Option<String>,
 }
 
+/// What is escaped in a query string: everything but what RFC 3986 lets stand there and FHIR's values are full of.
+pub(crate) const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':').remove(b',').remove(b'|').remove(b'$');
+
 /// The one answer for what is not there and what may not be seen.
 fn not_found(type_name: &str) -> Refusal {
     Refusal::new(Reason::NotFound, IssueType::NotFound, format!("No {type_name} with this id is known here, or it may not be shown to you."))
@@ -110,7 +115,7 @@ impl QueryPath {
 
     async fn try_read(&self, caller: &Caller, type_name: &str, id: &str, version: Option<u32>, opened: &audit::Opened) -> Result<Found, Failure> {
         may(caller, Permission::Read, type_name)?;
-        let id = self.pipeline.gateway_id(caller, type_name, id);
+        let id = self.pipeline.dialect(caller).id(type_name, id);
         let candidate = match self.own(type_name, &id, version).await? {
             Some(candidate) => candidate,
             None if version.is_none() => self.from_holders(type_name, &id).await?.ok_or_else(|| not_found(type_name))?,
@@ -163,7 +168,7 @@ impl QueryPath {
         may(caller, Permission::Search, type_name)?;
         let now = self.pipeline.clock.now();
         let (pairs, from) = self.pager.resume(pairs, caller, type_name, now)?;
-        let pairs = self.in_gateway_ids(caller, pairs);
+        let pairs = self.pipeline.dialect(caller).pairs(type_name, pairs);
         let query = Arc::new(Query::parse(self.pipeline.definitions, type_name, &pairs, handling)?);
         let mut candidates = self.own_candidates(&query).await?;
         let (remote, unanswered) = self.ask_holders(caller, &query, &pairs).await?;
@@ -197,20 +202,6 @@ impl QueryPath {
             }
         }
         Ok(candidates)
-    }
-
-    /// A partner may name its own records by its own ids; the search is made in the gateway's.
-    fn in_gateway_ids(&self, caller: &Caller, pairs: Pairs) -> Pairs {
-        let rename = |(name, value): (String, String)| {
-            let value = match value.split_once('/') {
-                Some((type_name, id)) if self.pipeline.definitions.types().resource(type_name).is_some() && !id.contains('/') => {
-                    format!("{type_name}/{}", self.pipeline.gateway_id(caller, type_name, id))
-                }
-                _ => value,
-            };
-            (name, value)
-        };
-        pairs.into_iter().map(rename).collect()
     }
 
     fn page(&self, caller: &Caller, query: &Query, permitted: Vec<Permitted>, from: usize, now: Instant) -> Page {
@@ -278,8 +269,7 @@ fn link(relation: &str, url: &str) -> Node {
 }
 
 fn self_url(base: &str, type_name: &str, query: &Query) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let escape = |text: &str| utf8_percent_encode(text, QUERY).to_string();
     let used: Vec<String> = query.used().iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect();
     if used.is_empty() { format!("{base}/{type_name}") } else { format!("{base}/{type_name}?{}", used.join("&")) }
 }

@@ -9,7 +9,7 @@ use crate::forward::{Courier, Upstream};
 use crate::identity::{Identity, ReplayGuard, ReplayRecord, http_client, smart_configuration};
 use crate::intake::Limits;
 use crate::ledger::key::{Algorithm, SigningKey};
-use crate::normalise::{GatewayIds, SourceRules};
+use crate::normalise::{GatewayIds, SourceRules, canonical_system};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::Pipeline;
 use crate::query::{ConsentJudge, Pager, QueryPath};
@@ -92,7 +92,7 @@ impl Gateway {
         let signer = files::signing_key(&settings.ledger_key_file(), &settings.ledger.origin, &entropy)?;
         let verifier_key: Arc<str> = signer.verifier().to_string().into();
         let store = Store::open(store_settings(&settings), signer, keyring.clone())?;
-        let registry = Arc::new(Registry::new(&settings));
+        let registry = Arc::new(Registry::new(&settings, |system| canonical_system(system).unwrap_or_else(|| system.to_owned())));
         let ids = GatewayIds::new(keyring.derived("ids"));
         let base_url: Arc<str> = settings.server.fhir_base().into();
         let anchor = Anchor {

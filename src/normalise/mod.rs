@@ -34,6 +34,7 @@ pub use ids::{GatewayIds, is_gateway_id};
 pub use links::Links;
 pub use record::{Change, MAX_CHANGES, MAX_FINDINGS, MAX_UNMAPPED};
 pub use rule::{RULES, RuleId, Switches, rule_named};
+pub use rules::identifier_systems::canonical_system;
 pub use rules::primary_coding::primary_coding;
 pub use rules::status::{Succession, succession};
 pub use source::{Dangling, SourceRules, plain_url};

@@ -4,7 +4,8 @@ use crate::clock::Entropy;
 use crate::consent::is_administrative;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
-use crate::intake::{Interaction, Pairs, Write};
+use super::dialect::Dialect;
+use crate::intake::{Interaction, Pairs, Write, decode_pairs};
 use crate::normalise::{GatewayIds, Links, is_gateway_id};
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::registry::Registry;
@@ -145,8 +146,19 @@ impl Work<'_> {
         Target { type_name: type_name.to_owned(), id, version: 1, method, previous: None }
     }
 
+    fn dialect(&self) -> Dialect<'_> {
+        Dialect { source: Some(&self.planner.source), ids: &self.planner.ids, definitions: self.planner.definitions }
+    }
+
     fn gateway_id(&self, type_name: &str, id: &str) -> String {
-        if is_gateway_id(id) { id.to_owned() } else { self.planner.ids.id(&self.planner.source, type_name, id) }
+        self.dialect().id(type_name, id)
+    }
+
+    /// Criteria in the gateway's words, as a query and as the text by which two entries are compared.
+    fn query(&self, type_name: &str, criteria: &str) -> Result<(Query, String), Refusal> {
+        let pairs = self.dialect().pairs(type_name, decode_pairs(criteria)?);
+        let criteria = encode(&pairs);
+        Ok((Query::criteria(self.planner.definitions, type_name, &criteria)?, criteria))
     }
 
     fn conditional_create(&mut self, type_name: &str, criteria: &str) -> Result<Decided, Failure> {
@@ -217,12 +229,12 @@ impl Work<'_> {
 
     /// The one resource of this source that the criteria match; more than one refuses. The answer becomes an assumption.
     fn only_match(&mut self, type_name: &str, criteria: &str) -> Result<Option<String>, Failure> {
-        let query = Arc::new(Query::criteria(self.planner.definitions, type_name, criteria)?);
+        let (query, criteria) = self.query(type_name, criteria)?;
         if !self.taken.insert(format!("{type_name}?{criteria}")) {
             return Err(same_identity().into());
         }
         let scope = (!is_administrative(type_name)).then(|| self.planner.source.clone());
-        self.single(query, scope)
+        self.single(Arc::new(query), scope)
     }
 
     fn single(&mut self, query: Arc<Query>, source: Option<String>) -> Result<Option<String>, Failure> {
@@ -263,8 +275,8 @@ impl Work<'_> {
             return Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text).into());
         }
         let (type_name, criteria) = literal.split_once('?').unwrap_or((literal, ""));
-        let query = Query::criteria(self.planner.definitions, type_name, criteria)?;
-        let shared = is_administrative(type_name) || self.names_a_person(type_name, criteria);
+        let (query, criteria) = self.query(type_name, criteria)?;
+        let shared = is_administrative(type_name) || self.names_a_person(type_name, &criteria);
         let scope = (!shared).then(|| self.planner.source.clone());
         match self.single(Arc::new(query), scope)? {
             Some(id) => {
@@ -280,9 +292,10 @@ impl Work<'_> {
 
     /// A laboratory may name a patient it did not send by an identifier of which one value is one person.
     fn names_a_person(&self, type_name: &str, criteria: &str) -> bool {
-        let system = criteria.strip_prefix("identifier=").and_then(|token| token.split_once('|')).map(|(system, _)| system);
-        let decoded = system.map(|system| percent_encoding::percent_decode_str(system).decode_utf8_lossy());
-        type_name == "Patient" && decoded.is_some_and(|system| self.planner.registry.is_person_system(&system))
+        let Ok(pairs) = decode_pairs(criteria) else { return false };
+        let [(name, token)] = pairs.as_slice() else { return false };
+        let system = token.split_once('|').map(|(system, _)| system);
+        type_name == "Patient" && name == "identifier" && system.is_some_and(|system| self.planner.registry.is_person_system(system))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Candidate;
 use crate::clock::Instant;
-use crate::consent::{self, Code, Decision, Directory, Ground, PatientReference, Permitted, Policy, Request, Rules};
+use crate::consent::{self, Code, Labeller, Decision, Directory, Ground, PatientReference, Permitted, Policy, Request, Rules};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::identity::Caller;
@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 /// The system of purposes of use.
 const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 /// Types whose resources say who belongs to whom.
-const DIRECTORY_TYPES: [&str; 5] = ["Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
+const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 /// The most resources looked up to understand one patient's consents.
 const MAX_DIRECTORY: usize = 200;
 
@@ -132,7 +132,8 @@ impl Judge {
 
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
-        let facts = consent::facts::of(resource);
+        let mut facts = consent::facts::of(resource);
+        Labeller::built_in().label(resource, &mut facts);
         let mut decisions = Vec::new();
         for patient in consent::patients_of(resource) {
             let PatientReference::Known(reference) = patient else { return None };

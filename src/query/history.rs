@@ -73,7 +73,7 @@ impl QueryPath {
         match scope {
             HistoryScope::Instance { type_name, id } => {
                 may(caller, Permission::Read, &type_name)?;
-                let id = self.pipeline.gateway_id(caller, &type_name, &id);
+                let id = self.pipeline.dialect(caller).id(&type_name, &id);
                 Ok(HistoryScope::Instance { type_name, id })
             }
             HistoryScope::Type { type_name } => {
@@ -117,7 +117,7 @@ impl QueryPath {
         let kept: Vec<String> = pairs
             .iter()
             .filter(|(name, _)| name != "_before")
-            .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)))
+            .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, super::QUERY)))
             .collect();
         let with = |extra: Option<String>| {
             let all: Vec<String> = kept.iter().cloned().chain(extra).collect();

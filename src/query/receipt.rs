@@ -17,7 +17,7 @@ impl QueryPath {
 
     async fn try_receipt(&self, caller: &Caller, type_name: &str, id: &str, version: Option<&str>, opened: &audit::Opened) -> Result<String, Failure> {
         may(caller, Permission::Read, type_name)?;
-        let id = self.pipeline.gateway_id(caller, type_name, id);
+        let id = self.pipeline.dialect(caller).id(type_name, id);
         let number = version.map(str::parse::<u32>).transpose().map_err(|_| not_found(type_name))?;
         let wanted = (type_name.to_owned(), id);
         let stored = self

@@ -36,7 +36,9 @@ pub struct PatientFacts<'a> {
 
 impl Registry {
     /// The parties of checked settings.
-    pub fn new(settings: &Settings) -> Registry {
+    ///
+    /// `canonical` gives the name under which the gateway keeps an identifier system.
+    pub fn new(settings: &Settings, canonical: impl Fn(&str) -> String) -> Registry {
         let declared = settings.identity.person_identifier_systems.iter();
         let by_holders = settings.holders.iter().flat_map(|holder| &holder.identifier_systems);
         let mut registry = Registry {
@@ -44,7 +46,7 @@ impl Registry {
             sources: settings.sources.clone(),
             holders: settings.holders.clone(),
             destinations: settings.destinations.clone(),
-            person_systems: declared.chain(by_holders).cloned().collect(),
+            person_systems: declared.chain(by_holders).map(|system| canonical(system)).collect(),
         };
         if settings.dev {
             registry.clients.entry(DEV_NAME.to_owned()).or_insert_with(dev_client);

@@ -54,7 +54,7 @@ patients = ["Patient/p1", "urn:oid:1.2|17"]
 "#;
 
 fn registry() -> Registry {
-    Registry::new(&Settings::from_toml(PARTIES, Path::new("")).unwrap())
+    Registry::new(&Settings::from_toml(PARTIES, Path::new("")).unwrap(), str::to_owned)
 }
 
 #[test]
@@ -95,9 +95,9 @@ fn person_systems_are_those_declared() {
 #[test]
 fn the_dev_client_exists_only_with_dev() {
     let mut settings = Settings::default();
-    assert!(Registry::new(&settings).client(DEV_NAME).is_none());
+    assert!(Registry::new(&settings, str::to_owned).client(DEV_NAME).is_none());
     settings.enable_dev().unwrap();
-    let registry = Registry::new(&settings);
+    let registry = Registry::new(&settings, str::to_owned);
     let source = registry.client(DEV_NAME).and_then(|client| client.source.as_deref());
     assert!(source.is_some_and(|name| registry.source(name).is_some()));
 }

@@ -29,6 +29,12 @@ pub trait Environment {
         Ok(None)
     }
 
+    /// Whether an item is in the slice of that name of a profile.
+    fn in_slice(&self, types: &TypeTable, item: &Item<'_>, profile: &str, slice: &str) -> Result<bool, PathError> {
+        let _ = (types, item, profile, slice);
+        Err(PathError::NotSupported { function: "slice" })
+    }
+
     /// Whether one coded item subsumes another; `None` when that cannot be decided.
     fn subsumes(&self, types: &TypeTable, general: &Item<'_>, special: &Item<'_>) -> Result<Option<bool>, PathError> {
         let _ = (types, general, special);

@@ -124,6 +124,9 @@ pub(super) enum Function {
     ConformsTo,
     HtmlChecks,
     HtmlContent,
+    Slice,
+    ElementDefinition,
+    CheckModifiers,
     Subsumes,
     SubsumedBy,
 }
@@ -245,6 +248,9 @@ const FUNCTIONS: &[Row] = {
         ("conformsTo", ConformsTo, 1, 1),
         ("htmlChecks", HtmlChecks, 0, 0),
         ("htmlChecks2", HtmlContent, 0, 0),
+        ("slice", Slice, 2, 2),
+        ("elementDefinition", ElementDefinition, 0, 0),
+        ("checkModifiers", CheckModifiers, 0, 16),
         ("subsumes", Subsumes, 1, 1),
         ("subsumedBy", SubsumedBy, 1, 1),
     ]

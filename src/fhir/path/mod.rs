@@ -22,6 +22,7 @@ mod function;
 mod functions;
 mod item;
 mod lexer;
+mod location;
 mod narrative;
 mod operators;
 mod optimise;
@@ -36,6 +37,7 @@ pub use environment::{Alone, Environment};
 pub use error::{Limit, PathError};
 pub use focus::{DEFAULT_LIMITS, Focus, Limits};
 pub use item::{Item, System, TreeItem, TypeInfo};
+pub use location::locate;
 pub use parser::{MAX_LENGTH, MAX_NESTING};
 
 use super::types::TypeTable;

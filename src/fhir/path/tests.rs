@@ -456,6 +456,27 @@ fn truth_of_invariants() {
 }
 
 #[test]
+fn locations() {
+    let types = release();
+    for (document, expression, want) in [
+        (PATIENT, "$this", "Patient"),
+        (PATIENT, "name.given[2]", "Patient.name[0].given[2]"),
+        (PATIENT, "name.given[1]", "Patient.name[0].given[1]"),
+        (PATIENT, "birthDate.extension.value", "Patient.birthDate.extension[0].value.ofType(string)"),
+        (BUNDLE, "entry[1].resource.subject", "Bundle.entry[1].resource.subject"),
+        (OBSERVATION, "component.value.value", "Observation.component[1].value.ofType(Quantity).value"),
+        (QUESTIONNAIRE, "descendants().linkId.last()", "Questionnaire.item[0].item[1].item[0].linkId"),
+    ] {
+        let node = parse(document);
+        let compiled = Expression::compile(expression, &types).unwrap();
+        let items = compiled.evaluate(&Focus::resource(&types, &node).unwrap()).unwrap();
+        let Item::Tree(item) = &items[0] else { panic!("{expression}") };
+        assert_eq!(locate(&types, &node, item).as_deref(), Some(want), "{expression}");
+        assert_eq!(locate(&types, &parse(document), item), None);
+    }
+}
+
+#[test]
 fn batches() {
     let types = release();
     let input = "{\"id\":1,\"expression\":\"name.family\",\"file\":\"p\"}\n\n{\"id\":2,\"expression\":\"1 +\"}\n{\"id\":3,\"expression\":\"@T10:00\",\"strict\":true}\nnonsense\n{\"id\":4,\"expression\":\"id\",\"file\":\"q\"}\n";

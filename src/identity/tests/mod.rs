@@ -99,7 +99,7 @@ fn gateway(name: &str, jwks_url: Option<&str>, dev: bool) -> Gateway {
         settings.enable_dev().unwrap();
     }
     let time = ScriptedTime::starting_at(start());
-    let registry = Arc::new(Registry::new(&settings));
+    let registry = Arc::new(Registry::new(&settings, str::to_owned));
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let replay = Arc::new(ReplayGuard::new());
     let identity = Identity::new(&settings, registry, replay, http_client().unwrap(), time.clock(), Entropy::seeded(1)).unwrap();

@@ -194,7 +194,7 @@ fn other_tokens_signed_with_our_secret_are_not_access_tokens() {
 fn a_token_grants_no_more_than_what_is_still_registered() {
     let mut settings = Settings::default();
     settings.enable_dev().unwrap();
-    let mut client = Registry::new(&settings).client("dev").unwrap().clone();
+    let mut client = Registry::new(&settings, str::to_owned).client("dev").unwrap().clone();
     client.scopes = Scopes::parse("system/Patient.r").unwrap();
     client.purposes.clear();
     let grant = Grant {

@@ -59,7 +59,7 @@ fn is_local(system: &str) -> bool {
 }
 
 /// A published code system by OID; v2 tables are also known as `2.16.840.1.113883.12.N`.
-fn oid_system(oid: &str) -> Option<String> {
+pub(super) fn oid_system(oid: &str) -> Option<String> {
     if let Some(&known) = facts::CODING_OIDS.get(oid) {
         return Some(known.to_owned());
     }

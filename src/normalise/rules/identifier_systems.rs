@@ -38,6 +38,13 @@ pub(in super::super) fn apply(identifier: &mut Object, path: &Path<'_>, work: &m
     }
 }
 
+/// The name under which the gateway keeps a namespace of identifiers or codes, `None` when that is the name given. What asks for a record by a
+/// namespace's other name means the same.
+pub fn canonical_system(system: &str) -> Option<String> {
+    let oid = strip_prefix_ignoring_case(system, "urn:oid:").unwrap_or(system);
+    settled(system).or_else(|| is_oid(oid).then(|| super::coding_systems::oid_system(oid)).flatten())
+}
+
 /// The better name of a namespace, `None` when it has a good one.
 fn settled(system: &str) -> Option<String> {
     let uri: Cow<'_, str> = if is_oid(system) {

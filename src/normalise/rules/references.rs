@@ -155,7 +155,7 @@ fn rewritten(literal: &str, target: String) -> Outcome {
 }
 
 /// A resource type of the release; when no type table is loaded, anything that looks like one.
-fn is_type(name: &str, context: &Context<'_>) -> bool {
+pub(super) fn is_type(name: &str, context: &Context<'_>) -> bool {
     if context.types.types().is_empty() {
         return name.starts_with(|c: char| c.is_ascii_uppercase()) && name.bytes().all(|b| b.is_ascii_alphabetic());
     }

@@ -13,6 +13,7 @@ enum Step {
 
 /// The leaves of the input that are neither where they were nor in a recorded change.
 pub(super) fn unaccounted(input: &Node, done: &Normalisation) -> Vec<String> {
+    let root = input.resource_type().unwrap_or("Resource");
     let mut leaves = Vec::new();
     collect(input, &mut Vec::new(), &mut leaves);
     let indices_moved = done.changes.iter().any(|change| change.rule == EMPTIES && change.path.ends_with(']'));
@@ -22,7 +23,7 @@ pub(super) fn unaccounted(input: &Node, done: &Normalisation) -> Vec<String> {
     }
     leaves.retain(|(path, value)| {
         at(&done.resource, path) != Some(value)
-            && !done.changes.iter().any(|change| explains(change, path, value))
+            && !done.changes.iter().any(|change| explains(change, root, path, value))
             && !(indices_moved && output.iter().any(|(_, kept)| kept == value))
     });
     leaves.into_iter().map(|(path, _)| written(&path)).collect()
@@ -64,8 +65,9 @@ fn at<'n>(node: &'n Node, path: &[Step]) -> Option<&'n Value> {
 }
 
 /// Whether a change took the leaf: it is about the leaf or something around it, and held its value.
-fn explains(change: &Change, path: &[Step], value: &Value) -> bool {
-    change.before.as_ref().is_some_and(|before| holds(before, value)) && covers(&change.path, path)
+fn explains(change: &Change, root: &str, path: &[Step], value: &Value) -> bool {
+    let below_root = change.path.strip_prefix(root).unwrap_or_default();
+    change.before.as_ref().is_some_and(|before| holds(before, value)) && covers(below_root, path)
 }
 
 fn holds(node: &Node, value: &Value) -> bool {
@@ -78,9 +80,9 @@ fn holds(node: &Node, value: &Value) -> bool {
 }
 
 /// Whether a change's path is the leaf's or leads to it. FHIRPath says `value` where JSON says `valueString`.
-fn covers(change_path: &str, path: &[Step]) -> bool {
+fn covers(below_root: &str, path: &[Step]) -> bool {
     let mut steps = path.iter();
-    change_path.split(['.', '[']).skip(1).all(|written| match (written.strip_suffix(']'), steps.next()) {
+    below_root.split(['.', '[']).skip(1).all(|written| match (written.strip_suffix(']'), steps.next()) {
         (Some(index), Some(Step::Item(item))) => index.parse() == Ok(*item),
         (None, Some(Step::Member(name))) => name.strip_prefix('_').unwrap_or(name).starts_with(written),
         _ => false,

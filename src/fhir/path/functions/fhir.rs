@@ -20,6 +20,9 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         Function::GetValue => maybe(one_value(evaluator, input, call.function)?),
         Function::Resolve => resolve(evaluator, input),
         Function::HtmlChecks | Function::HtmlContent => html_checks(evaluator, input, call.function),
+        Function::Slice => slice(evaluator, call, input, scope),
+        // Definitions are not resources of the document, so these have nothing to yield here.
+        Function::ElementDefinition | Function::CheckModifiers => Err(PathError::NotSupported { function: call.function.name() }),
         _ => ask(evaluator, call, input, scope),
     }
 }
@@ -64,6 +67,19 @@ fn html_checks<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>], function: 
         Function::HtmlChecks => Ok(evaluator.focus.environment.html_checks(&text)?.into()),
         _ => Ok(narrative::has_content(&text).into()),
     }
+}
+
+/// The items of the input that are in a slice of a profile.
+fn slice<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
+    let (profile, name) = (text_argument(evaluator, call, 0, scope)?, text_argument(evaluator, call, 1, scope)?);
+    let (Some(profile), Some(name)) = (profile, name) else { return Ok(Collection::Empty) };
+    let mut kept = Collection::Empty;
+    for item in input {
+        if evaluator.focus.environment.in_slice(evaluator.focus.types, item, &profile, &name)? {
+            kept.push(item.clone());
+        }
+    }
+    Ok(kept)
 }
 
 /// The questions only the environment can answer: `memberOf`, `conformsTo`, `subsumes`, `subsumedBy`.

@@ -36,8 +36,8 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         LowBoundary | HighBoundary | Precision | Comparable | YearOf | MonthOf | DayOf | HourOf | MinuteOf | SecondOf | MillisecondOf
         | TimezoneOffsetOf | DateOf | TimeOf | Now | Today | TimeOfDay => moment::call(evaluator, call, input, scope),
         Is | As | OfType | Type => types::call(evaluator, call, input),
-        Extension | HasExtension | HasValue | GetValue | Resolve | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Subsumes
-        | SubsumedBy => fhir::call(evaluator, call, input, scope),
+        Extension | HasExtension | HasValue | GetValue | Resolve | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Slice
+        | ElementDefinition | CheckModifiers | Subsumes | SubsumedBy => fhir::call(evaluator, call, input, scope),
     }
 }
 

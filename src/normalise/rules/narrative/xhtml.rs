@@ -6,6 +6,9 @@ use std::sync::LazyLock;
 /// How deep elements may nest.
 const MAX_DEPTH: usize = 64;
 
+/// How many attributes an element may have.
+const MAX_ATTRIBUTES: usize = 32;
+
 /// The elements that may stay.
 static FORMATTING: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     "a abbr acronym address b bdo big blockquote br caption center cite code col colgroup dd dfn div dl dt em font h1 h2 h3 \
@@ -176,7 +179,7 @@ impl<'d> Reader<'d> {
         let end = self.rest.find(';').filter(|&end| end <= 10)?;
         let name = self.rest.get(1..end)?;
         self.rest = self.rest.get(end + 1..)?;
-        if matches!(name, "amp" | "lt" | "gt" | "quot" | "apos") || is_character_reference(name) {
+        if is_xml_entity(name) {
             return Some(());
         }
         let &character = CHARACTERS.get(name)?;
@@ -208,6 +211,12 @@ impl<'d> Reader<'d> {
             let quoted = after.trim_start().get(1..)?;
             let (value, after) = quoted.split_once(quote)?;
             let attribute = attribute.trim_end();
+            if attributes.len() >= MAX_ATTRIBUTES
+                || attributes.iter().any(|&(other, _)| other == attribute)
+                || !has_only_xml_entities(value)
+            {
+                return None;
+            }
             if value.contains('<') || attribute.contains(|c: char| c.is_whitespace() || matches!(c, '>' | '/' | '"' | '\'')) {
                 return None;
             }
@@ -262,6 +271,14 @@ fn has_scheme(value: &str) -> bool {
     let value = decoded(value);
     let before_path = value.split(['/', '?', '#']).next().unwrap_or_default();
     before_path.contains(':') || before_path.contains('&') || value.starts_with("//") || value.starts_with("\\")
+}
+
+fn is_xml_entity(name: &str) -> bool {
+    matches!(name, "amp" | "lt" | "gt" | "quot" | "apos") || is_character_reference(name)
+}
+
+fn has_only_xml_entities(value: &str) -> bool {
+    value.split('&').skip(1).all(|rest| rest.split_once(';').is_some_and(|(name, _)| is_xml_entity(name)))
 }
 
 /// `#160` or `#xA0` for a character that XML may hold.
@@ -322,6 +339,8 @@ mod tests {
             "<div><![CDATA[x]]></div>",
             "<div><p<b></p></div>",
             "<div>&</div>",
+            "<div><p id=\"a\" id=\"b\"/></div>",
+            "<div><p title=\"a&nbsp;b\"/></div>",
         ] {
             assert_eq!(judge(unreadable), Verdict::Unreadable, "{unreadable}");
         }

@@ -1,0 +1,69 @@
+//! A partner's own words for things, put into the gateway's: its ids, and other names of identifier and code systems.
+
+use crate::definitions::{Definitions, SearchKind};
+use crate::intake::Pairs;
+use crate::normalise::{GatewayIds, canonical_system, is_gateway_id};
+use std::borrow::Cow;
+
+/// How one partner's words are to be understood.
+#[derive(Clone, Copy)]
+pub struct Dialect<'a> {
+    /// Whose ids bare ids are; a partner without a source has none of its own.
+    pub source: Option<&'a str>,
+    pub ids: &'a GatewayIds,
+    pub definitions: &'static Definitions,
+}
+
+impl Dialect<'_> {
+    /// The gateway's id for an id the partner uses: its own ids are those of its source, everything else is taken as ours.
+    pub fn id(&self, type_name: &str, id: &str) -> String {
+        match self.source {
+            Some(source) if !is_gateway_id(id) => self.ids.id(source, type_name, id),
+            _ => id.to_owned(),
+        }
+    }
+
+    /// Search parameters or criteria in the gateway's words. What is not understood is left for the query to refuse.
+    pub fn pairs(&self, type_name: &str, pairs: Pairs) -> Pairs {
+        pairs.into_iter().map(|(name, value)| self.pair(type_name, name, &value)).collect()
+    }
+
+    fn pair<'v>(&self, type_name: &str, name: String, value: &'v str) -> (String, String) {
+        let (code, modifier) = name.split_once(':').map_or((name.as_str(), None), |(code, modifier)| (code, Some(modifier)));
+        let parameter = self.definitions.search_parameter(type_name, code);
+        let each = |alternative: &'v str| match parameter.map(|parameter| parameter.kind) {
+            _ if code == "_id" => Cow::from(self.id(type_name, alternative)),
+            Some(SearchKind::Reference) => self.reference(alternative, modifier, parameter.map(|found| found.targets.as_slice()).unwrap_or_default()),
+            Some(SearchKind::Token) => token(alternative),
+            _ => Cow::from(alternative),
+        };
+        let value = value.split(',').map(each).collect::<Vec<_>>().join(",");
+        (name, value)
+    }
+
+    fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[compact_str::CompactString]) -> Cow<'v, str> {
+        if let Some((type_name, id)) = value.split_once('/') {
+            let local = self.definitions.types().resource(type_name).is_some() && !id.contains('/');
+            return if local { format!("{type_name}/{}", self.id(type_name, id)).into() } else { value.into() };
+        }
+        let bare = !value.is_empty() && !value.contains([':', '|', '#']);
+        // A bare id is of the type the modifier names, or of the only type, or of a patient where one is meant at all.
+        let named = modifier.filter(|name| self.definitions.types().resource(name).is_some());
+        let only = if let [only] = targets { Some(only.as_str()) } else { targets.iter().find(|target| *target == "Patient").map(|name| name.as_str()) };
+        match named.or(only) {
+            Some(type_name) if bare => self.id(type_name, value).into(),
+            _ => value.into(),
+        }
+    }
+}
+
+/// `system|code` with the system's canonical name.
+fn token(value: &str) -> Cow<'_, str> {
+    match value.split_once('|') {
+        Some((system, code)) if !system.is_empty() => match canonical_system(system) {
+            Some(canonical) => format!("{canonical}|{code}").into(),
+            None => value.into(),
+        },
+        _ => value.into(),
+    }
+}
