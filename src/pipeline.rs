@@ -28,6 +28,7 @@ use crate::validated::{OnInvalid, Validated};
 use plan::{Plan, Planner};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tracing::{Instrument, debug_span};
 
 /// How often a submission is decided anew because what it was decided on had changed under it.
 const MAX_ATTEMPTS: u32 = 20;
@@ -94,7 +95,7 @@ impl Pipeline {
             at: evidence.at,
         });
         self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, &closing(&answers, &versions))?;
-        match self.store.commit(unit).await? {
+        match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } => Ok(Attempt::Done(answers)),
             Committed::Stale { .. } => Ok(Attempt::Stale),
             Committed::Replayed(_) => Ok(Attempt::Replayed),
@@ -112,14 +113,15 @@ impl Pipeline {
     ) -> Result<Anchored, Failure> {
         let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
         let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types() };
-        let normalised = Normalised::apply(evidence, writes, &context)?;
+        let normalised = debug_span!("normalise").in_scope(|| Normalised::apply(evidence, writes, &context))?;
         let on_invalid = match self.registry.source(source).map(|source| source.on_error) {
             Some(OnError::Flag) => OnInvalid::Flag,
             _ => OnInvalid::Reject,
         };
-        let validated = Validated::judge(normalised, self.definitions, on_invalid, patient_ids)?;
+        let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, on_invalid, patient_ids))?;
         let sender = organisation_reference(&caller.organisation);
-        Ok(self.anchor.anchor(validated, &ToAnchor { source, sender: &sender, at: self.clock.now() })?)
+        let context = ToAnchor { source, sender: &sender, at: self.clock.now() };
+        Ok(debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?)
     }
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, nothing stored.

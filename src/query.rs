@@ -122,13 +122,23 @@ impl QueryPath {
             None => return Err(not_found(type_name).into()),
         };
         let (number, at) = (candidate.version, candidate.at);
+        if version.is_some() && !self.current_is_open(caller, type_name, &id).await? {
+            return Err(not_found(type_name).into());
+        }
         let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
         let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
         self.disclose(opened, std::slice::from_ref(&*permitted), Vec::new(), None).await?;
         Ok(Found { resource: permitted.into_resource(), version: number, at })
     }
 
-    /// The stored candidate; a deleted or unknown one is none. A version is also judged by its current form, so labels added later hide it too.
+    /// Whether the current form of a resource may be seen, so that labels added later hide older versions too. A deleted one hides nothing more.
+    async fn current_is_open(&self, caller: &Caller, type_name: &str, id: &str) -> Result<bool, Fault> {
+        let Some(current) = self.own(type_name, id, None).await? else { return Ok(true) };
+        let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
+        Ok(matches!(judge.rule(current), Ruling::Permitted(_)))
+    }
+
+    /// The stored candidate; a deleted or unknown one is none.
     async fn own(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Option<Candidate>, Fault> {
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
         let stored = self

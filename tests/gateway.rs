@@ -1,1 +1,7 @@
-//! The one integration binary: stories through real sockets, goldens, laws, faults, the shape of the code.
+//! The one integration binary: stories through real sockets, laws, faults, the shape of the code.
+//!
+//! Each test starts what it needs on ports of the system's choosing and in a folder of its own, and leaves nothing behind.
+
+mod support;
+
+mod story;

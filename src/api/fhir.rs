@@ -25,6 +25,7 @@ use axum::http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tracing::debug_span;
 
 /// The longest Idempotency-Key.
 const MAX_KEY_BYTES: usize = 255;
@@ -216,7 +217,7 @@ async fn submit(
         Err(refusal) => return refuse(state, &record, refusal).await,
     };
     let deletes = matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
-    let parsed = if deletes { Ok((Format::Json, None)) } else { parse_body(state, asked).map(|(format, node)| (format, Some(node))) };
+    let parsed = if deletes { Ok((Format::Json, None)) } else { debug_span!("intake").in_scope(|| parse_body(state, asked)).map(|(format, node)| (format, Some(node))) };
     let (format, document) = match parsed {
         Ok(parsed) => parsed,
         Err(refusal) => return refuse(state, &record, refusal).await,

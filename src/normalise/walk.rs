@@ -23,6 +23,8 @@ const MAX_DEPTH: u16 = 200;
 pub(super) struct Kind<'t> {
     pub name: &'t str,
     content: Option<ElementId>,
+    /// The member's name, when the type was guessed from it and from the shape; the items of a list are then guessed one by one.
+    guessed_from: Option<&'t str>,
 }
 
 /// What surrounds an element.
@@ -46,7 +48,7 @@ pub(super) fn resource(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>
 
 fn resource_in(object: &mut Object, name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) {
     let content = work.context.types.resource(name).map(|definition| definition.root);
-    members(object, Kind { name, content }, path, scope, work);
+    members(object, Kind { name, content, guessed_from: None }, path, scope, work);
     narrative::apply(object, path, work);
     match name {
         "Observation" => observation(object, path, work),
@@ -125,6 +127,7 @@ fn value(node: &mut Node, kind: Kind<'_>, path: &Path<'_>, scope: Scope, work: &
     match &mut node.value {
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
+                let kind = kind.guessed_from.map_or(kind, |name| by_shape(work.context.types, name, item));
                 value(item, kind, &path.item(index), scope, work);
             }
         }
@@ -186,14 +189,20 @@ fn child_kind<'t>(types: &'t TypeTable, parent: Kind<'_>, name: &'t str, node: &
             .content
             .and_then(|content| types.member(content, primitive))
             .map_or(primitive, |found| step_name(types, found.element, primitive));
-        return (step, Kind { name: "Element", content: types.type_named("Element").map(|definition| definition.root) });
+        return (
+            step,
+            Kind { name: "Element", content: types.type_named("Element").map(|definition| definition.root), guessed_from: None },
+        );
     }
     let Some(found) = parent.content.and_then(|content| types.member(content, name)) else {
         return (name, by_shape(types, name, node));
     };
     let element = types.element(found.element);
     let type_name = element.types.get(found.type_index).map_or("", |type_use| type_use.code.as_str());
-    (step_name(types, found.element, name), Kind { name: type_name, content: Some(types.content(found.element, found.type_index)) })
+    (
+        step_name(types, found.element, name),
+        Kind { name: type_name, content: Some(types.content(found.element, found.type_index)), guessed_from: None },
+    )
 }
 
 /// FHIRPath speaks of `value` where JSON writes `valueQuantity`.
@@ -203,8 +212,7 @@ fn step_name<'t>(types: &'t TypeTable, element: ElementId, written: &'t str) -> 
 }
 
 /// The types worth recognising by what an element looks like.
-fn by_shape<'t>(types: &'t TypeTable, name: &str, node: &Node) -> Kind<'t> {
-    let node = node.as_list().and_then(<[Node]>::first).unwrap_or(node);
+fn by_shape<'t>(types: &'t TypeTable, name: &'t str, node: &Node) -> Kind<'t> {
     let has = |member: &str| node.get(member).is_some();
     let ends = |suffix: &str| name.ends_with(suffix);
     let type_name = match name {
@@ -229,5 +237,5 @@ fn by_shape<'t>(types: &'t TypeTable, name: &str, node: &Node) -> Kind<'t> {
         _ if ends("Period") || name == "period" => "Period",
         _ => "",
     };
-    Kind { name: type_name, content: types.type_named(type_name).map(|definition| definition.root) }
+    Kind { name: type_name, content: types.type_named(type_name).map(|definition| definition.root), guessed_from: Some(name) }
 }

@@ -8,8 +8,9 @@ use crate::consent::Permitted;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::Pairs;
-use crate::outcome::{Failure, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::store::{HistoryScope, StoredVersion};
+use std::collections::HashSet;
 
 /// How many versions are looked at for one page before it is given as it is.
 const MAX_LOOKED_AT: usize = 5_000;
@@ -29,12 +30,13 @@ impl QueryPath {
 
     async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
         let scope = self.permitted_scope(caller, scope)?;
-        let asked = asked(&pairs)?;
+        let asked = self.asked(caller, &scope, &pairs)?;
         let wanted = scope.clone();
         let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, asked.before, asked.since, MAX_LOOKED_AT)).await?;
         let live: Vec<Candidate> =
             stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
         let judge = self.judge(caller, &live).await?;
+        let hidden = self.hidden_now(caller, &stored).await?;
         let mut shown: Vec<(StoredVersion, Option<Permitted>)> = Vec::new();
         let mut more = None;
         for version in stored {
@@ -50,8 +52,8 @@ impl QueryPath {
                 None
             } else {
                 match judge.rule(Candidate::stored(&version)?) {
-                    Ruling::Permitted(permitted) => Some(*permitted),
-                    Ruling::Denied => continue,
+                    Ruling::Permitted(permitted) if !hidden.contains(&key(&version)) => Some(*permitted),
+                    _ => continue,
                 }
             };
             shown.push((version, resource));
@@ -66,7 +68,34 @@ impl QueryPath {
             let resource = if version.deleted() { None } else { resources.next() };
             self.history_entry(version, resource)
         }).collect();
+        let more = more.map(|seq| self.pager.seal_position(caller, &path(&scope), seq, self.pipeline.clock.now()));
         Ok(self.history_bundle(&scope, &pairs, entries, more))
+    }
+
+    /// The resources among these whose current form may not be seen: labels added later hide older versions too.
+    async fn hidden_now(&self, caller: &Caller, stored: &[StoredVersion]) -> Result<HashSet<(String, String)>, Fault> {
+        let keys: HashSet<(String, String)> = stored.iter().map(key).collect();
+        let current = self
+            .pipeline
+            .store
+            .read(move |reader| {
+                let current = keys.into_iter().map(|(type_name, id)| reader.current(&type_name, &id));
+                current.filter_map(Result::transpose).collect::<Result<Vec<_>, Fault>>()
+            })
+            .await?;
+        let live: Vec<&StoredVersion> = current.iter().filter(|version| !version.deleted()).collect();
+        let candidates = live.iter().map(|version| Candidate::stored(version)).collect::<Result<Vec<_>, _>>()?;
+        let judge = self.judge(caller, &candidates).await?;
+        Ok(live.iter().zip(candidates).filter_map(|(version, candidate)| matches!(judge.rule(candidate), Ruling::Denied).then(|| key(version))).collect())
+    }
+
+    /// What the parameters ask; a page link is good only for who was given it.
+    fn asked(&self, caller: &Caller, scope: &HistoryScope, pairs: &Pairs) -> Result<Asked, Refusal> {
+        let mut asked = asked(pairs)?;
+        if let Some((_, token)) = pairs.iter().find(|(name, _)| name == page::PARAMETER) {
+            asked.before = Some(self.pager.open_position(caller, &path(scope), token, self.pipeline.clock.now())?);
+        }
+        Ok(asked)
     }
 
     fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {
@@ -107,16 +136,11 @@ impl QueryPath {
             .into()
     }
 
-    fn history_bundle(&self, scope: &HistoryScope, pairs: &Pairs, entries: Vec<Node>, more: Option<i64>) -> Node {
-        let path = match scope {
-            HistoryScope::Instance { type_name, id } => format!("{type_name}/{id}/_history"),
-            HistoryScope::Type { type_name } => format!("{type_name}/_history"),
-            HistoryScope::System => "_history".to_owned(),
-        };
-        let base = format!("{}/{path}", self.base_url);
+    fn history_bundle(&self, scope: &HistoryScope, pairs: &Pairs, entries: Vec<Node>, more: Option<String>) -> Node {
+        let base = format!("{}/{}", self.base_url, path(scope));
         let kept: Vec<String> = pairs
             .iter()
-            .filter(|(name, _)| name != "_before")
+            .filter(|(name, _)| name != page::PARAMETER)
             .map(|(name, value)| format!("{name}={}", percent_encoding::utf8_percent_encode(value, super::QUERY)))
             .collect();
         let with = |extra: Option<String>| {
@@ -124,12 +148,24 @@ impl QueryPath {
             if all.is_empty() { base.clone() } else { format!("{base}?{}", all.join("&")) }
         };
         let mut links = vec![link("self", &with(None))];
-        links.extend(more.map(|seq| link("next", &with(Some(format!("_before={seq}"))))));
+        links.extend(more.map(|token| link("next", &with(Some(format!("{}={token}", page::PARAMETER))))));
         Object::resource("Bundle")
             .with("type", "history")
             .with("link", links)
             .with_some("entry", (!entries.is_empty()).then_some(entries))
             .into()
+    }
+}
+
+fn key(version: &StoredVersion) -> (String, String) {
+    (version.type_name.clone(), version.id.clone())
+}
+
+fn path(scope: &HistoryScope) -> String {
+    match scope {
+        HistoryScope::Instance { type_name, id } => format!("{type_name}/{id}/_history"),
+        HistoryScope::Type { type_name } => format!("{type_name}/_history"),
+        HistoryScope::System => "_history".to_owned(),
     }
 }
 
@@ -140,8 +176,7 @@ fn asked(pairs: &Pairs) -> Result<Asked, Refusal> {
         match name.as_str() {
             "_count" => asked.count = value.parse::<usize>().map_err(|_| bad(name))?.clamp(1, page::MAX_PAGE),
             "_since" => asked.since = Some(Instant::from_fhir_instant(value).ok_or_else(|| bad(name))?),
-            "_before" => asked.before = Some(value.parse().map_err(|_| bad(name))?),
-            "_format" | "_pretty" => {}
+            "_format" | "_pretty" | page::PARAMETER => {}
             _ => {
                 let text = "This parameter is not supported for a history.";
                 return Err(Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(name.clone()));

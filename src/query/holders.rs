@@ -3,11 +3,12 @@
 use super::{Candidate, Judge, QueryPath};
 use crate::fhir::Node;
 use crate::forward::UpstreamProblem;
-use crate::identity::{Caller, crossref};
+use crate::identity::crossref::{self, PatientIdentifiers};
+use crate::identity::Caller;
 use crate::intake::Pairs;
-use crate::normalise::{Context, Links, SourceRules, normalise};
+use crate::normalise::{Context, Links, SourceRules, canonical_system, normalise};
 use crate::outcome::{Failure, Fault, Finding, IssueType, Severity};
-use crate::registry::Holder;
+use crate::registry::{Holder, Identifier};
 use crate::search::Query;
 use crate::store::Elsewhere;
 use futures_util::future::join_all;
@@ -81,17 +82,19 @@ impl QueryPath {
             return Ok(Ok(Some(known)));
         }
         let identifiers = crossref::patient_identifiers(&patient.record);
-        let usable = identifiers.iter().filter(|identifier| holder.identifier_systems.contains(&identifier.system));
-        for identifier in usable.take(MAX_IDENTIFIERS) {
-            let pairs = [("identifier".to_owned(), format!("{}|{}", identifier.system, identifier.value))];
+        for (spelled, identifier) in spelled_for(holder, &identifiers).into_iter().take(MAX_IDENTIFIERS) {
+            let pairs = [("identifier".to_owned(), format!("{spelled}|{}", identifier.value))];
             let found = match self.upstream.search(holder, "Patient", &pairs).await {
                 Ok(found) => found,
                 Err(problem) => return Ok(Err(problem)),
             };
-            let same: Vec<&Node> = found.iter().filter(|record| crossref::patient_identifiers(record).contains(identifier)).collect();
+            // Compared in the gateway's form, for the holder may name the system by its OID.
+            let translated = found.into_iter().filter_map(|record| self.translate(holder, record, &Links::new()));
+            let same = translated.filter(|candidate| crossref::patient_identifiers(&candidate.resource).contains(identifier));
+            let ids: Vec<String> = same.filter_map(|candidate| Some(candidate.elsewhere?.remote)).collect();
             // Two records under one identifier is a matter for people, not for a guess.
-            if let [only] = same.as_slice() {
-                return Ok(Ok(only.text("id").map(str::to_owned)));
+            if let [only] = ids.as_slice() {
+                return Ok(Ok(Some(only.clone())));
             }
         }
         Ok(Ok(None))
@@ -149,6 +152,16 @@ impl QueryPath {
         }
         Ok(links)
     }
+}
+
+/// The identifiers by which a holder may know a patient, each with its system as the holder spells it.
+fn spelled_for<'a>(holder: &'a Holder, identifiers: &'a PatientIdentifiers) -> Vec<(&'a str, &'a Identifier)> {
+    let of_system = |spelled: &'a String| {
+        let canonical = canonical_system(spelled);
+        let named = move |identifier: &&Identifier| identifier.system == canonical.as_deref().unwrap_or(spelled);
+        identifiers.iter().filter(named).map(|identifier| (spelled.as_str(), identifier))
+    };
+    holder.identifier_systems.iter().flat_map(of_system).collect()
 }
 
 /// The gateway id of the patient a search names by `patient`, `subject`, or `_id` for Patient itself.

@@ -3,7 +3,7 @@
 use crate::clock::Instant;
 use crate::identity::Caller;
 use crate::intake::Pairs;
-use crate::outcome::{IssueType, Reason, Refusal};
+use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::search::Query;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use data_encoding::BASE64URL_NOPAD;
@@ -28,23 +28,33 @@ pub struct Pager {
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
-    type_name: String,
+    /// The type searched, or the path of a history.
+    path: String,
     pairs: Pairs,
-    from: usize,
+    /// The entry a page begins with, or the place in a history it goes on from.
+    from: i64,
     until: i64,
 }
 
 impl Pager {
     /// `key` is 32 secret bytes. Nonces are drawn by the cryptographic library itself: they must never be scripted.
-    pub fn new(key: &[u8; 32]) -> Result<Pager, crate::outcome::Fault> {
-        let key = RandomizedNonceKey::new(&AES_256_GCM, key)
-            .map_err(|_| crate::outcome::Fault::new(crate::outcome::FaultKind::Internal, "paging key"))?;
+    pub fn new(key: &[u8; 32]) -> Result<Pager, Fault> {
+        let key = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| Fault::new(FaultKind::Internal, "paging key"))?;
         Ok(Pager { key: Arc::new(key) })
     }
 
-    /// The token of the page that begins at entry `from`.
+    /// The token of the page of a search that begins at entry `from`.
     pub fn seal(&self, caller: &Caller, query: &Query, from: usize, now: Instant) -> String {
-        let sealed = Sealed { type_name: query.type_name().to_owned(), pairs: query.used().to_vec(), from, until: (now + LIFETIME).micros() };
+        let from = i64::try_from(from).unwrap_or(i64::MAX);
+        self.sealed(caller, Sealed { path: query.type_name().to_owned(), pairs: query.used().to_vec(), from, until: (now + LIFETIME).micros() })
+    }
+
+    /// The token of the page of a history that goes on from a place.
+    pub fn seal_position(&self, caller: &Caller, path: &str, from: i64, now: Instant) -> String {
+        self.sealed(caller, Sealed { path: path.to_owned(), pairs: Pairs::new(), from, until: (now + LIFETIME).micros() })
+    }
+
+    fn sealed(&self, caller: &Caller, sealed: Sealed) -> String {
         let mut body = postcard::to_stdvec(&sealed).unwrap_or_default();
         match self.key.seal_in_place_append_tag(Aad::from(binding(caller)), &mut body) {
             Ok(nonce) => BASE64URL_NOPAD.encode(&[nonce.as_ref().as_slice(), &body].concat()),
@@ -52,18 +62,27 @@ impl Pager {
         }
     }
 
-    /// The pairs and the first entry a request asks for: those of its page token when it has one, else its own from the beginning.
+    /// The pairs and the first entry a search asks for: those of its page token when it has one, else its own from the beginning.
     pub fn resume(&self, pairs: Pairs, caller: &Caller, type_name: &str, now: Instant) -> Result<(Pairs, usize), Refusal> {
         let Some((_, token)) = pairs.iter().find(|(name, _)| name == PARAMETER) else { return Ok((pairs, 0)) };
-        let sealed = self.open(token, caller).filter(|sealed| sealed.type_name == type_name && sealed.until > now.micros());
-        let sealed = sealed.ok_or_else(|| {
-            let text = "This page link is not valid for you, or no longer. Start the search again.";
-            Refusal::new(Reason::Malformed, IssueType::Expired, text)
-        })?;
-        Ok((sealed.pairs, sealed.from))
+        let sealed = self.open(token, caller, type_name, now)?;
+        Ok((sealed.pairs, usize::try_from(sealed.from).unwrap_or(0)))
     }
 
-    fn open(&self, token: &str, caller: &Caller) -> Option<Sealed> {
+    /// The place a history goes on from.
+    pub fn open_position(&self, caller: &Caller, path: &str, token: &str, now: Instant) -> Result<i64, Refusal> {
+        self.open(token, caller, path, now).map(|sealed| sealed.from)
+    }
+
+    fn open(&self, token: &str, caller: &Caller, path: &str, now: Instant) -> Result<Sealed, Refusal> {
+        let sealed = self.decrypt(token, caller).filter(|sealed| sealed.path == path && sealed.until > now.micros());
+        sealed.ok_or_else(|| {
+            let text = "This page link is not valid for you, or no longer. Start again from the first page.";
+            Refusal::new(Reason::Malformed, IssueType::Expired, text)
+        })
+    }
+
+    fn decrypt(&self, token: &str, caller: &Caller) -> Option<Sealed> {
         let mut nonce = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
         if nonce.len() <= NONCE_LEN {
             return None;

@@ -205,13 +205,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredVersion> {
     })
 }
 
-pub(super) fn row_of(connection: &Connection, type_name: &str, id: &str) -> Result<Option<i64>, Fault> {
-    connection
-        .prepare_cached("SELECT rid FROM resource WHERE type = ? AND id = ?")
-        .and_then(|mut statement| statement.query_row([type_name, id], |row| row.get(0)).optional())
-        .map_err(fault)
-}
-
 pub(super) fn newest_version(connection: &Connection, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
     connection
         .prepare_cached("SELECT version FROM resource WHERE type = ? AND id = ?")

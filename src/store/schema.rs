@@ -18,7 +18,6 @@ CREATE TABLE resource (
   rid INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, current INTEGER NOT NULL,
   deleted INTEGER NOT NULL, at INTEGER NOT NULL, source TEXT NOT NULL);
 CREATE UNIQUE INDEX resource_identity ON resource (type, id);
-CREATE INDEX resource_time ON resource (type, at);
 CREATE TABLE version (
   seq INTEGER PRIMARY KEY, rid INTEGER NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, method INTEGER NOT NULL,
   raw INTEGER, leaf INTEGER, key BLOB, source TEXT NOT NULL, document TEXT NOT NULL);

@@ -371,31 +371,40 @@ impl Writer {
     }
 
     fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, &LeafDraft)>) -> Result<(), Fault> {
-        let known: Option<i64> = reader::row_of(&self.data, &draft.type_name, &draft.id)?;
-        let deleted = draft.document.is_empty();
-        let rid = match known {
-            Some(rid) => rid,
-            None => {
-                self.execute(
-                    "INSERT INTO resource (type, id, version, current, deleted, at, source) VALUES (?, ?, 0, 0, 0, 0, ?)",
-                    params![draft.type_name, draft.id, draft.source],
-                )?;
-                self.data.last_insert_rowid()
-            }
-        };
+        let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
+        let rid = self.point_at(draft, seq)?;
         let leaf = place.map(|(position, _)| position);
-        let key = place.and_then(|(_, leaf)| leaf.key.as_ref()).map(|key| key.id.to_vec());
+        let key = place.and_then(|(_, leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);
         self.execute(
-            "INSERT INTO version (rid, version, at, method, raw, leaf, key, source, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![rid, draft.version, draft.at.micros(), draft.method.code(), raw, leaf, key, draft.source, draft.document],
-        )?;
-        let seq = self.data.last_insert_rowid();
-        self.execute(
-            "UPDATE resource SET version = ?, current = ?, deleted = ?, at = ? WHERE rid = ?",
-            params![draft.version, seq, deleted, draft.at.micros(), rid],
+            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, key, source, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![seq, rid, draft.version, draft.at.micros(), draft.method.code(), raw, leaf, key, draft.source, draft.document],
         )?;
         draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
         draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))
+    }
+
+    /// Makes the resource's row, or moves it on to the version at `seq`; answers its number. A first version has no row yet: its id is
+    /// fresh, or its absence was assumed and checked.
+    fn point_at(&self, draft: &VersionDraft, seq: i64) -> Result<i64, Fault> {
+        let deleted = draft.document.is_empty();
+        if draft.version == 1 {
+            self.execute(
+                "INSERT INTO resource (type, id, version, current, deleted, at, source) VALUES (?, ?, 1, ?, ?, ?, ?)",
+                params![draft.type_name, draft.id, seq, deleted, draft.at.micros(), draft.source],
+            )?;
+            return Ok(self.data.last_insert_rowid());
+        }
+        self.data
+            .prepare_cached("UPDATE resource SET version = ?, current = ?, deleted = ?, at = ? WHERE type = ? AND id = ? RETURNING rid")
+            .and_then(|mut statement| {
+                let row = params![draft.version, seq, deleted, draft.at.micros(), draft.type_name, draft.id];
+                statement.query_row(row, |row| row.get(0))
+            })
+            .map_err(fault)
+    }
+
+    fn value(&self, sql: &str) -> Result<i64, Fault> {
+        self.data.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).map_err(fault)
     }
 
     fn insert_term(&self, term: &Term, rid: i64) -> Result<(), Fault> {

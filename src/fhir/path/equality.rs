@@ -4,7 +4,7 @@ use super::item::{Item, System, TreeItem};
 use super::quantity::{Quantity, equivalent_decimals};
 use crate::fhir::decimal::Decimal;
 use crate::fhir::node::{Node, Object, Value};
-use crate::fhir::temporal::DateTime;
+use crate::fhir::temporal::{DateTime, Time};
 use crate::fhir::types::TypeTable;
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -204,24 +204,29 @@ fn fingerprint(types: &TypeTable, item: &Item<'_>) -> u64 {
 
 fn hash_system(value: &System<'_>, state: &mut DefaultHasher) {
     if let Some(quantity) = as_quantity(value) {
-        // Only what compares without a doubt is told apart; the rest shares one bucket.
-        if let Some(ratio) = quantity.fingerprint() {
-            (ratio.numerator, ratio.denominator, ratio.exponent).hash(state);
+        match quantity.fingerprint() {
+            Some(ratio) => (ratio.numerator, ratio.denominator, ratio.exponent).hash(state),
+            // A unit without a factor equals only itself.
+            None => quantity.value.hash(state),
         }
         return;
     }
     match value {
         System::Boolean(flag) => flag.hash(state),
         System::String(text) => text.hash(state),
-        // Equal dates fall on one day in UTC.
-        System::Date(_) | System::DateTime(_) => match as_date_time(value).and_then(|moment| moment.in_utc()) {
-            Some(moment) => moment.date.hash(state),
-            None => 0.hash(state),
-        },
-        System::Time(time) => time.hour().hash(state),
+        System::Date(_) | System::DateTime(_) => {
+            let moment = as_date_time(value).map(|moment| moment.in_utc().unwrap_or(moment));
+            moment.map(|moment| (moment.date, moment.time.map(fields))).hash(state);
+        }
+        System::Time(time) => fields(*time).hash(state),
         System::Type(info) => info.name.hash(state),
         System::Integer(_) | System::Decimal(_) | System::Quantity(_) => {}
     }
+}
+
+/// What counts when times are equal: not how many zeros the fraction was written with.
+fn fields(time: Time) -> (u8, Option<u8>, Option<u8>, u32) {
+    (time.hour(), time.minute(), time.second(), time.nanos())
 }
 
 fn hash_tree(place: &TreeItem<'_>, state: &mut DefaultHasher) {

@@ -4,7 +4,9 @@
 //! Without the second, `element.all(path.startsWith(%resource.snapshot.element.first().path))` takes time quadratic in its elements.
 
 use super::function::Function;
+use super::item::System;
 use super::syntax::{Call, Chain, Expr, Head, Link, Operator, Path, Step, Variable};
+use std::collections::HashSet;
 
 /// Rewrites an expression without changing what it means.
 pub(super) fn optimised(expression: Expr) -> Expr {
@@ -83,7 +85,10 @@ impl Optimiser {
 
 /// `'a' | 'b' | 'c'` as a list without repetitions; any other chain comes back unchanged.
 fn literals(chain: Chain) -> Result<Path, Chain> {
-    let is_literal = |expression: &Expr| matches!(expression, Expr::Path(Path { head: Head::Literal(super::System::String(_)), steps }) if steps.is_empty());
+    let is_literal = |expression: &Expr| match expression {
+        Expr::Path(path) => path.steps.is_empty() && matches!(path.head, Head::Literal(System::String(_))),
+        _ => false,
+    };
     let all =
         is_literal(&chain.first) && chain.rest.iter().all(|link| matches!(link, Link::Binary(Operator::Union, right) if is_literal(right)));
     if !all {
@@ -93,14 +98,12 @@ fn literals(chain: Chain) -> Result<Path, Chain> {
         Link::Binary(_, right) => Some(right),
         _ => None,
     });
-    let mut values: Vec<super::System<'static>> = Vec::new();
-    for expression in std::iter::once(*chain.first).chain(rest) {
-        if let Expr::Path(Path { head: Head::Literal(value), .. }) = expression
-            && !values.iter().any(|known| matches!((known, &value), (super::System::String(a), super::System::String(b)) if a == b))
-        {
-            values.push(value);
-        }
-    }
+    let mut seen = HashSet::new();
+    let values = std::iter::once(*chain.first).chain(rest).filter_map(|expression| match expression {
+        Expr::Path(Path { head: Head::Literal(System::String(text)), .. }) => seen.insert(text.clone()).then_some(System::String(text)),
+        _ => None,
+    });
+    let values = values.collect();
     Ok(Path { head: Head::Literals(values), steps: Vec::new() })
 }
 

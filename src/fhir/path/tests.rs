@@ -288,6 +288,12 @@ fn operators() {
             ("({} and true).empty()", "Boolean:true"),
             ("{} implies true", "Boolean:true"),
             ("(1 | 2 | 1).count()", "Integer:2"),
+            ("(1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 1.0 | 5 '1' | 'a' | 'a').count()", "Integer:10"),
+            (
+                "(1 'm' | 2 'm' | 3 'm' | 4 'm' | 5 'm' | 6 'm' | 7 'm' | 8 'm' | 9 'm' | 1 's' | 100 'cm' | 30 '/min' | 0.5 's-1' | 1 'x' | 1 'x').count()",
+                "Integer:12",
+            ),
+            ("(@T01 | @T02 | @T03 | @T04 | @T05 | @T06 | @T07 | @T08 | @T09 | @T10 | @T10:00:00.0 | @T10:00:00).count()", "Integer:11"),
             ("name.use in ('official' | 'usual')", "Boolean:true"),
             ("(1 | 2) contains 2", "Boolean:true"),
             ("1.0 = 1 and 1.01 ~ 1", "Boolean:true"),

@@ -26,21 +26,31 @@ impl Ratio {
         Ratio { numerator, denominator: 1, exponent }.reduced()
     }
 
-    /// Moves powers of ten into the exponent, so that products stay small.
+    /// The one form that equal ratios share: lowest terms, and no factor of ten, two or five left in the denominator
+    /// as long as there is room. Small terms also keep products small.
     fn reduced(mut self) -> Ratio {
-        while self.numerator != 0 && self.numerator % 10 == 0 {
+        if self.numerator == 0 {
+            return Ratio { numerator: 0, ..Ratio::ONE };
+        }
+        let common = greatest_common_divisor(self.numerator.unsigned_abs(), self.denominator.unsigned_abs());
+        if let Ok(common) = i128::try_from(common) {
+            self.numerator /= common;
+            self.denominator /= common;
+        }
+        for (factor, partner) in [(10, 1), (2, 5), (5, 2)] {
+            while self.denominator % factor == 0
+                && let Some(numerator) = self.numerator.checked_mul(partner)
+            {
+                self.numerator = numerator;
+                self.denominator /= factor;
+                self.exponent -= 1;
+            }
+        }
+        while self.numerator % 10 == 0 {
             self.numerator /= 10;
             self.exponent += 1;
         }
-        while self.denominator % 10 == 0 {
-            self.denominator /= 10;
-            self.exponent -= 1;
-        }
-        let common = greatest_common_divisor(self.numerator.unsigned_abs(), self.denominator.unsigned_abs());
-        match i128::try_from(common) {
-            Ok(common) if common > 1 => Ratio { numerator: self.numerator / common, denominator: self.denominator / common, ..self },
-            _ => self,
-        }
+        self
     }
 
     pub fn times(self, other: Ratio) -> Option<Ratio> {
@@ -363,6 +373,10 @@ mod tests {
         ] {
             assert!(same(a, b), "{a} {b}: {:?} {:?}", scale(a), scale(b));
         }
+        let ratio = |numerator, denominator, exponent| Ratio { numerator, denominator, exponent }.reduced();
+        assert_eq!(ratio(30, 60, 0), ratio(5, 1, -1));
+        assert_eq!(ratio(0, 7, 3), ratio(0, 1, 0));
+        assert_eq!(ratio(7, 30, 0), ratio(14, 6, -1));
         for code in ["[s]", "", "m/", "(m", "m)", "kk", "Cel", "m99", "((((((((((m))))))))))"] {
             assert_eq!(scale(code), None, "{code}");
         }

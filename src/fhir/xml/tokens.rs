@@ -163,7 +163,7 @@ impl<'a> Tokens<'a> {
         let mark = self.bindings.len();
         self.declare(&attributes)?;
         let tag = Tag { offset, name, attributes, mark };
-        if self.namespace(tag.prefix()).is_none() && !tag.prefix().is_empty() {
+        if !tag.prefix().is_empty() && self.namespace(tag.prefix()).is_none() {
             return Err(ill_formed("a namespace prefix is not declared").at(offset));
         }
         Ok(tag)

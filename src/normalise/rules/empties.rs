@@ -101,6 +101,9 @@ fn clean_pair(object: &mut Object, name: &str, path: &Path<'_>, work: &mut Work<
     for (index, (value, extra)) in values.into_iter().zip(extras).enumerate() {
         let place = list_path.item(index);
         if is_empty(&value) && is_empty(&extra) {
+            if extra.value != Value::Null {
+                dropped(Some(extra), &place, work);
+            }
             dropped(Some(value), &place, work);
             continue;
         }

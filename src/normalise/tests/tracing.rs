@@ -11,7 +11,8 @@ enum Step {
     Item(usize),
 }
 
-/// The leaves of the input that are neither where they were nor in a recorded change.
+/// The leaves of the input that are neither where they were nor in a recorded change about that place.
+/// Where dropped items have moved the indices, the value anywhere in the output or in a change must do.
 pub(super) fn unaccounted(input: &Node, done: &Normalisation) -> Vec<String> {
     let root = input.resource_type().unwrap_or("Resource");
     let mut leaves = Vec::new();
@@ -24,7 +25,7 @@ pub(super) fn unaccounted(input: &Node, done: &Normalisation) -> Vec<String> {
     leaves.retain(|(path, value)| {
         at(&done.resource, path) != Some(value)
             && !done.changes.iter().any(|change| explains(change, root, path, value))
-            && !(indices_moved && output.iter().any(|(_, kept)| kept == value))
+            && !(indices_moved && (output.iter().any(|(_, kept)| kept == value) || done.changes.iter().any(|change| held(change, value))))
     });
     leaves.into_iter().map(|(path, _)| written(&path)).collect()
 }
@@ -67,7 +68,11 @@ fn at<'n>(node: &'n Node, path: &[Step]) -> Option<&'n Value> {
 /// Whether a change took the leaf: it is about the leaf or something around it, and held its value.
 fn explains(change: &Change, root: &str, path: &[Step], value: &Value) -> bool {
     let below_root = change.path.strip_prefix(root).unwrap_or_default();
-    change.before.as_ref().is_some_and(|before| holds(before, value)) && covers(below_root, path)
+    held(change, value) && covers(below_root, path)
+}
+
+fn held(change: &Change, value: &Value) -> bool {
+    change.before.as_ref().is_some_and(|before| holds(before, value))
 }
 
 fn holds(node: &Node, value: &Value) -> bool {

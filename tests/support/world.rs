@@ -1,0 +1,235 @@
+//! A gateway that runs in this process, and the parties that are registered with it.
+
+use super::folder::Folder;
+use super::keys::{KEY_ID, private_key, public_key_set};
+use super::party::{Answer, Call, Party};
+use hearthgate::clock::{Clock, Entropy, ScriptedTime};
+use hearthgate::config::Settings;
+use hearthgate::identity::{AssertionClaims, make_client_assertion, token_request_form};
+use hearthgate::ledger::{Policy, VerifierKey};
+use hearthgate::wire::{Gateway, Listeners, Running};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Who is registered: two hospitals, a laboratory that pushes, a health department that may only look at the accounting.
+pub const PARTIES: &str = r#"
+[source.hospital-a]
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "hospital-a" }, name = "Hospital A" }
+base_urls = ["https://ehr.hospital-a.example/fhir"]
+
+[source.hospital-b]
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "hospital-b" }, name = "Hospital B" }
+
+[source.laboratory]
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "laboratory" }, name = "Laboratory" }
+
+[[client]]
+id = "hospital-a"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "hospital-a" }, name = "Hospital A" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/*.cruds"
+purposes = ["TREAT", "HPAYMT"]
+source = "hospital-a"
+files_consent = true
+
+[[client]]
+id = "hospital-b"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "hospital-b" }, name = "Hospital B" }
+jwks_file = "hospital-b.jwks.json"
+scopes = "system/*.cruds"
+purposes = ["TREAT", "HPAYMT"]
+source = "hospital-b"
+
+[[client]]
+id = "laboratory"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "laboratory" }, name = "Laboratory" }
+jwks_file = "laboratory.jwks.json"
+scopes = "system/*.cruds"
+purposes = ["TREAT"]
+source = "laboratory"
+
+[[client]]
+id = "health-department"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "health-department" }, name = "Health Department" }
+jwks_file = "health-department.jwks.json"
+scopes = "system/Provenance.rs system/AuditEvent.rs"
+purposes = ["PUBHLTH"]
+roles = ["regulator"]
+"#;
+
+/// The log's name in every test.
+pub const ORIGIN: &str = "gateway.test/log";
+/// One value of this system is one person.
+pub const PERSON: &str = "http://hl7.org/fhir/sid/us-ssn";
+
+const CLIENTS: [&str; 4] = ["hospital-a", "hospital-b", "laboratory", "health-department"];
+
+/// The text of a configuration with the usual parties, listening where the system chooses.
+pub fn configuration(more: &str) -> String {
+    let own = format!("[ledger]\norigin = \"{ORIGIN}\"\n[identity]\nperson_identifier_systems = [\"{PERSON}\"]\n");
+    format!("{own}\n{PARTIES}\n{more}")
+}
+
+/// Puts what the configuration names into a folder.
+pub fn write_key_sets(folder: &Folder) {
+    for client in CLIENTS {
+        folder.write(&format!("{client}.jwks.json"), public_key_set(client));
+    }
+}
+
+type Adjust = Box<dyn FnOnce(&mut Settings)>;
+
+/// How a world differs from the usual one.
+#[derive(Default)]
+pub struct Setup {
+    more: String,
+    time: Option<ScriptedTime>,
+    adjust: Option<Adjust>,
+}
+
+impl Setup {
+    /// More sections for the configuration: holders, destinations.
+    pub fn configured(more: impl Into<String>) -> Setup {
+        Setup { more: more.into(), ..Setup::default() }
+    }
+
+    pub fn adjusted(adjust: impl FnOnce(&mut Settings) + 'static) -> Setup {
+        Setup { adjust: Some(Box::new(adjust)), ..Setup::default() }
+    }
+
+    pub fn at(mut self, time: &ScriptedTime) -> Setup {
+        self.time = Some(time.clone());
+        self
+    }
+
+    pub async fn start(self) -> World {
+        let folder = Folder::new("world");
+        write_key_sets(&folder);
+        let mut settings = Settings::from_toml(&configuration(&self.more), folder.path()).unwrap_or_else(|error| panic!("{error}"));
+        settings.server.listen = "127.0.0.1:0".parse().unwrap();
+        settings.server.admin_listen = "127.0.0.1:0".parse().unwrap();
+        if let Some(adjust) = self.adjust {
+            adjust(&mut settings);
+        }
+        let clock = self.time.as_ref().map_or_else(Clock::system, ScriptedTime::clock);
+        World::open(folder, settings, clock).await
+    }
+}
+
+/// A running gateway.
+pub struct World {
+    pub folder: Folder,
+    pub settings: Settings,
+    pub origin: String,
+    pub admin: String,
+    pub running: Running,
+    clock: Clock,
+    http: reqwest::Client,
+}
+
+impl World {
+    pub async fn start() -> World {
+        Setup::default().start().await
+    }
+
+    async fn open(folder: Folder, mut settings: Settings, clock: Clock) -> World {
+        let http = http_client();
+        let listeners = Listeners::bind(&settings).unwrap();
+        settings.server.listen = listeners.public_address().unwrap();
+        let gateway = Gateway::build(settings.clone(), clock.clone(), Entropy::system()).unwrap();
+        let running = gateway.start(listeners).await.unwrap();
+        let (origin, admin) = (format!("http://{}", running.public), format!("http://{}", running.admin));
+        World { folder, settings, origin, admin, running, clock, http }
+    }
+
+    /// Stops the gateway and starts it again on the same folder, at another port.
+    pub async fn restart(self, adjust: impl FnOnce(&mut Settings)) -> World {
+        let World { folder, mut settings, running, clock, .. } = self;
+        running.shut_down().await;
+        settings.server.listen.set_port(0);
+        adjust(&mut settings);
+        World::open(folder, settings, clock).await
+    }
+
+    /// Stops the gateway; the folder stays until it is dropped.
+    pub async fn stop(self) -> (Folder, Settings) {
+        self.running.shut_down().await;
+        (self.folder, self.settings)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.settings.storage.data_dir.clone()
+    }
+
+    /// Somebody with the token of a registered client, with all it may have.
+    pub async fn party(&self, client: &str) -> Party {
+        let scope = if client == "health-department" { "system/Provenance.rs system/AuditEvent.rs" } else { "system/*.cruds" };
+        self.party_with(client, scope).await
+    }
+
+    /// The same with fewer scopes.
+    pub async fn party_with(&self, client: &str, scope: &str) -> Party {
+        let answer = self.ask_token(client, scope).await.expect(200);
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        Party { token: Some(token), ..self.stranger() }
+    }
+
+    /// Somebody without a token.
+    pub fn stranger(&self) -> Party {
+        Party { http: self.http.clone(), origin: self.origin.clone(), token: None }
+    }
+
+    pub async fn ask_token(&self, client: &str, scope: &str) -> Answer {
+        let assertion = self.assertion(client);
+        self.send_assertion(&assertion, scope).await
+    }
+
+    pub async fn send_assertion(&self, assertion: &str, scope: &str) -> Answer {
+        let form: Vec<String> = token_request_form(assertion, scope).iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        self.stranger().call(Call::new("POST", &format!("{}/auth/token", self.origin)).form(&form.join("&"))).await
+    }
+
+    /// A client assertion as the client would make it now.
+    pub fn assertion(&self, client: &str) -> String {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let jti = format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let audience = format!("{}/auth/token", self.origin);
+        let claims = AssertionClaims { client_id: client, key_id: KEY_ID, audience: &audience, jti: &jti, now: self.clock.now() };
+        make_client_assertion(&private_key(client), claims).unwrap()
+    }
+
+    /// What somebody who trusts this log's key believes.
+    pub fn policy(&self) -> Policy {
+        policy(&self.running.verifier_key)
+    }
+}
+
+pub fn policy(key: &str) -> Policy {
+    Policy::of_log(key.trim().parse::<VerifierKey>().unwrap())
+}
+
+/// Percent-encodes everything a form or query could misread.
+pub fn escape(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+pub fn http_client() -> reqwest::Client {
+    // Whoever comes first installs it.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// The AuditEvents in the database file of a gateway, newest last. Nobody reads them over HTTP yet without being their subject.
+pub fn audit_events(data: &Path) -> Vec<serde_json::Value> {
+    documents(data, "AuditEvent")
+}
+
+/// The current documents of a type, read from the database file itself.
+pub fn documents(data: &Path, type_name: &str) -> Vec<serde_json::Value> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = rusqlite::Connection::open_with_flags(data.join("data.db"), flags).unwrap();
+    let sql = "SELECT v.document FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = ? AND v.document <> '' ORDER BY v.seq";
+    let mut statement = connection.prepare(sql).unwrap();
+    let rows = statement.query_map([type_name], |row| row.get::<_, String>(0)).unwrap();
+    rows.map(|row| serde_json::from_str(&row.unwrap()).unwrap()).collect()
+}
