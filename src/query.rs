@@ -23,12 +23,14 @@ use crate::fhir::{Node, Object};
 use crate::forward::Upstream;
 use crate::identity::Caller;
 use crate::intake::Pairs;
+use crate::normalise::SourceRules;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::pipeline::Pipeline;
 use crate::search::{Handling, Projection, Query, Total, project};
 use crate::store::{Elsewhere, StoredVersion, Unit};
 use consents::Judge;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The querying path. Cheap to clone.
@@ -37,6 +39,8 @@ pub struct QueryPath {
     pub pipeline: Pipeline,
     pub upstream: Upstream,
     pub pager: Pager,
+    /// How each holder's answers are read, by the holder's name.
+    pub holder_rules: Arc<HashMap<String, SourceRules>>,
     /// Public FHIR base, for links and fullUrls.
     pub base_url: Arc<str>,
 }

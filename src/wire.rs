@@ -9,11 +9,11 @@ use crate::forward::{Courier, Upstream};
 use crate::identity::{Identity, ReplayGuard, ReplayRecord, http_client, smart_configuration};
 use crate::intake::Limits;
 use crate::ledger::key::{Algorithm, SigningKey};
-use crate::normalise::{GatewayIds, SourceRules, canonical_system};
+use crate::normalise::{Dangling, GatewayIds, SourceRules, canonical_system};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::Pipeline;
 use crate::query::{ConsentJudge, Pager, QueryPath};
-use crate::registry::{Registry, Source};
+use crate::registry::{Holder, Registry, Source};
 use crate::store::{Assumption, Committed, Keyring, Store, StoreSettings, Unit};
 use axum::Router;
 use axum_server::Handle;
@@ -117,6 +117,7 @@ impl Gateway {
             pipeline: pipeline.clone(),
             upstream: upstream.clone(),
             pager: Pager::new(&keyring.derived("paging"))?,
+            holder_rules: Arc::new(holder_rules(&registry)?),
             base_url: Arc::clone(&base_url),
         };
         let replay = Arc::new(DurableReplay { memory: ReplayGuard::new(), store: store.clone() });
@@ -246,19 +247,23 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// The rules of every source, and of every holder that has no source of its own.
+/// The rules of every source that pushes.
 fn source_rules(registry: &Registry) -> Result<HashMap<String, SourceRules>, Fault> {
-    let mut rules = HashMap::new();
-    for (name, source) in registry.sources() {
-        rules.insert(name.to_owned(), rules_of(name, source)?);
-    }
-    for holder in registry.holders() {
-        let name = holder.source.as_deref().unwrap_or(&holder.name);
-        if !rules.contains_key(name) {
-            rules.insert(name.to_owned(), SourceRules::new(name, &[holder.base_url.as_str()]));
-        }
-    }
-    Ok(rules)
+    registry.sources().map(|(name, source)| Ok((name.to_owned(), rules_of(name, source)?))).collect()
+}
+
+/// The rules by which each holder's answers are read: its source's, or the general ones. What a holder's record points to need not be here.
+fn holder_rules(registry: &Registry) -> Result<HashMap<String, SourceRules>, Fault> {
+    let rules = |holder: &Holder| -> Result<SourceRules, Fault> {
+        let mut rules = match registry.source_of_holder(holder) {
+            Some((name, source)) => rules_of(name, source)?,
+            None => SourceRules::new(&holder.name, &[holder.base_url.as_str()]),
+        };
+        rules.add_base(holder.base_url.as_str());
+        rules.dangling = Dangling::Logical;
+        Ok(rules)
+    };
+    registry.holders().iter().map(|holder| Ok((holder.name.clone(), rules(holder)?))).collect()
 }
 
 /// The configuration of one source as normalisation takes it.

@@ -8,7 +8,7 @@ use crate::fhir::path;
 use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, json};
 use crate::intake::{Format, Limits, document};
-use crate::normalise::{Context, GatewayIds, Links, SourceRules, explain, ndjson_line};
+use crate::normalise::{Context, Dangling, GatewayIds, Links, Searchset, SourceRules, explain, ndjson_line, open_document};
 use crate::outcome::{Finding, Refusal};
 use crate::problem::outcome_with_places;
 use crate::{consent as consents, validate as validation, wire};
@@ -160,14 +160,16 @@ pub fn normalise(arguments: &NormaliseArguments) -> u8 {
     };
     // What this command shows must not depend on a gateway's secret, so ids are made under a fixed key.
     let ids = GatewayIds::new([0; 32]);
-    let links = Links::new();
-    let context = Context { source: &rules, ids: &ids, links: &links, types: Definitions::embedded().types() };
     for file in &arguments.files {
         let document = match read(file) {
-            Ok(document) => document,
+            Ok(document) => open_document(document),
             Err(text) => return complain(USAGE, text),
         };
-        for (index, resource) in resources(document).into_iter().enumerate() {
+        let mut rules = rules.clone();
+        document.base().into_iter().for_each(|base| rules.add_base(base));
+        let links = links(&document, &rules, &ids);
+        let context = Context { source: &rules, ids: &ids, links: &links, types: Definitions::embedded().types() };
+        for (index, resource) in document.matches.into_iter().chain(document.includes).enumerate() {
             let done = crate::normalise::normalise(resource, &context);
             if arguments.explain {
                 print!("{}", explain(&done));
@@ -179,21 +181,26 @@ pub fn normalise(arguments: &NormaliseArguments) -> u8 {
     FINE
 }
 
+/// What a document's fullUrls stand for.
+fn links(document: &Searchset, rules: &SourceRules, ids: &GatewayIds) -> Links {
+    let mut links = Links::new();
+    for (url, local) in &document.full_urls {
+        if let Some((type_name, id)) = local.split_once('/') {
+            links.insert(url, &format!("{type_name}/{}", ids.id(rules.name(), type_name, id)));
+        }
+    }
+    links
+}
+
 fn rules(source: &str, config: Option<&Path>) -> Result<SourceRules, String> {
-    let Some(path) = config else { return Ok(SourceRules::new::<&str>(source, &[])) };
+    let Some(path) = config else {
+        let mut rules = SourceRules::new::<&str>(source, &[]);
+        rules.dangling = Dangling::Logical;
+        return Ok(rules);
+    };
     let settings = Settings::load(path).map_err(|error| error.to_string())?;
     let found = settings.sources.get(source).ok_or_else(|| format!("{}: has no [source.{source}]", path.display()))?;
     wire::rules_of(source, found).map_err(|fault| fault.to_string())
-}
-
-/// A Bundle's resources, or the resource itself.
-fn resources(mut document: Node) -> Vec<Node> {
-    if document.resource_type() != Some("Bundle") {
-        return vec![document];
-    }
-    let entries = document.as_object_mut().and_then(|bundle| bundle.remove("entry"));
-    let entries = entries.as_ref().and_then(Node::as_list).unwrap_or_default();
-    entries.iter().filter_map(|entry| entry.get("resource").cloned()).collect()
 }
 
 pub fn package(command: &PackageCommand) -> u8 {

@@ -77,6 +77,14 @@ impl SourceRules {
         Some(rule)
     }
 
+    /// One more base URL of the source, after the others.
+    pub fn add_base(&mut self, base_url: &str) {
+        let base = plain_url(base_url).trim_end_matches('/').to_owned();
+        if !self.bases.contains(&base) {
+            self.bases.push(base);
+        }
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -104,7 +104,7 @@ impl QueryPath {
     fn translate(&self, holder: &Holder, resource: Node, links: &Links) -> Option<Candidate> {
         let remote = resource.text("id")?.to_owned();
         let type_name = resource.resource_type()?.to_owned();
-        let (source, rules) = self.rules_of(holder)?;
+        let rules = self.holder_rules.get(&holder.name)?;
         let context = Context { source: rules, ids: &self.pipeline.ids, links, types: self.pipeline.definitions.types() };
         let outcome = normalise(resource, &context);
         if outcome.is_refused() {
@@ -117,12 +117,7 @@ impl QueryPath {
         }
         let id = resource.text("id")?.to_owned();
         let elsewhere = Elsewhere { type_name, id, holder: holder.name.clone(), remote };
-        Some(Candidate { resource, source, version: None, at: None, elsewhere: Some(elsewhere) })
-    }
-
-    fn rules_of(&self, holder: &Holder) -> Option<(String, &SourceRules)> {
-        let name = holder.source.clone().unwrap_or_else(|| holder.name.clone());
-        self.pipeline.rules.get(&name).map(|rules| (holder.name.clone(), rules))
+        Some(Candidate { resource, source: holder.name.clone(), version: None, at: None, elsewhere: Some(elsewhere) })
     }
 
     /// Reads a resource the gateway has shown before from the holder that has it.

@@ -1,0 +1,170 @@
+//! Batches and transactions.
+
+use crate::support::data::{MRN, bundle, creates, observation, patient};
+use crate::support::party::FHIR_XML;
+use crate::support::{Call, World};
+use serde_json::{Value, json};
+
+const ADA: &str = "urn:uuid:6ba7b810-9dad-41d1-80b4-00c04fd430c8";
+const SEEN: &str = "urn:uuid:6ba7b811-9dad-41d1-80b4-00c04fd430c8";
+
+fn entry(method: &str, url: &str, resource: Option<Value>) -> Value {
+    let mut entry = json!({"request": {"method": method, "url": url}});
+    if let Some(resource) = resource {
+        entry["resource"] = resource;
+    }
+    entry
+}
+
+fn statuses(response: &Value) -> Vec<String> {
+    let entries = response["entry"].as_array().cloned().unwrap_or_default();
+    entries.iter().map(|entry| entry["response"]["status"].as_str().unwrap()[..3].to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_links_its_entries() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut seen = observation(ADA);
+    seen["text"] = json!({"status": "generated", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{ADA}\">Ada</a></div>")});
+    // The link points forward and back: the order of entries does not matter.
+    let sent = bundle("transaction", vec![creates(SEEN, seen), creates(ADA, patient("1"))]);
+    let answer = a.post("", &sent).await.expect(200).json();
+    assert_eq!(answer["type"], "transaction-response");
+    assert_eq!(statuses(&answer), ["201", "201"]);
+    let location = |index: usize| answer["entry"][index]["response"]["location"].as_str().unwrap().to_owned();
+    let (seen, ada) = (location(0), location(1));
+    assert!(seen.contains("/fhir/Observation/") && ada.contains("/fhir/Patient/"));
+    let stored = a.get(&seen).await.expect(200).json();
+    let patient_reference = stored["subject"]["reference"].as_str().unwrap();
+    assert!(ada.contains(patient_reference), "{patient_reference} is {ada}");
+    assert!(stored["text"]["div"].as_str().unwrap().contains(patient_reference), "links in narratives too: {}", stored["text"]["div"]);
+
+    // The same in XML.
+    let xml = format!(
+        "<Bundle xmlns=\"http://hl7.org/fhir\"><type value=\"transaction\"/><entry><fullUrl value=\"{ADA}\"/><resource><Patient><active value=\"true\"/></Patient></resource>\
+         <request><method value=\"POST\"/><url value=\"Patient\"/></request></entry></Bundle>"
+    );
+    let answer = a.call(Call::new("POST", "").body(FHIR_XML, xml)).await.expect(200).json();
+    assert_eq!(statuses(&answer), ["201"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_is_all_or_nothing() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mine = a.create(&patient("0")).await;
+    let here = format!("Patient/{mine}");
+    let mut same = patient("1");
+    same["id"] = json!(mine);
+    let mut invalid = patient("3");
+    invalid["gender"] = json!("frobnicated");
+    let conditional = |number: &str| {
+        let mut entry = creates(&format!("urn:uuid:6ba7b81{number}-9dad-41d1-80b4-00c04fd430c8"), patient("8"));
+        entry["request"]["ifNoneExist"] = json!(format!("identifier={MRN}|8"));
+        entry
+    };
+    let stale = {
+        let mut entry = entry("PUT", &here, Some(same.clone()));
+        entry["request"]["ifMatch"] = json!("W/\"9\"");
+        entry
+    };
+    let no_such = |reference: &str| creates(SEEN, observation(reference));
+    for (why, status, last) in [
+        ("the same resource twice", 400, vec![entry("PUT", &here, Some(same.clone())), entry("PUT", &here, Some(same.clone()))]),
+        ("changed and deleted", 400, vec![entry("PUT", &here, Some(same.clone())), entry("DELETE", &here, None)]),
+        ("one condition twice", 400, vec![conditional("2"), conditional("3")]),
+        ("an invalid resource", 422, vec![creates(SEEN, invalid)]),
+        ("an entry without a request", 400, vec![json!({"resource": patient("4")})]),
+        ("a request without a url", 400, vec![json!({"resource": patient("4"), "request": {"method": "POST"}})]),
+        ("a method nobody knows", 400, vec![entry("FROB", "Patient", Some(patient("4")))]),
+        ("a type nobody knows", 404, vec![entry("POST", "Frob", Some(json!({"resourceType": "Frob"})))]),
+        ("another type than the url's", 400, vec![entry("POST", "Observation", Some(patient("4")))]),
+        ("a creation without a resource", 400, vec![entry("POST", "Patient", None)]),
+        ("a patch", 400, vec![entry("PATCH", &here, Some(patient("4")))]),
+        ("a stale version", 412, vec![stale]),
+        ("a conditional reference to nobody", 422, vec![no_such(&format!("Patient?identifier={MRN}|none"))]),
+        ("a conditional reference by what is not understood", 400, vec![no_such("Patient?frobnicate=1")]),
+    ] {
+        let mut entries = vec![creates(ADA, patient("77"))];
+        entries.extend(last);
+        let answer = a.post("", &bundle("transaction", entries)).await;
+        assert_eq!(answer.status, status, "{why}: {}", answer.text());
+        answer.issue();
+        assert!(a.search(&format!("Patient?identifier={MRN}|77")).await.is_empty(), "{why}: something was left");
+        assert_eq!(a.get(&here).await.expect(200).header("etag"), Some("W/\"1\""), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_entry_has_its_answer() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let old = a.create(&patient("old")).await;
+    let gone = a.create(&patient("gone")).await;
+    let mut put = a.get(&format!("Patient/{old}")).await.json();
+    put["gender"] = json!("other");
+    let mut conditional = creates("urn:uuid:6ba7b812-9dad-41d1-80b4-00c04fd430c8", patient("c"));
+    conditional["request"]["ifNoneExist"] = json!(format!("identifier={MRN}|c"));
+    let entries = vec![
+        creates(ADA, patient("new")),
+        entry("PUT", &format!("Patient/{old}"), Some(put)),
+        entry("DELETE", &format!("Patient/{gone}"), None),
+        conditional.clone(),
+        creates(SEEN, observation(&format!("Patient?identifier={MRN}|old"))),
+        entry("GET", &format!("Patient/{old}"), None),
+        entry("GET", &format!("Patient?identifier={MRN}|new"), None),
+        entry("GET", &format!("Patient/{old}/_history"), None),
+    ];
+    let answer = a.post("", &bundle("transaction", entries)).await.expect(200).json();
+    assert_eq!(statuses(&answer), ["201", "200", "204", "201", "201", "200", "200", "200"]);
+    assert_eq!(answer["entry"][5]["resource"]["gender"], "other", "reads see what the transaction wrote (R4 §3.1.0.11.2)");
+    assert_eq!(answer["entry"][6]["resource"]["total"], 1);
+    let seen = a.get(answer["entry"][4]["response"]["location"].as_str().unwrap()).await.json();
+    assert_eq!(seen["subject"]["reference"], format!("Patient/{old}"));
+
+    // In a batch each entry stands alone.
+    let entries = vec![
+        creates(ADA, patient("batch")),
+        entry("GET", "Patient/nobody", None),
+        entry("POST", "Patient", Some(json!({"resourceType": "Patient", "gender": "frobnicated"}))),
+        conditional,
+        entry("GET", &format!("Patient/{old}"), None),
+        entry("DELETE", "Patient/nobody", None),
+        entry("GET", "Patient?frobnicate=1", None),
+        entry("POST", "Patient/$validate", Some(patient("v"))),
+        json!({"request": {"method": "GET"}}),
+    ];
+    let answer = a.post("", &bundle("batch", entries)).await.expect(200).json();
+    assert_eq!(answer["type"], "batch-response");
+    let statuses = statuses(&answer);
+    assert_eq!(statuses[..7], ["201", "404", "422", "200", "200", "204", "400"]);
+    assert_eq!(statuses[8], "400");
+    for index in [1, 2, 6, 8] {
+        assert_eq!(answer["entry"][index]["response"]["outcome"]["resourceType"], "OperationOutcome", "entry {index}");
+    }
+    assert_eq!(a.search(&format!("Patient?identifier={MRN}|batch")).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bundle_sent_twice_is_stored_once() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut sent = bundle("transaction", vec![creates(ADA, patient("1")), creates(SEEN, observation(ADA))]);
+    sent["identifier"] = json!({"system": "urn:oid:1.3.6.1.4.1.99999.3", "value": "message-1"});
+    let first = a.post("", &sent).await.expect(200).json();
+    let again = a.post("", &sent).await.expect(200).json();
+    let locations = |answer: &Value| answer["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["location"].clone()).collect::<Vec<_>>();
+    assert_eq!(locations(&first), locations(&again));
+    assert_eq!(a.search("Patient").await.len(), 1);
+
+    sent["entry"][0]["resource"]["gender"] = json!("male");
+    assert_eq!(a.post("", &sent).await.expect(409).issue(), "conflict");
+    assert_eq!(a.search("Patient?gender=male").await.len(), 0);
+
+    // What cannot be a batch or transaction is refused.
+    for wrong in [json!({"resourceType": "Bundle", "type": "collection"}), json!({"resourceType": "Bundle"}), patient("2")] {
+        a.post("", &wrong).await.expect(400).issue();
+    }
+    a.post("", &bundle("transaction", vec![])).await;
+}
