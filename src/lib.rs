@@ -9,7 +9,7 @@
 //! * What is known: [`definitions`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
 //! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
 //! * The two paths: [`pipeline`] (one accepted submission) and [`query`] (one answered question).
-//! * The edge: [`problem`], [`api`], [`wire`], and the command line.
+//! * The edge: [`problem`], [`api`], [`wire`], [`demo`], and the command line.
 //!
 //! What always holds is in `ARCHITECTURE.md`, each line with the code that keeps it and the test that would notice.
 
@@ -21,6 +21,7 @@ pub mod command;
 pub mod config;
 pub mod consent;
 pub mod definitions;
+pub mod demo;
 pub mod fhir;
 pub mod forward;
 pub mod identity;

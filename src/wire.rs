@@ -26,11 +26,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use replay::SharedReplay;
 use tokio::sync::watch;
 
 mod files;
 mod layers;
 mod publish;
+mod replay;
 
 /// A gateway, built and not yet listening.
 pub struct Gateway {
@@ -120,7 +122,7 @@ impl Gateway {
             holder_rules: Arc::new(holder_rules(&registry)?),
             base_url: Arc::clone(&base_url),
         };
-        let replay = Arc::new(DurableReplay { memory: ReplayGuard::new(), store: store.clone() });
+        let replay = Arc::new(SharedReplay::new(store.clone(), settings.redis.as_ref())?);
         let identity = Arc::new(Identity::new(&settings, Arc::clone(&registry), replay, http_client()?, clock.clone(), entropy.clone())?);
         let token = TokenState {
             identity: Arc::clone(&identity),
@@ -142,7 +144,7 @@ impl Gateway {
         let ledger = LedgerState { store: store.clone(), verifier_key: Arc::clone(&verifier_key) };
         let draining = Arc::new(AtomicBool::new(false));
         let admin = AdminState { store: store.clone(), metrics: recorder()?, draining: Arc::clone(&draining) };
-        let routes = Router::new().nest("/fhir", fhir_router(fhir)).merge(token_router(token)).merge(ledger_router(ledger));
+        let routes = Router::new().nest_service("/fhir", fhir_router(fhir)).merge(token_router(token)).merge(ledger_router(ledger));
         let courier = Courier {
             store: store.clone(),
             registry,
@@ -294,23 +296,4 @@ fn recorder() -> Result<PrometheusHandle, Fault> {
     let handle = RECORDER.get_or_init(|| recorder.handle()).clone();
     let _ = metrics::set_global_recorder(recorder);
     Ok(handle)
-}
-
-/// Remembers used assertions in memory and in the store, so that a restart does not forget them.
-struct DurableReplay {
-    memory: ReplayGuard,
-    store: Store,
-}
-
-impl ReplayRecord for DurableReplay {
-    fn record(&self, client_id: &str, jti: &str, until: Instant, now: Instant) -> bool {
-        if !self.memory.record(client_id, jti, until, now) {
-            return false;
-        }
-        let token = Sha256::digest([client_id.as_bytes(), b"\0", jti.as_bytes()].concat()).into();
-        let unit = Unit { assumptions: vec![Assumption::Unused { token, now, expires: until }], ..Unit::default() };
-        let store = self.store.clone();
-        let committed = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(store.commit(unit)));
-        matches!(committed, Ok(Committed::Done { .. }))
-    }
 }

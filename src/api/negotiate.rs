@@ -31,7 +31,8 @@ impl Default for Wanted {
 /// Reads `_format`, `_pretty`, `Accept` and `Prefer`. `_format` wins over `Accept` (R4 §3.1.0.1.11).
 pub fn wanted(headers: &HeaderMap, pairs: &Pairs) -> Result<Wanted, Refusal> {
     let format = match pairs.iter().find(|(name, _)| name == "_format") {
-        Some((_, value)) => Format::of(value).ok_or_else(|| not_acceptable("_format"))?,
+        // A '+' that was not escaped arrives as a blank.
+        Some((_, value)) => Format::of(&value.replace(' ', "+")).ok_or_else(|| not_acceptable("_format"))?,
         None => accepted(headers)?,
     };
     let pretty = pairs.iter().any(|(name, value)| name == "_pretty" && value == "true");

@@ -3,6 +3,7 @@
 //! Exit status: 0 fine, 1 findings, 2 usage or configuration, 3 fault. Answers go to standard output, progress and complaints to standard error.
 
 mod bench;
+mod demo;
 mod ledger;
 mod serve;
 mod tools;
@@ -31,6 +32,10 @@ struct Arguments {
 enum Command {
     /// Runs the gateway; without a configuration, an embedded one in ./hearthgate-data on loopback.
     Serve(serve::ServeArguments),
+    /// Tells a story in the terminal: two hospitals, a laboratory and a regulator around a gateway, on this machine.
+    Demo(demo::DemoArguments),
+    /// Runs the server of the story's hospital B alone, as a holder of records to try the gateway out with.
+    DemoHospital(demo::HospitalArguments),
     /// Checks a configuration and prints the effective settings, secrets withheld.
     Check { file: PathBuf },
     /// Evaluates a FHIRPath expression on a resource, or requests from standard input with --batch.
@@ -57,6 +62,8 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let status = match arguments.command {
         Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Demo(arguments) => demo::demo(&arguments),
+        Command::DemoHospital(arguments) => demo::hospital(&arguments),
         Command::Check { file } => tools::check(&file),
         Command::Fhirpath(arguments) => tools::fhirpath(&arguments),
         Command::Validate(arguments) => tools::validate(&arguments),

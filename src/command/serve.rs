@@ -3,6 +3,7 @@
 use super::{FAULT, FINE, USAGE, complain};
 use crate::clock::{Clock, Entropy};
 use crate::config::Settings;
+use crate::identity::check_key_files;
 use crate::outcome::Fault;
 use crate::wire::{Gateway, Listeners};
 use clap::Args;
@@ -47,6 +48,7 @@ fn settings(arguments: &ServeArguments) -> Result<Settings, String> {
         Some(path) => Settings::load(path).map_err(|error| error.to_string())?,
         None => Settings::embedded(EMBEDDED_FOLDER),
     };
+    check_key_files(&settings).map_err(|error| error.to_string())?;
     if arguments.dev {
         settings.enable_dev().map_err(|error| error.to_string())?;
     }

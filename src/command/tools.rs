@@ -7,6 +7,7 @@ use crate::definitions::{Definitions, trim};
 use crate::fhir::path;
 use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, json};
+use crate::identity::check_key_files;
 use crate::intake::{Format, Limits, document};
 use crate::normalise::{Context, Dangling, GatewayIds, Links, Searchset, SourceRules, explain, ndjson_line, open_document};
 use crate::outcome::{Finding, Refusal};
@@ -83,7 +84,8 @@ pub enum ConsentCommand {
 }
 
 pub fn check(file: &Path) -> u8 {
-    match Settings::load(file) {
+    let checked = Settings::load(file).and_then(|settings| check_key_files(&settings).map(|()| settings));
+    match checked {
         Ok(settings) => {
             print!("{}", settings.to_toml());
             FINE

@@ -46,7 +46,7 @@ pub use facts::ResourceFacts;
 pub use label::{Labeller, ListError};
 pub use lint::lint;
 pub use patients::{PatientReference, patients_of};
-pub use permitted::{Ground, Permitted, is_administrative, no_patient, own_record, release, release_provenance};
+pub use permitted::{Ground, Permitted, is_administrative, no_patient, oversight, own_record, release, release_provenance};
 pub use policy::{ImplicitPolicy, Policy};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;

@@ -13,6 +13,8 @@ pub enum Ground {
     OwnRecord,
     /// Its type cannot hold patient data, and it names no patient.
     NoPatient,
+    /// It is a record of what was done, shown to whoever oversees the gateway.
+    Oversight,
 }
 
 /// A resource that may be sent, with the ground on which it may.
@@ -85,6 +87,12 @@ pub fn release_provenance(decision: &Decision, provenance: Node) -> Option<Permi
 /// Lets a resource go back to the organisation that sent it, in the words it sent. `None` when the two are not the same or not known.
 pub fn own_record(sent_by: &str, asked_by: &str, resource: Node) -> Option<Permitted> {
     (sent_by == asked_by && !sent_by.is_empty()).then_some(Permitted { resource, ground: Ground::OwnRecord })
+}
+
+/// Lets whoever oversees the gateway see what was done: AuditEvents and Provenances, which hold no content. `None` for every other type.
+pub fn oversight(resource: Node) -> Option<Permitted> {
+    let is_trail = matches!(resource.resource_type(), Some("AuditEvent" | "Provenance")) && super::code::items(&resource, "contained").is_empty();
+    is_trail.then_some(Permitted { resource, ground: Ground::Oversight })
 }
 
 /// Lets a resource go that is of an administrative type and names no patient. `None` for every other.

@@ -30,6 +30,9 @@ impl Dialect<'_> {
 
     fn pair<'v>(&self, type_name: &str, name: String, value: &'v str) -> (String, String) {
         let (code, modifier) = name.split_once(':').map_or((name.as_str(), None), |(code, modifier)| (code, Some(modifier)));
+        if modifier == Some("missing") {
+            return (name, value.to_owned());
+        }
         let parameter = self.definitions.search_parameter(type_name, code);
         let each = |alternative: &'v str| match parameter.map(|parameter| parameter.kind) {
             _ if code == "_id" => Cow::from(self.id(type_name, alternative)),

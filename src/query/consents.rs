@@ -8,7 +8,7 @@ use crate::fhir::{Node, Value};
 use crate::identity::Caller;
 use crate::outcome::Fault;
 use crate::pipeline::{Pipeline, patient_ids};
-use crate::registry::{Organisation, Purpose};
+use crate::registry::{Organisation, Purpose, Role};
 use crate::search::Query;
 use crate::store::Reader;
 use std::collections::{BTreeSet, HashMap};
@@ -40,11 +40,13 @@ impl Ruling {
 pub struct Recipient {
     pub organisation: Organisation,
     pub purposes: Vec<Purpose>,
+    /// Whether it may see the trail: AuditEvents and Provenances of everybody.
+    pub oversees: bool,
 }
 
 impl Recipient {
     pub fn of(caller: &Caller) -> Recipient {
-        Recipient { organisation: caller.organisation.clone(), purposes: caller.purposes.clone() }
+        Recipient { organisation: caller.organisation.clone(), purposes: caller.purposes.clone(), oversees: caller.has_role(Role::Regulator) }
     }
 
     fn request(&self, instant: Instant) -> Request {
@@ -110,7 +112,13 @@ impl Judge {
     pub fn rule(&self, candidate: Candidate) -> Ruling {
         let sender = self.organisations.get(&candidate.source).map(organisation_key).unwrap_or_default();
         let asker = organisation_key(&self.recipient.organisation);
-        let permitted = if !sender.is_empty() && sender == asker {
+        let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
+        let permitted = if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
+            consent::oversight(candidate.resource)
+        } else if is_audit {
+            // An audit record may name what its reader must not know of; only oversight sees it.
+            None
+        } else if !sender.is_empty() && sender == asker {
             consent::own_record(&sender, &asker, candidate.resource)
         } else if candidate.resource.resource_type().is_some_and(consent::is_administrative) {
             consent::no_patient(candidate.resource)
@@ -208,6 +216,6 @@ pub fn governing(permitted: &Permitted) -> Option<String> {
             Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
             None => format!("Consent/{}", consent.consent),
         }),
-        Ground::OwnRecord | Ground::NoPatient => None,
+        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight => None,
     }
 }

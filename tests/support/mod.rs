@@ -4,6 +4,7 @@ pub mod data;
 pub mod folder;
 pub mod keys;
 pub mod party;
+pub mod process;
 pub mod world;
 
 pub use folder::Folder;

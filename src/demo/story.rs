@@ -1,0 +1,322 @@
+//! The story, in order. Every sentence about what happened is made from what was answered, and held against what was expected.
+
+use super::partner::Answer;
+use super::records::{BundleFile, CONSENT, LABORATORY_REFUSED, LABORATORY_REPORT, PERSON_SYSTEM, Person};
+use super::scene::Scene;
+use super::stages::StageTimes;
+use super::teller::{Teller, count};
+use super::view::View;
+use crate::anchor::{Subject, verify_receipt};
+use crate::fhir::{Node, json};
+use crate::ledger::{Policy, VerifierKey};
+use crate::outcome::{Fault, FaultKind};
+
+/// The purpose that nobody consented to.
+const RESEARCH: &str = "HRESCH";
+/// What the laboratory measured, and what somebody would like it to be.
+const MEASURED: &str = "6.80";
+const FORGED: &str = "5.80";
+
+/// What is kept for the end.
+#[derive(Default)]
+struct Summary {
+    accepted: Vec<String>,
+    refused: Vec<String>,
+    views: Vec<(&'static str, View)>,
+    verified: Vec<String>,
+}
+
+/// The story while it is told.
+pub struct Story<'w> {
+    pub teller: Teller<'w>,
+    pub scene: Scene,
+    pub stages: StageTimes,
+    pub person: Person,
+    summary: Summary,
+}
+
+/// What the regulator is handed.
+struct Evidence {
+    receipt: String,
+    /// The Bundle as the laboratory sent it.
+    sent: String,
+    /// The resource as the gateway stored it.
+    stored: String,
+    verifier_key: String,
+}
+
+impl<'w> Story<'w> {
+    pub fn new(teller: Teller<'w>, scene: Scene, stages: StageTimes, person: Person) -> Story<'w> {
+        Story { teller, scene, stages, person, summary: Summary::default() }
+    }
+
+    /// Tells everything; answers whether it went as told.
+    pub async fn tell(mut self, bundles: &[BundleFile], home: usize) -> Result<bool, Fault> {
+        self.introduce();
+        let patient = self.push_records(bundles, home).await?;
+        let observation = self.push_results().await?;
+        self.push_something_wrong().await?;
+        self.ask_without_consent(&patient).await?;
+        let consent = self.ask_with_consent(&patient).await?;
+        self.ask_after_revocation(&patient, &consent).await?;
+        let evidence = self.gather_evidence(&observation).await?;
+        self.scene.close().await;
+        verify(&mut self.teller, &mut self.summary, &evidence)?;
+        conclude(&mut self.teller, &self.summary);
+        Ok(self.teller.surprises().is_empty())
+    }
+
+    fn introduce(&mut self) {
+        let (scene, teller) = (&self.scene, &mut self.teller);
+        teller.chapter("Who takes part");
+        teller.timed("Gateway", &format!("{}/fhir, started", scene.origin), scene.started);
+        let size = |size: usize| count(size, "record", "records");
+        let (a, b) = (&scene.server_a, &scene.server_b);
+        teller.line("Hospital A", &format!("http://{}/fhir, {} of its own; names systems by OID, mixes remarks into results", a.address, size(a.size)));
+        teller.line("Hospital B", &format!("http://{}/fhir, {} of its own; pages of two, no totals", b.address, size(b.size)));
+        teller.line("Laboratory", "pushes results, has no server");
+        teller.line("Regulator", &format!("has one line of text, the verifier key of the gateway's log:\n{:16}{}", "", scene.verifier_key));
+        teller.line("Patient", &format!("{}, whom all of them know by the same social security number", self.person.name));
+        teller.say("");
+        let partners = [("Hospital A", &scene.partners.hospital_a), ("Hospital B", &scene.partners.hospital_b), ("Laboratory", &scene.partners.laboratory)];
+        for (name, partner) in partners {
+            teller.timed(name, "proves itself by a signed assertion (SMART Backend Services), gets a token", partner.signed_in);
+        }
+    }
+
+    /// Hospital A pushes; answers the patient's id in the gateway.
+    async fn push_records(&mut self, bundles: &[BundleFile], home: usize) -> Result<String, Fault> {
+        self.teller.chapter("Hospital A sends the patient's record");
+        let mut patient = None;
+        for (index, bundle) in bundles.iter().enumerate() {
+            self.teller.line("Hospital A", &format!("{}: {}, {} bytes", bundle.name, count(bundle.entries(), "entry", "entries"), bundle.bytes.len()));
+            let answer = self.scene.partners.hospital_a.post("", bundle.bytes.clone(), None).await?;
+            self.tell_submission("Hospital A", &bundle.name, &answer);
+            if index == home {
+                patient = answer.entries().nth(self.person.entry).and_then(reference_of);
+            }
+        }
+        patient.ok_or_else(|| Fault::new(FaultKind::Internal, "the patient's record was not accepted, so there is nothing more to tell"))
+    }
+
+    /// One line for each stage, and one for the answer.
+    fn tell_submission(&mut self, sender: &str, what: &str, answer: &Answer) {
+        let issues = answer.issues();
+        let of = |severity: &str| issues.iter().filter(|issue| issue.text("severity") == Some(severity)).count();
+        let errors = of("error") + of("fatal");
+        let entries = answer.entries().count();
+        for (stage, took) in self.stages.take() {
+            let text = match stage {
+                "intake" => "read without loss: numbers as written, no member twice, no bad UTF-8".to_owned(),
+                "normalise" => "ids, references, systems, units, times in one form; every change recorded".to_owned(),
+                "validate" => format!(
+                    "against R4: {}, {}, {}",
+                    count(errors, "error", "errors"),
+                    count(of("warning"), "warning", "warnings"),
+                    count(of("information"), "remark", "remarks")
+                ),
+                "anchor" => format!("{} hashed as received and as stored, a Provenance for each", count(entries, "version", "versions")),
+                _ => "versions, index, audit record and log leaves in one commit, synced to disk".to_owned(),
+            };
+            self.teller.timed(stage, &text, took);
+        }
+        if answer.status == 200 {
+            let created = answer.entries().filter(|entry| entry.text_at(&["response", "status"]).is_some_and(|status| status.starts_with("201"))).count();
+            let text = format!("{}: {created} created, {} there already; each with a receipt", answer.status, entries - created);
+            self.teller.timed("answer", &text, answer.took);
+            self.summary.accepted.push(format!("{what} from {sender}: {}", count(entries, "resource", "resources")));
+        } else {
+            self.teller.timed("answer", &format!("{}, and nothing of it was stored", answer.status), answer.took);
+            self.tell_issues(&issues);
+            self.summary.refused.push(format!("{what} from {sender}: {}", texts(&issues).join(" ")));
+            self.teller.expect(false, &format!("{what} is accepted"));
+        }
+    }
+
+    fn tell_issues(&mut self, issues: &[Node]) {
+        for issue in issues {
+            let place = issue.items("expression").first().and_then(Node::as_text).unwrap_or("the whole");
+            self.teller.line(issue.text("severity").unwrap_or_default(), &format!("{place}: {}", issue.text_at(&["details", "text"]).unwrap_or_default()));
+        }
+    }
+
+    /// The laboratory pushes, and pushes again; answers the first observation's version.
+    async fn push_results(&mut self) -> Result<String, Fault> {
+        self.teller.chapter("The laboratory sends a result, and sends it again");
+        let report = self.person.about(LABORATORY_REPORT);
+        self.teller.line("Laboratory", "a report with two results; it names the patient by number, for it knows no id of anybody else's");
+        let key = "report-26-118-00412";
+        let first = self.scene.partners.laboratory.post("", report.clone(), Some(key)).await?;
+        self.tell_submission("the laboratory", "the report", &first);
+        let again = self.scene.partners.laboratory.post("", report, Some(key)).await?;
+        self.stages.take();
+        let versions: Vec<String> = first.entries().filter_map(location_of).collect();
+        let same = again.status == 200 && again.entries().filter_map(location_of).collect::<Vec<_>>() == versions;
+        self.teller.say("");
+        self.teller.line("Laboratory", "did not hear the answer, so it sends the same again under the same Idempotency-Key");
+        let text = if same { "the same ids and versions as before; nothing is stored twice" } else { "something else than before" };
+        self.teller.timed("answer", &format!("{}: {text}", again.status), again.took);
+        self.teller.expect(same, "a resend is answered like the first sending");
+        versions.into_iter().next().ok_or_else(|| Fault::new(FaultKind::Internal, "the laboratory's results were not accepted, so there is nothing more to tell"))
+    }
+
+    async fn push_something_wrong(&mut self) -> Result<(), Fault> {
+        self.teller.chapter("The laboratory sends something wrong");
+        let wrong = self.person.about(LABORATORY_REFUSED);
+        self.teller.line("Laboratory", "an Observation that does not say what was observed, on the 31st of November");
+        let answer = self.scene.partners.laboratory.post("Observation", wrong, None).await?;
+        self.stages.take();
+        let issues = answer.issues();
+        self.teller.timed("answer", &format!("{} with an OperationOutcome; nothing of it was stored", answer.status), answer.took);
+        self.tell_issues(&issues);
+        self.summary.refused.push(format!("an Observation from the laboratory: {}", texts(&issues).join(" ")));
+        self.teller.expect(answer.status == 422 && issues.len() >= 2, "both mistakes are named in a refusal with status 422");
+        Ok(())
+    }
+
+    /// What hospital B finds, for all its purposes or for one.
+    async fn look(&mut self, patient: &str, purpose: Option<&str>) -> Result<View, Fault> {
+        let asks = &self.scene.partners.hospital_b;
+        let search = format!("Patient?identifier={PERSON_SYSTEM}%7C{}", self.person.identifier);
+        let observations = format!("Observation?patient={patient}&_count=1000");
+        let (known, found) = match purpose {
+            None => (asks.get(&search).await?, asks.get(&observations).await?),
+            Some(purpose) => (asks.get_for(&search, purpose).await?, asks.get_for(&observations, purpose).await?),
+        };
+        let view = View::of(&known, &found);
+        self.teller.timed("Hospital B", &format!("Patient?identifier=…    {}", view.patient()), known.took);
+        self.teller.timed("Hospital B", &format!("Observation?patient=…   {}", view.observations()), found.took);
+        Ok(view)
+    }
+
+    async fn ask_without_consent(&mut self, patient: &str) -> Result<(), Fault> {
+        self.teller.chapter("Hospital B asks, and the patient has not consented");
+        let view = self.look(patient, None).await?;
+        self.teller.expect(view.is_only_its_own(), "Hospital B sees what it has itself, and nothing else");
+        self.summary.views.push(("before consent", view));
+        Ok(())
+    }
+
+    /// Answers the Consent's reference.
+    async fn ask_with_consent(&mut self, patient: &str) -> Result<String, Fault> {
+        self.teller.chapter("The patient consents: Hospital B may see the record for treatment");
+        let answer = self.scene.partners.hospital_a.post("Consent", CONSENT.replace("PATIENT", patient), None).await?;
+        self.stages.take();
+        self.teller.timed("Hospital A", &format!("files the signed Consent (IHE PCF, basic): {}", answer.status), answer.took);
+        self.teller.expect(answer.status == 201, "the Consent is accepted");
+        let consent = answer.body.as_ref().and_then(|body| body.text("id")).unwrap_or_default().to_owned();
+        let view = self.look(patient, None).await?;
+        self.teller.expect(view.is_everybodys(), "Hospital B sees what both hospitals and the laboratory have");
+        self.summary.views.push(("with consent, for treatment", view));
+        self.teller.say("");
+        self.teller.line("Hospital B", "asks the same for research, which nobody consented to");
+        let view = self.look(patient, Some(RESEARCH)).await?;
+        self.teller.expect(view.is_only_its_own(), "for research Hospital B sees what it has itself, and nothing else");
+        self.summary.views.push(("with consent, for research", view));
+        Ok(consent)
+    }
+
+    async fn ask_after_revocation(&mut self, patient: &str, consent: &str) -> Result<(), Fault> {
+        self.teller.chapter("The patient takes the consent back");
+        let text = CONSENT.replace("PATIENT", patient);
+        let mut revoked = json::parse(text.as_bytes(), json::DEFAULT_DEPTH).map_err(|_| Fault::new(FaultKind::Internal, "the embedded Consent cannot be read"))?;
+        if let Some(object) = revoked.as_object_mut() {
+            object.set("id", consent);
+            object.set("status", "inactive");
+        }
+        let answer = self.scene.partners.hospital_a.put(&format!("Consent/{consent}"), json::write(&revoked)).await?;
+        self.stages.take();
+        self.teller.timed("Hospital A", &format!("updates the Consent to inactive: {}", answer.status), answer.took);
+        self.teller.expect(answer.status == 200, "the revocation is accepted");
+        let view = self.look(patient, None).await?;
+        self.teller.expect(view.is_only_its_own(), "from the next request on, Hospital B sees what it has itself, and nothing else");
+        self.summary.views.push(("after revocation", view));
+        Ok(())
+    }
+
+    async fn gather_evidence(&mut self, version: &str) -> Result<Evidence, Fault> {
+        self.teller.chapter("The regulator verifies, and trusts nobody");
+        let laboratory = &self.scene.partners.laboratory;
+        let receipt = laboratory.get(&format!("{version}/$receipt")).await?;
+        let stored = laboratory.get(version).await?;
+        self.teller.timed("Laboratory", "fetches the receipt of its first result and hands it over, with what it sent", receipt.took);
+        self.teller.line("Gateway", "is shut down and its folder removed; what follows needs only the key above");
+        let verifier_key = self.scene.verifier_key.to_string();
+        Ok(Evidence { receipt: receipt.text, sent: self.person.about(LABORATORY_REPORT), stored: stored.text, verifier_key })
+    }
+}
+
+/// Offline: the evidence, the key, and nothing else.
+fn verify(teller: &mut Teller<'_>, summary: &mut Summary, evidence: &Evidence) -> Result<(), Fault> {
+    let key: VerifierKey = evidence.verifier_key.parse().map_err(|_| Fault::new(FaultKind::Internal, "the verifier key cannot be read"))?;
+    let policy = Policy::of_log(key);
+    match verify_receipt(&evidence.receipt, &policy, None) {
+        Ok(receipt) => {
+            let text = format!("leaf {} of the {} in {}", receipt.index, receipt.size, receipt.origin);
+            teller.line("Receipt", &format!("holds: it is {text}"));
+            summary.verified.push(format!("the laboratory's result is {text}"));
+        }
+        Err(error) => teller.expect(false, &format!("the receipt holds ({error})")),
+    }
+    let mut compare = |name: &str, record: &str, expected: Option<Subject>| {
+        let verified = verify_receipt(&evidence.receipt, &policy, Some(record.as_bytes()));
+        let subject = verified.as_ref().ok().and_then(|receipt| receipt.subject);
+        let text = match (&verified, subject) {
+            (Err(error), _) => error.to_string(),
+            (Ok(_), Some(Subject::Received)) => "is byte for byte what the gateway received".to_owned(),
+            (Ok(_), Some(Subject::Stored)) => "is the version the gateway stored".to_owned(),
+            (Ok(_), None) => "was not compared".to_owned(),
+        };
+        teller.line("Regulator", &format!("{name}: {text}"));
+        teller.expect(subject == expected, &format!("{name} verifies as it should"));
+    };
+    compare("what the laboratory sent", &evidence.sent, Some(Subject::Received));
+    compare("what the gateway stored", &evidence.stored, Some(Subject::Stored));
+    compare(&format!("the same with {FORGED} for {MEASURED}"), &evidence.stored.replace(MEASURED, FORGED), None);
+    Ok(())
+}
+
+fn conclude(teller: &mut Teller<'_>, summary: &Summary) {
+    teller.chapter("In short");
+    for (name, lines) in [("Accepted", &summary.accepted), ("Refused", &summary.refused)] {
+        lines.iter().for_each(|line| teller.line(name, line));
+    }
+    for (when, view) in &summary.views {
+        teller.line("Hospital B", &format!("{when}: {}", view.observations()));
+    }
+    summary.verified.iter().for_each(|line| teller.line("Verified", line));
+    let ending = match teller.surprises() {
+        [] => "Everything went as told.".to_owned(),
+        surprises => format!("Not everything went as told:\n{}", surprises.iter().map(|text| format!("   - {text}\n")).collect::<String>()),
+    };
+    teller.say(&format!("\n{ending}"));
+}
+
+impl Answer {
+    /// The entries of a Bundle.
+    pub fn entries(&self) -> impl Iterator<Item = &Node> {
+        self.body.iter().flat_map(|body| body.items("entry"))
+    }
+
+    /// The issues of an OperationOutcome, or of those in the entries of a Bundle.
+    fn issues(&self) -> Vec<Node> {
+        let own = self.body.iter().flat_map(|body| body.items("issue"));
+        let of_entries = self.entries().filter_map(|entry| entry.get("response")?.get("outcome")).flat_map(|outcome| outcome.items("issue"));
+        own.chain(of_entries).cloned().collect()
+    }
+}
+
+fn texts(issues: &[Node]) -> Vec<&str> {
+    issues.iter().filter_map(|issue| issue.text_at(&["details", "text"])).collect()
+}
+
+/// `Observation/hg-…/_history/1` of an entry of a response.
+fn location_of(entry: &Node) -> Option<String> {
+    let (_, version) = entry.text_at(&["response", "location"])?.split_once("/fhir/")?;
+    Some(version.to_owned())
+}
+
+/// `hg-…` of an entry of a response.
+fn reference_of(entry: &Node) -> Option<String> {
+    location_of(entry)?.split('/').nth(1).map(str::to_owned)
+}

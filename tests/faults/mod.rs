@@ -1,0 +1,7 @@
+//! What goes wrong: hostile input, races, crashes, storage that fails.
+
+mod drain;
+mod input;
+mod kill;
+mod race;
+mod storage;

@@ -1,0 +1,139 @@
+//! The gateway as a process of its own, for what can only be tried on one: killing it, stopping it, starting two.
+
+use super::folder::Folder;
+use super::party::{Answer, Call, Party};
+use super::world::{configuration, escape, http_client, write_key_sets};
+use super::{PATIENCE, keys};
+use hearthgate::clock::Clock;
+use hearthgate::identity::{AssertionClaims, make_client_assertion, token_request_form};
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Where a gateway process lives: its folder and its ports, the same at every start.
+pub struct Site {
+    pub folder: Folder,
+    pub origin: String,
+    pub admin: String,
+    config: PathBuf,
+    http: reqwest::Client,
+}
+
+impl Site {
+    /// A site with the usual parties. Tokens outlive a restart, because their key lies in a file.
+    pub fn new(more: &str) -> Site {
+        let folder = Folder::new("site");
+        write_key_sets(&folder);
+        folder.write("token.key", &"k".repeat(48));
+        let (public, admin) = (free_port(), free_port());
+        let server = format!("[server]\nlisten = \"127.0.0.1:{public}\"\nadmin_listen = \"127.0.0.1:{admin}\"\n");
+        let rest = configuration(more).replace("[identity]\n", "[identity]\ntoken_key_file = \"token.key\"\n");
+        let config = folder.write("gateway.toml", &format!("{server}{rest}"));
+        let origin = |port| format!("http://127.0.0.1:{port}");
+        Site { folder, origin: origin(public), admin: origin(admin), config, http: http_client() }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("hearthgate-data")
+    }
+
+    /// Starts the gateway without waiting for it.
+    pub fn spawn(&self) -> Process {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearthgate"));
+        command.arg("serve").arg("--config").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Process(command.spawn().unwrap())
+    }
+
+    /// Starts the gateway and waits until it is ready.
+    pub async fn start(&self) -> Process {
+        let mut process = self.spawn();
+        let start = Instant::now();
+        let ready = format!("{}/health/ready", self.admin);
+        loop {
+            if self.http.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
+                return process;
+            }
+            let ended = process.0.try_wait().unwrap();
+            assert!(ended.is_none() && start.elapsed() < PATIENCE, "the gateway does not start: {ended:?}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// What the gateway said on standard error, over all starts.
+    pub fn log(&self) -> String {
+        let text = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    pub async fn party(&self, client: &str) -> Party {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let stranger = Party { http: self.http.clone(), origin: self.origin.clone(), token: None };
+        let audience = format!("{}/auth/token", self.origin);
+        let jti = format!("site-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let claims = AssertionClaims { client_id: client, key_id: keys::KEY_ID, audience: &audience, jti: &jti, now: Clock::system().now() };
+        let assertion = make_client_assertion(&keys::private_key(client), claims).unwrap();
+        let form = token_request_form(&assertion, "system/*.cruds");
+        let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        let answer: Answer = stranger.call(Call::new("POST", &audience).form(&form.join("&"))).await.expect(200);
+        Party { token: Some(answer.json()["access_token"].as_str().unwrap().to_owned()), ..stranger }
+    }
+
+    pub async fn verifier_key(&self) -> String {
+        self.http.get(format!("{}/ledger/key", self.origin)).send().await.unwrap().text().await.unwrap()
+    }
+
+    pub async fn checkpoint(&self) -> Option<String> {
+        self.http.get(format!("{}/ledger/checkpoint", self.origin)).send().await.ok()?.text().await.ok()
+    }
+}
+
+/// A running gateway; killed when it is dropped.
+pub struct Process(Child);
+
+impl Process {
+    /// Ends it without any warning (SIGKILL).
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Asks it to stop (SIGTERM), without waiting.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").arg("-TERM").arg(self.0.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end, for so long.
+    pub async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        while start.elapsed() < within {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return Some(status);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        None
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs the command line once.
+pub fn hearthgate(arguments: &[&str], folder: &Path) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_hearthgate")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// A port nobody listens on now; a gateway at a known port can be started again where its clients expect it.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
