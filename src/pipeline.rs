@@ -212,13 +212,12 @@ impl Pipeline {
     /// Adds the closed audit record and its leaf to a unit.
     fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
         let record = opened.close(self.anchor.fresh_id(), outcome, closing);
-        let leaf = match &opened.caller {
-            Some(_) => {
-                unit.leaves.push(self.anchor.audit_leaf(kind, &record.id, &record.event, record.patient.as_deref(), record.at)?);
-                unit.leaves.len().checked_sub(1)
-            }
-            // A stranger must not be able to make the log grow.
-            None => None,
+        // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
+        let leaf = if opened.caller.is_some() || kind == LeafKind::Deliver {
+            unit.leaves.push(self.anchor.audit_leaf(kind, &record.id, &record.event, record.patient.as_deref(), record.at)?);
+            unit.leaves.len().checked_sub(1)
+        } else {
+            None
         };
         unit.versions.push(self.anchor.authored("AuditEvent", &record.id, &record.event, leaf, audit::SOURCE, record.at)?);
         Ok(())

@@ -122,6 +122,10 @@ impl QueryPath {
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let candidate = match self.own(type_name, &id, version).await? {
             Some(candidate) => candidate,
+            None if self.is_gone_for(caller, type_name, &id, version).await? => {
+                let text = "The resource was deleted. Its earlier versions are in its history.";
+                return Err(Refusal::new(Reason::Gone, IssueType::Deleted, text).into());
+            }
             None if version.is_none() => self.from_holders(type_name, &id).await?.ok_or_else(|| not_found(type_name))?,
             None => return Err(not_found(type_name).into()),
         };
@@ -140,6 +144,21 @@ impl QueryPath {
         let Some(current) = self.own(type_name, id, None).await? else { return Ok(true) };
         let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
         Ok(matches!(judge.rule(current), Ruling::Permitted(_)))
+    }
+
+    /// Whether this was deleted, told only to whoever sent it (R4 §3.1.0.1.2).
+    async fn is_gone_for(&self, caller: &Caller, type_name: &str, id: &str, version: Option<u32>) -> Result<bool, Fault> {
+        let Some(source) = caller.source.clone() else { return Ok(false) };
+        let (type_name, id) = (type_name.to_owned(), id.to_owned());
+        let stored = self
+            .pipeline
+            .store
+            .read(move |reader| match version {
+                Some(version) => reader.version(&type_name, &id, version),
+                None => reader.current(&type_name, &id),
+            })
+            .await?;
+        Ok(stored.is_some_and(|version| version.deleted() && version.source == source))
     }
 
     /// The stored candidate; a deleted or unknown one is none.

@@ -32,10 +32,6 @@ pub struct Answer {
     pub status: u16,
     pub text: String,
     pub body: Option<Node>,
-    /// Where the receipt is.
-    pub receipt: Option<String>,
-    /// The version made.
-    pub location: Option<String>,
     pub took: Duration,
 }
 
@@ -95,17 +91,11 @@ impl Partner {
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Fault> {
         let stopwatch = self.clock.stopwatch();
         let response = request.send().await.map_err(unreachable)?;
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (status, receipt, location) = (response.status().as_u16(), header("x-hearthgate-receipt"), header("location"));
+        let status = response.status().as_u16();
         let text = response.text().await.map_err(unreachable)?;
         let took = stopwatch.elapsed();
         let body = json::parse(text.as_bytes(), json::DEFAULT_DEPTH).ok();
-        Ok(Answer { status, text, body, receipt, location, took })
-    }
-
-    /// The path of a URL of the gateway, for [`get`](Partner::get).
-    pub fn path<'u>(&self, url: &'u str) -> &'u str {
-        url.strip_prefix(self.base.as_str()).map_or(url, |path| path.trim_start_matches('/'))
+        Ok(Answer { status, text, body, took })
     }
 }
 

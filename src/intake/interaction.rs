@@ -65,7 +65,8 @@ pub enum Interaction {
     SystemHistory { pairs: Pairs },
     Search { type_name: String, pairs: Pairs },
     Create { type_name: String, if_none_exist: Option<String> },
-    Update { type_name: String, id: String, if_match: Option<String> },
+    /// `only_new` is `If-None-Match: *`: nothing may be there yet.
+    Update { type_name: String, id: String, if_match: Option<String>, only_new: bool },
     ConditionalUpdate { type_name: String, criteria: Pairs, if_match: Option<String> },
     Delete { type_name: String, id: String, if_match: Option<String> },
     ConditionalDelete { type_name: String, criteria: Pairs },
@@ -154,6 +155,12 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
         known_type(first, definitions)?;
     }
     let read = matches!(verb, Verb::Get | Verb::Head);
+    if !read {
+        understood_on_write(verb, steps.len(), conditions)?;
+    }
+    if steps.len() != 1 || (verb == Verb::Post && steps.first().is_some_and(|step| !step.starts_with('$'))) {
+        no_stray_parameters(verb, &steps, &pairs)?;
+    }
     let conditional = !pairs.is_empty();
     let owned = |text: &str| text.to_owned();
     match (verb, steps.as_slice()) {
@@ -177,7 +184,8 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
         }
         (_, [type_name, id]) if read => Ok(Interaction::Read { type_name: owned(type_name), id: legal_id(id)? }),
         (Verb::Put, [type_name, id]) => {
-            Ok(Interaction::Update { type_name: owned(type_name), id: legal_id(id)?, if_match: conditions.if_match.clone() })
+            let only_new = conditions.if_none_match.is_some();
+            Ok(Interaction::Update { type_name: owned(type_name), id: legal_id(id)?, if_match: conditions.if_match.clone(), only_new })
         }
         (Verb::Delete, [type_name, id]) => {
             Ok(Interaction::Delete { type_name: owned(type_name), id: legal_id(id)?, if_match: conditions.if_match.clone() })
@@ -194,6 +202,33 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
             IssueType::NotSupported,
             "This combination of method and path is not a FHIR interaction the gateway offers. See GET [base]/metadata.",
         )),
+    }
+}
+
+/// Conditions that would change what a write does are carried out or refused.
+fn understood_on_write(verb: Verb, steps: usize, conditions: &Conditions) -> Result<(), Refusal> {
+    if conditions.if_modified_since.is_some() {
+        return Err(unsupported("If-Modified-Since is not supported for writes."));
+    }
+    match conditions.if_none_match.as_deref() {
+        None => Ok(()),
+        Some("*") if verb == Verb::Put && steps == 2 => Ok(()),
+        Some(_) => Err(unsupported("If-None-Match is supported for reads, and as '*' for an update by id that must create.")),
+    }
+}
+
+/// Reads and writes by id, creates and Bundles take no parameters but those that shape the answer.
+fn no_stray_parameters(verb: Verb, steps: &[&str], pairs: &Pairs) -> Result<(), Refusal> {
+    if steps.iter().any(|step| *step == "_history" || *step == "_search" || step.starts_with('$')) && steps.len() != 4 {
+        return Ok(());
+    }
+    let shapes: &[&str] = if matches!(verb, Verb::Get | Verb::Head) { &["_format", "_pretty", "_summary", "_elements"] } else { &["_format", "_pretty"] };
+    match pairs.iter().find(|(name, _)| !shapes.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let text = "This parameter means nothing here. See GET [base]/metadata for what is offered.";
+            Err(Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(name.clone()))
+        }
     }
 }
 

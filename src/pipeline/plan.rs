@@ -125,7 +125,8 @@ impl Work<'_> {
         match &write.interaction {
             Interaction::Create { type_name, if_none_exist: None } => Ok(Decided::Write(self.fresh(type_name, Method::Create))),
             Interaction::Create { type_name, if_none_exist: Some(criteria) } => self.conditional_create(type_name, criteria),
-            Interaction::Update { type_name, id, if_match } => self.update(type_name, id, if_match.as_deref()),
+            Interaction::Update { type_name, id, only_new: true, .. } => self.create_as(type_name, id),
+            Interaction::Update { type_name, id, if_match, .. } => self.update(type_name, id, if_match.as_deref()),
             Interaction::ConditionalUpdate { type_name, criteria, if_match } => {
                 self.conditional_update(type_name, criteria, if_match.as_deref(), write)
             }
@@ -169,6 +170,16 @@ impl Work<'_> {
                 None => Err(Fault::new(FaultKind::StorageCorrupt, "the index names a resource that is not there").into()),
             },
         }
+    }
+
+    /// An update that must create: whatever is there, deleted or another's, is answered the same way.
+    fn create_as(&mut self, type_name: &str, id: &str) -> Result<Decided, Failure> {
+        let gateway_id = self.gateway_id(type_name, id);
+        if is_gateway_id(id) || self.reader()?.current(type_name, &gateway_id)?.is_some() {
+            let text = "There is such a resource already, and If-None-Match asks that there be none.";
+            return Err(Refusal::new(Reason::StaleVersion, IssueType::Conflict, text).into());
+        }
+        self.update(type_name, id, None)
     }
 
     fn update(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {

@@ -12,8 +12,13 @@ use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::store::{HistoryScope, StoredVersion};
 use std::collections::HashSet;
 
-/// How many versions are looked at for one page before it is given as it is.
-const MAX_LOOKED_AT: usize = 5_000;
+/// How many versions are read at a time.
+const CHUNK: usize = 500;
+/// How often more are read for one page.
+const MAX_CHUNKS: usize = 200;
+
+/// A version that may be seen, with its resource unless it is a deletion.
+type Shown = (StoredVersion, Option<Permitted>);
 
 /// What `_history` may be asked.
 struct Asked {
@@ -31,33 +36,11 @@ impl QueryPath {
     async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
         let scope = self.permitted_scope(caller, scope)?;
         let asked = self.asked(caller, &scope, &pairs)?;
-        let wanted = scope.clone();
-        let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, asked.before, asked.since, MAX_LOOKED_AT)).await?;
-        let live: Vec<Candidate> =
-            stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
-        let judge = self.judge(caller, &live).await?;
-        let hidden = self.hidden_now(caller, &stored).await?;
-        let mut shown: Vec<(StoredVersion, Option<Permitted>)> = Vec::new();
-        let mut more = None;
-        for version in stored {
-            if shown.len() == asked.count {
-                more = shown.last().map(|(version, _)| version.seq);
-                break;
-            }
-            let resource = if version.deleted() {
-                // That something was deleted is told only to whoever sent it.
-                if caller.source.as_deref() != Some(version.source.as_str()) {
-                    continue;
-                }
-                None
-            } else {
-                match judge.rule(Candidate::stored(&version)?) {
-                    Ruling::Permitted(permitted) if !hidden.contains(&key(&version)) => Some(*permitted),
-                    _ => continue,
-                }
-            };
-            shown.push((version, resource));
-        }
+        let mut shown = self.visible(caller, &scope, &asked).await?;
+        // One more than the page holds was looked for, so that a next link is given only where something to see follows.
+        let has_more = shown.len() > asked.count;
+        shown.truncate(asked.count);
+        let more = if has_more { shown.last().map(|(version, _)| version.seq) } else { None };
         if shown.is_empty() && let HistoryScope::Instance { type_name, .. } = &scope {
             return Err(not_found(type_name).into());
         }
@@ -70,6 +53,48 @@ impl QueryPath {
         }).collect();
         let more = more.map(|seq| self.pager.seal_position(caller, &path(&scope), seq, self.pipeline.clock.now()));
         Ok(self.history_bundle(&scope, &pairs, entries, more))
+    }
+
+    /// The newest versions the caller may see, one more than a page holds when there are as many.
+    async fn visible(&self, caller: &Caller, scope: &HistoryScope, asked: &Asked) -> Result<Vec<Shown>, Failure> {
+        let mut shown = Vec::new();
+        let (mut before, since) = (asked.before, asked.since);
+        for _ in 0..MAX_CHUNKS {
+            let wanted = scope.clone();
+            let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, before, since, CHUNK)).await?;
+            let exhausted = stored.len() < CHUNK;
+            before = stored.last().map(|version| version.seq);
+            self.append_visible(caller, stored, &mut shown).await?;
+            if exhausted || shown.len() > asked.count {
+                return Ok(shown);
+            }
+        }
+        let text = "This history is too long to be looked through at once. Ask for one resource, or for a shorter time with _since.";
+        Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
+    }
+
+    async fn append_visible(&self, caller: &Caller, stored: Vec<StoredVersion>, shown: &mut Vec<Shown>) -> Result<(), Failure> {
+        let live: Vec<Candidate> =
+            stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
+        let judge = self.judge(caller, &live).await?;
+        let hidden = self.hidden_now(caller, &stored).await?;
+        let mut live = live.into_iter();
+        for version in stored {
+            if version.deleted() {
+                // That something was deleted is told only to whoever sent it.
+                if caller.source.as_deref() == Some(version.source.as_str()) {
+                    shown.push((version, None));
+                }
+                continue;
+            }
+            let Some(candidate) = live.next() else { continue };
+            if let Ruling::Permitted(permitted) = judge.rule(candidate)
+                && !hidden.contains(&key(&version))
+            {
+                shown.push((version, Some(*permitted)));
+            }
+        }
+        Ok(())
     }
 
     /// The resources among these whose current form may not be seen: labels added later hide older versions too.

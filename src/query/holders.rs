@@ -6,7 +6,7 @@ use crate::forward::UpstreamProblem;
 use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::identity::Caller;
 use crate::intake::Pairs;
-use crate::normalise::{Context, Links, SourceRules, canonical_system, normalise};
+use crate::normalise::{Context, Links, canonical_system, normalise};
 use crate::outcome::{Failure, Fault, Finding, IssueType, Severity};
 use crate::registry::{Holder, Identifier};
 use crate::search::Query;
