@@ -166,16 +166,12 @@ pub enum Reason {
     NotFound,
     Gone,
     StaleVersion,
-    VersionRequired,
     MultipleMatches,
-    Conflict,
     IdempotencyConflict,
     Invalid,
     Unauthenticated,
     Forbidden,
-    NoConsent,
     UnresolvedReference,
-    Throttled,
 }
 
 impl Reason {
@@ -193,16 +189,12 @@ impl Reason {
             Reason::NotFound => "not-found",
             Reason::Gone => "gone",
             Reason::StaleVersion => "stale-version",
-            Reason::VersionRequired => "version-required",
             Reason::MultipleMatches => "multiple-matches",
-            Reason::Conflict => "conflict",
             Reason::IdempotencyConflict => "idempotency-conflict",
             Reason::Invalid => "invalid",
             Reason::Unauthenticated => "unauthenticated",
             Reason::Forbidden => "forbidden",
-            Reason::NoConsent => "no-consent",
             Reason::UnresolvedReference => "unresolved-reference",
-            Reason::Throttled => "throttled",
         }
     }
 }

@@ -60,7 +60,7 @@ impl Pipeline {
 
     async fn try_accept(&self, caller: &Caller, received: Received, opened: &audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
         let source = authorise(caller, received.writes())?;
-        if let Some(answers) = self.answered_before(&received).await? {
+        if let Some(answers) = self.answered_before(&received, opened).await? {
             return Ok(answers);
         }
         for _ in 0..MAX_ATTEMPTS {
@@ -68,7 +68,7 @@ impl Pipeline {
                 Attempt::Done(answers) => return Ok(answers),
                 Attempt::Stale => {}
                 Attempt::Replayed => {
-                    if let Some(answers) = self.answered_before(&received).await? {
+                    if let Some(answers) = self.answered_before(&received, opened).await? {
                         return Ok(answers);
                     }
                 }
@@ -142,6 +142,8 @@ impl Pipeline {
             source: source.to_owned(),
             ids: self.ids.clone(),
             definitions: self.definitions,
+            rules: Arc::clone(&self.rules),
+            base_url: self.anchor.base_url.clone(),
             registry: Arc::clone(&self.registry),
             entropy: self.anchor.entropy.clone(),
         };
@@ -152,7 +154,7 @@ impl Pipeline {
     }
 
     /// The first answer to this idempotency key, when there has been one; another body under the same key is a conflict.
-    async fn answered_before(&self, received: &Received) -> Result<Option<Vec<WriteAnswer>>, Failure> {
+    async fn answered_before(&self, received: &Received, opened: &audit::Opened) -> Result<Option<Vec<WriteAnswer>>, Failure> {
         let Some(key) = received.idempotency() else { return Ok(None) };
         let Some(replay) = self.store.read(move |reader| reader.replay(&key.0)).await? else { return Ok(None) };
         if replay.body != received.evidence().digest {
@@ -165,6 +167,9 @@ impl Pipeline {
             let stored = self.store.read(move |reader| reader.version(&type_name, &id, version)).await?;
             answer.document = stored.map(|stored| stored.document).filter(|document| !document.is_empty());
         }
+        let resources = answers.iter().filter_map(WriteAnswer::version_reference).collect();
+        let closing = Closing { resources, description: Some("a resend of what was accepted before".to_owned()), ..Closing::default() };
+        self.record(opened, &Outcome::Success, LeafKind::Audit, &closing).await?;
         Ok(Some(answers))
     }
 
@@ -243,7 +248,9 @@ impl Pipeline {
 
     /// How this caller's words are to be understood.
     pub fn dialect<'a>(&'a self, caller: &'a Caller) -> Dialect<'a> {
-        Dialect { source: caller.source.as_deref(), ids: &self.ids, definitions: self.definitions }
+        let source = caller.source.as_deref();
+        let rules = source.and_then(|source| self.rules.get(source));
+        Dialect { source, ids: &self.ids, definitions: self.definitions, rules, base_url: &self.anchor.base_url }
     }
 }
 

@@ -49,17 +49,16 @@ fn status(reason: Reason) -> u16 {
     match reason {
         Reason::Malformed | Reason::UnknownParameter | Reason::NotSupported => 400,
         Reason::Unauthenticated => 401,
-        Reason::Forbidden | Reason::NoConsent => 403,
+        Reason::Forbidden => 403,
         Reason::NotFound | Reason::UnknownType => 404,
         Reason::MethodNotAllowed => 405,
         Reason::NotAcceptable => 406,
-        Reason::Conflict | Reason::IdempotencyConflict => 409,
+        Reason::IdempotencyConflict => 409,
         Reason::Gone => 410,
-        Reason::StaleVersion | Reason::VersionRequired | Reason::MultipleMatches => 412,
+        Reason::StaleVersion | Reason::MultipleMatches => 412,
         Reason::TooLarge => 413,
         Reason::UnsupportedMedia => 415,
         Reason::Invalid | Reason::UnresolvedReference => 422,
-        Reason::Throttled => 429,
     }
 }
 

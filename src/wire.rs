@@ -112,7 +112,7 @@ impl Gateway {
             anchor,
             ids,
             clock: clock.clone(),
-            rules: Arc::new(source_rules(&registry)?),
+            rules: Arc::new(source_rules(&registry, &base_url)?),
         };
         let upstream = Upstream::new(clock.clone(), entropy.clone())?;
         let query = QueryPath {
@@ -249,9 +249,14 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// The rules of every source that pushes.
-fn source_rules(registry: &Registry) -> Result<HashMap<String, SourceRules>, Fault> {
-    registry.sources().map(|(name, source)| Ok((name.to_owned(), rules_of(name, source)?))).collect()
+/// The rules of every source that pushes. Each may also name resources by the URLs the gateway gave them.
+fn source_rules(registry: &Registry, base_url: &str) -> Result<HashMap<String, SourceRules>, Fault> {
+    let rules = |name: &str, source: &Source| -> Result<SourceRules, Fault> {
+        let mut rules = rules_of(name, source)?;
+        rules.set_gateway_base(base_url);
+        Ok(rules)
+    };
+    registry.sources().map(|(name, source)| Ok((name.to_owned(), rules(name, source)?))).collect()
 }
 
 /// The rules by which each holder's answers are read: its source's, or the general ones. What a holder's record points to need not be here.

@@ -126,6 +126,8 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
         Err(refusal) => return refuse(state, &record, refusal).await,
     };
     if interaction == Interaction::Capabilities {
+        record.interaction = interaction.code();
+        state.pipeline.record(&record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
         let statement = capability::statement(&state.settings, state.definitions, &state.base_url);
         return Ok(render::resource(200, &statement, wanted, state.definitions));
     }

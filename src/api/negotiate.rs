@@ -69,7 +69,7 @@ fn accepted(headers: &HeaderMap) -> Result<Format, Refusal> {
         let quality = parts.find_map(|part| part.trim().strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
         let format = match media {
             "*/*" | "application/*" | "text/*" => Some(Format::Json),
-            named => Format::of(named),
+            _ => Format::of(range),
         };
         if let Some(format) = format.filter(|_| quality > 0.0)
             && best.is_none_or(|(_, known)| quality > known)

@@ -13,12 +13,14 @@ mod blob;
 mod compile;
 mod computed;
 mod expansion;
+mod invariants;
 mod model;
 pub mod trim;
 
+pub use invariants::Invariant;
 pub use model::*;
 
-use crate::fhir::types::TypeTable;
+use crate::fhir::types::{ElementId, TypeTable};
 use blob::{Blob, Core, Span};
 use compact_str::CompactString;
 use expansion::Expansion;
@@ -40,6 +42,8 @@ pub struct Definitions {
     expansions: Vec<OnceLock<Expansion>>,
     code_systems: Shelf<CodeSystem>,
     structures: Shelf<Structure>,
+    /// By element of the type table.
+    invariants: Vec<OnceLock<Box<[Invariant]>>>,
     blob: Blob<'static>,
 }
 
@@ -88,8 +92,10 @@ impl Definitions {
                 search_by_base.entry(base.clone()).or_default().push(index);
             }
         }
+        let invariants = types.elements().iter().map(|_| OnceLock::new()).collect();
         Ok(Definitions {
             types,
+            invariants,
             search_parameters,
             search_by_base,
             compartments,
@@ -104,6 +110,13 @@ impl Definitions {
     /// Every element of every type.
     pub fn types(&self) -> &TypeTable {
         &self.types
+    }
+
+    /// The rules that an element of the type table states, compiled on the first call. Those that a walk over a document judges without
+    /// an expression (`ele-1`, `ext-1`, `dom-2` and their like) are not among them.
+    pub fn invariants(&self, id: ElementId) -> &[Invariant] {
+        let Some(cell) = self.invariants.get(id.0 as usize) else { return &[] };
+        cell.get_or_init(|| invariants::of_element(self, id))
     }
 
     /// The search parameters of a resource type, with those of `Resource` and `DomainResource`; none for an unknown type.

@@ -32,8 +32,15 @@ impl Format {
     }
 
     /// The format of a media type or a `_format` value; `None` for what the gateway does not speak.
+    ///
+    /// A `fhirVersion` other than R4's is another format (R4 §3.1.0.1.6).
     pub fn of(media_type: &str) -> Option<Format> {
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        let mut parts = media_type.split(';');
+        let essence = parts.next().unwrap_or_default().trim();
+        let versions = parts.filter_map(|part| part.trim().strip_prefix("fhirVersion="));
+        if versions.into_iter().any(|version| version.trim_matches('"') != "4.0") {
+            return None;
+        }
         match essence.to_ascii_lowercase().as_str() {
             "application/fhir+json" | "application/json" | "application/json+fhir" | "text/json" | "json" => Some(Format::Json),
             "application/fhir+xml" | "application/xml" | "application/xml+fhir" | "text/xml" | "xml" => Some(Format::Xml),

@@ -28,6 +28,8 @@ pub struct SourceRules {
     name: String,
     /// Base URLs the source uses for itself, without default ports and trailing slashes.
     bases: Vec<String>,
+    /// The gateway's own base URL: a partner may name what it was given by the URL it was given.
+    gateway_base: Option<String>,
     /// `urn:hearthgate:source:NAME`.
     urn: String,
     /// The system of identifiers that come without one. `None`: a URN of the source and the identifier's type.
@@ -56,6 +58,7 @@ impl SourceRules {
         SourceRules {
             name: name.to_owned(),
             bases: base_urls.iter().map(|base| plain_url(base.as_ref()).trim_end_matches('/').to_owned()).collect(),
+            gateway_base: None,
             urn: format!("{SOURCE_URN}{}", opaque(name)),
             identifier_system: None,
             time_zone: None,
@@ -85,6 +88,11 @@ impl SourceRules {
         }
     }
 
+    /// The gateway's own base URL, below which absolute references are as local as below the source's.
+    pub fn set_gateway_base(&mut self, base_url: &str) {
+        self.gateway_base = Some(plain_url(base_url).trim_end_matches('/').to_owned());
+    }
+
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -94,9 +102,9 @@ impl SourceRules {
         &self.urn
     }
 
-    /// What stands after one of the source's base URLs: `Patient/1` for `https://ehr.example/r4/Patient/1`.
+    /// What stands after one of the source's base URLs, or the gateway's: `Patient/1` for `https://ehr.example/r4/Patient/1`.
     pub fn below_base<'u>(&self, plain_url: &'u str) -> Option<&'u str> {
-        self.bases.iter().find_map(|base| plain_url.strip_prefix(base.as_str())?.strip_prefix('/'))
+        self.bases.iter().chain(&self.gateway_base).find_map(|base| plain_url.strip_prefix(base.as_str())?.strip_prefix('/'))
     }
 
     /// The source's own name for a resource, as `meta.source` carries it: below its first base URL, else below its URN.

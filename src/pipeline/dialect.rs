@@ -2,7 +2,7 @@
 
 use crate::definitions::{Definitions, SearchKind};
 use crate::intake::Pairs;
-use crate::normalise::{GatewayIds, canonical_system, is_gateway_id};
+use crate::normalise::{GatewayIds, SourceRules, canonical_system, is_gateway_id, plain_url};
 use std::borrow::Cow;
 
 /// How one partner's words are to be understood.
@@ -12,6 +12,10 @@ pub struct Dialect<'a> {
     pub source: Option<&'a str>,
     pub ids: &'a GatewayIds,
     pub definitions: &'static Definitions,
+    /// How that partner's resources are read, for the bases of its absolute URLs.
+    pub rules: Option<&'a SourceRules>,
+    /// The gateway's own base URL.
+    pub base_url: &'a str,
 }
 
 impl Dialect<'_> {
@@ -45,6 +49,9 @@ impl Dialect<'_> {
     }
 
     fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[compact_str::CompactString]) -> Cow<'v, str> {
+        if value.contains("://") {
+            return self.local(&plain_url(value)).map_or(value.into(), |local| self.reference(local, modifier, targets).into_owned().into());
+        }
         if let Some((type_name, id)) = value.split_once('/') {
             let local = self.definitions.types().resource(type_name).is_some() && !id.contains('/');
             return if local { format!("{type_name}/{}", self.id(type_name, id)).into() } else { value.into() };
@@ -57,6 +64,12 @@ impl Dialect<'_> {
             Some(type_name) if bare => self.id(type_name, value).into(),
             _ => value.into(),
         }
+    }
+
+    /// What stands below a base of the partner or the gateway.
+    fn local<'v>(&self, plain_url: &'v str) -> Option<&'v str> {
+        let own = self.rules.and_then(|rules| rules.below_base(plain_url));
+        own.or_else(|| plain_url.strip_prefix(self.base_url)?.strip_prefix('/'))
     }
 }
 

@@ -6,12 +6,12 @@ use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use super::dialect::Dialect;
 use crate::intake::{Interaction, Pairs, Write, decode_pairs};
-use crate::normalise::{GatewayIds, Links, is_gateway_id};
+use crate::normalise::{GatewayIds, Links, SourceRules, is_gateway_id};
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::registry::Registry;
 use crate::search::Query;
 use crate::store::{Assumption, Method, Reader, StoredVersion, Target};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// How many conditional references one submission may have.
@@ -40,6 +40,9 @@ pub(super) struct Planner {
     pub source: String,
     pub ids: GatewayIds,
     pub definitions: &'static Definitions,
+    /// The normalisation rules of each source, by name.
+    pub rules: Arc<HashMap<String, SourceRules>>,
+    pub base_url: String,
     pub registry: Arc<Registry>,
     pub entropy: Entropy,
 }
@@ -148,7 +151,9 @@ impl Work<'_> {
     }
 
     fn dialect(&self) -> Dialect<'_> {
-        Dialect { source: Some(&self.planner.source), ids: &self.planner.ids, definitions: self.planner.definitions }
+        let planner = self.planner;
+        let rules = planner.rules.get(&planner.source);
+        Dialect { source: Some(&planner.source), ids: &planner.ids, definitions: planner.definitions, rules, base_url: &planner.base_url }
     }
 
     fn gateway_id(&self, type_name: &str, id: &str) -> String {

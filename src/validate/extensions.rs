@@ -9,7 +9,7 @@ use crate::outcome::IssueType;
 
 const NO_URL: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_Url_NotFound");
 const RELATIVE_URL: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_URL_Absolute");
-const VALUE_OR_EXTENSIONS: Rule = Rule::error(IssueType::Invariant, "INV_FAILED");
+const VALUE_OR_EXTENSIONS: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Extension#ext-1");
 
 /// Judges one extension: it has a URL, absolute unless it stands in another extension, and either a value or extensions.
 pub fn check(walk: &mut Walk<'_>, extension: &Node, path: &Path<'_>) {

@@ -12,7 +12,10 @@
 
 mod bindings;
 mod calendar;
+mod contained;
+mod environment;
 mod extensions;
+mod invariants;
 mod narrative;
 mod path;
 mod primitives;
@@ -37,11 +40,13 @@ pub struct Options {
     pub findings_max: usize,
     /// Whether a binding that cannot be decided with the definitions in hand is reported, as information.
     pub report_undecided: bool,
+    /// Whether rules that are marked as best practice are evaluated.
+    pub best_practice: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { findings_max: DEFAULT_FINDINGS_MAX, report_undecided: true }
+        Options { findings_max: DEFAULT_FINDINGS_MAX, report_undecided: true, best_practice: false }
     }
 }
 

@@ -15,8 +15,11 @@ const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_Cant
 
 /// What references can be resolved in: the resource at hand, and the Bundle it stands in.
 pub struct Scope<'a> {
+    pub resource: &'a Node,
     /// The resource itself, or the one that contains it.
-    container: &'a Node,
+    pub container: &'a Node,
+    /// The outermost resource: the Bundle that the others are entries of.
+    pub document: &'a Node,
     /// Types of the entries by `fullUrl`.
     entries: HashMap<&'a str, &'a str>,
     outer: Option<&'a Scope<'a>>,
@@ -28,7 +31,8 @@ impl<'a> Scope<'a> {
         let container = outer.filter(|_| is_contained).map_or(resource, |outer| outer.container);
         let entries = if type_name == "Bundle" { resource.items("entry") } else { &[] };
         let typed = entries.iter().filter_map(|entry| Some((entry.text("fullUrl")?, entry.get("resource")?.resource_type()?)));
-        Scope { container, entries: typed.collect(), outer }
+        let document = outer.map_or(resource, |outer| outer.document);
+        Scope { resource, container, document, entries: typed.collect(), outer }
     }
 
     fn entry_type(&self, url: &str) -> Option<&str> {

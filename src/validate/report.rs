@@ -40,12 +40,20 @@ impl Report {
 
     /// Adds a finding at an element; `node` gives its place in the received document.
     pub fn add(&mut self, rule: Rule, path: &Path<'_>, node: &Node, text: impl Into<String>) {
+        self.add_at(rule, path, node.place(), text);
+    }
+
+    /// Adds a finding at an element that begins at `offset`. The same finding is made once: profiles share rules.
+    pub fn add_at(&mut self, rule: Rule, path: &Path<'_>, offset: Option<u32>, text: impl Into<String>) {
         if self.findings.len() >= self.limit {
             self.overflowed = true;
             return;
         }
         let finding = Finding::new(rule.severity, rule.code, rule.message_id, text);
-        self.findings.push(finding.at(path.expression()).at_offset(node.place()));
+        let finding = finding.at(path.expression()).at_offset(offset);
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     /// The findings in order, the last saying so when some were left out. What was left out may have been errors, so that one is an error.

@@ -2,8 +2,9 @@
 
 use super::path::Path;
 use super::report::{Report, Rule};
-use super::{DEPTH_MAX, Options, bindings, extensions, narrative, primitives, references};
+use super::{DEPTH_MAX, Options, bindings, contained, extensions, invariants, narrative, primitives, references};
 use crate::definitions::Definitions;
+use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
 use crate::outcome::{Finding, IssueType};
@@ -21,8 +22,6 @@ const MISALIGNED: Rule = Rule::warning(IssueType::Invalid, "JSON_ARRAYS_NOT_ALIG
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
-const NESTED_CONTAINED: Rule = Rule::error(IssueType::Invariant, "INV_FAILED");
-const CONTAINED_WITHOUT_ID: Rule = Rule::error(IssueType::Invalid, "Resource_RES_ID_Missing");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 
 /// The type of `Narrative.div`.
@@ -110,18 +109,12 @@ impl<'a> Walk<'a> {
             return self.report.add(UNKNOWN_TYPE, at.path, node, text);
         };
         if position == Position::Contained {
-            self.contained(node, object, at);
+            contained::check(self, node, object, at.path);
         }
         let scope = Scope::of(node, type_name, outer, position == Position::Contained);
-        self.object(node, object, Shape { content: definition.root, type_name, is_resource: true }, at, &scope);
-    }
-
-    fn contained(&mut self, node: &Node, object: &Object, at: At<'_>) {
-        if object.get("id").is_none() {
-            self.report.add(CONTAINED_WITHOUT_ID, at.path, node, "A contained resource must have an id");
-        }
-        if object.get("contained").is_some() {
-            self.report.add(NESTED_CONTAINED, at.path, node, "Rule dom-2: a contained resource must not contain resources itself");
+        self.object(node, object, Shape { element: None, content: definition.root, type_name, is_resource: true }, at, &scope);
+        if position != Position::Contained {
+            contained::check_all(self, node, at.path);
         }
     }
 
@@ -145,6 +138,7 @@ impl<'a> Walk<'a> {
         if shape.type_name == "Extension" {
             extensions::check(self, node, at.path);
         }
+        invariants::check(self, shape.element, TreeItem { node: Some(node), sibling: None, content: shape.content }, scope, at.path);
     }
 
     fn member(&mut self, member: &Member, parent: Parent<'_>, scope: &Scope<'_>) {
@@ -245,7 +239,7 @@ impl<'a> Walk<'a> {
             }
             Value::Object(object) => {
                 let content = self.types.content(chosen.used.element, chosen.used.type_index);
-                self.object(node, object, Shape { content, type_name: chosen.type_name, is_resource: false }, at, scope);
+                self.object(node, object, Shape { element: Some(chosen.used.element), content, type_name: chosen.type_name, is_resource: false }, at, scope);
                 if let Some(binding) = &chosen.element.binding {
                     bindings::check(self, binding, chosen.type_name, node, at.path);
                 }
@@ -340,7 +334,7 @@ impl<'a> Walk<'a> {
                 self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
             }
             Value::Object(object) => {
-                let shape = Shape { content: self.element, type_name: "Element", is_resource: false };
+                let shape = Shape { element: None, content: self.element, type_name: "Element", is_resource: false };
                 self.object(node, object, shape, at, scope);
             }
             _ => self.report.add(NOT_AN_OBJECT, at.path, node, "The id and extensions of a primitive must be in an object"),
@@ -362,6 +356,8 @@ struct Parent<'a> {
 /// What an object is to be.
 #[derive(Clone, Copy)]
 struct Shape<'a> {
+    /// Where it is used; none for a resource and for what stands beside a primitive.
+    element: Option<ElementId>,
     content: ElementId,
     type_name: &'a str,
     is_resource: bool,

@@ -1,0 +1,78 @@
+//! The invariants of definitions, compiled when an element first needs them.
+
+use super::Definitions;
+use crate::fhir::path::{Expression, PathError};
+use crate::fhir::types::{Constraint, ElementId, TypeTable};
+use compact_str::CompactString;
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// Rules that the walk over a document judges itself, faster and with a better place than an expression has:
+/// content, extensions' value or extensions, contained resources, narrative.
+const JUDGED_BY_THE_WALK: [&str; 8] = ["ele-1", "ext-1", "dom-2", "dom-3", "dom-4", "dom-5", "txt-1", "txt-2"];
+
+/// Where the rule ids of FHIR's own definitions begin.
+const BASE: &str = "http://hl7.org/fhir/StructureDefinition/";
+
+/// One rule, ready to be evaluated.
+#[derive(Debug)]
+pub struct Invariant {
+    pub key: CompactString,
+    /// The rule's name in findings: the definition's URL and the key, `http://hl7.org/fhir/StructureDefinition/Observation#obs-6`.
+    pub id: &'static str,
+    pub is_error: bool,
+    pub best_practice: bool,
+    /// What the definition says must hold.
+    pub text: CompactString,
+    /// The same compiled, or why it cannot be.
+    pub expression: Result<Expression, PathError>,
+}
+
+impl Invariant {
+    /// Compiles a constraint that `source` (a canonical URL) states.
+    pub fn compile(constraint: &Constraint, source: &str, types: &TypeTable) -> Invariant {
+        Invariant {
+            key: constraint.key.clone(),
+            id: kept(&format!("{source}#{}", constraint.key)),
+            is_error: constraint.is_error,
+            best_practice: constraint.best_practice,
+            text: constraint.expression.clone(),
+            expression: Expression::compile(&constraint.expression, types),
+        }
+    }
+}
+
+/// Whether the walk judges a rule itself.
+pub fn is_judged_by_the_walk(key: &str) -> bool {
+    JUDGED_BY_THE_WALK.contains(&key)
+}
+
+/// The rules an element of the type table states that are not judged otherwise.
+pub(super) fn of_element(definitions: &Definitions, id: ElementId) -> Box<[Invariant]> {
+    let types = definitions.types();
+    let element = types.element(id);
+    let type_name = element.path.split('.').next().unwrap_or_default();
+    let stated = element.constraints.iter().filter(|constraint| !is_judged_by_the_walk(&constraint.key));
+    stated.map(|constraint| Invariant::compile(constraint, &source_of(constraint, type_name), types)).collect()
+}
+
+/// A type repeats the rules of the type it specialises; they keep its name.
+fn source_of(constraint: &Constraint, type_name: &str) -> String {
+    let owner = if constraint.key.starts_with("dom-") { "DomainResource" } else { type_name };
+    format!("{BASE}{owner}")
+}
+
+/// The text, kept for as long as the process lives, once. Findings name rules by `&'static str`; their number is that of the rules of the
+/// packages that were loaded.
+fn kept(text: &str) -> &'static str {
+    static KEPT: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    match kept.get(text) {
+        Some(found) => found,
+        None => {
+            let text: &'static str = text.to_owned().leak();
+            kept.insert(text);
+            text
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The rules that definitions state in FHIRPath (<https://hl7.org/fhir/R4/conformance-rules.html#constraints>), evaluated where they apply.
+
+use super::environment::Surroundings;
+use super::path::Path;
+use super::references::Scope;
+use super::report::Rule;
+use super::structure::Walk;
+use crate::definitions::Invariant;
+use crate::fhir::Node;
+use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item, Limits, TreeItem};
+use crate::fhir::types::ElementId;
+use crate::outcome::{IssueType, Severity};
+
+/// Units of work that one rule may cost on one element. The costliest published rule takes some thousands on a large resource.
+const STEPS_MAX: u64 = 2_000_000;
+
+const NOT_EVALUATED: Rule = Rule::information(IssueType::NotSupported, "INV_NOT_EVALUATED");
+
+/// Evaluates the rules that the type table states for an element: where it is used, and as its type.
+pub fn check(walk: &mut Walk<'_>, used: Option<ElementId>, place: TreeItem<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let definitions = walk.definitions;
+    for id in used.filter(|used| *used != place.content).into_iter().chain([place.content]) {
+        for rule in definitions.invariants(id) {
+            one(walk, rule, place, scope, path);
+        }
+    }
+}
+
+/// Evaluates one rule.
+pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    if rule.best_practice && !walk.options.best_practice {
+        return;
+    }
+    let surroundings = Surroundings { definitions: walk.definitions };
+    let focus = Focus {
+        types: walk.types,
+        context: Item::Tree(place),
+        resource: scope.resource,
+        root_resource: scope.container,
+        document: scope.document,
+        environment: &surroundings,
+        now: None,
+        limits: Limits { steps: STEPS_MAX, ..DEFAULT_LIMITS },
+    };
+    let held = rule.expression.as_ref().map_err(Clone::clone).and_then(|expression| expression.truth(&focus));
+    match held {
+        Ok(true) => {}
+        Ok(false) => {
+            let severity = if rule.is_error { Severity::Error } else { Severity::Warning };
+            let rule_of = Rule { severity, code: IssueType::Invariant, message_id: rule.id };
+            walk.report.add_at(rule_of, path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
+        }
+        Err(error) => {
+            walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {error}", rule.key));
+        }
+    }
+}
+
+fn offset(place: TreeItem<'_>) -> Option<u32> {
+    place.node.and_then(Node::place)
+}
