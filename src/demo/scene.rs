@@ -3,6 +3,7 @@
 use super::hospital::Hospital;
 use super::partner::{Credentials, KEY_ID, Partner};
 use super::records::{GATEWAY, Person};
+use super::view::Origins;
 use crate::clock::{Clock, Entropy};
 use crate::config::{BaseUrl, Settings, SigningAlgorithm};
 use crate::identity::{GeneratedKey, generate_key, http_client};
@@ -62,6 +63,13 @@ impl Scene {
         let partners = sign_in(&origin, &keys, clock, entropy).await?;
         let verifier_key = Arc::clone(&gateway.verifier_key);
         Ok(Scene { gateway, servers: vec![task_a, task_b], folder, origin, verifier_key, partners, server_a, server_b, started })
+    }
+
+    /// By what the records of each origin are told.
+    pub fn origins(&self) -> Origins {
+        let sent = |source: &str| format!("urn:hearthgate:source:{source}");
+        let held = |server: &Server| format!("http://{}/", server.address);
+        Origins([sent("hospital-a"), held(&self.server_a), sent("laboratory"), held(&self.server_b)])
     }
 
     /// Everybody goes home: the gateway drains, the servers stop, the folder is removed.

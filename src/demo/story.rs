@@ -122,7 +122,8 @@ impl<'w> Story<'w> {
         }
         if answer.status == 200 {
             let created = answer.entries().filter(|entry| entry.text_at(&["response", "status"]).is_some_and(|status| status.starts_with("201"))).count();
-            let text = format!("{}: {created} created, {} there already; each with a receipt", answer.status, entries - created);
+            let already = if created == entries { String::new() } else { format!(", {} were there already", entries - created) };
+            let text = format!("{}: {created} created{already}, each with a receipt", answer.status);
             self.teller.timed("answer", &text, answer.took);
             self.summary.accepted.push(format!("{what} from {sender}: {}", count(entries, "resource", "resources")));
         } else {
@@ -183,9 +184,10 @@ impl<'w> Story<'w> {
             None => (asks.get(&search).await?, asks.get(&observations).await?),
             Some(purpose) => (asks.get_for(&search, purpose).await?, asks.get_for(&observations, purpose).await?),
         };
-        let view = View::of(&known, &found);
-        self.teller.timed("Hospital B", &format!("Patient?identifier=…    {}", view.patient()), known.took);
-        self.teller.timed("Hospital B", &format!("Observation?patient=…   {}", view.observations()), found.took);
+        let view = View::of(&known, &found, &self.scene.origins());
+        self.teller.timed("Hospital B", &format!("GET Patient?identifier=…    {}", view.patient()), known.took);
+        self.teller.timed("Hospital B", &format!("GET Observation?patient=…   {}", view.total()), found.took);
+        self.teller.line("", &view.observations());
         Ok(view)
     }
 

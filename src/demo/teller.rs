@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// Columns of the name at the left, and of the text behind it.
 const NAME_WIDTH: usize = 12;
-const TEXT_WIDTH: usize = 92;
+const TEXT_WIDTH: usize = 84;
 
 /// Writes the story, and remembers what did not go as told.
 pub struct Teller<'w> {

@@ -5,13 +5,20 @@ use super::teller::count;
 use crate::fhir::Node;
 use std::collections::BTreeMap;
 
-/// Where a record lies. Its `meta.source` says who it is from, and only what the gateway keeps itself has a version.
-const ORIGINS: [(&str, bool, &str); 4] = [
-    ("hospital-a", true, "sent by Hospital A"),
-    ("hospital-a", false, "on Hospital A's server"),
-    ("laboratory", true, "sent by the laboratory"),
-    ("hospital-b", false, "on its own server"),
-];
+/// Where a record may lie: sent by hospital A, on its server, sent by the laboratory, on hospital B's server.
+const ORIGINS: [&str; 4] = ["sent by Hospital A", "on Hospital A's server", "from the laboratory", "on its own server"];
+/// The origin that is hospital B's.
+const OWN: usize = 3;
+
+/// How the records of each origin begin their `meta.source`: the name of a source for what was pushed, a server's base for what was asked for.
+pub struct Origins(pub [String; 4]);
+
+impl Origins {
+    fn of(&self, resource: &Node) -> Option<usize> {
+        let source = resource.text_at(&["meta", "source"])?;
+        self.0.iter().position(|beginning| source.starts_with(beginning.as_str()))
+    }
+}
 
 /// The answers to the two questions of the story.
 pub struct View {
@@ -23,12 +30,11 @@ pub struct View {
 }
 
 impl View {
-    pub fn of(patients: &Answer, observations: &Answer) -> View {
-        let mut view =
-            View { patients: 0, found: BTreeMap::new(), strange: 0, statuses: [patients.status, observations.status] };
-        view.patients = patients.entries().count();
+    pub fn of(patients: &Answer, observations: &Answer, origins: &Origins) -> View {
+        let statuses = [patients.status, observations.status];
+        let mut view = View { patients: patients.entries().count(), found: BTreeMap::new(), strange: 0, statuses };
         for entry in observations.entries() {
-            match entry.get("resource").and_then(origin) {
+            match entry.get("resource").and_then(|resource| origins.of(resource)) {
                 Some(origin) => *view.found.entry(origin).or_default() += 1,
                 None => view.strange += 1,
             }
@@ -46,7 +52,7 @@ impl View {
 
     /// Hospital B's own records and nothing else.
     pub fn is_only_its_own(&self) -> bool {
-        self.is_sound() && self.patients == 0 && self.found.len() == 1 && self.of_origin(ORIGINS.len() - 1) > 0
+        self.is_sound() && self.patients == 0 && self.found.len() == 1 && self.of_origin(OWN) > 0
     }
 
     /// Records of everybody.
@@ -61,18 +67,19 @@ impl View {
         }
     }
 
-    pub fn observations(&self) -> String {
-        let total: usize = self.found.values().sum::<usize>() + self.strange;
-        let named = ORIGINS.iter().enumerate().map(|(index, (_, _, name))| (self.of_origin(index), *name));
-        let strange = (self.strange, "from elsewhere or missing");
-        let parts: Vec<String> = named.chain([strange]).filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}")).collect();
-        if parts.is_empty() { "0".to_owned() } else { format!("{total}: {}", parts.join(", ")) }
+    /// How many observations there are.
+    pub fn total(&self) -> String {
+        match self.found.values().sum::<usize>() + self.strange {
+            0 => "none found".to_owned(),
+            total => format!("{total} found"),
+        }
     }
-}
 
-fn origin(resource: &Node) -> Option<usize> {
-    let source = resource.text_at(&["meta", "source"])?.strip_prefix("urn:hearthgate:source:")?;
-    let name = source.split('/').next()?;
-    let is_stored = resource.text_at(&["meta", "versionId"]).is_some();
-    ORIGINS.iter().position(|(known, stored, _)| *known == name && *stored == is_stored)
+    /// Whose the observations are.
+    pub fn observations(&self) -> String {
+        let named = ORIGINS.iter().enumerate().map(|(index, name)| (self.of_origin(index), *name));
+        let strange = (self.strange, "from elsewhere, or missing");
+        let parts: Vec<String> = named.chain([strange]).filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}")).collect();
+        if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    }
 }

@@ -145,6 +145,10 @@ fn leaf(node: &mut Node, type_name: &str, path: &Path<'_>, scope: Scope, work: &
     decimals::apply(node, type_name, path, work);
     match type_name {
         "date" | "dateTime" | "instant" => dates::apply(node, type_name, path, work),
+        "uri" | "url" => {
+            references::apply_to_uri(node, type_name, path, work);
+            None
+        }
         _ => None,
     }
 }

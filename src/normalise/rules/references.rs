@@ -9,7 +9,7 @@ use super::super::path::Path;
 use super::super::record::Work;
 use super::super::rule::REFERENCES;
 use super::super::source::{Dangling, plain_url};
-use crate::fhir::{Node, Object};
+use crate::fhir::{Node, Object, Value};
 use crate::outcome::{IssueType, Severity};
 
 /// What a reference string turned out to be.
@@ -44,6 +44,21 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
         return work.flag(Severity::Warning, IssueType::NotFound, "reference-logical", path, text);
     }
     report(settled, reference, path, work);
+}
+
+/// Settles a `uri` or `url` that leads to a resource: the fullUrl of another entry (R4 §3.1.0.11.2), and as a `url` also `Type/id`. Others stay.
+pub(in super::super) fn apply_to_uri(node: &mut Node, type_name: &str, path: &Path<'_>, work: &mut Work<'_>) {
+    let Some(literal) = node.as_text().filter(|_| work.on(REFERENCES)) else { return };
+    let context = work.context;
+    let linked = literal.starts_with("urn:").then(|| context.links.get(literal)).flatten().map(str::to_owned);
+    let local = || match relative(literal, literal, context) {
+        Outcome::Rewritten(target) if type_name == "url" && !literal.contains("://") => Some(target),
+        _ => None,
+    };
+    let Some(target) = linked.or_else(local) else { return };
+    let before = node.clone();
+    node.value = Value::Text(target.into());
+    work.changed(REFERENCES, path, Some(before), Some(node.clone()));
 }
 
 fn report(settled: Outcome, reference: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
