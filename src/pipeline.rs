@@ -44,6 +44,8 @@ pub struct Pipeline {
     pub clock: Clock,
     /// The normalisation rules of each source, by name.
     pub rules: Arc<HashMap<String, SourceRules>>,
+    /// Held by the one overtaken submission that is being decided anew.
+    pub overtaken: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Pipeline {
@@ -63,9 +65,12 @@ impl Pipeline {
         if let Some(answers) = self.answered_before(&received, opened).await? {
             return Ok(answers);
         }
+        let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
             match self.attempt(caller, source, received.clone(), opened).await? {
                 Attempt::Done(answers) => return Ok(answers),
+                // Whoever was overtaken goes on one at a time, so that many writers of one resource do not overtake each other for ever.
+                Attempt::Stale if turn.is_none() => turn = Some(self.overtaken.lock().await),
                 Attempt::Stale => {}
                 Attempt::Replayed => {
                     if let Some(answers) = self.answered_before(&received, opened).await? {
@@ -78,7 +83,7 @@ impl Pipeline {
     }
 
     async fn attempt(&self, caller: &Caller, source: &str, received: Received, opened: &audit::Opened) -> Result<Attempt, Failure> {
-        let key = received.idempotency();
+        let (key, shared) = (received.idempotency(), received.is_shared());
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(source, writes).await?;
         let (steps, assumptions) = (plan.steps, plan.assumptions);
@@ -87,7 +92,7 @@ impl Pipeline {
         let (versions, drafts, leaves) = anchored.into_drafts();
         let answers = answer::answers(&steps, &versions);
         let mut unit = Unit { assumptions, versions: drafts, leaves, outbox, ..Unit::default() };
-        unit.raw = (!evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source));
+        unit.raw = (!evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
         unit.idempotency = key.map(|key| IdempotencyDraft {
             key: key.0,
             body: evidence.digest,
@@ -146,6 +151,7 @@ impl Pipeline {
             base_url: self.anchor.base_url.clone(),
             registry: Arc::clone(&self.registry),
             entropy: self.anchor.entropy.clone(),
+            at: self.clock.now(),
         };
         if plan::needs_store(&writes) {
             return self.store.read(move |reader| Ok(planner.plan(writes, Some(reader)))).await?;
@@ -216,7 +222,7 @@ impl Pipeline {
 
     /// Adds the closed audit record and its leaf to a unit.
     fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
-        let record = opened.close(self.anchor.fresh_id(), outcome, closing);
+        let record = opened.close(self.anchor.fresh_id(opened.at), outcome, closing);
         // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
         let leaf = if opened.caller.is_some() || kind == LeafKind::Deliver {
             unit.leaves.push(self.anchor.audit_leaf(kind, &record.id, &record.event, record.patient.as_deref(), record.at)?);
@@ -281,13 +287,14 @@ fn authorise<'c>(caller: &'c Caller, writes: &[Write]) -> Result<&'c str, Refusa
     caller.source.as_deref().ok_or_else(|| forbidden("This client is registered to ask, not to push: it has no source.".to_owned()))
 }
 
-fn raw_draft(evidence: &Evidence, source: &str) -> RawDraft {
+fn raw_draft(evidence: &Evidence, source: &str, shared: bool) -> RawDraft {
     RawDraft {
         digest: evidence.digest,
         media: evidence.format.media_type().to_owned(),
         source: source.to_owned(),
         at: evidence.at,
         bytes: evidence.bytes.clone(),
+        shared,
     }
 }
 

@@ -126,7 +126,7 @@ impl QueryPath {
                 let text = "The resource was deleted. Its earlier versions are in its history.";
                 return Err(Refusal::new(Reason::Gone, IssueType::Deleted, text).into());
             }
-            None if version.is_none() => self.from_holders(type_name, &id).await?.ok_or_else(|| not_found(type_name))?,
+            None if version.is_none() => self.read_from_holders(type_name, &id).await?.ok_or_else(|| not_found(type_name))?,
             None => return Err(not_found(type_name).into()),
         };
         let (number, at) = (candidate.version, candidate.at);

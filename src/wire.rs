@@ -93,7 +93,9 @@ impl Gateway {
         let keyring = Keyring::open(&folder.join("keys"), files::secret(&folder.join("keys/gateway.key"), &entropy)?, entropy.clone())?;
         let signer = files::signing_key(&settings.ledger_key_file(), &settings.ledger.origin, &entropy)?;
         let verifier_key: Arc<str> = signer.verifier().to_string().into();
+        let verifier = signer.verifier().clone();
         let store = Store::open(store_settings(&settings), signer, keyring.clone())?;
+        publish::refuse_set_back(&folder.join("ledger"), &store.ledger_head(), &settings.ledger.origin, &verifier)?;
         let registry = Arc::new(Registry::new(&settings, |system| canonical_system(system).unwrap_or_else(|| system.to_owned())));
         let ids = GatewayIds::new(keyring.derived("ids"));
         let base_url: Arc<str> = settings.server.fhir_base().into();
@@ -113,6 +115,7 @@ impl Gateway {
             ids,
             clock: clock.clone(),
             rules: Arc::new(source_rules(&registry, &base_url)?),
+            overtaken: Arc::default(),
         };
         let upstream = Upstream::new(clock.clone(), entropy.clone())?;
         let query = QueryPath {

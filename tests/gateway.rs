@@ -2,6 +2,9 @@
 //!
 //! Each test starts what it needs on ports of the system's choosing and in a folder of its own, and leaves nothing behind.
 
+#![expect(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test says what must hold by failing")]
+
 mod support;
 
+mod faults;
 mod story;

@@ -138,14 +138,14 @@ impl Anchor {
     }
 
     fn provenance_draft(&self, lineage: &Lineage<'_>, context: &ToAnchor<'_>) -> Result<VersionDraft, Fault> {
-        let id = self.fresh_id();
+        let id = self.fresh_id(context.at);
         let provenance = Provenance { id: &id, lineage, sender: context.sender, at: context.at, base_url: &self.base_url, origin: &self.origin };
         self.authored("Provenance", &id, &provenance.to_node(), None, context.source, context.at)
     }
 
     /// An id for a resource that comes without one.
-    pub fn fresh_id(&self) -> String {
-        self.ids.fresh(self.entropy.bytes())
+    pub fn fresh_id(&self, at: Instant) -> String {
+        self.ids.fresh(at, self.entropy.bytes())
     }
 
     /// A resource the gateway itself authors, as version 1.

@@ -83,7 +83,7 @@ async fn transaction(
     let mut written = if writes.is_empty() {
         Vec::new()
     } else {
-        let received = Received::from_entries(evidence, writes, key);
+        let received = Received::transaction(evidence, writes, key);
         state.pipeline.accept(caller, received, record.clone()).await?
     }
     .into_iter();
@@ -103,7 +103,7 @@ async fn batch(state: &FhirState, wanted: &Wanted, caller: &Caller, entries: Vec
         match entry {
             Entry::Write(write) => {
                 let opened = audit::Opened { interaction: write.interaction.code(), ..record.clone() };
-                let received = Received::from_entries(evidence.clone(), vec![*write], None);
+                let received = Received::batch_entry(evidence.clone(), *write);
                 match state.pipeline.accept(caller, received, opened).await {
                     Ok(answers) => answers.first().map(|answer| render::write_entry(answer, &state.base_url, wanted)).unwrap_or_else(|| Object::new().into()),
                     Err(failure) => failure_entry(&failure),

@@ -44,7 +44,13 @@ pub struct Credentials<'a> {
 
 impl Partner {
     /// Proves itself to the token endpoint by a signed assertion.
-    pub async fn sign_in(http: &Client, origin: &str, credentials: Credentials<'_>, clock: &Clock, entropy: &Entropy) -> Result<Partner, Fault> {
+    pub async fn sign_in(
+        http: &Client,
+        origin: &str,
+        credentials: Credentials<'_>,
+        clock: &Clock,
+        entropy: &Entropy,
+    ) -> Result<Partner, Fault> {
         let broken = |text: &str| Fault::new(FaultKind::Internal, text);
         let endpoint = format!("{origin}/auth/token");
         let stopwatch = clock.stopwatch();

@@ -1,4 +1,4 @@
-//! The scene: a gateway, two hospitals' servers and three partners with keys drawn now, all on loopback ports the system chose.
+//! The scene: a gateway, two hospitals' servers and four partners with keys drawn now, all on loopback ports the system chose.
 
 use super::hospital::Hospital;
 use super::partner::{Credentials, KEY_ID, Partner};
@@ -19,8 +19,12 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 /// The clients of the configuration, and what each signs with.
-const CLIENTS: [(&str, SigningAlgorithm); 3] =
-    [("hospital-a", SigningAlgorithm::Rs384), ("hospital-b", SigningAlgorithm::Es384), ("laboratory", SigningAlgorithm::Es384)];
+const CLIENTS: [(&str, SigningAlgorithm); 4] = [
+    ("hospital-a", SigningAlgorithm::Rs384),
+    ("hospital-b", SigningAlgorithm::Es384),
+    ("laboratory", SigningAlgorithm::Es384),
+    ("regulator", SigningAlgorithm::Es384),
+];
 
 /// Everybody, in place.
 pub struct Scene {
@@ -42,6 +46,7 @@ pub struct Partners {
     pub hospital_a: Partner,
     pub hospital_b: Partner,
     pub laboratory: Partner,
+    pub regulator: Partner,
 }
 
 /// A hospital's server, as the others see it.
@@ -121,9 +126,9 @@ async fn sign_in(origin: &str, keys: &[GeneratedKey], clock: &Clock, entropy: &E
     for ((client_id, algorithm), key) in CLIENTS.into_iter().zip(keys) {
         partners.push(Partner::sign_in(&http, origin, Credentials { client_id, key, algorithm }, clock, entropy).await?);
     }
-    let [hospital_a, hospital_b, laboratory] =
-        <[Partner; 3]>::try_from(partners).map_err(|_| Fault::new(FaultKind::Internal, "a partner without a key"))?;
-    Ok(Partners { hospital_a, hospital_b, laboratory })
+    let [hospital_a, hospital_b, laboratory, regulator] =
+        <[Partner; 4]>::try_from(partners).map_err(|_| Fault::new(FaultKind::Internal, "a partner without a key"))?;
+    Ok(Partners { hospital_a, hospital_b, laboratory, regulator })
 }
 
 /// A folder of our own that goes when we go.

@@ -10,6 +10,7 @@ use crate::anchor::{Subject, verify_receipt};
 use crate::fhir::{Node, json};
 use crate::ledger::{Policy, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
+use std::collections::BTreeMap;
 
 /// The purpose that nobody consented to.
 const RESEARCH: &str = "HRESCH";
@@ -17,13 +18,25 @@ const RESEARCH: &str = "HRESCH";
 const MEASURED: &str = "6.80";
 const FORGED: &str = "5.80";
 
+/// The clients that do something with the patient's record.
+const CALLERS: [&str; 3] = ["hospital-a", "hospital-b", "laboratory"];
+
 /// What is kept for the end.
 #[derive(Default)]
 struct Summary {
     accepted: Vec<String>,
-    refused: Vec<String>,
+    /// What was refused, and the reasons.
+    refused: Vec<(String, Vec<String>)>,
     views: Vec<(&'static str, View)>,
     verified: Vec<String>,
+}
+
+impl Summary {
+    fn refuse(&mut self, what: &str, issues: &[Node]) {
+        let errors: Vec<&str> =
+            issues.iter().filter(|issue| is_error(issue)).filter_map(|issue| issue.text_at(&["details", "text"])).collect();
+        self.refused.push((what.to_owned(), errors.into_iter().map(str::to_owned).collect()));
+    }
 }
 
 /// The story while it is told.
@@ -59,8 +72,10 @@ impl<'w> Story<'w> {
         self.ask_without_consent(&patient).await?;
         let consent = self.ask_with_consent(&patient).await?;
         self.ask_after_revocation(&patient, &consent).await?;
+        self.ask_who_saw_what(&patient).await?;
         let evidence = self.gather_evidence(&observation).await?;
         self.scene.close().await;
+        self.teller.line("Gateway", "is shut down and its folder removed; what follows needs only the key above");
         verify(&mut self.teller, &mut self.summary, &evidence)?;
         conclude(&mut self.teller, &self.summary);
         Ok(self.teller.surprises().is_empty())
@@ -72,13 +87,22 @@ impl<'w> Story<'w> {
         teller.timed("Gateway", &format!("{}/fhir, started", scene.origin), scene.started);
         let size = |size: usize| count(size, "record", "records");
         let (a, b) = (&scene.server_a, &scene.server_b);
-        teller.line("Hospital A", &format!("http://{}/fhir, {} of its own; names systems by OID, mixes remarks into results", a.address, size(a.size)));
-        teller.line("Hospital B", &format!("http://{}/fhir, {} of its own; pages of two, no totals", b.address, size(b.size)));
+        teller
+            .line("Hospital A", &format!("http://{}/fhir, {}; names systems by OID, mixes remarks into results", a.address, size(a.size)));
+        teller.line("Hospital B", &format!("http://{}/fhir, {}; answers in pages of two, gives no totals", b.address, size(b.size)));
         teller.line("Laboratory", "pushes results, has no server");
-        teller.line("Regulator", &format!("has one line of text, the verifier key of the gateway's log:\n{:16}{}", "", scene.verifier_key));
+        teller.line(
+            "Regulator",
+            &format!("sends nothing, and was given the verifier key of the gateway's log:\n{:16}{}", "", scene.verifier_key),
+        );
         teller.line("Patient", &format!("{}, whom all of them know by the same social security number", self.person.name));
         teller.say("");
-        let partners = [("Hospital A", &scene.partners.hospital_a), ("Hospital B", &scene.partners.hospital_b), ("Laboratory", &scene.partners.laboratory)];
+        let partners = [
+            ("Hospital A", &scene.partners.hospital_a),
+            ("Hospital B", &scene.partners.hospital_b),
+            ("Laboratory", &scene.partners.laboratory),
+            ("Regulator", &scene.partners.regulator),
+        ];
         for (name, partner) in partners {
             teller.timed(name, "proves itself by a signed assertion (SMART Backend Services), gets a token", partner.signed_in);
         }
@@ -89,7 +113,10 @@ impl<'w> Story<'w> {
         self.teller.chapter("Hospital A sends the patient's record");
         let mut patient = None;
         for (index, bundle) in bundles.iter().enumerate() {
-            self.teller.line("Hospital A", &format!("{}: {}, {} bytes", bundle.name, count(bundle.entries(), "entry", "entries"), bundle.bytes.len()));
+            self.teller.line(
+                "Hospital A",
+                &format!("{}: {}, {} bytes", bundle.name, count(bundle.entries(), "entry", "entries"), bundle.bytes.len()),
+            );
             let answer = self.scene.partners.hospital_a.post("", bundle.bytes.clone(), None).await?;
             self.tell_submission("Hospital A", &bundle.name, &answer);
             if index == home {
@@ -103,7 +130,7 @@ impl<'w> Story<'w> {
     fn tell_submission(&mut self, sender: &str, what: &str, answer: &Answer) {
         let issues = answer.issues();
         let of = |severity: &str| issues.iter().filter(|issue| issue.text("severity") == Some(severity)).count();
-        let errors = of("error") + of("fatal");
+        let errors = issues.iter().filter(|issue| is_error(issue)).count();
         let entries = answer.entries().count();
         for (stage, took) in self.stages.take() {
             let text = match stage {
@@ -121,15 +148,20 @@ impl<'w> Story<'w> {
             self.teller.timed(stage, &text, took);
         }
         if answer.status == 200 {
-            let created = answer.entries().filter(|entry| entry.text_at(&["response", "status"]).is_some_and(|status| status.starts_with("201"))).count();
+            let created = answer
+                .entries()
+                .filter(|entry| entry.text_at(&["response", "status"]).is_some_and(|status| status.starts_with("201")))
+                .count();
             let already = if created == entries { String::new() } else { format!(", {} were there already", entries - created) };
-            let text = format!("{}: {created} created{already}, each with a receipt", answer.status);
+            let is_batch = answer.body.as_ref().and_then(|body| body.text("type")) == Some("batch-response");
+            let alone = if is_batch { "; a batch, so the times above are added up" } else { "" };
+            let text = format!("{}: {created} created{already}, each with a receipt{alone}", answer.status);
             self.teller.timed("answer", &text, answer.took);
             self.summary.accepted.push(format!("{what} from {sender}: {}", count(entries, "resource", "resources")));
         } else {
             self.teller.timed("answer", &format!("{}, and nothing of it was stored", answer.status), answer.took);
             self.tell_issues(&issues);
-            self.summary.refused.push(format!("{what} from {sender}: {}", texts(&issues).join(" ")));
+            self.summary.refuse(&format!("{what} from {sender}"), &issues);
             self.teller.expect(false, &format!("{what} is accepted"));
         }
     }
@@ -137,7 +169,10 @@ impl<'w> Story<'w> {
     fn tell_issues(&mut self, issues: &[Node]) {
         for issue in issues {
             let place = issue.items("expression").first().and_then(Node::as_text).unwrap_or("the whole");
-            self.teller.line(issue.text("severity").unwrap_or_default(), &format!("{place}: {}", issue.text_at(&["details", "text"]).unwrap_or_default()));
+            self.teller.line(
+                issue.text("severity").unwrap_or_default(),
+                &format!("{place}: {}", issue.text_at(&["details", "text"]).unwrap_or_default()),
+            );
         }
     }
 
@@ -145,32 +180,55 @@ impl<'w> Story<'w> {
     async fn push_results(&mut self) -> Result<String, Fault> {
         self.teller.chapter("The laboratory sends a result, and sends it again");
         let report = self.person.about(LABORATORY_REPORT);
-        self.teller.line("Laboratory", "a report with two results; it names the patient by number, for it knows no id of anybody else's");
+        self.teller.line("Laboratory", "a report with two results; it names the patient by number, for it knows nobody's ids");
         let key = "report-26-118-00412";
         let first = self.scene.partners.laboratory.post("", report.clone(), Some(key)).await?;
         self.tell_submission("the laboratory", "the report", &first);
         let again = self.scene.partners.laboratory.post("", report, Some(key)).await?;
         self.stages.take();
         let versions: Vec<String> = first.entries().filter_map(location_of).collect();
+        self.tell_lineage(versions.first()).await?;
         let same = again.status == 200 && again.entries().filter_map(location_of).collect::<Vec<_>>() == versions;
         self.teller.say("");
         self.teller.line("Laboratory", "did not hear the answer, so it sends the same again under the same Idempotency-Key");
         let text = if same { "the same ids and versions as before; nothing is stored twice" } else { "something else than before" };
         self.teller.timed("answer", &format!("{}: {text}", again.status), again.took);
         self.teller.expect(same, "a resend is answered like the first sending");
-        versions.into_iter().next().ok_or_else(|| Fault::new(FaultKind::Internal, "the laboratory's results were not accepted, so there is nothing more to tell"))
+        versions
+            .into_iter()
+            .next()
+            .ok_or_else(|| Fault::new(FaultKind::Internal, "the laboratory's results were not accepted, so there is nothing more to tell"))
+    }
+
+    /// What was changed in a version on its way in, as its Provenance tells.
+    async fn tell_lineage(&mut self, version: Option<&String>) -> Result<(), Fault> {
+        let target = version.and_then(|version| version.split_once("/_history/")).map(|(resource, _)| resource).unwrap_or_default();
+        let answer = self.scene.partners.laboratory.get(&format!("Provenance?target={target}")).await?;
+        let provenance = answer.entries().find_map(|entry| entry.get("resource"));
+        let mut rules: BTreeMap<&str, usize> = BTreeMap::new();
+        for change in provenance.iter().flat_map(|provenance| provenance.items("extension")) {
+            let rule = change.items("extension").iter().find(|part| part.text("url") == Some("rule"));
+            if let Some(rule) = rule.and_then(|rule| rule.text("valueString")) {
+                *rules.entry(rule).or_default() += 1;
+            }
+        }
+        let total = count(rules.values().sum(), "change", "changes");
+        let named: Vec<&str> = rules.keys().map(|rule| word_of(rule)).collect();
+        self.teller.timed("Provenance", &format!("of the first result: its sender, and {total} ({})", named.join(", ")), answer.took);
+        self.teller.expect(!rules.is_empty(), "the Provenance says what normalisation changed");
+        Ok(())
     }
 
     async fn push_something_wrong(&mut self) -> Result<(), Fault> {
         self.teller.chapter("The laboratory sends something wrong");
         let wrong = self.person.about(LABORATORY_REFUSED);
-        self.teller.line("Laboratory", "an Observation that does not say what was observed, on the 31st of November");
+        self.teller.line("Laboratory", "an Observation with the status \"done\" that does not say what was observed");
         let answer = self.scene.partners.laboratory.post("Observation", wrong, None).await?;
         self.stages.take();
         let issues = answer.issues();
         self.teller.timed("answer", &format!("{} with an OperationOutcome; nothing of it was stored", answer.status), answer.took);
         self.tell_issues(&issues);
-        self.summary.refused.push(format!("an Observation from the laboratory: {}", texts(&issues).join(" ")));
+        self.summary.refuse("an Observation from the laboratory", &issues);
         self.teller.expect(answer.status == 422 && issues.len() >= 2, "both mistakes are named in a refusal with status 422");
         Ok(())
     }
@@ -221,7 +279,8 @@ impl<'w> Story<'w> {
     async fn ask_after_revocation(&mut self, patient: &str, consent: &str) -> Result<(), Fault> {
         self.teller.chapter("The patient takes the consent back");
         let text = CONSENT.replace("PATIENT", patient);
-        let mut revoked = json::parse(text.as_bytes(), json::DEFAULT_DEPTH).map_err(|_| Fault::new(FaultKind::Internal, "the embedded Consent cannot be read"))?;
+        let mut revoked = json::parse(text.as_bytes(), json::DEFAULT_DEPTH)
+            .map_err(|_| Fault::new(FaultKind::Internal, "the embedded Consent cannot be read"))?;
         if let Some(object) = revoked.as_object_mut() {
             object.set("id", consent);
             object.set("status", "inactive");
@@ -236,13 +295,28 @@ impl<'w> Story<'w> {
         Ok(())
     }
 
+    async fn ask_who_saw_what(&mut self, patient: &str) -> Result<(), Fault> {
+        self.teller.chapter("The regulator asks who did what with the record");
+        let answer = self.scene.partners.regulator.get(&format!("AuditEvent?entity=Patient/{patient}&_count=1000")).await?;
+        let mut events: BTreeMap<&str, usize> = BTreeMap::new();
+        for event in answer.entries().filter_map(|entry| entry.get("resource")) {
+            let client = event.items("agent").first().and_then(|agent| agent.text_at(&["who", "identifier", "value"]));
+            *events.entry(client.unwrap_or("somebody unknown")).or_default() += 1;
+        }
+        let total = count(events.values().sum(), "audit record", "audit records");
+        let named: Vec<String> = events.iter().map(|(client, number)| format!("{number} of {client}")).collect();
+        self.teller.timed("Regulator", &format!("GET AuditEvent?entity=…     {total} that name the patient"), answer.took);
+        self.teller.line("", &named.join(", "));
+        self.teller.expect(CALLERS.iter().all(|client| events.contains_key(client)), "the audit names everybody who touched the record");
+        Ok(())
+    }
+
     async fn gather_evidence(&mut self, version: &str) -> Result<Evidence, Fault> {
-        self.teller.chapter("The regulator verifies, and trusts nobody");
+        self.teller.chapter("The regulator verifies, and need not trust the gateway");
         let laboratory = &self.scene.partners.laboratory;
         let receipt = laboratory.get(&format!("{version}/$receipt")).await?;
         let stored = laboratory.get(version).await?;
         self.teller.timed("Laboratory", "fetches the receipt of its first result and hands it over, with what it sent", receipt.took);
-        self.teller.line("Gateway", "is shut down and its folder removed; what follows needs only the key above");
         let verifier_key = self.scene.verifier_key.to_string();
         Ok(Evidence { receipt: receipt.text, sent: self.person.about(LABORATORY_REPORT), stored: stored.text, verifier_key })
     }
@@ -280,8 +354,10 @@ fn verify(teller: &mut Teller<'_>, summary: &mut Summary, evidence: &Evidence) -
 
 fn conclude(teller: &mut Teller<'_>, summary: &Summary) {
     teller.chapter("In short");
-    for (name, lines) in [("Accepted", &summary.accepted), ("Refused", &summary.refused)] {
-        lines.iter().for_each(|line| teller.line(name, line));
+    summary.accepted.iter().for_each(|line| teller.line("Accepted", line));
+    for (what, reasons) in &summary.refused {
+        teller.line("Refused", &format!("{what}:"));
+        reasons.iter().for_each(|reason| teller.line("", reason));
     }
     for (when, view) in &summary.views {
         teller.line("Hospital B", &format!("{when}: {}", view.observations()));
@@ -303,13 +379,20 @@ impl Answer {
     /// The issues of an OperationOutcome, or of those in the entries of a Bundle.
     fn issues(&self) -> Vec<Node> {
         let own = self.body.iter().flat_map(|body| body.items("issue"));
-        let of_entries = self.entries().filter_map(|entry| entry.get("response")?.get("outcome")).flat_map(|outcome| outcome.items("issue"));
+        let of_entries =
+            self.entries().filter_map(|entry| entry.get("response")?.get("outcome")).flat_map(|outcome| outcome.items("issue"));
         own.chain(of_entries).cloned().collect()
     }
 }
 
-fn texts(issues: &[Node]) -> Vec<&str> {
-    issues.iter().filter_map(|issue| issue.text_at(&["details", "text"])).collect()
+/// The word of a rule's name: `units` of `11-units@1`.
+fn word_of(rule: &str) -> &str {
+    let name = rule.split('@').next().unwrap_or(rule);
+    name.split_once('-').map_or(name, |(_, word)| word)
+}
+
+fn is_error(issue: &Node) -> bool {
+    matches!(issue.text("severity"), Some("error" | "fatal"))
 }
 
 /// `Observation/hg-…/_history/1` of an entry of a response.

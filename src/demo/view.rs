@@ -79,7 +79,8 @@ impl View {
     pub fn observations(&self) -> String {
         let named = ORIGINS.iter().enumerate().map(|(index, name)| (self.of_origin(index), *name));
         let strange = (self.strange, "from elsewhere, or missing");
-        let parts: Vec<String> = named.chain([strange]).filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}")).collect();
+        let parts: Vec<String> =
+            named.chain([strange]).filter(|(number, _)| *number > 0).map(|(number, name)| format!("{number} {name}")).collect();
         if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
     }
 }

@@ -42,6 +42,8 @@ pub struct Received {
     evidence: Evidence,
     idempotency: Option<IdempotencyKey>,
     writes: Vec<Write>,
+    /// Whether the same bytes carry other submissions too: the entries of a batch.
+    shared: bool,
 }
 
 impl Received {
@@ -51,12 +53,21 @@ impl Received {
             expect_type(&interaction, resource)?;
         }
         let write = Write { interaction, resource, full_url: None, path: String::new() };
-        Ok(Received { evidence, idempotency, writes: vec![write] })
+        Ok(Received { evidence, idempotency, writes: vec![write], shared: false })
     }
 
-    /// The writes of a transaction, or one write of a batch.
-    pub fn from_entries(evidence: Evidence, writes: Vec<Write>, idempotency: Option<IdempotencyKey>) -> Received {
-        Received { evidence, idempotency, writes }
+    /// The writes of a transaction.
+    pub fn transaction(evidence: Evidence, writes: Vec<Write>, idempotency: Option<IdempotencyKey>) -> Received {
+        Received { evidence, idempotency, writes, shared: false }
+    }
+
+    /// One write of a batch.
+    pub fn batch_entry(evidence: Evidence, write: Write) -> Received {
+        Received { evidence, idempotency: None, writes: vec![write], shared: true }
+    }
+
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     pub fn evidence(&self) -> &Evidence {

@@ -9,6 +9,8 @@ pub type Pairs = Vec<(String, String)>;
 
 /// The most query parameters a request may have.
 const MAX_PAIRS: usize = 200;
+/// What is said to a search that names no type.
+const ONE_TYPE: &str = "A search across all types is not supported. Search one type: GET [base]/Patient?…";
 /// The longest resource id, FHIR's own limit (R4 §2.24.0.1).
 const MAX_ID_CHARACTERS: usize = 64;
 
@@ -149,8 +151,8 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
     let segments: Vec<String> = path.split('/').filter(|part| !part.is_empty()).map(decode).collect::<Result<_, _>>()?;
     let steps: Vec<&str> = segments.iter().map(String::as_str).collect();
     if let Some(&first) = steps.first()
-        && first.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && first != "metadata"
+        && !first.starts_with('$')
+        && !matches!(first, "metadata" | "_history" | "_search")
     {
         known_type(first, definitions)?;
     }
@@ -167,7 +169,17 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
         (_, ["metadata"]) if read => Ok(Interaction::Capabilities),
         (Verb::Post, []) => Ok(Interaction::Bundle),
         (_, ["_history"]) if read => Ok(Interaction::SystemHistory { pairs }),
-        (_, []) if read => Err(unsupported("A search across all types is not supported. Search one type: GET [base]/Patient?…")),
+        (_, []) if read => Err(unsupported(ONE_TYPE)),
+        (Verb::Post, ["_search"]) => Err(unsupported(ONE_TYPE)),
+        (_, ["metadata" | "_history" | "_search"]) => Err(not_offered()),
+        (_, [operation]) if operation.starts_with('$') => named_operation(verb, operation, [None, None, None], pairs),
+        (_, [type_name, operation]) if operation.starts_with('$') => named_operation(verb, operation, [Some(type_name), None, None], pairs),
+        (_, [type_name, id, operation]) if operation.starts_with('$') => {
+            named_operation(verb, operation, [Some(type_name), Some(id), None], pairs)
+        }
+        (_, [type_name, id, "_history", version, operation]) if operation.starts_with('$') => {
+            named_operation(verb, operation, [Some(type_name), Some(id), Some(version)], pairs)
+        }
         (_, [type_name]) if read => Ok(Interaction::Search { type_name: owned(type_name), pairs }),
         (Verb::Post, [type_name, "_search"]) => Ok(Interaction::Search { type_name: owned(type_name), pairs }),
         (_, [type_name, "_history"]) if read => Ok(Interaction::TypeHistory { type_name: owned(type_name), pairs }),
@@ -176,12 +188,6 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
             Ok(Interaction::ConditionalUpdate { type_name: owned(type_name), criteria: pairs, if_match: conditions.if_match.clone() })
         }
         (Verb::Delete, [type_name]) if conditional => Ok(Interaction::ConditionalDelete { type_name: owned(type_name), criteria: pairs }),
-        (_, [operation]) if operation.starts_with('$') => named_operation(operation, [None, None, None], pairs),
-        (_, [type_name, operation]) if operation.starts_with('$') => named_operation(operation, [Some(type_name), None, None], pairs),
-        (_, [type_name, id, operation]) if operation.starts_with('$') => named_operation(operation, [Some(type_name), Some(id), None], pairs),
-        (_, [type_name, id, "_history", version, operation]) if operation.starts_with('$') => {
-            named_operation(operation, [Some(type_name), Some(id), Some(version)], pairs)
-        }
         (_, [type_name, id]) if read => Ok(Interaction::Read { type_name: owned(type_name), id: legal_id(id)? }),
         (Verb::Put, [type_name, id]) => {
             let only_new = conditions.if_none_match.is_some();
@@ -197,12 +203,13 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
             Ok(Interaction::VersionRead { type_name: owned(type_name), id: legal_id(id)?, version: owned(version) })
         }
         (Verb::Patch, [_, ..]) => Err(unsupported("PATCH is not supported. Send the whole resource with PUT.")),
-        _ => Err(Refusal::new(
-            Reason::MethodNotAllowed,
-            IssueType::NotSupported,
-            "This combination of method and path is not a FHIR interaction the gateway offers. See GET [base]/metadata.",
-        )),
+        _ => Err(not_offered()),
     }
+}
+
+fn not_offered() -> Refusal {
+    let text = "This combination of method and path is not a FHIR interaction the gateway offers. See GET [base]/metadata.";
+    Refusal::new(Reason::MethodNotAllowed, IssueType::NotSupported, text)
 }
 
 /// Conditions that would change what a write does are carried out or refused.
@@ -247,12 +254,20 @@ fn known_type(name: &str, definitions: &Definitions) -> Result<(), Refusal> {
     }
 }
 
-fn named_operation(name: &str, [type_name, id, version]: [Option<&&str>; 3], pairs: Pairs) -> Result<Interaction, Refusal> {
+fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&str>; 3], pairs: Pairs) -> Result<Interaction, Refusal> {
     let operation = match name {
         "$validate" => Operation::Validate,
         "$receipt" if id.is_some() => Operation::Receipt,
         _ => return Err(unsupported("This operation is not offered here. See GET [base]/metadata for those that are.")),
     };
+    // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
+    let by = match operation {
+        Operation::Validate => verb == Verb::Post,
+        Operation::Receipt => matches!(verb, Verb::Get | Verb::Head),
+    };
+    if !by {
+        return Err(not_offered());
+    }
     let id = id.map(|id| legal_id(id)).transpose()?;
     Ok(Interaction::Operation {
         operation,

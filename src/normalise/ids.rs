@@ -1,5 +1,6 @@
 //! Gateway ids: one per (source, type, source's id), the same for ever, and telling nothing about the source's id.
 
+use crate::clock::Instant;
 use data_encoding::BASE32_DNSSEC;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -12,6 +13,9 @@ const ENCODED_LENGTH: usize = 26;
 
 /// Bytes of the keyed hash that are used. 128 bits keep chance collisions out of reach of any population of records.
 const ID_BYTES: usize = 16;
+
+/// Bytes of a fresh id that are drawn.
+const RANDOM_BYTES: usize = 10;
 
 /// Separates this use of the key from any other.
 const DOMAIN: &[u8] = b"hearthgate gateway id 1";
@@ -50,9 +54,13 @@ impl GatewayIds {
         encode(bytes)
     }
 
-    /// An id for a resource that came without one, from the caller's entropy.
-    pub fn fresh(&self, random: [u8; ID_BYTES]) -> String {
-        encode(random)
+    /// An id for a resource that came without one: 48 bits of time, so that what is stored together lies together, and 80 of the caller's entropy.
+    pub fn fresh(&self, at: Instant, random: [u8; RANDOM_BYTES]) -> String {
+        let millis = (at.micros() / 1000).max(0).to_be_bytes();
+        let mut bytes = [0; ID_BYTES];
+        let parts = millis.iter().skip(millis.len() + RANDOM_BYTES - ID_BYTES).chain(&random);
+        bytes.iter_mut().zip(parts).for_each(|(slot, &byte)| *slot = byte);
+        encode(bytes)
     }
 }
 
@@ -99,7 +107,7 @@ mod tests {
     #[test]
     fn shape() {
         let ids = GatewayIds::new([0; 32]);
-        assert!(is_gateway_id(&ids.fresh([0xFF; 16])));
+        assert!(is_gateway_id(&ids.fresh(Instant::EPOCH, [0xFF; 10])));
         for wrong in ["", "hg-", "hg-0", "hg-zzzzzzzzzzzzzzzzzzzzzzzzzz", "HG-00000000000000000000000000", "00000000000000000000000000"] {
             assert!(!is_gateway_id(wrong), "{wrong}");
         }

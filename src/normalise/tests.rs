@@ -78,7 +78,7 @@ fn mutated_fixtures_keep_the_laws() {
     let strange = json::parse(include_bytes!("tests/strange.json"), json::DEFAULT_DEPTH).unwrap();
     let strange = strange.as_list().unwrap();
     let (ids, mut links, types) = (GatewayIds::new([7; 32]), Links::new(), corpus::small_types());
-    links.insert("urn:uuid:1", &format!("Patient/{}", ids.fresh([1; 16])));
+    links.insert("urn:uuid:1", &format!("Patient/{}", ids.fresh(crate::clock::Instant::EPOCH, [1; 10])));
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = |below: usize| {
         state ^= state << 13;

@@ -1,6 +1,6 @@
 //! What a submission touches: which resource and version each write makes, what its references mean, and what all that relies on.
 
-use crate::clock::Entropy;
+use crate::clock::{Entropy, Instant};
 use crate::consent::is_administrative;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
@@ -45,13 +45,14 @@ pub(super) struct Planner {
     pub base_url: String,
     pub registry: Arc<Registry>,
     pub entropy: Entropy,
+    pub at: Instant,
 }
 
 /// Whether planning needs to look anything up: plain creates without conditional references do not.
 pub(super) fn needs_store(writes: &[Write]) -> bool {
     writes.iter().any(|write| {
         let plain = matches!(write.interaction, Interaction::Create { if_none_exist: None, .. });
-        !plain || write.resource.as_ref().is_some_and(|resource| has_conditional_reference(resource))
+        !plain || write.resource.as_ref().is_some_and(has_conditional_reference)
     })
 }
 
@@ -146,7 +147,7 @@ impl Work<'_> {
     }
 
     fn fresh(&self, type_name: &str, method: Method) -> Target {
-        let id = self.planner.ids.fresh(self.planner.entropy.bytes());
+        let id = self.planner.ids.fresh(self.planner.at, self.planner.entropy.bytes());
         Target { type_name: type_name.to_owned(), id, version: 1, method, previous: None }
     }
 

@@ -121,7 +121,7 @@ impl QueryPath {
     }
 
     /// Reads a resource the gateway has shown before from the holder that has it.
-    pub(super) async fn from_holders(&self, type_name: &str, id: &str) -> Result<Option<Candidate>, Failure> {
+    pub(super) async fn read_from_holders(&self, type_name: &str, id: &str) -> Result<Option<Candidate>, Failure> {
         let (wanted_type, wanted_id) = (type_name.to_owned(), id.to_owned());
         let known = self.pipeline.store.read(move |reader| reader.elsewhere(&wanted_type, &wanted_id)).await?;
         for (holder, remote) in known {

@@ -32,6 +32,8 @@ pub(super) enum Form {
     Identifier = 4,
 }
 
+/// The part of a key that tells parameters apart; those that collide are told apart by matching.
+const PARAMETER_BITS: i64 = (1 << 20) - 1;
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01B3;
 
@@ -57,8 +59,12 @@ impl Parameter {
         finished(self.seed)
     }
 
+    /// The value gives the high bits and the parameter the low ones, so that all that is indexed under one value (a patient's id under every
+    /// parameter of every type) lies together in the store's tree, and a write touches few of its pages.
     pub(super) fn key(&self, form: Form, text: &str) -> i64 {
-        finished(mixed(mixed(self.seed, &[0, form as u8]), text.as_bytes()))
+        let value = finished(mixed(FNV_OFFSET, text.as_bytes()));
+        let parameter = finished(mixed(self.seed, &[0, form as u8]));
+        (value & !PARAMETER_BITS) | (parameter & PARAMETER_BITS)
     }
 
     pub(super) fn code_key(&self, code: &str, is_case_sensitive: bool) -> i64 {

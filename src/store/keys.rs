@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many opened patient keys are kept in memory.
@@ -18,7 +19,6 @@ const MAX_CACHED_PATIENTS: usize = 4096;
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS patient (name BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (id BLOB PRIMARY KEY, patient BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS record_patient ON record (patient);
 ";
 
 /// The random name under which a record's key is kept.
@@ -56,6 +56,8 @@ struct Inner {
     gateway: [u8; 32],
     entropy: Entropy,
     state: Mutex<State>,
+    /// The high half of the next record key's id.
+    count: AtomicU64,
 }
 
 struct State {
@@ -74,8 +76,11 @@ impl Keyring {
         file.pragma_update(None, "synchronous", 2).map_err(fault)?;
         file.pragma_update(None, "secure_delete", 1).map_err(fault)?;
         file.execute_batch(TABLES).map_err(fault)?;
+        let last: Option<Vec<u8>> = file.query_row("SELECT max(id) FROM record", [], |row| row.get(0)).map_err(fault)?;
+        let high = last.and_then(|id| <[u8; 8]>::try_from(id.get(..8)?).ok());
+        let first = high.map_or(0, |high| u64::from_be_bytes(high).saturating_add(1));
         let state = Mutex::new(State { file, opened: HashMap::new(), fresh: Vec::new() });
-        Ok(Keyring { inner: Arc::new(Inner { gateway, entropy, state }) })
+        Ok(Keyring { inner: Arc::new(Inner { gateway, count: AtomicU64::new(first), entropy, state }) })
     }
 
     /// The key of a patient, made when there is none yet. `None` stands for what is about nobody.
@@ -109,10 +114,18 @@ impl Keyring {
 
     /// A new record key, and its sealed form to be stored with the commit.
     pub fn record(&self, patient: &PatientKey) -> Result<([u8; 32], SealedRecord), Fault> {
-        let id: RecordKeyId = self.inner.entropy.bytes();
+        let id = self.next_record_id();
         let secret: [u8; 32] = self.inner.entropy.bytes();
         let sealed = seal(&patient.secret, &id, &secret)?;
         Ok((secret, SealedRecord { id, patient: patient.name, sealed }))
+    }
+
+    /// Random, and counting up within this run, so that keys stored together lie together.
+    fn next_record_id(&self) -> RecordKeyId {
+        let count = self.inner.count.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let mut id = RecordKeyId::default();
+        id.iter_mut().zip(count.iter().chain(&self.inner.entropy.bytes::<8>())).for_each(|(slot, &byte)| *slot = byte);
+        id
     }
 
     /// Opens a stored record key; `None` once it, or its patient's key, has been destroyed.
@@ -165,7 +178,7 @@ impl Keyring {
 }
 
 /// HMAC-SHA-256 over length-prefixed parts.
-fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
     for part in parts {

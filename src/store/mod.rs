@@ -19,13 +19,14 @@ mod writer;
 
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
-pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredVersion};
+pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
 pub use unit::{Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, RawDraft, Replay, Target, Unit, VersionDraft};
 pub use writer::LedgerHead;
 
 use crate::ledger::SigningKey;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OpenFlags};
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -66,6 +67,7 @@ struct Shared {
     committed: watch::Receiver<u64>,
     counters: Arc<writer::Counters>,
     settings: StoreSettings,
+    seal_key: [u8; 32],
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
     _lock: File,
@@ -84,7 +86,9 @@ impl Store {
         let (work, queue) = mpsc::channel(settings.max_waiting_units.max(1));
         let (announce, committed) = watch::channel(ledger.head().size());
         let counters = Arc::new(writer::Counters::default());
+        let seal_key = keyring.derived("seal");
         let writer = writer::Writer {
+            seal_key,
             data,
             keyring,
             ledger,
@@ -92,6 +96,7 @@ impl Store {
             announce,
             counters: Arc::clone(&counters),
             max_group_units: settings.max_group_units,
+            recent_raw: VecDeque::new(),
             poisoned: None,
         };
         let thread = std::thread::Builder::new()
@@ -108,6 +113,7 @@ impl Store {
                 committed,
                 counters,
                 settings,
+                seal_key,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
             }),
@@ -178,7 +184,7 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection).and_then(|reader| reading(&reader));
+        let outcome = Reader::begin(&connection, &self.seal_key).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

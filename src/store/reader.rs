@@ -2,7 +2,7 @@
 
 use super::keys::RecordKeyId;
 use super::outbox::{self, Delivery, DeliveryState};
-use super::unit::{Method, Replay};
+use super::unit::{self, Method, Replay};
 use super::fault;
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
@@ -33,6 +33,15 @@ pub struct StoredVersion {
     pub document: String,
 }
 
+/// Bytes as they were received.
+#[derive(Debug, Clone)]
+pub struct StoredRaw {
+    /// SHA-256 of the bytes.
+    pub digest: [u8; 32],
+    pub media: String,
+    pub bytes: Vec<u8>,
+}
+
 impl StoredVersion {
     pub fn deleted(&self) -> bool {
         self.method == Method::Delete
@@ -56,14 +65,15 @@ pub enum HistoryScope {
 /// A snapshot for the time of one reading.
 pub struct Reader<'c> {
     connection: Transaction<'c>,
+    seal_key: &'c [u8; 32],
 }
 
 const VERSION_COLUMNS: &str =
-    "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document FROM version v JOIN resource r ON r.rid = v.rid";
+    "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.seal FROM version v JOIN resource r ON r.rid = v.rid";
 
 impl<'c> Reader<'c> {
-    pub(super) fn begin(connection: &'c Connection) -> Result<Reader<'c>, Fault> {
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)? })
+    pub(super) fn begin(connection: &'c Connection, seal_key: &'c [u8; 32]) -> Result<Reader<'c>, Fault> {
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, seal_key })
     }
 
     /// The newest version, deleted or not.
@@ -82,7 +92,8 @@ impl<'c> Reader<'c> {
 
     fn one_version(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Option<StoredVersion>, Fault> {
         let sql = format!("SELECT {VERSION_COLUMNS} WHERE {condition}");
-        self.connection.prepare_cached(&sql).and_then(|mut statement| statement.query_row(parameters, stored).optional()).map_err(fault)
+        let row = self.connection.prepare_cached(&sql).and_then(|mut statement| statement.query_row(parameters, sealed).optional()).map_err(fault)?;
+        row.map(|row| unsealed(row, self.seal_key)).transpose()
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.
@@ -100,13 +111,13 @@ impl<'c> Reader<'c> {
     /// Current resources that satisfy every lookup of the query: a superset of its matches, in the order they were first stored.
     /// More than [`MAX_CANDIDATES`] answers `None`.
     pub fn candidates(&self, query: &Query) -> Result<Option<Vec<StoredVersion>>, Fault> {
-        let found = candidates(&self.connection, query, MAX_CANDIDATES + 1)?;
+        let found = candidates(&self.connection, self.seal_key, query, MAX_CANDIDATES + 1)?;
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
     }
 
     /// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.
     pub fn matching_ids(&self, query: &Query, source: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
-        matching_ids(&self.connection, query, source, limit)
+        matching_ids(&self.connection, self.seal_key, query, source, limit)
     }
 
     pub fn replay(&self, key: &[u8; 32]) -> Result<Option<Replay>, Fault> {
@@ -125,11 +136,11 @@ impl<'c> Reader<'c> {
         entries.collect::<Result<_, _>>().map_err(fault)
     }
 
-    /// Digest, media type and bytes of something received.
-    pub fn raw(&self, id: i64) -> Result<Option<([u8; 32], String, Vec<u8>)>, Fault> {
+    /// Something received, by its number.
+    pub fn raw(&self, id: i64) -> Result<Option<StoredRaw>, Fault> {
         self.connection
             .query_row("SELECT digest, media, bytes FROM raw WHERE id = ?", [id], |row| {
-                Ok((row.get::<_, [u8; 32]>(0)?, row.get(1)?, row.get(2)?))
+                Ok(StoredRaw { digest: row.get(0)?, media: row.get(1)?, bytes: row.get(2)? })
             })
             .optional()
             .map_err(fault)
@@ -175,7 +186,7 @@ impl<'c> Reader<'c> {
     }
 
     fn versions(&self, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
-        list(&self.connection, sql, parameters)
+        list(&self.connection, self.seal_key, sql, parameters)
     }
 }
 
@@ -183,14 +194,15 @@ fn rows(limit: usize) -> Sql {
     Sql::from(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-fn list(connection: &Connection, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
+fn list(connection: &Connection, seal_key: &[u8; 32], sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
     let mut statement = connection.prepare_cached(sql).map_err(fault)?;
-    let found = statement.query_map(params_from_iter(parameters), stored).map_err(fault)?;
-    found.collect::<Result<Vec<_>, _>>().map_err(fault)
+    let found = statement.query_map(params_from_iter(parameters), sealed).map_err(fault)?;
+    found.map(|row| unsealed(row.map_err(fault)?, seal_key)).collect()
 }
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<StoredVersion> {
-    Ok(StoredVersion {
+/// A row as it stands, with its seal.
+fn sealed(row: &Row<'_>) -> rusqlite::Result<(StoredVersion, Vec<u8>)> {
+    let version = StoredVersion {
         seq: row.get(0)?,
         type_name: row.get(1)?,
         id: row.get(2)?,
@@ -202,7 +214,18 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredVersion> {
         key: row.get(8)?,
         raw: row.get(9)?,
         document: row.get(10)?,
-    })
+    };
+    Ok((version, row.get(11)?))
+}
+
+/// A row whose seal holds. One that was damaged or changed behind the gateway is named and not served.
+fn unsealed((version, found): (StoredVersion, Vec<u8>), key: &[u8; 32]) -> Result<StoredVersion, Fault> {
+    let expected = unit::seal(key, &version.type_name, &version.id, version.version, &version.document);
+    if aws_lc_rs::constant_time::verify_slices_are_equal(&expected, &found).is_err() {
+        let StoredVersion { type_name, id, version, seq, .. } = &version;
+        return Err(Fault::new(FaultKind::StorageCorrupt, format!("row {seq}: {type_name}/{id} version {version} is not as it was stored")));
+    }
+    Ok(version)
 }
 
 pub(super) fn newest_version(connection: &Connection, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
@@ -229,9 +252,15 @@ pub(super) fn tile(connection: &Connection, level: u8, position: u64) -> Result<
     Ok(hashes.map(|bytes| bytes.as_chunks::<32>().0.iter().map(|&chunk| Hash(chunk)).collect()))
 }
 
-pub(super) fn matching_ids(connection: &Connection, query: &Query, source: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
+pub(super) fn matching_ids(
+    connection: &Connection,
+    seal_key: &[u8; 32],
+    query: &Query,
+    source: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, Fault> {
     let mut ids = Vec::new();
-    for candidate in candidates(connection, query, MAX_CANDIDATES)? {
+    for candidate in candidates(connection, seal_key, query, MAX_CANDIDATES)? {
         let in_scope = source.is_none_or(|source| candidate.source == source);
         if in_scope && query.matches(&candidate.parse()?) {
             ids.push(candidate.id);
@@ -243,7 +272,7 @@ pub(super) fn matching_ids(connection: &Connection, query: &Query, source: Optio
     Ok(ids)
 }
 
-fn candidates(connection: &Connection, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+fn candidates(connection: &Connection, seal_key: &[u8; 32], query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
     let mut sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0");
     let mut parameters = vec![Sql::from(query.type_name().to_owned())];
     for lookup in query.lookups() {
@@ -251,7 +280,7 @@ fn candidates(connection: &Connection, query: &Query, limit: usize) -> Result<Ve
     }
     sql.push_str(" ORDER BY r.rid LIMIT ?");
     parameters.push(rows(limit));
-    list(connection, &sql, parameters)
+    list(connection, seal_key, &sql, parameters)
 }
 
 /// Adds the condition of one lookup.

@@ -13,14 +13,14 @@ const SCHEMA_VERSION: i32 = 1;
 const TABLES: &str = "
 CREATE TABLE raw (
   id INTEGER PRIMARY KEY, digest BLOB NOT NULL, media TEXT NOT NULL, source TEXT NOT NULL, at INTEGER NOT NULL, bytes BLOB NOT NULL);
-CREATE INDEX raw_digest ON raw (digest);
 CREATE TABLE resource (
   rid INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL, current INTEGER NOT NULL,
   deleted INTEGER NOT NULL, at INTEGER NOT NULL, source TEXT NOT NULL);
 CREATE UNIQUE INDEX resource_identity ON resource (type, id);
 CREATE TABLE version (
   seq INTEGER PRIMARY KEY, rid INTEGER NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, method INTEGER NOT NULL,
-  raw INTEGER, leaf INTEGER, key BLOB, source TEXT NOT NULL, document TEXT NOT NULL);
+  raw INTEGER, leaf INTEGER, key BLOB, source TEXT NOT NULL, document TEXT NOT NULL,
+  seal BLOB NOT NULL);
 CREATE UNIQUE INDEX version_identity ON version (rid, version);
 CREATE TABLE exact (key INTEGER NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (key, rid)) WITHOUT ROWID;
 CREATE TABLE words (parameter INTEGER NOT NULL, value TEXT NOT NULL, rid INTEGER NOT NULL, PRIMARY KEY (parameter, value, rid)) WITHOUT ROWID;

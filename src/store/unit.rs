@@ -6,6 +6,9 @@ use crate::clock::Instant;
 use crate::search::{Query, Term};
 use std::sync::Arc;
 
+/// Bytes kept of a seal.
+pub(super) const SEAL_BYTES: usize = 16;
+
 /// All that one request writes. It commits as a whole or not at all.
 #[derive(Debug, Default)]
 pub struct Unit {
@@ -49,6 +52,8 @@ pub struct RawDraft {
     pub source: String,
     pub at: Instant,
     pub bytes: bytes::Bytes,
+    /// Whether more units come of the same bytes.
+    pub shared: bool,
 }
 
 /// How a version came to be.
@@ -103,6 +108,15 @@ pub struct VersionDraft {
     pub old_terms: Vec<Term>,
     /// Index into the unit's leaves of the leaf that anchors it.
     pub leaf: Option<usize>,
+}
+
+/// The seal of a stored version: a keyed hash over what it is and what it says, so that damage and tampering show when it is read.
+pub(super) fn seal(key: &[u8; 32], type_name: &str, id: &str, version: u32, document: &str) -> [u8; SEAL_BYTES] {
+    let head = format!("{type_name}/{id}/{version}\0");
+    let mac = super::keys::hmac(key, &[head.as_bytes(), document.as_bytes()]);
+    let mut seal = [0; SEAL_BYTES];
+    seal.iter_mut().zip(mac).for_each(|(slot, byte)| *slot = byte);
+    seal
 }
 
 /// A leaf but for its number and its place under its tag, which the writer gives.

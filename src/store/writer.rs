@@ -1,7 +1,7 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
 use super::keys::{Keyring, SealedRecord};
-use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
+use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
 use super::{fault, outbox, reader};
 use crate::clock::Instant;
 use crate::ledger::merkle::leaf_hash;
@@ -10,12 +10,15 @@ use crate::ledger::{Checkpoint, Edge, Hash, Note, SigningKey};
 use crate::outcome::{Fault, FaultKind};
 use crate::search::Term;
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many leaves one group commit may add, so that one answer never waits for an endless group.
 const MAX_GROUP_LEAVES: usize = 20_000;
+/// How many shared bodies are remembered.
+const RECENT_RAW: usize = 16;
 /// How many expired one-time tokens one use clears away.
 const EXPIRED_PER_USE: u32 = 32;
 
@@ -149,6 +152,10 @@ pub(super) struct Writer {
     pub(super) announce: watch::Sender<u64>,
     pub(super) counters: Arc<Counters>,
     pub(super) max_group_units: usize,
+    /// Seals what is stored.
+    pub(super) seal_key: [u8; 32],
+    /// Bytes that several units share, newest first, with the row that holds them.
+    pub(super) recent_raw: VecDeque<([u8; 32], String, i64)>,
     /// Set once a sync has failed in a way after which nothing may be acknowledged any more.
     pub(super) poisoned: Option<Fault>,
 }
@@ -178,10 +185,19 @@ impl Writer {
             }
             self.serve(group);
             if let Some(done) = stop {
+                self.tidy();
                 drop(self);
                 let _ = done.send(());
                 return;
             }
+        }
+    }
+
+    /// Leaves one whole file behind, for backups and a quick start. If it cannot be done now, the next start does it.
+    fn tidy(&self) {
+        let done = self.data.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        if !matches!(done, Ok(0)) {
+            tracing::warn!("the write-ahead log could not be folded into the data file; the next start will do it");
         }
     }
 
@@ -210,8 +226,11 @@ impl Writer {
             return Err(reason.clone());
         }
         let outcome = self.write_group(units);
-        if outcome.is_err() && !self.data.is_autocommit() {
-            let _ = self.data.execute_batch("ROLLBACK");
+        if outcome.is_err() {
+            self.recent_raw.clear();
+            if !self.data.is_autocommit() {
+                let _ = self.data.execute_batch("ROLLBACK");
+            }
         }
         let (outcomes, edge, note) = outcome?;
         self.ledger.edge = edge;
@@ -262,7 +281,7 @@ impl Writer {
     }
 
     /// Checks what the unit relied on, and only then writes: a unit that is stale leaves no row.
-    fn write_unit(&self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
+    fn write_unit(&mut self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
         if let Some(draft) = &unit.idempotency
             && let Some(replay) = reader::replay(&self.data, &draft.key)?
         {
@@ -281,7 +300,7 @@ impl Writer {
             Assumption::Absent { type_name, id } => Ok(reader::newest_version(&self.data, type_name, id)?.is_none()),
             Assumption::Version { type_name, id, version } => Ok(reader::newest_version(&self.data, type_name, id)? == Some(*version)),
             Assumption::Matches { query, source, ids } => {
-                Ok(reader::matching_ids(&self.data, query, source.as_deref(), ids.len() + 1)? == *ids)
+                Ok(reader::matching_ids(&self.data, &self.seal_key, query, source.as_deref(), ids.len() + 1)? == *ids)
             }
             Assumption::Unused { token, .. } => self
                 .data
@@ -292,8 +311,11 @@ impl Writer {
         }
     }
 
-    fn write_checked(&self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
-        let raw = unit.raw.as_ref().map(|raw| self.insert_raw(raw)).transpose()?;
+    fn write_checked(&mut self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
+        let raw = match &unit.raw {
+            Some(raw) => Some(self.insert_raw(raw)?),
+            None => None,
+        };
         let leaves = unit.leaves.iter().map(|leaf| self.append(leaf, edge)).collect::<Result<Vec<u64>, Fault>>()?;
         for version in &unit.versions {
             let place = version.leaf.and_then(|index| Some((*leaves.get(index)?, unit.leaves.get(index)?)));
@@ -318,13 +340,9 @@ impl Writer {
         Ok(Committed::Done { leaves })
     }
 
-    /// Keeps the bytes once, however many units came of them.
-    fn insert_raw(&self, raw: &RawDraft) -> Result<i64, Fault> {
-        let known = self
-            .data
-            .prepare_cached("SELECT id FROM raw WHERE digest = ? AND source = ?")
-            .and_then(|mut statement| statement.query_row(params![&raw.digest[..], raw.source], |row| row.get(0)).optional())
-            .map_err(fault)?;
+    /// Keeps the bytes once for all units of a batch, which come close together.
+    fn insert_raw(&mut self, raw: &RawDraft) -> Result<i64, Fault> {
+        let known = self.recent_raw.iter().find(|(digest, source, _)| *digest == raw.digest && *source == raw.source).map(|(_, _, id)| *id);
         if let Some(id) = known {
             return Ok(id);
         }
@@ -332,7 +350,12 @@ impl Writer {
             "INSERT INTO raw (digest, media, source, at, bytes) VALUES (?, ?, ?, ?, ?)",
             params![&raw.digest[..], raw.media, raw.source, raw.at.micros(), &raw.bytes[..]],
         )?;
-        Ok(self.data.last_insert_rowid())
+        let id = self.data.last_insert_rowid();
+        if raw.shared {
+            self.recent_raw.truncate(RECENT_RAW - 1);
+            self.recent_raw.push_front((raw.digest, raw.source.clone(), id));
+        }
+        Ok(id)
     }
 
     fn record_use(&self, token: &[u8; 32], now: Instant, expires: Instant) -> Result<(), Fault> {
@@ -373,11 +396,12 @@ impl Writer {
     fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, &LeafDraft)>) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
+        let seal = seal(&self.seal_key, &draft.type_name, &draft.id, draft.version, &draft.document);
         let leaf = place.map(|(position, _)| position);
         let key = place.and_then(|(_, leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);
         self.execute(
-            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, key, source, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![seq, rid, draft.version, draft.at.micros(), draft.method.code(), raw, leaf, key, draft.source, draft.document],
+            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, key, source, document, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![seq, rid, draft.version, draft.at.micros(), draft.method.code(), raw, leaf, key, draft.source, draft.document, &seal[..]],
         )?;
         draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
         draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))

@@ -1,11 +1,11 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
 use crate::ledger::folder::EntryReader;
-use crate::ledger::{Durability, Folder, LedgerError, TileReader};
+use crate::ledger::{Checkpoint, Durability, Folder, LedgerError, TileReader, VerifierKey};
 use crate::ledger::folder::Publication;
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Reader, Store};
-use std::path::PathBuf;
+use crate::store::{LedgerHead, Reader, Store};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -62,4 +62,25 @@ async fn publish(store: &Store, folder: PathBuf) -> Result<(), Fault> {
             Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(error.to_string()))
         })
         .await
+}
+
+/// Refuses to go on signing from a store that is behind what was already published: a restored backup would fork the log.
+pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, key: &VerifierKey) -> Result<(), Fault> {
+    let text = match std::fs::read_to_string(folder.join("checkpoint")) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint: {error}"))),
+    };
+    let published = text.parse().map_err(LedgerError::from).and_then(|note| Checkpoint::open(&note, origin, &[key]));
+    let published = published.map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))?;
+    let forked = published.size == head.size() && published.root != head.edge.root();
+    if forked || published.size > head.size() {
+        let text = format!(
+            "the store is at {} leaves, but {} were published: it was set back. Restore the newest data, or start a new log under another origin.",
+            head.size(),
+            published.size
+        );
+        return Err(Fault::new(FaultKind::Ledger, text));
+    }
+    Ok(())
 }

@@ -3,13 +3,14 @@
 use crate::support::data::patient;
 use crate::support::party::ids;
 use crate::support::process::Site;
-use crate::support::{Setup, World};
+use crate::support::{Party, Setup, World};
 use hearthgate::clock::{Clock, Entropy};
+use hearthgate::config::Settings;
 use hearthgate::ledger::{Folder as LogFolder, fsck};
 use hearthgate::outcome::FaultKind;
-use hearthgate::wire::{Gateway, Listeners};
-use serde_json::json;
-use std::io::{Seek, SeekFrom, Write};
+use hearthgate::wire::Gateway;
+use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The least a store may be given.
@@ -22,7 +23,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     let mut acknowledged = Vec::new();
     let refused = loop {
         let mut large = patient(&acknowledged.len().to_string());
-        large["text"] = json!({"status": "generated", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{}</div>", "x".repeat(20_000))});
+        large["text"] = narrative(&"x".repeat(20_000));
         let answer = a.post("Patient", &large).await;
         match answer.status {
             201 => acknowledged.push(answer.json()["id"].as_str().unwrap().to_owned()),
@@ -50,60 +51,115 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
 
+/// How many pages of the database file one round spoils, and how many rounds there are.
+const ROUNDS: u64 = 10;
+const PAGE: u64 = 4096;
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_database_never_gives_wrong_data() {
     let world = World::start().await;
-    let a = world.party("hospital-a").await;
-    let mut known = Vec::new();
-    for number in 0..60 {
-        let mut large = patient(&number.to_string());
-        large["text"] = json!({"status": "generated", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{number} {}</div>", "x".repeat(3000))});
-        let answer = a.post("Patient", &large).await.expect(201);
-        known.push(answer.json());
-    }
-    let (_folder, settings) = world.stop().await;
-    let data = settings.storage.data_dir.join("data.db");
-    let sound = std::fs::read(&data).unwrap();
-    let pages = sound.len() / 4096;
+    let known = fill(&world, 40).await;
+    let (mut folder, settings) = world.stop().await;
+    let sound = whole_data(&settings);
+    let pages = sound.len() as u64 / PAGE;
     assert!(pages > 20, "the store is too small for this test: {pages} pages");
     let random = Entropy::seeded(4);
-    for round in 0..12 {
-        std::fs::write(&data, &sound).unwrap();
-        for leftover in ["data.db-wal", "data.db-shm"] {
-            let _ = std::fs::remove_file(settings.storage.data_dir.join(leftover));
-        }
-        let mut file = std::fs::OpenOptions::new().write(true).open(&data).unwrap();
+    for round in 0..ROUNDS {
+        let mut damaged = sound.clone();
         for _ in 0..=round {
-            let page = u64::from_le_bytes(random.bytes()) % pages as u64;
-            file.seek(SeekFrom::Start(page * 4096)).unwrap();
-            file.write_all(&random.bytes::<256>()).unwrap();
+            let page = u64::from_le_bytes(random.bytes()) % pages;
+            let at = usize::try_from(page * PAGE).unwrap();
+            damaged[at..at + 256].copy_from_slice(&random.bytes::<256>());
         }
-        drop(file);
-        let mut settings = settings.clone();
-        settings.server.listen.set_port(0);
-        let listeners = Listeners::bind(&settings).unwrap();
-        settings.server.listen = listeners.public_address().unwrap();
-        let gateway = match Gateway::build(settings, Clock::system(), Entropy::system()) {
-            Ok(gateway) => gateway,
-            Err(fault) => {
+        replace_data(&settings, &damaged);
+        folder = match World::try_open(folder, settings.clone(), Clock::system()).await {
+            Err((folder, fault)) => {
                 assert!(matches!(fault.kind, FaultKind::StorageCorrupt | FaultKind::Storage | FaultKind::Ledger), "round {round}: {fault}");
-                continue;
+                folder
+            }
+            Ok(world) => {
+                check_reads(&world, &known).await;
+                world.stop().await.0
             }
         };
-        let running = gateway.start(listeners).await.unwrap();
-        check_reads(&format!("http://{}", running.public), &a, &known).await;
-        running.shut_down().await;
     }
 }
 
-/// Each record reads as it was stored, or not at all.
-async fn check_reads(origin: &str, template: &crate::support::Party, known: &[serde_json::Value]) {
-    let stranger = crate::support::Party { origin: origin.to_owned(), token: None, http: template.http.clone() };
-    // Tokens of before the restart are void; a refusal needs the store too, so this reads what can be had without one.
-    let answer = stranger.get("Patient").await;
-    assert!(matches!(answer.status, 401 | 500), "{}", answer.status);
-    answer.issue();
-    let _ = known;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_changed_behind_the_gateway_is_noticed() {
+    let world = World::start().await;
+    let known = fill(&world, 1).await;
+    let (folder, settings) = world.stop().await;
+    let mut data = whole_data(&settings);
+    let (name, other) = (b"\"family\":\"Moor\"", b"\"family\":\"Boor\"");
+    let places: Vec<usize> = data.windows(name.len()).enumerate().filter(|(_, window)| window == name).map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        data[at..at + name.len()].copy_from_slice(other);
+    }
+    replace_data(&settings, &data);
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    check_reads(&world, &known).await;
+}
+
+async fn fill(world: &World, count: usize) -> Vec<Value> {
+    let a = world.party("hospital-a").await;
+    let mut known = Vec::new();
+    for number in 0..count {
+        let mut large = patient(&number.to_string());
+        large["text"] = narrative(&format!("{number} {}", "x".repeat(3000)));
+        known.push(a.post("Patient", &large).await.expect(201).json());
+    }
+    known
+}
+
+fn narrative(text: &str) -> Value {
+    json!({"status": "generated", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{text}</div>")})
+}
+
+fn data_file(settings: &Settings) -> PathBuf {
+    settings.storage.data_dir.join("data.db")
+}
+
+/// The bytes of the database, its write-ahead log folded in.
+fn whole_data(settings: &Settings) -> Vec<u8> {
+    let connection = rusqlite::Connection::open(data_file(settings)).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(connection);
+    std::fs::read(data_file(settings)).unwrap()
+}
+
+fn replace_data(settings: &Settings, bytes: &[u8]) {
+    std::fs::write(data_file(settings), bytes).unwrap();
+    for leftover in ["data.db-wal", "data.db-shm"] {
+        let _ = std::fs::remove_file(settings.storage.data_dir.join(leftover));
+    }
+}
+
+/// Each record reads as it was stored, or not at all, and then the answer says whose fault it is.
+async fn check_reads(world: &World, known: &[Value]) {
+    let asked = world.ask_token("hospital-a", "system/*.cruds").await;
+    if asked.status != 200 {
+        // Tokens need the store as well.
+        assert!(matches!(asked.status, 500 | 503), "{}", asked.text());
+        return;
+    }
+    let a = Party { token: Some(asked.json()["access_token"].as_str().unwrap().to_owned()), ..world.stranger() };
+    for patient in known {
+        let answer = a.get(&format!("Patient/{}", patient["id"].as_str().unwrap())).await;
+        match answer.status {
+            200 => assert_eq!(answer.json(), *patient, "wrong data"),
+            500 => assert_eq!(answer.issue(), "exception"),
+            // The index, too, may be what was damaged: nothing is better than something wrong.
+            404 => assert_eq!(answer.issue(), "not-found"),
+            other => panic!("{other}: {}", answer.text()),
+        }
+    }
+    let found = a.get("Patient?_count=1000").await;
+    match found.status {
+        200 => assert!(found.matches().iter().all(|patient| known.contains(patient)), "wrong data in a search"),
+        status => assert_eq!((status, found.issue().as_str()), (500, "exception")),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,7 +170,7 @@ async fn two_gateways_do_not_share_a_folder() {
     let status = second.ended(Duration::from_secs(10)).await.expect("the second refuses to start");
     assert!(!status.success());
     // Not only because of its ports: in this process with ports of its own it is refused as well.
-    let mut settings = hearthgate::config::Settings::embedded(site.data());
+    let mut settings = Settings::embedded(site.data());
     settings.ledger.origin = crate::support::world::ORIGIN.to_owned();
     let refused = Gateway::build(settings, Clock::system(), Entropy::system());
     assert!(refused.is_err_and(|fault| fault.detail.contains("another process")), "the folder is locked");
@@ -129,7 +185,7 @@ async fn a_log_that_does_not_fit_is_refused() {
     let world = World::start().await;
     world.party("hospital-a").await.create(&patient("1")).await;
     let (_folder, settings) = world.stop().await;
-    let start = |settings: &hearthgate::config::Settings| Gateway::build(settings.clone(), Clock::system(), Entropy::system()).map(drop);
+    let start = |settings: &Settings| Gateway::build(settings.clone(), Clock::system(), Entropy::system()).map(drop);
 
     // Another origin, another key: not this log.
     let mut other = settings.clone();
@@ -146,4 +202,20 @@ async fn a_log_that_does_not_fit_is_refused() {
     // Somebody else's database.
     std::fs::write(&data, b"SQLite format 3\0 but nothing of the kind").unwrap();
     assert!(start(&settings).is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_set_back_is_refused() {
+    let world = World::start().await;
+    world.party("hospital-a").await.create(&patient("1")).await;
+    let (folder, settings) = world.stop().await;
+    let backup = whole_data(&settings);
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    world.party("hospital-a").await.create(&patient("2")).await;
+    let (folder, settings) = world.stop().await;
+
+    // What was published since says that there was more: going on would sign another history under the same name.
+    replace_data(&settings, &backup);
+    let Err((_folder, fault)) = World::try_open(folder, settings, Clock::system()).await else { panic!("a fork was begun") };
+    assert!(matches!(fault.kind, FaultKind::Ledger | FaultKind::StorageCorrupt), "{fault}");
 }

@@ -1,7 +1,16 @@
 //! What the gateway is for, told over its own interface: who sends what, what comes back, what somebody else then sees.
 
+mod audit;
 mod bundles;
+mod consent;
 mod formats;
+mod holders;
+mod identity;
+mod ledger;
+mod metadata;
+mod operations;
+mod push;
 mod reading;
+mod receipts;
 mod searching;
 mod writing;

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod folder;
+pub mod holder;
 pub mod keys;
 pub mod party;
 pub mod process;

@@ -7,6 +7,7 @@ use hearthgate::clock::{Clock, Entropy, ScriptedTime};
 use hearthgate::config::Settings;
 use hearthgate::identity::{AssertionClaims, make_client_assertion, token_request_form};
 use hearthgate::ledger::{Policy, VerifierKey};
+use hearthgate::outcome::Fault;
 use hearthgate::wire::{Gateway, Listeners, Running};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -132,21 +133,29 @@ impl World {
         Setup::default().start().await
     }
 
-    async fn open(folder: Folder, mut settings: Settings, clock: Clock) -> World {
+    async fn open(folder: Folder, settings: Settings, clock: Clock) -> World {
+        World::try_open(folder, settings, clock).await.unwrap_or_else(|(_, fault)| panic!("{fault}"))
+    }
+
+    /// Starts a gateway on what another has left; gives the folder back when it refuses to start.
+    pub async fn try_open(folder: Folder, mut settings: Settings, clock: Clock) -> Result<World, (Folder, Fault)> {
         let http = http_client();
+        settings.server.listen.set_port(0);
         let listeners = Listeners::bind(&settings).unwrap();
         settings.server.listen = listeners.public_address().unwrap();
-        let gateway = Gateway::build(settings.clone(), clock.clone(), Entropy::system()).unwrap();
+        let gateway = match Gateway::build(settings.clone(), clock.clone(), Entropy::system()) {
+            Ok(gateway) => gateway,
+            Err(fault) => return Err((folder, fault)),
+        };
         let running = gateway.start(listeners).await.unwrap();
         let (origin, admin) = (format!("http://{}", running.public), format!("http://{}", running.admin));
-        World { folder, settings, origin, admin, running, clock, http }
+        Ok(World { folder, settings, origin, admin, running, clock, http })
     }
 
     /// Stops the gateway and starts it again on the same folder, at another port.
     pub async fn restart(self, adjust: impl FnOnce(&mut Settings)) -> World {
         let World { folder, mut settings, running, clock, .. } = self;
         running.shut_down().await;
-        settings.server.listen.set_port(0);
         adjust(&mut settings);
         World::open(folder, settings, clock).await
     }

@@ -212,7 +212,7 @@ mod tests {
         let ids = GatewayIds::new([1; 32]);
         let patient = format!("Patient/{}", ids.id("epic", "Patient", "p1"));
         let joined = format!("Patient/{}", ids.id("epic", "Patient", "p2"));
-        let golden = format!("Patient/{}", ids.fresh([9; 16]));
+        let golden = format!("Patient/{}", ids.fresh(crate::clock::Instant::EPOCH, [9; 10]));
         let mut links = Links::new();
         links.insert("urn:uuid:1", &patient);
         links.insert("Practitioner?identifier=s|1", &patient);

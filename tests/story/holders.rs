@@ -1,0 +1,163 @@
+//! Queries across the systems behind the gateway: merged, in the gateway's words, with the silent ones named.
+
+use crate::support::data::{observation, permit, permit_to, person};
+use crate::support::holder::{Behaviour, Holder};
+use crate::support::party::ids;
+use crate::support::world::PERSON;
+use crate::support::{Party, Setup, World};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const TIMEOUT_MS: u64 = 400;
+
+fn configured(name: &str, base: &str) -> String {
+    format!(
+        "[[holder]]\nname = \"{name}\"\nbase_url = \"{base}\"\nidentifier_systems = [\"{PERSON}\"]\ntimeout_ms = {TIMEOUT_MS}\nbody_limit_bytes = 65536\n\
+         organisation = {{ identifier = {{ system = \"urn:oid:1.3.6.1.4.1.99999.1\", value = \"{name}\" }}, name = \"Clinic {name}\" }}\n"
+    )
+}
+
+/// A record of a holder's: its own id, about its own patient.
+fn record(mut resource: Value, id: &str) -> Value {
+    resource["id"] = json!(id);
+    resource
+}
+
+struct Scene {
+    world: World,
+    b: Party,
+    clinic: Holder,
+    /// The gateway's id of the patient.
+    patient: String,
+    own: String,
+}
+
+/// Hospital A's patient, known at a clinic under another id, with a measurement here and two there; hospital B asks.
+async fn scene(consent: Option<fn(&str) -> Value>) -> Scene {
+    let mut low = observation("Patient/77");
+    (low["valueQuantity"]["value"], low["effectiveDateTime"]) = (json!(9.1), json!("2026-01-01"));
+    let foreign = observation("Patient/78");
+    let mut unnamed = observation("Patient/77");
+    unnamed.as_object_mut().unwrap().remove("subject");
+    let clinic = Holder::start(vec![
+        record(person("1"), "77"),
+        record(person("2"), "78"),
+        record(observation("Patient/77"), "o1"),
+        record(low, "o2"),
+        record(foreign, "o3"),
+        record(unnamed, "o4"),
+    ])
+    .await;
+    let world = Setup::configured(configured("clinic", &clinic.base)).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let patient = a.create(&person("1")).await;
+    let own = a.create(&observation(&format!("Patient/{patient}"))).await;
+    if let Some(consent) = consent {
+        a.create(&consent(&patient)).await;
+    }
+    Scene { world, b, clinic, patient, own }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_several_holders_come_as_one() {
+    let Scene { world, b, clinic, patient, own } = scene(Some(permit)).await;
+    let answer = b.get(&format!("Observation?patient={patient}&_sort=date")).await.expect(200);
+    let found = answer.matches();
+    assert_eq!(found.len(), 3, "{}", answer.text());
+    assert_eq!(answer.json()["total"], 3);
+    assert_eq!(found[0]["valueQuantity"]["value"], json!(9.1), "in the order asked for, whoever holds what");
+    assert!(ids(&found).contains(&own));
+    for resource in &found {
+        assert_eq!(resource["subject"]["reference"], format!("Patient/{patient}"), "references are the gateway's");
+        assert!(resource["id"].as_str().unwrap().starts_with("hg-"), "ids are the gateway's");
+    }
+    assert!(!answer.text().contains(&clinic.base), "links are the gateway's");
+    for entry in answer.json()["entry"].as_array().unwrap() {
+        assert!(entry["fullUrl"].as_str().unwrap().starts_with(&format!("{}/fhir/Observation/hg-", world.origin)));
+    }
+    // What was shown can be read again under its id, wherever it lies.
+    for resource in &found {
+        let read = b.get(&format!("Observation/{}", resource["id"].as_str().unwrap())).await.expect(200).json();
+        assert_eq!(read["valueQuantity"], resource["valueQuantity"]);
+        assert_eq!(read["subject"], resource["subject"]);
+    }
+    // Filters and totals are the gateway's own, whatever the holder made of the parameters.
+    let filtered = b.search(&format!("Observation?patient={patient}&value-quantity=lt10")).await;
+    assert_eq!(filtered.len(), 1);
+    assert!(b.search(&format!("Observation?patient={patient}&code=http://loinc.org|1-1")).await.is_empty());
+    let pages = b.get(&format!("Observation?patient={patient}&_count=2")).await.expect(200);
+    let rest = b.get(&pages.link("next").unwrap()).await.expect(200);
+    assert_eq!((pages.matches().len(), rest.matches().len()), (2, 1));
+    // The gateway asked only for this patient, and did not show who wanted to know.
+    for seen in clinic.seen() {
+        assert!(!seen.path.contains("78") && seen.headers.get("authorization").is_none(), "{}", seen.path);
+        assert!(!seen.path.contains(&patient), "the holder is asked in its own words: {}", seen.path);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_consent_nobody_is_even_asked() {
+    for consent in [None, Some((|patient: &str| permit_to(patient, "hospital-c")) as fn(&str) -> Value)] {
+        let Scene { b, clinic, patient, .. } = scene(consent).await;
+        let answer = b.get(&format!("Observation?patient={patient}")).await.expect(200);
+        assert_eq!((answer.matches().len(), answer.json()["total"].as_u64()), (0, Some(0)));
+        assert!(clinic.seen().is_empty(), "asking would have told the clinic, and the time it takes the caller");
+        clinic.behave(Behaviour::Status(500));
+        let silent = b.get(&format!("Observation?patient={patient}")).await.expect(200);
+        assert_eq!(silent.json()["entry"], answer.json()["entry"], "nor is it told who did not answer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_fails_is_named_and_the_rest_is_answered() {
+    let Scene { world, b, clinic, patient, own } = scene(Some(permit)).await;
+    let query = format!("Observation?patient={patient}");
+    for behaviour in [
+        Behaviour::Hang,
+        Behaviour::Status(500),
+        Behaviour::Status(401),
+        Behaviour::Status(404),
+        Behaviour::Html,
+        Behaviour::Truncated,
+        Behaviour::LoopingLink,
+        Behaviour::ForeignLink,
+        Behaviour::Huge,
+        Behaviour::Redirect,
+    ] {
+        clinic.behave(behaviour.clone());
+        let start = Instant::now();
+        let answer = b.get(&query).await.expect(200);
+        assert!(start.elapsed() < Duration::from_millis(TIMEOUT_MS * 4), "{behaviour:?}: {:?}", start.elapsed());
+        assert_eq!(ids(&answer.matches()), [own.clone()], "{behaviour:?}: {}", answer.text());
+        let entries = answer.json()["entry"].as_array().unwrap().clone();
+        let outcome = entries.iter().find(|entry| entry["search"]["mode"] == "outcome").unwrap_or_else(|| panic!("{behaviour:?}: nobody named"));
+        let issue = &outcome["resource"]["issue"][0];
+        assert_eq!(issue["code"], "incomplete", "{behaviour:?}");
+        assert!(issue["details"]["text"].as_str().unwrap().contains("Clinic clinic"), "{behaviour:?}: {issue}");
+        assert!(!answer.text().contains("log in") && !answer.text().contains("169.254"), "{behaviour:?}: nothing of its answer is passed on");
+    }
+    // It recovers by itself.
+    clinic.behave(Behaviour::Honest);
+    assert_eq!(b.search(&query).await.len(), 3);
+    // One that is not there at all is named just the same.
+    drop(world);
+    let gone = Setup::configured(configured("clinic", "http://127.0.0.1:9/fhir")).start().await;
+    let a = gone.party("hospital-a").await;
+    let patient = a.create(&person("1")).await;
+    let mine = a.create(&observation(&format!("Patient/{patient}"))).await;
+    a.create(&permit(&patient)).await;
+    let answer = a.get(&format!("Observation?patient={patient}")).await.expect(200);
+    assert_eq!(ids(&answer.matches()), [mine]);
+    assert!(answer.text().contains("Clinic clinic could not be reached"), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_about_somebody_else_is_withheld() {
+    let Scene { b, clinic, patient, .. } = scene(Some(permit)).await;
+    clinic.behave(Behaviour::Careless);
+    let found = b.search(&format!("Observation?patient={patient}")).await;
+    assert_eq!(found.len(), 3, "a holder that gives every record it has: {found:?}");
+    for resource in found {
+        assert_eq!(resource["subject"]["reference"], format!("Patient/{patient}"));
+    }
+}

@@ -1,0 +1,150 @@
+//! What was accepted goes on to those who subscribed, when consent permits it, once and in order.
+
+use crate::support::data::{observation, patient, permit_to};
+use crate::support::holder::{Behaviour, Holder, Seen};
+use crate::support::world::audit_events;
+use crate::support::{Party, Setup, World, until};
+use hearthgate::store::DeliveryState;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn configured(base: &str, attempts: u32) -> String {
+    format!(
+        "[[destination]]\nname = \"clinic\"\nbase_url = \"{base}\"\norganisation = {{ identifier = {{ system = \"urn:oid:1.3.6.1.4.1.99999.1\", value = \"clinic\" }} }}\n\
+         purpose = \"TREAT\"\ntypes = [\"Observation\"]\ntimeout_ms = 500\nretry = {{ initial_ms = 20, max_ms = 100, max_attempts = {attempts} }}\n"
+    )
+}
+
+async fn scene(attempts: u32) -> (World, Party, Holder, String) {
+    let clinic = Holder::start(Vec::new()).await;
+    let world = Setup::configured(configured(&clinic.base, attempts)).start().await;
+    let a = world.party("hospital-a").await;
+    let patient = a.create(&patient("1")).await;
+    (world, a, clinic, patient)
+}
+
+async fn delivered(clinic: &Holder, count: usize) -> Vec<Seen> {
+    until(&format!("{count} deliveries"), async || Some(clinic.delivered()).filter(|seen| seen.len() >= count)).await
+}
+
+async fn deliveries(world: &World, state: DeliveryState) -> usize {
+    world.running.store.read(move |reader| reader.deliveries_in(state, 100)).await.unwrap().len()
+}
+
+fn key(seen: &Seen) -> &str {
+    seen.headers["idempotency-key"].to_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_measurement_reaches_who_subscribed() {
+    let (world, a, clinic, patient) = scene(5).await;
+    a.create(&permit_to(&patient, "clinic")).await;
+    let id = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let seen = delivered(&clinic, 1).await;
+    assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("PUT", format!("Observation/{id}").as_str()));
+    assert_eq!(seen[0].json()["subject"]["reference"], format!("Patient/{patient}"));
+    assert_eq!(seen[0].headers["content-type"], "application/fhir+json");
+    // It was accounted for before it left: a record names the destination and the consent.
+    let events = audit_events(&world.data());
+    let disclosed = events.iter().filter(|event| event["subtype"][0]["code"] == "push").collect::<Vec<_>>();
+    assert_eq!(disclosed.len(), 1);
+    assert!(disclosed[0].to_string().contains(&format!("Observation/{id}")) && disclosed[0].to_string().contains("clinic"));
+
+    // A change and a deletion follow, each under a key of its own.
+    let mut changed = a.get(&format!("Observation/{id}")).await.json();
+    changed["status"] = json!("amended");
+    a.put(&format!("Observation/{id}"), &changed).await.expect(200);
+    let seen = delivered(&clinic, 2).await;
+    assert_eq!(seen[1].json()["status"], "amended");
+    a.delete(&format!("Observation/{id}")).await.expect(204);
+    let seen = delivered(&clinic, 3).await;
+    assert_eq!(seen[2].method, "DELETE");
+    let keys: std::collections::HashSet<&str> = seen.iter().map(key).collect();
+    assert_eq!(keys.len(), 3);
+    // What was not subscribed to stays.
+    assert!(clinic.delivered().iter().all(|seen| seen.path.starts_with("Observation/")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_delivery_is_tried_again_under_the_same_key() {
+    let (world, a, clinic, patient) = scene(10).await;
+    a.create(&permit_to(&patient, "clinic")).await;
+    clinic.behave_in_turn([Behaviour::Status(500), Behaviour::Status(503), Behaviour::Hang, Behaviour::Honest]);
+    let first = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let seen = delivered(&clinic, 4).await;
+    assert!(seen.iter().all(|one| key(one) == key(&seen[0]) && one.path == format!("Observation/{first}")), "the same key each time");
+    until("the outbox is empty", async || (deliveries(&world, DeliveryState::Waiting).await == 0).then_some(())).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(clinic.delivered().len(), 4, "once it was taken it is not sent again");
+
+    // While one for a patient waits, later ones for the same patient wait behind it.
+    clinic.behave_in_turn([Behaviour::Status(500), Behaviour::Status(500), Behaviour::Honest]);
+    let second = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let third = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let seen = delivered(&clinic, 8).await;
+    let order: Vec<&str> = seen[4..].iter().map(|one| one.path.strip_prefix("Observation/").unwrap()).collect();
+    assert_eq!(order, [second.as_str(), &second, &second, &third], "in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_delivered_is_put_aside_with_its_reason() {
+    let (world, a, clinic, patient) = scene(3).await;
+    a.create(&permit_to(&patient, "clinic")).await;
+    clinic.behave(Behaviour::Status(500));
+    a.create(&observation(&format!("Patient/{patient}"))).await;
+    until("a dead letter", async || (deliveries(&world, DeliveryState::Dead).await == 1).then_some(())).await;
+    assert_eq!(clinic.delivered().len(), 3, "no more attempts than configured");
+    // A refusal that will not change is not tried again.
+    clinic.behave(Behaviour::Status(422));
+    a.create(&observation(&format!("Patient/{patient}"))).await;
+    until("a second dead letter", async || (deliveries(&world, DeliveryState::Dead).await == 2).then_some(())).await;
+    assert_eq!(clinic.delivered().len(), 4);
+    // What is dead does not stand in the way of what follows.
+    clinic.behave(Behaviour::Honest);
+    let id = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let seen = delivered(&clinic, 5).await;
+    assert_eq!(seen[4].path, format!("Observation/{id}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_pushed_without_consent() {
+    let (world, a, clinic, patient) = scene(5).await;
+    let held = a.create(&observation(&format!("Patient/{patient}"))).await;
+    until("a held delivery", async || (deliveries(&world, DeliveryState::Held).await == 1).then_some(())).await;
+    assert!(clinic.seen().is_empty());
+    // Nor with another's.
+    a.create(&permit_to(&patient, "hospital-b")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(clinic.seen().is_empty());
+    // Consent lets out what waited.
+    let consent = a.create(&permit_to(&patient, "clinic")).await;
+    let seen = delivered(&clinic, 1).await;
+    assert_eq!(seen[0].path, format!("Observation/{held}"));
+    // Revoked, it holds back what is yet to leave.
+    revoke(&a, &consent).await;
+    a.create(&observation(&format!("Patient/{patient}"))).await;
+    until("held again", async || (deliveries(&world, DeliveryState::Held).await == 1).then_some(())).await;
+    assert_eq!(clinic.delivered().len(), 1);
+}
+
+async fn revoke(party: &Party, consent: &str) {
+    let path = format!("Consent/{consent}");
+    let mut stored: Value = party.get(&path).await.expect(200).json();
+    stored["status"] = json!("inactive");
+    party.put(&path, &stored).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_outlives_a_restart() {
+    let (world, a, clinic, patient) = scene(50).await;
+    a.create(&permit_to(&patient, "clinic")).await;
+    clinic.behave(Behaviour::Status(503));
+    let id = a.create(&observation(&format!("Patient/{patient}"))).await;
+    delivered(&clinic, 1).await;
+    let world = world.restart(|_| ()).await;
+    clinic.behave(Behaviour::Honest);
+    until("the delivery after the restart", async || (deliveries(&world, DeliveryState::Delivered).await == 1).then_some(())).await;
+    let seen = clinic.delivered();
+    assert_eq!(key(&seen[0]), key(seen.last().unwrap()));
+    assert_eq!(seen.last().unwrap().path, format!("Observation/{id}"));
+}
