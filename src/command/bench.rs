@@ -81,7 +81,12 @@ async fn drive(arguments: &BenchArguments) -> u8 {
     let after = syncs(&http, &arguments.metrics).await;
     latencies.sort_unstable();
     let at = |share: f64| {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index into a list of latencies")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index into a list of latencies"
+        )]
         let index = (latencies.len() as f64 * share) as usize;
         latencies.get(index.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
     };

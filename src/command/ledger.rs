@@ -6,6 +6,9 @@ use crate::ledger::{Folder, Policy, VerifierKey, fsck, reader};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 
+/// Leaves between two lines of progress: whole tiles, and a line a second or so.
+const PROGRESS_EVERY: u64 = 1 << 18;
+
 #[derive(Subcommand)]
 pub enum LedgerCommand {
     /// Verifies a receipt, and that a record is the one it is for.
@@ -52,7 +55,11 @@ impl Trust {
         match (&self.key, &self.policy) {
             (_, Some(file)) => read_policy(file),
             (Some(key), None) => {
-                let text = if key.contains('+') { key.clone() } else { std::fs::read_to_string(key).map_err(|error| format!("{key}: {error}"))? };
+                let text = if key.contains('+') {
+                    key.clone()
+                } else {
+                    std::fs::read_to_string(key).map_err(|error| format!("{key}: {error}"))?
+                };
                 let key: VerifierKey = text.trim().parse().map_err(|error| format!("the key cannot be used: {error}"))?;
                 Ok(Policy::of_log(key))
             }
@@ -82,7 +89,14 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
     let record = record.map(|path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))).transpose()?;
     match verify_receipt(&text, &policy, record.as_deref()) {
         Ok(receipt) => {
-            println!("verified: {} is leaf {} ({}) of {} at size {}", receipt.target, receipt.index, receipt.kind.label(), receipt.origin, receipt.size);
+            println!(
+                "verified: {} is leaf {} ({}) of {} at size {}",
+                receipt.target,
+                receipt.index,
+                receipt.kind.label(),
+                receipt.origin,
+                receipt.size
+            );
             match receipt.subject {
                 Some(Subject::Received) => println!("record: byte for byte what the gateway received"),
                 Some(Subject::Stored) => println!("record: the version the gateway stored, in canonical form"),
@@ -96,7 +110,7 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
 
 fn check(folder: &Path, trust: &Trust) -> Result<u8, String> {
     let policy = trust.policy()?;
-    match fsck::fsck(&Folder::new(folder), &policy, &mut |leaves| eprintln!("{leaves} leaves")) {
+    match fsck::fsck(&Folder::new(folder), &policy, &mut progress) {
         Ok(report) => {
             for problem in &report.problems {
                 println!("{problem}");
@@ -105,6 +119,13 @@ fn check(folder: &Path, trust: &Trust) -> Result<u8, String> {
             Ok(if report.problems.is_empty() { FINE } else { FINDINGS })
         }
         Err(error) => Ok(complain(FINDINGS, error)),
+    }
+}
+
+/// Says now and then how far the check has come.
+fn progress(leaves: u64) {
+    if leaves.is_multiple_of(PROGRESS_EVERY) {
+        eprintln!("{leaves} leaves");
     }
 }
 

@@ -64,7 +64,9 @@ fn start_logging(json: bool) {
 
 async fn run(settings: Settings) -> Result<(), Fault> {
     if settings.dev {
-        tracing::warn!("DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this.");
+        tracing::warn!(
+            "DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this."
+        );
     }
     let origin = settings.server.origin();
     let listeners = Listeners::bind(&settings)?;

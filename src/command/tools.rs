@@ -102,7 +102,9 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
         let done = path::batch(stdin().lock(), BufWriter::new(stdout().lock()), types, now, open);
         return done.map_or_else(|error| complain(FAULT, error), |()| FINE);
     }
-    let (Some(expression), Some(file)) = (&arguments.expression, &arguments.file) else { return complain(USAGE, "give an expression and a file") };
+    let (Some(expression), Some(file)) = (&arguments.expression, &arguments.file) else {
+        return complain(USAGE, "give an expression and a file");
+    };
     let document = match read(file) {
         Ok(document) => document,
         Err(text) => return complain(USAGE, text),
