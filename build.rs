@@ -20,6 +20,8 @@ mod compile;
 #[expect(dead_code, reason = "the build uses a part of this file")]
 #[path = "src/definitions/model.rs"]
 mod model;
+#[path = "src/definitions/store.rs"]
+mod store;
 
 /// The release of the embedded definitions.
 const RELEASE: &str = "4.0.1";
@@ -31,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/definitions/blob.rs",
         "src/definitions/model.rs",
         "src/definitions/compile",
+        "src/definitions/store.rs",
         "src/fhir/json.rs",
         "src/fhir/node.rs",
         "src/fhir/types.rs",
@@ -43,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             read(file, &mut definitions)?;
         }
     }
-    let blob = compile::write(compile::compile(RELEASE, definitions.iter()))?;
+    let blob = store::write(compile::compile(RELEASE, definitions.iter()))?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("definitions.bin");
     Ok(fs::write(out, blob)?)
 }

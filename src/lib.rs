@@ -28,6 +28,8 @@ pub mod identity;
 pub mod intake;
 pub mod ledger;
 pub mod normalise;
+#[path = "normalise/stage.rs"]
+pub mod normalised;
 pub mod outcome;
 pub mod pipeline;
 pub mod problem;
@@ -36,8 +38,6 @@ pub mod registry;
 pub mod search;
 pub mod store;
 pub mod validate;
-#[path = "normalise/stage.rs"]
-pub mod normalised;
 #[path = "validate/stage.rs"]
 pub mod validated;
 pub mod wire;

@@ -93,12 +93,8 @@ impl Pipeline {
         let answers = answer::answers(&steps, &versions);
         let mut unit = Unit { assumptions, versions: drafts, leaves, outbox, ..Unit::default() };
         unit.raw = (!evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
-        unit.idempotency = key.map(|key| IdempotencyDraft {
-            key: key.0,
-            body: evidence.digest,
-            outcome: answer::encode(&answers),
-            at: evidence.at,
-        });
+        unit.idempotency =
+            key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
         self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, &closing(&answers, &versions))?;
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } => Ok(Attempt::Done(answers)),
@@ -167,7 +163,8 @@ impl Pipeline {
             let text = "This idempotency key was used before with another body. Use a new key for a new submission.";
             return Err(Refusal::new(Reason::IdempotencyConflict, IssueType::Conflict, text).into());
         }
-        let mut answers = answer::decode(&replay.outcome).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a remembered answer cannot be read"))?;
+        let mut answers =
+            answer::decode(&replay.outcome).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a remembered answer cannot be read"))?;
         for answer in answers.iter_mut().filter(|answer| answer.version_reference().is_some()) {
             let (type_name, id, version) = (answer.type_name.clone(), answer.id.clone(), answer.version);
             let stored = self.store.read(move |reader| reader.version(&type_name, &id, version)).await?;
@@ -207,7 +204,11 @@ impl Pipeline {
         Ok(drafts)
     }
 
-    async fn patient_identifiers(&self, patient: Option<&str>, versions: &[AnchoredVersion]) -> Result<Vec<crate::registry::Identifier>, Fault> {
+    async fn patient_identifiers(
+        &self,
+        patient: Option<&str>,
+        versions: &[AnchoredVersion],
+    ) -> Result<Vec<crate::registry::Identifier>, Fault> {
         let Some(id) = patient.map(str::to_owned) else { return Ok(Vec::new()) };
         let here = versions.iter().find(|version| version.target.type_name == "Patient" && version.target.id == id);
         if let Some(resource) = here.and_then(|version| version.resource.as_ref()) {
@@ -247,7 +248,14 @@ impl Pipeline {
     }
 
     /// Like [`record`](Pipeline::record), with more to commit in the same unit.
-    pub async fn record_with(&self, mut unit: Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<Committed, Fault> {
+    pub async fn record_with(
+        &self,
+        mut unit: Unit,
+        opened: &audit::Opened,
+        outcome: &Outcome,
+        kind: LeafKind,
+        closing: &Closing,
+    ) -> Result<Committed, Fault> {
         self.close(&mut unit, opened, outcome, kind, closing)?;
         self.store.commit(unit).await
     }
@@ -309,7 +317,9 @@ fn closing(answers: &[WriteAnswer], versions: &[AnchoredVersion]) -> Closing {
 /// The ids of the gateway's patients a resource is about.
 pub fn patient_ids(resource: &Node) -> Vec<String> {
     let known = consent::patients_of(resource).into_iter().filter_map(|patient| match patient {
-        consent::PatientReference::Known(reference) => reference.relative().and_then(|text| text.strip_prefix("Patient/")).map(str::to_owned),
+        consent::PatientReference::Known(reference) => {
+            reference.relative().and_then(|text| text.strip_prefix("Patient/")).map(str::to_owned)
+        }
         consent::PatientReference::Unresolvable => None,
     });
     known.collect()

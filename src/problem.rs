@@ -34,7 +34,12 @@ impl Problem {
     }
 
     pub fn of_refusal(refusal: &Refusal) -> Problem {
-        Problem { status: status(refusal.reason), outcome: outcome_node(&refusal.findings), retry_after: None, label: refusal.reason.label() }
+        Problem {
+            status: status(refusal.reason),
+            outcome: outcome_node(&refusal.findings),
+            retry_after: None,
+            label: refusal.reason.label(),
+        }
     }
 
     pub fn of_fault(fault: &Fault) -> Problem {
@@ -70,11 +75,18 @@ fn public(kind: FaultKind) -> (u16, IssueType, &'static str, Option<u32>) {
         }
         FaultKind::Overloaded => (503, IssueType::Transient, "The gateway has too much to do at the moment. Try again shortly.", Some(1)),
         FaultKind::ShuttingDown => (503, IssueType::Transient, "The gateway is shutting down. Try again shortly.", Some(5)),
-        FaultKind::Timeout => (503, IssueType::Timeout, "The gateway could not finish in time. Try again; use an Idempotency-Key for writes.", Some(1)),
-        FaultKind::Upstream => (502, IssueType::Transient, "A system behind the gateway did not answer as it should. Try again later.", Some(5)),
-        FaultKind::Storage | FaultKind::StorageCorrupt | FaultKind::Ledger | FaultKind::Internal => {
-            (500, IssueType::Exception, "The gateway failed. The operator finds the cause in the log under this request's X-Request-Id.", None)
+        FaultKind::Timeout => {
+            (503, IssueType::Timeout, "The gateway could not finish in time. Try again; use an Idempotency-Key for writes.", Some(1))
         }
+        FaultKind::Upstream => {
+            (502, IssueType::Transient, "A system behind the gateway did not answer as it should. Try again later.", Some(5))
+        }
+        FaultKind::Storage | FaultKind::StorageCorrupt | FaultKind::Ledger | FaultKind::Internal => (
+            500,
+            IssueType::Exception,
+            "The gateway failed. The operator finds the cause in the log under this request's X-Request-Id.",
+            None,
+        ),
     }
 }
 

@@ -18,13 +18,13 @@ use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
-use crate::consent::Permitted;
+use crate::consent::{Notice, Permitted};
 use crate::fhir::{Node, Object};
 use crate::forward::Upstream;
 use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::normalise::SourceRules;
-use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::pipeline::Pipeline;
 use crate::search::{Handling, Projection, Query, Total, project};
 use crate::store::{Elsewhere, StoredVersion, Unit};
@@ -51,6 +51,8 @@ pub struct Found {
     pub resource: Node,
     pub version: Option<u32>,
     pub at: Option<Instant>,
+    /// What the law wants said with it.
+    pub notices: &'static [Notice],
 }
 
 /// A resource before consent: what it is and whose it is.
@@ -89,7 +91,11 @@ pub(crate) const QUERY: &AsciiSet =
 
 /// The one answer for what is not there and what may not be seen.
 fn not_found(type_name: &str) -> Refusal {
-    Refusal::new(Reason::NotFound, IssueType::NotFound, format!("No {type_name} with this id is known here, or it may not be shown to you."))
+    Refusal::new(
+        Reason::NotFound,
+        IssueType::NotFound,
+        format!("No {type_name} with this id is known here, or it may not be shown to you."),
+    )
 }
 
 impl QueryPath {
@@ -99,7 +105,14 @@ impl QueryPath {
     }
 
     /// Reads one version of a resource.
-    pub async fn read_version(&self, caller: &Caller, type_name: &str, id: &str, version: &str, opened: &audit::Opened) -> Result<Found, Failure> {
+    pub async fn read_version(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        id: &str,
+        version: &str,
+        opened: &audit::Opened,
+    ) -> Result<Found, Failure> {
         let number = version.parse::<u32>().map_err(|_| not_found(type_name));
         let reading = async {
             let number = number?;
@@ -117,7 +130,14 @@ impl QueryPath {
         outcome
     }
 
-    async fn try_read(&self, caller: &Caller, type_name: &str, id: &str, version: Option<u32>, opened: &audit::Opened) -> Result<Found, Failure> {
+    async fn try_read(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        id: &str,
+        version: Option<u32>,
+        opened: &audit::Opened,
+    ) -> Result<Found, Failure> {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let candidate = match self.own(type_name, &id, version).await? {
@@ -130,20 +150,23 @@ impl QueryPath {
             None => return Err(not_found(type_name).into()),
         };
         let (number, at) = (candidate.version, candidate.at);
-        if version.is_some() && !self.current_is_open(caller, type_name, &id).await? {
+        if version.is_some() && !self.current_is_open(caller, type_name, &id, version).await? {
             return Err(not_found(type_name).into());
         }
         let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
         let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
         self.disclose(opened, std::slice::from_ref(&*permitted), Vec::new(), None).await?;
-        Ok(Found { resource: permitted.into_resource(), version: number, at })
+        let notices = permitted.notices();
+        Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
     }
 
-    /// Whether the current form of a resource may be seen, so that labels added later hide older versions too. A deleted one hides nothing more.
-    async fn current_is_open(&self, caller: &Caller, type_name: &str, id: &str) -> Result<bool, Fault> {
+    /// Whether the current form of a resource may be seen, so that labels added later hide older versions too: all of it, where another version
+    /// than the current one is asked for. A deleted one hides nothing more.
+    async fn current_is_open(&self, caller: &Caller, type_name: &str, id: &str, asked: Option<u32>) -> Result<bool, Fault> {
         let Some(current) = self.own(type_name, id, None).await? else { return Ok(true) };
+        let is_asked = current.version == asked;
         let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
-        Ok(matches!(judge.rule(current), Ruling::Permitted(_)))
+        Ok(matches!(judge.rule(current), Ruling::Permitted(permitted) if is_asked || !permitted.is_redacted()))
     }
 
     /// Whether this was deleted, told only to whoever sent it (R4 §3.1.0.1.2).
@@ -180,51 +203,84 @@ impl QueryPath {
     }
 
     /// Anchors and audits what is about to be shown. If this fails nothing is shown.
-    async fn disclose(&self, opened: &audit::Opened, shown: &[Permitted], elsewhere: Vec<Elsewhere>, note: Option<String>) -> Result<(), Fault> {
+    async fn disclose(
+        &self,
+        opened: &audit::Opened,
+        shown: &[Permitted],
+        elsewhere: Vec<Elsewhere>,
+        note: Option<String>,
+    ) -> Result<(), Fault> {
         let mut patients: Vec<String> = shown.iter().flat_map(|permitted| crate::pipeline::patient_ids(permitted.resource())).collect();
         patients.sort_unstable();
         patients.dedup();
         let mut consents: Vec<String> = shown.iter().flat_map(consents::governing).collect();
         consents.sort_unstable();
         consents.dedup();
-        let closing = Closing { resources: shown.iter().filter_map(|permitted| reference(permitted.resource())).collect(), patients, consents, description: note };
+        let closing = Closing {
+            resources: shown.iter().filter_map(|permitted| reference(permitted.resource())).collect(),
+            patients,
+            consents,
+            description: note,
+        };
         let unit = Unit { elsewhere, ..Unit::default() };
         self.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Disclose, &closing).await.map(drop)
     }
 
     /// Searches one type across the gateway's store and every holder that knows the patient.
-    pub async fn search(&self, caller: &Caller, type_name: &str, pairs: Pairs, handling: Handling, opened: &audit::Opened) -> Result<Node, Failure> {
+    pub async fn search(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        pairs: Pairs,
+        handling: Handling,
+        opened: &audit::Opened,
+    ) -> Result<Node, Failure> {
         self.audited(opened, self.try_search(caller, type_name, pairs, handling, opened)).await
     }
 
-    async fn try_search(&self, caller: &Caller, type_name: &str, pairs: Pairs, handling: Handling, opened: &audit::Opened) -> Result<Node, Failure> {
+    async fn try_search(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        pairs: Pairs,
+        handling: Handling,
+        opened: &audit::Opened,
+    ) -> Result<Node, Failure> {
         may(caller, Permission::Search, type_name)?;
         let now = self.pipeline.clock.now();
         let (pairs, from) = self.pager.resume(pairs, caller, type_name, now)?;
         let pairs = self.pipeline.dialect(caller).pairs(type_name, pairs);
         let query = Arc::new(Query::parse(self.pipeline.definitions, type_name, &pairs, handling)?);
         let mut candidates = self.own_candidates(&query).await?;
-        let (remote, unanswered) = self.ask_holders(caller, &query, &pairs).await?;
-        for candidate in remote {
+        let told = self.ask_holders(caller, &query, &pairs).await?;
+        for candidate in told.found {
             if !candidates.iter().any(|known| same_identity(&known.resource, &candidate.resource)) && query.matches(&candidate.resource) {
                 candidates.push(candidate);
             }
         }
         candidates.sort_by(|a, b| query.compare(&a.resource, &b.resource));
         let judge = self.judge(caller, &candidates).await?;
-        let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).collect();
-        let permitted: Vec<Permitted> = candidates.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()).collect();
+        let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).chain(told.patients).collect();
+        let mut permitted: Vec<Permitted> = candidates.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()).collect();
+        if permitted.iter().any(Permitted::is_redacted) {
+            // What was taken out of a resource must neither find it nor place it.
+            permitted.retain(|permitted| query.matches(permitted.resource()));
+            permitted.sort_by(|a, b| query.compare(a.resource(), b.resource()));
+        }
         let page = self.page(caller, &query, permitted, from, now);
-        let note = (!unanswered.is_empty()).then(|| format!("{} holder(s) did not answer", unanswered.len()));
+        let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
         self.disclose(opened, &page.shown, elsewhere, note).await?;
-        Ok(self.searchset(&query, page, unanswered))
+        Ok(self.searchset(&query, page, told.silent))
     }
 
     async fn own_candidates(&self, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
         let wanted = Arc::clone(query);
         let stored = self.pipeline.store.read(move |reader| reader.candidates(&wanted)).await?;
         let stored = stored.ok_or_else(|| {
-            let text = format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
+            let text = format!(
+                "The search touches more than {} resources. Narrow it, for example by patient or date.",
+                crate::store::MAX_CANDIDATES
+            );
             Refusal::new(Reason::TooLarge, IssueType::TooCostly, text)
         })?;
         let mut candidates = Vec::new();
@@ -254,10 +310,12 @@ impl QueryPath {
         if let Some(token) = &page.next {
             links.push(link("next", &format!("{base}/{type_name}?{}={token}", page::PARAMETER)));
         }
+        let noticed = page.shown.iter().flat_map(|permitted| permitted.notices()).next().copied();
         let projection = query.projection().clone();
         let mut entries: Vec<Node> = page.shown.into_iter().map(|permitted| self.entry(permitted, &projection)).collect();
         entries.extend(unanswered.into_iter().map(outcome_entry));
         entries.extend(ignored_outcome(query).map(outcome_entry));
+        entries.extend(noticed.map(|notice| outcome_entry(notice_outcome(notice))));
         let wants_total = query.total() != Some(Total::None);
         Object::resource("Bundle")
             .with("type", "searchset")
@@ -271,11 +329,7 @@ impl QueryPath {
         let resource = permitted.into_resource();
         let full_url = reference(&resource).map(|reference| format!("{}/{reference}", self.base_url));
         let resource = project(self.pipeline.definitions, &resource, projection);
-        Object::new()
-            .with_some("fullUrl", full_url)
-            .with("resource", resource)
-            .with("search", Object::new().with("mode", "match"))
-            .into()
+        Object::new().with_some("fullUrl", full_url).with("resource", resource).with("search", Object::new().with("mode", "match")).into()
     }
 }
 
@@ -309,6 +363,12 @@ fn self_url(base: &str, type_name: &str, query: &Query) -> String {
 
 fn outcome_entry(outcome: Node) -> Node {
     Object::new().with("resource", outcome).with("search", Object::new().with("mode", "outcome")).into()
+}
+
+/// The notice that goes with what is shown.
+fn notice_outcome(notice: Notice) -> Node {
+    let finding = Finding::new(Severity::Information, IssueType::Informational, notice.code(), notice.text());
+    crate::problem::outcome_node(&[finding])
 }
 
 /// Says which parameters lenient handling passed over.

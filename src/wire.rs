@@ -19,6 +19,7 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use replay::SharedReplay;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -26,7 +27,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use replay::SharedReplay;
 use tokio::sync::watch;
 
 mod files;
@@ -70,7 +70,8 @@ pub struct Listeners {
 impl Listeners {
     pub fn bind(settings: &Settings) -> Result<Listeners, Fault> {
         let bind = |name: &str, address: SocketAddr| {
-            let listener = TcpListener::bind(address).map_err(|error| Fault::new(FaultKind::Internal, format!("[server] {name} {address}: {error}")))?;
+            let listener = TcpListener::bind(address)
+                .map_err(|error| Fault::new(FaultKind::Internal, format!("[server] {name} {address}: {error}")))?;
             listener.set_nonblocking(true).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
             Ok::<_, Fault>(listener)
         };
@@ -206,7 +207,12 @@ impl Running {
     }
 }
 
-async fn serve(listener: TcpListener, router: Router, tls: Option<&Tls>, handle: Handle<SocketAddr>) -> Result<tokio::task::JoinHandle<()>, Fault> {
+async fn serve(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<&Tls>,
+    handle: Handle<SocketAddr>,
+) -> Result<tokio::task::JoinHandle<()>, Fault> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let failed = |error: std::io::Error| Fault::new(FaultKind::Internal, error.to_string());
     let task = match tls {
@@ -281,7 +287,8 @@ pub fn rules_of(name: &str, source: &Source) -> Result<SourceRules, Fault> {
     let bases: Vec<&str> = source.base_urls.iter().map(|base| base.as_str()).collect();
     let mut rules = SourceRules::new(name, &bases);
     rules.identifier_system = source.default_identifier_system.clone();
-    let wrong = |key: &str| Fault::new(FaultKind::Internal, format!("[source.{name}.normalise] {key}: is not a rule, or not true or false"));
+    let wrong =
+        |key: &str| Fault::new(FaultKind::Internal, format!("[source.{name}.normalise] {key}: is not a rule, or not true or false"));
     rules.time_zone = source.time_zone.as_deref().map(files::time_zone).transpose()?;
     for (key, value) in &source.normalise {
         let on = value.as_bool().ok_or_else(|| wrong(key))?;

@@ -6,5 +6,9 @@
 
 mod support;
 
+mod architecture;
 mod faults;
+mod golden;
+mod laws;
+mod readme;
 mod story;

@@ -118,7 +118,14 @@ impl Anchor {
         Ok(LeafDraft { entry: leaf.encode(), counter_at: counter_offset(), tag, key: None })
     }
 
-    fn draft(&self, target: &Target, resource: Option<&Node>, document: &str, leaf: Option<usize>, context: &ToAnchor<'_>) -> Result<VersionDraft, Fault> {
+    fn draft(
+        &self,
+        target: &Target,
+        resource: Option<&Node>,
+        document: &str,
+        leaf: Option<usize>,
+        context: &ToAnchor<'_>,
+    ) -> Result<VersionDraft, Fault> {
         let old_terms = match &target.previous {
             Some(previous) if !previous.deleted() => search::terms(self.definitions, &previous.parse()?),
             _ => Vec::new(),
@@ -139,7 +146,8 @@ impl Anchor {
 
     fn provenance_draft(&self, lineage: &Lineage<'_>, context: &ToAnchor<'_>) -> Result<VersionDraft, Fault> {
         let id = self.fresh_id(context.at);
-        let provenance = Provenance { id: &id, lineage, sender: context.sender, at: context.at, base_url: &self.base_url, origin: &self.origin };
+        let provenance =
+            Provenance { id: &id, lineage, sender: context.sender, at: context.at, base_url: &self.base_url, origin: &self.origin };
         self.authored("Provenance", &id, &provenance.to_node(), None, context.source, context.at)
     }
 
@@ -149,7 +157,15 @@ impl Anchor {
     }
 
     /// A resource the gateway itself authors, as version 1.
-    pub fn authored(&self, type_name: &str, id: &str, resource: &Node, leaf: Option<usize>, source: &str, at: Instant) -> Result<VersionDraft, Fault> {
+    pub fn authored(
+        &self,
+        type_name: &str,
+        id: &str,
+        resource: &Node,
+        leaf: Option<usize>,
+        source: &str,
+        at: Instant,
+    ) -> Result<VersionDraft, Fault> {
         Ok(VersionDraft {
             type_name: type_name.to_owned(),
             id: id.to_owned(),

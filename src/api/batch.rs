@@ -90,7 +90,9 @@ async fn transaction(
     let mut answers = Vec::with_capacity(places.len());
     for place in places {
         answers.push(match place {
-            None => written.next().map(|answer| render::write_entry(&answer, &state.base_url, wanted)).unwrap_or_else(|| Object::new().into()),
+            None => {
+                written.next().map(|answer| render::write_entry(&answer, &state.base_url, wanted)).unwrap_or_else(|| Object::new().into())
+            }
             Some(interaction) => query_entry(state, wanted, caller, interaction, &record).await,
         });
     }
@@ -98,14 +100,24 @@ async fn transaction(
 }
 
 /// Every entry on its own: one that fails leaves the others untouched.
-async fn batch(state: &FhirState, wanted: &Wanted, caller: &Caller, entries: Vec<Entry>, evidence: &Evidence, record: &audit::Opened) -> Vec<Node> {
+async fn batch(
+    state: &FhirState,
+    wanted: &Wanted,
+    caller: &Caller,
+    entries: Vec<Entry>,
+    evidence: &Evidence,
+    record: &audit::Opened,
+) -> Vec<Node> {
     let work = entries.into_iter().map(|entry| async move {
         match entry {
             Entry::Write(write) => {
                 let opened = audit::Opened { interaction: write.interaction.code(), ..record.clone() };
                 let received = Received::batch_entry(evidence.clone(), *write);
                 match state.pipeline.accept(caller, received, opened).await {
-                    Ok(answers) => answers.first().map(|answer| render::write_entry(answer, &state.base_url, wanted)).unwrap_or_else(|| Object::new().into()),
+                    Ok(answers) => answers
+                        .first()
+                        .map(|answer| render::write_entry(answer, &state.base_url, wanted))
+                        .unwrap_or_else(|| Object::new().into()),
                     Err(failure) => failure_entry(&failure),
                 }
             }

@@ -46,17 +46,11 @@ fn rest(settings: &Settings, definitions: &'static Definitions) -> Node {
 }
 
 fn security(settings: &Settings) -> Node {
-    let service: Node = Object::new()
-        .with("system", "http://terminology.hl7.org/CodeSystem/restful-security-service")
-        .with("code", "SMART-on-FHIR")
-        .into();
-    let token: Node = Object::new().with("url", "token").with("valueUri", settings.token_endpoint()).into();
-    let uris: Node = Object::new()
-        .with("url", "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris")
-        .with("extension", vec![token])
-        .into();
+    let service: Node =
+        Object::new().with("system", "http://terminology.hl7.org/CodeSystem/restful-security-service").with("code", "SMART-on-FHIR").into();
     let concept: Node = Object::new().with("coding", vec![service]).into();
-    Object::new().with("extension", vec![uris]).with("service", vec![concept]).into()
+    let text = format!("SMART Backend Services, as {}/.well-known/smart-configuration says.", settings.server.fhir_base());
+    Object::new().with("service", vec![concept]).with("description", text).into()
 }
 
 fn resource(definitions: &'static Definitions, name: &str) -> Node {

@@ -8,6 +8,7 @@ use crate::anchor::LeafKind;
 use crate::audit::{self, Action, Closing, Outcome};
 use crate::clock::{Clock, Instant};
 use crate::config::Settings;
+use crate::consent::NOTICE_HEADER;
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::{Caller, Identity, PURPOSE_HEADER};
@@ -148,7 +149,8 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
             validate(state, asked, wanted, &caller, type_name.as_deref(), &record).await
         }
         Interaction::Operation { operation: Operation::Receipt, type_name, id, version, .. } => {
-            let text = state.query.receipt(&caller, &type_name.unwrap_or_default(), &id.unwrap_or_default(), version.as_deref(), &record).await?;
+            let text =
+                state.query.receipt(&caller, &type_name.unwrap_or_default(), &id.unwrap_or_default(), version.as_deref(), &record).await?;
             let mut response = Response::new(Body::from(text));
             render::set(&mut response, header::CONTENT_TYPE.as_str(), "text/plain; charset=utf-8");
             Ok(response)
@@ -219,7 +221,11 @@ async fn submit(
         Err(refusal) => return refuse(state, &record, refusal).await,
     };
     let deletes = matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
-    let parsed = if deletes { Ok((Format::Json, None)) } else { debug_span!("intake").in_scope(|| parse_body(state, asked)).map(|(format, node)| (format, Some(node))) };
+    let parsed = if deletes {
+        Ok((Format::Json, None))
+    } else {
+        debug_span!("intake").in_scope(|| parse_body(state, asked)).map(|(format, node)| (format, Some(node)))
+    };
     let (format, document) = match parsed {
         Ok(parsed) => parsed,
         Err(refusal) => return refuse(state, &record, refusal).await,
@@ -233,7 +239,9 @@ async fn submit(
                 Err(refusal) => return refuse(state, &record, refusal).await,
             };
             let answers = state.pipeline.accept(caller, received, record).await?;
-            let answer = answers.first().ok_or_else(|| crate::outcome::Fault::new(crate::outcome::FaultKind::Internal, "a write without an answer"))?;
+            let answer = answers
+                .first()
+                .ok_or_else(|| crate::outcome::Fault::new(crate::outcome::FaultKind::Internal, "a write without an answer"))?;
             Ok(render::write(answer, &state.base_url, wanted, state.definitions))
         }
     }
@@ -359,6 +367,9 @@ fn single(state: &FhirState, asked: &Asked, wanted: &Wanted, found: Found) -> Re
     let mut response = if known { render::empty(304) } else { render::resource(200, &shown, wanted, state.definitions) };
     if let Some(tag) = tag {
         render::set(&mut response, header::ETAG.as_str(), &tag);
+    }
+    if let Some(notice) = found.notices.first() {
+        render::set(&mut response, NOTICE_HEADER, notice.text());
     }
     if let Some(at) = found.at {
         render::set(&mut response, header::LAST_MODIFIED.as_str(), &at.to_http_date());

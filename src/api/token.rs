@@ -94,7 +94,10 @@ async fn read_form(request: Request<Body>) -> Result<Vec<(String, String)>, OAut
 async fn dev_token(State(state): State<TokenState>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
     let request_id = request_id(request.headers());
     if request.headers().contains_key("forwarded") || request.headers().contains_key("x-forwarded-for") {
-        return json_response(403, &serde_json::json!({"error": "forbidden", "error_description": "development tokens are not given through a proxy"}));
+        return json_response(
+            403,
+            &serde_json::json!({"error": "forbidden", "error_description": "development tokens are not given through a proxy"}),
+        );
     }
     let pairs = match read_form(request).await {
         Ok(pairs) => pairs,

@@ -126,7 +126,8 @@ impl Opened {
         let agent = Object::new().with("type", concept(DCM, "110153")).with("who", who).with("requestor", true).with("network", address);
         let mut agents = vec![agent.into()];
         if let Some(caller) = &self.caller {
-            let organisation = Object::new().with("type", concept(PARTICIPATION, "CST")).with("who", organisation_reference(&caller.organisation));
+            let organisation =
+                Object::new().with("type", concept(PARTICIPATION, "CST")).with("who", organisation_reference(&caller.organisation));
             agents.push(organisation.with("requestor", false).into());
         }
         let gateway = Object::new().with("type", concept(DCM, "110152")).with("who", Object::new().with("display", "hearthgate"));
@@ -172,7 +173,10 @@ fn join(label: &str, more: Option<&str>) -> String {
 
 fn source() -> Node {
     let observer = Object::new().with("display", "hearthgate");
-    Object::new().with("observer", observer).with("type", vec![coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4")]).into()
+    Object::new()
+        .with("observer", observer)
+        .with("type", vec![coding("http://terminology.hl7.org/CodeSystem/security-source-type", "4")])
+        .into()
 }
 
 fn person(reference: &str) -> Node {

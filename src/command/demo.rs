@@ -1,5 +1,6 @@
 //! `hearthgate demo` and `hearthgate demo-hospital`.
 
+use super::serve::wait_for_signal;
 use super::{FAULT, FINE, USAGE, complain};
 use crate::clock::{Clock, Entropy};
 use crate::demo::{self, BundleFile};
@@ -50,7 +51,7 @@ pub fn hospital(arguments: &HospitalArguments) -> u8 {
         eprintln!("hospital B: http://{}/fhir", listener.local_addr()?);
         tokio::select! {
             served = demo::serve_alone(listener) => served,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            () = wait_for_signal() => Ok(()),
         }
     });
     served.map_or_else(|error| complain(FAULT, format!("{}: {error}", arguments.listen)), |()| FINE)

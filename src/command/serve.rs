@@ -79,7 +79,8 @@ async fn run(settings: Settings) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn wait_for_signal() {
+/// Waits until somebody asks the process to stop.
+pub(super) async fn wait_for_signal() {
     let terminated = signal(SignalKind::terminate());
     match terminated {
         Ok(mut terminated) => {

@@ -91,6 +91,8 @@ fn options(arguments: &ValidateArguments) -> Options {
         profiles: arguments.profile.clone(),
         best_practice: arguments.best_practice.as_deref().is_some_and(|level| !level.eq_ignore_ascii_case("ignore")),
         refuse_unknown_extensions: true,
+        report_undecided: true,
+        security_checks: arguments.security_checks,
         extension_domains: arguments.extension_domains.clone(),
         ..Options::default()
     }

@@ -6,7 +6,7 @@ use super::directory::Directory;
 use super::period::{Period, date_interval};
 use super::policy::Policy;
 use super::request::Party;
-use super::rules::{Consent, Edition, Governing, Polarity, Rule, Rules, Shape, Standing, Window};
+use super::rules::{Consent, Edition, Governing, Polarity, Reach, Rule, Rules, Shape, Standing, Window};
 use super::vocabulary::CONSENT_SCOPE;
 use crate::clock::Instant;
 use crate::fhir::Node;
@@ -37,20 +37,21 @@ impl Rules {
     /// The caller vouches that all are the patient's. A consent that was never in force (a draft, a proposal, an error) is left out; one
     /// that cannot be read whole stays in and denies.
     pub fn compile(consents: &[Node], directory: &Directory, policy: Policy) -> Rules {
-        let mut rules = Rules { consents: Vec::new(), policy, is_overfull: consents.len() > CONSENTS_LIMIT, givers: 0 };
+        let mut is_overfull = consents.len() > CONSENTS_LIMIT;
+        let mut read = Vec::new();
         let mut count = 0;
         let mut givers = Givers::default();
         for consent in consents.iter().take(CONSENTS_LIMIT) {
             let Some(compiled) = compile_consent(consent, directory, &policy, &mut givers) else { continue };
             count += compiled.rules.len();
-            rules.consents.push(compiled);
+            read.push(compiled);
             if count > RULES_LIMIT {
-                rules.is_overfull = true;
+                is_overfull = true;
                 break;
             }
         }
-        rules.givers = givers.0.len();
-        rules
+        let reach = Arc::new(Reach::of(&read, &policy));
+        Rules { consents: read.into(), policy, is_overfull, givers: givers.0.len(), reach }
     }
 }
 

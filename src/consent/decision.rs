@@ -9,7 +9,8 @@ use super::policy::ImplicitPolicy;
 use super::readings::{Answer, Tested};
 use super::request::{Party, Request};
 use super::rules::{Consent, Edition, Polarity, Rules, Standing, Window};
-use super::vocabulary::{ACT_REASON, Concept, Confidentiality, is_sensitivity, is_substance_use};
+use super::screen::Screen;
+use super::vocabulary::{ACT_REASON, Concept, Confidentiality, is_sensitivity};
 use std::sync::Arc;
 
 pub use super::rules::Governing;
@@ -56,8 +57,8 @@ impl Step {
     }
 }
 
-/// The answer for one request and, unless it was about the request alone, one resource. Only this room makes one.
-#[derive(Debug, Clone, PartialEq)]
+/// The answer for one request and, unless it was about the request alone, one resource as a whole. Only this room makes one.
+#[derive(Debug, Clone)]
 pub struct Decision {
     outcome: Outcome,
     is_ambiguous: bool,
@@ -67,6 +68,8 @@ pub struct Decision {
     steps: Vec<Step>,
     obligations: Vec<Obligation>,
     pub(super) subject: Option<Subject>,
+    /// By what the parts of the resource are decided; `None` when they are no different from the whole.
+    pub(super) screen: Option<Box<Screen>>,
 }
 
 /// The resource a decision is about, and how many of its patients have been heard.
@@ -143,12 +146,22 @@ impl Decision {
             return None;
         }
         let is_ambiguous = decisions.iter().any(Decision::is_ambiguous);
+        let screen = join_screens(&decisions);
         let mut decisive = decisions.into_iter().reduce(|first, next| if first.is_permit() { next } else { first })?;
         if let Some(subject) = &mut decisive.subject {
             subject.heard = heard;
         }
-        Some(Decision { is_ambiguous, obligations, steps, ..decisive })
+        Some(Decision { is_ambiguous, obligations, steps, screen, ..decisive })
     }
+}
+
+/// What all the patients withhold of the parts. `None` when none of them tells parts apart, or one refuses whatever the parts are.
+fn join_screens(decisions: &[Decision]) -> Option<Box<Screen>> {
+    if decisions.iter().any(|decision| !decision.is_permit() && decision.screen.is_none()) {
+        return None;
+    }
+    let screens = decisions.iter().filter_map(|decision| decision.screen.as_deref().cloned());
+    screens.reduce(Screen::join).map(Box::new)
 }
 
 fn sentence_of(reason: &str) -> &'static str {
@@ -176,9 +189,12 @@ pub fn decide(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decisi
         Some(reason) => Decision::plain(Outcome::Deny, reason),
         None if facts.type_name.is_empty() => Decision::plain(Outcome::Deny, "resource-unreadable"),
         None if unresolved => Decision::plain(Outcome::Deny, "patient-unresolved"),
-        None => weigh(rules, request, Some(facts)),
+        None => {
+            let screen = Screen::of(rules, request, facts).map(Box::new);
+            Decision { screen, ..weigh(rules, request, Some(facts)) }
+        }
     };
-    if decision.is_permit() && facts.labels.iter().any(is_substance_use) {
+    if decision.is_permit() && facts.tells_substance_use() {
         decision.obligations.push(Obligation::NoticePart2);
     }
     decision.subject = Some(Subject {
@@ -247,6 +263,14 @@ fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Dec
         decision.obligations = obligations;
     }
     decision
+}
+
+/// Whether a resource, or a part of one, would be permitted: the same answer as [`decide`]'s, without the account of it.
+pub(super) fn permits(rules: &Rules, request: &Request, facts: &ResourceFacts) -> bool {
+    let concerned = rules.consents.iter().filter(|consent| concerns(consent, request));
+    let asked = |consent| Tested::new(consent, &Asked { request, facts: Some(facts), controllers: &consent.controllers });
+    let verdicts: Vec<Verdict<'_>> = concerned.map(|consent| verdict(consent, request, &asked(consent))).collect();
+    combine(&verdicts, rules, request, Some(facts)).is_permit()
 }
 
 /// Whether the consent is of a kind that is asked about.
@@ -427,6 +451,7 @@ impl Decision {
             steps: Vec::new(),
             obligations: Vec::new(),
             subject: None,
+            screen: None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a decision needs to know of a resource, gathered once.
 
 use super::code::{Code, Identifier, Reference, codings, items};
+use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
-use super::vocabulary::{Concept, Confidentiality};
+use super::vocabulary::{Concept, Confidentiality, is_substance_use};
 use crate::fhir::{Node, Value};
 use compact_str::CompactString;
 
@@ -23,6 +24,12 @@ pub struct ResourceFacts {
     /// Whether something that should be coded is only written out, so that a denial by code may be meant without being met.
     pub(super) has_uncoded: bool,
     pub(super) labels: Vec<Concept>,
+    /// Those among the labels that the source, or the caller, put on the resource itself: not the ones of its parts, nor what labelling found.
+    pub(super) declared: Vec<Concept>,
+    /// What labelled the resource, so that its parts can be labelled in the same way.
+    pub(super) labeller: Option<Labeller>,
+    /// Whether labelling, or a label on a part, told of something sensitive.
+    pub(super) holds_sensitive: bool,
     /// The highest level among the labels.
     pub(super) confidentiality: Option<Confidentiality>,
     /// When what it tells took place.
@@ -52,8 +59,19 @@ impl ResourceFacts {
         &self.labels
     }
 
+    /// Whether some label says that this is about substance use.
+    pub(super) fn tells_substance_use(&self) -> bool {
+        self.labels.iter().any(is_substance_use)
+    }
+
     /// Adds a label, as a labelling stage does with what it finds, or the caller with the labels of the version in force.
     pub fn add_label(&mut self, label: Concept) {
+        self.declared.push(label.clone());
+        self.add_found(label);
+    }
+
+    /// Adds a label that a part of the resource carries, or that labelling found.
+    pub(super) fn add_found(&mut self, label: Concept) {
         self.confidentiality = self.confidentiality.max(label.confidentiality);
         self.labels.push(label);
     }
@@ -111,12 +129,24 @@ fn bare_canonical(canonical: &str) -> CompactString {
 }
 
 fn add_labels(resource: &Node, facts: &mut ResourceFacts) {
-    let contained = items(resource, "contained");
-    for meta in std::iter::once(resource).chain(contained).filter_map(|labelled| labelled.get("meta")) {
-        for label in items(meta, "security").iter().filter_map(Code::from_coding) {
-            facts.add_label(Concept::new(label));
-        }
+    labels_of(resource).for_each(|label| facts.add_label(label));
+    for label in items(resource, "contained").iter().flat_map(labels_of) {
+        facts.holds_sensitive = true;
+        facts.add_found(label);
     }
+}
+
+/// The labels in a resource's own `meta`.
+pub(super) fn labels_of(resource: &Node) -> impl Iterator<Item = Concept> {
+    let security = resource.get("meta").map_or(&[][..], |meta| items(meta, "security"));
+    security.iter().filter_map(Code::from_coding).map(Concept::new)
+}
+
+/// Every code in a part of a resource.
+pub(super) fn codes_of(part: &Node) -> Vec<Code> {
+    let mut facts = ResourceFacts::default();
+    walk(part, &mut facts);
+    facts.all_codes
 }
 
 fn add_codes(resource: &Node, facts: &mut ResourceFacts) {

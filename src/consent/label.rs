@@ -3,13 +3,15 @@
 //! The source's own labels are kept. Sensitive material is labelled with its sensitivity and as restricted. What is plainly not sensitive is
 //! labelled as normal; what cannot be told stays without a level, and a decision takes that for restricted.
 
-use super::code::Code;
-use super::facts::ResourceFacts;
-use super::vocabulary::{ACT_CODE, CONFIDENTIALITY, Concept, Confidentiality};
+use super::code::{Code, items};
+use super::facts::{ResourceFacts, of};
+use super::permitted::is_administrative;
+use super::vocabulary::{ACT_CODE, CONFIDENTIALITY, Concept, Confidentiality, is_sensitivity};
 use crate::fhir::{Node, Value};
 use compact_str::CompactString;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The list that is built in.
 const BUILT_IN: &str = include_str!("sensitivities.txt");
@@ -41,21 +43,38 @@ pub struct ListError {
     pub problem: &'static str,
 }
 
-/// A sensitivity list, ready for use.
+/// A sensitivity list, ready for use. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Labeller {
+pub struct Labeller(Arc<List>);
+
+#[derive(Debug, Default)]
+struct List {
     systems: HashMap<CompactString, CompactString>,
     codes: HashMap<Code, BTreeSet<CompactString>>,
     prefixes: HashMap<CompactString, Vec<(CompactString, CompactString)>>,
-    /// Phrases in lower case, by their first word.
-    phrases: HashMap<CompactString, Vec<(CompactString, CompactString)>>,
+    /// Phrases by their first word.
+    phrases: HashMap<CompactString, Vec<Phrase>>,
 }
 
-/// What labelling found in one resource.
+/// The words after the first, in lower case, and what they tell.
+#[derive(Debug)]
+struct Phrase {
+    rest: Vec<CompactString>,
+    label: CompactString,
+}
+
+/// What labelling found in a resource or in a part of one.
 #[derive(Debug, Default)]
-struct Found {
-    labels: BTreeSet<CompactString>,
+pub(super) struct Found {
+    pub labels: BTreeSet<CompactString>,
     is_too_long: bool,
+}
+
+impl Found {
+    /// What was found, as labels: the sensitivities.
+    pub(super) fn concepts(&self) -> impl Iterator<Item = Concept> {
+        self.labels.iter().map(|label| Concept::new(Code { system: ACT_CODE.into(), code: label.clone() }))
+    }
 }
 
 impl Labeller {
@@ -67,19 +86,54 @@ impl Labeller {
 
     /// Reads a list: `system NAME URI` and `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`; `#` begins a comment line.
     pub fn parse(list: &str) -> Result<Labeller, ListError> {
-        let mut labeller = Labeller::default();
+        let mut read = List::default();
         let lines = || list.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         for (_, line) in lines() {
             if let Some((name, uri)) = line.strip_prefix("system ").and_then(|rest| rest.split_once(' ')) {
-                labeller.systems.insert(name.into(), Code::new(uri, "").system);
+                read.systems.insert(name.into(), Code::new(uri, "").system);
             }
         }
         for (number, line) in lines().filter(|(_, line)| !line.is_empty() && !line.starts_with(['#']) && !line.starts_with("system ")) {
-            labeller.add(line).map_err(|problem| ListError { line: number, problem })?;
+            read.add(line).map_err(|problem| ListError { line: number, problem })?;
         }
-        Ok(labeller)
+        Ok(Labeller(Arc::new(read)))
     }
 
+    /// Adds to the facts what the resource's codes and words tell. Labels are only ever added, and the level only ever rises.
+    pub fn label(&self, resource: &Node, facts: &mut ResourceFacts) {
+        let mut found = Found::default();
+        facts.all_codes.iter().for_each(|code| self.0.look_up(code, &mut found));
+        self.0.read(resource, &mut found);
+        let is_plain = !found.is_too_long && self.0.is_plain(resource, facts);
+        facts.holds_sensitive |= !found.labels.is_empty();
+        facts.labeller = Some(self.clone());
+        let is_sensitive = !found.labels.is_empty();
+        found.concepts().for_each(|label| facts.add_found(label));
+        if is_sensitive && facts.confidentiality < Some(Confidentiality::Restricted) {
+            facts.add_found(level("R"));
+        } else if facts.confidentiality.is_none() && is_plain && !facts.labels.iter().any(is_sensitivity) {
+            facts.add_found(level("N"));
+        }
+    }
+
+    /// What the words and the given codes of a part of a resource tell.
+    pub(super) fn survey(&self, part: &Node, codes: &[Code]) -> Found {
+        let mut found = Found::default();
+        codes.iter().for_each(|code| self.0.look_up(code, &mut found));
+        match part.as_text() {
+            Some(text) => self.0.search(text, &mut found),
+            None => self.0.read(part, &mut found),
+        }
+        found
+    }
+}
+
+/// A level of confidentiality as a label.
+pub(super) fn level(code: &str) -> Concept {
+    Concept::new(Code { system: CONFIDENTIALITY.into(), code: code.into() })
+}
+
+impl List {
     fn add(&mut self, line: &str) -> Result<(), &'static str> {
         let mut parts = line.splitn(3, ' ');
         let (Some(label), Some(system), Some(pattern)) = (parts.next(), parts.next(), parts.next()) else {
@@ -87,8 +141,10 @@ impl Labeller {
         };
         if system == "words" {
             let phrase = pattern.to_lowercase();
-            let first = phrase.split(' ').next().unwrap_or_default();
-            self.phrases.entry(first.into()).or_default().push((phrase.as_str().into(), label.into()));
+            let mut words = words(&phrase);
+            let first = words.next().ok_or("a phrase must have a word")?;
+            let rest = words.map(CompactString::from).collect();
+            self.phrases.entry(first.into()).or_default().push(Phrase { rest, label: label.into() });
             return Ok(());
         }
         let uri = self.systems.get(system).cloned().ok_or("the system has no 'system' line")?;
@@ -100,25 +156,11 @@ impl Labeller {
         Ok(())
     }
 
-    /// Adds to the facts what the resource's codes and words tell. Labels are only ever added, and the level only ever rises.
-    pub fn label(&self, resource: &Node, facts: &mut ResourceFacts) {
-        let mut found = Found::default();
-        facts.all_codes.iter().for_each(|code| self.look_up(code, &mut found));
-        self.read(resource, &mut found);
-        let is_plain = !found.is_too_long && self.is_plain(resource, facts);
-        let is_sensitive = !found.labels.is_empty();
-        for label in found.labels {
-            facts.add_label(Concept::new(Code { system: ACT_CODE.into(), code: label }));
-        }
-        let level = |code: &str| Concept::new(Code { system: CONFIDENTIALITY.into(), code: code.into() });
-        if is_sensitive && facts.confidentiality < Some(Confidentiality::Restricted) {
-            facts.add_label(level("R"));
-        } else if facts.confidentiality.is_none() && is_plain && !facts.labels.iter().any(super::vocabulary::is_sensitivity) {
-            facts.add_label(level("N"));
-        }
-    }
-
     fn look_up(&self, code: &Code, found: &mut Found) {
+        if code.system == ACT_CODE && is_sensitivity(&Concept::new(code.clone())) {
+            // The name of a sensitivity tells it: in a label on an element, or in a consent that withholds it.
+            found.labels.insert(code.code.clone());
+        }
         // A code without a system is looked up in all of them: where it may be sensitive it is taken for sensitive.
         let systems: &mut dyn Iterator<Item = &CompactString> =
             if code.system.is_empty() { &mut self.systems.values() } else { &mut std::iter::once(&code.system) };
@@ -130,18 +172,14 @@ impl Labeller {
         }
     }
 
-    /// Searches every text that people read: displays, texts, titles, names, notes and the narrative.
+    /// Searches every text that may tell something.
     fn read(&self, node: &Node, found: &mut Found) {
         match &node.value {
+            Value::Text(text) => self.search(text, found),
             Value::List(items) => items.iter().for_each(|item| self.read(item, found)),
             Value::Object(object) => {
-                for member in object.members() {
-                    match &member.node.value {
-                        Value::Text(text) if is_readable(&member.name) => self.search(text, found),
-                        Value::List(_) | Value::Object(_) => self.read(&member.node, found),
-                        _ => {}
-                    }
-                }
+                let telling = object.members().iter().filter(|member| !is_silent(&member.name));
+                telling.for_each(|member| self.read(&member.node, found));
             }
             _ => {}
         }
@@ -150,37 +188,56 @@ impl Labeller {
     fn search(&self, text: &str, found: &mut Found) {
         let end = text.floor_char_boundary(TEXT_LIMIT_BYTES);
         found.is_too_long |= end < text.len();
-        let lower = text.get(..end).unwrap_or_default().to_lowercase();
-        let is_word = |letter: char| letter.is_alphanumeric();
-        let mut rest = lower.as_str();
-        while let Some(start) = rest.find(is_word) {
-            let here = rest.get(start..).unwrap_or_default();
-            let word_end = here.find(|letter| !is_word(letter)).unwrap_or(here.len());
-            for (phrase, label) in here.get(..word_end).and_then(|word| self.phrases.get(word)).into_iter().flatten() {
-                let after = here.strip_prefix(phrase.as_str());
-                if after.is_some_and(|after| !after.starts_with(is_word)) {
-                    found.labels.insert(label.clone());
+        let lower = in_plain_letters(text.get(..end).unwrap_or_default());
+        let mut words = words(&lower);
+        while let Some(word) = words.next() {
+            for phrase in self.phrases.get(word).into_iter().flatten() {
+                let mut following = words.clone();
+                if phrase.rest.iter().all(|expected| following.next() == Some(expected.as_str())) {
+                    found.labels.insert(phrase.label.clone());
                 }
             }
-            rest = here.get(word_end..).unwrap_or_default();
         }
     }
 
     /// Whether the resource is coded well enough that finding nothing sensitive means that it is not.
     fn is_plain(&self, resource: &Node, facts: &ResourceFacts) -> bool {
-        if OPAQUE.contains(&facts.type_name.as_str()) || resource.get("presentedForm").is_some() || resource.get("contained").is_some() {
+        if OPAQUE.contains(&facts.type_name.as_str()) || resource.get("presentedForm").is_some() {
             return false;
         }
         let is_known = |code: &Code| self.systems.values().any(|system| *system == code.system);
-        facts.is_timeless || (!facts.has_uncoded && !facts.main_codes.is_empty() && facts.main_codes.iter().any(is_known))
+        let is_coded = !facts.has_uncoded && !facts.main_codes.is_empty() && facts.main_codes.iter().any(is_known);
+        let is_plain_inside =
+            |inner: &Node| is_administrative(inner.resource_type().unwrap_or_default()) || self.is_plain(inner, &of(inner));
+        (facts.is_timeless || is_coded) && items(resource, "contained").iter().all(is_plain_inside)
     }
 }
 
-fn is_readable(name: &str) -> bool {
-    matches!(
-        name,
-        "text" | "display" | "title" | "name" | "description" | "div" | "valueString" | "summary" | "conclusion" | "patientInstruction"
-    )
+/// Members whose text tells nothing of what a resource is about, or, like the labels themselves, is read elsewhere.
+const SILENT: [&str; 9] = ["resourceType", "security", "versionId", "lastUpdated", "contentType", "data", "hash", "status", "use"];
+
+/// Whether the text of a member tells nothing of what a resource is about.
+pub(super) fn is_silent(name: &str) -> bool {
+    SILENT.contains(&name)
+}
+
+/// The words of a text: runs of letters and digits.
+fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
+    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// A text in lower case, without the characters that split or join words unseen.
+fn in_plain_letters(text: &str) -> String {
+    let text = if text.contains('&') {
+        Cow::Owned(text.replace("&nbsp;", " ").replace("&#160;", " ").replace("&shy;", ""))
+    } else {
+        Cow::Borrowed(text)
+    };
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let is_seen = |letter: &char| !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
+    text.chars().filter(is_seen).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -199,7 +256,7 @@ mod tests {
     #[test]
     fn what_comes_with_the_gateway_can_be_read() {
         let list = Labeller::parse(BUILT_IN).unwrap();
-        assert!(list.codes.len() > 50 && list.prefixes.len() >= 4 && list.phrases.len() > 30);
+        assert!(list.0.codes.len() > 50 && list.0.prefixes.len() >= 4 && list.0.phrases.len() > 30);
     }
 
     #[test]
@@ -231,6 +288,18 @@ mod tests {
             &["HIV", "R"],
         );
         check(r#""code":{"coding":[{"system":"http://snomed.info/sct","code":"38341003","display":"chivalry"}]}"#, &["N"]);
+        check(r#""code":{"text":"opioid\n use"}"#, &["OPIOIDUD", "R"]);
+        check(r#""code":{"text":"Opioid-use"}"#, &["OPIOIDUD", "R"]);
+        check(r#""code":{"text":"opioid&nbsp;use"}"#, &["OPIOIDUD", "R"]);
+        check(r#""code":{"text":"metha\u200bdone"}"#, &["OPIOIDUD", "R"]);
+        check(r#""code":{"text":"opioid of no use"}"#, &[]);
+        check(r#""note":[{"text":"heroin"}]"#, &["OPIOIDUD", "R"]);
+        check(r#""evidence":[{"detail":[{"reference":"Location/methadone-clinic"}]}]"#, &["OPIOIDUD", "R"]);
+        check(r#""extension":[{"url":"urn:x","valueMarkdown":"*heroin*"}]"#, &["OPIOIDUD", "R"]);
+        check(
+            r#""extension":[{"url":"urn:x","valueCoding":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SDV"}}]"#,
+            &["SDV", "R"],
+        );
         check(r#""code":{"coding":[{"system":"urn:local","code":"X1"}]}"#, &[]);
         check(r#""code":{"text":"Hypertension"}"#, &[]);
         check(

@@ -2,7 +2,8 @@
 //!
 //! In scope: FHIR R4 and R5 `Consent` compiled to [`Rules`]; what a resource's codes and words tell of its sensitivity ([`Labeller`]); the
 //! decision on a [`Request`] as a whole and on each resource ([`decide`]), with its trace and obligations; which patients a resource is about
-//! ([`patients_of`]); the findings told to whoever files a consent ([`lint`]); and [`Permitted`], without which nothing is sent.
+//! ([`patients_of`]); the findings told to whoever files a consent ([`lint()`]); and [`Permitted`], without which nothing is sent, and from which
+//! [`release`] has taken what the same rules withhold of a resource's parts.
 //! Out of scope: who is calling, where consents are kept, the audit record.
 //!
 //! Always true:
@@ -12,7 +13,7 @@
 //! - A consent is read in one declared way: R4 as IHE Privacy Consent on FHIR means it, R5 by alternating polarity. The other literal readings
 //!   run beside it, and where one of them would not release, the answer is deny, flagged `ambiguous`.
 //! - The order of consents does not matter, and one more denial never releases more.
-//! - Only this room makes a [`Permitted`].
+//! - Only this room makes a [`Permitted`], and what one holds by consent would itself be permitted whole.
 //!
 //! Specifications: FHIR [R4 Consent](http://hl7.org/fhir/R4/consent.html) and [R5 Consent](http://hl7.org/fhir/R5/consent.html),
 //! IHE ITI [Privacy Consent on FHIR](https://profiles.ihe.net/ITI/PCF/), HL7 v3 ActReason (purpose of use) and Confidentiality.
@@ -26,13 +27,16 @@ pub mod facts;
 mod label;
 mod lint;
 mod matching;
+mod notice;
 mod patients;
 mod period;
 mod permitted;
 mod policy;
 mod readings;
+mod redact;
 mod request;
 mod rules;
+mod screen;
 mod stream;
 mod vocabulary;
 
@@ -45,8 +49,9 @@ pub use directory::Directory;
 pub use facts::ResourceFacts;
 pub use label::{Labeller, ListError};
 pub use lint::lint;
+pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patients_of};
-pub use permitted::{Ground, Permitted, is_administrative, no_patient, oversight, own_record, release, release_provenance};
+pub use permitted::{Ground, Permitted, is_administrative, no_patient, oversight, own_record, release, release_beside, release_provenance};
 pub use policy::{ImplicitPolicy, Policy};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;

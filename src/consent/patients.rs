@@ -20,7 +20,7 @@ pub enum PatientReference {
 const SUBJECTS: [&str; 3] = ["subject", "patient", "beneficiary"];
 
 /// Further elements of single types: the type, the element, and the member in it that holds the reference (empty when it is the element itself).
-const FURTHER: [(&str, &str, &str); 22] = [
+const FURTHER: [(&str, &str, &str); 24] = [
     ("Appointment", "participant", "actor"),
     ("AppointmentResponse", "actor", ""),
     ("AuditEvent", "agent", "who"),
@@ -28,9 +28,11 @@ const FURTHER: [(&str, &str, &str); 22] = [
     ("Binary", "securityContext", ""),
     ("Coverage", "policyHolder", ""),
     ("Coverage", "subscriber", ""),
+    ("DocumentReference", "context", "sourcePatientInfo"),
     ("EnrollmentRequest", "candidate", ""),
     ("Group", "member", "entity"),
     ("Invoice", "recipient", ""),
+    ("Linkage", "item", "resource"),
     ("Observation", "focus", ""),
     ("Person", "link", "target"),
     ("Provenance", "target", ""),

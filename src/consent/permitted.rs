@@ -1,7 +1,12 @@
 //! What may leave. A [`Permitted`] is made here and nowhere else, and only it can be sent.
 
-use super::decision::{Decision, Governing};
+use super::code::Reference;
+use super::decision::{Decision, Governing, Obligation};
+use super::facts;
+use super::notice::Notice;
 use super::patients::patients_of;
+use super::redact::{Gone, Rest, redact};
+use super::screen::Screen;
 use crate::fhir::Node;
 
 /// Why a resource may leave.
@@ -38,6 +43,8 @@ pub enum Ground {
 pub struct Permitted {
     resource: Node,
     ground: Ground,
+    notices: &'static [Notice],
+    is_redacted: bool,
 }
 
 impl Permitted {
@@ -49,27 +56,79 @@ impl Permitted {
         &self.ground
     }
 
+    /// What must be told to the recipient with the resource.
+    pub fn notices(&self) -> &'static [Notice] {
+        self.notices
+    }
+
+    /// Whether something was taken out of the resource. For the gateway's own use: a search that it no longer meets must not find it, and the
+    /// recipient is not told, unless the policy says so.
+    pub fn is_redacted(&self) -> bool {
+        self.is_redacted
+    }
+
+    fn whole(resource: Node, ground: Ground) -> Permitted {
+        Permitted { resource, ground, notices: &[], is_redacted: false }
+    }
+
     /// Gives the resource up for sending.
     pub fn into_resource(self) -> Node {
         self.resource
     }
 }
 
-/// Releases a resource on the decision that was taken on it.
+/// Releases a resource on the decision that was taken on it, without the parts that the same rules withhold.
 ///
-/// `None` when the decision is a denial, was taken on another resource or version or on the request alone, or has not heard every patient the
-/// resource is about.
+/// Where the decision denies the resource as a whole because of such parts alone, what is left without them is released. `None` when nothing
+/// may be, or the decision was taken on another resource or version or on the request alone, or has not heard every patient the resource is
+/// about.
 pub fn release(decision: &Decision, resource: Node) -> Option<Permitted> {
-    let subject = decision.subject.as_ref().filter(|_| decision.is_permit())?;
+    release_beside(decision, resource, &[])
+}
+
+/// The same, where it is known of other resources that they are hidden from the recipient: references to them go too.
+pub fn release_beside(decision: &Decision, resource: Node, hidden: &[Reference]) -> Option<Permitted> {
+    let subject = decision.subject.as_ref()?;
     let same_resource = resource.resource_type() == Some(subject.type_name.as_str())
         && resource.text("id") == subject.id.as_deref()
         && resource.text_at(&["meta", "versionId"]) == subject.version.as_deref();
     let all_heard = subject.heard >= patients_of(&resource).len().max(subject.patients);
-    let ground = Ground::Consent { governing: decision.governing().cloned(), reason: decision.reason() };
-    (same_resource && all_heard).then_some(Permitted { resource, ground })
+    if !same_resource || !all_heard {
+        return None;
+    }
+    let links_people = resource.resource_type() == Some("Patient") && resource.get("link").is_some();
+    let screen = match &decision.screen {
+        Some(screen) => Screen::clone(screen),
+        None if !decision.is_permit() => return None,
+        None if hidden.is_empty() && !links_people => return Some(permitted(decision, Rest { resource, facts: None })),
+        None => Screen::open(&facts::of(&resource)),
+    };
+    redact(screen, resource, decision.is_permit(), gone(hidden)).map(|rest| permitted(decision, rest))
 }
 
-/// Releases the Provenance of a record on the decision that was taken on the record itself.
+fn gone(hidden: &[Reference]) -> Gone {
+    let mut gone = Gone::default();
+    for reference in hidden {
+        gone.add(reference.as_str());
+    }
+    gone
+}
+
+fn permitted(decision: &Decision, rest: Rest) -> Permitted {
+    let is_noticed = match &rest.facts {
+        Some(facts) => facts.tells_substance_use(),
+        None => decision.obligations().contains(&Obligation::NoticePart2),
+    };
+    let reason = if decision.is_permit() { decision.reason() } else { "permitted-in-part" };
+    Permitted {
+        is_redacted: rest.facts.is_some(),
+        resource: rest.resource,
+        ground: Ground::Consent { governing: decision.governing().cloned(), reason },
+        notices: if is_noticed { &[Notice::Part2] } else { &[] },
+    }
+}
+
+/// Releases the Provenance of a record on the decision that was taken on the record itself, without what the same rules withhold of it.
 pub fn release_provenance(decision: &Decision, provenance: Node) -> Option<Permitted> {
     let subject = decision.subject.as_ref().filter(|_| decision.is_permit())?;
     let of_subject = format!("{}/{}", subject.type_name, subject.id.as_deref()?);
@@ -80,25 +139,32 @@ pub fn release_provenance(decision: &Decision, provenance: Node) -> Option<Permi
         && !targets.is_empty()
         && targets.iter().all(is_target)
         && !holds_others(&provenance);
-    let ground = Ground::Consent { governing: decision.governing().cloned(), reason: decision.reason() };
-    (all_are && subject.heard >= subject.patients).then_some(Permitted { resource: provenance, ground })
+    if !all_are || subject.heard < subject.patients {
+        return None;
+    }
+    let rest = match &decision.screen {
+        Some(screen) => redact(screen.beside(&provenance), provenance, true, Gone::default())?,
+        None => Rest { resource: provenance, facts: None },
+    };
+    Some(permitted(decision, rest))
 }
 
 /// Lets a resource go back to the organisation that sent it, in the words it sent. `None` when the two are not the same or not known.
 pub fn own_record(sent_by: &str, asked_by: &str, resource: Node) -> Option<Permitted> {
-    (sent_by == asked_by && !sent_by.is_empty()).then_some(Permitted { resource, ground: Ground::OwnRecord })
+    (sent_by == asked_by && !sent_by.is_empty()).then(|| Permitted::whole(resource, Ground::OwnRecord))
 }
 
 /// Lets whoever oversees the gateway see what was done: AuditEvents and Provenances, which hold no content. `None` for every other type.
 pub fn oversight(resource: Node) -> Option<Permitted> {
-    let is_trail = matches!(resource.resource_type(), Some("AuditEvent" | "Provenance")) && super::code::items(&resource, "contained").is_empty();
-    is_trail.then_some(Permitted { resource, ground: Ground::Oversight })
+    let is_trail =
+        matches!(resource.resource_type(), Some("AuditEvent" | "Provenance")) && super::code::items(&resource, "contained").is_empty();
+    is_trail.then(|| Permitted::whole(resource, Ground::Oversight))
 }
 
 /// Lets a resource go that is of an administrative type and names no patient. `None` for every other.
 pub fn no_patient(resource: Node) -> Option<Permitted> {
     let is_free = resource.resource_type().is_some_and(is_administrative) && patients_of(&resource).is_empty() && !holds_others(&resource);
-    is_free.then_some(Permitted { resource, ground: Ground::NoPatient })
+    is_free.then(|| Permitted::whole(resource, Ground::NoPatient))
 }
 
 /// A contained resource of another kind may hold what its container cannot.

@@ -22,10 +22,12 @@ pub struct Policy {
     pub purpose_required: bool,
     /// Age in whole years at which a consent given by somebody else no longer permits.
     pub majority_years: u16,
+    /// Whether a recipient may know that parts of what it gets were withheld: then it is marked `REDACTED` and `SUBSETTED`.
+    pub reveal_redaction: bool,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { implicit: ImplicitPolicy::Deny, purpose_required: true, majority_years: 18 }
+        Policy { implicit: ImplicitPolicy::Deny, purpose_required: true, majority_years: 18, reveal_redaction: false }
     }
 }

@@ -3,22 +3,51 @@
 use super::code::Code;
 use super::criteria::{Criteria, KINDS, Kind};
 use super::period::Period;
-use super::policy::Policy;
+use super::policy::{ImplicitPolicy, Policy};
 use super::request::Party;
 use crate::clock::Instant;
 use crate::fhir::temporal::Interval;
 use compact_str::CompactString;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// One patient's consents, compiled once and asked many times. Made by [`Rules::compile`].
 #[derive(Debug, Clone)]
 pub struct Rules {
-    pub(super) consents: Vec<Consent>,
+    pub(super) consents: Arc<[Consent]>,
     pub(super) policy: Policy,
     /// Set when there was more than the limits allow: then nothing is permitted.
     pub(super) is_overfull: bool,
     /// How many different givers there are.
     pub(super) givers: usize,
+    pub(super) reach: Arc<Reach>,
+}
+
+/// What the rules tell resources apart by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reach {
+    /// Whether two resources of the patient may be decided differently at all. Where not, what is permitted needs no second look.
+    pub is_selective: bool,
+    /// Whether a type or a record is named, so that a reference may point at what is withheld.
+    pub names_targets: bool,
+    /// Whether single records are named.
+    pub names_records: bool,
+    /// The codes that are named.
+    pub codes: HashSet<CompactString>,
+}
+
+impl Reach {
+    pub(super) fn of(consents: &[Consent], policy: &Policy) -> Reach {
+        let rules = || consents.iter().flat_map(|consent| &consent.rules);
+        let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
+        Reach {
+            is_selective: policy.implicit != ImplicitPolicy::Deny
+                || states(&[Kind::Class, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data]),
+            names_targets: states(&[Kind::Class, Kind::Data]),
+            names_records: states(&[Kind::Data]),
+            codes: rules().flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes)).map(|code| code.code.clone()).collect(),
+        }
+    }
 }
 
 /// What a rule says of what it matches.

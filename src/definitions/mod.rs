@@ -9,22 +9,28 @@
 //! Follows <https://hl7.org/fhir/R4/conformance-module.html> and <https://hl7.org/fhir/R4/terminology-module.html>.
 
 mod blob;
-#[cfg(test)]
 mod compile;
 mod computed;
 mod expansion;
 mod invariants;
 mod model;
+mod packages;
+pub mod profile;
+#[cfg(test)]
+mod store;
 pub mod trim;
 
 pub use invariants::Invariant;
 pub use model::*;
 
+use crate::fhir::Node;
 use crate::fhir::types::{ElementId, TypeTable};
 use blob::{Blob, Core, Span};
 use compact_str::CompactString;
 use expansion::Expansion;
+use profile::Profile;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
 
@@ -41,23 +47,29 @@ pub struct Definitions {
     value_sets: Shelf<ValueSet>,
     expansions: Vec<OnceLock<Expansion>>,
     code_systems: Shelf<CodeSystem>,
+    /// Per code system, its concepts by code.
+    concepts: Vec<OnceLock<HashMap<CompactString, usize>>>,
     structures: Shelf<Structure>,
+    profiles: Vec<OnceLock<Option<Profile>>>,
     /// By element of the type table.
     invariants: Vec<OnceLock<Box<[Invariant]>>>,
+    /// What was added and is judged by as it stands, by `url` and `url|version`.
+    resources: HashMap<String, Node>,
     blob: Blob<'static>,
 }
 
 /// Definitions of one kind, found by URL and decoded when first asked for.
 struct Shelf<T> {
-    entries: Vec<(Span, OnceLock<Option<T>>)>,
-    by_url: HashMap<&'static str, usize>,
+    /// Where it lies in the blob; what was added later is there already.
+    entries: Vec<(Option<Span>, OnceLock<Option<T>>)>,
+    by_url: HashMap<Cow<'static, str>, usize>,
 }
 
 impl<T: Deserialize<'static>> Shelf<T> {
     fn new(index: &[(&'static str, Span)]) -> Shelf<T> {
         Shelf {
-            entries: index.iter().map(|(_, span)| (*span, OnceLock::new())).collect(),
-            by_url: index.iter().enumerate().map(|(place, (url, _))| (*url, place)).collect(),
+            entries: index.iter().map(|(_, span)| (Some(*span), OnceLock::new())).collect(),
+            by_url: index.iter().enumerate().map(|(place, (url, _))| (Cow::Borrowed(*url), place)).collect(),
         }
     }
 
@@ -69,18 +81,21 @@ impl<T: Deserialize<'static>> Shelf<T> {
     fn get(&self, place: usize, blob: &Blob<'static>) -> Option<&T> {
         let (span, decoded) = self.entries.get(place)?;
         // A section that does not decode cannot occur: build.rs wrote it from the same type.
-        decoded.get_or_init(|| blob.section(*span).ok()).as_ref()
+        decoded.get_or_init(|| blob.section((*span)?).ok()).as_ref()
     }
 }
 
 impl Definitions {
     /// The R4 definitions the binary carries, decoded on the first call.
     pub fn embedded() -> &'static Definitions {
-        static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| {
-            #[expect(clippy::expect_used, reason = "build.rs wrote the file with the same types; a test loads it")]
-            Definitions::open(EMBEDDED).expect("the embedded definitions decode")
-        });
+        static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(Definitions::fresh);
         &DEFINITIONS
+    }
+
+    /// The embedded definitions, decoded anew, to be added to.
+    fn fresh() -> Definitions {
+        #[expect(clippy::expect_used, reason = "build.rs wrote the file with the same types; a test loads it")]
+        Definitions::open(EMBEDDED).expect("the embedded definitions decode")
     }
 
     fn open(bytes: &'static [u8]) -> Result<Definitions, postcard::Error> {
@@ -102,7 +117,10 @@ impl Definitions {
             value_sets: Shelf::new(&blob.index.value_sets),
             expansions: blob.index.value_sets.iter().map(|_| OnceLock::new()).collect(),
             code_systems: Shelf::new(&blob.index.code_systems),
+            concepts: blob.index.code_systems.iter().map(|_| OnceLock::new()).collect(),
             structures: Shelf::new(&blob.index.structures),
+            profiles: blob.index.structures.iter().map(|_| OnceLock::new()).collect(),
+            resources: HashMap::new(),
             blob,
         })
     }
@@ -172,9 +190,45 @@ impl Definitions {
         self.code_systems.get(self.code_systems.find(url)?, &self.blob)
     }
 
+    /// What is known of a code in its system.
+    pub fn standing(&self, url: &str, code: &str) -> Standing<'_> {
+        let Some(place) = self.code_systems.find(url) else { return computed_standing(url, code) };
+        let Some(system) = self.code_systems.get(place, &self.blob) else { return Standing::UnknownSystem };
+        let index = self.concepts.get(place).map(|cell| cell.get_or_init(|| concepts_by_code(system)));
+        let folded = if system.case_sensitive { Cow::Borrowed(code) } else { Cow::Owned(code.to_lowercase()) };
+        let found = index.and_then(|index| index.get(folded.as_ref())).and_then(|&index| system.concepts.get(index));
+        match (found, system.content) {
+            (Some(concept), _) => Standing::Known { display: concept.display.as_deref() },
+            (None, Content::Complete) => Standing::Absent,
+            (None, Content::NotPresent) => computed_standing(url, code),
+            (None, _) => Standing::Undecided,
+        }
+    }
+
     /// The type, profile or extension with a canonical URL; a `|version` after it is passed over.
     pub fn structure(&self, url: &str) -> Option<&Structure> {
         self.structures.get(self.structures.find(url)?, &self.blob)
+    }
+
+    /// The profile or extension with a canonical URL, as the tree to check against, made once. `None` for types and what is not in hand.
+    pub fn profile(&self, url: &str) -> Option<&Profile> {
+        let place = self.structures.find(url)?;
+        let structure = self.structures.get(place, &self.blob)?;
+        self.profiles.get(place)?.get_or_init(|| Profile::of(self, structure)).as_ref()
+    }
+}
+
+fn concepts_by_code(system: &CodeSystem) -> HashMap<CompactString, usize> {
+    let key = |concept: &SystemConcept| if system.case_sensitive { concept.code.clone() } else { concept.code.to_lowercase() };
+    system.concepts.iter().enumerate().map(|(index, concept)| (key(concept), index)).collect()
+}
+
+/// What is known of a code from its form alone.
+fn computed_standing(url: &str, code: &str) -> Standing<'static> {
+    match computed::judge(url, code) {
+        computed::Judgement::Valid => Standing::Known { display: None },
+        computed::Judgement::Invalid => Standing::Absent,
+        computed::Judgement::Unknown => Standing::UnknownSystem,
     }
 }
 

@@ -92,6 +92,20 @@ pub enum Membership {
     Undecidable,
 }
 
+/// What is known of a code in its system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing<'a> {
+    /// A code of the system, with the display that the system gives it.
+    Known {
+        display: Option<&'a str>,
+    },
+    /// The system is in hand as a whole, or is a grammar, and the code is not of it.
+    Absent,
+    /// Only a part of the system is in hand, and the code is not of that part.
+    Undecided,
+    UnknownSystem,
+}
+
 /// A StructureDefinition with its snapshot: a type, a profile or an extension.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Structure {
@@ -109,7 +123,9 @@ pub struct Structure {
     pub contexts: Vec<ExtensionContext>,
     /// FHIRPath that must hold where an extension stands.
     pub context_invariants: Vec<CompactString>,
-    /// The snapshot in its order; the first is the root.
+    /// Whether only a differential is in hand.
+    pub is_differential: bool,
+    /// The snapshot, or else the differential, in its order; the first of a snapshot is the root.
     pub elements: Vec<ProfileElement>,
 }
 

@@ -137,3 +137,44 @@ fn a_file_cut_short_is_an_error() {
         assert!(Definitions::open(&EMBEDDED[..length]).is_err(), "{length}");
     }
 }
+
+#[test]
+fn packages_are_added() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/definitions/package");
+    let definitions = Definitions::with_packages(&[&folder]).unwrap();
+    let url = "http://example.org/fhir/StructureDefinition/named";
+    assert!(Definitions::embedded().profile(url).is_none());
+    let profile = definitions.profile(url).unwrap();
+    assert_eq!(profile.canonical(), format!("{url}|1.0.0"));
+    // What the type asks already is left out.
+    let asked: Vec<&str> = profile.root().children.iter().map(|&id| profile.node(id).name.as_str()).collect();
+    assert_eq!(asked, ["name"]);
+    assert!(definitions.profile(&format!("{url}|1.0.0")).is_some());
+    let own = |code: &str| definitions.standing("http://example.org/fhir/CodeSystem/own", code);
+    assert_eq!(own("a"), Standing::Known { display: Some("The letter A") });
+    assert_eq!(own("b"), Standing::Absent);
+    // The embedded definitions are there as before.
+    assert!(definitions.profile("http://hl7.org/fhir/StructureDefinition/bp").is_some());
+    assert!(matches!(definitions.standing("http://hl7.org/fhir/observation-status", "final"), Standing::Known { .. }));
+    assert_eq!(definitions.standing("http://loinc.org", "1"), Standing::UnknownSystem);
+    assert!(Definitions::with_packages(&[&folder.join("absent")]).is_err());
+}
+
+#[test]
+fn every_embedded_profile_and_rule_compiles() {
+    let definitions = Definitions::embedded();
+    let types = definitions.types();
+    for (url, _) in &definitions.blob.index.structures {
+        let Some(profile) = definitions.profile(url) else { continue };
+        assert_eq!(profile.incomplete, None, "{url}");
+        for node in profile.nodes() {
+            assert!(node.discriminators.iter().all(|by| by.expression.is_ok()), "{url} {}", node.path);
+            assert!(node.invariants.iter().all(|rule| rule.expression.is_ok()), "{url} {}", node.path);
+        }
+    }
+    for index in (0..).take(types.elements().len()) {
+        for rule in definitions.invariants(ElementId(index)) {
+            assert!(rule.expression.is_ok(), "{}", rule.id);
+        }
+    }
+}

@@ -6,6 +6,7 @@
 //! Invariants: the story says what was answered, never what was meant to be; what differs from what was expected is said and counted; nothing is left
 //! behind on the disk.
 
+mod ending;
 mod hospital;
 mod partner;
 mod records;

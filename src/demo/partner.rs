@@ -35,6 +35,26 @@ pub struct Answer {
     pub took: Duration,
 }
 
+impl Answer {
+    /// The entries of a Bundle.
+    pub fn entries(&self) -> impl Iterator<Item = &Node> {
+        self.body.iter().flat_map(|body| body.items("entry"))
+    }
+
+    /// The issues of an OperationOutcome, or of those in the entries of a Bundle.
+    pub fn issues(&self) -> Vec<Node> {
+        let own = self.body.iter().flat_map(|body| body.items("issue"));
+        let of_entries =
+            self.entries().filter_map(|entry| entry.get("response")?.get("outcome")).flat_map(|outcome| outcome.items("issue"));
+        own.chain(of_entries).cloned().collect()
+    }
+}
+
+/// Whether an issue says that something is wrong.
+pub fn is_error(issue: &Node) -> bool {
+    matches!(issue.text("severity"), Some("error" | "fatal"))
+}
+
 /// What a partner proves itself with.
 pub struct Credentials<'a> {
     pub client_id: &'a str,

@@ -1,43 +1,21 @@
 //! The story, in order. Every sentence about what happened is made from what was answered, and held against what was expected.
 
-use super::partner::Answer;
+use super::ending::{Evidence, Summary};
+use super::partner::{Answer, is_error};
 use super::records::{BundleFile, CONSENT, LABORATORY_REFUSED, LABORATORY_REPORT, PERSON_SYSTEM, Person};
 use super::scene::Scene;
 use super::stages::StageTimes;
 use super::teller::{Teller, count};
 use super::view::View;
-use crate::anchor::{Subject, verify_receipt};
 use crate::fhir::{Node, json};
-use crate::ledger::{Policy, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
 use std::collections::BTreeMap;
 
 /// The purpose that nobody consented to.
 const RESEARCH: &str = "HRESCH";
-/// What the laboratory measured, and what somebody would like it to be.
-const MEASURED: &str = "6.80";
-const FORGED: &str = "5.80";
 
 /// The clients that do something with the patient's record.
 const CALLERS: [&str; 3] = ["hospital-a", "hospital-b", "laboratory"];
-
-/// What is kept for the end.
-#[derive(Default)]
-struct Summary {
-    accepted: Vec<String>,
-    /// What was refused, and the reasons.
-    refused: Vec<(String, Vec<String>)>,
-    views: Vec<(&'static str, View)>,
-    verified: Vec<String>,
-}
-
-impl Summary {
-    fn refuse(&mut self, what: &str, issues: &[Node]) {
-        let errors: Vec<&str> =
-            issues.iter().filter(|issue| is_error(issue)).filter_map(|issue| issue.text_at(&["details", "text"])).collect();
-        self.refused.push((what.to_owned(), errors.into_iter().map(str::to_owned).collect()));
-    }
-}
 
 /// The story while it is told.
 pub struct Story<'w> {
@@ -48,16 +26,6 @@ pub struct Story<'w> {
     summary: Summary,
 }
 
-/// What the regulator is handed.
-struct Evidence {
-    receipt: String,
-    /// The Bundle as the laboratory sent it.
-    sent: String,
-    /// The resource as the gateway stored it.
-    stored: String,
-    verifier_key: String,
-}
-
 impl<'w> Story<'w> {
     pub fn new(teller: Teller<'w>, scene: Scene, stages: StageTimes, person: Person) -> Story<'w> {
         Story { teller, scene, stages, person, summary: Summary::default() }
@@ -66,19 +34,26 @@ impl<'w> Story<'w> {
     /// Tells everything; answers whether it went as told.
     pub async fn tell(mut self, bundles: &[BundleFile], home: usize) -> Result<bool, Fault> {
         self.introduce();
-        let patient = self.push_records(bundles, home).await?;
-        let observation = self.push_results().await?;
+        let happened = self.happen(bundles, home).await;
+        self.scene.close().await;
+        if let Some(evidence) = happened? {
+            self.teller.line("Gateway", "is shut down and its folder removed; what follows needs only the key above");
+            evidence.verify(&mut self.teller, &mut self.summary)?;
+        }
+        self.summary.conclude(&mut self.teller);
+        Ok(self.teller.surprises().is_empty())
+    }
+
+    /// Everything that needs the gateway. `None` when what the rest is about did not come about.
+    async fn happen(&mut self, bundles: &[BundleFile], home: usize) -> Result<Option<Evidence>, Fault> {
+        let Some(patient) = self.push_records(bundles, home).await? else { return Ok(None) };
+        let Some(observation) = self.push_results().await? else { return Ok(None) };
         self.push_something_wrong().await?;
         self.ask_without_consent(&patient).await?;
         let consent = self.ask_with_consent(&patient).await?;
         self.ask_after_revocation(&patient, &consent).await?;
         self.ask_who_saw_what(&patient).await?;
-        let evidence = self.gather_evidence(&observation).await?;
-        self.scene.close().await;
-        self.teller.line("Gateway", "is shut down and its folder removed; what follows needs only the key above");
-        verify(&mut self.teller, &mut self.summary, &evidence)?;
-        conclude(&mut self.teller, &self.summary);
-        Ok(self.teller.surprises().is_empty())
+        self.gather_evidence(&observation).await.map(Some)
     }
 
     fn introduce(&mut self) {
@@ -109,7 +84,7 @@ impl<'w> Story<'w> {
     }
 
     /// Hospital A pushes; answers the patient's id in the gateway.
-    async fn push_records(&mut self, bundles: &[BundleFile], home: usize) -> Result<String, Fault> {
+    async fn push_records(&mut self, bundles: &[BundleFile], home: usize) -> Result<Option<String>, Fault> {
         self.teller.chapter("Hospital A sends the patient's record");
         let mut patient = None;
         for (index, bundle) in bundles.iter().enumerate() {
@@ -123,7 +98,8 @@ impl<'w> Story<'w> {
                 patient = answer.entries().nth(self.person.entry).and_then(reference_of);
             }
         }
-        patient.ok_or_else(|| Fault::new(FaultKind::Internal, "the patient's record was not accepted, so there is nothing more to tell"))
+        self.teller.expect(patient.is_some(), "the patient's record is accepted, without which there is nothing more to tell");
+        Ok(patient)
     }
 
     /// One line for each stage, and one for the answer.
@@ -177,7 +153,7 @@ impl<'w> Story<'w> {
     }
 
     /// The laboratory pushes, and pushes again; answers the first observation's version.
-    async fn push_results(&mut self) -> Result<String, Fault> {
+    async fn push_results(&mut self) -> Result<Option<String>, Fault> {
         self.teller.chapter("The laboratory sends a result, and sends it again");
         let report = self.person.about(LABORATORY_REPORT);
         self.teller.line("Laboratory", "a report with two results; it names the patient by number, for it knows nobody's ids");
@@ -194,10 +170,7 @@ impl<'w> Story<'w> {
         let text = if same { "the same ids and versions as before; nothing is stored twice" } else { "something else than before" };
         self.teller.timed("answer", &format!("{}: {text}", again.status), again.took);
         self.teller.expect(same, "a resend is answered like the first sending");
-        versions
-            .into_iter()
-            .next()
-            .ok_or_else(|| Fault::new(FaultKind::Internal, "the laboratory's results were not accepted, so there is nothing more to tell"))
+        Ok(versions.into_iter().next())
     }
 
     /// What was changed in a version on its way in, as its Provenance tells.
@@ -322,77 +295,10 @@ impl<'w> Story<'w> {
     }
 }
 
-/// Offline: the evidence, the key, and nothing else.
-fn verify(teller: &mut Teller<'_>, summary: &mut Summary, evidence: &Evidence) -> Result<(), Fault> {
-    let key: VerifierKey = evidence.verifier_key.parse().map_err(|_| Fault::new(FaultKind::Internal, "the verifier key cannot be read"))?;
-    let policy = Policy::of_log(key);
-    match verify_receipt(&evidence.receipt, &policy, None) {
-        Ok(receipt) => {
-            let text = format!("leaf {} of the {} in {}", receipt.index, receipt.size, receipt.origin);
-            teller.line("Receipt", &format!("holds: it is {text}"));
-            summary.verified.push(format!("the laboratory's result is {text}"));
-        }
-        Err(error) => teller.expect(false, &format!("the receipt holds ({error})")),
-    }
-    let mut compare = |name: &str, record: &str, expected: Option<Subject>| {
-        let verified = verify_receipt(&evidence.receipt, &policy, Some(record.as_bytes()));
-        let subject = verified.as_ref().ok().and_then(|receipt| receipt.subject);
-        let text = match (&verified, subject) {
-            (Err(error), _) => error.to_string(),
-            (Ok(_), Some(Subject::Received)) => "is byte for byte what the gateway received".to_owned(),
-            (Ok(_), Some(Subject::Stored)) => "is the version the gateway stored".to_owned(),
-            (Ok(_), None) => "was not compared".to_owned(),
-        };
-        teller.line("Regulator", &format!("{name}: {text}"));
-        teller.expect(subject == expected, &format!("{name} verifies as it should"));
-    };
-    compare("what the laboratory sent", &evidence.sent, Some(Subject::Received));
-    compare("what the gateway stored", &evidence.stored, Some(Subject::Stored));
-    compare(&format!("the same with {FORGED} for {MEASURED}"), &evidence.stored.replace(MEASURED, FORGED), None);
-    Ok(())
-}
-
-fn conclude(teller: &mut Teller<'_>, summary: &Summary) {
-    teller.chapter("In short");
-    summary.accepted.iter().for_each(|line| teller.line("Accepted", line));
-    for (what, reasons) in &summary.refused {
-        teller.line("Refused", &format!("{what}:"));
-        reasons.iter().for_each(|reason| teller.line("", reason));
-    }
-    for (when, view) in &summary.views {
-        teller.line("Hospital B", &format!("{when}: {}", view.observations()));
-    }
-    summary.verified.iter().for_each(|line| teller.line("Verified", line));
-    let ending = match teller.surprises() {
-        [] => "Everything went as told.".to_owned(),
-        surprises => format!("Not everything went as told:\n{}", surprises.iter().map(|text| format!("   - {text}\n")).collect::<String>()),
-    };
-    teller.say(&format!("\n{ending}"));
-}
-
-impl Answer {
-    /// The entries of a Bundle.
-    pub fn entries(&self) -> impl Iterator<Item = &Node> {
-        self.body.iter().flat_map(|body| body.items("entry"))
-    }
-
-    /// The issues of an OperationOutcome, or of those in the entries of a Bundle.
-    fn issues(&self) -> Vec<Node> {
-        let own = self.body.iter().flat_map(|body| body.items("issue"));
-        let of_entries =
-            self.entries().filter_map(|entry| entry.get("response")?.get("outcome")).flat_map(|outcome| outcome.items("issue"));
-        own.chain(of_entries).cloned().collect()
-    }
-}
-
 /// The word of a rule's name: `units` of `11-units@1`.
 fn word_of(rule: &str) -> &str {
     let name = rule.split('@').next().unwrap_or(rule);
     name.split_once('-').map_or(name, |(_, word)| word)
-}
-
-fn is_error(issue: &Node) -> bool {
-    matches!(issue.text("severity"), Some("error" | "fatal"))
 }
 
 /// `Observation/hg-…/_history/1` of an entry of a response.

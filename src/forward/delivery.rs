@@ -3,7 +3,6 @@
 use super::upstream::{Peer, Upstream, UpstreamProblem};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::consent::Permitted;
-use crate::fhir::json;
 use crate::outcome::Fault;
 use crate::registry::{Destination, Registry, Retry};
 use crate::store::{Delivery, DeliveryState, OutboxUpdate, Store};
@@ -26,7 +25,12 @@ pub trait DeliveryJudge: Send + Sync + 'static {
     /// What may be sent; `None` when consent does not permit it now.
     fn permit(&self, delivery: &Delivery, destination: &Destination) -> impl Future<Output = Result<Release, Fault>> + Send;
     /// Anchors and audits the disclosure; nothing is sent unless this succeeded.
-    fn account(&self, delivery: &Delivery, destination: &Destination, permitted: &Permitted) -> impl Future<Output = Result<(), Fault>> + Send;
+    fn account(
+        &self,
+        delivery: &Delivery,
+        destination: &Destination,
+        permitted: &Permitted,
+    ) -> impl Future<Output = Result<(), Fault>> + Send;
 }
 
 /// What a judge says of a delivery.
@@ -65,7 +69,8 @@ impl<J: DeliveryJudge> Courier<J> {
                 continue;
             }
             tokio::select! {
-                _ = stop.changed() => {}
+                // Whoever holds the other end may be gone without a word; that is a stop too.
+                changed = stop.changed() => if changed.is_err() { return },
                 _ = grown.changed() => {}
                 () = tokio::time::sleep(IDLE) => {}
             }
@@ -101,7 +106,8 @@ impl<J: DeliveryJudge> Courier<J> {
         };
         match sent {
             Ok(()) => {
-                metrics::counter!("hearthgate_deliveries_total", "destination" => destination.name.clone(), "outcome" => "delivered").increment(1);
+                metrics::counter!("hearthgate_deliveries_total", "destination" => destination.name.clone(), "outcome" => "delivered")
+                    .increment(1);
                 self.ended(delivery, DeliveryState::Delivered, "")
             }
             Err(problem) => self.failed(delivery, destination.retry, problem),
@@ -111,8 +117,7 @@ impl<J: DeliveryJudge> Courier<J> {
     /// Accounts first, sends second: without a receipt nothing leaves.
     async fn send(&self, delivery: &Delivery, destination: &Destination, permitted: &Permitted) -> Result<(), Option<UpstreamProblem>> {
         self.judge.account(delivery, destination, permitted).await.map_err(|_| None)?;
-        let body = json::write(permitted.resource());
-        self.upstream.put(&peer(destination), &delivery.type_name, &delivery.id, body, &key(delivery)).await.map_err(Some)
+        self.upstream.put(&peer(destination), &delivery.type_name, &delivery.id, permitted, &key(delivery)).await.map_err(Some)
     }
 
     fn ended(&self, delivery: &Delivery, state: DeliveryState, reason: &str) -> OutboxUpdate {
@@ -129,7 +134,8 @@ impl<J: DeliveryJudge> Courier<J> {
         let reason = problem.as_ref().map_or_else(|| "the gateway could not account for it".to_owned(), ToString::to_string);
         let hopeless = matches!(problem, Some(UpstreamProblem::Status(400 | 404 | 405 | 410 | 413 | 415 | 422)));
         if hopeless || u64::from(attempts) >= retry.max_attempts {
-            metrics::counter!("hearthgate_deliveries_total", "destination" => delivery.destination.clone(), "outcome" => "dead").increment(1);
+            metrics::counter!("hearthgate_deliveries_total", "destination" => delivery.destination.clone(), "outcome" => "dead")
+                .increment(1);
             return self.update(delivery, DeliveryState::Dead, attempts, self.clock.now(), &reason);
         }
         let wait = backoff_ms(retry, attempts, u64::from_le_bytes(self.entropy.bytes()));

@@ -1,6 +1,7 @@
 //! The HTTP client towards holders and destinations.
 
 use crate::clock::{Clock, Entropy, Instant};
+use crate::consent::{NOTICE_HEADER, Permitted};
 use crate::fhir::{Node, json};
 use crate::identity::{AssertionClaims, SigningKey, make_client_assertion, token_request_form};
 use crate::normalise::{open_searchset, plain_url};
@@ -113,7 +114,9 @@ impl Upstream {
         let peer = Peer::holder(holder);
         let query: Vec<String> = pairs
             .iter()
-            .map(|(name, value)| format!("{}={}", utf8_percent_encode(name, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC)))
+            .map(|(name, value)| {
+                format!("{}={}", utf8_percent_encode(name, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC))
+            })
             .collect();
         let mut next = Some(holder.base_url.join(&format!("{type_name}?{}", query.join("&"))));
         let mut visited = Vec::new();
@@ -136,11 +139,14 @@ impl Upstream {
         Ok(found)
     }
 
-    /// Sends a resource with PUT under a key that stays the same for every attempt.
-    pub async fn put(&self, peer: &Peer<'_>, type_name: &str, id: &str, body: String, key: &str) -> Result<(), UpstreamProblem> {
+    /// Sends what may be sent with PUT, under a key that stays the same for every attempt, with the notices the law wants said.
+    pub async fn put(&self, peer: &Peer<'_>, type_name: &str, id: &str, permitted: &Permitted, key: &str) -> Result<(), UpstreamProblem> {
         let url = format!("{}/{type_name}/{id}", peer.base_url.trim_end_matches('/'));
-        let request = self.http.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
-        let response = self.send(peer, request.body(body)).await?;
+        let mut request = self.http.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
+        for notice in permitted.notices() {
+            request = request.header(NOTICE_HEADER, notice.text());
+        }
+        let response = self.send(peer, request.body(json::write(permitted.resource()))).await?;
         if response.status().is_success() { Ok(()) } else { Err(UpstreamProblem::Status(response.status().as_u16())) }
     }
 
@@ -194,7 +200,8 @@ impl Upstream {
         let assertion = make_client_assertion(&signing, claims).map_err(|_| UpstreamProblem::NoToken)?;
         let scope = scopes.to_string();
         let form = token_request_form(&assertion, &scope);
-        let body: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
+        let body: Vec<String> =
+            form.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
         let request = self.http.request(Method::POST, token_endpoint.as_str()).header("content-type", "application/x-www-form-urlencoded");
         let response = request.timeout(peer.timeout).body(body.join("&")).send().await.map_err(problem)?;
         if !response.status().is_success() {

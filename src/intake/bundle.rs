@@ -48,7 +48,12 @@ pub struct Received {
 
 impl Received {
     /// A single resource for a create or update, or nothing for a delete.
-    pub fn single(evidence: Evidence, interaction: Interaction, resource: Option<Node>, idempotency: Option<IdempotencyKey>) -> Result<Received, Refusal> {
+    pub fn single(
+        evidence: Evidence,
+        interaction: Interaction,
+        resource: Option<Node>,
+        idempotency: Option<IdempotencyKey>,
+    ) -> Result<Received, Refusal> {
         if let Some(resource) = &resource {
             expect_type(&interaction, resource)?;
         }
@@ -104,10 +109,12 @@ fn expect_type(interaction: &Interaction, resource: &Node) -> Result<(), Refusal
     }
     match interaction {
         Interaction::Update { id, .. } if resource.text("id").is_some_and(|own| own != id) => {
-            Err(Refusal::new(Reason::Malformed, IssueType::Invalid, "The resource's id is not the id in the URL.").at(format!("{expected}.id")))
+            Err(Refusal::new(Reason::Malformed, IssueType::Invalid, "The resource's id is not the id in the URL.")
+                .at(format!("{expected}.id")))
         }
         Interaction::Update { .. } if resource.text("id").is_none() => {
-            Err(Refusal::new(Reason::Malformed, IssueType::Required, "An update needs the resource's id in the body.").at(format!("{expected}.id")))
+            Err(Refusal::new(Reason::Malformed, IssueType::Required, "An update needs the resource's id in the body.")
+                .at(format!("{expected}.id")))
         }
         _ => Ok(()),
     }
@@ -145,7 +152,8 @@ pub fn split(bundle: Node, limits: &Limits, definitions: &Definitions) -> Result
 
 /// Findings about an entry that do not say where, say it.
 fn placed(refusal: Refusal, path: &str) -> Refusal {
-    let place = |finding: Finding| if finding.expression.starts_with("Bundle") { finding } else { finding.under(&format!("{path}.resource")) };
+    let place =
+        |finding: Finding| if finding.expression.starts_with("Bundle") { finding } else { finding.under(&format!("{path}.resource")) };
     Refusal { findings: refusal.findings.into_iter().map(place).collect(), ..refusal }
 }
 
@@ -158,7 +166,8 @@ fn entry(node: Node, path: &str, definitions: &Definitions) -> Result<Entry, Ref
         _ => None,
     });
     let Some(request) = request else {
-        return Err(Refusal::new(Reason::Malformed, IssueType::Required, "Every entry of a batch or transaction has a request.").at(format!("{path}.request")));
+        return Err(Refusal::new(Reason::Malformed, IssueType::Required, "Every entry of a batch or transaction has a request.")
+            .at(format!("{path}.request")));
     };
     let interaction = requested(&request, path, definitions)?;
     let full_url = entry.get("fullUrl").and_then(Node::as_text).map(str::to_owned);
@@ -167,7 +176,8 @@ fn entry(node: Node, path: &str, definitions: &Definitions) -> Result<Entry, Ref
         return Ok(Entry::Query(interaction));
     }
     if matches!(interaction, Interaction::Bundle) {
-        return Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "A Bundle within a Bundle cannot be processed.").at(format!("{path}.request.url")));
+        return Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "A Bundle within a Bundle cannot be processed.")
+            .at(format!("{path}.request.url")));
     }
     let carries = !matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
     match &resource {
@@ -184,7 +194,8 @@ fn entry(node: Node, path: &str, definitions: &Definitions) -> Result<Entry, Ref
 fn requested(request: &Object, path: &str, definitions: &Definitions) -> Result<Interaction, Refusal> {
     let text = |name: &str| request.get(name).and_then(Node::as_text);
     let verb = text("method").and_then(Verb::parse).ok_or_else(|| {
-        Refusal::new(Reason::Malformed, IssueType::Value, "request.method is one of GET, HEAD, POST, PUT, DELETE, PATCH.").at(format!("{path}.request.method"))
+        Refusal::new(Reason::Malformed, IssueType::Value, "request.method is one of GET, HEAD, POST, PUT, DELETE, PATCH.")
+            .at(format!("{path}.request.method"))
     })?;
     let url = text("url").ok_or_else(|| {
         Refusal::new(Reason::Malformed, IssueType::Required, "request.url says what the entry is about.").at(format!("{path}.request.url"))

@@ -60,20 +60,64 @@ pub enum Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Interaction {
     Capabilities,
-    Read { type_name: String, id: String },
-    VersionRead { type_name: String, id: String, version: String },
-    InstanceHistory { type_name: String, id: String, pairs: Pairs },
-    TypeHistory { type_name: String, pairs: Pairs },
-    SystemHistory { pairs: Pairs },
-    Search { type_name: String, pairs: Pairs },
-    Create { type_name: String, if_none_exist: Option<String> },
+    Read {
+        type_name: String,
+        id: String,
+    },
+    VersionRead {
+        type_name: String,
+        id: String,
+        version: String,
+    },
+    InstanceHistory {
+        type_name: String,
+        id: String,
+        pairs: Pairs,
+    },
+    TypeHistory {
+        type_name: String,
+        pairs: Pairs,
+    },
+    SystemHistory {
+        pairs: Pairs,
+    },
+    Search {
+        type_name: String,
+        pairs: Pairs,
+    },
+    Create {
+        type_name: String,
+        if_none_exist: Option<String>,
+    },
     /// `only_new` is `If-None-Match: *`: nothing may be there yet.
-    Update { type_name: String, id: String, if_match: Option<String>, only_new: bool },
-    ConditionalUpdate { type_name: String, criteria: Pairs, if_match: Option<String> },
-    Delete { type_name: String, id: String, if_match: Option<String> },
-    ConditionalDelete { type_name: String, criteria: Pairs },
+    Update {
+        type_name: String,
+        id: String,
+        if_match: Option<String>,
+        only_new: bool,
+    },
+    ConditionalUpdate {
+        type_name: String,
+        criteria: Pairs,
+        if_match: Option<String>,
+    },
+    Delete {
+        type_name: String,
+        id: String,
+        if_match: Option<String>,
+    },
+    ConditionalDelete {
+        type_name: String,
+        criteria: Pairs,
+    },
     Bundle,
-    Operation { operation: Operation, type_name: Option<String>, id: Option<String>, version: Option<String>, pairs: Pairs },
+    Operation {
+        operation: Operation,
+        type_name: Option<String>,
+        id: Option<String>,
+        version: Option<String>,
+        pairs: Pairs,
+    },
 }
 
 impl Interaction {
@@ -183,7 +227,9 @@ pub fn parse(verb: Verb, path: &str, pairs: Pairs, conditions: &Conditions, defi
         (_, [type_name]) if read => Ok(Interaction::Search { type_name: owned(type_name), pairs }),
         (Verb::Post, [type_name, "_search"]) => Ok(Interaction::Search { type_name: owned(type_name), pairs }),
         (_, [type_name, "_history"]) if read => Ok(Interaction::TypeHistory { type_name: owned(type_name), pairs }),
-        (Verb::Post, [type_name]) => Ok(Interaction::Create { type_name: owned(type_name), if_none_exist: conditions.if_none_exist.clone() }),
+        (Verb::Post, [type_name]) => {
+            Ok(Interaction::Create { type_name: owned(type_name), if_none_exist: conditions.if_none_exist.clone() })
+        }
         (Verb::Put, [type_name]) if conditional => {
             Ok(Interaction::ConditionalUpdate { type_name: owned(type_name), criteria: pairs, if_match: conditions.if_match.clone() })
         }
@@ -217,6 +263,13 @@ fn understood_on_write(verb: Verb, steps: usize, conditions: &Conditions) -> Res
     if conditions.if_modified_since.is_some() {
         return Err(unsupported("If-Modified-Since is not supported for writes."));
     }
+    let guarded = matches!((verb, steps), (Verb::Put, 1 | 2) | (Verb::Delete, 2));
+    if conditions.if_match.is_some() && !guarded {
+        return Err(unsupported("If-Match is supported for updates, and for deletions by id."));
+    }
+    if conditions.if_none_exist.is_some() && (verb, steps) != (Verb::Post, 1) {
+        return Err(unsupported("If-None-Exist is supported for creations."));
+    }
     match conditions.if_none_match.as_deref() {
         None => Ok(()),
         Some("*") if verb == Verb::Put && steps == 2 => Ok(()),
@@ -229,7 +282,8 @@ fn no_stray_parameters(verb: Verb, steps: &[&str], pairs: &Pairs) -> Result<(), 
     if steps.iter().any(|step| *step == "_history" || *step == "_search" || step.starts_with('$')) && steps.len() != 4 {
         return Ok(());
     }
-    let shapes: &[&str] = if matches!(verb, Verb::Get | Verb::Head) { &["_format", "_pretty", "_summary", "_elements"] } else { &["_format", "_pretty"] };
+    let shapes: &[&str] =
+        if matches!(verb, Verb::Get | Verb::Head) { &["_format", "_pretty", "_summary", "_elements"] } else { &["_format", "_pretty"] };
     match pairs.iter().find(|(name, _)| !shapes.contains(&name.as_str())) {
         None => Ok(()),
         Some((name, _)) => {
@@ -279,7 +333,9 @@ fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&s
 }
 
 fn legal_id(id: &str) -> Result<String, Refusal> {
-    let legal = !id.is_empty() && id.len() <= MAX_ID_CHARACTERS && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
+    let legal = !id.is_empty()
+        && id.len() <= MAX_ID_CHARACTERS
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
     if legal {
         return Ok(id.to_owned());
     }

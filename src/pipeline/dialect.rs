@@ -40,7 +40,9 @@ impl Dialect<'_> {
         let parameter = self.definitions.search_parameter(type_name, code);
         let each = |alternative: &'v str| match parameter.map(|parameter| parameter.kind) {
             _ if code == "_id" => Cow::from(self.id(type_name, alternative)),
-            Some(SearchKind::Reference) => self.reference(alternative, modifier, parameter.map(|found| found.targets.as_slice()).unwrap_or_default()),
+            Some(SearchKind::Reference) => {
+                self.reference(alternative, modifier, parameter.map(|found| found.targets.as_slice()).unwrap_or_default())
+            }
             Some(SearchKind::Token) => token(alternative),
             _ => Cow::from(alternative),
         };
@@ -50,7 +52,9 @@ impl Dialect<'_> {
 
     fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[compact_str::CompactString]) -> Cow<'v, str> {
         if value.contains("://") {
-            return self.local(&plain_url(value)).map_or(value.into(), |local| self.reference(local, modifier, targets).into_owned().into());
+            return self
+                .local(&plain_url(value))
+                .map_or(value.into(), |local| self.reference(local, modifier, targets).into_owned().into());
         }
         if let Some((type_name, id)) = value.split_once('/') {
             let local = self.definitions.types().resource(type_name).is_some() && !id.contains('/');
@@ -59,7 +63,11 @@ impl Dialect<'_> {
         let bare = !value.is_empty() && !value.contains([':', '|', '#']);
         // A bare id is of the type the modifier names, or of the only type, or of a patient where one is meant at all.
         let named = modifier.filter(|name| self.definitions.types().resource(name).is_some());
-        let only = if let [only] = targets { Some(only.as_str()) } else { targets.iter().find(|target| *target == "Patient").map(|name| name.as_str()) };
+        let only = if let [only] = targets {
+            Some(only.as_str())
+        } else {
+            targets.iter().find(|target| *target == "Patient").map(|name| name.as_str())
+        };
         match named.or(only) {
             Some(type_name) if bare => self.id(type_name, value).into(),
             _ => value.into(),

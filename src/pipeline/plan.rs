@@ -1,10 +1,10 @@
 //! What a submission touches: which resource and version each write makes, what its references mean, and what all that relies on.
 
+use super::dialect::Dialect;
 use crate::clock::{Entropy, Instant};
 use crate::consent::is_administrative;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
-use super::dialect::Dialect;
 use crate::intake::{Interaction, Pairs, Write, decode_pairs};
 use crate::normalise::{GatewayIds, Links, SourceRules, is_gateway_id};
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
@@ -191,14 +191,20 @@ impl Work<'_> {
     fn update(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
         let gateway_id = self.gateway_id(type_name, id);
         match self.reader()?.current(type_name, &gateway_id)? {
-            Some(current) if current.source == self.planner.source => Ok(Decided::Write(self.replace(current, if_match)?)),
+            Some(current) if self.may_change(&current) => Ok(Decided::Write(self.replace(current, if_match)?)),
             // Another partner's resource is answered like one that does not exist.
             Some(_) => Err(not_yours().into()),
             None if is_gateway_id(id) => Err(not_yours().into()),
             None if if_match.is_some() => Err(stale().into()),
             None => {
                 self.assumptions.push(Assumption::Absent { type_name: type_name.to_owned(), id: gateway_id.clone() });
-                Ok(Decided::Write(Target { type_name: type_name.to_owned(), id: gateway_id, version: 1, method: Method::Update, previous: None }))
+                Ok(Decided::Write(Target {
+                    type_name: type_name.to_owned(),
+                    id: gateway_id,
+                    version: 1,
+                    method: Method::Update,
+                    previous: None,
+                }))
             }
         }
     }
@@ -218,12 +224,17 @@ impl Work<'_> {
 
     fn delete(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
         match self.reader()?.current(type_name, id)? {
-            Some(current) if current.source == self.planner.source && !current.deleted() => {
+            Some(current) if self.may_change(&current) && !current.deleted() => {
                 let target = self.replace(current, if_match)?;
                 Ok(Decided::Write(Target { method: Method::Delete, ..target }))
             }
             _ => Ok(Decided::Nothing),
         }
+    }
+
+    /// What this source sent. What the gateway recorded about it (its Provenance) is kept under the same source, but has no leaf of acceptance.
+    fn may_change(&self, current: &StoredVersion) -> bool {
+        current.source == self.planner.source && current.leaf.is_some()
     }
 
     fn replace(&mut self, current: StoredVersion, if_match: Option<&str>) -> Result<Target, Refusal> {
@@ -301,7 +312,9 @@ impl Work<'_> {
                 Ok(())
             }
             None => {
-                let text = format!("A conditional reference to {type_name} matches no resource. Send that resource first, or in the same transaction.");
+                let text = format!(
+                    "A conditional reference to {type_name} matches no resource. Send that resource first, or in the same transaction."
+                );
                 Err(Refusal::new(Reason::UnresolvedReference, IssueType::NotFound, text).into())
             }
         }
@@ -344,7 +357,9 @@ fn encode(pairs: &Pairs) -> String {
 
 /// `Practitioner?identifier=…`: a type name, a question mark, criteria (R4 §3.1.0.11.3).
 fn is_conditional(reference: &str) -> bool {
-    reference.split_once('?').is_some_and(|(type_name, _)| !type_name.is_empty() && type_name.bytes().all(|byte| byte.is_ascii_alphabetic()))
+    reference
+        .split_once('?')
+        .is_some_and(|(type_name, _)| !type_name.is_empty() && type_name.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 fn has_conditional_reference(node: &Node) -> bool {

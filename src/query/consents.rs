@@ -2,7 +2,7 @@
 
 use super::Candidate;
 use crate::clock::Instant;
-use crate::consent::{self, Code, Labeller, Decision, Directory, Ground, PatientReference, Permitted, Policy, Request, Rules};
+use crate::consent::{self, Code, Decision, Directory, Ground, Labeller, PatientReference, Permitted, Policy, Request, Rules};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::identity::Caller;
@@ -46,7 +46,11 @@ pub struct Recipient {
 
 impl Recipient {
     pub fn of(caller: &Caller) -> Recipient {
-        Recipient { organisation: caller.organisation.clone(), purposes: caller.purposes.clone(), oversees: caller.has_role(Role::Regulator) }
+        Recipient {
+            organisation: caller.organisation.clone(),
+            purposes: caller.purposes.clone(),
+            oversees: caller.has_role(Role::Regulator),
+        }
     }
 
     fn request(&self, instant: Instant) -> Request {
@@ -95,7 +99,8 @@ impl Judge {
                         targets.insert(format!("{type_name}/{id}"), candidate);
                     }
                 }
-                let rules = patients.into_iter().map(|patient| rules_of(reader, definitions, patient)).collect::<Result<HashMap<_, _>, Fault>>()?;
+                let rules =
+                    patients.into_iter().map(|patient| rules_of(reader, definitions, patient)).collect::<Result<HashMap<_, _>, Fault>>()?;
                 Ok((targets, rules))
             })
             .await?;

@@ -10,7 +10,7 @@ use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::store::{HistoryScope, StoredVersion};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// How many versions are read at a time.
 const CHUNK: usize = 500;
@@ -41,16 +41,21 @@ impl QueryPath {
         let has_more = shown.len() > asked.count;
         shown.truncate(asked.count);
         let more = if has_more { shown.last().map(|(version, _)| version.seq) } else { None };
-        if shown.is_empty() && let HistoryScope::Instance { type_name, .. } = &scope {
+        if shown.is_empty()
+            && let HistoryScope::Instance { type_name, .. } = &scope
+        {
             return Err(not_found(type_name).into());
         }
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
         self.disclose(opened, &permitted, Vec::new(), None).await?;
         let mut resources = permitted.into_iter();
-        let entries: Vec<Node> = shown.iter().map(|(version, _)| {
-            let resource = if version.deleted() { None } else { resources.next() };
-            self.history_entry(version, resource)
-        }).collect();
+        let entries: Vec<Node> = shown
+            .iter()
+            .map(|(version, _)| {
+                let resource = if version.deleted() { None } else { resources.next() };
+                self.history_entry(version, resource)
+            })
+            .collect();
         let more = more.map(|seq| self.pager.seal_position(caller, &path(&scope), seq, self.pipeline.clock.now()));
         Ok(self.history_bundle(&scope, &pairs, entries, more))
     }
@@ -74,8 +79,7 @@ impl QueryPath {
     }
 
     async fn append_visible(&self, caller: &Caller, stored: Vec<StoredVersion>, shown: &mut Vec<Shown>) -> Result<(), Failure> {
-        let live: Vec<Candidate> =
-            stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
+        let live: Vec<Candidate> = stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
         let judge = self.judge(caller, &live).await?;
         let hidden = self.hidden_now(caller, &stored).await?;
         let mut live = live.into_iter();
@@ -89,7 +93,7 @@ impl QueryPath {
             }
             let Some(candidate) = live.next() else { continue };
             if let Ruling::Permitted(permitted) = judge.rule(candidate)
-                && !hidden.contains(&key(&version))
+                && hidden.get(&key(&version)).is_none_or(|open| *open == Some(version.version))
             {
                 shown.push((version, Some(*permitted)));
             }
@@ -97,8 +101,9 @@ impl QueryPath {
         Ok(())
     }
 
-    /// The resources among these whose current form may not be seen: labels added later hide older versions too.
-    async fn hidden_now(&self, caller: &Caller, stored: &[StoredVersion]) -> Result<HashSet<(String, String)>, Fault> {
+    /// The resources among these whose current form may not be seen, or not whole, with the one version that may: labels added later hide older
+    /// versions too.
+    async fn hidden_now(&self, caller: &Caller, stored: &[StoredVersion]) -> Result<HashMap<(String, String), Option<u32>>, Fault> {
         let keys: HashSet<(String, String)> = stored.iter().map(key).collect();
         let current = self
             .pipeline
@@ -111,7 +116,15 @@ impl QueryPath {
         let live: Vec<&StoredVersion> = current.iter().filter(|version| !version.deleted()).collect();
         let candidates = live.iter().map(|version| Candidate::stored(version)).collect::<Result<Vec<_>, _>>()?;
         let judge = self.judge(caller, &candidates).await?;
-        Ok(live.iter().zip(candidates).filter_map(|(version, candidate)| matches!(judge.rule(candidate), Ruling::Denied).then(|| key(version))).collect())
+        Ok(live
+            .iter()
+            .zip(candidates)
+            .filter_map(|(version, candidate)| match judge.rule(candidate) {
+                Ruling::Denied => Some((key(version), None)),
+                Ruling::Permitted(permitted) if permitted.is_redacted() => Some((key(version), Some(version.version))),
+                Ruling::Permitted(_) => None,
+            })
+            .collect())
     }
 
     /// What the parameters ask; a page link is good only for who was given it.
@@ -196,7 +209,8 @@ fn path(scope: &HistoryScope) -> String {
 
 fn asked(pairs: &Pairs) -> Result<Asked, Refusal> {
     let mut asked = Asked { count: page::DEFAULT_PAGE, since: None, before: None };
-    let bad = |name: &str| Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.to_owned());
+    let bad =
+        |name: &str| Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.to_owned());
     for (name, value) in pairs {
         match name.as_str() {
             "_count" => asked.count = value.parse::<usize>().map_err(|_| bad(name))?.clamp(1, page::MAX_PAGE),

@@ -3,8 +3,8 @@
 use super::{Candidate, Judge, QueryPath};
 use crate::fhir::Node;
 use crate::forward::UpstreamProblem;
-use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::identity::Caller;
+use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::intake::Pairs;
 use crate::normalise::{Context, Links, canonical_system, normalise};
 use crate::outcome::{Failure, Fault, Finding, IssueType, Severity};
@@ -22,24 +22,40 @@ struct KnownPatient {
     record: Node,
 }
 
+/// What the holders answered.
+#[derive(Default)]
+pub(super) struct Told {
+    pub found: Vec<Candidate>,
+    /// The holders' ids of the patient, so that what is shown now can be read later.
+    pub patients: Vec<Elsewhere>,
+    /// An OperationOutcome for each that did not answer.
+    pub silent: Vec<Node>,
+}
+
 impl QueryPath {
-    /// Asks every holder about the patient the query names. Answers what they gave, and an OperationOutcome for each that did not answer.
-    pub(super) async fn ask_holders(&self, caller: &Caller, query: &Query, pairs: &Pairs) -> Result<(Vec<Candidate>, Vec<Node>), Failure> {
+    /// Asks every holder about the patient the query names.
+    pub(super) async fn ask_holders(&self, caller: &Caller, query: &Query, pairs: &Pairs) -> Result<Told, Failure> {
         let holders = self.pipeline.registry.holders();
-        let Some(patient_id) = named_patient(query.type_name(), pairs).filter(|_| !holders.is_empty()) else { return Ok(Default::default()) };
-        let Some(patient) = self.known_patient(&patient_id).await? else { return Ok(Default::default()) };
+        let Some(patient_id) = named_patient(query.type_name(), pairs).filter(|_| !holders.is_empty()) else {
+            return Ok(Told::default());
+        };
+        let Some(patient) = self.known_patient(&patient_id).await? else { return Ok(Told::default()) };
         let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&patient.record)).await?;
         let asked: Vec<&Holder> =
             holders.iter().filter(|holder| holder.organisation == caller.organisation || judge.may_ask(&patient.id)).collect();
         let answers = join_all(asked.iter().map(|holder| self.ask(holder, &patient, query, pairs))).await;
-        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        let mut told = Told::default();
         for (holder, answer) in asked.iter().zip(answers) {
             match answer? {
-                Ok(mut candidates) => found.append(&mut candidates),
-                Err(problem) => silent.push(unanswered(holder, &problem)),
+                Ok(Some((candidates, patient))) => {
+                    told.found.extend(candidates);
+                    told.patients.push(patient);
+                }
+                Ok(None) => {}
+                Err(problem) => told.silent.push(unanswered(holder, &problem)),
             }
         }
-        Ok((found, silent))
+        Ok(told)
     }
 
     async fn known_patient(&self, id: &str) -> Result<Option<KnownPatient>, Fault> {
@@ -49,17 +65,17 @@ impl QueryPath {
         stored.map(|version| Ok(KnownPatient { id: id.to_owned(), record: version.parse()? })).transpose()
     }
 
-    /// One holder: find its patient, search there, translate.
+    /// One holder: find its patient, search there, translate. `None` when it does not know the patient.
     async fn ask(
         &self,
         holder: &Holder,
         patient: &KnownPatient,
         query: &Query,
         pairs: &Pairs,
-    ) -> Result<Result<Vec<Candidate>, UpstreamProblem>, Fault> {
+    ) -> Result<Result<Option<(Vec<Candidate>, Elsewhere)>, UpstreamProblem>, Fault> {
         let remote = match self.remote_patient(holder, patient).await? {
             Ok(Some(remote)) => remote,
-            Ok(None) => return Ok(Ok(Vec::new())),
+            Ok(None) => return Ok(Ok(None)),
             Err(problem) => return Ok(Err(problem)),
         };
         let forwarded = forwarded_pairs(query.type_name(), pairs, &remote);
@@ -68,11 +84,18 @@ impl QueryPath {
             Err(problem) => return Ok(Err(problem)),
         };
         let mut links = Links::new();
-        links.insert(&format!("Patient/{remote}"), &format!("Patient/{}", patient.id));
+        let ours = format!("Patient/{}", patient.id);
+        links.insert(&format!("Patient/{remote}"), &ours);
+        // An absolute reference to it arrives at the id the holder's own would get.
+        if let Some(rules) = self.holder_rules.get(&holder.name) {
+            links.insert(&format!("Patient/{}", self.pipeline.ids.id(rules.name(), "Patient", &remote)), &ours);
+        }
         let translated = resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
         // What is about somebody else than the patient asked for is never let in, whatever the holder made of the search.
         let about_patient = |candidate: &Candidate| crate::pipeline::patient_ids(&candidate.resource) == [patient.id.as_str()];
-        Ok(Ok(translated.filter(about_patient).collect()))
+        let candidates = translated.filter(about_patient).collect();
+        let known = Elsewhere { type_name: "Patient".to_owned(), id: patient.id.clone(), holder: holder.name.clone(), remote };
+        Ok(Ok(Some((candidates, known))))
     }
 
     /// The holder's id of the patient: known from before, or found by an identifier of which one value is one person.
@@ -115,6 +138,10 @@ impl QueryPath {
         if let Some(linked) = links.get(&format!("{type_name}/{remote}")).and_then(|target| target.split_once('/')) {
             resource.as_object_mut()?.set("id", linked.1);
         }
+        // Who it comes from may be said; where it lies there and under which id is the holder's own business.
+        if let Some(meta) = resource.get_mut("meta").and_then(Node::as_object_mut) {
+            meta.set("source", rules.urn());
+        }
         let id = resource.text("id")?.to_owned();
         let elsewhere = Elsewhere { type_name, id, holder: holder.name.clone(), remote };
         Some(Candidate { resource, source: holder.name.clone(), version: None, at: None, elsewhere: Some(elsewhere) })
@@ -128,7 +155,9 @@ impl QueryPath {
             let Some(holder) = self.pipeline.registry.holder(&holder) else { continue };
             if let Ok(resource) = self.upstream.read(holder, type_name, &remote).await {
                 let links = self.patient_links(holder, &resource).await?;
-                if let Some(candidate) = self.translate(holder, resource, &links).filter(|candidate| candidate.resource.text("id") == Some(id)) {
+                if let Some(candidate) =
+                    self.translate(holder, resource, &links).filter(|candidate| candidate.resource.text("id") == Some(id))
+                {
                     return Ok(Some(candidate));
                 }
             }
@@ -181,6 +210,7 @@ fn forwarded_pairs(type_name: &str, pairs: &Pairs, remote: &str) -> Pairs {
 /// The entry that names a holder which did not answer.
 fn unanswered(holder: &Holder, problem: &UpstreamProblem) -> Node {
     metrics::counter!("hearthgate_holder_failures_total", "holder" => holder.name.clone()).increment(1);
-    let text = format!("{} {problem}; its records are missing from this answer.", holder.organisation.name.as_deref().unwrap_or(&holder.name));
+    let text =
+        format!("{} {problem}; its records are missing from this answer.", holder.organisation.name.as_deref().unwrap_or(&holder.name));
     crate::problem::outcome_node(&[Finding::new(Severity::Warning, IssueType::Incomplete, "holder-unanswered", text)])
 }

@@ -46,7 +46,10 @@ impl Pager {
     /// The token of the page of a search that begins at entry `from`.
     pub fn seal(&self, caller: &Caller, query: &Query, from: usize, now: Instant) -> String {
         let from = i64::try_from(from).unwrap_or(i64::MAX);
-        self.sealed(caller, Sealed { path: query.type_name().to_owned(), pairs: query.used().to_vec(), from, until: (now + LIFETIME).micros() })
+        self.sealed(
+            caller,
+            Sealed { path: query.type_name().to_owned(), pairs: query.used().to_vec(), from, until: (now + LIFETIME).micros() },
+        )
     }
 
     /// The token of the page of a history that goes on from a place.

@@ -20,7 +20,9 @@ pub struct ConsentJudge {
 impl DeliveryJudge for ConsentJudge {
     async fn permit(&self, delivery: &Delivery, destination: &Destination) -> Result<Release, Fault> {
         let (type_name, id) = (delivery.type_name.clone(), delivery.id.clone());
-        let Some(current) = self.pipeline.store.read(move |reader| reader.current(&type_name, &id)).await? else { return Ok(Release::Superseded) };
+        let Some(current) = self.pipeline.store.read(move |reader| reader.current(&type_name, &id)).await? else {
+            return Ok(Release::Superseded);
+        };
         if current.version != delivery.version {
             return Ok(Release::Superseded);
         }

@@ -11,11 +11,25 @@ use crate::store::{LedgerHead, Reader, StoredVersion};
 
 impl QueryPath {
     /// The receipt of a version, for whoever may see it; without a version, of the current one.
-    pub async fn receipt(&self, caller: &Caller, type_name: &str, id: &str, version: Option<&str>, opened: &audit::Opened) -> Result<String, Failure> {
+    pub async fn receipt(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        id: &str,
+        version: Option<&str>,
+        opened: &audit::Opened,
+    ) -> Result<String, Failure> {
         self.audited(opened, self.try_receipt(caller, type_name, id, version, opened)).await
     }
 
-    async fn try_receipt(&self, caller: &Caller, type_name: &str, id: &str, version: Option<&str>, opened: &audit::Opened) -> Result<String, Failure> {
+    async fn try_receipt(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        id: &str,
+        version: Option<&str>,
+        opened: &audit::Opened,
+    ) -> Result<String, Failure> {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let number = version.map(str::parse::<u32>).transpose().map_err(|_| not_found(type_name))?;
@@ -39,6 +53,10 @@ impl QueryPath {
             let candidate = Candidate::stored(&stored)?;
             let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
             let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
+            if permitted.is_redacted() {
+                // The receipt opens a commitment to the whole, by which what was taken out could be guessed.
+                return Err(not_found(type_name).into());
+            }
             vec![*permitted]
         };
         let text = self.prove(stored).await?.ok_or_else(|| not_found(type_name))?;

@@ -145,6 +145,11 @@ impl Keyring {
         open(&patient_secret, id, record).map(Some)
     }
 
+    /// Whether a patient's key was made that no flush has written yet.
+    pub(super) fn has_fresh(&self) -> bool {
+        !self.state().fresh.is_empty()
+    }
+
     /// Writes fresh patient keys and the given record keys, synced when this returns.
     pub(super) fn flush<'r>(&self, records: impl Iterator<Item = &'r SealedRecord>) -> Result<(), Fault> {
         let mut guard = self.state();

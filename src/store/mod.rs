@@ -20,7 +20,9 @@ mod writer;
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
-pub use unit::{Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, RawDraft, Replay, Target, Unit, VersionDraft};
+pub use unit::{
+    Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, RawDraft, Replay, Target, Unit, VersionDraft,
+};
 pub use writer::LedgerHead;
 
 use crate::ledger::SigningKey;
@@ -77,7 +79,8 @@ impl Store {
     /// Opens or creates the store in a folder. Refuses a folder another process has open, a file that is not ours,
     /// and a log whose leaves do not match its last checkpoint.
     pub fn open(settings: StoreSettings, signer: SigningKey, keyring: Keyring) -> Result<Store, Fault> {
-        std::fs::create_dir_all(&settings.folder).map_err(|error| Fault::new(FaultKind::Storage, format!("create data folder: {error}")))?;
+        std::fs::create_dir_all(&settings.folder)
+            .map_err(|error| Fault::new(FaultKind::Storage, format!("create data folder: {error}")))?;
         let lock = lock_folder(&settings.folder)?;
         let data = open_data(&settings)?;
         schema::prepare(&data)?;
@@ -132,7 +135,10 @@ impl Store {
     }
 
     /// Runs a reading on a thread that may block, on one consistent snapshot of the data.
-    pub async fn read<T: Send + 'static>(&self, reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static) -> Result<T, Fault> {
+    pub async fn read<T: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let shared = Arc::clone(&self.shared);
         let _permit = self.shared.permits.acquire().await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the store is closed"))?;
         tokio::task::spawn_blocking(move || shared.with_reader(reading))
@@ -192,7 +198,12 @@ impl Shared {
 
 fn lock_folder(folder: &Path) -> Result<File, Fault> {
     let path = folder.join("lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| Fault::new(FaultKind::Storage, format!("open lock file: {error}")))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| Fault::new(FaultKind::Storage, format!("open lock file: {error}")))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Fault::new(FaultKind::Storage, "another process has this data folder open")),
@@ -227,7 +238,9 @@ fn configure(connection: &Connection, settings: &StoreSettings) -> Result<(), Fa
     if mode != "wal" {
         return Err(Fault::new(FaultKind::Storage, format!("the data file cannot use a write-ahead log (mode {mode})")));
     }
-    for (pragma, value) in [("synchronous", 2), ("cache_size", -cache_kib), ("foreign_keys", 0), ("wal_autocheckpoint", 4000), ("temp_store", 2)] {
+    for (pragma, value) in
+        [("synchronous", 2), ("cache_size", -cache_kib), ("foreign_keys", 0), ("wal_autocheckpoint", 4000), ("temp_store", 2)]
+    {
         connection.pragma_update(None, pragma, value).map_err(fault)?;
     }
     Ok(())

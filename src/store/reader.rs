@@ -1,9 +1,9 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
+use super::fault;
 use super::keys::RecordKeyId;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::unit::{self, Method, Replay};
-use super::fault;
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
 use crate::ledger::Hash;
@@ -68,8 +68,7 @@ pub struct Reader<'c> {
     seal_key: &'c [u8; 32],
 }
 
-const VERSION_COLUMNS: &str =
-    "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.seal FROM version v JOIN resource r ON r.rid = v.rid";
+const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.seal FROM version v JOIN resource r ON r.rid = v.rid";
 
 impl<'c> Reader<'c> {
     pub(super) fn begin(connection: &'c Connection, seal_key: &'c [u8; 32]) -> Result<Reader<'c>, Fault> {
@@ -92,12 +91,22 @@ impl<'c> Reader<'c> {
 
     fn one_version(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Option<StoredVersion>, Fault> {
         let sql = format!("SELECT {VERSION_COLUMNS} WHERE {condition}");
-        let row = self.connection.prepare_cached(&sql).and_then(|mut statement| statement.query_row(parameters, sealed).optional()).map_err(fault)?;
+        let row = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| statement.query_row(parameters, sealed).optional())
+            .map_err(fault)?;
         row.map(|row| unsealed(row, self.seal_key)).transpose()
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.
-    pub fn history(&self, scope: &HistoryScope, before: Option<i64>, since: Option<Instant>, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+    pub fn history(
+        &self,
+        scope: &HistoryScope,
+        before: Option<i64>,
+        since: Option<Instant>,
+        limit: usize,
+    ) -> Result<Vec<StoredVersion>, Fault> {
         let (condition, mut parameters): (&str, Vec<Sql>) = match scope {
             HistoryScope::Instance { type_name, id } => ("r.type = ? AND r.id = ?", vec![type_name.clone().into(), id.clone().into()]),
             HistoryScope::Type { type_name } => ("r.type = ?", vec![type_name.clone().into()]),
@@ -131,7 +140,8 @@ impl<'c> Reader<'c> {
 
     /// Leaf entries from a position on, at most `limit`.
     pub fn leaves(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, Fault> {
-        let mut statement = self.connection.prepare_cached("SELECT entry FROM leaf WHERE position >= ? ORDER BY position LIMIT ?").map_err(fault)?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT entry FROM leaf WHERE position >= ? ORDER BY position LIMIT ?").map_err(fault)?;
         let entries = statement.query_map(params![from, rows(limit)], |row| row.get(0)).map_err(fault)?;
         entries.collect::<Result<_, _>>().map_err(fault)
     }
@@ -172,15 +182,18 @@ impl<'c> Reader<'c> {
 
     /// The holders that know a resource, with their ids for it.
     pub fn elsewhere(&self, type_name: &str, id: &str) -> Result<Vec<(String, String)>, Fault> {
-        let mut statement = self.connection.prepare_cached("SELECT holder, remote FROM elsewhere WHERE type = ? AND id = ?").map_err(fault)?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT holder, remote FROM elsewhere WHERE type = ? AND id = ?").map_err(fault)?;
         let known = statement.query_map(params![type_name, id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
         known.collect::<Result<_, _>>().map_err(fault)
     }
 
     /// How many current resources there are of each type.
     pub fn counts(&self) -> Result<Vec<(String, u64)>, Fault> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT type, count(*) FROM resource WHERE deleted = 0 GROUP BY type ORDER BY type").map_err(fault)?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT type, count(*) FROM resource WHERE deleted = 0 GROUP BY type ORDER BY type")
+            .map_err(fault)?;
         let counts = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
         counts.collect::<Result<_, _>>().map_err(fault)
     }
@@ -223,7 +236,10 @@ fn unsealed((version, found): (StoredVersion, Vec<u8>), key: &[u8; 32]) -> Resul
     let expected = unit::seal(key, &version.type_name, &version.id, version.version, &version.document);
     if aws_lc_rs::constant_time::verify_slices_are_equal(&expected, &found).is_err() {
         let StoredVersion { type_name, id, version, seq, .. } = &version;
-        return Err(Fault::new(FaultKind::StorageCorrupt, format!("row {seq}: {type_name}/{id} version {version} is not as it was stored")));
+        return Err(Fault::new(
+            FaultKind::StorageCorrupt,
+            format!("row {seq}: {type_name}/{id} version {version} is not as it was stored"),
+        ));
     }
     Ok(version)
 }
@@ -238,9 +254,7 @@ pub(super) fn newest_version(connection: &Connection, type_name: &str, id: &str)
 pub(super) fn replay(connection: &Connection, key: &[u8; 32]) -> Result<Option<Replay>, Fault> {
     connection
         .prepare_cached("SELECT body, outcome FROM idempotency WHERE key = ?")
-        .and_then(|mut statement| {
-            statement.query_row([&key[..]], |row| Ok(Replay { body: row.get(0)?, outcome: row.get(1)? })).optional()
-        })
+        .and_then(|mut statement| statement.query_row([&key[..]], |row| Ok(Replay { body: row.get(0)?, outcome: row.get(1)? })).optional())
         .map_err(fault)
 }
 

@@ -107,7 +107,10 @@ impl LogState {
 
     fn sign(&self, edge: &Edge) -> Result<Arc<str>, Fault> {
         let checkpoint = Checkpoint::new(self.origin.clone(), edge.size(), edge.root());
-        checkpoint.sign(&[&self.signer]).map(|note| note.to_string().into()).map_err(|error| Fault::new(FaultKind::Ledger, format!("sign checkpoint: {error}")))
+        checkpoint
+            .sign(&[&self.signer])
+            .map(|note| note.to_string().into())
+            .map_err(|error| Fault::new(FaultKind::Ledger, format!("sign checkpoint: {error}")))
     }
 }
 
@@ -259,7 +262,7 @@ impl Writer {
         let note = if edge.size() == self.ledger.edge.size() { Arc::clone(&self.ledger.note) } else { self.ledger.sign(&edge)? };
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
-        if !records.is_empty() {
+        if !records.is_empty() || self.keyring.has_fresh() {
             self.counters.syncs.fetch_add(1, Ordering::Relaxed);
             self.keyring.flush(records.into_iter())?;
         }
@@ -434,12 +437,10 @@ impl Writer {
     fn insert_term(&self, term: &Term, rid: i64) -> Result<(), Fault> {
         match term {
             Term::Exact { key } => self.execute("INSERT OR IGNORE INTO exact (key, rid) VALUES (?, ?)", params![key, rid]),
-            Term::Text { parameter, value } => {
-                self.execute("INSERT OR IGNORE INTO words (parameter, value, rid) VALUES (?, ?, ?)", params![parameter, value.as_str(), rid])
-            }
-            Term::Range { parameter, low, high } => {
-                self.execute("INSERT OR IGNORE INTO span (parameter, low, high, rid) VALUES (?, ?, ?, ?)", params![parameter, low, high, rid])
-            }
+            Term::Text { parameter, value } => self
+                .execute("INSERT OR IGNORE INTO words (parameter, value, rid) VALUES (?, ?, ?)", params![parameter, value.as_str(), rid]),
+            Term::Range { parameter, low, high } => self
+                .execute("INSERT OR IGNORE INTO span (parameter, low, high, rid) VALUES (?, ?, ?, ?)", params![parameter, low, high, rid]),
         }
     }
 
@@ -449,9 +450,8 @@ impl Writer {
             Term::Text { parameter, value } => {
                 self.execute("DELETE FROM words WHERE parameter = ? AND value = ? AND rid = ?", params![parameter, value.as_str(), rid])
             }
-            Term::Range { parameter, low, high } => {
-                self.execute("DELETE FROM span WHERE parameter = ? AND low = ? AND high = ? AND rid = ?", params![parameter, low, high, rid])
-            }
+            Term::Range { parameter, low, high } => self
+                .execute("DELETE FROM span WHERE parameter = ? AND low = ? AND high = ? AND rid = ?", params![parameter, low, high, rid]),
         }
     }
 }

@@ -11,13 +11,22 @@ use crate::outcome::IssueType;
 const CODE_NOT_IN_SET: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_16");
 const CODING_NOT_IN_SET: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_4");
 const CONCEPT_NOT_IN_SET: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_1_CC");
+const NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_NoValid_2_CC");
+const CODING_NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_NoValid_5");
+const NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_3_CC");
+const CODING_NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_6");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
 const UNDECIDED: Rule = Rule::information(IssueType::NotSupported, "Terminology_TX_NotChecked");
 
-/// Judges an element that is bound to a value set. Only required bindings decide here.
+/// Judges an element that is bound to a value set: a required binding decides, an extensible one warns, a preferred one mentions.
 pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Node, path: &Path<'_>) {
-    if binding.strength != BindingStrength::Required {
-        return;
+    match binding.strength {
+        BindingStrength::Required => {}
+        BindingStrength::Extensible => {
+            return recommend(walk, binding, (NOT_IN_EXTENSIBLE, CODING_NOT_IN_EXTENSIBLE), type_name, node, path);
+        }
+        BindingStrength::Preferred => return recommend(walk, binding, (NOT_IN_PREFERRED, CODING_NOT_IN_PREFERRED), type_name, node, path),
+        BindingStrength::Example => return,
     }
     let set = &binding.value_set;
     let (rule, verdict) = match type_name {
@@ -53,6 +62,24 @@ pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Nod
             );
         }
         Membership::Undecidable => {}
+    }
+}
+
+/// A concept or coding that is not in a set which should be used. The rules are for a concept and for a coding.
+fn recommend(walk: &mut Walk<'_>, binding: &Binding, rules: (Rule, Rule), type_name: &str, node: &Node, path: &Path<'_>) {
+    let set = &binding.value_set;
+    let (rule, verdict) = match type_name {
+        "CodeableConcept" => (rules.0, concept(walk, set, node)),
+        "Coding" => (rules.1, coding(walk, set, node)),
+        _ => return,
+    };
+    if verdict == Some(Membership::NotMember) {
+        walk.report.add(
+            rule,
+            path,
+            node,
+            format!("The code is not in the value set {set}, which should be used where it has a fitting one"),
+        );
     }
 }
 
@@ -96,7 +123,7 @@ mod tests {
         let (right, wrong) = (r#"{"system": "http://hl7.org/fhir/administrative-gender", "code": "male"}"#, r#"{"code": "male"}"#);
         check("Coding", BindingStrength::Required, right, &[]);
         check("Coding", BindingStrength::Required, wrong, &["Terminology_TX_NoValid_4"]);
-        check("Coding", BindingStrength::Extensible, wrong, &[]);
+        check("Coding", BindingStrength::Extensible, wrong, &["Terminology_TX_NoValid_5"]);
         check("Coding", BindingStrength::Required, "{}", &[]);
         check("Quantity", BindingStrength::Required, r#"{"value": 1, "code": "mg"}"#, &["Terminology_TX_NoValid_4"]);
         check("Quantity", BindingStrength::Required, r#"{"value": 1}"#, &[]);

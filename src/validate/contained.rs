@@ -56,7 +56,14 @@ fn collect<'a>(node: &'a Node, fragments: &mut HashSet<&'a str>) {
             fragments.extend(text.strip_prefix('#'));
         }
         Value::List(items) => items.iter().for_each(|item| collect(item, fragments)),
-        Value::Object(object) => object.members().iter().for_each(|member| collect(&member.node, fragments)),
+        Value::Object(object) => {
+            for member in object.members() {
+                collect(&member.node, fragments);
+                // Images and links in narrative may name what is contained.
+                let narrative = member.node.as_text().filter(|_| member.name == "div").unwrap_or_default();
+                fragments.extend(narrative.split("\"#").skip(1).filter_map(|rest| rest.split('"').next()));
+            }
+        }
         _ => {}
     }
 }

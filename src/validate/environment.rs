@@ -15,13 +15,14 @@ impl Environment for Surroundings<'_> {
     fn member_of(&self, types: &TypeTable, coded: &Item<'_>, value_set: &str) -> Result<Option<bool>, PathError> {
         let verdict = match (coded.type_name(types), coded.node()) {
             ("Coding" | "Quantity", Some(node)) => self.coding(node, value_set),
-            ("CodeableConcept", Some(node)) => node.items("coding").iter().map(|coding| self.coding(coding, value_set)).fold(
-                Membership::NotMember,
-                |so_far, one| match (&so_far, &one) {
-                    (Membership::Member { .. }, _) | (Membership::Undecidable, Membership::NotMember) => so_far,
-                    _ => one,
-                },
-            ),
+            ("CodeableConcept", Some(node)) => {
+                node.items("coding").iter().map(|coding| self.coding(coding, value_set)).fold(Membership::NotMember, |so_far, one| {
+                    match (&so_far, &one) {
+                        (Membership::Member { .. }, _) | (Membership::Undecidable, Membership::NotMember) => so_far,
+                        _ => one,
+                    }
+                })
+            }
             _ => match coded.text() {
                 Some(code) => self.definitions.value_set_contains(value_set, None, &code),
                 None => return Ok(None),

@@ -1,18 +1,76 @@
-//! The form that every extension has, known or not (<https://hl7.org/fhir/R4/extensibility.html>).
+//! Extensions: their form, their definition, and where they may stand (<https://hl7.org/fhir/R4/extensibility.html>).
 
 use super::path::Path;
 use super::primitives::has_scheme;
+use super::profiles::{self, Found};
+use super::references::Scope;
 use super::report::Rule;
-use super::structure::Walk;
+use super::structure::{Surrounding, Walk};
+use crate::definitions::{ContextKind, ExtensionContext};
+use crate::fhir::path::TreeItem;
+use crate::fhir::types::{ElementId, TypeTable};
 use crate::fhir::{Node, Object};
-use crate::outcome::IssueType;
+use crate::outcome::{IssueType, Severity};
 
 const NO_URL: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_Url_NotFound");
 const RELATIVE_URL: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_URL_Absolute");
 const VALUE_OR_EXTENSIONS: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Extension#ext-1");
+const UNKNOWN: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Unknown_NotHere");
+const NOT_AN_EXTENSION: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Type");
+const WRONG_CONTEXT: Rule = Rule::error(IssueType::Extension, "Extension_EXTP_Context_Wrong");
+const IS_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_Y");
+const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_N");
 
-/// Judges one extension: it has a URL, absolute unless it stands in another extension, and either a value or extensions.
-pub fn check(walk: &mut Walk<'_>, extension: &Node, path: &Path<'_>) {
+/// Whose extensions need no definition: examples, another standard's, and those of HL7's own tools.
+const FREE_DOMAINS: [&str; 4] = ["example.org", "acme.com", "nema.org", "hl7.org/fhir/tools/"];
+
+/// Extensions published by HL7 for every release, in a package of their own, may be genuine without being in hand.
+const PUBLISHED_BEYOND_CORE: &str = "http://hl7.org/fhir/StructureDefinition/";
+
+/// R4's own resources use these in more places, and with other types of value, than R4 defines; later releases define them as they are used.
+const WIDER_IN_USE: [&str; 14] = [
+    "regex",
+    "structuredefinition-ballot-status",
+    "structuredefinition-category",
+    "structuredefinition-codegen-super",
+    "structuredefinition-display-hint",
+    "structuredefinition-explicit-type-name",
+    "structuredefinition-fhir-type",
+    "structuredefinition-fmm",
+    "structuredefinition-fmm-no-warnings",
+    "structuredefinition-hierarchy",
+    "structuredefinition-normative-version",
+    "structuredefinition-standards-status",
+    "structuredefinition-wg",
+    "valueset-concept-comments",
+];
+
+/// Judges one extension: it has a URL, absolute unless it stands in another extension, either a value or extensions, and meets its definition.
+pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &Scope<'_>, path: &Path<'_>) {
+    form(walk, extension, path);
+    let Some(url) = extension.text("url").filter(|url| has_scheme(url)) else { return };
+    let definitions = walk.definitions;
+    if url.strip_prefix(PUBLISHED_BEYOND_CORE).is_some_and(|name| WIDER_IN_USE.contains(&name)) {
+        return;
+    }
+    match definitions.profile(url) {
+        Some(profile) if profile.type_name == "Extension" => {
+            let found = Found::root(TreeItem { node: Some(extension), sibling: None, content });
+            profiles::check(walk, profile, found, scope, path);
+            modifier(walk, profile.root().element.is_modifier, extension, path);
+            if let Some(structure) = definitions.structure(url) {
+                context(walk, &structure.contexts, extension, path);
+            }
+        }
+        Some(_) => {
+            walk.report.add(NOT_AN_EXTENSION, path, extension, "The url of an extension names a definition that is not of an extension")
+        }
+        None => unknown(walk, url, extension, path),
+        _ => walk.report.add(NOT_AN_EXTENSION, path, extension, "The url of an extension names a definition that is not of an extension"),
+    }
+}
+
+fn form(walk: &mut Walk<'_>, extension: &Node, path: &Path<'_>) {
     match extension.text("url") {
         None if extension.get("url").is_none() => walk.report.add(NO_URL, path, extension, "An extension must say what it is in its url"),
         Some(url) if !url.is_empty() && !has_scheme(url) && !path.is_in_extension() => {
@@ -26,4 +84,81 @@ pub fn check(walk: &mut Walk<'_>, extension: &Node, path: &Path<'_>) {
     if has_value == has_extensions {
         walk.report.add(VALUE_OR_EXTENSIONS, path, extension, "Rule ext-1: an extension must have either a value or extensions, not both");
     }
+}
+
+fn unknown(walk: &mut Walk<'_>, url: &str, extension: &Node, path: &Path<'_>) {
+    let options = walk.options;
+    let is_free = FREE_DOMAINS.iter().any(|domain| url.contains(domain))
+        || options.extension_domains.iter().any(|domain| url.starts_with(domain.as_str()))
+        || url.starts_with(PUBLISHED_BEYOND_CORE);
+    let severity = if options.refuse_unknown_extensions && !is_free { Severity::Error } else { Severity::Information };
+    walk.report.add(
+        Rule { severity, ..UNKNOWN },
+        path,
+        extension,
+        "The definition of this extension is not in hand, so it was not checked",
+    );
+}
+
+fn modifier(walk: &mut Walk<'_>, is_modifier: bool, extension: &Node, path: &Path<'_>) {
+    match (is_modifier, path.is_modifier_extension()) {
+        (true, Some(false)) => {
+            walk.report.add(IS_MODIFIER, path, extension, "This extension changes meaning, so it must be in modifierExtension")
+        }
+        (false, Some(true)) => {
+            walk.report.add(
+                IS_NO_MODIFIER,
+                path,
+                extension,
+                "This extension does not change meaning, so it must not be in modifierExtension",
+            );
+        }
+        _ => {}
+    }
+}
+
+fn context(walk: &mut Walk<'_>, contexts: &[ExtensionContext], extension: &Node, path: &Path<'_>) {
+    let Some(around) = walk.around.last().cloned() else { return };
+    let types = walk.types;
+    let fits = contexts.is_empty() || contexts.iter().any(|one| allows(types, one, &around, path));
+    if !fits {
+        let allowed: Vec<&str> = contexts.iter().map(|one| one.expression.as_str()).collect();
+        walk.report.add(WRONG_CONTEXT, path, extension, format!("This extension may not stand here, only on: {}", allowed.join(", ")));
+    }
+}
+
+/// Whether a context allows an extension in what surrounds it. Contexts in FHIRPath are taken as met: they are rare and say more than a place.
+fn allows(types: &TypeTable, context: &ExtensionContext, around: &Surrounding, path: &Path<'_>) -> bool {
+    let expression = context.expression.as_str();
+    match context.kind {
+        ContextKind::FhirPath => true,
+        ContextKind::Extension => around.extension.as_deref() == Some(expression),
+        ContextKind::Element => {
+            // A context may name an element of a profile; which profile applies is not followed here.
+            let names_profile = has_scheme(expression);
+            let same = |path: &str| path.replace("[x]", "") == expression.replace("[x]", "");
+            let type_names = std::iter::once(around.content).chain(around.element.into_iter().flat_map(|id| roots(types, id)));
+            let mut codes = around.element.into_iter().flat_map(|id| &types.element(id).types).map(|one| one.code.as_str());
+            names_profile
+                || expression == "*"
+                || around.element.is_some_and(|id| same(&types.element(id).path))
+                || same(&types.element(around.content).path)
+                || type_names.into_iter().any(|id| types.is_kind_of(&types.element(id).path, expression))
+                || codes.any(|code| types.is_kind_of(code, expression))
+                || expression == "Element"
+                || same(&path.element_path())
+                || is_inherited(types, around, expression)
+        }
+    }
+}
+
+/// `DomainResource.text` stands for `Patient.text` too.
+fn is_inherited(types: &TypeTable, around: &Surrounding, expression: &str) -> bool {
+    let Some(path) = around.element.map(|id| &types.element(id).path) else { return false };
+    let parts = (path.split_once('.'), expression.split_once('.'));
+    matches!(parts, (Some((owner, rest)), Some((ancestor, asked))) if rest == asked && types.is_kind_of(owner, ancestor))
+}
+
+fn roots(types: &TypeTable, id: ElementId) -> impl Iterator<Item = ElementId> {
+    types.element(id).types.iter().filter_map(|one| one.root)
 }

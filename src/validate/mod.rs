@@ -10,18 +10,26 @@
 //!
 //! Follows <https://hl7.org/fhir/R4/validation.html>, <https://hl7.org/fhir/R4/json.html> and <https://hl7.org/fhir/R4/datatypes.html>.
 
+mod attachments;
 mod bindings;
+mod bundle;
 mod calendar;
+mod codings;
 mod contained;
 mod environment;
 mod extensions;
 mod invariants;
 mod narrative;
+mod order;
 mod path;
 mod primitives;
+mod profiles;
+mod questionnaire;
 mod references;
 mod report;
+mod slicing;
 mod structure;
+mod values;
 
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -38,15 +46,31 @@ pub const DEPTH_MAX: usize = 256;
 pub struct Options {
     /// More findings than this are not made.
     pub findings_max: usize,
-    /// Whether a binding that cannot be decided with the definitions in hand is reported, as information.
+    /// Whether codes that cannot be checked with the definitions in hand are reported: systems and value sets that are not in hand.
     pub report_undecided: bool,
     /// Whether rules that are marked as best practice are evaluated.
     pub best_practice: bool,
+    /// Profiles that the resource must meet beside those it claims itself.
+    pub profiles: Vec<String>,
+    /// Whether an extension whose definition is not in hand is an error; else it is mentioned.
+    pub refuse_unknown_extensions: bool,
+    /// Beginnings of the URLs of extensions that may be unknown all the same.
+    pub extension_domains: Vec<String>,
+    /// Whether text that looks like active content is refused.
+    pub security_checks: bool,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { findings_max: DEFAULT_FINDINGS_MAX, report_undecided: true, best_practice: false }
+        Options {
+            findings_max: DEFAULT_FINDINGS_MAX,
+            report_undecided: false,
+            best_practice: false,
+            profiles: Vec::new(),
+            refuse_unknown_extensions: false,
+            extension_domains: Vec::new(),
+            security_checks: false,
+        }
     }
 }
 

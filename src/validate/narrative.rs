@@ -18,6 +18,7 @@ const XHTML: &str = "http://www.w3.org/1999/xhtml";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Defect {
     NotWellFormed,
+    Empty,
     NotADiv,
     WrongNamespace,
     Element,
@@ -31,6 +32,7 @@ impl Defect {
     fn rule(self) -> Rule {
         match self {
             Defect::NotWellFormed => Rule::error(IssueType::Invalid, "XHTML_XHTML_Not_Well_Formed"),
+            Defect::Empty => Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Narrative#txt-2"),
             Defect::NotADiv => Rule::error(IssueType::Invalid, "XHTML_XHTML_Name_Invalid"),
             Defect::WrongNamespace => Rule::error(IssueType::Invalid, "XHTML_XHTML_NS_InValid"),
             Defect::Element => Rule::error(IssueType::Invalid, "XHTML_XHTML_Element_Illegal"),
@@ -44,6 +46,7 @@ impl Defect {
     fn text(self) -> &'static str {
         match self {
             Defect::NotWellFormed => "The narrative must be one well-formed XML element",
+            Defect::Empty => "Rule txt-2: the narrative must hold some text or an image",
             Defect::NotADiv => "The narrative must be a div element",
             Defect::WrongNamespace => "The narrative's div must say xmlns=\"http://www.w3.org/1999/xhtml\"",
             Defect::Element => "The narrative has an element that is not allowed in narrative",
@@ -68,14 +71,17 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
     let mut reader = Reader::from_str(text.trim());
     let mut depth = 0usize;
     let mut roots = 0usize;
+    let mut has_content = false;
     loop {
         match reader.read_event() {
             Ok(Event::Start(element)) => {
+                has_content |= element.local_name().as_ref() == "img";
                 roots += usize::from(depth == 0);
                 judge_element(&element, depth, defects);
                 depth += 1;
             }
             Ok(Event::Empty(element)) => {
+                has_content |= element.local_name().as_ref() == "img";
                 roots += usize::from(depth == 0);
                 judge_element(&element, depth, defects);
             }
@@ -83,7 +89,8 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
             Ok(Event::DocType(_) | Event::Decl(_) | Event::PI(_)) => add(defects, Defect::Doctype),
             Ok(Event::Comment(_)) => {}
             Ok(Event::Eof) => break,
-            Ok(_) if depth > 0 => {}
+            Ok(Event::Text(text)) if depth > 0 => has_content |= text.chars().any(|letter| !letter.is_whitespace()),
+            Ok(_) if depth > 0 => has_content = true,
             Ok(_) | Err(_) => return add(defects, Defect::NotWellFormed),
         }
         if depth > DEPTH_MAX {
@@ -91,7 +98,10 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
         }
     }
     if depth > 0 || roots != 1 {
-        add(defects, Defect::NotWellFormed);
+        return add(defects, Defect::NotWellFormed);
+    }
+    if !has_content {
+        add(defects, Defect::Empty);
     }
 }
 

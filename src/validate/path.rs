@@ -41,6 +41,32 @@ impl<'a> Path<'a> {
         matches!(outer.map(|outer| outer.step), Some(Step::Name("extension" | "modifierExtension")))
     }
 
+    /// Whether the path ends in `modifierExtension` (true) or `extension` (false).
+    pub fn is_modifier_extension(&self) -> Option<bool> {
+        match self.step {
+            Step::Name("modifierExtension") => Some(true),
+            Step::Name("extension") => Some(false),
+            Step::Index(_) => self.parent.and_then(Path::is_modifier_extension),
+            _ => None,
+        }
+    }
+
+    /// The path of what an extension stands in, as definitions write paths: `Patient.name.family`.
+    pub fn element_path(&self) -> String {
+        let mut text = self.names();
+        text.truncate(text.rfind('.').unwrap_or_default());
+        text
+    }
+
+    fn names(&self) -> String {
+        let before = self.parent.map(Path::names).unwrap_or_default();
+        match self.step {
+            Step::Name(name) if before.is_empty() => name.to_owned(),
+            Step::Name(name) => format!("{before}.{name}"),
+            _ => before,
+        }
+    }
+
     /// Indexed FHIRPath: `Bundle.entry[2].resource.value.ofType(Quantity)`.
     pub fn expression(&self) -> String {
         let mut text = self.parent.map(Path::expression).unwrap_or_default();

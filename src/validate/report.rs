@@ -45,12 +45,17 @@ impl Report {
 
     /// Adds a finding at an element that begins at `offset`. The same finding is made once: profiles share rules.
     pub fn add_at(&mut self, rule: Rule, path: &Path<'_>, offset: Option<u32>, text: impl Into<String>) {
+        self.add_below(rule, path, "", offset, text);
+    }
+
+    /// Adds a finding at something below an element: `below` is the rest of its path, `.coding[0].system`.
+    pub fn add_below(&mut self, rule: Rule, path: &Path<'_>, below: &str, offset: Option<u32>, text: impl Into<String>) {
         if self.findings.len() >= self.limit {
             self.overflowed = true;
             return;
         }
         let finding = Finding::new(rule.severity, rule.code, rule.message_id, text);
-        let finding = finding.at(path.expression()).at_offset(offset);
+        let finding = finding.at(path.expression() + below).at_offset(offset);
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }

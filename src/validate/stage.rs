@@ -1,6 +1,5 @@
 //! Normalised → Validated: every resource judged, and the partner's policy applied to what was found.
 
-use crate::validate::{Options, check};
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::intake::Evidence;
@@ -8,6 +7,7 @@ use crate::normalise::Change;
 use crate::normalised::{Normalised, NormalisedEntry};
 use crate::outcome::{Finding, Reason, Refusal, Severity};
 use crate::store::Target;
+use crate::validate::{Options, check};
 
 /// What a partner wants done with a resource that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

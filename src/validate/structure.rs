@@ -2,12 +2,13 @@
 
 use super::path::Path;
 use super::report::{Report, Rule};
-use super::{DEPTH_MAX, Options, bindings, contained, extensions, invariants, narrative, primitives, references};
+use super::{DEPTH_MAX, Options, attachments, bindings, bundle, codings, contained, extensions, invariants, narrative, primitives, profiles, questionnaire, references};
 use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
 use crate::outcome::{Finding, IssueType};
+use compact_str::CompactString;
 use references::Scope;
 
 const NO_RESOURCE_TYPE: Rule = Rule::error(IssueType::Invalid, "Unable_to_find_resourceType_property");
@@ -22,7 +23,25 @@ const MISALIGNED: Rule = Rule::warning(IssueType::Invalid, "JSON_ARRAYS_NOT_ALIG
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
+const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
+
+const LOINC: &str = "http://loinc.org";
+
+/// Codes of vital signs with the profile that goes with them.
+const VITAL_SIGNS: [(&str, &str, &str); 11] = [
+    (LOINC, "85353-1", "http://hl7.org/fhir/StructureDefinition/vitalspanel"),
+    (LOINC, "9279-1", "http://hl7.org/fhir/StructureDefinition/resprate"),
+    (LOINC, "8867-4", "http://hl7.org/fhir/StructureDefinition/heartrate"),
+    (LOINC, "2708-6", "http://hl7.org/fhir/StructureDefinition/oxygensat"),
+    (LOINC, "8310-5", "http://hl7.org/fhir/StructureDefinition/bodytemp"),
+    (LOINC, "8302-2", "http://hl7.org/fhir/StructureDefinition/bodyheight"),
+    (LOINC, "9843-4", "http://hl7.org/fhir/StructureDefinition/headcircum"),
+    (LOINC, "29463-7", "http://hl7.org/fhir/StructureDefinition/bodyweight"),
+    (LOINC, "39156-5", "http://hl7.org/fhir/StructureDefinition/bmi"),
+    (LOINC, "85354-9", "http://hl7.org/fhir/StructureDefinition/bp"),
+    ("http://snomed.info/sct", "276885007", "http://hl7.org/fhir/StructureDefinition/bodytemp"),
+];
 
 /// The type of `Narrative.div`.
 const XHTML: &str = "xhtml";
@@ -49,6 +68,22 @@ pub struct Walk<'a> {
     element: ElementId,
     /// The members met so far, of the object at hand and of those around it; one buffer spares an allocation per object.
     seen: Vec<MemberUse>,
+    /// The elements around the one at hand, from the root.
+    pub around: Vec<Surrounding>,
+    /// Code systems that were said not to be in hand.
+    pub systems_mentioned: Vec<CompactString>,
+    /// Profiles being checked, each with the element it is checked on, by address.
+    pub profiles_open: Vec<(usize, usize)>,
+}
+
+/// What an extension stands in.
+#[derive(Debug, Clone)]
+pub struct Surrounding {
+    /// The element of the type table; none for a resource.
+    pub element: Option<ElementId>,
+    pub content: ElementId,
+    /// The url when it is an extension itself.
+    pub extension: Option<CompactString>,
 }
 
 /// Where the walk is.
@@ -94,6 +129,9 @@ impl<'a> Walk<'a> {
             report: Report::new(options.findings_max),
             element,
             seen: Vec::with_capacity(SEEN_CAPACITY),
+            around: Vec::with_capacity(SEEN_CAPACITY),
+            systems_mentioned: Vec::new(),
+            profiles_open: Vec::new(),
         })
     }
 
@@ -112,9 +150,50 @@ impl<'a> Walk<'a> {
             contained::check(self, node, object, at.path);
         }
         let scope = Scope::of(node, type_name, outer, position == Position::Contained);
-        self.object(node, object, Shape { element: None, content: definition.root, type_name, is_resource: true }, at, &scope);
+        self.object(
+            node,
+            object,
+            Shape { element: None, stands_at: None, content: definition.root, type_name, is_resource: true },
+            at,
+            &scope,
+        );
         if position != Position::Contained {
             contained::check_all(self, node, at.path);
+        }
+        self.profiles(node, definition.root, at.path, &scope, position);
+        match type_name {
+            "Bundle" => bundle::check(self, node, at.path),
+            "Questionnaire" => questionnaire::check_form(self, node, at.path),
+            "QuestionnaireResponse" => {
+                let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
+                questionnaire::check_response(self, found, at.path);
+            }
+            _ => {}
+        }
+    }
+
+    /// The profiles a resource claims, and for a root those that are asked of it.
+    fn profiles(&mut self, node: &Node, root: ElementId, path: &Path<'_>, scope: &Scope<'_>, position: Position) {
+        let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: root });
+        let claimed = node.get("meta").map(|meta| meta.items("profile")).unwrap_or_default();
+        let (meta, name);
+        if !claimed.is_empty() {
+            meta = path.name("meta");
+            name = meta.name("profile");
+            for (index, url) in claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?))) {
+                profiles::check_url(self, url, found, scope, path, &name.index(index));
+            }
+        }
+        if type_is(self.types, root, "Observation") {
+            for url in vital_signs(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
+                profiles::check_url(self, url, found, scope, path, path);
+            }
+        }
+        if position == Position::Root {
+            let options = self.options;
+            for url in &options.profiles {
+                profiles::check_requested(self, url, found, scope, path);
+            }
         }
     }
 
@@ -128,15 +207,18 @@ impl<'a> Walk<'a> {
             );
         }
         let parent = Parent { node, object, shape, at, start: self.seen.len() };
+        let extension = (shape.type_name == "Extension").then(|| node.text("url").unwrap_or_default().into());
+        self.around.push(Surrounding { element: shape.stands_at, content: shape.content, extension });
         for member in object.members() {
             if !(shape.is_resource && member.name == "resourceType") {
                 self.member(member, parent, scope);
             }
         }
+        self.around.pop();
         self.missing(parent);
         self.seen.truncate(parent.start);
         if shape.type_name == "Extension" {
-            extensions::check(self, node, at.path);
+            extensions::check(self, node, shape.content, scope, at.path);
         }
         invariants::check(self, shape.element, TreeItem { node: Some(node), sibling: None, content: shape.content }, scope, at.path);
     }
@@ -239,9 +321,26 @@ impl<'a> Walk<'a> {
             }
             Value::Object(object) => {
                 let content = self.types.content(chosen.used.element, chosen.used.type_index);
-                self.object(node, object, Shape { element: Some(chosen.used.element), content, type_name: chosen.type_name, is_resource: false }, at, scope);
+                self.object(
+                    node,
+                    object,
+                    Shape {
+                        element: Some(chosen.used.element),
+                        stands_at: Some(chosen.used.element),
+                        content,
+                        type_name: chosen.type_name,
+                        is_resource: false,
+                    },
+                    at,
+                    scope,
+                );
                 if let Some(binding) = &chosen.element.binding {
                     bindings::check(self, binding, chosen.type_name, node, at.path);
+                }
+                match chosen.type_name {
+                    "Coding" => codings::check(self, node, at.path),
+                    "Attachment" => attachments::check(self, node, at.path),
+                    _ => {}
                 }
                 if chosen.type_name == "Reference"
                     && let Some(type_use) = chosen.element.types.get(chosen.used.type_index)
@@ -291,6 +390,12 @@ impl<'a> Walk<'a> {
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
         }
+        if self.options.security_checks
+            && let Some(text) = node.as_text().filter(|_| chosen.type_name != XHTML)
+            && looks_active(text)
+        {
+            self.report.add(ACTIVE_CONTENT, path, node, "The text holds what looks like markup, which may run where it is shown");
+        }
         let too_long = |max: u32| node.as_text().is_some_and(|text| text.len() > max as usize && text.chars().count() > max as usize);
         if let Some(max) = chosen.element.max_length.filter(|max| too_long(*max)) {
             self.report.add(MAX_LENGTH, path, node, format!("{} must not be longer than {max} characters", chosen.element.path));
@@ -315,18 +420,18 @@ impl<'a> Walk<'a> {
                 for (index, item) in items.iter().enumerate() {
                     let path = at.path.index(index);
                     let has_value = values.get(index).is_some();
-                    self.sibling_item(item, has_value, At { path: &path, ..at }, scope);
+                    self.sibling_item(item, has_value, chosen.used.element, At { path: &path, ..at }, scope);
                 }
             }
             (_, true) => {
                 self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so its extensions must be in a list", chosen.element.path))
             }
-            (_, false) => self.sibling_item(node, false, at, scope),
+            (_, false) => self.sibling_item(node, false, chosen.used.element, at, scope),
         }
     }
 
     /// `may_be_null` where a value stands at the same index: the value's own check sees to nulls on both sides.
-    fn sibling_item(&mut self, node: &Node, may_be_null: bool, at: At<'_>, scope: &Scope<'_>) {
+    fn sibling_item(&mut self, node: &Node, may_be_null: bool, stands_at: ElementId, at: At<'_>, scope: &Scope<'_>) {
         match &node.value {
             Value::Null if may_be_null => {}
             Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
@@ -334,7 +439,8 @@ impl<'a> Walk<'a> {
                 self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
             }
             Value::Object(object) => {
-                let shape = Shape { element: None, content: self.element, type_name: "Element", is_resource: false };
+                let shape =
+                    Shape { element: None, stands_at: Some(stands_at), content: self.element, type_name: "Element", is_resource: false };
                 self.object(node, object, shape, at, scope);
             }
             _ => self.report.add(NOT_AN_OBJECT, at.path, node, "The id and extensions of a primitive must be in an object"),
@@ -358,9 +464,30 @@ struct Parent<'a> {
 struct Shape<'a> {
     /// Where it is used; none for a resource and for what stands beside a primitive.
     element: Option<ElementId>,
+    /// The same, and for what stands beside a primitive the primitive's.
+    stands_at: Option<ElementId>,
     content: ElementId,
     type_name: &'a str,
     is_resource: bool,
+}
+
+fn type_is(types: &TypeTable, root: ElementId, name: &str) -> bool {
+    types.element(root).path == name
+}
+
+/// The profiles that R4 asks of every Observation of a vital sign, claimed or not (<https://hl7.org/fhir/R4/observation-vitalsigns.html>).
+fn vital_signs(observation: &Node) -> impl Iterator<Item = &'static str> {
+    let codings = observation.get("code").map(|code| code.items("coding")).unwrap_or_default();
+    codings.iter().filter_map(|coding| {
+        let (system, code) = (coding.text("system")?, coding.text("code")?);
+        VITAL_SIGNS.iter().find(|(of, one, _)| *of == system && *one == code).map(|(.., url)| *url)
+    })
+}
+
+/// Whether a text holds an opening tag or a comment.
+fn looks_active(text: &str) -> bool {
+    let begins_tag = |rest: &str| rest.starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '!'));
+    text.split('<').skip(1).any(|rest| begins_tag(rest) && rest.contains('>'))
 }
 
 /// An id alone is no content (rule ele-1).

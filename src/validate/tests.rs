@@ -24,10 +24,25 @@ fn judge(resource: &Node) -> Vec<Finding> {
     check(Definitions::embedded(), resource, &Options::default())
 }
 
+/// Judges a case: beside the resource it may have `definitions`, `profiles` and names of `options` that are on.
+fn judge_case(case: &Node) -> Vec<Finding> {
+    let is_on = |name: &str| case.items("options").iter().any(|one| one.as_text() == Some(name));
+    let options = Options {
+        profiles: case.items("profiles").iter().map(|one| one.as_text().unwrap().to_owned()).collect(),
+        report_undecided: is_on("report_undecided"),
+        best_practice: is_on("best_practice"),
+        refuse_unknown_extensions: is_on("refuse_unknown_extensions"),
+        security_checks: is_on("security_checks"),
+        ..Options::default()
+    };
+    let own = case.get("definitions").and_then(Node::as_list).map(Definitions::with);
+    check(own.as_ref().unwrap_or_else(|| Definitions::embedded()), case.get("resource").unwrap(), &options)
+}
+
 #[test]
 fn every_case_has_its_findings() {
     for (name, case) in fixtures() {
-        let found: Vec<String> = judge(case.get("resource").unwrap()).iter().map(summary).collect();
+        let found: Vec<String> = judge_case(&case).iter().map(summary).collect();
         let text = |finding: &Node, member: &str| finding.text(member).unwrap().to_owned();
         let expected: Vec<String> = case
             .items("findings")
@@ -46,6 +61,17 @@ fn every_rule_has_a_case() {
         .collect();
     let sources = [
         include_str!("structure.rs"),
+        include_str!("attachments.rs"),
+        include_str!("bundle.rs"),
+        include_str!("bundle/search.rs"),
+        include_str!("codings.rs"),
+        include_str!("contained.rs"),
+        include_str!("invariants.rs"),
+        include_str!("profiles.rs"),
+        include_str!("questionnaire/answers.rs"),
+        include_str!("questionnaire/form.rs"),
+        include_str!("questionnaire/response.rs"),
+        include_str!("slicing.rs"),
         include_str!("bindings.rs"),
         include_str!("extensions.rs"),
         include_str!("narrative.rs"),
@@ -53,7 +79,7 @@ fn every_rule_has_a_case() {
         include_str!("primitives.rs"),
     ];
     // Limits have tests of their own below, and codings and the depth of narrative one beside their rule.
-    let elsewhere = ["DEPTH_MAX", "Type_Specific_Checks_DT_String_Length", "Terminology_TX_NoValid_4", "XHTML_DEPTH_MAX"];
+    let elsewhere = ["DEPTH_MAX", "PROFILE_DEPTH_MAX", "Type_Specific_Checks_DT_String_Length", "Terminology_TX_NoValid_4", "XHTML_DEPTH_MAX"];
     let rules = sources.iter().flat_map(|source| source.split('"')).filter(|text| {
         let is_id = text.contains('_') && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         is_id && text.starts_with(|first: char| first.is_ascii_uppercase()) && !elsewhere.contains(text)
@@ -84,10 +110,16 @@ fn texts_never_quote_values() {
         }
     }
     for (name, mut case) in fixtures() {
-        let resource = case.get_mut("resource").unwrap();
-        poison(resource);
-        assert!(judge(resource).iter().all(|finding| !finding.text.contains(SECRET)), "{name}");
+        poison(case.get_mut("resource").unwrap());
+        assert!(judge_case(&case).iter().all(|finding| !finding.text.contains(SECRET)), "{name}");
     }
+}
+
+fn bundles_in_bundles() -> Node {
+    let text = r#"{"resourceType": "StructureDefinition", "url": "http://example.org/fhir/StructureDefinition/nested", "kind": "resource",
+        "type": "Bundle", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Bundle", "derivation": "constraint", "differential": {"element": [
+        {"path": "Bundle.entry.resource", "type": [{"code": "Bundle", "profile": ["http://example.org/fhir/StructureDefinition/nested"]}]}]}}"#;
+    json::parse(text.as_bytes(), 16).unwrap()
 }
 
 #[test]
@@ -104,6 +136,16 @@ fn limits_are_reached_and_said() {
     }
     let questionnaire = Node::from(Object::resource("Questionnaire").with("status", "draft").with("item", vec![Node::from(item)]));
     assert_eq!(judge(&questionnaire).iter().map(|one| one.message_id).collect::<Vec<_>>(), ["DEPTH_MAX"]);
+    // Profiles that ask for one another: Bundles in Bundles, each to meet the profile of the outer one.
+    let definitions = Definitions::with(&[bundles_in_bundles()]);
+    let mut bundle = Object::resource("Bundle").with("type", "collection");
+    for _ in 0..40 {
+        let entry = Object::new().with("resource", bundle);
+        bundle = Object::resource("Bundle").with("type", "collection").with("entry", vec![Node::from(entry)]);
+    }
+    let options = Options { profiles: vec!["http://example.org/fhir/StructureDefinition/nested".into()], ..Options::default() };
+    let found = check(&definitions, &bundle.into(), &options);
+    assert_eq!(found.iter().map(|one| one.message_id).collect::<Vec<_>>(), ["PROFILE_DEPTH_MAX"]);
     // Strings.
     let string = |length: usize| {
         Node::from(Object::resource("Patient").with("name", vec![Node::from(Object::new().with("text", "x".repeat(length)))]))

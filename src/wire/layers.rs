@@ -37,20 +37,19 @@ pub(super) fn public(routes: Router, settings: &Settings, entropy: Entropy) -> R
     let concurrency = usize::try_from(settings.server.max_concurrent_requests).unwrap_or(usize::MAX);
     let nosniff = SetResponseHeaderLayer::if_not_present(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let no_store = SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    routes
-        .layer(
-            ServiceBuilder::new()
-                .layer(from_fn_with_state(Correlation { entropy }, correlate))
-                .layer(CatchPanicLayer::custom(panicked))
-                .layer(nosniff)
-                .layer(no_store)
-                .layer(CompressionLayer::new())
-                .layer(HandleErrorLayer::new(|_: BoxError| async { problem(FaultKind::Overloaded) }))
-                .layer(LoadShedLayer::new())
-                .layer(GlobalConcurrencyLimitLayer::new(concurrency))
-                .layer(map_response(explain_timeout))
-                .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout(settings))),
-        )
+    routes.layer(
+        ServiceBuilder::new()
+            .layer(from_fn_with_state(Correlation { entropy }, correlate))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(nosniff)
+            .layer(no_store)
+            .layer(CompressionLayer::new())
+            .layer(HandleErrorLayer::new(|_: BoxError| async { problem(FaultKind::Overloaded) }))
+            .layer(LoadShedLayer::new())
+            .layer(GlobalConcurrencyLimitLayer::new(concurrency))
+            .layer(map_response(explain_timeout))
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, timeout(settings))),
+    )
 }
 
 fn timeout(settings: &Settings) -> Duration {
@@ -68,7 +67,8 @@ async fn correlate(State(correlation): State<Correlation>, mut request: Request,
     let mut response = next.run(request).instrument(span.clone()).await;
     response.headers_mut().insert(REQUEST_ID, value);
     span.in_scope(|| tracing::info!(status = response.status().as_u16(), "answered"));
-    metrics::counter!("hearthgate_requests_total", "method" => method.to_string(), "status" => response.status().as_u16().to_string()).increment(1);
+    metrics::counter!("hearthgate_requests_total", "method" => method.to_string(), "status" => response.status().as_u16().to_string())
+        .increment(1);
     response
 }
 

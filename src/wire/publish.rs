@@ -1,8 +1,8 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
 use crate::ledger::folder::EntryReader;
-use crate::ledger::{Checkpoint, Durability, Folder, LedgerError, TileReader, VerifierKey};
 use crate::ledger::folder::Publication;
+use crate::ledger::{Checkpoint, Durability, Folder, LedgerError, TileReader, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, Store};
 use std::path::{Path, PathBuf};
@@ -40,11 +40,12 @@ pub(super) async fn run(store: Store, folder: PathBuf, mut stop: watch::Receiver
             return;
         }
         tokio::select! {
-            _ = stop.changed() => continue,
+            // Whoever holds the other end may be gone without a word; that is a stop too.
+            changed = stop.changed() => if changed.is_err() { return } else { continue },
             () = tokio::time::sleep(PAUSE) => {}
         }
         tokio::select! {
-            _ = stop.changed() => {}
+            changed = stop.changed() => if changed.is_err() { return },
             changed = grown.changed() => if changed.is_err() { return },
         }
     }
@@ -57,8 +58,13 @@ async fn publish(store: &Store, folder: PathBuf) -> Result<(), Fault> {
         .read(move |reader| {
             let stored = Stored(reader);
             let checkpoint = head.note.parse().map_err(|error: crate::ledger::Malformed| failed(error.to_string()))?;
-            let publication =
-                Publication { checkpoint: &checkpoint, edge: &head.edge, tiles: &stored, entries: &stored, durability: Durability::Renamed };
+            let publication = Publication {
+                checkpoint: &checkpoint,
+                edge: &head.edge,
+                tiles: &stored,
+                entries: &stored,
+                durability: Durability::Renamed,
+            };
             Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(error.to_string()))
         })
         .await

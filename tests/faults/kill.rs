@@ -143,7 +143,8 @@ fn check_versions(site: &Site, acknowledged: &[Acknowledged]) {
     let connection = rusqlite::Connection::open(site.data().join("data.db")).unwrap();
     let sql = "SELECT r.id, v.version, v.document, v.leaf FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = 'Patient'";
     let mut statement = connection.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, String>(2)?, row.get::<_, u64>(3)?)));
+    let rows = statement
+        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, String>(2)?, row.get::<_, u64>(3)?)));
     let mut by_version: HashMap<String, String> = HashMap::new();
     let (mut leaves, mut created) = (HashSet::new(), HashSet::new());
     for row in rows.unwrap() {

@@ -152,7 +152,8 @@ async fn a_bundle_sent_twice_is_stored_once() {
     sent["identifier"] = json!({"system": "urn:oid:1.3.6.1.4.1.99999.3", "value": "message-1"});
     let first = a.post("", &sent).await.expect(200).json();
     let again = a.post("", &sent).await.expect(200).json();
-    let locations = |answer: &Value| answer["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["location"].clone()).collect::<Vec<_>>();
+    let locations =
+        |answer: &Value| answer["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["location"].clone()).collect::<Vec<_>>();
     assert_eq!(locations(&first), locations(&again));
     assert_eq!(a.search("Patient").await.len(), 1);
 

@@ -104,7 +104,11 @@ async fn a_consent_is_for_whom_and_what_it_says() {
         ("over", with(|consent| consent["provision"]["period"] = json!({"start": "2020-01-01", "end": "2020-12-31"})), false),
         ("not yet", with(|consent| consent["provision"]["period"] = json!({"start": "2099-01-01"})), false),
         ("about another patient", with(|consent| consent["patient"]["reference"] = json!("Patient/somebody")), false),
-        ("with a modifier nobody knows", with(|consent| consent["modifierExtension"] = json!([{"url": "http://x.example/not", "valueBoolean": true}])), false),
+        (
+            "with a modifier nobody knows",
+            with(|consent| consent["modifierExtension"] = json!([{"url": "http://x.example/not", "valueBoolean": true}])),
+            false,
+        ),
     ] {
         let answer = case.a.post("Consent", &consent).await;
         if answer.status != 201 {
@@ -163,7 +167,10 @@ async fn hidden_looks_like_absent() {
         (format!("Patient/{}/_history/1/$receipt", case.patient), format!("Patient/{no_patient}/_history/1/$receipt")),
         (format!("Patient?_id={}", case.patient), format!("Patient?_id={no_patient}")),
         (format!("Observation?patient={}", case.patient), format!("Observation?patient={no_patient}")),
-        (format!("Observation?subject=Patient/{}&_sort=date&_count=1", case.patient), format!("Observation?subject=Patient/{no_patient}&_sort=date&_count=1")),
+        (
+            format!("Observation?subject=Patient/{}&_sort=date&_count=1", case.patient),
+            format!("Observation?subject=Patient/{no_patient}&_sort=date&_count=1"),
+        ),
         (format!("Provenance?target=Patient/{}", case.patient), format!("Provenance?target=Patient/{no_patient}")),
         (format!("AuditEvent?patient=Patient/{}", case.patient), format!("AuditEvent?patient=Patient/{no_patient}")),
         (format!("Consent?patient=Patient/{}", case.patient), format!("Consent?patient=Patient/{no_patient}")),

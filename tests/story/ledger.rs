@@ -1,0 +1,122 @@
+//! The log as anybody may read it: over HTTP, and in the data folder.
+
+use crate::support::data::{bundle, creates, patient};
+use crate::support::party::Party;
+use crate::support::process::hearthgate;
+use crate::support::{Call, World, until};
+use hearthgate::ledger::reader::{self, LogFiles};
+use hearthgate::ledger::{Checkpoint, Folder as LogFolder, LedgerError, Note, fsck};
+use std::collections::HashMap;
+
+/// The files of a log as they came over HTTP.
+struct Fetched(HashMap<String, Vec<u8>>);
+
+impl LogFiles for Fetched {
+    fn read(&self, path: &str, _max_bytes: usize) -> Result<Option<Vec<u8>>, LedgerError> {
+        Ok(self.0.get(path).cloned())
+    }
+}
+
+/// Fetches whatever a reader of the log at its present size may ask for.
+async fn fetch(party: &Party) -> Fetched {
+    let get = async |path: &str| party.call(Call::get(&format!("{}/ledger/{path}", party.origin))).await;
+    let checkpoint = get("checkpoint").await.expect(200);
+    let note: Note = checkpoint.text().parse().unwrap();
+    let size: u64 = note.unverified_text().lines().nth(1).unwrap().parse().unwrap();
+    let mut files = HashMap::from([("checkpoint".to_owned(), checkpoint.bytes)]);
+    for (level, kind) in [(0, "0".to_owned()), (1, "1".to_owned()), (0, "entries".to_owned())] {
+        let count = size >> (8 * level);
+        let (full, partial) = (count / 256, count % 256);
+        let mut paths: Vec<String> = (0..full).map(|index| format!("tile/{kind}/{index:03}")).collect();
+        paths.extend((partial > 0).then(|| format!("tile/{kind}/{full:03}.p/{partial}")));
+        for path in paths {
+            let file = get(&path).await.expect(200);
+            assert_eq!(file.header("cache-control"), Some("public, max-age=31536000, immutable"), "{path}");
+            files.insert(path, file.bytes);
+        }
+    }
+    Fetched(files)
+}
+
+async fn fill(party: &Party, transactions: usize) {
+    for number in 0..transactions {
+        let entries = (0..30).map(|entry| creates(&format!("urn:uuid:{entry}"), patient(&format!("{number}-{entry}")))).collect();
+        party.post("", &bundle("transaction", entries)).await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn anybody_can_check_the_whole_log() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let stranger = world.stranger();
+    let policy = world.policy();
+    let key = stranger.call(Call::get(&format!("{}/ledger/key", world.origin))).await.expect(200).text();
+    assert_eq!(key.trim(), &*world.running.verifier_key);
+
+    let empty = fetch(&stranger).await;
+    let before = policy.accept(&reader::read_checkpoint(&empty).unwrap()).unwrap().checkpoint().clone();
+    fill(&a, 10).await;
+    let files = fetch(&stranger).await;
+    let report = fsck::fsck(&files, &policy, &mut |_| ()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert!(report.leaves > 300, "{}", report.leaves);
+    for index in [0, 255, 256, report.leaves - 1] {
+        reader::prove(&files, index, &policy).unwrap();
+    }
+    if before.size > 0 {
+        reader::prove_consistency(&files, &before, &policy).unwrap();
+    }
+
+    // What is not there is not made up, and the paths lead nowhere else.
+    for path in ["tile/0/999", "tile/0/000.p/0", "tile/0/000.p/257", "tile/9/000", "tile/x/000", "tile/entries/999", "frob", ""] {
+        let answer = stranger.call(Call::get(&format!("{}/ledger/{path}", world.origin))).await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    // A partial tile that a reader asks for late is cut from what is there.
+    let late = stranger.call(Call::get(&format!("{}/ledger/tile/0/000.p/100", world.origin))).await.expect(200);
+    assert_eq!(late.bytes, files.0["tile/0/000"][..100 * 32]);
+    // Nothing of the records is in the log.
+    for (path, bytes) in &files.0 {
+        for word in ["Moor", "Ada", "hospital-a", "1970-03-01"] {
+            assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{path} holds {word}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_in_the_folder_are_the_log() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    fill(&a, 5).await;
+    let (policy, folder) = (world.policy(), LogFolder::new(world.data().join("ledger")));
+    let size = world.running.store.ledger_head().size();
+    let published = async || reader::verify(&folder, &policy).ok().filter(|(accepted, _)| accepted.checkpoint().size >= size).map(drop);
+    until("the log is published", published).await;
+    let old: Checkpoint = reader::verify(&folder, &policy).unwrap().0.checkpoint().clone();
+    fill(&a, 5).await;
+    let key = world.running.verifier_key.to_string();
+    let (keep, settings) = world.stop().await;
+
+    // After a stop everything is published.
+    let report = fsck::fsck(&folder, &policy, &mut |_| ()).unwrap();
+    assert!(report.problems.is_empty() && report.leaves > old.size, "{:?}", report.problems);
+    reader::prove_consistency(&folder, &old, &policy).unwrap();
+    let ledger = settings.storage.data_dir.join("ledger");
+    let checked = hearthgate(&["ledger", "fsck", ledger.to_str().unwrap(), "--key", &key], keep.path());
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+
+    // A byte changed in a tile or an entry is found.
+    for file in ["tile/0/000", "tile/entries/000"] {
+        let path = ledger.join(file);
+        let sound = std::fs::read(&path).unwrap();
+        let mut damaged = sound.clone();
+        damaged[1000] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        let found = fsck::fsck(&folder, &policy, &mut |_| ());
+        assert!(found.is_err() || found.is_ok_and(|report| !report.problems.is_empty()), "{file}");
+        let checked = hearthgate(&["ledger", "fsck", ledger.to_str().unwrap(), "--key", &key], keep.path());
+        assert_eq!(checked.status.code(), Some(1), "{file}");
+        std::fs::write(&path, &sound).unwrap();
+    }
+}

@@ -1,0 +1,85 @@
+//! `$validate`: what is wrong with a resource, without storing it.
+
+use crate::support::data::{observation, patient};
+use crate::support::party::FHIR_XML;
+use crate::support::{Call, World};
+use serde_json::{Value, json};
+
+fn worst(outcome: &Value) -> &'static str {
+    assert_eq!(outcome["resourceType"], "OperationOutcome");
+    let severities: Vec<&str> = outcome["issue"].as_array().unwrap().iter().map(|issue| issue["severity"].as_str().unwrap()).collect();
+    ["fatal", "error", "warning", "information"].into_iter().find(|severity| severities.contains(severity)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validation_answers_200_whatever_it_finds() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let wrapped = |resource: Value| json!({"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": resource}]});
+    let mut wrong = patient("1");
+    wrong["gender"] = json!("frobnicated");
+    for (why, call, valid) in [
+        ("a bare resource", Call::post("Patient/$validate", &patient("1")), true),
+        ("a bare resource that is invalid", Call::post("Patient/$validate", &wrong), false),
+        ("in Parameters", Call::post("Patient/$validate", &wrapped(patient("1"))), true),
+        ("invalid in Parameters", Call::post("Patient/$validate", &wrapped(wrong.clone())), false),
+        ("on the system", Call::post("$validate", &observation("Patient/1")), true),
+        ("invalid on the system", Call::post("$validate", &wrong), false),
+        (
+            "XML",
+            Call::new("POST", "Patient/$validate")
+                .body(FHIR_XML, "<Patient xmlns=\"http://hl7.org/fhir\"><active value=\"true\"/></Patient>"),
+            true,
+        ),
+        (
+            "invalid XML",
+            Call::new("POST", "Patient/$validate")
+                .body(FHIR_XML, "<Patient xmlns=\"http://hl7.org/fhir\"><active value=\"frob\"/></Patient>"),
+            false,
+        ),
+        ("what cannot be read", Call::new("POST", "Patient/$validate").body("application/fhir+json", "{"), false),
+        (
+            "Parameters of their own",
+            Call::post("Parameters/$validate", &json!({"resourceType": "Parameters", "parameter": [{"name": "x", "valueString": "y"}]})),
+            true,
+        ),
+    ] {
+        let answer = a.call(call).await.expect(200).json();
+        assert_eq!(!matches!(worst(&answer), "fatal" | "error"), valid, "{why}: {answer}");
+    }
+    assert!(a.search("Patient").await.is_empty(), "nothing is stored");
+    // A finding says where: an expression, a line and a column.
+    let finding = a.post("Patient/$validate", &wrong).await.json()["issue"][0].clone();
+    assert_eq!(finding["expression"][0], "Patient.gender");
+    assert!(finding["extension"].to_string().contains("operationoutcome-issue-line"), "{finding}");
+    // What it cannot do is refused rather than left out.
+    let profiled = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "resource", "resource": patient("1")},
+        {"name": "profile", "valueUri": "http://example.org/StructureDefinition/nobody-knows"},
+    ]});
+    let answer = a.post("Patient/$validate", &profiled).await;
+    assert!(answer.status == 400 || matches!(worst(&answer.json()), "fatal" | "error"), "{}", answer.text());
+    for wrong in [json!({"resourceType": "Parameters", "parameter": []}), observation("Patient/1")] {
+        let answer = a.post("Patient/$validate", &wrong).await;
+        assert!(answer.status == 400 || matches!(worst(&answer.json()), "fatal" | "error"), "{}", answer.text());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accepted_and_flagged_where_the_partner_wants_it() {
+    let world = crate::support::Setup::adjusted(|settings| {
+        settings.sources.get_mut("laboratory").unwrap().on_error = hearthgate::config::OnError::Flag;
+    })
+    .start()
+    .await;
+    let (a, laboratory) = (world.party("hospital-a").await, world.party("laboratory").await);
+    let mut wrong = patient("1");
+    wrong["gender"] = json!("frobnicated");
+    a.post("Patient", &wrong).await.expect(422);
+    let flagged = laboratory.call(Call::post("Patient", &wrong).header("prefer", "return=OperationOutcome")).await.expect(201);
+    assert_eq!(worst(&flagged.json()), "error", "what is wrong is said: {}", flagged.text());
+    assert!(flagged.header("x-hearthgate-receipt").is_some());
+    assert_eq!(laboratory.search("Patient").await.len(), 1);
+    // What cannot be read is refused from everybody.
+    laboratory.call(Call::new("POST", "Patient").body("application/fhir+json", "{")).await.expect(400);
+}

@@ -103,7 +103,13 @@ impl Holder {
     }
 }
 
-async fn answer(State((base, inner)): State<(String, Arc<Mutex<Inner>>)>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<Body> {
+async fn answer(
+    State((base, inner)): State<(String, Arc<Mutex<Inner>>)>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
     let path = uri.path_and_query().map(|path| path.as_str().trim_start_matches("/fhir/").to_owned()).unwrap_or_default();
     let (behaviour, records) = {
         let mut inner = inner.lock().unwrap();
@@ -113,7 +119,9 @@ async fn answer(State((base, inner)): State<(String, Arc<Mutex<Inner>>)>, method
     };
     match behaviour {
         Behaviour::Hang => std::future::pending().await,
-        Behaviour::Status(status) => response(status, "application/fhir+json", r#"{"resourceType":"OperationOutcome","issue":[]}"#.to_owned()),
+        Behaviour::Status(status) => {
+            response(status, "application/fhir+json", r#"{"resourceType":"OperationOutcome","issue":[]}"#.to_owned())
+        }
         Behaviour::Html => response(200, "text/html", "<html><body>Please log in</body></html>".to_owned()),
         Behaviour::Truncated => {
             let whole = honest(&base, &method, &path, &records).1.to_string();
@@ -165,7 +173,8 @@ fn honest(base: &str, method: &Method, path: &str, records: &[Value]) -> (u16, V
         let found = records.iter().find(|record| record["resourceType"] == type_name && record["id"] == id);
         return found.map_or((404, json!({"resourceType": "OperationOutcome", "issue": []})), |record| (200, record.clone()));
     }
-    let pairs: Vec<(String, String)> = query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect();
+    let pairs: Vec<(String, String)> =
+        query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect();
     let is_asked = |record: &&Value| record["resourceType"] == target && pairs.iter().all(|(name, value)| meets(record, name, value));
     (200, searchset(base, &records.iter().filter(is_asked).collect::<Vec<_>>()))
 }
@@ -175,9 +184,13 @@ fn meets(record: &Value, name: &str, value: &str) -> bool {
         "_id" => record["id"] == value,
         "identifier" => {
             let identifiers = record["identifier"].as_array().cloned().unwrap_or_default();
-            identifiers.iter().any(|one| format!("{}|{}", one["system"].as_str().unwrap_or(""), one["value"].as_str().unwrap_or("")) == value)
+            identifiers
+                .iter()
+                .any(|one| format!("{}|{}", one["system"].as_str().unwrap_or(""), one["value"].as_str().unwrap_or("")) == value)
         }
-        "patient" | "subject" => record["subject"]["reference"].as_str().is_some_and(|reference| reference.ends_with(&format!("Patient/{value}"))),
+        "patient" | "subject" => {
+            record["subject"]["reference"].as_str().is_some_and(|reference| reference.ends_with(&format!("Patient/{value}")))
+        }
         _ => true,
     }
 }

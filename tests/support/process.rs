@@ -13,6 +13,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+/// How long a process gets to finish what is under way.
+pub const DRAIN_MS: u64 = 1500;
+
 /// Where a gateway process lives: its folder and its ports, the same at every start.
 pub struct Site {
     pub folder: Folder,
@@ -29,7 +32,7 @@ impl Site {
         write_key_sets(&folder);
         folder.write("token.key", &"k".repeat(48));
         let (public, admin) = (free_port(), free_port());
-        let server = format!("[server]\nlisten = \"127.0.0.1:{public}\"\nadmin_listen = \"127.0.0.1:{admin}\"\n");
+        let server = format!("[server]\nlisten = \"127.0.0.1:{public}\"\nadmin_listen = \"127.0.0.1:{admin}\"\ndrain_timeout_ms = {DRAIN_MS}\n");
         let rest = configuration(more).replace("[identity]\n", "[identity]\ntoken_key_file = \"token.key\"\n");
         let config = folder.write("gateway.toml", &format!("{server}{rest}"));
         let origin = |port| format!("http://127.0.0.1:{port}");
@@ -75,7 +78,8 @@ impl Site {
         let stranger = Party { http: self.http.clone(), origin: self.origin.clone(), token: None };
         let audience = format!("{}/auth/token", self.origin);
         let jti = format!("site-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let claims = AssertionClaims { client_id: client, key_id: keys::KEY_ID, audience: &audience, jti: &jti, now: Clock::system().now() };
+        let claims =
+            AssertionClaims { client_id: client, key_id: keys::KEY_ID, audience: &audience, jti: &jti, now: Clock::system().now() };
         let assertion = make_client_assertion(&keys::private_key(client), claims).unwrap();
         let form = token_request_form(&assertion, "system/*.cruds");
         let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();

@@ -139,6 +139,7 @@ impl World {
 
     /// Starts a gateway on what another has left; gives the folder back when it refuses to start.
     pub async fn try_open(folder: Folder, mut settings: Settings, clock: Clock) -> Result<World, (Folder, Fault)> {
+        log_when_asked();
         let http = http_client();
         settings.server.listen.set_port(0);
         let listeners = Listeners::bind(&settings).unwrap();
@@ -194,7 +195,8 @@ impl World {
     }
 
     pub async fn send_assertion(&self, assertion: &str, scope: &str) -> Answer {
-        let form: Vec<String> = token_request_form(assertion, scope).iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        let form: Vec<String> =
+            token_request_form(assertion, scope).iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         self.stranger().call(Call::new("POST", &format!("{}/auth/token", self.origin)).form(&form.join("&"))).await
     }
 
@@ -220,6 +222,13 @@ pub fn policy(key: &str) -> Policy {
 /// Percent-encodes everything a form or query could misread.
 pub fn escape(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// With `HEARTHGATE_LOG` set, the gateways in this process say what they do.
+fn log_when_asked() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("HEARTHGATE_LOG") {
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    }
 }
 
 pub fn http_client() -> reqwest::Client {

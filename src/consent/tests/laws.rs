@@ -132,12 +132,12 @@ fn asked(random: &mut StdRng) -> Request {
     request(ACTORS.choose(random).unwrap(), PURPOSES.choose(random).unwrap())
 }
 
-fn policy(random: &mut StdRng) -> Policy {
+pub(super) fn policy(random: &mut StdRng) -> Policy {
     use ImplicitPolicy::{AllNormal, BasicNormal, BreakGlassOnly, Deny};
     Policy { implicit: *[Deny, BreakGlassOnly, BasicNormal, AllNormal].choose(random).unwrap(), ..Policy::default() }
 }
 
-fn consents(random: &mut StdRng) -> Vec<Node> {
+pub(super) fn consents(random: &mut StdRng) -> Vec<Node> {
     (0..random.random_range(1..5)).map(|_| consent(random)).collect()
 }
 
@@ -147,7 +147,7 @@ fn try_many(seed: u64, law: impl Fn(&mut StdRng)) {
     }
 }
 
-fn told(consents: &[Node], resource: &Node) -> String {
+pub(super) fn told(consents: &[Node], resource: &Node) -> String {
     let consents: Vec<String> = consents.iter().map(json::write).collect();
     format!("{}\n{}", consents.join("\n"), json::write(resource))
 }
@@ -226,7 +226,7 @@ fn a_permit_is_never_ambiguous() {
 }
 
 /// Replaces nodes here and there by something else.
-fn spoil(node: &mut Node, random: &mut StdRng) {
+pub(super) fn spoil(node: &mut Node, random: &mut StdRng) {
     if random.random_bool(0.04) {
         let junk = ["null", "true", "7", "\"\"", "\"x\"", "[]", "{}", "[[{}]]", "{\"reference\":\"#\"}", "{\"coding\":[{}]}", "[null]"];
         *node = parse(junk.choose(random).unwrap());
@@ -240,7 +240,7 @@ fn spoil(node: &mut Node, random: &mut StdRng) {
 }
 
 #[test]
-fn spoiled_consents_and_resources_are_decided_without_harm() {
+pub(super) fn spoiled_consents_and_resources_are_decided_without_harm() {
     try_many(7, |random| {
         let (mut consents, asked, mut resource) = (consents(random), asked(random), resource(random));
         consents.iter_mut().for_each(|consent| spoil(consent, random));

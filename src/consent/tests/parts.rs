@@ -49,6 +49,11 @@ fn patients_are_found_where_a_resource_names_them() {
         r#"{"resourceType":"Group","member":[{"entity":{"reference":"Patient/1"}},{"entity":{"reference":"Patient/1"}}]}"#,
         &[known("Patient/1")],
     );
+    check(
+        r#"{"resourceType":"DocumentReference","subject":{"reference":"Patient/1"},"context":{"sourcePatientInfo":{"reference":"Patient/2"}}}"#,
+        &[known("Patient/1"), known("Patient/2")],
+    );
+    check(r#"{"resourceType":"Linkage","item":[{"resource":{"reference":"Patient/1"}}]}"#, &[known("Patient/1")]);
     check(r#"{"resourceType":"Task","for":{"reference":"Patient/1"}}"#, &[known("Patient/1")]);
     check(r#"{"resourceType":"Provenance","target":[{"reference":"Observation/1"}]}"#, &[]);
     check(

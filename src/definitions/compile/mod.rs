@@ -1,11 +1,8 @@
-//! Turns the FHIR JSON of a trimmed package into a [`Pack`], and that into the file the binary embeds. `build.rs` runs this; the library only tests it.
+//! Turns the FHIR JSON of a package into a [`Pack`]. `build.rs` runs this for the embedded packages, the library for those that are added.
 //!
 //! What the model has no place for is passed over; a definition that lacks what makes it usable (a URL, a known code) is left out.
 
-mod store;
 mod type_tables;
-
-pub use store::write;
 
 use super::model::*;
 use crate::fhir::types::{Binding, BindingStrength, Constraint, UNBOUNDED};
@@ -55,7 +52,9 @@ fn structure(definition: &Node) -> Option<Structure> {
         "resource" => StructureKind::Resource,
         _ => StructureKind::Logical,
     };
-    let elements = definition.get("snapshot").map(|snapshot| snapshot.items("element")).unwrap_or_default();
+    let listed = |view: &str| definition.get(view).map(|view| view.items("element")).filter(|elements| !elements.is_empty());
+    let snapshot = listed("snapshot");
+    let elements = snapshot.or_else(|| listed("differential")).unwrap_or_default();
     let mut structure = Structure {
         url: some_text(definition, "url")?,
         version: text(definition, "version"),
@@ -67,6 +66,7 @@ fn structure(definition: &Node) -> Option<Structure> {
         base: some_text(definition, "baseDefinition"),
         contexts: definition.items("context").iter().filter_map(context).collect(),
         context_invariants: texts(definition, "contextInvariant"),
+        is_differential: snapshot.is_none(),
         elements: elements.iter().map(element).collect(),
     };
     if kind == StructureKind::Resource {
@@ -131,11 +131,18 @@ const SYSTEM_STRING: &str = "http://hl7.org/fhirpath/System.String";
 fn profile_type(type_use: &Node) -> ProfileType {
     let code = type_use.text("code").unwrap_or_default();
     ProfileType {
-        code: if code == SYSTEM_STRING { "string" } else { code }.into(),
+        code: if code == SYSTEM_STRING { fhir_type(type_use) } else { code }.into(),
         profiles: texts(type_use, "profile"),
         target_profiles: texts(type_use, "targetProfile"),
         aggregation: texts(type_use, "aggregation"),
     }
+}
+
+/// The FHIR type that stands for FHIRPath's string: an extension says so (`structuredefinition-fhir-type`).
+fn fhir_type(type_use: &Node) -> &str {
+    let named = |extension: &Node| extension.text("url").is_some_and(|url| url.ends_with("/structuredefinition-fhir-type"));
+    let extension = type_use.items("extension").iter().find(|extension| named(extension));
+    extension.and_then(|extension| extension.text("valueUrl").or_else(|| extension.text("valueUri"))).unwrap_or("string")
 }
 
 fn binding(binding: &Node) -> Option<Binding> {

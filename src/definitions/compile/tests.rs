@@ -1,6 +1,7 @@
 //! A small package, compiled, stored and read back: what the embedded one does not happen to exercise.
 
 use super::*;
+use crate::definitions::store::write;
 use crate::definitions::{Definitions, Membership};
 
 /// The fixture's definitions, one a line.

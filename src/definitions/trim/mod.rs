@@ -59,6 +59,11 @@ impl std::fmt::Display for TrimError {
 
 impl std::error::Error for TrimError {}
 
+/// The definitions of a package as they stand in it.
+pub fn read_resources(package: &Path) -> Result<Vec<Node>, SourceError> {
+    source::read(package).map(|source| source.resources)
+}
+
 impl From<SourceError> for TrimError {
     fn from(error: SourceError) -> TrimError {
         TrimError::Source(error)

@@ -1,7 +1,7 @@
 //! Writes a pack in the layout that `blob` reads.
 
-use super::super::blob::{Core, Index, Span};
-use super::super::model::{CodeSystem, Pack};
+use super::blob::{Core, Index, Span};
+use super::model::{CodeSystem, Pack};
 use crate::fhir::types::TypeTable;
 use serde::Serialize;
 

@@ -1,0 +1,16 @@
+//! The functions that every resource, question or leaf goes through, each timed alone: `cargo bench`, or `cargo bench -- json` for a part.
+//!
+//! Inputs are the repository's fixtures, and the larger corpus where it lies beside the repository. Whole requests over sockets are
+//! `deploy/measure.sh`.
+
+#![expect(clippy::expect_used, reason = "a benchmark whose inputs are not there has nothing to measure")]
+
+mod accept;
+mod consent;
+mod documents;
+mod ledger;
+
+use criterion::{criterion_group, criterion_main};
+
+criterion_group!(benches, documents::json, documents::judgement, consent::decisions, ledger::tree, accept::pieces, accept::transaction);
+criterion_main!(benches);

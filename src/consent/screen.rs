@@ -1,0 +1,283 @@
+//! What a decision keeps, so that the parts of a resource can be decided like the whole.
+
+use super::code::{Code, Reference};
+use super::decision::permits;
+use super::facts::{self, ResourceFacts};
+use super::label::{Labeller, level};
+use super::patients::PatientReference;
+use super::permitted::is_administrative;
+use super::request::Request;
+use super::rules::Rules;
+use super::vocabulary::{Concept, Confidentiality, is_sensitivity};
+use crate::fhir::Node;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// How many different parts of one resource are remembered with what was decided of them. Further ones are decided again.
+const MEMORY_LIMIT: usize = 64;
+
+/// Types that say who somebody is: a reference to one stays, whatever types the rules name.
+const PARTIES: [&str; 4] = ["Device", "Patient", "Person", "RelatedPerson"];
+
+/// One patient's rules and what was asked of them.
+#[derive(Debug, Clone)]
+struct Heard {
+    rules: Rules,
+    request: Arc<Request>,
+}
+
+/// The rules of all patients a resource is about, and the resource as it would be without the parts that may have to go.
+#[derive(Debug, Clone)]
+pub(super) struct Screen {
+    heard: Vec<Heard>,
+    pub labeller: Option<Labeller>,
+    bare: ResourceFacts,
+    /// Whether some code, text or label in the resource may be withheld at all.
+    pub is_telling: bool,
+    /// Whether some reference may point at what is withheld.
+    pub names_targets: bool,
+    /// Whether the recipient may know.
+    pub is_revealed: bool,
+}
+
+/// What a part of a resource tells.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Part {
+    pub labels: Vec<Concept>,
+    pub codes: Vec<Code>,
+}
+
+/// What was decided of parts, for one screen.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    parts: RefCell<Vec<(Part, bool)>>,
+    targets: RefCell<Vec<(String, bool)>>,
+}
+
+impl Screen {
+    /// The screen of one patient's rules. `None` when they decide every resource alike.
+    pub(super) fn of(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Option<Screen> {
+        let reach = &rules.reach;
+        let is_named = || facts.all_codes.iter().any(|code| reach.codes.contains(&code.code));
+        reach.is_selective.then(|| Screen {
+            heard: vec![Heard { rules: rules.clone(), request: Arc::new(request.clone()) }],
+            labeller: facts.labeller.clone(),
+            bare: bare(facts),
+            is_telling: facts.holds_sensitive || (!reach.codes.is_empty() && is_named()),
+            names_targets: reach.names_targets,
+            is_revealed: rules.policy.reveal_redaction,
+        })
+    }
+
+    /// A screen without rules, which withholds what is known to be hidden and nothing else.
+    pub(super) fn open(facts: &ResourceFacts) -> Screen {
+        Screen { heard: Vec::new(), labeller: None, bare: bare(facts), is_telling: false, names_targets: false, is_revealed: false }
+    }
+
+    /// The screens of several patients on the same resource as one.
+    pub(super) fn join(mut self, other: Screen) -> Screen {
+        self.heard.extend(other.heard);
+        self.labeller = self.labeller.or(other.labeller);
+        self.is_telling |= other.is_telling;
+        self.names_targets |= other.names_targets;
+        self.is_revealed &= other.is_revealed;
+        self
+    }
+
+    /// The screen for a resource that stands inside this one's: what it does not say of itself, its container says.
+    pub(super) fn inside(&self, facts: &ResourceFacts) -> Screen {
+        let mut bare = bare(facts);
+        bare.patients.extend(self.bare.patients.iter().cloned());
+        Screen {
+            heard: self.heard.clone(),
+            labeller: self.labeller.clone(),
+            bare,
+            is_telling: self.is_telling,
+            names_targets: self.names_targets,
+            is_revealed: false,
+        }
+    }
+
+    /// The screen for a record that speaks of this one, and is decided as this one is.
+    pub(super) fn beside(&self, resource: &Node) -> Screen {
+        let mut facts = self.facts_inside(resource);
+        let tells = facts.holds_sensitive || !facts.all_codes.is_empty();
+        facts.type_name.clone_from(&self.bare.type_name);
+        facts.reference.clone_from(&self.bare.reference);
+        facts.main_codes.clone_from(&self.bare.main_codes);
+        facts.declared.extend(self.bare.declared.iter().cloned());
+        Screen { is_telling: tells, ..self.inside(&facts) }
+    }
+
+    /// The facts of what is left of the resource: of the same type, and telling as much of itself, as the decision on it was taken on.
+    pub(super) fn facts_of_rest(&self, resource: &Node) -> ResourceFacts {
+        let mut facts = self.facts_inside(resource);
+        facts.type_name.clone_from(&self.bare.type_name);
+        facts.reference.clone_from(&self.bare.reference);
+        facts.main_codes.clone_from(&self.bare.main_codes);
+        facts
+    }
+
+    /// The facts of a resource that stands inside this one's.
+    pub(super) fn facts_inside(&self, resource: &Node) -> ResourceFacts {
+        let mut facts = self.facts(resource);
+        let are_told = !facts.patients.is_empty() && !facts.patients.contains(&PatientReference::Unresolvable);
+        if !are_told {
+            facts.patients.clone_from(&self.bare.patients);
+        }
+        if facts.dates.is_empty() {
+            facts.dates.clone_from(&self.bare.dates);
+        }
+        if facts.authors.is_empty() && facts.author_identifiers.is_empty() {
+            facts.authors.clone_from(&self.bare.authors);
+            facts.author_identifiers.clone_from(&self.bare.author_identifiers);
+        }
+        if is_administrative(&facts.type_name) {
+            // A product, a place or a person is of no class of its own: it is part of what it is named in.
+            facts.type_name.clone_from(&self.bare.type_name);
+            facts.main_codes.extend(self.bare.main_codes.iter().cloned());
+            facts.confidentiality = facts.confidentiality.max(Some(Confidentiality::Normal));
+        }
+        facts
+    }
+
+    /// The facts of a resource, labelled as the whole was.
+    pub(super) fn facts(&self, resource: &Node) -> ResourceFacts {
+        let mut facts = facts::of(resource);
+        if let Some(labeller) = &self.labeller {
+            labeller.label(resource, &mut facts);
+        }
+        facts
+    }
+
+    /// Whether every patient's rules permit it.
+    pub(super) fn permits(&self, facts: &ResourceFacts) -> bool {
+        self.heard.iter().all(|heard| permits(&heard.rules, &heard.request, facts))
+    }
+
+    /// Whether the resource would be permitted if it had no parts.
+    pub(super) fn permits_bare(&self) -> bool {
+        self.permits(&self.bare)
+    }
+
+    /// Gives the bare resource what its defining elements tell: it cannot be without them.
+    pub(super) fn define(&mut self, defining: &Part) {
+        defining.labels.iter().for_each(|label| self.bare.add_found(label.clone()));
+        self.bare.all_codes.extend(defining.codes.iter().cloned());
+    }
+
+    /// The labels the source put on the resource itself.
+    pub(super) fn declared(&self) -> &[Concept] {
+        &self.bare.declared
+    }
+
+    /// Takes labels off the bare resource.
+    pub(super) fn disregard(&mut self, labels: &[Concept]) {
+        let kept: Vec<Concept> = self.bare.declared.iter().filter(|label| !labels.contains(label)).cloned().collect();
+        self.bare.declared.clear();
+        self.bare.labels.clear();
+        self.bare.confidentiality = Some(Confidentiality::Normal);
+        kept.into_iter().for_each(|label| self.bare.add_label(label));
+    }
+
+    /// What a part tells by its codes and words.
+    pub(super) fn part(&self, node: &Node) -> Part {
+        let codes = facts::codes_of(node);
+        let found = self.labeller.as_ref().map(|labeller| labeller.survey(node, &codes)).unwrap_or_default();
+        let named = |code: &Code| self.heard.iter().any(|heard| heard.rules.reach.codes.contains(&code.code));
+        Part { labels: with_level(found.concepts().collect()), codes: codes.into_iter().filter(named).collect() }
+    }
+
+    /// Whether a part that tells this would not be permitted on its own.
+    pub(super) fn withholds(&self, part: Part, memory: &Memory) -> bool {
+        if part.labels.is_empty() && part.codes.is_empty() {
+            return false;
+        }
+        let known = memory.parts.borrow().iter().find(|(known, _)| *known == part).map(|(_, answer)| *answer);
+        known.unwrap_or_else(|| {
+            let mut facts = self.bare.clone();
+            part.labels.iter().for_each(|label| facts.add_found(label.clone()));
+            facts.all_codes.extend(part.codes.iter().cloned());
+            let answer = !self.permits(&facts);
+            let mut parts = memory.parts.borrow_mut();
+            if parts.len() < MEMORY_LIMIT {
+                parts.push((part, answer));
+            }
+            answer
+        })
+    }
+
+    /// Whether a label of the resource's own would keep it back if it were the only one.
+    pub(super) fn withholds_label(&self, label: &Concept) -> bool {
+        let mut facts = ResourceFacts { labels: Vec::new(), confidentiality: None, ..self.bare.clone() };
+        with_level(vec![label.clone()]).into_iter().for_each(|label| facts.add_found(label));
+        !self.permits(&facts)
+    }
+
+    /// Whether a reference points at a type or a record that is withheld.
+    pub(super) fn withholds_target(&self, type_name: Option<&str>, reference: Option<&Reference>, memory: &Memory) -> bool {
+        let is_exempt = |name: &str| is_administrative(name) || PARTIES.contains(&name);
+        if !self.names_targets || type_name.is_some_and(is_exempt) {
+            return false;
+        }
+        let type_name = type_name.unwrap_or(&self.bare.type_name);
+        let names_records = self.heard.iter().any(|heard| heard.rules.reach.names_records);
+        let reference = reference.filter(|_| names_records);
+        if reference.is_none() && type_name == self.bare.type_name {
+            return false;
+        }
+        let key = format!("{type_name} {}", reference.map_or("", Reference::as_str));
+        let known = memory.targets.borrow().iter().find(|(known, _)| *known == key).map(|(_, answer)| *answer);
+        known.unwrap_or_else(|| {
+            let facts = ResourceFacts { type_name: type_name.into(), reference: reference.cloned(), ..self.bare.clone() };
+            let answer = !self.permits(&facts);
+            let mut targets = memory.targets.borrow_mut();
+            if targets.len() < MEMORY_LIMIT {
+                targets.push((key, answer));
+            }
+            answer
+        })
+    }
+
+    /// Whether a patient is not among those the resource is about.
+    pub(super) fn is_stranger(&self, patient: &Reference) -> bool {
+        let mut known = self.bare.patients.iter();
+        patient.type_name() == Some("Patient")
+            && !known
+                .any(|known| matches!(known, PatientReference::Known(known) if known == patient || known.relative() == patient.relative()))
+    }
+}
+
+/// A resource as it would be without its parts: what it is, when, by whom and about whom, and its own labels.
+fn bare(facts: &ResourceFacts) -> ResourceFacts {
+    let level = facts.declared.iter().filter_map(|label| label.confidentiality).max();
+    ResourceFacts {
+        type_name: facts.type_name.clone(),
+        id: facts.id.clone(),
+        reference: facts.reference.clone(),
+        profiles: facts.profiles.clone(),
+        main_codes: facts.main_codes.clone(),
+        all_codes: facts.main_codes.clone(),
+        has_uncoded: facts.has_uncoded,
+        labels: facts.declared.clone(),
+        declared: facts.declared.clone(),
+        confidentiality: level.or(Some(Confidentiality::Normal)),
+        dates: facts.dates.clone(),
+        authors: facts.authors.clone(),
+        author_identifiers: facts.author_identifiers.clone(),
+        // What a record of a withheld one's kin belongs to cannot be taken from it; a Bundle's entries are decided one by one.
+        references: if facts.type_name == "Bundle" { Vec::new() } else { facts.references.clone() },
+        patients: facts.patients.clone(),
+        is_timeless: facts.is_timeless,
+        ..ResourceFacts::default()
+    }
+}
+
+/// Sensitive material without a level counts as restricted.
+pub(super) fn with_level(mut labels: Vec<Concept>) -> Vec<Concept> {
+    let highest = labels.iter().filter_map(|label| label.confidentiality).max();
+    if labels.iter().any(is_sensitivity) && highest < Some(Confidentiality::Restricted) {
+        labels.push(level("R"));
+    }
+    labels
+}

@@ -1,0 +1,75 @@
+//! Definitions beyond the embedded ones: packages and single definitions, added when the process starts.
+
+use super::trim::SourceError;
+use super::{Definitions, Shelf, compile, trim};
+use crate::fhir::Node;
+use compact_str::CompactString;
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// What is judged by as it stands.
+const KEPT_WHOLE: [&str; 1] = ["Questionnaire"];
+
+impl Definitions {
+    /// The embedded definitions with those of packages (`.tgz` or folder), later ones taking the place of earlier ones.
+    pub fn with_packages(packages: &[&Path]) -> Result<Definitions, SourceError> {
+        let mut definitions = Definitions::fresh();
+        for package in packages {
+            definitions.add(&trim::read_resources(package)?);
+        }
+        Ok(definitions)
+    }
+
+    /// The embedded definitions with further ones, given as the resources that state them.
+    pub fn with(resources: &[Node]) -> Definitions {
+        let mut definitions = Definitions::fresh();
+        definitions.add(resources);
+        definitions
+    }
+
+    /// Adds definitions. Types of their own are passed over: a gateway speaks one release.
+    pub fn add(&mut self, resources: &[Node]) {
+        let pack = compile::compile(&self.types.version.clone(), resources.iter());
+        for structure in pack.structures {
+            if structure.is_constraint || self.structures.find(&structure.url).is_none() {
+                self.structures.put(structure.url.clone(), structure.version.clone(), structure);
+            }
+        }
+        for set in pack.value_sets {
+            self.value_sets.put(set.url.clone(), set.version.clone(), set);
+        }
+        for system in pack.code_systems {
+            self.code_systems.put(system.url.clone(), system.version.clone(), system);
+        }
+        for resource in resources.iter().filter(|one| KEPT_WHOLE.contains(&one.resource_type().unwrap_or_default())) {
+            if let Some(url) = resource.text("url") {
+                let versioned = format!("{url}|{}", resource.text("version").unwrap_or_default());
+                self.resources.insert(versioned, resource.clone());
+                self.resources.insert(url.to_owned(), resource.clone());
+            }
+        }
+        // What was expanded or built from the definitions before may differ now.
+        self.expansions = self.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
+        self.concepts = self.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
+        self.profiles = self.structures.entries.iter().map(|_| OnceLock::new()).collect();
+    }
+}
+
+impl Definitions {
+    /// A Questionnaire that was added, by its canonical URL, with or without its version.
+    pub fn resource(&self, url: &str) -> Option<&Node> {
+        self.resources.get(url).or_else(|| self.resources.get(super::without_version(url)))
+    }
+}
+
+impl<T> Shelf<T> {
+    /// Adds a definition, found by its URL and by `url|version`.
+    fn put(&mut self, url: CompactString, version: CompactString, one: T) {
+        let place = self.entries.len();
+        let decoded = OnceLock::new();
+        let _ = decoded.set(Some(one));
+        self.entries.push((None, decoded));
+        self.by_url.insert(format!("{url}|{version}").into(), place);
+        self.by_url.insert(String::from(url).into(), place);
+    }
+}

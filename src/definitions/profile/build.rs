@@ -1,0 +1,347 @@
+//! Lays the elements of a structure and of those it derives from into one tree.
+
+use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants};
+use super::{DERIVATION_DEPTH_MAX, NodeId, Profile, ProfileNode, SliceBy, SliceKind};
+use crate::fhir::path::Expression;
+use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::{Node, json};
+use compact_str::CompactString;
+
+/// R4 binds the components of vital signs to these units as required, and so shuts out components that are no quantity or have other units.
+/// HL7 reads the binding as extensible, and the profiles that build on it say so.
+const ONLY_RECOMMENDED: &str = "http://hl7.org/fhir/ValueSet/ucum-vitals-common";
+
+/// How deep a fixed or pattern value may nest.
+const VALUE_DEPTH_MAX: usize = 64;
+
+pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
+    let types = definitions.types();
+    let (layers, incomplete) = layers(definitions, structure);
+    let root = ProfileNode {
+        path: structure.type_name.clone(),
+        name: structure.type_name.clone(),
+        base: types.type_named(&structure.type_name).map(|definition| definition.root),
+        element: unconstrained(),
+        ..ProfileNode::default()
+    };
+    let mut tree = Tree { types, nodes: vec![root] };
+    for layer in layers.iter().rev() {
+        tree.lay(layer);
+    }
+    tree.finish();
+    Profile {
+        url: structure.url.clone(),
+        version: structure.version.clone(),
+        type_name: structure.type_name.clone(),
+        nodes: tree.nodes,
+        incomplete,
+    }
+}
+
+fn unconstrained() -> ProfileElement {
+    ProfileElement { max: UNBOUNDED, ..ProfileElement::default() }
+}
+
+/// The structure and those it derives from, down to the first that has a snapshot; what is missing of them.
+fn layers<'a>(definitions: &'a Definitions, structure: &'a Structure) -> (Vec<&'a Structure>, Option<CompactString>) {
+    let mut layers = vec![structure];
+    loop {
+        let Some(last) = layers.last().copied().filter(|last| last.is_differential && last.is_constraint) else { return (layers, None) };
+        let Some(url) = last.base.as_deref() else { return (layers, None) };
+        let Some(base) = definitions.structure(url) else { return (layers, Some(url.into())) };
+        if layers.len() == DERIVATION_DEPTH_MAX || layers.iter().any(|layer| std::ptr::eq(*layer, base)) {
+            return (layers, Some(url.into()));
+        }
+        if !base.is_constraint {
+            return (layers, None);
+        }
+        layers.push(base);
+    }
+}
+
+struct Tree<'a> {
+    types: &'a TypeTable,
+    nodes: Vec<ProfileNode>,
+}
+
+impl Tree<'_> {
+    fn lay(&mut self, structure: &Structure) {
+        let has_ids = structure.elements.iter().any(|element| element.id.contains(':'));
+        // The node last laid on each level, for definitions whose elements have no ids: children follow their slice.
+        let mut open: Vec<NodeId> = vec![0];
+        for element in &structure.elements {
+            let id = if has_ids { self.find_by_id(element) } else { self.find_by_order(element, &mut open) };
+            self.merge(id, element, &structure.url);
+        }
+    }
+
+    /// `Observation.component:systolic.value[x]` names its slices.
+    fn find_by_id(&mut self, element: &ProfileElement) -> NodeId {
+        let mut node = 0;
+        for step in element.id.split('.').skip(1) {
+            let (name, slice) = step.split_once(':').map_or((step, None), |(name, slice)| (name, Some(slice)));
+            node = self.child(node, name);
+            if let Some(slice) = slice {
+                node = self.slice(node, slice);
+            }
+        }
+        node
+    }
+
+    fn find_by_order(&mut self, element: &ProfileElement, open: &mut Vec<NodeId>) -> NodeId {
+        let steps: Vec<&str> = element.path.split('.').skip(1).collect();
+        let Some((last, before)) = steps.split_last() else { return 0 };
+        for (level, step) in before.iter().enumerate() {
+            let is_open = open.get(level + 1).is_some_and(|&id| self.is_named(id, step));
+            if !is_open {
+                let parent = open.get(level).copied().unwrap_or(0);
+                open.truncate(level + 1);
+                let child = self.child(parent, step);
+                open.push(child);
+            }
+        }
+        open.truncate(steps.len());
+        let parent = open.last().copied().unwrap_or(0);
+        let mut node = self.child(parent, last);
+        if let Some(slice) = &element.slice_name {
+            node = self.slice(node, slice);
+        }
+        open.push(node);
+        node
+    }
+
+    fn is_named(&self, id: NodeId, step: &str) -> bool {
+        let node = self.node(id);
+        node.name == bare(step) || node.slice_name.as_deref() == Some(step)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "ids are made by the tree that owns them")]
+    fn node(&self, id: NodeId) -> &ProfileNode {
+        &self.nodes[id]
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "ids are made by the tree that owns them")]
+    fn node_mut(&mut self, id: NodeId) -> &mut ProfileNode {
+        &mut self.nodes[id]
+    }
+
+    /// The child of a name, made when it is new. `valueQuantity` is the slice of `value[x]` for that type.
+    fn child(&mut self, parent: NodeId, step: &str) -> NodeId {
+        let name = bare(step);
+        let found = self.node(parent).children.iter().copied().find(|&id| self.node(id).name == name);
+        if let Some(found) = found {
+            return found;
+        }
+        let content = self.content(parent);
+        let base = content.and_then(|content| self.types.child_named(content, name));
+        let chosen = content.filter(|_| base.is_none()).and_then(|content| self.types.member(content, name));
+        if let Some(used) = chosen {
+            let element = self.types.element(used.element);
+            let type_name = element.types.get(used.type_index).map(|one| one.code.clone());
+            let choice = self.child(parent, &element.name.clone());
+            let slice = self.slice(choice, step);
+            if self.node(slice).element.types.is_empty() {
+                self.node_mut(slice).element.types = type_name.into_iter().map(plain_type).collect();
+            }
+            return slice;
+        }
+        let path = CompactString::from(format!("{}.{step}", self.node(parent).path));
+        let id = self.add(ProfileNode { path, name: name.into(), base, element: unconstrained(), ..ProfileNode::default() });
+        self.node_mut(parent).children.push(id);
+        id
+    }
+
+    /// The slice of a name, made when it is new; `outer/inner` is a slice of the slice `outer`.
+    fn slice(&mut self, of: NodeId, name: &str) -> NodeId {
+        let found = self.node(of).slices.iter().copied().find(|&id| self.node(id).slice_name.as_deref() == Some(name));
+        if let Some(found) = found {
+            return found;
+        }
+        let outer = name.rsplit_once('/').map(|(outer, _)| outer);
+        let outer =
+            outer.and_then(|outer| self.node(of).slices.iter().copied().find(|&id| self.node(id).slice_name.as_deref() == Some(outer)));
+        if let Some(outer) = outer {
+            return self.slice(outer, name);
+        }
+        let (path, own_name, base) = (self.node(of).path.clone(), self.node(of).name.clone(), self.node(of).base);
+        let slice =
+            ProfileNode { path, name: own_name, base, slice_name: Some(name.into()), element: unconstrained(), ..ProfileNode::default() };
+        let id = self.add(slice);
+        self.node_mut(of).slices.push(id);
+        id
+    }
+
+    fn add(&mut self, node: ProfileNode) -> NodeId {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    /// Where the children of a node stand in the type table, when it can be only one place.
+    fn content(&self, id: NodeId) -> Option<ElementId> {
+        let node = self.node(id);
+        let base = node.base?;
+        let stated = match node.element.types.as_slice() {
+            [one] => Some(one),
+            _ => None,
+        };
+        let element = self.types.element(base);
+        match stated {
+            _ if id == 0 => Some(base),
+            Some(stated) => match element.types.iter().position(|one| one.code == stated.code) {
+                Some(index) => Some(self.types.content(base, index)),
+                None => self.types.type_named(&stated.code).map(|definition| definition.root),
+            },
+            None if element.types.len() <= 1 => Some(self.types.content(base, 0)),
+            None => None,
+        }
+    }
+
+    /// Adds what one more definition says of an element. It can only ask more.
+    fn merge(&mut self, id: NodeId, more: &ProfileElement, source: &str) {
+        let types = self.types;
+        let node = self.node_mut(id);
+        let element = &mut node.element;
+        element.min = element.min.max(more.min);
+        element.max = element.max.min(more.max);
+        if !more.types.is_empty() {
+            element.types.clone_from(&more.types);
+        }
+        replace(&mut element.binding, &more.binding);
+        replace(&mut element.max_value_set, &more.max_value_set);
+        replace(&mut element.slicing, &more.slicing);
+        replace(&mut element.max_length, &more.max_length);
+        element.must_support |= more.must_support;
+        element.is_modifier |= more.is_modifier;
+        set_value(&mut node.fixed, more.fixed.as_ref());
+        set_value(&mut node.pattern, more.pattern.as_ref());
+        set_value(&mut node.min_value, more.min_value.as_ref());
+        set_value(&mut node.max_value, more.max_value.as_ref());
+        for constraint in &more.constraints {
+            let is_known = node.base.is_some_and(|base| is_stated(types, base, &constraint.key))
+                || node.invariants.iter().any(|known| known.key == constraint.key)
+                || invariants::is_judged_by_the_walk(&constraint.key);
+            if !is_known {
+                node.invariants.push(Invariant::compile(constraint, source, types));
+            }
+        }
+    }
+
+    /// Takes away what the type asks already, and the nodes that then ask nothing.
+    fn finish(&mut self) {
+        for id in 0..self.nodes.len() {
+            let types = self.types;
+            let node = self.node_mut(id);
+            let Some(base) = node.base.map(|base| types.element(base)) else { continue };
+            if node.slice_name.is_none() {
+                node.element.min = if node.element.min <= base.min { 0 } else { node.element.min };
+                node.element.max = if node.element.max >= base.max { UNBOUNDED } else { node.element.max };
+            }
+            if let Some(binding) = node.element.binding.as_mut().filter(|binding| binding.value_set == ONLY_RECOMMENDED) {
+                binding.strength = BindingStrength::Extensible;
+            }
+            let same_binding = |one: &crate::fhir::types::Binding| {
+                base.binding.as_ref().is_some_and(|other| other.strength == one.strength && other.value_set == one.value_set)
+            };
+            if node.element.binding.as_ref().is_some_and(same_binding) {
+                node.element.binding = None;
+            }
+            if says_as_much(&node.element.types, base) {
+                node.element.types.clear();
+            }
+        }
+        for id in 0..self.nodes.len() {
+            if !self.node(id).slices.is_empty() {
+                self.node_mut(id).discriminators = self.discriminators(id);
+            }
+        }
+        // Children come after their parents, so that going backwards meets the leaves first.
+        for id in (0..self.nodes.len()).rev() {
+            let kept: Vec<NodeId> = self.node(id).children.iter().copied().filter(|&child| !self.asks_nothing(child)).collect();
+            self.node_mut(id).children = kept;
+        }
+    }
+
+    fn discriminators(&self, id: NodeId) -> Vec<SliceBy> {
+        let node = self.node(id);
+        let stated = node.element.slicing.as_ref().map(|slicing| slicing.discriminators.as_slice()).unwrap_or_default();
+        let slice = |kind: SliceKind, path: &str| {
+            // Some definitions write the choice's brackets into the path, which FHIRPath does not know.
+            let expression = Expression::compile(&path.replace("[x]", ""), self.types);
+            SliceBy { kind, path: path.into(), expression }
+        };
+        if stated.is_empty() && matches!(node.name.as_str(), "extension" | "modifierExtension") {
+            return vec![slice(SliceKind::Value, "url")];
+        }
+        if stated.is_empty() && node.base.is_some_and(|base| self.types.element(base).is_choice) {
+            return vec![slice(SliceKind::Type, "$this")];
+        }
+        let known = stated.iter().filter_map(|one| {
+            let kind = match one.kind.as_str() {
+                "value" | "pattern" => SliceKind::Value,
+                "exists" => SliceKind::Exists,
+                "type" => SliceKind::Type,
+                "profile" => SliceKind::Profile,
+                "position" => SliceKind::Position,
+                _ => return None,
+            };
+            Some(slice(kind, &one.path))
+        });
+        known.collect()
+    }
+
+    fn asks_nothing(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let element = &node.element;
+        node.children.is_empty()
+            && node.slices.is_empty()
+            && node.invariants.is_empty()
+            && [&node.fixed, &node.pattern, &node.min_value, &node.max_value].iter().all(|value| value.is_none())
+            && (element.min, element.max) == (0, UNBOUNDED)
+            && element.types.is_empty()
+            && element.binding.is_none()
+            && element.max_value_set.is_none()
+            && element.max_length.is_none()
+            && element.slicing.as_ref().is_none_or(|slicing| slicing.rules != "closed")
+    }
+}
+
+fn bare(step: &str) -> &str {
+    step.strip_suffix("[x]").unwrap_or(step)
+}
+
+fn plain_type(code: CompactString) -> ProfileType {
+    ProfileType { code, profiles: Vec::new(), target_profiles: Vec::new(), aggregation: Vec::new() }
+}
+
+fn replace<T: Clone>(old: &mut Option<T>, new: &Option<T>) {
+    if new.is_some() {
+        old.clone_from(new);
+    }
+}
+
+fn set_value(old: &mut Option<Node>, new: Option<&TypedJson>) {
+    if let Some(value) = new.and_then(|new| json::parse(new.json.as_bytes(), VALUE_DEPTH_MAX).ok()) {
+        *old = Some(value);
+    }
+}
+
+/// Whether the type table states a rule of that key for the element or its type.
+fn is_stated(types: &TypeTable, base: ElementId, key: &str) -> bool {
+    let states = |id: ElementId| types.element(id).constraints.iter().any(|one| one.key == key);
+    states(base) || types.element(base).types.iter().filter_map(|one| one.root).any(states)
+}
+
+/// Whether the types given are those of the type table, without profiles. Types of targets are compared by name.
+fn says_as_much(stated: &[ProfileType], base: &crate::fhir::types::Element) -> bool {
+    stated.len() == base.types.len()
+        && stated.iter().zip(&base.types).all(|(one, other)| {
+            let names: Vec<&str> =
+                one.target_profiles.iter().map(|url| url.rsplit('/').next().unwrap_or(url)).filter(|name| *name != "Resource").collect();
+            one.code == other.code
+                && one.profiles.is_empty()
+                && one.aggregation.is_empty()
+                && one.target_profiles.iter().all(|url| url.starts_with("http://hl7.org/fhir/StructureDefinition/"))
+                && names.len() == other.targets.len()
+                && names.iter().all(|name| other.targets.iter().any(|target| target == name))
+        })
+}

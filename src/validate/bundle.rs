@@ -1,0 +1,234 @@
+//! Bundles as a whole (<https://hl7.org/fhir/R4/bundle.html>): full URLs, search results, and what belongs to a document or message.
+
+mod search;
+
+use super::path::Path;
+use super::primitives::has_scheme;
+use super::report::Rule;
+use super::structure::Walk;
+use crate::fhir::{Node, Value};
+use crate::outcome::{IssueType, Severity};
+use std::collections::{HashMap, VecDeque};
+
+const NOT_ABSOLUTE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_ENTRY_URL_ABSOLUTE");
+const NOT_THE_ID: Rule = Rule::error(IssueType::Invalid, "BUNDLE_ENTRY_URL_MATCHES_TYPE_ID");
+const NO_ID: Rule = Rule::error(IssueType::Invalid, "BUNDLE_ENTRY_URL_MATCHES_NO_ID");
+const NO_FULL_URL: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_FULLURL_REQUIRED");
+const EMPTY: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_NOFIRST");
+const NOT_FOUND: Rule = Rule::error(IssueType::NotFound, "Bundle_BUNDLE_Entry_NotFound");
+const FOUND_TWICE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_FOUND_MULTIPLE");
+const ORPHAN_IN_DOCUMENT: Rule = Rule::error(IssueType::Informational, "Bundle_BUNDLE_Entry_Orphan_DOCUMENT");
+const ORPHAN_IN_MESSAGE: Rule = Rule::warning(IssueType::Informational, "Bundle_BUNDLE_Entry_Orphan_MESSAGE");
+const REACHED_BACKWARDS: Rule = Rule::warning(IssueType::Informational, "BUNDLE_BUNDLE_ENTRY_REVERSE_R4");
+
+/// What a Composition refers to that must be in the document (<https://hl7.org/fhir/R4/documents.html#content>).
+const DOCUMENT_MEMBERS: [&str; 5] = ["subject", "encounter", "author", "custodian", "attester"];
+
+/// Judges a Bundle.
+pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
+    let kind = bundle.text("type").unwrap_or_default();
+    let entries = Entries::of(bundle.items("entry"));
+    let name = path.name("entry");
+    for (index, entry) in entries.all.iter().enumerate() {
+        full_url(walk, kind, entry, &name.index(index));
+    }
+    match kind {
+        "document" | "message" if entries.all.is_empty() => {
+            walk.report.add(EMPTY, path, bundle, "A document or message begins with the entry that says what it is");
+        }
+        "document" => {
+            document(walk, &entries, &name);
+            orphans(walk, &entries, ORPHAN_IN_DOCUMENT, &name);
+        }
+        "message" => orphans(walk, &entries, ORPHAN_IN_MESSAGE, &name),
+        "searchset" => search::check(walk, bundle, path),
+        _ => {}
+    }
+}
+
+fn full_url(walk: &mut Walk<'_>, kind: &str, entry: &Node, path: &Path<'_>) {
+    let resource = entry.get("resource");
+    let Some(url) = entry.text("fullUrl") else {
+        let is_required = matches!(kind, "document" | "message") && resource.is_some();
+        if is_required {
+            walk.report.add(NO_FULL_URL, path, entry, "An entry here must have a fullUrl");
+        }
+        return;
+    };
+    if !has_scheme(url) {
+        return walk.report.add(NOT_ABSOLUTE, path, entry, "The fullUrl of an entry must be absolute");
+    }
+    let Some(resource) = resource else { return };
+    let Some((type_in_url, id_in_url)) = type_and_id(walk, url) else { return };
+    match resource.text("id") {
+        Some(id) => {
+            if id != id_in_url || resource.resource_type() != Some(type_in_url) {
+                walk.report.add(NOT_THE_ID, path, entry, "The fullUrl must end in the resource's type and id");
+            }
+        }
+        None if !matches!(kind, "transaction" | "batch" | "searchset") => {
+            walk.report.add(NO_ID, path, entry, "The fullUrl names an id, and the resource has none");
+        }
+        None => {}
+    }
+}
+
+/// The end of a URL that names a resource on a server; other URLs, and those of other schemes, say nothing of type and id.
+fn type_and_id<'u>(walk: &Walk<'_>, url: &'u str) -> Option<(&'u str, &'u str)> {
+    let (front, id) = url.rsplit_once('/').filter(|_| url.starts_with("http:") || url.starts_with("https:"))?;
+    let (_, type_name) = front.rsplit_once('/')?;
+    walk.types.resource(type_name).map(|_| (type_name, id))
+}
+
+/// The entries, and where each full URL stands.
+struct Entries<'a> {
+    all: &'a [Node],
+    by_url: HashMap<&'a str, Vec<usize>>,
+}
+
+/// What a reference in an entry leads to.
+enum Target {
+    One(usize),
+    Several,
+    None,
+}
+
+impl<'a> Entries<'a> {
+    fn of(all: &'a [Node]) -> Entries<'a> {
+        let mut by_url: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, entry) in all.iter().enumerate() {
+            if let Some(url) = entry.text("fullUrl") {
+                by_url.entry(url).or_default().push(index);
+            }
+        }
+        Entries { all, by_url }
+    }
+
+    /// Resolves a reference that stands in an entry: relative ones by the base of its full URL.
+    fn resolve(&self, reference: &str, from: usize) -> Target {
+        let (current, version) = reference.split_once("/_history/").map_or((reference, None), |(current, version)| (current, Some(version)));
+        let url = if has_scheme(current) { Some(current.to_owned()) } else { self.base(from).map(|base| format!("{base}{current}")) };
+        let found = url.and_then(|url| self.by_url.get(url.as_str())).map(Vec::as_slice).unwrap_or_default();
+        let is_version = |index: &&usize| {
+            let stated = self.all.get(**index).and_then(|entry| entry.get("resource")?.text_at(&["meta", "versionId"]));
+            version.is_none_or(|version| stated == Some(version))
+        };
+        let mut fitting = found.iter().filter(is_version);
+        match (fitting.next(), fitting.next()) {
+            (Some(&one), None) => Target::One(one),
+            (Some(_), Some(_)) => Target::Several,
+            _ => Target::None,
+        }
+    }
+
+    /// What stands before the type and id in the full URL of an entry.
+    fn base(&self, index: usize) -> Option<&'a str> {
+        let entry = self.all.get(index)?;
+        let (url, type_name) = (entry.text("fullUrl")?, entry.get("resource")?.resource_type()?);
+        let (front, _) = url.rsplit_once('/')?;
+        front.strip_suffix(type_name).filter(|_| url.starts_with("http"))
+    }
+}
+
+/// Everything a document's Composition speaks of must be in the document.
+fn document(walk: &mut Walk<'_>, entries: &Entries<'_>, name: &Path<'_>) {
+    let Some(composition) = entries.all.first().and_then(|entry| entry.get("resource")) else { return };
+    let first = name.index(0);
+    let path = first.name("resource");
+    for member in DOCUMENT_MEMBERS {
+        let Some(node) = composition.get(member) else { continue };
+        let at = path.name(member);
+        let references = node.as_list().unwrap_or(std::slice::from_ref(node));
+        for (index, reference) in references.iter().enumerate() {
+            let indexed = at.index(index);
+            let at = if node.as_list().is_some() { &indexed } else { &at };
+            let reference = if member == "attester" { reference.get("party") } else { Some(reference) };
+            in_document(walk, entries, reference, at);
+        }
+    }
+    sections(walk, entries, composition, &path, 0);
+}
+
+fn sections(walk: &mut Walk<'_>, entries: &Entries<'_>, parent: &Node, path: &Path<'_>, depth: usize) {
+    if depth == super::DEPTH_MAX {
+        return;
+    }
+    let name = path.name("section");
+    for (index, section) in parent.items("section").iter().enumerate() {
+        let at = name.index(index);
+        let entry = at.name("entry");
+        for (index, reference) in section.items("entry").iter().enumerate() {
+            in_document(walk, entries, Some(reference), &entry.index(index));
+        }
+        sections(walk, entries, section, &at, depth + 1);
+    }
+}
+
+fn in_document(walk: &mut Walk<'_>, entries: &Entries<'_>, reference: Option<&Node>, path: &Path<'_>) {
+    let Some((node, literal)) = reference.and_then(|node| Some((node, node.text("reference")?))) else { return };
+    if literal.starts_with('#') {
+        return;
+    }
+    match entries.resolve(literal, 0) {
+        Target::One(_) => {}
+        Target::Several => walk.report.add(FOUND_TWICE, path, node, "More than one entry of the document has the URL of this reference"),
+        Target::None => walk.report.add(NOT_FOUND, path, node, "No entry of the document has the URL of this reference"),
+    }
+}
+
+/// Every entry of a document or message must be reached from the first, along references or against them.
+fn orphans(walk: &mut Walk<'_>, entries: &Entries<'_>, rule: Rule, name: &Path<'_>) {
+    let links: Vec<Vec<usize>> = entries.all.iter().enumerate().map(|(index, entry)| targets(entries, entry, index)).collect();
+    let forward = reach(&links, 0);
+    let mut both = links.clone();
+    for (from, targets) in links.iter().enumerate() {
+        for &target in targets {
+            if let Some(back) = both.get_mut(target) {
+                back.push(from);
+            }
+        }
+    }
+    let either = reach(&both, 0);
+    for (index, entry) in entries.all.iter().enumerate() {
+        match (forward.get(index), either.get(index)) {
+            (Some(true), _) => {}
+            (_, Some(true)) if rule.severity == Severity::Error => {
+                let text = "This entry is not reached from the first along references, only against them";
+                walk.report.add(REACHED_BACKWARDS, &name.index(index), entry, text);
+            }
+            (_, Some(true)) => {}
+            _ => walk.report.add(rule, &name.index(index), entry, "No chain of references leads from the first entry to this one"),
+        }
+    }
+}
+
+fn targets(entries: &Entries<'_>, entry: &Node, from: usize) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut open: Vec<(&str, &Node)> = vec![("", entry)];
+    while let Some((name, node)) = open.pop() {
+        match &node.value {
+            Value::Text(text) if name != "fullUrl" => {
+                let is_link = name == "reference" || has_scheme(text);
+                if let Target::One(target) = if is_link { entries.resolve(text, from) } else { Target::None } {
+                    found.push(target);
+                }
+            }
+            Value::List(items) => open.extend(items.iter().map(|item| (name, item))),
+            Value::Object(object) => open.extend(object.members().iter().map(|member| (member.name.as_str(), &member.node))),
+            _ => {}
+        }
+    }
+    found
+}
+
+fn reach(links: &[Vec<usize>], start: usize) -> Vec<bool> {
+    let mut reached = vec![false; links.len()];
+    let mut open = VecDeque::from([start]);
+    while let Some(index) = open.pop_front() {
+        if let Some(seen) = reached.get_mut(index).filter(|seen| !**seen) {
+            *seen = true;
+            open.extend(links.get(index).into_iter().flatten());
+        }
+    }
+    reached
+}

@@ -1,0 +1,333 @@
+//! What a profile asks of an element beyond its type (<https://hl7.org/fhir/R4/profiling.html>).
+
+use super::order::order;
+use super::path::Path;
+use super::references::{self, Scope};
+use super::report::{Report, Rule};
+use super::slicing;
+use super::structure::Walk;
+use super::values::{Mode, difference};
+use super::{bindings, invariants};
+use crate::definitions::profile::{NodeId, Profile, ProfileNode};
+use crate::fhir::path::{Item, TreeItem};
+use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::{Node, Object, Value};
+use crate::outcome::{Finding, IssueType};
+use std::cmp::Ordering;
+
+const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
+const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
+const WRONG_TYPE: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_WrongType");
+const TYPE_NOT_ALLOWED: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoType");
+const FIXED: Rule = Rule::error(IssueType::Value, "_DT_Fixed_Wrong");
+const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
+const TOO_SMALL: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_GT");
+const TOO_LARGE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_LT");
+const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
+const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
+const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
+const INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "PROFILE_DEPTH_MAX");
+
+/// How many profiles may ask for one another around one element.
+const PROFILE_DEPTH_MAX: usize = 32;
+
+/// Where the definitions of FHIR's own types live.
+pub const BASE_DEFINITIONS: &str = "http://hl7.org/fhir/StructureDefinition/";
+
+/// An element found in the document.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'d> {
+    pub item: TreeItem<'d>,
+    /// The element of the type table it is a value of; none for a root.
+    pub element: Option<ElementId>,
+    pub type_index: usize,
+    /// Its place in a list.
+    pub index: Option<usize>,
+}
+
+impl<'d> Found<'d> {
+    /// A resource, or something a rule led to.
+    pub fn root(item: TreeItem<'d>) -> Found<'d> {
+        Found { item, element: None, type_index: 0, index: None }
+    }
+
+    /// `Quantity`; a resource's own type.
+    pub fn type_name<'t>(&self, types: &'t TypeTable) -> &'t str {
+        self.item.type_name(types)
+    }
+
+    fn offset(&self) -> Option<u32> {
+        self.item.node.and_then(Node::place)
+    }
+}
+
+/// One profile being checked, and where.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    pub profile: &'a Profile,
+    pub id: NodeId,
+}
+
+impl<'a> Asked<'a> {
+    pub fn node(self) -> &'a ProfileNode {
+        self.profile.node(self.id)
+    }
+}
+
+/// Checks an element against a profile by canonical URL; one that is not in hand is said to be unchecked, at `stated_at`.
+pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>, stated_at: &Path<'_>) {
+    if let Some(type_name) = base_type(walk.types, url) {
+        if !walk.types.is_kind_of(found.type_name(walk.types), type_name) {
+            walk.report.add_at(WRONG_TYPE, path, found.offset(), format!("The type {type_name} is asked for here"));
+        }
+        return;
+    }
+    match walk.definitions.profile(url) {
+        Some(profile) => check(walk, profile, found, scope, path),
+        None => walk.report.add_at(UNKNOWN, stated_at, found.offset(), "A profile named here is not in hand, so it was not checked"),
+    }
+}
+
+/// Checks a resource against a profile that was asked for; one that is not in hand is an error, since the question cannot be answered.
+pub fn check_requested(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    if base_type(walk.types, url).is_none() && walk.definitions.profile(url).is_none() {
+        return walk.report.add_at(NOT_IN_HAND, path, found.offset(), format!("The profile {url} that was asked for is not in hand"));
+    }
+    check_url(walk, url, found, scope, path, path);
+}
+
+/// The type that the URL of one of FHIR's own definitions names.
+pub fn base_type<'t>(types: &'t TypeTable, url: &str) -> Option<&'t str> {
+    let name = url.split('|').next().unwrap_or(url).strip_prefix(BASE_DEFINITIONS)?;
+    types.type_named(name).map(|definition| definition.name.as_str())
+}
+
+/// Checks an element against a profile.
+pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let key = (std::ptr::from_ref(profile).addr(), found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr()));
+    // Profiles that ask for each other around a circle of references hold when nothing else contradicts them.
+    if walk.profiles_open.contains(&key) {
+        return;
+    }
+    if walk.profiles_open.len() == PROFILE_DEPTH_MAX {
+        let text = format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; the rest was not checked");
+        return walk.report.add_at(TOO_DEEP, path, found.offset(), text);
+    }
+    if !walk.types.is_kind_of(found.type_name(walk.types), &profile.type_name) {
+        let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
+        return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
+    }
+    if let Some(base) = &profile.incomplete {
+        let text = format!("What the base of {} asks was not checked: {base} is not in hand, or derives from itself", profile.canonical());
+        walk.report.add_at(INCOMPLETE, path, found.offset(), text);
+    }
+    walk.profiles_open.push(key);
+    element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
+    walk.profiles_open.pop();
+}
+
+/// Whether an element meets a profile; what it breaks is not reported.
+pub fn conforms(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+    trial(walk, |walk| check_url(walk, url, found, scope, path, path)).iter().all(|finding| !finding.is_error())
+}
+
+/// Does something and takes back what it reported.
+fn trial(walk: &mut Walk<'_>, act: impl FnOnce(&mut Walk<'_>)) -> Vec<Finding> {
+    let aside = Report::new(walk.options.findings_max);
+    let kept = std::mem::replace(&mut walk.report, aside);
+    act(walk);
+    std::mem::replace(&mut walk.report, kept).done()
+}
+
+/// Checks one element against one node of a profile. For a resource in another, `scope` is its own, and `outer` that of the rules which the
+/// outer resource's profile states for it.
+fn element(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, outer: &Scope<'_>, path: &Path<'_>) {
+    value(walk, asked, found, path);
+    types_of(walk, asked, found, scope, path);
+    for rule in &asked.node().invariants {
+        invariants::one(walk, rule, found.item, outer, path);
+    }
+    for &child in &asked.node().children {
+        children(walk, Asked { id: child, ..asked }, found, scope, path);
+    }
+}
+
+fn children(walk: &mut Walk<'_>, asked: Asked<'_>, parent: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let node = asked.node();
+    let all = find(walk.types, parent.item, &node.name);
+    count(walk, asked, all.len(), parent, path);
+    let slices = slicing::sort(walk, asked, &all, parent, scope, path);
+    for (found, slices) in all.iter().zip(&slices) {
+        let steps = Steps::of(walk.types, *found);
+        let (named, typed);
+        let indexed;
+        named = path.name(steps.name.unwrap_or(&node.name));
+        let mut at = &named;
+        if let Some(index) = found.index {
+            indexed = at.index(index);
+            at = &indexed;
+        }
+        if let Some(type_name) = steps.type_name {
+            typed = at.of_type(type_name);
+            at = &typed;
+        }
+        // A resource inside another is a root of its own.
+        let resource = steps.is_resource.then_some(found.item.node).flatten();
+        let own = resource.map(|resource| Scope::of(resource, found.type_name(walk.types), Some(scope), node.name == "contained"));
+        let inner = own.as_ref().unwrap_or(scope);
+        element(walk, asked, *found, inner, scope, at);
+        for &slice in slices {
+            element(walk, Asked { id: slice, ..asked }, *found, inner, scope, at);
+        }
+    }
+}
+
+/// How an element is named in paths.
+struct Steps<'a> {
+    name: Option<&'a str>,
+    /// For choices.
+    type_name: Option<&'a str>,
+    is_resource: bool,
+}
+
+impl<'a> Steps<'a> {
+    fn of(types: &'a TypeTable, found: Found<'_>) -> Steps<'a> {
+        let element = found.element.map(|id| types.element(id));
+        let type_use = element.and_then(|element| element.types.get(found.type_index));
+        Steps {
+            name: element.map(|element| element.name.as_str()),
+            type_name: type_use.filter(|_| element.is_some_and(|element| element.is_choice)).map(|one| one.code.as_str()),
+            is_resource: type_use.is_some_and(|one| one.code == "Resource"),
+        }
+    }
+}
+
+/// How many there are, of all or of a slice.
+pub fn count(walk: &mut Walk<'_>, asked: Asked<'_>, number: usize, parent: Found<'_>, path: &Path<'_>) {
+    let node = asked.node();
+    let (element, profile) = (&node.element, asked.profile.canonical());
+    if number < element.min as usize {
+        let text = format!("{}: at least {} is required by {profile}, there are {number}", node.path, element.min);
+        walk.report.add_at(MINIMUM, path, parent.offset(), text);
+    }
+    if element.max != UNBOUNDED && number > element.max as usize {
+        let text = format!("{}: at most {} are allowed by {profile}, there are {number}", node.path, element.max);
+        walk.report.add_at(MAXIMUM, path, parent.offset(), text);
+    }
+}
+
+/// The children of an element by their name in paths, in document order.
+pub fn find<'d>(types: &TypeTable, parent: TreeItem<'d>, name: &str) -> Vec<Found<'d>> {
+    let mut all = Vec::new();
+    let object = parent.node.and_then(Node::as_object).or(parent.sibling);
+    let members = object.map(Object::members).unwrap_or_default();
+    for member in members {
+        let plain = member.name.strip_prefix('_').unwrap_or(&member.name);
+        let is_sibling = plain.len() != member.name.len();
+        // A sibling without the value beside it stands for itself; else the value comes with its sibling.
+        let is_named = plain.starts_with(name) && !(is_sibling && object.is_some_and(|object| object.get(plain).is_some()));
+        let Some(used) = types.member(parent.content, plain).filter(|_| is_named) else { continue };
+        if types.element(used.element).name != name {
+            continue;
+        }
+        let sibling = if is_sibling { Some(&member.node) } else { object.and_then(|object| object.get(&format!("_{plain}"))) };
+        let node = (!is_sibling).then_some(&member.node);
+        let repeats = types.element(used.element).repeats();
+        let length = |node: Option<&Node>| node.map_or(0, |node| node.as_list().map_or(1, <[Node]>::len));
+        for index in 0..length(node).max(length(sibling)) {
+            let (node, sibling) = (nth(node, index), nth(sibling, index).and_then(Node::as_object));
+            let item = match node {
+                Some(node) => TreeItem { sibling, ..TreeItem::element(types, node, used.element, used.type_index) },
+                None => TreeItem { node: None, sibling, content: types.content(used.element, used.type_index) },
+            };
+            all.push(Found { item, element: Some(used.element), type_index: used.type_index, index: repeats.then_some(index) });
+        }
+    }
+    all
+}
+
+fn nth(node: Option<&Node>, index: usize) -> Option<&Node> {
+    let node = node?;
+    let one = if let Some(items) = node.as_list() { items.get(index) } else { (index == 0).then_some(node) };
+    one.filter(|one| one.value != Value::Null)
+}
+
+/// Fixed values, patterns, lengths, ranges and codes.
+fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, path: &Path<'_>) {
+    let node = asked.node();
+    for (value, mode, words) in [(&node.fixed, Mode::Fixed, "the fixed value"), (&node.pattern, Mode::Pattern, "the pattern")] {
+        let Some(value) = value else { continue };
+        let below = found.item.node.map_or(Some(String::new()), |found| difference(found, value, mode));
+        if let Some(below) = below {
+            let text = format!("{}: the value is not {words} that {} asks for", node.path, asked.profile.canonical());
+            walk.report.add_below(FIXED, path, &below, found.offset(), text);
+        }
+    }
+    let Some(value) = found.item.node else { return };
+    if let Some(max) = node.element.max_length
+        && value.as_text().is_some_and(|text| text.chars().count() > max as usize)
+    {
+        walk.report.add(TOO_LONG, path, value, format!("{} must not be longer than {max} characters", node.path));
+    }
+    for (limit, wrong, rule, words) in [
+        (&node.min_value, Ordering::Less, TOO_SMALL, "smaller than the least"),
+        (&node.max_value, Ordering::Greater, TOO_LARGE, "larger than the greatest"),
+    ] {
+        if limit.as_ref().and_then(|limit| order(value, limit)) == Some(wrong) {
+            let text = format!("{}: the value is {words} that {} allows", node.path, asked.profile.canonical());
+            walk.report.add(rule, path, value, text);
+        }
+    }
+    if let Some(binding) = &node.element.binding {
+        let type_name = found.type_name(walk.types).to_owned();
+        bindings::check(walk, binding, &type_name, value, path);
+    }
+}
+
+/// Which types are allowed, and the profiles asked of them.
+fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let allowed = &asked.node().element.types;
+    if allowed.is_empty() || asked.id == 0 {
+        return;
+    }
+    let types = walk.types;
+    let type_name = found.type_name(types);
+    let Some(one) =
+        allowed.iter().find(|one| one.code == type_name).or_else(|| allowed.iter().find(|one| types.is_kind_of(type_name, &one.code)))
+    else {
+        // `BackboneElement` and `Element` are not told apart by every definition.
+        let is_plain = allowed.iter().any(|one| matches!(one.code.as_str(), "BackboneElement" | "Element"));
+        if !is_plain {
+            let names: Vec<&str> = allowed.iter().map(|one| one.code.as_str()).collect();
+            let text = format!("{} may be {} by {}, not {type_name}", asked.node().path, names.join(", "), asked.profile.canonical());
+            walk.report.add_at(TYPE_NOT_ALLOWED, path, found.offset(), text);
+        }
+        return;
+    };
+    match one.profiles.as_slice() {
+        [] => {}
+        [url] => check_url(walk, url, found, scope, path, path),
+        urls => {
+            let fits = urls.iter().any(|url| conforms(walk, url, found, scope, path));
+            if !fits {
+                let text = format!("{}: none of the profiles that {} allows is met", asked.node().path, asked.profile.canonical());
+                walk.report.add_at(NO_PROFILE_FITS, path, found.offset(), text);
+            }
+        }
+    }
+    if let (Some(reference), "Reference") = (found.item.node, type_name) {
+        references::check_profiles(walk, one, reference, scope, path);
+    }
+}
+
+/// The items that a compiled path leads to, of those that stand in the document.
+pub fn items_at<'d>(items: Vec<Item<'d>>) -> Vec<Found<'d>> {
+    items
+        .into_iter()
+        .filter_map(|item| match item {
+            Item::Tree(item) => Some(Found::root(item)),
+            Item::System(_) => None,
+        })
+        .collect()
+}

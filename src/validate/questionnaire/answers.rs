@@ -1,0 +1,273 @@
+//! One answer beside its question: type, options, limits.
+
+use super::super::order::order;
+use super::super::path::Path;
+use super::super::profiles::{Found, find};
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use super::response::offset;
+use super::{extension, extensions, value};
+use crate::definitions::Membership;
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+use regex::RegexBuilder;
+use std::cmp::Ordering;
+
+const fn wrong(message_id: &'static str) -> Rule {
+    Rule::error(IssueType::Structure, message_id)
+}
+
+const WRONG_TYPE: Rule = wrong("Questionnaire_QR_Item_WrongType_one");
+const NO_OPTIONS: Rule = Rule::information(IssueType::NotSupported, "Questionnaire_QR_Item_NoOptions");
+const STRING_NO_OPTIONS: Rule = Rule::information(IssueType::NotSupported, "Questionnaire_QR_Item_StringNoOptions");
+const STRING_IS_NO_OPTION: Rule = wrong("Questionnaire_QR_Item_NoOptionsString");
+const CODING_IS_NO_OPTION: Rule = wrong("Questionnaire_QR_Item_NoCoding");
+const NOT_IN_VALUE_SET: Rule = Rule::error(IssueType::CodeInvalid, "QUESTIONNAIRE_QR_ITEM_VS_FAIL");
+const TOO_SMALL: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DATE_MIN");
+const TOO_LARGE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DATE_MAX");
+const QUANTITY_TOO_SMALL: Rule = wrong("QUESTIONNAIRE_QR_ITEM_QUANTITY_MIN");
+const QUANTITY_TOO_LARGE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_QUANTITY_MAX");
+const MIN_NOT_COMPARED: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DECIMAL_CANNOT_COMPARE_MIN_UNITS");
+const MAX_NOT_COMPARED: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DECIMAL_CANNOT_COMPARE_MAX_UNITS");
+const TOO_MANY_DECIMALS: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DECIMAL_MAX_DECIMALS");
+const WRONG_UNIT: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DECIMAL_INVALID_UNITS");
+const TOO_SHORT: Rule = wrong("QUESTIONNAIRE_QR_ITEM_STRING_MIN_LENGTH");
+const TOO_LONG: Rule = wrong("QUESTIONNAIRE_QR_ITEM_STRING_MAX_LENGTH");
+const WRONG_FORM: Rule = wrong("QUESTIONNAIRE_QR_ITEM_STRING_REGEX_EF");
+const WRONG_MEDIA_TYPE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_BAD_ATTACHMENT_MIMETYPE");
+const TOO_LARGE_ATTACHMENT: Rule = wrong("QUESTIONNAIRE_QR_ITEM_BAD_ATTACHMENT_LENGTH");
+const NO_RESOURCE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_REF_INVALID_GENERAL");
+const WRONG_RESOURCE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_REF_INVALID");
+
+/// The extensions of the implementation guide for structured data capture that limit quantities.
+const MIN_QUANTITY: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-minQuantity";
+const MAX_QUANTITY: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-maxQuantity";
+
+/// How large a compiled regular expression of a Questionnaire may be, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// An answer's value, with its type and where findings about it stand.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    node: &'a Node,
+    type_name: &'a str,
+    at: &'a Path<'a>,
+    /// The answer that has the value.
+    outer: &'a Path<'a>,
+}
+
+/// Judges one answer.
+pub fn check(walk: &mut Walk<'_>, item: &Node, answer: Found<'_>, path: &Path<'_>) {
+    let Some(found) = find(walk.types, answer.item, "value").first().copied() else { return };
+    let Some(node) = found.item.node else { return };
+    let type_name = found.type_name(walk.types);
+    let named = path.name("value");
+    let at = named.of_type(type_name);
+    let answer = Answer { node, type_name, at: &at, outer: path };
+    let asked = item.text("type").unwrap_or_default();
+    if !types_of(asked).contains(&type_name) {
+        let text = format!("The answer to a question of type {asked} must be {}, not {type_name}", types_of(asked).join(" or "));
+        return walk.report.add_at(WRONG_TYPE, &at, offset(found), text);
+    }
+    options(walk, item, answer, asked);
+    match asked {
+        "quantity" => quantity(walk, item, answer),
+        "string" | "text" | "url" => string(walk, item, answer),
+        "attachment" => attachment(walk, item, answer),
+        "reference" => reference(walk, item, answer),
+        _ => range(walk, item, answer),
+    }
+}
+
+/// The types an answer may have.
+fn types_of(asked: &str) -> &'static [&'static str] {
+    match asked {
+        "boolean" => &["boolean"],
+        "decimal" => &["decimal"],
+        "integer" => &["integer"],
+        "date" => &["date"],
+        "dateTime" => &["dateTime"],
+        "time" => &["time"],
+        "string" | "text" => &["string"],
+        "url" => &["uri"],
+        "attachment" => &["Attachment"],
+        "reference" => &["Reference"],
+        "quantity" => &["Quantity"],
+        "choice" | "open-choice" => &["Coding", "string", "integer", "date", "time", "Reference"],
+        _ => &[],
+    }
+}
+
+fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
+    let listed = item.items("answerOption");
+    let set = item.text("answerValueSet");
+    let is_choice = matches!(asked, "choice" | "open-choice");
+    match answer.type_name {
+        "Coding" if !listed.is_empty() => {
+            let is_option = listed.iter().filter_map(value).any(|option| same_coding(option, answer.node));
+            if !is_option {
+                walk.report.add(CODING_IS_NO_OPTION, answer.outer, answer.node, "The answer is none of the options");
+            }
+        }
+        "Coding" => match set {
+            Some(set) => in_value_set(walk, set, answer),
+            None => walk.report.add(NO_OPTIONS, answer.outer, answer.node, "The question states no options, so the answer was not checked"),
+        },
+        "string" if is_choice && listed.is_empty() && set.is_none() => {
+            walk.report.add(STRING_NO_OPTIONS, answer.outer, answer.node, "The question states no options, so the answer was not checked");
+        }
+        "string" if asked == "choice" && (set.is_some() || !is_listed(listed, answer.node)) => {
+            walk.report.add(
+                STRING_IS_NO_OPTION,
+                answer.outer,
+                answer.node,
+                "The answer to a choice must be one of its options, not free text",
+            );
+        }
+        "string" if asked == "open-choice" => {}
+        "string" if set.is_some() => {
+            if let Some(set) = set {
+                in_value_set(walk, set, answer);
+            }
+        }
+        _ if !listed.is_empty() && !is_listed(listed, answer.node) => {
+            walk.report.add(wrong(no_option(answer.type_name)), answer.at, answer.node, "The answer is none of the options");
+        }
+        _ => {}
+    }
+}
+
+fn no_option(type_name: &str) -> &'static str {
+    match type_name {
+        "integer" => "Questionnaire_QR_Item_NoInteger",
+        "date" => "Questionnaire_QR_Item_NoDate",
+        "time" => "Questionnaire_QR_Item_NoTime",
+        _ => "Questionnaire_QR_Item_NoString",
+    }
+}
+
+fn is_listed(options: &[Node], answer: &Node) -> bool {
+    options.iter().filter_map(value).any(|option| option == answer)
+}
+
+/// Codes decide; an option without a system stands for any.
+fn same_coding(option: &Node, answer: &Node) -> bool {
+    option.text("code") == answer.text("code") && (option.text("system").is_none() || option.text("system") == answer.text("system"))
+}
+
+/// A value set that is not in hand, or contained, decides nothing here.
+fn in_value_set(walk: &mut Walk<'_>, set: &str, answer: Answer<'_>) {
+    if set.starts_with('#') {
+        return;
+    }
+    let (system, code) = match answer.node.as_text() {
+        Some(code) => (None, code),
+        None => (answer.node.text("system"), answer.node.text("code").unwrap_or_default()),
+    };
+    if system.is_none() && answer.type_name == "Coding" {
+        return;
+    }
+    if walk.definitions.value_set_contains(set, system, code) == Membership::NotMember {
+        walk.report.add(NOT_IN_VALUE_SET, answer.at, answer.node, "The answer is not in the value set of its question");
+    }
+}
+
+/// `minValue` and `maxValue`. A value known less precisely than its limit is taken by its beginning.
+fn range(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
+    if extension(item, "minValue").is_some_and(|limit| beyond(answer.node, limit) == Some(Ordering::Less)) {
+        walk.report.add(TOO_SMALL, answer.at, answer.node, "The answer is below the least value that the Questionnaire allows");
+    }
+    if extension(item, "maxValue").is_some_and(|limit| beyond(answer.node, limit) == Some(Ordering::Greater)) {
+        walk.report.add(TOO_LARGE, answer.at, answer.node, "The answer is above the greatest value that the Questionnaire allows");
+    }
+    let decimals = answer.node.as_number().and_then(|number| number.split_once('.')).map_or(0, |(_, digits)| digits.len());
+    let max = extension(item, "maxDecimalPlaces").and_then(Node::as_number).and_then(|max| max.parse::<usize>().ok());
+    if max.is_some_and(|max| decimals > max) {
+        walk.report.add(TOO_MANY_DECIMALS, answer.at, answer.node, "The answer has more decimal places than the Questionnaire allows");
+    }
+}
+
+fn beyond(value: &Node, limit: &Node) -> Option<Ordering> {
+    order(value, limit).or_else(|| Some(value.as_text()?.cmp(limit.as_text()?)))
+}
+
+fn quantity(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
+    let mut units = extensions(item, "questionnaire-unitOption").peekable();
+    if units.peek().is_some() && !units.any(|unit| same_coding(unit, answer.node)) {
+        walk.report.add(WRONG_UNIT, answer.at, answer.node, "The unit is none of those the Questionnaire allows");
+    }
+    let limits = [
+        (MIN_QUANTITY, Ordering::Less, QUANTITY_TOO_SMALL, MIN_NOT_COMPARED),
+        (MAX_QUANTITY, Ordering::Greater, QUANTITY_TOO_LARGE, MAX_NOT_COMPARED),
+    ];
+    for (url, wrong, broken, not_compared) in limits {
+        match extension(item, url).map(|limit| order(answer.node, limit)) {
+            Some(Some(found)) if found == wrong => {
+                walk.report.add(broken, answer.at, answer.node, "The quantity is outside of what the Questionnaire allows");
+            }
+            Some(None) => {
+                walk.report.add(
+                    not_compared,
+                    answer.at,
+                    answer.node,
+                    "The quantity cannot be compared with the limit: their units do not fit",
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn string(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
+    let Some(text) = answer.node.as_text() else { return };
+    let length = text.chars().count();
+    let number = |node: Option<&Node>| node.and_then(Node::as_number).and_then(|number| number.parse::<usize>().ok());
+    if number(extension(item, "minLength")).is_some_and(|min| length < min) {
+        walk.report.add(TOO_SHORT, answer.at, answer.node, "The answer is shorter than the Questionnaire allows");
+    }
+    if number(item.get("maxLength")).is_some_and(|max| length > max) {
+        walk.report.add(TOO_LONG, answer.at, answer.node, "The answer is longer than the Questionnaire allows");
+    }
+    let pattern = extension(item, "regex").and_then(Node::as_text);
+    let pattern = pattern.and_then(|pattern| RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_BYTES_MAX).build().ok());
+    if pattern.is_some_and(|pattern| !pattern.is_match(text)) {
+        walk.report.add(WRONG_FORM, answer.at, answer.node, "The answer does not have the form that the Questionnaire asks for");
+    }
+}
+
+fn attachment(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
+    let mut allowed = extensions(item, "mimeType").filter_map(Node::as_text).peekable();
+    let given = answer.node.text("contentType").unwrap_or_default();
+    if allowed.peek().is_some() && !allowed.any(|one| one == given) {
+        walk.report.add(
+            WRONG_MEDIA_TYPE,
+            answer.outer,
+            answer.node,
+            "The attachment's media type is none of those the Questionnaire allows",
+        );
+    }
+    let megabytes = extension(item, "maxSize").and_then(Node::as_number).and_then(|number| number.parse::<f64>().ok());
+    let stated = answer.node.get("size").and_then(Node::as_number).and_then(|number| number.parse::<f64>().ok());
+    let held = answer.node.text("data").map(|data| data.len() as f64 * 0.75);
+    if let (Some(max), Some(size)) = (megabytes, stated.or(held))
+        && size > max * 1_048_576.0
+    {
+        walk.report.add(TOO_LARGE_ATTACHMENT, answer.outer, answer.node, "The attachment is larger than the Questionnaire allows");
+    }
+}
+
+fn reference(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
+    let Some(literal) = answer.node.text("reference").filter(|literal| !literal.starts_with('#') && !literal.starts_with("urn:")) else {
+        return;
+    };
+    let current = literal.split("/_history/").next().unwrap_or(literal);
+    let name = current.rsplit('/').nth(1).and_then(|name| walk.types.resource(name)).map(|definition| definition.name.as_str());
+    let mut allowed = extensions(item, "questionnaire-referenceResource").filter_map(Node::as_text).peekable();
+    match name {
+        None => walk.report.add(NO_RESOURCE, answer.at, answer.node, "The reference names no resource type"),
+        Some(name) if allowed.peek().is_some() && !allowed.any(|one| one == name) => {
+            walk.report.add(WRONG_RESOURCE, answer.at, answer.node, "The reference is to none of the types that the Questionnaire allows");
+        }
+        Some(_) => {}
+    }
+}

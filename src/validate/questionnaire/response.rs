@@ -1,0 +1,178 @@
+//! The items of a response beside those of its Questionnaire: which may be there, which must, and in which order.
+
+use super::super::DEPTH_MAX;
+use super::super::path::Path;
+use super::super::profiles::{Found, find};
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use super::{answers, enable, extension};
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+
+const NOT_IN_HAND: Rule = Rule::warning(IssueType::Required, "Questionnaire_QR_Q_NotFound");
+const UNKNOWN: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_NotFound");
+const MISPLACED: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Misplaced");
+const OUT_OF_ORDER: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Order");
+const MISSING: Rule = Rule::error(IssueType::Required, "Questionnaire_QR_Item_Missing");
+const NOT_ENABLED: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_NotEnabled2");
+const TWICE: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_OnlyOneI");
+const TOO_MANY_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_OnlyOneA");
+const TOO_FEW: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MIN_OCCURS");
+const TOO_MANY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MAX_OCCURS");
+const ANSWER_TO_GROUP: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Group");
+const ANSWER_TO_DISPLAY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_DISPLAY_NO_VALUE");
+
+/// Judges a response by its Questionnaire: contained, or in hand.
+pub fn check(walk: &mut Walk<'_>, response: Found<'_>, path: &Path<'_>) {
+    let Some(node) = response.item.node else { return };
+    let Some(url) = node.text("questionnaire") else { return };
+    let questionnaire = match url.strip_prefix('#') {
+        Some(id) => node.items("contained").iter().find(|one| one.text("id") == Some(id)),
+        None => walk.definitions.resource(url),
+    };
+    let Some(questionnaire) = questionnaire.filter(|found| found.resource_type() == Some("Questionnaire")) else {
+        return walk.report.add(NOT_IN_HAND, path, node, "The Questionnaire is not in hand, so the answers were not checked against it");
+    };
+    let is_finished = node.text("status") != Some("in-progress");
+    let check = Check { questionnaire, is_finished };
+    check.items(walk, questionnaire, response, &mut vec![node], path);
+}
+
+/// One response being judged.
+struct Check<'a> {
+    questionnaire: &'a Node,
+    /// What is missing counts only then.
+    is_finished: bool,
+}
+
+impl<'a> Check<'a> {
+    /// The items under `form` (the Questionnaire or an item) beside those under `parent`.
+    fn items<'n>(&self, walk: &mut Walk<'_>, form: &'n Node, parent: Found<'n>, around: &mut Vec<&'n Node>, path: &Path<'_>)
+    where
+        'a: 'n,
+    {
+        if around.len() >= DEPTH_MAX {
+            return;
+        }
+        let given = find(walk.types, parent.item, "item");
+        let asked = form.items("item");
+        self.places(walk, asked, &given, parent, path);
+        let name = path.name("item");
+        for item in asked {
+            let of_item = |found: &&Found<'n>| found.item.node.and_then(|node| node.text("linkId")) == item.text("linkId");
+            let found: Vec<Found<'n>> = given.iter().filter(of_item).copied().collect();
+            let is_enabled = enable::is_enabled(item, around);
+            if found.is_empty() && is_enabled && self.is_required(item) {
+                walk.report.add_at(MISSING, path, offset(parent), "A required item is not there");
+            }
+            let is_group = item.text("type") == Some("group");
+            if found.len() > 1 && !(is_group && repeats(item)) {
+                walk.report.add_at(TWICE, path, offset(parent), "An item that does not repeat is there more than once");
+            }
+            for one in found {
+                let at = name.index(one.index.unwrap_or_default());
+                if is_enabled {
+                    self.item(walk, item, one, around, &at);
+                } else {
+                    walk.report.add_at(NOT_ENABLED, &at, offset(one), "The item is there, though the answers to others do not enable it");
+                }
+            }
+        }
+    }
+
+    fn is_required(&self, item: &Node) -> bool {
+        self.is_finished && item.get("required").and_then(Node::as_bool) == Some(true) && item.text("type") != Some("display")
+    }
+
+    /// Every item is one that is asked for here, in the order in which they are.
+    fn places(&self, walk: &mut Walk<'_>, asked: &[Node], given: &[Found<'_>], parent: Found<'_>, path: &Path<'_>) {
+        let mut last = None;
+        for found in given {
+            let Some(id) = found.item.node.and_then(|node| node.text("linkId")) else { continue };
+            let place = asked.iter().position(|item| item.text("linkId") == Some(id));
+            match place {
+                None if has_item(self.questionnaire, id, 0) => {
+                    walk.report.add_at(MISPLACED, path, offset(parent), "An item is there that the Questionnaire has elsewhere");
+                }
+                None => walk.report.add_at(UNKNOWN, path, offset(parent), "An item is there that the Questionnaire does not have"),
+                Some(_) if place < last => {
+                    walk.report.add_at(OUT_OF_ORDER, path, offset(parent), "The items are not in the order of the Questionnaire");
+                }
+                Some(_) => {}
+            }
+            last = last.max(place);
+        }
+    }
+
+    fn item<'n>(&self, walk: &mut Walk<'_>, item: &'n Node, found: Found<'n>, around: &mut Vec<&'n Node>, path: &Path<'_>)
+    where
+        'a: 'n,
+    {
+        let given = find(walk.types, found.item, "answer");
+        around.extend(found.item.node);
+        match item.text("type") {
+            Some("group") => {
+                if !given.is_empty() {
+                    walk.report.add_at(ANSWER_TO_GROUP, path, offset(found), "A group has no answers");
+                }
+                self.items(walk, item, found, around, path);
+            }
+            Some("display") => {
+                if !given.is_empty() {
+                    walk.report.add_at(ANSWER_TO_DISPLAY, path, offset(found), "A display has no answers");
+                }
+            }
+            _ => self.answers(walk, item, found, &given, around, path),
+        }
+        around.pop();
+    }
+
+    fn answers<'n>(
+        &self,
+        walk: &mut Walk<'_>,
+        item: &'n Node,
+        found: Found<'n>,
+        given: &[Found<'n>],
+        around: &mut Vec<&'n Node>,
+        path: &Path<'_>,
+    ) where
+        'a: 'n,
+    {
+        if given.is_empty() && self.is_required(item) {
+            walk.report.add_at(MISSING, path, offset(found), "A required item has no answer");
+        }
+        if given.len() > 1 && !repeats(item) {
+            walk.report.add_at(TOO_MANY_ANSWERS, path, offset(found), "An item that does not repeat has more than one answer");
+        }
+        let limit = |name: &str| extension(item, name).and_then(Node::as_number).and_then(|number| number.parse::<usize>().ok());
+        if self.is_finished && limit("questionnaire-minOccurs").is_some_and(|min| given.len() < min) {
+            walk.report.add_at(TOO_FEW, path, offset(found), "The item has fewer answers than the Questionnaire asks for");
+        }
+        if limit("questionnaire-maxOccurs").is_some_and(|max| given.len() > max) {
+            walk.report.add_at(TOO_MANY, path, offset(found), "The item has more answers than the Questionnaire allows");
+        }
+        let name = path.name("answer");
+        for answer in given {
+            let at = name.index(answer.index.unwrap_or_default());
+            answers::check(walk, item, *answer, &at);
+            around.extend(answer.item.node);
+            self.items(walk, item, *answer, around, &at);
+            around.pop();
+        }
+        if given.is_empty() {
+            self.items(walk, item, found, around, path);
+        }
+    }
+}
+
+fn repeats(item: &Node) -> bool {
+    item.get("repeats").and_then(Node::as_bool) == Some(true)
+}
+
+fn has_item(parent: &Node, id: &str, depth: usize) -> bool {
+    depth < DEPTH_MAX && parent.items("item").iter().any(|item| item.text("linkId") == Some(id) || has_item(item, id, depth + 1))
+}
+
+pub fn offset(found: Found<'_>) -> Option<u32> {
+    found.item.node.and_then(Node::place)
+}

@@ -1,0 +1,358 @@
+//! Sorting the items of an element into the slices of a profile (<https://hl7.org/fhir/R4/profiling.html#slicing>).
+
+use super::environment::Surroundings;
+use super::path::Path;
+use super::primitives::has_scheme;
+use super::profiles::{Asked, Found, base_type, conforms, find, items_at};
+use super::references::Scope;
+use super::report::Rule;
+use super::structure::Walk;
+use super::values::{Mode, difference};
+use crate::definitions::Membership;
+use crate::definitions::profile::{NodeId, Profile, ProfileNode, SliceBy, SliceKind};
+use crate::fhir::Node;
+use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item};
+use crate::fhir::types::UNBOUNDED;
+use crate::outcome::IssueType;
+
+const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_SLICE_one");
+const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_SLICE_one");
+const NO_SLICE: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice");
+const OUT_OF_ORDER: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_OutOfOrder");
+const NO_SUCH_PART: Rule = Rule::error(IssueType::Extension, "Extension_EXT_SubExtension_Invalid");
+const NOT_AT_END: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice_AtEnd");
+
+/// How many profiles and elements the search for what a discriminator compares may go through.
+const CANDIDATES_MAX: usize = 64;
+
+/// Per item, the slices it is in: one, and the slices of that slice it is in. Judges how many are in each and in which order.
+pub fn sort(
+    walk: &mut Walk<'_>,
+    asked: Asked<'_>,
+    all: &[Found<'_>],
+    parent: Found<'_>,
+    scope: &Scope<'_>,
+    path: &Path<'_>,
+) -> Vec<Vec<NodeId>> {
+    let node = asked.node();
+    let mut sorted: Vec<Vec<NodeId>> = vec![Vec::new(); all.len()];
+    if node.slices.is_empty() {
+        return sorted;
+    }
+    let chosen: Vec<Option<usize>> = all
+        .iter()
+        .map(|found| {
+            node.slices.iter().position(|&slice| is_in(walk, Asked { id: slice, ..asked }, &node.discriminators, *found, scope, path))
+        })
+        .collect();
+    for (place, &slice) in node.slices.iter().enumerate() {
+        let members: Vec<usize> = (0..all.len()).filter(|&index| chosen.get(index) == Some(&Some(place))).collect();
+        let in_slice = Asked { id: slice, ..asked };
+        count(walk, in_slice, members.len(), parent, path);
+        let found: Vec<Found<'_>> = members.iter().filter_map(|&index| all.get(index).copied()).collect();
+        let inner = sort(walk, in_slice, &found, parent, scope, path);
+        for (index, inner) in members.iter().zip(inner) {
+            if let Some(slices) = sorted.get_mut(*index) {
+                slices.push(slice);
+                slices.extend(inner);
+            }
+        }
+    }
+    rules(walk, asked, all, &chosen, path);
+    sorted
+}
+
+fn count(walk: &mut Walk<'_>, asked: Asked<'_>, number: usize, parent: Found<'_>, path: &Path<'_>) {
+    let (element, profile) = (&asked.node().element, asked.profile.canonical());
+    let name = format!("{}:{}", asked.node().path, asked.node().slice_name.as_deref().unwrap_or_default());
+    let offset = parent.item.node.and_then(Node::place);
+    if number < element.min as usize {
+        let text = format!("{name}: at least {} is required by {profile}, there are {number}", element.min);
+        walk.report.add_at(MINIMUM, path, offset, text);
+    }
+    if element.max != UNBOUNDED && number > element.max as usize {
+        let text = format!("{name}: at most {} are allowed by {profile}, there are {number}", element.max);
+        walk.report.add_at(MAXIMUM, path, offset, text);
+    }
+}
+
+/// Closed slicing, and order.
+fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Option<usize>], path: &Path<'_>) {
+    let Some(slicing) = &asked.node().element.slicing else { return };
+    let mut highest = None;
+    for (index, (found, place)) in all.iter().zip(chosen).enumerate() {
+        let (name, offset) = (path.name(&asked.node().name), found.item.node.and_then(Node::place));
+        let at = name.index(found.index.unwrap_or_default());
+        let at = if found.index.is_some() { &at } else { &name };
+        match place {
+            None if slicing.rules == "closed" => {
+                let text = format!("{}: this is in no slice of {}, and it allows no others", asked.node().path, asked.profile.canonical());
+                walk.report.add_at(NO_SLICE, at, offset, text);
+            }
+            None if is_undefined_part(asked, *found) => {
+                let text = format!("The extension {} defines no part of this url", asked.profile.canonical());
+                walk.report.add_at(NO_SUCH_PART, at, offset, text);
+            }
+            None if slicing.rules == "openAtEnd" && chosen.get(index + 1..).unwrap_or_default().iter().any(Option::is_some) => {
+                let text = format!("{}: what is in no slice of {} must come last", asked.node().path, asked.profile.canonical());
+                walk.report.add_at(NOT_AT_END, at, offset, text);
+            }
+            Some(_) if slicing.ordered && *place < highest => {
+                let text = format!("{}: the slices of {} must come in its order", asked.node().path, asked.profile.canonical());
+                walk.report.add_at(OUT_OF_ORDER, at, offset, text);
+            }
+            _ => {}
+        }
+        highest = highest.max(*place);
+    }
+}
+
+/// Whether an extension within an extension is none of the parts that the outer one defines.
+fn is_undefined_part(asked: Asked<'_>, found: Found<'_>) -> bool {
+    let is_part = asked.profile.type_name == "Extension" && asked.node().path == "Extension.extension";
+    is_part && found.item.node.and_then(|node| node.text("url")).is_some_and(|url| !has_scheme(url))
+}
+
+/// Whether an item is in a slice: every discriminator says so.
+fn is_in(walk: &mut Walk<'_>, slice: Asked<'_>, by: &[SliceBy], found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+    !by.is_empty() && by.iter().all(|by| discriminates(walk, slice, by, found, scope, path))
+}
+
+fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+    let types = walk.types;
+    let surroundings = Surroundings { definitions: walk.definitions };
+    let focus = Focus {
+        types,
+        context: Item::Tree(found.item),
+        resource: scope.resource,
+        root_resource: scope.container,
+        document: scope.document,
+        environment: &surroundings,
+        now: None,
+        limits: DEFAULT_LIMITS,
+    };
+    let Ok(expression) = &by.expression else { return false };
+    let Ok(items) = expression.evaluate(&focus) else { return false };
+    let items = items_at(items);
+    let asked = candidates(walk, slice, &by.path);
+    match by.kind {
+        SliceKind::Value => asked.iter().filter_map(|one| one.value(walk, &items)).reduce(|one, other| one && other).unwrap_or(false),
+        SliceKind::Exists => asked.iter().filter_map(Candidate::exists).next().is_some_and(|exists| exists != items.is_empty()),
+        SliceKind::Type => items.iter().any(|item| asked.iter().any(|one| one.has_type(walk, *item))),
+        SliceKind::Profile => items.iter().any(|item| {
+            let urls: Vec<&str> = asked.iter().flat_map(Candidate::profiles).collect();
+            urls.iter().any(|url| conforms(walk, url, *item, scope, path))
+        }),
+        SliceKind::Position => false,
+    }
+}
+
+/// What a discriminator's path leads to on the definition's side.
+#[derive(Clone, Copy)]
+enum Candidate<'a> {
+    Node(Asked<'a>),
+    /// A profile or type that a reference's target must meet.
+    Canonical(&'a str),
+}
+
+/// Follows a path from a slice through the profile and the profiles of its types.
+fn candidates<'a>(walk: &Walk<'a>, slice: Asked<'a>, path: &str) -> Vec<Candidate<'a>> {
+    let mut current = vec![Candidate::Node(slice)];
+    for step in steps(path) {
+        let mut next = Vec::new();
+        for one in current {
+            one.follow(walk, step, &mut next);
+        }
+        next.truncate(CANDIDATES_MAX);
+        current = next;
+    }
+    current
+}
+
+/// The steps of a path; a dot inside brackets or quotes does not part them.
+fn steps(path: &str) -> Vec<&str> {
+    let (mut steps, mut start, mut depth) = (Vec::new(), 0, 0);
+    for (index, letter) in path.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            '.' if depth == 0 => {
+                steps.extend(path.get(start..index));
+                start = index + 1;
+            }
+            _ => {}
+        }
+    }
+    steps.extend(path.get(start..));
+    steps
+}
+
+impl<'a> Candidate<'a> {
+    fn follow(self, walk: &Walk<'a>, step: &str, next: &mut Vec<Candidate<'a>>) {
+        let argument = |prefix: &str| step.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(')'));
+        if step == "$this" || argument("ofType(").is_some() {
+            return next.push(self);
+        }
+        let asked = match self.resolved(walk) {
+            Some(asked) => asked,
+            None => return,
+        };
+        if step == "resolve()" {
+            let targets = asked.node().element.types.iter().flat_map(|one| &one.target_profiles);
+            return next.extend(targets.map(|url| Candidate::Canonical(url.as_str())));
+        }
+        let (name, url) = match argument("extension(") {
+            Some(url) => ("extension", Some(url.trim_matches(['\'', '"']))),
+            None => (step.strip_suffix("[x]").unwrap_or(step), None),
+        };
+        let before = next.len();
+        if let Some(child) = asked.profile.child(asked.node(), name) {
+            let child = Asked { id: child, ..asked };
+            match url {
+                None => {
+                    next.push(Candidate::Node(child));
+                    // `contentString` states what `content` is.
+                    let slices = child.node().slices.iter().filter(|_| child.node().element.types.is_empty());
+                    next.extend(slices.map(|&id| Candidate::Node(Asked { id, ..child })));
+                }
+                Some(url) => next.extend(extension_slice(child, url)),
+            }
+        }
+        if next.len() > before {
+            return;
+        }
+        let profiles = asked.node().element.types.iter().flat_map(|one| &one.profiles);
+        for profile in profiles.filter_map(|url| walk.definitions.profile(url)) {
+            if let Some(child) = profile.child(profile.root(), name) {
+                let child = Asked { profile, id: child };
+                match url {
+                    None => next.push(Candidate::Node(child)),
+                    Some(url) => next.extend(extension_slice(child, url)),
+                }
+            }
+        }
+    }
+
+    /// The node itself, or the root of the profile.
+    fn resolved(self, walk: &Walk<'a>) -> Option<Asked<'a>> {
+        match self {
+            Candidate::Node(asked) => Some(asked),
+            Candidate::Canonical(url) => walk.definitions.profile(url).map(|profile| Asked { profile, id: 0 }),
+        }
+    }
+
+    /// Whether the items have the value asked for; `None` when nothing is.
+    fn value(&self, walk: &Walk<'_>, items: &[Found<'_>]) -> Option<bool> {
+        match self.resolved(walk) {
+            Some(asked) => has_value(walk, asked, items),
+            None => None,
+        }
+    }
+
+    /// Whether something is asked to be there, or not to be.
+    fn exists(&self) -> Option<bool> {
+        let Candidate::Node(asked) = self else { return None };
+        match (asked.node().element.min, asked.node().element.max) {
+            (_, 0) => Some(false),
+            (1.., _) => Some(true),
+            _ => None,
+        }
+    }
+
+    fn has_type(&self, walk: &Walk<'_>, item: Found<'_>) -> bool {
+        let (types, name) = (walk.types, item.type_name(walk.types));
+        match self {
+            Candidate::Node(asked) if asked.id == 0 => types.is_kind_of(name, &asked.profile.type_name),
+            Candidate::Node(asked) => asked.node().element.types.iter().any(|one| types.is_kind_of(name, &one.code)),
+            Candidate::Canonical(url) => match base_type(types, url) {
+                Some(asked) => types.is_kind_of(name, asked),
+                None => walk.definitions.structure(url).is_some_and(|structure| types.is_kind_of(name, &structure.type_name)),
+            },
+        }
+    }
+
+    fn profiles(&self) -> Vec<&'a str> {
+        match self {
+            Candidate::Canonical(url) => vec![url],
+            Candidate::Node(asked) => {
+                let types = asked.profile.node(asked.id).element.types.iter();
+                types
+                    .flat_map(|one| if one.profiles.is_empty() { &one.target_profiles } else { &one.profiles })
+                    .map(|url| url.as_str())
+                    .collect()
+            }
+        }
+    }
+}
+
+/// The slice for an extension: its `url` is fixed, or its profile is that extension's.
+fn extension_slice<'a>(extensions: Asked<'a>, url: &str) -> Vec<Candidate<'a>> {
+    let is_for = |id: NodeId| {
+        let node = extensions.profile.node(id);
+        extension_url(extensions.profile, node) == Some(url)
+    };
+    let found = extensions.node().slices.iter().copied().filter(|&id| is_for(id));
+    found.map(|id| Candidate::Node(Asked { id, ..extensions })).collect()
+}
+
+fn extension_url<'a>(profile: &'a Profile, node: &'a ProfileNode) -> Option<&'a str> {
+    let fixed = profile.child(node, "url").and_then(|id| profile.node(id).fixed.as_ref()).and_then(Node::as_text);
+    fixed.or_else(|| node.element.types.iter().flat_map(|one| &one.profiles).next().map(|url| url.split('|').next().unwrap_or(url)))
+}
+
+/// Whether any of the items has the value a node asks for: fixed, a pattern, a code of a value set, or all that its children ask.
+fn has_value(walk: &Walk<'_>, asked: Asked<'_>, items: &[Found<'_>]) -> Option<bool> {
+    let node = asked.node();
+    for (value, mode) in [(&node.fixed, Mode::Fixed), (&node.pattern, Mode::Pattern)] {
+        if let Some(value) = value {
+            return Some(items.iter().any(|item| item.item.node.is_some_and(|found| difference(found, value, mode).is_none())));
+        }
+    }
+    if node.name == "url"
+        && node.fixed.is_none()
+        && let Some(url) = extension_url(asked.profile, node)
+    {
+        return Some(items.iter().any(|item| item.item.node.and_then(Node::as_text) == Some(url)));
+    }
+    let children: Vec<NodeId> = node.children.iter().chain(&node.slices).copied().collect();
+    let mut verdict = None;
+    for item in items {
+        let mut all = None;
+        for &child in &children {
+            let child = Asked { id: child, ..asked };
+            let is_slice = child.node().slice_name.is_some();
+            let below = if is_slice { vec![*item] } else { find(walk.types, item.item, &child.node().name) };
+            if let Some(has) = has_value(walk, child, &below) {
+                let optional = below.is_empty() && child.node().element.min == 0;
+                all = Some(all.unwrap_or(true) && (has || optional));
+            }
+        }
+        verdict = match (verdict, all) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (verdict, all) => verdict.or(all),
+        };
+    }
+    if verdict.is_some() {
+        return verdict;
+    }
+    if let Some(binding) = &node.element.binding {
+        return Some(items.iter().any(|item| is_member(walk, &binding.value_set, *item)));
+    }
+    match (node.element.min, node.element.max) {
+        (_, 0) => Some(items.is_empty()),
+        (1.., _) => Some(!items.is_empty()),
+        _ => None,
+    }
+}
+
+fn is_member(walk: &Walk<'_>, set: &str, item: Found<'_>) -> bool {
+    let Some(node) = item.item.node else { return false };
+    let is_in =
+        |system: Option<&str>, code: &str| matches!(walk.definitions.value_set_contains(set, system, code), Membership::Member { .. });
+    let coding = |coding: &Node| coding.text("code").is_some_and(|code| is_in(Some(coding.text("system").unwrap_or_default()), code));
+    match node.as_text() {
+        Some(code) => is_in(None, code),
+        None if node.get("coding").is_some() => node.items("coding").iter().any(coding),
+        None => coding(node),
+    }
+}
