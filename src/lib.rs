@@ -8,8 +8,9 @@
 //! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree).
 //! * What is known: [`definitions`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
 //! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
+//! * What is told to others: [`problem`].
 //! * The two paths: [`pipeline`] (one accepted submission) and [`query`] (one answered question).
-//! * The edge: [`problem`], [`api`], [`wire`], [`demo`], and the command line.
+//! * The edge: [`api`], [`wire`], [`demo`], and the command line.
 //!
 //! What always holds is in `ARCHITECTURE.md`, each line with the code that keeps it and the test that would notice.
 

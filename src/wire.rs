@@ -28,11 +28,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 mod files;
 mod layers;
 mod publish;
 mod replay;
+
+/// What a listener or worker gets beyond its time to end by itself.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// A gateway, built and not yet listening.
 pub struct Gateway {
@@ -56,7 +60,8 @@ pub struct Running {
     pub store: Store,
     handles: Vec<Handle<SocketAddr>>,
     stop: watch::Sender<bool>,
-    workers: Vec<tokio::task::JoinHandle<()>>,
+    servers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<()>>,
     draining: Arc<AtomicBool>,
     drain_timeout: Duration,
 }
@@ -173,10 +178,10 @@ impl Gateway {
         let internal = |error: std::io::Error| Fault::new(FaultKind::Internal, error.to_string());
         let (public, admin) = (listeners.public.local_addr().map_err(internal)?, listeners.admin.local_addr().map_err(internal)?);
         let (public_handle, admin_handle) = (Handle::new(), Handle::new());
-        let mut workers = vec![serve(listeners.public, self.public, self.settings.server.tls.as_ref(), public_handle.clone()).await?];
-        workers.push(serve(listeners.admin, self.admin, None, admin_handle.clone()).await?);
+        let mut servers = vec![serve(listeners.public, self.public, self.settings.server.tls.as_ref(), public_handle.clone()).await?];
+        servers.push(serve(listeners.admin, self.admin, None, admin_handle.clone()).await?);
         let (stop, stopped) = watch::channel(false);
-        workers.push(tokio::spawn(self.courier.run(stopped.clone())));
+        let mut workers = vec![tokio::spawn(self.courier.run(stopped.clone()))];
         workers.push(tokio::spawn(publish::run(self.store.clone(), self.settings.storage.data_dir.join("ledger"), stopped)));
         Ok(Running {
             public,
@@ -185,6 +190,7 @@ impl Gateway {
             store: self.store,
             handles: vec![public_handle, admin_handle],
             stop,
+            servers,
             workers,
             draining: self.draining,
             drain_timeout: self.settings.server.drain_timeout(),
@@ -193,26 +199,31 @@ impl Gateway {
 }
 
 impl Running {
-    /// Stops taking work, finishes what is under way within the drain timeout, and closes the store.
+    /// Stops taking work, finishes what is under way within the drain timeout, publishes the log once more, and closes the store.
     pub async fn shut_down(self) {
         self.draining.store(true, Ordering::Relaxed);
+        let deadline = tokio::time::Instant::now() + self.drain_timeout;
         for handle in &self.handles {
             handle.graceful_shutdown(Some(self.drain_timeout));
         }
+        finish(self.servers, deadline + LAST_WORK).await;
         self.stop.send_replace(true);
-        for worker in self.workers {
-            let _ = worker.await;
-        }
+        finish(self.workers, deadline.max(tokio::time::Instant::now() + LAST_WORK)).await;
         self.store.close().await;
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    router: Router,
-    tls: Option<&Tls>,
-    handle: Handle<SocketAddr>,
-) -> Result<tokio::task::JoinHandle<()>, Fault> {
+/// Waits for tasks until a deadline, and ends those that are still at it. A delivery that is cut off so is made again after the next start.
+async fn finish(tasks: Vec<JoinHandle<()>>, deadline: tokio::time::Instant) {
+    for mut task in tasks {
+        if tokio::time::timeout_at(deadline, &mut task).await.is_err() {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, router: Router, tls: Option<&Tls>, handle: Handle<SocketAddr>) -> Result<JoinHandle<()>, Fault> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let failed = |error: std::io::Error| Fault::new(FaultKind::Internal, error.to_string());
     let task = match tls {

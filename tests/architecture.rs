@@ -126,7 +126,8 @@ fn nothing_is_unwrapped_without_a_reason() {
     let mut bare = Vec::new();
     for source in sources() {
         for (number, line) in source.lines.iter().enumerate() {
-            let unwraps = line.contains(".unwrap()") || line.contains(".expect(\"") || line.contains("panic!(") || line.contains("unreachable!(");
+            let unwraps =
+                line.contains(".unwrap()") || line.contains(".expect(\"") || line.contains("panic!(") || line.contains("unreachable!(");
             let above = &source.lines[number.saturating_sub(REASON_WITHIN_LINES)..number];
             if unwraps && !above.iter().any(|line| line.contains("#[expect(")) {
                 bare.push(format!("{}:{}: {}", source.path.display(), number + 1, line.trim()));
@@ -168,7 +169,10 @@ fn deciding_code_only_decides() {
     let mut found = Vec::new();
     for source in sources().iter().filter(|source| deciding.contains(&source.room.as_str())) {
         // Making a package and compiling one are commands, not decisions.
-        if source.path.starts_with("definitions/trim") || source.path.starts_with("definitions/compile") || source.path.ends_with("packages.rs") {
+        if source.path.starts_with("definitions/trim")
+            || source.path.starts_with("definitions/compile")
+            || source.path.ends_with("packages.rs")
+        {
             continue;
         }
         for (number, line) in source.lines.iter().enumerate() {

@@ -1,13 +1,19 @@
 //! Whole conversations, kept as they were: every file of `fixtures/golden` is one, in a gateway of its own.
 //!
-//! A step says who asks what, and what was answered: status, headers, body. What differs from run to run is written as a name: `ORIGIN`, `TIME`,
-//! `ID-1`, `DIGEST-1`. A later step may ask by such a name. With `HEARTHGATE_BLESS` set, the answers are written into the files, to be read
+//! A step says who asks what, and what was answered: status, headers, body. The clock is scripted: a second passes before each step. What differs
+//! from run to run is written as a name: `ORIGIN`, `ID-1`, `REQUEST-1`, `DIGEST-1`. A later step may ask by such a name. With `HEARTHGATE_BLESS` set, the answers are written into the files, to be read
 //! before they are believed.
 
-use crate::support::{Answer, Call, Party, World};
+use crate::support::{Answer, Call, Party, Setup};
+use data_encoding::BASE64;
+use hearthgate::clock::{Instant, ScriptedTime};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
+
+/// When every conversation begins.
+const START: &str = "2026-06-01T12:00:00Z";
 
 /// The headers of an answer that are part of what is promised.
 const HEADERS: [&str; 8] =
@@ -41,7 +47,9 @@ impl Names {
         while let Some(at) = rest.find(|c: char| c.is_ascii_alphanumeric()) {
             let (before, word) = rest.split_at(at);
             out.push_str(before);
-            let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | ':' | '.'))).unwrap_or(word.len());
+            let end = word
+                .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '/' | '=' | ':' | '.')))
+                .unwrap_or(word.len());
             let (token, after) = self.token(word, end);
             out.push_str(&token);
             rest = after;
@@ -57,9 +65,12 @@ impl Names {
         if id.starts_with("hg-") && id.len() == 29 {
             return (self.name("ID", id), after);
         }
-        let instant = &word[..end.min(24)];
-        if is_instant(instant) {
-            return ("TIME".to_owned(), &word[instant.len()..]);
+        if id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            match id.len() {
+                24 => return (self.name("REQUEST", id), after),
+                64 => return (self.name("DIGEST", id), after),
+                _ => {}
+            }
         }
         let whole = &word[..end];
         if end == 44 && whole.ends_with('=') {
@@ -74,14 +85,6 @@ impl Names {
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         names.into_iter().fold(text.replace("ORIGIN", &self.origin), |text, name| text.replace(name.as_str(), &self.name_to_real[name]))
     }
-}
-
-fn is_instant(text: &str) -> bool {
-    text.len() == 24 && text.ends_with('Z') && text.get(10..11) == Some("T") && text.get(19..20) == Some(".") && text.starts_with("20")
-}
-
-fn is_http_date(text: &str) -> bool {
-    text.ends_with(" GMT") && text.len() == 29
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,7 +110,8 @@ async fn conversations_go_as_they_went() {
 
 /// The case with what was really answered.
 async fn converse(case: &Value) -> Value {
-    let world = World::start().await;
+    let time = ScriptedTime::starting_at(Instant::from_fhir_instant(START).unwrap());
+    let world = Setup::default().at(&time).start().await;
     let mut names = Names { origin: world.origin.clone(), ..Names::default() };
     let mut parties: HashMap<String, Party> = HashMap::from([("nobody".to_owned(), world.stranger())]);
     let mut found = case.clone();
@@ -116,6 +120,7 @@ async fn converse(case: &Value) -> Value {
         if !parties.contains_key(&who) {
             parties.insert(who.clone(), world.party(&who).await);
         }
+        time.advance(Duration::from_secs(1));
         let answer = parties[&who].call(call(step, &names)).await;
         step["answer"] = told(&answer, &mut names);
     }
@@ -139,11 +144,33 @@ fn told(answer: &Answer, names: &mut Names) -> Value {
     let mut headers = serde_json::Map::new();
     for name in HEADERS {
         if let Some(value) = answer.header(name) {
-            let value = if is_http_date(value) { "DATE".to_owned() } else { names.hide(value) };
-            headers.insert(name.to_owned(), json!(value));
+            headers.insert(name.to_owned(), json!(names.hide(value)));
         }
     }
-    let text = names.hide(&answer.text());
+    let text = match serde_json::from_slice::<Value>(&answer.bytes) {
+        Ok(mut body) => {
+            read_queries(&mut body);
+            names.hide(&body.to_string())
+        }
+        Err(_) => names.hide(&answer.text()),
+    };
     let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
     json!({"status": answer.status, "headers": headers, "body": body})
+}
+
+/// The queries that audit records hold in base64, as they were asked.
+fn read_queries(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                let query = member.as_str().filter(|_| name == "query").and_then(|text| BASE64.decode(text.as_bytes()).ok());
+                match query {
+                    Some(query) => *member = json!(String::from_utf8_lossy(&query)),
+                    None => read_queries(member),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(read_queries),
+        _ => {}
+    }
 }

@@ -32,7 +32,9 @@ async fn nothing_is_lost_between_the_formats() {
     let subject = format!("Patient/{}", a.create(&patient("1")).await);
     let chance = Chance(Entropy::seeded(31));
     let mut numbers: Vec<String> =
-        ["1.10", "0.0", "-0.50", "100", "1e3", "1.0E-2", "123456789012345678", "0.000000000000000001", "9999999999.99999999"].map(String::from).to_vec();
+        ["1.10", "0.0", "-0.50", "100", "1e3", "1.0E-2", "123456789012345678", "0.000000000000000001", "9999999999.99999999"]
+            .map(String::from)
+            .to_vec();
     numbers.extend((0..20).map(|_| format!("{}.{:0width$}", chance.below(10_000), chance.below(1000), width = 1 + chance.below(8))));
     let texts = ["plain", "a & b < c > d \" e '", "ä ö ü ß – „“", "𝔸 🩺", "line\nbreak\ttab", "  inside   blanks  x", "]]>", "&amp;"];
     for (index, number) in numbers.iter().enumerate() {
@@ -71,7 +73,7 @@ async fn twice_normalised_is_once_normalised() {
             None => Call::post(type_name, input),
         };
         let first = a.call(call).await;
-        if first.status != 201 {
+        if !matches!(first.status, 200 | 201) {
             assert!((400..500).contains(&first.status), "{}: {}", path.display(), first.text());
             continue;
         }
@@ -94,7 +96,7 @@ fn without_version(mut resource: Value) -> Value {
 
 const ROUNDS: usize = 30;
 
-/// However consents stand, one more denial never lets anybody see more, and one consent fewer never either.
+/// However consents stand, one more denial never lets anybody see more; and on its own it lets nobody see anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denial_never_releases_more() {
     let world = World::start().await;
@@ -116,20 +118,16 @@ async fn a_denial_never_releases_more() {
         released += usize::from(!before.is_empty());
         let mut denial = any_consent(&chance, &patient_id);
         denial["provision"]["type"] = json!("deny");
+        denial["provision"].as_object_mut().unwrap().remove("provision");
         let denial_id = a.create(&denial).await;
-        let after = visible(&b, &patient_id, &number).await;
+        let mut after = visible(&b, &patient_id, &number).await;
+        // The denial is a record of the patient too; what it must not do is open others.
+        after.remove(&denial_id);
         assert!(after.is_subset(&before), "round {round}: {denial} released {:?}", after.difference(&before));
-        // Revoking one that permits never opens anything.
-        if let Some(consent) = filed.first() {
-            let path = format!("Consent/{consent}");
-            let mut stored = a.get(&path).await.expect(200).json();
-            if stored["provision"]["type"] == "permit" {
-                stored["status"] = json!("inactive");
-                a.put(&path, &stored).await.expect(200);
-                let fewer = visible(&b, &patient_id, &number).await;
-                assert!(fewer.is_subset(&after), "round {round}: revoking a permit released something");
-            }
+        for consent in &filed {
+            a.delete(&format!("Consent/{consent}")).await.expect(204);
         }
+        assert!(visible(&b, &patient_id, &number).await.is_empty(), "round {round}: a denial alone released something");
         a.delete(&format!("Consent/{denial_id}")).await.expect(204);
     }
     assert!(released > ROUNDS / 10, "the consents of {released} rounds released anything: the law was hardly tried");
@@ -146,11 +144,13 @@ fn any_consent(chance: &Chance, patient_id: &str) -> Value {
         consent["provision"]["purpose"] = purpose(chance.of(&["TREAT", "HPAYMT", "HRESCH"]));
     }
     if chance.is() {
-        consent["provision"]["period"] = chance.of(&[json!({"start": "2020-01-01"}), json!({"end": "2099-01-01"}), json!({"end": "2021-01-01"})]);
+        consent["provision"]["period"] =
+            chance.of(&[json!({"start": "2020-01-01"}), json!({"end": "2099-01-01"}), json!({"end": "2021-01-01"})]);
     }
     if chance.below(3) == 0 {
         let exception = if consent["provision"]["type"] == "permit" { "deny" } else { "permit" };
-        consent["provision"]["provision"] = json!([{"type": exception, "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]}]);
+        consent["provision"]["provision"] =
+            json!([{"type": exception, "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]}]);
     }
     consent
 }
@@ -158,7 +158,9 @@ fn any_consent(chance: &Chance, patient_id: &str) -> Value {
 /// What hospital B gets to see of a patient, by every way at once.
 async fn visible(party: &Party, patient_id: &str, number: &str) -> BTreeSet<String> {
     let mut seen: BTreeSet<String> = BTreeSet::new();
-    for query in [format!("Patient?identifier={MRN}|{number}"), format!("Observation?patient={patient_id}"), format!("Consent?patient={patient_id}")] {
+    for query in
+        [format!("Patient?identifier={MRN}|{number}"), format!("Observation?patient={patient_id}"), format!("Consent?patient={patient_id}")]
+    {
         seen.extend(ids(&party.search(&query).await));
     }
     seen

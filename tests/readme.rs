@@ -114,7 +114,7 @@ fn shell(folder: &Folder, script: &Path, output: &Path) -> Child {
     let binary = Path::new(env!("CARGO_BIN_EXE_hearthgate")).parent().unwrap();
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
-    command.arg(script).current_dir(folder.path()).env("PATH", path).env_remove("HEARTHGATE_LOG");
+    command.arg(script).current_dir(folder.path()).env("PATH", path).env_remove("HEARTHGATE_LOG").env("no_proxy", "127.0.0.1");
     command.stdin(Stdio::null()).stdout(File::create(output).unwrap()).process_group(0).spawn().unwrap()
 }
 

@@ -9,6 +9,8 @@ use data_encoding::BASE64;
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const EVENT_TYPE: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const RESTFUL: &str = "http://hl7.org/fhir/restful-interaction";
+/// What FHIR has no interaction for: a token, a delivery, a request that could not be understood.
+const OWN_INTERACTIONS: &str = "urn:hearthgate:interaction";
 const PARTICIPATION: &str = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType";
 const PURPOSE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 const ENTITY_TYPE: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
@@ -102,7 +104,7 @@ impl Opened {
             .with("id", id.as_str())
             .with("meta", Object::new().with("versionId", "1").with("lastUpdated", recorded.as_str()))
             .with("type", coding(EVENT_TYPE, "rest"))
-            .with("subtype", vec![coding(RESTFUL, self.interaction)])
+            .with("subtype", vec![coding(interaction_system(self.interaction), self.interaction)])
             .with("action", self.action.code())
             .with("recorded", recorded)
             .with("outcome", code)
@@ -165,6 +167,10 @@ pub fn organisation_reference(organisation: &Organisation) -> Object {
         .with_some("reference", organisation.reference.as_deref())
         .with_some("identifier", identifier.map(|id| Object::new().with("system", id.system.as_str()).with("value", id.value.as_str())))
         .with_some("display", organisation.name.as_deref())
+}
+
+fn interaction_system(interaction: &str) -> &'static str {
+    if matches!(interaction, "token" | "push" | "unreadable") { OWN_INTERACTIONS } else { RESTFUL }
 }
 
 fn join(label: &str, more: Option<&str>) -> String {

@@ -7,6 +7,7 @@ mod demo;
 mod ledger;
 mod serve;
 mod tools;
+mod validation;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,8 +41,8 @@ enum Command {
     Check { file: PathBuf },
     /// Evaluates a FHIRPath expression on a resource, or requests from standard input with --batch.
     Fhirpath(tools::FhirpathArguments),
-    /// Validates resources against the base definitions of R4.
-    Validate(tools::ValidateArguments),
+    /// Validates resources against R4, the profiles they claim and those asked for.
+    Validate(validation::ValidateArguments),
     /// Shows what normalisation makes of a source's resources.
     Normalise(tools::NormaliseArguments),
     /// Definition packages.
@@ -66,7 +67,7 @@ pub fn main() -> ExitCode {
         Command::DemoHospital(arguments) => demo::hospital(&arguments),
         Command::Check { file } => tools::check(&file),
         Command::Fhirpath(arguments) => tools::fhirpath(&arguments),
-        Command::Validate(arguments) => tools::validate(&arguments),
+        Command::Validate(arguments) => validation::validate(&arguments),
         Command::Normalise(arguments) => tools::normalise(&arguments),
         Command::Package(command) => tools::package(&command),
         Command::Consent(command) => tools::consent(&command),

@@ -1,4 +1,4 @@
-//! The commands that work on files: fhirpath, validate, normalise, package, consent, check.
+//! The commands that work on files: fhirpath, normalise, package, consent, check.
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
@@ -10,10 +10,9 @@ use crate::fhir::{Node, json};
 use crate::identity::check_key_files;
 use crate::intake::{Format, Limits, document};
 use crate::normalise::{Context, Dangling, GatewayIds, Links, Searchset, SourceRules, explain, ndjson_line, open_document};
-use crate::outcome::{Finding, Refusal};
-use crate::problem::outcome_with_places;
-use crate::{consent as consents, validate as validation, wire};
-use clap::{Args, Subcommand, ValueEnum};
+use crate::outcome::Refusal;
+use crate::{consent as consents, wire};
+use clap::{Args, Subcommand};
 use std::io::{BufWriter, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
@@ -31,22 +30,6 @@ pub struct FhirpathArguments {
     /// The resource, JSON or XML.
     #[arg(required_unless_present = "batch")]
     file: Option<PathBuf>,
-}
-
-#[derive(Args)]
-pub struct ValidateArguments {
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-    /// How the findings are written.
-    #[arg(long, value_enum, default_value = "text")]
-    format: Output,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Text,
-    Ndjson,
-    Json,
 }
 
 #[derive(Args)]
@@ -117,40 +100,6 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
             FINE
         }
         Err(text) => complain(FINDINGS, text),
-    }
-}
-
-pub fn validate(arguments: &ValidateArguments) -> u8 {
-    let definitions = Definitions::embedded();
-    let mut worst = FINE;
-    for file in &arguments.files {
-        let bytes = match std::fs::read(file) {
-            Ok(bytes) => bytes,
-            Err(error) => return complain(USAGE, format!("{}: {error}", file.display())),
-        };
-        let findings = match parse(file, &bytes) {
-            Ok(resource) => validation::check(definitions, &resource, &validation::Options::default()),
-            Err(refusal) => refusal.findings,
-        };
-        if findings.iter().any(Finding::is_error) {
-            worst = FINDINGS;
-        }
-        report(file, &bytes, &findings, arguments.format);
-    }
-    worst
-}
-
-fn report(file: &Path, bytes: &[u8], findings: &[Finding], format: Output) {
-    match format {
-        Output::Text => {
-            for finding in findings {
-                let (line, column) = finding.offset.map_or((0, 0), |offset| json::line_and_column(bytes, offset as usize));
-                let (severity, place) = (finding.severity.code(), &finding.expression);
-                println!("{}:{line}:{column}: {severity}: {place}: {} [{}]", file.display(), finding.text, finding.message_id);
-            }
-        }
-        Output::Ndjson => println!("{}", json::write(&outcome_with_places(findings, Some(bytes)))),
-        Output::Json => print!("{}", json::write_pretty(&outcome_with_places(findings, Some(bytes)))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hearthgate demo`: two hospitals, a laboratory and a regulator around one gateway, told as a story.
 //!
-//! In scope: people to play with ([`hospital`], [`partner`]), invented records, the story and how it looks. Out of scope: everything the gateway does.
-//! The gateway of the story is the real one, built by `wire`, spoken to through sockets, with keys drawn at the start.
+//! In scope: people to play with (hospitals with servers, partners that call), invented records, the story and how it looks. Out of scope:
+//! everything the gateway does. The gateway of the story is the real one, built by `wire`, spoken to through sockets, with keys drawn at the start.
 //!
 //! Invariants: the story says what was answered, never what was meant to be; what differs from what was expected is said and counted; nothing is left
 //! behind on the disk.

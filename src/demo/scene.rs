@@ -74,7 +74,8 @@ impl Scene {
     pub fn origins(&self) -> Origins {
         let sent = |source: &str| format!("urn:hearthgate:source:{source}");
         let held = |server: &Server| format!("http://{}/", server.address);
-        Origins([sent("hospital-a"), held(&self.server_a), sent("laboratory"), held(&self.server_b)])
+        let hospital_a = vec![sent("hospital-a"), held(&self.server_a)];
+        Origins([hospital_a, vec![sent("laboratory")], vec![sent("hospital-b"), held(&self.server_b)]])
     }
 
     /// Everybody goes home: the gateway drains, the servers stop, the folder is removed.

@@ -95,7 +95,7 @@ impl<'w> Story<'w> {
             let answer = self.scene.partners.hospital_a.post("", bundle.bytes.clone(), None).await?;
             self.tell_submission("Hospital A", &bundle.name, &answer);
             if index == home {
-                patient = answer.entries().nth(self.person.entry).and_then(reference_of);
+                patient = answer.entries().nth(self.person.entry).and_then(id_of);
             }
         }
         self.teller.expect(patient.is_some(), "the patient's record is accepted, without which there is nothing more to tell");
@@ -308,6 +308,6 @@ fn location_of(entry: &Node) -> Option<String> {
 }
 
 /// `hg-…` of an entry of a response.
-fn reference_of(entry: &Node) -> Option<String> {
+fn id_of(entry: &Node) -> Option<String> {
     location_of(entry)?.split('/').nth(1).map(str::to_owned)
 }

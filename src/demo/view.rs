@@ -10,13 +10,22 @@ const ORIGINS: [&str; 4] = ["sent by Hospital A", "on Hospital A's server", "fro
 /// The origin that is hospital B's.
 const OWN: usize = 3;
 
-/// How the records of each origin begin their `meta.source`: the name of a source for what was pushed, a server's base for what was asked for.
-pub struct Origins(pub [String; 4]);
+/// How the records of hospital A, the laboratory and hospital B begin their `meta.source`.
+pub struct Origins(pub [Vec<String>; 3]);
 
 impl Origins {
+    /// Whose a record is, and whether the gateway keeps it itself: only then it has a version.
     fn of(&self, resource: &Node) -> Option<usize> {
         let source = resource.text_at(&["meta", "source"])?;
-        self.0.iter().position(|beginning| source.starts_with(beginning.as_str()))
+        let is_kept = resource.text_at(&["meta", "versionId"]).is_some();
+        let sender = self.0.iter().position(|beginnings| beginnings.iter().any(|beginning| source.starts_with(beginning.as_str())))?;
+        match (sender, is_kept) {
+            (0, true) => Some(0),
+            (0, false) => Some(1),
+            (1, true) => Some(2),
+            (2, false) => Some(OWN),
+            _ => None,
+        }
     }
 }
 

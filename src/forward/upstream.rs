@@ -95,6 +95,8 @@ impl Upstream {
         let http = Client::builder()
             .redirect(redirect::Policy::none())
             .referer(false)
+            // What the environment says of proxies must not lead patient data and credentials past the configured base.
+            .no_proxy()
             .user_agent("hearthgate")
             .build()
             .map_err(|error| Fault::new(FaultKind::Internal, format!("http client: {error}")))?;
@@ -142,7 +144,8 @@ impl Upstream {
     /// Sends what may be sent with PUT, under a key that stays the same for every attempt, with the notices the law wants said.
     pub async fn put(&self, peer: &Peer<'_>, type_name: &str, id: &str, permitted: &Permitted, key: &str) -> Result<(), UpstreamProblem> {
         let url = format!("{}/{type_name}/{id}", peer.base_url.trim_end_matches('/'));
-        let mut request = self.http.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
+        let mut request =
+            self.http.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
         for notice in permitted.notices() {
             request = request.header(NOTICE_HEADER, notice.text());
         }

@@ -206,7 +206,10 @@ fn lock_folder(folder: &Path) -> Result<File, Fault> {
         .map_err(|error| Fault::new(FaultKind::Storage, format!("open lock file: {error}")))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Fault::new(FaultKind::Storage, "another process has this data folder open")),
+        Err(TryLockError::WouldBlock) => {
+            let text = format!("{}: another process has this data folder open", folder.display());
+            Err(Fault::new(FaultKind::Storage, text))
+        }
         Err(TryLockError::Error(error)) => Err(Fault::new(FaultKind::Storage, format!("lock data folder: {error}"))),
     }
 }

@@ -61,11 +61,10 @@ fn full_url(walk: &mut Walk<'_>, kind: &str, entry: &Node, path: &Path<'_>) {
     let Some(resource) = resource else { return };
     let Some((type_in_url, id_in_url)) = type_and_id(walk, url) else { return };
     match resource.text("id") {
-        Some(id) => {
-            if id != id_in_url || resource.resource_type() != Some(type_in_url) {
-                walk.report.add(NOT_THE_ID, path, entry, "The fullUrl must end in the resource's type and id");
-            }
+        Some(id) if id != id_in_url || resource.resource_type() != Some(type_in_url) => {
+            walk.report.add(NOT_THE_ID, path, entry, "The fullUrl must end in the resource's type and id");
         }
+        Some(_) => {}
         None if !matches!(kind, "transaction" | "batch" | "searchset") => {
             walk.report.add(NO_ID, path, entry, "The fullUrl names an id, and the resource has none");
         }
@@ -106,7 +105,8 @@ impl<'a> Entries<'a> {
 
     /// Resolves a reference that stands in an entry: relative ones by the base of its full URL.
     fn resolve(&self, reference: &str, from: usize) -> Target {
-        let (current, version) = reference.split_once("/_history/").map_or((reference, None), |(current, version)| (current, Some(version)));
+        let (current, version) =
+            reference.split_once("/_history/").map_or((reference, None), |(current, version)| (current, Some(version)));
         let url = if has_scheme(current) { Some(current.to_owned()) } else { self.base(from).map(|base| format!("{base}{current}")) };
         let found = url.and_then(|url| self.by_url.get(url.as_str())).map(Vec::as_slice).unwrap_or_default();
         let is_version = |index: &&usize| {

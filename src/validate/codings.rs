@@ -15,7 +15,7 @@ const WRONG_DISPLAY: Rule = Rule::warning(IssueType::Invalid, "Display_Name_for_
 const NO_SYSTEM: Rule = Rule::warning(IssueType::Invalid, "Coding_has_no_system__cannot_validate");
 
 /// Systems whose codes are maintained between releases of FHIR: a code that is not in hand may be newer than what is.
-const MOVING: &str = "http://terminology.hl7.org/";
+pub const MOVING: &str = "http://terminology.hl7.org/";
 
 /// Systems that are not in hand for their size or licence.
 const ELSEWHERE: [&str; 10] = [

@@ -62,10 +62,7 @@ pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &
                 context(walk, &structure.contexts, extension, path);
             }
         }
-        Some(_) => {
-            walk.report.add(NOT_AN_EXTENSION, path, extension, "The url of an extension names a definition that is not of an extension")
-        }
-        None => unknown(walk, url, extension, path),
+        None if definitions.structure(url).is_none() => unknown(walk, url, extension, path),
         _ => walk.report.add(NOT_AN_EXTENSION, path, extension, "The url of an extension names a definition that is not of an extension"),
     }
 }
@@ -91,7 +88,11 @@ fn unknown(walk: &mut Walk<'_>, url: &str, extension: &Node, path: &Path<'_>) {
     let is_free = FREE_DOMAINS.iter().any(|domain| url.contains(domain))
         || options.extension_domains.iter().any(|domain| url.starts_with(domain.as_str()))
         || url.starts_with(PUBLISHED_BEYOND_CORE);
-    let severity = if options.refuse_unknown_extensions && !is_free { Severity::Error } else { Severity::Information };
+    let severity = match (options.refuse_unknown_extensions && !is_free, options.report_undecided) {
+        (true, _) => Severity::Error,
+        (false, true) => Severity::Information,
+        (false, false) => return,
+    };
     walk.report.add(
         Rule { severity, ..UNKNOWN },
         path,

@@ -1,8 +1,12 @@
 //! Judges a resource against the definitions of its release: what is wrong with it, where, and by which rule.
 //!
-//! In scope: structure (known members, JSON shapes, choices, cardinality), primitive formats with the real calendar, required bindings,
-//! reference targets, extensions' own form, narrative, contained resources, Bundles entry by entry.
-//! Out of scope: profiles and invariants (they join here once FHIRPath is at hand), and what becomes of a resource with findings.
+//! In scope: structure (known members, JSON shapes, choices, cardinality), primitive formats with the real calendar, the rules that definitions
+//! state in FHIRPath, profiles (claimed, asked for, and those of vital signs) with slicing, extensions by their definitions, references,
+//! codes and bindings as far as terminology is in hand, narrative, contained resources, Bundles, Questionnaires and their responses.
+//! Out of scope: fetching anything, terminology servers, and what becomes of a resource with findings.
+//!
+//! The base definitions are checked in one walk over the document (`structure`), which calls the rest where it applies. Profiles ask only
+//! for more than their type, so each is a second walk over what it constrains (`profiles`, `slicing`) that knows nothing of the first.
 //!
 //! Invariants: [`check`] is a pure function of its arguments; findings come in document order, those about what is missing after those about
 //! what is there; text never quotes values; a rule that cannot be decided says so
@@ -15,6 +19,7 @@ mod bindings;
 mod bundle;
 mod calendar;
 mod codings;
+mod conformance;
 mod contained;
 mod environment;
 mod extensions;
@@ -30,6 +35,7 @@ mod report;
 mod slicing;
 mod structure;
 mod values;
+mod vital_signs;
 
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -44,15 +50,16 @@ pub const DEPTH_MAX: usize = 256;
 /// What the caller may choose.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// More findings than this are not made.
+    /// No more errors than this are made, and no more other findings.
     pub findings_max: usize,
-    /// Whether codes that cannot be checked with the definitions in hand are reported: systems and value sets that are not in hand.
+    /// Whether it is reported that a code system, a value set or an extension's definition is not in hand, so that something was not checked.
+    /// Profiles that are not in hand are always reported.
     pub report_undecided: bool,
     /// Whether rules that are marked as best practice are evaluated.
     pub best_practice: bool,
     /// Profiles that the resource must meet beside those it claims itself.
     pub profiles: Vec<String>,
-    /// Whether an extension whose definition is not in hand is an error; else it is mentioned.
+    /// Whether an extension whose definition is not in hand is an error.
     pub refuse_unknown_extensions: bool,
     /// Beginnings of the URLs of extensions that may be unknown all the same.
     pub extension_domains: Vec<String>,

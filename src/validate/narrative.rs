@@ -100,7 +100,7 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
     if depth > 0 || roots != 1 {
         return add(defects, Defect::NotWellFormed);
     }
-    if !has_content {
+    if !has_content && !defects.contains(&Defect::NotWellFormed) {
         add(defects, Defect::Empty);
     }
 }

@@ -7,8 +7,10 @@ use crate::outcome::{Finding, IssueType, Severity};
 /// The findings so far.
 pub struct Report {
     findings: Vec<Finding>,
+    /// How many errors are kept, and how many other findings.
     limit: usize,
-    overflowed: bool,
+    errors: usize,
+    left_out: Option<Severity>,
 }
 
 /// A rule's name and kind; the place and the words are added where it is broken.
@@ -35,7 +37,7 @@ impl Rule {
 
 impl Report {
     pub fn new(limit: usize) -> Report {
-        Report { findings: Vec::new(), limit, overflowed: false }
+        Report { findings: Vec::new(), limit, errors: 0, left_out: None }
     }
 
     /// Adds a finding at an element; `node` gives its place in the received document.
@@ -50,22 +52,25 @@ impl Report {
 
     /// Adds a finding at something below an element: `below` is the rest of its path, `.coding[0].system`.
     pub fn add_below(&mut self, rule: Rule, path: &Path<'_>, below: &str, offset: Option<u32>, text: impl Into<String>) {
-        if self.findings.len() >= self.limit {
-            self.overflowed = true;
+        let is_error = rule.severity >= Severity::Error;
+        let kept = if is_error { self.errors } else { self.findings.len() - self.errors };
+        if kept >= self.limit {
+            self.left_out = self.left_out.max(Some(rule.severity));
             return;
         }
         let finding = Finding::new(rule.severity, rule.code, rule.message_id, text);
         let finding = finding.at(path.expression() + below).at_offset(offset);
         if !self.findings.contains(&finding) {
+            self.errors += usize::from(is_error);
             self.findings.push(finding);
         }
     }
 
-    /// The findings in order, the last saying so when some were left out. What was left out may have been errors, so that one is an error.
+    /// The findings in order, the last saying so when some were left out. Warnings cannot crowd out errors.
     pub fn done(mut self) -> Vec<Finding> {
-        if self.overflowed {
+        if let Some(severity) = self.left_out {
             let text = format!("There are more than {} findings; the rest is left out", self.limit);
-            self.findings.push(Finding::error(IssueType::TooCostly, "FINDINGS_MAX", text));
+            self.findings.push(Finding::new(severity, IssueType::TooCostly, "FINDINGS_MAX", text));
         }
         self.findings
     }

@@ -2,7 +2,10 @@
 
 use super::path::Path;
 use super::report::{Report, Rule};
-use super::{DEPTH_MAX, Options, attachments, bindings, bundle, codings, contained, extensions, invariants, narrative, primitives, profiles, questionnaire, references};
+use super::{
+    DEPTH_MAX, Options, attachments, bindings, bundle, codings, conformance, contained, extensions, invariants, narrative, primitives,
+    profiles, questionnaire, references, vital_signs,
+};
 use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
@@ -25,23 +28,6 @@ const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
-
-const LOINC: &str = "http://loinc.org";
-
-/// Codes of vital signs with the profile that goes with them.
-const VITAL_SIGNS: [(&str, &str, &str); 11] = [
-    (LOINC, "85353-1", "http://hl7.org/fhir/StructureDefinition/vitalspanel"),
-    (LOINC, "9279-1", "http://hl7.org/fhir/StructureDefinition/resprate"),
-    (LOINC, "8867-4", "http://hl7.org/fhir/StructureDefinition/heartrate"),
-    (LOINC, "2708-6", "http://hl7.org/fhir/StructureDefinition/oxygensat"),
-    (LOINC, "8310-5", "http://hl7.org/fhir/StructureDefinition/bodytemp"),
-    (LOINC, "8302-2", "http://hl7.org/fhir/StructureDefinition/bodyheight"),
-    (LOINC, "9843-4", "http://hl7.org/fhir/StructureDefinition/headcircum"),
-    (LOINC, "29463-7", "http://hl7.org/fhir/StructureDefinition/bodyweight"),
-    (LOINC, "39156-5", "http://hl7.org/fhir/StructureDefinition/bmi"),
-    (LOINC, "85354-9", "http://hl7.org/fhir/StructureDefinition/bp"),
-    ("http://snomed.info/sct", "276885007", "http://hl7.org/fhir/StructureDefinition/bodytemp"),
-];
 
 /// The type of `Narrative.div`.
 const XHTML: &str = "xhtml";
@@ -163,6 +149,9 @@ impl<'a> Walk<'a> {
         self.profiles(node, definition.root, at.path, &scope, position);
         match type_name {
             "Bundle" => bundle::check(self, node, at.path),
+            "ValueSet" => conformance::value_set(self, node, at.path),
+            "SearchParameter" => conformance::search_parameter(self, node, at.path),
+            "CapabilityStatement" => conformance::capability_statement(self, node, at.path),
             "Questionnaire" => questionnaire::check_form(self, node, at.path),
             "QuestionnaireResponse" => {
                 let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
@@ -185,7 +174,7 @@ impl<'a> Walk<'a> {
             }
         }
         if type_is(self.types, root, "Observation") {
-            for url in vital_signs(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
+            for url in vital_signs::profiles(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
                 profiles::check_url(self, url, found, scope, path, path);
             }
         }
@@ -473,15 +462,6 @@ struct Shape<'a> {
 
 fn type_is(types: &TypeTable, root: ElementId, name: &str) -> bool {
     types.element(root).path == name
-}
-
-/// The profiles that R4 asks of every Observation of a vital sign, claimed or not (<https://hl7.org/fhir/R4/observation-vitalsigns.html>).
-fn vital_signs(observation: &Node) -> impl Iterator<Item = &'static str> {
-    let codings = observation.get("code").map(|code| code.items("coding")).unwrap_or_default();
-    codings.iter().filter_map(|coding| {
-        let (system, code) = (coding.text("system")?, coding.text("code")?);
-        VITAL_SIGNS.iter().find(|(of, one, _)| *of == system && *one == code).map(|(.., url)| *url)
-    })
 }
 
 /// Whether a text holds an opening tag or a comment.

@@ -315,7 +315,7 @@ async fn scopes_are_enforced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_and_broken_connections() {
-    let world = Setup::adjusted(|settings| settings.server.request_timeout_ms = 300).start().await;
+    let world = Setup::adjusted(|settings| settings.server.request_timeout_ms = 1500).start().await;
     let a = world.party("hospital-a").await;
     let address = world.origin.strip_prefix("http://").unwrap().to_owned();
     let token = a.token.clone().unwrap();

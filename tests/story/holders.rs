@@ -130,7 +130,7 @@ async fn a_holder_that_fails_is_named_and_the_rest_is_answered() {
         clinic.behave(behaviour.clone());
         let start = Instant::now();
         let answer = b.get(&query).await.expect(200);
-        assert!(start.elapsed() < Duration::from_millis(TIMEOUT_MS * 4), "{behaviour:?}: {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_millis(TIMEOUT_MS * 10), "{behaviour:?}: {:?}", start.elapsed());
         assert_eq!(ids(&answer.matches()), std::slice::from_ref(&own), "{behaviour:?}: {}", answer.text());
         let entries = answer.json()["entry"].as_array().unwrap().clone();
         let outcome =

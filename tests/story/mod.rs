@@ -8,6 +8,8 @@ mod holders;
 mod identity;
 mod ledger;
 mod metadata;
+mod normalising;
+mod operating;
 mod operations;
 mod push;
 mod reading;

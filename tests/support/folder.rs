@@ -1,4 +1,4 @@
-//! A folder that is gone when the test is.
+//! A folder that is gone when the test is; one whose test failed stays, to be looked at.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -32,7 +32,8 @@ impl Site {
         write_key_sets(&folder);
         folder.write("token.key", &"k".repeat(48));
         let (public, admin) = (free_port(), free_port());
-        let server = format!("[server]\nlisten = \"127.0.0.1:{public}\"\nadmin_listen = \"127.0.0.1:{admin}\"\ndrain_timeout_ms = {DRAIN_MS}\n");
+        let server =
+            format!("[server]\nlisten = \"127.0.0.1:{public}\"\nadmin_listen = \"127.0.0.1:{admin}\"\ndrain_timeout_ms = {DRAIN_MS}\n");
         let rest = configuration(more).replace("[identity]\n", "[identity]\ntoken_key_file = \"token.key\"\n");
         let config = folder.write("gateway.toml", &format!("{server}{rest}"));
         let origin = |port| format!("http://127.0.0.1:{port}");
@@ -45,15 +46,24 @@ impl Site {
 
     /// Starts the gateway without waiting for it.
     pub fn spawn(&self) -> Process {
+        self.spawn_with(&[])
+    }
+
+    fn spawn_with(&self, arguments: &[&str]) -> Process {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearthgate"));
-        command.arg("serve").arg("--config").arg(&self.config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.arg("serve").arg("--config").arg(&self.config).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         Process(command.spawn().unwrap())
     }
 
     /// Starts the gateway and waits until it is ready.
     pub async fn start(&self) -> Process {
-        let mut process = self.spawn();
+        self.start_with(&[]).await
+    }
+
+    /// The same with switches.
+    pub async fn start_with(&self, arguments: &[&str]) -> Process {
+        let mut process = self.spawn_with(arguments);
         let start = Instant::now();
         let ready = format!("{}/health/ready", self.admin);
         loop {
@@ -138,6 +148,11 @@ pub fn hearthgate(arguments: &[&str], folder: &Path) -> std::process::Output {
 }
 
 /// A port nobody listens on now; a gateway at a known port can be started again where its clients expect it.
+///
+/// It lies below the range from which systems take ports for outgoing connections, so that none of those stands in the way of a restart.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let own = 20_000 + u64::from(std::process::id() % 100) * 100;
+    let mut candidates = (0..100).map(|_| u16::try_from(own + NEXT.fetch_add(1, Ordering::Relaxed) % 100).unwrap());
+    candidates.find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok()).unwrap()
 }
