@@ -6,10 +6,10 @@ use hearthgate::clock::{Entropy, Instant};
 use hearthgate::definitions::Definitions;
 use hearthgate::fhir::Object;
 use hearthgate::intake::{Entry, Evidence, Format, Limits, Write, document, split};
+use hearthgate::normalise::Normalised;
 use hearthgate::normalise::{Context, GatewayIds, Links, SourceRules};
-use hearthgate::normalised::Normalised;
 use hearthgate::store::{Keyring, Method, Target};
-use hearthgate::validated::{OnInvalid, Validated};
+use hearthgate::validate::{OnInvalid, Validated};
 use std::hint::black_box;
 use std::path::PathBuf;
 

@@ -29,8 +29,6 @@ pub mod identity;
 pub mod intake;
 pub mod ledger;
 pub mod normalise;
-#[path = "normalise/stage.rs"]
-pub mod normalised;
 pub mod outcome;
 pub mod pipeline;
 pub mod problem;
@@ -39,6 +37,4 @@ pub mod registry;
 pub mod search;
 pub mod store;
 pub mod validate;
-#[path = "validate/stage.rs"]
-pub mod validated;
 pub mod wire;

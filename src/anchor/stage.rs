@@ -10,7 +10,7 @@ use crate::normalise::GatewayIds;
 use crate::outcome::{Fault, Finding};
 use crate::search;
 use crate::store::{Keyring, LeafDraft, Method, Target, VersionDraft};
-use crate::validated::Validated;
+use crate::validate::Validated;
 use sha2::{Digest, Sha256};
 
 /// The tag of a patient changes after this long, so that leaves of different epochs cannot be linked.

@@ -20,6 +20,7 @@ mod record;
 pub mod rule;
 mod rules;
 mod source;
+mod stage;
 mod vendor_error;
 pub mod vocabulary;
 mod walk;
@@ -38,6 +39,7 @@ pub use rules::identifier_systems::canonical_system;
 pub use rules::primary_coding::primary_coding;
 pub use rules::status::{Succession, succession};
 pub use source::{Dangling, SourceRules, plain_url};
+pub use stage::{Normalised, NormalisedEntry};
 pub use vendor_error::{MAX_ERROR_BODY, vendor_error};
 
 use crate::fhir::Node;

@@ -1,8 +1,8 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
+use super::{Change, Context, normalise};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
-use crate::normalise::{Change, Context, normalise};
 use crate::outcome::{Finding, Reason, Refusal};
 use crate::store::Target;
 

@@ -33,9 +33,12 @@ mod questionnaire;
 mod references;
 mod report;
 mod slicing;
+mod stage;
 mod structure;
 mod values;
 mod vital_signs;
+
+pub use stage::{OnInvalid, Validated, ValidatedEntry};
 
 use crate::definitions::Definitions;
 use crate::fhir::Node;

@@ -1,13 +1,12 @@
 //! Normalised → Validated: every resource judged, and the partner's policy applied to what was found.
 
+use super::{Options, check};
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::intake::Evidence;
-use crate::normalise::Change;
-use crate::normalised::{Normalised, NormalisedEntry};
+use crate::normalise::{Change, Normalised, NormalisedEntry};
 use crate::outcome::{Finding, Reason, Refusal, Severity};
 use crate::store::Target;
-use crate::validate::{Options, check};
 
 /// What a partner wants done with a resource that is not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use crate::support::data::{MRN, bundle, observation, patient, permit, permit_to, purpose};
 use crate::support::{Answer, Call, Party, Setup, World};
 use hearthgate::clock::{Instant, ScriptedTime};
+use hearthgate::consent::is_administrative;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -248,4 +249,40 @@ async fn what_is_hidden_leaves_no_gap() {
     }
     assert_eq!(pages.iter().sum::<usize>(), own.len());
     assert!(pages.iter().all(|&count| count > 0), "a page that holds nothing says that something is hidden: {pages:?}");
+}
+
+/// Of all types, only those that cannot be about a patient go without consent, and those only when they name none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_about_nobody_goes_without_consent() {
+    let world = Setup::adjusted(|settings| {
+        // Whatever its type needs besides, it is taken.
+        settings.sources.get_mut("laboratory").unwrap().on_error = hearthgate::config::OnError::Flag;
+    })
+    .start()
+    .await;
+    let (laboratory, b) = (world.party("laboratory").await, world.party("hospital-b").await);
+    let patient = laboratory.create(&patient("1")).await;
+    let statement = b.get("metadata").await.expect(200).json();
+    let about = json!([{"url": "http://example.org/about", "valueReference": {"reference": format!("Patient/{patient}")}}]);
+    let mut free = 0;
+    for resource in statement["rest"][0]["resource"].as_array().unwrap() {
+        let type_name = resource["type"].as_str().unwrap();
+        let (bare, mut named) = (json!({"resourceType": type_name}), json!({"resourceType": type_name}));
+        named["extension"] = about.clone();
+        let mut sent = Vec::new();
+        for body in [&bare, &named] {
+            let answer = laboratory.post(type_name, body).await;
+            match answer.status {
+                201 => sent.push(answer.json()["id"].as_str().unwrap().to_owned()),
+                // Some cannot be taken so, or not from everybody.
+                400..500 => {}
+                other => panic!("{type_name}: {other}: {}", answer.text()),
+            }
+        }
+        let seen = crate::support::party::ids(&b.search(type_name).await);
+        let expected = if is_administrative(type_name) { sent[..1].to_vec() } else { Vec::new() };
+        assert_eq!(seen, expected, "{type_name}");
+        free += expected.len();
+    }
+    assert!(free > 40, "{free} types were seen");
 }

@@ -3,8 +3,10 @@
 use crate::support::data::{MRN, observation, patient};
 use crate::support::party::ids;
 use crate::support::world::escape;
-use crate::support::{Call, World};
+use crate::support::{Call, Setup, World};
+use hearthgate::clock::{Instant, ScriptedTime};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_find_what_matches_and_nothing_else() {
@@ -204,4 +206,22 @@ async fn what_is_not_understood_is_refused_or_said() {
     }
     a.get("?_type=Patient").await.expect(400).issue();
     a.call(Call::new("POST", "_search").form("_type=Patient")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_link_ends() {
+    let time = ScriptedTime::starting_at(Instant::from_fhir_instant("2026-06-01T12:00:00Z").unwrap());
+    let world = Setup::default().at(&time).start().await;
+    let a = world.party("hospital-a").await;
+    for number in 0..3 {
+        a.create(&patient(&number.to_string())).await;
+    }
+    let link = a.get("Patient?_count=2").await.expect(200).link("next").unwrap();
+    // It outlives the token with which it was asked for, and not much else.
+    time.advance(Duration::from_secs(600));
+    let a = world.party("hospital-a").await;
+    assert_eq!(a.search(&link).await.len(), 1);
+    time.advance(Duration::from_secs(301));
+    let a = world.party("hospital-a").await;
+    assert_eq!(a.get(&link).await.expect(400).issue(), "expired");
 }
