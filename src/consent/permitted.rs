@@ -7,7 +7,7 @@ use super::notice::Notice;
 use super::patients::patients_of;
 use super::redact::{Gone, Rest, redact};
 use super::screen::Screen;
-use crate::fhir::Node;
+use crate::fhir::{Node, Value};
 
 /// Why a resource may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,8 +163,25 @@ pub fn oversight(resource: Node) -> Option<Permitted> {
 
 /// Lets a resource go that is of an administrative type and names no patient. `None` for every other.
 pub fn no_patient(resource: Node) -> Option<Permitted> {
-    let is_free = resource.resource_type().is_some_and(is_administrative) && patients_of(&resource).is_empty() && !holds_others(&resource);
+    let is_free = resource.resource_type().is_some_and(is_administrative)
+        && patients_of(&resource).is_empty()
+        && !holds_others(&resource)
+        && !refers_to_patient(&resource);
     is_free.then(|| Permitted::whole(resource, Ground::NoPatient))
+}
+
+/// Whether a patient is referred to anywhere, in an extension for instance: what such a resource says is then about somebody.
+fn refers_to_patient(node: &Node) -> bool {
+    match &node.value {
+        Value::Object(object) => {
+            let text = |name: &str| object.get(name).and_then(Node::as_text);
+            let literal = text("reference").is_some_and(|reference| reference.starts_with("Patient/") || reference.contains("/Patient/"));
+            let logical = text("type") == Some("Patient") && object.get("identifier").is_some();
+            literal || logical || object.members().iter().any(|member| refers_to_patient(&member.node))
+        }
+        Value::List(items) => items.iter().any(refers_to_patient),
+        _ => false,
+    }
 }
 
 /// A contained resource of another kind may hold what its container cannot.
