@@ -6,8 +6,13 @@ use rusqlite::Connection;
 
 /// Marks the file as ours (`PRAGMA application_id`): "hgat".
 const APPLICATION_ID: i32 = 0x6867_6174;
-/// The layout this build reads and writes.
-const SCHEMA_VERSION: i32 = 1;
+/// The layout this build reads and writes: the first one and every step since.
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a handful of steps")]
+const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
+
+/// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
+/// released is never edited. Each is run once, in the transaction that raises `user_version`.
+const MIGRATIONS: &[&str] = &[];
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.
 const TABLES: &str = "
@@ -43,22 +48,56 @@ CREATE TABLE elsewhere (type TEXT NOT NULL, id TEXT NOT NULL, holder TEXT NOT NU
 CREATE INDEX elsewhere_remote ON elsewhere (holder, type, remote);
 ";
 
-/// Creates the tables in a new file; refuses a file of another program or a newer layout.
+/// Creates the tables in a new file and brings an older one up; refuses a file of another program or a newer layout.
 pub(super) fn prepare(connection: &Connection) -> Result<(), Fault> {
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(fault)?;
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(fault)?;
     match (application, version, tables) {
         (APPLICATION_ID, SCHEMA_VERSION, _) => Ok(()),
-        (0, 0, 0) => create(connection),
+        (0, 0, 0) => raise(connection, 0),
         (APPLICATION_ID, newer, _) if newer > SCHEMA_VERSION => {
             Err(Fault::new(FaultKind::Storage, format!("the data file has layout {newer}; this build knows {SCHEMA_VERSION}")))
         }
+        (APPLICATION_ID, older, _) if older > 0 => raise(connection, older),
         _ => Err(Fault::new(FaultKind::StorageCorrupt, "data.db is not a hearthgate data file")),
     }
 }
 
-fn create(connection: &Connection) -> Result<(), Fault> {
-    let script = format!("BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
+/// Takes every step after `from`, all of them or none.
+fn raise(connection: &Connection, from: i32) -> Result<(), Fault> {
+    let steps = std::iter::once(&TABLES).chain(MIGRATIONS).skip(usize::try_from(from).unwrap_or(usize::MAX));
+    let script: String = steps.copied().collect();
+    let script = format!("BEGIN; {script} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;");
     connection.execute_batch(&script).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(connection: &Connection) -> Vec<String> {
+        let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn an_older_file_gets_the_layout_of_a_new_one() {
+        let new = Connection::open_in_memory().unwrap();
+        prepare(&new).unwrap();
+        let old = Connection::open_in_memory().unwrap();
+        old.execute_batch(&format!("{TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;")).unwrap();
+        prepare(&old).unwrap();
+        assert_eq!(layout(&old), layout(&new));
+        prepare(&old).unwrap();
+    }
+
+    #[test]
+    fn a_newer_file_and_one_of_another_program_are_refused() {
+        for (application, version) in [(APPLICATION_ID, SCHEMA_VERSION + 1), (0, 1), (7, SCHEMA_VERSION)] {
+            let file = Connection::open_in_memory().unwrap();
+            file.execute_batch(&format!("{TABLES} PRAGMA application_id = {application}; PRAGMA user_version = {version};")).unwrap();
+            assert!(prepare(&file).is_err(), "{application} {version}");
+        }
+    }
 }
