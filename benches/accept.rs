@@ -1,7 +1,7 @@
 //! The deciding part of an accepted transaction: everything between its bytes and the commit, without storage and sockets.
 
 use criterion::{BatchSize, Criterion, Throughput};
-use hearthgate::anchor::{Anchor, Leaf, LeafKind, ToAnchor, commitment};
+use hearthgate::anchor::{Anchor, Leaf, LeafKind, Tags, ToAnchor, commitment};
 use hearthgate::clock::{Entropy, Instant};
 use hearthgate::definitions::Definitions;
 use hearthgate::fhir::Object;
@@ -83,7 +83,7 @@ impl Bench {
     }
 
     fn to_anchor(&self) -> ToAnchor<'_> {
-        ToAnchor { source: "bench", sender: &self.sender, at: AT }
+        ToAnchor { source: "bench", sender: &self.sender, partner: "bench", at: AT }
     }
 }
 
@@ -97,7 +97,7 @@ pub fn pieces(criterion: &mut Criterion) {
     group.bench_function("record key", |timer| timer.iter(|| keyring.record(black_box(&patient))));
     group.bench_function("commitment", |timer| timer.iter(|| commitment(black_box(&[1; 32]), "bench", &[2; 32])));
     group.bench_function("leaf", |timer| {
-        timer.iter(|| Leaf::new(LeafKind::Accept, AT, black_box([1; 16]), [2; 32], [3; 32]).encode());
+        timer.iter(|| Leaf::new(LeafKind::Accept, AT, black_box(Tags::default()), [2; 32], [3; 32]).encode());
     });
     group.finish();
 }

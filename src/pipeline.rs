@@ -10,7 +10,7 @@ mod plan;
 pub use answer::{Done, WriteAnswer};
 pub use dialect::Dialect;
 
-use crate::anchor::{Anchor, Anchored, AnchoredVersion, LeafKind, ToAnchor};
+use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Clock;
 use crate::config::Interaction as Permission;
@@ -121,7 +121,7 @@ impl Pipeline {
         };
         let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, on_invalid, patient_ids))?;
         let sender = organisation_reference(&caller.organisation);
-        let context = ToAnchor { source, sender: &sender, at: self.clock.now() };
+        let context = ToAnchor { source, sender: &sender, partner: &caller.organisation.key(), at: self.clock.now() };
         Ok(debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?)
     }
 
@@ -223,15 +223,28 @@ impl Pipeline {
 
     /// Adds the closed audit record and its leaf to a unit.
     fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
-        let record = opened.close(self.anchor.fresh_id(opened.at), outcome, closing);
+        let audited = opened.close(self.anchor.fresh_id(opened.at), outcome, closing);
         // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
         let leaf = if opened.caller.is_some() || kind == LeafKind::Deliver {
-            unit.leaves.push(self.anchor.audit_leaf(kind, &record.id, &record.event, record.patient.as_deref(), record.at)?);
-            unit.leaves.len().checked_sub(1)
+            let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
+            let partner = organisation.map(crate::registry::Organisation::key);
+            let record = closing.only_record();
+            let (place, everybody) = (unit.leaves.len(), closing.everybody());
+            unit.leaves.extend(self.anchor.audit_leaves(&Act {
+                kind,
+                event_id: &audited.id,
+                event: &audited.event,
+                patients: &everybody,
+                told: if everybody.is_empty() { 1 } else { closing.patients.len() },
+                record: record.as_deref(),
+                partner: partner.as_deref(),
+                at: opened.at,
+            })?);
+            Some(place)
         } else {
             None
         };
-        unit.versions.push(self.anchor.authored("AuditEvent", &record.id, &record.event, leaf, audit::SOURCE, record.at)?);
+        unit.versions.push(self.anchor.authored("AuditEvent", &audited.id, &audited.event, leaf, audit::SOURCE, audited.at)?);
         Ok(())
     }
 

@@ -221,6 +221,7 @@ impl QueryPath {
             patients,
             consents,
             description: note,
+            ..Closing::default()
         };
         let unit = Unit { elsewhere, ..Unit::default() };
         self.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Disclose, &closing).await.map(drop)

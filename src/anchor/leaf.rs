@@ -1,24 +1,29 @@
 //! The leaf record: what the log says of one event, fixed in size and bare of personal data.
 //!
-//! Layout, 94 bytes: format `01` · kind · hours since 1970 (u32, big-endian) · tag (16) · counter under the tag (u64, big-endian) ·
-//! commitment to the raw digest (32) · commitment to the canonical digest (32). A commitment that does not apply is 32 zero bytes.
+//! Layout, 142 bytes: format `02` · kind · hours since 1970 (u32, big-endian) · three tags, each 16 bytes and a counter under it (u64,
+//! big-endian): of the patient, of the record, of the partner · commitment to the raw digest (32) · commitment to the canonical digest (32).
+//! What does not apply is zero. A tag is in the leaf so that anybody who has the leaves can rebuild the index over them.
+//!
+//! A leaf of kind [`Index`](LeafKind::Index) has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
+//! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
 
 use crate::clock::Instant;
+use crate::ledger::index::Tag;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The size of every leaf.
-pub const LEAF_BYTES: usize = 94;
+/// The size of every leaf that is written.
+pub const LEAF_BYTES: usize = 142;
+/// Bytes of a tag with its counter.
+const SLOT_BYTES: usize = 24;
+const TAGS_AT: usize = 6;
+const TAGS: usize = 3;
 
-const FORMAT: u8 = 1;
-const TAG_AT: usize = 6;
-const COUNTER_AT: usize = 22;
-const RAW_AT: usize = 30;
-const CANONICAL_AT: usize = 62;
+const FORMAT: u8 = 2;
 const SECONDS_AN_HOUR: i64 = 3600;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LeafKind {
     /// A version was accepted; the commitments are to its raw and canonical digests.
     Accept,
@@ -30,10 +35,15 @@ pub enum LeafKind {
     Audit,
     /// A version was delivered to a destination; the canonical commitment is to the AuditEvent.
     Deliver,
+    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody.
+    Erase,
+    /// The index over all leaves before this one: its root and how many leaves it covers.
+    Index,
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 5] = [LeafKind::Accept, LeafKind::Disclose, LeafKind::Refuse, LeafKind::Audit, LeafKind::Deliver];
+    const ALL: [LeafKind; 7] =
+        [LeafKind::Accept, LeafKind::Disclose, LeafKind::Refuse, LeafKind::Audit, LeafKind::Deliver, LeafKind::Erase, LeafKind::Index];
 
     fn code(self) -> u8 {
         match self {
@@ -42,6 +52,8 @@ impl LeafKind {
             LeafKind::Refuse => 3,
             LeafKind::Audit => 4,
             LeafKind::Deliver => 5,
+            LeafKind::Erase => 6,
+            LeafKind::Index => 7,
         }
     }
 
@@ -53,65 +65,115 @@ impl LeafKind {
             LeafKind::Refuse => "refuse",
             LeafKind::Audit => "audit",
             LeafKind::Deliver => "deliver",
+            LeafKind::Erase => "erase",
+            LeafKind::Index => "index",
         }
     }
 }
 
-/// A leaf before its counter is known, or as read from the log.
+/// Under what a leaf is found. Each is blinded and changes with the epoch; `None` where it does not apply.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// The patient it is about.
+    pub patient: Option<Tag>,
+    /// The one record it is about; an act on several carries none.
+    pub record: Option<Tag>,
+    /// The organisation that sent, asked or received.
+    pub partner: Option<Tag>,
+}
+
+impl Tags {
+    /// In the leaf's order.
+    pub fn slots(&self) -> [Option<Tag>; TAGS] {
+        [self.patient, self.record, self.partner]
+    }
+}
+
+/// A leaf before its counters are known, or as read from the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     pub kind: LeafKind,
     /// Whole hours since 1970: coarse on purpose.
     pub hour: u32,
-    pub tag: [u8; 16],
-    /// Counts the leaves under the tag, from 1, without gaps.
-    pub counter: u64,
+    pub tags: Tags,
+    /// Each counts the leaves under its tag, from 1, without gaps; 0 where there is no tag.
+    pub counters: [u64; TAGS],
     pub raw: [u8; 32],
     pub canonical: [u8; 32],
 }
 
 impl Leaf {
-    pub fn new(kind: LeafKind, at: Instant, tag: [u8; 16], raw: [u8; 32], canonical: [u8; 32]) -> Leaf {
-        let hour = u32::try_from(at.seconds().div_euclid(SECONDS_AN_HOUR)).unwrap_or(0);
-        Leaf { kind, hour, tag, counter: 0, raw, canonical }
+    pub fn new(kind: LeafKind, at: Instant, tags: Tags, raw: [u8; 32], canonical: [u8; 32]) -> Leaf {
+        Leaf { kind, hour: hour(at), tags, counters: [0; TAGS], raw, canonical }
+    }
+
+    /// The leaf that anchors the index over the first `covers` leaves.
+    pub fn index(at: Instant, root: [u8; 32], covers: u64) -> Leaf {
+        let mut canonical = [0; 32];
+        canonical.iter_mut().zip(covers.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
+        Leaf::new(LeafKind::Index, at, Tags::default(), root, canonical)
+    }
+
+    /// The root and the size an index leaf anchors; `None` for other kinds.
+    pub fn anchored_index(&self) -> Option<([u8; 32], u64)> {
+        let covers = self.canonical.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))?;
+        (self.kind == LeafKind::Index).then_some((self.raw, covers))
     }
 
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LEAF_BYTES);
         out.extend([FORMAT, self.kind.code()]);
         out.extend(self.hour.to_be_bytes());
-        out.extend(self.tag);
-        out.extend(self.counter.to_be_bytes());
+        for (tag, counter) in self.tags.slots().into_iter().zip(self.counters) {
+            out.extend(tag.unwrap_or_default().0);
+            out.extend(counter.to_be_bytes());
+        }
         out.extend(self.raw);
         out.extend(self.canonical);
         out
     }
 
-    /// Reads a leaf; `None` for anything this build does not write.
+    /// Reads a leaf; `None` for anything no build of the gateway writes.
     pub fn decode(entry: &[u8]) -> Option<Leaf> {
-        let entry: &[u8; LEAF_BYTES] = entry.try_into().ok()?;
-        let kind = LeafKind::ALL.into_iter().find(|kind| kind.code() == entry[1])?;
-        if entry[0] != FORMAT {
-            return None;
+        let mut rest = entry;
+        let [format, code] = take::<2>(&mut rest)?;
+        let kind = LeafKind::ALL.into_iter().find(|kind| kind.code() == code)?;
+        let hour = u32::from_be_bytes(take(&mut rest)?);
+        let slots = match format {
+            1 => 1,
+            FORMAT => TAGS,
+            _ => return None,
+        };
+        let (mut tags, mut counters) = ([None; TAGS], [0; TAGS]);
+        for (tag, counter) in tags.iter_mut().zip(&mut counters).take(slots) {
+            *tag = Some(Tag(take(&mut rest)?)).filter(|tag| *tag != Tag::default());
+            *counter = u64::from_be_bytes(take(&mut rest)?);
         }
-        Some(Leaf {
-            kind,
-            hour: u32::from_be_bytes(part(entry, 2)?),
-            tag: part(entry, TAG_AT)?,
-            counter: u64::from_be_bytes(part(entry, COUNTER_AT)?),
-            raw: part(entry, RAW_AT)?,
-            canonical: part(entry, CANONICAL_AT)?,
-        })
+        let (raw, canonical) = (take(&mut rest)?, take(&mut rest)?);
+        let [patient, record, partner] = tags;
+        rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical })
+    }
+
+    /// The tags and their counters, where there are any.
+    pub fn counted(&self) -> impl Iterator<Item = (Tag, u64)> {
+        self.tags.slots().into_iter().zip(self.counters).filter_map(|(tag, counter)| Some((tag?, counter)))
     }
 }
 
-fn part<const N: usize>(entry: &[u8; LEAF_BYTES], at: usize) -> Option<[u8; N]> {
-    entry.get(at..at + N)?.try_into().ok()
+/// Whole hours since 1970.
+pub fn hour(at: Instant) -> u32 {
+    u32::try_from(at.seconds().div_euclid(SECONDS_AN_HOUR)).unwrap_or(0)
 }
 
-/// Where the writer puts the counter.
-pub fn counter_offset() -> usize {
-    COUNTER_AT
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (part, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*part)
+}
+
+/// Where the writer puts the counters.
+pub fn counter_offsets() -> [usize; TAGS] {
+    [0, 1, 2].map(|slot| TAGS_AT + slot * SLOT_BYTES + 16)
 }
 
 /// HMAC-SHA-256(record key, domain ‖ 0 ‖ digest). The domain names what was digested and how.
@@ -122,4 +184,49 @@ pub fn commitment(key: &[u8; 32], domain: &str, digest: &[u8; 32]) -> [u8; 32] {
     mac.update(&[0]);
     mac.update(digest);
     mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaf_reads_back_and_nothing_else_is_one() {
+        let tags = Tags { patient: Some(Tag([1; 16])), record: None, partner: Some(Tag([3; 16])) };
+        let mut leaf = Leaf::new(LeafKind::Deliver, Instant::from_seconds(7200), tags, [4; 32], [5; 32]);
+        leaf.counters = [7, 0, 9];
+        let entry = leaf.encode();
+        assert_eq!(entry.len(), LEAF_BYTES);
+        assert_eq!(Leaf::decode(&entry), Some(leaf));
+        for (offset, counter) in counter_offsets().into_iter().zip([7u64, 0, 9]) {
+            assert_eq!(entry[offset..offset + 8], counter.to_be_bytes());
+        }
+        for wrong in [&entry[..141], &[&entry[..], &[0]].concat(), &[], &[3; 142], &[2; 142][..1]] {
+            assert_eq!(Leaf::decode(wrong), None);
+        }
+        for index in 0..2 {
+            let mut other = entry.clone();
+            other[index] = 99;
+            assert_eq!(Leaf::decode(&other), None, "{index}");
+        }
+    }
+
+    #[test]
+    fn leaves_of_the_first_format_are_still_read() {
+        let mut entry = vec![1, 2, 0, 0, 0, 9];
+        entry.extend([8; 16]);
+        entry.extend(5u64.to_be_bytes());
+        entry.extend([6; 64]);
+        let leaf = Leaf::decode(&entry).unwrap();
+        assert_eq!((leaf.kind, leaf.hour, leaf.tags.patient), (LeafKind::Disclose, 9, Some(Tag([8; 16]))));
+        assert_eq!(leaf.counted().collect::<Vec<_>>(), [(Tag([8; 16]), 5)]);
+    }
+
+    #[test]
+    fn an_index_leaf_says_what_it_anchors() {
+        let leaf = Leaf::index(Instant::from_seconds(0), [9; 32], 300);
+        assert_eq!(Leaf::decode(&leaf.encode()).unwrap().anchored_index(), Some(([9; 32], 300)));
+        let other = Leaf::new(LeafKind::Audit, Instant::from_seconds(0), Tags::default(), [9; 32], [0; 32]);
+        assert_eq!(other.anchored_index(), None);
+    }
 }

@@ -5,7 +5,8 @@
 //! the tree itself (`ledger`).
 //!
 //! Invariants:
-//! * A leaf holds no personal data: commitments are keyed per record, the tag is keyed per patient and changes with the epoch, time is whole hours.
+//! * A leaf holds no personal data: commitments are keyed per record, tags are keyed and change with the epoch, time is whole hours.
+//! * An act that concerns several patients has a leaf for each, one after the other, so that each patient's leaves are complete.
 //! * The raw digest is of the bytes as received; the canonical digest is of FHIR canonical JSON of the version as stored.
 //! * Everything the gateway acknowledges has a leaf: accepted versions, disclosures, refusals of known callers.
 
@@ -13,8 +14,10 @@ mod leaf;
 mod provenance;
 mod receipt;
 mod stage;
+mod tags;
 
-pub use leaf::{LEAF_BYTES, Leaf, LeafKind, commitment, counter_offset};
+pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, commitment, counter_offsets, hour};
 pub use provenance::{Lineage, Provenance};
 pub use receipt::{Opening, ReceiptError, Subject, VerifiedReceipt, receipt_text, verify_receipt};
-pub use stage::{Anchor, Anchored, AnchoredVersion, ToAnchor};
+pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};
+pub use tags::{Epoch, PatientTags};

@@ -1,20 +1,18 @@
 //! Validated → Anchored: versions get their meta, their digests, their leaves and their Provenance.
 
-use super::leaf::{Leaf, LeafKind, commitment, counter_offset};
+use super::leaf::{Leaf, LeafKind, Tags, commitment, counter_offsets};
 use super::provenance::{Lineage, Provenance};
 use super::receipt::{CANONICAL_DOMAIN, RAW_DOMAIN};
+use super::tags::{Epoch, PatientTags, partner_tag};
 use crate::clock::{Entropy, Instant};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, json};
 use crate::normalise::GatewayIds;
 use crate::outcome::{Fault, Finding};
 use crate::search;
-use crate::store::{Keyring, LeafDraft, Method, Target, VersionDraft};
+use crate::store::{Keyring, LeafDraft, Method, PatientKey, SealedRecord, Target, VersionDraft};
 use crate::validate::Validated;
 use sha2::{Digest, Sha256};
-
-/// The tag of a patient changes after this long, so that leaves of different epochs cannot be linked.
-const EPOCH_SECONDS: i64 = 30 * 24 * 3600;
 
 /// What anchoring needs besides the record. Cheap to clone.
 #[derive(Clone)]
@@ -34,6 +32,24 @@ pub struct ToAnchor<'a> {
     pub source: &'a str,
     /// Who sent it, for the Provenance.
     pub sender: &'a Object,
+    /// The key of the organisation that sent it.
+    pub partner: &'a str,
+    pub at: Instant,
+}
+
+/// An audited act, as its leaves are made.
+pub struct Act<'a> {
+    pub kind: LeafKind,
+    pub event_id: &'a str,
+    pub event: &'a Node,
+    /// Everybody it is about: first those of whom something was done or told, then those of whom everything was withheld.
+    pub patients: &'a [String],
+    /// How many of the patients belong to the former.
+    pub told: usize,
+    /// The one record it is about.
+    pub record: Option<&'a str>,
+    /// The key of the organisation that acted.
+    pub partner: Option<&'a str>,
     pub at: Instant,
 }
 
@@ -80,9 +96,8 @@ impl Anchor {
             }
             let document = resource.as_ref().map(json::write).unwrap_or_default();
             let canonical = resource.as_ref().map(|resource| digest(&json::write_canonical(resource)));
-            let leaf = self.version_leaf(&evidence.digest, canonical, entry.patients.first().map(String::as_str), context.at)?;
             let place = anchored.leaves.len();
-            anchored.leaves.push(leaf);
+            anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical, (&entry.target, &entry.patients), context)?);
             anchored.drafts.push(self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?);
             let lineage = Lineage { raw_digest: &evidence.digest, changes: &entry.changes, target: &entry.target };
             anchored.drafts.push(self.provenance_draft(&lineage, context)?);
@@ -98,24 +113,55 @@ impl Anchor {
         Ok(anchored)
     }
 
-    fn version_leaf(&self, raw: &[u8; 32], canonical: Option<[u8; 32]>, patient: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
-        let patient_key = self.keyring.patient(patient)?;
-        let (secret, sealed) = self.keyring.record(&patient_key)?;
-        let raw = commitment(&secret, RAW_DOMAIN, raw);
-        let canonical = canonical.map_or([0; 32], |digest| commitment(&secret, CANONICAL_DOMAIN, &digest));
-        let tag = tag(&patient_key.blind(&epoch(at)));
-        let leaf = Leaf::new(LeafKind::Accept, at, tag, raw, canonical);
-        Ok(LeafDraft { entry: leaf.encode(), counter_at: counter_offset(), tag, key: Some(sealed) })
+    /// The leaves of a version, one for each patient it is about, and one where it is about nobody.
+    fn version_leaves(
+        &self,
+        raw: &[u8; 32],
+        canonical: Option<[u8; 32]>,
+        entry: (&Target, &[String]),
+        context: &ToAnchor<'_>,
+    ) -> Result<Vec<LeafDraft>, Fault> {
+        let (target, patients) = entry;
+        let record = format!("{}/{}", target.type_name, target.id);
+        let owner = self.keyring.patient(patients.first().map(String::as_str))?;
+        let (secret, sealed) = self.keyring.record(&owner)?;
+        let mut sealed = Some(sealed);
+        each(patients)
+            .map(|patient| {
+                let tags = self.tags(patient, Some(&record), Some(context.partner), context.at)?;
+                let key = if sealed.is_some() { secret } else { shared_key(&secret, patient.unwrap_or_default()) };
+                let canonical = canonical.map_or([0; 32], |digest| commitment(&key, CANONICAL_DOMAIN, &digest));
+                let leaf = Leaf::new(LeafKind::Accept, context.at, tags, commitment(&key, RAW_DOMAIN, raw), canonical);
+                Ok(draft(&leaf, sealed.take()))
+            })
+            .collect()
     }
 
-    /// The leaf of an AuditEvent. Its key is derived from the patient's, so that erasing the patient severs it too.
-    pub fn audit_leaf(&self, kind: LeafKind, event_id: &str, event: &Node, patient: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
-        let patient_key = self.keyring.patient(patient)?;
-        let secret = patient_key.blind(&[b"audit:", event_id.as_bytes()].concat());
-        let tag = tag(&patient_key.blind(&epoch(at)));
-        let canonical = commitment(&secret, CANONICAL_DOMAIN, &digest(&json::write_canonical(event)));
-        let leaf = Leaf::new(kind, at, tag, [0; 32], canonical);
-        Ok(LeafDraft { entry: leaf.encode(), counter_at: counter_offset(), tag, key: None })
+    /// The leaves of an AuditEvent, one for each patient it is about, and one where it is about nobody. Their keys are derived from the
+    /// patients', so that erasing a patient severs them too.
+    pub fn audit_leaves(&self, act: &Act<'_>) -> Result<Vec<LeafDraft>, Fault> {
+        let digest = digest(&json::write_canonical(act.event));
+        each(act.patients)
+            .zip(0usize..)
+            .map(|(patient, place)| {
+                let kind = if place < act.told { act.kind } else { LeafKind::Refuse };
+                let tags = self.tags(patient, act.record, act.partner, act.at)?;
+                let secret = audit_key(&self.keyring.patient(patient)?, act.event_id);
+                let leaf = Leaf::new(kind, act.at, tags, [0; 32], commitment(&secret, CANONICAL_DOMAIN, &digest));
+                Ok(draft(&leaf, None))
+            })
+            .collect()
+    }
+
+    /// What a leaf is found by. What is about nobody is found under its partner alone.
+    fn tags(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<Tags, Fault> {
+        let epoch = Epoch::of(at);
+        let partner = partner.filter(|partner| !partner.is_empty()).map(|partner| partner_tag(&self.keyring, partner, epoch));
+        let Some(patient) = patient else { return Ok(Tags { partner, ..Tags::default() }) };
+        let secret = PatientTags::of(&self.keyring.patient(Some(patient))?, epoch);
+        let own = format!("Patient/{patient}");
+        let record = record.filter(|record| *record != own).map(|record| secret.tag(record));
+        Ok(Tags { patient: Some(secret.tag(&own)), record, partner })
     }
 
     fn draft(
@@ -200,12 +246,23 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-fn epoch(at: Instant) -> Vec<u8> {
-    [b"epoch:".as_slice(), &at.seconds().div_euclid(EPOCH_SECONDS).to_be_bytes()].concat()
+/// Each of the patients, or nobody where there are none.
+fn each(patients: &[String]) -> impl Iterator<Item = Option<&str>> {
+    let nobody = patients.is_empty().then_some(None);
+    nobody.into_iter().chain(patients.iter().map(|patient| Some(patient.as_str())))
 }
 
-fn tag(blinded: &[u8; 32]) -> [u8; 16] {
-    let mut tag = [0; 16];
-    tag.copy_from_slice(&blinded[..16]);
-    tag
+fn draft(leaf: &Leaf, key: Option<SealedRecord>) -> LeafDraft {
+    let slots = counter_offsets().into_iter().zip(leaf.tags.slots());
+    LeafDraft { entry: leaf.encode(), tags: slots.filter_map(|(offset, tag)| Some((offset, tag?))).collect(), key }
+}
+
+/// The key of a version's leaf for another patient than the first: gone when the record's key is.
+pub fn shared_key(record: &[u8; 32], patient: &str) -> [u8; 32] {
+    commitment(record, "hearthgate/v1/shared", &Sha256::digest(patient.as_bytes()).into())
+}
+
+/// The key of an AuditEvent's leaf for a patient.
+pub fn audit_key(patient: &PatientKey, event_id: &str) -> [u8; 32] {
+    patient.blind(&[b"audit:", event_id.as_bytes()].concat())
 }

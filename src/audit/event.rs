@@ -1,7 +1,7 @@
 //! The AuditEvent of one request (R4 §6.4; IHE Basic Audit Log Patterns).
 
 use crate::clock::Instant;
-use crate::fhir::{Node, Object};
+use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
 use crate::registry::Organisation;
 use data_encoding::BASE64;
@@ -18,6 +18,9 @@ const OBJECT_ROLE: &str = "http://terminology.hl7.org/CodeSystem/object-role";
 const BALP_ENTITY: &str = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType";
 /// The most resources one record names; a larger result is counted.
 const MAX_ENTITIES: usize = 100;
+
+/// `AuditEvent.entity.detail.type` of a patient of whom nothing was told.
+pub const WITHHELD: &str = "withheld";
 
 /// The source under which what the gateway records of itself is stored.
 pub const SOURCE: &str = "hearthgate";
@@ -76,10 +79,31 @@ pub struct Closing {
     pub resources: Vec<String>,
     /// Ids of the patients concerned.
     pub patients: Vec<String>,
+    /// Ids of the patients of whom something was asked and nothing told.
+    pub withheld: Vec<String>,
+    /// The organisation that received something without having asked, by its key.
+    pub recipient: Option<Organisation>,
     /// References of the consents that governed it.
     pub consents: Vec<String>,
     /// One line for people: why it was refused, who did not answer.
     pub description: Option<String>,
+}
+
+impl Closing {
+    /// Everybody concerned: those of whom something was done or told, then those of whom everything was withheld. Each once.
+    pub fn everybody(&self) -> Vec<String> {
+        let mut all = self.patients.clone();
+        all.extend(self.withheld.iter().filter(|id| !self.patients.contains(id)).cloned());
+        all
+    }
+
+    /// The one record it is about, without its version; `None` when there are several, or none.
+    pub fn only_record(&self) -> Option<String> {
+        let mut records =
+            self.resources.iter().map(|reference| reference.split_once("/_history").map_or(&**reference, |(record, _)| record));
+        let first = records.next()?;
+        records.all(|record| record == first).then(|| first.to_owned())
+    }
 }
 
 /// A closed record, ready to be stored.
@@ -87,7 +111,6 @@ pub struct Closing {
 pub struct Record {
     pub id: String,
     pub event: Node,
-    pub patient: Option<String>,
     pub at: Instant,
 }
 
@@ -110,10 +133,10 @@ impl Opened {
             .with("outcome", code)
             .with_some("outcomeDesc", description)
             .with_some("purposeOfEvent", self.purposes())
-            .with("agent", self.agents())
+            .with("agent", self.agents(closing))
             .with("source", source())
             .with("entity", self.entities(closing));
-        Record { id, event: event.into(), patient: closing.patients.first().cloned(), at: self.at }
+        Record { id, event: event.into(), at: self.at }
     }
 
     fn purposes(&self) -> Option<Vec<Node>> {
@@ -121,7 +144,7 @@ impl Opened {
         Some(caller.purposes.iter().map(|purpose| concept(PURPOSE, purpose.code())).collect())
     }
 
-    fn agents(&self) -> Vec<Node> {
+    fn agents(&self, closing: &Closing) -> Vec<Node> {
         let address = Object::new().with("address", self.peer.as_str()).with("type", "2");
         let client = self.caller.as_ref().map_or("anonymous", |caller| caller.client_id.as_str());
         let who = Object::new().with("identifier", Object::new().with("value", client));
@@ -132,6 +155,10 @@ impl Opened {
                 Object::new().with("type", concept(PARTICIPATION, "CST")).with("who", organisation_reference(&caller.organisation));
             agents.push(organisation.with("requestor", false).into());
         }
+        if let Some(recipient) = &closing.recipient {
+            let who = organisation_reference(recipient);
+            agents.push(Object::new().with("type", concept(PARTICIPATION, "IRCP")).with("who", who).with("requestor", false).into());
+        }
         let gateway = Object::new().with("type", concept(DCM, "110152")).with("who", Object::new().with("display", "hearthgate"));
         agents.push(gateway.with("requestor", false).into());
         agents
@@ -140,6 +167,7 @@ impl Opened {
     fn entities(&self, closing: &Closing) -> Vec<Node> {
         let mut entities = vec![self.transaction()];
         entities.extend(closing.patients.iter().map(|id| person(&format!("Patient/{id}"))));
+        entities.extend(closing.withheld.iter().map(|id| withheld(&format!("Patient/{id}"))));
         entities.extend(closing.resources.iter().take(MAX_ENTITIES).map(|reference| object(reference, "4")));
         entities.extend(closing.consents.iter().map(|reference| object(reference, "13")));
         if let Some(query) = &self.query {
@@ -191,6 +219,15 @@ fn person(reference: &str) -> Node {
         .with("type", coding(ENTITY_TYPE, "1"))
         .with("role", coding(OBJECT_ROLE, "1"))
         .into()
+}
+
+/// A patient of whom nothing was told.
+fn withheld(reference: &str) -> Node {
+    let detail: Node = Object::new().with("type", WITHHELD).with("valueString", "everything").into();
+    match person(reference).value {
+        Value::Object(entity) => entity.with("detail", vec![detail]).into(),
+        other => other.into(),
+    }
 }
 
 fn object(reference: &str, role: &str) -> Node {

@@ -15,6 +15,17 @@ pub struct Organisation {
     pub name: Option<String>,
 }
 
+impl Organisation {
+    /// The one name by which two records of an organisation are compared: its identifier, else its reference; empty when it has neither.
+    pub fn key(&self) -> String {
+        match (&self.identifier, &self.reference) {
+            (Some(identifier), _) => format!("{}|{}", identifier.system, identifier.value),
+            (None, Some(reference)) => reference.clone(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
 /// A business identifier. The system is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,7 +14,7 @@
 //!
 //! Its parts in the order data meets them: an entry is hashed ([`merkle`]), appended ([`tree`]), cut into tiles ([`tile`]), signed
 //! ([`key`], [`note`], [`checkpoint`]), cosigned ([`cosignature`]), accepted under a [`policy`], handed out as a [`proof`],
-//! written to and read from files ([`folder`], [`reader`]), and audited ([`fsck`]).
+//! written to and read from files ([`folder`], [`reader`]), audited ([`fsck`]), and found again, all of it, by tag ([`index`]).
 //!
 //! Specifications: RFC 6962 section 2.1, RFC 9162 section 2.1, and `c2sp.org/` [tlog-tiles](https://c2sp.org/tlog-tiles),
 //! [signed-note](https://c2sp.org/signed-note), [tlog-checkpoint](https://c2sp.org/tlog-checkpoint),
@@ -27,6 +27,7 @@ mod encoding;
 mod error;
 pub mod folder;
 pub mod fsck;
+pub mod index;
 pub mod key;
 pub mod merkle;
 pub mod note;

@@ -115,8 +115,8 @@ impl Judge {
 
     /// Decides one candidate.
     pub fn rule(&self, candidate: Candidate) -> Ruling {
-        let sender = self.organisations.get(&candidate.source).map(organisation_key).unwrap_or_default();
-        let asker = organisation_key(&self.recipient.organisation);
+        let sender = self.organisations.get(&candidate.source).map(Organisation::key).unwrap_or_default();
+        let asker = self.recipient.organisation.key();
         let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
         let permitted = if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
             consent::oversight(candidate.resource)
@@ -154,15 +154,6 @@ impl Judge {
             decisions.push(consent::decide(self.rules.get(&id)?, &self.request, &facts));
         }
         Decision::all(decisions)
-    }
-}
-
-/// The one name by which two records of an organisation are compared: its identifier, else its reference.
-fn organisation_key(organisation: &Organisation) -> String {
-    match (&organisation.identifier, &organisation.reference) {
-        (Some(identifier), _) => format!("{}|{}", identifier.system, identifier.value),
-        (None, Some(reference)) => reference.clone(),
-        (None, None) => String::new(),
     }
 }
 

@@ -53,6 +53,8 @@ impl DeliveryJudge for ConsentJudge {
             patients: patient_ids(permitted.resource()),
             consents: super::consents::governing(permitted).into_iter().collect(),
             description: Some(format!("delivered to {}", destination.name)),
+            recipient: Some(destination.organisation.clone()),
+            ..Closing::default()
         };
         self.pipeline.record(&opened, &Outcome::Success, LeafKind::Deliver, &closing).await
     }

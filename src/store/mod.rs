@@ -28,7 +28,7 @@ pub use writer::LedgerHead;
 use crate::ledger::SigningKey;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OpenFlags};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -100,6 +100,7 @@ impl Store {
             counters: Arc::clone(&counters),
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
+            counts: BTreeMap::new(),
             poisoned: None,
         };
         let thread = std::thread::Builder::new()

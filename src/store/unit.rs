@@ -3,6 +3,7 @@
 use super::keys::SealedRecord;
 use super::outbox::{OutboxDraft, OutboxUpdate};
 use crate::clock::Instant;
+use crate::ledger::index::Tag;
 use crate::search::{Query, Term};
 use std::sync::Arc;
 
@@ -119,13 +120,12 @@ pub(super) fn seal(key: &[u8; 32], type_name: &str, id: &str, version: u32, docu
     seal
 }
 
-/// A leaf but for its number and its place under its tag, which the writer gives.
+/// A leaf but for its number and its places under its tags, which the writer gives.
 #[derive(Debug)]
 pub struct LeafDraft {
     pub entry: Vec<u8>,
-    /// Where the big-endian 64-bit counter of the tag goes.
-    pub counter_at: usize,
-    pub tag: [u8; 16],
+    /// Its tags, each with where its big-endian 64-bit counter goes.
+    pub tags: Vec<(usize, Tag)>,
     /// The record's key, when it is a stored one.
     pub key: Option<SealedRecord>,
 }

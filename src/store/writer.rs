@@ -4,13 +4,14 @@ use super::keys::{Keyring, SealedRecord};
 use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
 use super::{fault, outbox, reader};
 use crate::clock::Instant;
+use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::tile::TILE_WIDTH;
 use crate::ledger::{Checkpoint, Edge, Hash, Note, SigningKey};
 use crate::outcome::{Fault, FaultKind};
 use crate::search::Term;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -157,6 +158,8 @@ pub(super) struct Writer {
     pub(super) max_group_units: usize,
     /// Seals what is stored.
     pub(super) seal_key: [u8; 32],
+    /// How far each tag of the group under way has been counted, in the order of the table.
+    pub(super) counts: BTreeMap<Tag, u64>,
     /// Bytes that several units share, newest first, with the row that holds them.
     pub(super) recent_raw: VecDeque<([u8; 32], String, i64)>,
     /// Set once a sync has failed in a way after which nothing may be acknowledged any more.
@@ -231,6 +234,7 @@ impl Writer {
         let outcome = self.write_group(units);
         if outcome.is_err() {
             self.recent_raw.clear();
+            self.counts.clear();
             if !self.data.is_autocommit() {
                 let _ = self.data.execute_batch("ROLLBACK");
             }
@@ -259,6 +263,7 @@ impl Writer {
             }
             outcomes.push(outcome);
         }
+        self.write_counts()?;
         let note = if edge.size() == self.ledger.edge.size() { Arc::clone(&self.ledger.note) } else { self.ledger.sign(&edge)? };
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
@@ -319,7 +324,10 @@ impl Writer {
             Some(raw) => Some(self.insert_raw(raw)?),
             None => None,
         };
-        let leaves = unit.leaves.iter().map(|leaf| self.append(leaf, edge)).collect::<Result<Vec<u64>, Fault>>()?;
+        let mut leaves = Vec::with_capacity(unit.leaves.len());
+        for leaf in &unit.leaves {
+            leaves.push(self.append(leaf, edge)?);
+        }
         for version in &unit.versions {
             let place = version.leaf.and_then(|index| Some((*leaves.get(index)?, unit.leaves.get(index)?)));
             self.insert_version(version, raw, place)?;
@@ -376,16 +384,14 @@ impl Writer {
         )
     }
 
-    /// Gives the leaf its place under its tag and in the log.
-    fn append(&self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
-        let count: u64 = self
-            .data
-            .prepare_cached("INSERT INTO tag (tag, count) VALUES (?, 1) ON CONFLICT (tag) DO UPDATE SET count = count + 1 RETURNING count")
-            .and_then(|mut statement| statement.query_row([&leaf.tag[..]], |row| row.get(0)))
-            .map_err(fault)?;
+    /// Gives the leaf its places under its tags and in the log.
+    fn append(&mut self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
         let mut entry = leaf.entry.clone();
-        if let Some(place) = entry.get_mut(leaf.counter_at..leaf.counter_at + 8) {
-            place.copy_from_slice(&count.to_be_bytes());
+        for (offset, tag) in &leaf.tags {
+            let count = self.count(*tag)?;
+            if let Some(place) = entry.get_mut(*offset..*offset + 8) {
+                place.copy_from_slice(&count.to_be_bytes());
+            }
         }
         let position = edge.size();
         self.execute("INSERT INTO leaf (position, entry) VALUES (?, ?)", params![position, entry])?;
@@ -394,6 +400,29 @@ impl Writer {
             self.execute("INSERT INTO tile (level, position, hashes) VALUES (?, ?, ?)", params![tile.level, tile.index, hashes])?;
         }
         Ok(position)
+    }
+
+    /// The next number under a tag. Counts are kept for the time of one group and written once, since one partner or patient has many leaves in it.
+    fn count(&mut self, tag: Tag) -> Result<u64, Fault> {
+        if let Some(count) = self.counts.get_mut(&tag) {
+            *count += 1;
+            return Ok(*count);
+        }
+        let stored: Option<u64> = self
+            .data
+            .prepare_cached("SELECT count FROM tag WHERE tag = ?")
+            .and_then(|mut statement| statement.query_row([&tag.0[..]], |row| row.get(0)).optional())
+            .map_err(fault)?;
+        let count = stored.unwrap_or(0) + 1;
+        self.counts.insert(tag, count);
+        Ok(count)
+    }
+
+    fn write_counts(&mut self) -> Result<(), Fault> {
+        for (tag, count) in std::mem::take(&mut self.counts) {
+            self.execute("INSERT OR REPLACE INTO tag (tag, count) VALUES (?, ?)", params![&tag.0[..], count])?;
+        }
+        Ok(())
     }
 
     fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, &LeafDraft)>) -> Result<(), Fault> {
