@@ -1,5 +1,7 @@
 //! Code systems that are a grammar or a short public list and so need no CodeSystem resource.
 
+use crate::fhir::ucum;
+
 /// What a computed system says about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {
@@ -37,7 +39,7 @@ pub fn judge(system: &str, code: &str) -> Judgement {
         "urn:iso:std:iso:3166" => {
             unless(matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()))
         }
-        "http://unitsofmeasure.org" => unless(!code.is_empty() && !code.contains(char::is_whitespace)),
+        "http://unitsofmeasure.org" => from_form(ucum::check(code).is_ok()),
         _ => Judgement::Unknown,
     }
 }

@@ -10,6 +10,7 @@ pub mod node;
 pub mod path;
 pub mod temporal;
 pub mod types;
+pub mod ucum;
 pub mod xml;
 
 pub use json::{SyntaxError, SyntaxErrorKind};

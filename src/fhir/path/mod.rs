@@ -30,7 +30,6 @@ mod parser;
 pub mod quantity;
 mod syntax;
 mod tree;
-mod units;
 
 pub use batch::{batch, run_one};
 pub use environment::{Alone, Environment};

@@ -1,10 +1,10 @@
 //! Quantities: a decimal and a unit of the calendar or of UCUM, compared and combined exactly.
 //!
-//! What units are worth comes from `units` alone, so that a fuller UCUM can take its place without touching this file.
+//! What units are worth comes from [`ucum`](crate::fhir::ucum) alone.
 
-use super::units::{self, CALENDAR_MONTH, Ratio, Scale};
 use crate::fhir::decimal::{Decimal, Rounding};
 use crate::fhir::node::Object;
+use crate::fhir::ucum::{self, Dimension, Ratio, Scale};
 use compact_str::{CompactString, format_compact};
 use std::cmp::Ordering;
 use std::fmt;
@@ -95,7 +95,7 @@ impl Calendar {
     }
 
     fn scale(self) -> Scale {
-        let months = |count| Scale { factor: Ratio::new(count, 0), dimension: CALENDAR_MONTH };
+        let months = |count| Scale { factor: Ratio::new(count, 0), dimension: Dimension::CALENDAR_MONTH, ..Scale::ONE };
         let seconds = |count, exponent| Scale { factor: Ratio::new(count, exponent), ..Scale::SECOND };
         match self {
             Calendar::Year => months(12),
@@ -119,7 +119,7 @@ impl Unit {
     fn scale(&self) -> Option<Scale> {
         match self {
             Unit::Calendar(calendar) => Some(calendar.scale()),
-            Unit::Ucum(code) => units::scale(code),
+            Unit::Ucum(code) => ucum::scale(code),
         }
     }
 
@@ -138,7 +138,7 @@ impl Unit {
     fn forgiving_scale(&self, other: &Unit) -> Option<Scale> {
         let days = |count: i128| Scale { factor: Ratio::new(count * 86_400, 0), ..Scale::SECOND };
         match (self, other) {
-            (Unit::Calendar(calendar), Unit::Ucum(_)) => units::scale(calendar.ucum()),
+            (Unit::Calendar(calendar), Unit::Ucum(_)) => ucum::scale(calendar.ucum()),
             (Unit::Calendar(_), Unit::Calendar(Calendar::Year | Calendar::Month)) => self.scale(),
             (Unit::Calendar(Calendar::Year), _) => Some(days(365)),
             (Unit::Calendar(Calendar::Month), _) => Some(days(30)),
@@ -184,8 +184,7 @@ impl Quantity {
     }
 
     fn in_base(&self, scale: Scale) -> Option<Ratio> {
-        let exponent = i32::try_from(self.value.scale()).ok()?;
-        Ratio::new(self.value.mantissa(), -exponent).times(scale.factor)
+        scale.in_base(Ratio::of(self.value))
     }
 
     /// Whether both measure the same kind of thing.
@@ -199,7 +198,9 @@ impl Quantity {
         if self.unit == other.unit {
             return Some(self.value.cmp(&other.value));
         }
-        let (mine, theirs) = (self.unit.scale()?, other.unit.scale()?);
+        let (Some(mine), Some(theirs)) = (self.unit.scale(), other.unit.scale()) else {
+            return Some(self.value.cmp(&other.converted(&self.unit)?.value));
+        };
         if mine.dimension != theirs.dimension {
             return None;
         }
@@ -217,11 +218,7 @@ impl Quantity {
         }
         let coarser = if mine.factor.compare(theirs.factor) == Some(Ordering::Less) { theirs } else { mine };
         let converted = |quantity: &Quantity, scale: Scale| {
-            if scale.factor == coarser.factor {
-                Some(quantity.value)
-            } else {
-                decimal(quantity.in_base(scale)?.times(coarser.factor.inverse()?)?)
-            }
+            if scale == coarser { Some(quantity.value) } else { decimal(coarser.from_base(quantity.in_base(scale)?)?) }
         };
         matches!((converted(self, mine), converted(other, theirs)), (Some(a), Some(b)) if equivalent_decimals(a, b))
     }
@@ -231,11 +228,13 @@ impl Quantity {
         if self.unit == *unit {
             return Some(self.clone());
         }
-        let (mine, theirs) = (self.unit.scale()?, unit.scale()?);
-        if mine.dimension != theirs.dimension {
-            return None;
-        }
-        Some(Quantity { value: decimal(self.in_base(mine)?.times(theirs.factor.inverse()?)?)?, unit: unit.clone() })
+        let value = match (self.unit.scale(), unit.scale()) {
+            (Some(mine), Some(theirs)) if mine.dimension == theirs.dimension => decimal(theirs.from_base(self.in_base(mine)?)?)?,
+            (Some(_), Some(_)) => return None,
+            // Logarithmic units and their like have no scale; the answer is a rounded one.
+            _ => ucum::convert(self.value, self.unit.code(), unit.code())?,
+        };
+        Some(Quantity { value, unit: unit.clone() })
     }
 
     /// The same amount in the unit of a name or UCUM code.
