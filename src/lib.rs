@@ -6,7 +6,7 @@
 //! The rooms, in the order data meets them. Arrows between them point down this list's layers; a test reads the imports and says so.
 //!
 //! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree).
-//! * What is known: [`definitions`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
+//! * What is known: [`definitions`], [`packages`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
 //! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
 //! * What is told to others: [`problem`].
 //! * The two paths: [`pipeline`] (one accepted submission) and [`query`] (one answered question).
@@ -30,6 +30,7 @@ pub mod intake;
 pub mod ledger;
 pub mod normalise;
 pub mod outcome;
+pub mod packages;
 pub mod pipeline;
 pub mod problem;
 pub mod query;

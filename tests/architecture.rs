@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The rooms from the ground up. A room uses rooms below it, and of its own layer only such as do not lead back.
 const LAYERS: [&[&str]; 8] = [
     &["outcome", "fhir", "clock", "ledger"],
-    &["definitions", "config", "search", "store", "registry", "identity", "audit"],
+    &["definitions", "packages", "config", "search", "store", "registry", "identity", "audit"],
     &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward"],
     &["problem"],
     &["pipeline", "query"],

