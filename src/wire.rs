@@ -8,13 +8,12 @@ use crate::definitions::Definitions;
 use crate::forward::{Courier, Upstream};
 use crate::identity::{Identity, ReplayGuard, ReplayRecord, http_client, smart_configuration};
 use crate::intake::Limits;
-use crate::ledger::key::{Algorithm, SigningKey};
 use crate::normalise::{Dangling, GatewayIds, SourceRules, canonical_system};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::Pipeline;
 use crate::query::{ConsentJudge, Pager, QueryPath};
 use crate::registry::{Holder, Registry, Source};
-use crate::store::{Assumption, Committed, Keyring, Store, StoreSettings, Unit};
+use crate::store::{Assumption, Committed, Store, StoreSettings, Unit};
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -31,9 +30,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 mod files;
+mod keys;
 mod layers;
 mod publish;
+mod remote;
 mod replay;
+
+pub use keys::{adopt_ledger, rotate_ledger_key};
+pub use remote::{RemoteLog, log_client};
 
 /// What a listener or worker gets beyond its time to end by itself.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -96,12 +100,11 @@ impl Gateway {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let definitions = Definitions::embedded();
         let folder = settings.storage.data_dir.clone();
-        let keyring = Keyring::open(&folder.join("keys"), files::secret(&folder.join("keys/gateway.key"), &entropy)?, entropy.clone())?;
-        let signer = files::signing_key(&settings.ledger_key_file(), &settings.ledger.origin, &entropy)?;
-        let verifier_key: Arc<str> = signer.verifier().to_string().into();
-        let verifier = signer.verifier().clone();
-        let store = Store::open(store_settings(&settings), signer, keyring.clone())?;
-        publish::refuse_set_back(&folder.join("ledger"), &store.ledger_head(), &settings.ledger.origin, &verifier)?;
+        let keyring = keys::keyring(&settings, &entropy)?;
+        let log_keys = keys::log_keys(&settings, &entropy)?;
+        let verifier_key: Arc<str> = log_keys.verifier().to_string().into();
+        let store = Store::open(store_settings(&settings, false), log_keys.clone(), keyring.clone())?;
+        publish::refuse_set_back(&folder.join("ledger"), &store.ledger_head(), &settings.ledger.origin, log_keys.history())?;
         let registry = Arc::new(Registry::new(&settings, |system| canonical_system(system).unwrap_or_else(|| system.to_owned())));
         let ids = GatewayIds::new(keyring.derived("ids"));
         let base_url: Arc<str> = settings.server.fhir_base().into();
@@ -150,7 +153,11 @@ impl Gateway {
             settings: settings.clone(),
             base_url,
         };
-        let ledger = LedgerState { store: store.clone(), verifier_key: Arc::clone(&verifier_key) };
+        let ledger = LedgerState {
+            store: store.clone(),
+            verifier_key: Arc::clone(&verifier_key),
+            key_history: log_keys.history().to_string().into(),
+        };
         let draining = Arc::new(AtomicBool::new(false));
         let admin = AdminState { store: store.clone(), metrics: recorder()?, draining: Arc::clone(&draining) };
         let routes = Router::new().nest_service("/fhir", fhir_router(fhir)).merge(token_router(token)).merge(ledger_router(ledger));
@@ -257,7 +264,7 @@ fn limits(settings: &Settings) -> Limits {
     }
 }
 
-fn store_settings(settings: &Settings) -> StoreSettings {
+fn store_settings(settings: &Settings, adopt: bool) -> StoreSettings {
     StoreSettings {
         folder: settings.storage.data_dir.clone(),
         max_bytes: settings.storage.max_bytes,
@@ -266,6 +273,8 @@ fn store_settings(settings: &Settings) -> StoreSettings {
         readers: usize::try_from(settings.storage.readers).unwrap_or(1),
         cache_bytes: settings.storage.cache_bytes,
         origin: settings.ledger.origin.clone(),
+        register: settings.ledger_register_file(),
+        adopt,
     }
 }
 

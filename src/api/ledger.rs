@@ -16,13 +16,16 @@ pub struct LedgerState {
     pub store: Store,
     /// The verifier key, as text.
     pub verifier_key: Arc<str>,
+    /// Every key the log has had.
+    pub key_history: Arc<str>,
 }
 
-/// `/ledger/checkpoint`, `/ledger/tile/…`, `/ledger/key`.
+/// `/ledger/checkpoint`, `/ledger/tile/…`, `/ledger/key`, `/ledger/keys`.
 pub fn router(state: LedgerState) -> Router {
     Router::new()
         .route("/ledger/checkpoint", get(checkpoint))
         .route("/ledger/key", get(key))
+        .route("/ledger/keys", get(keys))
         .route("/ledger/tile/{*path}", get(serve_tile))
         .with_state(state)
 }
@@ -32,7 +35,11 @@ async fn checkpoint(State(state): State<LedgerState>) -> Response<Body> {
 }
 
 async fn key(State(state): State<LedgerState>) -> Response<Body> {
-    answer("text/plain; charset=utf-8", "max-age=3600", format!("{}\n", state.verifier_key).into_bytes())
+    answer("text/plain; charset=utf-8", "no-cache", format!("{}\n", state.verifier_key).into_bytes())
+}
+
+async fn keys(State(state): State<LedgerState>) -> Response<Body> {
+    answer("text/plain; charset=utf-8", "no-cache", state.key_history.as_bytes().to_vec())
 }
 
 async fn serve_tile(State(state): State<LedgerState>, Path(path): Path<String>) -> Response<Body> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
     let Settings { server, storage, ledger, identity, redis, clients, holders, destinations, .. } = settings;
     let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
-    paths.extend(ledger.key_file.iter_mut());
+    paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file));
     paths.extend(identity.token_key_file.iter_mut());
     paths.extend(server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]));
     paths.extend(redis.iter_mut().filter_map(|redis| redis.password_file.as_mut()));

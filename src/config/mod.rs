@@ -126,6 +126,11 @@ impl Settings {
         self.ledger.key_file.clone().unwrap_or_else(|| self.storage.data_dir.join("ledger.key"))
     }
 
+    /// Where the last signed tree is remembered.
+    pub fn ledger_register_file(&self) -> PathBuf {
+        self.ledger.register_file.clone().unwrap_or_else(|| self.storage.data_dir.join("keys/signed-tree"))
+    }
+
     /// The effective settings as a file: defaults filled in, paths resolved, secrets named by their files only. It loads again to the same settings.
     pub fn to_toml(&self) -> String {
         // Every field is a table, list, string, number or flag, all of which TOML can hold.

@@ -114,11 +114,15 @@ pub struct Ledger {
     pub origin: String,
     /// The signing key. Default: `ledger.key` in the data directory, drawn at the first start.
     pub key_file: Option<PathBuf>,
+    /// Where the last signed tree is remembered: away from what a backup of the data holds. Default: `keys/signed-tree` in the data directory.
+    pub register_file: Option<PathBuf>,
+    /// Signs checkpoints with ML-DSA-44 as well, by a key beside the signing key.
+    pub ml_dsa_44: bool,
 }
 
 impl Default for Ledger {
     fn default() -> Ledger {
-        Ledger { origin: "localhost/hearthgate".to_owned(), key_file: None }
+        Ledger { origin: "localhost/hearthgate".to_owned(), key_file: None, register_file: None, ml_dsa_44: false }
     }
 }
 

@@ -16,6 +16,8 @@ pub enum Format {
     Cosignature,
     Policy,
     Proof,
+    KeyHistory,
+    WitnessRequest,
 }
 
 impl Format {
@@ -33,6 +35,8 @@ impl Format {
             Format::Cosignature => "cosignature",
             Format::Policy => "policy",
             Format::Proof => "proof file",
+            Format::KeyHistory => "key history",
+            Format::WitnessRequest => "witness request",
         }
     }
 }

@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
+use aws_lc_rs::signature::{KeyPair, ML_DSA_44, ML_DSA_44_SIGNING, ParsedPublicKey, PqdsaKeyPair};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::Signer;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
+use super::checkpoint::Checkpoint;
 use super::cosignature;
 use super::encoding::{base64_decode, base64_encode, has_control};
 use super::error::{Format, LedgerError, Malformed, SignatureError};
@@ -24,6 +28,9 @@ pub enum Algorithm {
     Ed25519,
     /// Ed25519 over the text with a time: what a witness cosigns with (type 0x04).
     CosignatureV1,
+    /// ML-DSA-44 over a checkpoint's origin, size and root, and the signer's name, with a time or without (type 0x06): what a witness
+    /// cosigns with, and a log's second signature against the day when Ed25519 no longer holds.
+    MlDsa44,
 }
 
 impl Algorithm {
@@ -32,6 +39,7 @@ impl Algorithm {
         match self {
             Algorithm::Ed25519 => 0x01,
             Algorithm::CosignatureV1 => 0x04,
+            Algorithm::MlDsa44 => 0x06,
         }
     }
 
@@ -39,8 +47,14 @@ impl Algorithm {
         match byte {
             0x01 => Some(Algorithm::Ed25519),
             0x04 => Some(Algorithm::CosignatureV1),
+            0x06 => Some(Algorithm::MlDsa44),
             _ => None,
         }
+    }
+
+    /// Whether signatures by it state a time, which is what a policy's witnesses must do.
+    pub fn is_cosigner(self) -> bool {
+        self != Algorithm::Ed25519
     }
 }
 
@@ -50,22 +64,55 @@ pub struct VerifierKey {
     name: String,
     id: u32,
     algorithm: Algorithm,
-    key: ed25519_dalek::VerifyingKey,
+    key: PublicKey,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum PublicKey {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    MlDsa44(Arc<[u8]>),
+}
+
+impl PublicKey {
+    fn read(algorithm: Algorithm, bytes: &[u8]) -> Result<PublicKey, &'static str> {
+        if algorithm == Algorithm::MlDsa44 {
+            let is_key = bytes.len() == ML_DSA_44_SIGNING.public_key_len() && ParsedPublicKey::new(&ML_DSA_44, bytes).is_ok();
+            return if is_key { Ok(PublicKey::MlDsa44(bytes.into())) } else { Err("the bytes are no ML-DSA-44 public key") };
+        }
+        let bytes = bytes.try_into().map_err(|_| "the public key is not 32 bytes long")?;
+        let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).map_err(|_| "the bytes are no Ed25519 public key")?;
+        if key.is_weak() { Err("the Ed25519 public key is a weak one") } else { Ok(PublicKey::Ed25519(key)) }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            PublicKey::Ed25519(key) => key.as_bytes(),
+            PublicKey::MlDsa44(bytes) => bytes,
+        }
+    }
+
+    fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            PublicKey::Ed25519(key) => {
+                ed25519_dalek::Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
+            }
+            PublicKey::MlDsa44(bytes) => {
+                ParsedPublicKey::new(&ML_DSA_44, bytes).is_ok_and(|key| key.verify_sig(message, signature).is_ok())
+            }
+        }
+    }
 }
 
 impl VerifierKey {
     /// Names a public key.
     ///
     /// # Errors
-    /// When the name cannot stand in a signature line, or the bytes are no Ed25519 key or a weak one, for which signatures over
-    /// anything can be made up.
-    pub fn new(name: &str, algorithm: Algorithm, public_key: &[u8; 32]) -> Result<VerifierKey, Malformed> {
+    /// When the name cannot stand in a signature line, or the bytes are no key of this kind, or a weak Ed25519 one, for which signatures
+    /// over anything can be made up.
+    pub fn new(name: &str, algorithm: Algorithm, public_key: &[u8]) -> Result<VerifierKey, Malformed> {
         let refuse = |rule| Malformed::new(Format::VerifierKey, rule);
         check_name(name).map_err(refuse)?;
-        let key = ed25519_dalek::VerifyingKey::from_bytes(public_key).map_err(|_| refuse("the bytes are no Ed25519 public key"))?;
-        if key.is_weak() {
-            return Err(refuse("the Ed25519 public key is a weak one"));
-        }
+        let key = PublicKey::read(algorithm, public_key).map_err(refuse)?;
         Ok(VerifierKey { name: name.to_owned(), id: key_id(name, algorithm, public_key), algorithm, key })
     }
 
@@ -84,9 +131,9 @@ impl VerifierKey {
         self.algorithm
     }
 
-    /// The bare Ed25519 public key: two keys with the same one are duplicates, whatever their names.
-    pub fn public_key(&self) -> &[u8; 32] {
-        self.key.as_bytes()
+    /// The bare public key: two keys with the same one are duplicates, whatever their names.
+    pub fn public_key(&self) -> &[u8] {
+        self.key.bytes()
     }
 
     /// Whether a signature line claims to be by this key.
@@ -103,28 +150,29 @@ impl VerifierKey {
         if !self.claims(signature) {
             return Err(invalid());
         }
-        match self.algorithm {
-            Algorithm::Ed25519 => {
-                let bytes = signature.payload.as_slice().try_into().map_err(|_| invalid())?;
-                self.verify_bytes(text.as_bytes(), bytes).map(|()| None)
-            }
-            Algorithm::CosignatureV1 => {
+        let (timestamp_seconds, message, bytes) = match self.algorithm {
+            Algorithm::Ed25519 => (None, text.as_bytes().to_vec(), signature.payload.as_slice()),
+            Algorithm::CosignatureV1 | Algorithm::MlDsa44 => {
                 let (timestamp_seconds, bytes) = cosignature::unpack(&signature.payload).map_err(|_| invalid())?;
-                let message = cosignature::message(timestamp_seconds, text);
-                self.verify_bytes(message.as_bytes(), bytes).map(|()| Some(timestamp_seconds))
+                (Some(timestamp_seconds), self.timed_message(text, timestamp_seconds).map_err(|_| invalid())?, bytes)
             }
-        }
+        };
+        if self.key.verifies(&message, bytes) { Ok(timestamp_seconds) } else { Err(invalid()) }
     }
 
-    fn verify_bytes(&self, message: &[u8], signature: &[u8; 64]) -> Result<(), SignatureError> {
-        let signature = ed25519_dalek::Signature::from_bytes(signature);
-        self.key.verify_strict(message, &signature).map_err(|_| SignatureError::Invalid { key_name: self.name.clone() })
+    /// What is signed about a checkpoint together with a time.
+    fn timed_message(&self, text: &str, timestamp_seconds: u64) -> Result<Vec<u8>, Malformed> {
+        if self.algorithm == Algorithm::MlDsa44 {
+            let checkpoint: Checkpoint = text.parse()?;
+            return cosignature::tree_message(&self.name, timestamp_seconds, &checkpoint);
+        }
+        Ok(cosignature::message(timestamp_seconds, text).into_bytes())
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{:08x}+{}", self.name, self.id, base64_encode(&typed(self.algorithm, self.key.as_bytes())))
+        write!(f, "{}+{:08x}+{}", self.name, self.id, base64_encode(&typed(self.algorithm, self.key.bytes())))
     }
 }
 
@@ -134,8 +182,7 @@ impl FromStr for VerifierKey {
     fn from_str(text: &str) -> Result<VerifierKey, Malformed> {
         let refuse = |rule| Malformed::new(Format::VerifierKey, rule);
         let parts = KeyText::parse(text).map_err(refuse)?;
-        let public_key = parts.key.as_slice().try_into().map_err(|_| refuse("the public key is not 32 bytes long"))?;
-        let key = VerifierKey::new(parts.name, parts.algorithm, public_key)?;
+        let key = VerifierKey::new(parts.name, parts.algorithm, &parts.key)?;
         if key.id == parts.id { Ok(key) } else { Err(refuse("the id is not that of the name and key")) }
     }
 }
@@ -143,8 +190,50 @@ impl FromStr for VerifierKey {
 /// A private key with its name. It shows only the name, and forgets its bytes when dropped.
 #[derive(Clone)]
 pub struct SigningKey {
-    key: ed25519_dalek::SigningKey,
+    key: PrivateKey,
     verifier: VerifierKey,
+}
+
+#[derive(Clone)]
+enum PrivateKey {
+    Ed25519(ed25519_dalek::SigningKey),
+    MlDsa44 { pair: Arc<PqdsaKeyPair>, seed: Zeroizing<[u8; 32]> },
+}
+
+impl PrivateKey {
+    fn of(algorithm: Algorithm, seed: &[u8; 32]) -> Result<PrivateKey, &'static str> {
+        if algorithm != Algorithm::MlDsa44 {
+            return Ok(PrivateKey::Ed25519(ed25519_dalek::SigningKey::from_bytes(seed)));
+        }
+        let pair = PqdsaKeyPair::from_seed(&ML_DSA_44_SIGNING, seed).map_err(|_| "the seed makes no ML-DSA-44 key")?;
+        Ok(PrivateKey::MlDsa44 { pair: Arc::new(pair), seed: Zeroizing::new(*seed) })
+    }
+
+    fn public_key(&self) -> Vec<u8> {
+        match self {
+            PrivateKey::Ed25519(key) => key.verifying_key().as_bytes().to_vec(),
+            PrivateKey::MlDsa44 { pair, .. } => pair.public_key().as_ref().to_vec(),
+        }
+    }
+
+    fn seed(&self) -> &[u8; 32] {
+        match self {
+            PrivateKey::Ed25519(key) => key.as_bytes(),
+            PrivateKey::MlDsa44 { seed, .. } => seed,
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, LedgerError> {
+        match self {
+            PrivateKey::Ed25519(key) => Ok(key.sign(message).to_bytes().to_vec()),
+            PrivateKey::MlDsa44 { pair, .. } => {
+                let mut signature = vec![0; ML_DSA_44_SIGNING.signature_len()];
+                let failed = |_| LedgerError::Storage { detail: "signing with ML-DSA-44 failed".to_owned() };
+                pair.sign(message, &mut signature).map_err(failed)?;
+                Ok(signature)
+            }
+        }
+    }
 }
 
 impl SigningKey {
@@ -153,8 +242,8 @@ impl SigningKey {
     /// # Errors
     /// When the name cannot stand in a signature line.
     pub fn from_seed(name: &str, algorithm: Algorithm, seed: &[u8; 32]) -> Result<SigningKey, Malformed> {
-        let key = ed25519_dalek::SigningKey::from_bytes(seed);
-        let verifier = VerifierKey::new(name, algorithm, key.verifying_key().as_bytes())?;
+        let key = PrivateKey::of(algorithm, seed).map_err(|rule| Malformed::new(Format::SigningKey, rule))?;
+        let verifier = VerifierKey::new(name, algorithm, &key.public_key())?;
         Ok(SigningKey { key, verifier })
     }
 
@@ -173,7 +262,7 @@ impl SigningKey {
 
     /// The text kept in a key file: `PRIVATE+KEY+name+hex(id)+base64(type ‖ seed)`. It is the secret itself.
     pub fn to_secret_text(&self) -> String {
-        let data = base64_encode(&typed(self.verifier.algorithm, self.key.as_bytes()));
+        let data = base64_encode(&typed(self.verifier.algorithm, self.key.seed()));
         format!("{SIGNING_KEY_PREFIX}{}+{:08x}+{data}", self.verifier.name, self.verifier.id)
     }
 
@@ -182,13 +271,16 @@ impl SigningKey {
         &self.verifier
     }
 
-    /// Signs a note's text, which must end in a line end.
+    /// Signs a note's text, which must end in a line end. An ML-DSA-44 key signs a checkpoint, and states no time.
     ///
     /// # Errors
-    /// When this is a cosigner's key: it signs only with a time.
+    /// When this is an Ed25519 cosigner's key: it signs only with a time.
     pub fn sign(&self, text: &str) -> Result<NoteSignature, LedgerError> {
-        self.require(Algorithm::Ed25519)?;
-        Ok(self.line(self.key.sign(text.as_bytes()).to_bytes().to_vec()))
+        match self.verifier.algorithm {
+            Algorithm::Ed25519 => Ok(self.line(self.key.sign(text.as_bytes())?)),
+            Algorithm::MlDsa44 => self.cosign(text, 0),
+            Algorithm::CosignatureV1 => Err(self.wrong_algorithm()),
+        }
     }
 
     /// Cosigns a checkpoint's text at a time in POSIX seconds. The caller has checked that the log grew consistently.
@@ -196,17 +288,18 @@ impl SigningKey {
     /// # Errors
     /// When this is not a cosigner's key, or the time is beyond what the format allows.
     pub fn cosign(&self, text: &str, timestamp_seconds: u64) -> Result<NoteSignature, LedgerError> {
-        self.require(Algorithm::CosignatureV1)?;
+        if !self.verifier.algorithm.is_cosigner() {
+            return Err(self.wrong_algorithm());
+        }
         if timestamp_seconds > cosignature::MAX_TIMESTAMP_SECONDS {
             return Err(Malformed::new(Format::Cosignature, "its time is beyond what the format allows").into());
         }
-        let signature = self.key.sign(cosignature::message(timestamp_seconds, text).as_bytes());
-        Ok(self.line(cosignature::pack(timestamp_seconds, &signature.to_bytes())))
+        let signature = self.key.sign(&self.verifier.timed_message(text, timestamp_seconds)?)?;
+        Ok(self.line(cosignature::pack(timestamp_seconds, &signature)))
     }
 
-    fn require(&self, algorithm: Algorithm) -> Result<(), SignatureError> {
-        let fits = self.verifier.algorithm == algorithm;
-        if fits { Ok(()) } else { Err(SignatureError::WrongAlgorithm { key_name: self.verifier.name.clone() }) }
+    fn wrong_algorithm(&self) -> LedgerError {
+        SignatureError::WrongAlgorithm { key_name: self.verifier.name.clone() }.into()
     }
 
     fn line(&self, payload: Vec<u8>) -> NoteSignature {
@@ -255,7 +348,7 @@ pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn key_id(name: &str, algorithm: Algorithm, public_key: &[u8; 32]) -> u32 {
+fn key_id(name: &str, algorithm: Algorithm, public_key: &[u8]) -> u32 {
     let mut hasher = Sha256::new();
     hasher.update(name);
     hasher.update(b"\n");
@@ -265,7 +358,7 @@ fn key_id(name: &str, algorithm: Algorithm, public_key: &[u8; 32]) -> u32 {
     u32::from_be_bytes([first, second, third, fourth])
 }
 
-fn typed(algorithm: Algorithm, key: &[u8; 32]) -> Vec<u8> {
+fn typed(algorithm: Algorithm, key: &[u8]) -> Vec<u8> {
     let mut bytes = vec![algorithm.byte()];
     bytes.extend_from_slice(key);
     bytes

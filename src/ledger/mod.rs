@@ -13,8 +13,9 @@
 //! - Publication never goes back: a checkpoint that does not extend the published one is refused.
 //!
 //! Its parts in the order data meets them: an entry is hashed ([`merkle`]), appended ([`tree`]), cut into tiles ([`tile`]), signed
-//! ([`key`], [`note`], [`checkpoint`]), cosigned ([`cosignature`]), accepted under a [`policy`], handed out as a [`proof`],
-//! written to and read from files ([`folder`], [`reader`]), audited ([`fsck`]), and found again, all of it, by tag ([`index`]).
+//! ([`key`], [`note`], [`checkpoint`], by keys that succeed each other: [`history`]), cosigned ([`cosignature`]), accepted under a [`policy`],
+//! handed out as a [`proof`], written to and read from files ([`folder`], [`reader`]), audited ([`fsck`]), and found again, all of it, by tag
+//! ([`index`]).
 //!
 //! Specifications: RFC 6962 section 2.1, RFC 9162 section 2.1, and `c2sp.org/` [tlog-tiles](https://c2sp.org/tlog-tiles),
 //! [signed-note](https://c2sp.org/signed-note), [tlog-checkpoint](https://c2sp.org/tlog-checkpoint),
@@ -27,6 +28,7 @@ mod encoding;
 mod error;
 pub mod folder;
 pub mod fsck;
+pub mod history;
 pub mod index;
 pub mod key;
 pub mod merkle;
@@ -40,6 +42,7 @@ pub mod tree;
 pub use checkpoint::Checkpoint;
 pub use error::{Format, LedgerError, Malformed, ProofError, SignatureError};
 pub use folder::{Durability, Folder};
+pub use history::{KeyHistory, LogKeys};
 pub use key::{Algorithm, SigningKey, VerifierKey};
 pub use merkle::Hash;
 pub use note::{Note, NoteSignature};

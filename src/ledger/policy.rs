@@ -5,7 +5,8 @@
 use super::checkpoint::Checkpoint;
 use super::encoding::decimal;
 use super::error::{Format, LedgerError, Malformed, SignatureError};
-use super::key::{Algorithm, VerifierKey};
+use super::history::{KeyHistory, Tenure};
+use super::key::VerifierKey;
 use super::note::{Note, VerifiedSignature};
 
 /// The largest policy file, in bytes.
@@ -18,6 +19,8 @@ pub const MAX_POLICY_PARTIES: usize = 1024;
 pub struct PolicyLog {
     pub key: VerifierKey,
     pub url: Option<String>,
+    /// The largest tree it may have signed, for a key that was succeeded by another.
+    pub until_size: Option<u64>,
 }
 
 /// A named party of the quorum: a witness, or a group of parties named before it.
@@ -72,7 +75,7 @@ impl Accepted {
 impl Policy {
     /// A policy that believes one log and asks for no witness.
     pub fn of_log(key: VerifierKey) -> Policy {
-        Policy { logs: vec![PolicyLog { key, url: None }], ..Policy::default() }
+        Policy { logs: vec![PolicyLog { key, url: None, until_size: None }], ..Policy::default() }
     }
 
     /// Reads a policy file.
@@ -112,7 +115,19 @@ impl Policy {
     /// Believes one more log, known from elsewhere.
     #[must_use]
     pub fn with_log(mut self, key: VerifierKey) -> Policy {
-        self.logs.push(PolicyLog { key, url: None });
+        self.logs.push(PolicyLog { key, url: None, until_size: None });
+        self
+    }
+
+    /// Believes the other keys of a log, too, each up to the size at which it was succeeded: the two keys of a succession vouch for each
+    /// other. A history of which no key is believed changes nothing.
+    #[must_use]
+    pub fn with_history(mut self, history: &KeyHistory) -> Policy {
+        let tenures = history.tenures();
+        let Some(known) = self.logs.iter().position(|log| tenures.iter().any(|tenure| tenure.key == log.key)) else { return self };
+        let url = self.logs.get(known).and_then(|log| log.url.clone());
+        self.logs.retain(|log| tenures.iter().all(|tenure| tenure.key != log.key));
+        self.logs.extend(tenures.into_iter().map(|Tenure { key, until_size }| PolicyLog { key, url: url.clone(), until_size }));
         self
     }
 
@@ -126,7 +141,8 @@ impl Policy {
         let opened = note.open(&known)?;
         let checkpoint = Checkpoint::of(&opened)?;
         let signed_by = |key: &VerifierKey| opened.verified().iter().any(|signature| signature.key == *key);
-        if !self.logs.iter().any(|log| log.key.name() == checkpoint.origin && signed_by(&log.key)) {
+        let in_time = |log: &PolicyLog| log.until_size.is_none_or(|size| checkpoint.size <= size);
+        if !self.logs.iter().any(|log| log.key.name() == checkpoint.origin && signed_by(&log.key) && in_time(log)) {
             return Err(SignatureError::NotSignedByLog.into());
         }
         if !self.quorum_reached(signed_by) {
@@ -196,14 +212,14 @@ impl Reading {
         if self.policy.logs.len() >= MAX_POLICY_PARTIES {
             return Err("there are too many logs");
         }
-        self.policy.logs.push(PolicyLog { key, url: url.map(|url| lossy(url)) });
+        self.policy.logs.push(PolicyLog { key, url: url.map(|url| lossy(url)), until_size: None });
         Ok(())
     }
 
     fn witness(&mut self, name: &[u8], key: &[u8], url: Option<&&[u8]>) -> Result<(), &'static str> {
         let key = parse_key(key)?;
-        if key.algorithm() != Algorithm::CosignatureV1 {
-            return Err("a witness's key is not of the cosignature type");
+        if !key.algorithm().is_cosigner() {
+            return Err("a witness's key is not of a cosignature type");
         }
         let mut witnesses = self.policy.parties.iter().filter_map(Party::witness_key);
         if witnesses.any(|witness| witness.public_key() == key.public_key()) {

@@ -8,24 +8,27 @@
 //!   so a decision taken on a stale reading never commits.
 //! * [`Store::commit`] answers only after data, leaves and the signed checkpoint over them are synced.
 //! * Record keys live in their own file and are synced before the data that needs them: an orphan key is harmless, a missing one is not.
-//! * The tree never goes back: leaves are numbered by the one writer, and a log whose stored checkpoint does not match its leaves is refused at opening.
+//! * The tree never goes back: leaves are numbered by the one writer, each signing swaps the last signed tree in a register apart from the data, and
+//!   a log that does not match its checkpoint, or is behind or beside that register, is refused at opening.
 
 mod keys;
+mod log;
 mod outbox;
 mod reader;
+mod register;
 mod schema;
 mod unit;
 mod writer;
 
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
+pub use log::LedgerHead;
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, RawDraft, Replay, Target, Unit, VersionDraft,
 };
-pub use writer::LedgerHead;
 
-use crate::ledger::SigningKey;
+use crate::ledger::LogKeys;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::{BTreeMap, VecDeque};
@@ -53,6 +56,10 @@ pub struct StoreSettings {
     pub cache_bytes: u64,
     /// The origin line of the log's checkpoints.
     pub origin: String,
+    /// Where the last signed tree is remembered, apart from the data.
+    pub register: PathBuf,
+    /// Whether data without a register is taken for the newest.
+    pub adopt: bool,
 }
 
 /// The open store. Cheap to clone.
@@ -78,13 +85,13 @@ struct Shared {
 impl Store {
     /// Opens or creates the store in a folder. Refuses a folder another process has open, a file that is not ours,
     /// and a log whose leaves do not match its last checkpoint.
-    pub fn open(settings: StoreSettings, signer: SigningKey, keyring: Keyring) -> Result<Store, Fault> {
+    pub fn open(settings: StoreSettings, keys: LogKeys, keyring: Keyring) -> Result<Store, Fault> {
         std::fs::create_dir_all(&settings.folder)
             .map_err(|error| Fault::new(FaultKind::Storage, format!("create data folder: {error}")))?;
         let lock = lock_folder(&settings.folder)?;
         let data = open_data(&settings)?;
         schema::prepare(&data)?;
-        let ledger = writer::LogState::load(&data, &settings.origin, signer)?;
+        let ledger = log::LogState::load(&data, &settings, keys)?;
         let head = Arc::new(RwLock::new(ledger.head()));
         let (work, queue) = mpsc::channel(settings.max_waiting_units.max(1));
         let (announce, committed) = watch::channel(ledger.head().size());

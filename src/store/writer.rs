@@ -1,13 +1,13 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
 use super::keys::{Keyring, SealedRecord};
+use super::log::{LedgerHead, LogState};
 use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
 use super::{fault, outbox, reader};
 use crate::clock::Instant;
+use crate::ledger::Edge;
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
-use crate::ledger::tile::TILE_WIDTH;
-use crate::ledger::{Checkpoint, Edge, Hash, Note, SigningKey};
 use crate::outcome::{Fault, FaultKind};
 use crate::search::Term;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -29,24 +29,7 @@ pub(super) enum Work {
     Stop { done: oneshot::Sender<()> },
 }
 
-const WIDTH: u64 = TILE_WIDTH as u64;
-
 type Answer = oneshot::Sender<Result<Committed, Fault>>;
-
-/// The newest synced state of the log: enough to make a proof together with the stored tiles.
-#[derive(Debug, Clone)]
-pub struct LedgerHead {
-    pub edge: Arc<Edge>,
-    /// The signed checkpoint over it.
-    pub note: Arc<str>,
-}
-
-impl LedgerHead {
-    /// How many leaves the log has.
-    pub fn size(&self) -> u64 {
-        self.edge.size()
-    }
-}
 
 #[derive(Default)]
 pub(super) struct Counters {
@@ -68,84 +51,6 @@ impl Counters {
             syncs: self.syncs.load(Ordering::Relaxed),
         }
     }
-}
-
-/// The log as the writer holds it.
-pub(super) struct LogState {
-    edge: Edge,
-    note: Arc<str>,
-    origin: String,
-    signer: SigningKey,
-}
-
-impl LogState {
-    /// Rebuilds the edge from the stored leaves and tiles, and refuses to go on from a checkpoint they do not lead to.
-    pub(super) fn load(connection: &Connection, origin: &str, signer: SigningKey) -> Result<LogState, Fault> {
-        let size: u64 = connection.query_row("SELECT coalesce(max(position) + 1, 0) FROM leaf", [], |row| row.get(0)).map_err(fault)?;
-        let edge = load_edge(connection, size)?;
-        let stored: Option<String> = connection.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional().map_err(fault)?;
-        let mut state = LogState { edge, note: "".into(), origin: origin.to_owned(), signer };
-        match stored {
-            None if size == 0 => state.note = state.sign(&state.edge)?,
-            None => return Err(Fault::new(FaultKind::StorageCorrupt, "the log has leaves but no checkpoint")),
-            Some(note) => {
-                let foreign = |error: String| Fault::new(FaultKind::Ledger, format!("the stored checkpoint is not ours: {error}"));
-                let parsed: Note = note.parse().map_err(|error: crate::ledger::Malformed| foreign(error.to_string()))?;
-                let checkpoint =
-                    Checkpoint::open(&parsed, origin, &[state.signer.verifier()]).map_err(|error| foreign(error.to_string()))?;
-                if checkpoint.size != size || checkpoint.root != state.edge.root() {
-                    return Err(Fault::new(FaultKind::StorageCorrupt, "the log's leaves do not lead to its last checkpoint"));
-                }
-                state.note = note.into();
-            }
-        }
-        Ok(state)
-    }
-
-    pub(super) fn head(&self) -> LedgerHead {
-        LedgerHead { edge: Arc::new(self.edge.clone()), note: Arc::clone(&self.note) }
-    }
-
-    fn sign(&self, edge: &Edge) -> Result<Arc<str>, Fault> {
-        let checkpoint = Checkpoint::new(self.origin.clone(), edge.size(), edge.root());
-        checkpoint
-            .sign(&[&self.signer])
-            .map(|note| note.to_string().into())
-            .map_err(|error| Fault::new(FaultKind::Ledger, format!("sign checkpoint: {error}")))
-    }
-}
-
-/// The hashes of the partial tiles at a size: level 0 from the leaves, each higher level from the full tiles below it.
-fn load_edge(connection: &Connection, size: u64) -> Result<Edge, Fault> {
-    let broken = |what: &str| Fault::new(FaultKind::StorageCorrupt, format!("the log cannot be rebuilt: {what}"));
-    let mut levels: Vec<Vec<Hash>> = Vec::new();
-    let start = size - size % WIDTH;
-    let mut statement = connection.prepare("SELECT entry FROM leaf WHERE position >= ? ORDER BY position").map_err(fault)?;
-    let leaves = statement.query_map([start], |row| row.get::<_, Vec<u8>>(0)).map_err(fault)?;
-    levels.push(leaves.map(|entry| entry.map(|entry| leaf_hash(&entry))).collect::<Result<_, _>>().map_err(fault)?);
-    let mut tiles_below = size / WIDTH;
-    let mut level: u8 = 0;
-    while tiles_below > 0 {
-        let first = tiles_below - tiles_below % WIDTH;
-        let mut hashes = Vec::new();
-        for position in first..tiles_below {
-            let tile = reader::tile(connection, level, position)?.ok_or_else(|| broken("a full tile is missing"))?;
-            hashes.push(root_of_tile(&tile));
-        }
-        levels.push(hashes);
-        tiles_below /= WIDTH;
-        level += 1;
-    }
-    levels.truncate(usize::from(crate::ledger::tile::levels(size)));
-    Edge::from_partial_tiles(size, &levels).map_err(|error| broken(&error.to_string()))
-}
-
-fn root_of_tile(hashes: &[Hash]) -> Hash {
-    let mut tree = Edge::new();
-    for &hash in hashes {
-        let _complete = tree.append(hash);
-    }
-    tree.root()
 }
 
 pub(super) struct Writer {
@@ -240,8 +145,12 @@ impl Writer {
             }
         }
         let (outcomes, edge, note) = outcome?;
-        self.ledger.edge = edge;
-        self.ledger.note = note;
+        self.counters.syncs.fetch_add(u64::from(edge.size() > self.ledger.edge().size()), Ordering::Relaxed);
+        if let Err(failure) = self.ledger.move_on(edge, note) {
+            // The data has moved on and nobody may be told: only a start anew, which compares the two, can say what holds.
+            self.poison(&failure);
+            return Err(failure);
+        }
         let head = self.ledger.head();
         let size = head.size();
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
@@ -253,7 +162,7 @@ impl Writer {
 
     fn write_group(&mut self, units: &[Box<Unit>]) -> Result<(Vec<Committed>, Edge, Arc<str>), Fault> {
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
-        let mut edge = self.ledger.edge.clone();
+        let mut edge = self.ledger.edge().clone();
         let mut outcomes = Vec::with_capacity(units.len());
         let mut written = Vec::with_capacity(units.len());
         for unit in units {
@@ -264,7 +173,7 @@ impl Writer {
             outcomes.push(outcome);
         }
         self.write_counts()?;
-        let note = if edge.size() == self.ledger.edge.size() { Arc::clone(&self.ledger.note) } else { self.ledger.sign(&edge)? };
+        let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
         if !records.is_empty() || self.keyring.has_fresh() {
@@ -276,12 +185,16 @@ impl Writer {
             let failure = fault(error);
             // After a failed sync the kernel may have dropped the pages: a later success would be a lie. Only a full disk is safe to retry.
             if failure.kind != FaultKind::StorageFull {
-                self.poisoned = Some(failure.clone());
-                self.counters.poisoned.store(true, Ordering::Relaxed);
+                self.poison(&failure);
             }
             return Err(failure);
         }
         Ok((outcomes, edge, note))
+    }
+
+    fn poison(&mut self, failure: &Fault) {
+        self.poisoned = Some(failure.clone());
+        self.counters.poisoned.store(true, Ordering::Relaxed);
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), Fault> {

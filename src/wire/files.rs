@@ -1,6 +1,6 @@
 //! The secrets the gateway draws itself, kept in files only their owner can read.
 
-use super::{Algorithm, Entropy, Fault, FaultKind, Path, SigningKey};
+use super::{Entropy, Fault, FaultKind, Path};
 use data_encoding::HEXLOWER;
 use jiff::tz::{Offset, TimeZone};
 use std::fs::{self, OpenOptions};
@@ -14,22 +14,8 @@ pub(super) fn secret(path: &Path, entropy: &Entropy) -> Result<[u8; 32], Fault> 
     bytes.ok_or_else(|| Fault::new(FaultKind::Internal, format!("{}: is not 32 bytes in hexadecimal", path.display())))
 }
 
-/// The log's signing key, drawn and written when there is none yet.
-pub(super) fn signing_key(path: &Path, origin: &str, entropy: &Entropy) -> Result<SigningKey, Fault> {
-    let wrong = |error: String| Fault::new(FaultKind::Ledger, format!("{}: {error}", path.display()));
-    let text = kept(path, || {
-        let key = SigningKey::from_seed(origin, Algorithm::Ed25519, &entropy.bytes::<32>()).map_err(|error| wrong(error.to_string()))?;
-        Ok(key.to_secret_text())
-    })?;
-    let key = SigningKey::from_secret_text(text.trim()).map_err(|error| wrong(error.to_string()))?;
-    if key.verifier().name() != origin {
-        return Err(wrong("the key is for another log's origin".to_owned()));
-    }
-    Ok(key)
-}
-
 /// Reads a file, or makes it once: written, synced, and readable by its owner only.
-fn kept(path: &Path, make: impl FnOnce() -> Result<String, Fault>) -> Result<String, Fault> {
+pub(super) fn kept(path: &Path, make: impl FnOnce() -> Result<String, Fault>) -> Result<String, Fault> {
     let failed = |error: std::io::Error| Fault::new(FaultKind::Storage, format!("{}: {error}", path.display()));
     match fs::read_to_string(path) {
         Ok(text) => return Ok(text),

@@ -2,7 +2,7 @@
 
 use crate::ledger::folder::EntryReader;
 use crate::ledger::folder::Publication;
-use crate::ledger::{Checkpoint, Durability, Folder, LedgerError, TileReader, VerifierKey};
+use crate::ledger::{Durability, Folder, KeyHistory, LedgerError, TileReader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, Store};
 use std::path::{Path, PathBuf};
@@ -71,13 +71,13 @@ async fn publish(store: &Store, folder: PathBuf) -> Result<(), Fault> {
 }
 
 /// Refuses to go on signing from a store that is behind what was already published: a restored backup would fork the log.
-pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, key: &VerifierKey) -> Result<(), Fault> {
+pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, keys: &KeyHistory) -> Result<(), Fault> {
     let text = match std::fs::read_to_string(folder.join("checkpoint")) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint: {error}"))),
     };
-    let published = text.parse().map_err(LedgerError::from).and_then(|note| Checkpoint::open(&note, origin, &[key]));
+    let published = text.parse().map_err(LedgerError::from).and_then(|note| keys.open(&note, origin));
     let published = published.map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))?;
     let forked = published.size == head.size() && published.root != head.edge.root();
     if forked || published.size > head.size() {

@@ -2,6 +2,7 @@
 
 mod files;
 mod formats;
+mod history;
 mod interop;
 mod keys;
 mod policies;
@@ -92,6 +93,10 @@ pub fn log_key() -> SigningKey {
 
 pub fn witness_key(number: u8) -> SigningKey {
     SigningKey::from_seed(&format!("witness{number}.example"), Algorithm::CosignatureV1, &[number; 32]).unwrap()
+}
+
+pub fn key_of_another_log() -> SigningKey {
+    SigningKey::from_seed("other.example/log", Algorithm::Ed25519, &[7; 32]).unwrap()
 }
 
 pub fn policy() -> Policy {

@@ -82,7 +82,7 @@ fn malformed_policies() {
         (&[&named_none], Some("the name is defined already")),
         (&[&duplicate_log], Some("another log has this public key")),
         (&[&duplicate_witness], Some("another witness has this public key")),
-        (&[&log_as_witness], Some("a witness's key is not of the cosignature type")),
+        (&[&log_as_witness], Some("a witness's key is not of a cosignature type")),
         (&["log"], shape),
         (&["log x+y+z"], Some("the id is not eight lower-case hexadecimal digits")),
         (&["witness X"], shape),

@@ -1,0 +1,263 @@
+//! `hearthgate ledger`: checking logs, wherever they lie, with nothing but files; and what an operator does to a log at rest.
+
+mod source;
+
+use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use crate::anchor::{Subject, verify_receipt};
+use crate::clock::Entropy;
+use crate::config::Settings;
+use crate::ledger::history::MAX_HISTORY_BYTES;
+use crate::ledger::policy::{Party, Role};
+use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, VerifierKey, fsck, reader};
+use crate::outcome::{Fault, FaultKind};
+use crate::wire;
+use clap::{Args, Subcommand};
+use source::Source;
+use std::path::{Path, PathBuf};
+
+/// Leaves between two lines of progress: whole tiles, and a line a second or so.
+const PROGRESS_EVERY: u64 = 1 << 18;
+
+#[derive(Subcommand)]
+pub enum LedgerCommand {
+    /// Verifies a receipt and that a record is the one it is for; or the newest checkpoint of a log in a folder or behind a URL.
+    Verify {
+        /// The receipt (a .tlog-proof file), or the log's folder or URL.
+        what: String,
+        /// The record: the bytes as sent, or the resource as the gateway stores it.
+        #[arg(long)]
+        record: Option<PathBuf>,
+        /// A checkpoint of the log seen earlier, which it must still extend.
+        #[arg(long)]
+        since: Option<PathBuf>,
+        #[command(flatten)]
+        trust: Trust,
+    },
+    /// Recomputes a log from its entries and compares every tile and the checkpoint.
+    Fsck {
+        /// The log's folder or URL.
+        log: String,
+        #[command(flatten)]
+        trust: Trust,
+    },
+    /// Makes the proof for an entry of a log.
+    Prove {
+        /// The log's folder or URL.
+        log: String,
+        index: u64,
+        #[command(flatten)]
+        trust: Trust,
+    },
+    /// Checks a policy file and prints whom it believes and asks for.
+    Policy { file: PathBuf },
+    /// Draws a new signing key, signed by the old one. The gateway must be stopped.
+    Rotate {
+        /// The gateway's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Takes data whose register was lost for the newest there is. The gateway must be stopped.
+    Adopt {
+        /// The gateway's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+/// Whom to believe.
+#[derive(Args)]
+pub struct Trust {
+    /// The log's verifier key: the key itself, or a file that holds it.
+    #[arg(long, required_unless_present = "policy", conflicts_with = "policy")]
+    key: Option<String>,
+    /// A policy file (c2sp.org/tlog-policy).
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// The log's key history, for what other keys of it signed in their time.
+    #[arg(long)]
+    history: Option<PathBuf>,
+}
+
+impl Trust {
+    fn policy(&self) -> Result<Policy, String> {
+        let policy = match (&self.key, &self.policy) {
+            (_, Some(file)) => read_policy(file)?,
+            (Some(key), None) => {
+                let text = if key.contains('+') { key.clone() } else { read_text(Path::new(key), MAX_HISTORY_BYTES)? };
+                let key: VerifierKey = text.trim().parse().map_err(|error| format!("the key cannot be used: {error}"))?;
+                Policy::of_log(key)
+            }
+            (None, None) => return Err("give --key or --policy".to_owned()),
+        };
+        let Some(file) = &self.history else { return Ok(policy) };
+        let history: KeyHistory =
+            read_text(file, MAX_HISTORY_BYTES)?.parse().map_err(|error: LedgerError| format!("{}: {error}", file.display()))?;
+        Ok(policy.with_history(&history))
+    }
+}
+
+fn read_policy(file: &Path) -> Result<Policy, String> {
+    let bytes = read_text(file, crate::ledger::policy::MAX_POLICY_BYTES)?;
+    Policy::parse(bytes.as_bytes()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn read_text(file: &Path, max_bytes: usize) -> Result<String, String> {
+    crate::config::read_bounded(file, max_bytes as u64)
+}
+
+pub fn run(command: &LedgerCommand) -> u8 {
+    let done = match command {
+        LedgerCommand::Verify { what, record: None, since, trust } if Source::is_log(what) => verify_log(what, since.as_deref(), trust),
+        LedgerCommand::Verify { what, record, trust, .. } => verify(Path::new(what), record.as_deref(), trust),
+        LedgerCommand::Fsck { log, trust } => check(log, trust),
+        LedgerCommand::Prove { log, index, trust } => prove(log, *index, trust),
+        LedgerCommand::Policy { file } => policy(file),
+        LedgerCommand::Rotate { config } => rotate(config),
+        LedgerCommand::Adopt { config } => adopt(config),
+    };
+    done.unwrap_or_else(|text| complain(USAGE, text))
+}
+
+fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, String> {
+    let policy = trust.policy()?;
+    let text = read_text(receipt, crate::ledger::proof::MAX_PROOF_BYTES)?;
+    let record = record.map(|path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))).transpose()?;
+    match verify_receipt(&text, &policy, record.as_deref()) {
+        Ok(receipt) => {
+            println!(
+                "verified: {} is leaf {} ({}) of {} at size {}",
+                receipt.target,
+                receipt.index,
+                receipt.kind.label(),
+                receipt.origin,
+                receipt.size
+            );
+            match receipt.subject {
+                Some(Subject::Received) => println!("record: byte for byte what the gateway received"),
+                Some(Subject::Stored) => println!("record: the version the gateway stored, in canonical form"),
+                None => {}
+            }
+            Ok(FINE)
+        }
+        Err(error) => Ok(complain(FINDINGS, error)),
+    }
+}
+
+/// Verifies the newest checkpoint of a log, its right edge, and that it extends an older one.
+fn verify_log(place: &str, since: Option<&Path>, trust: &Trust) -> Result<u8, String> {
+    let (policy, source) = (trust.policy()?, Source::open(place)?);
+    let accepted = match reader::verify(&source, &policy) {
+        Ok((accepted, _)) => accepted,
+        Err(error) => return Ok(complain(status_of(&error), error)),
+    };
+    let checkpoint = accepted.checkpoint();
+    println!("verified: {} at size {}, root {}", checkpoint.origin, checkpoint.size, checkpoint.root);
+    for signature in accepted.signatures() {
+        match signature.timestamp_seconds {
+            Some(seconds) if seconds > 0 => println!("signed by {} at {seconds}", signature.key.name()),
+            _ => println!("signed by {}", signature.key.name()),
+        }
+    }
+    let Some(file) = since else { return Ok(FINE) };
+    let old = seen_before(file, &policy)?;
+    match extends(&source, &old, &policy) {
+        Ok(()) => {
+            println!("consistent: it extends the {} leaves seen before", old.size);
+            Ok(FINE)
+        }
+        Err(error) => Ok(complain(status_of(&error), format!("SPLIT VIEW: the log does not extend what was seen before: {error}"))),
+    }
+}
+
+/// An older checkpoint, which must have been signed as well as the newest: nothing else says that the log ever showed it.
+fn seen_before(file: &Path, policy: &Policy) -> Result<Checkpoint, String> {
+    let text = read_text(file, crate::ledger::note::MAX_NOTE_BYTES)?;
+    let note: Note = text.parse().map_err(|error| format!("{}: {error}", file.display()))?;
+    let accepted = policy.accept(&note).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok(accepted.checkpoint().clone())
+}
+
+fn extends(source: &Source, old: &Checkpoint, policy: &Policy) -> Result<(), LedgerError> {
+    // A tree without leaves is extended by every other.
+    if old.size == 0 { Ok(()) } else { reader::prove_consistency(source, old, policy).map(drop) }
+}
+
+/// Storage that fails is a fault; anything else is a finding about the log.
+fn status_of(error: &LedgerError) -> u8 {
+    if matches!(error, LedgerError::Storage { .. }) { FAULT } else { FINDINGS }
+}
+
+fn check(place: &str, trust: &Trust) -> Result<u8, String> {
+    let (policy, source) = (trust.policy()?, Source::open(place)?);
+    match fsck::fsck(&source, &policy, &mut progress) {
+        Ok(report) => {
+            for problem in &report.problems {
+                println!("{problem}");
+            }
+            println!("{} leaves, {} problems", report.leaves, report.problems.len());
+            Ok(if report.problems.is_empty() { FINE } else { FINDINGS })
+        }
+        Err(error) => Ok(complain(status_of(&error), error)),
+    }
+}
+
+/// Says now and then how far the check has come.
+fn progress(leaves: u64) {
+    if leaves.is_multiple_of(PROGRESS_EVERY) {
+        eprintln!("{leaves} leaves");
+    }
+}
+
+fn prove(place: &str, index: u64, trust: &Trust) -> Result<u8, String> {
+    match reader::prove(&Source::open(place)?, index, &trust.policy()?) {
+        Ok((proof, _)) => {
+            print!("{proof}");
+            Ok(FINE)
+        }
+        Err(error) => Ok(complain(status_of(&error), error)),
+    }
+}
+
+fn policy(file: &Path) -> Result<u8, String> {
+    let policy = read_policy(file)?;
+    for log in policy.logs() {
+        println!("log {}{}", log.key, log.url.as_ref().map(|url| format!(" {url}")).unwrap_or_default());
+    }
+    let name = |party: &Party| String::from_utf8_lossy(&party.name).into_owned();
+    for party in policy.parties() {
+        match &party.role {
+            Role::Witness { key, url } => {
+                println!("witness {} {key}{}", name(party), url.as_ref().map(|url| format!(" {url}")).unwrap_or_default());
+            }
+            Role::Group { threshold, members } => {
+                let members: Vec<String> = members.iter().filter_map(|member| policy.parties().get(*member)).map(name).collect();
+                println!("group {} {threshold} of {}", name(party), members.join(" "));
+            }
+        }
+    }
+    println!("quorum {}", policy.quorum().map_or_else(|| "none".to_owned(), name));
+    Ok(FINE)
+}
+
+fn rotate(config: &Path) -> Result<u8, String> {
+    let settings = Settings::load(config).map_err(|error| error.to_string())?;
+    done(wire::rotate_ledger_key(&settings, &Entropy::system()), |history| {
+        println!("the log is now signed by {}", history.current());
+    })
+}
+
+fn adopt(config: &Path) -> Result<u8, String> {
+    let settings = Settings::load(config).map_err(|error| error.to_string())?;
+    done(wire::adopt_ledger(&settings, &Entropy::system()), |size| println!("the log goes on from {size} leaves"))
+}
+
+fn done<T>(outcome: Result<T, Fault>, say: impl FnOnce(T)) -> Result<u8, String> {
+    match outcome {
+        Ok(value) => {
+            say(value);
+            Ok(FINE)
+        }
+        Err(fault) if fault.kind == FaultKind::Ledger => Ok(complain(FINDINGS, fault)),
+        Err(fault) => Ok(complain(FAULT, fault)),
+    }
+}

@@ -1,0 +1,139 @@
+//! Keys that succeed each other, and the second signature.
+
+use super::{MemoryLog, ORIGIN, log_key, policy};
+use crate::ledger::error::{LedgerError, SignatureError};
+use crate::ledger::history::{KeyHistory, LogKeys};
+use crate::ledger::key::{Algorithm, SigningKey, VerifierKey};
+use crate::ledger::{Checkpoint, Note, Policy};
+
+fn key(number: u8) -> SigningKey {
+    SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[number; 32]).unwrap()
+}
+
+fn at(size: u64) -> Checkpoint {
+    let log = MemoryLog::of_size(size);
+    Checkpoint::new(ORIGIN, size, log.edge.root())
+}
+
+/// Key 7 until 10 leaves, key 8 until 20, then key 9.
+fn history() -> KeyHistory {
+    let mut history = KeyHistory::of(log_key().verifier().clone());
+    history.succeed(&log_key(), &key(8), &at(10)).unwrap();
+    history.succeed(&key(8), &key(9), &at(20)).unwrap();
+    history
+}
+
+#[test]
+fn a_history_reads_back_and_says_who_signed_when() {
+    let history = history();
+    let read: KeyHistory = history.to_string().parse().unwrap();
+    assert_eq!(read, history);
+    let tenures: Vec<_> = read.tenures().into_iter().map(|tenure| tenure.until_size).collect();
+    assert_eq!(tenures, [Some(10), Some(20), None]);
+    assert_eq!(read.current(), key(9).verifier());
+}
+
+#[test]
+fn old_checkpoints_stay_valid_and_old_keys_sign_no_new_ones() {
+    let history = history();
+    for (size, number, accepted) in [
+        (5, 7, true),
+        (10, 7, true),
+        (11, 7, false),
+        (11, 8, true),
+        (20, 8, true),
+        (21, 8, false),
+        (21, 9, true),
+        (5, 9, true),
+        (5, 4, false),
+    ] {
+        let note = at(size).sign(&[&key(number)]).unwrap();
+        assert_eq!(history.open(&note, ORIGIN).is_ok(), accepted, "key {number} at {size}");
+        for believed in [7, 8, 9] {
+            let policy = Policy::of_log(key(believed).verifier().clone()).with_history(&history);
+            assert_eq!(policy.accept(&note).is_ok(), accepted, "key {number} at {size}, believing {believed}");
+        }
+    }
+    // At the size of a succession there is one tree, the one both keys signed.
+    let forged = Checkpoint::new(ORIGIN, 10, at(9).root).sign(&[&key(7)]).unwrap();
+    assert_eq!(history.open(&forged, ORIGIN), Err(LedgerError::RootDiffers { size: 10 }));
+    // A history that no believed key is in changes nothing.
+    let stranger = Policy::of_log(key(4).verifier().clone());
+    assert_eq!(stranger.clone().with_history(&history), stranger);
+}
+
+#[test]
+fn hostile_histories_are_refused() {
+    let good = history().to_string();
+    let lines: Vec<&str> = good.lines().collect();
+    let join = |lines: &[&str]| format!("{}\n", lines.join("\n"));
+    let mut stranger = KeyHistory::of(key(4).verifier().clone());
+    stranger.succeed(&key(4), &key(5), &at(10)).unwrap();
+    let stranger = stranger.to_string();
+    let foreign = stranger.lines().nth(2).unwrap();
+    let half = {
+        let text = format!("hearthgate/key-rotation/v1\n{ORIGIN}\n30\n{}\n{}\n{}\n", at(30).root, key(9).verifier(), key(3).verifier());
+        let line = key(9).sign(&text).unwrap();
+        let note = Note::new(&text, vec![line]).unwrap().to_string();
+        format!("next {}", data_encoding::BASE64.encode(note.as_bytes()))
+    };
+    for (what, text) in [
+        ("another header", join(&["hearthgate/key-history/v2", lines[1], lines[2]])),
+        ("no key", join(&[lines[0], lines[2]])),
+        ("a gap", join(&[lines[0], lines[1], lines[3]])),
+        ("twice", join(&[lines[0], lines[1], lines[2], lines[2]])),
+        ("another log's succession", join(&[lines[0], lines[1], foreign])),
+        ("signed by one key only", join(&[lines[0], lines[1], lines[2], lines[3], &half])),
+        ("no line end", good.trim_end().to_owned()),
+        ("no base64", join(&[lines[0], lines[1], "next !"])),
+        ("too large", format!("{good}{}", "next AAAA\n".repeat(110_000))),
+    ] {
+        assert!(text.parse::<KeyHistory>().is_err(), "{what}");
+    }
+    let mut history = history();
+    assert!(history.succeed(&key(8), &key(3), &at(30)).is_err(), "only the key in use hands over");
+    assert!(history.succeed(&key(9), &key(8), &at(30)).is_err(), "no key comes back");
+    assert!(history.succeed(&key(9), &key(3), &at(19)).is_err(), "nothing goes back");
+    history.succeed(&key(9), &key(3), &at(20)).unwrap();
+}
+
+fn second() -> SigningKey {
+    SigningKey::from_seed(ORIGIN, Algorithm::MlDsa44, &[7; 32]).unwrap()
+}
+
+#[test]
+fn a_second_signature_is_added_and_can_be_asked_for() {
+    let keys = LogKeys::new(log_key(), Some(second()), KeyHistory::of(log_key().verifier().clone())).unwrap();
+    let note: Note = keys.sign(&at(9)).unwrap().to_string().parse().unwrap();
+    assert_eq!(note.signatures().len(), 2);
+    assert!(keys.is_signed_now(&note));
+    assert!(!keys.is_signed_now(&at(9).sign(&[&log_key()]).unwrap()));
+    policy().accept(&note).unwrap();
+    let file = format!("log {}\nwitness pq {}\nquorum pq\n", log_key().verifier(), second().verifier());
+    let strict = Policy::parse(file.as_bytes()).unwrap();
+    strict.accept(&note).unwrap();
+    assert_eq!(strict.accept(&at(9).sign(&[&log_key()]).unwrap()), Err(SignatureError::QuorumMissed.into()));
+    // Both are over the same tree: neither signature fits another one.
+    let other: Note = note.to_string().replacen("\n9\n", "\n8\n", 1).parse().unwrap();
+    assert!(matches!(strict.accept(&other), Err(LedgerError::Signature(SignatureError::Invalid { .. }))));
+}
+
+#[test]
+fn ml_dsa_keys_have_their_texts_and_sign_with_a_time_too() {
+    let key = second();
+    let verifier: VerifierKey = key.verifier().to_string().parse().unwrap();
+    assert_eq!(&verifier, key.verifier());
+    assert_eq!(verifier.public_key().len(), 1312);
+    let again = SigningKey::from_secret_text(&key.to_secret_text()).unwrap();
+    assert_eq!(again.verifier(), key.verifier());
+    let text = at(9).to_string();
+    let line = key.cosign(&text, 1_795_178_096).unwrap();
+    assert_eq!(line.payload.len(), 8 + 2420);
+    assert_eq!(verifier.verify(&text, &line), Ok(Some(1_795_178_096)));
+    let mut altered = line.clone();
+    altered.payload[7] ^= 1;
+    assert!(verifier.verify(&text, &altered).is_err(), "the time is signed");
+    assert!(verifier.verify("no checkpoint\n", &line).is_err());
+    assert!(LogKeys::new(log_key(), Some(super::witness_key(1)), KeyHistory::of(log_key().verifier().clone())).is_err());
+    assert!(LogKeys::new(super::key_of_another_log(), None, KeyHistory::of(log_key().verifier().clone())).is_err());
+}

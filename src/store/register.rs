@@ -1,0 +1,235 @@
+//! The last tree that was signed, remembered apart from the data.
+//!
+//! A signature that has left the gateway cannot be taken back, so no other tree may ever be signed at its size or below. The data alone
+//! cannot see to that: it may be put back from a backup, cut short, or opened twice. Each signing therefore swaps the last tree for the
+//! next one here, synced, after the data is durable and before anybody is told. Data that is behind this register, or does not lead
+//! through the tree it names, is refused.
+//!
+//! The file has two slots that are written in turn, so that a torn write loses only what was not told yet.
+
+use crate::ledger::Hash;
+use crate::outcome::{Fault, FaultKind};
+use sha2::{Digest, Sha256};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Bytes from one slot to the next: a disk's sector or more, so that a torn write damages one of them.
+const SLOT_BYTES: usize = 4096;
+/// Bytes of a slot in use: its number, the size, the root, the origin's hash, and the hash of those.
+const RECORD_BYTES: usize = 8 + 8 + 32 + 32 + 32;
+const HASHED_BYTES: usize = RECORD_BYTES - 32;
+
+/// A tree: how many leaves, which root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tree {
+    pub size: u64,
+    pub root: Hash,
+}
+
+/// The open register; one process holds it at a time.
+pub(super) struct Register {
+    file: File,
+    path: PathBuf,
+    origin: [u8; 32],
+    /// The newest slot: its number and what it says.
+    last: Option<(u64, Tree)>,
+}
+
+impl Register {
+    /// Opens the register of a log, or an empty one where there is no file.
+    pub(super) fn open(path: &Path, origin: &str) -> Result<Register, Fault> {
+        let failed = |error: std::io::Error| Fault::new(FaultKind::Storage, format!("{}: {error}", path.display()));
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("{}: another process signs with this register", path.display());
+                return Err(Fault::new(FaultKind::Storage, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let mut register = Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), last: None };
+        register.last = register.read()?;
+        Ok(register)
+    }
+
+    /// The last tree that was signed, if any was.
+    pub(super) fn last(&self) -> Option<Tree> {
+        self.last.map(|(_, tree)| tree)
+    }
+
+    /// Moves on from one tree to the next. It is on the disk when this returns.
+    pub(super) fn swap(&mut self, from: Option<Tree>, to: Tree) -> Result<(), Fault> {
+        let found = self.read()?;
+        let expected = found.map(|(_, tree)| tree);
+        if expected != from || expected.is_some_and(|last| to.size < last.size || (to.size == last.size && to.root != last.root)) {
+            let text = format!("{}: another tree was signed meanwhile; this one is not", self.path.display());
+            return Err(Fault::new(FaultKind::Ledger, text));
+        }
+        if expected == Some(to) {
+            return Ok(());
+        }
+        let number = found.map_or(0, |(number, _)| number + 1);
+        let failed = |error: std::io::Error| {
+            let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+            Fault::new(if full { FaultKind::StorageFull } else { FaultKind::Storage }, format!("register: {error}"))
+        };
+        let mut slot = [0; SLOT_BYTES];
+        slot.iter_mut().zip(self.record(number, to)).for_each(|(place, byte)| *place = byte);
+        let at = number % 2 * SLOT_BYTES as u64;
+        self.file.write_all_at(&slot, at).and_then(|()| self.file.sync_data()).map_err(failed)?;
+        if number == 0 {
+            self.sync_folder().map_err(failed)?;
+        }
+        self.last = Some((number, to));
+        Ok(())
+    }
+
+    fn sync_folder(&self) -> std::io::Result<()> {
+        self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
+
+    fn record(&self, number: u64, tree: Tree) -> Vec<u8> {
+        let mut record = number.to_be_bytes().to_vec();
+        record.extend_from_slice(&tree.size.to_be_bytes());
+        record.extend_from_slice(&tree.root.0);
+        record.extend_from_slice(&self.origin);
+        let check = Sha256::digest(&record);
+        record.extend_from_slice(&check);
+        record
+    }
+
+    /// The newer of the two slots. A register with bytes and no whole slot was damaged.
+    fn read(&self) -> Result<Option<(u64, Tree)>, Fault> {
+        let damaged = |text: &str| Fault::new(FaultKind::StorageCorrupt, format!("{}: {text}", self.path.display()));
+        let length = self.file.metadata().map_err(|error| damaged(&error.to_string()))?.len();
+        let mut newest: Option<(u64, Tree)> = None;
+        for at in [0, SLOT_BYTES as u64] {
+            let mut record = [0; RECORD_BYTES];
+            if at + RECORD_BYTES as u64 > length || self.file.read_exact_at(&mut record, at).is_err() {
+                continue;
+            }
+            if let Some((number, tree, origin)) = parse(&record) {
+                if origin != self.origin {
+                    return Err(damaged("is the register of another log"));
+                }
+                newest = newest.filter(|(other, _)| *other > number).or(Some((number, tree)));
+            }
+        }
+        if newest.is_none() && length > 0 {
+            return Err(damaged("is damaged, so that nobody can say which tree was signed last"));
+        }
+        Ok(newest)
+    }
+}
+
+fn parse(record: &[u8; RECORD_BYTES]) -> Option<(u64, Tree, [u8; 32])> {
+    let (hashed, check) = record.split_at_checked(HASHED_BYTES)?;
+    if Sha256::digest(hashed).as_slice() != check {
+        return None;
+    }
+    let (number, rest) = hashed.split_first_chunk::<8>()?;
+    let (size, rest) = rest.split_first_chunk::<8>()?;
+    let (root, origin) = rest.split_first_chunk::<32>()?;
+    let tree = Tree { size: u64::from_be_bytes(*size), root: Hash(*root) };
+    Some((u64::from_be_bytes(*number), tree, origin.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Place {
+            let folder = std::env::temp_dir().join(format!("hearthgate-register-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            Place(folder.join("register"))
+        }
+
+        fn open(&self) -> Result<Register, Fault> {
+            Register::open(&self.0, "test/log")
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(self.0.parent().unwrap());
+        }
+    }
+
+    fn tree(size: u64) -> Tree {
+        Tree { size, root: Hash([size as u8; 32]) }
+    }
+
+    fn filled(place: &Place, sizes: std::ops::RangeInclusive<u64>) {
+        let mut register = place.open().unwrap();
+        for size in sizes {
+            register.swap(register.last(), tree(size)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_was_signed_last_is_remembered() {
+        let place = Place::new("remembered");
+        assert_eq!(place.open().unwrap().last(), None);
+        filled(&place, 0..=5);
+        assert_eq!(place.open().unwrap().last(), Some(tree(5)));
+    }
+
+    #[test]
+    fn only_the_next_tree_after_the_last_one_is_taken() {
+        let place = Place::new("next");
+        filled(&place, 3..=4);
+        let mut register = place.open().unwrap();
+        let forked = Tree { size: 4, root: Hash([99; 32]) };
+        for (from, to) in [(None, tree(5)), (Some(tree(3)), tree(5)), (Some(tree(4)), tree(3)), (Some(tree(4)), forked)] {
+            assert_eq!(register.swap(from, to).unwrap_err().kind, FaultKind::Ledger, "{from:?} {to:?}");
+        }
+        register.swap(Some(tree(4)), tree(4)).unwrap();
+        register.swap(Some(tree(4)), tree(9)).unwrap();
+    }
+
+    #[test]
+    fn two_processes_do_not_share_a_register() {
+        let place = Place::new("shared");
+        let held = place.open().unwrap();
+        assert!(place.open().is_err_and(|fault| fault.detail.contains("another process")));
+        drop(held);
+        place.open().unwrap();
+    }
+
+    #[test]
+    fn a_torn_slot_loses_only_itself_and_damage_to_both_is_found() {
+        let place = Place::new("torn");
+        filled(&place, 1..=4);
+        let whole = std::fs::read(&place.0).unwrap();
+        for byte in (0..RECORD_BYTES).chain(SLOT_BYTES..SLOT_BYTES + RECORD_BYTES) {
+            let mut torn = whole.clone();
+            torn[byte] ^= 0x10;
+            std::fs::write(&place.0, &torn).unwrap();
+            // Slots 0 and 1 hold sizes 3 and 4.
+            assert_eq!(place.open().unwrap().last(), Some(tree(if byte < SLOT_BYTES { 4 } else { 3 })), "byte {byte}");
+        }
+        let mut both = whole.clone();
+        both[0] ^= 1;
+        both[SLOT_BYTES] ^= 1;
+        for damaged in [both, vec![0; 10], vec![0; 2 * SLOT_BYTES]] {
+            std::fs::write(&place.0, &damaged).unwrap();
+            assert!(place.open().is_err_and(|fault| fault.kind == FaultKind::StorageCorrupt));
+        }
+    }
+
+    #[test]
+    fn another_logs_register_is_refused() {
+        let place = Place::new("other");
+        filled(&place, 1..=1);
+        assert!(Register::open(&place.0, "other/log").is_err_and(|fault| fault.detail.contains("another log")));
+    }
+}

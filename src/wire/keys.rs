@@ -1,0 +1,147 @@
+//! The log's keys in their files, and how one gives way to the next.
+//!
+//! Beside the signing key (`ledger.key`) lie the key history (`ledger.history`, public) and the ML-DSA-44 key (`ledger.ml-dsa-44.key`) where
+//! there is one. A rotation writes the next key (`ledger.next.key`), then the history that names it, then moves the key into place: whatever
+//! step it is cut off at, the next start or rotation finds one state or the other.
+
+use super::files::{self, kept};
+use super::publish::refuse_set_back;
+use super::store_settings;
+use crate::clock::Entropy;
+use crate::config::Settings;
+use crate::ledger::history::MAX_HISTORY_BYTES;
+use crate::ledger::{Algorithm, Checkpoint, KeyHistory, LedgerError, LogKeys, Note, SigningKey, VerifierKey};
+use crate::outcome::{Fault, FaultKind};
+use crate::store::{Keyring, Store};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// The keys of records and patients.
+pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring, Fault> {
+    let folder = settings.storage.data_dir.join("keys");
+    Keyring::open(&folder, files::secret(&folder.join("gateway.key"), entropy)?, entropy.clone())
+}
+
+/// Draws a new signing key for a log at rest, signed by the one before it, and gives the history with it.
+///
+/// # Errors
+/// When the gateway runs, or the log does not open, or a file cannot be written.
+pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHistory, Fault> {
+    let keys = log_keys(settings, entropy)?;
+    let store = Store::open(store_settings(settings, false), keys.clone(), keyring(settings, entropy)?)?;
+    rotate(settings, &keys, &store.ledger_head().note, entropy)
+}
+
+/// Takes a log at rest whose register was lost for the newest there is, and gives its size.
+///
+/// # Errors
+/// When the gateway runs, the log does not open, or a larger one was published.
+pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault> {
+    let keys = log_keys(settings, entropy)?;
+    let store = Store::open(store_settings(settings, true), keys.clone(), keyring(settings, entropy)?)?;
+    let published = settings.storage.data_dir.join("ledger");
+    refuse_set_back(&published, &store.ledger_head(), &settings.ledger.origin, keys.history())?;
+    Ok(store.ledger_head().size())
+}
+
+/// The log's keys, drawn and written when there are none yet.
+pub(super) fn log_keys(settings: &Settings, entropy: &Entropy) -> Result<LogKeys, Fault> {
+    let path = settings.ledger_key_file();
+    let origin = settings.ledger.origin.as_str();
+    finish_rotation(&path)?;
+    let current = signing_key(&path, origin, Algorithm::Ed25519, entropy)?;
+    let second_path = beside(&path, "ml-dsa-44.key");
+    let second = settings.ledger.ml_dsa_44.then(|| signing_key(&second_path, origin, Algorithm::MlDsa44, entropy)).transpose()?;
+    let history = read_history(&path)?.unwrap_or_else(|| KeyHistory::of(current.verifier().clone()));
+    LogKeys::new(current, second, history).map_err(|error| wrong(&path, &error.to_string()))
+}
+
+/// Draws a new signing key, has the old one sign it at the log's newest checkpoint, and puts it into place. The gateway must not be running:
+/// the caller holds its folder.
+fn rotate(settings: &Settings, keys: &LogKeys, note: &str, entropy: &Entropy) -> Result<KeyHistory, Fault> {
+    let path = settings.ledger_key_file();
+    let failed = |error: LedgerError| wrong(&path, &error.to_string());
+    let parsed: Note = note.parse().map_err(|error: crate::ledger::Malformed| failed(error.into()))?;
+    let checkpoint: Checkpoint = keys.history().open(&parsed, &settings.ledger.origin).map_err(failed)?;
+    let next_path = beside(&path, "next.key");
+    // A next key that a rotation left behind was never named by a history, or it would have been put into place.
+    let _ = fs::remove_file(&next_path);
+    let next = signing_key(&next_path, &settings.ledger.origin, Algorithm::Ed25519, entropy)?;
+    let old = signing_key(&path, &settings.ledger.origin, Algorithm::Ed25519, entropy)?;
+    let mut history = keys.history().clone();
+    history.succeed(&old, &next, &checkpoint).map_err(failed)?;
+    replace(&history_path(&path), history.to_string().as_bytes())?;
+    finish_rotation(&path)?;
+    Ok(history)
+}
+
+/// Moves the next key into place when the history says that the log was handed over to it.
+fn finish_rotation(path: &Path) -> Result<(), Fault> {
+    let next_path = beside(path, "next.key");
+    let (Some(history), Ok(text)) = (read_history(path)?, fs::read_to_string(&next_path)) else { return Ok(()) };
+    let next = SigningKey::from_secret_text(&text).map_err(|error| wrong(&next_path, &error.to_string()))?;
+    if next.verifier() != history.current() {
+        return Ok(());
+    }
+    fs::rename(&next_path, path).and_then(|()| sync_folder(path)).map_err(|error| storage(path, &error))
+}
+
+fn signing_key(path: &Path, origin: &str, algorithm: Algorithm, entropy: &Entropy) -> Result<SigningKey, Fault> {
+    let text = kept(path, || {
+        let key = SigningKey::from_seed(origin, algorithm, &entropy.bytes::<32>()).map_err(|error| wrong(path, &error.to_string()))?;
+        Ok(key.to_secret_text())
+    })?;
+    let key = SigningKey::from_secret_text(text.trim()).map_err(|error| wrong(path, &error.to_string()))?;
+    let verifier: &VerifierKey = key.verifier();
+    if verifier.name() != origin || verifier.algorithm() != algorithm {
+        return Err(wrong(path, "the key is for another log's origin, or of another kind"));
+    }
+    Ok(key)
+}
+
+fn read_history(path: &Path) -> Result<Option<KeyHistory>, Fault> {
+    let path = history_path(path);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(storage(&path, &error)),
+    };
+    let mut text = String::new();
+    file.take(MAX_HISTORY_BYTES as u64 + 1).read_to_string(&mut text).map_err(|error| storage(&path, &error))?;
+    text.parse().map(Some).map_err(|error: LedgerError| wrong(&path, &error.to_string()))
+}
+
+fn history_path(key: &Path) -> PathBuf {
+    beside(key, "history")
+}
+
+/// `ledger.key` → `ledger.<ending>`.
+fn beside(key: &Path, ending: &str) -> PathBuf {
+    key.with_extension(ending)
+}
+
+/// Puts a whole file in place of another, synced.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let unfinished = beside(path, "unfinished");
+    let write = || {
+        let mut file = File::create(&unfinished)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|error| storage(path, &error))
+}
+
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn wrong(path: &Path, text: &str) -> Fault {
+    Fault::new(FaultKind::Ledger, format!("{}: {text}", path.display()))
+}
+
+fn storage(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::new(FaultKind::Storage, format!("{}: {error}", path.display()))
+}
