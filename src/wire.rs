@@ -8,11 +8,11 @@ use crate::definitions::Definitions;
 use crate::forward::{Courier, Upstream};
 use crate::identity::{Identity, ReplayGuard, ReplayRecord, http_client, smart_configuration};
 use crate::intake::Limits;
-use crate::normalise::{Dangling, GatewayIds, SourceRules, canonical_system};
+use crate::normalise::{GatewayIds, canonical_system};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::Pipeline;
 use crate::query::{ConsentJudge, Pager, QueryPath};
-use crate::registry::{Holder, Registry, Source};
+use crate::registry::Registry;
 use crate::store::{Assumption, Committed, Store, StoreSettings, Unit};
 use axum::Router;
 use axum_server::Handle;
@@ -20,7 +20,6 @@ use axum_server::tls_rustls::RustlsConfig;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use replay::SharedReplay;
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +34,9 @@ mod layers;
 mod publish;
 mod remote;
 mod replay;
+mod sources;
+
+pub use sources::rules_of;
 
 pub use keys::{adopt_ledger, rotate_ledger_key};
 pub use remote::{RemoteLog, log_client};
@@ -123,7 +125,7 @@ impl Gateway {
             anchor,
             ids,
             clock: clock.clone(),
-            rules: Arc::new(source_rules(&registry, &base_url)?),
+            rules: Arc::new(sources::source_rules(&registry, &base_url)?),
             overtaken: Arc::default(),
         };
         let upstream = Upstream::new(clock.clone(), entropy.clone())?;
@@ -131,7 +133,7 @@ impl Gateway {
             pipeline: pipeline.clone(),
             upstream: upstream.clone(),
             pager: Pager::new(&keyring.derived("paging"))?,
-            holder_rules: Arc::new(holder_rules(&registry)?),
+            holder_rules: Arc::new(sources::holder_rules(&registry)?),
             base_url: Arc::clone(&base_url),
         };
         let replay = Arc::new(SharedReplay::new(store.clone(), settings.redis.as_ref())?);
@@ -276,49 +278,6 @@ fn store_settings(settings: &Settings, adopt: bool) -> StoreSettings {
         register: settings.ledger_register_file(),
         adopt,
     }
-}
-
-/// The rules of every source that pushes. Each may also name resources by the URLs the gateway gave them.
-fn source_rules(registry: &Registry, base_url: &str) -> Result<HashMap<String, SourceRules>, Fault> {
-    let rules = |name: &str, source: &Source| -> Result<SourceRules, Fault> {
-        let mut rules = rules_of(name, source)?;
-        rules.set_gateway_base(base_url);
-        Ok(rules)
-    };
-    registry.sources().map(|(name, source)| Ok((name.to_owned(), rules(name, source)?))).collect()
-}
-
-/// The rules by which each holder's answers are read: its source's, or the general ones. What a holder's record points to need not be here.
-fn holder_rules(registry: &Registry) -> Result<HashMap<String, SourceRules>, Fault> {
-    let rules = |holder: &Holder| -> Result<SourceRules, Fault> {
-        let mut rules = match registry.source_of_holder(holder) {
-            Some((name, source)) => rules_of(name, source)?,
-            None => SourceRules::new(&holder.name, &[holder.base_url.as_str()]),
-        };
-        rules.add_base(holder.base_url.as_str());
-        rules.dangling = Dangling::Logical;
-        Ok(rules)
-    };
-    registry.holders().iter().map(|holder| Ok((holder.name.clone(), rules(holder)?))).collect()
-}
-
-/// The configuration of one source as normalisation takes it.
-pub fn rules_of(name: &str, source: &Source) -> Result<SourceRules, Fault> {
-    let bases: Vec<&str> = source.base_urls.iter().map(|base| base.as_str()).collect();
-    let mut rules = SourceRules::new(name, &bases);
-    rules.identifier_system = source.default_identifier_system.clone();
-    let wrong =
-        |key: &str| Fault::new(FaultKind::Internal, format!("[source.{name}.normalise] {key}: is not a rule, or not true or false"));
-    rules.time_zone = source.time_zone.as_deref().map(files::time_zone).transpose()?;
-    for (key, value) in &source.normalise {
-        let on = value.as_bool().ok_or_else(|| wrong(key))?;
-        if key == "us_dates" {
-            rules.us_dates = on;
-        } else {
-            rules.switch(key, on).ok_or_else(|| wrong(key))?;
-        }
-    }
-    Ok(rules)
 }
 
 /// One recorder for the process; a second gateway in it (tests, the demonstration) shares it.

@@ -6,6 +6,7 @@ mod bench;
 mod demo;
 mod fetch;
 mod ledger;
+mod normalise;
 mod package;
 mod serve;
 mod tools;
@@ -46,7 +47,7 @@ enum Command {
     /// Validates resources against R4, the profiles they claim and those asked for.
     Validate(validation::ValidateArguments),
     /// Shows what normalisation makes of a source's resources.
-    Normalise(tools::NormaliseArguments),
+    Normalise(normalise::NormaliseArguments),
     /// Definition packages.
     #[command(subcommand)]
     Package(package::PackageCommand),
@@ -70,7 +71,7 @@ pub fn main() -> ExitCode {
         Command::Check { file } => tools::check(&file),
         Command::Fhirpath(arguments) => tools::fhirpath(&arguments),
         Command::Validate(arguments) => validation::validate(&arguments),
-        Command::Normalise(arguments) => tools::normalise(&arguments),
+        Command::Normalise(arguments) => normalise::normalise(&arguments),
         Command::Package(command) => package::package(&command),
         Command::Consent(command) => tools::consent(&command),
         Command::Ledger(command) => ledger::run(&command),

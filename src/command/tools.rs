@@ -1,4 +1,4 @@
-//! The commands that work on files: fhirpath, normalise, consent, check.
+//! The commands that work on files: fhirpath, consent, check.
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
@@ -9,7 +9,6 @@ use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, json};
 use crate::identity::check_key_files;
 use crate::intake::{Format, Limits, document};
-use crate::normalise::{Context, Dangling, GatewayIds, Links, Searchset, SourceRules, explain, ndjson_line, open_document};
 use crate::outcome::Refusal;
 use crate::{consent as consents, wire};
 use clap::{Args, Subcommand};
@@ -17,7 +16,7 @@ use std::io::{BufWriter, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// The largest file these commands read.
-const MAX_FILE_BYTES: usize = 1 << 30;
+pub(super) const MAX_FILE_BYTES: usize = 1 << 30;
 
 #[derive(Args)]
 pub struct FhirpathArguments {
@@ -32,23 +31,6 @@ pub struct FhirpathArguments {
     file: Option<PathBuf>,
 }
 
-#[derive(Args)]
-pub struct NormaliseArguments {
-    /// The source: a `[source.NAME]` of the configuration, or any name for the default rules.
-    #[arg(long)]
-    source: String,
-    #[arg(long)]
-    config: Option<PathBuf>,
-    /// Prints each change for people instead of NDJSON.
-    #[arg(long)]
-    explain: bool,
-    /// Only `ndjson` is known.
-    #[arg(long, default_value = "ndjson")]
-    format: String,
-    #[arg(required = true)]
-    files: Vec<PathBuf>,
-}
-
 #[derive(Subcommand)]
 pub enum ConsentCommand {
     /// Decides cases given as NDJSON on standard input; answers NDJSON.
@@ -59,6 +41,11 @@ pub fn check(file: &Path) -> u8 {
     let checked = Settings::load(file).and_then(|settings| check_key_files(&settings).map(|()| settings));
     match checked {
         Ok(settings) => {
+            for (name, source) in &settings.sources {
+                if let Err(fault) = wire::rules_of(name, source) {
+                    return complain(USAGE, fault);
+                }
+            }
             print!("{}", settings.to_toml());
             FINE
         }
@@ -92,59 +79,6 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
     }
 }
 
-pub fn normalise(arguments: &NormaliseArguments) -> u8 {
-    if arguments.format != "ndjson" {
-        return complain(USAGE, "--format: only ndjson is known");
-    }
-    let rules = match rules(&arguments.source, arguments.config.as_deref()) {
-        Ok(rules) => rules,
-        Err(text) => return complain(USAGE, text),
-    };
-    // What this command shows must not depend on a gateway's secret, so ids are made under a fixed key.
-    let ids = GatewayIds::new([0; 32]);
-    for file in &arguments.files {
-        let document = match read(file) {
-            Ok(document) => open_document(document),
-            Err(text) => return complain(USAGE, text),
-        };
-        let mut rules = rules.clone();
-        document.base().into_iter().for_each(|base| rules.add_base(base));
-        let links = links(&document, &rules, &ids);
-        let context = Context { source: &rules, ids: &ids, links: &links, types: Definitions::embedded().types() };
-        for (index, resource) in document.matches.into_iter().chain(document.includes).enumerate() {
-            let done = crate::normalise::normalise(resource, &context);
-            if arguments.explain {
-                print!("{}", explain(&done));
-            } else {
-                println!("{}", ndjson_line(&file.display().to_string(), index, &done));
-            }
-        }
-    }
-    FINE
-}
-
-/// What a document's fullUrls stand for.
-fn links(document: &Searchset, rules: &SourceRules, ids: &GatewayIds) -> Links {
-    let mut links = Links::new();
-    for (url, local) in &document.full_urls {
-        if let Some((type_name, id)) = local.split_once('/') {
-            links.insert(url, &format!("{type_name}/{}", ids.id(rules.name(), type_name, id)));
-        }
-    }
-    links
-}
-
-fn rules(source: &str, config: Option<&Path>) -> Result<SourceRules, String> {
-    let Some(path) = config else {
-        let mut rules = SourceRules::new::<&str>(source, &[]);
-        rules.dangling = Dangling::Logical;
-        return Ok(rules);
-    };
-    let settings = Settings::load(path).map_err(|error| error.to_string())?;
-    let found = settings.sources.get(source).ok_or_else(|| format!("{}: has no [source.{source}]", path.display()))?;
-    wire::rules_of(source, found).map_err(|fault| fault.to_string())
-}
-
 pub fn consent(command: &ConsentCommand) -> u8 {
     let ConsentCommand::Decide = command;
     let mut output = BufWriter::new(stdout().lock());
@@ -152,8 +86,13 @@ pub fn consent(command: &ConsentCommand) -> u8 {
     done.map_or_else(|error| complain(FAULT, error), |()| FINE)
 }
 
+/// The bytes of a file that a person named.
+pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
 fn read(file: &Path) -> Result<Node, String> {
-    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let bytes = read_bytes(file)?;
     parse(file, &bytes).map_err(|refusal| {
         let texts: Vec<String> = refusal.findings.into_iter().map(|finding| finding.text).collect();
         format!("{}: {}", file.display(), texts.join(" "))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Makes relative paths relative to the directory of the configuration.
 pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
-    let Settings { server, storage, ledger, identity, redis, clients, holders, destinations, .. } = settings;
+    let Settings { server, storage, ledger, identity, redis, clients, holders, destinations, sources, .. } = settings;
     let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
     paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file));
     paths.extend(identity.token_key_file.iter_mut());
@@ -17,6 +17,14 @@ pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
     paths.extend(auths.filter_map(|auth| secret_parts(auth).map(|(_, path, _)| path)));
     for path in paths {
         *path = directory.join(&*path);
+    }
+    for source in sources.values_mut() {
+        let maps = source.normalise.get_mut("concept_maps").and_then(toml::Value::as_array_mut);
+        for map in maps.into_iter().flatten() {
+            if let toml::Value::String(path) = map {
+                *path = directory.join(&*path).display().to_string();
+            }
+        }
     }
 }
 

@@ -44,6 +44,17 @@ pub enum Role {
     BreakGlass,
 }
 
+/// How much of the persons concerned a recipient may be told (45 CFR 164.514). What is less than `identified` has codes masked that are
+/// free text and may hold names; consent decides as for everybody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataKind {
+    #[default]
+    Identified,
+    Limited,
+    DeIdentified,
+}
+
 /// `[[client]]`: one system that calls the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +75,9 @@ pub struct Client {
     pub source: Option<String>,
     #[serde(default)]
     pub roles: Vec<Role>,
+    /// What it may be told of the persons concerned.
+    #[serde(default)]
+    pub data: DataKind,
     /// Whether the client may file, change and revoke Consents.
     #[serde(default)]
     pub files_consent: bool,
@@ -202,6 +216,9 @@ pub struct Destination {
     pub organisation: Organisation,
     /// The purpose the consent decision is about.
     pub purpose: Purpose,
+    /// What it may be told of the persons concerned.
+    #[serde(default)]
+    pub data: DataKind,
     /// Resource types, or `["*"]`.
     pub types: Vec<String>,
     /// `"all"`, or patients by gateway reference (`Patient/…`) or identifier (`system|value`).

@@ -8,6 +8,7 @@ use super::patients::patients_of;
 use super::redact::{Gone, Rest, redact};
 use super::screen::Screen;
 use crate::fhir::{Node, Value};
+use crate::normalise::mask_free_text_codes;
 
 /// Why a resource may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,13 @@ impl Permitted {
 
     fn whole(resource: Node, ground: Ground) -> Permitted {
         Permitted { resource, ground, notices: &[], is_redacted: false }
+    }
+
+    /// The same without codes that are free text and may hold names, for a recipient that may be told less than who it is about.
+    #[must_use]
+    pub fn without_free_text_codes(mut self) -> Permitted {
+        self.is_redacted |= !mask_free_text_codes(&mut self.resource).is_empty();
+        self
     }
 
     /// Gives the resource up for sending.

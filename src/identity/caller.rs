@@ -2,7 +2,7 @@
 
 use super::access::{Grant, TokenError};
 use super::oauth::purposes;
-use crate::config::{Client, Interaction, Organisation, Purpose, Role, Scopes};
+use crate::config::{Client, DataKind, Interaction, Organisation, Purpose, Role, Scopes};
 use crate::outcome::{IssueType, Reason, Refusal};
 
 /// The request header by which a caller narrows the purposes of its token for one request.
@@ -17,6 +17,8 @@ pub struct Caller {
     pub purposes: Vec<Purpose>,
     pub scopes: Scopes,
     pub roles: Vec<Role>,
+    /// What it may be told of the persons concerned.
+    pub data: DataKind,
     /// Whether it may file, change and revoke Consents.
     pub files_consent: bool,
     /// The `[source.NAME]` its pushes count as.
@@ -34,6 +36,7 @@ impl Caller {
             purposes: grant.purposes.into_iter().filter(|purpose| client.purposes.contains(purpose)).collect(),
             scopes: grant.scopes.intersection(&client.scopes),
             roles: client.roles.clone(),
+            data: client.data,
             files_consent: client.files_consent,
             source: client.source.clone(),
             token_id: grant.token_id,

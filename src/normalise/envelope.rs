@@ -3,8 +3,15 @@
 //! Totals are ignored, because vendors count a page, guess, or leave them out. Nothing here follows a link: whoever does must check that it
 //! still leads to the same server.
 
+use super::duplicates::Batch;
+use super::record::Change;
+use super::rule::{ENVELOPE, VENDOR_ERRORS};
+use super::rules::bytes::Preamble;
 use super::source::plain_url;
-use crate::fhir::{Node, Object, Value};
+use super::vendor_error::vendor_error;
+use super::{Context, GatewayIds, Links, Normalisation, SourceRules, normalise};
+use crate::fhir::types::TypeTable;
+use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Finding, IssueType, Severity};
 
 /// The entries of one page that are taken. Vendors send up to some 1,600; a page beyond this is not a page.
@@ -27,15 +34,23 @@ pub struct Searchset {
     pub full_urls: Vec<(String, String)>,
     /// What the server said, errors when the answer cannot be trusted.
     pub outcomes: Vec<Finding>,
+    /// What of the envelope was left out: outcome entries, totals, URLs put in plain form.
+    pub changes: Vec<Change>,
     /// The URL of the next page, without default port.
     pub next: Option<String>,
 }
 
 /// Takes a whole document apart: a Bundle of any type, one resource, or a recorded response with either in its `body`.
+///
+/// A recorded response is `{"_request": {"status": 200, …}, "body": …}`; one that failed becomes what [`vendor_error`] says of it.
 pub fn open_document(mut document: Node) -> Searchset {
     if document.resource_type().is_none()
         && let Some(body) = document.as_object_mut().and_then(|object| object.remove("body"))
     {
+        let status = document.get("_request").and_then(|request| request.get("status")).and_then(Node::as_number);
+        if let Some(status) = status.and_then(|status| status.parse().ok()).filter(|status| *status >= 400) {
+            return failed(status, body);
+        }
         document = body;
     }
     match document.resource_type() {
@@ -46,6 +61,14 @@ pub fn open_document(mut document: Node) -> Searchset {
             Searchset { outcomes, ..Searchset::default() }
         }
     }
+}
+
+/// A recorded failure. Bodies that were no JSON are recorded as the text they were.
+fn failed(status: u16, body: Node) -> Searchset {
+    let written = body.text("_non_json_body").or_else(|| body.as_text()).map_or_else(|| json::write(&body), str::to_owned);
+    let outcomes = vendor_error(status, None, written.as_bytes());
+    let changes = vec![Change { rule: VENDOR_ERRORS, path: "body".to_owned(), before: Some(body), after: None }];
+    Searchset { outcomes, changes, ..Searchset::default() }
 }
 
 /// Takes a Bundle of type `searchset` apart. What is no such Bundle gives an error among the outcomes and nothing else.
@@ -64,6 +87,9 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
         }
     }
     opened.next = next_link(&bundle);
+    if let Some(total) = bundle.as_object_mut().and_then(|bundle| bundle.remove("total")) {
+        opened.left_out("Bundle.total".to_owned(), Some(total), None);
+    }
     let labels = bundle.get("meta").map(|meta| meta.items("security").to_vec()).unwrap_or_default();
     if labels.len() > MAX_LABELS {
         let text = format!("the holder's answer carries more than {MAX_LABELS} security labels; it is not used, since none may be lost");
@@ -78,8 +104,8 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
         let text = format!("the holder sent more than {MAX_ENTRIES} entries in one page; those beyond were left out");
         opened.outcomes.push(Finding::error(IssueType::TooCostly, "upstream-page-too-long", text));
     }
-    for entry in entries.into_iter().take(MAX_ENTRIES) {
-        opened.take_entry(entry, &labels);
+    for (index, entry) in entries.into_iter().take(MAX_ENTRIES).enumerate() {
+        opened.take_entry(index, entry, &labels);
     }
     opened
 }
@@ -94,9 +120,47 @@ impl Searchset {
         self.full_urls.get(index)?.0.get(..end)
     }
 
-    fn take_entry(&mut self, mut entry: Node, labels: &[Node]) {
+    /// Every resource, normalised in order as one batch. The fullUrls lead from one to the other; the base they were made from is the source's.
+    pub fn normalise(
+        &mut self,
+        source: &SourceRules,
+        ids: &GatewayIds,
+        types: &TypeTable,
+        preamble: &Preamble,
+        batch: &mut Batch,
+    ) -> Vec<Normalisation> {
+        let mut source = source.clone();
+        self.base().into_iter().for_each(|base| source.add_base(base));
+        let mut links = Links::new();
+        for (url, local) in &self.full_urls {
+            if let Some((type_name, id)) = local.split_once('/') {
+                links.insert(url, &format!("{type_name}/{}", ids.id(source.name(), type_name, id)));
+            }
+        }
+        let context = Context { source: &source, ids, links: &links, types };
+        let resources = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
+        let one = |resource| {
+            let mut done = normalise(resource, &context);
+            preamble.before(done.resource.as_object(), &mut done.changes, &mut done.findings);
+            batch.examine(&mut done, &context);
+            done
+        };
+        resources.map(one).collect()
+    }
+
+    fn left_out(&mut self, path: String, before: Option<Node>, after: Option<Node>) {
+        self.changes.push(Change { rule: ENVELOPE, path, before, after });
+    }
+
+    fn take_entry(&mut self, index: usize, mut entry: Node, labels: &[Node]) {
         let mode = entry.text_at(&["search", "mode"]).unwrap_or("match").to_owned();
         let full_url = full_url(&entry);
+        if let (Some(written), Some(plain)) = (entry.get("fullUrl"), &full_url)
+            && written.as_text() != Some(plain)
+        {
+            let before = Some(written.clone());
+            self.left_out(format!("Bundle.entry[{index}].fullUrl"), before, Some(plain.as_str().into()));
+        }
         let Some(mut resource) = entry.as_object_mut().and_then(|entry| entry.remove("resource")) else {
             let text = "an entry of the holder's answer has no resource; it was passed over";
             self.outcomes.push(Finding::new(Severity::Warning, IssueType::Structure, "upstream-empty-entry", text));
@@ -104,6 +168,7 @@ impl Searchset {
         };
         if mode == "outcome" || resource.resource_type() == Some("OperationOutcome") {
             self.outcomes.extend(upstream_issues(&resource));
+            self.left_out(format!("Bundle.entry[{index}].resource"), Some(resource), None);
             return;
         }
         if let (Some(url), Some(type_name), Some(id)) = (full_url, resource.resource_type(), resource.text("id")) {
@@ -228,6 +293,9 @@ mod tests {
             (r#"{"resourceType":"Patient"}"#, 1, None),
             (r#"{"resourceType":"OperationOutcome","issue":[{"code":"x"}]}"#, 0, None),
             (r#"{"body":"<html>"}"#, 0, None),
+            (r#"{"_request":{"status":404},"body":{"_non_json_body":"<html></html>"}}"#, 0, None),
+            (r#"{"_request":{"status":403},"body":{"resourceType":"OperationOutcome","issue":[{"code":"forbidden"}]}}"#, 0, None),
+            (r#"{"_request":{"status":200},"body":{"resourceType":"Patient"}}"#, 1, None),
         ] {
             let opened = open_document(json::parse(text.as_bytes(), 64).unwrap());
             assert_eq!((opened.matches.len(), opened.base()), (matches, base), "{text}");

@@ -47,4 +47,5 @@ fn finding_object(finding: &Finding) -> Object {
         .with("messageId", finding.message_id)
         .with("expression", finding.expression.as_str())
         .with("text", finding.text.as_str())
+        .with_some("offset", finding.offset.map(u64::from))
 }

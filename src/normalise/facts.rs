@@ -62,6 +62,41 @@ pub(super) static PLAUSIBLE: LazyLock<HashMap<TestAndUnit, (Decimal, Decimal)>> 
         .collect()
 });
 
+/// What a profile or code demands of a resource that its content can give.
+#[derive(Debug)]
+pub(super) enum Fill {
+    Category {
+        system: &'static str,
+        code: &'static str,
+    },
+    /// A value, or the reason why there is none.
+    Result,
+    /// A list of complex elements.
+    Complex(&'static str),
+    Primitive(&'static str),
+}
+
+/// By resource type: what demands (a profile, or `system|code`) and what is filled.
+pub(super) static FILLS: LazyLock<HashMap<&'static str, Vec<(&'static str, Fill)>>> = LazyLock::new(|| {
+    let mut fills: HashMap<&'static str, Vec<(&'static str, Fill)>> = HashMap::new();
+    for (type_name, rest) in rows(include_str!("facts/profile-fills.tsv")) {
+        let Some((demand, words)) = rest.split_once('\t') else { continue };
+        fills.entry(type_name).or_default().extend(fill(words).map(|fill| (demand, fill)));
+    }
+    fills
+});
+
+fn fill(words: &'static str) -> Option<Fill> {
+    let mut each = words.split(' ');
+    Some(match each.next()? {
+        "category" => Fill::Category { system: each.next()?, code: each.next()? },
+        "result" => Fill::Result,
+        "element" => Fill::Complex(each.next()?),
+        "primitive" => Fill::Primitive(each.next()?),
+        _ => return None,
+    })
+}
+
 /// What the spellings of one unit have in common: lower case, no spaces, `u` for micro, digits for raised ones.
 pub(super) fn folded_unit(spelling: &str) -> String {
     let fold = |c: char| match c {

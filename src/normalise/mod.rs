@@ -1,14 +1,15 @@
 //! Normalisation: what a source sent becomes one clean record, and nothing of it is lost.
 //!
 //! In scope: the rules that act on one resource, in their published order, each a file under `rules/` with a name, a version and a switch;
-//! the lineage they leave; gateway ids; opening search Bundles and vendors' errors.
-//! Out of scope: telling FHIR releases apart and converting them, resolving what a Bundle's references mean (that is [`Links`]), storing lineage,
+//! the lineage they leave; other releases of FHIR ([`versions`]); gateway ids; opening search Bundles and vendors' errors.
+//! Out of scope: resolving what a Bundle's references mean (that is [`Links`]), storing lineage,
 //! joining the records of one patient.
 //!
 //! Invariants: pure and bounded. `N(N(x)) = N(x)`. Every leaf of the input is in the output or in a [`Change`]. Decimals keep their digits, dates
 //! their precision and offset. What a rule cannot decide it flags; a finding of severity error means the resource must be refused.
 
 mod concept_map;
+mod duplicates;
 mod envelope;
 mod explain;
 mod facts;
@@ -19,9 +20,11 @@ mod path;
 mod record;
 pub mod rule;
 mod rules;
+mod settings;
 mod source;
 mod stage;
 mod vendor_error;
+pub mod versions;
 pub mod vocabulary;
 mod walk;
 
@@ -29,25 +32,30 @@ mod walk;
 mod tests;
 
 pub use concept_map::{ConceptMaps, MappedCode};
+pub use duplicates::{Batch, Beside, MAX_REMEMBERED, ResultKey, link as link_duplicate, result_key};
 pub use envelope::{MAX_ENTRIES, MAX_LABELS, Searchset, open_document, open_searchset};
 pub use explain::{explain, ndjson_line};
 pub use ids::{GatewayIds, is_gateway_id};
 pub use links::Links;
 pub use record::{Change, MAX_CHANGES, MAX_FINDINGS, MAX_UNMAPPED};
 pub use rule::{RULES, RuleId, Switches, rule_named};
+pub use rules::bytes::{Preamble, preamble};
+pub use rules::free_text_codes::mask_free_text_codes;
 pub use rules::identifier_systems::canonical_system;
 pub use rules::primary_coding::primary_coding;
 pub use rules::status::{Succession, succession};
+pub use settings::{configure, vendor_defaults};
 pub use source::{Dangling, SourceRules, plain_url};
 pub use stage::{Normalised, NormalisedEntry};
 pub use vendor_error::{MAX_ERROR_BODY, vendor_error};
+pub use versions::Release;
 
 use crate::fhir::Node;
 use crate::fhir::types::TypeTable;
 use crate::outcome::Finding;
 use path::Path;
 use record::Work;
-use rules::{empties, meta, resource_ids};
+use rules::{empties, meta, profile_fill, resource_ids};
 
 /// What the rules may know besides the resource.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +102,9 @@ pub fn normalise(mut resource: Node, context: &Context<'_>) -> Normalisation {
     let mut work = Work::new(context);
     empties::apply(&mut resource, &path, &mut work);
     if let Some(object) = resource.as_object_mut() {
+        versions::apply(object, &path, &mut work);
         walk::resource(object, &path, &mut work);
+        profile_fill::apply(object, &path, &mut work);
         resource_ids::apply(object, &path, &mut work);
         meta::apply(object, &path, &mut work);
     }

@@ -25,8 +25,10 @@ impl RuleId {
     }
 }
 
+pub const BYTES: RuleId = RuleId::new(1, "bytes", 1);
 pub const EMPTIES: RuleId = RuleId::new(2, "empties", 1);
 pub const ENVELOPE: RuleId = RuleId::new(3, "envelope", 1);
+pub const VERSIONS: RuleId = RuleId::new(4, "versions", 1);
 pub const STRINGS: RuleId = RuleId::new(5, "strings", 1);
 pub const IDENTIFIER_SYSTEMS: RuleId = RuleId::new(6, "identifier-systems", 1);
 pub const CODING_SYSTEMS: RuleId = RuleId::new(7, "coding-systems", 1);
@@ -42,15 +44,20 @@ pub const DECIMALS: RuleId = RuleId::new(16, "decimals", 1);
 pub const STATUS: RuleId = RuleId::new(17, "status", 1);
 pub const REFERENCES: RuleId = RuleId::new(18, "references", 1);
 pub const RESOURCE_IDS: RuleId = RuleId::new(19, "resource-ids", 1);
+pub const DUPLICATES: RuleId = RuleId::new(20, "duplicates", 1);
 pub const EXTENSIONS: RuleId = RuleId::new(21, "extensions", 1);
 pub const NARRATIVE: RuleId = RuleId::new(22, "narrative", 1);
+pub const PROFILE_FILL: RuleId = RuleId::new(23, "profile-fill", 1);
 pub const META: RuleId = RuleId::new(24, "meta", 1);
+pub const FREE_TEXT_CODES: RuleId = RuleId::new(25, "free-text-codes", 1);
 pub const VENDOR_ERRORS: RuleId = RuleId::new(26, "vendor-errors", 1);
 
 /// Every rule of this room, in the published order.
-pub const RULES: [RuleId; 21] = [
+pub const RULES: [RuleId; 26] = [
+    BYTES,
     EMPTIES,
     ENVELOPE,
+    VERSIONS,
     STRINGS,
     IDENTIFIER_SYSTEMS,
     CODING_SYSTEMS,
@@ -66,9 +73,12 @@ pub const RULES: [RuleId; 21] = [
     STATUS,
     REFERENCES,
     RESOURCE_IDS,
+    DUPLICATES,
     EXTENSIONS,
     NARRATIVE,
+    PROFILE_FILL,
     META,
+    FREE_TEXT_CODES,
     VENDOR_ERRORS,
 ];
 

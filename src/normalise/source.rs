@@ -2,7 +2,9 @@
 
 use super::concept_map::ConceptMaps;
 use super::rule::{RuleId, Switches, rule_named};
+use super::versions::Release;
 use super::vocabulary::SOURCE_URN;
+use crate::fhir::decimal::Decimal;
 use compact_str::CompactString;
 use jiff::tz::TimeZone;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -34,6 +36,8 @@ pub struct SourceRules {
     urn: String,
     /// The system of identifiers that come without one. `None`: a URN of the source and the identifier's type.
     pub identifier_system: Option<String>,
+    /// The release of FHIR the source declares for all it sends. `None`: each resource tells by its own declaration and shape.
+    pub release: Option<Release>,
     /// Where times without an offset were written. `None`: such times are cut to their date.
     pub time_zone: Option<TimeZone>,
     /// Whether `12/14/2022` is the fourteenth of December here.
@@ -46,6 +50,8 @@ pub struct SourceRules {
     pub default_units: HashMap<CompactString, CompactString>,
     /// Results that mean "no value" here, in lower case, and the data-absent-reason code of each.
     pub sentinels: HashMap<CompactString, CompactString>,
+    /// Lowest and highest plausible value by test (LOINC code or name in lower case) and UCUM unit, before the general table.
+    pub plausible: HashMap<(CompactString, CompactString), (Decimal, Decimal)>,
     /// Local codes with their portable equivalents.
     pub concept_maps: ConceptMaps,
     pub dangling: Dangling,
@@ -61,12 +67,14 @@ impl SourceRules {
             gateway_base: None,
             urn: format!("{SOURCE_URN}{}", opaque(name)),
             identifier_system: None,
+            release: None,
             time_zone: None,
             us_dates: false,
             modifier_extensions: HashSet::new(),
             units: HashMap::new(),
             default_units: HashMap::new(),
             sentinels: HashMap::new(),
+            plausible: HashMap::new(),
             concept_maps: ConceptMaps::default(),
             dangling: Dangling::default(),
             switches: Switches::default(),

@@ -1,6 +1,6 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
-use super::{Change, Context, normalise};
+use super::{Change, Context, Preamble, normalise, preamble};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
 use crate::outcome::{Finding, Reason, Refusal};
@@ -28,7 +28,8 @@ pub struct NormalisedEntry {
 impl Normalised {
     /// Applies the source's rules to every write that has a target. One refusing finding refuses the whole submission.
     pub fn apply(evidence: Evidence, writes: Vec<(Write, Target)>, context: &Context<'_>) -> Result<Normalised, Refusal> {
-        let entries: Vec<NormalisedEntry> = writes.into_iter().map(|(write, target)| entry(write, target, context)).collect();
+        let preamble = preamble(&evidence.bytes, context.source.switches);
+        let entries: Vec<NormalisedEntry> = writes.into_iter().map(|(write, target)| entry(write, target, &preamble, context)).collect();
         let refusing: Vec<Finding> =
             entries.iter().flat_map(|entry| entry.findings.iter().filter(|finding| finding.is_error())).cloned().collect();
         if refusing.is_empty() {
@@ -42,11 +43,12 @@ impl Normalised {
     }
 }
 
-fn entry(write: Write, target: Target, context: &Context<'_>) -> NormalisedEntry {
+fn entry(write: Write, target: Target, preamble: &Preamble, context: &Context<'_>) -> NormalisedEntry {
     let Some(resource) = write.resource else {
         return NormalisedEntry { target, resource: None, changes: Vec::new(), findings: Vec::new(), path: write.path };
     };
-    let outcome = normalise(resource, context);
+    let mut outcome = normalise(resource, context);
+    preamble.before(outcome.resource.as_object(), &mut outcome.changes, &mut outcome.findings);
     let findings = outcome.findings.into_iter().map(|finding| finding.under(&write.path)).collect();
     NormalisedEntry { target, resource: Some(outcome.resource), changes: outcome.changes, findings, path: write.path }
 }

@@ -1,6 +1,8 @@
 //! What must hold of all rules together: the fixtures' outcomes, one run as good as two, and no leaf lost.
 
 mod corpus;
+mod documents;
+mod outcomes;
 mod tracing;
 
 use super::*;
@@ -21,6 +23,14 @@ pub(super) fn run(text: &str, source: &SourceRules) -> Normalisation {
     normalise(json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap(), &Context { source, ids: &ids, links: &links, types: &types })
 }
 
+/// Normalises JSON for a source with the gateway's own type tables, and keeps the laws.
+pub(super) fn run_typed(text: &str, source: &SourceRules) -> Normalisation {
+    let ids = GatewayIds::new([7; 32]);
+    let links = Links::new();
+    let context = Context { source, ids: &ids, links: &links, types: crate::definitions::Definitions::embedded().types() };
+    check_laws(text, &json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap(), &context)
+}
+
 /// The laws every resource must keep, whatever it is: nothing lost, and a second run with nothing left to do.
 fn check_laws(what: &str, input: &Node, context: &Context<'_>) -> Normalisation {
     let done = normalise(input.clone(), context);
@@ -32,13 +42,24 @@ fn check_laws(what: &str, input: &Node, context: &Context<'_>) -> Normalisation 
     done
 }
 
+/// The cases of `fixtures/normalise`, by name.
+fn cases() -> Vec<std::path::PathBuf> {
+    cases_in("fixtures/normalise")
+}
+
+fn cases_in(folder: &str) -> Vec<std::path::PathBuf> {
+    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "json")).collect();
+    cases.sort();
+    cases
+}
+
 /// Every file of `fixtures/normalise` is one case: a source, an input, and what comes out.
 /// With `HEARTHGATE_BLESS` set, what comes out is written into the files, to be read before it is believed.
 #[test]
 fn fixtures() {
-    let folder = FilePath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/normalise");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
+    let files = cases();
     assert!(!files.is_empty());
     for file in files {
         let case = json::parse(&std::fs::read(&file).unwrap(), json::DEFAULT_DEPTH).unwrap();
@@ -59,9 +80,14 @@ fn fixture(name: &str, case: &Node) -> Node {
     for member in case.get("links").and_then(Node::as_object).map_or(&[][..], |links| links.members()) {
         links.insert(&member.name, member.node.as_text().unwrap());
     }
-    let types = corpus::small_types();
-    let context = Context { source: &source, ids: &ids, links: &links, types: &types };
+    let definitions = crate::definitions::Definitions::embedded();
+    let context = Context { source: &source, ids: &ids, links: &links, types: definitions.types() };
     let done = check_laws(name, case.get("input").unwrap(), &context);
+    if name.starts_with("04-") && !done.is_refused() {
+        let found = crate::validate::check(definitions, &done.resource, &crate::validate::Options::default());
+        let errors: Vec<_> = found.iter().filter(|finding| finding.is_error()).collect();
+        assert!(errors.is_empty(), "{name}: what was converted is not valid R4: {errors:?}");
+    }
     let changes = done.changes.iter().map(|change| format!("{} {}", change.rule, change.path).into());
     let findings =
         done.findings.iter().map(|finding| format!("{} {} {}", finding.severity.code(), finding.message_id, finding.expression).into());
@@ -77,7 +103,7 @@ fn fixture(name: &str, case: &Node) -> Node {
 fn mutated_fixtures_keep_the_laws() {
     let strange = json::parse(include_bytes!("tests/strange.json"), json::DEFAULT_DEPTH).unwrap();
     let strange = strange.as_list().unwrap();
-    let (ids, mut links, types) = (GatewayIds::new([7; 32]), Links::new(), corpus::small_types());
+    let (ids, mut links, types) = (GatewayIds::new([7; 32]), Links::new(), crate::definitions::Definitions::embedded().types());
     links.insert("urn:uuid:1", &format!("Patient/{}", ids.fresh(crate::clock::Instant::EPOCH, [1; 10])));
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let mut random = |below: usize| {
@@ -86,10 +112,10 @@ fn mutated_fixtures_keep_the_laws() {
         state ^= state << 17;
         (state % below.max(1) as u64) as usize
     };
-    for file in std::fs::read_dir(FilePath::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/normalise")).unwrap() {
-        let case = json::parse(&std::fs::read(file.unwrap().path()).unwrap(), json::DEFAULT_DEPTH).unwrap();
+    for file in cases() {
+        let case = json::parse(&std::fs::read(file).unwrap(), json::DEFAULT_DEPTH).unwrap();
         let source = fixture_source(case.get("source"));
-        let context = Context { source: &source, ids: &ids, links: &links, types: &types };
+        let context = Context { source: &source, ids: &ids, links: &links, types };
         for _ in 0..200 {
             let mut input = case.get("input").unwrap().clone();
             for _ in 0..=random(2) {

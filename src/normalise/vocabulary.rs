@@ -6,6 +6,12 @@ pub const ORIGINAL_VALUE: &str = "urn:hearthgate:fhir:original-value";
 /// Extension on the coding that travels best, set when a local coding stands before it.
 pub const PRIMARY_CODING: &str = "urn:hearthgate:fhir:primary-coding";
 
+/// Extension on a result that repeats an earlier one, with the reference to it.
+pub const DUPLICATE_OF: &str = "urn:hearthgate:fhir:duplicate-of";
+
+/// HL7's extension for the reason why an element is not there.
+pub const DATA_ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
+
 /// HL7's extension for the same quantity in another unit system; it keeps a vendor's own unit code beside the UCUM one.
 pub const QUANTITY_TRANSLATION: &str = "http://hl7.org/fhir/StructureDefinition/iso21090-PQ-translation";
 
@@ -25,3 +31,8 @@ pub const DATA_ABSENT_REASON: &str = "http://terminology.hl7.org/CodeSystem/data
 
 /// What the gateway's names for a source begin with. RFC 8141 namespace, unregistered, never resolved.
 pub const SOURCE_URN: &str = "urn:hearthgate:source:";
+
+/// HL7's extensions for what an R4 element replaced.
+pub const EPISODE_OF_CARE: &str = "http://hl7.org/fhir/StructureDefinition/workflow-episodeOfCare";
+pub const OBSERVATION_SEQUEL: &str = "http://hl7.org/fhir/StructureDefinition/observation-sequelTo";
+pub const OBSERVATION_REPLACES: &str = "http://hl7.org/fhir/StructureDefinition/observation-replaces";

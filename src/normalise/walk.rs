@@ -7,8 +7,8 @@ use super::path::Path;
 use super::record::{MAX_MEMBERS, Work};
 use super::rule;
 use super::rules::{
-    code_sanity, coding_systems, comparators, dates, decimals, extensions, identifier_systems, local_codes, narrative, numeric_text,
-    primary_coding, references, sentinels, status, strings, units,
+    code_sanity, coding_systems, comparators, dates, decimals, extensions, free_text_codes, identifier_systems, local_codes, narrative,
+    numeric_text, primary_coding, references, sentinels, status, strings, units,
 };
 use super::vocabulary::{ORIGINAL_VALUE, QUANTITY_TRANSLATION};
 use crate::fhir::types::{ElementId, TypeTable};
@@ -168,6 +168,7 @@ fn element(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
         "Coding" => {
             coding_systems::apply(object, path, work);
             code_sanity::apply(object, path, work);
+            free_text_codes::apply(object, path, work);
         }
         "CodeableConcept" => {
             local_codes::apply(object, path, work);

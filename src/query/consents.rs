@@ -8,7 +8,7 @@ use crate::fhir::{Node, Value};
 use crate::identity::Caller;
 use crate::outcome::Fault;
 use crate::pipeline::{Pipeline, patient_ids};
-use crate::registry::{Organisation, Purpose, Role};
+use crate::registry::{DataKind, Organisation, Purpose, Role};
 use crate::search::Query;
 use crate::store::Reader;
 use std::collections::{BTreeSet, HashMap};
@@ -42,6 +42,8 @@ pub struct Recipient {
     pub purposes: Vec<Purpose>,
     /// Whether it may see the trail: AuditEvents and Provenances of everybody.
     pub oversees: bool,
+    /// What it may be told of the persons concerned.
+    pub data: DataKind,
 }
 
 impl Recipient {
@@ -50,6 +52,7 @@ impl Recipient {
             organisation: caller.organisation.clone(),
             purposes: caller.purposes.clone(),
             oversees: caller.has_role(Role::Regulator),
+            data: caller.data,
         }
     }
 
@@ -130,7 +133,14 @@ impl Judge {
         } else {
             self.decided(candidate)
         };
-        permitted.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
+        let told = permitted.map(|permitted| self.told(permitted));
+        told.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
+    }
+
+    /// What this kind of recipient may be told of what is permitted. Whoever sent a record knows what is in it.
+    fn told(&self, permitted: Permitted) -> Permitted {
+        let is_own = matches!(permitted.ground(), Ground::OwnRecord);
+        if self.recipient.data == DataKind::Identified || is_own { permitted } else { permitted.without_free_text_codes() }
     }
 
     fn decided(&self, candidate: Candidate) -> Option<Permitted> {

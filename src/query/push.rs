@@ -30,7 +30,12 @@ impl DeliveryJudge for ConsentJudge {
             return Ok(Release::Deleted);
         }
         let candidate = Candidate::stored(&current)?;
-        let recipient = Recipient { organisation: destination.organisation.clone(), purposes: vec![destination.purpose], oversees: false };
+        let recipient = Recipient {
+            organisation: destination.organisation.clone(),
+            purposes: vec![destination.purpose],
+            oversees: false,
+            data: destination.data,
+        };
         let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&candidate.resource)).await?;
         Ok(match judge.rule(candidate) {
             Ruling::Permitted(permitted) => Release::Permitted(permitted),

@@ -7,8 +7,8 @@
 mod tests;
 
 pub use crate::config::{
-    Auth, Client, Destination, Holder, Identifier, OWN_STORE, OnError, Organisation, PatientSelector, Patients, Purpose, Retry, Role,
-    Source,
+    Auth, Client, DataKind, Destination, Holder, Identifier, OWN_STORE, OnError, Organisation, PatientSelector, Patients, Purpose, Retry,
+    Role, Source,
 };
 use crate::config::{Scopes, Settings};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -130,6 +130,7 @@ fn dev_client() -> Client {
         purposes: vec![Purpose::TREATMENT],
         source: Some(DEV_NAME.to_owned()),
         roles: Vec::new(),
+        data: DataKind::Identified,
         files_consent: true,
     }
 }

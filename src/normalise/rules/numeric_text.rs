@@ -51,7 +51,9 @@ pub(in super::super) fn flag_implausible(holder: &Object, path: &Path<'_>, work:
     }
     let Some(quantity) = holder.get("valueQuantity").filter(|quantity| quantity.text("system") == Some(UCUM)) else { return };
     let (Some(value), Some(unit)) = (quantity.get("value").and_then(Node::as_number), quantity.text("code")) else { return };
-    let (Some(value), Some((low, high))) = (Decimal::parse(value), holder.get("code").and_then(|code| plausible_range(code, unit))) else {
+    let (Some(value), Some((low, high))) =
+        (Decimal::parse(value), holder.get("code").and_then(|code| plausible_range(code, unit, work.context.source)))
+    else {
         return;
     };
     if (low..=high).contains(&value) {
@@ -71,9 +73,10 @@ pub(in super::super) fn flag_implausible(holder: &Object, path: &Path<'_>, work:
     work.flag(Severity::Warning, IssueType::BusinessRule, "implausible-value", &path.member("value"), text);
 }
 
-/// By LOINC code, else by the name of the test.
-fn plausible_range(concept: &Node, unit: &str) -> Option<(Decimal, Decimal)> {
-    let range = |test: &str| facts::PLAUSIBLE.get(&(test, unit)).copied();
+/// By LOINC code, else by the name of the test; the source's own range first.
+fn plausible_range(concept: &Node, unit: &str, source: &SourceRules) -> Option<(Decimal, Decimal)> {
+    let own = |test: &str| (!source.plausible.is_empty()).then(|| source.plausible.get(&(test.into(), unit.into())).copied())?;
+    let range = |test: &str| own(test).or_else(|| facts::PLAUSIBLE.get(&(test, unit)).copied());
     let by_code = concept.items("coding").iter().filter_map(|coding| coding.text("code")).find_map(range);
     by_code.or_else(|| range(&concept.text("text")?.to_ascii_lowercase()))
 }

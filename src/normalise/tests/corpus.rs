@@ -1,4 +1,4 @@
-//! The laws over real captures and generated records, where they lie beside the repository; and the type tables for it.
+//! The laws over real captures and generated records, where they lie beside the repository.
 
 use super::super::*;
 use super::{check_laws, tracing};
@@ -34,15 +34,6 @@ static R4: LazyLock<Option<TypeTable>> = LazyLock::new(|| {
     }
     Some(TypeTable::new("4.0.1", builder.types, builder.elements))
 });
-
-/// The part of R4 that the fixtures use, in place of the package.
-pub(super) fn small_types() -> TypeTable {
-    let mut builder = TableBuilder::default();
-    for line in include_str!("types.txt").lines().filter(|line| !line.starts_with('#')) {
-        builder.add_line(line);
-    }
-    TypeTable::new("4.0.1", builder.types, builder.elements)
-}
 
 #[derive(Default)]
 struct TableBuilder {
@@ -85,26 +76,6 @@ impl TableBuilder {
             base: None,
             root: ElementId(first),
         });
-    }
-
-    /// `Type kind: name type|type [*], …`
-    fn add_line(&mut self, line: &str) {
-        let Some((head, body)) = line.split_once(": ") else { return };
-        let (name, kind) = head.split_once(' ').unwrap();
-        let root = self.element(name, false, vec![]);
-        for child in body.split(", ") {
-            let mut words = child.split(' ');
-            let path = format!("{name}.{}", words.next().unwrap());
-            let types = words.next().unwrap().split('|').map(str::to_owned).collect();
-            let id = self.element(&path, words.next() == Some("*"), types);
-            self.elements[root.0 as usize].children.push(id);
-        }
-        let kind = match kind {
-            "resource" => TypeKind::Resource,
-            "complex" => TypeKind::Complex,
-            _ => TypeKind::Primitive,
-        };
-        self.types.push(TypeDefinition { name: name.into(), kind, is_abstract: false, base: None, root });
     }
 
     fn element(&mut self, path: &str, repeats: bool, types: Vec<String>) -> ElementId {
@@ -180,7 +151,9 @@ fn captures_keep_the_laws() {
             let context = Context { source: &source, ids: &ids, links: &links, types };
             for resource in resources {
                 let done = check_laws(&file.to_string_lossy(), &resource, &context);
-                assert!(!done.is_refused(), "{}: {:?}", file.display(), done.findings);
+                // Rule 4 refuses what is DSTU2, as one CapabilityStatement's forerunner is.
+                let is_old = done.findings.iter().any(|finding| finding.message_id == "version-refused");
+                assert!(!done.is_refused() || is_old, "{}: {:?}", file.display(), done.findings);
                 count += 1;
                 leaves += tracing::count(&resource);
                 for change in &done.changes {

@@ -1,0 +1,123 @@
+//! `hearthgate normalise`: what a source's rules make of files, one line a resource.
+
+use super::tools::{MAX_FILE_BYTES, read_bytes};
+use super::{FINDINGS, FINE, USAGE, complain};
+use crate::config::Settings;
+use crate::definitions::Definitions;
+use crate::fhir::json;
+use crate::intake::{Format, Limits, document};
+use crate::normalise::{
+    Batch, Change, Dangling, GatewayIds, Normalisation, SourceRules, explain, ndjson_line, open_document, preamble, vendor_defaults,
+};
+use crate::outcome::Finding;
+use crate::problem::outcome_node;
+use crate::wire;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct NormaliseArguments {
+    /// The source: a `[source.NAME]` of the configuration; without one, a vendor (epic, cerner, meditech) or any name for the general rules.
+    #[arg(long)]
+    source: String,
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Prints each change for people instead of NDJSON.
+    #[arg(long)]
+    explain: bool,
+    /// Only `ndjson` is known.
+    #[arg(long, default_value = "ndjson")]
+    format: String,
+    /// JSON or XML documents: a resource, a Bundle, or a recorded response with one in its `body`; .ndjson holds one document a line.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+/// Normalises the files, in their order, as one batch. What cannot be read is a line of its own, with the reason, and the rest goes on.
+pub fn normalise(arguments: &NormaliseArguments) -> u8 {
+    if arguments.format != "ndjson" {
+        return complain(USAGE, "--format: only ndjson is known");
+    }
+    let rules = match rules(&arguments.source, arguments.config.as_deref()) {
+        Ok(rules) => rules,
+        Err(text) => return complain(USAGE, text),
+    };
+    // What this command shows must not depend on a gateway's secret, so ids are made under a fixed key.
+    let mut run = Run { explain: arguments.explain, rules, ids: GatewayIds::new([0; 32]), batch: Batch::new(), status: FINE };
+    for file in &arguments.files {
+        match read_bytes(file) {
+            Ok(bytes) => run.file(file, &bytes),
+            Err(text) => return complain(USAGE, text),
+        }
+    }
+    run.status
+}
+
+struct Run {
+    explain: bool,
+    rules: SourceRules,
+    ids: GatewayIds,
+    batch: Batch,
+    status: u8,
+}
+
+impl Run {
+    fn file(&mut self, file: &Path, bytes: &[u8]) {
+        let has = |extension: &str| file.extension().is_some_and(|found| found == extension);
+        let format = if has("xml") { Format::Xml } else { Format::Json };
+        let mut index = 0;
+        if !has("ndjson") {
+            return self.document(file, bytes, format, &mut index);
+        }
+        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+            self.document(file, line, format, &mut index);
+        }
+    }
+
+    fn document(&mut self, file: &Path, bytes: &[u8], format: Format, index: &mut usize) {
+        let limits = Limits { body_bytes: MAX_FILE_BYTES, depth: json::DEFAULT_DEPTH, bundle_entries: usize::MAX };
+        let preamble = preamble(bytes, self.rules.switches);
+        let types = Definitions::embedded().types();
+        let mut opened = match document(bytes, format, &limits, types) {
+            Ok(document) => open_document(document),
+            Err(refusal) => {
+                self.status = FINDINGS;
+                return self.told(file, index, Vec::new(), refusal.findings);
+            }
+        };
+        for done in opened.normalise(&self.rules, &self.ids, types, &preamble, &mut self.batch) {
+            self.print(file, *index, &done);
+            *index += 1;
+        }
+        if !opened.outcomes.is_empty() {
+            self.told(file, index, opened.changes, opened.outcomes);
+        }
+    }
+
+    /// What the document said beside its resources, or why there are none, as the OperationOutcome it becomes.
+    fn told(&mut self, file: &Path, index: &mut usize, changes: Vec<Change>, findings: Vec<Finding>) {
+        let resource = outcome_node(&findings);
+        self.print(file, *index, &Normalisation { resource, changes, findings, unmapped: Vec::new() });
+        *index += 1;
+    }
+
+    fn print(&self, file: &Path, index: usize, done: &Normalisation) {
+        if self.explain {
+            print!("{}", explain(done));
+        } else {
+            println!("{}", ndjson_line(&file.display().to_string(), index, done));
+        }
+    }
+}
+
+fn rules(source: &str, config: Option<&Path>) -> Result<SourceRules, String> {
+    let Some(path) = config else {
+        let mut rules = SourceRules::new::<&str>(source, &[]);
+        rules.dangling = Dangling::Logical;
+        vendor_defaults(&mut rules, source)?;
+        return Ok(rules);
+    };
+    let settings = Settings::load(path).map_err(|error| error.to_string())?;
+    let found = settings.sources.get(source).ok_or_else(|| format!("{}: has no [source.{source}]", path.display()))?;
+    wire::rules_of(source, found).map_err(|fault| fault.to_string())
+}

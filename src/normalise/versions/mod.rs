@@ -1,0 +1,193 @@
+//! Rule 4. Which release of FHIR a resource is written in, and what becomes of it: R4 stays, others are converted by table or refused.
+//!
+//! In scope: telling DSTU2, STU3, R4, R4B and R5 apart by what the source or the resource declares, then by the shape of the resource; R4B and R5
+//! to R4 and STU3 to R4 for the types of the tables under `facts/conversions-*.tsv`. Out of scope: XML in another release, and Bundles, whose
+//! entries are judged one by one.
+//!
+//! Always true: what is R4 is left alone. A release is never guessed: where two fit, or no table has the type, the resource is refused by name.
+//! What R4 has no element for becomes HL7's cross-version extension, `http://hl7.org/fhir/5.0/StructureDefinition/extension-Type.path`; what even
+//! an extension cannot hold refuses the resource. Each step is a [`Change`](super::Change), and converting what was converted changes nothing.
+//!
+//! Spec: R4 §2.1.4.0 (versions.html), "Extensions for converting between versions"; HL7's published maps between the releases.
+
+mod apply;
+mod carried;
+mod detect;
+mod published;
+mod table;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use published::conversion_table;
+
+use super::path::Path;
+use super::record::Work;
+use super::rule::VERSIONS;
+use crate::fhir::{Node, Object, Value};
+use crate::outcome::{IssueType, Severity};
+use detect::{Detected, detect};
+use table::Conversions;
+
+/// A release of FHIR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Release {
+    Dstu2,
+    Stu3,
+    R4,
+    R4B,
+    R5,
+}
+
+impl Release {
+    /// All of them, oldest first.
+    pub const ALL: [Release; 5] = [Release::Dstu2, Release::Stu3, Release::R4, Release::R4B, Release::R5];
+
+    /// The name people use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Release::Dstu2 => "DSTU2",
+            Release::Stu3 => "STU3",
+            Release::R4 => "R4",
+            Release::R4B => "R4B",
+            Release::R5 => "R5",
+        }
+    }
+
+    /// Major and minor number, as media types and cross-version extensions write them.
+    pub fn number(self) -> &'static str {
+        match self {
+            Release::Dstu2 => "1.0",
+            Release::Stu3 => "3.0",
+            Release::R4 => "4.0",
+            Release::R4B => "4.3",
+            Release::R5 => "5.0",
+        }
+    }
+
+    /// The release of a name (`STU3`) or a version number (`3.0`, `3.0.2`). A number that only some releases' drafts had is `None`.
+    pub fn parse(text: &str) -> Option<Release> {
+        let by_name = Release::ALL.into_iter().find(|release| release.name().eq_ignore_ascii_case(text));
+        by_name.or_else(|| {
+            let mut parts = text.split('.');
+            let number = format!("{}.{}", parts.next()?, parts.next()?);
+            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            Release::ALL
+                .into_iter()
+                .filter(|_| plain)
+                .find(|release| release.number() == number || (number == "1.0" && *release == Release::Dstu2))
+        })
+    }
+}
+
+/// How often a resource is converted. Real ones are of one release; one that is still of another after that has elements of several.
+const MAX_ROUNDS: usize = 3;
+
+/// Brings a resource to R4, or says why it cannot be. What is inside of it (contained) comes along.
+pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(VERSIONS) || work.context.types.types().is_empty() {
+        return;
+    }
+    let Some(type_name) = resource.get("resourceType").and_then(Node::as_text).map(str::to_owned) else { return };
+    let mut converted = None;
+    for _ in 0..MAX_ROUNDS {
+        match detect(resource, &type_name, work.context) {
+            Detected::One(release) if release == Release::R4 || converted == Some(release) => break,
+            Detected::One(release) => {
+                if converted.is_some() {
+                    flag_mixed(path, work);
+                }
+                if !convert(resource, &type_name, release, path, work) {
+                    return;
+                }
+                converted = Some(release);
+            }
+            Detected::Several(releases) => return refuse_unclear(&type_name, &releases, path, work),
+        }
+    }
+}
+
+/// Converts by the release's table; `false` when there is none for the type, so that the resource is refused.
+fn convert(resource: &mut Object, type_name: &str, release: Release, path: &Path<'_>, work: &mut Work<'_>) -> bool {
+    let Some(conversions) = Conversions::of(release).filter(|conversions| conversions.has(type_name)) else {
+        refuse(release, type_name, path, work);
+        return false;
+    };
+    let found = work.findings.len();
+    drop_claims(resource, release, path, work);
+    walk::resource(resource, type_name, conversions, path, work);
+    contained(resource, conversions, path, work);
+    if !work.findings.iter().skip(found).any(crate::outcome::Finding::is_error) {
+        let text = format!("the resource is written in FHIR {}; it was converted to R4 by the published table", release.name());
+        work.flag(Severity::Information, IssueType::Informational, "version-converted", path, text);
+    }
+    true
+}
+
+fn flag_mixed(path: &Path<'_>, work: &mut Work<'_>) {
+    let text = "the resource has elements of more than one release of FHIR, so it is not known which it is written in; send it in R4";
+    work.flag(Severity::Error, IssueType::NotSupported, "version-mixed", path, text);
+}
+
+/// Contained resources are of their container's release. One whose type is the same in both releases needs no table.
+fn contained(resource: &mut Object, conversions: &'static Conversions, path: &Path<'_>, work: &mut Work<'_>) {
+    let Some(items) = resource.get_mut("contained").and_then(Node::as_list_mut) else { return };
+    let list_path = path.member("contained");
+    for (index, item) in items.iter_mut().enumerate() {
+        let Some(object) = item.as_object_mut() else { continue };
+        let Some(type_name) = object.get("resourceType").and_then(Node::as_text).map(str::to_owned) else { continue };
+        let item_path = list_path.item(index);
+        if conversions.has(&type_name) {
+            walk::resource(object, &type_name, conversions, &item_path, work);
+        } else if detect::differs(conversions.release, &type_name) || work.context.types.resource(&type_name).is_none() {
+            refuse(conversions.release, &type_name, &item_path, work);
+        }
+    }
+}
+
+/// A claim to a profile of the other release is no longer true of what is now R4.
+fn drop_claims(resource: &mut Object, release: Release, path: &Path<'_>, work: &mut Work<'_>) {
+    let Some(meta) = resource.get_mut("meta").and_then(Node::as_object_mut) else { return };
+    let Some(Value::List(profiles)) = meta.get("profile").map(|node| &node.value) else { return };
+    let kept: Vec<Node> = profiles.iter().filter(|profile| profile.as_text().and_then(detect::claimed) != Some(release)).cloned().collect();
+    let meta_path = path.member("meta");
+    if kept.is_empty() {
+        work.remove(VERSIONS, meta, &meta_path, "profile");
+        if meta.is_empty() {
+            resource.remove("meta");
+        }
+    } else {
+        work.set(VERSIONS, meta, &meta_path, "profile", kept);
+    }
+}
+
+fn refuse(release: Release, type_name: &str, path: &Path<'_>, work: &mut Work<'_>) {
+    let known = Conversions::of(release).map(Conversions::types).unwrap_or_default();
+    let offer = match (release, known.is_empty()) {
+        (Release::R4B, _) => "those that R4 has with the same elements".to_owned(),
+        (_, true) => "no types".to_owned(),
+        _ => known.join(", "),
+    };
+    let type_name = shown(type_name);
+    let text = format!(
+        "this {type_name} is written in FHIR {}, of which this gateway converts {offer}; send it in R4 (fhirVersion 4.0)",
+        release.name()
+    );
+    work.flag(Severity::Error, IssueType::NotSupported, "version-refused", path, text);
+}
+
+fn refuse_unclear(type_name: &str, releases: &[Release], path: &Path<'_>, work: &mut Work<'_>) {
+    let names: Vec<&str> = releases.iter().map(|release| release.name()).collect();
+    let type_name = shown(type_name);
+    let text = format!(
+        "this {type_name} is not R4 and could be {}; declare its release (in meta.profile, or fhir_version of the source), or send it in R4",
+        names.join(" or ")
+    );
+    work.flag(Severity::Error, IssueType::NotSupported, "version-unclear", path, text);
+}
+
+/// Type names are shown only when they are ones of FHIR's length and letters.
+fn shown(type_name: &str) -> &str {
+    if type_name.len() <= 64 && type_name.bytes().all(|byte| byte.is_ascii_alphanumeric()) { type_name } else { "resource" }
+}
