@@ -8,6 +8,7 @@
 //! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree).
 //! * What is known: [`definitions`], [`packages`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
 //! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
+//! * What people must decide: [`worklist`], and who is who: [`person`].
 //! * What is told to others: [`problem`].
 //! * The two paths: [`pipeline`] (one accepted submission) and [`query`] (one answered question).
 //! * The edge: [`api`], [`wire`], [`demo`], and the command line.
@@ -31,6 +32,7 @@ pub mod ledger;
 pub mod normalise;
 pub mod outcome;
 pub mod packages;
+pub mod person;
 pub mod pipeline;
 pub mod problem;
 pub mod query;
@@ -39,3 +41,4 @@ pub mod search;
 pub mod store;
 pub mod validate;
 pub mod wire;
+pub mod worklist;

@@ -4,11 +4,18 @@
 //! Provenance, its audit record, its leaves and its deliveries, or it leaves nothing but the audit record of its refusal.
 
 mod answer;
+mod desk;
 mod dialect;
+mod people;
 mod plan;
+mod replay;
+mod settle;
+mod work;
 
 pub use answer::{Done, WriteAnswer};
+pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
+pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 
 use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
@@ -23,9 +30,11 @@ use crate::normalise::Normalised;
 use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::{OnError, PatientFacts, Registry};
-use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Unit};
+use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Unit, VersionDraft};
 use crate::validate::{OnInvalid, Validated};
+use crate::worklist::{self, Item};
 use plan::{Plan, Planner};
+use settle::Fate;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tracing::{Instrument, debug_span};
@@ -53,7 +62,7 @@ impl Pipeline {
     pub async fn accept(&self, caller: &Caller, received: Received, opened: audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
         match self.try_accept(caller, received, &opened).await {
             Err(Failure::Refused(refusal)) => {
-                self.record_refusal(&opened, &refusal).await?;
+                self.record_refused_submission(caller, &opened, &refusal).await?;
                 Err(Failure::Refused(refusal))
             }
             outcome => outcome,
@@ -86,13 +95,18 @@ impl Pipeline {
         let (key, shared) = (received.idempotency(), received.is_shared());
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(source, writes).await?;
-        let (steps, assumptions) = (plan.steps, plan.assumptions);
-        let anchored = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links)?;
-        let outbox = self.deliveries(caller, anchored.versions()).await?;
-        let (versions, drafts, leaves) = anchored.into_drafts();
-        let answers = answer::answers(&steps, &versions);
-        let mut unit = Unit { assumptions, versions: drafts, leaves, outbox, ..Unit::default() };
-        unit.raw = (!evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
+        let prepared = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links)?;
+        let outbox = self.deliveries(caller, prepared.anchored.versions()).await?;
+        let (versions, drafts, leaves) = prepared.anchored.into_drafts();
+        let mut people = self.people(source, &versions, leaves.len()).await?;
+        let answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
+        let items: Vec<Item> = prepared.items.into_iter().chain(std::mem::take(&mut people.items)).collect();
+        let work = self.work(&items, self.clock.now())?;
+        let mut unit = Unit { assumptions: plan.assumptions, versions: drafts, leaves, outbox, work, ..Unit::default() };
+        people.join(&mut unit);
+        unit.versions.extend(self.evidence_of_late(source, &evidence, &prepared.fates)?);
+        let is_evidence = prepared.fates.is_empty() || prepared.fates.iter().any(|fate| !matches!(fate, Fate::Unchanged(_)));
+        unit.raw = (is_evidence && !evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
         self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, &closing(&answers, &versions))?;
@@ -111,18 +125,43 @@ impl Pipeline {
         evidence: Evidence,
         writes: Vec<(Write, crate::store::Target)>,
         links: &crate::normalise::Links,
-    ) -> Result<Anchored, Failure> {
+    ) -> Result<Prepared, Failure> {
         let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
         let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types() };
         let normalised = debug_span!("normalise").in_scope(|| Normalised::apply(evidence, writes, &context))?;
+        let (normalised, fates) = settle::settle(normalised)?;
+        let sender = organisation_reference(&caller.organisation);
+        let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised)?;
+        Ok(Prepared { fates, ..prepared })
+    }
+
+    /// Validate and anchor what is to be stored.
+    fn finish(&self, sender: &crate::fhir::Object, partner: &str, source: &str, normalised: Normalised) -> Result<Prepared, Failure> {
+        let items = worklist::items(source, normalised.entries());
         let on_invalid = match self.registry.source(source).map(|source| source.on_error) {
             Some(OnError::Flag) => OnInvalid::Flag,
             _ => OnInvalid::Reject,
         };
         let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, on_invalid, patient_ids))?;
-        let sender = organisation_reference(&caller.organisation);
-        let context = ToAnchor { source, sender: &sender, partner: &caller.organisation.key(), at: self.clock.now() };
-        Ok(debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?)
+        let context = ToAnchor { source, sender, partner, at: self.clock.now() };
+        let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
+        Ok(Prepared { anchored, fates: Vec::new(), items })
+    }
+
+    /// A Provenance for each late result: what was received says so much, and what is current stays.
+    fn evidence_of_late(&self, source: &str, evidence: &Evidence, fates: &[Fate]) -> Result<Vec<VersionDraft>, Fault> {
+        let late = fates.iter().filter_map(|fate| match fate {
+            Fate::Late(version, _) => Some(format!("{}/{}/_history/{}", version.type_name, version.id, version.version)),
+            _ => None,
+        });
+        late.map(|about| self.anchor.unapplied(&about, &evidence.digest, source, self.clock.now())).collect()
+    }
+
+    /// The audit record of a submission that was refused, with what a person must do about it.
+    async fn record_refused_submission(&self, caller: &Caller, opened: &audit::Opened, refusal: &Refusal) -> Result<(), Fault> {
+        let items = caller.source.as_deref().map(|source| worklist::refused(source, refusal)).unwrap_or_default();
+        let unit = Unit { work: self.work(&items, self.clock.now())?, ..Unit::default() };
+        self.record_with(unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing::default()).await.map(drop)
     }
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, nothing stored.
@@ -139,7 +178,15 @@ impl Pipeline {
     }
 
     async fn plan(&self, source: &str, writes: Vec<Write>) -> Result<Plan, Failure> {
-        let planner = Planner {
+        let planner = self.planner(source);
+        if plan::needs_store(&writes) {
+            return self.store.read(move |reader| Ok(planner.plan(writes, Some(reader)))).await?;
+        }
+        planner.plan(writes, None)
+    }
+
+    fn planner(&self, source: &str) -> Planner {
+        Planner {
             source: source.to_owned(),
             ids: self.ids.clone(),
             definitions: self.definitions,
@@ -148,11 +195,7 @@ impl Pipeline {
             registry: Arc::clone(&self.registry),
             entropy: self.anchor.entropy.clone(),
             at: self.clock.now(),
-        };
-        if plan::needs_store(&writes) {
-            return self.store.read(move |reader| Ok(planner.plan(writes, Some(reader)))).await?;
         }
-        planner.plan(writes, None)
     }
 
     /// The first answer to this idempotency key, when there has been one; another body under the same key is a conflict.
@@ -225,7 +268,7 @@ impl Pipeline {
     fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
         let audited = opened.close(self.anchor.fresh_id(opened.at), outcome, closing);
         // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
-        let leaf = if opened.caller.is_some() || kind == LeafKind::Deliver {
+        let leaf = if opened.caller.is_some() || opened.is_operated() || kind == LeafKind::Deliver {
             let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
             let partner = organisation.map(crate::registry::Organisation::key);
             let record = closing.only_record();
@@ -279,6 +322,15 @@ impl Pipeline {
         let rules = source.and_then(|source| self.rules.get(source));
         Dialect { source, ids: &self.ids, definitions: self.definitions, rules, base_url: &self.anchor.base_url }
     }
+}
+
+/// A submission after the stages that decide.
+struct Prepared {
+    anchored: Anchored,
+    /// What becomes of each write, in order.
+    fates: Vec<Fate>,
+    /// What a person must look at.
+    items: Vec<Item>,
 }
 
 enum Attempt {

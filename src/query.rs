@@ -7,6 +7,7 @@ mod consents;
 mod history;
 mod holders;
 mod page;
+mod person;
 mod push;
 mod receipt;
 
@@ -251,7 +252,13 @@ impl QueryPath {
         let now = self.pipeline.clock.now();
         let (pairs, from) = self.pager.resume(pairs, caller, type_name, now)?;
         let pairs = self.pipeline.dialect(caller).pairs(type_name, pairs);
-        let query = Arc::new(Query::parse(self.pipeline.definitions, type_name, &pairs, handling)?);
+        let asked = Query::parse(self.pipeline.definitions, type_name, &pairs, handling)?;
+        // What is said of the query, its links and pages, speaks of what was asked; what is looked for may be more.
+        let query = match self.with_linked(caller, type_name, &pairs).await? {
+            Some(widened) => Query::parse(self.pipeline.definitions, type_name, &widened, handling)?,
+            None => asked.clone(),
+        };
+        let query = Arc::new(query);
         let mut candidates = self.own_candidates(&query).await?;
         let told = self.ask_holders(caller, &query, &pairs).await?;
         for candidate in told.found {
@@ -268,10 +275,10 @@ impl QueryPath {
             permitted.retain(|permitted| query.matches(permitted.resource()));
             permitted.sort_by(|a, b| query.compare(a.resource(), b.resource()));
         }
-        let page = self.page(caller, &query, permitted, from, now);
+        let page = self.page(caller, &asked, permitted, from, now);
         let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
         self.disclose(opened, &page.shown, elsewhere, note).await?;
-        Ok(self.searchset(&query, page, told.silent))
+        Ok(self.searchset(&asked, page, told.silent))
     }
 
     async fn own_candidates(&self, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {

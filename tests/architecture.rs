@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["outcome", "fhir", "clock", "ledger"],
     &["definitions", "packages", "config", "search", "store", "registry", "identity", "audit"],
-    &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward"],
-    &["problem"],
+    &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward", "person"],
+    &["problem", "worklist"],
     &["pipeline", "query"],
     &["api"],
     &["wire"],
@@ -165,7 +165,20 @@ fn no_file_is_too_long_to_read() {
 /// What decides is plain: it waits for nothing, asks no clock, opens nothing and logs nothing.
 #[test]
 fn deciding_code_only_decides() {
-    let deciding = ["consent", "normalise", "normalised", "validate", "validated", "search", "fhir", "definitions", "problem", "outcome"];
+    let deciding = [
+        "consent",
+        "normalise",
+        "normalised",
+        "validate",
+        "validated",
+        "search",
+        "fhir",
+        "definitions",
+        "problem",
+        "outcome",
+        "worklist",
+        "person",
+    ];
     let mut found = Vec::new();
     for source in sources().iter().filter(|source| deciding.contains(&source.room.as_str())) {
         // Making a package and compiling one are commands, not decisions.

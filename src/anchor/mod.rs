@@ -11,12 +11,14 @@
 //! * Everything the gateway acknowledges has a leaf: accepted versions, disclosures, refusals of known callers.
 
 mod leaf;
+mod own;
 mod provenance;
 mod receipt;
 mod stage;
 mod tags;
 
 pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, commitment, counter_offsets, hour};
+pub use own::OwnVersion;
 pub use provenance::{Lineage, Provenance};
 pub use receipt::{Opening, ReceiptError, Subject, VerifiedReceipt, receipt_text, verify_receipt};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};

@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 pub const CHANGE_EXTENSION: &str = "urn:hearthgate:extension:normalisation-change";
 /// Extension that links the receipt of the target version.
 pub const RECEIPT_EXTENSION: &str = "urn:hearthgate:extension:receipt";
-const PARTICIPANT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
+pub(super) const PARTICIPANT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
 const DATA_OPERATION: &str = "http://terminology.hl7.org/CodeSystem/v3-DataOperation";
 /// The most changes written out; the rest is counted.
 const MAX_CHANGES: usize = 200;
@@ -111,7 +111,7 @@ fn activity(method: Method) -> Node {
     concept(DATA_OPERATION, code)
 }
 
-fn concept(system: &str, code: &str) -> Node {
+pub(super) fn concept(system: &str, code: &str) -> Node {
     let coding: Node = Object::new().with("system", system).with("code", code).into();
     Object::new().with("coding", vec![coding]).into()
 }

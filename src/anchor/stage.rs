@@ -98,7 +98,8 @@ impl Anchor {
             let canonical = resource.as_ref().map(|resource| digest(&json::write_canonical(resource)));
             let place = anchored.leaves.len();
             anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical, (&entry.target, &entry.patients), context)?);
-            anchored.drafts.push(self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?);
+            let draft = self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?;
+            anchored.drafts.push(VersionDraft { place: Some(entry.path), ..draft });
             let lineage = Lineage { raw_digest: &evidence.digest, changes: &entry.changes, target: &entry.target };
             anchored.drafts.push(self.provenance_draft(&lineage, context)?);
             anchored.versions.push(AnchoredVersion {
@@ -114,7 +115,7 @@ impl Anchor {
     }
 
     /// The leaves of a version, one for each patient it is about, and one where it is about nobody.
-    fn version_leaves(
+    pub(super) fn version_leaves(
         &self,
         raw: &[u8; 32],
         canonical: Option<[u8; 32]>,
@@ -164,7 +165,7 @@ impl Anchor {
         Ok(Tags { patient: Some(secret.tag(&own)), record, partner })
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         target: &Target,
         resource: Option<&Node>,
@@ -187,6 +188,7 @@ impl Anchor {
             terms: resource.map(|resource| search::terms(self.definitions, resource)).unwrap_or_default(),
             old_terms,
             leaf,
+            place: None,
         })
     }
 
@@ -223,12 +225,13 @@ impl Anchor {
             terms: search::terms(self.definitions, resource),
             old_terms: Vec::new(),
             leaf,
+            place: None,
         })
     }
 }
 
 /// Gives the resource its id, version and time of acceptance.
-fn stamp(resource: &mut Node, target: &Target, at: Instant) {
+pub(super) fn stamp(resource: &mut Node, target: &Target, at: Instant) {
     let Some(object) = resource.as_object_mut() else { return };
     object.set_at(1, "id", target.id.as_str());
     let mut meta = match object.remove("meta") {
@@ -242,7 +245,7 @@ fn stamp(resource: &mut Node, target: &Target, at: Instant) {
     object.set_at(2, "meta", meta);
 }
 
-fn digest(text: &str) -> [u8; 32] {
+pub(super) fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 

@@ -58,10 +58,14 @@ fn resource(definitions: &'static Definitions, name: &str) -> Node {
     let parameters: Vec<Node> = search::supported(definitions, name)
         .map(|parameter| Object::new().with("name", parameter.code()).with("type", parameter.kind().code()).into())
         .collect();
-    let operations = vec![
+    let mut operations = vec![
         operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
         operation("receipt", "urn:hearthgate:operation:receipt"),
     ];
+    if name == "Patient" {
+        operations.push(operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"));
+        operations.push(operation("golden-record", "urn:hearthgate:operation:golden-record"));
+    }
     Object::new()
         .with("type", name)
         .with("profile", format!("http://hl7.org/fhir/StructureDefinition/{name}"))

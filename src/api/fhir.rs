@@ -155,6 +155,17 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
             render::set(&mut response, header::CONTENT_TYPE.as_str(), "text/plain; charset=utf-8");
             Ok(response)
         }
+        Interaction::Operation { operation: Operation::GoldenRecord, id, .. } => {
+            let record = state.query.golden_record(&caller, &id.unwrap_or_default(), &record).await?;
+            Ok(render::resource(200, &record, wanted, state.definitions))
+        }
+        Interaction::Operation { operation: Operation::Match, .. } => match parse_body(state, asked) {
+            Ok((_, parameters)) => {
+                let bundle = state.query.match_patient(&caller, &parameters, &record).await?;
+                Ok(render::resource(200, &bundle, wanted, state.definitions))
+            }
+            Err(refusal) => refuse(state, &record, refusal).await,
+        },
         other => read(state, asked, wanted, other, &caller, &record).await,
     }
 }

@@ -114,7 +114,15 @@ pub struct Record {
     pub at: Instant,
 }
 
+/// What operators do on the admin interface, and the gateway on their behalf.
+const OPERATED: [&str; 3] = ["operate", "reload", "replay"];
+
 impl Opened {
+    /// Whether an operator asked, proved by the key of the admin interface or by being on the machine.
+    pub fn is_operated(&self) -> bool {
+        OPERATED.contains(&self.interaction)
+    }
+
     /// Closes the record with its outcome. `id` is a fresh resource id.
     pub fn close(&self, id: String, outcome: &Outcome, closing: &Closing) -> Record {
         let recorded = self.at.to_fhir_instant();
@@ -146,7 +154,8 @@ impl Opened {
 
     fn agents(&self, closing: &Closing) -> Vec<Node> {
         let address = Object::new().with("address", self.peer.as_str()).with("type", "2");
-        let client = self.caller.as_ref().map_or("anonymous", |caller| caller.client_id.as_str());
+        let unnamed = if self.is_operated() { "operator" } else { "anonymous" };
+        let client = self.caller.as_ref().map_or(unnamed, |caller| caller.client_id.as_str());
         let who = Object::new().with("identifier", Object::new().with("value", client));
         let agent = Object::new().with("type", concept(DCM, "110153")).with("who", who).with("requestor", true).with("network", address);
         let mut agents = vec![agent.into()];
@@ -198,7 +207,7 @@ pub fn organisation_reference(organisation: &Organisation) -> Object {
 }
 
 fn interaction_system(interaction: &str) -> &'static str {
-    if matches!(interaction, "token" | "push" | "unreadable") { OWN_INTERACTIONS } else { RESTFUL }
+    if matches!(interaction, "token" | "push" | "unreadable") || OPERATED.contains(&interaction) { OWN_INTERACTIONS } else { RESTFUL }
 }
 
 fn join(label: &str, more: Option<&str>) -> String {

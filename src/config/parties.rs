@@ -42,6 +42,8 @@ pub enum Role {
     Regulator,
     /// May invoke break-glass.
     BreakGlass,
+    /// May see the work lists: Tasks, links between records, and ConceptMaps that the gateway keeps.
+    Operator,
 }
 
 /// How much of the persons concerned a recipient may be told (45 CFR 164.514). What is less than `identified` has codes masked that are

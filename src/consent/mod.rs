@@ -51,7 +51,10 @@ pub use label::{Labeller, ListError};
 pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patients_of};
-pub use permitted::{Ground, Permitted, is_administrative, no_patient, oversight, own_record, release, release_beside, release_provenance};
+pub use permitted::{
+    Ground, Permitted, is_administrative, is_operators, no_patient, oversight, own_record, own_work, release, release_beside,
+    release_provenance,
+};
 pub use policy::{ImplicitPolicy, Policy};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;

@@ -21,6 +21,8 @@ pub enum Ground {
     NoPatient,
     /// It is a record of what was done, shown to whoever oversees the gateway.
     Oversight,
+    /// The gateway wrote it for its operators, and one of them asks.
+    Operation,
 }
 
 /// A resource that may be sent, with the ground on which it may.
@@ -167,6 +169,17 @@ pub fn oversight(resource: Node) -> Option<Permitted> {
     let is_trail =
         matches!(resource.resource_type(), Some("AuditEvent" | "Provenance")) && super::code::items(&resource, "contained").is_empty();
     is_trail.then(|| Permitted::whole(resource, Ground::Oversight))
+}
+
+/// Whether a resource is of a kind the gateway writes for its operators, or tells how one came about.
+pub fn is_operators(resource: &Node) -> bool {
+    matches!(resource.resource_type(), Some("Task" | "Linkage" | "ConceptMap" | "Provenance"))
+}
+
+/// Lets an operator see what the gateway itself wrote for operators; the caller has seen to it that the gateway did. `None` for other types.
+pub fn own_work(resource: Node) -> Option<Permitted> {
+    let is_plain = is_operators(&resource) && super::code::items(&resource, "contained").is_empty();
+    is_plain.then(|| Permitted::whole(resource, Ground::Operation))
 }
 
 /// Lets a resource go that is of an administrative type and names no patient. `None` for every other.

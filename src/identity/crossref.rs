@@ -66,15 +66,13 @@ pub fn compare(one: &PatientIdentifiers, other: &PatientIdentifiers, is_person_s
     }
 }
 
-/// The known records that may be the patient meant, each with what its identifiers say; unrelated ones are left out. More than one `Same`, or any
-/// `Conflicting`, is for a person to decide.
-pub fn same_patient_candidates<'a, Key>(
-    wanted: &PatientIdentifiers,
-    known: impl IntoIterator<Item = (Key, &'a PatientIdentifiers)>,
-    is_person_system: impl Fn(&str) -> bool,
-) -> Vec<(Key, Likeness)> {
-    let judged = known.into_iter().map(|(key, identifiers)| (key, compare(wanted, identifiers, &is_person_system)));
-    judged.filter(|(_, likeness)| *likeness != Likeness::Unrelated).collect()
+/// Whether in a system that names persons two records have values and share none: then they are two persons, whatever else they have in common.
+pub fn disagree(one: &PatientIdentifiers, other: &PatientIdentifiers, is_person_system: impl Fn(&str) -> bool) -> bool {
+    let of_system = |set: &PatientIdentifiers, system: &str| set.iter().any(|identifier| identifier.system == system);
+    let shared = |system: &str| one.iter().any(|identifier| identifier.system == system && other.contains(identifier));
+    one.iter()
+        .map(|identifier| identifier.system.as_str())
+        .any(|system| is_person_system(system) && of_system(other, system) && !shared(system))
 }
 
 #[cfg(test)]
@@ -127,11 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn candidates_leave_out_strangers() {
-        let wanted = identifiers(r#"[{"system":"urn:oid:1.1","value":"17"}]"#);
-        let stranger = identifiers(r#"[{"system":"urn:oid:1.1","value":"18"}]"#);
-        let known = [("a", &wanted), ("b", &stranger)];
-        assert_eq!(same_patient_candidates(&wanted, known, |_| true), [("a", Likeness::Same)]);
-        assert_eq!(same_patient_candidates(&wanted, known, |_| false), []);
+    fn other_values_of_a_declared_system_are_other_persons() {
+        let one = identifiers(r#"[{"system":"urn:oid:1.1","value":"17"}]"#);
+        let other = identifiers(r#"[{"system":"urn:oid:1.1","value":"18"}]"#);
+        assert!(disagree(&one, &other, |_| true) && disagree(&other, &one, |_| true));
+        assert!(!disagree(&one, &other, |_| false) && !disagree(&one, &one, |_| true));
     }
 }

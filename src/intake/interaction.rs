@@ -54,6 +54,10 @@ pub enum Operation {
     Validate,
     /// The receipt of a version: the tlog-proof that anchors it.
     Receipt,
+    /// A Patient composed of all records of the person.
+    GoldenRecord,
+    /// Records that may be a given patient's.
+    Match,
 }
 
 /// What is asked, decided from the request alone.
@@ -309,15 +313,18 @@ fn known_type(name: &str, definitions: &Definitions) -> Result<(), Refusal> {
 }
 
 fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&str>; 3], pairs: Pairs) -> Result<Interaction, Refusal> {
+    let is_patient = type_name.is_some_and(|name| *name == "Patient");
     let operation = match name {
         "$validate" => Operation::Validate,
         "$receipt" if id.is_some() => Operation::Receipt,
+        "$golden-record" if id.is_some() && version.is_none() && is_patient => Operation::GoldenRecord,
+        "$match" if id.is_none() && is_patient => Operation::Match,
         _ => return Err(unsupported("This operation is not offered here. See GET [base]/metadata for those that are.")),
     };
     // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
     let by = match operation {
-        Operation::Validate => verb == Verb::Post,
-        Operation::Receipt => matches!(verb, Verb::Get | Verb::Head),
+        Operation::Validate | Operation::Match => verb == Verb::Post,
+        Operation::Receipt | Operation::GoldenRecord => matches!(verb, Verb::Get | Verb::Head),
     };
     if !by {
         return Err(not_offered());

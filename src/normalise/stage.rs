@@ -1,6 +1,6 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
-use super::{Change, Context, Preamble, normalise, preamble};
+use super::{Change, Context, Preamble, Unmapped, normalise, preamble};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
 use crate::outcome::{Finding, Reason, Refusal};
@@ -21,6 +21,8 @@ pub struct NormalisedEntry {
     pub resource: Option<Node>,
     pub changes: Vec<Change>,
     pub findings: Vec<Finding>,
+    /// Local codes without a portable equivalent.
+    pub unmapped: Vec<Unmapped>,
     /// Where the resource stood in what was received.
     pub path: String,
 }
@@ -38,6 +40,16 @@ impl Normalised {
         Err(Refusal { reason: Reason::Invalid, findings: refusing })
     }
 
+    pub fn entries(&self) -> &[NormalisedEntry] {
+        &self.entries
+    }
+
+    /// The submission without the entries that need not be stored.
+    pub fn keep(mut self, is_kept: impl FnMut(&NormalisedEntry) -> bool) -> Normalised {
+        self.entries.retain(is_kept);
+        self
+    }
+
     pub fn into_parts(self) -> (Evidence, Vec<NormalisedEntry>) {
         (self.evidence, self.entries)
     }
@@ -45,10 +57,24 @@ impl Normalised {
 
 fn entry(write: Write, target: Target, preamble: &Preamble, context: &Context<'_>) -> NormalisedEntry {
     let Some(resource) = write.resource else {
-        return NormalisedEntry { target, resource: None, changes: Vec::new(), findings: Vec::new(), path: write.path };
+        return NormalisedEntry {
+            target,
+            resource: None,
+            changes: Vec::new(),
+            findings: Vec::new(),
+            unmapped: Vec::new(),
+            path: write.path,
+        };
     };
     let mut outcome = normalise(resource, context);
     preamble.before(outcome.resource.as_object(), &mut outcome.changes, &mut outcome.findings);
     let findings = outcome.findings.into_iter().map(|finding| finding.under(&write.path)).collect();
-    NormalisedEntry { target, resource: Some(outcome.resource), changes: outcome.changes, findings, path: write.path }
+    NormalisedEntry {
+        target,
+        resource: Some(outcome.resource),
+        changes: outcome.changes,
+        findings,
+        unmapped: outcome.unmapped,
+        path: write.path,
+    }
 }

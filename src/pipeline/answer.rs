@@ -13,7 +13,7 @@ pub enum Done {
     Created,
     Updated,
     Deleted,
-    /// A conditional create found the resource already there.
+    /// The resource is already there: found by a conditional create, sent again unchanged, or newer than what came late.
     Existing,
     /// A deletion found nothing to delete.
     Nothing,
@@ -65,6 +65,15 @@ fn answer(step: &Step, versions: &[AnchoredVersion]) -> Option<WriteAnswer> {
                 findings: version.findings.clone(),
             }
         }
+        Step::Stays { version, finding } => WriteAnswer {
+            done: Done::Existing,
+            type_name: version.type_name.clone(),
+            id: version.id.clone(),
+            version: version.version,
+            at: version.at,
+            document: Some(version.document.clone()),
+            findings: finding.iter().cloned().collect(),
+        },
         Step::Existing(version) => WriteAnswer {
             done: Done::Existing,
             type_name: version.type_name.clone(),

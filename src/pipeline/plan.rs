@@ -7,7 +7,7 @@ use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::intake::{Interaction, Pairs, Write, decode_pairs};
 use crate::normalise::{GatewayIds, Links, SourceRules, is_gateway_id};
-use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::Registry;
 use crate::search::Query;
 use crate::store::{Assumption, Method, Reader, StoredVersion, Target};
@@ -29,6 +29,8 @@ pub(super) struct Plan {
 pub(super) enum Step {
     /// The write at this index of [`Plan::writes`].
     Write(usize),
+    /// A write that changes nothing: what is current stays.
+    Stays { version: Arc<StoredVersion>, finding: Option<Finding> },
     /// A conditional create that found its resource.
     Existing(Box<StoredVersion>),
     /// A deletion of what is not there.
@@ -82,6 +84,35 @@ impl Planner {
         plan.links = work.links;
         plan.assumptions = work.assumptions;
         Ok(plan)
+    }
+}
+
+impl Planner {
+    fn work<'a>(&'a self, reader: &'a Reader<'a>, links: Links) -> Work<'a> {
+        Work { planner: self, reader: Some(reader), links, assumptions: Vec::new(), taken: HashSet::new() }
+    }
+
+    /// The links of a resource that was planned before, with its conditional references resolved anew.
+    pub fn relink(&self, resource: &Node, links: Links, reader: &Reader<'_>) -> Result<Links, Failure> {
+        let mut work = self.work(reader, links);
+        work.resolve_references(resource)?;
+        Ok(work.links)
+    }
+
+    /// `Type/id` of the one resource that criteria find now.
+    pub fn only_match(&self, type_name: &str, criteria: &str, reader: &Reader<'_>) -> Result<Option<String>, Failure> {
+        let found = self.work(reader, Links::new()).only_match(type_name, criteria)?;
+        Ok(found.map(|id| format!("{type_name}/{id}")))
+    }
+
+    /// The gateway's id for an id of the source.
+    pub fn gateway_id(&self, type_name: &str, id: &str) -> String {
+        self.dialect().id(type_name, id)
+    }
+
+    fn dialect(&self) -> Dialect<'_> {
+        let rules = self.rules.get(&self.source);
+        Dialect { source: Some(&self.source), ids: &self.ids, definitions: self.definitions, rules, base_url: &self.base_url }
     }
 }
 
@@ -151,19 +182,13 @@ impl Work<'_> {
         Target { type_name: type_name.to_owned(), id, version: 1, method, previous: None }
     }
 
-    fn dialect(&self) -> Dialect<'_> {
-        let planner = self.planner;
-        let rules = planner.rules.get(&planner.source);
-        Dialect { source: Some(&planner.source), ids: &planner.ids, definitions: planner.definitions, rules, base_url: &planner.base_url }
-    }
-
     fn gateway_id(&self, type_name: &str, id: &str) -> String {
-        self.dialect().id(type_name, id)
+        self.planner.gateway_id(type_name, id)
     }
 
     /// Criteria in the gateway's words, as a query and as the text by which two entries are compared.
     fn query(&self, type_name: &str, criteria: &str) -> Result<(Query, String), Refusal> {
-        let pairs = self.dialect().pairs(type_name, decode_pairs(criteria)?);
+        let pairs = self.planner.dialect().pairs(type_name, decode_pairs(criteria)?);
         let criteria = encode(&pairs);
         Ok((Query::criteria(self.planner.definitions, type_name, &criteria)?, criteria))
     }

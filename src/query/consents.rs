@@ -44,6 +44,8 @@ pub struct Recipient {
     pub oversees: bool,
     /// What it may be told of the persons concerned.
     pub data: DataKind,
+    /// Whether it may see what the gateway keeps for its operators: Tasks, Linkages, ConceptMaps of its own.
+    pub operates: bool,
 }
 
 impl Recipient {
@@ -53,6 +55,7 @@ impl Recipient {
             purposes: caller.purposes.clone(),
             oversees: caller.has_role(Role::Regulator),
             data: caller.data,
+            operates: caller.has_role(Role::Operator),
         }
     }
 
@@ -67,11 +70,19 @@ impl Recipient {
 pub(crate) struct Judge {
     recipient: Recipient,
     request: Request,
-    rules: HashMap<String, Rules>,
+    rules: HashMap<String, PatientRules>,
     /// Which organisation each source and holder belongs to.
     organisations: HashMap<String, Organisation>,
     /// The records that Provenances speak of, by `Type/id`: a Provenance may be seen by whoever may see its target.
     targets: HashMap<String, Candidate>,
+}
+
+/// What the consents of one patient record say, and which other records are the same person's.
+struct PatientRules {
+    rules: Rules,
+    /// Whether any consent was filed about this record.
+    has_spoken: bool,
+    linked: Vec<String>,
 }
 
 impl Judge {
@@ -102,8 +113,16 @@ impl Judge {
                         targets.insert(format!("{type_name}/{id}"), candidate);
                     }
                 }
-                let rules =
-                    patients.into_iter().map(|patient| rules_of(reader, definitions, patient)).collect::<Result<HashMap<_, _>, Fault>>()?;
+                let mut rules = HashMap::new();
+                for patient in patients {
+                    let known = rules_of(reader, definitions, &patient)?;
+                    for record in &known.linked {
+                        if !rules.contains_key(record) {
+                            rules.insert(record.clone(), rules_of(reader, definitions, record)?);
+                        }
+                    }
+                    rules.insert(patient, known);
+                }
                 Ok((targets, rules))
             })
             .await?;
@@ -113,7 +132,17 @@ impl Judge {
 
     /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
     pub fn may_ask(&self, patient: &str) -> bool {
-        self.rules.get(patient).is_some_and(|rules| consent::decide_request(rules, &self.request).is_permit())
+        let rules = self.speaking(patient);
+        !rules.is_empty() && rules.iter().all(|rules| consent::decide_request(rules, &self.request).is_permit())
+    }
+
+    /// The rules that a patient's data are decided by: those of every record of the person about which a consent was filed. All must permit, so
+    /// that the strictest wins. Where none was filed, the record's own, which permit nothing. Empty for a patient that was not gathered.
+    fn speaking(&self, patient: &str) -> Vec<&Rules> {
+        let Some(own) = self.rules.get(patient) else { return Vec::new() };
+        let all = std::iter::once(own).chain(own.linked.iter().filter_map(|record| self.rules.get(record)));
+        let spoken: Vec<&Rules> = all.filter(|known| known.has_spoken).map(|known| &known.rules).collect();
+        if spoken.is_empty() { vec![&own.rules] } else { spoken }
     }
 
     /// Decides one candidate.
@@ -121,7 +150,12 @@ impl Judge {
         let sender = self.organisations.get(&candidate.source).map(Organisation::key).unwrap_or_default();
         let asker = self.recipient.organisation.key();
         let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
-        let permitted = if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
+        let is_own = candidate.source == crate::audit::SOURCE;
+        let permitted = if is_own && self.recipient.operates && consent::is_operators(&candidate.resource) {
+            consent::own_work(candidate.resource)
+        } else if is_own && matches!(candidate.resource.resource_type(), Some("Task" | "ConceptMap")) {
+            None
+        } else if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
             consent::oversight(candidate.resource)
         } else if is_audit {
             // An audit record may name what its reader must not know of; only oversight sees it.
@@ -161,7 +195,11 @@ impl Judge {
         for patient in consent::patients_of(resource) {
             let PatientReference::Known(reference) = patient else { return None };
             let id = reference.relative()?.strip_prefix("Patient/")?.to_owned();
-            decisions.push(consent::decide(self.rules.get(&id)?, &self.request, &facts));
+            let rules = self.speaking(&id);
+            if rules.is_empty() {
+                return None;
+            }
+            decisions.extend(rules.into_iter().map(|rules| consent::decide(rules, &self.request, &facts)));
         }
         Decision::all(decisions)
     }
@@ -183,7 +221,7 @@ fn organisations(pipeline: &Pipeline) -> HashMap<String, Organisation> {
 }
 
 /// The compiled consents of one patient, with what they refer to.
-fn rules_of(reader: &Reader<'_>, definitions: &'static Definitions, patient: String) -> Result<(String, Rules), Fault> {
+fn rules_of(reader: &Reader<'_>, definitions: &'static Definitions, patient: &str) -> Result<PatientRules, Fault> {
     let query = Query::criteria(definitions, "Consent", &format!("patient=Patient/{patient}"));
     let query = query.map_err(|_| Fault::new(crate::outcome::FaultKind::Internal, "the consent query does not parse"))?;
     let stored = reader.candidates(&query)?.unwrap_or_default();
@@ -197,7 +235,7 @@ fn rules_of(reader: &Reader<'_>, definitions: &'static Definitions, patient: Str
         }
     }
     let rules = Rules::compile(&consents, &Directory::of(&directory), Policy::default());
-    Ok((patient, rules))
+    Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)? })
 }
 
 fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
@@ -222,6 +260,6 @@ pub fn governing(permitted: &Permitted) -> Option<String> {
             Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
             None => format!("Consent/{}", consent.consent),
         }),
-        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight => None,
+        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight | Ground::Operation => None,
     }
 }

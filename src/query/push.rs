@@ -34,6 +34,7 @@ impl DeliveryJudge for ConsentJudge {
             organisation: destination.organisation.clone(),
             purposes: vec![destination.purpose],
             oversees: false,
+            operates: false,
             data: destination.data,
         };
         let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&candidate.resource)).await?;

@@ -14,6 +14,7 @@
 mod keys;
 mod log;
 mod outbox;
+mod people;
 mod reader;
 mod register;
 mod schema;
@@ -23,9 +24,11 @@ mod writer;
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::LedgerHead;
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
+pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
 pub use unit::{
-    Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, RawDraft, Replay, Target, Unit, VersionDraft,
+    Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,
+    VersionDraft, WorkDraft,
 };
 
 use crate::ledger::LogKeys;

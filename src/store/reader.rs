@@ -31,6 +31,8 @@ pub struct StoredVersion {
     pub raw: Option<i64>,
     /// Compact JSON; empty for a deletion.
     pub document: String,
+    /// Where it stood in what was received; `None` for what the gateway wrote itself, and for what older gateways stored.
+    pub place: Option<String>,
 }
 
 /// Bytes as they were received.
@@ -64,11 +66,11 @@ pub enum HistoryScope {
 
 /// A snapshot for the time of one reading.
 pub struct Reader<'c> {
-    connection: Transaction<'c>,
+    pub(super) connection: Transaction<'c>,
     seal_key: &'c [u8; 32],
 }
 
-const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.seal FROM version v JOIN resource r ON r.rid = v.rid";
+const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.seal FROM version v JOIN resource r ON r.rid = v.rid";
 
 impl<'c> Reader<'c> {
     pub(super) fn begin(connection: &'c Connection, seal_key: &'c [u8; 32]) -> Result<Reader<'c>, Fault> {
@@ -198,6 +200,24 @@ impl<'c> Reader<'c> {
         counts.collect::<Result<_, _>>().map_err(fault)
     }
 
+    /// Current versions of a source that were made from received bytes, in the order they were stored: those after `after`, stored at or after
+    /// `since`, at most `limit`.
+    pub fn received(&self, source: &str, since: Instant, after: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND v.seq > ? AND v.source = ? AND v.at >= ? AND v.raw IS NOT NULL \
+             AND v.leaf IS NOT NULL AND r.deleted = 0 ORDER BY v.seq LIMIT ?"
+        );
+        self.versions(&sql, vec![after.into(), source.to_owned().into(), since.micros().into(), rows(limit)])
+    }
+
+    /// What else was made from the same bytes: place, type and id of each.
+    pub fn made_from(&self, raw: i64) -> Result<Vec<(String, String, String)>, Fault> {
+        let sql = "SELECT v.place, r.type, r.id FROM version v JOIN resource r ON r.rid = v.rid WHERE v.raw = ? AND v.place IS NOT NULL";
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let found = statement.query_map([raw], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).map_err(fault)?;
+        found.collect::<Result<_, _>>().map_err(fault)
+    }
+
     fn versions(&self, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
         list(&self.connection, self.seal_key, sql, parameters)
     }
@@ -227,8 +247,9 @@ fn sealed(row: &Row<'_>) -> rusqlite::Result<(StoredVersion, Vec<u8>)> {
         key: row.get(8)?,
         raw: row.get(9)?,
         document: row.get(10)?,
+        place: row.get(11)?,
     };
-    Ok((version, row.get(11)?))
+    Ok((version, row.get(12)?))
 }
 
 /// A row whose seal holds. One that was damaged or changed behind the gateway is named and not served.

@@ -12,7 +12,23 @@ const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 
 /// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
 /// released is never edited. Each is run once, in the transaction that raises `user_version`.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK];
+
+/// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
+const PEOPLE_AND_WORK: &str = "
+ALTER TABLE version ADD COLUMN place TEXT;
+CREATE INDEX version_raw ON version (raw) WHERE place IS NOT NULL;
+CREATE TABLE work (
+  key BLOB PRIMARY KEY, task TEXT NOT NULL, kind TEXT NOT NULL, source TEXT NOT NULL, count INTEGER NOT NULL,
+  first_at INTEGER NOT NULL, last_at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX work_task ON work (task);
+CREATE INDEX work_source ON work (source, kind);
+CREATE TABLE person (patient TEXT PRIMARY KEY, person TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX person_members ON person (person);
+CREATE TABLE apart (one TEXT NOT NULL, other TEXT NOT NULL, PRIMARY KEY (one, other)) WITHOUT ROWID;
+CREATE TABLE source_map (source TEXT NOT NULL, map TEXT NOT NULL, PRIMARY KEY (source, map)) WITHOUT ROWID;
+CREATE TABLE alike (key BLOB NOT NULL, id TEXT NOT NULL, PRIMARY KEY (key, id)) WITHOUT ROWID;
+";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.
 const TABLES: &str = "

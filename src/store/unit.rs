@@ -21,6 +21,37 @@ pub struct Unit {
     pub outbox: Vec<OutboxDraft>,
     pub outbox_updates: Vec<OutboxUpdate>,
     pub elsewhere: Vec<Elsewhere>,
+    /// The stored bytes the versions were made from, when they are not new.
+    pub raw_row: Option<i64>,
+    pub work: Vec<WorkDraft>,
+    pub people: Vec<PersonChange>,
+    /// ConceptMaps that operators gave: the source, and the id of the map.
+    pub source_maps: Vec<(String, String)>,
+    /// Keys under which a resource is found by others that look like it, with the resource's id.
+    pub alike: Vec<([u8; 32], String)>,
+}
+
+/// Something for a person to look at. The first of its key makes the Task; every one is counted.
+#[derive(Debug)]
+pub struct WorkDraft {
+    pub key: [u8; 32],
+    pub kind: &'static str,
+    pub source: String,
+    pub at: Instant,
+    pub task: VersionDraft,
+}
+
+/// What changes about who is who. Kept beside the Linkage resources that say it in FHIR, in the same commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonChange {
+    /// The patient belongs to a person.
+    Joins { patient: String, person: String },
+    /// The patient stands alone.
+    Leaves { patient: String },
+    /// Somebody decided that two patients are not one person.
+    Apart { one: String, other: String },
+    /// Somebody decided otherwise.
+    NotApart { one: String, other: String },
 }
 
 /// What the unit was decided on. If one no longer holds, nothing of the unit is written and the caller decides anew.
@@ -109,6 +140,8 @@ pub struct VersionDraft {
     pub old_terms: Vec<Term>,
     /// Index into the unit's leaves of the leaf that anchors it.
     pub leaf: Option<usize>,
+    /// Where it stood in what was received (`Bundle.entry[3].resource`, empty for the whole); `None` for what the gateway wrote itself.
+    pub place: Option<String>,
 }
 
 /// The seal of a stored version: a keyed hash over what it is and what it says, so that damage and tampering show when it is read.

@@ -3,7 +3,7 @@
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
 use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
-use super::{fault, outbox, reader};
+use super::{fault, outbox, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::index::Tag;
@@ -235,7 +235,7 @@ impl Writer {
     fn write_checked(&mut self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
         let raw = match &unit.raw {
             Some(raw) => Some(self.insert_raw(raw)?),
-            None => None,
+            None => unit.raw_row,
         };
         let mut leaves = Vec::with_capacity(unit.leaves.len());
         for leaf in &unit.leaves {
@@ -260,6 +260,18 @@ impl Writer {
                 "INSERT OR REPLACE INTO elsewhere (type, id, holder, remote) VALUES (?, ?, ?, ?)",
                 params![known.type_name, known.id, known.holder, known.remote],
             )?;
+        }
+        for draft in &unit.work {
+            if people::count_work(&self.data, draft)? {
+                self.insert_version(&draft.task, None, None)?;
+            }
+        }
+        unit.people.iter().try_for_each(|change| people::apply(&self.data, change))?;
+        for (source, map) in &unit.source_maps {
+            self.execute("INSERT OR IGNORE INTO source_map (source, map) VALUES (?, ?)", params![source, map])?;
+        }
+        for (key, id) in &unit.alike {
+            self.execute("INSERT OR IGNORE INTO alike (key, id) VALUES (?, ?)", params![&key[..], id])?;
         }
         Ok(Committed::Done { leaves })
     }
@@ -345,8 +357,22 @@ impl Writer {
         let leaf = place.map(|(position, _)| position);
         let key = place.and_then(|(_, leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);
         self.execute(
-            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, key, source, document, seal) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![seq, rid, draft.version, draft.at.micros(), draft.method.code(), raw, leaf, key, draft.source, draft.document, &seal[..]],
+            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, key, source, document, seal, place) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                seq,
+                rid,
+                draft.version,
+                draft.at.micros(),
+                draft.method.code(),
+                raw,
+                leaf,
+                key,
+                draft.source,
+                draft.document,
+                &seal[..],
+                draft.place
+            ],
         )?;
         draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
         draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))

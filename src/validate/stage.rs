@@ -33,6 +33,8 @@ pub struct ValidatedEntry {
     pub findings: Vec<Finding>,
     /// Ids of the patients it is about.
     pub patients: Vec<String>,
+    /// Where the resource stood in what was received.
+    pub path: String,
 }
 
 impl Validated {
@@ -65,5 +67,5 @@ fn judge(entry: NormalisedEntry, definitions: &Definitions, patients_of: &impl F
         findings.extend(found.into_iter().map(|finding| finding.under(&entry.path)));
     }
     let patients = entry.resource.as_ref().map(patients_of).unwrap_or_default();
-    ValidatedEntry { target: entry.target, resource: entry.resource, changes: entry.changes, findings, patients }
+    ValidatedEntry { target: entry.target, resource: entry.resource, changes: entry.changes, findings, patients, path: entry.path }
 }

@@ -1,0 +1,75 @@
+//! What the gateway itself says in versions: who is who, what an operator decided. Anchored and with a Provenance like what partners send.
+
+use super::provenance::concept;
+use super::stage::{Anchor, ToAnchor, digest, stamp};
+use crate::clock::Instant;
+use crate::fhir::{Node, Object, json};
+use crate::outcome::Fault;
+use crate::store::{LeafDraft, Method, StoredVersion, Target, VersionDraft};
+use data_encoding::HEXLOWER;
+use std::sync::Arc;
+
+/// A version the gateway makes of itself.
+pub struct OwnVersion<'a> {
+    pub type_name: &'a str,
+    pub id: &'a str,
+    /// The version it replaces.
+    pub previous: Option<StoredVersion>,
+    pub resource: Node,
+    /// Ids of the patients it is about.
+    pub patients: &'a [String],
+    /// What was done and why, in a sentence for people.
+    pub reason: &'a str,
+    /// The source it is kept under.
+    pub source: &'a str,
+    pub at: Instant,
+}
+
+impl Anchor {
+    /// The drafts of such a version and its Provenance, and its leaves. `place` is how many leaves the unit has already.
+    pub fn own_version(&self, own: OwnVersion<'_>, place: usize) -> Result<(Vec<VersionDraft>, Vec<LeafDraft>), Fault> {
+        let version = own.previous.as_ref().map_or(1, |previous| previous.version + 1);
+        let method = if version == 1 { Method::Create } else { Method::Update };
+        let previous = own.previous.map(Arc::new);
+        let target = Target { type_name: own.type_name.to_owned(), id: own.id.to_owned(), version, method, previous };
+        let mut resource = own.resource;
+        stamp(&mut resource, &target, own.at);
+        let document = json::write(&resource);
+        let canonical = digest(&json::write_canonical(&resource));
+        let sender = Object::new().with("display", "hearthgate");
+        let context = ToAnchor { source: own.source, sender: &sender, partner: "", at: own.at };
+        // Nothing was received: the bytes it was made from are the version itself.
+        let leaves = self.version_leaves(&digest(&document), Some(canonical), (&target, own.patients), &context)?;
+        let draft = self.draft(&target, Some(&resource), &document, Some(place), &context)?;
+        let about = format!("{}/{}/_history/{version}", own.type_name, own.id);
+        let provenance = self.statement(&about, own.reason, None, own.source, own.at)?;
+        Ok((vec![draft, provenance], leaves))
+    }
+
+    /// The Provenance of bytes that are kept as evidence and made no version of the resource they were about.
+    pub fn unapplied(&self, about: &str, raw: &[u8; 32], source: &str, at: Instant) -> Result<VersionDraft, Fault> {
+        self.statement(about, "A late result: kept as evidence, not applied.", Some(raw), source, at)
+    }
+
+    fn statement(&self, about: &str, reason: &str, raw: Option<&[u8; 32]>, source: &str, at: Instant) -> Result<VersionDraft, Fault> {
+        let id = self.fresh_id(at);
+        let recorded = at.to_fhir_instant();
+        let entity: Option<Vec<Node>> = raw.map(|raw| {
+            let digest = Object::new().with("system", "urn:ietf:rfc:3986").with("value", format!("urn:sha256:{}", HEXLOWER.encode(raw)));
+            let what = Object::new().with("identifier", digest).with("display", "the bytes as received");
+            vec![Object::new().with("role", "source").with("what", what).into()]
+        });
+        let who = Object::new().with("display", "hearthgate");
+        let agent: Node = Object::new().with("type", concept(super::provenance::PARTICIPANT_TYPES, "assembler")).with("who", who).into();
+        let target: Node = Object::new().with("reference", about).into();
+        let node = Object::resource("Provenance")
+            .with("id", id.as_str())
+            .with("meta", Object::new().with("versionId", "1").with("lastUpdated", recorded.as_str()))
+            .with("target", vec![target])
+            .with("recorded", recorded)
+            .with("activity", Object::new().with("text", reason))
+            .with("agent", vec![agent])
+            .with_some("entity", entity);
+        self.authored("Provenance", &id, &node.into(), None, source, at)
+    }
+}

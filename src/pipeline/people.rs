@@ -1,0 +1,380 @@
+//! Who is who: what a stored Patient means for the person it may belong to, and what an operator decides about it.
+
+use super::Pipeline;
+use crate::anchor::{AnchoredVersion, LeafKind, OwnVersion};
+use crate::audit::{self, Closing, Outcome};
+use crate::fhir::Node;
+use crate::identity::crossref;
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::person::{Grade, grade, linkage, search_words};
+use crate::registry::Registry;
+use crate::search::{Handling, Query};
+use crate::store::{Assumption, Committed, LeafDraft, MAX_PERSON_RECORDS, PersonChange, Reader, StoredVersion, Unit, VersionDraft};
+use crate::worklist::{Item, Kind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Identifiers by which other records are looked for.
+const MAX_IDENTIFIERS: usize = 16;
+/// Records that one identifier may find. One that finds more names nobody.
+const MAX_FOUND: usize = 32;
+/// Records of the same name that are compared.
+const MAX_NAMESAKES: usize = 200;
+/// How often a decision is taken anew because another was faster.
+const MAX_ATTEMPTS: usize = 20;
+
+/// What follows from a change, ready to join a unit.
+#[derive(Default)]
+pub(super) struct People {
+    pub assumptions: Vec<Assumption>,
+    pub changes: Vec<PersonChange>,
+    pub items: Vec<Item>,
+    pub drafts: Vec<VersionDraft>,
+    pub leaves: Vec<LeafDraft>,
+}
+
+/// A Patient record as it is compared.
+#[derive(Clone)]
+struct Record {
+    id: String,
+    source: String,
+    patient: Node,
+}
+
+/// Somebody it may be, with all records of that person.
+struct Candidate {
+    record: Record,
+    grade: Grade,
+    person: Option<String>,
+    /// The other records of its person.
+    others: Vec<Record>,
+    is_apart: bool,
+}
+
+/// All that is known when a record is decided on.
+struct Known {
+    me: Record,
+    person: Option<String>,
+    others: Vec<Record>,
+    candidates: Vec<Candidate>,
+    assumptions: Vec<Assumption>,
+    /// The Linkages of all persons concerned.
+    linkages: BTreeMap<String, StoredVersion>,
+}
+
+/// What is to be done, before it is written as resources.
+#[derive(Default)]
+struct Decided {
+    /// The person's records from now on, the decided one among them; empty when it stands alone.
+    group: Vec<String>,
+    /// Whether it leaves its person.
+    leaves: bool,
+    /// Persons whose records join this one's.
+    dissolved: Vec<String>,
+    questions: Vec<Item>,
+}
+
+impl Pipeline {
+    /// What the Patients of a submission mean for the persons they belong to.
+    pub(super) async fn people(&self, source: &str, versions: &[AnchoredVersion], leaves: usize) -> Result<People, Fault> {
+        let mut people = People::default();
+        for version in versions.iter().filter(|version| version.target.type_name == "Patient") {
+            let Some(patient) = version.resource.clone() else { continue };
+            let me = Record { id: version.target.id.clone(), source: source.to_owned(), patient };
+            let known = self.known(me, None).await?;
+            let decided = decide(&known, &self.registry, false);
+            self.carry_out(known, decided, "Linked by an identifier that names persons.", leaves, &mut people)?;
+        }
+        Ok(people)
+    }
+
+    /// Links two records because an operator says so. Records that disagree in an identifier of persons stay apart.
+    pub async fn link(&self, one: &str, other: &str, opened: &audit::Opened) -> Result<(), Failure> {
+        for _ in 0..MAX_ATTEMPTS {
+            let me = self.record_of(one).await?;
+            let mut known = self.known(me, Some(other.to_owned())).await?;
+            known.candidates.retain(|candidate| candidate.record.id == other);
+            let decided = decide(&known, &self.registry, true);
+            if !decided.group.iter().any(|id| id == other) {
+                let text = "The records disagree in an identifier that names persons, or are too many for one person. They stay apart.";
+                return self.refused(opened, Refusal::new(Reason::IdempotencyConflict, IssueType::Conflict, text)).await;
+            }
+            let mut people = People::default();
+            self.carry_out(known, decided, "Linked by an operator.", 0, &mut people)?;
+            people.changes.push(PersonChange::NotApart { one: one.to_owned(), other: other.to_owned() });
+            people.items.clear();
+            if self.commit_people(people, [one, other], opened, "linked").await? {
+                return Ok(());
+            }
+        }
+        Err(overtaken().into())
+    }
+
+    /// Takes a record out of its person; it is not linked to these records again by itself.
+    pub async fn unlink(&self, patient: &str, opened: &audit::Opened) -> Result<(), Failure> {
+        for _ in 0..MAX_ATTEMPTS {
+            let known = self.known(self.record_of(patient).await?, None).await?;
+            if known.others.is_empty() {
+                let text = "This record is linked to no other.";
+                return self.refused(opened, Refusal::new(Reason::NotFound, IssueType::NotFound, text)).await;
+            }
+            let others: Vec<String> = known.others.iter().map(|record| record.id.clone()).collect();
+            let mut people = People::default();
+            let decided = Decided { leaves: true, ..Decided::default() };
+            self.carry_out(known, decided, "Unlinked by an operator.", 0, &mut people)?;
+            people.changes.extend(others.into_iter().map(|other| PersonChange::Apart { one: patient.to_owned(), other }));
+            if self.commit_people(people, [patient, patient], opened, "unlinked").await? {
+                return Ok(());
+            }
+        }
+        Err(overtaken().into())
+    }
+
+    /// Writes down that two records are two persons'.
+    pub async fn keep_apart(&self, one: &str, other: &str, opened: &audit::Opened) -> Result<(), Failure> {
+        let changes = vec![PersonChange::Apart { one: one.to_owned(), other: other.to_owned() }];
+        let people = People { changes, ..People::default() };
+        self.commit_people(people, [one, other], opened, "kept apart").await.map(drop).map_err(Failure::Fault)
+    }
+
+    /// The stored records that may be a given patient's, each with its grade.
+    pub async fn look_alike(&self, patient: Node) -> Result<Vec<(StoredVersion, Grade)>, Fault> {
+        let (registry, definitions) = (Arc::clone(&self.registry), self.definitions);
+        self.store
+            .read(move |reader| {
+                let me = Record { id: String::new(), source: String::new(), patient };
+                let (ids, _) = look(reader, &registry, definitions, &me)?;
+                let mut found = Vec::new();
+                for id in ids {
+                    if let Some(version) = reader.current("Patient", &id)?.filter(|version| !version.deleted()) {
+                        let grade = grade(&me.patient, &version.parse()?, |system| registry.is_person_system(system));
+                        found.push((version, grade));
+                    }
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn refused(&self, opened: &audit::Opened, refusal: Refusal) -> Result<(), Failure> {
+        self.record_refusal(opened, &refusal).await?;
+        Err(refusal.into())
+    }
+
+    /// `false` when something it relied on has changed.
+    async fn commit_people(&self, people: People, patients: [&str; 2], opened: &audit::Opened, what: &str) -> Result<bool, Fault> {
+        let resources = people.drafts.iter().filter(|draft| draft.type_name == "Linkage");
+        let resources = resources.map(|draft| format!("Linkage/{}/_history/{}", draft.id, draft.version)).collect();
+        let patients: BTreeSet<String> = patients.into_iter().map(str::to_owned).collect();
+        let closing =
+            Closing { resources, patients: patients.into_iter().collect(), description: Some(what.to_owned()), ..Closing::default() };
+        let mut unit = Unit::default();
+        people.join(&mut unit);
+        let done = self.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await?;
+        Ok(matches!(done, Committed::Done { .. }))
+    }
+
+    async fn record_of(&self, id: &str) -> Result<Record, Failure> {
+        let wanted = id.to_owned();
+        let stored = self.store.read(move |reader| record(reader, &wanted)).await?;
+        stored.ok_or_else(|| Refusal::new(Reason::NotFound, IssueType::NotFound, "No Patient with this id is known here.").into())
+    }
+
+    async fn known(&self, me: Record, named: Option<String>) -> Result<Known, Fault> {
+        let (registry, definitions) = (Arc::clone(&self.registry), self.definitions);
+        self.store
+            .read(move |reader| {
+                let person = reader.person_of(&me.id)?;
+                let others = others(reader, person.as_deref(), &me.id)?;
+                let (ids, assumptions) = look(reader, &registry, definitions, &me)?;
+                let mut known = Known { me, person, others, candidates: Vec::new(), assumptions, linkages: BTreeMap::new() };
+                for id in ids.into_iter().chain(named).collect::<BTreeSet<String>>() {
+                    known.candidates.extend(candidate(reader, &registry, &known.me, &id)?);
+                }
+                let persons = known.candidates.iter().filter_map(|candidate| candidate.person.clone()).chain(known.person.clone());
+                for person in persons.collect::<BTreeSet<String>>() {
+                    if let Some(version) = reader.current("Linkage", &person)? {
+                        known.linkages.insert(person, version);
+                    }
+                }
+                Ok(known)
+            })
+            .await
+    }
+
+    /// Turns a decision into rows: changes of persons, Linkages, questions.
+    fn carry_out(&self, known: Known, decided: Decided, reason: &str, leaves: usize, people: &mut People) -> Result<(), Fault> {
+        let Known { me, person, others, assumptions, mut linkages, .. } = known;
+        people.assumptions.extend(assumptions);
+        people.items.extend(decided.questions);
+        let at = self.clock.now();
+        let mut changed: Vec<(String, Vec<String>, bool)> = Vec::new();
+        if let Some(person) = person.clone().filter(|_| decided.leaves) {
+            let rest: Vec<String> = others.iter().map(|record| record.id.clone()).collect();
+            people.changes.push(PersonChange::Leaves { patient: me.id.clone() });
+            if let [only] = rest.as_slice() {
+                people.changes.push(PersonChange::Leaves { patient: only.clone() });
+                changed.push((person, vec![only.clone(), me.id.clone()], false));
+            } else {
+                changed.push((person, rest, true));
+            }
+        }
+        if decided.group.len() > 1 {
+            let mine = person.filter(|_| !decided.leaves);
+            let kept = mine.or_else(|| decided.dissolved.first().cloned()).unwrap_or_else(|| self.anchor.fresh_id(at));
+            let joins = decided.group.iter().map(|patient| PersonChange::Joins { patient: patient.clone(), person: kept.clone() });
+            people.changes.extend(joins);
+            for gone in decided.dissolved.iter().filter(|gone| **gone != kept) {
+                changed.push((gone.clone(), decided.group.clone(), false));
+            }
+            changed.push((kept, decided.group, true));
+        }
+        for (person, records, is_active) in changed {
+            let previous = linkages.remove(&person);
+            people.assumptions.push(match &previous {
+                Some(version) => Assumption::Version { type_name: "Linkage".to_owned(), id: person.clone(), version: version.version },
+                None => Assumption::Absent { type_name: "Linkage".to_owned(), id: person.clone() },
+            });
+            let own = OwnVersion {
+                type_name: "Linkage",
+                id: &person,
+                previous,
+                resource: linkage(&records, is_active),
+                patients: &records,
+                reason: if is_active && !decided.leaves { reason } else { "No longer linked." },
+                source: audit::SOURCE,
+                at,
+            };
+            let (drafts, leaf) = self.anchor.own_version(own, leaves + people.leaves.len())?;
+            people.drafts.extend(drafts);
+            people.leaves.extend(leaf);
+        }
+        Ok(())
+    }
+}
+
+impl People {
+    /// Adds itself to a unit. Its leaves must come where they were counted to.
+    pub fn join(self, unit: &mut Unit) {
+        unit.assumptions.extend(self.assumptions);
+        unit.people.extend(self.changes);
+        unit.versions.extend(self.drafts);
+        unit.leaves.extend(self.leaves);
+    }
+}
+
+fn overtaken() -> Fault {
+    Fault::new(FaultKind::Overloaded, "a decision about patients kept being overtaken by others")
+}
+
+fn record(reader: &Reader<'_>, id: &str) -> Result<Option<Record>, Fault> {
+    let stored = reader.current("Patient", id)?.filter(|version| !version.deleted());
+    stored.map(|version| Ok(Record { id: version.id.clone(), source: version.source.clone(), patient: version.parse()? })).transpose()
+}
+
+fn others(reader: &Reader<'_>, person: Option<&str>, but: &str) -> Result<Vec<Record>, Fault> {
+    let Some(person) = person else { return Ok(Vec::new()) };
+    let records = reader.records_of(person)?.into_iter().filter(|id| id != but);
+    records.filter_map(|id| record(reader, &id).transpose()).collect()
+}
+
+fn candidate(reader: &Reader<'_>, registry: &Registry, me: &Record, id: &str) -> Result<Option<Candidate>, Fault> {
+    let Some(record) = record(reader, id)?.filter(|record| record.id != me.id) else { return Ok(None) };
+    let grade = grade(&me.patient, &record.patient, |system| registry.is_person_system(system));
+    let person = reader.person_of(id)?;
+    let others = others(reader, person.as_deref(), id)?;
+    let is_apart = reader.are_apart(&me.id, id)?;
+    Ok(Some(Candidate { record, grade, person, others, is_apart }))
+}
+
+/// Ids of records that share an identifier of persons or the name. What the identifiers find is assumed to stay so until the commit.
+fn look(
+    reader: &Reader<'_>,
+    registry: &Registry,
+    definitions: &'static crate::definitions::Definitions,
+    me: &Record,
+) -> Result<(BTreeSet<String>, Vec<Assumption>), Fault> {
+    let (mut ids, mut assumptions) = (BTreeSet::new(), Vec::new());
+    let identifiers = crossref::patient_identifiers(&me.patient);
+    for identifier in identifiers.iter().filter(|identifier| registry.is_person_system(&identifier.system)).take(MAX_IDENTIFIERS) {
+        let token = format!("{}|{}", escaped(&identifier.system), escaped(&identifier.value));
+        let Some(query) = query(definitions, vec![("identifier".to_owned(), token)]) else { continue };
+        let query = Arc::new(query);
+        let found = reader.matching_ids(&query, None, MAX_FOUND)?;
+        if found.len() < MAX_FOUND {
+            ids.extend(found.iter().cloned());
+            assumptions.push(Assumption::Matches { query, source: None, ids: found });
+        }
+    }
+    if let Some((family, given)) = search_words(&me.patient) {
+        let pairs = vec![("family".to_owned(), escaped(&family)), ("given".to_owned(), escaped(&given))];
+        if let Some(query) = query(definitions, pairs) {
+            ids.extend(reader.matching_ids(&query, None, MAX_NAMESAKES)?);
+        }
+    }
+    Ok((ids, assumptions))
+}
+
+/// A value that is too long or odd to be searched for finds nothing.
+fn query(definitions: &'static crate::definitions::Definitions, pairs: Vec<(String, String)>) -> Option<Query> {
+    Query::parse(definitions, "Patient", &pairs, Handling::Strict).ok()
+}
+
+/// A search value with what means something in one escaped (R4 §3.1.1.5.7).
+fn escaped(value: &str) -> String {
+    value.chars().flat_map(|letter| matches!(letter, '\\' | ',' | '$' | '|').then_some('\\').into_iter().chain([letter])).collect()
+}
+
+/// What becomes of a record. With `by_person` the named candidates are linked whatever their grade, unless identifiers forbid it.
+fn decide(known: &Known, registry: &Registry, by_person: bool) -> Decided {
+    let mut decided = Decided::default();
+    let identifiers = |record: &Record| crossref::patient_identifiers(&record.patient);
+    let disagree = |one: &Record, other: &Record| {
+        crossref::disagree(&identifiers(one), &identifiers(other), |system| registry.is_person_system(system))
+    };
+    let mut group: Vec<Record> = vec![known.me.clone()];
+    match known.others.iter().find(|other| disagree(&known.me, other)) {
+        // What the record says now tells it from its person: better apart than wrong.
+        Some(other) => {
+            decided.leaves = true;
+            decided.questions.push(question(&known.me, other, Grade::Conflicting));
+        }
+        None => group.extend(known.others.iter().cloned()),
+    }
+    for candidate in &known.candidates {
+        let is_in = |id: &str, group: &[Record]| group.iter().any(|record| record.id == id);
+        if is_in(&candidate.record.id, &group) || (candidate.is_apart && !by_person) {
+            continue;
+        }
+        let theirs = || std::iter::once(&candidate.record).chain(&candidate.others);
+        let fits = !theirs().any(|their| group.iter().any(|our| disagree(our, their)));
+        let has_room = group.len() + 1 + candidate.others.len() <= MAX_PERSON_RECORDS;
+        let is_sure = by_person || (candidate.grade == Grade::Certain && candidate.record.source != known.me.source);
+        if is_sure && fits && has_room {
+            group.extend(theirs().cloned());
+            decided.dissolved.extend(candidate.person.clone());
+        } else if !by_person && (candidate.grade.is_question() || candidate.grade == Grade::Certain) {
+            decided.questions.push(question(&known.me, &candidate.record, candidate.grade));
+        }
+    }
+    if group.len() > known.others.len() + 1 || (decided.leaves && group.len() > 1) {
+        decided.group = group.into_iter().map(|record| record.id).collect();
+    }
+    decided
+}
+
+/// The same for both orders of two records.
+fn question(one: &Record, other: &Record, grade: Grade) -> Item {
+    let (first, second) = if one.id <= other.id { (one, other) } else { (other, one) };
+    let name = match grade {
+        Grade::Conflicting => "conflicting",
+        other => other.code(),
+    };
+    Item {
+        kind: Kind::UncertainMatch,
+        source: first.source.clone(),
+        words: vec![first.id.clone(), second.id.clone()],
+        inputs: vec![("grade", name.to_owned())],
+        focus: vec![format!("Patient/{}", first.id), format!("Patient/{}", second.id)],
+    }
+}

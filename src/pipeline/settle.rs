@@ -1,0 +1,76 @@
+//! What a write changes at all: a resend of what is there changes nothing, and a late result must not hide a later one.
+
+use super::plan::Step;
+use crate::fhir::{Node, json};
+use crate::normalise::{Normalised, NormalisedEntry, Succession, succession};
+use crate::outcome::{Fault, Finding, IssueType, Severity};
+use crate::store::StoredVersion;
+use std::sync::Arc;
+
+/// What becomes of a write once it is normalised.
+#[derive(Debug, Clone)]
+pub(super) enum Fate {
+    /// It makes a version.
+    Stored,
+    /// It says what the current version says already.
+    Unchanged(Arc<StoredVersion>),
+    /// It is older than its arrival: the current version stays, and what was received is kept as evidence.
+    Late(Arc<StoredVersion>, Finding),
+}
+
+/// Sets aside what need not be stored. The fates are in the order of the writes.
+pub(super) fn settle(normalised: Normalised) -> Result<(Normalised, Vec<Fate>), Fault> {
+    let fates = normalised.entries().iter().map(fate).collect::<Result<Vec<Fate>, Fault>>()?;
+    let mut each = fates.iter();
+    let kept = normalised.keep(|_| matches!(each.next(), Some(Fate::Stored)));
+    Ok((kept, fates))
+}
+
+fn fate(entry: &NormalisedEntry) -> Result<Fate, Fault> {
+    let live = entry.target.previous.as_ref().filter(|previous| !previous.deleted());
+    let (Some(previous), Some(resource)) = (live, &entry.resource) else { return Ok(Fate::Stored) };
+    let current = previous.parse()?;
+    if content(current.clone()) == content(resource.clone()) {
+        return Ok(Fate::Unchanged(Arc::clone(previous)));
+    }
+    let is_result = matches!(entry.target.type_name.as_str(), "Observation" | "DiagnosticReport");
+    let statuses = current.text("status").zip(resource.text("status")).filter(|_| is_result);
+    Ok(match statuses {
+        Some((current, incoming)) if succession(current, incoming) == Succession::ArrivesLate => {
+            let text = format!(
+                "A result of status {incoming} came after one of status {current}. It is kept as evidence; the current result stays."
+            );
+            let finding = Finding::new(Severity::Warning, IssueType::BusinessRule, "late-result", text);
+            Fate::Late(Arc::clone(previous), finding.at(entry.path.clone()))
+        }
+        _ => Fate::Stored,
+    })
+}
+
+/// What a resource says, without what the gateway stamps on it.
+pub(super) fn content(mut resource: Node) -> String {
+    if let Some(object) = resource.as_object_mut() {
+        object.remove("id");
+        if let Some(meta) = object.get_mut("meta").and_then(Node::as_object_mut) {
+            meta.remove("versionId");
+            meta.remove("lastUpdated");
+            if meta.is_empty() {
+                object.remove("meta");
+            }
+        }
+    }
+    json::write_canonical(&resource)
+}
+
+/// The steps of a plan after settling: what was set aside is answered with the version that stays.
+pub(super) fn settled(steps: Vec<Step>, fates: &[Fate]) -> Vec<Step> {
+    let settle = |step: Step| match step {
+        Step::Write(index) => match fates.get(index) {
+            Some(Fate::Unchanged(version)) => Step::Stays { version: Arc::clone(version), finding: None },
+            Some(Fate::Late(version, finding)) => Step::Stays { version: Arc::clone(version), finding: Some(finding.clone()) },
+            _ => Step::Write(fates.iter().take(index).filter(|fate| matches!(fate, Fate::Stored)).count()),
+        },
+        other => other,
+    };
+    steps.into_iter().map(settle).collect()
+}
