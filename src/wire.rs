@@ -1,45 +1,42 @@
 //! Builds every room once and joins them to a running gateway.
 
-use crate::anchor::Anchor;
-use crate::api::{AdminState, FhirState, LedgerState, TokenState, admin_router, fhir_router, ledger_router, token_router};
+use crate::api::{Reload, ReloadRequest, Reloaded};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::config::{Settings, Tls};
-use crate::definitions::Definitions;
-use crate::forward::{Courier, Upstream};
-use crate::identity::{Identity, ReplayGuard, ReplayRecord, http_client, smart_configuration};
+use crate::identity::{ReplayGuard, ReplayRecord};
 use crate::intake::Limits;
-use crate::normalise::{GatewayIds, canonical_system};
 use crate::outcome::{Fault, FaultKind};
-use crate::pipeline::Pipeline;
-use crate::query::{ConsentJudge, Pager, QueryPath};
-use crate::registry::Registry;
 use crate::store::{Assumption, Committed, Store, StoreSettings, Unit};
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use replay::SharedReplay;
+use parts::{Assembled, Durable};
+use reload::{Deliveries, Live, Supervisor};
 use sha2::{Digest, Sha256};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 mod files;
 mod keys;
 mod layers;
+mod parts;
 mod publish;
+mod reload;
 mod remote;
 mod replay;
 mod sources;
 
-pub use sources::rules_of;
-
 pub use keys::{adopt_ledger, rotate_ledger_key};
 pub use remote::{RemoteLog, log_client};
+pub use sources::rules_of;
+
+pub use reload::Watched;
 
 /// What a listener or worker gets beyond its time to end by itself.
 const LAST_WORK: Duration = Duration::from_secs(1);
@@ -47,12 +44,10 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 /// A gateway, built and not yet listening.
 pub struct Gateway {
     settings: Settings,
-    store: Store,
-    public: Router,
-    admin: Router,
-    courier: Courier<ConsentJudge>,
-    draining: Arc<AtomicBool>,
-    verifier_key: Arc<str>,
+    durable: Durable,
+    assembled: Assembled,
+    file: Option<Watched>,
+    requests: mpsc::Receiver<ReloadRequest>,
 }
 
 /// A gateway that serves.
@@ -64,6 +59,8 @@ pub struct Running {
     /// The verifier key of the log.
     pub verifier_key: Arc<str>,
     pub store: Store,
+    reload: mpsc::Sender<ReloadRequest>,
+    clock: Clock,
     handles: Vec<Handle<SocketAddr>>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
@@ -98,116 +95,61 @@ impl Listeners {
 impl Gateway {
     /// Opens the store and builds every room. Must run inside a tokio runtime.
     pub fn build(settings: Settings, clock: Clock, entropy: Entropy) -> Result<Gateway, Fault> {
-        // Another part of the process may have installed the provider before; either way there is one.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let definitions = Definitions::embedded();
-        let folder = settings.storage.data_dir.clone();
-        let keyring = keys::keyring(&settings, &entropy)?;
-        let log_keys = keys::log_keys(&settings, &entropy)?;
-        let verifier_key: Arc<str> = log_keys.verifier().to_string().into();
-        let store = Store::open(store_settings(&settings, false), log_keys.clone(), keyring.clone())?;
-        publish::refuse_set_back(&folder.join("ledger"), &store.ledger_head(), &settings.ledger.origin, log_keys.history())?;
-        let registry = Arc::new(Registry::new(&settings, |system| canonical_system(system).unwrap_or_else(|| system.to_owned())));
-        let ids = GatewayIds::new(keyring.derived("ids"));
-        let base_url: Arc<str> = settings.server.fhir_base().into();
-        let anchor = Anchor {
-            keyring: keyring.clone(),
-            entropy: entropy.clone(),
-            definitions,
-            ids: ids.clone(),
-            base_url: base_url.to_string(),
-            origin: settings.ledger.origin.clone(),
-        };
-        let pipeline = Pipeline {
-            store: store.clone(),
-            registry: Arc::clone(&registry),
-            definitions,
-            anchor,
-            ids,
-            clock: clock.clone(),
-            rules: Arc::new(sources::source_rules(&registry, &base_url)?),
-            overtaken: Arc::default(),
-        };
-        let upstream = Upstream::new(clock.clone(), entropy.clone())?;
-        let query = QueryPath {
-            pipeline: pipeline.clone(),
-            upstream: upstream.clone(),
-            pager: Pager::new(&keyring.derived("paging"))?,
-            holder_rules: Arc::new(sources::holder_rules(&registry)?),
-            base_url: Arc::clone(&base_url),
-        };
-        let replay = Arc::new(SharedReplay::new(store.clone(), settings.redis.as_ref())?);
-        let identity = Arc::new(Identity::new(&settings, Arc::clone(&registry), replay, http_client()?, clock.clone(), entropy.clone())?);
-        let token = TokenState {
-            identity: Arc::clone(&identity),
-            pipeline: pipeline.clone(),
-            clock: clock.clone(),
-            smart_configuration: Arc::new(smart_configuration(&settings)),
-            dev: settings.dev,
-        };
-        let fhir = FhirState {
-            pipeline: pipeline.clone(),
-            query,
-            identity,
-            definitions,
-            clock: clock.clone(),
-            limits: limits(&settings),
-            settings: settings.clone(),
-            base_url,
-        };
-        let ledger = LedgerState {
-            store: store.clone(),
-            verifier_key: Arc::clone(&verifier_key),
-            key_history: log_keys.history().to_string().into(),
-        };
-        let draining = Arc::new(AtomicBool::new(false));
-        let admin = AdminState { store: store.clone(), metrics: recorder()?, draining: Arc::clone(&draining) };
-        let routes = Router::new().nest_service("/fhir", fhir_router(fhir)).merge(token_router(token)).merge(ledger_router(ledger));
-        let courier = Courier {
-            store: store.clone(),
-            registry,
-            upstream,
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            judge: ConsentJudge { pipeline },
-        };
-        Ok(Gateway {
-            public: layers::public(routes, &settings, entropy),
-            admin: admin_router(admin),
-            settings,
-            store,
-            courier,
-            draining,
-            verifier_key,
-        })
+        let (reload, requests) = mpsc::channel(reload::WAITING);
+        let durable = Durable::open(&settings, clock, entropy, reload)?;
+        let assembled = durable.assemble(&settings)?;
+        Ok(Gateway { settings, durable, assembled, file: None, requests })
+    }
+
+    /// Has the gateway read its configuration from a file again when it is asked to, or the file changes.
+    pub fn watching(self, file: Watched) -> Gateway {
+        Gateway { file: Some(file), ..self }
     }
 
     /// Begins to serve.
     pub async fn start(self, listeners: Listeners) -> Result<Running, Fault> {
+        let Gateway { settings, durable, assembled, file, requests } = self;
         let internal = |error: std::io::Error| Fault::new(FaultKind::Internal, error.to_string());
         let (public, admin) = (listeners.public.local_addr().map_err(internal)?, listeners.admin.local_addr().map_err(internal)?);
         let (public_handle, admin_handle) = (Handle::new(), Handle::new());
-        let mut servers = vec![serve(listeners.public, self.public, self.settings.server.tls.as_ref(), public_handle.clone()).await?];
-        servers.push(serve(listeners.admin, self.admin, None, admin_handle.clone()).await?);
+        let (public_routes, admin_routes) = (Live::new(assembled.public), Live::new(assembled.admin));
+        let tls = settings.server.tls.as_ref();
+        let mut servers = vec![serve(listeners.public, public_routes.router(), tls, public_handle.clone()).await?];
+        servers.push(serve(listeners.admin, admin_routes.router(), None, admin_handle.clone()).await?);
         let (stop, stopped) = watch::channel(false);
-        let mut workers = vec![tokio::spawn(self.courier.run(stopped.clone()))];
-        workers.push(tokio::spawn(publish::run(self.store.clone(), self.settings.storage.data_dir.join("ledger"), stopped)));
-        Ok(Running {
+        let mut workers =
+            vec![tokio::spawn(publish::run(durable.store.clone(), settings.storage.data_dir.join("ledger"), stopped.clone()))];
+        let running = Running {
             public,
             admin,
-            verifier_key: self.verifier_key,
-            store: self.store,
+            verifier_key: Arc::clone(&durable.verifier_key),
+            store: durable.store.clone(),
+            reload: durable.reload.clone(),
+            clock: durable.clock.clone(),
             handles: vec![public_handle, admin_handle],
             stop,
             servers,
-            workers,
-            draining: self.draining,
-            drain_timeout: self.settings.server.drain_timeout(),
-        })
+            workers: Vec::new(),
+            draining: Arc::clone(&durable.draining),
+            drain_timeout: settings.server.drain_timeout(),
+        };
+        let pipeline = assembled.pipeline;
+        let supervisor = Supervisor { durable, settings, file, public: public_routes, admin: admin_routes, pipeline, requests };
+        workers.push(tokio::spawn(supervisor.run(Deliveries::start(assembled.courier), stopped)));
+        Ok(Running { workers, ..running })
     }
 }
 
 impl Running {
+    /// Has the configuration read again, on behalf of `peer`; a refusal says why the old one stays.
+    pub async fn reload(&self, what: Reload, peer: &str) -> Result<Reloaded, String> {
+        let (answer, receive) = oneshot::channel();
+        let request = ReloadRequest { what, opened: reload::opened(self.clock.now(), peer), answer };
+        let gone = || "the gateway is stopping".to_owned();
+        self.reload.send(request).await.map_err(|_| gone())?;
+        receive.await.map_err(|_| gone())?
+    }
+
     /// Stops taking work, finishes what is under way within the drain timeout, publishes the log once more, and closes the store.
     pub async fn shut_down(self) {
         self.draining.store(true, Ordering::Relaxed);

@@ -13,7 +13,7 @@ mod negotiate;
 mod render;
 mod token;
 
-pub use admin::{AdminState, router as admin_router};
+pub use admin::{AdminState, Reload, ReloadRequest, Reloaded, router as admin_router};
 pub use fhir::{FhirState, router as fhir_router};
 pub use ledger::{LedgerState, router as ledger_router};
 pub use token::{TokenState, router as token_router};

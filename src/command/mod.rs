@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod desk;
 mod fetch;
 mod ledger;
 mod normalise;
@@ -46,8 +47,12 @@ enum Command {
     Fhirpath(tools::FhirpathArguments),
     /// Validates resources against R4, the profiles they claim and those asked for.
     Validate(validation::ValidateArguments),
-    /// Shows what normalisation makes of a source's resources.
-    Normalise(normalise::NormaliseArguments),
+    /// Shows what normalisation makes of a source's resources; `replay` does so over what a running gateway has stored.
+    Normalise(normalise::NormaliseCommand),
+    /// The work lists of a running gateway, and who is who.
+    Work(desk::WorkArguments),
+    /// Has a running gateway read its configuration again.
+    Reload(desk::Desk),
     /// Definition packages.
     #[command(subcommand)]
     Package(package::PackageCommand),
@@ -71,7 +76,9 @@ pub fn main() -> ExitCode {
         Command::Check { file } => tools::check(&file),
         Command::Fhirpath(arguments) => tools::fhirpath(&arguments),
         Command::Validate(arguments) => validation::validate(&arguments),
-        Command::Normalise(arguments) => normalise::normalise(&arguments),
+        Command::Normalise(command) => normalise::normalise_command(&command),
+        Command::Work(arguments) => desk::work(&arguments),
+        Command::Reload(desk) => desk::reload(&desk),
         Command::Package(command) => package::package(&command),
         Command::Consent(command) => tools::consent(&command),
         Command::Ledger(command) => ledger::run(&command),

@@ -1,5 +1,6 @@
 //! `hearthgate normalise`: what a source's rules make of files, one line a resource.
 
+use super::desk::{ReplayArguments, replay};
 use super::tools::{MAX_FILE_BYTES, read_bytes};
 use super::{FINDINGS, FINE, USAGE, complain};
 use crate::config::Settings;
@@ -12,8 +13,33 @@ use crate::normalise::{
 use crate::outcome::Finding;
 use crate::problem::outcome_node;
 use crate::wire;
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct NormaliseCommand {
+    #[command(subcommand)]
+    command: Option<OfStored>,
+    #[command(flatten)]
+    arguments: Option<NormaliseArguments>,
+}
+
+/// What is done with what a gateway has stored.
+#[derive(Subcommand)]
+enum OfStored {
+    /// Applies the rules in force to the bytes a source once sent; prints what differs, a line a resource.
+    Replay(ReplayArguments),
+}
+
+/// `normalise` on files, or on what a gateway has stored.
+pub fn normalise_command(command: &NormaliseCommand) -> u8 {
+    match (&command.command, &command.arguments) {
+        (Some(OfStored::Replay(arguments)), _) => replay(arguments),
+        (None, Some(arguments)) => normalise(arguments),
+        (None, None) => complain(USAGE, "give --source and files"),
+    }
+}
 
 #[derive(Args)]
 pub struct NormaliseArguments {
@@ -34,7 +60,7 @@ pub struct NormaliseArguments {
 }
 
 /// Normalises the files, in their order, as one batch. What cannot be read is a line of its own, with the reason, and the rest goes on.
-pub fn normalise(arguments: &NormaliseArguments) -> u8 {
+fn normalise(arguments: &NormaliseArguments) -> u8 {
     if arguments.format != "ndjson" {
         return complain(USAGE, "--format: only ndjson is known");
     }

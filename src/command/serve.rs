@@ -1,11 +1,12 @@
 //! `hearthgate serve`.
 
 use super::{FAULT, FINE, USAGE, complain};
+use crate::api::Reload;
 use crate::clock::{Clock, Entropy};
 use crate::config::Settings;
 use crate::identity::check_key_files;
 use crate::outcome::Fault;
-use crate::wire::{Gateway, Listeners};
+use crate::wire::{Gateway, Listeners, Running, Watched};
 use clap::Args;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,7 +38,8 @@ pub fn serve(arguments: &ServeArguments) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(FAULT, error),
     };
-    match runtime.block_on(run(settings)) {
+    let file = arguments.config.clone().map(|path| Watched { path, is_dev: arguments.dev });
+    match runtime.block_on(run(settings, file)) {
         Ok(()) => FINE,
         Err(fault) => complain(FAULT, fault),
     }
@@ -62,7 +64,7 @@ fn start_logging(json: bool) {
     let _ = if json { logger.json().try_init() } else { logger.try_init() };
 }
 
-async fn run(settings: Settings) -> Result<(), Fault> {
+async fn run(settings: Settings, file: Option<Watched>) -> Result<(), Fault> {
     if settings.dev {
         tracing::warn!(
             "DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this."
@@ -70,13 +72,30 @@ async fn run(settings: Settings) -> Result<(), Fault> {
     }
     let origin = settings.server.origin();
     let listeners = Listeners::bind(&settings)?;
-    let running = Gateway::build(settings, Clock::system(), Entropy::system())?.start(listeners).await?;
+    let gateway = Gateway::build(settings, Clock::system(), Entropy::system())?;
+    let gateway = match file {
+        Some(file) => gateway.watching(file),
+        None => gateway,
+    };
+    let running = gateway.start(listeners).await?;
     tracing::info!(public = %running.public, admin = %running.admin, %origin, ledger_key = %running.verifier_key, "serving");
-    wait_for_signal().await;
+    tokio::select! {
+        () = wait_for_signal() => {}
+        () = reload_when_asked(&running) => {}
+    }
     tracing::info!("draining");
     running.shut_down().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Reads the configuration again at every SIGHUP. What comes of it is in the log and the audit record.
+async fn reload_when_asked(running: &Running) {
+    let Ok(mut asked) = signal(SignalKind::hangup()) else { return std::future::pending().await };
+    while asked.recv().await.is_some() {
+        let _ = running.reload(Reload::File, "signal").await;
+    }
+    std::future::pending().await
 }
 
 /// Waits until somebody asks the process to stop.

@@ -16,6 +16,7 @@ const TYPE: &str = "at+jwt";
 pub const MIN_SECRET_BYTES: usize = 32;
 
 /// Issues and reads access tokens.
+#[derive(Clone)]
 pub struct AccessTokens {
     key: hmac::Key,
     issuer: String,

@@ -86,6 +86,22 @@ impl Identity {
         })
     }
 
+    /// The same for other settings: tokens given out before and assertions used before are remembered.
+    pub fn renewed(&self, settings: &Settings, registry: Arc<Registry>, http: reqwest::Client) -> Identity {
+        Identity {
+            keys: KeySets::new(registry.clients(), &settings.identity, http, self.clock.clone()),
+            tokens: self.tokens.clone(),
+            registry,
+            replay: Arc::clone(&self.replay),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            audience: self.audience.clone(),
+            skew: Duration::from_secs(settings.identity.clock_skew_s),
+            token_lifetime: Duration::from_secs(settings.identity.token_lifetime_s),
+            dev: settings.dev,
+        }
+    }
+
     /// Answers a token request: the decoded pairs of its form.
     pub async fn token(&self, form: &[(String, String)]) -> Result<TokenResponse, OAuthError> {
         let request = TokenRequest::read(form)?;

@@ -34,8 +34,6 @@ pub struct ReplayAsked {
     pub since: Instant,
     /// Where an earlier call ended; 0 at first.
     pub after: i64,
-    /// The newest version to look at, so that what the replay writes is not looked at again; `None` at first.
-    pub until: Option<i64>,
     pub is_dry: bool,
     pub limit: usize,
 }
@@ -175,8 +173,7 @@ impl Pipeline {
         let (planner, types, asked) = (self.planner(&asked.source), self.definitions.types(), asked.clone());
         self.store
             .read(move |reader| {
-                let mut versions = reader.received(&asked.source, asked.since, asked.after, limit)?;
-                versions.retain(|version| asked.until.is_none_or(|until| version.seq <= until));
+                let versions = reader.received(&asked.source, asked.since, asked.after, limit)?;
                 let mut raws: HashMap<i64, Arc<Raw>> = HashMap::new();
                 let mut found = Vec::new();
                 for version in versions {

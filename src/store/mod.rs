@@ -157,6 +157,11 @@ impl Store {
             .map_err(|error| Fault::new(FaultKind::Internal, format!("a reading panicked: {error}")))?
     }
 
+    /// The same at once, for who may wait: while a gateway is built.
+    pub fn read_now<T>(&self, reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.shared.with_reader(reading)
+    }
+
     /// The newest synced state of the log.
     pub fn ledger_head(&self) -> LedgerHead {
         self.shared.head.read().unwrap_or_else(PoisonError::into_inner).clone()

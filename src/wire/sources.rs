@@ -13,28 +13,37 @@ use std::path::Path;
 /// The largest ConceptMap file that is read.
 const MAX_CONCEPT_MAP_BYTES: u64 = 64 << 20;
 
-/// The rules of every source that pushes. Each may also name resources by the URLs the gateway gave them.
-pub(super) fn source_rules(registry: &Registry, base_url: &str) -> Result<HashMap<String, SourceRules>, Fault> {
+/// The rules of every source that pushes, with the ConceptMaps operators gave. Each may also name resources by the URLs the gateway gave them.
+pub(super) fn source_rules(registry: &Registry, base_url: &str, maps: &[(String, Node)]) -> Result<HashMap<String, SourceRules>, Fault> {
     let rules = |name: &str, source: &Source| -> Result<SourceRules, Fault> {
         let mut rules = rules_of(name, source)?;
         rules.set_gateway_base(base_url);
+        give_maps(&mut rules, maps);
         Ok(rules)
     };
     registry.sources().map(|(name, source)| Ok((name.to_owned(), rules(name, source)?))).collect()
 }
 
 /// The rules by which each holder's answers are read: its source's, or the general ones. What a holder's record points to need not be here.
-pub(super) fn holder_rules(registry: &Registry) -> Result<HashMap<String, SourceRules>, Fault> {
+pub(super) fn holder_rules(registry: &Registry, maps: &[(String, Node)]) -> Result<HashMap<String, SourceRules>, Fault> {
     let rules = |holder: &Holder| -> Result<SourceRules, Fault> {
         let mut rules = match registry.source_of_holder(holder) {
             Some((name, source)) => rules_of(name, source)?,
             None => SourceRules::new(&holder.name, &[holder.base_url.as_str()]),
         };
         rules.add_base(holder.base_url.as_str());
+        give_maps(&mut rules, maps);
         rules.dangling = Dangling::Logical;
         Ok(rules)
     };
     registry.holders().iter().map(|holder| Ok((holder.name.clone(), rules(holder)?))).collect()
+}
+
+fn give_maps(rules: &mut SourceRules, maps: &[(String, Node)]) {
+    let own: Vec<&Node> = maps.iter().filter(|(source, _)| source == rules.name()).map(|(_, map)| map).collect();
+    for map in own {
+        rules.concept_maps.add(map);
+    }
 }
 
 /// The configuration of one source as normalisation takes it.

@@ -4,4 +4,5 @@ mod drain;
 mod input;
 mod kill;
 mod race;
+mod replay;
 mod storage;

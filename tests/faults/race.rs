@@ -54,10 +54,13 @@ async fn one_version_is_changed_by_one() {
 async fn one_id_grows_one_version_at_a_time() {
     let world = World::start().await;
     let a = world.party("hospital-a").await;
-    let mut mine = patient("1");
-    mine["id"] = json!("p1");
     // Without If-Match the last one wins, but every acknowledged change has a version of its own.
-    let answers = race(&a, |_| Call::put("Patient/p1", &mine)).await;
+    let answers = race(&a, |number| {
+        let mut mine = patient(&number.to_string());
+        mine["id"] = json!("p1");
+        Call::put("Patient/p1", &mine)
+    })
+    .await;
     let mut versions: Vec<u32> = answers
         .iter()
         .filter(|answer| matches!(answer.status, 200 | 201))

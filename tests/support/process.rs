@@ -122,6 +122,12 @@ impl Process {
         assert!(sent.success());
     }
 
+    /// Asks it to read its configuration again (SIGHUP), without waiting.
+    pub fn hang_up(&self) {
+        let sent = Command::new("kill").arg("-HUP").arg(self.0.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
     /// Waits for its end, for so long.
     pub async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
         let start = Instant::now();

@@ -56,6 +56,14 @@ jwks_file = "health-department.jwks.json"
 scopes = "system/Provenance.rs system/AuditEvent.rs"
 purposes = ["PUBHLTH"]
 roles = ["regulator"]
+
+[[client]]
+id = "operator"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "operator" }, name = "Operator" }
+jwks_file = "operator.jwks.json"
+scopes = "system/*.rs"
+purposes = ["HOPERAT"]
+roles = ["operator"]
 "#;
 
 /// The log's name in every test.
@@ -63,7 +71,7 @@ pub const ORIGIN: &str = "gateway.test/log";
 /// One value of this system is one person.
 pub const PERSON: &str = "http://hl7.org/fhir/sid/us-ssn";
 
-const CLIENTS: [&str; 4] = ["hospital-a", "hospital-b", "laboratory", "health-department"];
+const CLIENTS: [&str; 5] = ["hospital-a", "hospital-b", "laboratory", "health-department", "operator"];
 
 /// The text of a configuration with the usual parties, listening where the system chooses.
 pub fn configuration(more: &str) -> String {
@@ -173,7 +181,11 @@ impl World {
 
     /// Somebody with the token of a registered client, with all it may have.
     pub async fn party(&self, client: &str) -> Party {
-        let scope = if client == "health-department" { "system/Provenance.rs system/AuditEvent.rs" } else { "system/*.cruds" };
+        let scope = match client {
+            "health-department" => "system/Provenance.rs system/AuditEvent.rs",
+            "operator" => "system/*.rs",
+            _ => "system/*.cruds",
+        };
         self.party_with(client, scope).await
     }
 
@@ -207,6 +219,17 @@ impl World {
         let audience = format!("{}/auth/token", self.origin);
         let claims = AssertionClaims { client_id: client, key_id: KEY_ID, audience: &audience, jti: &jti, now: self.clock.now() };
         make_client_assertion(&private_key(client), claims).unwrap()
+    }
+
+    /// What the operator's desk answers.
+    pub async fn desk(&self, method: &str, path: &str, body: &serde_json::Value) -> Answer {
+        self.desk_call(Call::new(method, &format!("{}/desk{path}", self.admin)).body("application/json", body.to_string())).await
+    }
+
+    /// The same for any call.
+    pub async fn desk_call(&self, call: Call) -> Answer {
+        let key = std::fs::read_to_string(self.data().join("keys/operator.key")).unwrap();
+        Party { token: Some(key.trim().to_owned()), ..self.stranger() }.call(call).await
     }
 
     /// What somebody who trusts this log's key believes.

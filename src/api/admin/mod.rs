@@ -1,14 +1,26 @@
-//! For operators: health and metrics, on a listener of their own.
+//! For operators: health and metrics, and behind the operator's key the work lists, who is who, replay and reload; on a listener of their own.
 
+mod desk;
+mod guard;
+mod reload;
+mod replay;
+mod sheet;
+
+pub use reload::{Reload, ReloadRequest, Reloaded};
+
+use crate::config::Secret;
+use crate::pipeline::Pipeline;
 use crate::store::{DeliveryState, Store};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::mpsc;
 
 /// The most outbox rows counted for one metric.
 const COUNTED_DELIVERIES: u32 = 10_000;
@@ -17,14 +29,22 @@ const COUNTED_DELIVERIES: u32 = 10_000;
 #[derive(Clone)]
 pub struct AdminState {
     pub store: Store,
+    pub pipeline: Pipeline,
+    /// The operator's key: whoever has it may do everything below `/desk`.
+    pub key: Arc<Secret>,
+    /// Where reloads are asked for.
+    pub reload: mpsc::Sender<ReloadRequest>,
     pub metrics: PrometheusHandle,
     /// Set when draining has begun.
     pub draining: Arc<AtomicBool>,
 }
 
-/// `/health/live`, `/health/ready`, `/metrics`.
+/// `/health/live`, `/health/ready`, `/metrics`, and `/desk/…` for who has the operator's key.
 pub fn router(state: AdminState) -> Router {
-    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics_text)).with_state(state)
+    let open = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).route("/metrics", get(metrics_text));
+    let guarded = desk::router().merge(replay::router()).merge(reload::router());
+    let guarded = guarded.layer(from_fn_with_state(state.clone(), guard::guard));
+    open.nest("/desk", guarded).with_state(state)
 }
 
 async fn live() -> &'static str {

@@ -1,0 +1,69 @@
+//! Results that come twice, late or corrected.
+
+use crate::support::World;
+use crate::support::data::{bundle, observation};
+use serde_json::{Value, json};
+
+fn result(status: &str, value: f64) -> Value {
+    let mut result = observation("Patient/1");
+    (result["id"], result["status"], result["valueQuantity"]["value"]) = (json!("r1"), json!(status), json!(value));
+    result
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_preliminary_result_never_hides_the_final_one() {
+    let world = World::start().await;
+    let laboratory = world.party("laboratory").await;
+    let put = async |status: &str, value: f64, expected: u16| laboratory.put("Observation/r1", &result(status, value)).await.expect(expected);
+    put("preliminary", 12.0, 201).await;
+    put("final", 13.0, 200).await;
+    let late = laboratory
+        .call(crate::support::Call::put("Observation/r1", &result("preliminary", 12.5)).header("prefer", "return=OperationOutcome"))
+        .await
+        .expect(200);
+    assert!(late.text().contains("late-result"), "{}", late.text());
+    assert_eq!(late.header("etag"), Some("W/\"2\""));
+    let current = async || laboratory.get("Observation/r1").await.expect(200).json();
+    assert_eq!((&current().await["status"], &current().await["meta"]["versionId"]), (&json!("final"), &json!("2")));
+    // What came late is kept as evidence, and the trail says so.
+    let id = current().await["id"].as_str().unwrap().to_owned();
+    let trail = Value::from(laboratory.search(&format!("Provenance?target=Observation/{id}")).await).to_string();
+    assert!(trail.contains("A late result"), "{trail}");
+    let connection = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
+    let raws: i64 = connection.query_row("SELECT count(*) FROM raw", [], |row| row.get(0)).unwrap();
+    assert_eq!(raws, 3);
+    // In a transaction the rest goes on.
+    let entry = |resource: Value, url: &str| json!({"resource": resource, "request": {"method": "PUT", "url": url}});
+    let mut other = result("final", 1.0);
+    other["id"] = json!("r2");
+    let both = bundle("transaction", vec![entry(result("preliminary", 12.6), "Observation/r1"), entry(other, "Observation/r2")]);
+    let answer = laboratory.post("", &both).await.expect(200).json();
+    assert_eq!((&answer["entry"][0]["response"]["status"], &answer["entry"][1]["response"]["status"]), (&json!("200"), &json!("201")));
+    assert!(answer["entry"][1]["response"]["location"].as_str().unwrap().contains("/Observation/"));
+    // A correction supersedes, and so does a withdrawal; the chain stays.
+    put("corrected", 13.5, 200).await;
+    put("final", 13.0, 200).await;
+    assert_eq!(current().await["status"], "corrected");
+    put("entered-in-error", 13.5, 200).await;
+    let history = laboratory.get("Observation/r1/_history").await.expect(200).json();
+    let statuses: Vec<&str> = history["entry"].as_array().unwrap().iter().map(|entry| entry["resource"]["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["entered-in-error", "corrected", "final", "preliminary"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_again_is_answered_and_not_stored_again() {
+    let world = World::start().await;
+    let laboratory = world.party("laboratory").await;
+    let first = laboratory.put("Observation/r1", &result("final", 13.0)).await.expect(201);
+    let again = laboratory.put("Observation/r1", &result("final", 13.0)).await.expect(200);
+    assert_eq!(first.header("location"), again.header("location"));
+    assert_eq!(first.header("x-hearthgate-receipt"), again.header("x-hearthgate-receipt"));
+    // In other words it is the same too.
+    let mut spelled = result("final", 13.0);
+    spelled["code"]["coding"][0]["system"] = json!("urn:oid:2.16.840.1.113883.6.1");
+    assert_eq!(laboratory.put("Observation/r1", &spelled).await.expect(200).header("etag"), Some("W/\"1\""));
+    assert_eq!(laboratory.put("Observation/r1", &result("final", 13.1)).await.expect(200).header("etag"), Some("W/\"2\""));
+    // A delete and the same again are two things.
+    laboratory.delete("Observation/r1").await.expect(204);
+    assert_eq!(laboratory.put("Observation/r1", &result("final", 13.1)).await.expect(200).header("etag"), Some("W/\"4\""));
+}
