@@ -190,7 +190,8 @@ pub fn replay(arguments: &ReplayArguments) -> u8 {
             let (place, dry) = (after.to_string(), arguments.dry_run.to_string());
             let mut asked = vec![("source", arguments.source.as_str()), ("after", &place), ("dry", &dry)];
             asked.extend(arguments.since.as_deref().map(|since| ("since", since)));
-            let told = admin.call(Method::POST, "/replay", &asked, None).await.map_err(|text| format!("{text}; go on with --after {after}"))?;
+            let told =
+                admin.call(Method::POST, "/replay", &asked, None).await.map_err(|text| format!("{text}; go on with --after {after}"))?;
             if !told.0.is_success() {
                 eprintln!("hearthgate: cut off; go on with --after {after}");
                 return Ok(print(told));

@@ -96,7 +96,13 @@ async fn what_is_not_sure_is_a_question() {
         ("name and birth date", patient("7"), patient("8"), false, 1),
         ("a bare number at two authorities", bare(patient("7"), "urn:mrn:a", "Moor"), bare(patient("7"), "urn:mrn:b", "Young"), false, 0),
         ("a bare number in one system", bare(patient("7"), MRN, "Moor"), bare(patient("7"), MRN, "Young"), false, 0),
-        ("a number everybody is given", with(ssn("999-99-9999"), "1970-03-01", "female"), with(ssn("999-99-9999"), "1980-03-01", "female"), false, 0),
+        (
+            "a number everybody is given",
+            with(ssn("999-99-9999"), "1970-03-01", "female"),
+            with(ssn("999-99-9999"), "1980-03-01", "female"),
+            false,
+            0,
+        ),
     ] {
         let Scene { world, at_a, at_b, .. } = scene(one, other).await;
         let operator = world.party("operator").await;
@@ -125,7 +131,9 @@ async fn records_in_conflict_never_become_one() {
         patient["identifier"].as_array_mut().unwrap().push(json!({"system": "urn:passport", "value": passport}));
         patient
     };
-    let world = crate::support::Setup::adjusted(|settings| settings.identity.person_identifier_systems.push("urn:passport".to_owned())).start().await;
+    let world = crate::support::Setup::adjusted(|settings| settings.identity.person_identifier_systems.push("urn:passport".to_owned()))
+        .start()
+        .await;
     let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
     let at_a = a.create(&with_passport("X")).await;
     let at_b = b.create(&with_passport("Y")).await;
@@ -144,7 +152,13 @@ async fn records_in_conflict_never_become_one() {
     let mut changed = person("2");
     changed["id"] = json!(linked_one);
     party.put(&format!("Patient/{linked_one}"), &changed).await.expect(200);
-    assert!(operator.search("Linkage").await.iter().all(|linkage| linkage["active"] == json!(false) || !linkage.to_string().contains(linked_one.as_str())));
+    assert!(
+        operator
+            .search("Linkage")
+            .await
+            .iter()
+            .all(|linkage| linkage["active"] == json!(false) || !linkage.to_string().contains(linked_one.as_str()))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -186,8 +200,13 @@ async fn match_answers_what_the_caller_may_see() {
     assert_eq!(entry["search"]["extension"][0]["valueCode"], "certain");
     let probable = ask(patient("99"), json!([{"name": "onlyCertainMatches", "valueBoolean": true}]));
     assert_eq!(a.post("Patient/$match", &probable).await.expect(200).json()["total"], 0);
-    assert_eq!(b.post("Patient/$match", &ask(patient("99"), json!([{"name": "count", "valueInteger": 1}]))).await.expect(200).json()["total"], 1);
-    for wrong in [json!({"resourceType": "Patient"}), ask(observation("Patient/1"), json!([])), ask(patient("1"), json!([{"name": "frob"}]))] {
+    assert_eq!(
+        b.post("Patient/$match", &ask(patient("99"), json!([{"name": "count", "valueInteger": 1}]))).await.expect(200).json()["total"],
+        1
+    );
+    for wrong in
+        [json!({"resourceType": "Patient"}), ask(observation("Patient/1"), json!([])), ask(patient("1"), json!([{"name": "frob"}]))]
+    {
         a.post("Patient/$match", &wrong).await.expect(400);
     }
 }

@@ -14,7 +14,8 @@ fn result(status: &str, value: f64) -> Value {
 async fn a_late_preliminary_result_never_hides_the_final_one() {
     let world = World::start().await;
     let laboratory = world.party("laboratory").await;
-    let put = async |status: &str, value: f64, expected: u16| laboratory.put("Observation/r1", &result(status, value)).await.expect(expected);
+    let put =
+        async |status: &str, value: f64, expected: u16| laboratory.put("Observation/r1", &result(status, value)).await.expect(expected);
     put("preliminary", 12.0, 201).await;
     put("final", 13.0, 200).await;
     let late = laboratory
@@ -46,7 +47,8 @@ async fn a_late_preliminary_result_never_hides_the_final_one() {
     assert_eq!(current().await["status"], "corrected");
     put("entered-in-error", 13.5, 200).await;
     let history = laboratory.get("Observation/r1/_history").await.expect(200).json();
-    let statuses: Vec<&str> = history["entry"].as_array().unwrap().iter().map(|entry| entry["resource"]["status"].as_str().unwrap()).collect();
+    let statuses: Vec<&str> =
+        history["entry"].as_array().unwrap().iter().map(|entry| entry["resource"]["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["entered-in-error", "corrected", "final", "preliminary"]);
 }
 

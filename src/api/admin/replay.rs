@@ -41,13 +41,7 @@ async fn replay(State(state): State<AdminState>, Extension(opened): Extension<Op
         Some(since) => since,
         None => return failed(&Refusal::new(Reason::Malformed, IssueType::Value, "'since' is an instant or a date.").into()),
     };
-    let asked = ReplayAsked {
-        source: asked.source,
-        since,
-        after: asked.after,
-        is_dry: asked.dry,
-        limit: asked.limit.unwrap_or(MAX_PAGE),
-    };
+    let asked = ReplayAsked { source: asked.source, since, after: asked.after, is_dry: asked.dry, limit: asked.limit.unwrap_or(MAX_PAGE) };
     let opened = Opened { interaction: "replay", ..opened };
     match state.pipeline.replay(&asked, &opened).await {
         Ok(page) => {
