@@ -4,8 +4,10 @@
 //! computed after hiding; what is hidden is answered exactly like what is absent. Nothing is returned before its disclosure is anchored.
 
 mod consents;
+mod everything;
 mod history;
 mod holders;
+mod linked;
 mod page;
 mod person;
 mod push;
@@ -30,6 +32,7 @@ use crate::pipeline::Pipeline;
 use crate::search::{Handling, Projection, Query, Total, project};
 use crate::store::{Elsewhere, StoredVersion, Unit};
 use consents::Judge;
+use linked::Along;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -156,7 +159,7 @@ impl QueryPath {
         }
         let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
         let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
-        self.disclose(opened, std::slice::from_ref(&*permitted), Vec::new(), None).await?;
+        self.disclose(opened, disclosure(std::iter::once(&*permitted), None), Vec::new()).await?;
         let notices = permitted.notices();
         Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
     }
@@ -203,27 +206,28 @@ impl QueryPath {
         Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await
     }
 
+    /// Those of the candidates that consent lets through, as they may be shown.
+    async fn permitted(&self, caller: &Caller, candidates: Vec<Candidate>) -> Result<Vec<Permitted>, Failure> {
+        let judge = self.judge(caller, &candidates).await?;
+        Ok(candidates.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()).collect())
+    }
+
+    /// The current versions of resources, where there are any.
+    async fn stored(&self, wanted: Vec<(String, String)>) -> Result<Vec<Candidate>, Failure> {
+        let read = self.pipeline.store.read(move |reader| {
+            let mut candidates = Vec::new();
+            for (type_name, id) in wanted {
+                if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+                    candidates.push(Candidate::stored(&version)?);
+                }
+            }
+            Ok(candidates)
+        });
+        Ok(read.await?)
+    }
+
     /// Anchors and audits what is about to be shown. If this fails nothing is shown.
-    async fn disclose(
-        &self,
-        opened: &audit::Opened,
-        shown: &[Permitted],
-        elsewhere: Vec<Elsewhere>,
-        note: Option<String>,
-    ) -> Result<(), Fault> {
-        let mut patients: Vec<String> = shown.iter().flat_map(|permitted| crate::pipeline::patient_ids(permitted.resource())).collect();
-        patients.sort_unstable();
-        patients.dedup();
-        let mut consents: Vec<String> = shown.iter().flat_map(consents::governing).collect();
-        consents.sort_unstable();
-        consents.dedup();
-        let closing = Closing {
-            resources: shown.iter().filter_map(|permitted| reference(permitted.resource())).collect(),
-            patients,
-            consents,
-            description: note,
-            ..Closing::default()
-        };
+    async fn disclose(&self, opened: &audit::Opened, closing: Closing, elsewhere: Vec<Elsewhere>) -> Result<(), Fault> {
         let unit = Unit { elsewhere, ..Unit::default() };
         self.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Disclose, &closing).await.map(drop)
     }
@@ -258,7 +262,7 @@ impl QueryPath {
             Some(widened) => Query::parse(self.pipeline.definitions, type_name, &widened, handling)?,
             None => asked.clone(),
         };
-        let query = Arc::new(query);
+        let query = Arc::new(self.joined(caller, query).await?);
         let mut candidates = self.own_candidates(&query).await?;
         let told = self.ask_holders(caller, &query, &pairs).await?;
         for candidate in told.found {
@@ -276,9 +280,10 @@ impl QueryPath {
             permitted.sort_by(|a, b| query.compare(a.resource(), b.resource()));
         }
         let page = self.page(caller, &asked, permitted, from, now);
+        let along = self.along(caller, &asked, &page.shown).await?;
         let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
-        self.disclose(opened, &page.shown, elsewhere, note).await?;
-        Ok(self.searchset(&asked, page, told.silent))
+        self.disclose(opened, disclosure(page.shown.iter().chain(&along.resources), note), elsewhere).await?;
+        Ok(self.searchset(&asked, page, along, told.silent))
     }
 
     async fn own_candidates(&self, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
@@ -311,20 +316,27 @@ impl QueryPath {
         Page { shown, total, next }
     }
 
-    fn searchset(&self, query: &Query, page: Page, unanswered: Vec<Node>) -> Node {
+    fn searchset(&self, query: &Query, page: Page, along: Along, mut unanswered: Vec<Node>) -> Node {
         let base = &self.base_url;
         let type_name = query.type_name();
         let mut links = vec![link("self", &self_url(base, type_name, query))];
         if let Some(token) = &page.next {
             links.push(link("next", &format!("{base}/{type_name}?{}={token}", page::PARAMETER)));
         }
-        let noticed = page.shown.iter().flat_map(|permitted| permitted.notices()).next().copied();
-        let projection = query.projection().clone();
-        let mut entries: Vec<Node> = page.shown.into_iter().map(|permitted| self.entry(permitted, &projection)).collect();
-        entries.extend(unanswered.into_iter().map(outcome_entry));
-        entries.extend(ignored_outcome(query).map(outcome_entry));
+        unanswered.extend(ignored_outcome(query));
+        self.bundle(links, page, along, query.projection(), query.total() != Some(Total::None), unanswered)
+    }
+
+    /// The Bundle of a page: what was found, what came along, and what must be said about it.
+    fn bundle(&self, links: Vec<Node>, page: Page, along: Along, projection: &Projection, wants_total: bool, outcomes: Vec<Node>) -> Node {
+        let noticed = page.shown.iter().chain(&along.resources).flat_map(|permitted| permitted.notices()).next().copied();
+        let mut entries: Vec<Node> = page.shown.into_iter().map(|permitted| self.entry(permitted, projection, "match")).collect();
+        // What comes along comes whole: `_elements` and `_summary` speak of the type searched (R4 §3.1.1.5.9).
+        let whole = Projection::default();
+        entries.extend(along.resources.into_iter().map(|permitted| self.entry(permitted, &whole, "include")));
+        entries.extend(along.is_cut.then(cut_outcome).map(outcome_entry));
+        entries.extend(outcomes.into_iter().map(outcome_entry));
         entries.extend(noticed.map(|notice| outcome_entry(notice_outcome(notice))));
-        let wants_total = query.total() != Some(Total::None);
         Object::resource("Bundle")
             .with("type", "searchset")
             .with_some("total", wants_total.then_some(page.total as u64))
@@ -333,12 +345,26 @@ impl QueryPath {
             .into()
     }
 
-    fn entry(&self, permitted: Permitted, projection: &Projection) -> Node {
+    fn entry(&self, permitted: Permitted, projection: &Projection, mode: &str) -> Node {
         let resource = permitted.into_resource();
         let full_url = reference(&resource).map(|reference| format!("{}/{reference}", self.base_url));
         let resource = project(self.pipeline.definitions, &resource, projection);
-        Object::new().with_some("fullUrl", full_url).with("resource", resource).with("search", Object::new().with("mode", "match")).into()
+        Object::new().with_some("fullUrl", full_url).with("resource", resource).with("search", Object::new().with("mode", mode)).into()
     }
+}
+
+/// What the audit record says of a disclosure: the resources, whose they are, and the consents they are shown under.
+fn disclosure<'p>(shown: impl Iterator<Item = &'p Permitted> + Clone, note: Option<String>) -> Closing {
+    let distinct = |found: &mut Vec<String>| {
+        found.sort_unstable();
+        found.dedup();
+    };
+    let mut patients: Vec<String> = shown.clone().flat_map(|permitted| crate::pipeline::patient_ids(permitted.resource())).collect();
+    let mut consents: Vec<String> = shown.clone().flat_map(consents::governing).collect();
+    distinct(&mut patients);
+    distinct(&mut consents);
+    let resources = shown.filter_map(|permitted| reference(permitted.resource())).collect();
+    Closing { resources, patients, consents, description: note, ..Closing::default() }
 }
 
 /// Whether the token's scopes allow this at all.
@@ -377,6 +403,12 @@ fn outcome_entry(outcome: Node) -> Node {
 fn notice_outcome(notice: Notice) -> Node {
     let finding = Finding::new(Severity::Information, IssueType::Informational, notice.code(), notice.text());
     crate::problem::outcome_node(&[finding])
+}
+
+/// Says that more would have come along.
+fn cut_outcome() -> Node {
+    let text = "More resources would have been included than one page holds. Ask for smaller pages with _count.";
+    crate::problem::outcome_node(&[Finding::new(Severity::Warning, IssueType::TooCostly, "included-cut", text)])
 }
 
 /// Says which parameters lenient handling passed over.

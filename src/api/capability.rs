@@ -1,7 +1,7 @@
 //! The CapabilityStatement, generated from what is really there: the embedded types, the search parameters that work, the interactions offered.
 
 use crate::config::Settings;
-use crate::definitions::Definitions;
+use crate::definitions::{Definitions, SearchKind};
 use crate::fhir::types::TypeKind;
 use crate::fhir::{Node, Object};
 use crate::search;
@@ -63,9 +63,12 @@ fn resource(definitions: &'static Definitions, name: &str) -> Node {
         operation("receipt", "urn:hearthgate:operation:receipt"),
     ];
     if name == "Patient" {
+        operations.push(operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"));
         operations.push(operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"));
         operations.push(operation("golden-record", "urn:hearthgate:operation:golden-record"));
     }
+    let references = search::supported(definitions, name).filter(|parameter| parameter.kind() == SearchKind::Reference);
+    let includes: Vec<Node> = references.map(|parameter| format!("{name}:{}", parameter.code()).as_str().into()).collect();
     Object::new()
         .with("type", name)
         .with("profile", format!("http://hl7.org/fhir/StructureDefinition/{name}"))
@@ -77,6 +80,7 @@ fn resource(definitions: &'static Definitions, name: &str) -> Node {
         .with("conditionalRead", "full-support")
         .with("conditionalUpdate", true)
         .with("conditionalDelete", "single")
+        .with_some("searchInclude", (!includes.is_empty()).then_some(includes))
         .with_some("searchParam", (!parameters.is_empty()).then_some(parameters))
         .with("operation", operations)
         .into()

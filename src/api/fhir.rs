@@ -148,6 +148,10 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
         Interaction::Operation { operation: Operation::Validate, type_name, .. } => {
             validate(state, asked, wanted, &caller, type_name.as_deref(), &record).await
         }
+        Interaction::Operation { operation: Operation::Everything, id, pairs, .. } => {
+            let bundle = state.query.everything(&caller, &id.unwrap_or_default(), pairs, &record).await?;
+            Ok(render::resource(200, &bundle, wanted, state.definitions))
+        }
         Interaction::Operation { operation: Operation::Receipt, type_name, id, version, .. } => {
             let text =
                 state.query.receipt(&caller, &type_name.unwrap_or_default(), &id.unwrap_or_default(), version.as_deref(), &record).await?;

@@ -58,6 +58,8 @@ pub enum Operation {
     GoldenRecord,
     /// Records that may be a given patient's.
     Match,
+    /// Everything of one patient.
+    Everything,
 }
 
 /// What is asked, decided from the request alone.
@@ -319,12 +321,13 @@ fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&s
         "$receipt" if id.is_some() => Operation::Receipt,
         "$golden-record" if id.is_some() && version.is_none() && is_patient => Operation::GoldenRecord,
         "$match" if id.is_none() && is_patient => Operation::Match,
+        "$everything" if id.is_some() && version.is_none() && is_patient => Operation::Everything,
         _ => return Err(unsupported("This operation is not offered here. See GET [base]/metadata for those that are.")),
     };
     // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
     let by = match operation {
         Operation::Validate | Operation::Match => verb == Verb::Post,
-        Operation::Receipt | Operation::GoldenRecord => matches!(verb, Verb::Get | Verb::Head),
+        Operation::Receipt | Operation::GoldenRecord | Operation::Everything => matches!(verb, Verb::Get | Verb::Head),
     };
     if !by {
         return Err(not_offered());

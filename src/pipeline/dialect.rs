@@ -3,6 +3,8 @@
 use crate::definitions::{Definitions, SearchKind};
 use crate::intake::Pairs;
 use crate::normalise::{GatewayIds, SourceRules, canonical_system, is_gateway_id, plain_url};
+use crate::search::LinkedName;
+use compact_str::CompactString;
 use std::borrow::Cow;
 
 /// How one partner's words are to be understood.
@@ -33,6 +35,16 @@ impl Dialect<'_> {
     }
 
     fn pair<'v>(&self, type_name: &str, name: String, value: &'v str) -> (String, String) {
+        // Behind a link the words are those of the type it leads to.
+        if let Some(linked) = LinkedName::of(&name) {
+            let (other, rest) = match linked {
+                LinkedName::Forward { parameter, type_name: None, rest } => (self.only_target(type_name, parameter), rest),
+                LinkedName::Forward { type_name: named, rest, .. } => (named, rest),
+                LinkedName::Reverse { type_name: named, rest, .. } => (Some(named), rest),
+            };
+            let value = other.map_or_else(|| value.to_owned(), |other| self.pair(other, rest.to_owned(), value).1);
+            return (name, value);
+        }
         let (code, modifier) = name.split_once(':').map_or((name.as_str(), None), |(code, modifier)| (code, Some(modifier)));
         if modifier == Some("missing") {
             return (name, value.to_owned());
@@ -50,7 +62,7 @@ impl Dialect<'_> {
         (name, value)
     }
 
-    fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[compact_str::CompactString]) -> Cow<'v, str> {
+    fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[CompactString]) -> Cow<'v, str> {
         if value.contains("://") {
             return self
                 .local(&plain_url(value))
@@ -61,23 +73,30 @@ impl Dialect<'_> {
             return if local { format!("{type_name}/{}", self.id(type_name, id)).into() } else { value.into() };
         }
         let bare = !value.is_empty() && !value.contains([':', '|', '#']);
-        // A bare id is of the type the modifier names, or of the only type, or of a patient where one is meant at all.
         let named = modifier.filter(|name| self.definitions.types().resource(name).is_some());
-        let only = if let [only] = targets {
-            Some(only.as_str())
-        } else {
-            targets.iter().find(|target| *target == "Patient").map(|name| name.as_str())
-        };
-        match named.or(only) {
+        match named.or(meant(targets)) {
             Some(type_name) if bare => self.id(type_name, value).into(),
             _ => value.into(),
         }
+    }
+
+    /// The type a reference leads to where the request does not say.
+    fn only_target(&self, type_name: &str, parameter: &str) -> Option<&'static str> {
+        meant(&self.definitions.search_parameter(type_name, parameter)?.targets)
     }
 
     /// What stands below a base of the partner or the gateway.
     fn local<'v>(&self, plain_url: &'v str) -> Option<&'v str> {
         let own = self.rules.and_then(|rules| rules.below_base(plain_url));
         own.or_else(|| plain_url.strip_prefix(self.base_url)?.strip_prefix('/'))
+    }
+}
+
+/// A bare id is of the only type there can be, or of a patient where one can be meant at all.
+fn meant(targets: &[CompactString]) -> Option<&str> {
+    match targets {
+        [only] => Some(only),
+        _ => targets.iter().find(|target| *target == "Patient").map(CompactString::as_str),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Histories: every version the caller may see, newest first.
 
-use super::{Candidate, QueryPath, Ruling, link, may, not_found, page};
+use super::{Candidate, QueryPath, Ruling, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
@@ -47,7 +47,7 @@ impl QueryPath {
             return Err(not_found(type_name).into());
         }
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
-        self.disclose(opened, &permitted, Vec::new(), None).await?;
+        self.disclose(opened, disclosure(permitted.iter(), None), Vec::new()).await?;
         let mut resources = permitted.into_iter();
         let entries: Vec<Node> = shown
             .iter()

@@ -7,12 +7,14 @@ use crate::identity::Caller;
 use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::intake::Pairs;
 use crate::normalise::{Context, Links, canonical_system, normalise};
-use crate::outcome::{Failure, Fault, Finding, IssueType, Severity};
+use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::registry::{Holder, Identifier};
 use crate::search::Query;
 use crate::store::Elsewhere;
 use futures_util::future::join_all;
 
+/// The most patients one search asks holders about.
+const MAX_PATIENTS: usize = 8;
 /// The most identifiers by which one holder is asked for a patient.
 const MAX_IDENTIFIERS: usize = 8;
 
@@ -33,18 +35,31 @@ pub(super) struct Told {
 }
 
 impl QueryPath {
-    /// Asks every holder about the patient the query names.
+    /// Asks every holder about the patients the query names.
     pub(super) async fn ask_holders(&self, caller: &Caller, query: &Query, pairs: &Pairs) -> Result<Told, Failure> {
         let holders = self.pipeline.registry.holders();
-        let Some(patient_id) = named_patient(query.type_name(), pairs).filter(|_| !holders.is_empty()) else {
+        let named: Vec<String> = query.patients().into_iter().map(str::to_owned).collect();
+        if holders.is_empty() || named.is_empty() {
             return Ok(Told::default());
-        };
-        let Some(patient) = self.known_patient(&patient_id).await? else { return Ok(Told::default()) };
-        let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&patient.record)).await?;
-        let asked: Vec<&Holder> =
-            holders.iter().filter(|holder| holder.organisation == caller.organisation || judge.may_ask(&patient.id)).collect();
-        let answers = join_all(asked.iter().map(|holder| self.ask(holder, &patient, query, pairs))).await;
+        }
+        if named.len() > MAX_PATIENTS {
+            let text = format!("Holders are asked for at most {MAX_PATIENTS} patients at once. Name fewer.");
+            return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
+        }
         let mut told = Told::default();
+        for id in named {
+            self.ask_about(caller, query, pairs, &id, &mut told).await?;
+        }
+        Ok(told)
+    }
+
+    /// Asks every holder that may be asked about one patient.
+    async fn ask_about(&self, caller: &Caller, query: &Query, pairs: &Pairs, id: &str, told: &mut Told) -> Result<(), Failure> {
+        let Some(patient) = self.known_patient(id).await? else { return Ok(()) };
+        let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&patient.record)).await?;
+        let may_ask = |holder: &&Holder| holder.organisation == caller.organisation || judge.may_ask(&patient.id);
+        let asked: Vec<&Holder> = self.pipeline.registry.holders().iter().filter(may_ask).collect();
+        let answers = join_all(asked.iter().map(|holder| self.ask(holder, &patient, query, pairs))).await;
         for (holder, answer) in asked.iter().zip(answers) {
             match answer? {
                 Ok(Some((candidates, patient))) => {
@@ -55,7 +70,7 @@ impl QueryPath {
                 Err(problem) => told.silent.push(unanswered(holder, &problem)),
             }
         }
-        Ok(told)
+        Ok(())
     }
 
     async fn known_patient(&self, id: &str) -> Result<Option<KnownPatient>, Fault> {
@@ -186,16 +201,6 @@ fn spelled_for<'a>(holder: &'a Holder, identifiers: &'a PatientIdentifiers) -> V
         identifiers.iter().filter(named).map(|identifier| (spelled.as_str(), identifier))
     };
     holder.identifier_systems.iter().flat_map(of_system).collect()
-}
-
-/// The gateway id of the patient a search names by `patient`, `subject`, or `_id` for Patient itself.
-fn named_patient(type_name: &str, pairs: &Pairs) -> Option<String> {
-    let (_, value) = pairs.iter().find(|(name, _)| match type_name {
-        "Patient" => name == "_id",
-        _ => matches!(name.as_str(), "patient" | "subject" | "patient:Patient" | "subject:Patient"),
-    })?;
-    let id = value.strip_prefix("Patient/").unwrap_or(value);
-    (!id.is_empty() && !id.contains([',', '/', '|'])).then(|| id.to_owned())
 }
 
 /// What the holder is asked: its own id of the patient, and the filters it can understand. Everything is checked again on its answer.

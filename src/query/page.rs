@@ -28,7 +28,7 @@ pub struct Pager {
 
 #[derive(Serialize, Deserialize)]
 struct Sealed {
-    /// The type searched, or the path of a history.
+    /// The type searched, or the path of a history or an operation.
     path: String,
     pairs: Pairs,
     /// The entry a page begins with, or the place in a history it goes on from.
@@ -45,11 +45,13 @@ impl Pager {
 
     /// The token of the page of a search that begins at entry `from`.
     pub fn seal(&self, caller: &Caller, query: &Query, from: usize, now: Instant) -> String {
+        self.seal_at(caller, query.type_name(), query.used().to_vec(), from, now)
+    }
+
+    /// The token of the page of an operation's answer that begins at entry `from`.
+    pub fn seal_at(&self, caller: &Caller, path: &str, pairs: Pairs, from: usize, now: Instant) -> String {
         let from = i64::try_from(from).unwrap_or(i64::MAX);
-        self.sealed(
-            caller,
-            Sealed { path: query.type_name().to_owned(), pairs: query.used().to_vec(), from, until: (now + LIFETIME).micros() },
-        )
+        self.sealed(caller, Sealed { path: path.to_owned(), pairs, from, until: (now + LIFETIME).micros() })
     }
 
     /// The token of the page of a history that goes on from a place.
@@ -66,9 +68,9 @@ impl Pager {
     }
 
     /// The pairs and the first entry a search asks for: those of its page token when it has one, else its own from the beginning.
-    pub fn resume(&self, pairs: Pairs, caller: &Caller, type_name: &str, now: Instant) -> Result<(Pairs, usize), Refusal> {
+    pub fn resume(&self, pairs: Pairs, caller: &Caller, path: &str, now: Instant) -> Result<(Pairs, usize), Refusal> {
         let Some((_, token)) = pairs.iter().find(|(name, _)| name == PARAMETER) else { return Ok((pairs, 0)) };
-        let sealed = self.open(token, caller, type_name, now)?;
+        let sealed = self.open(token, caller, path, now)?;
         Ok((sealed.pairs, usize::try_from(sealed.from).unwrap_or(0)))
     }
 

@@ -1,7 +1,7 @@
 //! One person's records as one: searches that follow links, the golden record, `$match`.
 
 use super::consents::Judge;
-use super::{Candidate, QueryPath, Ruling, may, not_found, outcome_entry, reference};
+use super::{Candidate, QueryPath, Ruling, disclosure, may, not_found, outcome_entry, reference};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
@@ -88,7 +88,7 @@ impl QueryPath {
         if !permitted.iter().any(|permitted| permitted.resource().text("id") == Some(&id)) {
             return Err(not_found("Patient").into());
         }
-        self.disclose(opened, &permitted, Vec::new(), Some("golden record".to_owned())).await?;
+        self.disclose(opened, disclosure(permitted.iter(), Some("golden record".to_owned())), Vec::new()).await?;
         let contributions: Vec<Contribution> = permitted
             .into_iter()
             .filter_map(|permitted| {
@@ -117,7 +117,7 @@ impl QueryPath {
         let permitted = candidates.into_iter().map(|candidate| judge.rule(candidate)).filter_map(Ruling::permitted);
         // What was taken out of a record must not have found it.
         let shown: Vec<Permitted> = permitted.filter(|permitted| !permitted.is_redacted()).take(asked.count).collect();
-        self.disclose(opened, &shown, Vec::new(), Some("match".to_owned())).await?;
+        self.disclose(opened, disclosure(shown.iter(), Some("match".to_owned())), Vec::new()).await?;
         let graded = |permitted: &Permitted| permitted.resource().text("id").and_then(|id| grades.get(id)).copied();
         // Several certain matches that are not linked are a matter for people (R4 patient-operation-match: onlyCertainMatches answers one or none).
         if asked.only_certain && shown.len() > 1 {

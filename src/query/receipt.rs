@@ -60,7 +60,7 @@ impl QueryPath {
             vec![*permitted]
         };
         let text = self.prove(stored).await?.ok_or_else(|| not_found(type_name))?;
-        self.disclose(opened, &shown, Vec::new(), Some("receipt".to_owned())).await?;
+        self.disclose(opened, super::disclosure(shown.iter(), Some("receipt".to_owned())), Vec::new()).await?;
         Ok(text)
     }
 

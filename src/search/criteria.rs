@@ -26,6 +26,9 @@ impl Query {
             return Err(refused(&format!("Criteria cannot have the parameter '{name}'.")).at(name.as_str()));
         }
         let query = Query::parse(definitions, type_name, &pairs, Handling::Strict)?;
+        if !query.links().is_empty() || !query.includes().is_empty() {
+            return Err(refused("Criteria are about one resource alone: they cannot be chained, and nothing comes along with them."));
+        }
         if query.filters().iter().any(|filter| lookups_of(filter).iter().any(is_narrow)) {
             return Ok(query);
         }

@@ -5,8 +5,9 @@
 //! what matches satisfies every lookup.
 //!
 //! In scope: the parameters that the definitions give a type, their modifiers and prefixes, `_id`, `_lastUpdated`, `_sort`, `_count`, `_total`,
-//! `_summary`, `_elements`, conditional criteria.
-//! Out of scope, and refused: includes, chains, `_has`, `_filter`, `_query`, text search, terminology modifiers. Whose data it is decides `consent`.
+//! `_summary`, `_elements`, chains, `_has`, `_include`, `_revinclude`, conditional criteria.
+//! Out of scope, and refused: `_filter`, `_query`, text search, terminology modifiers. Whose data it is decides `consent`, and it does so
+//! for each [`Link`] and [`Include`] as well: they are searches of their own here, which the querying path makes.
 //!
 //! Invariants: nothing is dropped in silence: a parameter is applied, listed in [`Query::ignored`], or refused. Everything is bounded by the
 //! limits named here. Parameters are compiled once per type and kept for the life of the process.
@@ -21,6 +22,8 @@ mod compile;
 mod criteria;
 mod expression;
 mod fold;
+mod include;
+mod link;
 mod lookup;
 mod matching;
 mod parameter;
@@ -38,6 +41,8 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
+pub use include::Include;
+pub use link::{Link, LinkedName, MAX_LINK_DEPTH};
 pub use lookup::Lookup;
 pub use parameter::{Parameter, supported};
 pub use project::{Projection, Summary, project};

@@ -1,5 +1,7 @@
 //! A query as it was asked, checked and ready to be put to documents.
 
+use super::include::{Include, MAX_INCLUDES};
+use super::link::{Link, LinkedName};
 use super::lookup::{Lookup, lookups_of};
 use super::matching::Filter;
 use super::parameter::{Parameter, Source, parameter};
@@ -36,6 +38,8 @@ pub enum Total {
 pub struct Query {
     type_name: CompactString,
     filters: Vec<Filter>,
+    links: Vec<Link>,
+    includes: Vec<Include>,
     sort: Vec<SortKey>,
     count: Option<u32>,
     total: Option<Total>,
@@ -48,12 +52,23 @@ impl Query {
     /// Reads the decoded name-value pairs of a query string or form, in their order.
     ///
     /// Refused: unknown types; unknown parameters unless the handling is lenient; in either handling whatever this server cannot do and whose
-    /// absence would change the answer (includes, chains, `_has`, `_filter`, modifiers it lacks); values that cannot be read; too much of anything.
+    /// absence would change the answer (`_filter`, `_text`, modifiers it lacks); values that cannot be read; too much of anything.
     pub fn parse(
         definitions: &'static Definitions,
         type_name: &str,
         pairs: &[(String, String)],
         handling: Handling,
+    ) -> Result<Query, Refusal> {
+        Query::parse_at(definitions, type_name, pairs, handling, 0)
+    }
+
+    /// Reads a query that is `depth` links away from what is searched for.
+    pub(super) fn parse_at(
+        definitions: &'static Definitions,
+        type_name: &str,
+        pairs: &[(String, String)],
+        handling: Handling,
+        depth: usize,
     ) -> Result<Query, Refusal> {
         if definitions.types().resource(type_name).is_none() {
             return Err(Refusal::new(Reason::UnknownType, IssueType::NotSupported, "The resource type is not known."));
@@ -62,19 +77,29 @@ impl Query {
             let text = format!("A query may have at most {MAX_PARAMETERS} parameters.");
             return Err(Refusal::new(Reason::Malformed, IssueType::TooCostly, text));
         }
-        let query = Query {
+        let mut reader = Reader { definitions, handling, depth, query: Query::on(type_name) };
+        pairs.iter().try_for_each(|(name, value)| reader.pair(name, value))?;
+        reader.finish()
+    }
+
+    fn on(type_name: &str) -> Query {
+        Query {
             type_name: type_name.into(),
             filters: Vec::new(),
+            links: Vec::new(),
+            includes: Vec::new(),
             sort: Vec::new(),
             count: None,
             total: None,
             projection: Projection::default(),
             used: Vec::new(),
             ignored: Vec::new(),
-        };
-        let mut reader = Reader { definitions, handling, query };
-        pairs.iter().try_for_each(|(name, value)| reader.pair(name, value))?;
-        reader.finish()
+        }
+    }
+
+    /// A query of one filter.
+    pub(super) fn of(type_name: &str, filter: Filter) -> Query {
+        Query { filters: vec![filter], ..Query::on(type_name) }
     }
 
     /// The resource type that is searched.
@@ -82,9 +107,49 @@ impl Query {
         &self.type_name
     }
 
-    /// Whether a resource is of the type and meets every filter.
+    /// Whether a resource is of the type and meets every filter. While a link is not [joined](Query::joined) nothing does.
     pub fn matches(&self, resource: &Node) -> bool {
-        resource.resource_type() == Some(&self.type_name) && self.filters.iter().all(|filter| filter.matches(resource))
+        self.links.is_empty()
+            && resource.resource_type() == Some(&self.type_name)
+            && self.filters.iter().all(|filter| filter.matches(resource))
+    }
+
+    /// What must be searched before this can be: [`joined`](Query::joined) takes the answers in this order.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// The query with each link turned into a condition by the resources found for it.
+    pub fn joined(mut self, definitions: &'static Definitions, answers: &[Vec<Node>]) -> Query {
+        let links = std::mem::take(&mut self.links);
+        for (index, link) in links.into_iter().enumerate() {
+            let found = answers.get(index).map(Vec::as_slice).unwrap_or_default();
+            match link.filter(definitions, &self.type_name, found.iter()) {
+                Some(filter) => self.filters.push(filter),
+                None => self.links.push(link),
+            }
+        }
+        self
+    }
+
+    /// `_include` and `_revinclude`.
+    pub fn includes(&self) -> &[Include] {
+        &self.includes
+    }
+
+    /// The ids of the patients of whom alone matches can be, when the query names any: by `patient` or `subject`, or by `_id` for Patient itself.
+    pub fn patients(&self) -> Vec<&str> {
+        let is_patient = |code: &str| if self.type_name == "Patient" { code == "_id" } else { matches!(code, "patient" | "subject") };
+        let named = |filter: &&Filter| filter.modifier.is_plain() && is_patient(filter.parameter.code());
+        let alternatives = self.filters.iter().find(named).map(|filter| filter.alternatives.as_slice()).unwrap_or_default();
+        fn id(wanted: &Wanted) -> Option<&str> {
+            match wanted {
+                Wanted::Id(id) => Some(id.as_str()),
+                Wanted::Pointer { type_name, id } if type_name.as_deref().is_none_or(|name| name == "Patient") => Some(id.as_str()),
+                _ => None,
+            }
+        }
+        alternatives.iter().filter_map(id).collect()
     }
 
     /// Conditions on the index that every match satisfies, all of them; none for a query without filters.
@@ -152,6 +217,8 @@ impl Query {
 struct Reader {
     definitions: &'static Definitions,
     handling: Handling,
+    /// Links between this query and what is searched for.
+    depth: usize,
     query: Query,
 }
 
@@ -159,7 +226,12 @@ pub(super) fn malformed(parameter: &str, problem: &str) -> Refusal {
     Refusal::new(Reason::Malformed, IssueType::Value, format!("The search parameter '{parameter}' {problem}.")).at(parameter)
 }
 
-fn not_supported(parameter: &str, text: String) -> Refusal {
+pub(super) fn unknown(parameter: &str, type_name: &str) -> Refusal {
+    let text = format!("The search parameter '{parameter}' is not known for {type_name}.");
+    Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(parameter)
+}
+
+pub(super) fn not_supported(parameter: &str, text: String) -> Refusal {
     Refusal::new(Reason::NotSupported, IssueType::NotSupported, text).at(parameter)
 }
 
@@ -178,9 +250,11 @@ impl Reader {
             "_format" | "_pretty" => true,
             "_contained" if value == "false" => true,
             "_containedType" => true,
-            "_include" | "_revinclude" | "_contained" | "_query" | "_filter" | "_text" | "_content" | "_list" | "_has" => {
+            "_contained" | "_query" | "_filter" | "_text" | "_content" | "_list" => {
                 return Err(not_supported(&shown, format!("The search parameter '{shown}' is not supported by this server.")));
             }
+            _ if is_include(name) => self.include(name, value)?,
+            _ if name.starts_with("_has") || LinkedName::of(name).is_some() => self.link(name, value)?,
             _ => self.filter(name, &shown, value)?,
         };
         if is_applied {
@@ -239,15 +313,26 @@ impl Reader {
         Ok(true)
     }
 
+    fn link(&mut self, name: &str, value: &str) -> Result<bool, Refusal> {
+        let link = Link::read(self.definitions, &self.query.type_name, name, value, self.depth)?;
+        self.query.links.push(link);
+        Ok(true)
+    }
+
+    fn include(&mut self, name: &str, value: &str) -> Result<bool, Refusal> {
+        if self.query.includes.len() == MAX_INCLUDES {
+            return Err(malformed("_include", &format!("and _revinclude may stand at most {MAX_INCLUDES} times")));
+        }
+        self.query.includes.push(Include::read(self.definitions, &self.query.type_name, name, value)?);
+        Ok(true)
+    }
+
     /// A filter; answers `false` when lenient handling passes over it.
     fn filter(&mut self, name: &str, shown: &str, value: &str) -> Result<bool, Refusal> {
         let (code, modifier) = match name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
             None => (name, None),
         };
-        if code == "_has" || name.contains('.') {
-            return Err(not_supported(shown, "Chained search parameters are not supported by this server.".to_owned()));
-        }
         let Some(parameter) = parameter(self.definitions, self.query.type_name(), code) else {
             return self.unknown(shown);
         };
@@ -271,10 +356,7 @@ impl Reader {
     fn unknown(&self, shown: &str) -> Result<bool, Refusal> {
         match self.handling {
             Handling::Lenient => Ok(false),
-            Handling::Strict => {
-                let text = format!("The search parameter '{shown}' is not known for {}.", self.query.type_name());
-                Err(Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(shown))
-            }
+            Handling::Strict => Err(unknown(shown, self.query.type_name())),
         }
     }
 
@@ -330,9 +412,13 @@ fn alternative(parameter: &Parameter, modifier: &Modifier, piece: &str) -> Resul
     }
 }
 
+fn is_include(name: &str) -> bool {
+    matches!(name.split(':').next(), Some("_include" | "_revinclude"))
+}
+
 /// Characters of a parameter's name that an answer repeats.
 const MAX_SHOWN_NAME_CHARS: usize = 64;
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     name.chars().take(MAX_SHOWN_NAME_CHARS).filter(|letter| !letter.is_control()).collect()
 }

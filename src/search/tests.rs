@@ -226,13 +226,31 @@ fn check_refused(text: &str, reason: Reason, place: &str) {
 
 #[test]
 fn what_cannot_be_done_is_refused_in_any_handling() {
-    for name in ["_include", "_revinclude", "_filter", "_query", "_text", "_content", "_list", "_contained", "near"] {
+    for name in ["_filter", "_query", "_text", "_content", "_list", "_contained", "near"] {
         let type_name = if name == "near" { "Location" } else { "Patient" };
         check_refused(&format!("{type_name}?{name}=x"), Reason::NotSupported, name);
     }
-    check_refused("Patient?_has:Observation:patient:code=1", Reason::NotSupported, "_has:Observation:patient:code");
-    check_refused("Observation?subject.name=x", Reason::NotSupported, "subject.name");
-    check_refused("Observation?subject:Patient.name=x", Reason::NotSupported, "subject:Patient.name");
+    for (text, reason, place) in [
+        ("Observation?code.name=x", Reason::Malformed, "code.name"),
+        ("Observation?subject:Encounter.status=x", Reason::Malformed, "subject:Encounter.status"),
+        ("Observation?subject.colour=x", Reason::UnknownParameter, "colour"),
+        ("Observation?subject:Patient.birthdate=x", Reason::Malformed, "birthdate"),
+        ("Observation?focus.name=x", Reason::Malformed, "focus.name"),
+        ("Patient?_has:Observation:patient=1", Reason::Malformed, "_has:Observation:patient"),
+        ("Patient?_has:Thing:patient:code=1", Reason::Malformed, "_has:Thing:patient:code"),
+        ("Patient?_has:Observation:encounter:code=1", Reason::Malformed, "_has:Observation:encounter:code"),
+        ("Patient?_has:Observation:patient:code:in=1", Reason::NotSupported, "code:in"),
+        ("Patient?_include=Patient", Reason::Malformed, "_include"),
+        ("Patient?_include=Patient:name", Reason::Malformed, "_include"),
+        ("Patient?_include=Patient:link:Observation", Reason::Malformed, "_include"),
+        ("Patient?_include:recurse=Patient:link", Reason::Malformed, "_include"),
+        ("Patient?_revinclude=*", Reason::Malformed, "_revinclude"),
+    ] {
+        check_refused(text, reason, place);
+    }
+    let deep = format!("Patient?{}name=x", "link:Patient.".repeat(MAX_LINK_DEPTH + 1));
+    assert_eq!(query(&deep, Handling::Strict).unwrap_err().reason, Reason::NotSupported);
+    check_refused(&format!("Patient?{}", "_include=Patient:link&".repeat(17)), Reason::Malformed, "_include");
     check_refused("Patient?name:above=x", Reason::NotSupported, "name:above");
     check_refused("Observation?code:in=x", Reason::NotSupported, "code:in");
     check_refused("Observation?subject:Encounter=1", Reason::NotSupported, "subject:Encounter");
@@ -381,4 +399,72 @@ fn composites_that_reach_back_to_the_resource() {
         assert_eq!(query.matches(&sequence), expected, "{text}");
         assert_eq!(missed_by(&query, &sequence), None);
     }
+}
+
+fn parsed(text: &str) -> Node {
+    json::parse(text.as_bytes(), DEFAULT_DEPTH).unwrap()
+}
+
+#[test]
+fn a_link_is_searched_first_and_then_is_a_condition() {
+    let ada = parsed(r#"{"resourceType":"Patient","id":"ada"}"#);
+    let seen = parsed(r#"{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/ada"},"status":"final"}"#);
+    let check = |text: &str, linked: &[&str], found: Vec<Node>, matching: &Node, other: &Node| {
+        let asked = query(text, Handling::Strict).expect(text);
+        let queries: Vec<&str> = asked.links().iter().flat_map(|link| link.queries()).map(Query::type_name).collect();
+        assert_eq!(queries, linked, "{text}");
+        assert!(!asked.matches(matching), "{text}: nothing matches before the link is searched");
+        let joined = asked.clone().joined(definitions(), &[found]);
+        assert!(joined.matches(matching), "{text}");
+        assert!(!joined.matches(other), "{text}");
+        assert!(!asked.joined(definitions(), &[]).matches(matching), "{text}: what was not found selects nothing");
+    };
+    let eve = parsed(r#"{"resourceType":"Patient","id":"eve"}"#);
+    let unseen = parsed(r#"{"resourceType":"Observation","id":"p","subject":{"reference":"Patient/eve"},"status":"final"}"#);
+    check("Observation?subject:Patient.name=a", &["Patient"], vec![ada.clone()], &seen, &unseen);
+    check("Observation?patient.gender=male&status=final", &["Patient"], vec![ada.clone()], &seen, &unseen);
+    check("Observation?subject.identifier=a", &["Group", "Device", "Patient", "Location"], vec![ada.clone()], &seen, &unseen);
+    check("Patient?_has:Observation:patient:code=a", &["Observation"], vec![seen.clone()], &ada, &eve);
+    let deep = query("Patient?_has:Observation:patient:encounter.status=finished", Handling::Strict).unwrap();
+    assert_eq!(deep.links()[0].queries()[0].links()[0].queries()[0].type_name(), "Encounter");
+}
+
+#[test]
+fn what_comes_along_is_named_by_references() {
+    let seen = parsed(
+        r##"{"resourceType":"Observation","id":"o","subject":{"reference":"Patient/ada"},"performer":[{"reference":"Practitioner/x"},
+        {"reference":"Organization/y"},{"reference":"http://elsewhere.example/Practitioner/z"}],"encounter":{"reference":"#e"}}"##,
+    );
+    let check = |include: &str, expected: &[&str]| {
+        let asked = query(&format!("Observation?_include={include}"), Handling::Strict).expect(include);
+        let mut named = Vec::new();
+        asked.includes()[0].referred_to(&seen, &mut |type_name, id| named.push(format!("{type_name}/{id}")));
+        named.sort();
+        named.dedup();
+        assert_eq!(named, expected, "{include}");
+        assert!(asked.includes()[0].referring(definitions(), &[&seen]).is_empty());
+    };
+    check("Observation:subject", &["Patient/ada"]);
+    check("Observation:performer", &["Organization/y", "Practitioner/x"]);
+    check("Observation:performer:Practitioner", &["Practitioner/x"]);
+    check("*", &["Organization/y", "Patient/ada", "Practitioner/x"]);
+    check("Encounter:*", &[]);
+    let ada = parsed(r#"{"resourceType":"Patient","id":"ada"}"#);
+    let reverse = query("Patient?_revinclude:iterate=Observation:subject", Handling::Strict).unwrap();
+    assert!(reverse.includes()[0].iterates());
+    let queries = reverse.includes()[0].referring(definitions(), &[&ada]);
+    assert_eq!(queries.len(), 1);
+    assert!(queries[0].matches(&seen) && !queries[0].matches(&ada));
+    assert!(reverse.includes()[0].referring(definitions(), &[&seen]).is_empty(), "nothing refers to an Observation by its subject");
+}
+
+#[test]
+fn the_patients_a_query_is_about() {
+    let check = |text: &str, expected: &[&str]| assert_eq!(query(text, Handling::Strict).expect(text).patients(), expected, "{text}");
+    check("Observation?patient=a,Patient/b", &["a", "b"]);
+    check("Observation?subject:Patient=a", &["a"]);
+    check("Observation?subject=Group/a", &[]);
+    check("Observation?patient:missing=true", &[]);
+    check("Observation?code=x", &[]);
+    check("Patient?_id=a", &["a"]);
 }

@@ -23,6 +23,13 @@ pub(super) enum Modifier {
     Type(String),
 }
 
+impl Modifier {
+    /// Whether the parameter is compared as it stands, at most with the type of its target named.
+    pub fn is_plain(&self) -> bool {
+        matches!(self, Modifier::None | Modifier::Type(_))
+    }
+}
+
 /// How a number, date or quantity compares with what is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Prefix {

@@ -8,6 +8,7 @@ mod formats;
 mod holders;
 mod identity;
 mod ledger;
+mod linked;
 mod metadata;
 mod normalising;
 mod operating;

@@ -176,10 +176,10 @@ async fn what_is_not_understood_is_refused_or_said() {
 
     // Leaving one of these out would change the answer, so even lenient handling refuses.
     for query in [
-        "_include=Patient:link",
-        "_revinclude=Observation:subject",
-        "_has:Observation:patient:code=1",
-        "general-practitioner.name=x",
+        "_include=Patient:name",
+        "_revinclude=Observation:code",
+        "_has:Observation:patient=1",
+        "general-practitioner.colour=x",
         "_filter=name eq x",
         "_text=x",
         "_content=x",
