@@ -5,7 +5,7 @@
 //!
 //! The rooms, in the order data meets them. Arrows between them point down this list's layers; a test reads the imports and says so.
 //!
-//! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree).
+//! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree), [`sign`] (signatures on records and requests).
 //! * What is known: [`definitions`], [`packages`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
 //! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
 //! * What people must decide: [`worklist`], and who is who: [`person`].
@@ -38,6 +38,7 @@ pub mod problem;
 pub mod query;
 pub mod registry;
 pub mod search;
+pub mod sign;
 pub mod store;
 pub mod validate;
 pub mod wire;

@@ -172,6 +172,8 @@ pub enum Reason {
     Unauthenticated,
     Forbidden,
     UnresolvedReference,
+    /// What was signed does not hold, or cannot be checked.
+    BadSignature,
 }
 
 impl Reason {
@@ -195,6 +197,7 @@ impl Reason {
             Reason::Unauthenticated => "unauthenticated",
             Reason::Forbidden => "forbidden",
             Reason::UnresolvedReference => "unresolved-reference",
+            Reason::BadSignature => "bad-signature",
         }
     }
 }

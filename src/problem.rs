@@ -52,7 +52,7 @@ impl Problem {
 /// The status a FHIR client expects (R4 §3.1.0).
 fn status(reason: Reason) -> u16 {
     match reason {
-        Reason::Malformed | Reason::UnknownParameter | Reason::NotSupported => 400,
+        Reason::Malformed | Reason::UnknownParameter | Reason::NotSupported | Reason::BadSignature => 400,
         Reason::Unauthenticated => 401,
         Reason::Forbidden => 403,
         Reason::NotFound | Reason::UnknownType => 404,
