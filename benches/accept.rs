@@ -4,10 +4,11 @@ use criterion::{BatchSize, Criterion, Throughput};
 use hearthgate::anchor::{Anchor, Leaf, LeafKind, Tags, ToAnchor, commitment};
 use hearthgate::clock::{Entropy, Instant};
 use hearthgate::definitions::Definitions;
-use hearthgate::fhir::Object;
+use hearthgate::fhir::{Object, json};
 use hearthgate::intake::{Entry, Evidence, Format, Limits, Write, document, split};
 use hearthgate::normalise::Normalised;
 use hearthgate::normalise::{Context, GatewayIds, Links, SourceRules};
+use hearthgate::sign::GatewaySigner;
 use hearthgate::store::{Keyring, Method, Target};
 use hearthgate::validate::{OnInvalid, Validated};
 use std::hint::black_box;
@@ -48,6 +49,7 @@ impl Bench {
             ids: ids.clone(),
             base_url: "https://gateway.example/fhir".to_owned(),
             origin: "gateway.example/log".to_owned(),
+            signer: GatewaySigner::from_seed(&[5; 32]).expect("a key"),
         };
         let mut links = Links::new();
         links.insert(PATIENT, &format!("Patient/{}", ids.id("bench", "Patient", "1")));
@@ -83,7 +85,7 @@ impl Bench {
     }
 
     fn to_anchor(&self) -> ToAnchor<'_> {
-        ToAnchor { source: "bench", sender: &self.sender, partner: "bench", at: AT }
+        ToAnchor { source: "bench", sender: &self.sender, client: "bench", partner: "bench", at: AT }
     }
 }
 
@@ -95,6 +97,12 @@ pub fn pieces(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("anchor");
     group.bench_function("patient key, known", |timer| timer.iter(|| keyring.patient(black_box(Some("p1")))));
     group.bench_function("record key", |timer| timer.iter(|| keyring.record(black_box(&patient))));
+    let canonical = json::write_canonical(
+        &document(TRANSACTION.as_bytes(), Format::Json, &LIMITS, bench.anchor.definitions.types()).expect("a Bundle"),
+    );
+    let (signer, who) = (&bench.anchor.signer, Object::new().with("display", "Bench"));
+    let provenance = Object::resource("Provenance").with("recorded", AT.to_fhir_instant()).into();
+    group.bench_function("version signature", |timer| timer.iter(|| signer.sign(black_box(&canonical), &provenance, AT, &who)));
     group.bench_function("commitment", |timer| timer.iter(|| commitment(black_box(&[1; 32]), "bench", &[2; 32])));
     group.bench_function("leaf", |timer| {
         timer.iter(|| Leaf::new(LeafKind::Accept, AT, black_box(Tags::default()), [2; 32], [3; 32]).encode());

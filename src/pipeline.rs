@@ -17,7 +17,7 @@ pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 
-use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, ToAnchor};
+use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, Sender, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Clock;
 use crate::config::Interaction as Permission;
@@ -131,19 +131,20 @@ impl Pipeline {
         let normalised = debug_span!("normalise").in_scope(|| Normalised::apply(evidence, writes, &context))?;
         let (normalised, fates) = settle::settle(normalised)?;
         let sender = organisation_reference(&caller.organisation);
+        let sender = Sender { organisation: &sender, client: &caller.client_id };
         let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised)?;
         Ok(Prepared { fates, ..prepared })
     }
 
     /// Validate and anchor what is to be stored.
-    fn finish(&self, sender: &crate::fhir::Object, partner: &str, source: &str, normalised: Normalised) -> Result<Prepared, Failure> {
+    fn finish(&self, sender: &Sender<'_>, partner: &str, source: &str, normalised: Normalised) -> Result<Prepared, Failure> {
         let items = worklist::items(source, normalised.entries());
         let on_invalid = match self.registry.source(source).map(|source| source.on_error) {
             Some(OnError::Flag) => OnInvalid::Flag,
             _ => OnInvalid::Reject,
         };
         let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, on_invalid, patient_ids))?;
-        let context = ToAnchor { source, sender, partner, at: self.clock.now() };
+        let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
         Ok(Prepared { anchored, fates: Vec::new(), items })
     }

@@ -19,7 +19,7 @@ mod tags;
 
 pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, commitment, counter_offsets, hour};
 pub use own::OwnVersion;
-pub use provenance::{Lineage, Provenance};
+pub use provenance::{Lineage, Provenance, Sender};
 pub use receipt::{Opening, ReceiptError, Subject, VerifiedReceipt, receipt_text, verify_receipt};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};
 pub use tags::{Epoch, PatientTags};

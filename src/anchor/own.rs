@@ -37,7 +37,7 @@ impl Anchor {
         let document = json::write(&resource);
         let canonical = digest(&json::write_canonical(&resource));
         let sender = Object::new().with("display", "hearthgate");
-        let context = ToAnchor { source: own.source, sender: &sender, partner: "", at: own.at };
+        let context = ToAnchor { source: own.source, sender: &sender, client: "", partner: "", at: own.at };
         // Nothing was received: the bytes it was made from are the version itself.
         let leaves = self.version_leaves(&digest(&document), Some(canonical), (&target, own.patients), &context)?;
         let draft = self.draft(&target, Some(&resource), &document, Some(place), &context)?;

@@ -3,6 +3,7 @@
 use crate::clock::Instant;
 use crate::fhir::{Node, Object};
 use crate::normalise::Change;
+use crate::sign::{Attestation, GatewaySigner};
 use crate::store::{Method, Target};
 use data_encoding::HEXLOWER;
 
@@ -11,6 +12,10 @@ pub const CHANGE_EXTENSION: &str = "urn:hearthgate:extension:normalisation-chang
 /// Extension that links the receipt of the target version.
 pub const RECEIPT_EXTENSION: &str = "urn:hearthgate:extension:receipt";
 pub(super) const PARTICIPANT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
+/// R4's own code system has no code for who only passed a record on.
+const MORE_PARTICIPANT_TYPES: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-core-provenance-participant-type";
+/// The system of client ids, as they are registered here.
+const CLIENTS: &str = "urn:hearthgate:client";
 const DATA_OPERATION: &str = "http://terminology.hl7.org/CodeSystem/v3-DataOperation";
 /// The most changes written out; the rest is counted.
 const MAX_CHANGES: usize = 200;
@@ -18,33 +23,61 @@ const MAX_CHANGES: usize = 200;
 /// What a version was made from.
 pub struct Lineage<'a> {
     pub raw_digest: &'a [u8; 32],
+    /// When they were received.
+    pub received: Instant,
     pub changes: &'a [Change],
     pub target: &'a Target,
+    /// The profiles it was judged by, each with its version.
+    pub profiles: &'a [String],
+    /// What others signed of it.
+    pub attestations: &'a [&'a Attestation],
+}
+
+/// Who sent it.
+pub struct Sender<'a> {
+    /// The organisation, as a reference.
+    pub organisation: &'a Object,
+    /// The client that acted for it.
+    pub client: &'a str,
 }
 
 /// All that a Provenance says.
 pub struct Provenance<'a> {
     pub id: &'a str,
     pub lineage: &'a Lineage<'a>,
-    pub sender: &'a Object,
+    pub sender: Sender<'a>,
     pub at: Instant,
     pub base_url: &'a str,
     pub origin: &'a str,
 }
 
 impl Provenance<'_> {
-    pub fn to_node(&self) -> Node {
+    /// The Provenance with every signature: those of others first, then the gateway's over the version in canonical form.
+    pub fn signed(&self, canonical: &str, signer: &GatewaySigner) -> Node {
+        let mut provenance = self.unsigned();
+        let own = signer.sign(canonical, &provenance, self.at, &self.assembler());
+        let signatures: Vec<Node> = self.lineage.attestations.iter().map(|attestation| attestation.element()).chain([own]).collect();
+        if let Some(object) = provenance.as_object_mut() {
+            object.set("signature", signatures);
+        }
+        provenance
+    }
+
+    fn unsigned(&self) -> Node {
         let target = self.lineage.target;
         let version = format!("{}/{}/_history/{}", target.type_name, target.id, target.version);
         let recorded = self.at.to_fhir_instant();
+        let policy: Vec<Node> = self.lineage.profiles.iter().map(|profile| profile.as_str().into()).collect();
         Object::resource("Provenance")
             .with("id", self.id)
             .with("meta", Object::new().with("versionId", "1").with("lastUpdated", recorded.as_str()))
             .with("extension", self.extensions(&version))
             .with("target", vec![reference(&version)])
+            .with("occurredDateTime", self.lineage.received.to_fhir_instant())
             .with("recorded", recorded)
+            .with_some("policy", (!policy.is_empty()).then_some(policy))
             .with("activity", activity(target.method))
-            .with("agent", vec![agent("author", self.sender.clone()), agent("assembler", self.assembler())])
+            .with("agent", self.agents())
             .with("entity", self.entities())
             .into()
     }
@@ -58,6 +91,31 @@ impl Provenance<'_> {
             extensions.push(Object::new().with("url", CHANGE_EXTENSION).with("extension", vec![count]).into());
         }
         extensions
+    }
+
+    /// The organisation whose data it is, the client that sent it, whoever else signed it, and the gateway.
+    fn agents(&self) -> Vec<Node> {
+        let organisation = self.sender.organisation;
+        let client = Object::new().with("system", CLIENTS).with("value", self.sender.client);
+        let transmitter = Object::new()
+            .with("type", concept(MORE_PARTICIPANT_TYPES, "transmitter"))
+            .with("who", Object::new().with("identifier", client))
+            .with("onBehalfOf", organisation.clone());
+        let mut agents = vec![agent("author", organisation.clone())];
+        // What the gateway itself does again over stored bytes, no client sends.
+        if !self.sender.client.is_empty() {
+            agents.push(transmitter.into());
+        }
+        let others = self.lineage.attestations.iter().map(|attestation| attestation.who()).filter(|&who| who != organisation);
+        let mut named: Vec<&Object> = Vec::new();
+        for who in others {
+            if !named.contains(&who) {
+                named.push(who);
+            }
+        }
+        agents.extend(named.into_iter().map(|who| agent("attester", who.clone())));
+        agents.push(agent("assembler", self.assembler()));
+        agents
     }
 
     fn assembler(&self) -> Object {

@@ -1,18 +1,25 @@
 //! Validated → Anchored: versions get their meta, their digests, their leaves and their Provenance.
 
 use super::leaf::{Leaf, LeafKind, Tags, commitment, counter_offsets};
-use super::provenance::{Lineage, Provenance};
+use super::provenance::{Lineage, Provenance, Sender};
 use super::receipt::{CANONICAL_DOMAIN, RAW_DOMAIN};
 use super::tags::{Epoch, PatientTags, partner_tag};
 use crate::clock::{Entropy, Instant};
 use crate::definitions::Definitions;
+use crate::definitions::profile::Profile;
 use crate::fhir::{Node, Object, json};
 use crate::normalise::GatewayIds;
 use crate::outcome::{Fault, Finding};
 use crate::search;
+use crate::sign::{Attestation, GatewaySigner};
 use crate::store::{Keyring, LeafDraft, Method, PatientKey, SealedRecord, Target, VersionDraft};
 use crate::validate::Validated;
 use sha2::{Digest, Sha256};
+
+/// The release of the definitions.
+const FHIR_VERSION: &str = "4.0.1";
+/// The most profiles a Provenance names.
+const MAX_PROFILES: usize = 32;
 
 /// What anchoring needs besides the record. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +32,8 @@ pub struct Anchor {
     pub base_url: String,
     /// The name of the log, as the assembler's identifier.
     pub origin: String,
+    /// Signs every version.
+    pub signer: GatewaySigner,
 }
 
 /// One version to be anchored, with what is known about it.
@@ -32,6 +41,8 @@ pub struct ToAnchor<'a> {
     pub source: &'a str,
     /// Who sent it, for the Provenance.
     pub sender: &'a Object,
+    /// The client that sent it for the sender.
+    pub client: &'a str,
     /// The key of the organisation that sent it.
     pub partner: &'a str,
     pub at: Instant,
@@ -95,13 +106,23 @@ impl Anchor {
                 stamp(resource, &entry.target, context.at);
             }
             let document = resource.as_ref().map(json::write).unwrap_or_default();
-            let canonical = resource.as_ref().map(|resource| digest(&json::write_canonical(resource)));
+            let canonical = resource.as_ref().map(json::write_canonical);
+            let canonical_digest = canonical.as_deref().map(digest);
             let place = anchored.leaves.len();
-            anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical, (&entry.target, &entry.patients), context)?);
+            anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical_digest, (&entry.target, &entry.patients), context)?);
             let draft = self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?;
+            let attestations: Vec<&Attestation> = evidence.attestations.iter().filter(|one| one.covers(&entry.path)).collect();
+            let profiles = resource.as_ref().map(|resource| profiles(self.definitions, resource)).unwrap_or_default();
+            let lineage = Lineage {
+                raw_digest: &evidence.digest,
+                received: evidence.at,
+                changes: &entry.changes,
+                target: &entry.target,
+                profiles: &profiles,
+                attestations: &attestations,
+            };
             anchored.drafts.push(VersionDraft { place: Some(entry.path), ..draft });
-            let lineage = Lineage { raw_digest: &evidence.digest, changes: &entry.changes, target: &entry.target };
-            anchored.drafts.push(self.provenance_draft(&lineage, context)?);
+            anchored.drafts.push(self.provenance_draft(&lineage, canonical.as_deref().unwrap_or_default(), context)?);
             anchored.versions.push(AnchoredVersion {
                 target: entry.target,
                 resource,
@@ -192,11 +213,11 @@ impl Anchor {
         })
     }
 
-    fn provenance_draft(&self, lineage: &Lineage<'_>, context: &ToAnchor<'_>) -> Result<VersionDraft, Fault> {
+    fn provenance_draft(&self, lineage: &Lineage<'_>, canonical: &str, context: &ToAnchor<'_>) -> Result<VersionDraft, Fault> {
         let id = self.fresh_id(context.at);
-        let provenance =
-            Provenance { id: &id, lineage, sender: context.sender, at: context.at, base_url: &self.base_url, origin: &self.origin };
-        self.authored("Provenance", &id, &provenance.to_node(), None, context.source, context.at)
+        let sender = Sender { organisation: context.sender, client: context.client };
+        let provenance = Provenance { id: &id, lineage, sender, at: context.at, base_url: &self.base_url, origin: &self.origin };
+        self.authored("Provenance", &id, &provenance.signed(canonical, &self.signer), None, context.source, context.at)
     }
 
     /// An id for a resource that comes without one.
@@ -243,6 +264,14 @@ pub(super) fn stamp(resource: &mut Node, target: &Target, at: Instant) {
     meta.set_at(0, "versionId", target.version.to_string());
     meta.set_at(1, "lastUpdated", at.to_fhir_instant());
     object.set_at(2, "meta", meta);
+}
+
+/// The profiles a resource was judged by: its type's own definition, and those it claims that are in hand.
+fn profiles(definitions: &Definitions, resource: &Node) -> Vec<String> {
+    let own = resource.resource_type().map(|name| format!("http://hl7.org/fhir/StructureDefinition/{name}|{FHIR_VERSION}"));
+    let claimed = resource.get("meta").map(|meta| meta.items("profile")).unwrap_or_default();
+    let known = claimed.iter().filter_map(|claim| definitions.profile(claim.as_text()?).map(Profile::canonical));
+    own.into_iter().chain(known.take(MAX_PROFILES)).collect()
 }
 
 pub(super) fn digest(text: &str) -> [u8; 32] {

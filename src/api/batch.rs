@@ -2,12 +2,13 @@
 
 use super::fhir::{FhirState, listing, opened, query_of};
 use super::negotiate::Wanted;
-use super::render;
+use super::{render, signing};
 use crate::audit;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::{self, BundleKind, Entry, Evidence, IdempotencyKey, Interaction, Received, Write};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
+use crate::pipeline::WriteAnswer;
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::http::Response;
@@ -16,16 +17,24 @@ use futures_util::{StreamExt, stream};
 /// How many entries of a batch are worked on at once.
 const BATCH_CONCURRENCY: usize = 16;
 
+/// A Bundle posted to the base, with what came in the headers.
+pub(super) struct Posted {
+    pub bundle: Node,
+    pub evidence: Evidence,
+    pub key: Option<IdempotencyKey>,
+    /// A Provenance of all that is in it.
+    pub provenance: Option<Node>,
+}
+
 /// Answers a Bundle posted to the base.
 pub(super) async fn answer(
     state: &FhirState,
     wanted: &Wanted,
     caller: &Caller,
-    bundle: Node,
-    evidence: Evidence,
-    key: Option<IdempotencyKey>,
+    posted: Posted,
     mut record: audit::Opened,
 ) -> Result<Response<Body>, Failure> {
+    let Posted { bundle, evidence, key, provenance } = posted;
     let key = key.or_else(|| bundle_key(&bundle, caller));
     let split = intake::split(bundle, &state.limits, state.definitions);
     let (kind, entries) = match split {
@@ -35,7 +44,15 @@ pub(super) async fn answer(
     let (kind_code, entries) = match kind {
         BundleKind::Transaction => {
             record.interaction = "transaction";
-            ("transaction-response", transaction(state, wanted, caller, entries, evidence, key, record).await?)
+            let received = |writes| {
+                let received = Received::transaction(evidence, writes, key);
+                provenance.into_iter().fold(received, Received::with_provenance)
+            };
+            ("transaction-response", transaction(state, wanted, caller, entries, received, record).await?)
+        }
+        BundleKind::Batch if provenance.is_some() => {
+            let text = "X-Provenance goes with one resource or one transaction: the entries of a batch are accepted each on its own.";
+            return refused(state, &record, Refusal::new(Reason::NotSupported, IssueType::NotSupported, text)).await;
         }
         BundleKind::Batch => ("batch-response", batch(state, wanted, caller, entries, &evidence, &record).await),
     };
@@ -61,8 +78,7 @@ async fn transaction(
     wanted: &Wanted,
     caller: &Caller,
     entries: Vec<Entry>,
-    evidence: Evidence,
-    key: Option<IdempotencyKey>,
+    received: impl FnOnce(Vec<Write>) -> Received,
     record: audit::Opened,
 ) -> Result<Vec<Node>, Failure> {
     if let Some(refusal) = intake::refusal_of(&entries) {
@@ -80,13 +96,8 @@ async fn transaction(
             Entry::Refused(_) => {}
         }
     }
-    let mut written = if writes.is_empty() {
-        Vec::new()
-    } else {
-        let received = Received::transaction(evidence, writes, key);
-        state.pipeline.accept(caller, received, record.clone()).await?
-    }
-    .into_iter();
+    let mut written =
+        if writes.is_empty() { Vec::new() } else { state.pipeline.accept(caller, received(writes), record.clone()).await? }.into_iter();
     let mut answers = Vec::with_capacity(places.len());
     for place in places {
         answers.push(match place {
@@ -112,8 +123,7 @@ async fn batch(
         match entry {
             Entry::Write(write) => {
                 let opened = audit::Opened { interaction: write.interaction.code(), ..record.clone() };
-                let received = Received::batch_entry(evidence.clone(), *write);
-                match state.pipeline.accept(caller, received, opened).await {
+                match batch_write(state, caller, *write, evidence, opened).await {
                     Ok(answers) => answers
                         .first()
                         .map(|answer| render::write_entry(answer, &state.base_url, wanted))
@@ -129,6 +139,23 @@ async fn batch(
         }
     });
     stream::iter(work).buffered(BATCH_CONCURRENCY).collect().await
+}
+
+/// One write of a batch. A signed Provenance in it is over what was accepted before: entries of a batch do not know each other.
+async fn batch_write(
+    state: &FhirState,
+    caller: &Caller,
+    write: Write,
+    evidence: &Evidence,
+    opened: audit::Opened,
+) -> Result<Vec<WriteAnswer>, Failure> {
+    let attestations = match signing::of_entry(state, caller, &write, evidence.at).await {
+        Ok(attestations) => attestations,
+        Err(Failure::Refused(refusal)) => return refused(state, &opened, refusal).await,
+        Err(fault) => return Err(fault),
+    };
+    let received = Received::batch_entry(evidence.clone().attested(attestations), write);
+    state.pipeline.accept(caller, received, opened).await
 }
 
 /// A read or search inside a Bundle goes the same way as one on its own.

@@ -4,6 +4,7 @@ use super::batch;
 use super::capability;
 use super::negotiate::{self, Wanted};
 use super::render;
+use super::signing::{self, Signed};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Action, Closing, Outcome};
 use crate::clock::{Clock, Instant};
@@ -21,8 +22,8 @@ use crate::search;
 use crate::store::HistoryScope;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, State};
-use axum::http::{HeaderMap, Request, Response, header};
+use axum::extract::{ConnectInfo, OriginalUri, State};
+use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,6 +63,9 @@ pub(super) struct Asked {
     pub peer: String,
     pub request_id: String,
     pub at: Instant,
+    /// The whole target, as the caller wrote it.
+    pub target: Uri,
+    pub method: Method,
 }
 
 async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
@@ -75,7 +79,19 @@ async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<Sock
         let pairs = intake::decode_pairs(parts.uri.query().unwrap_or_default())?;
         let path = parts.uri.path().trim_matches('/').to_owned();
         let headers = parts.headers.clone();
-        Ok(Asked { verb, path, pairs, headers, body, peer: peer.ip().to_string(), request_id: request_id.clone(), at })
+        let target = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0).clone();
+        Ok(Asked {
+            verb,
+            path,
+            pairs,
+            headers,
+            body,
+            peer: peer.ip().to_string(),
+            request_id: request_id.clone(),
+            at,
+            target,
+            method: parts.method.clone(),
+        })
     });
     let outcome = match &asked {
         Ok(asked) => serve(&state, asked, &mut wanted).await,
@@ -245,12 +261,19 @@ async fn submit(
         Ok(parsed) => parsed,
         Err(refusal) => return refuse(state, &record, refusal).await,
     };
-    let evidence = Evidence::new(asked.body.clone(), format, asked.at);
+    let Signed { attestations, provenance } = match signing::of_submission(state, asked, caller, document.as_ref()).await {
+        Ok(signed) => signed,
+        Err(Failure::Refused(refusal)) => return refuse(state, &record, refusal).await,
+        Err(fault) => return Err(fault),
+    };
+    let evidence = Evidence::new(asked.body.clone(), format, asked.at).attested(attestations);
     match (interaction, document) {
-        (Interaction::Bundle, Some(bundle)) => batch::answer(state, wanted, caller, bundle, evidence, key, record).await,
+        (Interaction::Bundle, Some(bundle)) => {
+            batch::answer(state, wanted, caller, batch::Posted { bundle, evidence, key, provenance }, record).await
+        }
         (interaction, document) => {
             let received = match Received::single(evidence, interaction, document, key) {
-                Ok(received) => received,
+                Ok(received) => provenance.into_iter().fold(received, Received::with_provenance),
                 Err(refusal) => return refuse(state, &record, refusal).await,
             };
             let answers = state.pipeline.accept(caller, received, record).await?;

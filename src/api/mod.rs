@@ -11,6 +11,7 @@ mod fhir;
 mod ledger;
 mod negotiate;
 mod render;
+mod signing;
 mod token;
 
 pub use admin::{AdminState, Reload, ReloadRequest, Reloaded, router as admin_router};

@@ -28,17 +28,27 @@ pub struct TokenState {
     pub clock: Clock,
     pub smart_configuration: Arc<Value>,
     pub dev: bool,
+    /// The keys the gateway signs versions with, as a JWK set.
+    pub key_set: Arc<str>,
 }
 
-/// `/auth/token`, `/.well-known/smart-configuration`, and `/auth/dev-token` in development.
+/// `/auth/token`, `/.well-known/smart-configuration`, `/.well-known/jwks.json`, and `/auth/dev-token` in development.
 pub fn router(state: TokenState) -> Router {
     let routes = Router::new().route("/auth/token", post(token)).route("/.well-known/smart-configuration", get(discovery));
+    let routes = routes.route("/.well-known/jwks.json", get(key_set));
     let routes = if state.dev { routes.route("/auth/dev-token", post(dev_token)) } else { routes };
     routes.with_state(state)
 }
 
 async fn discovery(State(state): State<TokenState>) -> Response<Body> {
     json_response(200, &state.smart_configuration)
+}
+
+/// With what others check the gateway's signatures.
+async fn key_set(State(state): State<TokenState>) -> Response<Body> {
+    let mut response = Response::new(Body::from(state.key_set.to_string()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    response
 }
 
 /// A JSON answer that is not FHIR.

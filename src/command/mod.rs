@@ -9,6 +9,7 @@ mod fetch;
 mod ledger;
 mod normalise;
 mod package;
+mod provenance;
 mod serve;
 mod tools;
 mod validation;
@@ -62,6 +63,9 @@ enum Command {
     /// The transparency log, offline.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// The signatures of a Provenance, offline.
+    #[command(subcommand)]
+    Provenance(provenance::ProvenanceCommand),
     /// Drives a running gateway and prints throughput, latency and syncs.
     Bench(bench::BenchArguments),
 }
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Package(command) => package::package(&command),
         Command::Consent(command) => tools::consent(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Provenance(command) => provenance::run(&command),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     ExitCode::from(status)

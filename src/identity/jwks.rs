@@ -5,6 +5,7 @@
 
 use crate::config::SigningAlgorithm;
 use crate::fhir::{Node, json};
+use crate::sign::{self, read_keys};
 use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED, RSA_PKCS1_2048_8192_SHA384, RsaPublicKeyComponents, UnparsedPublicKey};
 use data_encoding::BASE64URL_NOPAD;
 use std::fmt;
@@ -23,6 +24,8 @@ const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Jwks {
     keys: Vec<PublicKey>,
+    /// Those that may sign requests and documents; more kinds than prove a client.
+    signature_keys: Vec<sign::PublicKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +70,7 @@ impl Jwks {
         if listed.len() > MAX_KEYS {
             return Err(JwksError::TooMany);
         }
-        Ok(Jwks { keys: listed.iter().filter_map(PublicKey::read).collect() })
+        Ok(Jwks { keys: listed.iter().filter_map(PublicKey::read).collect(), signature_keys: read_keys(&set) })
     }
 
     /// How many keys of the set can be used.
@@ -82,6 +85,11 @@ impl Jwks {
     /// Whether a usable key has this id and fits this algorithm.
     pub fn has(&self, key_id: &str, algorithm: SigningAlgorithm) -> bool {
         self.matching(key_id, algorithm).next().is_some()
+    }
+
+    /// The keys that may sign requests and documents.
+    pub fn signature_keys(&self) -> &[sign::PublicKey] {
+        &self.signature_keys
     }
 
     /// Whether a key of this id and algorithm made the signature.

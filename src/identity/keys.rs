@@ -65,11 +65,20 @@ impl KeySets {
 
     /// The keys of a client, read anew where they are old or lack the key that is asked for. `None` for a client that has no key set.
     pub async fn of(&self, client_id: &str, key_id: &str, algorithm: SigningAlgorithm) -> Result<Option<Arc<Jwks>>, Fault> {
+        self.having(client_id, |keys| keys.has(key_id, algorithm)).await
+    }
+
+    /// The keys of a client that signed something with the key of this id, read anew under the same limits.
+    pub async fn for_signature(&self, client_id: &str, key_id: &str) -> Result<Option<Arc<Jwks>>, Fault> {
+        self.having(client_id, |keys| keys.signature_keys().iter().any(|key| key.id() == key_id)).await
+    }
+
+    async fn having(&self, client_id: &str, has_key: impl Fn(&Jwks) -> bool) -> Result<Option<Arc<Jwks>>, Fault> {
         let Some(set) = self.sets.get(client_id) else { return Ok(None) };
-        if set.needs_reading(key_id, algorithm, self.clock.now(), &self.limits) {
+        if set.kept().needs_reading(&has_key, self.clock.now(), &self.limits) {
             let _one_at_a_time = set.reading.lock().await;
             // Whoever was waited for may have read what is wanted.
-            if set.needs_reading(key_id, algorithm, self.clock.now(), &self.limits) {
+            if set.kept().needs_reading(&has_key, self.clock.now(), &self.limits) {
                 self.read_anew(client_id, set).await;
             }
         }
@@ -112,17 +121,13 @@ impl KeySet {
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn needs_reading(&self, key_id: &str, algorithm: SigningAlgorithm, now: Instant, limits: &KeyLimits) -> bool {
-        self.kept().needs_reading(key_id, algorithm, now, limits)
-    }
 }
 
 impl Kept {
-    fn needs_reading(&self, key_id: &str, algorithm: SigningAlgorithm, now: Instant, limits: &KeyLimits) -> bool {
+    fn needs_reading(&self, has_key: impl Fn(&Jwks) -> bool, now: Instant, limits: &KeyLimits) -> bool {
         // A clock that was set back must not stop reading for ever: an attempt in the future counts as none.
         let attempted_lately = self.attempted_at.is_some_and(|at| at <= now && now < at + limits.min_interval);
-        let has_key = self.keys.as_ref().is_some_and(|keys| keys.has(key_id, algorithm));
+        let has_key = self.keys.as_deref().is_some_and(has_key);
         // Reading anew at half the age leaves the other half to get over an outage.
         let is_young = self.read_at.is_some_and(|at| at <= now && now < at + limits.max_age / 2);
         !(attempted_lately || has_key && is_young)

@@ -43,6 +43,7 @@ use crate::config::{Client, Secret, Settings, read_secret};
 pub use crate::config::{Interaction, Purpose, Role, ScopeError, Scopes};
 use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::registry::Registry;
+use crate::sign;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +113,17 @@ impl Identity {
         let client = self.prove(&assertion).await?;
         let (scopes, purposes) = oauth::grant(client, &request.scopes, request.purposes.as_deref())?;
         Ok(self.issue(client, scopes, purposes))
+    }
+
+    /// The keys with which a client may have signed, read anew where they lack the one that is named. Empty for a client without a key set.
+    pub async fn signature_keys(&self, client_id: &str, key_id: &str) -> Result<Vec<sign::PublicKey>, Fault> {
+        let keys = self.keys.for_signature(client_id, key_id).await?;
+        Ok(keys.map(|keys| keys.signature_keys().to_vec()).unwrap_or_default())
+    }
+
+    /// How far another's clock may differ.
+    pub fn skew(&self) -> Duration {
+        self.skew
     }
 
     async fn prove(&self, assertion: &Assertion<'_>) -> Result<&Client, OAuthError> {

@@ -4,8 +4,10 @@ use crate::clock::Instant;
 use crate::fhir::types::TypeTable;
 use crate::fhir::{Node, SyntaxError, json, xml};
 use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
+use crate::sign::Attestation;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// What intake refuses to go beyond.
 #[derive(Debug, Clone, Copy)]
@@ -56,12 +58,23 @@ pub struct Evidence {
     pub digest: [u8; 32],
     pub format: Format,
     pub at: Instant,
+    /// What was signed of it, and holds.
+    pub attestations: Arc<[Attestation]>,
 }
 
 impl Evidence {
     pub fn new(bytes: Bytes, format: Format, at: Instant) -> Evidence {
         let digest = Sha256::digest(&bytes).into();
-        Evidence { bytes, digest, format, at }
+        Evidence { bytes, digest, format, at, attestations: Arc::default() }
+    }
+
+    /// The same bytes, attested by more.
+    #[must_use]
+    pub fn attested(mut self, more: Vec<Attestation>) -> Evidence {
+        if !more.is_empty() {
+            self.attestations = self.attestations.iter().cloned().chain(more).collect();
+        }
+        self
     }
 }
 

@@ -5,6 +5,7 @@ use super::interaction::{Conditions, Interaction, Verb, decode_pairs, parse};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Reason, Refusal};
+use crate::sign::X_PROVENANCE;
 
 /// How the entries of a Bundle stand to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,22 @@ impl Received {
     /// One write of a batch.
     pub fn batch_entry(evidence: Evidence, write: Write) -> Received {
         Received { evidence, idempotency: None, writes: vec![write], shared: true }
+    }
+
+    /// The same with a Provenance of every write in it, as a request may bring one in its header (R4 §6.3.4.3).
+    #[must_use]
+    pub fn with_provenance(mut self, mut provenance: Node) -> Received {
+        let named = self.writes.iter_mut().enumerate().map(|(index, write)| {
+            let name = write.full_url.get_or_insert_with(|| format!("urn:uuid:00000000-0000-4000-8000-{index:012x}"));
+            Object::new().with("reference", name.as_str()).into()
+        });
+        let targets: Vec<Node> = named.collect();
+        if let Some(object) = provenance.as_object_mut() {
+            object.set("target", targets);
+        }
+        let interaction = Interaction::Create { type_name: "Provenance".to_owned(), if_none_exist: None };
+        self.writes.push(Write { interaction, resource: Some(provenance), full_url: None, path: X_PROVENANCE.to_owned() });
+        self
     }
 
     pub fn is_shared(&self) -> bool {

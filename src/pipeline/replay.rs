@@ -7,7 +7,7 @@
 use super::plan::Planner;
 use super::settle::content;
 use super::{Pipeline, Prepared};
-use crate::anchor::LeafKind;
+use crate::anchor::{LeafKind, Sender};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Instant;
 use crate::fhir::{Node, Object, Value, json};
@@ -131,7 +131,7 @@ impl Pipeline {
         let changes = differences(&before, &after, &version.type_name, &entry.changes);
         let organisation =
             self.registry.source(&asked.source).map(|source| organisation_reference(&source.organisation)).unwrap_or_default();
-        let prepared = match self.finish(&organisation, "", &asked.source, normalised) {
+        let prepared = match self.finish(&Sender { organisation: &organisation, client: "" }, "", &asked.source, normalised) {
             Ok(prepared) => prepared,
             Err(Failure::Refused(refusal)) => {
                 page.lines.push(line(&version, &[("changes", changes.into()), ("refused", findings(&refusal).into())]));
@@ -207,7 +207,7 @@ fn read_raw(reader: &Reader<'_>, id: i64, at: Instant, types: &crate::fhir::type
     let Some(stored) = reader.raw(id)? else { return Ok(None) };
     let Some(format) = Format::of(&stored.media) else { return Ok(None) };
     let Ok(document) = intake::document(&stored.bytes, format, &LIMITS, types) else { return Ok(None) };
-    let evidence = Evidence { bytes: stored.bytes.into(), digest: stored.digest, format, at };
+    let evidence = Evidence { bytes: stored.bytes.into(), digest: stored.digest, format, at, attestations: std::sync::Arc::default() };
     Ok(Some(Raw { evidence, document, made: reader.made_from(id)? }))
 }
 

@@ -42,30 +42,7 @@ pub fn signatures_of(provenance: &Node, freshness: Freshness) -> Result<Vec<Docu
         return Err(Problem::TooMany("signatures in one Provenance"));
     }
     let jose = signatures.iter().filter(|signature| signature.text("sigFormat") == Some(FORMAT));
-    jose.map(|signature| read(signature, freshness)).collect()
-}
-
-fn read(signature: &Node, freshness: Freshness) -> Result<DocumentSignature, Problem> {
-    const DATA: &str = "Provenance.signature.data";
-    let data = signature.text("data").ok_or(Problem::Missing("Provenance.signature.data, a detached JWS in base64"))?;
-    if data.len() > MAX_DETACHED_BYTES * 2 {
-        return Err(Problem::TooMany("bytes in the JWS"));
-    }
-    let text = BASE64.decode(data.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Problem::Unreadable(DATA))?;
-    let detached = Detached::read(&text)?;
-    let key_id = detached.key_id().ok_or(Problem::Missing("'kid' in its header, a key of the client's registered key set"))?.to_owned();
-    let header = detached.header();
-    let signed_at = header.text("sigT").or_else(|| signature.text("when")).and_then(Instant::from_fhir_instant);
-    let signed_at = signed_at.ok_or(Problem::Missing("the time it was made: 'sigT' in its header, or Signature.when"))?;
-    if signed_at > freshness.now + freshness.skew {
-        return Err(Problem::FromTheFuture);
-    }
-    let canonicalisation = match header.text("canon").or_else(|| stated_canon(signature)) {
-        Some(uri) => Canonicalisation::of(uri).ok_or(Problem::NotOffered("a canonicalisation"))?,
-        None => Canonicalisation::default(),
-    };
-    let element = signature.as_object().cloned().unwrap_or_default();
-    Ok(DocumentSignature { element, canonicalisation, algorithm: detached.algorithm(), detached, key_id })
+    jose.map(|signature| DocumentSignature::read(signature, freshness)).collect()
 }
 
 /// The canonicalisation a signature names beside its JWS: R4's parameter of the target's media type, or what the gateway has written down.
@@ -79,6 +56,30 @@ fn stated_canon(signature: &Node) -> Option<&str> {
 }
 
 impl DocumentSignature {
+    /// Takes one element of `Provenance.signature` apart.
+    pub(super) fn read(signature: &Node, freshness: Freshness) -> Result<DocumentSignature, Problem> {
+        const DATA: &str = "Provenance.signature.data";
+        let data = signature.text("data").ok_or(Problem::Missing("Provenance.signature.data, a detached JWS in base64"))?;
+        if data.len() > MAX_DETACHED_BYTES * 2 {
+            return Err(Problem::TooMany("bytes in the JWS"));
+        }
+        let text = BASE64.decode(data.as_bytes()).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(Problem::Unreadable(DATA))?;
+        let detached = Detached::read(&text)?;
+        let key_id = detached.key_id().ok_or(Problem::Missing("'kid' in its header, a key of the client's registered key set"))?.to_owned();
+        let header = detached.header();
+        let signed_at = header.text("sigT").or_else(|| signature.text("when")).and_then(Instant::from_fhir_instant);
+        let signed_at = signed_at.ok_or(Problem::Missing("the time it was made: 'sigT' in its header, or Signature.when"))?;
+        if signed_at > freshness.now + freshness.skew {
+            return Err(Problem::FromTheFuture);
+        }
+        let canonicalisation = match header.text("canon").or_else(|| stated_canon(signature)) {
+            Some(uri) => Canonicalisation::of(uri).ok_or(Problem::NotOffered("a canonicalisation"))?,
+            None => Canonicalisation::default(),
+        };
+        let element = signature.as_object().cloned().unwrap_or_default();
+        Ok(DocumentSignature { element, canonicalisation, algorithm: detached.algorithm(), detached, key_id })
+    }
+
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -92,17 +93,28 @@ impl DocumentSignature {
         if candidates.len() > MAX_CANDIDATES {
             return Err(Problem::TooMany("targets in one signed Provenance"));
         }
-        let mut fitting = keys.iter().filter(|key| key.id() == self.key_id && self.detached.fits(key)).peekable();
-        if fitting.peek().is_none() {
+        let payloads: Vec<Vec<u8>> = candidates.iter().map(|candidate| self.canonicalisation.bytes(candidate.resource)).collect();
+        let key = self.holding_key(keys, payloads.iter().map(Vec::as_slice))?;
+        let covered = candidates.iter().zip(&payloads).filter(|(_, payload)| self.detached.verifies(payload, key));
+        let paths = covered.map(|(candidate, _)| candidate.path.to_owned()).collect();
+        Ok(Verified::of_document(self, key, paths))
+    }
+
+    /// The key with which it holds for at least one of the payloads.
+    pub(super) fn holding_key<'k, 'p>(
+        &self,
+        keys: &'k [PublicKey],
+        mut payloads: impl Iterator<Item = &'p [u8]>,
+    ) -> Result<&'k PublicKey, Problem> {
+        let fitting: Vec<&PublicKey> = keys.iter().filter(|key| key.id() == self.key_id && self.detached.fits(key)).collect();
+        if fitting.is_empty() {
             return Err(Problem::UnknownKey);
         }
-        for key in fitting {
-            let holds = |candidate: &&Candidate<'_>| self.detached.verifies(&self.canonicalisation.bytes(candidate.resource), key);
-            let paths: Vec<String> = candidates.iter().filter(holds).map(|candidate| candidate.path.to_owned()).collect();
-            if !paths.is_empty() {
-                return Ok(Verified::of_document(self, key, paths));
-            }
-        }
-        Err(Problem::DoesNotHold)
+        let held = payloads.find_map(|payload| fitting.iter().find(|key| self.detached.verifies(payload, key)));
+        held.copied().ok_or(Problem::DoesNotHold)
+    }
+
+    pub(super) fn detached(&self) -> &Detached {
+        &self.detached
     }
 }

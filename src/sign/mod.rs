@@ -21,6 +21,7 @@ mod jws;
 mod key;
 mod message;
 mod problem;
+mod recheck;
 #[cfg(test)]
 mod tests;
 mod verified;
@@ -32,4 +33,5 @@ pub use jws::Detached;
 pub use key::{Algorithm, MAX_KEYS, PublicKey, read_keys};
 pub use message::{Freshness, HttpSignature, Request, http_signatures};
 pub use problem::Problem;
-pub use verified::{BASE_EXTENSION, CANON_EXTENSION, KEY_EXTENSION, Verified};
+pub use recheck::{Evidence, Rechecked, recheck};
+pub use verified::{Attestation, BASE_EXTENSION, CANON_EXTENSION, KEY_EXTENSION, Verified, X_PROVENANCE};

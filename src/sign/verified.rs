@@ -17,7 +17,10 @@ pub(super) const SIGNATURE_TYPES: &str = "urn:iso-astm:E1762-95:2013";
 /// "Source Signature": of the system that sent it.
 const SOURCE_SIGNATURE: &str = "1.2.840.10065.1.12.1.14";
 /// RFC 9421 registers no media type; this names the form in `Signature.sigFormat`.
-const MESSAGE_FORMAT: &str = "application/http-message-signature";
+pub(super) const MESSAGE_FORMAT: &str = "application/http-message-signature";
+
+/// The path of a Provenance that came in a header: what signs the body does not sign it.
+pub const X_PROVENANCE: &str = "X-Provenance";
 
 /// Which of what was received a signature is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,15 +66,8 @@ impl Verified {
     pub fn covers(&self, path: &str) -> bool {
         match &self.scope {
             Scope::Everything => true,
-            Scope::At(paths) => paths.iter().any(|covered| covered.is_empty() || covered == path),
+            Scope::At(paths) => paths.iter().any(|covered| covered == path || covered.is_empty() && path != X_PROVENANCE),
         }
-    }
-
-    /// The same signature, standing for the whole of a submission.
-    #[must_use]
-    pub fn over_everything(mut self) -> Verified {
-        self.scope = Scope::Everything;
-        self
     }
 
     /// The key, whatever it is called (RFC 7638).
@@ -79,13 +75,45 @@ impl Verified {
         &self.thumbprint
     }
 
-    /// The element for `Provenance.signature`, made by `who`.
-    pub fn element(&self, who: &Object) -> Node {
+    /// The signature with whom its key belongs to.
+    pub fn by(self, who: Object) -> Attestation {
+        Attestation { verified: self, who }
+    }
+
+    fn element(&self, who: &Object) -> Node {
         let mut element = self.element.clone();
         let after_when = element.members().iter().position(|member| member.name == "when").map_or(0, |at| at + 1);
         element.remove("who");
         element.set_at(after_when, "who", who.clone());
         element.into()
+    }
+}
+
+/// A signature that held, and the organisation it is of, as a reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attestation {
+    verified: Verified,
+    who: Object,
+}
+
+impl Attestation {
+    /// Whether it is over the resource that stood at this path of what was received.
+    pub fn covers(&self, path: &str) -> bool {
+        self.verified.covers(path)
+    }
+
+    pub fn who(&self) -> &Object {
+        &self.who
+    }
+
+    /// The key, whatever it is called (RFC 7638).
+    pub fn thumbprint(&self) -> &str {
+        self.verified.thumbprint()
+    }
+
+    /// The element for `Provenance.signature`.
+    pub fn element(&self) -> Node {
+        self.verified.element(&self.who)
     }
 }
 

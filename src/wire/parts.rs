@@ -8,14 +8,15 @@ use crate::api::{AdminState, FhirState, LedgerState, ReloadRequest, TokenState, 
 use crate::clock::{Clock, Entropy};
 use crate::config::{Secret, Settings};
 use crate::definitions::Definitions;
-use crate::fhir::Node;
+use crate::fhir::{Node, json};
 use crate::forward::{Courier, Upstream};
 use crate::identity::{Identity, http_client, smart_configuration};
 use crate::normalise::{GatewayIds, canonical_system};
-use crate::outcome::Fault;
+use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::Pipeline;
 use crate::query::{ConsentJudge, Pager, QueryPath};
 use crate::registry::Registry;
+use crate::sign::GatewaySigner;
 use crate::store::Store;
 use axum::Router;
 use data_encoding::HEXLOWER;
@@ -74,6 +75,8 @@ impl Durable {
             ids: ids.clone(),
             base_url: base_url.to_string(),
             origin: settings.ledger.origin.clone(),
+            signer: GatewaySigner::from_seed(&keyring.derived("provenance"))
+                .ok_or_else(|| Fault::new(FaultKind::Internal, "the key that signs versions cannot be made"))?,
         };
         let replay = Arc::new(SharedReplay::new(store.clone(), settings.redis.as_ref())?);
         let registry = Arc::new(registry(settings));
@@ -151,6 +154,7 @@ impl Durable {
             clock: self.clock.clone(),
             smart_configuration: Arc::new(smart_configuration(settings)),
             dev: settings.dev,
+            key_set: json::write(&self.anchor.signer.key_set()).into(),
         };
         let fhir = FhirState {
             pipeline: pipeline.clone(),

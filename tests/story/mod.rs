@@ -14,6 +14,7 @@ mod normalising;
 mod operating;
 mod operations;
 mod people;
+mod provenance;
 mod push;
 mod reading;
 mod receipts;

@@ -6,6 +6,7 @@ pub mod holder;
 pub mod keys;
 pub mod party;
 pub mod process;
+pub mod signing;
 pub mod world;
 
 pub use folder::Folder;

@@ -86,6 +86,7 @@ pub fn write_key_sets(folder: &Folder) {
     }
 }
 
+type Prepare = Box<dyn FnOnce(&Folder)>;
 type Adjust = Box<dyn FnOnce(&mut Settings)>;
 
 /// How a world differs from the usual one.
@@ -94,6 +95,7 @@ pub struct Setup {
     more: String,
     time: Option<ScriptedTime>,
     adjust: Option<Adjust>,
+    prepare: Option<Prepare>,
 }
 
 impl Setup {
@@ -106,6 +108,12 @@ impl Setup {
         Setup { adjust: Some(Box::new(adjust)), ..Setup::default() }
     }
 
+    /// Lays more into the folder before the gateway starts.
+    pub fn prepared(mut self, prepare: impl FnOnce(&Folder) + 'static) -> Setup {
+        self.prepare = Some(Box::new(prepare));
+        self
+    }
+
     pub fn at(mut self, time: &ScriptedTime) -> Setup {
         self.time = Some(time.clone());
         self
@@ -114,6 +122,9 @@ impl Setup {
     pub async fn start(self) -> World {
         let folder = Folder::new("world");
         write_key_sets(&folder);
+        if let Some(prepare) = self.prepare {
+            prepare(&folder);
+        }
         let mut settings = Settings::from_toml(&configuration(&self.more), folder.path()).unwrap_or_else(|error| panic!("{error}"));
         settings.server.listen = "127.0.0.1:0".parse().unwrap();
         settings.server.admin_listen = "127.0.0.1:0".parse().unwrap();

@@ -1,0 +1,76 @@
+//! `hearthgate provenance`: checking the signatures of a Provenance, offline.
+
+use super::{FINDINGS, FINE, USAGE, complain};
+use crate::clock::Clock;
+use crate::fhir::{Node, json};
+use crate::sign::{Evidence, Freshness, Rechecked, read_keys, recheck};
+use clap::{Args, Subcommand};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How far the clock of this machine may differ from a signer's.
+const SKEW: Duration = Duration::from_secs(60);
+
+#[derive(Subcommand)]
+pub enum ProvenanceCommand {
+    /// Checks every signature of a Provenance: the gateway's, and those of whoever else signed.
+    Verify(VerifyArguments),
+}
+
+#[derive(Args)]
+pub struct VerifyArguments {
+    /// The Provenance, as the gateway gives it.
+    file: PathBuf,
+    /// A JWK or JWK set to believe: the gateway's (/.well-known/jwks.json), a submitter's. May be given several times.
+    #[arg(long = "key", required = true)]
+    keys: Vec<PathBuf>,
+    /// A record that was signed: the version as stored, or as it was sent. May be given several times.
+    #[arg(long = "record")]
+    records: Vec<PathBuf>,
+    /// The body as received, byte for byte, for signatures of requests.
+    #[arg(long)]
+    received: Option<PathBuf>,
+}
+
+pub fn run(command: &ProvenanceCommand) -> u8 {
+    let ProvenanceCommand::Verify(arguments) = command;
+    verify(arguments).unwrap_or_else(|text| complain(USAGE, text))
+}
+
+fn verify(arguments: &VerifyArguments) -> Result<u8, String> {
+    let provenance = read_node(&arguments.file)?;
+    if provenance.resource_type() != Some("Provenance") {
+        return Err(format!("{} is not a Provenance", arguments.file.display()));
+    }
+    let sets = arguments.keys.iter().map(|path| read_node(path)).collect::<Result<Vec<_>, _>>()?;
+    let keys: Vec<_> = sets.iter().flat_map(read_keys).collect();
+    let records = arguments.records.iter().map(|path| read_node(path)).collect::<Result<Vec<_>, _>>()?;
+    let received = arguments.received.as_deref().map(read).transpose()?;
+    let freshness = Freshness { now: Clock::system().now(), skew: SKEW, max_age: Duration::MAX };
+    let evidence = Evidence { keys: &keys, records: &records, received: received.as_deref(), freshness };
+    let outcomes = recheck(&provenance, &evidence);
+    for (number, (outcome, signature)) in outcomes.iter().zip(provenance.items("signature")).enumerate() {
+        println!("signature {} of {}: {}", number + 1, signature.text("when").unwrap_or("an unknown time"), told(outcome));
+    }
+    if outcomes.is_empty() {
+        println!("no signatures");
+    }
+    let all_hold = !outcomes.is_empty() && outcomes.iter().all(|outcome| matches!(outcome, Rechecked::Holds(_)));
+    Ok(if all_hold { FINE } else { FINDINGS })
+}
+
+fn told(outcome: &Rechecked) -> String {
+    match outcome {
+        Rechecked::Holds(what) => format!("holds for {what}"),
+        Rechecked::NotJudged => "is of a format that is not judged here".to_owned(),
+        Rechecked::Fails(problem) => format!("is not proved. {problem}"),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read_node(path: &Path) -> Result<Node, String> {
+    json::parse(&read(path)?, json::DEFAULT_DEPTH).map_err(|error| format!("{}: not JSON at byte {}", path.display(), error.offset))
+}

@@ -1,0 +1,101 @@
+//! Checking the signatures of a stored Provenance again, anywhere, with nothing but the keys and the records.
+
+use super::canonical::Canonicalisation;
+use super::digest;
+use super::document::DocumentSignature;
+use super::fields::{Bare, Member, dictionary};
+use super::gateway::check_gateway_signature;
+use super::key::{Algorithm, PublicKey};
+use super::message::Freshness;
+use super::problem::Problem;
+use super::verified::{BASE_EXTENSION, MESSAGE_FORMAT};
+use crate::fhir::Node;
+use data_encoding::BASE64;
+
+/// What the signatures are checked with.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The keys the reader believes.
+    pub keys: &'a [PublicKey],
+    /// The records at hand, as stored or as sent.
+    pub records: &'a [Node],
+    /// The bytes as received, for signatures of requests.
+    pub received: Option<&'a [u8]>,
+    pub freshness: Freshness,
+}
+
+/// What became of one signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rechecked {
+    /// It holds; of what.
+    Holds(&'static str),
+    /// It is of a format that is not judged here.
+    NotJudged,
+    Fails(Problem),
+}
+
+/// Checks every signature of a Provenance, in their order.
+pub fn recheck(provenance: &Node, evidence: &Evidence<'_>) -> Vec<Rechecked> {
+    let judged = provenance.items("signature").iter().map(|signature| match signature.text("sigFormat") {
+        Some("application/jose") => document(provenance, signature, evidence),
+        Some(MESSAGE_FORMAT) => message(signature, evidence),
+        _ => Ok(Rechecked::NotJudged),
+    });
+    judged.map(|judged| judged.unwrap_or_else(Rechecked::Fails)).collect()
+}
+
+fn document(provenance: &Node, signature: &Node, evidence: &Evidence<'_>) -> Result<Rechecked, Problem> {
+    let signature = DocumentSignature::read(signature, evidence.freshness)?;
+    let vouched = check_gateway_signature(signature.detached(), provenance).transpose()?.is_some();
+    let mut payloads: Vec<Vec<u8>> = evidence.records.iter().map(|record| signature.canonicalisation.bytes(record)).collect();
+    if is_deletion(provenance) && vouched {
+        payloads.push(Vec::new());
+    }
+    if payloads.is_empty() {
+        return Err(Problem::Missing("the record it is over: give it as a file"));
+    }
+    signature.holding_key(evidence.keys, payloads.iter().map(Vec::as_slice))?;
+    Ok(Rechecked::Holds(match (vouched, signature.canonicalisation) {
+        (true, _) => "the version and this Provenance",
+        (false, Canonicalisation::Json) => "the record",
+        (false, Canonicalisation::Data) => "the record but for its narrative",
+        (false, Canonicalisation::Static) => "the record but for its narrative and meta",
+    }))
+}
+
+fn is_deletion(provenance: &Node) -> bool {
+    let codings = provenance.get("activity").map(|activity| activity.items("coding")).unwrap_or_default();
+    codings.iter().any(|coding| coding.text("code") == Some("DELETE"))
+}
+
+fn message(signature: &Node, evidence: &Evidence<'_>) -> Result<Rechecked, Problem> {
+    const BASE: &str = "The signature base";
+    let kept = signature.items("extension").iter().find(|extension| extension.text("url") == Some(BASE_EXTENSION));
+    let base = kept.and_then(|extension| extension.text("valueString")).ok_or(Problem::Missing("its base, as an extension"))?;
+    let bytes = signature.text("data").and_then(|data| BASE64.decode(data.as_bytes()).ok()).ok_or(Problem::Unreadable("Signature.data"))?;
+    let (_, parameters) = base.rsplit_once("\n\"@signature-params\": ").ok_or(Problem::Unreadable(BASE))?;
+    let members = dictionary(&format!("sig={parameters}"), BASE)?;
+    let Some((_, Member::List { parameters, .. })) = members.first() else { return Err(Problem::Unreadable(BASE)) };
+    let text = |wanted: &str| {
+        parameters.iter().find_map(|(name, value)| match value {
+            Bare::Text(text) if name == wanted => Some(text.as_str()),
+            _ => None,
+        })
+    };
+    let key_id = text("keyid").ok_or(Problem::Unreadable(BASE))?;
+    let stated = text("alg").map(|name| Algorithm::of_http(name).ok_or(Problem::NotOffered("an algorithm"))).transpose()?;
+    let mut named = evidence.keys.iter().filter(|key| key.id() == key_id).peekable();
+    if named.peek().is_none() {
+        return Err(Problem::UnknownKey);
+    }
+    let holds =
+        |key: &PublicKey| stated.or_else(|| key.http_algorithm()).is_some_and(|algorithm| key.verifies(algorithm, base.as_bytes(), &bytes));
+    if !named.any(holds) {
+        return Err(Problem::DoesNotHold);
+    }
+    let digest = base.lines().find_map(|line| line.strip_prefix("\"content-digest\": "));
+    match (digest, evidence.received) {
+        (Some(field), Some(received)) if digest::check(field, received)? => Ok(Rechecked::Holds("the request and the bytes received")),
+        _ => Ok(Rechecked::Holds("the request; the bytes received were not given")),
+    }
+}

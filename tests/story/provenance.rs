@@ -1,0 +1,201 @@
+//! Where every version came from, signed by the gateway, and by whoever sent it where they sign; checked by others with no more than keys.
+
+use crate::support::data::{bundle, creates, observation, patient};
+use crate::support::process::hearthgate;
+use crate::support::signing::Signer;
+use crate::support::world::documents;
+use crate::support::{Call, Party, Setup, World};
+use serde_json::{Value, json};
+
+/// A world in which hospital A may also sign with a key of its own.
+async fn world(signer: &Signer) -> (World, Party) {
+    let key = signer.jwk();
+    let world = Setup::default()
+        .prepared(move |folder| {
+            let path = folder.path().join("hospital-a.jwks.json");
+            let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            set["keys"].as_array_mut().unwrap().push(key);
+            std::fs::write(path, set.to_string()).unwrap();
+        })
+        .start()
+        .await;
+    let party = world.party("hospital-a").await;
+    (world, party)
+}
+
+async fn provenance_of(party: &Party, reference: &str) -> Value {
+    let found = party.search(&format!("Provenance?target={reference}")).await;
+    assert_eq!(found.iter().filter(|one| one["activity"].is_object()).count(), 1, "{found:?}");
+    found.into_iter().find(|one| one["activity"].is_object()).unwrap()
+}
+
+/// Writes what is checked into files and runs the offline check.
+fn verify(world: &World, provenance: &Value, keys: &Value, record: Option<&[u8]>, received: Option<&str>) -> (Option<i32>, String) {
+    let folder = world.folder.path();
+    std::fs::write(folder.join("provenance.json"), provenance.to_string()).unwrap();
+    std::fs::write(folder.join("keys.json"), keys.to_string()).unwrap();
+    let mut arguments = vec!["provenance", "verify", "provenance.json", "--key", "keys.json"];
+    if let Some(record) = record {
+        std::fs::write(folder.join("signed.json"), record).unwrap();
+        arguments.extend(["--record", "signed.json"]);
+    }
+    if let Some(received) = received {
+        std::fs::write(folder.join("received"), received).unwrap();
+        arguments.extend(["--received", "received"]);
+    }
+    let run = hearthgate(&arguments, folder);
+    (run.status.code(), String::from_utf8_lossy(&run.stdout).into_owned())
+}
+
+async fn gateway_keys(world: &World) -> Value {
+    world.stranger().get(&format!("{}/.well-known/jwks.json", world.origin)).await.expect(200).json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn others_check_the_gateways_signature_with_its_published_key() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let created = a.post("Patient", &patient("1")).await.expect(201);
+    let here = format!("Patient/{}", created.json()["id"].as_str().unwrap());
+    let provenance = provenance_of(&a, &format!("{here}/_history/1")).await;
+    let keys = gateway_keys(&world).await;
+
+    assert_eq!(provenance["target"], json!([{"reference": format!("{here}/_history/1")}]));
+    assert!(provenance["occurredDateTime"].is_string() && provenance["recorded"].is_string());
+    assert_eq!(provenance["policy"], json!(["http://hl7.org/fhir/StructureDefinition/Patient|4.0.1"]));
+    let roles: Vec<&str> =
+        provenance["agent"].as_array().unwrap().iter().map(|agent| agent["type"]["coding"][0]["code"].as_str().unwrap()).collect();
+    assert_eq!(roles, ["author", "transmitter", "assembler"]);
+    assert_eq!(provenance["agent"][1]["who"]["identifier"]["value"], "hospital-a");
+    let validated = a.post("Provenance/$validate", &provenance).await.expect(200).json();
+    assert!(!validated.to_string().contains("\"error\""), "{validated}");
+
+    let (status, told) = verify(&world, &provenance, &keys, Some(&created.bytes), None);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("holds for the version and this Provenance"), "{told}");
+    // Another version, another Provenance, another key: nothing of it passes.
+    let mut other = created.json();
+    other["gender"] = json!("male");
+    assert_eq!(verify(&world, &provenance, &keys, Some(other.to_string().as_bytes()), None).0, Some(1));
+    let mut forged = provenance.clone();
+    forged["agent"][0]["who"] = json!({"display": "somebody else"});
+    assert_eq!(verify(&world, &forged, &keys, Some(&created.bytes), None).0, Some(1));
+    let strange = gateway_keys(&World::start().await).await;
+    assert_eq!(verify(&world, &provenance, &strange, Some(&created.bytes), None).0, Some(1));
+
+    // An update names what it revises; a deletion, which leaves nothing to sign, is signed with its Provenance.
+    a.put(&here, &other).await.expect(200);
+    let second = provenance_of(&a, &format!("{here}/_history/2")).await;
+    assert_eq!(second["entity"][1], json!({"role": "revision", "what": {"reference": format!("{here}/_history/1")}}));
+    a.delete(&here).await.expect(204);
+    let third = provenance_of(&a, &format!("{here}/_history/3")).await;
+    assert_eq!(verify(&world, &third, &keys, None, None).0, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signed_request_is_evidence_and_a_badly_signed_one_leaves_nothing() {
+    let signer = Signer::new("signing-1");
+    let (world, a) = world(&signer).await;
+    let sent = patient("1");
+    let created = a.call(signer.post("Patient", &sent)).await.expect(201);
+    let here = format!("Patient/{}", created.json()["id"].as_str().unwrap());
+    let provenance = provenance_of(&a, &here).await;
+    assert_eq!(provenance["signature"].as_array().unwrap().len(), 2);
+    let mut keys = gateway_keys(&world).await;
+    keys["keys"].as_array_mut().unwrap().push(signer.jwk());
+    let (status, told) = verify(&world, &provenance, &keys, Some(&created.bytes), Some(&sent.to_string()));
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("the request and the bytes received"), "{told}");
+    assert_eq!(verify(&world, &provenance, &keys, Some(&created.bytes), Some("{}")).0, Some(1));
+
+    let before = documents(&world.data(), "Patient").len();
+    let stranger = Signer::new("unknown");
+    let old = hearthgate::clock::Clock::system().now().seconds() - 3600;
+    for (what, call, code) in [
+        ("a changed body", signer.post("Patient", &sent).body("application/fhir+json", "{}"), "structure"),
+        ("an expired signature", signer.signed_at("Patient", &sent, old), "expired"),
+        ("a signature of tomorrow", signer.signed_at("Patient", &sent, old + 90_000), "value"),
+        ("an unknown key", stranger.post("Patient", &sent), "security"),
+        ("a digest twice", signer.post("Patient", &sent).header("content-digest", "sha-256=:AAAA:"), "duplicate"),
+        ("half a signature", Call::post("Patient", &sent).header("signature", "sig1=:AAAA:"), "required"),
+        ("a wrong digest alone", Call::post("Patient", &sent).header("content-digest", "sha-256=:AAAA:"), "security"),
+        ("a header that is none", Call::post("Patient", &sent).header("signature-input", "((").header("signature", "x"), "structure"),
+    ] {
+        let answer = a.call(call).await;
+        assert_eq!(answer.status, 400, "{what}: {}", answer.text());
+        if what != "a changed body" {
+            assert_eq!(answer.issue(), code, "{what}");
+        }
+    }
+    assert_eq!(documents(&world.data(), "Patient").len(), before);
+    // Whoever holds the key must also be the client it is registered for.
+    let b = world.party("hospital-b").await;
+    assert_eq!(b.call(signer.post("Patient", &sent)).await.expect(400).issue(), "security");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provenance_may_sign_what_it_comes_with() {
+    let signer = Signer::new("signing-1");
+    let (world, a) = world(&signer).await;
+    let keys = json!({"keys": [gateway_keys(&world).await["keys"][0], signer.jwk()]});
+
+    // In a header, over the resource in the body: the gateway fills in the target.
+    let sent = patient("1");
+    let with = |provenance: &Value| Call::post("Patient", &sent).header("x-provenance", &provenance.to_string());
+    let created = a.call(with(&signer.provenance(&[], &sent))).await.expect(201);
+    let here = format!("Patient/{}", created.json()["id"].as_str().unwrap());
+    let theirs = a.search(&format!("Provenance?target={here}")).await;
+    assert_eq!(theirs.len(), 2, "the sender's and the gateway's: {theirs:?}");
+    let ours = provenance_of(&a, &here).await;
+    assert_eq!(ours["signature"].as_array().unwrap().len(), 2);
+    let both = json!({"resourceType": "Bundle"}).to_string();
+    let (status, told) = verify(&world, &ours, &keys, Some(&created.bytes), Some(&both));
+    assert_eq!(status, Some(1), "what was sent is not what is stored, and was not given: {told}");
+
+    for (what, call) in [
+        ("another resource signed", with(&signer.provenance(&[], &patient("2")))),
+        ("an unknown key", with(&Signer::new("unknown").provenance(&[], &sent))),
+        ("the header twice", with(&signer.provenance(&[], &sent)).header("x-provenance", "{}")),
+        ("no Provenance", Call::post("Patient", &sent).header("x-provenance", "{\"resourceType\":\"Patient\"}")),
+        ("no JSON", Call::post("Patient", &sent).header("x-provenance", "{")),
+    ] {
+        assert_eq!(a.call(call).await.status, 400, "{what}");
+    }
+
+    // In a transaction, over another of its entries.
+    let (one, two) = (patient("3"), observation("urn:uuid:00000000-0000-4000-8000-00000000000a"));
+    let entries = |signed: &Value| {
+        let target = "urn:uuid:00000000-0000-4000-8000-00000000000b";
+        bundle(
+            "transaction",
+            vec![
+                creates("urn:uuid:00000000-0000-4000-8000-00000000000a", one.clone()),
+                creates(target, two.clone()),
+                creates("urn:uuid:00000000-0000-4000-8000-00000000000c", signer.provenance(&[target], signed)),
+            ],
+        )
+    };
+    let refused = a.post("", &entries(&one)).await.expect(400);
+    assert_eq!(refused.issue(), "security");
+    let answer = a.post("", &entries(&two)).await.expect(200).json();
+    let reference = |index: usize| {
+        let location = answer["entry"][index]["response"]["location"].as_str().unwrap();
+        let (_, reference) = location.split_once("/fhir/").unwrap();
+        reference.split_once("/_history").unwrap().0.to_owned()
+    };
+    assert_eq!(provenance_of(&a, &reference(0)).await["signature"].as_array().unwrap().len(), 1);
+    assert_eq!(provenance_of(&a, &reference(1)).await["signature"].as_array().unwrap().len(), 2);
+
+    // Afterwards, over a version as it is stored; in a batch each entry stands for itself.
+    let stored = a.get(&reference(1)).await.expect(200).json();
+    let version = format!("{}/_history/1", reference(1));
+    a.post("Provenance", &signer.provenance(&[&version], &stored)).await.expect(201);
+    assert_eq!(a.post("Provenance", &signer.provenance(&[&version], &two)).await.expect(400).issue(), "security");
+    assert_eq!(a.post("Provenance", &signer.provenance(&["Patient/none"], &two)).await.expect(400).issue(), "required");
+    let good = creates("urn:uuid:1", signer.provenance(&[&version], &stored));
+    let bad = creates("urn:uuid:2", signer.provenance(&[&version], &two));
+    let answer = a.post("", &bundle("batch", vec![good, bad, creates("urn:uuid:3", patient("4"))])).await.expect(200).json();
+    let statuses: Vec<&str> =
+        answer["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["201", "400", "201"]);
+}
