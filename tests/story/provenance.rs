@@ -23,10 +23,17 @@ async fn world(signer: &Signer) -> (World, Party) {
     (world, party)
 }
 
+/// The gateway's own Provenance of a resource, or of one of its versions.
 async fn provenance_of(party: &Party, reference: &str) -> Value {
-    let found = party.search(&format!("Provenance?target={reference}")).await;
-    assert_eq!(found.iter().filter(|one| one["activity"].is_object()).count(), 1, "{found:?}");
-    found.into_iter().find(|one| one["activity"].is_object()).unwrap()
+    let resource = reference.split_once("/_history").map_or(reference, |(resource, _)| resource);
+    let found = party.search(&format!("Provenance?target={resource}")).await;
+    let is_meant = |one: &Value| {
+        let target = one["target"][0]["reference"].as_str().unwrap();
+        one["activity"].is_object() && (target == reference || resource == reference && target.starts_with(&format!("{resource}/")))
+    };
+    let mut meant: Vec<Value> = found.into_iter().filter(is_meant).collect();
+    assert_eq!(meant.len(), 1, "{meant:?}");
+    meant.remove(0)
 }
 
 /// Writes what is checked into files and runs the offline check.
