@@ -7,10 +7,11 @@
 //!
 //! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree), [`sign`] (signatures on records and requests).
 //! * What is known: [`definitions`], [`packages`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
-//! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`].
+//! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`]; beside them [`evidence`], the package that proves a trail.
 //! * What people must decide: [`worklist`], and who is who: [`person`].
 //! * What is told to others: [`problem`].
-//! * The two paths: [`pipeline`] (one accepted submission) and [`query`] (one answered question).
+//! * The two paths: [`pipeline`] (one accepted submission) [`query`] (one answered question)
+//!   and [`trail`] (what is on record, told and proved).
 //! * The edge: [`api`], [`wire`], [`demo`], and the command line.
 //!
 //! What always holds is in `ARCHITECTURE.md`, each line with the code that keeps it and the test that would notice.
@@ -24,6 +25,7 @@ pub mod config;
 pub mod consent;
 pub mod definitions;
 pub mod demo;
+pub mod evidence;
 pub mod fhir;
 pub mod forward;
 pub mod identity;
@@ -40,6 +42,7 @@ pub mod registry;
 pub mod search;
 pub mod sign;
 pub mod store;
+pub mod trail;
 pub mod validate;
 pub mod wire;
 pub mod worklist;

@@ -30,7 +30,7 @@ use crate::normalise::Normalised;
 use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::{OnError, PatientFacts, Registry};
-use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Unit, VersionDraft};
+use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Target, Unit, VersionDraft};
 use crate::validate::{OnInvalid, Validated};
 use crate::worklist::{self, Item};
 use plan::{Plan, Planner};
@@ -109,7 +109,7 @@ impl Pipeline {
         unit.raw = (is_evidence && !evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
-        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, &closing(&answers, &versions))?;
+        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions))?;
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } => Ok(Attempt::Done(answers)),
             Committed::Stale { .. } => Ok(Attempt::Stale),
@@ -265,42 +265,46 @@ impl Pipeline {
         }
     }
 
-    /// Adds the closed audit record and its leaf to a unit.
-    fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
-        let audited = opened.close(self.anchor.fresh_id(opened.at), outcome, closing);
-        // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
-        let leaf = if opened.caller.is_some() || opened.is_operated() || kind == LeafKind::Deliver {
-            let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
-            let partner = organisation.map(crate::registry::Organisation::key);
-            let record = closing.only_record();
-            let (place, everybody) = (unit.leaves.len(), closing.everybody());
-            unit.leaves.extend(self.anchor.audit_leaves(&Act {
-                kind,
-                event_id: &audited.id,
-                event: &audited.event,
-                patients: &everybody,
-                told: if everybody.is_empty() { 1 } else { closing.patients.len() },
-                record: record.as_deref(),
-                partner: partner.as_deref(),
-                at: opened.at,
-            })?);
-            Some(place)
-        } else {
-            None
-        };
-        unit.versions.push(self.anchor.authored("AuditEvent", &audited.id, &audited.event, leaf, audit::SOURCE, audited.at)?);
+    /// Adds the closed audit record and its leaf to a unit: one of each for every patient concerned.
+    fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: Closing) -> Result<(), Fault> {
+        let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
+        let partner = organisation.map(crate::registry::Organisation::key);
+        for closing in closing.for_each_patient() {
+            let audited = opened.close(self.anchor.fresh_id(opened.at), outcome, &closing);
+            // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
+            let leaf = if opened.caller.is_some() || opened.is_operated() || kind == LeafKind::Deliver {
+                unit.leaves.push(self.anchor.audit_leaf(&Act {
+                    kind: if closing.withheld.is_empty() { kind } else { LeafKind::Refuse },
+                    event_id: &audited.id,
+                    event: &audited.event,
+                    patient: closing.patients.first().or(closing.withheld.first()).map(String::as_str),
+                    record: closing.only_record().as_deref(),
+                    partner: partner.as_deref(),
+                    at: opened.at,
+                })?);
+                unit.leaves.len().checked_sub(1)
+            } else {
+                None
+            };
+            unit.versions.push(self.anchor.authored("AuditEvent", &audited.id, &audited.event, leaf, audit::SOURCE, audited.at)?);
+        }
         Ok(())
     }
 
     /// Stores the audit record of a request that was not carried out.
     pub async fn record_refusal(&self, opened: &audit::Opened, refusal: &Refusal) -> Result<(), Fault> {
-        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing::default()).await
+        self.record_refusal_of(opened, refusal, Closing::default()).await
+    }
+
+    /// The same, where it is known what was asked for.
+    pub async fn record_refusal_of(&self, opened: &audit::Opened, refusal: &Refusal, asked: Closing) -> Result<(), Fault> {
+        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &asked).await
     }
 
     /// Stores and anchors an audit record on its own; synced when this returns.
     pub async fn record(&self, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: &Closing) -> Result<(), Fault> {
         let mut unit = Unit::default();
-        self.close(&mut unit, opened, outcome, kind, closing)?;
+        self.close(&mut unit, opened, outcome, kind, closing.clone())?;
         self.store.commit(unit).await.map(drop)
     }
 
@@ -313,7 +317,7 @@ impl Pipeline {
         kind: LeafKind,
         closing: &Closing,
     ) -> Result<Committed, Fault> {
-        self.close(&mut unit, opened, outcome, kind, closing)?;
+        self.close(&mut unit, opened, outcome, kind, closing.clone())?;
         self.store.commit(unit).await
     }
 
@@ -377,7 +381,12 @@ fn closing(answers: &[WriteAnswer], versions: &[AnchoredVersion]) -> Closing {
     patients.sort_unstable();
     patients.dedup();
     let resources = answers.iter().filter_map(WriteAnswer::version_reference).collect();
-    Closing { resources, patients, ..Closing::default() }
+    let owner = |version: &AnchoredVersion| {
+        let Target { type_name, id, version: number, .. } = &version.target;
+        (format!("{type_name}/{id}/_history/{number}"), version.patients.clone())
+    };
+    let owners = versions.iter().map(owner).collect();
+    Closing { resources, patients, owners, ..Closing::default() }
 }
 
 /// The ids of the gateway's patients a resource is about.

@@ -16,6 +16,7 @@ mod receipt;
 pub use consents::Ruling;
 pub use page::Pager;
 pub use push::ConsentJudge;
+pub(crate) use receipt::StoredTiles;
 
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
@@ -34,7 +35,7 @@ use crate::store::{Elsewhere, StoredVersion, Unit};
 use consents::Judge;
 use linked::Along;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The querying path. Cheap to clone.
@@ -71,7 +72,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    fn stored(version: &StoredVersion) -> Result<Candidate, Fault> {
+    pub(crate) fn stored(version: &StoredVersion) -> Result<Candidate, Fault> {
         Ok(Candidate {
             resource: version.parse()?,
             source: version.source.clone(),
@@ -89,12 +90,15 @@ struct Page {
     next: Option<String>,
 }
 
+/// The most patients of whom one search records that it was told nothing.
+const MAX_WITHHELD: usize = 50;
+
 /// What is escaped in a query string: everything but what RFC 3986 lets stand there and FHIR's values are full of.
 pub(crate) const QUERY: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':').remove(b',').remove(b'|').remove(b'$');
 
 /// The one answer for what is not there and what may not be seen.
-fn not_found(type_name: &str) -> Refusal {
+pub(crate) fn not_found(type_name: &str) -> Refusal {
     Refusal::new(
         Reason::NotFound,
         IssueType::NotFound,
@@ -105,7 +109,7 @@ fn not_found(type_name: &str) -> Refusal {
 impl QueryPath {
     /// Reads the current version of a resource.
     pub async fn read(&self, caller: &Caller, type_name: &str, id: &str, opened: &audit::Opened) -> Result<Found, Failure> {
-        self.audited(opened, self.try_read(caller, type_name, id, None, opened)).await
+        self.audited_of(caller, (type_name, id), opened, self.try_read(caller, type_name, id, None, opened)).await
     }
 
     /// Reads one version of a resource.
@@ -122,7 +126,7 @@ impl QueryPath {
             let number = number?;
             self.try_read(caller, type_name, id, Some(number), opened).await
         };
-        self.audited(opened, reading).await
+        self.audited_of(caller, (type_name, id), opened, reading).await
     }
 
     /// A refusal leaves its audit record; success has left its own.
@@ -130,6 +134,28 @@ impl QueryPath {
         let outcome = work.await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             self.pipeline.record_refusal(opened, refusal).await?;
+        }
+        outcome
+    }
+
+    /// The same for what is asked of one resource: whose it is must learn of the refusal.
+    pub(crate) async fn audited_of<T>(
+        &self,
+        caller: &Caller,
+        (type_name, id): (&str, &str),
+        opened: &audit::Opened,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let outcome = work.await;
+        if let Err(Failure::Refused(refusal)) = &outcome {
+            let id = self.pipeline.dialect(caller).id(type_name, id);
+            let candidate = self.own(type_name, &id, None).await?;
+            let asked = candidate.map_or_else(Closing::default, |candidate| Closing {
+                resources: vec![format!("{type_name}/{id}")],
+                withheld: crate::pipeline::patient_ids(&candidate.resource),
+                ..Closing::default()
+            });
+            self.pipeline.record_refusal_of(opened, refusal, asked).await?;
         }
         outcome
     }
@@ -166,7 +192,7 @@ impl QueryPath {
 
     /// Whether the current form of a resource may be seen, so that labels added later hide older versions too: all of it, where another version
     /// than the current one is asked for. A deleted one hides nothing more.
-    async fn current_is_open(&self, caller: &Caller, type_name: &str, id: &str, asked: Option<u32>) -> Result<bool, Fault> {
+    pub(crate) async fn current_is_open(&self, caller: &Caller, type_name: &str, id: &str, asked: Option<u32>) -> Result<bool, Fault> {
         let Some(current) = self.own(type_name, id, None).await? else { return Ok(true) };
         let is_asked = current.version == asked;
         let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
@@ -189,7 +215,7 @@ impl QueryPath {
     }
 
     /// The stored candidate; a deleted or unknown one is none.
-    async fn own(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Option<Candidate>, Fault> {
+    pub(crate) async fn own(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Option<Candidate>, Fault> {
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
         let stored = self
             .pipeline
@@ -202,7 +228,7 @@ impl QueryPath {
         stored.filter(|version| !version.deleted()).map(|version| Candidate::stored(&version)).transpose()
     }
 
-    async fn judge(&self, caller: &Caller, candidates: &[Candidate]) -> Result<Judge, Fault> {
+    pub(crate) async fn judge(&self, caller: &Caller, candidates: &[Candidate]) -> Result<Judge, Fault> {
         Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await
     }
 
@@ -273,7 +299,15 @@ impl QueryPath {
         candidates.sort_by(|a, b| query.compare(&a.resource, &b.resource));
         let judge = self.judge(caller, &candidates).await?;
         let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).chain(told.patients).collect();
-        let mut permitted: Vec<Permitted> = candidates.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()).collect();
+        let mut withheld = BTreeSet::new();
+        let mut permitted: Vec<Permitted> = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            let patients = crate::pipeline::patient_ids(&candidate.resource);
+            match judge.rule(candidate) {
+                Ruling::Permitted(shown) => permitted.push(*shown),
+                Ruling::Denied => withheld.extend(patients),
+            }
+        }
         if permitted.iter().any(Permitted::is_redacted) {
             // What was taken out of a resource must neither find it nor place it.
             permitted.retain(|permitted| query.matches(permitted.resource()));
@@ -282,7 +316,10 @@ impl QueryPath {
         let page = self.page(caller, &asked, permitted, from, now);
         let along = self.along(caller, &asked, &page.shown).await?;
         let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
-        self.disclose(opened, disclosure(page.shown.iter().chain(&along.resources), note), elsewhere).await?;
+        let mut closing = disclosure(page.shown.iter().chain(&along.resources), note);
+        // A search that touches a crowd is about nobody in particular, and must not cost a record for each.
+        closing.withheld = if withheld.len() <= MAX_WITHHELD { withheld.into_iter().collect() } else { Vec::new() };
+        self.disclose(opened, closing, elsewhere).await?;
         Ok(self.searchset(&asked, page, along, told.silent))
     }
 
@@ -359,16 +396,18 @@ fn disclosure<'p>(shown: impl Iterator<Item = &'p Permitted> + Clone, note: Opti
         found.sort_unstable();
         found.dedup();
     };
-    let mut patients: Vec<String> = shown.clone().flat_map(|permitted| crate::pipeline::patient_ids(permitted.resource())).collect();
+    let owner = |permitted: &Permitted| Some((reference(permitted.resource())?, crate::pipeline::patient_ids(permitted.resource())));
+    let owners: Vec<(String, Vec<String>)> = shown.clone().filter_map(owner).collect();
+    let mut patients: Vec<String> = owners.iter().flat_map(|(_, patients)| patients.iter().cloned()).collect();
     let mut consents: Vec<String> = shown.clone().flat_map(consents::governing).collect();
     distinct(&mut patients);
     distinct(&mut consents);
-    let resources = shown.filter_map(|permitted| reference(permitted.resource())).collect();
-    Closing { resources, patients, consents, description: note, ..Closing::default() }
+    let resources = owners.iter().map(|(reference, _)| reference.clone()).collect();
+    Closing { resources, patients, owners, consents, description: note, ..Closing::default() }
 }
 
 /// Whether the token's scopes allow this at all.
-fn may(caller: &Caller, permission: Permission, type_name: &str) -> Result<(), Refusal> {
+pub(crate) fn may(caller: &Caller, permission: Permission, type_name: &str) -> Result<(), Refusal> {
     if caller.scopes.allows(permission, type_name) {
         return Ok(());
     }

@@ -7,6 +7,7 @@ use crate::identity::{ReplayGuard, ReplayRecord};
 use crate::intake::Limits;
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{Assumption, Committed, Store, StoreSettings, Unit};
+use crate::trail::Trail;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
@@ -106,6 +107,11 @@ impl Gateway {
         Gateway { file: Some(file), ..self }
     }
 
+    /// The trail's path, for work on a gateway that does not serve, with the store to be closed after it.
+    pub fn into_trail(self) -> (Trail, Store) {
+        (self.assembled.trail, self.durable.store)
+    }
+
     /// Begins to serve.
     pub async fn start(self, listeners: Listeners) -> Result<Running, Fault> {
         let Gateway { settings, durable, assembled, file, requests } = self;
@@ -119,6 +125,7 @@ impl Gateway {
         let (stop, stopped) = watch::channel(false);
         let mut workers =
             vec![tokio::spawn(publish::run(durable.store.clone(), settings.storage.data_dir.join("ledger"), stopped.clone()))];
+        workers.push(tokio::spawn(Arc::clone(&durable.indexer).run(stopped.clone())));
         let running = Running {
             public,
             admin,

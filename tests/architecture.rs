@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["outcome", "fhir", "clock", "ledger", "sign"],
     &["definitions", "packages", "config", "search", "store", "registry", "identity", "audit"],
-    &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward", "person"],
+    &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward", "evidence", "person"],
     &["problem", "worklist"],
-    &["pipeline", "query"],
+    &["pipeline", "query", "trail"],
     &["api"],
     &["wire"],
     &["demo", "command"],

@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! * A leaf holds no personal data: commitments are keyed per record, tags are keyed and change with the epoch, time is whole hours.
-//! * An act that concerns several patients has a leaf for each, one after the other, so that each patient's leaves are complete.
+//! * What concerns several patients has a leaf for each: a version's stand one after the other, an act has a record for each patient.
 //! * The raw digest is of the bytes as received; the canonical digest is of FHIR canonical JSON of the version as stored.
 //! * Everything the gateway acknowledges has a leaf: accepted versions, disclosures, refusals of known callers.
 
@@ -20,6 +20,6 @@ mod tags;
 pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, commitment, counter_offsets, hour};
 pub use own::OwnVersion;
 pub use provenance::{Lineage, Provenance, Sender};
-pub use receipt::{Opening, ReceiptError, Subject, VerifiedReceipt, receipt_text, verify_receipt};
+pub use receipt::{CANONICAL_DOMAIN, Opening, ReceiptError, Subject, VerifiedReceipt, opens, receipt_text, verify_receipt};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};
 pub use tags::{Epoch, PatientTags};

@@ -102,6 +102,11 @@ pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Res
     })
 }
 
+/// Whether a document is what a leaf commits to, by its opening.
+pub fn opens(leaf: &Leaf, opening: &Opening, document: &[u8]) -> bool {
+    compare(leaf, opening, document).is_ok()
+}
+
 fn compare(leaf: &Leaf, opening: &Opening, record: &[u8]) -> Result<Subject, ReceiptError> {
     let key = opening.key.as_deref().ok_or(ReceiptError::Opening("the record's key has been destroyed"))?;
     let key = BASE64.decode(key.as_bytes()).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());

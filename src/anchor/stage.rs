@@ -48,15 +48,12 @@ pub struct ToAnchor<'a> {
     pub at: Instant,
 }
 
-/// An audited act, as its leaves are made.
+/// An audited act on one patient or nobody, as its leaf is made.
 pub struct Act<'a> {
     pub kind: LeafKind,
     pub event_id: &'a str,
     pub event: &'a Node,
-    /// Everybody it is about: first those of whom something was done or told, then those of whom everything was withheld.
-    pub patients: &'a [String],
-    /// How many of the patients belong to the former.
-    pub told: usize,
+    pub patient: Option<&'a str>,
     /// The one record it is about.
     pub record: Option<&'a str>,
     /// The key of the organisation that acted.
@@ -106,10 +103,15 @@ impl Anchor {
                 stamp(resource, &entry.target, context.at);
             }
             let document = resource.as_ref().map(json::write).unwrap_or_default();
+            let mut patients = entry.patients;
+            // A patient who came without an id has one only now.
+            if entry.target.type_name == "Patient" && !patients.contains(&entry.target.id) {
+                patients.insert(0, entry.target.id.clone());
+            }
             let canonical = resource.as_ref().map(json::write_canonical);
             let canonical_digest = canonical.as_deref().map(digest);
             let place = anchored.leaves.len();
-            anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical_digest, (&entry.target, &entry.patients), context)?);
+            anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical_digest, (&entry.target, &patients), context)?);
             let draft = self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?;
             let attestations: Vec<&Attestation> = evidence.attestations.iter().filter(|one| one.covers(&entry.path)).collect();
             let profiles = resource.as_ref().map(|resource| profiles(self.definitions, resource)).unwrap_or_default();
@@ -128,7 +130,7 @@ impl Anchor {
                 resource,
                 document,
                 findings: entry.findings,
-                patients: entry.patients,
+                patients,
                 at: context.at,
             });
         }
@@ -159,20 +161,18 @@ impl Anchor {
             .collect()
     }
 
-    /// The leaves of an AuditEvent, one for each patient it is about, and one where it is about nobody. Their keys are derived from the
-    /// patients', so that erasing a patient severs them too.
-    pub fn audit_leaves(&self, act: &Act<'_>) -> Result<Vec<LeafDraft>, Fault> {
-        let digest = digest(&json::write_canonical(act.event));
-        each(act.patients)
-            .zip(0usize..)
-            .map(|(patient, place)| {
-                let kind = if place < act.told { act.kind } else { LeafKind::Refuse };
-                let tags = self.tags(patient, act.record, act.partner, act.at)?;
-                let secret = audit_key(&self.keyring.patient(patient)?, act.event_id);
-                let leaf = Leaf::new(kind, act.at, tags, [0; 32], commitment(&secret, CANONICAL_DOMAIN, &digest));
-                Ok(draft(&leaf, None))
-            })
-            .collect()
+    /// The leaf of an AuditEvent. Its key is derived from the patient's, so that erasing the patient severs it too.
+    pub fn audit_leaf(&self, act: &Act<'_>) -> Result<LeafDraft, Fault> {
+        let tags = self.tags(act.patient, act.record, act.partner, act.at)?;
+        let secret = audit_key(&self.keyring.patient(act.patient)?, act.event_id);
+        let canonical = commitment(&secret, CANONICAL_DOMAIN, &digest(&json::write_canonical(act.event)));
+        Ok(draft(&Leaf::new(act.kind, act.at, tags, [0; 32], canonical), None))
+    }
+
+    /// The leaf that says that something was destroyed. It commits to nothing: its digest is drawn.
+    pub fn erase_leaf(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
+        let tags = self.tags(patient, record, partner, at)?;
+        Ok(draft(&Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), [0; 32]), None))
     }
 
     /// What a leaf is found by. What is about nobody is found under its partner alone.

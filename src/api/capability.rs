@@ -61,6 +61,8 @@ fn resource(definitions: &'static Definitions, name: &str) -> Node {
     let mut operations = vec![
         operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate"),
         operation("receipt", "urn:hearthgate:operation:receipt"),
+        operation("provenance-trail", "urn:hearthgate:operation:provenance-trail"),
+        operation("erase", "urn:hearthgate:operation:erase"),
     ];
     if name == "Patient" {
         operations.push(operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"));

@@ -20,6 +20,7 @@ use crate::problem::outcome_with_places;
 use crate::query::{Found, QueryPath};
 use crate::search;
 use crate::store::HistoryScope;
+use crate::trail::Trail;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, OriginalUri, State};
@@ -38,6 +39,7 @@ pub const REQUEST_ID: &str = "x-request-id";
 pub struct FhirState {
     pub pipeline: Pipeline,
     pub query: QueryPath,
+    pub trail: Trail,
     pub identity: Arc<Identity>,
     pub definitions: &'static Definitions,
     pub clock: Clock,
@@ -134,7 +136,7 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
         return Ok(super::token::json_response(200, &crate::identity::smart_configuration(&state.settings)));
     }
     let mut record = opened(&asked.request_id, asked.at, &asked.peer, "unreadable", Action::Execute);
-    let understood = negotiate::wanted(&asked.headers, &asked.pairs).and_then(|negotiated| {
+    let understood = negotiated(asked).and_then(|negotiated| {
         *wanted = negotiated;
         interaction_of(state, asked)
     });
@@ -186,8 +188,31 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
             }
             Err(refusal) => refuse(state, &record, refusal).await,
         },
+        Interaction::Operation { operation, type_name, id, pairs, .. } => {
+            let (type_name, id) = (type_name.unwrap_or_default(), id.unwrap_or_default());
+            super::trail::answer(state, wanted, (operation, &type_name, &id), &pairs, asks_package(asked), &caller, &record).await
+        }
         other => read(state, asked, wanted, other, &caller, &record).await,
     }
+}
+
+/// Whether a zip file is asked for, which only a trail has.
+fn asks_package(asked: &Asked) -> bool {
+    let named =
+        asked.pairs.iter().find(|(name, _)| name == "_format").map(|(_, value)| matches!(value.as_str(), "application/zip" | "zip"));
+    let accepted = asked.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    asked.path.ends_with("/$provenance-trail") && named.unwrap_or(accepted == Some("application/zip"))
+}
+
+/// The format asked for; of a package, that of a refusal.
+fn negotiated(asked: &Asked) -> Result<Wanted, Refusal> {
+    if !asks_package(asked) {
+        return negotiate::wanted(&asked.headers, &asked.pairs);
+    }
+    let mut headers = asked.headers.clone();
+    headers.remove(header::ACCEPT);
+    let pairs: Pairs = asked.pairs.iter().filter(|(name, _)| name != "_format").cloned().collect();
+    negotiate::wanted(&headers, &pairs)
 }
 
 fn interaction_of(state: &FhirState, asked: &Asked) -> Result<Interaction, Refusal> {

@@ -13,6 +13,7 @@ mod negotiate;
 mod render;
 mod signing;
 mod token;
+mod trail;
 
 pub use admin::{AdminState, Reload, ReloadRequest, Reloaded, router as admin_router};
 pub use fhir::{FhirState, router as fhir_router};

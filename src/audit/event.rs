@@ -79,6 +79,8 @@ pub struct Closing {
     pub resources: Vec<String>,
     /// Ids of the patients concerned.
     pub patients: Vec<String>,
+    /// Whose each resource is, where it is known: an act on several patients leaves a record for each, with that patient's resources alone.
+    pub owners: Vec<(String, Vec<String>)>,
     /// Ids of the patients of whom something was asked and nothing told.
     pub withheld: Vec<String>,
     /// The organisation that received something without having asked, by its key.
@@ -90,11 +92,30 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// Everybody concerned: those of whom something was done or told, then those of whom everything was withheld. Each once.
-    pub fn everybody(&self) -> Vec<String> {
-        let mut all = self.patients.clone();
-        all.extend(self.withheld.iter().filter(|id| !self.patients.contains(id)).cloned());
-        all
+    /// One closing for each patient, so that no record of one names what is another's; itself where there is at most one.
+    pub fn for_each_patient(self) -> Vec<Closing> {
+        let withheld: Vec<String> = self.withheld.iter().filter(|id| !self.patients.contains(id)).cloned().collect();
+        if self.patients.len() + withheld.len() <= 1 {
+            return vec![Closing { withheld, ..self }];
+        }
+        let told = self.patients.iter().map(|patient| Closing {
+            resources: self.resources.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
+            patients: vec![patient.clone()],
+            withheld: Vec::new(),
+            owners: Vec::new(),
+            ..self.clone()
+        });
+        let hidden = withheld.into_iter().map(|patient| Closing {
+            withheld: vec![patient],
+            description: self.description.clone(),
+            ..Closing::default()
+        });
+        told.chain(hidden).collect()
+    }
+
+    fn may_be_of(&self, reference: &str, patient: &str) -> bool {
+        let owners = self.owners.iter().find(|(owned, _)| owned == reference).map(|(_, owners)| owners);
+        owners.is_none_or(|owners| owners.is_empty() || owners.iter().any(|owner| owner == patient))
     }
 
     /// The one record it is about, without its version; `None` when there are several, or none.
@@ -207,7 +228,11 @@ pub fn organisation_reference(organisation: &Organisation) -> Object {
 }
 
 fn interaction_system(interaction: &str) -> &'static str {
-    if matches!(interaction, "token" | "push" | "unreadable") || OPERATED.contains(&interaction) { OWN_INTERACTIONS } else { RESTFUL }
+    if matches!(interaction, "token" | "push" | "unreadable" | "erase") || OPERATED.contains(&interaction) {
+        OWN_INTERACTIONS
+    } else {
+        RESTFUL
+    }
 }
 
 fn join(label: &str, more: Option<&str>) -> String {

@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod desk;
+mod evidence;
 mod fetch;
 mod ledger;
 mod normalise;
@@ -66,6 +67,11 @@ enum Command {
     /// The signatures of a Provenance, offline.
     #[command(subcommand)]
     Provenance(provenance::ProvenanceCommand),
+    /// Evidence packages, offline.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
+    /// Erases a record, or a patient with everything about them, while the gateway is stopped.
+    Erase(evidence::EraseArguments),
     /// Drives a running gateway and prints throughput, latency and syncs.
     Bench(bench::BenchArguments),
 }
@@ -87,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Consent(command) => tools::consent(&command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Provenance(command) => provenance::run(&command),
+        Command::Evidence(command) => evidence::run(&command),
+        Command::Erase(arguments) => evidence::erase(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     ExitCode::from(status)

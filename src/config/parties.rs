@@ -42,6 +42,8 @@ pub enum Role {
     Regulator,
     /// May invoke break-glass.
     BreakGlass,
+    /// May erase records and patients for good.
+    Eraser,
     /// May see the work lists: Tasks, links between records, and ConceptMaps that the gateway keeps.
     Operator,
 }
@@ -83,6 +85,9 @@ pub struct Client {
     /// Whether the client may file, change and revoke Consents.
     #[serde(default)]
     pub files_consent: bool,
+    /// The patients for whom it may ask who was told what: `"all"`, or some as in a destination's list. A patient's own application, or a delegate's.
+    #[serde(default)]
+    pub acts_for: Option<Patients>,
 }
 
 /// What happens to a resource that is not valid.

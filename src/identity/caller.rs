@@ -2,7 +2,7 @@
 
 use super::access::{Grant, TokenError};
 use super::oauth::purposes;
-use crate::config::{Client, DataKind, Interaction, Organisation, Purpose, Role, Scopes};
+use crate::config::{Client, DataKind, Interaction, Organisation, Patients, Purpose, Role, Scopes};
 use crate::outcome::{IssueType, Reason, Refusal};
 
 /// The request header by which a caller narrows the purposes of its token for one request.
@@ -23,6 +23,8 @@ pub struct Caller {
     pub files_consent: bool,
     /// The `[source.NAME]` its pushes count as.
     pub source: Option<String>,
+    /// The patients it acts for, when it does.
+    pub acts_for: Option<Patients>,
     /// The id of the token, for audit.
     pub token_id: String,
 }
@@ -39,6 +41,7 @@ impl Caller {
             data: client.data,
             files_consent: client.files_consent,
             source: client.source.clone(),
+            acts_for: client.acts_for.clone(),
             token_id: grant.token_id,
         }
     }

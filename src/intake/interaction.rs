@@ -60,6 +60,12 @@ pub enum Operation {
     Match,
     /// Everything of one patient.
     Everything,
+    /// Everything on record of a resource, as a Bundle or an evidence package.
+    Trail,
+    /// Who was told what of a patient.
+    Disclosures,
+    /// Destroys a resource and what leads to it.
+    Erase,
 }
 
 /// What is asked, decided from the request alone.
@@ -322,12 +328,17 @@ fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&s
         "$golden-record" if id.is_some() && version.is_none() && is_patient => Operation::GoldenRecord,
         "$match" if id.is_none() && is_patient => Operation::Match,
         "$everything" if id.is_some() && version.is_none() && is_patient => Operation::Everything,
+        "$provenance-trail" if id.is_some() && version.is_none() => Operation::Trail,
+        "$disclosures" if id.is_some() && version.is_none() && is_patient => Operation::Disclosures,
+        "$erase" if id.is_some() && version.is_none() => Operation::Erase,
         _ => return Err(unsupported("This operation is not offered here. See GET [base]/metadata for those that are.")),
     };
     // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
     let by = match operation {
-        Operation::Validate | Operation::Match => verb == Verb::Post,
-        Operation::Receipt | Operation::GoldenRecord | Operation::Everything => matches!(verb, Verb::Get | Verb::Head),
+        Operation::Validate | Operation::Match | Operation::Erase => verb == Verb::Post,
+        Operation::Receipt | Operation::GoldenRecord | Operation::Everything | Operation::Trail | Operation::Disclosures => {
+            matches!(verb, Verb::Get | Verb::Head)
+        }
     };
     if !by {
         return Err(not_offered());

@@ -15,7 +15,7 @@
 use super::error::{LedgerError, ProofError};
 use super::merkle::{Hash, leaf_hash, node_hash};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Bytes of a tag.
 pub const TAG_BYTES: usize = 16;
@@ -145,6 +145,21 @@ pub trait Nodes {
     /// # Errors
     /// When the storage fails.
     fn keep(&mut self, node: Inner) -> Result<(), LedgerError>;
+}
+
+/// Inner nodes in memory, for whoever builds an index again.
+#[derive(Debug, Default)]
+pub struct MemoryNodes(HashMap<(u8, Tag), Inner>);
+
+impl Nodes for MemoryNodes {
+    fn node(&self, depth: u8, prefix: Tag) -> Result<Option<Inner>, LedgerError> {
+        Ok(self.0.get(&(depth, prefix)).copied())
+    }
+
+    fn keep(&mut self, node: Inner) -> Result<(), LedgerError> {
+        self.0.insert((node.depth, node.prefix), node);
+        Ok(())
+    }
 }
 
 /// The branch of a list.
@@ -348,23 +363,22 @@ pub fn verify(root_hash: &Hash, tag: Tag, positions: &[u64], proof: &IndexProof)
 mod tests {
     use super::*;
     use crate::ledger::merkle::{self, HashReader};
-    use std::collections::HashMap;
 
+    /// Counts what is kept.
     #[derive(Default)]
     struct Memory {
-        nodes: HashMap<(u8, Tag), Inner>,
+        nodes: MemoryNodes,
         kept: usize,
     }
 
     impl Nodes for Memory {
         fn node(&self, depth: u8, prefix: Tag) -> Result<Option<Inner>, LedgerError> {
-            Ok(self.nodes.get(&(depth, prefix)).copied())
+            self.nodes.node(depth, prefix)
         }
 
         fn keep(&mut self, node: Inner) -> Result<(), LedgerError> {
             self.kept += 1;
-            self.nodes.insert((node.depth, node.prefix), node);
-            Ok(())
+            self.nodes.keep(node)
         }
     }
 

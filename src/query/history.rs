@@ -30,7 +30,13 @@ struct Asked {
 impl QueryPath {
     /// `_history` of an instance, a type or the whole system.
     pub async fn history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
-        self.audited(opened, self.try_history(caller, scope, pairs, opened)).await
+        match &scope {
+            HistoryScope::Instance { type_name, id } => {
+                let asked = (type_name.clone(), id.clone());
+                self.audited_of(caller, (&asked.0, &asked.1), opened, self.try_history(caller, scope, pairs, opened)).await
+            }
+            HistoryScope::Type { .. } | HistoryScope::System => self.audited(opened, self.try_history(caller, scope, pairs, opened)).await,
+        }
     }
 
     async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {

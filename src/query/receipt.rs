@@ -19,7 +19,7 @@ impl QueryPath {
         version: Option<&str>,
         opened: &audit::Opened,
     ) -> Result<String, Failure> {
-        self.audited(opened, self.try_receipt(caller, type_name, id, version, opened)).await
+        self.audited_of(caller, (type_name, id), opened, self.try_receipt(caller, type_name, id, version, opened)).await
     }
 
     async fn try_receipt(
@@ -77,7 +77,7 @@ impl QueryPath {
 }
 
 /// The full tiles in the store, as the ledger reads them.
-struct StoredTiles<'a>(&'a Reader<'a>);
+pub(crate) struct StoredTiles<'a>(pub &'a Reader<'a>);
 
 impl TileReader for StoredTiles<'_> {
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<crate::ledger::Hash>>, LedgerError> {

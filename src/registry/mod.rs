@@ -109,7 +109,7 @@ impl Registry {
     ) -> impl Iterator<Item = &'a Destination> + 'a {
         self.destinations.iter().filter(move |destination| {
             let wants_type = destination.types.iter().any(|wanted| wanted == "*" || wanted == type_name);
-            wants_type && wants_patient(&destination.patients, patient)
+            wants_type && includes(&destination.patients, patient)
         })
     }
 
@@ -132,6 +132,7 @@ fn dev_client() -> Client {
         roles: Vec::new(),
         data: DataKind::Identified,
         files_consent: true,
+        acts_for: None,
     }
 }
 
@@ -150,7 +151,8 @@ fn dev_organisation() -> Organisation {
     Organisation { reference: Some(format!("Organization/{DEV_NAME}")), identifier: None, name: None }
 }
 
-fn wants_patient(wanted: &Patients, patient: Option<PatientFacts<'_>>) -> bool {
+/// Whether a selection of patients includes this one. One that lists patients includes none that is not known.
+pub fn includes(wanted: &Patients, patient: Option<PatientFacts<'_>>) -> bool {
     match (wanted, patient) {
         (Patients::All, _) => true,
         (Patients::Listed(_), None) => false,

@@ -47,7 +47,7 @@ pub use lookup::Lookup;
 pub use parameter::{Parameter, supported};
 pub use project::{Projection, Summary, project};
 pub use query::{Handling, Query, Total};
-pub use term::{Term, terms};
+pub use term::{Term, reference_key, reference_keys, terms};
 
 /// Parameters one query may have.
 pub const MAX_PARAMETERS: usize = 64;

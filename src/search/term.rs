@@ -72,6 +72,18 @@ impl Parameter {
     }
 }
 
+/// The key under which a reference to a resource with this id is indexed by one parameter; `None` when the type has no such parameter.
+pub fn reference_key(definitions: &'static Definitions, type_name: &str, code: &str, id: &str) -> Option<i64> {
+    parameters_of(definitions, type_name).iter().find(|parameter| parameter.code() == code).map(|parameter| parameter.key(Form::Id, id))
+}
+
+/// The lowest and the highest key under which a reference to a resource with this id may be indexed, by any parameter of any type. Other values
+/// may have keys between them.
+pub fn reference_keys(id: &str) -> (i64, i64) {
+    let value = finished(mixed(FNV_OFFSET, id.as_bytes()));
+    (value & !PARAMETER_BITS, value | PARAMETER_BITS)
+}
+
 /// The index terms of a resource, each once; none for a document without a known `resourceType`.
 /// `_id` and `_lastUpdated` have none: the store knows both.
 pub fn terms(definitions: &'static Definitions, resource: &Node) -> Vec<Term> {

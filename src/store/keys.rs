@@ -172,6 +172,26 @@ impl Keyring {
         Ok(())
     }
 
+    /// The blinded name under which a patient's key is kept.
+    pub fn patient_name(&self, patient: &str) -> [u8; 32] {
+        hmac(&self.inner.gateway, &[b"patient", patient.as_bytes()])
+    }
+
+    /// Destroys keys by name: a record's 16 bytes, or a patient's 32 with all of its records. Gone for good when this returns.
+    pub(super) fn destroy(&self, names: &[Vec<u8>]) -> Result<(), Fault> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let transaction = state.file.transaction().map_err(fault)?;
+        for name in names {
+            transaction.execute("DELETE FROM record WHERE id = ?1 OR patient = ?1", [name]).map_err(fault)?;
+            transaction.execute("DELETE FROM patient WHERE name = ?", [name]).map_err(fault)?;
+        }
+        transaction.commit().map_err(fault)?;
+        state.opened.retain(|name, _| !names.iter().any(|gone| gone == name));
+        state.fresh.retain(|(name, _)| !names.iter().any(|gone| gone == name));
+        super::erase::fold(&state.file)
+    }
+
     /// A stable 32-byte key for a named purpose, derived from the gateway's key.
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
         hmac(&self.inner.gateway, &[b"derived", purpose.as_bytes()])

@@ -11,6 +11,8 @@
 //! * The tree never goes back: leaves are numbered by the one writer, each signing swaps the last signed tree in a register apart from the data, and
 //!   a log that does not match its checkpoint, or is behind or beside that register, is refused at opening.
 
+mod erase;
+mod index;
 mod keys;
 mod log;
 mod outbox;
@@ -21,13 +23,14 @@ mod schema;
 mod unit;
 mod writer;
 
+pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::LedgerHead;
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
 pub use unit::{
-    Assumption, Committed, Counted, Elsewhere, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,
+    Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,
     VersionDraft, WorkDraft,
 };
 
@@ -94,6 +97,7 @@ impl Store {
         let lock = lock_folder(&settings.folder)?;
         let data = open_data(&settings)?;
         schema::prepare(&data)?;
+        erase::destroy_condemned(&data, &keyring)?;
         let ledger = log::LogState::load(&data, &settings, keys)?;
         let head = Arc::new(RwLock::new(ledger.head()));
         let (work, queue) = mpsc::channel(settings.max_waiting_units.max(1));
@@ -111,6 +115,7 @@ impl Store {
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
             counts: BTreeMap::new(),
+            condemned: false,
             poisoned: None,
         };
         let thread = std::thread::Builder::new()
@@ -257,9 +262,14 @@ fn configure(connection: &Connection, settings: &StoreSettings) -> Result<(), Fa
     if mode != "wal" {
         return Err(Fault::new(FaultKind::Storage, format!("the data file cannot use a write-ahead log (mode {mode})")));
     }
-    for (pragma, value) in
-        [("synchronous", 2), ("cache_size", -cache_kib), ("foreign_keys", 0), ("wal_autocheckpoint", 4000), ("temp_store", 2)]
-    {
+    for (pragma, value) in [
+        ("synchronous", 2),
+        ("cache_size", -cache_kib),
+        ("foreign_keys", 0),
+        ("wal_autocheckpoint", 4000),
+        ("temp_store", 2),
+        ("secure_delete", 1),
+    ] {
         connection.pragma_update(None, pragma, value).map_err(fault)?;
     }
     Ok(())

@@ -86,9 +86,26 @@ impl<'c> Reader<'c> {
         self.one_version("r.type = ? AND r.id = ? AND v.version = ?", params![type_name, id, version])
     }
 
-    /// The version a leaf anchors.
+    /// The version a leaf anchors; `None` for a leaf of something else, or of what was erased.
     pub fn version_of_leaf(&self, leaf: u64) -> Result<Option<StoredVersion>, Fault> {
-        self.one_version("v.leaf = ?", params![leaf])
+        self.one_version(
+            "v.seq = (SELECT seq FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1) AND ?1 < v.leaf + v.leaves",
+            params![leaf],
+        )
+    }
+
+    /// The newest versions of every resource, deleted or not, that is indexed under a key between these, both included.
+    pub fn indexed_between(&self, low: i64, high: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ?) ORDER BY v.seq LIMIT ?"
+        );
+        self.versions(&sql, vec![low.into(), high.into(), rows(limit)])
+    }
+
+    /// The newest versions of the resources of a type, of those stored after `after`, oldest first.
+    pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?");
+        self.versions(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
     }
 
     fn one_version(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Option<StoredVersion>, Fault> {

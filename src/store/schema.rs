@@ -12,7 +12,7 @@ const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 
 /// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
 /// released is never edited. Each is run once, in the transaction that raises `user_version`.
-const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK];
+const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
 const PEOPLE_AND_WORK: &str = "
@@ -28,6 +28,13 @@ CREATE INDEX person_members ON person (person);
 CREATE TABLE apart (one TEXT NOT NULL, other TEXT NOT NULL, PRIMARY KEY (one, other)) WITHOUT ROWID;
 CREATE TABLE source_map (source TEXT NOT NULL, map TEXT NOT NULL, PRIMARY KEY (source, map)) WITHOUT ROWID;
 CREATE TABLE alike (key BLOB NOT NULL, id TEXT NOT NULL, PRIMARY KEY (key, id)) WITHOUT ROWID;
+";
+
+/// From a leaf to its version: a version's leaves are `leaves` in a row from `leaf` on. Keys that are to be destroyed are remembered until they are.
+const LEAVES_AND_ERASURE: &str = "
+ALTER TABLE version ADD COLUMN leaves INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX version_leaf ON version (leaf) WHERE leaf IS NOT NULL;
+CREATE TABLE condemned (name BLOB PRIMARY KEY) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

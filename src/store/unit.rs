@@ -29,6 +29,7 @@ pub struct Unit {
     pub source_maps: Vec<(String, String)>,
     /// Keys under which a resource is found by others that look like it, with the resource's id.
     pub alike: Vec<([u8; 32], String)>,
+    pub erasure: Option<Erasure>,
 }
 
 /// Something for a person to look at. The first of its key makes the Task; every one is counted.
@@ -52,6 +53,19 @@ pub enum PersonChange {
     Apart { one: String, other: String },
     /// Somebody decided otherwise.
     NotApart { one: String, other: String },
+}
+
+/// What is to be destroyed for good: every version of these resources with its index terms, keys, raw bytes, deliveries and remembered answers.
+#[derive(Debug, Clone, Default)]
+pub struct Erasure {
+    /// Type and id of each resource.
+    pub resources: Vec<(String, String)>,
+    /// A patient whose own key is destroyed too.
+    pub patient: Option<String>,
+    /// The blinded name of that patient's key.
+    pub patient_key: Option<[u8; 32]>,
+    /// Records of other people that are kept without what leads to the person: type, id, and the document that takes the place of its one version's.
+    pub rewritten: Vec<(String, String, String)>,
 }
 
 /// What the unit was decided on. If one no longer holds, nothing of the unit is written and the caller decides anew.

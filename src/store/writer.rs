@@ -2,8 +2,8 @@
 
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
-use super::unit::{Assumption, Committed, Counted, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
-use super::{fault, outbox, people, reader};
+use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
+use super::{erase, fault, outbox, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::index::Tag;
@@ -65,6 +65,8 @@ pub(super) struct Writer {
     pub(super) seal_key: [u8; 32],
     /// How far each tag of the group under way has been counted, in the order of the table.
     pub(super) counts: BTreeMap<Tag, u64>,
+    /// Whether the group under way erases.
+    pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
     pub(super) recent_raw: VecDeque<([u8; 32], String, i64)>,
     /// Set once a sync has failed in a way after which nothing may be acknowledged any more.
@@ -140,6 +142,7 @@ impl Writer {
         if outcome.is_err() {
             self.recent_raw.clear();
             self.counts.clear();
+            self.condemned = false;
             if !self.data.is_autocommit() {
                 let _ = self.data.execute_batch("ROLLBACK");
             }
@@ -157,6 +160,10 @@ impl Writer {
         self.announce.send_replace(size);
         self.counters.units.fetch_add(units.len() as u64, Ordering::Relaxed);
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
+        // The tree has grown whatever comes of this: only who asked for the erasure must hear that it is not finished.
+        if self.condemned {
+            self.finish_erasure()?;
+        }
         Ok(outcomes)
     }
 
@@ -195,6 +202,19 @@ impl Writer {
     fn poison(&mut self, failure: &Fault) {
         self.poisoned = Some(failure.clone());
         self.counters.poisoned.store(true, Ordering::Relaxed);
+    }
+
+    fn erase(&mut self, erasure: &Erasure) -> Result<(), Fault> {
+        self.recent_raw.clear();
+        self.condemned |= erase::erase(&self.data, &self.seal_key, erasure)?;
+        Ok(())
+    }
+
+    /// Once an erasure is committed: destroys the keys it condemned and sees to it that no copy of what was erased stays in the write-ahead logs.
+    pub(super) fn finish_erasure(&mut self) -> Result<(), Fault> {
+        erase::destroy_condemned(&self.data, &self.keyring)?;
+        self.condemned = false;
+        erase::fold(&self.data)
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), Fault> {
@@ -242,8 +262,14 @@ impl Writer {
             leaves.push(self.append(leaf, edge)?);
         }
         for version in &unit.versions {
-            let place = version.leaf.and_then(|index| Some((*leaves.get(index)?, unit.leaves.get(index)?)));
+            let place = version.leaf.and_then(|index| {
+                let next = unit.versions.iter().filter_map(|other| other.leaf).filter(|other| *other > index).min();
+                Some((*leaves.get(index)?, next.unwrap_or(leaves.len()) - index, unit.leaves.get(index)?))
+            });
             self.insert_version(version, raw, place)?;
+        }
+        if let Some(erasure) = &unit.erasure {
+            self.erase(erasure)?;
         }
         if let Some(draft) = &unit.idempotency {
             self.insert_idempotency(draft)?;
@@ -350,15 +376,16 @@ impl Writer {
         Ok(())
     }
 
-    fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, &LeafDraft)>) -> Result<(), Fault> {
+    fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
         let seal = seal(&self.seal_key, &draft.type_name, &draft.id, draft.version, &draft.document);
-        let leaf = place.map(|(position, _)| position);
-        let key = place.and_then(|(_, leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);
+        let leaf = place.map(|(position, ..)| position);
+        let count = place.map_or(1, |(_, count, _)| count as u64);
+        let key = place.and_then(|(.., leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);
         self.execute(
-            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, key, source, document, seal, place) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO version (seq, rid, version, at, method, raw, leaf, leaves, key, source, document, seal, place) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 seq,
                 rid,
@@ -367,6 +394,7 @@ impl Writer {
                 draft.method.code(),
                 raw,
                 leaf,
+                count,
                 key,
                 draft.source,
                 draft.document,

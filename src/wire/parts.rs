@@ -18,6 +18,7 @@ use crate::query::{ConsentJudge, Pager, QueryPath};
 use crate::registry::Registry;
 use crate::sign::GatewaySigner;
 use crate::store::Store;
+use crate::trail::{Indexer, Trail};
 use axum::Router;
 use data_encoding::HEXLOWER;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -40,6 +41,7 @@ pub(super) struct Durable {
     pager: Pager,
     identity: Identity,
     overtaken: Arc<tokio::sync::Mutex<()>>,
+    pub indexer: Arc<Indexer>,
     admin_key: Arc<Secret>,
     metrics: PrometheusHandle,
     base_url: Arc<str>,
@@ -51,6 +53,7 @@ pub(super) struct Assembled {
     pub admin: Router,
     pub courier: Courier<ConsentJudge>,
     pub pipeline: Pipeline,
+    pub trail: Trail,
 }
 
 impl Durable {
@@ -78,6 +81,7 @@ impl Durable {
             signer: GatewaySigner::from_seed(&keyring.derived("provenance"))
                 .ok_or_else(|| Fault::new(FaultKind::Internal, "the key that signs versions cannot be made"))?,
         };
+        let indexer = Arc::new(Indexer::open(store.clone(), clock.clone())?);
         let replay = Arc::new(SharedReplay::new(store.clone(), settings.redis.as_ref())?);
         let registry = Arc::new(registry(settings));
         let identity = Identity::new(settings, registry, replay, http_client()?, clock.clone(), entropy.clone())?;
@@ -95,6 +99,7 @@ impl Durable {
             pager: Pager::new(&keyring.derived("paging"))?,
             identity,
             overtaken: Arc::default(),
+            indexer,
             admin_key: Arc::new(Secret::new(HEXLOWER.encode(&admin_key))),
             metrics: recorder()?,
             base_url,
@@ -132,8 +137,14 @@ impl Durable {
             entropy: self.entropy.clone(),
             judge: ConsentJudge { pipeline: pipeline.clone() },
         };
-        let public = self.public(settings, &pipeline, query, identity);
-        Ok(Assembled { public, admin: admin_router(self.admin(&pipeline)), courier, pipeline })
+        let trail = Trail {
+            query,
+            indexer: Arc::clone(&self.indexer),
+            keys: Arc::clone(&self.key_history),
+            policy: format!("log {}\nquorum none\n", self.verifier_key).into(),
+        };
+        let public = self.public(settings, &pipeline, trail.clone(), identity);
+        Ok(Assembled { public, admin: admin_router(self.admin(&pipeline)), courier, pipeline, trail })
     }
 
     fn admin(&self, pipeline: &Pipeline) -> AdminState {
@@ -147,7 +158,7 @@ impl Durable {
         }
     }
 
-    fn public(&self, settings: &Settings, pipeline: &Pipeline, query: QueryPath, identity: Arc<Identity>) -> Router {
+    fn public(&self, settings: &Settings, pipeline: &Pipeline, trail: Trail, identity: Arc<Identity>) -> Router {
         let token = TokenState {
             identity: Arc::clone(&identity),
             pipeline: pipeline.clone(),
@@ -158,7 +169,8 @@ impl Durable {
         };
         let fhir = FhirState {
             pipeline: pipeline.clone(),
-            query,
+            query: trail.query.clone(),
+            trail,
             identity,
             definitions: self.definitions,
             clock: self.clock.clone(),

@@ -21,4 +21,5 @@ mod receipts;
 mod reloading;
 mod results;
 mod searching;
+mod trail;
 mod writing;

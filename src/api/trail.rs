@@ -1,0 +1,94 @@
+//! Trails, accountings and erasure: what is asked by whom oversees the gateway, acts for a patient, or may erase.
+
+use super::fhir::FhirState;
+use super::negotiate::Wanted;
+use super::render;
+use crate::audit;
+use crate::identity::Caller;
+use crate::intake::{Format, Operation, Pairs};
+use crate::outcome::{Failure, Finding, IssueType, Reason, Refusal, Severity};
+use crate::problem::outcome_node;
+use axum::body::Body;
+use axum::http::{Response, header};
+
+/// Answers one of the operations on what is on record.
+pub(super) async fn answer(
+    state: &FhirState,
+    wanted: &Wanted,
+    (operation, type_name, id): (Operation, &str, &str),
+    pairs: &Pairs,
+    as_package: bool,
+    caller: &Caller,
+    record: &audit::Opened,
+) -> Result<Response<Body>, Failure> {
+    match operation {
+        Operation::Trail if as_package => {
+            let seen = seen(pairs);
+            let seen = refused(state, record, seen).await?;
+            let package = state.trail.package(caller, (type_name, id), seen, record).await?;
+            let mut response = Response::new(Body::from(package));
+            render::set(&mut response, header::CONTENT_TYPE.as_str(), "application/zip");
+            render::set(&mut response, header::CONTENT_DISPOSITION.as_str(), "attachment; filename=\"evidence.zip\"");
+            Ok(response)
+        }
+        Operation::Trail => {
+            let plain = only(pairs, &[]).and_then(|()| in_json(wanted));
+            refused(state, record, plain).await?;
+            let pieces = state.trail.bundle(caller, type_name, id, record).await?;
+            let mut response = Response::new(Body::from_stream(pieces));
+            render::set(&mut response, header::CONTENT_TYPE.as_str(), "application/fhir+json; charset=utf-8");
+            Ok(response)
+        }
+        Operation::Disclosures => {
+            let bundle = state.trail.disclosures(caller, id, pairs, record).await?;
+            Ok(render::resource(200, &bundle, wanted, state.definitions))
+        }
+        Operation::Erase => {
+            let understood = only(pairs, &["shared"]);
+            refused(state, record, understood).await?;
+            let shared = pairs.iter().any(|(name, value)| name == "shared" && value == "true");
+            let erased = state.trail.erase(caller, (type_name, id), shared, record).await?;
+            let text = format!(
+                "Erased {} resource(s) for good; {} record(s) of others no longer lead to them.",
+                erased.resources, erased.rewritten
+            );
+            let finding = Finding::new(Severity::Information, IssueType::Informational, "erased", text);
+            Ok(render::resource(200, &outcome_node(&[finding]), wanted, state.definitions))
+        }
+        Operation::Validate | Operation::Receipt | Operation::GoldenRecord | Operation::Match | Operation::Everything => {
+            Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "This operation is not offered here.").into())
+        }
+    }
+}
+
+/// Audits a refusal that no path has audited.
+async fn refused<T>(state: &FhirState, record: &audit::Opened, outcome: Result<T, Refusal>) -> Result<T, Failure> {
+    if let Err(refusal) = &outcome {
+        state.pipeline.record_refusal(record, refusal).await?;
+    }
+    Ok(outcome?)
+}
+
+/// The size of the checkpoint the reader saw last.
+fn seen(pairs: &Pairs) -> Result<Option<u64>, Refusal> {
+    only(pairs, &["seen"])?;
+    let Some((name, value)) = pairs.iter().find(|(name, _)| name == "seen") else { return Ok(None) };
+    let text = "'seen' is the size in the second line of the checkpoint you kept.";
+    value.parse().map(Some).map_err(|_| Refusal::new(Reason::Malformed, IssueType::Value, text).at(name.clone()))
+}
+
+fn only(pairs: &Pairs, known: &[&str]) -> Result<(), Refusal> {
+    let stray = pairs.iter().find(|(name, _)| !known.contains(&name.as_str()) && !matches!(name.as_str(), "_format" | "_pretty"));
+    stray.map_or(Ok(()), |(name, _)| {
+        let text = "This parameter means nothing here. See GET [base]/metadata for what is offered.";
+        Err(Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(name.clone()))
+    })
+}
+
+fn in_json(wanted: &Wanted) -> Result<(), Refusal> {
+    if wanted.format == Format::Json && !wanted.pretty {
+        return Ok(());
+    }
+    let text = "A trail is streamed: it is written as application/fhir+json, without _pretty, or as application/zip.";
+    Err(Refusal::new(Reason::NotAcceptable, IssueType::NotSupported, text))
+}

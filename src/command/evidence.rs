@@ -1,0 +1,219 @@
+//! `hearthgate evidence` and `hearthgate erase`.
+
+use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use crate::anchor::Leaf;
+use crate::audit::{Action, Opened};
+use crate::clock::{Clock, Entropy};
+use crate::config::Settings;
+use crate::evidence::{MAX_PACKAGE_BYTES, verify};
+use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, root, root_of, update};
+use crate::ledger::tile::TILE_WIDTH;
+use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, fsck, reader};
+use crate::outcome::Failure;
+use crate::wire::Gateway;
+use clap::{Args, Subcommand};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+#[derive(Subcommand)]
+pub enum EvidenceCommand {
+    /// Verifies an evidence package: needs the file and whom to believe, and nothing else.
+    Verify {
+        package: PathBuf,
+        /// Whom to believe: a policy file (c2sp.org/tlog-policy).
+        #[arg(long)]
+        policy: PathBuf,
+        /// The checkpoint you kept from the last time: the package must show that the log still extends it.
+        #[arg(long)]
+        seen: Option<PathBuf>,
+    },
+    /// Builds the index over a log's leaves again and compares it with every root the log anchors.
+    Index {
+        folder: PathBuf,
+        #[arg(long)]
+        policy: PathBuf,
+    },
+}
+
+/// `hearthgate erase`.
+#[derive(Args)]
+pub struct EraseArguments {
+    /// The configuration of the gateway, which must be stopped.
+    #[arg(long)]
+    config: PathBuf,
+    /// What to erase: `Patient/hg-…` with everything about them, or one record.
+    reference: String,
+    /// Erases also what is about other patients too.
+    #[arg(long)]
+    shared: bool,
+}
+
+pub fn run(command: &EvidenceCommand) -> u8 {
+    let done = match command {
+        EvidenceCommand::Verify { package, policy, seen } => check(package, policy, seen.as_deref()),
+        EvidenceCommand::Index { folder, policy } => index(folder, policy),
+    };
+    done.unwrap_or_else(|(status, text)| complain(status, text))
+}
+
+type Problem = (u8, String);
+
+fn usage(path: &Path, error: impl std::fmt::Display) -> Problem {
+    (USAGE, format!("{}: {error}", path.display()))
+}
+
+fn read_policy(file: &Path) -> Result<Policy, Problem> {
+    let bytes = std::fs::read(file).map_err(|error| usage(file, error))?;
+    Policy::parse(&bytes).map_err(|error| usage(file, error))
+}
+
+fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Problem> {
+    let policy = read_policy(policy)?;
+    let seen = seen.map(|path| seen_checkpoint(path, &policy)).transpose()?;
+    let mut bytes = Vec::new();
+    let file = File::open(package).map_err(|error| usage(package, error))?;
+    file.take(MAX_PACKAGE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| (FAULT, format!("{}: {error}", package.display())))?;
+    let report = match verify(&bytes, &policy, seen.as_ref()) {
+        Ok(report) => report,
+        Err(error) => return Ok(complain(FINDINGS, error)),
+    };
+    report.problems.iter().for_each(|problem| println!("{problem}"));
+    if !report.problems.is_empty() {
+        println!("{} problems: this package proves nothing", report.problems.len());
+        return Ok(FINDINGS);
+    }
+    println!("verified: the trail of {} in {} at size {}", report.subject, report.origin, report.size);
+    println!("complete: these {} leaves are all there are among the first {}", report.leaves, report.covers);
+    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed);
+    if let Some(size) = report.extends {
+        println!("consistent: the log extends its state at size {size}");
+    }
+    Ok(FINE)
+}
+
+fn seen_checkpoint(path: &Path, policy: &Policy) -> Result<Checkpoint, Problem> {
+    let text = std::fs::read_to_string(path).map_err(|error| usage(path, error))?;
+    let note: Note = text.parse().map_err(|error| usage(path, error))?;
+    policy.accept(&note).map(|accepted| accepted.checkpoint().clone()).map_err(|error| usage(path, error))
+}
+
+/// Everything the index is made of is in the leaves: this makes it from them alone.
+fn index(folder: &Path, policy: &Path) -> Result<u8, Problem> {
+    let policy = read_policy(policy)?;
+    let log = Folder::new(folder);
+    let checked = fsck::fsck(&log, &policy, &mut |_| ());
+    let leaves = match checked {
+        Ok(report) if report.problems.is_empty() => report.leaves,
+        Ok(report) => return Ok(complain(FINDINGS, format!("the log itself has {} problems; see ledger fsck", report.problems.len()))),
+        Err(error) => return Ok(complain(FINDINGS, error)),
+    };
+    let mut replay = Replay::default();
+    let width = u64::from(TILE_WIDTH);
+    for bundle in 0..leaves.div_ceil(width) {
+        let count = (leaves - bundle * width).min(width);
+        let entries =
+            reader::read_entries(&log, bundle, u16::try_from(count).unwrap_or(TILE_WIDTH)).map_err(|error| (FAULT, error.to_string()))?;
+        let entries = entries.ok_or_else(|| (FAULT, format!("entry bundle {bundle} is missing")))?;
+        for (position, entry) in (bundle * width..).zip(entries) {
+            replay.take(position, &entry).map_err(|error| (FAULT, error.to_string()))?;
+        }
+    }
+    // Grown step by step and built from nothing, the index must come to the same.
+    replay.settle().map_err(|error| (FAULT, error.to_string()))?;
+    if root_of(&replay.lists) != root(replay.top.as_ref()) {
+        replay.problems.push("the two ways to build the index disagree".to_owned());
+    }
+    replay.problems.iter().for_each(|problem| println!("{problem}"));
+    let Replay { lists, anchored, problems, .. } = replay;
+    println!("{leaves} leaves under {} tags, {anchored} anchored roots, {} problems", lists.len(), problems.len());
+    Ok(if problems.is_empty() { FINE } else { FINDINGS })
+}
+
+/// An index made of leaves as they come.
+#[derive(Default)]
+struct Replay {
+    lists: BTreeMap<Tag, List>,
+    touched: BTreeSet<Tag>,
+    top: Option<Branch>,
+    nodes: MemoryNodes,
+    anchored: u64,
+    problems: Vec<String>,
+}
+
+impl Replay {
+    fn take(&mut self, position: u64, entry: &[u8]) -> Result<(), LedgerError> {
+        let Some(leaf) = Leaf::decode(entry) else { return Ok(()) };
+        if let Some((anchored_root, covers)) = leaf.anchored_index() {
+            self.anchored += 1;
+            self.settle()?;
+            if covers != position || root(self.top.as_ref()) != Hash(anchored_root) {
+                self.problems.push(format!("leaf {position}: the index it anchors is not the one the leaves make"));
+            }
+        }
+        for (tag, counter) in leaf.counted() {
+            let list = self.lists.entry(tag).or_default();
+            list.push(position);
+            self.touched.insert(tag);
+            if list.len() != counter {
+                self.problems.push(format!("leaf {position}: its counter does not follow"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the lists that changed into the tree.
+    fn settle(&mut self) -> Result<(), LedgerError> {
+        let touched = std::mem::take(&mut self.touched);
+        let changed: Vec<Branch> = touched.iter().filter_map(|tag| Some(list_branch(*tag, self.lists.get(tag)?))).collect();
+        self.top = update(self.top, &changed, &mut self.nodes)?;
+        Ok(())
+    }
+}
+
+/// Erases with the gateway stopped; the data folder's lock sees to that.
+pub fn erase(arguments: &EraseArguments) -> u8 {
+    let Some((type_name, id)) = arguments.reference.split_once('/') else {
+        return complain(USAGE, "name what to erase as Type/id");
+    };
+    let settings = match Settings::load(&arguments.config) {
+        Ok(settings) => settings,
+        Err(error) => return complain(USAGE, error),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(FAULT, error),
+    };
+    runtime.block_on(async {
+        let clock = Clock::system();
+        let (trail, store) = match Gateway::build(settings, clock.clone(), Entropy::system()) {
+            Ok(gateway) => gateway.into_trail(),
+            Err(fault) => return complain(FAULT, fault),
+        };
+        let opened = Opened {
+            interaction: "erase",
+            action: Action::Delete,
+            request_id: "command-line".to_owned(),
+            at: clock.now(),
+            peer: "console".to_owned(),
+            caller: None,
+            query: None,
+        };
+        let outcome = trail.carry_out(type_name, id, arguments.shared, &opened).await;
+        store.close().await;
+        match outcome {
+            Ok(erased) => {
+                println!(
+                    "erased {} resource(s) for good; {} record(s) of others no longer lead to them",
+                    erased.resources, erased.rewritten
+                );
+                FINE
+            }
+            Err(Failure::Refused(refusal)) => {
+                complain(FINDINGS, refusal.findings.first().map_or("refused", |finding| finding.text.as_str()))
+            }
+            Err(Failure::Fault(fault)) => complain(FAULT, fault),
+        }
+    })
+}

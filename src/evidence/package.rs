@@ -1,0 +1,250 @@
+//! What is in a package, and making one.
+
+use super::archive::{self, ArchiveError};
+use super::page;
+use crate::anchor::LeafKind;
+use crate::ledger::index::{End, IndexProof, Step, Tag};
+use crate::ledger::{Hash, Malformed};
+use data_encoding::{BASE64, HEXLOWER};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// What `manifest.json` says it is.
+pub(super) const FORMAT: &str = "hearthgate/evidence/1";
+
+/// `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    pub format: String,
+    /// `Patient/…` or the record.
+    pub subject: String,
+    pub origin: String,
+    /// The size of the log at the package's checkpoint.
+    pub size: u64,
+    pub created: String,
+    /// Who asked, as the export was audited.
+    pub asked_by: String,
+    pub entries: Vec<Listed>,
+    pub files: Vec<File>,
+}
+
+/// One leaf of the trail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listed {
+    pub position: u64,
+    pub kind: String,
+    /// The version or event it anchors; absent once that was erased.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub target: Option<String>,
+}
+
+/// A file beside the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub path: String,
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+/// `completeness.json`: that these are all the leaves under these tags among the first `covers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Completeness {
+    /// The leaf that anchors the index; its proof is `index.tlog-proof`.
+    pub anchored_at: u64,
+    /// How many leaves the index covers.
+    pub covers: u64,
+    /// The index's root, base64.
+    pub root: String,
+    pub claims: Vec<Claim>,
+}
+
+/// All leaves under one tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// The resource the tag stands for.
+    pub of: String,
+    /// The epoch in which it does: thirty days, counted from 1970.
+    pub epoch: i64,
+    /// Hexadecimal.
+    pub tag: String,
+    /// The secret of the epoch that the tag is made of, base64, where the reader may be told all tags of the patient in it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub secret: Option<String>,
+    pub positions: Vec<u64>,
+    /// From the root downward: the depth of a node and the hash of its side not taken, base64.
+    pub steps: Vec<(u8, String)>,
+    pub end: WrittenEnd,
+}
+
+/// [`End`] as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum WrittenEnd {
+    Here,
+    Empty,
+    Other { tag: String, length: u64, root: String },
+    Parted { depth: u8, prefix: String, left: String, right: String },
+}
+
+impl Claim {
+    pub fn new(of: String, epoch: i64, tag: Tag, secret: Option<&[u8; 32]>, positions: Vec<u64>, proof: &IndexProof) -> Claim {
+        let end = match &proof.end {
+            End::Here => WrittenEnd::Here,
+            End::Empty => WrittenEnd::Empty,
+            End::Other { tag, length, root } => WrittenEnd::Other { tag: hex(*tag), length: *length, root: root.to_string() },
+            End::Parted { depth, prefix, left, right } => {
+                WrittenEnd::Parted { depth: *depth, prefix: hex(*prefix), left: left.to_string(), right: right.to_string() }
+            }
+        };
+        let steps = proof.steps.iter().map(|step| (step.depth, step.sibling.to_string())).collect();
+        let secret = secret.map(|secret| BASE64.encode(secret));
+        Claim { of, epoch, tag: hex(tag), secret, positions, steps, end }
+    }
+
+    /// The tag and the proof, read back. `None` when a hash or tag is not one.
+    pub(super) fn read(&self) -> Option<(Tag, IndexProof)> {
+        let hash = |text: &String| -> Option<Hash> { text.parse().map_err(|_: Malformed| ()).ok() };
+        let steps = self.steps.iter().map(|(depth, sibling)| Some(Step { depth: *depth, sibling: hash(sibling)? }));
+        let end = match &self.end {
+            WrittenEnd::Here => End::Here,
+            WrittenEnd::Empty => End::Empty,
+            WrittenEnd::Other { tag, length, root } => End::Other { tag: unhex(tag)?, length: *length, root: hash(root)? },
+            WrittenEnd::Parted { depth, prefix, left, right } => {
+                End::Parted { depth: *depth, prefix: unhex(prefix)?, left: hash(left)?, right: hash(right)? }
+            }
+        };
+        Some((unhex(&self.tag)?, IndexProof { steps: steps.collect::<Option<_>>()?, end }))
+    }
+}
+
+fn hex(tag: Tag) -> String {
+    HEXLOWER.encode(&tag.0)
+}
+
+fn unhex(text: &str) -> Option<Tag> {
+    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(Tag)
+}
+
+/// `consistency.json`: that the log of the package's checkpoint extends the one the reader saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consistency {
+    pub old_size: u64,
+    /// The root the log had then, base64: what the reader compares with the checkpoint they kept.
+    pub old_root: String,
+    /// Base64.
+    pub proof: Vec<String>,
+}
+
+/// One leaf of the trail with all that goes with it.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub position: u64,
+    pub kind: LeafKind,
+    pub target: Option<String>,
+    /// The receipt: a proof file with its opening.
+    pub proof: String,
+    /// What the leaf commits to, as stored.
+    pub document: Option<String>,
+    /// The Provenance of a version.
+    pub provenance: Option<String>,
+    /// One line for people: what happened, when, who.
+    pub line: String,
+}
+
+/// All that goes into a package.
+#[derive(Debug)]
+pub struct Package {
+    pub subject: String,
+    pub origin: String,
+    pub size: u64,
+    pub created: String,
+    pub asked_by: String,
+    pub checkpoint: String,
+    pub policy: String,
+    /// Verifier keys, one a line, oldest first.
+    pub keys: String,
+    pub entries: Vec<Entry>,
+    pub completeness: Completeness,
+    /// The proof of the leaf that anchors the index.
+    pub index_proof: String,
+    /// The proof of the log's first leaf, from whose epoch on there are claims.
+    pub first_proof: String,
+    pub consistency: Option<Consistency>,
+    /// Consents that governed disclosures, by id and version.
+    pub consents: Vec<(String, String)>,
+}
+
+/// Why a package could not be made.
+#[derive(Debug)]
+pub enum PackageError {
+    Archive(ArchiveError),
+    Json(serde_json::Error),
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PackageError::Archive(error) => error.fmt(f),
+            PackageError::Json(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PackageError {}
+
+impl From<serde_json::Error> for PackageError {
+    fn from(error: serde_json::Error) -> PackageError {
+        PackageError::Json(error)
+    }
+}
+
+impl Package {
+    /// Writes the zip file.
+    pub fn into_zip(self) -> Result<Vec<u8>, PackageError> {
+        let page = page::render(&self);
+        let mut files = vec![
+            ("index.html".to_owned(), page.into_bytes()),
+            ("checkpoint".to_owned(), self.checkpoint.into_bytes()),
+            ("policy".to_owned(), self.policy.into_bytes()),
+            ("keys".to_owned(), self.keys.into_bytes()),
+            ("completeness.json".to_owned(), serde_json::to_vec(&self.completeness)?),
+            ("index.tlog-proof".to_owned(), self.index_proof.into_bytes()),
+            ("first.tlog-proof".to_owned(), self.first_proof.into_bytes()),
+        ];
+        if let Some(consistency) = &self.consistency {
+            files.push(("consistency.json".to_owned(), serde_json::to_vec(consistency)?));
+        }
+        let mut listed = Vec::with_capacity(self.entries.len());
+        for entry in self.entries {
+            let position = entry.position;
+            files.push((format!("proofs/{position}.tlog-proof"), entry.proof.into_bytes()));
+            files.extend(entry.document.map(|document| (format!("documents/{position}.json"), document.into_bytes())));
+            files.extend(entry.provenance.map(|document| (format!("provenance/{position}.json"), document.into_bytes())));
+            listed.push(Listed { position, kind: entry.kind.label().to_owned(), target: entry.target });
+        }
+        files.extend(self.consents.into_iter().map(|(name, document)| (format!("consents/{name}.json"), document.into_bytes())));
+        let manifest = Manifest {
+            format: FORMAT.to_owned(),
+            subject: self.subject,
+            origin: self.origin,
+            size: self.size,
+            created: self.created,
+            asked_by: self.asked_by,
+            entries: listed,
+            files: files.iter().map(|(path, bytes)| described(path, bytes)).collect(),
+        };
+        files.insert(0, ("manifest.json".to_owned(), serde_json::to_vec_pretty(&manifest)?));
+        archive::pack(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).map_err(PackageError::Archive)
+    }
+}
+
+pub(super) fn described(path: &str, bytes: &[u8]) -> File {
+    File { path: path.to_owned(), sha256: HEXLOWER.encode(&Sha256::digest(bytes)), bytes: bytes.len() as u64 }
+}

@@ -1,0 +1,294 @@
+//! Packages that are sound, and packages made to deceive or to harm.
+
+use super::archive::{ArchiveError, pack, unpack};
+use super::package::{Manifest, described};
+use super::*;
+use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, Tags, commitment, receipt_text};
+use crate::clock::Instant;
+use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
+use crate::ledger::key::Algorithm;
+use crate::ledger::merkle::leaf_hash;
+use crate::ledger::{Checkpoint, Edge, Hash, LedgerError, LogProof, Note, Policy, SigningKey, TileReader, TreeHashes};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io::Write;
+
+const ORIGIN: &str = "evidence.test/log";
+const SUBJECT: &str = "Patient/p";
+const SECRET: PatientTags = PatientTags([7; 32]);
+const OTHER: Tag = Tag([0xAA; 16]);
+const KEY: [u8; 32] = [9; 32];
+
+struct NoTiles;
+
+impl TileReader for NoTiles {
+    fn tile(&self, _level: u8, _index: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+        Ok(None)
+    }
+}
+
+/// A log of ten leaves, every second one the patient's, with its index anchored at the end.
+struct Log {
+    edge: Edge,
+    entries: Vec<Vec<u8>>,
+    lists: BTreeMap<Tag, Vec<u64>>,
+    top: Option<Branch>,
+    nodes: MemoryNodes,
+    signer: SigningKey,
+}
+
+fn at() -> Instant {
+    Instant::from_seconds(1_790_000_000)
+}
+
+fn document(number: u64) -> String {
+    format!("{{\"resourceType\":\"AuditEvent\",\"id\":\"e{number}\"}}")
+}
+
+impl Log {
+    fn new() -> Log {
+        let signer = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[3; 32]).unwrap();
+        let mut log =
+            Log { edge: Edge::new(), entries: Vec::new(), lists: BTreeMap::new(), top: None, nodes: MemoryNodes::default(), signer };
+        for number in 0..10u64 {
+            let tag = if number % 2 == 0 { SECRET.tag(SUBJECT) } else { OTHER };
+            let digest: [u8; 32] = Sha256::digest(document(number)).into();
+            let canonical = commitment(&KEY, crate::anchor::CANONICAL_DOMAIN, &digest);
+            let mut leaf = Leaf::new(LeafKind::Disclose, at(), Tags { patient: Some(tag), ..Tags::default() }, [0; 32], canonical);
+            let positions = log.lists.entry(tag).or_default();
+            positions.push(number);
+            leaf.counters[0] = positions.len() as u64;
+            log.append(leaf.encode());
+        }
+        let changed: Vec<Branch> = log.lists.iter().map(|(tag, positions)| list_branch(*tag, &List::of(positions))).collect();
+        log.top = update(None, &changed, &mut log.nodes).unwrap();
+        log.append(Leaf::index(at(), root(log.top.as_ref()).0, 10).encode());
+        log
+    }
+
+    fn append(&mut self, entry: Vec<u8>) {
+        let _tiles = self.edge.append(leaf_hash(&entry));
+        self.entries.push(entry);
+    }
+
+    fn note(&self) -> Note {
+        Checkpoint::new(ORIGIN, self.edge.size(), self.edge.root()).sign(&[&self.signer]).unwrap()
+    }
+
+    fn proof(&self, index: u64, target: &str, key: Option<&[u8; 32]>) -> String {
+        let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
+        let opening = Opening::new(target.to_owned(), &self.entries[index as usize], key);
+        receipt_text(LogProof { extra: None, index, path, checkpoint: self.note() }, &opening).unwrap()
+    }
+
+    fn claim(&self) -> Claim {
+        let tag = SECRET.tag(SUBJECT);
+        let list = |tag| Ok(self.lists.get(&tag).map(|positions| List::of(positions)));
+        let proof = prove(self.top, tag, &self.nodes, list).unwrap();
+        Claim::new(SUBJECT.to_owned(), Epoch::of(at()).0, tag, Some(&SECRET.0), self.lists[&tag].clone(), &proof)
+    }
+
+    fn package(&self) -> Package {
+        let entry = |position: u64| Entry {
+            position,
+            kind: LeafKind::Disclose,
+            target: Some(format!("AuditEvent/e{position}")),
+            proof: self.proof(position, &format!("AuditEvent/e{position}"), Some(&KEY)),
+            document: Some(document(position)),
+            provenance: None,
+            line: "<script>alert(1)</script>".to_owned(),
+        };
+        let mut tree = TreeHashes::new(&self.edge, &NoTiles);
+        let consistency = Consistency {
+            old_size: 5,
+            old_root: tree.root(5).unwrap().to_string(),
+            proof: tree.consistency_proof(5, self.edge.size()).unwrap().iter().map(ToString::to_string).collect(),
+        };
+        Package {
+            subject: SUBJECT.to_owned(),
+            origin: ORIGIN.to_owned(),
+            size: self.edge.size(),
+            created: "2026-11-20T00:00:00Z".to_owned(),
+            asked_by: "Health & Co".to_owned(),
+            checkpoint: self.note().to_string(),
+            policy: "quorum none\n".to_owned(),
+            keys: String::new(),
+            entries: [0, 2, 4, 6, 8].into_iter().map(entry).collect(),
+            completeness: Completeness {
+                anchored_at: 10,
+                covers: 10,
+                root: root(self.top.as_ref()).to_string(),
+                claims: vec![self.claim()],
+            },
+            index_proof: self.proof(10, "", None),
+            first_proof: self.proof(0, "", None),
+            consistency: Some(consistency),
+            consents: Vec::new(),
+        }
+    }
+
+    fn policy(&self) -> Policy {
+        Policy::of_log(self.signer.verifier().clone())
+    }
+
+    fn problems(&self, package: Package) -> Vec<String> {
+        verify(&package.into_zip().unwrap(), &self.policy(), None).unwrap().problems
+    }
+}
+
+#[test]
+fn a_sound_package_verifies() {
+    let log = Log::new();
+    let zip = log.package().into_zip().unwrap();
+    let report = verify(&zip, &log.policy(), None).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!((report.leaves, report.opened, report.closed, report.covers, report.extends), (5, 5, 0, 10, Some(5)));
+    let files = unpack(&zip, MAX_UNPACKED_BYTES).unwrap();
+    let page = String::from_utf8(files["index.html"].clone()).unwrap();
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script") && page.contains("Health &amp; Co"));
+    let other = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[4; 32]).unwrap();
+    assert!(!verify(&zip, &Policy::of_log(other.verifier().clone()), None).unwrap().problems.is_empty());
+}
+
+/// What somebody who makes the package themselves might try: every file is then as the manifest says.
+#[test]
+fn packages_that_deceive_are_found_out() {
+    let log = Log::new();
+    type Change = fn(&Log, &mut Package);
+    let deceits: [(&str, Change); 16] = [
+        ("an entry left out", |_, package| drop(package.entries.remove(2))),
+        ("an entry and its position left out", |_, package| {
+            package.entries.pop();
+            package.completeness.claims[0].positions.pop();
+        }),
+        ("all left out, as if there were none", |_, package| {
+            package.entries.clear();
+            package.completeness.claims[0].positions.clear();
+        }),
+        ("another's leaf as the patient's", |log, package| {
+            package.entries[0].position = 1;
+            package.entries[0].proof = log.proof(1, "AuditEvent/e0", Some(&KEY));
+        }),
+        ("a document changed", |_, package| package.entries[1].document = Some(document(77))),
+        ("a document under another key", |log, package| package.entries[1].proof = log.proof(2, "AuditEvent/e2", Some(&[1; 32]))),
+        ("a key kept back where there is a document", |log, package| package.entries[1].proof = log.proof(2, "AuditEvent/e2", None)),
+        ("a proof of another leaf", |log, package| package.entries[1].proof = log.proof(4, "AuditEvent/e2", Some(&KEY))),
+        ("a kind that is not the leaf's", |_, package| package.entries[1].kind = LeafKind::Audit),
+        ("a tag that is not the subject's", |log, package| {
+            let list = |tag| Ok(log.lists.get(&tag).map(|positions| List::of(positions)));
+            let absent = Tag([0x55; 16]);
+            let proof = prove(log.top, absent, &log.nodes, list).unwrap();
+            package.entries.clear();
+            let epoch = package.completeness.claims[0].epoch;
+            package.completeness.claims = vec![Claim::new(SUBJECT.to_owned(), epoch, absent, Some(&SECRET.0), Vec::new(), &proof)];
+        }),
+        ("no claim at all", |_, package| package.completeness.claims.clear()),
+        ("an epoch that is not the leaves'", |_, package| package.completeness.claims[0].epoch += 1),
+        ("an index that nobody anchored", |_, package| package.completeness.root = Hash([1; 32]).to_string()),
+        ("an index that is said to cover more", |_, package| package.completeness.covers = 11),
+        ("a history that never was", |_, package| {
+            package.consistency.as_mut().unwrap().old_root = Hash([1; 32]).to_string();
+        }),
+        ("a checkpoint of another size", |_, package| package.size += 1),
+    ];
+    for (what, change) in deceits {
+        let mut package = log.package();
+        change(&log, &mut package);
+        assert!(!log.problems(package).is_empty(), "{what} passes");
+    }
+}
+
+/// The same files with one changed, the manifest put right where `honest`.
+fn with_file(log: &Log, name: &str, bytes: Option<&[u8]>, honest: bool) -> Vec<u8> {
+    let mut files = unpack(&log.package().into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap();
+    match bytes {
+        Some(bytes) => drop(files.insert(name.to_owned(), bytes.to_vec())),
+        None => drop(files.remove(name)),
+    }
+    if honest {
+        let mut manifest: Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        manifest.files = files.iter().filter(|(name, _)| *name != "manifest.json").map(|(name, bytes)| described(name, bytes)).collect();
+        files.insert("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap());
+    }
+    pack(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap()
+}
+
+#[test]
+fn every_file_counts_and_none_breaks_the_reader() {
+    let log = Log::new();
+    let names: Vec<String> = unpack(&log.package().into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap().into_keys().collect();
+    for name in &names {
+        for bytes in [None, Some(&b""[..]), Some(b"{}"), Some(b"[[[[[["), Some(&[0xFF; 40])] {
+            let zip = with_file(&log, name, bytes, false);
+            assert!(!verify(&zip, &log.policy(), None).unwrap().problems.is_empty(), "{name} as {bytes:?}");
+            let needed = !matches!(name.as_str(), "index.html" | "policy" | "keys" | "consistency.json" | "manifest.json");
+            let is_document = name.starts_with("documents/");
+            if needed && !(is_document && bytes.is_none()) {
+                let zip = with_file(&log, name, bytes, true);
+                assert!(!verify(&zip, &log.policy(), None).unwrap().problems.is_empty(), "{name} as {bytes:?}, manifest put right");
+            }
+        }
+    }
+    // A file nobody named, and one that was kept back.
+    assert!(!verify(&with_file(&log, "extra.json", Some(b"{}"), false), &log.policy(), None).unwrap().problems.is_empty());
+    let closed = verify(&with_file(&log, "documents/2.json", None, true), &log.policy(), None).unwrap();
+    assert_eq!((closed.problems.len(), closed.opened, closed.closed), (0, 4, 1));
+    // A checkpoint the reader kept wants its proof.
+    let seen = Checkpoint::new(ORIGIN, 5, Hash([1; 32]));
+    let zip = log.package().into_zip().unwrap();
+    assert!(!verify(&zip, &log.policy(), Some(&seen)).unwrap().problems.is_empty());
+    let none = with_file(&log, "consistency.json", None, true);
+    assert!(!verify(&none, &log.policy(), Some(&seen)).unwrap().problems.is_empty());
+}
+
+fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+    pack(files.iter().copied()).unwrap()
+}
+
+#[test]
+fn archives_made_to_harm_are_refused() {
+    for name in ["/etc/passwd", "../up", "a/../b", "a/b/c", "C:\\x", "a b", "", ".hidden", "a/.b", "café", "a/", &"n".repeat(200)] {
+        let Ok(zip) = std::panic::catch_unwind(|| pack([(name, &b"x"[..])].into_iter())) else { continue };
+        let Ok(zip) = zip else { continue };
+        let refused = unpack(&zip, MAX_UNPACKED_BYTES);
+        // The writer itself may have made a harmless name of it.
+        assert!(
+            refused.is_err() || refused.as_ref().is_ok_and(|files| files.keys().all(|name| !name.contains(".."))),
+            "{name:?}: {refused:?}"
+        );
+    }
+    // A bomb: a megabyte of zeros packs to a kilobyte.
+    let zeros = vec![0; 1 << 20];
+    let bomb = zipped(&[("a", &zeros), ("b", &zeros), ("c", &zeros)]);
+    assert!(bomb.len() < 20_000);
+    assert_eq!(unpack(&bomb, 2 << 20), Err(ArchiveError::Bomb));
+    assert_eq!(unpack(&bomb, (3 << 20) - 1), Err(ArchiveError::Bomb));
+    assert_eq!(unpack(&bomb, 3 << 20).unwrap().len(), 3);
+    assert_eq!(unpack(&zipped(&[("a", b"1"), ("a", b"2")]), 100), Err(ArchiveError::Twice));
+    // Bytes cut, flipped, prepended: refused or read, never a panic.
+    let sound = zipped(&[("manifest.json", b"{}"), ("proofs/1.tlog-proof", &[7; 500])]);
+    for length in 0..sound.len() {
+        let _ = unpack(&sound[..length], 10_000);
+    }
+    for at in 0..sound.len() {
+        for bit in [1, 0x80, 0xFF] {
+            let mut damaged = sound.clone();
+            damaged[at] ^= bit;
+            let _ = unpack(&damaged, 10_000);
+        }
+    }
+    let mut content = sound.clone();
+    let at = content.windows(8).position(|window| window == b"1.tlog-p").unwrap() + 20;
+    content[at] ^= 0x40;
+    assert!(matches!(unpack(&content, 10_000), Err(ArchiveError::Malformed(_))), "a changed byte is found by its checksum");
+}
+
+#[test]
+fn an_error_names_no_file_of_the_archive() {
+    let mut packed = Vec::new();
+    packed.write_all(b"PK\x05\x06").unwrap();
+    for error in [ArchiveError::TooLarge, ArchiveError::TooManyFiles, ArchiveError::Bomb, ArchiveError::Name, ArchiveError::Twice] {
+        assert!(error.to_string().starts_with("the package"));
+    }
+    assert!(matches!(unpack(&packed, 10), Err(ArchiveError::Malformed(_))));
+}

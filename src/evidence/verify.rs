@@ -1,0 +1,245 @@
+//! Checking a package that may come from anywhere.
+
+use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
+use super::package::{Completeness, Consistency, FORMAT, Listed, Manifest, described};
+use crate::anchor::{Epoch, Leaf, Opening, PatientTags, opens};
+use crate::ledger::index;
+use crate::ledger::merkle::{leaf_hash, verify_consistency};
+use crate::ledger::{Checkpoint, Hash, LogProof, Note, Policy};
+use data_encoding::BASE64;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most findings that are listed.
+const MAX_PROBLEMS: usize = 100;
+
+/// What checking a package came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What does not hold; empty for a sound package.
+    pub problems: Vec<String>,
+    pub subject: String,
+    pub origin: String,
+    /// The size of the log at the package's checkpoint.
+    pub size: u64,
+    /// Leaves whose inclusion was checked.
+    pub leaves: usize,
+    /// Documents that are what their leaf commits to.
+    pub opened: usize,
+    /// Leaves whose content was erased or is not shown.
+    pub closed: usize,
+    /// How many leaves the proof of completeness covers.
+    pub covers: u64,
+    /// The size from which the log was shown to have grown, if it was.
+    pub extends: Option<u64>,
+}
+
+impl Report {
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(text);
+        }
+    }
+
+    fn check(&mut self, holds: bool, text: impl FnOnce() -> String) {
+        if !holds {
+            self.problem(text());
+        }
+    }
+}
+
+/// The most epochs a package may speak of: a hundred years.
+const MAX_EPOCHS: usize = 1220;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Checks a package by what the reader believes, and against the checkpoint they saw last when they kept one.
+///
+/// # Errors
+/// When it cannot be unpacked within the limits.
+pub fn verify(package: &[u8], policy: &Policy, seen: Option<&Checkpoint>) -> Result<Report, ArchiveError> {
+    let files = unpack(package, MAX_UNPACKED_BYTES)?;
+    let mut report = Report::default();
+    let Some(manifest) = read::<Manifest>(&files, "manifest.json", &mut report) else { return Ok(report) };
+    if manifest.format != FORMAT {
+        report.problem(format!("manifest.json: the format is not {FORMAT}"));
+        return Ok(report);
+    }
+    (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
+    same_files(&manifest, &files, &mut report);
+    let Some(checkpoint) = accepted(&manifest, &files, policy, &mut report) else { return Ok(report) };
+    report.size = checkpoint.size;
+    let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
+    complete(&manifest, &files, &checkpoint, &leaves, &mut report);
+    consistent(&files, &checkpoint, seen, &mut report);
+    Ok(report)
+}
+
+fn read<T: serde::de::DeserializeOwned>(files: &Files, name: &str, report: &mut Report) -> Option<T> {
+    let read = files.get(name).map(|bytes| serde_json::from_slice(bytes));
+    match read {
+        Some(Ok(value)) => return Some(value),
+        Some(Err(_)) => report.problem(format!("{name}: it is not what its format demands")),
+        None => report.problem(format!("{name}: it is missing")),
+    }
+    None
+}
+
+/// Every file is in the manifest with its digest, and every one the manifest names is there.
+fn same_files(manifest: &Manifest, files: &Files, report: &mut Report) {
+    let named: BTreeSet<&str> = manifest.files.iter().map(|file| file.path.as_str()).collect();
+    report.check(named.len() == manifest.files.len(), || "manifest.json: it names a file twice".to_owned());
+    for file in &manifest.files {
+        let holds = files.get(&file.path).is_some_and(|bytes| described(&file.path, bytes) == *file);
+        report.check(holds, || "manifest.json: a file it names is missing or was changed".to_owned());
+    }
+    let strays = files.keys().filter(|name| *name != "manifest.json" && !named.contains(name.as_str())).count();
+    report.check(strays == 0, || format!("manifest.json: {strays} file(s) are not in it"));
+}
+
+/// The checkpoint, if the reader's policy accepts it and it is the one the manifest speaks of.
+fn accepted(manifest: &Manifest, files: &Files, policy: &Policy, report: &mut Report) -> Option<Checkpoint> {
+    let text = files.get("checkpoint").and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let note = text.and_then(|text| text.parse::<Note>().ok());
+    let Some(note) = note else {
+        report.problem("checkpoint: it is missing or not a signed note".to_owned());
+        return None;
+    };
+    match policy.accept(&note) {
+        Ok(accepted) => {
+            let checkpoint = accepted.checkpoint().clone();
+            let same = checkpoint.size == manifest.size && checkpoint.origin == manifest.origin;
+            report.check(same, || "checkpoint: it is not the one the manifest speaks of".to_owned());
+            Some(checkpoint)
+        }
+        Err(error) => {
+            report.problem(format!("checkpoint: {error}"));
+            None
+        }
+    }
+}
+
+/// Checks each listed leaf: that it is in the log, and that its document is what it commits to. Gives the leaves by position.
+fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> BTreeMap<u64, Leaf> {
+    let mut leaves = BTreeMap::new();
+    for listed in &manifest.entries {
+        let name = format!("proofs/{}.tlog-proof", listed.position);
+        let Some((leaf, opening)) = proved(files, &name, listed.position, checkpoint, report) else { continue };
+        report.check(leaf.kind.label() == listed.kind && opening.target == listed.target.clone().unwrap_or_default(), || {
+            format!("{name}: the manifest says something else of it")
+        });
+        judge_document(files, listed, &leaf, &opening, report);
+        report.leaves += 1;
+        report.check(leaves.insert(listed.position, leaf).is_none(), || format!("{name}: the manifest lists it twice"));
+    }
+    leaves
+}
+
+/// A proof file's leaf, if it leads to the package's checkpoint.
+fn proved(files: &Files, name: &str, position: u64, checkpoint: &Checkpoint, report: &mut Report) -> Option<(Leaf, Opening)> {
+    let text = files.get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let proof = text.and_then(|text| text.parse::<LogProof>().ok());
+    let opening = proof.as_ref().and_then(|proof| serde_json::from_slice::<Opening>(proof.extra.as_deref()?).ok());
+    let entry = opening.as_ref().and_then(|opening| BASE64.decode(opening.leaf.as_bytes()).ok());
+    let leaf = entry.as_deref().and_then(Leaf::decode);
+    let (Some(proof), Some(opening), Some(entry), Some(leaf)) = (proof, opening, entry, leaf) else {
+        report.problem(format!("{name}: it is missing, or not a proof with the leaf it is for"));
+        return None;
+    };
+    let included = crate::ledger::merkle::verify_inclusion(&leaf_hash(&entry), position, checkpoint.size, &proof.path, &checkpoint.root);
+    report.check(proof.index == position, || format!("{name}: it is for another leaf"));
+    // The path is checked against the package's one checkpoint, so that a proof's own is only looked at for being the same.
+    let same = proof.checkpoint.unverified_text() == checkpoint.to_string();
+    report.check(same, || format!("{name}: it is for another checkpoint"));
+    if let Err(error) = &included {
+        report.problem(format!("{name}: {error}"));
+    }
+    included.is_ok().then_some((leaf, opening))
+}
+
+fn judge_document(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) {
+    let name = format!("documents/{}.json", listed.position);
+    match (files.get(&name), &opening.key) {
+        (Some(document), Some(_)) if opens(leaf, opening, document) => report.opened += 1,
+        (Some(_), _) => report.problem(format!("{name}: it is not what its leaf commits to")),
+        (None, _) => report.closed += 1,
+    }
+}
+
+/// Checks that the listed leaves are all there are under the claimed tags, that counters have no gaps, and that no epoch is left out.
+fn complete(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
+    let Some(completeness) = read::<Completeness>(files, "completeness.json", report) else { return };
+    let anchored = proved(files, "index.tlog-proof", completeness.anchored_at, checkpoint, report);
+    let anchor = anchored.and_then(|(leaf, _)| leaf.anchored_index().map(|anchored| (leaf.hour, anchored)));
+    let root = completeness.root.parse::<Hash>().ok();
+    let (Some((hour, (anchored_root, covers))), Some(root)) = (anchor, root) else {
+        report.problem("completeness.json: no index is anchored where it says".to_owned());
+        return;
+    };
+    if Hash(anchored_root) != root || covers != completeness.covers {
+        report.problem("completeness.json: the index is not the one that is anchored".to_owned());
+        return;
+    }
+    report.covers = covers;
+    let mut claimed = BTreeSet::new();
+    for claim in &completeness.claims {
+        let Some((tag, proof)) = claim.read() else {
+            report.problem("completeness.json: a tag or hash is not one".to_owned());
+            continue;
+        };
+        if let Err(error) = index::verify(&root, tag, &claim.positions, &proof) {
+            report.problem(format!("completeness.json: the claim of epoch {}: {error}", claim.epoch));
+        }
+        let secret = claim.secret.as_ref().and_then(|secret| <[u8; 32]>::try_from(BASE64.decode(secret.as_bytes()).ok()?).ok());
+        report.check(claim.secret.is_none() || secret.is_some_and(|secret| PatientTags(secret).tag(&claim.of) == tag), || {
+            format!("completeness.json: the tag of epoch {} is not that of the subject", claim.epoch)
+        });
+        report.check(claim.of == manifest.subject, || "completeness.json: a claim is about another subject".to_owned());
+        for (position, ordinal) in claim.positions.iter().zip(1u64..) {
+            let leaf = leaves.get(position);
+            let holds = leaf.is_some_and(|leaf| {
+                leaf.counted().any(|counted| counted == (tag, ordinal)) && Epoch::of_hour(leaf.hour) == Epoch(claim.epoch)
+            });
+            report.check(holds, || format!("completeness.json: leaf {position} is not listed, or not the {ordinal}th under its tag"));
+            claimed.insert(*position);
+        }
+    }
+    let first = proved(files, "first.tlog-proof", 0, checkpoint, report).map(|(leaf, _)| leaf.hour);
+    report.check(first.is_some_and(|first| no_epoch_left_out(&completeness, first, hour)), || {
+        "completeness.json: an epoch is left out".to_owned()
+    });
+    let unclaimed = leaves.keys().filter(|position| **position < covers && !claimed.contains(position)).count();
+    report.check(unclaimed == 0, || format!("completeness.json: {unclaimed} leaves of the trail are under none of the tags"));
+}
+
+/// The epochs follow each other without a gap, from that of the log's first leaf to the one in which the index was anchored.
+fn no_epoch_left_out(completeness: &Completeness, first_hour: u32, last_hour: u32) -> bool {
+    let (first, last) = (Epoch::of_hour(first_hour), Epoch::of_hour(last_hour));
+    let claimed = completeness.claims.iter().map(|claim| Epoch(claim.epoch));
+    completeness.claims.len() <= MAX_EPOCHS && claimed.eq(first.to(last).take(MAX_EPOCHS + 1))
+}
+
+/// Checks that the log extends the one the reader saw.
+fn consistent(files: &Files, checkpoint: &Checkpoint, seen: Option<&Checkpoint>, report: &mut Report) {
+    let given = files.contains_key("consistency.json");
+    if !given {
+        report.check(seen.is_none(), || {
+            "consistency.json: it is missing; ask for the package with the size of the checkpoint you saw".to_owned()
+        });
+        return;
+    }
+    let Some(consistency) = read::<Consistency>(files, "consistency.json", report) else { return };
+    let proof: Option<Vec<Hash>> = consistency.proof.iter().map(|hash| hash.parse().ok()).collect();
+    let (Some(proof), Ok(old_root)) = (proof, consistency.old_root.parse::<Hash>()) else {
+        report.problem("consistency.json: a hash is not one".to_owned());
+        return;
+    };
+    if let Some(seen) = seen {
+        let same = seen.size == consistency.old_size && seen.root == old_root && seen.origin == checkpoint.origin;
+        report
+            .check(same, || "consistency.json: the checkpoint you saw is not in this log's history: it was forked or rewritten".to_owned());
+    }
+    match verify_consistency(consistency.old_size, checkpoint.size, &proof, &old_root, &checkpoint.root) {
+        Ok(()) => report.extends = Some(consistency.old_size),
+        Err(error) => report.problem(format!("consistency.json: {error}")),
+    }
+}

@@ -1,0 +1,89 @@
+//! Destroying what is stored: rows, index terms, raw bytes, deliveries, remembered answers, and the keys that open commitments.
+//!
+//! Deleted content is overwritten in its pages (`secure_delete`), and the write-ahead logs are folded and emptied, before an erasure is
+//! answered. Keys are condemned in the same commit and destroyed after it; a crash in between is made good at the next start.
+
+use super::unit::{Erasure, seal};
+use super::{fault, keys::Keyring};
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+/// How often a write-ahead log that readers hold is tried again before the erasure is reported as unfinished.
+const MAX_FOLDS: u32 = 200;
+const PAUSE_BETWEEN_FOLDS: Duration = Duration::from_millis(25);
+
+/// Carries out an erasure inside the transaction under way. Answers whether keys were condemned.
+pub(super) fn erase(data: &Connection, seal_key: &[u8; 32], erasure: &Erasure) -> Result<bool, Fault> {
+    data.execute_batch("CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY); DELETE FROM temp.gone;").map_err(fault)?;
+    for (type_name, id) in &erasure.resources {
+        data.execute("INSERT OR IGNORE INTO temp.gone SELECT rid FROM resource WHERE type = ? AND id = ?", [type_name, id])
+            .map_err(fault)?;
+        data.execute("DELETE FROM outbox WHERE type = ? AND resource = ?", [type_name, id]).map_err(fault)?;
+        data.execute("DELETE FROM elsewhere WHERE type = ? AND id = ?", [type_name, id]).map_err(fault)?;
+        data.execute("DELETE FROM person WHERE patient = ?", [id]).map_err(fault)?;
+        data.execute("DELETE FROM apart WHERE one = ?1 OR other = ?1", [id]).map_err(fault)?;
+        data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
+        // Remembered answers name what they made; the resend of something erased is a new submission.
+        data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
+    }
+    data.execute_batch(
+        "INSERT OR IGNORE INTO condemned SELECT key FROM version WHERE rid IN (SELECT rid FROM temp.gone) AND key IS NOT NULL;
+         UPDATE raw SET bytes = x'', digest = zeroblob(32) WHERE id IN (SELECT raw FROM version WHERE rid IN (SELECT rid FROM temp.gone));
+         DELETE FROM version WHERE rid IN (SELECT rid FROM temp.gone);
+         DELETE FROM raw WHERE length(bytes) = 0 AND digest = zeroblob(32) AND NOT EXISTS (SELECT 1 FROM version WHERE version.raw = raw.id);
+         DELETE FROM resource WHERE rid IN (SELECT rid FROM temp.gone);
+         DELETE FROM exact WHERE rid IN (SELECT rid FROM temp.gone);
+         DELETE FROM words WHERE rid IN (SELECT rid FROM temp.gone);
+         DELETE FROM span WHERE rid IN (SELECT rid FROM temp.gone);
+         DELETE FROM temp.gone;",
+    )
+    .map_err(fault)?;
+    if let Some(patient) = &erasure.patient {
+        data.execute("DELETE FROM outbox WHERE patient = ?", [patient]).map_err(fault)?;
+    }
+    if let Some(name) = &erasure.patient_key {
+        data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
+    }
+    erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, seal_key, type_name, id, document))?;
+    let condemned: Option<bool> = data.query_row("SELECT 1 FROM condemned LIMIT 1", [], |row| row.get(0)).optional().map_err(fault)?;
+    Ok(condemned.is_some() || !erasure.resources.is_empty() || !erasure.rewritten.is_empty())
+}
+
+/// Puts another document in the place of the one there is; the leaf it was anchored by no longer opens to it, which its reader is told.
+fn rewrite(data: &Connection, seal_key: &[u8; 32], type_name: &str, id: &str, document: &str) -> Result<(), Fault> {
+    let row: Option<(i64, u32)> = data
+        .query_row(
+            "SELECT v.seq, v.version FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = ? AND r.id = ? AND v.seq = r.current",
+            [type_name, id],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()
+        .map_err(fault)?;
+    let Some((seq, version)) = row else { return Ok(()) };
+    let seal = seal(seal_key, type_name, id, version, document);
+    data.execute("UPDATE version SET document = ?, seal = ? WHERE seq = ?", params![document, &seal[..], seq]).map(drop).map_err(fault)
+}
+
+/// Destroys the keys that committed erasures condemned.
+pub(super) fn destroy_condemned(data: &Connection, keyring: &Keyring) -> Result<(), Fault> {
+    let mut statement = data.prepare("SELECT name FROM condemned").map_err(fault)?;
+    let names = statement.query_map([], |row| row.get(0)).map_err(fault)?.collect::<Result<Vec<Vec<u8>>, _>>().map_err(fault)?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    keyring.destroy(&names)?;
+    data.execute("DELETE FROM condemned", []).map(drop).map_err(fault)
+}
+
+/// Folds the write-ahead log into its file and empties it. Readers that still look at an older state are waited for.
+pub(super) fn fold(connection: &Connection) -> Result<(), Fault> {
+    for _ in 0..MAX_FOLDS {
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(fault)?;
+        if busy == 0 {
+            return Ok(());
+        }
+        std::thread::sleep(PAUSE_BETWEEN_FOLDS);
+    }
+    Err(Fault::new(FaultKind::Overloaded, "what was erased is still in a write-ahead log that readers hold; ask again"))
+}

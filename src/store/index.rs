@@ -1,0 +1,182 @@
+//! The verifiable index over the log's leaves, in a file of its own (`index.db`). All of it is made of the leaves: a file that is missing,
+//! or does not fit the log, is made again.
+
+use super::fault;
+use crate::ledger::index::{Branch, Inner, List, Nodes, Tag, list_branch, prove, update};
+use crate::ledger::index::{IndexProof, root};
+use crate::ledger::{Hash, LedgerError};
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The most leaves one step takes in.
+pub const MAX_BATCH: usize = 20_000;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), covers INTEGER NOT NULL, top BLOB);
+CREATE TABLE IF NOT EXISTS node (prefix BLOB NOT NULL, depth INTEGER NOT NULL, sides BLOB NOT NULL, PRIMARY KEY (prefix, depth)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS list (tag BLOB PRIMARY KEY, length INTEGER NOT NULL, roots BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS place (tag BLOB NOT NULL, counter INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (tag, counter)) WITHOUT ROWID;
+INSERT OR IGNORE INTO state (one, covers) VALUES (1, 0);
+";
+
+/// The open index.
+pub struct IndexFile {
+    connection: Mutex<Connection>,
+}
+
+impl IndexFile {
+    /// Opens or creates `index.db` in the folder.
+    pub fn open(folder: &Path) -> Result<IndexFile, Fault> {
+        let connection = Connection::open(folder.join("index.db")).map_err(fault)?;
+        let _mode: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(fault)?;
+        connection.pragma_update(None, "synchronous", 1).map_err(fault)?;
+        connection.set_prepared_statement_cache_capacity(16);
+        connection.execute_batch(TABLES).map_err(fault)?;
+        Ok(IndexFile { connection: Mutex::new(connection) })
+    }
+
+    /// How many leaves it covers, and its root.
+    pub fn state(&self) -> Result<(u64, Hash), Fault> {
+        let connection = self.lock();
+        let (covers, top) = state(&connection)?;
+        Ok((covers, root(top.as_ref())))
+    }
+
+    /// Forgets everything, so that it is made again from the first leaf.
+    pub fn clear(&self) -> Result<(), Fault> {
+        let script = "BEGIN; DELETE FROM node; DELETE FROM list; DELETE FROM place; UPDATE state SET covers = 0, top = NULL; COMMIT;";
+        self.lock().execute_batch(script).map_err(fault)
+    }
+
+    /// Takes in the leaves from `first` on: of each, its tags with their counters. A counter that does not follow is damage, in the log or here.
+    pub fn extend(&self, first: u64, leaves: &[Vec<(Tag, u64)>]) -> Result<(), Fault> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction().map_err(fault)?;
+        let (covers, top) = state(&transaction)?;
+        if covers != first {
+            return Err(Fault::new(FaultKind::Internal, "the index was extended from another place than its end"));
+        }
+        let mut lists: BTreeMap<Tag, List> = BTreeMap::new();
+        for (position, tags) in (first..).zip(leaves) {
+            for (tag, counter) in tags {
+                if !lists.contains_key(tag) {
+                    lists.insert(*tag, read_list(&transaction, *tag)?.unwrap_or_default());
+                }
+                let list = lists.entry(*tag).or_default();
+                if list.len().checked_add(1) != Some(*counter) {
+                    return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} does not follow under its tag")));
+                }
+                list.push(position);
+                transaction
+                    .prepare_cached("INSERT INTO place (tag, counter, position) VALUES (?, ?, ?)")
+                    .and_then(|mut statement| statement.execute(params![&tag.0[..], counter, position]))
+                    .map_err(fault)?;
+            }
+        }
+        let changed: Vec<Branch> = lists.iter().map(|(tag, list)| list_branch(*tag, list)).collect();
+        let top = update(top, &changed, &mut Stored(&transaction)).map_err(broken)?;
+        for (tag, list) in &lists {
+            let roots: Vec<u8> = list.roots().iter().flat_map(|hash| hash.0).collect();
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO list (tag, length, roots) VALUES (?, ?, ?)")
+                .and_then(|mut statement| statement.execute(params![&tag.0[..], list.len(), roots]))
+                .map_err(fault)?;
+        }
+        let top = top.as_ref().map(|top| encode_branch(top).to_vec());
+        transaction.execute("UPDATE state SET covers = ?, top = ?", params![first + leaves.len() as u64, top]).map_err(fault)?;
+        transaction.commit().map_err(fault)
+    }
+
+    /// The positions of all leaves under a tag.
+    pub fn positions(&self, tag: Tag) -> Result<Vec<u64>, Fault> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT position FROM place WHERE tag = ? ORDER BY counter").map_err(fault)?;
+        let positions = statement.query_map([&tag.0[..]], |row| row.get(0)).map_err(fault)?;
+        positions.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// What the index says of a tag: the list, or that there is none.
+    pub fn prove(&self, tag: Tag) -> Result<IndexProof, Fault> {
+        let connection = self.lock();
+        let (_, top) = state(&connection)?;
+        let list = |tag| read_list(&connection, tag).map_err(|fault| LedgerError::Storage { detail: fault.to_string() });
+        prove(top, tag, &Stored(&connection), list).map_err(broken)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn broken(error: LedgerError) -> Fault {
+    Fault::new(FaultKind::Ledger, format!("the index: {error}"))
+}
+
+fn damaged() -> Fault {
+    Fault::new(FaultKind::StorageCorrupt, "the index holds something that is not of it")
+}
+
+fn state(connection: &Connection) -> Result<(u64, Option<Branch>), Fault> {
+    let (covers, top): (u64, Option<Vec<u8>>) = connection
+        .prepare_cached("SELECT covers, top FROM state")
+        .and_then(|mut statement| statement.query_row([], |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(fault)?;
+    let top = top.map(|bytes| decode_branch(&bytes).ok_or_else(damaged)).transpose()?;
+    Ok((covers, top))
+}
+
+fn read_list(connection: &Connection, tag: Tag) -> Result<Option<List>, Fault> {
+    let row: Option<(u64, Vec<u8>)> = connection
+        .prepare_cached("SELECT length, roots FROM list WHERE tag = ?")
+        .and_then(|mut statement| statement.query_row([&tag.0[..]], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(fault)?;
+    let list = row.map(|(length, roots)| List::from_parts(length, roots.as_chunks::<32>().0.iter().map(|&hash| Hash(hash)).collect()));
+    list.map(|list| list.ok_or_else(damaged)).transpose()
+}
+
+/// The inner nodes as rows.
+struct Stored<'c>(&'c Connection);
+
+/// Bytes of a branch: its depth (255 for a list), its tag, its hash.
+const BRANCH_BYTES: usize = 49;
+
+fn encode_branch(branch: &Branch) -> [u8; BRANCH_BYTES] {
+    let mut bytes = [0; BRANCH_BYTES];
+    let parts = std::iter::once(branch.depth.unwrap_or(255)).chain(branch.tag.0).chain(branch.hash.0);
+    bytes.iter_mut().zip(parts).for_each(|(slot, byte)| *slot = byte);
+    bytes
+}
+
+fn decode_branch(bytes: &[u8]) -> Option<Branch> {
+    let (depth, rest) = bytes.split_first()?;
+    let (tag, hash) = rest.split_first_chunk::<16>()?;
+    Some(Branch { depth: (*depth != 255).then_some(*depth), tag: Tag(*tag), hash: Hash(hash.try_into().ok()?) })
+}
+
+impl Nodes for Stored<'_> {
+    fn node(&self, depth: u8, prefix: Tag) -> Result<Option<Inner>, LedgerError> {
+        let failed = |error: rusqlite::Error| LedgerError::Storage { detail: error.to_string() };
+        let sides: Option<Vec<u8>> = self
+            .0
+            .prepare_cached("SELECT sides FROM node WHERE prefix = ? AND depth = ?")
+            .and_then(|mut statement| statement.query_row(params![&prefix.0[..], depth], |row| row.get(0)).optional())
+            .map_err(failed)?;
+        let read = |bytes: Vec<u8>| {
+            let (left, right) = bytes.split_at_checked(BRANCH_BYTES)?;
+            Some(Inner { depth, prefix, left: decode_branch(left)?, right: decode_branch(right)? })
+        };
+        Ok(sides.and_then(read))
+    }
+
+    fn keep(&mut self, node: Inner) -> Result<(), LedgerError> {
+        let sides = [encode_branch(&node.left), encode_branch(&node.right)].concat();
+        self.0
+            .prepare_cached("INSERT OR REPLACE INTO node (prefix, depth, sides) VALUES (?, ?, ?)")
+            .and_then(|mut statement| statement.execute(params![&node.prefix.0[..], node.depth, sides]))
+            .map(drop)
+            .map_err(|error| LedgerError::Storage { detail: error.to_string() })
+    }
+}

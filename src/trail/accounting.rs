@@ -1,0 +1,173 @@
+//! The accounting of disclosures (42 CFR 2.24, 2.25; HIPAA 164.528): who received what of a patient, when, for which purpose, under which
+//! consent, and who was refused.
+//!
+//! It is for the patient, whoever acts for them, and oversight; nobody who was told or refused something can read it. It names
+//! organisations, not the people or programs that acted for them, and of a refusal not the rule that denied it: either could tell the patient
+//! or their delegate what another's role is, or what another may see.
+
+use super::Trail;
+use super::gather::{Item, Met, Subject};
+use super::stream::receipt_entry;
+use crate::anchor::{Epoch, LeafKind};
+use crate::audit;
+use crate::clock::Instant;
+use crate::fhir::{Node, Object};
+use crate::identity::{Caller, crossref};
+use crate::intake::Pairs;
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::query::not_found;
+use crate::registry::{PatientFacts, Role, includes};
+use data_encoding::BASE64;
+use std::time::Duration;
+
+/// How far back an accounting goes unless it is asked otherwise: the six years of HIPAA 164.528.
+const YEARS: u64 = 6;
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
+impl Trail {
+    /// The accounting of a patient's disclosures, with the proof that it is complete.
+    pub async fn disclosures(&self, caller: &Caller, id: &str, pairs: &Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
+        let work = async {
+            let since = self.asked(pairs)?;
+            let subject = self.own_subject(caller, id).await?;
+            self.record(opened, &subject, "accounting of disclosures").await?;
+            self.account(caller, subject, since).await
+        };
+        self.query.audited_of(caller, ("Patient", id), opened, work).await
+    }
+
+    /// The patient, if the caller acts for them or oversees the gateway; for anybody else there is none.
+    async fn own_subject(&self, caller: &Caller, id: &str) -> Result<Subject, Failure> {
+        if !caller.has_role(Role::Regulator) && caller.acts_for.is_none() {
+            let text = "An accounting of disclosures is for the patient, whoever acts for them, and oversight.";
+            return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into());
+        }
+        let subject = self.find(caller, "Patient", id).await?;
+        let Some(wanted) = caller.acts_for.as_ref().filter(|_| !caller.has_role(Role::Regulator)) else { return Ok(subject) };
+        let candidate = self.query.own("Patient", &subject.patient, None).await?;
+        let identifiers: Vec<_> =
+            candidate.map(|candidate| crossref::patient_identifiers(&candidate.resource).into_iter().collect()).unwrap_or_default();
+        let facts = PatientFacts { reference: &subject.reference, identifiers: &identifiers };
+        if includes(wanted, Some(facts)) { Ok(subject) } else { Err(not_found("Patient").into()) }
+    }
+
+    /// Since when: `_since`, or so many `years`, or six.
+    fn asked(&self, pairs: &Pairs) -> Result<Instant, Refusal> {
+        let mut since = self.query.pipeline.clock.now() - YEAR.saturating_mul(YEARS as u32);
+        for (name, value) in pairs {
+            let bad = || Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.clone());
+            match name.as_str() {
+                "_since" => since = Instant::from_fhir_instant(value).ok_or_else(bad)?,
+                "years" => {
+                    let years = value.parse::<u32>().ok().filter(|years| (1..=100).contains(years)).ok_or_else(bad)?;
+                    since = self.query.pipeline.clock.now() - YEAR.saturating_mul(years);
+                }
+                "_format" | "_pretty" => {}
+                _ => {
+                    let text = "An accounting of disclosures takes _since and years.";
+                    return Err(Refusal::new(Reason::UnknownParameter, IssueType::NotSupported, text).at(name.clone()));
+                }
+            }
+        }
+        Ok(since)
+    }
+
+    async fn account(&self, caller: &Caller, subject: Subject, since: Instant) -> Result<Node, Failure> {
+        let tags = self.tags(&subject, Some(Epoch::of(since))).await?;
+        let (mut completeness, claims) = self.completeness(&subject, tags.clone()).await?;
+        completeness.claims = claims;
+        let positions = self.positions(&tags).await?;
+        let head = self.query.pipeline.store.ledger_head();
+        let subject = Subject { opens: false, ..subject };
+        let (items, _) = self.items(caller, &subject, &head, positions, Met::default()).await?;
+        let proof = self.bare_proof(&head, completeness.anchored_at).await?;
+        let written = serde_json::to_vec(&completeness).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
+        let binary = Object::resource("Binary").with("contentType", "application/json").with("data", BASE64.encode(&written));
+        let mut entries: Vec<Node> = vec![Object::new().with("fullUrl", "urn:hearthgate:completeness").with("resource", binary).into()];
+        entries.push(receipt_entry(completeness.anchored_at, proof));
+        for item in items {
+            entries.extend(accounted(&item, &subject, since));
+            // The receipt of every leaf goes along, also of those that disclosed nothing: its kind stands in it. Its key does not.
+            entries.push(receipt_entry(item.position, item.receipt));
+        }
+        Ok(Object::resource("Bundle")
+            .with("type", "collection")
+            .with("timestamp", self.query.pipeline.clock.now().to_fhir_instant())
+            .with("entry", entries)
+            .into())
+    }
+}
+
+/// The entry of one disclosure or refusal; nothing for other leaves, and for what was before.
+fn accounted(item: &Item, subject: &Subject, since: Instant) -> Option<Node> {
+    if !matches!(item.leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse) {
+        return None;
+    }
+    let event = item.event.as_ref().map(crate::consent::Permitted::resource)?;
+    let at = event.text("recorded").and_then(Instant::from_fhir_instant)?;
+    let url = format!("urn:hearthgate:disclosure:{}", item.position);
+    let entry = || Object::new().with("fullUrl", url).with("resource", accounting_of(event, &subject.reference)).into();
+    (at >= since).then(entry)
+}
+
+/// What the patient is told of an event: what, when, which organisation, why, under which consent.
+fn accounting_of(event: &Node, patient: &str) -> Node {
+    let kept = ["id", "type", "subtype", "action", "recorded", "outcome", "purposeOfEvent", "source"];
+    let mut told = Object::resource("AuditEvent");
+    for name in kept {
+        told = told.with_some(name, event.get(name).cloned());
+    }
+    let organisations: Vec<Node> = event.items("agent").iter().filter(|agent| is_organisation(agent)).map(bare_agent).collect();
+    let entities: Vec<Node> = event
+        .items("entity")
+        .iter()
+        .filter(|entity| {
+            let of = entity.text_at(&["what", "reference"]);
+            of.is_some_and(|of| of == patient || !of.starts_with("Patient/"))
+        })
+        .cloned()
+        .collect();
+    told.with_some("agent", (!organisations.is_empty()).then_some(organisations))
+        .with_some("entity", (!entities.is_empty()).then_some(entities))
+        .into()
+}
+
+/// The organisation that asked (custodian) or received; not the client, the program, or the gateway.
+fn is_organisation(agent: &Node) -> bool {
+    let codings = agent.get("type").map(|concept| concept.items("coding")).unwrap_or_default();
+    codings.iter().any(|coding| matches!(coding.text("code"), Some("CST" | "IRCP")))
+}
+
+fn bare_agent(agent: &Node) -> Node {
+    Object::new()
+        .with_some("type", agent.get("type").cloned())
+        .with_some("who", agent.get("who").cloned())
+        .with("requestor", agent.get("requestor").and_then(Node::as_bool).unwrap_or(false))
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json;
+
+    #[test]
+    fn an_entry_names_organisations_and_this_patient_alone() {
+        let event = json::parse(
+            br#"{"resourceType":"AuditEvent","id":"e","recorded":"2026-01-01T00:00:00Z","outcome":"4","outcomeDesc":"not-found: psychiatry",
+            "agent":[{"type":{"coding":[{"code":"110153"}]},"who":{"identifier":{"value":"dr-who"}},"requestor":true,"network":{"address":"10.0.0.1"}},
+              {"type":{"coding":[{"code":"CST"}]},"who":{"display":"Hospital B"},"requestor":false,"role":[{"text":"psychiatrist"}]}],
+            "entity":[{"what":{"reference":"Patient/a"}},{"what":{"reference":"Patient/b"}},{"what":{"reference":"Observation/o"}},
+              {"query":"c2VjcmV0"},{"what":{"identifier":{"value":"request"}}}]}"#,
+            usize::MAX,
+        )
+        .unwrap();
+        let told = json::write(&accounting_of(&event, "Patient/a"));
+        for kept in ["Hospital B", "Patient/a", "Observation/o", "2026-01-01"] {
+            assert!(told.contains(kept), "{kept} is missing: {told}");
+        }
+        for hidden in ["dr-who", "10.0.0.1", "psychiatr", "Patient/b", "c2VjcmV0", "request\"}"] {
+            assert!(!told.contains(hidden), "{hidden} is told: {told}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
+
+use super::Trail;
+use crate::anchor::Epoch;
+use crate::anchor::LeafKind;
+use crate::audit::{self, Closing, Outcome};
+use crate::fhir::{Node, Value, json};
+use crate::identity::Caller;
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::pipeline::patient_ids;
+use crate::query::not_found;
+use crate::registry::Role;
+use crate::search;
+use crate::store::{Assumption, Committed, Erasure, HistoryScope, Reader, StoredVersion, Unit};
+use data_encoding::BASE64;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often an erasure is planned anew, because something was added meanwhile.
+const MAX_ROUNDS: u32 = 10;
+/// The most resources one person's erasure takes in.
+const MAX_RESOURCES: usize = 1_000_000;
+/// Records read at a time when all are looked through.
+const PORTION: usize = 1000;
+/// Words of a person shorter than this would strike out the queries of everybody.
+const MIN_WORD_CHARACTERS: usize = 3;
+
+/// What an erasure came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Resources that are gone with all their versions.
+    pub resources: usize,
+    /// Records of others that were kept without what led to the person.
+    pub rewritten: usize,
+}
+
+type Key = (String, String);
+
+/// What is to go.
+#[derive(Default)]
+struct Plan {
+    gone: BTreeMap<Key, u32>,
+    /// Resources that are about others too.
+    shared: BTreeSet<Key>,
+    rewritten: Vec<(String, String, String)>,
+}
+
+impl Trail {
+    /// Erases a resource, for whoever was given that role. `shared` says that what is about others too may go with it.
+    pub async fn erase(
+        &self,
+        caller: &Caller,
+        (type_name, id): (&str, &str),
+        shared: bool,
+        opened: &audit::Opened,
+    ) -> Result<Erased, Failure> {
+        if !caller.has_role(Role::Eraser) {
+            let text = "Erasing is for clients that are registered as eraser.";
+            let refusal = Refusal::new(Reason::Forbidden, IssueType::Forbidden, text);
+            self.query.pipeline.record_refusal(opened, &refusal).await?;
+            return Err(refusal.into());
+        }
+        let id = self.query.pipeline.dialect(caller).id(type_name, id);
+        let outcome = self.carry_out(type_name, &id, shared, opened).await;
+        if let Err(Failure::Refused(refusal)) = &outcome {
+            self.query.pipeline.record_refusal(opened, refusal).await?;
+        }
+        outcome
+    }
+
+    /// Erases a resource. The audit record says that something was erased, and nothing of what it was.
+    pub async fn carry_out(&self, type_name: &str, id: &str, shared: bool, opened: &audit::Opened) -> Result<Erased, Failure> {
+        let mut erased = Erased::default();
+        for round in 0..MAX_ROUNDS {
+            let plan = self.plan(type_name, id, round > 0).await?;
+            if plan.gone.is_empty() && plan.rewritten.is_empty() {
+                return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
+            }
+            if !shared && !plan.shared.is_empty() {
+                let text = format!(
+                    "{} resource(s) are about other patients too. Change them first, or ask with shared=true, and they go as well.",
+                    plan.shared.len()
+                );
+                return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).into());
+            }
+            let done = self.commit(type_name, id, &plan, opened).await?;
+            erased.resources += done.resources;
+            erased.rewritten += done.rewritten;
+        }
+        Err(Fault::new(FaultKind::Overloaded, "more keeps being written about what is to be erased; ask again").into())
+    }
+
+    async fn commit(&self, type_name: &str, id: &str, plan: &Plan, opened: &audit::Opened) -> Result<Erased, Failure> {
+        let anchor = &self.query.pipeline.anchor;
+        let partner = opened.caller.as_ref().map(|caller| caller.organisation.key());
+        let patient = (type_name == "Patient").then(|| id.to_owned());
+        let about = match &patient {
+            Some(patient) => Some(patient.clone()),
+            None => super::gather::subject(&self.query.pipeline, type_name, id).await?.map(|subject| subject.patient),
+        };
+        let record = format!("{type_name}/{id}");
+        let mut unit = Unit::default();
+        unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(&record), partner.as_deref(), opened.at)?);
+        unit.assumptions = plan
+            .gone
+            .iter()
+            .map(|((type_name, id), version)| Assumption::Version { type_name: type_name.clone(), id: id.clone(), version: *version })
+            .collect();
+        unit.erasure = Some(Erasure {
+            resources: plan.gone.keys().cloned().collect(),
+            patient_key: patient.as_deref().map(|patient| anchor.keyring.patient_name(patient)),
+            patient,
+            rewritten: plan.rewritten.clone(),
+        });
+        let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };
+        match self.query.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {
+            Committed::Done { .. } => Ok(Erased { resources: plan.gone.len(), rewritten: plan.rewritten.len() }),
+            // Somebody was faster with one of them: it is planned anew.
+            Committed::Stale { .. } | Committed::Replayed(_) => Ok(Erased::default()),
+        }
+    }
+
+    /// Looks for everything that leads to the resource. Nothing is found when it is gone already.
+    async fn plan(&self, type_name: &str, id: &str, again: bool) -> Result<Plan, Failure> {
+        let (type_name, id) = (type_name.to_owned(), id.to_owned());
+        let definitions = self.query.pipeline.definitions;
+        if type_name != "Patient" {
+            return Ok(self.query.pipeline.store.read(move |reader| plan_record(reader, definitions, &type_name, &id)).await?);
+        }
+        let positions = if again { Vec::new() } else { self.patient_leaves(&id).await? };
+        Ok(self.query.pipeline.store.read(move |reader| plan_patient(reader, definitions, &id, &positions)).await?)
+    }
+
+    /// The leaves under the patient's tags: they lead to what the search index no longer knows, such as deleted resources.
+    async fn patient_leaves(&self, id: &str) -> Result<Vec<u64>, Failure> {
+        let subject = super::gather::Subject { reference: format!("Patient/{id}"), patient: id.to_owned(), opens: false };
+        let tags = self.tags(&subject, None::<Epoch>).await?;
+        self.positions(&tags).await
+    }
+}
+
+type Definitions = &'static crate::definitions::Definitions;
+
+/// A record goes with its Provenances. That it was disclosed stays on record, under an id that nothing leads on from.
+fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, id: &str) -> Result<Plan, Fault> {
+    let mut plan = Plan::default();
+    let Some(current) = reader.current(type_name, id)? else { return Ok(plan) };
+    plan.gone.insert((type_name.to_owned(), id.to_owned()), current.version);
+    plan.provenances(reader, definitions)?;
+    Ok(plan)
+}
+
+fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positions: &[u64]) -> Result<Plan, Fault> {
+    let mut plan = Plan::default();
+    let mut words = BTreeSet::from([id.to_owned()]);
+    let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
+    for version in reader.history(&scope, None, None, MAX_RESOURCES)? {
+        plan.gone.entry(key(&version)).or_insert(version.version);
+        if !version.deleted() {
+            collect_words(&version.parse()?, &mut words);
+        }
+    }
+    let (low, high) = search::reference_keys(id);
+    for version in reader.indexed_between(low, high, MAX_RESOURCES)? {
+        plan.consider(&version, id)?;
+    }
+    for position in positions {
+        let Some(version) = reader.version_of_leaf(*position)? else { continue };
+        if plan.gone.contains_key(&key(&version)) {
+            continue;
+        }
+        if let Some(current) = reader.current(&version.type_name, &version.id)? {
+            // An older version was about the person; whatever the current one is about, its history leads back.
+            let about_others = !current.deleted() && patient_ids(&current.parse()?).iter().any(|patient| patient != id);
+            if about_others && current.type_name != "AuditEvent" {
+                plan.shared.insert(key(&current));
+            }
+            plan.gone.insert(key(&current), current.version);
+        }
+    }
+    plan.provenances(reader, definitions)?;
+    plan.audit_records(reader, id, &words)?;
+    Ok(plan)
+}
+
+fn key(version: &StoredVersion) -> Key {
+    (version.type_name.clone(), version.id.clone())
+}
+
+impl Plan {
+    /// Takes in a resource that refers to the patient. Records of what was done are judged on their own.
+    fn consider(&mut self, version: &StoredVersion, patient: &str) -> Result<(), Fault> {
+        if version.deleted() || matches!(version.type_name.as_str(), "AuditEvent" | "Provenance") {
+            return Ok(());
+        }
+        let resource = version.parse()?;
+        if !version.document.contains(patient) {
+            return Ok(());
+        }
+        let about = patient_ids(&resource);
+        // Which records are one person's, and what somebody had to decide of them, the gateway itself wrote down.
+        let is_own = matches!(version.type_name.as_str(), "Linkage" | "Task");
+        if !is_own && (about.is_empty() || about.iter().any(|other| other != patient)) {
+            self.shared.insert(key(version));
+        }
+        self.gone.insert(key(version), version.version);
+        Ok(())
+    }
+
+    /// The Provenances of everything that goes; one that is about more is kept without what goes.
+    fn provenances(&mut self, reader: &Reader<'_>, definitions: Definitions) -> Result<(), Fault> {
+        let records: Vec<Key> = self.gone.keys().cloned().collect();
+        let mut judged = BTreeSet::new();
+        for (_, id) in records {
+            let Some(index_key) = search::reference_key(definitions, "Provenance", "target", &id) else { continue };
+            for version in reader.indexed_between(index_key, index_key, MAX_RESOURCES)? {
+                if version.type_name != "Provenance" || version.deleted() || !judged.insert(version.id.clone()) {
+                    continue;
+                }
+                let mut provenance = version.parse()?;
+                let stays = |target: &Node| !target.text("reference").is_some_and(|to| self.gone.contains_key(&type_and_id(to)));
+                let (kept, all): (Vec<Node>, usize) =
+                    (provenance.items("target").iter().filter(|target| stays(target)).cloned().collect(), provenance.items("target").len());
+                if kept.is_empty() {
+                    self.gone.insert(key(&version), version.version);
+                } else if kept.len() < all {
+                    if let Some(object) = provenance.as_object_mut() {
+                        object.set("target", kept);
+                    }
+                    self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&provenance)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks through all records of what was done: those of this person alone go, others lose what leads to them.
+    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, words: &BTreeSet<String>) -> Result<(), Fault> {
+        let mut after = 0;
+        loop {
+            let portion = reader.of_type("AuditEvent", after, PORTION)?;
+            let Some(last) = portion.last() else { return Ok(()) };
+            after = last.seq;
+            for version in &portion {
+                if self.gone.contains_key(&key(version)) || version.deleted() {
+                    continue;
+                }
+                let event = version.parse()?;
+                let references: Vec<&str> =
+                    event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"])).collect();
+                let own = format!("Patient/{patient}");
+                let of_person = references.contains(&own.as_str());
+                let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
+                if of_person && !of_others {
+                    self.gone.insert(key(version), version.version);
+                } else if let Some(kept) = without(&event, &self.gone, words) {
+                    self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
+                }
+            }
+        }
+    }
+}
+
+/// The event without the entities that lead to what goes; `None` when none does.
+fn without(event: &Node, gone: &BTreeMap<Key, u32>, words: &BTreeSet<String>) -> Option<Node> {
+    let leads = |entity: &Node| {
+        let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| gone.contains_key(&type_and_id(to)));
+        let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
+        let asks = query.is_some_and(|query| {
+            let query = String::from_utf8_lossy(&query).to_lowercase();
+            words.iter().any(|word| query.contains(&word.to_lowercase())) || gone.keys().any(|(_, id)| query.contains(id.as_str()))
+        });
+        refers || asks
+    };
+    let entities = event.items("entity");
+    let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
+    if kept.len() == entities.len() {
+        return None;
+    }
+    let mut event = event.clone();
+    event.as_object_mut()?.set("entity", kept);
+    Some(event)
+}
+
+fn type_and_id(reference: &str) -> Key {
+    let mut steps = reference.split('/');
+    let (type_name, id) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
+    (type_name.to_owned(), id.to_owned())
+}
+
+/// The words by which a person is asked for: identifiers, names, ways to reach them.
+fn collect_words(patient: &Node, words: &mut BTreeSet<String>) {
+    let mut add = |text: &str| {
+        if text.chars().count() >= MIN_WORD_CHARACTERS {
+            words.insert(text.to_owned());
+        }
+    };
+    for identifier in patient.items("identifier").iter().chain(patient.items("telecom")) {
+        identifier.text("value").iter().for_each(|value| add(value));
+    }
+    for name in patient.items("name") {
+        name.text("family").iter().for_each(|family| add(family));
+        let given = name.items("given").iter().filter_map(|given| match &given.value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        given.for_each(&mut add);
+    }
+}

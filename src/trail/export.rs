@@ -1,0 +1,172 @@
+//! A trail as an evidence package.
+
+use super::Trail;
+use super::gather::{EpochTag, Item, MAX_LEAVES, Met, Subject};
+use super::indexer::AnchoredIndex;
+use crate::anchor::{Opening, receipt_text};
+use crate::consent::Permitted;
+use crate::evidence::{Claim, Completeness, Consistency, Entry, Package};
+use crate::fhir::{Node, json};
+use crate::identity::Caller;
+use crate::ledger::{LogProof, Malformed, Note, TreeHashes};
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::query::{Candidate, StoredTiles};
+use crate::store::LedgerHead;
+use std::collections::BTreeSet;
+
+impl Trail {
+    pub(super) async fn export(&self, caller: &Caller, subject: Subject, seen: Option<u64>) -> Result<Vec<u8>, Failure> {
+        let pipeline = &self.query.pipeline;
+        let tags = self.tags(&subject, None).await?;
+        let (completeness, claims) = self.completeness(&subject, tags).await?;
+        let mut positions: Vec<u64> = claims.iter().flat_map(|claim| claim.positions.iter().copied()).collect();
+        positions.sort_unstable();
+        if positions.len() > MAX_LEAVES {
+            let text = format!("This trail has more than {MAX_LEAVES} entries. Ask for the packages of single records.");
+            return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
+        }
+        // The checkpoint is taken after the index was anchored, so that it covers the anchor.
+        let head = pipeline.store.ledger_head();
+        let (items, _) = self.items(caller, &subject, &head, positions, Met::default()).await?;
+        let consents = self.consents(caller, &items).await?;
+        let package = Package {
+            subject: subject.reference,
+            origin: pipeline.anchor.origin.clone(),
+            size: head.size(),
+            created: pipeline.clock.now().to_fhir_instant(),
+            asked_by: caller.organisation.name.clone().unwrap_or_else(|| caller.client_id.clone()),
+            checkpoint: head.note.to_string(),
+            policy: self.policy.to_string(),
+            keys: self.keys.to_string(),
+            entries: items.into_iter().map(written).collect(),
+            index_proof: self.bare_proof(&head, completeness.anchored_at).await?,
+            first_proof: self.bare_proof(&head, 0).await?,
+            completeness: Completeness { claims, ..completeness },
+            consistency: self.consistency(&head, seen).await?,
+            consents,
+        };
+        // Packing is work for a processor, not for the thread that serves others.
+        let packed = tokio::task::spawn_blocking(move || package.into_zip()).await;
+        let packed = packed.map_err(|error| Fault::new(FaultKind::Internal, format!("packing panicked: {error}")))?;
+        Ok(packed.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?)
+    }
+
+    /// Anchors the index and proves what it says of the tags.
+    pub(super) async fn completeness(&self, subject: &Subject, tags: Vec<EpochTag>) -> Result<(Completeness, Vec<Claim>), Fault> {
+        let of = subject.reference.clone();
+        // The secret of an epoch leads to all records of the patient: it goes only with the patient's own trail.
+        let is_patient = of.starts_with("Patient/");
+        self.indexer
+            .anchored(move |index, AnchoredIndex { position, covers, root }| {
+                let claim = |tag: &EpochTag| {
+                    let secret = is_patient.then_some(&tag.secret.0);
+                    Ok(Claim::new(of.clone(), tag.epoch.0, tag.tag, secret, index.positions(tag.tag)?, &index.prove(tag.tag)?))
+                };
+                let claims = tags.iter().map(claim).collect::<Result<Vec<_>, Fault>>()?;
+                Ok((Completeness { anchored_at: position, covers, root: root.to_string(), claims: Vec::new() }, claims))
+            })
+            .await
+    }
+
+    /// The proof of a leaf that opens to nothing.
+    pub(super) async fn bare_proof(&self, head: &LedgerHead, index: u64) -> Result<String, Fault> {
+        let failed = |error: String| Fault::new(FaultKind::Ledger, error);
+        let edge = head.clone();
+        let (path, entry) = self
+            .query
+            .pipeline
+            .store
+            .read(move |reader| {
+                let tiles = StoredTiles(reader);
+                let path = TreeHashes::new(&edge.edge, &tiles).inclusion_proof(index, edge.size());
+                let entry = reader.leaves(index, 1)?.pop().ok_or_else(|| failed("a leaf is missing".to_owned()))?;
+                Ok((path.map_err(|error| failed(error.to_string()))?, entry))
+            })
+            .await?;
+        let checkpoint: Note = head.note.parse().map_err(|error: Malformed| failed(error.to_string()))?;
+        let opening = Opening::new(String::new(), &entry, None);
+        receipt_text(LogProof { extra: None, index, path, checkpoint }, &opening)
+            .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))
+    }
+
+    /// That the log extends what the reader saw.
+    async fn consistency(&self, head: &LedgerHead, seen: Option<u64>) -> Result<Option<Consistency>, Failure> {
+        let Some(old_size) = seen else { return Ok(None) };
+        if old_size == 0 || old_size > head.size() {
+            let text = "The log has no checkpoint of the size given in 'seen'. If a signed checkpoint of this size exists, the log was set back: keep it.";
+            return Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at("seen").into());
+        }
+        let edge = head.clone();
+        let made = self
+            .query
+            .pipeline
+            .store
+            .read(move |reader| {
+                let failed = |error: crate::ledger::LedgerError| Fault::new(FaultKind::Ledger, error.to_string());
+                let tiles = StoredTiles(reader);
+                let mut tree = TreeHashes::new(&edge.edge, &tiles);
+                let proof = tree.consistency_proof(old_size, edge.size()).map_err(failed)?;
+                let old_root = tree.root(old_size).map_err(failed)?;
+                Ok(Consistency { old_size, old_root: old_root.to_string(), proof: proof.iter().map(ToString::to_string).collect() })
+            })
+            .await?;
+        Ok(Some(made))
+    }
+
+    /// The versions of consents that governed what was disclosed, where the reader may see them.
+    async fn consents(&self, caller: &Caller, items: &[Item]) -> Result<Vec<(String, String)>, Failure> {
+        let mut named = BTreeSet::new();
+        for event in items.iter().filter_map(|item| item.event.as_ref()) {
+            named.extend(event.resource().items("entity").iter().filter_map(consent_version));
+        }
+        if named.is_empty() || !caller.scopes.allows(crate::config::Interaction::Read, "Consent") {
+            return Ok(Vec::new());
+        }
+        let stored = self
+            .query
+            .pipeline
+            .store
+            .read(move |reader| {
+                let found = named.into_iter().map(|(id, version)| reader.version("Consent", &id, version));
+                found.filter_map(Result::transpose).collect::<Result<Vec<_>, Fault>>()
+            })
+            .await?;
+        let live: Vec<_> = stored.iter().filter(|version| !version.deleted()).collect();
+        let candidates = live.iter().map(|version| Candidate::stored(version)).collect::<Result<Vec<_>, _>>()?;
+        let judge = self.query.judge(caller, &candidates).await?;
+        let mut consents = Vec::new();
+        for (version, candidate) in live.into_iter().zip(candidates) {
+            if let Some(permitted) = judge.rule(candidate).permitted() {
+                consents.push((format!("{}-{}", version.id, version.version), json::write(permitted.resource())));
+            }
+        }
+        Ok(consents)
+    }
+}
+
+/// `Consent/id/_history/version`, as an AuditEvent names it.
+fn consent_version(entity: &Node) -> Option<(String, u32)> {
+    let (id, version) = entity.text_at(&["what", "reference"])?.strip_prefix("Consent/")?.split_once("/_history/")?;
+    Some((id.to_owned(), version.parse().ok()?))
+}
+
+fn written(item: Item) -> Entry {
+    let line = line(&item);
+    let document = item.event.as_ref().or(item.content.as_ref()).map(|permitted| json::write(permitted.resource()));
+    let provenance = item.provenance.map(|permitted| json::write(permitted.resource()));
+    Entry { position: item.position, kind: item.leaf.kind, target: item.target, proof: item.receipt, document, provenance, line }
+}
+
+/// What a person reads of an entry.
+fn line(item: &Item) -> String {
+    let about = item.event.as_ref().or(item.provenance.as_ref()).map(Permitted::resource);
+    let text = |path: &[&str]| about.and_then(|node| node.text_at(path)).unwrap_or_default().to_owned();
+    let agents = about.map(|node| node.items("agent")).unwrap_or_default();
+    let who = agents.iter().filter_map(|agent| agent.text_at(&["who", "display"])).find(|name| *name != "hearthgate").unwrap_or_default();
+    let target = item.target.as_deref().unwrap_or("erased");
+    [text(&["recorded"]), who.to_owned(), target.to_owned(), text(&["outcomeDesc"])]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" · ")
+}

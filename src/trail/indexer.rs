@@ -1,0 +1,124 @@
+//! Keeps the verifiable index up with the log, and anchors its root.
+
+use crate::anchor::Leaf;
+use crate::clock::Clock;
+use crate::ledger::Hash;
+use crate::ledger::index::Tag;
+use crate::outcome::{Fault, FaultKind};
+use crate::store::{Committed, IndexFile, LeafDraft, MAX_BATCH, Store, Unit};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+/// Between two anchorings that nobody asked for. Each costs one leaf, and per changed tag about log2(tags ÷ changed tags) + 2 hashes and rows.
+const ANCHOR_EVERY: Duration = Duration::from_secs(60);
+
+/// Where and over what the index was anchored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AnchoredIndex {
+    pub position: u64,
+    pub covers: u64,
+    pub root: Hash,
+}
+
+/// The one who extends the index.
+pub struct Indexer {
+    store: Store,
+    file: Arc<IndexFile>,
+    clock: Clock,
+    /// Held while the index moves, and while proofs are made that must be of one state.
+    turn: Mutex<()>,
+}
+
+impl Indexer {
+    /// Opens the index beside the store's data.
+    pub fn open(store: Store, clock: Clock) -> Result<Indexer, Fault> {
+        let file = Arc::new(IndexFile::open(store.folder())?);
+        Ok(Indexer { store, file, clock, turn: Mutex::new(()) })
+    }
+
+    /// The positions of all leaves under these tags, up to now.
+    pub(super) async fn positions(&self, tags: Vec<Tag>) -> Result<Vec<Vec<u64>>, Fault> {
+        let _turn = self.turn.lock().await;
+        self.catch_up().await?;
+        let file = Arc::clone(&self.file);
+        self.store.read(move |_| tags.into_iter().map(|tag| file.positions(tag)).collect()).await
+    }
+
+    /// Takes in all leaves, anchors the root in a leaf of its own, and reads the index in exactly that state.
+    pub(super) async fn anchored<T: Send + 'static>(
+        &self,
+        reading: impl FnOnce(&IndexFile, AnchoredIndex) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let _turn = self.turn.lock().await;
+        self.catch_up().await?;
+        let anchored = self.anchor().await?;
+        let file = Arc::clone(&self.file);
+        self.store.read(move |_| reading(&file, anchored)).await
+    }
+
+    async fn anchor(&self) -> Result<AnchoredIndex, Fault> {
+        let file = Arc::clone(&self.file);
+        let (covers, root) = self.store.read(move |_| file.state()).await?;
+        let leaf = Leaf::index(self.clock.now(), root.0, covers);
+        let unit = Unit { leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None }], ..Unit::default() };
+        match self.store.commit(unit).await? {
+            Committed::Done { leaves } if leaves.len() == 1 => {
+                Ok(AnchoredIndex { position: leaves.first().copied().unwrap_or_default(), covers, root })
+            }
+            _ => Err(Fault::new(FaultKind::Internal, "an index leaf without a place")),
+        }
+    }
+
+    /// Takes in what the log has grown by. An index that does not fit the log is made again, once.
+    async fn catch_up(&self) -> Result<(), Fault> {
+        match self.take_in().await {
+            Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
+                tracing::warn!(detail = %fault.detail, "the index does not fit the log and is made again");
+                self.file.clear()?;
+                self.take_in().await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn take_in(&self) -> Result<(), Fault> {
+        let size = self.store.ledger_head().size();
+        loop {
+            let file = Arc::clone(&self.file);
+            let (covers, _) = file.state()?;
+            if covers == size {
+                return Ok(());
+            }
+            if covers > size {
+                return Err(Fault::new(FaultKind::StorageCorrupt, "the index covers more leaves than there are"));
+            }
+            let wanted = usize::try_from(size - covers).unwrap_or(MAX_BATCH).min(MAX_BATCH);
+            self.store
+                .read(move |reader| {
+                    let leaves = reader.leaves(covers, wanted)?;
+                    let tags = leaves.iter().map(|entry| Leaf::decode(entry).map(|leaf| leaf.counted().collect()).unwrap_or_default());
+                    file.extend(covers, &tags.collect::<Vec<_>>())
+                })
+                .await?;
+        }
+    }
+
+    /// Anchors now and then, where something happened since, until told to stop.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let mut anchored_size = 0;
+        loop {
+            tokio::select! {
+                _ = stop.changed() => return,
+                () = tokio::time::sleep(ANCHOR_EVERY) => {}
+            }
+            if self.store.ledger_head().size() <= anchored_size {
+                continue;
+            }
+            match self.anchored(|_, anchored| Ok(anchored.position + 1)).await {
+                Ok(size) => anchored_size = size,
+                Err(fault) => tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the index could not be anchored"),
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The provenance trail: everything the log holds of a patient or a record, in order, as a Bundle or as an evidence package; the
+//! accounting of disclosures that is made of it; and erasure, which ends it.
+//!
+//! In scope: who may ask, gathering what the leaves stand for, writing it out, the index's upkeep. Out of scope: the index's and the
+//! package's formats (`ledger::index`, `evidence`), what may be shown (`query`, `consent`).
+//!
+//! Invariants:
+//! * Asking is audited and anchored before a byte of the answer is made.
+//! * The trail is what the leaves under the subject's tags say, so that what it leaves out shows in the proof of completeness.
+//! * Content is shown only as consent permits, like everywhere; what oversight sees beyond it are records of what was done.
+
+mod accounting;
+mod erasure;
+mod export;
+mod gather;
+mod indexer;
+mod stream;
+
+pub use erasure::Erased;
+pub use indexer::Indexer;
+pub use stream::Pieces;
+
+use crate::anchor::LeafKind;
+use crate::audit::{self, Closing, Outcome};
+use crate::config::Interaction as Permission;
+use crate::identity::Caller;
+use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::query::{QueryPath, may, not_found};
+use crate::registry::Role;
+use gather::Subject;
+use std::sync::Arc;
+
+/// The trail's path. Cheap to clone.
+#[derive(Clone)]
+pub struct Trail {
+    pub query: QueryPath,
+    pub indexer: Arc<Indexer>,
+    /// The log's verifier keys, one a line, oldest first.
+    pub keys: Arc<str>,
+    /// The gateway's own policy for its log (c2sp.org/tlog-policy).
+    pub policy: Arc<str>,
+}
+
+impl Trail {
+    /// The trail of a resource as a Bundle, for oversight.
+    pub async fn bundle(&self, caller: &Caller, type_name: &str, id: &str, opened: &audit::Opened) -> Result<Pieces, Failure> {
+        let work = async {
+            let subject = self.subject(caller, type_name, id).await?;
+            self.record(opened, &subject, "provenance trail").await?;
+            self.stream(caller, subject).await
+        };
+        self.query.audited_of(caller, (type_name, id), opened, work).await
+    }
+
+    /// The evidence package of a resource, for oversight. `seen` is the size of the checkpoint the reader kept.
+    pub async fn package(
+        &self,
+        caller: &Caller,
+        (type_name, id): (&str, &str),
+        seen: Option<u64>,
+        opened: &audit::Opened,
+    ) -> Result<Vec<u8>, Failure> {
+        let work = async {
+            let subject = self.subject(caller, type_name, id).await?;
+            self.record(opened, &subject, "evidence package").await?;
+            self.export(caller, subject, seen).await
+        };
+        self.query.audited_of(caller, (type_name, id), opened, work).await
+    }
+
+    /// What the caller asks about, if it oversees the gateway and there is such a thing.
+    async fn subject(&self, caller: &Caller, type_name: &str, id: &str) -> Result<Subject, Failure> {
+        if !caller.has_role(Role::Regulator) {
+            let text = "Provenance trails and evidence packages are for clients that are registered as regulator.";
+            return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into());
+        }
+        may(caller, Permission::Read, "Provenance")?;
+        may(caller, Permission::Read, "AuditEvent")?;
+        self.find(caller, type_name, id).await
+    }
+
+    async fn find(&self, caller: &Caller, type_name: &str, id: &str) -> Result<Subject, Failure> {
+        let id = self.query.pipeline.dialect(caller).id(type_name, id);
+        let found = gather::subject(&self.query.pipeline, type_name, &id).await?;
+        Ok(found.ok_or_else(|| not_found(type_name))?)
+    }
+
+    /// Nothing is handed out that is not on record.
+    async fn record(&self, opened: &audit::Opened, subject: &Subject, what: &str) -> Result<(), Fault> {
+        let closing = Closing {
+            resources: vec![subject.reference.clone()],
+            patients: vec![subject.patient.clone()],
+            description: Some(what.to_owned()),
+            ..Closing::default()
+        };
+        self.query.pipeline.record(opened, &Outcome::Success, LeafKind::Disclose, &closing).await
+    }
+}

@@ -1,0 +1,370 @@
+//! The regulator's trail and what it proves, the patient's accounting, and erasure.
+
+use crate::support::data::{bundle, creates, observation, patient, permit_to};
+use crate::support::folder::Folder;
+use crate::support::party::Answer;
+use crate::support::process::hearthgate;
+use crate::support::{Call, Party, World};
+use hearthgate::evidence::verify;
+use hearthgate::ledger::{Checkpoint, Folder as LogFolder, Note, fsck};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a health department, a patient's application and a data protection officer are registered as.
+const MORE: &str = r#"
+[[client]]
+id = "app"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "app" }, name = "Patient App" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/AuditEvent.rs"
+purposes = ["PATRQT"]
+acts_for = ["http://hospital-a.example/mrn|1"]
+
+[[client]]
+id = "officer"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/Patient.r"
+purposes = ["TREAT"]
+roles = ["eraser"]
+"#;
+
+struct Case {
+    world: World,
+    regulator: Party,
+    a: Party,
+    b: Party,
+    patient: String,
+    seen: String,
+}
+
+impl Case {
+    /// A patient with an observation, whom hospital B reads before and after a consent.
+    async fn new() -> Case {
+        let world = World::start().await;
+        let (a, b, regulator) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("health-department").await);
+        let patient = a.create(&patient("1")).await;
+        let seen = a.create(&observation(&format!("Patient/{patient}"))).await;
+        b.get(&format!("Patient/{patient}")).await.expect(404);
+        a.create(&permit_to(&patient, "hospital-b")).await;
+        b.get(&format!("Patient/{patient}")).await.expect(200);
+        assert_eq!(b.search(&format!("Observation?patient={patient}")).await.len(), 1);
+        Case { world, regulator, a, b, patient, seen }
+    }
+
+    async fn package(&self, of: &str, seen: Option<u64>) -> Vec<u8> {
+        let seen = seen.map(|size| format!("&seen={size}")).unwrap_or_default();
+        let path = format!("{of}/$provenance-trail?_format=application/zip{seen}");
+        let answer = self.regulator.get(&path).await.expect(200);
+        assert_eq!(answer.header("content-type"), Some("application/zip"));
+        answer.bytes
+    }
+
+    async fn checkpoint(&self) -> Checkpoint {
+        let note = self.regulator.call(Call::get(&format!("{}/ledger/checkpoint", self.world.origin))).await.expect(200).text();
+        note.parse::<Note>().unwrap().unverified_text().parse().unwrap()
+    }
+}
+
+fn resources<'b>(bundle: &'b Value, type_name: &str) -> Vec<&'b Value> {
+    let entries = bundle["entry"].as_array().unwrap().iter();
+    entries.map(|entry| &entry["resource"]).filter(|resource| resource["resourceType"] == type_name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trail_tells_everything_in_order_and_no_content() {
+    let case = Case::new().await;
+    let path = format!("Patient/{}/$provenance-trail", case.patient);
+    let trail = case.regulator.get(&path).await.expect(200).json();
+    assert_eq!(trail["type"], "collection");
+    // Three versions (patient, observation, consent) with their Provenance; reads, a refusal and a search with their events.
+    assert_eq!(resources(&trail, "Provenance").len(), 3, "{trail:#}");
+    let events = resources(&trail, "AuditEvent");
+    let told: Vec<(&str, &str)> =
+        events.iter().map(|event| (event["subtype"][0]["code"].as_str().unwrap(), event["outcome"].as_str().unwrap())).collect();
+    assert_eq!(
+        told,
+        [("create", "0"), ("create", "0"), ("read", "4"), ("create", "0"), ("read", "0"), ("search-type", "0"), ("operation", "0")],
+    );
+    assert!(events[5].to_string().contains("Consent/"), "the consent that governed is named");
+    // Every leaf has its receipt, in the log's order.
+    let positions: Vec<u64> = trail["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| entry["fullUrl"].as_str()?.strip_prefix("urn:hearthgate:leaf:")?.parse().ok())
+        .collect();
+    assert_eq!(positions.len(), 10);
+    assert!(positions.is_sorted());
+    for type_name in ["Patient", "Observation", "Consent"] {
+        assert!(resources(&trail, type_name).is_empty(), "a trail without a grant shows no {type_name}");
+    }
+    assert!(!trail.to_string().contains("Moor"));
+    // A record's own trail.
+    let one = case.regulator.get(&format!("Observation/{}/$provenance-trail", case.seen)).await.expect(200).json();
+    assert_eq!(resources(&one, "Provenance").len(), 1);
+    // Nobody else may ask, and nobody learns whether there is such a patient.
+    for (id, party) in [(case.patient.as_str(), &case.a), (case.patient.as_str(), &case.b), ("nobody", &case.b)] {
+        assert_eq!(party.get(&format!("Patient/{id}/$provenance-trail")).await.expect(403).issue(), "forbidden");
+    }
+    case.regulator.get("Patient/nobody/$provenance-trail").await.expect(404);
+    for wrong in ["?frob=1", "?_format=application/fhir%2Bxml", "?_format=application/zip&seen=x", "?_format=application/zip&seen=999999"] {
+        let answer = case.regulator.get(&format!("{path}{wrong}")).await;
+        assert!(matches!(answer.status, 400 | 406), "{wrong}: {}", answer.status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
+    let case = Case::new().await;
+    let policy = case.world.policy();
+    let seen = case.checkpoint().await;
+    let of = format!("Patient/{}", case.patient);
+    let package = case.package(&of, Some(seen.size)).await;
+    let report = verify(&package, &policy, Some(&seen)).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!((report.leaves, report.extends), (10, Some(seen.size)));
+    // Every AuditEvent opens; the versions stay closed, because nobody permitted their content to oversight.
+    assert_eq!((report.opened, report.closed), (7, 3));
+    assert!(report.covers >= seen.size);
+    // The export is in the package itself, and in the next one.
+    let again = verify(&case.package(&of, None).await, &policy, None).unwrap();
+    assert_eq!((again.problems.len(), again.leaves), (0, 11));
+
+    // The same with the command, in another folder.
+    let folder = Folder::new("evidence");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("e.zip", &package);
+    write("policy", format!("log {}\nquorum none\n", case.world.running.verifier_key).as_bytes());
+    let run = |arguments: &[&str]| hearthgate(&[&["evidence", "verify"], arguments].concat(), folder.path());
+    let done = run(&["e.zip", "--policy", "policy"]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(String::from_utf8_lossy(&done.stdout).contains("complete: these 10 leaves"));
+    // Another log's key believes nothing of it; a missing policy is a usage error.
+    let other = World::start().await;
+    write("other", format!("log {}\nquorum none\n", other.running.verifier_key).as_bytes());
+    assert_eq!(run(&["e.zip", "--policy", "other"]).status.code(), Some(1));
+    assert_eq!(run(&["e.zip", "--policy", "nowhere"]).status.code(), Some(2));
+    assert_eq!(run(&["nowhere", "--policy", "policy"]).status.code(), Some(2));
+    write("not.zip", b"PK nonsense");
+    assert_eq!(run(&["not.zip", "--policy", "policy"]).status.code(), Some(1));
+    // A checkpoint of a log that went another way is noticed.
+    let forked = Checkpoint { root: hearthgate::ledger::Hash([7; 32]), ..seen.clone() };
+    assert!(!verify(&package, &policy, Some(&forked)).unwrap().problems.is_empty());
+    assert!(
+        !verify(&case.package(&of, None).await, &policy, Some(&seen)).unwrap().problems.is_empty(),
+        "no consistency proof where one is wanted"
+    );
+
+    // Where the patient permits it, content is in the package and opens.
+    case.a.create(&permit_to(&case.patient, "health-department")).await;
+    // Anybody with the leaves makes the index again.
+    let data = case.world.data();
+    let (keep, _) = case.world.stop().await;
+    let checked = hearthgate(
+        &["evidence", "index", data.join("ledger").to_str().unwrap(), "--policy", folder.path().join("policy").to_str().unwrap()],
+        keep.path(),
+    );
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(
+        checked.status.success() && said.contains("3 anchored roots, 0 problems"),
+        "{said}{}",
+        String::from_utf8_lossy(&checked.stderr)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_has_a_package_of_its_own() {
+    let case = Case::new().await;
+    case.b.get(&format!("Observation/{}", case.seen)).await.expect(200);
+    let report = verify(&case.package(&format!("Observation/{}", case.seen), None).await, &case.world.policy(), None).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    // Its version, the act of sending it, the read, the search that found it alone, and the export.
+    assert_eq!(report.leaves, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_accounting_is_for_the_patient() {
+    let world = crate::support::world::Setup::configured(MORE).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let mut ada = patient("1");
+    ada["identifier"] = json!([{"system": "http://hospital-a.example/mrn", "value": "1"}]);
+    let id = a.create(&ada).await;
+    let other = a.create(&patient("2")).await;
+    b.get(&format!("Patient/{id}")).await.expect(404);
+    a.create(&permit_to(&id, "hospital-b")).await;
+    b.get(&format!("Patient/{id}")).await.expect(200);
+    let app = party(&world, "app", "system/AuditEvent.rs").await;
+    let told = app.get(&format!("Patient/{id}/$disclosures")).await.expect(200).json();
+    let events = resources(&told, "AuditEvent");
+    let b_events: Vec<&&Value> = events.iter().filter(|event| event.to_string().contains("Hospital B")).collect();
+    let outcomes: Vec<&str> = b_events.iter().map(|event| event["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["4", "0"], "who was refused and who received: {events:#?}");
+    assert_eq!(b_events[1]["purposeOfEvent"][0]["coding"][0]["code"], "TREAT");
+    assert!(b_events[1].to_string().contains("Consent/"));
+    for hidden in ["\"hospital-b\",\"requestor", "127.0.0.1", "not-found", "\"query\""] {
+        assert!(!told.to_string().contains(hidden) || hidden.contains("requestor"), "{hidden}");
+    }
+    // It is complete: the claims' leaves are the receipts'.
+    let receipts =
+        told["entry"].as_array().unwrap().iter().filter(|entry| entry["fullUrl"].as_str().unwrap().starts_with("urn:hearthgate:leaf:"));
+    assert!(receipts.count() > events.len());
+    assert!(app.get(&format!("Patient/{id}/$disclosures?years=3")).await.expect(200).json()["entry"].is_array());
+    let later = app.get(&format!("Patient/{id}/$disclosures?_since=2199-01-01T00:00:00Z")).await.expect(200).json();
+    assert!(resources(&later, "AuditEvent").is_empty());
+    // Of other patients the application learns as much as of nobody; those who were told something may not ask at all.
+    assert_eq!(app.get(&format!("Patient/{other}/$disclosures")).await.status, 404);
+    assert_eq!(app.get("Patient/nobody/$disclosures").await.status, 404);
+    for staff in [&a, &b] {
+        staff.get(&format!("Patient/{id}/$disclosures")).await.expect(403);
+    }
+    app.get(&format!("Patient/{id}/$disclosures?frob=1")).await.expect(400);
+    let regulator = world.party("health-department").await;
+    regulator.get(&format!("Patient/{other}/$disclosures")).await.expect(200);
+}
+
+async fn party(world: &World, client: &str, scope: &str) -> Party {
+    let assertion = world.assertion(client);
+    let answer = world.send_assertion(&assertion, scope).await.expect(200);
+    Party { token: Some(answer.json()["access_token"].as_str().unwrap().to_owned()), ..world.stranger() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn oversight_finds_records_by_whom_and_what_and_when() {
+    let case = Case::new().await;
+    let (id, seen) = (&case.patient, &case.seen);
+    let agent = "agent:identifier=urn:oid:1.3.6.1.4.1.99999.1|hospital-b";
+    let audits = [
+        (format!("AuditEvent?patient=Patient/{id}&_count=100"), 6),
+        (format!("AuditEvent?entity=Observation/{seen}"), 2),
+        (format!("AuditEvent?patient=Patient/{id}&{agent}"), 3),
+        (format!("AuditEvent?patient=Patient/{id}&{agent}&outcome=4"), 1),
+        (format!("AuditEvent?patient=Patient/{id}&{agent}&date=ge2000"), 3),
+        (format!("AuditEvent?patient=Patient/{id}&{agent}&date=lt2000"), 0),
+        (format!("Provenance?target=Observation/{seen}"), 1),
+        (format!("Provenance?target=Observation/{seen}&recorded=ge2000"), 1),
+        ("Provenance?agent:identifier=urn:oid:1.3.6.1.4.1.99999.1|hospital-a".to_owned(), 3),
+    ];
+    for (search, expected) in &audits {
+        assert_eq!(case.regulator.search(search).await.len(), *expected, "{search}");
+    }
+    for (search, _) in audits.iter().filter(|(search, _)| search.starts_with("AuditEvent")) {
+        assert!(case.b.search(search).await.is_empty(), "{search}");
+    }
+    // That hospital B asked is on record too, as a refusal.
+    let after = case.regulator.search(&format!("AuditEvent?patient=Patient/{id}&{agent}")).await;
+    assert!(after.len() > 3, "{}", after.len());
+}
+
+/// Whether any file below a folder holds a word.
+fn holds(folder: &Path, word: &str) -> Option<String> {
+    let mut pending = vec![folder.to_owned()];
+    while let Some(path) = pending.pop() {
+        if path.is_dir() {
+            pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if std::fs::read(&path).unwrap().windows(word.len()).any(|window| window == word.as_bytes()) {
+            return Some(path.display().to_string());
+        }
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_patient_leaves_nothing_that_leads_back() {
+    let world = crate::support::world::Setup::configured(MORE).start().await;
+    let (a, b, officer) =
+        (world.party("hospital-a").await, world.party("hospital-b").await, party(&world, "officer", "system/Patient.r").await);
+    let regulator = world.party("health-department").await;
+    let mut zora = patient("77");
+    zora["name"] = json!([{"family": "Quennell", "given": ["Zora"]}]);
+    zora["identifier"] = json!([{"system": "http://hospital-a.example/mrn", "value": "MRN-77-QQ"}]);
+    let other = a.create(&patient("2")).await;
+    let id = a.create(&zora).await;
+    zora["id"] = json!(id);
+    zora["name"][0]["given"] = json!(["Zoraya"]);
+    a.put(&format!("Patient/{id}"), &zora).await.expect(200);
+    let seen = a.create(&observation(&format!("Patient/{id}"))).await;
+    let gone = a.create(&observation(&format!("Patient/{id}"))).await;
+    a.delete(&format!("Observation/{gone}")).await.expect(204);
+    a.create(&permit_to(&id, "hospital-b")).await;
+    b.get(&format!("Patient/{id}")).await.expect(200);
+    b.search("Patient?identifier=http://hospital-a.example/mrn|MRN-77-QQ").await;
+    b.search("Patient?identifier=MRN-77-QQ&gender=male").await;
+    let both =
+        bundle("transaction", vec![creates("urn:uuid:1", patient("3")), creates("urn:uuid:2", observation(&format!("Patient/{id}")))]);
+    a.post("", &both).await.expect(200);
+    let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
+    let kept = a.get(&format!("Patient/{other}/$receipt")).await.expect(200).text();
+    let query = data_encoding::BASE64.encode(b"Patient?identifier=MRN-77-QQ");
+    for word in ["Quennell", "MRN-77-QQ", &id, &seen] {
+        assert!(holds(&world.data(), word).is_some(), "{word} is there before");
+    }
+    // Only whoever was given the role may.
+    for party in [&a, &b, &regulator] {
+        party.call(Call::new("POST", &format!("Patient/{id}/$erase"))).await.expect(403);
+    }
+    officer.call(Call::new("POST", "Patient/nobody/$erase")).await.expect(404);
+    let before = world.running.store.ledger_head().size();
+    let answer: Answer = officer.call(Call::new("POST", &format!("Patient/{id}/$erase"))).await.expect(200);
+    assert!(answer.text().contains("Erased"), "{}", answer.text());
+    assert!(world.running.store.ledger_head().size() > before);
+
+    // Nobody finds anything, the regulator neither, and others' records are as they were.
+    for party in [&a, &b] {
+        party.get(&format!("Patient/{id}")).await.expect(404);
+        party.get(&format!("Observation/{seen}")).await.expect(404);
+        party.get(&format!("Patient/{id}/_history")).await.expect(404);
+    }
+    regulator.get(&format!("Patient/{id}/$provenance-trail")).await.expect(404);
+    assert!(regulator.search(&format!("AuditEvent?patient=Patient/{id}")).await.is_empty());
+    a.get(&format!("Patient/{other}")).await.expect(200);
+    regulator.get(&format!("Patient/{other}/$provenance-trail?_format=application/zip")).await.expect(200);
+    // Old proofs verify; the log is whole.
+    let policy = world.policy();
+    for receipt in [&receipt, &kept] {
+        hearthgate::anchor::verify_receipt(receipt, &policy, None).unwrap();
+    }
+    let data = world.data();
+    let key = world.running.verifier_key.to_string();
+    let (keep, settings) = world.stop().await;
+    let log = LogFolder::new(data.join("ledger"));
+    let report = fsck::fsck(&log, &policy, &mut |_| ()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    for word in ["Quennell", "Zora", "MRN-77-QQ", "mrn-77-qq", &seen, &gone, &query] {
+        assert_eq!(holds(&data, word), None, "{word} is left");
+    }
+    let policy_file = keep.write("policy", &format!("log {key}\nquorum none\n"));
+    let index =
+        hearthgate(&["evidence", "index", data.join("ledger").to_str().unwrap(), "--policy", policy_file.to_str().unwrap()], keep.path());
+    assert!(index.status.success(), "{}", String::from_utf8_lossy(&index.stdout));
+    // The gateway starts on what is left.
+    let world = World::try_open(keep, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    world.party("hospital-a").await.get(&format!("Patient/{other}")).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_record_stays_in_the_trail_without_what_it_was() {
+    let world = crate::support::world::Setup::configured(MORE).start().await;
+    let (a, officer, regulator) =
+        (world.party("hospital-a").await, party(&world, "officer", "system/Patient.r").await, world.party("health-department").await);
+    let id = a.create(&patient("1")).await;
+    let mut noted = observation(&format!("Patient/{id}"));
+    noted["note"] = json!([{"text": "unmistakable"}]);
+    let seen = a.create(&noted).await;
+    officer.call(Call::new("POST", &format!("Observation/{seen}/$erase"))).await.expect(200);
+    a.get(&format!("Observation/{seen}")).await.expect(404);
+    assert_eq!(holds(&world.data(), "unmistakable"), None);
+    let package = regulator.get(&format!("Patient/{id}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+    let report = verify(&package, &world.policy(), None).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert!(report.closed >= 3, "two versions and the erasure: {report:?}");
+    // What names another patient too goes only when that is said.
+    let other = a.create(&patient("2")).await;
+    let group = json!({"resourceType": "Group", "type": "person", "actual": true,
+        "member": [{"entity": {"reference": format!("Patient/{id}")}}, {"entity": {"reference": format!("Patient/{other}")}}]});
+    a.create(&group).await;
+    officer.call(Call::new("POST", &format!("Patient/{id}/$erase"))).await.expect(422);
+    officer.call(Call::new("POST", &format!("Patient/{id}/$erase?shared=true"))).await.expect(200);
+    a.get(&format!("Patient/{other}")).await.expect(200);
+    assert_eq!(holds(&world.data(), &format!("Patient/{id}")), None);
+}
