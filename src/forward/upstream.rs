@@ -4,7 +4,7 @@ use crate::clock::{Clock, Entropy, Instant};
 use crate::consent::{NOTICE_HEADER, Permitted};
 use crate::fhir::{Node, json};
 use crate::identity::{AssertionClaims, SigningKey, make_client_assertion, token_request_form};
-use crate::normalise::{open_searchset, plain_url};
+use crate::normalise::{MAX_ERROR_BODY, open_searchset, plain_url, vendor_error};
 use crate::outcome::{Fault, FaultKind};
 use crate::registry::{Auth, Holder};
 use data_encoding::{BASE64, HEXLOWER};
@@ -34,6 +34,11 @@ pub enum UpstreamProblem {
     Unreachable,
     TimedOut,
     Status(u16),
+    /// A status, and what the error body beside it says by rule 26: HTML, a vendor's JSON or XML, an OperationOutcome.
+    Refused {
+        status: u16,
+        told: String,
+    },
     TooLarge,
     /// Not a FHIR document in JSON, or not the one asked for.
     NotFhir,
@@ -50,6 +55,7 @@ impl fmt::Display for UpstreamProblem {
             UpstreamProblem::Unreachable => write!(f, "could not be reached"),
             UpstreamProblem::TimedOut => write!(f, "did not answer in time"),
             UpstreamProblem::Status(status) => write!(f, "answered with HTTP status {status}"),
+            UpstreamProblem::Refused { told, .. } => write!(f, "{told}"),
             UpstreamProblem::TooLarge => write!(f, "sent more than the configured limit"),
             UpstreamProblem::NotFhir => write!(f, "did not answer with the FHIR document asked for"),
             UpstreamProblem::BadLink => write!(f, "sent a page link that cannot be followed safely"),
@@ -166,7 +172,7 @@ impl Upstream {
     async fn get(&self, peer: &Peer<'_>, url: &str) -> Result<Node, UpstreamProblem> {
         let response = self.send(peer, self.http.request(Method::GET, url)).await?;
         if !response.status().is_success() {
-            return Err(UpstreamProblem::Status(response.status().as_u16()));
+            return Err(refused(response).await);
         }
         let body = bounded_body(response, peer.body_limit_bytes).await?;
         json::parse(&body, MAX_DEPTH).map_err(|_| UpstreamProblem::NotFhir)
@@ -205,7 +211,11 @@ impl Upstream {
         let form = token_request_form(&assertion, &scope);
         let body: Vec<String> =
             form.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC))).collect();
-        let request = self.http.request(Method::POST, token_endpoint.as_str()).header("content-type", "application/x-www-form-urlencoded");
+        let request = self
+            .http
+            .request(Method::POST, token_endpoint.as_str())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json");
         let response = request.timeout(peer.timeout).body(body.join("&")).send().await.map_err(problem)?;
         if !response.status().is_success() {
             return Err(UpstreamProblem::NoToken);
@@ -222,6 +232,16 @@ impl Upstream {
 
 fn problem(error: reqwest::Error) -> UpstreamProblem {
     if error.is_timeout() { UpstreamProblem::TimedOut } else { UpstreamProblem::Unreachable }
+}
+
+/// What a failed answer says. A body that cannot be read whole is told of like none.
+async fn refused(response: Response) -> UpstreamProblem {
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body = bounded_body(response, MAX_ERROR_BODY as u64).await.unwrap_or_default();
+    let findings = vendor_error(status, content_type.as_deref(), &body);
+    let said = findings.first().map(|finding| finding.text.as_str()).unwrap_or_default();
+    UpstreamProblem::Refused { status, told: said.strip_prefix("the holder ").unwrap_or(said).to_owned() }
 }
 
 async fn bounded_body(mut response: Response, limit: u64) -> Result<Vec<u8>, UpstreamProblem> {

@@ -56,11 +56,18 @@ pub fn open_document(mut document: Node) -> Searchset {
     match document.resource_type() {
         Some("Bundle" | "OperationOutcome") => open_searchset(document),
         Some(_) => Searchset { matches: vec![document], ..Searchset::default() },
+        None if !recorded(&document).is_empty() => Searchset { matches: recorded(&document), ..Searchset::default() },
         None => {
             let outcomes = vec![Finding::error(IssueType::Structure, "upstream-no-resource", "the document holds no FHIR resource")];
             Searchset { outcomes, ..Searchset::default() }
         }
     }
+}
+
+/// The resources a protocol of several steps holds by the names of its steps.
+fn recorded(protocol: &Node) -> Vec<Node> {
+    let members = protocol.as_object().map(Object::members).unwrap_or_default();
+    members.iter().map(|member| &member.node).filter(|node| node.resource_type().is_some()).cloned().collect()
 }
 
 /// A recorded failure. Bodies that were no JSON are recorded as the text they were.
@@ -293,6 +300,7 @@ mod tests {
             (r#"{"resourceType":"Patient"}"#, 1, None),
             (r#"{"resourceType":"OperationOutcome","issue":[{"code":"x"}]}"#, 0, None),
             (r#"{"body":"<html>"}"#, 0, None),
+            (r#"{"_sent":{"resourceType":"Patient"},"_read":{"resourceType":"Patient"},"_created":{}}"#, 2, None),
             (r#"{"_request":{"status":404},"body":{"_non_json_body":"<html></html>"}}"#, 0, None),
             (r#"{"_request":{"status":403},"body":{"resourceType":"OperationOutcome","issue":[{"code":"forbidden"}]}}"#, 0, None),
             (r#"{"_request":{"status":200},"body":{"resourceType":"Patient"}}"#, 1, None),

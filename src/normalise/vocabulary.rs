@@ -29,6 +29,9 @@ pub const OBSERVATION_INTERPRETATION: &str = "http://terminology.hl7.org/CodeSys
 pub const ABNORMAL_FLAGS: &str = "http://terminology.hl7.org/CodeSystem/v2-0078";
 pub const DATA_ABSENT_REASON: &str = "http://terminology.hl7.org/CodeSystem/data-absent-reason";
 
+/// What the gateway's names for systems begin with that call themselves OIDs and are none.
+pub const MALFORMED_OID: &str = "urn:hearthgate:malformed-oid:";
+
 /// What the gateway's names for a source begin with. RFC 8141 namespace, unregistered, never resolved.
 pub const SOURCE_URN: &str = "urn:hearthgate:source:";
 

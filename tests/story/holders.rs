@@ -138,11 +138,17 @@ async fn a_holder_that_fails_is_named_and_the_rest_is_answered() {
         let issue = &outcome["resource"]["issue"][0];
         assert_eq!(issue["code"], "incomplete", "{behaviour:?}");
         assert!(issue["details"]["text"].as_str().unwrap().contains("Clinic clinic"), "{behaviour:?}: {issue}");
+        if let Behaviour::Status(status) = behaviour {
+            let told = format!("answered with status {status} (");
+            let text = issue["details"]["text"].as_str().unwrap();
+            assert!(text.contains(&told) && text.contains("an OperationOutcome"), "{text}");
+        }
         assert!(
             !answer.text().contains("log in") && !answer.text().contains("169.254"),
             "{behaviour:?}: nothing of its answer is passed on"
         );
     }
+    assert!(clinic.seen().iter().all(|seen| seen.headers["accept"] == "application/fhir+json"), "some answer XML to who does not say");
     // It recovers by itself.
     clinic.behave(Behaviour::Honest);
     assert_eq!(b.search(&query).await.len(), 3);

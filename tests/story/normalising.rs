@@ -1,8 +1,9 @@
 //! One form for what every partner says in its own way: names of systems, references, ids, units; with every change on record.
 
-use crate::support::World;
-use crate::support::data::{MRN, bundle, creates, observation, patient, person};
+use crate::support::data::{MRN, bundle, creates, observation, patient, permit, person};
 use crate::support::world::PERSON;
+use crate::support::{Setup, World};
+use hearthgate::config::DataKind;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,4 +95,56 @@ async fn nothing_clinical_is_invented_lost_or_rounded() {
     assert_eq!(stored["valueQuantity"]["code"], "mg/dL");
     assert_eq!(stored["component"][0]["valueString"], "scanty growth after two days");
     assert!(stored["note"][0]["text"].as_str().unwrap().contains("two  blanks kept inside"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_release_is_converted_or_refused_by_name() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut old = observation("Patient/1");
+    old["context"] = json!({"reference": "Encounter/e"});
+    old["comment"] = json!("seen twice");
+    old["interpretation"] = json!({"coding": [{"system": "http://hl7.org/fhir/v2/0078", "code": "H"}]});
+    let stored = a.post("Observation", &old).await.expect(201).json();
+    assert_eq!(stored["note"][0]["text"], "seen twice");
+    assert_eq!(stored["interpretation"][0]["coding"][1]["code"], "H");
+    assert!(stored["encounter"]["reference"].as_str().unwrap().starts_with("Encounter/hg-"));
+    let provenance = a.search(&format!("Provenance?target=Observation/{}", stored["id"].as_str().unwrap())).await;
+    assert!(provenance[0].to_string().contains("04-versions@1"), "the conversion is in the lineage");
+    let mut older = patient("1");
+    older["careProvider"] = json!([{"display": "x"}]);
+    let refused = a.post("Patient", &older).await.expect(422).json();
+    assert!(refused["issue"][0]["details"]["text"].as_str().unwrap().contains("written in FHIR DSTU2"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_not_know_who_it_is_gets_no_free_text_codes() {
+    let setup = Setup::adjusted(|settings| {
+        let hospital_b = settings.clients.iter_mut().find(|client| client.id == "hospital-b").unwrap();
+        hospital_b.data = DataKind::DeIdentified;
+    });
+    let world = setup.start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = a.create(&person("999-11-2222")).await;
+    a.create(&permit(&id)).await;
+    let mut typed = observation(&format!("Patient/{id}"));
+    let coding = json!({"system": "urn:oid:1.2.840.114350.1.13.0.1.7.4.1", "code": "call Jane Doe", "display": "call Jane Doe"});
+    typed["code"]["coding"].as_array_mut().unwrap().push(coding);
+    typed["code"]["text"] = json!("call Jane Doe");
+    let seen = a.create(&typed).await;
+    assert!(a.get(&format!("Observation/{seen}")).await.expect(200).json().to_string().contains("Jane Doe"), "its own record is whole");
+    let told = b.get(&format!("Observation/{seen}")).await.expect(200).json();
+    assert!(!told.to_string().contains("Jane Doe"), "{told}");
+    assert_eq!(told["code"]["coding"][1]["_code"]["extension"][0]["valueCode"], "masked");
+    assert!(b.search(&format!("Observation?patient={id}&code=call%20Jane%20Doe")).await.is_empty(), "nor is it found by what is masked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_byte_order_mark_is_removed_and_on_record() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let body = format!("\u{FEFF}{}", patient("1"));
+    let stored = a.call(crate::support::Call::post("Patient", &json!({})).body("application/fhir+json", body)).await.expect(201).json();
+    let provenance = a.search(&format!("Provenance?target=Patient/{}", stored["id"].as_str().unwrap())).await;
+    assert!(provenance[0].to_string().contains("01-bytes@1"));
 }

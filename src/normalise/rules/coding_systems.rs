@@ -8,7 +8,7 @@ use super::super::record::Work;
 use super::super::rule::CODING_SYSTEMS;
 use super::super::source::opaque;
 use super::super::vocabulary::SNOMED;
-use super::identifier_systems::{is_oid, strip_prefix_ignoring_case};
+use super::identifier_systems::{is_oid, malformed_oid, strip_prefix_ignoring_case};
 use crate::fhir::{Node, Object};
 use crate::outcome::{IssueType, Severity};
 
@@ -47,6 +47,9 @@ fn settled(system: &str, source_urn: &str) -> Option<String> {
     let oid = strip_prefix_ignoring_case(system, "urn:oid:").unwrap_or(system);
     if is_oid(oid) {
         return oid_system(oid).or_else(|| (!system.starts_with("urn:oid:")).then(|| format!("urn:oid:{oid}")));
+    }
+    if let Some(malformed) = strip_prefix_ignoring_case(system, "urn:oid:") {
+        return Some(malformed_oid(malformed));
     }
     let folded = facts::folded(system);
     let known = facts::CODING_ALIASES.get(folded.as_str()).map(|&known| known.to_owned());

@@ -8,6 +8,7 @@ use super::super::path::Path;
 use super::super::record::Work;
 use super::super::rule::IDENTIFIER_SYSTEMS;
 use super::super::source::opaque;
+use super::super::vocabulary::MALFORMED_OID;
 use crate::fhir::{Node, Object};
 use crate::outcome::{IssueType, Severity};
 use std::borrow::Cow;
@@ -23,10 +24,8 @@ pub(in super::super) fn apply(identifier: &mut Object, path: &Path<'_>, work: &m
                 work.set(IDENTIFIER_SYSTEMS, identifier, path, "system", settled);
             }
             let system = identifier.get("system").and_then(Node::as_text).unwrap_or_default();
-            if let Some(oid) = system.strip_prefix("urn:oid:")
-                && !is_oid(oid)
-            {
-                let text = "the identifier's system is no valid OID; it was left as it is";
+            if system.starts_with(MALFORMED_OID) {
+                let text = "the identifier's system says it is an OID and is none; the gateway's name for it stands in its place";
                 work.flag(Severity::Warning, IssueType::Value, "identifier-system-oid", &path.member("system"), text);
             }
         }
@@ -52,13 +51,18 @@ fn settled(system: &str) -> Option<String> {
     } else if is_uuid(system) {
         format!("urn:uuid:{}", system.to_ascii_lowercase()).into()
     } else if let Some(oid) = strip_prefix_ignoring_case(system, "urn:oid:").or_else(|| strip_prefix_ignoring_case(system, "oid:")) {
-        format!("urn:oid:{oid}").into()
+        if is_oid(oid) { format!("urn:oid:{oid}").into() } else { malformed_oid(oid).into() }
     } else {
         system.into()
     };
     let known = facts::IDENTIFIER_SYSTEMS.get(uri.to_ascii_lowercase().as_str()).copied();
     let best = known.unwrap_or(&uri);
     (best != system).then(|| best.to_owned())
+}
+
+/// The gateway's name for what is called an OID and is none, which no `uri` may hold: injective, so that namespaces stay apart.
+pub(super) fn malformed_oid(oid: &str) -> String {
+    format!("{MALFORMED_OID}{}", opaque(oid))
 }
 
 /// A system for a value that came without: the source's URN and the identifier's type, by code or else by text.
@@ -99,6 +103,7 @@ mod tests {
             ("2.16.840.1.113883.4.6", Some("http://hl7.org/fhir/sid/us-npi")),
             ("1.2.3.4", Some("urn:oid:1.2.3.4")),
             ("URN:OID:1.2.3.4", Some("urn:oid:1.2.3.4")),
+            ("urn:oid:5.5.5.5.", Some("urn:hearthgate:malformed-oid:5.5.5.5.")),
             ("NPI", Some("http://hl7.org/fhir/sid/us-npi")),
             ("0F0F0F0F-0000-4000-8000-000000000000", Some("urn:uuid:0f0f0f0f-0000-4000-8000-000000000000")),
             ("urn:oid:1.2.840.114350.1.13.0.1.7.2.698084", None),

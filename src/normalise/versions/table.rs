@@ -118,6 +118,7 @@ pub(super) struct Conversions {
     pub release: Release,
     rows: HashMap<&'static str, Vec<Row>>,
     types: Vec<&'static str>,
+    inner: HashMap<&'static str, Vec<(&'static str, &'static str)>>,
 }
 
 static STU3: LazyLock<Conversions> = LazyLock::new(|| Conversions::read(Release::Stu3, include_str!("../facts/conversions-stu3.tsv")));
@@ -153,7 +154,8 @@ impl Conversions {
                 listed.extend(Row::read(container, member, words));
             }
         }
-        Conversions { release, rows, types }
+        let inner = inner_places(rows.keys().copied());
+        Conversions { release, rows, types, inner }
     }
 
     /// The resource types that are converted by rows; R4B's others need none.
@@ -186,14 +188,24 @@ impl Conversions {
 
     /// Whether an element inside the resource has a form that only this release gives it.
     pub fn marks(&self, type_name: &str, resource: &Object) -> bool {
-        self.rows.iter().any(|(container, rows)| {
-            let inner = container.strip_prefix(type_name).and_then(|rest| rest.strip_prefix('.'));
-            let by_type = DATA_TYPES.iter().find(|(name, _)| name == container).map_or(&[][..], |(_, places)| places);
-            let typed = by_type.iter().filter_map(|place| place.strip_prefix(type_name)?.strip_prefix('.'));
-            let mut is_marked = |steps: &str| any_at(resource, steps, &mut |object| rows.iter().any(|row| row.marks(object)));
-            inner.is_some_and(&mut is_marked) || typed.into_iter().any(is_marked)
+        let places = self.inner.get(type_name).map(Vec::as_slice).unwrap_or_default();
+        places.iter().any(|(steps, container)| {
+            let rows = self.rows(container);
+            any_at(resource, steps, &mut |object| rows.iter().any(|row| row.marks(object)))
         })
     }
+}
+
+/// Per resource type, the steps to each element inside it that has rows, and the container the rows are under.
+fn inner_places(containers: impl Iterator<Item = &'static str>) -> HashMap<&'static str, Vec<(&'static str, &'static str)>> {
+    let mut places: HashMap<&'static str, Vec<(&'static str, &'static str)>> = HashMap::new();
+    for container in containers {
+        let of_type = DATA_TYPES.iter().find(|(name, _)| *name == container).map_or(&[][..], |(_, places)| places);
+        for (type_name, steps) in of_type.iter().chain(&[container]).filter_map(|place| place.split_once('.')) {
+            places.entry(type_name).or_default().push((steps, container));
+        }
+    }
+    places
 }
 
 fn is_data_type(name: &str) -> bool {
