@@ -35,7 +35,7 @@ mod sources;
 
 pub use keys::{adopt_ledger, rotate_ledger_key};
 pub use remote::{RemoteLog, log_client};
-pub use sources::rules_of;
+pub use sources::{check_rules, rules_of};
 
 pub use reload::Watched;
 

@@ -42,7 +42,7 @@ pub fn check(file: &Path) -> u8 {
     match checked {
         Ok(settings) => {
             for (name, source) in &settings.sources {
-                if let Err(fault) = wire::rules_of(name, source) {
+                if let Err(fault) = wire::check_rules(name, source) {
                     return complain(USAGE, fault);
                 }
             }

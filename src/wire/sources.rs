@@ -52,9 +52,18 @@ pub fn rules_of(name: &str, source: &Source) -> Result<SourceRules, Fault> {
     let mut rules = SourceRules::new(name, &bases);
     rules.identifier_system = source.default_identifier_system.clone();
     rules.time_zone = source.time_zone.as_deref().map(files::time_zone).transpose()?;
-    configure(&mut rules, &source.normalise, &mut |path| concept_map(Path::new(path)))
-        .map_err(|text| Fault::new(FaultKind::Internal, format!("[source.{name}.normalise] {text}")))?;
+    parameters(&mut rules, name, source)?;
     Ok(rules)
+}
+
+/// Says what is wrong with the `normalise` section of a source, on any machine; whether its time zone is known is for the machine that serves.
+pub fn check_rules(name: &str, source: &Source) -> Result<(), Fault> {
+    parameters(&mut SourceRules::new::<&str>(name, &[]), name, source)
+}
+
+fn parameters(rules: &mut SourceRules, name: &str, source: &Source) -> Result<(), Fault> {
+    configure(rules, &source.normalise, &mut |path| concept_map(Path::new(path)))
+        .map_err(|text| Fault::new(FaultKind::Internal, format!("[source.{name}.normalise] {text}")))
 }
 
 fn concept_map(path: &Path) -> Result<Node, String> {
