@@ -23,15 +23,19 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+mod bucket;
 mod files;
 mod keys;
 mod layers;
+mod logs;
+mod mirror;
 mod parts;
 mod publish;
 mod reload;
 mod remote;
 mod replay;
 mod sources;
+mod witnesses;
 
 pub use keys::{adopt_ledger, rotate_ledger_key};
 pub use remote::{RemoteLog, log_client};
@@ -114,7 +118,7 @@ impl Gateway {
 
     /// Begins to serve.
     pub async fn start(self, listeners: Listeners) -> Result<Running, Fault> {
-        let Gateway { settings, durable, assembled, file, requests } = self;
+        let Gateway { settings, mut durable, assembled, file, requests } = self;
         let internal = |error: std::io::Error| Fault::new(FaultKind::Internal, error.to_string());
         let (public, admin) = (listeners.public.local_addr().map_err(internal)?, listeners.admin.local_addr().map_err(internal)?);
         let (public_handle, admin_handle) = (Handle::new(), Handle::new());
@@ -123,8 +127,8 @@ impl Gateway {
         let mut servers = vec![serve(listeners.public, public_routes.router(), tls, public_handle.clone()).await?];
         servers.push(serve(listeners.admin, admin_routes.router(), None, admin_handle.clone()).await?);
         let (stop, stopped) = watch::channel(false);
-        let mut workers =
-            vec![tokio::spawn(publish::run(durable.store.clone(), settings.storage.data_dir.join("ledger"), stopped.clone()))];
+        let mut workers = durable.others.start(&stopped);
+        workers.push(tokio::spawn(publish::run(durable.store.clone(), logs::place(&settings)?, stopped.clone())));
         workers.push(tokio::spawn(Arc::clone(&durable.indexer).run(stopped.clone())));
         let running = Running {
             public,

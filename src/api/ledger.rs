@@ -1,14 +1,23 @@
 //! The log as anybody may read it: checkpoint and tiles in the layout of C2SP tlog-tiles. Leaves hold no personal data.
 
+use crate::anchor::Leaf;
 use crate::ledger::tile::{self, TileKind, TilePath};
 use crate::outcome::Fault;
-use crate::store::{LedgerHead, Store};
+use crate::store::{Committed, LeafDraft, LedgerHead, Store, Unit};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
-use axum::routing::get;
+use axum::routing::{get, post};
+use bytes::Bytes;
 use std::sync::Arc;
+
+pub(super) const TEXT: &str = "text/plain; charset=utf-8";
+pub(super) const OCTETS: &str = "application/octet-stream";
+/// For what never changes.
+pub(super) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// For what must be asked for each time.
+pub(super) const FRESH: &str = "no-cache";
 
 /// What the ledger interface works with.
 #[derive(Clone)]
@@ -18,11 +27,14 @@ pub struct LedgerState {
     pub verifier_key: Arc<str>,
     /// Every key the log has had.
     pub key_history: Arc<str>,
+    /// Whether anybody may add entries.
+    pub open_add: bool,
 }
 
 /// `/ledger/checkpoint`, `/ledger/tile/…`, `/ledger/key`, `/ledger/keys`.
 pub fn router(state: LedgerState) -> Router {
-    Router::new()
+    let routes = if state.open_add { Router::new().route("/ledger/add", post(add)) } else { Router::new() };
+    routes
         .route("/ledger/checkpoint", get(checkpoint))
         .route("/ledger/key", get(key))
         .route("/ledger/keys", get(keys))
@@ -31,15 +43,38 @@ pub fn router(state: LedgerState) -> Router {
 }
 
 async fn checkpoint(State(state): State<LedgerState>) -> Response<Body> {
-    answer("text/plain; charset=utf-8", "no-cache", state.store.ledger_head().note.to_string().into_bytes())
+    let note = state.store.cosigned().map_or_else(|| state.store.ledger_head().note, |cosigned| cosigned.note);
+    answer(TEXT, FRESH, note.as_bytes().to_vec())
+}
+
+/// Adds an entry as it is, durably, and answers its index. What reads as a leaf of the gateway's own is refused: nobody else may write those.
+async fn add(State(state): State<LedgerState>, entry: Bytes) -> Response<Body> {
+    if entry.len() > tile::MAX_ENTRY_BYTES {
+        return status(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    if Leaf::decode(&entry).is_some() {
+        return status(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    let leaf = LeafDraft { entry: entry.to_vec(), tags: Vec::new(), key: None };
+    match state.store.commit(Unit { leaves: vec![leaf], ..Unit::default() }).await {
+        Ok(Committed::Done { leaves }) => match leaves.first() {
+            Some(index) => answer(TEXT, "no-store", index.to_string().into_bytes()),
+            None => status(StatusCode::INTERNAL_SERVER_ERROR),
+        },
+        Ok(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+        Err(fault) => {
+            tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "an entry could not be added");
+            status(StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
 }
 
 async fn key(State(state): State<LedgerState>) -> Response<Body> {
-    answer("text/plain; charset=utf-8", "no-cache", format!("{}\n", state.verifier_key).into_bytes())
+    answer(TEXT, FRESH, format!("{}\n", state.verifier_key).into_bytes())
 }
 
 async fn keys(State(state): State<LedgerState>) -> Response<Body> {
-    answer("text/plain; charset=utf-8", "no-cache", state.key_history.as_bytes().to_vec())
+    answer(TEXT, FRESH, state.key_history.as_bytes().to_vec())
 }
 
 async fn serve_tile(State(state): State<LedgerState>, Path(path): Path<String>) -> Response<Body> {
@@ -49,7 +84,7 @@ async fn serve_tile(State(state): State<LedgerState>, Path(path): Path<String>) 
         return status(StatusCode::NOT_FOUND);
     }
     match state.store.read(move |reader| read_tile(reader, &head, wanted)).await {
-        Ok(Some(bytes)) => answer("application/octet-stream", "public, max-age=31536000, immutable", bytes),
+        Ok(Some(bytes)) => answer(OCTETS, IMMUTABLE, bytes),
         Ok(None) => status(StatusCode::NOT_FOUND),
         Err(fault) => {
             tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "a tile could not be read");
@@ -77,14 +112,14 @@ fn read_tile(reader: &crate::store::Reader<'_>, head: &LedgerHead, wanted: TileP
     }
 }
 
-fn answer(media: &'static str, caching: &'static str, bytes: Vec<u8>) -> Response<Body> {
+pub(super) fn answer(media: &'static str, caching: &'static str, bytes: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     response
 }
 
-fn status(status: StatusCode) -> Response<Body> {
+pub(super) fn status(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response

@@ -1,6 +1,6 @@
 //! HTTP: one router per audience, each naming only the state it needs.
 //!
-//! In scope: [`fhir`](fhir_router) for partners, [`ledger`](ledger_router) for whoever verifies, [`admin`](admin_router) for operators;
+//! In scope: [`fhir`](fhir_router) for partners, [`ledger`](ledger_router) for whoever verifies, [`witness`](witness_router) for other logs, [`admin`](admin_router) for operators;
 //! content negotiation, headers, status. Out of scope: every decision. The routers turn requests into interactions, call the two paths,
 //! and render what those answer; `problem` renders everything else.
 
@@ -14,8 +14,10 @@ mod render;
 mod signing;
 mod token;
 mod trail;
+mod witness;
 
 pub use admin::{AdminState, Reload, ReloadRequest, Reloaded, router as admin_router};
 pub use fhir::{FhirState, router as fhir_router};
 pub use ledger::{LedgerState, router as ledger_router};
 pub use token::{TokenState, router as token_router};
+pub use witness::{WitnessState, router as witness_router};

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 pub fn check(settings: &Settings, problems: &mut Problems) {
     server(settings, problems);
     storage_and_ledger(settings, problems);
+    ledger(settings, problems);
     identity(settings, problems);
     redis(settings, problems);
     parties(settings, problems);
@@ -61,6 +62,29 @@ fn storage_and_ledger(settings: &Settings, problems: &mut Problems) {
         "origin",
         "must be a host and path without scheme, blanks or '+', such as log.example.org/hearthgate",
     );
+}
+
+fn ledger(settings: &Settings, problems: &mut Problems) {
+    let ledger = &settings.ledger;
+    problems.within("[ledger]", "witness_interval_ms", ledger.witness_interval_ms, limits::WITNESS_INTERVAL_MS);
+    let is_closed = !ledger.open_add || settings.server.listen.ip().is_loopback();
+    problems.require(is_closed, "[ledger]", "open_add", "must be off beyond loopback: whoever asks may add entries");
+    if let Some(bucket) = &ledger.publish {
+        let is_name = |text: &str| !text.is_empty() && text.len() <= 255 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        problems.require(is_name(&bucket.bucket), "[ledger.publish]", "bucket", "must name a bucket");
+        problems.require(is_name(&bucket.region), "[ledger.publish]", "region", "must name a region");
+        problems.require(is_name(&bucket.access_key_id), "[ledger.publish]", "access_key_id", "must not be empty");
+        let is_safe = bucket.endpoint.as_ref().is_none_or(|url| url.is_https() || url.is_loopback());
+        problems.require(is_safe, "[ledger.publish]", "endpoint", "must begin with https:// unless it names loopback");
+    }
+    if let Some(witness) = &ledger.witness {
+        let is_name = !witness.name.is_empty()
+            && witness.name.len() <= 240
+            && !witness.name.contains("://")
+            && witness.name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'+');
+        problems.require(is_name, "[ledger.witness]", "name", "must be a host and path without scheme, blanks or '+'");
+        problems.within("[ledger.witness]", "mirror_interval_ms", witness.mirror_interval_ms, limits::MIRROR_INTERVAL_MS);
+    }
 }
 
 fn identity(settings: &Settings, problems: &mut Problems) {

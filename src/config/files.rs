@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
     let Settings { server, storage, ledger, identity, redis, clients, holders, destinations, sources, .. } = settings;
     let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
-    paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file));
+    paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file).chain(&mut ledger.witnesses_file));
+    paths.extend(ledger.publish.iter_mut().map(|bucket| &mut bucket.secret_access_key_file));
+    paths.extend(ledger.witness.iter_mut().map(|witness| &mut witness.logs_file));
     paths.extend(identity.token_key_file.iter_mut());
     paths.extend(server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]));
     paths.extend(redis.iter_mut().filter_map(|redis| redis.password_file.as_mut()));
@@ -40,6 +42,20 @@ pub fn check_and_load(settings: &mut Settings, problems: &mut Problems) {
         (&settings.redis.as_ref().and_then(|redis| redis.password_file.clone()), "[redis]", "password_file"),
     ] {
         path.iter().for_each(|path| readable(path, section, key, problems));
+    }
+    for (path, section, key) in [
+        (settings.ledger.witnesses_file.as_ref(), "[ledger]", "witnesses_file"),
+        (settings.ledger.witness.as_ref().map(|witness| &witness.logs_file), "[ledger.witness]", "logs_file"),
+    ] {
+        if let Some(Err(text)) = path.map(|path| read_bounded(path, limits::MAX_POLICY_FILE_BYTES)) {
+            problems.add(section, key, text);
+        }
+    }
+    if let Some(bucket) = &mut settings.ledger.publish {
+        match read_secret(&bucket.secret_access_key_file) {
+            Ok(secret) => bucket.secret_access_key = secret,
+            Err(text) => problems.add("[ledger.publish]", "secret_access_key_file", text),
+        }
     }
     for client in &settings.clients {
         if let Some(Err(text)) = client.jwks_file.as_ref().map(|path| read_bounded(path, settings.identity.jwks_limit_bytes)) {

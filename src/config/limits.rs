@@ -41,6 +41,11 @@ pub const STORAGE_BYTES: Limit = limit("storage.max_bytes", 1 << 40, 1 << 20, 1 
 /// The page cache of the writing connection.
 pub const CACHE_BYTES: Limit = limit("storage.cache_bytes", 32 << 20, 1 << 20, 16 << 30);
 
+/// The least time between two rounds of asking witnesses for cosignatures.
+pub const WITNESS_INTERVAL_MS: Limit = limit("ledger.witness_interval_ms", 1_000, 10, 3_600_000);
+/// The least time between two visits to a log that is mirrored.
+pub const MIRROR_INTERVAL_MS: Limit = limit("ledger.witness.mirror_interval_ms", 10_000, 10, 86_400_000);
+
 /// How long an access token lives. SMART Backend Services asks for at most five minutes.
 pub const TOKEN_LIFETIME_S: Limit = limit("identity.token_lifetime_s", 300, 10, 300);
 /// How far a caller's clock may differ from ours.
@@ -81,6 +86,8 @@ pub const ALL: &[Limit] = &[
     READERS,
     STORAGE_BYTES,
     CACHE_BYTES,
+    WITNESS_INTERVAL_MS,
+    MIRROR_INTERVAL_MS,
     TOKEN_LIFETIME_S,
     CLOCK_SKEW_S,
     JWKS_BYTES,
@@ -99,6 +106,8 @@ pub const ALL: &[Limit] = &[
 pub const MAX_FILE_BYTES: u64 = 4 * MIB;
 /// A file that holds one secret, key or certificate chain.
 pub const MAX_SECRET_FILE_BYTES: u64 = 64 * KIB;
+/// A policy file of the log's.
+pub const MAX_POLICY_FILE_BYTES: u64 = MIB;
 /// Clients, sources, holders or destinations: so many of each.
 pub const MAX_PARTIES: usize = 4_096;
 /// Items of any list of names, scopes, systems or types.

@@ -31,7 +31,7 @@ pub use problem::{ConfigError, Problem};
 pub use purpose::{Purpose, SYSTEM as PURPOSE_SYSTEM};
 pub use scope::{Interaction, MAX_SCOPE_BYTES, ScopeError, Scopes};
 pub use secret::{Secret, read_bounded, read_secret};
-pub use sections::{Consent, ConsentDefault, Identity, Ledger, Redis, Server, Storage, Tls};
+pub use sections::{Bucket, Consent, ConsentDefault, Identity, Ledger, Redis, Server, Storage, Tls, Witness};
 
 use problem::Problems;
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The sections of which a file has at most one: what the gateway itself is.
 
-use super::{BaseUrl, limits};
+use super::{BaseUrl, Secret, limits};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -118,11 +118,66 @@ pub struct Ledger {
     pub register_file: Option<PathBuf>,
     /// Signs checkpoints with ML-DSA-44 as well, by a key beside the signing key.
     pub ml_dsa_44: bool,
+    /// The witnesses that are asked to cosign, and how many must: a policy file (c2sp.org/tlog-policy) whose witnesses have URLs.
+    pub witnesses_file: Option<PathBuf>,
+    /// The least time between two rounds of asking them.
+    pub witness_interval_ms: u64,
+    /// Takes entries from whoever asks (`POST /ledger/add`), for load tests. On loopback only.
+    pub open_add: bool,
+    /// Where the log's files go instead of the data directory: `s3://bucket/prefix`.
+    pub publish: Option<Bucket>,
+    /// Makes this gateway a witness of others' logs.
+    pub witness: Option<Witness>,
+}
+
+/// `[ledger.publish]`: an S3-compatible object store. Credentials come from its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    pub bucket: String,
+    /// The path of the log within the bucket.
+    #[serde(default)]
+    pub prefix: String,
+    pub region: String,
+    /// The service, where it is not Amazon's.
+    #[serde(default)]
+    pub endpoint: Option<BaseUrl>,
+    pub access_key_id: String,
+    pub secret_access_key_file: PathBuf,
+    #[serde(skip)]
+    pub secret_access_key: Secret,
+}
+
+/// `[ledger.witness]`: whose logs are cosigned here, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Witness {
+    /// The witness's name in its cosignatures; the mirror's is this and `/mirror`. Keys are drawn into the data directory at the first start.
+    pub name: String,
+    /// The logs: a policy file (c2sp.org/tlog-policy). Those with a URL are mirrored.
+    pub logs_file: PathBuf,
+    /// The least time between two visits to a log that is mirrored.
+    #[serde(default = "mirror_interval")]
+    pub mirror_interval_ms: u64,
+}
+
+fn mirror_interval() -> u64 {
+    limits::MIRROR_INTERVAL_MS.default
 }
 
 impl Default for Ledger {
     fn default() -> Ledger {
-        Ledger { origin: "localhost/hearthgate".to_owned(), key_file: None, register_file: None, ml_dsa_44: false }
+        Ledger {
+            origin: "localhost/hearthgate".to_owned(),
+            key_file: None,
+            register_file: None,
+            ml_dsa_44: false,
+            witnesses_file: None,
+            witness_interval_ms: limits::WITNESS_INTERVAL_MS.default,
+            open_add: false,
+            publish: None,
+            witness: None,
+        }
     }
 }
 

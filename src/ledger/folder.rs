@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use super::encoding::decimal;
 use super::error::{Format, LedgerError, Malformed};
-use super::merkle::Hash;
 use super::note::Note;
 use super::reader::{self, CHECKPOINT_PATH, LogFiles};
 use super::tile::{self, TILE_WIDTH, TileKind, TilePath};
@@ -54,6 +53,54 @@ pub struct Publication<'a> {
     pub durability: Durability,
 }
 
+impl Publication<'_> {
+    /// The size of the checkpoint that is published, when this one is sound and extends it.
+    ///
+    /// # Errors
+    /// When the checkpoint is not the edge's, or does not extend the published one.
+    pub fn check_extends(&self, published: Option<&Note>) -> Result<u64, LedgerError> {
+        let checkpoint: Checkpoint = self.checkpoint.unverified_text().parse()?;
+        if checkpoint.size != self.edge.size() || checkpoint.root != self.edge.root() {
+            return Err(LedgerError::RootDiffers { size: checkpoint.size });
+        }
+        let Some(published) = published else { return Ok(0) };
+        let published: Checkpoint = published.unverified_text().parse()?;
+        let refused = LedgerError::NotAnExtension { published_size: published.size, size: checkpoint.size };
+        if published.size > checkpoint.size || published.origin != checkpoint.origin {
+            return Err(refused);
+        }
+        let root_then = TreeHashes::new(self.edge, self.tiles).root(published.size)?;
+        if root_then == published.root { Ok(published.size) } else { Err(refused) }
+    }
+
+    /// The tiles and bundles that a log published at a size lacks, lower levels first.
+    pub fn paths_since(&self, previous_size: u64) -> impl Iterator<Item = TilePath> {
+        let size = self.edge.size();
+        let kinds = (0..tile::levels(size)).map(TileKind::Hashes).chain([TileKind::Entries]);
+        kinds.flat_map(move |kind| {
+            let (level, first) = (kind.level(), tile::full_tiles(kind.level(), previous_size));
+            let full = (first..tile::full_tiles(level, size)).map(move |index| TilePath::full(kind, index));
+            let partial = TilePath { kind, index: tile::full_tiles(level, size), width: tile::partial_width(level, size) };
+            full.chain((partial.width > 0).then_some(partial))
+        })
+    }
+
+    /// The bytes of one of them.
+    ///
+    /// # Errors
+    /// When they are missing where they should come from.
+    pub fn bytes(&self, path: TilePath) -> Result<Vec<u8>, LedgerError> {
+        match path.kind {
+            TileKind::Entries => read_bundle(self, path),
+            TileKind::Hashes(level) if path.is_partial() => Ok(tile::encode_hashes(self.edge.partial_tile(level))),
+            TileKind::Hashes(level) => {
+                let hashes = self.tiles.tile(level, path.index)?.ok_or_else(|| missing(path))?;
+                Ok(tile::encode_hashes(&hashes))
+            }
+        }
+    }
+}
+
 /// What a publication did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Published {
@@ -78,35 +125,26 @@ impl Folder {
     /// file system fails. The published checkpoint is then the one before.
     pub fn publish(&self, publication: &Publication<'_>) -> Result<Published, LedgerError> {
         let previous_size = self.check_extends(publication)?;
-        let mut writing = Writing { folder: self, durability: publication.durability, directories: BTreeSet::new(), files_written: 0 };
-        let size = publication.edge.size();
-        for level in 0..tile::levels(size) {
-            writing.hash_tiles(publication, level, previous_size)?;
+        let mut filling = self.fill(publication.durability);
+        for path in publication.paths_since(previous_size) {
+            filling.tile(path, &publication.bytes(path)?)?;
         }
-        writing.entry_bundles(publication, previous_size)?;
-        writing.sync_directories()?;
-        writing.replace(CHECKPOINT_PATH, publication.checkpoint.to_string().as_bytes())?;
-        writing.sync_directories()?;
-        Ok(Published { previous_size, size, files_written: writing.files_written })
+        let files_written = filling.files_written;
+        filling.finish(publication.checkpoint)?;
+        Ok(Published { previous_size, size: publication.edge.size(), files_written })
+    }
+
+    /// Begins to write files of the log one by one.
+    pub fn fill(&self, durability: Durability) -> Filling<'_> {
+        Filling { folder: self, durability, directories: BTreeSet::new(), files_written: 0 }
     }
 
     /// The published size, when what is to be published is sound and extends it.
     fn check_extends(&self, publication: &Publication<'_>) -> Result<u64, LedgerError> {
-        let edge = publication.edge;
-        let checkpoint: Checkpoint = publication.checkpoint.unverified_text().parse()?;
-        if checkpoint.size != edge.size() || checkpoint.root != edge.root() {
-            return Err(LedgerError::RootDiffers { size: checkpoint.size });
+        match self.read(CHECKPOINT_PATH, super::note::MAX_NOTE_BYTES)? {
+            Some(_) => publication.check_extends(Some(&reader::read_checkpoint(self)?)),
+            None => publication.check_extends(None),
         }
-        if self.read(CHECKPOINT_PATH, super::note::MAX_NOTE_BYTES)?.is_none() {
-            return Ok(0);
-        }
-        let published: Checkpoint = reader::read_checkpoint(self)?.unverified_text().parse()?;
-        let refused = LedgerError::NotAnExtension { published_size: published.size, size: checkpoint.size };
-        if published.size > checkpoint.size || published.origin != checkpoint.origin {
-            return Err(refused);
-        }
-        let root_then = TreeHashes::new(edge, publication.tiles).root(published.size)?;
-        if root_then == published.root { Ok(published.size) } else { Err(refused) }
     }
 
     fn place(&self, path: &str) -> PathBuf {
@@ -149,8 +187,8 @@ impl LogFiles for Folder {
     }
 }
 
-/// One publication at work.
-struct Writing<'a> {
+/// Files of a log being written. Nobody looks at them before the checkpoint that needs them is there.
+pub struct Filling<'a> {
     folder: &'a Folder,
     durability: Durability,
     /// Directories that got something new since they were last synced.
@@ -158,30 +196,23 @@ struct Writing<'a> {
     files_written: u64,
 }
 
-impl Writing<'_> {
-    fn hash_tiles(&mut self, publication: &Publication<'_>, level: u8, previous_size: u64) -> Result<(), LedgerError> {
-        let (kind, size) = (TileKind::Hashes(level), publication.edge.size());
-        for index in tile::full_tiles(level, previous_size)..tile::full_tiles(level, size) {
-            let path = TilePath::full(kind, index);
-            let hashes: Vec<Hash> = publication.tiles.tile(level, index)?.ok_or_else(|| missing(path))?;
-            self.write_full(path, &tile::encode_hashes(&hashes))?;
-        }
-        let partial = publication.edge.partial_tile(level);
-        if partial.is_empty() {
-            return Ok(());
-        }
-        let path = TilePath { kind, index: tile::full_tiles(level, size), width: tile::partial_width(level, size) };
-        self.write(path, &tile::encode_hashes(partial))
+impl Filling<'_> {
+    /// Writes a tile or bundle; a full one takes the place of the partial ones.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub fn tile(&mut self, path: TilePath, bytes: &[u8]) -> Result<(), LedgerError> {
+        if path.is_partial() { self.write(path, bytes) } else { self.write_full(path, bytes) }
     }
 
-    fn entry_bundles(&mut self, publication: &Publication<'_>, previous_size: u64) -> Result<(), LedgerError> {
-        let size = publication.edge.size();
-        for index in tile::full_tiles(0, previous_size)..tile::full_tiles(0, size) {
-            let path = TilePath::full(TileKind::Entries, index);
-            self.write_full(path, &read_bundle(publication, path)?)?;
-        }
-        let path = TilePath { kind: TileKind::Entries, index: tile::full_tiles(0, size), width: tile::partial_width(0, size) };
-        if path.width == 0 { Ok(()) } else { self.write(path, &read_bundle(publication, path)?) }
+    /// Writes the checkpoint, when everything before it is as durable as it shall be.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub fn finish(mut self, checkpoint: &Note) -> Result<(), LedgerError> {
+        self.sync_directories()?;
+        self.replace(CHECKPOINT_PATH, checkpoint.to_string().as_bytes())?;
+        self.sync_directories()
     }
 
     /// Writes a full tile, then removes the partial ones it replaces: whoever still asks for them falls back to it.

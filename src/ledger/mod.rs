@@ -15,12 +15,12 @@
 //! Its parts in the order data meets them: an entry is hashed ([`merkle`]), appended ([`tree`]), cut into tiles ([`tile`]), signed
 //! ([`key`], [`note`], [`checkpoint`], by keys that succeed each other: [`history`]), cosigned ([`cosignature`]), accepted under a [`policy`],
 //! handed out as a [`proof`], written to and read from files ([`folder`], [`reader`]), audited ([`fsck`]), and found again, all of it, by tag
-//! ([`index`]).
+//! ([`index`]). Others' logs are [`witness`]ed and [`mirror`]ed.
 //!
 //! Specifications: RFC 6962 section 2.1, RFC 9162 section 2.1, and `c2sp.org/` [tlog-tiles](https://c2sp.org/tlog-tiles),
 //! [signed-note](https://c2sp.org/signed-note), [tlog-checkpoint](https://c2sp.org/tlog-checkpoint),
 //! [tlog-cosignature](https://c2sp.org/tlog-cosignature), [tlog-policy](https://c2sp.org/tlog-policy),
-//! [tlog-proof](https://c2sp.org/tlog-proof).
+//! [tlog-proof](https://c2sp.org/tlog-proof), [tlog-witness](https://c2sp.org/tlog-witness).
 
 pub mod checkpoint;
 pub mod cosignature;
@@ -32,12 +32,14 @@ pub mod history;
 pub mod index;
 pub mod key;
 pub mod merkle;
+pub mod mirror;
 pub mod note;
 pub mod policy;
 pub mod proof;
 pub mod reader;
 pub mod tile;
 pub mod tree;
+pub mod witness;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Format, LedgerError, Malformed, ProofError, SignatureError};

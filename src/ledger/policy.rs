@@ -119,6 +119,19 @@ impl Policy {
         self
     }
 
+    /// The same witnesses and quorum, and no log yet.
+    #[must_use]
+    pub fn without_logs(mut self) -> Policy {
+        self.logs.clear();
+        self
+    }
+
+    /// Believes the keys of one of the logs only, and asks for no witness.
+    pub fn only(&self, origin: &str) -> Policy {
+        let logs = self.logs.iter().filter(|log| log.key.name() == origin).cloned().collect();
+        Policy { logs, ..Policy::default() }
+    }
+
     /// Believes the other keys of a log, too, each up to the size at which it was succeeded: the two keys of a succession vouch for each
     /// other. A history of which no key is believed changes nothing.
     #[must_use]

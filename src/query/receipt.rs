@@ -8,6 +8,7 @@ use crate::identity::Caller;
 use crate::ledger::{LedgerError, LogProof, TileReader, TreeHashes};
 use crate::outcome::{Failure, Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, StoredVersion};
+use std::sync::Arc;
 
 impl QueryPath {
     /// The receipt of a version, for whoever may see it; without a version, of the current one.
@@ -68,8 +69,10 @@ impl QueryPath {
         let Some(index) = stored.leaf else { return Ok(None) };
         let key = stored.key.map(|id| self.pipeline.anchor.keyring.open_record(&id)).transpose()?.flatten();
         let head = self.pipeline.store.ledger_head();
+        let cosigned = self.pipeline.store.cosigned().filter(|cosigned| index < cosigned.size);
+        let (size, note) = cosigned.map_or_else(|| (head.size(), Arc::clone(&head.note)), |cosigned| (cosigned.size, cosigned.note));
         let target = format!("{}/{}/_history/{}", stored.type_name, stored.id, stored.version);
-        let (proof, entry) = self.pipeline.store.read(move |reader| prove(reader, &head, index)).await?;
+        let (proof, entry) = self.pipeline.store.read(move |reader| prove(reader, &head, index, size, &note)).await?;
         let opening = Opening::new(target, &entry, key.as_ref());
         let text = receipt_text(proof, &opening).map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
         Ok(Some(text))
@@ -85,11 +88,12 @@ impl TileReader for StoredTiles<'_> {
     }
 }
 
-fn prove(reader: &Reader<'_>, head: &LedgerHead, index: u64) -> Result<(LogProof, Vec<u8>), Fault> {
+/// The proof under the newest cosigned checkpoint that has the leaf, where there is one, else under the newest there is.
+fn prove(reader: &Reader<'_>, head: &LedgerHead, index: u64, size: u64, note: &str) -> Result<(LogProof, Vec<u8>), Fault> {
     let broken = |error: String| Fault::new(FaultKind::Ledger, error);
     let tiles = StoredTiles(reader);
-    let path = TreeHashes::new(&head.edge, &tiles).inclusion_proof(index, head.size()).map_err(|error| broken(error.to_string()))?;
-    let checkpoint = head.note.parse().map_err(|error: crate::ledger::Malformed| broken(error.to_string()))?;
+    let path = TreeHashes::new(&head.edge, &tiles).inclusion_proof(index, size).map_err(|error| broken(error.to_string()))?;
+    let checkpoint = note.parse().map_err(|error: crate::ledger::Malformed| broken(error.to_string()))?;
     let entry = reader.leaves(index, 1)?.into_iter().next().ok_or_else(|| broken("a leaf is missing".to_owned()))?;
     Ok((LogProof { extra: None, index, path, checkpoint }, entry))
 }

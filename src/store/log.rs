@@ -26,6 +26,16 @@ impl LedgerHead {
     }
 }
 
+/// A checkpoint that as many witnesses cosigned as the policy asks for.
+#[derive(Debug, Clone)]
+pub struct Cosigned {
+    pub size: u64,
+    /// The checkpoint with all signatures.
+    pub note: Arc<str>,
+    /// The edge at its size; unknown for one that was cosigned before the last start.
+    pub edge: Option<Arc<Edge>>,
+}
+
 /// The log as the writer holds it.
 pub(super) struct LogState {
     edge: Edge,

@@ -20,12 +20,14 @@ mod people;
 mod reader;
 mod register;
 mod schema;
+mod seen;
 mod unit;
 mod writer;
 
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
-pub use log::LedgerHead;
+pub use log::{Cosigned, LedgerHead};
+pub use seen::Seen;
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
@@ -79,6 +81,7 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     head: Arc<RwLock<LedgerHead>>,
+    cosigned: RwLock<Option<Cosigned>>,
     committed: watch::Receiver<u64>,
     counters: Arc<writer::Counters>,
     settings: StoreSettings,
@@ -129,6 +132,7 @@ impl Store {
                 readers: Mutex::new(readers),
                 permits: Semaphore::new(settings.readers.max(1)),
                 head,
+                cosigned: RwLock::new(None),
                 committed,
                 counters,
                 settings,
@@ -170,6 +174,19 @@ impl Store {
     /// The newest synced state of the log.
     pub fn ledger_head(&self) -> LedgerHead {
         self.shared.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The newest cosigned checkpoint, where witnesses are asked.
+    pub fn cosigned(&self) -> Option<Cosigned> {
+        self.shared.cosigned.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Shows a cosigned checkpoint from now on, unless a larger one is shown.
+    pub fn show_cosigned(&self, cosigned: Cosigned) {
+        let mut shown = self.shared.cosigned.write().unwrap_or_else(PoisonError::into_inner);
+        if shown.as_ref().is_none_or(|shown| shown.size <= cosigned.size) {
+            *shown = Some(cosigned);
+        }
     }
 
     /// Changes whenever the log has grown: the value is its size.

@@ -87,7 +87,8 @@ fn finish_rotation(path: &Path) -> Result<(), Fault> {
     fs::rename(&next_path, path).and_then(|()| sync_folder(path)).map_err(|error| storage(path, &error))
 }
 
-fn signing_key(path: &Path, origin: &str, algorithm: Algorithm, entropy: &Entropy) -> Result<SigningKey, Fault> {
+/// A key of ours, drawn and written when there is none yet.
+pub(super) fn signing_key(path: &Path, origin: &str, algorithm: Algorithm, entropy: &Entropy) -> Result<SigningKey, Fault> {
     let text = kept(path, || {
         let key = SigningKey::from_seed(origin, algorithm, &entropy.bytes::<32>()).map_err(|error| wrong(path, &error.to_string()))?;
         Ok(key.to_secret_text())

@@ -2,7 +2,7 @@
 
 use super::replay::SharedReplay;
 use super::sources::{holder_rules, source_rules};
-use super::{files, keys, layers, limits, publish, recorder, store_settings};
+use super::{files, keys, layers, logs, limits, publish, recorder, store_settings};
 use crate::anchor::Anchor;
 use crate::api::{AdminState, FhirState, LedgerState, ReloadRequest, TokenState, admin_router, fhir_router, ledger_router, token_router};
 use crate::clock::{Clock, Entropy};
@@ -31,6 +31,7 @@ pub(super) struct Durable {
     pub store: Store,
     pub verifier_key: Arc<str>,
     key_history: Arc<str>,
+    pub others: logs::Others,
     pub draining: Arc<AtomicBool>,
     pub reload: mpsc::Sender<ReloadRequest>,
     pub clock: Clock,
@@ -69,6 +70,7 @@ impl Durable {
         let verifier_key: Arc<str> = log_keys.verifier().to_string().into();
         let store = Store::open(store_settings(settings, false), log_keys.clone(), keyring.clone())?;
         publish::refuse_set_back(&folder.join("ledger"), &store.ledger_head(), &settings.ledger.origin, log_keys.history())?;
+        let others = logs::Others::build(settings, &store, &log_keys, &clock, &entropy)?;
         let ids = GatewayIds::new(keyring.derived("ids"));
         let base_url: Arc<str> = settings.server.fhir_base().into();
         let anchor = Anchor {
@@ -89,6 +91,7 @@ impl Durable {
             store,
             verifier_key,
             key_history: log_keys.history().to_string().into(),
+            others,
             draining: Arc::new(AtomicBool::new(false)),
             reload,
             clock,
@@ -182,8 +185,10 @@ impl Durable {
             store: self.store.clone(),
             verifier_key: Arc::clone(&self.verifier_key),
             key_history: Arc::clone(&self.key_history),
+            open_add: settings.ledger.open_add,
         };
         let routes = Router::new().nest_service("/fhir", fhir_router(fhir)).merge(token_router(token)).merge(ledger_router(ledger));
+        let routes = routes.merge(self.others.routes());
         layers::public(routes, settings, self.entropy.clone())
     }
 }

@@ -1,18 +1,27 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
-use crate::ledger::folder::EntryReader;
-use crate::ledger::folder::Publication;
-use crate::ledger::{Durability, Folder, KeyHistory, LedgerError, TileReader};
+use super::bucket::{BucketLog, PIECE};
+use crate::ledger::folder::{EntryReader, Publication};
+use crate::ledger::{Durability, Edge, Folder, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, Store};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Publications are at least this far apart: under load many checkpoints are signed for one that is published.
 const PAUSE: Duration = Duration::from_millis(200);
 
-struct Stored<'a>(&'a Reader<'a>);
+/// Where the log's files go.
+#[derive(Clone)]
+pub(super) enum Place {
+    Folder(PathBuf),
+    Bucket(BucketLog),
+}
+
+/// The tiles and entries in the store.
+pub(super) struct Stored<'a>(pub(super) &'a Reader<'a>);
 
 impl TileReader for Stored<'_> {
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<crate::ledger::Hash>>, LedgerError> {
@@ -29,11 +38,11 @@ impl EntryReader for Stored<'_> {
 }
 
 /// Publishes until told to stop, and once more then.
-pub(super) async fn run(store: Store, folder: PathBuf, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(store: Store, place: Place, mut stop: watch::Receiver<bool>) {
     let mut grown = store.grown();
     loop {
         grown.borrow_and_update();
-        if let Err(fault) = publish(&store, folder.clone()).await {
+        if let Err(fault) = publish(&store, &place).await {
             tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the log could not be published");
         }
         if *stop.borrow() {
@@ -51,23 +60,88 @@ pub(super) async fn run(store: Store, folder: PathBuf, mut stop: watch::Receiver
     }
 }
 
-async fn publish(store: &Store, folder: PathBuf) -> Result<(), Fault> {
-    let head = store.ledger_head();
-    let failed = |error: String| Fault::new(FaultKind::Ledger, error);
+async fn publish(store: &Store, place: &Place) -> Result<(), Fault> {
+    let Some((note, edge)) = newest(store)? else { return Ok(()) };
+    match place {
+        Place::Folder(folder) => publish_to_folder(store, folder.clone(), note, edge).await,
+        Place::Bucket(bucket) => publish_to_bucket(store, bucket, note, edge).await,
+    }
+}
+
+/// What is to be published: the newest cosigned checkpoint where witnesses are asked, else the newest there is. Nothing while only one
+/// from before the last start is cosigned: that one was published then.
+fn newest(store: &Store) -> Result<Option<(Note, Arc<Edge>)>, Fault> {
+    let (note, edge) = match store.cosigned() {
+        Some(cosigned) => (cosigned.note, cosigned.edge),
+        None => {
+            let head = store.ledger_head();
+            (head.note, Some(head.edge))
+        }
+    };
+    let note = note.parse().map_err(|error: Malformed| failed(&error.into()))?;
+    Ok(edge.map(|edge| (note, edge)))
+}
+
+async fn publish_to_folder(store: &Store, folder: PathBuf, note: Note, edge: Arc<Edge>) -> Result<(), Fault> {
     store
         .read(move |reader| {
             let stored = Stored(reader);
-            let checkpoint = head.note.parse().map_err(|error: crate::ledger::Malformed| failed(error.to_string()))?;
-            let publication = Publication {
-                checkpoint: &checkpoint,
-                edge: &head.edge,
-                tiles: &stored,
-                entries: &stored,
-                durability: Durability::Renamed,
-            };
-            Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(error.to_string()))
+            let durability = Durability::Renamed;
+            let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored, durability };
+            Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(&error))
         })
         .await
+}
+
+/// Writes what the bucket lacks, a piece at a time, then the checkpoint, then clears away the partial tiles that are full now.
+async fn publish_to_bucket(store: &Store, bucket: &BucketLog, note: Note, edge: Arc<Edge>) -> Result<(), Fault> {
+    let present = bucket.checkpoint().await?;
+    let with = async |published: Option<Note>, work: PublicationWork| {
+        let (note, edge) = (note.clone(), Arc::clone(&edge));
+        let reading = move |reader: &Reader<'_>| {
+            let stored = Stored(reader);
+            let durability = Durability::Renamed;
+            let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored, durability };
+            work.of(&publication, published.as_ref()).map_err(|error| failed(&error))
+        };
+        store.read(reading).await
+    };
+    let published = present.as_ref().map(|present| present.note.clone());
+    let (_, paths) = with(published, PublicationWork::Paths).await?;
+    for piece in paths.chunks(PIECE) {
+        let (tiles, _) = with(None, PublicationWork::Tiles(piece.to_vec())).await?;
+        bucket.put_tiles(tiles).await?;
+    }
+    bucket.put_checkpoint(&note, present).await?;
+    let full: Vec<_> = paths.into_iter().filter(|path| !path.is_partial()).collect();
+    bucket.drop_partials(&full).await
+}
+
+/// What is read of the store for a publication: the paths that are missing, or the bytes of some of them.
+enum PublicationWork {
+    Paths,
+    Tiles(Vec<TilePath>),
+}
+
+type Tiles = Vec<(TilePath, Vec<u8>)>;
+
+impl PublicationWork {
+    fn of(self, publication: &Publication<'_>, published: Option<&Note>) -> Result<(Tiles, Vec<TilePath>), LedgerError> {
+        match self {
+            PublicationWork::Paths => {
+                let previous_size = publication.check_extends(published)?;
+                Ok((Vec::new(), publication.paths_since(previous_size).collect()))
+            }
+            PublicationWork::Tiles(paths) => {
+                let tiles = paths.into_iter().map(|path| Ok((path, publication.bytes(path)?))).collect::<Result<_, LedgerError>>()?;
+                Ok((tiles, Vec::new()))
+            }
+        }
+    }
+}
+
+fn failed(error: &LedgerError) -> Fault {
+    Fault::new(FaultKind::Ledger, error.to_string())
 }
 
 /// Refuses to go on signing from a store that is behind what was already published: a restored backup would fork the log.

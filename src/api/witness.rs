@@ -1,0 +1,125 @@
+//! For other gateways' logs: cosigning what grows consistently, and showing what was cosigned and what is mirrored.
+//!
+//! `POST /witness/add-checkpoint` and `GET /witness/{sha256 of the origin}/checkpoint` are those of tlog-witness; below `/mirror/{sha256 of
+//! the origin}/` lies a log in the layout of tlog-tiles, its checkpoint cosigned by the mirror.
+
+use super::ledger::{FRESH, IMMUTABLE, OCTETS, TEXT, answer, status};
+use crate::clock::Clock;
+use crate::ledger::tile::MAX_BUNDLE_BYTES;
+use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, judge};
+use crate::ledger::{Folder, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath};
+use crate::outcome::{Fault, FaultKind};
+use crate::store::Seen;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{Response, StatusCode};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What the witness works with.
+#[derive(Clone)]
+pub struct WitnessState {
+    /// The logs it knows.
+    pub logs: Arc<Policy>,
+    pub seen: Seen,
+    pub key: SigningKey,
+    pub clock: Clock,
+    /// Where mirrored logs lie, each under the hash of its origin.
+    pub mirrored: PathBuf,
+}
+
+/// `/witness/…` and `/mirror/…`.
+pub fn router(state: WitnessState) -> Router {
+    Router::new()
+        .route("/witness/add-checkpoint", post(add_checkpoint).layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES)))
+        .route("/witness/{origin}/checkpoint", get(checkpoint))
+        .route("/mirror/{origin}/{*path}", get(mirrored))
+        .with_state(state)
+}
+
+async fn add_checkpoint(State(state): State<WitnessState>, body: Bytes) -> Response<Body> {
+    match tokio::task::spawn_blocking(move || cosign(&state, &body)).await {
+        Ok(Ok(Ok(line))) => answer(TEXT, FRESH, line.into_bytes()),
+        Ok(Ok(Err(declined))) => decline(&declined),
+        Ok(Err(fault)) => failed(&fault),
+        Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// 1. Read the request (400). 2. Find the log (404) and its signature (403). 3. Compare with what was cosigned last (409, 422), remember the
+/// new checkpoint with our cosignature, synced; 2 and 3 are not parted from each other by another request. 4. Answer.
+fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>, Fault> {
+    let request = std::str::from_utf8(body).ok().and_then(|text| text.parse::<AddCheckpoint>().ok());
+    let Some(request) = request else { return Ok(Err(Declined::Malformed)) };
+    let checkpoint = match identify(&request, &state.logs) {
+        Ok(checkpoint) => checkpoint,
+        Err(declined) => return Ok(Err(declined)),
+    };
+    let seconds = u64::try_from(state.clock.now().seconds()).unwrap_or(0);
+    let unusable = |error: LedgerError| Fault::new(FaultKind::Ledger, error.to_string());
+    let line = state.key.cosign(&checkpoint.to_string(), seconds).map_err(unusable)?;
+    let mut kept: Note = request.checkpoint.clone();
+    if kept.add(line.clone()).is_err() {
+        return Ok(Err(Declined::Malformed));
+    }
+    let decided = state.seen.advance(&checkpoint.origin, |last| {
+        judge(&request, &checkpoint, last)?;
+        Ok((checkpoint.size, checkpoint.root, kept.to_string(), format!("{line}\n")))
+    })?;
+    if decided == Err(Declined::Inconsistent) {
+        metrics::counter!("hearthgate_witness_split_view_total").increment(1);
+        tracing::error!(log = checkpoint.origin, size = checkpoint.size, "SPLIT VIEW: a log asked to cosign a tree that does not extend what was cosigned");
+    }
+    Ok(decided)
+}
+
+fn decline(declined: &Declined) -> Response<Body> {
+    let code = StatusCode::from_u16(declined.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    match declined {
+        Declined::OtherSize { size } => {
+            let mut response = answer(SIZE_MEDIA_TYPE, FRESH, format!("{size}\n").into_bytes());
+            *response.status_mut() = code;
+            response
+        }
+        _ => status(code),
+    }
+}
+
+async fn checkpoint(State(state): State<WitnessState>, Path(origin): Path<String>) -> Response<Body> {
+    let Some(name) = origin_hash(&origin) else { return status(StatusCode::NOT_FOUND) };
+    match tokio::task::spawn_blocking(move || state.seen.checkpoint(&name)).await {
+        Ok(Ok(Some(note))) => answer(TEXT, FRESH, note.into_bytes()),
+        Ok(Ok(None)) => status(StatusCode::NOT_FOUND),
+        Ok(Err(fault)) => failed(&fault),
+        Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+async fn mirrored(State(state): State<WitnessState>, Path((origin, path)): Path<(String, String)>) -> Response<Body> {
+    let is_checkpoint = path == crate::ledger::reader::CHECKPOINT_PATH;
+    if origin_hash(&origin).is_none() || !(is_checkpoint || path.parse::<TilePath>().is_ok()) {
+        return status(StatusCode::NOT_FOUND);
+    }
+    let folder = Folder::new(state.mirrored.join(origin));
+    match tokio::task::spawn_blocking(move || folder.read(&path, MAX_BUNDLE_BYTES)).await {
+        Ok(Ok(Some(bytes))) if is_checkpoint => answer(TEXT, FRESH, bytes),
+        Ok(Ok(Some(bytes))) => answer(OCTETS, IMMUTABLE, bytes),
+        Ok(Ok(None)) => status(StatusCode::NOT_FOUND),
+        Ok(Err(error)) => failed(&Fault::new(FaultKind::Storage, error.to_string())),
+        Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// The hash a path names, in its one spelling.
+fn origin_hash(text: &str) -> Option<[u8; 32]> {
+    HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
+}
+
+fn failed(fault: &Fault) -> Response<Body> {
+    tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the witness could not answer");
+    status(StatusCode::INTERNAL_SERVER_ERROR)
+}

@@ -1,0 +1,113 @@
+//! Copying another's log into a folder: every entry is hashed again, and what is kept leads to the checkpoint that is kept with it.
+
+use super::checkpoint::Checkpoint;
+use super::error::{LedgerError, SignatureError};
+use super::folder::{Durability, Filling, Folder};
+use super::merkle;
+use super::note::Note;
+use super::policy::Policy;
+use super::reader::{self, LogFiles};
+use super::tile::{self, TILE_WIDTH, TileKind, TilePath};
+use super::tree::{Edge, FullTile};
+
+/// What a copying did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirrored {
+    /// The size that was held before.
+    pub previous_size: u64,
+    /// What is held now.
+    pub checkpoint: Checkpoint,
+}
+
+/// Copies what a log has gained since the last time, and signs for it with `cosign` once all of it is on the disk. An interrupted copying
+/// goes on where it was; what is already held is never given up for something else.
+///
+/// # Errors
+/// When the policy refuses the checkpoint, the log went back or was rewritten, files are missing or damaged, or a storage fails.
+pub fn mirror(
+    log: &(impl LogFiles + ?Sized),
+    folder: &Folder,
+    policy: &Policy,
+    cosign: impl FnOnce(Note, &Checkpoint) -> Result<Note, LedgerError>,
+) -> Result<Mirrored, LedgerError> {
+    let note = reader::read_checkpoint(log)?;
+    let checkpoint = policy.accept(&note)?.checkpoint().clone();
+    let held = held(folder, policy)?;
+    let mut edge = match &held {
+        Some(held) => reader::read_edge(folder, held.size)?,
+        None => Edge::new(),
+    };
+    let previous_size = edge.size();
+    check_goes_on(held.as_ref(), &edge, &checkpoint)?;
+    if held.as_ref() == Some(&checkpoint) {
+        return Ok(Mirrored { previous_size, checkpoint });
+    }
+    let mut filling = folder.fill(Durability::Synced);
+    for index in tile::full_tiles(0, previous_size)..tile::full_tiles(0, checkpoint.size) {
+        copy_bundle(log, &mut filling, &mut edge, index, TILE_WIDTH)?;
+    }
+    let width = tile::partial_width(0, checkpoint.size);
+    if width > 0 && edge.size() < checkpoint.size {
+        copy_bundle(log, &mut filling, &mut edge, tile::full_tiles(0, checkpoint.size), width)?;
+    }
+    if edge.root() != checkpoint.root {
+        return Err(LedgerError::RootDiffers { size: checkpoint.size });
+    }
+    for path in tile::partial_tiles(checkpoint.size) {
+        filling.tile(path, &tile::encode_hashes(edge.partial_tile(path.kind.level())))?;
+    }
+    filling.finish(&cosign(note, &checkpoint)?)?;
+    Ok(Mirrored { previous_size, checkpoint })
+}
+
+/// The checkpoint that is held, if any is.
+///
+/// # Errors
+/// When what is held is damaged, or the storage fails.
+pub fn held(folder: &Folder, policy: &Policy) -> Result<Option<Checkpoint>, LedgerError> {
+    match reader::read_checkpoint(folder) {
+        Ok(note) => policy.accept(&note).map(|accepted| Some(accepted.checkpoint().clone())),
+        Err(LedgerError::Missing { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+fn check_goes_on(held: Option<&Checkpoint>, edge: &Edge, next: &Checkpoint) -> Result<(), LedgerError> {
+    let Some(held) = held else { return Ok(()) };
+    if held.origin != next.origin {
+        return Err(SignatureError::WrongOrigin { origin: next.origin.clone() }.into());
+    }
+    if edge.root() != held.root {
+        return Err(LedgerError::RootDiffers { size: held.size });
+    }
+    let went_back = next.size < held.size || (next.size == held.size && next.root != held.root);
+    if went_back { Err(LedgerError::NotAnExtension { published_size: held.size, size: next.size }) } else { Ok(()) }
+}
+
+/// Copies one bundle and adds those of its entries that the edge lacks; entries that are held already must be the same.
+fn copy_bundle(
+    log: &(impl LogFiles + ?Sized),
+    filling: &mut Filling<'_>,
+    edge: &mut Edge,
+    index: u64,
+    width: u16,
+) -> Result<(), LedgerError> {
+    let path = TilePath { kind: TileKind::Entries, index, width };
+    let entries = reader::read_entries(log, index, width)?.ok_or_else(|| LedgerError::Missing { path: path.to_string() })?;
+    let known = edge.partial_tile(0).to_vec();
+    let mut bundle = Vec::new();
+    for (position, entry) in entries.iter().enumerate() {
+        tile::encode_entry(&mut bundle, entry)?;
+        let leaf = merkle::leaf_hash(entry);
+        match known.get(position) {
+            Some(held) if *held == leaf => {}
+            Some(_) => return Err(LedgerError::LeafDiffers { index: index * u64::from(TILE_WIDTH) + position as u64 }),
+            None => {
+                for FullTile { level, index, hashes } in edge.append(leaf) {
+                    filling.tile(TilePath::full(TileKind::Hashes(level), index), &tile::encode_hashes(&hashes))?;
+                }
+            }
+        }
+    }
+    filling.tile(path, &bundle)
+}

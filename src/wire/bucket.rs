@@ -1,0 +1,128 @@
+//! The log's files in an object store, in the layout of tlog-tiles: whatever serves the bucket serves the log.
+//!
+//! The checkpoint is replaced only where it is still the one that was read, so that of two gateways that publish to one bucket the second
+//! fails, and says so.
+
+use crate::config::Bucket;
+use crate::ledger::note::MAX_NOTE_BYTES;
+use crate::ledger::reader::CHECKPOINT_PATH;
+use crate::ledger::{Malformed, Note, TilePath};
+use crate::outcome::{Fault, FaultKind};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::path::Path;
+use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+use std::sync::Arc;
+
+/// Files written at once.
+const AT_ONCE: usize = 16;
+/// What may be kept for ever.
+const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// What must be asked for each time.
+const FRESH: &str = "no-cache";
+
+/// A log in an object store.
+#[derive(Clone)]
+pub(super) struct BucketLog {
+    store: Arc<dyn ObjectStore>,
+    prefix: Path,
+}
+
+/// The checkpoint that is there, and which version of the object it is.
+pub(super) struct Present {
+    pub(super) note: Note,
+    version: UpdateVersion,
+}
+
+impl BucketLog {
+    /// The log in a configured bucket.
+    pub(super) fn open(bucket: &Bucket) -> Result<BucketLog, Fault> {
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(&bucket.bucket)
+            .with_region(&bucket.region)
+            .with_access_key_id(&bucket.access_key_id)
+            .with_secret_access_key(bucket.secret_access_key.reveal())
+            .with_conditional_put(S3ConditionalPut::ETagMatch);
+        if let Some(endpoint) = &bucket.endpoint {
+            builder = builder.with_endpoint(endpoint.as_str()).with_allow_http(endpoint.is_loopback());
+        }
+        let store = builder.build().map_err(|error| Fault::new(FaultKind::Internal, format!("[ledger.publish]: {error}")))?;
+        Ok(BucketLog::new(Arc::new(store), &bucket.prefix))
+    }
+
+    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> BucketLog {
+        BucketLog { store, prefix: Path::from(prefix) }
+    }
+
+    /// The published checkpoint, if there is one.
+    pub(super) async fn checkpoint(&self) -> Result<Option<Present>, Fault> {
+        let got = match self.store.get(&self.place(CHECKPOINT_PATH)).await {
+            Ok(got) => got,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed(&error)),
+        };
+        if got.meta.size > MAX_NOTE_BYTES as u64 {
+            return Err(Fault::new(FaultKind::Ledger, "the published checkpoint is too large to be one"));
+        }
+        let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
+        let bytes = got.bytes().await.map_err(|error| failed(&error))?;
+        let unreadable = |error: Malformed| Fault::new(FaultKind::Ledger, format!("the published checkpoint: {error}"));
+        Ok(Some(Present { note: Note::from_bytes(&bytes).map_err(unreadable)?, version }))
+    }
+
+    /// Writes tiles and bundles. One that is there already is there with the same bytes.
+    pub(super) async fn put_tiles(&self, tiles: Vec<(TilePath, Vec<u8>)>) -> Result<(), Fault> {
+        let puts = tiles.into_iter().map(|(path, bytes)| async move {
+            let options = attributes("application/octet-stream", IMMUTABLE, PutMode::Overwrite);
+            self.store.put_opts(&self.place(&path.to_string()), bytes.into(), options).await.map_err(|error| failed(&error))
+        });
+        stream::iter(puts).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
+    }
+
+    /// Replaces the checkpoint that was read before.
+    pub(super) async fn put_checkpoint(&self, note: &Note, present: Option<Present>) -> Result<(), Fault> {
+        let mode = present.map_or(PutMode::Create, |present| PutMode::Update(present.version));
+        let options = attributes("text/plain; charset=utf-8", FRESH, mode);
+        let put = self.store.put_opts(&self.place(CHECKPOINT_PATH), note.to_string().into_bytes().into(), options).await;
+        put.map(drop).map_err(|error| match error {
+            object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. } => {
+                Fault::new(FaultKind::Ledger, "another checkpoint was published meanwhile: two gateways publish to this place")
+            }
+            other => failed(&other),
+        })
+    }
+
+    /// Removes the partial tiles that these full ones replace: whoever still asks for them falls back to those.
+    pub(super) async fn drop_partials(&self, full: &[TilePath]) -> Result<(), Fault> {
+        for path in full {
+            let partials = self.store.list(Some(&self.place(&path.partial_directory())));
+            let places = partials.map_ok(|meta| meta.location).boxed();
+            self.store.delete_stream(places).try_for_each(|_| async { Ok(()) }).await.map_err(|error| failed(&error))?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, path: &str) -> Path {
+        Path::from(format!("{}/{path}", self.prefix))
+    }
+}
+
+fn attributes(media: &'static str, caching: &'static str, mode: PutMode) -> PutOptions {
+    let attributes = Attributes::from_iter([(Attribute::ContentType, media), (Attribute::CacheControl, caching)]);
+    PutOptions { mode, attributes, ..PutOptions::default() }
+}
+
+/// A store's own text may name keys and addresses: the kind of failure is enough.
+fn failed(error: &object_store::Error) -> Fault {
+    let kind = match error {
+        object_store::Error::NotFound { .. } => "something is not there",
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => "it does not let us",
+        object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. } => "it cannot do what is needed",
+        _ => "it does not answer as it should",
+    };
+    tracing::debug!(%error, "the object store failed");
+    Fault::new(FaultKind::Upstream, format!("object store: {kind}"))
+}
+
+/// Tiles in memory at once: 256 full bundles of the gateway's own leaves are some six megabytes.
+pub(super) const PIECE: usize = 256;

@@ -1,0 +1,110 @@
+//! What the gateway has to do with logs: where its own goes, who cosigns it, and whose it cosigns and copies.
+
+use super::bucket::BucketLog;
+use super::keys::signing_key;
+use super::mirror::Mirror;
+use super::publish::Place;
+use super::remote::log_client;
+use super::witnesses::Witnesses;
+use crate::api::{WitnessState, witness_router};
+use crate::clock::{Clock, Entropy};
+use crate::config::{Settings, Witness, read_bounded};
+use crate::ledger::policy::MAX_POLICY_BYTES;
+use crate::ledger::{Algorithm, Folder, LogKeys, Policy, SigningKey};
+use crate::outcome::{Fault, FaultKind};
+use crate::store::{Seen, Store};
+use axum::Router;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Those who watch our log, and those we watch.
+pub(super) struct Others {
+    witnesses: Option<Witnesses>,
+    witness: Option<WitnessState>,
+    mirror: Option<Mirror>,
+}
+
+impl Others {
+    /// What the configuration asks for: nothing by default.
+    pub(super) fn build(settings: &Settings, store: &Store, keys: &LogKeys, clock: &Clock, entropy: &Entropy) -> Result<Others, Fault> {
+        let ledger = &settings.ledger;
+        let witnesses = match &ledger.witnesses_file {
+            None => None,
+            Some(file) => {
+                let interval = Duration::from_millis(ledger.witness_interval_ms);
+                let witnesses = Witnesses::new(store.clone(), log_client()?, read_policy(file)?, keys, interval);
+                witnesses.resume(&Folder::new(settings.storage.data_dir.join("ledger")));
+                Some(witnesses)
+            }
+        };
+        let (mut witness, mut mirror) = (None, None);
+        if let Some(section) = &ledger.witness {
+            let logs = Arc::new(read_policy(&section.logs_file)?);
+            let state = witness_state(settings, section, Arc::clone(&logs), clock, entropy)?;
+            let key = key_of(settings, &format!("{}/mirror", section.name), "mirror.key", entropy)?;
+            mirror = Some(Mirror {
+                http: log_client()?,
+                folder: state.mirrored.clone(),
+                logs,
+                key,
+                clock: clock.clone(),
+                interval: Duration::from_millis(section.mirror_interval_ms),
+            });
+            witness = Some(state);
+        }
+        Ok(Others { witnesses, witness, mirror })
+    }
+
+    /// The routes of the witness.
+    pub(super) fn routes(&self) -> Router {
+        self.witness.clone().map_or_else(Router::new, witness_router)
+    }
+
+    /// Begins to ask and to copy; once.
+    pub(super) fn start(&mut self, stopped: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let asking = self.witnesses.take().map(|witnesses| tokio::spawn(witnesses.run(stopped.clone())));
+        let copying = self.mirror.take().map(|mirror| tokio::spawn(mirror.run(stopped.clone())));
+        asking.into_iter().chain(copying).collect()
+    }
+}
+
+fn witness_state(
+    settings: &Settings,
+    section: &Witness,
+    logs: Arc<Policy>,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> Result<WitnessState, Fault> {
+    let folder = &settings.storage.data_dir;
+    Ok(WitnessState {
+        logs,
+        seen: Seen::open(&folder.join("witness.db"))?,
+        key: key_of(settings, &section.name, "witness.key", entropy)?,
+        clock: clock.clone(),
+        mirrored: folder.join("mirror"),
+    })
+}
+
+/// A cosigner's key, in the folder of the other keys.
+fn key_of(settings: &Settings, name: &str, file: &str, entropy: &Entropy) -> Result<SigningKey, Fault> {
+    let key = signing_key(&settings.storage.data_dir.join("keys").join(file), name, Algorithm::CosignatureV1, entropy)?;
+    tracing::info!(key = %key.verifier(), "cosigning");
+    Ok(key)
+}
+
+fn read_policy(file: &Path) -> Result<Policy, Fault> {
+    let wrong = |text: String| Fault::new(FaultKind::Internal, text);
+    let text = read_bounded(file, MAX_POLICY_BYTES as u64).map_err(wrong)?;
+    Policy::parse(text.as_bytes()).map_err(|error| wrong(format!("{}: {error}", file.display())))
+}
+
+/// Where our log is published.
+pub(super) fn place(settings: &Settings) -> Result<Place, Fault> {
+    match &settings.ledger.publish {
+        Some(bucket) => BucketLog::open(bucket).map(Place::Bucket),
+        None => Ok(Place::Folder(settings.storage.data_dir.join("ledger"))),
+    }
+}

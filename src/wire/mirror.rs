@@ -1,0 +1,77 @@
+//! Visits the logs that are mirrored, and keeps what they show.
+
+use super::remote::RemoteLog;
+use crate::clock::Clock;
+use crate::ledger::mirror::{Mirrored, mirror};
+use crate::ledger::{Checkpoint, Folder, LedgerError, Note, Policy, SigningKey};
+use data_encoding::HEXLOWER;
+use reqwest::Client;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// The mirrored logs of this gateway.
+#[derive(Clone)]
+pub(super) struct Mirror {
+    pub(super) http: Client,
+    pub(super) folder: PathBuf,
+    pub(super) logs: Arc<Policy>,
+    pub(super) key: SigningKey,
+    pub(super) clock: Clock,
+    pub(super) interval: Duration,
+}
+
+impl Mirror {
+    /// Visits each log again and again until told to stop.
+    pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        loop {
+            for log in self.logs.logs() {
+                let Some(url) = log.url.clone() else { continue };
+                let (mirror, origin) = (self.clone(), log.key.name().to_owned());
+                let visited = tokio::task::spawn_blocking(move || mirror.visit(&url, &origin)).await;
+                if let Ok(Err(error)) = visited {
+                    report(log.key.name(), &error);
+                }
+                if *stop.borrow() {
+                    return;
+                }
+            }
+            tokio::select! {
+                _ = stop.changed() => return,
+                () = tokio::time::sleep(self.interval) => {}
+            }
+        }
+    }
+
+    fn visit(&self, url: &str, origin: &str) -> Result<Mirrored, LedgerError> {
+        let log = RemoteLog::new(self.http.clone(), url, Handle::current());
+        let folder = Folder::new(log_folder(&self.folder, origin));
+        mirror(&log, &folder, &self.logs.only(origin), |note, checkpoint| self.cosign(note, checkpoint))
+    }
+
+    fn cosign(&self, mut note: Note, checkpoint: &Checkpoint) -> Result<Note, LedgerError> {
+        let seconds = u64::try_from(self.clock.now().seconds()).unwrap_or(0);
+        note.add(self.key.cosign(&checkpoint.to_string(), seconds)?)?;
+        Ok(note)
+    }
+}
+
+/// Where a log is kept: under the SHA-256 of its origin.
+pub(super) fn log_folder(folder: &Path, origin: &str) -> PathBuf {
+    folder.join(HEXLOWER.encode(&Sha256::digest(origin)))
+}
+
+/// A log that contradicts what is held is an alarm; one that does not answer is not.
+fn report(origin: &str, error: &LedgerError) {
+    let contradicts =
+        matches!(error, LedgerError::NotAnExtension { .. } | LedgerError::RootDiffers { .. } | LedgerError::LeafDiffers { .. });
+    if contradicts {
+        metrics::counter!("hearthgate_mirror_split_view_total").increment(1);
+        tracing::error!(log = origin, %error, "SPLIT VIEW: a mirrored log contradicts what is held of it; nothing was taken over");
+    } else {
+        tracing::warn!(log = origin, %error, "a mirrored log could not be copied");
+    }
+}
