@@ -72,7 +72,11 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
     })?;
     if decided == Err(Declined::Inconsistent) {
         metrics::counter!("hearthgate_witness_split_view_total").increment(1);
-        tracing::error!(log = checkpoint.origin, size = checkpoint.size, "SPLIT VIEW: a log asked to cosign a tree that does not extend what was cosigned");
+        tracing::error!(
+            log = checkpoint.origin,
+            size = checkpoint.size,
+            "SPLIT VIEW: a log asked to cosign a tree that does not extend what was cosigned"
+        );
     }
     Ok(decided)
 }

@@ -27,10 +27,10 @@ mod writer;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::{Cosigned, LedgerHead};
-pub use seen::Seen;
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
+pub use seen::Seen;
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,
     VersionDraft, WorkDraft,

@@ -126,3 +126,60 @@ fn failed(error: &object_store::Error) -> Fault {
 
 /// Tiles in memory at once: 256 full bundles of the gateway's own leaves are some six megabytes.
 pub(super) const PIECE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::tile::TileKind;
+    use crate::ledger::{Algorithm, Checkpoint, Hash, SigningKey};
+    use object_store::local::LocalFileSystem;
+    use object_store::memory::InMemory;
+
+    fn note(size: u64) -> Note {
+        let key = SigningKey::from_seed("test/log", Algorithm::Ed25519, &[1; 32]).unwrap();
+        Checkpoint::new("test/log", size, Hash([7; 32])).sign(&[&key]).unwrap()
+    }
+
+    fn tile(index: u64, width: u16) -> TilePath {
+        TilePath { kind: TileKind::Hashes(0), index, width }
+    }
+
+    #[tokio::test]
+    async fn the_second_of_two_publishers_fails() {
+        let log = BucketLog::new(Arc::new(InMemory::new()), "some/prefix");
+        assert!(log.checkpoint().await.unwrap().is_none());
+        log.put_checkpoint(&note(1), None).await.unwrap();
+        assert!(log.put_checkpoint(&note(2), None).await.is_err(), "it is there already");
+        let (first, second) = (log.checkpoint().await.unwrap(), log.checkpoint().await.unwrap());
+        log.put_checkpoint(&note(3), first).await.unwrap();
+        let refused = log.put_checkpoint(&note(4), second).await.unwrap_err();
+        assert_eq!(refused.kind, FaultKind::Ledger);
+        assert_eq!(log.checkpoint().await.unwrap().unwrap().note, note(3));
+    }
+
+    #[tokio::test]
+    async fn files_lie_where_readers_look_and_partial_ones_go_when_full() {
+        let folder = std::env::temp_dir().join(format!("hearthgate-bucket-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let store = Arc::new(LocalFileSystem::new_with_prefix(&folder).unwrap());
+        let log = BucketLog::new(store, "log");
+        let plain = async |path: &str, bytes: &'static [u8]| log.store.put(&log.place(path), bytes.into()).await;
+        plain("tile/0/000.p/7", b"seven").await.unwrap();
+        plain("tile/0/x001/234.p/9", b"nine").await.unwrap();
+        assert_eq!(std::fs::read(folder.join("log/tile/0/x001/234.p/9")).unwrap(), b"nine");
+        log.drop_partials(&[tile(0, 256)]).await.unwrap();
+        assert!(!folder.join("log/tile/0/000.p/7").exists() && folder.join("log/tile/0/x001/234.p/9").exists());
+        let _ = std::fs::remove_dir_all(&folder);
+    }
+
+    #[tokio::test]
+    async fn tiles_say_that_they_never_change_and_checkpoints_that_they_do() {
+        let log = BucketLog::new(Arc::new(InMemory::new()), "");
+        log.put_tiles(vec![(tile(0, 3), vec![1; 96]), (tile(0, 256), vec![2; 8192])]).await.unwrap();
+        log.put_checkpoint(&note(3), None).await.unwrap();
+        for (path, caching) in [("tile/0/000.p/3", IMMUTABLE), ("tile/0/000", IMMUTABLE), ("checkpoint", FRESH)] {
+            let got = log.store.get(&Path::from(path)).await.unwrap();
+            assert_eq!(got.attributes.get(&Attribute::CacheControl).map(|value| value.to_string()), Some(caching.to_owned()), "{path}");
+        }
+    }
+}

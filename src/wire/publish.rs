@@ -21,15 +21,15 @@ pub(super) enum Place {
 }
 
 /// The tiles and entries in the store.
-pub(super) struct Stored<'a>(pub(super) &'a Reader<'a>);
+pub struct StoredLog<'a>(pub &'a Reader<'a>);
 
-impl TileReader for Stored<'_> {
+impl TileReader for StoredLog<'_> {
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<crate::ledger::Hash>>, LedgerError> {
         self.0.tile(level, index).map_err(|fault| LedgerError::Storage { detail: fault.to_string() })
     }
 }
 
-impl EntryReader for Stored<'_> {
+impl EntryReader for StoredLog<'_> {
     fn entries(&self, bundle: u64, width: u16) -> Result<Option<Vec<Vec<u8>>>, LedgerError> {
         let first = bundle * u64::from(crate::ledger::tile::TILE_WIDTH);
         let entries = self.0.leaves(first, usize::from(width)).map_err(|fault| LedgerError::Storage { detail: fault.to_string() })?;
@@ -61,10 +61,9 @@ pub(super) async fn run(store: Store, place: Place, mut stop: watch::Receiver<bo
 }
 
 async fn publish(store: &Store, place: &Place) -> Result<(), Fault> {
-    let Some((note, edge)) = newest(store)? else { return Ok(()) };
     match place {
-        Place::Folder(folder) => publish_to_folder(store, folder.clone(), note, edge).await,
-        Place::Bucket(bucket) => publish_to_bucket(store, bucket, note, edge).await,
+        Place::Folder(folder) => publish_folder(store, folder.clone(), Durability::Renamed).await,
+        Place::Bucket(bucket) => publish_to_bucket(store, bucket).await,
     }
 }
 
@@ -82,11 +81,15 @@ fn newest(store: &Store) -> Result<Option<(Note, Arc<Edge>)>, Fault> {
     Ok(edge.map(|edge| (note, edge)))
 }
 
-async fn publish_to_folder(store: &Store, folder: PathBuf, note: Note, edge: Arc<Edge>) -> Result<(), Fault> {
+/// Lays the log out in a folder once.
+///
+/// # Errors
+/// When the folder holds another log, or a storage fails.
+pub async fn publish_folder(store: &Store, folder: PathBuf, durability: Durability) -> Result<(), Fault> {
+    let Some((note, edge)) = newest(store)? else { return Ok(()) };
     store
         .read(move |reader| {
-            let stored = Stored(reader);
-            let durability = Durability::Renamed;
+            let stored = StoredLog(reader);
             let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored, durability };
             Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(&error))
         })
@@ -94,12 +97,13 @@ async fn publish_to_folder(store: &Store, folder: PathBuf, note: Note, edge: Arc
 }
 
 /// Writes what the bucket lacks, a piece at a time, then the checkpoint, then clears away the partial tiles that are full now.
-async fn publish_to_bucket(store: &Store, bucket: &BucketLog, note: Note, edge: Arc<Edge>) -> Result<(), Fault> {
+async fn publish_to_bucket(store: &Store, bucket: &BucketLog) -> Result<(), Fault> {
+    let Some((note, edge)) = newest(store)? else { return Ok(()) };
     let present = bucket.checkpoint().await?;
     let with = async |published: Option<Note>, work: PublicationWork| {
         let (note, edge) = (note.clone(), Arc::clone(&edge));
         let reading = move |reader: &Reader<'_>| {
-            let stored = Stored(reader);
+            let stored = StoredLog(reader);
             let durability = Durability::Renamed;
             let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored, durability };
             work.of(&publication, published.as_ref()).map_err(|error| failed(&error))

@@ -1,6 +1,6 @@
 //! Asks witnesses to cosign the log, and shows a checkpoint once enough of them have.
 
-use super::publish::Stored;
+use super::publish::StoredLog;
 use crate::ledger::policy::Role;
 use crate::ledger::witness::{AddCheckpoint, Answer, MAX_ANSWER_BYTES, read_answer};
 use crate::ledger::{LedgerError, LogFiles, LogKeys, Malformed, Note, Policy, TreeHashes, VerifierKey};
@@ -117,13 +117,7 @@ impl Witnesses {
 }
 
 /// Asks one witness, from the size it says it is at.
-async fn ask(
-    http: &Client,
-    store: &Store,
-    head: &LedgerHead,
-    note: &Note,
-    witness: &mut Witness,
-) -> Option<crate::ledger::NoteSignature> {
+async fn ask(http: &Client, store: &Store, head: &LedgerHead, note: &Note, witness: &mut Witness) -> Option<crate::ledger::NoteSignature> {
     for _ in 0..ASKED_PER_ROUND {
         let answer = match request(store, head, note, witness.last_size).await {
             Ok(body) => send(http, head, note, witness, body).await,
@@ -162,7 +156,7 @@ async fn request(store: &Store, head: &LedgerHead, note: &Note, old_size: u64) -
     let (edge, size, checkpoint) = (Arc::clone(&head.edge), head.size(), note.clone());
     store
         .read(move |reader| {
-            let tiles = Stored(reader);
+            let tiles = StoredLog(reader);
             let needs_proof = old_size > 0 && old_size < size;
             let proof = if needs_proof { TreeHashes::new(&edge, &tiles).consistency_proof(old_size, size) } else { Ok(Vec::new()) };
             let proof = proof.map_err(|error: LedgerError| Fault::new(FaultKind::Ledger, error.to_string()))?;

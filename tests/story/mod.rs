@@ -22,4 +22,5 @@ mod reloading;
 mod results;
 mod searching;
 mod trail;
+mod witness;
 mod writing;

@@ -1,5 +1,6 @@
 //! `hearthgate ledger`: checking logs, wherever they lie, with nothing but files; and what an operator does to a log at rest.
 
+mod bench;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
@@ -50,6 +51,8 @@ pub enum LedgerCommand {
     },
     /// Checks a policy file and prints whom it believes and asks for.
     Policy { file: PathBuf },
+    /// Measures appending, proving and checking on a log of its own.
+    Bench(bench::BenchArguments),
     /// Draws a new signing key, signed by the old one. The gateway must be stopped.
     Rotate {
         /// The gateway's configuration.
@@ -112,6 +115,7 @@ pub fn run(command: &LedgerCommand) -> u8 {
         LedgerCommand::Fsck { log, trust } => check(log, trust),
         LedgerCommand::Prove { log, index, trust } => prove(log, *index, trust),
         LedgerCommand::Policy { file } => policy(file),
+        LedgerCommand::Bench(arguments) => done(bench::bench(arguments), |()| ()),
         LedgerCommand::Rotate { config } => rotate(config),
         LedgerCommand::Adopt { config } => adopt(config),
     };

@@ -8,6 +8,7 @@ mod keys;
 mod policies;
 mod trees;
 mod vectors;
+mod witness;
 
 use super::error::LedgerError;
 use super::folder::{Durability, EntryReader, Folder, Publication, Published};

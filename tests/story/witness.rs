@@ -1,0 +1,216 @@
+//! Gateways that watch each other: cosigned checkpoints, witnesses that refuse, mirrors, and keys that succeed each other.
+
+use crate::support::data::patient;
+use crate::support::party::Party;
+use crate::support::process::hearthgate;
+use crate::support::world::ORIGIN;
+use crate::support::{Call, Folder, Setup, World, until};
+use hearthgate::clock::Clock;
+use hearthgate::ledger::witness::AddCheckpoint;
+use hearthgate::ledger::{Algorithm, Checkpoint, Hash, Note, Policy, SigningKey, VerifierKey};
+use sha2::{Digest, Sha256};
+
+/// The text of the one signing key a folder of keys holds under a name.
+fn key_in(world: &World, file: &str) -> SigningKey {
+    SigningKey::from_secret_text(&std::fs::read_to_string(world.data().join(file)).unwrap()).unwrap()
+}
+
+fn name_of(origin: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(origin))
+}
+
+/// The log's key, as the configuration of others names it before the log itself has started.
+fn log_key(seed: u8) -> SigningKey {
+    SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[seed; 32]).unwrap()
+}
+
+/// A gateway that witnesses a log with this key, and mirrors it from a URL if one is given.
+async fn witness(folder: &Folder, log: &VerifierKey, url: &str) -> World {
+    let file = folder.write("logs.policy", &format!("log {log} {url}\nquorum none\n"));
+    Setup::adjusted(move |settings| {
+        settings.ledger.origin = "witness.test/log".to_owned();
+        settings.ledger.witness =
+            Some(hearthgate::config::Witness { name: "witness.test".to_owned(), logs_file: file, mirror_interval_ms: 20 });
+    })
+    .start()
+    .await
+}
+
+/// A gateway whose log has this key and asks one witness.
+async fn witnessed(folder: &Folder, key: &SigningKey, witness: &VerifierKey, url: &str) -> World {
+    let key_file = folder.write("log.key", &key.to_secret_text());
+    let policy = folder.write("witnesses.policy", &format!("log {}\nwitness w {witness} {url}/witness\nquorum w\n", key.verifier()));
+    Setup::adjusted(move |settings| {
+        settings.ledger.key_file = Some(key_file);
+        settings.ledger.witnesses_file = Some(policy);
+        settings.ledger.witness_interval_ms = 20;
+    })
+    .start()
+    .await
+}
+
+async fn text(party: &Party, url: &str) -> Option<String> {
+    let answer = party.call(Call::get(url)).await;
+    (answer.status == 200).then(|| answer.text())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_is_cosigned_mirrored_and_read_with_the_witnesss_word() {
+    let (files, key) = (Folder::new("files"), log_key(1));
+    // The mirror needs to know where the log will be, the log who its witness is: the log starts again once both are known.
+    let first = witness(&files, key.verifier(), "http://127.0.0.1:9").await;
+    let cosigner = key_in(&first, "keys/witness.key");
+    let log = witnessed(&files, &key, cosigner.verifier(), &first.origin).await;
+    let a = log.party("hospital-a").await;
+    let created = a.post("Patient", &patient("1")).await.expect(201);
+    let strict = format!("log {}\nwitness w {}\nquorum w\n", key.verifier(), cosigner.verifier());
+    let strict = Policy::parse(strict.as_bytes()).unwrap();
+    let stranger = log.stranger();
+    let size = log.running.store.ledger_head().size();
+    let accepted = until("the checkpoint is cosigned", async || {
+        let note: Note = text(&stranger, &format!("{}/ledger/checkpoint", log.origin)).await?.parse().ok()?;
+        strict.accept(&note).ok().filter(|accepted| accepted.checkpoint().size >= size)
+    })
+    .await;
+    assert!(accepted.signatures().iter().any(|line| line.timestamp_seconds.is_some()));
+
+    // A receipt carries the witness's word.
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
+    let proof: hearthgate::ledger::LogProof = receipt.parse().unwrap();
+    strict.accept(&proof.checkpoint).unwrap();
+    hearthgate::anchor::verify_receipt(&receipt, &strict, None).unwrap();
+
+    // The witness shows what it cosigned last.
+    let shown = text(&first.stranger(), &format!("{}/witness/{}/checkpoint", first.origin, name_of(ORIGIN))).await.unwrap();
+    strict.accept(&shown.parse().unwrap()).unwrap();
+    assert!(text(&first.stranger(), &format!("{}/witness/{}/checkpoint", first.origin, name_of("nobody"))).await.is_none());
+
+    // A mirror of the log, in a gateway of its own, is the log.
+    let mirror_files = Folder::new("mirror-files");
+    let mirror = witness(&mirror_files, key.verifier(), &format!("{}/ledger", log.origin)).await;
+    let place = format!("{}/mirror/{}", mirror.origin, name_of(ORIGIN));
+    until("the log is mirrored", async || text(&mirror.stranger(), &format!("{place}/checkpoint")).await).await;
+    let holder = key_in(&mirror, "keys/mirror.key");
+    let held = format!("log {}\nwitness m {}\nquorum m\n", key.verifier(), holder.verifier());
+    let held = mirror_files.write("held.policy", &held);
+    for command in [vec!["ledger", "fsck", &place], vec!["ledger", "verify", &place], vec!["ledger", "prove", &place, "0"]] {
+        let done = tokio::task::block_in_place(|| {
+            hearthgate(&[&command[..], &["--policy", held.to_str().unwrap()]].concat(), mirror_files.path())
+        });
+        assert!(done.status.success(), "{command:?} {} {}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    }
+    for path in ["tile/0/999", "../witness.db", "checkpoint/x", "tile/entries/000/../../checkpoint"] {
+        let answer = mirror.stranger().call(Call::get(&format!("{place}/{path}"))).await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+}
+
+async fn add(witness: &World, request: &AddCheckpoint) -> (u16, String) {
+    let call = Call::new("POST", &format!("{}/witness/add-checkpoint", witness.origin)).bare_body(request.to_string());
+    let answer = witness.stranger().call(call).await;
+    (answer.status, answer.text())
+}
+
+fn checkpoint(key: &SigningKey, size: u64, root: u8) -> Note {
+    Checkpoint::new(ORIGIN, size, Hash([root; 32])).sign(&[key]).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_remembers_over_restarts_and_lets_no_log_go_back() {
+    let (files, key) = (Folder::new("files"), log_key(2));
+    let world = witness(&files, key.verifier(), "").await;
+    let ask = |old_size, size, root| AddCheckpoint { old_size, proof: Vec::new(), checkpoint: checkpoint(&key, size, root) };
+    assert_eq!(add(&world, &ask(0, 5, 1)).await.0, 200);
+    assert_eq!(add(&world, &ask(5, 5, 1)).await.0, 200, "the same again");
+    let (folder, settings) = world.stop().await;
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    assert_eq!(add(&world, &ask(0, 5, 1)).await, (409, "5\n".to_owned()));
+    assert_eq!(add(&world, &ask(0, 4, 1)).await, (409, "5\n".to_owned()), "rolled back");
+    assert_eq!(add(&world, &ask(5, 5, 2)).await.0, 422, "equivocating");
+    assert_eq!(add(&world, &ask(5, 9, 2)).await.0, 422, "forked");
+    assert_eq!(add(&world, &ask(6, 5, 1)).await.0, 400);
+    let stranger = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: checkpoint(&log_key(3), 5, 1) };
+    assert_eq!(add(&world, &stranger).await.0, 403);
+    let unknown = Checkpoint::new("nobody.test/log", 1, Hash([1; 32]));
+    let signer = SigningKey::from_seed("nobody.test/log", Algorithm::Ed25519, &[3; 32]).unwrap();
+    let unknown = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: unknown.sign(&[&signer]).unwrap() };
+    assert_eq!(add(&world, &unknown).await.0, 404);
+    let call = Call::new("POST", &format!("{}/witness/add-checkpoint", world.origin)).bare_body("old 0\n\nnonsense");
+    assert_eq!(world.stranger().call(call).await.status, 400);
+
+    // Damage to what it remembers is found, and then it cosigns nothing.
+    let (folder, settings) = world.stop().await;
+    let memory = rusqlite::Connection::open(settings.storage.data_dir.join("witness.db")).unwrap();
+    memory.execute("UPDATE seen SET size = 3", []).unwrap();
+    drop(memory);
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    assert_eq!(add(&world, &ask(3, 3, 1)).await.0, 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_witness_saw_another_history_is_told() {
+    let (files, key) = (Folder::new("files"), log_key(4));
+    let watching = witness(&files, key.verifier(), "").await;
+    let elsewhere = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: checkpoint(&key, 1_000_000, 1) };
+    assert_eq!(add(&watching, &elsewhere).await.0, 200);
+    let cosigner = key_in(&watching, "keys/witness.key");
+    let log = witnessed(&files, &key, cosigner.verifier(), &watching.origin).await;
+    log.party("hospital-a").await.create(&patient("1")).await;
+    until("the alarm is raised", async || {
+        let metrics = text(&log.stranger(), &format!("{}/metrics", log.admin)).await?;
+        metrics.contains("hearthgate_ledger_split_view_total").then_some(())
+    })
+    .await;
+    assert!(log.running.store.cosigned().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_key_goes_on_where_the_old_one_stopped() {
+    let world = Setup::adjusted(|settings| settings.ledger.ml_dsa_44 = true).start().await;
+    let a = world.party("hospital-a").await;
+    let created = a.post("Patient", &patient("1")).await.expect(201);
+    let id = created.json()["id"].as_str().unwrap().to_owned();
+    let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
+    let (old_key, old_policy) = (world.running.verifier_key.to_string(), world.policy());
+    let (folder, settings) = world.stop().await;
+    let config = folder.write("rotate.toml", &settings.to_toml());
+    let rotated = hearthgate(&["ledger", "rotate", "--config", config.to_str().unwrap()], folder.path());
+    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    assert_ne!(world.running.verifier_key.to_string(), old_key);
+    world.party("hospital-a").await.create(&patient("2")).await;
+
+    // The old receipt verifies by the old key alone, and by the new one with the history; new checkpoints by the old key with the history.
+    hearthgate::anchor::verify_receipt(&receipt, &old_policy, None).unwrap();
+    assert!(hearthgate::anchor::verify_receipt(&receipt, &world.policy(), None).is_err());
+    let history = text(&world.stranger(), &format!("{}/ledger/keys", world.origin)).await.unwrap();
+    let history_file = world.folder.write("keys.history", &history);
+    let history: hearthgate::ledger::KeyHistory = history.parse().unwrap();
+    hearthgate::anchor::verify_receipt(&receipt, &world.policy().with_history(&history), None).unwrap();
+    let place = format!("{}/ledger", world.origin);
+    let command = ["ledger", "fsck", &place, "--key", &old_key, "--history", history_file.to_str().unwrap()];
+    let checked = tokio::task::block_in_place(|| hearthgate(&command, world.folder.path()));
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_added_only_where_that_is_switched_on() {
+    let world = World::start().await;
+    let call = |world: &World, entry: &str| Call::new("POST", &format!("{}/ledger/add", world.origin)).bare_body(entry);
+    assert_eq!(world.stranger().call(call(&world, "hello")).await.status, 404);
+    drop(world);
+    let world = Setup::adjusted(|settings| settings.ledger.open_add = true).start().await;
+    let before = world.running.store.ledger_head().size();
+    for number in 0..3 {
+        let answer = world.stranger().call(call(&world, &format!("entry {number}"))).await.expect(200);
+        assert_eq!(answer.text(), (before + number).to_string());
+    }
+    assert_eq!(world.running.store.ledger_head().size(), before + 3);
+    assert_eq!(world.stranger().call(call(&world, &"x".repeat(65_536))).await.status, 413);
+    assert_eq!(world.stranger().call(call(&world, &"x".repeat(65_535))).await.status, 200);
+    // What the gateway writes itself, nobody else may.
+    let leaf = world.running.store.read(|reader| Ok(reader.leaves(0, 1)?.remove(0))).await.unwrap();
+    let forged = Call::new("POST", &format!("{}/ledger/add", world.origin)).bare_body(leaf);
+    assert_eq!(world.stranger().call(forged).await.status, if before > 0 { 422 } else { 200 });
+}
