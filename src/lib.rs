@@ -7,7 +7,8 @@
 //!
 //! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree), [`sign`] (signatures on records and requests).
 //! * What is known: [`definitions`], [`packages`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
-//! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`]; beside them [`evidence`], the package that proves a trail.
+//! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`]; beside them [`evidence`], the package that proves a trail,
+//!   and [`terminology`], which is asked what definitions cannot say.
 //! * What people must decide: [`worklist`], and who is who: [`person`].
 //! * What is told to others: [`problem`].
 //! * The two paths: [`pipeline`] (one accepted submission) [`query`] (one answered question)
@@ -42,6 +43,7 @@ pub mod registry;
 pub mod search;
 pub mod sign;
 pub mod store;
+pub mod terminology;
 pub mod trail;
 pub mod validate;
 pub mod wire;

@@ -55,6 +55,8 @@ pub struct Pipeline {
     pub rules: Arc<HashMap<String, SourceRules>>,
     /// Held by the one overtaken submission that is being decided anew.
     pub overtaken: Arc<tokio::sync::Mutex<()>>,
+    /// What is asked about codes that the definitions in hand do not have.
+    pub terminology: Option<Arc<crate::terminology::Server>>,
 }
 
 impl Pipeline {
@@ -166,10 +168,14 @@ impl Pipeline {
     }
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, nothing stored.
-    pub fn examine(&self, caller: &Caller, resource: Node) -> Vec<Finding> {
+    pub async fn examine(&self, caller: &Caller, resource: Node) -> Vec<Finding> {
         let links = crate::normalise::Links::new();
         let rules = caller.source.as_ref().and_then(|source| self.rules.get(source));
-        let mut findings = crate::validate::check(self.definitions, &resource, &crate::validate::Options::default());
+        let options = crate::validate::Options::default();
+        let mut findings = match &self.terminology {
+            Some(server) => server.examine(self.definitions, &resource, &options).await,
+            None => crate::validate::check(self.definitions, &resource, &options),
+        };
         if let Some(rules) = rules {
             let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types() };
             let normalised = crate::normalise::normalise(resource, &context);

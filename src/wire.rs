@@ -25,6 +25,7 @@ use tokio::task::JoinHandle;
 
 mod bucket;
 mod files;
+mod judged_by;
 mod keys;
 mod layers;
 mod logs;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 8] = [
     &["outcome", "fhir", "clock", "ledger", "sign"],
     &["definitions", "packages", "config", "search", "store", "registry", "identity", "audit"],
-    &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward", "evidence", "person"],
+    &["intake", "normalise", "normalised", "validate", "validated", "anchor", "consent", "forward", "evidence", "person", "terminology"],
     &["problem", "worklist"],
     &["pipeline", "query", "trail"],
     &["api"],

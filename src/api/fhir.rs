@@ -345,7 +345,7 @@ async fn validate(
         }
         Err(refusal) => return refuse(state, record, refusal).await,
     };
-    let findings = state.pipeline.examine(caller, resource);
+    let findings = state.pipeline.examine(caller, resource).await;
     state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
     Ok(render::resource(200, &outcome_with_places(&findings, Some(&asked.body)), wanted, state.definitions))
 }

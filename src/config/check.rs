@@ -11,6 +11,7 @@ pub fn check(settings: &Settings, problems: &mut Problems) {
     ledger(settings, problems);
     identity(settings, problems);
     redis(settings, problems);
+    definitions_and_terminology(settings, problems);
     parties(settings, problems);
 }
 
@@ -108,6 +109,18 @@ fn redis(settings: &Settings, problems: &mut Problems) {
     let is_url = redis.url.starts_with("redis://") || redis.url.starts_with("rediss://");
     problems.require(is_url, "[redis]", "url", "must begin with redis:// or rediss://");
     problems.require(!redis.url.contains('@'), "[redis]", "url", "must not hold a user or password; use password_file");
+}
+
+fn definitions_and_terminology(settings: &Settings, problems: &mut Problems) {
+    let is_exact = |package: &String| package.split_once('#').is_some_and(|(name, version)| !name.is_empty() && !version.is_empty());
+    let text = "must name packages as NAME#VERSION";
+    problems.require(settings.definitions.packages.iter().all(is_exact), "[definitions]", "packages", text);
+    let Some(terminology) = &settings.terminology else { return };
+    const SECTION: &str = "[terminology]";
+    problems.within(SECTION, "timeout_ms", terminology.timeout_ms, limits::TERMINOLOGY_TIMEOUT_MS);
+    problems.within(SECTION, "keep_s", terminology.keep_s, limits::TERMINOLOGY_KEEP_S);
+    let is_safe = terminology.url.is_https() || terminology.url.is_loopback();
+    problems.require(is_safe, SECTION, "url", "must begin with https:// unless it names loopback");
 }
 
 fn parties(settings: &Settings, problems: &mut Problems) {

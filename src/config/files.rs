@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Makes relative paths relative to the directory of the configuration.
 pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
-    let Settings { server, storage, ledger, identity, redis, clients, holders, destinations, sources, .. } = settings;
+    let Settings { server, storage, ledger, identity, redis, definitions, clients, holders, destinations, sources, .. } = settings;
     let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
     paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file).chain(&mut ledger.witnesses_file));
     paths.extend(ledger.publish.iter_mut().map(|bucket| &mut bucket.secret_access_key_file));
     paths.extend(ledger.witness.iter_mut().map(|witness| &mut witness.logs_file));
     paths.extend(identity.token_key_file.iter_mut());
+    paths.extend(definitions.cache_dir.iter_mut());
     paths.extend(server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]));
     paths.extend(redis.iter_mut().filter_map(|redis| redis.password_file.as_mut()));
     paths.extend(clients.iter_mut().filter_map(|client| client.jwks_file.as_mut()));

@@ -30,6 +30,11 @@ pub const DOCUMENT_DEPTH: Limit = limit("server.max_document_depth", 64, 8, 256)
 /// How long running requests get to finish after SIGTERM.
 pub const DRAIN_TIMEOUT_MS: Limit = limit("server.drain_timeout_ms", 10_000, 0, 300_000);
 
+/// How long a terminology server may take for one answer.
+pub const TERMINOLOGY_TIMEOUT_MS: Limit = limit("terminology.timeout_ms", 2_000, 50, 60_000);
+/// How long its answers are taken as still true.
+pub const TERMINOLOGY_KEEP_S: Limit = limit("terminology.keep_s", 3_600, 0, 604_800);
+
 /// Units (a resource, or a whole transaction Bundle) that one group commit takes at most.
 pub const GROUP_UNITS: Limit = limit("storage.max_group_units", 512, 1, 10_000);
 /// Units that may wait for the next group commit; further ones are turned away with 503.

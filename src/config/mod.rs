@@ -31,7 +31,7 @@ pub use problem::{ConfigError, Problem};
 pub use purpose::{Purpose, SYSTEM as PURPOSE_SYSTEM};
 pub use scope::{Interaction, MAX_SCOPE_BYTES, ScopeError, Scopes};
 pub use secret::{Secret, read_bounded, read_secret};
-pub use sections::{Bucket, Consent, ConsentDefault, Identity, Ledger, Redis, Server, Storage, Tls, Witness};
+pub use sections::{Bucket, Consent, ConsentDefault, Definitions, Identity, Ledger, Redis, Server, Storage, Terminology, Tls, Witness};
 
 use problem::Problems;
 use serde::{Deserialize, Serialize};
@@ -52,6 +52,8 @@ pub struct Settings {
     pub identity: Identity,
     pub consent: Consent,
     pub redis: Option<Redis>,
+    pub definitions: Definitions,
+    pub terminology: Option<Terminology>,
     #[serde(rename = "client")]
     pub clients: Vec<Client>,
     #[serde(rename = "source")]

@@ -241,3 +241,34 @@ pub struct Redis {
     pub url: String,
     pub password_file: Option<PathBuf>,
 }
+
+/// `[definitions]`: what resources are judged by beyond R4 and what the gateway carries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Definitions {
+    /// Packages of the cache, `NAME#VERSION`, each with what it needs; later ones take the place of earlier ones.
+    pub packages: Vec<String>,
+    /// The package cache. Default: `.fhir/packages` in the home folder.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// `[terminology]`: a server that is asked about codes whose systems are not in hand. Codes leave the gateway then, and nothing else of a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terminology {
+    /// The base of its FHIR interface.
+    pub url: BaseUrl,
+    #[serde(default = "default_terminology_timeout")]
+    pub timeout_ms: u64,
+    /// How long an answer is taken as still true.
+    #[serde(default = "default_terminology_keep")]
+    pub keep_s: u64,
+}
+
+fn default_terminology_timeout() -> u64 {
+    limits::TERMINOLOGY_TIMEOUT_MS.default
+}
+
+fn default_terminology_keep() -> u64 {
+    limits::TERMINOLOGY_KEEP_S.default
+}

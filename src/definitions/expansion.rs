@@ -1,14 +1,17 @@
 //! The codes of a value set, as far as they can be listed, and what is known about the rest.
 
 use super::computed::{self, Judgement};
-use super::{CodeSystem, ConceptSet, Content, Definitions, Filter, Membership, SystemConcept, ValueSet};
+use super::{ConceptSet, Content, Definitions, Membership, ValueSet, filters};
 use compact_str::CompactString;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// How many value sets may refer to one another in a row; beyond, membership is undecidable.
 const REFERENCE_DEPTH_MAX: usize = 16;
 /// How many references one expansion follows in all; beyond, membership is undecidable.
 const REFERENCES_MAX: usize = 1_000;
+
+/// How many codes one expansion lists; beyond, membership of what is not listed is undecidable.
+const CODES_MAX: usize = 2_000_000;
 
 /// A value set made ready for lookup.
 #[derive(Debug, Default)]
@@ -112,22 +115,42 @@ impl Expansion {
 
 /// Lists what can be listed of a value set.
 pub fn expand(definitions: &Definitions, set: &ValueSet) -> Expansion {
-    Expander { definitions, references_left: REFERENCES_MAX }.set(set, 0)
+    Expander { definitions, references_left: REFERENCES_MAX, codes_left: CODES_MAX }.set(set, 0)
 }
 
 /// One expansion, with what it may still cost: sets that refer to one another in circles would otherwise never end.
 struct Expander<'a> {
     definitions: &'a Definitions,
     references_left: usize,
+    codes_left: usize,
 }
 
 impl Expander<'_> {
     fn set(&mut self, set: &ValueSet, depth: usize) -> Expansion {
+        let composed = self.composed(&set.include, &set.exclude, depth);
+        match &set.expansion {
+            // What cannot be followed here has been followed by whoever made the expansion.
+            Some(given) if !composed.open.is_empty() || !composed.doubtful.is_empty() => {
+                let mut expansion = self.composed(&given.sets, &[], depth);
+                if !given.is_whole {
+                    expansion.open.extend(composed.open);
+                }
+                expansion
+            }
+            _ => composed,
+        }
+    }
+
+    fn composed(&mut self, include: &[ConceptSet], exclude: &[ConceptSet], depth: usize) -> Expansion {
         let mut expansion = Expansion::default();
-        for part in &set.include {
+        for part in include {
+            if self.codes_left == 0 {
+                expansion.open.push(None);
+                break;
+            }
             expansion.add(self.part(part, depth));
         }
-        for part in &set.exclude {
+        for part in exclude {
             expansion.unlist(&self.part(part, depth));
         }
         expansion
@@ -136,7 +159,11 @@ impl Expander<'_> {
     fn part(&mut self, part: &ConceptSet, depth: usize) -> Expansion {
         let mut sets = part.value_sets.iter();
         let start = match &part.system {
-            Some(system) => system_codes(self.definitions, system, part),
+            Some(system) => {
+                let codes = system_codes(self.definitions, system, part);
+                self.codes_left = self.codes_left.saturating_sub(codes.listed.len());
+                codes
+            }
             None => sets.next().map_or_else(|| unlistable(None), |url| self.referred(url, depth)),
         };
         sets.fold(start, |codes, url| codes.meet(&self.referred(url, depth)))
@@ -156,7 +183,11 @@ fn unlistable(system: Option<&str>) -> Expansion {
 }
 
 fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet) -> Expansion {
-    let system = definitions.code_system(url);
+    // The version that is meant, if it is in hand; else the system as it is in hand.
+    let system = match &part.version {
+        Some(version) if !url.contains('|') => definitions.code_system(&format!("{url}|{version}")),
+        _ => definitions.code_system(url),
+    };
     // Two R4 value sets name a version within the system; codes are matched by the system alone.
     let url = super::without_version(url);
     let mut codes = Expansion::default();
@@ -172,7 +203,7 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet) -> Expa
         }
         return codes;
     }
-    let listed = system.and_then(|system| Some((system, filtered(system, &part.filters)?)));
+    let listed = system.and_then(|system| Some((system, filters::kept(system, &part.filters)?)));
     let Some((system, concepts)) = listed else { return unlistable(Some(url)) };
     for concept in concepts {
         codes.list(url, &concept.code, concept.display.as_ref());
@@ -181,51 +212,4 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet) -> Expa
         codes.open.push(Some(url.into()));
     }
     codes
-}
-
-/// The concepts that every filter lets through; `None` when a filter cannot be applied.
-fn filtered<'a>(system: &'a CodeSystem, filters: &[Filter]) -> Option<Vec<&'a SystemConcept>> {
-    let mut kept: Vec<(u32, &SystemConcept)> = (0..).zip(&system.concepts).collect();
-    for filter in filters {
-        let root = system.concepts.iter().position(|concept| concept.code == filter.value).and_then(|index| u32::try_from(index).ok());
-        match (filter.property.as_str(), filter.op.as_str()) {
-            ("concept" | "code", "is-a" | "descendent-of" | "is-not-a") => {
-                let root = root?;
-                let below = descendants(system, root);
-                kept.retain(|(index, _)| match filter.op.as_str() {
-                    "is-a" => *index == root || below.contains(index),
-                    "descendent-of" => below.contains(index),
-                    _ => *index != root && !below.contains(index),
-                });
-            }
-            ("concept" | "code", "=") => kept.retain(|(_, concept)| concept.code == filter.value),
-            ("concept" | "code", "in") => kept.retain(|(_, concept)| filter.value.split(',').any(|code| code.trim() == concept.code)),
-            (property, "=") if states(system, property) => {
-                kept.retain(|(_, concept)| concept.properties.iter().any(|(name, value)| name == property && *value == filter.value));
-            }
-            _ => return None,
-        }
-    }
-    Some(kept.into_iter().map(|(_, concept)| concept).collect())
-}
-
-/// Whether the system gives the property for any code: if for none, a filter on it cannot be applied.
-fn states(system: &CodeSystem, property: &str) -> bool {
-    system.concepts.iter().any(|concept| concept.properties.iter().any(|(name, _)| name == property))
-}
-
-fn descendants(system: &CodeSystem, root: u32) -> HashSet<u32> {
-    let mut below = HashSet::new();
-    // Parents mostly stand before their children, so one pass finds all; links by property may need more.
-    loop {
-        let known = below.len();
-        for (index, concept) in (0..).zip(&system.concepts) {
-            if concept.parents.iter().any(|parent| *parent == root || below.contains(parent)) {
-                below.insert(index);
-            }
-        }
-        if below.len() == known {
-            return below;
-        }
-    }
 }

@@ -12,11 +12,11 @@ mod blob;
 mod compile;
 mod computed;
 mod expansion;
+mod filters;
 mod invariants;
 mod model;
 mod packages;
 pub mod profile;
-#[cfg(test)]
 mod store;
 pub mod trim;
 
@@ -53,6 +53,8 @@ pub struct Definitions {
     profiles: Vec<OnceLock<Option<Profile>>>,
     /// By element of the type table.
     invariants: Vec<OnceLock<Box<[Invariant]>>>,
+    /// By the URL of a code system, the places of its supplements.
+    supplements: HashMap<CompactString, Vec<usize>>,
     /// What was added and is judged by as it stands, by `url` and `url|version`.
     resources: HashMap<String, Node>,
     blob: Blob<'static>,
@@ -120,6 +122,7 @@ impl Definitions {
             concepts: blob.index.code_systems.iter().map(|_| OnceLock::new()).collect(),
             structures: Shelf::new(&blob.index.structures),
             profiles: blob.index.structures.iter().map(|_| OnceLock::new()).collect(),
+            supplements: HashMap::new(),
             resources: HashMap::new(),
             blob,
         })
@@ -192,16 +195,57 @@ impl Definitions {
 
     /// What is known of a code in its system.
     pub fn standing(&self, url: &str, code: &str) -> Standing<'_> {
-        let Some(place) = self.code_systems.find(url) else { return computed_standing(url, code) };
+        let Some(place) = self.code_systems.find(url) else { return self.computed_standing(url, code) };
         let Some(system) = self.code_systems.get(place, &self.blob) else { return Standing::UnknownSystem };
         let index = self.concepts.get(place).map(|cell| cell.get_or_init(|| concepts_by_code(system)));
         let folded = if system.case_sensitive { Cow::Borrowed(code) } else { Cow::Owned(code.to_lowercase()) };
         let found = index.and_then(|index| index.get(folded.as_ref())).and_then(|&index| system.concepts.get(index));
         match (found, system.content) {
+            (_, Content::Supplement) => Standing::Supplement,
             (Some(concept), _) => Standing::Known { display: concept.display.as_deref() },
             (None, Content::Complete) => Standing::Absent,
-            (None, Content::NotPresent) => computed_standing(url, code),
+            (None, Content::NotPresent) => self.computed_standing(url, code),
             (None, _) => Standing::Undecided,
+        }
+    }
+
+    /// Whether a version of a system can be looked at: it is the one in hand, or no version is.
+    pub fn has_version(&self, url: &str, version: &str) -> bool {
+        let is_named = |system: &CodeSystem| system.version == version;
+        self.code_systems.by_url.contains_key(format!("{url}|{version}").as_str()) || self.code_system(url).is_none_or(is_named)
+    }
+
+    /// The names of a code that its system gives beside the display, and those that supplements give, each with its language.
+    pub fn designations(&self, url: &str, code: &str) -> Vec<(Option<&str>, &str)> {
+        let base = self.code_systems.find(url);
+        let supplements = self.supplements.get(without_version(url)).into_iter().flatten().copied();
+        let mut names = Vec::new();
+        for place in base.into_iter().chain(supplements) {
+            let Some(system) = self.code_systems.get(place, &self.blob) else { continue };
+            let index = self.concepts.get(place).map(|cell| cell.get_or_init(|| concepts_by_code(system)));
+            let Some(concept) = index.and_then(|index| index.get(code)).and_then(|&index| system.concepts.get(index)) else { continue };
+            names.extend(concept.designations.iter().map(|one| (one.language.as_deref(), one.value.as_str())));
+            names.extend(concept.display.as_deref().filter(|_| Some(place) != base).map(|display| (None, display)));
+        }
+        names
+    }
+
+    /// What is known of a code from its form alone, or for countries from the lists of ISO 3166 that come as value sets.
+    fn computed_standing(&self, url: &str, code: &str) -> Standing<'_> {
+        match computed::judge(url, code) {
+            computed::Judgement::Valid => Standing::Known { display: None },
+            computed::Judgement::Invalid => Standing::Absent,
+            computed::Judgement::Unknown if url == computed::COUNTRIES => {
+                let lists = ["iso3166-1-2", "iso3166-1-3", "iso3166-1-N"];
+                let is_listed = |list: &&str| {
+                    matches!(
+                        self.value_set_contains(&format!("http://hl7.org/fhir/ValueSet/{list}"), Some(url), code),
+                        Membership::Member { .. }
+                    )
+                };
+                if lists.iter().any(|list| is_listed(&list)) { Standing::Known { display: None } } else { Standing::UnknownSystem }
+            }
+            computed::Judgement::Unknown => Standing::UnknownSystem,
         }
     }
 
@@ -221,15 +265,6 @@ impl Definitions {
 fn concepts_by_code(system: &CodeSystem) -> HashMap<CompactString, usize> {
     let key = |concept: &SystemConcept| if system.case_sensitive { concept.code.clone() } else { concept.code.to_lowercase() };
     system.concepts.iter().enumerate().map(|(index, concept)| (key(concept), index)).collect()
-}
-
-/// What is known of a code from its form alone.
-fn computed_standing(url: &str, code: &str) -> Standing<'static> {
-    match computed::judge(url, code) {
-        computed::Judgement::Valid => Standing::Known { display: None },
-        computed::Judgement::Invalid => Standing::Absent,
-        computed::Judgement::Unknown => Standing::UnknownSystem,
-    }
 }
 
 #[cfg(test)]

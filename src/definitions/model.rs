@@ -103,6 +103,8 @@ pub enum Standing<'a> {
     Absent,
     /// Only a part of the system is in hand, and the code is not of that part.
     Undecided,
+    /// What is named is no system but a supplement, which only adds to the codes of another.
+    Supplement,
     UnknownSystem,
 }
 
@@ -164,8 +166,6 @@ pub struct ProfileElement {
     pub max: u32,
     pub types: Vec<ProfileType>,
     pub binding: Option<Binding>,
-    /// Value set no code may lie outside of, whatever the strength (extension `elementdefinition-maxValueSet`).
-    pub max_value_set: Option<CompactString>,
     pub constraints: Vec<Constraint>,
     /// As written: `#Observation.referenceRange`.
     pub content_reference: Option<CompactString>,
@@ -222,12 +222,25 @@ pub struct ValueSet {
     pub version: CompactString,
     pub include: Vec<ConceptSet>,
     pub exclude: Vec<ConceptSet>,
+    /// The codes of an expansion that came with a composition, for when the composition cannot be followed here.
+    pub expansion: Option<GivenExpansion>,
+}
+
+/// An expansion that somebody else made.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenExpansion {
+    /// One set per system.
+    pub sets: Vec<ConceptSet>,
+    /// Whether it lists every code: nothing says that it was cut short.
+    pub is_whole: bool,
 }
 
 /// One `ValueSet.compose.include` or `exclude`. All that is given applies together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConceptSet {
     pub system: Option<CompactString>,
+    /// The version of the system that is meant; any when there is none.
+    pub version: Option<CompactString>,
     /// Listed codes; empty means every code of the system that the filters let through.
     pub concepts: Vec<Concept>,
     pub filters: Vec<Filter>,
@@ -278,10 +291,19 @@ pub enum Content {
 pub struct SystemConcept {
     pub code: CompactString,
     pub display: Option<CompactString>,
+    /// Other names for it, in other languages or for other uses.
+    pub designations: Vec<Designation>,
     /// Indexes of its parents in [`CodeSystem::concepts`]: by nesting, and by `parent` and `subsumedBy` properties.
     pub parents: Vec<u32>,
     /// Properties other than the hierarchy, as text, for filters.
     pub properties: Vec<(CompactString, CompactString)>,
+}
+
+/// `CodeSystem.concept.designation`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Designation {
+    pub language: Option<CompactString>,
+    pub value: CompactString,
 }
 
 /// A CompartmentDefinition: which resources belong to a patient, an encounter, a practitioner.

@@ -1,7 +1,7 @@
 //! Definitions beyond the embedded ones: packages and single definitions, added when the process starts.
 
 use super::trim::SourceError;
-use super::{Definitions, Shelf, compile, trim};
+use super::{Content, Definitions, Shelf, compile, store, trim};
 use crate::fhir::Node;
 use compact_str::CompactString;
 use std::path::Path;
@@ -18,6 +18,25 @@ impl Definitions {
             definitions.add(&trim::read_resources(package)?);
         }
         Ok(definitions)
+    }
+
+    /// The definitions of another release, made of packages of which one is its core. `None` when none of them defines the types.
+    pub fn of_release(version: &str, packages: &[&Path]) -> Result<Option<Definitions>, SourceError> {
+        let mut resources = Vec::new();
+        for package in packages {
+            resources.extend(trim::read_resources(package)?);
+        }
+        let pack = compile::compile(version, resources.iter());
+        if !pack.types.iter().any(|one| one.name == "Element") {
+            return Ok(None);
+        }
+        let Ok(bytes) = store::write(pack) else { return Ok(None) };
+        // A process reads a release once and keeps it to its end.
+        let definitions = Definitions::open(Vec::leak(bytes)).ok();
+        Ok(definitions.map(|mut definitions| {
+            definitions.keep_whole(&resources);
+            definitions
+        }))
     }
 
     /// The embedded definitions with further ones, given as the resources that state them.
@@ -39,8 +58,19 @@ impl Definitions {
             self.value_sets.put(set.url.clone(), set.version.clone(), set);
         }
         for system in pack.code_systems {
+            if let (Content::Supplement, Some(base)) = (system.content, &system.supplements) {
+                self.supplements.entry(base.clone()).or_default().push(self.code_systems.entries.len());
+            }
             self.code_systems.put(system.url.clone(), system.version.clone(), system);
         }
+        self.keep_whole(resources);
+        // What was expanded or built from the definitions before may differ now.
+        self.expansions = self.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
+        self.concepts = self.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
+        self.profiles = self.structures.entries.iter().map(|_| OnceLock::new()).collect();
+    }
+
+    fn keep_whole(&mut self, resources: &[Node]) {
         for resource in resources.iter().filter(|one| KEPT_WHOLE.contains(&one.resource_type().unwrap_or_default())) {
             if let Some(url) = resource.text("url") {
                 let versioned = format!("{url}|{}", resource.text("version").unwrap_or_default());
@@ -48,10 +78,6 @@ impl Definitions {
                 self.resources.insert(url.to_owned(), resource.clone());
             }
         }
-        // What was expanded or built from the definitions before may differ now.
-        self.expansions = self.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
-        self.concepts = self.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
-        self.profiles = self.structures.entries.iter().map(|_| OnceLock::new()).collect();
     }
 }
 

@@ -88,6 +88,25 @@ pub struct Binding {
     pub strength: BindingStrength,
     /// Canonical URL of the value set, without `|version`.
     pub value_set: CompactString,
+    /// Value sets that count beside it.
+    pub further: Vec<FurtherBinding>,
+}
+
+/// A value set beside the one of a binding: the largest allowed (`elementdefinition-maxValueSet`), or an additional binding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FurtherBinding {
+    pub purpose: BindingPurpose,
+    pub value_set: CompactString,
+}
+
+/// What a further value set is for; purposes that only help people choose are left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BindingPurpose {
+    /// No code may lie outside, whatever the strength.
+    Maximum,
+    Required,
+    Extensible,
+    Preferred,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,11 +1,12 @@
 //! Codes and the value sets they must come from (<https://hl7.org/fhir/R4/terminologies.html#required>).
 
+use super::asking::{Answer, Question};
 use super::path::Path;
 use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::Membership;
 use crate::fhir::Node;
-use crate::fhir::types::{Binding, BindingStrength};
+use crate::fhir::types::{Binding, BindingPurpose, BindingStrength};
 use crate::outcome::IssueType;
 
 const CODE_NOT_IN_SET: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_16");
@@ -15,91 +16,154 @@ const NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminolo
 const CODING_NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_NoValid_5");
 const NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_3_CC");
 const CODING_NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_6");
+const CODE_NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_18");
+const CODE_NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_NoValid_17");
+const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_7");
+const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
+const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
 const UNDECIDED: Rule = Rule::information(IssueType::NotSupported, "Terminology_TX_NotChecked");
 
-/// Judges an element that is bound to a value set: a required binding decides, an extensible one warns, a preferred one mentions.
+/// How much a value set asks, with the rules that are broken by a concept, a coding and a bare code outside of it.
+#[derive(Clone, Copy)]
+struct Demand {
+    concept: Rule,
+    coding: Rule,
+    code: Rule,
+    /// Whether having no code at all breaks it, and whether it is said when nothing can be said.
+    is_required: bool,
+    words: &'static str,
+}
+
+const REQUIRED: Demand = Demand {
+    concept: CONCEPT_NOT_IN_SET,
+    coding: CODING_NOT_IN_SET,
+    code: CODE_NOT_IN_SET,
+    is_required: true,
+    words: "and one from there is required",
+};
+const MAXIMUM: Demand = Demand {
+    concept: CONCEPT_NOT_IN_MAXIMUM,
+    coding: CODING_NOT_IN_MAXIMUM,
+    code: CODE_NOT_IN_MAXIMUM,
+    is_required: false,
+    words: "and none from outside of it may be used",
+};
+const EXTENSIBLE: Demand = Demand {
+    concept: NOT_IN_EXTENSIBLE,
+    coding: CODING_NOT_IN_EXTENSIBLE,
+    code: CODE_NOT_IN_EXTENSIBLE,
+    is_required: false,
+    words: "which should be used where it has a fitting one",
+};
+const PREFERRED: Demand = Demand {
+    concept: NOT_IN_PREFERRED,
+    coding: CODING_NOT_IN_PREFERRED,
+    code: CODE_NOT_IN_PREFERRED,
+    is_required: false,
+    words: "which should be used where it has a fitting one",
+};
+
+/// Judges an element that is bound to a value set: a required binding decides, an extensible one warns, a preferred one mentions. A largest set and
+/// additional bindings count beside it.
 pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Node, path: &Path<'_>) {
     match binding.strength {
-        BindingStrength::Required => {}
-        BindingStrength::Extensible => {
-            return recommend(walk, binding, (NOT_IN_EXTENSIBLE, CODING_NOT_IN_EXTENSIBLE), type_name, node, path);
-        }
-        BindingStrength::Preferred => return recommend(walk, binding, (NOT_IN_PREFERRED, CODING_NOT_IN_PREFERRED), type_name, node, path),
-        BindingStrength::Example => return,
+        BindingStrength::Required => demand(walk, &binding.value_set, REQUIRED, type_name, node, path),
+        BindingStrength::Extensible => recommend(walk, &binding.value_set, EXTENSIBLE, type_name, node, path),
+        BindingStrength::Preferred => recommend(walk, &binding.value_set, PREFERRED, type_name, node, path),
+        BindingStrength::Example => {}
     }
-    let set = &binding.value_set;
-    let (rule, verdict) = match type_name {
-        "code" | "string" | "uri" => match node.as_text().filter(|code| !code.is_empty()) {
-            Some(code) => (CODE_NOT_IN_SET, walk.definitions.value_set_contains(set, None, code)),
-            None => return,
-        },
-        "Coding" => match coding(walk, set, node) {
-            Some(verdict) => (CODING_NOT_IN_SET, verdict),
-            None => return,
-        },
-        "Quantity" => match node.text("code") {
-            Some(code) => (CODING_NOT_IN_SET, walk.definitions.value_set_contains(set, node.text("system"), code)),
-            None => return,
-        },
-        "CodeableConcept" => match concept(walk, set, node) {
-            Some(verdict) => (CONCEPT_NOT_IN_SET, verdict),
-            None => return walk.report.add(NO_CODE, path, node, format!("A code is required here, from the value set {set}")),
-        },
-        _ => return,
+    for further in &binding.further {
+        match further.purpose {
+            BindingPurpose::Maximum => demand(walk, &further.value_set, MAXIMUM, type_name, node, path),
+            BindingPurpose::Required => demand(walk, &further.value_set, REQUIRED, type_name, node, path),
+            BindingPurpose::Extensible => recommend(walk, &further.value_set, EXTENSIBLE, type_name, node, path),
+            BindingPurpose::Preferred => recommend(walk, &further.value_set, PREFERRED, type_name, node, path),
+        }
+    }
+}
+
+/// The rule that a code of a type breaks outside of a set, and what is known of it; none for what holds no code.
+fn verdict(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node: &Node) -> Option<(Rule, Membership)> {
+    match type_name {
+        "code" | "string" | "uri" => {
+            let code = node.as_text().filter(|code| !code.is_empty())?;
+            Some((demand.code, member(walk, set, None, None, code)))
+        }
+        "Coding" => Some((demand.coding, coding(walk, set, node)?)),
+        "Quantity" => Some((demand.coding, member(walk, set, node.text("system"), None, node.text("code")?))),
+        "CodeableConcept" => Some((demand.concept, concept(walk, set, node)?)),
+        _ => None,
+    }
+}
+
+fn demand(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node: &Node, path: &Path<'_>) {
+    let Some((rule, verdict)) = verdict(walk, set, demand, type_name, node) else {
+        if demand.is_required && type_name == "CodeableConcept" {
+            walk.report.add(NO_CODE, path, node, format!("A code is required here, from the value set {set}"));
+        }
+        return;
     };
     match verdict {
         Membership::Member { .. } => {}
-        Membership::NotMember => {
-            walk.report.add(rule, path, node, format!("The code is not in the value set {set}, and one from there is required"))
-        }
-        Membership::Undecidable if walk.options.report_undecided => {
-            walk.report.add(
-                UNDECIDED,
-                path,
-                node,
-                format!("Whether the code is in the value set {set} cannot be said with the definitions in hand"),
-            );
+        Membership::NotMember => walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words)),
+        Membership::Undecidable if walk.options.report_undecided && demand.is_required => {
+            let text = format!("Whether the code is in the value set {set} cannot be said with the definitions in hand");
+            walk.report.add(UNDECIDED, path, node, text);
         }
         Membership::Undecidable => {}
     }
 }
 
-/// A concept or coding that is not in a set which should be used. The rules are for a concept and for a coding.
-fn recommend(walk: &mut Walk<'_>, binding: &Binding, rules: (Rule, Rule), type_name: &str, node: &Node, path: &Path<'_>) {
-    let set = &binding.value_set;
-    let (rule, verdict) = match type_name {
-        "CodeableConcept" => (rules.0, concept(walk, set, node)),
-        "Coding" => (rules.1, coding(walk, set, node)),
-        _ => return,
-    };
-    if verdict == Some(Membership::NotMember) {
-        walk.report.add(
-            rule,
-            path,
-            node,
-            format!("The code is not in the value set {set}, which should be used where it has a fitting one"),
-        );
+/// A concept or coding that is not in a set which should be used.
+fn recommend(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node: &Node, path: &Path<'_>) {
+    let is_quiet =
+        walk.options.quiet_extensible && demand.words == EXTENSIBLE.words && demand.coding.severity == EXTENSIBLE.coding.severity;
+    if is_quiet || !matches!(type_name, "Coding" | "CodeableConcept") {
+        return;
+    }
+    if let Some((rule, Membership::NotMember)) = verdict(walk, set, demand, type_name, node) {
+        walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words));
     }
 }
 
 /// A coding without a code decides nothing; without a system it is in no set.
-fn coding(walk: &Walk<'_>, set: &str, coding: &Node) -> Option<Membership> {
+fn coding(walk: &mut Walk<'_>, set: &str, coding: &Node) -> Option<Membership> {
     let code = coding.text("code")?;
-    Some(walk.definitions.value_set_contains(set, Some(coding.text("system").unwrap_or_default()), code))
+    Some(member(walk, set, Some(coding.text("system").unwrap_or_default()), coding.text("version"), code))
 }
 
 /// A concept is in a set when any of its codings is. `None` when it has none with a code.
-fn concept(walk: &Walk<'_>, set: &str, concept: &Node) -> Option<Membership> {
+fn concept(walk: &mut Walk<'_>, set: &str, concept: &Node) -> Option<Membership> {
     let mut verdict = None;
-    for found in concept.items("coding").iter().filter_map(|one| coding(walk, set, one)) {
-        match found {
-            Membership::Member { .. } => return Some(found),
-            Membership::Undecidable => verdict = Some(found),
-            Membership::NotMember => verdict = verdict.or(Some(found)),
+    for one in concept.items("coding") {
+        match coding(walk, set, one) {
+            found @ Some(Membership::Member { .. }) => return found,
+            found @ Some(Membership::Undecidable) => verdict = found,
+            found => verdict = verdict.or(found),
         }
     }
     verdict
+}
+
+/// What the definitions in hand say, and where they cannot, what a terminology server has answered.
+fn member(walk: &mut Walk<'_>, set: &str, system: Option<&str>, version: Option<&str>, code: &str) -> Membership {
+    let known = walk.definitions.value_set_contains(set, system, code);
+    if known != Membership::Undecidable {
+        return known;
+    }
+    let question = Question {
+        value_set: Some(set.to_owned()),
+        system: system.filter(|system| !system.is_empty()).map(str::to_owned),
+        version: version.map(str::to_owned),
+        code: code.to_owned(),
+        display: None,
+    };
+    match walk.ask(question) {
+        Some(Answer::Right | Answer::WrongDisplay) => Membership::Member { display: None },
+        Some(Answer::Wrong) => Membership::NotMember,
+        Some(Answer::Unknown | Answer::Away) | None => Membership::Undecidable,
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +179,7 @@ mod tests {
         let check = |type_name: &str, strength: BindingStrength, value: &str, expected: &[&str]| {
             let options = Options::default();
             let mut walk = Walk::new(Definitions::embedded(), &options).unwrap();
-            let binding = Binding { strength, value_set: "http://hl7.org/fhir/ValueSet/administrative-gender".into() };
+            let binding = Binding { strength, value_set: "http://hl7.org/fhir/ValueSet/administrative-gender".into(), further: Vec::new() };
             super::check(&mut walk, &binding, type_name, &json::parse(value.as_bytes(), 8).unwrap(), &Path::root("X"));
             let found: Vec<_> = walk.report.done().iter().map(|one| one.message_id).collect();
             assert_eq!(found, expected, "{type_name} {value}");

@@ -1,17 +1,22 @@
 //! Codes beside the systems they are from, whatever value set is asked for (<https://hl7.org/fhir/R4/terminologies.html>).
 
+use super::asking::{Answer, Question};
 use super::path::Path;
 use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::Standing;
 use crate::fhir::Node;
-use crate::outcome::IssueType;
+use crate::outcome::{IssueType, Severity};
 
 const NO_SUCH_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Unknown_Code_in_Version");
 const PERHAPS_NEWER: Rule = Rule::warning(IssueType::CodeInvalid, "UNKNOWN_CODE_IN_FRAGMENT");
 const UNKNOWN_SYSTEM: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM");
 const NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "CODESYSTEM_NOT_CHECKED");
-const WRONG_DISPLAY: Rule = Rule::warning(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_one");
+const WRONG_DISPLAY: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_one");
+const WRONG_DISPLAY_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_other");
+const OTHER_LANGUAGE: Rule = Rule::warning(IssueType::Invalid, "NO_VALID_DISPLAY_FOUND_LANG_SOME_one");
+const UNKNOWN_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
+const SUPPLEMENT: Rule = Rule::error(IssueType::NotFound, "CODESYSTEM_CS_NO_SUPPLEMENT");
 const NO_SYSTEM: Rule = Rule::warning(IssueType::Invalid, "Coding_has_no_system__cannot_validate");
 
 /// Systems whose codes are maintained between releases of FHIR: a code that is not in hand may be newer than what is.
@@ -40,21 +45,107 @@ pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
         }
         return;
     };
-    let definitions = walk.definitions;
-    match definitions.standing(system, code) {
+    match walk.definitions.standing(system, code) {
         Standing::Known { display } => {
-            if let (Some(node), Some(display)) = (coding.get("display"), display)
-                && node.as_text().is_some_and(|given| !same_words(given, display))
-            {
-                walk.report.add(WRONG_DISPLAY, &path.name("display"), node, "The display is not that of the code in its system");
+            version(walk, system, coding, path);
+            if let Some(display) = display {
+                check_display(walk, coding, Named { system, code, display }, path);
             }
         }
         Standing::Absent => {
             let rule = if system.starts_with(MOVING) { PERHAPS_NEWER } else { NO_SUCH_CODE };
             walk.report.add(rule, &path.name("code"), coding, "The system, as it is in hand, does not have this code");
         }
-        Standing::Undecided => {}
-        Standing::UnknownSystem => unknown_system(walk, system, coding, path),
+        Standing::Undecided => drop(answered(walk, system, coding, path)),
+        Standing::Supplement => {
+            let text = "This is a supplement, which only adds to the codes of another system; the code must name that system";
+            walk.report.add(SUPPLEMENT, &path.name("system"), coding, text);
+        }
+        Standing::UnknownSystem => {
+            if !answered(walk, system, coding, path) {
+                unknown_system(walk, system, coding, path);
+            }
+        }
+    }
+}
+
+/// A version of the system that is not in hand: the code was looked up in the one that is.
+fn version(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) {
+    let asked = coding.text("version").filter(|version| walk.options.report_undecided && !walk.definitions.has_version(system, version));
+    if asked.is_some() {
+        let text = "This version of the code system is not in hand; the code was checked against the one that is";
+        walk.report.add(UNKNOWN_VERSION, &path.name("system"), coding, text);
+    }
+}
+
+/// A code that its system has.
+#[derive(Clone, Copy)]
+struct Named<'a> {
+    system: &'a str,
+    code: &'a str,
+    display: &'a str,
+}
+
+/// A display must be one of the names of its code: the system's, or in the language that displays are checked in.
+fn check_display(walk: &mut Walk<'_>, coding: &Node, named: Named<'_>, path: &Path<'_>) {
+    let Some(node) = coding.get("display") else { return };
+    let Some(given) = node.as_text().filter(|given| !same_words(given, named.display)) else { return };
+    let names = walk.definitions.designations(named.system, named.code);
+    let mut fitting = names.iter().filter(|(_, name)| same_words(given, name)).map(|(language, _)| *language).peekable();
+    let path = path.name("display");
+    if fitting.peek().is_some() {
+        let wanted = walk.options.language.as_deref();
+        let is_wanted =
+            |language: Option<&str>| wanted.is_none_or(|wanted| language.is_none_or(|language| same_language(language, wanted)));
+        if !fitting.any(is_wanted) {
+            walk.report.add(OTHER_LANGUAGE, &path, node, "The display is one of the code in another language than displays are checked in");
+        }
+        return;
+    }
+    // Displays of systems that are maintained between releases may have been changed since.
+    let is_mild = walk.options.mild_displays || named.system.starts_with(MOVING);
+    let rule = if names.is_empty() { WRONG_DISPLAY } else { WRONG_DISPLAY_OF_SEVERAL };
+    let rule = if is_mild { Rule { severity: Severity::Warning, ..rule } } else { rule };
+    walk.report.add(rule, &path, node, "The display is not that of the code in its system");
+}
+
+/// Whether one language is the other or a region's form of it.
+fn same_language(one: &str, other: &str) -> bool {
+    let first = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    first(one) == first(other)
+}
+
+/// Asks a terminology server, if there is one, about a code whose system is not in hand; whether it knew.
+fn answered(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -> bool {
+    let text = |name| coding.text(name).map(str::to_owned);
+    let question = Question {
+        value_set: None,
+        system: Some(system.to_owned()),
+        version: text("version"),
+        code: coding.text("code").unwrap_or_default().to_owned(),
+        display: text("display"),
+    };
+    match walk.ask(question) {
+        Some(Answer::Right) => true,
+        Some(Answer::WrongDisplay) => {
+            let rule = if walk.options.mild_displays {
+                Rule { severity: Severity::Warning, ..WRONG_DISPLAY_OF_SEVERAL }
+            } else {
+                WRONG_DISPLAY_OF_SEVERAL
+            };
+            walk.report.add(rule, &path.name("display"), coding, "The terminology server says that the display is not one of the code");
+            true
+        }
+        Some(Answer::Wrong) => {
+            walk.report.add(
+                NO_SUCH_CODE,
+                &path.name("code"),
+                coding,
+                "The terminology server says that the system does not have this code",
+            );
+            true
+        }
+        Some(Answer::Unknown | Answer::Away) | None => false,
     }
 }
 
@@ -64,12 +155,8 @@ fn unknown_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<
         return;
     }
     if !ELSEWHERE.iter().any(|known| system.starts_with(known)) {
-        return walk.report.add(
-            UNKNOWN_SYSTEM,
-            &path.name("system"),
-            coding,
-            "The code system is not in hand, so the code was not checked",
-        );
+        let rule = if walk.options.refuse_unknown_systems { Rule { severity: Severity::Error, ..UNKNOWN_SYSTEM } } else { UNKNOWN_SYSTEM };
+        return walk.report.add(rule, &path.name("system"), coding, "The code system is not in hand, so the code was not checked");
     }
     if !walk.systems_mentioned.iter().any(|mentioned| mentioned == system) {
         walk.systems_mentioned.push(system.into());

@@ -14,6 +14,7 @@
 //!
 //! Follows <https://hl7.org/fhir/R4/validation.html>, <https://hl7.org/fhir/R4/json.html> and <https://hl7.org/fhir/R4/datatypes.html>.
 
+pub mod asking;
 mod attachments;
 mod bindings;
 mod bundle;
@@ -68,6 +69,16 @@ pub struct Options {
     pub extension_domains: Vec<String>,
     /// Whether text that looks like active content is refused.
     pub security_checks: bool,
+    /// The language that displays are checked in; any when there is none.
+    pub language: Option<String>,
+    /// Whether a display that is not one of its code is a warning only.
+    pub mild_displays: bool,
+    /// Whether nothing is said of codes outside of extensible bindings.
+    pub quiet_extensible: bool,
+    /// Whether a code system that is not in hand is an error.
+    pub refuse_unknown_systems: bool,
+    /// What a terminology server has said; empty when none was asked.
+    pub answers: std::sync::Arc<asking::Answers>,
 }
 
 impl Default for Options {
@@ -80,12 +91,22 @@ impl Default for Options {
             refuse_unknown_extensions: false,
             extension_domains: Vec::new(),
             security_checks: false,
+            language: None,
+            mild_displays: false,
+            quiet_extensible: false,
+            refuse_unknown_systems: false,
+            answers: std::sync::Arc::default(),
         }
     }
 }
 
 /// Everything found about a resource; without an error or a fatal finding it is valid.
 pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> Vec<Finding> {
+    structure::check(definitions, resource, options).0
+}
+
+/// The same, with what a terminology server would have to be asked to say more.
+pub fn check_asking(definitions: &Definitions, resource: &Node, options: &Options) -> (Vec<Finding>, Vec<asking::Question>) {
     structure::check(definitions, resource, options)
 }
 

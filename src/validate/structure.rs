@@ -1,5 +1,6 @@
 //! The walk: the document beside the type tables, member by member.
 
+use super::asking::{Answer, QUESTIONS_MAX, Question};
 use super::path::Path;
 use super::report::{Report, Rule};
 use super::{
@@ -36,12 +37,12 @@ const XHTML: &str = "xhtml";
 const SEEN_CAPACITY: usize = 64;
 
 /// Judges a root resource.
-pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> Vec<Finding> {
-    let Some(mut walk) = Walk::new(definitions, options) else { return Vec::new() };
+pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> (Vec<Finding>, Vec<Question>) {
+    let Some(mut walk) = Walk::new(definitions, options) else { return (Vec::new(), Vec::new()) };
     // What stands in resourceType is the sender's text until it is known to be a type.
     let path = Path::root(resource.resource_type().filter(|name| walk.types.resource(name).is_some()).unwrap_or_default());
     walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
-    walk.report.done()
+    (walk.report.done(), walk.questions)
 }
 
 /// What the walk carries from resource to resource.
@@ -58,6 +59,8 @@ pub struct Walk<'a> {
     pub around: Vec<Surrounding>,
     /// Code systems that were said not to be in hand.
     pub systems_mentioned: Vec<CompactString>,
+    /// What a terminology server would have to be asked, each once.
+    pub questions: Vec<Question>,
     /// Profiles being checked, each with the element it is checked on, by address.
     pub profiles_open: Vec<(usize, usize)>,
 }
@@ -117,8 +120,18 @@ impl<'a> Walk<'a> {
             seen: Vec::with_capacity(SEEN_CAPACITY),
             around: Vec::with_capacity(SEEN_CAPACITY),
             systems_mentioned: Vec::new(),
+            questions: Vec::new(),
             profiles_open: Vec::new(),
         })
+    }
+
+    /// What a terminology server has answered; a question that has no answer yet is kept.
+    pub fn ask(&mut self, question: Question) -> Option<Answer> {
+        let answer = self.options.answers.get(&question);
+        if answer.is_none() && self.questions.len() < QUESTIONS_MAX && !self.questions.contains(&question) {
+            self.questions.push(question);
+        }
+        answer
     }
 
     fn resource(&mut self, node: &Node, at: At<'_>, outer: Option<&Scope<'_>>, position: Position) {

@@ -1,8 +1,9 @@
 //! What stays while a gateway runs, and what is built anew from each configuration.
 
+use super::judged_by;
 use super::replay::SharedReplay;
 use super::sources::{holder_rules, source_rules};
-use super::{files, keys, layers, logs, limits, publish, recorder, store_settings};
+use super::{files, keys, layers, limits, logs, publish, recorder, store_settings};
 use crate::anchor::Anchor;
 use crate::api::{AdminState, FhirState, LedgerState, ReloadRequest, TokenState, admin_router, fhir_router, ledger_router, token_router};
 use crate::clock::{Clock, Entropy};
@@ -62,7 +63,7 @@ impl Durable {
     pub fn open(settings: &Settings, clock: Clock, entropy: Entropy, reload: mpsc::Sender<ReloadRequest>) -> Result<Durable, Fault> {
         // Another part of the process may have installed the provider before; either way there is one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let definitions = Definitions::embedded();
+        let definitions = judged_by::definitions(settings)?;
         let folder = settings.storage.data_dir.clone();
         let keyring = keys::keyring(settings, &entropy)?;
         let admin_key = files::secret(&folder.join("keys/operator.key"), &entropy)?;
@@ -122,6 +123,7 @@ impl Durable {
             clock: self.clock.clone(),
             rules: Arc::new(source_rules(&registry, &self.base_url, &maps)?),
             overtaken: Arc::clone(&self.overtaken),
+            terminology: judged_by::terminology(settings, &self.clock)?,
         };
         let upstream = Upstream::new(self.clock.clone(), self.entropy.clone())?;
         let query = QueryPath {

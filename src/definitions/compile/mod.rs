@@ -5,12 +5,15 @@
 mod type_tables;
 
 use super::model::*;
-use crate::fhir::types::{Binding, BindingStrength, Constraint, UNBOUNDED};
+use crate::fhir::types::{Binding, BindingPurpose, BindingStrength, Constraint, FurtherBinding, UNBOUNDED};
 use crate::fhir::{Node, Object, json};
 use compact_str::CompactString;
 
 /// How deep a code system's hierarchy may nest; concepts below are left out.
 const HIERARCHY_DEPTH_MAX: usize = 64;
+
+/// The extension that names the largest value set codes may come from.
+const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
 /// Compiles the definitions of one package, given in any order. `version` is the FHIR release, `4.0.1`.
 pub fn compile<'a>(version: &str, definitions: impl Iterator<Item = &'a Node>) -> Pack {
@@ -106,7 +109,6 @@ fn element(element: &Node) -> ProfileElement {
         },
         types: element.items("type").iter().map(profile_type).collect(),
         binding: element.get("binding").and_then(binding),
-        max_value_set: element.get("binding").and_then(max_value_set),
         constraints: element.items("constraint").iter().filter_map(constraint).collect(),
         content_reference: some_text(element, "contentReference"),
         slicing: element.get("slicing").map(slicing),
@@ -152,12 +154,40 @@ fn binding(binding: &Node) -> Option<Binding> {
         "preferred" => BindingStrength::Preferred,
         _ => BindingStrength::Example,
     };
-    Some(Binding { strength, value_set: without_version(binding.text("valueSet")?).into() })
+    Some(Binding { strength, value_set: without_version(binding.text("valueSet")?).into(), further: further_bindings(binding) })
 }
 
-fn max_value_set(binding: &Node) -> Option<CompactString> {
-    let extension = binding.items("extension").iter().find(|extension| extension.text("valueCanonical").is_some())?;
-    Some(without_version(extension.text("valueCanonical")?).into())
+/// R4 states a further value set in extensions, R5 in an element of its own.
+fn further_bindings(binding: &Node) -> Vec<FurtherBinding> {
+    let mut further: Vec<FurtherBinding> = Vec::new();
+    let mut add = |purpose: Option<&str>, value_set: Option<&str>, is_conditional: bool| {
+        let purpose = match purpose {
+            Some("maximum") => BindingPurpose::Maximum,
+            Some("required" | "current") => BindingPurpose::Required,
+            Some("extensible") => BindingPurpose::Extensible,
+            Some("preferred") => BindingPurpose::Preferred,
+            _ => return,
+        };
+        // Where a binding depends on a context of use, whether it applies is not known here.
+        if let Some(value_set) = value_set.filter(|_| !is_conditional) {
+            further.push(FurtherBinding { purpose, value_set: without_version(value_set).into() });
+        }
+    };
+    for extension in binding.items("extension") {
+        match extension.text("url").unwrap_or_default() {
+            MAX_VALUE_SET => add(Some("maximum"), extension.text("valueCanonical").or_else(|| extension.text("valueUri")), false),
+            url if url.ends_with("/additional-binding") => {
+                let part = |name: &str| extension.items("extension").iter().find(|part| part.text("url") == Some(name));
+                let value_set = part("valueSet").and_then(|part| part.text("valueCanonical"));
+                add(part("purpose").and_then(|part| part.text("valueCode")), value_set, part("usage").is_some());
+            }
+            _ => {}
+        }
+    }
+    for additional in binding.items("additional") {
+        add(additional.text("purpose"), additional.text("valueSet"), !additional.items("usage").is_empty());
+    }
+    further
 }
 
 fn constraint(constraint: &Node) -> Option<Constraint> {
@@ -218,9 +248,10 @@ fn type_name(capitalised: &str) -> CompactString {
 fn value_set(definition: &Node) -> Option<ValueSet> {
     let mut set = ValueSet { url: some_text(definition, "url")?, version: text(definition, "version"), ..ValueSet::default() };
     match (definition.get("compose"), definition.get("expansion")) {
-        (Some(compose), _) => {
+        (Some(compose), expansion) => {
             set.include = compose.items("include").iter().map(concept_set).collect();
             set.exclude = compose.items("exclude").iter().map(concept_set).collect();
+            set.expansion = expansion.map(given_expansion);
         }
         (None, Some(expansion)) => add_expansion(expansion.items("contains"), &mut set.include, 0),
         (None, None) => {}
@@ -228,9 +259,25 @@ fn value_set(definition: &Node) -> Option<ValueSet> {
     Some(set)
 }
 
+fn given_expansion(expansion: &Node) -> GivenExpansion {
+    let mut sets = Vec::new();
+    add_expansion(expansion.items("contains"), &mut sets, 0);
+    let listed: usize = sets.iter().map(|set| set.concepts.len()).sum();
+    let total = expansion.get("total").and_then(Node::as_number).and_then(|total| total.parse::<usize>().ok());
+    let is_cut = expansion
+        .items("parameter")
+        .iter()
+        .any(|parameter| matches!(parameter.text("name"), Some("count" | "offset" | "filter" | "limitedExpansion")))
+        || expansion.items("extension").iter().any(|extension| {
+            extension.text("url").is_some_and(|url| url.ends_with("valueset-toocostly") || url.ends_with("valueset-unclosed"))
+        });
+    GivenExpansion { is_whole: !is_cut && total.is_none_or(|total| total <= listed), sets }
+}
+
 fn concept_set(set: &Node) -> ConceptSet {
     ConceptSet {
         system: some_text(set, "system"),
+        version: some_text(set, "version"),
         concepts: set.items("concept").iter().map(|one| Concept { code: text(one, "code"), display: some_text(one, "display") }).collect(),
         filters: set
             .items("filter")
@@ -294,6 +341,7 @@ fn add_concepts(nodes: &[Node], parent: Option<u32>, concepts: &mut Vec<SystemCo
         concepts.push(SystemConcept {
             code: text(node, "code"),
             display: some_text(node, "display"),
+            designations: node.items("designation").iter().filter_map(designation).collect(),
             parents: parent.into_iter().collect(),
             properties: node.items("property").iter().filter_map(property).collect(),
         });
@@ -311,6 +359,10 @@ fn property(property: &Node) -> Option<(CompactString, CompactString)> {
         _ => some_text(value, "code")?,
     };
     Some((text(property, "code"), value))
+}
+
+fn designation(node: &Node) -> Option<Designation> {
+    Some(Designation { language: some_text(node, "language"), value: some_text(node, "value")? })
 }
 
 /// Hierarchies are also written as properties: `child` at the parent, `parent` and `subsumedBy` at the child.

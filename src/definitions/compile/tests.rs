@@ -72,7 +72,8 @@ fn structures() {
         |path: &str| element(path).fixed.as_ref().or(element(path).pattern.as_ref()).map(|one| (one.type_name.as_str(), one.json.as_str()));
     assert_eq!(typed("Thing.a"), Some(("dateTime", "\"2020\"")));
     assert_eq!(typed("Thing.b"), Some(("CodeableConcept", r#"{"text":"x"}"#)));
-    assert_eq!(element("Thing.b").max_value_set.as_deref(), Some("http://example.org/vs/max"));
+    let further = element("Thing.b").binding.as_ref().map(|binding| binding.further.clone()).unwrap_or_default();
+    assert_eq!(further, [FurtherBinding { purpose: BindingPurpose::Maximum, value_set: "http://example.org/vs/max".into() }]);
     assert!(element("Thing").constraints.iter().any(|one| one.best_practice && !one.is_error));
     let types = definitions.types();
     let id = types.member(types.resource("Thing").unwrap().root, "id").unwrap();

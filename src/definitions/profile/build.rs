@@ -207,7 +207,6 @@ impl Tree<'_> {
             element.types.clone_from(&more.types);
         }
         replace(&mut element.binding, &more.binding);
-        replace(&mut element.max_value_set, &more.max_value_set);
         replace(&mut element.slicing, &more.slicing);
         replace(&mut element.max_length, &more.max_length);
         element.must_support |= more.must_support;
@@ -299,7 +298,6 @@ impl Tree<'_> {
             && (element.min, element.max) == (0, UNBOUNDED)
             && element.types.is_empty()
             && element.binding.is_none()
-            && element.max_value_set.is_none()
             && element.max_length.is_none()
             && element.slicing.as_ref().is_none_or(|slicing| slicing.rules != "closed")
     }

@@ -1,0 +1,285 @@
+//! What there is to judge: files, folders, patterns, standard input, streams of lines, packed or not; one item a resource, in a fixed order.
+
+use flate2::read::MultiGzDecoder;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// The largest file that holds one resource, unpacked; a compressed bomb stops here.
+pub const FILE_BYTES_MAX: u64 = 1 << 30;
+/// The longest line of a stream.
+pub const LINE_BYTES_MAX: u64 = 256 << 20;
+/// How deep folders are followed.
+const FOLDER_DEPTH_MAX: usize = 32;
+/// Endings that say that a file holds resources.
+const ENDINGS: [&str; 6] = [".json", ".xml", ".ndjson", ".json.gz", ".xml.gz", ".ndjson.gz"];
+
+/// One document to judge.
+#[derive(Debug)]
+pub struct Item {
+    pub file: String,
+    /// The line of a stream, from one.
+    pub line: Option<u64>,
+    pub is_xml: bool,
+    pub content: Content,
+}
+
+/// What was read of a document.
+#[derive(Debug)]
+pub enum Content {
+    Bytes(Vec<u8>),
+    /// It is longer than is read.
+    TooLong,
+}
+
+/// Why there is nothing to read.
+#[derive(Debug)]
+pub struct InputError {
+    /// Whether the name on the command line is wrong, rather than reading it failed.
+    pub is_usage: bool,
+    pub text: String,
+}
+
+impl InputError {
+    fn new(is_usage: bool, path: &Path, problem: impl std::fmt::Display) -> InputError {
+        InputError { is_usage, text: format!("{}: {problem}", path.display()) }
+    }
+}
+
+/// The files that names stand for: themselves, all below a folder, all that match a pattern; each once, in the order of their names.
+pub fn files(names: &[PathBuf]) -> Result<Vec<PathBuf>, InputError> {
+    let mut found = Vec::new();
+    for name in names {
+        let text = name.to_string_lossy();
+        if text == "-" || name.is_file() {
+            found.push(name.clone());
+        } else if name.is_dir() {
+            found.extend(sorted_below(name, "**")?);
+        } else if text.contains(['*', '?']) {
+            let (folder, pattern) = split_pattern(&text);
+            let matching = sorted_below(Path::new(folder), pattern)?;
+            if matching.is_empty() {
+                return Err(InputError::new(true, name, "matches nothing"));
+            }
+            found.extend(matching);
+        } else {
+            return Err(InputError::new(true, name, "there is no such file or folder"));
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|file| seen.insert(file.clone()));
+    Ok(found)
+}
+
+/// A pattern's fixed beginning, and the rest.
+fn split_pattern(text: &str) -> (&str, &str) {
+    let wild = text.find(['*', '?']).unwrap_or(text.len());
+    match text.get(..wild).and_then(|fixed| fixed.rfind('/')) {
+        Some(0) => ("/", text.get(1..).unwrap_or_default()),
+        Some(end) => (text.get(..end).unwrap_or_default(), text.get(end + 1..).unwrap_or_default()),
+        None => (".", text),
+    }
+}
+
+fn sorted_below(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, InputError> {
+    let (mut found, mut pending) = (Vec::new(), vec![(folder.to_owned(), String::new(), 0)]);
+    while let Some((folder, prefix, depth)) = pending.pop() {
+        let failed = |error: io::Error| InputError::new(false, &folder, error);
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let below = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            if name.starts_with('.') {
+                continue;
+            }
+            if entry.path().is_dir() {
+                if depth < FOLDER_DEPTH_MAX {
+                    pending.push((entry.path(), below, depth + 1));
+                }
+            } else if (pattern != "**" || ENDINGS.iter().any(|ending| name.ends_with(ending)) && name != "package.json")
+                && matches(pattern, &below)
+            {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// `*` stands for anything within a name, `**` for anything, `?` for one character. Takes time in proportion to the product of the lengths.
+fn matches(pattern: &str, text: &str) -> bool {
+    let letters: Vec<char> = text.chars().collect();
+    // Whether the part of the pattern read so far matches the first so many letters.
+    let mut reached = vec![false; letters.len() + 1];
+    if let Some(first) = reached.first_mut() {
+        *first = true;
+    }
+    // `**/` also stands for nothing.
+    let pattern = pattern.replace("**/", "\0").replace("**", "\0");
+    for symbol in pattern.chars() {
+        let mut next = Vec::with_capacity(reached.len());
+        next.push(matches!(symbol, '*' | '\0') && reached.first() == Some(&true));
+        for ((&before, &here), &letter) in reached.iter().zip(reached.iter().skip(1)).zip(&letters) {
+            let longer = next.last() == Some(&true);
+            next.push(match symbol {
+                '\0' => here || longer,
+                '*' => here || (longer && letter != '/'),
+                '?' => before && letter != '/',
+                symbol => before && letter == symbol,
+            });
+        }
+        reached = next;
+    }
+    reached.last() == Some(&true)
+}
+
+/// Reads items from files, one after another.
+pub struct Items {
+    files: VecDeque<PathBuf>,
+    stream: Option<Stream>,
+}
+
+struct Stream {
+    file: String,
+    reader: Box<dyn BufRead + Send>,
+    line: u64,
+}
+
+impl Items {
+    pub fn of(files: Vec<PathBuf>) -> Items {
+        Items { files: files.into(), stream: None }
+    }
+
+    fn next_line(&mut self) -> Result<Option<Item>, InputError> {
+        let Some(stream) = &mut self.stream else { return Ok(None) };
+        loop {
+            let mut bytes = Vec::new();
+            let failed = |error: io::Error| InputError { is_usage: false, text: format!("{}: {error}", stream.file) };
+            (&mut stream.reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(failed)?;
+            if bytes.is_empty() {
+                self.stream = None;
+                return Ok(None);
+            }
+            stream.line += 1;
+            let item = |content| Item { file: stream.file.clone(), line: Some(stream.line), is_xml: false, content };
+            if bytes.len() as u64 == LINE_BYTES_MAX && bytes.last() != Some(&b'\n') {
+                // Where the next line begins is not known, so the rest of this stream is not read.
+                let item = item(Content::TooLong);
+                self.stream = None;
+                return Ok(Some(item));
+            }
+            if !bytes.trim_ascii().is_empty() {
+                return Ok(Some(item(Content::Bytes(bytes))));
+            }
+        }
+    }
+
+    fn open(&mut self, path: &Path) -> Result<Option<Item>, InputError> {
+        let name = path.to_string_lossy().into_owned();
+        if name == "-" {
+            self.stream = Some(Stream { file: name, reader: Box::new(BufReader::new(io::stdin())), line: 0 });
+            return Ok(None);
+        }
+        let failed = |error| InputError::new(false, path, error);
+        let file = File::open(path).map_err(failed)?;
+        let (plain, reader): (&str, Box<dyn Read + Send>) = match name.strip_suffix(".gz") {
+            Some(plain) => (plain, Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+            None => (&name, Box::new(file)),
+        };
+        if plain.ends_with(".ndjson") {
+            self.stream = Some(Stream { file: name, reader: Box::new(BufReader::with_capacity(1 << 16, reader)), line: 0 });
+            return Ok(None);
+        }
+        let is_xml = plain.ends_with(".xml");
+        let mut bytes = Vec::new();
+        reader.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+        let content = if bytes.len() as u64 > FILE_BYTES_MAX { Content::TooLong } else { Content::Bytes(bytes) };
+        Ok(Some(Item { file: name, line: None, is_xml, content }))
+    }
+}
+
+impl Iterator for Items {
+    type Item = Result<Item, InputError>;
+
+    fn next(&mut self) -> Option<Result<Item, InputError>> {
+        loop {
+            match self.next_line() {
+                Ok(None) => {}
+                other => return other.transpose(),
+            }
+            let path = self.files.pop_front()?;
+            match self.open(&path) {
+                Ok(None) => {}
+                other => return other.transpose(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("*.json", "a.json", true),
+            ("*.json", "b/a.json", false),
+            ("**/*.json", "a.json", true),
+            ("**/*.json", "b/c/a.json", true),
+            ("**", "b/c/a.json", true),
+            ("b/*.js?n", "b/a.json", true),
+            ("b/*.js?n", "b/a.jsn", false),
+            ("*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+        assert_eq!(split_pattern("/a/b/*.json"), ("/a/b", "*.json"));
+        assert_eq!(split_pattern("*.json"), (".", "*.json"));
+        assert_eq!(split_pattern("/*.json"), ("/", "*.json"));
+    }
+
+    #[test]
+    fn every_kind_of_input() {
+        let root = std::env::temp_dir().join(format!("hearthgate-inputs-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("below")).unwrap();
+        let write = |name: &str, bytes: &[u8]| std::fs::write(root.join(name), bytes).unwrap();
+        let packed = |bytes: &[u8]| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(bytes).unwrap();
+            encoder.finish().unwrap()
+        };
+        write("b.json", b"{}");
+        write("below/a.xml", b"<a/>");
+        write("c.ndjson", b"{}\n\n{}\n");
+        write("d.ndjson.gz", &packed(b"{}\n{}"));
+        write("package.json", b"{}");
+        write("note.txt", b"x");
+        write("broken.json.gz", b"x");
+        let found = files(std::slice::from_ref(&root)).unwrap();
+        let names: Vec<String> = found.iter().map(|file| file.strip_prefix(&root).unwrap().to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["b.json", "below/a.xml", "broken.json.gz", "c.ndjson", "d.ndjson.gz"]);
+        let items: Vec<_> = Items::of(found).collect();
+        let shape: Vec<_> =
+            items.iter().map(|item| item.as_ref().map(|item| (item.line, item.is_xml)).map_err(|error| error.is_usage)).collect();
+        let expected = [
+            Ok((None, false)),
+            Ok((None, true)),
+            Err(false),
+            Ok((Some(1), false)),
+            Ok((Some(3), false)),
+            Ok((Some(1), false)),
+            Ok((Some(2), false)),
+        ];
+        assert_eq!(shape, expected);
+        assert!(files(&[root.join("none.json")]).is_err_and(|error| error.is_usage));
+        assert!(files(&[root.join("*.none")]).is_err_and(|error| error.is_usage));
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}

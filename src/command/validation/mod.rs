@@ -1,0 +1,340 @@
+//! `hearthgate validate`: findings about files, for people and for programs.
+
+mod formats;
+mod inputs;
+mod release;
+
+use super::package::CacheArgument;
+use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use crate::clock::Clock;
+use crate::definitions::Definitions;
+use crate::fhir::{Node, SyntaxError, json, xml};
+use crate::outcome::{Finding, IssueType, Severity};
+use crate::packages::Coordinates;
+use crate::validate::Options;
+use clap::{ArgAction, Args, ValueEnum};
+use formats::{Format, Verdict, Writer};
+use inputs::{Content, InputError, Item, Items};
+use release::Judge;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Documents that are read ahead for each worker: what bounds memory, together with their sizes.
+const ITEMS_PER_WORKER: usize = 64;
+/// Bytes of documents that are read ahead; one document may be more.
+const BATCH_BYTES: usize = 64 << 20;
+/// How often a long run says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// The most workers.
+const JOBS_MAX: usize = 64;
+
+/// Options that the HL7 validator has too keep its names where they mean the same; they may be written with one dash.
+#[derive(Args)]
+#[command(
+    after_help = "The HL7 validator's names, with one dash or two: -version, -ig, -profile, -tx, -output, -level, -language, -extension, -best-practice, \
+                        -check-references, -assumeValidRestReferences, -security-checks, -allow-example-urls, -display-issues-are-warnings, \
+                        -no-extensible-binding-warnings, -unknown-codesystems-cause-errors, -max-validation-messages.\n\n\
+                        Exit status: 0 no errors, 1 errors were found, 2 wrong usage, 3 something could not be read or written."
+)]
+pub struct ValidateArguments {
+    /// Files, folders, patterns (`data/**/*.json`), or `-` for NDJSON on standard input. `.ndjson` has one resource a line; `.gz` is unpacked.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How the findings are written.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Writes to this file instead of standard output.
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// The FHIR release: 4.0, 4.3 or 5.0.
+    #[arg(long, alias = "version", default_value = "4.0")]
+    fhir_version: String,
+    /// A profile that every resource must meet, by canonical URL; may be given more than once.
+    #[arg(long)]
+    profile: Vec<String>,
+    /// A package of definitions: `.tgz`, folder, or NAME#VERSION of the cache, with what it needs; may be given more than once.
+    #[arg(long = "package", alias = "ig")]
+    packages: Vec<String>,
+    #[command(flatten)]
+    cache: CacheArgument,
+    /// A file with a definition; may be given more than once.
+    #[arg(long = "definition")]
+    definitions: Vec<PathBuf>,
+    /// Findings below this level are left out.
+    #[arg(long, value_enum, default_value = "hints")]
+    level: Level,
+    /// Evaluates rules that are marked as best practice, unless the level is `ignore`.
+    #[arg(long)]
+    best_practice: Option<String>,
+    /// Extensions whose URL begins so may be unknown.
+    #[arg(long = "allowed-extension-domain", alias = "extension")]
+    extension_domains: Vec<String>,
+    /// Follows references to files beside the one judged.
+    #[arg(long)]
+    check_references: bool,
+    /// Takes references to other servers as they stand.
+    #[arg(long, alias = "assumeValidRestReferences")]
+    assume_valid_rest_references: bool,
+    /// Refuses text that looks like active content.
+    #[arg(long)]
+    security_checks: bool,
+    /// Whether URLs of examples (example.org) may stand for real ones.
+    #[arg(long, default_value_t = true, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    allow_example_urls: bool,
+    /// A terminology server that is asked about codes whose systems are not in hand, or `n/a`. Codes leave this machine then, and nothing else does.
+    #[arg(long, default_value = "n/a")]
+    tx: String,
+    /// The language displays are checked in.
+    #[arg(long)]
+    language: Option<String>,
+    /// A display that is not one of its code is a warning instead of an error.
+    #[arg(long)]
+    display_issues_are_warnings: bool,
+    /// Says nothing about codes outside of extensible bindings.
+    #[arg(long)]
+    no_extensible_binding_warnings: bool,
+    /// A code system that is not known is an error instead of a warning.
+    #[arg(long)]
+    unknown_codesystems_cause_errors: bool,
+    /// Findings of one resource beyond this are left out.
+    #[arg(long)]
+    max_validation_messages: Option<usize>,
+    /// Judges each resource of a Bundle by itself, and not the Bundle.
+    #[arg(long)]
+    each_entry: bool,
+    /// Workers; as many as there are processors when it is not given.
+    #[arg(long)]
+    jobs: Option<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    Errors,
+    Warnings,
+    #[value(alias = "all")]
+    Hints,
+}
+
+impl Level {
+    fn least(self) -> Severity {
+        match self {
+            Level::Errors => Severity::Error,
+            Level::Warnings => Severity::Warning,
+            Level::Hints => Severity::Information,
+        }
+    }
+}
+
+/// Names of the HL7 validator are written with one dash; here they become what the parser knows.
+pub fn with_two_dashes(argument: String) -> String {
+    let is_name =
+        argument.strip_prefix('-').is_some_and(|rest| rest.len() > 1 && rest.starts_with(|first: char| first.is_ascii_lowercase()));
+    if is_name { format!("-{argument}") } else { argument }
+}
+
+/// Judges everything there is; the exit status says whether there were errors.
+pub fn validate(arguments: &ValidateArguments) -> u8 {
+    let files = match inputs::files(&arguments.files) {
+        Ok(files) => files,
+        Err(error) => return complain(if error.is_usage { USAGE } else { FAULT }, error.text),
+    };
+    let loaded = load(arguments);
+    let judge = match loaded.as_ref().map_err(Clone::clone).and_then(|loaded| Judge::new(loaded.as_ref(), arguments)) {
+        Ok(judge) => judge,
+        Err(text) => return complain(USAGE, text),
+    };
+    let is_single = matches!(files.as_slice(), [only] if is_one_document(only)) && !arguments.each_entry;
+    let output: Box<dyn Write> = match &arguments.output {
+        Some(path) => match std::fs::File::create(path) {
+            Ok(file) => Box::new(file),
+            Err(error) => return complain(USAGE, format!("{}: {error}", path.display())),
+        },
+        None => Box::new(std::io::stdout()),
+    };
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).clamp(1, JOBS_MAX);
+    let run = Run { judge: &judge, arguments, jobs };
+    match run.all(Items::of(files), BufWriter::new(output), is_single) {
+        Ok(errors) if errors > 0 => FINDINGS,
+        Ok(_) => FINE,
+        Err(error) => complain(if error.is_usage { USAGE } else { FAULT }, error.text),
+    }
+}
+
+fn is_one_document(file: &std::path::Path) -> bool {
+    let name = file.to_string_lossy();
+    name != "-" && !name.trim_end_matches(".gz").ends_with(".ndjson")
+}
+
+fn options(arguments: &ValidateArguments) -> Options {
+    Options {
+        findings_max: arguments.max_validation_messages.unwrap_or(crate::validate::DEFAULT_FINDINGS_MAX),
+        profiles: arguments.profile.clone(),
+        best_practice: arguments.best_practice.as_deref().is_some_and(|level| !level.eq_ignore_ascii_case("ignore")),
+        refuse_unknown_extensions: true,
+        report_undecided: true,
+        security_checks: arguments.security_checks,
+        extension_domains: arguments.extension_domains.clone(),
+        language: arguments.language.clone(),
+        mild_displays: arguments.display_issues_are_warnings,
+        quiet_extensible: arguments.no_extensible_binding_warnings,
+        refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
+        ..Options::default()
+    }
+}
+
+/// The definitions beyond the embedded ones; none when none are asked for.
+fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
+    if arguments.packages.is_empty() && arguments.definitions.is_empty() && arguments.fhir_version.starts_with("4.0") {
+        return Ok(None);
+    }
+    let mut packages = Vec::new();
+    for package in &arguments.packages {
+        packages.extend(located(package, arguments)?);
+    }
+    let folders: Vec<&std::path::Path> = packages.iter().map(PathBuf::as_path).collect();
+    let mut definitions = release::definitions(&arguments.fhir_version, &folders, &arguments.cache)?;
+    let mut single = Vec::new();
+    for file in &arguments.definitions {
+        let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let is_xml = file.extension().is_some_and(|extension| extension == "xml");
+        single.push(parse(&bytes, is_xml, &definitions).map_err(|error| format!("{}: {}", file.display(), error.kind))?);
+    }
+    definitions.add(&single);
+    Ok(Some(definitions))
+}
+
+/// The files or folders of a package: itself, or from the cache with all it needs.
+fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>, String> {
+    let path = PathBuf::from(package);
+    if path.exists() {
+        return Ok(vec![path]);
+    }
+    let wish = Coordinates::parse(package).ok_or_else(|| format!("{package}: there is no such file, folder or package"))?;
+    let found = arguments.cache.open()?.with_dependencies(&wish);
+    found.map_err(|error| format!("{error}; add it with: hearthgate package add"))
+}
+
+fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<Node, SyntaxError> {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    if is_xml { xml::parse(bytes, json::DEFAULT_DEPTH, definitions.types()) } else { json::parse(bytes, json::DEFAULT_DEPTH) }
+}
+
+/// One run over everything.
+struct Run<'a> {
+    judge: &'a Judge<'a>,
+    arguments: &'a ValidateArguments,
+    jobs: usize,
+}
+
+impl Run<'_> {
+    /// Judges batch after batch, each by all workers, and writes verdicts in the order of the documents. How many had errors.
+    fn all(&self, mut items: Items, output: impl Write, is_single: bool) -> Result<u64, InputError> {
+        let unwritable = |error: std::io::Error| InputError { is_usage: false, text: format!("the findings cannot be written: {error}") };
+        let mut writer = Writer::begin(output, self.arguments.format, is_single).map_err(unwritable)?;
+        let (mut documents, mut errors) = (0_u64, 0_u64);
+        let stopwatch = Clock::system().stopwatch();
+        let mut said = Duration::ZERO;
+        loop {
+            let (batch, problem) = self.batch(&mut items);
+            if batch.is_empty() && problem.is_none() {
+                break;
+            }
+            for verdict in self.judged(batch).into_iter().flatten() {
+                documents += 1;
+                errors += u64::from(verdict.findings.iter().any(Finding::is_error));
+                writer.write(&self.shown(verdict)).map_err(unwritable)?;
+            }
+            if let Some(problem) = problem {
+                writer.end().map_err(unwritable)?;
+                return Err(problem);
+            }
+            if stopwatch.elapsed() > said + PROGRESS_EVERY {
+                said = stopwatch.elapsed();
+                eprintln!("hearthgate: {documents} resources in {} s, {errors} with errors", said.as_secs());
+            }
+        }
+        writer.end().map_err(unwritable)?;
+        if said > Duration::ZERO {
+            eprintln!("hearthgate: done, {documents} resources, {errors} with errors");
+        }
+        Ok(errors)
+    }
+
+    /// The next documents, as many as may be held; with them what stopped the reading.
+    fn batch(&self, items: &mut Items) -> (Vec<Item>, Option<InputError>) {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < self.jobs * ITEMS_PER_WORKER && bytes < BATCH_BYTES {
+            match items.next() {
+                Some(Ok(item)) => {
+                    bytes += if let Content::Bytes(content) = &item.content { content.len() } else { 0 };
+                    batch.push(item);
+                }
+                Some(Err(problem)) => return (batch, Some(problem)),
+                None => break,
+            }
+        }
+        (batch, None)
+    }
+
+    fn judged(&self, batch: Vec<Item>) -> Vec<Vec<Verdict>> {
+        let workers = self.jobs.min(batch.len());
+        if workers < 2 {
+            return batch.into_iter().map(|item| self.item(item)).collect();
+        }
+        let next = AtomicUsize::new(0);
+        let slots: Vec<std::sync::Mutex<(Option<Item>, Vec<Verdict>)>> =
+            batch.into_iter().map(|item| std::sync::Mutex::new((Some(item), Vec::new()))).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| {
+                    while let Some(slot) = slots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        // Each slot is taken by one worker; a lock that another one poisoned does not exist.
+                        let Ok(mut slot) = slot.lock() else { continue };
+                        if let Some(item) = slot.0.take() {
+                            slot.1 = self.item(item);
+                        }
+                    }
+                });
+            }
+        });
+        slots.into_iter().map(|slot| slot.into_inner().map(|slot| slot.1).unwrap_or_default()).collect()
+    }
+
+    fn item(&self, item: Item) -> Vec<Verdict> {
+        let Item { file, line, is_xml, content } = item;
+        let verdict = |entry, bytes: &[u8], findings| Verdict { file: file.clone(), line, entry, bytes: bytes.to_vec(), findings };
+        let Content::Bytes(bytes) = content else {
+            let text = "The document is longer than is read; it was not checked";
+            return vec![verdict(None, &[], vec![Finding::new(Severity::Fatal, IssueType::TooLong, "DOCUMENT_TOO_LONG", text)])];
+        };
+        let resource = match parse(&bytes, is_xml, self.judge.definitions()) {
+            Ok(resource) => resource,
+            Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error)])],
+        };
+        if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
+            return vec![verdict(None, &bytes, self.judge.check(&resource))];
+        }
+        let entries = resource.items("entry").iter().enumerate().filter_map(|(index, entry)| Some((index, entry.get("resource")?)));
+        let under = |index: usize, finding: Finding| finding.under(&format!("Bundle.entry[{index}].resource"));
+        entries
+            .map(|(index, inner)| {
+                let findings = self.judge.check(inner).into_iter().map(|finding| under(index, finding)).collect();
+                verdict(Some(index), &bytes, findings)
+            })
+            .collect()
+    }
+
+    fn shown(&self, mut verdict: Verdict) -> Verdict {
+        let least = self.arguments.level.least();
+        verdict.findings.retain(|finding| finding.severity >= least);
+        verdict
+    }
+}
+
+fn unreadable(error: &SyntaxError) -> Finding {
+    let text = format!("The document cannot be read: {}", error.kind);
+    let finding = Finding::new(Severity::Fatal, IssueType::Structure, "Error_parsing_JSON_", text);
+    finding.at_offset(u32::try_from(error.offset).ok())
+}

@@ -1,0 +1,74 @@
+//! Which definitions a release is judged by.
+
+use super::{ValidateArguments, options};
+use crate::clock::Clock;
+use crate::command::package::CacheArgument;
+use crate::definitions::Definitions;
+use crate::fhir::Node;
+use crate::outcome::Finding;
+use crate::packages::Coordinates;
+use crate::terminology::{Reach, Server};
+use crate::validate::{Options, check};
+use std::path::Path;
+use std::time::Duration;
+
+/// What judges one run's documents.
+pub struct Judge<'a> {
+    definitions: &'a Definitions,
+    options: Options,
+    /// A terminology server, with what waits for its answers.
+    server: Option<(Server, tokio::runtime::Runtime)>,
+}
+
+/// How long one answer of a terminology server may take.
+const TX_TIME_OUT: Duration = Duration::from_secs(20);
+/// How long its answers hold: longer than any run.
+const TX_KEEP_FOR: Duration = Duration::from_secs(86_400);
+
+impl<'a> Judge<'a> {
+    /// With definitions that were loaded, or with the embedded ones.
+    pub fn new(loaded: Option<&'a Definitions>, arguments: &ValidateArguments) -> Result<Judge<'a>, String> {
+        let server = if arguments.tx == "n/a" { None } else { Some(server(&arguments.tx)?) };
+        Ok(Judge { definitions: loaded.unwrap_or_else(|| Definitions::embedded()), options: options(arguments), server })
+    }
+
+    pub fn definitions(&self) -> &Definitions {
+        self.definitions
+    }
+
+    pub fn check(&self, resource: &Node) -> Vec<Finding> {
+        match &self.server {
+            Some((server, runtime)) => runtime.block_on(server.examine(self.definitions, resource, &self.options)),
+            None => check(self.definitions, resource, &self.options),
+        }
+    }
+}
+
+fn server(url: &str) -> Result<(Server, tokio::runtime::Runtime), String> {
+    if !url.starts_with("https://") && !url.starts_with("http://") {
+        return Err("--tx takes the URL of a terminology server, or n/a".to_owned());
+    }
+    let reach = Reach { url: url.to_owned(), time_out: TX_TIME_OUT, keep_for: TX_KEEP_FOR };
+    let server = Server::new(reach, Clock::system()).map_err(|fault| fault.to_string())?;
+    // Several workers wait on it at the same time.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|error| error.to_string())?;
+    Ok((server, runtime))
+}
+
+/// The core package of each release that is not embedded.
+const CORE: [(&str, &str); 2] = [("4.3", "hl7.fhir.r4b.core"), ("5.0", "hl7.fhir.r5.core")];
+
+/// The definitions of a release, and of the packages on top of it. The core of a release other than R4 is one of those packages, or in the cache.
+pub fn definitions(version: &str, packages: &[&Path], cache: &CacheArgument) -> Result<Definitions, String> {
+    if version.starts_with("4.0") {
+        return Definitions::with_packages(packages).map_err(|error| error.to_string());
+    }
+    let (release, core) =
+        CORE.iter().find(|(release, _)| version.starts_with(release)).ok_or("--fhir-version: 4.0, 4.3 and 5.0 are known")?;
+    let mut folders: Vec<&Path> = Vec::new();
+    let cached = Coordinates::parse(&format!("{core}#{release}.x")).and_then(|wish| cache.open().ok()?.find(&wish).ok());
+    folders.extend(cached.as_deref());
+    folders.extend(packages);
+    let definitions = Definitions::of_release(version, &folders).map_err(|error| error.to_string())?;
+    definitions.ok_or_else(|| format!("the definitions of FHIR {release} are not in hand; add them with: hearthgate package add {core}#{release}.0 --registry URL, or give --package"))
+}
