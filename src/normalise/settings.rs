@@ -81,7 +81,7 @@ fn one(rules: &mut SourceRules, key: &str, value: &Value, read_map: &mut dyn FnM
                 if !REASONS.contains(&reason.as_str()) {
                     return Err("each value must be a code of data-absent-reason".to_owned());
                 }
-                rules.sentinels.insert(text.to_lowercase().into(), reason);
+                rules.sentinels.insert(text.to_lowercase(), reason);
             }
         }
         "plausible" => plausible(rules, value)?,

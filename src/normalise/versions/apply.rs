@@ -431,8 +431,8 @@ impl Step<'_, '_, '_> {
     /// Says that what R4 demands was not sent. A choice is looked for by the type it would have.
     fn require(&mut self, type_name: &str, is_list: bool) {
         let member = self.row.member;
-        let stem = self.row.member;
-        let is_choice = |name: &str| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()));
+        let is_choice =
+            |name: &str| name.strip_prefix(member).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_uppercase()));
         let is_there = self.object.members().iter().any(|held| {
             let name = held.name.trim_start_matches('_');
             name == member || is_choice(name)

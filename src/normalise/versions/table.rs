@@ -165,8 +165,7 @@ impl Conversions {
 
     /// Whether a resource type can be converted.
     pub fn has(&self, type_name: &str) -> bool {
-        self.types.iter().any(|name| *name == type_name)
-            || (self.release == Release::R4B && !super::detect::differs(self.release, type_name))
+        self.types.contains(&type_name) || (self.release == Release::R4B && !super::detect::differs(self.release, type_name))
     }
 
     /// The rows of a container or data type, in order.
