@@ -27,6 +27,8 @@ if ! command -v cargo >/dev/null; then
 fi
 # SQLite and the cryptography are compiled from C, and Rust links with the same compiler.
 command -v cc >/dev/null || install build-essential
+# Several gateways share used assertions through Redis; the story of it is skipped where there is none.
+command -v redis-server >/dev/null || install redis-server
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 

@@ -10,12 +10,14 @@ mod people;
 mod plan;
 mod replay;
 mod settle;
+mod sign_off;
 mod work;
 
 pub use answer::{Done, WriteAnswer};
 pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
+pub use sign_off::{EXPIRY_PASS, Waiting};
 
 use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, Sender, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
@@ -25,7 +27,7 @@ use crate::consent;
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::Caller;
-use crate::intake::{Evidence, Interaction, Received, Write};
+use crate::intake::{Evidence, Interaction, Limits, Received, Write};
 use crate::normalise::Normalised;
 use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
@@ -53,6 +55,8 @@ pub struct Pipeline {
     pub clock: Clock,
     /// The normalisation rules of each source, by name.
     pub rules: Arc<HashMap<String, SourceRules>>,
+    /// How what was held is read again.
+    pub limits: Limits,
     /// Held by the one overtaken submission that is being decided anew.
     pub overtaken: Arc<tokio::sync::Mutex<()>>,
     /// What is asked about codes that the definitions in hand do not have.
@@ -76,6 +80,9 @@ impl Pipeline {
         if let Some(answers) = self.answered_before(&received, opened).await? {
             return Ok(answers);
         }
+        if let Some(rule) = self.sign_off_rule(caller, &received) {
+            return self.hold(caller, source, received, rule, opened).await;
+        }
         let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
             match self.attempt(caller, source, received.clone(), opened).await? {
@@ -94,6 +101,18 @@ impl Pipeline {
     }
 
     async fn attempt(&self, caller: &Caller, source: &str, received: Received, opened: &audit::Opened) -> Result<Attempt, Failure> {
+        self.attempt_with(caller, source, received, opened, |_, _| {}).await
+    }
+
+    /// The same with more in the unit, once the answers are known.
+    async fn attempt_with(
+        &self,
+        caller: &Caller,
+        source: &str,
+        received: Received,
+        opened: &audit::Opened,
+        complete: impl FnOnce(&mut Unit, &[WriteAnswer]),
+    ) -> Result<Attempt, Failure> {
         let (key, shared) = (received.idempotency(), received.is_shared());
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(source, writes).await?;
@@ -111,6 +130,7 @@ impl Pipeline {
         unit.raw = (is_evidence && !evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
+        complete(&mut unit, &answers);
         self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions))?;
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } => Ok(Attempt::Done(answers)),

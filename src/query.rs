@@ -9,6 +9,7 @@ mod history;
 mod holders;
 mod linked;
 mod page;
+mod pending;
 mod person;
 mod push;
 mod receipt;

@@ -8,7 +8,7 @@ use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::{self, BundleKind, Entry, Evidence, IdempotencyKey, Interaction, Received, Write};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
-use crate::pipeline::WriteAnswer;
+use crate::pipeline::{Done, WriteAnswer};
 use crate::problem::Problem;
 use axum::body::Body;
 use axum::http::Response;
@@ -48,7 +48,10 @@ pub(super) async fn answer(
                 let received = Received::transaction(evidence, writes, key);
                 provenance.into_iter().fold(received, Received::with_provenance)
             };
-            ("transaction-response", transaction(state, wanted, caller, entries, received, record).await?)
+            match transaction(state, wanted, caller, entries, received, record).await? {
+                Transacted::Done(entries) => ("transaction-response", entries),
+                Transacted::Held(task) => return Ok(render::write(&task, &state.base_url, wanted, state.definitions)),
+            }
         }
         BundleKind::Batch if provenance.is_some() => {
             let text = "X-Provenance goes with one resource or one transaction: the entries of a batch are accepted each on its own.";
@@ -72,6 +75,13 @@ async fn refused<T>(state: &FhirState, record: &audit::Opened, refusal: Refusal)
     Err(refusal.into())
 }
 
+/// What became of a transaction.
+enum Transacted {
+    Done(Vec<Node>),
+    /// All of it waits behind a Task.
+    Held(Box<WriteAnswer>),
+}
+
 /// All writes as one unit, then the reads.
 async fn transaction(
     state: &FhirState,
@@ -80,7 +90,7 @@ async fn transaction(
     entries: Vec<Entry>,
     received: impl FnOnce(Vec<Write>) -> Received,
     record: audit::Opened,
-) -> Result<Vec<Node>, Failure> {
+) -> Result<Transacted, Failure> {
     if let Some(refusal) = intake::refusal_of(&entries) {
         return refused(state, &record, refusal).await;
     }
@@ -96,8 +106,11 @@ async fn transaction(
             Entry::Refused(_) => {}
         }
     }
-    let mut written =
-        if writes.is_empty() { Vec::new() } else { state.pipeline.accept(caller, received(writes), record.clone()).await? }.into_iter();
+    let written = if writes.is_empty() { Vec::new() } else { state.pipeline.accept(caller, received(writes), record.clone()).await? };
+    if let Some(task) = written.iter().find(|answer| answer.done == Done::Held) {
+        return Ok(Transacted::Held(Box::new(task.clone())));
+    }
+    let mut written = written.into_iter();
     let mut answers = Vec::with_capacity(places.len());
     for place in places {
         answers.push(match place {
@@ -107,7 +120,7 @@ async fn transaction(
             Some(interaction) => query_entry(state, wanted, caller, interaction, &record).await,
         });
     }
-    Ok(answers)
+    Ok(Transacted::Done(answers))
 }
 
 /// Every entry on its own: one that fails leaves the others untouched.

@@ -4,6 +4,7 @@ use super::batch;
 use super::capability;
 use super::negotiate::{self, Wanted};
 use super::render;
+use super::sign_off;
 use super::signing::{self, Signed};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Action, Closing, Outcome};
@@ -126,7 +127,7 @@ pub(super) fn opened(request_id: &str, at: Instant, peer: &str, interaction: &'s
 }
 
 /// Audits a refusal that no path has audited, and hands it on.
-async fn refuse<T>(state: &FhirState, opened: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
+pub(super) async fn refuse<T>(state: &FhirState, opened: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
     state.pipeline.record_refusal(opened, &refusal).await?;
     Err(refusal.into())
 }
@@ -188,6 +189,12 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
             }
             Err(refusal) => refuse(state, &record, refusal).await,
         },
+        Interaction::Operation { operation: Operation::SignOff, id, .. } => {
+            sign_off::operation(state, asked, wanted, &caller, &id.unwrap_or_default(), record).await
+        }
+        Interaction::Operation { operation: Operation::Pending, id, .. } => {
+            sign_off::pending(state, wanted, &caller, &id.unwrap_or_default(), &record).await
+        }
         Interaction::Operation { operation, type_name, id, pairs, .. } => {
             let (type_name, id) = (type_name.unwrap_or_default(), id.unwrap_or_default());
             super::trail::answer(state, wanted, (operation, &type_name, &id), &pairs, asks_package(asked), &caller, &record).await
@@ -286,6 +293,11 @@ async fn submit(
         Ok(parsed) => parsed,
         Err(refusal) => return refuse(state, &record, refusal).await,
     };
+    if let Some(provenance) = &document
+        && let Some(task) = sign_off::task_of(state, &interaction, provenance)
+    {
+        return sign_off::sign(state, asked, wanted, caller, (&task, provenance), record).await;
+    }
     let Signed { attestations, provenance } = match signing::of_submission(state, asked, caller, document.as_ref()).await {
         Ok(signed) => signed,
         Err(Failure::Refused(refusal)) => return refuse(state, &record, refusal).await,
@@ -310,7 +322,7 @@ async fn submit(
     }
 }
 
-fn parse_body(state: &FhirState, asked: &Asked) -> Result<(Format, Node), Refusal> {
+pub(super) fn parse_body(state: &FhirState, asked: &Asked) -> Result<(Format, Node), Refusal> {
     let format = negotiate::body_format(&asked.headers)?;
     Ok((format, intake::document(&asked.body, format, &state.limits, state.definitions.types())?))
 }
@@ -381,6 +393,12 @@ async fn read(
     caller: &Caller,
     record: &audit::Opened,
 ) -> Result<Response<Body>, Failure> {
+    if let Interaction::Read { type_name, id } = &interaction
+        && type_name == "Task"
+        && let Some(task) = sign_off::shown(state, caller, id, record).await?
+    {
+        return Ok(render::resource(200, &task, wanted, state.definitions));
+    }
     match interaction {
         Interaction::Read { type_name, id } => {
             let found = state.query.read(caller, &type_name, &id, record).await?;

@@ -11,6 +11,7 @@ mod fhir;
 mod ledger;
 mod negotiate;
 mod render;
+mod sign_off;
 mod signing;
 mod token;
 mod trail;

@@ -75,6 +75,7 @@ fn status(done: Done) -> u16 {
         Done::Created => 201,
         Done::Updated | Done::Existing => 200,
         Done::Deleted | Done::Nothing => 204,
+        Done::Held => 202,
     }
 }
 
@@ -91,6 +92,9 @@ pub fn write(answer: &WriteAnswer, base_url: &str, wanted: &Wanted, definitions:
         Some(node) => resource(status, &node, wanted, definitions),
         None => empty(status),
     };
+    if answer.done == Done::Held {
+        set(&mut response, header::LOCATION.as_str(), &format!("{base_url}/Task/{}", answer.id));
+    }
     if let Some(version) = answer.version_reference() {
         set(&mut response, header::LOCATION.as_str(), &format!("{base_url}/{version}"));
         set(&mut response, header::ETAG.as_str(), &format!("W/\"{}\"", answer.version));
@@ -103,10 +107,11 @@ pub fn write(answer: &WriteAnswer, base_url: &str, wanted: &Wanted, definitions:
 /// The entry of a transaction-response or batch-response for a write.
 pub fn write_entry(answer: &WriteAnswer, base_url: &str, wanted: &Wanted) -> Node {
     let version = answer.version_reference();
+    let task = (answer.done == Done::Held).then(|| format!("{base_url}/Task/{}", answer.id));
     let outcome = (!answer.findings.is_empty() || wanted.prefer == Return::OperationOutcome).then(|| outcome_node(&informed(answer)));
     let response = Object::new()
         .with("status", status(answer.done).to_string())
-        .with_some("location", version.as_ref().map(|version| format!("{base_url}/{version}")))
+        .with_some("location", task.or_else(|| version.as_ref().map(|version| format!("{base_url}/{version}"))))
         .with_some("etag", version.as_ref().map(|_| format!("W/\"{}\"", answer.version)))
         .with_some("lastModified", version.as_ref().map(|_| answer.at.to_fhir_instant()))
         .with_some("outcome", outcome);

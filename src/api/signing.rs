@@ -47,6 +47,18 @@ pub(super) async fn of_submission(state: &FhirState, asked: &Asked, caller: &Cal
     Ok(Signed { attestations, provenance })
 }
 
+/// Checks a party's signatures on a document that waits for them.
+pub(super) async fn of_waiting(
+    state: &FhirState,
+    caller: &Caller,
+    provenance: &Node,
+    document: &Node,
+    at: Instant,
+) -> Result<Vec<Attestation>, Failure> {
+    let signer = Signer { state, caller, freshness: freshness(state, at) };
+    signer.document(provenance, &[Candidate { path: "", resource: document }]).await
+}
+
 /// Checks what an entry of a batch brings.
 pub(super) async fn of_entry(state: &FhirState, caller: &Caller, write: &Write, at: Instant) -> Result<Vec<Attestation>, Failure> {
     let signer = Signer { state, caller, freshness: freshness(state, at) };

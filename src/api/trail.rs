@@ -55,7 +55,13 @@ pub(super) async fn answer(
             let finding = Finding::new(Severity::Information, IssueType::Informational, "erased", text);
             Ok(render::resource(200, &outcome_node(&[finding]), wanted, state.definitions))
         }
-        Operation::Validate | Operation::Receipt | Operation::GoldenRecord | Operation::Match | Operation::Everything => {
+        Operation::Validate
+        | Operation::Receipt
+        | Operation::GoldenRecord
+        | Operation::Match
+        | Operation::Everything
+        | Operation::SignOff
+        | Operation::Pending => {
             Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "This operation is not offered here.").into())
         }
     }

@@ -1,7 +1,7 @@
 //! What the shape of the file cannot say: ranges, names that must exist, and what must go together. Pure: no file is opened here.
 
 use super::problem::Problems;
-use super::{Auth, BaseUrl, Client, Destination, Holder, Identifier, Interaction, Organisation, Settings, Source, limits};
+use super::{Auth, BaseUrl, Client, Destination, Holder, Identifier, Interaction, Organisation, Settings, SignOff, Source, limits};
 use std::collections::HashSet;
 
 /// Adds everything that is wrong with the settings.
@@ -136,7 +136,7 @@ fn parties(settings: &Settings, problems: &mut Problems) {
     unique(settings.holders.iter().map(|holder| holder.name.as_str()), "[[holder]]", "name", problems);
     unique(settings.destinations.iter().map(|destination| destination.name.as_str()), "[[destination]]", "name", problems);
     settings.clients.iter().for_each(|one| client(one, settings, problems));
-    settings.sources.iter().for_each(|(name, one)| source(name, one, problems));
+    settings.sources.iter().for_each(|(name, one)| source(name, one, settings, problems));
     settings.holders.iter().for_each(|one| holder(one, settings, problems));
     settings.destinations.iter().for_each(|one| destination(one, problems));
 }
@@ -179,7 +179,7 @@ fn jwks_url(text: &str, section: &str, problems: &mut Problems) {
     }
 }
 
-fn source(name: &str, source: &Source, problems: &mut Problems) {
+fn source(name: &str, source: &Source, settings: &Settings, problems: &mut Problems) {
     let section = &format!("[source.{name}]");
     party_name(name, section, "", problems);
     organisation(&source.organisation, section, problems);
@@ -187,8 +187,29 @@ fn source(name: &str, source: &Source, problems: &mut Problems) {
     if let Some(system) = &source.default_identifier_system {
         problems.require(is_system(system), section, "default_identifier_system", "must be an absolute URI");
     }
+    if let Some(rule) = &source.sign_off {
+        sign_off(rule, section, settings, problems);
+    }
     if let Some(zone) = &source.time_zone {
         problems.require(is_zone(zone), section, "time_zone", "must be a zone such as Europe/Vienna, or an offset such as +01:00");
+    }
+}
+
+fn sign_off(rule: &SignOff, section: &str, settings: &Settings, problems: &mut Problems) {
+    problems.within(section, "sign_off.within_s", rule.within_s, limits::SIGN_OFF_WITHIN_S);
+    problems.require(rule.types.len() <= limits::MAX_LIST_ITEMS, section, "sign_off.types", "is too long");
+    let is_reachable = rule.quorum >= 1 && rule.quorum <= rule.party.len() as u64 && rule.party.len() <= limits::MAX_LIST_ITEMS;
+    problems.require(is_reachable, section, "sign_off.quorum", "must be from 1 to the number of parties");
+    let (mut roles, mut clients) = (HashSet::new(), HashSet::new());
+    for party in &rule.party {
+        let is_role = !party.role.is_empty() && party.role.len() <= limits::MAX_NAME_BYTES && roles.insert(&party.role);
+        problems.require(is_role, section, "sign_off.party.role", "must be there, be short, and be given once");
+        problems.require(!party.clients.is_empty(), section, "sign_off.party.clients", "must name one");
+        for client in &party.clients {
+            problems.require(clients.insert(client), section, "sign_off.party.clients", "a client signs for one party only");
+            let is_known = settings.clients.iter().any(|known| known.id == *client);
+            problems.require(is_known, section, "sign_off.party.clients", "names a client that is not configured");
+        }
     }
 }
 

@@ -78,6 +78,9 @@ pub const RETRY_MAX_MS: Limit = limit("destination.retry.max_ms", 300_000, 10, 8
 /// Attempts before a delivery becomes a dead letter.
 pub const RETRY_ATTEMPTS: Limit = limit("destination.retry.max_attempts", 20, 1, 1_000);
 
+/// How long the parties of a sign-off have.
+pub const SIGN_OFF_WITHIN_S: Limit = limit("source.sign_off.within_s", 604_800, 1, 31_536_000);
+
 /// Every bounded setting.
 pub const ALL: &[Limit] = &[
     BODY_BYTES,
@@ -105,6 +108,7 @@ pub const ALL: &[Limit] = &[
     RETRY_INITIAL_MS,
     RETRY_MAX_MS,
     RETRY_ATTEMPTS,
+    SIGN_OFF_WITHIN_S,
 ];
 
 /// The configuration file itself.

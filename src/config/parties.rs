@@ -114,9 +114,57 @@ pub struct Source {
     pub default_identifier_system: Option<String>,
     /// The zone of local times without an offset: `Europe/Vienna` or `+01:00`. Without one they are cut to the date and flagged.
     pub time_zone: Option<String>,
+    /// Who must sign what comes from here before it is accepted.
+    #[serde(default)]
+    pub sign_off: Option<SignOff>,
     /// Switches and parameters of rules, by rule name; `normalise` reads them.
     #[serde(default)]
     pub normalise: toml::Table,
+}
+
+/// `[source.NAME.sign_off]`: what comes from the source is held until enough parties have signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignOff {
+    /// Resource types, or `["*"]`. A submission that holds one of them is held as a whole; deletions never are.
+    #[serde(default = "every_type")]
+    pub types: Vec<String>,
+    /// How many of the parties must sign.
+    pub quorum: u64,
+    /// How long they have.
+    #[serde(default = "sign_off_within_s")]
+    pub within_s: u64,
+    pub party: Vec<SigningParty>,
+}
+
+/// `[[source.NAME.sign_off.party]]`: one of those who sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SigningParty {
+    /// What people call it: `laboratory`, `ordering clinician`.
+    pub role: String,
+    /// The clients that sign for it; one signature stands for all of them.
+    pub clients: Vec<String>,
+}
+
+impl SignOff {
+    /// Whether resources of a type need signatures.
+    pub fn concerns(&self, type_name: &str) -> bool {
+        self.types.iter().any(|wanted| wanted == "*" || wanted == type_name)
+    }
+
+    /// The party a client signs for.
+    pub fn party_of(&self, client: &str) -> Option<&SigningParty> {
+        self.party.iter().find(|party| party.clients.iter().any(|known| known == client))
+    }
+}
+
+fn every_type() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn sign_off_within_s() -> u64 {
+    limits::SIGN_OFF_WITHIN_S.default
 }
 
 /// How the gateway identifies itself to a holder or destination. Secrets are read from the files when the settings are loaded.

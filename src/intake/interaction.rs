@@ -3,6 +3,7 @@
 use crate::definitions::Definitions;
 use crate::outcome::{IssueType, Reason, Refusal};
 use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
 
 /// Decoded name and value pairs of a query string or form, in order.
 pub type Pairs = Vec<(String, String)>;
@@ -49,7 +50,7 @@ pub struct Conditions {
 }
 
 /// One operation the gateway offers, by its FHIR name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
     Validate,
     /// The receipt of a version: the tlog-proof that anchors it.
@@ -66,10 +67,14 @@ pub enum Operation {
     Disclosures,
     /// Destroys a resource and what leads to it.
     Erase,
+    /// A party's signature for a submission that waits behind a Task.
+    SignOff,
+    /// What waits behind a Task, to be signed.
+    Pending,
 }
 
 /// What is asked, decided from the request alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Interaction {
     Capabilities,
     Read {
@@ -322,9 +327,12 @@ fn known_type(name: &str, definitions: &Definitions) -> Result<(), Refusal> {
 
 fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&str>; 3], pairs: Pairs) -> Result<Interaction, Refusal> {
     let is_patient = type_name.is_some_and(|name| *name == "Patient");
+    let is_task = id.is_some() && type_name.is_some_and(|name| *name == "Task");
     let operation = match name {
         "$validate" => Operation::Validate,
         "$receipt" if id.is_some() => Operation::Receipt,
+        "$sign-off" if is_task && version.is_none() => Operation::SignOff,
+        "$pending" if is_task && version.is_none() => Operation::Pending,
         "$golden-record" if id.is_some() && version.is_none() && is_patient => Operation::GoldenRecord,
         "$match" if id.is_none() && is_patient => Operation::Match,
         "$everything" if id.is_some() && version.is_none() && is_patient => Operation::Everything,
@@ -335,8 +343,13 @@ fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&s
     };
     // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
     let by = match operation {
-        Operation::Validate | Operation::Match | Operation::Erase => verb == Verb::Post,
-        Operation::Receipt | Operation::GoldenRecord | Operation::Everything | Operation::Trail | Operation::Disclosures => {
+        Operation::Validate | Operation::Match | Operation::Erase | Operation::SignOff => verb == Verb::Post,
+        Operation::Receipt
+        | Operation::GoldenRecord
+        | Operation::Everything
+        | Operation::Trail
+        | Operation::Disclosures
+        | Operation::Pending => {
             matches!(verb, Verb::Get | Verb::Head)
         }
     };

@@ -17,6 +17,8 @@ pub enum Done {
     Existing,
     /// A deletion found nothing to delete.
     Nothing,
+    /// Held behind a Task until enough parties have signed.
+    Held,
 }
 
 /// The answer to one write.
@@ -37,7 +39,7 @@ pub struct WriteAnswer {
 impl WriteAnswer {
     /// `Patient/hg-…/_history/1`; `None` when there is no version.
     pub fn version_reference(&self) -> Option<String> {
-        (self.done != Done::Nothing).then(|| format!("{}/{}/_history/{}", self.type_name, self.id, self.version))
+        (!matches!(self.done, Done::Nothing | Done::Held)).then(|| format!("{}/{}/_history/{}", self.type_name, self.id, self.version))
     }
 }
 

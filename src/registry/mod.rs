@@ -143,6 +143,7 @@ fn dev_source() -> Source {
         on_error: OnError::Reject,
         default_identifier_system: None,
         time_zone: None,
+        sign_off: None,
         normalise: toml::Table::new(),
     }
 }

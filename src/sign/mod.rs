@@ -33,5 +33,5 @@ pub use jws::Detached;
 pub use key::{Algorithm, MAX_KEYS, PublicKey, read_keys};
 pub use message::{Freshness, HttpSignature, Request, http_signatures};
 pub use problem::Problem;
-pub use recheck::{Evidence, Rechecked, recheck};
+pub use recheck::{Evidence, Rechecked, attest_again, recheck};
 pub use verified::{Attestation, BASE_EXTENSION, CANON_EXTENSION, KEY_EXTENSION, Verified, X_PROVENANCE};

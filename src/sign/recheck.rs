@@ -2,15 +2,19 @@
 
 use super::canonical::Canonicalisation;
 use super::digest;
-use super::document::DocumentSignature;
+use super::document::{Candidate, DocumentSignature};
 use super::fields::{Bare, Member, dictionary};
 use super::gateway::check_gateway_signature;
-use super::key::{Algorithm, PublicKey};
+use super::key::{Algorithm, PublicKey, read_keys};
 use super::message::Freshness;
 use super::problem::Problem;
-use super::verified::{BASE_EXTENSION, MESSAGE_FORMAT};
-use crate::fhir::Node;
+use super::verified::{Attestation, BASE_EXTENSION, KEY_EXTENSION, MESSAGE_FORMAT, Verified};
+use crate::clock::Instant;
+use crate::fhir::{Node, json};
 use data_encoding::BASE64;
+use std::time::Duration;
+
+const KEY_DEPTH: usize = 8;
 
 /// What the signatures are checked with.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +65,25 @@ fn document(provenance: &Node, signature: &Node, evidence: &Evidence<'_>) -> Res
         (false, Canonicalisation::Data) => "the record but for its narrative",
         (false, Canonicalisation::Static) => "the record but for its narrative and meta",
     }))
+}
+
+/// Checks a kept signature once more, with the key that is kept with it, and stands for it again.
+pub fn attest_again(element: &Node, document: &Node, received: &[u8], now: Instant) -> Result<Attestation, Problem> {
+    let kept = element.items("extension").iter().find(|extension| extension.text("url") == Some(KEY_EXTENSION));
+    let jwk = kept.and_then(|extension| extension.text("valueString")).ok_or(Problem::Missing("its key, as an extension"))?;
+    let jwk = json::parse(jwk.as_bytes(), KEY_DEPTH).map_err(|_| Problem::Unreadable("The kept key"))?;
+    let keys = read_keys(&jwk);
+    let freshness = Freshness { now, skew: Duration::ZERO, max_age: Duration::ZERO };
+    let verified = match element.text("sigFormat") {
+        Some(MESSAGE_FORMAT) => {
+            let evidence = Evidence { keys: &keys, records: &[], received: Some(received), freshness };
+            message(element, &evidence)?;
+            Verified::kept(element, keys.first().ok_or(Problem::UnknownKey)?)
+        }
+        _ => DocumentSignature::read(element, freshness)?.verify(&keys, &[Candidate { path: "", resource: document }])?,
+    };
+    let who = element.get("who").and_then(Node::as_object).cloned().unwrap_or_default();
+    Ok(verified.by(who))
 }
 
 fn is_deletion(provenance: &Node) -> bool {

@@ -62,6 +62,12 @@ impl Verified {
         Verified { element, scope: Scope::At(paths), thumbprint: key.thumbprint() }
     }
 
+    /// The signature of a request as it was kept.
+    pub(super) fn kept(element: &Node, key: &PublicKey) -> Verified {
+        let element = element.as_object().cloned().unwrap_or_default();
+        Verified { element, scope: Scope::Everything, thumbprint: key.thumbprint() }
+    }
+
     /// Whether it is over the resource that stood at this path of what was received.
     pub fn covers(&self, path: &str) -> bool {
         match &self.scope {

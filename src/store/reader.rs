@@ -3,6 +3,7 @@
 use super::fault;
 use super::keys::RecordKeyId;
 use super::outbox::{self, Delivery, DeliveryState};
+use super::pending::{self, Pending};
 use super::unit::{self, Method, Replay};
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
@@ -173,6 +174,16 @@ impl<'c> Reader<'c> {
             })
             .optional()
             .map_err(fault)
+    }
+
+    /// A submission that waits, or waited, for signatures.
+    pub fn pending(&self, id: &str) -> Result<Option<Pending>, Fault> {
+        pending::one(&self.connection, self.seal_key, id)
+    }
+
+    /// Submissions that still wait though their time has passed.
+    pub fn pending_due(&self, now: Instant, limit: u32) -> Result<Vec<Pending>, Fault> {
+        pending::due(&self.connection, self.seal_key, now, limit)
     }
 
     pub fn deliveries_due(&self, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {

@@ -12,7 +12,7 @@ const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 
 /// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
 /// released is never edited. Each is run once, in the transaction that raises `user_version`.
-const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE];
+const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE, WAITING_FOR_SIGNATURES];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
 const PEOPLE_AND_WORK: &str = "
@@ -35,6 +35,14 @@ const LEAVES_AND_ERASURE: &str = "
 ALTER TABLE version ADD COLUMN leaves INTEGER NOT NULL DEFAULT 1;
 CREATE INDEX version_leaf ON version (leaf) WHERE leaf IS NOT NULL;
 CREATE TABLE condemned (name BLOB PRIMARY KEY) WITHOUT ROWID;
+";
+
+/// Submissions that several parties must sign.
+const WAITING_FOR_SIGNATURES: &str = "
+CREATE TABLE pending (
+  id TEXT PRIMARY KEY, source TEXT NOT NULL, revision INTEGER NOT NULL, open INTEGER NOT NULL, at INTEGER NOT NULL, expires INTEGER NOT NULL,
+  held BLOB NOT NULL, progress BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX pending_due ON pending (open, expires);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -2,6 +2,7 @@
 
 use super::keys::SealedRecord;
 use super::outbox::{OutboxDraft, OutboxUpdate};
+use super::pending::Pending;
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
 use crate::search::{Query, Term};
@@ -21,6 +22,8 @@ pub struct Unit {
     pub outbox: Vec<OutboxDraft>,
     pub outbox_updates: Vec<OutboxUpdate>,
     pub elsewhere: Vec<Elsewhere>,
+    /// A submission that waits for signatures, in its next revision.
+    pub pending: Option<Pending>,
     /// The stored bytes the versions were made from, when they are not new.
     pub raw_row: Option<i64>,
     pub work: Vec<WorkDraft>,
@@ -77,6 +80,8 @@ pub enum Assumption {
     Version { type_name: String, id: String, version: u32 },
     /// Among what this partner sent (or among everything, without one) the criteria match exactly these resources.
     Matches { query: Arc<Query>, source: Option<String>, ids: Vec<String> },
+    /// A waiting submission is still at this revision.
+    Pending { id: String, revision: u32 },
     /// This token has not been used; using it is recorded until it expires.
     Unused { token: [u8; 32], now: Instant, expires: Instant },
 }

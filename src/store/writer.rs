@@ -3,7 +3,7 @@
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
-use super::{erase, fault, outbox, people, reader};
+use super::{erase, fault, outbox, pending, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::index::Tag;
@@ -243,6 +243,7 @@ impl Writer {
             Assumption::Matches { query, source, ids } => {
                 Ok(reader::matching_ids(&self.data, &self.seal_key, query, source.as_deref(), ids.len() + 1)? == *ids)
             }
+            Assumption::Pending { id, revision } => Ok(pending::revision(&self.data, id)? == Some(*revision)),
             Assumption::Unused { token, .. } => self
                 .data
                 .prepare_cached("SELECT 1 FROM once WHERE token = ?")
@@ -278,6 +279,9 @@ impl Writer {
             if let Assumption::Unused { token, now, expires } = assumption {
                 self.record_use(token, *now, *expires)?;
             }
+        }
+        if let Some(waiting) = &unit.pending {
+            pending::write(&self.data, &self.seal_key, waiting)?;
         }
         unit.outbox.iter().try_for_each(|draft| outbox::insert(&self.data, draft))?;
         unit.outbox_updates.iter().try_for_each(|update| outbox::update(&self.data, update))?;

@@ -122,6 +122,7 @@ impl Durable {
             ids: self.ids.clone(),
             clock: self.clock.clone(),
             rules: Arc::new(source_rules(&registry, &self.base_url, &maps)?),
+            limits: limits(settings),
             overtaken: Arc::clone(&self.overtaken),
             terminology: judged_by::terminology(settings, &self.clock)?,
         };

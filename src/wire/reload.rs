@@ -11,7 +11,7 @@ use crate::clock::Instant;
 use crate::config::Settings;
 use crate::forward::Courier;
 use crate::identity::check_key_files;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{EXPIRY_PASS, Pipeline};
 use crate::query::ConsentJudge;
 use axum::Router;
 use axum::body::Body;
@@ -71,22 +71,38 @@ impl Watched {
     }
 }
 
-/// The deliveries under way, by the configuration in force.
+/// The deliveries under way, and the passes over what was not signed in time, by the configuration in force.
 pub(super) struct Deliveries {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    expiry: JoinHandle<()>,
 }
 
 impl Deliveries {
     pub fn start(courier: Courier<ConsentJudge>) -> Deliveries {
         let (stop, stopped) = watch::channel(false);
-        Deliveries { stop, task: tokio::spawn(courier.run(stopped)) }
+        let expiry = tokio::spawn(expire(courier.judge.pipeline.clone(), stopped.clone()));
+        Deliveries { stop, task: tokio::spawn(courier.run(stopped)), expiry }
     }
 
     /// A delivery under way is finished first.
     async fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.task.await;
+        let _ = self.expiry.await;
+    }
+}
+
+/// Ends submissions that were not signed in time, for as long as a configuration is in force. One that could not be ended is tried again.
+async fn expire(pipeline: Pipeline, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Err(fault) = pipeline.expire().await {
+            tracing::warn!(fault = fault.kind.label(), detail = %fault.detail, "submissions past their time could not be ended");
+        }
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(EXPIRY_PASS) => {}
+        }
     }
 }
 

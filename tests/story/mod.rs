@@ -21,6 +21,8 @@ mod receipts;
 mod reloading;
 mod results;
 mod searching;
+mod shared_replay;
+mod sign_off;
 mod trail;
 mod witness;
 mod writing;

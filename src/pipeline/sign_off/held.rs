@@ -1,0 +1,122 @@
+//! A submission put aside: the bytes as received and how they were to be read, so that it can be taken up again as if it had just arrived.
+
+use crate::clock::Instant;
+use crate::config::SignOff;
+use crate::definitions::Definitions;
+use crate::fhir::{Node, json};
+use crate::identity::Caller;
+use crate::intake::{Entry, Evidence, Format, Interaction, Limits, Received, Write, document, split};
+use crate::outcome::{Failure, Fault, FaultKind};
+use crate::sign::{Attestation, X_PROVENANCE};
+use serde::{Deserialize, Serialize};
+
+/// What of the bytes the submission is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Shape {
+    Single(Interaction),
+    Transaction,
+    /// The entry of a batch whose resource stands at this path.
+    Entry(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Held {
+    shape: Shape,
+    is_xml: bool,
+    pub bytes: Vec<u8>,
+    at: i64,
+    /// The Provenance that came in a header, JSON.
+    provenance: Option<String>,
+    pub client: String,
+    /// The rule as it was when this was submitted.
+    pub rule: SignOff,
+    /// Of the request that submitted it.
+    pub request_id: String,
+}
+
+impl Held {
+    pub fn of(received: &Received, rule: &SignOff, caller: &Caller, request_id: &str) -> Held {
+        let evidence = received.evidence();
+        let (brought, writes): (Vec<&Write>, Vec<&Write>) = received.writes().iter().partition(|write| write.path == X_PROVENANCE);
+        let shape = match writes.as_slice() {
+            [entry] if received.is_shared() => Shape::Entry(entry.path.clone()),
+            [single] if single.path.is_empty() => Shape::Single(single.interaction.clone()),
+            _ => Shape::Transaction,
+        };
+        let provenance = brought.first().and_then(|write| write.resource.as_ref()).map(json::write);
+        Held {
+            shape,
+            is_xml: evidence.format == Format::Xml,
+            bytes: evidence.bytes.to_vec(),
+            at: super::micros(evidence.at),
+            provenance,
+            client: caller.client_id.clone(),
+            rule: rule.clone(),
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).unwrap_or_default()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Held, Fault> {
+        postcard::from_bytes(bytes).map_err(|_| damaged())
+    }
+
+    /// What stays when it no longer waits: who was to sign, and nothing of what.
+    pub fn without_content(&self) -> Held {
+        Held { bytes: Vec::new(), provenance: None, shape: Shape::Transaction, ..self.clone() }
+    }
+
+    /// The resource or transaction, as sent.
+    pub fn document(&self, limits: &Limits, definitions: &Definitions) -> Result<Node, Failure> {
+        let whole = self.whole(limits, definitions)?;
+        match &self.shape {
+            Shape::Single(_) | Shape::Transaction => Ok(whole),
+            Shape::Entry(path) => Ok(self.entry(whole, path, limits, definitions)?.resource.ok_or_else(damaged)?),
+        }
+    }
+
+    /// The submission anew.
+    pub fn received(&self, limits: &Limits, definitions: &Definitions, attestations: Vec<Attestation>) -> Result<Received, Failure> {
+        let format = self.format();
+        let evidence = Evidence::new(self.bytes.clone().into(), format, Instant::from_micros(self.at)).attested(attestations);
+        let whole = self.whole(limits, definitions)?;
+        let received = match &self.shape {
+            Shape::Single(interaction) => Received::single(evidence, interaction.clone(), Some(whole), None)?,
+            Shape::Entry(path) => Received::batch_entry(evidence, self.entry(whole, path, limits, definitions)?),
+            Shape::Transaction => {
+                let (_, entries) = split(whole, limits, definitions)?;
+                let writes = entries.into_iter().filter_map(|entry| match entry {
+                    Entry::Write(write) => Some(*write),
+                    _ => None,
+                });
+                Received::transaction(evidence, writes.collect(), None)
+            }
+        };
+        let brought = self.provenance.as_ref().map(|text| json::parse(text.as_bytes(), json::DEFAULT_DEPTH).map_err(|_| damaged()));
+        Ok(brought.transpose()?.into_iter().fold(received, Received::with_provenance))
+    }
+
+    fn format(&self) -> Format {
+        if self.is_xml { Format::Xml } else { Format::Json }
+    }
+
+    fn whole(&self, limits: &Limits, definitions: &Definitions) -> Result<Node, Failure> {
+        Ok(document(&self.bytes, self.format(), limits, definitions.types())?)
+    }
+
+    fn entry(&self, whole: Node, path: &str, limits: &Limits, definitions: &Definitions) -> Result<Write, Failure> {
+        let (_, entries) = split(whole, limits, definitions)?;
+        let found = entries.into_iter().find_map(|entry| match entry {
+            Entry::Write(write) if write.path == path => Some(*write),
+            _ => None,
+        });
+        Ok(found.ok_or_else(damaged)?)
+    }
+}
+
+fn damaged() -> Fault {
+    Fault::new(FaultKind::StorageCorrupt, "a waiting submission cannot be read")
+}

@@ -1,0 +1,28 @@
+//! What waits for signatures, shown to whoever must sign it: under the same consents as if it were stored.
+
+use super::{Candidate, QueryPath, Ruling, disclosure, not_found};
+use crate::audit;
+use crate::fhir::Node;
+use crate::identity::Caller;
+use crate::outcome::Failure;
+use crate::pipeline::Waiting;
+
+impl QueryPath {
+    /// The document as sent. Consent rules on every resource in it in the gateway's form; unless all of them may be seen whole, none is shown.
+    pub async fn pending(&self, caller: &Caller, waiting: &Waiting, opened: &audit::Opened) -> Result<Node, Failure> {
+        let document = self.pipeline.signed_document(waiting)?;
+        let forms = self.pipeline.normalised_form(waiting).await?;
+        let candidate = |resource| Candidate { resource, source: waiting.source().to_owned(), version: None, at: None, elsewhere: None };
+        let candidates: Vec<Candidate> = forms.into_iter().map(candidate).collect();
+        let judge = self.judge(caller, &candidates).await?;
+        let mut permitted = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            match judge.rule(candidate) {
+                Ruling::Permitted(one) if !one.is_redacted() => permitted.push(*one),
+                _ => return Err(not_found("Task").into()),
+            }
+        }
+        self.disclose(opened, disclosure(permitted.iter(), Some("shown to be signed".to_owned())), Vec::new()).await?;
+        Ok(document)
+    }
+}

@@ -1,0 +1,177 @@
+//! What several parties must sign waits, apart from everything else, until enough have; then it is accepted like any other.
+
+use crate::support::data::{bundle, creates, observation, person};
+use crate::support::signing::Signer;
+use crate::support::world::documents;
+use crate::support::{Call, Setup, World, until};
+use hearthgate::clock::{Instant, ScriptedTime};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const RULE: &str = r#"
+[source.laboratory.sign_off]
+types = ["Observation"]
+quorum = 2
+within_s = 3600
+
+[[source.laboratory.sign_off.party]]
+role = "laboratory"
+clients = ["laboratory"]
+
+[[source.laboratory.sign_off.party]]
+role = "ordering clinician"
+clients = ["hospital-a"]
+"#;
+
+fn signers() -> [Signer; 2] {
+    [Signer::new("laboratory-signs"), Signer::new("clinician-signs")]
+}
+
+fn setup() -> Setup {
+    let keys = signers().map(|signer| signer.jwk());
+    Setup::configured(RULE).prepared(move |folder| {
+        for (client, key) in ["laboratory", "hospital-a"].into_iter().zip(keys) {
+            let path = folder.path().join(format!("{client}.jwks.json"));
+            let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            set["keys"].as_array_mut().unwrap().push(key);
+            std::fs::write(path, set.to_string()).unwrap();
+        }
+    })
+}
+
+fn inputs<'a>(task: &'a Value, kind: &str) -> Vec<&'a str> {
+    let all = task["input"].as_array().unwrap();
+    all.iter().filter(|input| input["type"]["coding"][0]["code"] == kind).map(|input| input["valueString"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_waits_for_the_laboratory_and_the_clinician() {
+    let [lab_signs, clinician_signs] = signers();
+    let world = setup().start().await;
+    let (laboratory, a, b) = (world.party("laboratory").await, world.party("hospital-a").await, world.party("hospital-b").await);
+    let patient = laboratory.create(&person("1")).await;
+    let result = observation(&format!("Patient/{patient}"));
+    // What would be refused is refused at once; nobody is asked to sign it.
+    laboratory.post("Observation", &json!({"resourceType": "Observation"})).await.expect(422);
+
+    let held = laboratory.post("Observation", &result).await.expect(202);
+    let task = held.json();
+    let id = task["id"].as_str().unwrap().to_owned();
+    let here = format!("Task/{id}");
+    assert!(held.header("location").unwrap().ends_with(&here));
+    assert_eq!((task["resourceType"].as_str(), task["status"].as_str()), (Some("Task"), Some("requested")));
+    assert_eq!(inputs(&task, "missing"), ["laboratory", "ordering clinician"]);
+    let valid = laboratory.post("Task/$validate", &task).await.expect(200).json();
+    assert!(!valid.to_string().contains("\"error\""), "{valid}");
+    assert!(documents(&world.data(), "Observation").is_empty());
+    assert!(laboratory.search("Observation").await.is_empty());
+
+    // Parties see the Task, nobody else; what is to be signed only as far as consent goes.
+    a.get(&here).await.expect(200);
+    assert_eq!(b.get(&here).await.status, 404);
+    assert_eq!(laboratory.get(&format!("{here}/$pending")).await.expect(200).json(), result);
+    assert_eq!(a.get(&format!("{here}/$pending")).await.status, 404);
+
+    // It survives a restart.
+    let world = world.restart(|_| {}).await;
+    let (laboratory, a, b) = (world.party("laboratory").await, world.party("hospital-a").await, world.party("hospital-b").await);
+    let sign = |signer: &Signer, document: &Value| signer.provenance(&[&here], document);
+    let first = laboratory.post("Provenance", &sign(&lab_signs, &result)).await.expect(202).json();
+    assert_eq!((first["status"].as_str(), inputs(&first, "missing")), (Some("in-progress"), vec!["ordering clinician"]));
+
+    let mut other = result.clone();
+    other["valueQuantity"]["value"] = json!(99);
+    let older = clinician_signs.provenance(&[&format!("{here}/_history/1")], &result);
+    let elsewhere = clinician_signs.provenance(&["Task/other"], &result);
+    for (what, party, call, status) in [
+        ("twice", &laboratory, Call::post("Provenance", &sign(&lab_signs, &result)), 409),
+        ("another document", &a, Call::post("Provenance", &sign(&clinician_signs, &other)), 400),
+        ("another's key", &a, Call::post("Provenance", &sign(&lab_signs, &result)), 400),
+        ("an older version of the Task", &a, Call::post("Provenance", &older), 412),
+        ("no party", &b, Call::post("Provenance", &sign(&clinician_signs, &result)), 404),
+        ("another Task", &a, Call::post(&format!("{here}/$sign-off"), &elsewhere), 400),
+        ("no Provenance", &a, Call::post(&format!("{here}/$sign-off"), &result), 400),
+        ("no signature", &a, Call::post(&format!("{here}/$sign-off"), &json!({"resourceType": "Provenance"})), 400),
+    ] {
+        let answer = party.call(call).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        answer.issue();
+    }
+    assert!(documents(&world.data(), "Observation").is_empty());
+
+    let signed = clinician_signs.provenance(&[], &result);
+    let parameters = json!({"resourceType": "Parameters", "parameter": [{"name": "provenance", "resource": signed}]});
+    let done = a.post(&format!("{here}/$sign-off"), &parameters).await.expect(200).json();
+    assert_eq!(done["status"], "completed");
+    let accepted = done["output"].as_array().unwrap().iter().find_map(|output| output["valueReference"]["reference"].as_str()).unwrap();
+    laboratory.get(accepted).await.expect(200);
+    let (resource, _) = accepted.split_once("/_history").unwrap();
+    let provenance = laboratory.search(&format!("Provenance?target={resource}")).await.remove(0);
+    assert_eq!(provenance["signature"].as_array().unwrap().len(), 3, "both parties and the gateway: {provenance}");
+    let roles = provenance["agent"].to_string();
+    assert!(roles.contains("attester") && roles.contains("hospital-a") && roles.contains("laboratory"));
+    assert_eq!(a.post("Provenance", &sign(&clinician_signs, &result)).await.status, 409);
+    assert_eq!(laboratory.get(&here).await.expect(200).json()["status"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transactions_wait_whole_and_batches_by_the_entry() {
+    let [lab_signs, clinician_signs] = signers();
+    let world = setup().start().await;
+    let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
+    let entries = || {
+        vec![
+            creates("urn:uuid:00000000-0000-4000-8000-00000000000a", person("2")),
+            creates("urn:uuid:00000000-0000-4000-8000-00000000000b", observation("urn:uuid:00000000-0000-4000-8000-00000000000a")),
+        ]
+    };
+
+    // The sender's signature of its own request counts as its party's.
+    let transaction = bundle("transaction", entries());
+    let task = laboratory.call(lab_signs.post("", &transaction)).await.expect(202).json();
+    assert_eq!(inputs(&task, "missing"), ["ordering clinician"]);
+    assert!(documents(&world.data(), "Patient").is_empty(), "not even what needs no signature");
+    let here = format!("Task/{}", task["id"].as_str().unwrap());
+    let done = a.post("Provenance", &clinician_signs.provenance(&[&here], &transaction)).await.expect(200).json();
+    assert_eq!(done["status"], "completed", "{done}");
+    assert_eq!((documents(&world.data(), "Patient").len(), documents(&world.data(), "Observation").len()), (1, 1));
+    assert_eq!(done["output"].as_array().unwrap().iter().filter(|output| output["valueReference"].is_object()).count(), 2);
+
+    let patient = documents(&world.data(), "Patient")[0]["id"].as_str().unwrap().to_owned();
+    let mut another = observation(&format!("Patient/{patient}"));
+    another["effectiveDateTime"] = json!("2026-11-19T08:30:00Z");
+    let batch = bundle("batch", vec![creates("urn:uuid:1", person("3")), creates("urn:uuid:2", another.clone())]);
+    let answer = laboratory.post("", &batch).await.expect(200).json();
+    let statuses: Vec<&str> =
+        answer["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["201", "202"]);
+    let location = answer["entry"][1]["response"]["location"].as_str().unwrap();
+    let (_, here) = location.split_once("/fhir/").unwrap();
+    laboratory.post("Provenance", &lab_signs.provenance(&[here], &another)).await.expect(202);
+    let done = a.post("Provenance", &clinician_signs.provenance(&[here], &another)).await.expect(200).json();
+    assert_eq!(done["status"], "completed", "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_signed_in_time_ends_with_a_notice() {
+    let time = ScriptedTime::starting_at(Instant::from_seconds(1_795_000_000));
+    let [lab_signs, _] = signers();
+    let world: World = setup().at(&time).start().await;
+    let laboratory = world.party("laboratory").await;
+    let patient = laboratory.create(&person("1")).await;
+    let result = observation(&format!("Patient/{patient}"));
+    let task = laboratory.post("Observation", &result).await.expect(202).json();
+    let here = format!("Task/{}", task["id"].as_str().unwrap());
+    time.advance(Duration::from_secs(3601));
+    let laboratory = world.party("laboratory").await;
+    assert_eq!(laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.status, 409);
+    let ended = until("the Task to fail", || async {
+        let task = laboratory.get(&here).await.expect(200).json();
+        (task["status"] == "failed").then_some(task)
+    })
+    .await;
+    assert_eq!(ended["statusReason"]["text"], "not signed in time; missing: laboratory, ordering clinician");
+    assert_eq!(laboratory.get(&format!("{here}/$pending")).await.status, 409);
+    let notices = documents(&world.data(), "AuditEvent");
+    assert!(notices.iter().any(|event| event["outcomeDesc"].as_str().is_some_and(|text| text.contains("not signed in time"))));
+}
