@@ -41,8 +41,9 @@ fn at() -> Instant {
     Instant::from_seconds(1_790_000_000)
 }
 
+/// In canonical form already.
 fn document(number: u64) -> String {
-    format!("{{\"resourceType\":\"AuditEvent\",\"id\":\"e{number}\"}}")
+    format!("{{\"id\":\"e{number}\",\"resourceType\":\"AuditEvent\"}}")
 }
 
 impl Log {
