@@ -113,7 +113,7 @@ impl Log {
             asked_by: "Health & Co".to_owned(),
             checkpoint: self.note().to_string(),
             policy: "quorum none\n".to_owned(),
-            keys: String::new(),
+            keys: "a key\n".to_owned(),
             entries: [0, 2, 4, 6, 8].into_iter().map(entry).collect(),
             completeness: Completeness {
                 anchored_at: 10,
