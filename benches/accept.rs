@@ -10,7 +10,7 @@ use hearthgate::normalise::Normalised;
 use hearthgate::normalise::{Context, GatewayIds, Links, SourceRules};
 use hearthgate::sign::GatewaySigner;
 use hearthgate::store::{Keyring, Method, Target};
-use hearthgate::validate::{OnInvalid, Validated};
+use hearthgate::validate::{Policy, Validated};
 use std::hint::black_box;
 use std::path::PathBuf;
 
@@ -81,7 +81,7 @@ impl Bench {
 
     fn validate(&self, normalised: Normalised) -> Validated {
         let nobody = |_: &_| Vec::new();
-        Validated::judge(normalised, self.anchor.definitions, OnInvalid::Reject, nobody).expect("valid")
+        Validated::judge(normalised, self.anchor.definitions, &Policy::default(), nobody).expect("valid")
     }
 
     fn to_anchor(&self) -> ToAnchor<'_> {

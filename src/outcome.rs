@@ -109,12 +109,14 @@ pub struct Finding {
     pub offset: Option<u32>,
     /// The Java validator's message id where it has one for this, else ours.
     pub message_id: &'static str,
+    /// The profile that asks for what is broken, `url|version`; empty for FHIR's own rules.
+    pub context: String,
 }
 
 impl Finding {
     /// A finding about the whole input.
     pub fn new(severity: Severity, code: IssueType, message_id: &'static str, text: impl Into<String>) -> Finding {
-        Finding { severity, code, text: text.into(), expression: String::new(), offset: None, message_id }
+        Finding { severity, code, text: text.into(), expression: String::new(), offset: None, message_id, context: String::new() }
     }
 
     /// An error about the whole input.
@@ -125,6 +127,12 @@ impl Finding {
     /// The same finding, placed at an element.
     pub fn at(mut self, expression: impl Into<String>) -> Finding {
         self.expression = expression.into();
+        self
+    }
+
+    /// The same finding, by what a profile asks.
+    pub fn in_context(mut self, profile: impl Into<String>) -> Finding {
+        self.context = profile.into();
         self
     }
 

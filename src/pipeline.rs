@@ -33,7 +33,7 @@ use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::{OnError, PatientFacts, Registry};
 use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Target, Unit, VersionDraft};
-use crate::validate::{OnInvalid, Validated};
+use crate::validate::{OnInvalid, Options, Policy, Validated};
 use crate::worklist::{self, Item};
 use plan::{Plan, Planner};
 use settle::Fate;
@@ -161,11 +161,8 @@ impl Pipeline {
     /// Validate and anchor what is to be stored.
     fn finish(&self, sender: &Sender<'_>, partner: &str, source: &str, normalised: Normalised) -> Result<Prepared, Failure> {
         let items = worklist::items(source, normalised.entries());
-        let on_invalid = match self.registry.source(source).map(|source| source.on_error) {
-            Some(OnError::Flag) => OnInvalid::Flag,
-            _ => OnInvalid::Reject,
-        };
-        let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, on_invalid, patient_ids))?;
+        let policy = self.policy(source);
+        let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, &policy, patient_ids))?;
         let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
         Ok(Prepared { anchored, fates: Vec::new(), items })
@@ -187,11 +184,33 @@ impl Pipeline {
         self.record_with(unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing::default()).await.map(drop)
     }
 
-    /// What `$validate` answers: the findings of a resource as this caller's source would have them, nothing stored.
-    pub async fn examine(&self, caller: &Caller, resource: Node) -> Vec<Finding> {
+    /// What a source's resources are held to; one that is not configured, to FHIR's own rules.
+    fn policy(&self, source: &str) -> Policy {
+        let source = self.registry.source(source);
+        let on_invalid = match source.map(|source| source.on_error) {
+            Some(OnError::Flag) => OnInvalid::Flag,
+            _ => OnInvalid::Reject,
+        };
+        let asked = source.map(|source| source.validate.clone()).unwrap_or_default();
+        let options = Options {
+            best_practice: asked.best_practice,
+            security_checks: asked.security_checks,
+            refuse_unknown_extensions: asked.refuse_unknown_extensions,
+            mild_displays: !asked.refuse_wrong_displays,
+            ..Options::default()
+        };
+        Policy { on_invalid, options, profiles: asked.profiles }
+    }
+
+    /// What `$validate` answers: the findings of a resource as this caller's source would have them, and by the profiles asked for; nothing is
+    /// stored. What could not be checked is said.
+    pub async fn examine(&self, caller: &Caller, resource: Node, profiles: &[String]) -> Vec<Finding> {
         let links = crate::normalise::Links::new();
         let rules = caller.source.as_ref().and_then(|source| self.rules.get(source));
-        let options = crate::validate::Options::default();
+        let policy = self.policy(caller.source.as_deref().unwrap_or_default());
+        let mut options = policy.options_for(resource.resource_type().unwrap_or_default()).into_owned();
+        options.report_undecided = true;
+        options.profiles.extend(profiles.iter().cloned());
         let mut findings = match &self.terminology {
             Some(server) => server.examine(self.definitions, &resource, &options).await,
             None => crate::validate::check(self.definitions, &resource, &options),

@@ -10,6 +10,7 @@ use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refu
 const LINE: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-line";
 const COLUMN: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-col";
 const MESSAGE_ID: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-message-id";
+const CONTEXT: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-issue-context";
 /// The most issues one OperationOutcome holds; the rest is counted.
 pub const MAX_ISSUES: usize = 500;
 
@@ -118,6 +119,9 @@ fn issue(finding: &Finding, received: Option<&[u8]>) -> Node {
     }
     if !finding.message_id.is_empty() {
         extensions.push(Object::new().with("url", MESSAGE_ID).with("valueString", finding.message_id).into());
+    }
+    if !finding.context.is_empty() {
+        extensions.push(Object::new().with("url", CONTEXT).with("valueString", finding.context.as_str()).into());
     }
     let expression: Option<Vec<Node>> = (!finding.expression.is_empty()).then(|| vec![finding.expression.as_str().into()]);
     Object::new()

@@ -6,6 +6,7 @@ use super::negotiate::{self, Wanted};
 use super::render;
 use super::sign_off;
 use super::signing::{self, Signed};
+use super::validate::{self, Place};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Action, Closing, Outcome};
 use crate::clock::{Clock, Instant};
@@ -17,7 +18,6 @@ use crate::identity::{Caller, Identity, PURPOSE_HEADER};
 use crate::intake::{self, Conditions, Evidence, Format, IdempotencyKey, Interaction, Limits, Operation, Pairs, Received, Verb};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
 use crate::pipeline::Pipeline;
-use crate::problem::outcome_with_places;
 use crate::query::{Found, QueryPath};
 use crate::search;
 use crate::store::HistoryScope;
@@ -164,8 +164,9 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
         return submit(state, asked, wanted, interaction, &caller, record).await;
     }
     match interaction {
-        Interaction::Operation { operation: Operation::Validate, type_name, .. } => {
-            validate(state, asked, wanted, &caller, type_name.as_deref(), &record).await
+        Interaction::Operation { operation: Operation::Validate, type_name, id, pairs, .. } => {
+            let place = Place { type_name: type_name.as_deref(), id: id.as_deref(), pairs: &pairs };
+            validate::validate(state, asked, wanted, &caller, place, &record).await
         }
         Interaction::Operation { operation: Operation::Everything, id, pairs, .. } => {
             let bundle = state.query.everything(&caller, &id.unwrap_or_default(), pairs, &record).await?;
@@ -336,53 +337,6 @@ fn idempotency(headers: &HeaderMap, caller: &Caller) -> Result<Option<Idempotenc
         Refusal::new(Reason::Malformed, IssueType::Value, text)
     })?;
     Ok(Some(IdempotencyKey::new(&caller.client_id, "header", &[key])))
-}
-
-/// `$validate` (R4 resource-operation-validate): 200 whether or not the resource is valid.
-async fn validate(
-    state: &FhirState,
-    asked: &Asked,
-    wanted: &Wanted,
-    caller: &Caller,
-    type_name: Option<&str>,
-    record: &audit::Opened,
-) -> Result<Response<Body>, Failure> {
-    let judged = parse_body(state, asked).and_then(|(_, document)| to_validate(document, type_name));
-    let resource = match judged {
-        Ok(resource) => resource,
-        // A document that cannot be read is a finding about it, and the validation has run.
-        Err(refusal) if refusal.reason == Reason::Malformed => {
-            state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
-            return Ok(render::resource(200, &outcome_with_places(&refusal.findings, Some(&asked.body)), wanted, state.definitions));
-        }
-        Err(refusal) => return refuse(state, record, refusal).await,
-    };
-    let findings = state.pipeline.examine(caller, resource).await;
-    state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
-    Ok(render::resource(200, &outcome_with_places(&findings, Some(&asked.body)), wanted, state.definitions))
-}
-
-/// The resource of a bare body or of Parameters; parameters that would need profiles are refused.
-fn to_validate(document: Node, type_name: Option<&str>) -> Result<Node, Refusal> {
-    let resource = if document.resource_type() == Some("Parameters") && type_name != Some("Parameters") {
-        if document.items("parameter").iter().any(|parameter| parameter.text("name") == Some("profile")) {
-            let text = "Validation against a named profile is not offered yet; the base definitions of R4 are used.";
-            return Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, text).at("Parameters.parameter"));
-        }
-        let given = document.items("parameter").iter().find(|parameter| parameter.text("name") == Some("resource"));
-        given.and_then(|parameter| parameter.get("resource")).cloned().ok_or_else(|| {
-            Refusal::new(Reason::Malformed, IssueType::Required, "Parameters for $validate carry a 'resource'.").at("Parameters.parameter")
-        })?
-    } else {
-        document
-    };
-    match type_name {
-        Some(expected) if resource.resource_type() != Some(expected) => {
-            let text = format!("The resource is not of the type {expected} that the URL names.");
-            Err(Refusal::new(Reason::Malformed, IssueType::Invalid, text))
-        }
-        _ => Ok(resource),
-    }
 }
 
 async fn read(

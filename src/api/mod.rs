@@ -15,6 +15,7 @@ mod sign_off;
 mod signing;
 mod token;
 mod trail;
+mod validate;
 mod witness;
 
 pub use admin::{AdminState, Reload, ReloadRequest, Reloaded, router as admin_router};

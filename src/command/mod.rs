@@ -8,6 +8,7 @@ mod desk;
 mod evidence;
 mod fetch;
 mod ledger;
+mod neighbours;
 mod normalise;
 mod package;
 mod provenance;

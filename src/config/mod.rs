@@ -25,7 +25,7 @@ mod tests;
 pub use base_url::BaseUrl;
 pub use parties::{
     Auth, Client, DataKind, Destination, Holder, Identifier, OnError, Organisation, PatientSelector, Patients, Retry, Role, SignOff,
-    SigningAlgorithm, SigningParty, Source,
+    SigningAlgorithm, SigningParty, Source, SourceValidate,
 };
 pub use problem::{ConfigError, Problem};
 pub use purpose::{Purpose, SYSTEM as PURPOSE_SYSTEM};

@@ -2,6 +2,7 @@
 
 use super::{BaseUrl, Purpose, Scopes, Secret, limits};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -120,6 +121,25 @@ pub struct Source {
     /// Switches and parameters of rules, by rule name; `normalise` reads them.
     #[serde(default)]
     pub normalise: toml::Table,
+    /// How strictly what it sends is judged.
+    #[serde(default)]
+    pub validate: SourceValidate,
+}
+
+/// `[source.NAME.validate]`: what is asked of a source beyond FHIR's own rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceValidate {
+    /// Profiles by resource type, each a canonical URL, that every resource of the type must meet.
+    pub profiles: BTreeMap<String, Vec<String>>,
+    /// Whether rules that are marked as best practice count.
+    pub best_practice: bool,
+    /// Whether text that looks like active content is refused.
+    pub security_checks: bool,
+    /// Whether an extension whose definition is not in hand is an error.
+    pub refuse_unknown_extensions: bool,
+    /// Whether a display that is not that of its code is an error.
+    pub refuse_wrong_displays: bool,
 }
 
 /// `[source.NAME.sign_off]`: what comes from the source is held until enough parties have signed it.

@@ -57,6 +57,8 @@ pub struct Definitions {
     supplements: HashMap<CompactString, Vec<usize>>,
     /// What was added and is judged by as it stands, by `url` and `url|version`.
     resources: HashMap<String, Node>,
+    /// Types and the profiles that every resource of them must meet.
+    global_profiles: Vec<(CompactString, CompactString)>,
     blob: Blob<'static>,
 }
 
@@ -124,6 +126,7 @@ impl Definitions {
             profiles: blob.index.structures.iter().map(|_| OnceLock::new()).collect(),
             supplements: HashMap::new(),
             resources: HashMap::new(),
+            global_profiles: Vec::new(),
             blob,
         })
     }

@@ -178,6 +178,8 @@ pub struct ProfileElement {
     pub must_support: bool,
     pub is_modifier: bool,
     pub is_summary: bool,
+    /// What extensions ask of the element, of those that the validator obeys: the last segment of the URL and the value.
+    pub controls: Vec<(CompactString, CompactString)>,
 }
 
 /// A type an element may have, with the profiles asked of it.
@@ -272,8 +274,21 @@ pub struct CodeSystem {
     pub case_sensitive: bool,
     /// URL of the system whose codes this one only adds to.
     pub supplements: Option<CompactString>,
+    /// The properties that concepts may have.
+    pub properties: Vec<PropertyDefinition>,
+    /// Codes of the filters that are defined beside the properties.
+    pub filters: Vec<CompactString>,
     /// In definition order, parents before their children.
     pub concepts: Vec<SystemConcept>,
+}
+
+/// One `CodeSystem.property`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PropertyDefinition {
+    pub code: CompactString,
+    pub uri: Option<CompactString>,
+    /// `code`, `Coding`, `string`, `integer`, `boolean`, `dateTime` or `decimal`.
+    pub kind: CompactString,
 }
 
 /// `CodeSystem.content`.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 /// What is judged by as it stands.
-const KEPT_WHOLE: [&str; 1] = ["Questionnaire"];
+const KEPT_WHOLE: [&str; 3] = ["Questionnaire", "Measure", "Library"];
 
 impl Definitions {
     /// The embedded definitions with those of packages (`.tgz` or folder), later ones taking the place of earlier ones.
@@ -64,10 +64,6 @@ impl Definitions {
             self.code_systems.put(system.url.clone(), system.version.clone(), system);
         }
         self.keep_whole(resources);
-        // What was expanded or built from the definitions before may differ now.
-        self.expansions = self.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
-        self.concepts = self.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
-        self.profiles = self.structures.entries.iter().map(|_| OnceLock::new()).collect();
     }
 
     fn keep_whole(&mut self, resources: &[Node]) {
@@ -78,11 +74,24 @@ impl Definitions {
                 self.resources.insert(url.to_owned(), resource.clone());
             }
         }
+        for guide in resources.iter().filter(|one| one.resource_type() == Some("ImplementationGuide")) {
+            let stated = guide.items("global").iter();
+            self.global_profiles.extend(stated.filter_map(|one| Some((one.text("type")?.into(), one.text("profile")?.into()))));
+        }
+        // What was expanded or built from the definitions before may differ now.
+        self.expansions = self.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
+        self.concepts = self.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
+        self.profiles = self.structures.entries.iter().map(|_| OnceLock::new()).collect();
     }
 }
 
 impl Definitions {
-    /// A Questionnaire that was added, by its canonical URL, with or without its version.
+    /// The profiles that the implementation guides in hand ask of every resource of a type (`ImplementationGuide.global`).
+    pub fn global_profiles(&self, type_name: &str) -> impl Iterator<Item = &str> {
+        self.global_profiles.iter().filter(move |one| one.0 == type_name).map(|one| one.1.as_str())
+    }
+
+    /// A Questionnaire, Measure or Library that was added, by its canonical URL, with or without its version.
     pub fn resource(&self, url: &str) -> Option<&Node> {
         self.resources.get(url).or_else(|| self.resources.get(super::without_version(url)))
     }

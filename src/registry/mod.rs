@@ -8,7 +8,7 @@ mod tests;
 
 pub use crate::config::{
     Auth, Client, DataKind, Destination, Holder, Identifier, OWN_STORE, OnError, Organisation, PatientSelector, Patients, Purpose, Retry,
-    Role, Source,
+    Role, Source, SourceValidate,
 };
 use crate::config::{Scopes, Settings};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -145,6 +145,7 @@ fn dev_source() -> Source {
         time_zone: None,
         sign_off: None,
         normalise: toml::Table::new(),
+        validate: SourceValidate::default(),
     }
 }
 

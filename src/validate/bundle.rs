@@ -1,9 +1,11 @@
 //! Bundles as a whole (<https://hl7.org/fhir/R4/bundle.html>): full URLs, search results, and what belongs to a document or message.
 
+mod links;
 mod search;
 
 use super::path::Path;
 use super::primitives::has_scheme;
+use super::references;
 use super::report::Rule;
 use super::structure::Walk;
 use crate::fhir::{Node, Value};
@@ -17,12 +19,18 @@ const NO_FULL_URL: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_F
 const EMPTY: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_NOFIRST");
 const NOT_FOUND: Rule = Rule::error(IssueType::NotFound, "Bundle_BUNDLE_Entry_NotFound");
 const FOUND_TWICE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_FOUND_MULTIPLE");
+const NO_COMPOSITION: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_Document");
+const NO_HEADER: Rule = Rule::error(IssueType::Invalid, "Validation_BUNDLE_Message");
+const NO_FIRST_RESOURCE: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_NoFirstResource");
 const ORPHAN_IN_DOCUMENT: Rule = Rule::error(IssueType::Informational, "Bundle_BUNDLE_Entry_Orphan_DOCUMENT");
 const ORPHAN_IN_MESSAGE: Rule = Rule::warning(IssueType::Informational, "Bundle_BUNDLE_Entry_Orphan_MESSAGE");
 const REACHED_BACKWARDS: Rule = Rule::warning(IssueType::Informational, "BUNDLE_BUNDLE_ENTRY_REVERSE_R4");
 
 /// What a Composition refers to that must be in the document (<https://hl7.org/fhir/R4/documents.html#content>).
-const DOCUMENT_MEMBERS: [&str; 5] = ["subject", "encounter", "author", "custodian", "attester"];
+const DOCUMENT_MEMBERS: [&str; 6] = ["subject", "encounter", "author", "custodian", "attester", "event"];
+
+/// Bundles whose entries need no fullUrl: what they hold may have no place yet, or is named by its request.
+const WITHOUT_FULL_URLS: [&str; 4] = ["transaction", "transaction-response", "batch", "batch-response"];
 
 /// Judges a Bundle.
 pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
@@ -32,15 +40,23 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
     for (index, entry) in entries.all.iter().enumerate() {
         full_url(walk, kind, entry, &name.index(index));
     }
+    links::check(walk, bundle, kind, path);
     match kind {
         "document" | "message" if entries.all.is_empty() => {
             walk.report.add(EMPTY, path, bundle, "A document or message begins with the entry that says what it is");
         }
         "document" => {
-            document(walk, &entries, &name);
+            if first_is(walk, &entries, "Composition", NO_COMPOSITION, &name) {
+                document(walk, &entries, &name);
+            }
             orphans(walk, &entries, ORPHAN_IN_DOCUMENT, &name);
         }
-        "message" => orphans(walk, &entries, ORPHAN_IN_MESSAGE, &name),
+        "message" => {
+            if first_is(walk, &entries, "MessageHeader", NO_HEADER, &name) {
+                message(walk, &entries, &name);
+            }
+            orphans(walk, &entries, ORPHAN_IN_MESSAGE, &name);
+        }
         "searchset" => search::check(walk, bundle, path),
         _ => {}
     }
@@ -49,7 +65,7 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
 fn full_url(walk: &mut Walk<'_>, kind: &str, entry: &Node, path: &Path<'_>) {
     let resource = entry.get("resource");
     let Some(url) = entry.text("fullUrl") else {
-        let is_required = matches!(kind, "document" | "message") && resource.is_some();
+        let is_required = !WITHOUT_FULL_URLS.contains(&kind) && !kind.is_empty();
         if is_required {
             walk.report.add(NO_FULL_URL, path, entry, "An entry here must have a fullUrl");
         }
@@ -107,7 +123,9 @@ impl<'a> Entries<'a> {
     fn resolve(&self, reference: &str, from: usize) -> Target {
         let (current, version) =
             reference.split_once("/_history/").map_or((reference, None), |(current, version)| (current, Some(version)));
-        let url = if has_scheme(current) { Some(current.to_owned()) } else { self.base(from).map(|base| format!("{base}{current}")) };
+        let full_url = || self.all.get(from).and_then(|entry| entry.text("fullUrl"));
+        let url =
+            if has_scheme(current) { Some(current.to_owned()) } else { full_url().and_then(|url| references::absolute(url, current)) };
         let found = url.and_then(|url| self.by_url.get(url.as_str())).map(Vec::as_slice).unwrap_or_default();
         let is_version = |index: &&usize| {
             let stated = self.all.get(**index).and_then(|entry| entry.get("resource")?.text_at(&["meta", "versionId"]));
@@ -120,13 +138,31 @@ impl<'a> Entries<'a> {
             _ => Target::None,
         }
     }
+}
 
-    /// What stands before the type and id in the full URL of an entry.
-    fn base(&self, index: usize) -> Option<&'a str> {
-        let entry = self.all.get(index)?;
-        let (url, type_name) = (entry.text("fullUrl")?, entry.get("resource")?.resource_type()?);
-        let (front, _) = url.rsplit_once('/')?;
-        front.strip_suffix(type_name).filter(|_| url.starts_with("http"))
+/// Whether the first entry is what the kind of Bundle asks for.
+fn first_is(walk: &mut Walk<'_>, entries: &Entries<'_>, type_name: &str, rule: Rule, name: &Path<'_>) -> bool {
+    let Some(entry) = entries.all.first() else { return false };
+    let at = name.index(0);
+    let Some(resource) = entry.get("resource") else {
+        walk.report.add(NO_FIRST_RESOURCE, &at, entry, format!("The first entry must hold a {type_name}"));
+        return false;
+    };
+    let is_right = resource.resource_type() == Some(type_name);
+    if !is_right {
+        walk.report.add(rule, &at.name("resource"), resource, format!("The first entry must hold a {type_name}"));
+    }
+    is_right
+}
+
+/// What a MessageHeader is about must be in the message.
+fn message(walk: &mut Walk<'_>, entries: &Entries<'_>, name: &Path<'_>) {
+    let Some(header) = entries.all.first().and_then(|entry| entry.get("resource")) else { return };
+    let (first, focus) = (name.index(0), "focus");
+    let resource = first.name("resource");
+    let at = resource.name(focus);
+    for (index, reference) in header.items(focus).iter().enumerate() {
+        in_document(walk, entries, Some(reference), &at.index(index));
     }
 }
 
@@ -142,8 +178,16 @@ fn document(walk: &mut Walk<'_>, entries: &Entries<'_>, name: &Path<'_>) {
         for (index, reference) in references.iter().enumerate() {
             let indexed = at.index(index);
             let at = if node.as_list().is_some() { &indexed } else { &at };
-            let reference = if member == "attester" { reference.get("party") } else { Some(reference) };
-            in_document(walk, entries, reference, at);
+            match member {
+                "attester" => in_document(walk, entries, reference.get("party"), at),
+                "event" => {
+                    let name = at.name("detail");
+                    for (index, detail) in reference.items("detail").iter().enumerate() {
+                        in_document(walk, entries, Some(detail), &name.index(index));
+                    }
+                }
+                _ => in_document(walk, entries, Some(reference), at),
+            }
         }
     }
     sections(walk, entries, composition, &path, 0);
@@ -156,6 +200,11 @@ fn sections(walk: &mut Walk<'_>, entries: &Entries<'_>, parent: &Node, path: &Pa
     let name = path.name("section");
     for (index, section) in parent.items("section").iter().enumerate() {
         let at = name.index(index);
+        in_document(walk, entries, section.get("focus"), &at.name("focus"));
+        let author = at.name("author");
+        for (index, reference) in section.items("author").iter().enumerate() {
+            in_document(walk, entries, Some(reference), &author.index(index));
+        }
         let entry = at.name("entry");
         for (index, reference) in section.items("entry").iter().enumerate() {
             in_document(walk, entries, Some(reference), &entry.index(index));
@@ -171,8 +220,8 @@ fn in_document(walk: &mut Walk<'_>, entries: &Entries<'_>, reference: Option<&No
     }
     match entries.resolve(literal, 0) {
         Target::One(_) => {}
-        Target::Several => walk.report.add(FOUND_TWICE, path, node, "More than one entry of the document has the URL of this reference"),
-        Target::None => walk.report.add(NOT_FOUND, path, node, "No entry of the document has the URL of this reference"),
+        Target::Several => walk.report.add(FOUND_TWICE, path, node, "More than one entry of the Bundle has the URL of this reference"),
+        Target::None => walk.report.add(NOT_FOUND, path, node, "No entry of the Bundle has the URL of this reference"),
     }
 }
 

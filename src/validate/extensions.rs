@@ -17,6 +17,8 @@ const RELATIVE_URL: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_URL_Ab
 const VALUE_OR_EXTENSIONS: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Extension#ext-1");
 const UNKNOWN: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Unknown_NotHere");
 const NOT_AN_EXTENSION: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Type");
+const OTHER_VERSION: Rule = Rule::error(IssueType::BusinessRule, "EXT_VER_URL_REVERSION");
+const NO_SUCH_RELEASE: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_Version_Invalid");
 const WRONG_CONTEXT: Rule = Rule::error(IssueType::Extension, "Extension_EXTP_Context_Wrong");
 const IS_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_Y");
 const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_N");
@@ -53,6 +55,17 @@ pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &
     if url.strip_prefix(PUBLISHED_BEYOND_CORE).is_some_and(|name| WIDER_IN_USE.contains(&name)) {
         return;
     }
+    if let Some((plain, version)) = url.split_once('|') {
+        let known = definitions.structure(plain).is_some_and(|structure| structure.version != version);
+        if known {
+            walk.report.add(
+                OTHER_VERSION,
+                path,
+                extension,
+                "An extension is named by its URL without a version, and the one in hand has another",
+            );
+        }
+    }
     match definitions.profile(url) {
         Some(profile) if profile.type_name == "Extension" => {
             let found = Found::root(TreeItem { node: Some(extension), sibling: None, content });
@@ -83,9 +96,25 @@ fn form(walk: &mut Walk<'_>, extension: &Node, path: &Path<'_>) {
     }
 }
 
+/// The release of an extension that stands for an element of another release: `http://hl7.org/fhir/5.0/StructureDefinition/extension-…`
+/// (<https://hl7.org/fhir/R4/versions.html#extensions>).
+fn release_of(url: &str) -> Option<&str> {
+    let (release, rest) = url.strip_prefix("http://hl7.org/fhir/")?.split_once('/')?;
+    let is_release = release.starts_with(|first: char| first.is_ascii_digit()) && release.contains('.');
+    (is_release && rest.starts_with("StructureDefinition/extension-")).then_some(release)
+}
+
+/// The releases whose elements may be carried in extensions.
+const RELEASES: [&str; 7] = ["1.0", "1.4", "3.0", "4.0", "4.3", "5.0", "6.0"];
+
 fn unknown(walk: &mut Walk<'_>, url: &str, extension: &Node, path: &Path<'_>) {
     let options = walk.options;
-    let is_free = FREE_DOMAINS.iter().any(|domain| url.contains(domain))
+    let release = release_of(url);
+    if release.is_some_and(|release| !RELEASES.contains(&release)) {
+        return walk.report.add(NO_SUCH_RELEASE, path, extension, "The url of the extension names a release of FHIR that there is not");
+    }
+    let is_free = release.is_some()
+        || FREE_DOMAINS.iter().any(|domain| url.contains(domain))
         || options.extension_domains.iter().any(|domain| url.starts_with(domain.as_str()))
         || url.starts_with(PUBLISHED_BEYOND_CORE);
     let severity = match (options.refuse_unknown_extensions && !is_free, options.report_undecided) {

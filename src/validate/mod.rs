@@ -22,9 +22,13 @@ mod calendar;
 mod codings;
 mod conformance;
 mod contained;
+mod controls;
+mod ecl;
 mod environment;
 mod extensions;
+mod identifiers;
 mod invariants;
+mod links;
 mod narrative;
 mod order;
 mod path;
@@ -39,11 +43,12 @@ mod structure;
 mod values;
 mod vital_signs;
 
-pub use stage::{OnInvalid, Validated, ValidatedEntry};
+pub use stage::{OnInvalid, Policy, Validated, ValidatedEntry};
 
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::outcome::Finding;
+use std::collections::HashMap;
 
 /// How many findings one resource may have when the options say nothing; a last one then says that more were left out.
 pub const DEFAULT_FINDINGS_MAX: usize = 1_000;
@@ -79,6 +84,9 @@ pub struct Options {
     pub refuse_unknown_systems: bool,
     /// What a terminology server has said; empty when none was asked.
     pub answers: std::sync::Arc<asking::Answers>,
+    /// Resources beside the document, by the reference that names them (`Patient/1`). With them, relative references must lead somewhere, and what
+    /// they lead to must be as profiles ask; without them, references are not followed beyond the document.
+    pub neighbours: Option<HashMap<String, Node>>,
 }
 
 impl Default for Options {
@@ -96,6 +104,7 @@ impl Default for Options {
             quiet_extensible: false,
             refuse_unknown_systems: false,
             answers: std::sync::Arc::default(),
+            neighbours: None,
         }
     }
 }

@@ -51,6 +51,15 @@ impl<'a> Path<'a> {
         }
     }
 
+    /// The entry of the outermost Bundle that the element stands in.
+    pub fn entry(&self) -> Option<&Path<'a>> {
+        let above = self.parent?;
+        above.entry().or_else(|| match (self.step, above.step, above.parent?.step) {
+            (Step::Name("resource"), Step::Index(_), Step::Name("entry")) => Some(above),
+            _ => None,
+        })
+    }
+
     /// The path of what an extension stands in, as definitions write paths: `Patient.name.family`.
     pub fn element_path(&self) -> String {
         let mut text = self.names();

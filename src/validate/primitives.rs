@@ -148,6 +148,12 @@ fn uri(text: &str) -> Option<Broken> {
     if text.contains(char::is_whitespace) {
         return Some((invalid("Type_Specific_Checks_DT_URI_WS"), "must not hold white space"));
     }
+    if text.starts_with("oid:") {
+        return Some((invalid("Type_Specific_Checks_DT_URI_OID"), "with an OID must begin 'urn:oid:'"));
+    }
+    if text.starts_with("uuid:") {
+        return Some((invalid("Type_Specific_Checks_DT_URI_UUID"), "with a UUID must begin 'urn:uuid:'"));
+    }
     if text.starts_with("urn:oid:") && !is_oid(text) {
         return Some((invalid("Type_Specific_Checks_DT_OID_Valid"), "that begins 'urn:oid:' must go on with an OID"));
     }

@@ -7,7 +7,7 @@ use super::report::{Report, Rule};
 use super::slicing;
 use super::structure::Walk;
 use super::values::{Mode, difference};
-use super::{bindings, invariants};
+use super::{bindings, controls, invariants};
 use crate::definitions::profile::{NodeId, Profile, ProfileNode};
 use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
@@ -123,7 +123,9 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
         walk.report.add_at(INCOMPLETE, path, found.offset(), text);
     }
     walk.profiles_open.push(key);
+    walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
     element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
+    walk.report.contexts.pop();
     walk.profiles_open.pop();
 }
 
@@ -145,6 +147,9 @@ fn trial(walk: &mut Walk<'_>, act: impl FnOnce(&mut Walk<'_>)) -> Vec<Finding> {
 fn element(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, outer: &Scope<'_>, path: &Path<'_>) {
     value(walk, asked, found, path);
     types_of(walk, asked, found, scope, path);
+    if !asked.node().element.controls.is_empty() {
+        controls::check(walk, asked.node(), found, scope.resource, path);
+    }
     for rule in &asked.node().invariants {
         invariants::one(walk, rule, found.item, outer, path);
     }

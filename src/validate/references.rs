@@ -1,6 +1,7 @@
 //! What a Reference may point to (<https://hl7.org/fhir/R4/references.html>), as far as the reference itself and its document say.
 
 use super::path::Path;
+use super::primitives::has_scheme;
 use super::profiles::{Found, base_type, conforms};
 use super::report::Rule;
 use super::structure::Walk;
@@ -10,6 +11,7 @@ use crate::fhir::path::TreeItem;
 use crate::fhir::types::TypeTable;
 use crate::outcome::IssueType;
 use compact_str::CompactString;
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 const WRONG_TARGET: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType");
@@ -17,32 +19,74 @@ const TYPE_CONTRADICTS: Rule = Rule::error(IssueType::Structure, "Reference_REF_
 const NO_PROFILE_MET: Rule = Rule::error(IssueType::Structure, "Reference_REF_CantMatchChoice");
 const AGGREGATION: Rule = Rule::error(IssueType::Structure, "Reference_REF_Aggregation");
 const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_CantResolve");
+const WRONG_FORM: Rule = Rule::error(IssueType::Invalid, "Reference_REF_Format2");
+const ENTRY_WITHOUT_URL: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_Entry_NoFullUrl");
+const NOT_RESOLVABLE: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_FullUrl_Missing");
 
-/// What references can be resolved in: the resource at hand, and the Bundle it stands in.
+/// What references can be resolved in: the resource at hand, the Bundle or Parameters it stands in, and the resources beside the document.
 pub struct Scope<'a> {
     pub resource: &'a Node,
     /// The resource itself, or the one that contains it.
     pub container: &'a Node,
     /// The outermost resource: the Bundle that the others are entries of.
     pub document: &'a Node,
-    /// The resources of the entries by `fullUrl`.
-    entries: HashMap<&'a str, &'a Node>,
+    /// The resources of the entries by `fullUrl`, and those of parameters by type and id.
+    entries: HashMap<Cow<'a, str>, &'a Node>,
+    /// Of a Bundle: the `fullUrl` of the entry that has the resource at an address.
+    full_urls: HashMap<usize, Option<&'a str>>,
+    /// How the resource, or the one around it, stands in a Bundle.
+    pub entry: Option<Entry<'a>>,
+    /// Resources beside the document, by the reference that names them; none when references are not followed.
+    pub neighbours: Option<&'a HashMap<String, Node>>,
     outer: Option<&'a Scope<'a>>,
+}
+
+/// The entry of a Bundle that a resource stands in.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    pub full_url: Option<&'a str>,
+    /// `Bundle.type`.
+    pub kind: &'a str,
 }
 
 impl<'a> Scope<'a> {
     /// The scope of a resource. A contained one has that of its container.
     pub fn of(resource: &'a Node, type_name: &str, outer: Option<&'a Scope<'a>>, is_contained: bool) -> Scope<'a> {
         let container = outer.filter(|_| is_contained).map_or(resource, |outer| outer.container);
-        let entries = if type_name == "Bundle" { resource.items("entry") } else { &[] };
-        let placed = entries.iter().filter_map(|entry| Some((entry.text("fullUrl")?, entry.get("resource")?)));
         let document = outer.map_or(resource, |outer| outer.document);
-        Scope { resource, container, document, entries: placed.collect(), outer }
+        let (mut entries, mut full_urls) = (HashMap::new(), HashMap::new());
+        match type_name {
+            "Bundle" => {
+                for entry in resource.items("entry") {
+                    let Some(held) = entry.get("resource") else { continue };
+                    full_urls.insert(address(held), entry.text("fullUrl"));
+                    entries.extend(entry.text("fullUrl").map(|url| (Cow::Borrowed(url), held)));
+                }
+            }
+            "Parameters" => {
+                let held = resource.items("parameter").iter().filter_map(|parameter| parameter.get("resource"));
+                entries.extend(held.filter_map(|held| Some((format!("{}/{}", held.resource_type()?, held.text("id")?).into(), held))));
+            }
+            _ => {}
+        }
+        let entry = outer.and_then(|outer| match outer.full_urls.get(&address(resource)) {
+            Some(full_url) => Some(Entry { full_url: *full_url, kind: outer.resource.text("type").unwrap_or_default() }),
+            None => outer.entry,
+        });
+        Scope { resource, container, document, entries, full_urls, entry, neighbours: outer.and_then(|outer| outer.neighbours), outer }
     }
 
-    /// The resource of the entry with a `fullUrl`, here or further out.
-    fn entry(&self, url: &str) -> Option<&'a Node> {
-        self.entries.get(url).copied().or_else(|| self.outer?.entry(url))
+    /// The resource that a reference leads to: of an entry, a parameter, or beside the document.
+    fn entry(&self, reference: &str) -> Option<&'a Node> {
+        let absolute = match self.entry.and_then(|entry| entry.full_url) {
+            Some(full_url) if !has_scheme(reference) => absolute(full_url, reference),
+            _ => None,
+        };
+        self.held(absolute.as_deref().unwrap_or(reference)).or_else(|| self.held(reference)).or_else(|| self.neighbours?.get(reference))
+    }
+
+    fn held(&self, url: &str) -> Option<&'a Node> {
+        self.entries.get(url).copied().or_else(|| self.outer?.held(url))
     }
 
     /// The contained resource with an id; `#` alone is the container itself.
@@ -52,6 +96,21 @@ impl<'a> Scope<'a> {
         }
         self.container.items("contained").iter().find(|one| one.text("id") == Some(id))
     }
+}
+
+fn address(node: &Node) -> usize {
+    std::ptr::from_ref(node).addr()
+}
+
+/// A relative reference beside the `fullUrl` of the entry it stands in: on the same server, or with the id as a URN.
+pub fn absolute(full_url: &str, reference: &str) -> Option<String> {
+    if full_url.starts_with("urn:") {
+        let (scheme, _) = full_url.rsplit_once(':')?;
+        return Some(format!("{scheme}:{}", reference.split('/').nth(1)?));
+    }
+    let (front, _) = full_url.rsplit_once('/')?;
+    let (base, _) = front.rsplit_once('/')?;
+    Some(format!("{base}/{reference}"))
 }
 
 /// Judges the target of a Reference; `targets` are the types allowed, none meaning any.
@@ -76,10 +135,41 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
     {
         walk.report.add(NOT_CONTAINED, path, reference, "The reference points to a contained resource that is not there");
     }
+    if let Some(literal) = literal.filter(|literal| !literal.starts_with('#')) {
+        in_entry(walk, literal, reference, scope, path);
+        in_reach(walk, literal, reference, scope, path);
+    }
     let Some(target) = found.or(stated) else { return };
     if !targets.is_empty() && !targets.iter().any(|allowed| types.is_kind_of(target, allowed)) {
         let text = format!("The reference points to a {target}; it may point to {}", targets.join(", "));
         walk.report.add(WRONG_TARGET, path, reference, text);
+    }
+}
+
+/// In a Bundle, a relative reference is read beside the `fullUrl` of its entry (<https://hl7.org/fhir/R4/bundle.html#references>).
+fn in_entry(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    let Some(entry) = scope.entry else { return };
+    let is_response = matches!(entry.kind, "batch-response" | "transaction-response");
+    if entry.full_url.is_none() && !is_response {
+        let text = "The entry has references and no fullUrl, so they cannot be told apart from those of other servers";
+        walk.report.add(ENTRY_WITHOUT_URL, path.entry().unwrap_or(path), reference, text);
+    }
+    if has_scheme(literal) {
+        return;
+    }
+    let is_search = matches!(entry.kind, "transaction" | "batch") && literal.contains('?');
+    if entry.full_url.is_none() {
+        walk.report.add(NOT_RESOLVABLE, path, reference, "A relative reference needs the fullUrl of its entry");
+    } else if !matches!(literal.split('/').count(), 2 | 4) && !is_search {
+        walk.report.add(WRONG_FORM, path, reference, "A relative reference in a Bundle is written type/id, or type/id/_history/version");
+    }
+}
+
+/// Where references are followed, what they lead to is in the document or beside it.
+fn in_reach(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    let is_missing = scope.neighbours.is_some() && !has_scheme(literal) && !literal.contains('?') && scope.entry(literal).is_none();
+    if is_missing {
+        walk.report.add(NOT_CONTAINED, path, reference, "What the reference leads to is neither in the document nor beside it");
     }
 }
 

@@ -3,6 +3,7 @@
 use super::path::Path;
 use crate::fhir::Node;
 use crate::outcome::{Finding, IssueType, Severity};
+use compact_str::CompactString;
 
 /// The findings so far.
 pub struct Report {
@@ -11,6 +12,8 @@ pub struct Report {
     limit: usize,
     errors: usize,
     left_out: Option<Severity>,
+    /// URL and version of the profiles being checked, the innermost last: it is the one that asks.
+    pub contexts: Vec<(CompactString, CompactString)>,
 }
 
 /// A rule's name and kind; the place and the words are added where it is broken.
@@ -37,7 +40,7 @@ impl Rule {
 
 impl Report {
     pub fn new(limit: usize) -> Report {
-        Report { findings: Vec::new(), limit, errors: 0, left_out: None }
+        Report { findings: Vec::new(), limit, errors: 0, left_out: None, contexts: Vec::new() }
     }
 
     /// Adds a finding at an element; `node` gives its place in the received document.
@@ -60,9 +63,13 @@ impl Report {
         }
         let finding = Finding::new(rule.severity, rule.code, rule.message_id, text);
         let finding = finding.at(path.expression() + below).at_offset(offset);
-        if !self.findings.contains(&finding) {
+        // What several profiles ask alike is said once.
+        let same =
+            |other: &Finding| other.text == finding.text && other.expression == finding.expression && other.message_id == rule.message_id;
+        if !self.findings.iter().any(same) {
             self.errors += usize::from(is_error);
-            self.findings.push(finding);
+            let context = self.contexts.last().map(|(url, version)| format!("{url}|{version}")).unwrap_or_default();
+            self.findings.push(finding.in_context(context.trim_end_matches('|')));
         }
     }
 

@@ -7,14 +7,40 @@ use crate::intake::Evidence;
 use crate::normalise::{Change, Normalised, NormalisedEntry};
 use crate::outcome::{Finding, Reason, Refusal, Severity};
 use crate::store::Target;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// What a partner wants done with a resource that is not valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnInvalid {
+    #[default]
     /// Refuse the whole submission.
     Reject,
     /// Accept it and keep the findings with it.
     Flag,
+}
+
+/// What a partner's resources are held to.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    pub on_invalid: OnInvalid,
+    pub options: Options,
+    /// Profiles by resource type that every resource of the type must meet.
+    pub profiles: BTreeMap<String, Vec<String>>,
+}
+
+impl Policy {
+    /// The options for resources of a type.
+    pub fn options_for(&self, type_name: &str) -> Cow<'_, Options> {
+        match self.profiles.get(type_name) {
+            None => Cow::Borrowed(&self.options),
+            Some(profiles) => {
+                let mut options = self.options.clone();
+                options.profiles.extend(profiles.iter().cloned());
+                Cow::Owned(options)
+            }
+        }
+    }
 }
 
 /// A submission fit to be anchored. Only [`Validated::judge`] makes one.
@@ -42,13 +68,13 @@ impl Validated {
     pub fn judge(
         normalised: Normalised,
         definitions: &Definitions,
-        on_invalid: OnInvalid,
+        policy: &Policy,
         patients_of: impl Fn(&Node) -> Vec<String>,
     ) -> Result<Validated, Refusal> {
         let (evidence, entries) = normalised.into_parts();
-        let entries: Vec<ValidatedEntry> = entries.into_iter().map(|entry| judge(entry, definitions, &patients_of)).collect();
+        let entries: Vec<ValidatedEntry> = entries.into_iter().map(|entry| judge(entry, definitions, policy, &patients_of)).collect();
         let all = || entries.iter().flat_map(|entry| &entry.findings);
-        if on_invalid == OnInvalid::Reject && all().any(Finding::is_error) {
+        if policy.on_invalid == OnInvalid::Reject && all().any(Finding::is_error) {
             let shown = all().filter(|finding| finding.severity >= Severity::Warning).cloned().collect();
             return Err(Refusal { reason: Reason::Invalid, findings: shown });
         }
@@ -60,10 +86,15 @@ impl Validated {
     }
 }
 
-fn judge(entry: NormalisedEntry, definitions: &Definitions, patients_of: &impl Fn(&Node) -> Vec<String>) -> ValidatedEntry {
+fn judge(
+    entry: NormalisedEntry,
+    definitions: &Definitions,
+    policy: &Policy,
+    patients_of: &impl Fn(&Node) -> Vec<String>,
+) -> ValidatedEntry {
     let mut findings = entry.findings;
     if let Some(resource) = &entry.resource {
-        let found = check(definitions, resource, &Options::default());
+        let found = check(definitions, resource, &policy.options_for(resource.resource_type().unwrap_or_default()));
         findings.extend(found.into_iter().map(|finding| finding.under(&entry.path)));
     }
     let patients = entry.resource.as_ref().map(patients_of).unwrap_or_default();

@@ -4,8 +4,8 @@ use super::asking::{Answer, QUESTIONS_MAX, Question};
 use super::path::Path;
 use super::report::{Report, Rule};
 use super::{
-    DEPTH_MAX, Options, attachments, bindings, bundle, codings, conformance, contained, extensions, invariants, narrative, primitives,
-    profiles, questionnaire, references, vital_signs,
+    DEPTH_MAX, Options, attachments, bindings, bundle, codings, conformance, contained, extensions, identifiers, invariants, links,
+    narrative, primitives, profiles, questionnaire, references, vital_signs,
 };
 use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
@@ -14,6 +14,7 @@ use crate::fhir::{Member, Node, Object, Value};
 use crate::outcome::{Finding, IssueType};
 use compact_str::CompactString;
 use references::Scope;
+use std::collections::HashSet;
 
 const NO_RESOURCE_TYPE: Rule = Rule::error(IssueType::Invalid, "Unable_to_find_resourceType_property");
 const UNKNOWN_TYPE: Rule = Rule::error(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
@@ -26,6 +27,7 @@ const NULL: Rule = Rule::error(IssueType::Invalid, "JSON_NULL_NOT_ALLOWED");
 const MISALIGNED: Rule = Rule::warning(IssueType::Invalid, "JSON_ARRAYS_NOT_ALIGNED");
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
+const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
@@ -61,6 +63,8 @@ pub struct Walk<'a> {
     pub systems_mentioned: Vec<CompactString>,
     /// What a terminology server would have to be asked, each once.
     pub questions: Vec<Question>,
+    /// Ids of the elements of the resource at hand.
+    ids: HashSet<CompactString>,
     /// Profiles being checked, each with the element it is checked on, by address.
     pub profiles_open: Vec<(usize, usize)>,
 }
@@ -121,6 +125,7 @@ impl<'a> Walk<'a> {
             around: Vec::with_capacity(SEEN_CAPACITY),
             systems_mentioned: Vec::new(),
             questions: Vec::new(),
+            ids: HashSet::new(),
             profiles_open: Vec::new(),
         })
     }
@@ -148,7 +153,12 @@ impl<'a> Walk<'a> {
         if position == Position::Contained {
             contained::check(self, node, object, at.path);
         }
-        let scope = Scope::of(node, type_name, outer, position == Position::Contained);
+        let mut scope = Scope::of(node, type_name, outer, position == Position::Contained);
+        if outer.is_none() {
+            let options: &Options = self.options;
+            scope.neighbours = options.neighbours.as_ref();
+        }
+        let ids = (position != Position::Contained).then(|| std::mem::take(&mut self.ids));
         self.object(
             node,
             object,
@@ -160,17 +170,17 @@ impl<'a> Walk<'a> {
             contained::check_all(self, node, at.path);
         }
         self.profiles(node, definition.root, at.path, &scope, position);
+        if let Some(ids) = ids {
+            self.ids = ids;
+        }
         match type_name {
             "Bundle" => bundle::check(self, node, at.path),
-            "ValueSet" => conformance::value_set(self, node, at.path),
-            "SearchParameter" => conformance::search_parameter(self, node, at.path),
-            "CapabilityStatement" => conformance::capability_statement(self, node, at.path),
             "Questionnaire" => questionnaire::check_form(self, node, at.path),
             "QuestionnaireResponse" => {
                 let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
                 questionnaire::check_response(self, found, at.path);
             }
-            _ => {}
+            name => conformance::check(self, name, node, at.path),
         }
     }
 
@@ -188,6 +198,12 @@ impl<'a> Walk<'a> {
         }
         if type_is(self.types, root, "Observation") {
             for url in vital_signs::profiles(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
+                profiles::check_url(self, url, found, scope, path, path);
+            }
+        }
+        let definitions = self.definitions;
+        if position != Position::Contained {
+            for url in definitions.global_profiles(&self.types.element(root).path) {
                 profiles::check_url(self, url, found, scope, path, path);
             }
         }
@@ -209,6 +225,13 @@ impl<'a> Walk<'a> {
             );
         }
         let parent = Parent { node, object, shape, at, start: self.seen.len() };
+        // An ElementDefinition has the id of its element in the snapshot as well as in the differential.
+        let has_own_id = !shape.is_resource && shape.type_name != "ElementDefinition";
+        if let Some(id) = object.get("id").filter(|_| has_own_id).and_then(Node::as_text)
+            && !self.ids.insert(id.into())
+        {
+            self.report.add(ID_TWICE, at.path, node, "Another element of the resource has this id");
+        }
         let extension = (shape.type_name == "Extension").then(|| node.text("url").unwrap_or_default().into());
         self.around.push(Surrounding { element: shape.stands_at, content: shape.content, extension });
         for member in object.members() {
@@ -244,7 +267,7 @@ impl<'a> Walk<'a> {
         let typed = named.of_type(type_name);
         let at = parent.at.within(if element.is_choice { &typed } else { &named });
         match (is_primitive, is_sibling) {
-            (true, false) => self.primitive(member, chosen, parent, at),
+            (true, false) => self.primitive(member, chosen, parent, at, scope),
             (true, true) => self.sibling(&member.node, parent.object.get(name), chosen, at, scope),
             _ => self.complex(&member.node, chosen, at, scope),
         }
@@ -340,6 +363,8 @@ impl<'a> Walk<'a> {
                     bindings::check(self, binding, chosen.type_name, node, at.path);
                 }
                 match chosen.type_name {
+                    "Identifier" => identifiers::check(self, node, at.path),
+                    "Meta" => identifiers::check_labels(self, node, at.path),
                     "Coding" => codings::check(self, node, at.path),
                     "Attachment" => attachments::check(self, node, at.path),
                     _ => {}
@@ -355,7 +380,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn primitive(&mut self, member: &Member, chosen: Chosen<'_>, parent: Parent<'_>, at: At<'_>) {
+    fn primitive(&mut self, member: &Member, chosen: Chosen<'_>, parent: Parent<'_>, at: At<'_>, scope: &Scope<'_>) {
         let (node, shape) = (&member.node, parent.shape);
         let beside = |other: &&Member| other.name.strip_prefix('_') == Some(member.name.as_str());
         let sibling = parent.object.members().iter().find(beside).map(|other| &other.node);
@@ -366,19 +391,19 @@ impl<'a> Walk<'a> {
                     let path = at.path.index(index);
                     let has_extension =
                         sibling.and_then(Node::as_list).and_then(|list| list.get(index)).is_some_and(|one| one.as_object().is_some());
-                    self.value(item, has_extension, chosen, shape, &path);
+                    self.value(item, has_extension, chosen, shape, &path, scope);
                 }
             }
             (_, true) => {
                 self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so it must be a list", chosen.element.path));
                 let path = at.path.index(0);
-                self.value(node, sibling.is_some(), chosen, shape, &path);
+                self.value(node, sibling.is_some(), chosen, shape, &path, scope);
             }
-            (_, false) => self.value(node, sibling.is_some(), chosen, shape, at.path),
+            (_, false) => self.value(node, sibling.is_some(), chosen, shape, at.path, scope),
         }
     }
 
-    fn value(&mut self, node: &Node, has_extension: bool, chosen: Chosen<'_>, shape: Shape<'_>, path: &Path<'_>) {
+    fn value(&mut self, node: &Node, has_extension: bool, chosen: Chosen<'_>, shape: Shape<'_>, path: &Path<'_>, scope: &Scope<'_>) {
         if node.value == Value::Null {
             if !has_extension {
                 self.report.add(NULL, path, node, "Null needs an extension beside it that says why; otherwise leave the element out");
@@ -391,6 +416,7 @@ impl<'a> Walk<'a> {
         primitives::check(chosen.type_name, node, path, &mut self.report);
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
+            links::check(self, text, node, scope, path);
         }
         if self.options.security_checks
             && let Some(text) = node.as_text().filter(|_| chosen.type_name != XHTML)

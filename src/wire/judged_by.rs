@@ -44,3 +44,20 @@ pub fn definitions(settings: &Settings) -> Result<&'static Definitions, Fault> {
     // A process reads its definitions once and keeps them to its end.
     Ok(Box::leak(Box::new(definitions)))
 }
+
+/// Every profile that is asked of a source is in hand and for the type it is asked of. Otherwise all that the source sends would be refused.
+pub fn profiles_are_in_hand(settings: &Settings, definitions: &Definitions) -> Result<(), Fault> {
+    for (name, source) in &settings.sources {
+        let asked = source.validate.profiles.iter().flat_map(|(type_name, urls)| urls.iter().map(move |url| (type_name, url)));
+        for (type_name, url) in asked {
+            let fits = definitions.profile(url).is_some_and(|profile| definitions.types().is_kind_of(type_name, &profile.type_name));
+            if !fits {
+                let text = format!(
+                    "[source.{name}.validate] profiles: {url} is no profile in hand for {type_name}; [definitions] packages adds the package that has it"
+                );
+                return Err(Fault::new(FaultKind::Internal, text));
+            }
+        }
+    }
+    Ok(())
+}

@@ -112,6 +112,7 @@ impl Durable {
 
     /// Builds every room from a configuration, with what operators have given.
     pub fn assemble(&self, settings: &Settings) -> Result<Assembled, Fault> {
+        judged_by::profiles_are_in_hand(settings, self.definitions)?;
         let registry = Arc::new(registry(settings));
         let maps = self.store.read_now(given_maps)?;
         let pipeline = Pipeline {

@@ -65,6 +65,79 @@ async fn a_validation_answers_200_whatever_it_finds() {
     }
 }
 
+const VITAL_SIGNS: &str = "http://hl7.org/fhir/StructureDefinition/vitalsigns";
+
+fn question(resource: Value, parameters: &[(&str, &str, &str)]) -> Value {
+    let mut all = vec![json!({"name": "resource", "resource": resource})];
+    all.extend(parameters.iter().map(|(name, member, value)| json!({"name": name, *member: value})));
+    json!({"resourceType": "Parameters", "parameter": all})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validation_by_mode_and_profile() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut seventh = patient("7");
+    seventh["id"] = json!("7");
+    let mut without_id = patient("7");
+    without_id.as_object_mut().unwrap().remove("id");
+    for (why, call, expected) in [
+        ("an update under its own id", Call::post("Patient/7/$validate?mode=update", &seventh), ""),
+        ("an update under another id", Call::post("Patient/8/$validate?mode=update", &seventh), "VALIDATE_UPDATE_OTHER_ID"),
+        ("an update without an id", Call::post("Patient/8/$validate?mode=update", &without_id), "VALIDATE_UPDATE_NO_ID"),
+        ("a creation", Call::post("Patient/$validate", &question(seventh.clone(), &[("mode", "valueCode", "create")])), ""),
+        ("a deletion", Call::new("POST", "Patient/7/$validate?mode=delete"), "VALIDATE_DELETE"),
+        ("a profile that is met by its type alone", Call::post("Observation/$validate", &observation("Patient/1")), ""),
+        (
+            "a profile that is not met",
+            Call::post("Observation/$validate", &question(observation("Patient/1"), &[("profile", "valueCanonical", VITAL_SIGNS)])),
+            VITAL_SIGNS,
+        ),
+        (
+            "a profile in the URL",
+            Call::post(&format!("Observation/$validate?mode=profile&profile={VITAL_SIGNS}"), &observation("Patient/1")),
+            VITAL_SIGNS,
+        ),
+        (
+            "a profile that nobody knows",
+            Call::post("Observation/$validate?profile=http://example.org/nobody", &observation("Patient/1")),
+            "Validation_VAL_Unknown_Profile",
+        ),
+    ] {
+        let answer = a.call(call).await.expect(200).json();
+        assert_eq!(answer["resourceType"], "OperationOutcome", "{why}");
+        let is_error = matches!(worst(&answer), "fatal" | "error");
+        assert_eq!(is_error, !expected.is_empty() && expected != "VALIDATE_DELETE", "{why}: {answer}");
+        assert!(answer.to_string().contains(expected), "{why}: {answer}");
+    }
+    for (why, path) in [("a mode that there is not", "Patient/$validate?mode=frob"), ("no profile named", "Patient/$validate?mode=profile")]
+    {
+        let answer = a.post(path, &seventh).await.expect(200).json();
+        assert!(matches!(worst(&answer), "fatal" | "error"), "{why}: {answer}");
+    }
+    assert!(a.search("Patient").await.is_empty(), "nothing is stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partner_is_held_to_the_profiles_asked_of_it() {
+    let world = crate::support::Setup::adjusted(|settings| {
+        let laboratory = &mut settings.sources.get_mut("laboratory").unwrap().validate;
+        laboratory.profiles.insert("Observation".to_owned(), vec![VITAL_SIGNS.to_owned()]);
+        laboratory.security_checks = true;
+    })
+    .start()
+    .await;
+    let (a, laboratory) = (world.party("hospital-a").await, world.party("laboratory").await);
+    a.post("Patient", &patient("1")).await.expect(201);
+    let refused = laboratory.post("Observation", &observation("Patient/1")).await.expect(422);
+    assert!(refused.text().contains(VITAL_SIGNS), "{}", refused.text());
+    let mut active = patient("2");
+    active["name"] = json!([{"family": "<script>alert(1)</script>"}]);
+    assert!(laboratory.post("Patient", &active).await.expect(422).text().contains("SECURITY_STRING_CONTENT_ERROR"));
+    // What is asked of one partner is not asked of another.
+    a.post("Patient", &active).await.expect(201);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accepted_and_flagged_where_the_partner_wants_it() {
     let world = crate::support::Setup::adjusted(|settings| {

@@ -178,6 +178,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         extension_domains: arguments.extension_domains.clone(),
         language: arguments.language.clone(),
         mild_displays: arguments.display_issues_are_warnings,
+        neighbours: arguments.check_references.then(std::collections::HashMap::new),
         quiet_extensible: arguments.no_extensible_binding_warnings,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
         ..Options::default()
@@ -314,13 +315,14 @@ impl Run<'_> {
             Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error)])],
         };
         if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
-            return vec![verdict(None, &bytes, self.judge.check(&resource))];
+            return vec![verdict(None, &bytes, self.judge.check(std::path::Path::new(&file), &resource))];
         }
         let entries = resource.items("entry").iter().enumerate().filter_map(|(index, entry)| Some((index, entry.get("resource")?)));
         let under = |index: usize, finding: Finding| finding.under(&format!("Bundle.entry[{index}].resource"));
         entries
             .map(|(index, inner)| {
-                let findings = self.judge.check(inner).into_iter().map(|finding| under(index, finding)).collect();
+                let findings =
+                    self.judge.check(std::path::Path::new(&file), inner).into_iter().map(|finding| under(index, finding)).collect();
                 verdict(Some(index), &bytes, findings)
             })
             .collect()

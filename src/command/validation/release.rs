@@ -1,5 +1,6 @@
 //! Which definitions a release is judged by.
 
+use super::super::neighbours;
 use super::{ValidateArguments, options};
 use crate::clock::Clock;
 use crate::command::package::CacheArgument;
@@ -36,10 +37,14 @@ impl<'a> Judge<'a> {
         self.definitions
     }
 
-    pub fn check(&self, resource: &Node) -> Vec<Finding> {
+    /// Judges a resource of a file; where references are followed, beside the files that they lead to.
+    pub fn check(&self, file: &Path, resource: &Node) -> Vec<Finding> {
+        let followed = self.options.neighbours.is_some();
+        let own = followed.then(|| Options { neighbours: Some(neighbours::of(file, resource)), ..self.options.clone() });
+        let options = own.as_ref().unwrap_or(&self.options);
         match &self.server {
-            Some((server, runtime)) => runtime.block_on(server.examine(self.definitions, resource, &self.options)),
-            None => check(self.definitions, resource, &self.options),
+            Some((server, runtime)) => runtime.block_on(server.examine(self.definitions, resource, options)),
+            None => check(self.definitions, resource, options),
         }
     }
 }

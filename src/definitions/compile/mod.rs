@@ -120,7 +120,18 @@ fn element(element: &Node) -> ProfileElement {
         must_support: flag(element, "mustSupport"),
         is_modifier: flag(element, "isModifier"),
         is_summary: flag(element, "isSummary"),
+        controls: element.items("extension").iter().filter_map(control).collect(),
     }
+}
+
+/// Extensions of an ElementDefinition that change what is checked.
+const CONTROLS: [&str; 3] = ["narrative-source-control", "narrative-language-control", "extension-ElementDefinition.valueAlternatives"];
+
+fn control(extension: &Node) -> Option<(CompactString, CompactString)> {
+    let name = extension.text("url")?.rsplit('/').next()?;
+    let members = extension.as_object().map(Object::members).unwrap_or_default();
+    let value = members.iter().find(|member| member.name.starts_with("value"))?.node.as_text()?;
+    CONTROLS.contains(&name).then(|| (name.into(), value.into()))
 }
 
 fn number(node: &Node, name: &str) -> Option<u32> {
@@ -313,11 +324,17 @@ fn code_system(definition: &Node) -> Option<CodeSystem> {
         content: content(definition),
         case_sensitive: definition.get("caseSensitive").and_then(Node::as_bool).unwrap_or(true),
         supplements: definition.text("supplements").map(|url| without_version(url).into()),
+        properties: definition.items("property").iter().map(property_definition).collect(),
+        filters: definition.items("filter").iter().map(|filter| text(filter, "code")).collect(),
         concepts: Vec::new(),
     };
     add_concepts(definition.items("concept"), None, &mut system.concepts, 0);
     link_by_property(&mut system.concepts);
     Some(system)
+}
+
+fn property_definition(property: &Node) -> PropertyDefinition {
+    PropertyDefinition { code: text(property, "code"), uri: some_text(property, "uri"), kind: text(property, "type") }
 }
 
 /// Two R4 code systems leave out the required `content`; what they list is then a fragment.

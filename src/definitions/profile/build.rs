@@ -211,6 +211,7 @@ impl Tree<'_> {
         replace(&mut element.max_length, &more.max_length);
         element.must_support |= more.must_support;
         element.is_modifier |= more.is_modifier;
+        element.controls.extend(more.controls.iter().cloned());
         set_value(&mut node.fixed, more.fixed.as_ref());
         set_value(&mut node.pattern, more.pattern.as_ref());
         set_value(&mut node.min_value, more.min_value.as_ref());
@@ -299,6 +300,7 @@ impl Tree<'_> {
             && element.types.is_empty()
             && element.binding.is_none()
             && element.max_length.is_none()
+            && element.controls.is_empty()
             && element.slicing.as_ref().is_none_or(|slicing| slicing.rules != "closed")
     }
 }

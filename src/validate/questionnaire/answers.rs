@@ -246,11 +246,12 @@ fn attachment(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
             "The attachment's media type is none of those the Questionnaire allows",
         );
     }
-    let megabytes = extension(item, "maxSize").and_then(Node::as_number).and_then(|number| number.parse::<f64>().ok());
+    let max = extension(item, "maxSize").and_then(Node::as_number).and_then(|number| number.parse::<f64>().ok());
     let stated = answer.node.get("size").and_then(Node::as_number).and_then(|number| number.parse::<f64>().ok());
     let held = answer.node.text("data").map(|data| data.len() as f64 * 0.75);
-    if let (Some(max), Some(size)) = (megabytes, stated.or(held))
-        && size > max * 1_048_576.0
+    // The extension states no unit; other validators read bytes.
+    if let (Some(max), Some(size)) = (max, stated.or(held))
+        && size > max
     {
         walk.report.add(TOO_LARGE_ATTACHMENT, answer.outer, answer.node, "The attachment is larger than the Questionnaire allows");
     }

@@ -111,7 +111,8 @@ impl<'a> Check<'a> {
         let given = find(walk.types, found.item, "answer");
         around.extend(found.item.node);
         match item.text("type") {
-            Some("group") => {
+            // The type `question` only groups others in the hierarchy of types.
+            Some("group" | "question") => {
                 if !given.is_empty() {
                     walk.report.add_at(ANSWER_TO_GROUP, path, offset(found), "A group has no answers");
                 }

@@ -1,0 +1,58 @@
+//! Links of a Bundle: which relations its type has, each once, and style sheets that a document carries with it.
+
+use super::super::path::Path;
+use super::super::primitives::has_scheme;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+use std::collections::HashSet;
+
+const TWICE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_LINK_SEARCH_NO_DUPLICATES");
+const NO_PAGES: Rule = Rule::error(IssueType::Invalid, "BUNDLE_LINK_SEARCH_PROHIBITED");
+const STYLE_NOT_FOUND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_LINK_STYELSHEET_NOT_FOUND");
+const STYLE_ELSEWHERE: Rule = Rule::warning(IssueType::BusinessRule, "BUNDLE_LINK_STYELSHEET_EXTERNAL");
+const STYLE_UNPROTECTED: Rule = Rule::warning(IssueType::BusinessRule, "BUNDLE_LINK_STYELSHEET_INSECURE");
+
+/// The style sheet that HL7 publishes.
+const PUBLISHED_STYLE: &str = "https://hl7.org/fhir/fhir.css";
+
+/// Judges the links of a Bundle of a type.
+pub fn check(walk: &mut Walk<'_>, bundle: &Node, kind: &str, path: &Path<'_>) {
+    let mut seen = HashSet::new();
+    let has_pages = matches!(kind, "searchset" | "history");
+    let name = path.name("link");
+    for (index, link) in bundle.items("link").iter().enumerate() {
+        let Some(relation) = link.text("relation") else { continue };
+        let at = name.index(index);
+        let is_page = matches!(relation, "first" | "previous" | "next" | "last");
+        if is_page && !has_pages {
+            walk.report.add(NO_PAGES, &at.name("relation"), link, "Only search results and histories have pages");
+        }
+        if !seen.insert(relation) && (relation == "self" || is_page) {
+            let stated_at = at.name("relation");
+            walk.report.add(TWICE, if has_pages { &at } else { &stated_at }, link, "A Bundle has one link of this relation");
+        }
+        if kind == "document" && relation == "stylesheet" {
+            style(walk, bundle, link, &at.name("url"));
+        }
+    }
+}
+
+fn style(walk: &mut Walk<'_>, bundle: &Node, link: &Node, path: &Path<'_>) {
+    let Some(url) = link.text("url") else { return };
+    if has_scheme(url) {
+        if url != PUBLISHED_STYLE {
+            walk.report.add(STYLE_ELSEWHERE, path, link, "A style sheet that is not in the document may change or vanish");
+        }
+        if url.starts_with("http:") {
+            walk.report.add(STYLE_UNPROTECTED, path, link, "The style sheet is fetched without protection");
+        }
+        return;
+    }
+    let held = bundle.items("entry").iter().filter_map(|entry| entry.get("resource"));
+    let is_held = held.into_iter().any(|one| url.split_once('/') == one.resource_type().zip(one.text("id")));
+    if !is_held {
+        walk.report.add(STYLE_NOT_FOUND, path, link, "The style sheet is not in the document");
+    }
+}

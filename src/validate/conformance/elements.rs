@@ -1,0 +1,359 @@
+//! The elements of a StructureDefinition: each by itself, and the differential over its base (<https://hl7.org/fhir/R4/elementdefinition.html>).
+
+use super::super::path::Path;
+use super::super::profiles::BASE_DEFINITIONS;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use super::{choice, is_type};
+use crate::definitions::Structure;
+use crate::fhir::Node;
+use crate::fhir::path::Expression;
+use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
+use crate::outcome::IssueType;
+use std::collections::HashMap;
+
+const OTHER_PATH: Rule = Rule::error(IssueType::NotFound, "SD_PATH_TYPE_MISMATCH");
+const SLICED_ROOT: Rule = Rule::error(IssueType::Invalid, "SD_NO_SLICING_ON_ROOT");
+const NOT_SLICEABLE: Rule = Rule::error(IssueType::NotFound, "SD_PATH_NO_SLICING");
+const NOT_IN_CONSTRAINT: Rule = Rule::error(IssueType::NotFound, "SD_ELEMENT_NOT_IN_CONSTRAINT");
+const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARACTERISTICS");
+const NO_TARGET: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_NO_TARGET_PROFILE");
+const TARGET_IS_NONE: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_WRONG_TARGET");
+const PROFILE_OF_OTHER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_WRONG");
+const IS_MODIFIER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_NOT_MODIFIER");
+const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_IS_MODIFIER");
+const BOUND_TO_NO_SET: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_BIND_NOT_VS");
+const NO_TYPES: Rule = Rule::error(IssueType::Exception, "SD_NO_TYPES_OR_CONTENTREF");
+const OTHER_VALUE_TYPE: Rule = Rule::error(IssueType::Exception, "SD_VALUE_TYPE_IILEGAL");
+const RULE_DIFFERS: Rule = Rule::error(IssueType::Invalid, "ED_INVARIANT_EXPRESSION_CONFLICT");
+const RULE_UNREADABLE: Rule = Rule::error(IssueType::Invalid, "ED_INVARIANT_EXPRESSION_ERROR");
+const NO_MATCH: Rule = Rule::error(IssueType::Value, "SD_DIFFERENTIAL_NO_MATCH");
+const NO_SNAPSHOT: Rule = Rule::error(IssueType::Exception, "ERROR_GENERATING_SNAPSHOT");
+const WIDER: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVED_CARDINALITY_WIDER");
+const NO_RANGE: Rule = Rule::error(IssueType::BusinessRule, "SD_CARDINALITY_MIN_ABOVE_MAX");
+const TYPE_NOT_IN_BASE: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_TYPE_PROFILE_WRONG_TYPE");
+
+/// How far ahead of an element one is looked for that should stand before it.
+const ORDER_REACH: usize = 512;
+
+/// The elements of a differential or snapshot.
+pub struct Listed<'n> {
+    pub elements: &'n [Node],
+    /// The type whose name each path begins with.
+    pub type_name: &'n str,
+    pub is_snapshot: bool,
+    pub is_constraint: bool,
+    pub structure: &'n Node,
+}
+
+/// Judges each element by itself. `path` is that of the differential or snapshot.
+pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
+    let name = path.name("element");
+    let mut rules: HashMap<&str, &str> = HashMap::new();
+    for (index, element) in list.elements.iter().enumerate() {
+        let at = name.index(index);
+        let Some(element_path) = element.text("path") else { continue };
+        let is_within = element_path.strip_prefix(list.type_name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        if !is_within {
+            walk.report.add(OTHER_PATH, &at, element, format!("The path of an element must begin with {}", list.type_name));
+        }
+        let is_root = !element_path.contains('.');
+        if !list.is_snapshot && is_root && element.get("slicing").is_some() {
+            walk.report.add(SLICED_ROOT, &at, element, "The root is there once, so it cannot be sliced");
+        }
+        let on_extension = element_path == "Extension" || element_path.ends_with(".extension");
+        if !list.is_snapshot && list.is_constraint && element.get("meaningWhenMissing").is_some() && !on_extension {
+            walk.report.add(NOT_IN_CONSTRAINT, &at, element, "A constraint does not say what an absent element means");
+        }
+        types(walk, list, element, element_path, &at);
+        if list.is_snapshot && !is_root {
+            values(walk, element, &at);
+        }
+        for constraint in element.items("constraint") {
+            invariant(walk, list, constraint, &mut rules, &at);
+        }
+    }
+}
+
+fn codes(element: &Node) -> Vec<&str> {
+    element.items("type").iter().filter_map(|one| one.text("code")).collect()
+}
+
+fn types(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, element_path: &str, path: &Path<'_>) {
+    let known = walk.types;
+    let mut codes = codes(element);
+    let is_root = !element_path.contains('.');
+    if is_root {
+        codes.push(element_path);
+    }
+    let has = |quality: fn(&str) -> bool| codes.iter().any(|code| quality(code) || code.starts_with("http"));
+    let all_known = codes.iter().any(|code| known.type_named(code).is_some());
+    for (member, quality) in
+        [("binding", can_bind as fn(&str) -> bool), ("maxLength", has_length), ("minValue", has_range), ("maxValue", has_range)]
+    {
+        let is_stated = element.get(member).is_some() || choice(element, member).is_some();
+        if is_stated && !codes.is_empty() && all_known && !has(quality) {
+            walk.report.add(NOT_ON_TYPE, path, element, format!("{member} means nothing for the types {}", codes.join(", ")));
+        }
+    }
+    if let Some(set) = element.get("binding").and_then(|binding| binding.text("valueSet"))
+        && walk.definitions.value_set(set).is_none()
+        && (walk.definitions.code_system(set).is_some() || walk.definitions.structure(set).is_some())
+    {
+        walk.report.add(BOUND_TO_NO_SET, &path.name("binding"), element, "What is bound to is no value set");
+    }
+    let name = path.name("type");
+    for (index, one) in element.items("type").iter().enumerate() {
+        type_use(walk, list, one, element_path, path, &name.index(index));
+    }
+}
+
+/// Profiles and targets fit their type.
+fn type_use(walk: &mut Walk<'_>, list: &Listed<'_>, one: &Node, element_path: &str, element: &Path<'_>, path: &Path<'_>) {
+    let Some(code) = one.text("code") else { return };
+    let definitions = walk.definitions;
+    let targets = one.items("targetProfile");
+    let can_point = matches!(code, "Reference" | "canonical" | "CodeableReference");
+    if !targets.is_empty() && !can_point && walk.types.type_named(code).is_some() {
+        walk.report.add(NOT_ON_TYPE, element, one, format!("A {code} points to nothing, so it has no target profile"));
+        walk.report.add(NO_TARGET, path, one, format!("A {code} points to nothing, so it has no target profile"));
+    }
+    let is_logical = list.structure.text("kind") == Some("logical");
+    for target in targets.iter().filter_map(Node::as_text).filter_map(|url| definitions.structure(url)) {
+        let is_resource = target.kind == crate::definitions::StructureKind::Resource || target.type_name == "Resource";
+        if code == "Reference" && !is_resource && !is_logical {
+            walk.report.add(TARGET_IS_NONE, path, one, format!("{} is no resource, so nothing can refer to one", target.url));
+        }
+    }
+    for profile in one.items("profile").iter().filter_map(Node::as_text).filter_map(|url| definitions.structure(url)) {
+        if !walk.types.is_kind_of(&profile.type_name, code) && walk.types.type_named(code).is_some() {
+            walk.report.add(PROFILE_OF_OTHER, path, one, format!("{} is for {}, not for {code}", profile.url, profile.type_name));
+        } else if profile.type_name == "Extension" && profile.is_constraint {
+            let is_modifier = definitions.profile(&profile.url).is_some_and(|profile| profile.root().element.is_modifier);
+            match (is_modifier, element_path.ends_with(".modifierExtension")) {
+                (true, false) => {
+                    walk.report.add(IS_MODIFIER, path, one, format!("{} changes meaning, so it is a modifierExtension", profile.url))
+                }
+                (false, true) => {
+                    walk.report.add(IS_NO_MODIFIER, path, one, format!("{} changes no meaning, so it is no modifierExtension", profile.url))
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn can_bind(code: &str) -> bool {
+    let is_quantity = matches!(code, "Quantity" | "Age" | "Distance" | "Duration" | "MoneyQuantity" | "SimpleQuantity" | "Range");
+    is_quantity
+        || matches!(
+            code,
+            "code" | "Coding" | "CodeableConcept" | "CodeableReference" | "string" | "uri" | "url" | "oid" | "uuid" | "Extension"
+        )
+}
+
+fn has_length(code: &str) -> bool {
+    code.starts_with(|first: char| first.is_ascii_lowercase()) && !matches!(code, "boolean" | "base64Binary" | "xhtml")
+}
+
+fn has_range(code: &str) -> bool {
+    let is_ordered =
+        matches!(code, "integer" | "integer64" | "decimal" | "positiveInt" | "unsignedInt" | "instant" | "date" | "dateTime" | "time");
+    is_ordered || matches!(code, "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "Money" | "MoneyQuantity" | "SimpleQuantity")
+}
+
+/// In a snapshot: an element has a type, and values are of one of its types.
+fn values(walk: &mut Walk<'_>, element: &Node, path: &Path<'_>) {
+    let codes: Vec<&str> = element.items("type").iter().filter_map(type_code).collect();
+    if codes.is_empty() {
+        if element.get("contentReference").is_none() {
+            walk.report.add(NO_TYPES, path, element, "An element of a snapshot has a type or refers to another's content");
+        }
+        return;
+    }
+    for member in ["defaultValue", "fixed", "pattern"] {
+        let Some((value, type_name)) = choice(element, member) else { continue };
+        let fits = codes.iter().any(|code| is_type(type_name, code) || code.starts_with("http://hl7.org/fhirpath/"));
+        if !fits {
+            walk.report.add(OTHER_VALUE_TYPE, &path.name(member), value, format!("The value is of none of the types {}", codes.join(", ")));
+        }
+    }
+}
+
+/// A type's code; FHIRPath's own types stand for the FHIR type that an extension names.
+fn type_code(one: &Node) -> Option<&str> {
+    let named = super::extension(one, "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type");
+    named.and_then(Node::as_text).or_else(|| one.text("code"))
+}
+
+fn invariant<'n>(walk: &mut Walk<'_>, list: &Listed<'_>, constraint: &'n Node, rules: &mut HashMap<&'n str, &'n str>, path: &Path<'_>) {
+    let (Some(key), Some(expression)) = (constraint.text("key"), constraint.text("expression")) else { return };
+    if !list.is_snapshot {
+        return;
+    }
+    if rules.insert(key, expression).is_some_and(|known| known != expression) && key != "ele-1" {
+        walk.report.add(RULE_DIFFERS, path, constraint, format!("Rule {key} is stated elsewhere with another expression"));
+    }
+    let source = constraint.text("source");
+    let is_own = source.is_none() || source == list.structure.text("url");
+    if is_own && let Err(error) = Expression::compile(expression, walk.types) {
+        walk.report.add(RULE_UNREADABLE, path, constraint, format!("The expression of rule {key} cannot be used: {error}"));
+    }
+}
+
+/// Judges a differential over its base: every element is one of the base's, in its order, and asks no less.
+pub fn over_base(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
+    let types = walk.types;
+    let Some(root) = types.type_named(list.type_name).map(|definition| definition.root) else { return };
+    let differential = path.name("differential");
+    let name = differential.name("element");
+    let mut places: Vec<Option<Vec<u32>>> = Vec::new();
+    let mut is_whole = true;
+    for (index, element) in list.elements.iter().enumerate() {
+        let found = element.text("path").map(|path| find(types, root, path));
+        match &found {
+            Some(Place::None) => {
+                walk.report.add(NO_MATCH, &name.index(index), element, "The base has no element of this path");
+                is_whole = false;
+            }
+            Some(Place::NoSuchType) => {
+                walk.report.add(NO_SNAPSHOT, path, element, "The path names a type that the element of the base cannot have");
+            }
+            Some(Place::At { element: Some(of_base), .. }) => {
+                let slice_allowed = types.element(*of_base).max > 1 || types.element(*of_base).is_choice;
+                if element.get("slicing").is_some() && !slice_allowed && element.text("sliceName").is_none() {
+                    walk.report.add(
+                        NOT_SLICEABLE,
+                        &name.index(index).name("slicing"),
+                        element,
+                        "The element is there at most once, so it cannot be sliced",
+                    );
+                }
+                cardinality(walk, element, *of_base, base, path);
+                type_codes(walk, element, *of_base, &name.index(index));
+            }
+            _ => {}
+        }
+        places.push(match found {
+            Some(Place::At { order, .. }) => Some(order),
+            _ => None,
+        });
+    }
+    let slices: Vec<Vec<&str>> = list.elements.iter().map(slices_of).collect();
+    let steps = |index: usize| Some(places.get(index)?.as_ref()?.iter().zip(slices.get(index)?));
+    for index in 0..places.len() {
+        // A long differential is looked through in parts, so that the work stays in proportion to its length.
+        let is_late = (index + 1..places.len().min(index + 1 + ORDER_REACH)).any(|later| {
+            let pair = steps(index).zip(steps(later));
+            pair.is_some_and(|(place, later)| precedes(later, place))
+        });
+        if let (true, Some(element)) = (is_late, list.elements.get(index)) {
+            walk.report.add(NO_MATCH, &name.index(index), element, "The element stands before others that come first in the base");
+            is_whole = false;
+        }
+    }
+    if !is_whole {
+        walk.report.add(NO_MATCH, path, list.structure, "Not every element of the differential could be laid over the base");
+    }
+}
+
+/// Per step of an element's path the slice it goes through. An element without an id may go through any, so its steps compare with none.
+fn slices_of(element: &Node) -> Vec<&str> {
+    let Some(id) = element.text("id") else { return vec![""] };
+    id.split('.').skip(1).map(|step| step.split_once(':').map_or("", |(_, slice)| slice)).collect()
+}
+
+/// Whether one place comes before another in the base. Slices of an element have no order of their own.
+fn precedes<'s>(one: impl Iterator<Item = (&'s u32, &'s &'s str)>, other: impl Iterator<Item = (&'s u32, &'s &'s str)>) -> bool {
+    one.zip(other).find(|(one, other)| one != other).is_some_and(|(one, other)| one.0 < other.0)
+}
+
+/// What a path of a differential leads to in the base's type.
+enum Place {
+    At {
+        /// None where the path goes on into a resource or a choice that has more than one type.
+        element: Option<ElementId>,
+        /// Where it stands in the order of the base's elements.
+        order: Vec<u32>,
+    },
+    /// The beginning of a choice with a type it cannot have: `valueBla`.
+    NoSuchType,
+    None,
+}
+
+fn find(types: &TypeTable, root: ElementId, path: &str) -> Place {
+    let mut contents = vec![root];
+    let mut order = Vec::new();
+    let mut last = Some(root);
+    for step in path.split('.').skip(1) {
+        let bare = step.strip_suffix("[x]").unwrap_or(step);
+        let mut found: Vec<(ElementId, Vec<ElementId>)> = Vec::new();
+        for &content in &contents {
+            if matches!(types.element(content).path.as_str(), "Resource" | "DomainResource") && !order.is_empty() {
+                return Place::At { element: None, order };
+            }
+            if let Some(child) = types.child_named(content, bare) {
+                let count = types.element(child).types.len().max(1);
+                found.push((child, (0..count).map(|index| types.content(child, index)).collect()));
+            } else if let Some(used) = types.member(content, bare) {
+                found.push((used.element, vec![types.content(used.element, used.type_index)]));
+            }
+        }
+        let Some((element, _)) = found.first() else {
+            let begins_choice = |content: &ElementId| {
+                let children = &types.element(*content).children;
+                children.iter().map(|&id| types.element(id)).any(|child| {
+                    child.is_choice && bare.strip_prefix(child.name.as_str()).is_some_and(|rest| rest.starts_with(char::is_uppercase))
+                })
+            };
+            return if contents.iter().any(begins_choice) { Place::NoSuchType } else { Place::None };
+        };
+        last = (found.len() == 1).then_some(*element);
+        order.push(element.0);
+        contents = found.into_iter().flat_map(|(_, contents)| contents).collect();
+    }
+    Place::At { element: last, order }
+}
+
+/// What the base asks of an element: by its own snapshot or differential where that has the element, else by its type.
+fn cardinality(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
+    let number = |name: &str| element.get(name).and_then(Node::as_number).and_then(|number| number.parse::<u32>().ok());
+    let min = number("min");
+    let max = element.text("max").map(|max| if max == "*" { UNBOUNDED } else { max.parse().unwrap_or(UNBOUNDED) });
+    let element_path = element.text("path").unwrap_or_default();
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        return walk.report.add(NO_RANGE, path, element, format!("{element_path}: at least {min} and at most {max} cannot both hold"));
+    }
+    let id = element.text("id").unwrap_or(element_path);
+    let known = base.elements.iter().find(|one| one.id == id);
+    let of_type = walk.types.element(of_type);
+    let is_slice = element.text("sliceName").is_some();
+    let asked = match known {
+        Some(known) => (known.min, known.max),
+        None if is_slice => (0, of_type.max),
+        None => (of_type.min, of_type.max),
+    };
+    let is_wider = min.is_some_and(|min| min < asked.0 && !is_slice) || max.is_some_and(|max| max > asked.1);
+    if is_wider {
+        let text = format!("{element_path}: what is allowed here is more than the base allows");
+        walk.report.add(WIDER, path, element, text);
+    }
+}
+
+/// The types stated are among those of the base.
+fn type_codes(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, path: &Path<'_>) {
+    let types = walk.types;
+    let allowed: Vec<&str> = types.element(of_type).types.iter().map(|one| one.code.as_str()).collect();
+    if allowed.is_empty() || allowed.contains(&"Resource") {
+        return;
+    }
+    let fits = |code: &str| {
+        let name = code.strip_prefix(BASE_DEFINITIONS).unwrap_or(code);
+        allowed.contains(&name) || allowed.iter().any(|one| types.is_kind_of(name, one)) || code.starts_with("http://hl7.org/fhirpath/")
+    };
+    if let Some(code) = codes(element).into_iter().find(|code| !fits(code)) {
+        walk.report.add(TYPE_NOT_IN_BASE, &path.name("type"), element, format!("The base allows {}, not {code}", allowed.join(", ")));
+    }
+}

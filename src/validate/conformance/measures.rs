@@ -1,0 +1,141 @@
+//! Measures: criteria in CQL name what a library in hand defines (<https://hl7.org/fhir/R4/measure.html>).
+
+use super::super::path::Path;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+
+const NO_LIBRARY: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NO_LIB");
+const LIBRARY_TWICE: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_LIB_DUPL");
+const LIBRARY_NOT_FOUND: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_LIB_NOT_FOUND");
+const SEVERAL_LIBRARIES: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_ONLY_ONE_LIB");
+const NO_ELM: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NO_ELM");
+const UNREADABLE_ELM: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_ERROR");
+const NOT_FOUND: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NOT_FOUND");
+const NOT_CHECKED: Rule = Rule::warning(IssueType::Required, "MEASURE_M_CRITERIA_UNKNOWN");
+const NOT_IN_HAND: Rule = Rule::information(IssueType::NotFound, "MEASURE_M_LIB_UNKNOWN");
+
+/// The media types of a compiled CQL library.
+const ELM_XML: &str = "application/elm+xml";
+const ELM_JSON: &str = "application/elm+json";
+
+/// Judges a Measure.
+pub fn check(walk: &mut Walk<'_>, measure: &Node, path: &Path<'_>) {
+    let definitions = walk.definitions;
+    let mut libraries: Vec<&Node> = Vec::new();
+    let name = path.name("library");
+    for (index, url) in measure.items("library").iter().enumerate() {
+        let found = url.as_text().and_then(|url| match url.strip_prefix('#') {
+            Some(id) => measure.items("contained").iter().find(|one| one.text("id") == Some(id)),
+            None => definitions.resource(url),
+        });
+        match found.filter(|found| found.resource_type() == Some("Library")) {
+            Some(library) => libraries.push(library),
+            None if walk.options.report_undecided => {
+                walk.report.add(
+                    NOT_IN_HAND,
+                    &name.index(index),
+                    url,
+                    "The library is not in hand, so criteria that name it were not checked",
+                );
+            }
+            None => {}
+        }
+    }
+    let has_all = libraries.len() == measure.items("library").len();
+    let group_name = path.name("group");
+    for (index, group) in measure.items("group").iter().enumerate() {
+        let group_path = group_name.index(index);
+        let name = group_path.name("stratifier");
+        for (index, stratifier) in group.items("stratifier").iter().enumerate() {
+            let at = name.index(index);
+            criteria(walk, stratifier, &libraries, has_all, &at);
+            let name = at.name("component");
+            for (index, component) in stratifier.items("component").iter().enumerate() {
+                criteria(walk, component, &libraries, has_all, &name.index(index));
+            }
+        }
+    }
+}
+
+fn criteria(walk: &mut Walk<'_>, holder: &Node, libraries: &[&Node], has_all: bool, path: &Path<'_>) {
+    let Some(criteria) = holder.get("criteria") else { return };
+    let at = path.name("criteria");
+    let expression = criteria.text("expression").unwrap_or_default();
+    match criteria.text("language") {
+        Some("text/cql" | "text/cql.identifier" | "text/cql-identifier") => {
+            if libraries.is_empty() {
+                return walk.report.add(
+                    NO_LIBRARY,
+                    &at,
+                    criteria,
+                    "The criteria are in CQL, and the measure has no library in hand that defines them",
+                );
+            }
+            let Some(library) = library_of(walk, expression, libraries, has_all, criteria, &at) else { return };
+            let name = expression.split_once('.').map_or(expression, |(_, name)| name);
+            in_library(walk, library, name, criteria, &at);
+        }
+        Some(_) => walk.report.add(NOT_CHECKED, &at, criteria, "Criteria in this language were not checked"),
+        None => {}
+    }
+}
+
+fn library_of<'n>(
+    walk: &mut Walk<'_>,
+    expression: &str,
+    libraries: &[&'n Node],
+    has_all: bool,
+    criteria: &Node,
+    path: &Path<'_>,
+) -> Option<&'n Node> {
+    let Some((name, _)) = expression.split_once('.') else {
+        if let [one] = libraries {
+            return Some(one);
+        }
+        walk.report.add(SEVERAL_LIBRARIES, path, criteria, "With more than one library, the criteria must name theirs");
+        return None;
+    };
+    let named: Vec<&Node> = libraries.iter().copied().filter(|library| library.text("name") == Some(name)).collect();
+    match named.as_slice() {
+        [] if has_all => {
+            walk.report.add(LIBRARY_NOT_FOUND, path, criteria, "The measure has no library of the name that the criteria give")
+        }
+        [] | [_] => {}
+        _ => walk.report.add(LIBRARY_TWICE, path, criteria, "The measure has more than one library of the name that the criteria give"),
+    }
+    named.first().copied()
+}
+
+fn in_library(walk: &mut Walk<'_>, library: &Node, name: &str, criteria: &Node, path: &Path<'_>) {
+    let compiled = library.items("content").iter().filter(|one| matches!(one.text("contentType"), Some(ELM_XML | ELM_JSON)));
+    let Some((elm, kind)) = compiled.filter_map(|one| Some((one.text("data")?, one.text("contentType")?))).next() else {
+        return walk.report.add(NO_ELM, path, criteria, "The library has no compiled content (ELM), so the criteria were not found");
+    };
+    let Some(defines) = decode(elm).and_then(|elm| String::from_utf8(elm).ok()).and_then(|elm| defines(&elm, kind == ELM_XML, name)) else {
+        return walk.report.add(UNREADABLE_ELM, path, criteria, "The compiled content of the library cannot be read");
+    };
+    if !defines {
+        walk.report.add(NOT_FOUND, path, criteria, "The library does not define what the criteria name");
+    }
+}
+
+/// Whether a compiled library defines a name; `None` when it is none.
+fn defines(elm: &str, is_xml: bool, name: &str) -> Option<bool> {
+    if is_xml {
+        let definition = format!("name=\"{name}\"");
+        return elm
+            .contains("urn:hl7-org:elm:r1")
+            .then(|| elm.split("<def ").skip(1).any(|def| def.split('>').next().is_some_and(|tag| tag.contains(&definition))));
+    }
+    let library = crate::fhir::json::parse(elm.as_bytes(), crate::fhir::json::DEFAULT_DEPTH).ok()?;
+    let statements = library.get("library")?.get("statements")?;
+    Some(statements.items("def").iter().any(|def| def.text("name") == Some(name)))
+}
+
+fn decode(data: &str) -> Option<Vec<u8>> {
+    use base64::Engine;
+    let plain: String = data.chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
+    base64::engine::general_purpose::STANDARD.decode(plain).ok()
+}

@@ -1,0 +1,49 @@
+//! SearchParameters beside what they derive from, and what CapabilityStatements say of search.
+
+use super::super::path::Path;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+
+const OTHER_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_TYPE_WRONG");
+const OTHER_BASE: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_BASE_WRONG");
+const NO_COMPONENTS: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_MISSING_COMPONENTS");
+const OTHER_SEARCH_TYPE: Rule = Rule::error(IssueType::BusinessRule, "CapabalityStatement_CS_SP_WrongType");
+
+/// Judges a SearchParameter beside the one it derives from.
+pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
+    let kind = parameter.text("type");
+    if kind == Some("composite") && parameter.items("component").is_empty() {
+        walk.report.add(NO_COMPONENTS, path, parameter, "A composite search parameter must have components");
+    }
+    let Some(base) = parameter.text("derivedFrom").and_then(|url| walk.definitions.search_parameter_by_url(url)) else { return };
+    if kind.is_some_and(|kind| base.kind.code() != kind) {
+        walk.report.add(OTHER_TYPE, path, parameter, "The type must be that of the search parameter this one derives from");
+    }
+    let is_new = |name: &str| !base.base.iter().any(|one| one == name || walk.types.is_kind_of(name, one));
+    if parameter.items("base").iter().filter_map(Node::as_text).any(is_new) {
+        walk.report.add(OTHER_BASE, path, parameter, "The search parameter this one derives from is for other types");
+    }
+}
+
+/// Judges the search parameters that a CapabilityStatement names by those in hand.
+pub fn capability_statement(walk: &mut Walk<'_>, statement: &Node, path: &Path<'_>) {
+    let rest_name = path.name("rest");
+    for (index, rest) in statement.items("rest").iter().enumerate() {
+        let rest_path = rest_name.index(index);
+        let name = rest_path.name("resource");
+        for (index, resource) in rest.items("resource").iter().enumerate() {
+            let at = name.index(index);
+            let name = at.name("searchParam");
+            for (index, parameter) in resource.items("searchParam").iter().enumerate() {
+                let defined = parameter.text("definition").and_then(|url| walk.definitions.search_parameter_by_url(url));
+                if let (Some(kind), Some(defined)) = (parameter.text("type"), defined)
+                    && defined.kind.code() != kind
+                {
+                    walk.report.add(OTHER_SEARCH_TYPE, &name.index(index), parameter, "The type must be that of the definition named here");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! StructureDefinitions: what they derive from, and whether their differential can be laid over it
+//! (<https://hl7.org/fhir/R4/structuredefinition.html>, <https://hl7.org/fhir/R4/profiling.html>).
+
+use super::super::path::Path;
+use super::super::primitives::has_scheme;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use super::elements::{self, Listed};
+use crate::definitions::{Structure, StructureKind};
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+
+const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Unable_to_find_base__for_");
+const DERIVES_FROM_ITSELF: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVATION_CIRCLE");
+const NO_DERIVATION: Rule = Rule::error(IssueType::NotFound, "SD_MUST_HAVE_DERIVATION");
+const OTHER_KIND: Rule = Rule::error(IssueType::NotFound, "SD_CONSTRAINED_KIND_NO_MATCH");
+const OTHER_TYPE: Rule = Rule::error(IssueType::NotFound, "SD_CONSTRAINED_TYPE_NO_MATCH");
+const KIND_CHANGED: Rule = Rule::error(IssueType::NotFound, "SD_DERIVATION_KIND_MISMATCH");
+const SAME_TYPE: Rule = Rule::error(IssueType::NotFound, "SD_SPECIALIZED_TYPE_MATCHES");
+const TYPE_NOT_LOCAL: Rule = Rule::error(IssueType::BusinessRule, "SD_TYPE_NOT_LOCAL");
+const TYPE_ELSEWHERE: Rule = Rule::warning(IssueType::BusinessRule, "SD_TYPE_NOT_MATCH_NS");
+const CONTEXT_OF_NONE: Rule = Rule::error(IssueType::Invalid, "SD_NO_CONTEXT_WHEN_NOT_EXTENSION");
+const RULE_OF_NONE: Rule = Rule::error(IssueType::Invalid, "SD_NO_CONTEXT_INV_WHEN_NOT_EXTENSION");
+const URL_NOT_FIXED: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_URL_MISSING");
+const OTHER_URL_FIXED: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_URL_MISMATCH");
+
+/// What an extension derives from.
+const EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/Extension";
+
+/// Judges a StructureDefinition.
+pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
+    type_of(walk, structure, path);
+    contexts(walk, structure, path);
+    let Some(url) = structure.text("baseDefinition") else { return };
+    if structure.text("url") == Some(url) {
+        return walk.report.add(DERIVES_FROM_ITSELF, path, structure, "The definition derives from itself");
+    }
+    let Some(base) = walk.definitions.structure(url) else {
+        if walk.options.report_undecided {
+            walk.report.add(
+                BASE_NOT_IN_HAND,
+                path,
+                structure,
+                "The base is not in hand, so what is stated here was not checked against it",
+            );
+        }
+        return;
+    };
+    derivation(walk, structure, base, path);
+    let stated_type = structure.text("type").unwrap_or_default();
+    let is_constraint = structure.text("derivation") == Some("constraint");
+    for view in ["differential", "snapshot"] {
+        let Some(listed) = structure.get(view) else { continue };
+        let type_name = stated_type.rsplit('/').next().unwrap_or(stated_type);
+        let list = Listed { elements: listed.items("element"), type_name, is_snapshot: view == "snapshot", is_constraint, structure };
+        elements::check(walk, &list, &path.name(view));
+        if is_constraint && view == "differential" && stated_type == base.type_name {
+            elements::over_base(walk, &list, base, path);
+        }
+    }
+    extension_url(walk, structure, url, path);
+}
+
+fn kind_code(kind: StructureKind) -> &'static str {
+    match kind {
+        StructureKind::Primitive => "primitive-type",
+        StructureKind::Complex => "complex-type",
+        StructureKind::Resource => "resource",
+        StructureKind::Logical => "logical",
+    }
+}
+
+fn derivation(walk: &mut Walk<'_>, structure: &Node, base: &Structure, path: &Path<'_>) {
+    let (kind, type_name) = (structure.text("kind").unwrap_or_default(), structure.text("type").unwrap_or_default());
+    let same_kind = kind == kind_code(base.kind);
+    if !base.is_abstract && !same_kind {
+        walk.report.add(OTHER_KIND, path, structure, format!("The base {} is a {}, and this is not", base.url, kind_code(base.kind)));
+    }
+    match structure.text("derivation") {
+        None => walk.report.add(NO_DERIVATION, path, structure, "The definition must say whether it constrains its base or specialises it"),
+        Some("constraint") => {
+            if type_name != base.type_name {
+                let text = format!("What constrains {} must be for the same type, {}", base.url, base.type_name);
+                walk.report.add(OTHER_TYPE, path, structure, text);
+            }
+            if !same_kind {
+                walk.report.add(KIND_CHANGED, path, structure, "What constrains another definition must be of the same kind");
+            }
+        }
+        Some(_) if type_name == base.type_name => {
+            walk.report.add(SAME_TYPE, path, structure, "What specialises another definition must define a type of its own");
+        }
+        Some(_) => {}
+    }
+}
+
+/// A type is one of FHIR's own by name, or another's by a URL, which should be where the definition is.
+fn type_of(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
+    let Some(node) = structure.get("type") else { return };
+    let Some(name) = node.as_text().filter(|name| !name.is_empty()) else { return };
+    let at = path.name("type");
+    if !has_scheme(name) {
+        let own = structure.text("url").and_then(|url| url.strip_prefix(super::super::profiles::BASE_DEFINITIONS));
+        if walk.types.type_named(name).is_none() && own != Some(name) && !is_base(name) {
+            walk.report.add(TYPE_NOT_LOCAL, &at, node, "FHIR has no type of this name; a type of one's own is named by its URL");
+        }
+        return;
+    }
+    let place = |url: &str| url.rsplit_once('/').map(|(place, _)| place.to_owned());
+    if structure.text("derivation") == Some("specialization") && structure.text("url").and_then(place) != place(name) {
+        walk.report.add(TYPE_ELSEWHERE, &at, node, "The type and its definition should have URLs that begin alike");
+    }
+}
+
+/// Types that later releases name, which logical models of this one may use.
+fn is_base(name: &str) -> bool {
+    matches!(name, "Base" | "DataType" | "BackboneType" | "PrimitiveType")
+}
+
+fn contexts(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
+    if structure.text("type") == Some("Extension") {
+        return;
+    }
+    for (member, rule, text) in [
+        ("context", CONTEXT_OF_NONE, "Only an extension has a context"),
+        ("contextInvariant", RULE_OF_NONE, "Only an extension has a rule about its context"),
+    ] {
+        let name = path.name(member);
+        for (index, node) in structure.items(member).iter().enumerate() {
+            walk.report.add(rule, &name.index(index), node, text);
+        }
+    }
+}
+
+fn extension_url(walk: &mut Walk<'_>, structure: &Node, base: &str, path: &Path<'_>) {
+    let Some(url) = structure.text("url").filter(|_| base == EXTENSION && structure.text("type") == Some("Extension")) else { return };
+    let Some(differential) = structure.get("differential") else { return };
+    let stated = differential.items("element").iter().find(|element| element.text("path") == Some("Extension.url"));
+    match stated.and_then(|element| element.text("fixedUri")) {
+        None => walk.report.add(URL_NOT_FIXED, path, structure, "An extension fixes Extension.url to its own URL"),
+        Some(fixed) if fixed != url => {
+            walk.report.add(OTHER_URL_FIXED, path, structure, "The URL fixed in Extension.url is not that of the definition")
+        }
+        Some(_) => {}
+    }
+}

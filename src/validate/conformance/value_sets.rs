@@ -1,0 +1,250 @@
+//! ValueSets: what they include and exclude (<https://hl7.org/fhir/R4/valueset.html#compositions>).
+
+use super::super::codings::MOVING;
+use super::super::path::Path;
+use super::super::primitives::has_scheme;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use super::extension;
+use crate::definitions::{Content, PropertyDefinition, Standing};
+use crate::fhir::Node;
+use crate::fhir::decimal::Decimal;
+use crate::outcome::{IssueType, Severity};
+use std::collections::HashSet;
+
+const NOT_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_INCLUDE_INVALID_CONCEPT_CODE_VER");
+const NOT_ABSOLUTE: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_SYSTEM_ABSOLUTE");
+const IS_FRAGMENT: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_SYSTEM_ABSOLUTE_FRAG");
+const NOT_CONTAINED: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS_NOT_FOUND");
+const CONTAINED_IS_NO_SYSTEM: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS_NOT_CS");
+const IS_SUPPLEMENT: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS_SUPPLEMENT");
+const IS_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_WRONG_VS");
+const VERSION_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_1");
+const NO_SYSTEM: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_NO_SYSTEM_WARNING");
+const TWICE: Rule = Rule::warning(IssueType::Invalid, "VALUESET_CONCEPT_DUPLICATE_CODE");
+const NO_SUCH_PROPERTY: Rule = Rule::warning(IssueType::Invalid, "VALUESET_UNKNOWN_FILTER_PROPERTY");
+const NO_VALUE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_EXPR_OR_VALUE");
+const VALUE_AND_EXPRESSION: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_EXPR_AND_VALUE");
+const WRONG_LANGUAGE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_EXPR_LANG");
+const NO_SUCH_PARAMETER: Rule = Rule::error(IssueType::Exception, "VALUESET_BAD_FILTER_EXPR_PARAM_NAME");
+const NO_BOOLEAN: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_BOOLEAN");
+const NO_CODE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_CODE");
+const UNKNOWN_CODE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_VALID_CODE");
+const NO_DATE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_DATETIME");
+const NO_DECIMAL: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_DECIMAL");
+const NO_INTEGER: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_INTEGER");
+const NO_CODING: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_CODED");
+const UNKNOWN_CODING: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_CODED_INVALID");
+const NO_REGEX: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_VALID_REGEX");
+const REGEX_OF_CONCEPT: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_PROPERTY_NO_REGEX");
+const NO_CONSTRAINT: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_INVALID");
+
+const PARAMETER: &str = "http://hl7.org/fhir/tools/StructureDefinition/valueset-parameter";
+const EXPRESSION: &str = "http://hl7.org/fhir/StructureDefinition/cqf-expression";
+const SNOMED_CT: &str = "http://snomed.info/sct";
+
+/// How large a compiled regular expression of a filter may be, in bytes.
+const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// Judges a ValueSet.
+pub fn check(walk: &mut Walk<'_>, set: &Node, path: &Path<'_>) {
+    let Some(compose) = set.get("compose") else { return };
+    let composed = path.name("compose");
+    for part in ["include", "exclude"] {
+        let name = composed.name(part);
+        for (index, include) in compose.items(part).iter().enumerate() {
+            part_of(walk, set, include, &name.index(index));
+        }
+    }
+}
+
+fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
+    let Some(system) = include.text("system") else {
+        let is_listed = !include.items("concept").is_empty() || !include.items("filter").is_empty();
+        if is_listed {
+            walk.report.add(NO_SYSTEM, path, include, "Codes and filters mean nothing without their system");
+        }
+        return;
+    };
+    if !is_system(walk, set, include, system, path) {
+        return;
+    }
+    concepts(walk, include, system, path);
+    let name = path.name("filter");
+    for (index, filter) in include.items("filter").iter().enumerate() {
+        filter_of(walk, set, system, filter, &name.index(index));
+    }
+}
+
+/// Whether what is named as a system can be one.
+fn is_system(walk: &mut Walk<'_>, set: &Node, include: &Node, system: &str, path: &Path<'_>) -> bool {
+    let definitions = walk.definitions;
+    if let Some(id) = system.strip_prefix('#') {
+        walk.report.add(IS_FRAGMENT, path, include, "A code system is named by its URL, contained or not");
+        match set.items("contained").iter().find(|one| one.text("id") == Some(id)) {
+            None => walk.report.add(NOT_CONTAINED, path, include, "No contained resource has this id"),
+            Some(found) if found.resource_type() != Some("CodeSystem") => {
+                walk.report.add(CONTAINED_IS_NO_SYSTEM, path, include, "The contained resource named here is no CodeSystem");
+            }
+            Some(_) => {}
+        }
+        return false;
+    }
+    if !has_scheme(system) {
+        walk.report.add(NOT_ABSOLUTE, path, include, "The system must be an absolute URI");
+        return false;
+    }
+    if system.contains('|') {
+        walk.report.add(VERSION_IN_SYSTEM, path, include, "The version of a system is stated in 'version', not in its URI");
+    }
+    match definitions.code_system(system) {
+        Some(found) if found.content == Content::Supplement => {
+            walk.report.add(IS_SUPPLEMENT, path, include, "This is a supplement; the codes are those of the system it supplements");
+            false
+        }
+        None if definitions.value_set(system).is_some() => {
+            walk.report.add(IS_VALUE_SET, path, include, "This is a value set; codes come from a code system");
+            false
+        }
+        _ => true,
+    }
+}
+
+fn concepts(walk: &mut Walk<'_>, include: &Node, system: &str, path: &Path<'_>) {
+    let definitions = walk.definitions;
+    let mut seen = HashSet::new();
+    let name = path.name("concept");
+    for (index, concept) in include.items("concept").iter().enumerate() {
+        let Some(code) = concept.text("code") else { continue };
+        if !seen.insert(code) {
+            walk.report.add(TWICE, &name.index(index), concept, "The code is listed twice");
+        }
+        // Systems that move on between releases may have codes that are not in hand.
+        if !system.starts_with(MOVING) && definitions.standing(system, code) == Standing::Absent {
+            walk.report.add(NOT_IN_SYSTEM, &name.index(index), concept, "The system, as it is in hand, does not have this code");
+        }
+    }
+}
+
+fn filter_of(walk: &mut Walk<'_>, set: &Node, system: &str, filter: &Node, path: &Path<'_>) {
+    let (Some(property), Some(op)) = (filter.text("property"), filter.text("op")) else { return };
+    let stated = filter.get("_value").and_then(|sibling| extension(sibling, EXPRESSION));
+    match (filter.text("value"), stated) {
+        (None, None) => walk.report.add(NO_VALUE, path, filter, "A filter must have a value, or an expression for it"),
+        (None, Some(expression)) => expression_of(walk, set, filter, expression, path),
+        (Some(_), Some(_)) => walk.report.add(VALUE_AND_EXPRESSION, path, filter, "A filter has a value or an expression, not both"),
+        (Some(value), None) if system == SNOMED_CT && property == "constraint" => {
+            if !super::super::ecl::is_valid(value) {
+                walk.report.add(NO_CONSTRAINT, path, filter, "The value is no expression constraint of SNOMED CT");
+            }
+        }
+        (Some(value), None) => value_of(walk, system, Filter { property, op, value }, filter, path),
+    }
+}
+
+/// The parameters that an expression names are those that the value set declares.
+fn expression_of(walk: &mut Walk<'_>, set: &Node, filter: &Node, expression: &Node, path: &Path<'_>) {
+    let (sibling, _) = (path.name("extension"), ());
+    let indexed = sibling.index(0);
+    let value = indexed.name("value");
+    let at = value.of_type("Expression");
+    if expression.text("language") != Some("text/fhirpath") {
+        return walk.report.add(WRONG_LANGUAGE, &at, filter, "The expression of a filter must be in FHIRPath (text/fhirpath)");
+    }
+    let declared: Vec<&str> = set.items("extension").iter().filter(|one| one.text("url") == Some(PARAMETER)).filter_map(name_of).collect();
+    let unknown = constants(expression.text("expression").unwrap_or_default()).any(|name| !declared.contains(&name));
+    if unknown {
+        walk.report.add(NO_SUCH_PARAMETER, &at, filter, "The expression names a parameter that the value set does not declare");
+    }
+}
+
+fn name_of(parameter: &Node) -> Option<&str> {
+    let name = parameter.items("extension").iter().find(|part| part.text("url") == Some("name"))?;
+    super::choice(name, "value")?.0.as_text()
+}
+
+/// The names after each `%`, as FHIRPath delimits them; a name with other letters is quoted there, and is not looked at here.
+fn constants(expression: &str) -> impl Iterator<Item = &str> {
+    let end = |rest: &str| rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '_' | '-')).unwrap_or(rest.len());
+    expression.split('%').skip(1).filter_map(move |rest| rest.get(..end(rest))).filter(|name| !name.is_empty())
+}
+
+#[derive(Clone, Copy)]
+struct Filter<'a> {
+    property: &'a str,
+    op: &'a str,
+    value: &'a str,
+}
+
+fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node, path: &Path<'_>) {
+    let Some(found) = walk.definitions.code_system(system) else { return };
+    let is_built_in = matches!(asked.property, "concept" | "code" | "display" | "definition");
+    let property = found.properties.iter().find(|one| one.code == asked.property || one.uri.as_deref() == Some(asked.property));
+    if property.is_none() && !is_built_in && !found.filters.iter().any(|one| one == asked.property) && found.content != Content::NotPresent
+    {
+        return walk.report.add(NO_SUCH_PROPERTY, path, filter, "The code system defines no property or filter of this code");
+    }
+    if asked.op == "regex" {
+        if asked.property == "concept" {
+            walk.report.add(REGEX_OF_CONCEPT, path, filter, "A regular expression does not select by hierarchy");
+        }
+        let compiled = regex::RegexBuilder::new(asked.value).size_limit(REGEX_BYTES_MAX).build();
+        if matches!(compiled, Err(regex::Error::Syntax(_))) {
+            walk.report.add(NO_REGEX, path, filter, "The value is no regular expression");
+        }
+        return;
+    }
+    for value in values(asked) {
+        if let Some((rule, text)) = broken(walk, system, Filter { value, ..asked }, property) {
+            walk.report.add(rule, path, filter, text);
+        }
+    }
+}
+
+fn values(asked: Filter<'_>) -> Vec<&str> {
+    if matches!(asked.op, "in" | "not-in") { asked.value.split(',').collect() } else { vec![asked.value] }
+}
+
+/// What a filter's value breaks, by the type of its property.
+fn broken(walk: &Walk<'_>, system: &str, asked: Filter<'_>, property: Option<&PropertyDefinition>) -> Option<(Rule, &'static str)> {
+    let value = asked.value;
+    if asked.op == "exists" {
+        return (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false"));
+    }
+    let names_code =
+        matches!(asked.property, "concept" | "code") || matches!(asked.op, "is-a" | "descendent-of" | "is-not-a" | "generalizes");
+    if names_code && property.is_none() {
+        if value.trim() != value {
+            return Some((NO_CODE, "The value must be a code, without white space around it"));
+        }
+        let rule = if system.starts_with(MOVING) { Rule { severity: Severity::Warning, ..UNKNOWN_CODE } } else { UNKNOWN_CODE };
+        let is_absent = walk.definitions.standing(system, value) == Standing::Absent;
+        return is_absent.then_some((rule, "The system, as it is in hand, does not have the code in the value"));
+    }
+    match property?.kind.as_str() {
+        "boolean" => (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false")),
+        "code" => (value.trim() != value).then_some((NO_CODE, "The value must be a code, without white space around it")),
+        "integer" => bare(value).parse::<i64>().is_err().then_some((NO_INTEGER, "The value must be a whole number")),
+        "decimal" => Decimal::parse(bare(value)).is_none().then_some((NO_DECIMAL, "The value must be a number")),
+        "dateTime" => {
+            super::super::calendar::date_time(bare(value)).is_err().then_some((NO_DATE, "The value must be a date, or a date with a time"))
+        }
+        "Coding" => coding(walk, value),
+        _ => None,
+    }
+}
+
+/// A value without the comparator that may stand before it.
+fn bare(value: &str) -> &str {
+    let comparators = ["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"];
+    comparators.iter().find_map(|comparator| value.strip_prefix(comparator)).unwrap_or(value)
+}
+
+/// A Coding as text: `system#code` or `system|version#code`.
+fn coding(walk: &Walk<'_>, value: &str) -> Option<(Rule, &'static str)> {
+    let Some((system, code)) = value.split_once('#').filter(|(system, code)| has_scheme(system) && !code.is_empty()) else {
+        return Some((NO_CODING, "The value must be a Coding, written as system#code"));
+    };
+    let is_absent = walk.definitions.standing(system, code) == Standing::Absent;
+    is_absent.then_some((UNKNOWN_CODING, "The system named in the value does not have the code named there"))
+}

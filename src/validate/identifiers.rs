@@ -1,0 +1,39 @@
+//! Identifiers and labels: systems that are absolute, values that fit them, and no label twice (<https://hl7.org/fhir/R4/datatypes.html#Identifier>).
+
+use super::path::Path;
+use super::primitives::has_scheme;
+use super::report::Rule;
+use super::structure::Walk;
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+use std::collections::HashSet;
+
+const LOCAL_SYSTEM: Rule = Rule::error(IssueType::CodeInvalid, "Type_Specific_Checks_DT_Identifier_System");
+const VALUE_IS_NO_URI: Rule = Rule::error(IssueType::CodeInvalid, "TYPE_SPECIFIC_CHECKS_DT_IDENTIFIER_IETF_SYSTEM_VALUE");
+const LABEL_TWICE: Rule = Rule::error(IssueType::BusinessRule, "META_RES_SECURITY_DUPLICATE");
+
+/// The system of identifiers that are URIs themselves.
+const URIS: &str = "urn:ietf:rfc:3986";
+
+/// Judges an Identifier.
+pub fn check(walk: &mut Walk<'_>, identifier: &Node, path: &Path<'_>) {
+    let Some(system) = identifier.text("system").filter(|system| !system.is_empty()) else { return };
+    if !has_scheme(system) {
+        walk.report.add(LOCAL_SYSTEM, path, identifier, "The system of an identifier must be an absolute URI");
+    }
+    if system == URIS && identifier.text("value").is_some_and(|value| !has_scheme(value)) {
+        walk.report.add(VALUE_IS_NO_URI, path, identifier, "An identifier with this system must have an absolute URI as its value");
+    }
+}
+
+/// Judges the security labels of a resource.
+pub fn check_labels(walk: &mut Walk<'_>, meta: &Node, path: &Path<'_>) {
+    let mut seen = HashSet::new();
+    let name = path.name("security");
+    for (index, label) in meta.items("security").iter().enumerate() {
+        let Some(code) = label.text("code") else { continue };
+        if !seen.insert((label.text("system"), code)) {
+            walk.report.add(LABEL_TWICE, &name.index(index), label, "The resource has this security label already");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Links of a narrative to places within the resource (<https://hl7.org/fhir/R4/narrative.html#id>): `#id` must lead somewhere.
+
+use super::path::Path;
+use super::references::Scope;
+use super::report::Rule;
+use super::structure::Walk;
+use crate::fhir::{Node, Value};
+use crate::outcome::IssueType;
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use std::collections::HashSet;
+
+const LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_XHTML_Resolve");
+
+/// How deep elements may nest to be a link's target; a deeper one is taken as not there.
+const DEPTH_MAX: usize = super::DEPTH_MAX;
+
+/// Judges the links of a narrative. Ones that cannot be read as XML are judged elsewhere.
+pub fn check(walk: &mut Walk<'_>, narrative: &str, node: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    if !narrative.contains("=\"#") && !narrative.contains("='#") {
+        return;
+    }
+    let mut links = Vec::new();
+    each_attribute(narrative, |element, name, value| {
+        if let ("a" | "area", "href", Some(id)) | ("img", "src", Some(id)) = (element, name, value.strip_prefix('#')) {
+            links.push(id.to_owned());
+        }
+    });
+    let mut places = HashSet::new();
+    collect(scope.container, &mut places, 0);
+    for (index, id) in links.iter().enumerate() {
+        if !id.is_empty() && !places.contains(id.as_str()) && !leads_to_entry(walk, id, scope) {
+            let text = format!("Link {} within the narrative leads to nothing in the resource", index + 1);
+            walk.report.add(LEADS_NOWHERE, path, node, text);
+        }
+    }
+}
+
+/// Narrative in a Bundle names other entries as `#Type_id`, as HL7's own tools write it. Such links are not followed.
+fn leads_to_entry(walk: &Walk<'_>, id: &str, scope: &Scope<'_>) -> bool {
+    scope.entry.is_some() && id.split_once('_').is_some_and(|(type_name, _)| walk.types.resource(type_name).is_some())
+}
+
+/// The ids of elements and resources, and the anchors of narratives.
+fn collect(node: &Node, places: &mut HashSet<String>, depth: usize) {
+    if depth == DEPTH_MAX {
+        return;
+    }
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| collect(item, places, depth + 1)),
+        Value::Object(object) => {
+            for member in object.members() {
+                match (member.name.as_str(), member.node.as_text()) {
+                    ("id", Some(id)) => {
+                        places.insert(id.to_owned());
+                    }
+                    ("div", Some(narrative)) => each_attribute(narrative, |element, name, value| {
+                        if name == "id" || (element == "a" && name == "name") {
+                            places.insert(value.to_owned());
+                        }
+                    }),
+                    _ => collect(&member.node, places, depth + 1),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Calls `act` with each element's name, attribute and value, up to where the text can no longer be read.
+fn each_attribute(narrative: &str, mut act: impl FnMut(&str, &str, &str)) {
+    let mut reader = Reader::from_str(narrative);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(element) | Event::Empty(element)) => {
+                for attribute in element.attributes().flatten() {
+                    act(element.local_name().as_ref(), attribute.key.as_ref(), &attribute.value);
+                }
+            }
+            Ok(Event::Eof) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+}
