@@ -16,8 +16,6 @@ const NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminolo
 const CODING_NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_NoValid_5");
 const NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_3_CC");
 const CODING_NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_6");
-const CODE_NOT_IN_PREFERRED: Rule = Rule::information(IssueType::CodeInvalid, "Terminology_TX_NoValid_18");
-const CODE_NOT_IN_EXTENSIBLE: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_NoValid_17");
 const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_7");
 const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
 const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
@@ -52,14 +50,14 @@ const MAXIMUM: Demand = Demand {
 const EXTENSIBLE: Demand = Demand {
     concept: NOT_IN_EXTENSIBLE,
     coding: CODING_NOT_IN_EXTENSIBLE,
-    code: CODE_NOT_IN_EXTENSIBLE,
+    code: CODING_NOT_IN_EXTENSIBLE,
     is_required: false,
     words: "which should be used where it has a fitting one",
 };
 const PREFERRED: Demand = Demand {
     concept: NOT_IN_PREFERRED,
     coding: CODING_NOT_IN_PREFERRED,
-    code: CODE_NOT_IN_PREFERRED,
+    code: CODING_NOT_IN_PREFERRED,
     is_required: false,
     words: "which should be used where it has a fitting one",
 };
@@ -191,5 +189,25 @@ mod tests {
         check("Coding", BindingStrength::Required, "{}", &[]);
         check("Quantity", BindingStrength::Required, r#"{"value": 1, "code": "mg"}"#, &["Terminology_TX_NoValid_4"]);
         check("Quantity", BindingStrength::Required, r#"{"value": 1}"#, &[]);
+    }
+
+    /// A largest set counts whatever the strength of the binding.
+    #[test]
+    fn largest_sets() {
+        let set = "http://hl7.org/fhir/ValueSet/administrative-gender";
+        let further = crate::fhir::types::FurtherBinding { purpose: BindingPurpose::Maximum, value_set: set.into() };
+        let binding = Binding { strength: BindingStrength::Example, value_set: "http://example.org/other".into(), further: vec![further] };
+        let check = |type_name: &str, value: &str, expected: &[&str]| {
+            let options = Options::default();
+            let mut walk = Walk::new(Definitions::embedded(), &options).unwrap();
+            super::check(&mut walk, &binding, type_name, &json::parse(value.as_bytes(), 8).unwrap(), &Path::root("X"));
+            let found: Vec<_> = walk.report.done().iter().map(|one| one.message_id).collect();
+            assert_eq!(found, expected, "{type_name} {value}");
+        };
+        check("code", "\"male\"", &[]);
+        check("code", "\"robot\"", &["Terminology_TX_NoValid_11"]);
+        check("Coding", r#"{"system": "http://example.org", "code": "male"}"#, &["Terminology_TX_NoValid_9"]);
+        check("CodeableConcept", r#"{"coding": [{"system": "http://example.org", "code": "male"}]}"#, &["Terminology_TX_NoValid_7"]);
+        check("CodeableConcept", r#"{"text": "no code"}"#, &[]);
     }
 }

@@ -170,3 +170,43 @@ fn same_words(given: &str, display: &str) -> bool {
     let plain = |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     given == display || plain(given) == plain(display)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definitions::Definitions;
+    use crate::fhir::json;
+    use crate::validate::Options;
+
+    #[test]
+    fn names_versions_and_supplements() {
+        let definitions: Vec<Node> = [
+            r#"{"resourceType": "CodeSystem", "url": "http://example.org/cs", "version": "2", "content": "complete", "concept": [
+                {"code": "a", "display": "Yes", "designation": [{"language": "de", "value": "Ja"}]}]}"#,
+            r#"{"resourceType": "CodeSystem", "url": "http://example.org/more", "version": "1", "content": "supplement",
+                "supplements": "http://example.org/cs", "concept": [{"code": "a", "designation": [{"language": "fr", "value": "Oui"}]}]}"#,
+        ]
+        .iter()
+        .map(|text| json::parse(text.as_bytes(), 16).unwrap())
+        .collect();
+        let definitions = Definitions::with(&definitions);
+        let check = |rest: &str, language: Option<&str>, expected: &[&str]| {
+            let options = Options { report_undecided: true, language: language.map(str::to_owned), ..Options::default() };
+            let mut walk = Walk::new(&definitions, &options).unwrap();
+            let coding = json::parse(format!(r#"{{"code": "a", {rest}}}"#).as_bytes(), 8).unwrap();
+            super::check(&mut walk, &coding, &Path::root("X"));
+            let found: Vec<_> = walk.report.done().iter().map(|one| one.message_id).collect();
+            assert_eq!(found, expected, "{rest} {language:?}");
+        };
+        let named = |display: &str| format!(r#""system": "http://example.org/cs", "display": "{display}""#);
+        check(&named("yes"), None, &[]);
+        check(&named("Ja"), None, &[]);
+        check(&named("Ja"), Some("de-AT"), &[]);
+        check(&named("Ja"), Some("en-US"), &["NO_VALID_DISPLAY_FOUND_LANG_SOME_one"]);
+        check(&named("Oui"), None, &[]);
+        check(&named("No"), None, &["Display_Name_for__should_be_one_of__instead_of_other"]);
+        check(r#""system": "http://example.org/cs", "version": "2""#, None, &[]);
+        check(r#""system": "http://example.org/cs", "version": "1""#, None, &["UNKNOWN_CODESYSTEM_VERSION"]);
+        check(r#""system": "http://example.org/more""#, None, &["CODESYSTEM_CS_NO_SUPPLEMENT"]);
+    }
+}

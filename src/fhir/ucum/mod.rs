@@ -64,16 +64,14 @@ pub struct Dimension {
 }
 
 impl Dimension {
-    pub const TIME: Dimension = Dimension::of(1);
+    pub const TIME: Dimension = Dimension { base: [0, 1, 0, 0, 0, 0, 0, 0], arbitrary: 0 };
     /// The calendar's months have no length in seconds, so they measure something of their own.
-    pub const CALENDAR_MONTH: Dimension = Dimension::of(7);
+    pub const CALENDAR_MONTH: Dimension = Dimension { base: [0, 0, 0, 0, 0, 0, 0, 1], arbitrary: 0 };
 
-    const fn of(place: usize) -> Dimension {
+    /// One of a base unit, by its place among them.
+    fn of(place: usize) -> Dimension {
         let mut base = [0; 8];
-        #[expect(clippy::indexing_slicing, reason = "evaluated when compiled, with the constants of this file and of the table")]
-        {
-            base[place] = 1;
-        }
+        base.iter_mut().skip(place).take(1).for_each(|exponent| *exponent = 1);
         Dimension { base, arbitrary: 0 }
     }
 

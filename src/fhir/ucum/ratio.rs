@@ -143,7 +143,6 @@ impl Ratio {
     }
 
     /// The nearest binary fraction, for what has no exact answer.
-    #[expect(clippy::cast_precision_loss, reason = "this is the way to an approximate answer")]
     pub fn to_f64(self) -> f64 {
         let mantissa = self.numerator as f64 / self.denominator as f64;
         // The power of ten is read from text, which rounds once.
