@@ -83,6 +83,8 @@ pub const SIGN_OFF_WITHIN_S: Limit = limit("source.sign_off.within_s", 604_800, 
 
 /// Every bounded setting.
 pub const ALL: &[Limit] = &[
+    TERMINOLOGY_TIMEOUT_MS,
+    TERMINOLOGY_KEEP_S,
     BODY_BYTES,
     REQUEST_TIMEOUT_MS,
     CONCURRENCY,
