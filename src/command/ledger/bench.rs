@@ -159,7 +159,7 @@ async fn grow(store: &Store, goal: u64, bytes: usize) -> Result<(), Fault> {
         }
     }
     let elapsed = watch.elapsed().as_secs_f64();
-    println!("{goal} leaves: grown from {from} at {:.0}/s", (goal - from) as f64 / elapsed);
+    println!("{goal} leaves: grown from {from} at {:.0}/s", goal.saturating_sub(from) as f64 / elapsed);
     Ok(())
 }
 
