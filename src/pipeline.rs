@@ -8,6 +8,7 @@ mod desk;
 mod dialect;
 mod people;
 mod plan;
+mod repeats;
 mod replay;
 mod settle;
 mod sign_off;
@@ -116,14 +117,15 @@ impl Pipeline {
         let (key, shared) = (received.idempotency(), received.is_shared());
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(source, writes).await?;
-        let prepared = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links)?;
+        let prepared = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links).await?;
         let outbox = self.deliveries(caller, prepared.anchored.versions()).await?;
         let (versions, drafts, leaves) = prepared.anchored.into_drafts();
         let mut people = self.people(source, &versions, leaves.len()).await?;
         let answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
         let items: Vec<Item> = prepared.items.into_iter().chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
-        let mut unit = Unit { assumptions: plan.assumptions, versions: drafts, leaves, outbox, work, ..Unit::default() };
+        let mut unit =
+            Unit { assumptions: plan.assumptions, versions: drafts, leaves, outbox, work, alike: prepared.alike, ..Unit::default() };
         people.join(&mut unit);
         unit.versions.extend(self.evidence_of_late(source, &evidence, &prepared.fates)?);
         let is_evidence = prepared.fates.is_empty() || prepared.fates.iter().any(|fate| !matches!(fate, Fate::Unchanged(_)));
@@ -139,8 +141,8 @@ impl Pipeline {
         }
     }
 
-    /// Normalise, validate, anchor: the stages that decide, without waiting for anything.
-    fn prepare(
+    /// Normalise, validate, anchor: the stages that decide. Only what is there already is waited for.
+    async fn prepare(
         &self,
         caller: &Caller,
         source: &str,
@@ -151,11 +153,12 @@ impl Pipeline {
         let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
         let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types() };
         let normalised = debug_span!("normalise").in_scope(|| Normalised::apply(evidence, writes, &context))?;
+        let (normalised, alike) = self.link_repeats(source, normalised).await?;
         let (normalised, fates) = settle::settle(normalised)?;
         let sender = organisation_reference(&caller.organisation);
         let sender = Sender { organisation: &sender, client: &caller.client_id };
         let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised)?;
-        Ok(Prepared { fates, ..prepared })
+        Ok(Prepared { fates, alike, ..prepared })
     }
 
     /// Validate and anchor what is to be stored.
@@ -165,7 +168,7 @@ impl Pipeline {
         let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, &policy, patient_ids))?;
         let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
-        Ok(Prepared { anchored, fates: Vec::new(), items })
+        Ok(Prepared { anchored, fates: Vec::new(), items, alike: Vec::new() })
     }
 
     /// A Provenance for each late result: what was received says so much, and what is current stays.
@@ -381,6 +384,8 @@ struct Prepared {
     fates: Vec<Fate>,
     /// What a person must look at.
     items: Vec<Item>,
+    /// Keys under which later results find the ones they repeat.
+    alike: Vec<([u8; 32], String)>,
 }
 
 enum Attempt {

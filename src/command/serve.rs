@@ -34,12 +34,17 @@ pub fn serve(arguments: &ServeArguments) -> u8 {
         Ok(settings) => settings,
         Err(text) => return complain(USAGE, text),
     };
+    // A port that is taken is a matter of the configuration, and known before anything is opened.
+    let listeners = match Listeners::bind(&settings) {
+        Ok(listeners) => listeners,
+        Err(fault) => return complain(USAGE, fault.detail),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(FAULT, error),
     };
     let file = arguments.config.clone().map(|path| Watched { path, is_dev: arguments.dev });
-    match runtime.block_on(run(settings, file)) {
+    match runtime.block_on(run(settings, listeners, file)) {
         Ok(()) => FINE,
         Err(fault) => complain(FAULT, fault),
     }
@@ -64,14 +69,13 @@ fn start_logging(json: bool) {
     let _ = if json { logger.json().try_init() } else { logger.try_init() };
 }
 
-async fn run(settings: Settings, file: Option<Watched>) -> Result<(), Fault> {
+async fn run(settings: Settings, listeners: Listeners, file: Option<Watched>) -> Result<(), Fault> {
     if settings.dev {
         tracing::warn!(
             "DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this."
         );
     }
     let origin = settings.server.origin();
-    let listeners = Listeners::bind(&settings)?;
     let gateway = Gateway::build(settings, Clock::system(), Entropy::system())?;
     let gateway = match file {
         Some(file) => gateway.watching(file),

@@ -1,9 +1,10 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
+use super::duplicates::link;
 use super::{Change, Context, Preamble, Unmapped, normalise, preamble};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
-use crate::outcome::{Finding, Reason, Refusal};
+use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
 use crate::store::Target;
 
 /// A submission whose resources are in the gateway's form. Only [`Normalised::apply`] makes one.
@@ -47,6 +48,21 @@ impl Normalised {
     /// The submission without the entries that need not be stored.
     pub fn keep(mut self, is_kept: impl FnMut(&NormalisedEntry) -> bool) -> Normalised {
         self.entries.retain(is_kept);
+        self
+    }
+
+    /// Links each result to the earlier one it repeats, as `earlier` knows it (`Observation/id`).
+    pub fn linked(mut self, earlier: impl Fn(&NormalisedEntry) -> Option<String>) -> Normalised {
+        for entry in &mut self.entries {
+            let Some(earlier) = earlier(entry) else { continue };
+            let Some(change) = entry.resource.as_mut().and_then(Node::as_object_mut).and_then(|object| link(object, &earlier)) else {
+                continue;
+            };
+            entry.changes.push(change);
+            let text = "the result repeats one that was sent under another id; the two were linked and both kept";
+            let finding = Finding::new(Severity::Information, IssueType::Duplicate, "duplicate-result", text).at("Observation");
+            entry.findings.push(finding.under(&entry.path));
+        }
         self
     }
 

@@ -18,8 +18,10 @@ use std::sync::Arc;
 const MAX_IDENTIFIERS: usize = 16;
 /// Records that one identifier may find. One that finds more names nobody.
 const MAX_FOUND: usize = 32;
-/// Records of the same name that are compared.
-const MAX_NAMESAKES: usize = 200;
+/// Records of the same name at other sources that are compared. Where there are more, the name says too little to ask anybody.
+const MAX_NAMESAKES: usize = 32;
+/// Questions that one record may raise.
+const MAX_QUESTIONS: usize = 8;
 /// How often a decision is taken anew because another was faster.
 const MAX_ATTEMPTS: usize = 20;
 
@@ -309,7 +311,11 @@ fn look(
     if let Some((family, given)) = search_words(&me.patient) {
         let pairs = vec![("family".to_owned(), escaped(&family)), ("given".to_owned(), escaped(&given))];
         if let Some(query) = query(definitions, pairs) {
-            ids.extend(reader.matching_ids(&query, None, MAX_NAMESAKES)?);
+            // A source's own namesakes are its own business.
+            let found = reader.elsewhere_found(&query, &me.source, MAX_NAMESAKES + 1)?;
+            if found.len() <= MAX_NAMESAKES {
+                ids.extend(found.into_iter().map(|version| version.id));
+            }
         }
     }
     Ok((ids, assumptions))
@@ -353,7 +359,7 @@ fn decide(known: &Known, registry: &Registry, by_person: bool) -> Decided {
         if is_sure && fits && has_room {
             group.extend(theirs().cloned());
             decided.dissolved.extend(candidate.person.clone());
-        } else if !by_person && (candidate.grade.is_question() || candidate.grade == Grade::Certain) {
+        } else if !by_person && decided.questions.len() < MAX_QUESTIONS && (candidate.grade.is_question() || candidate.grade == Grade::Certain) {
             decided.questions.push(question(&known.me, &candidate.record, candidate.grade));
         }
     }

@@ -123,6 +123,7 @@ impl Pipeline {
                 return Ok(());
             }
         };
+        let (normalised, _) = self.link_repeats(&asked.source, normalised).await?;
         let Some(entry) = normalised.entries().first() else { return Ok(()) };
         let after = entry.resource.clone().unwrap_or_else(|| Object::new().into());
         if content(before.clone()) == content(after.clone()) {

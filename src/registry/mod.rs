@@ -37,15 +37,29 @@ pub struct PatientFacts<'a> {
 impl Registry {
     /// The parties of checked settings.
     ///
-    /// `canonical` gives the name under which the gateway keeps an identifier system.
+    /// `canonical` gives the name under which the gateway keeps an identifier system. Identifiers of organisations and patients are kept so too:
+    /// what is compared with them has been through normalisation.
     pub fn new(settings: &Settings, canonical: impl Fn(&str) -> String) -> Registry {
         let declared = settings.identity.person_identifier_systems.iter();
         let by_holders = settings.holders.iter().flat_map(|holder| &holder.identifier_systems);
+        let organisation = |organisation: &Organisation| {
+            let identifier = organisation.identifier.as_ref();
+            let identifier = identifier.map(|own| Identifier { system: canonical(&own.system), value: own.value.clone() });
+            Organisation { identifier, ..organisation.clone() }
+        };
+        let client = |client: &Client| Client { organisation: organisation(&client.organisation), ..client.clone() };
+        let source = |source: &Source| Source { organisation: organisation(&source.organisation), ..source.clone() };
+        let holder = |holder: &Holder| Holder { organisation: organisation(&holder.organisation), ..holder.clone() };
+        let destination = |destination: &Destination| Destination {
+            organisation: organisation(&destination.organisation),
+            patients: canonical_patients(&destination.patients, &canonical),
+            ..destination.clone()
+        };
         let mut registry = Registry {
-            clients: settings.clients.iter().map(|client| (client.id.clone(), client.clone())).collect(),
-            sources: settings.sources.clone(),
-            holders: settings.holders.clone(),
-            destinations: settings.destinations.clone(),
+            clients: settings.clients.iter().map(|one| (one.id.clone(), client(one))).collect(),
+            sources: settings.sources.iter().map(|(name, one)| (name.clone(), source(one))).collect(),
+            holders: settings.holders.iter().map(holder).collect(),
+            destinations: settings.destinations.iter().map(destination).collect(),
             person_systems: declared.chain(by_holders).map(|system| canonical(system)).collect(),
         };
         if settings.dev {
@@ -116,6 +130,20 @@ impl Registry {
     /// Whether one value of an identifier system is one person, so that records may be matched by it.
     pub fn is_person_system(&self, system: &str) -> bool {
         self.person_systems.contains(system)
+    }
+}
+
+/// The patients of a destination, with identifier systems as the gateway keeps them.
+fn canonical_patients(patients: &Patients, canonical: impl Fn(&str) -> String) -> Patients {
+    let selector = |selector: &PatientSelector| match selector {
+        PatientSelector::Identifier(own) => {
+            PatientSelector::Identifier(Identifier { system: canonical(&own.system), value: own.value.clone() })
+        }
+        reference => reference.clone(),
+    };
+    match patients {
+        Patients::All => Patients::All,
+        Patients::Listed(selectors) => Patients::Listed(selectors.iter().map(selector).collect()),
     }
 }
 

@@ -9,10 +9,10 @@ use crate::outcome::{Finding, Refusal};
 pub const MAX_ITEMS: usize = 1_000;
 
 /// Findings about units and values that a person should look at.
-const UNIT_FINDINGS: [&str; 3] = ["implausible-value", "unit-unknown", "unit-wrong-meaning"];
+const UNIT_FINDINGS: [&str; 2] = ["implausible-value", "unit-unknown"];
 
 /// What the findings about releases of FHIR begin with.
-const VERSION_FINDING: &str = "fhir-version";
+const VERSION_FINDING: &str = "version-";
 
 /// Epic's own code systems. Codes in them that are no numbers are text that customers typed, names among it.
 const EPIC_SYSTEMS: &str = "urn:oid:1.2.840.114350.";
@@ -31,7 +31,7 @@ pub fn items<'e>(source: &str, entries: impl IntoIterator<Item = &'e NormalisedE
 
 /// The items that a refused submission leaves.
 pub fn refused(source: &str, refusal: &Refusal) -> Vec<Item> {
-    let about_version = refusal.findings.iter().filter(|finding| finding.message_id.starts_with(VERSION_FINDING));
+    let about_version = refusal.findings.iter().filter(|finding| finding.is_error() && finding.message_id.starts_with(VERSION_FINDING));
     let items = about_version.map(|finding| Item {
         kind: Kind::RefusedVersion,
         source: source.to_owned(),
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn releases_of_fhir_are_work() {
         let finding = |id| Finding::error(IssueType::NotSupported, id, "This is DSTU2.");
-        let refusal = Refusal { reason: Reason::Invalid, findings: vec![finding("fhir-version-unsupported"), finding("other")] };
+        let refusal = Refusal { reason: Reason::Invalid, findings: vec![finding("version-refused"), finding("other")] };
         assert_eq!(refused("lab", &refusal).len(), 1);
     }
 }

@@ -131,3 +131,18 @@ async fn an_item_that_is_ignored_stays_so_and_says_when_it_comes_again() {
     let events = crate::support::world::audit_events(&world.data());
     assert!(events.iter().any(|event| event["subtype"][0]["code"] == "operate" && event.to_string().contains(&task)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn odd_units_and_other_releases_are_work_too() {
+    let world = World::start().await;
+    let laboratory = world.party("laboratory").await;
+    let mut odd = observation("Patient/1");
+    odd["valueQuantity"] = json!({"value": 15, "unit": "g/L", "system": "http://unitsofmeasure.org", "code": "g/L"});
+    laboratory.create(&odd).await;
+    laboratory.post("Patient", &json!({"resourceType": "Patient", "careProvider": [{"display": "x"}]})).await.expect(422);
+    laboratory.post("Patient", &json!({"resourceType": "Patient", "careProvider": [{"display": "y"}]})).await.expect(422);
+    let units = items(&world, "kind=implausible-unit").await;
+    assert_eq!((units.len(), &units[0]["inputs"]["unit"], &units[0]["inputs"]["code"]), (1, &json!("g/L"), &json!("718-7")));
+    let versions = items(&world, "kind=refused-version").await;
+    assert_eq!((versions.len(), &versions[0]["count"]), (1, &json!(2)), "{versions:?}");
+}

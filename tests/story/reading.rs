@@ -2,7 +2,7 @@
 
 use crate::support::data::{observation, patient};
 use crate::support::{Call, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -20,7 +20,9 @@ async fn a_reader_is_told_when_nothing_has_changed() {
     a.call(Call::get(&here).header("if-none-match", "W/\"2\"")).await.expect(200);
     a.call(Call::get(&here).header("if-modified-since", &modified)).await.expect(304);
     a.call(Call::get(&here).header("if-modified-since", "Thu, 01 Jan 1970 00:00:00 GMT")).await.expect(200);
-    a.put(&here, &read.json()).await.expect(200);
+    let mut changed = read.json();
+    changed["active"] = json!(true);
+    a.put(&here, &changed).await.expect(200);
     a.call(Call::get(&here).header("if-none-match", "W/\"1\"")).await.expect(200);
 
     let head = a.call(Call::new("HEAD", &here)).await.expect(200);
@@ -89,6 +91,7 @@ async fn histories_tell_every_version_newest_first() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     let since = hearthgate::clock::Clock::system().now().to_fhir_instant();
     tokio::time::sleep(Duration::from_millis(20)).await;
+    body["active"] = json!(true);
     a.put(&here, &body).await.expect(200);
     assert_eq!(versions(&a.get(&format!("{here}/_history?_since={since}")).await.expect(200).json()), ["6"]);
     for wrong in ["_since=yesterday", "_count=x", "_count=-1", "frobnicate=1"] {

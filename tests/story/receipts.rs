@@ -79,7 +79,9 @@ async fn every_version_and_every_entry_has_a_receipt() {
     assert_eq!(verify_receipt(&receipt, &policy, Some(xml.as_bytes())).unwrap().subject, Some(Subject::Received));
 
     let here = format!("Patient/{}", created.json()["id"].as_str().unwrap());
-    let updated = a.put(&here, &created.json()).await.expect(200);
+    let mut changed = created.json();
+    changed["gender"] = json!("female");
+    let updated = a.put(&here, &changed).await.expect(200);
     let second = a.get(updated.header("x-hearthgate-receipt").unwrap()).await.expect(200).text();
     assert!(verify_receipt(&second, &policy, Some(&updated.bytes)).is_ok());
     assert!(verify_receipt(&second, &policy, Some(&created.bytes)).is_err(), "each version has its own");

@@ -69,3 +69,40 @@ async fn what_is_sent_again_is_answered_and_not_stored_again() {
     laboratory.delete("Observation/r1").await.expect(204);
     assert_eq!(laboratory.put("Observation/r1", &result("final", 13.1)).await.expect(200).header("etag"), Some("W/\"4\""));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_result_under_another_id_is_linked_to_the_first_and_kept() {
+    let world = World::start().await;
+    let laboratory = world.party("laboratory").await;
+    let linked = |stored: &Value| -> Vec<String> {
+        let extensions = stored["extension"].as_array().cloned().unwrap_or_default();
+        let of = extensions.iter().filter(|extension| extension["url"] == "urn:hearthgate:fhir:duplicate-of");
+        of.map(|extension| extension["valueReference"]["reference"].as_str().unwrap().to_owned()).collect()
+    };
+    let put = async |id: &str, value: f64, expected: u16| -> Value {
+        let mut sent = result("final", value);
+        sent["id"] = json!(id);
+        laboratory.put(&format!("Observation/{id}"), &sent).await.expect(expected).json()
+    };
+    let first = put("r1", 13.0, 201).await;
+    let name = format!("Observation/{}", first["id"].as_str().unwrap());
+    assert!(linked(&first).is_empty());
+    let second = put("r2", 13.0, 201).await;
+    assert_eq!(linked(&second), std::slice::from_ref(&name));
+    assert_eq!(laboratory.search("Observation").await.len(), 2, "linked, not dropped");
+    // Sent again, both are what they were; another value is another result; a correction of the copy takes its link away.
+    assert_eq!(put("r2", 13.0, 200).await["meta"]["versionId"], "1");
+    assert_eq!(put("r1", 13.0, 200).await["meta"]["versionId"], "1");
+    assert!(linked(&put("r3", 13.1, 201).await).is_empty());
+    assert!(linked(&put("r2", 13.2, 200).await).is_empty());
+    // In one submission the first stands first, and another source's result is another matter.
+    let twins = bundle(
+        "transaction",
+        (0..3).map(|number| crate::support::data::creates(&format!("urn:uuid:{number}"), observation("Patient/9"))).collect(),
+    );
+    laboratory.post("", &twins).await.expect(200);
+    let found = laboratory.search("Observation?patient=9").await;
+    assert_eq!(found.iter().filter(|stored| linked(stored).is_empty()).count(), 1);
+    let theirs = world.party("hospital-b").await.put("Observation/r1", &result("final", 13.0)).await.expect(201).json();
+    assert!(linked(&theirs).is_empty());
+}

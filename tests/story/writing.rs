@@ -101,7 +101,9 @@ async fn conditions_decide_what_is_written() {
 
     let by_criteria = |value: &str| format!("Patient?{}", criteria(value));
     a.put(&by_criteria("2"), &patient("2")).await.expect(201);
-    let updated = a.put(&by_criteria("2"), &patient("2")).await.expect(200);
+    let mut changed = patient("2");
+    changed["active"] = json!(true);
+    let updated = a.put(&by_criteria("2"), &changed).await.expect(200);
     assert_eq!(updated.header("etag"), Some("W/\"2\""));
     a.call(Call::put(&by_criteria("2"), &patient("2")).header("if-match", "W/\"1\"")).await.expect(412);
 
