@@ -359,7 +359,10 @@ fn decide(known: &Known, registry: &Registry, by_person: bool) -> Decided {
         if is_sure && fits && has_room {
             group.extend(theirs().cloned());
             decided.dissolved.extend(candidate.person.clone());
-        } else if !by_person && decided.questions.len() < MAX_QUESTIONS && (candidate.grade.is_question() || candidate.grade == Grade::Certain) {
+        } else if !by_person
+            && decided.questions.len() < MAX_QUESTIONS
+            && (candidate.grade.is_question() || candidate.grade == Grade::Certain)
+        {
             decided.questions.push(question(&known.me, &candidate.record, candidate.grade));
         }
     }
