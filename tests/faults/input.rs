@@ -156,7 +156,7 @@ async fn requests_the_gateway_does_not_offer() {
         ("a type in lower case", Call::get("patient/1"), 404, "not-supported"),
         ("an abstract type", Call::get("DomainResource/1"), 404, "not-supported"),
         ("a data type", Call::get("HumanName/1"), 404, "not-supported"),
-        ("an unknown operation", Call::get(&format!("{here}/$everything")), 400, "not-supported"),
+        ("an unknown operation", Call::get(&format!("{here}/$frobnicate")), 400, "not-supported"),
         ("an unknown operation on a type", Call::post("Patient/$frobnicate", &one()), 400, "not-supported"),
         ("an unknown operation on the system", Call::post("$process-message", &one()), 400, "not-supported"),
         ("a receipt by another method", Call::delete(&format!("{here}/$receipt")), 405, "not-supported"),
