@@ -10,6 +10,7 @@ use crate::fhir::{Node, json};
 use crate::identity::check_key_files;
 use crate::intake::{Format, Limits, document};
 use crate::outcome::Refusal;
+use crate::validate::Surroundings;
 use crate::{consent as consents, wire};
 use clap::{Args, Subcommand};
 use std::io::{BufWriter, Write, stdin, stdout};
@@ -54,11 +55,12 @@ pub fn check(file: &Path) -> u8 {
 }
 
 pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
-    let types = Definitions::embedded().types();
+    let definitions = Definitions::embedded();
     let now = DateTime::parse(&Clock::system().now().to_fhir_instant()).ok();
+    let setting = path::Setting { types: definitions.types(), now, environment: &Surroundings { definitions } };
     if arguments.batch {
         let open = |path: &str| read(Path::new(path));
-        let done = path::batch(stdin().lock(), BufWriter::new(stdout().lock()), types, now, open);
+        let done = path::batch(stdin().lock(), BufWriter::new(stdout().lock()), &setting, open);
         return done.map_or_else(|error| complain(FAULT, error), |()| FINE);
     }
     let (Some(expression), Some(file)) = (&arguments.expression, &arguments.file) else {
@@ -68,7 +70,7 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
         Ok(document) => document,
         Err(text) => return complain(USAGE, text),
     };
-    match path::run_one(expression, Some(&document), false, types, now) {
+    match path::run_one(expression, Some(&document), false, &setting) {
         Ok(answers) => {
             for answer in answers {
                 println!("{}: {}", answer.type_name, answer.value);

@@ -43,6 +43,7 @@ mod structure;
 mod values;
 mod vital_signs;
 
+pub use environment::Surroundings;
 pub use stage::{OnInvalid, Policy, Validated, ValidatedEntry};
 
 use crate::definitions::Definitions;

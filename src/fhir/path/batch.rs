@@ -1,5 +1,6 @@
 //! Expressions from the command line: one on one document, or a stream of questions as NDJSON.
 
+use super::environment::Environment;
 use super::focus::Focus;
 use super::item::{Item, System};
 use super::{Dialect, Expression};
@@ -20,15 +21,18 @@ pub struct Answer {
     pub value: String,
 }
 
+/// What every expression of a command is evaluated with.
+pub struct Setting<'a> {
+    pub types: &'a TypeTable,
+    /// What `now()` answers.
+    pub now: Option<DateTime>,
+    pub environment: &'a dyn Environment,
+}
+
 /// Evaluates one expression on a document (or on nothing). `strict` also refuses names that the types do not have.
 /// The error is a sentence for the user.
-pub fn run_one(
-    expression: &str,
-    document: Option<&Node>,
-    strict: bool,
-    types: &TypeTable,
-    now: Option<DateTime>,
-) -> Result<Vec<Answer>, String> {
+pub fn run_one(expression: &str, document: Option<&Node>, strict: bool, setting: &Setting<'_>) -> Result<Vec<Answer>, String> {
+    let types = setting.types;
     let nothing = Node::from(Object::new());
     let node = document.unwrap_or(&nothing);
     let compiled = Expression::compile_as(expression, types, Dialect::Specification).map_err(|error| error.to_string())?;
@@ -36,7 +40,8 @@ pub fn run_one(
         compiled.check(types, node.resource_type()).map_err(|error| error.to_string())?;
     }
     let focus = Focus::resource(types, node).ok_or("no resource types are loaded")?;
-    let items = compiled.evaluate(&Focus { now, ..focus }).map_err(|error| error.to_string())?;
+    let items =
+        compiled.evaluate(&Focus { now: setting.now, environment: setting.environment, ..focus }).map_err(|error| error.to_string())?;
     Ok(items.iter().map(|item| answer(item, types)).collect())
 }
 
@@ -48,6 +53,7 @@ fn answer(item: &Item<'_>, types: &TypeTable) -> Answer {
     let value = match item {
         // A time is told from other text by the T of its literal.
         Item::System(System::Time(time)) => format!("T{time}"),
+        Item::System(System::Type(name)) => format!("{}.{}", name.namespace, name.name),
         _ => match item.text() {
             Some(text) => text.into_owned(),
             None => item.node().map(json::write).unwrap_or_default(),
@@ -66,8 +72,7 @@ fn lower_first(name: &str) -> String {
 pub fn batch(
     input: impl BufRead,
     mut output: impl Write,
-    types: &TypeTable,
-    now: Option<DateTime>,
+    setting: &Setting<'_>,
     mut open: impl FnMut(&str) -> Result<Node, String>,
 ) -> io::Result<()> {
     let mut documents: HashMap<String, Result<Node, String>> = HashMap::new();
@@ -80,7 +85,7 @@ pub fn batch(
             Err(error) => Object::new().with("error", format!("not a question: {} at byte {}", error.kind, error.offset)),
             Ok(question) => {
                 let document = question.text("file").map(|file| &*documents.entry(file.to_string()).or_insert_with(|| open(file)));
-                reply(&question, document, types, now)
+                reply(&question, document, setting)
             }
         };
         writeln!(output, "{}", json::write(&reply.into()))?;
@@ -88,13 +93,13 @@ pub fn batch(
     output.flush()
 }
 
-fn reply(question: &Node, document: Option<&Result<Node, String>>, types: &TypeTable, now: Option<DateTime>) -> Object {
+fn reply(question: &Node, document: Option<&Result<Node, String>>, setting: &Setting<'_>) -> Object {
     let strict = question.get("strict").and_then(Node::as_bool).unwrap_or(false);
     let expression = question.text("expression").unwrap_or_default();
     let result = match document {
         Some(Err(problem)) => Err(problem.clone()),
-        Some(Ok(node)) => run_one(expression, Some(node), strict, types, now),
-        None => run_one(expression, None, strict, types, now),
+        Some(Ok(node)) => run_one(expression, Some(node), strict, setting),
+        None => run_one(expression, None, strict, setting),
     };
     let reply = Object::new().with_some("id", question.get("id").cloned());
     match result {

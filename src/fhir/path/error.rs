@@ -67,6 +67,7 @@ pub enum Limit {
     Steps,
     Items,
     TextBytes,
+    PatternBytes,
 }
 
 impl fmt::Display for Limit {
@@ -77,6 +78,7 @@ impl fmt::Display for Limit {
             Limit::Steps => "steps of evaluation",
             Limit::Items => "items in a collection",
             Limit::TextBytes => "bytes of text",
+            Limit::PatternBytes => "bytes of compiled regular expressions",
         })
     }
 }
@@ -94,7 +96,7 @@ impl fmt::Display for PathError {
             PathError::UnknownElement { name, parent } => write!(f, "'{name}' is not an element of '{parent}'"),
             PathError::Unordered { function } => write!(f, "'{function}' needs an order, which its input does not have"),
             PathError::Limit { limit, value } => write!(f, "more than {value} {limit}"),
-            PathError::Pattern => write!(f, "not a regular expression, or too large a one"),
+            PathError::Pattern => write!(f, "not a regular expression"),
             PathError::NoClock => write!(f, "the current time is not available here"),
             PathError::NotSupported { function } => write!(f, "'{function}' cannot be answered here"),
             PathError::UnknownCanonical { function } => write!(f, "the URL given to '{function}' is not known"),

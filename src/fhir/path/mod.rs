@@ -27,17 +27,19 @@ mod narrative;
 mod operators;
 mod optimise;
 mod parser;
+mod pattern;
 pub mod quantity;
 mod syntax;
 mod tree;
 
-pub use batch::{batch, run_one};
+pub use batch::{Answer, Setting, batch, run_one};
 pub use environment::{Alone, Environment};
 pub use error::{Limit, PathError};
 pub use focus::{DEFAULT_LIMITS, Focus, Limits};
 pub use item::{Item, System, TreeItem, TypeInfo};
 pub use location::locate;
 pub use parser::{MAX_LENGTH, MAX_NESTING};
+pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERNS_BYTES};
 
 use super::types::TypeTable;
 use evaluate::{Evaluator, Scope, truth_of};

@@ -88,6 +88,7 @@ pub(super) fn union<'d>(evaluator: &Evaluator<'_, 'd>, left: Collection<'d>, rig
     if right.is_empty() && left.len() <= 1 {
         return Ok(left);
     }
+    evaluator.spend(left.len() + right.len())?;
     let mut set = ItemSet::new();
     let mut kept: Vec<Item<'d>> = Vec::with_capacity(left.len() + right.len());
     for item in left.into_vec().into_iter().chain(right.into_vec()) {

@@ -2,10 +2,10 @@
 
 use super::error::{Limit, PathError};
 use super::function::Function;
-use super::functions::text;
 use super::item::System;
 use super::lexer::{Lexer, Token};
 use super::optimise::optimised;
+use super::pattern::Pattern;
 use super::quantity::{Calendar, Quantity, Unit};
 use super::syntax::{Call, Chain, ChildStep, Expr, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable};
 use crate::fhir::decimal::Decimal;
@@ -42,13 +42,15 @@ struct Parser<'a> {
     token: Token,
     offset: usize,
     depth: usize,
+    /// Bytes of the patterns compiled so far.
+    patterns_bytes: usize,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str, types: &'a TypeTable) -> Result<Parser<'a>, PathError> {
         let mut lexer = Lexer::new(text);
         let (token, offset) = lexer.next()?;
-        Ok(Parser { lexer, types, token, offset, depth: 0 })
+        Ok(Parser { lexer, types, token, offset, depth: 0, patterns_bytes: 0 })
     }
 
     fn fail<T>(&self, expected: &'static str) -> Result<T, PathError> {
@@ -265,7 +267,8 @@ impl<'a> Parser<'a> {
         }
         if !self.take(")")? {
             loop {
-                call.arguments.push(self.expression(LOOSEST)?);
+                let argument = self.expression(LOOSEST)?;
+                call.arguments.push(if function == Function::Sort { self.sort_direction(argument)? } else { argument });
                 if !self.take(",")? {
                     break;
                 }
@@ -276,9 +279,21 @@ impl<'a> Parser<'a> {
             return Err(PathError::Arguments { function: function.name() });
         }
         if function.takes_pattern() && call.arguments.len() < 2 + usize::from(function == Function::ReplaceMatches) {
-            call.pattern = call.arguments.first().and_then(literal_text).map(|pattern| text::pattern(pattern, "", function)).transpose()?;
+            let pattern = call.arguments.first().and_then(literal_text).map(|pattern| Pattern::compile(pattern, "", function));
+            call.pattern = pattern.transpose()?.map(|pattern| pattern.counted(&mut self.patterns_bytes)).transpose()?;
         }
         Ok(call)
+    }
+
+    /// A key of `sort` may be followed by its direction; descending is the same as a minus before it.
+    fn sort_direction(&mut self, key: Expr) -> Result<Expr, PathError> {
+        let is_descending = match &self.token {
+            Token::Name { text, quoted: false } if text == "asc" => false,
+            Token::Name { text, quoted: false } if text == "desc" => true,
+            _ => return Ok(key),
+        };
+        self.advance()?;
+        Ok(if is_descending { Expr::Negate(Box::new(key)) } else { key })
     }
 
     /// `Patient`, `FHIR.Patient`, `System.Boolean`.

@@ -4,9 +4,9 @@
 
 use super::function::Function;
 use super::item::System;
+use super::pattern::Pattern;
 use crate::fhir::types::{ElementId, TypeKind, TypeTable};
 use compact_str::CompactString;
-use regex::Regex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ pub(super) struct Call {
     /// The argument of `is`, `as` and `ofType`.
     pub type_name: Option<TypeSpecifier>,
     /// The pattern of `matches` and its kin when it is a literal.
-    pub pattern: Option<Regex>,
+    pub pattern: Option<Pattern>,
 }
 
 /// First operand and what is applied to it in turn, all of one precedence.

@@ -335,7 +335,8 @@ fn functions() {
             ("'a.b'.split('.').count()", "Integer:2"),
             ("'x1y'.replaceMatches('[0-9]', '-')", "String:x-y"),
             ("'x'.matches('(')", "!Pattern"),
-            ("'x'.matches('a{1000}{1000}{1000}')", "!Pattern"),
+            ("'x'.matches('a{1000}{1000}{1000}')", "!Limit"),
+            ("('b'|'c'|'a').sort($this desc) | ('b'|'a').sort($this asc).first()", "String:c String:b String:a"),
             ("'5'.toInteger() + '2.50'.toDecimal()", "Decimal:7.50"),
             ("'4 days'.toQuantity()", "Quantity:4 days"),
             ("1 'cm'.toQuantity('m')", "Quantity:0.01 'm'"),
@@ -419,6 +420,9 @@ fn limits() {
     assert!(matches!(Expression::compile(&long, &types), Err(PathError::Limit { limit: Limit::Length, .. })));
     let deep = |levels: usize| format!("{}1{}", "(".repeat(levels), ")".repeat(levels));
     assert!(matches!(Expression::compile(&deep(MAX_NESTING), &types), Err(PathError::Limit { limit: Limit::Nesting, .. })));
+    let patterns = vec![r"'a'.matches('\\w{20}')"; 100].join(" or ");
+    let compiled = Expression::compile(&patterns, &types).map(|_| ());
+    assert!(matches!(compiled, Err(PathError::Limit { limit: Limit::PatternBytes, .. })), "{compiled:?}");
     let focus = Focus::resource(&types, &node).unwrap();
     let nested = |open: &str, close: &str, levels: usize| format!("{}1{}", open.repeat(levels), close.repeat(levels));
     let most = MAX_NESTING - 1;
@@ -440,7 +444,24 @@ fn limits() {
     for (text, limit) in [
         ("(1|2|3|4|5|6|7|8|9|10).aggregate($total.combine($total), 1|2|3)", Limit::Items),
         ("('a'|'b'|'c'|'d'|'e'|'f'|'g'|'h'|'i'|'j').aggregate($total & $total, 'abc')", Limit::TextBytes),
-        ("repeat($this.toString() & 'a')", Limit::Steps),
+        ("repeat($this.toString() & 'a')", Limit::Items),
+        ("('a'|'b'|'c'|'d'|'e'|'f'|'g'|'h'|'i'|'j').aggregate($total.select($this & 'x') | $total.select($this & 'y'), 'z')", Limit::Items),
+        (&format!("'{}'.toChars()", "a".repeat(200)), Limit::Items),
+        (&format!("'{}'.split('a')", "a".repeat(200)), Limit::Items),
+        (&format!("'{}'.replace('a', '{}')", "a".repeat(200), "b".repeat(200)), Limit::TextBytes),
+        (&format!("'{}'.replaceMatches('(a)', '$1$1$1$1$1$1$1$1$1')", "a".repeat(200)), Limit::TextBytes),
+        (&format!("'{}'.encode('hex')", "a".repeat(600)), Limit::TextBytes),
+        // Nested loops, a loop over a costly pattern, and a pattern that depends on the item.
+        (
+            &format!("({0}).select(({0}).select(({0}).select(({0}).select($this & 'a'))))", "'a'|'b'|'c'|'d'|'e'|'f'|'g'|'h'|'i'|'j'"),
+            Limit::Steps,
+        ),
+        (
+            &format!("({}).select('{}'.matches('(a|b)*a[ab]{{200}}$'))", "'a'|'b'|'c'|'d'|'e'|'f'|'g'|'h'|'i'|'j'", "ab".repeat(500)),
+            Limit::Steps,
+        ),
+        (r"(1|2|3|4|5|6|7|8|9|10).select('a'.matches('\\w{20' & $this.toString() & '}'))", Limit::Steps),
+        (r"'a'.matches('\\w{1000}{1000}' & '')", Limit::PatternBytes),
     ] {
         let bounded = Focus { limits: small, context: Item::from("x"), ..focus.clone() };
         let result = Expression::compile(text, &types).unwrap().evaluate(&bounded).map(|items| items.len());
@@ -488,7 +509,8 @@ fn batches() {
     let input = "{\"id\":1,\"expression\":\"name.family\",\"file\":\"p\"}\n\n{\"id\":2,\"expression\":\"1 +\"}\n{\"id\":3,\"expression\":\"@T10:00\",\"strict\":true}\nnonsense\n{\"id\":4,\"expression\":\"id\",\"file\":\"q\"}\n";
     let mut output = Vec::new();
     let open = |file: &str| if file == "p" { Ok(parse(PATIENT)) } else { Err("no such file".to_string()) };
-    batch(input.as_bytes(), &mut output, &types, None, open).unwrap();
+    let setting = Setting { types: &types, now: None, environment: &Alone };
+    batch(input.as_bytes(), &mut output, &setting, open).unwrap();
     let want = "{\"id\":1,\"result\":[{\"type\":\"string\",\"value\":\"Chalmers\"}]}\n\
                 {\"id\":2,\"error\":\"FHIRPath syntax: expected an expression at byte 3\"}\n\
                 {\"id\":3,\"result\":[{\"type\":\"time\",\"value\":\"T10:00\"}]}\n\

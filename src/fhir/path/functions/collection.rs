@@ -80,6 +80,9 @@ fn repeat<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>])
                     next.push(new);
                 }
             }
+            if found.len() > evaluator.focus.limits.items {
+                return evaluator.produced(Collection::Many(found));
+            }
         }
         frontier = next;
     }
@@ -111,12 +114,14 @@ fn count<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, scope: Scope<'_, 'd>
 }
 
 fn common<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>], other: &Collection<'d>) -> Yield<'d> {
+    evaluator.spend(input.len() + other.len())?;
     let mut set = ItemSet::new();
     let kept = distinct(evaluator, input).into_iter();
     Ok(kept.filter(|item| set.contains(evaluator.focus.types, other.as_slice(), item)).collect())
 }
 
 fn without<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>], other: &Collection<'d>) -> Yield<'d> {
+    evaluator.spend(input.len() + other.len())?;
     let mut set = ItemSet::new();
     Ok(input.iter().filter(|item| !set.contains(evaluator.focus.types, other.as_slice(), item)).cloned().collect())
 }

@@ -9,6 +9,9 @@ use super::super::syntax::Call;
 use super::maybe;
 
 pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
+    if matches!(call.function, Function::Distinct | Function::IsDistinct | Function::SubsetOf | Function::SupersetOf) {
+        evaluator.spend(input.len())?;
+    }
     match call.function {
         Function::Empty => Ok(input.is_empty().into()),
         Function::Exists => exists(evaluator, call, input),

@@ -1,20 +1,14 @@
 //! Functions on text (N1 §5.6). Positions count characters.
 
 use super::super::Dialect;
-use super::super::error::PathError;
+use super::super::error::{Limit, PathError};
 use super::super::evaluate::{Evaluator, Scope, Yield, single};
 use super::super::function::Function;
 use super::super::item::{Collection, Item, System};
+use super::super::pattern::Pattern;
 use super::super::syntax::Call;
 use super::{maybe, maybe_count};
-use regex::{Regex, RegexBuilder};
 use std::borrow::Cow;
-
-/// Bytes that a compiled regular expression may take.
-const MAX_PATTERN_BYTES: usize = 1 << 21;
-
-/// What compiling a pattern met during evaluation costs, in steps.
-const PATTERN_STEPS: usize = 500;
 
 pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
     use Function::*;
@@ -28,7 +22,7 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         Lower => evaluator.text(text.to_lowercase()),
         Trim => Ok(trimmed(text)),
         Length => maybe_count(Some(text.chars().count())),
-        ToChars => evaluator.produced(text.chars().map(|letter| Item::from(letter.to_string())).collect()),
+        ToChars => parts(evaluator, text.chars().map(|letter| letter.to_string())),
         Substring => substring(evaluator, call, &text, scope),
         Matches | MatchesFull => matches(evaluator, call, &text, scope),
         Replace | ReplaceMatches => replace(evaluator, call, &text, scope),
@@ -55,8 +49,13 @@ fn with_text<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, text: &str, scop
         Function::StartsWith => Ok(text.starts_with(&*other).into()),
         Function::EndsWith => Ok(text.ends_with(&*other).into()),
         Function::Contains => Ok(text.contains(&*other).into()),
-        _ => evaluator.produced(text.split(&*other).map(|part| Item::from(part.to_string())).collect()),
+        _ => parts(evaluator, text.split(&*other).map(str::to_string)),
     }
+}
+
+/// The parts of a text, no more of them made than a collection may have and one.
+fn parts<'d>(evaluator: &Evaluator<'_, 'd>, parts: impl Iterator<Item = String>) -> Yield<'d> {
+    evaluator.produced(parts.take(evaluator.focus.limits.items.saturating_add(1)).map(Item::from).collect())
 }
 
 fn trimmed(text: Cow<'_, str>) -> Collection<'_> {
@@ -109,58 +108,65 @@ fn substring<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, text: &str, scop
     Ok(kept.into())
 }
 
-/// Compiles a pattern: `.` takes line ends too, and the size of what is compiled is bounded. Matching takes linear time.
-pub(in super::super) fn pattern(pattern: &str, flags: &str, function: Function) -> Result<Regex, PathError> {
-    let whole = match function {
-        Function::MatchesFull => Cow::Owned(format!("\\A(?:{pattern})\\z")),
-        _ => Cow::Borrowed(pattern),
-    };
-    RegexBuilder::new(&whole)
-        .dot_matches_new_line(true)
-        .case_insensitive(flags.contains('i'))
-        .multi_line(flags.contains('m'))
-        .size_limit(MAX_PATTERN_BYTES)
-        .dfa_size_limit(MAX_PATTERN_BYTES)
-        .build()
-        .map_err(|_| PathError::Pattern)
-}
-
-/// The pattern of a call: compiled with the expression, or now. `None` when an argument is empty.
+/// The pattern of a call, compiled with the expression or now, its match on the text paid for. `None` when an argument is empty.
 fn call_pattern<'d>(
     evaluator: &Evaluator<'_, 'd>,
     call: &'d Call,
     flags_index: usize,
+    text: &str,
     scope: Scope<'_, 'd>,
-) -> Result<Option<Cow<'d, Regex>>, PathError> {
-    if let Some(pattern) = &call.pattern {
-        return Ok(Some(Cow::Borrowed(pattern)));
-    }
-    let Some(text) = text_argument(evaluator, call, 0, scope)? else { return Ok(None) };
-    let flags = text_argument(evaluator, call, flags_index, scope)?;
-    evaluator.spend(PATTERN_STEPS + text.len())?;
-    Ok(Some(Cow::Owned(pattern(&text, flags.as_deref().unwrap_or_default(), call.function)?)))
+) -> Result<Option<Cow<'d, Pattern>>, PathError> {
+    let pattern = match &call.pattern {
+        Some(pattern) => Cow::Borrowed(pattern),
+        None => {
+            let Some(written) = text_argument(evaluator, call, 0, scope)? else { return Ok(None) };
+            let flags = text_argument(evaluator, call, flags_index, scope)?;
+            let pattern = Pattern::compile(&written, flags.as_deref().unwrap_or_default(), call.function)?;
+            evaluator.spend(pattern.compile_steps())?;
+            Cow::Owned(pattern)
+        }
+    };
+    evaluator.spend(pattern.match_steps(text))?;
+    Ok(Some(pattern))
 }
 
 fn matches<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, text: &str, scope: Scope<'_, 'd>) -> Yield<'d> {
-    maybe(call_pattern(evaluator, call, 1, scope)?.map(|pattern| pattern.is_match(text)))
+    maybe(call_pattern(evaluator, call, 1, text, scope)?.map(|pattern| pattern.regex.is_match(text)))
 }
 
 fn replace<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, text: &str, scope: Scope<'_, 'd>) -> Yield<'d> {
     let Some(substitute) = text_argument(evaluator, call, 1, scope)? else { return Ok(Collection::Empty) };
-    // The longest result has the substitute between all letters; refuse it before making it.
-    let longest = text.len().saturating_add(text.len().saturating_add(1).saturating_mul(substitute.len()));
-    let refuse_before = |count: usize| if longest > evaluator.focus.limits.text_bytes { evaluator.spend(count) } else { Ok(()) };
     if call.function == Function::Replace {
-        let Some(pattern) = text_argument(evaluator, call, 0, scope)? else { return Ok(Collection::Empty) };
-        refuse_before(longest / 64)?;
-        return evaluator.text(text.replace(&*pattern, &substitute));
+        let Some(wanted) = text_argument(evaluator, call, 0, scope)? else { return Ok(Collection::Empty) };
+        return replace_text(evaluator, text, &wanted, &substitute);
     }
-    let Some(pattern) = call_pattern(evaluator, call, 2, scope)? else { return Ok(Collection::Empty) };
-    if pattern.as_str().is_empty() {
+    let Some(pattern) = call_pattern(evaluator, call, 2, text, scope)? else { return Ok(Collection::Empty) };
+    if pattern.regex.as_str().is_empty() {
         return evaluator.text(text.to_string());
     }
-    refuse_before(longest / 64)?;
-    evaluator.text(pattern.replace_all(text, &*substitute).into_owned())
+    let mut replaced = String::new();
+    let mut copied = 0;
+    for found in pattern.regex.captures_iter(text) {
+        let Some(whole) = found.get(0) else { continue };
+        replaced.push_str(text.get(copied..whole.start()).unwrap_or_default());
+        found.expand(&substitute, &mut replaced);
+        copied = whole.end();
+        // A short substitute may name a long group many times.
+        if replaced.len() > evaluator.focus.limits.text_bytes {
+            return evaluator.text(replaced);
+        }
+    }
+    replaced.push_str(text.get(copied..).unwrap_or_default());
+    evaluator.text(replaced)
+}
+
+/// Every occurrence is replaced, between all letters when nothing is wanted. The length is known, and refused, before the text is made.
+fn replace_text<'d>(evaluator: &Evaluator<'_, 'd>, text: &str, wanted: &str, substitute: &str) -> Yield<'d> {
+    let added = substitute.len().saturating_sub(wanted.len()).saturating_mul(text.matches(wanted).count());
+    if added > evaluator.focus.limits.text_bytes {
+        return Err(PathError::Limit { limit: Limit::TextBytes, value: evaluator.focus.limits.text_bytes as u64 });
+    }
+    evaluator.text(text.replace(wanted, substitute))
 }
 
 fn join<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
