@@ -84,6 +84,8 @@ fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Opt
         let (name, offset) = (path.name(&asked.node().name), found.item.node.and_then(Node::place));
         let at = name.index(found.index.unwrap_or_default());
         let at = if found.index.is_some() { &at } else { &name };
+        let typed = at.of_type(found.item.type_name(walk.types));
+        let at = if asked.node().path.ends_with("[x]") { &typed } else { at };
         match place {
             None if slicing.rules == "closed" => {
                 let text = format!("{}: this is in no slice of {}, and it allows no others", asked.node().path, asked.profile.canonical());
