@@ -40,6 +40,120 @@ fn synthetic_record() -> Option<Document> {
     Some(Document::new("synthetic-record", bytes))
 }
 
+/// Real resources: those of synthetic patients and of published examples where they are at hand, and R4's own definitions.
+pub fn corpus() -> Vec<Node> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut resources = Vec::new();
+    let files = fs::read_dir(root.join("../shared/corpus/synthea")).into_iter().flatten().flatten().map(|file| file.path());
+    let mut files: Vec<_> = files.chain([root.join("../shared/corpus/test-patients-r4.ndjson.gz")]).collect();
+    files.sort();
+    for file in files {
+        let mut bytes = Vec::new();
+        if fs::File::open(&file).is_ok_and(|file| GzDecoder::new(file).read_to_end(&mut bytes).is_ok()) {
+            resources.extend(bytes.split(|&byte| byte == b'\n').filter_map(|line| json::parse(line, json::DEFAULT_DEPTH).ok()));
+            resources.extend(json::parse(&bytes, json::DEFAULT_DEPTH).ok());
+        }
+    }
+    for file in fs::read_dir(root.join("profiles/r4")).into_iter().flatten().flatten() {
+        let bytes = fs::read(file.path()).unwrap_or_default();
+        resources.extend(bytes.split(|&byte| byte == b'\n').filter_map(|line| json::parse(line, json::DEFAULT_DEPTH).ok()));
+    }
+    for file in fs::read_dir(root.join("fixtures/mutation")).into_iter().flatten().flatten() {
+        let fixture = json::parse(&fs::read(file.path()).unwrap_or_default(), json::DEFAULT_DEPTH).ok();
+        resources.extend(fixture.and_then(|fixture| fixture.get("resource").cloned()));
+    }
+    resources.into_iter().flat_map(entries).filter(|node| node.resource_type().is_some()).collect()
+}
+
+/// The resources of a Bundle, and the Bundle; any other resource alone.
+fn entries(resource: Node) -> Vec<Node> {
+    let inner: Vec<Node> = resource.items("entry").iter().filter_map(|entry| entry.get("resource").cloned()).collect();
+    std::iter::once(resource).chain(inner).collect()
+}
+
+/// Synthetic patients' resources one by one, of every type they have: a hundred of each at most.
+fn mix() -> Vec<Document> {
+    const OF_ONE_TYPE: usize = 100;
+    let mut count = std::collections::HashMap::<String, usize>::new();
+    let resources = synthetic_record().into_iter().flat_map(|record| entries(record.node)).skip(1);
+    let few = resources.filter(|resource| {
+        let seen = count.entry(resource.resource_type().unwrap_or_default().to_owned()).or_default();
+        *seen += 1;
+        *seen <= OF_ONE_TYPE
+    });
+    few.map(|resource| Document::new("mix", json::write(&resource).into_bytes())).collect()
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// Times over that each document is judged when the medians are printed.
+const ROUNDS: u32 = 50;
+
+fn micros<T>(mut work: impl FnMut() -> T) -> f64 {
+    drop(black_box(work()));
+    let start = std::time::Instant::now();
+    (0..ROUNDS).for_each(|_| drop(black_box(work())));
+    start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS)
+}
+
+/// Reading and judging the resources of a synthetic patient, beside `serde_json` reading the same bytes, in one run.
+pub fn synthetic_mix(_: &mut Criterion) {
+    let definitions = Definitions::embedded();
+    let options = validate::Options::default();
+    let (mut judged, mut read, mut beside, mut ratios) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Document { bytes, node, .. } in mix().into_iter().chain([fixture("patient-ordinary"), fixture("observation-ordinary")]) {
+        let check = micros(|| validate::check(definitions, black_box(&node), &options));
+        let parse = micros(|| json::parse(black_box(&bytes), json::DEFAULT_DEPTH));
+        let serde = micros(|| serde_json::from_slice::<serde_json::Value>(black_box(&bytes)));
+        judged.push(check);
+        read.push(parse + check);
+        beside.push(serde);
+        ratios.push((parse + check) / serde);
+    }
+    let sum = |times: &[f64]| times.iter().sum::<f64>();
+    println!(
+        "mix: {} resources; median µs: judged {:.1}, read and judged {:.1}, serde_json alone {:.1}; read and judged / serde_json: median {:.2}, of the sums {:.2}",
+        judged.len(),
+        median(judged.clone()),
+        median(read.clone()),
+        median(beside.clone()),
+        median(ratios),
+        sum(&read) / sum(&beside)
+    );
+}
+
+/// A collection of so many Observations about one Patient, each found in it by its URL.
+fn collection(entries: usize) -> Node {
+    let mut text = String::from(
+        r#"{"resourceType":"Bundle","type":"collection","entry":[{"fullUrl":"https://e.example/fhir/Patient/p","resource":{"resourceType":"Patient","id":"p"}}"#,
+    );
+    for number in 1..entries {
+        text += &format!(
+            r#",{{"fullUrl":"https://e.example/fhir/Observation/o{number}","resource":{{"resourceType":"Observation","id":"o{number}","status":"final","code":{{"text":"x"}},"subject":{{"reference":"Patient/p"}},"valueInteger":{number}}}}}"#
+        );
+    }
+    json::parse((text + "]}").as_bytes(), json::DEFAULT_DEPTH).expect("a Bundle")
+}
+
+/// Bundles of ten thousand and of a hundred thousand entries: the time for an entry must not grow.
+pub fn bundles(_: &mut Criterion) {
+    let definitions = Definitions::embedded();
+    for entries in [1_000, 10_000, 100_000] {
+        let bundle = collection(entries);
+        let start = std::time::Instant::now();
+        let found = validate::check(definitions, black_box(&bundle), &validate::Options::default());
+        let seconds = start.elapsed().as_secs_f64();
+        println!(
+            "bundle: {entries} entries in {seconds:.3} s, {:.2} µs an entry, {} findings",
+            seconds * 1e6 / entries as f64,
+            found.len()
+        );
+    }
+}
+
 fn documents() -> Vec<Document> {
     let mut documents = vec![fixture("patient-ordinary"), fixture("observation-ordinary")];
     documents.extend(synthetic_record());

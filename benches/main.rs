@@ -8,9 +8,21 @@
 mod accept;
 mod consent;
 mod documents;
+mod fhirpath;
 mod ledger;
 
 use criterion::{criterion_group, criterion_main};
 
-criterion_group!(benches, documents::json, documents::judgement, consent::decisions, ledger::tree, accept::pieces, accept::transaction);
+criterion_group!(
+    benches,
+    documents::json,
+    documents::judgement,
+    documents::synthetic_mix,
+    documents::bundles,
+    fhirpath::invariants,
+    consent::decisions,
+    ledger::tree,
+    accept::pieces,
+    accept::transaction
+);
 criterion_main!(benches);

@@ -9,7 +9,10 @@ mod support;
 
 mod architecture;
 mod faults;
+mod fuzzed;
 mod golden;
 mod laws;
+mod mutation;
 mod readme;
 mod story;
+mod suites;

@@ -1,28 +1,11 @@
 //! What must hold whatever is sent, tried with what chance brings up from a fixed seed.
 
+use crate::support::chance::Chance;
 use crate::support::data::{MRN, observation, patient, permit_to, purpose};
 use crate::support::party::{FHIR_JSON, FHIR_XML, ids};
 use crate::support::{Call, Party, World};
-use hearthgate::clock::Entropy;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-/// Numbers from a seed.
-struct Chance(Entropy);
-
-impl Chance {
-    fn below(&self, limit: usize) -> usize {
-        usize::try_from(u64::from_le_bytes(self.0.bytes()) % limit as u64).unwrap()
-    }
-
-    fn of<T: Clone>(&self, items: &[T]) -> T {
-        items[self.below(items.len())].clone()
-    }
-
-    fn is(&self) -> bool {
-        self.below(2) == 0
-    }
-}
 
 /// Numbers keep their digits, and texts every character, through JSON and XML, in and out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,7 +13,7 @@ async fn nothing_is_lost_between_the_formats() {
     let world = World::start().await;
     let a = world.party("hospital-a").await;
     let subject = format!("Patient/{}", a.create(&patient("1")).await);
-    let chance = Chance(Entropy::seeded(31));
+    let chance = Chance::seeded(31);
     let mut numbers: Vec<String> =
         ["1.10", "0.0", "-0.50", "100", "1e3", "1.0E-2", "123456789012345678", "0.000000000000000001", "9999999999.99999999"]
             .map(String::from)
@@ -104,7 +87,7 @@ const ROUNDS: usize = 30;
 async fn a_denial_never_releases_more() {
     let world = World::start().await;
     let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
-    let chance = Chance(Entropy::seeded(7));
+    let chance = Chance::seeded(7);
     let mut released = 0;
     for round in 0..ROUNDS {
         let (patient_id, number) = (a.create(&patient(&format!("r{round}"))).await, format!("r{round}"));
