@@ -35,4 +35,4 @@ esac
 case $target in fhirpath | ucum) words=fuzz/fhirpath.dict ;; xml) words=fuzz/xml.dict ;; *) words=fuzz/json.dict ;; esac
 
 exec "$folder/$host/release/$target" "$corpus" "fixtures/fuzz/$target" -artifact_prefix="$found/" -dict="$words" \
-    -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1
+    -max_total_time="$seconds" -timeout=120 -rss_limit_mb=2048 -max_len=16384 -print_final_stats=1
