@@ -43,7 +43,11 @@ fn profile(url: &str, base: &str, elements: &Value) -> Value {
 
 fn rule(expression: &str) -> Value {
     let constraint = json!([{"key": "h-1", "severity": "error", "human": "x", "expression": expression}]);
-    profile(PROFILE, "http://hl7.org/fhir/StructureDefinition/Patient", &json!([{"id": "Patient", "path": "Patient", "constraint": constraint}]))
+    profile(
+        PROFILE,
+        "http://hl7.org/fhir/StructureDefinition/Patient",
+        &json!([{"id": "Patient", "path": "Patient", "constraint": constraint}]),
+    )
 }
 
 #[test]
@@ -71,7 +75,8 @@ fn a_nesting_of_a_hundred_thousand() {
     }
     let types = Definitions::embedded().types();
     let element = format!("<Patient xmlns=\"http://hl7.org/fhir\">{}", "<extension url=\"a\">".repeat(levels));
-    let div = format!("<Patient xmlns=\"http://hl7.org/fhir\"><text><div xmlns=\"http://www.w3.org/1999/xhtml\">{}", "<div>".repeat(levels));
+    let div =
+        format!("<Patient xmlns=\"http://hl7.org/fhir\"><text><div xmlns=\"http://www.w3.org/1999/xhtml\">{}", "<div>".repeat(levels));
     for text in [element, div] {
         assert_eq!(xml::parse(text.as_bytes(), json::DEFAULT_DEPTH, types).unwrap_err().kind, limit);
     }
@@ -89,7 +94,10 @@ fn rules_built_to_explode() {
         ("name.given.all(matches('\\\\w{5000}').not())", "bytes of compiled regular expressions"),
         (&format!("{}true{}", "(".repeat(200), ")".repeat(200)), "levels of nesting"),
         (&format!("'{}'.empty()", "x".repeat(70_000)), "bytes of expression"),
-        ("name.given.select(%resource.descendants().select(%resource.descendants().select(%resource.descendants().count()))).exists()", "steps of evaluation"),
+        (
+            "name.given.select(%resource.descendants().select(%resource.descendants().select(%resource.descendants().count()))).exists()",
+            "steps of evaluation",
+        ),
         ("name.given.aggregate($total & $this & $total & $total, 'x').exists()", "bytes of text"),
         ("repeat($this.toString() & 'x' | name.given).select(repeat($this & 'x')).exists()", "steps of evaluation"),
     ] {
@@ -109,7 +117,10 @@ fn definitions_that_turn_in_circles() {
     let set = |url: &str, of: &str| json!({"resourceType": "ValueSet", "url": url, "name": "Round", "status": "active", "compose": {"include": [{"valueSet": [of]}]}});
     let bound = json!([{"id": "Patient.gender", "path": "Patient.gender", "binding": {"strength": "required", "valueSet": "urn:x:1"}}]);
     let bound = profile(PROFILE, "http://hl7.org/fhir/StructureDefinition/Patient", &bound);
-    for (why, sets) in [("a set of itself", vec![set("urn:x:1", "urn:x:1")]), ("sets of each other", vec![set("urn:x:1", "urn:x:2"), set("urn:x:2", "urn:x:1")])] {
+    for (why, sets) in [
+        ("a set of itself", vec![set("urn:x:1", "urn:x:1")]),
+        ("sets of each other", vec![set("urn:x:1", "urn:x:2"), set("urn:x:2", "urn:x:1")]),
+    ] {
         let definitions: Vec<Value> = sets.into_iter().chain([bound.clone()]).collect();
         let found = judge(why, &definitions, &read(&patient));
         assert!(found.iter().any(|one| one.expression == "Patient.gender" && one.text.contains("urn:x:1")), "{why}: {found:?}");
@@ -126,9 +137,12 @@ fn a_profile_that_contradicts_itself_and_its_base() {
         {"id": "Patient.active", "path": "Patient.active", "fixedBoolean": true, "patternBoolean": false},
     ]);
     let hostile = profile(PROFILE, "http://hl7.org/fhir/StructureDefinition/Patient", &elements);
-    let patient = read(&json!({"resourceType": "Patient", "active": true, "name": [{"family": "x"}], "gender": "male", "birthDate": "2020"}));
+    let patient =
+        read(&json!({"resourceType": "Patient", "active": true, "name": [{"family": "x"}], "gender": "male", "birthDate": "2020"}));
     let found = judge("a profile nobody can meet", &[hostile], &patient);
-    for id in ["Validation_VAL_Profile_Minimum_one", "Validation_VAL_Profile_Maximum_one", "Validation_VAL_Profile_NoType", "_DT_Fixed_Wrong"] {
+    for id in
+        ["Validation_VAL_Profile_Minimum_one", "Validation_VAL_Profile_Maximum_one", "Validation_VAL_Profile_NoType", "_DT_Fixed_Wrong"]
+    {
         assert!(found.iter().any(|one| one.message_id == id && one.text.contains(PROFILE)), "{id}: {found:?}");
     }
 }

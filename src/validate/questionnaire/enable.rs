@@ -4,45 +4,79 @@ use super::super::order::order;
 use super::value;
 use crate::fhir::{Node, Object};
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
-/// How many items of a response one condition looks through.
-const ITEMS_MAX: usize = 100_000;
+/// How deep the items of a response are looked into; the readers refuse what nests deeper.
+const DEPTH_MAX: usize = super::super::DEPTH_MAX;
 
-/// Whether an item is enabled. `around` are the response and the items around the one at hand, the innermost last: a condition asks the nearest
-/// answer to its question.
-pub fn is_enabled(item: &Node, around: &[&Node]) -> bool {
+/// The response and the items around the one at hand, the innermost last, each with its answers by question once they were asked for.
+pub struct Around<'n> {
+    scopes: Vec<(&'n Node, Option<Answers<'n>>)>,
+}
+
+type Answers<'n> = HashMap<&'n str, Vec<&'n Node>>;
+
+impl<'n> Around<'n> {
+    pub fn new(response: &'n Node) -> Around<'n> {
+        Around { scopes: vec![(response, None)] }
+    }
+
+    pub fn depth(&self) -> usize {
+        self.scopes.len()
+    }
+
+    pub fn enter(&mut self, scope: &'n Node) {
+        self.scopes.push((scope, None));
+    }
+
+    pub fn leave(&mut self) {
+        self.scopes.pop();
+    }
+
+    /// The nearest answers to a question.
+    fn answers(&mut self, question: &str) -> &[&'n Node] {
+        for (scope, answers) in self.scopes.iter_mut().rev() {
+            let answers = answers.get_or_insert_with(|| {
+                let mut found = Answers::new();
+                collect(scope, &mut found, 0);
+                found
+            });
+            if let Some(found) = answers.get(question) {
+                return found;
+            }
+        }
+        &[]
+    }
+}
+
+/// Whether an item is enabled: a condition asks the nearest answer to its question.
+pub fn is_enabled(item: &Node, around: &mut Around<'_>) -> bool {
     let conditions = item.items("enableWhen");
-    let holds = |condition: &Node| {
+    let mut holds = |condition: &Node| {
         let Some(question) = condition.text("question") else { return true };
-        holds(condition, &answers(question, around))
+        holds(condition, around.answers(question))
     };
     match item.text("enableBehavior") {
         _ if conditions.is_empty() => true,
-        Some("any") => conditions.iter().any(holds),
-        _ => conditions.iter().all(holds),
+        Some("any") => conditions.iter().any(&mut holds),
+        _ => conditions.iter().all(&mut holds),
     }
 }
 
-fn answers<'a>(question: &str, around: &[&'a Node]) -> Vec<&'a Node> {
-    let mut left = ITEMS_MAX;
-    for scope in around.iter().rev() {
-        let mut found = Vec::new();
-        collect(scope, question, &mut found, &mut left);
-        if !found.is_empty() {
-            return found;
-        }
+/// Adds the answers below an item; an item without one is no answer.
+fn collect<'n>(parent: &'n Node, found: &mut Answers<'n>, depth: usize) {
+    if depth >= DEPTH_MAX {
+        return;
     }
-    Vec::new()
-}
-
-fn collect<'a>(parent: &'a Node, question: &str, found: &mut Vec<&'a Node>, left: &mut usize) {
     for item in parent.items("item").iter().chain(parent.items("answer").iter().flat_map(|answer| answer.items("item"))) {
-        let Some(fewer) = left.checked_sub(1) else { return };
-        *left = fewer;
-        if item.text("linkId") == Some(question) {
-            found.extend(item.items("answer").iter().filter_map(value));
+        let answers = item.items("answer").iter().filter_map(value);
+        if let Some(question) = item.text("linkId") {
+            let mut answers = answers.peekable();
+            if answers.peek().is_some() {
+                found.entry(question).or_default().extend(answers);
+            }
         }
-        collect(item, question, found, left);
+        collect(item, found, depth + 1);
     }
 }
 

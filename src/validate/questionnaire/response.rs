@@ -8,6 +8,8 @@ use super::super::structure::Walk;
 use super::{answers, enable, extension};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
+use enable::Around;
+use std::collections::{HashMap, HashSet};
 
 const NOT_IN_HAND: Rule = Rule::warning(IssueType::Required, "Questionnaire_QR_Q_NotFound");
 const UNKNOWN: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_NotFound");
@@ -34,33 +36,39 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, path: &Path<'_>) {
         return walk.report.add(NOT_IN_HAND, path, node, "The Questionnaire is not in hand, so the answers were not checked against it");
     };
     let is_finished = node.text("status") != Some("in-progress");
-    let check = Check { questionnaire, is_finished };
-    check.items(walk, questionnaire, response, &mut vec![node], path);
+    let mut known = HashSet::new();
+    collect_ids(questionnaire, &mut known, 0);
+    let check = Check { known, is_finished };
+    check.items(walk, questionnaire, response, &mut Around::new(node), path);
 }
 
 /// One response being judged.
 struct Check<'a> {
-    questionnaire: &'a Node,
+    /// The ids of all items of the Questionnaire.
+    known: HashSet<&'a str>,
     /// What is missing counts only then.
     is_finished: bool,
 }
 
 impl<'a> Check<'a> {
     /// The items under `form` (the Questionnaire or an item) beside those under `parent`.
-    fn items<'n>(&self, walk: &mut Walk<'_>, form: &'n Node, parent: Found<'n>, around: &mut Vec<&'n Node>, path: &Path<'_>)
+    fn items<'n>(&self, walk: &mut Walk<'_>, form: &'n Node, parent: Found<'n>, around: &mut Around<'n>, path: &Path<'_>)
     where
         'a: 'n,
     {
-        if around.len() >= DEPTH_MAX {
+        if around.depth() >= DEPTH_MAX {
             return;
         }
         let given = find(walk.types, parent.item, "item");
         let asked = form.items("item");
         self.places(walk, asked, &given, parent, path);
         let name = path.name("item");
+        let mut by_id: HashMap<Option<&str>, Vec<Found<'n>>> = HashMap::new();
+        for found in given {
+            by_id.entry(found.item.node.and_then(|node| node.text("linkId"))).or_default().push(found);
+        }
         for item in asked {
-            let of_item = |found: &&Found<'n>| found.item.node.and_then(|node| node.text("linkId")) == item.text("linkId");
-            let found: Vec<Found<'n>> = given.iter().filter(of_item).copied().collect();
+            let found = by_id.get(&item.text("linkId")).map(Vec::as_slice).unwrap_or_default();
             let is_enabled = enable::is_enabled(item, around);
             if found.is_empty() && is_enabled && self.is_required(item) {
                 walk.report.add_at(MISSING, path, offset(parent), "A required item is not there");
@@ -69,7 +77,7 @@ impl<'a> Check<'a> {
             if found.len() > 1 && !(is_group && repeats(item)) {
                 walk.report.add_at(TWICE, path, offset(parent), "An item that does not repeat is there more than once");
             }
-            for one in found {
+            for &one in found {
                 let at = name.index(one.index.unwrap_or_default());
                 if is_enabled {
                     self.item(walk, item, one, around, &at);
@@ -86,12 +94,18 @@ impl<'a> Check<'a> {
 
     /// Every item is one that is asked for here, in the order in which they are.
     fn places(&self, walk: &mut Walk<'_>, asked: &[Node], given: &[Found<'_>], parent: Found<'_>, path: &Path<'_>) {
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        for (place, item) in asked.iter().enumerate() {
+            if let Some(id) = item.text("linkId") {
+                places.entry(id).or_insert(place);
+            }
+        }
         let mut last = None;
         for found in given {
             let Some(id) = found.item.node.and_then(|node| node.text("linkId")) else { continue };
-            let place = asked.iter().position(|item| item.text("linkId") == Some(id));
+            let place = places.get(id).copied();
             match place {
-                None if has_item(self.questionnaire, id, 0) => {
+                None if self.known.contains(id) => {
                     walk.report.add_at(MISPLACED, path, offset(parent), "An item is there that the Questionnaire has elsewhere");
                 }
                 None => walk.report.add_at(UNKNOWN, path, offset(parent), "An item is there that the Questionnaire does not have"),
@@ -104,12 +118,14 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn item<'n>(&self, walk: &mut Walk<'_>, item: &'n Node, found: Found<'n>, around: &mut Vec<&'n Node>, path: &Path<'_>)
+    fn item<'n>(&self, walk: &mut Walk<'_>, item: &'n Node, found: Found<'n>, around: &mut Around<'n>, path: &Path<'_>)
     where
         'a: 'n,
     {
         let given = find(walk.types, found.item, "answer");
-        around.extend(found.item.node);
+        if let Some(node) = found.item.node {
+            around.enter(node);
+        }
         match item.text("type") {
             // The type `question` only groups others in the hierarchy of types.
             Some("group" | "question") => {
@@ -125,7 +141,9 @@ impl<'a> Check<'a> {
             }
             _ => self.answers(walk, item, found, &given, around, path),
         }
-        around.pop();
+        if found.item.node.is_some() {
+            around.leave();
+        }
     }
 
     fn answers<'n>(
@@ -134,7 +152,7 @@ impl<'a> Check<'a> {
         item: &'n Node,
         found: Found<'n>,
         given: &[Found<'n>],
-        around: &mut Vec<&'n Node>,
+        around: &mut Around<'n>,
         path: &Path<'_>,
     ) where
         'a: 'n,
@@ -156,9 +174,11 @@ impl<'a> Check<'a> {
         for answer in given {
             let at = name.index(answer.index.unwrap_or_default());
             answers::check(walk, item, *answer, &at);
-            around.extend(answer.item.node);
-            self.items(walk, item, *answer, around, &at);
-            around.pop();
+            if let Some(node) = answer.item.node {
+                around.enter(node);
+                self.items(walk, item, *answer, around, &at);
+                around.leave();
+            }
         }
         if given.is_empty() {
             self.items(walk, item, found, around, path);
@@ -170,8 +190,13 @@ fn repeats(item: &Node) -> bool {
     item.get("repeats").and_then(Node::as_bool) == Some(true)
 }
 
-fn has_item(parent: &Node, id: &str, depth: usize) -> bool {
-    depth < DEPTH_MAX && parent.items("item").iter().any(|item| item.text("linkId") == Some(id) || has_item(item, id, depth + 1))
+fn collect_ids<'a>(parent: &'a Node, ids: &mut HashSet<&'a str>, depth: usize) {
+    if depth < DEPTH_MAX {
+        for item in parent.items("item") {
+            ids.extend(item.text("linkId"));
+            collect_ids(item, ids, depth + 1);
+        }
+    }
 }
 
 pub fn offset(found: Found<'_>) -> Option<u32> {
