@@ -1,6 +1,5 @@
 //! What goes wrong: hostile input, races, crashes, storage that fails.
 
-mod bounds;
 mod drain;
 mod input;
 mod kill;
