@@ -453,7 +453,10 @@ fn limits() {
         (&format!("'{}'.encode('hex')", "a".repeat(600)), Limit::TextBytes),
         // Nested loops, a loop over a costly pattern, and a pattern that depends on the item.
         (
-            &format!("({0}).select(({0}).select(({0}).select(({0}).select($this & 'a'))))", "'a'|'b'|'c'|'d'|'e'|'f'|'g'|'h'|'i'|'j'"),
+            &format!(
+                "({0}).select(({0}).select(({0}).select(({0}).select($this & 'a').count()).count()).count())",
+                "'a'|'b'|'c'|'d'|'e'|'f'|'g'|'h'|'i'|'j'"
+            ),
             Limit::Steps,
         ),
         (
