@@ -399,7 +399,7 @@ impl<'a> Walk<'a> {
                 let path = at.path.index(0);
                 self.value(node, sibling.is_some(), chosen, shape, &path, scope);
             }
-            (_, false) => self.value(node, false, chosen, shape, at.path, scope),
+            (_, false) => self.value(node, sibling.is_some(), chosen, shape, at.path, scope),
         }
     }
 

@@ -301,7 +301,9 @@ fn bad_sibling(types: &TypeTable, document: &Value, place: &Place) -> Vec<Mutant
 }
 
 fn null_value(_: &TypeTable, document: &Value, place: &Place) -> Vec<Mutant> {
-    if place.element.is_none() {
+    // Beside an extension that says why, null may stand for the value.
+    let sibling = format!("{}/_{}", place.parent_pointer, place.member);
+    if place.element.is_none() || document.pointer(&sibling).is_some() {
         return Vec::new();
     }
     vec![mutant("null", place.expression.clone(), with(document, &place.pointer, Value::Null), &place.expression)]
