@@ -50,8 +50,12 @@ async fn add_checkpoint(State(state): State<WitnessState>, body: Bytes) -> Respo
     }
 }
 
-/// 1. Read the request (400). 2. Find the log (404) and its signature (403). 3. Compare with what was cosigned last (409, 422), remember the
-/// new checkpoint with our cosignature, synced; 2 and 3 are not parted from each other by another request. 4. Answer.
+/// The steps, with the status that ends each:
+/// 1. Read the request (400).
+/// 2. Find the log (404) and its signature (403).
+/// 3. Compare with what was cosigned last (409, 422) and remember the new checkpoint with our cosignature, synced. No other request comes
+///    between 2 and 3.
+/// 4. Answer.
 fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>, Fault> {
     let request = std::str::from_utf8(body).ok().and_then(|text| text.parse::<AddCheckpoint>().ok());
     let Some(request) = request else { return Ok(Err(Declined::Malformed)) };

@@ -189,7 +189,7 @@ fn plan(arguments: &AddArguments, cache: &Cache) -> Result<Plan, Unplannable> {
         if is_built_in || !with_dependencies || cache.find(wish).is_ok() {
             return Ok(Supply::Here);
         }
-        shop.from_registry(wish)
+        shop.supply_of_registry(wish)
     };
     let mut closure = Closure::new(Limits::default(), &mut supply);
     for (wish, brought) in given {
@@ -227,7 +227,7 @@ impl Shop {
         }
         let wish = Coordinates::parse(source).filter(|_| !source.contains(std::path::MAIN_SEPARATOR));
         let wish = wish.ok_or("there is no such file or folder")?;
-        match self.from_registry(&wish)? {
+        match self.supply_of_registry(&wish)? {
             Supply::Brought(brought) => Ok((Some(wish), brought)),
             _ if self.registry.is_none() => Err("it is no file or folder, and there is no --registry to ask".to_owned()),
             _ => Err("the registry does not have it".to_owned()),
@@ -235,7 +235,7 @@ impl Shop {
     }
 
     /// Asks the registry, if there is one: `GET REGISTRY/NAME` lists versions, each with the address and digest of its archive.
-    fn from_registry(&mut self, wish: &Coordinates) -> Result<Supply, String> {
+    fn supply_of_registry(&mut self, wish: &Coordinates) -> Result<Supply, String> {
         let Some(registry) = self.registry.clone() else { return Ok(Supply::Missing) };
         let listing = match self.fetch(&format!("{}/{}", registry.trim_end_matches('/'), wish.name), METADATA_BYTES_MAX) {
             Ok(listing) => listing,

@@ -68,7 +68,7 @@ struct Raw {
 enum Found {
     Original(Box<Original>),
     /// The version cannot be made again, and why.
-    Lost(StoredVersion, String),
+    Lost(Box<StoredVersion>, String),
 }
 
 impl Pipeline {
@@ -186,7 +186,7 @@ impl Pipeline {
                     }
                     found.push(match raws.get(&id) {
                         Some(raw) => original(&planner, reader, version, raw)?,
-                        None => Found::Lost(version, "the received bytes cannot be read".to_owned()),
+                        None => Found::Lost(Box::new(version), "the received bytes cannot be read".to_owned()),
                     });
                 }
                 Ok(found)
@@ -216,7 +216,7 @@ fn read_raw(reader: &Reader<'_>, id: i64, at: Instant, types: &crate::fhir::type
 fn original(planner: &Planner, reader: &Reader<'_>, version: StoredVersion, raw: &Arc<Raw>) -> Result<Found, Fault> {
     let place = version.place.clone().unwrap_or_default();
     let Some(resource) = at_place(&raw.document, &place).filter(|found| found.resource_type() == Some(&version.type_name)) else {
-        return Ok(Found::Lost(version, "where it stood in what was received is not known".to_owned()));
+        return Ok(Found::Lost(Box::new(version), "where it stood in what was received is not known".to_owned()));
     };
     let mut links = Links::new();
     let is_transaction = raw.document.text("type") == Some("transaction");
@@ -241,7 +241,7 @@ fn original(planner: &Planner, reader: &Reader<'_>, version: StoredVersion, raw:
             let resource = resource.clone();
             Ok(Found::Original(Box::new(Original { version, raw: Arc::clone(raw), resource, path: place, links })))
         }
-        Err(Failure::Refused(refusal)) => Ok(Found::Lost(version, findings(&refusal))),
+        Err(Failure::Refused(refusal)) => Ok(Found::Lost(Box::new(version), findings(&refusal))),
         Err(Failure::Fault(fault)) => Err(fault),
     }
 }

@@ -43,7 +43,10 @@ pub fn bench(arguments: &BenchArguments) -> Result<(), Fault> {
 async fn run(arguments: &BenchArguments) -> Result<(), Fault> {
     let store = open(&arguments.folder)?;
     append(&store, arguments).await?;
-    let Some(goal) = arguments.grow else { return Ok(store.close().await) };
+    let Some(goal) = arguments.grow else {
+        store.close().await;
+        return Ok(());
+    };
     let mut store = store;
     let mut step = 10_u64.pow(store.ledger_head().size().max(1).ilog10() + 1).min(goal);
     loop {

@@ -218,7 +218,7 @@ impl Quantity {
         }
         let coarser = if mine.factor.compare(theirs.factor) == Some(Ordering::Less) { theirs } else { mine };
         let converted = |quantity: &Quantity, scale: Scale| {
-            if scale == coarser { Some(quantity.value) } else { decimal(coarser.from_base(quantity.in_base(scale)?)?) }
+            if scale == coarser { Some(quantity.value) } else { decimal(coarser.of_base(quantity.in_base(scale)?)?) }
         };
         matches!((converted(self, mine), converted(other, theirs)), (Some(a), Some(b)) if equivalent_decimals(a, b))
     }
@@ -229,7 +229,7 @@ impl Quantity {
             return Some(self.clone());
         }
         let value = match (self.unit.scale(), unit.scale()) {
-            (Some(mine), Some(theirs)) if mine.dimension == theirs.dimension => decimal(theirs.from_base(self.in_base(mine)?)?)?,
+            (Some(mine), Some(theirs)) if mine.dimension == theirs.dimension => decimal(theirs.of_base(self.in_base(mine)?)?)?,
             (Some(_), Some(_)) => return None,
             // Logarithmic units and their like have no scale; the answer is a rounded one.
             _ => ucum::convert(self.value, self.unit.code(), unit.code())?,

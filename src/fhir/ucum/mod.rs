@@ -108,7 +108,7 @@ impl Scale {
     }
 
     /// An amount of base units on this scale.
-    pub fn from_base(&self, amount: Ratio) -> Option<Ratio> {
+    pub fn of_base(&self, amount: Ratio) -> Option<Ratio> {
         amount.times(self.factor.inverse()?)?.plus(self.offset.negated())
     }
 
@@ -151,7 +151,7 @@ pub fn convert(value: Decimal, from: &str, to: &str) -> Option<Decimal> {
     match (grammar::read(from).ok()?, grammar::read(to).ok()?) {
         (Worth::Scale(mine), Worth::Scale(theirs)) => {
             let amount = mine.in_base(Ratio::of(value))?;
-            (mine.dimension == theirs.dimension).then(|| theirs.from_base(amount)?.to_decimal())?
+            (mine.dimension == theirs.dimension).then(|| theirs.of_base(amount)?.to_decimal())?
         }
         (mine, theirs) => special::convert(value, mine, theirs),
     }

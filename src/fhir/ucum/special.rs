@@ -81,7 +81,7 @@ impl Special {
         multiple * self.scale.factor.to_f64()
     }
 
-    fn from_base(&self, amount: f64) -> f64 {
+    fn of_base(&self, amount: f64) -> f64 {
         let multiple = amount / self.scale.factor.to_f64();
         let value = match self.curve {
             Curve::Exponential { base: Base::Of(10), divisor } => multiple.log10() * f64::from(divisor),
@@ -109,7 +109,7 @@ pub fn convert(value: Decimal, from: Worth, to: Worth) -> Option<Decimal> {
     }
     let answer = match to {
         Worth::Scale(scale) => base / scale.factor.to_f64() - scale.offset.to_f64(),
-        Worth::Special(special) => special.from_base(base),
+        Worth::Special(special) => special.of_base(base),
         Worth::Unmeasured => return None,
     };
     answer.is_finite().then(|| Ratio::parse(&format!("{answer:.*e}", DIGITS - 1))?.to_decimal())?
