@@ -190,8 +190,9 @@ impl Pipeline {
     /// What a source's resources are held to; one that is not configured, to FHIR's own rules.
     fn policy(&self, source: &str) -> Policy {
         let source = self.registry.source(source);
-        let on_invalid = match source.map(|source| source.on_error) {
+        let on_invalid = match source.map(|source| source.on_error()) {
             Some(OnError::Flag) => OnInvalid::Flag,
+            Some(OnError::RejectStructure) => OnInvalid::RejectStructure,
             _ => OnInvalid::Reject,
         };
         let asked = source.map(|source| source.validate.clone()).unwrap_or_default();

@@ -93,10 +93,12 @@ pub struct Client {
 
 /// What happens to a resource that is not valid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum OnError {
     #[default]
     Reject,
+    /// Refused where it is no FHIR by its form; errors in what it says, such as a code that its system does not have, are recorded beside it.
+    RejectStructure,
     /// Accepted, its findings recorded beside it.
     Flag,
 }
@@ -109,8 +111,8 @@ pub struct Source {
     /// Bases of the source's own absolute references.
     #[serde(default)]
     pub base_urls: Vec<BaseUrl>,
-    #[serde(default)]
-    pub on_error: OnError,
+    /// Left out: `reject`, and `reject-structure` for a source whose vendor is named, for what such systems say is theirs to answer for.
+    pub on_error: Option<OnError>,
     /// The system given to identifiers that have none.
     pub default_identifier_system: Option<String>,
     /// The zone of local times without an offset: `Europe/Vienna` or `+01:00`. Without one they are cut to the date and flagged.
@@ -124,6 +126,14 @@ pub struct Source {
     /// How strictly what it sends is judged.
     #[serde(default)]
     pub validate: SourceValidate,
+}
+
+impl Source {
+    /// What becomes of what is not valid.
+    pub fn on_error(&self) -> OnError {
+        let usual = if self.normalise.contains_key("vendor") { OnError::RejectStructure } else { OnError::Reject };
+        self.on_error.unwrap_or(usual)
+    }
 }
 
 /// `[source.NAME.validate]`: what is asked of a source beyond FHIR's own rules.

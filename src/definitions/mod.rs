@@ -246,7 +246,7 @@ impl Definitions {
                         Membership::Member { .. }
                     )
                 };
-                if lists.iter().any(|list| is_listed(list)) { Standing::Known { display: None } } else { Standing::UnknownSystem }
+                if lists.iter().any(is_listed) { Standing::Known { display: None } } else { Standing::UnknownSystem }
             }
             computed::Judgement::Unknown => Standing::UnknownSystem,
         }

@@ -159,12 +159,12 @@ mod tests {
             record(
                 "Patient/a",
                 1,
-                r#""identifier":[{"system":"s","value":"1"}],"gender":"female","birthDate":"1970-03-01","maritalStatus":{"text":"S"}"#,
+                r#""identifier":[{"system":"urn:s","value":"1"}],"gender":"female","birthDate":"1970-03-01","maritalStatus":{"text":"S"}"#,
             ),
             record(
                 "Patient/b",
                 2,
-                r#""identifier":[{"system":"s","value":"1"},{"system":"t","value":"2"}],"gender":"unknown","birthDate":"1970","maritalStatus":{"text":"M"},"deceasedBoolean":false"#,
+                r#""identifier":[{"system":"urn:s","value":"1"},{"system":"urn:t","value":"2"}],"gender":"unknown","birthDate":"1970","maritalStatus":{"text":"M"},"deceasedBoolean":false"#,
             ),
             record("Patient/c", 3, r#""gender":"male","birthDate":"1970-03-01","deceasedBoolean":true"#),
             record("Patient/d", 0, r#""gender":"female","deceasedDateTime":"2026-01-01""#),

@@ -168,7 +168,7 @@ fn dev_source() -> Source {
     Source {
         organisation: dev_organisation(),
         base_urls: Vec::new(),
-        on_error: OnError::Reject,
+        on_error: None,
         default_identifier_system: None,
         time_zone: None,
         sign_off: None,

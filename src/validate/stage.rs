@@ -5,7 +5,7 @@ use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::intake::Evidence;
 use crate::normalise::{Change, Normalised, NormalisedEntry};
-use crate::outcome::{Finding, Reason, Refusal, Severity};
+use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
 use crate::store::Target;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub enum OnInvalid {
     #[default]
     /// Refuse the whole submission.
     Reject,
+    /// Refuse the whole submission where the base definitions are broken by its form; keep every other finding with it.
+    RejectStructure,
     /// Accept it and keep the findings with it.
     Flag,
 }
@@ -74,7 +76,12 @@ impl Validated {
         let (evidence, entries) = normalised.into_parts();
         let entries: Vec<ValidatedEntry> = entries.into_iter().map(|entry| judge(entry, definitions, policy, &patients_of)).collect();
         let all = || entries.iter().flat_map(|entry| &entry.findings);
-        if policy.on_invalid == OnInvalid::Reject && all().any(Finding::is_error) {
+        let is_refused = match policy.on_invalid {
+            OnInvalid::Reject => all().any(Finding::is_error),
+            OnInvalid::RejectStructure => all().any(|finding| breaks_structure(definitions, finding)),
+            OnInvalid::Flag => false,
+        };
+        if is_refused {
             let shown = all().filter(|finding| finding.severity >= Severity::Warning).cloned().collect();
             return Err(Refusal { reason: Reason::Invalid, findings: shown });
         }
@@ -84,6 +91,18 @@ impl Validated {
     pub fn into_parts(self) -> (Evidence, Vec<ValidatedEntry>) {
         (self.evidence, self.entries)
     }
+}
+
+/// Whether a finding says that a resource is no FHIR by its form: elements, cardinalities and formats as the base definitions have them.
+/// Codes, invariants, extensions and what a profile adds are what the sender says, and no matter of form.
+pub fn breaks_structure(definitions: &Definitions, finding: &Finding) -> bool {
+    let profile = finding.context.split('|').next().unwrap_or_default();
+    let is_base = profile.is_empty()
+        || profile
+            .strip_prefix("http://hl7.org/fhir/StructureDefinition/")
+            .is_some_and(|name| definitions.types().type_named(name).is_some());
+    let is_form = matches!(finding.code, IssueType::Structure | IssueType::Required | IssueType::Value | IssueType::Invalid);
+    finding.is_error() && is_form && is_base
 }
 
 fn judge(

@@ -256,7 +256,7 @@ async fn what_is_hidden_leaves_no_gap() {
 async fn only_what_is_about_nobody_goes_without_consent() {
     let world = Setup::adjusted(|settings| {
         // Whatever its type needs besides, it is taken.
-        settings.sources.get_mut("laboratory").unwrap().on_error = hearthgate::config::OnError::Flag;
+        settings.sources.get_mut("laboratory").unwrap().on_error = Some(hearthgate::config::OnError::Flag);
     })
     .start()
     .await;

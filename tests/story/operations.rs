@@ -141,7 +141,7 @@ async fn a_partner_is_held_to_the_profiles_asked_of_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn accepted_and_flagged_where_the_partner_wants_it() {
     let world = crate::support::Setup::adjusted(|settings| {
-        settings.sources.get_mut("laboratory").unwrap().on_error = hearthgate::config::OnError::Flag;
+        settings.sources.get_mut("laboratory").unwrap().on_error = Some(hearthgate::config::OnError::Flag);
     })
     .start()
     .await;
