@@ -23,7 +23,12 @@ struct Rule {
 }
 
 /// The distinct rules of the type table, by key and text, with the elements that state each.
-fn rules(definitions: &'static Definitions) -> (BTreeMap<(String, String), Rule>, HashMap<ElementId, Vec<(String, String)>>) {
+/// A rule by the URL of its definition and its key.
+type Rules = BTreeMap<(String, String), Rule>;
+/// The rules of an element, by the same.
+type RulesOfElements = HashMap<ElementId, Vec<(String, String)>>;
+
+fn rules(definitions: &'static Definitions) -> (Rules, RulesOfElements) {
     let types = definitions.types();
     let (mut rules, mut by_element) = (BTreeMap::new(), HashMap::<ElementId, Vec<_>>::new());
     for (index, element) in types.elements().iter().enumerate() {

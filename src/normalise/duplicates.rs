@@ -137,6 +137,12 @@ pub fn link(resource: &mut Object, earlier: &str) -> Option<Change> {
     Some(Change { rule: DUPLICATES, path: place.item(index).to_string(), before: None, after: Some(extension) })
 }
 
+/// The earlier result that a result is linked to as its repeat.
+pub fn repeats(resource: &Node) -> Option<&str> {
+    let link = resource.items("extension").iter().find(|extension| extension.text("url") == Some(DUPLICATE_OF))?;
+    link.text_at(&["valueReference", "reference"])
+}
+
 /// What one batch of resources has brought so far.
 #[derive(Debug, Default)]
 pub struct Batch {

@@ -12,7 +12,7 @@ use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Instant;
 use crate::fhir::{Node, Object, Value, json};
 use crate::intake::{self, Evidence, Format, Interaction, Limits, Write, decode_pairs};
-use crate::normalise::{Change, Context, Links, Normalised};
+use crate::normalise::{Change, Context, Links, Normalised, repeats};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::store::{Assumption, Committed, Method, Reader, StoredVersion, Target, Unit};
 use std::collections::HashMap;
@@ -123,7 +123,8 @@ impl Pipeline {
                 return Ok(());
             }
         };
-        let (normalised, _) = self.link_repeats(&asked.source, normalised).await?;
+        // Which result came first was settled when they came.
+        let normalised = normalised.linked(|_| repeats(&before).map(str::to_owned));
         let Some(entry) = normalised.entries().first() else { return Ok(()) };
         let after = entry.resource.clone().unwrap_or_else(|| Object::new().into());
         if content(before.clone()) == content(after.clone()) {

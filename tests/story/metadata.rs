@@ -76,7 +76,7 @@ async fn every_listed_interaction_works() {
         assert!(!codes.contains(&"patch"));
         let operations: Vec<&str> = resource["operation"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
         let own: &[&str] = if resource["type"] == "Patient" { &["everything", "match", "golden-record"] } else { &[] };
-        assert_eq!(operations, [&["validate", "receipt"], own].concat());
+        assert_eq!(operations, [&["validate", "receipt", "provenance-trail", "erase"], own].concat());
     }
     let system: Vec<&str> = rest["interaction"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(system, ["transaction", "batch", "history-system"]);
