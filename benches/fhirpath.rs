@@ -22,12 +22,12 @@ struct Rule {
     places: Vec<(TreeItem<'static>, &'static Node)>,
 }
 
-/// The distinct rules of the type table, by key and text, with the elements that state each.
-/// A rule by the URL of its definition and its key.
+/// Rules by key and text.
 type Rules = BTreeMap<(String, String), Rule>;
 /// The rules of an element, by the same.
 type RulesOfElements = HashMap<ElementId, Vec<(String, String)>>;
 
+/// The distinct rules of the type table, with the elements that state each.
 fn rules(definitions: &'static Definitions) -> (Rules, RulesOfElements) {
     let types = definitions.types();
     let (mut rules, mut by_element) = (BTreeMap::new(), HashMap::<ElementId, Vec<_>>::new());

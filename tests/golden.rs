@@ -150,12 +150,27 @@ fn told(answer: &Answer, names: &mut Names) -> Value {
     let text = match serde_json::from_slice::<Value>(&answer.bytes) {
         Ok(mut body) => {
             read_queries(&mut body);
+            hide_signatures(&mut body);
             names.hide(&body.to_string())
         }
         Err(_) => names.hide(&answer.text()),
     };
     let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
     json!({"status": answer.status, "headers": headers, "body": body})
+}
+
+/// What is signed with a key drawn for the run is another each time; that it holds is other tests' matter.
+fn hide_signatures(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if members.contains_key("sigFormat") {
+                members.insert("data".to_owned(), json!("SIGNATURE"));
+            }
+            members.values_mut().for_each(hide_signatures);
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_signatures),
+        _ => {}
+    }
 }
 
 /// The queries that audit records hold in base64, as they were asked.
