@@ -16,15 +16,19 @@ unwanted='
 openssl-sys: TLS is rustls on aws-lc-rs; a second library would need patching too
 native-tls: as openssl-sys
 ring: aws-lc-rs is the one provider of cryptography
-chrono: jiff is the one library of calendars
-time: as chrono
+time: jiff is the one library of calendars; chrono comes with object_store and is used by nothing of ours
 '
 
 # name: why two versions of it are linked. A new line needs a reason, an old one that no longer applies must go.
 beside_each_other='
 base64: metrics-exporter-prometheus is one version behind
+crypto-common: crc-fast (of object_store) is one version behind
+digest: as crypto-common
 getrandom: rand 0.9 and uuid (of tower-http, for request ids) are a version apart
 hashbrown: metrics-util is one version behind
+quick-xml: object_store is one version behind
+rand: object_store is one version ahead
+rand_core: as rand
 syn: only compiles; tracing-attributes and curve25519-dalek-derive are one version behind
 tower-http: reqwest is one version behind
 untrusted: aws-lc-rs is one version behind rustls-webpki
