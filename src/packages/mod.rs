@@ -10,6 +10,7 @@
 //! Follows <https://hl7.org/fhir/packages.html> and the layout that other FHIR tools share.
 
 pub mod archive;
+mod beside;
 mod cache;
 pub mod closure;
 mod locked;
@@ -18,6 +19,7 @@ pub mod name;
 mod tests;
 
 pub use archive::{Limits, Manifest, Rejected};
+pub use beside::with_neighbours;
 pub use cache::{Cache, CacheError, Entry};
 pub use locked::{Locked, LockedPackage};
 pub use name::Coordinates;

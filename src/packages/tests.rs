@@ -227,3 +227,23 @@ fn the_cache() {
     assert!(matches!(cache.list(), Err(CacheError::LockFile(_))));
     std::fs::remove_dir_all(root).unwrap();
 }
+
+#[test]
+fn what_a_package_needs_is_found_beside_it() {
+    let folder = std::env::temp_dir().join(format!("hearthgate-beside-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |file: &str, bytes: &[u8]| std::fs::write(folder.join(file), bytes).unwrap();
+    write("a.a#1.0.0.tgz", &package("a.a", "1.0.0", &[("b.b", "1.0.0"), ("gone.gone", "2.0.0")]));
+    write("b.b#1.0.0.tgz", &package("b.b", "1.0.0", &[("c.c", "1.0.0"), ("a.a", "1.0.0")]));
+    write("c.c#1.0.0.tgz", &package("c.c", "1.0.0", &[]));
+    write("broken.tgz", b"no package");
+    let check = |file: &str, expected: &[&str]| {
+        let found = with_neighbours(&folder.join(file), &Limits::default());
+        assert_eq!(found, expected.iter().map(|name| folder.join(name)).collect::<Vec<_>>(), "{file}");
+    };
+    check("a.a#1.0.0.tgz", &["c.c#1.0.0.tgz", "b.b#1.0.0.tgz", "a.a#1.0.0.tgz"]);
+    check("c.c#1.0.0.tgz", &["c.c#1.0.0.tgz"]);
+    check("broken.tgz", &["broken.tgz"]);
+    check("", &[""]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}

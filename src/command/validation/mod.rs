@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, SyntaxError, json, xml};
 use crate::outcome::{Finding, IssueType, Severity};
-use crate::packages::Coordinates;
+use crate::packages::{Coordinates, Limits, with_neighbours};
 use crate::validate::Options;
 use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
@@ -206,11 +206,11 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
     Ok(Some(definitions))
 }
 
-/// The files or folders of a package: itself, or from the cache with all it needs.
+/// The files or folders of a package: itself with what it needs and lies beside it, or from the cache with all it needs.
 fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>, String> {
     let path = PathBuf::from(package);
     if path.exists() {
-        return Ok(vec![path]);
+        return Ok(with_neighbours(&path, &Limits::default()));
     }
     let wish = Coordinates::parse(package).ok_or_else(|| format!("{package}: there is no such file, folder or package"))?;
     let found = arguments.cache.open()?.with_dependencies(&wish);
