@@ -182,6 +182,10 @@ fn entry(node: Node, path: &str, definitions: &Definitions) -> Result<Entry, Ref
         Value::Object(request) => Some(request),
         _ => None,
     });
+    if entry.get("modifierExtension").is_some() || request.as_ref().is_some_and(|request| request.get("modifierExtension").is_some()) {
+        let text = "The entry has a modifierExtension that is not understood, so it cannot be told what it means.";
+        return Err(Refusal::new(Reason::Malformed, IssueType::Extension, text).at(format!("{path}.modifierExtension")));
+    }
     let Some(request) = request else {
         return Err(Refusal::new(Reason::Malformed, IssueType::Required, "Every entry of a batch or transaction has a request.")
             .at(format!("{path}.request")));

@@ -73,13 +73,15 @@ fn reference(node: Option<&Node>) -> Option<String> {
     node.text("reference").map(str::to_owned).or_else(logical)
 }
 
-/// When the specimen was taken, else when the result was issued; the same instant in another offset is the same.
+/// When the specimen was taken, else when the result was issued; the same instant in another offset is the same. A date alone is no time: results of
+/// one day, or whose time was cut off for want of an offset, may well be several.
 fn time(observation: &Node) -> Option<String> {
     let text = observation
         .text("effectiveDateTime")
         .or_else(|| observation.text("effectiveInstant"))
         .or_else(|| observation.text_at(&["effectivePeriod", "start"]))
-        .or_else(|| observation.text("issued"))?;
+        .or_else(|| observation.text("issued"))
+        .filter(|text| text.contains('T'))?;
     let Ok(time) = DateTime::parse(text) else { return Some(text.to_owned()) };
     Some(format!("{:?}", time.interval()))
 }

@@ -30,7 +30,7 @@ pub struct Searchset {
     pub matches: Vec<Node>,
     /// Resources that came along (`search.mode` = `include`).
     pub includes: Vec<Node>,
-    /// `fullUrl` without default port, and `Type/id` of the resource under it; for [`Links`](super::Links).
+    /// `fullUrl` without default port, and `Type/id` of the resource under it; for [`Links`].
     pub full_urls: Vec<(String, String)>,
     /// What the server said, errors when the answer cannot be trusted.
     pub outcomes: Vec<Finding>,

@@ -50,7 +50,6 @@ struct Candidate {
     person: Option<String>,
     /// The other records of its person.
     others: Vec<Record>,
-    is_apart: bool,
 }
 
 /// All that is known when a record is decided on.
@@ -59,6 +58,8 @@ struct Known {
     person: Option<String>,
     others: Vec<Record>,
     candidates: Vec<Candidate>,
+    /// Pairs of these records, in the order of their ids, of which an operator said that they are two persons'.
+    apart: BTreeSet<(String, String)>,
     assumptions: Vec<Assumption>,
     /// The Linkages of all persons concerned.
     linkages: BTreeMap<String, StoredVersion>,
@@ -76,15 +77,42 @@ struct Decided {
     questions: Vec<Item>,
 }
 
+impl Known {
+    fn are_apart(&self, one: &Record, other: &Record) -> bool {
+        let (one, other) = if one.id <= other.id { (one, other) } else { (other, one) };
+        self.apart.contains(&(one.id.clone(), other.id.clone()))
+    }
+
+    /// What an operator is asked about the record when nothing can be decided.
+    fn questions(&self) -> Vec<Item> {
+        let open = self.candidates.iter().filter(|candidate| candidate.grade.is_question() || candidate.grade == Grade::Certain);
+        open.take(MAX_QUESTIONS).map(|candidate| question(&self.me, &candidate.record, candidate.grade)).collect()
+    }
+}
+
+impl Decided {
+    /// The ids of the records whose person the decision changes.
+    fn concerns<'a>(&'a self, known: &'a Known) -> impl Iterator<Item = &'a str> {
+        let left = known.others.iter().filter(|_| self.leaves).map(|record| record.id.as_str());
+        self.group.iter().map(String::as_str).chain(left)
+    }
+}
+
 impl Pipeline {
     /// What the Patients of a submission mean for the persons they belong to.
     pub(super) async fn people(&self, source: &str, versions: &[AnchoredVersion], leaves: usize) -> Result<People, Fault> {
         let mut people = People::default();
+        let mut settled: BTreeSet<String> = BTreeSet::new();
         for version in versions.iter().filter(|version| version.target.type_name == "Patient") {
             let Some(patient) = version.resource.clone() else { continue };
             let me = Record { id: version.target.id.clone(), source: source.to_owned(), patient };
             let known = self.known(me, None).await?;
-            let decided = decide(&known, &self.registry, false);
+            let mut decided = decide(&known, &self.registry, false);
+            if decided.concerns(&known).any(|id| settled.contains(id)) {
+                // Another Patient of this submission has just been decided on with these records, and what the store says of them is no longer so.
+                decided = Decided { questions: known.questions(), ..Decided::default() };
+            }
+            settled.extend(decided.concerns(&known).map(str::to_owned));
             self.carry_out(known, decided, "Linked by an identifier that names persons.", leaves, &mut people)?;
         }
         Ok(people)
@@ -189,9 +217,14 @@ impl Pipeline {
                 let person = reader.person_of(&me.id)?;
                 let others = others(reader, person.as_deref(), &me.id)?;
                 let (ids, assumptions) = look(reader, &registry, definitions, &me)?;
-                let mut known = Known { me, person, others, candidates: Vec::new(), assumptions, linkages: BTreeMap::new() };
+                let mut known =
+                    Known { me, person, others, candidates: Vec::new(), apart: BTreeSet::new(), assumptions, linkages: BTreeMap::new() };
                 for id in ids.into_iter().chain(named).collect::<BTreeSet<String>>() {
                     known.candidates.extend(candidate(reader, &registry, &known.me, &id)?);
+                }
+                let records = known.candidates.iter().flat_map(|candidate| std::iter::once(&candidate.record).chain(&candidate.others));
+                for id in records.chain(&known.others).chain([&known.me]).map(|record| record.id.clone()).collect::<BTreeSet<String>>() {
+                    known.apart.extend(reader.apart_from(&id)?);
                 }
                 let persons = known.candidates.iter().filter_map(|candidate| candidate.person.clone()).chain(known.person.clone());
                 for person in persons.collect::<BTreeSet<String>>() {
@@ -285,8 +318,7 @@ fn candidate(reader: &Reader<'_>, registry: &Registry, me: &Record, id: &str) ->
     let grade = grade(&me.patient, &record.patient, |system| registry.is_person_system(system));
     let person = reader.person_of(id)?;
     let others = others(reader, person.as_deref(), id)?;
-    let is_apart = reader.are_apart(&me.id, id)?;
-    Ok(Some(Candidate { record, grade, person, others, is_apart }))
+    Ok(Some(Candidate { record, grade, person, others }))
 }
 
 /// Ids of records that share an identifier of persons or the name. What the identifiers find is assumed to stay so until the commit.
@@ -349,13 +381,16 @@ fn decide(known: &Known, registry: &Registry, by_person: bool) -> Decided {
     }
     for candidate in &known.candidates {
         let is_in = |id: &str, group: &[Record]| group.iter().any(|record| record.id == id);
-        if is_in(&candidate.record.id, &group) || (candidate.is_apart && !by_person) {
+        if is_in(&candidate.record.id, &group) || (known.are_apart(&known.me, &candidate.record) && !by_person) {
             continue;
         }
         let theirs = || std::iter::once(&candidate.record).chain(&candidate.others);
         let fits = !theirs().any(|their| group.iter().any(|our| disagree(our, their)));
         let has_room = group.len() + 1 + candidate.others.len() <= MAX_PERSON_RECORDS;
-        let is_sure = by_person || (candidate.grade == Grade::Certain && candidate.record.source != known.me.source);
+        // What is linked by itself is linked with every record of the person: none of the same source, and none that was said to be another's.
+        let stands_apart = |our: &Record, their: &Record| our.source == their.source || known.are_apart(our, their);
+        let may_join = !theirs().any(|their| group.iter().any(|our| stands_apart(our, their)));
+        let is_sure = by_person || (candidate.grade == Grade::Certain && may_join);
         if is_sure && fits && has_room {
             group.extend(theirs().cloned());
             decided.dissolved.extend(candidate.person.clone());

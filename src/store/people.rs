@@ -129,13 +129,12 @@ impl Reader<'_> {
         Ok(records)
     }
 
-    /// Whether somebody decided that two patients are not one person.
-    pub fn are_apart(&self, one: &str, other: &str) -> Result<bool, Fault> {
-        let (one, other) = ordered(one, other);
-        self.connection
-            .prepare_cached("SELECT 1 FROM apart WHERE one = ? AND other = ?")
-            .and_then(|mut statement| statement.exists([one, other]))
-            .map_err(fault)
+    /// The pairs with this patient of which somebody decided that they are not one person, each in the order of its ids.
+    pub fn apart_from(&self, id: &str) -> Result<Vec<(String, String)>, Fault> {
+        let sql = "SELECT one, other FROM apart WHERE one = ?1 UNION SELECT one, other FROM apart WHERE other = ?1";
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map([id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        rows.collect::<Result<_, _>>().map_err(fault)
     }
 
     /// The ConceptMaps operators gave, as source and id.

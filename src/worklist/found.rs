@@ -51,11 +51,18 @@ fn unmapped_code(source: &str, unmapped: &Unmapped) -> Item {
     let inputs = [
         system.map(|system| ("system", system)),
         // A code is a number more often than not; only what was typed for it is somebody's.
-        code.filter(|_| !is_typed).map(|code| ("code", code)),
+        code.filter(|code| !is_typed && !is_typed_in(code)).map(|code| ("code", code)),
         text.filter(shown).map(|text| ("text", text)),
     ];
     let inputs = inputs.into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect();
     Item { kind: Kind::UnmappedCode, source: source.to_owned(), words: words.into(), inputs, focus: Vec::new() }
+}
+
+/// Whether what stands for a code reads like something a person typed about somebody: a name before a comma, a date, what is personal anywhere.
+fn is_typed_in(code: &str) -> bool {
+    let has_date =
+        code.as_bytes().windows(3).any(|three| matches!(three, [a, b'/' | b'-' | b'.', c] if a.is_ascii_digit() && c.is_ascii_digit()));
+    may_be_personal(code) || (code.contains(char::is_whitespace) && (code.contains(',') || has_date))
 }
 
 fn implausible_unit(source: &str, resource: &Node, finding: &Finding) -> Option<Item> {
@@ -66,6 +73,8 @@ fn implausible_unit(source: &str, resource: &Node, finding: &Finding) -> Option<
     let unit = quantity.and_then(|quantity| quantity.text("code").or_else(|| quantity.text("unit"))).unwrap_or_default().to_owned();
     let unit = if may_be_personal(&unit) { String::new() } else { unit };
     let (system, code) = (of_coding("system"), of_coding("code"));
+    let is_typed = system.starts_with(EPIC_SYSTEMS) && !code.bytes().all(|byte| byte.is_ascii_digit());
+    let code = if is_typed || is_typed_in(&code) { String::new() } else { code };
     let words = vec![finding.message_id.to_owned(), system.clone(), code.clone(), unit.clone()];
     let inputs = [("finding", finding.message_id.to_owned()), ("system", system), ("code", code), ("unit", unit)];
     let inputs = inputs.into_iter().filter(|(_, value)| !value.is_empty()).collect();

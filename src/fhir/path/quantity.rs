@@ -1,6 +1,6 @@
 //! Quantities: a decimal and a unit of the calendar or of UCUM, compared and combined exactly.
 //!
-//! What units are worth comes from [`ucum`](crate::fhir::ucum) alone.
+//! What units are worth comes from [`ucum`] alone.
 
 use crate::fhir::decimal::{Decimal, Rounding};
 use crate::fhir::node::Object;

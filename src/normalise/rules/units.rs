@@ -73,6 +73,10 @@ pub(super) fn ucum_of(spelling: &str, source: &SourceRules) -> Option<String> {
 
 /// The UCUM code for what was sent as UCUM, when that must have meant something else.
 fn respelt(code: &str, source: &SourceRules) -> Option<String> {
+    // One letter that is a unit as it stands, such as G for gauss, is too little to say that another was meant.
+    if code.len() == 1 && !source.units.contains_key(code) && crate::fhir::ucum::check(code).is_ok() {
+        return None;
+    }
     ucum_of(code, source).filter(|meant| meant != code)
 }
 
