@@ -232,6 +232,8 @@ mod tests {
         ] {
             assert_eq!(key(&RESULT.replace(from, to)) == Some(first), same, "{from} -> {to}");
         }
+        let on_a_day = RESULT.replace("T10:00:00+01:00", "");
+        assert_eq!(key(&on_a_day), None, "results of one day may be several");
         for gone in [r#""subject":{"reference":"Patient/p"},"#, r#""effectiveDateTime":"2024-01-02T10:00:00+01:00","#] {
             assert_eq!(key(&RESULT.replace(gone, "")), None, "without {gone} there is no telling");
         }

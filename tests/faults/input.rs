@@ -109,6 +109,8 @@ async fn resources_that_are_not_what_was_said() {
     let big = json!({"resourceType": "Patient", "language": "x".repeat(usize::try_from(BODY_LIMIT).unwrap())});
     let mut wrong_reference = observation("Practitioner/1");
     wrong_reference["subject"]["reference"] = json!("Medication/1");
+    let mut modified = bundle("transaction", vec![creates("urn:uuid:1", patient("1"))]);
+    modified["entry"][0]["modifierExtension"] = json!([{"url": "http://example.org/negated", "valueBoolean": true}]);
     let cases: Vec<(&str, Call, u16, &str)> = vec![
         ("a list", posted(FHIR_JSON, "[]"), 400, "structure"),
         ("no resource", posted(FHIR_JSON, "{}"), 400, "structure"),
@@ -131,6 +133,7 @@ async fn resources_that_are_not_what_was_said() {
         ("a missing element", Call::post("Observation", &json!({"resourceType": "Observation", "status": "final"})), 422, "structure"),
         ("a date that is none", Call::post("Patient", &json!({"resourceType": "Patient", "birthDate": "2026-02-30"})), 422, "value"),
         ("a reference to what may not be", Call::post("Observation", &wrong_reference), 422, "structure"),
+        ("an entry with a modifier", Call::post("", &modified), 400, "extension"),
     ];
     for (why, call, status, code) in cases {
         check(&world, &a, why, call, status, code).await;

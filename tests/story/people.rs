@@ -1,6 +1,6 @@
 //! One person at several hospitals: records that are surely the same are one, others are a question, and nothing is ever merged away.
 
-use crate::support::data::{MRN, observation, patient, permit, permit_to, person};
+use crate::support::data::{MRN, bundle, creates, observation, patient, permit, permit_to, person};
 use crate::support::party::ids;
 use crate::support::world::PERSON;
 use crate::support::{Party, World};
@@ -209,4 +209,28 @@ async fn match_answers_what_the_caller_may_see() {
     {
         a.post("Patient/$match", &wrong).await.expect(400);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_kept_apart_stays_apart_through_a_third() {
+    let Scene { world, a, at_a, at_b, .. } = scene(person("17"), person("17")).await;
+    assert_eq!(decide(&world, "unlink", &[&at_b]).await, 200);
+    world.party("laboratory").await.create(&person("17")).await;
+    a.create(&permit(&at_a)).await;
+    let golden = a.get(&format!("Patient/{at_a}/$golden-record")).await.expect(200).text();
+    assert!(!golden.contains(&format!("Patient/{at_b}")), "{golden}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_records_of_one_person_in_one_submission_are_a_question() {
+    let Scene { world, .. } = scene(person("17"), person("18")).await;
+    let laboratory = world.party("laboratory").await;
+    laboratory.create(&person("17")).await;
+    let twins = bundle("transaction", vec![creates("urn:uuid:1", person("17")), creates("urn:uuid:2", person("17"))]);
+    world.party("hospital-b").await.post("", &twins).await.expect(200);
+    let operator = world.party("operator").await;
+    let linkages = operator.search("Linkage").await;
+    assert_eq!(linkages.len(), 1, "one person: {linkages:?}");
+    assert_eq!(linkages[0]["item"].as_array().unwrap().len(), 3, "one of the two is linked: {linkages:?}");
+    assert!(!questions(&world).await.is_empty(), "and the other is a question");
 }

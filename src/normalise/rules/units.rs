@@ -137,6 +137,7 @@ mod tests {
             (format!(r#""unit":"MEQ/HR",{ucum},"code":"MEQ/HR""#), format!(r#""unit":"MEQ/HR",{ucum},"code":"meq/h""#)),
             (format!(r#""unit":"tabs",{ucum},"code":"tab""#), format!(r#""unit":"tabs",{ucum},"code":"{{tbl}}""#)),
             (format!(r#""unit":"mcg",{ucum},"code":"ug""#), format!(r#""unit":"mcg",{ucum},"code":"ug""#)),
+            (format!(r#""unit":"gauss",{ucum},"code":"G""#), format!(r#""unit":"gauss",{ucum},"code":"G""#)),
             (format!(r#""unit":"minutes",{ucum}"#), format!(r#""unit":"minutes",{ucum},"code":"min""#)),
             (r#""unit":"furlong""#.to_owned(), r#""unit":"furlong""#.to_owned()),
             (
