@@ -244,12 +244,21 @@ impl Writer {
                 Ok(reader::matching_ids(&self.data, &self.seal_key, query, source.as_deref(), ids.len() + 1)? == *ids)
             }
             Assumption::Pending { id, revision } => Ok(pending::revision(&self.data, id)? == Some(*revision)),
-            Assumption::Unused { token, .. } => self
-                .data
-                .prepare_cached("SELECT 1 FROM once WHERE token = ?")
-                .and_then(|mut statement| statement.exists([&token[..]]))
-                .map(|exists| !exists)
-                .map_err(fault),
+            Assumption::Unused { token, .. } => self.is_unused(token),
+        }
+    }
+
+    /// Whether a one-time token is new. On a damaged page the index can answer with a row that is not the one asked for, so what it found is read.
+    fn is_unused(&self, token: &[u8; 32]) -> Result<bool, Fault> {
+        let found: Option<Vec<u8>> = self
+            .data
+            .prepare_cached("SELECT token FROM once WHERE token = ?")
+            .and_then(|mut statement| statement.query_row([&token[..]], |row| row.get(0)).optional())
+            .map_err(fault)?;
+        match found {
+            None => Ok(true),
+            Some(found) if found == token => Ok(false),
+            Some(_) => Err(Fault::new(FaultKind::StorageCorrupt, "the index of one-time tokens answers with another token")),
         }
     }
 
