@@ -6,6 +6,9 @@ use std::fmt;
 /// Characters of a name or a version. They become the name of a folder.
 const LENGTH_MAX: usize = 128;
 
+/// The scope of HL7's packages on npm. No other scope is dropped: anybody may publish a package of HL7's name under a scope of their own.
+const HL7_SCOPE: &str = "@hl7/";
+
 /// A package by name and version.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Coordinates {
@@ -15,13 +18,15 @@ pub struct Coordinates {
 }
 
 impl Coordinates {
-    /// Both parts, if they can be the name of a folder.
+    /// Both parts, if they can be the name of a folder. HL7 publishes some packages to npm as well, under its scope there; they are the same packages.
     pub fn new(name: &str, version: &str) -> Option<Coordinates> {
+        let name = name.strip_prefix(HL7_SCOPE).unwrap_or(name);
         (is_plain(name) && is_plain(version)).then(|| Coordinates { name: name.to_owned(), version: version.to_owned() })
     }
 
     /// Reads `name#version`, `name@version`, or a bare name, which wishes for the latest.
     pub fn parse(text: &str) -> Option<Coordinates> {
+        let text = text.strip_prefix(HL7_SCOPE).unwrap_or(text);
         let (name, version) = text.split_once(['#', '@']).unwrap_or((text, "latest"));
         Coordinates::new(name, version)
     }

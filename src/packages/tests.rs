@@ -112,9 +112,17 @@ fn versions_are_chosen() {
         let versions = ["1.0.9", "1.0.10", "1.2.0", "2.0.0", "2.1.0-ballot", "3.0.0-ballot"];
         assert_eq!(Coordinates::parse(wish).unwrap().choose(versions.into_iter()), expected, "{wish}");
     }
-    for wrong in ["", "#1", "a#", "../a#1", "a#..", ".a#1", "a b#1", "a/b#1"] {
+    for wrong in ["", "#1", "a#", "../a#1", "a#..", ".a#1", "a b#1", "a/b#1", "@other/a#1", "@hl7/../a#1"] {
         assert_eq!(Coordinates::parse(wrong), None, "{wrong}");
     }
+    assert_eq!(Coordinates::parse("@hl7/a.b@1.0.0"), Coordinates::parse("a.b#1.0.0"));
+}
+
+#[test]
+fn what_hl7_publishes_to_npm_is_the_same_package() {
+    let manifest = manifest("@hl7/a.b", "1.0.0", &[("@hl7/c", "1.0.0")]);
+    let read = archive::read_manifest(manifest.as_bytes(), &SMALL).unwrap();
+    assert_eq!((read.at.to_string(), read.dependencies[0].to_string()), ("a.b#1.0.0".to_owned(), "c#1.0.0".to_owned()));
 }
 
 type Shelf = HashMap<String, Vec<u8>>;
