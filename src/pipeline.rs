@@ -34,7 +34,7 @@ use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::{OnError, PatientFacts, Registry};
 use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Target, Unit, VersionDraft};
-use crate::validate::{OnInvalid, Options, Policy, Validated};
+use crate::validate::{self, OnInvalid, Options, Policy, Validated};
 use crate::worklist::{self, Item};
 use plan::{Plan, Planner};
 use settle::Fate;
@@ -157,15 +157,22 @@ impl Pipeline {
         let (normalised, fates) = settle::settle(normalised)?;
         let sender = organisation_reference(&caller.organisation);
         let sender = Sender { organisation: &sender, client: &caller.client_id };
-        let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised)?;
+        let policy = self.informed_policy(source, &normalised).await;
+        let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised, &policy)?;
         Ok(Prepared { fates, alike, ..prepared })
     }
 
     /// Validate and anchor what is to be stored.
-    fn finish(&self, sender: &Sender<'_>, partner: &str, source: &str, normalised: Normalised) -> Result<Prepared, Failure> {
+    fn finish(
+        &self,
+        sender: &Sender<'_>,
+        partner: &str,
+        source: &str,
+        normalised: Normalised,
+        policy: &Policy,
+    ) -> Result<Prepared, Failure> {
         let items = worklist::items(source, normalised.entries());
-        let policy = self.policy(source);
-        let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, &policy, patient_ids))?;
+        let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, policy, patient_ids))?;
         let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
         Ok(Prepared { anchored, fates: Vec::new(), items, alike: Vec::new() })
@@ -204,6 +211,17 @@ impl Pipeline {
             ..Options::default()
         };
         Policy { on_invalid, options, profiles: asked.profiles }
+    }
+
+    /// The same with what the terminology server says, for a source whose codes are asked about.
+    async fn informed_policy(&self, source: &str, normalised: &Normalised) -> Policy {
+        let mut policy = self.policy(source);
+        let asks = self.registry.source(source).is_some_and(|source| source.validate.ask_terminology);
+        if let Some(server) = self.terminology.as_ref().filter(|_| asks) {
+            let questions = validate::questions(normalised, self.definitions, &policy);
+            policy.options.answers = Arc::new(server.answers(questions).await);
+        }
+        policy
     }
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, and by the profiles asked for; nothing is

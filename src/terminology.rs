@@ -12,7 +12,7 @@
 use crate::clock::{Clock, Instant};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, json};
-use crate::outcome::{Fault, FaultKind, Finding, IssueType, Severity};
+use crate::outcome::{Fault, FaultKind, Finding};
 use crate::validate::asking::{Answer, Answers, Question};
 use crate::validate::{Options, check_asking};
 use futures_util::{StreamExt, stream};
@@ -70,29 +70,22 @@ impl Server {
         if questions.is_empty() {
             return findings;
         }
-        let (answers, was_away) = self.answers(questions).await;
-        let options = Options { answers: Arc::new(answers), ..options.clone() };
-        let (mut findings, _) = check_asking(definitions, resource, &options);
-        if was_away {
-            let text = "The terminology server did not answer in time; codes that only it knows were not checked";
-            findings.push(Finding::new(Severity::Warning, IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY", text));
-        }
-        findings
+        let options = Options { answers: Arc::new(self.answers(questions).await), ..options.clone() };
+        check_asking(definitions, resource, &options).0
     }
 
-    /// Answers to questions, and whether the server was away for any.
-    pub async fn answers(&self, questions: Vec<Question>) -> (Answers, bool) {
+    /// Answers to questions.
+    pub async fn answers(&self, questions: Vec<Question>) -> Answers {
         let asked = stream::iter(questions).map(|question| async {
             let answer = self.answer(&question).await;
             (question, answer)
         });
         let all: Vec<(Question, Answer)> = asked.buffered(CONCURRENCY).collect().await;
-        let was_away = all.iter().any(|(_, answer)| *answer == Answer::Away);
         let mut answers = Answers::default();
         for (question, answer) in all {
             answers.put(question, answer);
         }
-        (answers, was_away)
+        answers
     }
 
     async fn answer(&self, question: &Question) -> Answer {

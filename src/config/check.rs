@@ -115,7 +115,12 @@ fn definitions_and_terminology(settings: &Settings, problems: &mut Problems) {
     let is_exact = |package: &String| package.split_once('#').is_some_and(|(name, version)| !name.is_empty() && !version.is_empty());
     let text = "must name packages as NAME#VERSION";
     problems.require(settings.definitions.packages.iter().all(is_exact), "[definitions]", "packages", text);
-    let Some(terminology) = &settings.terminology else { return };
+    let Some(terminology) = &settings.terminology else {
+        for name in settings.sources.iter().filter(|(_, source)| source.validate.ask_terminology).map(|(name, _)| name) {
+            problems.require(false, &format!("[source.{name}.validate]"), "ask_terminology", "needs [terminology]");
+        }
+        return;
+    };
     const SECTION: &str = "[terminology]";
     problems.within(SECTION, "timeout_ms", terminology.timeout_ms, limits::TERMINOLOGY_TIMEOUT_MS);
     problems.within(SECTION, "keep_s", terminology.keep_s, limits::TERMINOLOGY_KEEP_S);

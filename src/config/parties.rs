@@ -150,6 +150,8 @@ pub struct SourceValidate {
     pub refuse_unknown_extensions: bool,
     /// Whether a display that is not that of its code is an error.
     pub refuse_wrong_displays: bool,
+    /// Whether the terminology server is asked, before a resource is accepted, about codes whose systems are not in hand.
+    pub ask_terminology: bool,
 }
 
 /// `[source.NAME.sign_off]`: what comes from the source is held until enough parties have signed it.

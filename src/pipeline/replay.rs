@@ -133,7 +133,8 @@ impl Pipeline {
         let changes = differences(&before, &after, &version.type_name, &entry.changes);
         let organisation =
             self.registry.source(&asked.source).map(|source| organisation_reference(&source.organisation)).unwrap_or_default();
-        let prepared = match self.finish(&Sender { organisation: &organisation, client: "" }, "", &asked.source, normalised) {
+        let policy = self.informed_policy(&asked.source, &normalised).await;
+        let prepared = match self.finish(&Sender { organisation: &organisation, client: "" }, "", &asked.source, normalised, &policy) {
             Ok(prepared) => prepared,
             Err(Failure::Refused(refusal)) => {
                 page.lines.push(line(&version, &[("changes", changes.into()), ("refused", findings(&refusal).into())]));

@@ -44,7 +44,7 @@ mod values;
 mod vital_signs;
 
 pub use environment::Surroundings;
-pub use stage::{OnInvalid, Policy, Validated, ValidatedEntry, breaks_structure};
+pub use stage::{OnInvalid, Policy, Validated, ValidatedEntry, breaks_structure, questions};
 
 use crate::definitions::Definitions;
 use crate::fhir::Node;

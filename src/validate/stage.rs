@@ -1,6 +1,7 @@
 //! Normalised → Validated: every resource judged, and the partner's policy applied to what was found.
 
-use super::{Options, check};
+use super::asking::Question;
+use super::{Options, check, check_asking};
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::intake::Evidence;
@@ -8,7 +9,10 @@ use crate::normalise::{Change, Normalised, NormalisedEntry};
 use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
 use crate::store::Target;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most questions that one submission has for a terminology server; codes beyond are not asked about.
+const SUBMISSION_QUESTIONS_MAX: usize = 2_000;
 
 /// What a partner wants done with a resource that is not valid.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +67,19 @@ pub struct ValidatedEntry {
     pub patients: Vec<String>,
     /// Where the resource stood in what was received.
     pub path: String,
+}
+
+/// What a terminology server would have to be asked to judge a submission, each question once.
+pub fn questions(normalised: &Normalised, definitions: &Definitions, policy: &Policy) -> Vec<Question> {
+    let mut asked = BTreeSet::new();
+    for resource in normalised.entries().iter().filter_map(|entry| entry.resource.as_ref()) {
+        if asked.len() >= SUBMISSION_QUESTIONS_MAX {
+            break;
+        }
+        let options = policy.options_for(resource.resource_type().unwrap_or_default());
+        asked.extend(check_asking(definitions, resource, &options).1);
+    }
+    asked.into_iter().take(SUBMISSION_QUESTIONS_MAX).collect()
 }
 
 impl Validated {

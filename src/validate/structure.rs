@@ -31,6 +31,7 @@ const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
+const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
 
 /// The type of `Narrative.div`.
 const XHTML: &str = "xhtml";
@@ -44,6 +45,14 @@ pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> (
     // What stands in resourceType is the sender's text until it is known to be a type.
     let path = Path::root(resource.resource_type().filter(|name| walk.types.resource(name).is_some()).unwrap_or_default());
     walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
+    if walk.is_server_away {
+        walk.report.add(
+            SERVER_AWAY,
+            &path,
+            resource,
+            "The terminology server did not answer in time; codes that only it knows were not checked",
+        );
+    }
     (walk.report.done(), walk.questions)
 }
 
@@ -63,6 +72,8 @@ pub struct Walk<'a> {
     pub systems_mentioned: Vec<CompactString>,
     /// What a terminology server would have to be asked, each once.
     pub questions: Vec<Question>,
+    /// Whether the terminology server did not answer what it was asked.
+    is_server_away: bool,
     /// Ids of the elements of the resource at hand.
     ids: HashSet<CompactString>,
     /// Profiles being checked, each with the element it is checked on, by address.
@@ -125,6 +136,7 @@ impl<'a> Walk<'a> {
             around: Vec::with_capacity(SEEN_CAPACITY),
             systems_mentioned: Vec::new(),
             questions: Vec::new(),
+            is_server_away: false,
             ids: HashSet::new(),
             profiles_open: Vec::new(),
         })
@@ -133,6 +145,7 @@ impl<'a> Walk<'a> {
     /// What a terminology server has answered; a question that has no answer yet is kept.
     pub fn ask(&mut self, question: Question) -> Option<Answer> {
         let answer = self.options.answers.get(&question);
+        self.is_server_away |= answer == Some(Answer::Away);
         if answer.is_none() && self.questions.len() < QUESTIONS_MAX && !self.questions.contains(&question) {
             self.questions.push(question);
         }

@@ -23,6 +23,7 @@ mod results;
 mod searching;
 mod shared_replay;
 mod sign_off;
+mod terminology;
 mod trail;
 mod witness;
 mod writing;
