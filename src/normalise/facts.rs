@@ -45,6 +45,10 @@ pub(super) static UNITS: LazyLock<Table> = LazyLock::new(|| rows(include_str!("f
 /// UCUM codes that are right as they are.
 pub(super) static UCUM_CODES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| UNITS.values().copied().collect());
 
+/// The parts of those codes between the divisions and products, without annotations.
+pub(super) static UCUM_PARTS: LazyLock<HashSet<&'static str>> =
+    LazyLock::new(|| UCUM_CODES.iter().filter(|code| !code.contains('{')).flat_map(|code| code.split(['/', '.'])).collect());
+
 /// data-absent-reason codes by result text in lower case.
 pub(super) static SENTINELS: LazyLock<Table> = LazyLock::new(|| rows(include_str!("facts/sentinels.tsv")).collect());
 

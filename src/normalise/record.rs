@@ -5,6 +5,7 @@ use super::rule::RuleId;
 use super::{Context, Unmapped};
 use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Finding, IssueType, Severity};
+use compact_str::CompactString;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
@@ -59,11 +60,21 @@ pub(super) struct Work<'c> {
     /// The resource is deeper, wider or worse than the rules work through.
     pub over_limit: bool,
     findings_beyond: usize,
+    /// References to contained resources: the path of each, and the id it names.
+    pub inside: Vec<(String, CompactString)>,
 }
 
 impl<'c> Work<'c> {
     pub fn new(context: &'c Context<'c>) -> Work<'c> {
-        Work { context, changes: Vec::new(), findings: Vec::new(), unmapped: Vec::new(), over_limit: false, findings_beyond: 0 }
+        Work {
+            context,
+            changes: Vec::new(),
+            findings: Vec::new(),
+            unmapped: Vec::new(),
+            over_limit: false,
+            findings_beyond: 0,
+            inside: Vec::new(),
+        }
     }
 
     pub fn on(&self, rule: RuleId) -> bool {
@@ -73,6 +84,15 @@ impl<'c> Work<'c> {
     pub fn changed(&mut self, rule: RuleId, path: &Path<'_>, before: Option<Node>, after: Option<Node>) {
         if self.changes.len() < MAX_CHANGES {
             self.changes.push(Change { rule, path: path.to_string(), before, after });
+        } else {
+            self.over_limit = true;
+        }
+    }
+
+    /// Remembers a reference to a contained resource.
+    pub fn refer_inside(&mut self, name: &str, path: &Path<'_>) {
+        if self.inside.len() < MAX_CHANGES {
+            self.inside.push((path.to_string(), name.into()));
         } else {
             self.over_limit = true;
         }
@@ -107,10 +127,15 @@ impl<'c> Work<'c> {
     }
 
     pub fn flag(&mut self, severity: Severity, code: IssueType, message_id: &'static str, path: &Path<'_>, text: impl Into<String>) {
+        self.flag_at(Finding::new(severity, code, message_id, text).at(path.to_string()));
+    }
+
+    /// The same of a finding that has its place.
+    pub fn flag_at(&mut self, finding: Finding) {
         // The first error is never left out, because it is what refuses the resource.
-        let first_error = severity >= Severity::Error && !self.findings.iter().any(Finding::is_error);
+        let first_error = finding.is_error() && !self.findings.iter().any(Finding::is_error);
         if self.findings.len() < MAX_FINDINGS || first_error {
-            self.findings.push(Finding::new(severity, code, message_id, text).at(path.to_string()));
+            self.findings.push(finding);
         } else {
             self.findings_beyond += 1;
         }

@@ -194,11 +194,13 @@ mod tests {
 
     #[test]
     fn a_vendors_settings_come_first() {
-        let rules = read("vendor = \"meditech\"\nus_dates = false\n[units]\n\"EACH\" = \"1\"").unwrap();
+        let rules = read("vendor = \"meditech\"\n[units]\n\"EACH\" = \"1\"").unwrap();
         assert!(!rules.us_dates);
         assert_eq!((rules.units["EACH"].as_str(), rules.units["K/mm3"].as_str()), ("1", "10*3/mm3"));
         for vendor in VENDORS.keys() {
-            vendor_defaults(&mut SourceRules::new::<&str>("x", &[]), vendor).unwrap();
+            let mut rules = SourceRules::new::<&str>("x", &[]);
+            vendor_defaults(&mut rules, vendor).unwrap();
+            assert!(!rules.us_dates, "{vendor} is no country");
         }
     }
 

@@ -7,12 +7,13 @@ use super::path::Path;
 use super::record::{MAX_MEMBERS, Work};
 use super::rule;
 use super::rules::{
-    code_sanity, coding_systems, comparators, dates, decimals, extensions, free_text_codes, identifier_systems, local_codes, narrative,
-    numeric_text, primary_coding, references, sentinels, status, strings, units,
+    code_sanity, coding_systems, comparators, contained, dates, decimals, extensions, free_text_codes, identifier_systems, local_codes,
+    narrative, numeric_text, primary_coding, references, sentinels, status, strings, units,
 };
 use super::vocabulary::{ORIGINAL_VALUE, QUANTITY_TRANSLATION};
 use crate::fhir::types::{ElementId, TypeTable};
 use crate::fhir::{Node, Object, Value};
+use crate::outcome::{IssueType, Severity};
 use compact_str::CompactString;
 
 /// How deep the walk goes. The parser's own limit is lower; this one holds for trees that were built otherwise.
@@ -44,6 +45,7 @@ pub(super) fn resource(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>
     let name = object.get("resourceType").and_then(Node::as_text).unwrap_or_default().to_owned();
     let scope = Scope { enclosed: matches!(name.as_str(), "Bundle" | "Parameters"), ..Scope::default() };
     resource_in(object, &name, path, scope, work);
+    contained::check(object, path, work);
 }
 
 fn resource_in(object: &mut Object, name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) {
@@ -81,6 +83,7 @@ fn result(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     comparators::apply(holder, path, work);
     // Part of rule 11, but after the rules that make quantities, which may lack a unit too.
     units::complete(holder, path, work);
+    numeric_text::flag_unread(holder, path, work);
     numeric_text::flag_implausible(holder, path, work);
     status::interpret(holder, path, work);
 }
@@ -103,12 +106,22 @@ fn members(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
         if name == "modifierExtension" {
             extensions::check_modifiers(&member.node, &child_path, work);
         }
-        if let Some(original) = value(&mut member.node, child, &child_path, inner, work) {
+        let is_name = is_name(kind, name, &member.node, scope);
+        if let Some(original) = value(&mut member.node, child, &child_path, Scope { verbatim: inner.verbatim || is_name, ..inner }, work) {
             originals.push((member.name.clone(), step.into(), original));
         }
     }
     for (name, step, original) in originals {
         strings::keep_original(rule::DATES, object, &name, &original, &path.member(&step), work);
+    }
+}
+
+/// Whether a member is a source's own name for a resource, whose blanks may be all that tells it from another: an id, or a reference that ends in one.
+fn is_name(kind: Kind<'_>, name: &str, node: &Node, scope: Scope) -> bool {
+    match name {
+        "id" => scope.depth == 0,
+        "reference" => kind.name == "Reference" && node.as_text().is_some_and(references::ends_in_odd_id),
+        _ => false,
     }
 }
 
@@ -128,7 +141,11 @@ fn value(node: &mut Node, kind: Kind<'_>, path: &Path<'_>, scope: Scope, work: &
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
                 let kind = kind.guessed_from.map_or(kind, |name| by_shape(work.context.types, name, item));
-                value(item, kind, &path.item(index), scope, work);
+                let item_path = path.item(index);
+                if item.as_list().is_some() {
+                    flag_nested_list(&item_path, work);
+                }
+                value(item, kind, &item_path, scope, work);
             }
         }
         Value::Object(object) => element(object, kind, path, scope, work),
@@ -136,6 +153,11 @@ fn value(node: &mut Node, kind: Kind<'_>, path: &Path<'_>, scope: Scope, work: &
         Value::Text(_) | Value::Number(_) | Value::Bool(_) => return leaf(node, kind.name, path, scope, work),
     }
     None
+}
+
+fn flag_nested_list(path: &Path<'_>, work: &mut Work<'_>) {
+    let text = "a list stands in a list, which FHIR does not know, so it cannot be told what it means; it was left as it is";
+    work.flag(Severity::Warning, IssueType::Structure, "list-in-list", path, text);
 }
 
 fn leaf(node: &mut Node, type_name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) -> Option<String> {

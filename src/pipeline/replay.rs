@@ -10,6 +10,7 @@ use super::{Pipeline, Prepared};
 use crate::anchor::{LeafKind, Sender};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Instant;
+use crate::fhir::types::TypeTable;
 use crate::fhir::{Node, Object, Value, json};
 use crate::intake::{self, Evidence, Format, Interaction, Limits, Write, decode_pairs};
 use crate::normalise::{Change, Context, Links, Normalised, repeats};
@@ -130,7 +131,7 @@ impl Pipeline {
         if content(before.clone()) == content(after.clone()) {
             return Ok(());
         }
-        let changes = differences(&before, &after, &version.type_name, &entry.changes);
+        let changes = differences(&before, &after, &version.type_name, &entry.changes, self.definitions.types());
         let organisation =
             self.registry.source(&asked.source).map(|source| organisation_reference(&source.organisation)).unwrap_or_default();
         let policy = self.informed_policy(&asked.source, &normalised).await;
@@ -289,7 +290,7 @@ fn line(version: &StoredVersion, members: &[(&str, Node)]) -> Node {
 }
 
 /// Every element that is not as it was: path, the rule that says so today, before and after.
-fn differences(before: &Node, after: &Node, type_name: &str, changes: &[Change]) -> Vec<Node> {
+fn differences(before: &Node, after: &Node, type_name: &str, changes: &[Change], types: &TypeTable) -> Vec<Node> {
     let mut found = Vec::new();
     compare(Some(before), Some(after), type_name, &mut found);
     let stamped = |path: &str| {
@@ -299,7 +300,7 @@ fn differences(before: &Node, after: &Node, type_name: &str, changes: &[Change])
     found.retain(|(path, ..)| !stamped(path));
     let total = found.len();
     let told = found.into_iter().take(MAX_DIFFERENCES).map(|(path, before, after)| -> Node {
-        let rule = changes.iter().rev().find(|change| touches(&change.path, &path)).map(|change| change.rule.to_string());
+        let rule = changes.iter().rev().find(|change| touches(&change.path, &path, types)).map(|change| change.rule.to_string());
         let line = Object::new().with("path", path).with_some("rule", rule);
         line.with_some("before", before).with_some("after", after).into()
     });
@@ -310,10 +311,21 @@ fn differences(before: &Node, after: &Node, type_name: &str, changes: &[Change])
     told
 }
 
-/// Whether one path is the other or above it.
-fn touches(one: &str, other: &str) -> bool {
-    let above = |upper: &str, lower: &str| lower.strip_prefix(upper).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-    above(one, other) || above(other, one)
+/// Whether a path of lineage is a path of a document or above or below it. Lineage has FHIRPath's names, so that its `value` is a `valueQuantity`.
+fn touches(lineage: &str, written: &str, types: &TypeTable) -> bool {
+    let is_type = |name: &str| {
+        let primitive = || name.get(..1).zip(name.get(1..)).map(|(first, rest)| first.to_ascii_lowercase() + rest);
+        types.type_named(name).is_some() || primitive().is_some_and(|name| types.type_named(&name).is_some())
+    };
+    let is_step = |step: &str, name: &str| {
+        let rest = name.strip_prefix('_').unwrap_or(name).strip_prefix(step);
+        rest.is_some_and(|rest| rest.is_empty() || is_type(rest))
+    };
+    lineage.split('.').zip(written.split('.')).all(|(step, name)| match (step.strip_suffix(']'), name.strip_suffix(']')) {
+        (None, Some(item)) => item.rsplit_once('[').is_some_and(|(name, _)| name == step),
+        (Some(item), None) => item.rsplit_once('[').is_some_and(|(step, _)| name == step),
+        _ => is_step(step, name),
+    })
 }
 
 fn compare(before: Option<&Node>, after: Option<&Node>, path: &str, found: &mut Vec<(String, Option<Node>, Option<Node>)>) {
@@ -343,9 +355,10 @@ mod tests {
         let node = |text: &str| json::parse(text.as_bytes(), 32).unwrap();
         let before = node(r#"{"id":"a","meta":{"versionId":"1"},"code":{"coding":[{"system":"LN","code":"1"}]},"note":"x"}"#);
         let after = node(r#"{"code":{"coding":[{"system":"http://loinc.org","code":"1"},{"code":"2"}]}}"#);
+        let types = crate::definitions::Definitions::embedded().types();
         let rule = crate::normalise::rule::CODING_SYSTEMS;
         let change = Change { rule, path: "Observation.code.coding[0].system".into(), before: None, after: None };
-        let told: Vec<String> = differences(&before, &after, "Observation", &[change]).iter().map(json::write).collect();
+        let told: Vec<String> = differences(&before, &after, "Observation", &[change], types).iter().map(json::write).collect();
         assert_eq!(told.len(), 4, "{told:?}");
         let named = format!(r#"{{"path":"Observation.code.coding[0].system","rule":"{rule}","before":"LN","after":"http://loinc.org"}}"#);
         assert!(told.contains(&named), "{told:?}");
@@ -353,10 +366,32 @@ mod tests {
     }
 
     #[test]
+    fn lineage_and_documents_name_one_element() {
+        let types = crate::definitions::Definitions::embedded().types();
+        for (lineage, written, same) in [
+            ("Observation.value", "Observation.valueQuantity", true),
+            ("Observation.value.code", "Observation.valueQuantity", true),
+            ("Observation.value", "Observation.valueQuantity.code", true),
+            ("Observation.component[1].value.code", "Observation.component[1].valueQuantity.code", true),
+            ("Observation.component[1].value", "Observation.component[2].valueQuantity", false),
+            ("Observation.effective", "Observation.effectiveDateTime", true),
+            ("Observation.effective", "Observation._effectiveDateTime", true),
+            ("Observation.code", "Observation.code", true),
+            ("X.code", "X.codeFilter", false),
+            ("X.item", "X.item[3]", true),
+            ("X.item[3]", "X.item", true),
+            ("X.item[1]", "X.item[10]", false),
+            ("X.a", "X.ab", false),
+        ] {
+            assert_eq!(touches(lineage, written, types), same, "{lineage} {written}");
+        }
+    }
+
+    #[test]
     fn so_many_differences_are_told() {
         let list = |text: &str| -> Node { vec![Node::from(text); MAX_DIFFERENCES + 7].into() };
         let (before, after) = (Object::new().with("a", list("x")).into(), Object::new().with("a", list("y")).into());
-        let told = differences(&before, &after, "Basic", &[]);
+        let told = differences(&before, &after, "Basic", &[], &TypeTable::default());
         assert_eq!(told.len(), MAX_DIFFERENCES + 1);
         assert_eq!(json::write(told.last().unwrap()), r#"{"omitted":7}"#);
     }

@@ -9,6 +9,7 @@ use super::numeric_text::{Agreement, agreement, original, quantity, replace_text
 use super::units::ucum_of;
 use crate::fhir::decimal::Decimal;
 use crate::fhir::{Node, Object, Value};
+use crate::outcome::{IssueType, Severity};
 
 /// Reads the text result of an Observation or component, and the texts of its reference ranges.
 pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
@@ -79,11 +80,15 @@ fn read_limits(range: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
 
 /// A Quantity whose value is text with a comparator: `">59"` where a number belongs.
 pub(in super::super) fn split_value(quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
-    if !work.on(COMPARATORS) || quantity.get("comparator").is_some() {
+    if !work.on(COMPARATORS) {
         return;
     }
     let Some(text) = quantity.get("value").and_then(Node::as_text) else { return };
     let Some(Measurement::Quantity { comparator: Some(comparator), number, unit: None }) = measurement::read(text) else { return };
+    if quantity.get("comparator").is_some() {
+        let text = "the value has a comparator in its text and another beside it; it was left as it is";
+        return work.flag(Severity::Warning, IssueType::Value, "comparator-contradicted", &path.member("value"), text);
+    }
     let number = Value::Number(number.into());
     work.set(COMPARATORS, quantity, path, "value", number);
     work.set(COMPARATORS, quantity, path, "comparator", comparator);

@@ -4,6 +4,7 @@ pub(super) mod bytes;
 pub(super) mod code_sanity;
 pub(super) mod coding_systems;
 pub(super) mod comparators;
+pub(super) mod contained;
 pub(super) mod dates;
 pub(super) mod decimals;
 pub(super) mod empties;

@@ -44,6 +44,21 @@ pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut W
     replace_text(NUMERIC_TEXT, holder, "valueQuantity", quantity.into(), path, work);
 }
 
+/// Flags a text that begins as a number does and was not read by any rule: `5,4`, `0x10`, `6.2 to 4.3`, a unit nobody knows.
+pub(in super::super) fn flag_unread(holder: &Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(NUMERIC_TEXT) {
+        return;
+    }
+    let Some(text) = holder.get("valueString").and_then(Node::as_text) else { return };
+    let is_told = matches!(measurement::read(text), Some(Measurement::Quantity { comparator: None, .. }));
+    let begins_as_number =
+        text.trim_start_matches(['<', '>', '=', '≤', '≥', '~', '-', '+', '.', ' ']).starts_with(|c: char| c.is_ascii_digit());
+    if begins_as_number && !is_told {
+        let text = "the result begins as a number does and cannot be read in only one way; it was left as text";
+        work.flag(Severity::Information, IssueType::Value, "numeric-text-unread", &path.member("value"), text);
+    }
+}
+
 /// Flags a quantity that is out of all proportion for its test.
 pub(in super::super) fn flag_implausible(holder: &Object, path: &Path<'_>, work: &mut Work<'_>) {
     if !work.on(NUMERIC_TEXT) {

@@ -34,16 +34,36 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
         return;
     }
     let Some(literal) = reference.get("reference").and_then(Node::as_text) else { return };
-    let literal = literal.to_owned();
-    let settled = settle(&literal, work.context);
+    let written = literal.to_owned();
+    let literal = written.trim_start();
+    let settled = match settle(literal, work.context) {
+        Outcome::Kept if literal.len() < written.len() => Outcome::Rewritten(literal.to_owned()),
+        settled => settled,
+    };
+    match literal.strip_prefix('#').filter(|name| !name.is_empty()) {
+        Some(name) => work.refer_inside(name, path),
+        None if matches!(settled, Outcome::Rewritten(_)) && ends_in_odd_id(literal) => {
+            let text =
+                "the reference names an id with blanks around it or in another Unicode form; it leads to the resource whose id was so sent";
+            work.flag(Severity::Warning, IssueType::Value, "reference-id-illegal", &path.member("reference"), text);
+        }
+        None => {}
+    }
     if matches!(settled, Outcome::UnresolvedUrn | Outcome::UnresolvedCondition)
         && work.context.source.dangling == Dangling::Logical
-        && make_logical(reference, &literal, path, work)
+        && make_logical(reference, literal, path, work)
     {
         let text = "the reference leads to nothing that was sent or is known here; it became a logical reference by identifier";
         return work.flag(Severity::Warning, IssueType::NotFound, "reference-logical", path, text);
     }
     report(settled, reference, path, work);
+}
+
+/// Whether a reference ends in an id that other text than it would be left of when it was cleaned: ids must not meet by that.
+pub(in super::super) fn ends_in_odd_id(literal: &str) -> bool {
+    let plain = literal.trim_start();
+    let is_other = plain.starts_with("urn:") || plain.starts_with('#') || plain.contains('?');
+    !is_other && (plain.trim_end().len() < plain.len() || (!plain.is_ascii() && !unicode_normalization::is_nfc(plain)))
 }
 
 /// Settles a `uri` or `url` that leads to a resource: the fullUrl of another entry (R4 §3.1.0.11.2), and as a `url` also `Type/id`. Others stay.

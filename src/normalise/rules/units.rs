@@ -3,6 +3,9 @@
 //! `K/mm3` is valid UCUM for kelvin per cubic millimetre, `MG` for megagauss; the senders mean thousands and milligrams. The unit people read
 //! (`Quantity.unit`) stays as sent. A vendor's own unit code is kept in HL7's translation extension, since a Quantity has room for one code only.
 //! A number without a unit gets none, unless the configuration declares what the source means.
+//!
+//! The table is asked first, because what is in it was decided by people; then UCUM's grammar. What was sent as UCUM and is UCUM is left, what was sent
+//! without a system is coded only when each part of it is one that units in clinical use have, and what neither knows is flagged.
 
 use super::super::facts;
 use super::super::path::Path;
@@ -10,7 +13,7 @@ use super::super::record::Work;
 use super::super::rule::UNITS;
 use super::super::source::SourceRules;
 use super::super::vocabulary::{QUANTITY_TRANSLATION, UCUM};
-use crate::fhir::{Node, Object};
+use crate::fhir::{Node, Object, ucum};
 use crate::outcome::{IssueType, Severity};
 
 /// Settles system and code of a Quantity.
@@ -22,7 +25,7 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
     let source = work.context.source;
     match (text("system"), text("code"), text("unit")) {
         (Some(UCUM), Some(code), unit) => {
-            let Some(meant) = respelt(code, source) else { return flag_unknown(code, path, work) };
+            let Some(meant) = respelt(code, source) else { return flag_undecided(code, unit, path, work) };
             let spelt = unit.is_none().then(|| code.to_owned());
             work.set(UNITS, quantity, path, "code", meant);
             if let Some(spelt) = spelt {
@@ -30,12 +33,12 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
             }
         }
         (Some(UCUM) | None, None, Some(unit)) => {
-            let Some(meant) = ucum_of(unit, source) else { return };
+            let Some(meant) = ucum_of(unit, source) else { return flag_unmapped("unit", path, work) };
             work.set(UNITS, quantity, path, "system", UCUM);
             work.set(UNITS, quantity, path, "code", meant);
         }
         (None, Some(code), unit) => {
-            let Some(meant) = ucum_of(code, source) else { return };
+            let Some(meant) = ucum_of(code, source) else { return flag_unmapped("code", path, work) };
             let spelt = unit.is_none().then(|| code.to_owned());
             work.set(UNITS, quantity, path, "system", UCUM);
             work.set(UNITS, quantity, path, "code", meant);
@@ -44,7 +47,7 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
             }
         }
         (Some(_), _, Some(unit)) => {
-            let Some(meant) = ucum_of(unit, source) else { return };
+            let Some(meant) = ucum_of(unit, source) else { return flag_unmapped("unit", path, work) };
             keep_vendor_unit(quantity, path, work);
             work.set(UNITS, quantity, path, "system", UCUM);
             work.set(UNITS, quantity, path, "code", meant);
@@ -53,11 +56,32 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
     }
 }
 
-fn flag_unknown(code: &str, path: &Path<'_>, work: &mut Work<'_>) {
+/// What no table respells and was sent as UCUM: it may say that nothing is known, be no UCUM, or be UCUM that often means something else.
+fn flag_undecided(code: &str, unit: Option<&str>, path: &Path<'_>, work: &mut Work<'_>) {
+    if facts::UCUM_CODES.contains(code) {
+        return;
+    }
     if code == "{unknownunit}" {
         let text = "the sender did not know the unit of this value; nothing was assumed";
         work.flag(Severity::Warning, IssueType::Incomplete, "unit-unknown", &path.member("code"), text);
+    } else if ucum::check(code).is_err() {
+        flag_unmapped("code", path, work);
+    } else if may_mean_another(code) && unit.is_none_or(|unit| unit == code) {
+        let text = "the unit is UCUM, and in it a letter or part that is often sent for another unit; it was left as it is";
+        work.flag(Severity::Warning, IssueType::Value, "unit-ambiguous", &path.member("code"), text);
     }
+}
+
+/// Whether a part of a UCUM code is a capital letter for a unit of physics (`K`, `S`, `F`) or the capitals of a clinical one (`MG`).
+fn may_mean_another(code: &str) -> bool {
+    let is_capital = |part: &str| part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_respelt = |part: &str| facts::UNITS.get(facts::folded_unit(part).as_str()).is_some_and(|meant| *meant != part);
+    code.split(['/', '.']).any(|part| !facts::UCUM_PARTS.contains(part) && (is_capital(part) || is_respelt(part)))
+}
+
+fn flag_unmapped(member: &str, path: &Path<'_>, work: &mut Work<'_>) {
+    let text = "the unit is neither UCUM nor a spelling that is known; it was left as it is";
+    work.flag(Severity::Warning, IssueType::CodeInvalid, "unit-unmapped", &path.member(member), text);
 }
 
 /// The UCUM code for a spelling, also when the spelling is that code.
@@ -68,13 +92,19 @@ pub(super) fn ucum_of(spelling: &str, source: &SourceRules) -> Option<String> {
     if facts::UCUM_CODES.contains(spelling) {
         return Some(spelling.to_owned());
     }
-    facts::UNITS.get(facts::folded_unit(spelling).as_str()).map(|&code| code.to_owned())
+    let known = facts::UNITS.get(facts::folded_unit(spelling).as_str()).map(|&code| code.to_owned());
+    known.or_else(|| is_clinical(spelling).then(|| spelling.to_owned()))
+}
+
+/// Whether a spelling is UCUM and each part of it stands in units in clinical use, so that reading it as UCUM is no guess.
+fn is_clinical(spelling: &str) -> bool {
+    spelling.split(['/', '.']).all(|part| part.is_empty() || facts::UCUM_PARTS.contains(part)) && ucum::check(spelling).is_ok()
 }
 
 /// The UCUM code for what was sent as UCUM, when that must have meant something else.
 fn respelt(code: &str, source: &SourceRules) -> Option<String> {
     // One letter that is a unit as it stands, such as G for gauss, is too little to say that another was meant.
-    if code.len() == 1 && !source.units.contains_key(code) && crate::fhir::ucum::check(code).is_ok() {
+    if code.len() == 1 && !source.units.contains_key(code) && ucum::check(code).is_ok() {
         return None;
     }
     ucum_of(code, source).filter(|meant| meant != code)
@@ -150,6 +180,34 @@ mod tests {
             let wrap = |inner: &str| format!(r#"{{"resourceType":"X","doseQuantity":{{"value":5,{inner}}}}}"#);
             let done = run(&wrap(&before), &source());
             assert_eq!(json::write(&done.resource), wrap(&after));
+        }
+    }
+
+    #[test]
+    fn what_is_undecided_is_flagged() {
+        let ucum = r#""system":"http://unitsofmeasure.org","#;
+        for (system, member, unit, said) in [
+            ("", "unit", "Torr", "unit-unmapped"),
+            ("", "unit", "M", "unit-unmapped"),
+            ("", "unit", "S", "unit-unmapped"),
+            ("", "unit", "K", "unit-unmapped"),
+            ("", "unit", "F", "unit-unmapped"),
+            ("", "unit", "ng/mL/h", ""),
+            (ucum, "code", "Torr", "unit-unmapped"),
+            (ucum, "code", "M", "unit-unmapped"),
+            (ucum, "code", "S", "unit-ambiguous"),
+            (ucum, "code", "K", "unit-ambiguous"),
+            (ucum, "code", "F", "unit-ambiguous"),
+            (ucum, "code", "MG/wk", "unit-ambiguous"),
+            (ucum, "code", "{unknownunit}", "unit-unknown"),
+            (ucum, "code", "L", ""),
+            (ucum, "code", "mL/min/{1.73_m2}", ""),
+            (ucum, "code", "[pH]", ""),
+            (r#""system":"urn:vendor","code":"7","#, "unit", "Torr", "unit-unmapped"),
+        ] {
+            let text = format!(r#"{{"resourceType":"X","doseQuantity":{{"value":5,{system}"{member}":"{unit}"}}}}"#);
+            let found: Vec<&str> = run(&text, &source()).findings.iter().map(|finding| finding.message_id).collect();
+            assert_eq!(found, said.split_terminator(' ').collect::<Vec<_>>(), "{text}");
         }
     }
 
