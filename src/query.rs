@@ -4,6 +4,7 @@
 //! computed after hiding; what is hidden is answered exactly like what is absent. Nothing is returned before its disclosure is anchored.
 
 mod consents;
+mod consult;
 mod everything;
 mod history;
 mod holders;
@@ -13,6 +14,7 @@ mod pending;
 mod person;
 mod push;
 mod receipt;
+mod represent;
 
 pub use consents::Ruling;
 pub use page::Pager;

@@ -2,6 +2,7 @@
 
 use super::batch;
 use super::capability;
+use super::consent;
 use super::negotiate::{self, Wanted};
 use super::render;
 use super::sign_off;
@@ -52,8 +53,8 @@ pub struct FhirState {
 pub type Shared = Arc<FhirState>;
 
 /// Everything below `/fhir`.
-pub fn router(state: FhirState) -> Router {
-    Router::new().fallback(handle).with_state(Arc::new(state))
+pub fn router(state: Shared) -> Router {
+    Router::new().fallback(handle).with_state(state)
 }
 
 /// A request taken apart, before anything of it was judged.
@@ -107,7 +108,7 @@ async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<Sock
     outcome.unwrap_or_else(|failure| render::failure(&failure, received, &wanted, state.definitions))
 }
 
-async fn read_body(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Refusal> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
@@ -190,6 +191,9 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
             }
             Err(refusal) => refuse(state, &record, refusal).await,
         },
+        Interaction::Operation { operation: Operation::ConsentDecide, id, pairs, .. } => {
+            consent::decide(state, asked, wanted, &caller, (id.as_deref(), &pairs), record).await
+        }
         Interaction::Operation { operation: Operation::SignOff, id, .. } => {
             sign_off::operation(state, asked, wanted, &caller, &id.unwrap_or_default(), record).await
         }

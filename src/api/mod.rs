@@ -7,6 +7,8 @@
 mod admin;
 mod batch;
 mod capability;
+mod cds;
+mod consent;
 mod fhir;
 mod ledger;
 mod negotiate;
@@ -19,7 +21,8 @@ mod validate;
 mod witness;
 
 pub use admin::{AdminState, Reload, ReloadRequest, Reloaded, router as admin_router};
-pub use fhir::{FhirState, router as fhir_router};
+pub use cds::router as cds_router;
+pub use fhir::{FhirState, Shared, router as fhir_router};
 pub use ledger::{LedgerState, router as ledger_router};
 pub use token::{TokenState, router as token_router};
 pub use witness::{WitnessState, router as witness_router};

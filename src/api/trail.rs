@@ -61,7 +61,8 @@ pub(super) async fn answer(
         | Operation::Match
         | Operation::Everything
         | Operation::SignOff
-        | Operation::Pending => {
+        | Operation::Pending
+        | Operation::ConsentDecide => {
             Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "This operation is not offered here.").into())
         }
     }

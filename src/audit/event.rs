@@ -228,7 +228,7 @@ pub fn organisation_reference(organisation: &Organisation) -> Object {
 }
 
 fn interaction_system(interaction: &str) -> &'static str {
-    if matches!(interaction, "token" | "push" | "unreadable" | "erase" | "sign-off") || OPERATED.contains(&interaction) {
+    if matches!(interaction, "token" | "push" | "unreadable" | "erase" | "sign-off" | "consent-decide") || OPERATED.contains(&interaction) {
         OWN_INTERACTIONS
     } else {
         RESTFUL

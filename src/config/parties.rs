@@ -47,6 +47,8 @@ pub enum Role {
     Eraser,
     /// May see the work lists: Tasks, links between records, and ConceptMaps that the gateway keeps.
     Operator,
+    /// May ask what consents permit to others than itself: a system that enforces them elsewhere.
+    ConsentConsult,
 }
 
 /// How much of the persons concerned a recipient may be told (45 CFR 164.514). What is less than `identified` has codes masked that are
@@ -89,6 +91,8 @@ pub struct Client {
     /// The patients for whom it may ask who was told what: `"all"`, or some as in a destination's list. A patient's own application, or a delegate's.
     #[serde(default)]
     pub acts_for: Option<Patients>,
+    /// Whose application it is: the identifier of a person. They may act for the patients whose RelatedPerson or delegate they are.
+    pub person: Option<Identifier>,
 }
 
 /// What happens to a resource that is not valid.

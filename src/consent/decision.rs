@@ -29,6 +29,8 @@ pub enum Outcome {
 pub enum Obligation {
     /// The request may be made; what falls under this rule will be withheld. An empty list leaves that criterion open.
     Withhold { rule: Arc<str>, labels: Vec<Code>, classes: Vec<Code>, codes: Vec<Code> },
+    /// The request may be made; nothing but what falls under this rule will be released. All lists empty where it says so by other criteria.
+    ReleaseOnly { rule: Arc<str>, labels: Vec<Code>, classes: Vec<Code>, codes: Vec<Code> },
     /// The statement of 42 CFR 2.32 must accompany the disclosure.
     NoticePart2,
 }
@@ -40,8 +42,8 @@ pub struct Step {
     pub consent: Arc<Governing>,
     /// Where in it: `provision.provision[0]`.
     pub rule: Arc<str>,
-    matched: Match,
-    hindrance: Option<Kind>,
+    pub(super) matched: Match,
+    pub(super) hindrance: Option<Kind>,
 }
 
 impl Step {
@@ -135,9 +137,6 @@ impl Decision {
     ///
     /// `None` without any, or when they are not about the same resource.
     pub fn all(decisions: Vec<Decision>) -> Option<Decision> {
-        let heard = decisions.iter().filter_map(|decision| decision.subject.as_ref()).map(|subject| subject.heard).sum();
-        let obligations: Vec<Obligation> = decisions.iter().flat_map(|decision| decision.obligations.iter().cloned()).collect();
-        let steps = decisions.iter().flat_map(|decision| decision.steps.iter().cloned()).take(STEPS_LIMIT).collect();
         let same = |a: &Decision, b: &Decision| match (&a.subject, &b.subject) {
             (Some(a), Some(b)) => (&a.type_name, &a.id, &a.version, a.patients) == (&b.type_name, &b.id, &b.version, b.patients),
             _ => false,
@@ -145,14 +144,27 @@ impl Decision {
         if !decisions.windows(2).all(|pair| matches!(pair, [a, b] if same(a, b))) {
             return None;
         }
-        let is_ambiguous = decisions.iter().any(Decision::is_ambiguous);
-        let screen = join_screens(&decisions);
-        let mut decisive = decisions.into_iter().reduce(|first, next| if first.is_permit() { next } else { first })?;
-        if let Some(subject) = &mut decisive.subject {
-            subject.heard = heard;
-        }
-        Some(Decision { is_ambiguous, obligations, steps, screen, ..decisive })
+        join(decisions)
     }
+
+    /// A denial that no consent gave.
+    pub(super) fn denial(reason: &'static str) -> Decision {
+        Decision::plain(Outcome::Deny, reason)
+    }
+}
+
+/// Several decisions on the same as one: a permit if each of them is.
+pub(super) fn join(decisions: Vec<Decision>) -> Option<Decision> {
+    let heard = decisions.iter().filter_map(|decision| decision.subject.as_ref()).map(|subject| subject.heard).sum();
+    let obligations: Vec<Obligation> = decisions.iter().flat_map(|decision| decision.obligations.iter().cloned()).collect();
+    let steps = decisions.iter().flat_map(|decision| decision.steps.iter().cloned()).take(STEPS_LIMIT).collect();
+    let is_ambiguous = decisions.iter().any(Decision::is_ambiguous);
+    let screen = join_screens(&decisions);
+    let mut decisive = decisions.into_iter().reduce(|first, next| if first.is_permit() { next } else { first })?;
+    if let Some(subject) = &mut decisive.subject {
+        subject.heard = heard;
+    }
+    Some(Decision { is_ambiguous, obligations, steps, screen, ..decisive })
 }
 
 /// What all the patients withhold of the parts. `None` when none of them tells parts apart, or one refuses whatever the parts are.
@@ -254,6 +266,7 @@ fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Dec
         add_steps(consent, &tested, &mut steps);
         if facts.is_none() && verdict.polarity == Some(Polarity::Permit) {
             add_obligations(&tested, &mut obligations);
+            obligations.extend(limitation(consent, tested.declared()));
         }
         verdicts.push(verdict);
     }
@@ -438,6 +451,19 @@ fn add_obligations(tested: &Tested<'_>, obligations: &mut Vec<Obligation>) {
         classes: rule.own.classes.clone(),
         codes: rule.own.codes.clone(),
     }));
+}
+
+/// What a permit is limited to, where the rule that gave it tells resources apart.
+fn limitation(consent: &Consent, answer: Answer) -> Option<Obligation> {
+    let rule = consent.rules.get(answer.rule?)?;
+    let source = |kind: Kind| rule.source.get(kind.index()).copied().flatten().and_then(|place| consent.rules.get(place));
+    let is_limited = [Kind::Class, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data].into_iter().any(|kind| source(kind).is_some());
+    is_limited.then(|| Obligation::ReleaseOnly {
+        rule: Arc::clone(&rule.path),
+        labels: source(Kind::Label).map(|rule| rule.own.labels.iter().map(|label| label.code.clone()).collect()).unwrap_or_default(),
+        classes: source(Kind::Class).map(|rule| rule.own.classes.clone()).unwrap_or_default(),
+        codes: source(Kind::Code).map(|rule| rule.own.codes.clone()).unwrap_or_default(),
+    })
 }
 
 impl Decision {

@@ -2,7 +2,7 @@
 //!
 //! In scope: FHIR R4 and R5 `Consent` compiled to [`Rules`]; what a resource's codes and words tell of its sensitivity ([`Labeller`]); the
 //! decision on a [`Request`] as a whole and on each resource ([`decide`]), with its trace and obligations; which patients a resource is about
-//! ([`patients_of`]); the findings told to whoever files a consent ([`lint()`]); and [`Permitted`], without which nothing is sent, and from which
+//! ([`patients_of`]); the same decision for questions without data ([`Consultation`]); the findings told to whoever files a consent ([`lint()`]); and [`Permitted`], without which nothing is sent, and from which
 //! [`release`] has taken what the same rules withhold of a resource's parts.
 //! Out of scope: who is calling, where consents are kept, the audit record.
 //!
@@ -20,6 +20,7 @@
 
 mod code;
 mod compile;
+mod consult;
 mod criteria;
 mod decision;
 mod directory;
@@ -38,12 +39,14 @@ mod request;
 mod rules;
 mod screen;
 mod stream;
+mod trace;
 mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
 pub use code::{Code, Identifier, Reference};
+pub use consult::{Consultation, Consulted, HOOK, Matter, Told, are_among, is_same_party, services};
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request};
 pub use directory::Directory;
 pub use facts::ResourceFacts;

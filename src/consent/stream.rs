@@ -142,17 +142,22 @@ fn write_decision(id: Node, decision: &Decision) -> Node {
 }
 
 fn write_obligation(obligation: &Obligation) -> Node {
-    let list = |codes: &[Code]| codes.iter().map(write_code).collect::<Vec<Node>>();
     match obligation {
         Obligation::NoticePart2 => Object::new().with("code", "notice-42-cfr-2.32").into(),
-        Obligation::Withhold { rule, labels, classes, codes } => Object::new()
-            .with("code", "withhold")
-            .with("rule", &**rule)
-            .with("labels", list(labels))
-            .with("classes", list(classes))
-            .with("codes", list(codes))
-            .into(),
+        Obligation::Withhold { rule, labels, classes, codes } => limited("withhold", rule, [labels, classes, codes]),
+        Obligation::ReleaseOnly { rule, labels, classes, codes } => limited("release-only", rule, [labels, classes, codes]),
     }
+}
+
+fn limited(code: &str, rule: &str, [labels, classes, codes]: [&[Code]; 3]) -> Node {
+    let list = |codes: &[Code]| codes.iter().map(write_code).collect::<Vec<Node>>();
+    Object::new()
+        .with("code", code)
+        .with("rule", rule)
+        .with("labels", list(labels))
+        .with("classes", list(classes))
+        .with("codes", list(codes))
+        .into()
 }
 
 fn write_code(code: &Code) -> Node {

@@ -2,7 +2,7 @@
 
 use super::access::{Grant, TokenError};
 use super::oauth::purposes;
-use crate::config::{Client, DataKind, Interaction, Organisation, Patients, Purpose, Role, Scopes};
+use crate::config::{Client, DataKind, Identifier, Interaction, Organisation, Patients, Purpose, Role, Scopes};
 use crate::outcome::{IssueType, Reason, Refusal};
 
 /// The request header by which a caller narrows the purposes of its token for one request.
@@ -25,6 +25,8 @@ pub struct Caller {
     pub source: Option<String>,
     /// The patients it acts for, when it does.
     pub acts_for: Option<Patients>,
+    /// Whose application it is, when it is a person's.
+    pub person: Option<Identifier>,
     /// The id of the token, for audit.
     pub token_id: String,
 }
@@ -42,6 +44,7 @@ impl Caller {
             files_consent: client.files_consent,
             source: client.source.clone(),
             acts_for: client.acts_for.clone(),
+            person: client.person.clone(),
             token_id: grant.token_id,
         }
     }

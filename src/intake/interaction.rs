@@ -71,6 +71,8 @@ pub enum Operation {
     SignOff,
     /// What waits behind a Task, to be signed.
     Pending,
+    /// What the patient's consents permit to whom.
+    ConsentDecide,
 }
 
 /// What is asked, decided from the request alone.
@@ -327,6 +329,7 @@ fn known_type(name: &str, definitions: &Definitions) -> Result<(), Refusal> {
 
 fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&str>; 3], pairs: Pairs) -> Result<Interaction, Refusal> {
     let is_patient = type_name.is_some_and(|name| *name == "Patient");
+    let is_consent = type_name.is_some_and(|name| *name == "Consent");
     let is_task = id.is_some() && type_name.is_some_and(|name| *name == "Task");
     let operation = match name {
         "$validate" => Operation::Validate,
@@ -338,12 +341,13 @@ fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&s
         "$everything" if id.is_some() && version.is_none() && is_patient => Operation::Everything,
         "$provenance-trail" if id.is_some() && version.is_none() => Operation::Trail,
         "$disclosures" if id.is_some() && version.is_none() && is_patient => Operation::Disclosures,
+        "$consent-decide" if version.is_none() && (id.is_some() && is_patient || id.is_none() && is_consent) => Operation::ConsentDecide,
         "$erase" if id.is_some() && version.is_none() => Operation::Erase,
         _ => return Err(unsupported("This operation is not offered here. See GET [base]/metadata for those that are.")),
     };
     // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
     let by = match operation {
-        Operation::Validate | Operation::Match | Operation::Erase | Operation::SignOff => verb == Verb::Post,
+        Operation::Validate | Operation::Match | Operation::Erase | Operation::SignOff | Operation::ConsentDecide => verb == Verb::Post,
         Operation::Receipt
         | Operation::GoldenRecord
         | Operation::Everything

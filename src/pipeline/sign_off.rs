@@ -284,6 +284,7 @@ impl Pipeline {
             source: client.source.clone(),
             data: client.data,
             acts_for: client.acts_for.clone(),
+            person: client.person.clone(),
             token_id: String::new(),
         })
     }

@@ -2,7 +2,7 @@
 
 use super::Candidate;
 use crate::clock::Instant;
-use crate::consent::{self, Code, Decision, Directory, Ground, Labeller, PatientReference, Permitted, Policy, Request, Rules};
+use crate::consent::{self, Code, Decision, Directory, Ground, Labeller, Party, PatientReference, Permitted, Policy, Request, Rules};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::identity::Caller;
@@ -59,10 +59,19 @@ impl Recipient {
         }
     }
 
-    fn request(&self, instant: Instant) -> Request {
+    /// The organisation as a party to the exchange.
+    pub(super) fn party(&self) -> Party {
         let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
-        let purposes = self.purposes.iter().map(|purpose| Code::new(PURPOSE_SYSTEM, purpose.code())).collect();
-        Request::new(vec![consent::Party::from_reference(&actor)], purposes, instant)
+        Party::from_reference(&actor)
+    }
+
+    /// The purposes of its token, or those of them the request names.
+    pub(super) fn purpose_codes(&self) -> Vec<Code> {
+        self.purposes.iter().map(|purpose| Code::new(PURPOSE_SYSTEM, purpose.code())).collect()
+    }
+
+    fn request(&self, instant: Instant) -> Request {
+        Request::new(vec![self.party()], self.purpose_codes(), instant)
     }
 }
 
@@ -138,7 +147,7 @@ impl Judge {
 
     /// The rules that a patient's data are decided by: those of every record of the person about which a consent was filed. All must permit, so
     /// that the strictest wins. Where none was filed, the record's own, which permit nothing. Empty for a patient that was not gathered.
-    fn speaking(&self, patient: &str) -> Vec<&Rules> {
+    pub(super) fn speaking(&self, patient: &str) -> Vec<&Rules> {
         let Some(own) = self.rules.get(patient) else { return Vec::new() };
         let all = std::iter::once(own).chain(own.linked.iter().filter_map(|record| self.rules.get(record)));
         let spoken: Vec<&Rules> = all.filter(|known| known.has_spoken).map(|known| &known.rules).collect();

@@ -47,7 +47,13 @@ impl Registry {
             let identifier = identifier.map(|own| Identifier { system: canonical(&own.system), value: own.value.clone() });
             Organisation { identifier, ..organisation.clone() }
         };
-        let client = |client: &Client| Client { organisation: organisation(&client.organisation), ..client.clone() };
+        let person = |person: &Identifier| Identifier { system: canonical(&person.system), value: person.value.clone() };
+        let client = |client: &Client| Client {
+            organisation: organisation(&client.organisation),
+            acts_for: client.acts_for.as_ref().map(|patients| canonical_patients(patients, &canonical)),
+            person: client.person.as_ref().map(person),
+            ..client.clone()
+        };
         let source = |source: &Source| Source { organisation: organisation(&source.organisation), ..source.clone() };
         let holder = |holder: &Holder| Holder { organisation: organisation(&holder.organisation), ..holder.clone() };
         let destination = |destination: &Destination| Destination {
@@ -161,6 +167,7 @@ fn dev_client() -> Client {
         data: DataKind::Identified,
         files_consent: true,
         acts_for: None,
+        person: None,
     }
 }
 

@@ -5,7 +5,9 @@ use super::replay::SharedReplay;
 use super::sources::{holder_rules, source_rules};
 use super::{files, keys, layers, limits, logs, publish, recorder, store_settings};
 use crate::anchor::Anchor;
-use crate::api::{AdminState, FhirState, LedgerState, ReloadRequest, TokenState, admin_router, fhir_router, ledger_router, token_router};
+use crate::api::{
+    AdminState, FhirState, LedgerState, ReloadRequest, TokenState, admin_router, cds_router, fhir_router, ledger_router, token_router,
+};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Secret, Settings};
 use crate::definitions::Definitions;
@@ -174,7 +176,7 @@ impl Durable {
             dev: settings.dev,
             key_set: json::write(&self.anchor.signer.key_set()).into(),
         };
-        let fhir = FhirState {
+        let fhir = Arc::new(FhirState {
             pipeline: pipeline.clone(),
             query: trail.query.clone(),
             trail,
@@ -184,14 +186,18 @@ impl Durable {
             limits: limits(settings),
             settings: settings.clone(),
             base_url: Arc::clone(&self.base_url),
-        };
+        });
         let ledger = LedgerState {
             store: self.store.clone(),
             verifier_key: Arc::clone(&self.verifier_key),
             key_history: Arc::clone(&self.key_history),
             open_add: settings.ledger.open_add,
         };
-        let routes = Router::new().nest_service("/fhir", fhir_router(fhir)).merge(token_router(token)).merge(ledger_router(ledger));
+        let routes = Router::new()
+            .nest_service("/fhir", fhir_router(Arc::clone(&fhir)))
+            .merge(cds_router(fhir))
+            .merge(token_router(token))
+            .merge(ledger_router(ledger));
         let routes = routes.merge(self.others.routes());
         layers::public(routes, settings, self.entropy.clone())
     }

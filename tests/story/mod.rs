@@ -3,6 +3,7 @@
 mod audit;
 mod bundles;
 mod consent;
+mod consultation;
 mod desk;
 mod formats;
 mod holders;

@@ -1,0 +1,246 @@
+//! What others ask to be decided, without data changing hands: the question in its three spellings, its decision, and the answer.
+//!
+//! The spellings are the FHIR operation `$consent-decide` ([`Consultation::from_parameters`]) and the CDS Hooks hook `patient-consent-consult`
+//! as LEAP-CDS and SHARES send it ([`Consultation::from_hook`]). Whatever the spelling, a question says who, why, what and about whom; it never
+//! brings consents of its own, and what is not understood is refused.
+
+mod hook;
+mod parameters;
+
+use super::code::{Code, Identifier, Reference, items};
+use super::decision::{Decision, decide, decide_request, join};
+use super::facts;
+use super::label::Labeller;
+use super::patients::{PatientReference, patients_of};
+use super::permitted::{no_patient, release};
+use super::request::{Action, Party, Request};
+use super::rules::Rules;
+use super::vocabulary::{Concept, RESOURCE_TYPES};
+use crate::clock::Instant;
+use crate::fhir::{Node, Object};
+use crate::outcome::{IssueType, Reason, Refusal};
+
+pub use hook::{HOOK, services};
+
+/// The most names, codes or purposes one list of a question may have.
+const MAX_LISTED: usize = 100;
+/// The most resources that may be brought along.
+const MAX_CONTENT: usize = 1_000;
+
+/// The patient of what is made up.
+const MADE_UP: &str = "Patient/of-the-question";
+
+/// How much of a decision its asker is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// Whether it is permitted, and nothing that tells one denial from another: for whoever asks about themselves.
+    Outcome,
+    /// The outcome as it is, with what must be withheld: for a system that is registered to enforce consents of others.
+    Obligations,
+    /// Everything, with the rules: for the patient, whoever acts for them, and oversight.
+    Trace,
+}
+
+/// A question, read.
+#[derive(Debug, Clone)]
+pub struct Consultation {
+    /// The patient under every name the question gives.
+    pub patient: Party,
+    /// Who would receive; empty for whoever asks.
+    pub actors: Vec<Party>,
+    /// Why; empty for what the asker's token says.
+    pub purposes: Vec<Code>,
+    pub action: Action,
+    pub classes: Vec<Code>,
+    pub categories: Vec<Code>,
+    /// When, where it is not now.
+    pub at: Option<Instant>,
+    pub matter: Matter,
+}
+
+/// What a question is about.
+#[derive(Debug, Clone)]
+pub enum Matter {
+    /// The request as a whole.
+    Request,
+    /// One resource: brought along, or made up from a class, codes and labels.
+    Resource(Node),
+    /// The entries of a Bundle, each with its `fullUrl`.
+    Content(Vec<(Option<String>, Node)>),
+}
+
+/// A question, decided.
+#[derive(Debug)]
+pub struct Consulted {
+    decision: Decision,
+    /// Whether the decision is about the request as a whole, so that single resources may still be withheld.
+    is_whole: bool,
+    /// What is left of the content, where some was brought and the request may be made.
+    content: Option<Vec<(Option<String>, Node)>>,
+}
+
+impl Consultation {
+    /// The request that is decided: by these actors, for these purposes, at this instant.
+    pub fn request(&self, actors: Vec<Party>, purposes: Vec<Code>, instant: Instant) -> Request {
+        Request {
+            action: self.action,
+            classes: self.classes.clone(),
+            categories: self.categories.clone(),
+            ..Request::new(actors, purposes, instant)
+        }
+    }
+
+    /// Whether the question goes beyond what somebody may ask about themselves: another action than access, another time, another kind of
+    /// consent.
+    pub fn is_hypothetical(&self) -> bool {
+        self.at.is_some() || self.action != Action::Access
+    }
+
+    /// Decides by the rules of the patient's records, all of which must permit. Without any, or for somebody who is not known, the answer is the
+    /// denial of the unknown patient.
+    pub fn decide(&self, rules: &[&Rules], request: &Request, is_patient: impl Fn(&Reference) -> bool) -> Consulted {
+        let whole = join(rules.iter().map(|rules| decide_request(rules, request)).collect());
+        let Some(whole) = whole else { return Consulted::unknown() };
+        match &self.matter {
+            Matter::Request => Consulted { decision: whole, is_whole: true, content: None },
+            Matter::Resource(resource) => {
+                let is_mine = |reference: &Reference| reference.as_str() == MADE_UP || is_patient(reference);
+                let decision = on_resource(rules, request, resource, is_mine);
+                Consulted { decision, is_whole: false, content: None }
+            }
+            Matter::Content(entries) => {
+                let names = self.names_in(entries);
+                let is_mine = |reference: &Reference| names.contains(reference) || is_patient(reference);
+                let released = entries.iter().filter_map(|(url, resource)| {
+                    let permitted = match no_patient(resource.clone()) {
+                        Some(permitted) => permitted,
+                        None => release(&on_resource(rules, request, resource, is_mine), resource.clone())?,
+                    };
+                    Some((url.clone(), permitted.into_resource()))
+                });
+                let content = whole.is_permit().then(|| released.collect());
+                Consulted { decision: whole, is_whole: false, content }
+            }
+        }
+    }
+
+    /// What the content calls the patient who is asked about: the Patients in it that bear an identifier of the question.
+    fn names_in(&self, entries: &[(Option<String>, Node)]) -> Vec<Reference> {
+        let bears = |resource: &Node| {
+            let mut identifiers = items(resource, "identifier").iter().filter_map(Identifier::from_node);
+            identifiers.any(|identifier| identifier.has_system() && self.patient.identifiers.contains(&identifier))
+        };
+        let patients = entries.iter().filter(|(_, resource)| resource.resource_type() == Some("Patient") && bears(resource));
+        let named = patients.flat_map(|(url, resource)| [url.as_deref().and_then(Reference::new), Reference::of_resource(resource)]);
+        named.flatten().collect()
+    }
+}
+
+impl Consulted {
+    /// The answer for a patient who is not known: the same denial as for one who permits nothing.
+    pub fn unknown() -> Consulted {
+        Consulted { decision: Decision::denial("no-consent"), is_whole: true, content: None }
+    }
+
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+/// The decision on a resource as every record's rules have it. It is about the patient asked about, or about nobody that is known.
+fn on_resource(rules: &[&Rules], request: &Request, resource: &Node, is_mine: impl Fn(&Reference) -> bool) -> Decision {
+    let named = patients_of(resource);
+    let are_mine = !named.is_empty() && named.iter().all(|named| matches!(named, PatientReference::Known(name) if is_mine(name)));
+    if !are_mine {
+        return Decision::denial("patient-unresolved");
+    }
+    let mut facts = facts::of(resource);
+    Labeller::built_in().label(resource, &mut facts);
+    join(rules.iter().map(|rules| decide(rules, request, &facts)).collect()).unwrap_or_else(|| Decision::denial("no-consent"))
+}
+
+/// A resource of this kind, made up: of the class, about the patient, with these codes and labels.
+fn made_up(class: &Code, codes: &[Code], labels: &[Code]) -> Node {
+    let coding = |code: &Code| Object::new().with("system", code.system.as_str()).with("code", code.code.as_str()).into();
+    let security: Vec<Node> = labels.iter().map(coding).collect();
+    let codings: Vec<Node> = codes.iter().map(coding).collect();
+    let subject = Object::new().with("reference", MADE_UP);
+    let mut resource = Object::resource(&class.code);
+    if class.code == "Patient" {
+        resource = resource.with("id", "of-the-question");
+    }
+    resource
+        .with_some("meta", (!security.is_empty()).then(|| Object::new().with("security", security)))
+        .with_some("code", (!codings.is_empty()).then(|| Object::new().with("coding", codings)))
+        .with("subject", subject)
+        .into()
+}
+
+/// What is asked about, from the parts a question may have.
+fn matter(classes: &[Code], codes: &[Code], labels: &[Code], resource: Option<Node>) -> Result<Matter, Refusal> {
+    if let Some(resource) = resource {
+        return content(resource);
+    }
+    if codes.is_empty() && labels.is_empty() {
+        return Ok(Matter::Request);
+    }
+    match classes {
+        [class] if class.system == RESOURCE_TYPES => Ok(Matter::Resource(made_up(class, codes, labels))),
+        _ => Err(malformed("Codes and labels are those of one resource: give its type as the one class.", "class")),
+    }
+}
+
+/// A Bundle stands for its entries, any other resource for itself.
+fn content(resource: Node) -> Result<Matter, Refusal> {
+    if resource.resource_type() != Some("Bundle") {
+        return match resource.resource_type() {
+            Some(_) => Ok(Matter::Resource(resource)),
+            None => Err(malformed("What is brought along is not a resource.", "content")),
+        };
+    }
+    let entries = items(&resource, "entry");
+    if entries.len() > MAX_CONTENT {
+        let text = format!("More than {MAX_CONTENT} resources are brought along. Ask about fewer at a time.");
+        return Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text).at("content"));
+    }
+    let named = entries.iter().filter_map(|entry| Some((entry.text("fullUrl").map(str::to_owned), entry.get("resource")?.clone())));
+    Ok(Matter::Content(named.collect()))
+}
+
+fn malformed(text: &str, place: &str) -> Refusal {
+    Refusal::new(Reason::Malformed, IssueType::Invalid, text).at(place)
+}
+
+/// A list that is within bounds.
+fn bounded<T>(list: Vec<T>, place: &str) -> Result<Vec<T>, Refusal> {
+    if list.len() > MAX_LISTED {
+        let text = format!("More than {MAX_LISTED} of one kind are given. Ask about fewer at a time.");
+        return Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text).at(place));
+    }
+    Ok(list)
+}
+
+/// The Bundle of what is left of the content.
+fn collection(entries: &[(Option<String>, Node)]) -> Node {
+    let entry = |(url, resource): &(Option<String>, Node)| {
+        Object::new().with_some("fullUrl", url.as_deref()).with("resource", resource.clone()).into()
+    };
+    let entries: Vec<Node> = entries.iter().map(entry).collect();
+    Object::resource("Bundle").with("type", "collection").with_some("entry", (!entries.is_empty()).then_some(entries)).into()
+}
+
+/// Whether every purpose is one of those.
+pub fn are_among(asked: &[Code], held: &[Code]) -> bool {
+    asked.iter().all(|purpose| held.contains(purpose))
+}
+
+/// Whether a party is another by the names it goes by: every name it has is one of the other's.
+pub fn is_same_party(asked: &Party, own: &Party) -> bool {
+    let known = |identifier: &Identifier| identifier.has_system() && own.identifiers.contains(identifier);
+    asked.is_identified() && asked.references.iter().all(|name| own.references.contains(name)) && asked.identifiers.iter().all(known)
+}
+
+/// A purpose of use given by its bare code.
+fn purpose(code: &str) -> Code {
+    Concept::new(Code::new(super::vocabulary::ACT_REASON, code)).code
+}

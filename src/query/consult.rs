@@ -1,0 +1,168 @@
+//! The story of one consultation: who asks, about whom, what of the answer they may be told, the decision, its record.
+//!
+//! Whoever asks about themselves learns whether the gateway would let them, by the purposes of their token and now, and nothing that tells an
+//! unknown patient from one who denies. Asking about others is for systems with the role `consent-consult`; the trace is for the patient,
+//! whoever acts for them, and oversight.
+
+use super::consents::{Judge, Recipient};
+use super::{QueryPath, may};
+use crate::anchor::LeafKind;
+use crate::audit::{self, Closing, Outcome};
+use crate::config::Interaction as Permission;
+use crate::consent::{Code, Consultation, Consulted, Identifier, Party, Reference, Told, are_among, is_same_party};
+use crate::fhir::{Node, Object};
+use crate::identity::Caller;
+use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::registry::Role;
+use crate::search::{Handling, Query};
+use crate::store::Reader;
+use std::collections::BTreeSet;
+
+/// The most records one name of a patient may find; more are nobody in particular.
+const MAX_NAMED: usize = 16;
+
+impl QueryPath {
+    /// Answers a question about what the patient's consents permit. Nothing is answered that is not on record.
+    pub async fn consult(&self, caller: &Caller, question: &Consultation, opened: &audit::Opened) -> Result<(Consulted, Told), Failure> {
+        self.audited(opened, self.try_consult(caller, question, opened)).await
+    }
+
+    async fn try_consult(&self, caller: &Caller, question: &Consultation, opened: &audit::Opened) -> Result<(Consulted, Told), Failure> {
+        let patient = self.patient_meant(caller, &question.patient).await?;
+        let told = self.told(caller, patient.as_deref()).await?;
+        if told != Told::Trace {
+            may(caller, Permission::Read, "Consent")?;
+        }
+        let recipient = Recipient::of(caller);
+        if told == Told::Outcome {
+            only_about_oneself(question, &recipient)?;
+        }
+        let consulted = match &patient {
+            Some(patient) => self.decided(caller, question, recipient, patient).await?,
+            None => Consulted::unknown(),
+        };
+        self.record_consultation(&consulted, patient, opened).await?;
+        Ok((consulted, told))
+    }
+
+    /// How much the caller may be told of what is decided about this patient.
+    async fn told(&self, caller: &Caller, patient: Option<&str>) -> Result<Told, Fault> {
+        let speaks = match patient {
+            Some(patient) => self.represents(caller, patient).await?,
+            None => false,
+        };
+        Ok(if speaks || caller.has_role(Role::Regulator) {
+            Told::Trace
+        } else if caller.has_role(Role::ConsentConsult) {
+            Told::Obligations
+        } else {
+            Told::Outcome
+        })
+    }
+
+    async fn decided(&self, caller: &Caller, question: &Consultation, recipient: Recipient, patient: &str) -> Result<Consulted, Fault> {
+        let actors = if question.actors.is_empty() { vec![recipient.party()] } else { question.actors.clone() };
+        let purposes = if question.purposes.is_empty() { recipient.purpose_codes() } else { question.purposes.clone() };
+        let request = question.request(actors, purposes, question.at.unwrap_or(self.pipeline.clock.now()));
+        let record: Node = Object::resource("Patient").with("id", patient).into();
+        let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&record)).await?;
+        let dialect = self.pipeline.dialect(caller);
+        let is_patient = |reference: &Reference| {
+            let id = reference.relative().and_then(|relative| relative.strip_prefix("Patient/"));
+            id.is_some_and(|id| dialect.id("Patient", id) == patient)
+        };
+        Ok(question.decide(&judge.speaking(patient), &request, is_patient))
+    }
+
+    /// The record of a consultation: whether it permitted, under which consent; a denial is kept with its reason, like every other.
+    async fn record_consultation(&self, consulted: &Consulted, patient: Option<String>, opened: &audit::Opened) -> Result<(), Fault> {
+        let decision = consulted.decision();
+        let governing = decision.governing().map(|governing| match &governing.version {
+            Some(version) => format!("Consent/{}/_history/{version}", governing.consent),
+            None => format!("Consent/{}", governing.consent),
+        });
+        let consents = governing.into_iter().collect();
+        let description = Some("consent consultation".to_owned());
+        let (patients, withheld): (Vec<String>, Vec<String>) =
+            if decision.is_permit() { (patient.into_iter().collect(), Vec::new()) } else { (Vec::new(), patient.into_iter().collect()) };
+        let closing = Closing { patients, withheld, consents, description, ..Closing::default() };
+        let (outcome, kind) = if decision.is_permit() {
+            (Outcome::Success, LeafKind::Disclose)
+        } else {
+            (Outcome::Refused(decision.reason()), LeafKind::Refuse)
+        };
+        self.pipeline.record(opened, &outcome, kind, &closing).await
+    }
+
+    /// The record a question means; `None` when it names nobody who is known, or more than one person.
+    async fn patient_meant(&self, caller: &Caller, named: &Party) -> Result<Option<String>, Failure> {
+        let dialect = self.pipeline.dialect(caller);
+        let base = format!("{}/", self.base_url);
+        let references = named.references.iter().filter_map(|reference| {
+            let text = reference.as_str();
+            let id = text.strip_prefix(&base).unwrap_or(text).strip_prefix("Patient/")?;
+            Some(dialect.id("Patient", id))
+        });
+        let ids: Vec<String> = references.collect();
+        let searchable = |identifier: &&Identifier| !identifier.system.is_empty();
+        let queries = named.identifiers.iter().filter(searchable).map(|identifier| {
+            let token = format!("{}|{}", escaped(&identifier.system), escaped(&identifier.value));
+            let pairs = dialect.pairs("Patient", vec![("identifier".to_owned(), token)]);
+            Query::parse(self.pipeline.definitions, "Patient", &pairs, Handling::Strict)
+        });
+        let queries = queries.collect::<Result<Vec<Query>, Refusal>>()?;
+        Ok(self.pipeline.store.read(move |reader| one_person(reader, ids, &queries)).await?)
+    }
+}
+
+/// The first of the records that these ids and queries find, if they are all of one person.
+fn one_person(reader: &Reader<'_>, ids: Vec<String>, queries: &[Query]) -> Result<Option<String>, Fault> {
+    let mut found = BTreeSet::new();
+    for id in ids {
+        if reader.current("Patient", &id)?.is_some_and(|version| !version.deleted()) {
+            found.insert(id);
+        }
+    }
+    for query in queries {
+        let Some(candidates) = reader.candidates(query)? else { return Ok(None) };
+        for version in candidates.iter().take(MAX_NAMED + 1) {
+            if query.matches(&version.parse()?) {
+                found.insert(version.id.clone());
+            }
+        }
+    }
+    let Some(first) = found.pop_first().filter(|_| found.len() < MAX_NAMED) else { return Ok(None) };
+    let linked = reader.linked(&first)?;
+    Ok(found.iter().all(|other| linked.contains(other)).then_some(first))
+}
+
+/// A text as it stands in a search parameter (R4 §3.1.1.3.2).
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '\\' | ',' | '|' | '$') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
+/// Whoever is not registered to ask about others asks about themselves: as they are, for what their token says, now.
+fn only_about_oneself(question: &Consultation, recipient: &Recipient) -> Result<(), Refusal> {
+    let own = recipient.party();
+    let held: Vec<Code> = recipient.purpose_codes();
+    let forbidden = |text: &str| Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text));
+    if !question.actors.iter().all(|actor| is_same_party(actor, &own)) {
+        return forbidden(
+            "Asking what others may see is for systems with the role consent-consult. Leave the actor out to ask about yourself.",
+        );
+    }
+    if !are_among(&question.purposes, &held) {
+        return forbidden("The question names a purpose the access token does not allow.");
+    }
+    if question.is_hypothetical() {
+        return forbidden("Asking about another time or action is for the patient, whoever acts for them, and oversight.");
+    }
+    Ok(())
+}

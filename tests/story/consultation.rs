@@ -1,0 +1,337 @@
+//! Asking what consents permit: `$consent-decide`, and the CDS Hooks service as LEAP-CDS and SHARES call it.
+
+use crate::support::data::{MRN, observation, patient, permit, permit_to, purpose};
+use crate::support::party::Answer;
+use crate::support::world::audit_events;
+use crate::support::{Call, Party, Setup, World};
+use serde_json::{Value, json};
+
+/// A patient's application, and a system that enforces consents elsewhere.
+pub const MORE: &str = r#"
+[[client]]
+id = "app"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "app" }, name = "Patient App" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/Consent.cruds system/Communication.rs"
+purposes = ["PATRQT"]
+acts_for = ["urn:oid:1.3.6.1.4.1.99999.2|1"]
+source = "hospital-b"
+
+[[client]]
+id = "enforcer"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "enforcer" }, name = "Enforcer" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/Consent.r"
+purposes = ["TREAT"]
+roles = ["consent-consult"]
+"#;
+
+const ORGANISATIONS: &str = "urn:oid:1.3.6.1.4.1.99999.1";
+
+struct Case {
+    world: World,
+    a: Party,
+    b: Party,
+    app: Party,
+    enforcer: Party,
+    regulator: Party,
+    patient: String,
+}
+
+impl Case {
+    async fn new() -> Case {
+        let world = Setup::configured(MORE).start().await;
+        let a = world.party("hospital-a").await;
+        let patient = a.create(&patient("1")).await;
+        let (b, regulator) = (world.party("hospital-b").await, world.party("health-department").await);
+        let (app, enforcer) =
+            (world.party_with("app", "system/Consent.cruds").await, world.party_with("enforcer", "system/Consent.r").await);
+        Case { world, a, b, app, enforcer, regulator, patient }
+    }
+
+    async fn hook(&self, party: &Party, context: Value) -> Answer {
+        let body = json!({"hook": "patient-consent-consult", "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea", "context": context});
+        hook(party, &body).await
+    }
+
+    async fn decide(&self, party: &Party, parameters: Value) -> Answer {
+        party
+            .post(&format!("Patient/{}/$consent-decide", self.patient), &json!({"resourceType": "Parameters", "parameter": parameters}))
+            .await
+    }
+}
+
+async fn hook(party: &Party, body: &Value) -> Answer {
+    let url = format!("{}/cds-services/patient-consent-consult", party.origin);
+    party.call(Call::new("POST", &url).body("application/json", body.to_string())).await
+}
+
+fn organisation(value: &str) -> Value {
+    json!({"system": ORGANISATIONS, "value": value})
+}
+
+fn actor(value: &str) -> Value {
+    json!({"name": "actor", "valueIdentifier": organisation(value)})
+}
+
+/// The values of the parameters of a name.
+fn all<'v>(parameters: &'v Value, name: &str) -> Vec<&'v Value> {
+    parameters["parameter"].as_array().unwrap().iter().filter(|parameter| parameter["name"] == name).collect()
+}
+
+fn decision(answer: Answer) -> String {
+    let parameters = answer.expect(200).json();
+    all(&parameters, "decision")[0]["valueCode"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_what_if_tells_each_asker_what_they_may_know() {
+    let case = Case::new().await;
+    let consent = case.a.create(&permit_to(&case.patient, "hospital-b")).await;
+    // The patient asks what others may see, and is told by which rule.
+    let told = case.decide(&case.app, json!([actor("hospital-b"), {"name": "purpose", "valueCode": "TREAT"}])).await.expect(200).json();
+    assert_eq!(all(&told, "decision")[0]["valueCode"], "permit");
+    assert_eq!(all(&told, "basedOn")[0]["valueReference"]["reference"], format!("Consent/{consent}/_history/1"));
+    let step = &all(&told, "step")[0]["part"];
+    assert_eq!((&step[1]["valueString"], &step[2]["valueCode"]), (&json!("provision"), &json!("matched")));
+    assert_eq!(step[3]["valueString"], "This rule applies.");
+    let other = case.decide(&case.app, json!([actor("hospital-c"), {"name": "purpose", "valueCode": "TREAT"}])).await.expect(200).json();
+    assert_eq!(all(&other, "decision")[0]["valueCode"], "no-consent");
+    assert_eq!(all(&other, "step")[0]["part"][2]["valueCode"], "differs:actor");
+    // Oversight too; a system that enforces learns the outcome, and no rule.
+    let asked = json!([actor("hospital-b"), {"name": "purpose", "valueCode": "TREAT"}]);
+    assert!(!all(&case.decide(&case.regulator, asked.clone()).await.expect(200).json(), "step").is_empty());
+    let told = case.decide(&case.enforcer, asked.clone()).await.expect(200).json();
+    assert_eq!(told["parameter"].as_array().unwrap().len(), 1, "the decision alone: {told:#}");
+    // Hospital B may ask about itself, as it is and now, and about nobody else.
+    assert_eq!(decision(case.decide(&case.b, json!([])).await), "permit");
+    assert_eq!(decision(case.decide(&case.b, json!([actor("hospital-b")])).await), "permit");
+    for beyond in [
+        json!([actor("hospital-a")]),
+        json!([{"name": "actor", "valueReference": {"display": "Hospital B"}}]),
+        json!([{"name": "purpose", "valueCode": "HRESCH"}]),
+        json!([{"name": "at", "valueInstant": "2030-01-01T00:00:00Z"}]),
+        json!([{"name": "action", "valueCode": "correct"}]),
+    ] {
+        let answer = case.decide(&case.b, beyond.clone()).await;
+        assert!(matches!(answer.status, 400 | 403), "{beyond}: {}", answer.text());
+    }
+    // What cannot be understood is refused.
+    for wrong in [
+        json!([{"name": "verdict", "valueCode": "permit"}]),
+        json!([{"name": "at", "valueDateTime": "2026"}]),
+        json!([{"name": "at", "valueInstant": "soon"}]),
+        json!([{"name": "action", "valueCode": "teleport"}]),
+        json!([{"name": "patient", "valueReference": {"reference": "Patient/1"}}]),
+        json!([{"name": "code", "valueCoding": {"system": "http://loinc.org", "code": "718-7"}}]),
+        json!([{"name": "purpose"}]),
+        Value::Array(vec![json!({"name": "purpose", "valueCode": "TREAT"}); 101]),
+    ] {
+        let answer = case.decide(&case.app, wrong.clone()).await;
+        assert!(matches!(answer.status, 400 | 413), "{wrong}: {}", answer.text());
+    }
+    case.world
+        .stranger()
+        .post(&format!("Patient/{}/$consent-decide", case.patient), &json!({"resourceType": "Parameters"}))
+        .await
+        .expect(401);
+    // Every one of these is on record, the patient's denied ones as refusals of the patient's.
+    let events = audit_events(&case.world.data());
+    let consulted: Vec<&Value> = events.iter().filter(|event| event["subtype"][0]["code"] == "consent-decide").collect();
+    assert!(consulted.len() > 12, "{}", consulted.len());
+    let of_patient = consulted.iter().filter(|event| event.to_string().contains(&format!("Patient/{}", case.patient)));
+    assert_eq!(of_patient.count(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_action_class_and_labels_can_be_tried() {
+    let case = Case::new().await;
+    let mut consent = permit(&case.patient);
+    consent["provision"]["period"] = json!({"end": "2027-12-31T00:00:00Z"});
+    consent["provision"]["provision"] = json!([
+        {"type": "deny", "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]},
+        {"type": "deny", "purpose": purpose("HMARKT")}
+    ]);
+    case.a.create(&consent).await;
+    let with = |more: Value| {
+        let mut all = vec![actor("hospital-b")];
+        all.extend(more.as_array().unwrap().iter().cloned());
+        Value::Array(all)
+    };
+    let label =
+        |code: &str| json!({"name": "label", "valueCoding": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": code}});
+    let observation = json!({"name": "class", "valueCode": "Observation"});
+    let code = |code: &str| json!({"name": "code", "valueCoding": {"system": "http://loinc.org", "code": code}});
+    for (why, asked, expected) in [
+        ("for treatment", json!([{"name": "purpose", "valueCode": "TREAT"}]), "permit"),
+        ("for marketing", json!([{"name": "purpose", "valueCode": "HMARKT"}]), "deny"),
+        (
+            "after its end",
+            json!([{"name": "purpose", "valueCode": "TREAT"}, {"name": "at", "valueInstant": "2028-01-01T00:00:00Z"}]),
+            "no-consent",
+        ),
+        ("haemoglobin", json!([{"name": "purpose", "valueCode": "TREAT"}, observation, code("718-7")]), "permit"),
+        ("psychiatry", json!([{"name": "purpose", "valueCode": "TREAT"}, observation, label("PSY")]), "deny"),
+        ("an unknown purpose", json!([{"name": "purpose", "valueCode": "CURIOSITY"}]), "no-consent"),
+        ("an actor by display", json!([{"name": "purpose", "valueCode": "TREAT"}]), "permit"),
+    ] {
+        assert_eq!(decision(case.decide(&case.app, with(asked)).await), expected, "{why}");
+    }
+    let by_display = json!([{"name": "actor", "valueReference": {"display": "Hospital B"}}, {"name": "purpose", "valueCode": "TREAT"}]);
+    assert_eq!(decision(case.decide(&case.app, by_display).await), "no-consent");
+    let without_system = json!([{"name": "actor", "valueIdentifier": {"value": "hospital-b"}}, {"name": "purpose", "valueCode": "TREAT"}]);
+    assert_eq!(decision(case.decide(&case.app, without_system).await), "no-consent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_is_found_and_answers_as_leap_and_shares_ask() {
+    let case = Case::new().await;
+    let discovery = case.world.stranger().call(Call::get(&format!("{}/cds-services", case.world.origin))).await.expect(200).json();
+    assert_eq!(discovery["services"][0]["id"], "patient-consent-consult");
+    let mut consent = permit_to(&case.patient, "hospital-b");
+    consent["provision"]["provision"] = json!([{
+        "type": "deny",
+        "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]
+    }]);
+    let consent = case.a.create(&consent).await;
+    // LEAP-CDS: one identifier each, a scope, a code.
+    let leap = json!({
+        "patientId": {"system": MRN, "value": "1"},
+        "scope": "patient-privacy",
+        "purposeOfUse": "TREAT",
+        "actor": organisation("hospital-b")
+    });
+    // SHARES: lists, categories, content.
+    let shares = json!({
+        "patientId": [{"system": MRN, "value": "1"}],
+        "purposeOfUse": ["TREAT"],
+        "actor": [organisation("hospital-b")],
+        "category": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}],
+        "class": []
+    });
+    for asked in [&leap, &shares] {
+        let card = &case.hook(&case.enforcer, asked.clone()).await.expect(200).json()["cards"][0];
+        assert_eq!((&card["summary"], &card["indicator"]), (&json!("CONSENT_PERMIT"), &json!("info")));
+        let extension = &card["extension"];
+        assert_eq!(extension["decision"], "CONSENT_PERMIT");
+        assert_eq!(extension["obligations"][0]["id"]["code"], "REDACT");
+        assert_eq!(extension["obligations"][0]["parameters"]["codes"][0]["code"], "R");
+        assert!(extension.get("basedOn").is_none() && extension.get("trace").is_none());
+        let card = &case.hook(&case.app, asked.clone()).await.expect(200).json()["cards"][0];
+        assert_eq!(card["extension"]["basedOn"], format!("Consent/{consent}"));
+        assert!(card["extension"]["trace"].as_array().is_some_and(|trace| trace.len() == 2));
+    }
+    let with = |name: &str, value: Value| {
+        let mut context = leap.clone();
+        context[name] = value;
+        context
+    };
+    for (why, context, expected) in [
+        ("another actor", with("actor", organisation("hospital-c")), "NO_CONSENT"),
+        ("nobody known", with("patientId", json!({"system": MRN, "value": "none"})), "NO_CONSENT"),
+        ("a number without a system", with("patientId", json!({"value": "1"})), "NO_CONSENT"),
+        ("about treatment", with("scope", json!("treatment")), "NO_CONSENT"),
+        ("no purpose anybody knows", with("purposeOfUse", json!("WHATEVER")), "NO_CONSENT"),
+        ("the id of the record", with("patientId", json!(case.patient)), "CONSENT_PERMIT"),
+    ] {
+        let card = &case.hook(&case.enforcer, context).await.expect(200).json()["cards"][0];
+        assert_eq!(card["extension"]["decision"], expected, "{why}");
+        assert_eq!(card["summary"], expected);
+    }
+    // Content comes back without what is withheld, and without what is somebody else's.
+    let mut restricted = observation("Patient/theirs");
+    restricted["id"] = json!("restricted");
+    restricted["meta"] = json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]});
+    let mut open = observation("Patient/theirs");
+    open["id"] = json!("open");
+    let mut foreign = observation("Patient/foreign");
+    foreign["id"] = json!("foreign");
+    let mut record = patient("1");
+    record["id"] = json!("theirs");
+    let entries: Vec<Value> = [foreign, restricted, record, open].into_iter().map(|resource| json!({"resource": resource})).collect();
+    let content = json!({"resourceType": "Bundle", "type": "collection", "entry": entries});
+    let card = case.hook(&case.enforcer, with("content", content)).await.expect(200).json();
+    let kept: Vec<&str> = card["cards"][0]["extension"]["content"]["entry"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["resource"]["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(kept, ["theirs", "open"]);
+    // A caller brings no consents of its own, and nothing that is not understood.
+    for context in [
+        with("consent", json!([permit(&case.patient)])),
+        with("overrideConsent", json!(true)),
+        with("patientId", json!(null)),
+        with("actor", json!(["hospital-b"])),
+        with("class", json!([{"system": "x"}])),
+        with("purposeOfUse", json!([1])),
+        with("content", json!({"entry": []})),
+        json!({}),
+    ] {
+        assert_eq!(case.hook(&case.enforcer, context.clone()).await.status, 400, "{context}");
+    }
+    for body in [json!({}), json!([]), json!({"hook": "patient-view", "hookInstance": "x", "context": leap})] {
+        assert_eq!(hook(&case.enforcer, &body).await.expect(400).issue(), "invalid");
+    }
+    hook(&case.world.stranger(), &json!({})).await.expect(401);
+    let url = format!("{}/cds-services/patient-consent-consult", case.world.origin);
+    case.enforcer.call(Call::new("POST", &url).body("text/plain", "{}")).await.expect(415);
+    case.enforcer.call(Call::new("POST", &url).body("application/json", "{")).await.expect(400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_question_is_no_way_to_find_out() {
+    let case = Case::new().await;
+    let mut denial = permit(&case.patient);
+    denial["provision"]["type"] = json!("deny");
+    denial["policyRule"]["coding"][0]["code"] = json!("OPTOUT");
+    case.a.create(&denial).await;
+    let silent = case.a.create(&patient("2")).await;
+    let unknown = format!("{}{}", &silent[..silent.len() - 4], if silent.ends_with("aaaa") { "bbbb" } else { "aaaa" });
+    let shape = |answer: &Answer| {
+        let headers: Vec<(String, String)> = answer
+            .headers
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "x-request-id" | "date"))
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        (answer.status, headers, answer.text())
+    };
+    let parameters = json!({"resourceType": "Parameters"});
+    let mut answers = Vec::new();
+    for id in [&case.patient, &silent, &unknown] {
+        answers.push(shape(&case.b.post(&format!("Patient/{id}/$consent-decide"), &parameters).await.expect(200)));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    let mut answers = Vec::new();
+    for number in ["1", "2", "3"] {
+        answers.push(shape(&case.hook(&case.b, json!({"patientId": {"system": MRN, "value": number}})).await.expect(200)));
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+    // Nor whether anything is withheld from what is permitted.
+    let plain = case.a.create(&patient("4")).await;
+    let partial = case.a.create(&patient("5")).await;
+    case.a.create(&permit(&plain)).await;
+    let mut consent = permit(&partial);
+    consent["provision"]["provision"] = json!([{
+        "type": "deny",
+        "securityLabel": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "PSY"}]
+    }]);
+    case.a.create(&consent).await;
+    let (one, other) = (
+        case.hook(&case.b, json!({"patientId": {"system": MRN, "value": "4"}})).await.expect(200),
+        case.hook(&case.b, json!({"patientId": {"system": MRN, "value": "5"}})).await.expect(200),
+    );
+    assert_eq!(one.json()["cards"][0]["summary"], "CONSENT_PERMIT");
+    assert_eq!(shape(&one), shape(&other));
+    // An application of one patient is a stranger to another.
+    let asked = json!({"resourceType": "Parameters", "parameter": [actor("hospital-b"), {"name": "purpose", "valueCode": "TREAT"}]});
+    for id in [&silent, &unknown] {
+        case.app.post(&format!("Patient/{id}/$consent-decide"), &asked).await.expect(403);
+    }
+    // Two records under one number are nobody in particular.
+    case.b.create(&patient("1")).await;
+    let card = case.hook(&case.enforcer, json!({"patientId": {"system": MRN, "value": "1"}, "actor": organisation("hospital-b")})).await;
+    assert_eq!(card.expect(200).json()["cards"][0]["summary"], "NO_CONSENT");
+}
