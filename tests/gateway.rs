@@ -13,6 +13,7 @@ mod fuzzed;
 mod golden;
 mod laws;
 mod mutation;
+mod other_readers;
 mod readme;
 mod story;
 mod suites;

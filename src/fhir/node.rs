@@ -228,6 +228,13 @@ impl Object {
         }
     }
 
+    /// Puts a member that is there before all others; where it stood, the others close up.
+    pub fn lead_with(&mut self, name: &str) {
+        if let Some(members) = self.members.iter().position(|member| member.name == name).and_then(|index| self.members.get_mut(..=index)) {
+            members.rotate_right(1);
+        }
+    }
+
     pub fn remove(&mut self, name: &str) -> Option<Node> {
         let index = self.members.iter().position(|member| member.name == name)?;
         Some(self.members.remove(index).node)

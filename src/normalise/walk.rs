@@ -49,6 +49,8 @@ pub(super) fn resource(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>
 }
 
 fn resource_in(object: &mut Object, name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) {
+    // JSON does not ask for it, but readers that go through a document once have to know the type first.
+    object.lead_with("resourceType");
     let content = work.context.types.resource(name).map(|definition| definition.root);
     members(object, Kind { name, content, guessed_from: None }, path, scope, work);
     narrative::apply(object, path, work);
