@@ -2,8 +2,12 @@
 
 use crate::fhir::Node;
 use crate::identity::crossref::{self, Likeness};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use unicode_normalization::UnicodeNormalization;
+
+/// Family names, and given names, under which a record is found; few have more.
+const MAX_NAMES: usize = 4;
 
 /// What two records say about each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +91,15 @@ pub fn search_words(patient: &Node) -> Option<(String, String)> {
     let name = patient.items("name").iter().find(|name| name.text("family").is_some() && !name.items("given").is_empty())?;
     patient.text("birthDate").filter(|date| date.len() == 10)?;
     Some((name.text("family")?.to_owned(), name.items("given").first()?.as_text()?.to_owned()))
+}
+
+/// Under which keys the records are found that have a family name, a given name and the birth date of this one: those that are at least
+/// [`Grade::Probable`], if nothing contradicts it.
+pub fn likeness_keys(patient: &Node) -> Vec<[u8; 32]> {
+    let Some(birth) = patient.text("birthDate").filter(|date| date.len() == 10) else { return Vec::new() };
+    let (families, givens) = (families(patient), givens(patient));
+    let pairs = families.iter().take(MAX_NAMES).flat_map(|family| givens.iter().take(MAX_NAMES).map(move |given| (family, given)));
+    pairs.map(|(family, given)| Sha256::digest(["Patient", family, given, birth].join("\0").as_bytes()).into()).collect()
 }
 
 fn families(patient: &Node) -> BTreeSet<String> {

@@ -11,5 +11,5 @@ mod grade;
 mod linkage;
 
 pub use golden::{Contribution, Element, Golden, golden};
-pub use grade::{Grade, grade, search_words};
+pub use grade::{Grade, grade, likeness_keys, search_words};
 pub use linkage::linkage;

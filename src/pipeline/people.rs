@@ -6,7 +6,7 @@ use crate::audit::{self, Closing, Outcome};
 use crate::fhir::Node;
 use crate::identity::crossref;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::person::{Grade, grade, linkage, search_words};
+use crate::person::{Grade, grade, likeness_keys, linkage, search_words};
 use crate::registry::Registry;
 use crate::search::{Handling, Query};
 use crate::store::{Assumption, Committed, LeafDraft, MAX_PERSON_RECORDS, PersonChange, Reader, StoredVersion, Unit, VersionDraft};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 const MAX_IDENTIFIERS: usize = 16;
 /// Records that one identifier may find. One that finds more names nobody.
 const MAX_FOUND: usize = 32;
-/// Records of the same name at other sources that are compared. Where there are more, the name says too little to ask anybody.
+/// Records of the same name and birth date that are compared. Where there are more, they say too little to ask anybody.
 const MAX_NAMESAKES: usize = 32;
 /// Questions that one record may raise.
 const MAX_QUESTIONS: usize = 8;
@@ -33,6 +33,8 @@ pub(super) struct People {
     pub items: Vec<Item>,
     pub drafts: Vec<VersionDraft>,
     pub leaves: Vec<LeafDraft>,
+    /// Under which keys the records are found from now on.
+    pub alike: Vec<([u8; 32], String)>,
 }
 
 /// A Patient record as it is compared.
@@ -106,6 +108,7 @@ impl Pipeline {
         for version in versions.iter().filter(|version| version.target.type_name == "Patient") {
             let Some(patient) = version.resource.clone() else { continue };
             let me = Record { id: version.target.id.clone(), source: source.to_owned(), patient };
+            people.alike.extend(likeness_keys(&me.patient).into_iter().map(|key| (key, me.id.clone())));
             let known = self.known(me, None).await?;
             let mut decided = decide(&known, &self.registry, false);
             if decided.concerns(&known).any(|id| settled.contains(id)) {
@@ -173,7 +176,8 @@ impl Pipeline {
         self.store
             .read(move |reader| {
                 let me = Record { id: String::new(), source: String::new(), patient };
-                let (ids, _) = look(reader, &registry, definitions, &me)?;
+                let (mut ids, _) = same_identifiers(reader, &registry, definitions, &me)?;
+                ids.extend(same_names(reader, definitions, &me)?);
                 let mut found = Vec::new();
                 for id in ids {
                     if let Some(version) = reader.current("Patient", &id)?.filter(|version| !version.deleted()) {
@@ -216,7 +220,8 @@ impl Pipeline {
             .read(move |reader| {
                 let person = reader.person_of(&me.id)?;
                 let others = others(reader, person.as_deref(), &me.id)?;
-                let (ids, assumptions) = look(reader, &registry, definitions, &me)?;
+                let (mut ids, assumptions) = same_identifiers(reader, &registry, definitions, &me)?;
+                ids.extend(namesakes(reader, &me)?);
                 let mut known =
                     Known { me, person, others, candidates: Vec::new(), apart: BTreeSet::new(), assumptions, linkages: BTreeMap::new() };
                 for id in ids.into_iter().chain(named).collect::<BTreeSet<String>>() {
@@ -295,6 +300,7 @@ impl People {
         unit.people.extend(self.changes);
         unit.versions.extend(self.drafts);
         unit.leaves.extend(self.leaves);
+        unit.alike.extend(self.alike);
     }
 }
 
@@ -321,8 +327,8 @@ fn candidate(reader: &Reader<'_>, registry: &Registry, me: &Record, id: &str) ->
     Ok(Some(Candidate { record, grade, person, others }))
 }
 
-/// Ids of records that share an identifier of persons or the name. What the identifiers find is assumed to stay so until the commit.
-fn look(
+/// Ids of records that share an identifier of persons. That they are these is assumed to stay so until the commit.
+fn same_identifiers(
     reader: &Reader<'_>,
     registry: &Registry,
     definitions: &'static crate::definitions::Definitions,
@@ -340,17 +346,36 @@ fn look(
             assumptions.push(Assumption::Matches { query, source: None, ids: found });
         }
     }
-    if let Some((family, given)) = search_words(&me.patient) {
-        let pairs = vec![("family".to_owned(), escaped(&family)), ("given".to_owned(), escaped(&given))];
-        if let Some(query) = query(definitions, pairs) {
-            // A source's own namesakes are its own business.
-            let found = reader.elsewhere_found(&query, &me.source, MAX_NAMESAKES + 1)?;
-            if found.len() <= MAX_NAMESAKES {
-                ids.extend(found.into_iter().map(|version| version.id));
+    Ok((ids, assumptions))
+}
+
+/// Ids of records of other sources with the same name and birth date. A source's own namesakes are its own business.
+fn namesakes(reader: &Reader<'_>, me: &Record) -> Result<BTreeSet<String>, Fault> {
+    let mut ids = BTreeSet::new();
+    for key in likeness_keys(&me.patient) {
+        let found = reader.alike(&key, MAX_NAMESAKES + 1)?;
+        if found.len() > MAX_NAMESAKES {
+            continue;
+        }
+        for id in found {
+            if reader.current("Patient", &id)?.is_some_and(|version| version.source != me.source) {
+                ids.insert(id);
             }
         }
     }
-    Ok((ids, assumptions))
+    Ok(ids)
+}
+
+/// Ids of records whose names begin like these.
+fn same_names(reader: &Reader<'_>, definitions: &'static crate::definitions::Definitions, me: &Record) -> Result<BTreeSet<String>, Fault> {
+    let Some((family, given)) = search_words(&me.patient) else { return Ok(BTreeSet::new()) };
+    let pairs = vec![("family".to_owned(), escaped(&family)), ("given".to_owned(), escaped(&given))];
+    let Some(query) = query(definitions, pairs) else { return Ok(BTreeSet::new()) };
+    let found = reader.first_candidates(&query, MAX_NAMESAKES + 1)?;
+    if found.len() > MAX_NAMESAKES {
+        return Ok(BTreeSet::new());
+    }
+    Ok(found.into_iter().map(|version| version.id).collect())
 }
 
 /// A value that is too long or odd to be searched for finds nothing.

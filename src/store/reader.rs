@@ -140,13 +140,13 @@ impl<'c> Reader<'c> {
     /// Current resources that satisfy every lookup of the query: a superset of its matches, in the order they were first stored.
     /// More than [`MAX_CANDIDATES`] answers `None`.
     pub fn candidates(&self, query: &Query) -> Result<Option<Vec<StoredVersion>>, Fault> {
-        let found = candidates(&self.connection, self.seal_key, query, None, MAX_CANDIDATES + 1)?;
+        let found = candidates(&self.connection, self.seal_key, query, MAX_CANDIDATES + 1)?;
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
     }
 
-    /// The first current resources of other sources than one that satisfy every lookup of the query, at most `limit`: a superset of its matches.
-    pub fn elsewhere_found(&self, query: &Query, but_source: &str, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        candidates(&self.connection, self.seal_key, query, Some(but_source), limit)
+    /// The first current resources that satisfy every lookup of the query, at most `limit`: a superset of its matches.
+    pub fn first_candidates(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        candidates(&self.connection, self.seal_key, query, limit)
     }
 
     /// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.
@@ -328,7 +328,7 @@ pub(super) fn matching_ids(
     limit: usize,
 ) -> Result<Vec<String>, Fault> {
     let mut ids = Vec::new();
-    for candidate in candidates(connection, seal_key, query, None, MAX_CANDIDATES)? {
+    for candidate in candidates(connection, seal_key, query, MAX_CANDIDATES)? {
         let in_scope = source.is_none_or(|source| candidate.source == source);
         if in_scope && query.matches(&candidate.parse()?) {
             ids.push(candidate.id);
@@ -340,21 +340,11 @@ pub(super) fn matching_ids(
     Ok(ids)
 }
 
-fn candidates(
-    connection: &Connection,
-    seal_key: &[u8; 32],
-    query: &Query,
-    but_source: Option<&str>,
-    limit: usize,
-) -> Result<Vec<StoredVersion>, Fault> {
+fn candidates(connection: &Connection, seal_key: &[u8; 32], query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
     let mut sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0");
     let mut parameters = vec![Sql::from(query.type_name().to_owned())];
     for lookup in query.lookups() {
         narrow(&mut sql, &mut parameters, lookup);
-    }
-    if let Some(source) = but_source {
-        sql.push_str(" AND r.source <> ?");
-        parameters.push(source.to_owned().into());
     }
     sql.push_str(" ORDER BY r.rid LIMIT ?");
     parameters.push(rows(limit));
