@@ -6,10 +6,13 @@
 mod answer;
 mod desk;
 mod dialect;
+mod filing;
+mod glass;
 mod people;
 mod plan;
 mod repeats;
 mod replay;
+mod represent;
 mod settle;
 mod sign_off;
 mod work;
@@ -17,7 +20,9 @@ mod work;
 pub use answer::{Done, WriteAnswer};
 pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
+pub(crate) use glass::{asks_to_break, is_glass_broken};
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
+pub(crate) use represent::majority_years;
 pub use sign_off::{EXPIRY_PASS, Waiting};
 
 use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, Sender, ToAnchor};
@@ -56,6 +61,8 @@ pub struct Pipeline {
     pub clock: Clock,
     /// The normalisation rules of each source, by name.
     pub rules: Arc<HashMap<String, SourceRules>>,
+    /// What the operator decides about consents.
+    pub consent: Arc<crate::config::Consent>,
     /// How what was held is read again.
     pub limits: Limits,
     /// Held by the one overtaken submission that is being decided anew.
@@ -118,10 +125,12 @@ impl Pipeline {
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(source, writes).await?;
         let prepared = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links).await?;
+        self.may_file(caller, prepared.anchored.versions()).await?;
         let outbox = self.deliveries(caller, prepared.anchored.versions()).await?;
         let (versions, drafts, leaves) = prepared.anchored.into_drafts();
         let mut people = self.people(source, &versions, leaves.len()).await?;
-        let answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
+        let mut answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
+        filing::tell_filers(&mut answers, &versions);
         let items: Vec<Item> = prepared.items.into_iter().chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
         let mut unit =
@@ -237,6 +246,9 @@ impl Pipeline {
             Some(server) => server.examine(self.definitions, &resource, &options).await,
             None => crate::validate::check(self.definitions, &resource, &options),
         };
+        if resource.resource_type() == Some("Consent") {
+            findings.extend(consent::lint(&resource));
+        }
         if let Some(rules) = rules {
             let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types() };
             let normalised = crate::normalise::normalise(resource, &context);
@@ -427,7 +439,7 @@ fn authorise<'c>(caller: &'c Caller, writes: &[Write]) -> Result<&'c str, Refusa
             let scope = permission.letter();
             return Err(forbidden(format!("The token has no scope for this: system/{type_name}.{scope} is needed.")));
         }
-        if type_name == "Consent" && !caller.files_consent {
+        if type_name == "Consent" && !caller.files_consent && caller.acts_for.is_none() && caller.person.is_none() {
             return Err(forbidden("This client is not registered to file consents.".to_owned()));
         }
     }

@@ -14,7 +14,6 @@ mod pending;
 mod person;
 mod push;
 mod receipt;
-mod represent;
 
 pub use consents::Ruling;
 pub use page::Pager;

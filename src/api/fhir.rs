@@ -194,6 +194,15 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
         Interaction::Operation { operation: Operation::ConsentDecide, id, pairs, .. } => {
             consent::decide(state, asked, wanted, &caller, (id.as_deref(), &pairs), record).await
         }
+        Interaction::Operation { operation: Operation::FileConsent, pairs, .. } => {
+            consent::file(state, asked, wanted, &caller, &pairs, record).await
+        }
+        Interaction::Operation { operation: Operation::RevokeConsent, id, pairs, .. } => {
+            consent::revoke(state, asked, wanted, &caller, (&id.unwrap_or_default(), &pairs), record).await
+        }
+        Interaction::Operation { operation: Operation::BreakGlass, id, pairs, .. } => {
+            consent::break_glass(state, asked, wanted, &caller, (&id.unwrap_or_default(), &pairs), record).await
+        }
         Interaction::Operation { operation: Operation::SignOff, id, .. } => {
             sign_off::operation(state, asked, wanted, &caller, &id.unwrap_or_default(), record).await
         }
@@ -333,7 +342,7 @@ pub(super) fn parse_body(state: &FhirState, asked: &Asked) -> Result<(Format, No
 }
 
 /// The `Idempotency-Key` header, bound to the caller.
-fn idempotency(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, Refusal> {
+pub(super) fn idempotency(headers: &HeaderMap, caller: &Caller) -> Result<Option<IdempotencyKey>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let legal = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES);
     let key = legal.ok_or_else(|| {

@@ -13,6 +13,11 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 /// The header that links the receipt of what was accepted.
 pub const RECEIPT_HEADER: &str = "x-hearthgate-receipt";
 
+/// The header that lists what the filer of a consent should know, where the answer is the resource itself.
+pub const FINDINGS_HEADER: &str = "x-hearthgate-findings";
+/// The most findings it lists.
+const MAX_LISTED: usize = 20;
+
 /// Writes a resource in the format asked for.
 pub fn body(node: &Node, wanted: &Wanted, definitions: &Definitions) -> Body {
     let text = match (wanted.format, wanted.pretty) {
@@ -92,16 +97,34 @@ pub fn write(answer: &WriteAnswer, base_url: &str, wanted: &Wanted, definitions:
         Some(node) => resource(status, &node, wanted, definitions),
         None => empty(status),
     };
+    if wanted.prefer != Return::OperationOutcome
+        && let Some(listed) = listed(&answer.findings)
+    {
+        set(&mut response, FINDINGS_HEADER, &listed);
+    }
+    place(&mut response, answer, base_url);
+    response
+}
+
+/// Says where what was written is.
+pub fn place(response: &mut Response<Body>, answer: &WriteAnswer, base_url: &str) {
     if answer.done == Done::Held {
-        set(&mut response, header::LOCATION.as_str(), &format!("{base_url}/Task/{}", answer.id));
+        set(response, header::LOCATION.as_str(), &format!("{base_url}/Task/{}", answer.id));
     }
     if let Some(version) = answer.version_reference() {
-        set(&mut response, header::LOCATION.as_str(), &format!("{base_url}/{version}"));
-        set(&mut response, header::ETAG.as_str(), &format!("W/\"{}\"", answer.version));
-        set(&mut response, header::LAST_MODIFIED.as_str(), &answer.at.to_http_date());
-        set(&mut response, RECEIPT_HEADER, &format!("{base_url}/{version}/$receipt"));
+        set(response, header::LOCATION.as_str(), &format!("{base_url}/{version}"));
+        set(response, header::ETAG.as_str(), &format!("W/\"{}\"", answer.version));
+        set(response, header::LAST_MODIFIED.as_str(), &answer.at.to_http_date());
+        set(response, RECEIPT_HEADER, &format!("{base_url}/{version}/$receipt"));
     }
-    response
+}
+
+/// The findings on a consent in one line: whoever did not ask for them learns that there are some. They are told in full with
+/// `Prefer: return=OperationOutcome`, and by `$validate` before anything is filed.
+fn listed(findings: &[Finding]) -> Option<String> {
+    let told = findings.iter().filter(|finding| finding.message_id.starts_with("consent-")).take(MAX_LISTED);
+    let listed: Vec<String> = told.map(|finding| format!("{} {}", finding.message_id, finding.expression)).collect();
+    (!listed.is_empty()).then(|| listed.join("; "))
 }
 
 /// The entry of a transaction-response or batch-response for a write.

@@ -62,7 +62,10 @@ pub(super) async fn answer(
         | Operation::Everything
         | Operation::SignOff
         | Operation::Pending
-        | Operation::ConsentDecide => {
+        | Operation::ConsentDecide
+        | Operation::FileConsent
+        | Operation::RevokeConsent
+        | Operation::BreakGlass => {
             Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "This operation is not offered here.").into())
         }
     }

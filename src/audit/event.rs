@@ -228,7 +228,11 @@ pub fn organisation_reference(organisation: &Organisation) -> Object {
 }
 
 fn interaction_system(interaction: &str) -> &'static str {
-    if matches!(interaction, "token" | "push" | "unreadable" | "erase" | "sign-off" | "consent-decide") || OPERATED.contains(&interaction) {
+    if matches!(
+        interaction,
+        "token" | "push" | "unreadable" | "erase" | "sign-off" | "consent-decide" | "consent-file" | "consent-revoke" | "break-glass"
+    ) || OPERATED.contains(&interaction)
+    {
         OWN_INTERACTIONS
     } else {
         RESTFUL

@@ -10,6 +10,7 @@ pub fn check(settings: &Settings, problems: &mut Problems) {
     storage_and_ledger(settings, problems);
     ledger(settings, problems);
     identity(settings, problems);
+    consent(settings, problems);
     redis(settings, problems);
     definitions_and_terminology(settings, problems);
     parties(settings, problems);
@@ -102,6 +103,17 @@ fn identity(settings: &Settings, problems: &mut Problems) {
         problems.require(is_safe, SECTION, key, "must begin with https:// unless it names loopback");
     }
     systems(&identity.person_identifier_systems, SECTION, "person_identifier_systems", problems);
+}
+
+fn consent(settings: &Settings, problems: &mut Problems) {
+    let consent = &settings.consent;
+    problems.within("[consent]", "majority_years", consent.majority_years, limits::MAJORITY_YEARS);
+    for years in consent.majority.values() {
+        problems.within("[consent.majority]", "years", *years, limits::MAJORITY_YEARS);
+    }
+    problems.within("[consent.break_glass]", "lasts_s", consent.break_glass.lasts_s, limits::BREAK_GLASS_S);
+    let are_codes = consent.break_glass.never.iter().all(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric()));
+    problems.require(are_codes, "[consent.break_glass]", "never", "must list codes of v3-ActCode, such as PSYTHPN");
 }
 
 fn redis(settings: &Settings, problems: &mut Problems) {

@@ -51,6 +51,11 @@ pub const WITNESS_INTERVAL_MS: Limit = limit("ledger.witness_interval_ms", 1_000
 /// The least time between two visits to a log that is mirrored.
 pub const MIRROR_INTERVAL_MS: Limit = limit("ledger.witness.mirror_interval_ms", 10_000, 10, 86_400_000);
 
+/// The age at which a patient speaks for themselves.
+pub const MAJORITY_YEARS: Limit = limit("consent.majority_years", 18, 12, 25);
+/// How long one breaking of the glass lasts.
+pub const BREAK_GLASS_S: Limit = limit("consent.break_glass.lasts_s", 3_600, 60, 86_400);
+
 /// How long an access token lives. SMART Backend Services asks for at most five minutes.
 pub const TOKEN_LIFETIME_S: Limit = limit("identity.token_lifetime_s", 300, 10, 300);
 /// How far a caller's clock may differ from ours.
@@ -98,6 +103,8 @@ pub const ALL: &[Limit] = &[
     CACHE_BYTES,
     WITNESS_INTERVAL_MS,
     MIRROR_INTERVAL_MS,
+    MAJORITY_YEARS,
+    BREAK_GLASS_S,
     TOKEN_LIFETIME_S,
     CLOCK_SKEW_S,
     JWKS_BYTES,

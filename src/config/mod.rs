@@ -31,7 +31,9 @@ pub use problem::{ConfigError, Problem};
 pub use purpose::{Purpose, SYSTEM as PURPOSE_SYSTEM};
 pub use scope::{Interaction, MAX_SCOPE_BYTES, ScopeError, Scopes};
 pub use secret::{Secret, read_bounded, read_secret};
-pub use sections::{Bucket, Consent, ConsentDefault, Definitions, Identity, Ledger, Redis, Server, Storage, Terminology, Tls, Witness};
+pub use sections::{
+    BreakGlass, Bucket, Ceiling, Consent, ConsentDefault, Definitions, Identity, Ledger, Redis, Server, Storage, Terminology, Tls, Witness,
+};
 
 use problem::Problems;
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,7 @@
 
 use super::{BaseUrl, Secret, limits};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -227,10 +228,57 @@ pub enum ConsentDefault {
 }
 
 /// `[consent]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Consent {
     pub default: ConsentDefault,
+    /// The age in whole years at which a patient speaks for themselves.
+    pub majority_years: u64,
+    /// The same where it is another, by country or by country and state as addresses write them: `US-AL`.
+    pub majority: BTreeMap<String, u64>,
+    pub break_glass: BreakGlass,
+}
+
+impl Default for Consent {
+    fn default() -> Consent {
+        Consent {
+            default: ConsentDefault::Deny,
+            majority_years: limits::MAJORITY_YEARS.default,
+            majority: BTreeMap::new(),
+            break_glass: BreakGlass::default(),
+        }
+    }
+}
+
+/// `[consent.break_glass]`: how far whoever may break the glass gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakGlass {
+    /// How long one breaking lasts.
+    pub lasts_s: u64,
+    /// The highest level of v3-Confidentiality that is reached.
+    pub ceiling: Ceiling,
+    /// Sensitivities of v3-ActCode that are never reached, with all kinds of them.
+    pub never: Vec<String>,
+}
+
+impl Default for BreakGlass {
+    fn default() -> BreakGlass {
+        let never = vec!["PSYTHPN".to_owned(), "SDV".to_owned()];
+        BreakGlass { lasts_s: limits::BREAK_GLASS_S.default, ceiling: Ceiling::Restricted, never }
+    }
+}
+
+/// Codes of v3-Confidentiality that break-glass may be held to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ceiling {
+    #[serde(rename = "N")]
+    Normal,
+    #[default]
+    #[serde(rename = "R")]
+    Restricted,
+    #[serde(rename = "V")]
+    VeryRestricted,
 }
 
 /// `[redis]`: shared state that may be lost without harm.

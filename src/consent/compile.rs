@@ -19,13 +19,13 @@ use std::sync::Arc;
 const CONSENTS_LIMIT: usize = 1024;
 
 /// How many rules one patient's consents may hold in all.
-const RULES_LIMIT: usize = 8192;
+pub(super) const RULES_LIMIT: usize = 8192;
 
 /// How deep provisions may nest. PCF forbids more than one level, nothing published has more than three.
 pub(super) const NESTING_LIMIT: usize = 8;
 
 /// How many entries all the lists of one rule may have.
-const ENTRIES_LIMIT: usize = 2048;
+pub(super) const ENTRIES_LIMIT: usize = 2048;
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -233,12 +233,17 @@ fn outgrown(
     if grantors.iter().any(|grantor| grantor == patient.as_str()) {
         return None;
     }
-    let born = Date::from_days(directory.born(&patient)?.low.div_euclid(MICROS_PER_DAY))?;
-    let year = born.year().checked_add(policy.majority_years)?;
+    let of_age = of_age(directory.born(&patient)?, policy.majority_years)?;
+    (dated?.low < of_age.micros()).then_some(of_age)
+}
+
+/// When somebody comes of age, at the earliest.
+pub(super) fn of_age(born: Interval, majority_years: u16) -> Option<Instant> {
+    let born = Date::from_days(born.low.div_euclid(MICROS_PER_DAY))?;
+    let year = born.year().checked_add(majority_years)?;
     // Whoever was born on 29 February comes of age on 1 March.
     let day = Date::new(year, born.month(), born.day()).or_else(|| Date::new(year, Some(3), Some(1)))?;
-    let of_age = day.interval().low;
-    (dated?.low < of_age).then(|| Instant::from_micros(of_age))
+    Some(Instant::from_micros(day.interval().low))
 }
 
 /// The provision tree while it is being flattened.

@@ -7,7 +7,7 @@ use super::matching::{Asked, Match};
 use super::patients::PatientReference;
 use super::policy::ImplicitPolicy;
 use super::readings::{Answer, Tested};
-use super::request::{Party, Request};
+use super::request::{Action, Party, Request};
 use super::rules::{Consent, Edition, Polarity, Rules, Standing, Window};
 use super::screen::Screen;
 use super::vocabulary::{ACT_REASON, Concept, Confidentiality, is_sensitivity};
@@ -184,6 +184,7 @@ fn sentence_of(reason: &str) -> &'static str {
         "no-consent" => "The patient has given no consent that applies, so nothing is shared",
         "not-covered" => "The patient's consent does not cover this request",
         "lapsed" => "A consent that is no longer in force would not have permitted this, and its end opens nothing",
+        "break-glass" => "Nobody has denied this, and it was opened in an emergency",
         "implicit-permit" => "The patient has said nothing about this, and the rules of the place permit it",
         "purpose-unknown" => "The request does not state a known purpose of use",
         "actor-unidentified" => "The recipient cannot be identified",
@@ -254,6 +255,8 @@ struct Verdict<'a> {
     dissent: Option<&'static str>,
     /// Whether an implicit policy must not permit past it.
     bars_implicit: bool,
+    /// Whether it denied this while it was in force: breaking the glass does not get past its end.
+    has_denied: bool,
 }
 
 fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Decision {
@@ -309,7 +312,7 @@ fn verdict<'a>(consent: &'a Consent, request: &Request, tested: &Tested<'_>) -> 
         // A consent that permits says "only this"; one that denies something says nothing of the rest.
         None => consent.base != Some(Polarity::Deny) || is_ambiguous,
     };
-    let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit };
+    let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit, has_denied: false };
     limit_by_standing(limit_by_window(verdict, answer, request), request)
 }
 
@@ -366,7 +369,8 @@ impl Verdict<'_> {
 
     fn lapse(self) -> Self {
         let permitted = self.polarity == Some(Polarity::Permit);
-        Verdict { polarity: None, reason: "lapsed", bars_implicit: !permitted, ..self }
+        let has_denied = self.polarity == Some(Polarity::Deny);
+        Verdict { polarity: None, reason: "lapsed", bars_implicit: !permitted, has_denied, ..self }
     }
 }
 
@@ -384,6 +388,9 @@ fn combine(verdicts: &[Verdict<'_>], rules: &Rules, request: &Request, facts: Op
         return Decision { is_ambiguous: verdict.is_ambiguous, dissent: verdict.dissent, governing, ..plain };
     }
     let silent = verdicts.iter().max_by_key(|verdict| (verdict.is_ambiguous, verdict.bars_implicit, order(verdict)));
+    if reaches_broken_glass(rules, request, facts) && !verdicts.iter().any(|verdict| verdict.has_denied) {
+        return Decision::plain(Outcome::Permit, "break-glass");
+    }
     let is_barred = verdicts.iter().any(|verdict| verdict.bars_implicit);
     if !is_barred && permits_implicitly(rules.policy.implicit, request, facts) {
         return Decision::plain(Outcome::Permit, "implicit-permit");
@@ -417,6 +424,17 @@ fn newest_by_giver(verdicts: &[Verdict<'_>], rules: &Rules, request: &Request) -
 fn is_superseded(verdict: &Verdict<'_>, newest: &[Option<i64>]) -> bool {
     let later = verdict.consent.giver.and_then(|giver| newest.get(giver).copied().flatten());
     verdict.consent.dated.zip(later).is_some_and(|(dated, later)| later >= dated.high)
+}
+
+/// Whether the glass is broken for this: in silence, for the sake of breaking it and nothing else, and within its reach.
+fn reaches_broken_glass(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> bool {
+    let is_breaking = |purpose: &Concept| purpose.code.is(ACT_REASON, "BTG");
+    let is_meant = !request.purposes.is_empty() && request.purposes.iter().all(is_breaking) && request.action == Action::Access;
+    rules
+        .policy
+        .glass
+        .filter(|_| is_meant)
+        .is_some_and(|glass| facts.is_none_or(|facts| glass.reaches(facts.confidentiality, &facts.labels)))
 }
 
 fn permits_implicitly(policy: ImplicitPolicy, request: &Request, facts: Option<&ResourceFacts>) -> bool {

@@ -1,13 +1,14 @@
 //! What to tell whoever files a consent: where it does not say what they may think it says, and what the gateway will do about it.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::compile::{NESTING_LIMIT, edition_of, policy_rule_of};
+use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, policy_rule_of};
 use super::period::{Period, date_interval};
 use super::rules::{Edition, Polarity};
 use super::vocabulary::{ACT_REASON, Concept};
-use crate::fhir::Node;
 use crate::fhir::temporal::Interval;
+use crate::fhir::{Node, json};
 use crate::outcome::{Finding, IssueType, Severity};
+use std::collections::HashMap;
 
 /// How many findings are given; a consent with more is beyond telling.
 const FINDINGS_LIMIT: usize = 200;
@@ -41,7 +42,25 @@ impl Linter {
         }
     }
 
+    fn note(&mut self, message_id: &'static str, path: &str, text: &str) {
+        self.findings.push(Finding::new(Severity::Information, IssueType::Informational, message_id, text).at(path));
+    }
+
     fn whole(&mut self, consent: &Node) {
+        match consent.text("status") {
+            Some("draft" | "proposed" | "not-done" | "entered-in-error") => {
+                self.note("consent-not-in-force", "Consent.status", "Not in force: it counts for nothing.");
+            }
+            Some("inactive" | "rejected") => {
+                let text = "No longer in force: it permits nothing, and what it would not have shared is not opened by its end.";
+                self.note("consent-not-in-force", "Consent.status", text);
+            }
+            _ => {}
+        }
+        if is_too_large(consent) {
+            let text = "Larger than is read: nothing is released past this consent.";
+            self.warn(IssueType::TooLong, "consent-too-large", "Consent.provision", text);
+        }
         if !items(consent, "modifierExtension").is_empty() || consent.get("implicitRules").is_some() {
             let text = "A modifier that is not understood: whatever this consent covers is refused.";
             self.warn(IssueType::Extension, "consent-modifier", "Consent.modifierExtension", text);
@@ -100,6 +119,7 @@ impl Linter {
     }
 
     fn nested(&mut self, provisions: &[Node], above: &str, depth: usize) {
+        self.contradictions(provisions, above);
         for (index, provision) in provisions.iter().enumerate() {
             let path = format!("{above}.provision[{index}]");
             if depth > NESTING_LIMIT {
@@ -127,6 +147,20 @@ impl Linter {
             self.criteria(provision, &path);
             self.period(provision, &path);
             self.nested(items(provision, "provision"), &path, depth + 1);
+        }
+    }
+
+    /// Rules beside each other in the same words, of which one permits and one denies.
+    fn contradictions(&mut self, provisions: &[Node], above: &str) {
+        let mut said: HashMap<String, &str> = HashMap::new();
+        for (index, provision) in provisions.iter().enumerate() {
+            let (Some(declared), Some(object)) = (provision.text("type"), provision.as_object()) else { continue };
+            let mut words = object.clone();
+            words.retain(|member| !matches!(&*member.name, "type" | "id"));
+            if *said.entry(json::write_canonical(&words.into())).or_insert(declared) != declared {
+                let text = "Another rule beside this one says the opposite in the same words: the denial wins.";
+                self.warn(IssueType::BusinessRule, "consent-contradiction", &format!("{above}.provision[{index}]"), text);
+            }
         }
     }
 
@@ -208,6 +242,21 @@ impl Linter {
     }
 }
 
+/// Whether a consent alone is more than compiling reads.
+fn is_too_large(consent: &Node) -> bool {
+    let mut open: Vec<&Node> = items(consent, "provision").iter().collect();
+    let mut rules = 0;
+    while let Some(rule) = open.pop() {
+        rules += 1;
+        let entries: usize = LISTED.iter().map(|name| items(rule, name).len()).sum();
+        if rules > RULES_LIMIT || entries > ENTRIES_LIMIT {
+            return true;
+        }
+        open.extend(items(rule, "provision"));
+    }
+    false
+}
+
 const UNREADABLE_PERIOD: &str =
     "The period cannot be read, or ends before it starts: a permit that depends on it does not count, a denial does.";
 
@@ -229,6 +278,8 @@ const CRITERIA: [&str; 14] = [
     "extension",
     "modifierExtension",
 ];
+/// Lists whose entries count towards the size of a rule.
+const LISTED: [&str; 9] = ["actor", "action", "securityLabel", "purpose", "class", "documentType", "resourceType", "code", "data"];
 const CODED: [&str; 7] = ["action", "securityLabel", "purpose", "class", "documentType", "resourceType", "code"];
 
 fn is_consent_scope(coding: &Node) -> bool {

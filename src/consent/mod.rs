@@ -23,6 +23,7 @@ mod compile;
 mod consult;
 mod criteria;
 mod decision;
+mod delegate;
 mod directory;
 pub mod facts;
 mod label;
@@ -48,6 +49,7 @@ mod tests;
 pub use code::{Code, Identifier, Reference};
 pub use consult::{Consultation, Consulted, HOOK, Matter, Told, are_among, is_same_party, services};
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request};
+pub use delegate::{Capacity, capacity};
 pub use directory::Directory;
 pub use facts::ResourceFacts;
 pub use label::{Labeller, ListError};
@@ -55,11 +57,11 @@ pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patients_of};
 pub use permitted::{
-    Ground, Permitted, is_administrative, is_operators, no_patient, oversight, own_record, own_work, release, release_beside,
+    Ground, Permitted, is_administrative, is_operators, no_patient, notice, oversight, own_record, own_work, release, release_beside,
     release_provenance,
 };
-pub use policy::{ImplicitPolicy, Policy};
+pub use policy::{BrokenGlass, ImplicitPolicy, Policy};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use stream::decide_stream;
-pub use vocabulary::Concept;
+pub use vocabulary::{Concept, Confidentiality};

@@ -23,6 +23,8 @@ pub enum Ground {
     Oversight,
     /// The gateway wrote it for its operators, and one of them asks.
     Operation,
+    /// The gateway wrote it to the patient, and the patient asks or whoever acts for them.
+    Notice,
 }
 
 /// A resource that may be sent, with the ground on which it may.
@@ -180,6 +182,13 @@ pub fn is_operators(resource: &Node) -> bool {
 pub fn own_work(resource: Node) -> Option<Permitted> {
     let is_plain = is_operators(&resource) && super::code::items(&resource, "contained").is_empty();
     is_plain.then(|| Permitted::whole(resource, Ground::Operation))
+}
+
+/// Lets a patient, or whoever acts for them, see what the gateway wrote to that patient; the caller has seen to it that it did, and who asks.
+/// `None` for other types.
+pub fn notice(resource: Node) -> Option<Permitted> {
+    let is_plain = resource.resource_type() == Some("Communication") && super::code::items(&resource, "contained").is_empty();
+    is_plain.then(|| Permitted::whole(resource, Ground::Notice))
 }
 
 /// Lets a resource go that is of an administrative type and names no patient. `None` for every other.

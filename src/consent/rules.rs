@@ -42,6 +42,7 @@ impl Reach {
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
         Reach {
             is_selective: policy.implicit != ImplicitPolicy::Deny
+                || policy.glass.is_some()
                 || states(&[Kind::Class, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data]),
             names_targets: states(&[Kind::Class, Kind::Data]),
             names_records: states(&[Kind::Data]),
@@ -197,6 +198,11 @@ impl Rules {
     /// How many rules the consents hold in all.
     pub fn len(&self) -> usize {
         self.consents.iter().map(|consent| consent.rules.len()).sum()
+    }
+
+    /// The rules of somebody with more consents than can be looked at: nothing is permitted.
+    pub fn beyond_reading(policy: Policy) -> Rules {
+        Rules { consents: Arc::default(), policy, is_overfull: true, givers: 0, reach: Arc::default() }
     }
 
     /// Whether there is no consent that could say anything.

@@ -156,6 +156,11 @@ impl Concept {
         self.bit & other.kinds != 0 || self.code == other.code
     }
 
+    /// Whether the code is one of those whose bits are given, or a kind of one.
+    pub(super) fn is_any_of(&self, bits: u128) -> bool {
+        self.kinds & bits != 0
+    }
+
     /// Whether the code stands in a hierarchy known here.
     pub fn is_known(&self) -> bool {
         self.bit != 0
@@ -184,6 +189,14 @@ fn purpose_bits(code: &str) -> (u128, u128) {
 
 fn sensitivity_bit(code: &str) -> u128 {
     SENSITIVITIES.iter().position(|(name, _)| *name == code).map_or(0, |index| 1 << index)
+}
+
+/// The bit of a sensitivity; every bit for one that is not known.
+pub(super) fn sensitivity(code: &str) -> u128 {
+    match sensitivity_bit(code) {
+        0 => u128::MAX,
+        bit => bit,
+    }
 }
 
 fn sensitivity_kinds(code: &str, depth: usize) -> u128 {

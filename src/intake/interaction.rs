@@ -73,6 +73,12 @@ pub enum Operation {
     Pending,
     /// What the patient's consents permit to whom.
     ConsentDecide,
+    /// Files a consent with the documents it was given on.
+    FileConsent,
+    /// Ends a consent.
+    RevokeConsent,
+    /// Opens a patient's record in an emergency.
+    BreakGlass,
 }
 
 /// What is asked, decided from the request alone.
@@ -342,12 +348,22 @@ fn named_operation(verb: Verb, name: &str, [type_name, id, version]: [Option<&&s
         "$provenance-trail" if id.is_some() && version.is_none() => Operation::Trail,
         "$disclosures" if id.is_some() && version.is_none() && is_patient => Operation::Disclosures,
         "$consent-decide" if version.is_none() && (id.is_some() && is_patient || id.is_none() && is_consent) => Operation::ConsentDecide,
+        "$break-glass" if id.is_some() && version.is_none() && is_patient => Operation::BreakGlass,
+        "$fileConsent" if id.is_none() && is_consent => Operation::FileConsent,
+        "$revokeConsent" if id.is_some() && version.is_none() && is_consent => Operation::RevokeConsent,
         "$erase" if id.is_some() && version.is_none() => Operation::Erase,
         _ => return Err(unsupported("This operation is not offered here. See GET [base]/metadata for those that are.")),
     };
     // What is validated is in the body, and a receipt needs none (R4 §3.2.0.1: GET only where nothing is changed).
     let by = match operation {
-        Operation::Validate | Operation::Match | Operation::Erase | Operation::SignOff | Operation::ConsentDecide => verb == Verb::Post,
+        Operation::Validate
+        | Operation::Match
+        | Operation::Erase
+        | Operation::SignOff
+        | Operation::ConsentDecide
+        | Operation::FileConsent
+        | Operation::RevokeConsent
+        | Operation::BreakGlass => verb == Verb::Post,
         Operation::Receipt
         | Operation::GoldenRecord
         | Operation::Everything

@@ -2,16 +2,21 @@
 
 use super::Candidate;
 use crate::clock::Instant;
-use crate::consent::{self, Code, Decision, Directory, Ground, Labeller, Party, PatientReference, Permitted, Policy, Request, Rules};
+use crate::config as settings;
+use crate::consent::{
+    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Ground, Labeller, Party, PatientReference, Permitted, Policy, Request,
+    Rules,
+};
 use crate::definitions::Definitions;
-use crate::fhir::{Node, Value};
+use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
 use crate::outcome::Fault;
-use crate::pipeline::{Pipeline, patient_ids};
-use crate::registry::{DataKind, Organisation, Purpose, Role};
+use crate::pipeline::{Pipeline, asks_to_break, is_glass_broken, majority_years, patient_ids};
+use crate::registry::{DataKind, Identifier, Organisation, Purpose, Role};
 use crate::search::Query;
 use crate::store::Reader;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// The system of purposes of use.
 const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
@@ -46,6 +51,10 @@ pub struct Recipient {
     pub data: DataKind,
     /// Whether it may see what the gateway keeps for its operators: Tasks, Linkages, ConceptMaps of its own.
     pub operates: bool,
+    /// Whose application it is, when it is a person's.
+    pub person: Option<Identifier>,
+    /// The client that may have broken the glass, where it asks for that and nothing else.
+    pub breaks_glass: Option<String>,
 }
 
 impl Recipient {
@@ -56,6 +65,8 @@ impl Recipient {
             oversees: caller.has_role(Role::Regulator),
             data: caller.data,
             operates: caller.has_role(Role::Operator),
+            person: caller.person.clone(),
+            breaks_glass: asks_to_break(caller).then(|| caller.client_id.clone()),
         }
     }
 
@@ -70,8 +81,17 @@ impl Recipient {
         self.purposes.iter().map(|purpose| Code::new(PURPOSE_SYSTEM, purpose.code())).collect()
     }
 
+    /// The parties that ask: the organisation, and the person whose application it is.
+    pub(super) fn parties(&self) -> Vec<Party> {
+        let person = self.person.as_ref().map(|person| {
+            let identifier = Object::new().with("system", person.system.as_str()).with("value", person.value.as_str());
+            Party::from_reference(&Object::new().with("identifier", identifier).into())
+        });
+        std::iter::once(self.party()).chain(person).collect()
+    }
+
     fn request(&self, instant: Instant) -> Request {
-        Request::new(vec![self.party()], self.purpose_codes(), instant)
+        Request::new(self.parties(), self.purpose_codes(), instant)
     }
 }
 
@@ -84,6 +104,8 @@ pub(crate) struct Judge {
     organisations: HashMap<String, Organisation>,
     /// The records that Provenances speak of, by `Type/id`: a Provenance may be seen by whoever may see its target.
     targets: HashMap<String, Candidate>,
+    /// The patients for whom whoever asks speaks, as far as it matters here.
+    spoken_for: BTreeSet<String>,
 }
 
 /// What the consents of one patient record say, and which other records are the same person's.
@@ -96,7 +118,16 @@ struct PatientRules {
 
 impl Judge {
     pub async fn gather<'r>(pipeline: &Pipeline, caller: &Caller, resources: impl Iterator<Item = &'r Node>) -> Result<Judge, Fault> {
-        Judge::for_recipient(pipeline, Recipient::of(caller), resources).await
+        let resources: Vec<&Node> = resources.collect();
+        let mut spoken_for = BTreeSet::new();
+        // Only what the gateway wrote to a patient depends on it.
+        for id in resources.iter().filter(|resource| resource.resource_type() == Some("Communication")).flat_map(|one| patient_ids(one)) {
+            if !spoken_for.contains(&id) && pipeline.represents(caller, &id).await? {
+                spoken_for.insert(id);
+            }
+        }
+        let judge = Judge::for_recipient(pipeline, Recipient::of(caller), resources.into_iter()).await?;
+        Ok(Judge { spoken_for, ..judge })
     }
 
     pub async fn for_recipient<'r>(
@@ -110,7 +141,9 @@ impl Judge {
             patients.extend(patient_ids(resource));
             wanted.extend(provenance_target(resource));
         }
-        let definitions = pipeline.definitions;
+        let now = pipeline.clock.now();
+        let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now };
+        let client = recipient.breaks_glass.clone();
         let (targets, rules) = pipeline
             .store
             .read(move |reader| {
@@ -124,10 +157,10 @@ impl Judge {
                 }
                 let mut rules = HashMap::new();
                 for patient in patients {
-                    let known = rules_of(reader, definitions, &patient)?;
+                    let known = place.rules_of(reader, &patient, client.as_deref())?;
                     for record in &known.linked {
                         if !rules.contains_key(record) {
-                            rules.insert(record.clone(), rules_of(reader, definitions, record)?);
+                            rules.insert(record.clone(), place.rules_of(reader, record, client.as_deref())?);
                         }
                     }
                     rules.insert(patient, known);
@@ -135,8 +168,8 @@ impl Judge {
                 Ok((targets, rules))
             })
             .await?;
-        let request = recipient.request(pipeline.clock.now());
-        Ok(Judge { recipient, request, rules, organisations: organisations(pipeline), targets })
+        let request = recipient.request(now);
+        Ok(Judge { recipient, request, rules, organisations: organisations(pipeline), targets, spoken_for: BTreeSet::new() })
     }
 
     /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
@@ -162,7 +195,9 @@ impl Judge {
         let is_own = candidate.source == crate::audit::SOURCE;
         let permitted = if is_own && self.recipient.operates && consent::is_operators(&candidate.resource) {
             consent::own_work(candidate.resource)
-        } else if is_own && matches!(candidate.resource.resource_type(), Some("Task" | "ConceptMap")) {
+        } else if is_own && self.is_told(&candidate.resource) {
+            consent::notice(candidate.resource)
+        } else if is_own && matches!(candidate.resource.resource_type(), Some("Task" | "ConceptMap" | "Communication")) {
             None
         } else if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
             consent::oversight(candidate.resource)
@@ -178,6 +213,13 @@ impl Judge {
         };
         let told = permitted.map(|permitted| self.told(permitted));
         told.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
+    }
+
+    /// Whether it is a notice to patients for all of whom whoever asks speaks.
+    fn is_told(&self, resource: &Node) -> bool {
+        let patients = patient_ids(resource);
+        let is_notice = resource.resource_type() == Some("Communication") && !patients.is_empty();
+        is_notice && patients.iter().all(|id| self.spoken_for.contains(id))
     }
 
     /// What this kind of recipient may be told of what is permitted. Whoever sent a record knows what is in it.
@@ -229,22 +271,63 @@ fn organisations(pipeline: &Pipeline) -> HashMap<String, Organisation> {
     sources.chain(holders).collect()
 }
 
-/// The compiled consents of one patient, with what they refer to.
-fn rules_of(reader: &Reader<'_>, definitions: &'static Definitions, patient: &str) -> Result<PatientRules, Fault> {
-    let query = Query::criteria(definitions, "Consent", &format!("patient=Patient/{patient}"));
-    let query = query.map_err(|_| Fault::new(crate::outcome::FaultKind::Internal, "the consent query does not parse"))?;
-    let stored = reader.candidates(&query)?.unwrap_or_default();
-    let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
-    let mut named = BTreeSet::new();
-    consents.iter().for_each(|consent| collect_references(consent, &mut named));
-    let mut directory = Vec::new();
-    for (type_name, id) in named.into_iter().take(MAX_DIRECTORY) {
-        if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
-            directory.push(version.parse()?);
+/// Where and when a decision is taken.
+struct Place {
+    definitions: &'static Definitions,
+    settings: Arc<settings::Consent>,
+    now: Instant,
+}
+
+impl Place {
+    /// The compiled consents of one patient, with what they refer to.
+    fn rules_of(&self, reader: &Reader<'_>, patient: &str, breaker: Option<&str>) -> Result<PatientRules, Fault> {
+        let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
+        let query = query.map_err(|_| Fault::new(crate::outcome::FaultKind::Internal, "the consent query does not parse"))?;
+        let Some(stored) = reader.candidates(&query)? else {
+            // More than can be looked at: what some of them deny must not be passed over.
+            let rules = Rules::beyond_reading(Policy::default());
+            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)? });
+        };
+        let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
+        let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
+        consents.iter().for_each(|consent| collect_references(consent, &mut named));
+        let mut directory = Vec::new();
+        let mut record = None;
+        for (type_name, id) in named.into_iter().take(MAX_DIRECTORY) {
+            if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+                let resource = version.parse()?;
+                if type_name == "Patient" && id == patient {
+                    record = Some(resource.clone());
+                }
+                directory.push(resource);
+            }
         }
+        let policy = self.policy(reader, patient, record.as_ref(), breaker)?;
+        let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
+        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)? })
     }
-    let rules = Rules::compile(&consents, &Directory::of(&directory), Policy::default());
-    Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)? })
+
+    /// What the operator decides for this patient, and whether the glass is broken for them.
+    fn policy(&self, reader: &Reader<'_>, patient: &str, record: Option<&Node>, breaker: Option<&str>) -> Result<Policy, Fault> {
+        let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
+        let is_broken = match breaker {
+            Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now)?,
+            None => false,
+        };
+        let usual = Policy::default();
+        let glass = is_broken.then(|| glass(&self.settings.break_glass));
+        Ok(Policy { majority_years: u16::try_from(majority).unwrap_or(usual.majority_years), glass, ..usual })
+    }
+}
+
+/// How far the operator lets a broken glass reach.
+fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
+    let ceiling = match settings.ceiling {
+        settings::Ceiling::Normal => Confidentiality::Normal,
+        settings::Ceiling::Restricted => Confidentiality::Restricted,
+        settings::Ceiling::VeryRestricted => Confidentiality::VeryRestricted,
+    };
+    BrokenGlass::reaching(ceiling, &settings.never)
 }
 
 fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
@@ -269,6 +352,6 @@ pub fn governing(permitted: &Permitted) -> Option<String> {
             Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
             None => format!("Consent/{}", consent.consent),
         }),
-        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight | Ground::Operation => None,
+        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight | Ground::Operation | Ground::Notice => None,
     }
 }

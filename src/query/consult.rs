@@ -48,7 +48,7 @@ impl QueryPath {
     /// How much the caller may be told of what is decided about this patient.
     async fn told(&self, caller: &Caller, patient: Option<&str>) -> Result<Told, Fault> {
         let speaks = match patient {
-            Some(patient) => self.represents(caller, patient).await?,
+            Some(patient) => self.pipeline.represents(caller, patient).await?,
             None => false,
         };
         Ok(if speaks || caller.has_role(Role::Regulator) {
@@ -61,7 +61,7 @@ impl QueryPath {
     }
 
     async fn decided(&self, caller: &Caller, question: &Consultation, recipient: Recipient, patient: &str) -> Result<Consulted, Fault> {
-        let actors = if question.actors.is_empty() { vec![recipient.party()] } else { question.actors.clone() };
+        let actors = if question.actors.is_empty() { recipient.parties() } else { question.actors.clone() };
         let purposes = if question.purposes.is_empty() { recipient.purpose_codes() } else { question.purposes.clone() };
         let request = question.request(actors, purposes, question.at.unwrap_or(self.pipeline.clock.now()));
         let record: Node = Object::resource("Patient").with("id", patient).into();
@@ -150,10 +150,10 @@ fn escaped(text: &str) -> String {
 
 /// Whoever is not registered to ask about others asks about themselves: as they are, for what their token says, now.
 fn only_about_oneself(question: &Consultation, recipient: &Recipient) -> Result<(), Refusal> {
-    let own = recipient.party();
+    let own = recipient.parties();
     let held: Vec<Code> = recipient.purpose_codes();
     let forbidden = |text: &str| Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text));
-    if !question.actors.iter().all(|actor| is_same_party(actor, &own)) {
+    if !question.actors.iter().all(|actor| own.iter().any(|own| is_same_party(actor, own))) {
         return forbidden(
             "Asking what others may see is for systems with the role consent-consult. Leave the actor out to ask about yourself.",
         );

@@ -35,6 +35,8 @@ impl DeliveryJudge for ConsentJudge {
             purposes: vec![destination.purpose],
             oversees: false,
             operates: false,
+            person: None,
+            breaks_glass: None,
             data: destination.data,
         };
         let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&candidate.resource)).await?;

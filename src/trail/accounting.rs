@@ -12,11 +12,11 @@ use crate::anchor::{Epoch, LeafKind};
 use crate::audit;
 use crate::clock::Instant;
 use crate::fhir::{Node, Object};
-use crate::identity::{Caller, crossref};
+use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
-use crate::registry::{PatientFacts, Role, includes};
+use crate::registry::Role;
 use data_encoding::BASE64;
 use std::time::Duration;
 
@@ -38,17 +38,14 @@ impl Trail {
 
     /// The patient, if the caller acts for them or oversees the gateway; for anybody else there is none.
     async fn own_subject(&self, caller: &Caller, id: &str) -> Result<Subject, Failure> {
-        if !caller.has_role(Role::Regulator) && caller.acts_for.is_none() {
+        let oversees = caller.has_role(Role::Regulator);
+        if !oversees && caller.acts_for.is_none() && caller.person.is_none() {
             let text = "An accounting of disclosures is for the patient, whoever acts for them, and oversight.";
             return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into());
         }
         let subject = self.find(caller, "Patient", id).await?;
-        let Some(wanted) = caller.acts_for.as_ref().filter(|_| !caller.has_role(Role::Regulator)) else { return Ok(subject) };
-        let candidate = self.query.own("Patient", &subject.patient, None).await?;
-        let identifiers: Vec<_> =
-            candidate.map(|candidate| crossref::patient_identifiers(&candidate.resource).into_iter().collect()).unwrap_or_default();
-        let facts = PatientFacts { reference: &subject.reference, identifiers: &identifiers };
-        if includes(wanted, Some(facts)) { Ok(subject) } else { Err(not_found("Patient").into()) }
+        let may = oversees || self.query.pipeline.represents(caller, &subject.patient).await?;
+        if may { Ok(subject) } else { Err(not_found("Patient").into()) }
     }
 
     /// Since when: `_since`, or so many `years`, or six.

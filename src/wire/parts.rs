@@ -126,6 +126,7 @@ impl Durable {
             clock: self.clock.clone(),
             rules: Arc::new(source_rules(&registry, &self.base_url, &maps)?),
             limits: limits(settings),
+            consent: Arc::new(settings.consent.clone()),
             overtaken: Arc::clone(&self.overtaken),
             terminology: judged_by::terminology(settings, &self.clock)?,
         };

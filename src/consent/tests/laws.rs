@@ -134,7 +134,11 @@ fn asked(random: &mut StdRng) -> Request {
 
 pub(super) fn policy(random: &mut StdRng) -> Policy {
     use ImplicitPolicy::{AllNormal, BasicNormal, BreakGlassOnly, Deny};
-    Policy { implicit: *[Deny, BreakGlassOnly, BasicNormal, AllNormal].choose(random).unwrap(), ..Policy::default() }
+    let glass = random.random_bool(0.3).then(|| {
+        let ceiling = *[Confidentiality::Normal, Confidentiality::Restricted].choose(random).unwrap();
+        BrokenGlass::reaching(ceiling, &["PSY".to_owned()])
+    });
+    Policy { implicit: *[Deny, BreakGlassOnly, BasicNormal, AllNormal].choose(random).unwrap(), glass, ..Policy::default() }
 }
 
 pub(super) fn consents(random: &mut StdRng) -> Vec<Node> {

@@ -1,0 +1,174 @@
+//! Filing consents: who may, what the filer is told, and taking one back.
+
+use super::{Done, MAX_ATTEMPTS, Pipeline, WriteAnswer};
+use crate::anchor::{AnchoredVersion, LeafKind, OwnVersion};
+use crate::audit::{self, Closing, Outcome};
+use crate::config::Interaction as Permission;
+use crate::consent::lint;
+use crate::fhir::Node;
+use crate::identity::Caller;
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::store::{Assumption, Committed, Method, StoredVersion, Target, Unit};
+use std::sync::Arc;
+
+impl Pipeline {
+    /// Refuses consents that the caller may not file: without a registration for all, only those of patients it speaks for, and never a deletion,
+    /// which would take the record of what held with it.
+    pub(super) async fn may_file(&self, caller: &Caller, versions: &[AnchoredVersion]) -> Result<(), Failure> {
+        if caller.files_consent {
+            return Ok(());
+        }
+        let forbidden = |text: &str| Failure::Refused(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text));
+        for version in versions.iter().filter(|version| version.target.type_name == "Consent") {
+            if version.target.method == Method::Delete {
+                return Err(forbidden("A consent is not deleted but revoked: POST Consent/{id}/$revokeConsent."));
+            }
+            let mut concerned = version.patients.clone();
+            if let Some(previous) = version.target.previous.as_ref().filter(|previous| !previous.deleted()) {
+                concerned.extend(super::patient_ids(&previous.parse()?));
+            }
+            if !self.represents_all(caller, &concerned).await? {
+                return Err(forbidden("This client may file consents of the patients it acts for, and of nobody else."));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the caller speaks for each of these patients; for nobody when there is none.
+    async fn represents_all(&self, caller: &Caller, patients: &[String]) -> Result<bool, Fault> {
+        for patient in patients {
+            if !self.represents(caller, patient).await? {
+                return Ok(false);
+            }
+        }
+        Ok(!patients.is_empty())
+    }
+
+    /// Revokes a consent: a new version that is inactive, whoever filed it. Whoever may not is answered as if there were none.
+    pub async fn revoke_consent(&self, caller: &Caller, id: &str, opened: &audit::Opened) -> Result<WriteAnswer, Failure> {
+        match self.try_revoke(caller, id, opened).await {
+            Err(Failure::Refused(refusal)) => {
+                self.record_refusal(opened, &refusal).await?;
+                Err(Failure::Refused(refusal))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_revoke(&self, caller: &Caller, id: &str, opened: &audit::Opened) -> Result<WriteAnswer, Failure> {
+        caller.require(Permission::Update, "Consent")?;
+        let id = self.dialect(caller).id("Consent", id);
+        for _ in 0..MAX_ATTEMPTS {
+            let wanted = id.clone();
+            let stored = self.store.read(move |reader| reader.current("Consent", &wanted)).await?;
+            let current = stored.filter(|version| !version.deleted() && version.leaf.is_some()).ok_or_else(no_such_consent)?;
+            let resource = current.parse()?;
+            let patients = super::patient_ids(&resource);
+            let filed_it = caller.files_consent && caller.source.as_deref() == Some(current.source.as_str());
+            if !filed_it && !self.represents_all(caller, &patients).await? {
+                return Err(no_such_consent().into());
+            }
+            if let Some(answer) = self.revoke(caller, current, resource, &patients, opened).await? {
+                return Ok(answer);
+            }
+        }
+        Err(Fault::new(FaultKind::Overloaded, "a consent kept being changed while it was revoked").into())
+    }
+
+    /// One attempt; `None` when somebody else changed the consent meanwhile. What is inactive already stays as it is.
+    async fn revoke(
+        &self,
+        caller: &Caller,
+        current: StoredVersion,
+        mut resource: Node,
+        patients: &[String],
+        opened: &audit::Opened,
+    ) -> Result<Option<WriteAnswer>, Fault> {
+        let (source, id, was_inactive) = (current.source.clone(), current.id.clone(), resource.text("status") == Some("inactive"));
+        let closing = |reference: String| Closing {
+            resources: vec![reference],
+            patients: patients.to_vec(),
+            description: Some("consent revoked".to_owned()),
+            ..Closing::default()
+        };
+        if was_inactive {
+            let answer = answered(&current, Done::Existing);
+            let reference = answer.version_reference().unwrap_or_default();
+            self.record(opened, &Outcome::Success, LeafKind::Audit, &closing(reference)).await?;
+            return Ok(Some(answer));
+        }
+        if let Some(object) = resource.as_object_mut() {
+            object.set("status", "inactive");
+        }
+        let version = current.version + 1;
+        let at = self.clock.now();
+        let assumption = Assumption::Version { type_name: "Consent".to_owned(), id: id.clone(), version: current.version };
+        let target = Target {
+            type_name: "Consent".to_owned(),
+            id: id.clone(),
+            version,
+            method: Method::Update,
+            previous: Some(Arc::new(current.clone())),
+        };
+        let own = OwnVersion {
+            type_name: "Consent",
+            id: &id,
+            previous: Some(current),
+            resource: resource.clone(),
+            patients,
+            reason: "The consent was revoked.",
+            source: &source,
+            at,
+        };
+        let (versions, leaves) = self.anchor.own_version(own, 0)?;
+        let document = versions.first().map(|draft| draft.document.clone()).unwrap_or_default();
+        let told = AnchoredVersion {
+            target,
+            resource: Some(resource),
+            document: document.clone(),
+            findings: Vec::new(),
+            patients: patients.to_vec(),
+            at,
+        };
+        let outbox = self.deliveries(caller, std::slice::from_ref(&told)).await?;
+        let unit = Unit { assumptions: vec![assumption], versions, leaves, outbox, ..Unit::default() };
+        let answer = WriteAnswer {
+            done: Done::Updated,
+            type_name: "Consent".to_owned(),
+            id,
+            version,
+            at,
+            document: Some(document),
+            findings: Vec::new(),
+        };
+        let reference = answer.version_reference().unwrap_or_default();
+        let done = self.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing(reference)).await?;
+        Ok(matches!(done, Committed::Done { .. }).then_some(answer))
+    }
+}
+
+/// Tells the filer of each consent how it will be read.
+pub(super) fn tell_filers(answers: &mut [WriteAnswer], versions: &[AnchoredVersion]) {
+    for answer in answers.iter_mut().filter(|answer| answer.type_name == "Consent" && answer.done != Done::Deleted) {
+        let filed = versions.iter().find(|version| version.target.type_name == "Consent" && version.target.id == answer.id);
+        if let Some(resource) = filed.and_then(|version| version.resource.as_ref()) {
+            answer.findings.extend(lint(resource));
+        }
+    }
+}
+
+fn answered(version: &StoredVersion, done: Done) -> WriteAnswer {
+    WriteAnswer {
+        done,
+        type_name: version.type_name.clone(),
+        id: version.id.clone(),
+        version: version.version,
+        at: version.at,
+        document: Some(version.document.clone()),
+        findings: Vec::new(),
+    }
+}
+
+fn no_such_consent() -> Refusal {
+    Refusal::new(Reason::NotFound, IssueType::NotFound, "No Consent with this id is known here, or it may not be revoked by you.")
+}
