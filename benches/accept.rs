@@ -50,6 +50,7 @@ impl Bench {
             base_url: "https://gateway.example/fhir".to_owned(),
             origin: "gateway.example/log".to_owned(),
             signer: GatewaySigner::from_seed(&[5; 32]).expect("a key"),
+            time: hearthgate::anchor::LedgerTime::default(),
         };
         let mut links = Links::new();
         links.insert(PATIENT, &format!("Patient/{}", ids.id("bench", "Patient", "1")));

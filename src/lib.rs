@@ -5,7 +5,8 @@
 //!
 //! The rooms, in the order data meets them. Arrows between them point down this list's layers; a test reads the imports and says so.
 //!
-//! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree), [`sign`] (signatures on records and requests).
+//! * Ground: [`outcome`] (the four kinds of "no"), [`fhir`] (the document model), [`clock`] (time and randomness), [`ledger`] (the tree), [`sign`] (signatures on records and requests),
+//!   [`killpoint`] (where tests let it die).
 //! * What is known: [`definitions`], [`packages`], [`config`], [`search`], [`store`], [`registry`], [`identity`], [`audit`].
 //! * Stages: [`intake`] → [`normalise`] → [`validate`] → [`anchor`] → [`consent`] → [`forward`]; beside them [`evidence`], the package that proves a trail,
 //!   and [`terminology`], which is asked what definitions cannot say.
@@ -31,6 +32,7 @@ pub mod fhir;
 pub mod forward;
 pub mod identity;
 pub mod intake;
+pub mod killpoint;
 pub mod ledger;
 pub mod normalise;
 pub mod outcome;

@@ -121,6 +121,9 @@ impl Gateway {
     /// Begins to serve.
     pub async fn start(self, listeners: Listeners) -> Result<Running, Fault> {
         let Gateway { settings, mut durable, assembled, file, requests } = self;
+        if settings.ledger.open_add {
+            durable.indexer.begin().await?;
+        }
         let internal = |error: std::io::Error| Fault::new(FaultKind::Internal, error.to_string());
         let (public, admin) = (listeners.public.local_addr().map_err(internal)?, listeners.admin.local_addr().map_err(internal)?);
         let (public_handle, admin_handle) = (Handle::new(), Handle::new());

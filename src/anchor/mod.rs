@@ -16,6 +16,7 @@ mod provenance;
 mod receipt;
 mod stage;
 mod tags;
+mod time;
 
 pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, commitment, counter_offsets, hour};
 pub use own::OwnVersion;
@@ -23,3 +24,4 @@ pub use provenance::{Lineage, Provenance, Sender};
 pub use receipt::{CANONICAL_DOMAIN, Opening, ReceiptError, Subject, VerifiedReceipt, opens, receipt_text, verify_receipt};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};
 pub use tags::{Epoch, PatientTags};
+pub use time::LedgerTime;

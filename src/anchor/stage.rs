@@ -4,6 +4,7 @@ use super::leaf::{Leaf, LeafKind, Tags, commitment, counter_offsets};
 use super::provenance::{Lineage, Provenance, Sender};
 use super::receipt::{CANONICAL_DOMAIN, RAW_DOMAIN};
 use super::tags::{Epoch, PatientTags, partner_tag};
+use super::time::LedgerTime;
 use crate::clock::{Entropy, Instant};
 use crate::definitions::Definitions;
 use crate::definitions::profile::Profile;
@@ -34,6 +35,8 @@ pub struct Anchor {
     pub origin: String,
     /// Signs every version.
     pub signer: GatewaySigner,
+    /// When leaves are made.
+    pub time: LedgerTime,
 }
 
 /// One version to be anchored, with what is known about it.
@@ -150,12 +153,13 @@ impl Anchor {
         let owner = self.keyring.patient(patients.first().map(String::as_str))?;
         let (secret, sealed) = self.keyring.record(&owner)?;
         let mut sealed = Some(sealed);
+        let at = self.time.of(context.at);
         each(patients)
             .map(|patient| {
-                let tags = self.tags(patient, Some(&record), Some(context.partner), context.at)?;
+                let tags = self.tags(patient, Some(&record), Some(context.partner), at)?;
                 let key = if sealed.is_some() { secret } else { shared_key(&secret, patient.unwrap_or_default()) };
                 let canonical = canonical.map_or([0; 32], |digest| commitment(&key, CANONICAL_DOMAIN, &digest));
-                let leaf = Leaf::new(LeafKind::Accept, context.at, tags, commitment(&key, RAW_DOMAIN, raw), canonical);
+                let leaf = Leaf::new(LeafKind::Accept, at, tags, commitment(&key, RAW_DOMAIN, raw), canonical);
                 Ok(draft(&leaf, sealed.take()))
             })
             .collect()
@@ -163,14 +167,16 @@ impl Anchor {
 
     /// The leaf of an AuditEvent. Its key is derived from the patient's, so that erasing the patient severs it too.
     pub fn audit_leaf(&self, act: &Act<'_>) -> Result<LeafDraft, Fault> {
-        let tags = self.tags(act.patient, act.record, act.partner, act.at)?;
+        let at = self.time.of(act.at);
+        let tags = self.tags(act.patient, act.record, act.partner, at)?;
         let secret = audit_key(&self.keyring.patient(act.patient)?, act.event_id);
         let canonical = commitment(&secret, CANONICAL_DOMAIN, &digest(&json::write_canonical(act.event)));
-        Ok(draft(&Leaf::new(act.kind, act.at, tags, [0; 32], canonical), None))
+        Ok(draft(&Leaf::new(act.kind, at, tags, [0; 32], canonical), None))
     }
 
     /// The leaf that says that something was destroyed. It commits to nothing: its digest is drawn.
     pub fn erase_leaf(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
+        let at = self.time.of(at);
         let tags = self.tags(patient, record, partner, at)?;
         Ok(draft(&Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), [0; 32]), None))
     }

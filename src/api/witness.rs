@@ -5,6 +5,7 @@
 
 use super::ledger::{FRESH, IMMUTABLE, OCTETS, TEXT, answer, status};
 use crate::clock::Clock;
+use crate::killpoint;
 use crate::ledger::tile::MAX_BUNDLE_BYTES;
 use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, judge};
 use crate::ledger::{Folder, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath};
@@ -70,10 +71,12 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
     if kept.add(line.clone()).is_err() {
         return Ok(Err(Declined::Malformed));
     }
+    killpoint::reached("cosign-signed");
     let decided = state.seen.advance(&checkpoint.origin, |last| {
         judge(&request, &checkpoint, last)?;
         Ok((checkpoint.size, checkpoint.root, kept.to_string(), format!("{line}\n")))
     })?;
+    killpoint::reached("cosign-remembered");
     if decided == Err(Declined::Inconsistent) {
         metrics::counter!("hearthgate_witness_split_view_total").increment(1);
         tracing::error!(

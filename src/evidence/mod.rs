@@ -4,7 +4,7 @@
 //! it and who may have it (`trail`), proofs themselves (`ledger`), files on disk.
 //!
 //! Its files: `manifest.json` names all others with their digests; `checkpoint` with every cosignature; `policy`, the gateway's own, for
-//! information: the reader brings theirs; `keys`, the log's verifier keys, oldest first; `proofs/N.tlog-proof`, one for each leaf, with its
+//! information: the reader brings theirs; `keys`, the log's key history, by which a reader who knows an older or newer key believes this checkpoint; `proofs/N.tlog-proof`, one for each leaf, with its
 //! opening; `documents/N.json`, what the leaf commits to, where it may be shown; `provenance/N.json` and `consents/ID-V.json` beside them;
 //! `completeness.json`, `index.tlog-proof` and `first.tlog-proof`, that these are all, from the log's first epoch on; `consistency.json`, from the checkpoint the reader saw last;
 //! `index.html`, for people.

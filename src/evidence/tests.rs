@@ -8,7 +8,7 @@ use crate::clock::Instant;
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
 use crate::ledger::key::Algorithm;
 use crate::ledger::merkle::leaf_hash;
-use crate::ledger::{Checkpoint, Edge, Hash, LedgerError, LogProof, Note, Policy, SigningKey, TileReader, TreeHashes};
+use crate::ledger::{Checkpoint, Edge, Hash, KeyHistory, LedgerError, LogProof, Note, Policy, SigningKey, TileReader, TreeHashes};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -113,7 +113,7 @@ impl Log {
             asked_by: "Health & Co".to_owned(),
             checkpoint: self.note().to_string(),
             policy: "quorum none\n".to_owned(),
-            keys: "a key\n".to_owned(),
+            keys: KeyHistory::of(self.signer.verifier().clone()).to_string(),
             entries: [0, 2, 4, 6, 8].into_iter().map(entry).collect(),
             completeness: Completeness {
                 anchored_at: 10,
@@ -149,6 +149,43 @@ fn a_sound_package_verifies() {
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script") && page.contains("Health &amp; Co"));
     let other = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[4; 32]).unwrap();
     assert!(!verify(&zip, &Policy::of_log(other.verifier().clone()), None).unwrap().problems.is_empty());
+}
+
+/// A reader who was given the log's first key believes what its second one signs, once the package shows that the first handed over to it.
+#[test]
+fn a_package_verifies_with_a_key_that_was_succeeded_since() {
+    let mut log = Log::new();
+    let first = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[21; 32]).unwrap();
+    let mut history = KeyHistory::of(first.verifier().clone());
+    let handed_over = Checkpoint::new(ORIGIN, 5, TreeHashes::new(&log.edge, &NoTiles).root(5).unwrap());
+    history.succeed(&first, &log.signer, &handed_over).unwrap();
+    let reader = Policy::of_log(first.verifier().clone());
+    let package = Package { keys: history.to_string(), ..log.package() };
+    let zip = package.into_zip().unwrap();
+    assert_eq!(verify(&zip, &reader, None).unwrap().problems, Vec::<String>::new());
+    assert!(!verify(&log.package().into_zip().unwrap(), &reader, None).unwrap().problems.is_empty(), "without the succession");
+
+    // The old key signs no larger tree any more, and nobody can write a succession without it.
+    log.signer = first;
+    let late = Package { keys: history.to_string(), ..log.package() };
+    assert!(!verify(&late.into_zip().unwrap(), &reader, None).unwrap().problems.is_empty(), "signed by a key after its time");
+    let forged = Package { keys: history.to_string().replace("next ", "next A"), ..log.package() };
+    assert!(!verify(&forged.into_zip().unwrap(), &reader, None).unwrap().problems.is_empty());
+}
+
+/// A strict reader asks for a witness; its word in the package's checkpoint is enough, without it the package proves nothing to them.
+#[test]
+fn a_package_carries_the_witnesses_word() {
+    let log = Log::new();
+    let witness = SigningKey::from_seed("w.test", Algorithm::CosignatureV1, &[22; 32]).unwrap();
+    let strict = format!("log {}\nwitness w {}\nquorum w\n", log.signer.verifier(), witness.verifier());
+    let strict = Policy::parse(strict.as_bytes()).unwrap();
+    let mut cosigned = log.note();
+    let text = cosigned.unverified_text().to_owned();
+    cosigned.add(witness.cosign(&text, 1_790_000_000).unwrap()).unwrap();
+    let zip = Package { checkpoint: cosigned.to_string(), ..log.package() }.into_zip().unwrap();
+    assert_eq!(verify(&zip, &strict, None).unwrap().problems, Vec::<String>::new());
+    assert!(!verify(&log.package().into_zip().unwrap(), &strict, None).unwrap().problems.is_empty());
 }
 
 /// What somebody who makes the package themselves might try: every file is then as the manifest says.

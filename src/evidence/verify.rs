@@ -5,7 +5,7 @@ use super::package::{Completeness, Consistency, FORMAT, Listed, Manifest, descri
 use crate::anchor::{Epoch, Leaf, Opening, PatientTags, opens};
 use crate::ledger::index;
 use crate::ledger::merkle::{leaf_hash, verify_consistency};
-use crate::ledger::{Checkpoint, Hash, LogProof, Note, Policy};
+use crate::ledger::{Checkpoint, Hash, KeyHistory, LogProof, Note, Policy};
 use data_encoding::BASE64;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,8 @@ pub fn verify(package: &[u8], policy: &Policy, seen: Option<&Checkpoint>) -> Res
     }
     (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
     same_files(&manifest, &files, &mut report);
-    let Some(checkpoint) = accepted(&manifest, &files, policy, &mut report) else { return Ok(report) };
+    let policy = with_keys_of(&files, policy, &mut report);
+    let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
     complete(&manifest, &files, &checkpoint, &leaves, &mut report);
@@ -94,6 +95,18 @@ fn same_files(manifest: &Manifest, files: &Files, report: &mut Report) {
     }
     let strays = files.keys().filter(|name| *name != "manifest.json" && !named.contains(name.as_str())).count();
     report.check(strays == 0, || format!("manifest.json: {strays} file(s) are not in it"));
+}
+
+/// The policy, with the keys that a key the reader believes was succeeded by, or succeeded, each in its time.
+fn with_keys_of(files: &Files, policy: &Policy, report: &mut Report) -> Policy {
+    let text = files.get("keys").and_then(|bytes| std::str::from_utf8(bytes).ok());
+    match text.map(str::parse::<KeyHistory>) {
+        Some(Ok(history)) => policy.clone().with_history(&history),
+        _ => {
+            report.problem("keys: it is missing, or no key history whose successions are signed".to_owned());
+            policy.clone()
+        }
+    }
 }
 
 /// The checkpoint, if the reader's policy accepts it and it is the one the manifest speaks of.

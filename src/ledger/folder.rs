@@ -14,6 +14,7 @@ use super::note::Note;
 use super::reader::{self, CHECKPOINT_PATH, LogFiles};
 use super::tile::{self, TILE_WIDTH, TileKind, TilePath};
 use super::tree::{Edge, TileReader, TreeHashes};
+use crate::killpoint;
 
 /// What is being written has this name until it is complete.
 const UNFINISHED_NAME: &str = ".publishing";
@@ -128,6 +129,7 @@ impl Folder {
         let mut filling = self.fill(publication.durability);
         for path in publication.paths_since(previous_size) {
             filling.tile(path, &publication.bytes(path)?)?;
+            killpoint::reached("publish-tile");
         }
         let files_written = filling.files_written;
         filling.finish(publication.checkpoint)?;
@@ -211,7 +213,9 @@ impl Filling<'_> {
     /// When the file system fails.
     pub fn finish(mut self, checkpoint: &Note) -> Result<(), LedgerError> {
         self.sync_directories()?;
+        killpoint::reached("publish-tiles");
         self.replace(CHECKPOINT_PATH, checkpoint.to_string().as_bytes())?;
+        killpoint::reached("publish-checkpoint");
         self.sync_directories()
     }
 
@@ -224,6 +228,7 @@ impl Filling<'_> {
             return Ok(());
         }
         self.sync_directories()?;
+        killpoint::reached("publish-full");
         fs::remove_dir_all(place).map_err(|error| failed("removing", &partials, &error))
     }
 
@@ -253,6 +258,7 @@ impl Filling<'_> {
         let unfinished = self.folder.place(UNFINISHED_NAME);
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
+        killpoint::reached("publish-unfinished");
         if self.durability == Durability::Synced {
             file.sync_all()?;
         }

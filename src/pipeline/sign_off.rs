@@ -21,10 +21,14 @@ use crate::sign::{Attestation, attest_again};
 use crate::store::{Assumption, Committed, IdempotencyDraft, Pending, Unit};
 use held::Held;
 use progress::{Countersignature, End, Progress};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many submissions one pass ends because their time has passed.
 const MAX_EXPIRED_PER_PASS: u32 = 100;
+
+/// How many that wait are looked at together.
+const WAITING_AT_ONCE: u32 = 100;
 
 /// A submission that waits, as one of its parties sees it.
 pub struct Waiting {
@@ -266,6 +270,30 @@ impl Pipeline {
             metrics::counter!("hearthgate_sign_offs_expired_total").increment(1);
         }
         Ok(count)
+    }
+
+    /// The submissions that wait and, as they would be stored, name one of these ids; one that would not be stored any more counts when its
+    /// bytes do.
+    pub async fn waiting_about(&self, ids: &BTreeSet<String>) -> Result<Vec<String>, Fault> {
+        let (mut found, mut after) = (Vec::new(), String::new());
+        loop {
+            let from = after.clone();
+            let rows = self.store.read(move |reader| reader.pending_open(&from, WAITING_AT_ONCE)).await?;
+            let Some(last) = rows.last() else { return Ok(found) };
+            after.clone_from(&last.id);
+            for row in rows {
+                let id = row.id.clone();
+                let waiting = Waiting::read(row)?;
+                let text = match self.normalised_form(&waiting).await {
+                    Ok(resources) => resources.iter().map(json::write).collect(),
+                    Err(Failure::Refused(_)) => String::from_utf8_lossy(&waiting.held.bytes).into_owned(),
+                    Err(Failure::Fault(fault)) => return Err(fault),
+                };
+                if ids.iter().any(|id| text.contains(id.as_str())) {
+                    found.push(id);
+                }
+            }
+        }
     }
 
     /// The client that submitted it, as it is registered now.

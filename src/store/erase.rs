@@ -26,6 +26,12 @@ pub(super) fn erase(data: &Connection, seal_key: &[u8; 32], erasure: &Erasure) -
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
         // Remembered answers name what they made; the resend of something erased is a new submission.
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
+        // How a submission that several parties signed ended names what it made.
+        data.execute("DELETE FROM pending WHERE instr(progress, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
+    }
+    for id in &erasure.pending {
+        data.execute("DELETE FROM pending WHERE id = ?", [id]).map_err(fault)?;
+        data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
     }
     data.execute_batch(
         "INSERT OR IGNORE INTO condemned SELECT key FROM version WHERE rid IN (SELECT rid FROM temp.gone) AND key IS NOT NULL;

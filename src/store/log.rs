@@ -1,6 +1,7 @@
 //! The log as the writer holds it, and how it is found again at a start.
 
 use super::register::{Register, Tree};
+use super::signing::{Moving, Signing};
 use super::{StoreSettings, fault, reader};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::tile::{TILE_WIDTH, levels};
@@ -38,11 +39,16 @@ pub struct Cosigned {
 
 /// The log as the writer holds it.
 pub(super) struct LogState {
+    /// The tree in the data.
     edge: Edge,
     note: Arc<str>,
     origin: String,
     keys: LogKeys,
-    register: Register,
+    signing: Signing,
+    /// The tree in the register, as far as we know.
+    registered: Option<Tree>,
+    /// Whether the register may hold a tree whose data did not become durable.
+    stray: bool,
 }
 
 impl LogState {
@@ -59,9 +65,15 @@ impl LogState {
             Some(note) => stored_note(&note, &edge, &keys, origin)?,
         };
         let mut register = Register::open(&settings.register, origin)?;
-        check_not_set_back(connection, &edge, register.last(), settings)?;
-        register.swap(register.last(), tree(&edge))?;
-        Ok(LogState { edge, note, origin: origin.to_owned(), keys, register })
+        check_not_set_back(connection, &edge, &register, settings)?;
+        match register.last() {
+            // A tree that came to nothing.
+            Some(last) if last.size > edge.size() => register.withdraw(tree(&edge))?,
+            last => register.swap(last, tree(&edge))?,
+        }
+        register.settle()?;
+        let (registered, signing) = (register.last(), Signing::start(register)?);
+        Ok(LogState { edge, note, origin: origin.to_owned(), keys, signing, registered, stray: false })
     }
 
     pub(super) fn edge(&self) -> &Edge {
@@ -77,11 +89,39 @@ impl LogState {
         if edge.size() == self.edge.size() { Ok(Arc::clone(&self.note)) } else { sign(&self.keys, &self.origin, edge) }
     }
 
-    /// Moves on to an edge that is durable: swaps the register, after which its checkpoint may be shown.
-    pub(super) fn move_on(&mut self, edge: Edge, note: Arc<str>) -> Result<(), Fault> {
-        self.register.swap(Some(tree(&self.edge)), tree(&edge))?;
+    /// Begins to move the register on to an edge, beside the commit of its data.
+    pub(super) fn begin(&mut self, edge: &Edge) -> Result<Moving, Fault> {
+        self.recall()?;
+        let to = tree(edge);
+        if self.registered == Some(to) { Ok(Moving::nowhere()) } else { self.signing.swap(self.registered, to) }
+    }
+
+    /// Moves on to an edge whose data is durable and which the register holds: everybody may be told of it.
+    pub(super) fn move_on(&mut self, edge: Edge, note: Arc<str>) {
+        self.registered = Some(tree(&edge));
+        self.signing.told(edge.size());
+        self.hold(edge, note);
+    }
+
+    /// The data has moved on but the register has not: the next group begins from here, and takes both to whoever asks.
+    pub(super) fn hold(&mut self, edge: Edge, note: Arc<str>) {
         self.edge = edge;
         self.note = note;
+    }
+
+    /// The register has moved on but the data has not. The register is put back now, or before the next group.
+    pub(super) fn strayed(&mut self) {
+        self.stray = true;
+        if let Err(failure) = self.recall() {
+            tracing::warn!(detail = %failure.detail, "the register is put back before the next commit");
+        }
+    }
+
+    fn recall(&mut self) -> Result<(), Fault> {
+        if let (true, Some(last)) = (self.stray, self.registered) {
+            self.signing.withdraw(last)?.wait()?;
+            self.stray = false;
+        }
         Ok(())
     }
 }
@@ -106,11 +146,12 @@ fn stored_note(note: &str, edge: &Edge, keys: &LogKeys, origin: &str) -> Result<
     if keys.is_signed_now(&parsed) { Ok(note.into()) } else { sign(keys, origin, edge) }
 }
 
-/// Compares the data with the tree that was signed last. Data may be ahead of it, when a commit was cut off before it was told.
-fn check_not_set_back(connection: &Connection, edge: &Edge, last: Option<Tree>, settings: &StoreSettings) -> Result<(), Fault> {
+/// Compares the data with the tree that was signed last. Data may be ahead of it, when a commit was cut off before it was told; and it may stop
+/// at the tree before, while nothing says that anybody was told of the last one.
+fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register, settings: &StoreSettings) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultKind::Ledger, text));
     let place = settings.register.display();
-    let Some(last) = last else {
+    let Some(last) = register.last() else {
         if edge.size() == 0 || settings.adopt {
             return Ok(());
         }
@@ -120,17 +161,21 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, last: Option<Tree>, 
             edge.size()
         ));
     };
-    if last.size > edge.size() {
+    let must_lead_to = if last.size > edge.size() { register.unsettled_from().unwrap_or(last) } else { last };
+    if must_lead_to.size > edge.size() {
         return refuse(format!(
             "the store is at {} leaves, but {} were signed: it was set back. Restore the newest data, or start a new log under another origin.",
             edge.size(),
-            last.size
+            must_lead_to.size
         ));
     }
-    let then = TreeHashes::new(edge, &Stored(connection)).root(last.size);
+    let then = TreeHashes::new(edge, &Stored(connection)).root(must_lead_to.size);
     match then {
-        Ok(root) if root == last.root => Ok(()),
-        Ok(_) => refuse(format!("the store holds another tree of {} leaves than was signed: it was forked. Restore the data.", last.size)),
+        Ok(root) if root == must_lead_to.root => Ok(()),
+        Ok(_) => refuse(format!(
+            "the store holds another tree of {} leaves than was signed: it was forked. Restore the data.",
+            must_lead_to.size
+        )),
         Err(error) => Err(Fault::new(FaultKind::StorageCorrupt, format!("the log cannot be rebuilt: {error}"))),
     }
 }

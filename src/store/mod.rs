@@ -12,6 +12,7 @@
 //!   a log that does not match its checkpoint, or is behind or beside that register, is refused at opening.
 
 mod erase;
+mod folding;
 mod index;
 mod keys;
 mod log;
@@ -22,6 +23,7 @@ mod reader;
 mod register;
 mod schema;
 mod seen;
+mod signing;
 mod unit;
 mod writer;
 
@@ -83,7 +85,7 @@ struct Shared {
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     head: Arc<RwLock<LedgerHead>>,
-    cosigned: RwLock<Option<Cosigned>>,
+    cosigned: watch::Sender<Option<Cosigned>>,
     committed: watch::Receiver<u64>,
     counters: Arc<writer::Counters>,
     settings: StoreSettings,
@@ -100,7 +102,7 @@ impl Store {
         std::fs::create_dir_all(&settings.folder)
             .map_err(|error| Fault::new(FaultKind::Storage, format!("create data folder: {error}")))?;
         let lock = lock_folder(&settings.folder)?;
-        let data = open_data(&settings)?;
+        let mut data = open_data(&settings)?;
         schema::prepare(&data)?;
         erase::destroy_condemned(&data, &keyring)?;
         let ledger = log::LogState::load(&data, &settings, keys)?;
@@ -108,12 +110,14 @@ impl Store {
         let (work, queue) = mpsc::channel(settings.max_waiting_units.max(1));
         let (announce, committed) = watch::channel(ledger.head().size());
         let counters = Arc::new(writer::Counters::default());
+        let folding = folding::Folding::start(&mut data, &data_file(&settings.folder))?;
         let seal_key = keyring.derived("seal");
         let writer = writer::Writer {
             seal_key,
             data,
             keyring,
             ledger,
+            folding,
             head: Arc::clone(&head),
             announce,
             counters: Arc::clone(&counters),
@@ -134,7 +138,7 @@ impl Store {
                 readers: Mutex::new(readers),
                 permits: Semaphore::new(settings.readers.max(1)),
                 head,
-                cosigned: RwLock::new(None),
+                cosigned: watch::Sender::new(None),
                 committed,
                 counters,
                 settings,
@@ -180,15 +184,23 @@ impl Store {
 
     /// The newest cosigned checkpoint, where witnesses are asked.
     pub fn cosigned(&self) -> Option<Cosigned> {
-        self.shared.cosigned.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.cosigned.borrow().clone()
+    }
+
+    /// Changes whenever another cosigned checkpoint is shown.
+    pub fn shown(&self) -> watch::Receiver<Option<Cosigned>> {
+        self.shared.cosigned.subscribe()
     }
 
     /// Shows a cosigned checkpoint from now on, unless a larger one is shown.
     pub fn show_cosigned(&self, cosigned: Cosigned) {
-        let mut shown = self.shared.cosigned.write().unwrap_or_else(PoisonError::into_inner);
-        if shown.as_ref().is_none_or(|shown| shown.size <= cosigned.size) {
-            *shown = Some(cosigned);
-        }
+        self.shared.cosigned.send_if_modified(|shown| {
+            let is_newer = shown.as_ref().is_none_or(|shown| shown.size <= cosigned.size);
+            if is_newer {
+                *shown = Some(cosigned);
+            }
+            is_newer
+        });
     }
 
     /// Changes whenever the log has grown: the value is its size.
@@ -285,7 +297,7 @@ fn configure(connection: &Connection, settings: &StoreSettings) -> Result<(), Fa
         ("synchronous", 2),
         ("cache_size", -cache_kib),
         ("foreign_keys", 0),
-        ("wal_autocheckpoint", 4000),
+        ("wal_autocheckpoint", 0),
         ("temp_store", 2),
         ("secure_delete", 1),
     ] {

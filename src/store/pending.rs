@@ -63,6 +63,14 @@ pub(super) fn due(connection: &Connection, key: &[u8; 32], now: Instant, limit: 
     rows.map(|row| unsealed(row.map_err(fault)?, key)).collect()
 }
 
+/// Those still open, in the order of their ids after one, at most `limit` of them.
+pub(super) fn open(connection: &Connection, key: &[u8; 32], after: &str, limit: u32) -> Result<Vec<Pending>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM pending WHERE open = 1 AND id > ? ORDER BY id LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql).map_err(fault)?;
+    let rows = statement.query_map(params![after, limit], read).map_err(fault)?;
+    rows.map(|row| unsealed(row.map_err(fault)?, key)).collect()
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<(Pending, Vec<u8>)> {
     let pending = Pending {
         id: row.get(0)?,

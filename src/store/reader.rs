@@ -191,6 +191,11 @@ impl<'c> Reader<'c> {
         pending::due(&self.connection, self.seal_key, now, limit)
     }
 
+    /// Submissions that still wait, in the order of their ids after one.
+    pub fn pending_open(&self, after: &str, limit: u32) -> Result<Vec<Pending>, Fault> {
+        pending::open(&self.connection, self.seal_key, after, limit)
+    }
+
     pub fn deliveries_due(&self, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {
         outbox::due(&self.connection, now, limit)
     }

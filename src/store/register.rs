@@ -2,10 +2,12 @@
 //!
 //! A signature that has left the gateway cannot be taken back, so no other tree may ever be signed at its size or below. The data alone
 //! cannot see to that: it may be put back from a backup, cut short, or opened twice. Each signing therefore swaps the last tree for the
-//! next one here, synced, after the data is durable and before anybody is told. Data that is behind this register, or does not lead
-//! through the tree it names, is refused.
+//! next one here, while the data is made durable, and nobody is told before both are on the disk. Data that is behind this register, or does
+//! not lead through the tree it names, is refused.
 //!
-//! The file has two slots that are written in turn, so that a torn write loses only what was not told yet.
+//! The file has two slots that are written in turn: the newest tree, and the one before it. While they differ, the newest may be one that
+//! nobody was told of, because its data did not become durable; data that stops at the tree before is taken then. A register at rest is
+//! *settled*: both slots hold the newest tree. A torn write loses only what was not told yet.
 
 use crate::ledger::Hash;
 use crate::outcome::{Fault, FaultKind};
@@ -27,13 +29,22 @@ pub struct Tree {
     pub root: Hash,
 }
 
+/// A slot as it was read: which of the two, its number, and what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    place: u64,
+    number: u64,
+    tree: Tree,
+}
+
 /// The open register; one process holds it at a time.
 pub(super) struct Register {
     file: File,
     path: PathBuf,
     origin: [u8; 32],
-    /// The newest slot: its number and what it says.
-    last: Option<(u64, Tree)>,
+    newest: Option<Slot>,
+    /// The tree in the other slot.
+    before: Option<Tree>,
 }
 
 impl Register {
@@ -52,40 +63,82 @@ impl Register {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let mut register = Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), last: None };
-        register.last = register.read()?;
+        let mut register = Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None };
+        (register.newest, register.before) = register.read()?;
         Ok(register)
     }
 
     /// The last tree that was signed, if any was.
     pub(super) fn last(&self) -> Option<Tree> {
-        self.last.map(|(_, tree)| tree)
+        self.newest.map(|slot| slot.tree)
+    }
+
+    /// The tree before it, while it is not certain that anybody was told of the last one.
+    pub(super) fn unsettled_from(&self) -> Option<Tree> {
+        let last = self.last()?;
+        self.before.filter(|before| before.size < last.size)
     }
 
     /// Moves on from one tree to the next. It is on the disk when this returns.
     pub(super) fn swap(&mut self, from: Option<Tree>, to: Tree) -> Result<(), Fault> {
-        let found = self.read()?;
-        let expected = found.map(|(_, tree)| tree);
-        if expected != from || expected.is_some_and(|last| to.size < last.size || (to.size == last.size && to.root != last.root)) {
-            let text = format!("{}: another tree was signed meanwhile; this one is not", self.path.display());
-            return Err(Fault::new(FaultKind::Ledger, text));
+        self.check_unmoved()?;
+        let last = self.last();
+        if last != from || last.is_some_and(|last| to.size < last.size || (to.size == last.size && to.root != last.root)) {
+            return Err(self.moved());
         }
-        if expected == Some(to) {
+        if last == Some(to) {
             return Ok(());
         }
-        let number = found.map_or(0, |(number, _)| number + 1);
-        let failed = |error: std::io::Error| {
+        self.write(self.newest.map_or(0, |newest| 1 - newest.place), to)?;
+        self.before = last;
+        Ok(())
+    }
+
+    /// Makes the newest tree certain: it was told, and data that does not have it was set back.
+    pub(super) fn settle(&mut self) -> Result<(), Fault> {
+        let Some(newest) = self.newest.filter(|newest| self.before != Some(newest.tree)) else { return Ok(()) };
+        self.check_unmoved()?;
+        self.write(1 - newest.place, newest.tree)?;
+        self.before = Some(newest.tree);
+        Ok(())
+    }
+
+    /// Puts another tree in the place of the newest one, whose data never became durable and which nobody was told of.
+    pub(super) fn withdraw(&mut self, last: Tree) -> Result<(), Fault> {
+        self.check_unmoved()?;
+        self.write(self.newest.map_or(0, |newest| newest.place), last)
+    }
+
+    /// Another process cannot write here while this one holds the lock; on a file system that keeps no locks this notices it.
+    fn check_unmoved(&self) -> Result<(), Fault> {
+        if self.read()?.0 == self.newest { Ok(()) } else { Err(self.moved()) }
+    }
+
+    fn moved(&self) -> Fault {
+        let text = format!("{}: another tree was signed meanwhile; this one is not", self.path.display());
+        Fault::new(FaultKind::Ledger, text)
+    }
+
+    /// Both slots are written at the first time, so that no later one needs room on the disk.
+    fn write(&mut self, place: u64, tree: Tree) -> Result<(), Fault> {
+        let number = self.newest.map_or(0, |newest| newest.number + 1);
+        let written = |error: std::io::Error| {
             let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
             Fault::new(if full { FaultKind::StorageFull } else { FaultKind::Storage }, format!("register: {error}"))
         };
-        let mut slot = [0; SLOT_BYTES];
-        slot.iter_mut().zip(self.record(number, to)).for_each(|(place, byte)| *place = byte);
-        let at = number % 2 * SLOT_BYTES as u64;
-        self.file.write_all_at(&slot, at).and_then(|()| self.file.sync_data()).map_err(failed)?;
+        // Whatever a failed sync says of its reason, what it should have synced is lost to later ones.
+        let synced = |error: std::io::Error| Fault::new(FaultKind::Storage, format!("register: {error}"));
         if number == 0 {
-            self.sync_folder().map_err(failed)?;
+            self.file.write_all_at(&[0; 2 * SLOT_BYTES], 0).map_err(written)?;
         }
-        self.last = Some((number, to));
+        let mut slot = [0; SLOT_BYTES];
+        slot.iter_mut().zip(self.record(number, tree)).for_each(|(place, byte)| *place = byte);
+        self.file.write_all_at(&slot, place * SLOT_BYTES as u64).map_err(written)?;
+        self.file.sync_data().map_err(synced)?;
+        if number == 0 {
+            self.sync_folder().map_err(synced)?;
+        }
+        self.newest = Some(Slot { place, number, tree });
         Ok(())
     }
 
@@ -103,13 +156,13 @@ impl Register {
         record
     }
 
-    /// The newer of the two slots. A register with bytes and no whole slot was damaged.
-    fn read(&self) -> Result<Option<(u64, Tree)>, Fault> {
+    /// The newer of the two slots, and the tree in the other. A register with bytes and no whole slot was damaged.
+    fn read(&self) -> Result<(Option<Slot>, Option<Tree>), Fault> {
         let damaged = |text: &str| Fault::new(FaultKind::StorageCorrupt, format!("{}: {text}", self.path.display()));
         let length = self.file.metadata().map_err(|error| damaged(&error.to_string()))?.len();
-        let mut newest: Option<(u64, Tree)> = None;
-        for at in [0, SLOT_BYTES as u64] {
-            let mut record = [0; RECORD_BYTES];
+        let mut slots: Vec<Slot> = Vec::with_capacity(2);
+        for place in [0, 1] {
+            let (mut record, at) = ([0; RECORD_BYTES], place * SLOT_BYTES as u64);
             if at + RECORD_BYTES as u64 > length || self.file.read_exact_at(&mut record, at).is_err() {
                 continue;
             }
@@ -117,13 +170,16 @@ impl Register {
                 if origin != self.origin {
                     return Err(damaged("is the register of another log"));
                 }
-                newest = newest.filter(|(other, _)| *other > number).or(Some((number, tree)));
+                slots.push(Slot { place, number, tree });
             }
         }
+        slots.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.number));
+        let mut slots = slots.into_iter();
+        let newest = slots.next();
         if newest.is_none() && length > 0 {
             return Err(damaged("is damaged, so that nobody can say which tree was signed last"));
         }
-        Ok(newest)
+        Ok((newest, slots.next().map(|slot| slot.tree)))
     }
 }
 
@@ -194,6 +250,47 @@ mod tests {
         }
         register.swap(Some(tree(4)), tree(4)).unwrap();
         register.swap(Some(tree(4)), tree(9)).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_was_told_of_is_unsettled_and_can_be_withdrawn() {
+        let place = Place::new("unsettled");
+        filled(&place, 3..=4);
+        let seen = |register: &Register| (register.last(), register.unsettled_from());
+        let mut register = place.open().unwrap();
+        assert_eq!(seen(&register), (Some(tree(4)), Some(tree(3))));
+        register.withdraw(tree(3)).unwrap();
+        assert_eq!(seen(&register), (Some(tree(3)), None));
+        // Another tree of the same size may now be signed.
+        let other = Tree { size: 4, root: Hash([99; 32]) };
+        register.swap(Some(tree(3)), other).unwrap();
+        assert_eq!(seen(&register), (Some(other), Some(tree(3))));
+        register.settle().unwrap();
+        drop(register);
+        assert_eq!(seen(&place.open().unwrap()), (Some(other), None));
+    }
+
+    #[test]
+    fn a_write_by_somebody_else_is_noticed() {
+        let place = Place::new("moved");
+        filled(&place, 3..=4);
+        let mut register = place.open().unwrap();
+        let whole = std::fs::read(&place.0).unwrap();
+        let mut other = whole.clone();
+        other[..RECORD_BYTES].copy_from_slice(&register.record(7, tree(5)));
+        std::fs::write(&place.0, &other).unwrap();
+        for refused in [register.swap(Some(tree(4)), tree(6)), register.settle(), register.withdraw(tree(3))] {
+            assert_eq!(refused.unwrap_err().kind, FaultKind::Ledger);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_failed_one() {
+        let place = Place::new("full");
+        let mut register = place.open().unwrap();
+        register.file = OpenOptions::new().write(true).read(true).open("/dev/full").unwrap();
+        assert_eq!(register.swap(None, tree(1)).unwrap_err().kind, FaultKind::StorageFull);
+        assert_eq!(register.last(), None);
     }
 
     #[test]

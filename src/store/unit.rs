@@ -67,6 +67,8 @@ pub struct Erasure {
     pub patient: Option<String>,
     /// The blinded name of that patient's key.
     pub patient_key: Option<[u8; 32]>,
+    /// Submissions that wait, or waited, for signatures and lead to what goes.
+    pub pending: Vec<String>,
     /// Records of other people that are kept without what leads to the person: type, id, and the document that takes the place of its one version's.
     pub rewritten: Vec<(String, String, String)>,
 }

@@ -1,10 +1,12 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
+use super::folding::Folding;
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
 use super::{erase, fault, outbox, pending, people, reader};
 use crate::clock::Instant;
+use crate::killpoint;
 use crate::ledger::Edge;
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
@@ -57,6 +59,7 @@ pub(super) struct Writer {
     pub(super) data: Connection,
     pub(super) keyring: Keyring,
     pub(super) ledger: LogState,
+    pub(super) folding: Folding,
     pub(super) head: Arc<RwLock<LedgerHead>>,
     pub(super) announce: watch::Sender<u64>,
     pub(super) counters: Arc<Counters>,
@@ -97,6 +100,7 @@ impl Writer {
                 }
             }
             self.serve(group);
+            self.folding.turn(&self.data);
             if let Some(done) = stop {
                 self.tidy();
                 drop(self);
@@ -107,7 +111,8 @@ impl Writer {
     }
 
     /// Leaves one whole file behind, for backups and a quick start. If it cannot be done now, the next start does it.
-    fn tidy(&self) {
+    fn tidy(&mut self) {
+        self.folding.stop();
         let done = self.data.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         if !matches!(done, Ok(0)) {
             tracing::warn!("the write-ahead log could not be folded into the data file; the next start will do it");
@@ -138,22 +143,13 @@ impl Writer {
         if let Some(reason) = &self.poisoned {
             return Err(reason.clone());
         }
-        let outcome = self.write_group(units);
-        if outcome.is_err() {
-            self.recent_raw.clear();
-            self.counts.clear();
-            self.condemned = false;
-            if !self.data.is_autocommit() {
-                let _ = self.data.execute_batch("ROLLBACK");
+        let outcomes = match self.write_group(units) {
+            Ok(outcomes) => outcomes,
+            Err(failure) => {
+                self.roll_back();
+                return Err(failure);
             }
-        }
-        let (outcomes, edge, note) = outcome?;
-        self.counters.syncs.fetch_add(u64::from(edge.size() > self.ledger.edge().size()), Ordering::Relaxed);
-        if let Err(failure) = self.ledger.move_on(edge, note) {
-            // The data has moved on and nobody may be told: only a start anew, which compares the two, can say what holds.
-            self.poison(&failure);
-            return Err(failure);
-        }
+        };
         let head = self.ledger.head();
         let size = head.size();
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
@@ -162,12 +158,23 @@ impl Writer {
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         // The tree has grown whatever comes of this: only who asked for the erasure must hear that it is not finished.
         if self.condemned {
+            killpoint::reached("erase-committed");
             self.finish_erasure()?;
+            killpoint::reached("erase-finished");
         }
         Ok(outcomes)
     }
 
-    fn write_group(&mut self, units: &[Box<Unit>]) -> Result<(Vec<Committed>, Edge, Arc<str>), Fault> {
+    fn roll_back(&mut self) {
+        self.recent_raw.clear();
+        self.counts.clear();
+        self.condemned = false;
+        if !self.data.is_autocommit() {
+            let _ = self.data.execute_batch("ROLLBACK");
+        }
+    }
+
+    fn write_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
         let mut edge = self.ledger.edge().clone();
         let mut outcomes = Vec::with_capacity(units.len());
@@ -183,20 +190,58 @@ impl Writer {
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
+        self.make_durable(&records, edge, note)?;
+        Ok(outcomes)
+    }
+
+    /// Syncs the data and the register at the same time; only when both are on the disk may anybody be told.
+    fn make_durable(&mut self, records: &[&SealedRecord], edge: Edge, note: Arc<str>) -> Result<(), Fault> {
+        killpoint::reached("commit-before");
+        let moving = self.ledger.begin(&edge)?;
+        self.counters.syncs.fetch_add(u64::from(edge.size() > self.ledger.edge().size()), Ordering::Relaxed);
+        let stored = self.commit_data(records);
+        killpoint::reached("commit-stored");
+        let registered = moving.wait();
+        killpoint::reached("commit-registered");
+        match (stored, registered) {
+            (Ok(()), Ok(())) => {
+                self.ledger.move_on(edge, note);
+                Ok(())
+            }
+            (Ok(()), Err(failure)) => {
+                // The data has moved on and nobody may be told. With room on the disk the next group takes the register along; any other
+                // failure leaves open what it holds, and only a start anew, which compares the two, can say.
+                self.ledger.hold(edge, note);
+                if failure.kind != FaultKind::StorageFull {
+                    self.poison(&failure);
+                }
+                Err(failure)
+            }
+            (Err(failure), registered) => {
+                if registered.is_ok() {
+                    self.ledger.strayed();
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Keys first: an orphan key is harmless, a missing one is not.
+    fn commit_data(&mut self, records: &[&SealedRecord]) -> Result<(), Fault> {
         if !records.is_empty() || self.keyring.has_fresh() {
             self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-            self.keyring.flush(records.into_iter())?;
+            self.keyring.flush(records.iter().copied())?;
+            killpoint::reached("commit-keys");
         }
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.data.execute_batch("COMMIT") {
+        self.data.execute_batch("COMMIT").map_err(|error| {
             let failure = fault(error);
             // After a failed sync the kernel may have dropped the pages: a later success would be a lie. Only a full disk is safe to retry.
             if failure.kind != FaultKind::StorageFull {
                 self.poison(&failure);
             }
-            return Err(failure);
-        }
-        Ok((outcomes, edge, note))
+            failure
+        })
     }
 
     fn poison(&mut self, failure: &Fault) {

@@ -97,6 +97,8 @@ impl Trail {
             Some(patient) => Some(patient.clone()),
             None => super::gather::subject(&self.query.pipeline, type_name, id).await?.map(|subject| subject.patient),
         };
+        let ids: BTreeSet<String> = plan.gone.keys().map(|(_, id)| id.clone()).collect();
+        let pending = self.query.pipeline.waiting_about(&ids).await?;
         let record = format!("{type_name}/{id}");
         let mut unit = Unit::default();
         unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(&record), partner.as_deref(), opened.at)?);
@@ -109,6 +111,7 @@ impl Trail {
             resources: plan.gone.keys().cloned().collect(),
             patient_key: patient.as_deref().map(|patient| anchor.keyring.patient_name(patient)),
             patient,
+            pending,
             rewritten: plan.rewritten.clone(),
         });
         let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };

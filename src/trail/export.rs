@@ -13,6 +13,10 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::{Candidate, StoredTiles};
 use crate::store::LedgerHead;
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a package waits for the witnesses' word.
+const WITNESSES_WITHIN: Duration = Duration::from_secs(5);
 
 impl Trail {
     pub(super) async fn export(&self, caller: &Caller, subject: Subject, seen: Option<u64>) -> Result<Vec<u8>, Failure> {
@@ -26,7 +30,7 @@ impl Trail {
             return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
         }
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
-        let head = pipeline.store.ledger_head();
+        let head = self.vouched_head(completeness.anchored_at).await;
         let (items, _) = self.items(caller, &subject, &head, positions, Met::default()).await?;
         let consents = self.consents(caller, &items).await?;
         let package = Package {
@@ -49,6 +53,31 @@ impl Trail {
         let packed = tokio::task::spawn_blocking(move || package.into_zip()).await;
         let packed = packed.map_err(|error| Fault::new(FaultKind::Internal, format!("packing panicked: {error}")))?;
         Ok(packed.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?)
+    }
+
+    /// The log as it stands over a leaf, with its witnesses' word where they are asked and answer in time. Without it the package still proves
+    /// everything to whoever believes the log alone.
+    async fn vouched_head(&self, position: u64) -> LedgerHead {
+        let store = &self.query.pipeline.store;
+        let mut shown = store.shown();
+        let vouched = async {
+            loop {
+                let cosigned = shown.borrow_and_update().clone().filter(|cosigned| cosigned.size > position);
+                if let Some(cosigned) = cosigned
+                    && let Some(edge) = cosigned.edge
+                {
+                    return Some(LedgerHead { edge, note: cosigned.note });
+                }
+                shown.changed().await.ok()?;
+            }
+        };
+        let vouched = if self.is_witnessed { tokio::time::timeout(WITNESSES_WITHIN, vouched).await.ok().flatten() } else { None };
+        vouched.unwrap_or_else(|| {
+            if self.is_witnessed {
+                tracing::warn!(position, "an evidence package goes out without the witnesses' word");
+            }
+            store.ledger_head()
+        })
     }
 
     /// Anchors the index and proves what it says of the tags.

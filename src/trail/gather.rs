@@ -102,9 +102,15 @@ impl Trail {
     pub(super) async fn tags(&self, subject: &Subject, since: Option<Epoch>) -> Result<Vec<EpochTag>, Fault> {
         let pipeline = &self.query.pipeline;
         let first = pipeline.store.read(|reader| reader.leaves(0, 1)).await?;
-        let first = first.first().and_then(|entry| Leaf::decode(entry)).map(|leaf| Epoch::of_hour(leaf.hour));
-        let now = Epoch::of(pipeline.clock.now());
-        let first = first.unwrap_or(now).max(since.unwrap_or(Epoch(i64::MIN)));
+        let now = Epoch::of(pipeline.anchor.time.of(pipeline.clock.now()));
+        let first = match first.first().map(|entry| Leaf::decode(entry)) {
+            None => now,
+            Some(Some(leaf)) => Epoch::of_hour(leaf.hour),
+            Some(None) => {
+                return Err(Fault::new(FaultKind::Ledger, "the log's first entry is not the gateway's: nothing says when it began"));
+            }
+        };
+        let first = first.max(since.unwrap_or(Epoch(i64::MIN)));
         let key = self.key(subject)?;
         Ok(first
             .to(now)

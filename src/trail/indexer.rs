@@ -1,6 +1,6 @@
 //! Keeps the verifiable index up with the log, and anchors its root.
 
-use crate::anchor::Leaf;
+use crate::anchor::{Leaf, LedgerTime};
 use crate::clock::Clock;
 use crate::ledger::Hash;
 use crate::ledger::index::Tag;
@@ -26,15 +26,21 @@ pub struct Indexer {
     store: Store,
     file: Arc<IndexFile>,
     clock: Clock,
+    time: LedgerTime,
     /// Held while the index moves, and while proofs are made that must be of one state.
     turn: Mutex<()>,
 }
 
 impl Indexer {
     /// Opens the index beside the store's data.
-    pub fn open(store: Store, clock: Clock) -> Result<Indexer, Fault> {
+    pub fn open(store: Store, clock: Clock, time: LedgerTime) -> Result<Indexer, Fault> {
         let file = Arc::new(IndexFile::open(store.folder())?);
-        Ok(Indexer { store, file, clock, turn: Mutex::new(()) })
+        Ok(Indexer { store, file, clock, time, turn: Mutex::new(()) })
+    }
+
+    /// Begins a log in which others may add entries with a leaf of the gateway's own, so that every package can show when the log began.
+    pub async fn begin(&self) -> Result<(), Fault> {
+        if self.store.ledger_head().size() > 0 { Ok(()) } else { self.anchored(|_, _| Ok(())).await }
     }
 
     /// The positions of all leaves under these tags, up to now.
@@ -60,7 +66,7 @@ impl Indexer {
     async fn anchor(&self) -> Result<AnchoredIndex, Fault> {
         let file = Arc::clone(&self.file);
         let (covers, root) = self.store.read(move |_| file.state()).await?;
-        let leaf = Leaf::index(self.clock.now(), root.0, covers);
+        let leaf = Leaf::index(self.time.of(self.clock.now()), root.0, covers);
         let unit = Unit { leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None }], ..Unit::default() };
         match self.store.commit(unit).await? {
             Committed::Done { leaves } if leaves.len() == 1 => {

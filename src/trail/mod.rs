@@ -35,10 +35,12 @@ use std::sync::Arc;
 pub struct Trail {
     pub query: QueryPath,
     pub indexer: Arc<Indexer>,
-    /// The log's verifier keys, one a line, oldest first.
+    /// The log's key history.
     pub keys: Arc<str>,
     /// The gateway's own policy for its log (c2sp.org/tlog-policy).
     pub policy: Arc<str>,
+    /// Whether witnesses are asked, so that a package waits for their word.
+    pub is_witnessed: bool,
 }
 
 impl Trail {

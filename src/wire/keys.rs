@@ -9,6 +9,7 @@ use super::publish::refuse_set_back;
 use super::store_settings;
 use crate::clock::Entropy;
 use crate::config::Settings;
+use crate::killpoint;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::{Algorithm, Checkpoint, KeyHistory, LedgerError, LogKeys, Note, SigningKey, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
@@ -69,10 +70,13 @@ fn rotate(settings: &Settings, keys: &LogKeys, note: &str, entropy: &Entropy) ->
     let _ = fs::remove_file(&next_path);
     let next = signing_key(&next_path, &settings.ledger.origin, Algorithm::Ed25519, entropy)?;
     let old = signing_key(&path, &settings.ledger.origin, Algorithm::Ed25519, entropy)?;
+    killpoint::reached("rotate-drawn");
     let mut history = keys.history().clone();
     history.succeed(&old, &next, &checkpoint).map_err(failed)?;
     replace(&history_path(&path), history.to_string().as_bytes())?;
+    killpoint::reached("rotate-named");
     finish_rotation(&path)?;
+    killpoint::reached("rotate-moved");
     Ok(history)
 }
 
@@ -129,6 +133,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
         file.sync_all()?;
+        killpoint::reached("rotate-unnamed");
         fs::rename(&unfinished, path)?;
         sync_folder(path)
     };

@@ -95,6 +95,15 @@ fn key_of(settings: &Settings, name: &str, file: &str, entropy: &Entropy) -> Res
     Ok(key)
 }
 
+/// Who signs and cosigns this log, as a policy file for its readers.
+pub(super) fn own_policy(settings: &Settings, keys: &LogKeys) -> Result<String, Fault> {
+    let log = format!("log {}\n", keys.verifier());
+    let Some(file) = &settings.ledger.witnesses_file else { return Ok(log + "quorum none\n") };
+    let text = read_bounded(file, MAX_POLICY_BYTES as u64).map_err(|text| Fault::new(FaultKind::Internal, text))?;
+    let others = text.split_inclusive('\n').filter(|line| !line.starts_with("log "));
+    Ok(others.fold(log, |policy, line| policy + line))
+}
+
 fn read_policy(file: &Path) -> Result<Policy, Fault> {
     let wrong = |text: String| Fault::new(FaultKind::Internal, text);
     let text = read_bounded(file, MAX_POLICY_BYTES as u64).map_err(wrong)?;

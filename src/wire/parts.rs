@@ -4,7 +4,7 @@ use super::judged_by;
 use super::replay::SharedReplay;
 use super::sources::{holder_rules, source_rules};
 use super::{files, keys, layers, limits, logs, publish, recorder, store_settings};
-use crate::anchor::Anchor;
+use crate::anchor::{Anchor, Leaf, LedgerTime};
 use crate::api::{
     AdminState, FhirState, LedgerState, ReloadRequest, TokenState, admin_router, cds_router, fhir_router, ledger_router, token_router,
 };
@@ -34,6 +34,7 @@ pub(super) struct Durable {
     pub store: Store,
     pub verifier_key: Arc<str>,
     key_history: Arc<str>,
+    policy: Arc<str>,
     pub others: logs::Others,
     pub draining: Arc<AtomicBool>,
     pub reload: mpsc::Sender<ReloadRequest>,
@@ -83,10 +84,11 @@ impl Durable {
             ids: ids.clone(),
             base_url: base_url.to_string(),
             origin: settings.ledger.origin.clone(),
+            time: ledger_time(&store)?,
             signer: GatewaySigner::from_seed(&keyring.derived("provenance"))
                 .ok_or_else(|| Fault::new(FaultKind::Internal, "the key that signs versions cannot be made"))?,
         };
-        let indexer = Arc::new(Indexer::open(store.clone(), clock.clone())?);
+        let indexer = Arc::new(Indexer::open(store.clone(), clock.clone(), anchor.time.clone())?);
         let replay = Arc::new(SharedReplay::new(store.clone(), settings.redis.as_ref())?);
         let registry = Arc::new(registry(settings));
         let identity = Identity::new(settings, registry, replay, http_client()?, clock.clone(), entropy.clone())?;
@@ -94,6 +96,7 @@ impl Durable {
             store,
             verifier_key,
             key_history: log_keys.history().to_string().into(),
+            policy: logs::own_policy(settings, &log_keys)?.into(),
             others,
             draining: Arc::new(AtomicBool::new(false)),
             reload,
@@ -151,7 +154,8 @@ impl Durable {
             query,
             indexer: Arc::clone(&self.indexer),
             keys: Arc::clone(&self.key_history),
-            policy: format!("log {}\nquorum none\n", self.verifier_key).into(),
+            policy: self.policy.clone(),
+            is_witnessed: settings.ledger.witnesses_file.is_some(),
         };
         let public = self.public(settings, &pipeline, trail.clone(), identity);
         Ok(Assembled { public, admin: admin_router(self.admin(&pipeline)), courier, pipeline, trail })
@@ -206,6 +210,17 @@ impl Durable {
 
 fn registry(settings: &Settings) -> Registry {
     Registry::new(settings, |system| canonical_system(system).unwrap_or_else(|| system.to_owned()))
+}
+
+/// How many leaves at the log's end are looked at for its newest hour: what others may have added after the gateway's own.
+const NEWEST_LEAVES: u64 = 16 * 256;
+
+/// The time of the log as it is stored. Its first leaf counts too, when the newest ones are all others'.
+fn ledger_time(store: &Store) -> Result<LedgerTime, Fault> {
+    let from = store.ledger_head().size().saturating_sub(NEWEST_LEAVES);
+    let entries = store.read_now(|reader| Ok([reader.leaves(0, 1)?, reader.leaves(from, NEWEST_LEAVES as usize)?].concat()))?;
+    let leaves: Vec<Leaf> = entries.iter().filter_map(|entry| Leaf::decode(entry)).collect();
+    Ok(LedgerTime::after(&leaves))
 }
 
 /// The ConceptMaps operators gave, with their sources, oldest first so that newer ones win.

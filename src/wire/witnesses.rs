@@ -1,6 +1,7 @@
 //! Asks witnesses to cosign the log, and shows a checkpoint once enough of them have.
 
 use super::publish::StoredLog;
+use crate::killpoint;
 use crate::ledger::policy::Role;
 use crate::ledger::witness::{AddCheckpoint, Answer, MAX_ANSWER_BYTES, read_answer};
 use crate::ledger::{LedgerError, LogFiles, LogKeys, Malformed, Note, Policy, TreeHashes, VerifierKey};
@@ -103,6 +104,7 @@ impl Witnesses {
         }
         match self.policy.accept(&note) {
             Ok(_) => {
+                killpoint::reached("cosigned-before-shown");
                 let edge = Some(Arc::clone(&head.edge));
                 self.store.show_cosigned(Cosigned { size: head.size(), note: note.to_string().into(), edge });
                 Ok(true)

@@ -19,7 +19,7 @@ const MAX_LIFE_MS: u64 = 250;
 
 /// A version the gateway said it has.
 #[derive(Clone)]
-struct Acknowledged {
+pub struct Acknowledged {
     /// `Patient/hg-…/_history/1`.
     version: String,
     marker: String,
@@ -28,17 +28,21 @@ struct Acknowledged {
 
 /// What one client has sent and heard.
 #[derive(Default)]
-struct Client {
+pub struct Client {
     number: usize,
     sequence: usize,
     /// A creation that was sent and not answered: it is sent again under its key.
     unanswered: Option<(String, Vec<u8>)>,
-    acknowledged: Vec<Acknowledged>,
+    pub acknowledged: Vec<Acknowledged>,
 }
 
 impl Client {
+    pub fn numbered(number: usize) -> Client {
+        Client { number, ..Client::default() }
+    }
+
     /// Sends until the gateway is gone.
-    async fn send(mut self, party: Party) -> Client {
+    pub async fn send(mut self, party: Party) -> Client {
         while self.create(&party).await && self.replace(&party).await {}
         self
     }
@@ -90,7 +94,7 @@ impl Client {
 async fn nothing_acknowledged_is_lost_or_doubled() {
     let site = Site::new("");
     let random = Entropy::seeded(20);
-    let mut clients: Vec<Client> = (0..CLIENTS).map(|number| Client { number, ..Client::default() }).collect();
+    let mut clients: Vec<Client> = (0..CLIENTS).map(Client::numbered).collect();
     let mut checkpoints: Vec<String> = Vec::new();
     let mut party = None;
     for _ in 0..KILLS {
@@ -123,7 +127,7 @@ async fn nothing_acknowledged_is_lost_or_doubled() {
 }
 
 /// What was acknowledged last before the kill is the most at risk: it reads as sent, and its receipt holds.
-async fn check_newest(site: &Site, party: &Party, clients: &[Client]) {
+pub async fn check_newest(site: &Site, party: &Party, clients: &[Client]) {
     let newest: Vec<&Acknowledged> = clients.iter().filter_map(|client| client.acknowledged.last()).collect();
     if newest.is_empty() {
         return;
@@ -139,7 +143,7 @@ async fn check_newest(site: &Site, party: &Party, clients: &[Client]) {
 }
 
 /// Every acknowledged version is in the data once, with a leaf of its own; nothing that was sent was stored twice.
-fn check_versions(site: &Site, acknowledged: &[Acknowledged]) {
+pub fn check_versions(site: &Site, acknowledged: &[Acknowledged]) {
     let connection = rusqlite::Connection::open(site.data().join("data.db")).unwrap();
     let sql = "SELECT r.id, v.version, v.document, v.leaf FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = 'Patient'";
     let mut statement = connection.prepare(sql).unwrap();
@@ -162,7 +166,7 @@ fn check_versions(site: &Site, acknowledged: &[Acknowledged]) {
 }
 
 /// Every acknowledged version has one record of its acceptance.
-fn check_audit(site: &Site, acknowledged: &[Acknowledged]) {
+pub fn check_audit(site: &Site, acknowledged: &[Acknowledged]) {
     let mut records: HashMap<String, usize> = HashMap::new();
     for event in audit_events(&site.data()) {
         // A resend that was answered from memory leaves a record of its own, which says so.
@@ -181,7 +185,7 @@ fn check_audit(site: &Site, acknowledged: &[Acknowledged]) {
 }
 
 /// The log is whole, and every checkpoint that was ever seen is the beginning of it.
-fn check_log(site: &Site, key: &str, checkpoints: &[String]) {
+pub fn check_log(site: &Site, key: &str, checkpoints: &[String]) {
     let (files, policy) = (LogFolder::new(site.data().join("ledger")), policy(key));
     let report = fsck::fsck(&files, &policy, &mut |_| ()).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);

@@ -5,4 +5,5 @@ mod input;
 mod kill;
 mod race;
 mod replay;
+mod steps;
 mod storage;

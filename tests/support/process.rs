@@ -21,8 +21,8 @@ pub struct Site {
     pub folder: Folder,
     pub origin: String,
     pub admin: String,
-    config: PathBuf,
-    http: reqwest::Client,
+    pub config: PathBuf,
+    pub http: reqwest::Client,
 }
 
 impl Site {
@@ -50,9 +50,14 @@ impl Site {
     }
 
     fn spawn_with(&self, arguments: &[&str]) -> Process {
+        self.spawn_dying(arguments, "")
+    }
+
+    fn spawn_dying(&self, arguments: &[&str], step: &str) -> Process {
         let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_hearthgate"));
         command.arg("serve").arg("--config").arg(&self.config).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command.env("HEARTHGATE_DIE_AT", step);
         Process(command.spawn().unwrap())
     }
 
@@ -63,7 +68,15 @@ impl Site {
 
     /// The same with switches.
     pub async fn start_with(&self, arguments: &[&str]) -> Process {
-        let mut process = self.spawn_with(arguments);
+        self.until_ready(self.spawn_with(arguments)).await
+    }
+
+    /// Starts a gateway that will die when it reaches a step (`src/killpoint.rs`).
+    pub async fn start_dying_at(&self, step: &str) -> Process {
+        self.until_ready(self.spawn_dying(&[], step)).await
+    }
+
+    async fn until_ready(&self, mut process: Process) -> Process {
         let start = Instant::now();
         let ready = format!("{}/health/ready", self.admin);
         loop {
@@ -151,6 +164,11 @@ impl Drop for Process {
 /// Runs the command line once.
 pub fn hearthgate(arguments: &[&str], folder: &Path) -> std::process::Output {
     Command::new(env!("CARGO_BIN_EXE_hearthgate")).args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// The same, to die when it reaches a step.
+pub fn hearthgate_dying_at(step: &str, arguments: &[&str], folder: &Path) -> std::process::Output {
+    Command::new(env!("CARGO_BIN_EXE_hearthgate")).args(arguments).env("HEARTHGATE_DIE_AT", step).current_dir(folder).output().unwrap()
 }
 
 /// A port nobody listens on now; a gateway at a known port can be started again where its clients expect it.
