@@ -13,6 +13,7 @@
 
 mod erase;
 mod folding;
+mod group;
 mod index;
 mod keys;
 mod log;

@@ -1,11 +1,12 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
 use super::folding::Folding;
+use super::group::{Gathering, Group};
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
 use super::{erase, fault, outbox, pending, people, reader};
-use crate::clock::Instant;
+use crate::clock::{Clock, Instant};
 use crate::killpoint;
 use crate::ledger::Edge;
 use crate::ledger::index::Tag;
@@ -18,8 +19,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How many leaves one group commit may add, so that one answer never waits for an endless group.
-const MAX_GROUP_LEAVES: usize = 20_000;
 /// How many shared bodies are remembered.
 const RECENT_RAW: usize = 16;
 /// How many expired one-time tokens one use clears away.
@@ -32,6 +31,7 @@ pub(super) enum Work {
 }
 
 type Answer = oneshot::Sender<Result<Committed, Fault>>;
+pub(super) type Waiting = (Box<Unit>, Answer);
 
 #[derive(Default)]
 pub(super) struct Counters {
@@ -79,27 +79,15 @@ pub(super) struct Writer {
 impl Writer {
     /// Serves the queue until it is told to stop or nobody can send any more.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
+        let mut gathering = Gathering::default();
         while let Some(first) = queue.blocking_recv() {
-            let mut group: Vec<(Box<Unit>, Answer)> = Vec::new();
-            let mut stop = None;
-            let mut next = Some(first);
-            let mut leaves = 0;
-            while let Some(work) = next.take() {
-                match work {
-                    Work::Commit { unit, answer } => {
-                        leaves += unit.leaves.len();
-                        group.push((unit, answer));
-                    }
-                    Work::Stop { done } => {
-                        stop = Some(done);
-                        break;
-                    }
-                }
-                if group.len() < self.max_group_units && leaves < MAX_GROUP_LEAVES {
-                    next = queue.try_recv().ok();
-                }
-            }
-            self.serve(group);
+            let mut group = Group::default();
+            group.take(first);
+            gathering.fill(&mut group, &mut queue, self.max_group_units);
+            let Group { units, stop, .. } = group;
+            let (count, watch) = (units.len(), Clock::system().stopwatch());
+            self.serve(units);
+            gathering.served(count, queue.len(), watch.elapsed());
             self.folding.turn(&self.data);
             if let Some(done) = stop {
                 self.tidy();
@@ -119,7 +107,7 @@ impl Writer {
         }
     }
 
-    fn serve(&mut self, group: Vec<(Box<Unit>, Answer)>) {
+    fn serve(&mut self, group: Vec<Waiting>) {
         if group.is_empty() {
             return;
         }
