@@ -68,6 +68,14 @@ fn resource(definitions: &'static Definitions, name: &str) -> Node {
         operations.push(operation("everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything"));
         operations.push(operation("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"));
         operations.push(operation("golden-record", "urn:hearthgate:operation:golden-record"));
+        operations.push(operation("disclosures", "urn:hearthgate:operation:disclosures"));
+        operations.push(operation("consent-decide", "urn:hearthgate:operation:consent-decide"));
+        operations.push(operation("break-glass", "urn:hearthgate:operation:break-glass"));
+    }
+    if name == "Consent" {
+        operations.push(operation("consent-decide", "urn:hearthgate:operation:consent-decide"));
+        operations.push(operation("fileConsent", "http://hl7.org/fhir/us/consent-management/OperationDefinition/file-consent"));
+        operations.push(operation("revokeConsent", "http://hl7.org/fhir/us/consent-management/OperationDefinition/revoke-consent"));
     }
     let references = search::supported(definitions, name).filter(|parameter| parameter.kind() == SearchKind::Reference);
     let includes: Vec<Node> = references.map(|parameter| format!("{name}:{}", parameter.code()).as_str().into()).collect();

@@ -1,7 +1,7 @@
 //! What the shape of the file cannot say: ranges, names that must exist, and what must go together. Pure: no file is opened here.
 
 use super::problem::Problems;
-use super::{Auth, BaseUrl, Client, Destination, Holder, Identifier, Interaction, Organisation, Settings, SignOff, Source, limits};
+use super::{Auth, BaseUrl, Client, Destination, Holder, Identifier, Interaction, Organisation, Role, Settings, SignOff, Source, limits};
 use std::collections::HashSet;
 
 /// Adds everything that is wrong with the settings.
@@ -184,6 +184,17 @@ fn client(client: &Client, settings: &Settings, problems: &mut Problems) {
     let may_ask = may(&[Interaction::Read, Interaction::Search]);
     problems.require(!may_ask || !client.purposes.is_empty(), section, "purposes", "must name one, because its scopes allow it to read");
     problems.require(client.purposes.len() <= limits::MAX_LIST_ITEMS, section, "purposes", "is too long");
+    let breaks_glass = client.purposes.iter().any(|purpose| purpose.code() == "BTG");
+    problems.require(
+        !breaks_glass || client.roles.contains(&Role::BreakGlass),
+        section,
+        "purposes",
+        "may hold BTG with the role break-glass",
+    );
+    if let Some(Identifier { system, value }) = &client.person {
+        problems.require(is_system(system), section, "person.system", "must be an absolute URI");
+        problems.require(!value.is_empty(), section, "person.value", "must not be empty");
+    }
 }
 
 /// A JWKS URL may have a query, unlike a base URL, but must be as safe.

@@ -219,12 +219,16 @@ impl Default for Identity {
     }
 }
 
-/// What happens where no consent applies.
+/// What happens where no consent applies (IHE PCF, implicit options). Breaking the glass is not among them: it takes a role and a reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum ConsentDefault {
     #[default]
     Deny,
+    /// Treatment, payment and operations, for data that is neither restricted nor sensitive.
+    BasicNormal,
+    /// Every known purpose, for data that is neither restricted nor sensitive.
+    AllNormal,
 }
 
 /// `[consent]`.

@@ -60,7 +60,7 @@ fn a_full_file_differs_from_every_default() {
 #[test]
 fn the_sample_loads() {
     let settings = Settings::load(&repository().join("deploy/hearthgate.example.toml")).unwrap();
-    assert_eq!((settings.clients.len(), settings.sources.len(), settings.holders.len(), settings.destinations.len()), (3, 2, 2, 1));
+    assert_eq!((settings.clients.len(), settings.sources.len(), settings.holders.len(), settings.destinations.len()), (5, 3, 2, 1));
 }
 
 /// The sample shows options that are off as comments. With all of them on, nothing may be wrong but that their files are not there.

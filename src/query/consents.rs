@@ -4,8 +4,8 @@ use super::Candidate;
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
-    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Ground, Labeller, Party, PatientReference, Permitted, Policy, Request,
-    Rules,
+    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Ground, ImplicitPolicy, Labeller, Party, PatientReference, Permitted,
+    Policy, Request, Rules,
 };
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
@@ -316,7 +316,12 @@ impl Place {
         };
         let usual = Policy::default();
         let glass = is_broken.then(|| glass(&self.settings.break_glass));
-        Ok(Policy { majority_years: u16::try_from(majority).unwrap_or(usual.majority_years), glass, ..usual })
+        let implicit = match self.settings.default {
+            settings::ConsentDefault::Deny => ImplicitPolicy::Deny,
+            settings::ConsentDefault::BasicNormal => ImplicitPolicy::BasicNormal,
+            settings::ConsentDefault::AllNormal => ImplicitPolicy::AllNormal,
+        };
+        Ok(Policy { implicit, majority_years: u16::try_from(majority).unwrap_or(usual.majority_years), glass, ..usual })
     }
 }
 

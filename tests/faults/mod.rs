@@ -6,4 +6,5 @@ mod kill;
 mod race;
 mod replay;
 mod steps;
+mod revocation;
 mod storage;

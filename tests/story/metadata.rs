@@ -75,7 +75,11 @@ async fn every_listed_interaction_works() {
         }
         assert!(!codes.contains(&"patch"));
         let operations: Vec<&str> = resource["operation"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-        let own: &[&str] = if resource["type"] == "Patient" { &["everything", "match", "golden-record"] } else { &[] };
+        let own: &[&str] = match resource["type"].as_str().unwrap() {
+            "Patient" => &["everything", "match", "golden-record", "disclosures", "consent-decide", "break-glass"],
+            "Consent" => &["consent-decide", "fileConsent", "revokeConsent"],
+            _ => &[],
+        };
         assert_eq!(operations, [&["validate", "receipt", "provenance-trail", "erase"], own].concat());
     }
     let system: Vec<&str> = rest["interaction"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
