@@ -138,6 +138,9 @@ fn add(arguments: &AddArguments) -> u8 {
         Ok(cache) => cache,
         Err(text) => return complain(USAGE, text),
     };
+    if let (None, Some(asked)) = (&arguments.registry, arguments.sources.iter().find(|source| is_by_name(source))) {
+        return complain(USAGE, format!("{asked}: it is no file or folder, and there is no --registry to ask"));
+    }
     let plan = match plan(arguments, &cache) {
         Ok(plan) => plan,
         Err(error @ Unplannable::Source { .. }) => return complain(FAULT, error),
@@ -154,6 +157,11 @@ fn add(arguments: &AddArguments) -> u8 {
         eprintln!("hearthgate: {missing} is needed and was not found; what it defines is not checked");
     }
     FINE
+}
+
+/// Whether a source can come from a registry alone: it names neither a file nor a URL.
+fn is_by_name(source: &str) -> bool {
+    !source.contains("://") && !Path::new(source).exists()
 }
 
 fn age(file: &std::fs::Metadata, clock: &Clock) -> Duration {

@@ -204,7 +204,8 @@ impl Definitions {
         let folded = if system.case_sensitive { Cow::Borrowed(code) } else { Cow::Owned(code.to_lowercase()) };
         let found = index.and_then(|index| index.get(folded.as_ref())).and_then(|&index| system.concepts.get(index));
         match (found, system.content) {
-            (_, Content::Supplement) => Standing::Supplement,
+            // Some say that they are complete, and name what they supplement all the same.
+            _ if system.content == Content::Supplement || system.supplements.is_some() => Standing::Supplement,
             (Some(concept), _) => Standing::Known { display: concept.display.as_deref() },
             (None, Content::Complete) => Standing::Absent,
             (None, Content::NotPresent) => self.computed_standing(url, code),

@@ -104,6 +104,32 @@ impl SyntaxErrorKind {
     }
 }
 
+/// How many slips of a document are passed over; the next one ends the reading.
+pub const SLIPS_MAX: usize = 100;
+
+/// Where a slip is that no object is around.
+pub const OUTSIDE: usize = usize::MAX;
+
+/// Something that is not JSON, and that a reader can pass over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slip {
+    pub kind: SlipKind,
+    /// The byte where it is.
+    pub at: usize,
+    /// The byte where the innermost object around it begins, or [`OUTSIDE`].
+    pub within: usize,
+}
+
+/// What a slip is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlipKind {
+    Comment,
+    CommaMissing,
+    CommaExtra,
+    NameUnquoted,
+    Duplicate,
+}
+
 /// Line and column (both from 1, the column in characters) of a byte offset.
 pub fn line_and_column(bytes: &[u8], offset: usize) -> (usize, usize) {
     let before = bytes.get(..offset.min(bytes.len())).unwrap_or_default();
@@ -115,6 +141,16 @@ pub fn line_and_column(bytes: &[u8], offset: usize) -> (usize, usize) {
 
 /// Reads one JSON document.
 pub fn parse(bytes: &[u8], depth_limit: usize) -> Result<Node, SyntaxError> {
+    read(bytes, depth_limit, None).map(|(node, _)| node)
+}
+
+/// Reads one JSON document, going on after what can be passed over: comments, commas that are missing or too many, names without quotes, and members
+/// that are there twice, of which the first counts. What was passed over is said.
+pub fn parse_leniently(bytes: &[u8], depth_limit: usize) -> Result<(Node, Vec<Slip>), SyntaxError> {
+    read(bytes, depth_limit, Some(Vec::new()))
+}
+
+fn read(bytes: &[u8], depth_limit: usize, slips: Option<Vec<Slip>>) -> Result<(Node, Vec<Slip>), SyntaxError> {
     if bytes.len() >= NO_OFFSET as usize {
         return Err(SyntaxErrorKind::TooLong.at(0));
     }
@@ -123,7 +159,7 @@ pub fn parse(bytes: &[u8], depth_limit: usize) -> Result<Node, SyntaxError> {
         Err(error) => return Err(SyntaxErrorKind::InvalidUtf8.at(error.valid_up_to())),
     };
     let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-    let mut reader = Reader { text, bytes, at: start, depth: 0, depth_limit };
+    let mut reader = Reader { text, bytes, at: start, depth: 0, depth_limit, within: OUTSIDE, slips };
     reader.skip_space();
     if reader.at == bytes.len() {
         return Err(SyntaxErrorKind::Empty.at(reader.at));
@@ -131,7 +167,7 @@ pub fn parse(bytes: &[u8], depth_limit: usize) -> Result<Node, SyntaxError> {
     let node = reader.value()?;
     reader.skip_space();
     match reader.peek() {
-        None => Ok(node),
+        None => Ok((node, reader.slips.unwrap_or_default())),
         Some(_) => Err(SyntaxErrorKind::TrailingContent.at(reader.at)),
     }
 }
@@ -142,16 +178,43 @@ struct Reader<'a> {
     at: usize,
     depth: usize,
     depth_limit: usize,
+    /// Where the innermost object begins.
+    within: usize,
+    /// What was passed over; none where nothing is.
+    slips: Option<Vec<Slip>>,
 }
 
 impl Reader<'_> {
+    /// Passes over something, where that is allowed and has not been done too often.
+    fn slip(&mut self, kind: SlipKind) -> bool {
+        let (at, within) = (self.at, self.within);
+        let Some(slips) = self.slips.as_mut().filter(|slips| slips.len() < SLIPS_MAX) else { return false };
+        slips.push(Slip { kind, at, within });
+        true
+    }
+
+    /// The length of the comment that begins here, where comments are passed over.
+    fn comment(&self) -> Option<usize> {
+        let rest = self.slips.as_ref().and(self.text.get(self.at..))?;
+        if rest.starts_with("//") {
+            return Some(rest.find('\n').unwrap_or(rest.len()));
+        }
+        rest.starts_with("/*").then(|| rest.find("*/").map_or(rest.len(), |end| end + 2))
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     fn skip_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+        loop {
+            while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+                self.at += 1;
+            }
+            match self.comment() {
+                Some(length) if self.slip(SlipKind::Comment) => self.at += length,
+                _ => return,
+            }
         }
     }
 
@@ -206,17 +269,52 @@ impl Reader<'_> {
             items.push(self.value()?);
             self.skip_space();
             match self.peek() {
-                Some(b',') => self.at += 1,
+                Some(b',') => {
+                    self.at += 1;
+                    if self.ends_after_comma(b']') {
+                        self.at += 1;
+                        return Ok(items);
+                    }
+                }
                 Some(b']') => {
                     self.at += 1;
                     return Ok(items);
                 }
+                Some(b'"' | b'{' | b'[') if self.slip(SlipKind::CommaMissing) => {}
                 _ => return self.unexpected("',' or ']'"),
             }
         }
     }
 
+    /// Whether nothing follows a comma, where such a comma is passed over.
+    fn ends_after_comma(&mut self, end: u8) -> bool {
+        self.skip_space();
+        self.peek() == Some(end) && self.slip(SlipKind::CommaExtra)
+    }
+
+    /// A member's name; without quotes where that is passed over.
+    fn member_name(&mut self) -> Result<CompactString, SyntaxError> {
+        if self.peek() == Some(b'"') {
+            return self.string();
+        }
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+        if length == 0 || !self.slip(SlipKind::NameUnquoted) {
+            return self.unexpected("a member name in double quotes");
+        }
+        let start = self.at;
+        self.at += length;
+        Ok(self.slice(start).into())
+    }
+
     fn object(&mut self) -> Result<Object, SyntaxError> {
+        let around = std::mem::replace(&mut self.within, self.at - 1);
+        let object = self.members();
+        self.within = around;
+        object
+    }
+
+    fn members(&mut self) -> Result<Object, SyntaxError> {
         let mut members: Vec<Member> = Vec::new();
         let mut seen: HashSet<CompactString> = HashSet::new();
         self.skip_space();
@@ -227,11 +325,9 @@ impl Reader<'_> {
         loop {
             self.skip_space();
             let name_at = self.at;
-            if self.peek() != Some(b'"') {
-                return self.unexpected("a member name in double quotes");
-            }
-            let name = self.string()?;
-            if is_duplicate(&members, &mut seen, &name) {
+            let name = self.member_name()?;
+            let is_second = is_duplicate(&members, &mut seen, &name);
+            if is_second && !self.slip(SlipKind::Duplicate) {
                 return Err(SyntaxErrorKind::DuplicateMember { name: name.into() }.at(name_at));
             }
             self.skip_space();
@@ -241,14 +337,23 @@ impl Reader<'_> {
             self.at += 1;
             self.skip_space();
             let node = self.value()?;
-            members.push(Member { name, node });
+            if !is_second {
+                members.push(Member { name, node });
+            }
             self.skip_space();
             match self.peek() {
-                Some(b',') => self.at += 1,
+                Some(b',') => {
+                    self.at += 1;
+                    if self.ends_after_comma(b'}') {
+                        self.at += 1;
+                        return Ok(Object::from_members(members));
+                    }
+                }
                 Some(b'}') => {
                     self.at += 1;
                     return Ok(Object::from_members(members));
                 }
+                Some(b'"') if self.slip(SlipKind::CommaMissing) => {}
                 _ => return self.unexpected("',' or '}'"),
             }
         }

@@ -73,6 +73,8 @@ pub struct TypeUse {
     pub root: Option<ElementId>,
     /// Resource types a Reference or canonical may point to; empty means any.
     pub targets: Vec<CompactString>,
+    /// The profile that the type's own definition asks of it: `SimpleQuantity` of many a `Quantity`.
+    pub profile: Option<CompactString>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +88,7 @@ pub enum BindingStrength {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Binding {
     pub strength: BindingStrength,
-    /// Canonical URL of the value set, without `|version`.
+    /// Canonical URL of the value set, without `|version`. Empty only in a differential that changes the strength of its base's binding.
     pub value_set: CompactString,
     /// Value sets that count beside it.
     pub further: Vec<FurtherBinding>,

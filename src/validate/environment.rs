@@ -1,5 +1,10 @@
 //! What rules in FHIRPath may ask of the definitions.
 
+use super::Options;
+use super::path::Path;
+use super::profiles::{self, Found};
+use super::references::Scope;
+use super::structure::Walk;
 use crate::definitions::{Definitions, Membership};
 use crate::fhir::Node;
 use crate::fhir::path::{Environment, Item, PathError};
@@ -7,7 +12,23 @@ use crate::fhir::types::TypeTable;
 
 /// Answers from the definitions in hand.
 pub struct Surroundings<'a> {
-    pub definitions: &'a Definitions,
+    definitions: &'a Definitions,
+    /// How many rules ask for profiles around this one.
+    depth: usize,
+}
+
+/// How often a rule may ask whether something meets a profile whose rules ask the same.
+const CONFORMING_DEPTH_MAX: usize = 4;
+
+impl<'a> Surroundings<'a> {
+    pub fn of(definitions: &'a Definitions) -> Surroundings<'a> {
+        Surroundings { definitions, depth: 0 }
+    }
+
+    /// Those of a rule that is judged to answer another one.
+    pub fn within(definitions: &'a Definitions, depth: usize) -> Surroundings<'a> {
+        Surroundings { definitions, depth }
+    }
 }
 
 impl Environment for Surroundings<'_> {
@@ -33,6 +54,20 @@ impl Environment for Surroundings<'_> {
             Membership::NotMember => Ok(Some(false)),
             Membership::Undecidable => Err(PathError::NotSupported { function: "memberOf" }),
         }
+    }
+
+    /// By the profile, where it is in hand: the item alone, without what stands around it.
+    fn conforms_to(&self, types: &TypeTable, item: &Item<'_>, profile: &str) -> Result<Option<bool>, PathError> {
+        let Some(asked) = self.definitions.profile(profile) else { return Ok(None) };
+        let Item::Tree(place) = item else { return Ok(Some(false)) };
+        let options = Options::default();
+        let walk = Walk::new(self.definitions, &options).filter(|_| self.depth < CONFORMING_DEPTH_MAX);
+        let (Some(mut walk), Some(node)) = (walk, place.node) else { return Err(PathError::NotSupported { function: "conformsTo" }) };
+        walk.conforming = self.depth + 1;
+        let found = Found::root(*place);
+        let scope = Scope::of(node, found.type_name(types), None, false);
+        let is_its_type = types.is_kind_of(found.type_name(types), &asked.type_name);
+        Ok(Some(is_its_type && profiles::conforms(&mut walk, profile, found, &scope, &Path::root(&asked.type_name))))
     }
 }
 

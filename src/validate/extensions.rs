@@ -153,7 +153,8 @@ fn context(walk: &mut Walk<'_>, contexts: &[ExtensionContext], extension: &Node,
     let fits = contexts.is_empty() || contexts.iter().any(|one| allows(types, one, &around, path));
     if !fits {
         let allowed: Vec<&str> = contexts.iter().map(|one| one.expression.as_str()).collect();
-        walk.report.add(WRONG_CONTEXT, path, extension, format!("This extension may not stand here, only on: {}", allowed.join(", ")));
+        let holder = path.container().unwrap_or(path);
+        walk.report.add(WRONG_CONTEXT, holder, extension, format!("This extension may not stand here, only on: {}", allowed.join(", ")));
     }
 }
 

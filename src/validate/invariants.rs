@@ -31,7 +31,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     if rule.best_practice && !walk.options.best_practice {
         return;
     }
-    let surroundings = Surroundings { definitions: walk.definitions };
+    let surroundings = Surroundings::within(walk.definitions, walk.conforming);
     let focus = Focus {
         types: walk.types,
         context: Item::Tree(place),

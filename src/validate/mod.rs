@@ -37,7 +37,9 @@ mod profiles;
 mod questionnaire;
 mod references;
 mod report;
+pub mod shape;
 mod slicing;
+pub mod slips;
 mod stage;
 mod structure;
 mod values;
@@ -83,6 +85,8 @@ pub struct Options {
     pub quiet_extensible: bool,
     /// Whether a code system that is not in hand is an error.
     pub refuse_unknown_systems: bool,
+    /// Whether Observations with codes near to those of vital signs must meet the vital sign's profile, as the HL7 validator asks.
+    pub related_vital_signs: bool,
     /// What a terminology server has said; empty when none was asked.
     pub answers: std::sync::Arc<asking::Answers>,
     /// Resources beside the document, by the reference that names them (`Patient/1`). With them, relative references must lead somewhere, and what
@@ -104,6 +108,7 @@ impl Default for Options {
             mild_displays: false,
             quiet_extensible: false,
             refuse_unknown_systems: false,
+            related_vital_signs: false,
             answers: std::sync::Arc::default(),
             neighbours: None,
         }

@@ -41,6 +41,14 @@ impl<'a> Path<'a> {
         matches!(outer.map(|outer| outer.step), Some(Step::Name("extension" | "modifierExtension")))
     }
 
+    /// The element that has this one, in a list or not.
+    pub fn container(&self) -> Option<&Path<'a>> {
+        match self.step {
+            Step::Name(_) => self.parent,
+            Step::Index(_) | Step::OfType(_) => self.parent.and_then(Path::container),
+        }
+    }
+
     /// Whether the path ends in `modifierExtension` (true) or `extension` (false).
     pub fn is_modifier_extension(&self) -> Option<bool> {
         match self.step {

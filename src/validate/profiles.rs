@@ -8,6 +8,7 @@ use super::slicing;
 use super::structure::Walk;
 use super::values::{Mode, difference};
 use super::{bindings, controls, invariants};
+use crate::definitions::ProfileType;
 use crate::definitions::profile::{NodeId, Profile, ProfileNode};
 use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
@@ -27,6 +28,7 @@ const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
 const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
 const INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+const CONTRADICTORY: Rule = Rule::warning(IssueType::Processing, "PROFILE_CONTRADICTS_BASE");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "PROFILE_DEPTH_MAX");
 
 /// How many profiles may ask for one another around one element.
@@ -121,6 +123,10 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
     if let Some(base) = &profile.incomplete {
         let text = format!("What the base of {} asks was not checked: {base} is not in hand, or derives from itself", profile.canonical());
         walk.report.add_at(INCOMPLETE, path, found.offset(), text);
+    }
+    if let Some(element) = &profile.contradiction {
+        let text = format!("{} contradicts what it is based on at {element}, so no resource can meet it there", profile.canonical());
+        walk.report.add_at(CONTRADICTORY, path, found.offset(), text);
     }
     walk.profiles_open.push(key);
     walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
@@ -284,31 +290,51 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, path: &Path<'_
             walk.report.add(rule, path, value, text);
         }
     }
-    if let Some(binding) = &node.element.binding {
+    // A value of a type that may not be here is not also held to codes that are for another.
+    if let Some(binding) = node.element.binding.as_ref().filter(|_| allowed_type(walk.types, asked, found) != Allowed::No) {
         let type_name = found.type_name(walk.types).to_owned();
         bindings::check(walk, binding, &type_name, value, path);
     }
 }
 
-/// Which types are allowed, and the profiles asked of them.
-fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+/// What a profile says of the type of an element.
+#[derive(PartialEq, Eq)]
+enum Allowed<'a> {
+    /// Nothing.
+    Any,
+    No,
+    Yes(&'a ProfileType),
+}
+
+fn allowed_type<'a>(types: &TypeTable, asked: Asked<'a>, found: Found<'_>) -> Allowed<'a> {
     let allowed = &asked.node().element.types;
     if allowed.is_empty() || asked.id == 0 {
-        return;
+        return Allowed::Any;
     }
-    let types = walk.types;
-    let type_name = found.type_name(types);
-    let Some(one) =
-        allowed.iter().find(|one| one.code == type_name).or_else(|| allowed.iter().find(|one| types.is_kind_of(type_name, &one.code)))
-    else {
+    let name = found.type_name(types);
+    let same = allowed.iter().find(|one| one.code == name);
+    match same.or_else(|| allowed.iter().find(|one| types.is_kind_of(name, &one.code))) {
+        Some(one) => Allowed::Yes(one),
         // `BackboneElement` and `Element` are not told apart by every definition.
-        let is_plain = allowed.iter().any(|one| matches!(one.code.as_str(), "BackboneElement" | "Element"));
-        if !is_plain {
+        None if allowed.iter().any(|one| matches!(one.code.as_str(), "BackboneElement" | "Element")) => Allowed::Any,
+        None => Allowed::No,
+    }
+}
+
+/// Which types are allowed, and the profiles asked of them.
+fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let (types, allowed) = (walk.types, &asked.node().element.types);
+    let type_name = found.type_name(types);
+    let one = match allowed_type(types, asked, found) {
+        Allowed::Any => return,
+        Allowed::No => {
             let names: Vec<&str> = allowed.iter().map(|one| one.code.as_str()).collect();
             let text = format!("{} may be {} by {}, not {type_name}", asked.node().path, names.join(", "), asked.profile.canonical());
-            walk.report.add_at(TYPE_NOT_ALLOWED, path, found.offset(), text);
+            // Where there is a choice, it is the element that has it whose choice is wrong.
+            let at = if allowed.len() > 1 { path.container().unwrap_or(path) } else { path };
+            return walk.report.add_at(TYPE_NOT_ALLOWED, at, found.offset(), text);
         }
-        return;
+        Allowed::Yes(one) => one,
     };
     match one.profiles.as_slice() {
         [] => {}

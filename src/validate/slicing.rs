@@ -18,6 +18,7 @@ use crate::outcome::IssueType;
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_SLICE_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_SLICE_one");
 const NO_SLICE: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice");
+const IN_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Validation_VAL_Profile_MatchMultiple");
 const OUT_OF_ORDER: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_OutOfOrder");
 const NO_SUCH_PART: Rule = Rule::error(IssueType::Extension, "Extension_EXT_SubExtension_Invalid");
 const NOT_AT_END: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice_AtEnd");
@@ -39,12 +40,8 @@ pub fn sort(
     if node.slices.is_empty() {
         return sorted;
     }
-    let chosen: Vec<Option<usize>> = all
-        .iter()
-        .map(|found| {
-            node.slices.iter().position(|&slice| is_in(walk, Asked { id: slice, ..asked }, &node.discriminators, *found, scope, path))
-        })
-        .collect();
+    let chosen: Vec<Option<usize>> =
+        all.iter().enumerate().map(|(position, found)| choose(walk, asked, Placed { found: *found, position }, scope, path)).collect();
     for (place, &slice) in node.slices.iter().enumerate() {
         let members: Vec<usize> = (0..all.len()).filter(|&index| chosen.get(index) == Some(&Some(place))).collect();
         let in_slice = Asked { id: slice, ..asked };
@@ -60,6 +57,32 @@ pub fn sort(
     }
     rules(walk, asked, all, &chosen, path);
     sorted
+}
+
+/// An item and its place among those that are sorted.
+#[derive(Clone, Copy)]
+struct Placed<'d> {
+    found: Found<'d>,
+    position: usize,
+}
+
+/// The first slice that an item is in. To be in a second one is an error, for then which of them it is cannot be said.
+fn choose(walk: &mut Walk<'_>, asked: Asked<'_>, item: Placed<'_>, scope: &Scope<'_>, path: &Path<'_>) -> Option<usize> {
+    let node = asked.node();
+    let mut slices = node.slices.iter().enumerate();
+    let by = &node.discriminators;
+    let first = slices.by_ref().find(|(_, slice)| is_in(walk, Asked { id: **slice, ..asked }, by, item, scope, path))?.0;
+    // One url and one type are never those of two slices.
+    let may_be_in_more = !matches!(by.as_slice(), [SliceBy { kind: SliceKind::Type | SliceKind::Position, .. }])
+        && !matches!(node.name.as_str(), "extension" | "modifierExtension");
+    if may_be_in_more && slices.any(|(_, slice)| is_in(walk, Asked { id: *slice, ..asked }, by, item, scope, path)) {
+        let named = path.name(&node.name);
+        let indexed = named.index(item.found.index.unwrap_or_default());
+        let at = if item.found.index.is_some() { &indexed } else { &named };
+        let text = format!("{}: this is in more than one slice of {}", node.path, asked.profile.canonical());
+        walk.report.add_at(IN_SEVERAL, at, item.found.item.node.and_then(Node::place), text);
+    }
+    Some(first)
 }
 
 fn count(walk: &mut Walk<'_>, asked: Asked<'_>, number: usize, parent: Found<'_>, path: &Path<'_>) {
@@ -116,13 +139,23 @@ fn is_undefined_part(asked: Asked<'_>, found: Found<'_>) -> bool {
 }
 
 /// Whether an item is in a slice: every discriminator says so.
-fn is_in(walk: &mut Walk<'_>, slice: Asked<'_>, by: &[SliceBy], found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
-    !by.is_empty() && by.iter().all(|by| discriminates(walk, slice, by, found, scope, path))
+fn is_in(walk: &mut Walk<'_>, slice: Asked<'_>, by: &[SliceBy], item: Placed<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+    let mut says = |by: &SliceBy| match by.kind {
+        SliceKind::Position => position_of(slice) == Some(item.position),
+        _ => discriminates(walk, slice, by, item.found, scope, path),
+    };
+    !by.is_empty() && by.iter().all(&mut says)
+}
+
+/// The place of a slice among those it is one of.
+fn position_of(slice: Asked<'_>) -> Option<usize> {
+    let of = slice.profile.nodes().iter().find_map(|node| node.slices.iter().position(|&id| id == slice.id));
+    of.filter(|_| slice.node().slice_name.is_some())
 }
 
 fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
     let types = walk.types;
-    let surroundings = Surroundings { definitions: walk.definitions };
+    let surroundings = Surroundings::within(walk.definitions, walk.conforming);
     let focus = Focus {
         types,
         context: Item::Tree(found.item),
@@ -145,6 +178,7 @@ fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Fou
             let urls: Vec<&str> = asked.iter().flat_map(Candidate::profiles).collect();
             urls.iter().any(|url| conforms(walk, url, *item, scope, path))
         }),
+        // Decided without looking at the item.
         SliceKind::Position => false,
     }
 }

@@ -30,6 +30,7 @@ const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_
 const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
+const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_MARKDOWN_HTML");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
 
@@ -78,6 +79,8 @@ pub struct Walk<'a> {
     ids: HashSet<CompactString>,
     /// Profiles being checked, each with the element it is checked on, by address.
     pub profiles_open: Vec<(usize, usize)>,
+    /// How many rules that ask for profiles this walk answers.
+    pub conforming: usize,
 }
 
 /// What an extension stands in.
@@ -139,6 +142,7 @@ impl<'a> Walk<'a> {
             is_server_away: false,
             ids: HashSet::new(),
             profiles_open: Vec::new(),
+            conforming: 0,
         })
     }
 
@@ -212,6 +216,12 @@ impl<'a> Walk<'a> {
         if type_is(self.types, root, "Observation") {
             for url in vital_signs::profiles(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
                 profiles::check_url(self, url, found, scope, path, path);
+            }
+            let related = vital_signs::related(node).filter(|_| self.options.related_vital_signs);
+            let is_asked =
+                |url: &String| claimed.iter().any(|one| one.as_text() == Some(url)) || vital_signs::profiles(node).any(|one| one == url);
+            if let Some(url) = related.filter(|url| !is_asked(url)) {
+                profiles::check_url(self, &url, found, scope, path, path);
             }
         }
         let definitions = self.definitions;
@@ -382,10 +392,14 @@ impl<'a> Walk<'a> {
                     "Attachment" => attachments::check(self, node, at.path),
                     _ => {}
                 }
-                if chosen.type_name == "Reference"
-                    && let Some(type_use) = chosen.element.types.get(chosen.used.type_index)
-                {
-                    references::check(self, &type_use.targets, node, scope, at.path);
+                if let Some(type_use) = chosen.element.types.get(chosen.used.type_index) {
+                    if chosen.type_name == "Reference" {
+                        references::check(self, &type_use.targets, node, scope, at.path);
+                    }
+                    if let Some(url) = &type_use.profile {
+                        let item = TreeItem { node: Some(node), sibling: None, content };
+                        profiles::check_url(self, url, profiles::Found::root(item), scope, at.path, at.path);
+                    }
                 }
             }
             Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
@@ -430,6 +444,9 @@ impl<'a> Walk<'a> {
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
             links::check(self, text, node, scope, path);
+        }
+        if chosen.type_name == "markdown" && self.options.report_undecided && node.as_text().is_some_and(holds_tags) {
+            self.report.add(HTML_IN_MARKDOWN, path, node, "Markdown should hold no HTML; a '<' that begins no tag is written '\\<'");
         }
         if self.options.security_checks
             && let Some(text) = node.as_text().filter(|_| chosen.type_name != XHTML)
@@ -514,6 +531,17 @@ struct Shape<'a> {
 
 fn type_is(types: &TypeTable, root: ElementId, name: &str) -> bool {
     types.element(root).path == name
+}
+
+/// Whether Markdown holds an HTML tag that is not escaped.
+fn holds_tags(text: &str) -> bool {
+    let begins_tag =
+        |at: usize| text.get(at + 1..).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/'));
+    let is_escaped = |at: usize| text.get(..at).is_some_and(|before| before.ends_with(['\\', '`']));
+    // What stands between angle brackets with a scheme or an address is a link.
+    let is_link = |at: usize| text.get(at + 1..).and_then(|rest| rest.split('>').next()).is_some_and(|inside| inside.contains([':', '@']));
+    text.match_indices('<')
+        .any(|(at, _)| begins_tag(at) && !is_escaped(at) && !is_link(at) && text.get(at..).is_some_and(|rest| rest.contains('>')))
 }
 
 /// Whether a text holds an opening tag or a comment.

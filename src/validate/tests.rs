@@ -33,6 +33,7 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         best_practice: is_on("best_practice"),
         refuse_unknown_extensions: is_on("refuse_unknown_extensions"),
         security_checks: is_on("security_checks"),
+        related_vital_signs: is_on("related_vital_signs"),
         ..Options::default()
     };
     let own = case.get("definitions").and_then(Node::as_list).map(Definitions::with);
@@ -71,6 +72,7 @@ fn every_rule_has_a_case() {
         include_str!("codings.rs"),
         include_str!("bundle/links.rs"),
         include_str!("conformance/code_systems.rs"),
+        include_str!("conformance/concept_maps.rs"),
         include_str!("conformance/elements.rs"),
         include_str!("conformance/measures.rs"),
         include_str!("conformance/properties.rs"),
@@ -108,6 +110,7 @@ fn every_rule_has_a_case() {
         "UNKNOWN_CODESYSTEM_VERSION",
         "CODESYSTEM_CS_NO_SUPPLEMENT",
         "XHTML_DEPTH_MAX",
+        "TERMINOLOGY_SERVER_AWAY",
     ];
     let rules = sources.iter().flat_map(|source| source.split('"')).filter(|text| {
         let is_id = text.contains('_') && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');

@@ -8,10 +8,11 @@ use super::package::CacheArgument;
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
+use crate::fhir::json::Slip;
 use crate::fhir::{Node, SyntaxError, json, xml};
 use crate::outcome::{Finding, IssueType, Severity};
 use crate::packages::{Coordinates, Limits, with_neighbours};
-use crate::validate::Options;
+use crate::validate::{Options, slips};
 use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
 use inputs::{Content, InputError, Item, Items};
@@ -62,6 +63,9 @@ pub struct ValidateArguments {
     /// A file with a definition; may be given more than once.
     #[arg(long = "definition")]
     definitions: Vec<PathBuf>,
+    /// HL7's JSON Schema of the release (`fhir.schema.json`): documents of a release whose definitions are not in hand are held to it.
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
     /// Findings below this level are left out.
     #[arg(long, value_enum, default_value = "hints")]
     level: Level,
@@ -180,6 +184,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         mild_displays: arguments.display_issues_are_warnings,
         neighbours: arguments.check_references.then(std::collections::HashMap::new),
         quiet_extensible: arguments.no_extensible_binding_warnings,
+        related_vital_signs: true,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
         ..Options::default()
     }
@@ -195,12 +200,14 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
         packages.extend(located(package, arguments)?);
     }
     let folders: Vec<&std::path::Path> = packages.iter().map(PathBuf::as_path).collect();
-    let mut definitions = release::definitions(&arguments.fhir_version, &folders, &arguments.cache)?;
+    let mut definitions = release::definitions(&arguments.fhir_version, &folders, &arguments.cache, arguments.schema.is_some())?;
     let mut single = Vec::new();
     for file in &arguments.definitions {
         let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let is_xml = file.extension().is_some_and(|extension| extension == "xml");
-        single.push(parse(&bytes, is_xml, &definitions).map_err(|error| format!("{}: {}", file.display(), error.kind))?);
+        single.push(
+            parse(&bytes, is_xml, &definitions).map(|(node, _)| node).map_err(|error| format!("{}: {}", file.display(), error.kind))?,
+        );
     }
     definitions.add(&single);
     Ok(Some(definitions))
@@ -217,9 +224,13 @@ fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>,
     found.map_err(|error| format!("{error}; add it with: hearthgate package add"))
 }
 
-fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<Node, SyntaxError> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    if is_xml { xml::parse(bytes, json::DEFAULT_DEPTH, definitions.types()) } else { json::parse(bytes, json::DEFAULT_DEPTH) }
+/// A document, with what had to be passed over to read it.
+fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<(Node, Vec<Slip>), SyntaxError> {
+    if is_xml {
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        return xml::parse(bytes, json::DEFAULT_DEPTH, definitions.types()).map(|node| (node, Vec::new()));
+    }
+    json::parse_leniently(bytes, json::DEFAULT_DEPTH)
 }
 
 /// One run over everything.
@@ -310,12 +321,14 @@ impl Run<'_> {
             let text = "The document is longer than is read; it was not checked";
             return vec![verdict(None, &[], vec![Finding::new(Severity::Fatal, IssueType::TooLong, "DOCUMENT_TOO_LONG", text)])];
         };
-        let resource = match parse(&bytes, is_xml, self.judge.definitions()) {
-            Ok(resource) => resource,
+        let (resource, slips) = match parse(&bytes, is_xml, self.judge.definitions()) {
+            Ok(read) => read,
             Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error)])],
         };
         if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
-            return vec![verdict(None, &bytes, self.judge.check(std::path::Path::new(&file), &resource))];
+            let mut findings = slips::findings(self.judge.definitions().types(), &resource, &slips);
+            findings.extend(self.judge.check(std::path::Path::new(&file), &resource));
+            return vec![verdict(None, &bytes, findings)];
         }
         let entries = resource.items("entry").iter().enumerate().filter_map(|(index, entry)| Some((index, entry.get("resource")?)));
         let under = |index: usize, finding: Finding| finding.under(&format!("Bundle.entry[{index}].resource"));

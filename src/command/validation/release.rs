@@ -9,6 +9,7 @@ use crate::fhir::Node;
 use crate::outcome::Finding;
 use crate::packages::Coordinates;
 use crate::terminology::{Reach, Server};
+use crate::validate::shape::Shapes;
 use crate::validate::{Options, check};
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub struct Judge<'a> {
     definitions: &'a Definitions,
     options: Options,
+    /// What documents of a release are held to whose definitions are not in hand.
+    shapes: Option<Shapes>,
     /// A terminology server, with what waits for its answers.
     server: Option<(Server, tokio::runtime::Runtime)>,
 }
@@ -30,7 +33,8 @@ impl<'a> Judge<'a> {
     /// With definitions that were loaded, or with the embedded ones.
     pub fn new(loaded: Option<&'a Definitions>, arguments: &ValidateArguments) -> Result<Judge<'a>, String> {
         let server = if arguments.tx == "n/a" { None } else { Some(server(&arguments.tx)?) };
-        Ok(Judge { definitions: loaded.unwrap_or_else(|| Definitions::embedded()), options: options(arguments), server })
+        let shapes = if is_by_schema(arguments, loaded) { arguments.schema.as_deref().map(shapes).transpose()? } else { None };
+        Ok(Judge { definitions: loaded.unwrap_or_else(|| Definitions::embedded()), options: options(arguments), shapes, server })
     }
 
     pub fn definitions(&self) -> &Definitions {
@@ -39,6 +43,9 @@ impl<'a> Judge<'a> {
 
     /// Judges a resource of a file; where references are followed, beside the files that they lead to.
     pub fn check(&self, file: &Path, resource: &Node) -> Vec<Finding> {
+        if let Some(shapes) = &self.shapes {
+            return shapes.check(resource);
+        }
         let followed = self.options.neighbours.is_some();
         let own = followed.then(|| Options { neighbours: Some(neighbours::of(file, resource)), ..self.options.clone() });
         let options = own.as_ref().unwrap_or(&self.options);
@@ -47,6 +54,16 @@ impl<'a> Judge<'a> {
             None => check(self.definitions, resource, options),
         }
     }
+}
+
+/// Whether a release other than R4 is asked for whose definitions were not loaded.
+fn is_by_schema(arguments: &ValidateArguments, loaded: Option<&Definitions>) -> bool {
+    !arguments.fhir_version.starts_with("4.0") && loaded.is_none_or(|loaded| loaded.types().version != arguments.fhir_version)
+}
+
+fn shapes(file: &Path) -> Result<Shapes, String> {
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    Shapes::read(&bytes).map_err(|problem| format!("{}: {problem}", file.display()))
 }
 
 fn server(url: &str) -> Result<(Server, tokio::runtime::Runtime), String> {
@@ -64,7 +81,7 @@ fn server(url: &str) -> Result<(Server, tokio::runtime::Runtime), String> {
 const CORE: [(&str, &str); 2] = [("4.3", "hl7.fhir.r4b.core"), ("5.0", "hl7.fhir.r5.core")];
 
 /// The definitions of a release, and of the packages on top of it. The core of a release other than R4 is one of those packages, or in the cache.
-pub fn definitions(version: &str, packages: &[&Path], cache: &CacheArgument) -> Result<Definitions, String> {
+pub fn definitions(version: &str, packages: &[&Path], cache: &CacheArgument, has_schema: bool) -> Result<Definitions, String> {
     if version.starts_with("4.0") {
         return Definitions::with_packages(packages).map_err(|error| error.to_string());
     }
@@ -75,5 +92,12 @@ pub fn definitions(version: &str, packages: &[&Path], cache: &CacheArgument) -> 
     folders.extend(cached.as_deref());
     folders.extend(packages);
     let definitions = Definitions::of_release(version, &folders).map_err(|error| error.to_string())?;
-    definitions.ok_or_else(|| format!("the definitions of FHIR {release} are not in hand; add them with: hearthgate package add {core}#{release}.0 --registry URL, or give --package"))
+    match definitions {
+        Some(definitions) => Ok(definitions),
+        None if has_schema => Definitions::with_packages(&[]).map_err(|error| error.to_string()),
+        None => Err(format!(
+            "the definitions of FHIR {release} are not in hand; add them with: hearthgate package add {core}#{release}.0 --registry URL, \
+             or give --package, or --schema for the shape alone"
+        )),
+    }
 }

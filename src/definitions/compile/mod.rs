@@ -72,6 +72,12 @@ fn structure(definition: &Node) -> Option<Structure> {
         is_differential: snapshot.is_none(),
         elements: elements.iter().map(element).collect(),
     };
+    if !structure.is_differential {
+        // Nothing stands behind a snapshot that could name the value set.
+        for element in &mut structure.elements {
+            element.binding.take_if(|binding| binding.value_set.is_empty());
+        }
+    }
     if kind == StructureKind::Resource {
         give_resource_id_its_type(&mut structure);
     }
@@ -165,7 +171,8 @@ fn binding(binding: &Node) -> Option<Binding> {
         "preferred" => BindingStrength::Preferred,
         _ => BindingStrength::Example,
     };
-    Some(Binding { strength, value_set: without_version(binding.text("valueSet")?).into(), further: further_bindings(binding) })
+    let value_set = without_version(binding.text("valueSet").unwrap_or_default()).into();
+    Some(Binding { strength, value_set, further: further_bindings(binding) })
 }
 
 /// R4 states a further value set in extensions, R5 in an element of its own.

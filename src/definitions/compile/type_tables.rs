@@ -84,7 +84,12 @@ fn flat(element: &ProfileElement, ids: &HashMap<&str, ElementId>) -> Element {
 /// `root` is filled in when the table is linked.
 fn type_use(one: &ProfileType) -> TypeUse {
     let targets = one.target_profiles.iter().map(|url| last_segment(url));
-    TypeUse { code: one.code.clone(), root: None, targets: targets.filter(|name| name != "Resource" && name != "Any").collect() }
+    TypeUse {
+        code: one.code.clone(),
+        root: None,
+        targets: targets.filter(|name| name != "Resource" && name != "Any").collect(),
+        profile: one.profiles.first().cloned(),
+    }
 }
 
 fn last_segment(url: &str) -> CompactString {

@@ -3,7 +3,7 @@
 use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants};
 use super::{DERIVATION_DEPTH_MAX, NodeId, Profile, ProfileNode, SliceBy, SliceKind};
 use crate::fhir::path::Expression;
-use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::types::{Binding, BindingStrength, Element, ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
 
@@ -28,6 +28,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
     for layer in layers.iter().rev() {
         tree.lay(layer);
     }
+    let contradiction = tree.contradiction();
     tree.finish();
     Profile {
         url: structure.url.clone(),
@@ -35,6 +36,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
         type_name: structure.type_name.clone(),
         nodes: tree.nodes,
         incomplete,
+        contradiction,
     }
 }
 
@@ -69,9 +71,46 @@ impl Tree<'_> {
         let has_ids = structure.elements.iter().any(|element| element.id.contains(':'));
         // The node last laid on each level, for definitions whose elements have no ids: children follow their slice.
         let mut open: Vec<NodeId> = vec![0];
+        let sliced_before: Vec<NodeId> = (0..self.nodes.len()).filter(|&id| !self.node(id).slices.is_empty()).collect();
+        let mut shortcuts = Vec::new();
         for element in &structure.elements {
             let id = if has_ids { self.find_by_id(element) } else { self.find_by_order(element, &mut open) };
             self.merge(id, element, &structure.url);
+            shortcuts.extend(structure.is_differential.then(|| self.choice_of_shortcut(id, element)).flatten());
+        }
+        shortcuts.retain(|choice| !sliced_before.contains(choice));
+        for choice in shortcuts {
+            self.narrow(choice, &structure.elements);
+        }
+    }
+
+    /// The choice of which an element is the short form for one type: `value[x]` of `valueQuantity`.
+    fn choice_of_shortcut(&self, id: NodeId, element: &ProfileElement) -> Option<NodeId> {
+        let step = element.path.rsplit('.').next()?;
+        let is_short = element.slice_name.is_none() && self.node(id).slice_name.as_deref() == Some(step);
+        let holds = |node: &ProfileNode| node.slices.contains(&id);
+        is_short.then(|| self.nodes.iter().position(holds)).flatten()
+    }
+
+    /// A differential that speaks of a choice only by the short forms of types, and states these types or asks for one to be there, allows no others.
+    fn narrow(&mut self, choice: NodeId, stated: &[ProfileElement]) {
+        let slices = self.node(choice).slices.clone();
+        let base_min = self.node(choice).base.map_or(0, |base| self.types.element(base).min);
+        let least = slices.iter().map(|&slice| self.node(slice).element.min).max().unwrap_or(0);
+        let states_type = |slice: &NodeId| {
+            let name = self.node(*slice).slice_name.as_deref();
+            stated.iter().any(|one| one.path.rsplit('.').next() == name && !one.types.is_empty())
+        };
+        if least == 0 && base_min == 0 && !slices.iter().all(states_type) {
+            return;
+        }
+        let named: Vec<ProfileType> = slices.iter().flat_map(|&slice| self.node(slice).element.types.clone()).collect();
+        let element = &mut self.node_mut(choice).element;
+        element.min = element.min.max(least);
+        let is_allowed = |one: &ProfileType| element.types.is_empty() || element.types.iter().any(|other| other.code == one.code);
+        let narrowed: Vec<ProfileType> = named.into_iter().filter(is_allowed).collect();
+        if !narrowed.is_empty() {
+            element.types = narrowed;
         }
     }
 
@@ -138,7 +177,7 @@ impl Tree<'_> {
         if let Some(used) = chosen {
             let element = self.types.element(used.element);
             let type_name = element.types.get(used.type_index).map(|one| one.code.clone());
-            let choice = self.child(parent, &element.name.clone());
+            let choice = self.child(parent, &format!("{}[x]", element.name));
             let slice = self.slice(choice, step);
             if self.node(slice).element.types.is_empty() {
                 self.node_mut(slice).element.types = type_name.into_iter().map(plain_type).collect();
@@ -206,7 +245,13 @@ impl Tree<'_> {
         if !more.types.is_empty() {
             element.types.clone_from(&more.types);
         }
-        replace(&mut element.binding, &more.binding);
+        if let Some(binding) = &more.binding {
+            let value_set = match binding.value_set.as_str() {
+                "" => bound_before(element, node.base.map(|base| types.element(base))),
+                _ => binding.value_set.clone(),
+            };
+            element.binding = Some(Binding { value_set, ..binding.clone() }).filter(|binding| !binding.value_set.is_empty());
+        }
         replace(&mut element.slicing, &more.slicing);
         replace(&mut element.max_length, &more.max_length);
         element.must_support |= more.must_support;
@@ -226,6 +271,25 @@ impl Tree<'_> {
         }
     }
 
+    /// The first element that cannot be as the definitions together ask: it is no element of its type, or it must be there more often than it may.
+    fn contradiction(&self) -> Option<CompactString> {
+        let parent_of = |id: NodeId| self.nodes.iter().position(|node| node.children.contains(&id));
+        let is_foreign = |id: NodeId| {
+            let content = parent_of(id).and_then(|parent| self.content(parent));
+            // What stands in a resource of any type is told by the type that is found there.
+            content.is_some_and(|content| !matches!(self.types.element(content).path.as_str(), "Resource" | "DomainResource"))
+        };
+        let is_impossible = |id: NodeId| {
+            let node = self.node(id);
+            let most = node.base.map_or(UNBOUNDED, |base| self.types.element(base).max);
+            match node.base {
+                None if id != 0 && node.slice_name.is_none() => is_foreign(id),
+                _ => node.element.min > node.element.max.min(most),
+            }
+        };
+        (0..self.nodes.len()).find(|&id| is_impossible(id)).map(|id| self.node(id).path.clone())
+    }
+
     /// Takes away what the type asks already, and the nodes that then ask nothing.
     fn finish(&mut self) {
         for id in 0..self.nodes.len() {
@@ -239,7 +303,7 @@ impl Tree<'_> {
             if let Some(binding) = node.element.binding.as_mut().filter(|binding| binding.value_set == ONLY_RECOMMENDED) {
                 binding.strength = BindingStrength::Extensible;
             }
-            let same_binding = |one: &crate::fhir::types::Binding| {
+            let same_binding = |one: &Binding| {
                 base.binding.as_ref().is_some_and(|other| other.strength == one.strength && other.value_set == one.value_set)
             };
             if node.element.binding.as_ref().is_some_and(same_binding) {
@@ -305,6 +369,12 @@ impl Tree<'_> {
     }
 }
 
+/// The value set that an element is bound to so far, by the definitions below or by its type.
+fn bound_before(element: &ProfileElement, base: Option<&Element>) -> CompactString {
+    let stated = element.binding.as_ref().or_else(|| base?.binding.as_ref());
+    stated.map(|binding| binding.value_set.clone()).unwrap_or_default()
+}
+
 fn bare(step: &str) -> &str {
     step.strip_suffix("[x]").unwrap_or(step)
 }
@@ -332,13 +402,13 @@ fn is_stated(types: &TypeTable, base: ElementId, key: &str) -> bool {
 }
 
 /// Whether the types given are those of the type table, without profiles. Types of targets are compared by name.
-fn says_as_much(stated: &[ProfileType], base: &crate::fhir::types::Element) -> bool {
+fn says_as_much(stated: &[ProfileType], base: &Element) -> bool {
     stated.len() == base.types.len()
         && stated.iter().zip(&base.types).all(|(one, other)| {
             let names: Vec<&str> =
                 one.target_profiles.iter().map(|url| url.rsplit('/').next().unwrap_or(url)).filter(|name| *name != "Resource").collect();
             one.code == other.code
-                && one.profiles.is_empty()
+                && one.profiles.iter().all(|profile| Some(profile) == other.profile.as_ref())
                 && one.aggregation.is_empty()
                 && one.target_profiles.iter().all(|url| url.starts_with("http://hl7.org/fhir/StructureDefinition/"))
                 && names.len() == other.targets.len()

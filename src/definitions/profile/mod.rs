@@ -28,6 +28,8 @@ pub struct Profile {
     nodes: Vec<ProfileNode>,
     /// Why it is not whole: a base that is not in hand, or derives from itself.
     pub incomplete: Option<CompactString>,
+    /// The path of an element that cannot be as the profile and its base together ask.
+    pub contradiction: Option<CompactString>,
 }
 
 /// What a profile asks of an element or of a slice of it.

@@ -128,7 +128,7 @@ fn element(path: &str, types: &str, earlier: &[CompactString]) -> Element {
         name: name.trim_end_matches("[x]").into(),
         min: 0,
         max,
-        types: uses.map(|code| TypeUse { code: code.into(), root: None, targets: Vec::new() }).collect(),
+        types: uses.map(|code| TypeUse { code: code.into(), root: None, targets: Vec::new(), profile: None }).collect(),
         is_choice: name.ends_with("[x]"),
         is_modifier: false,
         is_summary: false,

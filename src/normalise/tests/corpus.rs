@@ -86,7 +86,7 @@ impl TableBuilder {
             name: last.trim_end_matches("[x]").into(),
             min: 0,
             max: if repeats { UNBOUNDED } else { 1 },
-            types: types.into_iter().map(|code| TypeUse { code: code.into(), root: None, targets: vec![] }).collect(),
+            types: types.into_iter().map(|code| TypeUse { code: code.into(), root: None, targets: vec![], profile: None }).collect(),
             is_choice: last.ends_with("[x]"),
             is_modifier: false,
             is_summary: false,

@@ -1,9 +1,10 @@
 //! Definitions as resources: what they say of themselves, of each other, and of the types they define.
 //!
-//! In scope: ValueSet, CodeSystem, StructureDefinition, SearchParameter, CapabilityStatement, Measure and MeasureReport, as far as the definitions
+//! In scope: ValueSet, CodeSystem, ConceptMap, StructureDefinition, SearchParameter, CapabilityStatement, Measure and MeasureReport, as far as the definitions
 //! in hand decide. Out of scope: whether the definitions named by them exist.
 
 mod code_systems;
+mod concept_maps;
 mod elements;
 mod measures;
 mod properties;
@@ -21,6 +22,7 @@ pub fn check(walk: &mut Walk<'_>, type_name: &str, resource: &Node, path: &Path<
     match type_name {
         "ValueSet" => value_sets::check(walk, resource, path),
         "CodeSystem" => code_systems::check(walk, resource, path),
+        "ConceptMap" => concept_maps::check(walk, resource, path),
         "StructureDefinition" => structures::check(walk, resource, path),
         "SearchParameter" => search::parameter(walk, resource, path),
         "CapabilityStatement" => search::capability_statement(walk, resource, path),

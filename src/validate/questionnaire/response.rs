@@ -67,11 +67,12 @@ impl<'a> Check<'a> {
         for found in given {
             by_id.entry(found.item.node.and_then(|node| node.text("linkId"))).or_default().push(found);
         }
-        for item in asked {
+        for (place, item) in asked.iter().enumerate() {
             let found = by_id.get(&item.text("linkId")).map(Vec::as_slice).unwrap_or_default();
             let is_enabled = enable::is_enabled(item, around);
             if found.is_empty() && is_enabled && self.is_required(item) {
-                walk.report.add_at(MISSING, path, offset(parent), "A required item is not there");
+                let text = format!("A required item is not there: number {} of those the Questionnaire has here", place + 1);
+                walk.report.add_at(MISSING, path, offset(parent), text);
             }
             let is_group = item.text("type") == Some("group");
             if found.len() > 1 && !(is_group && repeats(item)) {

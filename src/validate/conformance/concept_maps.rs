@@ -1,0 +1,122 @@
+//! ConceptMaps: the codes they map and map to, beside the systems and value sets they name (<https://hl7.org/fhir/R4/conceptmap.html>).
+
+use super::super::path::Path;
+use super::super::report::Rule;
+use super::super::structure::Walk;
+use super::choice;
+use crate::definitions::{Content, Membership, Standing};
+use crate::fhir::Node;
+use crate::outcome::{IssueType, Severity};
+
+const SOURCE_MISSING: Rule = Rule::warning(IssueType::Required, "CONCEPTMAP_GROUP_SOURCE_MISSING");
+const TARGET_MISSING: Rule = Rule::warning(IssueType::Required, "CONCEPTMAP_GROUP_TARGET_MISSING");
+const SOURCE_UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "CONCEPTMAP_GROUP_SOURCE_UNKNOWN");
+const TARGET_UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "CONCEPTMAP_GROUP_TARGET_UNKNOWN");
+const SOURCE_CODE: Rule = Rule::error(IssueType::Required, "CONCEPTMAP_GROUP_SOURCE_CODE_INVALID");
+const TARGET_CODE: Rule = Rule::error(IssueType::Required, "CONCEPTMAP_GROUP_TARGET_CODE_INVALID");
+const SOURCE_DISPLAY: Rule = Rule::warning(IssueType::Required, "CONCEPTMAP_GROUP_SOURCE_DISPLAY_INVALID");
+const TARGET_DISPLAY: Rule = Rule::warning(IssueType::Required, "CONCEPTMAP_GROUP_TARGET_DISPLAY_INVALID");
+const SOURCE_NOT_IN_SET: Rule = Rule::error(IssueType::Required, "CONCEPTMAP_GROUP_SOURCE_CODE_INVALID_VS");
+const TARGET_NOT_IN_SET: Rule = Rule::error(IssueType::Required, "CONCEPTMAP_GROUP_TARGET_CODE_INVALID_VS");
+const NO_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "CONCEPTMAP_VS_NOT_A_VS");
+
+/// One side of a group: its system, the value set the map names for that side, and the rules its codes may break.
+#[derive(Clone, Copy)]
+struct Side<'n> {
+    system: &'n str,
+    set: Option<&'n str>,
+    /// Whether the whole system is in hand.
+    is_whole: bool,
+    code: Rule,
+    display: Rule,
+    not_in_set: Rule,
+}
+
+/// Judges a ConceptMap.
+pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
+    let sets = ["source", "target"].map(|name| value_set(walk, map, name, path));
+    let name = path.name("group");
+    for (index, group) in map.items("group").iter().enumerate() {
+        let at = name.index(index);
+        let [source_set, target_set] = sets;
+        let source = side(walk, group, ("source", [SOURCE_MISSING, SOURCE_UNKNOWN]), source_set, &at);
+        let target = side(walk, group, ("target", [TARGET_MISSING, TARGET_UNKNOWN]), target_set, &at);
+        let source = source.map(|side| Side { code: SOURCE_CODE, display: SOURCE_DISPLAY, not_in_set: SOURCE_NOT_IN_SET, ..side });
+        elements(walk, group, source, target, &at);
+    }
+}
+
+/// The value set that a map is from or to; one that names something else is refused.
+fn value_set<'n>(walk: &mut Walk<'_>, map: &'n Node, name: &str, path: &Path<'_>) -> Option<&'n str> {
+    let (node, type_name) = choice(map, name)?;
+    let url = node.as_text()?;
+    let definitions = walk.definitions;
+    let is_other = definitions.value_set(url).is_none() && (definitions.code_system(url).is_some() || definitions.structure(url).is_some());
+    if is_other {
+        let named = path.name(name);
+        let at = if type_name == "Canonical" { named.of_type("canonical") } else { named.of_type("uri") };
+        walk.report.add(NO_VALUE_SET, &at, node, "A map is from and to value sets, and what is named here is none");
+    }
+    Some(url)
+}
+
+fn side<'n>(
+    walk: &mut Walk<'_>,
+    group: &'n Node,
+    (name, [missing, unknown]): (&str, [Rule; 2]),
+    set: Option<&'n str>,
+    path: &Path<'_>,
+) -> Option<Side<'n>> {
+    let Some(system) = group.text(name) else {
+        walk.report.add(missing, path, group, format!("The group should say which system its {name} codes are of"));
+        return None;
+    };
+    let found = walk.definitions.code_system(system);
+    if found.is_none() && walk.options.report_undecided {
+        walk.report.add(unknown, &path.name(name), group, "The code system is not in hand, so its codes were not checked");
+    }
+    let is_whole = found.is_some_and(|found| found.content == Content::Complete);
+    Some(Side { system, set, is_whole, code: TARGET_CODE, display: TARGET_DISPLAY, not_in_set: TARGET_NOT_IN_SET })
+}
+
+fn elements(walk: &mut Walk<'_>, group: &Node, source: Option<Side<'_>>, target: Option<Side<'_>>, path: &Path<'_>) {
+    let name = path.name("element");
+    for (index, element) in group.items("element").iter().enumerate() {
+        let at = name.index(index);
+        if let Some(source) = source {
+            code(walk, element, source, &at);
+        }
+        let Some(target) = target else { continue };
+        let name = at.name("target");
+        for (index, one) in element.items("target").iter().enumerate() {
+            code(walk, one, target, &name.index(index));
+        }
+    }
+}
+
+fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
+    let Some(code) = node.text("code") else { return };
+    let definitions = walk.definitions;
+    let at = path.name("code");
+    match definitions.standing(side.system, code) {
+        Standing::Absent => {
+            let severity = if side.is_whole { Severity::Error } else { Severity::Warning };
+            walk.report.add(Rule { severity, ..side.code }, &at, node, "The system, as it is in hand, does not have this code");
+        }
+        Standing::Known { display } => {
+            let given = node.text("display");
+            let names = definitions.designations(side.system, code);
+            let is_name =
+                |given: &str| display.is_none_or(|name| name.eq_ignore_ascii_case(given)) || names.iter().any(|one| one.1 == given);
+            if given.is_some_and(|given| !is_name(given)) {
+                walk.report.add(side.display, &at, node, "The display is not that of the code in its system");
+            }
+            let outside = |set: &&str| definitions.value_set_contains(set, Some(side.system), code) == Membership::NotMember;
+            if side.set.filter(outside).is_some() {
+                let severity = if side.is_whole { Severity::Error } else { Severity::Warning };
+                walk.report.add(Rule { severity, ..side.not_in_set }, &at, node, "The code is not in the value set that the map names");
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,115 @@
+//! What is not JSON in a document that could be read all the same, as findings at the elements where it is.
+
+use super::path::Path;
+use super::report::{Report, Rule};
+use crate::fhir::json::{OUTSIDE, SLIPS_MAX, Slip, SlipKind};
+use crate::fhir::types::{ElementId, TypeTable};
+use crate::fhir::{Node, Value};
+use crate::outcome::{Finding, IssueType};
+
+const COMMENT: Rule = Rule::error(IssueType::Invalid, "JSON_COMMENTS_NOT_ALLOWED");
+const COMMA_MISSING: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_MISSING");
+const COMMA_EXTRA: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_EXTRA");
+const NAME_UNQUOTED: Rule = Rule::error(IssueType::Invalid, "JSON_PROPERTY_NO_QUOTES");
+const DUPLICATE: Rule = Rule::error(IssueType::Invalid, "DUPLICATE_JSON_PROPERTY");
+
+/// The findings that slips are, each at the innermost element around it, one of a kind to an element.
+pub fn findings(types: &TypeTable, document: &Node, slips: &[Slip]) -> Vec<Finding> {
+    let mut search = Search { types, slips, report: Report::new(SLIPS_MAX) };
+    let type_name = document.resource_type().unwrap_or_default();
+    let definition = types.resource(type_name);
+    let path = Path::root(definition.map_or("", |definition| definition.name.as_str()));
+    search.visit(document, definition.map(|definition| definition.root), &path);
+    search.report.done()
+}
+
+struct Search<'a> {
+    types: &'a TypeTable,
+    slips: &'a [Slip],
+    report: Report,
+}
+
+impl Search<'_> {
+    /// Looks for the objects that slips stand in. Nesting is bounded by the reader.
+    fn visit(&mut self, node: &Node, content: Option<ElementId>, path: &Path<'_>) {
+        let Value::Object(object) = &node.value else { return };
+        // What stands before or after the document is said of the whole.
+        let is_root = path.container().is_none();
+        let place = node.place().map(|place| place as usize);
+        for slip in self.slips.iter().filter(|slip| Some(slip.within) == place || is_root && slip.within == OUTSIDE) {
+            let (rule, text) = words(slip.kind);
+            self.report.add_at(rule, path, u32::try_from(slip.at).ok(), text);
+        }
+        for member in object.members() {
+            let used = content.and_then(|content| self.types.member(content, member.name.strip_prefix('_').unwrap_or(&member.name)));
+            let element = used.map(|used| self.types.element(used.element));
+            let type_use = used.zip(element).and_then(|(used, element)| element.types.get(used.type_index));
+            let named = path.name(element.map_or(member.name.as_str(), |element| element.name.as_str()));
+            let typed = named.of_type(type_use.map(|one| one.code.as_str()).unwrap_or_default());
+            let at = if element.is_some_and(|element| element.is_choice) { &typed } else { &named };
+            let inside = |node: &Node| match node.resource_type().and_then(|name| self.types.resource(name)) {
+                Some(definition) => Some(definition.root),
+                None => used.map(|used| self.types.content(used.element, used.type_index)),
+            };
+            match &member.node.value {
+                Value::List(items) => {
+                    let contents: Vec<_> = items.iter().map(inside).collect();
+                    for (index, (item, content)) in items.iter().zip(contents).enumerate() {
+                        self.visit(item, content, &at.index(index));
+                    }
+                }
+                _ => {
+                    let content = inside(&member.node);
+                    self.visit(&member.node, content, at);
+                }
+            }
+        }
+    }
+}
+
+fn words(kind: SlipKind) -> (Rule, &'static str) {
+    match kind {
+        SlipKind::Comment => (COMMENT, "JSON has no comments; leave them out"),
+        SlipKind::CommaMissing => (COMMA_MISSING, "A comma is missing between two members or items"),
+        SlipKind::CommaExtra => (COMMA_EXTRA, "A comma stands after the last member or item"),
+        SlipKind::NameUnquoted => (NAME_UNQUOTED, "The name of a member must stand in double quotes"),
+        SlipKind::Duplicate => (DUPLICATE, "A member is there twice; the first was checked"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definitions::Definitions;
+    use crate::fhir::json;
+
+    #[test]
+    fn slips() {
+        let check = |document: &str, expected: &[&str]| {
+            let (node, slips) = json::parse_leniently(document.as_bytes(), 16).unwrap();
+            let found = findings(Definitions::embedded().types(), &node, &slips);
+            let found: Vec<String> = found.iter().map(|one| format!("{} {}", one.message_id, one.expression)).collect();
+            assert_eq!(found, expected, "{document}");
+        };
+        check(r#"{"resourceType": "Patient", "name": [{"text": "a"}]}"#, &[]);
+        check(r#"{"resourceType": "Patient", /* a */ "active": true} // b"#, &["JSON_COMMENTS_NOT_ALLOWED Patient"]);
+        check(r#"{"resourceType": "Patient", "name": [{"family": "a" "given": ["b" "c"]}]}"#, &["JSON_COMMA_MISSING Patient.name[0]"]);
+        check(
+            r#"{"resourceType": "Patient", "name": [{"given": ["b",],}],}"#,
+            &["JSON_COMMA_EXTRA Patient", "JSON_COMMA_EXTRA Patient.name[0]"],
+        );
+        check("// a\n{\"resourceType\": \"Patient\"}", &["JSON_COMMENTS_NOT_ALLOWED Patient"]);
+        check("{\"resourceType\": \"Patient\"} // b", &["JSON_COMMENTS_NOT_ALLOWED Patient"]);
+        check(r#"{resourceType: "Patient"}"#, &["JSON_PROPERTY_NO_QUOTES Patient"]);
+        let twice = r#"{"resourceType": "Observation", "valueQuantity": {"value": 1, "value": 2}}"#;
+        check(twice, &["DUPLICATE_JSON_PROPERTY Observation.value.ofType(Quantity)"]);
+    }
+
+    #[test]
+    fn too_many_end_the_reading() {
+        let document = |commas: usize| format!("[{}]", vec!["\"a\""; commas + 1].join(" "));
+        assert_eq!(json::parse_leniently(document(SLIPS_MAX).as_bytes(), 4).map(|read| read.1.len()), Ok(SLIPS_MAX));
+        assert!(json::parse_leniently(document(SLIPS_MAX + 1).as_bytes(), 4).is_err());
+        assert!(json::parse(b"[1 2]", 4).is_err() && json::parse(b"[1,]", 4).is_err() && json::parse(b"[] // a", 4).is_err());
+    }
+}
