@@ -23,8 +23,8 @@ pub enum Ground {
     Oversight,
     /// The gateway wrote it for its operators, and one of them asks.
     Operation,
-    /// The gateway wrote it to the patient, and the patient asks or whoever acts for them.
-    Notice,
+    /// It is the patient's own word, or what the gateway wrote to them; and the patient asks, or whoever acts for them.
+    OwnWord,
 }
 
 /// A resource that may be sent, with the ground on which it may.
@@ -184,11 +184,11 @@ pub fn own_work(resource: Node) -> Option<Permitted> {
     is_plain.then(|| Permitted::whole(resource, Ground::Operation))
 }
 
-/// Lets a patient, or whoever acts for them, see what the gateway wrote to that patient; the caller has seen to it that it did, and who asks.
-/// `None` for other types.
-pub fn notice(resource: Node) -> Option<Permitted> {
-    let is_plain = resource.resource_type() == Some("Communication") && super::code::items(&resource, "contained").is_empty();
-    is_plain.then(|| Permitted::whole(resource, Ground::Notice))
+/// Lets a patient, or whoever acts for them, see the patient's consents and what the gateway wrote to them; the caller has seen to it who asks,
+/// and that a Communication is the gateway's. `None` for other types.
+pub fn own_word(resource: Node) -> Option<Permitted> {
+    let is_such = matches!(resource.resource_type(), Some("Communication" | "Consent"));
+    is_such.then(|| Permitted::whole(resource, Ground::OwnWord))
 }
 
 /// Lets a resource go that is of an administrative type and names no patient. `None` for every other.

@@ -120,8 +120,9 @@ impl Judge {
     pub async fn gather<'r>(pipeline: &Pipeline, caller: &Caller, resources: impl Iterator<Item = &'r Node>) -> Result<Judge, Fault> {
         let resources: Vec<&Node> = resources.collect();
         let mut spoken_for = BTreeSet::new();
-        // Only what the gateway wrote to a patient depends on it.
-        for id in resources.iter().filter(|resource| resource.resource_type() == Some("Communication")).flat_map(|one| patient_ids(one)) {
+        // Only the patient's own word, and what the gateway wrote to them, depends on it.
+        let own_word = |resource: &&&Node| matches!(resource.resource_type(), Some("Communication" | "Consent"));
+        for id in resources.iter().filter(own_word).flat_map(|one| patient_ids(one)) {
             if !spoken_for.contains(&id) && pipeline.represents(caller, &id).await? {
                 spoken_for.insert(id);
             }
@@ -195,8 +196,8 @@ impl Judge {
         let is_own = candidate.source == crate::audit::SOURCE;
         let permitted = if is_own && self.recipient.operates && consent::is_operators(&candidate.resource) {
             consent::own_work(candidate.resource)
-        } else if is_own && self.is_told(&candidate.resource) {
-            consent::notice(candidate.resource)
+        } else if self.is_own_word(&candidate.resource, is_own) {
+            consent::own_word(candidate.resource)
         } else if is_own && matches!(candidate.resource.resource_type(), Some("Task" | "ConceptMap" | "Communication")) {
             None
         } else if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
@@ -215,11 +216,11 @@ impl Judge {
         told.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
     }
 
-    /// Whether it is a notice to patients for all of whom whoever asks speaks.
-    fn is_told(&self, resource: &Node) -> bool {
-        let patients = patient_ids(resource);
-        let is_notice = resource.resource_type() == Some("Communication") && !patients.is_empty();
-        is_notice && patients.iter().all(|id| self.spoken_for.contains(id))
+    /// Whether it is a consent of patients for all of whom whoever asks speaks, or the gateway's notice to them.
+    fn is_own_word(&self, resource: &Node, is_own: bool) -> bool {
+        let is_such = resource.resource_type() == Some("Consent") || (is_own && resource.resource_type() == Some("Communication"));
+        let patients = if is_such && !self.spoken_for.is_empty() { patient_ids(resource) } else { Vec::new() };
+        !patients.is_empty() && patients.iter().all(|id| self.spoken_for.contains(id))
     }
 
     /// What this kind of recipient may be told of what is permitted. Whoever sent a record knows what is in it.
@@ -357,6 +358,6 @@ pub fn governing(permitted: &Permitted) -> Option<String> {
             Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
             None => format!("Consent/{}", consent.consent),
         }),
-        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight | Ground::Operation | Ground::Notice => None,
+        Ground::OwnRecord | Ground::NoPatient | Ground::Oversight | Ground::Operation | Ground::OwnWord => None,
     }
 }

@@ -5,6 +5,6 @@ mod input;
 mod kill;
 mod race;
 mod replay;
-mod steps;
 mod revocation;
+mod steps;
 mod storage;

@@ -229,7 +229,12 @@ async fn revocation_is_a_version_like_any_other_and_keeps_what_was() {
     let case = Case::new(people()).await;
     let consent = case.a.create(&permit_to(&case.patient, "hospital-b")).await;
     assert!(case.is_open().await);
-    // The patient's own application may end a consent that somebody else filed.
+    // The patient's own application sees a consent that somebody else filed, and may end it; nobody else's does.
+    let listed = case.app.search(&format!("Consent?patient=Patient/{}", case.patient)).await;
+    assert_eq!(crate::support::party::ids(&listed), [consent.clone()]);
+    case.app.get(&format!("Consent/{consent}")).await.expect(200);
+    case.mother.get(&format!("Consent/{consent}")).await.expect(404);
+    assert!(case.mother.search(&format!("Consent?patient=Patient/{}", case.patient)).await.is_empty());
     case.revoke(&case.app, &consent).await.expect(200);
     assert!(!case.is_open().await, "revocation counts from the next request on");
     let history = case.a.get(&format!("Consent/{consent}/_history")).await.expect(200).json();
