@@ -231,7 +231,7 @@ async fn revocation_is_a_version_like_any_other_and_keeps_what_was() {
     assert!(case.is_open().await);
     // The patient's own application sees a consent that somebody else filed, and may end it; nobody else's does.
     let listed = case.app.search(&format!("Consent?patient=Patient/{}", case.patient)).await;
-    assert_eq!(crate::support::party::ids(&listed), [consent.clone()]);
+    assert_eq!(crate::support::party::ids(&listed), std::slice::from_ref(&consent));
     case.app.get(&format!("Consent/{consent}")).await.expect(200);
     case.mother.get(&format!("Consent/{consent}")).await.expect(404);
     assert!(case.mother.search(&format!("Consent?patient=Patient/{}", case.patient)).await.is_empty());
