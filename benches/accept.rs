@@ -76,7 +76,13 @@ impl Bench {
     }
 
     fn normalise(&self, (evidence, writes): (Evidence, Vec<(Write, Target)>)) -> Normalised {
-        let context = Context { source: &self.rules, ids: &self.anchor.ids, links: &self.links, types: self.anchor.definitions.types() };
+        let context = Context {
+            source: &self.rules,
+            ids: &self.anchor.ids,
+            links: &self.links,
+            types: self.anchor.definitions.types(),
+            declared: None,
+        };
         Normalised::apply(evidence, writes, &context).expect("normalised")
     }
 

@@ -179,7 +179,7 @@ pub fn json(criterion: &mut Criterion) {
 pub fn judgement(criterion: &mut Criterion) {
     let definitions = Definitions::embedded();
     let (rules, ids, links) = (SourceRules::new("bench", &["https://ehr.example/fhir"]), GatewayIds::new([7; 32]), Links::new());
-    let context = Context { source: &rules, ids: &ids, links: &links, types: definitions.types() };
+    let context = Context { source: &rules, ids: &ids, links: &links, types: definitions.types(), declared: None };
     let options = validate::Options::default();
     let mut group = criterion.benchmark_group("resource");
     for Document { name, node, .. } in documents() {

@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::config::Interaction as Permission;
 use crate::consent;
 use crate::definitions::Definitions;
-use crate::fhir::Node;
+use crate::fhir::{Node, Release};
 use crate::identity::Caller;
 use crate::intake::{Evidence, Interaction, Limits, Received, Write};
 use crate::normalise::Normalised;
@@ -160,7 +160,7 @@ impl Pipeline {
         links: &crate::normalise::Links,
     ) -> Result<Prepared, Failure> {
         let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
-        let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types() };
+        let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types(), declared: evidence.declared };
         let normalised = debug_span!("normalise").in_scope(|| Normalised::apply(evidence, writes, &context))?;
         let (normalised, alike) = self.link_repeats(source, normalised).await?;
         let (normalised, fates) = settle::settle(normalised)?;
@@ -235,7 +235,7 @@ impl Pipeline {
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, and by the profiles asked for; nothing is
     /// stored. What could not be checked is said.
-    pub async fn examine(&self, caller: &Caller, resource: Node, profiles: &[String]) -> Vec<Finding> {
+    pub async fn examine(&self, caller: &Caller, resource: Node, profiles: &[String], declared: Option<Release>) -> Vec<Finding> {
         let links = crate::normalise::Links::new();
         let rules = caller.source.as_ref().and_then(|source| self.rules.get(source));
         let policy = self.policy(caller.source.as_deref().unwrap_or_default());
@@ -250,7 +250,7 @@ impl Pipeline {
             findings.extend(consent::lint(&resource));
         }
         if let Some(rules) = rules {
-            let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types() };
+            let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types(), declared };
             let normalised = crate::normalise::normalise(resource, &context);
             findings.extend(normalised.findings.into_iter().filter(Finding::is_error));
         }
@@ -449,7 +449,7 @@ fn authorise<'c>(caller: &'c Caller, writes: &[Write]) -> Result<&'c str, Refusa
 fn raw_draft(evidence: &Evidence, source: &str, shared: bool) -> RawDraft {
     RawDraft {
         digest: evidence.digest,
-        media: evidence.format.media_type().to_owned(),
+        media: evidence.media_type(),
         source: source.to_owned(),
         at: evidence.at,
         bytes: evidence.bytes.clone(),

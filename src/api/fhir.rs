@@ -16,7 +16,8 @@ use crate::consent::NOTICE_HEADER;
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::{Caller, Identity, PURPOSE_HEADER};
-use crate::intake::{self, Conditions, Evidence, Format, IdempotencyKey, Interaction, Limits, Operation, Pairs, Received, Verb};
+use crate::intake::{self, Conditions, Evidence, Format, IdempotencyKey, Interaction, Limits, Media, Operation, Pairs, Received, Verb};
+use crate::normalise::other_release;
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
 use crate::pipeline::Pipeline;
 use crate::query::{Found, QueryPath};
@@ -299,11 +300,11 @@ async fn submit(
     };
     let deletes = matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
     let parsed = if deletes {
-        Ok((Format::Json, None))
+        Ok((Media { format: Format::Json, declared: None }, None))
     } else {
-        debug_span!("intake").in_scope(|| parse_body(state, asked)).map(|(format, node)| (format, Some(node)))
+        debug_span!("intake").in_scope(|| parse_body(state, asked)).map(|(media, node)| (media, Some(node)))
     };
-    let (format, document) = match parsed {
+    let (media, document) = match parsed {
         Ok(parsed) => parsed,
         Err(refusal) => return refuse(state, &record, refusal).await,
     };
@@ -317,7 +318,7 @@ async fn submit(
         Err(Failure::Refused(refusal)) => return refuse(state, &record, refusal).await,
         Err(fault) => return Err(fault),
     };
-    let evidence = Evidence::new(asked.body.clone(), format, asked.at).attested(attestations);
+    let evidence = Evidence::new(asked.body.clone(), media.format, asked.at).declared(media.declared).attested(attestations);
     match (interaction, document) {
         (Interaction::Bundle, Some(bundle)) => {
             batch::answer(state, wanted, caller, batch::Posted { bundle, evidence, key, provenance }, record).await
@@ -336,9 +337,16 @@ async fn submit(
     }
 }
 
-pub(super) fn parse_body(state: &FhirState, asked: &Asked) -> Result<(Format, Node), Refusal> {
-    let format = negotiate::body_format(&asked.headers)?;
-    Ok((format, intake::document(&asked.body, format, &state.limits, state.definitions.types())?))
+/// A body that is no R4 XML may be XML of another release, which is said rather than which element R4 does not know.
+pub(super) fn parse_body(state: &FhirState, asked: &Asked) -> Result<(Media, Node), Refusal> {
+    let media = negotiate::body_media(&asked.headers)?;
+    let types = state.definitions.types();
+    let read = intake::document(&asked.body, media.format, &state.limits, types);
+    let document = read.map_err(|refusal| match media.format {
+        Format::Xml => other_release(&asked.body, media.declared, types).unwrap_or(refusal),
+        Format::Json => refusal,
+    });
+    Ok((media, document?))
 }
 
 /// The `Idempotency-Key` header, bound to the caller.

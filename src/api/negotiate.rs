@@ -1,6 +1,6 @@
 //! What the client wants to be answered with: format, preference, handling, and the shorter forms of a resource.
 
-use crate::intake::{Format, Pairs};
+use crate::intake::{Format, Media, Pairs};
 use crate::outcome::{IssueType, Reason, Refusal};
 use crate::search::Handling;
 use axum::http::{HeaderMap, header};
@@ -85,10 +85,10 @@ fn not_acceptable(what: &str) -> Refusal {
     Refusal::new(Reason::NotAcceptable, IssueType::NotSupported, text)
 }
 
-/// The format of a request body.
-pub fn body_format(headers: &HeaderMap) -> Result<Format, Refusal> {
+/// What the Content-Type says of a request body.
+pub fn body_media(headers: &HeaderMap) -> Result<Media, Refusal> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.and_then(Format::of).ok_or_else(|| {
+    value.and_then(Media::of).ok_or_else(|| {
         let text = "Send the body as application/fhir+json or application/fhir+xml and say so in Content-Type.";
         Refusal::new(Reason::UnsupportedMedia, IssueType::NotSupported, text)
     })

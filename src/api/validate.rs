@@ -59,7 +59,8 @@ pub(super) async fn validate(
     };
     let mut findings = expected_of(&question, &place);
     if let Some(resource) = question.resource {
-        findings.extend(state.pipeline.examine(caller, resource, &question.profiles).await);
+        let declared = super::negotiate::body_media(&asked.headers).ok().and_then(|media| media.declared);
+        findings.extend(state.pipeline.examine(caller, resource, &question.profiles, declared).await);
     }
     answer(state, asked, wanted, record, &findings).await
 }

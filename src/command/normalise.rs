@@ -8,7 +8,8 @@ use crate::definitions::Definitions;
 use crate::fhir::json;
 use crate::intake::{Format, Limits, document};
 use crate::normalise::{
-    Batch, Change, Dangling, GatewayIds, Normalisation, SourceRules, explain, ndjson_line, open_document, preamble, vendor_defaults,
+    Batch, Change, Dangling, GatewayIds, Normalisation, SourceRules, explain, ndjson_line, open_document, other_release, preamble,
+    vendor_defaults,
 };
 use crate::outcome::Finding;
 use crate::problem::outcome_node;
@@ -107,6 +108,10 @@ impl Run {
         let mut opened = match document(bytes, format, &limits, types) {
             Ok(document) => open_document(document),
             Err(refusal) => {
+                let refusal = match format {
+                    Format::Xml => other_release(bytes, self.rules.release, types).unwrap_or(refusal),
+                    Format::Json => refusal,
+                };
                 self.status = FINDINGS;
                 return self.told(file, index, Vec::new(), refusal.findings);
             }

@@ -8,6 +8,7 @@ pub mod decimal;
 pub mod json;
 pub mod node;
 pub mod path;
+mod release;
 pub mod temporal;
 pub mod types;
 pub mod ucum;
@@ -15,3 +16,4 @@ pub mod xml;
 
 pub use json::{SyntaxError, SyntaxErrorKind};
 pub use node::{Member, Node, Object, Value};
+pub use release::Release;

@@ -2,7 +2,7 @@
 
 use crate::clock::Instant;
 use crate::fhir::types::TypeTable;
-use crate::fhir::{Node, SyntaxError, json, xml};
+use crate::fhir::{Node, Release, SyntaxError, json, xml};
 use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
 use crate::sign::Attestation;
 use bytes::Bytes;
@@ -37,17 +37,44 @@ impl Format {
     ///
     /// A `fhirVersion` other than R4's is another format (R4 §3.1.0.1.6).
     pub fn of(media_type: &str) -> Option<Format> {
-        let mut parts = media_type.split(';');
-        let essence = parts.next().unwrap_or_default().trim();
-        let versions = parts.filter_map(|part| part.trim().strip_prefix("fhirVersion="));
-        if versions.into_iter().any(|version| version.trim_matches('"') != "4.0") {
-            return None;
-        }
+        Media::of(media_type).filter(|media| media.declared.is_none_or(|release| release == Release::R4)).map(|media| media.format)
+    }
+
+    fn of_essence(essence: &str) -> Option<Format> {
         match essence.to_ascii_lowercase().as_str() {
             "application/fhir+json" | "application/json" | "application/json+fhir" | "text/json" | "json" => Some(Format::Json),
             "application/fhir+xml" | "application/xml" | "application/xml+fhir" | "text/xml" | "xml" => Some(Format::Xml),
             _ => None,
         }
+    }
+}
+
+/// What a media type says of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Media {
+    pub format: Format,
+    /// `fhirVersion` (R4 §2.6.0.2); `None` when it is not said.
+    pub declared: Option<Release>,
+}
+
+impl Media {
+    /// Reads a media type; `None` for what the gateway does not read, a `fhirVersion` that is no release's, or two that differ.
+    pub fn of(media_type: &str) -> Option<Media> {
+        let mut parts = media_type.split(';');
+        let format = Format::of_essence(parts.next().unwrap_or_default().trim())?;
+        let mut declared = None;
+        for parameter in parts {
+            let Some((name, value)) = parameter.split_once('=') else { continue };
+            if !name.trim().eq_ignore_ascii_case("fhirVersion") {
+                continue;
+            }
+            let release = Release::parse(value.trim().trim_matches('"'))?;
+            if declared.is_some_and(|other| other != release) {
+                return None;
+            }
+            declared = Some(release);
+        }
+        Some(Media { format, declared })
     }
 }
 
@@ -57,6 +84,8 @@ pub struct Evidence {
     pub bytes: Bytes,
     pub digest: [u8; 32],
     pub format: Format,
+    /// The release of FHIR that the media type said.
+    pub declared: Option<Release>,
     pub at: Instant,
     /// What was signed of it, and holds.
     pub attestations: Arc<[Attestation]>,
@@ -65,7 +94,19 @@ pub struct Evidence {
 impl Evidence {
     pub fn new(bytes: Bytes, format: Format, at: Instant) -> Evidence {
         let digest = Sha256::digest(&bytes).into();
-        Evidence { bytes, digest, format, at, attestations: Arc::default() }
+        Evidence { bytes, digest, format, declared: None, at, attestations: Arc::default() }
+    }
+
+    /// The same bytes, said to be of a release of FHIR.
+    #[must_use]
+    pub fn declared(self, declared: Option<Release>) -> Evidence {
+        Evidence { declared, ..self }
+    }
+
+    /// The media type, with the release where one was said.
+    pub fn media_type(&self) -> String {
+        let version = self.declared.map(|release| format!("; fhirVersion={}", release.number())).unwrap_or_default();
+        format!("{}{version}", self.format.media_type())
     }
 
     /// The same bytes, attested by more.
@@ -114,4 +155,32 @@ pub fn syntax_refusal(bytes: &[u8], error: &SyntaxError) -> Refusal {
     let mut finding = Finding::new(Severity::Fatal, IssueType::Structure, "syntax", text);
     finding.offset = u32::try_from(error.offset).ok();
     Refusal { reason: Reason::Malformed, findings: vec![finding] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types() {
+        for (text, format, declared) in [
+            ("application/fhir+json", Some(Format::Json), None),
+            ("application/fhir+json; charset=utf-8", Some(Format::Json), None),
+            ("application/fhir+json; fhirVersion=4.0", Some(Format::Json), Some(Release::R4)),
+            ("application/fhir+json;fhirVersion=\"5.0\"", Some(Format::Json), Some(Release::R5)),
+            ("application/fhir+xml; FHIRVERSION=3.0", Some(Format::Xml), Some(Release::Stu3)),
+            ("application/fhir+json; fhirVersion=4.3; charset=utf-8", Some(Format::Json), Some(Release::R4B)),
+            ("application/fhir+json; fhirVersion=9.9", None, None),
+            ("application/fhir+json; fhirVersion=3.0; fhirVersion=4.0", None, None),
+            ("text/csv", None, None),
+        ] {
+            let media = Media::of(text);
+            assert_eq!(media.map(|media| media.format), format, "{text}");
+            assert_eq!(media.and_then(|media| media.declared), declared, "{text}");
+            // What is answered is R4.
+            assert_eq!(Format::of(text).is_some(), format.is_some() && declared.is_none_or(|release| release == Release::R4), "{text}");
+        }
+        let evidence = Evidence::new(Bytes::new(), Format::Xml, Instant::EPOCH).declared(Some(Release::R5));
+        assert_eq!(Media::of(&evidence.media_type()), Some(Media { format: Format::Xml, declared: Some(Release::R5) }));
+    }
 }

@@ -13,7 +13,7 @@ mod bundle;
 mod filing;
 mod interaction;
 
-pub use body::{Evidence, Format, IdempotencyKey, Limits, document, syntax_refusal};
+pub use body::{Evidence, Format, IdempotencyKey, Limits, Media, document, syntax_refusal};
 pub use bundle::{BundleKind, Entry, Received, Write, refusal_of, split};
 pub use filing::filing;
 pub use interaction::{Conditions, Interaction, Operation, Pairs, Verb, decode_pairs, parse as interaction};

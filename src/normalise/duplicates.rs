@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_batch_links_and_tells() {
         let (source, ids, links, types) = (source(), GatewayIds::new([7; 32]), Links::new(), crate::fhir::types::TypeTable::default());
-        let context = Context { source: &source, ids: &ids, links: &links, types: &types };
+        let context = Context { source: &source, ids: &ids, links: &links, types: &types, declared: None };
         let mut batch = Batch::new();
         for (text, said, changed) in [
             (RESULT.to_owned(), None, false),

@@ -144,7 +144,7 @@ impl Searchset {
                 links.insert(url, &format!("{type_name}/{}", ids.id(source.name(), type_name, id)));
             }
         }
-        let context = Context { source: &source, ids, links: &links, types };
+        let context = Context { source: &source, ids, links: &links, types, declared: None };
         let resources = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
         let one = |resource| {
             let mut done = normalise(resource, &context);

@@ -48,7 +48,7 @@ pub use settings::{configure, vendor_defaults};
 pub use source::{Dangling, SourceRules, plain_url};
 pub use stage::{Normalised, NormalisedEntry};
 pub use vendor_error::{MAX_ERROR_BODY, vendor_error};
-pub use versions::Release;
+pub use versions::{Release, other_release};
 
 use crate::fhir::Node;
 use crate::fhir::types::TypeTable;
@@ -64,6 +64,8 @@ pub struct Context<'a> {
     pub ids: &'a GatewayIds,
     pub links: &'a Links,
     pub types: &'a TypeTable,
+    /// The release of FHIR that the message says it is written in, by its media type.
+    pub declared: Option<Release>,
 }
 
 /// A normalised resource and how it came about.

@@ -20,14 +20,17 @@ pub(super) fn source() -> SourceRules {
 pub(super) fn run(text: &str, source: &SourceRules) -> Normalisation {
     let ids = GatewayIds::new([7; 32]);
     let (links, types) = (Links::new(), TypeTable::default());
-    normalise(json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap(), &Context { source, ids: &ids, links: &links, types: &types })
+    normalise(
+        json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap(),
+        &Context { source, ids: &ids, links: &links, types: &types, declared: None },
+    )
 }
 
 /// Normalises JSON for a source with the gateway's own type tables, and keeps the laws.
 pub(super) fn run_typed(text: &str, source: &SourceRules) -> Normalisation {
     let ids = GatewayIds::new([7; 32]);
     let links = Links::new();
-    let context = Context { source, ids: &ids, links: &links, types: crate::definitions::Definitions::embedded().types() };
+    let context = Context { source, ids: &ids, links: &links, types: crate::definitions::Definitions::embedded().types(), declared: None };
     check_laws(text, &json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap(), &context)
 }
 
@@ -81,7 +84,7 @@ fn fixture(name: &str, case: &Node) -> Node {
         links.insert(&member.name, member.node.as_text().unwrap());
     }
     let definitions = crate::definitions::Definitions::embedded();
-    let context = Context { source: &source, ids: &ids, links: &links, types: definitions.types() };
+    let context = Context { source: &source, ids: &ids, links: &links, types: definitions.types(), declared: None };
     let done = check_laws(name, case.get("input").unwrap(), &context);
     if name.starts_with("04-") && !done.is_refused() {
         let found = crate::validate::check(definitions, &done.resource, &crate::validate::Options::default());
@@ -115,7 +118,7 @@ fn mutated_fixtures_keep_the_laws() {
     for file in cases() {
         let case = json::parse(&std::fs::read(file).unwrap(), json::DEFAULT_DEPTH).unwrap();
         let source = fixture_source(case.get("source"));
-        let context = Context { source: &source, ids: &ids, links: &links, types };
+        let context = Context { source: &source, ids: &ids, links: &links, types, declared: None };
         for _ in 0..200 {
             let mut input = case.get("input").unwrap().clone();
             for _ in 0..=random(2) {
@@ -219,7 +222,7 @@ fn limits_refuse() {
     }
     let resource: Node = crate::fhir::Object::resource("X").with("a", deep).into();
     let (source, ids, links, types) = (source(), GatewayIds::new([7; 32]), Links::new(), TypeTable::default());
-    assert!(normalise(resource, &Context { source: &source, ids: &ids, links: &links, types: &types }).is_refused());
+    assert!(normalise(resource, &Context { source: &source, ids: &ids, links: &links, types: &types, declared: None }).is_refused());
 }
 
 #[test]

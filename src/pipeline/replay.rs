@@ -12,7 +12,7 @@ use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Instant;
 use crate::fhir::types::TypeTable;
 use crate::fhir::{Node, Object, Value, json};
-use crate::intake::{self, Evidence, Format, Interaction, Limits, Write, decode_pairs};
+use crate::intake::{self, Evidence, Interaction, Limits, Media, Write, decode_pairs};
 use crate::normalise::{Change, Context, Links, Normalised, repeats};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::store::{Assumption, Committed, Method, Reader, StoredVersion, Target, Unit};
@@ -106,7 +106,8 @@ impl Pipeline {
         let Original { version, raw, resource, path, links } = original;
         let before = version.parse()?;
         let rules = self.rules.get(&asked.source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
-        let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types() };
+        let context =
+            Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types(), declared: raw.evidence.declared };
         let target = Target {
             type_name: version.type_name.clone(),
             id: version.id.clone(),
@@ -209,9 +210,10 @@ impl Found {
 
 fn read_raw(reader: &Reader<'_>, id: i64, at: Instant, types: &crate::fhir::types::TypeTable) -> Result<Option<Raw>, Fault> {
     let Some(stored) = reader.raw(id)? else { return Ok(None) };
-    let Some(format) = Format::of(&stored.media) else { return Ok(None) };
+    let Some(Media { format, declared }) = Media::of(&stored.media) else { return Ok(None) };
     let Ok(document) = intake::document(&stored.bytes, format, &LIMITS, types) else { return Ok(None) };
-    let evidence = Evidence { bytes: stored.bytes.into(), digest: stored.digest, format, at, attestations: std::sync::Arc::default() };
+    let evidence =
+        Evidence { bytes: stored.bytes.into(), digest: stored.digest, format, declared, at, attestations: std::sync::Arc::default() };
     Ok(Some(Raw { evidence, document, made: reader.made_from(id)? }))
 }
 

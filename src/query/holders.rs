@@ -143,7 +143,7 @@ impl QueryPath {
         let remote = resource.text("id")?.to_owned();
         let type_name = resource.resource_type()?.to_owned();
         let rules = self.holder_rules.get(&holder.name)?;
-        let context = Context { source: rules, ids: &self.pipeline.ids, links, types: self.pipeline.definitions.types() };
+        let context = Context { source: rules, ids: &self.pipeline.ids, links, types: self.pipeline.definitions.types(), declared: None };
         let outcome = normalise(resource, &context);
         if outcome.is_refused() {
             return None;

@@ -13,6 +13,7 @@
 //! Attribute values are normalised as XML 1.0 §3.3.3 says. Narrative is never trimmed.
 
 mod narrative;
+mod outline;
 mod read;
 mod tokens;
 mod write;
@@ -20,6 +21,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use outline::{MAX_OUTLINED, Outlined, outline};
 pub use read::parse;
 pub use write::write;
 

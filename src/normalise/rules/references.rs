@@ -238,7 +238,7 @@ mod tests {
         links.insert("Practitioner?identifier=s|1", &patient);
         links.insert(&joined, &golden);
         let types = TypeTable::default();
-        let context = Context { source: &source, ids: &ids, links: &links, types: &types };
+        let context = Context { source: &source, ids: &ids, links: &links, types: &types, declared: None };
         let to = |target: &str| Outcome::Rewritten(target.to_owned());
         for (literal, outcome) in [
             ("Patient/p1", to(&patient)),

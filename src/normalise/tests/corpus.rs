@@ -142,7 +142,7 @@ fn captures_keep_the_laws() {
         for file in files.iter().filter(|file| !file.to_string_lossy().contains("-hapi-validation")) {
             let document = json::parse(&std::fs::read(file).unwrap(), json::DEFAULT_DEPTH).unwrap();
             let (resources, links) = resources(document, vendor, &ids);
-            let context = Context { source: &source, ids: &ids, links: &links, types };
+            let context = Context { source: &source, ids: &ids, links: &links, types, declared: None };
             for resource in resources {
                 let done = check_laws(&file.to_string_lossy(), &resource, &context);
                 // Rule 4 refuses what is DSTU2, as one CapabilityStatement's forerunner is.
@@ -197,7 +197,7 @@ fn synthea_keeps_the_laws() {
                 links.insert(condition, &format!("{}/{}", condition.split_once('?').unwrap().0, ids.id("synthea", "x", condition)))
             });
         }
-        let context = Context { source: &source, ids: &ids, links: &links, types };
+        let context = Context { source: &source, ids: &ids, links: &links, types, declared: None };
         for entry in bundle.items("entry") {
             let done = check_laws(&file.to_string_lossy(), entry.get("resource").unwrap(), &context);
             assert!(!done.is_refused(), "{:?}", done.findings);
@@ -232,7 +232,7 @@ fn validator_cases_keep_the_laws() {
     let (Some(folder), Some(types)) = (shared("suites/validator/files"), R4.as_ref()) else { return };
     let source = vendor_source("epic");
     let (ids, links) = (GatewayIds::new([7; 32]), Links::new());
-    let context = Context { source: &source, ids: &ids, links: &links, types };
+    let context = Context { source: &source, ids: &ids, links: &links, types, declared: None };
     for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if let Ok(resource) = json::parse(&std::fs::read(&file).unwrap_or_default(), json::DEFAULT_DEPTH) {
             check_laws(&file.to_string_lossy(), &resource, &context);
@@ -247,7 +247,7 @@ fn the_package_keeps_the_laws() {
     let (Some(package), Some(types)) = (shared("packages/hl7.fhir.r4.core-4.0.1.tgz"), R4.as_ref()) else { return };
     let source = vendor_source("epic");
     let (ids, links) = (GatewayIds::new([7; 32]), Links::new());
-    let context = Context { source: &source, ids: &ids, links: &links, types };
+    let context = Context { source: &source, ids: &ids, links: &links, types, declared: None };
     let mut tally: BTreeMap<String, usize> = BTreeMap::new();
     for entry in tar::Archive::new(GzDecoder::new(std::fs::File::open(package).unwrap())).entries().unwrap() {
         let mut entry = entry.unwrap();
@@ -284,7 +284,7 @@ fn speed() {
         }
         let (mut parsing, mut normalising, mut changes) = (Vec::new(), Vec::new(), 0);
         let links = Links::new();
-        let context = Context { source: &source, ids: &ids, links: &links, types };
+        let context = Context { source: &source, ids: &ids, links: &links, types, declared: None };
         for round in 0..5 {
             for text in &texts {
                 let start = std::time::Instant::now();

@@ -1,7 +1,7 @@
 //! Which release a resource is written in: what is declared first, then its shape.
 
 use super::Release;
-use super::table::Conversions;
+use super::table::{Conversions, any_at};
 use crate::fhir::types::TypeTable;
 use crate::fhir::{Node, Object, Value};
 use crate::normalise::Context;
@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 pub(super) enum Detected {
     One(Release),
     Several(Vec<Release>),
+    /// Elements that no one release has all of.
+    Mixed,
 }
 
 /// The form of a member's value.
@@ -79,9 +81,18 @@ pub(super) fn differing(release: Release) -> Vec<&'static str> {
 }
 
 pub(super) fn detect(resource: &Object, type_name: &str, context: &Context<'_>) -> Detected {
-    if let Some(declared) = claims(resource).or(context.source.release) {
-        return Detected::One(declared);
+    match (claims(resource), context.declared) {
+        (Some(one), Some(other)) if one != other => return Detected::Several(vec![one, other]),
+        (claimed, said) => {
+            if let Some(declared) = claimed.or(said).or(context.source.release) {
+                return Detected::One(declared);
+            }
+        }
     }
+    by_shape(resource, type_name, context)
+}
+
+fn by_shape(resource: &Object, type_name: &str, context: &Context<'_>) -> Detected {
     let rows = DIFFERENCES.get(type_name).map(Vec::as_slice).unwrap_or_default();
     let Some(definition) = context.types.resource(type_name) else {
         let releases: Vec<Release> = rows.iter().filter(|(_, row)| row.unknown_to_r4).map(|(release, _)| *release).collect();
@@ -100,7 +111,59 @@ pub(super) fn detect(resource: &Object, type_name: &str, context: &Context<'_>) 
             }
         })
     };
-    one_of(rows.iter().filter(|(_, row)| fits(row)).map(|(release, _)| *release).collect())
+    let fitting: Vec<Release> = rows.iter().filter(|(_, row)| fits(row)).map(|(release, _)| *release).collect();
+    let is_known_elsewhere = |name: &str| rows.iter().any(|(_, row)| row.other.contains_key(name.trim_start_matches('_')));
+    let is_mixed = fitting.is_empty()
+        && resource.members().iter().any(|member| {
+            let plain = member.name.trim_start_matches('_');
+            member.name != "resourceType" && context.types.member(definition.root, plain).is_none() && is_known_elsewhere(&member.name)
+        });
+    if is_mixed { Detected::Mixed } else { one_of(fitting) }
+}
+
+/// The release that the contained resources of what looks like R4 are written in. They are of their container's release, so it must be one that the
+/// container's own elements have too.
+pub(super) fn inside(resource: &Object, type_name: &str, context: &Context<'_>) -> Detected {
+    let contained = resource.get("contained").and_then(Node::as_list).unwrap_or_default();
+    if claims(resource).or(context.declared).or(context.source.release).is_some() {
+        return Detected::One(Release::R4);
+    }
+    for object in contained.iter().filter_map(Node::as_object) {
+        let inner = object.get("resourceType").and_then(Node::as_text).unwrap_or_default();
+        match by_shape(object, inner, context) {
+            Detected::One(Release::R4) => {}
+            Detected::One(release) if may_be(resource, type_name, release) => return Detected::One(release),
+            Detected::Several(mut releases) => {
+                releases.retain(|release| may_be(resource, type_name, *release));
+                return if releases.is_empty() { Detected::Mixed } else { one_of(releases) };
+            }
+            _ => return Detected::Mixed,
+        }
+    }
+    Detected::One(Release::R4)
+}
+
+/// Whether a resource of R4's elements has none that the release does not know.
+fn may_be(resource: &Object, type_name: &str, release: Release) -> bool {
+    let rows = DIFFERENCES.get(type_name).map(Vec::as_slice).unwrap_or_default();
+    let row = rows.iter().find(|(of, _)| *of == release);
+    row.is_none_or(|(_, row)| !resource.members().iter().any(|member| row.only_r4.contains(&member.name.trim_start_matches('_'))))
+}
+
+/// The releases that know all these members, none of which R4 gives the type; `None` where R4 is at fault for nothing.
+pub(super) fn by_names(type_name: &str, names: &[String], types: &TypeTable) -> Option<Detected> {
+    let rows = DIFFERENCES.get(type_name).map(Vec::as_slice).unwrap_or_default();
+    let Some(definition) = types.resource(type_name) else {
+        let releases: Vec<Release> = rows.iter().filter(|(_, row)| row.unknown_to_r4).map(|(release, _)| *release).collect();
+        return (!releases.is_empty()).then(|| one_of(releases));
+    };
+    let unknown: Vec<&str> = names.iter().map(String::as_str).filter(|name| types.member(definition.root, name).is_none()).collect();
+    let known = |row: &Difference| unknown.iter().filter(|name| row.other.contains_key(**name)).count();
+    rows.iter().find(|(_, row)| known(row) > 0)?;
+    let own = |row: &Difference| names.iter().any(|name| row.only_r4.contains(&name.as_str()));
+    let releases = rows.iter().filter(|(_, row)| known(row) == unknown.len() && !own(row)).map(|(release, _)| *release);
+    let releases: Vec<Release> = releases.collect();
+    Some(if releases.is_empty() { Detected::Mixed } else { one_of(releases) })
 }
 
 /// No release that fits leaves R4, whose validation then names what it does not know.
@@ -114,11 +177,52 @@ fn one_of(releases: Vec<Release>) -> Detected {
 
 /// Looks inside, where the members of the resource itself are all R4's.
 fn inner_marks(resource: &Object, type_name: &str) -> Detected {
-    let releases = [Release::Stu3, Release::R5].into_iter().filter(|&release| {
+    let converted = |release: Release| {
         Conversions::of(release).is_some_and(|conversions| conversions.has(type_name) && conversions.marks(type_name, resource))
-    });
-    one_of(releases.collect())
+    };
+    let listed = |release: Release| {
+        let marks = INNER_MARKS.get(type_name).map(Vec::as_slice).unwrap_or_default();
+        marks.iter().any(|mark| mark.release == release && mark.is_in(resource))
+    };
+    one_of(Release::ALL.into_iter().filter(|&release| release != Release::R4 && (converted(release) || listed(release))).collect())
 }
+
+/// A member inside a resource that a release has and R4 has not, or has in another shape.
+struct InnerMark {
+    release: Release,
+    /// The members that lead to the object that holds it.
+    steps: &'static str,
+    member: &'static str,
+    /// Whether it must be a list; `None` when R4 has no such member.
+    is_list: Option<bool>,
+}
+
+impl InnerMark {
+    fn is_in(&self, resource: &Object) -> bool {
+        any_at(resource, self.steps, &mut |object| {
+            object.get(self.member).is_some_and(|node| self.is_list.is_none_or(|is_list| node.as_list().is_some() == is_list))
+        })
+    }
+}
+
+static INNER_MARKS: LazyLock<HashMap<&'static str, Vec<InnerMark>>> = LazyLock::new(|| {
+    let mut marks: HashMap<&'static str, Vec<InnerMark>> = HashMap::new();
+    for line in include_str!("../facts/inner-marks.tsv").lines().filter(|line| !line.starts_with('#')) {
+        let mut columns = line.split('\t');
+        let (Some(releases), Some(place), Some(members)) = (columns.next(), columns.next(), columns.next()) else { continue };
+        let Some((type_name, steps)) = place.split_once('.') else { continue };
+        for release in releases.split(' ').filter_map(Release::parse) {
+            let each = members.split(' ').map(|written| InnerMark {
+                release,
+                steps,
+                member: written.trim_end_matches(['*', '!']),
+                is_list: written.ends_with(['*', '!']).then(|| written.ends_with('*')),
+            });
+            marks.entry(type_name).or_default().extend(each);
+        }
+    }
+    marks
+});
 
 fn fits_r4(types: &TypeTable, root: crate::fhir::types::ElementId, name: &str, node: &Node) -> bool {
     if name == "resourceType" {

@@ -1,8 +1,8 @@
 //! Rule 4. Which release of FHIR a resource is written in, and what becomes of it: R4 stays, others are converted by table or refused.
 //!
 //! In scope: telling DSTU2, STU3, R4, R4B and R5 apart by what the source or the resource declares, then by the shape of the resource; R4B and R5
-//! to R4 and STU3 to R4 for the types of the tables under `facts/conversions-*.tsv`. Out of scope: XML in another release, and Bundles, whose
-//! entries are judged one by one.
+//! to R4 and STU3 to R4 for the types of the tables under `facts/conversions-*.tsv`; telling XML of another release from XML that is wrong. Out of
+//! scope: converting XML of another release, whose elements have no known cardinality here, and Bundles, whose entries are judged one by one.
 //!
 //! Always true: what is R4 is left alone. A release is never guessed: where two fit, or no table has the type, the resource is refused by name.
 //! What R4 has no element for becomes HL7's cross-version extension, `http://hl7.org/fhir/5.0/StructureDefinition/extension-Type.path`; what even
@@ -16,11 +16,14 @@ mod detect;
 mod published;
 mod table;
 mod walk;
+mod xml;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::fhir::Release;
 pub use published::conversion_table;
+pub use xml::other_release;
 
 use super::path::Path;
 use super::record::Work;
@@ -30,56 +33,8 @@ use crate::outcome::{IssueType, Severity};
 use detect::{Detected, detect};
 use table::Conversions;
 
-/// A release of FHIR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Release {
-    Dstu2,
-    Stu3,
-    R4,
-    R4B,
-    R5,
-}
-
-impl Release {
-    /// All of them, oldest first.
-    pub const ALL: [Release; 5] = [Release::Dstu2, Release::Stu3, Release::R4, Release::R4B, Release::R5];
-
-    /// The name people use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Release::Dstu2 => "DSTU2",
-            Release::Stu3 => "STU3",
-            Release::R4 => "R4",
-            Release::R4B => "R4B",
-            Release::R5 => "R5",
-        }
-    }
-
-    /// Major and minor number, as media types and cross-version extensions write them.
-    pub fn number(self) -> &'static str {
-        match self {
-            Release::Dstu2 => "1.0",
-            Release::Stu3 => "3.0",
-            Release::R4 => "4.0",
-            Release::R4B => "4.3",
-            Release::R5 => "5.0",
-        }
-    }
-
-    /// The release of a name (`STU3`) or a version number (`3.0`, `3.0.2`). A number that only some releases' drafts had is `None`.
-    pub fn parse(text: &str) -> Option<Release> {
-        let by_name = Release::ALL.into_iter().find(|release| release.name().eq_ignore_ascii_case(text));
-        by_name.or_else(|| {
-            let mut parts = text.split('.');
-            let number = format!("{}.{}", parts.next()?, parts.next()?);
-            let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-            Release::ALL
-                .into_iter()
-                .filter(|_| plain)
-                .find(|release| release.number() == number || (number == "1.0" && *release == Release::Dstu2))
-        })
-    }
-}
+/// What is said of elements that no one release has all of.
+const MIXED: &str = "the resource has elements of more than one release of FHIR, so it is not known which it is written in; send it in R4";
 
 /// How often a resource is converted. Real ones are of one release; one that is still of another after that has elements of several.
 const MAX_ROUNDS: usize = 3;
@@ -92,7 +47,11 @@ pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>)
     let Some(type_name) = resource.get("resourceType").and_then(Node::as_text).map(str::to_owned) else { return };
     let mut converted = None;
     for _ in 0..MAX_ROUNDS {
-        match detect(resource, &type_name, work.context) {
+        let detected = match detect(resource, &type_name, work.context) {
+            Detected::One(Release::R4) if converted.is_none() => detect::inside(resource, &type_name, work.context),
+            detected => detected,
+        };
+        match detected {
             Detected::One(release) if release == Release::R4 || converted == Some(release) => break,
             Detected::One(release) => {
                 if converted.is_some() {
@@ -104,6 +63,9 @@ pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>)
                 converted = Some(release);
             }
             Detected::Several(releases) => return refuse_unclear(&type_name, &releases, path, work),
+            // What was refused by element is not refused as a whole too.
+            Detected::Mixed if work.findings.iter().any(crate::outcome::Finding::is_error) => return,
+            Detected::Mixed => return flag_mixed(path, work),
         }
     }
 }
@@ -126,8 +88,7 @@ fn convert(resource: &mut Object, type_name: &str, release: Release, path: &Path
 }
 
 fn flag_mixed(path: &Path<'_>, work: &mut Work<'_>) {
-    let text = "the resource has elements of more than one release of FHIR, so it is not known which it is written in; send it in R4";
-    work.flag(Severity::Error, IssueType::NotSupported, "version-mixed", path, text);
+    work.flag(Severity::Error, IssueType::NotSupported, "version-mixed", path, MIXED);
 }
 
 /// Contained resources are of their container's release. One whose type is the same in both releases needs no table.
@@ -163,6 +124,10 @@ fn drop_claims(resource: &mut Object, release: Release, path: &Path<'_>, work: &
 }
 
 fn refuse(release: Release, type_name: &str, path: &Path<'_>, work: &mut Work<'_>) {
+    work.flag(Severity::Error, IssueType::NotSupported, "version-refused", path, refused_text(release, type_name));
+}
+
+fn refused_text(release: Release, type_name: &str) -> String {
     let known = Conversions::of(release).map(Conversions::types).unwrap_or_default();
     let offer = match (release, known.is_empty()) {
         (Release::R4B, _) => "those that R4 has with the same elements".to_owned(),
@@ -170,21 +135,23 @@ fn refuse(release: Release, type_name: &str, path: &Path<'_>, work: &mut Work<'_
         _ => known.join(", "),
     };
     let type_name = shown(type_name);
-    let text = format!(
+    format!(
         "this {type_name} is written in FHIR {}, of which this gateway converts {offer}; send it in R4 (fhirVersion 4.0)",
         release.name()
-    );
-    work.flag(Severity::Error, IssueType::NotSupported, "version-refused", path, text);
+    )
 }
 
 fn refuse_unclear(type_name: &str, releases: &[Release], path: &Path<'_>, work: &mut Work<'_>) {
+    work.flag(Severity::Error, IssueType::NotSupported, "version-unclear", path, unclear_text(type_name, releases));
+}
+
+fn unclear_text(type_name: &str, releases: &[Release]) -> String {
     let names: Vec<&str> = releases.iter().map(|release| release.name()).collect();
     let type_name = shown(type_name);
-    let text = format!(
-        "this {type_name} is not R4 and could be {}; declare its release (in meta.profile, or fhir_version of the source), or send it in R4",
+    format!(
+        "this {type_name} is not R4 and could be {}; declare its release (in meta.profile, in the media type's fhirVersion, or as fhir_version of the source), or send it in R4",
         names.join(" or ")
-    );
-    work.flag(Severity::Error, IssueType::NotSupported, "version-unclear", path, text);
+    )
 }
 
 /// Type names are shown only when they are ones of FHIR's length and letters.

@@ -216,7 +216,7 @@ fn belongs(container: &str, type_name: &str) -> bool {
 }
 
 /// Whether any object at the end of the steps answers yes.
-fn any_at(object: &Object, steps: &str, ask: &mut dyn FnMut(&Object) -> bool) -> bool {
+pub(super) fn any_at(object: &Object, steps: &str, ask: &mut dyn FnMut(&Object) -> bool) -> bool {
     let (first, rest) = steps.split_once('.').unwrap_or((steps, ""));
     let Some(node) = object.get(first) else { return false };
     let single = std::slice::from_ref(node);

@@ -112,7 +112,33 @@ fn telling_apart() {
         // R4 with a member nobody knows is R4, and validation names the member.
         (r#"{"resourceType":"Patient","nonsense":1}"#, &[]),
         (r#"{"resourceType":"Nonsense"}"#, &[]),
-        (r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"encounter":{"display":"e"},"comment":"x"}"#, &[]),
+        // Elements of two releases, one of them R4 or not.
+        (
+            r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"encounter":{"display":"e"},"comment":"x"}"#,
+            &["version-mixed"],
+        ),
+        (
+            r#"{"resourceType":"Patient","careProvider":[{"display":"x"}],"animal":{"species":{"text":"x"}},"contact":[],"nonsense":1}"#,
+            &["version-mixed"],
+        ),
+        // Older shapes inside.
+        (r#"{"resourceType":"Patient","name":[{"family":["Doe"],"given":["J"]}]}"#, &["version-refused"]),
+        (r#"{"resourceType":"Patient","contact":[{"name":{"family":["Doe"]}}]}"#, &["version-refused"]),
+        (r#"{"resourceType":"Provenance","agent":[{"whoReference":{"display":"x"}}]}"#, &["version-unclear"]),
+        (r#"{"resourceType":"CareTeam","participant":[{"role":{"text":"x"}}]}"#, &["version-unclear"]),
+        // What is contained is of its container's release.
+        (
+            r#"{"resourceType":"Basic","code":{"text":"x"},"contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"context":{"display":"e"}}]}"#,
+            &["version-converted"],
+        ),
+        (
+            r#"{"resourceType":"DiagnosticReport","status":"final","code":{"text":"x"},"encounter":{"display":"e"},"resultsInterpreter":[{"display":"x"}],"contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"context":{"display":"e"}}]}"#,
+            &["version-mixed"],
+        ),
+        (
+            r#"{"resourceType":"Basic","code":{"text":"x"},"contained":[{"resourceType":"Patient","id":"o","animal":{"species":{"text":"x"}}}]}"#,
+            &["version-unclear"],
+        ),
         // A guide's version is not FHIR's.
         (
             r#"{"resourceType":"Patient","meta":{"profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient|3.0.0"]},"gender":"male"}"#,
@@ -136,6 +162,35 @@ fn a_source_declares_its_release() {
     // Declared or not, what is R4 already is left alone.
     let r4 = r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"interpretation":[{"text":"high"}]}"#;
     assert!(run_typed(r4, &declared).changes.is_empty());
+}
+
+/// What the media type says counts, and what it and the resource say must be one.
+#[test]
+fn a_message_declares_its_release() {
+    let definitions = Definitions::embedded();
+    let (source, ids, links) = (source(), crate::normalise::GatewayIds::new([7; 32]), crate::normalise::Links::new());
+    for (text, declared, said) in [
+        (r#"{"resourceType":"Patient","animal":{"species":{"text":"dog"}}}"#, Release::Stu3, "version-converted"),
+        (r#"{"resourceType":"Patient","gender":"male"}"#, Release::Dstu2, "version-refused"),
+        (r#"{"resourceType":"Patient","gender":"male"}"#, Release::R4, ""),
+        (r#"{"resourceType":"Patient","gender":"male"}"#, Release::R5, "version-converted"),
+        (
+            r#"{"resourceType":"Patient","meta":{"profile":["http://hl7.org/fhir/StructureDefinition/Patient|3.0.1"]}}"#,
+            Release::R5,
+            "version-unclear",
+        ),
+        (
+            r#"{"resourceType":"Patient","meta":{"profile":["http://hl7.org/fhir/StructureDefinition/Patient|3.0.1"]}}"#,
+            Release::Stu3,
+            "version-converted",
+        ),
+    ] {
+        let context =
+            crate::normalise::Context { source: &source, ids: &ids, links: &links, types: definitions.types(), declared: Some(declared) };
+        let done = crate::normalise::normalise(json::parse(text.as_bytes(), 64).unwrap(), &context);
+        let found = done.findings.iter().map(|finding| finding.message_id).find(|id| id.starts_with("version-"));
+        assert_eq!(found.unwrap_or_default(), said, "{text} as {}", declared.name());
+    }
 }
 
 #[test]

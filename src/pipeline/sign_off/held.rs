@@ -3,7 +3,7 @@
 use crate::clock::Instant;
 use crate::config::SignOff;
 use crate::definitions::Definitions;
-use crate::fhir::{Node, json};
+use crate::fhir::{Node, Release, json};
 use crate::identity::Caller;
 use crate::intake::{Entry, Evidence, Format, Interaction, Limits, Received, Write, document, split};
 use crate::outcome::{Failure, Fault, FaultKind};
@@ -32,6 +32,8 @@ pub(super) struct Held {
     pub rule: SignOff,
     /// Of the request that submitted it.
     pub request_id: String,
+    /// The release of FHIR that its media type said, by number.
+    pub declared: Option<String>,
 }
 
 impl Held {
@@ -47,6 +49,7 @@ impl Held {
         Held {
             shape,
             is_xml: evidence.format == Format::Xml,
+            declared: evidence.declared.map(|release| release.number().to_owned()),
             bytes: evidence.bytes.to_vec(),
             at: super::micros(evidence.at),
             provenance,
@@ -81,7 +84,9 @@ impl Held {
     /// The submission anew.
     pub fn received(&self, limits: &Limits, definitions: &Definitions, attestations: Vec<Attestation>) -> Result<Received, Failure> {
         let format = self.format();
-        let evidence = Evidence::new(self.bytes.clone().into(), format, Instant::from_micros(self.at)).attested(attestations);
+        let evidence = Evidence::new(self.bytes.clone().into(), format, Instant::from_micros(self.at))
+            .attested(attestations)
+            .declared(self.declared());
         let whole = self.whole(limits, definitions)?;
         let received = match &self.shape {
             Shape::Single(interaction) => Received::single(evidence, interaction.clone(), Some(whole), None)?,
@@ -97,6 +102,10 @@ impl Held {
         };
         let brought = self.provenance.as_ref().map(|text| json::parse(text.as_bytes(), json::DEFAULT_DEPTH).map_err(|_| damaged()));
         Ok(brought.transpose()?.into_iter().fold(received, Received::with_provenance))
+    }
+
+    fn declared(&self) -> Option<Release> {
+        self.declared.as_deref().and_then(Release::parse)
     }
 
     fn format(&self) -> Format {
