@@ -129,6 +129,10 @@ fn telling_apart() {
         // What is contained is of its container's release.
         (
             r#"{"resourceType":"Basic","code":{"text":"x"},"contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"context":{"display":"e"}}]}"#,
+            &["version-refused"],
+        ),
+        (
+            r#"{"resourceType":"Procedure","status":"completed","subject":{"display":"p"},"contained":[{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"context":{"display":"e"}}]}"#,
             &["version-converted"],
         ),
         (
