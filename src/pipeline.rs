@@ -124,7 +124,7 @@ impl Pipeline {
         let (key, shared) = (received.idempotency(), received.is_shared());
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(source, writes).await?;
-        let prepared = self.prepare(caller, source, evidence.clone(), plan.writes, &plan.links).await?;
+        let prepared = self.prepare(caller, source, evidence.clone(), plan.writes, (&plan.links, &plan.withdrawn)).await?;
         self.may_file(caller, prepared.anchored.versions()).await?;
         let outbox = self.deliveries(caller, prepared.anchored.versions()).await?;
         let (versions, drafts, leaves) = prepared.anchored.into_drafts();
@@ -133,8 +133,15 @@ impl Pipeline {
         filing::tell_filers(&mut answers, &versions);
         let items: Vec<Item> = prepared.items.into_iter().chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
-        let mut unit =
-            Unit { assumptions: plan.assumptions, versions: drafts, leaves, outbox, work, alike: prepared.alike, ..Unit::default() };
+        let mut unit = Unit {
+            assumptions: plan.assumptions.into_iter().chain(prepared.assumptions).collect(),
+            versions: drafts,
+            leaves,
+            outbox,
+            work,
+            alike: prepared.alike,
+            ..Unit::default()
+        };
         people.join(&mut unit);
         unit.versions.extend(self.evidence_of_late(source, &evidence, &prepared.fates)?);
         let is_evidence = prepared.fates.is_empty() || prepared.fates.iter().any(|fate| !matches!(fate, Fate::Unchanged(_)));
@@ -157,18 +164,18 @@ impl Pipeline {
         source: &str,
         evidence: Evidence,
         writes: Vec<(Write, crate::store::Target)>,
-        links: &crate::normalise::Links,
+        (links, withdrawn): (&crate::normalise::Links, &plan::Withdrawn),
     ) -> Result<Prepared, Failure> {
         let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
         let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types(), declared: evidence.declared };
         let normalised = debug_span!("normalise").in_scope(|| Normalised::apply(evidence, writes, &context))?;
-        let (normalised, alike) = self.link_repeats(source, normalised).await?;
-        let (normalised, fates) = settle::settle(normalised)?;
+        let (normalised, alike, assumptions) = self.link_repeats(source, normalised).await?;
+        let (normalised, fates) = settle::settle(normalised, withdrawn)?;
         let sender = organisation_reference(&caller.organisation);
         let sender = Sender { organisation: &sender, client: &caller.client_id };
         let policy = self.informed_policy(source, &normalised).await;
         let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised, &policy)?;
-        Ok(Prepared { fates, alike, ..prepared })
+        Ok(Prepared { fates, alike, assumptions, ..prepared })
     }
 
     /// Validate and anchor what is to be stored.
@@ -184,7 +191,7 @@ impl Pipeline {
         let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, policy, patient_ids))?;
         let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
-        Ok(Prepared { anchored, fates: Vec::new(), items, alike: Vec::new() })
+        Ok(Prepared { anchored, fates: Vec::new(), items, alike: Vec::new(), assumptions: Vec::new() })
     }
 
     /// A Provenance for each late result: what was received says so much, and what is current stays.
@@ -417,6 +424,8 @@ struct Prepared {
     items: Vec<Item>,
     /// Keys under which later results find the ones they repeat.
     alike: Vec<([u8; 32], String)>,
+    /// What that relies on.
+    assumptions: Vec<crate::store::Assumption>,
 }
 
 enum Attempt {

@@ -9,6 +9,7 @@ use super::redact::{Gone, Rest, redact};
 use super::screen::Screen;
 use crate::fhir::{Node, Value};
 use crate::normalise::mask_free_text_codes;
+use crate::normalise::vocabulary::DUPLICATE_OF;
 
 /// Why a resource may leave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +81,22 @@ impl Permitted {
     #[must_use]
     pub fn without_free_text_codes(mut self) -> Permitted {
         self.is_redacted |= !mask_free_text_codes(&mut self.resource).is_empty();
+        self
+    }
+
+    /// The same without links to results that its reader may not see, so that a repeat does not tell of what it repeats.
+    #[must_use]
+    pub fn without_links(mut self, is_seen: impl Fn(&str) -> bool) -> Permitted {
+        let Some(object) = self.resource.as_object_mut() else { return self };
+        let Some(listed) = object.get("extension").and_then(Node::as_list) else { return self };
+        let is_shown = |extension: &&Node| {
+            extension.text("url") != Some(DUPLICATE_OF) || extension.text_at(&["valueReference", "reference"]).is_some_and(&is_seen)
+        };
+        let kept: Vec<Node> = listed.iter().filter(is_shown).cloned().collect();
+        if kept.len() < listed.len() {
+            self.is_redacted = true;
+            if kept.is_empty() { drop(object.remove("extension")) } else { object.set("extension", kept) }
+        }
         self
     }
 

@@ -139,6 +139,27 @@ pub fn link(resource: &mut Object, earlier: &str) -> Option<Change> {
     Some(Change { rule: DUPLICATES, path: place.item(index).to_string(), before: None, after: Some(extension) })
 }
 
+/// Takes away what only the gateway may say of a resource that is sent to it: that it repeats an earlier one. `None` where nothing was claimed.
+pub fn without_claims(resource: &mut Node) -> Option<(Change, Finding)> {
+    let type_name = resource.resource_type().unwrap_or("Resource").to_owned();
+    let object = resource.as_object_mut()?;
+    let listed = object.get("extension").and_then(Node::as_list)?;
+    let kept: Vec<Node> = listed.iter().filter(|extension| extension.text("url") != Some(DUPLICATE_OF)).cloned().collect();
+    if kept.len() == listed.len() {
+        return None;
+    }
+    let path = Path::root(&type_name).member("extension").to_string();
+    let before = object.get("extension").cloned();
+    let after: Option<Node> = (!kept.is_empty()).then(|| kept.into());
+    match &after {
+        Some(kept) => object.set("extension", kept.clone()),
+        None => drop(object.remove("extension")),
+    }
+    let text = "the resource says that it repeats another, which only the gateway says here; that was left out, and is said where the gateway finds it so";
+    let finding = Finding::new(Severity::Warning, IssueType::BusinessRule, "claim-not-taken", text).at(path.clone());
+    Some((Change { rule: DUPLICATES, path, before, after }, finding))
+}
+
 /// The earlier result that a result is linked to as its repeat.
 pub fn repeats(resource: &Node) -> Option<&str> {
     let link = resource.items("extension").iter().find(|extension| extension.text("url") == Some(DUPLICATE_OF))?;

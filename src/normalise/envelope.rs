@@ -168,6 +168,15 @@ impl Searchset {
             let before = Some(written.clone());
             self.left_out(format!("Bundle.entry[{index}].fullUrl"), before, Some(plain.as_str().into()));
         }
+        let holds_modifier = |node: &Node| node.get("modifierExtension").is_some();
+        if holds_modifier(&entry) || entry.get("search").is_some_and(holds_modifier) {
+            let text =
+                "an entry has a modifierExtension that is not understood, so it cannot be told what the entry means; it was left out";
+            let path = format!("Bundle.entry[{index}]");
+            self.outcomes
+                .push(Finding::error(IssueType::Extension, "modifier-extension-unknown", text).at(format!("{path}.modifierExtension")));
+            return self.left_out(path, Some(entry), None);
+        }
         let Some(mut resource) = entry.as_object_mut().and_then(|entry| entry.remove("resource")) else {
             let text = "an entry of the holder's answer has no resource; it was passed over";
             self.outcomes.push(Finding::new(Severity::Warning, IssueType::Structure, "upstream-empty-entry", text));
@@ -286,6 +295,20 @@ mod tests {
         let severities: Vec<Severity> = opened.outcomes.iter().map(|finding| finding.severity).collect();
         assert_eq!(severities, [Severity::Warning, Severity::Error, Severity::Warning]);
         assert!(opened.outcomes.iter().all(|finding| !finding.text.contains("Doe")));
+    }
+
+    #[test]
+    fn an_entry_that_may_mean_its_opposite_is_left_out() {
+        for entry in [
+            r#"{"modifierExtension":[{"url":"u"}],"resource":{"resourceType":"Patient","id":"1"}}"#,
+            r#"{"search":{"mode":"match","modifierExtension":[{"url":"u"}]},"resource":{"resourceType":"Patient","id":"1"}}"#,
+        ] {
+            let opened = open_document(
+                json::parse(format!(r#"{{"resourceType":"Bundle","type":"collection","entry":[{entry}]}}"#).as_bytes(), 64).unwrap(),
+            );
+            assert!(opened.matches.is_empty() && opened.outcomes[0].is_error());
+            assert_eq!((opened.outcomes[0].message_id, opened.changes.len()), ("modifier-extension-unknown", 1));
+        }
     }
 
     #[test]

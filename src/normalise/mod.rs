@@ -32,7 +32,7 @@ mod walk;
 mod tests;
 
 pub use concept_map::{ConceptMaps, MappedCode};
-pub use duplicates::{Batch, Beside, MAX_REMEMBERED, ResultKey, link as link_duplicate, repeats, result_key};
+pub use duplicates::{Batch, Beside, MAX_REMEMBERED, ResultKey, link as link_duplicate, repeats, result_key, without_claims};
 pub use envelope::{MAX_ENTRIES, MAX_LABELS, Searchset, open_document, open_searchset};
 pub use explain::{explain, ndjson_line};
 pub use ids::{GatewayIds, is_gateway_id};

@@ -44,11 +44,11 @@ pub const DECIMALS: RuleId = RuleId::new(16, "decimals", 2);
 pub const STATUS: RuleId = RuleId::new(17, "status", 1);
 pub const REFERENCES: RuleId = RuleId::new(18, "references", 2);
 pub const RESOURCE_IDS: RuleId = RuleId::new(19, "resource-ids", 2);
-pub const DUPLICATES: RuleId = RuleId::new(20, "duplicates", 1);
+pub const DUPLICATES: RuleId = RuleId::new(20, "duplicates", 2);
 pub const EXTENSIONS: RuleId = RuleId::new(21, "extensions", 1);
 pub const NARRATIVE: RuleId = RuleId::new(22, "narrative", 1);
 pub const PROFILE_FILL: RuleId = RuleId::new(23, "profile-fill", 1);
-pub const META: RuleId = RuleId::new(24, "meta", 1);
+pub const META: RuleId = RuleId::new(24, "meta", 2);
 pub const FREE_TEXT_CODES: RuleId = RuleId::new(25, "free-text-codes", 1);
 pub const VENDOR_ERRORS: RuleId = RuleId::new(26, "vendor-errors", 1);
 

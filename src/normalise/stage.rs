@@ -1,6 +1,6 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
-use super::duplicates::link;
+use super::duplicates::{link, without_claims};
 use super::{Change, Context, Preamble, Unmapped, normalise, preamble};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
@@ -72,7 +72,7 @@ impl Normalised {
 }
 
 fn entry(write: Write, target: Target, preamble: &Preamble, context: &Context<'_>) -> NormalisedEntry {
-    let Some(resource) = write.resource else {
+    let Some(mut resource) = write.resource else {
         return NormalisedEntry {
             target,
             resource: None,
@@ -82,7 +82,12 @@ fn entry(write: Write, target: Target, preamble: &Preamble, context: &Context<'_
             path: write.path,
         };
     };
+    let claimed = without_claims(&mut resource);
     let mut outcome = normalise(resource, context);
+    if let Some((change, finding)) = claimed {
+        outcome.changes.insert(0, change);
+        outcome.findings.push(finding);
+    }
     preamble.before(outcome.resource.as_object(), &mut outcome.changes, &mut outcome.findings);
     let findings = outcome.findings.into_iter().map(|finding| finding.under(&write.path)).collect();
     NormalisedEntry {
@@ -92,5 +97,36 @@ fn entry(write: Write, target: Target, preamble: &Preamble, context: &Context<'_
         findings,
         unmapped: outcome.unmapped,
         path: write.path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json;
+    use crate::fhir::types::TypeTable;
+    use crate::intake::Interaction;
+    use crate::normalise::{GatewayIds, Links, SourceRules};
+    use crate::store::Method;
+
+    /// A sender's link to an earlier result is not taken, for it may name what it likes; other extensions stay.
+    #[test]
+    fn a_senders_claims_are_not_taken() {
+        let (source, ids, links, types) =
+            (SourceRules::new::<&str>("lab", &[]), GatewayIds::new([7; 32]), Links::new(), TypeTable::default());
+        let context = Context { source: &source, ids: &ids, links: &links, types: &types, declared: None };
+        let link =
+            r#"{"url":"urn:hearthgate:fhir:duplicate-of","valueReference":{"reference":"Observation/hg-00000000000000000000000000"}}"#;
+        for (extensions, kept, told) in
+            [(link.to_owned(), 0, 1), (format!(r#"{{"url":"http://x"}},{link}"#), 1, 1), (r#"{"url":"http://x"}"#.to_owned(), 1, 0)]
+        {
+            let text = format!(r#"{{"resourceType":"Observation","extension":[{extensions}]}}"#);
+            let interaction = Interaction::Create { type_name: "Observation".into(), if_none_exist: None };
+            let resource = Some(json::parse(text.as_bytes(), 32).unwrap());
+            let target = Target { type_name: "Observation".into(), id: "x".into(), version: 1, method: Method::Create, previous: None };
+            let done = entry(Write { interaction, resource, full_url: None, path: String::new() }, target, &Preamble::default(), &context);
+            assert_eq!(done.resource.unwrap().items("extension").len(), kept, "{text}");
+            assert_eq!(done.findings.iter().filter(|finding| finding.message_id == "claim-not-taken").count(), told, "{text}");
+        }
     }
 }

@@ -73,7 +73,7 @@ fn answer(step: &Step, versions: &[AnchoredVersion]) -> Option<WriteAnswer> {
             id: version.id.clone(),
             version: version.version,
             at: version.at,
-            document: Some(version.document.clone()),
+            document: (!version.document.is_empty()).then(|| version.document.clone()),
             findings: finding.iter().cloned().collect(),
         },
         Step::Existing(version) => WriteAnswer {

@@ -23,7 +23,11 @@ pub(super) struct Plan {
     pub steps: Vec<Step>,
     pub links: Links,
     pub assumptions: Vec<Assumption>,
+    pub withdrawn: Withdrawn,
 }
+
+/// By `Type/id`, the last version of a result before the deletion that is current.
+pub(super) type Withdrawn = HashMap<String, StoredVersion>;
 
 /// What becomes of one write.
 pub(super) enum Step {
@@ -60,8 +64,21 @@ pub(super) fn needs_store(writes: &[Write]) -> bool {
 
 impl Planner {
     pub fn plan(&self, writes: Vec<Write>, reader: Option<&Reader<'_>>) -> Result<Plan, Failure> {
-        let mut work = Work { planner: self, reader, links: Links::new(), assumptions: Vec::new(), taken: HashSet::new() };
-        let mut plan = Plan { writes: Vec::with_capacity(writes.len()), steps: Vec::new(), links: Links::new(), assumptions: Vec::new() };
+        let mut work = Work {
+            planner: self,
+            reader,
+            links: Links::new(),
+            assumptions: Vec::new(),
+            taken: HashSet::new(),
+            withdrawn: Withdrawn::new(),
+        };
+        let mut plan = Plan {
+            writes: Vec::with_capacity(writes.len()),
+            steps: Vec::new(),
+            links: Links::new(),
+            assumptions: Vec::new(),
+            withdrawn: Withdrawn::new(),
+        };
         for write in writes {
             let decided = work.decide(&write).map_err(|failure| placed(failure, &write.path))?;
             if let Some(identity) = decided.identity() {
@@ -83,13 +100,14 @@ impl Planner {
         }
         plan.links = work.links;
         plan.assumptions = work.assumptions;
+        plan.withdrawn = work.withdrawn;
         Ok(plan)
     }
 }
 
 impl Planner {
     fn work<'a>(&'a self, reader: &'a Reader<'a>, links: Links) -> Work<'a> {
-        Work { planner: self, reader: Some(reader), links, assumptions: Vec::new(), taken: HashSet::new() }
+        Work { planner: self, reader: Some(reader), links, assumptions: Vec::new(), taken: HashSet::new(), withdrawn: Withdrawn::new() }
     }
 
     /// The links of a resource that was planned before, with its conditional references resolved anew.
@@ -149,6 +167,7 @@ struct Work<'a> {
     assumptions: Vec<Assumption>,
     /// Identities and criteria already claimed by an entry.
     taken: HashSet<String>,
+    withdrawn: Withdrawn,
 }
 
 impl Work<'_> {
@@ -216,7 +235,10 @@ impl Work<'_> {
     fn update(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
         let gateway_id = self.gateway_id(type_name, id);
         match self.reader()?.current(type_name, &gateway_id)? {
-            Some(current) if self.may_change(&current) => Ok(Decided::Write(self.replace(current, if_match)?)),
+            Some(current) if self.may_change(&current) => {
+                self.remember_withdrawn(&current)?;
+                Ok(Decided::Write(self.replace(current, if_match)?))
+            }
             // Another partner's resource is answered like one that does not exist.
             Some(_) => Err(not_yours().into()),
             None if is_gateway_id(id) => Err(not_yours().into()),
@@ -255,6 +277,16 @@ impl Work<'_> {
             }
             _ => Ok(Decided::Nothing),
         }
+    }
+
+    /// A deletion makes nothing of what came before it undone: a late result is compared with what was deleted.
+    fn remember_withdrawn(&mut self, current: &StoredVersion) -> Result<(), Fault> {
+        let (true, Some(before)) = (current.deleted(), current.version.checked_sub(1)) else { return Ok(()) };
+        let last = self.reader()?.version(&current.type_name, &current.id, before)?;
+        if let Some(last) = last.filter(|last| !last.deleted() && !last.document.is_empty()) {
+            self.withdrawn.insert(format!("{}/{}", current.type_name, current.id), last);
+        }
+        Ok(())
     }
 
     /// What this source sent. What the gateway recorded about it (its Provenance) is kept under the same source, but has no leaf of acceptance.

@@ -4,7 +4,7 @@ use super::Pipeline;
 use crate::fhir::Node;
 use crate::normalise::{Beside, Normalised, NormalisedEntry, ResultKey, result_key, rule};
 use crate::outcome::Fault;
-use crate::store::Reader;
+use crate::store::{Assumption, Reader};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
@@ -15,15 +15,20 @@ const MAX_EARLIER: usize = 8;
 type Keyed = ([u8; 32], String);
 
 impl Pipeline {
-    /// Links the results of a submission to the ones they repeat, of the same source; answers the keys under which the others are found later.
-    pub(super) async fn link_repeats(&self, source: &str, normalised: Normalised) -> Result<(Normalised, Vec<Keyed>), Fault> {
+    /// Links the results of a submission to the ones they repeat, of the same source; answers the keys under which the others are found later, and
+    /// what was known under each when that was decided.
+    pub(super) async fn link_repeats(
+        &self,
+        source: &str,
+        normalised: Normalised,
+    ) -> Result<(Normalised, Vec<Keyed>, Vec<Assumption>), Fault> {
         let is_on = self.rules.get(source).is_some_and(|rules| rules.switches.is_on(rule::DUPLICATES));
         let keyed: Vec<Keyed> = normalised.entries().iter().filter(|_| is_on).filter_map(|entry| keyed(source, entry)).collect();
         if keyed.is_empty() {
-            return Ok((normalised, Vec::new()));
+            return Ok((normalised, Vec::new(), Vec::new()));
         }
         let (wanted, owner) = (keyed.clone(), source.to_owned());
-        let known = self.store.read(move |reader| earlier(reader, &owner, wanted)).await?;
+        let (known, assumptions) = self.store.read(move |reader| earlier(reader, &owner, wanted)).await?;
         let mut repeats: HashMap<String, String> = HashMap::new();
         let mut firsts: HashMap<[u8; 32], String> = HashMap::new();
         for (key, id) in keyed {
@@ -35,7 +40,7 @@ impl Pipeline {
             }
         }
         let normalised = normalised.linked(|entry| repeats.get(&entry.target.id).map(|first| format!("Observation/{first}")));
-        Ok((normalised, firsts.into_iter().collect()))
+        Ok((normalised, firsts.into_iter().collect(), assumptions))
     }
 }
 
@@ -50,10 +55,11 @@ fn of_source(source: &str, result: &Node) -> Option<[u8; 32]> {
 }
 
 /// By key, the first result that is stored and still says what it said. A result that is the first itself is its own answer.
-fn earlier(reader: &Reader<'_>, source: &str, wanted: Vec<Keyed>) -> Result<HashMap<[u8; 32], String>, Fault> {
-    let mut found = HashMap::new();
+fn earlier(reader: &Reader<'_>, source: &str, wanted: Vec<Keyed>) -> Result<(HashMap<[u8; 32], String>, Vec<Assumption>), Fault> {
+    let (mut found, mut assumptions) = (HashMap::new(), Vec::new());
     for (key, own) in wanted {
         let ids = reader.alike(&key, MAX_EARLIER)?;
+        assumptions.push(Assumption::Alike { key, ids: ids.clone(), limit: MAX_EARLIER });
         if ids.contains(&own) {
             found.insert(key, own);
             continue;
@@ -66,5 +72,5 @@ fn earlier(reader: &Reader<'_>, source: &str, wanted: Vec<Keyed>) -> Result<Hash
             }
         }
     }
-    Ok(found)
+    Ok((found, assumptions))
 }

@@ -1,6 +1,6 @@
 //! What a write changes at all: a resend of what is there changes nothing, and a late result must not hide a later one.
 
-use super::plan::Step;
+use super::plan::{Step, Withdrawn};
 use crate::fhir::{Node, json};
 use crate::normalise::{Normalised, NormalisedEntry, Succession, succession};
 use crate::outcome::{Fault, Finding, IssueType, Severity};
@@ -19,32 +19,37 @@ pub(super) enum Fate {
 }
 
 /// Sets aside what need not be stored. The fates are in the order of the writes.
-pub(super) fn settle(normalised: Normalised) -> Result<(Normalised, Vec<Fate>), Fault> {
-    let fates = normalised.entries().iter().map(fate).collect::<Result<Vec<Fate>, Fault>>()?;
+pub(super) fn settle(normalised: Normalised, withdrawn: &Withdrawn) -> Result<(Normalised, Vec<Fate>), Fault> {
+    let fates = normalised.entries().iter().map(|entry| fate(entry, withdrawn)).collect::<Result<Vec<Fate>, Fault>>()?;
     let mut each = fates.iter();
     let kept = normalised.keep(|_| matches!(each.next(), Some(Fate::Stored)));
     Ok((kept, fates))
 }
 
-fn fate(entry: &NormalisedEntry) -> Result<Fate, Fault> {
-    let live = entry.target.previous.as_ref().filter(|previous| !previous.deleted());
-    let (Some(previous), Some(resource)) = (live, &entry.resource) else { return Ok(Fate::Stored) };
+fn fate(entry: &NormalisedEntry, withdrawn: &Withdrawn) -> Result<Fate, Fault> {
+    let (Some(previous), Some(resource)) = (&entry.target.previous, &entry.resource) else { return Ok(Fate::Stored) };
+    if previous.deleted() {
+        let last = withdrawn.get(&format!("{}/{}", previous.type_name, previous.id)).map(StoredVersion::parse).transpose()?;
+        let late = last.and_then(|last| late(entry, &last, resource, "was deleted since. It is kept as evidence; the deletion stays"));
+        return Ok(late.map_or(Fate::Stored, |finding| Fate::Late(Arc::clone(previous), finding)));
+    }
     let current = previous.parse()?;
     if content(current.clone()) == content(resource.clone()) {
         return Ok(Fate::Unchanged(Arc::clone(previous)));
     }
-    let is_result = matches!(entry.target.type_name.as_str(), "Observation" | "DiagnosticReport");
-    let statuses = current.text("status").zip(resource.text("status")).filter(|_| is_result);
-    Ok(match statuses {
-        Some((current, incoming)) if succession(current, incoming) == Succession::ArrivesLate => {
-            let text = format!(
-                "A result of status {incoming} came after one of status {current}. It is kept as evidence; the current result stays."
-            );
-            let finding = Finding::new(Severity::Warning, IssueType::BusinessRule, "late-result", text);
-            Fate::Late(Arc::clone(previous), finding.at(entry.path.clone()))
-        }
-        _ => Fate::Stored,
-    })
+    let late = late(entry, &current, resource, "is current. It is kept as evidence; the current result stays");
+    Ok(late.map_or(Fate::Stored, |finding| Fate::Late(Arc::clone(previous), finding)))
+}
+
+/// The finding about a result that is older than its arrival, beside the last one known.
+fn late(entry: &NormalisedEntry, known: &Node, incoming: &Node, which: &str) -> Option<Finding> {
+    if !matches!(entry.target.type_name.as_str(), "Observation" | "DiagnosticReport") {
+        return None;
+    }
+    let (known, incoming) = known.text("status").zip(incoming.text("status"))?;
+    let text = format!("A result of status {incoming} came after one of status {known}, which {which}.");
+    let finding = Finding::new(Severity::Warning, IssueType::BusinessRule, "late-result", text).at(entry.path.clone());
+    (succession(known, incoming) == Succession::ArrivesLate).then_some(finding)
 }
 
 /// What a resource says, without what the gateway stamps on it.

@@ -99,7 +99,7 @@ impl Pipeline {
         let (evidence, writes_asked) = received.into_parts();
         let digest = evidence.digest;
         let plan = self.plan(source, writes_asked).await?;
-        let anchored = self.prepare(caller, source, evidence, plan.writes, &plan.links).await?.anchored;
+        let anchored = self.prepare(caller, source, evidence, plan.writes, (&plan.links, &plan.withdrawn)).await?.anchored;
         let row = Pending {
             id: self.anchor.fresh_id(at),
             source: source.to_owned(),
@@ -159,7 +159,7 @@ impl Pipeline {
         let received = waiting.held.received(&self.limits, self.definitions, Vec::new())?;
         let (evidence, writes) = received.into_parts();
         let plan = self.plan(&waiting.row.source, writes).await?;
-        let anchored = self.prepare(&submitter, &waiting.row.source, evidence, plan.writes, &plan.links).await?.anchored;
+        let anchored = self.prepare(&submitter, &waiting.row.source, evidence, plan.writes, (&plan.links, &plan.withdrawn)).await?.anchored;
         Ok(anchored.versions().iter().filter_map(|version| version.resource.clone()).collect())
     }
 

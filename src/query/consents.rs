@@ -140,7 +140,7 @@ impl Judge {
         let mut wanted = BTreeSet::new();
         for resource in resources {
             patients.extend(patient_ids(resource));
-            wanted.extend(provenance_target(resource));
+            wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
         }
         let now = pipeline.clock.now();
         let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now };
@@ -226,7 +226,15 @@ impl Judge {
     /// What this kind of recipient may be told of what is permitted. Whoever sent a record knows what is in it.
     fn told(&self, permitted: Permitted) -> Permitted {
         let is_own = matches!(permitted.ground(), Ground::OwnRecord);
+        let permitted = if is_own { permitted } else { permitted.without_links(|reference| self.may_see(reference)) };
         if self.recipient.data == DataKind::Identified || is_own { permitted } else { permitted.without_free_text_codes() }
+    }
+
+    /// Whether the whole of a record that another links to would be released.
+    fn may_see(&self, reference: &str) -> bool {
+        let Some(target) = self.targets.get(reference).map(|target| &target.resource) else { return false };
+        let released = self.decide(target).and_then(|decision| consent::release(&decision, target.clone()));
+        released.is_some_and(|permitted| !permitted.is_redacted())
     }
 
     fn decided(&self, candidate: Candidate) -> Option<Permitted> {
@@ -264,6 +272,12 @@ fn provenance_target(resource: &Node) -> Option<(String, String)> {
     }
     let mut steps = resource.items("target").first()?.text("reference")?.split('/');
     Some((steps.next()?.to_owned(), steps.next()?.to_owned()))
+}
+
+/// The result that a result repeats, as type and id.
+fn earlier_result(resource: &Node) -> Option<(String, String)> {
+    let (type_name, id) = crate::normalise::repeats(resource)?.split_once('/')?;
+    Some((type_name.to_owned(), id.to_owned()))
 }
 
 fn organisations(pipeline: &Pipeline) -> HashMap<String, Organisation> {

@@ -6,7 +6,7 @@ use crate::forward::UpstreamProblem;
 use crate::identity::Caller;
 use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::intake::Pairs;
-use crate::normalise::{Context, Links, canonical_system, normalise};
+use crate::normalise::{Context, Links, canonical_system, normalise, without_claims};
 use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::registry::{Holder, Identifier};
 use crate::search::Query;
@@ -139,11 +139,12 @@ impl QueryPath {
     }
 
     /// A holder's resource in the gateway's form; one that its rules refuse is left out.
-    fn translate(&self, holder: &Holder, resource: Node, links: &Links) -> Option<Candidate> {
+    fn translate(&self, holder: &Holder, mut resource: Node, links: &Links) -> Option<Candidate> {
         let remote = resource.text("id")?.to_owned();
         let type_name = resource.resource_type()?.to_owned();
         let rules = self.holder_rules.get(&holder.name)?;
         let context = Context { source: rules, ids: &self.pipeline.ids, links, types: self.pipeline.definitions.types(), declared: None };
+        drop(without_claims(&mut resource));
         let outcome = normalise(resource, &context);
         if outcome.is_refused() {
             return None;

@@ -89,6 +89,13 @@ fn work_row(row: &Row<'_>) -> rusqlite::Result<WorkRow> {
 
 const WORK_COLUMNS: &str = "SELECT task, kind, source, count, first_at, last_at FROM work";
 
+/// Resources stored under a key of likeness, oldest id first, at most `limit`.
+pub(super) fn alike(connection: &Connection, key: &[u8; 32], limit: usize) -> Result<Vec<String>, Fault> {
+    let mut statement = connection.prepare_cached("SELECT id FROM alike WHERE key = ? ORDER BY id LIMIT ?").map_err(fault)?;
+    let rows = statement.query_map(params![&key[..], i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0)).map_err(fault)?;
+    rows.collect::<Result<_, _>>().map_err(fault)
+}
+
 impl Reader<'_> {
     /// The work list, of one source and kind when they are named, what was met most often first.
     pub fn work(&self, source: Option<&str>, kind: Option<&str>, limit: usize) -> Result<Vec<WorkRow>, Fault> {
@@ -146,8 +153,6 @@ impl Reader<'_> {
 
     /// Resources stored under a key of likeness, oldest id first, at most `limit`.
     pub fn alike(&self, key: &[u8; 32], limit: usize) -> Result<Vec<String>, Fault> {
-        let mut statement = self.connection.prepare_cached("SELECT id FROM alike WHERE key = ? ORDER BY id LIMIT ?").map_err(fault)?;
-        let rows = statement.query_map(params![&key[..], i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0)).map_err(fault)?;
-        rows.collect::<Result<_, _>>().map_err(fault)
+        alike(&self.connection, key, limit)
     }
 }

@@ -82,6 +82,8 @@ pub enum Assumption {
     Version { type_name: String, id: String, version: u32 },
     /// Among what this partner sent (or among everything, without one) the criteria match exactly these resources.
     Matches { query: Arc<Query>, source: Option<String>, ids: Vec<String> },
+    /// Under this key of likeness exactly these results are known, of at most as many as were looked at.
+    Alike { key: [u8; 32], ids: Vec<String>, limit: usize },
     /// A waiting submission is still at this revision.
     Pending { id: String, revision: u32 },
     /// This token has not been used; using it is recorded until it expires.

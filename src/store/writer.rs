@@ -276,6 +276,7 @@ impl Writer {
             Assumption::Matches { query, source, ids } => {
                 Ok(reader::matching_ids(&self.data, &self.seal_key, query, source.as_deref(), ids.len() + 1)? == *ids)
             }
+            Assumption::Alike { key, ids, limit } => Ok(people::alike(&self.data, key, *limit)? == *ids),
             Assumption::Pending { id, revision } => Ok(pending::revision(&self.data, id)? == Some(*revision)),
             Assumption::Unused { token, .. } => self.is_unused(token),
         }
