@@ -65,9 +65,9 @@ pub(super) async fn file(
 async fn received(state: &FhirState, asked: &Asked, caller: &Caller, pairs: &Pairs) -> Result<Received, Failure> {
     no_parameters(pairs)?;
     let key = idempotency(&asked.headers, caller)?;
-    let (format, document) = parse_body(state, asked)?;
+    let (media, document) = parse_body(state, asked)?;
     let Signed { attestations, provenance } = signing::of_submission(state, asked, caller, Some(&document)).await?;
-    let evidence = Evidence::new(asked.body.clone(), format, asked.at).attested(attestations);
+    let evidence = Evidence::new(asked.body.clone(), media.format, asked.at).declared(media.declared).attested(attestations);
     let received = Received::transaction(evidence, intake::filing(document)?, key);
     Ok(provenance.into_iter().fold(received, Received::with_provenance))
 }
