@@ -3,7 +3,7 @@
 use super::documents::fixture;
 use criterion::Criterion;
 use hearthgate::clock::Instant;
-use hearthgate::consent::{Code, Directory, Party, Policy, Reference, Request, Rules, decide, facts};
+use hearthgate::consent::{Code, Directory, Labeller, Party, Policy, Reference, Request, Rules, decide, explain, facts};
 use hearthgate::fhir::{Node, Object};
 use std::hint::black_box;
 
@@ -40,6 +40,13 @@ fn consent(rules: usize) -> Node {
     consent.with("dateTime", "2025-03-01").with("organization", vec![reference("Organization/0")]).with("provision", provision).into()
 }
 
+/// What the gateway does for each entry it may show: facts, labels, decision.
+fn is_permitted(rules: &Rules, request: &Request, resource: &Node) -> bool {
+    let mut known = facts::of(resource);
+    Labeller::built_in().label(resource, &mut known);
+    decide(rules, request, &known).is_permit()
+}
+
 /// Compiling a consent, gathering a resource's facts, and deciding.
 pub fn decisions(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("consent");
@@ -55,6 +62,13 @@ pub fn decisions(criterion: &mut Criterion) {
         });
         let rules = Rules::compile(&consents, &Directory::default(), Policy::default());
         group.bench_function(format!("decide/{count} rules"), |bench| bench.iter(|| decide(&rules, black_box(&request), &known)));
+        group.bench_function(format!("explain/{count} rules"), |bench| bench.iter(|| explain(&rules, black_box(&request), &known)));
+        if count == 20 {
+            let entries = vec![observation.clone(); 1_000];
+            group.bench_function("bundle/1,000 entries, 20 rules", |bench| {
+                bench.iter(|| entries.iter().filter(|entry| is_permitted(&rules, &request, entry)).count());
+            });
+        }
     }
     group.finish();
 }

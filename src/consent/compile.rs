@@ -5,6 +5,7 @@ use super::criteria::{Criteria, KINDS, Kind};
 use super::directory::Directory;
 use super::period::{Period, date_interval};
 use super::policy::Policy;
+use super::recipients::Recipients;
 use super::request::Party;
 use super::rules::{Consent, Edition, Governing, Polarity, Reach, Rule, Rules, Shape, Standing, Window};
 use super::vocabulary::CONSENT_SCOPE;
@@ -102,6 +103,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
         dated,
         kinds,
         shape: Shape::of(&tree.rules),
+        recipients: Recipients::of(&tree.rules),
         rules: tree.rules,
     })
 }

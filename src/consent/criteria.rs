@@ -165,6 +165,12 @@ impl Criteria {
         self.unreadable.remove(Kind::Period);
     }
 
+    /// Whether whoever is meant is named, so that somebody of another name is surely not.
+    pub(super) fn names_recipients_only_by_name(&self) -> bool {
+        let is_readable = self.stated.has(Kind::Recipient) && !self.unreadable.has(Kind::Recipient);
+        is_readable && self.recipients.iter().all(super::recipients::is_named)
+    }
+
     /// How many entries the lists have together.
     pub(super) fn entries(&self) -> usize {
         let actors = self.recipients.len() + self.custodians.len() + self.locations.len() + self.data.len();

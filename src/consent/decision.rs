@@ -195,8 +195,17 @@ fn sentence_of(reason: &str) -> &'static str {
     }
 }
 
-/// Decides on one resource.
+/// Decides on one resource, without the account of why: [`explain`] gives the same answer with it.
 pub fn decide(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decision {
+    decided(rules, request, facts, false)
+}
+
+/// Decides on one resource, and accounts for every rule.
+pub fn explain(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decision {
+    decided(rules, request, facts, true)
+}
+
+fn decided(rules: &Rules, request: &Request, facts: &ResourceFacts, is_told: bool) -> Decision {
     let unresolved = facts.patients.is_empty() || facts.patients.contains(&PatientReference::Unresolvable);
     let mut decision = match refusal(rules, request) {
         Some(reason) => Decision::plain(Outcome::Deny, reason),
@@ -204,7 +213,7 @@ pub fn decide(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decisi
         None if unresolved => Decision::plain(Outcome::Deny, "patient-unresolved"),
         None => {
             let screen = Screen::of(rules, request, facts).map(Box::new);
-            Decision { screen, ..weigh(rules, request, Some(facts)) }
+            Decision { screen, ..weigh(rules, request, Some(facts), is_told) }
         }
     };
     if decision.is_permit() && facts.tells_substance_use() {
@@ -224,7 +233,7 @@ pub fn decide(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decisi
 pub fn decide_request(rules: &Rules, request: &Request) -> Decision {
     match refusal(rules, request) {
         Some(reason) => Decision::plain(Outcome::Deny, reason),
-        None => weigh(rules, request, None),
+        None => weigh(rules, request, None, true),
     }
 }
 
@@ -259,14 +268,17 @@ struct Verdict<'a> {
     has_denied: bool,
 }
 
-fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Decision {
+fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>, is_told: bool) -> Decision {
     let mut steps = Vec::new();
     let mut obligations = Vec::new();
     let mut verdicts = Vec::with_capacity(rules.consents.len());
     for consent in rules.consents.iter().filter(|consent| concerns(consent, request)) {
-        let tested = Tested::new(consent, &Asked { request, facts, controllers: &consent.controllers });
+        let asked = Asked { request, facts, controllers: &consent.controllers };
+        let tested = if is_told { Tested::new(consent, &asked) } else { Tested::open_only(consent, &asked) };
         let verdict = verdict(consent, request, &tested);
-        add_steps(consent, &tested, &mut steps);
+        if is_told {
+            add_steps(consent, &tested, &mut steps);
+        }
         if facts.is_none() && verdict.polarity == Some(Polarity::Permit) {
             add_obligations(&tested, &mut obligations);
             obligations.extend(limitation(consent, tested.declared()));
@@ -284,8 +296,12 @@ fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> Dec
 /// Whether a resource, or a part of one, would be permitted: the same answer as [`decide`]'s, without the account of it.
 pub(super) fn permits(rules: &Rules, request: &Request, facts: &ResourceFacts) -> bool {
     let concerned = rules.consents.iter().filter(|consent| concerns(consent, request));
-    let asked = |consent| Tested::new(consent, &Asked { request, facts: Some(facts), controllers: &consent.controllers });
-    let verdicts: Vec<Verdict<'_>> = concerned.map(|consent| verdict(consent, request, &asked(consent))).collect();
+    let verdicts: Vec<Verdict<'_>> = concerned
+        .map(|consent| {
+            let asked = Asked { request, facts: Some(facts), controllers: &consent.controllers };
+            verdict(consent, request, &Tested::open_only(consent, &asked))
+        })
+        .collect();
     combine(&verdicts, rules, request, Some(facts)).is_permit()
 }
 

@@ -30,6 +30,8 @@ pub struct ResourceFacts {
     pub(super) labeller: Option<Labeller>,
     /// Whether labelling, or a label on a part, told of something sensitive.
     pub(super) holds_sensitive: bool,
+    /// Whether there is content in it that labelling cannot read.
+    pub(super) is_unreadable: bool,
     /// The highest level among the labels.
     pub(super) confidentiality: Option<Confidentiality>,
     /// When what it tells took place.
@@ -68,6 +70,12 @@ impl ResourceFacts {
     pub fn add_label(&mut self, label: Concept) {
         self.declared.push(label.clone());
         self.add_found(label);
+    }
+
+    /// Adds what the setting tells in which this took place: it holds for the whole, as if the source had said so.
+    pub fn add_setting(&mut self, labels: Vec<Concept>) {
+        self.holds_sensitive |= !labels.is_empty();
+        labels.into_iter().for_each(|label| self.add_label(label));
     }
 
     /// Adds a label that a part of the resource carries, or that labelling found.
@@ -117,8 +125,8 @@ pub fn of(resource: &Node) -> ResourceFacts {
     facts
 }
 
-/// Every literal reference in a resource.
-pub(super) fn references_of(resource: &Node) -> Vec<Reference> {
+/// Every literal reference in a resource, but those to its own parts.
+pub fn references_of(resource: &Node) -> Vec<Reference> {
     let mut facts = ResourceFacts::default();
     walk(resource, &mut facts);
     facts.references

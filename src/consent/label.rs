@@ -9,12 +9,16 @@ use super::permitted::is_administrative;
 use super::vocabulary::{ACT_CODE, CONFIDENTIALITY, Concept, Confidentiality, is_sensitivity};
 use crate::fhir::{Node, Value};
 use compact_str::CompactString;
+use data_encoding::BASE64;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 /// The list that is built in.
 const BUILT_IN: &str = include_str!("sensitivities.txt");
+
+/// The name under which a list names profiles, as if they were the codes of a system.
+const PROFILES: &str = "profile";
 
 /// How much of one text is searched for words. Longer ones are not labelled normal.
 const TEXT_LIMIT_BYTES: usize = 64 * 1024;
@@ -84,7 +88,8 @@ impl Labeller {
         &LIST
     }
 
-    /// Reads a list: `system NAME URI` and `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`; `#` begins a comment line.
+    /// Reads a list: `system NAME URI` and `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`, `LABEL profile URL`; `#` begins a
+    /// comment line.
     pub fn parse(list: &str) -> Result<Labeller, ListError> {
         let mut read = List::default();
         let lines = || list.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
@@ -103,9 +108,11 @@ impl Labeller {
     pub fn label(&self, resource: &Node, facts: &mut ResourceFacts) {
         let mut found = Found::default();
         facts.all_codes.iter().for_each(|code| self.0.look_up(code, &mut found));
+        facts.profiles.iter().for_each(|profile| self.0.look_up(&Code { system: PROFILES.into(), code: profile.clone() }, &mut found));
         self.0.read(resource, &mut found);
         let is_plain = !found.is_too_long && self.0.is_plain(resource, facts);
-        facts.holds_sensitive |= !found.labels.is_empty();
+        facts.is_unreadable = holds_unreadable(resource);
+        facts.holds_sensitive |= !found.labels.is_empty() || facts.is_unreadable;
         facts.labeller = Some(self.clone());
         let is_sensitive = !found.labels.is_empty();
         found.concepts().for_each(|label| facts.add_found(label));
@@ -147,16 +154,23 @@ impl List {
             self.phrases.entry(first.into()).or_default().push(Phrase { rest, label: label.into() });
             return Ok(());
         }
-        let uri = self.systems.get(system).cloned().ok_or("the system has no 'system' line")?;
+        let named = if system == PROFILES { Some(PROFILES.into()) } else { self.systems.get(system).cloned() };
+        let uri = named.ok_or("the system has no 'system' line")?;
         match pattern.strip_suffix('*') {
             Some("") => return Err("a prefix must not be empty"),
-            Some(prefix) => self.prefixes.entry(uri).or_default().push((prefix.into(), label.into())),
-            None => _ = self.codes.entry(Code { system: uri, code: pattern.into() }).or_default().insert(label.into()),
+            Some(prefix) => self.prefixes.entry(uri).or_default().push((in_capitals(prefix).into(), label.into())),
+            None if system == PROFILES => {
+                _ = self.codes.entry(Code { system: uri, code: pattern.into() }).or_default().insert(label.into())
+            }
+            None => _ = self.codes.entry(Code { system: uri, code: in_capitals(pattern).into() }).or_default().insert(label.into()),
         }
         Ok(())
     }
 
     fn look_up(&self, code: &Code, found: &mut Found) {
+        // Whoever writes a code in small letters means the same.
+        let capitals = in_capitals(&code.code);
+        let code = &Code { system: code.system.clone(), code: if code.system == PROFILES { code.code.clone() } else { capitals.into() } };
         if code.system == ACT_CODE && is_sensitivity(&Concept::new(code.clone())) {
             // The name of a sensitivity tells it: in a label on an element, or in a consent that withholds it.
             found.labels.insert(code.code.clone());
@@ -180,6 +194,9 @@ impl List {
             Value::Object(object) => {
                 let telling = object.members().iter().filter(|member| !is_silent(&member.name));
                 telling.for_each(|member| self.read(&member.node, found));
+                if let Some(text) = enclosed_text(node) {
+                    self.search(&text, found);
+                }
             }
             _ => {}
         }
@@ -210,6 +227,38 @@ impl List {
         let is_plain_inside =
             |inner: &Node| is_administrative(inner.resource_type().unwrap_or_default()) || self.is_plain(inner, &of(inner));
         (facts.is_timeless || is_coded) && items(resource, "contained").iter().all(is_plain_inside)
+    }
+}
+
+/// A code as it is looked up.
+fn in_capitals(code: &str) -> Cow<'_, str> {
+    if code.bytes().any(|byte| byte.is_ascii_lowercase()) { Cow::Owned(code.to_ascii_uppercase()) } else { Cow::Borrowed(code) }
+}
+
+/// Whether content of a media type is text that can be searched.
+fn is_text(media: &str) -> bool {
+    let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media.starts_with("text/") || ["json", "xml", "rtf"].iter().any(|kind| media.ends_with(kind))
+}
+
+/// The text that stands encoded in a Binary or an Attachment, as much of it as is searched.
+fn enclosed_text(node: &Node) -> Option<String> {
+    let data = node.get("contentType").and_then(Node::as_text).filter(|media| is_text(media)).and_then(|_| node.text("data"))?;
+    let encoded: String = data.chars().filter(|letter| !letter.is_whitespace()).take(TEXT_LIMIT_BYTES.next_multiple_of(4)).collect();
+    Some(String::from_utf8_lossy(&BASE64.decode(encoded.as_bytes()).ok()?).into_owned())
+}
+
+/// Whether there is content in it that cannot be searched: an image, a PDF, text too long or badly encoded.
+pub(super) fn holds_unreadable(node: &Node) -> bool {
+    match &node.value {
+        Value::List(items) => items.iter().any(holds_unreadable),
+        Value::Object(object) => {
+            let is_content = object.get("data").is_some_and(|data| data.as_text().is_some()) && object.get("contentType").is_some();
+            let is_long = object.get("data").and_then(Node::as_text).is_some_and(|data| data.len() > TEXT_LIMIT_BYTES);
+            (is_content && (is_long || enclosed_text(node).is_none()))
+                || object.members().iter().any(|member| holds_unreadable(&member.node))
+        }
+        _ => false,
     }
 }
 
@@ -289,6 +338,8 @@ mod tests {
         );
         check(r#""code":{"coding":[{"system":"http://snomed.info/sct","code":"38341003","display":"chivalry"}]}"#, &["N"]);
         check(r#""code":{"text":"opioid\n use"}"#, &["OPIOIDUD", "R"]);
+        check(r#""code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"f11.20"}]}"#, &["OPIOIDUD", "R"]);
+        check(r#""x":{"contentType":"text/plain; charset=utf-8","data":"TWV0aGFkb25l"}"#, &["OPIOIDUD", "R"]);
         check(r#""code":{"text":"Opioid-use"}"#, &["OPIOIDUD", "R"]);
         check(r#""code":{"text":"opioid&nbsp;use"}"#, &["OPIOIDUD", "R"]);
         check(r#""code":{"text":"metha\u200bdone"}"#, &["OPIOIDUD", "R"]);
@@ -312,6 +363,7 @@ mod tests {
     fn only_what_is_plain_is_normal() {
         let check = |resource: &str, expected: &[&str]| assert_eq!(labels(resource), expected, "{resource}");
         check(r#"{"resourceType":"Patient","id":"1"}"#, &["N"]);
+        check(r#"{"resourceType":"Observation","meta":{"profile":["http://hl7.org/fhir/us/bser/x"]},"status":"final"}"#, &[]);
         check(r#"{"resourceType":"Encounter","id":"1"}"#, &[]);
         check(r#"{"resourceType":"DocumentReference","id":"1","type":{"coding":[{"system":"http://loinc.org","code":"34133-9"}]}}"#, &[]);
         let coded = r#""code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]}"#;

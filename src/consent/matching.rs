@@ -8,7 +8,7 @@ use super::directory::Target;
 use super::facts::ResourceFacts;
 use super::request::{Party, Request};
 use super::rules::Polarity;
-use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES};
+use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, is_sensitivity};
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -232,7 +232,17 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
             },
             (Some(ceiling), Some(level)) => Held { permit: (level <= ceiling).into(), deny: carries.into() },
             (None, _) => {
-                Held { permit: (carries && !label.code.system.is_empty()).into(), deny: (carries || carries_bare(label, facts)).into() }
+                // What cannot be read, and nobody vouches for, may be what the denial means.
+                let is_doubtful =
+                    facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && is_sensitivity(label);
+                let deny = if carries || carries_bare(label, facts) {
+                    Match::Yes
+                } else if is_doubtful {
+                    Match::Unknown
+                } else {
+                    Match::No
+                };
+                Held { permit: (carries && !label.code.system.is_empty()).into(), deny }
             }
         }
     })
@@ -247,7 +257,9 @@ fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
 fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
     let permits = stated.iter().any(|code| !code.system.is_empty() && facts.main_codes.contains(code));
     let denies = stated.iter().any(|code| facts.all_codes.contains(code));
-    let is_bare = |code: &Code, own: &Code| code.code == own.code && (code.system.is_empty() || own.system.is_empty());
+    let is_bare = |code: &Code, own: &Code| {
+        code.code.eq_ignore_ascii_case(&own.code) && (code.system.is_empty() || own.system.is_empty() || code.system == own.system)
+    };
     let is_doubtful = || facts.has_uncoded || stated.iter().any(|code| facts.all_codes.iter().any(|own| is_bare(code, own)));
     Held {
         permit: permits.into(),

@@ -51,6 +51,7 @@ pub struct Permitted {
     ground: Ground,
     notices: &'static [Notice],
     is_redacted: bool,
+    is_screened: bool,
 }
 
 impl Permitted {
@@ -73,14 +74,35 @@ impl Permitted {
         self.is_redacted
     }
 
+    /// Whether the consents tell parts apart, so that something could have been taken out. What is given of whole records only must not depend on
+    /// whether something was: that would say that there was something.
+    pub fn is_screened(&self) -> bool {
+        self.is_screened
+    }
+
     fn whole(resource: Node, ground: Ground) -> Permitted {
-        Permitted { resource, ground, notices: &[], is_redacted: false }
+        Permitted { resource, ground, notices: &[], is_redacted: false, is_screened: false }
     }
 
     /// The same without codes that are free text and may hold names, for a recipient that may be told less than who it is about.
     #[must_use]
     pub fn without_free_text_codes(mut self) -> Permitted {
         self.is_redacted |= !mask_free_text_codes(&mut self.resource).is_empty();
+        self.is_screened = true;
+        self
+    }
+
+    /// The same with what every resource has standing first. Where it stands must not tell what once stood before it.
+    #[must_use]
+    pub fn in_order(mut self) -> Permitted {
+        let Some(object) = self.resource.as_object_mut() else { return self };
+        let mut index = 0;
+        for name in FIRST {
+            if let Some(node) = object.remove(name) {
+                object.set_at(index, name, node);
+                index += 1;
+            }
+        }
         self
     }
 
@@ -143,6 +165,12 @@ fn gone(hidden: &[Reference]) -> Gone {
     gone
 }
 
+/// What stands first in every resource that is shown, in this order.
+const FIRST: [&str; 3] = ["resourceType", "id", "meta"];
+
+/// What a Provenance says of the bytes and the elements of the whole record: digests, signatures, and what was changed where.
+const OF_THE_WHOLE: [&str; 4] = ["extension", "entity", "policy", "signature"];
+
 fn permitted(decision: &Decision, rest: Rest) -> Permitted {
     let is_noticed = match &rest.facts {
         Some(facts) => facts.tells_substance_use(),
@@ -151,15 +179,17 @@ fn permitted(decision: &Decision, rest: Rest) -> Permitted {
     let reason = if decision.is_permit() { decision.reason() } else { "permitted-in-part" };
     Permitted {
         is_redacted: rest.facts.is_some(),
+        is_screened: decision.screen.is_some() || rest.facts.is_some(),
         resource: rest.resource,
         ground: Ground::Consent { governing: decision.governing().cloned(), reason },
         notices: if is_noticed { &[Notice::Part2] } else { &[] },
     }
 }
 
-/// Releases the Provenance of a record on the decision that was taken on the record itself, without what the same rules withhold of it.
-pub fn release_provenance(decision: &Decision, provenance: Node) -> Option<Permitted> {
-    let subject = decision.subject.as_ref().filter(|_| decision.is_permit())?;
+/// Releases the Provenance of a record on the decision that was taken on the record itself, without what the same rules withhold of it. Where the
+/// record is released in part, so is its Provenance; `hidden` is what [`release_beside`] is told of the record.
+pub fn release_provenance(decision: &Decision, record: &Node, hidden: &[Reference], provenance: Node) -> Option<Permitted> {
+    let subject = decision.subject.as_ref()?;
     let of_subject = format!("{}/{}", subject.type_name, subject.id.as_deref()?);
     let is_target =
         |target: &Node| target.text("reference").is_some_and(|text| text == of_subject || text.starts_with(&format!("{of_subject}/")));
@@ -171,8 +201,20 @@ pub fn release_provenance(decision: &Decision, provenance: Node) -> Option<Permi
     if !all_are || subject.heard < subject.patients {
         return None;
     }
+    // Nothing can be taken out of a record where no screen tells its parts apart and nothing is hidden.
+    let is_whole = decision.is_permit() && decision.screen.is_none() && hidden.is_empty();
+    if !is_whole && release_beside(decision, record.clone(), hidden).is_none() {
+        return None;
+    }
     let rest = match &decision.screen {
-        Some(screen) => redact(screen.beside(&provenance), provenance, true, Gone::default())?,
+        Some(screen) => {
+            let mut provenance = provenance;
+            // Whether or not something was taken out of the record: else their absence would say so.
+            if let Some(object) = provenance.as_object_mut() {
+                OF_THE_WHOLE.iter().for_each(|name| drop(object.remove(name)));
+            }
+            redact(screen.beside(&provenance), provenance, true, gone(hidden))?
+        }
         None => Rest { resource: provenance, facts: None },
     };
     Some(permitted(decision, rest))

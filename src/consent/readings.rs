@@ -29,7 +29,8 @@ impl Answer {
 /// A consent with every criterion of every rule tested.
 pub(super) struct Tested<'a> {
     consent: &'a Consent,
-    held: Vec<[Held; KINDS]>,
+    /// The rules that were tested, in order, each with how far its criteria hold.
+    held: Vec<(usize, [Held; KINDS])>,
     /// The rules that may speak under some reading; the others need not be looked at again.
     open: Vec<usize>,
 }
@@ -49,10 +50,20 @@ struct Manner {
 
 impl<'a> Tested<'a> {
     pub(super) fn new(consent: &'a Consent, asked: &Asked<'_>) -> Tested<'a> {
-        let mut tested = Tested { consent, held: Vec::with_capacity(consent.rules.len()), open: Vec::new() };
-        for (index, rule) in consent.rules.iter().enumerate() {
+        Tested::of(consent, 0..consent.rules.len(), asked)
+    }
+
+    /// The same without the rules that whoever asks rules out. It answers alike; only its account leaves them out.
+    pub(super) fn open_only(consent: &'a Consent, asked: &Asked<'_>) -> Tested<'a> {
+        Tested::of(consent, consent.recipients.worth_testing(&asked.request.actors).into_iter(), asked)
+    }
+
+    fn of(consent: &'a Consent, tried: impl ExactSizeIterator<Item = usize>, asked: &Asked<'_>) -> Tested<'a> {
+        let mut tested = Tested { consent, held: Vec::with_capacity(tried.len()), open: Vec::new() };
+        for index in tried {
+            let Some(rule) = consent.rules.get(index) else { continue };
             let tests = test(&rule.own, !rule.has_children, asked);
-            tested.held.push(tests.held);
+            tested.held.push((index, tests.held));
             if !tests.is_ruled_out {
                 tested.open.push(index);
             }
@@ -106,7 +117,8 @@ impl<'a> Tested<'a> {
     }
 
     fn held(&self, index: usize) -> &[Held; KINDS] {
-        self.held.get(index).unwrap_or(&[UNSTATED; KINDS])
+        let found = self.held.binary_search_by_key(&index, |(tested, _)| *tested).ok().and_then(|place| self.held.get(place));
+        found.map_or(&[UNSTATED; KINDS], |(_, held)| held)
     }
 
     /// The consent by its declared reading, in the given manner.

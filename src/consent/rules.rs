@@ -4,6 +4,7 @@ use super::code::Code;
 use super::criteria::{Criteria, KINDS, Kind};
 use super::period::Period;
 use super::policy::{ImplicitPolicy, Policy};
+use super::recipients::Recipients;
 use super::request::Party;
 use crate::clock::Instant;
 use crate::fhir::temporal::Interval;
@@ -127,6 +128,7 @@ pub(super) struct Consent {
     /// The root first, then depth first. Never empty.
     pub rules: Vec<Rule>,
     pub shape: Shape,
+    pub recipients: Recipients,
 }
 
 /// What can be told of a rule tree before anything is asked.

@@ -3,7 +3,7 @@
 use super::code::{Code, Reference};
 use super::decision::permits;
 use super::facts::{self, ResourceFacts};
-use super::label::{Labeller, level};
+use super::label::{Labeller, holds_unreadable, level};
 use super::patients::PatientReference;
 use super::permitted::is_administrative;
 use super::request::Request;
@@ -45,6 +45,8 @@ pub(super) struct Screen {
 pub(super) struct Part {
     pub labels: Vec<Concept>,
     pub codes: Vec<Code>,
+    /// Whether there is content in it that labelling cannot read.
+    pub is_unreadable: bool,
 }
 
 /// What was decided of parts, for one screen.
@@ -185,12 +187,13 @@ impl Screen {
         let codes = facts::codes_of(node);
         let found = self.labeller.as_ref().map(|labeller| labeller.survey(node, &codes)).unwrap_or_default();
         let named = |code: &Code| self.heard.iter().any(|heard| heard.rules.reach.codes.contains(&code.code));
-        Part { labels: with_level(found.concepts().collect()), codes: codes.into_iter().filter(named).collect() }
+        let is_unreadable = self.labeller.is_some() && holds_unreadable(node);
+        Part { labels: with_level(found.concepts().collect()), codes: codes.into_iter().filter(named).collect(), is_unreadable }
     }
 
     /// Whether a part that tells this would not be permitted on its own.
     pub(super) fn withholds(&self, part: Part, memory: &Memory) -> bool {
-        if part.labels.is_empty() && part.codes.is_empty() {
+        if part.labels.is_empty() && part.codes.is_empty() && !part.is_unreadable {
             return false;
         }
         let known = memory.parts.borrow().iter().find(|(known, _)| *known == part).map(|(_, answer)| *answer);
@@ -198,6 +201,7 @@ impl Screen {
             let mut facts = self.bare.clone();
             part.labels.iter().for_each(|label| facts.add_found(label.clone()));
             facts.all_codes.extend(part.codes.iter().cloned());
+            facts.is_unreadable = part.is_unreadable;
             let answer = !self.permits(&facts);
             let mut parts = memory.parts.borrow_mut();
             if parts.len() < MEMORY_LIMIT {

@@ -5,7 +5,7 @@
 //! (`author`, `reference`, `date`) where the resource itself is not at hand. `request.now` is the clock.
 
 use super::code::{Code, Reference, codings, items};
-use super::decision::{Decision, Obligation, decide, decide_request};
+use super::decision::{Decision, Obligation, decide_request, explain};
 use super::directory::Directory;
 use super::facts::{self, ResourceFacts};
 use super::patients::PatientReference;
@@ -63,7 +63,7 @@ fn answer(case: &Node) -> Node {
     // The request is taken as given: one that declares no purpose is not refused for that alone.
     let rules = Rules::compile(&consents, &directory, Policy { purpose_required: false, ..Policy::default() });
     let decision = match read_facts(request_node) {
-        Some(facts) => decide(&rules, &request, &facts),
+        Some(facts) => explain(&rules, &request, &facts),
         None => decide_request(&rules, &request),
     };
     write_decision(id, &decision)

@@ -108,11 +108,13 @@ const PURPOSES: [(&str, &str); 65] = [
 ];
 
 /// Sensitivities with their parents. Substance use stands under both of its names, because sources use either.
-const SENSITIVITIES: [(&str, &[&str]); 19] = [
+const SENSITIVITIES: [(&str, &[&str]); 21] = [
     ("ETH", &[]),
     ("GDIS", &[]),
     ("HIV", &[]),
+    ("ADOL", &[]),
     ("SCA", &[]),
+    ("SICKLE", &["SCA"]),
     ("SDV", &[]),
     ("SEX", &[]),
     ("STD", &[]),

@@ -8,7 +8,7 @@ mod hook;
 mod parameters;
 
 use super::code::{Code, Identifier, Reference, items};
-use super::decision::{Decision, decide, decide_request, join};
+use super::decision::{Decision, decide_request, explain, join};
 use super::facts;
 use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
@@ -156,7 +156,7 @@ fn on_resource(rules: &[&Rules], request: &Request, resource: &Node, is_mine: im
     }
     let mut facts = facts::of(resource);
     Labeller::built_in().label(resource, &mut facts);
-    join(rules.iter().map(|rules| decide(rules, request, &facts)).collect()).unwrap_or_else(|| Decision::denial("no-consent"))
+    join(rules.iter().map(|rules| explain(rules, request, &facts)).collect()).unwrap_or_else(|| Decision::denial("no-consent"))
 }
 
 /// A resource of this kind, made up: of the class, about the patient, with these codes and labels.

@@ -40,8 +40,27 @@ const DEFINING: [&str; 21] = [
     "vaccineCode",
 ];
 
+/// By type, further elements that are the point of it: without one of them that was there, what is left says that something was.
+const POINTS: [(&str, &[&str]); 9] = [
+    ("AdverseEvent", &["event", "suspectEntity"]),
+    ("Appointment", &["reasonCode", "reasonReference"]),
+    ("Claim", &["diagnosis", "procedure"]),
+    ("ClinicalImpression", &["finding", "investigation", "problem", "prognosisCodeableConcept"]),
+    ("Communication", &["about", "payload", "reasonCode", "reasonReference", "topic"]),
+    ("CommunicationRequest", &["about", "payload", "reasonCode", "reasonReference"]),
+    ("DetectedIssue", &["evidence", "implicated"]),
+    ("ExplanationOfBenefit", &["diagnosis", "procedure"]),
+    ("Task", &["focus", "input", "output", "reasonCode", "reasonReference"]),
+];
+
+/// Elements inside others without which the one they are in goes as well.
+const KERNELS: [&str; 3] = ["CarePlan.activity.reference", "Observation.component.value[x]", "QuestionnaireResponse.item.answer"];
+
 /// Whether an element says what a resource is about. A consent cannot lose anything of what it states without stating something else.
 pub(super) fn is_defining(type_name: &str, name: &str) -> bool {
+    if POINTS.iter().any(|(known, elements)| *known == type_name && elements.contains(&name)) {
+        return true;
+    }
     match type_name {
         "Consent" => !matches!(name, "contained" | "extension" | "id" | "meta" | "resourceType" | "text"),
         "Patient" | "Person" | "RelatedPerson" => matches!(name, "id" | "implicitRules"),
@@ -94,7 +113,7 @@ impl Place {
             (_, Fate::Keep) => Ok(Fate::Keep),
             (Owner::Resource, _) if is_needed => Err(Withheld),
             (Owner::Resource, _) => Ok(Fate::Drop),
-            (Owner::Element, _) if is_needed => Ok(Fate::Spoil),
+            (Owner::Element, _) if is_needed || KERNELS.contains(&self.element.path.as_str()) => Ok(Fate::Spoil),
             (Owner::Element, fate) => Ok(fate),
         }
     }
@@ -294,7 +313,7 @@ impl Pass<'_> {
         if labels.is_empty() {
             return false;
         }
-        self.withholds(Part { labels: with_level(labels), codes: Vec::new() })
+        self.withholds(Part { labels: with_level(labels), ..Part::default() })
     }
 
     fn is_labelled_within(&mut self, node: &Node) -> bool {

@@ -167,6 +167,42 @@ fn one_more_denial_never_releases_more() {
     });
 }
 
+/// The same consent with many more rules, so that they are looked up by who is asking.
+fn grown(random: &mut StdRng, mut consent: Node) -> Node {
+    let more: Vec<Node> = (0..random.random_range(30..60)).map(|_| rule(random, 1)).collect();
+    let is_r5 = consent.get("decision").is_some();
+    let holder = if is_r5 { Some(&mut consent) } else { consent.get_mut("provision") };
+    if let Some(holder) = holder.and_then(Node::as_object_mut) {
+        let known = holder.get("provision").and_then(Node::as_list).unwrap_or_default().to_vec();
+        holder.set("provision", [known, more].concat());
+    }
+    consent
+}
+
+#[test]
+fn looking_rules_up_by_recipient_changes_no_decision() {
+    let grown_once = std::cell::Cell::new(0);
+    try_many(9, |random| {
+        let consents: Vec<Node> = consents(random).into_iter().map(|consent| grown(random, consent)).collect();
+        let (asked, resource, policy) = (asked(random), resource(random), policy(random));
+        let rules = Rules::compile(&consents, &Directory::default(), policy);
+        grown_once.set(grown_once.get() + usize::from(rules.len() > 32));
+        let (short, long) = (decide(&rules, &asked, &facts::of(&resource)), explain(&rules, &asked, &facts::of(&resource)));
+        let plain = |decision: &Decision| {
+            (
+                decision.is_permit(),
+                decision.is_ambiguous(),
+                decision.reason(),
+                decision.governing().cloned(),
+                decision.obligations().to_vec(),
+            )
+        };
+        assert_eq!(plain(&short), plain(&long), "{}", told(&consents, &resource));
+        assert!(short.steps().is_empty() && !long.steps().is_empty());
+    });
+    assert!(grown_once.get() > ROUNDS / 2, "few consents were large enough");
+}
+
 #[test]
 fn one_more_denying_rule_never_releases_more() {
     try_many(2, |random| {

@@ -48,12 +48,8 @@ fn consents_beyond_the_limits_permit_nothing() {
 #[test]
 fn a_trace_has_an_end() {
     let never = r#"{"type":"deny","purpose":[{"system":"urn:x","code":"X"}]}"#;
-    let decision = decide_on(
-        &[permit_with("provision", &list(never, 500))],
-        Policy::default(),
-        &request("Practitioner/berg", "TREAT"),
-        &observation(),
-    );
+    let rules = Rules::compile(&[permit_with("provision", &list(never, 500))], &Directory::default(), Policy::default());
+    let decision = explain(&rules, &request("Practitioner/berg", "TREAT"), &facts::of(&observation()));
     assert!(decision.is_permit() && decision.steps().len() == 64);
 }
 

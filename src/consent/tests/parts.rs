@@ -93,10 +93,11 @@ fn a_decision_releases_the_resource_it_was_taken_on_and_no_other() {
 
 #[test]
 fn a_provenance_goes_with_the_record_it_is_about() {
-    let decision = decided(&parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"}}"#));
+    let record = parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"}}"#);
+    let decision = decided(&record);
     let check = |rest: &str, released: bool| {
         let provenance = parse(&format!(r#"{{"resourceType":"Provenance",{rest}}}"#));
-        assert_eq!(release_provenance(&decision, provenance).is_some(), released, "{rest}");
+        assert_eq!(release_provenance(&decision, &record, &[], provenance).is_some(), released, "{rest}");
     };
     check(r#""target":[{"reference":"Observation/1"}]"#, true);
     check(r#""target":[{"reference":"Observation/1/_history/2"}]"#, true);

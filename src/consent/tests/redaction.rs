@@ -110,14 +110,13 @@ fn a_provenance_loses_what_is_withheld_of_its_record_too() {
                 r#"{{"resourceType":"Provenance","target":[{{"reference":"Encounter/e"}}],"recorded":"2024-01-01T00:00:00Z",{agent}{rest}}}"#
             ))
         };
-        let left = release_provenance(&decision, parse_with(rest));
+        let left = release_provenance(&decision, &encounter(""), &[], parse_with(rest));
         assert_eq!(left.map(Permitted::into_resource), expected.map(parse_with), "{rest}");
     };
     check("", Some(""));
-    check(
-        r#","entity":[{"role":"source","what":{"reference":"Observation/1"}}]"#,
-        Some(r#","entity":[{"role":"source","what":{"reference":"Observation/1"}}]"#),
-    );
+    // What speaks of the whole goes whenever the consent tells parts apart, or its absence would tell that one of them was withheld.
+    check(r#","entity":[{"role":"source","what":{"reference":"Observation/1"}}]"#, Some(""));
+    check(r#","extension":[{"url":"urn:x","valueString":"12"}]"#, Some(""));
     check(r#","entity":[{"role":"source","what":{"reference":"Flag/1"}}]"#, Some(""));
     check(r#","reason":[{"text":"heroin overdose"}],"signature":[{"data":"eA=="}]"#, Some(""));
     check(r#","policy":["http://x.example/methadone"]"#, Some(""));

@@ -1,0 +1,106 @@
+//! Where, during what and with what something took place tells of it: a blood count taken in a methadone clinic says that somebody goes there.
+
+use super::code::{Reference, items};
+use super::facts::{codes_of, labels_of};
+use super::label::Labeller;
+use super::screen::with_level;
+use super::vocabulary::{Concept, is_sensitivity};
+use crate::fhir::Node;
+
+/// Elements that name the setting, or hold what names it.
+const SETTING: [&str; 9] = [
+    "context",
+    "encounter",
+    "episodeOfCare",
+    "location",
+    "locationReference",
+    "medication",
+    "medicationReference",
+    "partOf",
+    "serviceProvider",
+];
+
+/// What the setting is named by inside an element that holds more.
+const HELD: [&str; 3] = ["encounter", "location", "reference"];
+
+/// By type, the elements that say what kind of a setting it is. What else happened there is not the setting's kind.
+const KINDS: [(&str, &[&str]); 6] = [
+    ("Encounter", &["class", "type", "serviceType"]),
+    ("EpisodeOfCare", &["type"]),
+    ("HealthcareService", &["category", "type", "specialty", "name", "program"]),
+    ("Location", &["type", "name", "alias", "description"]),
+    ("Medication", &["code", "ingredient"]),
+    ("Organization", &["type", "name", "alias"]),
+];
+
+/// The settings a resource names, as references. A Location's or an Encounter's own are among them.
+pub fn settings_of(resource: &Node) -> Vec<Reference> {
+    let named = SETTING.iter().flat_map(|element| items(resource, element));
+    let references = named.flat_map(|node| {
+        let held = HELD.iter().flat_map(move |member| items(node, member)).filter_map(Reference::from_node);
+        Reference::from_node(node).into_iter().chain(held)
+    });
+    references.filter(|reference| reference.type_name().is_some_and(is_setting)).collect()
+}
+
+/// Whether resources of a type are settings of others.
+pub fn is_setting(type_name: &str) -> bool {
+    KINDS.iter().any(|(known, _)| *known == type_name)
+}
+
+/// What the kind of a setting tells: the sensitivities of its type and name, those its source labelled it with, and the level that goes with them.
+pub fn labels_of_setting(setting: &Node, labeller: &Labeller) -> Vec<Concept> {
+    let elements = KINDS.iter().find(|(known, _)| Some(*known) == setting.resource_type()).map_or(&[][..], |(_, elements)| elements);
+    let parts = elements.iter().filter_map(|element| setting.get(element));
+    let mut labels: Vec<Concept> = labels_of(setting).filter(is_sensitivity).collect();
+    for part in parts {
+        labels.extend(labeller.survey(part, &codes_of(part)).concepts());
+    }
+    with_level(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json::{DEFAULT_DEPTH, parse};
+
+    fn read(text: &str) -> Node {
+        parse(text.as_bytes(), DEFAULT_DEPTH).unwrap()
+    }
+
+    #[test]
+    fn settings_are_found_where_a_resource_names_them() {
+        let check = |body: &str, expected: &[&str]| {
+            let resource = read(&format!(r#"{{"resourceType":"Observation",{body}}}"#));
+            let found: Vec<String> = settings_of(&resource).iter().map(|reference| reference.as_str().to_owned()).collect();
+            assert_eq!(found, expected, "{body}");
+        };
+        check(r#""encounter":{"reference":"Encounter/1"}"#, &["Encounter/1"]);
+        check(r#""context":{"encounter":[{"reference":"Encounter/2"}]}"#, &["Encounter/2"]);
+        check(r#""location":[{"location":{"reference":"Location/3"}}]"#, &["Location/3"]);
+        check(r#""medication":{"reference":{"reference":"Medication/4"}}"#, &["Medication/4"]);
+        check(r#""medicationReference":{"reference":"Medication/5"}"#, &["Medication/5"]);
+        check(r#""partOf":[{"reference":"Procedure/6"}]"#, &[]);
+        check(r#""subject":{"reference":"Location/7"}"#, &[]);
+    }
+
+    #[test]
+    fn the_kind_of_a_setting_tells_and_what_happened_there_does_not() {
+        let check = |resource: &str, expected: &[&str]| {
+            let labels = labels_of_setting(&read(resource), Labeller::built_in());
+            assert_eq!(labels.iter().map(|label| label.code.code.as_str()).collect::<Vec<_>>(), expected, "{resource}");
+        };
+        let role = "http://terminology.hl7.org/CodeSystem/v3-RoleCode";
+        check(&format!(r#"{{"resourceType":"Location","type":[{{"coding":[{{"system":"{role}","code":"SURF"}}]}}]}}"#), &["SUD", "R"]);
+        check(&format!(r#"{{"resourceType":"Location","type":[{{"coding":[{{"system":"{role}","code":"PSYCHF"}}]}}]}}"#), &["PSY", "R"]);
+        check(&format!(r#"{{"resourceType":"Location","type":[{{"coding":[{{"system":"{role}","code":"CARD"}}]}}]}}"#), &[]);
+        check(r#"{"resourceType":"Organization","name":"Riverside Methadone Clinic"}"#, &["OPIOIDUD", "R"]);
+        check(r#"{"resourceType":"Encounter","type":[{"text":"Substance use counselling"}]}"#, &["SUD", "R"]);
+        check(r#"{"resourceType":"Encounter","type":[{"text":"Visit"}],"reasonCode":[{"text":"Heroin"}]}"#, &[]);
+        check(
+            r#"{"resourceType":"Encounter","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SDV"}]}}"#,
+            &["SDV", "R"],
+        );
+        check(r#"{"resourceType":"Observation","code":{"text":"Heroin"}}"#, &[]);
+    }
+}
