@@ -7,9 +7,11 @@
 //! * Redirects are never followed, so credentials go to the configured base and nowhere else.
 //! * A body is read up to the holder's limit and no further; a page link is followed only below the holder's own base, a bounded number of times.
 //! * Nothing a holder says reaches a caller as it is: not its errors, headers, links or totals.
+//! * A holder that fails five times in a row is left alone for ten seconds; at most one question in ten is asked twice, and reads alone.
 //! * A delivery is made at least once, in order per patient and destination, under a key that never changes.
 
 mod delivery;
+mod health;
 mod upstream;
 
 pub use delivery::{Courier, DeliveryJudge, Release};

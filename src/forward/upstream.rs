@@ -1,5 +1,6 @@
 //! The HTTP client towards holders and destinations.
 
+use super::health::{Ended, Health};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::consent::{NOTICE_HEADER, Permitted};
 use crate::fhir::{Node, json};
@@ -8,6 +9,7 @@ use crate::normalise::{MAX_ERROR_BODY, open_searchset, plain_url, vendor_error};
 use crate::outcome::{Fault, FaultKind};
 use crate::registry::{Auth, Holder};
 use data_encoding::{BASE64, HEXLOWER};
+use futures_util::future::Either;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, Response, redirect};
 use std::collections::HashMap;
@@ -47,6 +49,8 @@ pub enum UpstreamProblem {
     TooManyPages,
     /// No token could be had for it.
     NoToken,
+    /// It was not asked, for it failed again and again.
+    Resting,
 }
 
 impl fmt::Display for UpstreamProblem {
@@ -61,6 +65,27 @@ impl fmt::Display for UpstreamProblem {
             UpstreamProblem::BadLink => write!(f, "sent a page link that cannot be followed safely"),
             UpstreamProblem::TooManyPages => write!(f, "sent more than {MAX_PAGES} pages"),
             UpstreamProblem::NoToken => write!(f, "granted the gateway no token"),
+            UpstreamProblem::Resting => write!(f, "was not asked, because it failed to answer several times in a row"),
+        }
+    }
+}
+
+impl UpstreamProblem {
+    /// Whether the other side is away or broken, rather than refusing what it was asked.
+    fn is_failure(&self) -> bool {
+        match self {
+            UpstreamProblem::Unreachable | UpstreamProblem::TimedOut => true,
+            UpstreamProblem::Status(status) | UpstreamProblem::Refused { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// Whether the same question may be answered at once: nobody was there, or whoever was could not reach the server.
+    fn is_worth_another_try(&self) -> bool {
+        match self {
+            UpstreamProblem::Unreachable => true,
+            UpstreamProblem::Status(status) | UpstreamProblem::Refused { status, .. } => matches!(status, 502..=504),
+            _ => false,
         }
     }
 }
@@ -92,6 +117,7 @@ impl<'a> Peer<'a> {
 pub struct Upstream {
     http: Client,
     tokens: Arc<Mutex<HashMap<String, (String, Instant)>>>,
+    health: Arc<Mutex<HashMap<String, Health>>>,
     clock: Clock,
     entropy: Entropy,
 }
@@ -106,7 +132,7 @@ impl Upstream {
             .user_agent("hearthgate")
             .build()
             .map_err(|error| Fault::new(FaultKind::Internal, format!("http client: {error}")))?;
-        Ok(Upstream { http, tokens: Arc::default(), clock, entropy })
+        Ok(Upstream { http, tokens: Arc::default(), health: Arc::default(), clock, entropy })
     }
 
     /// Reads one resource.
@@ -169,7 +195,52 @@ impl Upstream {
         }
     }
 
+    /// Asks a holder that is worth asking, a second time where the first is slow or found nobody.
     async fn get(&self, peer: &Peer<'_>, url: &str) -> Result<Node, UpstreamProblem> {
+        if !self.health(peer, |health, now| health.admits(now)) {
+            return Err(UpstreamProblem::Resting);
+        }
+        let watch = self.clock.stopwatch();
+        let mut answer = self.hedged(peer, url).await;
+        if answer.as_ref().is_err_and(UpstreamProblem::is_worth_another_try) && self.health(peer, |health, _| health.spend()) {
+            count_second(peer, "retry");
+            answer = self.get_once(peer, url).await;
+        }
+        let is_failed = answer.as_ref().is_err_and(UpstreamProblem::is_failure);
+        let ended = if is_failed { Ended::Failed } else { Ended::Answered(watch.elapsed()) };
+        self.health(peer, |health, now| health.note(ended, now));
+        answer
+    }
+
+    /// The first good answer of the question and, where that is slow, the same question again.
+    async fn hedged(&self, peer: &Peer<'_>, url: &str) -> Result<Node, UpstreamProblem> {
+        let delay = self.health(peer, |health, _| health.hedge_after(peer.timeout));
+        let mut first = std::pin::pin!(self.get_once(peer, url));
+        if let Ok(answer) = tokio::time::timeout(delay, &mut first).await {
+            return answer;
+        }
+        if !self.health(peer, |health, _| health.spend()) {
+            return first.await;
+        }
+        count_second(peer, "hedge");
+        let second = std::pin::pin!(self.get_once(peer, url));
+        match futures_util::future::select(first, second).await {
+            Either::Left((Err(_), second)) => second.await,
+            Either::Right((Err(_), first)) => first.await,
+            Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
+        }
+    }
+
+    fn health<T>(&self, peer: &Peer<'_>, look: impl FnOnce(&mut Health, Instant) -> T) -> T {
+        let now = self.clock.now();
+        let mut all = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(peer.name) {
+            Some(health) => look(health, now),
+            None => look(all.entry(peer.name.to_owned()).or_default(), now),
+        }
+    }
+
+    async fn get_once(&self, peer: &Peer<'_>, url: &str) -> Result<Node, UpstreamProblem> {
         let response = self.send(peer, self.http.request(Method::GET, url)).await?;
         if !response.status().is_success() {
             return Err(refused(response).await);
@@ -228,6 +299,11 @@ impl Upstream {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.name.to_owned(), (token.clone(), until));
         Ok(token)
     }
+}
+
+/// Counts a question that is asked a second time, and why.
+fn count_second(peer: &Peer<'_>, why: &'static str) {
+    metrics::counter!("hearthgate_holder_second_questions_total", "holder" => peer.name.to_owned(), "why" => why).increment(1);
 }
 
 fn problem(error: reqwest::Error) -> UpstreamProblem {

@@ -174,3 +174,56 @@ async fn what_is_about_somebody_else_is_withheld() {
         assert_eq!(resource["subject"]["reference"], format!("Patient/{patient}"));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_dead_holder_of_five_is_named_and_soon_left_alone() {
+    let names = ["clinic-1", "clinic-2", "clinic-3", "clinic-4", "clinic-5"];
+    let mut holders = Vec::new();
+    for (number, _) in names.iter().enumerate() {
+        let mut seen = observation("Patient/77");
+        seen["valueQuantity"]["value"] = json!(number + 1);
+        holders.push(Holder::start(vec![record(person("1"), "77"), record(seen, &format!("o{number}"))]).await);
+    }
+    let sections: Vec<String> = names.iter().zip(&holders).map(|(name, holder)| configured(name, &holder.base)).collect();
+    let time = hearthgate::clock::ScriptedTime::starting_at(hearthgate::clock::Instant::from_fhir_instant("2026-11-20T12:00:00Z").unwrap());
+    let world = Setup::configured(sections.join("\n")).at(&time).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let patient = a.create(&person("1")).await;
+    a.create(&permit(&patient)).await;
+    let query = format!("Observation?patient={patient}");
+    let asked = async || {
+        let start = Instant::now();
+        let answer = b.get(&query).await.expect(200);
+        (answer.matches().len(), answer.text().contains("Clinic clinic-3"), start.elapsed())
+    };
+    let (found, is_named, _) = asked().await;
+    assert_eq!((found, is_named), (5, false));
+    holders[2].behave(Behaviour::Hang);
+    let mut last = Duration::MAX;
+    for round in 0..8 {
+        let (found, is_named, took) = asked().await;
+        assert_eq!((found, is_named), (4, true), "round {round}: the others complete, the dead one is named");
+        assert!(took < Duration::from_millis(TIMEOUT_MS * 5), "round {round}: {took:?}");
+        last = took;
+    }
+    assert!(last < Duration::from_millis(TIMEOUT_MS), "after five failures it is not waited for: {last:?}");
+    let calls = holders[2].seen().len();
+    asked().await;
+    assert_eq!(holders[2].seen().len(), calls, "nor asked");
+    holders[2].behave(Behaviour::Honest);
+    time.advance(Duration::from_secs(11));
+    let answer = b.get(&query).await.expect(200);
+    assert_eq!(answer.matches().len(), 5, "after its rest it is asked again: {}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_answer_is_asked_for_again_and_the_faster_counts() {
+    let Scene { world: _world, b, clinic, patient, .. } = scene(Some(permit)).await;
+    let query = format!("Observation?patient={patient}");
+    assert_eq!(b.search(&query).await.len(), 3);
+    clinic.behave_in_turn([Behaviour::Hang, Behaviour::Honest]);
+    let answer = b.get(&query).await.expect(200);
+    assert_eq!(answer.matches().len(), 3, "{}", answer.text());
+    clinic.behave_in_turn([Behaviour::Status(503), Behaviour::Honest]);
+    assert_eq!(b.search(&query).await.len(), 3, "one that was away for a moment is asked again");
+}
