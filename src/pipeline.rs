@@ -29,7 +29,7 @@ use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, Sender, To
 use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Clock;
 use crate::config::Interaction as Permission;
-use crate::consent;
+use crate::consent::{self, Labeller};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Release};
 use crate::identity::Caller;
@@ -69,6 +69,8 @@ pub struct Pipeline {
     pub overtaken: Arc<tokio::sync::Mutex<()>>,
     /// What is asked about codes that the definitions in hand do not have.
     pub terminology: Option<Arc<crate::terminology::Server>>,
+    /// What codes and words tell of sensitivity.
+    pub labeller: Labeller,
 }
 
 impl Pipeline {

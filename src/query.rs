@@ -3,6 +3,7 @@
 //! The only place where the querying stages are called in order. Filters, totals, pages, links and sorts are the gateway's own and are
 //! computed after hiding; what is hidden is answered exactly like what is absent. Nothing is returned before its disclosure is anchored.
 
+mod beside;
 mod consents;
 mod consult;
 mod everything;
@@ -32,6 +33,7 @@ use crate::intake::Pairs;
 use crate::normalise::SourceRules;
 use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::pipeline::Pipeline;
+use crate::registry::Role;
 use crate::search::{Handling, Projection, Query, Total, project};
 use crate::store::{Elsewhere, StoredVersion, Unit};
 use consents::Judge;
@@ -63,6 +65,7 @@ pub struct Found {
 }
 
 /// A resource before consent: what it is and whose it is.
+#[derive(Clone)]
 pub(crate) struct Candidate {
     pub resource: Node,
     /// The source or holder it comes from, for the own-record ground.
@@ -92,6 +95,9 @@ struct Page {
     next: Option<String>,
 }
 
+/// How many candidates are looked at together where there are very many, and how often.
+const PIECE: usize = 5_000;
+const MAX_PIECES: usize = 200;
 /// The most patients of whom one search records that it was told nothing.
 const MAX_WITHHELD: usize = 50;
 
@@ -291,10 +297,10 @@ impl QueryPath {
             None => asked.clone(),
         };
         let query = Arc::new(self.joined(caller, query).await?);
-        let mut candidates = self.own_candidates(&query).await?;
+        let mut candidates = self.own_candidates(caller, &query).await?;
         let told = self.ask_holders(caller, &query, &pairs).await?;
         for candidate in told.found {
-            if !candidates.iter().any(|known| same_identity(&known.resource, &candidate.resource)) && query.matches(&candidate.resource) {
+            if !candidates.iter().any(|known| same_identity(&known.resource, &candidate.resource)) && query.may_match(&candidate.resource) {
                 candidates.push(candidate);
             }
         }
@@ -305,12 +311,19 @@ impl QueryPath {
         let mut permitted: Vec<Permitted> = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let patients = crate::pipeline::patient_ids(&candidate.resource);
+            let is_met = query.matches(&candidate.resource);
             match judge.rule(candidate) {
                 Ruling::Permitted(shown) => permitted.push(*shown),
-                Ruling::Denied => withheld.extend(patients),
+                Ruling::Denied => withheld.extend(patients.into_iter().filter(|_| is_met)),
             }
         }
-        if permitted.iter().any(Permitted::is_redacted) {
+        if is_unread(caller, &query) {
+            // That it was asked is on record for whom it was asked about, whatever there would have been to find.
+            for id in query.patients() {
+                withheld.extend(self.own("Patient", id, None).await?.map(|_| id.to_owned()));
+            }
+        }
+        if query.asks_for_absence() || permitted.iter().any(Permitted::is_redacted) {
             // What was taken out of a resource must neither find it nor place it.
             permitted.retain(|permitted| query.matches(permitted.resource()));
             permitted.sort_by(|a, b| query.compare(a.resource(), b.resource()));
@@ -325,24 +338,39 @@ impl QueryPath {
         Ok(self.searchset(&asked, page, along, told.silent))
     }
 
-    async fn own_candidates(&self, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+    async fn own_candidates(&self, caller: &Caller, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+        if is_unread(caller, query) {
+            // Nobody else is shown any. How long looking through them takes would say how much is on record about somebody.
+            return Ok(Vec::new());
+        }
         let wanted = Arc::clone(query);
-        let stored = self.pipeline.store.read(move |reader| reader.candidates(&wanted)).await?;
-        let stored = stored.ok_or_else(|| {
-            let text = format!(
-                "The search touches more than {} resources. Narrow it, for example by patient or date.",
-                crate::store::MAX_CANDIDATES
-            );
-            Refusal::new(Reason::TooLarge, IssueType::TooCostly, text)
-        })?;
-        let mut candidates = Vec::new();
-        for version in stored {
-            let candidate = Candidate::stored(&version)?;
-            if query.matches(&candidate.resource) {
-                candidates.push(candidate);
+        let Some(stored) = self.pipeline.store.read(move |reader| reader.candidates(&wanted)).await? else {
+            return self.visible_of_many(caller, query).await;
+        };
+        candidates_of(query, &stored)
+    }
+
+    /// The candidates where there are very many: those the caller may not see must not count, or the refusal would say that they are there.
+    async fn visible_of_many(&self, caller: &Caller, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+        let mut visible = Vec::new();
+        let mut behind = 0;
+        for _ in 0..MAX_PIECES {
+            let wanted = Arc::clone(query);
+            let stored = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
+            let candidates = candidates_of(query, &stored)?;
+            let judge = self.judge(caller, &candidates).await?;
+            visible.extend(candidates.into_iter().filter(|candidate| matches!(judge.rule(candidate.clone()), Ruling::Permitted(_))));
+            if visible.len() > crate::store::MAX_CANDIDATES {
+                break;
+            }
+            match stored.last() {
+                Some(last) if stored.len() == PIECE => behind = last.seq,
+                _ => return Ok(visible),
             }
         }
-        Ok(candidates)
+        let text =
+            format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
+        Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
     }
 
     fn page(&self, caller: &Caller, query: &Query, permitted: Vec<Permitted>, from: usize, now: Instant) -> Page {
@@ -420,6 +448,23 @@ pub(crate) fn may(caller: &Caller, permission: Permission, type_name: &str) -> R
 /// `Patient/hg-…` of a resource.
 pub(crate) fn reference(resource: &Node) -> Option<String> {
     Some(format!("{}/{}", resource.resource_type()?, resource.text("id")?))
+}
+
+/// Whether the search is for audit records by somebody who is shown none.
+fn is_unread(caller: &Caller, query: &Query) -> bool {
+    query.type_name() == "AuditEvent" && !caller.has_role(Role::Regulator)
+}
+
+/// The stored versions that meet the query, or may once something is taken out of them.
+fn candidates_of(query: &Query, stored: &[StoredVersion]) -> Result<Vec<Candidate>, Failure> {
+    let mut candidates = Vec::new();
+    for version in stored {
+        let candidate = Candidate::stored(version)?;
+        if query.may_match(&candidate.resource) {
+            candidates.push(candidate);
+        }
+    }
+    Ok(candidates)
 }
 
 fn same_identity(a: &Node, b: &Node) -> bool {

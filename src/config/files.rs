@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// Makes relative paths relative to the directory of the configuration.
 pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
-    let Settings { server, storage, ledger, identity, redis, definitions, clients, holders, destinations, sources, .. } = settings;
+    let Settings { server, storage, ledger, identity, consent, redis, definitions, clients, holders, destinations, sources, .. } = settings;
     let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
     paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file).chain(&mut ledger.witnesses_file));
     paths.extend(ledger.publish.iter_mut().map(|bucket| &mut bucket.secret_access_key_file));
     paths.extend(ledger.witness.iter_mut().map(|witness| &mut witness.logs_file));
     paths.extend(identity.token_key_file.iter_mut());
-    paths.extend(definitions.cache_dir.iter_mut());
+    paths.extend(definitions.cache_dir.iter_mut().chain(&mut consent.sensitivities_file));
     paths.extend(server.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]));
     paths.extend(redis.iter_mut().filter_map(|redis| redis.password_file.as_mut()));
     paths.extend(clients.iter_mut().filter_map(|client| client.jwks_file.as_mut()));
@@ -46,6 +46,7 @@ pub fn check_and_load(settings: &mut Settings, problems: &mut Problems) {
     }
     for (path, section, key) in [
         (settings.ledger.witnesses_file.as_ref(), "[ledger]", "witnesses_file"),
+        (settings.consent.sensitivities_file.as_ref(), "[consent]", "sensitivities_file"),
         (settings.ledger.witness.as_ref().map(|witness| &witness.logs_file), "[ledger.witness]", "logs_file"),
     ] {
         if let Some(Err(text)) = path.map(|path| read_bounded(path, limits::MAX_POLICY_FILE_BYTES)) {

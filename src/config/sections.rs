@@ -241,6 +241,8 @@ pub struct Consent {
     /// The same where it is another, by country or by country and state as addresses write them: `US-AL`.
     pub majority: BTreeMap<String, u64>,
     pub break_glass: BreakGlass,
+    /// The list of codes and words that are sensitive, in the place of the one that comes with the gateway. Default: that one.
+    pub sensitivities_file: Option<PathBuf>,
 }
 
 impl Default for Consent {
@@ -250,6 +252,7 @@ impl Default for Consent {
             majority_years: limits::MAJORITY_YEARS.default,
             majority: BTreeMap::new(),
             break_glass: BreakGlass::default(),
+            sensitivities_file: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Gathering what a decision needs, and making it for each resource.
 
 use super::Candidate;
+use super::beside::{Beside, MAX_BESIDE};
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
@@ -106,6 +107,9 @@ pub(crate) struct Judge {
     targets: HashMap<String, Candidate>,
     /// The patients for whom whoever asks speaks, as far as it matters here.
     spoken_for: BTreeSet<String>,
+    /// What the candidates refer to.
+    beside: Beside,
+    labeller: Labeller,
 }
 
 /// What the consents of one patient record say, and which other records are the same person's.
@@ -138,14 +142,16 @@ impl Judge {
     ) -> Result<Judge, Fault> {
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
+        let mut named = BTreeSet::new();
         for resource in resources {
             patients.extend(patient_ids(resource));
             wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
+            named.extend(Beside::named_by(resource));
         }
         let now = pipeline.clock.now();
         let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now };
         let client = recipient.breaks_glass.clone();
-        let (targets, rules) = pipeline
+        let (targets, beside, rules) = pipeline
             .store
             .read(move |reader| {
                 let mut targets = HashMap::new();
@@ -153,9 +159,12 @@ impl Judge {
                     if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
                         let candidate = Candidate::stored(&version)?;
                         patients.extend(patient_ids(&candidate.resource));
+                        named.extend(Beside::named_by(&candidate.resource));
                         targets.insert(format!("{type_name}/{id}"), candidate);
                     }
                 }
+                let beside = Beside::gather(reader, named, MAX_BESIDE)?;
+                beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
                 let mut rules = HashMap::new();
                 for patient in patients {
                     let known = place.rules_of(reader, &patient, client.as_deref())?;
@@ -166,11 +175,21 @@ impl Judge {
                     }
                     rules.insert(patient, known);
                 }
-                Ok((targets, rules))
+                Ok((targets, beside, rules))
             })
             .await?;
         let request = recipient.request(now);
-        Ok(Judge { recipient, request, rules, organisations: organisations(pipeline), targets, spoken_for: BTreeSet::new() })
+        let (organisations, labeller) = (organisations(pipeline), pipeline.labeller.clone());
+        let mut judge = Judge { recipient, request, rules, organisations, targets, spoken_for: BTreeSet::new(), beside, labeller };
+        judge.hide();
+        Ok(judge)
+    }
+
+    /// Finds out which of the records that others refer to are hidden, and so must not be pointed at.
+    fn hide(&mut self) {
+        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied);
+        let hidden: Vec<String> = self.beside.records().filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect();
+        self.beside.hide(hidden);
     }
 
     /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
@@ -227,7 +246,8 @@ impl Judge {
     fn told(&self, permitted: Permitted) -> Permitted {
         let is_own = matches!(permitted.ground(), Ground::OwnRecord);
         let permitted = if is_own { permitted } else { permitted.without_links(|reference| self.may_see(reference)) };
-        if self.recipient.data == DataKind::Identified || is_own { permitted } else { permitted.without_free_text_codes() }
+        let permitted = if self.recipient.data == DataKind::Identified || is_own { permitted } else { permitted.without_free_text_codes() };
+        if is_own { permitted } else { permitted.in_order() }
     }
 
     /// Whether the whole of a record that another links to would be released.
@@ -241,16 +261,20 @@ impl Judge {
         match provenance_target(&candidate.resource) {
             Some((type_name, id)) => {
                 let target = &self.targets.get(&format!("{type_name}/{id}"))?.resource;
-                consent::release_provenance(&self.decide(target)?, candidate.resource)
+                consent::release_provenance(&self.decide(target)?, target, &self.beside.hidden_from(target), candidate.resource)
             }
-            None => consent::release(&self.decide(&candidate.resource)?, candidate.resource),
+            None => {
+                let hidden = self.beside.hidden_from(&candidate.resource);
+                consent::release_beside(&self.decide(&candidate.resource)?, candidate.resource, &hidden)
+            }
         }
     }
 
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
         let mut facts = consent::facts::of(resource);
-        Labeller::built_in().label(resource, &mut facts);
+        facts.add_setting(self.beside.labels(resource, &self.labeller));
+        self.labeller.label(resource, &mut facts);
         let mut decisions = Vec::new();
         for patient in consent::patients_of(resource) {
             let PatientReference::Known(reference) = patient else { return None };
@@ -353,11 +377,12 @@ fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
 fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
     match &node.value {
         Value::Object(object) => {
-            if let Some((type_name, id)) = object.get("reference").and_then(Node::as_text).and_then(|text| text.split_once('/'))
-                && DIRECTORY_TYPES.contains(&type_name)
-            {
-                named.insert((type_name.to_owned(), id.to_owned()));
-            }
+            // `data` names the records themselves, whatever they are: what they point at may be meant with them.
+            let data = object.get("meaning").and_then(|_| object.get("reference")).and_then(|reference| reference.text("reference"));
+            let party = object.get("reference").and_then(Node::as_text);
+            let is_party = |(type_name, _): &(&str, &str)| DIRECTORY_TYPES.contains(type_name);
+            let found = party.and_then(|text| text.split_once('/')).filter(is_party).or(data.and_then(|text| text.split_once('/')));
+            named.extend(found.map(|(type_name, id)| (type_name.to_owned(), id.to_owned())));
             object.members().iter().for_each(|member| collect_references(&member.node, named));
         }
         Value::List(items) => items.iter().for_each(|item| collect_references(item, named)),

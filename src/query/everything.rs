@@ -138,7 +138,7 @@ impl QueryPath {
             found.len()
         };
         for query in self.compartment_queries(caller, pairs, asked) {
-            if add(self.own_candidates(&Arc::new(query)).await?) > MAX_EVERYTHING {
+            if add(self.own_candidates(caller, &Arc::new(query)).await?) > MAX_EVERYTHING {
                 let text = format!("There are more than {MAX_EVERYTHING} resources. Ask for some types with _type, or search.");
                 return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
             }

@@ -50,7 +50,7 @@ impl QueryPath {
     async fn visible_matches(&self, caller: &Caller, query: Query) -> Result<Vec<Node>, Failure> {
         may(caller, Permission::Search, query.type_name())?;
         let query = Arc::new(self.joined(caller, query).await?);
-        let candidates = self.own_candidates(&query).await?;
+        let candidates = self.own_candidates(caller, &query).await?;
         let permitted = self.permitted(caller, candidates).await?;
         // What was taken out of a resource must not find it.
         Ok(permitted.into_iter().map(Permitted::into_resource).filter(|resource| query.matches(resource)).collect())
@@ -119,7 +119,7 @@ impl QueryPath {
         for include in includes {
             for query in include.referring(self.pipeline.definitions, resources) {
                 if caller.scopes.allows(Permission::Search, query.type_name()) && *lookups > 0 {
-                    let found = self.own_candidates(&Arc::new(query)).await?;
+                    let found = self.own_candidates(caller, &Arc::new(query)).await?;
                     *lookups = lookups.saturating_sub(found.len());
                     candidates.extend(found);
                 }

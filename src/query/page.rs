@@ -31,8 +31,9 @@ struct Sealed {
     /// The type searched, or the path of a history or an operation.
     path: String,
     pairs: Pairs,
-    /// The entry a page begins with, or the place in a history it goes on from.
-    from: i64,
+    /// The entry a page begins with, or the place in a history it goes on from. In as many bytes whatever it is: a longer link would say that more
+    /// lies before it.
+    from: [u8; 8],
     until: i64,
 }
 
@@ -51,12 +52,15 @@ impl Pager {
     /// The token of the page of an operation's answer that begins at entry `from`.
     pub fn seal_at(&self, caller: &Caller, path: &str, pairs: Pairs, from: usize, now: Instant) -> String {
         let from = i64::try_from(from).unwrap_or(i64::MAX);
-        self.sealed(caller, Sealed { path: path.to_owned(), pairs, from, until: (now + LIFETIME).micros() })
+        self.sealed(caller, Sealed { path: path.to_owned(), pairs, from: from.to_be_bytes(), until: (now + LIFETIME).micros() })
     }
 
     /// The token of the page of a history that goes on from a place.
     pub fn seal_position(&self, caller: &Caller, path: &str, from: i64, now: Instant) -> String {
-        self.sealed(caller, Sealed { path: path.to_owned(), pairs: Pairs::new(), from, until: (now + LIFETIME).micros() })
+        self.sealed(
+            caller,
+            Sealed { path: path.to_owned(), pairs: Pairs::new(), from: from.to_be_bytes(), until: (now + LIFETIME).micros() },
+        )
     }
 
     fn sealed(&self, caller: &Caller, sealed: Sealed) -> String {
@@ -71,12 +75,12 @@ impl Pager {
     pub fn resume(&self, pairs: Pairs, caller: &Caller, path: &str, now: Instant) -> Result<(Pairs, usize), Refusal> {
         let Some((_, token)) = pairs.iter().find(|(name, _)| name == PARAMETER) else { return Ok((pairs, 0)) };
         let sealed = self.open(token, caller, path, now)?;
-        Ok((sealed.pairs, usize::try_from(sealed.from).unwrap_or(0)))
+        Ok((sealed.pairs, usize::try_from(i64::from_be_bytes(sealed.from)).unwrap_or(0)))
     }
 
     /// The place a history goes on from.
     pub fn open_position(&self, caller: &Caller, path: &str, token: &str, now: Instant) -> Result<i64, Refusal> {
-        self.open(token, caller, path, now).map(|sealed| sealed.from)
+        self.open(token, caller, path, now).map(|sealed| i64::from_be_bytes(sealed.from))
     }
 
     fn open(&self, token: &str, caller: &Caller, path: &str, now: Instant) -> Result<Sealed, Refusal> {

@@ -54,8 +54,9 @@ impl QueryPath {
             let candidate = Candidate::stored(&stored)?;
             let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
             let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
-            if permitted.is_redacted() {
-                // The receipt opens a commitment to the whole, by which what was taken out could be guessed.
+            if permitted.is_screened() {
+                // The receipt opens a commitment to the whole, by which what was taken out could be guessed. Nor may its absence say that
+                // something was.
                 return Err(not_found(type_name).into());
             }
             vec![*permitted]

@@ -29,6 +29,11 @@ impl Filter {
         }
     }
 
+    /// Whether it is met by something not being there.
+    pub fn asks_for_absence(&self) -> bool {
+        matches!(self.modifier, Modifier::Missing | Modifier::Not)
+    }
+
     fn is_present(&self, resource: &Node) -> bool {
         match &self.parameter.source {
             Source::Id => resource.text("id").is_some(),

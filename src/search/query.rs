@@ -114,6 +114,18 @@ impl Query {
             && self.filters.iter().all(|filter| filter.matches(resource))
     }
 
+    /// Whether a resource meets every filter, or may come to by losing something.
+    pub fn may_match(&self, resource: &Node) -> bool {
+        self.links.is_empty()
+            && resource.resource_type() == Some(&self.type_name)
+            && self.filters.iter().all(|filter| filter.asks_for_absence() || filter.matches(resource))
+    }
+
+    /// Whether a resource may come to meet the query by losing something: what is asked for is that something is not there.
+    pub fn asks_for_absence(&self) -> bool {
+        self.filters.iter().any(Filter::asks_for_absence)
+    }
+
     /// What must be searched before this can be: [`joined`](Query::joined) takes the answers in this order.
     pub fn links(&self) -> &[Link] {
         &self.links

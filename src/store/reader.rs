@@ -144,6 +144,16 @@ impl<'c> Reader<'c> {
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
     }
 
+    /// The same in pieces: those behind a place in the order of writing, at most `limit`.
+    pub fn candidates_behind(&self, query: &Query, behind: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let mut sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0 AND v.seq > ?");
+        let mut parameters = vec![Sql::from(query.type_name().to_owned()), behind.into()];
+        query.lookups().into_iter().for_each(|lookup| narrow(&mut sql, &mut parameters, lookup));
+        sql.push_str(" ORDER BY v.seq LIMIT ?");
+        parameters.push(rows(limit));
+        list(&self.connection, self.seal_key, &sql, parameters)
+    }
+
     /// The first current resources that satisfy every lookup of the query, at most `limit`: a superset of its matches.
     pub fn first_candidates(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         candidates(&self.connection, self.seal_key, query, limit)

@@ -2,12 +2,23 @@
 
 use super::{Fault, FaultKind, Path, Settings};
 use crate::clock::Clock;
+use crate::config::limits::MAX_POLICY_FILE_BYTES;
+use crate::config::read_bounded;
+use crate::consent::Labeller;
 use crate::definitions::Definitions;
 use crate::packages::{Cache, Coordinates};
 use crate::terminology::{Reach, Server};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What tells how sensitive records are: the list of the configuration, or the one that comes with the gateway.
+pub fn labeller(settings: &Settings) -> Result<Labeller, Fault> {
+    let Some(path) = &settings.consent.sensitivities_file else { return Ok(Labeller::built_in().clone()) };
+    let broken = |problem: String| Fault::new(FaultKind::Internal, format!("[consent] sensitivities_file: {problem}"));
+    let list = read_bounded(path, MAX_POLICY_FILE_BYTES).map_err(broken)?;
+    Labeller::parse(&list).map_err(|error| broken(format!("line {}: {}", error.line, error.problem)))
+}
 
 /// The terminology server of the configuration, if it names one.
 pub fn terminology(settings: &Settings, clock: &Clock) -> Result<Option<Arc<Server>>, Fault> {

@@ -132,6 +132,7 @@ impl Durable {
             consent: Arc::new(settings.consent.clone()),
             overtaken: Arc::clone(&self.overtaken),
             terminology: judged_by::terminology(settings, &self.clock)?,
+            labeller: judged_by::labeller(settings)?,
         };
         let upstream = Upstream::new(self.clock.clone(), self.entropy.clone())?;
         let query = QueryPath {
