@@ -12,6 +12,7 @@ mod faults;
 mod fuzzed;
 mod golden;
 mod laws;
+mod leaks;
 mod mutation;
 mod other_readers;
 mod readme;

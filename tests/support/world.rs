@@ -96,6 +96,7 @@ pub struct Setup {
     time: Option<ScriptedTime>,
     adjust: Option<Adjust>,
     prepare: Option<Prepare>,
+    seed: Option<u64>,
 }
 
 impl Setup {
@@ -119,6 +120,12 @@ impl Setup {
         self
     }
 
+    /// Keys, and with them ids, are those of every other world of this seed.
+    pub fn drawing(mut self, seed: u64) -> Setup {
+        self.seed = Some(seed);
+        self
+    }
+
     pub async fn start(self) -> World {
         let folder = Folder::new("world");
         write_key_sets(&folder);
@@ -132,7 +139,8 @@ impl Setup {
             adjust(&mut settings);
         }
         let clock = self.time.as_ref().map_or_else(Clock::system, ScriptedTime::clock);
-        World::open(folder, settings, clock).await
+        let entropy = self.seed.map_or_else(Entropy::system, Entropy::seeded);
+        World::try_open_drawing(folder, settings, clock, entropy).await.unwrap_or_else(|(_, fault)| panic!("{fault}"))
     }
 }
 
@@ -157,13 +165,17 @@ impl World {
     }
 
     /// Starts a gateway on what another has left; gives the folder back when it refuses to start.
-    pub async fn try_open(folder: Folder, mut settings: Settings, clock: Clock) -> Result<World, (Folder, Fault)> {
+    pub async fn try_open(folder: Folder, settings: Settings, clock: Clock) -> Result<World, (Folder, Fault)> {
+        World::try_open_drawing(folder, settings, clock, Entropy::system()).await
+    }
+
+    async fn try_open_drawing(folder: Folder, mut settings: Settings, clock: Clock, entropy: Entropy) -> Result<World, (Folder, Fault)> {
         log_when_asked();
         let http = http_client();
         settings.server.listen.set_port(0);
         let listeners = Listeners::bind(&settings).unwrap();
         settings.server.listen = listeners.public_address().unwrap();
-        let gateway = match Gateway::build(settings.clone(), clock.clone(), Entropy::system()) {
+        let gateway = match Gateway::build(settings.clone(), clock.clone(), entropy) {
             Ok(gateway) => gateway,
             Err(fault) => return Err((folder, fault)),
         };
