@@ -47,7 +47,8 @@ fn unmapped_code(source: &str, unmapped: &Unmapped) -> Item {
     let words = [system, code, text.filter(|_| code.is_none())].map(|word| word.unwrap_or_default().to_owned());
     let is_typed = system.is_some_and(|system| system.starts_with(EPIC_SYSTEMS))
         && code.is_none_or(|code| code == "0" || !code.bytes().all(|byte| byte.is_ascii_digit()));
-    let shown = |text: &&str| !is_typed && !may_be_personal(text);
+    // What stands beside a code is what the catalogue calls it. What stands alone was typed by somebody, about somebody: it can be read in the record.
+    let shown = |text: &&str| code.is_some() && !is_typed && !is_typed_in(text);
     let inputs = [
         system.map(|system| ("system", system)),
         // A code is a number more often than not; only what was typed for it is somebody's.
@@ -116,6 +117,8 @@ mod tests {
         };
         check(code("urn:lab", Some("CREA"), Some("Creatinine")), &[("system", "urn:lab"), ("code", "CREA"), ("text", "Creatinine")]);
         check(code("urn:lab", Some("CREA"), Some("Moor, Ada 19700301")), &[("system", "urn:lab"), ("code", "CREA")]);
+        check(code("urn:lab", Some("CREA"), Some("Moor, Ada")), &[("system", "urn:lab"), ("code", "CREA")]);
+        check(code("urn:lab", None, Some("Ada Moor")), &[("system", "urn:lab")]);
         check(code("urn:oid:1.2.840.114350.1", Some("Ada Moor"), Some("Ada Moor")), &[("system", "urn:oid:1.2.840.114350.1")]);
         check(code("urn:oid:1.2.840.114350.1", Some("17"), None), &[("system", "urn:oid:1.2.840.114350.1"), ("code", "17")]);
     }
