@@ -14,6 +14,9 @@ const MAX_EARLIER: usize = 8;
 /// A result by the store's key, with its id.
 type Keyed = ([u8; 32], String);
 
+/// Ids of the first results, by key.
+type Firsts = HashMap<[u8; 32], String>;
+
 impl Pipeline {
     /// Links the results of a submission to the ones they repeat, of the same source; answers the keys under which the others are found later, and
     /// what was known under each when that was decided.
@@ -30,7 +33,7 @@ impl Pipeline {
         let (wanted, owner) = (keyed.clone(), source.to_owned());
         let (known, assumptions) = self.store.read(move |reader| earlier(reader, &owner, wanted)).await?;
         let mut repeats: HashMap<String, String> = HashMap::new();
-        let mut firsts: HashMap<[u8; 32], String> = HashMap::new();
+        let mut firsts = Firsts::new();
         for (key, id) in keyed {
             // What is stored already stands first, then the order of the submission.
             match known.get(&key).cloned().or_else(|| firsts.get(&key).cloned()) {
@@ -55,7 +58,7 @@ fn of_source(source: &str, result: &Node) -> Option<[u8; 32]> {
 }
 
 /// By key, the first result that is stored and still says what it said. A result that is the first itself is its own answer.
-fn earlier(reader: &Reader<'_>, source: &str, wanted: Vec<Keyed>) -> Result<(HashMap<[u8; 32], String>, Vec<Assumption>), Fault> {
+fn earlier(reader: &Reader<'_>, source: &str, wanted: Vec<Keyed>) -> Result<(Firsts, Vec<Assumption>), Fault> {
     let (mut found, mut assumptions) = (HashMap::new(), Vec::new());
     for (key, own) in wanted {
         let ids = reader.alike(&key, MAX_EARLIER)?;

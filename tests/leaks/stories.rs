@@ -141,12 +141,15 @@ pub async fn no_answer_outlives_its_consent() {
     }
 }
 
+/// What is done to a consent.
+type Change = fn(&mut Value);
+
 /// Consents that cannot be read, name nobody who is proved, or denied and ended: a record behind them is answered like one that is not there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub async fn what_cannot_be_read_denies_alike() {
     let world = World::start().await;
     let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
-    let changes: Vec<(&str, fn(&mut Value))> = vec![
+    let changes: Vec<(&str, Change)> = vec![
         ("an unknown modifier", |consent| consent["modifierExtension"] = json!([{"url": "http://x.example/m", "valueBoolean": true}])),
         ("a modifier on its rule", |consent| {
             consent["provision"]["modifierExtension"] = json!([{"url": "http://x.example/m", "valueBoolean": true}]);
