@@ -77,6 +77,10 @@ fn resource(definitions: &'static Definitions, name: &str) -> Node {
         operations.push(operation("fileConsent", "http://hl7.org/fhir/us/consent-management/OperationDefinition/file-consent"));
         operations.push(operation("revokeConsent", "http://hl7.org/fhir/us/consent-management/OperationDefinition/revoke-consent"));
     }
+    if name == "Task" {
+        operations.push(operation("pending", "urn:hearthgate:operation:pending"));
+        operations.push(operation("sign-off", "urn:hearthgate:operation:sign-off"));
+    }
     let references = search::supported(definitions, name).filter(|parameter| parameter.kind() == SearchKind::Reference);
     let includes: Vec<Node> = references.map(|parameter| format!("{name}:{}", parameter.code()).as_str().into()).collect();
     Object::new()

@@ -1,8 +1,11 @@
 //! The log as anybody may read it: checkpoint and tiles in the layout of C2SP tlog-tiles. Leaves hold no personal data.
 
 use crate::anchor::Leaf;
+use crate::ledger::TreeHashes;
+use crate::ledger::merkle::leaf_hash;
 use crate::ledger::tile::{self, TileKind, TilePath};
-use crate::outcome::Fault;
+use crate::outcome::{Fault, FaultKind};
+use crate::query::StoredTiles;
 use crate::store::{Committed, LeafDraft, LedgerHead, Store, Unit};
 use axum::Router;
 use axum::body::Body;
@@ -93,23 +96,32 @@ async fn serve_tile(State(state): State<LedgerState>, Path(path): Path<String>) 
     }
 }
 
-/// The bytes of a tile or entry bundle; partial ones are the beginning of what is there.
+/// The bytes of a tile or entry bundle; partial ones are the beginning of what is there. What the tree does not confirm was damaged, and is
+/// named and not served.
 fn read_tile(reader: &crate::store::Reader<'_>, head: &LedgerHead, wanted: TilePath) -> Result<Option<Vec<u8>>, Fault> {
     let width = usize::from(wanted.width);
-    match wanted.kind {
-        TileKind::Entries => {
-            let first = wanted.index * u64::from(tile::TILE_WIDTH);
-            let entries = reader.leaves(first, width)?;
-            let mut bundle = Vec::new();
-            let complete = entries.len() == width && entries.iter().all(|entry| tile::encode_entry(&mut bundle, entry).is_ok());
-            Ok(complete.then_some(bundle))
+    let damaged = || Fault::new(FaultKind::StorageCorrupt, format!("{wanted} is not as it was written"));
+    let level = wanted.kind.level();
+    let hashes = match reader.tile(level, wanted.index)? {
+        None => head.edge.partial_tile(level).to_vec(),
+        Some(hashes) => {
+            let tiles = StoredTiles(reader);
+            let confirmed = TreeHashes::new(&head.edge, &tiles).is_tile(level, wanted.index, &hashes);
+            let confirmed = confirmed.map_err(|error| Fault::new(FaultKind::StorageCorrupt, format!("{wanted}: {error}")))?;
+            confirmed.then_some(hashes).ok_or_else(damaged)?
         }
-        TileKind::Hashes(level) => {
-            let stored = reader.tile(level, wanted.index)?;
-            let hashes = stored.unwrap_or_else(|| head.edge.partial_tile(level).to_vec());
-            Ok(hashes.get(..width).map(tile::encode_hashes))
-        }
+    };
+    let Some(hashes) = hashes.get(..width) else { return Ok(None) };
+    if wanted.kind != TileKind::Entries {
+        return Ok(Some(tile::encode_hashes(hashes)));
     }
+    let entries = reader.leaves(wanted.index * u64::from(tile::TILE_WIDTH), width)?;
+    if !entries.iter().map(|entry| leaf_hash(entry)).eq(hashes.iter().copied()) {
+        return Err(damaged());
+    }
+    let mut bundle = Vec::new();
+    let complete = entries.iter().all(|entry| tile::encode_entry(&mut bundle, entry).is_ok());
+    Ok(complete.then_some(bundle))
 }
 
 pub(super) fn answer(media: &'static str, caching: &'static str, bytes: Vec<u8>) -> Response<Body> {

@@ -154,6 +154,19 @@ impl<'a, R: TileReader + ?Sized> TreeHashes<'a, R> {
         self.subtree(0, index)
     }
 
+    /// Whether these are the hashes of the full tile at a place, by the tile above it.
+    ///
+    /// # Errors
+    /// When the tile lies beyond the edge, the one above is missing, or the storage fails.
+    pub fn is_tile(&mut self, level: u8, index: u64, hashes: &[Hash]) -> Result<bool, LedgerError> {
+        let above = self.subtree((level + 1).saturating_mul(tile::TILE_HEIGHT), index)?;
+        let mut tree = Edge::new();
+        for hash in hashes {
+            let _complete = tree.append(*hash);
+        }
+        Ok(tree.size() == u64::from(TILE_WIDTH) && tree.root() == above)
+    }
+
     /// A proof can be made of siblings alone, so that it would not notice by itself that its leaf is not there yet.
     fn check_reaches(&self, size: u64) -> Result<(), LedgerError> {
         if size <= self.edge.size { Ok(()) } else { Err(LedgerError::BeyondEdge) }

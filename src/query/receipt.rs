@@ -5,6 +5,7 @@ use crate::anchor::{Opening, receipt_text};
 use crate::audit;
 use crate::config::Interaction as Permission;
 use crate::identity::Caller;
+use crate::ledger::merkle::{leaf_hash, verify_inclusion};
 use crate::ledger::{LedgerError, LogProof, TileReader, TreeHashes};
 use crate::outcome::{Failure, Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, StoredVersion};
@@ -96,5 +97,9 @@ fn prove(reader: &Reader<'_>, head: &LedgerHead, index: u64, size: u64, note: &s
     let path = TreeHashes::new(&head.edge, &tiles).inclusion_proof(index, size).map_err(|error| broken(error.to_string()))?;
     let checkpoint = note.parse().map_err(|error: crate::ledger::Malformed| broken(error.to_string()))?;
     let entry = reader.leaves(index, 1)?.into_iter().next().ok_or_else(|| broken("a leaf is missing".to_owned()))?;
+    let root = TreeHashes::new(&head.edge, &tiles).root(size).map_err(|error| broken(error.to_string()))?;
+    // A receipt made of a damaged leaf or tile would accuse the log wherever it is shown.
+    verify_inclusion(&leaf_hash(&entry), index, size, &path, &root)
+        .map_err(|_| Fault::new(FaultKind::StorageCorrupt, format!("leaf {index} or a tile above it is not as it was written")))?;
     Ok((LogProof { extra: None, index, path, checkpoint }, entry))
 }

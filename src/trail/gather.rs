@@ -7,6 +7,7 @@ use crate::consent::{self, Permitted};
 use crate::fhir::json;
 use crate::identity::Caller;
 use crate::ledger::index::Tag;
+use crate::ledger::merkle::{leaf_hash, verify_inclusion};
 use crate::ledger::{LogProof, Malformed, Note, TreeHashes};
 use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::{Pipeline, patient_ids};
@@ -147,7 +148,7 @@ impl Trail {
         mut met: Met,
     ) -> Result<(Vec<Item>, Met), Fault> {
         let pipeline = &self.query.pipeline;
-        let (definitions, edge) = (pipeline.definitions, head.clone());
+        let (definitions, edge, root) = (pipeline.definitions, head.clone(), head.edge.root());
         let (found, met) = pipeline
             .store
             .read(move |reader| {
@@ -159,6 +160,9 @@ impl Trail {
                         tree.inclusion_proof(position, edge.size()).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
                     let entry = reader.leaves(position, 1)?.pop();
                     let entry = entry.ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf is missing"))?;
+                    verify_inclusion(&leaf_hash(&entry), position, edge.size(), &path, &root).map_err(|_| {
+                        Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} or a tile above it is not as it was written"))
+                    })?;
                     let version = reader.version_of_leaf(position)?;
                     let provenance = version.as_ref().map(|version| met.provenance(reader, definitions, version)).transpose()?.flatten();
                     found.push(Found { position, entry, version, provenance, path });

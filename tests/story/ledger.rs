@@ -1,9 +1,10 @@
 //! The log as anybody may read it: over HTTP, and in the data folder.
 
+use crate::support::bucket::Bucket;
 use crate::support::data::{bundle, creates, patient};
 use crate::support::party::Party;
 use crate::support::process::hearthgate;
-use crate::support::{Call, World, until};
+use crate::support::{Call, Setup, World, until};
 use hearthgate::ledger::reader::{self, LogFiles};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, LedgerError, Note, fsck};
 use std::collections::HashMap;
@@ -119,4 +120,90 @@ async fn the_files_in_the_folder_are_the_log() {
         assert_eq!(checked.status.code(), Some(1), "{file}");
         std::fs::write(&path, &sound).unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_holds_the_log_and_the_second_publisher_is_kept_out() {
+    let (bucket, endpoint) = Bucket::start().await;
+    let publish = move |settings: &mut hearthgate::config::Settings| {
+        settings.ledger.publish = Some(hearthgate::config::Bucket {
+            bucket: "log".to_owned(),
+            prefix: "clinic".to_owned(),
+            region: "eu-central-1".to_owned(),
+            endpoint: Some(endpoint.clone().try_into().unwrap()),
+            access_key_id: "id".to_owned(),
+            secret_access_key_file: "unused".into(),
+            secret_access_key: hearthgate::config::Secret::new("secret".to_owned()),
+        });
+    };
+    let world = Setup::adjusted(publish.clone()).start().await;
+    let a = world.party("hospital-a").await;
+    fill(&a, 6).await;
+    let policy = world.policy();
+    let size = async || {
+        let note = reader::read_checkpoint(&bucket).ok()?;
+        Some(policy.accept(&note).unwrap().checkpoint().clone())
+    };
+    let old = until("the log is published", async || size().await.filter(|checkpoint| checkpoint.size > 100)).await;
+
+    // While the store is away the gateway goes on, and then catches up.
+    bucket.fail(true);
+    fill(&a, 6).await;
+    bucket.fail(false);
+    fill(&a, 1).await;
+    let head = world.running.store.ledger_head().size();
+    until("the log is published again", async || size().await.filter(|checkpoint| checkpoint.size >= head)).await;
+    reader::prove_consistency(&bucket, &old, &policy).unwrap();
+
+    // The log is the files that readers ask for, with the right caching, and no partial tile beside the full one.
+    let report = fsck::fsck(&bucket, &policy, &mut |_| ()).unwrap();
+    assert!(report.problems.is_empty() && report.leaves >= 390, "{} {:?}", report.leaves, report.problems);
+    for (path, object) in bucket.objects() {
+        let caching = if path.ends_with("checkpoint") { "no-cache" } else { "public, max-age=31536000, immutable" };
+        assert_eq!(object.caching, caching, "{path}");
+        let is_superseded = path.contains("tile/0/000.p/") || path.contains("tile/entries/000.p/");
+        assert!(!is_superseded, "{path} stands beside the full tile");
+    }
+
+    // Another gateway that publishes another log there is kept out.
+    let other = Setup::adjusted(publish).start().await;
+    fill(&other.party("hospital-a").await, 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    assert!(size().await.unwrap().size >= head, "its checkpoint did not take the place of the first's");
+    assert!(fsck::fsck(&bucket, &policy, &mut |_| ()).unwrap().problems.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_damaged_in_the_database_is_not_served() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    fill(&a, 10).await;
+    let id = a.create(&patient("last")).await;
+    let stranger = world.stranger();
+    let status = async |path: &str| stranger.call(Call::get(&format!("{}/ledger/{path}", world.origin))).await.status;
+    let paths = ["tile/0/000", "tile/0/000.p/7", "tile/entries/000", "tile/entries/000.p/3"];
+    for path in paths {
+        assert_eq!(status(path).await, 200, "{path}");
+    }
+    let data = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
+    let flip = |table: &str, column: &str, position: u64| {
+        let sql = format!("SELECT {column} FROM {table} WHERE position = {position}");
+        let mut bytes: Vec<u8> = data.query_row(&sql, [], |row| row.get(0)).unwrap();
+        bytes[1] ^= 0x20;
+        data.execute(&format!("UPDATE {table} SET {column} = ? WHERE position = {position}"), [bytes]).unwrap();
+    };
+    // One bit of an entry: its bundle is not served, its tile still is.
+    flip("leaf", "entry", 1);
+    assert_eq!([status(paths[0]).await, status(paths[1]).await, status(paths[2]).await, status(paths[3]).await], [200, 200, 500, 500]);
+    flip("leaf", "entry", 1);
+    assert_eq!(status(paths[2]).await, 200);
+    // One bit of a tile: neither it nor what it should confirm is served, and no receipt is made with it.
+    flip("tile", "hashes", 0);
+    for path in paths {
+        assert_eq!(status(path).await, 500, "{path}");
+    }
+    let early = a.search("Patient?_count=1").await.remove(0);
+    let receipt = a.get(&format!("Patient/{}/$receipt", early["id"].as_str().unwrap())).await;
+    assert_eq!((receipt.status, receipt.issue().as_str()), (500, "exception"));
+    a.get(&format!("Patient/{id}")).await.expect(200);
 }

@@ -78,6 +78,7 @@ async fn every_listed_interaction_works() {
         let own: &[&str] = match resource["type"].as_str().unwrap() {
             "Patient" => &["everything", "match", "golden-record", "disclosures", "consent-decide", "break-glass"],
             "Consent" => &["consent-decide", "fileConsent", "revokeConsent"],
+            "Task" => &["pending", "sign-off"],
             _ => &[],
         };
         assert_eq!(operations, [&["validate", "receipt", "provenance-trail", "erase"], own].concat());

@@ -3,10 +3,20 @@
 use crate::support::data::{bundle, creates, observation, person};
 use crate::support::signing::Signer;
 use crate::support::world::documents;
-use crate::support::{Call, Setup, World, until};
+use crate::support::{Call, Party, Setup, World, until};
 use hearthgate::clock::{Instant, ScriptedTime};
 use serde_json::{Value, json};
 use std::time::Duration;
+
+const OFFICER: &str = r#"
+[[client]]
+id = "officer"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/Patient.r"
+purposes = ["TREAT"]
+roles = ["eraser"]
+"#;
 
 const RULE: &str = r#"
 [source.laboratory.sign_off]
@@ -29,7 +39,7 @@ fn signers() -> [Signer; 2] {
 
 fn setup() -> Setup {
     let keys = signers().map(|signer| signer.jwk());
-    Setup::configured(RULE).prepared(move |folder| {
+    Setup::configured(format!("{RULE}{OFFICER}")).prepared(move |folder| {
         for (client, key) in ["laboratory", "hospital-a"].into_iter().zip(keys) {
             let path = folder.path().join(format!("{client}.jwks.json"));
             let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -174,4 +184,112 @@ async fn what_is_not_signed_in_time_ends_with_a_notice() {
     assert_eq!(laboratory.get(&format!("{here}/$pending")).await.status, 409);
     let notices = documents(&world.data(), "AuditEvent");
     assert!(notices.iter().any(|event| event["outcomeDesc"].as_str().is_some_and(|text| text.contains("not signed in time"))));
+}
+
+/// A result that waits, and the path of its Task.
+async fn held(laboratory: &Party, patient: &str) -> (Value, String) {
+    let result = observation(&format!("Patient/{patient}"));
+    let task = laboratory.post("Observation", &result).await.expect(202).json();
+    (result, format!("Task/{}", task["id"].as_str().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_changed_behind_the_gateway_while_it_waited_is_not_accepted() {
+    let [lab_signs, _] = signers();
+    let world = setup().start().await;
+    let laboratory = world.party("laboratory").await;
+    let patient = laboratory.create(&person("1")).await;
+    let (result, here) = held(&laboratory, &patient).await;
+    for change in [
+        "UPDATE pending SET held = CAST(replace(held, '13.2', '13.3') AS BLOB)",
+        "UPDATE pending SET source = 'hospital-a'",
+        "UPDATE pending SET expires = expires + 1",
+        "UPDATE pending SET revision = revision + 1",
+        "UPDATE pending SET progress = x'0100'",
+    ] {
+        let data = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
+        data.execute_batch("CREATE TEMP TABLE before AS SELECT * FROM main.pending").unwrap();
+        data.execute(change, []).unwrap();
+        for call in
+            [Call::get(&here), Call::get(&format!("{here}/$pending")), Call::post("Provenance", &lab_signs.provenance(&[&here], &result))]
+        {
+            let answer = laboratory.call(call).await;
+            assert_eq!((answer.status, answer.issue().as_str()), (500, "exception"), "{change}");
+        }
+        data.execute_batch("DELETE FROM main.pending; INSERT INTO main.pending SELECT * FROM before; DROP TABLE before;").unwrap();
+    }
+    laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
+    assert!(documents(&world.data(), "Observation").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parties_that_sign_at_the_same_moment_make_one_acceptance() {
+    let [lab_signs, clinician_signs] = signers();
+    let world = setup().start().await;
+    let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
+    let patient = laboratory.create(&person("1")).await;
+    let (result, here) = held(&laboratory, &patient).await;
+    let signs = |party: &Party, signer: &Signer| {
+        let (party, call) = (party.clone(), Call::post("Provenance", &signer.provenance(&[&here], &result)));
+        tokio::spawn(async move { party.call(call).await.status })
+    };
+    let all: Vec<_> = (0..10).flat_map(|_| [signs(&laboratory, &lab_signs), signs(&a, &clinician_signs)]).collect();
+    let mut accepted = 0;
+    for one in all {
+        let status = one.await.unwrap();
+        assert!(matches!(status, 200 | 202 | 409), "{status}");
+        accepted += usize::from(status == 200);
+    }
+    if accepted == 0 {
+        // Whoever was beaten to it signs again, as the answer said.
+        for (party, signer) in [(&laboratory, &lab_signs), (&a, &clinician_signs)] {
+            accepted += usize::from(signs(party, signer).await.unwrap() == 200);
+        }
+    }
+    assert_eq!(accepted, 1);
+    assert_eq!(documents(&world.data(), "Observation").len(), 1);
+    assert_eq!(laboratory.get(&here).await.expect(200).json()["status"], "completed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_accepted_any_more_ends_with_its_signatures_and_the_reason() {
+    let [lab_signs, clinician_signs] = signers();
+    let world = setup().start().await;
+    let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
+    let patient = laboratory.create(&person("1")).await;
+    let result = observation(&format!("Patient/{patient}"));
+    let conditional = format!("Patient?identifier={}|new", crate::support::data::MRN);
+    let mut entry = creates("urn:uuid:1", person("9"));
+    entry["request"]["ifNoneExist"] = json!(conditional.trim_start_matches("Patient?"));
+    let whole = bundle("transaction", vec![entry, creates("urn:uuid:2", result)]);
+    let task = laboratory.post("", &whole).await.expect(202).json();
+    let here = format!("Task/{}", task["id"].as_str().unwrap());
+    laboratory.post("Provenance", &lab_signs.provenance(&[&here], &whole)).await.expect(202);
+    // Meanwhile two records came into the world that the condition fits: which of them is meant, nobody can say.
+    for name in ["first", "second"] {
+        let mut twin = person(name);
+        twin["identifier"] = json!([{"system": crate::support::data::MRN, "value": "new"}]);
+        laboratory.post("Patient", &twin).await.expect(201);
+    }
+    let ended = a.post("Provenance", &clinician_signs.provenance(&[&here], &whole)).await.expect(200).json();
+    assert_eq!(ended["status"], "rejected", "{ended}");
+    assert!(ended.to_string().contains("laboratory"), "who signed stays");
+    assert!(documents(&world.data(), "Observation").is_empty());
+    assert_eq!(laboratory.get(&format!("{here}/$pending")).await.status, 409);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn erasing_a_patient_takes_what_waits_about_them() {
+    let world = setup().start().await;
+    let laboratory = world.party("laboratory").await;
+    let officer = world.party_with("officer", "system/Patient.r").await;
+    let (gone, kept) = (laboratory.create(&person("1")).await, laboratory.create(&person("2")).await);
+    let (_, about_gone) = held(&laboratory, &gone).await;
+    let (_, about_kept) = held(&laboratory, &kept).await;
+    officer.call(Call::new("POST", &format!("Patient/{gone}/$erase"))).await.expect(200);
+    assert_eq!(laboratory.get(&about_gone).await.status, 404);
+    laboratory.get(&about_kept).await.expect(200);
+    let data = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
+    let rows: u64 = data.query_row("SELECT count(*) FROM pending", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
 }

@@ -368,3 +368,50 @@ async fn an_erased_record_stays_in_the_trail_without_what_it_was() {
     a.get(&format!("Patient/{other}")).await.expect(200);
     assert_eq!(holds(&world.data(), &format!("Patient/{id}")), None);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_is_whole_after_the_index_was_lost_and_beside_others_entries() {
+    let world = crate::support::Setup::adjusted(|settings| settings.ledger.open_add = true).start().await;
+    let add = async |world: &World, entry: &str| {
+        let call = Call::new("POST", &format!("{}/ledger/add", world.origin)).bare_body(entry);
+        world.stranger().call(call).await.expect(200);
+    };
+    add(&world, "before everything").await;
+    let a = world.party("hospital-a").await;
+    let patient = a.create(&patient("1")).await;
+    for number in 0..300 {
+        add(&world, &format!("entry {number}")).await;
+    }
+    a.create(&observation(&format!("Patient/{patient}"))).await;
+    let (folder, settings) = world.stop().await;
+    for file in ["index.db", "index.db-wal", "index.db-shm"] {
+        let _ = std::fs::remove_file(settings.storage.data_dir.join(file));
+    }
+    let world = World::try_open(folder, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let regulator = world.party("health-department").await;
+    let zip = regulator.get(&format!("Patient/{patient}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+    let report = verify(&zip, &world.policy(), None).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert!(report.leaves >= 4 && report.covers > 300, "{} {}", report.leaves, report.covers);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_jumps_leaves_no_gap() {
+    const MONTHS_S: u64 = 90 * 24 * 3600;
+    let time = hearthgate::clock::ScriptedTime::starting_at(hearthgate::clock::Instant::from_seconds(1_795_000_000));
+    let world = crate::support::Setup::default().at(&time).start().await;
+    let patient = world.party("hospital-a").await.create(&patient("1")).await;
+    time.advance(std::time::Duration::from_secs(MONTHS_S));
+    world.party("hospital-a").await.create(&observation(&format!("Patient/{patient}"))).await;
+    let (folder, settings) = world.stop().await;
+    // The clock was put right, which is to say back, and the gateway started again.
+    let right = hearthgate::clock::ScriptedTime::starting_at(hearthgate::clock::Instant::from_seconds(1_795_000_100));
+    let world = World::try_open(folder, settings, right.clock()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    world.party("hospital-a").await.create(&permit_to(&patient, "hospital-b")).await;
+    let regulator = world.party("health-department").await;
+    let zip = regulator.get(&format!("Patient/{patient}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+    let report = verify(&zip, &world.policy(), None).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    // Three versions, their audit records, and the export.
+    assert_eq!(report.leaves, 7);
+}

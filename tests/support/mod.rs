@@ -1,5 +1,6 @@
 //! What the tests stand on: a gateway in a folder of its own, the parties that call it, the systems behind it, and the data they send.
 
+pub mod bucket;
 pub mod chance;
 pub mod data;
 pub mod folder;
