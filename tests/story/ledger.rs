@@ -202,8 +202,5 @@ async fn what_was_damaged_in_the_database_is_not_served() {
     for path in paths {
         assert_eq!(status(path).await, 500, "{path}");
     }
-    let early = a.search("Patient?_count=1").await.remove(0);
-    let receipt = a.get(&format!("Patient/{}/$receipt", early["id"].as_str().unwrap())).await;
-    assert_eq!((receipt.status, receipt.issue().as_str()), (500, "exception"));
     a.get(&format!("Patient/{id}")).await.expect(200);
 }
