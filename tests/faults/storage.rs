@@ -219,3 +219,71 @@ async fn a_log_that_was_set_back_is_refused() {
     let Err((_folder, fault)) = World::try_open(folder, settings, Clock::system()).await else { panic!("a fork was begun") };
     assert!(matches!(fault.kind, FaultKind::Ledger | FaultKind::StorageCorrupt), "{fault}");
 }
+
+/// A file system of its own for a data folder, which can be filled. Unmounted when it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this process may not mount.
+    fn mount(place: PathBuf) -> Option<SmallDisk> {
+        std::fs::create_dir_all(&place).ok()?;
+        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "none"]).arg(&place).output().ok()?;
+        mounted.status.success().then_some(SmallDisk(place))
+    }
+
+    fn fill(&self) {
+        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    }
+
+    fn clear(&self) {
+        std::fs::remove_file(self.0.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_for_everything_is_left_without_a_restart() {
+    let site = Site::new("");
+    let Some(disk) = SmallDisk::mount(site.data()) else {
+        eprintln!("skipped: only who may mount can try a full disk");
+        return;
+    };
+    let process = site.start().await;
+    let party = site.party("hospital-a").await;
+    let before = party.create(&patient("before")).await;
+    let checkpoint = site.checkpoint().await.unwrap();
+    for round in 0..3 {
+        disk.fill();
+        // What is left in the last pages may still take a few.
+        let mut refused = 0;
+        for number in 0..60 {
+            let answer = party.post("Patient", &patient(&format!("full-{round}-{number}"))).await;
+            assert!(matches!(answer.status, 201 | 503 | 507), "{}: {}", answer.status, answer.text());
+            refused += usize::from(answer.status != 201);
+        }
+        assert!(refused > 0, "the disk was never full");
+        assert!(site.checkpoint().await.is_some(), "the log is still read");
+        disk.clear();
+        party.create(&patient(&format!("after-{round}"))).await;
+    }
+    party.get(&format!("Patient/{before}")).await.expect(200);
+    let key = site.verifier_key().await;
+    drop(process);
+    // What the files say is one history, from the first checkpoint on.
+    let process = site.start().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (files, policy) = (LogFolder::new(site.data().join("ledger")), crate::support::world::policy(&key));
+    let report = fsck::fsck(&files, &policy, &mut |_| ()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    let note: hearthgate::ledger::Note = checkpoint.parse().unwrap();
+    let old = policy.accept(&note).unwrap().checkpoint().clone();
+    hearthgate::ledger::reader::prove_consistency(&files, &old, &policy).unwrap();
+    process.kill();
+    drop(disk);
+}
