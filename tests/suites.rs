@@ -13,6 +13,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+#[path = "suites/derived.rs"]
+mod derived;
+
 /// A part of the shared folder; `None`, said aloud, where it is not there.
 pub fn shared(part: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(part);

@@ -77,6 +77,8 @@ pub struct Options {
     pub extension_domains: Vec<String>,
     /// Whether text that looks like active content is refused.
     pub security_checks: bool,
+    /// Whether URLs of domains kept for examples are refused.
+    pub refuse_example_urls: bool,
     /// The language that displays are checked in; any when there is none.
     pub language: Option<String>,
     /// Whether a display that is not one of its code is a warning only.
@@ -104,6 +106,7 @@ impl Default for Options {
             refuse_unknown_extensions: false,
             extension_domains: Vec::new(),
             security_checks: false,
+            refuse_example_urls: false,
             language: None,
             mild_displays: false,
             quiet_extensible: false,

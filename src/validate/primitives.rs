@@ -176,6 +176,14 @@ pub fn has_scheme(text: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
+/// Whether a web address is of a domain that is kept for examples (RFC 2606), or that examples use.
+pub fn is_example_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let host = rest.and_then(|rest| rest.split(['/', ':', '?', '#', '|']).next()).unwrap_or_default();
+    let is_in = |domain: &str| host.strip_suffix(domain).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+    ["example.org", "example.com", "example.net", "acme.org", "acme.com"].into_iter().any(is_in)
+}
+
 fn is_oid(text: &str) -> bool {
     let Some(oid) = text.strip_prefix("urn:oid:") else { return false };
     let mut arcs = oid.split('.');

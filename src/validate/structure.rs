@@ -31,6 +31,7 @@ const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_MARKDOWN_HTML");
+const EXAMPLE_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_EXAMPLE");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
 
@@ -444,6 +445,12 @@ impl<'a> Walk<'a> {
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
             links::check(self, text, node, scope, path);
+        }
+        if self.options.refuse_example_urls
+            && matches!(chosen.type_name, "uri" | "url" | "canonical")
+            && node.as_text().is_some_and(primitives::is_example_url)
+        {
+            self.report.add(EXAMPLE_URL, path, node, "A URL of a domain that is kept for examples stands for nothing real");
         }
         if chosen.type_name == "markdown" && self.options.report_undecided && node.as_text().is_some_and(holds_tags) {
             self.report.add(HTML_IN_MARKDOWN, path, node, "Markdown should hold no HTML; a '<' that begins no tag is written '\\<'");

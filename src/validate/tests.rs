@@ -33,6 +33,7 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         best_practice: is_on("best_practice"),
         refuse_unknown_extensions: is_on("refuse_unknown_extensions"),
         security_checks: is_on("security_checks"),
+        refuse_example_urls: is_on("refuse_example_urls"),
         related_vital_signs: is_on("related_vital_signs"),
         ..Options::default()
     };

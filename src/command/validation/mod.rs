@@ -179,6 +179,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         refuse_unknown_extensions: true,
         report_undecided: true,
         security_checks: arguments.security_checks,
+        refuse_example_urls: !arguments.allow_example_urls,
         extension_domains: arguments.extension_domains.clone(),
         language: arguments.language.clone(),
         mild_displays: arguments.display_issues_are_warnings,

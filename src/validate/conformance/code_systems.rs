@@ -20,6 +20,9 @@ const SMALL_COUNT: Rule = Rule::warning(IssueType::Invalid, "CODESYSTEM_CS_COUNT
 const CONTENT_DENIED: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_CS_COUNT_NO_CONTENT_ALLOWED");
 const COMPLETE_AND_EMPTY: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_COMPLETE_AND_EMPTY");
 const TWICE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_DUPLICATE_CODE");
+const SET_OF_OTHERS: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_INVALID");
+const SET_OF_OTHER_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_WRONGSYSTEM");
+const SET_OF_SOME: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_INCLUDEDETAILS");
 const NO_CASE: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_MISSING_ELEMENT_SHOULD");
 const NO_CASE_ELSEWHERE: Rule = Rule::information(IssueType::BusinessRule, "CODESYSTEM_CS_NONHL7_MISSING_ELEMENT");
 
@@ -35,6 +38,7 @@ pub fn check(walk: &mut Walk<'_>, system: &Node, path: &Path<'_>) {
         None => advice(walk, system, path),
     }
     count(walk, system, content, path);
+    whole_set(walk, system, path);
     if content == "not-present" && !concepts.is_empty() {
         let at = path.name("concept");
         walk.report.add(CONTENT_DENIED, &at.index(0), system, "The code system says that it holds no content, and it holds concepts");
@@ -68,6 +72,30 @@ fn supplement(walk: &mut Walk<'_>, system: &Node, url: &str, content: &str, path
         if concept.text("code").is_some_and(|code| definitions.standing(url, code) == Standing::Absent) {
             walk.report.add(NOT_IN_SUPPLEMENTED, &name.index(index), concept, "The code system supplemented does not have this code");
         }
+    }
+}
+
+/// The value set that a code system names is that of all its codes, where it is in hand.
+fn whole_set(walk: &mut Walk<'_>, system: &Node, path: &Path<'_>) {
+    let definitions = walk.definitions;
+    let Some(set) = system.text("valueSet").and_then(|url| definitions.value_set(url)) else { return };
+    let Some([include]) = set.include.first_chunk::<1>().filter(|_| set.include.len() == 1) else {
+        return walk.report.add(
+            SET_OF_OTHERS,
+            path,
+            system,
+            "The value set named here must include all codes of this system, and nothing else",
+        );
+    };
+    if include.system.as_deref() != system.text("url") {
+        walk.report.add(SET_OF_OTHER_SYSTEM, path, system, "The value set named here is of another code system");
+    } else if !include.value_sets.is_empty() || !include.concepts.is_empty() || !include.filters.is_empty() {
+        walk.report.add(
+            SET_OF_SOME,
+            path,
+            system,
+            "The value set named here must include all codes of this system, and not a part of them",
+        );
     }
 }
 

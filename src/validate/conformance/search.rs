@@ -3,17 +3,24 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
+use super::is_no_path;
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
 const OTHER_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_TYPE_WRONG");
 const OTHER_BASE: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_BASE_WRONG");
 const NO_COMPONENTS: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_MISSING_COMPONENTS");
+const NO_EXPRESSION: Rule = Rule::error(IssueType::Invalid, "ED_SEARCH_EXPRESSION_ERROR");
 const OTHER_SEARCH_TYPE: Rule = Rule::error(IssueType::BusinessRule, "CapabalityStatement_CS_SP_WrongType");
 
 /// Judges a SearchParameter beside the one it derives from.
 pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     let kind = parameter.text("type");
+    if let Some(expression) = parameter.get("expression")
+        && expression.as_text().is_some_and(|text| is_no_path(walk.types, text))
+    {
+        walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, "The expression of a search parameter must be FHIRPath");
+    }
     if kind == Some("composite") && parameter.items("component").is_empty() {
         walk.report.add(NO_COMPONENTS, path, parameter, "A composite search parameter must have components");
     }

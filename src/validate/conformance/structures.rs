@@ -6,10 +6,12 @@ use super::super::primitives::has_scheme;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
+use super::is_no_path;
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
+const CONTEXT_NO_RULE: Rule = Rule::error(IssueType::Invalid, "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR");
 const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Unable_to_find_base__for_");
 const DERIVES_FROM_ITSELF: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVATION_CIRCLE");
 const NO_DERIVATION: Rule = Rule::error(IssueType::NotFound, "SD_MUST_HAVE_DERIVATION");
@@ -119,6 +121,12 @@ fn is_base(name: &str) -> bool {
 
 fn contexts(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     if structure.text("type") == Some("Extension") {
+        let name = path.name("contextInvariant");
+        for (index, rule) in structure.items("contextInvariant").iter().enumerate() {
+            if rule.as_text().is_some_and(|text| is_no_path(walk.types, text)) {
+                walk.report.add(CONTEXT_NO_RULE, &name.index(index), rule, "A rule about the context of an extension must be FHIRPath");
+            }
+        }
         return;
     }
     for (member, rule, text) in [
