@@ -92,7 +92,8 @@ impl Tree<'_> {
         is_short.then(|| self.nodes.iter().position(holds)).flatten()
     }
 
-    /// A differential that speaks of a choice only by the short forms of types, and states these types or asks for one to be there, allows no others.
+    /// A differential that speaks of a choice only by the short forms of types allows no others, if it states these types, asks for one to be there, or
+    /// speaks of a slice.
     fn narrow(&mut self, choice: NodeId, stated: &[ProfileElement]) {
         let slices = self.node(choice).slices.clone();
         let base_min = self.node(choice).base.map_or(0, |base| self.types.element(base).min);
@@ -101,7 +102,8 @@ impl Tree<'_> {
             let name = self.node(*slice).slice_name.as_deref();
             stated.iter().any(|one| one.path.rsplit('.').next() == name && !one.types.is_empty())
         };
-        if least == 0 && base_min == 0 && !slices.iter().all(states_type) {
+        let is_in_slice = self.nodes.iter().any(|node| node.slice_name.is_some() && node.children.contains(&choice));
+        if least == 0 && base_min == 0 && !is_in_slice && !slices.iter().all(states_type) {
             return;
         }
         let named: Vec<ProfileType> = slices.iter().flat_map(|&slice| self.node(slice).element.types.clone()).collect();
