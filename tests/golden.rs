@@ -124,6 +124,7 @@ async fn converse(case: &Value) -> Value {
         let answer = parties[&who].call(call(step, &names)).await;
         step["answer"] = told(&answer, &mut names);
     }
+    found.sort_all_objects();
     found
 }
 
@@ -151,6 +152,8 @@ fn told(answer: &Answer, names: &mut Names) -> Value {
         Ok(mut body) => {
             read_queries(&mut body);
             hide_signatures(&mut body);
+            // Names are given in the order of their first use, which must not depend on how a library keeps members.
+            body.sort_all_objects();
             names.hide(&body.to_string())
         }
         Err(_) => names.hide(&answer.text()),

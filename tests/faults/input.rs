@@ -183,8 +183,8 @@ async fn requests_the_gateway_does_not_offer() {
         ("a content type nobody knows", Call::new("POST", "Patient").body("text/plain", one().to_string()), 415, "not-supported"),
         ("RDF", Call::new("POST", "Patient").body("text/turtle", "x"), 415, "not-supported"),
         (
-            "another release",
-            Call::new("POST", "Patient").body("application/fhir+json; fhirVersion=5.0", one().to_string()),
+            "a release that nobody knows",
+            Call::new("POST", "Patient").body("application/fhir+json; fhirVersion=9.9", one().to_string()),
             415,
             "not-supported",
         ),

@@ -71,20 +71,28 @@ impl Site {
         self.until_ready(self.spawn_with(arguments)).await
     }
 
-    /// Starts a gateway that will die when it reaches a step (`src/killpoint.rs`).
+    /// Starts a gateway that will die when it reaches a step (`src/killpoint.rs`), which may be before it is ready.
     pub async fn start_dying_at(&self, step: &str) -> Process {
-        self.until_ready(self.spawn_dying(&[], step)).await
+        self.until_ready_or_ended(self.spawn_dying(&[], step)).await.0
     }
 
-    async fn until_ready(&self, mut process: Process) -> Process {
+    async fn until_ready(&self, process: Process) -> Process {
+        let (process, ended) = self.until_ready_or_ended(process).await;
+        assert!(ended.is_none(), "the gateway does not start: {ended:?}\n{}", self.log());
+        process
+    }
+
+    async fn until_ready_or_ended(&self, mut process: Process) -> (Process, Option<ExitStatus>) {
         let start = Instant::now();
         let ready = format!("{}/health/ready", self.admin);
         loop {
             if self.http.get(&ready).send().await.is_ok_and(|answer| answer.status() == 200) {
-                return process;
+                return (process, None);
             }
-            let ended = process.0.try_wait().unwrap();
-            assert!(ended.is_none() && start.elapsed() < PATIENCE, "the gateway does not start: {ended:?}\n{}", self.log());
+            if let Some(ended) = process.0.try_wait().unwrap() {
+                return (process, Some(ended));
+            }
+            assert!(start.elapsed() < PATIENCE, "the gateway does not start\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
