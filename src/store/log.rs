@@ -96,11 +96,12 @@ impl LogState {
         if self.registered == Some(to) { Ok(Moving::nowhere()) } else { self.signing.swap(self.registered, to) }
     }
 
-    /// Moves on to an edge whose data is durable and which the register holds: everybody may be told of it.
-    pub(super) fn move_on(&mut self, edge: Edge, note: Arc<str>) {
+    /// Moves on to an edge whose data is durable and which the register holds. Everybody may be told of it once it is settled there.
+    pub(super) fn move_on(&mut self, edge: Edge, note: Arc<str>) -> Result<(), Fault> {
+        let told = self.registered;
         self.registered = Some(tree(&edge));
-        self.signing.told(edge.size());
         self.hold(edge, note);
+        if self.registered == told { Ok(()) } else { self.signing.settle() }
     }
 
     /// The data has moved on but the register has not: the next group begins from here, and takes both to whoever asks.

@@ -7,7 +7,9 @@
 //!
 //! The file has two slots that are written in turn: the newest tree, and the one before it. While they differ, the newest may be one that
 //! nobody was told of, because its data did not become durable; data that stops at the tree before is taken then. A register at rest is
-//! *settled*: both slots hold the newest tree. A torn write loses only what was not told yet.
+//! *settled*: both slots hold the newest tree. That is written before anybody is told of the tree, so that no end of the process, however sudden,
+//! leaves a told tree in doubt; it is synced a little later, since the sync of the next tree takes it along. A torn write loses only what was not
+//! told yet.
 
 use crate::ledger::Hash;
 use crate::outcome::{Fault, FaultKind};
@@ -21,6 +23,8 @@ const SLOT_BYTES: usize = 4096;
 /// Bytes of a slot in use: its number, the size, the root, the origin's hash, and the hash of those.
 const RECORD_BYTES: usize = 8 + 8 + 32 + 32 + 32;
 const HASHED_BYTES: usize = RECORD_BYTES - 32;
+/// The number of the first tree; the slot that settles a tree has the number before the tree's own.
+const FIRST_NUMBER: u64 = 1;
 
 /// A tree: how many leaves, which root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(super) struct Register {
     newest: Option<Slot>,
     /// The tree in the other slot.
     before: Option<Tree>,
+    /// Whether all that was written is on the disk.
+    is_synced: bool,
 }
 
 impl Register {
@@ -63,7 +69,7 @@ impl Register {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let mut register = Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None };
+        let mut register = Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None, is_synced: true };
         (register.newest, register.before) = register.read()?;
         Ok(register)
     }
@@ -94,13 +100,26 @@ impl Register {
         Ok(())
     }
 
-    /// Makes the newest tree certain: it was told, and data that does not have it was set back.
+    /// Makes the newest tree certain before it is told: data that does not have it was set back. On the disk with [`keep`](Register::keep), or
+    /// with the next tree, which takes the same place: what is synced of the newest tree is never written over.
     pub(super) fn settle(&mut self) -> Result<(), Fault> {
         let Some(newest) = self.newest.filter(|newest| self.before != Some(newest.tree)) else { return Ok(()) };
         self.check_unmoved()?;
-        self.write(1 - newest.place, newest.tree)?;
+        self.put(Slot { place: 1 - newest.place, number: newest.number.saturating_sub(1), tree: newest.tree })?;
         self.before = Some(newest.tree);
         Ok(())
+    }
+
+    /// Syncs what was settled.
+    pub(super) fn keep(&mut self) -> Result<(), Fault> {
+        self.file.sync_data().map_err(|error| Fault::new(FaultKind::Storage, format!("register: {error}")))?;
+        self.is_synced = true;
+        Ok(())
+    }
+
+    /// Whether all that was settled is on the disk.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_synced
     }
 
     /// Puts another tree in the place of the newest one, whose data never became durable and which nobody was told of.
@@ -121,25 +140,26 @@ impl Register {
 
     /// Both slots are written at the first time, so that no later one needs room on the disk.
     fn write(&mut self, place: u64, tree: Tree) -> Result<(), Fault> {
-        let number = self.newest.map_or(0, |newest| newest.number + 1);
-        let written = |error: std::io::Error| {
-            let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
-            Fault::new(if full { FaultKind::StorageFull } else { FaultKind::Storage }, format!("register: {error}"))
-        };
-        // Whatever a failed sync says of its reason, what it should have synced is lost to later ones.
-        let synced = |error: std::io::Error| Fault::new(FaultKind::Storage, format!("register: {error}"));
-        if number == 0 {
+        if self.newest.is_none() {
             self.file.write_all_at(&[0; 2 * SLOT_BYTES], 0).map_err(written)?;
         }
-        let mut slot = [0; SLOT_BYTES];
-        slot.iter_mut().zip(self.record(number, tree)).for_each(|(place, byte)| *place = byte);
-        self.file.write_all_at(&slot, place * SLOT_BYTES as u64).map_err(written)?;
-        self.file.sync_data().map_err(synced)?;
-        if number == 0 {
-            self.sync_folder().map_err(synced)?;
+        let slot = Slot { place, number: self.newest.map_or(FIRST_NUMBER, |newest| newest.number + 1), tree };
+        self.put(slot)?;
+        // Whatever a failed sync says of its reason, what it should have synced is lost to later ones.
+        self.keep()?;
+        if self.newest.is_none() {
+            self.sync_folder().map_err(|error| Fault::new(FaultKind::Storage, format!("register: {error}")))?;
         }
-        self.newest = Some(Slot { place, number, tree });
+        self.newest = Some(slot);
         Ok(())
+    }
+
+    /// Writes a slot, without a sync.
+    fn put(&mut self, slot: Slot) -> Result<(), Fault> {
+        let mut bytes = [0; SLOT_BYTES];
+        bytes.iter_mut().zip(self.record(slot.number, slot.tree)).for_each(|(place, byte)| *place = byte);
+        self.is_synced = false;
+        self.file.write_all_at(&bytes, slot.place * SLOT_BYTES as u64).map_err(written)
     }
 
     fn sync_folder(&self) -> std::io::Result<()> {
@@ -181,6 +201,11 @@ impl Register {
         }
         Ok((newest, slots.next().map(|slot| slot.tree)))
     }
+}
+
+fn written(error: std::io::Error) -> Fault {
+    let full = matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+    Fault::new(if full { FaultKind::StorageFull } else { FaultKind::Storage }, format!("register: {error}"))
 }
 
 fn parse(record: &[u8; RECORD_BYTES]) -> Option<(u64, Tree, [u8; 32])> {
@@ -266,8 +291,30 @@ mod tests {
         register.swap(Some(tree(3)), other).unwrap();
         assert_eq!(seen(&register), (Some(other), Some(tree(3))));
         register.settle().unwrap();
+        assert!(!register.is_kept());
         drop(register);
         assert_eq!(seen(&place.open().unwrap()), (Some(other), None));
+    }
+
+    #[test]
+    fn what_settles_a_tree_is_written_over_and_the_tree_itself_is_not() {
+        let place = Place::new("settled");
+        let mut register = place.open().unwrap();
+        for size in 1..=5 {
+            let before = register.newest;
+            register.swap(register.last(), tree(size)).unwrap();
+            assert!(register.is_kept());
+            assert_ne!(register.newest.map(|slot| slot.place), before.map(|slot| slot.place), "the last tree stays until the next is synced");
+            register.settle().unwrap();
+            // Torn or lost, what settles it leaves the tree where it was.
+            let mut torn = std::fs::read(&place.0).unwrap();
+            torn[(1 - register.newest.unwrap().place) as usize * SLOT_BYTES] ^= 1;
+            let other = Place::new("settled-torn");
+            std::fs::write(&other.0, torn).unwrap();
+            assert_eq!((other.open().unwrap().last(), other.open().unwrap().unsettled_from()), (Some(tree(size)), None));
+            register.keep().unwrap();
+            assert_eq!((register.last(), register.unsettled_from(), register.is_kept()), (Some(tree(size)), None, true));
+        }
     }
 
     #[test]

@@ -3,32 +3,34 @@
 use super::register::{Register, Tree};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// After so long without another tree, the last one that was told is made certain. It costs a sync, which nobody should wait for.
-const SETTLE_AFTER: Duration = Duration::from_millis(50);
-/// Until somebody is told of a tree.
-const NOBODY: u64 = u64::MAX;
+/// After so long without another tree, that the last one was told is synced. Nobody should wait for that: it counts only where the machine
+/// itself goes down.
+const KEEP_AFTER: Duration = Duration::from_millis(50);
 
 type Done = Result<(), Fault>;
 
 struct Order {
-    from: Option<Tree>,
-    to: Tree,
-    /// Whether `to` takes the place of a tree that came to nothing.
-    withdraws: bool,
+    what: Step,
     done: SyncSender<Done>,
+}
+
+enum Step {
+    /// From one tree to the next.
+    Swap(Option<Tree>, Tree),
+    /// The tree before takes the place of one that came to nothing.
+    Withdraw(Tree),
+    /// The newest tree is about to be told.
+    Settle,
 }
 
 /// The register at work.
 pub(super) struct Signing {
     orders: Option<Sender<Order>>,
-    /// The size that was told last.
-    told: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -50,34 +52,32 @@ impl Moving {
 impl Signing {
     pub(super) fn start(register: Register) -> Result<Signing, Fault> {
         let (orders, received) = mpsc::channel();
-        let told = Arc::new(AtomicU64::new(NOBODY));
-        let last_told = Arc::clone(&told);
         let thread = std::thread::Builder::new()
             .name("store-register".into())
-            .spawn(move || run(register, &received, &last_told))
+            .spawn(move || run(register, &received))
             .map_err(|error| Fault::new(FaultKind::Internal, format!("start register: {error}")))?;
-        Ok(Signing { orders: Some(orders), told, thread: Some(thread) })
+        Ok(Signing { orders: Some(orders), thread: Some(thread) })
     }
 
     /// Begins to swap one tree for the next.
     pub(super) fn swap(&self, from: Option<Tree>, to: Tree) -> Result<Moving, Fault> {
-        self.order(from, to, false)
+        self.order(Step::Swap(from, to))
     }
 
     /// Begins to put the tree before in the place of one whose data never became durable.
     pub(super) fn withdraw(&self, to: Tree) -> Result<Moving, Fault> {
-        self.order(None, to, true)
+        self.order(Step::Withdraw(to))
     }
 
-    /// Everybody may be told of the tree of this size.
-    pub(super) fn told(&self, size: u64) {
-        self.told.store(size, Ordering::Release);
+    /// Makes the newest tree certain, before anybody is told of it.
+    pub(super) fn settle(&self) -> Done {
+        self.order(Step::Settle)?.wait()
     }
 
-    fn order(&self, from: Option<Tree>, to: Tree, withdraws: bool) -> Result<Moving, Fault> {
+    fn order(&self, what: Step) -> Result<Moving, Fault> {
         let (done, waiting) = mpsc::sync_channel(1);
         let orders = self.orders.as_ref().ok_or_else(gone)?;
-        orders.send(Order { from, to, withdraws, done }).map_err(|_| gone())?;
+        orders.send(Order { what, done }).map_err(|_| gone())?;
         Ok(Moving(Some(waiting)))
     }
 }
@@ -96,36 +96,32 @@ fn gone() -> Fault {
     Fault::new(FaultKind::Internal, "the register's thread has ended")
 }
 
-fn run(mut register: Register, orders: &Receiver<Order>, told: &AtomicU64) {
+fn run(mut register: Register, orders: &Receiver<Order>) {
     loop {
-        let order = if register.unsettled_from().is_some() {
-            match orders.recv_timeout(SETTLE_AFTER) {
-                Ok(order) => order,
-                Err(RecvTimeoutError::Timeout) => {
-                    settle(&mut register, told);
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => return settle(&mut register, told),
+        let order = if register.is_kept() { orders.recv().map_err(RecvTimeoutError::from) } else { orders.recv_timeout(KEEP_AFTER) };
+        let order = match order {
+            Ok(order) => order,
+            Err(RecvTimeoutError::Timeout) => {
+                keep(&mut register);
+                continue;
             }
-        } else {
-            match orders.recv() {
-                Ok(order) => order,
-                Err(_) => return,
-            }
+            Err(RecvTimeoutError::Disconnected) => return keep(&mut register),
         };
         killpoint::reached("register-before");
-        let done = if order.withdraws { register.withdraw(order.to) } else { register.swap(order.from, order.to) };
+        let done = match order.what {
+            Step::Swap(from, to) => register.swap(from, to),
+            Step::Withdraw(to) => register.withdraw(to),
+            Step::Settle => register.settle(),
+        };
         killpoint::reached("register-after");
         let _ = order.done.send(done);
     }
 }
 
-/// What nobody was told of stays unsettled. A register that cannot be written now is tried again; the next swap would say so anyway.
-fn settle(register: &mut Register, told: &AtomicU64) {
+/// A register that cannot be synced now is tried again; the next swap would say so anyway.
+fn keep(register: &mut Register) {
     static SAID: OnceLock<()> = OnceLock::new();
-    if register.last().is_some_and(|last| last.size == told.load(Ordering::Acquire))
-        && let Err(failure) = register.settle()
-    {
-        SAID.get_or_init(|| tracing::warn!(detail = %failure.detail, "the register could not be settled"));
+    if let Err(failure) = register.keep() {
+        SAID.get_or_init(|| tracing::warn!(detail = %failure.detail, "that the last tree was told could not be synced"));
     }
 }

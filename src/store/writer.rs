@@ -192,10 +192,8 @@ impl Writer {
         let registered = moving.wait();
         killpoint::reached("commit-registered");
         match (stored, registered) {
-            (Ok(()), Ok(())) => {
-                self.ledger.move_on(edge, note);
-                Ok(())
-            }
+            // A register that cannot be settled leaves in doubt what was told; only a start anew, which compares it with the data, can say.
+            (Ok(()), Ok(())) => self.ledger.move_on(edge, note).inspect_err(|failure| self.poison(failure)),
             (Ok(()), Err(failure)) => {
                 // The data has moved on and nobody may be told. With room on the disk the next group takes the register along; any other
                 // failure leaves open what it holds, and only a start anew, which compares the two, can say.
