@@ -15,6 +15,7 @@ pub fn statement(settings: &Settings, definitions: &'static Definitions, base_ur
     let software = Object::new().with("name", "hearthgate").with("version", env!("CARGO_PKG_VERSION"));
     let implementation = Object::new().with("description", "FHIR interoperability gateway").with("url", base_url);
     Object::resource("CapabilityStatement")
+        .with("name", "Hearthgate")
         .with("status", "active")
         .with("date", DATE)
         .with("kind", "instance")

@@ -69,7 +69,8 @@ impl Register {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let mut register = Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None, is_synced: true };
+        let mut register =
+            Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None, is_synced: true };
         (register.newest, register.before) = register.read()?;
         Ok(register)
     }
@@ -304,7 +305,11 @@ mod tests {
             let before = register.newest;
             register.swap(register.last(), tree(size)).unwrap();
             assert!(register.is_kept());
-            assert_ne!(register.newest.map(|slot| slot.place), before.map(|slot| slot.place), "the last tree stays until the next is synced");
+            assert_ne!(
+                register.newest.map(|slot| slot.place),
+                before.map(|slot| slot.place),
+                "the last tree stays until the next is synced"
+            );
             register.settle().unwrap();
             // Torn or lost, what settles it leaves the tree where it was.
             let mut torn = std::fs::read(&place.0).unwrap();

@@ -3,8 +3,8 @@
 use super::register::{Register, Tree};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 

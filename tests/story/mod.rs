@@ -1,6 +1,7 @@
 //! What the gateway is for, told over its own interface: who sends what, what comes back, what somebody else then sees.
 
 mod audit;
+mod authored;
 mod bundles;
 mod consent;
 mod consultation;

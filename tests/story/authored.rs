@@ -1,0 +1,75 @@
+//! What the gateway writes itself (Provenances, AuditEvents, Tasks, notices, links, its own extensions) is valid by the definitions that it ships.
+
+use crate::support::data::{MRN, observation, patient, permit, person};
+use crate::support::world::documents;
+use crate::support::{Call, Setup};
+use hearthgate::definitions::Definitions;
+use hearthgate::fhir::json;
+use hearthgate::outcome::Severity;
+use hearthgate::validate::{self, Options};
+use serde_json::{Value, json};
+
+const MORE: &str = r#"
+[[client]]
+id = "emergency"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "emergency" }, name = "Emergency Department" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/*.rs"
+purposes = ["BTG"]
+roles = ["break-glass"]
+"#;
+
+/// What is wrong with a document; that an extension is not known is an error, too.
+fn complaints(document: &Value) -> Vec<String> {
+    let resource = json::parse(document.to_string().as_bytes(), json::DEFAULT_DEPTH).unwrap();
+    let options = Options { refuse_unknown_extensions: true, ..Options::default() };
+    let found = validate::check(Definitions::embedded(), &resource, &options);
+    let wrong = found.iter().filter(|finding| finding.severity >= Severity::Error);
+    wrong.map(|finding| format!("{} {}: {}", document["resourceType"], finding.expression, finding.text)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_gateway_writes_is_valid() {
+    let world = Setup::configured(MORE).start().await;
+    let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
+    // Two records that are one person's, two that may be, a result twice, a code that only its source understands.
+    let at_a = a.create(&person("17")).await;
+    b.create(&person("17")).await;
+    a.create(&patient("18")).await;
+    b.create(&patient("18")).await;
+    let subject = format!("Patient/{}", laboratory.create(&person("17")).await);
+    let mut padded = patient("19");
+    padded["identifier"].as_array_mut().unwrap().push(json!({"system": MRN, "value": "  19"}));
+    a.create(&padded).await;
+    let mut result = observation(&subject);
+    result["valueQuantity"]["value"] = json!("13.2");
+    result["code"]["coding"].as_array_mut().unwrap().insert(0, json!({"system": "urn:oid:1.3.6.1.4.1.99999.7", "code": "HB"}));
+    laboratory.create(&result).await;
+    laboratory.create(&result).await;
+    result["code"] = json!({"coding": [{"system": "urn:oid:1.3.6.1.4.1.99999.7", "code": "CREA"}], "text": "Creatinine"});
+    laboratory.create(&result).await;
+    a.create(&permit(&at_a)).await;
+    b.search(&format!("Observation?patient={at_a}")).await;
+    let emergency = world.party_with("emergency", "system/*.rs").await;
+    let reason = json!({"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "Unconscious after a fall"}]});
+    emergency.call(Call::post(&format!("Patient/{at_a}/$break-glass"), &reason)).await.expect(200);
+
+    let mut seen = vec![world.stranger().get("metadata").await.expect(200).json()];
+    for type_name in ["Provenance", "AuditEvent", "Task", "Communication", "Linkage", "Patient", "Observation"] {
+        let written = documents(&world.data(), type_name);
+        assert!(!written.is_empty(), "no {type_name} was written");
+        seen.extend(written);
+    }
+    let whole = serde_json::to_string(&seen).unwrap();
+    for own in [
+        "fhir:original-value",
+        "fhir:primary-coding",
+        "fhir:duplicate-of",
+        "extension:receipt",
+        "extension:normalisation-change",
+        "break-glass:until",
+    ] {
+        assert!(whole.contains(&format!("urn:hearthgate:{own}")), "{own} was not written");
+    }
+    assert_eq!(seen.iter().flat_map(complaints).collect::<Vec<_>>(), [""; 0]);
+}
