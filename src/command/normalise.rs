@@ -8,10 +8,10 @@ use crate::definitions::Definitions;
 use crate::fhir::json;
 use crate::intake::{Format, Limits, document};
 use crate::normalise::{
-    Batch, Change, Dangling, GatewayIds, Normalisation, SourceRules, explain, ndjson_line, open_document, other_release, preamble,
-    vendor_defaults,
+    Batch, Change, Dangling, GatewayIds, Normalisation, Searchset, SourceRules, explain, ndjson_line, open_document, open_foreign,
+    other_release, preamble, vendor_defaults,
 };
-use crate::outcome::Finding;
+use crate::outcome::{Finding, IssueType, Refusal, Severity};
 use crate::problem::outcome_node;
 use crate::wire;
 use clap::{Args, Subcommand};
@@ -55,7 +55,7 @@ pub struct NormaliseArguments {
     /// Only `ndjson` is known.
     #[arg(long, default_value = "ndjson")]
     format: String,
-    /// JSON or XML documents: a resource, a Bundle, or a recorded response with one in its `body`; .ndjson holds one document a line.
+    /// JSON or XML documents, told apart by their first letter: a resource, a Bundle, a recorded response with one in its `body`, or a server's error; .ndjson holds one document a line.
     #[arg(required = true)]
     files: Vec<PathBuf>,
 }
@@ -90,38 +90,57 @@ struct Run {
 
 impl Run {
     fn file(&mut self, file: &Path, bytes: &[u8]) {
-        let has = |extension: &str| file.extension().is_some_and(|found| found == extension);
-        let format = if has("xml") { Format::Xml } else { Format::Json };
         let mut index = 0;
-        if !has("ndjson") {
-            return self.document(file, bytes, format, &mut index);
+        if file.extension().is_none_or(|extension| extension != "ndjson") {
+            return self.document(file, bytes, &mut index);
         }
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
-            self.document(file, line, format, &mut index);
+            self.document(file, line, &mut index);
         }
     }
 
-    fn document(&mut self, file: &Path, bytes: &[u8], format: Format, index: &mut usize) {
-        let limits = Limits { body_bytes: MAX_FILE_BYTES, depth: json::DEFAULT_DEPTH, bundle_entries: usize::MAX };
-        let preamble = preamble(bytes, self.rules.switches);
+    fn document(&mut self, file: &Path, bytes: &[u8], index: &mut usize) {
         let types = Definitions::embedded().types();
-        let mut opened = match document(bytes, format, &limits, types) {
-            Ok(document) => open_document(document),
+        let preamble = preamble(bytes, self.rules.switches);
+        let mut opened = match self.open(bytes) {
+            Ok(opened) => opened,
             Err(refusal) => {
-                let refusal = match format {
-                    Format::Xml => other_release(bytes, self.rules.release, types).unwrap_or(refusal),
-                    Format::Json => refusal,
-                };
                 self.status = FINDINGS;
                 return self.told(file, index, Vec::new(), refusal.findings);
             }
         };
-        for done in opened.normalise(&self.rules, &self.ids, types, &preamble, &mut self.batch) {
+        let mut around = std::mem::take(&mut opened.changes);
+        let all = opened.normalise(&self.rules, &self.ids, types, &preamble, &mut self.batch);
+        if all.is_empty() && opened.outcomes.is_empty() {
+            let text = "the document holds no resources, and nothing was said about that";
+            opened.outcomes.push(Finding::new(Severity::Information, IssueType::Informational, "upstream-nothing", text));
+        }
+        for mut done in all {
+            // What was around the resources belongs to what is told of it, or else to the first of them.
+            if opened.outcomes.is_empty() {
+                done.changes.splice(0..0, std::mem::take(&mut around));
+            }
             self.print(file, *index, &done);
             *index += 1;
         }
         if !opened.outcomes.is_empty() {
-            self.told(file, index, opened.changes, opened.outcomes);
+            self.told(file, index, around, opened.outcomes);
+        }
+    }
+
+    /// Reads a document by its first letter rather than by its name: Epic sends XML where nobody asked for JSON.
+    fn open(&self, bytes: &[u8]) -> Result<Searchset, Refusal> {
+        let limits = Limits { body_bytes: MAX_FILE_BYTES, depth: json::DEFAULT_DEPTH, bundle_entries: usize::MAX };
+        let types = Definitions::embedded().types();
+        let is_xml = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start().starts_with(b"<");
+        let format = if is_xml { Format::Xml } else { Format::Json };
+        match document(bytes, format, &limits, types) {
+            Ok(document) => Ok(open_document(document)),
+            Err(refusal) if is_xml => match open_foreign(bytes) {
+                Some(opened) => Ok(opened),
+                None => Err(other_release(bytes, self.rules.release, types).unwrap_or(refusal)),
+            },
+            Err(refusal) => Err(refusal),
         }
     }
 

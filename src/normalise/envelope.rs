@@ -1,17 +1,16 @@
-//! Rule 3. Opening a search Bundle of an upstream server: what it found, what it said about that, and where it goes on.
+//! Rule 3. Opening a Bundle of an upstream server: what it found, what it said about that, and where it goes on.
 //!
 //! Totals are ignored, because vendors count a page, guess, or leave them out. Nothing here follows a link: whoever does must check that it
-//! still leads to the same server.
+//! still leads to the same server. What is left of the Bundle when its resources are out is one [`Change`], so that no leaf of it is lost.
 
 use super::duplicates::Batch;
 use super::record::Change;
-use super::rule::{ENVELOPE, VENDOR_ERRORS};
+use super::rule::ENVELOPE;
 use super::rules::bytes::Preamble;
 use super::source::plain_url;
-use super::vendor_error::vendor_error;
 use super::{Context, GatewayIds, Links, Normalisation, SourceRules, normalise};
 use crate::fhir::types::TypeTable;
-use crate::fhir::{Node, Object, Value, json};
+use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
 
 /// The entries of one page that are taken. Vendors send up to some 1,600; a page beyond this is not a page.
@@ -34,48 +33,13 @@ pub struct Searchset {
     pub full_urls: Vec<(String, String)>,
     /// What the server said, errors when the answer cannot be trusted.
     pub outcomes: Vec<Finding>,
-    /// What of the envelope was left out: outcome entries, totals, URLs put in plain form.
+    /// What of the envelope was left out: outcome entries, totals, and last the envelope itself.
     pub changes: Vec<Change>,
+    /// What was done to each match's and each include's entry: URLs put in plain form, ids taken from them.
+    pub(super) match_changes: Vec<Vec<Change>>,
+    pub(super) include_changes: Vec<Vec<Change>>,
     /// The URL of the next page, without default port.
     pub next: Option<String>,
-}
-
-/// Takes a whole document apart: a Bundle of any type, one resource, or a recorded response with either in its `body`.
-///
-/// A recorded response is `{"_request": {"status": 200, …}, "body": …}`; one that failed becomes what [`vendor_error`] says of it.
-pub fn open_document(mut document: Node) -> Searchset {
-    if document.resource_type().is_none()
-        && let Some(body) = document.as_object_mut().and_then(|object| object.remove("body"))
-    {
-        let status = document.get("_request").and_then(|request| request.get("status")).and_then(Node::as_number);
-        if let Some(status) = status.and_then(|status| status.parse().ok()).filter(|status| *status >= 400) {
-            return failed(status, body);
-        }
-        document = body;
-    }
-    match document.resource_type() {
-        Some("Bundle" | "OperationOutcome") => open_searchset(document),
-        Some(_) => Searchset { matches: vec![document], ..Searchset::default() },
-        None if !recorded(&document).is_empty() => Searchset { matches: recorded(&document), ..Searchset::default() },
-        None => {
-            let outcomes = vec![Finding::error(IssueType::Structure, "upstream-no-resource", "the document holds no FHIR resource")];
-            Searchset { outcomes, ..Searchset::default() }
-        }
-    }
-}
-
-/// The resources a protocol of several steps holds by the names of its steps.
-fn recorded(protocol: &Node) -> Vec<Node> {
-    let members = protocol.as_object().map(Object::members).unwrap_or_default();
-    members.iter().map(|member| &member.node).filter(|node| node.resource_type().is_some()).cloned().collect()
-}
-
-/// A recorded failure. Bodies that were no JSON are recorded as the text they were.
-fn failed(status: u16, body: Node) -> Searchset {
-    let written = body.text("_non_json_body").or_else(|| body.as_text()).map_or_else(|| json::write(&body), str::to_owned);
-    let outcomes = vendor_error(status, None, written.as_bytes());
-    let changes = vec![Change { rule: VENDOR_ERRORS, path: "body".to_owned(), before: Some(body), after: None }];
-    Searchset { outcomes, changes, ..Searchset::default() }
 }
 
 /// Takes a Bundle of type `searchset` apart. What is no such Bundle gives an error among the outcomes and nothing else.
@@ -84,6 +48,7 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
     match bundle.resource_type() {
         Some("OperationOutcome") => {
             opened.outcomes = upstream_issues(&bundle);
+            opened.left_out("OperationOutcome".to_owned(), Some(bundle), None);
             return opened;
         }
         Some("Bundle") => {}
@@ -111,9 +76,13 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
         let text = format!("the holder sent more than {MAX_ENTRIES} entries in one page; those beyond were left out");
         opened.outcomes.push(Finding::error(IssueType::TooCostly, "upstream-page-too-long", text));
     }
-    for (index, entry) in entries.into_iter().take(MAX_ENTRIES).enumerate() {
-        opened.take_entry(index, entry, &labels);
+    let emptied: Vec<Node> = entries.into_iter().enumerate().map(|(index, entry)| opened.take_entry(index, entry, &labels)).collect();
+    if !emptied.is_empty()
+        && let Some(bundle) = bundle.as_object_mut()
+    {
+        bundle.set("entry", emptied);
     }
+    opened.left_out("Bundle".to_owned(), Some(bundle), None);
     opened
 }
 
@@ -125,6 +94,24 @@ impl Searchset {
         };
         let (index, end) = self.full_urls.iter().enumerate().find_map(|(index, pair)| Some((index, below(pair)?)))?;
         self.full_urls.get(index)?.0.get(..end)
+    }
+
+    /// Adds what another document holds.
+    pub(super) fn absorb(&mut self, other: Searchset) {
+        self.align();
+        self.matches.extend(other.matches);
+        self.match_changes.extend(other.match_changes);
+        self.includes.extend(other.includes);
+        self.include_changes.extend(other.include_changes);
+        self.full_urls.extend(other.full_urls);
+        self.outcomes.extend(other.outcomes);
+        self.changes.extend(other.changes);
+    }
+
+    /// Gives resources that were in no entry empty lists of changes.
+    fn align(&mut self) {
+        self.match_changes.resize_with(self.matches.len(), Vec::new);
+        self.include_changes.resize_with(self.includes.len(), Vec::new);
     }
 
     /// Every resource, normalised in order as one batch. The fullUrls lead from one to the other; the base they were made from is the source's.
@@ -145,9 +132,12 @@ impl Searchset {
             }
         }
         let context = Context { source: &source, ids, links: &links, types, declared: None };
+        self.align();
         let resources = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
+        let mut entries = std::mem::take(&mut self.match_changes).into_iter().chain(std::mem::take(&mut self.include_changes));
         let one = |resource| {
             let mut done = normalise(resource, &context);
+            done.changes.splice(0..0, entries.next().unwrap_or_default());
             preamble.before(done.resource.as_object(), &mut done.changes, &mut done.findings);
             batch.examine(&mut done, &context);
             done
@@ -159,42 +149,74 @@ impl Searchset {
         self.changes.push(Change { rule: ENVELOPE, path, before, after });
     }
 
-    fn take_entry(&mut self, index: usize, mut entry: Node, labels: &[Node]) {
-        let mode = entry.text_at(&["search", "mode"]).unwrap_or("match").to_owned();
-        let full_url = full_url(&entry);
-        if let (Some(written), Some(plain)) = (entry.get("fullUrl"), &full_url)
-            && written.as_text() != Some(plain)
-        {
-            let before = Some(written.clone());
-            self.left_out(format!("Bundle.entry[{index}].fullUrl"), before, Some(plain.as_str().into()));
+    /// Takes the resource out of an entry; answers what is left of the entry.
+    fn take_entry(&mut self, index: usize, mut entry: Node, labels: &[Node]) -> Node {
+        let path = format!("Bundle.entry[{index}]");
+        if index >= MAX_ENTRIES {
+            return entry;
         }
-        let holds_modifier = |node: &Node| node.get("modifierExtension").is_some();
         if holds_modifier(&entry) || entry.get("search").is_some_and(holds_modifier) {
             let text =
                 "an entry has a modifierExtension that is not understood, so it cannot be told what the entry means; it was left out";
-            let path = format!("Bundle.entry[{index}]");
-            self.outcomes
-                .push(Finding::error(IssueType::Extension, "modifier-extension-unknown", text).at(format!("{path}.modifierExtension")));
-            return self.left_out(path, Some(entry), None);
+            let place = format!("{path}.modifierExtension");
+            self.outcomes.push(Finding::error(IssueType::Extension, "modifier-extension-unknown", text).at(place));
+            return entry;
         }
-        let Some(mut resource) = entry.as_object_mut().and_then(|entry| entry.remove("resource")) else {
-            let text = "an entry of the holder's answer has no resource; it was passed over";
-            self.outcomes.push(Finding::new(Severity::Warning, IssueType::Structure, "upstream-empty-entry", text));
-            return;
+        if let Some(outcome) = entry.get("response").and_then(|response| response.get("outcome")) {
+            self.outcomes.extend(upstream_issues(outcome));
+        }
+        let Some(resource) = entry.as_object_mut().and_then(|entry| entry.remove("resource")) else {
+            // A deletion, or the answer to one, has nothing else to say.
+            if entry.get("request").is_none() && entry.get("response").is_none() {
+                let text = "an entry of the holder's answer has no resource; it was passed over";
+                self.outcomes.push(Finding::new(Severity::Warning, IssueType::Structure, "upstream-empty-entry", text));
+            }
+            return entry;
         };
+        let mode = entry.text_at(&["search", "mode"]).unwrap_or("match");
         if mode == "outcome" || resource.resource_type() == Some("OperationOutcome") {
             self.outcomes.extend(upstream_issues(&resource));
-            self.left_out(format!("Bundle.entry[{index}].resource"), Some(resource), None);
-            return;
+            self.left_out(format!("{path}.resource"), Some(resource), None);
+            return entry;
         }
-        if let (Some(url), Some(type_name), Some(id)) = (full_url, resource.resource_type(), resource.text("id")) {
-            self.full_urls.push((url, format!("{type_name}/{id}")));
+        let is_include = mode == "include";
+        self.take_resource(is_include, resource, &entry, &path, labels);
+        entry
+    }
+
+    fn take_resource(&mut self, is_include: bool, mut resource: Node, entry: &Node, path: &str, labels: &[Node]) {
+        let mut changes = Vec::new();
+        if let Some(full_url) = full_url(entry) {
+            let written = entry.get("fullUrl").cloned();
+            if written.as_ref().and_then(Node::as_text) != Some(&full_url) {
+                let after = Some(full_url.as_str().into());
+                changes.push(Change { rule: ENVELOPE, path: format!("{path}.fullUrl"), before: written, after });
+            }
+            changes.extend(name_by_url(&mut resource, &full_url, path));
+            if let (Some(type_name), Some(id)) = (resource.resource_type(), resource.text("id")) {
+                self.full_urls.push((full_url, format!("{type_name}/{id}")));
+            }
         }
         if let Some(resource) = resource.as_object_mut() {
             add_labels(resource, labels);
         }
-        if mode == "include" { self.includes.push(resource) } else { self.matches.push(resource) }
+        let (resources, lists) =
+            if is_include { (&mut self.includes, &mut self.include_changes) } else { (&mut self.matches, &mut self.match_changes) };
+        resources.push(resource);
+        lists.push(changes);
     }
+}
+
+fn holds_modifier(node: &Node) -> bool {
+    node.get("modifierExtension").is_some()
+}
+
+/// Gives a resource without an id the one in its entry's `urn:uuid:` or `urn:oid:`, which is all that names it, so that others' references find it.
+fn name_by_url(resource: &mut Node, full_url: &str, path: &str) -> Option<Change> {
+    let name = full_url.strip_prefix("urn:uuid:").or_else(|| full_url.strip_prefix("urn:oid:")).filter(|name| !name.is_empty())?;
+    let resource = resource.as_object_mut().filter(|resource| resource.get("id").is_none() && resource.get("resourceType").is_some())?;
+    resource.set_at(1, "id", name);
+    Some(Change { rule: ENVELOPE, path: format!("{path}.resource.id"), before: None, after: Some(name.into()) })
 }
 
 /// `entry.fullUrl`, also when a vendor wraps it in a list.
@@ -271,7 +293,8 @@ fn is_ignored_parameter(issue: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_ENTRIES, MAX_LABELS, open_document, open_searchset};
+    use super::super::open_document;
+    use super::{MAX_ENTRIES, MAX_LABELS, open_searchset};
     use crate::fhir::json;
     use crate::outcome::Severity;
 
@@ -308,29 +331,7 @@ mod tests {
             );
             assert!(opened.matches.is_empty() && opened.outcomes[0].is_error());
             assert_eq!((opened.outcomes[0].message_id, opened.changes.len()), ("modifier-extension-unknown", 1));
-        }
-    }
-
-    #[test]
-    fn documents() {
-        for (text, matches, base) in [
-            (
-                r#"{"body":{"resourceType":"Bundle","entry":[{"fullUrl":"https://h:443/r4/Patient/1","resource":{"resourceType":"Patient","id":"1"}}]}}"#,
-                1,
-                Some("https://h/r4"),
-            ),
-            (r#"{"_request":{},"body":{"resourceType":"Patient"}}"#, 1, None),
-            (r#"{"resourceType":"Patient"}"#, 1, None),
-            (r#"{"resourceType":"OperationOutcome","issue":[{"code":"x"}]}"#, 0, None),
-            (r#"{"body":"<html>"}"#, 0, None),
-            (r#"{"_sent":{"resourceType":"Patient"},"_read":{"resourceType":"Patient"},"_created":{}}"#, 2, None),
-            (r#"{"_request":{"status":404},"body":{"_non_json_body":"<html></html>"}}"#, 0, None),
-            (r#"{"_request":{"status":403},"body":{"resourceType":"OperationOutcome","issue":[{"code":"forbidden"}]}}"#, 0, None),
-            (r#"{"_request":{"status":200},"body":{"resourceType":"Patient"}}"#, 1, None),
-        ] {
-            let opened = open_document(json::parse(text.as_bytes(), 64).unwrap());
-            assert_eq!((opened.matches.len(), opened.base()), (matches, base), "{text}");
-            assert_eq!(opened.outcomes.is_empty(), matches > 0);
+            assert!(json::write(opened.changes[0].before.as_ref().unwrap()).contains("\"Patient\""), "the entry is on record");
         }
     }
 

@@ -23,6 +23,9 @@ pub(super) fn read(text: &str) -> Option<Measurement<'_>> {
     if text.len() > MAX_TEXT {
         return None;
     }
+    if text.contains('^') {
+        return structured(text);
+    }
     if let Some((sign, rest)) = COMPARATORS.iter().find_map(|&(written, sign)| Some((sign, text.strip_prefix(written)?))) {
         let (number, unit) = number_and_unit(rest.trim_start())?;
         return Some(Measurement::Quantity { comparator: Some(sign), number, unit });
@@ -38,6 +41,31 @@ pub(super) fn read(text: &str) -> Option<Measurement<'_>> {
         return Some(Measurement::Range { low: number, high, unit });
     }
     Some(Measurement::Quantity { comparator: None, number, unit: unit_after(rest)? })
+}
+
+/// HL7 v2's structured numeric (SN, v2.9 §2A.2.71): comparator, number, separator, number.
+fn structured(text: &str) -> Option<Measurement<'_>> {
+    let mut parts = text.split('^');
+    let (sign, first) = (parts.next()?, number(parts.next()?)?);
+    let (separator, second) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if parts.next().is_some() {
+        return None;
+    }
+    let is_plain = matches!(sign, "" | "=");
+    match (separator, number(second)) {
+        ("", None) if second.is_empty() => {
+            let comparator = COMPARATORS.iter().find(|(written, _)| *written == sign).map(|&(_, sign)| sign);
+            (is_plain || comparator.is_some()).then_some(Measurement::Quantity { comparator, number: first, unit: None })
+        }
+        ("-", Some(high)) if is_plain => Some(Measurement::Range { low: first, high, unit: None }),
+        (":" | "/", Some(denominator)) if is_plain => Some(Measurement::Ratio { numerator: first, denominator }),
+        _ => None,
+    }
+}
+
+/// A text that is a JSON number without exponent and nothing else.
+fn number(text: &str) -> Option<&str> {
+    leading_number(text).filter(|(_, rest)| rest.is_empty()).map(|(number, _)| number)
 }
 
 fn number_and_unit(text: &str) -> Option<(&str, Option<&str>)> {
@@ -91,6 +119,14 @@ mod tests {
             ("4.3 to 6.2", Some(Range { low: "4.3", high: "6.2", unit: None })),
             ("4.3-6.2 mg/dL", Some(Range { low: "4.3", high: "6.2", unit: Some("mg/dL") })),
             ("1:160", Some(Ratio { numerator: "1", denominator: "160" })),
+            (">^59", quantity(Some(">"), "59", None)),
+            ("^59^", quantity(None, "59", None)),
+            ("^1^:^128", Some(Ratio { numerator: "1", denominator: "128" })),
+            ("=^70^-^105", Some(Range { low: "70", high: "105", unit: None })),
+            ("^2^+", None),
+            (">^1^-^2", None),
+            ("10^3", None),
+            ("^x", None),
             ("12:30", None),
             ("1,000", None),
             ("1.2.3", None),

@@ -9,6 +9,7 @@
 //! their precision and offset. What a rule cannot decide it flags; a finding of severity error means the resource must be refused.
 
 mod concept_map;
+mod document;
 mod duplicates;
 mod envelope;
 mod explain;
@@ -32,8 +33,9 @@ mod walk;
 mod tests;
 
 pub use concept_map::{ConceptMaps, MappedCode};
+pub use document::{open_document, open_foreign};
 pub use duplicates::{Batch, Beside, MAX_REMEMBERED, ResultKey, link as link_duplicate, repeats, result_key, without_claims};
-pub use envelope::{MAX_ENTRIES, MAX_LABELS, Searchset, open_document, open_searchset};
+pub use envelope::{MAX_ENTRIES, MAX_LABELS, Searchset, open_searchset};
 pub use explain::{explain, ndjson_line};
 pub use ids::{GatewayIds, is_gateway_id};
 pub use links::Links;

@@ -32,6 +32,8 @@ pub struct SourceRules {
     bases: Vec<String>,
     /// The gateway's own base URL: a partner may name what it was given by the URL it was given.
     gateway_base: Option<String>,
+    /// Base URLs of the gateway's other sources.
+    others: Vec<String>,
     /// `urn:hearthgate:source:NAME`.
     urn: String,
     /// The system of identifiers that come without one. `None`: a URN of the source and the identifier's type.
@@ -65,6 +67,7 @@ impl SourceRules {
             name: name.to_owned(),
             bases: base_urls.iter().map(|base| plain_url(base.as_ref()).trim_end_matches('/').to_owned()).collect(),
             gateway_base: None,
+            others: Vec::new(),
             urn: format!("{SOURCE_URN}{}", opaque(name)),
             identifier_system: None,
             release: None,
@@ -99,6 +102,16 @@ impl SourceRules {
     /// The gateway's own base URL, below which absolute references are as local as below the source's.
     pub fn set_gateway_base(&mut self, base_url: &str) {
         self.gateway_base = Some(plain_url(base_url).trim_end_matches('/').to_owned());
+    }
+
+    /// Base URLs of the gateway's other sources, whose records nobody names by their URLs there.
+    pub fn set_others<S: AsRef<str>>(&mut self, base_urls: &[S]) {
+        self.others = base_urls.iter().map(|base| plain_url(base.as_ref()).trim_end_matches('/').to_owned()).collect();
+    }
+
+    /// Whether a URL leads into the system of another source. A base that two share is each one's own.
+    pub(super) fn is_anothers(&self, plain_url: &str) -> bool {
+        self.others.iter().any(|base| plain_url.strip_prefix(base.as_str()).is_some_and(|rest| rest.starts_with('/')))
     }
 
     pub fn name(&self) -> &str {

@@ -21,6 +21,42 @@ pub fn vendor_error(status: u16, content_type: Option<&str>, body: &[u8]) -> Vec
     findings
 }
 
+/// The same of a body whose status was not recorded, by the words that servers use. `None` where there is no body.
+pub(super) fn bare_error(body: &[u8]) -> Option<Vec<Finding>> {
+    let kind = kind(None, body);
+    if kind == "no body" {
+        return None;
+    }
+    let head = String::from_utf8_lossy(body.get(..MAX_WORDS.min(body.len())).unwrap_or_default()).to_ascii_lowercase();
+    let said = WORDS.iter().find(|(word, _)| head.contains(word)).map(|(_, status)| meaning(*status));
+    let (code, meaning) = said.unwrap_or((IssueType::Processing, "what went wrong is not told"));
+    let text = format!("the holder answered with an error whose status was not recorded ({meaning}) and {kind}");
+    let mut findings = vec![Finding::error(code, "upstream-error", text)];
+    findings.extend(outcome_issues(body));
+    Some(findings)
+}
+
+/// How far into a body its words are looked for.
+const MAX_WORDS: usize = 4096;
+
+/// Words of servers' errors, and the status that means the same.
+const WORDS: [(&str, u16); 14] = [
+    ("unauthorized", 401),
+    ("unauthorised", 401),
+    ("not authenticated", 401),
+    ("invalid_token", 401),
+    ("invalid token", 401),
+    ("forbidden", 403),
+    ("access denied", 403),
+    ("insufficient_scope", 403),
+    ("not found", 404),
+    ("too many requests", 429),
+    ("rate limit", 429),
+    ("timed out", 504),
+    ("service unavailable", 503),
+    ("bad gateway", 502),
+];
+
 fn outcome_issues(body: &[u8]) -> Vec<Finding> {
     if body.len() > MAX_ERROR_BODY {
         return Vec::new();

@@ -38,6 +38,8 @@ struct Scope {
     verbatim: bool,
     /// Inside a translation of a quantity: its unit is the vendor's on purpose.
     translation: bool,
+    /// An item of a list: nothing can be kept beside it.
+    listed: bool,
 }
 
 /// Walks a resource and applies the rules of single elements.
@@ -96,7 +98,7 @@ fn members(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
         return;
     }
     let types = work.context.types;
-    let inner = Scope { depth: scope.depth + 1, ..within(kind, object, scope) };
+    let inner = Scope { depth: scope.depth + 1, listed: false, ..within(kind, object, scope) };
     let mut originals: Vec<(CompactString, CompactString, String)> = Vec::new();
     for member in object.members_mut() {
         let name = member.name.as_str();
@@ -115,6 +117,9 @@ fn members(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
     }
     for (name, step, original) in originals {
         strings::keep_original(rule::DATES, object, &name, &original, &path.member(&step), work);
+        if object.get(&name).is_some_and(|node| node.value == Value::Null) {
+            object.remove(&name);
+        }
     }
 }
 
@@ -147,7 +152,7 @@ fn value(node: &mut Node, kind: Kind<'_>, path: &Path<'_>, scope: Scope, work: &
                 if item.as_list().is_some() {
                     flag_nested_list(&item_path, work);
                 }
-                value(item, kind, &item_path, scope, work);
+                value(item, kind, &item_path, Scope { listed: true, ..scope }, work);
             }
         }
         Value::Object(object) => element(object, kind, path, scope, work),
@@ -168,7 +173,7 @@ fn leaf(node: &mut Node, type_name: &str, path: &Path<'_>, scope: Scope, work: &
     }
     decimals::apply(node, type_name, path, work);
     match type_name {
-        "date" | "dateTime" | "instant" => dates::apply(node, type_name, path, work),
+        "date" | "dateTime" | "instant" => dates::apply(node, type_name, !scope.listed, path, work),
         "uri" | "url" => {
             references::apply_to_uri(node, type_name, path, work);
             None

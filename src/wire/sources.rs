@@ -18,6 +18,7 @@ pub(super) fn source_rules(registry: &Registry, base_url: &str, maps: &[(String,
     let rules = |name: &str, source: &Source| -> Result<SourceRules, Fault> {
         let mut rules = rules_of(name, source)?;
         rules.set_gateway_base(base_url);
+        rules.set_others(&bases_beside(registry, name));
         give_maps(&mut rules, maps);
         Ok(rules)
     };
@@ -32,11 +33,18 @@ pub(super) fn holder_rules(registry: &Registry, maps: &[(String, Node)]) -> Resu
             None => SourceRules::new(&holder.name, &[holder.base_url.as_str()]),
         };
         rules.add_base(holder.base_url.as_str());
+        rules.set_others(&bases_beside(registry, rules.name()));
         give_maps(&mut rules, maps);
         rules.dangling = Dangling::Logical;
         Ok(rules)
     };
     registry.holders().iter().map(|holder| Ok((holder.name.clone(), rules(holder)?))).collect()
+}
+
+/// The base URLs of every source but one.
+fn bases_beside<'r>(registry: &'r Registry, name: &str) -> Vec<&'r str> {
+    let others = registry.sources().filter(|(other, _)| *other != name);
+    others.flat_map(|(_, source)| source.base_urls.iter().map(|base| base.as_str())).collect()
 }
 
 fn give_maps(rules: &mut SourceRules, maps: &[(String, Node)]) {

@@ -9,7 +9,7 @@ use crate::outcome::{Finding, Refusal};
 pub const MAX_ITEMS: usize = 1_000;
 
 /// Findings about units and values that a person should look at.
-const UNIT_FINDINGS: [&str; 2] = ["implausible-value", "unit-unknown"];
+const UNIT_FINDINGS: [&str; 4] = ["implausible-value", "unit-unknown", "unit-unmapped", "unit-ambiguous"];
 
 /// What the findings about releases of FHIR begin with.
 const VERSION_FINDING: &str = "version-";
@@ -67,7 +67,12 @@ fn is_typed_in(code: &str) -> bool {
 }
 
 fn implausible_unit(source: &str, resource: &Node, finding: &Finding) -> Option<Item> {
+    // A unit elsewhere, in a dose or a reference range, does not change how a result reads.
+    let is_of_result = resource.resource_type() == Some("Observation") && finding.expression.contains(".value");
     let holder = component(resource, &finding.expression).unwrap_or(resource);
+    if !is_of_result {
+        return None;
+    }
     let coding = holder.get("code").and_then(crate::normalise::primary_coding);
     let of_coding = |name: &str| coding.and_then(|coding| coding.text(name)).unwrap_or_default().to_owned();
     let quantity = holder.get("valueQuantity");
@@ -129,10 +134,20 @@ mod tests {
             "component":[{"code":{"text":"x"}},{"code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]},"valueQuantity":{"value":15,"unit":"g/L","code":"g/L"}}]}"#;
         let found = items(
             "lab",
-            [&entry(text, &[("implausible-value", "Observation.component[1].value"), ("unmapped", "Observation.code")], Vec::new())],
+            [&entry(
+                text,
+                &[
+                    ("implausible-value", "Observation.component[1].value"),
+                    ("unit-unmapped", "Observation.component[1].value.unit"),
+                    ("unit-unmapped", "Observation.referenceRange[0].low.unit"),
+                    ("unmapped", "Observation.code"),
+                ],
+                Vec::new(),
+            )],
         );
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.len(), 2);
         assert_eq!(found[0].words, ["implausible-value", "http://loinc.org", "718-7", "g/L"]);
+        assert_eq!(found[1].words, ["unit-unmapped", "http://loinc.org", "718-7", "g/L"]);
     }
 
     #[test]

@@ -62,6 +62,9 @@ async fn references_lead_to_the_gateways_ids() {
     // A reference to somebody else's server stays what it is.
     let foreign = a.post("Observation", &observation("https://other.example/fhir/Patient/1")).await.expect(201).json();
     assert_eq!(foreign["subject"]["reference"], "https://other.example/fhir/Patient/1");
+    // Into the system of another source of this gateway nobody refers by that system's URLs.
+    let across = b.post("Observation", &observation("https://ehr.hospital-a.example/fhir/Patient/p.7")).await.expect(422).json();
+    assert!(across["issue"][0]["details"]["text"].as_str().unwrap().contains("another source of this gateway"), "{across}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +113,7 @@ async fn another_release_is_converted_or_refused_by_name() {
     assert_eq!(stored["interpretation"][0]["coding"][1]["code"], "H");
     assert!(stored["encounter"]["reference"].as_str().unwrap().starts_with("Encounter/hg-"));
     let provenance = a.search(&format!("Provenance?target=Observation/{}", stored["id"].as_str().unwrap())).await;
-    assert!(provenance[0].to_string().contains("04-versions@2"), "the conversion is in the lineage");
+    assert!(provenance[0].to_string().contains("04-versions@3"), "the conversion is in the lineage");
     let mut older = patient("1");
     older["careProvider"] = json!([{"display": "x"}]);
     let refused = a.post("Patient", &older).await.expect(422).json();

@@ -1,7 +1,8 @@
 //! Rule 15. Dates and times in FHIR's form, with the precision and the offset they came with.
 //!
 //! Another way of writing the same thing is rewritten. A time without an offset gets its source's offset on that day, when the configuration names
-//! the zone and the clock did not show that time twice or never; else it is cut to its date, flagged, and kept beside the date as it was written.
+//! the zone and the clock did not show that time twice or never; else it is cut to its date, flagged, and kept beside the date as it was written. Where
+//! only an instant may stand there is no date to cut it to, and the text is kept beside an element without a value.
 //! Nothing is ever moved to another zone, so a date of birth stays the day it was.
 
 use super::super::path::Path;
@@ -24,11 +25,13 @@ enum Reading {
     Same(String),
     /// Less than what was written: the type or a missing offset leaves no room for the time.
     Cut(String),
+    /// A date, or a time without an offset, where only an instant may stand.
+    NoInstant,
     Unreadable,
 }
 
-/// Settles a `date`, `dateTime` or `instant`. Answers the original text when part of it had to go.
-pub(in super::super) fn apply(node: &mut Node, type_name: &str, path: &Path<'_>, work: &mut Work<'_>) -> Option<String> {
+/// Settles a `date`, `dateTime` or `instant`. Answers the original text when part of it had to go, which can be kept beside a lone element only.
+pub(in super::super) fn apply(node: &mut Node, type_name: &str, is_lone: bool, path: &Path<'_>, work: &mut Work<'_>) -> Option<String> {
     let text = node.as_text().filter(|_| work.on(DATES))?;
     if is_valid(text, type_name) {
         return None;
@@ -45,7 +48,15 @@ pub(in super::super) fn apply(node: &mut Node, type_name: &str, path: &Path<'_>,
             replace(node, value, path, work);
             Some(original)
         }
-        Reading::Unreadable => {
+        Reading::NoInstant if is_lone => {
+            let original = text.to_owned();
+            let text = "an instant needs a time and its offset from UTC, and they are not told; the text was kept beside the element, which has no value";
+            work.flag(Severity::Warning, IssueType::Value, "instant-incomplete", path, text);
+            let before = std::mem::replace(&mut node.value, Value::Null);
+            work.changed(DATES, path, Some(before.into()), None);
+            Some(original)
+        }
+        Reading::Unreadable | Reading::NoInstant => {
             let text = "the date or time is not in a form that can be read without guessing; it was left as it is";
             work.flag(Severity::Warning, IssueType::Value, "date-unreadable", path, text);
             None
@@ -71,7 +82,7 @@ fn read(text: &str, type_name: &str, source: &SourceRules) -> Reading {
     let Some(fields) = Fields::read(text, source.us_dates) else { return Reading::Unreadable };
     let date = Some(fields.date.clone()).filter(|date| Date::parse(date).is_ok());
     let Some(date) = date else { return Reading::Unreadable };
-    let Some(time) = &fields.time else { return if type_name == "instant" { Reading::Unreadable } else { Reading::Same(date) } };
+    let Some(time) = &fields.time else { return if type_name == "instant" { Reading::NoInstant } else { Reading::Same(date) } };
     if type_name == "date" {
         return Reading::Cut(date);
     }
@@ -79,7 +90,7 @@ fn read(text: &str, type_name: &str, source: &SourceRules) -> Reading {
     let whole = zone.map(|zone| format!("{date}T{time}{zone}")).filter(|whole| DateTime::parse(whole).is_ok());
     match whole {
         Some(whole) => Reading::Same(whole),
-        None if type_name == "instant" => Reading::Unreadable,
+        None if type_name == "instant" => Reading::NoInstant,
         None => Reading::Cut(date),
     }
 }
@@ -223,8 +234,9 @@ mod tests {
             ("2022-07-14T10:00:00.120", "dateTime", cut("2022-07-14"), same("2022-07-14T10:00:00.120-04:00")),
             ("2022-03-13T02:30:00", "dateTime", cut("2022-03-13"), cut("2022-03-13")),
             ("2022-11-06T01:30:00", "dateTime", cut("2022-11-06"), cut("2022-11-06")),
-            ("2022-12-14T10:00:00", "instant", Reading::Unreadable, same("2022-12-14T10:00:00-05:00")),
-            ("2022-12-14", "instant", Reading::Unreadable, Reading::Unreadable),
+            ("2022-12-14T10:00:00", "instant", Reading::NoInstant, same("2022-12-14T10:00:00-05:00")),
+            ("2022-12-14", "instant", Reading::NoInstant, Reading::NoInstant),
+            ("yesterday", "instant", Reading::Unreadable, Reading::Unreadable),
             ("2022-12-14 10:00:00Z", "dateTime", same("2022-12-14T10:00:00Z"), same("2022-12-14T10:00:00Z")),
             ("2022-12-14T10:00Z", "dateTime", same("2022-12-14T10:00:00Z"), same("2022-12-14T10:00:00Z")),
             ("2022-12-14T10:00:00+0530", "dateTime", same("2022-12-14T10:00:00+05:30"), same("2022-12-14T10:00:00+05:30")),

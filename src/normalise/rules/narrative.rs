@@ -30,7 +30,14 @@ pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut W
         Verdict::Unreadable => {
             let text = "the narrative is not well-formed XHTML, so it could not be judged; it was left out";
             work.flag(Severity::Warning, IssueType::Structure, "narrative-dropped", &text_path, text);
-            work.remove(NARRATIVE, holder, path, "text");
+            if holder.len() > 1 {
+                work.remove(NARRATIVE, holder, path, "text");
+            } else {
+                // Nothing may be left empty, so the section says what became of its text.
+                work.set(NARRATIVE, holder, path, "text", Object::new().with("status", "empty").with("div", LEFT_OUT));
+            }
         }
     }
 }
+
+const LEFT_OUT: &str = r#"<div xmlns="http://www.w3.org/1999/xhtml"><p>The text could not be read and was left out.</p></div>"#;

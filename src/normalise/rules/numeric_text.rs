@@ -52,7 +52,7 @@ pub(in super::super) fn flag_unread(holder: &Object, path: &Path<'_>, work: &mut
     let Some(text) = holder.get("valueString").and_then(Node::as_text) else { return };
     let is_told = matches!(measurement::read(text), Some(Measurement::Quantity { comparator: None, .. }));
     let begins_as_number =
-        text.trim_start_matches(['<', '>', '=', '≤', '≥', '~', '-', '+', '.', ' ']).starts_with(|c: char| c.is_ascii_digit());
+        text.trim_start_matches(['<', '>', '=', '≤', '≥', '~', '^', '-', '+', '.', ' ']).starts_with(|c: char| c.is_ascii_digit());
     if begins_as_number && !is_told {
         let text = "the result begins as a number does and cannot be read in only one way; it was left as text";
         work.flag(Severity::Information, IssueType::Value, "numeric-text-unread", &path.member("value"), text);

@@ -67,7 +67,7 @@ fn result(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     work.flag(Severity::Warning, IssueType::Incomplete, "value-absent", path, text);
 }
 
-fn is_answered(resource: &Object) -> bool {
+pub(super) fn is_answered(resource: &Object) -> bool {
     resource.members().iter().any(|member| {
         let name = member.name.trim_start_matches('_');
         name.starts_with("value") || matches!(name, "dataAbsentReason" | "component" | "hasMember")

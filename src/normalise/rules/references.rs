@@ -20,6 +20,8 @@ enum Outcome {
     Rewritten(String),
     /// An absolute URL of a server that is not this source.
     Foreign,
+    /// An absolute URL of another source of this gateway.
+    Anothers,
     /// `urn:uuid:` or `urn:oid:` that nothing in the message answers to.
     UnresolvedUrn,
     /// A search in place of a reference, whose answer is not known.
@@ -49,7 +51,7 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
         }
         None => {}
     }
-    if matches!(settled, Outcome::UnresolvedUrn | Outcome::UnresolvedCondition)
+    if matches!(settled, Outcome::UnresolvedUrn | Outcome::UnresolvedCondition | Outcome::Foreign | Outcome::Anothers)
         && work.context.source.dangling == Dangling::Logical
         && make_logical(reference, literal, path, work)
     {
@@ -91,6 +93,12 @@ fn report(settled: Outcome, reference: &mut Object, path: &Path<'_>, work: &mut 
             "reference-foreign",
             "the reference points to another server; it was kept as written and is not followed",
         ),
+        Outcome::Anothers => (
+            Severity::Error,
+            IssueType::BusinessRule,
+            "reference-cross-source",
+            "the reference leads into the system of another source of this gateway; refer to the record by identifier, or by the gateway's id for it",
+        ),
         Outcome::UnresolvedUrn => (
             Severity::Error,
             IssueType::NotFound,
@@ -113,9 +121,10 @@ fn report(settled: Outcome, reference: &mut Object, path: &Path<'_>, work: &mut 
     work.flag(severity, code, message_id, &path.member("reference"), text);
 }
 
-/// Says by identifier what a dangling reference meant: the URN itself, or what a condition `Type?identifier=system|value` asked for.
+/// Says by identifier what a reference meant that is not followed: the URN or URL itself, or what a condition `Type?identifier=system|value` asked for.
 fn make_logical(reference: &mut Object, literal: &str, path: &Path<'_>, work: &mut Work<'_>) -> bool {
-    let (type_name, system, value) = if literal.starts_with("urn:") {
+    let is_url = literal.split('?').next().is_some_and(|target| target.contains("://"));
+    let (type_name, system, value) = if literal.starts_with("urn:") || is_url {
         (None, "urn:ietf:rfc:3986", literal)
     } else {
         let Some((type_name, token)) = literal.split_once("?identifier=").filter(|(_, token)| !token.contains(['&', '%', ','])) else {
@@ -156,6 +165,7 @@ fn settle(literal: &str, context: &Context<'_>) -> Outcome {
     }
     match context.source.below_base(&plain) {
         Some(rest) => relative(literal, rest, context),
+        None if context.source.is_anothers(&plain) => Outcome::Anothers,
         None => Outcome::Foreign,
     }
 }
@@ -209,12 +219,17 @@ mod tests {
         let source = |dangling| {
             let mut source = super::super::super::tests::source();
             source.dangling = dangling;
+            source.set_others(&["https://lab.example:443/fhir/"]);
             source
         };
         for (literal, logical) in [
             ("urn:uuid:1", Some(r#"{"identifier":{"system":"urn:ietf:rfc:3986","value":"urn:uuid:1"}}"#)),
             ("Practitioner?identifier=http://s|1", Some(r#"{"type":"Practitioner","identifier":{"system":"http://s","value":"1"}}"#)),
             ("Practitioner?name=x", None),
+            (
+                "https://lab.example/fhir/Patient/1",
+                Some(r#"{"identifier":{"system":"urn:ietf:rfc:3986","value":"https://lab.example/fhir/Patient/1"}}"#),
+            ),
         ] {
             let text = format!(r#"{{"resourceType":"X","a":{{"reference":"{literal}"}}}}"#);
             assert!(run(&text, &source(Dangling::Refuse)).is_refused());
@@ -228,7 +243,8 @@ mod tests {
 
     #[test]
     fn settling() {
-        let source = SourceRules::new("epic", &["https://epic.example/R4"]);
+        let mut source = SourceRules::new("epic", &["https://epic.example/R4"]);
+        source.set_others(&["https://lab.example/R4", "https://epic.example/R4"]);
         let ids = GatewayIds::new([1; 32]);
         let patient = format!("Patient/{}", ids.id("epic", "Patient", "p1"));
         let joined = format!("Patient/{}", ids.id("epic", "Patient", "p2"));
@@ -257,6 +273,8 @@ mod tests {
             ("urn:uuid:2", Outcome::UnresolvedUrn),
             ("Practitioner?identifier=s|2", Outcome::UnresolvedCondition),
             ("https://other.example/R4/Patient/p1", Outcome::Foreign),
+            ("https://lab.example:443/R4/Patient/p1", Outcome::Anothers),
+            ("https://lab.example/R4B/Patient/p1", Outcome::Foreign),
             ("https://epic.example/R4B/Patient/p1", Outcome::Foreign),
             ("p1", Outcome::Malformed),
             ("a/b/c", Outcome::Malformed),

@@ -3,25 +3,33 @@
 use super::super::facts;
 use super::super::path::Path;
 use super::super::record::Work;
-use super::super::rule::STATUS;
-use super::super::vocabulary::{ABNORMAL_FLAGS, OBSERVATION_INTERPRETATION};
+use super::super::rule::{SENTINELS, STATUS};
+use super::super::vocabulary::{ABNORMAL_FLAGS, DATA_ABSENT_REASON, OBSERVATION_INTERPRETATION};
+use super::profile_fill::is_answered;
 use crate::fhir::{Node, Object};
 
 /// `Observation.status`, and what HL7 v2 table 0085 (OBX-11) says for some of them.
 const OBSERVATION: Statuses = Statuses {
     codes: &["registered", "preliminary", "final", "amended", "corrected", "cancelled", "entered-in-error", "unknown"],
     v2: &[
+        ("A", "amended"),
         ("C", "corrected"),
         ("D", "entered-in-error"),
         ("F", "final"),
         ("I", "registered"),
+        ("N", "cancelled"),
         ("O", "registered"),
         ("P", "preliminary"),
         ("R", "preliminary"),
+        ("S", "preliminary"),
+        ("U", "final"),
         ("W", "entered-in-error"),
         ("X", "cancelled"),
     ],
 };
+
+/// What OBX-11 says of a result that is not there.
+const ABSENT: [(&str, &str); 2] = [("N", "not-asked"), ("X", "not-performed")];
 
 /// `DiagnosticReport.status`, and what HL7 v2 table 0123 (OBR-25) says for some of them.
 const REPORT: Statuses = Statuses {
@@ -64,8 +72,12 @@ pub(in super::super) fn apply(resource: &mut Object, type_name: &str, path: &Pat
     let Some(status) = resource.get("status").and_then(Node::as_text).filter(|status| !statuses.codes.contains(status)) else { return };
     let by_v2 = statuses.v2.iter().find(|(code, _)| *code == status).map(|&(_, status)| status);
     let by_case = || statuses.codes.iter().copied().find(|code| code.eq_ignore_ascii_case(status));
-    if let Some(meant) = by_v2.or_else(by_case) {
-        work.set(STATUS, resource, path, "status", meant);
+    let Some(meant) = by_v2.or_else(by_case) else { return };
+    let absent = ABSENT.iter().find(|(code, _)| type_name == "Observation" && *code == status).map(|(_, reason)| *reason);
+    work.set(STATUS, resource, path, "status", meant);
+    if let Some(reason) = absent.filter(|_| work.on(SENTINELS) && !is_answered(resource)) {
+        let coding = Object::new().with("system", DATA_ABSENT_REASON).with("code", reason);
+        work.set(SENTINELS, resource, path, "dataAbsentReason", Object::new().with("coding", vec![coding.into()]));
     }
 }
 
@@ -141,6 +153,17 @@ mod tests {
         ] {
             let done = run(&format!(r#"{{"resourceType":"{type_name}","status":"{before}"}}"#), &source());
             assert_eq!(done.resource.text("status"), Some(after), "{type_name} {before}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_done_or_asked_has_no_value() {
+        for (status, value, reason) in
+            [("X", "", Some("not-performed")), ("N", "", Some("not-asked")), ("X", r#","valueString":"clotted""#, None), ("F", "", None)]
+        {
+            let done = run(&format!(r#"{{"resourceType":"Observation","status":"{status}"{value}}}"#), &source());
+            let found = done.resource.get("dataAbsentReason").and_then(|concept| concept.items("coding").first()?.text("code"));
+            assert_eq!(found, reason, "{status} {value}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::super::path::Path;
 use super::super::record::Work;
 use super::super::rule::UNITS;
 use super::super::source::SourceRules;
-use super::super::vocabulary::{QUANTITY_TRANSLATION, UCUM};
+use super::super::vocabulary::{DATA_ABSENT, QUANTITY_TRANSLATION, UCUM};
 use crate::fhir::{Node, Object, ucum};
 use crate::outcome::{IssueType, Severity};
 
@@ -34,6 +34,7 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
         }
         (Some(UCUM) | None, None, Some(unit)) => {
             let Some(meant) = ucum_of(unit, source) else { return flag_unmapped("unit", path, work) };
+            no_longer_absent(quantity, path, work);
             work.set(UNITS, quantity, path, "system", UCUM);
             work.set(UNITS, quantity, path, "code", meant);
         }
@@ -53,6 +54,28 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
             work.set(UNITS, quantity, path, "code", meant);
         }
         _ => {}
+    }
+}
+
+/// Cerner says of a unit's code that it is unknown, and of the unit what it is. Beside the code that the unit stands for that is no longer true.
+fn no_longer_absent(quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    let is_reason = |extension: &Node| extension.text("url") == Some(DATA_ABSENT);
+    for name in ["system", "code"] {
+        let sibling = format!("_{name}");
+        let Some(beside) = quantity.get(&sibling).filter(|beside| beside.items("extension").iter().any(is_reason)) else { continue };
+        let before = beside.clone();
+        let Some(mut kept) = before.as_object().cloned() else { continue };
+        let others: Vec<Node> = before.items("extension").iter().filter(|extension| !is_reason(extension)).cloned().collect();
+        kept.remove("extension");
+        if !others.is_empty() {
+            kept.set("extension", others);
+        }
+        let after: Option<Node> = (!kept.is_empty()).then(|| kept.into());
+        work.changed(UNITS, &path.member(name), Some(before), after.clone());
+        match after {
+            Some(kept) => quantity.set(&sibling, kept),
+            None => drop(quantity.remove(&sibling)),
+        }
     }
 }
 
@@ -169,6 +192,12 @@ mod tests {
             (format!(r#""unit":"mcg",{ucum},"code":"ug""#), format!(r#""unit":"mcg",{ucum},"code":"ug""#)),
             (format!(r#""unit":"gauss",{ucum},"code":"G""#), format!(r#""unit":"gauss",{ucum},"code":"G""#)),
             (format!(r#""unit":"minutes",{ucum}"#), format!(r#""unit":"minutes",{ucum},"code":"min""#)),
+            (
+                format!(
+                    r#""unit":"minutes",{ucum},"_code":{{"extension":[{{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}}]}}"#
+                ),
+                format!(r#""unit":"minutes",{ucum},"code":"min""#),
+            ),
             (r#""unit":"furlong""#.to_owned(), r#""unit":"furlong""#.to_owned()),
             (
                 r#""unit":"mL","system":"urn:oid:1.2.3","code":"1""#.to_owned(),

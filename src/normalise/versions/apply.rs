@@ -2,8 +2,10 @@
 //!
 //! Every removal and addition goes through [`Work`], so that each is a step of the lineage.
 
+mod parts;
+
 use super::carried::{self, extensions};
-use super::table::{Action, Carried, Place, Row};
+use super::table::{Action, Carried, Row};
 use super::{Release, VERSIONS};
 use crate::fhir::{Node, Object, Value};
 use crate::normalise::path::Path;
@@ -86,7 +88,16 @@ impl Step<'_, '_, '_> {
             }
             Action::Types(names) => self.types(names),
             Action::Required { .. } => {}
-            Action::Refuse => self.refuse(),
+            Action::Spread { names, rest } => self.spread(names, rest),
+            Action::Nest(name) => {
+                if let Some(list) = self.take() {
+                    self.set(member, Object::new().with(name, list));
+                }
+            }
+            Action::ValueOf => self.value_of(),
+            // What is not so need not be said.
+            Action::Refuse(_) if self.object.get(member).and_then(Node::as_bool) == Some(false) => drop(self.take()),
+            Action::Refuse(_) => self.refuse(),
         }
     }
 
@@ -128,11 +139,14 @@ impl Step<'_, '_, '_> {
         }
     }
 
+    /// Carries the member. What has a part whose type is not known stays where it is, and refuses the resource.
     fn carry_member(&mut self, carried: &Carried) {
-        let node = self.take();
-        let sibling = self.sibling();
-        let sibling = self.work.remove(VERSIONS, self.object, self.path, &sibling);
-        self.carry(node, sibling, carried);
+        let (url, sibling) = (self.row.url(self.release), self.sibling());
+        let (node, beside) = (self.object.get(self.row.member).cloned(), self.object.get(&sibling).cloned());
+        let Some(made) = extensions(&url, node, beside, carried) else { return self.refuse() };
+        self.take();
+        self.work.remove(VERSIONS, self.object, self.path, &sibling);
+        made.into_iter().for_each(|one| self.work.append(VERSIONS, self.object, self.path, "extension", one));
     }
 
     fn rename(&mut self, name: &str) {
@@ -195,14 +209,35 @@ impl Step<'_, '_, '_> {
     }
 
     fn coding(&mut self) {
-        let Some(concept) = self.take() else { return };
-        if let Some(first) = concept.items("coding").first() {
-            self.set(self.row.member, first.clone());
+        let nested =
+            |concept: &Node| concept.items("coding").iter().any(|coding| coding.get("coding").is_some() || coding.get("text").is_some());
+        if self.has(nested) {
+            return self.refuse();
         }
-        let is_more = concept.items("coding").len() != 1 || concept.as_object().is_some_and(|object| object.len() > 1);
-        if is_more {
-            self.carry(Some(concept), None, &Carried::Value("CodeableConcept"));
+        let Some(taken) = self.take() else { return };
+        let is_list = taken.as_list().is_some();
+        let concepts = listed(taken);
+        let mut codings: Vec<Node> = concepts.iter().filter_map(|concept| concept.items("coding").first()).cloned().collect();
+        if is_list && !codings.is_empty() {
+            self.set(self.row.member, codings);
+        } else if let Some(only) = codings.pop() {
+            self.set(self.row.member, only);
         }
+        let is_more = |concept: &Node| concept.items("coding").len() != 1 || concept.as_object().is_some_and(|object| object.len() > 1);
+        let more: Vec<Node> = concepts.into_iter().filter(is_more).collect();
+        if !more.is_empty() {
+            self.carry(Some(more.into()), None, &Carried::Value("CodeableConcept"));
+        }
+    }
+
+    fn value_of(&mut self) {
+        let Some(taken) = self.take() else { return };
+        let single = std::slice::from_ref(&taken);
+        let first = taken.as_list().unwrap_or(single).first().and_then(|identifier| identifier.text("value")).map(str::to_owned);
+        if let Some(value) = first {
+            self.set(self.row.member, value);
+        }
+        self.carry(Some(taken), None, &Carried::Value("Identifier"));
     }
 
     fn only(&mut self, codes: &[&str]) {
@@ -245,10 +280,7 @@ impl Step<'_, '_, '_> {
     fn unwrap(&mut self, child: &str, rest: &[(&'static str, &'static str)]) {
         let Some(taken) = self.take() else { return };
         let is_list = taken.as_list().is_some();
-        let items = match taken.value {
-            Value::List(items) => items,
-            other => vec![other.into()],
-        };
+        let items = listed(taken);
         let unwrapped: Option<Vec<Node>> = items.into_iter().map(|item| self.unwrapped(item, child, rest)).collect();
         match unwrapped {
             Some(mut unwrapped) if !is_list && unwrapped.len() == 1 => {
@@ -327,46 +359,6 @@ impl Step<'_, '_, '_> {
         }
     }
 
-    fn split(&mut self, concept: Option<Place>, reference: Option<Place>) {
-        let Some(taken) = self.take() else { return };
-        let items = match taken.value {
-            Value::List(items) => items,
-            other => vec![other.into()],
-        };
-        let (mut concepts, mut references) = (Vec::new(), Vec::new());
-        for item in items {
-            let Value::Object(mut object) = item.value else { return self.refuse() };
-            concepts.extend(object.remove("concept"));
-            references.extend(object.remove("reference"));
-            if !object.is_empty() {
-                return self.refuse();
-            }
-        }
-        self.put(concept, concepts, "CodeableConcept");
-        self.put(reference, references, "Reference");
-    }
-
-    fn put(&mut self, place: Option<Place>, mut nodes: Vec<Node>, type_name: &'static str) {
-        match place {
-            Some(Place { name, is_list: true }) if !nodes.is_empty() => self.place(name, nodes),
-            Some(Place { name, is_list: false }) if !nodes.is_empty() => {
-                let first = nodes.remove(0);
-                self.place(name, first);
-                if !nodes.is_empty() {
-                    self.carry(Some(nodes.into()), None, &Carried::Value(type_name));
-                }
-            }
-            None if !nodes.is_empty() => self.carry(Some(nodes.into()), None, &Carried::Value(type_name)),
-            _ => {}
-        }
-    }
-
-    fn choose(&mut self, concept: &'static str, reference: &'static str) {
-        let has_concept = self.object.get(self.row.member).is_some_and(|node| node.get("concept").is_some());
-        let place = |name, wanted: bool| wanted.then_some(Place { name, is_list: false });
-        self.split(place(concept, has_concept), place(reference, !has_concept));
-    }
-
     fn move_into(&mut self, container: &str, is_list: bool) {
         let Some(taken) = self.take() else { return };
         let mut holder = self.object.get(container).cloned().unwrap_or_else(|| {
@@ -379,42 +371,6 @@ impl Step<'_, '_, '_> {
             _ => return self.refuse(),
         }
         self.set(container, holder);
-    }
-
-    /// R5's reasons of an encounter: what is used for stays on each.
-    fn reasons(&mut self) {
-        if self
-            .object
-            .get(self.row.member)
-            .is_some_and(|node| node.as_list().unwrap_or_default().iter().any(|item| item.get("value").is_none()))
-        {
-            return self.refuse();
-        }
-        let Some(Node { value: Value::List(items), .. }) = self.take() else { return self.refuse() };
-        for item in items {
-            let uses = item.get("use").cloned();
-            let is_plain = item
-                .as_object()
-                .is_some_and(|object| object.members().iter().all(|member| matches!(member.name.as_str(), "use" | "value")));
-            if !is_plain || item.items("value").is_empty() {
-                return self.refuse();
-            }
-            for value in item.items("value") {
-                self.reason(value, uses.clone());
-            }
-        }
-    }
-
-    fn reason(&mut self, value: &Node, uses: Option<Node>) {
-        for (from, to) in [("concept", "reasonCode"), ("reference", "reasonReference")] {
-            let Some(mut node) = value.get(from).cloned() else { continue };
-            let url = format!("{}.use", self.row.url(self.release));
-            let made = extensions(&url, uses.clone(), None, &Carried::Value("CodeableConcept")).unwrap_or_default();
-            if let Some(object) = node.as_object_mut().filter(|_| !made.is_empty()) {
-                object.set("extension", made);
-            }
-            self.work.append(VERSIONS, self.object, self.path, to, node);
-        }
     }
 
     fn types(&mut self, names: &[(&'static str, &'static str)]) {
@@ -449,5 +405,13 @@ impl Step<'_, '_, '_> {
         };
         let absent = carried::absent();
         self.set(&name, if is_list { vec![absent].into() } else { absent });
+    }
+}
+
+/// The items of a list, or what is none as its own.
+fn listed(node: Node) -> Vec<Node> {
+    match node.value {
+        Value::List(items) => items,
+        _ => vec![node],
     }
 }

@@ -24,6 +24,10 @@ fn items(node: Option<Node>) -> Vec<Node> {
 }
 
 fn extension(url: &str, value: Option<Node>, sibling: Option<Node>, carried: &Carried) -> Option<Node> {
+    // A list in a list is no FHIR of any release.
+    if value.as_ref().is_some_and(|value| value.as_list().is_some()) {
+        return None;
+    }
     let made = Object::new().with("url", url);
     match carried {
         Carried::Value(type_name) => {

@@ -72,7 +72,14 @@ fn told(row: &Row, release: Release) -> String {
         Action::Number => "a number".to_owned(),
         Action::Types(names) => names.iter().map(|(from, to)| format!("{from}/id: {to}/id")).collect::<Vec<_>>().join("; "),
         Action::Required { .. } => "where absent: data-absent-reason `unknown`".to_owned(),
-        Action::Refuse => "refuses the resource".to_owned(),
+        Action::Spread { names, rest } => {
+            let spread = names.iter().map(|(from, to)| format!("`{from}`: `{to}`")).collect::<Vec<_>>().join("; ");
+            if rest.is_empty() { spread } else { format!("{spread}; one with more: {ext}, nested") }
+        }
+        Action::Nest(name) => format!("`{}.{name}`", row.member),
+        Action::ValueOf => format!("its `value`, the first of several; the identifiers: {ext}"),
+        Action::Refuse(names) if names.is_empty() => "refuses the resource, unless it is false".to_owned(),
+        Action::Refuse(names) => format!("with `{}`: refuses the resource", names.join("` or `")),
     }
 }
 

@@ -101,8 +101,17 @@ pub(super) enum Action {
         type_name: &'static str,
         is_list: bool,
     },
-    /// What R4 cannot say.
-    Refuse,
+    /// A list of objects becomes the lists that their members make under these names; an object with other members is carried, by their types.
+    Spread {
+        names: Vec<(&'static str, &'static str)>,
+        rest: Vec<(&'static str, &'static str)>,
+    },
+    /// A list becomes this member of an object of its own name.
+    Nest(&'static str),
+    /// An identifier (the first of a list) becomes its value; the identifiers are carried.
+    ValueOf,
+    /// What R4 cannot say; with names, only what has one of these members.
+    Refuse(Vec<&'static str>),
 }
 
 /// A member that is a list or not.
@@ -126,8 +135,11 @@ static R4B: LazyLock<Conversions> = LazyLock::new(|| Conversions::read(Release::
 static R5: LazyLock<Conversions> = LazyLock::new(|| Conversions::read(Release::R5, include_str!("../facts/conversions-r5.tsv")));
 
 /// Data types that have rows of their own, and where they stand in the types of the tables.
-const DATA_TYPES: [(&str, &[&str]); 3] =
-    [("Dosage", &["MedicationRequest.dosageInstruction", "MedicationStatement.dosage"]), ("Attachment", &[]), ("Reference", &[])];
+const DATA_TYPES: [(&str, &[&str]); 3] = [
+    ("Dosage", &["MedicationRequest.dosageInstruction", "MedicationStatement.dosage", "MedicationDispense.dosageInstruction"]),
+    ("Attachment", &[]),
+    ("Reference", &[]),
+];
 
 impl Conversions {
     /// The table from a release to R4; `None` where there is none.
@@ -253,11 +265,15 @@ impl Row {
             Action::One(_) => node.as_list().is_some(),
             Action::Concept { .. } | Action::Number => node.as_text().is_some(),
             Action::CodeOf(_) => node.as_object().is_some(),
-            Action::Coding => node.as_object().is_some_and(|object| object.get("coding").is_some() || object.get("text").is_some()),
+            Action::Coding => any(&|item| item.get("coding").is_some() || item.get("text").is_some()),
+            Action::Nest(_) => node.as_list().is_some(),
+            Action::ValueOf => any(&|item| item.as_object().is_some()),
+            Action::Spread { names, rest } => any(&|item| names.iter().chain(rest).any(|(name, _)| item.get(name).is_some())),
+            Action::Extension(Carried::Value("boolean")) => node.as_bool().is_some(),
             Action::Split { .. } | Action::Choose { .. } => any(&is_codeable_reference),
             Action::Unwrap { child, .. } => any(&|item| item.get(child).is_some_and(|inner| inner.as_object().is_some())),
             Action::Extension(Carried::Members(members)) => any(&|item| members.iter().any(|(name, _)| item.get(name).is_some())),
-            Action::Refuse => self.member != "hoursOfOperation" || node.as_object().is_some(),
+            Action::Refuse(names) if !names.is_empty() => any(&|item| names.iter().any(|name| item.get(name).is_some())),
             _ => true,
         }
     }
@@ -269,7 +285,8 @@ impl Row {
     }
 }
 
-fn is_codeable_reference(node: &Node) -> bool {
+/// Whether a node has the form of R5's CodeableReference.
+pub(super) fn is_codeable_reference(node: &Node) -> bool {
     node.get("concept").is_some() || node.get("reference").is_some_and(|reference| reference.as_object().is_some())
 }
 
@@ -305,7 +322,10 @@ impl Action {
             "number" => Action::Number,
             "types" => Action::Types(pairs(each, '=')),
             "required" => Action::Required { type_name: rest.trim_end_matches('*'), is_list: rest.ends_with('*') },
-            "refuse" => Action::Refuse,
+            "spread" => Action::Spread { names: pairs(each.clone(), '='), rest: pairs(each, ':') },
+            "nest" => Action::Nest(rest),
+            "value-of" => Action::ValueOf,
+            "refuse" => Action::Refuse(each.filter(|name| !name.is_empty()).collect()),
             _ => return None,
         })
     }

@@ -94,7 +94,7 @@ fn telling_apart() {
         (r#"{"resourceType":"Transport","status":"completed"}"#, &["version-refused"]),
         (r#"{"resourceType":"Ingredient","status":"active"}"#, &["version-unclear"]),
         (r#"{"resourceType":"ProcedureRequest","status":"active"}"#, &["version-unclear"]),
-        (r#"{"resourceType":"Composition","subject":[{"display":"p"}]}"#, &["version-refused"]),
+        (r#"{"resourceType":"Group","membership":"enumerated"}"#, &["version-refused"]),
         // Two releases fit, and only a declaration helps.
         (r#"{"resourceType":"Patient","animal":{"species":{"text":"dog"}}}"#, &["version-unclear"]),
         (
@@ -149,7 +149,10 @@ fn telling_apart() {
             &[],
         ),
         // What R4 cannot say.
-        (r#"{"resourceType":"Location","form":{"text":"room"},"contact":[{"telecom":[{"value":"1"}]}]}"#, &["version-element-refused"]),
+        (
+            r#"{"resourceType":"Location","form":{"text":"room"},"hoursOfOperation":{"availableTime":[{"allDay":true}],"notAvailableTime":[{"description":"holiday"}]}}"#,
+            &["version-element-refused"],
+        ),
     ] {
         assert_eq!(gate(text), said, "{text}");
     }
