@@ -1,14 +1,19 @@
 //! `hearthgate bench`: an open-loop load on a running gateway, and what it answered.
 
 use super::{FAULT, FINDINGS, FINE, complain};
-use clap::Args;
+use crate::clock::{Clock, Entropy};
+use crate::demo::forwarded::{Load, measure};
+use clap::{Args, Subcommand};
 use reqwest::Client;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct BenchArguments {
+    #[command(subcommand)]
+    what: Option<BenchCommand>,
     /// The FHIR base of the gateway.
     #[arg(long, default_value = "http://127.0.0.1:8080/fhir")]
     base: String,
@@ -16,8 +21,8 @@ pub struct BenchArguments {
     #[arg(long, default_value = "http://127.0.0.1:8081/metrics")]
     metrics: String,
     /// A token with system/*.cruds of a client that pushes.
-    #[arg(long, env = "HEARTHGATE_TOKEN", hide_env_values = true)]
-    token: String,
+    #[arg(long, env = "HEARTHGATE_TOKEN", hide_env_values = true, required = true)]
+    token: Option<String>,
     /// Clients at once; each sends its next request when it was answered, unless --rate says when.
     #[arg(long, default_value_t = 32)]
     clients: u32,
@@ -28,6 +33,18 @@ pub struct BenchArguments {
     seconds: u64,
 }
 
+#[derive(Subcommand)]
+enum BenchCommand {
+    /// Reads forwarded to a holder, over asking the holder itself. Starts a gateway and the holders of `hearthgate demo` on loopback.
+    Forwarded {
+        /// Reads a second, of the gateway and of the holder.
+        #[arg(long, default_value_t = 500)]
+        rate: u32,
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
+}
+
 /// A transaction of a Patient and an Observation about it.
 fn transaction(number: u64) -> String {
     format!(
@@ -35,7 +52,7 @@ fn transaction(number: u64) -> String {
     )
 }
 
-struct Load {
+struct Transactions {
     http: Client,
     base: String,
     token: String,
@@ -50,8 +67,19 @@ struct Load {
 pub fn run(arguments: &BenchArguments) -> u8 {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(drive(arguments)),
+        Ok(runtime) => match arguments.what {
+            Some(BenchCommand::Forwarded { rate, seconds }) => runtime.block_on(forwarded(Load { rate, seconds })),
+            None => runtime.block_on(drive(arguments)),
+        },
         Err(error) => complain(FAULT, error),
+    }
+}
+
+async fn forwarded(load: Load) -> u8 {
+    match measure(load, &mut std::io::stdout(), Clock::system(), Entropy::system()).await {
+        Ok(true) => FINE,
+        Ok(false) => FINDINGS,
+        Err(fault) => complain(FAULT, fault),
     }
 }
 
@@ -62,10 +90,10 @@ async fn drive(arguments: &BenchArguments) -> u8 {
     };
     let before = syncs(&http, &arguments.metrics).await;
     let begin = Instant::now();
-    let load = Arc::new(Load {
+    let load = Arc::new(Transactions {
         http: http.clone(),
         base: arguments.base.clone(),
-        token: arguments.token.clone(),
+        token: arguments.token.clone().unwrap_or_default(),
         next: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         begin,
@@ -106,7 +134,7 @@ async fn drive(arguments: &BenchArguments) -> u8 {
 }
 
 /// One client. With a rate, latency counts from the moment the request was due, so that a stalled server shows.
-async fn work(load: Arc<Load>) -> Vec<Duration> {
+async fn work(load: Arc<Transactions>) -> Vec<Duration> {
     let mut latencies = Vec::new();
     let salt = u64::from(std::process::id()) << 32;
     loop {
