@@ -60,8 +60,8 @@ pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patients_of};
 pub use permitted::{
-    Ground, Permitted, is_administrative, is_operators, no_patient, oversight, own_record, own_word, own_work, release, release_beside,
-    release_provenance,
+    Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
+    own_work, release, release_beside, release_provenance,
 };
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
 pub use request::{Action, Party, Request};
