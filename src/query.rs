@@ -9,6 +9,7 @@ mod consult;
 mod everything;
 mod history;
 mod holders;
+mod implicit;
 mod linked;
 mod page;
 mod pending;

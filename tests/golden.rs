@@ -73,6 +73,9 @@ impl Names {
             }
         }
         let whole = &word[..end];
+        if whole.starts_with("urn:hearthgate:token:") {
+            return (self.name("TOKEN", whole), &word[end..]);
+        }
         if end == 44 && whole.ends_with('=') {
             return (self.name("DIGEST", whole), &word[end..]);
         }

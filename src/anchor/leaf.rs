@@ -4,6 +4,9 @@
 //! big-endian): of the patient, of the record, of the partner · commitment to the raw digest (32) · commitment to the canonical digest (32).
 //! What does not apply is zero. A tag is in the leaf so that anybody who has the leaves can rebuild the index over them.
 //!
+//! The leaf of a version has format `03` and 32 bytes more: the commitment to the version's Provenance, under a key of its own, so that
+//! whoever may see where a version came from can check it and learns nothing of the version. Versions in format `02` are read.
+//!
 //! A leaf of kind [`Index`](LeafKind::Index) has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
 
@@ -12,14 +15,17 @@ use crate::ledger::index::Tag;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The size of every leaf that is written.
+/// The size of a leaf of anything but a version.
 pub const LEAF_BYTES: usize = 142;
+/// The size of a version's leaf.
+pub const VERSION_LEAF_BYTES: usize = LEAF_BYTES + 32;
 /// Bytes of a tag with its counter.
 const SLOT_BYTES: usize = 24;
 const TAGS_AT: usize = 6;
 const TAGS: usize = 3;
 
 const FORMAT: u8 = 2;
+const VERSION_FORMAT: u8 = 3;
 const SECONDS_AN_HOUR: i64 = 3600;
 
 /// What happened.
@@ -100,11 +106,18 @@ pub struct Leaf {
     pub counters: [u64; TAGS],
     pub raw: [u8; 32],
     pub canonical: [u8; 32],
+    /// Of a version: the commitment to its Provenance.
+    pub provenance: Option<[u8; 32]>,
 }
 
 impl Leaf {
     pub fn new(kind: LeafKind, at: Instant, tags: Tags, raw: [u8; 32], canonical: [u8; 32]) -> Leaf {
-        Leaf { kind, hour: hour(at), tags, counters: [0; TAGS], raw, canonical }
+        Leaf { kind, hour: hour(at), tags, counters: [0; TAGS], raw, canonical, provenance: None }
+    }
+
+    /// The leaf of a version.
+    pub fn version(at: Instant, tags: Tags, raw: [u8; 32], canonical: [u8; 32], provenance: [u8; 32]) -> Leaf {
+        Leaf { provenance: Some(provenance), ..Leaf::new(LeafKind::Accept, at, tags, raw, canonical) }
     }
 
     /// The leaf that anchors the index over the first `covers` leaves.
@@ -121,8 +134,8 @@ impl Leaf {
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(LEAF_BYTES);
-        out.extend([FORMAT, self.kind.code()]);
+        let mut out = Vec::with_capacity(VERSION_LEAF_BYTES);
+        out.extend([if self.provenance.is_some() { VERSION_FORMAT } else { FORMAT }, self.kind.code()]);
         out.extend(self.hour.to_be_bytes());
         for (tag, counter) in self.tags.slots().into_iter().zip(self.counters) {
             out.extend(tag.unwrap_or_default().0);
@@ -130,6 +143,7 @@ impl Leaf {
         }
         out.extend(self.raw);
         out.extend(self.canonical);
+        out.extend(self.provenance.iter().flatten());
         out
     }
 
@@ -142,6 +156,7 @@ impl Leaf {
         let slots = match format {
             1 => 1,
             FORMAT => TAGS,
+            VERSION_FORMAT if kind == LeafKind::Accept => TAGS,
             _ => return None,
         };
         let (mut tags, mut counters) = ([None; TAGS], [0; TAGS]);
@@ -150,8 +165,9 @@ impl Leaf {
             *counter = u64::from_be_bytes(take(&mut rest)?);
         }
         let (raw, canonical) = (take(&mut rest)?, take(&mut rest)?);
+        let provenance = if format == VERSION_FORMAT { Some(take(&mut rest)?) } else { None };
         let [patient, record, partner] = tags;
-        rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical })
+        rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical, provenance })
     }
 
     /// The tags and their counters, where there are any.
@@ -209,6 +225,20 @@ mod tests {
             other[index] = 99;
             assert_eq!(Leaf::decode(&other), None, "{index}");
         }
+    }
+
+    #[test]
+    fn a_versions_leaf_says_where_it_came_from() {
+        let leaf = Leaf::version(Instant::from_seconds(7200), Tags::default(), [4; 32], [5; 32], [6; 32]);
+        let entry = leaf.encode();
+        assert_eq!((entry.len(), Leaf::decode(&entry)), (VERSION_LEAF_BYTES, Some(leaf)));
+        assert_eq!(Leaf::decode(&entry[..LEAF_BYTES]), None, "cut");
+        let mut other = entry.clone();
+        other[1] = LeafKind::Audit.code();
+        assert_eq!(Leaf::decode(&other), None, "only versions have a Provenance");
+        other[..2].copy_from_slice(&[FORMAT, LeafKind::Accept.code()]);
+        assert_eq!(Leaf::decode(&other), None, "too long for its format");
+        assert_eq!(Leaf::decode(&other[..LEAF_BYTES]).unwrap().provenance, None, "older versions have none");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the gateway itself says in versions: who is who, what an operator decided. Anchored and with a Provenance like what partners send.
 
 use super::provenance::concept;
-use super::stage::{Anchor, ToAnchor, digest, stamp};
+use super::stage::{Anchor, Digests, ToAnchor, digest, stamp};
 use crate::clock::Instant;
 use crate::fhir::{Node, Object, json};
 use crate::outcome::Fault;
@@ -38,20 +38,29 @@ impl Anchor {
         let canonical = digest(&json::write_canonical(&resource));
         let sender = Object::new().with("display", "hearthgate");
         let context = ToAnchor { source: own.source, sender: &sender, client: "", partner: "", at: own.at };
-        // Nothing was received: the bytes it was made from are the version itself.
-        let leaves = self.version_leaves(&digest(&document), Some(canonical), (&target, own.patients), &context)?;
-        let draft = self.draft(&target, Some(&resource), &document, Some(place), &context)?;
         let about = format!("{}/{}/_history/{version}", own.type_name, own.id);
-        let provenance = self.statement(&about, own.reason, None, own.source, own.at)?;
+        let (provenance, stated) = self.statement(&about, own.reason, None, own.source, own.at)?;
+        // Nothing was received: the bytes it was made from are the version itself.
+        let digests = Digests { raw: &digest(&document), canonical: Some(canonical), provenance: &stated };
+        let leaves = self.version_leaves(&digests, (&target, own.patients), &context)?;
+        let draft = self.draft(&target, Some(&resource), &document, Some(place), &context)?;
         Ok((vec![draft, provenance], leaves))
     }
 
     /// The Provenance of bytes that are kept as evidence and made no version of the resource they were about.
     pub fn unapplied(&self, about: &str, raw: &[u8; 32], source: &str, at: Instant) -> Result<VersionDraft, Fault> {
-        self.statement(about, "A late result: kept as evidence, not applied.", Some(raw), source, at)
+        self.statement(about, "A late result: kept as evidence, not applied.", Some(raw), source, at).map(|(draft, _)| draft)
     }
 
-    fn statement(&self, about: &str, reason: &str, raw: Option<&[u8; 32]>, source: &str, at: Instant) -> Result<VersionDraft, Fault> {
+    /// A Provenance without a sender, and its digest in canonical form.
+    fn statement(
+        &self,
+        about: &str,
+        reason: &str,
+        raw: Option<&[u8; 32]>,
+        source: &str,
+        at: Instant,
+    ) -> Result<(VersionDraft, [u8; 32]), Fault> {
         let id = self.fresh_id(at);
         let recorded = at.to_fhir_instant();
         let entity: Option<Vec<Node>> = raw.map(|raw| {
@@ -70,6 +79,7 @@ impl Anchor {
             .with("activity", Object::new().with("text", reason))
             .with("agent", vec![agent])
             .with_some("entity", entity);
-        self.authored("Provenance", &id, &node.into(), None, source, at)
+        let node = node.into();
+        Ok((self.authored("Provenance", &id, &node, None, source, at)?, digest(&json::write_canonical(&node))))
     }
 }

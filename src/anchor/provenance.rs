@@ -3,12 +3,15 @@
 use crate::clock::Instant;
 use crate::fhir::{Node, Object};
 use crate::normalise::Change;
+use crate::outcome::Finding;
 use crate::sign::{Attestation, GatewaySigner};
 use crate::store::{Method, Target};
 use data_encoding::HEXLOWER;
 
 /// Extension that carries one change normalisation made: rule, path, digests before and after.
 pub const CHANGE_EXTENSION: &str = "urn:hearthgate:extension:normalisation-change";
+/// Extension that carries one finding of what was accepted all the same: severity, kind, rule, path, what it says, and which profile asks.
+pub const FINDING_EXTENSION: &str = "urn:hearthgate:extension:validation-finding";
 /// Extension that links the receipt of the target version.
 pub const RECEIPT_EXTENSION: &str = "urn:hearthgate:extension:receipt";
 pub(super) const PARTICIPANT_TYPES: &str = "http://terminology.hl7.org/CodeSystem/provenance-participant-type";
@@ -19,6 +22,8 @@ const CLIENTS: &str = "urn:hearthgate:client";
 const DATA_OPERATION: &str = "http://terminology.hl7.org/CodeSystem/v3-DataOperation";
 /// The most changes written out; the rest is counted.
 const MAX_CHANGES: usize = 200;
+/// The most findings written out, the gravest first; the rest is counted.
+const MAX_FINDINGS: usize = 100;
 
 /// What a version was made from.
 pub struct Lineage<'a> {
@@ -26,6 +31,8 @@ pub struct Lineage<'a> {
     /// When they were received.
     pub received: Instant,
     pub changes: &'a [Change],
+    /// What normalising and validating found. Their text quotes no data.
+    pub findings: &'a [Finding],
     pub target: &'a Target,
     /// The profiles it was judged by, each with its version.
     pub profiles: &'a [String],
@@ -86,10 +93,11 @@ impl Provenance<'_> {
         let receipt = Object::new().with("url", RECEIPT_EXTENSION).with("valueUrl", format!("{}/{version}/$receipt", self.base_url));
         let mut extensions = vec![receipt.into()];
         extensions.extend(self.lineage.changes.iter().take(MAX_CHANGES).map(change));
-        if let Some(more) = self.lineage.changes.len().checked_sub(MAX_CHANGES).filter(|&more| more > 0) {
-            let count = part("omitted", "valueString", more.to_string());
-            extensions.push(Object::new().with("url", CHANGE_EXTENSION).with("extension", vec![count]).into());
-        }
+        extensions.extend(omitted(CHANGE_EXTENSION, self.lineage.changes.len(), MAX_CHANGES));
+        let mut findings: Vec<&Finding> = self.lineage.findings.iter().collect();
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        extensions.extend(findings.into_iter().take(MAX_FINDINGS).map(finding));
+        extensions.extend(omitted(FINDING_EXTENSION, self.lineage.findings.len(), MAX_FINDINGS));
         extensions
     }
 
@@ -146,6 +154,26 @@ fn change(change: &Change) -> Node {
     ];
     let parts: Vec<Node> = parts.into_iter().flatten().collect();
     Object::new().with("url", CHANGE_EXTENSION).with("extension", parts).into()
+}
+
+fn finding(finding: &Finding) -> Node {
+    let given = |url, member, value: &str| (!value.is_empty()).then(|| part(url, member, value.to_owned()));
+    let parts = [
+        given("severity", "valueCode", finding.severity.code()),
+        given("code", "valueCode", finding.code.code()),
+        given("rule", "valueString", finding.message_id),
+        given("path", "valueString", &finding.expression),
+        given("text", "valueString", &finding.text),
+        given("profile", "valueString", &finding.context),
+    ];
+    let parts: Vec<Node> = parts.into_iter().flatten().collect();
+    Object::new().with("url", FINDING_EXTENSION).with("extension", parts).into()
+}
+
+/// How many of a kind are not written out, where some are not.
+fn omitted(url: &str, count: usize, most: usize) -> Option<Node> {
+    let more = count.checked_sub(most).filter(|&more| more > 0)?;
+    Some(Object::new().with("url", url).with("extension", vec![part("omitted", "valueString", more.to_string())]).into())
 }
 
 fn part(url: &str, member: &str, value: String) -> Node {

@@ -14,6 +14,16 @@ pub const RAW_DOMAIN: &str = "hearthgate/v1/raw";
 /// Domain of the commitment to the canonical form (`http://hl7.org/fhir/canonicalization/json`) of the version as stored.
 pub const CANONICAL_DOMAIN: &str = "hearthgate/v1/http://hl7.org/fhir/canonicalization/json";
 
+/// Domain of the commitment to the canonical form of a version's Provenance.
+pub const PROVENANCE_DOMAIN: &str = "hearthgate/v1/provenance";
+/// What the key of that commitment is derived from a record's key by.
+const PROVENANCE_KEY_DOMAIN: &str = "hearthgate/v1/provenance-key";
+
+/// The key that opens the commitment to a version's Provenance, and leads nowhere else.
+pub fn provenance_key(record: &[u8; 32]) -> [u8; 32] {
+    commitment(record, PROVENANCE_KEY_DOMAIN, &[0; 32])
+}
+
 /// What a receipt carries beside the proof: the leaf, and the key that opens its commitments. Written as JSON into the proof's `extra`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
@@ -24,11 +34,19 @@ pub struct Opening {
     /// The record's key, base64; absent once it has been destroyed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
+    /// The key of the Provenance alone, base64, for whoever may see that and not the record.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub provenance_key: Option<String>,
 }
 
 impl Opening {
     pub fn new(target: String, leaf: &[u8], key: Option<&[u8; 32]>) -> Opening {
-        Opening { target, leaf: BASE64.encode(leaf), key: key.map(|key| BASE64.encode(key)) }
+        Opening { target, leaf: BASE64.encode(leaf), key: key.map(|key| BASE64.encode(key)), provenance_key: None }
+    }
+
+    /// The same with the key of the Provenance.
+    pub fn with_provenance_key(self, key: Option<&[u8; 32]>) -> Opening {
+        Opening { provenance_key: key.map(|key| BASE64.encode(key)), ..self }
     }
 }
 
@@ -107,10 +125,23 @@ pub fn opens(leaf: &Leaf, opening: &Opening, document: &[u8]) -> bool {
     compare(leaf, opening, document).is_ok()
 }
 
+/// Whether a Provenance is the one a version's leaf commits to, by its opening.
+pub fn opens_provenance(leaf: &Leaf, opening: &Opening, provenance: &[u8]) -> bool {
+    let key = opening.provenance_key.as_deref().and_then(read_key);
+    let canonical = json::parse(provenance, json::DEFAULT_DEPTH).map(|node| Sha256::digest(json::write_canonical(&node)));
+    match (key, canonical) {
+        (Some(key), Ok(digest)) => leaf.provenance == Some(commitment(&key, PROVENANCE_DOMAIN, &digest.into())),
+        _ => false,
+    }
+}
+
+fn read_key(text: &str) -> Option<[u8; 32]> {
+    BASE64.decode(text.as_bytes()).ok()?.try_into().ok()
+}
+
 fn compare(leaf: &Leaf, opening: &Opening, record: &[u8]) -> Result<Subject, ReceiptError> {
     let key = opening.key.as_deref().ok_or(ReceiptError::Opening("the record's key has been destroyed"))?;
-    let key = BASE64.decode(key.as_bytes()).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
-    let key = key.ok_or(ReceiptError::Opening("its key is not 32 bytes of base64"))?;
+    let key = read_key(key).ok_or(ReceiptError::Opening("its key is not 32 bytes of base64"))?;
     if commitment(&key, RAW_DOMAIN, &Sha256::digest(record).into()) == leaf.raw {
         return Ok(Subject::Received);
     }

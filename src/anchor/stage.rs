@@ -2,7 +2,7 @@
 
 use super::leaf::{Leaf, LeafKind, Tags, commitment, counter_offsets};
 use super::provenance::{Lineage, Provenance, Sender};
-use super::receipt::{CANONICAL_DOMAIN, RAW_DOMAIN};
+use super::receipt::{CANONICAL_DOMAIN, PROVENANCE_DOMAIN, RAW_DOMAIN, provenance_key};
 use super::tags::{Epoch, PatientTags, partner_tag};
 use super::time::LedgerTime;
 use crate::clock::{Entropy, Instant};
@@ -113,21 +113,24 @@ impl Anchor {
             }
             let canonical = resource.as_ref().map(json::write_canonical);
             let canonical_digest = canonical.as_deref().map(digest);
-            let place = anchored.leaves.len();
-            anchored.leaves.extend(self.version_leaves(&evidence.digest, canonical_digest, (&entry.target, &patients), context)?);
-            let draft = self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?;
             let attestations: Vec<&Attestation> = evidence.attestations.iter().filter(|one| one.covers(&entry.path)).collect();
             let profiles = resource.as_ref().map(|resource| profiles(self.definitions, resource)).unwrap_or_default();
             let lineage = Lineage {
                 raw_digest: &evidence.digest,
                 received: evidence.at,
                 changes: &entry.changes,
+                findings: &entry.findings,
                 target: &entry.target,
                 profiles: &profiles,
                 attestations: &attestations,
             };
+            let (provenance, provenance_digest) = self.provenance_draft(&lineage, canonical.as_deref().unwrap_or_default(), context)?;
+            let digests = Digests { raw: &evidence.digest, canonical: canonical_digest, provenance: &provenance_digest };
+            let place = anchored.leaves.len();
+            anchored.leaves.extend(self.version_leaves(&digests, (&entry.target, &patients), context)?);
+            let draft = self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?;
             anchored.drafts.push(VersionDraft { place: Some(entry.path), ..draft });
-            anchored.drafts.push(self.provenance_draft(&lineage, canonical.as_deref().unwrap_or_default(), context)?);
+            anchored.drafts.push(provenance);
             anchored.versions.push(AnchoredVersion {
                 target: entry.target,
                 resource,
@@ -143,8 +146,7 @@ impl Anchor {
     /// The leaves of a version, one for each patient it is about, and one where it is about nobody.
     pub(super) fn version_leaves(
         &self,
-        raw: &[u8; 32],
-        canonical: Option<[u8; 32]>,
+        digests: &Digests<'_>,
         entry: (&Target, &[String]),
         context: &ToAnchor<'_>,
     ) -> Result<Vec<LeafDraft>, Fault> {
@@ -158,8 +160,9 @@ impl Anchor {
             .map(|patient| {
                 let tags = self.tags(patient, Some(&record), Some(context.partner), at)?;
                 let key = if sealed.is_some() { secret } else { shared_key(&secret, patient.unwrap_or_default()) };
-                let canonical = canonical.map_or([0; 32], |digest| commitment(&key, CANONICAL_DOMAIN, &digest));
-                let leaf = Leaf::new(LeafKind::Accept, at, tags, commitment(&key, RAW_DOMAIN, raw), canonical);
+                let canonical = digests.canonical.map_or([0; 32], |digest| commitment(&key, CANONICAL_DOMAIN, &digest));
+                let provenance = commitment(&provenance_key(&key), PROVENANCE_DOMAIN, digests.provenance);
+                let leaf = Leaf::version(at, tags, commitment(&key, RAW_DOMAIN, digests.raw), canonical, provenance);
                 Ok(draft(&leaf, sealed.take()))
             })
             .collect()
@@ -219,11 +222,14 @@ impl Anchor {
         })
     }
 
-    fn provenance_draft(&self, lineage: &Lineage<'_>, canonical: &str, context: &ToAnchor<'_>) -> Result<VersionDraft, Fault> {
+    /// The Provenance of a version, and the digest that the version's leaves commit to.
+    fn provenance_draft(&self, lineage: &Lineage<'_>, canonical: &str, context: &ToAnchor<'_>) -> Result<(VersionDraft, [u8; 32]), Fault> {
         let id = self.fresh_id(context.at);
         let sender = Sender { organisation: context.sender, client: context.client };
         let provenance = Provenance { id: &id, lineage, sender, at: context.at, base_url: &self.base_url, origin: &self.origin };
-        self.authored("Provenance", &id, &provenance.signed(canonical, &self.signer), None, context.source, context.at)
+        let provenance = provenance.signed(canonical, &self.signer);
+        let digest = digest(&json::write_canonical(&provenance));
+        Ok((self.authored("Provenance", &id, &provenance, None, context.source, context.at)?, digest))
     }
 
     /// An id for a resource that comes without one.
@@ -255,6 +261,16 @@ impl Anchor {
             place: None,
         })
     }
+}
+
+/// What the leaves of a version commit to.
+pub(super) struct Digests<'a> {
+    /// Of the bytes as received.
+    pub raw: &'a [u8; 32],
+    /// Of the version in canonical form; `None` for a deletion.
+    pub canonical: Option<[u8; 32]>,
+    /// Of its Provenance in canonical form.
+    pub provenance: &'a [u8; 32],
 }
 
 /// Gives the resource its id, version and time of acceptance.

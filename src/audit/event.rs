@@ -6,6 +6,9 @@ use crate::identity::Caller;
 use crate::registry::Organisation;
 use data_encoding::BASE64;
 
+const ROLE_TYPE: &str = "http://terminology.hl7.org/CodeSystem/extra-security-role-type";
+/// Before the id of an access token.
+const TOKEN: &str = "urn:hearthgate:token:";
 const DCM: &str = "http://dicom.nema.org/resources/ontology/DCM";
 const EVENT_TYPE: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
 const RESTFUL: &str = "http://hl7.org/fhir/restful-interaction";
@@ -178,8 +181,17 @@ impl Opened {
         let unnamed = if self.is_operated() { "operator" } else { "anonymous" };
         let client = self.caller.as_ref().map_or(unnamed, |caller| caller.client_id.as_str());
         let who = Object::new().with("identifier", Object::new().with("value", client));
-        let agent = Object::new().with("type", concept(DCM, "110153")).with("who", who).with("requestor", true).with("network", address);
-        let mut agents = vec![agent.into()];
+        // The token by its id, as BALP has it; the id proves nothing to anybody.
+        let token = self.caller.as_ref().filter(|caller| !caller.token_id.is_empty());
+        let token = token.map(|caller| vec![Node::from(format!("{TOKEN}{}", caller.token_id))]);
+        let agent = Object::new().with("type", concept(DCM, "110153")).with("who", who).with("requestor", true);
+        let mut agents = vec![agent.with_some("policy", token).with("network", address).into()];
+        if let Some(person) = self.caller.as_ref().and_then(|caller| caller.person.as_ref()) {
+            let identifier = Object::new().with("system", person.system.as_str()).with("value", person.value.as_str());
+            let user =
+                Object::new().with("type", concept(ROLE_TYPE, "humanuser")).with("who", Object::new().with("identifier", identifier));
+            agents.push(user.with("requestor", false).into());
+        }
         if let Some(caller) = &self.caller {
             let organisation =
                 Object::new().with("type", concept(PARTICIPATION, "CST")).with("who", organisation_reference(&caller.organisation));
@@ -191,6 +203,11 @@ impl Opened {
         }
         let gateway = Object::new().with("type", concept(DCM, "110152")).with("who", Object::new().with("display", "hearthgate"));
         agents.push(gateway.with("requestor", false).into());
+        if !closing.consents.is_empty() || !closing.withheld.is_empty() {
+            let authoriser =
+                Object::new().with("type", concept(DCM, "110150")).with("role", vec![Object::new().with("text", "authorizer").into()]);
+            agents.push(authoriser.with("who", Object::new().with("display", "hearthgate")).with("requestor", false).into());
+        }
         agents
     }
 

@@ -87,6 +87,10 @@ fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Probl
     println!("verified: the trail of {} in {} at size {}", report.subject, report.origin, report.size);
     println!("complete: these {} leaves are all there are among the first {}", report.leaves, report.covers);
     println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed);
+    println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
+    if report.unproved > 0 {
+        println!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
+    }
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
     }

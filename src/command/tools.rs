@@ -3,15 +3,16 @@
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::consent::{self as consents, Confidence, Labeller};
 use crate::definitions::Definitions;
 use crate::fhir::path;
 use crate::fhir::temporal::DateTime;
-use crate::fhir::{Node, json};
+use crate::fhir::{Node, Object, json};
 use crate::identity::check_key_files;
 use crate::intake::{Format, Limits, document};
 use crate::outcome::Refusal;
 use crate::validate::Surroundings;
-use crate::{consent as consents, wire};
+use crate::wire;
 use clap::{Args, Subcommand};
 use std::io::{BufWriter, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,14 @@ pub struct FhirpathArguments {
 pub enum ConsentCommand {
     /// Decides cases given as NDJSON on standard input; answers NDJSON.
     Decide,
+    /// Shows what labelling finds in resources: a line of JSON for each, and for each entry of a Bundle.
+    Label {
+        /// Value sets or lines of text in the place of those that come with the gateway.
+        #[arg(long)]
+        sensitivities: Option<PathBuf>,
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 pub fn check(file: &Path) -> u8 {
@@ -82,7 +91,55 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
 }
 
 pub fn consent(command: &ConsentCommand) -> u8 {
-    let ConsentCommand::Decide = command;
+    let (sensitivities, files) = match command {
+        ConsentCommand::Decide => return decide(),
+        ConsentCommand::Label { sensitivities, files } => (sensitivities.as_deref(), files),
+    };
+    let labeller = match sensitivities.map(labeller).transpose() {
+        Ok(given) => given.unwrap_or_else(|| Labeller::built_in().clone()),
+        Err(text) => return complain(USAGE, text),
+    };
+    for file in files {
+        let document = match read(file) {
+            Ok(document) => document,
+            Err(text) => return complain(USAGE, text),
+        };
+        let entries = document.items("entry").iter().filter_map(|entry| entry.get("resource"));
+        let resources: Vec<&Node> = if document.resource_type() == Some("Bundle") { entries.collect() } else { vec![&document] };
+        resources.iter().for_each(|resource| println!("{}", json::write(&labelled(&labeller, resource))));
+    }
+    FINE
+}
+
+fn labeller(file: &Path) -> Result<Labeller, String> {
+    let bytes = read_bytes(file)?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{}: it is not UTF-8", file.display()))?;
+    Labeller::parse(&text).map_err(|error| format!("{}:{}: {}", file.display(), error.line, error.problem))
+}
+
+fn labelled(labeller: &Labeller, resource: &Node) -> Node {
+    let label = |label: consents::Labelled| -> Node {
+        let confidence = match label.confidence {
+            Confidence::Low => "low",
+            Confidence::Medium => "medium",
+            Confidence::High => "high",
+        };
+        Object::new().with("code", label.code.as_str()).with_some("basis", label.basis.as_deref()).with("confidence", confidence).into()
+    };
+    let mut facts = consents::facts::of(resource);
+    labeller.label(resource, &mut facts);
+    // What has no level counts as restricted.
+    let level = facts.confidentiality().map_or("R", |level| level.code());
+    let labels: Vec<Node> = labeller.explain(resource).into_iter().map(label).collect();
+    Object::new()
+        .with_some("resource", facts.reference().map(consents::Reference::as_str))
+        .with_some("type", resource.resource_type())
+        .with("labels", labels)
+        .with("confidentiality", level)
+        .into()
+}
+
+fn decide() -> u8 {
     let mut output = BufWriter::new(stdout().lock());
     let done = consents::decide_stream(stdin().lock(), &mut output).and_then(|_| output.flush());
     done.map_or_else(|error| complain(FAULT, error), |()| FINE)

@@ -1,8 +1,11 @@
 //! What the shape of the file cannot say: ranges, names that must exist, and what must go together. Pure: no file is opened here.
 
 use super::problem::Problems;
-use super::{Auth, BaseUrl, Client, Destination, Holder, Identifier, Interaction, Organisation, Role, Settings, SignOff, Source, limits};
-use std::collections::HashSet;
+use super::{
+    Auth, BaseUrl, Client, Destination, Holder, Identifier, ImplicitRule, Interaction, Organisation, Role, SENSITIVITIES, Settings,
+    SignOff, Source, limits,
+};
+use std::collections::{BTreeSet, HashSet};
 
 /// Adds everything that is wrong with the settings.
 pub fn check(settings: &Settings, problems: &mut Problems) {
@@ -114,6 +117,44 @@ fn consent(settings: &Settings, problems: &mut Problems) {
     problems.within("[consent.break_glass]", "lasts_s", consent.break_glass.lasts_s, limits::BREAK_GLASS_S);
     let are_codes = consent.break_glass.never.iter().all(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric()));
     problems.require(are_codes, "[consent.break_glass]", "never", "must list codes of v3-ActCode, such as PSYTHPN");
+    let known: BTreeSet<String> = known_partners(settings).collect();
+    let unknown = "must list organisations as a client, a destination or a holder names its own: system|value, or a reference";
+    problems.require(consent.told_of_redaction.iter().all(|name| known.contains(name)), "[consent]", "told_of_redaction", unknown);
+    problems.within("[consent]", "implicit", consent.implicit.len() as u64, limits::IMPLICIT_RULES);
+    for rule in &consent.implicit {
+        implicit_rule(rule, &known, unknown, problems);
+    }
+}
+
+fn implicit_rule(rule: &ImplicitRule, known: &BTreeSet<String>, unknown: &str, problems: &mut Problems) {
+    const SECTION: &str = "[[consent.implicit]]";
+    problems.require(rule.partners.iter().all(|name| known.contains(name)), SECTION, "partners", unknown);
+    let is_place = |place: &String| {
+        let letters = |part: &str| part.len() == 2 && part.bytes().all(|letter| letter.is_ascii_uppercase());
+        place.split_once('-').map_or_else(|| letters(place), |(country, state)| letters(country) && !state.is_empty())
+    };
+    problems.require(
+        rule.jurisdictions.iter().all(is_place),
+        SECTION,
+        "jurisdictions",
+        "must list countries, or countries and states: US-TX",
+    );
+    let are_known = rule.sensitivities.iter().all(|code| SENSITIVITIES.contains(&code.as_str()));
+    problems.require(are_known, SECTION, "sensitivities", &format!("must list codes of v3-ActCode: {}", SENSITIVITIES.join(", ")));
+    let says_something = !(rule.partners.is_empty() && rule.jurisdictions.is_empty() && rule.sensitivities.is_empty());
+    problems.require(
+        says_something,
+        SECTION,
+        "policy",
+        "names neither partners, jurisdictions nor sensitivities: that is [consent] default",
+    );
+}
+
+/// Every name of every organisation that may ask or be sent to.
+fn known_partners(settings: &Settings) -> impl Iterator<Item = String> {
+    let asking = settings.clients.iter().map(|client| &client.organisation);
+    let sent_to = settings.destinations.iter().map(|destination| &destination.organisation);
+    asking.chain(sent_to).flat_map(Organisation::names)
 }
 
 fn redis(settings: &Settings, problems: &mut Problems) {
@@ -315,7 +356,7 @@ fn contacted(url: &BaseUrl, allow_plain_http: bool, section: &str, problems: &mu
 
 fn auth(auth: &Auth, section: &str, problems: &mut Problems) {
     match auth {
-        Auth::None | Auth::Bearer { .. } => {}
+        Auth::None | Auth::Bearer { .. } | Auth::Mtls { .. } => {}
         Auth::Basic { user, .. } => {
             let is_user = !user.is_empty() && !user.contains(|c: char| c == ':' || c.is_control());
             problems.require(is_user, section, "auth.user", "must not be empty or hold a colon");

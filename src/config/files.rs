@@ -17,7 +17,9 @@ pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
     paths.extend(redis.iter_mut().filter_map(|redis| redis.password_file.as_mut()));
     paths.extend(clients.iter_mut().filter_map(|client| client.jwks_file.as_mut()));
     let auths = holders.iter_mut().map(|holder| &mut holder.auth).chain(destinations.iter_mut().map(|destination| &mut destination.auth));
-    paths.extend(auths.filter_map(|auth| secret_parts(auth).map(|(_, path, _)| path)));
+    for auth in auths {
+        paths.extend(auth_files(auth));
+    }
     for path in paths {
         *path = directory.join(&*path);
     }
@@ -79,12 +81,30 @@ fn readable(path: &Path, section: &str, key: &str, problems: &mut Problems) {
 }
 
 fn load_auth(auth: &mut Auth, section: &str, problems: &mut Problems) {
-    let is_pem = matches!(auth, Auth::BackendServices { .. });
+    if let Auth::Mtls { certificate_file, certificate, ca_file, ca, .. } = auth {
+        let mut take = |key: &str, path: &Path, text: &mut String| match read_bounded(path, limits::MAX_SECRET_FILE_BYTES) {
+            Ok(read) => *text = read,
+            Err(problem) => problems.add(section, key, problem),
+        };
+        take("auth.certificate_file", certificate_file, certificate);
+        ca_file.iter().for_each(|path| take("auth.ca_file", path, ca));
+    }
+    let is_pem = matches!(auth, Auth::BackendServices { .. } | Auth::Mtls { .. });
     let Some((key, path, secret)) = secret_parts(auth) else { return };
     let read = if is_pem { read_bounded(path, limits::MAX_SECRET_FILE_BYTES).map(Secret::new) } else { read_secret(path) };
     match read {
         Ok(text) => *secret = text,
         Err(text) => problems.add(section, key, text),
+    }
+}
+
+/// Every file an `auth` names.
+fn auth_files(auth: &mut Auth) -> Vec<&mut PathBuf> {
+    match auth {
+        Auth::Mtls { certificate_file, key_file, ca_file, .. } => {
+            [certificate_file, key_file].into_iter().chain(ca_file.as_mut()).collect()
+        }
+        other => secret_parts(other).map(|(_, path, _)| path).into_iter().collect(),
     }
 }
 
@@ -94,6 +114,7 @@ fn secret_parts(auth: &mut Auth) -> Option<(&'static str, &mut PathBuf, &mut Sec
         Auth::None => None,
         Auth::Basic { password_file, password, .. } => Some(("auth.password_file", password_file, password)),
         Auth::Bearer { token_file, token } => Some(("auth.token_file", token_file, token)),
+        Auth::Mtls { key_file, key, .. } => Some(("auth.key_file", key_file, key)),
         Auth::BackendServices { key_file, key, .. } => Some(("auth.key_file", key_file, key)),
     }
 }

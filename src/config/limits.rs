@@ -53,6 +53,8 @@ pub const MIRROR_INTERVAL_MS: Limit = limit("ledger.witness.mirror_interval_ms",
 
 /// The age at which a patient speaks for themselves.
 pub const MAJORITY_YEARS: Limit = limit("consent.majority_years", 18, 12, 25);
+/// Rules for what happens where no consent applies.
+pub const IMPLICIT_RULES: Limit = limit("consent.implicit", 0, 0, 256);
 /// How long one breaking of the glass lasts.
 pub const BREAK_GLASS_S: Limit = limit("consent.break_glass.lasts_s", 3_600, 60, 86_400);
 
@@ -104,6 +106,7 @@ pub const ALL: &[Limit] = &[
     WITNESS_INTERVAL_MS,
     MIRROR_INTERVAL_MS,
     MAJORITY_YEARS,
+    IMPLICIT_RULES,
     BREAK_GLASS_S,
     TOKEN_LIFETIME_S,
     CLOCK_SKEW_S,

@@ -32,7 +32,8 @@ pub use purpose::{Purpose, SYSTEM as PURPOSE_SYSTEM};
 pub use scope::{Interaction, MAX_SCOPE_BYTES, ScopeError, Scopes};
 pub use secret::{Secret, read_bounded, read_secret};
 pub use sections::{
-    BreakGlass, Bucket, Ceiling, Consent, ConsentDefault, Definitions, Identity, Ledger, Redis, Server, Storage, Terminology, Tls, Witness,
+    BreakGlass, Bucket, Ceiling, Consent, ConsentDefault, Definitions, Identity, ImplicitRule, Ledger, Redis, SENSITIVITIES, Server,
+    Storage, Terminology, Tls, Witness,
 };
 
 use problem::Problems;

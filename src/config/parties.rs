@@ -27,6 +27,14 @@ impl Organisation {
     }
 }
 
+impl Organisation {
+    /// Every name it goes by: `system|value`, and its reference.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let identifier = self.identifier.as_ref().map(|identifier| format!("{}|{}", identifier.system, identifier.value));
+        identifier.into_iter().chain(self.reference.clone())
+    }
+}
+
 /// A business identifier. The system is never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -221,6 +229,21 @@ pub enum Auth {
         token_file: PathBuf,
         #[serde(skip)]
         token: Secret,
+    },
+    /// A client certificate (mutual TLS).
+    Mtls {
+        /// The gateway's certificate and the chain above it, PEM.
+        certificate_file: PathBuf,
+        #[serde(skip)]
+        certificate: String,
+        /// Its private key, PEM.
+        key_file: PathBuf,
+        #[serde(skip)]
+        key: Secret,
+        /// The authority that alone vouches for the other side, PEM. Default: those the system trusts.
+        ca_file: Option<PathBuf>,
+        #[serde(skip)]
+        ca: String,
     },
     /// SMART Backend Services, the gateway as the client.
     BackendServices {

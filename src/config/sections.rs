@@ -219,16 +219,42 @@ impl Default for Identity {
     }
 }
 
-/// What happens where no consent applies (IHE PCF, implicit options). Breaking the glass is not among them: it takes a role and a reason.
+/// What happens where no consent applies (IHE PCF, the four implicit options).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsentDefault {
-    #[default]
+    /// Nothing, not even to whoever breaks the glass.
     Deny,
+    /// Nothing, but to whoever breaks the glass, which takes a role and a reason.
+    #[default]
+    BreakGlassOnly,
     /// Treatment, payment and operations, for data that is neither restricted nor sensitive.
     BasicNormal,
     /// Every known purpose, for data that is neither restricted nor sensitive.
     AllNormal,
+}
+
+/// The sensitivities of v3-ActCode that the gateway knows.
+pub const SENSITIVITIES: [&str; 25] = [
+    "ADOL", "BH", "CEL", "COGN", "DVD", "EMOTDIS", "ETH", "ETHUD", "GDIS", "HIV", "MH", "MST", "OPIOIDUD", "PREGNANT", "PSY", "PSYTHPN",
+    "SCA", "SDV", "SEX", "SICKLE", "SPI", "STD", "SUD", "TBOO", "VIO",
+];
+
+/// `[[consent.implicit]]`: what happens where no consent applies, for some partners, patients or data. What is left empty is met by all. Where
+/// several that are as much about the data are met, the strictest holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImplicitRule {
+    pub policy: ConsentDefault,
+    /// The organisations that ask or are sent to, by `system|value` or reference, as `organisation` names them.
+    #[serde(default)]
+    pub partners: Vec<String>,
+    /// Where the patient lives, by country or by country and state as addresses write them: `US-TX`.
+    #[serde(default)]
+    pub jurisdictions: Vec<String>,
+    /// Sensitivities of v3-ActCode, with all kinds of them. Without any, the rule is about what is not sensitive.
+    #[serde(default)]
+    pub sensitivities: Vec<String>,
 }
 
 /// `[consent]`.
@@ -236,6 +262,10 @@ pub enum ConsentDefault {
 #[serde(default, deny_unknown_fields)]
 pub struct Consent {
     pub default: ConsentDefault,
+    pub implicit: Vec<ImplicitRule>,
+    /// The organisations that may know that something was withheld, by `system|value` or reference: what they get is marked REDACTED and
+    /// SUBSETTED where something was taken out of it. All others are told nothing.
+    pub told_of_redaction: Vec<String>,
     /// The age in whole years at which a patient speaks for themselves.
     pub majority_years: u64,
     /// The same where it is another, by country or by country and state as addresses write them: `US-AL`.
@@ -248,7 +278,9 @@ pub struct Consent {
 impl Default for Consent {
     fn default() -> Consent {
         Consent {
-            default: ConsentDefault::Deny,
+            default: ConsentDefault::default(),
+            implicit: Vec::new(),
+            told_of_redaction: Vec::new(),
             majority_years: limits::MAJORITY_YEARS.default,
             majority: BTreeMap::new(),
             break_glass: BreakGlass::default(),

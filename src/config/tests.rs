@@ -14,7 +14,7 @@ fn the_defaults_are_sound() {
     assert_eq!(settings.token_endpoint(), "http://127.0.0.1:8080/auth/token");
     assert_eq!(settings.issuer(), "http://127.0.0.1:8080/fhir");
     assert_eq!(settings.ledger_key_file(), Path::new("some-data/ledger.key"));
-    assert_eq!(settings.consent.default, ConsentDefault::Deny);
+    assert_eq!(settings.consent.default, ConsentDefault::BreakGlassOnly);
     assert!(!settings.dev);
 }
 

@@ -42,7 +42,7 @@ impl std::hash::Hash for Reference {
 }
 
 /// OIDs, URIs of earlier releases, and value sets mistaken for systems, with the system they stand for.
-const ALIASES: [(&str, &str); 23] = [
+const ALIASES: [(&str, &str); 27] = [
     ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
     ("urn:oid:2.16.840.1.113883.6.96", "http://snomed.info/sct"),
     ("urn:oid:2.16.840.1.113883.6.88", "http://www.nlm.nih.gov/research/umls/rxnorm"),
@@ -52,6 +52,10 @@ const ALIASES: [(&str, &str); 23] = [
     ("urn:oid:2.16.840.1.113883.6.12", "http://www.ama-assn.org/go/cpt"),
     ("urn:oid:2.16.840.1.113883.6.69", "http://hl7.org/fhir/sid/ndc"),
     ("urn:oid:2.16.840.1.113883.12.292", "http://hl7.org/fhir/sid/cvx"),
+    ("urn:oid:2.16.840.1.113883.6.285", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"),
+    ("http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"),
+    ("urn:oid:2.16.840.1.113883.6.101", "http://nucc.org/provider-taxonomy"),
+    ("urn:oid:2.16.840.1.113883.6.73", "http://www.whocc.no/atc"),
     ("urn:oid:2.16.840.1.113883.5.25", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"),
     ("urn:oid:2.16.840.1.113883.5.4", "http://terminology.hl7.org/CodeSystem/v3-ActCode"),
     ("urn:oid:2.16.840.1.113883.5.8", "http://terminology.hl7.org/CodeSystem/v3-ActReason"),

@@ -10,8 +10,8 @@ use super::request::Party;
 use super::rules::{Consent, Edition, Governing, Polarity, Reach, Rule, Rules, Shape, Standing, Window};
 use super::vocabulary::CONSENT_SCOPE;
 use crate::clock::Instant;
-use crate::fhir::Node;
 use crate::fhir::temporal::{Date, Interval};
+use crate::fhir::{Node, Value};
 use compact_str::{CompactString, format_compact};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -81,6 +81,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
     let mut tree = Tree { directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
     let root_type = tree.read_root(consent, edition);
     let policy_rule = policy_rule_of(consent);
+    let is_for_emergencies = is_for_emergencies(consent);
     let base = match edition {
         Edition::R4 => root_type.or(policy_rule),
         Edition::R5 => polarity(consent.text("decision")),
@@ -96,6 +97,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
         root_type,
         policy_rule,
         is_research,
+        is_for_emergencies,
         reading_is_declared: declares_reading(consent, edition),
         controllers: controllers_of(consent, edition),
         outgrown: outgrown(consent, edition, &grantors, dated, directory, policy),
@@ -124,6 +126,12 @@ pub(super) fn policy_rule_of(consent: &Node) -> Option<Polarity> {
         Some("OPTOUT" | "OPTOUTE") => Some(Polarity::Deny),
         _ => None,
     })
+}
+
+/// Whether the consent says by its category or its policy that it is for emergencies alone.
+fn is_for_emergencies(consent: &Node) -> bool {
+    let named = ["category", "policyRule", "regulatoryBasis"].iter().flat_map(|element| items(consent, element)).flat_map(codings);
+    named.filter_map(|coding| coding.text("code")).any(|code| code.eq_ignore_ascii_case("emrgonly"))
 }
 
 fn kinds_of(consent: &Node) -> Vec<Code> {
@@ -163,8 +171,25 @@ fn scope_of<'a>(consent: &'a Node, kinds: &'a [Code]) -> Option<&'a str> {
     })
 }
 
-fn has_modifier(consent: &Node) -> bool {
-    !items(consent, "modifierExtension").is_empty() || consent.get("implicitRules").is_some()
+/// Whether a modifier that is not understood stands on the consent, or on any part of it but its rules.
+pub(super) fn has_modifier(consent: &Node) -> bool {
+    consent.get("implicitRules").is_some() || is_modified(consent, &["provision", "contained", "meta", "text"])
+}
+
+/// Whether a modifier stands on a rule, its actors or its data. The rules below it answer for themselves.
+pub(super) fn is_rule_modified(rule: &Node) -> bool {
+    is_modified(rule, &["provision"])
+}
+
+fn is_modified(node: &Node, apart: &[&str]) -> bool {
+    match &node.value {
+        Value::Object(object) => object.members().iter().any(|member| {
+            let is_apart = apart.contains(&member.name.as_str());
+            member.name == "modifierExtension" || (!is_apart && is_modified(&member.node, &[]))
+        }),
+        Value::List(items) => items.iter().any(|item| is_modified(item, apart)),
+        _ => false,
+    }
 }
 
 fn failed_verification(consent: &Node) -> bool {
@@ -263,7 +288,7 @@ impl Tree<'_> {
         let declared = provision.and_then(|root| polarity(root.text("type")));
         let mut own = provision.map(|root| Criteria::from_provision(root, self.contained, self.directory)).unwrap_or_default();
         own.forget_period();
-        let refuses = provision.is_some_and(|root| !items(root, "modifierExtension").is_empty());
+        let refuses = provision.is_some_and(is_rule_modified);
         self.push(None, declared, own, refuses, "provision");
         let nested = provision
             .map_or_else(|| if edition == Edition::R5 { items(consent, "provision") } else { &[] }, |root| items(root, "provision"));
@@ -280,7 +305,7 @@ impl Tree<'_> {
             }
             let path = format!("{path}.provision[{index}]");
             let own = Criteria::from_provision(provision, self.contained, self.directory);
-            let refuses = inherited || !items(provision, "modifierExtension").is_empty();
+            let refuses = inherited || is_rule_modified(provision);
             let place = self.push(Some(parent), polarity(provision.text("type")), own, refuses, &path);
             self.read_nested(items(provision, "provision"), place, &path);
         }

@@ -17,15 +17,19 @@ pub(super) enum Kind {
     Custodian,
     Location,
     Class,
+    /// R5 `documentType`, which narrows what `resourceType` names.
+    Document,
     Label,
     Code,
     DataPeriod,
     Data,
+    /// Whoever the content is by or from.
+    Source,
     /// Something the gateway does not understand.
     Other,
 }
 
-pub(super) const KINDS: usize = 12;
+pub(super) const KINDS: usize = 14;
 
 impl Kind {
     pub(super) const ALL: [Kind; KINDS] = [
@@ -36,10 +40,12 @@ impl Kind {
         Kind::Custodian,
         Kind::Location,
         Kind::Class,
+        Kind::Document,
         Kind::Label,
         Kind::Code,
         Kind::DataPeriod,
         Kind::Data,
+        Kind::Source,
         Kind::Other,
     ];
 
@@ -61,10 +67,12 @@ impl Kind {
             Kind::Custodian => "custodian",
             Kind::Location => "location",
             Kind::Class => "class",
+            Kind::Document => "document-type",
             Kind::Label => "security-label",
             Kind::Code => "code",
             Kind::DataPeriod => "data-period",
             Kind::Data => "data",
+            Kind::Source => "source",
             Kind::Other => "not-understood",
         }
     }
@@ -121,6 +129,16 @@ pub(super) struct Data {
     pub identifiers: Vec<Identifier>,
 }
 
+impl Data {
+    /// Reads what an element's `reference` names.
+    fn read(meaning: Meaning, node: &Node, directory: &Directory) -> Option<Data> {
+        let named = node.get("reference")?;
+        let reference = Reference::from_node(named)?;
+        let (points_to, identifiers) = (directory.points_to(&reference).to_vec(), directory.target(named).party.identifiers);
+        Some(Data { meaning, reference, points_to, identifiers })
+    }
+}
+
 /// The criteria of one rule. Within a kind they are alternatives; across kinds all must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Criteria {
@@ -133,12 +151,17 @@ pub(super) struct Criteria {
     pub purposes: Vec<Concept>,
     pub labels: Vec<Concept>,
     pub classes: Vec<Code>,
+    pub documents: Vec<Code>,
     pub codes: Vec<Code>,
     pub period: Option<Period>,
     pub data_period: Option<Period>,
     pub data: Vec<Data>,
+    pub sources: Vec<Data>,
     pub locations: Vec<Reference>,
 }
+
+/// Roles in the content of a record, and not in the exchange: whoever wrote it, said it or was asked for it.
+const SOURCE_ROLES: [&str; 9] = ["AUT", "COAUTH", "ENT", "INF", "PRIMAUTH", "REVIEWER", "SOURCE", "TRANS", "VALID"];
 
 const LOCATION_EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/consent-location";
 
@@ -173,8 +196,14 @@ impl Criteria {
 
     /// How many entries the lists have together.
     pub(super) fn entries(&self) -> usize {
-        let actors = self.recipients.len() + self.custodians.len() + self.locations.len() + self.data.len();
-        actors + self.actions.len() + self.purposes.len() + self.labels.len() + self.classes.len() + self.codes.len()
+        let actors = self.recipients.len() + self.custodians.len() + self.locations.len() + self.data.len() + self.sources.len();
+        let kinds = self.classes.len() + self.documents.len() + self.codes.len();
+        actors + kinds + self.actions.len() + self.purposes.len() + self.labels.len()
+    }
+
+    /// The types, profiles and kinds of document that are named.
+    pub(super) fn kinds_of_content(&self) -> Vec<Code> {
+        self.classes.iter().chain(&self.documents).cloned().collect()
     }
 
     /// Whether both state this kind in the same words.
@@ -187,10 +216,12 @@ impl Criteria {
             Kind::Period => self.period == other.period,
             Kind::Location => self.locations == other.locations,
             Kind::Class => self.classes == other.classes,
+            Kind::Document => self.documents == other.documents,
             Kind::Label => self.labels == other.labels,
             Kind::Code => self.codes == other.codes,
             Kind::DataPeriod => self.data_period == other.data_period,
             Kind::Data => self.data == other.data,
+            Kind::Source => self.sources == other.sources,
             Kind::Other => false,
         };
         same && self.stated.has(kind) && other.stated.has(kind)
@@ -207,6 +238,10 @@ impl Criteria {
         for actor in items(provision, "actor") {
             let role: Vec<Code> = items(actor, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect();
             let is_custodian = role.iter().any(|role| role.is(PARTICIPATION_TYPE, "CST"));
+            if role.iter().any(|role| SOURCE_ROLES.contains(&role.code.as_str())) {
+                self.read_source(actor, directory);
+                continue;
+            }
             let mut target = actor.get("reference").map(|reference| resolve(reference, contained, directory)).unwrap_or_default();
             let is_named = target.party.is_identified();
             if !is_named && actor.get("reference").is_none() && !is_custodian {
@@ -237,10 +272,15 @@ impl Criteria {
             self.note(Kind::Label, !read.is_empty());
             self.labels.extend(read);
         }
-        for class in ["class", "documentType", "resourceType"].iter().flat_map(|element| items(provision, element)) {
+        for class in ["class", "resourceType"].iter().flat_map(|element| items(provision, element)) {
             let read: Vec<Code> = codings(class).iter().filter_map(Code::from_coding).collect();
             self.note(Kind::Class, !read.is_empty());
             self.classes.extend(read);
+        }
+        for document in items(provision, "documentType") {
+            let read: Vec<Code> = codings(document).iter().filter_map(Code::from_coding).collect();
+            self.note(Kind::Document, !read.is_empty());
+            self.documents.extend(read);
         }
         for code in items(provision, "code") {
             let read: Vec<Code> = codings(code).iter().filter_map(Code::from_coding).collect();
@@ -264,14 +304,17 @@ impl Criteria {
                 Some("authoredby") => Some(Meaning::AuthoredBy),
                 _ => None,
             };
-            let reference = data.get("reference").and_then(Reference::from_node);
-            self.note(Kind::Data, meaning.is_some() && reference.is_some());
-            if let (Some(meaning), Some(reference)) = (meaning, reference) {
-                let points_to = directory.points_to(&reference).to_vec();
-                let identifiers = data.get("reference").map(|node| directory.target(node).party.identifiers).unwrap_or_default();
-                self.data.push(Data { meaning, reference, points_to, identifiers });
-            }
+            let read = meaning.and_then(|meaning| Data::read(meaning, data, directory));
+            self.note(Kind::Data, read.is_some());
+            self.data.extend(read);
         }
+    }
+
+    /// An actor who has a part in the content, as R4 has it, and not in the exchange: the rule is about what is by them.
+    fn read_source(&mut self, actor: &Node, directory: &Directory) {
+        let read = Data::read(Meaning::AuthoredBy, actor, directory);
+        self.note(Kind::Source, read.is_some());
+        self.sources.extend(read);
     }
 
     fn read_locations(&mut self, provision: &Node) {

@@ -10,7 +10,7 @@ use super::readings::{Answer, Tested};
 use super::request::{Action, Party, Request};
 use super::rules::{Consent, Edition, Polarity, Rules, Standing, Window};
 use super::screen::Screen;
-use super::vocabulary::{ACT_REASON, Concept, Confidentiality, is_sensitivity};
+use super::vocabulary::{ACT_REASON, Concept};
 use std::sync::Arc;
 
 pub use super::rules::Governing;
@@ -286,6 +286,9 @@ fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>, is_tol
         verdicts.push(verdict);
     }
     let mut decision = combine(&verdicts, rules, request, facts);
+    if is_told && decision.governing.is_none() {
+        steps.push(implicit_step(rules, &decision, facts));
+    }
     decision.steps = steps;
     if decision.is_permit() {
         decision.obligations = obligations;
@@ -314,7 +317,7 @@ fn concerns(consent: &Consent, request: &Request) -> bool {
 
 fn verdict<'a>(consent: &'a Consent, request: &Request, tested: &Tested<'_>) -> Verdict<'a> {
     let answer = tested.declared();
-    let dissent = tested.dissent(answer);
+    let dissent = tested.dissent(answer).or_else(|| exceeds_emergency(consent, answer, request));
     let polarity = if answer.permits() && dissent.is_some() { Some(Polarity::Deny) } else { answer.polarity };
     let is_ambiguous = dissent.is_some() || (answer.is_uncertain && polarity == Some(Polarity::Deny));
     let reason = match polarity {
@@ -330,6 +333,13 @@ fn verdict<'a>(consent: &'a Consent, request: &Request, tested: &Tested<'_>) -> 
     };
     let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit, has_denied: false };
     limit_by_standing(limit_by_window(verdict, answer, request), request)
+}
+
+/// A consent that calls itself one for emergencies, and permits something else by its rules, says two things.
+fn exceeds_emergency(consent: &Consent, answer: Answer, request: &Request) -> Option<&'static str> {
+    let emergency = Concept::new(Code::new(ACT_REASON, "ETREAT"));
+    let is_one = !request.purposes.is_empty() && request.purposes.iter().all(|purpose| emergency.covers(purpose));
+    (consent.is_for_emergencies && answer.permits() && !is_one).then_some("reading-emergency-only")
 }
 
 /// Outside its period a consent answers nothing; at the edges, where a bound has no zone, only its denials count.
@@ -407,8 +417,10 @@ fn combine(verdicts: &[Verdict<'_>], rules: &Rules, request: &Request, facts: Op
     if reaches_broken_glass(rules, request, facts) && !verdicts.iter().any(|verdict| verdict.has_denied) {
         return Decision::plain(Outcome::Permit, "break-glass");
     }
-    let is_barred = verdicts.iter().any(|verdict| verdict.bars_implicit);
-    if !is_barred && permits_implicitly(rules.policy.implicit, request, facts) {
+    // What a consent says that is not asked about may be a denial all the same.
+    let is_set_aside = verdicts.len() < rules.consents.len() && !request.categories.is_empty();
+    let is_barred = is_set_aside || verdicts.iter().any(|verdict| verdict.bars_implicit);
+    if !is_barred && rules.policy.permits_implicitly(request, facts) {
         return Decision::plain(Outcome::Permit, "implicit-permit");
     }
     let plain = Decision::plain(Outcome::Deny, silent.map_or("no-consent", |verdict| verdict.reason));
@@ -446,26 +458,12 @@ fn is_superseded(verdict: &Verdict<'_>, newest: &[Option<i64>]) -> bool {
 fn reaches_broken_glass(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>) -> bool {
     let is_breaking = |purpose: &Concept| purpose.code.is(ACT_REASON, "BTG");
     let is_meant = !request.purposes.is_empty() && request.purposes.iter().all(is_breaking) && request.action == Action::Access;
+    let is_open = rules.policy.holding(facts) > ImplicitPolicy::Deny;
     rules
         .policy
         .glass
-        .filter(|_| is_meant)
+        .filter(|_| is_meant && is_open)
         .is_some_and(|glass| facts.is_none_or(|facts| glass.reaches(facts.confidentiality, &facts.labels)))
-}
-
-fn permits_implicitly(policy: ImplicitPolicy, request: &Request, facts: Option<&ResourceFacts>) -> bool {
-    let within = |codes: &[&str]| {
-        let allowed: Vec<Concept> = codes.iter().map(|code| Concept::new(Code::new(ACT_REASON, code))).collect();
-        !request.purposes.is_empty() && request.purposes.iter().all(|purpose| allowed.iter().any(|code| code.covers(purpose)))
-    };
-    let level = |limit| facts.is_none_or(|facts| facts.confidentiality.is_some_and(|level| level <= limit));
-    let is_normal = || level(Confidentiality::Normal) && facts.is_none_or(|facts| !facts.labels.iter().any(is_sensitivity));
-    match policy {
-        ImplicitPolicy::Deny => false,
-        ImplicitPolicy::BreakGlassOnly => within(&["BTG"]) && level(Confidentiality::Restricted),
-        ImplicitPolicy::BasicNormal => within(&["TREAT", "HPAYMT", "HOPERAT"]) && is_normal(),
-        ImplicitPolicy::AllNormal => !request.purposes.is_empty() && request.purposes.iter().all(Concept::is_known) && is_normal(),
-    }
 }
 
 fn add_steps(consent: &Consent, tested: &Tested<'_>, steps: &mut Vec<Step>) {
@@ -482,20 +480,35 @@ fn add_obligations(tested: &Tested<'_>, obligations: &mut Vec<Obligation>) {
     obligations.extend(tested.deferred().take(STEPS_LIMIT).map(|rule| Obligation::Withhold {
         rule: Arc::clone(&rule.path),
         labels: rule.own.labels.iter().map(|label| label.code.clone()).collect(),
-        classes: rule.own.classes.clone(),
+        classes: rule.own.kinds_of_content(),
         codes: rule.own.codes.clone(),
     }));
+}
+
+/// The criteria that tell resources apart.
+const LIMITING: [Kind; 7] = [Kind::Class, Kind::Document, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data, Kind::Source];
+
+/// What holds where no consent answers, and whether it was that which permitted.
+fn implicit_step(rules: &Rules, decision: &Decision, facts: Option<&ResourceFacts>) -> Step {
+    let policy = Governing { consent: "implicit-policy".into(), version: None };
+    let matched = if decision.is_permit() { Match::Yes } else { Match::No };
+    Step { consent: Arc::new(policy), rule: rules.policy.holding(facts).word().into(), matched, hindrance: None }
 }
 
 /// What a permit is limited to, where the rule that gave it tells resources apart.
 fn limitation(consent: &Consent, answer: Answer) -> Option<Obligation> {
     let rule = consent.rules.get(answer.rule?)?;
     let source = |kind: Kind| rule.source.get(kind.index()).copied().flatten().and_then(|place| consent.rules.get(place));
-    let is_limited = [Kind::Class, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data].into_iter().any(|kind| source(kind).is_some());
+    let is_limited = LIMITING.into_iter().any(|kind| source(kind).is_some());
     is_limited.then(|| Obligation::ReleaseOnly {
         rule: Arc::clone(&rule.path),
         labels: source(Kind::Label).map(|rule| rule.own.labels.iter().map(|label| label.code.clone()).collect()).unwrap_or_default(),
-        classes: source(Kind::Class).map(|rule| rule.own.classes.clone()).unwrap_or_default(),
+        classes: source(Kind::Class)
+            .into_iter()
+            .flat_map(|rule| rule.own.classes.iter())
+            .chain(source(Kind::Document).into_iter().flat_map(|rule| rule.own.documents.iter()))
+            .cloned()
+            .collect(),
         codes: source(Kind::Code).map(|rule| rule.own.codes.clone()).unwrap_or_default(),
     })
 }

@@ -5,7 +5,7 @@ use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
 use super::vocabulary::{Concept, Confidentiality, is_substance_use};
-use crate::fhir::{Node, Value};
+use crate::fhir::{Node, Object, Value};
 use compact_str::CompactString;
 
 /// The facts of one version of one resource.
@@ -56,6 +56,11 @@ impl ResourceFacts {
         self.reference.as_ref()
     }
 
+    /// The highest level among the labels; `None` where nothing tells, which counts as restricted.
+    pub fn confidentiality(&self) -> Option<Confidentiality> {
+        self.confidentiality
+    }
+
     /// The security labels the facts were gathered with.
     pub fn labels(&self) -> &[Concept] {
         &self.labels
@@ -86,8 +91,24 @@ impl ResourceFacts {
 }
 
 /// Elements that say when something took place, and, where there are none of them, elements that say when it was written down.
-const CLINICAL_DATES: [&str; 8] = ["effective", "performed", "occurrence", "onset", "abatement", "period", "started", "event"];
-const HAPPENING_DATES: [&str; 4] = ["whenHandedOver", "whenPrepared", "sent", "servicedPeriod"];
+const CLINICAL_DATES: [&str; 11] =
+    ["effective", "performed", "occurrence", "onset", "abatement", "period", "started", "event", "serviced", "collected", "timing"];
+const HAPPENING_DATES: [&str; 12] = [
+    "whenHandedOver",
+    "whenPrepared",
+    "sent",
+    "billablePeriod",
+    "start",
+    "end",
+    "startDate",
+    "statusDate",
+    "executionPeriod",
+    "requestedPeriod",
+    "receivedTime",
+    "expirationDate",
+];
+/// Elements whose parts say when something took place. Others with dates of their own, names and addresses for instance, tell of something else.
+const DATED_PARTS: [&str; 9] = ["accident", "collection", "content", "context", "event", "item", "procedure", "reaction", "stage"];
 const RECORDING_DATES: [&str; 9] =
     ["authoredOn", "recordedDate", "dateAsserted", "assertedDate", "date", "created", "issued", "recorded", "identified"];
 
@@ -177,17 +198,11 @@ fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
 }
 
 fn dates(resource: &Node) -> Vec<Period> {
-    let Some(object) = resource.as_object() else { return Vec::new() };
     let mut clinical = Vec::new();
-    for member in object.members() {
-        let name = member.name.as_str();
-        let is_clinical = CLINICAL_DATES.iter().any(|element| {
-            let rest = name.strip_prefix(element);
-            rest.is_some_and(|rest| matches!(rest, "" | "DateTime" | "Date" | "Instant" | "Period" | "Timing"))
-        });
-        if is_clinical || HAPPENING_DATES.contains(&name) {
-            add_dates(&member.node, &mut clinical);
-        }
+    add_clinical_dates(resource, &mut clinical);
+    for part in DATED_PARTS.iter().flat_map(|name| items(resource, name)) {
+        add_clinical_dates(part, &mut clinical);
+        clinical.extend(part.text("date").and_then(Period::of_date));
     }
     if clinical.is_empty() {
         for recorded in RECORDING_DATES.iter().filter_map(|name| resource.get(name)) {
@@ -195,6 +210,19 @@ fn dates(resource: &Node) -> Vec<Period> {
         }
     }
     clinical
+}
+
+fn add_clinical_dates(node: &Node, clinical: &mut Vec<Period>) {
+    for member in node.as_object().into_iter().flat_map(Object::members) {
+        let name = member.name.as_str();
+        let is_clinical = CLINICAL_DATES.iter().any(|element| {
+            let rest = name.strip_prefix(element);
+            rest.is_some_and(|rest| matches!(rest, "" | "DateTime" | "Date" | "Instant" | "Period" | "Timing"))
+        });
+        if is_clinical || HAPPENING_DATES.contains(&name) {
+            add_dates(&member.node, clinical);
+        }
+    }
 }
 
 /// A date, a period, or a timing's events.

@@ -6,22 +6,13 @@
 use super::code::{Code, items};
 use super::facts::{ResourceFacts, of};
 use super::permitted::is_administrative;
+use super::sensitivity::{List, ListError, PROFILES, TEXT_LIMIT_BYTES};
 use super::vocabulary::{ACT_CODE, CONFIDENTIALITY, Concept, Confidentiality, is_sensitivity};
 use crate::fhir::{Node, Value};
 use compact_str::CompactString;
 use data_encoding::BASE64;
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-
-/// The list that is built in.
-const BUILT_IN: &str = include_str!("sensitivities.txt");
-
-/// The name under which a list names profiles, as if they were the codes of a system.
-const PROFILES: &str = "profile";
-
-/// How much of one text is searched for words. Longer ones are not labelled normal.
-const TEXT_LIMIT_BYTES: usize = 64 * 1024;
 
 /// Types that are documents, conversations or containers: their codes do not tell what is in them.
 const OPAQUE: [&str; 12] = [
@@ -39,77 +30,87 @@ const OPAQUE: [&str; 12] = [
     "Task",
 ];
 
-/// Why a line of a sensitivity list could not be used.
+/// How sure it is that what was found tells what its label says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Confidence {
+    /// A code without a system.
+    Low,
+    /// Words.
+    Medium,
+    /// A code.
+    High,
+}
+
+/// A label that labelling found, and why it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListError {
-    /// From 1.
-    pub line: usize,
-    pub problem: &'static str,
+pub struct Labelled {
+    /// A sensitivity of v3-ActCode.
+    pub code: CompactString,
+    /// The law or policy it rests on, as far as the list says.
+    pub basis: Option<CompactString>,
+    pub confidence: Confidence,
 }
 
 /// A sensitivity list, ready for use. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Labeller(Arc<List>);
 
-#[derive(Debug, Default)]
-struct List {
-    systems: HashMap<CompactString, CompactString>,
-    codes: HashMap<Code, BTreeSet<CompactString>>,
-    prefixes: HashMap<CompactString, Vec<(CompactString, CompactString)>>,
-    /// Phrases by their first word.
-    phrases: HashMap<CompactString, Vec<Phrase>>,
-}
-
-/// The words after the first, in lower case, and what they tell.
-#[derive(Debug)]
-struct Phrase {
-    rest: Vec<CompactString>,
-    label: CompactString,
-}
-
 /// What labelling found in a resource or in a part of one.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    pub labels: BTreeSet<CompactString>,
-    is_too_long: bool,
+    pub labels: BTreeMap<CompactString, Confidence>,
+    pub is_too_long: bool,
 }
 
 impl Found {
+    /// Keeps a label, and the best of the reasons for it.
+    pub(super) fn note(&mut self, label: &str, confidence: Confidence) {
+        match self.labels.get_mut(label) {
+            Some(known) => *known = confidence.max(*known),
+            None => _ = self.labels.insert(label.into(), confidence),
+        }
+    }
+
     /// What was found, as labels: the sensitivities.
     pub(super) fn concepts(&self) -> impl Iterator<Item = Concept> {
-        self.labels.iter().map(|label| Concept::new(Code { system: ACT_CODE.into(), code: label.clone() }))
+        self.labels.keys().map(|label| Concept::new(Code { system: ACT_CODE.into(), code: label.clone() }))
     }
 }
 
 impl Labeller {
-    /// The list that comes with the gateway.
+    /// The value sets that come with the gateway.
     pub fn built_in() -> &'static Labeller {
-        static LIST: LazyLock<Labeller> = LazyLock::new(|| Labeller::parse(BUILT_IN).unwrap_or_default());
+        static LIST: LazyLock<Labeller> = LazyLock::new(|| Labeller(Arc::new(List::built_in().unwrap_or_default())));
         &LIST
     }
 
-    /// Reads a list: `system NAME URI` and `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`, `LABEL profile URL`; `#` begins a
-    /// comment line.
+    /// Reads a ValueSet or a Bundle of them, as those in `profiles/sensitivity`; or lines of text: `system NAME URI`, `basis LABEL LAW`, and
+    /// `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`, `LABEL profile URL`; `#` begins a comment line.
     pub fn parse(list: &str) -> Result<Labeller, ListError> {
-        let mut read = List::default();
-        let lines = || list.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
-        for (_, line) in lines() {
-            if let Some((name, uri)) = line.strip_prefix("system ").and_then(|rest| rest.split_once(' ')) {
-                read.systems.insert(name.into(), Code::new(uri, "").system);
-            }
-        }
-        for (number, line) in lines().filter(|(_, line)| !line.is_empty() && !line.starts_with(['#']) && !line.starts_with("system ")) {
-            read.add(line).map_err(|problem| ListError { line: number, problem })?;
-        }
-        Ok(Labeller(Arc::new(read)))
+        Ok(Labeller(Arc::new(List::parse(list)?)))
     }
 
-    /// Adds to the facts what the resource's codes and words tell. Labels are only ever added, and the level only ever rises.
-    pub fn label(&self, resource: &Node, facts: &mut ResourceFacts) {
+    /// The labels that a resource's codes, profiles and words tell, each with why.
+    pub fn explain(&self, resource: &Node) -> Vec<Labelled> {
+        let found = self.find(resource, &of(resource));
+        let labelled = |(code, confidence): (CompactString, Confidence)| {
+            let basis = self.0.basis(&code).map(CompactString::from);
+            Labelled { code, basis, confidence }
+        };
+        found.labels.into_iter().map(labelled).collect()
+    }
+
+    fn find(&self, resource: &Node, facts: &ResourceFacts) -> Found {
         let mut found = Found::default();
         facts.all_codes.iter().for_each(|code| self.0.look_up(code, &mut found));
         facts.profiles.iter().for_each(|profile| self.0.look_up(&Code { system: PROFILES.into(), code: profile.clone() }, &mut found));
         self.0.read(resource, &mut found);
+        found
+    }
+
+    /// Adds to the facts what the resource's codes and words tell. Labels are only ever added, and the level only ever rises.
+    pub fn label(&self, resource: &Node, facts: &mut ResourceFacts) {
+        let found = self.find(resource, facts);
         let is_plain = !found.is_too_long && self.0.is_plain(resource, facts);
         facts.is_unreadable = holds_unreadable(resource);
         facts.holds_sensitive |= !found.labels.is_empty() || facts.is_unreadable;
@@ -140,99 +141,15 @@ pub(super) fn level(code: &str) -> Concept {
     Concept::new(Code { system: CONFIDENTIALITY.into(), code: code.into() })
 }
 
-impl List {
-    fn add(&mut self, line: &str) -> Result<(), &'static str> {
-        let mut parts = line.splitn(3, ' ');
-        let (Some(label), Some(system), Some(pattern)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err("a line is a label, a system and a code, prefix or phrase");
-        };
-        if system == "words" {
-            let phrase = pattern.to_lowercase();
-            let mut words = words(&phrase);
-            let first = words.next().ok_or("a phrase must have a word")?;
-            let rest = words.map(CompactString::from).collect();
-            self.phrases.entry(first.into()).or_default().push(Phrase { rest, label: label.into() });
-            return Ok(());
-        }
-        let named = if system == PROFILES { Some(PROFILES.into()) } else { self.systems.get(system).cloned() };
-        let uri = named.ok_or("the system has no 'system' line")?;
-        match pattern.strip_suffix('*') {
-            Some("") => return Err("a prefix must not be empty"),
-            Some(prefix) => self.prefixes.entry(uri).or_default().push((in_capitals(prefix).into(), label.into())),
-            None if system == PROFILES => {
-                _ = self.codes.entry(Code { system: uri, code: pattern.into() }).or_default().insert(label.into())
-            }
-            None => _ = self.codes.entry(Code { system: uri, code: in_capitals(pattern).into() }).or_default().insert(label.into()),
-        }
-        Ok(())
+/// Whether a resource is coded, in systems that are known, so that what was not found is not there.
+pub(super) fn is_plain(resource: &Node, facts: &ResourceFacts, is_known: &dyn Fn(&Code) -> bool) -> bool {
+    if OPAQUE.contains(&facts.type_name.as_str()) || resource.get("presentedForm").is_some() {
+        return false;
     }
-
-    fn look_up(&self, code: &Code, found: &mut Found) {
-        // Whoever writes a code in small letters means the same.
-        let capitals = in_capitals(&code.code);
-        let code = &Code { system: code.system.clone(), code: if code.system == PROFILES { code.code.clone() } else { capitals.into() } };
-        if code.system == ACT_CODE && is_sensitivity(&Concept::new(code.clone())) {
-            // The name of a sensitivity tells it: in a label on an element, or in a consent that withholds it.
-            found.labels.insert(code.code.clone());
-        }
-        // A code without a system is looked up in all of them: where it may be sensitive it is taken for sensitive.
-        let systems: &mut dyn Iterator<Item = &CompactString> =
-            if code.system.is_empty() { &mut self.systems.values() } else { &mut std::iter::once(&code.system) };
-        for system in systems {
-            let named = self.codes.get(&Code { system: system.clone(), code: code.code.clone() });
-            found.labels.extend(named.into_iter().flatten().cloned());
-            let prefixes = self.prefixes.get(system).into_iter().flatten();
-            found.labels.extend(prefixes.filter(|(prefix, _)| code.code.starts_with(prefix.as_str())).map(|(_, label)| label.clone()));
-        }
-    }
-
-    /// Searches every text that may tell something.
-    fn read(&self, node: &Node, found: &mut Found) {
-        match &node.value {
-            Value::Text(text) => self.search(text, found),
-            Value::List(items) => items.iter().for_each(|item| self.read(item, found)),
-            Value::Object(object) => {
-                let telling = object.members().iter().filter(|member| !is_silent(&member.name));
-                telling.for_each(|member| self.read(&member.node, found));
-                if let Some(text) = enclosed_text(node) {
-                    self.search(&text, found);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn search(&self, text: &str, found: &mut Found) {
-        let end = text.floor_char_boundary(TEXT_LIMIT_BYTES);
-        found.is_too_long |= end < text.len();
-        let lower = in_plain_letters(text.get(..end).unwrap_or_default());
-        let mut words = words(&lower);
-        while let Some(word) = words.next() {
-            for phrase in self.phrases.get(word).into_iter().flatten() {
-                let mut following = words.clone();
-                if phrase.rest.iter().all(|expected| following.next() == Some(expected.as_str())) {
-                    found.labels.insert(phrase.label.clone());
-                }
-            }
-        }
-    }
-
-    /// Whether the resource is coded well enough that finding nothing sensitive means that it is not.
-    fn is_plain(&self, resource: &Node, facts: &ResourceFacts) -> bool {
-        if OPAQUE.contains(&facts.type_name.as_str()) || resource.get("presentedForm").is_some() {
-            return false;
-        }
-        let is_known = |code: &Code| self.systems.values().any(|system| *system == code.system);
-        let is_coded = !facts.has_uncoded && !facts.main_codes.is_empty() && facts.main_codes.iter().any(is_known);
-        let is_plain_inside =
-            |inner: &Node| is_administrative(inner.resource_type().unwrap_or_default()) || self.is_plain(inner, &of(inner));
-        (facts.is_timeless || is_coded) && items(resource, "contained").iter().all(is_plain_inside)
-    }
-}
-
-/// A code as it is looked up.
-fn in_capitals(code: &str) -> Cow<'_, str> {
-    if code.bytes().any(|byte| byte.is_ascii_lowercase()) { Cow::Owned(code.to_ascii_uppercase()) } else { Cow::Borrowed(code) }
+    let is_coded = !facts.has_uncoded && !facts.main_codes.is_empty() && facts.main_codes.iter().any(is_known);
+    let is_plain_inside =
+        |inner: &Node| is_administrative(inner.resource_type().unwrap_or_default()) || is_plain(inner, &of(inner), is_known);
+    (facts.is_timeless || is_coded) && items(resource, "contained").iter().all(is_plain_inside)
 }
 
 /// Whether content of a media type is text that can be searched.
@@ -242,7 +159,7 @@ fn is_text(media: &str) -> bool {
 }
 
 /// The text that stands encoded in a Binary or an Attachment, as much of it as is searched.
-fn enclosed_text(node: &Node) -> Option<String> {
+pub(super) fn enclosed_text(node: &Node) -> Option<String> {
     let data = node.get("contentType").and_then(Node::as_text).filter(|media| is_text(media)).and_then(|_| node.text("data"))?;
     let encoded: String = data.chars().filter(|letter| !letter.is_whitespace()).take(TEXT_LIMIT_BYTES.next_multiple_of(4)).collect();
     Some(String::from_utf8_lossy(&BASE64.decode(encoded.as_bytes()).ok()?).into_owned())
@@ -270,25 +187,6 @@ pub(super) fn is_silent(name: &str) -> bool {
     SILENT.contains(&name)
 }
 
-/// The words of a text: runs of letters and digits.
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
-    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// A text in lower case, without the characters that split or join words unseen.
-fn in_plain_letters(text: &str) -> String {
-    let text = if text.contains('&') {
-        Cow::Owned(text.replace("&nbsp;", " ").replace("&#160;", " ").replace("&shy;", ""))
-    } else {
-        Cow::Borrowed(text)
-    };
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
-    let is_seen = |letter: &char| !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
-    text.chars().filter(is_seen).flat_map(char::to_lowercase).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,19 +198,6 @@ mod tests {
         let mut facts = facts::of(&resource);
         Labeller::built_in().label(&resource, &mut facts);
         facts.labels().iter().map(|label| label.code.code.to_string()).collect()
-    }
-
-    #[test]
-    fn what_comes_with_the_gateway_can_be_read() {
-        let list = Labeller::parse(BUILT_IN).unwrap();
-        assert!(list.0.codes.len() > 50 && list.0.prefixes.len() >= 4 && list.0.phrases.len() > 30);
-    }
-
-    #[test]
-    fn lines_that_cannot_be_used_are_named() {
-        for (list, line) in [("# x\nETH", 2), ("ETH nowhere F10", 1), ("system a urn:a\nETH a *", 2)] {
-            assert_eq!(Labeller::parse(list).unwrap_err().line, line, "{list}");
-        }
     }
 
     #[test]
@@ -357,6 +242,69 @@ mod tests {
             r#""meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"V"}]},"code":{"text":"HIV"}"#,
             &["V", "HIV"],
         );
+    }
+
+    #[test]
+    fn codes_that_clinicians_use_are_known() {
+        let check = |system: &str, codes: &str, label: &str| {
+            for code in codes.split_whitespace() {
+                let resource = format!(r#"{{"resourceType":"Observation","code":{{"coding":[{{"system":"{system}","code":"{code}"}}]}}}}"#);
+                assert!(labels(&resource).iter().any(|found| found == label), "{system} {code} is not {label}: {:?}", labels(&resource));
+            }
+        };
+        const ICD: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+        check(ICD, "F10.20 F10.239 Z71.41 K70.30 T51.0X1A Y90.8", "ETHUD");
+        check(ICD, "F11.10 F11.23 T40.1X1A T40.2X5A T40.3X1A R78.1", "OPIOIDUD");
+        check(ICD, "F12.20 F13.10 F14.20 F15.10 F16.10 F18.10 F19.20 Z71.51 O99.320 P96.1 T43.621A", "SUD");
+        check(ICD, "F20.9 F32.9 F33.1 F41.1 F43.10 F50.00 F90.0 R45.851 X78.1XXA Z91.51", "PSY");
+        check(ICD, "B20 Z21 R75 O98.711 Z20.6 Z11.4 Z71.7", "HIV");
+        check(ICD, "O04.5 Z30.09 Z33.2 Z64.0 F64.0 N97.9", "SEX");
+        check(ICD, "A51.0 A60.00 A63.0", "STD");
+        check(ICD, "T74.21XA T76.11XA Y07.03 Z69.11 Z04.41 Z91.410 O9A.311", "SDV");
+        check(ICD, "Z15.01 Z14.1 Z13.79 Q90.9 G10 Z84.81", "GDIS");
+        check(ICD, "D57.1", "SICKLE");
+        check("http://hl7.org/fhir/sid/icd-9-cm", "303.90 291.81", "ETHUD");
+        check("http://loinc.org", "3397-7 3349-8 3390-2 18282-4", "SUD");
+        check("http://loinc.org", "5640-8 75626-2", "ETHUD");
+        check("http://loinc.org", "3773-9 3414-0", "OPIOIDUD");
+        check("http://loinc.org", "44249-1 69737-5", "PSY");
+        check("http://loinc.org", "56888-1 25836-8 20447-9 75622-1", "HIV");
+        check("http://www.nlm.nih.gov/research/umls/rxnorm", "6813 1819 7243 7242", "OPIOIDUD");
+        check("http://www.nlm.nih.gov/research/umls/rxnorm", "3554 82819", "ETHUD");
+        check("http://www.nlm.nih.gov/research/umls/rxnorm", "11413 68244 276237", "HIV");
+        check("http://www.nlm.nih.gov/research/umls/rxnorm", "36437 4493 2626 6448", "PSY");
+        check("http://snomed.info/sct", "75544000 231477003", "OPIOIDUD");
+        check("http://snomed.info/sct", "7200002 25702006", "ETHUD");
+        check("http://snomed.info/sct", "86406008 165816005", "HIV");
+        check("http://snomed.info/sct", "706893006", "SDV");
+        check("urn:oid:2.16.840.1.113883.6.285", "H0020 J0574", "OPIOIDUD");
+        check("http://www.ama-assn.org/go/cpt", "99408", "SUD");
+        // What stands beside them is not.
+        for code in ["F17.210", "I10", "E11.9", "Z00.00", "J45.909"] {
+            let resource = format!(r#"{{"resourceType":"Condition","code":{{"coding":[{{"system":"{ICD}","code":"{code}"}}]}}}}"#);
+            assert_eq!(labels(&resource), ["N"], "{code}");
+        }
+    }
+
+    #[test]
+    fn every_label_says_why_it_stands() {
+        let check = |body: &str, expected: &[(&str, &str, Confidence)]| {
+            let resource = parse(format!(r#"{{"resourceType":"Condition",{body}}}"#).as_bytes(), DEFAULT_DEPTH).unwrap();
+            let found = Labeller::built_in().explain(&resource);
+            let found: Vec<_> =
+                found.iter().map(|label| (label.code.as_str(), label.basis.as_deref().unwrap_or_default(), label.confidence)).collect();
+            assert_eq!(found, expected, "{body}");
+        };
+        let coded = r#""code":{"coding":[{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"F11.20"}]}"#;
+        check(coded, &[("OPIOIDUD", "42 CFR Part 2", Confidence::High)]);
+        check(r#""code":{"text":"Opioid dependence"}"#, &[("OPIOIDUD", "42 CFR Part 2", Confidence::Medium)]);
+        check(r#""code":{"coding":[{"code":"F11.20"}]}"#, &[("OPIOIDUD", "42 CFR Part 2", Confidence::Low)]);
+        check(r#""code":{"coding":[{"code":"F11.20"}],"text":"heroin"}"#, &[("OPIOIDUD", "42 CFR Part 2", Confidence::Medium)]);
+        check(
+            &format!(r#"{coded},"note":[{{"text":"HIV test done"}}]"#),
+            &[("HIV", "State HIV law", Confidence::Medium), ("OPIOIDUD", "42 CFR Part 2", Confidence::High)],
+        );
+        check(r#""code":{"coding":[{"system":"http://snomed.info/sct","code":"38341003"}]}"#, &[]);
     }
 
     #[test]

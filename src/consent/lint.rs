@@ -1,7 +1,7 @@
 //! What to tell whoever files a consent: where it does not say what they may think it says, and what the gateway will do about it.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, policy_rule_of};
+use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_rule_modified, policy_rule_of};
 use super::period::{Period, date_interval};
 use super::rules::{Edition, Polarity};
 use super::vocabulary::{ACT_REASON, Concept};
@@ -61,7 +61,7 @@ impl Linter {
             let text = "Larger than is read: nothing is released past this consent.";
             self.warn(IssueType::TooLong, "consent-too-large", "Consent.provision", text);
         }
-        if !items(consent, "modifierExtension").is_empty() || consent.get("implicitRules").is_some() {
+        if has_modifier(consent) {
             let text = "A modifier that is not understood: whatever this consent covers is refused.";
             self.warn(IssueType::Extension, "consent-modifier", "Consent.modifierExtension", text);
         }
@@ -104,6 +104,11 @@ impl Linter {
             let text = "The root names whom or what it is about and does not say deny. It is read as 'only this is permitted'; if it was \
                         meant to exclude, it must say 'type: deny' in a nested rule. Until then the answer is deny, flagged ambiguous.";
             self.warn(IssueType::BusinessRule, "consent-denial-without-deny", "Consent.provision", text);
+        }
+        if declared.is_none() && policy_rule == Some(Polarity::Permit) && lists_permits(root) {
+            let text = "The policy rule permits all that the nested rules permit. If nothing but what they list is meant, the root must say \
+                        deny, and otherwise permit; until then what they do not list is denied, flagged ambiguous.";
+            self.warn(IssueType::BusinessRule, "consent-permits-listed", "Consent.provision", text);
         }
         self.criteria(root, "Consent.provision");
         self.nested(items(root, "provision"), "Consent.provision", 1);
@@ -165,7 +170,7 @@ impl Linter {
     }
 
     fn criteria(&mut self, provision: &Node, path: &str) {
-        if !items(provision, "modifierExtension").is_empty() {
+        if is_rule_modified(provision) {
             let text = "A modifier that is not understood: what this rule and the rules below it match is refused.";
             self.warn(IssueType::Extension, "consent-modifier", path, text);
         }
@@ -240,6 +245,14 @@ impl Linter {
             Ok(_) => {}
         }
     }
+}
+
+/// Whether a root holds permits, none of which says anything again that the root says.
+fn lists_permits(root: &Node) -> bool {
+    let says_again = |rule: &Node| SELECTIVE.iter().any(|name| rule.get(name).is_some() && root.get(name).is_some());
+    let narrows = |rule: &Node| SELECTIVE.iter().any(|name| rule.get(name).is_some()) && !says_again(rule) && !is_rule_modified(rule);
+    let mut permits = items(root, "provision").iter().filter(|rule| rule.text("type") == Some("permit")).peekable();
+    permits.peek().is_some() && permits.all(narrows)
 }
 
 /// Whether a consent alone is more than compiling reads.

@@ -109,10 +109,12 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
         }),
         Kind::Location => test_locations(&criteria.locations, &request.locations),
         Kind::Class => test_classes(&criteria.classes, asked),
+        Kind::Document => test_documents(&criteria.documents, asked),
         Kind::Label => with_resource(asked, |facts| test_labels(&criteria.labels, facts)),
         Kind::Code => with_resource(asked, |facts| test_codes(&criteria.codes, facts)),
         Kind::DataPeriod => with_resource(asked, |facts| test_data_period(criteria, facts)),
         Kind::Data => with_resource(asked, |facts| any(&criteria.data, |data| test_data(data, facts))),
+        Kind::Source => with_resource(asked, |facts| any(&criteria.sources, |source| test_data(source, facts))),
         Kind::Other => Held::UNKNOWN,
     }
 }
@@ -221,6 +223,15 @@ fn test_classes(stated: &[Code], asked: &Asked<'_>) -> Held {
     }
 }
 
+/// Kinds of document. A request that names only types says nothing of them yet.
+fn test_documents(stated: &[Code], asked: &Asked<'_>) -> Held {
+    match asked.facts {
+        Some(_) => test_classes(stated, asked),
+        None if asked.request.classes.iter().any(|class| stated.contains(class)) => Held::both(true),
+        None => Held::DEFERRED,
+    }
+}
+
 /// A permit's level of confidentiality covers all below it; a denial's is met exactly. A resource without a level counts as restricted.
 fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
     any(stated, |label| {
@@ -235,9 +246,11 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
                 // What cannot be read, and nobody vouches for, may be what the denial means.
                 let is_doubtful =
                     facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && is_sensitivity(label);
+                // A label that says less exactly what the resource tells may stand for what the denial means.
+                let may_carry = facts.labels.iter().any(|own| own.covers(label));
                 let deny = if carries || carries_bare(label, facts) {
                     Match::Yes
-                } else if is_doubtful {
+                } else if is_doubtful || may_carry {
                     Match::Unknown
                 } else {
                     Match::No

@@ -40,6 +40,7 @@ mod redact;
 mod request;
 mod rules;
 mod screen;
+mod sensitivity;
 mod setting;
 mod stream;
 mod trace;
@@ -54,17 +55,18 @@ pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decid
 pub use delegate::{Capacity, capacity};
 pub use directory::Directory;
 pub use facts::{ResourceFacts, references_of};
-pub use label::{Labeller, ListError};
+pub use label::{Confidence, Labelled, Labeller};
 pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patients_of};
 pub use permitted::{
-    Ground, Permitted, is_administrative, is_operators, no_patient, oversight, own_record, own_word, own_work, release, release_beside,
-    release_provenance,
+    Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
+    own_work, release, release_beside, release_provenance,
 };
-pub use policy::{BrokenGlass, ImplicitPolicy, Policy};
+pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
+pub use sensitivity::ListError;
 pub use setting::{is_setting, labels_of_setting, settings_of};
 pub use stream::decide_stream;
 pub use vocabulary::{Concept, Confidentiality};

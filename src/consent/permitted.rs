@@ -7,7 +7,7 @@ use super::notice::Notice;
 use super::patients::patients_of;
 use super::redact::{Gone, Rest, redact};
 use super::screen::Screen;
-use crate::fhir::{Node, Value};
+use crate::fhir::{Node, Value, json};
 use crate::normalise::mask_free_text_codes;
 use crate::normalise::vocabulary::DUPLICATE_OF;
 
@@ -230,6 +230,31 @@ pub fn oversight(resource: Node) -> Option<Permitted> {
     let is_trail =
         matches!(resource.resource_type(), Some("AuditEvent" | "Provenance")) && super::code::items(&resource, "contained").is_empty();
     is_trail.then(|| Permitted::whole(resource, Ground::Oversight))
+}
+
+/// A record of what was done as it is stored, which may be shown whole to whoever oversees the gateway. Only [`oversight_record`] makes one.
+#[derive(Debug, Clone)]
+pub struct PermittedRecord(String);
+
+impl PermittedRecord {
+    /// The record as it is stored.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The record, read.
+    pub fn read(&self) -> Option<Node> {
+        json::parse(self.0.as_bytes(), json::DEFAULT_DEPTH).ok()
+    }
+}
+
+/// The same as [`oversight`] for a record as it is stored, which is not read where its text alone says what it is.
+pub fn oversight_record(document: String) -> Option<PermittedRecord> {
+    let is_plain =
+        ["{\"resourceType\":\"AuditEvent\",", "{\"resourceType\":\"Provenance\","].iter().any(|start| document.starts_with(start))
+            && !document.contains("\"contained\"");
+    let is_trail = is_plain || json::parse(document.as_bytes(), json::DEFAULT_DEPTH).ok().and_then(oversight).is_some();
+    is_trail.then_some(PermittedRecord(document))
 }
 
 /// Whether a resource is of a kind the gateway writes for its operators, or tells how one came about.

@@ -1,14 +1,16 @@
 //! What the operator decides: what holds where the patient has said nothing, and how strictly a request must state its purpose.
 
-use super::vocabulary::{Concept, Confidentiality, is_sensitivity, sensitivity};
+use super::facts::ResourceFacts;
+use super::request::Request;
+use super::vocabulary::{ACT_REASON, Concept, Confidentiality, SENSITIVITY_COUNT, is_sensitivity, kinds_of_sensitivities, sensitivity};
 
-/// What is permitted when no consent speaks (IHE PCF, implicit options).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What is permitted when no consent speaks (IHE PCF, implicit options), from the strictest to the widest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum ImplicitPolicy {
-    /// Nothing.
-    #[default]
+    /// Nothing, not even to whoever breaks the glass.
     Deny,
-    /// Breaking the glass, for data that is not very restricted.
+    /// Nothing but what is within reach of a broken glass.
+    #[default]
     BreakGlassOnly,
     /// Treatment, payment and operations, for data that is neither restricted nor sensitive.
     BasicNormal,
@@ -16,10 +18,56 @@ pub enum ImplicitPolicy {
     AllNormal,
 }
 
+impl ImplicitPolicy {
+    /// The word for it, in the configuration and in traces.
+    pub fn word(self) -> &'static str {
+        match self {
+            ImplicitPolicy::Deny => "deny",
+            ImplicitPolicy::BreakGlassOnly => "break-glass-only",
+            ImplicitPolicy::BasicNormal => "basic-normal",
+            ImplicitPolicy::AllNormal => "all-normal",
+        }
+    }
+
+    /// Whether it permits these purposes at all.
+    fn is_for(self, purposes: &[Concept]) -> bool {
+        let basic = ["TREAT", "HPAYMT", "HOPERAT"].map(|code| Concept::new(super::Code::new(ACT_REASON, code)));
+        let is_meant = |purpose: &Concept| match self {
+            ImplicitPolicy::Deny | ImplicitPolicy::BreakGlassOnly => false,
+            ImplicitPolicy::BasicNormal => basic.iter().any(|known| known.covers(purpose)),
+            ImplicitPolicy::AllNormal => purpose.is_known(),
+        };
+        !purposes.is_empty() && purposes.iter().all(is_meant)
+    }
+}
+
+/// What holds for data of single sensitivities where no consent speaks, because the operator says so for them. Where it does, the data is not
+/// out of reach for being sensitive; where several sensitivities meet in a record, the strictest policy holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BySensitivity([Option<ImplicitPolicy>; SENSITIVITY_COUNT]);
+
+impl BySensitivity {
+    /// Adds what holds for a sensitivity of v3-ActCode and its kinds; where something holds already, the stricter stays. A code that is not
+    /// known changes nothing, and no label is read as it.
+    pub fn set(&mut self, code: &str, policy: ImplicitPolicy) {
+        let meant = Some(sensitivity(code)).filter(|bits| *bits != u128::MAX).unwrap_or_default();
+        for (slot, kinds) in self.0.iter_mut().zip(kinds_of_sensitivities()) {
+            if kinds & meant != 0 {
+                *slot = Some(slot.map_or(policy, |known| known.min(policy)));
+            }
+        }
+    }
+
+    fn of(&self, label: &Concept) -> Option<ImplicitPolicy> {
+        label.sensitivity_index().and_then(|index| self.0.get(index).copied().flatten())
+    }
+}
+
 /// The parameters of a decision that are not the patient's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     pub implicit: ImplicitPolicy,
+    pub by_sensitivity: BySensitivity,
     /// Whether a request must declare a known purpose of use at all.
     pub purpose_required: bool,
     /// Age in whole years at which a consent given by somebody else no longer permits.
@@ -52,8 +100,45 @@ impl BrokenGlass {
     }
 }
 
+impl Policy {
+    /// What holds for a resource where no consent speaks: the strictest of what holds for its sensitivities, or the policy for all.
+    pub(super) fn holding(&self, facts: Option<&ResourceFacts>) -> ImplicitPolicy {
+        let labels = facts.map_or(&[][..], |facts| facts.labels.as_slice());
+        let of_labels =
+            labels.iter().filter(|label| is_sensitivity(label)).map(|label| self.by_sensitivity.of(label).unwrap_or(self.implicit));
+        match facts {
+            Some(_) => of_labels.min().unwrap_or(self.implicit),
+            // Nothing is known of the resource: the widest may hold, and each resource is still decided.
+            None => self.by_sensitivity.0.iter().flatten().copied().chain([self.implicit]).max().unwrap_or_default(),
+        }
+    }
+
+    /// Whether anything at all may be permitted where no consent speaks.
+    pub(super) fn may_permit(&self) -> bool {
+        self.holding(None) > ImplicitPolicy::BreakGlassOnly
+    }
+
+    /// Whether this is permitted where no consent speaks: what is neither restricted nor sensitive, and what is sensitive in no way but those for
+    /// which the operator says that it is.
+    pub(super) fn permits_implicitly(&self, request: &Request, facts: Option<&ResourceFacts>) -> bool {
+        let is_for = self.holding(facts).is_for(&request.purposes);
+        let Some(facts) = facts else { return is_for };
+        let mut sensitive = facts.labels.iter().filter(|label| is_sensitivity(label)).peekable();
+        let ceiling = if sensitive.peek().is_some() { Confidentiality::Restricted } else { Confidentiality::Normal };
+        let is_opened = sensitive.all(|label| self.by_sensitivity.of(label).is_some());
+        is_for && is_opened && facts.confidentiality.is_some_and(|level| level <= ceiling)
+    }
+}
+
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { implicit: ImplicitPolicy::Deny, purpose_required: true, majority_years: 18, reveal_redaction: false, glass: None }
+        Policy {
+            implicit: ImplicitPolicy::default(),
+            by_sensitivity: BySensitivity::default(),
+            purpose_required: true,
+            majority_years: 18,
+            reveal_redaction: false,
+            glass: None,
+        }
     }
 }

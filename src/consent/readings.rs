@@ -101,6 +101,7 @@ impl<'a> Tested<'a> {
             Edition::R4 if differs(self.alternating_r4(manner)) => Some("reading-alternating"),
             Edition::R4 if differs(self.policy_rule_first(manner)) => Some("reading-policy-rule"),
             Edition::R4 if differs(self.most_specific(declared)) => Some("reading-most-specific"),
+            Edition::R4 if differs(self.permits_listed(declared)) => Some("reading-permits-listed"),
             Edition::R5 if differs(self.refining(manner)) => Some("reading-refining"),
             Edition::R5 if differs(self.listing(declared)) => Some("reading-listing"),
             Edition::R5 if differs(self.validity(manner)) => Some("reading-validity"),
@@ -288,11 +289,23 @@ impl<'a> Tested<'a> {
         std::iter::successors(Some(index), |place| self.rule(*place).and_then(|rule| rule.parent)).take_while(|place| *place > 0)
     }
 
-    /// An R5 consent that permits and then lists nothing but purposes may have listed what it permits, as R4 does in its root.
+    /// Permits below a root that permits as much without them were written to say that this is permitted and nothing else.
+    fn permits_listed(&self, declared: Answer) -> Option<Answer> {
+        let is_by_root = declared.permits() && declared.rule == Some(0);
+        (is_by_root && self.consent.shape.lists_permits).then_some(SILENT)
+    }
+
+    /// An R5 consent that permits and then lists nothing but purposes may have listed what it permits, as R4 does in its root. What is not
+    /// listed is then not permitted: that is likely where treatment is listed, which hardly anybody means to except.
     fn listing(&self, declared: Answer) -> Option<Answer> {
-        let lists_only = self.consent.shape.lists_only_purposes;
-        let is_meant = lists_only && self.consent.base == Some(Polarity::Permit) && declared.polarity == Some(Polarity::Deny);
-        is_meant.then_some(Answer { polarity: Some(Polarity::Permit), ..declared })
+        let shape = &self.consent.shape;
+        match (self.consent.base, declared.polarity) {
+            (Some(Polarity::Permit), Some(Polarity::Deny)) => {
+                shape.lists_only_purposes.then_some(Answer { polarity: Some(Polarity::Permit), ..declared })
+            }
+            (Some(Polarity::Permit), _) => shape.lists_treatment.then_some(SILENT),
+            _ => None,
+        }
     }
 
     /// An R5 exception that states nothing but a period excepts everything for a while; it may have been meant as the time the consent is valid.

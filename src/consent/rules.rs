@@ -3,9 +3,10 @@
 use super::code::Code;
 use super::criteria::{Criteria, KINDS, Kind};
 use super::period::Period;
-use super::policy::{ImplicitPolicy, Policy};
+use super::policy::Policy;
 use super::recipients::Recipients;
 use super::request::Party;
+use super::vocabulary::{ACT_REASON, Concept};
 use crate::clock::Instant;
 use crate::fhir::temporal::Interval;
 use compact_str::CompactString;
@@ -42,12 +43,15 @@ impl Reach {
         let rules = || consents.iter().flat_map(|consent| &consent.rules);
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
         Reach {
-            is_selective: policy.implicit != ImplicitPolicy::Deny
+            is_selective: policy.may_permit()
                 || policy.glass.is_some()
-                || states(&[Kind::Class, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data]),
-            names_targets: states(&[Kind::Class, Kind::Data]),
+                || states(&[Kind::Class, Kind::Document, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data, Kind::Source]),
+            names_targets: states(&[Kind::Class, Kind::Document, Kind::Data]),
             names_records: states(&[Kind::Data]),
-            codes: rules().flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes)).map(|code| code.code.clone()).collect(),
+            codes: rules()
+                .flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes).chain(&rule.own.documents))
+                .map(|code| code.code.clone())
+                .collect(),
         }
     }
 }
@@ -117,6 +121,8 @@ pub(super) struct Consent {
     /// `scope` and `category`.
     pub kinds: Vec<Code>,
     pub is_research: bool,
+    /// Whether it says by its category or policy that it is for emergencies alone.
+    pub is_for_emergencies: bool,
     /// Whether the consent declares a profile that fixes how it is to be read.
     pub reading_is_declared: bool,
     pub controllers: Vec<Party>,
@@ -138,6 +144,11 @@ pub(super) struct Shape {
     pub has_placeholder: bool,
     /// Whether there are rules below the root and all of them state purposes and nothing else.
     pub lists_only_purposes: bool,
+    /// Whether some rule of the first level states purposes and nothing else, treatment among them.
+    pub lists_treatment: bool,
+    /// Whether the root, which leaves it to the policy rule what holds, holds permits, each of them narrower than itself: under a policy rule that
+    /// permits they add nothing. Denials beside them do not matter, so that one more never releases more.
+    pub lists_permits: bool,
     /// Whether some rule of the first level states a period and nothing else.
     pub has_bare_period: bool,
     /// Rules all of whose children repeat some criterion of theirs, in order.
@@ -155,10 +166,28 @@ impl Shape {
             depth: rules.iter().map(|rule| rule.depth).max().unwrap_or(0),
             has_placeholder: rules.iter().any(Rule::is_placeholder),
             lists_only_purposes: rules.len() > 1 && rules.iter().skip(1).all(|rule| rule.depth == 1 && rule.states_only(Kind::Purpose)),
+            lists_treatment: lists_treatment(rules),
+            lists_permits: lists_permits(rules),
             has_bare_period: rules.iter().any(Rule::is_bare_period),
             refined: inner.map(|(index, _)| index).filter(|index| is_refined(*index)).collect(),
         }
     }
+}
+
+fn lists_treatment(rules: &[Rule]) -> bool {
+    let treatment = Concept::new(Code::new(ACT_REASON, "TREAT"));
+    let mut listing = rules.iter().filter(|rule| rule.depth == 1 && rule.states_only(Kind::Purpose));
+    listing.any(|rule| rule.own.purposes.contains(&treatment))
+}
+
+fn lists_permits(rules: &[Rule]) -> bool {
+    let Some((root, nested)) = rules.split_first() else { return false };
+    let narrows = |rule: &Rule| {
+        let says_again = |kind: &Kind| rule.own.stated.has(*kind) && root.own.stated.has(*kind);
+        !rule.refuses && !rule.own.stated.is_empty() && !Kind::ALL.iter().any(says_again)
+    };
+    let mut permits = nested.iter().filter(|rule| rule.depth == 1 && rule.declared == Some(Polarity::Permit)).peekable();
+    root.declared.is_none() && permits.peek().is_some() && permits.all(narrows)
 }
 
 #[derive(Debug, Clone)]

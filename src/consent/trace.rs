@@ -26,10 +26,12 @@ fn criterion(kind: Kind) -> &'static str {
         Kind::Custodian => "the holder of the data",
         Kind::Location => "the recipient's location",
         Kind::Class => "the kind of data",
+        Kind::Document => "the kind of document",
         Kind::Label => "the security label",
         Kind::Code => "the code",
         Kind::DataPeriod => "the time the data is of",
         Kind::Data => "the record",
+        Kind::Source => "whoever the record is by",
         Kind::Other => "something the gateway does not understand",
     }
 }

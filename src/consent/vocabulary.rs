@@ -21,6 +21,18 @@ pub enum Confidentiality {
 }
 
 impl Confidentiality {
+    /// The code of v3-Confidentiality.
+    pub fn code(self) -> &'static str {
+        match self {
+            Confidentiality::Unrestricted => "U",
+            Confidentiality::Low => "L",
+            Confidentiality::Moderate => "M",
+            Confidentiality::Normal => "N",
+            Confidentiality::Restricted => "R",
+            Confidentiality::VeryRestricted => "V",
+        }
+    }
+
     pub(super) fn of(code: &Code) -> Option<Confidentiality> {
         if code.system != CONFIDENTIALITY {
             return None;
@@ -107,8 +119,10 @@ const PURPOSES: [(&str, &str); 65] = [
     ("JUDICIAL", "HLEGAL"),
 ];
 
+pub(super) const SENSITIVITY_COUNT: usize = 25;
+
 /// Sensitivities with their parents. Substance use stands under both of its names, because sources use either.
-const SENSITIVITIES: [(&str, &[&str]); 21] = [
+const SENSITIVITIES: [(&str, &[&str]); SENSITIVITY_COUNT] = [
     ("ETH", &[]),
     ("GDIS", &[]),
     ("HIV", &[]),
@@ -124,12 +138,16 @@ const SENSITIVITIES: [(&str, &[&str]); 21] = [
     ("COGN", &["BH"]),
     ("DVD", &["BH"]),
     ("EMOTDIS", &["BH"]),
-    ("MH", &["SPI"]),
-    ("PSY", &["SPI"]),
-    ("PSYTHPN", &["SPI"]),
+    ("MH", &["BH"]),
+    ("PSY", &["BH"]),
+    ("PSYTHPN", &["BH"]),
     ("SUD", &["BH", "ETH"]),
     ("ETHUD", &["SUD"]),
     ("OPIOIDUD", &["SUD"]),
+    ("MST", &["SDV"]),
+    ("PREGNANT", &["SEX"]),
+    ("TBOO", &[]),
+    ("CEL", &[]),
 ];
 
 /// How far up a hierarchy is followed; deeper than any of the tables.
@@ -161,6 +179,11 @@ impl Concept {
     /// Whether the code is one of those whose bits are given, or a kind of one.
     pub(super) fn is_any_of(&self, bits: u128) -> bool {
         self.kinds & bits != 0
+    }
+
+    /// The place of a sensitivity among all of them.
+    pub(super) fn sensitivity_index(&self) -> Option<usize> {
+        is_sensitivity(self).then(|| self.bit.trailing_zeros() as usize)
     }
 
     /// Whether the code stands in a hierarchy known here.
@@ -207,6 +230,11 @@ fn sensitivity_kinds(code: &str, depth: usize) -> u128 {
     sensitivity_bit(code) | inherited
 }
 
+/// The bits of each sensitivity and of everything it is a kind of, in the order of their bits.
+pub(super) fn kinds_of_sensitivities() -> [u128; SENSITIVITY_COUNT] {
+    SENSITIVITIES.map(|(code, _)| sensitivity_kinds(code, HIERARCHY_DEPTH))
+}
+
 /// Whether a label says that the data is about substance use, and so falls under 42 CFR Part 2.
 pub(super) fn is_substance_use(label: &Concept) -> bool {
     label.code.system == ACT_CODE && label.kinds & sensitivity_bit("ETH") != 0
@@ -222,6 +250,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_configuration_names_the_same_sensitivities() {
+        let mut known = SENSITIVITIES.map(|(code, _)| code);
+        known.sort_unstable();
+        assert_eq!(known, crate::config::SENSITIVITIES);
+    }
+
+    #[test]
     fn kinds_follow_the_hierarchy() {
         let purpose = |code: &str| Concept::new(Code::new(ACT_REASON, code));
         let label = |code: &str| Concept::new(Code::new(ACT_CODE, code));
@@ -234,6 +269,9 @@ mod tests {
             (label("ETH"), label("OPIOIDUD"), true),
             (label("BH"), label("ETHUD"), true),
             (label("PSY"), label("ETHUD"), false),
+            (label("BH"), label("PSY"), true),
+            (label("BH"), label("PSYTHPN"), true),
+            (label("SPI"), label("MH"), true),
             (label("made-up"), label("made-up"), true),
         ] {
             assert_eq!(broad.covers(&narrow), covers, "{broad:?} {narrow:?}");

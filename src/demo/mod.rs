@@ -7,6 +7,7 @@
 //! behind on the disk.
 
 mod ending;
+pub mod forwarded;
 mod hospital;
 mod partner;
 mod records;

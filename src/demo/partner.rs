@@ -104,6 +104,11 @@ impl Partner {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// A read, to be sent as often as one likes.
+    pub fn reading(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, path)
+    }
+
     /// Asks for one purpose only.
     pub async fn get_for(&self, path: &str, purpose: &str) -> Result<Answer, Fault> {
         self.send(self.request(Method::GET, path).header(PURPOSE, purpose)).await

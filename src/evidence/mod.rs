@@ -5,7 +5,8 @@
 //!
 //! Its files: `manifest.json` names all others with their digests; `checkpoint` with every cosignature; `policy`, the gateway's own, for
 //! information: the reader brings theirs; `keys`, the log's key history, by which a reader who knows an older or newer key believes this checkpoint; `proofs/N.tlog-proof`, one for each leaf, with its
-//! opening; `documents/N.json`, what the leaf commits to, where it may be shown; `provenance/N.json` and `consents/ID-V.json` beside them;
+//! opening; `documents/N.json`, what the leaf commits to, where it may be shown; `provenance/N.json`, the Provenance that a version's leaf
+//! commits to; `consents/ID-V.json` with `consents/ID-V.tlog-proof`, the consents that governed disclosures;
 //! `completeness.json`, `index.tlog-proof` and `first.tlog-proof`, that these are all, from the log's first epoch on; `consistency.json`, from the checkpoint the reader saw last;
 //! `index.html`, for people.
 //!
@@ -18,7 +19,7 @@ mod page;
 mod verify;
 
 pub use archive::{ArchiveError, MAX_FILES, MAX_PACKAGE_BYTES, MAX_UNPACKED_BYTES};
-pub use package::{Claim, Completeness, Consistency, Entry, Package, PackageError};
+pub use package::{Claim, Completeness, Consent, Consistency, Entry, Package, PackageError};
 pub use verify::{Report, verify};
 
 #[cfg(test)]

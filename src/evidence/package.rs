@@ -156,6 +156,18 @@ pub struct Entry {
     pub provenance: Option<String>,
     /// One line for people: what happened, when, who.
     pub line: String,
+    /// More lines for people: what was changed of a version on its way in, and what was found.
+    pub notes: Vec<String>,
+}
+
+/// A version of a consent that governed a disclosure.
+#[derive(Debug, Clone)]
+pub struct Consent {
+    /// `ID-VERSION`.
+    pub name: String,
+    pub document: String,
+    /// Its receipt, with the key that opens it.
+    pub proof: String,
 }
 
 /// All that goes into a package.
@@ -177,8 +189,8 @@ pub struct Package {
     /// The proof of the log's first leaf, from whose epoch on there are claims.
     pub first_proof: String,
     pub consistency: Option<Consistency>,
-    /// Consents that governed disclosures, by id and version.
-    pub consents: Vec<(String, String)>,
+    /// Consents that governed disclosures.
+    pub consents: Vec<Consent>,
 }
 
 /// Why a package could not be made.
@@ -229,7 +241,10 @@ impl Package {
             files.extend(entry.provenance.map(|document| (format!("provenance/{position}.json"), document.into_bytes())));
             listed.push(Listed { position, kind: entry.kind.label().to_owned(), target: entry.target });
         }
-        files.extend(self.consents.into_iter().map(|(name, document)| (format!("consents/{name}.json"), document.into_bytes())));
+        for Consent { name, document, proof } in self.consents {
+            files.push((format!("consents/{name}.json"), document.into_bytes()));
+            files.push((format!("consents/{name}.tlog-proof"), proof.into_bytes()));
+        }
         let manifest = Manifest {
             format: FORMAT.to_owned(),
             subject: self.subject,

@@ -36,8 +36,20 @@ pub(super) fn render(package: &Package) -> String {
         if entry.provenance.is_some() {
             let _ = write!(out, " <a href=\"provenance/{position}.json\">provenance</a>");
         }
+        for note in &entry.notes {
+            let _ = write!(out, "<tr><td><td><td colspan=\"2\"><small>{}</small>", escaped(note));
+        }
     }
-    out.push_str("</table></html>\n");
+    out.push_str("</table>");
+    if !package.consents.is_empty() {
+        out.push_str("<h2>Consents that governed disclosures</h2><ul>");
+        for consent in &package.consents {
+            let name = escaped(&consent.name);
+            let _ = write!(out, "<li><a href=\"consents/{name}.json\">{name}</a> <a href=\"consents/{name}.tlog-proof\">proof</a>");
+        }
+        out.push_str("</ul>");
+    }
+    out.push_str("</html>\n");
     out
 }
 

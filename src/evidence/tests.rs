@@ -3,7 +3,7 @@
 use super::archive::{ArchiveError, pack, unpack};
 use super::package::{Manifest, described};
 use super::*;
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, Tags, commitment, receipt_text};
+use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Tags, commitment, provenance_key, receipt_text};
 use crate::clock::Instant;
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
 use crate::ledger::key::Algorithm;
@@ -27,7 +27,17 @@ impl TileReader for NoTiles {
     }
 }
 
-/// A log of ten leaves, every second one the patient's, with its index anchored at the end.
+/// The Provenance of leaf 8, which is a version's, in canonical form.
+fn provenance(said: &str) -> String {
+    format!("{{\"activity\":{{\"text\":\"{said}\"}},\"resourceType\":\"Provenance\",\"target\":[{{\"reference\":\"AuditEvent/e8\"}}]}}")
+}
+
+/// A consent that leaf 9, of another patient, stands for.
+fn consent() -> String {
+    "{\"id\":\"c\",\"meta\":{\"versionId\":\"1\"},\"resourceType\":\"Consent\"}".to_owned()
+}
+
+/// A log of ten leaves, every second one the patient's, the last two versions', with its index anchored at the end.
 struct Log {
     edge: Edge,
     entries: Vec<Vec<u8>>,
@@ -53,9 +63,15 @@ impl Log {
             Log { edge: Edge::new(), entries: Vec::new(), lists: BTreeMap::new(), top: None, nodes: MemoryNodes::default(), signer };
         for number in 0..10u64 {
             let tag = if number % 2 == 0 { SECRET.tag(SUBJECT) } else { OTHER };
-            let digest: [u8; 32] = Sha256::digest(document(number)).into();
+            let digest: [u8; 32] = Sha256::digest(if number == 9 { consent() } else { document(number) }).into();
             let canonical = commitment(&KEY, crate::anchor::CANONICAL_DOMAIN, &digest);
-            let mut leaf = Leaf::new(LeafKind::Disclose, at(), Tags { patient: Some(tag), ..Tags::default() }, [0; 32], canonical);
+            let tags = Tags { patient: Some(tag), ..Tags::default() };
+            let mut leaf = if number < 8 {
+                Leaf::new(LeafKind::Disclose, at(), tags, [0; 32], canonical)
+            } else {
+                let stated = Sha256::digest(provenance("sent")).into();
+                Leaf::version(at(), tags, [0; 32], canonical, commitment(&provenance_key(&KEY), PROVENANCE_DOMAIN, &stated))
+            };
             let positions = log.lists.entry(tag).or_default();
             positions.push(number);
             leaf.counters[0] = positions.len() as u64;
@@ -78,7 +94,8 @@ impl Log {
 
     fn proof(&self, index: u64, target: &str, key: Option<&[u8; 32]>) -> String {
         let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
-        let opening = Opening::new(target.to_owned(), &self.entries[index as usize], key);
+        let opening =
+            Opening::new(target.to_owned(), &self.entries[index as usize], key).with_provenance_key(key.map(provenance_key).as_ref());
         receipt_text(LogProof { extra: None, index, path, checkpoint: self.note() }, &opening).unwrap()
     }
 
@@ -92,12 +109,13 @@ impl Log {
     fn package(&self) -> Package {
         let entry = |position: u64| Entry {
             position,
-            kind: LeafKind::Disclose,
+            kind: if position < 8 { LeafKind::Disclose } else { LeafKind::Accept },
             target: Some(format!("AuditEvent/e{position}")),
             proof: self.proof(position, &format!("AuditEvent/e{position}"), Some(&KEY)),
             document: Some(document(position)),
-            provenance: None,
+            provenance: (position == 8).then(|| provenance("sent")),
             line: "<script>alert(1)</script>".to_owned(),
+            notes: vec!["found: <script>".to_owned()],
         };
         let mut tree = TreeHashes::new(&self.edge, &NoTiles);
         let consistency = Consistency {
@@ -124,7 +142,11 @@ impl Log {
             index_proof: self.proof(10, "", None),
             first_proof: self.proof(0, "", None),
             consistency: Some(consistency),
-            consents: Vec::new(),
+            consents: vec![Consent {
+                name: "c-1".to_owned(),
+                document: consent(),
+                proof: self.proof(9, "Consent/c/_history/1", Some(&KEY)),
+            }],
         }
     }
 
@@ -144,6 +166,7 @@ fn a_sound_package_verifies() {
     let report = verify(&zip, &log.policy(), None).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!((report.leaves, report.opened, report.closed, report.covers, report.extends), (5, 5, 0, 10, Some(5)));
+    assert_eq!((report.provenances, report.unproved, report.consents), (1, 0, 1));
     let files = unpack(&zip, MAX_UNPACKED_BYTES).unwrap();
     let page = String::from_utf8(files["index.html"].clone()).unwrap();
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script") && page.contains("Health &amp; Co"));
@@ -193,7 +216,7 @@ fn a_package_carries_the_witnesses_word() {
 fn packages_that_deceive_are_found_out() {
     let log = Log::new();
     type Change = fn(&Log, &mut Package);
-    let deceits: [(&str, Change); 16] = [
+    let deceits: [(&str, Change); 23] = [
         ("an entry left out", |_, package| drop(package.entries.remove(2))),
         ("an entry and its position left out", |_, package| {
             package.entries.pop();
@@ -226,6 +249,16 @@ fn packages_that_deceive_are_found_out() {
         ("an index that is said to cover more", |_, package| package.completeness.covers = 11),
         ("a history that never was", |_, package| {
             package.consistency.as_mut().unwrap().old_root = Hash([1; 32]).to_string();
+        }),
+        ("a Provenance changed", |_, package| package.entries[4].provenance = Some(provenance("invented"))),
+        ("a Provenance kept back", |_, package| package.entries[4].provenance = None),
+        ("a Provenance of what has none", |_, package| package.entries[0].provenance = Some(provenance("sent"))),
+        ("a Provenance of another version", |_, package| package.entries[4].target = Some("AuditEvent/e6".to_owned())),
+        ("a consent changed", |_, package| package.consents[0].document = consent().replace("Consent", "Consent \u{fe0f}")),
+        ("a consent under another name", |_, package| package.consents[0].name = "c-2".to_owned()),
+        ("a record that is no consent, as one", |log, package| {
+            package.consents[0] =
+                Consent { name: "e8-1".to_owned(), document: document(8), proof: log.proof(8, "Consent/e8/_history/1", Some(&KEY)) };
         }),
         ("a checkpoint of another size", |_, package| package.size += 1),
     ];

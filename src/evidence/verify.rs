@@ -2,7 +2,8 @@
 
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::package::{Completeness, Consistency, FORMAT, Listed, Manifest, described};
-use crate::anchor::{Epoch, Leaf, Opening, PatientTags, opens};
+use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, opens, opens_provenance};
+use crate::fhir::json;
 use crate::ledger::index;
 use crate::ledger::merkle::{leaf_hash, verify_consistency};
 use crate::ledger::{Checkpoint, Hash, KeyHistory, LogProof, Note, Policy};
@@ -27,6 +28,12 @@ pub struct Report {
     pub opened: usize,
     /// Leaves whose content was erased or is not shown.
     pub closed: usize,
+    /// Provenances that are what the leaf of their version commits to.
+    pub provenances: usize,
+    /// Provenances of versions from before leaves committed to them: shown, not proved.
+    pub unproved: usize,
+    /// Consents that are what their leaf commits to.
+    pub consents: usize,
     /// How many leaves the proof of completeness covers.
     pub covers: u64,
     /// The size from which the log was shown to have grown, if it was.
@@ -71,6 +78,7 @@ pub fn verify(package: &[u8], policy: &Policy, seen: Option<&Checkpoint>) -> Res
     report.size = checkpoint.size;
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
     complete(&manifest, &files, &checkpoint, &leaves, &mut report);
+    consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, seen, &mut report);
     Ok(report)
 }
@@ -141,6 +149,7 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
             format!("{name}: the manifest says something else of it")
         });
         judge_document(files, listed, &leaf, &opening, report);
+        judge_provenance(files, listed, &leaf, &opening, report);
         report.leaves += 1;
         report.check(leaves.insert(listed.position, leaf).is_none(), || format!("{name}: the manifest lists it twice"));
     }
@@ -175,6 +184,56 @@ fn judge_document(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening
         (Some(document), Some(_)) if opens(leaf, opening, document) => report.opened += 1,
         (Some(_), _) => report.problem(format!("{name}: it is not what its leaf commits to")),
         (None, _) => report.closed += 1,
+    }
+}
+
+/// A version that was not erased goes with the Provenance its leaf commits to, and no other.
+fn judge_provenance(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) {
+    let name = format!("provenance/{}.json", listed.position);
+    match (files.get(&name), leaf.provenance) {
+        (Some(_), None) if leaf.kind == LeafKind::Accept => report.unproved += 1,
+        (Some(provenance), _) if opens_provenance(leaf, opening, provenance) && is_about(provenance, listed) => report.provenances += 1,
+        (Some(_), _) => report.problem(format!("{name}: it is not what its leaf commits to")),
+        (None, Some(_)) if listed.target.is_some() => report.problem(format!("{name}: it is missing")),
+        (None, _) => {}
+    }
+}
+
+/// Whether a Provenance is about the version a leaf is listed for.
+fn is_about(provenance: &[u8], listed: &Listed) -> bool {
+    let Ok(provenance) = json::parse(provenance, json::DEFAULT_DEPTH) else { return false };
+    provenance.items("target").iter().any(|target| target.text("reference") == listed.target.as_deref())
+}
+
+/// The reference of a document, and its id and version as a package's file is named.
+fn version_of(document: &[u8]) -> Option<(String, String)> {
+    let document = json::parse(document, json::DEFAULT_DEPTH).ok()?;
+    let (id, version) = (document.text("id")?, document.text_at(&["meta", "versionId"])?);
+    Some((format!("{}/{id}", document.resource_type()?), format!("{id}-{version}")))
+}
+
+/// Every consent is a version in the log, under its own name.
+fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
+    let names: BTreeSet<&str> = files
+        .keys()
+        .filter_map(|name| name.strip_prefix("consents/"))
+        .map(|name| name.rsplit_once('.').map_or(name, |(of, _)| of))
+        .collect();
+    for name in names {
+        let (document, proof) = (format!("consents/{name}.json"), format!("consents/{name}.tlog-proof"));
+        let position =
+            files.get(&proof).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse::<LogProof>().ok()).map(|proof| proof.index);
+        let (Some(content), Some(position)) = (files.get(&document), position) else {
+            report.problem(format!("{document}: it or its proof is missing, or no proof"));
+            continue;
+        };
+        let Some((leaf, opening)) = proved(files, &proof, position, checkpoint, report) else { continue };
+        let is_named = version_of(content).is_some_and(|(reference, of)| of == name && reference.starts_with("Consent/"));
+        if is_named && leaf.kind == LeafKind::Accept && opens(&leaf, &opening, content) {
+            report.consents += 1;
+        } else {
+            report.problem(format!("{document}: it is not what its leaf commits to"));
+        }
     }
 }
 

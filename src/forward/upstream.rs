@@ -1,7 +1,9 @@
 //! The HTTP client towards holders and destinations.
 
+use super::capability::Capabilities;
 use super::health::{Ended, Health};
 use crate::clock::{Clock, Entropy, Instant};
+use crate::config::Secret;
 use crate::consent::{NOTICE_HEADER, Permitted};
 use crate::fhir::{Node, json};
 use crate::identity::{AssertionClaims, SigningKey, make_client_assertion, token_request_form};
@@ -11,7 +13,7 @@ use crate::registry::{Auth, Holder};
 use data_encoding::{BASE64, HEXLOWER};
 use futures_util::future::Either;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Client, Method, Response, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Identity, Method, Response, redirect};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +29,11 @@ const MAX_DEPTH: usize = 64;
 const TOKEN_MARGIN: Duration = Duration::from_secs(20);
 /// The longest a token is kept, whatever its issuer says.
 const MAX_TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// How long a holder's capability statement is relied on, and how long it is not asked for again where there was none.
+const STATEMENT_LIFE: Duration = Duration::from_secs(3600);
+const SILENCE_LIFE: Duration = Duration::from_secs(300);
+/// The longest that is waited for a capability statement.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest token answer that is read.
 const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
@@ -51,6 +58,10 @@ pub enum UpstreamProblem {
     NoToken,
     /// It was not asked, for it failed again and again.
     Resting,
+    /// The certificate it wants cannot be shown.
+    BadCertificate,
+    /// An answer that does not call itself JSON.
+    NotJson,
 }
 
 impl fmt::Display for UpstreamProblem {
@@ -65,6 +76,8 @@ impl fmt::Display for UpstreamProblem {
             UpstreamProblem::BadLink => write!(f, "sent a page link that cannot be followed safely"),
             UpstreamProblem::TooManyPages => write!(f, "sent more than {MAX_PAGES} pages"),
             UpstreamProblem::NoToken => write!(f, "granted the gateway no token"),
+            UpstreamProblem::BadCertificate => write!(f, "was not asked, because the certificate it wants cannot be used"),
+            UpstreamProblem::NotJson => write!(f, "did not answer in FHIR JSON"),
             UpstreamProblem::Resting => write!(f, "was not asked, because it failed to answer several times in a row"),
         }
     }
@@ -112,27 +125,39 @@ impl<'a> Peer<'a> {
     }
 }
 
+/// What holders said they can do, and until when that is relied on.
+type Statements = HashMap<String, (Arc<Capabilities>, Instant)>;
+
 /// The client. Cheap to clone; connections are pooled.
 #[derive(Clone)]
 pub struct Upstream {
     http: Client,
+    /// For each peer that wants a certificate, the client that shows it.
+    certified: Arc<Mutex<HashMap<String, Client>>>,
     tokens: Arc<Mutex<HashMap<String, (String, Instant)>>>,
     health: Arc<Mutex<HashMap<String, Health>>>,
+    known: Arc<Mutex<Statements>>,
     clock: Clock,
     entropy: Entropy,
 }
 
 impl Upstream {
     pub fn new(clock: Clock, entropy: Entropy) -> Result<Upstream, Fault> {
-        let http = Client::builder()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            // What the environment says of proxies must not lead patient data and credentials past the configured base.
-            .no_proxy()
-            .user_agent("hearthgate")
-            .build()
-            .map_err(|error| Fault::new(FaultKind::Internal, format!("http client: {error}")))?;
-        Ok(Upstream { http, tokens: Arc::default(), health: Arc::default(), clock, entropy })
+        let http = client().build().map_err(|error| Fault::new(FaultKind::Internal, format!("http client: {error}")))?;
+        let (certified, tokens, health, known) = Default::default();
+        Ok(Upstream { http, certified, tokens, health, known, clock, entropy })
+    }
+
+    /// The HTTP client for a peer: the common one, or the one that shows the certificate the peer wants.
+    fn http(&self, peer: &Peer<'_>) -> Result<Client, UpstreamProblem> {
+        let Auth::Mtls { certificate, key, ca, .. } = peer.auth else { return Ok(self.http.clone()) };
+        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = certified.get(peer.name) {
+            return Ok(known.clone());
+        }
+        let made = certified_client(certificate, key, ca).map_err(|_| UpstreamProblem::BadCertificate)?;
+        certified.insert(peer.name.to_owned(), made.clone());
+        Ok(made)
     }
 
     /// Reads one resource.
@@ -141,6 +166,25 @@ impl Upstream {
         let url = holder.base_url.join(&format!("{type_name}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)));
         let resource = self.get(&peer, &url).await?;
         if resource.resource_type() == Some(type_name) { Ok(resource) } else { Err(UpstreamProblem::NotFhir) }
+    }
+
+    /// What a holder says it can do, asked for once in a while. One that does not say is taken to do what is asked.
+    pub async fn capabilities(&self, holder: &Holder) -> Arc<Capabilities> {
+        let now = self.clock.now();
+        let kept = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&holder.name).cloned();
+        if let Some((known, until)) = kept
+            && now < until
+        {
+            return known;
+        }
+        let peer = Peer { timeout: holder.timeout().min(STATEMENT_TIMEOUT), ..Peer::holder(holder) };
+        let url = holder.base_url.join("metadata");
+        // Whether it says so tells nothing of its health: many holders answer questions and keep no statement.
+        let stated = self.get_once(&peer, &url).await.ok().as_ref().and_then(Capabilities::read);
+        let life = if stated.is_some() { STATEMENT_LIFE } else { SILENCE_LIFE };
+        let known = Arc::new(stated.unwrap_or_default());
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(holder.name.clone(), (Arc::clone(&known), now + life));
+        known
     }
 
     /// Searches one type and follows the pages. What the holder made of the parameters is for the caller to check again.
@@ -177,7 +221,7 @@ impl Upstream {
     pub async fn put(&self, peer: &Peer<'_>, type_name: &str, id: &str, permitted: &Permitted, key: &str) -> Result<(), UpstreamProblem> {
         let url = format!("{}/{type_name}/{id}", peer.base_url.trim_end_matches('/'));
         let mut request =
-            self.http.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
+            self.http(peer)?.request(Method::PUT, url).header("content-type", "application/fhir+json").header("idempotency-key", key);
         for notice in permitted.notices() {
             request = request.header(NOTICE_HEADER, notice.text());
         }
@@ -188,7 +232,7 @@ impl Upstream {
     /// Tells a destination that a resource is gone.
     pub async fn delete(&self, peer: &Peer<'_>, type_name: &str, id: &str, key: &str) -> Result<(), UpstreamProblem> {
         let url = format!("{}/{type_name}/{id}", peer.base_url.trim_end_matches('/'));
-        let response = self.send(peer, self.http.request(Method::DELETE, url).header("idempotency-key", key)).await?;
+        let response = self.send(peer, self.http(peer)?.request(Method::DELETE, url).header("idempotency-key", key)).await?;
         match response.status().as_u16() {
             200..=299 | 404 | 410 => Ok(()),
             status => Err(UpstreamProblem::Status(status)),
@@ -241,9 +285,12 @@ impl Upstream {
     }
 
     async fn get_once(&self, peer: &Peer<'_>, url: &str) -> Result<Node, UpstreamProblem> {
-        let response = self.send(peer, self.http.request(Method::GET, url)).await?;
+        let response = self.send(peer, self.http(peer)?.request(Method::GET, url)).await?;
         if !response.status().is_success() {
             return Err(refused(response).await);
+        }
+        if !is_json(&response) {
+            return Err(UpstreamProblem::NotJson);
         }
         let body = bounded_body(response, peer.body_limit_bytes).await?;
         json::parse(&body, MAX_DEPTH).map_err(|_| UpstreamProblem::NotFhir)
@@ -252,7 +299,7 @@ impl Upstream {
     async fn send(&self, peer: &Peer<'_>, request: reqwest::RequestBuilder) -> Result<Response, UpstreamProblem> {
         let request = request.header("accept", "application/fhir+json").timeout(peer.timeout);
         let request = match peer.auth {
-            Auth::None => request,
+            Auth::None | Auth::Mtls { .. } => request,
             Auth::Basic { user, password, .. } => {
                 request.header("authorization", format!("Basic {}", BASE64.encode(format!("{user}:{}", password.reveal()).as_bytes())))
             }
@@ -301,6 +348,23 @@ impl Upstream {
     }
 }
 
+/// What every client has: redirects are never followed, so that neither credentials nor questions go where nobody configured them to.
+fn client() -> ClientBuilder {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // What the environment says of proxies must not lead patient data and credentials past the configured base.
+        .no_proxy()
+        .user_agent("hearthgate")
+}
+
+fn certified_client(certificate: &str, key: &Secret, ca: &str) -> reqwest::Result<Client> {
+    let identity = Identity::from_pem(format!("{certificate}\n{}", key.reveal()).as_bytes())?;
+    let builder = client().identity(identity);
+    let builder = if ca.is_empty() { builder } else { builder.tls_certs_only(Certificate::from_pem_bundle(ca.as_bytes())?) };
+    builder.build()
+}
+
 /// Counts a question that is asked a second time, and why.
 fn count_second(peer: &Peer<'_>, why: &'static str) {
     metrics::counter!("hearthgate_holder_second_questions_total", "holder" => peer.name.to_owned(), "why" => why).increment(1);
@@ -318,6 +382,13 @@ async fn refused(response: Response) -> UpstreamProblem {
     let findings = vendor_error(status, content_type.as_deref(), &body);
     let said = findings.first().map(|finding| finding.text.as_str()).unwrap_or_default();
     UpstreamProblem::Refused { status, told: said.strip_prefix("the holder ").unwrap_or(said).to_owned() }
+}
+
+/// Whether an answer calls itself JSON, by whatever of its names; one that calls itself nothing is looked at.
+fn is_json(response: &Response) -> bool {
+    let Some(stated) = response.headers().get("content-type") else { return true };
+    let media = stated.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media == "application/json" || media == "text/json" || media.ends_with("+json")
 }
 
 async fn bounded_body(mut response: Response, limit: u64) -> Result<Vec<u8>, UpstreamProblem> {

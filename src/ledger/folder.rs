@@ -1,6 +1,8 @@
-//! A log as a folder of files, in exactly the layout that clients ask for, so that any file server can serve it.
+//! A log as a folder of files, in exactly the layout that clients ask for, so that any file server can serve it; and what a log's owner
+//! has to publish, wherever it goes.
 //!
-//! The only place of the room that touches a file system. There must be one publisher to a folder.
+//! The only place of the room that touches a file system: it reads logs, and writes copies of others' that are on the disk before anybody is
+//! told of them. The gateway's own log is published through an object store (`wire`), since its data can publish it again.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -11,23 +13,13 @@ use super::checkpoint::Checkpoint;
 use super::encoding::decimal;
 use super::error::{Format, LedgerError, Malformed};
 use super::note::Note;
-use super::reader::{self, CHECKPOINT_PATH, LogFiles};
+use super::reader::{CHECKPOINT_PATH, LogFiles};
 use super::tile::{self, TILE_WIDTH, TileKind, TilePath};
 use super::tree::{Edge, TileReader, TreeHashes};
 use crate::killpoint;
 
 /// What is being written has this name until it is complete.
 const UNFINISHED_NAME: &str = ".publishing";
-
-/// Whether publication waits for the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// Files are complete or absent whenever the process dies, but a power failure may take the latest. For folders that can be
-    /// published again from the data they came from.
-    Renamed,
-    /// Every file, and the directory it lies in, is on the disk before the checkpoint that needs it.
-    Synced,
-}
 
 /// A log in a folder.
 #[derive(Debug, Clone)]
@@ -51,7 +43,6 @@ pub struct Publication<'a> {
     pub edge: &'a Edge,
     pub tiles: &'a dyn TileReader,
     pub entries: &'a dyn EntryReader,
-    pub durability: Durability,
 }
 
 impl Publication<'_> {
@@ -102,51 +93,15 @@ impl Publication<'_> {
     }
 }
 
-/// What a publication did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Published {
-    /// The size that was published before.
-    pub previous_size: u64,
-    pub size: u64,
-    /// Files that were not there yet, the checkpoint not counted.
-    pub files_written: u64,
-}
-
 impl Folder {
     /// A log in this folder, which need not exist before something is published.
     pub fn new(root: impl Into<PathBuf>) -> Folder {
         Folder { root: root.into() }
     }
 
-    /// Writes what the folder lacks of a checkpoint's tiles and bundles, then the checkpoint. Doing it again changes nothing, and
-    /// after an interruption completes it. Partial tiles go when the full one is there.
-    ///
-    /// # Errors
-    /// When the checkpoint is not the edge's, or does not extend the published one; when tiles or entries are missing; when the
-    /// file system fails. The published checkpoint is then the one before.
-    pub fn publish(&self, publication: &Publication<'_>) -> Result<Published, LedgerError> {
-        let previous_size = self.check_extends(publication)?;
-        let mut filling = self.fill(publication.durability);
-        for path in publication.paths_since(previous_size) {
-            filling.tile(path, &publication.bytes(path)?)?;
-            killpoint::reached("publish-tile");
-        }
-        let files_written = filling.files_written;
-        filling.finish(publication.checkpoint)?;
-        Ok(Published { previous_size, size: publication.edge.size(), files_written })
-    }
-
     /// Begins to write files of the log one by one.
-    pub fn fill(&self, durability: Durability) -> Filling<'_> {
-        Filling { folder: self, durability, directories: BTreeSet::new(), files_written: 0 }
-    }
-
-    /// The published size, when what is to be published is sound and extends it.
-    fn check_extends(&self, publication: &Publication<'_>) -> Result<u64, LedgerError> {
-        match self.read(CHECKPOINT_PATH, super::note::MAX_NOTE_BYTES)? {
-            Some(_) => publication.check_extends(Some(&reader::read_checkpoint(self)?)),
-            None => publication.check_extends(None),
-        }
+    pub fn fill(&self) -> Filling<'_> {
+        Filling { folder: self, directories: BTreeSet::new(), files_written: 0 }
     }
 
     fn place(&self, path: &str) -> PathBuf {
@@ -189,10 +144,9 @@ impl LogFiles for Folder {
     }
 }
 
-/// Files of a log being written. Nobody looks at them before the checkpoint that needs them is there.
+/// Files of a log being written. Nobody looks at them before the checkpoint that needs them is there, and they are on the disk by then.
 pub struct Filling<'a> {
     folder: &'a Folder,
-    durability: Durability,
     /// Directories that got something new since they were last synced.
     directories: BTreeSet<PathBuf>,
     files_written: u64,
@@ -207,16 +161,17 @@ impl Filling<'_> {
         if path.is_partial() { self.write(path, bytes) } else { self.write_full(path, bytes) }
     }
 
-    /// Writes the checkpoint, when everything before it is as durable as it shall be.
+    /// Writes the checkpoint, when everything before it is on the disk; gives how many files were not there yet, it not counted.
     ///
     /// # Errors
     /// When the file system fails.
-    pub fn finish(mut self, checkpoint: &Note) -> Result<(), LedgerError> {
+    pub fn finish(mut self, checkpoint: &Note) -> Result<u64, LedgerError> {
         self.sync_directories()?;
-        killpoint::reached("publish-tiles");
+        killpoint::reached("mirror-tiles");
         self.replace(CHECKPOINT_PATH, checkpoint.to_string().as_bytes())?;
-        killpoint::reached("publish-checkpoint");
-        self.sync_directories()
+        killpoint::reached("mirror-checkpoint");
+        self.sync_directories()?;
+        Ok(self.files_written)
     }
 
     /// Writes a full tile, then removes the partial ones it replaces: whoever still asks for them falls back to it.
@@ -228,7 +183,6 @@ impl Filling<'_> {
             return Ok(());
         }
         self.sync_directories()?;
-        killpoint::reached("publish-full");
         fs::remove_dir_all(place).map_err(|error| failed("removing", &partials, &error))
     }
 
@@ -258,10 +212,7 @@ impl Filling<'_> {
         let unfinished = self.folder.place(UNFINISHED_NAME);
         let mut file = File::create(&unfinished)?;
         file.write_all(bytes)?;
-        killpoint::reached("publish-unfinished");
-        if self.durability == Durability::Synced {
-            file.sync_all()?;
-        }
+        file.sync_all()?;
         fs::rename(&unfinished, place)
     }
 
@@ -277,12 +228,9 @@ impl Filling<'_> {
     }
 
     fn sync_directories(&mut self) -> Result<(), LedgerError> {
-        let directories = std::mem::take(&mut self.directories);
-        if self.durability == Durability::Synced {
-            for directory in directories {
-                let synced = File::open(&directory).and_then(|directory| directory.sync_all());
-                synced.map_err(|error| failed("syncing", "a directory", &error))?;
-            }
+        for directory in std::mem::take(&mut self.directories) {
+            let synced = File::open(&directory).and_then(|directory| directory.sync_all());
+            synced.map_err(|error| failed("syncing", "a directory", &error))?;
         }
         Ok(())
     }

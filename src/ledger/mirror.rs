@@ -2,7 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::error::{LedgerError, SignatureError};
-use super::folder::{Durability, Filling, Folder};
+use super::folder::{Filling, Folder};
 use super::merkle;
 use super::note::Note;
 use super::policy::Policy;
@@ -42,7 +42,7 @@ pub fn mirror(
     if held.as_ref() == Some(&checkpoint) {
         return Ok(Mirrored { previous_size, checkpoint });
     }
-    let mut filling = folder.fill(Durability::Synced);
+    let mut filling = folder.fill();
     for index in tile::full_tiles(0, previous_size)..tile::full_tiles(0, checkpoint.size) {
         copy_bundle(log, &mut filling, &mut edge, index, TILE_WIDTH)?;
     }
@@ -56,7 +56,7 @@ pub fn mirror(
     for path in tile::partial_tiles(checkpoint.size) {
         filling.tile(path, &tile::encode_hashes(edge.partial_tile(path.kind.level())))?;
     }
-    filling.finish(&cosign(note, &checkpoint)?)?;
+    filling.finish(&cosign(note, &checkpoint)?).map(drop)?;
     Ok(Mirrored { previous_size, checkpoint })
 }
 

@@ -43,7 +43,7 @@ pub mod witness;
 
 pub use checkpoint::Checkpoint;
 pub use error::{Format, LedgerError, Malformed, ProofError, SignatureError};
-pub use folder::{Durability, Folder};
+pub use folder::Folder;
 pub use history::{KeyHistory, LogKeys};
 pub use key::{Algorithm, SigningKey, VerifierKey};
 pub use merkle::Hash;

@@ -2,11 +2,12 @@
 
 use super::Candidate;
 use super::beside::{Beside, MAX_BESIDE};
+use super::implicit;
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
-    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Ground, ImplicitPolicy, Labeller, Party, PatientReference, Permitted,
-    Policy, Request, Rules,
+    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Ground, Labeller, Party, PatientReference, Permitted, Policy, Request,
+    Rules,
 };
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
@@ -59,6 +60,34 @@ pub struct Recipient {
 }
 
 impl Recipient {
+    /// The same as the party a question names: what the operator says of partners is said of that one. Where several are named, or one that no
+    /// operator could name, of nobody.
+    pub(super) fn asked_for(self, actors: &[Party]) -> Recipient {
+        if actors.iter().all(|actor| consent::is_same_party(actor, &self.party())) {
+            return self;
+        }
+        let organisation = match actors {
+            [actor] => Organisation {
+                reference: actor.references.first().map(|reference| reference.as_str().to_owned()),
+                identifier: actor
+                    .identifiers
+                    .first()
+                    .map(|known| Identifier { system: known.system.to_string(), value: known.value.to_string() }),
+                ..self.organisation
+            },
+            _ => Organisation { reference: None, identifier: None, ..self.organisation },
+        };
+        Recipient { organisation, ..self }
+    }
+}
+
+/// What the operator's rules turn on, of whoever asks.
+struct Partner {
+    names: Vec<String>,
+    breaks_glass: Option<String>,
+}
+
+impl Recipient {
     pub fn of(caller: &Caller) -> Recipient {
         Recipient {
             organisation: caller.organisation.clone(),
@@ -75,6 +104,10 @@ impl Recipient {
     pub(super) fn party(&self) -> Party {
         let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
         Party::from_reference(&actor)
+    }
+
+    fn partner(&self) -> Partner {
+        Partner { names: self.organisation.names().collect(), breaks_glass: self.breaks_glass.clone() }
     }
 
     /// The purposes of its token, or those of them the request names.
@@ -149,8 +182,7 @@ impl Judge {
             named.extend(Beside::named_by(resource));
         }
         let now = pipeline.clock.now();
-        let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now };
-        let client = recipient.breaks_glass.clone();
+        let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now, partner: recipient.partner() };
         let (targets, beside, rules) = pipeline
             .store
             .read(move |reader| {
@@ -167,10 +199,10 @@ impl Judge {
                 beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
                 let mut rules = HashMap::new();
                 for patient in patients {
-                    let known = place.rules_of(reader, &patient, client.as_deref())?;
+                    let known = place.rules_of(reader, &patient)?;
                     for record in &known.linked {
                         if !rules.contains_key(record) {
-                            rules.insert(record.clone(), place.rules_of(reader, record, client.as_deref())?);
+                            rules.insert(record.clone(), place.rules_of(reader, record)?);
                         }
                     }
                     rules.insert(patient, known);
@@ -315,11 +347,12 @@ struct Place {
     definitions: &'static Definitions,
     settings: Arc<settings::Consent>,
     now: Instant,
+    partner: Partner,
 }
 
 impl Place {
     /// The compiled consents of one patient, with what they refer to.
-    fn rules_of(&self, reader: &Reader<'_>, patient: &str, breaker: Option<&str>) -> Result<PatientRules, Fault> {
+    fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
         let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
         let query = query.map_err(|_| Fault::new(crate::outcome::FaultKind::Internal, "the consent query does not parse"))?;
         let Some(stored) = reader.candidates(&query)? else {
@@ -341,26 +374,27 @@ impl Place {
                 directory.push(resource);
             }
         }
-        let policy = self.policy(reader, patient, record.as_ref(), breaker)?;
+        let policy = self.policy(reader, patient, record.as_ref())?;
         let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
         Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)? })
     }
 
-    /// What the operator decides for this patient, and whether the glass is broken for them.
-    fn policy(&self, reader: &Reader<'_>, patient: &str, record: Option<&Node>, breaker: Option<&str>) -> Result<Policy, Fault> {
+    /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.
+    fn policy(&self, reader: &Reader<'_>, patient: &str, record: Option<&Node>) -> Result<Policy, Fault> {
         let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
-        let is_broken = match breaker {
+        let is_broken = match &self.partner.breaks_glass {
             Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now)?,
             None => false,
         };
-        let usual = Policy::default();
-        let glass = is_broken.then(|| glass(&self.settings.break_glass));
-        let implicit = match self.settings.default {
-            settings::ConsentDefault::Deny => ImplicitPolicy::Deny,
-            settings::ConsentDefault::BasicNormal => ImplicitPolicy::BasicNormal,
-            settings::ConsentDefault::AllNormal => ImplicitPolicy::AllNormal,
-        };
-        Ok(Policy { implicit, majority_years: u16::try_from(majority).unwrap_or(usual.majority_years), glass, ..usual })
+        let (implicit, by_sensitivity) = implicit::holding(&self.settings, &self.partner.names, record);
+        Ok(Policy {
+            implicit,
+            by_sensitivity,
+            majority_years: u16::try_from(majority).unwrap_or(Policy::default().majority_years),
+            reveal_redaction: self.settings.told_of_redaction.iter().any(|name| self.partner.names.contains(name)),
+            glass: is_broken.then(|| glass(&self.settings.break_glass)),
+            ..Policy::default()
+        })
     }
 }
 

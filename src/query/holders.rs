@@ -2,7 +2,7 @@
 
 use super::{Candidate, Judge, QueryPath};
 use crate::fhir::Node;
-use crate::forward::UpstreamProblem;
+use crate::forward::{Capabilities, UpstreamProblem};
 use crate::identity::Caller;
 use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::intake::Pairs;
@@ -30,8 +30,16 @@ pub(super) struct Told {
     pub found: Vec<Candidate>,
     /// The holders' ids of the patient, so that what is shown now can be read later.
     pub patients: Vec<Elsewhere>,
-    /// An OperationOutcome for each that did not answer.
+    /// An OperationOutcome for each that did not answer, or not as it should.
     pub silent: Vec<Node>,
+}
+
+/// One holder's answer about one patient.
+struct Answered {
+    candidates: Vec<Candidate>,
+    patient: Elsewhere,
+    /// Whether it sent records of somebody else, or what is no record that can be read.
+    has_strayed: bool,
 }
 
 impl QueryPath {
@@ -62,9 +70,10 @@ impl QueryPath {
         let answers = join_all(asked.iter().map(|holder| self.ask(holder, &patient, query, pairs))).await;
         for (holder, answer) in asked.iter().zip(answers) {
             match answer? {
-                Ok(Some((candidates, patient))) => {
-                    told.found.extend(candidates);
-                    told.patients.push(patient);
+                Ok(Some(answered)) => {
+                    told.found.extend(answered.candidates);
+                    told.patients.push(answered.patient);
+                    told.silent.extend(answered.has_strayed.then(|| strayed(holder)));
                 }
                 Ok(None) => {}
                 Err(problem) => told.silent.push(unanswered(holder, &problem)),
@@ -87,13 +96,17 @@ impl QueryPath {
         patient: &KnownPatient,
         query: &Query,
         pairs: &Pairs,
-    ) -> Result<Result<Option<(Vec<Candidate>, Elsewhere)>, UpstreamProblem>, Fault> {
+    ) -> Result<Result<Option<Answered>, UpstreamProblem>, Fault> {
+        let known = self.upstream.capabilities(holder).await;
+        if !known.offers(query.type_name(), "search-type") {
+            return Ok(Ok(None));
+        }
         let remote = match self.remote_patient(holder, patient).await? {
             Ok(Some(remote)) => remote,
             Ok(None) => return Ok(Ok(None)),
             Err(problem) => return Ok(Err(problem)),
         };
-        let forwarded = forwarded_pairs(query.type_name(), pairs, &remote);
+        let forwarded = forwarded_pairs(query.type_name(), pairs, &remote, &known);
         let resources = match self.upstream.search(holder, query.type_name(), &forwarded).await {
             Ok(resources) => resources,
             Err(problem) => return Ok(Err(problem)),
@@ -105,12 +118,14 @@ impl QueryPath {
         if let Some(rules) = self.holder_rules.get(&holder.name) {
             links.insert(&format!("Patient/{}", self.pipeline.ids.id(rules.name(), "Patient", &remote)), &ours);
         }
+        let received = resources.len();
         let translated = resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
         // What is about somebody else than the patient asked for is never let in, whatever the holder made of the search.
         let about_patient = |candidate: &Candidate| crate::pipeline::patient_ids(&candidate.resource) == [patient.id.as_str()];
-        let candidates = translated.filter(about_patient).collect();
-        let known = Elsewhere { type_name: "Patient".to_owned(), id: patient.id.clone(), holder: holder.name.clone(), remote };
-        Ok(Ok(Some((candidates, known))))
+        let candidates: Vec<Candidate> = translated.filter(about_patient).collect();
+        let has_strayed = candidates.len() < received;
+        let patient = Elsewhere { type_name: "Patient".to_owned(), id: patient.id.clone(), holder: holder.name.clone(), remote };
+        Ok(Ok(Some(Answered { candidates, patient, has_strayed })))
     }
 
     /// The holder's id of the patient: known from before, or found by an identifier of which one value is one person.
@@ -169,6 +184,9 @@ impl QueryPath {
         let known = self.pipeline.store.read(move |reader| reader.elsewhere(&wanted_type, &wanted_id)).await?;
         for (holder, remote) in known {
             let Some(holder) = self.pipeline.registry.holder(&holder) else { continue };
+            if !self.upstream.capabilities(holder).await.offers(type_name, "read") {
+                continue;
+            }
             if let Ok(resource) = self.upstream.read(holder, type_name, &remote).await {
                 let links = self.patient_links(holder, &resource).await?;
                 if let Some(candidate) =
@@ -205,12 +223,21 @@ fn spelled_for<'a>(holder: &'a Holder, identifiers: &'a PatientIdentifiers) -> V
 }
 
 /// What the holder is asked: its own id of the patient, and the filters it can understand. Everything is checked again on its answer.
-fn forwarded_pairs(type_name: &str, pairs: &Pairs, remote: &str) -> Pairs {
+fn forwarded_pairs(type_name: &str, pairs: &Pairs, remote: &str, known: &Capabilities) -> Pairs {
     let patient = if type_name == "Patient" { "_id" } else { "patient" };
     let mut forwarded = vec![(patient.to_owned(), remote.to_owned())];
     let understood = ["code", "category", "date", "status", "clinical-status", "type", "onset-date", "issued"];
-    forwarded.extend(pairs.iter().filter(|(name, _)| understood.contains(&name.as_str())).cloned());
+    let is_worth_it = |name: &str| understood.contains(&name) && known.knows(type_name, name);
+    forwarded.extend(pairs.iter().filter(|(name, _)| is_worth_it(name)).cloned());
     forwarded
+}
+
+/// The entry that names a holder which sent what was not asked for, or cannot be read as a record of the patient's. How much is not said.
+fn strayed(holder: &Holder) -> Node {
+    metrics::counter!("hearthgate_holder_strays_total", "holder" => holder.name.clone()).increment(1);
+    let name = holder.organisation.name.as_deref().unwrap_or(&holder.name);
+    let text = format!("{name} sent something that is not a record of the patient asked for; it was left out of this answer.");
+    crate::problem::outcome_node(&[Finding::new(Severity::Warning, IssueType::Incomplete, "holder-strayed", text)])
 }
 
 /// The entry that names a holder which did not answer.

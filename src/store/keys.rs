@@ -133,12 +133,12 @@ impl Keyring {
         let state = self.state();
         let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = state
             .file
-            .query_row(
+            .prepare_cached(
                 "SELECT record.sealed, patient.name, patient.sealed FROM record JOIN patient ON patient.name = record.patient WHERE record.id = ?",
-                [&id[..]],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             )
-            .optional()
+            .and_then(|mut statement| {
+                statement.query_row([&id[..]], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            })
             .map_err(fault)?;
         let Some((record, name, patient)) = row else { return Ok(None) };
         let patient_secret = open(&self.inner.gateway, &name, patient)?;

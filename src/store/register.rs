@@ -312,11 +312,12 @@ mod tests {
             );
             register.settle().unwrap();
             // Torn or lost, what settles it leaves the tree where it was.
-            let mut torn = std::fs::read(&place.0).unwrap();
-            torn[(1 - register.newest.unwrap().place) as usize * SLOT_BYTES] ^= 1;
+            let mut bytes = std::fs::read(&place.0).unwrap();
+            bytes[(1 - register.newest.unwrap().place) as usize * SLOT_BYTES] ^= 1;
             let other = Place::new("settled-torn");
-            std::fs::write(&other.0, torn).unwrap();
-            assert_eq!((other.open().unwrap().last(), other.open().unwrap().unsettled_from()), (Some(tree(size)), None));
+            std::fs::write(&other.0, bytes).unwrap();
+            let torn = other.open().unwrap();
+            assert_eq!((torn.last(), torn.unsettled_from()), (Some(tree(size)), None));
             register.keep().unwrap();
             assert_eq!((register.last(), register.unsettled_from(), register.is_kept()), (Some(tree(size)), None, true));
         }

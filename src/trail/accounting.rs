@@ -100,7 +100,7 @@ fn accounted(item: &Item, subject: &Subject, since: Instant) -> Option<Node> {
     if !matches!(item.leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse) {
         return None;
     }
-    let event = item.event.as_ref().map(crate::consent::Permitted::resource)?;
+    let event = &item.event.as_ref()?.read()?;
     let at = event.text("recorded").and_then(Instant::from_fhir_instant)?;
     let url = format!("urn:hearthgate:disclosure:{}", item.position);
     let entry = || Object::new().with("fullUrl", url).with("resource", accounting_of(event, &subject.reference)).into();

@@ -3,14 +3,15 @@
 use super::Trail;
 use super::gather::{EpochTag, Item, MAX_LEAVES, Met, Subject};
 use super::indexer::AnchoredIndex;
-use crate::anchor::{Opening, receipt_text};
-use crate::consent::Permitted;
-use crate::evidence::{Claim, Completeness, Consistency, Entry, Package};
+use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, Opening, opens, opens_provenance, receipt_text};
+use crate::consent::PermittedRecord;
+use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Package};
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
 use crate::ledger::{LogProof, Malformed, Note, TreeHashes};
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::query::{Candidate, StoredTiles};
+use crate::pipeline::patient_ids;
+use crate::query::StoredTiles;
 use crate::store::LedgerHead;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -32,7 +33,7 @@ impl Trail {
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
         let (items, _) = self.items(caller, &subject, &head, positions, Met::default()).await?;
-        let consents = self.consents(caller, &items).await?;
+        let consents = self.consents(caller, &head, &items).await?;
         let package = Package {
             subject: subject.reference,
             origin: pipeline.anchor.origin.clone(),
@@ -142,11 +143,11 @@ impl Trail {
         Ok(Some(made))
     }
 
-    /// The versions of consents that governed what was disclosed, where the reader may see them.
-    async fn consents(&self, caller: &Caller, items: &[Item]) -> Result<Vec<(String, String)>, Failure> {
+    /// The versions of consents that governed what was disclosed, each with its receipt, where the reader may see them whole.
+    async fn consents(&self, caller: &Caller, head: &LedgerHead, items: &[Item]) -> Result<Vec<Consent>, Failure> {
         let mut named = BTreeSet::new();
-        for event in items.iter().filter_map(|item| item.event.as_ref()) {
-            named.extend(event.resource().items("entity").iter().filter_map(consent_version));
+        for event in items.iter().filter_map(|item| item.event.as_ref()?.read()) {
+            named.extend(event.items("entity").iter().filter_map(consent_version));
         }
         if named.is_empty() || !caller.scopes.allows(crate::config::Interaction::Read, "Consent") {
             return Ok(Vec::new());
@@ -160,14 +161,15 @@ impl Trail {
                 found.filter_map(Result::transpose).collect::<Result<Vec<_>, Fault>>()
             })
             .await?;
-        let live: Vec<_> = stored.iter().filter(|version| !version.deleted()).collect();
-        let candidates = live.iter().map(|version| Candidate::stored(version)).collect::<Result<Vec<_>, _>>()?;
-        let judge = self.query.judge(caller, &candidates).await?;
         let mut consents = Vec::new();
-        for (version, candidate) in live.into_iter().zip(candidates) {
-            if let Some(permitted) = judge.rule(candidate).permitted() {
-                consents.push((format!("{}-{}", version.id, version.version), json::write(permitted.resource())));
-            }
+        for version in stored.into_iter().filter(|version| !version.deleted()) {
+            let patient = patient_ids(&version.parse()?).into_iter().next().unwrap_or_default();
+            let name = format!("{}-{}", version.id, version.version);
+            let subject = Subject { reference: format!("Consent/{}", version.id), patient, opens: true };
+            let places = version.leaf.into_iter().filter(|leaf| *leaf < head.size()).collect();
+            let (found, _) = self.items(caller, &subject, head, places, Met::default()).await?;
+            let shown = found.into_iter().filter_map(|item| Some((json::write(item.content?.resource()), item.receipt)));
+            consents.extend(shown.map(|(document, proof)| Consent { name: name.clone(), document, proof }));
         }
         Ok(consents)
     }
@@ -179,18 +181,58 @@ fn consent_version(entity: &Node) -> Option<(String, u32)> {
     Some((id.to_owned(), version.parse().ok()?))
 }
 
+/// An entry with what its leaf commits to. A record of what was done that lost what led to an erased person no longer is that; it stays
+/// out, and its leaf closed.
 fn written(item: Item) -> Entry {
-    let line = line(&item);
-    let document = item.event.as_ref().or(item.content.as_ref()).map(|permitted| json::write(permitted.resource()));
-    let provenance = item.provenance.map(|permitted| json::write(permitted.resource()));
-    Entry { position: item.position, kind: item.leaf.kind, target: item.target, proof: item.receipt, document, provenance, line }
+    let mut line = line(&item);
+    let event = item.event.as_ref().map(|event| event.text().to_owned());
+    let document = event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource())));
+    let kept = document.filter(|document| opens(&item.leaf, &item.opening, document.as_bytes()));
+    if item.event.is_some() && kept.is_none() {
+        line.push_str(" · what led to an erased person was taken out");
+    }
+    let is_bound =
+        |provenance: &String| item.leaf.provenance.is_none() || opens_provenance(&item.leaf, &item.opening, provenance.as_bytes());
+    let provenance = item.provenance.as_ref().map(|provenance| provenance.text().to_owned()).filter(is_bound);
+    Entry {
+        position: item.position,
+        kind: item.leaf.kind,
+        target: item.target,
+        proof: item.receipt,
+        document: kept,
+        notes: item.provenance.as_ref().and_then(PermittedRecord::read).map(|provenance| notes(&provenance)).unwrap_or_default(),
+        provenance,
+        line,
+    }
+}
+
+/// What a person reads of how a version came about: what normalisation changed, and what validation found.
+fn notes(provenance: &Node) -> Vec<String> {
+    let said = |extension: &Node| -> Option<String> {
+        let heading = match extension.text("url")? {
+            CHANGE_EXTENSION => "changed",
+            FINDING_EXTENSION => "found",
+            _ => return None,
+        };
+        let parts = extension.items("extension").iter().filter_map(|part| {
+            let name = part.text("url")?;
+            let value = part.text("valueString").or(part.text("valueCode"))?;
+            match name {
+                "before" | "after" | "code" => None,
+                "omitted" => Some(format!("and {value} more")),
+                _ => Some(value.to_owned()),
+            }
+        });
+        Some(format!("{heading}: {}", parts.collect::<Vec<_>>().join(" · ")))
+    };
+    provenance.items("extension").iter().filter_map(said).collect()
 }
 
 /// What a person reads of an entry.
 fn line(item: &Item) -> String {
-    let about = item.event.as_ref().or(item.provenance.as_ref()).map(Permitted::resource);
-    let text = |path: &[&str]| about.and_then(|node| node.text_at(path)).unwrap_or_default().to_owned();
-    let agents = about.map(|node| node.items("agent")).unwrap_or_default();
+    let about = item.event.as_ref().or(item.provenance.as_ref()).and_then(PermittedRecord::read);
+    let text = |path: &[&str]| about.as_ref().and_then(|node| node.text_at(path)).unwrap_or_default().to_owned();
+    let agents = about.as_ref().map(|node| node.items("agent")).unwrap_or_default();
     let who = agents.iter().filter_map(|agent| agent.text_at(&["who", "display"])).find(|name| *name != "hearthgate").unwrap_or_default();
     let target = item.target.as_deref().unwrap_or("erased");
     [text(&["recorded"]), who.to_owned(), target.to_owned(), text(&["outcomeDesc"])]

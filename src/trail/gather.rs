@@ -1,9 +1,9 @@
 //! What the leaves under a subject's tags stand for.
 
 use super::Trail;
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, audit_key, receipt_text, shared_key};
+use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, audit_key, provenance_key, receipt_text, shared_key};
 use crate::config::Interaction as Permission;
-use crate::consent::{self, Permitted};
+use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
 use crate::identity::Caller;
 use crate::ledger::index::Tag;
@@ -71,12 +71,16 @@ pub(super) struct Item {
     pub leaf: Leaf,
     /// The version or event it anchors; absent once that was erased.
     pub target: Option<String>,
+    /// What opens it.
+    pub opening: Opening,
     /// The receipt: proof and opening.
     pub receipt: String,
     /// The AuditEvent it anchors.
-    pub event: Option<Permitted>,
-    /// The Provenance of the version it anchors.
-    pub provenance: Option<Permitted>,
+    pub event: Option<PermittedRecord>,
+    /// The Provenance of the version it anchors: the one the leaf commits to.
+    pub provenance: Option<PermittedRecord>,
+    /// What else the gateway stated of the version, such as a late result that was not applied to it.
+    pub statements: Vec<PermittedRecord>,
     /// The version itself, where consent permits.
     pub content: Option<Permitted>,
 }
@@ -84,8 +88,8 @@ pub(super) struct Item {
 /// What is kept from one portion of a trail to the next.
 #[derive(Default)]
 pub(super) struct Met {
-    /// Provenances by the version they are about, until it comes.
-    provenances: HashMap<String, StoredVersion>,
+    /// The gateway's Provenances by the version they are about, oldest first, until it comes.
+    provenances: HashMap<String, Vec<StoredVersion>>,
     records: HashSet<String>,
 }
 
@@ -94,7 +98,7 @@ struct Found {
     position: u64,
     entry: Vec<u8>,
     version: Option<StoredVersion>,
-    provenance: Option<StoredVersion>,
+    provenances: Vec<StoredVersion>,
     path: Vec<crate::ledger::Hash>,
 }
 
@@ -164,8 +168,8 @@ impl Trail {
                         Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} or a tile above it is not as it was written"))
                     })?;
                     let version = reader.version_of_leaf(position)?;
-                    let provenance = version.as_ref().map(|version| met.provenance(reader, definitions, version)).transpose()?.flatten();
-                    found.push(Found { position, entry, version, provenance, path });
+                    let provenances = version.as_ref().map(|version| met.provenances(reader, definitions, version)).transpose()?;
+                    found.push(Found { position, entry, version, provenances: provenances.unwrap_or_default(), path });
                 }
                 Ok((found, met))
             })
@@ -188,23 +192,32 @@ impl Trail {
         let leaf = Leaf::decode(&found.entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read"))?;
         let content = contents.remove(&found.position);
         let target = found.version.as_ref().map(reference);
-        let opening_key = match &found.version {
-            _ if !subject.opens => None,
-            Some(version) if version.type_name == "AuditEvent" => Some(audit_key(key, &version.id)),
-            Some(version) if content.is_some() => self.record_key(version, found.position, subject)?,
-            _ => None,
+        let (own_key, provenance_key) = match &found.version {
+            _ if !subject.opens => (None, None),
+            Some(version) if version.type_name == "AuditEvent" => (Some(audit_key(key, &version.id)), None),
+            Some(version) => {
+                let record = self.record_key(version, found.position, subject)?;
+                let provenance = record.as_ref().filter(|_| leaf.provenance.is_some()).map(provenance_key);
+                (record.filter(|_| content.is_some()), provenance)
+            }
+            None => (None, None),
         };
-        let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, opening_key.as_ref());
+        let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
+        let opening = opening.with_provenance_key(provenance_key.as_ref());
         let proof = LogProof { extra: None, index: found.position, path: found.path, checkpoint: checkpoint.clone() };
         let receipt = receipt_text(proof, &opening).map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
+        let mut provenances = found.provenances.into_iter();
         let event = found.version.filter(|version| version.type_name == "AuditEvent" && leaf.kind != LeafKind::Accept);
         Ok(Item {
             position: found.position,
             leaf,
             target,
+            opening,
             receipt,
-            event: overseen(event)?,
-            provenance: overseen(found.provenance)?,
+            event: overseen(event),
+            // It was stored in one commit with its version, and everything else that is said of that later.
+            provenance: overseen(provenances.next()),
+            statements: provenances.filter_map(|one| overseen(Some(one))).collect(),
             content,
         })
     }
@@ -235,6 +248,10 @@ impl Trail {
         let mut open = HashMap::new();
         let mut contents = HashMap::new();
         for ((position, version), candidate) in places.into_iter().zip(candidates) {
+            let Ruling::Permitted(permitted) = judge.rule(candidate) else { continue };
+            if permitted.is_redacted() {
+                continue;
+            }
             let record = (version.type_name.clone(), version.id.clone());
             let current_is_open = match open.get(&record) {
                 Some(known) => *known,
@@ -242,10 +259,7 @@ impl Trail {
                 None => self.query.current_is_open(caller, &record.0, &record.1, None).await?,
             };
             open.insert(record, current_is_open);
-            if let Ruling::Permitted(permitted) = judge.rule(candidate)
-                && current_is_open
-                && !permitted.is_redacted()
-            {
+            if current_is_open {
                 contents.insert(position, *permitted);
             }
         }
@@ -254,8 +268,8 @@ impl Trail {
 }
 
 /// A record of what was done, as oversight may see it.
-fn overseen(version: Option<StoredVersion>) -> Result<Option<Permitted>, Fault> {
-    Ok(version.map(|version| version.parse()).transpose()?.and_then(consent::oversight))
+fn overseen(version: Option<StoredVersion>) -> Option<PermittedRecord> {
+    consent::oversight_record(version?.document)
 }
 
 fn reference(version: &StoredVersion) -> String {
@@ -266,31 +280,45 @@ fn reference(version: &StoredVersion) -> String {
     }
 }
 
+/// What a Provenance is about. One target, as the gateway writes it, is taken from the text; what looks otherwise is read.
+fn targets(document: &str) -> Vec<String> {
+    const BEFORE: &str = "\"target\":[{\"reference\":\"";
+    if let Some((_, after)) = document.split_once(BEFORE)
+        && let Some((reference, rest)) = after.split_once('"')
+        && rest.starts_with("}],")
+        && !reference.contains('\\')
+    {
+        return vec![reference.to_owned()];
+    }
+    let node = json::parse(document.as_bytes(), json::DEFAULT_DEPTH).ok();
+    let targets = node.iter().flat_map(|node| node.items("target")).filter_map(|target| target.text("reference"));
+    targets.map(str::to_owned).collect()
+}
+
 impl Met {
-    /// The Provenance of a version: those of its record are read together, the first time one is wanted.
-    fn provenance(
+    /// What the gateway itself stated of a version, oldest first: those of its record are read together, the first time one is wanted. A
+    /// Provenance that a partner filed is a record like any other, with a leaf of its own.
+    fn provenances(
         &mut self,
         reader: &Reader<'_>,
         definitions: &'static crate::definitions::Definitions,
         version: &StoredVersion,
-    ) -> Result<Option<StoredVersion>, Fault> {
+    ) -> Result<Vec<StoredVersion>, Fault> {
         if version.type_name == "AuditEvent" {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let record = format!("{}/{}", version.type_name, version.id);
         if self.records.insert(record) {
-            let Some(key) = search::reference_key(definitions, "Provenance", "target", &version.id) else { return Ok(None) };
+            let Some(key) = search::reference_key(definitions, "Provenance", "target", &version.id) else { return Ok(Vec::new()) };
             for provenance in reader.indexed_between(key, key, MAX_PROVENANCES)? {
-                if provenance.type_name != "Provenance" || provenance.deleted() {
+                if provenance.type_name != "Provenance" || provenance.deleted() || provenance.leaf.is_some() {
                     continue;
                 }
-                let node = json::parse(provenance.document.as_bytes(), usize::MAX).ok();
-                let targets = node.iter().flat_map(|node| node.items("target")).filter_map(|target| target.text("reference"));
-                for target in targets.map(str::to_owned).collect::<Vec<_>>() {
-                    self.provenances.insert(target, provenance.clone());
+                for target in targets(&provenance.document) {
+                    self.provenances.entry(target).or_default().push(provenance.clone());
                 }
             }
         }
-        Ok(self.provenances.remove(&reference(version)))
+        Ok(self.provenances.remove(&reference(version)).unwrap_or_default())
     }
 }

@@ -1,15 +1,18 @@
-//! The log's files in an object store, in the layout of tlog-tiles: whatever serves the bucket serves the log.
+//! The log's files in an object store, a folder on this machine or a bucket, in the layout of tlog-tiles: whatever serves them serves the log.
 //!
-//! The checkpoint is replaced only where it is still the one that was read, so that of two gateways that publish to one bucket the second
-//! fails, and says so.
+//! In a bucket the checkpoint is replaced only where it is still the one that was read, so that of two gateways that publish to one the second
+//! fails, and says so. A folder has no such condition; it lies in the data folder, which one gateway holds at a time. Its files are put in their
+//! places whole but are not waited for on the disk, since the data behind them is, and publishes them again.
 
 use crate::config::Bucket;
+use crate::killpoint;
 use crate::ledger::note::MAX_NOTE_BYTES;
 use crate::ledger::reader::CHECKPOINT_PATH;
 use crate::ledger::{Malformed, Note, TilePath};
 use crate::outcome::{Fault, FaultKind};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 use std::sync::Arc;
@@ -26,6 +29,8 @@ const FRESH: &str = "no-cache";
 pub(super) struct BucketLog {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
+    /// Whether the store knows what an object is served with, and replaces one on a condition.
+    is_bucket: bool,
 }
 
 /// The checkpoint that is there, and which version of the object it is.
@@ -51,7 +56,15 @@ impl BucketLog {
     }
 
     pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> BucketLog {
-        BucketLog { store, prefix: Path::from(prefix) }
+        BucketLog { store, prefix: Path::from(prefix), is_bucket: true }
+    }
+
+    /// The log in a folder, which is made where there is none.
+    pub(super) fn in_folder(folder: &std::path::Path) -> Result<BucketLog, Fault> {
+        let failed = |error: String| Fault::new(FaultKind::Storage, format!("the published log: {error}"));
+        std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.to_string()))?;
+        Ok(BucketLog { store: Arc::new(store.with_automatic_cleanup(true)), prefix: Path::default(), is_bucket: false })
     }
 
     /// The published checkpoint, if there is one.
@@ -73,16 +86,22 @@ impl BucketLog {
     /// Writes tiles and bundles. One that is there already is there with the same bytes.
     pub(super) async fn put_tiles(&self, tiles: Vec<(TilePath, Vec<u8>)>) -> Result<(), Fault> {
         let puts = tiles.into_iter().map(|(path, bytes)| async move {
-            let options = attributes("application/octet-stream", IMMUTABLE, PutMode::Overwrite);
-            self.store.put_opts(&self.place(&path.to_string()), bytes.into(), options).await.map_err(|error| failed(&error))
+            let options = self.options("application/octet-stream", IMMUTABLE, PutMode::Overwrite);
+            self.store.put_opts(&self.place(&path.to_string()), bytes.into(), options).await.map_err(|error| failed(&error))?;
+            killpoint::reached("publish-tile");
+            Ok(())
         });
         stream::iter(puts).buffer_unordered(AT_ONCE).try_for_each(|_| async { Ok(()) }).await
     }
 
     /// Replaces the checkpoint that was read before.
     pub(super) async fn put_checkpoint(&self, note: &Note, present: Option<Present>) -> Result<(), Fault> {
-        let mode = present.map_or(PutMode::Create, |present| PutMode::Update(present.version));
-        let options = attributes("text/plain; charset=utf-8", FRESH, mode);
+        let mode = match present {
+            _ if !self.is_bucket => PutMode::Overwrite,
+            None => PutMode::Create,
+            Some(present) => PutMode::Update(present.version),
+        };
+        let options = self.options("text/plain; charset=utf-8", FRESH, mode);
         let put = self.store.put_opts(&self.place(CHECKPOINT_PATH), note.to_string().into_bytes().into(), options).await;
         put.map(drop).map_err(|error| match error {
             object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. } => {
@@ -105,11 +124,13 @@ impl BucketLog {
     fn place(&self, path: &str) -> Path {
         Path::from(format!("{}/{path}", self.prefix))
     }
-}
 
-fn attributes(media: &'static str, caching: &'static str, mode: PutMode) -> PutOptions {
-    let attributes = Attributes::from_iter([(Attribute::ContentType, media), (Attribute::CacheControl, caching)]);
-    PutOptions { mode, attributes, ..PutOptions::default() }
+    /// How an object is put, and in a bucket what it is served with.
+    fn options(&self, media: &'static str, caching: &'static str, mode: PutMode) -> PutOptions {
+        let served_with = [(Attribute::ContentType, media), (Attribute::CacheControl, caching)];
+        let attributes = if self.is_bucket { Attributes::from_iter(served_with) } else { Attributes::default() };
+        PutOptions { mode, attributes, ..PutOptions::default() }
+    }
 }
 
 /// A store's own text may name keys and addresses: the kind of failure is enough.
@@ -132,7 +153,6 @@ mod tests {
     use super::*;
     use crate::ledger::tile::TileKind;
     use crate::ledger::{Algorithm, Checkpoint, Hash, SigningKey};
-    use object_store::local::LocalFileSystem;
     use object_store::memory::InMemory;
 
     fn note(size: u64) -> Note {
@@ -161,14 +181,19 @@ mod tests {
     async fn files_lie_where_readers_look_and_partial_ones_go_when_full() {
         let folder = std::env::temp_dir().join(format!("hearthgate-bucket-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let store = Arc::new(LocalFileSystem::new_with_prefix(&folder).unwrap());
-        let log = BucketLog::new(store, "log");
+        let log = BucketLog::in_folder(&folder.join("log")).unwrap();
         let plain = async |path: &str, bytes: &'static [u8]| log.store.put(&log.place(path), bytes.into()).await;
         plain("tile/0/000.p/7", b"seven").await.unwrap();
         plain("tile/0/x001/234.p/9", b"nine").await.unwrap();
         assert_eq!(std::fs::read(folder.join("log/tile/0/x001/234.p/9")).unwrap(), b"nine");
         log.drop_partials(&[tile(0, 256)]).await.unwrap();
-        assert!(!folder.join("log/tile/0/000.p/7").exists() && folder.join("log/tile/0/x001/234.p/9").exists());
+        assert!(!folder.join("log/tile/0/000.p").exists() && folder.join("log/tile/0/x001/234.p/9").exists());
+        log.put_tiles(vec![(tile(1, 2), vec![1; 64])]).await.unwrap();
+        log.put_checkpoint(&note(1), None).await.unwrap();
+        log.put_checkpoint(&note(2), log.checkpoint().await.unwrap()).await.unwrap();
+        assert_eq!(log.checkpoint().await.unwrap().unwrap().note, note(2));
+        let names: Vec<_> = std::fs::read_dir(folder.join("log")).unwrap().map(|file| file.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "nothing but checkpoint and tiles: {names:?}");
         let _ = std::fs::remove_dir_all(&folder);
     }
 

@@ -3,7 +3,6 @@
 use super::bucket::BucketLog;
 use super::keys::signing_key;
 use super::mirror::Mirror;
-use super::publish::Place;
 use super::remote::log_client;
 use super::witnesses::Witnesses;
 use crate::api::{WitnessState, witness_router};
@@ -111,9 +110,9 @@ fn read_policy(file: &Path) -> Result<Policy, Fault> {
 }
 
 /// Where our log is published.
-pub(super) fn place(settings: &Settings) -> Result<Place, Fault> {
+pub(super) fn place(settings: &Settings) -> Result<BucketLog, Fault> {
     match &settings.ledger.publish {
-        Some(bucket) => BucketLog::open(bucket).map(Place::Bucket),
-        None => Ok(Place::Folder(settings.storage.data_dir.join("ledger"))),
+        Some(bucket) => BucketLog::open(bucket),
+        None => BucketLog::in_folder(&settings.storage.data_dir.join("ledger")),
     }
 }

@@ -1,24 +1,18 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
 use super::bucket::{BucketLog, PIECE};
+use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
-use crate::ledger::{Durability, Edge, Folder, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
+use crate::ledger::{Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, Store};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Publications are at least this far apart: under load many checkpoints are signed for one that is published.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Where the log's files go.
-#[derive(Clone)]
-pub(super) enum Place {
-    Folder(PathBuf),
-    Bucket(BucketLog),
-}
 
 /// The tiles and entries in the store.
 pub struct StoredLog<'a>(pub &'a Reader<'a>);
@@ -38,7 +32,7 @@ impl EntryReader for StoredLog<'_> {
 }
 
 /// Publishes until told to stop, and once more then.
-pub(super) async fn run(store: Store, place: Place, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(store: Store, place: BucketLog, mut stop: watch::Receiver<bool>) {
     let mut grown = store.grown();
     loop {
         grown.borrow_and_update();
@@ -60,13 +54,6 @@ pub(super) async fn run(store: Store, place: Place, mut stop: watch::Receiver<bo
     }
 }
 
-async fn publish(store: &Store, place: &Place) -> Result<(), Fault> {
-    match place {
-        Place::Folder(folder) => publish_folder(store, folder.clone(), Durability::Renamed).await,
-        Place::Bucket(bucket) => publish_to_bucket(store, bucket).await,
-    }
-}
-
 /// What is to be published: the newest cosigned checkpoint where witnesses are asked, else the newest there is. Nothing while only one
 /// from before the last start is cosigned: that one was published then.
 fn newest(store: &Store) -> Result<Option<(Note, Arc<Edge>)>, Fault> {
@@ -85,27 +72,19 @@ fn newest(store: &Store) -> Result<Option<(Note, Arc<Edge>)>, Fault> {
 ///
 /// # Errors
 /// When the folder holds another log, or a storage fails.
-pub async fn publish_folder(store: &Store, folder: PathBuf, durability: Durability) -> Result<(), Fault> {
-    let Some((note, edge)) = newest(store)? else { return Ok(()) };
-    store
-        .read(move |reader| {
-            let stored = StoredLog(reader);
-            let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored, durability };
-            Folder::new(folder).publish(&publication).map(drop).map_err(|error| failed(&error))
-        })
-        .await
+pub async fn publish_folder(store: &Store, folder: &Path) -> Result<(), Fault> {
+    publish(store, &BucketLog::in_folder(folder)?).await
 }
 
-/// Writes what the bucket lacks, a piece at a time, then the checkpoint, then clears away the partial tiles that are full now.
-async fn publish_to_bucket(store: &Store, bucket: &BucketLog) -> Result<(), Fault> {
+/// Writes what the place lacks, a piece at a time, clears away the partial tiles that are full now, then writes the checkpoint.
+async fn publish(store: &Store, place: &BucketLog) -> Result<(), Fault> {
     let Some((note, edge)) = newest(store)? else { return Ok(()) };
-    let present = bucket.checkpoint().await?;
+    let present = place.checkpoint().await?;
     let with = async |published: Option<Note>, work: PublicationWork| {
         let (note, edge) = (note.clone(), Arc::clone(&edge));
         let reading = move |reader: &Reader<'_>| {
             let stored = StoredLog(reader);
-            let durability = Durability::Renamed;
-            let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored, durability };
+            let publication = Publication { checkpoint: &note, edge: &edge, tiles: &stored, entries: &stored };
             work.of(&publication, published.as_ref()).map_err(|error| failed(&error))
         };
         store.read(reading).await
@@ -114,11 +93,21 @@ async fn publish_to_bucket(store: &Store, bucket: &BucketLog) -> Result<(), Faul
     let (_, paths) = with(published, PublicationWork::Paths).await?;
     for piece in paths.chunks(PIECE) {
         let (tiles, _) = with(None, PublicationWork::Tiles(piece.to_vec())).await?;
-        bucket.put_tiles(tiles).await?;
+        place.put_tiles(tiles).await?;
     }
-    bucket.put_checkpoint(&note, present).await?;
-    let full: Vec<_> = paths.into_iter().filter(|path| !path.is_partial()).collect();
-    bucket.drop_partials(&full).await
+    // Only what was partial before can have partial tiles: the first that is full now, of each kind. They go before the checkpoint comes, so
+    // that a publication that is cut off and done again clears them away.
+    let mut full: Vec<_> = paths.into_iter().filter(|path| !path.is_partial()).collect();
+    full.dedup_by_key(|path| path.kind);
+    if !full.is_empty() {
+        killpoint::reached("publish-full");
+    }
+    let cleared = place.drop_partials(&full).await;
+    killpoint::reached("publish-tiles");
+    place.put_checkpoint(&note, present).await?;
+    killpoint::reached("publish-checkpoint");
+    // A place that takes files and gives none up still gets its checkpoints.
+    cleared
 }
 
 /// What is read of the store for a publication: the paths that are missing, or the bytes of some of them.

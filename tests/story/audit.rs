@@ -64,6 +64,14 @@ async fn every_request_leaves_its_record() {
         assert!(text.contains(&named), "{named} is not in {text}");
     }
     assert_eq!(left[0]["purposeOfEvent"][0]["coding"][0]["code"], "TREAT");
+    // As BALP has it: the client with the token it showed, its organisation, and who authorised.
+    let agents = left[0]["agent"].as_array().unwrap();
+    assert!(agents[0]["policy"][0].as_str().is_some_and(|token| token.starts_with("urn:hearthgate:token:") && token.len() > 25), "{text}");
+    let typed = |code: &str| {
+        agents.iter().find(|agent| agent["type"]["coding"][0]["code"] == code).unwrap_or_else(|| panic!("no {code} in {text}"))
+    };
+    assert_eq!(typed("CST")["who"]["identifier"]["value"], "hospital-b");
+    assert_eq!(typed("110150")["role"][0]["text"], "authorizer");
     let query = left[0]["entity"].as_array().unwrap().iter().find_map(|entity| entity["query"].as_str()).unwrap();
     let query = String::from_utf8(data_encoding::BASE64.decode(query.as_bytes()).unwrap()).unwrap();
     assert_eq!(query, format!("Observation?patient={id}"));

@@ -67,6 +67,7 @@ async fn what_the_gateway_writes_is_valid() {
         "fhir:duplicate-of",
         "extension:receipt",
         "extension:normalisation-change",
+        "extension:validation-finding",
         "break-glass:until",
     ] {
         assert!(whole.contains(&format!("urn:hearthgate:{own}")), "{own} was not written");

@@ -4,8 +4,9 @@ use crate::support::data::{observation, permit, permit_to, person};
 use crate::support::holder::{Behaviour, Holder};
 use crate::support::party::ids;
 use crate::support::world::PERSON;
-use crate::support::{Party, Setup, World};
+use crate::support::{Call, Party, Setup, World};
 use serde_json::{Value, json};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 const TIMEOUT_MS: u64 = 400;
@@ -121,6 +122,7 @@ async fn a_holder_that_fails_is_named_and_the_rest_is_answered() {
         Behaviour::Status(401),
         Behaviour::Status(404),
         Behaviour::Html,
+        Behaviour::Mislabelled,
         Behaviour::Truncated,
         Behaviour::LoopingLink,
         Behaviour::ForeignLink,
@@ -166,12 +168,113 @@ async fn a_holder_that_fails_is_named_and_the_rest_is_answered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_about_somebody_else_is_withheld() {
-    let Scene { world: _world, b, clinic, patient, .. } = scene(Some(permit)).await;
+    let Scene { world, b, clinic, patient, .. } = scene(Some(permit)).await;
     clinic.behave(Behaviour::Careless);
-    let found = b.search(&format!("Observation?patient={patient}")).await;
+    let answer = b.get(&format!("Observation?patient={patient}")).await.expect(200);
+    let found = answer.matches();
     assert_eq!(found.len(), 3, "a holder that gives every record it has: {found:?}");
     for resource in found {
         assert_eq!(resource["subject"]["reference"], format!("Patient/{patient}"));
+    }
+    // It is said that it strayed, not what was in it, and counted.
+    assert!(answer.text().contains("Clinic clinic sent something that is not a record of the patient asked for"), "{}", answer.text());
+    let metrics = world.stranger().call(Call::get(&format!("{}/metrics", world.admin))).await.expect(200).text();
+    assert!(metrics.contains("hearthgate_holder_strays_total{holder=\"clinic\"} 1"), "{metrics}");
+    clinic.behave(Behaviour::Honest);
+    let honest = b.get(&format!("Observation?patient={patient}")).await.expect(200);
+    assert!(!honest.text().contains("sent something"), "{}", honest.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_is_asked_for_what_it_says_it_can_do() {
+    let Scene { world: _world, b, clinic, patient, own } = scene(Some(permit)).await;
+    clinic.behave(Behaviour::Stating);
+    // A filter it does not know is not sent, and holds all the same.
+    let found = b.search(&format!("Observation?patient={patient}&date=lt2026-02-01&status=final")).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let searches: Vec<String> =
+        clinic.seen().iter().map(|seen| seen.path.clone()).filter(|path| path.starts_with("Observation?")).collect();
+    assert_eq!(searches, ["Observation?patient=77"]);
+    // A type it does not have is not asked for, and nobody is named for it.
+    let answer = b.get(&format!("Condition?patient={patient}")).await.expect(200);
+    assert_eq!(answer.json()["total"], 0);
+    assert!(clinic.seen().iter().all(|seen| !seen.path.starts_with("Condition")));
+    // It is asked what it can do once, and not each time.
+    assert_eq!(b.search(&format!("Observation?patient={patient}")).await.len(), 3);
+    assert_eq!(clinic.seen().iter().filter(|seen| seen.path == "metadata").count(), 1);
+    // What it has shown is read there only if it lets itself be read.
+    let held = b
+        .search(&format!("Observation?patient={patient}"))
+        .await
+        .iter()
+        .map(|one| one["id"].as_str().unwrap().to_owned())
+        .find(|id| *id != own);
+    b.get(&format!("Observation/{}", held.unwrap())).await.expect(404);
+    assert!(clinic.seen().iter().all(|seen| !seen.path.starts_with("Observation/")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_wants_a_certificate_is_shown_it() {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/story/tls");
+    let clinic = Holder::start(vec![record(person("1"), "77"), record(observation("Patient/77"), "o1")]).await;
+    let address = certified::front(&files, &clinic.base).await;
+    let auth = |certificate: &str, key: &str| {
+        let file = |name: &str| files.join(name).display().to_string();
+        let (certificate, key, ca) = (file(certificate), file(key), file("authority.pem"));
+        format!("auth = {{ kind = \"mtls\", certificate_file = \"{certificate}\", key_file = \"{key}\", ca_file = \"{ca}\" }}\n")
+    };
+    for (auth, is_known) in [
+        (auth("client.pem", "client-key.pem"), true),
+        // Somebody else's, and none.
+        (auth("certificate.pem", "key.pem"), false),
+        (String::new(), false),
+    ] {
+        let section = format!("{}{auth}", configured("clinic", &format!("https://localhost:{}/fhir", address.port())));
+        let world = Setup::configured(section).start().await;
+        let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+        let patient = a.create(&person("1")).await;
+        a.create(&permit(&patient)).await;
+        let answer = b.get(&format!("Observation?patient={patient}")).await.expect(200);
+        assert_eq!((answer.matches().len(), answer.text().contains("could not be reached")), (usize::from(is_known), !is_known), "{auth}");
+    }
+    assert!(clinic.seen().iter().all(|seen| seen.headers["x-certified"] == "hearthgate"), "nobody else came through");
+}
+
+/// A server that lets in only whoever shows a certificate of its authority's, and passes on to a holder.
+mod certified {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::State;
+    use axum::http::{Response, Uri};
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig};
+    use std::net::SocketAddr;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    pub async fn front(files: &Path, base: &str) -> SocketAddr {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(files.join("authority.pem")).unwrap()).unwrap();
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+        let certificate = CertificateDer::from_pem_file(files.join("holder.pem")).unwrap();
+        let key = PrivateKeyDer::from_pem_file(files.join("holder-key.pem")).unwrap();
+        let config = ServerConfig::builder().with_client_cert_verifier(verifier).with_single_cert(vec![certificate], key).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().fallback(pass).with_state((reqwest::Client::new(), base.trim_end_matches("/fhir").to_owned()));
+        let config = axum_server::tls_rustls::RustlsConfig::from_config(Arc::new(config));
+        tokio::spawn(axum_server::from_tcp_rustls(listener, config).unwrap().serve(router.into_make_service()));
+        address
+    }
+
+    async fn pass(State((http, base)): State<(reqwest::Client, String)>, uri: Uri) -> Response<Body> {
+        let request = http.get(format!("{base}{uri}")).header("accept", "application/fhir+json").header("x-certified", "hearthgate");
+        let body = request.send().await.unwrap().bytes().await.unwrap();
+        Response::builder().header("content-type", "application/fhir+json").body(Body::from(body)).unwrap()
     }
 }
 

@@ -11,6 +11,7 @@ mod formats;
 mod glass;
 mod holders;
 mod identity;
+mod implicit;
 mod ledger;
 mod linked;
 mod metadata;

@@ -8,6 +8,7 @@ use crate::support::{Call, Party, World};
 use hearthgate::evidence::verify;
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, Note, fsck};
 use serde_json::{Value, json};
+use std::io::Read;
 use std::path::Path;
 
 /// What a health department, a patient's application and a data protection officer are registered as.
@@ -114,6 +115,78 @@ async fn a_trail_tells_everything_in_order_and_no_content() {
     }
 }
 
+/// What the Provenances of a trail say that validation found: severity, path.
+fn found(trail: &Value) -> Vec<(String, String)> {
+    let extensions = resources(trail, "Provenance").into_iter().flat_map(|one| one["extension"].as_array().unwrap().clone());
+    let found = extensions.filter(|extension| extension["url"] == "urn:hearthgate:extension:validation-finding");
+    let part = |extension: &Value, name: &str| {
+        let parts = extension["extension"].as_array().unwrap();
+        let part = parts.iter().find(|part| part["url"] == name).unwrap_or_else(|| panic!("{name} is missing: {extension}"));
+        part["valueString"].as_str().or(part["valueCode"].as_str()).unwrap().to_owned()
+    };
+    found
+        .map(|extension| {
+            assert!(!part(&extension, "text").is_empty() && !part(&extension, "rule").is_empty() && !part(&extension, "code").is_empty());
+            (part(&extension, "severity"), part(&extension, "path"))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trail_shows_what_validation_found_of_what_was_accepted() {
+    let case = Case::new().await;
+    let path = format!("Patient/{}/$provenance-trail", case.patient);
+    let before = found(&case.regulator.get(&path).await.expect(200).json());
+    // A display that is not one of its code is remarked on, and no error.
+    let mut odd = observation(&format!("Patient/{}", case.patient));
+    let system = "http://terminology.hl7.org/CodeSystem/observation-category";
+    odd["category"] = json!([{"coding": [{"system": system, "code": "laboratory", "display": "Zanthor"}]}]);
+    let odd = case.a.create(&odd).await;
+    let trail = case.regulator.get(&path).await.expect(200).json();
+    let new = found(&trail).len() - before.len();
+    assert!(new > 0, "nothing was found: {:?}", found(&trail));
+    assert!(found(&trail).iter().any(|(severity, path)| severity == "warning" && path.contains("category[0]")), "{:?}", found(&trail));
+    assert!(!trail.to_string().contains("Zanthor"), "a finding quotes what it was found in");
+    // The same in the package, where the leaf of the version vouches for it, and on its page.
+    let package = case.package(&format!("Observation/{odd}"), None).await;
+    let report = verify(&package, &case.world.policy(), None).unwrap();
+    assert_eq!((report.problems.as_slice(), report.provenances, report.unproved), (&[][..], 1, 0));
+    let page = file(&package, "index.html");
+    assert!(page.contains("found: warning") && page.contains("category[0]"), "{page}");
+    // Whoever sent it finds it too, and it goes with the record.
+    let told = case.a.search(&format!("Provenance?target=Observation/{odd}")).await;
+    assert!(told[0].to_string().contains("validation-finding"));
+}
+
+/// A file of a package, as text.
+fn file(package: &[u8], name: &str) -> String {
+    let archive = rawzip::ZipArchive::from_slice(package).unwrap();
+    let mut entries = archive.entries();
+    while let Some(entry) = entries.next_entry().unwrap() {
+        if entry.file_path().as_ref() == name.as_bytes() {
+            let found = archive.get_entry(entry.wayfinder()).unwrap();
+            let mut text = String::new();
+            flate2::read::DeflateDecoder::new(found.data()).read_to_string(&mut text).unwrap();
+            return text;
+        }
+    }
+    panic!("{name} is missing")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_partner_says_of_a_version_is_not_taken_for_what_the_gateway_said() {
+    let case = Case::new().await;
+    let statement = json!({"resourceType": "Provenance", "target": [{"reference": format!("Observation/{}/_history/1", case.seen)}],
+        "recorded": "2026-01-01T00:00:00Z", "agent": [{"who": {"display": "Somebody Else"}}]});
+    case.a.create(&statement).await;
+    let path = format!("Observation/{}/$provenance-trail", case.seen);
+    let trail = case.regulator.get(&path).await.expect(200).json();
+    let own: Vec<&Value> = resources(&trail, "Provenance").into_iter().filter(|one| one["signature"].is_array()).collect();
+    assert_eq!(own.len(), 1, "{trail:#}");
+    let report = verify(&case.package(&format!("Observation/{}", case.seen), None).await, &case.world.policy(), None).unwrap();
+    assert_eq!((report.problems.as_slice(), report.provenances), (&[][..], 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
     let case = Case::new().await;
@@ -126,6 +199,8 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
     assert_eq!((report.leaves, report.extends), (10, Some(seen.size)));
     // Every AuditEvent opens; the versions stay closed, because nobody permitted their content to oversight.
     assert_eq!((report.opened, report.closed), (7, 3));
+    // Where they came from is proved all the same.
+    assert_eq!((report.provenances, report.unproved), (3, 0));
     assert!(report.covers >= seen.size);
     // The export is in the package itself, and in the next one.
     let again = verify(&case.package(&of, None).await, &policy, None).unwrap();
@@ -290,6 +365,8 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     b.get(&format!("Patient/{id}")).await.expect(200);
     b.search("Patient?identifier=http://hospital-a.example/mrn|MRN-77-QQ").await;
     b.search("Patient?identifier=MRN-77-QQ&gender=male").await;
+    // The record of this search is another patient's too, and names the one who goes.
+    assert_eq!(a.search("Patient?family=Quennell,Moor").await.len(), 2);
     let both =
         bundle("transaction", vec![creates("urn:uuid:1", patient("3")), creates("urn:uuid:2", observation(&format!("Patient/{id}")))]);
     a.post("", &both).await.expect(200);
@@ -318,7 +395,10 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     regulator.get(&format!("Patient/{id}/$provenance-trail")).await.expect(404);
     assert!(regulator.search(&format!("AuditEvent?patient=Patient/{id}")).await.is_empty());
     a.get(&format!("Patient/{other}")).await.expect(200);
-    regulator.get(&format!("Patient/{other}/$provenance-trail?_format=application/zip")).await.expect(200);
+    // Others' evidence stands; what lost a name in one of its records stays closed.
+    let others = regulator.get(&format!("Patient/{other}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+    let others = verify(&others, &world.policy(), None).unwrap();
+    assert_eq!((others.problems.as_slice(), others.closed, others.provenances), (&[][..], 2, 1));
     // Old proofs verify; the log is whole.
     let policy = world.policy();
     for receipt in [&receipt, &kept] {

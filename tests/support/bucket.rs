@@ -79,10 +79,13 @@ async fn serve(State(bucket): State<Bucket>, method: Method, uri: Uri, headers: 
         }
         ("POST", Some("delete")) => {
             let text = String::from_utf8_lossy(&body).into_owned();
+            let mut deleted = String::new();
             for part in text.split("<Key>").skip(1) {
-                inner.objects.remove(part.split("</Key>").next().unwrap());
+                let key = part.split("</Key>").next().unwrap();
+                inner.objects.remove(key);
+                deleted += &format!("<Deleted><Key>{key}</Key></Deleted>");
             }
-            "<?xml version=\"1.0\"?><DeleteResult></DeleteResult>".into_response()
+            format!("<?xml version=\"1.0\"?><DeleteResult>{deleted}</DeleteResult>").into_response()
         }
         ("GET", _) => match inner.objects.get(&key) {
             None => StatusCode::NOT_FOUND.into_response(),

@@ -31,6 +31,10 @@ pub enum Behaviour {
     Huge,
     /// Sends the caller elsewhere.
     Redirect,
+    /// Says that it knows Observations by patient, and nothing else; answers as ever.
+    Stating,
+    /// FHIR that calls itself a page for people.
+    Mislabelled,
 }
 
 /// One request as it arrived.
@@ -145,7 +149,17 @@ async fn answer(
             elsewhere.headers_mut().insert("location", "http://169.254.169.254/latest/meta-data".parse().unwrap());
             elsewhere
         }
-        Behaviour::Honest | Behaviour::Careless | Behaviour::LoopingLink | Behaviour::ForeignLink => {
+        Behaviour::Stating if path == "metadata" => {
+            let observation = json!({
+                "type": "Observation",
+                "interaction": [{"code": "search-type"}],
+                "searchParam": [{"name": "patient", "type": "reference"}],
+            });
+            let statement = json!({"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": [observation]}]});
+            response(200, "application/fhir+json", statement.to_string())
+        }
+        Behaviour::Mislabelled => response(200, "text/html", honest(&base, &method, &path, &records).1.to_string()),
+        Behaviour::Stating | Behaviour::Honest | Behaviour::Careless | Behaviour::LoopingLink | Behaviour::ForeignLink => {
             let (status, body) = honest(&base, &method, &path, &records);
             tokio::time::sleep(Duration::from_millis(1)).await;
             response(status, "application/fhir+json", body.to_string())

@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, Entropy};
 use crate::ledger::merkle::{leaf_hash, verify_inclusion};
-use crate::ledger::{Algorithm, Durability, Folder, Hash, LogKeys, Policy, SigningKey, TreeHashes, fsck};
+use crate::ledger::{Algorithm, Folder, Hash, LogKeys, Policy, SigningKey, TreeHashes, fsck};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{Committed, Keyring, LeafDraft, Store, StoreSettings, Unit};
 use crate::wire::{StoredLog, publish_folder};
@@ -14,6 +14,8 @@ use std::time::Duration;
 const ORIGIN: &str = "bench.example/log";
 /// Leaves of a unit while a log is only grown.
 const GROWN_AT_ONCE: u64 = 5_000;
+/// From so many leaves on, appending is measured again at each power of ten: it adds some hundred thousand.
+const APPEND_FROM: u64 = 100_000;
 /// Proofs made for one measurement.
 const PROOFS: u64 = 1_000;
 
@@ -29,7 +31,8 @@ pub struct BenchArguments {
     /// Bytes of an entry.
     #[arg(long, default_value_t = 256)]
     bytes: usize,
-    /// Grows the log to so many leaves afterwards and measures at every power of ten on the way.
+    /// Grows the log to so many leaves afterwards and measures at every power of ten on the way: proofs, start-up, and from a hundred thousand
+    /// on a second of appending by all writers.
     #[arg(long)]
     grow: Option<u64>,
 }
@@ -42,7 +45,7 @@ pub fn bench(arguments: &BenchArguments) -> Result<(), Fault> {
 
 async fn run(arguments: &BenchArguments) -> Result<(), Fault> {
     let store = open(&arguments.folder)?;
-    append(&store, arguments).await?;
+    append(&store, arguments, arguments.seconds).await?;
     let Some(goal) = arguments.grow else {
         store.close().await;
         return Ok(());
@@ -53,6 +56,9 @@ async fn run(arguments: &BenchArguments) -> Result<(), Fault> {
         grow(&store, step, arguments.bytes).await?;
         measure(&store).await?;
         store = reopened(store, &arguments.folder).await?;
+        if step >= APPEND_FROM {
+            append(&store, arguments, 1).await?;
+        }
         if step == goal {
             break;
         }
@@ -99,10 +105,13 @@ fn unit(entries: impl Iterator<Item = Vec<u8>>) -> Unit {
 }
 
 /// Many writers, each with one entry under way.
-async fn append(store: &Store, arguments: &BenchArguments) -> Result<(), Fault> {
+async fn append(store: &Store, arguments: &BenchArguments, seconds: u64) -> Result<(), Fault> {
+    if seconds == 0 {
+        return Ok(());
+    }
     let (before, counted, cpu) = (store.ledger_head().size(), store.counted(), writer_cpu());
     let whole = Clock::system().stopwatch();
-    let limit = Duration::from_secs(arguments.seconds);
+    let limit = Duration::from_secs(seconds);
     let writers: Vec<_> = (0..arguments.writers)
         .map(|writer| {
             let (store, bytes) = (store.clone(), arguments.bytes);
@@ -127,7 +136,7 @@ async fn append(store: &Store, arguments: &BenchArguments) -> Result<(), Fault> 
     let at = |part: f64| f64::from(waits.get((waits.len() as f64 * part) as usize).copied().unwrap_or(0)) / 1000.0;
     let (after, groups) = (store.counted(), store.counted().groups - counted.groups);
     println!(
-        "append: {} entries of {} bytes from {} writers in {elapsed:.1} s = {:.0}/s; p50 {:.1} ms, p99 {:.1} ms; {groups} groups, {} syncs; \
+        "{before} leaves: append {} entries of {} bytes from {} writers in {elapsed:.1} s = {:.0}/s; p50 {:.1} ms, p99 {:.1} ms; {groups} groups, {} syncs; \
          sequencer {:.0} % of a core",
         store.ledger_head().size() - before,
         arguments.bytes,
@@ -206,12 +215,15 @@ async fn reopened(store: Store, folder: &Path) -> Result<Store, Fault> {
     Ok(store)
 }
 
-/// Publishes the log as files and checks them.
+/// Publishes the log as files, beside the key that others check them by, and checks them.
 async fn check(store: &Store, folder: &Path) -> Result<(), Fault> {
     let (place, watch) = (folder.join("ledger"), Clock::system().stopwatch());
-    publish_folder(store, place.clone(), Durability::Renamed).await?;
+    publish_folder(store, &place).await?;
     println!("{} leaves: published in {:.1} s", store.ledger_head().size(), watch.elapsed().as_secs_f64());
-    let policy = Policy::of_log(key()?.verifier().clone());
+    let verifier = key()?.verifier().clone();
+    let written = std::fs::write(folder.join("log.vkey"), format!("{verifier}\n"));
+    written.map_err(|error| Fault::new(FaultKind::Storage, format!("log.vkey: {error}")))?;
+    let policy = Policy::of_log(verifier);
     let watch = Clock::system().stopwatch();
     let report = fsck::fsck(&Folder::new(place), &policy, &mut |_| ()).map_err(|error| ledger(&error))?;
     let root = report.checkpoint.map_or(Hash::EMPTY_ROOT, |checkpoint| checkpoint.root);

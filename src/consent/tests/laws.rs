@@ -138,7 +138,14 @@ pub(super) fn policy(random: &mut StdRng) -> Policy {
         let ceiling = *[Confidentiality::Normal, Confidentiality::Restricted].choose(random).unwrap();
         BrokenGlass::reaching(ceiling, &["PSY".to_owned()])
     });
-    Policy { implicit: *[Deny, BreakGlassOnly, BasicNormal, AllNormal].choose(random).unwrap(), glass, ..Policy::default() }
+    let mut chosen = || *[Deny, BreakGlassOnly, BasicNormal, AllNormal].choose(random).unwrap();
+    let (implicit, psychiatry, substances) = (chosen(), chosen(), chosen());
+    let mut by_sensitivity = BySensitivity::default();
+    if random.random_bool(0.3) {
+        by_sensitivity.set("PSY", psychiatry);
+        by_sensitivity.set("ETH", substances);
+    }
+    Policy { implicit, by_sensitivity, glass, ..Policy::default() }
 }
 
 pub(super) fn consents(random: &mut StdRng) -> Vec<Node> {

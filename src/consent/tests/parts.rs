@@ -208,11 +208,67 @@ fn implicit_policies_permit_what_they_say() {
         (BreakGlassOnly, "BTG", "R", true),
         (BreakGlassOnly, "BTG", "V", false),
         (BreakGlassOnly, "TREAT", "N", false),
+        (Deny, "BTG", "N", false),
     ] {
-        let policy = Policy { implicit, ..Policy::default() };
+        let glass = Some(BrokenGlass::reaching(Confidentiality::Restricted, &[]));
+        let policy = Policy { implicit, glass, ..Policy::default() };
         let decision = decide_on(&[], policy, &request("Practitioner/berg", purpose), &labelled(label));
         assert_eq!(decision.is_permit(), permits, "{implicit:?} {purpose} {label}");
     }
+}
+
+#[test]
+fn implicit_policies_differ_by_sensitivity() {
+    use ImplicitPolicy::{AllNormal, BasicNormal, BreakGlassOnly, Deny};
+    let labelled = |labels: &str| {
+        let label = |code: &str| {
+            let system = if code.len() == 1 { "v3-Confidentiality" } else { "v3-ActCode" };
+            format!(r#"{{"system":"http://terminology.hl7.org/CodeSystem/{system}","code":"{code}"}}"#)
+        };
+        let labels: Vec<String> = labels.split(' ').map(label).collect();
+        parse(&format!(
+            r#"{{"resourceType":"Observation","id":"1","subject":{{"reference":"Patient/1"}},"meta":{{"security":[{}]}}}}"#,
+            labels.join(",")
+        ))
+    };
+    let check = |general: ImplicitPolicy, rules: &[(&str, ImplicitPolicy)], purpose: &str, labels: &str, permits: bool| {
+        let mut by_sensitivity = BySensitivity::default();
+        rules.iter().for_each(|(code, policy)| by_sensitivity.set(code, *policy));
+        let glass = Some(BrokenGlass::reaching(Confidentiality::Restricted, &[]));
+        let policy = Policy { implicit: general, by_sensitivity, glass, ..Policy::default() };
+        let decision = decide_on(&[], policy, &request("Practitioner/berg", purpose), &labelled(labels));
+        assert_eq!(decision.is_permit(), permits, "{general:?} {rules:?} {purpose} {labels}");
+    };
+    check(BasicNormal, &[], "TREAT", "N", true);
+    check(BasicNormal, &[], "TREAT", "R HIV", false);
+    check(BasicNormal, &[("HIV", BasicNormal)], "TREAT", "R HIV", true);
+    check(BasicNormal, &[("HIV", BasicNormal)], "HMARKT", "R HIV", false);
+    check(BasicNormal, &[("HIV", AllNormal)], "HMARKT", "R HIV", true);
+    check(BasicNormal, &[("HIV", BasicNormal)], "TREAT", "V HIV", false);
+    check(BasicNormal, &[("HIV", BasicNormal)], "TREAT", "R HIV PSY", false);
+    check(BasicNormal, &[("HIV", BasicNormal), ("PSY", BasicNormal)], "TREAT", "R HIV PSY", true);
+    check(BasicNormal, &[("HIV", BasicNormal), ("PSY", Deny)], "TREAT", "R HIV PSY", false);
+    // What holds for a sensitivity holds for its kinds; the stricter of two stays.
+    check(BasicNormal, &[("SUD", BasicNormal)], "TREAT", "R OPIOIDUD", true);
+    check(BasicNormal, &[("OPIOIDUD", BasicNormal)], "TREAT", "R SUD", false);
+    check(BasicNormal, &[("SUD", BasicNormal), ("OPIOIDUD", Deny)], "TREAT", "R OPIOIDUD", false);
+    check(BasicNormal, &[("no-such", AllNormal)], "TREAT", "R HIV", false);
+    // A sensitivity may be opened where everything else is closed, and closed to whoever breaks the glass.
+    check(Deny, &[("HIV", BasicNormal)], "TREAT", "R HIV", true);
+    check(Deny, &[("HIV", BasicNormal)], "TREAT", "N", false);
+    check(BreakGlassOnly, &[], "BTG", "R SDV", true);
+    check(BreakGlassOnly, &[("SDV", Deny)], "BTG", "R SDV", false);
+    check(Deny, &[("SDV", BreakGlassOnly)], "BTG", "R SDV", true);
+    // A request as a whole may be made where anything may come of it, and the trace names what holds.
+    let mut by_sensitivity = BySensitivity::default();
+    by_sensitivity.set("HIV", BasicNormal);
+    let policy = Policy { implicit: Deny, by_sensitivity, ..Policy::default() };
+    let rules = Rules::compile(&[], &Directory::default(), policy);
+    let decision = decide_request(&rules, &request("Practitioner/berg", "TREAT"));
+    assert!(decision.is_permit());
+    let steps: Vec<String> =
+        decision.steps().iter().map(|step| format!("{} {} {}", step.consent.consent, step.rule, step.code())).collect();
+    assert_eq!(steps, ["implicit-policy basic-normal matched"]);
 }
 
 #[test]
@@ -228,6 +284,10 @@ fn whoever_files_is_told_how_it_will_be_read() {
     let optin = r#","policyRule":{"coding":[{"code":"OPTIN"}]}"#;
     check(r#"{"type":"permit"}"#, "", &[]);
     check(r#"{"type":"deny"}"#, optin, &["consent-root-against-policy-rule"]);
+    let immunization = r#"{"type":"permit","class":[{"system":"http://hl7.org/fhir/resource-types","code":"Immunization"}]}"#;
+    check(&format!(r#"{{"provision":[{immunization}]}}"#), optin, &["consent-permits-listed"]);
+    check(&format!(r#"{{"type":"permit","provision":[{immunization}]}}"#), optin, &[]);
+    check(r#"{"type":"permit","actor":[{"role":{"text":"x"},"modifierExtension":[{"url":"urn:x"}]}]}"#, "", &["consent-modifier"]);
     check("{}", "", &["consent-no-base"]);
     check(r#"{"actor":[{"reference":{"reference":"Practitioner/1"}}]}"#, optin, &["consent-denial-without-deny"]);
     check(r#"{"type":"permit","provision":[{"type":"permit"}]}"#, "", &["consent-empty-rule"]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{MemoryLog, Numbers, ORIGIN, Scratch, fixture, log_key, policy, witness_key};
 use crate::ledger::error::LedgerError;
-use crate::ledger::folder::{Durability, Folder, Publication, Published};
+use crate::ledger::folder::Folder;
 use crate::ledger::fsck::{Damage, MAX_PROBLEMS, Problem, fsck};
 use crate::ledger::merkle::{self, Hash};
 use crate::ledger::reader::{self, LogFiles};
@@ -73,8 +73,7 @@ fn publication_grows_and_reads_back() {
 fn publication_again_changes_nothing() {
     let (scratch, folder, log) = grown("again", &[700]);
     let before = contents(&scratch.0);
-    let again = log.publish(&folder).unwrap();
-    assert_eq!(again, Published { previous_size: 700, size: 700, files_written: 0 });
+    assert_eq!(log.publish(&folder), Ok(0));
     assert_eq!(contents(&scratch.0), before);
 }
 
@@ -119,9 +118,7 @@ fn publication_never_goes_back() {
     forked.grow(900);
     assert_eq!(forked.publish(&folder), refused(900));
     let other_size = MemoryLog::of_size(601).checkpoint();
-    let durability = Durability::Renamed;
-    let publication = Publication { checkpoint: &other_size, edge: &log.edge, tiles: &log, entries: &log, durability };
-    assert_eq!(folder.publish(&publication), Err(LedgerError::RootDiffers { size: 601 }));
+    assert_eq!(log.publish_as(&folder, &other_size), Err(LedgerError::RootDiffers { size: 601 }));
     assert_eq!(contents(&scratch.0), before);
 }
 
@@ -139,16 +136,6 @@ fn publication_fails_when_something_is_missing_and_leaves_the_checkpoint() {
     log.publish(&folder).unwrap();
     assert_eq!(problems(&folder), []);
     drop(scratch);
-}
-
-#[test]
-fn publication_can_wait_for_the_disk() {
-    let scratch = Scratch::new("synced");
-    let (folder, log) = (Folder::new(&scratch.0), MemoryLog::of_size(300));
-    let (checkpoint, durability) = (log.checkpoint(), Durability::Synced);
-    let publication = Publication { checkpoint: &checkpoint, edge: &log.edge, tiles: &log, entries: &log, durability };
-    assert_eq!(folder.publish(&publication).unwrap().files_written, 5);
-    assert_eq!(problems(&folder), []);
 }
 
 #[test]

@@ -11,10 +11,11 @@ mod vectors;
 mod witness;
 
 use super::error::LedgerError;
-use super::folder::{Durability, EntryReader, Folder, Publication, Published};
+use super::folder::{EntryReader, Folder, Publication};
 use super::key::{Algorithm, SigningKey};
 use super::merkle::{self, Hash};
 use super::note::Note;
+use super::reader;
 use super::tree::{Edge, TileReader};
 use super::{Checkpoint, Policy};
 use std::collections::HashMap;
@@ -68,10 +69,22 @@ impl MemoryLog {
         Checkpoint::new(ORIGIN, self.edge.size(), self.edge.root()).sign(&[&log_key()]).unwrap()
     }
 
-    pub fn publish(&self, folder: &Folder) -> Result<Published, LedgerError> {
-        let checkpoint = self.checkpoint();
-        let durability = Durability::Renamed;
-        folder.publish(&Publication { checkpoint: &checkpoint, edge: &self.edge, tiles: self, entries: self, durability })
+    /// Lays it out in a folder, as a mirror does; gives how many files were not there yet.
+    pub fn publish(&self, folder: &Folder) -> Result<u64, LedgerError> {
+        self.publish_as(folder, &self.checkpoint())
+    }
+
+    pub fn publish_as(&self, folder: &Folder, checkpoint: &Note) -> Result<u64, LedgerError> {
+        let publication = Publication { checkpoint, edge: &self.edge, tiles: self, entries: self };
+        let published = match reader::read_checkpoint(folder) {
+            Err(LedgerError::Missing { .. }) => None,
+            published => Some(published?),
+        };
+        let mut filling = folder.fill();
+        for path in publication.paths_since(publication.check_extends(published.as_ref())?) {
+            filling.tile(path, &publication.bytes(path)?)?;
+        }
+        filling.finish(checkpoint)
     }
 }
 

@@ -1,14 +1,22 @@
-//! `hearthgate bench`: an open-loop load on a running gateway, and what it answered.
+//! `hearthgate bench`: an open-loop load on a running gateway, and what it answered; and the same for its log and for a patient's trail.
+
+mod add;
+mod trail;
 
 use super::{FAULT, FINDINGS, FINE, complain};
-use clap::Args;
+use crate::clock::{Clock, Entropy};
+use crate::demo::forwarded::{Load, measure};
+use clap::{Args, Subcommand};
 use reqwest::Client;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct BenchArguments {
+    #[command(subcommand)]
+    what: Option<BenchCommand>,
     /// The FHIR base of the gateway.
     #[arg(long, default_value = "http://127.0.0.1:8080/fhir")]
     base: String,
@@ -16,8 +24,8 @@ pub struct BenchArguments {
     #[arg(long, default_value = "http://127.0.0.1:8081/metrics")]
     metrics: String,
     /// A token with system/*.cruds of a client that pushes.
-    #[arg(long, env = "HEARTHGATE_TOKEN", hide_env_values = true)]
-    token: String,
+    #[arg(long, env = "HEARTHGATE_TOKEN", hide_env_values = true, required_unless_present = "ledger_add")]
+    token: Option<String>,
     /// Clients at once; each sends its next request when it was answered, unless --rate says when.
     #[arg(long, default_value_t = 32)]
     clients: u32,
@@ -26,6 +34,30 @@ pub struct BenchArguments {
     rate: u32,
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Sends entries to the log itself (`POST /ledger/add`, see `[ledger] open_add`) instead of transactions.
+    #[arg(long, conflicts_with_all = ["rate", "trail"])]
+    ledger_add: bool,
+    /// Bytes of such an entry.
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+    /// Makes a patient with so many entries in the log instead, and measures how long their provenance trail takes.
+    #[arg(long, requires = "reader")]
+    trail: Option<usize>,
+    /// A token of a client with the role `regulator`, who asks for the trail.
+    #[arg(long, env = "HEARTHGATE_READER", hide_env_values = true)]
+    reader: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum BenchCommand {
+    /// Reads forwarded to a holder, over asking the holder itself. Starts a gateway and the holders of `hearthgate demo` on loopback.
+    Forwarded {
+        /// Reads a second, of the gateway and of the holder.
+        #[arg(long, default_value_t = 500)]
+        rate: u32,
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
+    },
 }
 
 /// A transaction of a Patient and an Observation about it.
@@ -35,7 +67,7 @@ fn transaction(number: u64) -> String {
     )
 }
 
-struct Load {
+struct Transactions {
     http: Client,
     base: String,
     token: String,
@@ -50,8 +82,21 @@ struct Load {
 pub fn run(arguments: &BenchArguments) -> u8 {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(drive(arguments)),
+        Ok(runtime) => match arguments.what {
+            Some(BenchCommand::Forwarded { rate, seconds }) => runtime.block_on(forwarded(Load { rate, seconds })),
+            None if arguments.ledger_add => runtime.block_on(add::drive(arguments)),
+            None if arguments.trail.is_some() => runtime.block_on(trail::drive(arguments)),
+            None => runtime.block_on(drive(arguments)),
+        },
         Err(error) => complain(FAULT, error),
+    }
+}
+
+async fn forwarded(load: Load) -> u8 {
+    match measure(load, &mut std::io::stdout(), Clock::system(), Entropy::system()).await {
+        Ok(true) => FINE,
+        Ok(false) => FINDINGS,
+        Err(fault) => complain(FAULT, fault),
     }
 }
 
@@ -62,10 +107,10 @@ async fn drive(arguments: &BenchArguments) -> u8 {
     };
     let before = syncs(&http, &arguments.metrics).await;
     let begin = Instant::now();
-    let load = Arc::new(Load {
+    let load = Arc::new(Transactions {
         http: http.clone(),
         base: arguments.base.clone(),
-        token: arguments.token.clone(),
+        token: arguments.token.clone().unwrap_or_default(),
         next: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         begin,
@@ -80,18 +125,8 @@ async fn drive(arguments: &BenchArguments) -> u8 {
     let elapsed = begin.elapsed();
     let after = syncs(&http, &arguments.metrics).await;
     latencies.sort_unstable();
-    let at = |share: f64| {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index into a list of latencies"
-        )]
-        let index = (latencies.len() as f64 * share) as usize;
-        latencies.get(index.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
-    };
-    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = latencies.len() as f64 / elapsed.as_secs_f64();
+    let at = |share| at(&latencies, share);
+    let rate = rate(latencies.len(), elapsed);
     let failed = load.failed.load(Ordering::Relaxed);
     println!(
         "clients {:>4}  transactions {:>7}  failed {failed}  {rate:>8.0}/s  p50 {:.2?}  p99 {:.2?}  max {:.2?}  syncs {}",
@@ -105,8 +140,25 @@ async fn drive(arguments: &BenchArguments) -> u8 {
     if failed == 0 { FINE } else { FINDINGS }
 }
 
+/// The latency below which a share of them lies, of a sorted list.
+fn at(latencies: &[Duration], share: f64) -> Duration {
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an index into a list of latencies"
+    )]
+    let index = (latencies.len() as f64 * share) as usize;
+    latencies.get(index.min(latencies.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn rate(count: usize, elapsed: Duration) -> f64 {
+    count as f64 / elapsed.as_secs_f64()
+}
+
 /// One client. With a rate, latency counts from the moment the request was due, so that a stalled server shows.
-async fn work(load: Arc<Load>) -> Vec<Duration> {
+async fn work(load: Arc<Transactions>) -> Vec<Duration> {
     let mut latencies = Vec::new();
     let salt = u64::from(std::process::id()) << 32;
     loop {
