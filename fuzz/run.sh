@@ -27,7 +27,7 @@ case $target in
     xml) cp fixtures/xml/*.xml "$corpus/" ;;
     fhirpath) grep -ho '"expression":"[^"]*"' profiles/r4/StructureDefinition.ndjson | sort -u | sed 's/^"expression":"//; s/"$//' |
         awk -v to="$corpus" '{ file = to "/" NR; print > file; close(file) }' ;;
-    ucum) grep -ohE '"code":"[^"]*"' fixtures/*/*.json | sed 's/^"code":"//; s/"$//' | sort -u | awk -v to="$corpus" '{ file = to "/" NR; print > file; close(file) }' ;;
+    ucum) grep -ohE '"code": ?"[^"]*"' fixtures/*/*.json | sed -E 's/^"code": ?"//; s/"$//' | sort -u | awk -v to="$corpus" '{ file = to "/" NR; print > file; close(file) }' ;;
     package) for file in fixtures/definitions/package/*.json; do
         { printf '\002package/package.json\0{"name":"a","version":"1"}\0package/%s\0' "${file##*/}"; cat "$file"; printf '\0'; } >"$corpus/${file##*/}"
     done ;;

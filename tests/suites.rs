@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "suites/derived.rs"]
 mod derived;
+#[path = "suites/hostile.rs"]
+mod hostile;
 
 /// A part of the shared folder; `None`, said aloud, where it is not there.
 pub fn shared(part: &str) -> Option<PathBuf> {

@@ -30,6 +30,12 @@ const CURRENCIES: [&str; 182] = [
 /// ISO 3166: countries.
 pub const COUNTRIES: &str = "urn:iso:std:iso:3166";
 
+/// ISO 3166-2: the parts of countries.
+const SUBDIVISIONS: &str = "urn:iso:std:iso:3166:-2";
+
+/// M49 of the United Nations: countries and regions by number.
+const REGIONS: &str = "http://unstats.un.org/unsd/methods/m49/m49.htm";
+
 /// Judges a code of a system that has no concepts in hand.
 pub fn judge(system: &str, code: &str) -> Judgement {
     match system {
@@ -38,10 +44,10 @@ pub fn judge(system: &str, code: &str) -> Judgement {
         "urn:ietf:rfc:3986" => from_form(is_uri(code)),
         "http://loinc.org" => unless(is_loinc(code)),
         "http://snomed.info/sct" => unless(is_snomed(code)),
-        "urn:iso:std:iso:4217" if CURRENCIES.contains(&code) => Judgement::Valid,
-        // Currencies come and go, so one that is not listed may be new.
-        "urn:iso:std:iso:4217" => unless(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase())),
+        "urn:iso:std:iso:4217" => from_form(CURRENCIES.contains(&code)),
         COUNTRIES => unless(matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())),
+        SUBDIVISIONS => unless(is_subdivision(code)),
+        REGIONS => unless(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())),
         "http://unitsofmeasure.org" => from_form(ucum::check(code).is_ok()),
         _ => Judgement::Unknown,
     }
@@ -54,6 +60,16 @@ fn from_form(is_right: bool) -> Judgement {
 /// A wrong form is invalid; a right one decides nothing.
 fn unless(form_is_right: bool) -> Judgement {
     if form_is_right { Judgement::Unknown } else { Judgement::Invalid }
+}
+
+/// The form of ISO 3166-2: a country's two letters, a hyphen, and one to three letters or digits.
+fn is_subdivision(code: &str) -> bool {
+    let Some((country, part)) = code.split_once('-') else { return false };
+    let is_capital = |byte: u8| byte.is_ascii_uppercase();
+    country.len() == 2
+        && country.bytes().all(is_capital)
+        && matches!(part.len(), 1..=3)
+        && part.bytes().all(|byte| is_capital(byte) || byte.is_ascii_digit())
 }
 
 /// RFC 3986: a scheme, and none of the characters that a URI never holds.
@@ -113,12 +129,33 @@ fn is_snomed(code: &str) -> bool {
     check == Some(0) && matches!(partition, Some(b"00" | b"10"))
 }
 
-/// The form of BCP 47 (RFC 5646 §2.1): subtags of one to eight letters or digits, the first of two, three or five to eight letters, or `x`, `i`.
+/// The languages of ISO 639-1 in the registry of RFC 5646 §3, with those that were renamed.
+#[rustfmt::skip]
+const LANGUAGES: [&str; 190] = [
+    "aa", "ab", "ae", "af", "ak", "am", "an", "ar", "as", "av", "ay", "az", "ba", "be", "bg", "bh", "bi", "bm", "bn", "bo", "br", "bs", "ca",
+    "ce", "ch", "co", "cr", "cs", "cu", "cv", "cy", "da", "de", "dv", "dz", "ee", "el", "en", "eo", "es", "et", "eu", "fa", "ff", "fi", "fj",
+    "fo", "fr", "fy", "ga", "gd", "gl", "gn", "gu", "gv", "ha", "he", "hi", "ho", "hr", "ht", "hu", "hy", "hz", "ia", "id", "ie", "ig", "ii",
+    "ik", "in", "io", "is", "it", "iu", "iw", "ja", "ji", "jv", "jw", "ka", "kg", "ki", "kj", "kk", "kl", "km", "kn", "ko", "kr", "ks", "ku",
+    "kv", "kw", "ky", "la", "lb", "lg", "li", "ln", "lo", "lt", "lu", "lv", "mg", "mh", "mi", "mk", "ml", "mn", "mo", "mr", "ms", "mt", "my",
+    "na", "nb", "nd", "ne", "ng", "nl", "nn", "no", "nr", "nv", "ny", "oc", "oj", "om", "or", "os", "pa", "pi", "pl", "ps", "pt", "qu", "rm",
+    "rn", "ro", "ru", "rw", "sa", "sc", "sd", "se", "sg", "sh", "si", "sk", "sl", "sm", "sn", "so", "sq", "sr", "ss", "st", "su", "sv", "sw",
+    "ta", "te", "tg", "th", "ti", "tk", "tl", "tn", "to", "tr", "ts", "tt", "tw", "ty", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "wo",
+    "xh", "yi", "yo", "za", "zh", "zu",
+];
+
+/// The form of BCP 47 (RFC 5646 §2.1): subtags of one to eight letters or digits, the first a language of two letters that there is, three letters,
+/// or `x`, `i`. Longer ones are kept for languages that nobody has registered.
 fn language_tag(code: &str) -> Judgement {
     let mut subtags = code.split('-');
     let first = subtags.next().unwrap_or_default();
     let letters = first.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let starts = letters && (matches!(first.len(), 2 | 3 | 5..=8) || (matches!(first, "x" | "i" | "X" | "I") && code.len() > 2));
+    let is_listed = || LANGUAGES.contains(&first.to_ascii_lowercase().as_str());
+    let starts = letters
+        && match first.len() {
+            1 => matches!(first, "x" | "i" | "X" | "I") && code.len() > 2,
+            2 => is_listed(),
+            length => length == 3,
+        };
     from_form(starts && subtags.all(|subtag| matches!(subtag.len(), 1..=8) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())))
 }
 
@@ -148,8 +185,14 @@ mod tests {
             ("urn:ietf:rfc:3986", &["urn:uuid:1", "https://example.org/a"], &["no scheme", "http://a b", "x", "1a:b", "http:"]),
             ("http://unitsofmeasure.org", &["mg/dL"], &["mgs"]),
             ("urn:ietf:bcp:13", &["text/plain", "application/fhir+json; charset=utf-8"], &["/", "a/b/c", "text/"]),
-            ("urn:ietf:bcp:47", &["en", "en-US", "zh-Hant-TW", "i-klingon", "x-own"], &["", "e", "en_US", "abcd", "en-"]),
-            ("urn:iso:std:iso:4217", &["USD"], &["usd", "US"]),
+            (
+                "urn:ietf:bcp:47",
+                &["en", "en-US", "zh-Hant-TW", "gsw", "i-klingon", "x-own"],
+                &["", "e", "xx", "en_US", "abcd", "english", "en-"],
+            ),
+            ("urn:iso:std:iso:4217", &["USD"], &["usd", "US", "XYZ"]),
+            (REGIONS, &["001", "419"], &["1", "World"]),
+            (SUBDIVISIONS, &["US-CA", "FR-2A", "AD-07"], &["US", "Australia", "us-ca", "US-CALI"]),
             (COUNTRIES, &["US", "USA", "840"], &["us", "U", "USAA"]),
         ] {
             for code in right {

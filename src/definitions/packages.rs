@@ -35,6 +35,9 @@ impl Definitions {
         let definitions = Definitions::open(Vec::leak(bytes)).ok();
         Ok(definitions.map(|mut definitions| {
             definitions.keep_whole(&resources);
+            // The core of a release comes with guides that are examples, of profiles that there are not.
+            let asked = std::mem::take(&mut definitions.global_profiles);
+            definitions.global_profiles = asked.into_iter().filter(|one| definitions.structure(&one.1).is_some()).collect();
             definitions
         }))
     }

@@ -2,6 +2,7 @@
 
 use super::asking::{Answer, Question};
 use super::path::Path;
+use super::primitives::has_scheme;
 use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::Standing;
@@ -17,10 +18,16 @@ const WRONG_DISPLAY_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_
 const OTHER_LANGUAGE: Rule = Rule::warning(IssueType::Invalid, "NO_VALID_DISPLAY_FOUND_LANG_SOME_one");
 const UNKNOWN_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
 const SUPPLEMENT: Rule = Rule::error(IssueType::NotFound, "CODESYSTEM_CS_NO_SUPPLEMENT");
+const RELATIVE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_System_Relative");
+const IS_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "Terminology_TX_System_ValueSet2");
+const IS_DRAFT_SITE: Rule = Rule::error(IssueType::Invalid, "TERMINOLOGY_TX_SYSTEM_WRONG_BUILD");
+const IS_PAGE: Rule = Rule::error(IssueType::Invalid, "TERMINOLOGY_TX_SYSTEM_WRONG_HTML");
 const NO_SYSTEM: Rule = Rule::warning(IssueType::Invalid, "Coding_has_no_system__cannot_validate");
 
 /// Systems whose codes are maintained between releases of FHIR: a code that is not in hand may be newer than what is.
 pub const MOVING: &str = "http://terminology.hl7.org/";
+
+const UCUM: &str = "http://unitsofmeasure.org";
 
 /// Systems that are not in hand for their size or licence.
 const ELSEWHERE: [&str; 10] = [
@@ -61,11 +68,41 @@ pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
             let text = "This is a supplement, which only adds to the codes of another system; the code must name that system";
             walk.report.add(SUPPLEMENT, &path.name("system"), coding, text);
         }
+        Standing::UnknownSystem if is_no_system(walk, system, coding, path) => {}
         Standing::UnknownSystem => {
             if !answered(walk, system, coding, path) {
                 unknown_system(walk, system, coding, path);
             }
         }
+    }
+}
+
+/// Whether what is named as a system is something else: a value set, a page, or the site where HL7 builds its drafts.
+fn is_no_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -> bool {
+    let after_scheme = system.strip_prefix("http://").or_else(|| system.strip_prefix("https://")).unwrap_or_default();
+    let (rule, text) = if !has_scheme(system) && !system.is_empty() {
+        (RELATIVE, "The system of a code must be an absolute URI")
+    } else if walk.definitions.value_set(system).is_some() {
+        (IS_VALUE_SET, "This is a value set; the system of a code is a code system")
+    } else if after_scheme.starts_with("build.fhir.org") {
+        (IS_DRAFT_SITE, "This is the site where drafts of FHIR are built; code systems have names of their own")
+    } else if after_scheme.starts_with("hl7.org/fhir") && after_scheme.ends_with(".html") {
+        (IS_PAGE, "This is a page; code systems have names of their own")
+    } else {
+        return false;
+    };
+    // Value sets are named so in many a Consent; what is sent is understood all the same, and who asks is told that it is wrong.
+    let is_understood = rule.message_id == IS_VALUE_SET.message_id && !walk.options.report_undecided;
+    let rule = if is_understood { Rule { severity: Severity::Warning, ..rule } } else { rule };
+    walk.report.add(rule, &path.name("system"), coding, text);
+    true
+}
+
+/// Judges the unit of a Quantity, where UCUM decides by its grammar whether there is such a unit.
+pub fn check_unit(walk: &mut Walk<'_>, quantity: &Node, path: &Path<'_>) {
+    let (Some(UCUM), Some(code)) = (quantity.text("system"), quantity.text("code")) else { return };
+    if walk.definitions.standing(UCUM, code) == Standing::Absent {
+        walk.report.add(NO_SUCH_CODE, &path.name("code"), quantity, "UCUM has no unit of this code");
     }
 }
 

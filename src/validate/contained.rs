@@ -10,6 +10,7 @@ use std::collections::HashSet;
 const WITHOUT_ID: Rule = Rule::error(IssueType::Invalid, "Resource_RES_ID_Missing");
 const NESTED: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/DomainResource#dom-2");
 const ORPHAN: Rule = Rule::error(IssueType::Invariant, "CONTAINED_ORPHAN_DOM3");
+const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
 const VERSIONED: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/DomainResource#dom-4");
 const LABELLED: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/DomainResource#dom-5");
 
@@ -32,7 +33,11 @@ pub fn check_all(walk: &mut Walk<'_>, container: &Node, path: &Path<'_>) {
     let mut fragments = HashSet::new();
     collect(container, &mut fragments);
     let name = path.name("contained");
+    let mut ids = HashSet::new();
     for (index, one) in all.iter().enumerate() {
+        if one.text("id").is_some_and(|id| !ids.insert(id)) {
+            walk.report.add(ID_TWICE, &name.index(index), one, "Another contained resource has this id");
+        }
         let is_reached = one.text("id").is_none_or(|id| fragments.contains(id)) || refers_to_container(one);
         if !is_reached {
             let text = "Rule dom-3: nothing refers to this contained resource, and it does not refer to its container";

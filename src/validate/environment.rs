@@ -9,12 +9,15 @@ use crate::definitions::{Definitions, Membership};
 use crate::fhir::Node;
 use crate::fhir::path::{Environment, Item, PathError};
 use crate::fhir::types::TypeTable;
+use std::collections::HashMap;
 
 /// Answers from the definitions in hand.
 pub struct Surroundings<'a> {
     definitions: &'a Definitions,
     /// How many rules ask for profiles around this one.
     depth: usize,
+    /// Resources beside the document, by the reference that names them.
+    neighbours: Option<&'a HashMap<String, Node>>,
 }
 
 /// How often a rule may ask whether something meets a profile whose rules ask the same.
@@ -22,16 +25,26 @@ const CONFORMING_DEPTH_MAX: usize = 4;
 
 impl<'a> Surroundings<'a> {
     pub fn of(definitions: &'a Definitions) -> Surroundings<'a> {
-        Surroundings { definitions, depth: 0 }
+        Surroundings { definitions, depth: 0, neighbours: None }
     }
 
     /// Those of a rule that is judged to answer another one.
     pub fn within(definitions: &'a Definitions, depth: usize) -> Surroundings<'a> {
-        Surroundings { definitions, depth }
+        Surroundings { definitions, depth, neighbours: None }
+    }
+
+    /// The same, with the resources beside the document, where references are followed.
+    #[must_use]
+    pub fn beside(self, neighbours: Option<&'a HashMap<String, Node>>) -> Surroundings<'a> {
+        Surroundings { neighbours, ..self }
     }
 }
 
 impl Environment for Surroundings<'_> {
+    fn resolve(&self, reference: &str) -> Option<&Node> {
+        self.neighbours?.get(reference)
+    }
+
     /// A question about codes that are not in hand cannot be answered; to answer "no" would be a false alarm.
     fn member_of(&self, types: &TypeTable, coded: &Item<'_>, value_set: &str) -> Result<Option<bool>, PathError> {
         let verdict = match (coded.type_name(types), coded.node()) {

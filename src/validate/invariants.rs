@@ -7,13 +7,14 @@ use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::Invariant;
 use crate::fhir::Node;
-use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item, Limits, TreeItem};
+use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item, Limits, PathError, TreeItem};
 use crate::fhir::types::ElementId;
 use crate::outcome::{IssueType, Severity};
 
 /// Units of work that one rule may cost on one element. The costliest published rule takes some thousands on a large resource.
 const STEPS_MAX: u64 = 2_000_000;
 
+const UNREADABLE: Rule = Rule::error(IssueType::Invariant, "PROBLEM_PROCESSING_EXPRESSION__IN_PROFILE__PATH__");
 const NOT_EVALUATED: Rule = Rule::information(IssueType::NotSupported, "INV_NOT_EVALUATED");
 
 /// Evaluates the rules that the type table states for an element: where it is used, and as its type.
@@ -31,7 +32,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     if rule.best_practice && !walk.options.best_practice {
         return;
     }
-    let surroundings = Surroundings::within(walk.definitions, walk.conforming);
+    let surroundings = Surroundings::within(walk.definitions, walk.conforming).beside(scope.neighbours);
     let focus = Focus {
         types: walk.types,
         context: Item::Tree(place),
@@ -39,7 +40,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
         root_resource: scope.container,
         document: scope.document,
         environment: &surroundings,
-        now: None,
+        now: walk.options.now,
         limits: Limits { steps: STEPS_MAX, ..DEFAULT_LIMITS },
     };
     let held = rule.expression.as_ref().map_err(Clone::clone).and_then(|expression| expression.truth(&focus));
@@ -49,6 +50,14 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
             let severity = if rule.is_error { Severity::Error } else { Severity::Warning };
             let rule_of = Rule { severity, code: IssueType::Invariant, message_id: rule.id };
             walk.report.add_at(rule_of, path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
+        }
+        Err(error @ PathError::Syntax { .. }) => {
+            walk.report.add_at(
+                UNREADABLE,
+                path,
+                offset(place),
+                format!("Rule {} is no FHIRPath, so nothing can meet it: {error}", rule.key),
+            );
         }
         Err(error) => {
             walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {error}", rule.key));

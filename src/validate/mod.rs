@@ -50,6 +50,7 @@ pub use stage::{OnInvalid, Policy, Validated, ValidatedEntry, breaks_structure, 
 
 use crate::definitions::Definitions;
 use crate::fhir::Node;
+use crate::fhir::temporal::DateTime;
 use crate::outcome::Finding;
 use std::collections::HashMap;
 
@@ -94,6 +95,8 @@ pub struct Options {
     /// Resources beside the document, by the reference that names them (`Patient/1`). With them, relative references must lead somewhere, and what
     /// they lead to must be as profiles ask; without them, references are not followed beyond the document.
     pub neighbours: Option<HashMap<String, Node>>,
+    /// The time that rules and limits relative to now are judged at; without it they are said not to be checked.
+    pub now: Option<DateTime>,
 }
 
 impl Default for Options {
@@ -114,6 +117,7 @@ impl Default for Options {
             related_vital_signs: false,
             answers: std::sync::Arc::default(),
             neighbours: None,
+            now: None,
         }
     }
 }

@@ -14,6 +14,8 @@ const DEPTH_MAX: usize = 128;
 
 const XHTML: &str = "http://www.w3.org/1999/xhtml";
 
+const NOT_LIMITED: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Narrative#txt-1");
+
 /// What can be wrong with a narrative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Defect {
@@ -24,6 +26,8 @@ enum Defect {
     Element,
     Attribute,
     Link,
+    Url,
+    InParagraph,
     Doctype,
     TooDeep,
 }
@@ -38,6 +42,8 @@ impl Defect {
             Defect::Element => Rule::error(IssueType::Invalid, "XHTML_XHTML_Element_Illegal"),
             Defect::Attribute => Rule::error(IssueType::Invalid, "XHTML_XHTML_Attribute_Illegal"),
             Defect::Link => Rule::error(IssueType::Security, "XHTML_URL_INVALID"),
+            Defect::Url => Rule::error(IssueType::Invalid, "XHTML_URL_INVALID"),
+            Defect::InParagraph => Rule::error(IssueType::Invalid, "XHTML_XHTML_ELEMENT_ILLEGAL_IN_PARA"),
             Defect::Doctype => Rule::error(IssueType::Invalid, "XHTML_XHTML_DOCTYPE_Illegal"),
             Defect::TooDeep => Rule::error(IssueType::TooCostly, "XHTML_DEPTH_MAX"),
         }
@@ -48,10 +54,12 @@ impl Defect {
             Defect::NotWellFormed => "The narrative must be one well-formed XML element",
             Defect::Empty => "Rule txt-2: the narrative must hold some text or an image",
             Defect::NotADiv => "The narrative must be a div element",
-            Defect::WrongNamespace => "The narrative's div must say xmlns=\"http://www.w3.org/1999/xhtml\"",
+            Defect::WrongNamespace => "The narrative's div, and all in it, must be in the namespace http://www.w3.org/1999/xhtml",
             Defect::Element => "The narrative has an element that is not allowed in narrative",
             Defect::Attribute => "The narrative has an attribute that is not allowed in narrative",
             Defect::Link => "The narrative has a link that runs code",
+            Defect::Url => "The narrative has a link or an image whose URL holds characters that no URL has",
+            Defect::InParagraph => "The narrative has a block (div, p, table, list or quotation) in a paragraph, where HTML allows none",
             Defect::Doctype => "The narrative must not have a document type, an XML declaration or a processing instruction",
             Defect::TooDeep => "The narrative's elements nest too deep to be checked",
         }
@@ -62,6 +70,9 @@ impl Defect {
 pub fn check(text: &str, node: &Node, path: &Path<'_>, report: &mut Report) {
     let mut defects = Vec::new();
     judge(text, &mut defects);
+    if defects.contains(&Defect::Element) || defects.contains(&Defect::Attribute) {
+        report.add(NOT_LIMITED, path, node, "Rule txt-1: the narrative must hold only what FHIR allows of XHTML");
+    }
     for defect in defects {
         report.add(defect.rule(), path, node, defect.text());
     }
@@ -72,20 +83,27 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
     let mut depth = 0usize;
     let mut roots = 0usize;
     let mut has_content = false;
+    let mut around = Around::default();
     loop {
         match reader.read_event() {
             Ok(Event::Start(element)) => {
                 has_content |= element.local_name().as_ref() == "img";
                 roots += usize::from(depth == 0);
-                judge_element(&element, depth, defects);
+                around.enter(&element);
+                judge_element(&element, depth, &around, defects);
                 depth += 1;
             }
             Ok(Event::Empty(element)) => {
                 has_content |= element.local_name().as_ref() == "img";
                 roots += usize::from(depth == 0);
-                judge_element(&element, depth, defects);
+                around.enter(&element);
+                judge_element(&element, depth, &around, defects);
+                around.leave();
             }
-            Ok(Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Event::End(_)) => {
+                around.leave();
+                depth = depth.saturating_sub(1);
+            }
             Ok(Event::DocType(_) | Event::Decl(_) | Event::PI(_)) => add(defects, Defect::Doctype),
             Ok(Event::Comment(_)) => {}
             Ok(Event::Eof) => break,
@@ -111,8 +129,55 @@ fn add(defects: &mut Vec<Defect>, defect: Defect) {
     }
 }
 
-fn judge_element(element: &BytesStart<'_>, depth: usize, defects: &mut Vec<Defect>) {
+/// What an element stands in, itself the last.
+#[derive(Default)]
+struct Around {
+    /// Whether each is a paragraph.
+    open: Vec<bool>,
+    /// The namespaces that were declared, with how many elements were open: prefix and URI.
+    declared: Vec<(usize, String, String)>,
+}
+
+impl Around {
+    fn enter(&mut self, element: &BytesStart<'_>) {
+        self.open.push(element.local_name().as_ref() == "p");
+        for attribute in element.attributes().flatten() {
+            let key = attribute.key.as_ref();
+            if let Some(prefix) = key.strip_prefix("xmlns").filter(|rest| rest.is_empty() || rest.starts_with(':')) {
+                self.declared.push((self.open.len(), prefix.trim_start_matches(':').to_owned(), attribute.value.to_string()));
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        let left = self.open.len();
+        self.declared.retain(|(depth, ..)| *depth < left);
+        self.open.pop();
+    }
+
+    fn is_in_paragraph(&self) -> bool {
+        self.open.iter().rev().skip(1).any(|is_paragraph| *is_paragraph)
+    }
+
+    /// The namespace of an element's name.
+    fn namespace(&self, element: &BytesStart<'_>) -> Option<&str> {
+        let name = element.name();
+        let prefix = name.as_ref().split_once(':').map_or("", |(prefix, _)| prefix);
+        self.declared.iter().rev().find(|(_, declared, _)| declared == prefix).map(|(.., uri)| uri.as_str())
+    }
+}
+
+/// Elements that HTML has nowhere in a paragraph.
+const BLOCKS: [&str; 6] = ["blockquote", "div", "ol", "p", "table", "ul"];
+
+fn judge_element(element: &BytesStart<'_>, depth: usize, around: &Around, defects: &mut Vec<Defect>) {
     let name = element.local_name();
+    if depth > 0 && around.namespace(element).is_some_and(|found| found != XHTML) {
+        add(defects, Defect::WrongNamespace);
+    }
+    if BLOCKS.contains(&name.as_ref()) && around.is_in_paragraph() {
+        add(defects, Defect::InParagraph);
+    }
     if depth == 0 && name.as_ref() != "div" {
         add(defects, Defect::NotADiv);
     } else if ELEMENTS.binary_search(&name.as_ref()).is_err() {
@@ -132,11 +197,18 @@ fn judge_element(element: &BytesStart<'_>, depth: usize, defects: &mut Vec<Defec
         }
         if matches!(name, "href" | "src" | "cite" | "longdesc") && runs_code(&attribute.value) {
             add(defects, Defect::Link);
+        } else if matches!(name, "href" | "src") && !attribute.value.chars().all(is_of_url) {
+            add(defects, Defect::Url);
         }
     }
     if depth == 0 && !has_namespace {
         add(defects, Defect::WrongNamespace);
     }
+}
+
+/// Whether a URL may hold a character (RFC 3986 §2, and letters of other scripts as RFC 3987 has them). A `|` stands before a version in FHIR's own URLs.
+fn is_of_url(letter: char) -> bool {
+    letter.is_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%|".contains(letter)
 }
 
 /// Whether a link's scheme is one that runs code. Browsers pass over white space and control characters in a scheme, and read
@@ -200,6 +272,12 @@ mod tests {
         check("<div>x</div>", &[Defect::WrongNamespace]);
         check("<p xmlns=\"http://www.w3.org/1999/xhtml\">x</p>", &[Defect::NotADiv]);
         check(&format!("<!DOCTYPE div>{}", div("x")), &[Defect::Doctype]);
+        check(&div("<n:p xmlns:n=\"urn:x\">x</n:p><p>y</p>"), &[Defect::WrongNamespace]);
+        check(&div("<p xmlns=\"urn:x\">x</p>"), &[Defect::WrongNamespace]);
+        check(&div("<p>x <b><p>y</p></b></p>"), &[Defect::InParagraph]);
+        check(&div("<p>x</p><div><p>y</p></div><p><span>z</span></p>"), &[]);
+        check(&div("<a href=\"http://a.test/{b}\">x</a><img src=\"a b.png\"/>"), &[Defect::Url]);
+        check(&div("<a href=\"http://a.test/b?c=d&amp;e=%20#f|1\">x</a>"), &[]);
         check(&format!("<h:div xmlns:h=\"http://www.w3.org/1999/xhtml\">{}</h:div>", "<h:p>x</h:p>"), &[]);
         for (link, runs) in [
             ("http://example.org/a:b", false),
@@ -215,6 +293,6 @@ mod tests {
         ] {
             check(&div(&format!("<a href=\"{link}\">x</a>")), if runs { &[Defect::Link] } else { &[] });
         }
-        check(&div(&format!("{}{}", "<p>".repeat(DEPTH_MAX), "</p>".repeat(DEPTH_MAX))), &[Defect::TooDeep]);
+        check(&div(&format!("{}{}", "<b>".repeat(DEPTH_MAX), "</b>".repeat(DEPTH_MAX))), &[Defect::TooDeep]);
     }
 }

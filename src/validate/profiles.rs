@@ -10,7 +10,7 @@ use super::values::{Mode, difference};
 use super::{bindings, controls, invariants};
 use crate::definitions::ProfileType;
 use crate::definitions::profile::{NodeId, Profile, ProfileNode};
-use crate::fhir::path::{Item, TreeItem};
+use crate::fhir::path::{Expression, Focus, Item, TreeItem};
 use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType};
@@ -20,6 +20,7 @@ const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
 const WRONG_TYPE: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_WrongType");
 const TYPE_NOT_ALLOWED: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoType");
+const WRONG_TYPE_OF_EXTENSION: Rule = Rule::error(IssueType::Structure, "Extension_EXT_Type");
 const FIXED: Rule = Rule::error(IssueType::Value, "_DT_Fixed_Wrong");
 const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const TOO_SMALL: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_GT");
@@ -151,7 +152,7 @@ fn trial(walk: &mut Walk<'_>, act: impl FnOnce(&mut Walk<'_>)) -> Vec<Finding> {
 /// Checks one element against one node of a profile. For a resource in another, `scope` is its own, and `outer` that of the rules which the
 /// outer resource's profile states for it.
 fn element(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, outer: &Scope<'_>, path: &Path<'_>) {
-    value(walk, asked, found, path);
+    value(walk, asked, found, scope, path);
     types_of(walk, asked, found, scope, path);
     if !asked.node().element.controls.is_empty() {
         controls::check(walk, asked.node(), found, scope.resource, path);
@@ -264,8 +265,31 @@ fn nth(node: Option<&Node>, index: usize) -> Option<&Node> {
     one.filter(|one| one.value != Value::Null)
 }
 
+/// Whether a date or time is further from now than a duration allows: a least value so long before now, a greatest so long after it
+/// (<https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.minValue_x_>).
+fn is_beyond_now(walk: &Walk<'_>, found: Found<'_>, limit: &Node, wrong: Ordering, scope: &Scope<'_>) -> bool {
+    let unit = match limit.text("code") {
+        Some("a") => "years",
+        Some("mo") => "months",
+        Some("wk") => "weeks",
+        Some("d") => "days",
+        Some("h") => "hours",
+        Some("min") => "minutes",
+        Some("s") => "seconds",
+        _ => return false,
+    };
+    let Some(amount) = limit.get("value").and_then(Node::as_number) else { return false };
+    let (comparison, sign) = if wrong == Ordering::Less { ("<", "-") } else { (">", "+") };
+    let base = if found.type_name(walk.types) == "date" { "today()" } else { "now()" };
+    let rule = format!("iif($this {comparison} {base} {sign} {amount} {unit}, true, false)");
+    let Ok(expression) = Expression::compile(&rule, walk.types) else { return false };
+    let Some(focus) = Focus::resource(walk.types, scope.resource) else { return false };
+    let focus = Focus { now: walk.options.now, ..focus.at(found.item) };
+    expression.truth(&focus).unwrap_or(false)
+}
+
 /// Fixed values, patterns, lengths, ranges and codes.
-fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, path: &Path<'_>) {
+fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     let node = asked.node();
     for (value, mode, words) in [(&node.fixed, Mode::Fixed, "the fixed value"), (&node.pattern, Mode::Pattern, "the pattern")] {
         let Some(value) = value else { continue };
@@ -285,7 +309,12 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, path: &Path<'_
         (&node.min_value, Ordering::Less, TOO_SMALL, "smaller than the least"),
         (&node.max_value, Ordering::Greater, TOO_LARGE, "larger than the greatest"),
     ] {
-        if limit.as_ref().and_then(|limit| order(value, limit)) == Some(wrong) {
+        let is_beyond = match limit.as_ref() {
+            Some(limit) if limit.as_object().is_some() && value.as_text().is_some() => is_beyond_now(walk, found, limit, wrong, scope),
+            Some(limit) => order(value, limit) == Some(wrong),
+            None => false,
+        };
+        if is_beyond {
             let text = format!("{}: the value is {words} that {} allows", node.path, asked.profile.canonical());
             walk.report.add(rule, path, value, text);
         }
@@ -313,7 +342,9 @@ fn allowed_type<'a>(types: &TypeTable, asked: Asked<'a>, found: Found<'_>) -> Al
     }
     let name = found.type_name(types);
     let same = allowed.iter().find(|one| one.code == name);
-    match same.or_else(|| allowed.iter().find(|one| types.is_kind_of(name, &one.code))) {
+    // A choice names its type, and so has exactly that.
+    let is_choice = found.element.is_some_and(|id| types.element(id).is_choice);
+    match same.or_else(|| allowed.iter().find(|one| !is_choice && types.is_kind_of(name, &one.code))) {
         Some(one) => Allowed::Yes(one),
         // `BackboneElement` and `Element` are not told apart by every definition.
         None if allowed.iter().any(|one| matches!(one.code.as_str(), "BackboneElement" | "Element")) => Allowed::Any,
@@ -331,8 +362,10 @@ fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
             let names: Vec<&str> = allowed.iter().map(|one| one.code.as_str()).collect();
             let text = format!("{} may be {} by {}, not {type_name}", asked.node().path, names.join(", "), asked.profile.canonical());
             // Where there is a choice, it is the element that has it whose choice is wrong.
-            let at = if allowed.len() > 1 { path.container().unwrap_or(path) } else { path };
-            return walk.report.add_at(TYPE_NOT_ALLOWED, at, found.offset(), text);
+            let is_of_extension = asked.node().path == "Extension.value[x]";
+            let at = if allowed.len() > 1 || is_of_extension { path.container().unwrap_or(path) } else { path };
+            let rule = if is_of_extension { WRONG_TYPE_OF_EXTENSION } else { TYPE_NOT_ALLOWED };
+            return walk.report.add_at(rule, at, found.offset(), text);
         }
         Allowed::Yes(one) => one,
     };

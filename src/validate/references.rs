@@ -20,6 +20,7 @@ const NO_PROFILE_MET: Rule = Rule::error(IssueType::Structure, "Reference_REF_Ca
 const AGGREGATION: Rule = Rule::error(IssueType::Structure, "Reference_REF_Aggregation");
 const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_CantResolve");
 const WRONG_FORM: Rule = Rule::error(IssueType::Invalid, "Reference_REF_Format2");
+const WRONG_QUERY: Rule = Rule::error(IssueType::Invalid, "REFERENCE_REF_QUERY_INVALID");
 const ENTRY_WITHOUT_URL: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_Entry_NoFullUrl");
 const NOT_RESOLVABLE: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_FullUrl_Missing");
 
@@ -157,12 +158,31 @@ fn in_entry(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<
     if has_scheme(literal) {
         return;
     }
-    let is_search = matches!(entry.kind, "transaction" | "batch") && literal.contains('?');
+    let query = literal.split_once('?').filter(|_| matches!(entry.kind, "transaction" | "batch"));
+    let is_search = query.is_some();
+    if query.is_some_and(|(_, query)| !is_query(query)) {
+        walk.report.add(
+            WRONG_QUERY,
+            path,
+            reference,
+            "What stands behind the '?' of a conditional reference must be a search: name=value&name=value",
+        );
+    }
     if entry.full_url.is_none() {
         walk.report.add(NOT_RESOLVABLE, path, reference, "A relative reference needs the fullUrl of its entry");
     } else if !matches!(literal.split('/').count(), 2 | 4) && !is_search {
         walk.report.add(WRONG_FORM, path, reference, "A relative reference in a Bundle is written type/id, or type/id/_history/version");
     }
+}
+
+/// Whether a text is a search as a URL has it: names of parameters with their values.
+fn is_query(text: &str) -> bool {
+    let is_name = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'.'))
+    };
+    text.split('&')
+        .all(|part| part.split_once('=').is_some_and(|(name, value)| is_name(name) && !value.is_empty() && !value.contains(['?', '='])))
 }
 
 /// Where references are followed, what they lead to is in the document or beside it.

@@ -101,7 +101,8 @@ fn count(walk: &mut Walk<'_>, asked: Asked<'_>, number: usize, parent: Found<'_>
 
 /// Closed slicing, and order.
 fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Option<usize>], path: &Path<'_>) {
-    let Some(slicing) = &asked.node().element.slicing else { return };
+    let stated = asked.node().element.slicing.as_ref();
+    let (rules, is_ordered) = stated.map_or(("open", false), |slicing| (slicing.rules.as_str(), slicing.ordered));
     let mut highest = None;
     for (index, (found, place)) in all.iter().zip(chosen).enumerate() {
         let (name, offset) = (path.name(&asked.node().name), found.item.node.and_then(Node::place));
@@ -110,7 +111,7 @@ fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Opt
         let typed = at.of_type(found.item.type_name(walk.types));
         let at = if asked.node().path.ends_with("[x]") { &typed } else { at };
         match place {
-            None if slicing.rules == "closed" => {
+            None if rules == "closed" => {
                 let text = format!("{}: this is in no slice of {}, and it allows no others", asked.node().path, asked.profile.canonical());
                 walk.report.add_at(NO_SLICE, at, offset, text);
             }
@@ -118,11 +119,11 @@ fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Opt
                 let text = format!("The extension {} defines no part of this url", asked.profile.canonical());
                 walk.report.add_at(NO_SUCH_PART, at, offset, text);
             }
-            None if slicing.rules == "openAtEnd" && chosen.get(index + 1..).unwrap_or_default().iter().any(Option::is_some) => {
+            None if rules == "openAtEnd" && chosen.get(index + 1..).unwrap_or_default().iter().any(Option::is_some) => {
                 let text = format!("{}: what is in no slice of {} must come last", asked.node().path, asked.profile.canonical());
                 walk.report.add_at(NOT_AT_END, at, offset, text);
             }
-            Some(_) if slicing.ordered && *place < highest => {
+            Some(_) if is_ordered && *place < highest => {
                 let text = format!("{}: the slices of {} must come in its order", asked.node().path, asked.profile.canonical());
                 walk.report.add_at(OUT_OF_ORDER, at, offset, text);
             }
@@ -155,7 +156,7 @@ fn position_of(slice: Asked<'_>) -> Option<usize> {
 
 fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
     let types = walk.types;
-    let surroundings = Surroundings::within(walk.definitions, walk.conforming);
+    let surroundings = Surroundings::within(walk.definitions, walk.conforming).beside(scope.neighbours);
     let focus = Focus {
         types,
         context: Item::Tree(found.item),
@@ -163,7 +164,7 @@ fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Fou
         root_resource: scope.container,
         document: scope.document,
         environment: &surroundings,
-        now: None,
+        now: walk.options.now,
         limits: DEFAULT_LIMITS,
     };
     let Ok(expression) = &by.expression else { return false };

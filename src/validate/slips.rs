@@ -1,9 +1,10 @@
-//! What is not JSON in a document that could be read all the same, as findings at the elements where it is.
+//! What is not JSON, or not FHIR's XML, in a document that could be read all the same, as findings at the elements where it is.
 
 use super::path::Path;
 use super::report::{Report, Rule};
 use crate::fhir::json::{OUTSIDE, SLIPS_MAX, Slip, SlipKind};
 use crate::fhir::types::{ElementId, TypeTable};
+use crate::fhir::xml::{XmlSlip, XmlSlipKind};
 use crate::fhir::{Node, Value};
 use crate::outcome::{Finding, IssueType};
 
@@ -12,6 +13,32 @@ const COMMA_MISSING: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_MISSING"
 const COMMA_EXTRA: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_EXTRA");
 const NAME_UNQUOTED: Rule = Rule::error(IssueType::Invalid, "JSON_PROPERTY_NO_QUOTES");
 const DUPLICATE: Rule = Rule::error(IssueType::Invalid, "DUPLICATE_JSON_PROPERTY");
+const UNKNOWN_ELEMENT: Rule = Rule::error(IssueType::Structure, "Undefined_element_");
+const UNKNOWN_ATTRIBUTE: Rule = Rule::error(IssueType::Structure, "Undefined_attribute__on__for_type__properties__");
+const TEXT: Rule = Rule::error(IssueType::Structure, "Text_should_not_be_present");
+const OUT_OF_ORDER: Rule = Rule::error(IssueType::Invalid, "Validation_VAL_Profile_OutOfOrder");
+const REPEATED: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
+const INSTRUCTION: Rule = Rule::error(IssueType::Invalid, "No_processing_instructions_allowed_in_resources");
+
+/// The findings that slips of XML are, each where it stands. What FHIR does not have is named by the steps of the markup, since FHIRPath has no words for it.
+pub fn xml_findings(slips: &[XmlSlip]) -> Vec<Finding> {
+    let finding = |slip: &XmlSlip| {
+        let (rule, text) = xml_words(&slip.kind);
+        Finding::new(rule.severity, rule.code, rule.message_id, text).at(slip.place.clone()).at_offset(u32::try_from(slip.offset).ok())
+    };
+    slips.iter().map(finding).collect()
+}
+
+fn xml_words(kind: &XmlSlipKind) -> (Rule, String) {
+    match kind {
+        XmlSlipKind::UnknownElement { name } => (UNKNOWN_ELEMENT, format!("There is no element '{name}' here; it was passed over")),
+        XmlSlipKind::UnknownAttribute { name } => (UNKNOWN_ATTRIBUTE, format!("There is no attribute '{name}' here; it was passed over")),
+        XmlSlipKind::Text => (TEXT, "Text stands only in the narrative; it was passed over".to_owned()),
+        XmlSlipKind::OutOfOrder { name } => (OUT_OF_ORDER, format!("The element '{name}' must stand before the one in front of it")),
+        XmlSlipKind::Repeated { name } => (REPEATED, format!("The element '{name}' may be there once; the first was checked")),
+        XmlSlipKind::ProcessingInstruction => (INSTRUCTION, "FHIR's XML has no processing instructions".to_owned()),
+    }
+}
 
 /// The findings that slips are, each at the innermost element around it, one of a kind to an element.
 pub fn findings(types: &TypeTable, document: &Node, slips: &[Slip]) -> Vec<Finding> {
@@ -103,6 +130,32 @@ mod tests {
         check(r#"{resourceType: "Patient"}"#, &["JSON_PROPERTY_NO_QUOTES Patient"]);
         let twice = r#"{"resourceType": "Observation", "valueQuantity": {"value": 1, "value": 2}}"#;
         check(twice, &["DUPLICATE_JSON_PROPERTY Observation.value.ofType(Quantity)"]);
+    }
+
+    #[test]
+    fn slips_of_xml() {
+        let check = |body: &str, expected: &[&str]| {
+            let document = format!("<Patient xmlns='http://hl7.org/fhir' xmlns:x='urn:x'>{body}</Patient>");
+            let (node, slips) = crate::fhir::xml::parse_leniently(document.as_bytes(), 16, Definitions::embedded().types()).unwrap();
+            assert_eq!(node.resource_type(), Some("Patient"));
+            let found: Vec<String> = xml_findings(&slips).iter().map(|one| format!("{} {}", one.message_id, one.expression)).collect();
+            assert_eq!(found, expected, "{body}");
+        };
+        check("<active value='true'/><name><family value='a'/></name>", &[]);
+        check("<name><age value='1'><b>c</b></age><family value='a'/></name>", &["Undefined_element_ /f:Patient/f:name"]);
+        check("<x:active value='true'/>", &["Undefined_element_ /f:Patient"]);
+        check("<active value='true' note='x'/>", &["Undefined_attribute__on__for_type__properties__ /f:Patient/f:active"]);
+        check("<active value='true'/>stray", &["Text_should_not_be_present /f:Patient"]);
+        check("<gender value='male'/><active value='true'/>", &["Validation_VAL_Profile_OutOfOrder Patient.active"]);
+        check("<name/><gender value='male'/><name id='x'/>", &["Validation_VAL_Profile_OutOfOrder Patient.name[1]"]);
+        check("<gender value='male'/><gender value='male'/>", &["Validation_VAL_Profile_Maximum_one Patient"]);
+        check(
+            "<contained><Basic><id value='a'/><code other='b'/></Basic></contained>",
+            &["Undefined_attribute__on__for_type__properties__ Basic/f:code"],
+        );
+        let late = "<contained><Observation><valueQuantity><unit value='a'/><value value='1'/></valueQuantity></Observation></contained>";
+        check(late, &["Validation_VAL_Profile_OutOfOrder Patient.contained[0].value.ofType(Quantity).value"]);
+        check("<?a b?><active value='true'/>", &["No_processing_instructions_allowed_in_resources (document)"]);
     }
 
     #[test]

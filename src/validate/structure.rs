@@ -390,6 +390,7 @@ impl<'a> Walk<'a> {
                     "Identifier" => identifiers::check(self, node, at.path),
                     "Meta" => identifiers::check_labels(self, node, at.path),
                     "Coding" => codings::check(self, node, at.path),
+                    "Quantity" | "Age" | "Count" | "Distance" | "Duration" => codings::check_unit(self, node, at.path),
                     "Attachment" => attachments::check(self, node, at.path),
                     _ => {}
                 }

@@ -35,6 +35,7 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         security_checks: is_on("security_checks"),
         refuse_example_urls: is_on("refuse_example_urls"),
         related_vital_signs: is_on("related_vital_signs"),
+        now: case.text("now").map(|now| crate::fhir::temporal::DateTime::parse(now).unwrap()),
         ..Options::default()
     };
     let own = case.get("definitions").and_then(Node::as_list).map(Definitions::with);

@@ -1,5 +1,6 @@
 //! What the gateway writes itself (Provenances, AuditEvents, Tasks, notices, links, its own extensions) is valid by the definitions that it ships.
 
+use crate::suites::files;
 use crate::support::data::{MRN, observation, patient, permit, person};
 use crate::support::world::documents;
 use crate::support::{Call, Setup};
@@ -8,6 +9,7 @@ use hearthgate::fhir::json;
 use hearthgate::outcome::Severity;
 use hearthgate::validate::{self, Options};
 use serde_json::{Value, json};
+use std::path::Path;
 
 const MORE: &str = r#"
 [[client]]
@@ -68,9 +70,28 @@ async fn what_the_gateway_writes_is_valid() {
         "extension:receipt",
         "extension:normalisation-change",
         "extension:validation-finding",
+        "extension:validation-finding",
         "break-glass:until",
     ] {
         assert!(whole.contains(&format!("urn:hearthgate:{own}")), "{own} was not written");
     }
     assert_eq!(seen.iter().flat_map(complaints).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn what_ships_in_profiles_is_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles");
+    let mut shipped = Vec::new();
+    for package in ["hearthgate", "sensitivity"] {
+        for path in files(&folder.join(package)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("ndjson") => shipped.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap())),
+                Some("json") if !path.ends_with("package.json") => shipped.push(serde_json::from_str(&text).unwrap()),
+                _ => {}
+            }
+        }
+    }
+    assert!(shipped.len() > 20, "only {} documents", shipped.len());
+    assert_eq!(shipped.iter().flat_map(complaints).collect::<Vec<_>>(), [""; 0]);
 }

@@ -9,6 +9,8 @@ use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::fhir::json::Slip;
+use crate::fhir::temporal::DateTime;
+use crate::fhir::xml::XmlSlip;
 use crate::fhir::{Node, SyntaxError, json, xml};
 use crate::outcome::{Finding, IssueType, Severity};
 use crate::packages::{Coordinates, Limits, with_neighbours};
@@ -187,6 +189,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         quiet_extensible: arguments.no_extensible_binding_warnings,
         related_vital_signs: true,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
+        now: DateTime::parse(&Clock::system().now().to_fhir_instant()).ok(),
         ..Options::default()
     }
 }
@@ -225,13 +228,29 @@ fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>,
     found.map_err(|error| format!("{error}; add it with: hearthgate package add"))
 }
 
+/// What had to be passed over to read a document.
+enum Passed {
+    Json(Vec<Slip>),
+    Xml(Vec<XmlSlip>),
+}
+
+impl Passed {
+    fn findings(&self, definitions: &Definitions, document: &Node) -> Vec<Finding> {
+        match self {
+            Passed::Json(found) => slips::findings(definitions.types(), document, found),
+            Passed::Xml(found) => slips::xml_findings(found),
+        }
+    }
+}
+
 /// A document, with what had to be passed over to read it.
-fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<(Node, Vec<Slip>), SyntaxError> {
+fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<(Node, Passed), SyntaxError> {
     if is_xml {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        return xml::parse(bytes, json::DEFAULT_DEPTH, definitions.types()).map(|node| (node, Vec::new()));
+        let read = xml::parse_leniently(bytes, json::DEFAULT_DEPTH, definitions.types());
+        return read.map(|(node, passed)| (node, Passed::Xml(passed)));
     }
-    json::parse_leniently(bytes, json::DEFAULT_DEPTH)
+    json::parse_leniently(bytes, json::DEFAULT_DEPTH).map(|(node, passed)| (node, Passed::Json(passed)))
 }
 
 /// One run over everything.
@@ -322,12 +341,12 @@ impl Run<'_> {
             let text = "The document is longer than is read; it was not checked";
             return vec![verdict(None, &[], vec![Finding::new(Severity::Fatal, IssueType::TooLong, "DOCUMENT_TOO_LONG", text)])];
         };
-        let (resource, slips) = match parse(&bytes, is_xml, self.judge.definitions()) {
+        let (resource, passed) = match parse(&bytes, is_xml, self.judge.definitions()) {
             Ok(read) => read,
             Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error)])],
         };
         if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
-            let mut findings = slips::findings(self.judge.definitions().types(), &resource, &slips);
+            let mut findings = passed.findings(self.judge.definitions(), &resource);
             findings.extend(self.judge.check(std::path::Path::new(&file), &resource));
             return vec![verdict(None, &bytes, findings)];
         }

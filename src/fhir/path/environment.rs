@@ -83,7 +83,7 @@ pub(super) fn resolve<'d>(evaluator: &Evaluator<'_, 'd>, item: &Item<'d>) -> Res
         return Ok(stated_type.and_then(|name| empty_resource(types, name)));
     };
     if let Some(id) = reference.strip_prefix('#') {
-        return contained(evaluator, id);
+        return contained(evaluator, item, id);
     }
     if let Some(node) = bundled(evaluator, reference)? {
         return Ok(TreeItem::resource(types, node));
@@ -94,10 +94,19 @@ pub(super) fn resolve<'d>(evaluator: &Evaluator<'_, 'd>, item: &Item<'d>) -> Res
     Ok(type_in(reference).or(stated_type).and_then(|name| empty_resource(types, name)))
 }
 
+/// The resource of a Bundle's entry that an item stands in, by their places in the document: a rule of a Bundle looks into all of them.
+fn entry_around<'d>(evaluator: &Evaluator<'_, 'd>, item: &Item<'d>) -> Result<Option<&'d Node>, PathError> {
+    let entries = evaluator.focus.root_resource.items("entry");
+    let Some(place) = (if let Item::Tree(found) = item { found.node.and_then(Node::place) } else { None }) else { return Ok(None) };
+    evaluator.spend(entries.len())?;
+    let resources = entries.iter().filter_map(|entry| entry.get("resource"));
+    Ok(resources.take_while(|resource| resource.place().is_some_and(|begin| begin <= place)).last())
+}
+
 /// `#id` in the resource that contains the focus, `#` for that resource itself.
-fn contained<'d>(evaluator: &Evaluator<'_, 'd>, id: &str) -> Result<Option<TreeItem<'d>>, PathError> {
+fn contained<'d>(evaluator: &Evaluator<'_, 'd>, item: &Item<'d>, id: &str) -> Result<Option<TreeItem<'d>>, PathError> {
     let focus = evaluator.focus;
-    for container in [focus.root_resource, focus.resource] {
+    for container in entry_around(evaluator, item)?.into_iter().chain([focus.root_resource, focus.resource]) {
         if id.is_empty() {
             return Ok(TreeItem::resource(focus.types, container));
         }

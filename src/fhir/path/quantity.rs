@@ -190,7 +190,10 @@ impl Quantity {
     /// Whether both measure the same kind of thing.
     pub fn comparable(&self, other: &Quantity) -> bool {
         self.unit == other.unit
-            || matches!((self.unit.scale(), other.unit.scale()), (Some(mine), Some(theirs)) if mine.dimension == theirs.dimension)
+            || match (self.unit.scale(), other.unit.scale()) {
+                (Some(mine), Some(theirs)) => mine.dimension == theirs.dimension,
+                _ => ucum::are_alike(self.unit.code(), other.unit.code()),
+            }
     }
 
     /// Exact order; `None` when the units do not compare.
@@ -199,12 +202,20 @@ impl Quantity {
             return Some(self.value.cmp(&other.value));
         }
         let (Some(mine), Some(theirs)) = (self.unit.scale(), other.unit.scale()) else {
-            return Some(self.value.cmp(&other.converted(&self.unit)?.value));
+            return self.compare_rounded(other);
         };
         if mine.dimension != theirs.dimension {
             return None;
         }
         self.in_base(mine)?.compare(other.in_base(theirs)?)
+    }
+
+    /// The order where a conversion rounds: in one of the two units, whichever side asks, so that both sides see the same.
+    fn compare_rounded(&self, other: &Quantity) -> Option<Ordering> {
+        if self.unit.code() < other.unit.code() {
+            return Some(self.value.cmp(&other.converted(&self.unit)?.value));
+        }
+        Some(self.converted(&other.unit)?.value.cmp(&other.value))
     }
 
     /// FHIRPath's `~`: in the coarser unit, rounded to the fewer places of the two.

@@ -146,6 +146,12 @@ pub fn scale(code: &str) -> Option<Scale> {
     }
 }
 
+/// Whether two units measure the same kind of thing, those without a factor too.
+pub fn are_alike(one: &str, other: &str) -> bool {
+    let dimension = |code: &str| grammar::read(code).ok()?.dimension();
+    matches!((dimension(one), dimension(other)), (Some(mine), Some(theirs)) if mine == theirs)
+}
+
 /// An amount in another unit; `None` when they measure different things. Exact where both are multiples, else to 12 significant digits.
 pub fn convert(value: Decimal, from: &str, to: &str) -> Option<Decimal> {
     match (grammar::read(from).ok()?, grammar::read(to).ok()?) {

@@ -9,9 +9,11 @@
 //! repetitions that stand apart, text between elements, and nesting beyond the limit.
 //! Passed over: a byte order mark, comments outside the narrative, namespace prefixes, `xsi:schemaLocation`, and elements that do not
 //! stand in the order of the definition, since the official test data has some and nothing is lost by it.
+//! [`parse_leniently`] reads on over most of what is refused, and says where it was, for validation.
 //!
 //! Attribute values are normalised as XML 1.0 §3.3.3 says. Narrative is never trimmed.
 
+mod lenient;
 mod narrative;
 mod outline;
 mod read;
@@ -21,8 +23,9 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use lenient::{XmlSlip, XmlSlipKind};
 pub use outline::{MAX_OUTLINED, Outlined, outline};
-pub use read::parse;
+pub use read::{parse, parse_leniently};
 pub use write::write;
 
 /// The namespace of every FHIR element.

@@ -3,13 +3,31 @@
 use super::super::json::{SyntaxError, SyntaxErrorKind, is_number};
 use super::super::node::{Node, Object, Value};
 use super::super::types::{ElementId, MemberUse, TypeKind, TypeTable};
+use super::lenient::{Mark, Places, XmlSlip, XmlSlipKind};
 use super::tokens::{Tag, Token, Tokens, ill_formed, quoted};
 use super::{FHIR, XHTML, XHTML_TYPE, is_attribute, narrative};
 use compact_str::{CompactString, format_compact};
 
 /// Reads one resource. `depth_limit` counts objects and lists as the JSON form would nest them.
 pub fn parse(bytes: &[u8], depth_limit: usize, table: &TypeTable) -> Result<Node, SyntaxError> {
-    let mut reader = Reader { tokens: Tokens::new(bytes)?, table, depth_limit };
+    read(&mut Reader { tokens: Tokens::new(bytes)?, table, depth_limit, places: None })
+}
+
+/// Reads a resource although some of its markup is not FHIR's, for those who say what is wrong with it: unknown elements and attributes, text between
+/// elements and processing instructions are passed over, and elements taken in any order.
+pub fn parse_leniently(bytes: &[u8], depth_limit: usize, table: &TypeTable) -> Result<(Node, Vec<XmlSlip>), SyntaxError> {
+    let mut tokens = Tokens::new(bytes)?;
+    tokens.pass_instructions();
+    let mut reader = Reader { tokens, table, depth_limit, places: Some(Places::default()) };
+    let resource = read(&mut reader)?;
+    let mut places = reader.places.unwrap_or_default();
+    for offset in reader.tokens.instructions() {
+        places.add(XmlSlipKind::ProcessingInstruction, *offset);
+    }
+    Ok((resource, places.slips))
+}
+
+fn read(reader: &mut Reader<'_, '_>) -> Result<Node, SyntaxError> {
     if reader.tokens.is_blank() {
         return Err(SyntaxErrorKind::Empty.at(0));
     }
@@ -31,9 +49,11 @@ struct Reader<'a, 't> {
     tokens: Tokens<'a>,
     table: &'t TypeTable,
     depth_limit: usize,
+    /// Where the reader is, when slips are passed over.
+    places: Option<Places>,
 }
 
-/// Elements of one name that stand together: one member and its `_name` sibling.
+/// The elements of one name: one member and its `_name` sibling.
 struct Run {
     name: CompactString,
     usage: MemberUse,
@@ -52,7 +72,10 @@ impl<'a> Reader<'a, '_> {
                 Token::Start { tag, is_empty } => return Ok(Some((tag, is_empty))),
                 Token::End => return Ok(None),
                 Token::Space => {}
-                Token::Text => return Err(SyntaxErrorKind::Unexpected { expected }.at(offset)),
+                Token::Text => match &mut self.places {
+                    Some(places) => places.add(XmlSlipKind::Text, offset),
+                    None => return Err(SyntaxErrorKind::Unexpected { expected }.at(offset)),
+                },
                 Token::Eof => return Err(ill_formed("the document ends inside an element").at(offset)),
             }
         }
@@ -77,62 +100,153 @@ impl<'a> Reader<'a, '_> {
         let Some(definition) = self.table.resource(tag.local()) else {
             return Err(SyntaxErrorKind::UnknownElement { name: quoted(tag.local()) }.at(tag.offset));
         };
+        let outer = self.places.as_mut().map(|places| places.enter_resource(tag.local()));
         self.refuse_attributes(tag, |_| false)?;
         let mut object = Object::resource(tag.local());
         if !is_empty {
             self.members(&mut object, definition.root, true, depth)?;
+        }
+        if let (Some(places), Some(outer)) = (&mut self.places, outer) {
+            places.leave_resource(outer);
         }
         self.tokens.leave(tag);
         Ok(Node { value: Value::Object(object), offset: place(tag) })
     }
 
     /// Every attribute must be ceremony or one the caller knows.
-    fn refuse_attributes(&self, tag: &Tag<'_>, is_known: impl Fn(&str) -> bool) -> Result<(), SyntaxError> {
-        match tag.attributes.iter().find(|attribute| !is_known(attribute.name) && !self.tokens.is_ceremony(attribute)) {
-            Some(attribute) => Err(SyntaxErrorKind::UnknownAttribute { name: quoted(attribute.name) }.at(attribute.offset)),
-            None => Ok(()),
-        }
-    }
-
-    /// The child elements up to the end tag, as members of `object`.
-    fn members(&mut self, object: &mut Object, parent: ElementId, is_resource: bool, depth: usize) -> Result<(), SyntaxError> {
-        let mut run: Option<Run> = None;
-        while let Some((tag, is_empty)) = self.start_or_end("an element, since text stands only in the narrative")? {
-            let usage = self.child(&tag, parent, is_resource)?;
-            let mut current = match run.take() {
-                Some(open) if open.name == tag.local() => open,
-                closed => {
-                    if let Some(closed) = closed {
-                        self.close(object, closed);
-                    }
-                    open_run(object, &tag, usage)?
+    fn refuse_attributes(&mut self, tag: &Tag<'_>, is_known: impl Fn(&str) -> bool) -> Result<(), SyntaxError> {
+        for attribute in tag.attributes.iter().filter(|attribute| !is_known(attribute.name)) {
+            let name = || quoted(attribute.name);
+            match &mut self.places {
+                Some(places) if !self.tokens.is_declaration(attribute) => {
+                    places.add(XmlSlipKind::UnknownAttribute { name: name() }, attribute.offset);
                 }
-            };
-            if !self.table.element(usage.element).repeats() && !current.values.is_empty() {
-                return Err(SyntaxErrorKind::Repeated { name: quoted(tag.local()) }.at(tag.offset));
+                None if !self.tokens.is_ceremony(attribute) => {
+                    return Err(SyntaxErrorKind::UnknownAttribute { name: name() }.at(attribute.offset));
+                }
+                _ => {}
             }
-            self.element(&mut current, &tag, is_empty, depth)?;
-            self.tokens.leave(&tag);
-            run = Some(current);
-        }
-        if let Some(last) = run {
-            self.close(object, last);
         }
         Ok(())
     }
 
-    /// What a child element is.
-    fn child(&self, tag: &Tag<'_>, parent: ElementId, is_resource: bool) -> Result<MemberUse, SyntaxError> {
-        let unknown = || SyntaxErrorKind::UnknownElement { name: quoted(tag.local()) }.at(tag.offset);
-        let usage = self.table.member(parent, tag.local()).ok_or_else(unknown)?;
-        if is_attribute(&self.table.element(parent).path, is_resource, tag.local()) {
-            return Err(unknown());
+    /// The child elements up to the end tag, as members of `object`.
+    fn members(&mut self, object: &mut Object, parent: ElementId, is_resource: bool, depth: usize) -> Result<(), SyntaxError> {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut before = 0;
+        while let Some((tag, is_empty)) = self.start_or_end("an element, since text stands only in the narrative")? {
+            let Some(usage) = self.child(&tag, parent, is_resource)? else {
+                self.pass_over(tag, is_empty)?;
+                continue;
+            };
+            let index = self.run(&mut runs, &tag, usage)?;
+            let Some(run) = runs.get_mut(index) else { continue };
+            let is_again = !self.table.element(usage.element).repeats() && !run.values.is_empty();
+            if is_again {
+                self.refuse_again(&tag)?;
+            }
+            let mark = self.enter(&tag, usage, run.values.len());
+            before = self.in_order(parent, usage, before, &tag);
+            if is_again {
+                let mut aside = Run { name: run.name.clone(), usage, offset: run.offset, values: Vec::new(), siblings: Vec::new() };
+                self.element(&mut aside, &tag, is_empty, depth)?;
+            } else {
+                self.element(run, &tag, is_empty, depth)?;
+            }
+            if let (Some(places), Some(mark)) = (&mut self.places, mark) {
+                places.leave(mark);
+            }
+            self.tokens.leave(&tag);
         }
-        let expected = if self.type_code(usage) == XHTML_TYPE { XHTML } else { FHIR };
-        if self.tokens.namespace_of(tag) != expected {
-            return Err(SyntaxErrorKind::Namespace { name: quoted(tag.name) }.at(tag.offset));
+        runs.into_iter().for_each(|run| self.close(object, run));
+        Ok(())
+    }
+
+    /// The run of an element's name: the last one, or a new one. That a name has been left shows that a repetition stands apart.
+    fn run(&self, runs: &mut Vec<Run>, tag: &Tag<'_>, usage: MemberUse) -> Result<usize, SyntaxError> {
+        let last = runs.len().checked_sub(1);
+        match runs.iter().rposition(|run| run.name == tag.local()) {
+            Some(index) if Some(index) == last || self.places.is_some() => Ok(index),
+            Some(_) => Err(SyntaxErrorKind::OutOfOrder { name: quoted(tag.local()) }.at(tag.offset)),
+            None => {
+                runs.push(Run { name: tag.local().into(), usage, offset: place(tag), values: Vec::new(), siblings: Vec::new() });
+                Ok(runs.len() - 1)
+            }
         }
-        Ok(usage)
+    }
+
+    fn refuse_again(&mut self, tag: &Tag<'_>) -> Result<(), SyntaxError> {
+        let name = quoted(tag.local());
+        match &mut self.places {
+            Some(places) => places.add(XmlSlipKind::Repeated { name }, tag.offset),
+            None => return Err(SyntaxErrorKind::Repeated { name }.at(tag.offset)),
+        }
+        Ok(())
+    }
+
+    /// Notes the step to an element, where places are kept.
+    fn enter(&mut self, tag: &Tag<'_>, usage: MemberUse, index: usize) -> Option<Mark> {
+        let places = self.places.as_mut()?;
+        let element = self.table.element(usage.element);
+        let mut step = element.name.to_string();
+        if element.repeats() {
+            step += &format!("[{index}]");
+        }
+        if element.is_choice {
+            step += &format!(".ofType({})", element.types.get(usage.type_index).map_or("", |one| &one.code));
+        }
+        Some(places.enter(tag.local(), &step))
+    }
+
+    /// Whether an element stands behind those that come before it in its definition; where it stands, for the next one.
+    fn in_order(&mut self, parent: ElementId, usage: MemberUse, before: usize, tag: &Tag<'_>) -> usize {
+        let Some(places) = &mut self.places else { return before };
+        let position = self.table.element(parent).children.iter().position(|id| *id == usage.element).unwrap_or(before);
+        if position < before {
+            places.add(XmlSlipKind::OutOfOrder { name: quoted(tag.local()) }, tag.offset);
+        }
+        position
+    }
+
+    /// Reads to the end of an element that FHIR does not have.
+    fn pass_over(&mut self, tag: Tag<'a>, is_empty: bool) -> Result<(), SyntaxError> {
+        if is_empty {
+            self.tokens.leave(&tag);
+            return Ok(());
+        }
+        let mut open = vec![tag];
+        while let Some(innermost) = open.last() {
+            let offset = self.tokens.position();
+            match self.tokens.next()? {
+                Token::Start { tag, is_empty: true } => self.tokens.leave(&tag),
+                Token::Start { tag, is_empty: false } => open.push(tag),
+                Token::End => {
+                    self.tokens.leave(innermost);
+                    open.pop();
+                }
+                Token::Space | Token::Text => {}
+                Token::Eof => return Err(ill_formed("the document ends inside an element").at(offset)),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a child element is; none for one that is passed over.
+    fn child(&mut self, tag: &Tag<'_>, parent: ElementId, is_resource: bool) -> Result<Option<MemberUse>, SyntaxError> {
+        let usage = self.table.member(parent, tag.local());
+        let is_element = |_: &MemberUse| !is_attribute(&self.table.element(parent).path, is_resource, tag.local());
+        let problem = match usage.filter(is_element) {
+            Some(usage) if self.tokens.namespace_of(tag) == if self.type_code(usage) == XHTML_TYPE { XHTML } else { FHIR } => {
+                return Ok(Some(usage));
+            }
+            Some(_) => SyntaxErrorKind::Namespace { name: quoted(tag.name) },
+            None => SyntaxErrorKind::UnknownElement { name: quoted(tag.local()) },
+        };
+        match &mut self.places {
+            Some(places) => places.add(XmlSlipKind::UnknownElement { name: quoted(tag.name) }, tag.offset),
+            None => return Err(problem.at(tag.offset)),
+        }
+        Ok(None)
     }
 
     fn type_code(&self, usage: MemberUse) -> &str {
@@ -234,15 +348,6 @@ impl<'a> Reader<'a, '_> {
         run.siblings.push(Node { value: sibling, offset: place(tag) });
         Ok(())
     }
-}
-
-/// A run begins; that its name has no member yet shows that no repetition stands elsewhere.
-fn open_run(object: &Object, tag: &Tag<'_>, usage: MemberUse) -> Result<Run, SyntaxError> {
-    let name = CompactString::from(tag.local());
-    if object.members().iter().any(|member| member.name == name || member.name.strip_prefix('_') == Some(&name)) {
-        return Err(SyntaxErrorKind::OutOfOrder { name: quoted(&name) }.at(tag.offset));
-    }
-    Ok(Run { name, usage, offset: place(tag), values: Vec::new(), siblings: Vec::new() })
 }
 
 /// The JSON kind a type's values have. Text that does not have the type's form stays text.

@@ -75,6 +75,8 @@ pub(super) struct Tokens<'a> {
     /// Bytes of the byte order mark.
     base: usize,
     bindings: Vec<Binding<'a>>,
+    /// Where processing instructions begin, when they are passed over.
+    instructions: Option<Vec<usize>>,
 }
 
 impl<'a> Tokens<'a> {
@@ -94,7 +96,17 @@ impl<'a> Tokens<'a> {
         }
         let mut reader = Reader::from_str(text);
         reader.config_mut().check_comments = true;
-        Ok(Tokens { reader, text, base, bindings: Vec::new() })
+        Ok(Tokens { reader, text, base, bindings: Vec::new(), instructions: None })
+    }
+
+    /// Passes over processing instructions from here on.
+    pub fn pass_instructions(&mut self) {
+        self.instructions = Some(Vec::new());
+    }
+
+    /// Where those begin that were passed over.
+    pub fn instructions(&self) -> &[usize] {
+        self.instructions.as_deref().unwrap_or_default()
     }
 
     /// Bytes read so far.
@@ -136,7 +148,10 @@ impl<'a> Tokens<'a> {
                     resolve(&reference).map_err(|kind| kind.at(offset))?;
                     return Ok(Token::Text);
                 }
-                Event::PI(_) => return Err(SyntaxErrorKind::ProcessingInstruction.at(offset)),
+                Event::PI(_) => match &mut self.instructions {
+                    Some(passed) => passed.push(offset),
+                    None => return Err(SyntaxErrorKind::ProcessingInstruction.at(offset)),
+                },
                 Event::DocType(_) => return Err(SyntaxErrorKind::Doctype.at(offset)),
                 Event::Eof => return Ok(Token::Eof),
             }
@@ -216,6 +231,11 @@ impl<'a> Tokens<'a> {
                 matches!(local, "schemaLocation" | "noNamespaceSchemaLocation") && self.namespace(prefix) == Some(XSI_NAMESPACE)
             }
         }
+    }
+
+    /// Whether an attribute declares a namespace.
+    pub fn is_declaration(&self, attribute: &Attribute<'_>) -> bool {
+        matches!(split_name(attribute.name), ("xmlns", _) | ("", "xmlns"))
     }
 
     /// Ends what the element's namespace declarations brought into force.

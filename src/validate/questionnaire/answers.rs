@@ -22,6 +22,7 @@ const NO_OPTIONS: Rule = Rule::information(IssueType::NotSupported, "Questionnai
 const STRING_NO_OPTIONS: Rule = Rule::information(IssueType::NotSupported, "Questionnaire_QR_Item_StringNoOptions");
 const STRING_IS_NO_OPTION: Rule = wrong("Questionnaire_QR_Item_NoOptionsString");
 const CODING_IS_NO_OPTION: Rule = wrong("Questionnaire_QR_Item_NoCoding");
+const NOT_ALONE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_OPTION_EXCLUSIVE");
 const NOT_IN_VALUE_SET: Rule = Rule::error(IssueType::CodeInvalid, "QUESTIONNAIRE_QR_ITEM_VS_FAIL");
 const TOO_SMALL: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DATE_MIN");
 const TOO_LARGE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DATE_MAX");
@@ -34,6 +35,7 @@ const WRONG_UNIT: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DECIMAL_INVALID_UNITS");
 const TOO_SHORT: Rule = wrong("QUESTIONNAIRE_QR_ITEM_STRING_MIN_LENGTH");
 const TOO_LONG: Rule = wrong("QUESTIONNAIRE_QR_ITEM_STRING_MAX_LENGTH");
 const WRONG_FORM: Rule = wrong("QUESTIONNAIRE_QR_ITEM_STRING_REGEX_EF");
+const FORM_NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "QUESTIONNAIRE_QR_ITEM_STRING_REGEX_NOT_CHECKED");
 const WRONG_MEDIA_TYPE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_BAD_ATTACHMENT_MIMETYPE");
 const TOO_LARGE_ATTACHMENT: Rule = wrong("QUESTIONNAIRE_QR_ITEM_BAD_ATTACHMENT_LENGTH");
 const NO_RESOURCE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_REF_INVALID_GENERAL");
@@ -54,6 +56,21 @@ struct Answer<'a> {
     at: &'a Path<'a>,
     /// The answer that has the value.
     outer: &'a Path<'a>,
+}
+
+/// Judges the answers to a question beside each other: an option that excludes others stands alone.
+pub fn check_all(walk: &mut Walk<'_>, item: &Node, given: &[Found<'_>], asked: Found<'_>, path: &Path<'_>) {
+    let is_exclusive = |option: &&Node| extension(option, "questionnaire-optionExclusive").and_then(Node::as_bool) == Some(true);
+    let mut exclusive = item.items("answerOption").iter().filter(is_exclusive).filter_map(value).peekable();
+    if given.len() < 2 || exclusive.peek().is_none() {
+        return;
+    }
+    let answers: Vec<&Node> = given.iter().filter_map(|answer| value(answer.item.node?)).collect();
+    let is_given =
+        |option: &Node| answers.iter().any(|answer| *answer == option || option.as_object().is_some() && same_coding(option, answer));
+    if exclusive.any(is_given) {
+        walk.report.add_at(NOT_ALONE, path, offset(asked), "An option that excludes all others is given together with another answer");
+    }
 }
 
 /// Judges one answer.
@@ -196,6 +213,13 @@ fn quantity(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     if units.peek().is_some() && !units.any(|unit| same_coding(unit, answer.node)) {
         walk.report.add(WRONG_UNIT, answer.at, answer.node, "The unit is none of those the Questionnaire allows");
     }
+    let code = answer.node.text("code");
+    let is_outside = |set: &str| {
+        code.is_some_and(|code| walk.definitions.value_set_contains(set, answer.node.text("system"), code) == Membership::NotMember)
+    };
+    if extension(item, "questionnaire-unitValueSet").and_then(Node::as_text).is_some_and(is_outside) {
+        walk.report.add(WRONG_UNIT, answer.at, answer.node, "The unit is not in the value set of units that the Questionnaire allows");
+    }
     let limits = [
         (MIN_QUANTITY, Ordering::Less, QUANTITY_TOO_SMALL, MIN_NOT_COMPARED),
         (MAX_QUANTITY, Ordering::Greater, QUANTITY_TOO_LARGE, MAX_NOT_COMPARED),
@@ -228,10 +252,16 @@ fn string(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     if number(item.get("maxLength")).is_some_and(|max| length > max) {
         walk.report.add(TOO_LONG, answer.at, answer.node, "The answer is longer than the Questionnaire allows");
     }
-    let pattern = extension(item, "regex").and_then(Node::as_text);
-    let pattern = pattern.and_then(|pattern| RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_BYTES_MAX).build().ok());
-    if pattern.is_some_and(|pattern| !pattern.is_match(text)) {
-        walk.report.add(WRONG_FORM, answer.at, answer.node, "The answer does not have the form that the Questionnaire asks for");
+    let Some(pattern) = extension(item, "regex").and_then(Node::as_text) else { return };
+    match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_BYTES_MAX).build() {
+        Ok(pattern) if pattern.is_match(text) => {}
+        Ok(_) => walk.report.add(WRONG_FORM, answer.at, answer.node, "The answer does not have the form that the Questionnaire asks for"),
+        Err(_) => {
+            let text = format!(
+                "The regular expression of the question cannot be read, or is larger than {REGEX_BYTES_MAX} bytes, so the form was not checked"
+            );
+            walk.report.add(FORM_NOT_CHECKED, answer.at, answer.node, text);
+        }
     }
 }
 

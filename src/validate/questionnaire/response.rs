@@ -21,6 +21,7 @@ const TWICE: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Onl
 const TOO_MANY_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_OnlyOneA");
 const TOO_FEW: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MIN_OCCURS");
 const TOO_MANY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MAX_OCCURS");
+const OTHER_TEXT: Rule = Rule::error(IssueType::Invalid, "Questionnaire_QR_Item_Text");
 const ANSWER_TO_GROUP: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Group");
 const ANSWER_TO_DISPLAY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_DISPLAY_NO_VALUE");
 
@@ -126,6 +127,11 @@ impl<'a> Check<'a> {
         let given = find(walk.types, found.item, "answer");
         if let Some(node) = found.item.node {
             around.enter(node);
+            if let (Some(given), Some(asked)) = (node.text("text"), item.text("text"))
+                && given != asked
+            {
+                walk.report.add(OTHER_TEXT, path, node, "The text of the item is not that of the Questionnaire");
+            }
         }
         match item.text("type") {
             // The type `question` only groups others in the hierarchy of types.
@@ -171,6 +177,7 @@ impl<'a> Check<'a> {
         if limit("questionnaire-maxOccurs").is_some_and(|max| given.len() > max) {
             walk.report.add_at(TOO_MANY, path, offset(found), "The item has more answers than the Questionnaire allows");
         }
+        answers::check_all(walk, item, given, found, path);
         let name = path.name("answer");
         for answer in given {
             let at = name.index(answer.index.unwrap_or_default());

@@ -1,0 +1,126 @@
+//! Documents and definitions built to take all time and memory there is: each ends soon, and a finding or a refusal names the limit it met.
+
+use hearthgate::definitions::{Definitions, Membership};
+use hearthgate::fhir::{Node, SyntaxErrorKind, json, xml};
+use hearthgate::validate::{self, Options};
+use std::fs;
+use std::time::{Duration, Instant};
+
+/// Far above what any of these takes in a build without optimisation, far below what an explosion would.
+const LONGEST: Duration = Duration::from_secs(120);
+
+const MEGABYTES: usize = 100;
+const LEVELS: usize = 100_000;
+
+fn in_time<T>(what: &str, act: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let found = act();
+    let taken = start.elapsed();
+    println!("{what}: {:.2} s", taken.as_secs_f64());
+    assert!(taken < LONGEST, "{what} took {taken:?}");
+    found
+}
+
+fn node(text: &str) -> Node {
+    json::parse(text.as_bytes(), json::DEFAULT_DEPTH).unwrap()
+}
+
+/// The ids of what is found in a document, with the texts.
+fn found(definitions: &Definitions, document: &Node, options: &Options) -> Vec<(String, String)> {
+    let findings = validate::check(definitions, document, options);
+    findings.into_iter().map(|finding| (finding.message_id.to_owned(), finding.text.to_string())).collect()
+}
+
+fn has(found: &[(String, String)], id: &str, words: &str) -> bool {
+    found.iter().any(|(found, text)| found == id && text.contains(words))
+}
+
+#[test]
+fn a_hundred_megabytes_in_one_text() {
+    let text = format!(r#"{{"resourceType":"Patient","name":[{{"family":"{}"}}]}}"#, "a".repeat(MEGABYTES << 20));
+    let found = in_time("one text", || found(Definitions::embedded(), &node(&text), &Options::default()));
+    assert!(has(&found, "Type_Specific_Checks_DT_String_Length", "1 MB"), "{found:?}");
+}
+
+#[test]
+fn a_hundred_megabytes_of_elements() {
+    let one = r#"{"url":"http://example.org/e","valueString":""},"#;
+    let mut text = String::from(r#"{"resourceType":"Patient","extension":["#);
+    text += &one.repeat((MEGABYTES << 20) / one.len());
+    text.pop();
+    text += "]}";
+    let found = in_time("many elements", || found(Definitions::embedded(), &node(&text), &Options::default()));
+    assert!(has(&found, "FINDINGS_MAX", "more than 1000"), "{:?}", found.last());
+    assert!(found.len() < 2_100, "{}", found.len());
+}
+
+#[test]
+fn a_hundred_thousand_levels() {
+    let types = Definitions::embedded().types();
+    let deep =
+        format!(r#"{{"resourceType":"Patient","extension":{}[]{}}}"#, r#"[{"url":"u","extension":"#.repeat(LEVELS), "}]".repeat(LEVELS));
+    let limit = SyntaxErrorKind::TooDeep { limit: json::DEFAULT_DEPTH };
+    assert_eq!(in_time("JSON", || json::parse(deep.as_bytes(), json::DEFAULT_DEPTH)).unwrap_err().kind, limit);
+    assert_eq!(in_time("lenient JSON", || json::parse_leniently(deep.as_bytes(), json::DEFAULT_DEPTH)).unwrap_err().kind, limit);
+    let patient =
+        |open: &str, close: &str| format!("<Patient xmlns='http://hl7.org/fhir'>{}{}</Patient>", open.repeat(LEVELS), close.repeat(LEVELS));
+    let deep = patient("<extension url='u'>", "</extension>");
+    assert_eq!(in_time("XML", || xml::parse(deep.as_bytes(), json::DEFAULT_DEPTH, types)).unwrap_err().kind, limit);
+    assert_eq!(in_time("lenient XML", || xml::parse_leniently(deep.as_bytes(), json::DEFAULT_DEPTH, types)).unwrap_err().kind, limit);
+    // What is passed over is not built, so it may nest.
+    let foreign = patient("<x>", "</x>");
+    let (_, slips) = in_time("foreign XML", || xml::parse_leniently(foreign.as_bytes(), json::DEFAULT_DEPTH, types)).unwrap();
+    assert_eq!(slips.len(), 1);
+}
+
+#[test]
+fn a_rule_that_explodes() {
+    let every = "name.select($this | %resource.name).count() > 0";
+    let rule = format!(r#"{{"key":"x-1","severity":"error","human":"x","expression":"{every}"}}"#);
+    let profile = node(&format!(
+        r#"{{"resourceType":"StructureDefinition","url":"http://example.org/p","name":"P","status":"active","kind":"resource","abstract":false,
+        "type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint",
+        "differential":{{"element":[{{"id":"Patient","path":"Patient","constraint":[{rule}]}}]}}}}"#
+    ));
+    let names = r#"{"text":"a","given":["b","c"]},"#.repeat(2_000);
+    let patient = node(&format!(r#"{{"resourceType":"Patient","name":[{}]}}"#, names.trim_end_matches(',')));
+    let options = Options { profiles: vec!["http://example.org/p".to_owned()], ..Options::default() };
+    let found = in_time("a rule", || found(&Definitions::with(&[profile]), &patient, &options));
+    assert!(has(&found, "INV_NOT_EVALUATED", "more than"), "{found:?}");
+}
+
+#[test]
+fn value_sets_that_include_each_other() {
+    let set = |own: &str, other: &str| {
+        node(&format!(
+            r#"{{"resourceType":"ValueSet","url":"http://example.org/{own}","status":"active","compose":{{"include":[{{"valueSet":["http://example.org/{other}"]}}]}}}}"#
+        ))
+    };
+    let definitions = Definitions::with(&[set("a", "b"), set("b", "a"), set("own", "own")]);
+    for url in ["http://example.org/a", "http://example.org/own"] {
+        let answer = in_time("a circle of value sets", || definitions.value_set_contains(url, None, "x"));
+        assert!(!matches!(answer, Membership::Member { .. }), "{url}");
+    }
+}
+
+#[test]
+fn a_package_that_ends_in_its_middle() {
+    let path = std::env::temp_dir().join(format!("hearthgate-half-{}.tgz", std::process::id()));
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let set = format!(r#"{{"resourceType":"ValueSet","url":"http://example.org/a","name":"{}"}}"#, "x".repeat(50_000));
+    for (name, content) in [("package/package.json", r#"{"name":"a","version":"1.0.0"}"#), ("package/ValueSet-a.json", set.as_str())] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        builder.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    let whole = builder.into_inner().unwrap().finish().unwrap();
+    fs::write(&path, &whole).unwrap();
+    assert!(Definitions::with_packages(&[&path]).is_ok());
+    for part in [whole.len() / 4, whole.len() / 2] {
+        fs::write(&path, &whole[..part]).unwrap();
+        let refused = in_time("half a package", || Definitions::with_packages(&[&path]).map(|_| ()));
+        assert!(refused.is_err(), "{part} bytes of {}", whole.len());
+    }
+    fs::remove_file(&path).unwrap();
+}
