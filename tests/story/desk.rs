@@ -146,3 +146,24 @@ async fn odd_units_and_other_releases_are_work_too() {
     let versions = items(&world, "kind=refused-version").await;
     assert_eq!((versions.len(), &versions[0]["count"]), (1, &json!(2)), "{versions:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_kind_of_work_is_on_the_desk_and_a_task() {
+    let world = World::start().await;
+    let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
+    laboratory.create(&local("CREA")).await;
+    let mut odd = observation("Patient/1");
+    odd["valueQuantity"] = json!({"value": 15, "unit": "g/L", "system": "http://unitsofmeasure.org", "code": "g/L"});
+    laboratory.create(&odd).await;
+    laboratory.post("Patient", &json!({"resourceType": "Patient", "careProvider": [{"display": "x"}]})).await.expect(422);
+    a.create(&patient("18")).await;
+    b.create(&patient("18")).await;
+    let operator = world.party("operator").await;
+    for kind in ["unmapped-code", "implausible-unit", "refused-version", "uncertain-match"] {
+        let listed = items(&world, &format!("kind={kind}&status=requested")).await;
+        let tasks = operator.search(&format!("Task?code=urn:hearthgate:work|{kind}&status=requested")).await;
+        assert_eq!((listed.len(), tasks.len()), (1, 1), "{kind}");
+        assert_eq!(listed[0]["task"], tasks[0]["id"], "{kind}");
+        assert_eq!(tasks[0]["code"]["coding"][0]["code"], kind);
+    }
+}
