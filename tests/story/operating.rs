@@ -82,19 +82,27 @@ async fn answers_are_compressed_for_who_asks() {
     assert_eq!(text, plain.text());
 }
 
+/// A request whose body never comes.
+async fn send_slowly(address: &str) -> tokio::net::TcpStream {
+    let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("POST /fhir/Patient HTTP/1.1\r\nhost: {address}\r\ncontent-length: 10\r\n\r\n");
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn too_much_at_once_is_turned_away() {
     let world = Setup::adjusted(|settings| settings.server.max_concurrent_requests = 2).start().await;
     let a = world.party("hospital-a").await;
     let address = world.origin.strip_prefix("http://").unwrap().to_owned();
-    let mut slow = Vec::new();
-    for _ in 0..2 {
-        let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
-        let head = format!("POST /fhir/Patient HTTP/1.1\r\nhost: {address}\r\ncontent-length: 10\r\n\r\n");
-        connection.write_all(head.as_bytes()).await.unwrap();
-        slow.push(connection);
-    }
-    let refused = until("a refusal", async || Some(a.get("Patient").await).filter(|answer| answer.status == 503)).await;
+    let slow = std::sync::Mutex::new(Vec::new());
+    // Whoever comes while two are at it is turned away, a slow one too: so slow ones come until they are the two.
+    let refused = until("a refusal", async || {
+        let one = send_slowly(&address).await;
+        slow.lock().unwrap().push(one);
+        Some(a.get("Patient").await).filter(|answer| answer.status == 503)
+    })
+    .await;
     assert_eq!(refused.issue(), "transient");
     assert!(refused.header("retry-after").is_some() && refused.header("x-request-id").is_some());
     // When the others are gone it is answered again.
