@@ -28,6 +28,9 @@ pub(super) struct Kind<'t> {
     guessed_from: Option<&'t str>,
 }
 
+/// The profile of Quantity that R4 asks of many an element.
+const SIMPLE_QUANTITY: &str = "SimpleQuantity";
+
 /// What surrounds an element.
 #[derive(Clone, Copy, Default)]
 struct Scope {
@@ -82,6 +85,8 @@ fn observation(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
 }
 
 fn result(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    // Results are read in the light of their ranges, which may be texts themselves.
+    comparators::read_ranges(holder, path, work);
     numeric_text::apply(holder, path, work);
     sentinels::apply(holder, path, work);
     comparators::apply(holder, path, work);
@@ -203,8 +208,11 @@ fn element(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
             local_codes::apply(object, path, work);
             primary_coding::apply(object, path, work);
         }
-        "Quantity" | "Age" | "Count" | "Distance" | "Duration" | "SimpleQuantity" => {
-            comparators::split_value(object, path, work);
+        "Quantity" | "Age" | "Count" | "Distance" | "Duration" | SIMPLE_QUANTITY => {
+            // R4 allows no comparator in limits and doses.
+            if kind.name != SIMPLE_QUANTITY {
+                comparators::split_value(object, path, work);
+            }
             if !scope.translation {
                 units::apply(object, path, work);
             }
@@ -232,7 +240,10 @@ fn child_kind<'t>(types: &'t TypeTable, parent: Kind<'_>, name: &'t str, node: &
         return (name, by_shape(types, name, node));
     };
     let element = types.element(found.element);
-    let type_name = element.types.get(found.type_index).map_or("", |type_use| type_use.code.as_str());
+    let type_name = element.types.get(found.type_index).map_or("", |type_use| match &type_use.profile {
+        Some(profile) if profile.ends_with(SIMPLE_QUANTITY) => SIMPLE_QUANTITY,
+        _ => type_use.code.as_str(),
+    });
     (
         step_name(types, found.element, name),
         Kind { name: type_name, content: Some(types.content(found.element, found.type_index)), guessed_from: None },
@@ -267,7 +278,8 @@ fn by_shape<'t>(types: &'t TypeTable, name: &'t str, node: &Node) -> Kind<'t> {
         _ if node.get("coding").is_some_and(|coding| coding.as_list().is_some()) => "CodeableConcept",
         _ if ends("ttachment") => "Attachment",
         _ if ends("ignature") => "Signature",
-        _ if ends("Quantity") || matches!(name, "low" | "high" | "numerator" | "denominator") => "Quantity",
+        "low" | "high" => SIMPLE_QUANTITY,
+        _ if ends("Quantity") || matches!(name, "numerator" | "denominator") => "Quantity",
         _ if ends("Period") || name == "period" => "Period",
         _ => "",
     };

@@ -11,7 +11,7 @@ use crate::fhir::decimal::Decimal;
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{IssueType, Severity};
 
-/// Reads the text result of an Observation or component, and the texts of its reference ranges.
+/// Reads the text result of an Observation or component.
 pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     if !work.on(COMPARATORS) {
         return;
@@ -22,6 +22,13 @@ pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut W
     {
         let value = value.with("extension", vec![original(text)]);
         replace_text(COMPARATORS, holder, name, value.into(), path, work);
+    }
+}
+
+/// Reads the texts of the reference ranges of a result.
+pub(in super::super) fn read_ranges(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(COMPARATORS) {
+        return;
     }
     let Some(ranges) = holder.get_mut("referenceRange").and_then(Node::as_list_mut) else { return };
     let ranges_path = path.member("referenceRange");
@@ -39,6 +46,8 @@ fn structured(text: &str, holder: &Object, source: &SourceRules) -> Option<(&'st
         Measurement::Quantity { comparator, number, unit } => {
             fits(unit, holder, source).then(|| ("valueQuantity", quantity(number, comparator, unit, source)))
         }
+        // Two numbers with a hyphen and nothing else may be a telephone number, a score or a date.
+        Measurement::Range { unit: None, .. } if is_only_hyphenated(text) => None,
         Measurement::Range { low, high, unit } => {
             let range = || Object::new().with("low", quantity(low, None, unit, source)).with("high", quantity(high, None, unit, source));
             (is_ordered(low, high) && fits(unit, holder, source)).then(|| ("valueRange", range()))
@@ -56,6 +65,10 @@ fn fits(unit: Option<&str>, holder: &Object, source: &SourceRules) -> bool {
         None => true,
         Some(unit) => ucum_of(unit, source).is_some_and(|ucum| agreement(holder, &ucum) != Agreement::Contradicts),
     }
+}
+
+fn is_only_hyphenated(text: &str) -> bool {
+    text.trim().bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'))
 }
 
 fn is_ordered(low: &str, high: &str) -> bool {
@@ -96,7 +109,7 @@ pub(in super::super) fn split_value(quantity: &mut Object, path: &Path<'_>, work
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::tests::{run, source};
+    use super::super::super::tests::{run, run_typed, source};
     use crate::fhir::json;
 
     #[test]
@@ -113,12 +126,42 @@ mod tests {
             ),
             ("1:160", format!(r#""valueRatio":{{"numerator":{{"value":1}},"denominator":{{"value":160}},{}}}"#, kept("1:160"))),
             ("4.3 to 6.2", format!(r#""valueRange":{{"low":{{"value":4.3}},"high":{{"value":6.2}},{}}}"#, kept("4.3 to 6.2"))),
+            ("555-1234", r#""valueString":"555-1234""#.to_owned()),
+            ("1-2", r#""valueString":"1-2""#.to_owned()),
+            (
+                "1-2 mg/dL",
+                format!(
+                    r#""valueRange":{{"low":{{"value":1,{unit}}},"high":{{"value":2,{unit}}},{}}}"#,
+                    kept("1-2 mg/dL"),
+                    unit = r#""unit":"mg/dL","system":"http://unitsofmeasure.org","code":"mg/dL""#
+                ),
+            ),
             ("6.2 to 4.3", r#""valueString":"6.2 to 4.3""#.to_owned()),
             (">59 furlongs", r#""valueString":">59 furlongs""#.to_owned()),
         ] {
             let done = run(&format!(r#"{{"resourceType":"Observation","valueString":"{text}"}}"#), &source());
             assert_eq!(json::write(&done.resource), format!(r#"{{"resourceType":"Observation",{after}}}"#));
         }
+    }
+
+    #[test]
+    fn a_range_of_text_confirms_the_result_at_once() {
+        for (value, range) in [("15.0 gm/dL", "12.0-16.0 gm/dL"), ("5.00 M/mm3", "4.2-5.4 M/mm3"), ("15.0 mg/dL", "12-16 mg/dL")] {
+            let text = format!(r#"{{"resourceType":"Observation","valueString":"{value}","referenceRange":[{{"text":"{range}"}}]}}"#);
+            let done = run(&text, &source());
+            assert!(done.resource.get("valueQuantity").is_some(), "{value}: {}", json::write(&done.resource));
+            let again = run(&json::write(&done.resource), &source());
+            assert_eq!(json::write(&again.resource), json::write(&done.resource));
+        }
+    }
+
+    #[test]
+    fn limits_have_no_comparator() {
+        let text =
+            r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"referenceRange":[{"low":{"value":">5","unit":"mg"}}]}"#;
+        let done = run_typed(text, &source());
+        assert!(done.resource.items("referenceRange")[0].get("low").unwrap().get("comparator").is_none());
+        assert!(!done.findings.is_empty(), "what cannot be read is said");
     }
 
     #[test]

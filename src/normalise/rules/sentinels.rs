@@ -17,7 +17,8 @@ pub(in super::super) fn apply(holder: &mut Object, path: &Path<'_>, work: &mut W
     let folded = text.trim_matches(|c: char| c.is_whitespace() || c.is_ascii_punctuation()).to_lowercase();
     let own = work.context.source.sentinels.get(folded.as_str()).map(|reason| reason.as_str());
     let Some(reason) = own.or_else(|| facts::SENTINELS.get(folded.as_str()).copied()) else { return };
-    if holder.get("dataAbsentReason").is_some() || holder.get("_valueString").is_some() {
+    let is_alone = holder.members().iter().filter(|member| member.name.starts_with("value") || member.name == "_valueString").count() == 1;
+    if holder.get("dataAbsentReason").is_some() || !is_alone {
         let text = "the result's text means that there is no result, beside other content about it; it was left as it is";
         return work.flag(Severity::Warning, IssueType::Value, "sentinel-kept", &path.member("value"), text);
     }
@@ -53,6 +54,7 @@ mod tests {
             (r#""valueString":"Negative""#, None),
             (r#""valueString":"Blank stare""#, None),
             (r#""valueString":"TNP","dataAbsentReason":{"text":"x"}"#, None),
+            (r#""valueQuantity":{"value":1.5},"valueString":"TNP""#, None),
         ] {
             let done = run(&format!(r#"{{"resourceType":"Observation","component":[{{{value}}}],{value}}}"#), &source());
             for holder in [&done.resource, &done.resource.items("component")[0]] {

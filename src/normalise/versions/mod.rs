@@ -29,15 +29,12 @@ use super::path::Path;
 use super::record::Work;
 use super::rule::VERSIONS;
 use crate::fhir::{Node, Object, Value};
-use crate::outcome::{IssueType, Severity};
+use crate::outcome::{Finding, IssueType, Severity};
 use detect::{Detected, detect};
 use table::Conversions;
 
 /// What is said of elements that no one release has all of.
 const MIXED: &str = "the resource has elements of more than one release of FHIR, so it is not known which it is written in; send it in R4";
-
-/// How often a resource is converted. Real ones are of one release; one that is still of another after that has elements of several.
-const MAX_ROUNDS: usize = 3;
 
 /// Brings a resource to R4, or says why it cannot be. What is inside of it (contained) comes along.
 pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
@@ -45,28 +42,51 @@ pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>)
         return;
     }
     let Some(type_name) = resource.get("resourceType").and_then(Node::as_text).map(str::to_owned) else { return };
-    let mut converted = None;
-    for _ in 0..MAX_ROUNDS {
-        let detected = match detect(resource, &type_name, work.context) {
-            Detected::One(Release::R4) if converted.is_none() => detect::inside(resource, &type_name, work.context),
-            detected => detected,
-        };
-        match detected {
-            Detected::One(release) if release == Release::R4 || converted == Some(release) => break,
-            Detected::One(release) => {
-                if converted.is_some() {
-                    flag_mixed(path, work);
-                }
-                if !convert(resource, &type_name, release, path, work) {
-                    return;
-                }
-                converted = Some(release);
-            }
-            Detected::Several(releases) => return refuse_unclear(&type_name, &releases, path, work),
-            // What was refused by element is not refused as a whole too.
-            Detected::Mixed if work.findings.iter().any(crate::outcome::Finding::is_error) => return,
-            Detected::Mixed => return flag_mixed(path, work),
+    let detected = match detect(resource, &type_name, work.context) {
+        Detected::One(Release::R4) => detect::inside(resource, &type_name, work.context),
+        detected => detected,
+    };
+    match detected {
+        Detected::One(Release::R4) => {}
+        Detected::One(release) => convert_once(resource, &type_name, release, path, work),
+        Detected::Several(releases) => refuse_unclear(&type_name, &releases, path, work),
+        // What was refused by element is not refused as a whole too.
+        Detected::Mixed if work.findings.iter().any(Finding::is_error) => {}
+        Detected::Mixed => flag_mixed(path, work),
+    }
+}
+
+/// Real resources are of one release. One that is of another still after it was converted has elements of several, and is refused as it came.
+fn convert_once(resource: &mut Object, type_name: &str, release: Release, path: &Path<'_>, work: &mut Work<'_>) {
+    let before = Before::of(resource, work);
+    if !convert(resource, type_name, release, path, work) || work.findings.iter().any(Finding::is_error) {
+        return;
+    }
+    match detect(resource, type_name, work.context) {
+        Detected::One(now) if now == Release::R4 || now == release => {}
+        _ => {
+            before.restore(resource, work);
+            flag_mixed(path, work);
         }
+    }
+}
+
+/// A resource before it was converted, and what had been said of it.
+struct Before {
+    resource: Object,
+    changes: usize,
+    findings: usize,
+}
+
+impl Before {
+    fn of(resource: &Object, work: &Work<'_>) -> Before {
+        Before { resource: resource.clone(), changes: work.changes.len(), findings: work.findings.len() }
+    }
+
+    fn restore(self, resource: &mut Object, work: &mut Work<'_>) {
+        *resource = self.resource;
+        work.changes.truncate(self.changes);
+        work.findings.truncate(self.findings);
     }
 }
 
@@ -80,7 +100,7 @@ fn convert(resource: &mut Object, type_name: &str, release: Release, path: &Path
     drop_claims(resource, release, path, work);
     walk::resource(resource, type_name, conversions, path, work);
     contained(resource, conversions, path, work);
-    if !work.findings.iter().skip(found).any(crate::outcome::Finding::is_error) {
+    if !work.findings.iter().skip(found).any(Finding::is_error) {
         let text = format!("the resource is written in FHIR {}; it was converted to R4 by the published table", release.name());
         work.flag(Severity::Information, IssueType::Informational, "version-converted", path, text);
     }

@@ -121,6 +121,10 @@ fn telling_apart() {
             r#"{"resourceType":"Patient","careProvider":[{"display":"x"}],"animal":{"species":{"text":"x"}},"contact":[],"nonsense":1}"#,
             &["version-mixed"],
         ),
+        (
+            r#"{"resourceType":"Observation","meta":{"profile":["http://hl7.org/fhir/5.0/StructureDefinition/Observation"]},"status":"final","code":{"text":"x"},"context":{"display":"e"}}"#,
+            &["version-mixed"],
+        ),
         // Older shapes inside.
         (r#"{"resourceType":"Patient","name":[{"family":["Doe"],"given":["J"]}]}"#, &["version-refused"]),
         (r#"{"resourceType":"Patient","contact":[{"name":{"family":["Doe"]}}]}"#, &["version-refused"]),
