@@ -92,9 +92,31 @@ pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope
     }
 }
 
+/// Checks a resource against a profile that it claims. One that is in hand in another version says nothing about this one.
+pub fn check_claimed(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>, stated_at: &Path<'_>) {
+    if version_in_hand(walk, url).is_some_and(|version| !is_version(url, version)) {
+        let text = "A profile named here is in hand in another version only, so it was not checked";
+        return walk.report.add_at(UNKNOWN, stated_at, found.offset(), text);
+    }
+    check_url(walk, url, found, scope, path, stated_at);
+}
+
+/// The version in hand of what a canonical URL names, be it a type or a profile.
+fn version_in_hand<'w>(walk: &'w Walk<'_>, url: &str) -> Option<&'w str> {
+    match base_type(walk.types, url) {
+        Some(_) => Some(walk.types.version.as_str()),
+        None => walk.definitions.structure(url).map(|structure| structure.version.as_str()),
+    }
+}
+
+/// Whether a version is the one that a canonical URL asks for. None asked for is any, and `4.0` is every `4.0.x`.
+fn is_version(url: &str, version: &str) -> bool {
+    url.split_once('|').is_none_or(|(_, asked)| version.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
 /// Checks a resource against a profile that was asked for; one that is not in hand is an error, since the question cannot be answered.
 pub fn check_requested(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
-    if base_type(walk.types, url).is_none() && walk.definitions.profile(url).is_none() {
+    if version_in_hand(walk, url).is_none_or(|version| !is_version(url, version)) {
         return walk.report.add_at(NOT_IN_HAND, path, found.offset(), format!("The profile {url} that was asked for is not in hand"));
     }
     check_url(walk, url, found, scope, path, path);

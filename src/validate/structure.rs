@@ -211,7 +211,7 @@ impl<'a> Walk<'a> {
             meta = path.name("meta");
             name = meta.name("profile");
             for (index, url) in claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?))) {
-                profiles::check_url(self, url, found, scope, path, &name.index(index));
+                profiles::check_claimed(self, url, found, scope, path, &name.index(index));
             }
         }
         if type_is(self.types, root, "Observation") {
