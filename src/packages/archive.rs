@@ -71,6 +71,10 @@ pub enum Rejected {
     /// Two entries with one path: readers disagree on which counts.
     Twice,
     NoManifest,
+    /// A definition that is half written: nothing that reads the package could use it.
+    NotJson {
+        file: String,
+    },
     /// `package.json` is not an object with a name and a version that can name a folder.
     Manifest,
     Digest {
@@ -97,6 +101,7 @@ impl fmt::Display for Rejected {
             Rejected::NotAFile => write!(f, "the archive holds a link or a device; a package holds files only"),
             Rejected::Twice => write!(f, "a path stands twice in the archive"),
             Rejected::NoManifest => write!(f, "the archive has no package/package.json"),
+            Rejected::NotJson { file } => write!(f, "{file} is not JSON; the package is half written or damaged"),
             Rejected::Manifest => write!(f, "package.json does not give a usable name and version"),
             Rejected::Digest { expected, found } => write!(f, "the digest is wrong: expected {expected}, found {found}"),
             Rejected::Other { expected, found } => write!(f, "it is {found}, not {expected}"),
@@ -111,14 +116,27 @@ pub fn judge(bytes: &[u8], limits: &Limits) -> Result<Manifest, Rejected> {
     if bytes.len() as u64 > limits.packed_bytes {
         return Err(Rejected::PackedTooLarge { limit: limits.packed_bytes });
     }
-    let mut manifest = None;
+    let (mut manifest, mut broken) = (None, None);
     walk(bytes, limits, |path, content| {
         if path == "package.json" {
             manifest = Some(content.to_vec());
+        } else if broken.is_none() && is_definition(path) && json::parse(without_mark(content), json::DEFAULT_DEPTH).is_err() {
+            broken = Some(path.to_owned());
         }
         Ok(())
     })?;
-    read_manifest(&manifest.ok_or(Rejected::NoManifest)?, limits)
+    let manifest = read_manifest(&manifest.ok_or(Rejected::NoManifest)?, limits)?;
+    broken.map_or(Ok(manifest), |file| Err(Rejected::NotJson { file }))
+}
+
+/// What is read as a definition: the JSON beside `package.json`. Folders hold examples and pages, `.index.json` what tools made of the rest.
+fn is_definition(path: &str) -> bool {
+    !path.contains('/') && !path.starts_with('.') && Path::new(path).extension().is_some_and(|extension| extension == "json")
+}
+
+/// Without the byte order mark that some editors leave.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
 /// Gives every file to `visit`, with its path below `package/`. The whole archive is walked, to its end.
@@ -178,8 +196,7 @@ fn inner_path(bytes: &[u8]) -> Result<String, Rejected> {
 
 /// Reads `package.json`.
 pub fn read_manifest(bytes: &[u8], limits: &Limits) -> Result<Manifest, Rejected> {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let document = json::parse(bytes, MANIFEST_DEPTH).map_err(|_| Rejected::Manifest)?;
+    let document = json::parse(without_mark(bytes), MANIFEST_DEPTH).map_err(|_| Rejected::Manifest)?;
     let at = Coordinates::new(document.text("name").unwrap_or_default(), document.text("version").unwrap_or_default());
     let listed = document.get("dependencies").and_then(Node::as_object).map(crate::fhir::Object::members).unwrap_or_default();
     if listed.len() > limits.dependencies {

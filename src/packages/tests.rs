@@ -66,6 +66,7 @@ fn archives_are_judged_whole() {
     let many: Vec<_> = many.iter().map(|path| (path.as_str(), FILE, &b""[..])).collect();
     check("many", &packed(&many), &Rejected::TooManyFiles { limit: 4 });
     check("large archive", &[0; 10_001], &Rejected::PackedTooLarge { limit: 10_000 });
+    check("half written", &with("package/v.json", FILE, b"{half"), &Rejected::NotJson { file: "v.json".into() });
     check("no manifest", &packed(&[("package/x.json", FILE, b"{}")]), &Rejected::NoManifest);
     check("empty manifest", &packed(&[("package/package.json", FILE, b"{}")]), &Rejected::Manifest);
     let climbing = manifest("../up", "1.0.0", &[]);
