@@ -9,7 +9,6 @@ mod consult;
 mod everything;
 mod history;
 mod holders;
-mod implicit;
 mod linked;
 mod page;
 mod pending;

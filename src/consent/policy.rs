@@ -58,6 +58,11 @@ impl BySensitivity {
         }
     }
 
+    /// The widest of them and of what holds for everything else.
+    pub fn widest(&self, general: ImplicitPolicy) -> ImplicitPolicy {
+        self.0.iter().flatten().copied().fold(general, ImplicitPolicy::max)
+    }
+
     fn of(&self, label: &Concept) -> Option<ImplicitPolicy> {
         label.sensitivity_index().and_then(|index| self.0.get(index).copied().flatten())
     }
@@ -109,7 +114,7 @@ impl Policy {
         match facts {
             Some(_) => of_labels.min().unwrap_or(self.implicit),
             // Nothing is known of the resource: the widest may hold, and each resource is still decided.
-            None => self.by_sensitivity.0.iter().flatten().copied().chain([self.implicit]).max().unwrap_or_default(),
+            None => self.by_sensitivity.widest(self.implicit),
         }
     }
 

@@ -5,9 +5,11 @@
 //! to the state of it: the glass is broken while there is one that has not run out.
 
 use super::Pipeline;
+use super::implicit::implicit_policies;
 use crate::anchor::{LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
 use crate::clock::Instant;
+use crate::consent::ImplicitPolicy;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
@@ -97,6 +99,13 @@ impl Pipeline {
         }
     }
 
+    /// Whether there is a glass to break: where all is closed, nobody is to believe that it was opened.
+    fn has_glass(&self, caller: &Caller, patient: &Node) -> bool {
+        let names: Vec<String> = caller.organisation.names().collect();
+        let (general, by_sensitivity) = implicit_policies(&self.consent, &names, Some(patient));
+        by_sensitivity.widest(general) > ImplicitPolicy::Deny
+    }
+
     async fn try_break(&self, caller: &Caller, id: &str, reason: &str, opened: &audit::Opened) -> Result<Broken, Failure> {
         if !caller.has_role(Role::BreakGlass) || !caller.purposes.iter().any(|purpose| purpose.code() == BTG) {
             let text = "Breaking the glass is for clients with the role break-glass, whose token allows the purpose BTG.";
@@ -110,8 +119,12 @@ impl Pipeline {
         let id = self.dialect(caller).id("Patient", id);
         let wanted = id.clone();
         let known = self.store.read(move |reader| reader.current("Patient", &wanted)).await?;
-        if known.is_none_or(|version| version.deleted()) {
+        let Some(known) = known.filter(|version| !version.deleted()) else {
             return Err(Refusal::new(Reason::NotFound, IssueType::NotFound, "No Patient with this id is known here.").into());
+        };
+        if !self.has_glass(caller, &known.parse()?) {
+            let text = "The operator's policy opens this record in no emergency.";
+            return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into());
         }
         let at = self.clock.now();
         let until = at + Duration::from_secs(self.consent.break_glass.lasts_s);

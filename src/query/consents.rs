@@ -2,7 +2,6 @@
 
 use super::Candidate;
 use super::beside::{Beside, MAX_BESIDE};
-use super::implicit;
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
@@ -13,7 +12,7 @@ use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
 use crate::outcome::Fault;
-use crate::pipeline::{Pipeline, asks_to_break, is_glass_broken, majority_years, patient_ids};
+use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::registry::{DataKind, Identifier, Organisation, Purpose, Role};
 use crate::search::Query;
 use crate::store::Reader;
@@ -386,7 +385,7 @@ impl Place {
             Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now)?,
             None => false,
         };
-        let (implicit, by_sensitivity) = implicit::holding(&self.settings, &self.partner.names, record);
+        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &self.partner.names, record);
         Ok(Policy {
             implicit,
             by_sensitivity,

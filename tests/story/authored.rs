@@ -2,7 +2,7 @@
 
 use crate::suites::files;
 use crate::support::data::{MRN, observation, patient, permit, person};
-use crate::support::world::documents;
+use crate::support::world::{EMERGENCY, documents};
 use crate::support::{Call, Setup};
 use hearthgate::definitions::Definitions;
 use hearthgate::fhir::json;
@@ -10,16 +10,6 @@ use hearthgate::outcome::Severity;
 use hearthgate::validate::{self, Options};
 use serde_json::{Value, json};
 use std::path::Path;
-
-const MORE: &str = r#"
-[[client]]
-id = "emergency"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "emergency" }, name = "Emergency Department" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/*.rs"
-purposes = ["BTG"]
-roles = ["break-glass"]
-"#;
 
 /// What is wrong with a document; that an extension is not known is an error, too.
 fn complaints(document: &Value) -> Vec<String> {
@@ -32,7 +22,7 @@ fn complaints(document: &Value) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_gateway_writes_is_valid() {
-    let world = Setup::configured(MORE).start().await;
+    let world = Setup::configured(EMERGENCY).start().await;
     let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
     // Two records that are one person's, two that may be, a result twice, a code that only its source understands.
     let at_a = a.create(&person("17")).await;

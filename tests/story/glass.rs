@@ -1,7 +1,7 @@
 //! Breaking the glass: who may, how far it reaches, for how long, and what it leaves behind.
 
 use crate::support::data::{observation, patient, permit_to};
-use crate::support::world::audit_events;
+use crate::support::world::{EMERGENCY, audit_events};
 use crate::support::{Call, Party, Setup, World};
 use hearthgate::clock::{Instant, ScriptedTime};
 use serde_json::{Value, json};
@@ -12,14 +12,6 @@ const MORE: &str = r#"
 lasts_s = 600
 ceiling = "R"
 never = ["PSYTHPN"]
-
-[[client]]
-id = "emergency"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "emergency" }, name = "Emergency Department" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/*.rs"
-purposes = ["TREAT", "BTG"]
-roles = ["break-glass"]
 
 [[client]]
 id = "colleague"
@@ -54,7 +46,7 @@ impl Case {
     async fn new() -> Case {
         let start = Instant::from_fhir_instant("2026-06-01T12:00:00Z").unwrap();
         let time = ScriptedTime::starting_at(start);
-        let world = Setup::configured(MORE).at(&time).start().await;
+        let world = Setup::configured(format!("{MORE}{EMERGENCY}")).at(&time).start().await;
         let a = world.party("hospital-a").await;
         let emergency = world.party_with("emergency", "system/*.rs").await;
         let patient = a.create(&patient("1")).await;

@@ -2,6 +2,7 @@
 //! something was taken out.
 
 use crate::support::data::{bundle, observation, patient, permit};
+use crate::support::world::{EMERGENCY, documents};
 use crate::support::{Call, Party, Setup};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -134,15 +135,6 @@ fn a_configuration_is_checked_for_what_its_policies_name() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deny_holds_even_for_whoever_breaks_the_glass() {
-    const EMERGENCY: &str = r#"
-[[client]]
-id = "emergency"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "emergency" }, name = "Emergency Department" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/*.rs"
-purposes = ["BTG"]
-roles = ["break-glass"]
-"#;
     for (default, opens) in [("break-glass-only", true), ("deny", false), ("basic-normal", true)] {
         let world = Setup::configured(format!("[consent]\ndefault = \"{default}\"\n{EMERGENCY}")).start().await;
         let (a, emergency) = (world.party("hospital-a").await, world.party_with("emergency", "system/*.rs").await);
@@ -150,9 +142,11 @@ roles = ["break-glass"]
         let seen = a.create(&observation(&format!("Patient/{patient}"))).await;
         let reason = json!([{"name": "reason", "valueString": "Unconscious after a fall, allergies unknown"}]);
         let breaking = json!({"resourceType": "Parameters", "parameter": reason});
-        emergency.call(Call::post(&format!("Patient/{patient}/$break-glass"), &breaking)).await.expect(200);
-        let read = emergency.get(&format!("Observation/{seen}")).await;
-        assert_eq!(read.status == 200, opens, "{default}: {}", read.text());
+        let broken = emergency.call(Call::post(&format!("Patient/{patient}/$break-glass"), &breaking)).await;
+        let read = emergency.call(Call::get(&format!("Observation/{seen}")).header("x-purpose-of-use", "BTG")).await;
+        assert_eq!((broken.status, read.status), if opens { (200, 200) } else { (403, 404) }, "{default}: {}", broken.text());
+        // Nobody is told of an opening that was none.
+        assert_eq!(documents(&world.data(), "Communication").len(), usize::from(opens));
     }
 }
 

@@ -73,6 +73,17 @@ pub const PERSON: &str = "http://hl7.org/fhir/sid/us-ssn";
 
 const CLIENTS: [&str; 5] = ["hospital-a", "hospital-b", "laboratory", "health-department", "operator"];
 
+/// A client that may break the glass, to be added to the configuration.
+pub const EMERGENCY: &str = r#"
+[[client]]
+id = "emergency"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "emergency" }, name = "Emergency Department" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/*.rs"
+purposes = ["TREAT", "BTG"]
+roles = ["break-glass"]
+"#;
+
 /// The text of a configuration with the usual parties, listening where the system chooses.
 pub fn configuration(more: &str) -> String {
     let own = format!("[ledger]\norigin = \"{ORIGIN}\"\n[identity]\nperson_identifier_systems = [\"{PERSON}\"]\n");

@@ -6,7 +6,7 @@ use crate::fhir::Node;
 
 /// What holds for everything, and for single sensitivities. The rules that say the most about recipient and patient replace those that say less,
 /// and the default; of several that say as much the strictest holds. A patient with addresses in several places is held to the strictest.
-pub(super) fn holding(settings: &Consent, partner: &[String], patient: Option<&Node>) -> (ImplicitPolicy, BySensitivity) {
+pub(crate) fn implicit_policies(settings: &Consent, partner: &[String], patient: Option<&Node>) -> (ImplicitPolicy, BySensitivity) {
     let places = places_of(patient);
     let at = |place: &Vec<String>| strictest(settings, partner, place, |rule| rule.sensitivities.is_empty());
     let general = places.iter().map(|place| at(place).unwrap_or(policy(settings.default))).min();
@@ -98,7 +98,7 @@ mod tests {
             let patient = parse(patient.as_bytes(), 8).unwrap();
             let mut by_sensitivity = BySensitivity::default();
             hiv.into_iter().for_each(|held| by_sensitivity.set("HIV", policy(held)));
-            let found = holding(&settings(&rules), &[partner.to_owned()], Some(&patient));
+            let found = implicit_policies(&settings(&rules), &[partner.to_owned()], Some(&patient));
             assert_eq!(found, (policy(expected), by_sensitivity), "{partner} {places:?}");
         };
         check("Organization/other", &[], BreakGlassOnly, None);
