@@ -85,8 +85,11 @@ fn not_acceptable(what: &str) -> Refusal {
     Refusal::new(Reason::NotAcceptable, IssueType::NotSupported, text)
 }
 
-/// What the Content-Type says of a request body.
+/// What the Content-Type says of a request body, which is taken as it is and never unpacked.
 pub fn body_media(headers: &HeaderMap) -> Result<Media, Refusal> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+        return Err(Refusal::new(Reason::UnsupportedMedia, IssueType::NotSupported, "Send the body without Content-Encoding."));
+    }
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.and_then(Media::of).ok_or_else(|| {
         let text = "Send the body as application/fhir+json or application/fhir+xml and say so in Content-Type.";

@@ -91,7 +91,10 @@ pub fn package(command: &PackageCommand) -> u8 {
     match command {
         PackageCommand::Add(arguments) => add(arguments),
         PackageCommand::List { cache } => with(cache, list),
-        PackageCommand::Remove { package, force, cache } => with(cache, |cache| remove(cache, package, *force)),
+        PackageCommand::Remove { package, force, cache } => match Coordinates::parse(package).filter(|_| package.contains(['#', '@'])) {
+            Some(at) => with(cache, |cache| remove(cache, &at, *force)),
+            None => complain(USAGE, format!("{package}: name the package as NAME#VERSION")),
+        },
         PackageCommand::Trim { source, target, only, name } => trim_package(source, target, only, name.as_deref()),
     }
 }
@@ -122,10 +125,8 @@ fn list(cache: &Cache) -> Result<(), CacheError> {
     Ok(())
 }
 
-fn remove(cache: &Cache, package: &str, insist: bool) -> Result<(), CacheError> {
-    let at = Coordinates::parse(package).filter(|_| package.contains(['#', '@']));
-    let at = at.ok_or_else(|| CacheError::LockFile(format!("{package} is no NAME#VERSION")))?;
-    cache.remove(&at, insist)?;
+fn remove(cache: &Cache, at: &Coordinates, insist: bool) -> Result<(), CacheError> {
+    cache.remove(at, insist)?;
     println!("removed {at}");
     Ok(())
 }

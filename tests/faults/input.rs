@@ -188,6 +188,7 @@ async fn requests_the_gateway_does_not_offer() {
             415,
             "not-supported",
         ),
+        ("a packed body", Call::post("Patient", &one()).header("content-encoding", "gzip"), 415, "not-supported"),
         ("a form for a resource", Call::new("POST", "Patient").form("a=b"), 415, "not-supported"),
         ("a resource for a form", Call::post("Patient/_search", &one()), 415, "not-supported"),
         ("an answer nobody writes", Call::get(&here).header("accept", "image/png"), 406, "not-supported"),
@@ -361,7 +362,7 @@ async fn what_is_compressed_or_claimed_is_bounded() {
     let a = world.party("hospital-a").await;
     // A compressed body is not unpacked behind the sender's back.
     let zipped = a.call(posted(FHIR_JSON, vec![0x1f, 0x8b, 8, 0]).header("content-encoding", "gzip")).await;
-    assert!(matches!(zipped.status, 400 | 415), "{}", zipped.text());
+    assert_eq!(zipped.status, 415, "{}", zipped.text());
     zipped.issue();
     // A correlation id is the client's when it is sound, ours when it is not.
     let asked = a.call(Call::get("Patient").header("x-request-id", "abc-1.2_3")).await.expect(200);

@@ -52,13 +52,15 @@ pub fn files(names: &[PathBuf]) -> Result<Vec<PathBuf>, InputError> {
     let mut found = Vec::new();
     for name in names {
         let text = name.to_string_lossy();
-        if text == "-" || name.is_file() {
-            found.push(name.clone());
-        } else if name.is_dir() {
+        if name.is_dir() {
             found.extend(sorted_below(name, "**")?);
+        } else if text == "-" || name.exists() {
+            // A pipe is as good as a file.
+            found.push(name.clone());
         } else if text.contains(['*', '?']) {
             let (folder, pattern) = split_pattern(&text);
-            let matching = sorted_below(Path::new(folder), pattern)?;
+            let folder = Path::new(folder);
+            let matching = if folder.is_dir() { sorted_below(folder, pattern)? } else { Vec::new() };
             if matching.is_empty() {
                 return Err(InputError::new(true, name, "matches nothing"));
             }
@@ -278,6 +280,8 @@ mod tests {
             Ok((Some(2), false)),
         ];
         assert_eq!(shape, expected);
+        assert!(files(&[root.join("none/*.json")]).is_err_and(|error| error.is_usage));
+        assert_eq!(files(&["/dev/null".into()]).unwrap(), [PathBuf::from("/dev/null")]);
         assert!(files(&[root.join("none.json")]).is_err_and(|error| error.is_usage));
         assert!(files(&[root.join("*.none")]).is_err_and(|error| error.is_usage));
         std::fs::remove_dir_all(&root).unwrap();

@@ -20,6 +20,7 @@ use formats::{Format, Verdict, Writer};
 use inputs::{Content, InputError, Item, Items};
 use release::Judge;
 use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -72,8 +73,8 @@ pub struct ValidateArguments {
     #[arg(long, value_enum, default_value = "hints")]
     level: Level,
     /// Evaluates rules that are marked as best practice, unless the level is `ignore`.
-    #[arg(long)]
-    best_practice: Option<String>,
+    #[arg(long, value_enum, ignore_case = true)]
+    best_practice: Option<BestPractice>,
     /// Extensions whose URL begins so may be unknown.
     #[arg(long = "allowed-extension-domain", alias = "extension")]
     extension_domains: Vec<String>,
@@ -112,7 +113,16 @@ pub struct ValidateArguments {
     each_entry: bool,
     /// Workers; as many as there are processors when it is not given.
     #[arg(long)]
-    jobs: Option<usize>,
+    jobs: Option<NonZeroUsize>,
+}
+
+/// The other validator's levels. How grave a finding is stays with the rule.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BestPractice {
+    Ignore,
+    Hint,
+    Warning,
+    Error,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,7 +169,7 @@ pub fn validate(arguments: &ValidateArguments) -> u8 {
         },
         None => Box::new(std::io::stdout()),
     };
-    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)).clamp(1, JOBS_MAX);
+    let jobs = arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from).min(JOBS_MAX);
     let run = Run { judge: &judge, arguments, jobs };
     match run.all(Items::of(files), BufWriter::new(output), is_single) {
         Ok(errors) if errors > 0 => FINDINGS,
@@ -177,7 +187,7 @@ fn options(arguments: &ValidateArguments) -> Options {
     Options {
         findings_max: arguments.max_validation_messages.unwrap_or(crate::validate::DEFAULT_FINDINGS_MAX),
         profiles: arguments.profile.clone(),
-        best_practice: arguments.best_practice.as_deref().is_some_and(|level| !level.eq_ignore_ascii_case("ignore")),
+        best_practice: arguments.best_practice.is_some_and(|level| level != BestPractice::Ignore),
         refuse_unknown_extensions: true,
         report_undecided: true,
         security_checks: arguments.security_checks,
