@@ -25,7 +25,7 @@ use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
-use crate::consent::{Notice, Permitted};
+use crate::consent::{HighWater, Notice, Permitted};
 use crate::fhir::{Node, Object};
 use crate::forward::Upstream;
 use crate::identity::Caller;
@@ -86,6 +86,14 @@ impl Candidate {
             elsewhere: None,
         })
     }
+}
+
+/// What the store knows of a resource.
+struct Known {
+    /// The version asked for, deleted or not.
+    stored: Option<StoredVersion>,
+    /// Where else its current version is to be had, and under which ids.
+    held: Vec<(String, String)>,
 }
 
 /// What a search answers, before it is written as a Bundle.
@@ -178,14 +186,15 @@ impl QueryPath {
     ) -> Result<Found, Failure> {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
-        let candidate = match self.own(type_name, &id, version).await? {
-            Some(candidate) => candidate,
-            None if self.is_gone_for(caller, type_name, &id, version).await? => {
+        let known = self.known(type_name, &id, version).await?;
+        let candidate = match known.stored {
+            Some(stored) if !stored.deleted() => Candidate::stored(&stored)?,
+            // That it was deleted is told only to whoever sent it (R4 §3.1.0.1.2).
+            Some(stored) if caller.source.as_ref() == Some(&stored.source) => {
                 let text = "The resource was deleted. Its earlier versions are in its history.";
                 return Err(Refusal::new(Reason::Gone, IssueType::Deleted, text).into());
             }
-            None if version.is_none() => self.read_from_holders(type_name, &id).await?.ok_or_else(|| not_found(type_name))?,
-            None => return Err(not_found(type_name).into()),
+            _ => self.read_from_holders(type_name, &id, known.held).await?.ok_or_else(|| not_found(type_name))?,
         };
         let (number, at) = (candidate.version, candidate.at);
         if version.is_some() && !self.current_is_open(caller, type_name, &id, version).await? {
@@ -207,32 +216,24 @@ impl QueryPath {
         Ok(matches!(judge.rule(current), Ruling::Permitted(permitted) if is_asked || !permitted.is_redacted()))
     }
 
-    /// Whether this was deleted, told only to whoever sent it (R4 §3.1.0.1.2).
-    async fn is_gone_for(&self, caller: &Caller, type_name: &str, id: &str, version: Option<u32>) -> Result<bool, Fault> {
-        let Some(source) = caller.source.clone() else { return Ok(false) };
+    /// What the store knows of a resource, or of one of its versions.
+    async fn known(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Known, Fault> {
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
-        let stored = self
-            .pipeline
-            .store
-            .read(move |reader| match version {
-                Some(version) => reader.version(&type_name, &id, version),
-                None => reader.current(&type_name, &id),
-            })
-            .await?;
-        Ok(stored.is_some_and(|version| version.deleted() && version.source == source))
+        let reading = self.pipeline.store.read(move |reader| {
+            let stored = match version {
+                Some(version) => reader.version(&type_name, &id, version)?,
+                None => reader.current(&type_name, &id)?,
+            };
+            let is_here = stored.as_ref().is_some_and(|stored| !stored.deleted());
+            let held = if is_here || version.is_some() { Vec::new() } else { reader.elsewhere(&type_name, &id)? };
+            Ok(Known { stored, held })
+        });
+        reading.await
     }
 
     /// The stored candidate; a deleted or unknown one is none.
     pub(crate) async fn own(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Option<Candidate>, Fault> {
-        let (type_name, id) = (type_name.to_owned(), id.to_owned());
-        let stored = self
-            .pipeline
-            .store
-            .read(move |reader| match version {
-                Some(version) => reader.version(&type_name, &id, version),
-                None => reader.current(&type_name, &id),
-            })
-            .await?;
+        let stored = self.known(type_name, id, version).await?.stored;
         stored.filter(|version| !version.deleted()).map(|version| Candidate::stored(&version)).transpose()
     }
 
@@ -397,6 +398,7 @@ impl QueryPath {
     /// The Bundle of a page: what was found, what came along, and what must be said about it.
     fn bundle(&self, links: Vec<Node>, page: Page, along: Along, projection: &Projection, wants_total: bool, outcomes: Vec<Node>) -> Node {
         let noticed = page.shown.iter().chain(&along.resources).flat_map(|permitted| permitted.notices()).next().copied();
+        let meta = self.label_of(page.shown.iter().chain(&along.resources));
         let mut entries: Vec<Node> = page.shown.into_iter().map(|permitted| self.entry(permitted, projection, "match")).collect();
         // What comes along comes whole: `_elements` and `_summary` speak of the type searched (R4 §3.1.1.5.9).
         let whole = Projection::default();
@@ -405,11 +407,19 @@ impl QueryPath {
         entries.extend(outcomes.into_iter().map(outcome_entry));
         entries.extend(noticed.map(|notice| outcome_entry(notice_outcome(notice))));
         Object::resource("Bundle")
+            .with_some("meta", meta)
             .with("type", "searchset")
             .with_some("total", wants_total.then_some(page.total as u64))
             .with("link", links)
             .with_some("entry", (!entries.is_empty()).then_some(entries))
             .into()
+    }
+
+    /// The label of what is shown together.
+    fn label_of<'p>(&self, shown: impl Iterator<Item = &'p Permitted>) -> Option<Node> {
+        let mut label = HighWater::new(&self.pipeline.labeller);
+        shown.for_each(|permitted| label.add(permitted.resource()));
+        label.meta()
     }
 
     fn entry(&self, permitted: Permitted, projection: &Projection, mode: &str) -> Node {

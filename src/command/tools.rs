@@ -3,7 +3,7 @@
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::consent::{self as consents, Confidence, Labeller};
+use crate::consent::{self as consents, Labeller};
 use crate::definitions::Definitions;
 use crate::fhir::path;
 use crate::fhir::temporal::DateTime;
@@ -119,11 +119,7 @@ fn labeller(file: &Path) -> Result<Labeller, String> {
 
 fn labelled(labeller: &Labeller, resource: &Node) -> Node {
     let label = |label: consents::Labelled| -> Node {
-        let confidence = match label.confidence {
-            Confidence::Low => "low",
-            Confidence::Medium => "medium",
-            Confidence::High => "high",
-        };
+        let confidence = label.confidence.code();
         Object::new().with("code", label.code.as_str()).with_some("basis", label.basis.as_deref()).with("confidence", confidence).into()
     };
     let mut facts = consents::facts::of(resource);

@@ -41,6 +41,17 @@ pub enum Confidence {
     High,
 }
 
+impl Confidence {
+    /// As it is written out.
+    pub fn code(self) -> &'static str {
+        match self {
+            Confidence::Low => "low",
+            Confidence::Medium => "medium",
+            Confidence::High => "high",
+        }
+    }
+}
+
 /// A label that labelling found, and why it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelled {

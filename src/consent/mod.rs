@@ -26,6 +26,7 @@ mod decision;
 mod delegate;
 mod directory;
 pub mod facts;
+mod high_water;
 mod label;
 mod lint;
 mod matching;
@@ -55,6 +56,7 @@ pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decid
 pub use delegate::{Capacity, capacity};
 pub use directory::Directory;
 pub use facts::{ResourceFacts, references_of};
+pub use high_water::HighWater;
 pub use label::{Confidence, Labelled, Labeller};
 pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};

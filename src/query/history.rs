@@ -54,6 +54,7 @@ impl QueryPath {
         }
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
         self.disclose(opened, disclosure(permitted.iter(), None), Vec::new()).await?;
+        let meta = self.label_of(permitted.iter());
         let mut resources = permitted.into_iter();
         let entries: Vec<Node> = shown
             .iter()
@@ -63,7 +64,12 @@ impl QueryPath {
             })
             .collect();
         let more = more.map(|seq| self.pager.seal_position(caller, &path(&scope), seq, self.pipeline.clock.now()));
-        Ok(self.history_bundle(&scope, &pairs, entries, more))
+        Ok(Object::resource("Bundle")
+            .with_some("meta", meta)
+            .with("type", "history")
+            .with("link", self.history_links(&scope, &pairs, more))
+            .with_some("entry", (!entries.is_empty()).then_some(entries))
+            .into())
     }
 
     /// The newest versions the caller may see, one more than a page holds when there are as many.
@@ -180,7 +186,7 @@ impl QueryPath {
             .into()
     }
 
-    fn history_bundle(&self, scope: &HistoryScope, pairs: &Pairs, entries: Vec<Node>, more: Option<String>) -> Node {
+    fn history_links(&self, scope: &HistoryScope, pairs: &Pairs, more: Option<String>) -> Vec<Node> {
         let base = format!("{}/{}", self.base_url, path(scope));
         let kept: Vec<String> = pairs
             .iter()
@@ -193,11 +199,7 @@ impl QueryPath {
         };
         let mut links = vec![link("self", &with(None))];
         links.extend(more.map(|token| link("next", &with(Some(format!("{}={token}", page::PARAMETER))))));
-        Object::resource("Bundle")
-            .with("type", "history")
-            .with("link", links)
-            .with_some("entry", (!entries.is_empty()).then_some(entries))
-            .into()
+        links
     }
 }
 

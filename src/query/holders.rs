@@ -179,10 +179,13 @@ impl QueryPath {
     }
 
     /// Reads a resource the gateway has shown before from the holder that has it.
-    pub(super) async fn read_from_holders(&self, type_name: &str, id: &str) -> Result<Option<Candidate>, Failure> {
-        let (wanted_type, wanted_id) = (type_name.to_owned(), id.to_owned());
-        let known = self.pipeline.store.read(move |reader| reader.elsewhere(&wanted_type, &wanted_id)).await?;
-        for (holder, remote) in known {
+    pub(super) async fn read_from_holders(
+        &self,
+        type_name: &str,
+        id: &str,
+        held: Vec<(String, String)>,
+    ) -> Result<Option<Candidate>, Failure> {
+        for (holder, remote) in held {
             let Some(holder) = self.pipeline.registry.holder(&holder) else { continue };
             if !self.upstream.capabilities(holder).await.offers(type_name, "read") {
                 continue;

@@ -127,9 +127,9 @@ impl QueryPath {
                 "several-certain",
                 "More than one record matches with certainty.",
             );
-            return Ok(self.matches(vec![outcome_entry(crate::problem::outcome_node(&[finding]))], 0));
+            return Ok(self.matches(vec![outcome_entry(crate::problem::outcome_node(&[finding]))], 0).into());
         }
-        let total = shown.len();
+        let (total, meta) = (shown.len(), self.label_of(shown.iter()));
         let entries = shown
             .into_iter()
             .map(|permitted| {
@@ -137,12 +137,12 @@ impl QueryPath {
                 self.match_entry(permitted, grade)
             })
             .collect();
-        Ok(self.matches(entries, total))
+        Ok(self.matches(entries, total).with_some("meta", meta).into())
     }
 
-    fn matches(&self, entries: Vec<Node>, total: usize) -> Node {
+    fn matches(&self, entries: Vec<Node>, total: usize) -> Object {
         let bundle = Object::resource("Bundle").with("type", "searchset").with("total", total as u64);
-        bundle.with_some("entry", (!entries.is_empty()).then_some(entries)).into()
+        bundle.with_some("entry", (!entries.is_empty()).then_some(entries))
     }
 
     fn match_entry(&self, permitted: Permitted, grade: Grade) -> Node {

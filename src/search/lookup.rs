@@ -46,7 +46,7 @@ impl Lookup {
 /// The lookups of one filter, all of which a match satisfies: one, or one for each part of a composite.
 pub(super) fn lookups_of(filter: &Filter) -> Vec<Lookup> {
     let parameter = &filter.parameter;
-    if matches!(filter.modifier, Modifier::Not | Modifier::Missing) {
+    if !parameter.is_indexed || matches!(filter.modifier, Modifier::Not | Modifier::Missing) {
         return vec![Lookup::Scan];
     }
     match &parameter.source {

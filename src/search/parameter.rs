@@ -8,6 +8,13 @@ use compact_str::CompactString;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, RwLock};
 
+/// Parameters whose values nearly all resources of the type share. Looking them up would find nearly everything, and each costs every write a page
+/// of the store's tree; the rest of the query narrows, and matching sees to these.
+const SHARED_BY_ALL: [(&str, &[&str]); 2] = [
+    ("AuditEvent", &["action", "address", "agent-role", "entity-role", "entity-type", "site", "source", "subtype", "type"]),
+    ("Provenance", &["agent-role", "agent-type", "signature-type"]),
+];
+
 /// A search parameter of one resource type, ready to be applied.
 #[derive(Debug)]
 pub struct Parameter {
@@ -19,6 +26,8 @@ pub struct Parameter {
     pub(super) source: Source,
     /// Hash of resource type and code, with which every index key of this parameter begins.
     pub(super) seed: u64,
+    /// Whether the store looks resources up by it.
+    pub(super) is_indexed: bool,
 }
 
 /// Where a parameter's values come from.
@@ -57,7 +66,8 @@ pub(super) struct Root {
 impl Parameter {
     pub(super) fn new(type_name: &str, code: &str, url: &str, kind: SearchKind, targets: &[CompactString], source: Source) -> Parameter {
         let seed = super::term::seed(type_name, code);
-        Parameter { code: code.into(), url: url.into(), kind, targets: targets.to_vec(), source, seed }
+        let is_indexed = !SHARED_BY_ALL.iter().any(|(of_type, codes)| *of_type == type_name && codes.contains(&code));
+        Parameter { code: code.into(), url: url.into(), kind, targets: targets.to_vec(), source, seed, is_indexed }
     }
 
     /// The name in a query.

@@ -89,7 +89,7 @@ pub fn reference_keys(id: &str) -> (i64, i64) {
 pub fn terms(definitions: &'static Definitions, resource: &Node) -> Vec<Term> {
     let Some(type_name) = resource.resource_type() else { return Vec::new() };
     let mut collector = Collector::default();
-    for parameter in parameters_of(definitions, type_name) {
+    for parameter in parameters_of(definitions, type_name).iter().filter(|parameter| parameter.is_indexed) {
         if let Source::Elements(_) = parameter.source {
             parameter.visit(resource, &mut |site| collector.site(parameter, site));
         }

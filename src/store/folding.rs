@@ -13,12 +13,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 
-/// Pages in the write-ahead log at which folding begins: 32 MB.
-const FOLD_AT_PAGES: u64 = 8_000;
-/// What the writer folds itself is at most so much, unless commits come faster than they can be folded.
-const LAST_PAGES: i64 = 500;
+/// Pages in the write-ahead log at which folding begins: 64 MB.
+const FOLD_AT_PAGES: u64 = 16_000;
+/// What the writer folds itself is at most so much, unless commits come faster than they can be folded: commits wait for it.
+const LAST_PAGES: i64 = 100;
 /// How often the thread tries to come so close.
-const MAX_PASSES: usize = 4;
+const MAX_PASSES: usize = 8;
 
 const IDLE: u8 = 0;
 const FOLDING: u8 = 1;

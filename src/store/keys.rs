@@ -151,7 +151,7 @@ impl Keyring {
     }
 
     /// Writes fresh patient keys and the given record keys, synced when this returns.
-    pub(super) fn flush<'r>(&self, records: impl Iterator<Item = &'r SealedRecord>) -> Result<(), Fault> {
+    pub(super) fn flush(&self, records: &[SealedRecord]) -> Result<(), Fault> {
         let mut guard = self.state();
         let state = &mut *guard;
         let transaction = state.file.transaction().map_err(fault)?;

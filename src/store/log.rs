@@ -1,7 +1,7 @@
 //! The log as the writer holds it, and how it is found again at a start.
 
 use super::register::{Register, Tree};
-use super::signing::{Moving, Signing};
+use super::signing::{Signing, Underway};
 use super::{StoreSettings, fault, reader};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::tile::{TILE_WIDTH, levels};
@@ -90,10 +90,10 @@ impl LogState {
     }
 
     /// Begins to move the register on to an edge, beside the commit of its data.
-    pub(super) fn begin(&mut self, edge: &Edge) -> Result<Moving, Fault> {
+    pub(super) fn begin(&mut self, edge: &Edge) -> Result<Underway, Fault> {
         self.recall()?;
         let to = tree(edge);
-        if self.registered == Some(to) { Ok(Moving::nowhere()) } else { self.signing.swap(self.registered, to) }
+        if self.registered == Some(to) { Ok(Underway::nowhere()) } else { self.signing.swap(self.registered, to) }
     }
 
     /// Moves on to an edge whose data is durable and which the register holds. Everybody may be told of it once it is settled there.
@@ -120,7 +120,7 @@ impl LogState {
 
     fn recall(&mut self) -> Result<(), Fault> {
         if let (true, Some(last)) = (self.stray, self.registered) {
-            self.signing.withdraw(last)?.wait()?;
+            self.signing.withdraw(last)?;
             self.stray = false;
         }
         Ok(())

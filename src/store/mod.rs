@@ -15,6 +15,7 @@ mod erase;
 mod folding;
 mod group;
 mod index;
+mod key_writing;
 mod keys;
 mod log;
 mod outbox;
@@ -116,6 +117,7 @@ impl Store {
         let writer = writer::Writer {
             seal_key,
             data,
+            key_writing: key_writing::KeyWriting::start(keyring.clone())?,
             keyring,
             ledger,
             folding,

@@ -3,8 +3,8 @@
 use super::register::{Register, Tree};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
-use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,33 +14,32 @@ const KEEP_AFTER: Duration = Duration::from_millis(50);
 
 type Done = Result<(), Fault>;
 
-struct Order {
-    what: Step,
-    done: SyncSender<Done>,
-}
-
-enum Step {
-    /// From one tree to the next.
-    Swap(Option<Tree>, Tree),
-    /// The tree before takes the place of one that came to nothing.
-    Withdraw(Tree),
-    /// The newest tree is about to be told.
-    Settle,
+enum Order {
+    /// From one tree to the next; who ordered it is told when it is on the disk.
+    Swap { from: Option<Tree>, to: Tree, done: SyncSender<Done> },
+    /// Something was settled and is to be synced in a while.
+    Keep,
 }
 
 /// The register at work.
 pub(super) struct Signing {
+    register: Arc<Mutex<Register>>,
     orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A tree on its way into the register.
-pub(super) struct Moving(Option<Receiver<Done>>);
+/// A step on its way to the disk.
+pub(super) struct Underway(Option<Receiver<Done>>);
 
-impl Moving {
-    /// Nothing moves.
-    pub(super) fn nowhere() -> Moving {
-        Moving(None)
+impl Underway {
+    /// Nothing is to be done.
+    pub(super) fn nowhere() -> Underway {
+        Underway(None)
+    }
+
+    /// Ends when this is told.
+    pub(super) fn until(done: Receiver<Done>) -> Underway {
+        Underway(Some(done))
     }
 
     /// Whether it is there, on the disk.
@@ -52,33 +51,37 @@ impl Moving {
 impl Signing {
     pub(super) fn start(register: Register) -> Result<Signing, Fault> {
         let (orders, received) = mpsc::channel();
+        let register = Arc::new(Mutex::new(register));
+        let served = Arc::clone(&register);
         let thread = std::thread::Builder::new()
             .name("store-register".into())
-            .spawn(move || run(register, &received))
+            .spawn(move || run(&served, &received))
             .map_err(|error| Fault::new(FaultKind::Internal, format!("start register: {error}")))?;
-        Ok(Signing { orders: Some(orders), thread: Some(thread) })
+        Ok(Signing { register, orders: Some(orders), thread: Some(thread) })
     }
 
     /// Begins to swap one tree for the next.
-    pub(super) fn swap(&self, from: Option<Tree>, to: Tree) -> Result<Moving, Fault> {
-        self.order(Step::Swap(from, to))
+    pub(super) fn swap(&self, from: Option<Tree>, to: Tree) -> Result<Underway, Fault> {
+        let (done, waiting) = mpsc::sync_channel(1);
+        self.order(Order::Swap { from, to, done })?;
+        Ok(Underway::until(waiting))
     }
 
-    /// Begins to put the tree before in the place of one whose data never became durable.
-    pub(super) fn withdraw(&self, to: Tree) -> Result<Moving, Fault> {
-        self.order(Step::Withdraw(to))
+    /// Puts the tree before in the place of one whose data never became durable.
+    pub(super) fn withdraw(&self, to: Tree) -> Done {
+        locked(&self.register).withdraw(to)
     }
 
     /// Makes the newest tree certain, before anybody is told of it.
     pub(super) fn settle(&self) -> Done {
-        self.order(Step::Settle)?.wait()
+        killpoint::reached("register-before");
+        locked(&self.register).settle()?;
+        killpoint::reached("register-after");
+        self.order(Order::Keep)
     }
 
-    fn order(&self, what: Step) -> Result<Moving, Fault> {
-        let (done, waiting) = mpsc::sync_channel(1);
-        let orders = self.orders.as_ref().ok_or_else(gone)?;
-        orders.send(Order { what, done }).map_err(|_| gone())?;
-        Ok(Moving(Some(waiting)))
+    fn order(&self, what: Order) -> Done {
+        self.orders.as_ref().ok_or_else(gone)?.send(what).map_err(|_| gone())
     }
 }
 
@@ -93,28 +96,28 @@ impl Drop for Signing {
 }
 
 fn gone() -> Fault {
-    Fault::new(FaultKind::Internal, "the register's thread has ended")
+    Fault::new(FaultKind::Internal, "a thread of the store has ended")
 }
 
-fn run(mut register: Register, orders: &Receiver<Order>) {
+/// A swap that panicked left nothing half-done in memory: what is on the disk is read again before each step.
+fn locked(register: &Mutex<Register>) -> MutexGuard<'_, Register> {
+    register.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(register: &Mutex<Register>, orders: &Receiver<Order>) {
     loop {
-        let order = if register.is_kept() { orders.recv().map_err(RecvTimeoutError::from) } else { orders.recv_timeout(KEEP_AFTER) };
-        let order = match order {
-            Ok(order) => order,
-            Err(RecvTimeoutError::Timeout) => {
-                keep(&mut register);
-                continue;
+        let is_kept = locked(register).is_kept();
+        match if is_kept { orders.recv().map_err(RecvTimeoutError::from) } else { orders.recv_timeout(KEEP_AFTER) } {
+            Ok(Order::Swap { from, to, done }) => {
+                killpoint::reached("register-before");
+                let moved = locked(register).swap(from, to);
+                killpoint::reached("register-after");
+                let _ = done.send(moved);
             }
-            Err(RecvTimeoutError::Disconnected) => return keep(&mut register),
-        };
-        killpoint::reached("register-before");
-        let done = match order.what {
-            Step::Swap(from, to) => register.swap(from, to),
-            Step::Withdraw(to) => register.withdraw(to),
-            Step::Settle => register.settle(),
-        };
-        killpoint::reached("register-after");
-        let _ = order.done.send(done);
+            Ok(Order::Keep) => {}
+            Err(RecvTimeoutError::Timeout) => keep(&mut locked(register)),
+            Err(RecvTimeoutError::Disconnected) => return keep(&mut locked(register)),
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::folding::Folding;
 use super::group::{Gathering, Group};
+use super::key_writing::KeyWriting;
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
+use super::signing::Underway;
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
 use super::{erase, fault, outbox, pending, people, reader};
 use crate::clock::{Clock, Instant};
@@ -58,6 +60,7 @@ impl Counters {
 pub(super) struct Writer {
     pub(super) data: Connection,
     pub(super) keyring: Keyring,
+    pub(super) key_writing: KeyWriting,
     pub(super) ledger: LogState,
     pub(super) folding: Folding,
     pub(super) head: Arc<RwLock<LedgerHead>>,
@@ -163,31 +166,33 @@ impl Writer {
     }
 
     fn write_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
+        let keys = self.begin_keys(units)?;
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
         let mut edge = self.ledger.edge().clone();
-        let mut outcomes = Vec::with_capacity(units.len());
-        let mut written = Vec::with_capacity(units.len());
-        for unit in units {
-            let outcome = self.write_unit(unit, &mut edge)?;
-            if matches!(outcome, Committed::Done { .. }) {
-                written.push(unit);
-            }
-            outcomes.push(outcome);
-        }
+        let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
         self.write_counts()?;
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
-        let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
-        self.make_durable(&records, edge, note)?;
+        self.make_durable(keys, edge, note)?;
         Ok(outcomes)
     }
 
+    /// Begins to write the keys of a group beside its rows. Those of a unit that then writes nothing open nothing.
+    fn begin_keys(&self, units: &[Box<Unit>]) -> Result<Underway, Fault> {
+        let records: Vec<SealedRecord> = units.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.clone()).collect();
+        if records.is_empty() && !self.keyring.has_fresh() {
+            return Ok(Underway::nowhere());
+        }
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        self.key_writing.begin(records)
+    }
+
     /// Syncs the data and the register at the same time; only when both are on the disk may anybody be told.
-    fn make_durable(&mut self, records: &[&SealedRecord], edge: Edge, note: Arc<str>) -> Result<(), Fault> {
+    fn make_durable(&mut self, keys: Underway, edge: Edge, note: Arc<str>) -> Result<(), Fault> {
         killpoint::reached("commit-before");
         let moving = self.ledger.begin(&edge)?;
         self.counters.syncs.fetch_add(u64::from(edge.size() > self.ledger.edge().size()), Ordering::Relaxed);
-        let stored = self.commit_data(records);
+        let stored = self.commit_data(keys);
         killpoint::reached("commit-stored");
         let registered = moving.wait();
         killpoint::reached("commit-registered");
@@ -213,12 +218,9 @@ impl Writer {
     }
 
     /// Keys first: an orphan key is harmless, a missing one is not.
-    fn commit_data(&mut self, records: &[&SealedRecord]) -> Result<(), Fault> {
-        if !records.is_empty() || self.keyring.has_fresh() {
-            self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-            self.keyring.flush(records.iter().copied())?;
-            killpoint::reached("commit-keys");
-        }
+    fn commit_data(&mut self, keys: Underway) -> Result<(), Fault> {
+        keys.wait()?;
+        killpoint::reached("commit-keys");
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         self.data.execute_batch("COMMIT").map_err(|error| {
             let failure = fault(error);
