@@ -112,11 +112,16 @@ impl Writer {
             return;
         }
         let (units, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let size = self.ledger.edge().size();
         match self.commit_group(&units) {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     let _ = answer.send(Ok(outcome));
                 }
+            }
+            // What finds room is not refused along with what does not: a read's record where there is none for new keys.
+            Err(failure) if failure.kind == FaultKind::StorageFull && units.len() > 1 && self.ledger.edge().size() == size => {
+                units.into_iter().zip(answers).for_each(|one| self.serve(vec![one]));
             }
             Err(failure) => {
                 tracing::error!(fault = failure.kind.label(), detail = %failure.detail, "a group commit failed");
@@ -177,13 +182,16 @@ impl Writer {
         self.write_counts()?;
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
-        let records: Vec<&SealedRecord> = written.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.as_ref()).collect();
-        self.make_durable(&records, edge, note)?;
+        let leaves = || written.iter().flat_map(|unit| &unit.leaves);
+        let records: Vec<&SealedRecord> = leaves().filter_map(|leaf| leaf.key.as_ref()).collect();
+        // What only reads waits for no key, so that it does not wait for room among the keys either.
+        let is_keyed = !records.is_empty() || self.keyring.is_any_fresh(leaves().filter_map(|leaf| leaf.patient));
+        self.make_durable(is_keyed.then_some(&records[..]), edge, note)?;
         Ok(outcomes)
     }
 
     /// Syncs the data and the register at the same time; only when both are on the disk may anybody be told.
-    fn make_durable(&mut self, records: &[&SealedRecord], edge: Edge, note: Arc<str>) -> Result<(), Fault> {
+    fn make_durable(&mut self, records: Option<&[&SealedRecord]>, edge: Edge, note: Arc<str>) -> Result<(), Fault> {
         killpoint::reached("commit-before");
         let moving = self.ledger.begin(&edge)?;
         self.counters.syncs.fetch_add(u64::from(edge.size() > self.ledger.edge().size()), Ordering::Relaxed);
@@ -213,8 +221,8 @@ impl Writer {
     }
 
     /// Keys first: an orphan key is harmless, a missing one is not.
-    fn commit_data(&mut self, records: &[&SealedRecord]) -> Result<(), Fault> {
-        if !records.is_empty() || self.keyring.has_fresh() {
+    fn commit_data(&mut self, records: Option<&[&SealedRecord]>) -> Result<(), Fault> {
+        if let Some(records) = records {
             self.counters.syncs.fetch_add(1, Ordering::Relaxed);
             self.keyring.flush(records.iter().copied())?;
             killpoint::reached("commit-keys");
