@@ -15,6 +15,7 @@ mod pending;
 mod person;
 mod push;
 mod receipt;
+mod scope;
 
 pub use consents::Ruling;
 pub use page::Pager;

@@ -163,7 +163,7 @@ impl Anchor {
                 let canonical = digests.canonical.map_or([0; 32], |digest| commitment(&key, CANONICAL_DOMAIN, &digest));
                 let provenance = commitment(&provenance_key(&key), PROVENANCE_DOMAIN, digests.provenance);
                 let leaf = Leaf::version(at, tags, commitment(&key, RAW_DOMAIN, digests.raw), canonical, provenance);
-                Ok(draft(&leaf, sealed.take()))
+                Ok(draft(&leaf, sealed.take(), self.keyring.patient_name(patient.unwrap_or_default())))
             })
             .collect()
     }
@@ -174,14 +174,15 @@ impl Anchor {
         let tags = self.tags(act.patient, act.record, act.partner, at)?;
         let secret = audit_key(&self.keyring.patient(act.patient)?, act.event_id);
         let canonical = commitment(&secret, CANONICAL_DOMAIN, &digest(&json::write_canonical(act.event)));
-        Ok(draft(&Leaf::new(act.kind, at, tags, [0; 32], canonical), None))
+        Ok(draft(&Leaf::new(act.kind, at, tags, [0; 32], canonical), None, self.keyring.patient_name(act.patient.unwrap_or_default())))
     }
 
     /// The leaf that says that something was destroyed. It commits to nothing: its digest is drawn.
     pub fn erase_leaf(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
         let at = self.time.of(at);
         let tags = self.tags(patient, record, partner, at)?;
-        Ok(draft(&Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), [0; 32]), None))
+        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), [0; 32]);
+        Ok(draft(&leaf, None, self.keyring.patient_name(patient.unwrap_or_default())))
     }
 
     /// What a leaf is found by. What is about nobody is found under its partner alone.
@@ -306,9 +307,9 @@ fn each(patients: &[String]) -> impl Iterator<Item = Option<&str>> {
     nobody.into_iter().chain(patients.iter().map(|patient| Some(patient.as_str())))
 }
 
-fn draft(leaf: &Leaf, key: Option<SealedRecord>) -> LeafDraft {
+fn draft(leaf: &Leaf, key: Option<SealedRecord>, patient: [u8; 32]) -> LeafDraft {
     let slots = counter_offsets().into_iter().zip(leaf.tags.slots());
-    LeafDraft { entry: leaf.encode(), tags: slots.filter_map(|(offset, tag)| Some((offset, tag?))).collect(), key }
+    LeafDraft { entry: leaf.encode(), tags: slots.filter_map(|(offset, tag)| Some((offset, tag?))).collect(), key, patient: Some(patient) }
 }
 
 /// The key of a version's leaf for another patient than the first: gone when the record's key is.

@@ -58,7 +58,7 @@ async fn add(State(state): State<LedgerState>, entry: Bytes) -> Response<Body> {
     if Leaf::decode(&entry).is_some() {
         return status(StatusCode::UNPROCESSABLE_ENTITY);
     }
-    let leaf = LeafDraft { entry: entry.to_vec(), tags: Vec::new(), key: None };
+    let leaf = LeafDraft { entry: entry.to_vec(), tags: Vec::new(), key: None, patient: None };
     match state.store.commit(Unit { leaves: vec![leaf], ..Unit::default() }).await {
         Ok(Committed::Done { leaves }) => match leaves.first() {
             Some(index) => answer(TEXT, "no-store", index.to_string().into_bytes()),
@@ -103,6 +103,7 @@ fn read_tile(reader: &crate::store::Reader<'_>, head: &LedgerHead, wanted: TileP
     let damaged = || Fault::new(FaultKind::StorageCorrupt, format!("{wanted} is not as it was written"));
     let level = wanted.kind.level();
     let hashes = match reader.tile(level, wanted.index)? {
+        None if wanted.index < tile::full_tiles(level, head.size()) => return Err(damaged()),
         None => head.edge.partial_tile(level).to_vec(),
         Some(hashes) => {
             let tiles = StoredTiles(reader);

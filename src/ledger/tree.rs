@@ -57,7 +57,7 @@ impl Edge {
         if partials.len() != usize::from(tile::levels(size)) || !(0u8..).zip(partials).all(fits) {
             return Err(Malformed::new(Format::Tile, "the partial tiles do not make a tree of this size"));
         }
-        let levels = partials.iter().map(|hashes| Arc::new(TileNodes::from_hashes(hashes))).collect();
+        let levels = partials.iter().map(|hashes| Arc::new(TileNodes::of(hashes).0)).collect();
         Ok(Edge { size, levels })
     }
 
@@ -104,7 +104,8 @@ impl Edge {
 
 /// Reads subtrees of a tree that has an edge in memory and its full tiles behind a [`TileReader`], for any size up to the edge's.
 ///
-/// It keeps the tiles it met, so that the proofs of one batch share their reads and their hashing. One is made per batch.
+/// A tile counts when the tile above it, or the edge, has its root: every hash given out leads to the root of the edge, whatever became of the
+/// storage. Tiles that were met are kept, so that the proofs of one batch share their reads and their hashing. One is made per batch.
 pub struct TreeHashes<'a, R: TileReader + ?Sized> {
     edge: &'a Edge,
     tiles: &'a R,
@@ -159,12 +160,14 @@ impl<'a, R: TileReader + ?Sized> TreeHashes<'a, R> {
     /// # Errors
     /// When the tile lies beyond the edge, the one above is missing, or the storage fails.
     pub fn is_tile(&mut self, level: u8, index: u64, hashes: &[Hash]) -> Result<bool, LedgerError> {
+        Ok(self.confirmed(level, index, hashes)?.is_some())
+    }
+
+    /// The nodes of a full tile, if the tile above has its root.
+    fn confirmed(&mut self, level: u8, index: u64, hashes: &[Hash]) -> Result<Option<TileNodes>, LedgerError> {
         let above = self.subtree((level + 1).saturating_mul(tile::TILE_HEIGHT), index)?;
-        let mut tree = Edge::new();
-        for hash in hashes {
-            let _complete = tree.append(*hash);
-        }
-        Ok(tree.size() == u64::from(TILE_WIDTH) && tree.root() == above)
+        let (nodes, root) = TileNodes::of(hashes);
+        Ok((hashes.len() == usize::from(TILE_WIDTH) && root == Some(above)).then_some(nodes))
     }
 
     /// A proof can be made of siblings alone, so that it would not notice by itself that its leaf is not there yet.
@@ -176,14 +179,14 @@ impl<'a, R: TileReader + ?Sized> TreeHashes<'a, R> {
         if !self.met.contains_key(&(level, index)) {
             let path = TilePath::full(TileKind::Hashes(level), index);
             let hashes = self.tiles.tile(level, index)?.ok_or_else(|| LedgerError::Missing { path: path.to_string() })?;
-            if hashes.len() != usize::from(TILE_WIDTH) {
-                let reason = Malformed::new(Format::Tile, "a full tile does not hold 256 hashes");
-                return Err(LedgerError::Damaged { path: path.to_string(), reason });
-            }
+            let nodes = self.confirmed(level, index, &hashes)?.ok_or_else(|| {
+                let reason = Malformed::new(Format::Tile, "it is not the full tile that the tile above says it is");
+                LedgerError::Damaged { path: path.to_string(), reason }
+            })?;
             if self.met.len() >= MAX_TILES_KEPT {
                 self.met.clear();
             }
-            self.met.insert((level, index), TileNodes::from_hashes(&hashes));
+            self.met.insert((level, index), nodes);
         }
         self.met.get(&(level, index)).ok_or(LedgerError::BeyondEdge)
     }
@@ -260,12 +263,13 @@ impl Default for TileNodes {
 }
 
 impl TileNodes {
-    fn from_hashes(hashes: &[Hash]) -> TileNodes {
-        let mut tile = TileNodes::default();
+    /// The tile with these hashes, and its root when it is full.
+    fn of(hashes: &[Hash]) -> (TileNodes, Option<Hash>) {
+        let (mut tile, mut root) = (TileNodes::default(), None);
         for hash in hashes.iter().take(usize::from(TILE_WIDTH)) {
-            tile.push(*hash);
+            root = tile.push(*hash);
         }
-        tile
+        (tile, root)
     }
 
     /// Adds a hash and every node it completes; gives the tile's root when the tile is full.

@@ -80,7 +80,7 @@ mod tests {
     use crate::store::{LeafDraft, Unit};
 
     fn work(leaves: usize) -> Work {
-        let leaf = || LeafDraft { entry: Vec::new(), tags: Vec::new(), key: None };
+        let leaf = || LeafDraft { entry: Vec::new(), tags: Vec::new(), key: None, patient: None };
         let unit = Unit { leaves: std::iter::repeat_with(leaf).take(leaves).collect(), ..Unit::default() };
         Work::Commit { unit: Box::new(unit), answer: oneshot::channel().0 }
     }

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -53,6 +53,7 @@ pub struct Keyring {
 }
 
 struct Inner {
+    folder: PathBuf,
     gateway: [u8; 32],
     entropy: Entropy,
     state: Mutex<State>,
@@ -80,7 +81,12 @@ impl Keyring {
         let high = last.and_then(|id| <[u8; 8]>::try_from(id.get(..8)?).ok());
         let first = high.map_or(0, |high| u64::from_be_bytes(high).saturating_add(1));
         let state = Mutex::new(State { file, opened: HashMap::new(), fresh: Vec::new() });
-        Ok(Keyring { inner: Arc::new(Inner { gateway, count: AtomicU64::new(first), entropy, state }) })
+        Ok(Keyring { inner: Arc::new(Inner { folder: folder.to_owned(), gateway, count: AtomicU64::new(first), entropy, state }) })
+    }
+
+    /// Where the keys lie.
+    pub(super) fn folder(&self) -> &Path {
+        &self.inner.folder
     }
 
     /// The key of a patient, made when there is none yet. `None` stands for what is about nobody.
@@ -130,24 +136,40 @@ impl Keyring {
 
     /// Opens a stored record key; `None` once it, or its patient's key, has been destroyed.
     pub fn open_record(&self, id: &RecordKeyId) -> Result<Option<[u8; 32]>, Fault> {
-        let state = self.state();
-        let row: Option<(Vec<u8>, Vec<u8>, Vec<u8>)> = state
-            .file
-            .prepare_cached(
-                "SELECT record.sealed, patient.name, patient.sealed FROM record JOIN patient ON patient.name = record.patient WHERE record.id = ?",
-            )
-            .and_then(|mut statement| {
-                statement.query_row([&id[..]], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
-            })
-            .map_err(fault)?;
-        let Some((record, name, patient)) = row else { return Ok(None) };
-        let patient_secret = open(&self.inner.gateway, &name, patient)?;
-        open(&patient_secret, id, record).map(Some)
+        Ok(self.open_records(std::iter::once(Some(*id)))?.pop().flatten())
     }
 
-    /// Whether a patient's key was made that no flush has written yet.
-    pub(super) fn has_fresh(&self) -> bool {
-        !self.state().fresh.is_empty()
+    /// The same for many, most of which are one patient's: that patient's key is opened once.
+    pub fn open_records(&self, ids: impl Iterator<Item = Option<RecordKeyId>>) -> Result<Vec<Option<[u8; 32]>>, Fault> {
+        let guard = self.state();
+        let file = guard.file.unchecked_transaction().map_err(fault)?;
+        let mut records = file.prepare_cached("SELECT patient, sealed FROM record WHERE id = ?").map_err(fault)?;
+        let mut owner: Option<(Vec<u8>, Opener)> = None;
+        let open = |id: Option<RecordKeyId>| {
+            let Some(id) = id else { return Ok(None) };
+            let row = records.query_row([&id[..]], |row| Ok((row.get(0)?, row.get(1)?))).optional().map_err(fault)?;
+            let Some((patient, sealed)): Option<(Vec<u8>, Vec<u8>)> = row else { return Ok(None) };
+            if owner.as_ref().is_none_or(|(name, _)| *name != patient) {
+                owner = self.opener_of(&file, &patient)?.map(|opener| (patient, opener));
+            }
+            owner.as_ref().map(|(_, opener)| opener.open(&id, sealed)).transpose()
+        };
+        ids.map(open).collect()
+    }
+
+    /// What opens the records of a patient, unless the patient's key has been destroyed.
+    fn opener_of(&self, file: &Connection, patient: &[u8]) -> Result<Option<Opener>, Fault> {
+        let sealed: Option<Vec<u8>> = file
+            .prepare_cached("SELECT sealed FROM patient WHERE name = ?")
+            .and_then(|mut statement| statement.query_row([patient], |row| row.get(0)).optional())
+            .map_err(fault)?;
+        sealed.map(|sealed| open(&self.inner.gateway, patient, sealed).and_then(|secret| Opener::of(&secret))).transpose()
+    }
+
+    /// Whether one of these patients' keys was made and no flush has written it yet.
+    pub(super) fn is_any_fresh(&self, mut names: impl Iterator<Item = [u8; 32]>) -> bool {
+        let state = self.state();
+        !state.fresh.is_empty() && names.any(|name| state.fresh.iter().any(|(fresh, _)| *fresh == name))
     }
 
     /// Writes fresh patient keys and the given record keys, synced when this returns.
@@ -223,11 +245,26 @@ fn seal(key: &[u8; 32], bound_to: &[u8], secret: &[u8; 32]) -> Result<Vec<u8>, F
     Ok(out)
 }
 
-fn open(key: &[u8; 32], bound_to: &[u8], mut sealed: Vec<u8>) -> Result<[u8; 32], Fault> {
-    let damaged = || Fault::new(FaultKind::StorageCorrupt, "a stored key does not open: it is damaged, or the gateway key is another");
-    let opener = RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| damaged())?;
-    let mut body = sealed.split_off(NONCE_LEN.min(sealed.len()));
-    let nonce = aws_lc_rs::aead::Nonce::try_assume_unique_for_key(&sealed).map_err(|_| damaged())?;
-    let plain = opener.open_in_place(nonce, Aad::from(bound_to), &mut body).map_err(|_| damaged())?;
-    <[u8; 32]>::try_from(&*plain).map_err(|_| damaged())
+fn open(key: &[u8; 32], bound_to: &[u8], sealed: Vec<u8>) -> Result<[u8; 32], Fault> {
+    Opener::of(key)?.open(bound_to, sealed)
+}
+
+/// Opens what was sealed with one key.
+struct Opener(RandomizedNonceKey);
+
+impl Opener {
+    fn of(key: &[u8; 32]) -> Result<Opener, Fault> {
+        RandomizedNonceKey::new(&AES_256_GCM, key).map(Opener).map_err(|_| damaged_key())
+    }
+
+    fn open(&self, bound_to: &[u8], mut sealed: Vec<u8>) -> Result<[u8; 32], Fault> {
+        let mut body = sealed.split_off(NONCE_LEN.min(sealed.len()));
+        let nonce = aws_lc_rs::aead::Nonce::try_assume_unique_for_key(&sealed).map_err(|_| damaged_key())?;
+        let plain = self.0.open_in_place(nonce, Aad::from(bound_to), &mut body).map_err(|_| damaged_key())?;
+        <[u8; 32]>::try_from(&*plain).map_err(|_| damaged_key())
+    }
+}
+
+fn damaged_key() -> Fault {
+    Fault::new(FaultKind::StorageCorrupt, "a stored key does not open: it is damaged, or the gateway key is another")
 }

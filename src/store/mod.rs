@@ -23,6 +23,7 @@ mod pending;
 mod people;
 mod reader;
 mod register;
+mod room;
 mod schema;
 mod seen;
 mod signing;
@@ -44,8 +45,9 @@ pub use unit::{
 
 use crate::ledger::LogKeys;
 use crate::outcome::{Fault, FaultKind};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -91,6 +93,8 @@ struct Shared {
     committed: watch::Receiver<u64>,
     counters: Arc<writer::Counters>,
     settings: StoreSettings,
+    /// Where a commit writes: data, keys, register.
+    folders: BTreeSet<PathBuf>,
     seal_key: [u8; 32],
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
@@ -114,6 +118,8 @@ impl Store {
         let counters = Arc::new(writer::Counters::default());
         let folding = folding::Folding::start(&mut data, &data_file(&settings.folder))?;
         let seal_key = keyring.derived("seal");
+        let register = settings.register.parent().map(Path::to_owned);
+        let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
         let writer = writer::Writer {
             seal_key,
             data,
@@ -145,6 +151,7 @@ impl Store {
                 committed,
                 counters,
                 settings,
+                folders,
                 seal_key,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
@@ -285,12 +292,12 @@ fn open_data(settings: &StoreSettings) -> Result<Connection, Fault> {
 fn open_reader(settings: &StoreSettings) -> Result<Connection, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(data_file(&settings.folder), flags).map_err(fault)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    keep_statements(&connection)?;
     Ok(connection)
 }
 
 fn configure(connection: &Connection, settings: &StoreSettings) -> Result<(), Fault> {
-    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    keep_statements(connection)?;
     let cache_kib = i64::try_from(settings.cache_bytes / 1024).unwrap_or(i64::MAX);
     let mode: String = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0)).map_err(fault)?;
     if mode != "wal" {
@@ -307,6 +314,12 @@ fn configure(connection: &Connection, settings: &StoreSettings) -> Result<(), Fa
         connection.pragma_update(None, pragma, value).map_err(fault)?;
     }
     Ok(())
+}
+
+/// Statements are prepared once. Unless it is told that plans must be stable, SQLite plans a statement anew whenever its limit is bound.
+fn keep_statements(connection: &Connection) -> Result<(), Fault> {
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop).map_err(fault)
 }
 
 /// What a SQLite error means for us. The detail names the failure, never the data.

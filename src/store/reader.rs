@@ -28,6 +28,10 @@ pub struct StoredVersion {
     pub method: Method,
     pub source: String,
     pub leaf: Option<u64>,
+    /// How many leaves are its own, from that one on.
+    pub leaves: u64,
+    /// Whether it is the newest.
+    pub is_current: bool,
     pub key: Option<RecordKeyId>,
     pub raw: Option<i64>,
     /// Compact JSON; empty for a deletion.
@@ -71,7 +75,7 @@ pub struct Reader<'c> {
     seal_key: &'c [u8; 32],
 }
 
-const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.seal FROM version v JOIN resource r ON r.rid = v.rid";
+const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.seal, v.leaves, v.seq = r.current FROM version v JOIN resource r ON r.rid = v.rid";
 
 impl<'c> Reader<'c> {
     pub(super) fn begin(connection: &'c Connection, seal_key: &'c [u8; 32]) -> Result<Reader<'c>, Fault> {
@@ -89,10 +93,39 @@ impl<'c> Reader<'c> {
 
     /// The version a leaf anchors; `None` for a leaf of something else, or of what was erased.
     pub fn version_of_leaf(&self, leaf: u64) -> Result<Option<StoredVersion>, Fault> {
-        self.one_version(
-            "v.seq = (SELECT seq FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1) AND ?1 < v.leaf + v.leaves",
-            params![leaf],
-        )
+        Ok(self.versions_of_leaves(leaf, 1)?.pop().flatten())
+    }
+
+    /// The same for leaves in a row.
+    pub fn versions_of_leaves(&self, first: u64, count: usize) -> Result<Vec<Option<StoredVersion>>, Fault> {
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} WHERE v.leaf >= coalesce((SELECT leaf FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1), ?1) \
+             AND v.leaf < ?2 ORDER BY v.leaf"
+        );
+        let end = first.saturating_add(count as u64);
+        let whole = |position: u64| Sql::from(i64::try_from(position).unwrap_or(i64::MAX));
+        let mut found = Vec::new();
+        found.resize_with(count, || None);
+        for version in self.versions(&sql, vec![whole(first), whole(end)])? {
+            let own = version.leaf.unwrap_or_default();
+            // Those about several patients have several leaves; they are few.
+            for leaf in (own + 1).max(first)..own.saturating_add(version.leaves).min(end) {
+                put(&mut found, leaf - first, version.clone());
+            }
+            if own >= first {
+                put(&mut found, own - first, version);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Current Provenances, without a leaf of their own, that are indexed under a key: what the gateway itself stated. Oldest first.
+    pub fn statements_under(&self, key: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql = format!(
+            "SELECT {VERSION_COLUMNS} JOIN exact e ON e.rid = r.rid WHERE e.key = ? AND v.seq = r.current AND +r.type = 'Provenance' \
+             AND r.deleted = 0 AND v.leaf IS NULL ORDER BY e.rid LIMIT ?"
+        );
+        self.versions(&sql, vec![key.into(), rows(limit)])
     }
 
     /// The newest versions of every resource, deleted or not, that is indexed under a key between these, both included.
@@ -271,6 +304,12 @@ impl<'c> Reader<'c> {
     }
 }
 
+fn put(found: &mut [Option<StoredVersion>], place: u64, version: StoredVersion) {
+    if let Some(slot) = usize::try_from(place).ok().and_then(|place| found.get_mut(place)) {
+        *slot = Some(version);
+    }
+}
+
 fn rows(limit: usize) -> Sql {
     Sql::from(i64::try_from(limit).unwrap_or(i64::MAX))
 }
@@ -292,6 +331,8 @@ fn sealed(row: &Row<'_>) -> rusqlite::Result<(StoredVersion, Vec<u8>)> {
         method: Method::from_code(row.get(5)?),
         source: row.get(6)?,
         leaf: row.get(7)?,
+        leaves: row.get(13)?,
+        is_current: row.get(14)?,
         key: row.get(8)?,
         raw: row.get(9)?,
         document: row.get(10)?,

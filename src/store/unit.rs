@@ -184,6 +184,8 @@ pub struct LeafDraft {
     pub tags: Vec<(usize, Tag)>,
     /// The record's key, when it is a stored one.
     pub key: Option<SealedRecord>,
+    /// The name of the patient's key that tags and commitment rest on; `None` for what rests on none.
+    pub patient: Option<[u8; 32]>,
 }
 
 /// Remembers the answer to a key, so that a resend gets it again.

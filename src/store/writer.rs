@@ -115,11 +115,16 @@ impl Writer {
             return;
         }
         let (units, answers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+        let size = self.ledger.edge().size();
         match self.commit_group(&units) {
             Ok(outcomes) => {
                 for (answer, outcome) in answers.into_iter().zip(outcomes) {
                     let _ = answer.send(Ok(outcome));
                 }
+            }
+            // What finds room is not refused along with what does not: a read's record where there is none for new keys.
+            Err(failure) if failure.kind == FaultKind::StorageFull && units.len() > 1 && self.ledger.edge().size() == size => {
+                units.into_iter().zip(answers).for_each(|one| self.serve(vec![one]));
             }
             Err(failure) => {
                 tracing::error!(fault = failure.kind.label(), detail = %failure.detail, "a group commit failed");
@@ -179,8 +184,10 @@ impl Writer {
 
     /// Begins to write the keys of a group beside its rows. Those of a unit that then writes nothing open nothing.
     fn begin_keys(&self, units: &[Box<Unit>]) -> Result<Underway, Fault> {
-        let records: Vec<SealedRecord> = units.iter().flat_map(|unit| &unit.leaves).filter_map(|leaf| leaf.key.clone()).collect();
-        if records.is_empty() && !self.keyring.has_fresh() {
+        let leaves = || units.iter().flat_map(|unit| &unit.leaves);
+        let records: Vec<SealedRecord> = leaves().filter_map(|leaf| leaf.key.clone()).collect();
+        // What only reads waits for no key, so that it does not wait for room among the keys either.
+        if records.is_empty() && !self.keyring.is_any_fresh(leaves().filter_map(|leaf| leaf.patient)) {
             return Ok(Underway::nowhere());
         }
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);

@@ -7,11 +7,11 @@ use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
 use crate::identity::Caller;
 use crate::ledger::index::Tag;
-use crate::ledger::merkle::{leaf_hash, verify_inclusion};
-use crate::ledger::{LogProof, Malformed, Note, TreeHashes};
+use crate::ledger::merkle::leaf_hash;
+use crate::ledger::{LedgerError, LogProof, Malformed, Note, TreeHashes};
 use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::{Pipeline, patient_ids};
-use crate::query::{Candidate, Ruling, StoredTiles};
+use crate::query::{Candidate, StoredTiles};
 use crate::search;
 use crate::store::{HistoryScope, LedgerHead, PatientKey, Reader, StoredVersion};
 use std::collections::{HashMap, HashSet};
@@ -149,38 +149,21 @@ impl Trail {
         positions: Vec<u64>,
     ) -> Result<Vec<Item>, Fault> {
         let pipeline = &self.query.pipeline;
-        let (definitions, edge, root) = (pipeline.definitions, head.clone(), head.edge.root());
-        let found = pipeline
-            .store
-            .read(move |reader| {
-                let tiles = StoredTiles(reader);
-                let mut tree = TreeHashes::new(&edge.edge, &tiles);
-                let (mut found, mut statements) = (Vec::with_capacity(positions.len()), Statements::default());
-                for position in positions {
-                    let path =
-                        tree.inclusion_proof(position, edge.size()).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
-                    let entry = reader.leaves(position, 1)?.pop();
-                    let entry = entry.ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf is missing"))?;
-                    verify_inclusion(&leaf_hash(&entry), position, edge.size(), &path, &root).map_err(|_| {
-                        Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} or a tile above it is not as it was written"))
-                    })?;
-                    let version = reader.version_of_leaf(position)?;
-                    let provenances = version.as_ref().map(|version| statements.provenances(reader, definitions, version)).transpose()?;
-                    found.push(Found { position, entry, version, provenances: provenances.unwrap_or_default(), path });
-                }
-                Ok(found)
-            })
-            .await?;
-        let mut contents = self.contents(caller, &found).await?;
+        let (definitions, log) = (pipeline.definitions, head.clone());
+        let found = pipeline.store.read(move |reader| found(reader, definitions, &log, &positions)).await?;
+        let mut contents = self.contents(caller, subject, &found).await?;
         let checkpoint: Note = head.note.parse().map_err(|error: Malformed| Fault::new(FaultKind::Ledger, error.to_string()))?;
         let key = self.key(subject)?;
-        let items = found.into_iter().map(|found| self.item(found, subject, &key, &checkpoint, &mut contents));
-        items.collect()
+        let wanted = |found: &Found| found.version.as_ref().filter(|_| subject.opens).and_then(|version| version.key);
+        let secrets = pipeline.anchor.keyring.open_records(found.iter().map(wanted))?;
+        let opened = found.into_iter().zip(secrets);
+        opened.map(|(found, secret)| self.item(found, secret, subject, &key, &checkpoint, &mut contents)).collect()
     }
 
     fn item(
         &self,
         found: Found,
+        secret: Option<[u8; 32]>,
         subject: &Subject,
         key: &PatientKey,
         checkpoint: &Note,
@@ -193,7 +176,8 @@ impl Trail {
             _ if !subject.opens => (None, None),
             Some(version) if version.type_name == "AuditEvent" => (Some(audit_key(key, &version.id)), None),
             Some(version) => {
-                let record = self.record_key(version, found.position, subject)?;
+                let is_first = version.leaf == Some(found.position);
+                let record = secret.map(|secret| if is_first { secret } else { shared_key(&secret, &subject.patient) });
                 let provenance = record.as_ref().filter(|_| leaf.provenance.is_some()).map(provenance_key);
                 (record.filter(|_| content.is_some()), provenance)
             }
@@ -218,49 +202,78 @@ impl Trail {
         })
     }
 
-    /// The key that opens a version's leaf for this patient.
-    fn record_key(&self, version: &StoredVersion, position: u64, subject: &Subject) -> Result<Option<[u8; 32]>, Fault> {
-        let key = version.key.map(|id| self.query.pipeline.anchor.keyring.open_record(&id)).transpose()?.flatten();
-        let is_first = version.leaf == Some(position);
-        Ok(key.map(|key| if is_first { key } else { shared_key(&key, &subject.patient) }))
-    }
-
     /// The versions whose content this caller may see: as consent permits, and whole, for a part of it opens no commitment.
-    async fn contents(&self, caller: &Caller, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
-        let (mut places, mut candidates) = (Vec::new(), Vec::new());
-        for found in found {
-            let Some(version) = &found.version else { continue };
-            let shown =
-                !version.deleted() && version.type_name != "AuditEvent" && caller.scopes.allows(Permission::Read, &version.type_name);
-            if shown {
-                places.push((found.position, version));
-                candidates.push(Candidate::stored(version)?);
-            }
+    async fn contents(&self, caller: &Caller, subject: &Subject, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
+        let versions = found.iter().filter_map(|found| Some((found.position, found.version.as_ref()?)));
+        let mut shown: Vec<(u64, &StoredVersion)> = versions
+            .filter(|(_, version)| {
+                !version.deleted() && version.type_name != "AuditEvent" && caller.scopes.allows(Permission::Read, &version.type_name)
+            })
+            .collect();
+        if !shown.is_empty() {
+            let scope = self.query.scope(caller, &subject.patient).await?;
+            shown.retain(|(_, version)| scope.may_show(version));
         }
-        if candidates.is_empty() {
+        if shown.is_empty() {
             return Ok(HashMap::new());
         }
+        let hidden = self.hidden(caller, &shown).await?;
+        let candidates = shown.iter().map(|(_, version)| Candidate::stored(version)).collect::<Result<Vec<_>, Fault>>()?;
         let judge = self.query.judge(caller, &candidates).await?;
-        let mut open = HashMap::new();
-        let mut contents = HashMap::new();
-        for ((position, version), candidate) in places.into_iter().zip(candidates) {
-            let Ruling::Permitted(permitted) = judge.rule(candidate) else { continue };
-            if permitted.is_redacted() {
-                continue;
-            }
-            let record = (version.type_name.clone(), version.id.clone());
-            let current_is_open = match open.get(&record) {
-                Some(known) => *known,
-                // A label that was added later hides older versions too.
-                None => self.query.current_is_open(caller, &record.0, &record.1, None).await?,
-            };
-            open.insert(record, current_is_open);
-            if current_is_open {
-                contents.insert(position, *permitted);
+        let ruled = shown.into_iter().zip(candidates).filter(|((_, version), _)| !hidden.contains(&record(version)));
+        let ruled = ruled.filter_map(|((position, _), candidate)| Some((position, judge.rule(candidate).permitted()?)));
+        Ok(ruled.filter(|(_, permitted)| !permitted.is_redacted()).collect())
+    }
+
+    /// The records among these whose current version this caller may not see whole: a label that was added later hides older versions too.
+    async fn hidden(&self, caller: &Caller, shown: &[(u64, &StoredVersion)]) -> Result<HashSet<String>, Fault> {
+        let mut known = HashSet::new();
+        let mut hidden = HashSet::new();
+        for (_, version) in shown.iter().filter(|(_, version)| !version.is_current) {
+            let is_new = known.insert(record(version));
+            if is_new && !self.query.current_is_open(caller, &version.type_name, &version.id, None).await? {
+                hidden.insert(record(version));
             }
         }
-        Ok(contents)
+        Ok(hidden)
     }
+}
+
+/// What the store has of these leaves, on one snapshot. Each is what the log says it is: the tree confirms the tiles, and they the leaves.
+fn found(
+    reader: &Reader<'_>,
+    definitions: &'static crate::definitions::Definitions,
+    head: &LedgerHead,
+    positions: &[u64],
+) -> Result<Vec<Found>, Fault> {
+    let tiles = StoredTiles(reader);
+    let (mut tree, mut statements) = (TreeHashes::new(&head.edge, &tiles), Statements::default());
+    let mut found = Vec::with_capacity(positions.len());
+    for run in positions.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+        let first = run.first().copied().unwrap_or_default();
+        let entries = reader.leaves(first, run.len())?;
+        let versions = reader.versions_of_leaves(first, run.len())?;
+        if entries.len() != run.len() {
+            return Err(Fault::new(FaultKind::StorageCorrupt, "a leaf is missing"));
+        }
+        for ((&position, entry), version) in run.iter().zip(entries).zip(versions) {
+            if tree.leaf(position).map_err(damaged)? != leaf_hash(&entry) {
+                return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} is not as it was written")));
+            }
+            let path = tree.inclusion_proof(position, head.size()).map_err(damaged)?;
+            let provenances = version.as_ref().map(|version| statements.provenances(reader, definitions, version)).transpose()?;
+            found.push(Found { position, entry, version, provenances: provenances.unwrap_or_default(), path });
+        }
+    }
+    Ok(found)
+}
+
+fn damaged(error: LedgerError) -> Fault {
+    let kind = match error {
+        LedgerError::Damaged { .. } | LedgerError::Missing { .. } => FaultKind::StorageCorrupt,
+        _ => FaultKind::Ledger,
+    };
+    Fault::new(kind, error.to_string())
 }
 
 /// A record of what was done, as oversight may see it.
@@ -269,11 +282,11 @@ fn overseen(version: Option<StoredVersion>) -> Option<PermittedRecord> {
 }
 
 fn reference(version: &StoredVersion) -> String {
-    if version.type_name == "AuditEvent" {
-        format!("AuditEvent/{}", version.id)
-    } else {
-        format!("{}/{}/_history/{}", version.type_name, version.id, version.version)
-    }
+    if version.type_name == "AuditEvent" { record(version) } else { format!("{}/_history/{}", record(version), version.version) }
+}
+
+fn record(version: &StoredVersion) -> String {
+    format!("{}/{}", version.type_name, version.id)
 }
 
 /// What a Provenance is about. One target, as the gateway writes it, is taken from the text; what looks otherwise is read.
@@ -303,15 +316,14 @@ impl Statements {
         if version.type_name == "AuditEvent" {
             return Ok(Vec::new());
         }
-        let record = format!("{}/{}", version.type_name, version.id);
-        if self.records.insert(record) {
+        if self.records.insert(record(version)) {
             let Some(key) = search::reference_key(definitions, "Provenance", "target", &version.id) else { return Ok(Vec::new()) };
-            for provenance in reader.indexed_between(key, key, MAX_PROVENANCES)? {
-                if provenance.type_name != "Provenance" || provenance.deleted() || provenance.leaf.is_some() {
-                    continue;
-                }
-                for target in targets(&provenance.document) {
-                    self.provenances.entry(target).or_default().push(provenance.clone());
+            for provenance in reader.statements_under(key, MAX_PROVENANCES)? {
+                let mut targets = targets(&provenance.document);
+                let last = targets.pop();
+                targets.into_iter().for_each(|target| self.provenances.entry(target).or_default().push(provenance.clone()));
+                if let Some(target) = last {
+                    self.provenances.entry(target).or_default().push(provenance);
                 }
             }
         }

@@ -15,9 +15,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 /// Leaves read at a time: what one reading of the store takes, and what waits for a slow reader.
-const PORTION: usize = 250;
+const PORTION: usize = 128;
 /// Portions made at once.
 const AT_ONCE: usize = 2;
+/// About how many bytes stand around a record in the Bundle.
+const RECORD_FRAME: usize = 200;
 
 /// An answer in pieces. A fault in the midst of it ends it before its end, so that it cannot be taken for whole.
 pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
@@ -55,17 +57,22 @@ async fn piece(writing: Arc<Writing>, portion: Vec<u64>) -> Result<Bytes, Fault>
     let made = tokio::spawn(async move {
         let Writing { trail, caller, subject, head } = &*writing;
         let items = trail.items(caller, subject, head, portion).await?;
-        let mut out = String::new();
+        let mut out = String::with_capacity(items.iter().map(length).sum());
         items.into_iter().for_each(|item| write_entries(&mut out, item, &trail.query.base_url));
         Ok(Bytes::from(out))
     });
     made.await.map_err(|error| Fault::new(FaultKind::Internal, format!("writing a trail: {error}")))?
 }
 
+/// About how many bytes the entries of a leaf take, but for a version's content.
+fn length(item: &Item) -> usize {
+    let records = item.event.iter().chain(&item.provenance).chain(&item.statements);
+    records.map(|record| record.text().len() + RECORD_FRAME).sum::<usize>() + BASE64.encode_len(item.receipt.len()) + RECORD_FRAME
+}
+
 /// The entries of one leaf: the event, or the Provenance and the version with what else is stated of it, and then the receipt.
 fn write_entries(out: &mut String, item: Item, base: &str) {
-    let records: Vec<PermittedRecord> = item.event.into_iter().chain(item.provenance).collect();
-    records.iter().for_each(|record| write_record(out, record, base));
+    item.event.iter().chain(&item.provenance).for_each(|record| write_record(out, record, base));
     if let Some(content) = item.content {
         out.push(',');
         out.push_str(&json::write(&entry(content, base)));
@@ -87,10 +94,10 @@ fn write_record(out: &mut String, record: &PermittedRecord, base: &str) {
     let part = |before: &str| text.split_once(before).and_then(|(_, after)| after.split_once('"')).map(|(part, _)| part);
     match (part("{\"resourceType\":\""), part("\"id\":\"")) {
         (Some(type_name), Some(id)) if !id.contains('\\') => {
-            let _infallible = write!(out, ",{{\"fullUrl\":\"{base}/{type_name}/{id}\",\"resource\":{text}}}");
+            out.extend([",{\"fullUrl\":\"", base, "/", type_name, "/", id, "\",\"resource\":", text, "}"]);
         }
         _ => {
-            let _infallible = write!(out, ",{{\"resource\":{text}}}");
+            out.extend([",{\"resource\":", text, "}"]);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod drain;
 mod input;
 mod kill;
+mod mirror;
 mod race;
 mod replay;
 mod revocation;

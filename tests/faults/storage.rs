@@ -3,7 +3,7 @@
 use crate::support::data::patient;
 use crate::support::party::ids;
 use crate::support::process::Site;
-use crate::support::{Party, Setup, World};
+use crate::support::{Call, Party, Setup, World};
 use hearthgate::clock::{Clock, Entropy};
 use hearthgate::config::Settings;
 use hearthgate::ledger::{Folder as LogFolder, fsck};
@@ -35,6 +35,10 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     assert!(refused.header("retry-after").is_some());
     assert!(!acknowledged.is_empty());
     let size = world.running.store.ledger_head().size();
+    let health = async |path: &str| world.stranger().call(Call::get(&format!("{}/health/{path}", world.admin))).await;
+    assert_eq!(health("live").await.status, 200);
+    let unready = health("ready").await.expect(503).text();
+    assert!(unready.starts_with("storage is full: data.db"), "{unready}");
 
     // There is room again: everything acknowledged is there, nothing else, and it goes on.
     let world = world.restart(|settings| settings.storage.max_bytes = 64 * SMALL_BYTES).await;
@@ -248,36 +252,71 @@ impl Drop for SmallDisk {
     }
 }
 
+/// A folder on a disk of its own that is filled.
+struct Full {
+    place: &'static str,
+    /// Whether what needs no room there is acknowledged all the same.
+    acknowledges: bool,
+    /// Whether what is stored can be read meanwhile, which is put on record.
+    reads: bool,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_full_for_everything_is_left_without_a_restart() {
+    a_full_disk_is_left(Full { place: "", acknowledges: false, reads: false }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_for_keys_is_left_without_a_restart() {
+    a_full_disk_is_left(Full { place: "keys", acknowledges: false, reads: true }).await;
+}
+
+/// The log's files are a copy of what the data file holds: they lag behind, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_is_full_for_the_logs_files_is_left_without_a_restart() {
+    a_full_disk_is_left(Full { place: "ledger", acknowledges: true, reads: true }).await;
+}
+
+async fn a_full_disk_is_left(full: Full) {
     let site = Site::new("");
-    let Some(disk) = SmallDisk::mount(site.data()) else {
+    let Some(disk) = SmallDisk::mount(site.data().join(full.place)) else {
         eprintln!("skipped: only who may mount can try a full disk");
         return;
     };
     let process = site.start().await;
     let party = site.party("hospital-a").await;
-    let before = party.create(&patient("before")).await;
+    let before = format!("Patient/{}", party.create(&patient("before")).await);
     let checkpoint = site.checkpoint().await.unwrap();
+    let mut acknowledged = Vec::new();
     for round in 0..3 {
         disk.fill();
         // What is left in the last pages may still take a few.
         let mut refused = 0;
         for number in 0..60 {
             let answer = party.post("Patient", &patient(&format!("full-{round}-{number}"))).await;
-            assert!(matches!(answer.status, 201 | 503 | 507), "{}: {}", answer.status, answer.text());
-            refused += usize::from(answer.status != 201);
+            match answer.status {
+                201 => acknowledged.push(answer.json()["id"].as_str().unwrap().to_owned()),
+                503 | 507 if !full.acknowledges => refused += 1,
+                other => panic!("{other}: {}", answer.text()),
+            }
         }
-        assert!(refused > 0, "the disk was never full");
+        assert!(full.acknowledges || refused > 0, "the disk was never full");
         assert!(site.checkpoint().await.is_some(), "the log is still read");
+        let read = party.get(&before).await.status;
+        assert!(read == 200 || (!full.reads && matches!(read, 503 | 507)), "{read}");
+        assert_eq!(health(&site).await, (200, if full.acknowledges { 200 } else { 503 }), "live, ready");
         disk.clear();
-        party.create(&patient(&format!("after-{round}"))).await;
+        assert_eq!(health(&site).await, (200, 200), "live, ready");
+        acknowledged.push(party.create(&patient(&format!("after-{round}"))).await);
     }
-    party.get(&format!("Patient/{before}")).await.expect(200);
+    party.get(&before).await.expect(200);
     let key = site.verifier_key().await;
     drop(process);
-    // What the files say is one history, from the first checkpoint on.
+    // What was acknowledged is there, and what the files say is one history, from the first checkpoint on.
     let process = site.start().await;
+    for id in acknowledged {
+        party.get(&format!("Patient/{id}")).await.expect(200);
+    }
     tokio::time::sleep(Duration::from_millis(500)).await;
     let (files, policy) = (LogFolder::new(site.data().join("ledger")), crate::support::world::policy(&key));
     let report = fsck::fsck(&files, &policy, &mut |_| ()).unwrap();
@@ -287,4 +326,10 @@ async fn a_disk_that_is_full_for_everything_is_left_without_a_restart() {
     hearthgate::ledger::reader::prove_consistency(&files, &old, &policy).unwrap();
     process.kill();
     drop(disk);
+}
+
+/// What `/health/live` and `/health/ready` answer.
+async fn health(site: &Site) -> (u16, u16) {
+    let ask = async |what: &str| site.http.get(format!("{}/health/{what}", site.admin)).send().await.unwrap().status().as_u16();
+    (ask("live").await, ask("ready").await)
 }

@@ -204,5 +204,10 @@ async fn what_was_damaged_in_the_database_is_not_served() {
     let early = a.search("Patient?_count=1").await.remove(0);
     let receipt = a.get(&format!("Patient/{}/$receipt", early["id"].as_str().unwrap())).await;
     assert_eq!((receipt.status, receipt.issue().as_str()), (500, "exception"));
+    // Nor is the tree's edge handed out in the place of a tile that was lost.
+    data.execute("DELETE FROM tile WHERE position = 0", []).unwrap();
+    for path in paths {
+        assert_eq!(status(path).await, 500, "{path}");
+    }
     a.get(&format!("Patient/{id}")).await.expect(200);
 }

@@ -9,6 +9,7 @@ mod sheet;
 pub use reload::{Reload, ReloadRequest, Reloaded};
 
 use crate::config::Secret;
+use crate::outcome::FaultKind;
 use crate::pipeline::Pipeline;
 use crate::store::{DeliveryState, Store};
 use axum::Router;
@@ -51,15 +52,20 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-/// Ready when not draining and the store answers a reading.
-async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+/// Ready when not draining, the store answers a reading, and a commit would find room: without one, reads are refused like writes, since they
+/// are put on record. What is wrong is for the operator: a folder's place, never what lies in it.
+async fn ready(State(state): State<AdminState>) -> (StatusCode, String) {
+    let unready = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
     if state.draining.load(Ordering::Relaxed) {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n");
+        return unready("draining\n".to_owned());
     }
-    match state.store.read(|reader| reader.deliveries_in(DeliveryState::Dead, 1)).await {
-        Ok(_) if state.store.is_writable() => (StatusCode::OK, "ready\n"),
-        Ok(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage refuses writes\n"),
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "storage does not answer\n"),
+    if !state.store.is_writable() {
+        return unready("storage refuses writes\n".to_owned());
+    }
+    match state.store.has_room().await {
+        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+        Err(fault) if fault.kind == FaultKind::StorageFull => unready(format!("storage is full: {}\n", fault.detail)),
+        Err(_) => unready("storage does not answer\n".to_owned()),
     }
 }
 

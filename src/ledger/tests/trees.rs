@@ -187,6 +187,31 @@ fn what_the_tree_lacks_is_said() {
     assert!(matches!(TreeHashes::new(&log.edge, &cut).leaf(0), Err(LedgerError::Damaged { .. })));
 }
 
+/// What `TreeHashes` says when the storage of a log of 70,000 leaves was changed: the path of the tile it names.
+fn named(change: impl FnOnce(&mut MemoryLog)) -> String {
+    let sound = MemoryLog::of_size(70_000);
+    let mut log = MemoryLog::of_size(70_000);
+    change(&mut log);
+    match TreeHashes::new(&sound.edge, &log).inclusion_proof(300, 70_000) {
+        Err(LedgerError::Damaged { path, .. }) => path,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_tile_that_was_changed_is_named_and_no_proof_is_made_of_it() {
+    let flipped = |place: (u8, u64), at: usize| named(move |log| log.tiles.get_mut(&place).unwrap()[at] = Hash([7; 32]));
+    for at in [0, 44, 255] {
+        assert_eq!(flipped((0, 1), at), "tile/0/001");
+        assert_eq!(flipped((1, 0), at), "tile/1/000", "found before what lies below it is believed");
+    }
+    let other = |log: &mut MemoryLog| {
+        let other = log.tiles[&(0, 2)].clone();
+        log.tiles.insert((0, 1), other);
+    };
+    assert_eq!(named(other), "tile/0/001", "one that is sound elsewhere");
+}
+
 #[test]
 fn an_edge_is_rebuilt_from_its_partial_tiles() {
     let mut edge = Edge::new();
