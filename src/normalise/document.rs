@@ -2,7 +2,7 @@
 //!
 //! What stands around the resources is on record in [`Searchset::changes`]; nothing of a document is lost by opening it.
 
-use super::envelope::{Searchset, open_searchset};
+use super::envelope::{OpenedResource, Searchset, open_searchset};
 use super::record::Change;
 use super::rule::{ENVELOPE, RuleId, VENDOR_ERRORS};
 use super::vendor_error::{bare_error, vendor_error};
@@ -46,7 +46,7 @@ pub fn open_foreign(bytes: &[u8]) -> Option<Searchset> {
 fn open_resource(resource: Node) -> Searchset {
     match resource.resource_type() {
         Some("Bundle" | "OperationOutcome") => open_searchset(resource),
-        _ => Searchset { matches: vec![resource], ..Searchset::default() },
+        _ => Searchset { matches: vec![OpenedResource { resource, changes: Vec::new() }], ..Searchset::default() },
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             collect(&document, &mut texts);
             let opened = open_document(document);
             let changes = opened.changes.iter().filter_map(|change| change.before.as_ref());
-            let kept: String = opened.matches.iter().chain(changes).map(json::write).collect();
+            let kept: String = opened.matches.iter().map(|opened| &opened.resource).chain(changes).map(json::write).collect();
             assert!(texts.iter().all(|leaf| kept.contains(leaf.as_str())), "{texts:?} of {kept}");
         }
     }

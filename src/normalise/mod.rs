@@ -35,7 +35,7 @@ mod tests;
 pub use concept_map::{ConceptMaps, MappedCode};
 pub use document::{open_document, open_foreign};
 pub use duplicates::{Batch, Beside, MAX_REMEMBERED, ResultKey, link as link_duplicate, repeats, result_key, without_claims};
-pub use envelope::{MAX_ENTRIES, MAX_LABELS, Searchset, open_searchset};
+pub use envelope::{MAX_ENTRIES, MAX_LABELS, OpenedResource, Searchset, open_searchset};
 pub use explain::{explain, ndjson_line};
 pub use ids::{GatewayIds, is_gateway_id};
 pub use links::Links;
