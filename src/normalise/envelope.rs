@@ -33,6 +33,8 @@ pub struct Searchset {
     pub full_urls: Vec<(String, String)>,
     /// What the server said, errors when the answer cannot be trusted.
     pub outcomes: Vec<Finding>,
+    /// The OperationOutcome of `outcomes`, where the gateway has told them so before; it stays as it is.
+    pub outcome: Option<Node>,
     /// What of the envelope was left out: outcome entries, totals, and last the envelope itself.
     pub changes: Vec<Change>,
     /// The URL of the next page, without default port.

@@ -50,7 +50,7 @@ pub const NARRATIVE: RuleId = RuleId::new(22, "narrative", 2);
 pub const PROFILE_FILL: RuleId = RuleId::new(23, "profile-fill", 1);
 pub const META: RuleId = RuleId::new(24, "meta", 3);
 pub const FREE_TEXT_CODES: RuleId = RuleId::new(25, "free-text-codes", 1);
-pub const VENDOR_ERRORS: RuleId = RuleId::new(26, "vendor-errors", 2);
+pub const VENDOR_ERRORS: RuleId = RuleId::new(26, "vendor-errors", 3);
 
 /// Every rule of this room, in the published order.
 pub const RULES: [RuleId; 26] = [

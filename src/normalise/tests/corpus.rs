@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// What lies beside the repository, `None` (said aloud) when it does not.
-fn shared(path: &str) -> Option<PathBuf> {
+pub(super) fn shared(path: &str) -> Option<PathBuf> {
     let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
     if place.exists() {
         return Some(place);
