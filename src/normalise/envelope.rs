@@ -4,6 +4,7 @@
 //! still leads to the same server. What is left of the Bundle when its resources are out is one [`Change`], so that no leaf of it is lost.
 
 use super::duplicates::Batch;
+use super::patients::flag_several;
 use super::record::Change;
 use super::rule::ENVELOPE;
 use super::rules::bytes::Preamble;
@@ -123,12 +124,7 @@ impl Searchset {
     ) -> Vec<Normalisation> {
         let mut source = source.clone();
         self.base().into_iter().for_each(|base| source.add_base(base));
-        let mut links = Links::new();
-        for (url, local) in &self.full_urls {
-            if let Some((type_name, id)) = local.split_once('/') {
-                links.insert(url, &format!("{type_name}/{}", ids.id(source.name(), type_name, id)));
-            }
-        }
+        let links = self.links(&source, ids);
         let context = Context { source: &source, ids, links: &links, types, declared: None };
         let opened = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
         let one = |opened: OpenedResource| {
@@ -138,7 +134,26 @@ impl Searchset {
             batch.examine(&mut done, &context);
             done
         };
-        opened.map(one).collect()
+        let mut all: Vec<Normalisation> = opened.map(one).collect();
+        flag_several(all.iter_mut().map(|done| (&done.resource, &mut done.findings)), types);
+        all
+    }
+
+    /// What leads from one resource of the document to another.
+    fn links(&self, source: &SourceRules, ids: &GatewayIds) -> Links {
+        let mut links = Links::new();
+        let target = |type_name: &str, id: &str| format!("{type_name}/{}", ids.id(source.name(), type_name, id));
+        for (url, local) in &self.full_urls {
+            if let Some((type_name, id)) = local.split_once('/') {
+                links.insert(url, &target(type_name, id));
+            }
+        }
+        for OpenedResource { resource, .. } in self.matches.iter().chain(&self.includes) {
+            if let (Some(type_name), Some(id)) = (resource.resource_type(), resource.text("id")) {
+                links.insert_padded(type_name, id, &target(type_name, id));
+            }
+        }
+        links
     }
 
     fn left_out(&mut self, path: String, before: Option<Node>, after: Option<Node>) {

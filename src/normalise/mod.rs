@@ -18,6 +18,7 @@ mod ids;
 mod links;
 mod measurement;
 mod path;
+mod patients;
 mod record;
 pub mod rule;
 mod rules;
