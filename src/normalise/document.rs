@@ -5,6 +5,7 @@
 use super::envelope::{OpenedResource, Searchset, open_searchset, upstream_issues};
 use super::record::Change;
 use super::rule::{ENVELOPE, RuleId, VENDOR_ERRORS};
+use super::source::plain_url;
 use super::vendor_error::{bare_error, said_status, vendor_error};
 use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Finding, IssueType};
@@ -29,10 +30,21 @@ pub fn open_document(mut document: Node) -> Searchset {
         }
     };
     opened.changes.extend(packed.map(|text| left_out(ENVELOPE, "body", text)));
+    opened.requested_base = requested_base(&document, &opened);
     if document.as_object().is_some_and(|recording| !recording.is_empty()) {
         opened.changes.push(left_out(ENVELOPE, "recording", document));
     }
     opened
+}
+
+/// The service base URL in what was asked for (`https://h/r4/Patient/1`, `https://h/r4/Patient?name=x`), by the type that came.
+fn requested_base(recording: &Node, opened: &Searchset) -> Option<String> {
+    let request = ["_request", "request"].iter().find_map(|name| recording.get(name)).unwrap_or(recording);
+    let url = request.text("url").filter(|url| url.starts_with("http"))?;
+    let type_name = opened.matches.iter().chain(&opened.includes).find_map(|opened| opened.resource.resource_type())?;
+    let asked = url.split(['?', '#']).next()?;
+    let (base, rest) = asked.rsplit_once(&format!("/{type_name}"))?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| plain_url(base).into_owned())
 }
 
 /// A body that was recorded as a text of JSON, and that text.
@@ -164,6 +176,17 @@ mod tests {
                 Some("https://h/r4"),
             ),
             (r#"{"_request":{},"body":{"resourceType":"Patient"}}"#, 1, None),
+            (
+                r#"{"_request":{"url":"https://h:443/r4/Patient/1?_pretty=true"},"body":{"resourceType":"Patient"}}"#,
+                1,
+                Some("https://h/r4"),
+            ),
+            (
+                r#"{"url":"https://h/r4/Patient","body":{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient"}}]}}"#,
+                1,
+                Some("https://h/r4"),
+            ),
+            (r#"{"url":"https://h/r4/PatientList/1","body":{"resourceType":"Patient"}}"#, 1, None),
             (r#"{"resourceType":"Patient"}"#, 1, None),
             (r#"{"resourceType":"OperationOutcome","issue":[{"code":"x"}]}"#, 0, None),
             (r#"{"body":"<html>"}"#, 0, None),

@@ -32,6 +32,8 @@ pub struct Searchset {
     pub includes: Vec<OpenedResource>,
     /// `fullUrl` without default port, and `Type/id` of the resource under it; for [`Links`].
     pub full_urls: Vec<(String, String)>,
+    /// The service base URL that the document was asked for by, where it was recorded.
+    pub(super) requested_base: Option<String>,
     /// What the server said, errors when the answer cannot be trusted.
     pub outcomes: Vec<Finding>,
     /// The OperationOutcome of `outcomes`, where the gateway has told them so before; it stays as it is.
@@ -95,8 +97,12 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
 }
 
 impl Searchset {
-    /// The service base URL that the fullUrls were made from, where they were.
+    /// The service base URL that the fullUrls were made from, where they were, else the one that was asked.
     pub fn base(&self) -> Option<&str> {
+        self.base_of_urls().or(self.requested_base.as_deref())
+    }
+
+    fn base_of_urls(&self) -> Option<&str> {
         let below = |(url, local): &'_ (String, String)| {
             url.len().checked_sub(local.len() + 1).filter(|_| url.starts_with("http") && url.ends_with(local.as_str()))
         };
