@@ -9,7 +9,7 @@ use crate::fhir::{Node, json};
 use crate::intake::{Format, Limits, document};
 use crate::normalise::{
     Batch, Change, Dangling, GatewayIds, Normalisation, Searchset, SourceRules, explain, ndjson_line, open_document, open_foreign,
-    other_release, preamble, vendor_defaults,
+    other_release, preamble, vendor_defaults, without_mark,
 };
 use crate::outcome::{Finding, IssueType, Refusal, Severity};
 use crate::problem::outcome_node;
@@ -132,7 +132,7 @@ impl Run {
     fn open(&self, bytes: &[u8]) -> Result<Searchset, Refusal> {
         let limits = Limits { body_bytes: MAX_FILE_BYTES, depth: json::DEFAULT_DEPTH, bundle_entries: usize::MAX };
         let types = Definitions::embedded().types();
-        let is_xml = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start().starts_with(b"<");
+        let is_xml = without_mark(bytes).trim_ascii_start().starts_with(b"<");
         let format = if is_xml { Format::Xml } else { Format::Json };
         match document(bytes, format, &limits, types) {
             Ok(document) => Ok(open_document(document)),

@@ -5,6 +5,7 @@
 use super::envelope::{OpenedResource, Searchset, open_searchset, upstream_issues};
 use super::record::Change;
 use super::rule::{ENVELOPE, RuleId, VENDOR_ERRORS};
+use super::rules::bytes::without_mark;
 use super::source::plain_url;
 use super::vendor_error::{bare_error, said_status, vendor_error};
 use crate::fhir::{Node, Object, Value, json};
@@ -58,7 +59,7 @@ fn unpacked(body: Node) -> (Node, Option<Node>) {
 
 /// What a file holds that is neither JSON nor FHIR in XML, as a server sent it: an HTML page, XML of its own. `None` for anything else.
 pub fn open_foreign(bytes: &[u8]) -> Option<Searchset> {
-    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+    let text = without_mark(bytes).trim_ascii_start();
     let head = text.get(..1024.min(text.len()))?;
     let is_fhir = head.windows(19).any(|window| window == b"http://hl7.org/fhir");
     if is_fhir || !head.starts_with(b"<") {

@@ -42,7 +42,7 @@ pub use ids::{GatewayIds, is_gateway_id};
 pub use links::Links;
 pub use record::{Change, MAX_CHANGES, MAX_FINDINGS, MAX_UNMAPPED};
 pub use rule::{RULES, RuleId, Switches, rule_named};
-pub use rules::bytes::{Preamble, preamble};
+pub use rules::bytes::{Preamble, preamble, without_mark};
 pub use rules::free_text_codes::mask_free_text_codes;
 pub use rules::identifier_systems::canonical_system;
 pub use rules::primary_coding::primary_coding;

@@ -3,6 +3,7 @@
 //! The findings say which status and what kind of body came back. The body itself is not quoted: it may name the patient who was asked about.
 
 use super::envelope::upstream_issues;
+use super::rules::bytes::without_mark;
 use crate::fhir::{Node, json};
 use crate::outcome::{Finding, IssueType};
 
@@ -122,8 +123,8 @@ fn meaning(status: u16) -> (IssueType, &'static str) {
 
 /// What the body is, by its bytes rather than by what the header claims.
 fn kind(content_type: Option<&str>, body: &[u8]) -> &'static str {
+    let body = without_mark(body).trim_ascii_start();
     let head = String::from_utf8_lossy(body.get(..512.min(body.len())).unwrap_or_default()).to_ascii_lowercase();
-    let head = head.trim_start_matches('\u{FEFF}').trim_start();
     let is_html =
         ["<!doctype html", "<html"].iter().any(|start| head.starts_with(start)) || content_type.is_some_and(|kind| kind.contains("html"));
     match head.bytes().next() {

@@ -13,6 +13,7 @@ const FINDINGS: &[(u8, &[&str])] = &[
     (2, &["empty-element"]),
     (3, &["upstream-empty-entry", "upstream-parameter-ignored"]),
     (4, &["version-converted", "version-refused", "version-unclear", "version-element-refused", "type-unknown", "element-unknown"]),
+    (6, &["identifier-system-oid", "identifier-system-name"]),
     (8, &["code-shape", "code-relabelled"]),
     (10, &["unmapped"]),
     (11, &["unit-missing", "unit-unknown", "unit-unmapped", "unit-ambiguous"]),
