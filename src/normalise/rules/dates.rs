@@ -153,7 +153,7 @@ impl Fields {
         let is_name = |name: &&str| {
             month.is_some_and(|word| word.eq_ignore_ascii_case(name) || name.get(..3).is_some_and(|short| word.eq_ignore_ascii_case(short)))
         };
-        let number = MONTHS.iter().position(|name| is_name(name))? + 1;
+        let number = MONTHS.iter().position(is_name)? + 1;
         let day = day.map(|day| format!("-{day:0>2}")).unwrap_or_default();
         Some(format!("{}-{number:02}{day}", year?))
     }
