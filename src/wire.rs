@@ -23,7 +23,6 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-mod bucket;
 mod files;
 mod judged_by;
 mod keys;
@@ -32,6 +31,7 @@ mod logs;
 mod mirror;
 mod parts;
 mod publish;
+mod published;
 mod reload;
 mod remote;
 mod replay;

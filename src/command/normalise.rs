@@ -5,11 +5,11 @@ use super::tools::{MAX_FILE_BYTES, read_bytes};
 use super::{FINDINGS, FINE, USAGE, complain};
 use crate::config::Settings;
 use crate::definitions::Definitions;
-use crate::fhir::json;
+use crate::fhir::{Node, json};
 use crate::intake::{Format, Limits, document};
 use crate::normalise::{
     Batch, Change, Dangling, GatewayIds, Normalisation, Searchset, SourceRules, explain, ndjson_line, open_document, open_foreign,
-    other_release, preamble, vendor_defaults,
+    other_release, preamble, vendor_defaults, without_mark,
 };
 use crate::outcome::{Finding, IssueType, Refusal, Severity};
 use crate::problem::outcome_node;
@@ -106,7 +106,7 @@ impl Run {
             Ok(opened) => opened,
             Err(refusal) => {
                 self.status = FINDINGS;
-                return self.told(file, index, Vec::new(), refusal.findings);
+                return self.told(file, index, Vec::new(), refusal.findings, None);
             }
         };
         let mut around = std::mem::take(&mut opened.changes);
@@ -124,7 +124,7 @@ impl Run {
             *index += 1;
         }
         if !opened.outcomes.is_empty() {
-            self.told(file, index, around, opened.outcomes);
+            self.told(file, index, around, opened.outcomes, opened.outcome);
         }
     }
 
@@ -132,7 +132,7 @@ impl Run {
     fn open(&self, bytes: &[u8]) -> Result<Searchset, Refusal> {
         let limits = Limits { body_bytes: MAX_FILE_BYTES, depth: json::DEFAULT_DEPTH, bundle_entries: usize::MAX };
         let types = Definitions::embedded().types();
-        let is_xml = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start().starts_with(b"<");
+        let is_xml = without_mark(bytes).trim_ascii_start().starts_with(b"<");
         let format = if is_xml { Format::Xml } else { Format::Json };
         match document(bytes, format, &limits, types) {
             Ok(document) => Ok(open_document(document)),
@@ -144,9 +144,9 @@ impl Run {
         }
     }
 
-    /// What the document said beside its resources, or why there are none, as the OperationOutcome it becomes.
-    fn told(&mut self, file: &Path, index: &mut usize, changes: Vec<Change>, findings: Vec<Finding>) {
-        let resource = outcome_node(&findings);
+    /// What the document said beside its resources, or why there are none, as the OperationOutcome it becomes, unless it is one already.
+    fn told(&mut self, file: &Path, index: &mut usize, changes: Vec<Change>, findings: Vec<Finding>, before: Option<Node>) {
+        let resource = before.unwrap_or_else(|| outcome_node(&findings));
         self.print(file, *index, &Normalisation { resource, changes, findings, unmapped: Vec::new() });
         *index += 1;
     }

@@ -2,36 +2,64 @@
 //!
 //! What stands around the resources is on record in [`Searchset::changes`]; nothing of a document is lost by opening it.
 
-use super::envelope::{Searchset, open_searchset};
+use super::envelope::{OpenedResource, Searchset, open_searchset, upstream_issues};
 use super::record::Change;
 use super::rule::{ENVELOPE, RuleId, VENDOR_ERRORS};
-use super::vendor_error::{bare_error, vendor_error};
+use super::rules::bytes::without_mark;
+use super::source::plain_url;
+use super::vendor_error::{bare_error, said_status, vendor_error};
 use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Finding, IssueType};
 
 /// Takes a whole document apart.
 ///
-/// A recorded response is `{"_request": {"status": 200, …}, "body": …}`; one that failed becomes what [`vendor_error`] says of it.
+/// A recorded response is `{"_request": {"status": 200, …}, "body": …}` or `{"status": 200, "body": …}`; one that failed becomes what
+/// [`vendor_error`] says of it.
 pub fn open_document(mut document: Node) -> Searchset {
     if document.resource_type().is_some() {
         return open_resource(document);
     }
-    let Some(body) = document.as_object_mut().and_then(|object| object.remove("body")) else { return open_bare(document) };
-    let status = document.get("_request").and_then(|request| request.get("status")).and_then(Node::as_number);
-    let mut opened = match status.and_then(|status| status.parse().ok()).filter(|status: &u16| *status >= 400) {
+    let status = said_status(&document).filter(|status| *status >= 400);
+    let Some(sent) = document.as_object_mut().and_then(|object| object.remove("body")) else { return open_bare(document, status) };
+    let (body, packed) = unpacked(sent);
+    let mut opened = match status {
         Some(status) => failed(vendor_error(status, None, written(&body).as_bytes()), body),
         None if body.resource_type().is_some() => open_resource(body),
-        None => open_bare(body),
+        None => {
+            let status = said_status(&body).filter(|status| *status >= 400);
+            open_bare(body, status)
+        }
     };
+    opened.changes.extend(packed.map(|text| left_out(ENVELOPE, "body", text)));
+    opened.requested_base = requested_base(&document, &opened);
     if document.as_object().is_some_and(|recording| !recording.is_empty()) {
         opened.changes.push(left_out(ENVELOPE, "recording", document));
     }
     opened
 }
 
+/// The service base URL in what was asked for (`https://h/r4/Patient/1`, `https://h/r4/Patient?name=x`), by the type that came.
+fn requested_base(recording: &Node, opened: &Searchset) -> Option<String> {
+    let request = ["_request", "request"].iter().find_map(|name| recording.get(name)).unwrap_or(recording);
+    let url = request.text("url").filter(|url| url.starts_with("http"))?;
+    let type_name = opened.matches.iter().chain(&opened.includes).find_map(|opened| opened.resource.resource_type())?;
+    let asked = url.split(['?', '#']).next()?;
+    let (base, rest) = asked.rsplit_once(&format!("/{type_name}"))?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| plain_url(base).into_owned())
+}
+
+/// A body that was recorded as a text of JSON, and that text.
+fn unpacked(body: Node) -> (Node, Option<Node>) {
+    let is_json = |text: &&str| text.trim_start().starts_with(['{', '[']);
+    match body.as_text().filter(is_json).and_then(|text| json::parse(text.as_bytes(), json::DEFAULT_DEPTH).ok()) {
+        Some(read) => (read, Some(body)),
+        None => (body, None),
+    }
+}
+
 /// What a file holds that is neither JSON nor FHIR in XML, as a server sent it: an HTML page, XML of its own. `None` for anything else.
 pub fn open_foreign(bytes: &[u8]) -> Option<Searchset> {
-    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+    let text = without_mark(bytes).trim_ascii_start();
     let head = text.get(..1024.min(text.len()))?;
     let is_fhir = head.windows(19).any(|window| window == b"http://hl7.org/fhir");
     if is_fhir || !head.starts_with(b"<") {
@@ -45,16 +73,40 @@ pub fn open_foreign(bytes: &[u8]) -> Option<Searchset> {
 
 fn open_resource(resource: Node) -> Searchset {
     match resource.resource_type() {
+        Some("OperationOutcome") if is_own_outcome(&resource) => {
+            Searchset { outcomes: upstream_issues(&resource), outcome: Some(resource), ..Searchset::default() }
+        }
         Some("Bundle" | "OperationOutcome") => open_searchset(resource),
-        _ => Searchset { matches: vec![resource], ..Searchset::default() },
+        _ => Searchset { matches: vec![OpenedResource { resource, changes: Vec::new() }], ..Searchset::default() },
     }
 }
 
+/// Whether an OperationOutcome has the form in which the gateway tells findings, and nothing that rule 26 would put into other words.
+fn is_own_outcome(outcome: &Node) -> bool {
+    const MESSAGE_ID: &str = "http://hl7.org/fhir/StructureDefinition/operationoutcome-message-id";
+    let is_word = |word: &str| word.contains('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let has_only = |node: &Node, names: &[&str]| {
+        node.as_object().is_some_and(|object| object.members().iter().all(|member| names.contains(&member.name.as_str())))
+    };
+    let is_own = |issue: &Node| {
+        let named = matches!(issue.items("extension"), [one] if one.text("url") == Some(MESSAGE_ID) && one.text("valueString").is_some_and(is_word));
+        let told = issue.get("details").is_some_and(|details| details.text("text").is_some() && has_only(details, &["text"]));
+        named && told && has_only(issue, &["extension", "severity", "code", "details", "expression"])
+    };
+    let issues = outcome.items("issue");
+    !issues.is_empty() && issues.iter().all(is_own) && has_only(outcome, &["resourceType", "issue"])
+}
+
 /// What has no type: resources in a list or by the names of a protocol's steps, a server's failure, or nothing that is known.
-fn open_bare(mut document: Node) -> Searchset {
+fn open_bare(mut document: Node, status: Option<u16>) -> Searchset {
     let resources = resources(&mut document);
     if resources.is_empty() {
-        return match bare_error(written(&document).as_bytes()).filter(|_| is_failure(&document)) {
+        let body = written(&document);
+        let told = match status {
+            Some(status) => Some(vendor_error(status, None, body.as_bytes())),
+            None => bare_error(body.as_bytes()).filter(|_| is_failure(&document)),
+        };
+        return match told {
             Some(findings) => failed(findings, document),
             None => nothing(document),
         };
@@ -125,6 +177,17 @@ mod tests {
                 Some("https://h/r4"),
             ),
             (r#"{"_request":{},"body":{"resourceType":"Patient"}}"#, 1, None),
+            (
+                r#"{"_request":{"url":"https://h:443/r4/Patient/1?_pretty=true"},"body":{"resourceType":"Patient"}}"#,
+                1,
+                Some("https://h/r4"),
+            ),
+            (
+                r#"{"url":"https://h/r4/Patient","body":{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Patient"}}]}}"#,
+                1,
+                Some("https://h/r4"),
+            ),
+            (r#"{"url":"https://h/r4/PatientList/1","body":{"resourceType":"Patient"}}"#, 1, None),
             (r#"{"resourceType":"Patient"}"#, 1, None),
             (r#"{"resourceType":"OperationOutcome","issue":[{"code":"x"}]}"#, 0, None),
             (r#"{"body":"<html>"}"#, 0, None),
@@ -134,6 +197,8 @@ mod tests {
             (r#"[{"resourceType":"Patient"},{"resourceType":"Patient"}]"#, 2, None),
             (r#"{"_sent":{"resourceType":"Patient"},"_read":{"resourceType":"Patient"},"_created":{}}"#, 2, None),
             (r#"{"_request":{"status":404},"body":{"_non_json_body":"<html></html>"}}"#, 0, None),
+            (r#"{"status":503,"body":"<html></html>"}"#, 0, None),
+            (r#"{"status":"200 OK","body":"{\"resourceType\":\"Patient\"}"}"#, 1, None),
             (r#"{"_request":{"status":403},"body":{"resourceType":"OperationOutcome","issue":[{"code":"forbidden"}]}}"#, 0, None),
             (r#"{"_request":{"status":200},"body":{"resourceType":"Patient"}}"#, 1, None),
         ] {
@@ -156,13 +221,15 @@ mod tests {
             r#"{"_created":{"resourceType":"OperationOutcome","issue":[{"diagnostics":"d1"}]},"_read":{"resourceType":"Bundle","id":"b1",
                 "entry":[{"fullUrl":"https://h/Patient/p1","resource":{"resourceType":"Patient","id":"p1"}}]}}"#,
             r#"{"issuer":"https://x"}"#,
+            r#"{"status":"503","body":"b1"}"#,
+            r#"{"status":"200","body":"{\"resourceType\":\"Patient\",\"id\":\"p1\"}"}"#,
         ] {
             let document = json::parse(text.as_bytes(), 64).unwrap();
             let mut texts = Vec::new();
             collect(&document, &mut texts);
             let opened = open_document(document);
             let changes = opened.changes.iter().filter_map(|change| change.before.as_ref());
-            let kept: String = opened.matches.iter().chain(changes).map(json::write).collect();
+            let kept: String = opened.matches.iter().map(|opened| &opened.resource).chain(changes).map(json::write).collect();
             assert!(texts.iter().all(|leaf| kept.contains(leaf.as_str())), "{texts:?} of {kept}");
         }
     }

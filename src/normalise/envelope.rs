@@ -4,6 +4,7 @@
 //! still leads to the same server. What is left of the Bundle when its resources are out is one [`Change`], so that no leaf of it is lost.
 
 use super::duplicates::Batch;
+use super::patients::flag_several;
 use super::record::Change;
 use super::rule::ENVELOPE;
 use super::rules::bytes::Preamble;
@@ -26,20 +27,29 @@ const MAX_ISSUES: usize = 50;
 #[derive(Debug, Clone, Default)]
 pub struct Searchset {
     /// Resources that answer the search.
-    pub matches: Vec<Node>,
+    pub matches: Vec<OpenedResource>,
     /// Resources that came along (`search.mode` = `include`).
-    pub includes: Vec<Node>,
+    pub includes: Vec<OpenedResource>,
     /// `fullUrl` without default port, and `Type/id` of the resource under it; for [`Links`].
     pub full_urls: Vec<(String, String)>,
+    /// The service base URL that the document was asked for by, where it was recorded.
+    pub(super) requested_base: Option<String>,
     /// What the server said, errors when the answer cannot be trusted.
     pub outcomes: Vec<Finding>,
+    /// The OperationOutcome of `outcomes`, where the gateway has told them so before; it stays as it is.
+    pub outcome: Option<Node>,
     /// What of the envelope was left out: outcome entries, totals, and last the envelope itself.
     pub changes: Vec<Change>,
-    /// What was done to each match's and each include's entry: URLs put in plain form, ids taken from them.
-    pub(super) match_changes: Vec<Vec<Change>>,
-    pub(super) include_changes: Vec<Vec<Change>>,
     /// The URL of the next page, without default port.
     pub next: Option<String>,
+}
+
+/// A resource out of its entry, if it was in one.
+#[derive(Debug, Clone)]
+pub struct OpenedResource {
+    pub resource: Node,
+    /// What was done to the entry: its URL put in plain form, the id taken from it.
+    pub(super) changes: Vec<Change>,
 }
 
 /// Takes a Bundle of type `searchset` apart. What is no such Bundle gives an error among the outcomes and nothing else.
@@ -87,8 +97,12 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
 }
 
 impl Searchset {
-    /// The service base URL that the fullUrls were made from, where they were.
+    /// The service base URL that the fullUrls were made from, where they were, else the one that was asked.
     pub fn base(&self) -> Option<&str> {
+        self.base_of_urls().or(self.requested_base.as_deref())
+    }
+
+    fn base_of_urls(&self) -> Option<&str> {
         let below = |(url, local): &'_ (String, String)| {
             url.len().checked_sub(local.len() + 1).filter(|_| url.starts_with("http") && url.ends_with(local.as_str()))
         };
@@ -98,20 +112,11 @@ impl Searchset {
 
     /// Adds what another document holds.
     pub(super) fn absorb(&mut self, other: Searchset) {
-        self.align();
         self.matches.extend(other.matches);
-        self.match_changes.extend(other.match_changes);
         self.includes.extend(other.includes);
-        self.include_changes.extend(other.include_changes);
         self.full_urls.extend(other.full_urls);
         self.outcomes.extend(other.outcomes);
         self.changes.extend(other.changes);
-    }
-
-    /// Gives resources that were in no entry empty lists of changes.
-    fn align(&mut self) {
-        self.match_changes.resize_with(self.matches.len(), Vec::new);
-        self.include_changes.resize_with(self.includes.len(), Vec::new);
     }
 
     /// Every resource, normalised in order as one batch. The fullUrls lead from one to the other; the base they were made from is the source's.
@@ -125,24 +130,36 @@ impl Searchset {
     ) -> Vec<Normalisation> {
         let mut source = source.clone();
         self.base().into_iter().for_each(|base| source.add_base(base));
-        let mut links = Links::new();
-        for (url, local) in &self.full_urls {
-            if let Some((type_name, id)) = local.split_once('/') {
-                links.insert(url, &format!("{type_name}/{}", ids.id(source.name(), type_name, id)));
-            }
-        }
+        let links = self.links(&source, ids);
         let context = Context { source: &source, ids, links: &links, types, declared: None };
-        self.align();
-        let resources = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
-        let mut entries = std::mem::take(&mut self.match_changes).into_iter().chain(std::mem::take(&mut self.include_changes));
-        let one = |resource| {
-            let mut done = normalise(resource, &context);
-            done.changes.splice(0..0, entries.next().unwrap_or_default());
+        let opened = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
+        let one = |opened: OpenedResource| {
+            let mut done = normalise(opened.resource, &context);
+            done.changes.splice(0..0, opened.changes);
             preamble.before(done.resource.as_object(), &mut done.changes, &mut done.findings);
             batch.examine(&mut done, &context);
             done
         };
-        resources.map(one).collect()
+        let mut all: Vec<Normalisation> = opened.map(one).collect();
+        flag_several(all.iter_mut().map(|done| (&done.resource, &mut done.findings)), types);
+        all
+    }
+
+    /// What leads from one resource of the document to another.
+    fn links(&self, source: &SourceRules, ids: &GatewayIds) -> Links {
+        let mut links = Links::new();
+        let target = |type_name: &str, id: &str| format!("{type_name}/{}", ids.id(source.name(), type_name, id));
+        for (url, local) in &self.full_urls {
+            if let Some((type_name, id)) = local.split_once('/') {
+                links.insert(url, &target(type_name, id));
+            }
+        }
+        for OpenedResource { resource, .. } in self.matches.iter().chain(&self.includes) {
+            if let (Some(type_name), Some(id)) = (resource.resource_type(), resource.text("id")) {
+                links.insert_padded(type_name, id, &target(type_name, id));
+            }
+        }
+        links
     }
 
     fn left_out(&mut self, path: String, before: Option<Node>, after: Option<Node>) {
@@ -200,10 +217,8 @@ impl Searchset {
         if let Some(resource) = resource.as_object_mut() {
             add_labels(resource, labels);
         }
-        let (resources, lists) =
-            if is_include { (&mut self.includes, &mut self.include_changes) } else { (&mut self.matches, &mut self.match_changes) };
-        resources.push(resource);
-        lists.push(changes);
+        let opened = if is_include { &mut self.includes } else { &mut self.matches };
+        opened.push(OpenedResource { resource, changes });
     }
 }
 
@@ -314,7 +329,7 @@ mod tests {
         assert_eq!((opened.matches.len(), opened.includes.len()), (1, 1));
         assert_eq!(opened.next.as_deref(), Some("https://h/a?continue=x"));
         assert_eq!(opened.full_urls, [("https://h/r4/Patient/1".to_owned(), "Patient/1".to_owned())]);
-        assert_eq!(opened.matches[0].get("meta").unwrap().items("security").len(), 1);
+        assert_eq!(opened.matches[0].resource.get("meta").unwrap().items("security").len(), 1);
         let severities: Vec<Severity> = opened.outcomes.iter().map(|finding| finding.severity).collect();
         assert_eq!(severities, [Severity::Warning, Severity::Error, Severity::Warning]);
         assert!(opened.outcomes.iter().all(|finding| !finding.text.contains("Doe")));

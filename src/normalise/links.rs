@@ -22,6 +22,13 @@ impl Links {
         self.targets.insert(literal.into(), target.into());
     }
 
+    /// Remembers a resource whose own id, as sent, has blanks around it: the reference that ends in them means it, and is not a padded one.
+    pub fn insert_padded(&mut self, type_name: &str, id: &str, target: &str) {
+        if id.trim().len() < id.len() {
+            self.insert(&format!("{type_name}/{id}"), target);
+        }
+    }
+
     pub fn get(&self, literal: &str) -> Option<&str> {
         self.targets.get(literal).map(CompactString::as_str)
     }

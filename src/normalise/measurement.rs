@@ -78,6 +78,8 @@ fn unit_after(rest: &str) -> Option<Option<&str>> {
     let unit = rest.trim();
     let begins_well = match unit.chars().next() {
         None => return Some(None),
+        // Two numbers, as of a blood pressure or a visual acuity.
+        Some('/') if unit.bytes().skip(1).all(|byte| byte.is_ascii_digit()) => false,
         Some('%' | '/' | '[' | '{' | '#' | '°') => true,
         Some(first) => first.is_alphabetic() || (first.is_ascii_digit() && rest.starts_with(' ')),
     };
@@ -108,6 +110,8 @@ mod tests {
         let quantity = |comparator, number, unit| Some(Quantity { comparator, number, unit });
         for (text, measurement) in [
             ("15.0 gm/L", quantity(None, "15.0", Some("gm/L"))),
+            ("120/80", None),
+            ("5 /100 WBC", quantity(None, "5", Some("/100 WBC"))),
             ("15.0gm/L", quantity(None, "15.0", Some("gm/L"))),
             ("5.00", quantity(None, "5.00", None)),
             ("-2.5", quantity(None, "-2.5", None)),

@@ -27,30 +27,30 @@ impl RuleId {
 
 pub const BYTES: RuleId = RuleId::new(1, "bytes", 1);
 pub const EMPTIES: RuleId = RuleId::new(2, "empties", 1);
-pub const ENVELOPE: RuleId = RuleId::new(3, "envelope", 3);
-pub const VERSIONS: RuleId = RuleId::new(4, "versions", 3);
+pub const ENVELOPE: RuleId = RuleId::new(3, "envelope", 4);
+pub const VERSIONS: RuleId = RuleId::new(4, "versions", 4);
 pub const STRINGS: RuleId = RuleId::new(5, "strings", 2);
-pub const IDENTIFIER_SYSTEMS: RuleId = RuleId::new(6, "identifier-systems", 2);
+pub const IDENTIFIER_SYSTEMS: RuleId = RuleId::new(6, "identifier-systems", 3);
 pub const CODING_SYSTEMS: RuleId = RuleId::new(7, "coding-systems", 2);
-pub const CODE_SANITY: RuleId = RuleId::new(8, "code-sanity", 1);
+pub const CODE_SANITY: RuleId = RuleId::new(8, "code-sanity", 2);
 pub const PRIMARY_CODING: RuleId = RuleId::new(9, "primary-coding", 1);
 pub const LOCAL_CODES: RuleId = RuleId::new(10, "local-codes", 1);
-pub const UNITS: RuleId = RuleId::new(11, "units", 3);
-pub const NUMERIC_TEXT: RuleId = RuleId::new(12, "numeric-text", 2);
-pub const SENTINELS: RuleId = RuleId::new(13, "sentinels", 2);
-pub const COMPARATORS: RuleId = RuleId::new(14, "comparators", 3);
-pub const DATES: RuleId = RuleId::new(15, "dates", 2);
-pub const DECIMALS: RuleId = RuleId::new(16, "decimals", 2);
+pub const UNITS: RuleId = RuleId::new(11, "units", 4);
+pub const NUMERIC_TEXT: RuleId = RuleId::new(12, "numeric-text", 3);
+pub const SENTINELS: RuleId = RuleId::new(13, "sentinels", 3);
+pub const COMPARATORS: RuleId = RuleId::new(14, "comparators", 4);
+pub const DATES: RuleId = RuleId::new(15, "dates", 3);
+pub const DECIMALS: RuleId = RuleId::new(16, "decimals", 3);
 pub const STATUS: RuleId = RuleId::new(17, "status", 2);
-pub const REFERENCES: RuleId = RuleId::new(18, "references", 3);
+pub const REFERENCES: RuleId = RuleId::new(18, "references", 4);
 pub const RESOURCE_IDS: RuleId = RuleId::new(19, "resource-ids", 2);
 pub const DUPLICATES: RuleId = RuleId::new(20, "duplicates", 2);
 pub const EXTENSIONS: RuleId = RuleId::new(21, "extensions", 1);
-pub const NARRATIVE: RuleId = RuleId::new(22, "narrative", 2);
+pub const NARRATIVE: RuleId = RuleId::new(22, "narrative", 3);
 pub const PROFILE_FILL: RuleId = RuleId::new(23, "profile-fill", 1);
 pub const META: RuleId = RuleId::new(24, "meta", 3);
 pub const FREE_TEXT_CODES: RuleId = RuleId::new(25, "free-text-codes", 1);
-pub const VENDOR_ERRORS: RuleId = RuleId::new(26, "vendor-errors", 2);
+pub const VENDOR_ERRORS: RuleId = RuleId::new(26, "vendor-errors", 3);
 
 /// Every rule of this room, in the published order.
 pub const RULES: [RuleId; 26] = [

@@ -1,6 +1,7 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
 use super::duplicates::{link, without_claims};
+use super::patients::flag_several;
 use super::{Change, Context, Preamble, Unmapped, normalise, preamble};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
@@ -32,7 +33,10 @@ impl Normalised {
     /// Applies the source's rules to every write that has a target. One refusing finding refuses the whole submission.
     pub fn apply(evidence: Evidence, writes: Vec<(Write, Target)>, context: &Context<'_>) -> Result<Normalised, Refusal> {
         let preamble = preamble(&evidence.bytes, context.source.switches);
-        let entries: Vec<NormalisedEntry> = writes.into_iter().map(|(write, target)| entry(write, target, &preamble, context)).collect();
+        let mut entries: Vec<NormalisedEntry> =
+            writes.into_iter().map(|(write, target)| entry(write, target, &preamble, context)).collect();
+        let all = entries.iter_mut().filter_map(|entry| Some((entry.resource.as_ref()?, &mut entry.findings)));
+        flag_several(all, context.types);
         let refusing: Vec<Finding> =
             entries.iter().flat_map(|entry| entry.findings.iter().filter(|finding| finding.is_error())).cloned().collect();
         if refusing.is_empty() {

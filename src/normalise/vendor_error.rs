@@ -3,7 +3,8 @@
 //! The findings say which status and what kind of body came back. The body itself is not quoted: it may name the patient who was asked about.
 
 use super::envelope::upstream_issues;
-use crate::fhir::json;
+use super::rules::bytes::without_mark;
+use crate::fhir::{Node, json};
 use crate::outcome::{Finding, IssueType};
 
 /// The part of an error body that is read.
@@ -21,19 +22,54 @@ pub fn vendor_error(status: u16, content_type: Option<&str>, body: &[u8]) -> Vec
     findings
 }
 
-/// The same of a body whose status was not recorded, by the words that servers use. `None` where there is no body.
+/// The same of a body whose status was not recorded, by what it says itself, in a number or in the words that servers use. `None` where there is no
+/// body.
 pub(super) fn bare_error(body: &[u8]) -> Option<Vec<Finding>> {
-    let kind = kind(None, body);
-    if kind == "no body" {
+    if body.trim_ascii().is_empty() {
         return None;
     }
     let head = String::from_utf8_lossy(body.get(..MAX_WORDS.min(body.len())).unwrap_or_default()).to_ascii_lowercase();
+    if let Some(status) = titled_status(&head) {
+        return Some(vendor_error(status, None, body));
+    }
     let said = WORDS.iter().find(|(word, _)| head.contains(word)).map(|(_, status)| meaning(*status));
     let (code, meaning) = said.unwrap_or((IssueType::Processing, "what went wrong is not told"));
-    let text = format!("the holder answered with an error whose status was not recorded ({meaning}) and {kind}");
+    let text = format!("the holder answered with an error whose status was not recorded ({meaning}) and {}", kind(None, body));
     let mut findings = vec![Finding::error(code, "upstream-error", text)];
     findings.extend(outcome_issues(body));
     Some(findings)
+}
+
+/// The status that a recording of an answer or a vendor's error names, whatever it calls it: a number of three digits, also as text and with its
+/// words behind it.
+pub(super) fn said_status(document: &Node) -> Option<u16> {
+    let here = || NAMES.iter().find_map(|name| status_in(document.get(name)?));
+    let below = || AROUND.iter().find_map(|name| document.get(name).and_then(said_status));
+    match document.as_list() {
+        Some(errors) => errors.first().filter(|error| error.as_object().is_some()).and_then(said_status),
+        None => here().or_else(below),
+    }
+}
+
+/// What servers and recorders call the status of an answer.
+const NAMES: [&str; 7] = ["status", "statusCode", "status_code", "httpStatus", "httpStatusCode", "http_status", "code"];
+
+/// What they put it into.
+const AROUND: [&str; 6] = ["_request", "_response", "response", "error", "errors", "fault"];
+
+fn status_in(node: &Node) -> Option<u16> {
+    let text = node.as_number().or_else(|| node.as_text())?;
+    let (digits, rest) = text.split_at_checked(3)?;
+    let status = digits.parse().ok().filter(|status| (100..=599).contains(status))?;
+    (!rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.')).then_some(status)
+}
+
+/// The status in the title of a page (`<title>404 - File not found`) or in an element of its name (`<status>503</status>`).
+fn titled_status(head: &str) -> Option<u16> {
+    let text = ["<title>", "<status>", "<statuscode>", "<code>"].iter().find_map(|start| head.split_once(start))?.1;
+    let text = text.split('<').next().unwrap_or_default();
+    let numbers = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() == 3);
+    numbers.filter_map(|word| word.parse().ok()).find(|status| (400..=599).contains(status))
 }
 
 /// How far into a body its words are looked for.
@@ -87,8 +123,8 @@ fn meaning(status: u16) -> (IssueType, &'static str) {
 
 /// What the body is, by its bytes rather than by what the header claims.
 fn kind(content_type: Option<&str>, body: &[u8]) -> &'static str {
+    let body = without_mark(body).trim_ascii_start();
     let head = String::from_utf8_lossy(body.get(..512.min(body.len())).unwrap_or_default()).to_ascii_lowercase();
-    let head = head.trim_start_matches('\u{FEFF}').trim_start();
     let is_html =
         ["<!doctype html", "<html"].iter().any(|start| head.starts_with(start)) || content_type.is_some_and(|kind| kind.contains("html"));
     match head.bytes().next() {
@@ -104,8 +140,46 @@ fn kind(content_type: Option<&str>, body: &[u8]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::vendor_error;
+    use super::{bare_error, said_status, vendor_error};
+    use crate::fhir::json;
     use crate::outcome::IssueType;
+
+    #[test]
+    fn statuses() {
+        for (text, status) in [
+            (r#"{"status":503,"body":"<html>"}"#, Some(503)),
+            (r#"{"_request":{"status":404}}"#, Some(404)),
+            (r#"{"_response":{"statusCode":"429 Too Many Requests"}}"#, Some(429)),
+            (r#"{"statusCode":401,"message":"Access denied"}"#, Some(401)),
+            (r#"{"error":{"code":404,"status":"NOT_FOUND"}}"#, Some(404)),
+            (r#"{"response":{"error":{"status":"500"}}}"#, Some(500)),
+            (r#"{"status":"active"}"#, None),
+            (r#"{"code":4042}"#, None),
+            (r#"{"code":"404.5"}"#, None),
+            (r#"{"status":20}"#, None),
+            (r#"{"detail":"Unauthorized"}"#, None),
+            (r#"{"errors":[{"status":"422","title":"x"}]}"#, Some(422)),
+            ("[404]", None),
+        ] {
+            assert_eq!(said_status(&json::parse(text.as_bytes(), 8).unwrap()), status, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_of_no_recorded_status() {
+        for (body, said) in [
+            ("<html><head><title>503 Service Temporarily Unavailable</title>", "with status 503 (it failed) and an HTML page"),
+            ("<html><title>IIS 10.0 - 404 - File not found</title>", "with status 404 ("),
+            ("<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", "not recorded (it does not allow"),
+            ("<error><status>429</status></error>", "with status 429 ("),
+            ("<html><title>Maintenance</title>", "not recorded (what went wrong is not told) and an HTML page"),
+            ("forbidden", "not recorded (it does not allow the request) and text"),
+        ] {
+            let findings = bare_error(body.as_bytes()).unwrap();
+            assert!(findings[0].text.contains(said), "{body}: {}", findings[0].text);
+        }
+        assert!(bare_error(b" \n").is_none());
+    }
 
     #[test]
     fn vendors() {

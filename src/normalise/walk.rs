@@ -13,7 +13,7 @@ use super::rules::{
 use super::vocabulary::{ORIGINAL_VALUE, QUANTITY_TRANSLATION};
 use crate::fhir::types::{ElementId, TypeTable};
 use crate::fhir::{Node, Object, Value};
-use crate::outcome::{IssueType, Severity};
+use crate::outcome::{Finding, IssueType, Severity};
 use compact_str::CompactString;
 
 /// How deep the walk goes. The parser's own limit is lower; this one holds for trees that were built otherwise.
@@ -26,6 +26,13 @@ pub(super) struct Kind<'t> {
     content: Option<ElementId>,
     /// The member's name, when the type was guessed from it and from the shape; the items of a list are then guessed one by one.
     guessed_from: Option<&'t str>,
+}
+
+impl Kind<'_> {
+    /// Whether the type table says what the element is and which members it may have.
+    fn is_certain(self) -> bool {
+        self.content.is_some() && self.guessed_from.is_none()
+    }
 }
 
 /// The profile of Quantity that R4 asks of many an element.
@@ -43,12 +50,15 @@ struct Scope {
     translation: bool,
     /// An item of a list: nothing can be kept beside it.
     listed: bool,
+    /// What is not R4's is not named by element: rule 4 has refused the whole.
+    refused: bool,
 }
 
 /// Walks a resource and applies the rules of single elements.
 pub(super) fn resource(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     let name = object.get("resourceType").and_then(Node::as_text).unwrap_or_default().to_owned();
-    let scope = Scope { enclosed: matches!(name.as_str(), "Bundle" | "Parameters"), ..Scope::default() };
+    let refused = work.findings.iter().any(Finding::is_error);
+    let scope = Scope { enclosed: matches!(name.as_str(), "Bundle" | "Parameters"), refused, ..Scope::default() };
     resource_in(object, &name, path, scope, work);
     contained::check(object, path, work);
 }
@@ -56,7 +66,12 @@ pub(super) fn resource(object: &mut Object, path: &Path<'_>, work: &mut Work<'_>
 fn resource_in(object: &mut Object, name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) {
     // JSON does not ask for it, but readers that go through a document once have to know the type first.
     object.lead_with("resourceType");
-    let content = work.context.types.resource(name).map(|definition| definition.root);
+    let types = work.context.types;
+    let content = types.resource(name).map(|definition| definition.root);
+    if content.is_none() && !types.types().is_empty() && !scope.refused {
+        let text = "FHIR R4 has no resource of this type; it was kept as it is, for validation to refuse";
+        flag_unknown("type-unknown", text, &path.member("resourceType"), work);
+    }
     members(object, Kind { name, content, guessed_from: None }, path, scope, work);
     narrative::apply(object, path, work);
     match name {
@@ -112,10 +127,14 @@ fn members(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
         }
         let (step, child) = child_kind(types, kind, name, &member.node);
         let child_path = path.member(step);
+        if child.guessed_from.is_some() && kind.is_certain() && !scope.refused {
+            let text = "FHIR R4 has no such element here; it was kept as it is, for validation to refuse";
+            flag_unknown("element-unknown", text, &child_path, work);
+        }
         if name == "modifierExtension" {
             extensions::check_modifiers(&member.node, &child_path, work);
         }
-        let is_name = is_name(kind, name, &member.node, scope);
+        let is_name = is_name(kind, name, &member.node, scope, work);
         if let Some(original) = value(&mut member.node, child, &child_path, Scope { verbatim: inner.verbatim || is_name, ..inner }, work) {
             originals.push((member.name.clone(), step.into(), original));
         }
@@ -129,10 +148,10 @@ fn members(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
 }
 
 /// Whether a member is a source's own name for a resource, whose blanks may be all that tells it from another: an id, or a reference that ends in one.
-fn is_name(kind: Kind<'_>, name: &str, node: &Node, scope: Scope) -> bool {
+fn is_name(kind: Kind<'_>, name: &str, node: &Node, scope: Scope, work: &Work<'_>) -> bool {
     match name {
         "id" => scope.depth == 0,
-        "reference" => kind.name == "Reference" && node.as_text().is_some_and(references::ends_in_odd_id),
+        "reference" => kind.name == "Reference" && node.as_text().is_some_and(|literal| references::names_odd_id(literal, work.context)),
         _ => false,
     }
 }
@@ -165,6 +184,12 @@ fn value(node: &mut Node, kind: Kind<'_>, path: &Path<'_>, scope: Scope, work: &
         Value::Text(_) | Value::Number(_) | Value::Bool(_) => return leaf(node, kind.name, path, scope, work),
     }
     None
+}
+
+fn flag_unknown(message_id: &'static str, text: &str, path: &Path<'_>, work: &mut Work<'_>) {
+    if work.on(rule::VERSIONS) {
+        work.flag(Severity::Warning, IssueType::Structure, message_id, path, text);
+    }
 }
 
 fn flag_nested_list(path: &Path<'_>, work: &mut Work<'_>) {
@@ -227,14 +252,10 @@ fn element(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
 /// The step a member adds to the path, and what the member is.
 fn child_kind<'t>(types: &'t TypeTable, parent: Kind<'_>, name: &'t str, node: &Node) -> (&'t str, Kind<'t>) {
     if let Some(primitive) = name.strip_prefix('_') {
-        let step = parent
-            .content
-            .and_then(|content| types.member(content, primitive))
-            .map_or(primitive, |found| step_name(types, found.element, primitive));
-        return (
-            step,
-            Kind { name: "Element", content: types.type_named("Element").map(|definition| definition.root), guessed_from: None },
-        );
+        let found = parent.content.and_then(|content| types.member(content, primitive));
+        let step = found.map_or(primitive, |found| step_name(types, found.element, primitive));
+        let content = types.type_named("Element").map(|definition| definition.root);
+        return (step, Kind { name: "Element", content, guessed_from: found.is_none().then_some(name) });
     }
     let Some(found) = parent.content.and_then(|content| types.member(content, name)) else {
         return (name, by_shape(types, name, node));

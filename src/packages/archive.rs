@@ -120,7 +120,7 @@ pub fn judge(bytes: &[u8], limits: &Limits) -> Result<Manifest, Rejected> {
     walk(bytes, limits, |path, content| {
         if path == "package.json" {
             manifest = Some(content.to_vec());
-        } else if broken.is_none() && is_definition(path) && json::parse(without_mark(content), json::DEFAULT_DEPTH).is_err() {
+        } else if broken.is_none() && is_definition(path) && json::parse(content, json::DEFAULT_DEPTH).is_err() {
             broken = Some(path.to_owned());
         }
         Ok(())
@@ -132,11 +132,6 @@ pub fn judge(bytes: &[u8], limits: &Limits) -> Result<Manifest, Rejected> {
 /// What is read as a definition: the JSON beside `package.json`. Folders hold examples and pages, `.index.json` what tools made of the rest.
 fn is_definition(path: &str) -> bool {
     !path.contains('/') && !path.starts_with('.') && Path::new(path).extension().is_some_and(|extension| extension == "json")
-}
-
-/// Without the byte order mark that some editors leave.
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes)
 }
 
 /// Gives every file to `visit`, with its path below `package/`. The whole archive is walked, to its end.
@@ -196,7 +191,7 @@ fn inner_path(bytes: &[u8]) -> Result<String, Rejected> {
 
 /// Reads `package.json`.
 pub fn read_manifest(bytes: &[u8], limits: &Limits) -> Result<Manifest, Rejected> {
-    let document = json::parse(without_mark(bytes), MANIFEST_DEPTH).map_err(|_| Rejected::Manifest)?;
+    let document = json::parse(bytes, MANIFEST_DEPTH).map_err(|_| Rejected::Manifest)?;
     let at = Coordinates::new(document.text("name").unwrap_or_default(), document.text("version").unwrap_or_default());
     let listed = document.get("dependencies").and_then(Node::as_object).map(crate::fhir::Object::members).unwrap_or_default();
     if listed.len() > limits.dependencies {

@@ -338,7 +338,10 @@ impl Work<'_> {
             return Err(same_identity().at(write.path.clone()));
         }
         if let Some(full_url) = &write.full_url {
-            self.links.insert(full_url, identity);
+            self.links.insert(full_url.trim(), identity);
+        }
+        if let Interaction::Update { type_name, id, .. } = &write.interaction {
+            self.links.insert_padded(type_name, id, identity);
         }
         Ok(())
     }
@@ -422,7 +425,8 @@ fn is_conditional(reference: &str) -> bool {
 fn has_conditional_reference(node: &Node) -> bool {
     match &node.value {
         Value::Object(object) => object.members().iter().any(|member| {
-            (member.name == "reference" && member.node.as_text().is_some_and(is_conditional)) || has_conditional_reference(&member.node)
+            (member.name == "reference" && member.node.as_text().is_some_and(|text| is_conditional(text.trim())))
+                || has_conditional_reference(&member.node)
         }),
         Value::List(items) => items.iter().any(has_conditional_reference),
         _ => false,
@@ -434,7 +438,7 @@ fn collect_conditional(node: &Node, found: &mut Vec<String>) {
         Value::Object(object) => {
             for member in object.members() {
                 match member.node.as_text() {
-                    Some(text) if member.name == "reference" && is_conditional(text) => found.push(text.to_owned()),
+                    Some(text) if member.name == "reference" && is_conditional(text.trim()) => found.push(text.trim().to_owned()),
                     _ => collect_conditional(&member.node, found),
                 }
             }

@@ -49,8 +49,8 @@ pub(super) struct Register {
     newest: Option<Slot>,
     /// The tree in the other slot.
     before: Option<Tree>,
-    /// Whether all that was written is on the disk.
-    is_synced: bool,
+    /// Whether all that was settled is on the disk.
+    is_kept: bool,
 }
 
 impl Register {
@@ -70,7 +70,7 @@ impl Register {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         let mut register =
-            Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None, is_synced: true };
+            Register { file, path: path.to_owned(), origin: Sha256::digest(origin).into(), newest: None, before: None, is_kept: true };
         (register.newest, register.before) = register.read()?;
         Ok(register)
     }
@@ -114,13 +114,13 @@ impl Register {
     /// Syncs what was settled.
     pub(super) fn keep(&mut self) -> Result<(), Fault> {
         self.file.sync_data().map_err(|error| Fault::new(FaultKind::Storage, format!("register: {error}")))?;
-        self.is_synced = true;
+        self.is_kept = true;
         Ok(())
     }
 
     /// Whether all that was settled is on the disk.
     pub(super) fn is_kept(&self) -> bool {
-        self.is_synced
+        self.is_kept
     }
 
     /// Puts another tree in the place of the newest one, whose data never became durable and which nobody was told of.
@@ -159,7 +159,7 @@ impl Register {
     fn put(&mut self, slot: Slot) -> Result<(), Fault> {
         let mut bytes = [0; SLOT_BYTES];
         bytes.iter_mut().zip(self.record(slot.number, slot.tree)).for_each(|(place, byte)| *place = byte);
-        self.is_synced = false;
+        self.is_kept = false;
         self.file.write_all_at(&bytes, slot.place * SLOT_BYTES as u64).map_err(written)
     }
 

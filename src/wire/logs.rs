@@ -1,8 +1,8 @@
 //! What the gateway has to do with logs: where its own goes, who cosigns it, and whose it cosigns and copies.
 
-use super::bucket::BucketLog;
 use super::keys::signing_key;
 use super::mirror::Mirror;
+use super::published::PublishedLog;
 use super::remote::log_client;
 use super::witnesses::Witnesses;
 use crate::api::{WitnessState, witness_router};
@@ -110,9 +110,9 @@ fn read_policy(file: &Path) -> Result<Policy, Fault> {
 }
 
 /// Where our log is published.
-pub(super) fn place(settings: &Settings) -> Result<BucketLog, Fault> {
+pub(super) fn place(settings: &Settings) -> Result<PublishedLog, Fault> {
     match &settings.ledger.publish {
-        Some(bucket) => BucketLog::open(bucket),
-        None => BucketLog::in_folder(&settings.storage.data_dir.join("ledger")),
+        Some(bucket) => PublishedLog::in_bucket(bucket),
+        None => PublishedLog::in_folder(&settings.storage.data_dir.join("ledger")),
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
-use super::bucket::{BucketLog, PIECE};
+use super::published::{PIECE, PublishedLog};
 use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
 use crate::ledger::{Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
@@ -32,7 +32,7 @@ impl EntryReader for StoredLog<'_> {
 }
 
 /// Publishes until told to stop, and once more then.
-pub(super) async fn run(store: Store, place: BucketLog, mut stop: watch::Receiver<bool>) {
+pub(super) async fn run(store: Store, place: PublishedLog, mut stop: watch::Receiver<bool>) {
     let mut grown = store.grown();
     loop {
         grown.borrow_and_update();
@@ -73,11 +73,11 @@ fn newest(store: &Store) -> Result<Option<(Note, Arc<Edge>)>, Fault> {
 /// # Errors
 /// When the folder holds another log, or a storage fails.
 pub async fn publish_folder(store: &Store, folder: &Path) -> Result<(), Fault> {
-    publish(store, &BucketLog::in_folder(folder)?).await
+    publish(store, &PublishedLog::in_folder(folder)?).await
 }
 
 /// Writes what the place lacks, a piece at a time, clears away the partial tiles that are full now, then writes the checkpoint.
-async fn publish(store: &Store, place: &BucketLog) -> Result<(), Fault> {
+async fn publish(store: &Store, place: &PublishedLog) -> Result<(), Fault> {
     let Some((note, edge)) = newest(store)? else { return Ok(()) };
     let present = place.checkpoint().await?;
     let with = async |published: Option<Note>, work: PublicationWork| {

@@ -38,6 +38,7 @@ pub use error::{Limit, PathError};
 pub use focus::{DEFAULT_LIMITS, Focus, Limits};
 pub use item::{Item, System, TreeItem, TypeInfo};
 pub use location::locate;
+pub use narrative::has_content as has_narrative_content;
 pub use parser::{MAX_LENGTH, MAX_NESTING};
 pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERNS_BYTES};
 

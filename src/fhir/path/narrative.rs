@@ -36,7 +36,7 @@ pub(super) fn is_allowed(xhtml: &str) -> bool {
 }
 
 /// Whether there is text or an image between the tags.
-pub(super) fn has_content(xhtml: &str) -> bool {
+pub fn has_content(xhtml: &str) -> bool {
     let mut rest = xhtml;
     while let Some((text, tag)) = rest.split_once('<') {
         if !text.trim().is_empty() || tag.starts_with("img") {

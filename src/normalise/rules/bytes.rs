@@ -11,6 +11,11 @@ use crate::outcome::{Finding, IssueType, Severity};
 /// U+FEFF in UTF-8.
 const MARK: &[u8] = b"\xEF\xBB\xBF";
 
+/// The body behind its mark, where it has one.
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
+}
+
 /// What the first bytes of a body add to the lineage and the findings of every resource in it.
 #[derive(Debug, Clone, Default)]
 pub struct Preamble {

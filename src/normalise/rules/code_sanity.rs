@@ -45,7 +45,8 @@ fn judge(system: &str, code: &str) -> Option<(bool, &'static str)> {
         ICD_10_CM => (is_icd_10(code, 7), "ICD-10-CM"),
         ICD_10 => (is_icd_10(code, 6), "ICD-10"),
         ICD_9_CM => (is_icd_9(code), "ICD-9-CM"),
-        CVX => ((1..=3).contains(&code.len()) && is_digits(code), "CVX"),
+        // Codes below ten are written with a leading zero.
+        CVX => ((2..=3).contains(&code.len()) && is_digits(code), "CVX"),
         RXNORM => ((1..=8).contains(&code.len()) && is_digits(code), "RxNorm"),
         CPT => (is_cpt(code), "CPT"),
         NDC => (is_ndc(code), "NDC"),

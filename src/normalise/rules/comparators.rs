@@ -103,6 +103,8 @@ pub(in super::super) fn split_value(quantity: &mut Object, path: &Path<'_>, work
         return work.flag(Severity::Warning, IssueType::Value, "comparator-contradicted", &path.member("value"), text);
     }
     let number = Value::Number(number.into());
+    let text = "a number with a comparator was sent as text; they are a number and a comparator now";
+    work.flag(Severity::Information, IssueType::Value, "number-as-text", &path.member("value"), text);
     work.set(COMPARATORS, quantity, path, "value", number);
     work.set(COMPARATORS, quantity, path, "comparator", comparator);
 }

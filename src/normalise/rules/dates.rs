@@ -18,6 +18,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone};
 /// The longest text that is looked at.
 const MAX_TEXT: usize = 48;
 
+const MONTHS: [&str; 12] =
+    ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
+
 /// What a text in the place of a date turned out to be.
 #[derive(Debug, PartialEq)]
 enum Reading {
@@ -118,6 +121,9 @@ impl Fields {
         if text.len() > MAX_TEXT || !text.is_ascii() {
             return None;
         }
+        if let Some(date) = Fields::named_month(text) {
+            return Some(Fields { date, ..Fields::default() });
+        }
         if text.contains('/') {
             return Fields::slashed(text, us_dates);
         }
@@ -126,7 +132,30 @@ impl Fields {
         }
         let split = text.find(['T', 't', ' ']).unwrap_or(text.len());
         let (date, rest) = text.split_at(split);
-        Fields::dated(date.to_owned(), rest.get(1..).unwrap_or_default())
+        let padded: Vec<String> = date.split('-').map(|part| format!("{part:0>2}")).collect();
+        Fields::dated(padded.join("-"), rest.get(1..).unwrap_or_default())
+    }
+
+    /// `14-DEC-2022`, `Dec 14, 2022`, `December 2022`: a month by its English name, a year of four digits, a day or none.
+    fn named_month(text: &str) -> Option<String> {
+        let (mut year, mut month, mut day) = (None, None, None);
+        for word in text.split([' ', '-', ',', '/', '.']).filter(|word| !word.is_empty()) {
+            let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+            let slot = match word.len() {
+                4 if is_number => &mut year,
+                1 | 2 if is_number => &mut day,
+                _ => &mut month,
+            };
+            if slot.replace(word).is_some() {
+                return None;
+            }
+        }
+        let is_name = |name: &&str| {
+            month.is_some_and(|word| word.eq_ignore_ascii_case(name) || name.get(..3).is_some_and(|short| word.eq_ignore_ascii_case(short)))
+        };
+        let number = MONTHS.iter().position(is_name)? + 1;
+        let day = day.map(|day| format!("-{day:0>2}")).unwrap_or_default();
+        Some(format!("{}-{number:02}{day}", year?))
     }
 
     /// A date and the text of its time.
@@ -255,6 +284,16 @@ mod tests {
             ("0000-00-00", "date", Reading::Unreadable, Reading::Unreadable),
             ("yesterday", "dateTime", Reading::Unreadable, Reading::Unreadable),
             ("12/14/22", "date", Reading::Unreadable, Reading::Unreadable),
+            ("2022-1-5", "date", same("2022-01-05"), same("2022-01-05")),
+            ("2022-1-5T10:00:00Z", "dateTime", same("2022-01-05T10:00:00Z"), same("2022-01-05T10:00:00Z")),
+            ("14-DEC-2022", "date", same("2022-12-14"), same("2022-12-14")),
+            ("Dec 4, 2022", "dateTime", same("2022-12-04"), same("2022-12-04")),
+            ("December 2022", "date", same("2022-12"), same("2022-12")),
+            ("4 may 2022", "date", same("2022-05-04"), same("2022-05-04")),
+            ("31-FEB-2022", "date", Reading::Unreadable, Reading::Unreadable),
+            ("14-DEC-22", "date", Reading::Unreadable, Reading::Unreadable),
+            ("Dec 14", "date", Reading::Unreadable, Reading::Unreadable),
+            ("Decades 2022", "date", Reading::Unreadable, Reading::Unreadable),
         ] {
             assert_eq!(read(text, type_name, &plain), without_zone, "{text}");
             assert_eq!(read(text, type_name, &local), with_zone, "{text} with zone");

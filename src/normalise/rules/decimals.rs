@@ -1,8 +1,8 @@
 //! Rule 16. Numbers keep the digits they were written with, also when they were written as text.
 //!
 //! The document model never turns a number into a binary fraction, so this rule only has to undo wrong JSON types: `"5.00"` where FHIR has a
-//! number, `1985` where it has text. The characters stay the same. Text that is no number (`5,4` and `0x10` are read differently in different places) is
-//! flagged and left.
+//! number, `1985` where it has text. The characters stay the same, and it is said. Text that is no number (`5,4` and `0x10` are read differently in
+//! different places) is flagged and left.
 
 use super::super::measurement::{self, Measurement};
 use super::super::path::Path;
@@ -18,8 +18,18 @@ pub(in super::super) fn apply(node: &mut Node, type_name: &str, path: &Path<'_>,
         return;
     }
     let Some(value) = retyped(&node.value, type_name) else { return flag_undecided(&node.value, type_name, path, work) };
+    flag_retyped(&value, path, work);
     let before = std::mem::replace(&mut node.value, value.clone());
     work.changed(DECIMALS, path, Some(before.into()), Some(value.into()));
+}
+
+fn flag_retyped(value: &Value, path: &Path<'_>, work: &mut Work<'_>) {
+    let (message_id, text) = match value {
+        Value::Number(_) => ("number-as-text", "the number was sent as text; it is a number of the same digits now"),
+        Value::Bool(_) => ("boolean-as-text", "true or false was sent as text; it is a truth value now"),
+        _ => ("text-as-number", "a number or truth value was sent where text belongs; it is text of the same characters now"),
+    };
+    work.flag(Severity::Information, IssueType::Value, message_id, path, text);
 }
 
 /// Says of a text in the place of a number or a truth value that it is none. A number behind a comparator is for [`super::comparators`].
@@ -89,8 +99,12 @@ mod tests {
             (r#""valueInteger":"5.5""#, "number-unreadable"),
             (r#""valueBoolean":"yes""#, "boolean-unreadable"),
             (r#""valueBoolean":1"#, "boolean-unreadable"),
-            (r#""valueQuantity":{"value":">5","unit":"mg"}"#, ""),
-            (r#""valueBoolean":"FALSE""#, ""),
+            (r#""valueQuantity":{"value":">5","unit":"mg"}"#, "number-as-text"),
+            (r#""valueQuantity":{"value":"5.0","unit":"mg"}"#, "number-as-text"),
+            (r#""valueQuantity":{"value":5.0,"unit":"mg"}"#, ""),
+            (r#""valueInteger":"5""#, "number-as-text"),
+            (r#""valueString":5"#, "text-as-number numeric-text"),
+            (r#""valueBoolean":"FALSE""#, "boolean-as-text"),
         ] {
             let text = format!(
                 r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://loinc.org","code":"718-7"}}]}},{member}}}"#

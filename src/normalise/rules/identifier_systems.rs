@@ -27,6 +27,9 @@ pub(in super::super) fn apply(identifier: &mut Object, path: &Path<'_>, work: &m
             if system.starts_with(MALFORMED_OID) {
                 let text = "the identifier's system says it is an OID and is none; the gateway's name for it stands in its place";
                 work.flag(Severity::Warning, IssueType::Value, "identifier-system-oid", &path.member("system"), text);
+            } else if !system.contains(':') {
+                let text = "the identifier's system is a name and no URI, and other sources may use the same; it was left as it is";
+                work.flag(Severity::Warning, IssueType::Value, "identifier-system-name", &path.member("system"), text);
             }
         }
         None if identifier.get("value").is_some_and(|value| value.as_text().is_some()) && identifier.get("_system").is_none() => {
@@ -94,7 +97,21 @@ fn is_uuid(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::{run, source};
     use super::{is_oid, settled};
+
+    #[test]
+    fn names_are_no_systems() {
+        for (system, said) in [
+            ("MRN", Some("identifier-system-name")),
+            ("SSN", None),
+            ("urn:oid:5.5.", Some("identifier-system-oid")),
+            ("https://h/mrn", None),
+        ] {
+            let done = run(&format!(r#"{{"resourceType":"Patient","identifier":[{{"system":"{system}","value":"1"}}]}}"#), &source());
+            assert_eq!(done.findings.first().map(|finding| finding.message_id), said, "{system}");
+        }
+    }
 
     #[test]
     fn settling() {

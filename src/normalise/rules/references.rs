@@ -9,6 +9,7 @@ use super::super::path::Path;
 use super::super::record::Work;
 use super::super::rule::REFERENCES;
 use super::super::source::{Dangling, plain_url};
+use super::strings::trimmed;
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{IssueType, Severity};
 
@@ -37,14 +38,15 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
     }
     let Some(literal) = reference.get("reference").and_then(Node::as_text) else { return };
     let written = literal.to_owned();
-    let literal = written.trim_start();
+    let is_odd = names_odd_id(&written, work.context);
+    let literal = if is_known(&written, work.context) { written.as_str() } else { trimmed(&written) };
     let settled = match settle(literal, work.context) {
         Outcome::Kept if literal.len() < written.len() => Outcome::Rewritten(literal.to_owned()),
         settled => settled,
     };
     match literal.strip_prefix('#').filter(|name| !name.is_empty()) {
         Some(name) => work.refer_inside(name, path),
-        None if matches!(settled, Outcome::Rewritten(_)) && ends_in_odd_id(literal) => {
+        None if matches!(settled, Outcome::Rewritten(_)) && is_odd => {
             let text =
                 "the reference names an id with blanks around it or in another Unicode form; it leads to the resource whose id was so sent";
             work.flag(Severity::Warning, IssueType::Value, "reference-id-illegal", &path.member("reference"), text);
@@ -61,11 +63,17 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
     report(settled, reference, path, work);
 }
 
-/// Whether a reference ends in an id that other text than it would be left of when it was cleaned: ids must not meet by that.
-pub(in super::super) fn ends_in_odd_id(literal: &str) -> bool {
-    let plain = literal.trim_start();
+/// Whether a reference ends in an id that other text than it would be left of when it was cleaned: ids must not meet by that. Blanks around a
+/// reference are the id's only where a resource of the message is so named; else they are padding, and the padded and the plain reference are one.
+pub(in super::super) fn names_odd_id(literal: &str, context: &Context<'_>) -> bool {
+    let plain = trimmed(literal);
     let is_other = plain.starts_with("urn:") || plain.starts_with('#') || plain.contains('?');
-    !is_other && (plain.trim_end().len() < plain.len() || (!plain.is_ascii() && !unicode_normalization::is_nfc(plain)))
+    let is_padded_name = plain.len() < literal.len() && is_known(literal, context);
+    !is_other && (is_padded_name || (!plain.is_ascii() && !unicode_normalization::is_nfc(plain)))
+}
+
+fn is_known(literal: &str, context: &Context<'_>) -> bool {
+    context.links.get(literal).is_some()
 }
 
 /// Settles a `uri` or `url` that leads to a resource: the fullUrl of another entry (R4 §3.1.0.11.2), and as a `url` also `Type/id`. Others stay.
@@ -239,6 +247,52 @@ mod tests {
                 assert_eq!(crate::fhir::json::write(done.resource.get("a").unwrap()), logical);
             }
         }
+    }
+
+    /// Blanks around a reference change nothing of where it leads, with rule 5 or without.
+    #[test]
+    fn padded_references_lead_where_the_plain_ones_do() {
+        let mut untrimmed = super::super::super::tests::source();
+        untrimmed.switches.set(super::super::super::rule::STRINGS, false);
+        for source in [super::super::super::tests::source(), untrimmed] {
+            let lead = |literal: &str| {
+                let done = run(&format!(r#"{{"resourceType":"X","a":{{"reference":"{literal}"}}}}"#), &source);
+                done.resource.get("a").unwrap().text("reference").unwrap().to_owned()
+            };
+            for literal in
+                ["Patient/p1", "https://epic.example/api/FHIR/R4/Patient/p1", "https://other.example/Patient/1", "Patient/p1/_history/2"]
+            {
+                for padded in
+                    [format!(" {literal}"), format!("{literal}  "), format!("\\t{literal}\\n"), format!("\u{a0}{literal}\u{feff}")]
+                {
+                    let expected = if literal.contains("other") && !source.switches.is_on(super::super::super::rule::STRINGS) {
+                        padded.replace("\\t", "\t").replace("\\n", "\n")
+                    } else {
+                        lead(literal)
+                    };
+                    assert_eq!(lead(&padded), expected, "{padded:?}");
+                }
+            }
+        }
+    }
+
+    /// An id of blanks is another id, where a resource has it.
+    #[test]
+    fn blanks_that_are_the_ids_own_are_told_apart() {
+        let text = r#"{"resourceType":"Bundle","type":"collection","entry":[
+            {"resource":{"resourceType":"Patient","id":"p1 "}},{"resource":{"resourceType":"Patient","id":"p1"}},
+            {"resource":{"resourceType":"Observation","subject":{"reference":"Patient/p1 "}}},
+            {"resource":{"resourceType":"Observation","subject":{"reference":"Patient/p1"}}},
+            {"resource":{"resourceType":"Observation","subject":{"reference":" Patient/p1"}}}]}"#;
+        let mut opened = super::super::super::open_document(crate::fhir::json::parse(text.as_bytes(), 32).unwrap());
+        let (ids, types) = (GatewayIds::new([1; 32]), TypeTable::default());
+        let preamble = super::super::super::Preamble::default();
+        let source = super::super::super::tests::source();
+        let all = opened.normalise(&source, &ids, &types, &preamble, &mut super::super::super::Batch::new());
+        let name = |index: usize| format!("Patient/{}", all[index].resource.text("id").unwrap());
+        let lead = |index: usize| all[index].resource.text_at(&["subject", "reference"]).unwrap().to_owned();
+        assert_eq!([lead(2), lead(3), lead(4)], [name(0), name(1), name(1)]);
+        assert_ne!(name(0), name(1));
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn cleaned(text: &str) -> Option<CompactString> {
 }
 
 /// Without white space and byte order marks around it.
-fn trimmed(text: &str) -> &str {
+pub(super) fn trimmed(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}')
 }
 

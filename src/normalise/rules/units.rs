@@ -95,9 +95,10 @@ fn flag_undecided(code: &str, unit: Option<&str>, path: &Path<'_>, work: &mut Wo
     }
 }
 
-/// Whether a part of a UCUM code is a capital letter for a unit of physics (`K`, `S`, `F`) or the capitals of a clinical one (`MG`).
+/// Whether a part of a UCUM code is capital letters for a unit of physics (`K`, `S`, `AU` for the astronomical unit, `EU` for a trillion million units) or
+/// the capitals of a clinical one (`MG`).
 fn may_mean_another(code: &str) -> bool {
-    let is_capital = |part: &str| part.len() == 1 && part.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_capital = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_uppercase());
     let is_respelt = |part: &str| facts::UNITS.get(facts::folded_unit(part).as_str()).is_some_and(|meant| *meant != part);
     code.split(['/', '.']).any(|part| !facts::UCUM_PARTS.contains(part) && (is_capital(part) || is_respelt(part)))
 }
@@ -182,6 +183,8 @@ mod tests {
     fn settling() {
         let ucum = r#""system":"http://unitsofmeasure.org""#;
         for (before, after) in [
+            (r#""unit":"Log cps/mL""#.to_owned(), format!(r#""unit":"Log cps/mL",{ucum},"code":"{{log_copies}}/mL""#)),
+            (r#""unit":"thou/mcL""#.to_owned(), format!(r#""unit":"thou/mcL",{ucum},"code":"10*3/uL""#)),
             (r#""unit":"mmHg""#.to_owned(), format!(r#""unit":"mmHg",{ucum},"code":"mm[Hg]""#)),
             (r#""unit":"10*6/µL""#.to_owned(), format!(r#""unit":"10*6/µL",{ucum},"code":"10*6/uL""#)),
             (r#""unit":"giga.l-1""#.to_owned(), format!(r#""unit":"giga.l-1",{ucum},"code":"10*9/L""#)),
@@ -226,6 +229,8 @@ mod tests {
             (ucum, "code", "M", "unit-unmapped"),
             (ucum, "code", "S", "unit-ambiguous"),
             (ucum, "code", "K", "unit-ambiguous"),
+            (ucum, "code", "AU", "unit-ambiguous"),
+            (ucum, "code", "EU/mL", "unit-ambiguous"),
             (ucum, "code", "F", "unit-ambiguous"),
             (ucum, "code", "MG/wk", "unit-ambiguous"),
             (ucum, "code", "{unknownunit}", "unit-unknown"),

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 /// What lies beside the repository, `None` (said aloud) when it does not.
-fn shared(path: &str) -> Option<PathBuf> {
+pub(super) fn shared(path: &str) -> Option<PathBuf> {
     let place = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
     if place.exists() {
         return Some(place);
@@ -113,7 +113,7 @@ fn resources(document: Node, source: &str, ids: &GatewayIds) -> (Vec<Node>, Link
         let (type_name, id) = local.split_once('/').unwrap();
         links.insert(url, &format!("{type_name}/{}", ids.id(source, type_name, id)));
     }
-    (opened.matches.into_iter().chain(opened.includes).collect(), links)
+    (opened.matches.into_iter().chain(opened.includes).map(|opened| opened.resource).collect(), links)
 }
 
 fn vendor_source(vendor: &str) -> SourceRules {

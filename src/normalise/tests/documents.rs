@@ -37,3 +37,48 @@ fn outcome(case: &Node) -> Node {
     found.set("left out", opened.changes.iter().map(|change| format!("{} {}", change.rule, change.path).into()).collect::<Vec<Node>>());
     found.into()
 }
+
+/// What a document says beside its resources, as `hearthgate normalise` prints it; and what of the document it was made from.
+fn told(document: &Node) -> Option<(Node, Vec<Change>)> {
+    let opened = open_document(document.clone());
+    let outcome = opened.outcome.unwrap_or_else(|| crate::problem::outcome_node(&opened.outcomes));
+    (!opened.outcomes.is_empty()).then_some((outcome, opened.changes))
+}
+
+/// The OperationOutcome that a failure becomes is one already: a second run leaves it as it is.
+#[test]
+fn a_failure_is_told_once() {
+    let mut all: Vec<Node> =
+        cases_in("fixtures/normalise/documents").iter().map(read).map(|case| case.get("document").unwrap().clone()).collect();
+    for vendor in super::corpus::shared("suites/ehr").iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()) {
+        all.extend(std::fs::read_dir(vendor.unwrap().path()).unwrap().map(|file| read(&file.unwrap().path())));
+    }
+    let failures: Vec<Node> = all.iter().filter_map(told).map(|(outcome, _)| outcome).collect();
+    assert!(failures.len() > 8, "{}", failures.len());
+    for outcome in failures {
+        let (again, changes) = told(&outcome).unwrap();
+        assert_eq!(json::write(&again), json::write(&outcome));
+        assert!(changes.is_empty(), "{changes:?}");
+    }
+}
+
+/// A holder's own outcome is not taken for the gateway's, whatever it is like: its text is never repeated.
+#[test]
+fn a_holders_text_is_not_repeated() {
+    let id =
+        r#""extension":[{"url":"http://hl7.org/fhir/StructureDefinition/operationoutcome-message-id","valueString":"upstream-error"}]"#;
+    for issue in [
+        r#""details":{"text":"Jane Doe"}"#.to_owned(),
+        format!(r#"{id},"diagnostics":"Jane Doe","details":{{"text":"x"}}"#),
+        format!(r#"{id},"details":{{"text":"x","coding":[{{"display":"Jane Doe"}}]}}"#),
+        r#""extension":[{"url":"http://h","valueString":"a-b"}],"details":{"text":"Jane Doe"}"#.to_owned(),
+    ] {
+        let text = format!(r#"{{"resourceType":"OperationOutcome","issue":[{{{issue},"severity":"error","code":"login"}}]}}"#);
+        let (outcome, changes) = told(&json::parse(text.as_bytes(), 16).unwrap()).unwrap();
+        assert!(!json::write(&outcome).contains("Doe") && !changes.is_empty(), "{issue}");
+    }
+}
+
+fn read(file: &std::path::PathBuf) -> Node {
+    json::parse(&std::fs::read(file).unwrap(), json::DEFAULT_DEPTH).unwrap()
+}

@@ -12,14 +12,28 @@ const FINDINGS: &[(u8, &[&str])] = &[
     (1, &["byte-order-mark"]),
     (2, &["empty-element"]),
     (3, &["upstream-empty-entry", "upstream-parameter-ignored"]),
-    (4, &["version-converted", "version-refused", "version-unclear", "version-element-refused"]),
+    (4, &["version-converted", "version-refused", "version-unclear", "version-element-refused", "type-unknown", "element-unknown"]),
+    (6, &["identifier-system-oid", "identifier-system-name"]),
     (8, &["code-shape", "code-relabelled"]),
     (10, &["unmapped"]),
     (11, &["unit-missing", "unit-unknown", "unit-unmapped", "unit-ambiguous"]),
     (12, &["numeric-text", "implausible-value"]),
     (13, &["sentinel-kept"]),
     (15, &["date-cut", "date-unreadable", "instant-incomplete"]),
-    (18, &["reference-logical", "reference-foreign", "reference-unresolved-urn", "reference-unresolved-condition", "reference-malformed"]),
+    (16, &["number-as-text", "boolean-as-text", "text-as-number", "number-unreadable", "boolean-unreadable"]),
+    (
+        18,
+        &[
+            "contained-cycle",
+            "contained-nested",
+            "reference-contained-missing",
+            "reference-logical",
+            "reference-foreign",
+            "reference-unresolved-urn",
+            "reference-unresolved-condition",
+            "reference-malformed",
+        ],
+    ),
     (20, &["duplicate-identical", "duplicate-id", "duplicate-result"]),
     (21, &["extension-other-release", "modifier-extension-unknown"]),
     (23, &["category-added", "value-absent", "element-absent"]),
@@ -35,9 +49,13 @@ const BAD_INPUT: &[(&str, &[&str], &str)] = &[
     (
         "numbers as text",
         &["16-numbers-as-text", "12-numeric-text"],
-        "a number where the type is one and the text is one; else kept for validation to refuse",
+        "a number of the same digits where the type is one and the text is one; else kept, flagged, and refused by validation",
     ),
-    ("text as numbers", &["16-text-as-numbers"], "kept as sent; validation refuses it by element"),
+    (
+        "text as numbers",
+        &["16-text-as-numbers"],
+        "text of the same characters, with a finding; validation refuses what is no code or date by that",
+    ),
     (
         "dates of every shape",
         &["15-dates-of-every-shape", "15-dates", "15-dates-declared"],
@@ -46,11 +64,15 @@ const BAD_INPUT: &[(&str, &[&str], &str)] = &[
     (
         "references to nowhere",
         &["18-references-to-nowhere", "18-references-to-nowhere-logical"],
-        "pushed: refused; fetched: a logical reference by identifier",
+        "a fullUrl or search nothing answers to: refused when pushed, a logical reference by identifier when fetched; Type/id: kept, for what comes later",
     ),
     ("ids illegal in FHIR", &["19-illegal-id"], "a gateway id, made from the id as sent; the original is on record"),
-    ("cyclic contained references", &["18-cyclic-contained"], "kept; nothing follows them"),
-    ("two patients in one message", &["19-two-patients"], "two records; every reference leads to its own"),
+    ("cyclic contained references", &["18-cyclic-contained"], "kept, with a finding; nothing follows them"),
+    (
+        "two patients in one message",
+        &["19-two-patients"],
+        "two records; every reference leads to its own; two findings: that there are two, and what names neither",
+    ),
     ("the same id with other content", &["19-same-id-other-content"], "both kept, the later as the newer version; a finding says so"),
     ("free text with names in codes", &["25-free-text-codes"], "kept and flagged; masked where only limited or de-identified data may go"),
     ("elements of the wrong kind everywhere", &["99-all-wrong-types"], "kept; nothing is lost and nothing crashes"),
@@ -59,6 +81,12 @@ const BAD_INPUT: &[(&str, &[&str], &str)] = &[
         &["04-stu3-observation", "04-dstu2-refused", "04-unclear"],
         "converted by the table in CONVERSIONS.md, or refused by name",
     ),
+    (
+        "a type or element FHIR R4 does not know",
+        &["04-unknown-type", "04-unknown-element"],
+        "kept, each with a finding; validation refuses it",
+    ),
+    ("a reference with blanks around it", &["18-padded-reference"], "leads where the plain one does"),
 ];
 
 /// Per fixture: the rules that did something and the findings.

@@ -4,7 +4,7 @@
 
 mod parts;
 
-use super::carried::{self, extensions};
+use super::carried::{self, extensions, listed};
 use super::table::{Action, Carried, Row};
 use super::{Release, VERSIONS};
 use crate::fhir::{Node, Object, Value};
@@ -405,13 +405,5 @@ impl Step<'_, '_, '_> {
         };
         let absent = carried::absent();
         self.set(&name, if is_list { vec![absent].into() } else { absent });
-    }
-}
-
-/// The items of a list, or what is none as its own.
-fn listed(node: Node) -> Vec<Node> {
-    match node.value {
-        Value::List(items) => items,
-        _ => vec![node],
     }
 }

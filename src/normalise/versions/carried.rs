@@ -8,18 +8,18 @@ use crate::normalise::vocabulary::DATA_ABSENT;
 ///
 /// `sibling` is what `_name` says beside a primitive.
 pub(super) fn extensions(url: &str, node: Option<Node>, sibling: Option<Node>, carried: &Carried) -> Option<Vec<Node>> {
-    let values = items(node);
-    let siblings = items(sibling);
+    let values = node.map(listed).unwrap_or_default();
+    let siblings = sibling.map(listed).unwrap_or_default();
     let count = values.len().max(siblings.len());
     let (mut values, mut siblings) = (values.into_iter(), siblings.into_iter());
     (0..count).map(|_| extension(url, values.next(), siblings.next(), carried)).collect()
 }
 
-fn items(node: Option<Node>) -> Vec<Node> {
-    match node {
-        None => Vec::new(),
-        Some(Node { value: Value::List(items), .. }) => items,
-        Some(one) => vec![one],
+/// The items of a list, or what is none as its own.
+pub(super) fn listed(node: Node) -> Vec<Node> {
+    match node.value {
+        Value::List(items) => items,
+        _ => vec![node],
     }
 }
 

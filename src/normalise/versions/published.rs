@@ -10,7 +10,8 @@ pub fn conversion_table() -> String {
     let mut out = String::from(
         "# What becomes of resources in other releases of FHIR\n\n\
          Made from the tables the gateway runs on; a test compares the two. `ext` is HL7's cross-version extension,\n\
-         `http://hl7.org/fhir/VERSION/StructureDefinition/extension-PATH`. Elements that are not listed are the same in R4.\n",
+         `http://hl7.org/fhir/VERSION/StructureDefinition/extension-PATH`. Elements that are not listed are the same in R4.\n\n\
+         The table is for JSON. XML is read by R4's definitions: what only another release has is refused by name (`version-refused`).\n",
     );
     for release in [Release::Dstu2, Release::Stu3, Release::R4B, Release::R5] {
         let _ = writeln!(out, "\n## {} to R4\n", release.name());

@@ -1,9 +1,9 @@
 //! What becomes of CodeableReferences, which R4 does not have, and of lists of objects whose members are lists of their own in R4.
 
-use super::{Step, listed};
+use super::Step;
 use crate::fhir::{Node, Object, Value};
 use crate::normalise::rule::VERSIONS;
-use crate::normalise::versions::carried::extensions;
+use crate::normalise::versions::carried::{extensions, listed};
 use crate::normalise::versions::table::{Carried, Place, is_codeable_reference};
 
 impl Step<'_, '_, '_> {

@@ -24,13 +24,33 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 /// What must be asked for each time.
 const FRESH: &str = "no-cache";
 
-/// A log in an object store.
+/// The log where it is published.
 #[derive(Clone)]
-pub(super) struct BucketLog {
+pub(super) struct PublishedLog {
+    place: Place,
     store: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// Whether the store knows what an object is served with, and replaces one on a condition.
-    is_bucket: bool,
+}
+
+/// What a log is published in.
+#[derive(Clone, Copy)]
+enum Place {
+    /// It replaces a file on no condition, and does not know what one is served with.
+    Folder,
+    Bucket,
+}
+
+impl Place {
+    /// How an object is put: when it replaces another, and what it is served with.
+    fn options(self, media: &'static str, caching: &'static str, mode: PutMode) -> PutOptions {
+        match self {
+            Place::Folder => PutOptions::from(PutMode::Overwrite),
+            Place::Bucket => {
+                let attributes = Attributes::from_iter([(Attribute::ContentType, media), (Attribute::CacheControl, caching)]);
+                PutOptions { mode, attributes, ..PutOptions::default() }
+            }
+        }
+    }
 }
 
 /// The checkpoint that is there, and which version of the object it is.
@@ -39,9 +59,9 @@ pub(super) struct Present {
     version: UpdateVersion,
 }
 
-impl BucketLog {
+impl PublishedLog {
     /// The log in a configured bucket.
-    pub(super) fn open(bucket: &Bucket) -> Result<BucketLog, Fault> {
+    pub(super) fn in_bucket(bucket: &Bucket) -> Result<PublishedLog, Fault> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&bucket.bucket)
             .with_region(&bucket.region)
@@ -52,24 +72,24 @@ impl BucketLog {
             builder = builder.with_endpoint(endpoint.as_str()).with_allow_http(endpoint.is_loopback());
         }
         let store = builder.build().map_err(|error| Fault::new(FaultKind::Internal, format!("[ledger.publish]: {error}")))?;
-        Ok(BucketLog::new(Arc::new(store), &bucket.prefix))
+        Ok(PublishedLog::new(Arc::new(store), &bucket.prefix))
     }
 
-    pub(super) fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> BucketLog {
-        BucketLog { store, prefix: Path::from(prefix), is_bucket: true }
+    fn new(store: Arc<dyn ObjectStore>, prefix: &str) -> PublishedLog {
+        PublishedLog { place: Place::Bucket, store, prefix: Path::from(prefix) }
     }
 
     /// The log in a folder, which is made where there is none.
-    pub(super) fn in_folder(folder: &std::path::Path) -> Result<BucketLog, Fault> {
+    pub(super) fn in_folder(folder: &std::path::Path) -> Result<PublishedLog, Fault> {
         let failed = |error: String| Fault::new(FaultKind::Storage, format!("the published log: {error}"));
         std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         let store = LocalFileSystem::new_with_prefix(folder).map_err(|error| failed(error.to_string()))?;
-        Ok(BucketLog { store: Arc::new(store.with_automatic_cleanup(true)), prefix: Path::default(), is_bucket: false })
+        Ok(PublishedLog { place: Place::Folder, store: Arc::new(store.with_automatic_cleanup(true)), prefix: Path::default() })
     }
 
     /// The published checkpoint, if there is one.
     pub(super) async fn checkpoint(&self) -> Result<Option<Present>, Fault> {
-        let got = match self.store.get(&self.place(CHECKPOINT_PATH)).await {
+        let got = match self.store.get(&self.path_of(CHECKPOINT_PATH)).await {
             Ok(got) => got,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(failed(&error)),
@@ -86,8 +106,8 @@ impl BucketLog {
     /// Writes tiles and bundles. One that is there already is there with the same bytes.
     pub(super) async fn put_tiles(&self, tiles: Vec<(TilePath, Vec<u8>)>) -> Result<(), Fault> {
         let puts = tiles.into_iter().map(|(path, bytes)| async move {
-            let options = self.options("application/octet-stream", IMMUTABLE, PutMode::Overwrite);
-            self.store.put_opts(&self.place(&path.to_string()), bytes.into(), options).await.map_err(|error| failed(&error))?;
+            let options = self.place.options("application/octet-stream", IMMUTABLE, PutMode::Overwrite);
+            self.store.put_opts(&self.path_of(&path.to_string()), bytes.into(), options).await.map_err(|error| failed(&error))?;
             killpoint::reached("publish-tile");
             Ok(())
         });
@@ -97,12 +117,11 @@ impl BucketLog {
     /// Replaces the checkpoint that was read before.
     pub(super) async fn put_checkpoint(&self, note: &Note, present: Option<Present>) -> Result<(), Fault> {
         let mode = match present {
-            _ if !self.is_bucket => PutMode::Overwrite,
             None => PutMode::Create,
             Some(present) => PutMode::Update(present.version),
         };
-        let options = self.options("text/plain; charset=utf-8", FRESH, mode);
-        let put = self.store.put_opts(&self.place(CHECKPOINT_PATH), note.to_string().into_bytes().into(), options).await;
+        let options = self.place.options("text/plain; charset=utf-8", FRESH, mode);
+        let put = self.store.put_opts(&self.path_of(CHECKPOINT_PATH), note.to_string().into_bytes().into(), options).await;
         put.map(drop).map_err(|error| match error {
             object_store::Error::Precondition { .. } | object_store::Error::AlreadyExists { .. } => {
                 Fault::new(FaultKind::Ledger, "another checkpoint was published meanwhile: two gateways publish to this place")
@@ -114,22 +133,15 @@ impl BucketLog {
     /// Removes the partial tiles that these full ones replace: whoever still asks for them falls back to those.
     pub(super) async fn drop_partials(&self, full: &[TilePath]) -> Result<(), Fault> {
         for path in full {
-            let partials = self.store.list(Some(&self.place(&path.partial_directory())));
+            let partials = self.store.list(Some(&self.path_of(&path.partial_directory())));
             let places = partials.map_ok(|meta| meta.location).boxed();
             self.store.delete_stream(places).try_for_each(|_| async { Ok(()) }).await.map_err(|error| failed(&error))?;
         }
         Ok(())
     }
 
-    fn place(&self, path: &str) -> Path {
+    fn path_of(&self, path: &str) -> Path {
         Path::from(format!("{}/{path}", self.prefix))
-    }
-
-    /// How an object is put, and in a bucket what it is served with.
-    fn options(&self, media: &'static str, caching: &'static str, mode: PutMode) -> PutOptions {
-        let served_with = [(Attribute::ContentType, media), (Attribute::CacheControl, caching)];
-        let attributes = if self.is_bucket { Attributes::from_iter(served_with) } else { Attributes::default() };
-        PutOptions { mode, attributes, ..PutOptions::default() }
     }
 }
 
@@ -166,7 +178,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_of_two_publishers_fails() {
-        let log = BucketLog::new(Arc::new(InMemory::new()), "some/prefix");
+        let log = PublishedLog::new(Arc::new(InMemory::new()), "some/prefix");
         assert!(log.checkpoint().await.unwrap().is_none());
         log.put_checkpoint(&note(1), None).await.unwrap();
         assert!(log.put_checkpoint(&note(2), None).await.is_err(), "it is there already");
@@ -179,10 +191,10 @@ mod tests {
 
     #[tokio::test]
     async fn files_lie_where_readers_look_and_partial_ones_go_when_full() {
-        let folder = std::env::temp_dir().join(format!("hearthgate-bucket-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("hearthgate-published-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let log = BucketLog::in_folder(&folder.join("log")).unwrap();
-        let plain = async |path: &str, bytes: &'static [u8]| log.store.put(&log.place(path), bytes.into()).await;
+        let log = PublishedLog::in_folder(&folder.join("log")).unwrap();
+        let plain = async |path: &str, bytes: &'static [u8]| log.store.put(&log.path_of(path), bytes.into()).await;
         plain("tile/0/000.p/7", b"seven").await.unwrap();
         plain("tile/0/x001/234.p/9", b"nine").await.unwrap();
         assert_eq!(std::fs::read(folder.join("log/tile/0/x001/234.p/9")).unwrap(), b"nine");
@@ -199,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn tiles_say_that_they_never_change_and_checkpoints_that_they_do() {
-        let log = BucketLog::new(Arc::new(InMemory::new()), "");
+        let log = PublishedLog::new(Arc::new(InMemory::new()), "");
         log.put_tiles(vec![(tile(0, 3), vec![1; 96]), (tile(0, 256), vec![2; 8192])]).await.unwrap();
         log.put_checkpoint(&note(3), None).await.unwrap();
         for (path, caching) in [("tile/0/000.p/3", IMMUTABLE), ("tile/0/000", IMMUTABLE), ("checkpoint", FRESH)] {
