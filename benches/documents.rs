@@ -40,31 +40,6 @@ fn synthetic_record() -> Option<Document> {
     Some(Document::new("synthetic-record", bytes))
 }
 
-/// Real resources: those of synthetic patients and of published examples where they are at hand, and R4's own definitions.
-pub fn corpus() -> Vec<Node> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut resources = Vec::new();
-    let files = fs::read_dir(root.join("../shared/corpus/synthea")).into_iter().flatten().flatten().map(|file| file.path());
-    let mut files: Vec<_> = files.chain([root.join("../shared/corpus/test-patients-r4.ndjson.gz")]).collect();
-    files.sort();
-    for file in files {
-        let mut bytes = Vec::new();
-        if fs::File::open(&file).is_ok_and(|file| GzDecoder::new(file).read_to_end(&mut bytes).is_ok()) {
-            resources.extend(bytes.split(|&byte| byte == b'\n').filter_map(|line| json::parse(line, json::DEFAULT_DEPTH).ok()));
-            resources.extend(json::parse(&bytes, json::DEFAULT_DEPTH).ok());
-        }
-    }
-    for file in fs::read_dir(root.join("profiles/r4")).into_iter().flatten().flatten() {
-        let bytes = fs::read(file.path()).unwrap_or_default();
-        resources.extend(bytes.split(|&byte| byte == b'\n').filter_map(|line| json::parse(line, json::DEFAULT_DEPTH).ok()));
-    }
-    for file in fs::read_dir(root.join("fixtures/mutation")).into_iter().flatten().flatten() {
-        let fixture = json::parse(&fs::read(file.path()).unwrap_or_default(), json::DEFAULT_DEPTH).ok();
-        resources.extend(fixture.and_then(|fixture| fixture.get("resource").cloned()));
-    }
-    resources.into_iter().flat_map(entries).filter(|node| node.resource_type().is_some()).collect()
-}
-
 /// The resources of a Bundle, and the Bundle; any other resource alone.
 fn entries(resource: Node) -> Vec<Node> {
     let inner: Vec<Node> = resource.items("entry").iter().filter_map(|entry| entry.get("resource").cloned()).collect();

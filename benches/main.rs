@@ -10,8 +10,13 @@ mod consent;
 mod documents;
 mod fhirpath;
 mod ledger;
+mod real;
 
 use criterion::{criterion_group, criterion_main};
+
+/// The one that `hearthgate` runs with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 criterion_group!(
     benches,

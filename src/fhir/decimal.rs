@@ -12,8 +12,9 @@ pub const MAX_SCALE: u32 = 36;
 /// Places after the point to which a quotient is carried beyond those of its operands.
 pub const DIVISION_PLACES: u32 = 16;
 
-/// A decimal number. Equality, order and hash are of the value: `1.0 == 1.00`.
+/// A decimal number. Equality, order and hash are of the value: `1.0 == 1.00`. Packed, because it sits in every item that FHIRPath moves about.
 #[derive(Debug, Clone, Copy)]
+#[repr(packed(8))]
 pub struct Decimal {
     mantissa: i128,
     scale: u32,

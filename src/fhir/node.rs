@@ -35,6 +35,15 @@ pub struct Member {
     pub node: Node,
 }
 
+impl Member {
+    /// Whether this is its name. Most names differ in length or first letter, which takes no comparison of texts.
+    #[inline]
+    pub fn is_named(&self, name: &str) -> bool {
+        let (own, name) = (self.name.as_bytes(), name.as_bytes());
+        own.len() == name.len() && own.first() == name.first() && own == name
+    }
+}
+
 /// Equality is of values; where they stood does not count.
 impl PartialEq for Node {
     fn eq(&self, other: &Node) -> bool {
@@ -85,6 +94,7 @@ impl From<Vec<Node>> for Node {
 }
 
 impl Node {
+    #[inline]
     pub fn as_object(&self) -> Option<&Object> {
         match &self.value {
             Value::Object(object) => Some(object),
@@ -203,7 +213,7 @@ impl Object {
     }
 
     pub fn get(&self, name: &str) -> Option<&Node> {
-        self.members.iter().find(|member| member.name == name).map(|member| &member.node)
+        self.members.iter().find(|member| member.is_named(name)).map(|member| &member.node)
     }
 
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Node> {

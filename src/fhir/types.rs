@@ -132,6 +132,9 @@ pub struct TypeTable {
     /// Per element, its children (own, referenced, or those of its single type) by JSON member name.
     #[serde(skip)]
     members: Vec<NameMap<MemberUse>>,
+    /// Per element, its children that are choices.
+    #[serde(skip)]
+    choices: Vec<Box<[ElementId]>>,
     /// Per element, the kind of the type it is the root of.
     #[serde(skip)]
     root_kinds: Vec<Option<TypeKind>>,
@@ -185,6 +188,8 @@ impl TypeTable {
             }
         }
         self.members = self.elements.iter().map(|element| self.member_names(element)).collect();
+        let choices_of = |parent: &Element| parent.children.iter().copied().filter(|&id| self.element(id).is_choice).collect();
+        self.choices = self.elements.iter().map(choices_of).collect();
         self.root_kinds = vec![None; self.elements.len()];
         for definition in &self.types {
             if let Some(kind) = self.root_kinds.get_mut(definition.root.0 as usize) {
@@ -238,6 +243,7 @@ impl TypeTable {
     }
 
     #[expect(clippy::indexing_slicing, reason = "ids are made by the table that owns them")]
+    #[inline]
     pub fn element(&self, id: ElementId) -> &Element {
         &self.elements[id.0 as usize]
     }
@@ -262,10 +268,14 @@ impl TypeTable {
 
     /// The child of `parent` by its name in paths (`value` for `value[x]`).
     pub fn child_named(&self, parent: ElementId, name: &str) -> Option<ElementId> {
-        self.element(parent).children.iter().copied().find(|&id| self.element(id).name == name)
+        match self.member(parent, name) {
+            Some(member) if !self.element(member.element).is_choice => Some(member.element),
+            _ => self.choices.get(parent.0 as usize)?.iter().copied().find(|&id| self.element(id).name == name),
+        }
     }
 
     /// The kind of the type whose root `id` is; `None` for elements inside a type.
+    #[inline]
     pub fn root_kind(&self, id: ElementId) -> Option<TypeKind> {
         self.root_kinds.get(id.0 as usize).copied().flatten()
     }

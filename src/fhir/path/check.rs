@@ -114,6 +114,10 @@ impl Checker<'_> {
         for step in &path.steps {
             outlook = match step {
                 Step::Child(child) => self.child(child, &outlook)?,
+                Step::Exists { child, .. } => {
+                    self.child(child, &outlook)?;
+                    Outlook::system(SystemType::Boolean)
+                }
                 Step::At(index) => {
                     self.expression(index, this)?;
                     outlook
@@ -132,7 +136,7 @@ impl Checker<'_> {
         match (&this.kinds, self.types.type_named(name)) {
             (Some(kinds), _) if !kinds.iter().any(fits) => {
                 let parent = kinds.first().map_or_else(String::new, |kind| self.kind_name(*kind));
-                Err(PathError::UnknownElement { name: name.to_string(), parent })
+                Err(PathError::UnknownElement { name: name.into(), parent: parent.into() })
             }
             (_, Some(definition)) => Ok(Outlook::of(Kind::Tree(definition.root))),
             _ => Ok(Outlook::unknown()),
@@ -171,7 +175,7 @@ impl Checker<'_> {
         match (found, kinds.first()) {
             (Some(outlook), _) => Ok(Outlook { is_ordered: parents.is_ordered, ..outlook }),
             (None, None) => Ok(Outlook::unknown()),
-            (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.to_string(), parent: self.kind_name(*kind) }),
+            (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: self.kind_name(*kind).into() }),
         }
     }
 

@@ -8,8 +8,7 @@ use crate::fhir::temporal::{DateTime, Time};
 use crate::fhir::types::TypeTable;
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
 
 /// Up to this many items a scan is faster than a hash.
 const SCAN_ITEMS: usize = 8;
@@ -165,16 +164,62 @@ pub(super) fn equivalent_collections(types: &TypeTable, a: &[Item<'_>], b: &[Ite
     })
 }
 
-/// A growing set of items under equality. It remembers positions, not items, so that nothing is copied.
+/// The items without repetitions, in their order.
+pub(super) fn distinct<'d>(types: &TypeTable, items: impl IntoIterator<Item = Item<'d>>) -> Vec<Item<'d>> {
+    let mut set = ItemSet::new();
+    let mut kept = Vec::new();
+    for item in items {
+        set.admit(types, &mut kept, item);
+    }
+    kept
+}
+
+/// Whether no item equals one before it.
+pub(super) fn are_distinct(types: &TypeTable, items: &[Item<'_>]) -> bool {
+    let mut set = ItemSet::for_items(items.len());
+    (0..items.len()).all(|position| !set.repeats(types, items, position))
+}
+
+/// The items of a list under equality. It remembers positions, not items, so that nothing is copied.
 pub(super) struct ItemSet {
-    /// Hash to positions in the caller's list.
-    buckets: HashMap<u64, Vec<usize>>,
-    hashed: usize,
+    keys: RandomState,
+    /// The last position of each hash.
+    last: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
+    /// Of each position, the one before it with the same hash.
+    before: Vec<Option<usize>>,
+}
+
+/// Takes a hash as it is.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.0 = (self.0 << 8) | u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl ItemSet {
     pub fn new() -> ItemSet {
-        ItemSet { buckets: HashMap::new(), hashed: 0 }
+        ItemSet { keys: RandomState::new(), last: HashMap::default(), before: Vec::new() }
+    }
+
+    /// With room for so many, where they are too many for a scan.
+    fn for_items(count: usize) -> ItemSet {
+        let mut set = ItemSet::new();
+        if count > SCAN_ITEMS {
+            set.last.reserve(count);
+            set.before.reserve(count);
+        }
+        set
     }
 
     /// Whether `items` has one equal to `item`. The list may only have grown since the last question.
@@ -182,21 +227,59 @@ impl ItemSet {
         if items.len() <= SCAN_ITEMS {
             return items.iter().any(|other| equal(types, item, other) == Some(true));
         }
-        for (position, added) in items.iter().enumerate().skip(self.hashed) {
-            self.buckets.entry(fingerprint(types, added)).or_default().push(position);
+        self.learn(types, items);
+        self.finds(types, items, item, fingerprint(types, item, &self.keys))
+    }
+
+    /// Adds an item to a list of distinct ones, unless it has its equal.
+    pub fn admit<'d>(&mut self, types: &TypeTable, items: &mut Vec<Item<'d>>, item: Item<'d>) -> bool {
+        items.push(item);
+        let is_new = !self.repeats(types, items, items.len() - 1);
+        if !is_new {
+            items.pop();
         }
-        self.hashed = items.len();
-        let Some(bucket) = self.buckets.get(&fingerprint(types, item)) else { return false };
-        bucket.iter().filter_map(|&position| items.get(position)).any(|other| equal(types, item, other) == Some(true))
+        is_new
+    }
+
+    /// Whether the item at a position equals one before it; those are distinct.
+    fn repeats(&mut self, types: &TypeTable, items: &[Item<'_>], position: usize) -> bool {
+        let Some((item, earlier)) = items.get(..=position).and_then(<[_]>::split_last) else { return false };
+        if earlier.len() < SCAN_ITEMS {
+            return earlier.iter().any(|other| equal(types, item, other) == Some(true));
+        }
+        self.learn(types, earlier);
+        let hash = fingerprint(types, item, &self.keys);
+        let found = self.finds(types, earlier, item, hash);
+        if !found {
+            self.add(hash);
+        }
+        found
+    }
+
+    fn learn(&mut self, types: &TypeTable, items: &[Item<'_>]) {
+        for item in items.iter().skip(self.before.len()) {
+            self.add(fingerprint(types, item, &self.keys));
+        }
+    }
+
+    fn add(&mut self, hash: u64) {
+        let position = self.before.len();
+        self.before.push(self.last.insert(hash, position));
+    }
+
+    fn finds(&self, types: &TypeTable, items: &[Item<'_>], item: &Item<'_>, hash: u64) -> bool {
+        let earlier = |&position: &usize| self.before.get(position).copied().flatten();
+        let mut alike = std::iter::successors(self.last.get(&hash).copied(), earlier).filter_map(|position| items.get(position));
+        alike.any(|other| equal(types, item, other) == Some(true))
     }
 }
 
 /// A hash under which equal items agree.
-fn fingerprint(types: &TypeTable, item: &Item<'_>) -> u64 {
-    let mut state = DefaultHasher::new();
+fn fingerprint(types: &TypeTable, item: &Item<'_>, keys: &RandomState) -> u64 {
+    let mut state = keys.build_hasher();
     match (item.system(types), item) {
         (Some(value), _) => hash_system(&value, &mut state),
-        (None, Item::Tree(place)) => hash_tree(place, &mut state),
+        (None, Item::Tree(place)) => hash_tree(place, &mut state, keys),
         (None, Item::System(_)) => {}
     }
     state.finish()
@@ -229,23 +312,23 @@ fn fields(time: Time) -> (u8, Option<u8>, Option<u8>, u32) {
     (time.hour(), time.minute(), time.second(), time.nanos())
 }
 
-fn hash_tree(place: &TreeItem<'_>, state: &mut DefaultHasher) {
+fn hash_tree(place: &TreeItem<'_>, state: &mut DefaultHasher, keys: &RandomState) {
     if let Some(object) = place.object() {
-        hash_object(object).hash(state);
+        hash_object(object, keys).hash(state);
     }
 }
 
 /// Members are summed, so that their order does not count.
-fn hash_object(object: &Object) -> u64 {
+fn hash_object(object: &Object, keys: &RandomState) -> u64 {
     object.members().iter().fold(0_u64, |sum, member| {
-        let mut state = DefaultHasher::new();
+        let mut state = keys.build_hasher();
         member.name.hash(&mut state);
-        hash_node(&member.node, &mut state);
+        hash_node(&member.node, &mut state, keys);
         sum.wrapping_add(state.finish())
     })
 }
 
-fn hash_node(node: &Node, state: &mut DefaultHasher) {
+fn hash_node(node: &Node, state: &mut DefaultHasher, keys: &RandomState) {
     match &node.value {
         Value::Null => 0_u8.hash(state),
         Value::Bool(flag) => flag.hash(state),
@@ -254,7 +337,7 @@ fn hash_node(node: &Node, state: &mut DefaultHasher) {
             None => number.hash(state),
         },
         Value::Text(text) => text.hash(state),
-        Value::List(items) => items.iter().for_each(|item| hash_node(item, state)),
-        Value::Object(object) => hash_object(object).hash(state),
+        Value::List(items) => items.iter().for_each(|item| hash_node(item, state, keys)),
+        Value::Object(object) => hash_object(object, keys).hash(state),
     }
 }

@@ -33,8 +33,8 @@ pub enum PathError {
     },
     /// A name that its parent's type does not have; found by the strict check, and always for the JSON name of a choice (`valueQuantity`).
     UnknownElement {
-        name: String,
-        parent: String,
+        name: Box<str>,
+        parent: Box<str>,
     },
     /// The order of the input means nothing, yet the function depends on it; found by the strict check.
     Unordered {

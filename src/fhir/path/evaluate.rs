@@ -2,12 +2,13 @@
 
 use super::error::{Limit, PathError};
 use super::focus::Focus;
-use super::function::Function;
 use super::functions::types;
-use super::item::{Collection, Item, System};
-use super::syntax::{Call, Expr, Head, Link, Operator, Path, Step, TypeSpecifier, Variable};
+use super::item::{Collection, Item, System, TreeItem};
+use super::syntax::{Call, Chain, ChildStep, Expr, Head, IsJsonName, Link, Operator, Path, Step, TypeSpecifier, Variable};
 use super::{Dialect, equality, operators, tree};
 use std::cell::{Cell, RefCell};
+use std::ops::Deref;
+use std::rc::Rc;
 
 /// What `$this`, `$index` and `$total` mean at a place.
 #[derive(Clone, Copy)]
@@ -25,7 +26,34 @@ pub(super) struct Evaluator<'f, 'd> {
     /// What `defineVariable` defined, innermost last.
     variables: RefCell<Vec<(String, Collection<'d>)>>,
     /// Results of what is evaluated once, by slot.
-    kept: RefCell<Vec<(usize, Collection<'d>)>>,
+    kept: RefCell<Vec<(usize, Rc<Collection<'d>>)>>,
+}
+
+/// What an operator is given: made for it, or lent.
+pub(super) enum Operand<'d> {
+    Own(Collection<'d>),
+    Kept(Rc<Collection<'d>>),
+}
+
+impl<'d> Operand<'d> {
+    pub fn into_collection(self) -> Collection<'d> {
+        match self {
+            Operand::Own(collection) => collection,
+            Operand::Kept(kept) => (*kept).clone(),
+        }
+    }
+}
+
+impl<'d> Deref for Operand<'d> {
+    type Target = [Item<'d>];
+
+    #[inline]
+    fn deref(&self) -> &[Item<'d>] {
+        match self {
+            Operand::Own(collection) => collection,
+            Operand::Kept(kept) => kept,
+        }
+    }
 }
 
 pub(super) type Yield<'d> = Result<Collection<'d>, PathError>;
@@ -36,6 +64,7 @@ impl<'f, 'd> Evaluator<'f, 'd> {
     }
 
     /// Counts work; an error once it is more than the focus allows.
+    #[inline]
     pub fn spend(&self, steps: usize) -> Result<(), PathError> {
         let spent = self.steps.get().saturating_add(steps as u64);
         self.steps.set(spent);
@@ -57,66 +86,106 @@ impl<'f, 'd> Evaluator<'f, 'd> {
     pub fn expression(&self, expression: &'d Expr, scope: Scope<'_, 'd>) -> Yield<'d> {
         self.spend(1)?;
         match expression {
-            Expr::Path(path) => self.path(path, scope),
-            Expr::Chain(chain) => {
-                let mut left = self.scoped(&chain.first, scope)?;
-                for link in &chain.rest {
-                    left = self.link(left, link, scope)?;
-                }
-                Ok(left)
-            }
+            Expr::Path(path) => self.walk(&path.head, &path.steps, scope),
+            Expr::Chain(chain) => self.chain(chain, scope),
             Expr::Negate(operand) => operators::negate(self.single_system(&self.scoped(operand, scope)?, "-")?),
-            Expr::Once { slot, inner } => self.once(*slot, inner, scope),
+            Expr::Once { slot, inner } => Ok((*self.once(*slot, inner, scope)?).clone()),
             Expr::Affirm(operand) => operators::affirm(self.single_system(&self.scoped(operand, scope)?, "+")?),
         }
     }
 
-    fn once(&self, slot: usize, inner: &'d Expr, scope: Scope<'_, 'd>) -> Yield<'d> {
-        if let Some((_, result)) = self.kept.borrow().iter().find(|(kept, _)| *kept == slot) {
-            self.spend(result.len() / 8)?;
-            return Ok(result.clone());
+    fn chain(&self, chain: &'d Chain, scope: Scope<'_, 'd>) -> Yield<'d> {
+        match chain.rest.first() {
+            Some(Link::Binary(operator, _)) if operator.is_logical() => Ok(answer(self.logic(chain, scope)?)),
+            _ => Ok(self.links(&chain.first, &chain.rest, scope)?.into_collection()),
         }
-        let result = self.expression(inner, scope)?;
-        self.kept.borrow_mut().push((slot, result.clone()));
+    }
+
+    /// An operand with what is applied to it in turn.
+    pub fn links(&self, first: &'d Expr, links: &'d [Link], scope: Scope<'_, 'd>) -> Result<Operand<'d>, PathError> {
+        let mut left = self.operand(first, scope)?;
+        for link in links {
+            left = Operand::Own(self.link(left, link, scope)?);
+        }
+        Ok(left)
+    }
+
+    /// An operand; what is evaluated once is lent, not copied.
+    #[inline]
+    pub fn operand(&self, expression: &'d Expr, scope: Scope<'_, 'd>) -> Result<Operand<'d>, PathError> {
+        match expression {
+            Expr::Once { slot, inner } => self.once(*slot, inner, scope).map(Operand::Kept),
+            _ => self.scoped(expression, scope).map(Operand::Own),
+        }
+    }
+
+    fn once(&self, slot: usize, inner: &'d Expr, scope: Scope<'_, 'd>) -> Result<Rc<Collection<'d>>, PathError> {
+        if let Some((_, result)) = self.kept.borrow().iter().find(|(kept, _)| *kept == slot) {
+            self.spend(1)?;
+            return Ok(Rc::clone(result));
+        }
+        let result = Rc::new(self.expression(inner, scope)?);
+        self.kept.borrow_mut().push((slot, Rc::clone(&result)));
         Ok(result)
     }
 
-    /// Evaluates an operand or argument; variables it defines end with it.
+    /// Evaluates an operand or argument.
     pub fn scoped(&self, expression: &'d Expr, scope: Scope<'_, 'd>) -> Yield<'d> {
+        self.apart(|| self.expression(expression, scope))
+    }
+
+    /// Evaluates something; variables it defines end with it.
+    #[inline]
+    pub fn apart<T>(&self, evaluate: impl FnOnce() -> T) -> T {
         let defined = self.variables.borrow().len();
-        let result = self.expression(expression, scope);
+        let result = evaluate();
         self.variables.borrow_mut().truncate(defined);
         result
     }
 
-    fn link(&self, left: Collection<'d>, link: &'d Link, scope: Scope<'_, 'd>) -> Yield<'d> {
+    fn link(&self, left: Operand<'d>, link: &'d Link, scope: Scope<'_, 'd>) -> Yield<'d> {
         match link {
-            Link::Is(name) => types::is(self, left.as_slice(), name, "is"),
-            Link::As(name) => Ok(self.as_type(left.as_slice(), name)),
-            Link::Binary(Operator::In, Expr::Path(Path { head: Head::Literals(values), steps })) if steps.is_empty() => {
-                self.is_among(&left, values)
+            Link::Is(name) => types::is(self, &left, name, "is"),
+            Link::As(name) => Ok(self.as_type(&left, name)),
+            Link::Binary(operator, right) if operator.is_relation() => Ok(answer(self.relation(&left, *operator, right, scope)?)),
+            Link::Binary(operator, right) => {
+                let right = self.operand(right, scope)?;
+                self.spend(left.len() + right.len())?;
+                operators::binary(self, *operator, left, right)
             }
-            Link::Binary(operator, right) => match operator {
-                Operator::And | Operator::Or | Operator::Xor | Operator::Implies => self.logic(*operator, &left, right, scope),
-                _ => {
-                    let right = self.scoped(right, scope)?;
-                    self.spend(left.len() + right.len())?;
-                    operators::binary(self, *operator, left, right)
-                }
-            },
+        }
+    }
+
+    /// Equality, order and membership.
+    pub fn relation(
+        &self,
+        left: &[Item<'d>],
+        operator: Operator,
+        right: &'d Expr,
+        scope: Scope<'_, 'd>,
+    ) -> Result<Option<bool>, PathError> {
+        match right {
+            Expr::Path(Path { head: Head::Literals(values), steps }) if operator == Operator::In && steps.is_empty() => {
+                self.is_among(left, values)
+            }
+            _ => {
+                let right = self.operand(right, scope)?;
+                self.spend(left.len() + right.len())?;
+                operators::relation(self, operator, left, &right)
+            }
         }
     }
 
     /// `in` with a list of literals, which needs no collection to be made of them.
-    fn is_among(&self, items: &Collection<'d>, values: &'d [System<'static>]) -> Yield<'d> {
+    fn is_among(&self, items: &[Item<'d>], values: &'d [System<'static>]) -> Result<Option<bool>, PathError> {
         let is_one = |item: &Item<'d>| {
             let item = item.system(self.focus.types);
             item.is_some_and(|item| values.iter().any(|value| equality::equal_systems(&item, value) == Some(true)))
         };
-        match items.as_slice() {
-            [] => Ok(Collection::Empty),
-            [item] => Ok(is_one(item).into()),
-            many if self.dialect == Dialect::Published => Ok(many.iter().all(is_one).into()),
+        match items {
+            [] => Ok(None),
+            [item] => Ok(Some(is_one(item))),
+            many if self.dialect == Dialect::Published => Ok(Some(many.iter().all(is_one))),
             _ => Err(PathError::NotSingle { operation: "in" }),
         }
     }
@@ -126,47 +195,41 @@ impl<'f, 'd> Evaluator<'f, 'd> {
         items.iter().filter(|item| types::is_exactly(self, item, name)).cloned().collect()
     }
 
-    /// Three-valued logic. The right side is not evaluated where the left decides.
-    fn logic(&self, operator: Operator, left: &Collection<'d>, right: &'d Expr, scope: Scope<'_, 'd>) -> Yield<'d> {
-        let left = truth_of(left, operator.symbol())?;
-        match (operator, left) {
-            (Operator::And, Some(false)) => return Ok(false.into()),
-            (Operator::Or, Some(true)) | (Operator::Implies, Some(false)) => return Ok(true.into()),
-            _ => {}
+    /// What a head and the steps after it yield.
+    pub fn walk(&self, head: &'d Head, steps: &'d [Step], scope: Scope<'_, 'd>) -> Yield<'d> {
+        if let (Head::This, Some(&Item::Tree(place))) = (head, scope.this) {
+            return self.walk_from(place, steps, scope);
         }
-        let right = truth_of(&self.scoped(right, scope)?, operator.symbol())?;
-        let result = match operator {
-            Operator::And => match (left, right) {
-                (_, Some(false)) => Some(false),
-                (Some(true), Some(true)) => Some(true),
-                _ => None,
-            },
-            Operator::Or => match (left, right) {
-                (_, Some(true)) => Some(true),
-                (Some(false), Some(false)) => Some(false),
-                _ => None,
-            },
-            Operator::Xor => left.zip(right).map(|(left, right)| left != right),
-            _ => match (left, right) {
-                (_, Some(true)) => Some(true),
-                (Some(true), Some(false)) => Some(false),
-                _ => None,
-            },
-        };
-        Ok(result.map_or(Collection::Empty, Collection::from))
+        match self.head(head, scope)? {
+            Collection::One(Item::Tree(place)) => self.walk_from(place, steps, scope),
+            found => self.follow(found, steps, scope),
+        }
     }
 
-    fn path(&self, path: &'d Path, scope: Scope<'_, 'd>) -> Yield<'d> {
-        let steps = path.steps.as_slice();
-        // `$this` is the usual head; its first step can read it in place.
-        let (mut current, rest) = match (&path.head, steps.split_first()) {
-            (Head::This, Some((first, rest))) => (self.step(first, scope.this.map_or(&[], std::slice::from_ref), scope)?, rest),
-            (head, _) => (self.head(head, scope)?, steps),
-        };
-        for step in rest {
-            current = self.step(step, current.as_slice(), scope)?;
+    fn walk_from(&self, place: TreeItem<'d>, steps: &'d [Step], scope: Scope<'_, 'd>) -> Yield<'d> {
+        let (place, steps) = self.descend(place, steps)?;
+        match steps.split_first() {
+            None => Ok(Item::Tree(place).into()),
+            Some((first, rest)) => self.follow(self.step(first, &[Item::Tree(place)], scope)?, rest, scope),
         }
-        Ok(current)
+    }
+
+    fn follow(&self, mut found: Collection<'d>, steps: &'d [Step], scope: Scope<'_, 'd>) -> Yield<'d> {
+        for step in steps {
+            found = self.step(step, &found, scope)?;
+        }
+        Ok(found)
+    }
+
+    /// Goes from a place to the next for as long as each step leads from one object to one object, which takes no collection.
+    pub fn descend(&self, mut place: TreeItem<'d>, mut steps: &'d [Step]) -> Result<(TreeItem<'d>, &'d [Step]), PathError> {
+        while let [Step::Child(child), rest @ ..] = steps
+            && let Some(inner) = tree::only_object(self.focus.types, &place, child)
+        {
+            self.spend(2)?;
+            (place, steps) = (inner, rest);
+        }
+        Ok((place, steps))
     }
 
     fn head(&self, head: &'d Head, scope: Scope<'_, 'd>) -> Yield<'d> {
@@ -210,26 +273,8 @@ impl<'f, 'd> Evaluator<'f, 'd> {
 
     fn step(&self, step: &'d Step, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
         match step {
-            Step::Child(child) => {
-                let mut found = Collection::Empty;
-                for item in input {
-                    match item {
-                        Item::Tree(parent) => {
-                            tree::children_named(self.focus.types, parent, child, &mut found).map_err(|tree::IsJsonName| {
-                                let parent = parent.type_name(self.focus.types).to_string();
-                                PathError::UnknownElement { name: child.name.to_string(), parent }
-                            })?
-                        }
-                        Item::System(System::Type(info)) => match child.name.as_str() {
-                            "name" => found.push(info.name.clone().into()),
-                            "namespace" => found.push(info.namespace.into()),
-                            _ => {}
-                        },
-                        Item::System(_) => {}
-                    }
-                }
-                self.produced(found)
-            }
+            Step::Child(child) => self.children(child, input),
+            Step::Exists { child, wanted } => Ok((self.any_has(child, input)? == *wanted).into()),
             Step::At(index) => {
                 let index = self.single_integer(&self.scoped(index, scope)?, "[]")?;
                 let item = index.and_then(|index| input.get(usize::try_from(index).ok()?));
@@ -237,6 +282,43 @@ impl<'f, 'd> Evaluator<'f, 'd> {
             }
             Step::Call(call) => self.call(call, input, scope),
         }
+    }
+
+    fn children(&self, child: &'d ChildStep, parents: &[Item<'d>]) -> Yield<'d> {
+        let types = self.focus.types;
+        let mut found = Collection::Empty;
+        for parent in parents {
+            match parent {
+                Item::Tree(place) => {
+                    tree::children_named(types, place, child, &mut found).map_err(|found| self.unknown(found, child, place))?;
+                }
+                Item::System(System::Type(info)) => match child.name.as_str() {
+                    "name" => found.push(info.name.clone().into()),
+                    "namespace" => found.push(info.namespace.into()),
+                    _ => {}
+                },
+                Item::System(_) => {}
+            }
+        }
+        self.produced(found)
+    }
+
+    /// Whether any of the parents has such a child. Every parent is looked at, so that an unknown name among them never goes unseen.
+    pub fn any_has(&self, child: &'d ChildStep, parents: &[Item<'d>]) -> Result<bool, PathError> {
+        self.spend(1 + parents.len())?;
+        let mut any = false;
+        for parent in parents {
+            any |= match parent {
+                Item::Tree(place) => tree::has_child(self.focus.types, place, child).map_err(|found| self.unknown(found, child, place))?,
+                Item::System(value) => matches!(value, System::Type(_)) && matches!(child.name.as_str(), "name" | "namespace"),
+            };
+        }
+        Ok(any)
+    }
+
+    #[cold]
+    fn unknown(&self, _: IsJsonName, child: &ChildStep, parent: &TreeItem<'_>) -> PathError {
+        PathError::UnknownElement { name: child.name.as_str().into(), parent: parent.type_name(self.focus.types).into() }
     }
 
     /// Counts what a step yielded, and refuses a collection that has grown too large.
@@ -266,15 +348,9 @@ impl<'f, 'd> Evaluator<'f, 'd> {
         call.arguments.get(index).ok_or(PathError::Arguments { function: call.function.name() })
     }
 
-    /// Whether an item meets a criterion; empty counts as no.
-    pub fn meets(&self, criterion: &'d Expr, item: &Item<'d>, index: usize, function: Function) -> Result<bool, PathError> {
-        let scope = Scope { this: Some(item), index: Some(index), total: None };
-        Ok(truth_of(&self.scoped(criterion, scope)?, function.name())? == Some(true))
-    }
-
     /// The one value of a collection; an error when there are more items.
-    pub fn single_system(&self, items: &Collection<'d>, operation: &'static str) -> Result<Option<System<'d>>, PathError> {
-        match single(items.as_slice(), operation)? {
+    pub fn single_system(&self, items: &[Item<'d>], operation: &'static str) -> Result<Option<System<'d>>, PathError> {
+        match single(items, operation)? {
             None => Ok(None),
             Some(item) => match item.system(self.focus.types) {
                 Some(value) => Ok(Some(value)),
@@ -284,7 +360,7 @@ impl<'f, 'd> Evaluator<'f, 'd> {
         }
     }
 
-    pub fn single_integer(&self, items: &Collection<'d>, operation: &'static str) -> Result<Option<i64>, PathError> {
+    pub fn single_integer(&self, items: &[Item<'d>], operation: &'static str) -> Result<Option<i64>, PathError> {
         match self.single_system(items, operation)? {
             None => Ok(None),
             Some(System::Integer(value)) => Ok(Some(value)),
@@ -314,10 +390,7 @@ pub(super) fn single<'s, 'd>(items: &'s [Item<'d>], operation: &'static str) -> 
     }
 }
 
-/// A collection as a condition: one boolean is itself, one other item is true, none is neither.
-pub(super) fn truth_of(items: &Collection<'_>, operation: &'static str) -> Result<Option<bool>, PathError> {
-    Ok(single(items.as_slice(), operation)?.map(|item| match item {
-        Item::System(System::Boolean(value)) => *value,
-        other => other.boolean().unwrap_or(true),
-    }))
+/// A truth as a collection.
+pub(super) fn answer<'d>(truth: Option<bool>) -> Collection<'d> {
+    truth.map_or(Collection::Empty, Collection::from)
 }

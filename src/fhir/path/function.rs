@@ -134,6 +134,7 @@ pub(super) enum Function {
 /// Name, function, fewest and most arguments.
 type Row = (&'static str, Function, usize, usize);
 
+/// In the order of [`Function`].
 const FUNCTIONS: &[Row] = {
     use Function::*;
     &[
@@ -264,7 +265,7 @@ impl Function {
 
     /// The name it is called by.
     pub fn name(self) -> &'static str {
-        FUNCTIONS.iter().find(|row| row.1 == self).map_or("", |row| row.0)
+        FUNCTIONS.get(self as usize).map_or("", |row| row.0)
     }
 
     /// Whether its argument is a type's name rather than an expression.
@@ -280,5 +281,17 @@ impl Function {
     /// Whether its result depends on the order of its input.
     pub fn needs_order(self) -> bool {
         matches!(self, Function::First | Function::Last | Function::Tail | Function::Skip | Function::Take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_by_place() {
+        for (place, row) in FUNCTIONS.iter().enumerate() {
+            assert_eq!((row.1 as usize, row.1.name()), (place, row.0));
+        }
     }
 }

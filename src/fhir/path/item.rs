@@ -7,6 +7,7 @@ use crate::fhir::node::{Node, Object, Value};
 use crate::fhir::temporal::{Date, DateTime, Time};
 use crate::fhir::types::{ElementId, TypeKind, TypeTable};
 use std::borrow::Cow;
+use std::ops::Deref;
 
 /// One item of a collection.
 #[derive(Debug, Clone)]
@@ -211,6 +212,7 @@ impl<'d> TreeItem<'d> {
     }
 
     /// The object whose members are the children: the value of a complex item, the sibling of a primitive.
+    #[inline]
     pub(super) fn object(&self) -> Option<&'d Object> {
         match self.node.and_then(Node::as_object) {
             Some(object) => Some(object),
@@ -248,6 +250,9 @@ impl<'d> TreeItem<'d> {
     }
 }
 
+/// Room that is made for a second item and those that may follow.
+const FEW_ITEMS: usize = 4;
+
 /// None, one or many items; one, the usual case, without an allocation.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Collection<'d> {
@@ -258,6 +263,7 @@ pub(super) enum Collection<'d> {
 }
 
 impl<'d> Collection<'d> {
+    #[inline]
     pub fn as_slice(&self) -> &[Item<'d>] {
         match self {
             Collection::Empty => &[],
@@ -266,23 +272,35 @@ impl<'d> Collection<'d> {
         }
     }
 
-    pub fn len(&self) -> usize {
-        self.as_slice().len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
-    }
-
+    #[inline]
     pub fn push(&mut self, item: Item<'d>) {
         match self {
             Collection::Empty => *self = Collection::One(item),
             Collection::Many(items) => items.push(item),
             Collection::One(_) => {
-                let mut items = std::mem::take(self).into_vec();
-                items.push(item);
-                *self = Collection::Many(items);
+                self.reserve(FEW_ITEMS);
+                self.push(item);
             }
+        }
+    }
+
+    /// Makes room for so many more items, so that they are not moved when they come.
+    pub fn reserve(&mut self, more: usize) {
+        if let Collection::Many(items) = self {
+            items.reserve(more);
+        } else if more > 1 {
+            let mut items = Vec::with_capacity(self.len() + more);
+            items.extend(std::mem::take(self).into_first());
+            *self = Collection::Many(items);
+        }
+    }
+
+    /// The first item.
+    fn into_first(self) -> Option<Item<'d>> {
+        match self {
+            Collection::Empty => None,
+            Collection::One(item) => Some(item),
+            Collection::Many(items) => items.into_iter().next(),
         }
     }
 
@@ -301,6 +319,15 @@ impl<'d> Collection<'d> {
             Collection::One(item) => vec![item],
             Collection::Many(items) => items,
         }
+    }
+}
+
+impl<'d> Deref for Collection<'d> {
+    type Target = [Item<'d>];
+
+    #[inline]
+    fn deref(&self) -> &[Item<'d>] {
+        self.as_slice()
     }
 }
 

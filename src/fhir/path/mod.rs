@@ -13,6 +13,7 @@ mod batch;
 mod boundary;
 mod calendar;
 mod check;
+mod condition;
 mod environment;
 mod equality;
 mod error;
@@ -43,8 +44,10 @@ pub use parser::{MAX_LENGTH, MAX_NESTING};
 pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERNS_BYTES};
 
 use super::types::TypeTable;
-use evaluate::{Evaluator, Scope, truth_of};
+use condition::truth_of;
+use evaluate::{Evaluator, Scope};
 use item::Collection;
+use optimise::optimised;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +79,12 @@ impl Expression {
     }
 
     pub fn compile_as(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expression, PathError> {
+        let written = Expression::as_written(text, types, dialect)?;
+        Ok(Expression { root: optimised(written.root), ..written })
+    }
+
+    /// The expression without what is done to make it faster.
+    fn as_written(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expression, PathError> {
         Ok(Expression { root: parser::parse(text, types)?, dialect, elements: types.elements().len() })
     }
 

@@ -2,41 +2,21 @@
 
 use super::Dialect;
 use super::calendar::{Moved, moved};
-use super::equality::{self, ItemSet, as_date_time, as_decimal, as_quantity};
+use super::equality::{self, ItemSet, as_date_time, as_decimal, as_quantity, distinct};
 use super::error::PathError;
-use super::evaluate::{Evaluator, Yield};
+use super::evaluate::{Evaluator, Operand, Yield};
 use super::item::{Collection, Item, System};
 use super::quantity::Quantity;
 use super::syntax::Operator;
 use crate::fhir::decimal::Decimal;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Every binary operator but the logical ones, which do not always evaluate their right side.
-pub(super) fn binary<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left: Collection<'d>, right: Collection<'d>) -> Yield<'d> {
-    let types = evaluator.focus.types;
-    let negated = matches!(operator, Operator::NotEqual | Operator::NotEquivalent);
+/// Every binary operator but the logical ones and the relations.
+pub(super) fn binary<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left: Operand<'d>, right: Operand<'d>) -> Yield<'d> {
     match operator {
-        Operator::Equal | Operator::NotEqual => {
-            let equal = equality::equal_collections(types, left.as_slice(), right.as_slice());
-            Ok(equal.map_or(Collection::Empty, |equal| (equal != negated).into()))
-        }
-        Operator::Equivalent | Operator::NotEquivalent => {
-            evaluator.spend(left.len().saturating_mul(right.len()))?;
-            Ok((equality::equivalent_collections(types, left.as_slice(), right.as_slice()) != negated).into())
-        }
-        Operator::Union => union(evaluator, left, right),
-        Operator::In => membership(evaluator, left, right, operator),
-        Operator::Contains => membership(evaluator, right, left, operator),
+        Operator::Union => union(evaluator, left.into_collection(), right.into_collection()),
         Operator::Concatenate => concatenate(evaluator, &left, &right),
-        Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
-            let operands = both(evaluator, &left, &right, operator)?;
-            Ok(match operands {
-                Some((left, right)) => {
-                    compare(&left, &right, operator.symbol())?.map_or(Collection::Empty, |order| holds(operator, order).into())
-                }
-                None => Collection::Empty,
-            })
-        }
         _ => match both(evaluator, &left, &right, operator)? {
             Some((left, right)) => arithmetic(evaluator, operator, left, right),
             None => Ok(Collection::Empty),
@@ -44,10 +24,34 @@ pub(super) fn binary<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left
     }
 }
 
+/// The operators that yield a boolean or nothing.
+pub(super) fn relation<'d>(
+    evaluator: &Evaluator<'_, 'd>,
+    operator: Operator,
+    left: &[Item<'d>],
+    right: &[Item<'d>],
+) -> Result<Option<bool>, PathError> {
+    let types = evaluator.focus.types;
+    let negated = matches!(operator, Operator::NotEqual | Operator::NotEquivalent);
+    match operator {
+        Operator::Equal | Operator::NotEqual => Ok(equality::equal_collections(types, left, right).map(|equal| equal != negated)),
+        Operator::Equivalent | Operator::NotEquivalent => {
+            evaluator.spend(left.len().saturating_mul(right.len()))?;
+            Ok(Some(equality::equivalent_collections(types, left, right) != negated))
+        }
+        Operator::In => membership(evaluator, left, right, operator),
+        Operator::Contains => membership(evaluator, right, left, operator),
+        _ => match both(evaluator, left, right, operator)? {
+            Some((left, right)) => Ok(compare(&left, &right, operator.symbol())?.map(|order| holds(operator, order))),
+            None => Ok(None),
+        },
+    }
+}
+
 fn both<'d>(
     evaluator: &Evaluator<'_, 'd>,
-    left: &Collection<'d>,
-    right: &Collection<'d>,
+    left: &[Item<'d>],
+    right: &[Item<'d>],
     operator: Operator,
 ) -> Result<Option<(System<'d>, System<'d>)>, PathError> {
     let left = evaluator.single_system(left, operator.symbol())?;
@@ -89,44 +93,44 @@ pub(super) fn union<'d>(evaluator: &Evaluator<'_, 'd>, left: Collection<'d>, rig
         return Ok(left);
     }
     evaluator.spend(left.len() + right.len())?;
-    let mut set = ItemSet::new();
-    let mut kept: Vec<Item<'d>> = Vec::with_capacity(left.len() + right.len());
-    for item in left.into_vec().into_iter().chain(right.into_vec()) {
-        if !set.contains(evaluator.focus.types, &kept, &item) {
-            kept.push(item);
-        }
-    }
-    evaluator.produced(Collection::Many(kept))
+    let both = left.into_vec().into_iter().chain(right.into_vec());
+    evaluator.produced(Collection::Many(distinct(evaluator.focus.types, both)))
 }
 
 /// R4's tim-9 asks `when in (…)` where `when` repeats, and means all of them; the specification takes one item.
-fn membership<'d>(evaluator: &Evaluator<'_, 'd>, item: Collection<'d>, items: Collection<'d>, operator: Operator) -> Yield<'d> {
-    let wanted = item.as_slice();
-    if wanted.is_empty() {
-        return Ok(Collection::Empty);
-    }
-    if wanted.len() > 1 && (evaluator.dialect == Dialect::Specification || operator == Operator::Contains) {
-        return Err(PathError::NotSingle { operation: operator.symbol() });
-    }
-    let mut set = ItemSet::new();
-    let among = |wanted: &Item<'d>| match items.as_slice() {
+fn membership<'d>(
+    evaluator: &Evaluator<'_, 'd>,
+    wanted: &[Item<'d>],
+    items: &[Item<'d>],
+    operator: Operator,
+) -> Result<Option<bool>, PathError> {
+    match wanted {
+        [] => Ok(None),
         // One question does not pay for a hash.
-        all if item.len() == 1 => all.iter().any(|other| evaluator.equal(wanted, other) == Some(true)),
-        all => set.contains(evaluator.focus.types, all, wanted),
-    };
-    Ok(wanted.iter().all(among).into())
-}
-
-fn concatenate<'d>(evaluator: &Evaluator<'_, 'd>, left: &Collection<'d>, right: &Collection<'d>) -> Yield<'d> {
-    let mut text = String::new();
-    for side in [left, right] {
-        match evaluator.single_system(side, "&")? {
-            None => {}
-            Some(System::String(part)) => text.push_str(&part),
-            Some(_) => return Err(PathError::WrongType { operation: "&" }),
+        [one] => Ok(Some(items.iter().any(|other| evaluator.equal(one, other) == Some(true)))),
+        _ if evaluator.dialect == Dialect::Specification || operator == Operator::Contains => {
+            Err(PathError::NotSingle { operation: operator.symbol() })
+        }
+        many => {
+            let mut set = ItemSet::new();
+            Ok(Some(many.iter().all(|one| set.contains(evaluator.focus.types, items, one))))
         }
     }
-    evaluator.text(text)
+}
+
+/// Texts one after the other; what is missing is an empty text.
+fn concatenate<'d>(evaluator: &Evaluator<'_, 'd>, left: &[Item<'d>], right: &[Item<'d>]) -> Yield<'d> {
+    let text = |side| match evaluator.single_system(side, "&")? {
+        None => Ok(Cow::Borrowed("")),
+        Some(System::String(text)) => Ok(text),
+        Some(_) => Err(PathError::WrongType { operation: "&" }),
+    };
+    let (left, right) = (text(left)?, text(right)?);
+    match (left.is_empty(), right.is_empty()) {
+        (_, true) => Ok(System::String(left).into()),
+        (true, _) => Ok(System::String(right).into()),
+        _ => evaluator.text([left, right].concat()),
+    }
 }
 
 fn arithmetic<'d>(evaluator: &Evaluator<'_, 'd>, operator: Operator, left: System<'d>, right: System<'d>) -> Yield<'d> {

@@ -1,12 +1,15 @@
-//! What is done to an expression once, after parsing: unions of literals become lists, and what does not depend on the item
-//! at hand is marked to be evaluated only once inside a loop.
+//! What is done to an expression once, after parsing: unions of literals become lists, `name.exists()` one step, and what does not depend
+//! on the item at hand is marked to be evaluated only once inside a loop.
 //!
-//! Without the second, `element.all(path.startsWith(%resource.snapshot.element.first().path))` takes time quadratic in its elements.
+//! Without the last, `element.all(path.startsWith(%resource.snapshot.element.first().path))` takes time quadratic in its elements.
 
 use super::function::Function;
 use super::item::System;
 use super::syntax::{Call, Chain, Expr, Head, Link, Operator, Path, Step, Variable};
 use std::collections::HashSet;
+
+#[cfg(test)]
+mod tests;
 
 /// Rewrites an expression without changing what it means.
 pub(super) fn optimised(expression: Expr) -> Expr {
@@ -65,12 +68,16 @@ impl Optimiser {
             },
             head => head,
         };
-        let steps = path.steps.into_iter().map(|step| match step {
-            Step::At(index) => Step::At(self.expression(index, in_loop)),
-            Step::Call(call) => Step::Call(self.call(call, in_loop)),
-            Step::Child(child) => Step::Child(child),
-        });
-        Path { head, steps: steps.collect() }
+        let mut steps = Vec::with_capacity(path.steps.len());
+        for step in path.steps {
+            let step = match step {
+                Step::At(index) => Step::At(self.expression(index, in_loop)),
+                Step::Call(call) => Step::Call(self.call(call, in_loop)),
+                other => other,
+            };
+            push_step(&mut steps, step);
+        }
+        Path { head, steps }
     }
 
     fn call(&mut self, mut call: Call, in_loop: bool) -> Call {
@@ -80,6 +87,22 @@ impl Optimiser {
             call.arguments = call.arguments.into_iter().map(|argument| self.expression(argument, loops)).collect();
         }
         call
+    }
+}
+
+/// Adds a step; one that asks whether there is what the step before it yields becomes one with it.
+fn push_step(steps: &mut Vec<Step>, step: Step) {
+    let wanted = match &step {
+        Step::Call(call) if call.arguments.is_empty() => match call.function {
+            Function::Exists => Some(true),
+            Function::Empty => Some(false),
+            _ => None,
+        },
+        _ => None,
+    };
+    match (wanted, steps.pop()) {
+        (Some(wanted), Some(Step::Child(child))) => steps.push(Step::Exists { child, wanted }),
+        (_, before) => steps.extend(before.into_iter().chain([step])),
     }
 }
 
@@ -136,7 +159,7 @@ fn path_is_closed(path: &Path) -> bool {
         Head::This | Head::Index | Head::Total | Head::Type(_) | Head::Variable(Variable::Named(_)) => false,
     };
     head && path.steps.iter().all(|step| match step {
-        Step::Child(_) => true,
+        Step::Child(_) | Step::Exists { .. } => true,
         Step::At(index) => is_closed(index),
         Step::Call(call) if call.function == Function::DefineVariable => false,
         Step::Call(call) => {
@@ -156,7 +179,7 @@ fn reads_only_this(expression: &Expr) -> bool {
                 _ => true,
             };
             head && path.steps.iter().all(|step| match step {
-                Step::Child(_) => true,
+                Step::Child(_) | Step::Exists { .. } => true,
                 Step::At(index) => reads_only_this(index),
                 Step::Call(call) => call.function != Function::DefineVariable && call.arguments.iter().all(reads_only_this),
             })

@@ -4,7 +4,6 @@ use super::error::{Limit, PathError};
 use super::function::Function;
 use super::item::System;
 use super::lexer::{Lexer, Token};
-use super::optimise::optimised;
 use super::pattern::Pattern;
 use super::quantity::{Calendar, Quantity, Unit};
 use super::syntax::{Call, Chain, ChildStep, Expr, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable};
@@ -31,7 +30,7 @@ pub(super) fn parse(text: &str, types: &TypeTable) -> Result<Expr, PathError> {
     let mut parser = Parser::new(text, types)?;
     let expression = parser.expression(LOOSEST)?;
     match parser.token {
-        Token::End => Ok(optimised(expression)),
+        Token::End => Ok(expression),
         _ => parser.fail("an operator or the end"),
     }
 }

@@ -55,6 +55,11 @@ pub(super) enum Variable {
 #[derive(Debug)]
 pub(super) enum Step {
     Child(ChildStep),
+    /// `name.exists()` and `name.empty()` in one: whether there being a child of the name is as `wanted`.
+    Exists {
+        child: ChildStep,
+        wanted: bool,
+    },
     At(Expr),
     Call(Call),
 }
@@ -110,6 +115,17 @@ pub(super) enum Operator {
 }
 
 impl Operator {
+    /// Whether its right side may not count. The operators of a chain are all of this kind, or none.
+    pub fn is_logical(self) -> bool {
+        matches!(self, Operator::Implies | Operator::Or | Operator::Xor | Operator::And)
+    }
+
+    /// Whether it yields a boolean or nothing.
+    pub fn is_relation(self) -> bool {
+        use Operator::*;
+        matches!(self, In | Contains | Equal | NotEqual | Equivalent | NotEquivalent | Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+
     pub fn symbol(self) -> &'static str {
         match self {
             Operator::Implies => "implies",
@@ -195,51 +211,78 @@ pub(super) enum Form {
     Choice = 3,
 }
 
-/// A step to a child by name. It remembers its last meaning, because an expression meets the same parent type again and again.
+/// A step to a child by name. It remembers its last meanings, because an expression meets the same types of parents again and again.
 #[derive(Debug)]
 pub(super) struct ChildStep {
     pub name: CompactString,
-    /// Parent in the high half, meaning in the low half, both plus one; 0 when empty. One word, so a torn read cannot mix two meanings.
-    remembered: AtomicU64,
+    /// By parent: the parent in the high half, the meaning in the low half, both plus one; 0 when empty. One word, so a torn read
+    /// cannot mix two meanings.
+    remembered: [AtomicU64; REMEMBERED],
 }
+
+/// Parents that a step remembers.
+const REMEMBERED: usize = 8;
+
+/// A name that an element's type does not have, though its JSON would: `valueQuantity` for `value`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct IsJsonName;
+
+/// What a name means under a parent; nothing where the parent has no such child.
+type Named = Result<Option<Meaning>, IsJsonName>;
 
 /// Marks a remembered "no such child".
 const NO_MEANING: u32 = u32::MAX;
+/// Marks a remembered [`IsJsonName`].
+const JSON_NAME: u32 = u32::MAX - 1;
 const FORM_BITS: u32 = 2;
 
 impl ChildStep {
     pub fn new(name: CompactString) -> ChildStep {
-        ChildStep { name, remembered: AtomicU64::new(0) }
+        ChildStep { name, remembered: Default::default() }
     }
 
-    /// What the name means under a parent; `None` when the parent has no such child.
-    pub fn meaning(&self, types: &TypeTable, parent: ElementId) -> Option<Meaning> {
-        let remembered = self.remembered.load(Ordering::Relaxed);
+    #[inline]
+    pub fn meaning(&self, types: &TypeTable, parent: ElementId) -> Named {
+        let Some(place) = self.remembered.get(parent.0 as usize % REMEMBERED) else { return self.looked_up(types, parent) };
+        let remembered = place.load(Ordering::Relaxed);
         let key = (u64::from(parent.0) + 1) << 32;
         if remembered & !u64::from(u32::MAX) == key {
             return unpack(u32::try_from(remembered & u64::from(u32::MAX)).unwrap_or(NO_MEANING));
         }
-        let meaning = types.child_named(parent, &self.name).map(|child| meaning_of(types, child));
-        self.remembered.store(key | u64::from(meaning.map_or(NO_MEANING, pack)), Ordering::Relaxed);
+        let meaning = self.looked_up(types, parent);
+        place.store(key | u64::from(pack(meaning)), Ordering::Relaxed);
         meaning
     }
-}
 
-fn pack(meaning: Meaning) -> u32 {
-    (meaning.target.0 << FORM_BITS) | meaning.form as u32
-}
-
-fn unpack(packed: u32) -> Option<Meaning> {
-    if packed == NO_MEANING {
-        return None;
+    fn looked_up(&self, types: &TypeTable, parent: ElementId) -> Named {
+        match types.child_named(parent, &self.name) {
+            Some(child) => Ok(Some(meaning_of(types, child))),
+            None if types.member(parent, &self.name).is_some() => Err(IsJsonName),
+            None => Ok(None),
+        }
     }
-    let form = match packed & 3 {
-        0 => Form::Complex,
-        1 => Form::Primitive,
-        2 => Form::Resource,
-        _ => Form::Choice,
+}
+
+fn pack(named: Named) -> u32 {
+    match named {
+        Ok(Some(meaning)) => (meaning.target.0 << FORM_BITS) | meaning.form as u32,
+        Ok(None) => NO_MEANING,
+        Err(IsJsonName) => JSON_NAME,
+    }
+}
+
+fn unpack(packed: u32) -> Named {
+    let form = match packed {
+        NO_MEANING => return Ok(None),
+        JSON_NAME => return Err(IsJsonName),
+        _ => match packed & 3 {
+            0 => Form::Complex,
+            1 => Form::Primitive,
+            2 => Form::Resource,
+            _ => Form::Choice,
+        },
     };
-    Some(Meaning { target: ElementId(packed >> FORM_BITS), form })
+    Ok(Some(Meaning { target: ElementId(packed >> FORM_BITS), form }))
 }
 
 /// What an element's values are.

@@ -1,13 +1,12 @@
 //! Filtering, projecting, cutting, combining and ordering collections, and the tree functions (N1 §5.2 to §5.4, §5.8, §7).
 
-use super::super::equality::ItemSet;
+use super::super::equality::{ItemSet, distinct};
 use super::super::error::PathError;
-use super::super::evaluate::{Evaluator, Scope, Yield, single, truth_of};
+use super::super::evaluate::{Evaluator, Scope, Yield, single};
 use super::super::function::Function;
 use super::super::item::{Collection, Item, System};
 use super::super::syntax::{Call, Expr, Head, Path};
 use super::super::{operators, tree};
-use super::existence::distinct;
 use std::cmp::Ordering;
 
 pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
@@ -75,8 +74,7 @@ fn repeat<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>])
         for (index, item) in frontier.iter().enumerate() {
             for new in evaluator.scoped(projection, Scope { this: Some(item), index: Some(index), total: None })?.into_vec() {
                 evaluator.spend(1)?;
-                if !set.contains(evaluator.focus.types, &found, &new) {
-                    found.push(new.clone());
+                if set.admit(evaluator.focus.types, &mut found, new.clone()) {
                     next.push(new);
                 }
             }
@@ -101,8 +99,11 @@ fn aggregate<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d
 /// The branch is chosen with the one input item as `$this`; without input, with the `$this` of the call.
 fn iif<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
     let inner = Scope { this: single(input, "iif")?, ..scope };
-    let criterion = evaluator.argument(call, 0, inner)?;
-    let branch = if truth_of(&criterion, "iif")? == Some(true) { 1 } else { 2 };
+    let holds = match call.arguments.first() {
+        Some(criterion) => evaluator.truth(criterion, inner, "iif")? == Some(true),
+        None => false,
+    };
+    let branch = if holds { 1 } else { 2 };
     evaluator.argument(call, branch, inner)
 }
 
@@ -116,7 +117,7 @@ fn count<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, scope: Scope<'_, 'd>
 fn common<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>], other: &Collection<'d>) -> Yield<'d> {
     evaluator.spend(input.len() + other.len())?;
     let mut set = ItemSet::new();
-    let kept = distinct(evaluator, input).into_iter();
+    let kept = distinct(evaluator.focus.types, input.iter().cloned()).into_iter();
     Ok(kept.filter(|item| set.contains(evaluator.focus.types, other.as_slice(), item)).collect())
 }
 
@@ -150,7 +151,7 @@ fn children<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>]) -> Yield<'d> 
 fn descendants<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>]) -> Yield<'d> {
     let mut found = children(evaluator, input)?;
     let mut opened = 0;
-    while let Some(Item::Tree(parent)) = found.as_slice().get(opened).cloned() {
+    while let Some(&Item::Tree(parent)) = found.get(opened) {
         opened += 1;
         let before = found.len();
         tree::children(evaluator.focus.types, &parent, &mut found);

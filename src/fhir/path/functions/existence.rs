@@ -1,8 +1,9 @@
 //! Whether there is something, and whether it is all so (N1 §5.1).
 
-use super::super::equality::ItemSet;
+use super::super::condition::truth_of;
+use super::super::equality::{ItemSet, are_distinct, distinct};
 use super::super::error::PathError;
-use super::super::evaluate::{Evaluator, Scope, Yield, truth_of};
+use super::super::evaluate::{Evaluator, Scope, Yield};
 use super::super::function::Function;
 use super::super::item::{Collection, Item, System};
 use super::super::syntax::Call;
@@ -16,16 +17,16 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         Function::Empty => Ok(input.is_empty().into()),
         Function::Exists => exists(evaluator, call, input),
         Function::Count => super::maybe_count(Some(input.len())),
-        Function::Not => maybe(truth_of(&Collection::from(input), "not")?.map(|truth| !truth)),
+        Function::Not => maybe(truth_of(input, "not")?.map(|truth| !truth)),
         Function::All => all(evaluator, call, input),
         Function::AllTrue => all_are(evaluator, call, input, true),
         Function::AllFalse => all_are(evaluator, call, input, false),
         Function::AnyTrue => any_is(evaluator, call, input, true),
         Function::AnyFalse => any_is(evaluator, call, input, false),
-        Function::SubsetOf => Ok(is_subset(evaluator, input, evaluator.argument(call, 0, scope)?.as_slice()).into()),
-        Function::SupersetOf => Ok(is_subset(evaluator, evaluator.argument(call, 0, scope)?.as_slice(), input).into()),
-        Function::Distinct => Ok(Collection::Many(distinct(evaluator, input))),
-        _ => Ok((distinct(evaluator, input).len() == input.len()).into()),
+        Function::SubsetOf => Ok(is_subset(evaluator, input, &evaluator.argument(call, 0, scope)?).into()),
+        Function::SupersetOf => Ok(is_subset(evaluator, &evaluator.argument(call, 0, scope)?, input).into()),
+        Function::Distinct => Ok(Collection::Many(distinct(evaluator.focus.types, input.iter().cloned()))),
+        _ => Ok(are_distinct(evaluator.focus.types, input).into()),
     }
 }
 
@@ -76,16 +77,4 @@ fn any_is<'d>(evaluator: &Evaluator<'_, 'd>, call: &Call, input: &[Item<'d>], wa
 fn is_subset<'d>(evaluator: &Evaluator<'_, 'd>, items: &[Item<'d>], of: &[Item<'d>]) -> bool {
     let mut set = ItemSet::new();
     items.iter().all(|item| set.contains(evaluator.focus.types, of, item))
-}
-
-/// The items without repetitions, in their order.
-pub(super) fn distinct<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>]) -> Vec<Item<'d>> {
-    let mut set = ItemSet::new();
-    let mut kept = Vec::with_capacity(input.len());
-    for item in input {
-        if !set.contains(evaluator.focus.types, &kept, item) {
-            kept.push(item.clone());
-        }
-    }
-    kept
 }

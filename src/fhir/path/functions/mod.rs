@@ -43,7 +43,7 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
 
 /// The one value of the input; `None` when there is none, an error when there are more.
 fn one_value<'d>(evaluator: &Evaluator<'_, 'd>, input: &[Item<'d>], function: Function) -> Result<Option<System<'d>>, PathError> {
-    evaluator.single_system(&Collection::from(input), function.name())
+    evaluator.single_system(input, function.name())
 }
 
 /// An answer that may be missing.
