@@ -74,6 +74,27 @@ fn a_hundred_thousand_levels() {
 }
 
 #[test]
+fn a_narrative_of_namespaces() {
+    let spaces = |count: usize| (0..count).map(|at| format!(" xmlns:a{at}='urn:a'")).collect::<String>();
+    let wide = spaces(40_000);
+    let deep = (0..100).fold(String::from("x"), |inner, at| {
+        format!("<b xmlns:a{at}='urn:a'{}>{inner}</b>", spaces(100).replace(":a", &format!(":b{at}_")))
+    });
+    for (what, spaces, inside, id) in [
+        ("a thousand namespaces, and elements", spaces(1_000), "<b/>".repeat(200_000), "XHTML_ATTRIBUTES_MAX"),
+        ("namespaces on one element", wide, "<b/>".repeat(10), "XHTML_ATTRIBUTES_MAX"),
+        ("namespaces in one another", String::new(), deep, "XHTML_NAMESPACES_MAX"),
+        ("as many as may be, and elements", spaces(120), "<b/>".repeat(200_000), ""),
+    ] {
+        let div = format!("<div xmlns='http://www.w3.org/1999/xhtml'{spaces}>x{inside}</div>");
+        let patient = node(&format!(r#"{{"resourceType":"Patient","text":{{"status":"generated","div":"{div}"}}}}"#));
+        let found = in_time(what, || found(Definitions::embedded(), &patient, &Options::default()));
+        let costly = found.iter().find(|(id, _)| id.starts_with("XHTML_")).map(|(id, _)| id.as_str());
+        assert_eq!(costly.unwrap_or_default(), id, "{what}: {found:?}");
+    }
+}
+
+#[test]
 fn a_rule_that_explodes() {
     let every = "name.select($this | %resource.name).count() > 0";
     let rule = format!(r#"{{"key":"x-1","severity":"error","human":"x","expression":"{every}"}}"#);
