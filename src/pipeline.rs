@@ -33,6 +33,7 @@ use crate::clock::Clock;
 use crate::config::Interaction as Permission;
 use crate::consent::{self, Labeller};
 use crate::definitions::Definitions;
+use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Release};
 use crate::identity::Caller;
 use crate::intake::{Evidence, Interaction, Limits, Received, Write};
@@ -228,6 +229,7 @@ impl Pipeline {
             security_checks: asked.security_checks,
             refuse_unknown_extensions: asked.refuse_unknown_extensions,
             mild_displays: !asked.refuse_wrong_displays,
+            now: DateTime::parse(&self.clock.now().to_fhir_instant()).ok(),
             ..Options::default()
         };
         Policy { on_invalid, options, profiles: asked.profiles }

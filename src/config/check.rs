@@ -118,7 +118,7 @@ fn consent(settings: &Settings, problems: &mut Problems) {
     let are_codes = consent.break_glass.never.iter().all(|code| !code.is_empty() && code.bytes().all(|b| b.is_ascii_alphanumeric()));
     problems.require(are_codes, "[consent.break_glass]", "never", "must list codes of v3-ActCode, such as PSYTHPN");
     let known: BTreeSet<String> = known_partners(settings).collect();
-    let unknown = "must list organisations as a client, a destination or a holder names its own: system|value, or a reference";
+    let unknown = "must list organisations as a client or a destination names its own: system|value, or a reference";
     problems.require(consent.told_of_redaction.iter().all(|name| known.contains(name)), "[consent]", "told_of_redaction", unknown);
     problems.within("[consent]", "implicit", consent.implicit.len() as u64, limits::IMPLICIT_RULES);
     for rule in &consent.implicit {

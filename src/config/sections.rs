@@ -240,8 +240,8 @@ pub const SENSITIVITIES: [&str; 25] = [
     "SCA", "SDV", "SEX", "SICKLE", "SPI", "STD", "SUD", "TBOO", "VIO",
 ];
 
-/// `[[consent.implicit]]`: what happens where no consent applies, for some partners, patients or data. What is left empty is met by all. Where
-/// several that are as much about the data are met, the strictest holds.
+/// `[[consent.implicit]]`: what happens where no consent applies, for some partners, patients or data. What is left empty is met by all. Of
+/// several that are met, the one that names the partner holds before others, then the one that names the narrower place; of equals the strictest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImplicitRule {

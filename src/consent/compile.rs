@@ -110,6 +110,14 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
     })
 }
 
+/// How a consent's rules stand to each other, whomever they name.
+pub(super) fn shape_of(consent: &Node) -> Shape {
+    let directory = Directory::default();
+    let mut tree = Tree { directory: &directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
+    tree.read_root(consent, edition_of(consent));
+    Shape::of(&tree.rules)
+}
+
 fn polarity(code: Option<&str>) -> Option<Polarity> {
     match code {
         Some("permit") => Some(Polarity::Permit),
@@ -128,7 +136,7 @@ pub(super) fn policy_rule_of(consent: &Node) -> Option<Polarity> {
     })
 }
 
-/// Whether the consent says by its category or its policy that it is for emergencies alone.
+/// Whether the consent says by its category or its policy that it is for emergencies alone: in whatever system, since it only narrows.
 fn is_for_emergencies(consent: &Node) -> bool {
     let named = ["category", "policyRule", "regulatoryBasis"].iter().flat_map(|element| items(consent, element)).flat_map(codings);
     named.filter_map(|coding| coding.text("code")).any(|code| code.eq_ignore_ascii_case("emrgonly"))

@@ -32,6 +32,10 @@ pub(super) enum Kind {
 pub(super) const KINDS: usize = 14;
 
 impl Kind {
+    /// Those that tell resources apart.
+    pub(super) const SELECTING: [Kind; 7] =
+        [Kind::Class, Kind::Document, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data, Kind::Source];
+
     pub(super) const ALL: [Kind; KINDS] = [
         Kind::Recipient,
         Kind::Purpose,
@@ -161,7 +165,23 @@ pub(super) struct Criteria {
 }
 
 /// Roles in the content of a record, and not in the exchange: whoever wrote it, said it or was asked for it.
-const SOURCE_ROLES: [&str; 9] = ["AUT", "COAUTH", "ENT", "INF", "PRIMAUTH", "REVIEWER", "SOURCE", "TRANS", "VALID"];
+const SOURCE_ROLES: [(&str, &str); 9] = [
+    (PARTICIPATION_TYPE, "AUT"),
+    (PARTICIPATION_TYPE, "ENT"),
+    (PARTICIPATION_TYPE, "INF"),
+    (SIGNER_TYPE, "COAUTH"),
+    (SIGNER_TYPE, "PRIMAUTH"),
+    (SIGNER_TYPE, "REVIEWER"),
+    (SIGNER_TYPE, "SOURCE"),
+    (SIGNER_TYPE, "TRANS"),
+    (SIGNER_TYPE, "VALID"),
+];
+const SIGNER_TYPE: &str = "http://terminology.hl7.org/CodeSystem/contractsignertypecodes";
+
+/// A role without a system is taken at its word here, because it makes nobody a recipient.
+fn is_source(role: &Code) -> bool {
+    SOURCE_ROLES.iter().any(|(system, code)| role.is(system, code) || (role.system.is_empty() && role.code == *code))
+}
 
 const LOCATION_EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/consent-location";
 
@@ -238,9 +258,17 @@ impl Criteria {
         for actor in items(provision, "actor") {
             let role: Vec<Code> = items(actor, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect();
             let is_custodian = role.iter().any(|role| role.is(PARTICIPATION_TYPE, "CST"));
-            if role.iter().any(|role| SOURCE_ROLES.contains(&role.code.as_str())) {
-                self.read_source(actor, directory);
-                continue;
+            match role.iter().filter(|role| is_source(role)).count() {
+                0 => {}
+                sources if sources == role.len() => {
+                    self.read_source(actor, directory);
+                    continue;
+                }
+                // Of the content and of the exchange at once: which is meant cannot be told.
+                _ => {
+                    self.note(Kind::Other, false);
+                    continue;
+                }
             }
             let mut target = actor.get("reference").map(|reference| resolve(reference, contained, directory)).unwrap_or_default();
             let is_named = target.party.is_identified();

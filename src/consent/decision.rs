@@ -485,9 +485,6 @@ fn add_obligations(tested: &Tested<'_>, obligations: &mut Vec<Obligation>) {
     }));
 }
 
-/// The criteria that tell resources apart.
-const LIMITING: [Kind; 7] = [Kind::Class, Kind::Document, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data, Kind::Source];
-
 /// What holds where no consent answers, and whether it was that which permitted.
 fn implicit_step(rules: &Rules, decision: &Decision, facts: Option<&ResourceFacts>) -> Step {
     let policy = Governing { consent: "implicit-policy".into(), version: None };
@@ -499,7 +496,7 @@ fn implicit_step(rules: &Rules, decision: &Decision, facts: Option<&ResourceFact
 fn limitation(consent: &Consent, answer: Answer) -> Option<Obligation> {
     let rule = consent.rules.get(answer.rule?)?;
     let source = |kind: Kind| rule.source.get(kind.index()).copied().flatten().and_then(|place| consent.rules.get(place));
-    let is_limited = LIMITING.into_iter().any(|kind| source(kind).is_some());
+    let is_limited = Kind::SELECTING.into_iter().any(|kind| source(kind).is_some());
     is_limited.then(|| Obligation::ReleaseOnly {
         rule: Arc::clone(&rule.path),
         labels: source(Kind::Label).map(|rule| rule.own.labels.iter().map(|label| label.code.clone()).collect()).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! What to tell whoever files a consent: where it does not say what they may think it says, and what the gateway will do about it.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_rule_modified, policy_rule_of};
+use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_rule_modified, policy_rule_of, shape_of};
 use super::period::{Period, date_interval};
 use super::rules::{Edition, Polarity};
 use super::vocabulary::{ACT_REASON, Concept};
@@ -105,7 +105,7 @@ impl Linter {
                         meant to exclude, it must say 'type: deny' in a nested rule. Until then the answer is deny, flagged ambiguous.";
             self.warn(IssueType::BusinessRule, "consent-denial-without-deny", "Consent.provision", text);
         }
-        if declared.is_none() && policy_rule == Some(Polarity::Permit) && lists_permits(root) {
+        if policy_rule == Some(Polarity::Permit) && shape_of(consent).lists_permits {
             let text = "The policy rule permits all that the nested rules permit. If nothing but what they list is meant, the root must say \
                         deny, and otherwise permit; until then what they do not list is denied, flagged ambiguous.";
             self.warn(IssueType::BusinessRule, "consent-permits-listed", "Consent.provision", text);
@@ -245,14 +245,6 @@ impl Linter {
             Ok(_) => {}
         }
     }
-}
-
-/// Whether a root holds permits, none of which says anything again that the root says.
-fn lists_permits(root: &Node) -> bool {
-    let says_again = |rule: &Node| SELECTIVE.iter().any(|name| rule.get(name).is_some() && root.get(name).is_some());
-    let narrows = |rule: &Node| SELECTIVE.iter().any(|name| rule.get(name).is_some()) && !says_again(rule) && !is_rule_modified(rule);
-    let mut permits = items(root, "provision").iter().filter(|rule| rule.text("type") == Some("permit")).peekable();
-    permits.peek().is_some() && permits.all(narrows)
 }
 
 /// Whether a consent alone is more than compiling reads.

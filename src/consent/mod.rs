@@ -64,6 +64,7 @@ pub use permitted::{
     own_work, release, release_beside, release_provenance,
 };
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
+pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;

@@ -43,9 +43,7 @@ impl Reach {
         let rules = || consents.iter().flat_map(|consent| &consent.rules);
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
         Reach {
-            is_selective: policy.may_permit()
-                || policy.glass.is_some()
-                || states(&[Kind::Class, Kind::Document, Kind::Label, Kind::Code, Kind::DataPeriod, Kind::Data, Kind::Source]),
+            is_selective: policy.may_permit() || policy.glass.is_some() || states(&Kind::SELECTING),
             names_targets: states(&[Kind::Class, Kind::Document, Kind::Data]),
             names_records: states(&[Kind::Data]),
             codes: rules()

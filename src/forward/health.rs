@@ -58,6 +58,11 @@ impl Health {
         true
     }
 
+    /// Whether it is left alone.
+    pub fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| now < until)
+    }
+
     pub fn note(&mut self, ended: Ended, now: Instant) {
         match ended {
             Ended::Answered(took) => {

@@ -168,23 +168,36 @@ impl Upstream {
         if resource.resource_type() == Some(type_name) { Ok(resource) } else { Err(UpstreamProblem::NotFhir) }
     }
 
-    /// What a holder says it can do, asked for once in a while. One that does not say is taken to do what is asked.
+    /// What a holder says it can do, asked for once in a while. One that does not say is taken to do what is asked, and so is one that is left
+    /// alone for now.
     pub async fn capabilities(&self, holder: &Holder) -> Arc<Capabilities> {
-        let now = self.clock.now();
-        let kept = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&holder.name).cloned();
-        if let Some((known, until)) = kept
-            && now < until
-        {
+        let peer = Peer { timeout: holder.timeout().min(STATEMENT_TIMEOUT), ..Peer::holder(holder) };
+        if let Some(known) = self.known_capabilities(&peer) {
             return known;
         }
-        let peer = Peer { timeout: holder.timeout().min(STATEMENT_TIMEOUT), ..Peer::holder(holder) };
         let url = holder.base_url.join("metadata");
         // Whether it says so tells nothing of its health: many holders answer questions and keep no statement.
         let stated = self.get_once(&peer, &url).await.ok().as_ref().and_then(Capabilities::read);
         let life = if stated.is_some() { STATEMENT_LIFE } else { SILENCE_LIFE };
         let known = Arc::new(stated.unwrap_or_default());
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(holder.name.clone(), (Arc::clone(&known), now + life));
+        self.keep_capabilities(&peer, &known, life);
         known
+    }
+
+    /// What need not be asked for. Where it must be, whoever comes meanwhile goes on with what was known before.
+    fn known_capabilities(&self, peer: &Peer<'_>) -> Option<Arc<Capabilities>> {
+        let kept = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(peer.name).cloned();
+        let (known, until) = kept.unwrap_or_else(|| (Arc::default(), self.clock.now()));
+        if self.clock.now() < until || self.health(peer, |health, now| health.rests(now)) {
+            return Some(known);
+        }
+        self.keep_capabilities(peer, &known, peer.timeout);
+        None
+    }
+
+    fn keep_capabilities(&self, peer: &Peer<'_>, known: &Arc<Capabilities>, life: Duration) {
+        let kept = (Arc::clone(known), self.clock.now() + life);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.name.to_owned(), kept);
     }
 
     /// Searches one type and follows the pages. What the holder made of the parameters is for the caller to check again.

@@ -1,5 +1,6 @@
 //! What the operator says happens where no consent applies, for this recipient and this patient.
 
+use super::represent::places_of;
 use crate::config::{Consent, ConsentDefault, ImplicitRule};
 use crate::consent::{BySensitivity, ImplicitPolicy};
 use crate::fhir::Node;
@@ -7,7 +8,11 @@ use crate::fhir::Node;
 /// What holds for everything, and for single sensitivities. The rules that say the most about recipient and patient replace those that say less,
 /// and the default; of several that say as much the strictest holds. A patient with addresses in several places is held to the strictest.
 pub(crate) fn implicit_policies(settings: &Consent, partner: &[String], patient: Option<&Node>) -> (ImplicitPolicy, BySensitivity) {
-    let places = places_of(patient);
+    let mut places = patient.map(places_of).unwrap_or_default();
+    if places.is_empty() {
+        // Who lives nowhere in particular is met by the rules that name no place.
+        places.push(Vec::new());
+    }
     let at = |place: &Vec<String>| strictest(settings, partner, place, |rule| rule.sensitivities.is_empty());
     let general = places.iter().map(|place| at(place).unwrap_or(policy(settings.default))).min();
     let mut by_sensitivity = BySensitivity::default();
@@ -25,29 +30,18 @@ pub(crate) fn implicit_policies(settings: &Consent, partner: &[String], patient:
 /// The strictest of those rules of a kind that are met and say the most.
 fn strictest(settings: &Consent, partner: &[String], place: &[String], is_kind: impl Fn(&ImplicitRule) -> bool) -> Option<ImplicitPolicy> {
     let weights = settings.implicit.iter().filter(|rule| is_kind(rule)).filter_map(|rule| Some((weight(rule, partner, place)?, rule)));
-    let weighed: Vec<(usize, &ImplicitRule)> = weights.collect();
+    let weighed: Vec<((bool, usize), &ImplicitRule)> = weights.collect();
     let most = weighed.iter().map(|(weight, _)| *weight).max()?;
     weighed.iter().filter(|(weight, _)| *weight == most).map(|(_, rule)| policy(rule.policy)).min()
 }
 
-/// How much a rule says that is met; `None` where something it says is not.
-fn weight(rule: &ImplicitRule, partner: &[String], place: &[String]) -> Option<usize> {
+/// How much a rule says that is met, the partner before the place; `None` where something it says is not.
+fn weight(rule: &ImplicitRule, partner: &[String], place: &[String]) -> Option<(bool, usize)> {
     let by_partner = rule.partners.iter().any(|name| partner.contains(name));
     // A state says more than its country.
     let by_place = place.iter().position(|name| rule.jurisdictions.contains(name)).map(|at| place.len() - at);
     let is_met = (rule.partners.is_empty() || by_partner) && (rule.jurisdictions.is_empty() || by_place.is_some());
-    is_met.then(|| usize::from(by_partner) * 4 + by_place.unwrap_or(0))
-}
-
-/// For each of the patient's addresses its names, the narrowest first; one without names where there are none.
-fn places_of(patient: Option<&Node>) -> Vec<Vec<String>> {
-    let place = |address: &Node| {
-        let country = address.text("country").unwrap_or_default();
-        let state = address.text("state").map(|state| format!("{country}-{state}"));
-        state.into_iter().chain(std::iter::once(country.to_owned())).collect()
-    };
-    let found: Vec<Vec<String>> = patient.map_or(&[][..], |patient| patient.items("address")).iter().map(place).collect();
-    if found.is_empty() { vec![Vec::new()] } else { found }
+    is_met.then(|| (by_partner, by_place.unwrap_or(0)))
 }
 
 fn policy(stated: ConsentDefault) -> ImplicitPolicy {

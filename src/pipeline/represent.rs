@@ -61,15 +61,21 @@ impl Pipeline {
     }
 }
 
+/// For each of the patient's addresses the names of its jurisdiction, the narrowest first: `US-TX`, `US`.
+pub(super) fn places_of(patient: &Node) -> Vec<Vec<String>> {
+    let place = |address: &Node| {
+        let country = address.text("country").unwrap_or_default();
+        let state = address.text("state").map(|state| format!("{country}-{state}"));
+        state.into_iter().chain(std::iter::once(country.to_owned())).collect()
+    };
+    patient.items("address").iter().map(place).collect()
+}
+
 /// The age at which a patient comes of age: that of the first jurisdiction the patient's addresses name, `US-AL` before `US`, or the usual one.
 /// Where addresses differ, the lowest, so that nobody's word counts longer than somewhere it would.
 pub(crate) fn majority_years(settings: &Consent, patient: &Node) -> u16 {
-    let of_address = |address: &Node| {
-        let country = address.text("country").unwrap_or_default();
-        let state = address.text("state").map(|state| format!("{country}-{state}"));
-        state.and_then(|state| settings.majority.get(&state)).or_else(|| settings.majority.get(country)).copied()
-    };
-    let found = patient.items("address").iter().map(|address| of_address(address).unwrap_or(settings.majority_years)).min();
+    let of_place = |names: Vec<String>| names.iter().find_map(|name| settings.majority.get(name)).copied();
+    let found = places_of(patient).into_iter().map(|names| of_place(names).unwrap_or(settings.majority_years)).min();
     u16::try_from(found.unwrap_or(settings.majority_years)).unwrap_or(u16::MAX)
 }
 

@@ -4,6 +4,7 @@ use super::Trail;
 use crate::anchor::Epoch;
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
+use crate::consent;
 use crate::fhir::{Node, Value, json};
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
@@ -229,6 +230,7 @@ impl Plan {
                     if let Some(object) = provenance.as_object_mut() {
                         object.set("target", kept);
                     }
+                    consent::mark_redacted(&mut provenance);
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&provenance)));
                 }
             }
@@ -281,6 +283,7 @@ fn without(event: &Node, gone: &BTreeMap<Key, u32>, words: &BTreeSet<String>) ->
     }
     let mut event = event.clone();
     event.as_object_mut()?.set("entity", kept);
+    consent::mark_redacted(&mut event);
     Some(event)
 }
 

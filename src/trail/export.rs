@@ -1,10 +1,10 @@
 //! A trail as an evidence package.
 
 use super::Trail;
-use super::gather::{EpochTag, Item, MAX_LEAVES, Met, Subject};
+use super::gather::{EpochTag, Item, MAX_LEAVES, Subject};
 use super::indexer::AnchoredIndex;
-use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, Opening, opens, opens_provenance, receipt_text};
-use crate::consent::PermittedRecord;
+use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, Opening, receipt_text};
+use crate::consent::{self, PermittedRecord};
 use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Package};
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
@@ -32,7 +32,7 @@ impl Trail {
         }
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
-        let (items, _) = self.items(caller, &subject, &head, positions, Met::default()).await?;
+        let items = self.items(caller, &subject, &head, positions).await?;
         let consents = self.consents(caller, &head, &items).await?;
         let package = Package {
             subject: subject.reference,
@@ -167,7 +167,7 @@ impl Trail {
             let name = format!("{}-{}", version.id, version.version);
             let subject = Subject { reference: format!("Consent/{}", version.id), patient, opens: true };
             let places = version.leaf.into_iter().filter(|leaf| *leaf < head.size()).collect();
-            let (found, _) = self.items(caller, &subject, head, places, Met::default()).await?;
+            let found = self.items(caller, &subject, head, places).await?;
             let shown = found.into_iter().filter_map(|item| Some((json::write(item.content?.resource()), item.receipt)));
             consents.extend(shown.map(|(document, proof)| Consent { name: name.clone(), document, proof }));
         }
@@ -181,25 +181,23 @@ fn consent_version(entity: &Node) -> Option<(String, u32)> {
     Some((id.to_owned(), version.parse().ok()?))
 }
 
-/// An entry with what its leaf commits to. A record of what was done that lost what led to an erased person no longer is that; it stays
-/// out, and its leaf closed.
+/// An entry with what its leaf commits to. A record that says that it lost what led to an erased person no longer is that; it stays out, and
+/// its leaf closed. Anything else that is not what its leaf commits to is left for whoever verifies to find.
 fn written(item: Item) -> Entry {
     let mut line = line(&item);
-    let event = item.event.as_ref().map(|event| event.text().to_owned());
-    let document = event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource())));
-    let kept = document.filter(|document| opens(&item.leaf, &item.opening, document.as_bytes()));
-    if item.event.is_some() && kept.is_none() {
+    let is_whole = |record: &&PermittedRecord| !record.read().is_some_and(|read| consent::is_marked_redacted(&read));
+    let event = item.event.as_ref().filter(is_whole).map(|event| event.text().to_owned());
+    if item.event.is_some() && event.is_none() {
         line.push_str(" · what led to an erased person was taken out");
     }
-    let is_bound =
-        |provenance: &String| item.leaf.provenance.is_none() || opens_provenance(&item.leaf, &item.opening, provenance.as_bytes());
-    let provenance = item.provenance.as_ref().map(|provenance| provenance.text().to_owned()).filter(is_bound);
+    let document = event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource())));
+    let provenance = item.provenance.as_ref().filter(is_whole).map(|provenance| provenance.text().to_owned());
     Entry {
         position: item.position,
         kind: item.leaf.kind,
         target: item.target,
         proof: item.receipt,
-        document: kept,
+        document,
         notes: item.provenance.as_ref().and_then(PermittedRecord::read).map(|provenance| notes(&provenance)).unwrap_or_default(),
         provenance,
         line,
@@ -240,4 +238,28 @@ fn line(item: &Item) -> String {
         .filter(|part| !part.is_empty())
         .collect::<Vec<_>>()
         .join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anchor::{Leaf, LeafKind, Tags};
+    use crate::clock::Instant;
+
+    /// Whether a record of what was done goes into a package.
+    fn is_shown(record: &str) -> bool {
+        let leaf = Leaf::new(LeafKind::Audit, Instant::from_seconds(0), Tags::default(), [0; 32], [0; 32]);
+        let event = consent::oversight_record(record.to_owned());
+        let (position, target, receipt, statements) = (0, None, String::new(), Vec::new());
+        written(Item { position, leaf, target, receipt, event, provenance: None, statements, content: None }).document.is_some()
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_is_shown_to_whoever_verifies_unless_it_says_so() {
+        let plain = r#"{"resourceType":"AuditEvent","id":"1","outcome":"0"}"#;
+        assert!(is_shown(plain), "it opens no leaf, and is there to be found out");
+        let mut shortened = json::parse(plain.as_bytes(), json::DEFAULT_DEPTH).unwrap();
+        consent::mark_redacted(&mut shortened);
+        assert!(!is_shown(&json::write(&shortened)));
+    }
 }

@@ -71,8 +71,6 @@ pub(super) struct Item {
     pub leaf: Leaf,
     /// The version or event it anchors; absent once that was erased.
     pub target: Option<String>,
-    /// What opens it.
-    pub opening: Opening,
     /// The receipt: proof and opening.
     pub receipt: String,
     /// The AuditEvent it anchors.
@@ -85,9 +83,9 @@ pub(super) struct Item {
     pub content: Option<Permitted>,
 }
 
-/// What is kept from one portion of a trail to the next.
+/// What the gateway stated of versions, read record by record.
 #[derive(Default)]
-pub(super) struct Met {
+struct Statements {
     /// The gateway's Provenances by the version they are about, oldest first, until it comes.
     provenances: HashMap<String, Vec<StoredVersion>>,
     records: HashSet<String>,
@@ -149,16 +147,15 @@ impl Trail {
         subject: &Subject,
         head: &LedgerHead,
         positions: Vec<u64>,
-        mut met: Met,
-    ) -> Result<(Vec<Item>, Met), Fault> {
+    ) -> Result<Vec<Item>, Fault> {
         let pipeline = &self.query.pipeline;
         let (definitions, edge, root) = (pipeline.definitions, head.clone(), head.edge.root());
-        let (found, met) = pipeline
+        let found = pipeline
             .store
             .read(move |reader| {
                 let tiles = StoredTiles(reader);
                 let mut tree = TreeHashes::new(&edge.edge, &tiles);
-                let mut found = Vec::with_capacity(positions.len());
+                let (mut found, mut statements) = (Vec::with_capacity(positions.len()), Statements::default());
                 for position in positions {
                     let path =
                         tree.inclusion_proof(position, edge.size()).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
@@ -168,17 +165,17 @@ impl Trail {
                         Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} or a tile above it is not as it was written"))
                     })?;
                     let version = reader.version_of_leaf(position)?;
-                    let provenances = version.as_ref().map(|version| met.provenances(reader, definitions, version)).transpose()?;
+                    let provenances = version.as_ref().map(|version| statements.provenances(reader, definitions, version)).transpose()?;
                     found.push(Found { position, entry, version, provenances: provenances.unwrap_or_default(), path });
                 }
-                Ok((found, met))
+                Ok(found)
             })
             .await?;
         let mut contents = self.contents(caller, &found).await?;
         let checkpoint: Note = head.note.parse().map_err(|error: Malformed| Fault::new(FaultKind::Ledger, error.to_string()))?;
         let key = self.key(subject)?;
         let items = found.into_iter().map(|found| self.item(found, subject, &key, &checkpoint, &mut contents));
-        Ok((items.collect::<Result<_, _>>()?, met))
+        items.collect()
     }
 
     fn item(
@@ -212,7 +209,6 @@ impl Trail {
             position: found.position,
             leaf,
             target,
-            opening,
             receipt,
             event: overseen(event),
             // It was stored in one commit with its version, and everything else that is said of that later.
@@ -295,7 +291,7 @@ fn targets(document: &str) -> Vec<String> {
     targets.map(str::to_owned).collect()
 }
 
-impl Met {
+impl Statements {
     /// What the gateway itself stated of a version, oldest first: those of its record are read together, the first time one is wanted. A
     /// Provenance that a partner filed is a record like any other, with a leaf of its own.
     fn provenances(

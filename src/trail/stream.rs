@@ -1,7 +1,7 @@
 //! A trail as a Bundle, written portion by portion, two portions at a time.
 
 use super::Trail;
-use super::gather::{Item, Met, Subject};
+use super::gather::{Item, Subject};
 use crate::consent::{Permitted, PermittedRecord};
 use crate::fhir::{Node, Object, json};
 use crate::identity::Caller;
@@ -54,7 +54,7 @@ impl Trail {
 async fn piece(writing: Arc<Writing>, portion: Vec<u64>) -> Result<Bytes, Fault> {
     let made = tokio::spawn(async move {
         let Writing { trail, caller, subject, head } = &*writing;
-        let (items, _) = trail.items(caller, subject, head, portion, Met::default()).await?;
+        let items = trail.items(caller, subject, head, portion).await?;
         let mut out = String::new();
         items.into_iter().for_each(|item| write_entries(&mut out, item, &trail.query.base_url));
         Ok(Bytes::from(out))

@@ -9,16 +9,8 @@ use serde_json::{Value, json};
 
 /// A world in which hospital A may also sign with a key of its own.
 async fn world(signer: &Signer) -> (World, Party) {
-    let key = signer.jwk();
-    let world = Setup::default()
-        .prepared(move |folder| {
-            let path = folder.path().join("hospital-a.jwks.json");
-            let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            set["keys"].as_array_mut().unwrap().push(key);
-            std::fs::write(path, set.to_string()).unwrap();
-        })
-        .start()
-        .await;
+    let signer = signer.clone();
+    let world = Setup::default().prepared(move |folder| signer.register(folder, "hospital-a")).start().await;
     let party = world.party("hospital-a").await;
     (world, party)
 }

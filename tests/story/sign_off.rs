@@ -38,13 +38,9 @@ fn signers() -> [Signer; 2] {
 }
 
 fn setup() -> Setup {
-    let keys = signers().map(|signer| signer.jwk());
-    Setup::configured(format!("{RULE}{OFFICER}")).prepared(move |folder| {
-        for (client, key) in ["laboratory", "hospital-a"].into_iter().zip(keys) {
-            let path = folder.path().join(format!("{client}.jwks.json"));
-            let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-            set["keys"].as_array_mut().unwrap().push(key);
-            std::fs::write(path, set.to_string()).unwrap();
+    Setup::configured(format!("{RULE}{OFFICER}")).prepared(|folder| {
+        for (client, signer) in ["laboratory", "hospital-a"].into_iter().zip(signers()) {
+            signer.register(folder, client);
         }
     })
 }

@@ -1,5 +1,6 @@
 //! What parties sign with: requests by RFC 9421, documents by detached JWS.
 
+use super::folder::Folder;
 use super::party::{Call, FHIR_JSON};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -7,10 +8,12 @@ use hearthgate::clock::Clock;
 use hearthgate::fhir::json::{parse, write_canonical};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// A signer with an Ed25519 key of its own.
+#[derive(Clone)]
 pub struct Signer {
-    pair: Ed25519KeyPair,
+    pair: Arc<Ed25519KeyPair>,
     key_id: String,
 }
 
@@ -18,13 +21,21 @@ impl Signer {
     pub fn new(key_id: &str) -> Signer {
         let seed = Sha256::digest(key_id.as_bytes()).into();
         let _: &[u8; 32] = &seed;
-        Signer { pair: Ed25519KeyPair::from_seed_unchecked(&seed).unwrap(), key_id: key_id.to_owned() }
+        Signer { pair: Arc::new(Ed25519KeyPair::from_seed_unchecked(&seed).unwrap()), key_id: key_id.to_owned() }
     }
 
     /// The public half.
     pub fn jwk(&self) -> Value {
         let x = BASE64URL_NOPAD.encode(self.pair.public_key().as_ref());
         json!({"kty": "OKP", "crv": "Ed25519", "kid": self.key_id, "x": x, "use": "sig"})
+    }
+
+    /// Lets a client sign with this key too, beside the one it proves itself by.
+    pub fn register(&self, folder: &Folder, client: &str) {
+        let path = folder.path().join(format!("{client}.jwks.json"));
+        let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        set["keys"].as_array_mut().unwrap().push(self.jwk());
+        std::fs::write(path, set.to_string()).unwrap();
     }
 
     /// A POST of a resource, its body signed for five minutes.

@@ -10,6 +10,8 @@ use crate::fhir::{Node, Object, Value};
 
 const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
 
+const REDACTED: &str = "REDACTED";
+
 /// The instruction by which a resource says that its elements are labelled one by one.
 const PROCESS_INLINE_LABEL: &str = "PROCESSINLINELABEL";
 
@@ -38,7 +40,7 @@ pub(super) fn settle(pass: &mut Pass<'_>, resource: &mut Node, doubtful: &[Conce
     let doomed: Vec<Concept> = labels_of(resource).filter(is_doomed).collect();
     remove_labels(resource, &doomed);
     if is_changed && pass.screen.is_revealed {
-        mark(resource, "security", "REDACTED");
+        mark_redacted(resource);
         mark(resource, "tag", "SUBSETTED");
     }
     Ok(!doomed.is_empty())
@@ -73,6 +75,16 @@ fn remove_labels(resource: &mut Node, doomed: &[Concept]) {
     {
         object.remove("meta");
     }
+}
+
+/// Says in a resource's labels that something was taken out of it.
+pub fn mark_redacted(resource: &mut Node) {
+    mark(resource, "security", REDACTED);
+}
+
+/// Whether a resource says that something was taken out of it.
+pub fn is_marked_redacted(resource: &Node) -> bool {
+    labels_of(resource).any(|label| label.code.is(OBSERVATION_VALUE, REDACTED))
 }
 
 fn mark(resource: &mut Node, element: &str, code: &str) {

@@ -21,6 +21,7 @@ use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::fhir::types::TypeTable;
 use compact_str::CompactString;
+pub use marks::{is_marked_redacted, mark_redacted};
 use std::collections::HashSet;
 
 /// How often a resource is gone through until nothing more has to go. What one round takes out can orphan what the next finds.
