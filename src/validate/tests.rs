@@ -84,8 +84,10 @@ fn every_rule_has_a_case() {
         include_str!("conformance/value_sets.rs"),
         include_str!("controls.rs"),
         include_str!("identifiers.rs"),
+        include_str!("limits.rs"),
         include_str!("links.rs"),
         include_str!("contained.rs"),
+        include_str!("contexts.rs"),
         include_str!("invariants.rs"),
         include_str!("profiles.rs"),
         include_str!("questionnaire/answers.rs"),
@@ -114,6 +116,7 @@ fn every_rule_has_a_case() {
         "XHTML_DEPTH_MAX",
         "XHTML_ATTRIBUTES_MAX",
         "XHTML_NAMESPACES_MAX",
+        "CONTEXTS_MAX",
         "TERMINOLOGY_SERVER_AWAY",
     ];
     let rules = sources.iter().flat_map(|source| source.split('"')).filter(|text| {
