@@ -108,6 +108,8 @@ const RELEASES: [&str; 7] = ["1.0", "1.4", "3.0", "4.0", "4.3", "5.0", "6.0"];
 
 fn unknown(walk: &mut Walk<'_>, url: &str, extension: &Node, path: &Path<'_>) {
     let options = walk.options;
+    // What may change the meaning of all that stands beside it cannot be passed over (https://hl7.org/fhir/R4/extensibility.html#modifierExtension).
+    let is_modifier = path.is_modifier_extension() == Some(true);
     let release = release_of(url);
     if release.is_some_and(|release| !RELEASES.contains(&release)) {
         return walk.report.add(NO_SUCH_RELEASE, path, extension, "The url of the extension names a release of FHIR that there is not");
@@ -115,7 +117,7 @@ fn unknown(walk: &mut Walk<'_>, url: &str, extension: &Node, path: &Path<'_>) {
     let is_free = release.is_some()
         || FREE_DOMAINS.iter().any(|domain| url.contains(domain))
         || options.extension_domains.iter().any(|domain| url.starts_with(domain.as_str()))
-        || url.starts_with(PUBLISHED_BEYOND_CORE);
+        || (url.starts_with(PUBLISHED_BEYOND_CORE) && !is_modifier);
     let severity = match (options.refuse_unknown_extensions && !is_free, options.report_undecided) {
         (true, _) => Severity::Error,
         (false, true) => Severity::Information,

@@ -8,7 +8,7 @@ use super::structure::Walk;
 use super::values::{Mode, difference};
 use super::{bindings, controls, invariants, limits};
 use crate::definitions::ProfileType;
-use crate::definitions::profile::{NodeId, Profile, ProfileNode};
+use crate::definitions::profile::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
 use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
@@ -24,7 +24,9 @@ const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
 const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
-const INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+const CIRCLE: Rule = Rule::error(IssueType::Processing, "Circular_snapshot_references_detected_cannot_generate_snapshot__stack__");
+const DERIVED_TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DERIVATION_DEPTH_MAX");
 const CONTRADICTORY: Rule = Rule::warning(IssueType::Processing, "PROFILE_CONTRADICTS_BASE");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "PROFILE_DEPTH_MAX");
 
@@ -139,9 +141,14 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
         let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
         return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
     }
-    if let Some(base) = &profile.incomplete {
-        let text = format!("What the base of {} asks was not checked: {base} is not in hand, or derives from itself", profile.canonical());
-        walk.report.add_at(INCOMPLETE, path, found.offset(), text);
+    if let Some(why) = &profile.incomplete {
+        let (rule, why) = match why {
+            Incomplete::NotInHand(base) => (BASE_NOT_IN_HAND, format!("{base} is not in hand")),
+            Incomplete::Circle(base) => (CIRCLE, format!("it derives from itself, by way of {base}")),
+            Incomplete::TooDeep => (DERIVED_TOO_DEEP, format!("more than {DERIVATION_DEPTH_MAX} profiles stand one on another")),
+        };
+        let text = format!("What the base of {} asks was not checked: {why}", profile.canonical());
+        walk.report.add_at(rule, path, found.offset(), text);
     }
     if let Some(element) = &profile.contradiction {
         let text = format!("{} contradicts what it is based on at {element}, so no resource can meet it there", profile.canonical());
