@@ -35,13 +35,13 @@ measure_grow() {
 
 measure_add() {
     start
-    for clients in 64 256; do "$HEARTHGATE" bench --base "$base" --ledger-add --clients "$clients" --seconds 10; done
+    for clients in 64 256; do "$HEARTHGATE" bench add --base "$base" --clients "$clients" --seconds 10; done
     stop
 }
 
 measure_trail() {
     start
-    HEARTHGATE_TOKEN=$(token bench) HEARTHGATE_READER=$(token health-department) "$HEARTHGATE" bench --base "$base/fhir" --trail 10000
+    HEARTHGATE_TOKEN=$(token bench) HEARTHGATE_READER=$(token health-department) "$HEARTHGATE" bench trail --base "$base/fhir" --entries 10000
     stop
 }
 

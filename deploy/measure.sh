@@ -87,9 +87,9 @@ journal=$(od -An -tu1 -j18 -N1 "$data/data.db" | tr -d ' ')
 echo "storage     SQLite, $([ "$journal" = 2 ] && echo WAL || echo 'NOT WAL') (byte 18 of data.db), $(grep -rhoE '"synchronous", *[0-9]|synchronous *= *[A-Za-z0-9]+' src/store | sort -u | tr '\n' ' ')(src/store; 2 is FULL)"
 for clients in 1 8 32 128; do
     before=$(processor_ms)
-    HEARTHGATE_TOKEN=$token "$HEARTHGATE" bench --base "$base/fhir" --metrics "$admin/metrics" --clients "$clients" --seconds "$seconds" | tee "$data.line"
+    HEARTHGATE_TOKEN=$token "$HEARTHGATE" bench submit --base "$base/fhir" --metrics "$admin/metrics" --clients "$clients" --seconds "$seconds" | tee "$data.line"
     spent=$(awk -v before="$before" -v after="$(processor_ms)" '{ for (i = 1; i < NF; i++) if ($i == "transactions") printf "%.0f µs of processor time each, %.0f %% of one processor", (after - before) * 1000 / $(i + 1), (after - before) / 10 / '"$seconds"' }' "$data.line")
-    echo "            $spent, load $(cut -d' ' -f1 /proc/loadavg)  (hearthgate bench --clients $clients --seconds $seconds)"
+    echo "            $spent, load $(cut -d' ' -f1 /proc/loadavg)  (hearthgate bench submit --clients $clients --seconds $seconds)"
 done
 rm -f "$data.line"
 memory loaded

@@ -74,7 +74,8 @@ enum Command {
     /// Erases a record, or a patient with everything about them, while the gateway is stopped.
     Erase(evidence::EraseArguments),
     /// Drives a running gateway and prints throughput, latency and syncs.
-    Bench(bench::BenchArguments),
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
 }
 
 /// Runs the command line of this process.
@@ -104,7 +105,7 @@ pub fn main() -> ExitCode {
         Command::Provenance(command) => provenance::run(&command),
         Command::Evidence(command) => evidence::run(&command),
         Command::Erase(arguments) => evidence::erase(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bench(command) => bench::run(&command),
     };
     ExitCode::from(status)
 }

@@ -24,7 +24,7 @@ pub const BUILT_IN: [(&str, &str); 1] = [("hl7.fhir.r4.core", "4.0.1")];
 pub enum PackageCommand {
     /// Adds packages and all they need to the cache; what is refused leaves nothing behind.
     Add(AddArguments),
-    /// Lists the packages of the cache with the digests of their archives.
+    /// Lists the packages of the cache with the digests of their archives, and says which were altered since they were added.
     List {
         #[command(flatten)]
         cache: CacheArgument,
@@ -115,12 +115,13 @@ fn status(error: &CacheError) -> u8 {
 
 fn list(cache: &Cache) -> Result<(), CacheError> {
     for entry in cache.list()? {
-        let digest = if entry.is_whole {
-            entry.digest.map_or("added by another tool".to_owned(), |digest| format!("sha256:{digest}"))
-        } else {
-            "half-written".to_owned()
+        let state = match entry.digest {
+            _ if !entry.is_whole => "half-written".to_owned(),
+            None => "added by another tool".to_owned(),
+            Some(digest) if cache.is_altered(&entry.at)? => format!("sha256:{digest}, altered since it was added"),
+            Some(digest) => format!("sha256:{digest}"),
         };
-        println!("{}  {digest}", entry.at);
+        println!("{}  {state}", entry.at);
     }
     Ok(())
 }
@@ -195,8 +196,11 @@ fn plan(arguments: &AddArguments, cache: &Cache) -> Result<Plan, Unplannable> {
             return Ok(Supply::Brought(brought.clone()));
         }
         let is_built_in = BUILT_IN.iter().any(|(name, version)| *name == wish.name && wish.choose([*version].into_iter()).is_some());
-        if is_built_in || !with_dependencies || cache.find(wish).is_ok() {
-            return Ok(Supply::Here);
+        if let Some(manifest) = cache.held(wish).filter(|_| !is_built_in) {
+            return Ok(Supply::Here(manifest));
+        }
+        if is_built_in || !with_dependencies {
+            return Ok(Supply::Spared);
         }
         shop.supply_of_registry(wish)
     };

@@ -66,7 +66,7 @@ pub fn check(file: &Path) -> u8 {
 pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
     let definitions = Definitions::embedded();
     let now = DateTime::parse(&Clock::system().now().to_fhir_instant()).ok();
-    let setting = path::Setting { types: definitions.types(), now, environment: &Surroundings::of(definitions) };
+    let setting = path::Setting { types: definitions.types(), now, environment: &Surroundings::of(definitions, now) };
     if arguments.batch {
         let open = |path: &str| read(Path::new(path));
         let done = path::batch(stdin().lock(), BufWriter::new(stdout().lock()), &setting, open);

@@ -48,7 +48,7 @@ pub fn judge(system: &str, code: &str) -> Judgement {
         COUNTRIES => unless(matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())),
         SUBDIVISIONS => unless(is_subdivision(code)),
         REGIONS => unless(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())),
-        "http://unitsofmeasure.org" => from_form(ucum::check(code).is_ok()),
+        ucum::SYSTEM => from_form(ucum::check(code).is_ok()),
         _ => Judgement::Unknown,
     }
 }
@@ -159,13 +159,16 @@ fn language_tag(code: &str) -> Judgement {
     from_form(starts && subtags.all(|subtag| matches!(subtag.len(), 1..=8) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())))
 }
 
-/// The form of a media type (RFC 6838 §4.2, RFC 2045 §5.1): `type/subtype`, then parameters. Bare words (`json`) are in use and left undecided.
+/// What `_format` and `CapabilityStatement.format` call FHIR's own media types for short.
+const SHORT_MEDIA_TYPES: [&str; 3] = ["xml", "json", "ttl"];
+
+/// The form of a media type (RFC 6838 §4.2, RFC 2045 §5.1): `type/subtype`, then parameters.
 fn media_type(code: &str) -> Judgement {
     let essence = code.split(';').next().unwrap_or_default().trim();
     let name = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+*".contains(&byte));
     match essence.split_once('/') {
         Some((kind, subtype)) => from_form(name(kind) && name(subtype)),
-        None => unless(name(essence)),
+        None => unless(SHORT_MEDIA_TYPES.contains(&code)),
     }
 }
 
@@ -184,7 +187,11 @@ mod tests {
             ),
             ("urn:ietf:rfc:3986", &["urn:uuid:1", "https://example.org/a"], &["no scheme", "http://a b", "x", "1a:b", "http:"]),
             ("http://unitsofmeasure.org", &["mg/dL"], &["mgs"]),
-            ("urn:ietf:bcp:13", &["text/plain", "application/fhir+json; charset=utf-8"], &["/", "a/b/c", "text/"]),
+            (
+                "urn:ietf:bcp:13",
+                &["text/plain", "application/fhir+json; charset=utf-8", "json"],
+                &["/", "a/b/c", "text/", "png", "PDF", "json; charset=utf-8"],
+            ),
             (
                 "urn:ietf:bcp:47",
                 &["en", "en-US", "zh-Hant-TW", "gsw", "i-klingon", "x-own"],

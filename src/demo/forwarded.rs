@@ -4,6 +4,7 @@
 //! the audit record and its leaf synced to disk before anything is answered. Both are asked in an open loop: each request goes off when it is due,
 //! whether or not others were answered, and its time counts from then.
 
+use super::latencies::Latencies;
 use super::records::{BundleFile, CONSENT, PERSON_SYSTEM, Person};
 use super::scene::Scene;
 use crate::clock::{Clock, Entropy, Stopwatch};
@@ -33,7 +34,7 @@ pub async fn measure(load: Load, out: &mut dyn Write, clock: Clock, entropy: Ent
     let measured = race(&scene, &person, load, &clock).await;
     scene.close().await;
     let (direct, forwarded) = measured?;
-    let added = |share: f64| forwarded.at(share).saturating_sub(direct.at(share));
+    let added = |share: f64| forwarded.taken.at(share).saturating_sub(direct.taken.at(share));
     let lines =
         format!("asked directly  {direct}\nforwarded       {forwarded}\nadded           p50 {:.2?}  p99 {:.2?}\n", added(0.5), added(0.99));
     out.write_all(lines.as_bytes()).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
@@ -134,8 +135,7 @@ impl Pace {
             }
         }
         pacer.join().map_err(|_| broken("the pacing thread ended early"))?;
-        taken.sort_unstable();
-        Ok(Times { taken, failed })
+        Ok(Times { taken: Latencies::of(taken), failed })
     }
 }
 
@@ -144,35 +144,15 @@ fn number_of(number: u64) -> f64 {
     number as f64
 }
 
-/// How long the requests took, the fastest first.
+/// How long the requests took.
 struct Times {
-    taken: Vec<Duration>,
+    taken: Latencies,
     failed: usize,
-}
-
-impl Times {
-    fn at(&self, share: f64) -> Duration {
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an index into a list of times"
-        )]
-        let index = (self.taken.len() as f64 * share) as usize;
-        self.taken.get(index.min(self.taken.len().saturating_sub(1))).copied().unwrap_or_default()
-    }
 }
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Times { taken, failed } = self;
-        write!(
-            f,
-            "reads {:>6}  failed {failed}  p50 {:.2?}  p99 {:.2?}  max {:.2?}",
-            taken.len(),
-            self.at(0.5),
-            self.at(0.99),
-            self.at(1.0)
-        )
+        write!(f, "reads {:>6}  failed {failed}  {taken}", taken.count())
     }
 }

@@ -9,6 +9,7 @@
 mod ending;
 pub mod forwarded;
 mod hospital;
+pub mod latencies;
 mod partner;
 mod records;
 mod scene;

@@ -15,7 +15,7 @@ pub const DATA_ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-abse
 /// HL7's extension for the same quantity in another unit system; it keeps a vendor's own unit code beside the UCUM one.
 pub const QUANTITY_TRANSLATION: &str = "http://hl7.org/fhir/StructureDefinition/iso21090-PQ-translation";
 
-pub const UCUM: &str = "http://unitsofmeasure.org";
+pub use crate::fhir::ucum::SYSTEM as UCUM;
 pub const LOINC: &str = "http://loinc.org";
 pub const SNOMED: &str = "http://snomed.info/sct";
 pub const RXNORM: &str = "http://www.nlm.nih.gov/research/umls/rxnorm";

@@ -2,6 +2,7 @@
 
 use super::archive::{self, Limits, Manifest};
 use super::closure::Planned;
+use super::content::Content;
 use super::locked::{FILE, Locked, LockedPackage};
 use super::name::{Coordinates, compare};
 use std::fmt;
@@ -47,6 +48,8 @@ pub enum CacheError {
     NotHere(Coordinates),
     /// The folder is there, its manifest is not.
     HalfWritten(Coordinates),
+    /// What it holds is not what was added.
+    Altered(Coordinates),
     LockFile(String),
     /// Packages that are here depend on it.
     Needed {
@@ -68,6 +71,9 @@ impl fmt::Display for CacheError {
             CacheError::Busy(at) => write!(f, "{at} is being added by another process"),
             CacheError::NotHere(at) => write!(f, "{at} is not in the cache"),
             CacheError::HalfWritten(at) => write!(f, "{at} is in the cache only in part; add it again or remove it"),
+            CacheError::Altered(at) => {
+                write!(f, "{at} was altered in the cache after it was added; add it again, or remove it")
+            }
             CacheError::LockFile(problem) => write!(f, "{FILE} cannot be read: {problem}"),
             CacheError::Needed { at, by } => write!(f, "{at} is needed by {}", by.join(", ")),
         }
@@ -138,6 +144,20 @@ impl Cache {
         }
     }
 
+    /// Whether a package that this program added holds something else by now.
+    pub fn is_altered(&self, at: &Coordinates) -> Result<bool, CacheError> {
+        let locked = self.locked()?;
+        let Some(added) = locked.find(at).and_then(|one| one.content.as_deref()) else { return Ok(false) };
+        let found = Content::of_folder(&self.folder(at).join("package"), &Limits::default());
+        Ok(found.is_none_or(|found| found.digest() != added))
+    }
+
+    /// A package that is here and whole, by its manifest.
+    pub fn held(&self, wish: &Coordinates) -> Option<Manifest> {
+        let name = self.find(wish).ok()?.parent()?.file_name()?.to_string_lossy().into_owned();
+        self.manifest(&Coordinates::parse(&name)?)
+    }
+
     /// The packages a package needs that are here, each after what it needs itself, and the package last: the order in which definitions take each
     /// other's place.
     pub fn with_dependencies(&self, wish: &Coordinates) -> Result<Vec<PathBuf>, CacheError> {
@@ -152,7 +172,13 @@ impl Cache {
             return Ok(());
         }
         let name = folder.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let manifest = Coordinates::parse(&name).and_then(|at| self.manifest(&at));
+        let at = Coordinates::parse(&name);
+        if let Some(at) = &at
+            && self.is_altered(at)?
+        {
+            return Err(CacheError::Altered(at.clone()));
+        }
+        let manifest = at.and_then(|at| self.manifest(&at));
         for dependency in manifest.iter().flat_map(|manifest| &manifest.dependencies) {
             match self.collect(dependency, found, depth + 1) {
                 // What could not be had when it was added was said then.
@@ -183,10 +209,12 @@ impl Cache {
         if self.manifest(at).is_some()
             && let Some(here) = locked.find(at)
         {
-            if here.sha256 == planned.digest {
+            if here.sha256 != planned.digest {
+                return Err(CacheError::Conflict { at: at.clone(), here: here.sha256.clone(), given: planned.digest.clone() });
+            }
+            if !self.is_altered(at)? {
                 return Ok(false);
             }
-            return Err(CacheError::Conflict { at: at.clone(), here: here.sha256.clone(), given: planned.digest.clone() });
         }
         fs::create_dir_all(&self.root).map_err(at_path(&self.root))?;
         let layout = self.root.join("packages.ini");
@@ -194,11 +222,12 @@ impl Cache {
             fs::write(&layout, LAYOUT).map_err(at_path(&layout))?;
         }
         let guard = PackageLock::take(self.root.join(format!("{at}.lock")), at, age)?;
-        self.write(planned)?;
+        let content = self.write(planned)?;
         locked.put(LockedPackage {
             name: at.name.clone(),
             version: at.version.clone(),
             sha256: planned.digest.clone(),
+            content: Some(content),
             origin: planned.origin.clone(),
             dependencies: planned.manifest.dependencies.iter().map(ToString::to_string).collect(),
         });
@@ -207,15 +236,16 @@ impl Cache {
         Ok(true)
     }
 
-    /// Unpacks beside the final place and renames, so that the package is there whole or not at all.
-    fn write(&self, planned: &Planned) -> Result<(), CacheError> {
+    /// Unpacks beside the final place and renames, so that the package is there whole or not at all; answers the digest of its content.
+    fn write(&self, planned: &Planned) -> Result<String, CacheError> {
         let at = &planned.manifest.at;
         let (target, draft) = (self.folder(at), self.root.join(format!(".{at}.part")));
         remove_folder(&draft)?;
-        let content = draft.join("package");
-        fs::create_dir_all(&content).map_err(at_path(&content))?;
+        let (package, mut content) = (draft.join("package"), Content::default());
+        fs::create_dir_all(&package).map_err(at_path(&package))?;
         let written = archive::walk(&planned.bytes, &Limits::default(), |path, bytes| {
-            let file = content.join(path);
+            content.add(path, bytes);
+            let file = package.join(path);
             if let Some(folder) = file.parent() {
                 fs::create_dir_all(folder)?;
             }
@@ -226,7 +256,8 @@ impl Cache {
             return Err(CacheError::Io(draft, io::Error::other(problem.to_string())));
         }
         remove_folder(&target)?;
-        fs::rename(&draft, &target).map_err(at_path(&target))
+        fs::rename(&draft, &target).map_err(at_path(&target))?;
+        Ok(content.digest())
     }
 
     fn write_locked(&self, locked: &Locked) -> Result<(), CacheError> {

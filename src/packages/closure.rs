@@ -23,8 +23,10 @@ pub struct Brought {
 #[derive(Debug, Clone)]
 pub enum Supply {
     Brought(Brought),
-    /// It is here already, or what it defines is part of the gateway.
-    Here,
+    /// It is here already.
+    Here(Manifest),
+    /// What it defines is part of the gateway, or is not asked for.
+    Spared,
     /// There is no source that has it.
     Missing,
 }
@@ -86,11 +88,13 @@ pub struct Closure<'a> {
     plan: Plan,
     /// The packages whose dependencies are being followed.
     open: Vec<String>,
+    /// The packages that are here already and whose dependencies were followed.
+    followed: Vec<String>,
 }
 
 impl<'a> Closure<'a> {
     pub fn new(limits: Limits, supply: &'a mut dyn FnMut(&Coordinates) -> Result<Supply, String>) -> Closure<'a> {
-        Closure { limits, supply, plan: Plan::default(), open: Vec::new() }
+        Closure { limits, supply, plan: Plan::default(), open: Vec::new(), followed: Vec::new() }
     }
 
     /// Adds a package that is at hand, and what it needs.
@@ -136,7 +140,8 @@ impl<'a> Closure<'a> {
         }
         match (self.supply)(wish).map_err(|problem| Unplannable::Source { what: wish.to_string(), problem })? {
             Supply::Brought(brought) => self.add(brought, Some(wish)),
-            Supply::Here => Ok(()),
+            Supply::Here(manifest) => self.follow(&manifest),
+            Supply::Spared => Ok(()),
             Supply::Missing => {
                 if !self.plan.missing.contains(wish) {
                     self.plan.missing.push(wish.clone());
@@ -144,6 +149,27 @@ impl<'a> Closure<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// What is here already may need what is being added, or something that is here no more.
+    fn follow(&mut self, manifest: &Manifest) -> Result<(), Unplannable> {
+        let name = manifest.at.to_string();
+        if self.followed.contains(&name) {
+            return Ok(());
+        }
+        if self.open.len() == DEPTH_MAX {
+            return Err(Unplannable::TooDeep);
+        }
+        if self.followed.len() == PACKAGES_MAX {
+            return Err(Unplannable::TooMany);
+        }
+        self.open.push(name.clone());
+        for wish in &manifest.dependencies {
+            self.need(wish)?;
+        }
+        self.open.pop();
+        self.followed.push(name);
+        Ok(())
     }
 
     pub fn done(self) -> Plan {

@@ -23,6 +23,9 @@ pub struct LockedPackage {
     pub version: String,
     /// SHA-256 of the archive, hexadecimal.
     pub sha256: String,
+    /// SHA-256 over the paths and digests of its files, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
     /// A file name or a URL.
     pub origin: String,
     #[serde(default)]

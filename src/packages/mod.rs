@@ -5,7 +5,8 @@
 //! definitions mean (`definitions`).
 //!
 //! Invariants: an archive is judged whole before a byte of it is written; a package appears in the cache by one rename, so that it is there whole or not
-//! at all; a name and version stand for one digest, and another archive under them is refused; what is refused says why.
+//! at all; a name and version stand for one digest, and another archive under them is refused; what was changed in the cache since it was added is not
+//! given out; what is refused says why.
 //!
 //! Follows <https://hl7.org/fhir/packages.html> and the layout that other FHIR tools share.
 
@@ -13,6 +14,7 @@ pub mod archive;
 mod beside;
 mod cache;
 pub mod closure;
+mod content;
 mod locked;
 pub mod name;
 #[cfg(test)]

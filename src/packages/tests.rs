@@ -237,6 +237,52 @@ fn the_cache() {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+/// Packages that are here already lead back to what is being added as well as those that come with it.
+#[test]
+fn circles_through_what_is_here() {
+    let here: HashMap<&str, &[(&str, &str)]> =
+        HashMap::from([("b", &[("c", "1.0.0")][..]), ("c", &[("a", "1.x")]), ("d", &[("e", "1.0.0"), ("e", "1.0.0")]), ("e", &[])]);
+    let check = |needs: &str, expected: Result<(), Unplannable>| {
+        let mut supply = |wish: &Coordinates| {
+            let found = here.get(wish.name.as_str()).map(|needs| manifest(&wish.name, "1.0.0", needs));
+            let read = |text: String| archive::read_manifest(text.as_bytes(), &Limits::default()).unwrap();
+            Ok(found.map_or(Supply::Missing, |text| Supply::Here(read(text))))
+        };
+        let mut closure = Closure::new(Limits::default(), &mut supply);
+        let bytes = package("a", "1.0.0", &[(needs, "1.0.0")]);
+        assert_eq!(closure.add(Brought { bytes, origin: "here".into(), expected_digest: None }, None), expected, "{needs}");
+    };
+    check("b", Err(Unplannable::Cycle(["a", "b", "c", "a"].map(|name| format!("{name}#1.0.0")).to_vec())));
+    check("d", Ok(()));
+}
+
+#[test]
+fn what_was_altered_is_not_given_out() {
+    let cache = cache("altered");
+    let (a, b) = (planned(package("a", "1.0.0", &[("b", "1.0.0")])), planned(package("b", "1.0.0", &[])));
+    assert!(cache.install(&b, fresh).unwrap() && cache.install(&a, fresh).unwrap());
+    let at = |text: &str| Coordinates::parse(text).unwrap();
+    let folder = cache.root().join("b#1.0.0/package");
+    let check = |what: &str, is_altered: bool| {
+        assert_eq!(cache.is_altered(&at("b#1.0.0")).unwrap(), is_altered, "{what}");
+        assert_eq!(matches!(cache.with_dependencies(&at("a")), Err(CacheError::Altered(_))), is_altered, "{what}");
+    };
+    check("as it was added", false);
+    std::fs::write(folder.join(".index.json"), "{}").unwrap();
+    check("an index of another tool", false);
+    std::fs::write(folder.join("ValueSet-a.json"), "{ }").unwrap();
+    check("a file changed", true);
+    assert!(cache.install(&b, fresh).unwrap(), "adding it again makes it what it was");
+    check("added again", false);
+    std::fs::write(folder.join("ValueSet-b.json"), "{}").unwrap();
+    check("a file more", true);
+    std::fs::remove_file(folder.join("ValueSet-b.json")).unwrap();
+    check("as before", false);
+    std::fs::remove_file(folder.join("ValueSet-a.json")).unwrap();
+    check("a file less", true);
+    std::fs::remove_dir_all(cache.root()).unwrap();
+}
+
 #[test]
 fn what_a_package_needs_is_found_beside_it() {
     let folder = std::env::temp_dir().join(format!("hearthgate-beside-{}", std::process::id()));

@@ -7,6 +7,7 @@ use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::Standing;
 use crate::fhir::Node;
+use crate::fhir::ucum::SYSTEM as UCUM;
 use crate::outcome::{IssueType, Severity};
 
 const NO_SUCH_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Unknown_Code_in_Version");
@@ -27,8 +28,6 @@ const NO_SYSTEM: Rule = Rule::warning(IssueType::Invalid, "Coding_has_no_system_
 /// Systems whose codes are maintained between releases of FHIR: a code that is not in hand may be newer than what is.
 pub const MOVING: &str = "http://terminology.hl7.org/";
 
-const UCUM: &str = "http://unitsofmeasure.org";
-
 /// Systems that are not in hand for their size or licence.
 const ELSEWHERE: [&str; 10] = [
     "http://loinc.org",
@@ -36,7 +35,7 @@ const ELSEWHERE: [&str; 10] = [
     "http://www.nlm.nih.gov/research/umls/rxnorm",
     "http://hl7.org/fhir/sid/",
     "http://www.ama-assn.org/go/cpt",
-    "http://unitsofmeasure.org",
+    UCUM,
     "http://nucc.org/provider-taxonomy",
     "http://www.whocc.no/atc",
     "urn:oid:",
@@ -68,34 +67,32 @@ pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
             let text = "This is a supplement, which only adds to the codes of another system; the code must name that system";
             walk.report.add(SUPPLEMENT, &path.name("system"), coding, text);
         }
-        Standing::UnknownSystem if is_no_system(walk, system, coding, path) => {}
         Standing::UnknownSystem => {
-            if !answered(walk, system, coding, path) {
+            if let Some((rule, text)) = mistaken(walk, system) {
+                walk.report.add(rule, &path.name("system"), coding, text);
+            } else if !answered(walk, system, coding, path) {
                 unknown_system(walk, system, coding, path);
             }
         }
     }
 }
 
-/// Whether what is named as a system is something else: a value set, a page, or the site where HL7 builds its drafts.
-fn is_no_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -> bool {
+/// What was named in place of a system, if it is something else: a value set, a page, or the site where HL7 builds its drafts.
+fn mistaken(walk: &Walk<'_>, system: &str) -> Option<(Rule, &'static str)> {
     let after_scheme = system.strip_prefix("http://").or_else(|| system.strip_prefix("https://")).unwrap_or_default();
-    let (rule, text) = if !has_scheme(system) && !system.is_empty() {
+    Some(if !has_scheme(system) && !system.is_empty() {
         (RELATIVE, "The system of a code must be an absolute URI")
     } else if walk.definitions.value_set(system).is_some() {
-        (IS_VALUE_SET, "This is a value set; the system of a code is a code system")
+        // Value sets are named so in many a Consent; what is sent is understood all the same, and who asks is told that it is wrong.
+        let severity = if walk.options.report_undecided { Severity::Error } else { Severity::Warning };
+        (Rule { severity, ..IS_VALUE_SET }, "This is a value set; the system of a code is a code system")
     } else if after_scheme.starts_with("build.fhir.org") {
         (IS_DRAFT_SITE, "This is the site where drafts of FHIR are built; code systems have names of their own")
     } else if after_scheme.starts_with("hl7.org/fhir") && after_scheme.ends_with(".html") {
         (IS_PAGE, "This is a page; code systems have names of their own")
     } else {
-        return false;
-    };
-    // Value sets are named so in many a Consent; what is sent is understood all the same, and who asks is told that it is wrong.
-    let is_understood = rule.message_id == IS_VALUE_SET.message_id && !walk.options.report_undecided;
-    let rule = if is_understood { Rule { severity: Severity::Warning, ..rule } } else { rule };
-    walk.report.add(rule, &path.name("system"), coding, text);
-    true
+        return None;
+    })
 }
 
 /// Judges the unit of a Quantity, where UCUM decides by its grammar whether there is such a unit.

@@ -8,6 +8,7 @@ use super::structure::Walk;
 use crate::definitions::{Definitions, Membership};
 use crate::fhir::Node;
 use crate::fhir::path::{Environment, Item, PathError};
+use crate::fhir::temporal::DateTime;
 use crate::fhir::types::TypeTable;
 use std::collections::HashMap;
 
@@ -18,25 +19,22 @@ pub struct Surroundings<'a> {
     depth: usize,
     /// Resources beside the document, by the reference that names them.
     neighbours: Option<&'a HashMap<String, Node>>,
+    /// The time that is now, for the rules of profiles that are asked for.
+    now: Option<DateTime>,
 }
 
 /// How often a rule may ask whether something meets a profile whose rules ask the same.
 const CONFORMING_DEPTH_MAX: usize = 4;
 
 impl<'a> Surroundings<'a> {
-    pub fn of(definitions: &'a Definitions) -> Surroundings<'a> {
-        Surroundings { definitions, depth: 0, neighbours: None }
+    /// Those of a question that stands alone.
+    pub fn of(definitions: &'a Definitions, now: Option<DateTime>) -> Surroundings<'a> {
+        Surroundings { definitions, depth: 0, neighbours: None, now }
     }
 
-    /// Those of a rule that is judged to answer another one.
-    pub fn within(definitions: &'a Definitions, depth: usize) -> Surroundings<'a> {
-        Surroundings { definitions, depth, neighbours: None }
-    }
-
-    /// The same, with the resources beside the document, where references are followed.
-    #[must_use]
-    pub fn beside(self, neighbours: Option<&'a HashMap<String, Node>>) -> Surroundings<'a> {
-        Surroundings { neighbours, ..self }
+    /// Those of a rule: with the resources beside the document, where references are followed.
+    pub fn within(walk: &Walk<'a>, scope: &Scope<'a>) -> Surroundings<'a> {
+        Surroundings { definitions: walk.definitions, depth: walk.conforming, neighbours: scope.neighbours, now: walk.options.now }
     }
 }
 
@@ -73,7 +71,7 @@ impl Environment for Surroundings<'_> {
     fn conforms_to(&self, types: &TypeTable, item: &Item<'_>, profile: &str) -> Result<Option<bool>, PathError> {
         let Some(asked) = self.definitions.profile(profile) else { return Ok(None) };
         let Item::Tree(place) = item else { return Ok(Some(false)) };
-        let options = Options::default();
+        let options = Options { now: self.now, ..Options::default() };
         let walk = Walk::new(self.definitions, &options).filter(|_| self.depth < CONFORMING_DEPTH_MAX);
         let (Some(mut walk), Some(node)) = (walk, place.node) else { return Err(PathError::NotSupported { function: "conformsTo" }) };
         walk.conforming = self.depth + 1;

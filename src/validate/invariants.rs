@@ -1,6 +1,7 @@
 //! The rules that definitions state in FHIRPath (<https://hl7.org/fhir/R4/conformance-rules.html#constraints>), evaluated where they apply.
 
 use super::environment::Surroundings;
+use super::exhausted::GIVEN_UP;
 use super::path::Path;
 use super::references::Scope;
 use super::report::Rule;
@@ -32,7 +33,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     if rule.best_practice && !walk.options.best_practice {
         return;
     }
-    let surroundings = Surroundings::within(walk.definitions, walk.conforming).beside(scope.neighbours);
+    let surroundings = Surroundings::within(walk, scope);
     let focus = Focus {
         types: walk.types,
         context: Item::Tree(place),
@@ -43,7 +44,11 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
         now: walk.options.now,
         limits: Limits { steps: STEPS_MAX, ..DEFAULT_LIMITS },
     };
+    if walk.exhausted.is_given_up(rule.id) {
+        return walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {GIVEN_UP}", rule.key));
+    }
     let held = rule.expression.as_ref().map_err(Clone::clone).and_then(|expression| expression.truth(&focus));
+    walk.exhausted.note(rule.id, &held);
     match held {
         Ok(true) => {}
         Ok(false) => {

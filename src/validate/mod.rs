@@ -22,12 +22,15 @@ mod calendar;
 mod codings;
 mod conformance;
 mod contained;
+mod contexts;
 mod controls;
 mod ecl;
 mod environment;
+mod exhausted;
 mod extensions;
 mod identifiers;
 mod invariants;
+mod limits;
 mod links;
 mod narrative;
 mod order;
@@ -95,7 +98,7 @@ pub struct Options {
     /// Resources beside the document, by the reference that names them (`Patient/1`). With them, relative references must lead somewhere, and what
     /// they lead to must be as profiles ask; without them, references are not followed beyond the document.
     pub neighbours: Option<HashMap<String, Node>>,
-    /// The time that rules and limits relative to now are judged at; without it they are said not to be checked.
+    /// The time that is now, for rules that ask for it and limits that are relative to it; without it those are said not to be checked.
     pub now: Option<DateTime>,
 }
 

@@ -12,6 +12,12 @@ use quick_xml::events::{BytesStart, Event};
 /// How deep the elements of a narrative may nest.
 const DEPTH_MAX: usize = 128;
 
+/// How many attributes one element may have; fewer than half as many names are allowed.
+const ATTRIBUTES_MAX: usize = 128;
+
+/// How many namespaces may be declared on an element and those around it. Each element's own is looked for among them.
+const NAMESPACES_MAX: usize = 128;
+
 const XHTML: &str = "http://www.w3.org/1999/xhtml";
 
 const NOT_LIMITED: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Narrative#txt-1");
@@ -30,6 +36,8 @@ enum Defect {
     InParagraph,
     Doctype,
     TooDeep,
+    TooManyAttributes,
+    TooManyNamespaces,
 }
 
 impl Defect {
@@ -46,6 +54,8 @@ impl Defect {
             Defect::InParagraph => Rule::error(IssueType::Invalid, "XHTML_XHTML_ELEMENT_ILLEGAL_IN_PARA"),
             Defect::Doctype => Rule::error(IssueType::Invalid, "XHTML_XHTML_DOCTYPE_Illegal"),
             Defect::TooDeep => Rule::error(IssueType::TooCostly, "XHTML_DEPTH_MAX"),
+            Defect::TooManyAttributes => Rule::error(IssueType::TooCostly, "XHTML_ATTRIBUTES_MAX"),
+            Defect::TooManyNamespaces => Rule::error(IssueType::TooCostly, "XHTML_NAMESPACES_MAX"),
         }
     }
 
@@ -62,6 +72,8 @@ impl Defect {
             Defect::InParagraph => "The narrative has a block (div, p, table, list or quotation) in a paragraph, where HTML allows none",
             Defect::Doctype => "The narrative must not have a document type, an XML declaration or a processing instruction",
             Defect::TooDeep => "The narrative's elements nest too deep to be checked",
+            Defect::TooManyAttributes => "An element of the narrative has too many attributes to be checked",
+            Defect::TooManyNamespaces => "The narrative declares too many namespaces to be checked",
         }
     }
 }
@@ -86,19 +98,19 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
     let mut around = Around::default();
     loop {
         match reader.read_event() {
-            Ok(Event::Start(element)) => {
+            Ok(event @ (Event::Start(_) | Event::Empty(_))) => {
+                let (Event::Start(element) | Event::Empty(element)) = &event else { continue };
                 has_content |= element.local_name().as_ref() == "img";
                 roots += usize::from(depth == 0);
-                around.enter(&element);
-                judge_element(&element, depth, &around, defects);
-                depth += 1;
-            }
-            Ok(Event::Empty(element)) => {
-                has_content |= element.local_name().as_ref() == "img";
-                roots += usize::from(depth == 0);
-                around.enter(&element);
-                judge_element(&element, depth, &around, defects);
-                around.leave();
+                if let Err(defect) = around.enter(element) {
+                    return add(defects, defect);
+                }
+                judge_element(element, depth, &around, defects);
+                if matches!(event, Event::Start(_)) {
+                    depth += 1;
+                } else {
+                    around.leave();
+                }
             }
             Ok(Event::End(_)) => {
                 around.leave();
@@ -132,38 +144,54 @@ fn add(defects: &mut Vec<Defect>, defect: Defect) {
 /// What an element stands in, itself the last.
 #[derive(Default)]
 struct Around {
-    /// Whether each is a paragraph.
-    open: Vec<bool>,
-    /// The namespaces that were declared, with how many elements were open: prefix and URI.
-    declared: Vec<(usize, String, String)>,
+    open: Vec<Open>,
+    /// The namespaces in force: prefix and URI, those of inner elements behind those of outer ones.
+    declared: Vec<(String, String)>,
+}
+
+/// An element that has begun and not ended.
+struct Open {
+    is_paragraph: bool,
+    /// How many namespaces were declared before it.
+    declared_before: usize,
 }
 
 impl Around {
-    fn enter(&mut self, element: &BytesStart<'_>) {
-        self.open.push(element.local_name().as_ref() == "p");
-        for attribute in element.attributes().flatten() {
+    /// Goes into an element, unless a limit keeps it from being looked at.
+    fn enter(&mut self, element: &BytesStart<'_>) -> Result<(), Defect> {
+        self.open.push(Open { is_paragraph: element.local_name().as_ref() == "p", declared_before: self.declared.len() });
+        for (number, attribute) in element.attributes().enumerate() {
+            if number == ATTRIBUTES_MAX {
+                return Err(Defect::TooManyAttributes);
+            }
+            // One that cannot be read is reported where the element is judged.
+            let Ok(attribute) = attribute else { continue };
             let key = attribute.key.as_ref();
             if let Some(prefix) = key.strip_prefix("xmlns").filter(|rest| rest.is_empty() || rest.starts_with(':')) {
-                self.declared.push((self.open.len(), prefix.trim_start_matches(':').to_owned(), attribute.value.to_string()));
+                if self.declared.len() == NAMESPACES_MAX {
+                    return Err(Defect::TooManyNamespaces);
+                }
+                self.declared.push((prefix.trim_start_matches(':').to_owned(), attribute.value.to_string()));
             }
         }
+        Ok(())
     }
 
     fn leave(&mut self) {
-        let left = self.open.len();
-        self.declared.retain(|(depth, ..)| *depth < left);
-        self.open.pop();
+        if let Some(left) = self.open.pop() {
+            self.declared.truncate(left.declared_before);
+        }
     }
 
     fn is_in_paragraph(&self) -> bool {
-        self.open.iter().rev().skip(1).any(|is_paragraph| *is_paragraph)
+        self.open.iter().rev().skip(1).any(|open| open.is_paragraph)
     }
 
     /// The namespace of an element's name.
     fn namespace(&self, element: &BytesStart<'_>) -> Option<&str> {
         let name = element.name();
         let prefix = name.as_ref().split_once(':').map_or("", |(prefix, _)| prefix);
-        self.declared.iter().rev().find(|(_, declared, _)| declared == prefix).map(|(.., uri)| uri.as_str())
+        self.declared.iter().rev().find(|(declared, _)| declared == prefix).map(|(_, uri)| uri.as_str())
     }
 }
 
@@ -294,5 +322,12 @@ mod tests {
             check(&div(&format!("<a href=\"{link}\">x</a>")), if runs { &[Defect::Link] } else { &[] });
         }
         check(&div(&format!("{}{}", "<b>".repeat(DEPTH_MAX), "</b>".repeat(DEPTH_MAX))), &[Defect::TooDeep]);
+        let spaces = |count: usize| (0..count).map(|at| format!(" xmlns:n{at}=\"urn:n\"")).collect::<String>();
+        let holding = |spaces: &str| div(&format!("<b{spaces}>x</b><i{spaces}>y</i>"));
+        check(&holding(&spaces(NAMESPACES_MAX - 1)), &[]);
+        check(&div(&format!("<b{}><i{}/></b>", spaces(NAMESPACES_MAX - 1), spaces(1))), &[Defect::TooManyNamespaces]);
+        check(&holding(&spaces(ATTRIBUTES_MAX)), &[Defect::TooManyNamespaces]);
+        let unknown: String = (0..=ATTRIBUTES_MAX).map(|at| format!(" a{at}=\"\"")).collect();
+        check(&div(&format!("<b{unknown}>x</b>")), &[Defect::TooManyAttributes]);
     }
 }

@@ -3,10 +3,9 @@
 use crate::fhir::decimal::Decimal;
 use crate::fhir::path::quantity::{Quantity, Unit};
 use crate::fhir::temporal::{Date, DateTime, Time};
+use crate::fhir::ucum::SYSTEM as UCUM;
 use crate::fhir::{Node, Value};
 use std::cmp::Ordering;
-
-const UCUM: &str = "http://unitsofmeasure.org";
 
 /// Numbers, dates and times, and quantities whose units can be converted; `None` for what cannot be compared.
 pub fn order(value: &Node, limit: &Node) -> Option<Ordering> {

@@ -76,12 +76,14 @@ impl<'a> Path<'a> {
     }
 
     fn names(&self) -> String {
-        let before = self.parent.map(Path::names).unwrap_or_default();
-        match self.step {
-            Step::Name(name) if before.is_empty() => name.to_owned(),
-            Step::Name(name) => format!("{before}.{name}"),
-            _ => before,
+        let mut text = self.parent.map(Path::names).unwrap_or_default();
+        if let Step::Name(name) = self.step {
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(name);
         }
+        text
     }
 
     /// Indexed FHIRPath: `Bundle.entry[2].resource.value.ofType(Quantity)`.

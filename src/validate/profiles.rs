@@ -1,20 +1,18 @@
 //! What a profile asks of an element beyond its type (<https://hl7.org/fhir/R4/profiling.html>).
 
-use super::order::order;
 use super::path::Path;
 use super::references::{self, Scope};
 use super::report::{Report, Rule};
 use super::slicing;
 use super::structure::Walk;
 use super::values::{Mode, difference};
-use super::{bindings, controls, invariants};
+use super::{bindings, controls, invariants, limits};
 use crate::definitions::ProfileType;
-use crate::definitions::profile::{NodeId, Profile, ProfileNode};
-use crate::fhir::path::{Expression, Focus, Item, TreeItem};
+use crate::definitions::profile::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
+use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType};
-use std::cmp::Ordering;
 
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
@@ -23,12 +21,12 @@ const TYPE_NOT_ALLOWED: Rule = Rule::error(IssueType::Structure, "Validation_VAL
 const WRONG_TYPE_OF_EXTENSION: Rule = Rule::error(IssueType::Structure, "Extension_EXT_Type");
 const FIXED: Rule = Rule::error(IssueType::Value, "_DT_Fixed_Wrong");
 const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
-const TOO_SMALL: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_GT");
-const TOO_LARGE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_LT");
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
 const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
-const INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+const CIRCLE: Rule = Rule::error(IssueType::Processing, "Circular_snapshot_references_detected_cannot_generate_snapshot__stack__");
+const DERIVED_TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DERIVATION_DEPTH_MAX");
 const CONTRADICTORY: Rule = Rule::warning(IssueType::Processing, "PROFILE_CONTRADICTS_BASE");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "PROFILE_DEPTH_MAX");
 
@@ -143,9 +141,14 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
         let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
         return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
     }
-    if let Some(base) = &profile.incomplete {
-        let text = format!("What the base of {} asks was not checked: {base} is not in hand, or derives from itself", profile.canonical());
-        walk.report.add_at(INCOMPLETE, path, found.offset(), text);
+    if let Some(why) = &profile.incomplete {
+        let (rule, why) = match why {
+            Incomplete::NotInHand(base) => (BASE_NOT_IN_HAND, format!("{base} is not in hand")),
+            Incomplete::Circle(base) => (CIRCLE, format!("it derives from itself, by way of {base}")),
+            Incomplete::TooDeep => (DERIVED_TOO_DEEP, format!("more than {DERIVATION_DEPTH_MAX} profiles stand one on another")),
+        };
+        let text = format!("What the base of {} asks was not checked: {why}", profile.canonical());
+        walk.report.add_at(rule, path, found.offset(), text);
     }
     if let Some(element) = &profile.contradiction {
         let text = format!("{} contradicts what it is based on at {element}, so no resource can meet it there", profile.canonical());
@@ -287,29 +290,6 @@ fn nth(node: Option<&Node>, index: usize) -> Option<&Node> {
     one.filter(|one| one.value != Value::Null)
 }
 
-/// Whether a date or time is further from now than a duration allows: a least value so long before now, a greatest so long after it
-/// (<https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.minValue_x_>).
-fn is_beyond_now(walk: &Walk<'_>, found: Found<'_>, limit: &Node, wrong: Ordering, scope: &Scope<'_>) -> bool {
-    let unit = match limit.text("code") {
-        Some("a") => "years",
-        Some("mo") => "months",
-        Some("wk") => "weeks",
-        Some("d") => "days",
-        Some("h") => "hours",
-        Some("min") => "minutes",
-        Some("s") => "seconds",
-        _ => return false,
-    };
-    let Some(amount) = limit.get("value").and_then(Node::as_number) else { return false };
-    let (comparison, sign) = if wrong == Ordering::Less { ("<", "-") } else { (">", "+") };
-    let base = if found.type_name(walk.types) == "date" { "today()" } else { "now()" };
-    let rule = format!("iif($this {comparison} {base} {sign} {amount} {unit}, true, false)");
-    let Ok(expression) = Expression::compile(&rule, walk.types) else { return false };
-    let Some(focus) = Focus::resource(walk.types, scope.resource) else { return false };
-    let focus = Focus { now: walk.options.now, ..focus.at(found.item) };
-    expression.truth(&focus).unwrap_or(false)
-}
-
 /// Fixed values, patterns, lengths, ranges and codes.
 fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     let node = asked.node();
@@ -327,20 +307,7 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<
     {
         walk.report.add(TOO_LONG, path, value, format!("{} must not be longer than {max} characters", node.path));
     }
-    for (limit, wrong, rule, words) in [
-        (&node.min_value, Ordering::Less, TOO_SMALL, "smaller than the least"),
-        (&node.max_value, Ordering::Greater, TOO_LARGE, "larger than the greatest"),
-    ] {
-        let is_beyond = match limit.as_ref() {
-            Some(limit) if limit.as_object().is_some() && value.as_text().is_some() => is_beyond_now(walk, found, limit, wrong, scope),
-            Some(limit) => order(value, limit) == Some(wrong),
-            None => false,
-        };
-        if is_beyond {
-            let text = format!("{}: the value is {words} that {} allows", node.path, asked.profile.canonical());
-            walk.report.add(rule, path, value, text);
-        }
-    }
+    limits::check(walk, asked, found, scope, path);
     // A value of a type that may not be here is not also held to codes that are for another.
     if let Some(binding) = node.element.binding.as_ref().filter(|_| allowed_type(walk.types, asked, found) != Allowed::No) {
         let type_name = found.type_name(walk.types).to_owned();

@@ -1,5 +1,6 @@
 //! What a Reference may point to (<https://hl7.org/fhir/R4/references.html>), as far as the reference itself and its document say.
 
+use super::contexts::Contexts;
 use super::path::Path;
 use super::primitives::has_scheme;
 use super::profiles::{Found, base_type, conforms};
@@ -12,6 +13,7 @@ use crate::fhir::types::TypeTable;
 use crate::outcome::IssueType;
 use compact_str::CompactString;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 const WRONG_TARGET: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType");
@@ -39,6 +41,8 @@ pub struct Scope<'a> {
     pub entry: Option<Entry<'a>>,
     /// Resources beside the document, by the reference that names them; none when references are not followed.
     pub neighbours: Option<&'a HashMap<String, Node>>,
+    /// Where its extensions may stand, as far as that was asked.
+    pub contexts: RefCell<Contexts>,
     outer: Option<&'a Scope<'a>>,
 }
 
@@ -74,7 +78,8 @@ impl<'a> Scope<'a> {
             Some(full_url) => Some(Entry { full_url: *full_url, kind: outer.resource.text("type").unwrap_or_default() }),
             None => outer.entry,
         });
-        Scope { resource, container, document, entries, full_urls, entry, neighbours: outer.and_then(|outer| outer.neighbours), outer }
+        let neighbours = outer.and_then(|outer| outer.neighbours);
+        Scope { resource, container, document, entries, full_urls, entry, neighbours, contexts: RefCell::default(), outer }
     }
 
     /// The resource that a reference leads to: of an entry, a parameter, or beside the document.
@@ -99,7 +104,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-fn address(node: &Node) -> usize {
+pub fn address(node: &Node) -> usize {
     std::ptr::from_ref(node).addr()
 }
 

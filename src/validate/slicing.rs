@@ -156,7 +156,7 @@ fn position_of(slice: Asked<'_>) -> Option<usize> {
 
 fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
     let types = walk.types;
-    let surroundings = Surroundings::within(walk.definitions, walk.conforming).beside(scope.neighbours);
+    let surroundings = Surroundings::within(walk, scope);
     let focus = Focus {
         types,
         context: Item::Tree(found.item),

@@ -1,6 +1,7 @@
 //! The walk: the document beside the type tables, member by member.
 
 use super::asking::{Answer, QUESTIONS_MAX, Question};
+use super::exhausted::Exhausted;
 use super::path::Path;
 use super::report::{Report, Rule};
 use super::{
@@ -82,6 +83,8 @@ pub struct Walk<'a> {
     pub profiles_open: Vec<(usize, usize)>,
     /// How many rules that ask for profiles this walk answers.
     pub conforming: usize,
+    /// Expressions that cost all they may.
+    pub exhausted: Exhausted,
 }
 
 /// What an extension stands in.
@@ -144,6 +147,7 @@ impl<'a> Walk<'a> {
             ids: HashSet::new(),
             profiles_open: Vec::new(),
             conforming: 0,
+            exhausted: Exhausted::default(),
         })
     }
 

@@ -84,8 +84,10 @@ fn every_rule_has_a_case() {
         include_str!("conformance/value_sets.rs"),
         include_str!("controls.rs"),
         include_str!("identifiers.rs"),
+        include_str!("limits.rs"),
         include_str!("links.rs"),
         include_str!("contained.rs"),
+        include_str!("contexts.rs"),
         include_str!("invariants.rs"),
         include_str!("profiles.rs"),
         include_str!("questionnaire/answers.rs"),
@@ -98,7 +100,7 @@ fn every_rule_has_a_case() {
         include_str!("references.rs"),
         include_str!("primitives.rs"),
     ];
-    // Limits have tests of their own below, and codings and the depth of narrative one beside their rule.
+    // Limits have tests of their own below, and codings and the limits of narrative ones beside their rule.
     let elsewhere = [
         "DEPTH_MAX",
         "PROFILE_DEPTH_MAX",
@@ -112,6 +114,10 @@ fn every_rule_has_a_case() {
         "UNKNOWN_CODESYSTEM_VERSION",
         "CODESYSTEM_CS_NO_SUPPLEMENT",
         "XHTML_DEPTH_MAX",
+        "XHTML_ATTRIBUTES_MAX",
+        "XHTML_NAMESPACES_MAX",
+        "CONTEXTS_MAX",
+        "DERIVATION_DEPTH_MAX",
         "TERMINOLOGY_SERVER_AWAY",
     ];
     let rules = sources.iter().flat_map(|source| source.split('"')).filter(|text| {
@@ -156,6 +162,16 @@ fn bundles_in_bundles() -> Node {
     json::parse(text.as_bytes(), 16).unwrap()
 }
 
+/// A profile that derives from that of the next level, and that of the last level from Patient.
+fn derived(level: usize, last: usize) -> Node {
+    let next = if level == last { "hl7.org/fhir/StructureDefinition/Patient".to_owned() } else { format!("example.org/{}", level + 1) };
+    let text = format!(
+        r#"{{"resourceType": "StructureDefinition", "url": "http://example.org/{level}", "kind": "resource", "type": "Patient",
+        "baseDefinition": "http://{next}", "derivation": "constraint", "differential": {{"element": [{{"path": "Patient"}}]}}}}"#
+    );
+    json::parse(text.as_bytes(), 16).unwrap()
+}
+
 #[test]
 fn limits_are_reached_and_said() {
     // Findings.
@@ -188,6 +204,14 @@ fn limits_are_reached_and_said() {
     let options = Options { profiles: vec!["http://example.org/fhir/StructureDefinition/nested".into()], ..Options::default() };
     let found = check(&definitions, &bundle.into(), &options);
     assert_eq!(found.iter().map(|one| one.message_id).collect::<Vec<_>>(), ["PROFILE_DEPTH_MAX"]);
+    // Profiles that stand one on another.
+    let depth = crate::definitions::profile::DERIVATION_DEPTH_MAX;
+    let definitions = Definitions::with(&(0..=depth).map(|level| derived(level, depth)).collect::<Vec<_>>());
+    for (asked, found) in [(0, &["DERIVATION_DEPTH_MAX"][..]), (1, &[])] {
+        let options = Options { profiles: vec![format!("http://example.org/{asked}")], ..Options::default() };
+        let ids: Vec<_> = check(&definitions, &Object::resource("Patient").into(), &options).iter().map(|one| one.message_id).collect();
+        assert_eq!(ids, found);
+    }
     // Strings.
     let string = |length: usize| {
         Node::from(Object::resource("Patient").with("name", vec![Node::from(Object::new().with("text", "x".repeat(length)))]))

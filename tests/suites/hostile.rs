@@ -74,6 +74,27 @@ fn a_hundred_thousand_levels() {
 }
 
 #[test]
+fn a_narrative_of_namespaces() {
+    let spaces = |count: usize| (0..count).map(|at| format!(" xmlns:a{at}='urn:a'")).collect::<String>();
+    let wide = spaces(40_000);
+    let deep = (0..100).fold(String::from("x"), |inner, at| {
+        format!("<b xmlns:a{at}='urn:a'{}>{inner}</b>", spaces(100).replace(":a", &format!(":b{at}_")))
+    });
+    for (what, spaces, inside, id) in [
+        ("a thousand namespaces, and elements", spaces(1_000), "<b/>".repeat(200_000), "XHTML_ATTRIBUTES_MAX"),
+        ("namespaces on one element", wide, "<b/>".repeat(10), "XHTML_ATTRIBUTES_MAX"),
+        ("namespaces in one another", String::new(), deep, "XHTML_NAMESPACES_MAX"),
+        ("as many as may be, and elements", spaces(120), "<b/>".repeat(200_000), ""),
+    ] {
+        let div = format!("<div xmlns='http://www.w3.org/1999/xhtml'{spaces}>x{inside}</div>");
+        let patient = node(&format!(r#"{{"resourceType":"Patient","text":{{"status":"generated","div":"{div}"}}}}"#));
+        let found = in_time(what, || found(Definitions::embedded(), &patient, &Options::default()));
+        let costly = found.iter().find(|(id, _)| id.starts_with("XHTML_")).map(|(id, _)| id.as_str());
+        assert_eq!(costly.unwrap_or_default(), id, "{what}: {found:?}");
+    }
+}
+
+#[test]
 fn a_rule_that_explodes() {
     let every = "name.select($this | %resource.name).count() > 0";
     let rule = format!(r#"{{"key":"x-1","severity":"error","human":"x","expression":"{every}"}}"#);
@@ -87,6 +108,59 @@ fn a_rule_that_explodes() {
     let options = Options { profiles: vec!["http://example.org/p".to_owned()], ..Options::default() };
     let found = in_time("a rule", || found(&Definitions::with(&[profile]), &patient, &options));
     assert!(has(&found, "INV_NOT_EVALUATED", "more than"), "{found:?}");
+}
+
+#[test]
+fn a_rule_that_explodes_everywhere() {
+    let rule = r#"{"key":"x-1","severity":"error","human":"x","expression":"%resource.name.select($this | %resource.name).exists()"}"#;
+    let profile = node(&format!(
+        r#"{{"resourceType":"StructureDefinition","url":"http://example.org/p","name":"P","status":"active","kind":"resource","abstract":false,
+        "type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient","derivation":"constraint",
+        "differential":{{"element":[{{"id":"Patient.name","path":"Patient.name","constraint":[{rule}]}}]}}}}"#
+    ));
+    let names = r#"{"text":"a","given":["b","c"]},"#.repeat(5_000);
+    let patient = node(&format!(r#"{{"resourceType":"Patient","name":[{}]}}"#, names.trim_end_matches(',')));
+    let options = Options { profiles: vec!["http://example.org/p".to_owned()], ..Options::default() };
+    let found = in_time("a rule on each name", || found(&Definitions::with(&[profile]), &patient, &options));
+    assert!(has(&found, "INV_NOT_EVALUATED", "more than") && has(&found, "INV_NOT_EVALUATED", "too often"), "{found:?}");
+}
+
+/// An extension's definition, with its contexts and rules about them.
+fn extension(contexts: &str, rules: &str) -> Node {
+    node(&format!(
+        r#"{{"resourceType":"StructureDefinition","url":"http://example.org/e","name":"E","status":"active","kind":"complex-type","abstract":false,
+        "type":"Extension","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Extension","derivation":"constraint",
+        "context":[{contexts}],"contextInvariant":[{rules}],
+        "differential":{{"element":[{{"id":"Extension.url","path":"Extension.url","fixedUri":"http://example.org/e"}}]}}}}"#
+    ))
+}
+
+#[test]
+fn extensions_and_their_contexts() {
+    const EXTENSION: &str = r#"{"url":"http://example.org/e","valueCode":"x"}"#;
+    let wide = format!(r#"{{"resourceType":"Patient","extension":[{}]}}"#, [EXTENSION; 60_000].join(","));
+    let name = format!(r#"{{"text":"a","extension":[{EXTENSION}]}}"#);
+    let names = format!(r#"{{"resourceType":"Patient","name":[{}]}}"#, vec![name.as_str(); 20_000].join(","));
+    let deep =
+        (0..50).fold(EXTENSION.to_owned(), |inner, _| format!(r#"{{"url":"http://example.org/e","extension":[{inner},{EXTENSION}]}}"#));
+    let deep = format!(r#"{{"resourceType":"Patient","extension":[{}]}}"#, vec![deep.as_str(); 200].join(","));
+    let elements = |count: usize| vec![r#"{"type":"element","expression":"Group"}"#; count].join(",");
+    let path = |text: &str| format!(r#"{{"type":"fhirpath","expression":"{text}"}}"#);
+    let explodes = "%resource.name.select($this | %resource.name)";
+    for (what, patient, contexts, rule, id, words) in [
+        ("contexts for each of many extensions", &wide, elements(100), "", "CONTEXTS_MAX", "more than 5000000"),
+        ("contexts of extensions in one another", &deep, elements(300), "", "FINDINGS_MAX", "more than 1000"),
+        ("a path for each of many extensions", &wide, path("descendants()"), "", "", ""),
+        ("a rule for each of many extensions", &wide, elements(0), "\"extension.exists()\"", "", ""),
+        ("a rule for each of many names", &names, elements(0), "\"text.exists()\"", "", ""),
+        ("a path that explodes", &names, path(explodes), "", "EXT_CONTEXT_NOT_EVALUATED", "more than"),
+        ("a rule that explodes", &names, elements(0), &format!("\"{explodes}.exists()\""), "EXT_CONTEXT_NOT_EVALUATED", "too often"),
+    ] {
+        let definitions = Definitions::with(&[extension(&contexts, rule)]);
+        let found = in_time(what, || found(&definitions, &node(patient), &Options::default()));
+        assert_eq!(found.iter().any(|(found, _)| found == id), !id.is_empty(), "{what}");
+        assert!(id.is_empty() || has(&found, id, words), "{what}");
+    }
 }
 
 #[test]

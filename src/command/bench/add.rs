@@ -2,8 +2,9 @@
 //!
 //! It speaks just as much HTTP/1.1 as that takes, so that what is measured is the gateway and not the client beside it.
 
-use super::{BenchArguments, at, rate};
 use crate::command::{FAULT, FINDINGS, FINE, complain};
+use crate::demo::latencies::Latencies;
+use clap::Args;
 use std::io::{Error, ErrorKind};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,7 +13,22 @@ use tokio::net::TcpStream;
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 4096;
 
-pub(super) async fn drive(arguments: &BenchArguments) -> u8 {
+#[derive(Args)]
+pub struct AddArguments {
+    /// The gateway, over plain HTTP.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    base: String,
+    /// Clients at once; each sends its next entry when it was told the index of the last.
+    #[arg(long, default_value_t = 32)]
+    clients: u32,
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Bytes of an entry.
+    #[arg(long, default_value_t = 256)]
+    bytes: usize,
+}
+
+pub(super) async fn drive(arguments: &AddArguments) -> u8 {
     let Some(authority) = reqwest::Url::parse(&arguments.base).ok().and_then(|url| authority(&url)) else {
         return complain(FAULT, "--base is not a URL of http with a host");
     };
@@ -24,12 +40,12 @@ pub(super) async fn drive(arguments: &BenchArguments) -> u8 {
             tokio::spawn(async move { Client::new(authority, client, bytes).run(end).await })
         })
         .collect();
-    let (mut latencies, mut failed, mut last, mut reason) = (Vec::new(), 0, 0, None);
+    let (mut taken, mut failed, mut last, mut reason) = (Vec::new(), 0, 0, None);
     for client in clients {
         match client.await {
             Ok(Ok(told)) => {
                 last = told.last_index.max(last);
-                latencies.extend(told.latencies);
+                taken.extend(told.latencies);
             }
             Ok(Err(error)) => {
                 failed += 1;
@@ -38,17 +54,13 @@ pub(super) async fn drive(arguments: &BenchArguments) -> u8 {
             Err(_) => failed += 1,
         }
     }
-    let elapsed = begin.elapsed();
-    latencies.sort_unstable();
+    let (elapsed, latencies) = (begin.elapsed(), Latencies::of(taken));
     println!(
-        "clients {:>4}  entries {:>7} of {} bytes  failed {failed}  {:>8.0}/s  p50 {:.2?}  p99 {:.2?}  max {:.2?}  last index {last}",
+        "clients {:>4}  entries {:>7} of {} bytes  failed {failed}  {:>8.0}/s  {latencies}  last index {last}",
         arguments.clients,
-        latencies.len(),
+        latencies.count(),
         arguments.bytes,
-        rate(latencies.len(), elapsed),
-        at(&latencies, 0.5),
-        at(&latencies, 0.99),
-        at(&latencies, 1.0),
+        latencies.rate(elapsed),
     );
     if let Some(reason) = reason {
         eprintln!("the first client that ended early: {reason}");

@@ -1,7 +1,8 @@
 //! A patient with many entries in the log, and how long their provenance trail takes: until its first byte, and until its last.
 
-use super::{BenchArguments, at};
 use crate::command::{FAULT, FINE, complain};
+use crate::demo::latencies::Latencies;
+use clap::Args;
 use reqwest::{Client, RequestBuilder};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
@@ -13,7 +14,23 @@ const ROUNDS: usize = 7;
 /// What stands once in a trail for each of its leaves.
 const LEAF_MARK: &[u8] = b"\"urn:hearthgate:leaf:";
 
-pub(super) async fn drive(arguments: &BenchArguments) -> u8 {
+#[derive(Args)]
+pub struct TrailArguments {
+    /// The FHIR base of the gateway.
+    #[arg(long, default_value = "http://127.0.0.1:8080/fhir")]
+    base: String,
+    /// A token with system/*.cruds of a client that pushes.
+    #[arg(long, env = "HEARTHGATE_TOKEN", hide_env_values = true)]
+    token: String,
+    /// A token of a client with the role `regulator`, who asks for the trail.
+    #[arg(long, env = "HEARTHGATE_READER", hide_env_values = true)]
+    reader: String,
+    /// How many entries in the log the patient is to have.
+    #[arg(long, default_value_t = 10_000)]
+    entries: usize,
+}
+
+pub(super) async fn drive(arguments: &TrailArguments) -> u8 {
     match measure(arguments).await {
         Ok(text) => {
             println!("{text}");
@@ -23,12 +40,12 @@ pub(super) async fn drive(arguments: &BenchArguments) -> u8 {
     }
 }
 
-async fn measure(arguments: &BenchArguments) -> Result<String, String> {
+async fn measure(arguments: &TrailArguments) -> Result<String, String> {
     let http = Client::new();
-    let (wanted, token) = (arguments.trail.unwrap_or_default(), arguments.token.clone().unwrap_or_default());
+    let wanted = arguments.entries;
     let post = |path: &str, body: String| {
         let request = http.post(format!("{}{path}", arguments.base)).header("content-type", "application/fhir+json");
-        request.bearer_auth(&token).body(body)
+        request.bearer_auth(&arguments.token).body(body)
     };
     let patient = id_of(&sent(post("/Patient", r#"{"resourceType":"Patient","name":[{"family":"Load"}]}"#.to_owned())).await?)?;
     // The patient and the act of sending it have two leaves; every transaction has one beside those of its resources.
@@ -39,22 +56,20 @@ async fn measure(arguments: &BenchArguments) -> Result<String, String> {
         entries += count + 1;
     }
     let path = format!("{}/Patient/{patient}/$provenance-trail", arguments.base);
-    let reader = arguments.reader.clone().unwrap_or_default();
     let (mut first, mut whole, mut leaves, mut bytes) = (Vec::new(), Vec::new(), 0, 0);
     for _ in 0..ROUNDS {
-        let asked = ask(http.get(&path).header("accept-encoding", "identity").bearer_auth(&reader)).await?;
+        let asked = ask(http.get(&path).header("accept-encoding", "identity").bearer_auth(&arguments.reader)).await?;
         first.push(asked.first);
         whole.push(asked.whole);
         (leaves, bytes) = (asked.leaves, asked.bytes);
     }
-    first.sort_unstable();
-    whole.sort_unstable();
+    let (first, whole) = (Latencies::of(first), Latencies::of(whole));
     Ok(format!(
         "trail of {leaves} entries, {:.1} MB: first byte p50 {:.1?}; whole p50 {:.1?}, slowest of {ROUNDS} {:.1?}",
         f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)) / 1e6,
-        at(&first, 0.5),
-        at(&whole, 0.5),
-        at(&whole, 1.0),
+        first.at(0.5),
+        whole.at(0.5),
+        whole.at(1.0),
     ))
 }
 

@@ -1,6 +1,7 @@
 //! `hearthgate ledger bench`: how fast this machine appends, proves, verifies, starts and checks, on a log of its own in a folder.
 
 use crate::clock::{Clock, Entropy};
+use crate::demo::latencies::Latencies;
 use crate::ledger::merkle::{leaf_hash, verify_inclusion};
 use crate::ledger::{Algorithm, Folder, Hash, LogKeys, Policy, SigningKey, TreeHashes, fsck};
 use crate::outcome::{Fault, FaultKind};
@@ -121,7 +122,7 @@ async fn append(store: &Store, arguments: &BenchArguments, seconds: u64) -> Resu
                 while writing.elapsed() < limit {
                     let one = clock.stopwatch();
                     store.commit(unit(std::iter::once(entry(((writer as u64) << 32) + waits.len() as u64, bytes)))).await?;
-                    waits.push(u32::try_from(one.elapsed().as_micros()).unwrap_or(u32::MAX));
+                    waits.push(one.elapsed());
                 }
                 Ok::<_, Fault>(waits)
             })
@@ -131,21 +132,21 @@ async fn append(store: &Store, arguments: &BenchArguments, seconds: u64) -> Resu
     for writer in writers {
         waits.extend(writer.await.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))??);
     }
-    let elapsed = whole.elapsed().as_secs_f64();
-    waits.sort_unstable();
-    let at = |part: f64| f64::from(waits.get((waits.len() as f64 * part) as usize).copied().unwrap_or(0)) / 1000.0;
+    let (elapsed, waits) = (whole.elapsed(), Latencies::of(waits));
+    let at = |share: f64| waits.at(share).as_secs_f64() * 1000.0;
     let (after, groups) = (store.counted(), store.counted().groups - counted.groups);
     println!(
-        "{before} leaves: append {} entries of {} bytes from {} writers in {elapsed:.1} s = {:.0}/s; p50 {:.1} ms, p99 {:.1} ms; {groups} groups, {} syncs; \
+        "{before} leaves: append {} entries of {} bytes from {} writers in {:.1} s = {:.0}/s; p50 {:.1} ms, p99 {:.1} ms; {groups} groups, {} syncs; \
          sequencer {:.0} % of a core",
         store.ledger_head().size() - before,
         arguments.bytes,
         arguments.writers,
-        waits.len() as f64 / elapsed,
+        elapsed.as_secs_f64(),
+        waits.rate(elapsed),
         at(0.5),
         at(0.99),
         after.syncs - counted.syncs,
-        (writer_cpu() - cpu) / elapsed * 100.0,
+        (writer_cpu() - cpu) / elapsed.as_secs_f64() * 100.0,
     );
     Ok(())
 }
@@ -199,10 +200,10 @@ async fn measure(store: &Store) -> Result<(), Fault> {
     Ok(())
 }
 
-fn spread(name: &str, mut times: Vec<Duration>) -> String {
-    times.sort_unstable();
-    let at = |part: usize| times.get(times.len() * part / 100).copied().unwrap_or_default().as_secs_f64() * 1000.0;
-    format!("{name} p50 {:.3} ms, p99 {:.3} ms", at(50), at(99))
+fn spread(name: &str, times: Vec<Duration>) -> String {
+    let times = Latencies::of(times);
+    let at = |share: f64| times.at(share).as_secs_f64() * 1000.0;
+    format!("{name} p50 {:.3} ms, p99 {:.3} ms", at(0.5), at(0.99))
 }
 
 async fn reopened(store: Store, folder: &Path) -> Result<Store, Fault> {

@@ -1,7 +1,7 @@
 //! Lays the elements of a structure and of those it derives from into one tree.
 
 use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants};
-use super::{DERIVATION_DEPTH_MAX, NodeId, Profile, ProfileNode, SliceBy, SliceKind};
+use super::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode, SliceBy, SliceKind};
 use crate::fhir::path::Expression;
 use crate::fhir::types::{Binding, BindingStrength, Element, ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, json};
@@ -45,14 +45,17 @@ fn unconstrained() -> ProfileElement {
 }
 
 /// The structure and those it derives from, down to the first that has a snapshot; what is missing of them.
-fn layers<'a>(definitions: &'a Definitions, structure: &'a Structure) -> (Vec<&'a Structure>, Option<CompactString>) {
+fn layers<'a>(definitions: &'a Definitions, structure: &'a Structure) -> (Vec<&'a Structure>, Option<Incomplete>) {
     let mut layers = vec![structure];
     loop {
         let Some(last) = layers.last().copied().filter(|last| last.is_differential && last.is_constraint) else { return (layers, None) };
         let Some(url) = last.base.as_deref() else { return (layers, None) };
-        let Some(base) = definitions.structure(url) else { return (layers, Some(url.into())) };
-        if layers.len() == DERIVATION_DEPTH_MAX || layers.iter().any(|layer| std::ptr::eq(*layer, base)) {
-            return (layers, Some(url.into()));
+        let Some(base) = definitions.structure(url) else { return (layers, Some(Incomplete::NotInHand(url.into()))) };
+        if layers.iter().any(|layer| std::ptr::eq(*layer, base)) {
+            return (layers, Some(Incomplete::Circle(url.into())));
+        }
+        if layers.len() == DERIVATION_DEPTH_MAX {
+            return (layers, Some(Incomplete::TooDeep));
         }
         if !base.is_constraint {
             return (layers, None);

@@ -26,10 +26,21 @@ pub struct Profile {
     pub type_name: CompactString,
     /// The first is the root.
     nodes: Vec<ProfileNode>,
-    /// Why it is not whole: a base that is not in hand, or derives from itself.
-    pub incomplete: Option<CompactString>,
+    /// Why it is not whole.
+    pub incomplete: Option<Incomplete>,
     /// The path of an element that cannot be as the profile and its base together ask.
     pub contradiction: Option<CompactString>,
+}
+
+/// Why not everything is known of what a profile derives from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Incomplete {
+    /// The base of this URL is not in hand.
+    NotInHand(CompactString),
+    /// It derives from itself, by way of this URL.
+    Circle(CompactString),
+    /// More than [`DERIVATION_DEPTH_MAX`] profiles stand one on another.
+    TooDeep,
 }
 
 /// What a profile asks of an element or of a slice of it.

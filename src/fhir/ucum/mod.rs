@@ -20,6 +20,9 @@ pub use ratio::Ratio;
 use super::decimal::Decimal;
 use grammar::Worth;
 
+/// The code system's URL in FHIR.
+pub const SYSTEM: &str = "http://unitsofmeasure.org";
+
 /// Characters of a unit code.
 pub const CODE_MAX: usize = 256;
 
