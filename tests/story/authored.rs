@@ -63,7 +63,14 @@ async fn what_the_gateway_writes_is_valid() {
     let reason = json!({"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "Unconscious after a fall"}]});
     emergency.call(Call::post(&format!("Patient/{at_a}/$break-glass"), &reason)).await.expect(200);
 
-    let mut seen = vec![world.stranger().get("metadata").await.expect(200).json()];
+    let sensitive = json!({"resourceType": "Condition", "subject": {"reference": format!("Patient/{at_a}")},
+        "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}]}});
+    a.create(&sensitive).await;
+
+    let mut seen = vec![
+        world.stranger().get("metadata").await.expect(200).json(),
+        a.get(&format!("Condition?patient={at_a}")).await.expect(200).json(),
+    ];
     for type_name in ["Provenance", "AuditEvent", "Task", "Communication", "Linkage", "Patient", "Observation"] {
         let written = documents(&world.data(), type_name);
         assert!(!written.is_empty(), "no {type_name} was written");

@@ -54,11 +54,11 @@ fn layers<'a>(definitions: &'a Definitions, structure: &'a Structure) -> (Vec<&'
         if layers.iter().any(|layer| std::ptr::eq(*layer, base)) {
             return (layers, Some(Incomplete::Circle(url.into())));
         }
-        if layers.len() == DERIVATION_DEPTH_MAX {
-            return (layers, Some(Incomplete::TooDeep));
-        }
         if !base.is_constraint {
             return (layers, None);
+        }
+        if layers.len() == DERIVATION_DEPTH_MAX {
+            return (layers, Some(Incomplete::TooDeep));
         }
         layers.push(base);
     }
