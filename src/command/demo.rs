@@ -1,6 +1,6 @@
 //! `hearthgate demo` and `hearthgate demo-hospital`.
 
-use super::serve::wait_for_signal;
+use super::serve::asked_to_stop;
 use super::{FAULT, FINE, USAGE, complain};
 use crate::clock::{Clock, Entropy};
 use crate::demo::{self, BundleFile};
@@ -51,7 +51,7 @@ pub fn hospital(arguments: &HospitalArguments) -> u8 {
         eprintln!("hospital B: http://{}/fhir", listener.local_addr()?);
         tokio::select! {
             served = demo::serve_alone(listener) => served,
-            () = wait_for_signal() => Ok(()),
+            () = asked_to_stop() => Ok(()),
         }
     });
     served.map_or_else(|error| complain(FAULT, format!("{}: {error}", arguments.listen)), |()| FINE)

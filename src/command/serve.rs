@@ -75,6 +75,7 @@ async fn run(settings: Settings, listeners: Listeners, file: Option<Watched>) ->
             "DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this."
         );
     }
+    let stop = asked_to_stop();
     let origin = settings.server.origin();
     let gateway = Gateway::build(settings, Clock::system(), Entropy::system())?;
     let gateway = match file {
@@ -84,7 +85,7 @@ async fn run(settings: Settings, listeners: Listeners, file: Option<Watched>) ->
     let running = gateway.start(listeners).await?;
     tracing::info!(public = %running.public, admin = %running.admin, %origin, ledger_key = %running.verifier_key, "serving");
     tokio::select! {
-        () = wait_for_signal() => {}
+        () = stop => {}
         () = reload_when_asked(&running) => {}
     }
     tracing::info!("draining");
@@ -102,18 +103,17 @@ async fn reload_when_asked(running: &Running) {
     std::future::pending().await
 }
 
-/// Waits until somebody asks the process to stop.
-pub(super) async fn wait_for_signal() {
-    let terminated = signal(SignalKind::terminate());
-    match terminated {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = terminated.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        }
-        Err(_) => {
-            let _ = tokio::signal::ctrl_c().await;
+/// Begins to listen for whoever asks the process to stop: from now on that is not lost. What it gives ends when somebody does.
+pub(super) fn asked_to_stop() -> impl Future<Output = ()> {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        let [terminated, interrupted] = signals.map(async |listening| match listening {
+            Ok(mut asked) => asked.recv().await.unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        });
+        tokio::select! {
+            () = terminated => {}
+            () = interrupted => {}
         }
     }
 }

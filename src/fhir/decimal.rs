@@ -14,7 +14,7 @@ pub const DIVISION_PLACES: u32 = 16;
 
 /// A decimal number. Equality, order and hash are of the value: `1.0 == 1.00`. Packed, because it sits in every item that FHIRPath moves about.
 #[derive(Debug, Clone, Copy)]
-#[repr(packed(8))]
+#[repr(Rust, packed(8))]
 pub struct Decimal {
     mantissa: i128,
     scale: u32,
