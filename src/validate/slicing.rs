@@ -66,12 +66,17 @@ struct Placed<'d> {
     position: usize,
 }
 
-/// The first slice that an item is in. To be in a second one is an error, for then which of them it is cannot be said.
+/// The slice of what is in no other one (<https://hl7.org/fhir/R4/profiling.html#default-slice>).
+const DEFAULT_SLICE: &str = "@default";
+
+/// The first slice that an item is in, or the default one. To be in a second one is an error, for then which of them it is cannot be said.
 fn choose(walk: &mut Walk<'_>, asked: Asked<'_>, item: Placed<'_>, scope: &Scope<'_>, path: &Path<'_>) -> Option<usize> {
     let node = asked.node();
-    let mut slices = node.slices.iter().enumerate();
+    let is_default = |slice: &usize| Asked { id: *slice, ..asked }.node().slice_name.as_deref() == Some(DEFAULT_SLICE);
+    let mut slices = node.slices.iter().enumerate().filter(|(_, slice)| !is_default(slice));
     let by = &node.discriminators;
-    let first = slices.by_ref().find(|(_, slice)| is_in(walk, Asked { id: **slice, ..asked }, by, item, scope, path))?.0;
+    let first = slices.by_ref().find(|(_, slice)| is_in(walk, Asked { id: **slice, ..asked }, by, item, scope, path));
+    let Some((first, _)) = first else { return node.slices.iter().position(is_default) };
     // One url and one type are never those of two slices.
     let may_be_in_more = !matches!(by.as_slice(), [SliceBy { kind: SliceKind::Type | SliceKind::Position, .. }])
         && !matches!(node.name.as_str(), "extension" | "modifierExtension");
