@@ -5,6 +5,7 @@
 //! Imports nothing of ours.
 
 pub mod decimal;
+pub mod entities;
 pub mod json;
 pub mod node;
 pub mod path;

@@ -4,7 +4,7 @@
 
 use super::path::Path;
 use super::report::{Report, Rule};
-use crate::fhir::Node;
+use crate::fhir::{Node, entities};
 use crate::outcome::IssueType;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -120,6 +120,12 @@ fn judge(text: &str, defects: &mut Vec<Defect>) {
             Ok(Event::Comment(_)) => {}
             Ok(Event::Eof) => break,
             Ok(Event::Text(text)) if depth > 0 => has_content |= text.chars().any(|letter| !letter.is_whitespace()),
+            Ok(Event::GeneralRef(name)) if depth > 0 => {
+                has_content = true;
+                if entities::character(&name).is_none() {
+                    add(defects, Defect::NotWellFormed);
+                }
+            }
             Ok(_) if depth > 0 => has_content = true,
             Ok(_) | Err(_) => return add(defects, Defect::NotWellFormed),
         }
@@ -219,6 +225,9 @@ fn judge_element(element: &BytesStart<'_>, depth: usize, around: &Around, defect
             has_namespace |= attribute.value.as_ref() == XHTML;
             continue;
         }
+        if !has_known_references(&attribute.value) {
+            add(defects, Defect::NotWellFormed);
+        }
         let name = key.strip_prefix("xml:").unwrap_or(key);
         if ATTRIBUTES.binary_search(&name).is_err() {
             add(defects, Defect::Attribute);
@@ -232,6 +241,12 @@ fn judge_element(element: &BytesStart<'_>, depth: usize, around: &Around, defect
     if depth == 0 && !has_namespace {
         add(defects, Defect::WrongNamespace);
     }
+}
+
+/// Whether whatever looks like a character reference is one. A bare `&`, as links often have it, is let pass.
+fn has_known_references(value: &str) -> bool {
+    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'#');
+    value.split('&').skip(1).filter_map(|rest| rest.split_once(';')).all(|(name, _)| !is_name(name) || entities::character(name).is_some())
 }
 
 /// Whether a URL may hold a character (RFC 3986 §2, and letters of other scripts as RFC 3987 has them). A `|` stands before a version in FHIR's own URLs.
@@ -292,6 +307,13 @@ mod tests {
         check(&div("a <b>b</b> &amp; &nbsp;<br/><!-- c --><a href=\"#x\" onclick=\"go()\">l</a>"), &[Defect::Attribute]);
         check(&div("<table class=\"x\"><tr><td colspan=\"2\" style=\"a\" xml:lang=\"de\">x</td></tr></table>"), &[]);
         check(&div("<script>x</script><script>y</script>"), &[Defect::Element]);
+        check(&div("&eacute;&#233;&#xE9;"), &[]);
+        check(&div("a &bogus; b"), &[Defect::NotWellFormed]);
+        check(&div("&bogus;"), &[Defect::NotWellFormed]);
+        check(&div("a &#xZZ; b"), &[Defect::NotWellFormed]);
+        check(&div("a &#0; b"), &[Defect::NotWellFormed]);
+        check(&div("<p title=\"&bogus;\">a</p>"), &[Defect::NotWellFormed]);
+        check(&div("<p title=\"&eacute;\">a</p>"), &[]);
         check(&div("<p>"), &[Defect::NotWellFormed]);
         check(&div("a").replace("</div>", ""), &[Defect::NotWellFormed]);
         check(&div("<br class=a/>"), &[Defect::NotWellFormed]);

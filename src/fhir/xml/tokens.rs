@@ -2,6 +2,7 @@
 //!
 //! The crate splits tags from text; what it leaves open (attribute syntax, references, names, legal characters, namespaces) is settled here.
 
+use super::super::entities;
 use super::super::json::{SyntaxError, SyntaxErrorKind};
 use compact_str::CompactString;
 use quick_xml::errors::{Error, IllFormedError};
@@ -383,20 +384,11 @@ fn attribute_value(raw: &str) -> Result<CompactString, SyntaxErrorKind> {
 
 /// What stands between `&` and `;`, resolved.
 fn resolve(reference: &str) -> Result<char, SyntaxErrorKind> {
-    let scalar = match reference {
-        "amp" => return Ok('&'),
-        "lt" => return Ok('<'),
-        "gt" => return Ok('>'),
-        "quot" => return Ok('"'),
-        "apos" => return Ok('\''),
-        _ => match reference.strip_prefix('#') {
-            Some(number) => match number.strip_prefix('x') {
-                Some(hex) if hex.bytes().all(|digit| digit.is_ascii_hexdigit()) => u32::from_str_radix(hex, 16),
-                None if number.bytes().all(|digit| digit.is_ascii_digit()) => number.parse(),
-                _ => return Err(SyntaxErrorKind::Entity),
-            },
-            None => return Err(SyntaxErrorKind::Entity),
-        },
-    };
-    scalar.ok().and_then(char::from_u32).filter(|character| is_legal(*character)).ok_or_else(|| ill_formed(ILLEGAL_CHARACTER))
+    if !reference.starts_with('#') && !matches!(reference, "amp" | "lt" | "gt" | "quot" | "apos") {
+        return Err(SyntaxErrorKind::Entity);
+    }
+    entities::character(reference).ok_or_else(|| match reference.strip_prefix('#') {
+        Some(code) if code.trim_start_matches('x').bytes().all(|digit| digit.is_ascii_hexdigit()) => ill_formed(ILLEGAL_CHARACTER),
+        _ => SyntaxErrorKind::Entity,
+    })
 }

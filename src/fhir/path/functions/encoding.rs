@@ -6,6 +6,7 @@ use super::super::function::Function;
 use super::super::item::{Collection, Item};
 use super::super::syntax::Call;
 use super::text::{one_text, text_argument};
+use crate::fhir::entities::character;
 use data_encoding::{BASE64, BASE64URL, Encoding, HEXLOWER_PERMISSIVE};
 
 pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
@@ -62,7 +63,7 @@ fn unescape_html(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         plain.push_str(before);
-        match after.split_once(';').and_then(|(name, after)| entity(name).map(|letter| (letter, after))) {
+        match after.split_once(';').and_then(|(name, after)| character(name).map(|letter| (letter, after))) {
             Some((letter, after)) => {
                 plain.push(letter);
                 rest = after;
@@ -75,25 +76,6 @@ fn unescape_html(text: &str) -> String {
     }
     plain.push_str(rest);
     plain
-}
-
-fn entity(name: &str) -> Option<char> {
-    match name {
-        "quot" => Some('"'),
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "apos" => Some('\''),
-        "nbsp" => Some('\u{A0}'),
-        _ => {
-            let code = name.strip_prefix('#')?;
-            let scalar = match code.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-                None => code.parse().ok()?,
-            };
-            char::from_u32(scalar)
-        }
-    }
 }
 
 fn escape_json(text: &str) -> String {

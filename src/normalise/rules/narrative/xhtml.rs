@@ -1,6 +1,7 @@
 //! The XHTML that FHIR allows in a narrative (R4 §2.4.1), read in one pass without building a tree.
 
-use std::collections::{HashMap, HashSet};
+use crate::fhir::entities;
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 /// How deep elements may nest.
@@ -30,15 +31,6 @@ static HARMLESS: LazyLock<HashSet<&str>> = LazyLock::new(|| {
 /// Elements whose content is no text for readers.
 static ACTIVE: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     "applet audio button embed frame frameset iframe math noscript object script select style svg template video".split(' ').collect()
-});
-
-/// HTML's names for characters that senders write although XHTML in FHIR has only XML's five.
-static CHARACTERS: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
-    "nbsp=\u{A0} copy=© reg=® trade=™ deg=° micro=µ plusmn=± times=× divide=÷ frac12=½ frac14=¼ frac34=¾ sup2=² sup3=³ \
-     middot=· bull=• hellip=… ndash=– mdash=— lsquo=‘ rsquo=’ ldquo=“ rdquo=” le=≤ ge=≥ alpha=α"
-        .split(' ')
-        .filter_map(|pair| pair.split_once('='))
-        .collect()
 });
 
 /// What is to be done with a narrative.
@@ -182,8 +174,9 @@ impl<'d> Reader<'d> {
         if is_xml_entity(name) {
             return Some(());
         }
-        let &character = CHARACTERS.get(name)?;
-        self.replace(start, character);
+        // FHIR's XHTML has only XML's five names.
+        let character = entities::character(name)?;
+        self.replace(start, character.encode_utf8(&mut [0; 4]));
         Some(())
     }
 
