@@ -85,7 +85,7 @@ pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Nod
 fn verdict(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node: &Node) -> Option<(Rule, Membership)> {
     match type_name {
         "code" | "string" | "uri" => {
-            let code = node.as_text().filter(|code| !code.is_empty())?;
+            let code = node.as_text().or_else(|| node.as_number()).filter(|code| !code.is_empty())?;
             Some((demand.code, member(walk, set, None, None, code)))
         }
         "Coding" => Some((demand.coding, coding(walk, set, node)?)),

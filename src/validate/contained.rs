@@ -19,9 +19,6 @@ pub fn check(walk: &mut Walk<'_>, node: &Node, object: &Object, path: &Path<'_>)
     if object.get("id").is_none() {
         walk.report.add(WITHOUT_ID, path, node, "A contained resource must have an id");
     }
-    if object.get("contained").is_some() {
-        walk.report.add(NESTED, path, node, "Rule dom-2: a contained resource must not contain resources itself");
-    }
 }
 
 /// Judges what a resource contains as a whole.
@@ -43,6 +40,9 @@ pub fn check_all(walk: &mut Walk<'_>, container: &Node, path: &Path<'_>) {
             let text = "Rule dom-3: nothing refers to this contained resource, and it does not refer to its container";
             walk.report.add(ORPHAN, &name.index(index), one, text);
         }
+    }
+    if all.iter().any(|one| one.get("contained").is_some()) {
+        walk.report.add(NESTED, path, container, "Rule dom-2: a contained resource must not contain resources itself");
     }
     let meta = |member: &str| all.iter().any(|one| one.get("meta").is_some_and(|meta| meta.get(member).is_some()));
     if meta("versionId") || meta("lastUpdated") {

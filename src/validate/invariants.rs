@@ -52,11 +52,9 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     match held {
         Ok(true) => {}
         Ok(false) => {
-            let severity = if rule.is_error { Severity::Error } else { Severity::Warning };
-            let rule_of = Rule { severity, code: IssueType::Invariant, message_id: rule.id };
-            walk.report.add_at(rule_of, path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
+            walk.report.add_at(broken(rule), path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
         }
-        Err(error @ PathError::Syntax { .. }) => {
+        Err(error) if is_unreadable(&error) => {
             walk.report.add_at(
                 UNREADABLE,
                 path,
@@ -64,10 +62,29 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
                 format!("Rule {} is no FHIRPath, so nothing can meet it: {error}", rule.key),
             );
         }
+        Err(error) if breaks_off(&error) => {
+            let text = format!("Rule {} does not hold: it breaks off, for {error}", rule.key);
+            walk.report.add_at(broken(rule), path, offset(place), text);
+        }
         Err(error) => {
             walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {error}", rule.key));
         }
     }
+}
+
+fn broken(rule: &Invariant) -> Rule {
+    let severity = if rule.is_error { Severity::Error } else { Severity::Warning };
+    Rule { severity, code: IssueType::Invariant, message_id: rule.id }
+}
+
+/// Whether an expression is one that no document can meet: it is not FHIRPath, or not as its functions are called.
+fn is_unreadable(error: &PathError) -> bool {
+    matches!(error, PathError::Syntax { .. } | PathError::UnknownFunction { .. } | PathError::Arguments { .. })
+}
+
+/// Whether it was the document that made the evaluation end: a rule must come out true, and so did not.
+fn breaks_off(error: &PathError) -> bool {
+    matches!(error, PathError::NotSingle { .. } | PathError::WrongType { .. } | PathError::Pattern)
 }
 
 fn offset(place: TreeItem<'_>) -> Option<u32> {

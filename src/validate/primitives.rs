@@ -3,6 +3,7 @@
 use super::calendar::{self, Defect};
 use super::path::Path;
 use super::report::{Report, Rule};
+use crate::fhir::decimal::Decimal;
 use crate::fhir::{Node, Value};
 use crate::outcome::IssueType;
 
@@ -28,9 +29,33 @@ pub fn check(type_name: &str, node: &Node, path: &Path<'_>, report: &mut Report)
         }
         _ => Some(wrong_kind(type_name)),
     };
-    if let Some((rule, asked)) = broken {
+    for (rule, asked) in broken.into_iter().chain(unquoted(type_name, node)) {
         report.add(rule, path, node, format!("A value of type {type_name} {asked}"));
     }
+}
+
+/// What is wrong with a simple value of the wrong JSON type, read as if it were of the right one.
+fn unquoted(type_name: &str, node: &Node) -> Option<Broken> {
+    match &node.value {
+        Value::Text(text) if is_numeric(type_name) && Decimal::parse(text).is_none() => {
+            let (id, asked) = match type_name {
+                "decimal" => ("Type_Specific_Checks_DT_Decimal_Valid", "must be a number"),
+                _ => ("Type_Specific_Checks_DT_Integer_Valid", "must be a whole number"),
+            };
+            Some((invalid(id), asked))
+        }
+        Value::Text(text) if is_numeric(type_name) => numeric(type_name, text),
+        Value::Text(text) if type_name == "boolean" => not_boolean(matches!(text.as_str(), "true" | "false")),
+        Value::Number(_) if type_name == "boolean" => not_boolean(false),
+        Value::Number(number) if !is_numeric(type_name) => textual(type_name, number),
+        Value::Bool(flag) if type_name != "boolean" && !is_numeric(type_name) => textual(type_name, if *flag { "true" } else { "false" }),
+        Value::Bool(_) if is_numeric(type_name) => Some((invalid("Type_Specific_Checks_DT_Integer_Valid"), "must be a number")),
+        _ => None,
+    }
+}
+
+fn not_boolean(is_one: bool) -> Option<Broken> {
+    (!is_one).then_some((invalid("Type_Specific_Checks_DT_Boolean_Value"), "must be true or false"))
 }
 
 fn is_numeric(type_name: &str) -> bool {

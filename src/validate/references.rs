@@ -122,18 +122,15 @@ pub fn absolute(full_url: &str, reference: &str) -> Option<String> {
 /// Judges the target of a Reference; `targets` are the types allowed, none meaning any.
 pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
     let types = walk.types;
-    let stated = reference.text("type").map(|name| name.rsplit('/').next().unwrap_or(name)).filter(|name| types.resource(name).is_some());
+    let stated = reference.text("type").map(|name| name.rsplit('/').next().unwrap_or(name));
     let literal = reference.text("reference");
     let found = literal.and_then(|literal| target_type(types, literal, scope));
     if let (Some(stated), Some(found)) = (stated, found)
         && stated != found
     {
-        walk.report.add(
-            TYPE_CONTRADICTS,
-            path,
-            reference,
-            format!("The reference says it points to a {stated}, but it points to a {found}"),
-        );
+        let named = types.resource(stated).map_or("what is no resource type", |_| stated);
+        let text = format!("The reference says it points to {named}, but it points to {found}");
+        walk.report.add(TYPE_CONTRADICTS, path, reference, text);
     }
     if let Some(literal) = literal
         && found.is_none()
@@ -145,7 +142,7 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
         in_entry(walk, literal, reference, scope, path);
         in_reach(walk, literal, reference, scope, path);
     }
-    let Some(target) = found.or(stated) else { return };
+    let Some(target) = found.or(stated.filter(|name| types.resource(name).is_some())) else { return };
     if !targets.is_empty() && !targets.iter().any(|allowed| types.is_kind_of(target, allowed)) {
         let text = format!("The reference points to a {target}; it may point to {}", targets.join(", "));
         walk.report.add(WRONG_TARGET, path, reference, text);
