@@ -15,8 +15,9 @@ use tokio::sync::watch;
 const ROUND: u32 = 64;
 /// How long the worker sleeps when nothing wakes it.
 const IDLE: Duration = Duration::from_millis(500);
-/// How often a delivery held for want of consent is looked at again.
+/// How soon a delivery held for want of consent is looked at again: later and later, up to so many times as long.
 const HELD_FOR: Duration = Duration::from_secs(5);
+const HELD_TIMES_MAX: u32 = 12;
 /// The largest answer a destination may send.
 const ANSWER_LIMIT_BYTES: u64 = 1024 * 1024;
 
@@ -121,16 +122,18 @@ impl<J: DeliveryJudge> Courier<J> {
     }
 
     fn ended(&self, delivery: &Delivery, state: DeliveryState, reason: &str) -> OutboxUpdate {
-        self.update(delivery, state, delivery.attempts + 1, self.clock.now(), reason)
+        self.update(delivery, state, attempts_of(delivery, DeliveryState::Waiting) + 1, self.clock.now(), reason)
     }
 
     fn held(&self, delivery: &Delivery) -> OutboxUpdate {
-        self.update(delivery, DeliveryState::Held, delivery.attempts, self.clock.now() + HELD_FOR, "no consent permits it")
+        let looks = attempts_of(delivery, DeliveryState::Held) + 1;
+        let wait = HELD_FOR * (1 + looks / HELD_TIMES_MAX).min(HELD_TIMES_MAX);
+        self.update(delivery, DeliveryState::Held, looks, self.clock.now() + wait, "no consent permits it")
     }
 
     /// Later again, with a doubling and jittered wait, until the attempts are used up. A refusal that will not change ends it at once.
     fn failed(&self, delivery: &Delivery, retry: Retry, problem: Option<UpstreamProblem>) -> OutboxUpdate {
-        let attempts = delivery.attempts + 1;
+        let attempts = attempts_of(delivery, DeliveryState::Waiting) + 1;
         let reason = problem.as_ref().map_or_else(|| "the gateway could not account for it".to_owned(), ToString::to_string);
         let hopeless = matches!(problem, Some(UpstreamProblem::Status(400 | 404 | 405 | 410 | 413 | 415 | 422)));
         if hopeless || u64::from(attempts) >= retry.max_attempts {
@@ -145,6 +148,11 @@ impl<J: DeliveryJudge> Courier<J> {
     fn update(&self, delivery: &Delivery, state: DeliveryState, attempts: u32, next_at: Instant, reason: &str) -> OutboxUpdate {
         OutboxUpdate { row: delivery.row, state, attempts, next_at, reason: reason.to_owned() }
     }
+}
+
+/// How often a delivery was tried, or looked at while it was held; each is counted from anew when the state changes.
+fn attempts_of(delivery: &Delivery, state: DeliveryState) -> u32 {
+    if delivery.state == state { delivery.attempts } else { 0 }
 }
 
 fn peer(destination: &Destination) -> Peer<'_> {

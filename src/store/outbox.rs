@@ -106,13 +106,14 @@ pub(super) fn update(connection: &Connection, update: &OutboxUpdate) -> Result<(
         .map_err(fault)
 }
 
-/// Deliveries that are due, oldest first; of each destination and patient only the oldest that is still open, so that order is kept.
+/// Deliveries that are due, those that wait before those that are held; of each destination and patient only the oldest that waits, so that order
+/// is kept. What is held for want of consent stands in nobody's way: that others arrive must not tell that something is withheld, nor stop.
 pub(super) fn due(connection: &Connection, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {
     const SQL: &str = "SELECT id, destination, type, resource, version, patient, state, attempts, next_at, reason FROM outbox AS o
-        WHERE state IN (0, 3) AND next_at <= ? AND NOT EXISTS (
+        WHERE state IN (0, 3) AND next_at <= ? AND (state = 3 OR NOT EXISTS (
           SELECT 1 FROM outbox AS earlier WHERE earlier.destination = o.destination AND earlier.patient = o.patient
-            AND earlier.state IN (0, 3) AND earlier.id < o.id)
-        ORDER BY id LIMIT ?";
+            AND earlier.state = 0 AND earlier.id < o.id))
+        ORDER BY state, next_at, id LIMIT ?";
     list(connection, SQL, params![now.micros(), limit])
 }
 

@@ -127,6 +127,24 @@ async fn nothing_is_pushed_without_consent() {
     assert_eq!(clinic.delivered().len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_stands_in_nobodys_way() {
+    let (world, a, clinic, patient) = scene(5).await;
+    let withheld = json!({"system": "http://loinc.org", "code": "5640-8"});
+    let mut consent = permit_to(&patient, "clinic");
+    consent["provision"]["provision"] = json!([{"type": "deny", "code": [{"coding": [&withheld]}]}]);
+    a.create(&consent).await;
+    let mut ethanol = observation(&format!("Patient/{patient}"));
+    ethanol["code"] = json!({"coding": [&withheld]});
+    a.create(&ethanol).await;
+    until("a held delivery", async || (deliveries(&world, DeliveryState::Held).await == 1).then_some(())).await;
+    let first = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let second = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let seen = delivered(&clinic, 2).await;
+    assert_eq!([&seen[0].path, &seen[1].path], [&format!("Observation/{first}"), &format!("Observation/{second}")]);
+    assert_eq!(deliveries(&world, DeliveryState::Held).await, 1);
+}
+
 async fn revoke(party: &Party, consent: &str) {
     let path = format!("Consent/{consent}");
     let mut stored: Value = party.get(&path).await.expect(200).json();
