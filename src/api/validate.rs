@@ -27,7 +27,7 @@ pub(super) struct Place<'a> {
 
 /// What is asked.
 struct Question {
-    /// None for a deletion.
+    /// None for a deletion, and for what is stored until it was read.
     resource: Option<Node>,
     profiles: Vec<String>,
     mode: Option<Mode>,
@@ -51,12 +51,20 @@ pub(super) async fn validate(
     place: Place<'_>,
     record: &audit::Opened,
 ) -> Result<Response<Body>, Failure> {
-    let question = match question(state, asked, &place) {
-        Ok(question) => question,
+    let document = match document(state, asked) {
+        Ok(document) => document,
         // A document that cannot be read is a finding about it, and the validation has run.
         Err(refusal) if refusal.reason == Reason::Malformed => return answer(state, asked, wanted, record, &refusal.findings).await,
         Err(refusal) => return refuse(state, record, refusal).await,
     };
+    let mut question = match question(document, &place) {
+        Ok(question) => question,
+        Err(refusal) => return refuse(state, record, refusal).await,
+    };
+    if let (None, Some(Mode::Profile), Some(type_name), Some(id)) = (&question.resource, question.mode, place.type_name, place.id) {
+        // What is found says what is in it, so it is read as any reader would read it.
+        question.resource = Some(state.query.read(caller, type_name, id, record).await?.resource);
+    }
     let mut findings = expected_of(&question, &place);
     if let Some(resource) = question.resource {
         let declared = super::negotiate::body_media(&asked.headers).ok().and_then(|media| media.declared);
@@ -76,25 +84,40 @@ async fn answer(
     Ok(render::resource(200, &outcome_with_places(findings, Some(&asked.body)), wanted, state.definitions))
 }
 
+/// What the body holds, if anything.
+fn document(state: &FhirState, asked: &Asked) -> Result<Option<Node>, Refusal> {
+    if asked.body.is_empty() { Ok(None) } else { Ok(Some(parse_body(state, asked)?.1)) }
+}
+
 /// The question of a bare body or of Parameters, with what the URL adds.
-fn question(state: &FhirState, asked: &Asked, place: &Place<'_>) -> Result<Question, Refusal> {
+fn question(document: Option<Node>, place: &Place<'_>) -> Result<Question, Refusal> {
     let of_url = |name: &str| place.pairs.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.clone()).collect::<Vec<String>>();
+    known_only(place.pairs.iter().map(|(name, _)| name.as_str()).filter(|name| !name.starts_with('_')), &["mode", "profile"])?;
     let (mut modes, mut profiles) = (of_url("mode"), of_url("profile"));
-    let deletes = modes.iter().any(|mode| mode == "delete");
-    let document = if asked.body.is_empty() && deletes { None } else { Some(parse_body(state, asked)?.1) };
     let is_wrapped = document.as_ref().and_then(Node::resource_type) == Some("Parameters") && place.type_name != Some("Parameters");
     let resource = match document {
         Some(parameters) if is_wrapped => {
+            let parts = parameters.items("parameter");
+            known_only(parts.iter().map(|part| part.text("name").unwrap_or_default()), &["resource", "mode", "profile"])?;
             modes.extend(values(&parameters, "mode"));
             profiles.extend(values(&parameters, "profile"));
-            let given = parameters.items("parameter").iter().find(|parameter| parameter.text("name") == Some("resource"));
-            given.and_then(|parameter| parameter.get("resource")).cloned()
+            let mut given = parts.iter().filter(|part| part.text("name") == Some("resource"));
+            let first = given.next();
+            if given.next().is_some() {
+                return Err(malformed(IssueType::Invalid, "One 'resource' can be validated at a time."));
+            }
+            first.and_then(|part| part.get("resource")).cloned()
         }
         other => other,
     };
+    if modes.len() > 1 {
+        return Err(malformed(IssueType::Invalid, "One 'mode' can be asked for at a time."));
+    }
     let mode = modes.first().map(|code| mode_of(code)).transpose()?;
-    if resource.is_none() && mode != Some(Mode::Delete) {
-        return Err(malformed(IssueType::Required, "Parameters for $validate carry a 'resource', unless the mode is delete."));
+    let is_of_stored = mode == Some(Mode::Profile) && place.id.is_some();
+    if resource.is_none() && mode != Some(Mode::Delete) && !is_of_stored {
+        let text = "A question for $validate carries a 'resource', unless the mode is delete, or profile for what is stored.";
+        return Err(malformed(IssueType::Required, text));
     }
     if mode == Some(Mode::Profile) && profiles.is_empty() {
         return Err(malformed(IssueType::Required, "With the mode profile, a 'profile' must be named."));
@@ -102,13 +125,15 @@ fn question(state: &FhirState, asked: &Asked, place: &Place<'_>) -> Result<Quest
     if profiles.len() > PROFILES_MAX {
         return Err(malformed(IssueType::TooCostly, &format!("No more than {PROFILES_MAX} profiles can be asked for at once.")));
     }
-    let is_other = |expected: &str| resource.as_ref().is_some_and(|resource| resource.resource_type() != Some(expected));
-    match place.type_name {
-        Some(expected) if is_other(expected) => {
-            Err(malformed(IssueType::Invalid, &format!("The resource is not of the type {expected} that the URL names.")))
-        }
-        _ => Ok(Question { resource, profiles, mode }),
+    Ok(Question { resource, profiles, mode })
+}
+
+/// Refuses a question with a part that is not known, for it may be the one that matters.
+fn known_only<'n>(mut names: impl Iterator<Item = &'n str>, known: &[&str]) -> Result<(), Refusal> {
+    if names.all(|name| known.contains(&name)) {
+        return Ok(());
     }
+    Err(malformed(IssueType::NotSupported, &format!("The parameters of $validate are {}.", known.join(", "))))
 }
 
 fn malformed(code: IssueType, text: &str) -> Refusal {
@@ -136,7 +161,11 @@ fn mode_of(code: &str) -> Result<Mode, Refusal> {
 fn expected_of(question: &Question, place: &Place<'_>) -> Vec<Finding> {
     let own_id = question.resource.as_ref().and_then(|resource| resource.text("id"));
     let finding = |severity: Severity, code: IssueType, id: &'static str, text: &str| vec![Finding::new(severity, code, id, text)];
+    let is_other_type = |expected: &str| question.resource.as_ref().is_some_and(|resource| resource.resource_type() != Some(expected));
     match question.mode {
+        _ if place.type_name.is_some_and(is_other_type) => {
+            finding(Severity::Error, IssueType::Invalid, "VALIDATE_OTHER_TYPE", "The resource is not of the type that the URL names")
+        }
         Some(Mode::Update) if own_id.is_none() => finding(
             Severity::Error,
             IssueType::Required,

@@ -110,12 +110,43 @@ async fn a_validation_by_mode_and_profile() {
         assert_eq!(is_error, !expected.is_empty() && expected != "VALIDATE_DELETE", "{why}: {answer}");
         assert!(answer.to_string().contains(expected), "{why}: {answer}");
     }
-    for (why, path) in [("a mode that there is not", "Patient/$validate?mode=frob"), ("no profile named", "Patient/$validate?mode=profile")]
-    {
-        let answer = a.post(path, &seventh).await.expect(200).json();
+    let twice = question(seventh.clone(), &[]).as_object().map(|question| {
+        let mut question = question.clone();
+        let part = question["parameter"][0].clone();
+        question["parameter"].as_array_mut().unwrap().push(part);
+        Value::from(question)
+    });
+    for (why, path, body) in [
+        ("a mode that there is not", "Patient/$validate?mode=frob", seventh.clone()),
+        ("two modes", "Patient/$validate?mode=create&mode=update", seventh.clone()),
+        ("no profile named", "Patient/$validate?mode=profile", seventh.clone()),
+        ("a parameter that there is not", "Patient/$validate?foo=1", seventh.clone()),
+        ("a part that there is not", "Patient/$validate", question(seventh.clone(), &[("foo", "valueString", "1")])),
+        ("two resources", "Patient/$validate", twice.unwrap()),
+        ("no resource", "Patient/$validate", json!({"resourceType": "Parameters", "parameter": []})),
+    ] {
+        let answer = a.post(path, &body).await.expect(400).json();
         assert!(matches!(worst(&answer), "fatal" | "error"), "{why}: {answer}");
     }
     assert!(a.search("Patient").await.is_empty(), "nothing is stored");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stored_is_validated_for_whom_may_see_it() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let id = a.create(&patient("1")).await;
+    let stored = a.create(&observation(&format!("Patient/{id}"))).await;
+    let path = format!("Observation/{stored}/$validate");
+    let wrapped = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "mode", "valueCode": "profile"}, {"name": "profile", "valueUri": VITAL_SIGNS}]});
+    let bare = Call::new("POST", &format!("{path}?mode=profile&profile={VITAL_SIGNS}"));
+    for call in [Call::post(&path, &wrapped), bare] {
+        let answer = a.call(call).await.expect(200).json();
+        assert!(answer.to_string().contains(VITAL_SIGNS) && worst(&answer) == "error", "{answer}");
+    }
+    let b = world.party("hospital-b").await;
+    b.post(&path, &wrapped).await.expect(404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
