@@ -148,6 +148,9 @@ fn add(arguments: &AddArguments) -> u8 {
         Err(error @ Unplannable::Source { .. }) => return complain(FAULT, error),
         Err(error) => return complain(FINDINGS, error),
     };
+    if let Some(error) = plan.packages.iter().find_map(|planned| cache.refuse_other(planned).err()) {
+        return complain(status(&error), error);
+    }
     for planned in &plan.packages {
         match cache.install(planned, |file| age(file, &Clock::system())) {
             Ok(true) => println!("added {} sha256:{}", planned.manifest.at, planned.digest),

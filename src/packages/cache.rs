@@ -206,15 +206,8 @@ impl Cache {
     pub fn install(&self, planned: &Planned, age: impl Fn(&fs::Metadata) -> Duration) -> Result<bool, CacheError> {
         let at = &planned.manifest.at;
         let mut locked = self.locked()?;
-        if self.manifest(at).is_some()
-            && let Some(here) = locked.find(at)
-        {
-            if here.sha256 != planned.digest {
-                return Err(CacheError::Conflict { at: at.clone(), here: here.sha256.clone(), given: planned.digest.clone() });
-            }
-            if !self.is_altered(at)? {
-                return Ok(false);
-            }
+        if self.is_same_here(planned, &locked)? && !self.is_altered(at)? {
+            return Ok(false);
         }
         fs::create_dir_all(&self.root).map_err(at_path(&self.root))?;
         let layout = self.root.join("packages.ini");
@@ -234,6 +227,22 @@ impl Cache {
         self.write_locked(&locked)?;
         drop(guard);
         Ok(true)
+    }
+
+    /// Refuses a package that is here under the same name and version with other bytes. Asked of all before the first is installed, it leaves nothing
+    /// behind of what is refused.
+    pub fn refuse_other(&self, planned: &Planned) -> Result<(), CacheError> {
+        self.is_same_here(planned, &self.locked()?).map(drop)
+    }
+
+    /// Whether the package was added from these very bytes; an error where it was from others.
+    fn is_same_here(&self, planned: &Planned, locked: &Locked) -> Result<bool, CacheError> {
+        let at = &planned.manifest.at;
+        match locked.find(at).filter(|_| self.manifest(at).is_some()) {
+            None => Ok(false),
+            Some(here) if here.sha256 == planned.digest => Ok(true),
+            Some(here) => Err(CacheError::Conflict { at: at.clone(), here: here.sha256.clone(), given: planned.digest.clone() }),
+        }
     }
 
     /// Unpacks beside the final place and renames, so that the package is there whole or not at all; answers the digest of its content.

@@ -209,6 +209,7 @@ fn the_cache() {
     assert!(!cache.install(&one, fresh).unwrap(), "the same again is nothing new");
     let other = planned(packed(&[("package/package.json", FILE, manifest("a", "1.0.0", &[]).as_bytes())]));
     assert!(matches!(cache.install(&other, fresh), Err(CacheError::Conflict { .. })));
+    assert!(matches!(cache.refuse_other(&other), Err(CacheError::Conflict { .. })));
     let root = cache.root();
     assert_eq!(std::fs::read_to_string(root.join("packages.ini")).unwrap(), "[cache]\nversion = 4\n");
     assert!(root.join("a#1.0.0/package/package.json").is_file());

@@ -53,7 +53,11 @@ pub fn files(names: &[PathBuf]) -> Result<Vec<PathBuf>, InputError> {
     for name in names {
         let text = name.to_string_lossy();
         if name.is_dir() {
-            found.extend(sorted_below(name, "**")?);
+            let below = sorted_below(name, "**")?;
+            if below.is_empty() {
+                return Err(InputError::new(true, name, "holds nothing to validate"));
+            }
+            found.extend(below);
         } else if text == "-" || name.exists() {
             // A pipe is as good as a file.
             found.push(name.clone());
@@ -257,6 +261,7 @@ mod tests {
             encoder.write_all(bytes).unwrap();
             encoder.finish().unwrap()
         };
+        assert!(files(std::slice::from_ref(&root)).is_err_and(|error| error.is_usage));
         write("b.json", b"{}");
         write("below/a.xml", b"<a/>");
         write("c.ndjson", b"{}\n\n{}\n");
