@@ -202,10 +202,10 @@ impl Pipeline {
     /// A Provenance for each late result: what was received says so much, and what is current stays.
     fn evidence_of_late(&self, source: &str, evidence: &Evidence, fates: &[Fate]) -> Result<Vec<VersionDraft>, Fault> {
         let late = fates.iter().filter_map(|fate| match fate {
-            Fate::Late(version, _) => Some(format!("{}/{}/_history/{}", version.type_name, version.id, version.version)),
+            Fate::Late(version, _) => Some(version),
             _ => None,
         });
-        late.map(|about| self.anchor.unapplied(&about, &evidence.digest, source, self.clock.now())).collect()
+        late.map(|stays| self.anchor.unapplied(stays, &evidence.digest, source, self.clock.now())).collect()
     }
 
     /// The audit record of a submission that was refused, with what a person must do about it.

@@ -6,6 +6,7 @@
 mod beside;
 mod consents;
 mod consult;
+mod counted;
 mod everything;
 mod history;
 mod holders;
@@ -102,6 +103,8 @@ struct Page {
     shown: Vec<Permitted>,
     total: usize,
     next: Option<String>,
+    /// What the total, or the link to the next page, tells of without showing it.
+    beyond: Vec<Permitted>,
 }
 
 /// How many candidates are looked at together where there are very many, and how often.
@@ -334,6 +337,7 @@ impl QueryPath {
         let along = self.along(caller, &asked, &page.shown).await?;
         let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
         let mut closing = disclosure(page.shown.iter().chain(&along.resources), note);
+        counted::count_in(&mut closing, &page.beyond);
         // A search that touches a crowd is about nobody in particular, and must not cost a record for each.
         closing.withheld = if withheld.len() <= MAX_WITHHELD { withheld.into_iter().collect() } else { Vec::new() };
         self.disclose(opened, closing, elsewhere).await?;
@@ -379,10 +383,18 @@ impl QueryPath {
         let total = permitted.len();
         let size = query.count().map_or(page::DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(usize::MAX)).min(page::MAX_PAGE);
         let size = if query.is_count_only() { 0 } else { size };
-        let shown: Vec<Permitted> = permitted.into_iter().skip(from).take(size).collect();
+        let (mut before, shown, mut after) = page::cut(permitted, from, size);
         let end = from + shown.len();
-        let next = (size > 0 && end < total).then(|| self.pager.seal(caller, query, end, now));
-        Page { shown, total, next }
+        let next = (size > 0 && !after.is_empty()).then(|| self.pager.seal(caller, query, end, now));
+        let beyond = if query.total() == Some(Total::None) {
+            // Without a total, a link tells that there is one more.
+            after.truncate(usize::from(next.is_some()));
+            after
+        } else {
+            before.append(&mut after);
+            before
+        };
+        Page { shown, total, next, beyond }
     }
 
     fn searchset(&self, query: &Query, page: Page, along: Along, mut unanswered: Vec<Node>) -> Node {
@@ -440,11 +452,13 @@ fn disclosure<'p>(shown: impl Iterator<Item = &'p Permitted> + Clone, note: Opti
     let owner = |permitted: &Permitted| Some((reference(permitted.resource())?, crate::pipeline::patient_ids(permitted.resource())));
     let owners: Vec<(String, Vec<String>)> = shown.clone().filter_map(owner).collect();
     let mut patients: Vec<String> = owners.iter().flat_map(|(_, patients)| patients.iter().cloned()).collect();
-    let mut consents: Vec<String> = shown.clone().flat_map(consents::governing).collect();
     distinct(&mut patients);
-    distinct(&mut consents);
     let resources = owners.iter().map(|(reference, _)| reference.clone()).collect();
-    Closing { resources, patients, owners, consents, description: note, ..Closing::default() }
+    let mut closing = Closing { resources, patients, owners, description: note, ..Closing::default() };
+    let governed =
+        shown.filter_map(|permitted| Some((consents::governing(permitted)?, crate::pipeline::patient_ids(permitted.resource()))));
+    governed.collect::<BTreeSet<_>>().into_iter().for_each(|(consent, patients)| closing.govern(consent, patients));
+    closing
 }
 
 /// Whether the token's scopes allow this at all.

@@ -1,12 +1,11 @@
 //! What the gateway itself says in versions: who is who, what an operator decided. Anchored and with a Provenance like what partners send.
 
-use super::provenance::concept;
+use super::provenance::{concept, received};
 use super::stage::{Anchor, Digests, ToAnchor, digest, stamp};
 use crate::clock::Instant;
 use crate::fhir::{Node, Object, json};
 use crate::outcome::Fault;
 use crate::store::{LeafDraft, Method, StoredVersion, Target, VersionDraft};
-use data_encoding::HEXLOWER;
 use std::sync::Arc;
 
 /// A version the gateway makes of itself.
@@ -42,14 +41,18 @@ impl Anchor {
         let (provenance, stated) = self.statement(&about, own.reason, None, own.source, own.at)?;
         // Nothing was received: the bytes it was made from are the version itself.
         let digests = Digests { raw: &digest(&document), canonical: Some(canonical), provenance: &stated };
-        let leaves = self.version_leaves(&digests, (&target, own.patients), &context)?;
+        let leaves = self.version_leaves(&digests, (&target, own.patients), self.record_key(own.patients)?, &context)?;
         let draft = self.draft(&target, Some(&resource), &document, Some(place), &context)?;
         Ok((vec![draft, provenance], leaves))
     }
 
-    /// The Provenance of bytes that are kept as evidence and made no version of the resource they were about.
-    pub fn unapplied(&self, about: &str, raw: &[u8; 32], source: &str, at: Instant) -> Result<VersionDraft, Fault> {
-        self.statement(about, "A late result: kept as evidence, not applied.", Some(raw), source, at).map(|(draft, _)| draft)
+    /// The Provenance of bytes that are kept as evidence and made no version of the resource they were about. They are committed to under the
+    /// key of the version that stays, so that they are forgotten with it.
+    pub fn unapplied(&self, stays: &StoredVersion, raw: &[u8; 32], source: &str, at: Instant) -> Result<VersionDraft, Fault> {
+        let about = format!("{}/{}/_history/{}", stays.type_name, stays.id, stays.version);
+        let key = stays.key.map(|key| self.keyring.open_record(&key)).transpose()?.flatten();
+        let entity = key.map(|key| received(&key, raw));
+        self.statement(&about, "A late result: kept as evidence, not applied.", entity, source, at).map(|(draft, _)| draft)
     }
 
     /// A Provenance without a sender, and its digest in canonical form.
@@ -57,17 +60,12 @@ impl Anchor {
         &self,
         about: &str,
         reason: &str,
-        raw: Option<&[u8; 32]>,
+        entity: Option<Node>,
         source: &str,
         at: Instant,
     ) -> Result<(VersionDraft, [u8; 32]), Fault> {
         let id = self.fresh_id(at);
         let recorded = at.to_fhir_instant();
-        let entity: Option<Vec<Node>> = raw.map(|raw| {
-            let digest = Object::new().with("system", "urn:ietf:rfc:3986").with("value", format!("urn:sha256:{}", HEXLOWER.encode(raw)));
-            let what = Object::new().with("identifier", digest).with("display", "the bytes as received");
-            vec![Object::new().with("role", "source").with("what", what).into()]
-        });
         let who = Object::new().with("display", "hearthgate");
         let agent: Node = Object::new().with("type", concept(super::provenance::PARTICIPANT_TYPES, "assembler")).with("who", who).into();
         let target: Node = Object::new().with("reference", about).into();
@@ -78,7 +76,7 @@ impl Anchor {
             .with("recorded", recorded)
             .with("activity", Object::new().with("text", reason))
             .with("agent", vec![agent])
-            .with_some("entity", entity);
+            .with_some("entity", entity.map(|entity| vec![entity]));
         let node = node.into();
         Ok((self.authored("Provenance", &id, &node, None, source, at)?, digest(&json::write_canonical(&node))))
     }

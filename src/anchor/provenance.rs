@@ -1,5 +1,7 @@
 //! The Provenance of an accepted version (R4 §6.3, in W3C PROV's terms): who sent it, what it was made from, what was changed on the way in.
 
+use super::leaf::commitment;
+use super::receipt::{RAW_DOMAIN, change_commitment, change_key};
 use crate::clock::Instant;
 use crate::fhir::{Node, Object};
 use crate::normalise::Change;
@@ -8,7 +10,7 @@ use crate::sign::{Attestation, GatewaySigner};
 use crate::store::{Method, Target};
 use data_encoding::HEXLOWER;
 
-/// Extension that carries one change normalisation made: rule, path, digests before and after.
+/// Extension that carries one change normalisation made: rule, path, keyed commitments to the values before and after.
 pub const CHANGE_EXTENSION: &str = "urn:hearthgate:extension:normalisation-change";
 /// Extension that carries one finding of what was accepted all the same: severity, kind, rule, path, what it says, and which profile asks.
 pub const FINDING_EXTENSION: &str = "urn:hearthgate:extension:validation-finding";
@@ -20,6 +22,8 @@ const MORE_PARTICIPANT_TYPES: &str = "http://hl7.org/fhir/us/core/CodeSystem/us-
 /// The system of client ids, as they are registered here.
 const CLIENTS: &str = "urn:hearthgate:client";
 const DATA_OPERATION: &str = "http://terminology.hl7.org/CodeSystem/v3-DataOperation";
+/// Before the hexadecimal digits of a commitment.
+const COMMITMENT: &str = "urn:hearthgate:commitment:";
 /// The most changes written out; the rest is counted.
 const MAX_CHANGES: usize = 200;
 /// The most findings written out, the gravest first; the rest is counted.
@@ -28,6 +32,8 @@ const MAX_FINDINGS: usize = 100;
 /// What a version was made from.
 pub struct Lineage<'a> {
     pub raw_digest: &'a [u8; 32],
+    /// The record's key: what is said of values and bytes is committed to under it, and nobody can tell them by trying.
+    pub key: &'a [u8; 32],
     /// When they were received.
     pub received: Instant,
     pub changes: &'a [Change],
@@ -92,7 +98,8 @@ impl Provenance<'_> {
     fn extensions(&self, version: &str) -> Vec<Node> {
         let receipt = Object::new().with("url", RECEIPT_EXTENSION).with("valueUrl", format!("{}/{version}/$receipt", self.base_url));
         let mut extensions = vec![receipt.into()];
-        extensions.extend(self.lineage.changes.iter().take(MAX_CHANGES).map(change));
+        let key = change_key(self.lineage.key);
+        extensions.extend(self.lineage.changes.iter().take(MAX_CHANGES).map(|one| change(one, &key)));
         extensions.extend(omitted(CHANGE_EXTENSION, self.lineage.changes.len(), MAX_CHANGES));
         let mut findings: Vec<&Finding> = self.lineage.findings.iter().collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
@@ -132,11 +139,7 @@ impl Provenance<'_> {
     }
 
     fn entities(&self) -> Vec<Node> {
-        let digest = Object::new()
-            .with("system", "urn:ietf:rfc:3986")
-            .with("value", format!("urn:sha256:{}", HEXLOWER.encode(self.lineage.raw_digest)));
-        let what = Object::new().with("identifier", digest).with("display", "the bytes as received");
-        let mut entities = vec![Object::new().with("role", "source").with("what", what).into()];
+        let mut entities = vec![received(self.lineage.key, self.lineage.raw_digest)];
         if let Some(previous) = &self.lineage.target.previous {
             let earlier = format!("{}/{}/_history/{}", previous.type_name, previous.id, previous.version);
             entities.push(Object::new().with("role", "revision").with("what", reference(&earlier)).into());
@@ -145,12 +148,21 @@ impl Provenance<'_> {
     }
 }
 
-fn change(change: &Change) -> Node {
+/// The entity that stands for the bytes as received, by the commitment to them: that of the version's leaf.
+pub(super) fn received(key: &[u8; 32], raw_digest: &[u8; 32]) -> Node {
+    let committed = HEXLOWER.encode(&commitment(key, RAW_DOMAIN, raw_digest));
+    let identifier = Object::new().with("system", "urn:ietf:rfc:3986").with("value", format!("{COMMITMENT}{committed}"));
+    let what = Object::new().with("identifier", identifier).with("display", "the bytes as received");
+    Object::new().with("role", "source").with("what", what).into()
+}
+
+fn change(change: &Change, key: &[u8; 32]) -> Node {
+    let committed = |value: &Node| HEXLOWER.encode(&change_commitment(key, &change.path, value));
     let parts = [
         Some(part("rule", "valueString", change.rule.to_string())),
         Some(part("path", "valueString", change.path.clone())),
-        change.before_digest().map(|digest| part("before", "valueString", digest)),
-        change.after_digest().map(|digest| part("after", "valueString", digest)),
+        change.before.as_ref().map(|value| part("before", "valueString", committed(value))),
+        change.after.as_ref().map(|value| part("after", "valueString", committed(value))),
     ];
     let parts: Vec<Node> = parts.into_iter().flatten().collect();
     Object::new().with("url", CHANGE_EXTENSION).with("extension", parts).into()

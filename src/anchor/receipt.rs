@@ -1,7 +1,7 @@
 //! Receipts: a tlog-proof that carries the leaf and its opening, verifiable offline with the log's public key and nothing else.
 
 use super::leaf::{Leaf, LeafKind, commitment};
-use crate::fhir::json;
+use crate::fhir::{Node, json};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{LedgerError, LogProof, Policy};
 use data_encoding::BASE64;
@@ -22,6 +22,23 @@ const PROVENANCE_KEY_DOMAIN: &str = "hearthgate/v1/provenance-key";
 /// The key that opens the commitment to a version's Provenance, and leads nowhere else.
 pub fn provenance_key(record: &[u8; 32]) -> [u8; 32] {
     commitment(record, PROVENANCE_KEY_DOMAIN, &[0; 32])
+}
+
+/// Domain of the commitment to a value that normalisation changed.
+const CHANGE_DOMAIN: &str = "hearthgate/v1/change";
+/// What the key of those commitments is derived from a record's key by.
+const CHANGE_KEY_DOMAIN: &str = "hearthgate/v1/change-key";
+
+/// The key of the commitments to what normalisation changed of a version. Whoever holds the record's key, as its receipt has it, can open them;
+/// without it a value cannot be told by trying what it may have been, and with it gone nobody can.
+pub fn change_key(record: &[u8; 32]) -> [u8; 32] {
+    commitment(record, CHANGE_KEY_DOMAIN, &[0; 32])
+}
+
+/// The commitment to a value before or after a change: HMAC-SHA-256 under [`change_key`] over SHA-256(path ‖ 0 ‖ canonical JSON of the value).
+pub fn change_commitment(key: &[u8; 32], path: &str, value: &Node) -> [u8; 32] {
+    let digest = Sha256::new().chain_update(path).chain_update([0]).chain_update(json::write_canonical(value)).finalize();
+    commitment(key, CHANGE_DOMAIN, &digest.into())
 }
 
 /// What a receipt carries beside the proof: the leaf, and the key that opens its commitments. Written as JSON into the proof's `extra`.

@@ -115,8 +115,10 @@ impl Anchor {
             let canonical_digest = canonical.as_deref().map(digest);
             let attestations: Vec<&Attestation> = evidence.attestations.iter().filter(|one| one.covers(&entry.path)).collect();
             let profiles = resource.as_ref().map(|resource| profiles(self.definitions, resource)).unwrap_or_default();
+            let key = self.record_key(&patients)?;
             let lineage = Lineage {
                 raw_digest: &evidence.digest,
+                key: &key.0,
                 received: evidence.at,
                 changes: &entry.changes,
                 findings: &entry.findings,
@@ -127,7 +129,7 @@ impl Anchor {
             let (provenance, provenance_digest) = self.provenance_draft(&lineage, canonical.as_deref().unwrap_or_default(), context)?;
             let digests = Digests { raw: &evidence.digest, canonical: canonical_digest, provenance: &provenance_digest };
             let place = anchored.leaves.len();
-            anchored.leaves.extend(self.version_leaves(&digests, (&entry.target, &patients), context)?);
+            anchored.leaves.extend(self.version_leaves(&digests, (&entry.target, &patients), key, context)?);
             let draft = self.draft(&entry.target, resource.as_ref(), &document, Some(place), context)?;
             anchored.drafts.push(VersionDraft { place: Some(entry.path), ..draft });
             anchored.drafts.push(provenance);
@@ -143,17 +145,21 @@ impl Anchor {
         Ok(anchored)
     }
 
+    /// A key for a version about these patients: it goes with the first one's.
+    pub(super) fn record_key(&self, patients: &[String]) -> Result<([u8; 32], SealedRecord), Fault> {
+        self.keyring.record(&self.keyring.patient(patients.first().map(String::as_str))?)
+    }
+
     /// The leaves of a version, one for each patient it is about, and one where it is about nobody.
     pub(super) fn version_leaves(
         &self,
         digests: &Digests<'_>,
         entry: (&Target, &[String]),
+        (secret, sealed): ([u8; 32], SealedRecord),
         context: &ToAnchor<'_>,
     ) -> Result<Vec<LeafDraft>, Fault> {
         let (target, patients) = entry;
         let record = format!("{}/{}", target.type_name, target.id);
-        let owner = self.keyring.patient(patients.first().map(String::as_str))?;
-        let (secret, sealed) = self.keyring.record(&owner)?;
         let mut sealed = Some(sealed);
         let at = self.time.of(context.at);
         each(patients)

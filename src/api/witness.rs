@@ -7,7 +7,7 @@ use super::ledger::{FRESH, IMMUTABLE, OCTETS, TEXT, answer, status};
 use crate::clock::Clock;
 use crate::killpoint;
 use crate::ledger::tile::MAX_BUNDLE_BYTES;
-use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, judge};
+use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, is_split_view, judge};
 use crate::ledger::{Folder, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::Seen;
@@ -72,17 +72,22 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
         return Ok(Err(Declined::Malformed));
     }
     killpoint::reached("cosign-signed");
+    let mut split = false;
     let decided = state.seen.advance(&checkpoint.origin, |last| {
+        split = is_split_view(&checkpoint, last);
         judge(&request, &checkpoint, last)?;
         Ok((checkpoint.size, checkpoint.root, kept.to_string(), format!("{line}\n")))
     })?;
     killpoint::reached("cosign-remembered");
-    if decided == Err(Declined::Inconsistent) {
+    if split {
         metrics::counter!("hearthgate_witness_split_view_total").increment(1);
-        tracing::error!(
+        tracing::error!(log = checkpoint.origin, size = checkpoint.size, "SPLIT VIEW: a log signed two trees of one size");
+    } else if decided == Err(Declined::NotExtending) {
+        metrics::counter!("hearthgate_witness_bad_proofs_total").increment(1);
+        tracing::warn!(
             log = checkpoint.origin,
             size = checkpoint.size,
-            "SPLIT VIEW: a log asked to cosign a tree that does not extend what was cosigned"
+            "a proof does not show that this log's tree extends what was cosigned"
         );
     }
     Ok(decided)

@@ -82,7 +82,8 @@ pub struct Closing {
     pub resources: Vec<String>,
     /// Ids of the patients concerned.
     pub patients: Vec<String>,
-    /// Whose each resource is, where it is known: an act on several patients leaves a record for each, with that patient's resources alone.
+    /// Whose each resource is, and each consent, where it is known: an act on several patients leaves a record for each, with that patient's
+    /// alone.
     pub owners: Vec<(String, Vec<String>)>,
     /// Ids of the patients of whom something was asked and nothing told.
     pub withheld: Vec<String>,
@@ -104,9 +105,11 @@ impl Closing {
         let told = self.patients.iter().map(|patient| Closing {
             resources: self.resources.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
             patients: vec![patient.clone()],
+            consents: self.consents.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
             withheld: Vec::new(),
             owners: Vec::new(),
-            ..self.clone()
+            recipient: self.recipient.clone(),
+            description: self.description.clone(),
         });
         let hidden = withheld.into_iter().map(|patient| Closing {
             withheld: vec![patient],
@@ -117,8 +120,16 @@ impl Closing {
     }
 
     fn may_be_of(&self, reference: &str, patient: &str) -> bool {
-        let owners = self.owners.iter().find(|(owned, _)| owned == reference).map(|(_, owners)| owners);
-        owners.is_none_or(|owners| owners.is_empty() || owners.iter().any(|owner| owner == patient))
+        let mut owners = self.owners.iter().filter(|(owned, _)| owned == reference).map(|(_, owners)| owners).peekable();
+        owners.peek().is_none() || owners.any(|owners| owners.is_empty() || owners.iter().any(|owner| owner == patient))
+    }
+
+    /// Names a consent that governed what was told of these patients.
+    pub fn govern(&mut self, consent: String, patients: Vec<String>) {
+        if !self.consents.contains(&consent) {
+            self.consents.push(consent.clone());
+        }
+        self.owners.push((consent, patients));
     }
 
     /// The one record it is about, without its version; `None` when there are several, or none.

@@ -76,8 +76,9 @@ pub enum Declined {
     NotSigned,
     /// The witness is at this size: 409.
     OtherSize { size: u64 },
-    /// The tree does not extend what the witness saw: 422. The log shows different histories to different readers.
-    Inconsistent,
+    /// Nothing shows that the tree extends what the witness cosigned: 422. Whoever sends the request makes the proof, so that this says nothing
+    /// against the log.
+    NotExtending,
 }
 
 impl Declined {
@@ -88,7 +89,7 @@ impl Declined {
             Declined::UnknownLog => 404,
             Declined::NotSigned => 403,
             Declined::OtherSize { .. } => 409,
-            Declined::Inconsistent => 422,
+            Declined::NotExtending => 422,
         }
     }
 }
@@ -125,7 +126,13 @@ pub fn judge(request: &AddCheckpoint, checkpoint: &Checkpoint, last: Option<(u64
     } else {
         merkle::verify_consistency(size, checkpoint.size, &request.proof, &root, &checkpoint.root).is_ok()
     };
-    if consistent { Ok(()) } else { Err(Declined::Inconsistent) }
+    if consistent { Ok(()) } else { Err(Declined::NotExtending) }
+}
+
+/// Whether the log's own signatures stand under two trees of one size, the one cosigned last and this one. That is a split view, whoever shows
+/// it and whatever proof comes along; nothing else is.
+pub fn is_split_view(checkpoint: &Checkpoint, last: Option<(u64, Hash)>) -> bool {
+    last.is_some_and(|(size, root)| size == checkpoint.size && root != checkpoint.root)
 }
 
 /// What an answer to a request means.

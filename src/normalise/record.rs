@@ -3,11 +3,9 @@
 use super::path::Path;
 use super::rule::RuleId;
 use super::{Context, Unmapped};
-use crate::fhir::{Node, Object, Value, json};
+use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
 use compact_str::CompactString;
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 
 /// How many changes one resource may need. Real ones need a few dozen; a document that needs more is hostile or no FHIR at all.
 pub const MAX_CHANGES: usize = 20_000;
@@ -33,22 +31,6 @@ pub struct Change {
     pub before: Option<Node>,
     /// `None` when the rule dropped the element.
     pub after: Option<Node>,
-}
-
-impl Change {
-    /// SHA-256 of the canonical JSON of what was there, as lower-case hexadecimal; what lineage stores.
-    pub fn before_digest(&self) -> Option<String> {
-        self.before.as_ref().map(digest)
-    }
-
-    /// SHA-256 of the canonical JSON of what is there now.
-    pub fn after_digest(&self) -> Option<String> {
-        self.after.as_ref().map(digest)
-    }
-}
-
-fn digest(node: &Node) -> String {
-    HEXLOWER.encode(&Sha256::digest(json::write_canonical(node)))
 }
 
 /// The state of one run: what rules may know, and what they have recorded.

@@ -233,12 +233,9 @@ fn what_is_no_resource_stays_what_it_is() {
 }
 
 #[test]
-fn lineage_can_be_shown_and_digested() {
+fn lineage_can_be_shown() {
     let done = run(r#"{"resourceType":"Patient","language":" en"}"#, &source());
     assert_eq!(explain(&done), "Patient.language  05-strings@2  \" en\" -> \"en\"\n");
     let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@2","before":" en","after":"en"}],"findings":[]}"#;
     assert_eq!(ndjson_line("f", 0, &done), line);
-    // SHA-256 of the four bytes "en" with its quotes.
-    assert_eq!(done.changes[0].after_digest().unwrap().len(), 64);
-    assert_ne!(done.changes[0].after_digest(), done.changes[0].before_digest());
 }

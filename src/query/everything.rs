@@ -2,7 +2,7 @@
 //! caller may see each. It is many searches put to the same consent as any other; there is no permit for the whole.
 
 use super::holders::Told;
-use super::{Along, Candidate, Page, QueryPath, disclosure, link, may, not_found, page};
+use super::{Along, Candidate, Page, QueryPath, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
@@ -90,13 +90,16 @@ impl QueryPath {
         shown.extend(along);
         let total = shown.len();
         let size = asked.count.unwrap_or(page::MAX_PAGE).clamp(1, page::MAX_PAGE);
-        let shown: Vec<Permitted> = shown.into_iter().skip(from).take(size).collect();
+        let (before, shown, after) = page::cut(shown, from, size);
+        let beyond: Vec<Permitted> = before.into_iter().chain(after).collect();
         let end = from + shown.len();
         let next = (end < total).then(|| self.pager.seal_at(caller, &path, asked.used.clone(), end, now));
-        self.disclose(opened, disclosure(shown.iter(), None), told.patients).await?;
+        let mut closing = disclosure(shown.iter(), None);
+        counted::count_in(&mut closing, &beyond);
+        self.disclose(opened, closing, told.patients).await?;
         let mut links = vec![link("self", &format!("{}/{path}", self.base_url))];
         links.extend(next.as_ref().map(|token| link("next", &format!("{}/{path}?{}={token}", self.base_url, page::PARAMETER))));
-        let page = Page { shown, total, next };
+        let page = Page { shown, total, next, beyond };
         Ok(self.bundle(links, page, Along::default(), &crate::search::Projection::default(), true, told.silent))
     }
 

@@ -1,6 +1,6 @@
 //! Histories: every version the caller may see, newest first.
 
-use super::{Candidate, QueryPath, Ruling, disclosure, link, may, not_found, page};
+use super::{Candidate, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
@@ -44,8 +44,8 @@ impl QueryPath {
         let asked = self.asked(caller, &scope, &pairs)?;
         let mut shown = self.visible(caller, &scope, &asked).await?;
         // One more than the page holds was looked for, so that a next link is given only where something to see follows.
-        let has_more = shown.len() > asked.count;
-        shown.truncate(asked.count);
+        let beyond: Vec<Permitted> = shown.drain(asked.count.min(shown.len())..).filter_map(|(_, permitted)| permitted).collect();
+        let has_more = !beyond.is_empty();
         let more = if has_more { shown.last().map(|(version, _)| version.seq) } else { None };
         if shown.is_empty()
             && let HistoryScope::Instance { type_name, .. } = &scope
@@ -53,7 +53,9 @@ impl QueryPath {
             return Err(not_found(type_name).into());
         }
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
-        self.disclose(opened, disclosure(permitted.iter(), None), Vec::new()).await?;
+        let mut closing = disclosure(permitted.iter(), None);
+        counted::count_in(&mut closing, &beyond);
+        self.disclose(opened, closing, Vec::new()).await?;
         let meta = self.label_of(permitted.iter());
         let mut resources = permitted.into_iter();
         let entries: Vec<Node> = shown

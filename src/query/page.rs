@@ -109,3 +109,10 @@ fn binding(caller: &Caller) -> Vec<u8> {
     purposes.sort_unstable();
     format!("page|{}|{}", caller.client_id, purposes.join(",")).into_bytes()
 }
+
+/// What stands before a page, on it, and after it.
+pub(super) fn cut<T>(mut all: Vec<T>, from: usize, size: usize) -> (Vec<T>, Vec<T>, Vec<T>) {
+    let mut shown = all.split_off(from.min(all.len()));
+    let after = shown.split_off(size.min(shown.len()));
+    (all, shown, after)
+}

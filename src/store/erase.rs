@@ -4,7 +4,8 @@
 //! answered. Keys are condemned in the same commit and destroyed after it; a crash in between is made good at the next start.
 
 use super::unit::{Erasure, seal};
-use super::{fault, keys::Keyring};
+use super::{bound, fault, keys::Keyring};
+use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
@@ -78,7 +79,9 @@ pub(super) fn destroy_condemned(data: &Connection, keyring: &Keyring) -> Result<
     if names.is_empty() {
         return Ok(());
     }
-    keyring.destroy(&names)?;
+    let number = bound::note_destroyed(data, keyring, &names)?;
+    killpoint::reached("erase-noted");
+    keyring.destroy(&names, number)?;
     data.execute("DELETE FROM condemned", []).map(drop).map_err(fault)
 }
 

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 struct Order {
     records: Vec<SealedRecord>,
+    number: u64,
     done: SyncSender<Result<(), Fault>>,
 }
 
@@ -23,19 +24,19 @@ impl KeyWriting {
         let thread = std::thread::Builder::new()
             .name("store-keys".into())
             .spawn(move || {
-                while let Ok(Order { records, done }) = received.recv() {
-                    let _ = done.send(keyring.flush(&records));
+                while let Ok(Order { records, number, done }) = received.recv() {
+                    let _ = done.send(keyring.flush(&records, number));
                 }
             })
             .map_err(|error| Fault::new(FaultKind::Internal, format!("start keys: {error}")))?;
         Ok(KeyWriting { orders: Some(orders), thread: Some(thread) })
     }
 
-    /// Begins to write keys, with those of patients that were made meanwhile.
-    pub(super) fn begin(&self, records: Vec<SealedRecord>) -> Result<Underway, Fault> {
+    /// Begins to write keys, with those of patients that were made meanwhile, as the writing of this number.
+    pub(super) fn begin(&self, records: Vec<SealedRecord>, number: u64) -> Result<Underway, Fault> {
         let gone = || Fault::new(FaultKind::Internal, "the keys' thread has ended");
         let (done, waiting) = mpsc::sync_channel(1);
-        self.orders.as_ref().ok_or_else(gone)?.send(Order { records, done }).map_err(|_| gone())?;
+        self.orders.as_ref().ok_or_else(gone)?.send(Order { records, number, done }).map_err(|_| gone())?;
         Ok(Underway::until(waiting))
     }
 }

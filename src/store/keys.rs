@@ -8,7 +8,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
 use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
 use sha2::Sha256;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,10 +19,27 @@ const MAX_CACHED_PATIENTS: usize = 4096;
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS patient (name BLOB PRIMARY KEY, sealed BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS record (id BLOB PRIMARY KEY, patient BLOB NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS standing (
+  one INTEGER PRIMARY KEY CHECK (one = 1), store BLOB NOT NULL, written INTEGER NOT NULL, destroyed INTEGER NOT NULL);
 ";
+/// Brings up a key store from before patients' keys had labels.
+const LABELS: &str = "BEGIN; ALTER TABLE patient ADD COLUMN label BLOB; UPDATE patient SET label = randomblob(16); COMMIT;";
+
+/// Bytes of a record key's name, which is its label too.
+const RECORD_NAME_BYTES: usize = 16;
 
 /// The random name under which a record's key is kept.
 pub type RecordKeyId = [u8; 16];
+
+/// What a key store says of itself.
+pub(super) struct Standing {
+    /// Drawn when it was made.
+    pub store: Vec<u8>,
+    /// How often keys have been written.
+    pub written: u64,
+    /// The number of the last destruction carried out here.
+    pub destroyed: u64,
+}
 
 /// A record's key, sealed under its patient's, ready to be stored.
 #[derive(Debug, Clone)]
@@ -59,6 +76,8 @@ struct Inner {
     state: Mutex<State>,
     /// The high half of the next record key's id.
     count: AtomicU64,
+    /// The number of the last writing begun.
+    writings: AtomicU64,
 }
 
 struct State {
@@ -77,11 +96,17 @@ impl Keyring {
         file.pragma_update(None, "synchronous", 2).map_err(fault)?;
         file.pragma_update(None, "secure_delete", 1).map_err(fault)?;
         file.execute_batch(TABLES).map_err(fault)?;
+        if !has_labels(&file)? {
+            file.execute_batch(LABELS).map_err(fault)?;
+        }
+        let writings = AtomicU64::new(standing_or_new(&file, &entropy)?.written);
         let last: Option<Vec<u8>> = file.query_row("SELECT max(id) FROM record", [], |row| row.get(0)).map_err(fault)?;
         let high = last.and_then(|id| <[u8; 8]>::try_from(id.get(..8)?).ok());
         let first = high.map_or(0, |high| u64::from_be_bytes(high).saturating_add(1));
         let state = Mutex::new(State { file, opened: HashMap::new(), fresh: Vec::new() });
-        Ok(Keyring { inner: Arc::new(Inner { folder: folder.to_owned(), gateway, count: AtomicU64::new(first), entropy, state }) })
+        Ok(Keyring {
+            inner: Arc::new(Inner { folder: folder.to_owned(), gateway, count: AtomicU64::new(first), writings, entropy, state }),
+        })
     }
 
     /// Where the keys lie.
@@ -172,15 +197,31 @@ impl Keyring {
         !state.fresh.is_empty() && names.any(|name| state.fresh.iter().any(|(fresh, _)| *fresh == name))
     }
 
-    /// Writes fresh patient keys and the given record keys, synced when this returns.
-    pub(super) fn flush(&self, records: &[SealedRecord]) -> Result<(), Fault> {
+    /// What this key store says of itself.
+    pub(super) fn standing(&self) -> Result<Standing, Fault> {
+        standing(&self.state().file)
+    }
+
+    /// The number of the next writing of keys. Numbers may be left out, and never come back.
+    pub(super) fn next_writing(&self) -> u64 {
+        self.inner.writings.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whether there is a record key of this name.
+    pub(super) fn has_record(&self, name: &[u8]) -> Result<bool, Fault> {
+        let found = self.state().file.query_row("SELECT 1 FROM record WHERE id = ?", [name], |_| Ok(())).optional();
+        found.map(|found| found.is_some()).map_err(fault)
+    }
+
+    /// Writes fresh patient keys and the given record keys as the writing of this number, synced when this returns.
+    pub(super) fn flush(&self, records: &[SealedRecord], number: u64) -> Result<(), Fault> {
         let mut guard = self.state();
         let state = &mut *guard;
         let transaction = state.file.transaction().map_err(fault)?;
         for (name, sealed) in &state.fresh {
             transaction
-                .prepare_cached("INSERT OR IGNORE INTO patient (name, sealed) VALUES (?, ?)")
-                .and_then(|mut statement| statement.execute(params![&name[..], sealed]))
+                .prepare_cached("INSERT OR IGNORE INTO patient (name, sealed, label) VALUES (?, ?, ?)")
+                .and_then(|mut statement| statement.execute(params![&name[..], sealed, &self.inner.entropy.bytes::<16>()[..]]))
                 .map_err(fault)?;
         }
         for record in records {
@@ -189,6 +230,10 @@ impl Keyring {
                 .and_then(|mut statement| statement.execute(params![&record.id[..], &record.patient[..], record.sealed]))
                 .map_err(fault)?;
         }
+        transaction
+            .prepare_cached("UPDATE standing SET written = ?")
+            .and_then(|mut statement| statement.execute([number]))
+            .map_err(fault)?;
         transaction.commit().map_err(fault)?;
         state.fresh.clear();
         Ok(())
@@ -199,15 +244,42 @@ impl Keyring {
         hmac(&self.inner.gateway, &[b"patient", patient.as_bytes()])
     }
 
-    /// Destroys keys by name: a record's 16 bytes, or a patient's 32 with all of its records. Gone for good when this returns.
-    pub(super) fn destroy(&self, names: &[Vec<u8>]) -> Result<(), Fault> {
+    /// The labels of keys that are here, by name. A record's is its name, a patient's was drawn with the key: it outlives the key and leads nowhere.
+    pub(super) fn labels(&self, names: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Fault> {
+        let state = self.state();
+        let label = |name: &Vec<u8>| match name.len() {
+            RECORD_NAME_BYTES => Ok(Some(name.clone())),
+            _ => state.file.query_row("SELECT label FROM patient WHERE name = ?", [name], |row| row.get(0)).optional().map_err(fault),
+        };
+        names.iter().filter_map(|name| label(name).transpose()).collect()
+    }
+
+    /// The names of these labels: of records all, of patients those that are here. Looks through all patients once.
+    pub(super) fn names(&self, labels: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, Fault> {
+        let wanted: HashSet<&Vec<u8>> = labels.iter().collect();
+        let state = self.state();
+        let mut statement = state.file.prepare("SELECT name, label FROM patient").map_err(fault)?;
+        let patients = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        let patients = patients.collect::<Result<Vec<(Vec<u8>, Vec<u8>)>, _>>().map_err(fault)?;
+        let patients = patients.into_iter().filter(|(_, label)| wanted.contains(label)).map(|(name, _)| name);
+        Ok(labels.iter().cloned().chain(patients).collect())
+    }
+
+    /// Destroys keys by name: a record's 16 bytes, or a patient's 32 with all of its records. Gone for good when this returns, and remembered as
+    /// the destructions up to this number.
+    pub(super) fn destroy(&self, names: &[Vec<u8>], number: u64) -> Result<(), Fault> {
         let mut guard = self.state();
         let state = &mut *guard;
         let transaction = state.file.transaction().map_err(fault)?;
         for name in names {
-            transaction.execute("DELETE FROM record WHERE id = ?1 OR patient = ?1", [name]).map_err(fault)?;
+            if name.len() == RECORD_NAME_BYTES {
+                transaction.execute("DELETE FROM record WHERE id = ?", [name]).map_err(fault)?;
+                continue;
+            }
+            transaction.execute("DELETE FROM record WHERE patient = ?", [name]).map_err(fault)?;
             transaction.execute("DELETE FROM patient WHERE name = ?", [name]).map_err(fault)?;
         }
+        transaction.execute("UPDATE standing SET destroyed = max(destroyed, ?)", [number]).map_err(fault)?;
         transaction.commit().map_err(fault)?;
         state.opened.retain(|name, _| !names.iter().any(|gone| gone == name));
         state.fresh.retain(|(name, _)| !names.iter().any(|gone| gone == name));
@@ -222,6 +294,27 @@ impl Keyring {
     fn state(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn standing(file: &Connection) -> Result<Standing, Fault> {
+    file.query_row("SELECT store, written, destroyed FROM standing", [], |row| {
+        Ok(Standing { store: row.get(0)?, written: row.get(1)?, destroyed: row.get(2)? })
+    })
+    .map_err(fault)
+}
+
+fn standing_or_new(file: &Connection, entropy: &Entropy) -> Result<Standing, Fault> {
+    let is_new: bool = file.query_row("SELECT NOT EXISTS (SELECT 1 FROM standing)", [], |row| row.get(0)).map_err(fault)?;
+    if is_new {
+        let store = &entropy.bytes::<16>()[..];
+        file.execute("INSERT INTO standing (one, store, written, destroyed) VALUES (1, ?, 0, 0)", [store]).map_err(fault)?;
+    }
+    standing(file)
+}
+
+fn has_labels(file: &Connection) -> Result<bool, Fault> {
+    let found = file.query_row("SELECT 1 FROM pragma_table_info('patient') WHERE name = 'label'", [], |_| Ok(())).optional();
+    found.map(|found| found.is_some()).map_err(fault)
 }
 
 /// HMAC-SHA-256 over length-prefixed parts.

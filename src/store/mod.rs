@@ -7,10 +7,12 @@
 //! * A [`Unit`] is all or nothing. What it relied on is stated as [`Assumption`]s and checked by the writer inside the same transaction,
 //!   so a decision taken on a stale reading never commits.
 //! * [`Store::commit`] answers only after data, leaves and the signed checkpoint over them are synced.
-//! * Record keys live in their own file and are synced before the data that needs them: an orphan key is harmless, a missing one is not.
+//! * Record keys live in their own file and are synced before the data that needs them: an orphan key is harmless, a missing one is not. Keys
+//!   that are older than the data, or another store's, are refused at opening.
 //! * The tree never goes back: leaves are numbered by the one writer, each signing swaps the last signed tree in a register apart from the data, and
 //!   a log that does not match its checkpoint, or is behind or beside that register, is refused at opening.
 
+mod bound;
 mod erase;
 mod folding;
 mod group;
@@ -110,6 +112,7 @@ impl Store {
         let lock = lock_folder(&settings.folder)?;
         let mut data = open_data(&settings)?;
         schema::prepare(&data)?;
+        bound::check(&data, &keyring)?;
         erase::destroy_condemned(&data, &keyring)?;
         let ledger = log::LogState::load(&data, &settings, keys)?;
         let head = Arc::new(RwLock::new(ledger.head()));

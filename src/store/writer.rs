@@ -7,7 +7,7 @@ use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
 use super::signing::Underway;
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
-use super::{erase, fault, outbox, pending, people, reader};
+use super::{bound, erase, fault, outbox, pending, people, reader};
 use crate::clock::{Clock, Instant};
 use crate::killpoint;
 use crate::ledger::Edge;
@@ -171,8 +171,9 @@ impl Writer {
     }
 
     fn write_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
-        let keys = self.begin_keys(units)?;
+        let (keys, written) = self.begin_keys(units)?;
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
+        written.map_or(Ok(()), |written| bound::note_written(&self.data, written))?;
         let mut edge = self.ledger.edge().clone();
         let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
         self.write_counts()?;
@@ -182,16 +183,27 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Begins to write the keys of a group beside its rows. Those of a unit that then writes nothing open nothing.
-    fn begin_keys(&self, units: &[Box<Unit>]) -> Result<Underway, Fault> {
+    /// Begins to write the keys of a group beside its rows, and says which writing that is. Those of a unit that then writes nothing open nothing.
+    fn begin_keys(&self, units: &[Box<Unit>]) -> Result<(Underway, Option<u64>), Fault> {
+        units.iter().flat_map(|unit| &unit.versions).try_for_each(|version| self.check_key_of(version))?;
         let leaves = || units.iter().flat_map(|unit| &unit.leaves);
         let records: Vec<SealedRecord> = leaves().filter_map(|leaf| leaf.key.clone()).collect();
         // What only reads waits for no key, so that it does not wait for room among the keys either.
         if records.is_empty() && !self.keyring.is_any_fresh(leaves().filter_map(|leaf| leaf.patient)) {
-            return Ok(Underway::nowhere());
+            return Ok((Underway::nowhere(), None));
         }
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        self.key_writing.begin(records)
+        let number = self.keyring.next_writing();
+        Ok((self.key_writing.begin(records, number)?, Some(number)))
+    }
+
+    /// A patient who was here before has a key; one drawn anew would sever what follows from what there is.
+    fn check_key_of(&self, version: &VersionDraft) -> Result<(), Fault> {
+        let is_later = version.type_name == "Patient" && version.version > 1;
+        if is_later && self.keyring.is_any_fresh(std::iter::once(self.keyring.patient_name(&version.id))) {
+            return Err(Fault::new(FaultKind::StorageCorrupt, "the key of a patient who was here before is missing"));
+        }
+        Ok(())
     }
 
     /// Syncs the data and the register at the same time; only when both are on the disk may anybody be told.

@@ -18,10 +18,17 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The keys of records and patients.
+/// The keys of records and patients. The key that opens them is drawn for a new gateway alone: beside data, or keys that it does not open, one
+/// drawn anew would give everybody new ids and sever what follows from what there is.
 pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring, Fault> {
     let folder = settings.storage.data_dir.join("keys");
-    Keyring::open(&folder, files::secret(&folder.join("gateway.key"), entropy)?, entropy.clone())
+    let path = folder.join("gateway.key");
+    let is_new = !settings.storage.data_dir.join("data.db").exists() && !folder.join("keys.db").exists();
+    if !is_new && !path.exists() {
+        let text = format!("{}: is missing, and there is data that was written with it. Put it back.", path.display());
+        return Err(Fault::new(FaultKind::Storage, text));
+    }
+    Keyring::open(&folder, files::secret(&path, entropy)?, entropy.clone())
 }
 
 /// Draws a new signing key for a log at rest, signed by the one before it, and gives the history with it.

@@ -2,6 +2,7 @@
 
 mod drain;
 mod input;
+mod keys;
 mod kill;
 mod mirror;
 mod race;

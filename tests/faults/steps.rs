@@ -283,20 +283,27 @@ async fn an_erasure_cut_off_after_its_commit_is_finished_at_the_next_start() {
     let process = site.start().await;
     let party = site.party("hospital-a").await;
     let (gone, kept) = (party.create(&patient("1")).await, party.create(&patient("2")).await);
+    let also_gone = party.create(&patient("3")).await;
     process.kill();
-    let before = keys(&site);
+    for (step, gone) in [("erase-committed", gone), ("erase-noted", also_gone)] {
+        cut_off_erasure(&site, &party, step, (&gone, &kept)).await;
+    }
+}
+
+async fn cut_off_erasure(site: &Site, party: &Party, step: &str, (gone, kept): (&str, &str)) {
+    let before = keys(site);
     assert!(before.0 >= 2 && before.1 == 0, "{before:?}");
     let config = site.config.to_str().unwrap();
     let cut_off = tokio::task::block_in_place(|| {
-        hearthgate_dying_at("erase-committed", &["erase", "--config", config, &format!("Patient/{gone}")], site.folder.path())
+        hearthgate_dying_at(step, &["erase", "--config", config, &format!("Patient/{gone}")], site.folder.path())
     });
     assert!(!cut_off.status.success(), "the step was never reached");
-    let between = keys(&site);
+    let between = keys(site);
     assert!(between.1 > 0, "nothing was condemned");
     let process = site.start().await;
     assert_eq!(party.get(&format!("Patient/{gone}")).await.status, 404);
     party.get(&format!("Patient/{kept}")).await.expect(200);
     process.kill();
-    let after = keys(&site);
+    let after = keys(site);
     assert!(after.0 < before.0 && after.1 == 0, "{before:?} {after:?}");
 }

@@ -114,3 +114,38 @@ async fn the_accounting_is_for_oversight() {
     }
     assert_eq!(regulator.get(&path).await.expect(200).json(), *event);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_records_were_counted_is_on_record_like_whose_were_read() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let (one, two) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
+    let mut consents = Vec::new();
+    for id in [&one, &two] {
+        consents.push(a.create(&permit_to(id, "hospital-b")).await);
+        a.create(&observation(&format!("Patient/{id}"))).await;
+        a.create(&observation(&format!("Patient/{id}"))).await;
+    }
+    let of_one = format!("patient={one}");
+    // What is asked, and how many of the two patients it tells something of.
+    let asked = [
+        (format!("Observation?{of_one}&_summary=count"), 1),
+        (format!("Observation?{of_one}&_count=0"), 1),
+        (format!("Observation?{of_one}&code=http://loinc.org|none&_summary=count"), 0),
+        ("Observation?_summary=count".to_owned(), 2),
+        ("Observation?_count=1".to_owned(), 2),
+        ("Observation?_count=2&_sort=patient&_total=none".to_owned(), 2),
+        (format!("Observation?{of_one}&_total=none&_summary=count"), 0),
+        (format!("Patient/{one}/$everything?_count=1"), 1),
+    ];
+    for (question, patients) in asked {
+        let (_, left) = records(&world, &b, Call::get(&question)).await;
+        let told: Vec<&Value> = left.iter().filter(|event| event.to_string().contains("Patient/hg-")).collect();
+        assert_eq!(told.len(), patients, "{question}: {left:#?}");
+        for event in told {
+            let text = event.to_string();
+            let (own, other) = if text.contains(&format!("Patient/{one}\"")) { (0, 1) } else { (1, 0) };
+            assert!(text.contains(&consents[own]) && !text.contains(&consents[other]), "{question}: {text}");
+        }
+    }
+}

@@ -5,7 +5,9 @@ use crate::support::process::hearthgate;
 use crate::support::signing::Signer;
 use crate::support::world::documents;
 use crate::support::{Call, Party, Setup, World};
+use hearthgate::anchor::{Leaf, change_commitment, change_key};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 /// A world in which hospital A may also sign with a key of its own.
 async fn world(signer: &Signer) -> (World, Party) {
@@ -197,4 +199,48 @@ async fn a_provenance_may_sign_what_it_comes_with() {
     let statuses: Vec<&str> =
         answer["entry"].as_array().unwrap().iter().map(|entry| entry["response"]["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["201", "400", "201"]);
+}
+
+/// The parts of each change that a Provenance says normalisation made: path, before, after.
+fn changes(provenance: &Value) -> Vec<[String; 3]> {
+    let extensions = provenance["extension"].as_array().unwrap().iter();
+    let changes = extensions.filter(|one| one["url"] == "urn:hearthgate:extension:normalisation-change");
+    let part = |change: &Value, name: &str| {
+        let parts = change["extension"].as_array().unwrap();
+        parts.iter().find(|part| part["url"] == name).map_or(String::new(), |part| part["valueString"].as_str().unwrap().to_owned())
+    };
+    changes.map(|change| ["path", "before", "after"].map(|name| part(change, name))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_changed_is_committed_to_and_opened_by_the_records_key_alone() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut ada = patient("1");
+    ada["birthDate"] = json!(" 1970-03-01");
+    let id = a.create(&ada).await;
+    let regulator = world.party("health-department").await;
+    let provenance = provenance_of(&regulator, &format!("Patient/{id}/_history/1")).await;
+    let change = changes(&provenance).into_iter().find(|[path, ..]| path == "Patient.birthDate").unwrap_or_else(|| panic!("{provenance}"));
+
+    // Whoever tries all birth dates, or all that may have been sent, finds nothing.
+    let guesses = [r#"" 1970-03-01""#.to_owned(), r#""1970-03-01""#.to_owned(), ada.to_string()];
+    for guess in &guesses {
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(guess));
+        assert!(!provenance.to_string().contains(&digest), "{guess} can be guessed");
+    }
+    // The key in the receipt, which goes to whoever may see the record, opens them.
+    let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
+    let extra = receipt.parse::<hearthgate::ledger::LogProof>().unwrap().extra.unwrap();
+    let opening: hearthgate::anchor::Opening = serde_json::from_slice(&extra).unwrap();
+    let key: [u8; 32] = data_encoding::BASE64.decode(opening.key.unwrap().as_bytes()).unwrap().try_into().unwrap();
+    let opened = guesses[..2].iter().map(|value| {
+        let value = hearthgate::fhir::json::parse(value.as_bytes(), 9).unwrap();
+        data_encoding::HEXLOWER.encode(&change_commitment(&change_key(&key), "Patient.birthDate", &value))
+    });
+    assert_eq!(opened.collect::<Vec<_>>(), change[1..]);
+    // The bytes received are named by the commitment of the version's leaf.
+    let leaf = Leaf::decode(&data_encoding::BASE64.decode(opening.leaf.as_bytes()).unwrap()).unwrap();
+    let named = format!("urn:hearthgate:commitment:{}", data_encoding::HEXLOWER.encode(&leaf.raw));
+    assert_eq!(provenance["entity"][0]["what"]["identifier"]["value"], named);
 }

@@ -112,6 +112,13 @@ async fn add(witness: &World, request: &AddCheckpoint) -> (u16, String) {
     (answer.status, answer.text())
 }
 
+/// How often the witness counted something.
+async fn counted(witness: &World, what: &str) -> u64 {
+    let metrics = text(&witness.stranger(), &format!("{}/metrics", witness.admin)).await.unwrap();
+    let name = format!("hearthgate_witness_{what}_total ");
+    metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+}
+
 fn checkpoint(key: &SigningKey, size: u64, root: u8) -> Note {
     Checkpoint::new(ORIGIN, size, Hash([root; 32])).sign(&[key]).unwrap()
 }
@@ -127,8 +134,13 @@ async fn a_witness_remembers_over_restarts_and_lets_no_log_go_back() {
     let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
     assert_eq!(add(&world, &ask(0, 5, 1)).await, (409, "5\n".to_owned()));
     assert_eq!(add(&world, &ask(0, 4, 1)).await, (409, "5\n".to_owned()), "rolled back");
+    // Whoever has a signed checkpoint can send it with a false proof: that is declined, and no word against the log.
+    assert_eq!(add(&world, &ask(5, 9, 2)).await.0, 422, "not shown to extend");
+    assert_eq!((counted(&world, "split_view").await, counted(&world, "bad_proofs").await), (0, 1));
+    // What the log signed twice at one size is, whatever the request starts from.
     assert_eq!(add(&world, &ask(5, 5, 2)).await.0, 422, "equivocating");
-    assert_eq!(add(&world, &ask(5, 9, 2)).await.0, 422, "forked");
+    assert_eq!(add(&world, &ask(0, 5, 2)).await.0, 409, "equivocating, from elsewhere");
+    assert_eq!((counted(&world, "split_view").await, counted(&world, "bad_proofs").await), (2, 1));
     assert_eq!(add(&world, &ask(6, 5, 1)).await.0, 400);
     let stranger = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: checkpoint(&log_key(3), 5, 1) };
     assert_eq!(add(&world, &stranger).await.0, 403);

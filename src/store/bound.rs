@@ -1,0 +1,109 @@
+//! That data and keys belong together. The data remembers which key store it rests on, how often keys had been written there when it was
+//! committed, and what was destroyed; the key store remembers the same of itself. A start compares the two, whatever their size:
+//!
+//! * Keys that are behind the data, or another store's, are refused: for every patient whose key is not there a new one would be drawn, and a
+//!   history cut off by it would prove complete.
+//! * Keys from before an erasure are destroyed again, by the labels that the data keeps. A label was drawn; it leads to nobody.
+
+use super::fault;
+use super::keys::{Keyring, Standing};
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// What the data says of the keys it rests on.
+struct Bound {
+    store: Vec<u8>,
+    gateway: Vec<u8>,
+    written: u64,
+}
+
+/// Refuses keys that are not the data's or behind it, and destroys again what is to be gone. Data from before this was kept is bound now.
+pub(super) fn check(data: &Connection, keyring: &Keyring) -> Result<(), Fault> {
+    let standing = keyring.standing()?;
+    let bound = data
+        .query_row("SELECT store, gateway, written FROM bound", [], |row| {
+            Ok(Bound { store: row.get(0)?, gateway: row.get(1)?, written: row.get(2)? })
+        })
+        .optional()
+        .map_err(fault)?;
+    match bound {
+        Some(bound) => compare(&bound, &standing, &gateway_of(keyring))?,
+        None => bind(data, keyring, &standing)?,
+    }
+    destroy_again(data, keyring, standing.destroyed)
+}
+
+/// Says which gateway key the data was written under, and tells nothing of it.
+fn gateway_of(keyring: &Keyring) -> [u8; 32] {
+    keyring.derived("bound")
+}
+
+fn compare(bound: &Bound, standing: &Standing, gateway: &[u8; 32]) -> Result<(), Fault> {
+    if bound.gateway != gateway {
+        return Err(refused("keys/gateway.key is another than the one this data was written with"));
+    }
+    if bound.store != standing.store {
+        return Err(refused("keys/keys.db is another key store than the one this data rests on, or was lost"));
+    }
+    if standing.written < bound.written {
+        return Err(refused("keys/keys.db is older than the data: keys that records and patients here rest on are not in it"));
+    }
+    Ok(())
+}
+
+fn refused(what: &str) -> Fault {
+    Fault::new(
+        FaultKind::Storage,
+        format!("{what}. Put back the newest; without it nothing written since can be proved, and nothing is served on keys drawn anew."),
+    )
+}
+
+/// Remembers the key store, provided that it has the key of the newest version that has one.
+fn bind(data: &Connection, keyring: &Keyring, standing: &Standing) -> Result<(), Fault> {
+    let newest: Option<Vec<u8>> = data
+        .query_row("SELECT key FROM version WHERE key IS NOT NULL ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
+        .optional()
+        .map_err(fault)?;
+    if let Some(key) = newest
+        && !keyring.has_record(&key)?
+    {
+        return Err(refused("keys/keys.db does not have the keys that this data rests on"));
+    }
+    data.execute(
+        "INSERT INTO bound (one, store, gateway, written) VALUES (1, ?, ?, ?)",
+        params![standing.store, &gateway_of(keyring)[..], standing.written],
+    )
+    .map(drop)
+    .map_err(fault)
+}
+
+/// Notes, with the data that needs them, how often keys have been written.
+pub(super) fn note_written(data: &Connection, written: u64) -> Result<(), Fault> {
+    let noted = data.prepare_cached("UPDATE bound SET written = ?").and_then(|mut statement| statement.execute([written]));
+    noted.map(drop).map_err(fault)
+}
+
+/// Notes what is about to be destroyed, synced when this returns, and answers up to which number of destruction that is.
+pub(super) fn note_destroyed(data: &Connection, keyring: &Keyring, names: &[Vec<u8>]) -> Result<u64, Fault> {
+    let noted: u64 = data.query_row("SELECT coalesce(max(number), 0) FROM destroyed", [], |row| row.get(0)).map_err(fault)?;
+    let mut number = noted.max(keyring.standing()?.destroyed);
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    for label in keyring.labels(names)? {
+        number += 1;
+        transaction.execute("INSERT OR IGNORE INTO destroyed (number, label) VALUES (?, ?)", params![number, label]).map_err(fault)?;
+    }
+    transaction.commit().map_err(fault)?;
+    Ok(number)
+}
+
+/// Destroys what the data says was destroyed and the key store does not know of.
+fn destroy_again(data: &Connection, keyring: &Keyring, from: u64) -> Result<(), Fault> {
+    let mut statement = data.prepare("SELECT number, label FROM destroyed WHERE number > ? ORDER BY number").map_err(fault)?;
+    let rows = statement.query_map([from], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+    let rows = rows.collect::<Result<Vec<(u64, Vec<u8>)>, _>>().map_err(fault)?;
+    let Some((last, _)) = rows.last() else { return Ok(()) };
+    tracing::warn!(keys = rows.len(), "keys/keys.db is from before an erasure: what was destroyed then is destroyed again");
+    let last = *last;
+    let labels: Vec<Vec<u8>> = rows.into_iter().map(|(_, label)| label).collect();
+    keyring.destroy(&keyring.names(&labels)?, last)
+}
