@@ -11,6 +11,7 @@
 mod concept_map;
 mod document;
 mod duplicates;
+mod entries;
 mod envelope;
 mod explain;
 mod facts;

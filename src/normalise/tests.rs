@@ -187,7 +187,7 @@ fn rules_are_in_order_and_named_once() {
     for rule in RULES {
         assert_eq!(rule_named(rule.name), Some(rule));
     }
-    assert_eq!(rule::STRINGS.to_string(), "05-strings@2");
+    assert_eq!(rule::STRINGS.to_string(), "05-strings@3");
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn what_is_no_resource_stays_what_it_is() {
 #[test]
 fn lineage_can_be_shown_and_digested() {
     let done = run(r#"{"resourceType":"Patient","language":" en"}"#, &source());
-    assert_eq!(explain(&done), "Patient.language  05-strings@2  \" en\" -> \"en\"\n");
-    let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@2","before":" en","after":"en"}],"findings":[]}"#;
+    assert_eq!(explain(&done), "Patient.language  05-strings@3  \" en\" -> \"en\"\n");
+    let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@3","before":" en","after":"en"}],"findings":[]}"#;
     assert_eq!(ndjson_line("f", 0, &done), line);
     // SHA-256 of the four bytes "en" with its quotes.
     assert_eq!(done.changes[0].after_digest().unwrap().len(), 64);
