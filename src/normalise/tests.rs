@@ -238,6 +238,10 @@ fn lineage_can_be_shown_and_digested() {
     assert_eq!(explain(&done), "Patient.language  05-strings@3  \" en\" -> \"en\"\n");
     let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@3","before":" en","after":"en"}],"findings":[]}"#;
     assert_eq!(ndjson_line("f", 0, &done), line);
+    // What was not there is null, and so is a resource that is refused; what a document said stands.
+    let added = run(r#"{"resourceType":"Patient","modifierExtension":[{"url":"http://x"}],"contact":[]}"#, &source());
+    let line = ndjson_line("f", 0, &added);
+    assert!(line.starts_with(r#"{"file":"f","index":0,"resource":null,"#) && line.contains(r#""before":[],"after":null"#), "{line}");
     // SHA-256 of the four bytes "en" with its quotes.
     assert_eq!(done.changes[0].after_digest().unwrap().len(), 64);
     assert_ne!(done.changes[0].after_digest(), done.changes[0].before_digest());
