@@ -75,6 +75,12 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
             return opened;
         }
     }
+    if bundle.get("implicitRules").is_some() {
+        let text = "the holder's answer says that it was made by rules (implicitRules) this gateway does not know; it is not used";
+        opened.outcomes.push(Finding::error(IssueType::NotSupported, "implicit-rules-unknown", text));
+        opened.left_out("Bundle".to_owned(), Some(bundle), None);
+        return opened;
+    }
     opened.next = next_link(&bundle);
     if let Some(total) = bundle.as_object_mut().and_then(|bundle| bundle.remove("total")) {
         opened.left_out("Bundle.total".to_owned(), Some(total), None);
@@ -360,6 +366,7 @@ mod tests {
     fn what_is_no_searchset() {
         for (text, outcomes, errors) in [
             (r#"{"resourceType":"Bundle"}"#, 0, 0),
+            (r#"{"resourceType":"Bundle","implicitRules":"http://x","entry":[{"resource":{"resourceType":"Patient"}}]}"#, 1, 1),
             (r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login"}]}"#, 1, 1),
             (r#"{"detail":"Unauthorized"}"#, 1, 1),
             ("[]", 1, 1),

@@ -239,7 +239,7 @@ fn lineage_can_be_shown_and_digested() {
     let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@3","before":" en","after":"en"}],"findings":[]}"#;
     assert_eq!(ndjson_line("f", 0, &done), line);
     // What was not there is null, and so is a resource that is refused; what a document said stands.
-    let added = run(r#"{"resourceType":"Patient","modifierExtension":[{"url":"http://x"}],"contact":[]}"#, &source());
+    let added = run(r#"{"resourceType":"Patient","implicitRules":"http://x","contact":[]}"#, &source());
     let line = ndjson_line("f", 0, &added);
     assert!(line.starts_with(r#"{"file":"f","index":0,"resource":null,"#) && line.contains(r#""before":[],"after":null"#), "{line}");
     // SHA-256 of the four bytes "en" with its quotes.
