@@ -2,7 +2,7 @@
 //!
 //! In scope: taking the identifiers out of a Patient, and the rule that compares two sets of them. Out of scope: where known patients are kept.
 //!
-//! The rule: equal system and equal value, in a system that the configuration declares to name one person by one value. A number without a system,
+//! The rule: equal system and equal value (in the system's canonical form, where that is known), in a system that the configuration declares to name one person by one value. A number without a system,
 //! or with a system nobody declared, matches nothing, for the same number means somebody else next door. Where one declared system says "the same" and
 //! another says "somebody else", the records conflict and a person has to look.
 
@@ -50,29 +50,86 @@ pub enum Likeness {
 
 /// Compares two records by the systems for which `is_person_system` answers true.
 pub fn compare(one: &PatientIdentifiers, other: &PatientIdentifiers, is_person_system: impl Fn(&str) -> bool) -> Likeness {
-    let values = |set: &PatientIdentifiers, system: &str| -> BTreeSet<String> {
-        set.iter().filter(|identifier| identifier.system == system).map(|identifier| identifier.value.clone()).collect()
-    };
-    let shared_systems: BTreeSet<&str> = one
-        .iter()
-        .map(|identifier| identifier.system.as_str())
-        .filter(|system| is_person_system(system) && other.iter().any(|theirs| theirs.system == *system))
-        .collect();
-    let agreeing = shared_systems.iter().filter(|system| !values(one, system).is_disjoint(&values(other, system))).count();
-    match agreeing {
-        0 => Likeness::Unrelated,
-        all if all == shared_systems.len() => Likeness::Same,
+    let (mut agreeing, mut disagreeing) = (0, 0);
+    for system in shared_systems(one, other, is_person_system) {
+        match answer(one, other, system) {
+            Answer::Agree => agreeing += 1,
+            Answer::Disagree => disagreeing += 1,
+            Answer::Unclear => {}
+        }
+    }
+    match (agreeing, disagreeing) {
+        (0, _) => Likeness::Unrelated,
+        (_, 0) => Likeness::Same,
         _ => Likeness::Conflicting,
     }
 }
 
 /// Whether in a system that names persons two records have values and share none: then they are two persons, whatever else they have in common.
+/// Values that differ only in how they are written say neither.
 pub fn disagree(one: &PatientIdentifiers, other: &PatientIdentifiers, is_person_system: impl Fn(&str) -> bool) -> bool {
-    let of_system = |set: &PatientIdentifiers, system: &str| set.iter().any(|identifier| identifier.system == system);
-    let shared = |system: &str| one.iter().any(|identifier| identifier.system == system && other.contains(identifier));
-    one.iter()
-        .map(|identifier| identifier.system.as_str())
-        .any(|system| is_person_system(system) && of_system(other, system) && !shared(system))
+    shared_systems(one, other, is_person_system).into_iter().any(|system| answer(one, other, system) == Answer::Disagree)
+}
+
+/// The ways in which the value of an identifier is written that is known to be the same in each; the one given is first.
+pub fn spellings(identifier: &Identifier) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(number) = social_security_number(identifier) {
+        let hyphened = number.get(..3).zip(number.get(3..5)).zip(number.get(5..));
+        all.extend(hyphened.map(|((area, group), serial)| format!("{area}-{group}-{serial}")));
+        all.push(number);
+    }
+    all.retain(|spelling| *spelling != identifier.value);
+    all.insert(0, identifier.value.clone());
+    all
+}
+
+/// What one system of identifiers says about two records that both have values in it.
+#[derive(PartialEq, Eq)]
+enum Answer {
+    Agree,
+    Disagree,
+    /// The values differ in nothing but case and punctuation, and whether that matters in this system is not known.
+    Unclear,
+}
+
+fn answer(one: &PatientIdentifiers, other: &PatientIdentifiers, system: &str) -> Answer {
+    let values = |set: &PatientIdentifiers, form: fn(&Identifier) -> String| -> BTreeSet<String> {
+        set.iter().filter(|identifier| identifier.system == system).map(form).collect()
+    };
+    let shares = |form: fn(&Identifier) -> String| !values(one, form).is_disjoint(&values(other, form));
+    match (shares(canonical), shares(folded)) {
+        (true, _) => Answer::Agree,
+        (false, true) => Answer::Unclear,
+        (false, false) => Answer::Disagree,
+    }
+}
+
+fn shared_systems<'i>(
+    one: &'i PatientIdentifiers,
+    other: &PatientIdentifiers,
+    is_person_system: impl Fn(&str) -> bool,
+) -> BTreeSet<&'i str> {
+    let systems = one.iter().map(|identifier| identifier.system.as_str());
+    systems.filter(|system| is_person_system(system) && other.iter().any(|theirs| theirs.system == *system)).collect()
+}
+
+/// The value in the form in which equal values are equal, where the system's is known: else as it is written.
+fn canonical(identifier: &Identifier) -> String {
+    social_security_number(identifier).unwrap_or_else(|| identifier.value.clone())
+}
+
+/// The nine digits of a US social security number, with or without its hyphens.
+fn social_security_number(identifier: &Identifier) -> Option<String> {
+    const SYSTEM: &str = "http://hl7.org/fhir/sid/us-ssn";
+    let is_written_so = |letter: char| letter.is_ascii_digit() || matches!(letter, '-' | ' ');
+    let digits: String = identifier.value.chars().filter(char::is_ascii_digit).collect();
+    (identifier.system == SYSTEM && digits.len() == 9 && identifier.value.chars().all(is_written_so)).then_some(digits)
+}
+
+/// Letters and digits only, without case.
+fn folded(identifier: &Identifier) -> String {
+    identifier.value.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -122,6 +179,31 @@ mod tests {
         check(&[("urn:oid:1.1", "17"), ("urn:oid:1.2", "a")], &[("urn:oid:1.1", "17"), ("urn:oid:1.2", "b")], Likeness::Conflicting);
         check(&[("urn:oid:1.1", "17"), ("urn:oid:9.9", "a")], &[("urn:oid:1.1", "17"), ("urn:oid:9.9", "b")], Likeness::Same);
         check(&[("urn:oid:1.1", "17"), ("urn:oid:1.1", "18")], &[("urn:oid:1.1", "18"), ("urn:oid:1.1", "19")], Likeness::Same);
+        check(&[("urn:oid:1.1", "17"), ("urn:oid:1.2", "A-7")], &[("urn:oid:1.1", "17"), ("urn:oid:1.2", "a7")], Likeness::Same);
+        check(&[("urn:oid:1.1", "A-7")], &[("urn:oid:1.1", "a7")], Likeness::Unrelated);
+    }
+
+    /// Equal values in another spelling are the same where the system's spellings are known, and else no reason to say "somebody else".
+    #[test]
+    fn spelling_tells_nobody_apart() {
+        let of = |system: &str, value: &str| PatientIdentifiers::from([Identifier { system: system.into(), value: value.into() }]);
+        let check = |system: &str, one: &str, other: &str, likeness: Likeness, disagrees: bool| {
+            for (one, other) in [(one, other), (other, one)] {
+                assert_eq!(compare(&of(system, one), &of(system, other), |_| true), likeness, "{system} {one} {other}");
+                assert_eq!(disagree(&of(system, one), &of(system, other), |_| true), disagrees, "{system} {one} {other}");
+            }
+        };
+        let ssn = "http://hl7.org/fhir/sid/us-ssn";
+        check(ssn, "123-45-6789", "123456789", Likeness::Same, false);
+        check(ssn, "123 45 6789", "123-45-6789", Likeness::Same, false);
+        check(ssn, "123-45-6789", "123-45-6780", Likeness::Unrelated, true);
+        check(ssn, "123-45-678", "12345678", Likeness::Unrelated, false);
+        check("urn:oid:1.1", "AB-17", "ab17", Likeness::Unrelated, false);
+        check("urn:oid:1.1", "AB-17", "AB-18", Likeness::Unrelated, true);
+        let spelled = |value: &str| spellings(&Identifier { system: ssn.into(), value: value.into() });
+        assert_eq!(spelled("123456789"), ["123456789", "123-45-6789"]);
+        assert_eq!(spelled("123-45-6789"), ["123-45-6789", "123456789"]);
+        assert_eq!(spelled("12-3"), ["12-3"]);
     }
 
     #[test]

@@ -38,6 +38,11 @@ impl ConceptMaps {
         self.by_system.is_empty()
     }
 
+    /// Whether anything of a system is mapped.
+    pub fn has(&self, system: &str) -> bool {
+        self.by_system.contains_key(system)
+    }
+
     pub fn get(&self, system: &str, code: &str) -> Option<&MappedCode> {
         self.by_system.get(system)?.get(code)
     }

@@ -77,7 +77,7 @@ fn open_resource(resource: Node) -> Searchset {
             Searchset { outcomes: upstream_issues(&resource), outcome: Some(resource), ..Searchset::default() }
         }
         Some("Bundle" | "OperationOutcome") => open_searchset(resource),
-        _ => Searchset { matches: vec![OpenedResource { resource, changes: Vec::new() }], ..Searchset::default() },
+        _ => Searchset { matches: vec![OpenedResource { resource, full_url: None, changes: Vec::new() }], ..Searchset::default() },
     }
 }
 

@@ -4,12 +4,13 @@
 //! still leads to the same server. What is left of the Bundle when its resources are out is one [`Change`], so that no leaf of it is lost.
 
 use super::duplicates::Batch;
+use super::entries::{Entry, Servers, common_base, too_many};
 use super::patients::flag_several;
 use super::record::Change;
 use super::rule::ENVELOPE;
 use super::rules::bytes::Preamble;
 use super::source::plain_url;
-use super::{Context, GatewayIds, Links, Normalisation, SourceRules, normalise};
+use super::{Context, GatewayIds, Normalisation, SourceRules, normalise};
 use crate::fhir::types::TypeTable;
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
@@ -30,8 +31,6 @@ pub struct Searchset {
     pub matches: Vec<OpenedResource>,
     /// Resources that came along (`search.mode` = `include`).
     pub includes: Vec<OpenedResource>,
-    /// `fullUrl` without default port, and `Type/id` of the resource under it; for [`Links`].
-    pub full_urls: Vec<(String, String)>,
     /// The service base URL that the document was asked for by, where it was recorded.
     pub(super) requested_base: Option<String>,
     /// What the server said, errors when the answer cannot be trusted.
@@ -48,8 +47,16 @@ pub struct Searchset {
 #[derive(Debug, Clone)]
 pub struct OpenedResource {
     pub resource: Node,
+    /// The entry's `fullUrl`, without default port.
+    pub full_url: Option<String>,
     /// What was done to the entry: its URL put in plain form, the id taken from it.
     pub(super) changes: Vec<Change>,
+}
+
+impl OpenedResource {
+    fn entry(&self) -> Entry<'_> {
+        Entry { full_url: self.full_url.as_deref(), resource: &self.resource }
+    }
 }
 
 /// Takes a Bundle of type `searchset` apart. What is no such Bundle gives an error among the outcomes and nothing else.
@@ -67,6 +74,12 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
             opened.outcomes.push(Finding::error(IssueType::Structure, "upstream-no-bundle", text));
             return opened;
         }
+    }
+    if bundle.get("implicitRules").is_some() {
+        let text = "the holder's answer says that it was made by rules (implicitRules) this gateway does not know; it is not used";
+        opened.outcomes.push(Finding::error(IssueType::NotSupported, "implicit-rules-unknown", text));
+        opened.left_out("Bundle".to_owned(), Some(bundle), None);
+        return opened;
     }
     opened.next = next_link(&bundle);
     if let Some(total) = bundle.as_object_mut().and_then(|bundle| bundle.remove("total")) {
@@ -97,29 +110,25 @@ pub fn open_searchset(mut bundle: Node) -> Searchset {
 }
 
 impl Searchset {
-    /// The service base URL that the fullUrls were made from, where they were, else the one that was asked.
+    /// The service base URL that most of the fullUrls were made from, where they were, else the one that was asked.
     pub fn base(&self) -> Option<&str> {
-        self.base_of_urls().or(self.requested_base.as_deref())
+        common_base(self.entries()).or(self.requested_base.as_deref())
     }
 
-    fn base_of_urls(&self) -> Option<&str> {
-        let below = |(url, local): &'_ (String, String)| {
-            url.len().checked_sub(local.len() + 1).filter(|_| url.starts_with("http") && url.ends_with(local.as_str()))
-        };
-        let (index, end) = self.full_urls.iter().enumerate().find_map(|(index, pair)| Some((index, below(pair)?)))?;
-        self.full_urls.get(index)?.0.get(..end)
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> + Clone {
+        self.matches.iter().chain(&self.includes).map(OpenedResource::entry)
     }
 
     /// Adds what another document holds.
     pub(super) fn absorb(&mut self, other: Searchset) {
         self.matches.extend(other.matches);
         self.includes.extend(other.includes);
-        self.full_urls.extend(other.full_urls);
         self.outcomes.extend(other.outcomes);
         self.changes.extend(other.changes);
     }
 
-    /// Every resource, normalised in order as one batch. The fullUrls lead from one to the other; the base they were made from is the source's.
+    /// Every resource, normalised in order as one batch. The fullUrls lead from one to the other; the base most of them were made from is the
+    /// source's, where none is configured.
     pub fn normalise(
         &mut self,
         source: &SourceRules,
@@ -129,13 +138,20 @@ impl Searchset {
         batch: &mut Batch,
     ) -> Vec<Normalisation> {
         let mut source = source.clone();
-        self.base().into_iter().for_each(|base| source.add_base(base));
-        let links = self.links(&source, ids);
-        let context = Context { source: &source, ids, links: &links, types, declared: None };
+        self.base().filter(|_| !source.has_base()).into_iter().for_each(|base| source.add_base(base));
+        let Some(servers) = Servers::of(&source, self.entries()) else {
+            self.outcomes.push(too_many());
+            return Vec::new();
+        };
+        let links = servers.links(ids, self.entries());
         let opened = std::mem::take(&mut self.matches).into_iter().chain(std::mem::take(&mut self.includes));
         let one = |opened: OpenedResource| {
+            let rules = servers.rules(opened.entry());
+            let context = Context { source: rules, ids, links: &links, types, declared: None };
+            let finding = opened.entry().name_finding(rules);
             let mut done = normalise(opened.resource, &context);
             done.changes.splice(0..0, opened.changes);
+            done.findings.extend(finding);
             preamble.before(done.resource.as_object(), &mut done.changes, &mut done.findings);
             batch.examine(&mut done, &context);
             done
@@ -143,23 +159,6 @@ impl Searchset {
         let mut all: Vec<Normalisation> = opened.map(one).collect();
         flag_several(all.iter_mut().map(|done| (&done.resource, &mut done.findings)), types);
         all
-    }
-
-    /// What leads from one resource of the document to another.
-    fn links(&self, source: &SourceRules, ids: &GatewayIds) -> Links {
-        let mut links = Links::new();
-        let target = |type_name: &str, id: &str| format!("{type_name}/{}", ids.id(source.name(), type_name, id));
-        for (url, local) in &self.full_urls {
-            if let Some((type_name, id)) = local.split_once('/') {
-                links.insert(url, &target(type_name, id));
-            }
-        }
-        for OpenedResource { resource, .. } in self.matches.iter().chain(&self.includes) {
-            if let (Some(type_name), Some(id)) = (resource.resource_type(), resource.text("id")) {
-                links.insert_padded(type_name, id, &target(type_name, id));
-            }
-        }
-        links
     }
 
     fn left_out(&mut self, path: String, before: Option<Node>, after: Option<Node>) {
@@ -203,22 +202,20 @@ impl Searchset {
 
     fn take_resource(&mut self, is_include: bool, mut resource: Node, entry: &Node, path: &str, labels: &[Node]) {
         let mut changes = Vec::new();
-        if let Some(full_url) = full_url(entry) {
+        let full_url = full_url(entry);
+        if let Some(full_url) = &full_url {
             let written = entry.get("fullUrl").cloned();
-            if written.as_ref().and_then(Node::as_text) != Some(&full_url) {
+            if written.as_ref().and_then(Node::as_text) != Some(full_url) {
                 let after = Some(full_url.as_str().into());
                 changes.push(Change { rule: ENVELOPE, path: format!("{path}.fullUrl"), before: written, after });
             }
-            changes.extend(name_by_url(&mut resource, &full_url, path));
-            if let (Some(type_name), Some(id)) = (resource.resource_type(), resource.text("id")) {
-                self.full_urls.push((full_url, format!("{type_name}/{id}")));
-            }
+            changes.extend(name_by_url(&mut resource, full_url, path));
         }
         if let Some(resource) = resource.as_object_mut() {
             add_labels(resource, labels);
         }
         let opened = if is_include { &mut self.includes } else { &mut self.matches };
-        opened.push(OpenedResource { resource, changes });
+        opened.push(OpenedResource { resource, full_url, changes });
     }
 }
 
@@ -328,7 +325,7 @@ mod tests {
         let opened = open_searchset(json::parse(text.as_bytes(), 64).unwrap());
         assert_eq!((opened.matches.len(), opened.includes.len()), (1, 1));
         assert_eq!(opened.next.as_deref(), Some("https://h/a?continue=x"));
-        assert_eq!(opened.full_urls, [("https://h/r4/Patient/1".to_owned(), "Patient/1".to_owned())]);
+        assert_eq!(opened.matches[0].full_url.as_deref(), Some("https://h/r4/Patient/1"));
         assert_eq!(opened.matches[0].resource.get("meta").unwrap().items("security").len(), 1);
         let severities: Vec<Severity> = opened.outcomes.iter().map(|finding| finding.severity).collect();
         assert_eq!(severities, [Severity::Warning, Severity::Error, Severity::Warning]);
@@ -369,6 +366,7 @@ mod tests {
     fn what_is_no_searchset() {
         for (text, outcomes, errors) in [
             (r#"{"resourceType":"Bundle"}"#, 0, 0),
+            (r#"{"resourceType":"Bundle","implicitRules":"http://x","entry":[{"resource":{"resourceType":"Patient"}}]}"#, 1, 1),
             (r#"{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login"}]}"#, 1, 1),
             (r#"{"detail":"Unauthorized"}"#, 1, 1),
             ("[]", 1, 1),

@@ -1,18 +1,22 @@
 //! Showing what the rules did, to people and to programs.
 
 use super::{Change, Normalisation};
-use crate::fhir::{Node, Object, json};
+use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::Finding;
 use std::fmt::Write;
 
 /// One line for other programs: `{"file", "index", "resource", "changes": [{"path", "rule", "before", "after"}], "findings": […]}`.
+/// `before` is null where the rule added something, `after` where it dropped something. A refused resource is null: the findings say why.
 pub fn ndjson_line(file: &str, index: usize, done: &Normalisation) -> String {
+    // What a document said is told by an OperationOutcome that stands, whatever errors it tells.
+    let is_kept = !done.is_refused() || done.resource.resource_type() == Some("OperationOutcome");
+    let resource = if is_kept { done.resource.clone() } else { Value::Null.into() };
     let changes: Vec<Node> = done.changes.iter().map(|change| change_object(change).into()).collect();
     let findings: Vec<Node> = done.findings.iter().map(|finding| finding_object(finding).into()).collect();
     let line = Object::new()
         .with("file", file)
         .with("index", index as u64)
-        .with("resource", done.resource.clone())
+        .with("resource", resource)
         .with("changes", changes)
         .with("findings", findings);
     json::write(&line.into())
@@ -36,8 +40,12 @@ fn change_object(change: &Change) -> Object {
     Object::new()
         .with("path", change.path.as_str())
         .with("rule", change.rule.to_string())
-        .with_some("before", change.before.clone())
-        .with_some("after", change.after.clone())
+        .with("before", side(&change.before))
+        .with("after", side(&change.after))
+}
+
+fn side(node: &Option<Node>) -> Node {
+    node.clone().unwrap_or_else(|| Value::Null.into())
 }
 
 fn finding_object(finding: &Finding) -> Object {

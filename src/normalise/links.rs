@@ -1,5 +1,6 @@
 //! What reference strings mean here, as the Bundle and the store have already settled it.
 
+use super::source::plain_url;
 use compact_str::CompactString;
 use std::collections::HashMap;
 
@@ -26,6 +27,16 @@ impl Links {
     pub fn insert_padded(&mut self, type_name: &str, id: &str, target: &str) {
         if id.trim().len() < id.len() {
             self.insert(&format!("{type_name}/{id}"), target);
+        }
+    }
+
+    /// An entry's fullUrl, as it was written and in the plain form in which other entries' references are read.
+    pub fn insert_full_url(&mut self, full_url: &str, target: &str) {
+        let written = full_url.trim();
+        let plain = plain_url(written);
+        self.insert(written, target);
+        if plain != written {
+            self.insert(&plain, target);
         }
     }
 

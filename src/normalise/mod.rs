@@ -11,6 +11,7 @@
 mod concept_map;
 mod document;
 mod duplicates;
+mod entries;
 mod envelope;
 mod explain;
 mod facts;
@@ -95,9 +96,11 @@ impl Normalisation {
 pub struct Unmapped {
     /// Indexed FHIRPath of the CodeableConcept.
     pub path: String,
-    pub system: Option<String>,
-    pub code: Option<String>,
+    /// System and code by which a ConceptMap may name it; a code that came without a system has one of its source.
+    pub coding: Option<(String, String)>,
     pub text: Option<String>,
+    /// Another system and code by which a ConceptMap may name it, which tell nothing of what it says.
+    pub key: (String, String),
 }
 
 /// Applies the rules of the source to one resource.

@@ -30,6 +30,10 @@ pub struct SourceRules {
     name: String,
     /// Base URLs the source uses for itself, without default ports and trailing slashes.
     bases: Vec<String>,
+    /// What ids are made under: the source's name, and for entries of another server its base URL with it.
+    id_scope: String,
+    /// The base URL of the other server whose entries these rules are for; see [`abroad`](SourceRules::abroad).
+    base_abroad: Option<String>,
     /// The gateway's own base URL: a partner may name what it was given by the URL it was given.
     gateway_base: Option<String>,
     /// Base URLs of the gateway's other sources.
@@ -66,6 +70,8 @@ impl SourceRules {
         SourceRules {
             name: name.to_owned(),
             bases: base_urls.iter().map(|base| plain_url(base.as_ref()).trim_end_matches('/').to_owned()).collect(),
+            id_scope: name.to_owned(),
+            base_abroad: None,
             gateway_base: None,
             others: Vec::new(),
             urn: format!("{SOURCE_URN}{}", opaque(name)),
@@ -99,6 +105,30 @@ impl SourceRules {
         }
     }
 
+    pub fn has_base(&self) -> bool {
+        !self.bases.is_empty()
+    }
+
+    /// The same rules for what the source sent on behalf of another server: ids, references and local names are that server's.
+    pub fn abroad(&self, base_url: &str) -> SourceRules {
+        SourceRules {
+            id_scope: format!("{}\n{base_url}", self.name),
+            urn: format!("{}/at/{}", self.urn, opaque(base_url)),
+            base_abroad: Some(base_url.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// What the source name of a gateway id is to be; see [`GatewayIds::id`](super::GatewayIds::id).
+    pub(super) fn id_scope(&self) -> &str {
+        &self.id_scope
+    }
+
+    /// The base URL of the server that is spoken of, when that is not the source's.
+    pub(super) fn base_abroad(&self) -> Option<&str> {
+        self.base_abroad.as_deref()
+    }
+
     /// The gateway's own base URL, below which absolute references are as local as below the source's.
     pub fn set_gateway_base(&mut self, base_url: &str) {
         self.gateway_base = Some(plain_url(base_url).trim_end_matches('/').to_owned());
@@ -130,7 +160,7 @@ impl SourceRules {
 
     /// The source's own name for a resource, as `meta.source` carries it: below its first base URL, else below its URN.
     pub fn origin(&self, type_name: &str, id: &str) -> String {
-        let stem = self.bases.first().unwrap_or(&self.urn);
+        let stem = self.base_abroad.as_ref().or(self.bases.first()).unwrap_or(&self.urn);
         format!("{stem}/{type_name}/{}", opaque(id))
     }
 }

@@ -1,8 +1,9 @@
 //! Received → Normalised: every write of a submission through the rules of its source.
 
 use super::duplicates::{link, without_claims};
+use super::entries::{Entry, Servers, too_many};
 use super::patients::flag_several;
-use super::{Change, Context, Preamble, Unmapped, normalise, preamble};
+use super::{Change, Context, Preamble, Unmapped, normalise, plain_url, preamble};
 use crate::fhir::Node;
 use crate::intake::{Evidence, Write};
 use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
@@ -33,8 +34,22 @@ impl Normalised {
     /// Applies the source's rules to every write that has a target. One refusing finding refuses the whole submission.
     pub fn apply(evidence: Evidence, writes: Vec<(Write, Target)>, context: &Context<'_>) -> Result<Normalised, Refusal> {
         let preamble = preamble(&evidence.bytes, context.source.switches);
-        let mut entries: Vec<NormalisedEntry> =
-            writes.into_iter().map(|(write, target)| entry(write, target, &preamble, context)).collect();
+        let plain: Vec<Option<String>> =
+            writes.iter().map(|(write, _)| write.full_url.as_deref().map(|url| plain_url(url.trim()).into_owned())).collect();
+        let named = writes.iter().zip(&plain);
+        let standing = named.filter_map(|((write, _), url)| Some(Entry { full_url: url.as_deref(), resource: write.resource.as_ref()? }));
+        let Some(servers) = Servers::of(context.source, standing) else {
+            return Err(Refusal { reason: Reason::Invalid, findings: vec![too_many()] });
+        };
+        let one = |((write, target), url): ((Write, Target), Option<String>)| {
+            let standing = write.resource.as_ref().map(|resource| Entry { full_url: url.as_deref(), resource });
+            let source = standing.map_or(context.source, |standing| servers.rules(standing));
+            let odd = standing.filter(|_| source.base_abroad().is_some()).and_then(|standing| standing.name_finding(source));
+            let mut done = entry(write, target, &preamble, &Context { source, ..*context });
+            done.findings.extend(odd.map(|finding| finding.under(&done.path)));
+            done
+        };
+        let mut entries: Vec<NormalisedEntry> = writes.into_iter().zip(plain).map(one).collect();
         let all = entries.iter_mut().filter_map(|entry| Some((entry.resource.as_ref()?, &mut entry.findings)));
         flag_several(all, context.types);
         let refusing: Vec<Finding> =

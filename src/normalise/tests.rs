@@ -187,7 +187,7 @@ fn rules_are_in_order_and_named_once() {
     for rule in RULES {
         assert_eq!(rule_named(rule.name), Some(rule));
     }
-    assert_eq!(rule::STRINGS.to_string(), "05-strings@2");
+    assert_eq!(rule::STRINGS.to_string(), "05-strings@3");
 }
 
 #[test]
@@ -235,7 +235,11 @@ fn what_is_no_resource_stays_what_it_is() {
 #[test]
 fn lineage_can_be_shown() {
     let done = run(r#"{"resourceType":"Patient","language":" en"}"#, &source());
-    assert_eq!(explain(&done), "Patient.language  05-strings@2  \" en\" -> \"en\"\n");
-    let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@2","before":" en","after":"en"}],"findings":[]}"#;
+    assert_eq!(explain(&done), "Patient.language  05-strings@3  \" en\" -> \"en\"\n");
+    let line = r#"{"file":"f","index":0,"resource":{"resourceType":"Patient","language":"en"},"changes":[{"path":"Patient.language","rule":"05-strings@3","before":" en","after":"en"}],"findings":[]}"#;
     assert_eq!(ndjson_line("f", 0, &done), line);
+    // What was not there is null, and so is a resource that is refused; what a document said stands.
+    let added = run(r#"{"resourceType":"Patient","implicitRules":"http://x","contact":[]}"#, &source());
+    let line = ndjson_line("f", 0, &added);
+    assert!(line.starts_with(r#"{"file":"f","index":0,"resource":null,"#) && line.contains(r#""before":[],"after":null"#), "{line}");
 }

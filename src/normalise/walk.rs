@@ -72,6 +72,7 @@ fn resource_in(object: &mut Object, name: &str, path: &Path<'_>, scope: Scope, w
         let text = "FHIR R4 has no resource of this type; it was kept as it is, for validation to refuse";
         flag_unknown("type-unknown", text, &path.member("resourceType"), work);
     }
+    extensions::check_implicit_rules(object, path, work);
     members(object, Kind { name, content, guessed_from: None }, path, scope, work);
     narrative::apply(object, path, work);
     match name {

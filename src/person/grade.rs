@@ -151,6 +151,8 @@ mod tests {
         );
         // A bare number is nobody, and another value of a person's system is somebody else, whatever the names say.
         check(&known, &ada(r#"{"system":"urn:ssn","value":"18"}"#), Grade::Unrelated);
+        // In another spelling it may be the same: the names decide whether somebody is asked.
+        check(&ada(r#"{"system":"urn:ssn","value":"A-17"}"#), &ada(r#"{"system":"urn:ssn","value":"a17"}"#), Grade::Probable);
         let numbered = ada(r#"{"system":"urn:mrn-a","value":"17"}"#);
         check(&numbered, &patient(r#"{"system":"urn:mrn-b","value":"17"}"#, "Young", "Bo", "1980-01-01", "male"), Grade::Unrelated);
         check(&numbered, &patient(r#"{"system":"urn:mrn-b","value":"9"}"#, "MOOR", "ada", "1970-03-01", "female"), Grade::Probable);

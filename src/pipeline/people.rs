@@ -336,8 +336,9 @@ fn same_identifiers(
 ) -> Result<(BTreeSet<String>, Vec<Assumption>), Fault> {
     let (mut ids, mut assumptions) = (BTreeSet::new(), Vec::new());
     let identifiers = crossref::patient_identifiers(&me.patient);
-    for identifier in identifiers.iter().filter(|identifier| registry.is_person_system(&identifier.system)).take(MAX_IDENTIFIERS) {
-        let token = format!("{}|{}", escaped(&identifier.system), escaped(&identifier.value));
+    let naming = identifiers.iter().filter(|identifier| registry.is_person_system(&identifier.system)).take(MAX_IDENTIFIERS);
+    for (system, value) in naming.flat_map(|named| crossref::spellings(named).into_iter().map(|value| (named.system.as_str(), value))) {
+        let token = format!("{}|{}", escaped(system), escaped(&value));
         let Some(query) = query(definitions, vec![("identifier".to_owned(), token)]) else { continue };
         let query = Arc::new(query);
         let found = reader.matching_ids(&query, None, MAX_FOUND)?;

@@ -338,7 +338,7 @@ impl Work<'_> {
             return Err(same_identity().at(write.path.clone()));
         }
         if let Some(full_url) = &write.full_url {
-            self.links.insert(full_url.trim(), identity);
+            self.links.insert_full_url(full_url, identity);
         }
         if let Interaction::Update { type_name, id, .. } = &write.interaction {
             self.links.insert_padded(type_name, id, identity);

@@ -55,6 +55,7 @@ struct Original {
     version: StoredVersion,
     raw: Arc<Raw>,
     resource: Node,
+    full_url: Option<String>,
     path: String,
     links: Links,
 }
@@ -103,7 +104,7 @@ impl Pipeline {
         opened: &audit::Opened,
         page: &mut ReplayPage,
     ) -> Result<(), Fault> {
-        let Original { version, raw, resource, path, links } = original;
+        let Original { version, raw, resource, full_url, path, links } = original;
         let before = version.parse()?;
         let rules = self.rules.get(&asked.source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
         let context =
@@ -117,7 +118,7 @@ impl Pipeline {
         };
         let interaction =
             Interaction::Update { type_name: version.type_name.clone(), id: version.id.clone(), if_match: None, only_new: false };
-        let write = Write { interaction, resource: Some(resource), full_url: None, path };
+        let write = Write { interaction, resource: Some(resource), full_url, path };
         let normalised = match Normalised::apply(raw.evidence.clone(), vec![(write, target)], &context) {
             Ok(normalised) => normalised,
             Err(refusal) => {
@@ -238,13 +239,14 @@ fn original(planner: &Planner, reader: &Reader<'_>, version: StoredVersion, raw:
             },
         };
         if let Some(meant) = meant {
-            links.insert(full_url, &meant);
+            links.insert_full_url(full_url, &meant);
         }
     }
     match planner.relink(resource, links, reader) {
         Ok(links) => {
             let resource = resource.clone();
-            Ok(Found::Original(Box::new(Original { version, raw: Arc::clone(raw), resource, path: place, links })))
+            let full_url = entry_at(&raw.document, &place).and_then(|entry| entry.text("fullUrl")).map(str::to_owned);
+            Ok(Found::Original(Box::new(Original { version, raw: Arc::clone(raw), resource, full_url, path: place, links })))
         }
         Err(Failure::Refused(refusal)) => Ok(Found::Lost(Box::new(version), findings(&refusal))),
         Err(Failure::Fault(fault)) => Err(fault),
@@ -273,8 +275,12 @@ fn at_place<'d>(document: &'d Node, place: &str) -> Option<&'d Node> {
     if place.is_empty() {
         return Some(document);
     }
+    entry_at(document, place)?.get("resource")
+}
+
+fn entry_at<'d>(document: &'d Node, place: &str) -> Option<&'d Node> {
     let index = place.strip_prefix("Bundle.entry[")?.strip_suffix("].resource")?;
-    document.items("entry").get(index.parse::<usize>().ok()?)?.get("resource")
+    document.items("entry").get(index.parse::<usize>().ok()?)
 }
 
 fn findings(refusal: &Refusal) -> String {

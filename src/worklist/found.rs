@@ -42,21 +42,26 @@ pub fn refused(source: &str, refusal: &Refusal) -> Vec<Item> {
     items.take(MAX_ITEMS).collect()
 }
 
+/// What a person fills a map by: the code with its system where both may be shown, else the gateway's key, which leads to the record and no further.
 fn unmapped_code(source: &str, unmapped: &Unmapped) -> Item {
-    let (system, code, text) = (unmapped.system.as_deref(), unmapped.code.as_deref(), unmapped.text.as_deref());
-    let words = [system, code, text.filter(|_| code.is_none())].map(|word| word.unwrap_or_default().to_owned());
-    let is_typed = system.is_some_and(|system| system.starts_with(EPIC_SYSTEMS))
-        && code.is_none_or(|code| code == "0" || !code.bytes().all(|byte| byte.is_ascii_digit()));
-    // What stands beside a code is what the catalogue calls it. What stands alone was typed by somebody, about somebody: it can be read in the record.
-    let shown = |text: &&str| code.is_some() && !is_typed && !is_typed_in(text);
-    let inputs = [
-        system.map(|system| ("system", system)),
-        // A code is a number more often than not; only what was typed for it is somebody's.
-        code.filter(|code| !is_typed && !is_typed_in(code)).map(|code| ("code", code)),
-        text.filter(shown).map(|text| ("text", text)),
-    ];
-    let inputs = inputs.into_iter().flatten().map(|(name, value)| (name, value.to_owned())).collect();
-    Item { kind: Kind::UnmappedCode, source: source.to_owned(), words: words.into(), inputs, focus: Vec::new() }
+    let coding = unmapped.coding.as_ref().filter(|(system, code)| is_shown(system, code));
+    let (system, code) = coding.unwrap_or(&unmapped.key);
+    // What stands beside a code is what the catalogue calls it. What stands alone may have been typed by somebody, about somebody: one word at most.
+    let is_text_shown = |text: &&String| !is_typed_in(text) && (coding.is_some() || (unmapped.coding.is_none() && is_word(text)));
+    let text = unmapped.text.as_ref().filter(is_text_shown).map(|text| ("text", text.clone()));
+    let inputs = [("system", system.clone()), ("code", code.clone())].into_iter().chain(text).collect();
+    Item { kind: Kind::UnmappedCode, source: source.to_owned(), words: vec![system.clone(), code.clone()], inputs, focus: Vec::new() }
+}
+
+/// Whether a code may be shown, and be a `code` of FHIR in a map. It is a number more often than not; only what was typed for it is somebody's.
+fn is_shown(system: &str, code: &str) -> bool {
+    let is_typed = system.starts_with(EPIC_SYSTEMS) && (code == "0" || !code.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_code = code.split(' ').all(|part| !part.is_empty() && !part.contains(char::is_whitespace));
+    !system.is_empty() && is_code && !is_typed && !is_typed_in(code)
+}
+
+fn is_word(text: &str) -> bool {
+    !text.contains(char::is_whitespace)
 }
 
 /// Whether what stands for a code reads like something a person typed about somebody: a name before a comma, a date, what is personal anywhere.
@@ -108,8 +113,8 @@ mod tests {
     }
 
     fn code(system: &str, code: Option<&str>, text: Option<&str>) -> Unmapped {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Unmapped { path: "Observation.code".into(), system: Some(system.into()), code: owned(code), text: owned(text) }
+        let coding = code.map(|code| (system.to_owned(), code.to_owned()));
+        Unmapped { path: "Observation.code".into(), coding, text: text.map(str::to_owned), key: ("urn:keys".into(), "hg-0001".into()) }
     }
 
     #[test]
@@ -123,8 +128,13 @@ mod tests {
         check(code("urn:lab", Some("CREA"), Some("Creatinine")), &[("system", "urn:lab"), ("code", "CREA"), ("text", "Creatinine")]);
         check(code("urn:lab", Some("CREA"), Some("Moor, Ada 19700301")), &[("system", "urn:lab"), ("code", "CREA")]);
         check(code("urn:lab", Some("CREA"), Some("Moor, Ada")), &[("system", "urn:lab"), ("code", "CREA")]);
-        check(code("urn:lab", None, Some("Ada Moor")), &[("system", "urn:lab")]);
-        check(code("urn:oid:1.2.840.114350.1", Some("Ada Moor"), Some("Ada Moor")), &[("system", "urn:oid:1.2.840.114350.1")]);
+        let key = [("system", "urn:keys"), ("code", "hg-0001")];
+        check(code("urn:lab", None, Some("Ada Moor")), &key);
+        check(code("urn:lab", None, Some("Creatinine")), &[key[0], key[1], ("text", "Creatinine")]);
+        check(code("urn:lab", None, Some("Creatinine,Moor 1.3.")), &key);
+        check(code("urn:lab", Some("A  B"), None), &key);
+        check(code("urn:oid:1.2.840.114350.1", Some("Ada Moor"), Some("Ada Moor")), &key);
+        check(code("urn:oid:1.2.840.114350.1", Some("0"), Some("Moor")), &key);
         check(code("urn:oid:1.2.840.114350.1", Some("17"), None), &[("system", "urn:oid:1.2.840.114350.1"), ("code", "17")]);
     }
 

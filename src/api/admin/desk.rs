@@ -158,7 +158,8 @@ async fn try_export(state: &AdminState, source: String, format: &str) -> Answere
     let codes: Vec<UnmappedCode> = open
         .map(|(row, task)| {
             let text = |name: &str| input(task, name).unwrap_or_default().to_owned();
-            UnmappedCode { system: text("system"), code: text("code"), text: text("text"), count: row.count }
+            let record = task.text_at(&["focus", "reference"]).unwrap_or_default().to_owned();
+            UnmappedCode { system: text("system"), code: text("code"), text: text("text"), count: row.count, record }
         })
         .collect();
     match format {

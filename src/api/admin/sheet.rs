@@ -5,9 +5,11 @@ use crate::outcome::{IssueType, Reason, Refusal};
 use std::collections::BTreeMap;
 
 /// The columns of the sheet.
-const COLUMNS: [&str; 7] = ["system", "code", "text", "target_system", "target_code", "target_display", "count"];
+const COLUMNS: [&str; 8] = ["system", "code", "text", "target_system", "target_code", "target_display", "count", "record"];
 /// Where most unmapped tests belong.
 const LOINC: &str = "http://loinc.org";
+/// The most rows that one refusal names.
+const MAX_NAMED: usize = 20;
 /// The most rows a sheet may have.
 pub const MAX_ROWS: usize = 50_000;
 
@@ -17,13 +19,15 @@ pub(super) struct UnmappedCode {
     pub code: String,
     pub text: String,
     pub count: u64,
+    /// The first record it was met in, for whoever must see what it stands for.
+    pub record: String,
 }
 
 /// The sheet, with the columns of the target to be filled.
 pub(super) fn csv(codes: &[UnmappedCode]) -> String {
     let mut lines = COLUMNS.join(",") + "\r\n";
     for code in codes {
-        let cells = [&code.system, &code.code, &code.text, LOINC, "", "", &code.count.to_string()].map(cell);
+        let cells = [&code.system, &code.code, &code.text, LOINC, "", "", &code.count.to_string(), &code.record].map(cell);
         lines.push_str(&cells.join(","));
         lines.push_str("\r\n");
     }
@@ -48,7 +52,7 @@ pub(super) fn draft(source: &str, codes: &[UnmappedCode]) -> Node {
     map(source, "draft", groups)
 }
 
-/// The ConceptMap of a filled sheet: rows with a target, the others left out.
+/// The ConceptMap of a filled sheet: rows with a target, the others left out. One row that cannot be used refuses all, and every such row is named.
 pub(super) fn read(source: &str, text: &str) -> Result<Node, Refusal> {
     let refuse = |row: usize, text: &str| Refusal::new(Reason::Malformed, IssueType::Invalid, format!("Row {row} of the sheet: {text}"));
     let rows = rows(text);
@@ -62,6 +66,7 @@ pub(super) fn read(source: &str, text: &str) -> Result<Node, Refusal> {
     let places = (column("system")?, column("code")?, column("target_system")?, column("target_code")?);
     let display = header.iter().position(|cell| cell.trim() == "target_display");
     let mut groups: BTreeMap<(String, String), Vec<Node>> = BTreeMap::new();
+    let mut lacking: Vec<String> = Vec::new();
     for (row, number) in rows.zip(2usize..) {
         let cell = |place: usize| row.get(place).map(|cell| cell.trim().trim_start_matches('\'').to_owned()).unwrap_or_default();
         let (system, code, target_system, target) = (cell(places.0), cell(places.1), cell(places.2), cell(places.3));
@@ -69,14 +74,29 @@ pub(super) fn read(source: &str, text: &str) -> Result<Node, Refusal> {
             continue;
         }
         if system.is_empty() || code.is_empty() || target_system.is_empty() {
-            return Err(refuse(number, "a row with a target needs system, code and target_system."));
+            lacking.push(number.to_string());
+            continue;
         }
         let shown = display.map(cell).filter(|text| !text.is_empty());
         let target: Node = Object::new().with("code", target).with_some("display", shown).with("equivalence", "equivalent").into();
         groups.entry((system, target_system)).or_default().push(Object::new().with("code", code).with("target", vec![target]).into());
     }
+    if !lacking.is_empty() {
+        return Err(lacking_cells(&lacking));
+    }
     let groups = groups.into_iter().map(|((system, target), elements)| group(&system, &target, elements)).collect();
     Ok(map(source, "active", groups))
+}
+
+fn lacking_cells(rows: &[String]) -> Refusal {
+    let beyond = rows.len().saturating_sub(MAX_NAMED);
+    let named = rows.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(", ");
+    let more = if beyond > 0 { format!(" and {beyond} more") } else { String::new() };
+    let (rows, have) = if rows.len() == 1 { ("Row", "has") } else { ("Rows", "have") };
+    let text = format!(
+        "{rows} {named}{more} of the sheet {have} a target but not system, code and target_system. Fill or delete them and send the sheet again; nothing of it was loaded."
+    );
+    Refusal::new(Reason::Malformed, IssueType::Invalid, text)
 }
 
 fn group(source: &str, target: &str, elements: Vec<Node>) -> Node {
@@ -125,7 +145,7 @@ mod tests {
     use crate::fhir::json;
 
     fn code(system: &str, code: &str, text: &str) -> UnmappedCode {
-        UnmappedCode { system: system.into(), code: code.into(), text: text.into(), count: 3 }
+        UnmappedCode { system: system.into(), code: code.into(), text: text.into(), count: 3, record: "Observation/hg-1".into() }
     }
 
     #[test]
@@ -144,9 +164,11 @@ mod tests {
 
     #[test]
     fn a_sheet_that_cannot_be_read_says_where() {
-        for (sheet, said) in
-            [("code,target_code\nx,y\n", "'system'"), ("system,code,target_system,target_code\n,x,http://loinc.org,2160-0\n", "Row 2")]
-        {
+        for (sheet, said) in [
+            ("code,target_code\nx,y\n", "'system'"),
+            ("system,code,target_system,target_code\n,x,http://loinc.org,2160-0\n", "Row 2 of the sheet has"),
+            ("system,code,target_system,target_code\n,x,s,1\na,b,s,2\na,,s,3\n", "Rows 2, 4 of the sheet have"),
+        ] {
             assert!(read("lab", sheet).unwrap_err().findings[0].text.contains(said), "{sheet}");
         }
         let long = format!("system,code,target_system,target_code\n{}", "a,b,c,d\n".repeat(MAX_ROWS + 1));

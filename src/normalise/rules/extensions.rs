@@ -1,4 +1,4 @@
-//! Rule 21. Extensions are kept, known or not; a modifier extension nobody here understands refuses the resource.
+//! Rule 21. Extensions are kept, known or not; a modifier extension or implicit rules nobody here understands refuse the resource.
 //!
 //! A modifier extension may turn the meaning of everything around it ("not", "on behalf of another"). Passing it on unread would be passing on a
 //! record whose meaning we do not know.
@@ -22,6 +22,17 @@ pub(in super::super) fn check_modifiers(list: &Node, path: &Path<'_>, work: &mut
                         send the resource without it, or have the operator declare it for this source";
             work.flag(Severity::Error, IssueType::Extension, "modifier-extension-unknown", &path.item(index), text);
         }
+    }
+}
+
+/// Checks `implicitRules` of a resource: rules that its content is to be read by (R4 §2.26.3.4), which modify it as a modifier extension does.
+pub(in super::super) fn check_implicit_rules(resource: &Object, path: &Path<'_>, work: &mut Work<'_>) {
+    let Some(rules) = resource.get("implicitRules").filter(|_| work.on(EXTENSIONS)) else { return };
+    let known = rules.as_text().is_some_and(|url| work.context.source.modifier_extensions.contains(url));
+    if !known {
+        let text = "the resource says that it was made by rules (implicitRules) this gateway does not know, so its meaning is unknown; \
+                    send it without them, or have the operator declare them for this source (modifier_extensions)";
+        work.flag(Severity::Error, IssueType::NotSupported, "implicit-rules-unknown", &path.member("implicitRules"), text);
     }
 }
 
@@ -74,6 +85,18 @@ mod tests {
             let mut declared = source();
             declared.modifier_extensions.insert("http://x/not".into());
             assert!(!run(&text, &declared).is_refused());
+        }
+    }
+
+    #[test]
+    fn unknown_implicit_rules_refuse() {
+        let rules = r#""implicitRules":"http://x/rules""#;
+        for place in [r#"{"resourceType":"X",$}"#, r#"{"resourceType":"X","contained":[{"resourceType":"Y",$}]}"#] {
+            let text = place.replace('$', rules);
+            assert!(run(&text, &source()).is_refused(), "{text}");
+            let mut declared = source();
+            declared.modifier_extensions.insert("http://x/rules".into());
+            assert!(!run(&text, &declared).is_refused(), "{text}");
         }
     }
 }

@@ -21,6 +21,8 @@ enum Outcome {
     Rewritten(String),
     /// An absolute URL of a server that is not this source.
     Foreign,
+    /// A relative reference of an entry from another server, as the absolute URL it stands for.
+    Abroad(String),
     /// An absolute URL of another source of this gateway.
     Anothers,
     /// `urn:uuid:` or `urn:oid:` that nothing in the message answers to.
@@ -40,7 +42,10 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
     let written = literal.to_owned();
     let is_odd = names_odd_id(&written, work.context);
     let literal = if is_known(&written, work.context) { written.as_str() } else { trimmed(&written) };
+    let absolute = absolute_abroad(literal, work.context);
+    let literal = absolute.as_deref().unwrap_or(literal);
     let settled = match settle(literal, work.context) {
+        Outcome::Foreign if absolute.is_some() => Outcome::Abroad(literal.to_owned()),
         Outcome::Kept if literal.len() < written.len() => Outcome::Rewritten(literal.to_owned()),
         settled => settled,
     };
@@ -53,7 +58,7 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
         }
         None => {}
     }
-    if matches!(settled, Outcome::UnresolvedUrn | Outcome::UnresolvedCondition | Outcome::Foreign | Outcome::Anothers)
+    if matches!(settled, Outcome::UnresolvedUrn | Outcome::UnresolvedCondition | Outcome::Foreign | Outcome::Abroad(_) | Outcome::Anothers)
         && work.context.source.dangling == Dangling::Logical
         && make_logical(reference, literal, path, work)
     {
@@ -82,7 +87,10 @@ pub(in super::super) fn apply_to_uri(node: &mut Node, type_name: &str, path: &Pa
     let context = work.context;
     let linked = literal.starts_with("urn:").then(|| context.links.get(literal)).flatten().map(str::to_owned);
     let local = || match relative(literal, literal, context) {
-        Outcome::Rewritten(target) if type_name == "url" && !literal.contains("://") => Some(target),
+        Outcome::Rewritten(target) if type_name == "url" && !literal.contains("://") => match absolute_abroad(literal, context) {
+            Some(absolute) => context.links.get(&absolute).map(str::to_owned),
+            None => Some(target),
+        },
         _ => None,
     };
     let Some(target) = linked.or_else(local) else { return };
@@ -95,6 +103,10 @@ fn report(settled: Outcome, reference: &mut Object, path: &Path<'_>, work: &mut 
     let (severity, code, message_id, text) = match settled {
         Outcome::Kept => return,
         Outcome::Rewritten(target) => return work.set(REFERENCES, reference, path, "reference", target),
+        Outcome::Abroad(url) => {
+            work.set(REFERENCES, reference, path, "reference", url);
+            return report(Outcome::Foreign, reference, path, work);
+        }
         Outcome::Foreign => (
             Severity::Warning,
             IssueType::Informational,
@@ -151,6 +163,15 @@ fn make_logical(reference: &mut Object, literal: &str, path: &Path<'_>, work: &m
         work.set(REFERENCES, reference, path, "identifier", Object::new().with("system", system).with("value", value));
     }
     true
+}
+
+/// What a relative reference in an entry of another server stands for there.
+fn absolute_abroad(literal: &str, context: &Context<'_>) -> Option<String> {
+    let base = context.source.base_abroad().filter(|_| !literal.starts_with('#') && !literal.contains(':'))?;
+    match relative(literal, literal, context) {
+        Outcome::Rewritten(_) => Some(format!("{base}/{}", literal.split_once("/_history/").map_or(literal, |(target, _)| target))),
+        _ => None,
+    }
 }
 
 fn settle(literal: &str, context: &Context<'_>) -> Outcome {

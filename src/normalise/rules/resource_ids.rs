@@ -27,7 +27,7 @@ pub(in super::super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut
         return;
     }
     let source = work.context.source;
-    let gateway_id = work.context.ids.id(source.name(), type_name, id);
+    let gateway_id = work.context.ids.id(source.id_scope(), type_name, id);
     let origin = source.origin(type_name, id);
     if !is_legal(id) {
         let text =

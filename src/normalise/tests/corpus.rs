@@ -109,11 +109,14 @@ fn type_codes(element: &Node) -> Vec<String> {
 fn resources(document: Node, source: &str, ids: &GatewayIds) -> (Vec<Node>, Links) {
     let opened = open_document(document);
     let mut links = Links::new();
-    for (url, local) in &opened.full_urls {
-        let (type_name, id) = local.split_once('/').unwrap();
-        links.insert(url, &format!("{type_name}/{}", ids.id(source, type_name, id)));
-    }
-    (opened.matches.into_iter().chain(opened.includes).map(|opened| opened.resource).collect(), links)
+    let all = opened.matches.into_iter().chain(opened.includes);
+    let named = all.inspect(|opened| {
+        let (type_name, id) = (opened.resource.resource_type().unwrap(), opened.resource.text("id"));
+        if let (Some(url), Some(id)) = (&opened.full_url, id) {
+            links.insert(url, &format!("{type_name}/{}", ids.id(source, type_name, id)));
+        }
+    });
+    (named.map(|opened| opened.resource).collect(), links)
 }
 
 fn vendor_source(vendor: &str) -> SourceRules {

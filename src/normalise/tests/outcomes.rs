@@ -73,6 +73,13 @@ const BAD_INPUT: &[(&str, &[&str], &str)] = &[
         &["19-two-patients"],
         "two records; every reference leads to its own; two findings: that there are two, and what names neither",
     ),
+    (
+        "an entry of another server",
+        &["18-foreign-entries"],
+        "a record of its own under an id of that server's; its relative references are that server's too, and flagged where they lead out",
+    ),
+    ("a fullUrl unlike its resource", &["18-full-urls"], "the resource's own type and id hold; both names lead to it, with a finding"),
+    ("implicit rules nobody here knows", &["21-implicit-rules"], "refused, as an unknown modifier extension is"),
     ("the same id with other content", &["19-same-id-other-content"], "both kept, the later as the newer version; a finding says so"),
     ("free text with names in codes", &["25-free-text-codes"], "kept and flagged; masked where only limited or de-identified data may go"),
     ("elements of the wrong kind everywhere", &["99-all-wrong-types"], "kept; nothing is lost and nothing crashes"),
