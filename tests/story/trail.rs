@@ -115,6 +115,51 @@ async fn a_trail_tells_everything_in_order_and_no_content() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_about_a_patient_is_in_the_patients_trail() {
+    let case = Case::new().await;
+    let here = format!("Patient/{}", case.patient);
+    let trail = format!("{here}/$provenance-trail");
+    let wrong = |subject: &str| {
+        let mut wrong = observation(subject);
+        wrong["status"] = json!("frobnicated");
+        wrong
+    };
+    let mut renamed = patient("1");
+    (renamed["id"], renamed["gender"]) = (case.patient.as_str().into(), json!("frobnicated"));
+    let mut replaced = wrong("Patient/nobody");
+    (replaced["id"], replaced["status"]) = (case.seen.as_str().into(), "final".into());
+    replaced.as_object_mut().unwrap().remove("code");
+    let both = bundle("transaction", vec![creates("urn:uuid:1", observation(&here)), creates("urn:uuid:2", wrong(&here))]);
+    // What is refused, and whether it names the patient.
+    let refused = [
+        (Call::post("Observation", &wrong(&here)), 422, true),
+        (Call::post("Observation", &wrong("Patient?identifier=urn:oid:1.3.6.1.4.1.99999.2|1")), 422, true),
+        (Call::put(&here, &renamed), 422, true),
+        (Call::put(&format!("Observation/{}", case.seen), &replaced), 422, true),
+        (Call::post("", &both), 422, true),
+        (Call::post("Observation", &wrong("Patient/nobody")), 422, false),
+        (Call::post("Observation", &wrong("Patient?identifier=urn:oid:1.3.6.1.4.1.99999.2|none")), 422, false),
+    ];
+    for (call, status, is_named) in refused {
+        let what = format!("{call:?}");
+        let before = resources(&case.regulator.get(&trail).await.expect(200).json(), "AuditEvent").len();
+        let answer = case.a.call(call).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert!(!answer.text().contains(&case.patient), "the sender is not told whom it is about: {}", answer.text());
+        let after = case.regulator.get(&trail).await.expect(200).json();
+        // The trail that was asked for before is in it too.
+        let new = resources(&after, "AuditEvent").split_off(before).len();
+        assert_eq!(new, 1 + usize::from(is_named), "{what}");
+        if is_named {
+            let event = resources(&after, "AuditEvent")[before];
+            assert_eq!(event["outcome"], "4", "{event}");
+            let told = case.regulator.get(&format!("{here}/$disclosures")).await.expect(200).json();
+            assert!(resources(&told, "AuditEvent").iter().any(|told| told["id"] == event["id"]), "{what}: {told:#}");
+        }
+    }
+}
+
 /// What the Provenances of a trail say that validation found: severity, path.
 fn found(trail: &Value) -> Vec<(String, String)> {
     let extensions = resources(trail, "Provenance").into_iter().flat_map(|one| one["extension"].as_array().unwrap().clone());
