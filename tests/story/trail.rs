@@ -398,6 +398,9 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     let mut zora = patient("77");
     zora["name"] = json!([{"family": "Quennell", "given": ["Zora"]}]);
     zora["identifier"] = json!([{"system": "http://hospital-a.example/mrn", "value": "MRN-77-QQ"}]);
+    zora["birthDate"] = json!("1961-04-09");
+    zora["telecom"] = json!([{"system": "phone", "value": "+44 20 7946-0958"}]);
+    zora["address"] = json!([{"line": ["7 Elm Row"], "city": "Springfield", "postalCode": "ZQ1 7XY"}]);
     let other = a.create(&patient("2")).await;
     let id = a.create(&zora).await;
     zora["id"] = json!(id);
@@ -410,6 +413,14 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     b.get(&format!("Patient/{id}")).await.expect(200);
     b.search("Patient?identifier=http://hospital-a.example/mrn|MRN-77-QQ").await;
     b.search("Patient?identifier=MRN-77-QQ&gender=male").await;
+    // Questions that found nobody name the person all the same; what many have in common does not.
+    let asked = ["birthdate=1961-04-09", "phone=02079460958", "address=7 Elm Row", "address-postalcode=ZQ1 7XY"]
+        .map(|asked| format!("Patient?{asked}&gender=male"));
+    let common = "Patient?address-city=Springfield&gender=male";
+    for question in asked.iter().map(String::as_str).chain([common]) {
+        assert!(b.search(question).await.is_empty());
+    }
+    let written = |question: &str| data_encoding::BASE64.encode(question.as_bytes());
     // The record of this search is another patient's too, and names the one who goes.
     assert_eq!(a.search("Patient?family=Quennell,Moor").await.len(), 2);
     let both =
@@ -418,6 +429,9 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
     let kept = a.get(&format!("Patient/{other}/$receipt")).await.expect(200).text();
     let query = data_encoding::BASE64.encode(b"Patient?identifier=MRN-77-QQ");
+    for question in &asked {
+        assert!(holds(&world.data(), &written(question)).is_some(), "{question} is there before");
+    }
     for word in ["Quennell", "MRN-77-QQ", &id, &seen] {
         assert!(holds(&world.data(), word).is_some(), "{word} is there before");
     }
@@ -455,9 +469,13 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     let log = LogFolder::new(data.join("ledger"));
     let report = fsck::fsck(&log, &policy, &mut |_| ()).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
-    for word in ["Quennell", "Zora", "MRN-77-QQ", "mrn-77-qq", &seen, &gone, &query] {
+    for word in ["Quennell", "Zora", "MRN-77-QQ", "mrn-77-qq", "1961-04-09", "Elm Row", &seen, &gone, &query] {
         assert_eq!(holds(&data, word), None, "{word} is left");
     }
+    for question in &asked {
+        assert_eq!(holds(&data, &written(question)), None, "{question} is left");
+    }
+    assert!(holds(&data, &written(common)).is_some(), "{common} leads to nobody");
     let policy_file = keep.write("policy", &format!("log {key}\nquorum none\n"));
     let index =
         hearthgate(&["evidence", "index", data.join("ledger").to_str().unwrap(), "--policy", policy_file.to_str().unwrap()], keep.path());
