@@ -204,7 +204,7 @@ async fn a_trail_shows_what_validation_found_of_what_was_accepted() {
 }
 
 /// A file of a package, as text.
-fn file(package: &[u8], name: &str) -> String {
+pub(super) fn file(package: &[u8], name: &str) -> String {
     let archive = rawzip::ZipArchive::from_slice(package).unwrap();
     let mut entries = archive.entries();
     while let Some(entry) = entries.next_entry().unwrap() {
