@@ -11,6 +11,7 @@ mod glass;
 mod implicit;
 mod people;
 mod plan;
+mod refused;
 mod repeats;
 mod replay;
 mod represent;
@@ -79,22 +80,23 @@ pub struct Pipeline {
 impl Pipeline {
     /// Accepts a submission, or refuses it; either way the audit record is synced when this returns, unless storage itself failed.
     pub async fn accept(&self, caller: &Caller, received: Received, opened: audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
-        match self.try_accept(caller, received, &opened).await {
+        match self.try_accept(caller, &received, &opened).await {
             Err(Failure::Refused(refusal)) => {
-                self.record_refused_submission(caller, &opened, &refusal).await?;
+                let declared = received.evidence().declared;
+                self.record_refused_submission(caller, (received.into_parts().1, declared), &opened, &refusal).await?;
                 Err(Failure::Refused(refusal))
             }
             outcome => outcome,
         }
     }
 
-    async fn try_accept(&self, caller: &Caller, received: Received, opened: &audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
+    async fn try_accept(&self, caller: &Caller, received: &Received, opened: &audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
         let source = authorise(caller, received.writes())?;
-        if let Some(answers) = self.answered_before(&received, opened).await? {
+        if let Some(answers) = self.answered_before(received, opened).await? {
             return Ok(answers);
         }
-        if let Some(rule) = self.sign_off_rule(caller, &received) {
-            return self.hold(caller, source, received, rule, opened).await;
+        if let Some(rule) = self.sign_off_rule(caller, received) {
+            return self.hold(caller, source, received.clone(), rule, opened).await;
         }
         let mut turn = None;
         for _ in 0..MAX_ATTEMPTS {
@@ -104,7 +106,7 @@ impl Pipeline {
                 Attempt::Stale if turn.is_none() => turn = Some(self.overtaken.lock().await),
                 Attempt::Stale => {}
                 Attempt::Replayed => {
-                    if let Some(answers) = self.answered_before(&received, opened).await? {
+                    if let Some(answers) = self.answered_before(received, opened).await? {
                         return Ok(answers);
                     }
                 }
@@ -206,13 +208,6 @@ impl Pipeline {
             _ => None,
         });
         late.map(|stays| self.anchor.unapplied(stays, &evidence.digest, source, self.clock.now())).collect()
-    }
-
-    /// The audit record of a submission that was refused, with what a person must do about it.
-    async fn record_refused_submission(&self, caller: &Caller, opened: &audit::Opened, refusal: &Refusal) -> Result<(), Fault> {
-        let items = caller.source.as_deref().map(|source| worklist::refused(source, refusal)).unwrap_or_default();
-        let unit = Unit { work: self.work(&items, self.clock.now())?, ..Unit::default() };
-        self.record_with(unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing::default()).await.map(drop)
     }
 
     /// What a source's resources are held to; one that is not configured, to FHIR's own rules.

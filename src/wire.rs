@@ -65,6 +65,8 @@ pub struct Running {
     pub admin: SocketAddr,
     /// The verifier key of the log.
     pub verifier_key: Arc<str>,
+    /// The same and, beside it, the second one where there is one, a line each.
+    pub verifier_keys: Arc<str>,
     pub store: Store,
     reload: mpsc::Sender<ReloadRequest>,
     clock: Clock,
@@ -139,6 +141,7 @@ impl Gateway {
             public,
             admin,
             verifier_key: Arc::clone(&durable.verifier_key),
+            verifier_keys: Arc::clone(&durable.verifier_keys),
             store: durable.store.clone(),
             reload: durable.reload.clone(),
             clock: durable.clock.clone(),

@@ -149,7 +149,10 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
     };
     if interaction == Interaction::Capabilities {
         record.interaction = interaction.code();
-        state.pipeline.record(&record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
+        // It tells of nobody: where it cannot be put on record, whoever looks for the reason still finds the gateway.
+        if let Err(fault) = state.pipeline.record(&record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await {
+            tracing::warn!(fault = fault.kind.label(), "metadata goes out without a record");
+        }
         let statement = capability::statement(&state.settings, state.definitions, &state.base_url);
         return Ok(render::resource(200, &statement, wanted, state.definitions));
     }

@@ -26,8 +26,8 @@ pub(super) const FRESH: &str = "no-cache";
 #[derive(Clone)]
 pub struct LedgerState {
     pub store: Store,
-    /// The verifier key, as text.
-    pub verifier_key: Arc<str>,
+    /// The verifier keys in use, one a line.
+    pub verifier_keys: Arc<str>,
     /// Every key the log has had.
     pub key_history: Arc<str>,
     /// Whether anybody may add entries.
@@ -73,7 +73,7 @@ async fn add(State(state): State<LedgerState>, entry: Bytes) -> Response<Body> {
 }
 
 async fn key(State(state): State<LedgerState>) -> Response<Body> {
-    answer(TEXT, FRESH, format!("{}\n", state.verifier_key).into_bytes())
+    answer(TEXT, FRESH, state.verifier_keys.as_bytes().to_vec())
 }
 
 async fn keys(State(state): State<LedgerState>) -> Response<Body> {

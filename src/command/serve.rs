@@ -83,7 +83,7 @@ async fn run(settings: Settings, listeners: Listeners, file: Option<Watched>) ->
         None => gateway,
     };
     let running = gateway.start(listeners).await?;
-    tracing::info!(public = %running.public, admin = %running.admin, %origin, ledger_key = %running.verifier_key, "serving");
+    tracing::info!(public = %running.public, admin = %running.admin, %origin, ledger_key = %running.verifier_keys.trim_end().replace('\n', " "), "serving");
     tokio::select! {
         () = stop => {}
         () = reload_when_asked(&running) => {}

@@ -1,7 +1,8 @@
 //! A log's keys over time: each key was succeeded at some size, by a note that the old key and the new one both signed.
 //!
 //! The file is lines of text: `hearthgate/key-history/v1`, `key <vkey>` for the first key, then for each succession `next <base64>` with
-//! the signed note. The note's text says which log, at which size and root, from which key to which. Its first line is no origin of
+//! the signed note. Last comes `second <base64>` where the log signs with a key of another kind too (ML-DSA-44): a note by which the key in use
+//! names it. The note's text says which log, at which size and root, from which key to which. Its first line is no origin of
 //! ours and its second no number, so that it can never be taken for a checkpoint.
 
 use std::fmt;
@@ -21,12 +22,21 @@ pub const MAX_SUCCESSIONS: usize = 1200;
 
 const HEADER: &str = "hearthgate/key-history/v1";
 const NOTE_HEADER: &str = "hearthgate/key-rotation/v1";
+const SECOND_HEADER: &str = "hearthgate/second-key/v1";
 
 /// A log's keys, each succession of which was verified when this was made. Written and read by `Display` and `FromStr`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHistory {
     first: VerifierKey,
     successions: Vec<Succession>,
+    second: Option<Second>,
+}
+
+/// A key of another kind beside the one in use, which names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Second {
+    key: VerifierKey,
+    note: Note,
 }
 
 /// One key giving way to the next.
@@ -49,12 +59,17 @@ pub struct Tenure {
 impl KeyHistory {
     /// The history of a log that has had one key.
     pub fn of(first: VerifierKey) -> KeyHistory {
-        KeyHistory { first, successions: Vec::new() }
+        KeyHistory { first, successions: Vec::new(), second: None }
     }
 
     /// The key in use.
     pub fn current(&self) -> &VerifierKey {
         self.successions.last().map_or(&self.first, |succession| &succession.next)
+    }
+
+    /// The key that signs beside the one in use.
+    pub fn second(&self) -> Option<&VerifierKey> {
+        self.second.as_ref().map(|second| &second.key)
     }
 
     /// Every key from the first to the one in use, with the size it signed up to.
@@ -104,6 +119,34 @@ impl KeyHistory {
             return Err(refuse("a succession is not signed by both keys"));
         }
         self.successions.push(Succession { size, root, next, note });
+        // It was named by the key before.
+        self.second = None;
+        Ok(())
+    }
+
+    /// Names a second key, by a note of the key in use.
+    fn name_second(&mut self, current: &SigningKey, second: &VerifierKey) -> Result<(), LedgerError> {
+        let text = format!("{SECOND_HEADER}\n{}\n{}\n{second}\n", self.first.name(), current.verifier());
+        let note = Note::new(&text, vec![current.sign(&text)?])?;
+        self.add_second(note)
+    }
+
+    fn add_second(&mut self, note: Note) -> Result<(), LedgerError> {
+        let refuse = |rule| LedgerError::Malformed(Malformed::new(Format::KeyHistory, rule));
+        let text = note.unverified_text().to_owned();
+        let lines: Vec<&str> = text.split('\n').collect();
+        let &[SECOND_HEADER, origin, current, second, ""] = lines.as_slice() else {
+            return Err(refuse("a second key does not have its four lines"));
+        };
+        let (named_by, key): (VerifierKey, VerifierKey) = (current.parse()?, second.parse()?);
+        if origin != self.first.name() || key.name() != self.first.name() || key.algorithm() != Algorithm::MlDsa44 {
+            return Err(refuse("a second key is another log's, or not of another kind"));
+        }
+        if named_by != *self.current() || self.second.is_some() {
+            return Err(refuse("a second key is not named by the key in use, or there are two"));
+        }
+        note.open(&[&named_by])?;
+        self.second = Some(Second { key, note });
         Ok(())
     }
 
@@ -113,7 +156,7 @@ impl KeyHistory {
     /// When none did, or the key that did had been succeeded at a smaller size, or signed another tree at the size of its succession.
     pub fn open(&self, note: &Note, origin: &str) -> Result<Checkpoint, LedgerError> {
         let tenures = self.tenures();
-        let keys: Vec<&VerifierKey> = tenures.iter().map(|tenure| &tenure.key).collect();
+        let keys: Vec<&VerifierKey> = tenures.iter().map(|tenure| &tenure.key).chain(self.second()).collect();
         let opened = note.open(&keys)?;
         let checkpoint = Checkpoint::of(&opened)?;
         if checkpoint.origin != origin {
@@ -134,7 +177,9 @@ impl KeyHistory {
 impl fmt::Display for KeyHistory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{HEADER}\nkey {}", self.first)?;
-        self.successions.iter().try_for_each(|succession| writeln!(f, "next {}", base64_encode(succession.note.to_string().as_bytes())))
+        let mut line = |word: &str, note: &Note| writeln!(f, "{word} {}", base64_encode(note.to_string().as_bytes()));
+        self.successions.iter().try_for_each(|succession| line("next", &succession.note))?;
+        self.second.iter().try_for_each(|second| line("second", &second.note))
     }
 }
 
@@ -154,8 +199,13 @@ impl FromStr for KeyHistory {
         let first = lines.next().and_then(|line| line.strip_prefix("key ")).ok_or(refuse("the first key is missing", 2))?;
         let mut history = KeyHistory::of(first.parse()?);
         for (number, line) in (3..).zip(lines) {
-            let note = line.strip_prefix("next ").and_then(base64_decode).ok_or(refuse("it is no succession in base64", number))?;
-            history.add(Note::from_bytes(&note)?)?;
+            let (word, note) = line.split_once(' ').unwrap_or_default();
+            let note = base64_decode(note).ok_or(refuse("it is no succession in base64", number))?;
+            match word {
+                "next" if history.second.is_none() => history.add(Note::from_bytes(&note)?)?,
+                "second" => history.add_second(Note::from_bytes(&note)?)?,
+                _ => return Err(refuse("it is neither a succession nor a second key", number)),
+            }
         }
         Ok(history)
     }
@@ -184,6 +234,8 @@ impl LogKeys {
         {
             return Err(unfit(second));
         }
+        let mut history = KeyHistory { second: None, ..history };
+        second.iter().try_for_each(|second| history.name_second(&current, second.verifier()))?;
         Ok(LogKeys { current, second, history })
     }
 
@@ -204,6 +256,11 @@ impl LogKeys {
     /// The public half of the second key.
     pub fn second(&self) -> Option<&VerifierKey> {
         self.second.as_ref().map(SigningKey::verifier)
+    }
+
+    /// The keys in use, one a line: what a reader is given.
+    pub fn texts(&self) -> String {
+        std::iter::once(self.verifier()).chain(self.second()).map(|key| format!("{key}\n")).collect()
     }
 
     /// Every key there was.

@@ -50,6 +50,8 @@ pub struct Policy {
     logs: Vec<PolicyLog>,
     parties: Vec<Party>,
     quorum: Option<usize>,
+    /// Second keys of logs: nobody asks for their signatures, and where there is one it must hold.
+    seconds: Vec<VerifierKey>,
 }
 
 /// A checkpoint that a policy accepted: only [`Policy::accept`] makes one.
@@ -76,6 +78,23 @@ impl Policy {
     /// A policy that believes one log and asks for no witness.
     pub fn of_log(key: VerifierKey) -> Policy {
         Policy { logs: vec![PolicyLog { key, url: None, until_size: None }], ..Policy::default() }
+    }
+
+    /// A policy that believes a log by the keys in use, as its `/ledger/key` gives them: the first, and beside it one of another kind, which then
+    /// must have signed too.
+    ///
+    /// # Errors
+    /// When a line is no key, or they are not a log's.
+    pub fn of_keys(text: &str) -> Result<Policy, Malformed> {
+        let refuse = |rule| Malformed::new(Format::Policy, rule);
+        let mut keys = text.trim().lines().map(str::parse::<VerifierKey>);
+        let policy = Policy::of_log(keys.next().ok_or(refuse("there is no key"))??);
+        let Some(second) = keys.next().transpose()? else { return Ok(policy) };
+        if !second.algorithm().is_cosigner() || keys.next().is_some() {
+            return Err(refuse("there are more keys than a log signs with"));
+        }
+        let party = Party { name: b"second".to_vec(), role: Role::Witness { key: Box::new(second), url: None } };
+        Ok(Policy { parties: vec![party], quorum: Some(0), ..policy })
     }
 
     /// Reads a policy file.
@@ -141,6 +160,8 @@ impl Policy {
         let url = self.logs.get(known).and_then(|log| log.url.clone());
         self.logs.retain(|log| tenures.iter().all(|tenure| tenure.key != log.key));
         self.logs.extend(tenures.into_iter().map(|Tenure { key, until_size }| PolicyLog { key, url: url.clone(), until_size }));
+        let is_party = |key: &VerifierKey| self.parties.iter().filter_map(Party::witness_key).any(|party| party == key);
+        self.seconds.extend(history.second().filter(|key| !is_party(key)).cloned());
         self
     }
 
@@ -150,7 +171,7 @@ impl Policy {
     /// When a log's or witness's signature does not verify, the log's is missing, the text is no checkpoint, or the quorum is missed.
     pub fn accept(&self, note: &Note) -> Result<Accepted, LedgerError> {
         let logs = self.logs.iter().map(|log| &log.key);
-        let known: Vec<&VerifierKey> = logs.chain(self.parties.iter().filter_map(Party::witness_key)).collect();
+        let known: Vec<&VerifierKey> = logs.chain(self.parties.iter().filter_map(Party::witness_key)).chain(&self.seconds).collect();
         let opened = note.open(&known)?;
         let checkpoint = Checkpoint::of(&opened)?;
         let signed_by = |key: &VerifierKey| opened.verified().iter().any(|signature| signature.key == *key);

@@ -1,11 +1,12 @@
 //! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
 
 use super::Trail;
+use super::traces::Traces;
 use crate::anchor::Epoch;
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::consent;
-use crate::fhir::{Node, Value, json};
+use crate::fhir::{Node, json};
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::patient_ids;
@@ -22,8 +23,6 @@ const MAX_ROUNDS: u32 = 10;
 const MAX_RESOURCES: usize = 1_000_000;
 /// Records read at a time when all are looked through.
 const PORTION: usize = 1000;
-/// Words of a person shorter than this would strike out the queries of everybody.
-const MIN_WORD_CHARACTERS: usize = 3;
 
 /// What an erasure came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -155,12 +154,12 @@ fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, i
 
 fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positions: &[u64]) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
-    let mut words = BTreeSet::from([id.to_owned()]);
+    let mut traces = Traces::of(id);
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
     for version in reader.history(&scope, None, None, MAX_RESOURCES)? {
         plan.gone.entry(key(&version)).or_insert(version.version);
         if !version.deleted() {
-            collect_words(&version.parse()?, &mut words);
+            traces.add(&version.parse()?);
         }
     }
     let (low, high) = search::reference_keys(id);
@@ -182,7 +181,7 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positio
         }
     }
     plan.provenances(reader, definitions)?;
-    plan.audit_records(reader, id, &words)?;
+    plan.audit_records(reader, id, &traces)?;
     Ok(plan)
 }
 
@@ -239,7 +238,7 @@ impl Plan {
     }
 
     /// Looks through all records of what was done: those of this person alone go, others lose what leads to them.
-    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, words: &BTreeSet<String>) -> Result<(), Fault> {
+    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, traces: &Traces) -> Result<(), Fault> {
         let mut after = 0;
         loop {
             let portion = reader.of_type("AuditEvent", after, PORTION)?;
@@ -257,7 +256,7 @@ impl Plan {
                 let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
-                } else if let Some(kept) = without(&event, &self.gone, words) {
+                } else if let Some(kept) = without(&event, &self.gone, traces) {
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
                 }
             }
@@ -266,13 +265,13 @@ impl Plan {
 }
 
 /// The event without the entities that lead to what goes; `None` when none does.
-fn without(event: &Node, gone: &BTreeMap<Key, u32>, words: &BTreeSet<String>) -> Option<Node> {
+fn without(event: &Node, gone: &BTreeMap<Key, u32>, traces: &Traces) -> Option<Node> {
     let leads = |entity: &Node| {
         let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| gone.contains_key(&type_and_id(to)));
         let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
         let asks = query.is_some_and(|query| {
-            let query = String::from_utf8_lossy(&query).to_lowercase();
-            words.iter().any(|word| query.contains(&word.to_lowercase())) || gone.keys().any(|(_, id)| query.contains(id.as_str()))
+            let query = String::from_utf8_lossy(&query);
+            traces.lead_from(&query) || gone.keys().any(|(_, id)| query.contains(id.as_str()))
         });
         refers || asks
     };
@@ -291,24 +290,4 @@ fn type_and_id(reference: &str) -> Key {
     let mut steps = reference.split('/');
     let (type_name, id) = (steps.next().unwrap_or_default(), steps.next().unwrap_or_default());
     (type_name.to_owned(), id.to_owned())
-}
-
-/// The words by which a person is asked for: identifiers, names, ways to reach them.
-fn collect_words(patient: &Node, words: &mut BTreeSet<String>) {
-    let mut add = |text: &str| {
-        if text.chars().count() >= MIN_WORD_CHARACTERS {
-            words.insert(text.to_owned());
-        }
-    };
-    for identifier in patient.items("identifier").iter().chain(patient.items("telecom")) {
-        identifier.text("value").iter().for_each(|value| add(value));
-    }
-    for name in patient.items("name") {
-        name.text("family").iter().for_each(|family| add(family));
-        let given = name.items("given").iter().filter_map(|given| match &given.value {
-            Value::Text(text) => Some(text.as_str()),
-            _ => None,
-        });
-        given.for_each(&mut add);
-    }
 }

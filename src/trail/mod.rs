@@ -15,6 +15,7 @@ mod export;
 mod gather;
 mod indexer;
 mod stream;
+mod traces;
 
 pub use erasure::Erased;
 pub use indexer::Indexer;

@@ -96,7 +96,8 @@ fn key_of(settings: &Settings, name: &str, file: &str, entropy: &Entropy) -> Res
 
 /// Who signs and cosigns this log, as a policy file for its readers.
 pub(super) fn own_policy(settings: &Settings, keys: &LogKeys) -> Result<String, Fault> {
-    let log = format!("log {}\n", keys.verifier());
+    let second = keys.second().map(|key| format!("witness ml-dsa-44 {key}\n")).unwrap_or_default();
+    let log = format!("log {}\n{second}", keys.verifier());
     let Some(file) = &settings.ledger.witnesses_file else { return Ok(log + "quorum none\n") };
     let text = read_bounded(file, MAX_POLICY_BYTES as u64).map_err(|text| Fault::new(FaultKind::Internal, text))?;
     let others = text.split_inclusive('\n').filter(|line| !line.starts_with("log "));

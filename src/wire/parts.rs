@@ -33,6 +33,8 @@ use tokio::sync::mpsc;
 pub(super) struct Durable {
     pub store: Store,
     pub verifier_key: Arc<str>,
+    /// The keys in use, one a line.
+    pub verifier_keys: Arc<str>,
     key_history: Arc<str>,
     policy: Arc<str>,
     pub others: logs::Others,
@@ -95,6 +97,7 @@ impl Durable {
         Ok(Durable {
             store,
             verifier_key,
+            verifier_keys: log_keys.texts().into(),
             key_history: log_keys.history().to_string().into(),
             policy: logs::own_policy(settings, &log_keys)?.into(),
             others,
@@ -195,7 +198,7 @@ impl Durable {
         });
         let ledger = LedgerState {
             store: self.store.clone(),
-            verifier_key: Arc::clone(&self.verifier_key),
+            verifier_keys: Arc::clone(&self.verifier_keys),
             key_history: Arc::clone(&self.key_history),
             open_add: settings.ledger.open_add,
         };

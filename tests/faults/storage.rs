@@ -40,6 +40,20 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     let unready = health("ready").await.expect(503).text();
     assert!(unready.starts_with("storage is full: data.db"), "{unready}");
 
+    // A read is put on record before it is answered, so that none is answered once there is no room for records. What tells of nobody is.
+    let mut read = 200;
+    for _ in 0..5000 {
+        read = a.get("Patient?_count=1").await.status;
+        if read != 200 {
+            break;
+        }
+    }
+    assert_eq!(read, 507);
+    for open in ["fhir/metadata", "fhir/.well-known/smart-configuration", ".well-known/jwks.json", "ledger/checkpoint", "ledger/keys"] {
+        let answer = world.stranger().call(Call::get(&format!("{}/{open}", world.origin))).await;
+        assert_eq!(answer.status, 200, "{open}: {}", answer.text());
+    }
+
     // There is room again: everything acknowledged is there, nothing else, and it goes on.
     let world = world.restart(|settings| settings.storage.max_bytes = 64 * SMALL_BYTES).await;
     assert!(world.running.store.ledger_head().size() >= size);

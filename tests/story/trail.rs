@@ -115,6 +115,51 @@ async fn a_trail_tells_everything_in_order_and_no_content() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_about_a_patient_is_in_the_patients_trail() {
+    let case = Case::new().await;
+    let here = format!("Patient/{}", case.patient);
+    let trail = format!("{here}/$provenance-trail");
+    let wrong = |subject: &str| {
+        let mut wrong = observation(subject);
+        wrong["status"] = json!("frobnicated");
+        wrong
+    };
+    let mut renamed = patient("1");
+    (renamed["id"], renamed["gender"]) = (case.patient.as_str().into(), json!("frobnicated"));
+    let mut replaced = wrong("Patient/nobody");
+    (replaced["id"], replaced["status"]) = (case.seen.as_str().into(), "final".into());
+    replaced.as_object_mut().unwrap().remove("code");
+    let both = bundle("transaction", vec![creates("urn:uuid:1", observation(&here)), creates("urn:uuid:2", wrong(&here))]);
+    // What is refused, and whether it names the patient.
+    let refused = [
+        (Call::post("Observation", &wrong(&here)), 422, true),
+        (Call::post("Observation", &wrong("Patient?identifier=urn:oid:1.3.6.1.4.1.99999.2|1")), 422, true),
+        (Call::put(&here, &renamed), 422, true),
+        (Call::put(&format!("Observation/{}", case.seen), &replaced), 422, true),
+        (Call::post("", &both), 422, true),
+        (Call::post("Observation", &wrong("Patient/nobody")), 422, false),
+        (Call::post("Observation", &wrong("Patient?identifier=urn:oid:1.3.6.1.4.1.99999.2|none")), 422, false),
+    ];
+    for (call, status, is_named) in refused {
+        let what = format!("{call:?}");
+        let before = resources(&case.regulator.get(&trail).await.expect(200).json(), "AuditEvent").len();
+        let answer = case.a.call(call).await;
+        assert_eq!(answer.status, status, "{what}: {}", answer.text());
+        assert!(!answer.text().contains(&case.patient), "the sender is not told whom it is about: {}", answer.text());
+        let after = case.regulator.get(&trail).await.expect(200).json();
+        // The trail that was asked for before is in it too.
+        let new = resources(&after, "AuditEvent").split_off(before).len();
+        assert_eq!(new, 1 + usize::from(is_named), "{what}");
+        if is_named {
+            let event = resources(&after, "AuditEvent")[before];
+            assert_eq!(event["outcome"], "4", "{event}");
+            let told = case.regulator.get(&format!("{here}/$disclosures")).await.expect(200).json();
+            assert!(resources(&told, "AuditEvent").iter().any(|told| told["id"] == event["id"]), "{what}: {told:#}");
+        }
+    }
+}
+
 /// What the Provenances of a trail say that validation found: severity, path.
 fn found(trail: &Value) -> Vec<(String, String)> {
     let extensions = resources(trail, "Provenance").into_iter().flat_map(|one| one["extension"].as_array().unwrap().clone());
@@ -159,7 +204,7 @@ async fn a_trail_shows_what_validation_found_of_what_was_accepted() {
 }
 
 /// A file of a package, as text.
-fn file(package: &[u8], name: &str) -> String {
+pub(super) fn file(package: &[u8], name: &str) -> String {
     let archive = rawzip::ZipArchive::from_slice(package).unwrap();
     let mut entries = archive.entries();
     while let Some(entry) = entries.next_entry().unwrap() {
@@ -353,6 +398,9 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     let mut zora = patient("77");
     zora["name"] = json!([{"family": "Quennell", "given": ["Zora"]}]);
     zora["identifier"] = json!([{"system": "http://hospital-a.example/mrn", "value": "MRN-77-QQ"}]);
+    zora["birthDate"] = json!("1961-04-09");
+    zora["telecom"] = json!([{"system": "phone", "value": "+44 20 7946-0958"}]);
+    zora["address"] = json!([{"line": ["7 Elm Row"], "city": "Springfield", "postalCode": "ZQ1 7XY"}]);
     let other = a.create(&patient("2")).await;
     let id = a.create(&zora).await;
     zora["id"] = json!(id);
@@ -365,6 +413,14 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     b.get(&format!("Patient/{id}")).await.expect(200);
     b.search("Patient?identifier=http://hospital-a.example/mrn|MRN-77-QQ").await;
     b.search("Patient?identifier=MRN-77-QQ&gender=male").await;
+    // Questions that found nobody name the person all the same; what many have in common does not.
+    let asked = ["birthdate=1961-04-09", "phone=02079460958", "address=7 Elm Row", "address-postalcode=ZQ1 7XY"]
+        .map(|asked| format!("Patient?{asked}&gender=male"));
+    let common = "Patient?address-city=Springfield&gender=male";
+    for question in asked.iter().map(String::as_str).chain([common]) {
+        assert!(b.search(question).await.is_empty());
+    }
+    let written = |question: &str| data_encoding::BASE64.encode(question.as_bytes());
     // The record of this search is another patient's too, and names the one who goes.
     assert_eq!(a.search("Patient?family=Quennell,Moor").await.len(), 2);
     let both =
@@ -373,6 +429,9 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
     let kept = a.get(&format!("Patient/{other}/$receipt")).await.expect(200).text();
     let query = data_encoding::BASE64.encode(b"Patient?identifier=MRN-77-QQ");
+    for question in &asked {
+        assert!(holds(&world.data(), &written(question)).is_some(), "{question} is there before");
+    }
     for word in ["Quennell", "MRN-77-QQ", &id, &seen] {
         assert!(holds(&world.data(), word).is_some(), "{word} is there before");
     }
@@ -410,9 +469,13 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     let log = LogFolder::new(data.join("ledger"));
     let report = fsck::fsck(&log, &policy, &mut |_| ()).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
-    for word in ["Quennell", "Zora", "MRN-77-QQ", "mrn-77-qq", &seen, &gone, &query] {
+    for word in ["Quennell", "Zora", "MRN-77-QQ", "mrn-77-qq", "1961-04-09", "Elm Row", &seen, &gone, &query] {
         assert_eq!(holds(&data, word), None, "{word} is left");
     }
+    for question in &asked {
+        assert_eq!(holds(&data, &written(question)), None, "{question} is left");
+    }
+    assert!(holds(&data, &written(common)).is_some(), "{common} leads to nobody");
     let policy_file = keep.write("policy", &format!("log {key}\nquorum none\n"));
     let index =
         hearthgate(&["evidence", "index", data.join("ledger").to_str().unwrap(), "--policy", policy_file.to_str().unwrap()], keep.path());

@@ -226,3 +226,47 @@ async fn entries_are_added_only_where_that_is_switched_on() {
     let forged = Call::new("POST", &format!("{}/ledger/add", world.origin)).bare_body(leaf);
     assert_eq!(world.stranger().call(forged).await.status, if before > 0 { 422 } else { 200 });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_second_key_is_given_out_and_can_be_asked_for() {
+    let world = Setup::adjusted(|settings| settings.ledger.ml_dsa_44 = true).start().await;
+    let a = world.party("hospital-a").await;
+    let id = a.create(&patient("1")).await;
+    let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
+    let read = async |path: &str| text(&world.stranger(), &format!("{}/{path}", world.origin)).await.unwrap();
+    let (keys, history) = (read("ledger/key").await, read("ledger/keys").await);
+    let (first, second) = keys.trim_end().split_once('\n').unwrap();
+    let second: VerifierKey = second.parse().unwrap();
+    assert_eq!(second.algorithm(), Algorithm::MlDsa44);
+    assert_eq!(history.parse::<hearthgate::ledger::KeyHistory>().unwrap().second(), Some(&second));
+    let regulator = world.party("health-department").await;
+    let package = regulator.get(&format!("Patient/{id}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+    assert_eq!(super::trail::file(&package, "keys"), history);
+    assert!(super::trail::file(&package, "policy").contains(&format!("witness ml-dsa-44 {second}\n")));
+
+    // Whoever asks for both keys needs both signatures; whoever knows the first learns of the second by the history.
+    let folder = world.folder.path();
+    let demanding = format!("log {first}\nwitness pq {second}\nquorum pq\n");
+    let bare: hearthgate::ledger::LogProof = receipt.parse().unwrap();
+    let mut without: Vec<_> = bare.checkpoint.signatures().to_vec();
+    without.retain(|signature| !second.claims(signature));
+    let checkpoint = Note::new(bare.checkpoint.unverified_text(), without).unwrap();
+    let without = hearthgate::ledger::LogProof { checkpoint, ..bare }.to_string();
+    for (name, written) in [("keys", &keys), ("history", &history), ("policy", &demanding), ("receipt", &receipt), ("without", &without)] {
+        std::fs::write(folder.join(name), written).unwrap();
+    }
+    std::fs::write(folder.join("package"), &package).unwrap();
+    let runs: [(&[&str], bool); 7] = [
+        (&["ledger", "verify", "receipt", "--key", "keys"], true),
+        (&["ledger", "verify", "receipt", "--policy", "policy"], true),
+        (&["ledger", "verify", "receipt", "--key", first, "--history", "history"], true),
+        (&["ledger", "verify", "without", "--key", "keys"], false),
+        (&["ledger", "verify", "without", "--policy", "policy"], false),
+        (&["ledger", "verify", "without", "--key", first, "--history", "history"], true),
+        (&["evidence", "verify", "package", "--policy", "policy"], true),
+    ];
+    for (arguments, holds) in runs {
+        let run = tokio::task::block_in_place(|| hearthgate(arguments, folder));
+        assert_eq!(run.status.success(), holds, "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+}

@@ -9,7 +9,7 @@ use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
-use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, VerifierKey, fsck, reader};
+use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::{Fault, FaultKind};
 use crate::wire;
 use clap::{Args, Subcommand};
@@ -70,7 +70,7 @@ pub enum LedgerCommand {
 /// Whom to believe.
 #[derive(Args)]
 pub struct Trust {
-    /// The log's verifier key: the key itself, or a file that holds it.
+    /// The log's verifier key: the key itself, or a file that holds it, with its second key on the next line where that must have signed too.
     #[arg(long, required_unless_present = "policy", conflicts_with = "policy")]
     key: Option<String>,
     /// A policy file (c2sp.org/tlog-policy).
@@ -87,8 +87,7 @@ impl Trust {
             (_, Some(file)) => read_policy(file)?,
             (Some(key), None) => {
                 let text = if key.contains('+') { key.clone() } else { read_text(Path::new(key), MAX_HISTORY_BYTES)? };
-                let key: VerifierKey = text.trim().parse().map_err(|error| format!("the key cannot be used: {error}"))?;
-                Policy::of_log(key)
+                Policy::of_keys(&text).map_err(|error| format!("the key cannot be used: {error}"))?
             }
             (None, None) => return Err("give --key or --policy".to_owned()),
         };

@@ -137,3 +137,35 @@ fn ml_dsa_keys_have_their_texts_and_sign_with_a_time_too() {
     assert!(LogKeys::new(log_key(), Some(super::witness_key(1)), KeyHistory::of(log_key().verifier().clone())).is_err());
     assert!(LogKeys::new(super::key_of_another_log(), None, KeyHistory::of(log_key().verifier().clone())).is_err());
 }
+
+#[test]
+fn the_second_key_is_named_by_the_key_in_use() {
+    let of_first = || KeyHistory::of(log_key().verifier().clone());
+    let keys = LogKeys::new(log_key(), Some(second()), of_first()).unwrap();
+    let text = keys.history().to_string();
+    let history: KeyHistory = text.parse().unwrap();
+    assert_eq!((history.second(), history.to_string()), (Some(second().verifier()), text.clone()));
+    let line = text.lines().find(|line| line.starts_with("second ")).unwrap();
+    // Twice, before a succession, without a signature of the key in use, or changed, it names nothing.
+    for wrong in [format!("{text}{line}\n"), text.replace("second ", "third "), text.replace(line, &format!("second {}", &line[11..]))] {
+        assert!(wrong.parse::<KeyHistory>().is_err(), "{wrong}");
+    }
+    let other = super::witness_key(1).verifier().to_string();
+    let altered = super::super::encoding::base64_decode(&line[7..]).unwrap();
+    let altered = String::from_utf8(altered).unwrap().replace(&second().verifier().to_string(), &other);
+    let altered = text.replace(line, &format!("second {}", super::super::encoding::base64_encode(altered.as_bytes())));
+    assert!(altered.parse::<KeyHistory>().is_err());
+    // Whoever knows the first key learns of the second, and a false signature of that is refused; whoever asks for both needs both.
+    let note: Note = keys.sign(&at(9)).unwrap().to_string().parse().unwrap();
+    let alone: Note = at(9).sign(&[&log_key()]).unwrap();
+    let knowing = Policy::of_log(log_key().verifier().clone()).with_history(&history);
+    assert_eq!(knowing.accept(&note).unwrap().signatures().len(), 2);
+    knowing.accept(&alone).unwrap();
+    let both = Policy::of_keys(&keys.texts()).unwrap();
+    both.accept(&note).unwrap();
+    assert_eq!(both.accept(&alone), Err(SignatureError::QuorumMissed.into()));
+    assert_eq!(Policy::of_keys(&log_key().verifier().to_string()).unwrap(), Policy::of_log(log_key().verifier().clone()));
+    for wrong in [String::new(), "key".to_owned(), format!("{}{}", keys.texts(), keys.texts())] {
+        assert!(Policy::of_keys(&wrong).is_err(), "{wrong}");
+    }
+}
