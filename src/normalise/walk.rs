@@ -8,7 +8,7 @@ use super::record::{MAX_MEMBERS, Work};
 use super::rule;
 use super::rules::{
     code_sanity, coding_systems, comparators, contained, dates, decimals, extensions, free_text_codes, identifier_systems, local_codes,
-    narrative, numeric_text, primary_coding, references, sentinels, status, strings, units,
+    narrative, numeric_text, primary_coding, references, sentinels, status, strings, unit_context, units,
 };
 use super::vocabulary::{ORIGINAL_VALUE, QUANTITY_TRANSLATION};
 use crate::fhir::types::{ElementId, TypeTable};
@@ -107,6 +107,7 @@ fn result(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     sentinels::apply(holder, path, work);
     comparators::apply(holder, path, work);
     // Part of rule 11, but after the rules that make quantities, which may lack a unit too.
+    unit_context::temperature(holder, path, work);
     units::complete(holder, path, work);
     numeric_text::flag_unread(holder, path, work);
     numeric_text::flag_implausible(holder, path, work);
