@@ -202,10 +202,15 @@ fn flag_nested_list(path: &Path<'_>, work: &mut Work<'_>) {
 fn leaf(node: &mut Node, type_name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) -> Option<String> {
     if !scope.verbatim && !matches!(type_name, "xhtml" | "base64Binary") && work.on(rule::STRINGS) {
         strings::apply(node, path, work);
+        strings::flag_control(node, path, work);
     }
     decimals::apply(node, type_name, path, work);
     match type_name {
         "date" | "dateTime" | "instant" => dates::apply(node, type_name, !scope.listed, path, work),
+        "time" => {
+            dates::apply_to_time(node, path, work);
+            None
+        }
         "uri" | "url" => {
             references::apply_to_uri(node, type_name, path, work);
             None
@@ -239,6 +244,7 @@ fn element(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
             // R4 allows no comparator in limits and doses.
             if kind.name != SIMPLE_QUANTITY {
                 comparators::split_value(object, path, work);
+                comparators::respell(object, path, work);
             }
             if !scope.translation {
                 units::apply(object, path, work);
