@@ -138,7 +138,8 @@ impl Pipeline {
         let mut people = self.people(source, &versions, leaves.len()).await?;
         let mut answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
         filing::tell_filers(&mut answers, &versions);
-        let items: Vec<Item> = prepared.items.into_iter().chain(std::mem::take(&mut people.items)).collect();
+        let late = settle::questions(source, &prepared.fates);
+        let items: Vec<Item> = prepared.items.into_iter().chain(late).chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
         let mut unit = Unit {
             assumptions: plan.assumptions.into_iter().chain(prepared.assumptions).collect(),

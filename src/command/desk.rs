@@ -33,7 +33,7 @@ enum WorkCommand {
     List {
         #[arg(long)]
         source: Option<String>,
-        /// unmapped-code, implausible-unit, refused-version or uncertain-match.
+        /// unmapped-code, implausible-unit, refused-version, uncertain-match or late-result.
         #[arg(long)]
         kind: Option<String>,
         /// `requested` for what is open, `completed`, `rejected`.

@@ -114,7 +114,7 @@ impl<'s> Servers<'s> {
                 links.insert(&url.to_string(), &target);
             }
             if rules.base_abroad().is_none() {
-                links.insert_padded(type_name, id, &target);
+                links.insert_odd(type_name, id, &target);
                 taken.insert(target);
             }
         }

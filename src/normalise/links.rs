@@ -23,9 +23,10 @@ impl Links {
         self.targets.insert(literal.into(), target.into());
     }
 
-    /// Remembers a resource whose own id, as sent, has blanks around it: the reference that ends in them means it, and is not a padded one.
-    pub fn insert_padded(&mut self, type_name: &str, id: &str, target: &str) {
-        if id.trim().len() < id.len() {
+    /// Remembers a resource whose own id, as sent, would be read as something else in a reference: blanks around it are no padding then, and `/`,
+    /// `?` and `#` begin no version, condition or fragment.
+    pub fn insert_odd(&mut self, type_name: &str, id: &str, target: &str) {
+        if id.trim().len() < id.len() || id.contains(['/', '?', '#']) {
             self.insert(&format!("{type_name}/{id}"), target);
         }
     }

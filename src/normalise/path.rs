@@ -30,6 +30,15 @@ impl<'p> Path<'p> {
         Path { parent: Some(self), step: Step::Member(name.strip_prefix('_').unwrap_or(name)) }
     }
 
+    /// Whether the last member of the path, or the one it is in, has one of these names.
+    pub fn is_within(&self, names: &[&str]) -> bool {
+        let mut steps = std::iter::successors(Some(self), |path| path.parent).filter_map(|path| match path.step {
+            Step::Member(name) => Some(name),
+            Step::Root(_) | Step::Item(_) => None,
+        });
+        steps.by_ref().take(2).any(|name| names.contains(&name))
+    }
+
     pub fn item(&'p self, index: usize) -> Path<'p> {
         Path { parent: Some(self), step: Step::Item(index) }
     }

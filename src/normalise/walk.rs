@@ -8,7 +8,7 @@ use super::record::{MAX_MEMBERS, Work};
 use super::rule;
 use super::rules::{
     code_sanity, coding_systems, comparators, contained, dates, decimals, extensions, free_text_codes, identifier_systems, local_codes,
-    narrative, numeric_text, primary_coding, references, sentinels, status, strings, units,
+    narrative, numeric_text, primary_coding, references, sentinels, status, strings, unit_context, units,
 };
 use super::vocabulary::{ORIGINAL_VALUE, QUANTITY_TRANSLATION};
 use crate::fhir::types::{ElementId, TypeTable};
@@ -107,6 +107,7 @@ fn result(holder: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     sentinels::apply(holder, path, work);
     comparators::apply(holder, path, work);
     // Part of rule 11, but after the rules that make quantities, which may lack a unit too.
+    unit_context::temperature(holder, path, work);
     units::complete(holder, path, work);
     numeric_text::flag_unread(holder, path, work);
     numeric_text::flag_implausible(holder, path, work);
@@ -201,10 +202,15 @@ fn flag_nested_list(path: &Path<'_>, work: &mut Work<'_>) {
 fn leaf(node: &mut Node, type_name: &str, path: &Path<'_>, scope: Scope, work: &mut Work<'_>) -> Option<String> {
     if !scope.verbatim && !matches!(type_name, "xhtml" | "base64Binary") && work.on(rule::STRINGS) {
         strings::apply(node, path, work);
+        strings::flag_control(node, path, work);
     }
     decimals::apply(node, type_name, path, work);
     match type_name {
         "date" | "dateTime" | "instant" => dates::apply(node, type_name, !scope.listed, path, work),
+        "time" => {
+            dates::apply_to_time(node, path, work);
+            None
+        }
         "uri" | "url" => {
             references::apply_to_uri(node, type_name, path, work);
             None
@@ -238,6 +244,7 @@ fn element(object: &mut Object, kind: Kind<'_>, path: &Path<'_>, scope: Scope, w
             // R4 allows no comparator in limits and doses.
             if kind.name != SIMPLE_QUANTITY {
                 comparators::split_value(object, path, work);
+                comparators::respell(object, path, work);
             }
             if !scope.translation {
                 units::apply(object, path, work);

@@ -341,7 +341,7 @@ impl Work<'_> {
             self.links.insert_full_url(full_url, identity);
         }
         if let Interaction::Update { type_name, id, .. } = &write.interaction {
-            self.links.insert_padded(type_name, id, identity);
+            self.links.insert_odd(type_name, id, identity);
         }
         Ok(())
     }
@@ -350,18 +350,37 @@ impl Work<'_> {
         let mut literals = Vec::new();
         collect_conditional(resource, &mut literals);
         for literal in literals {
-            if self.links.get(&literal).is_none() {
-                self.resolve(&literal)?;
+            if self.links.get(&literal).is_some() {
+                continue;
+            }
+            match odd_name(&literal) {
+                Some((type_name, id)) => self.resolve_odd(&literal, type_name, id)?,
+                None => self.resolve(&literal)?,
             }
         }
         Ok(())
     }
 
-    fn resolve(&mut self, literal: &str) -> Result<(), Failure> {
-        if self.links.len() >= MAX_CONDITIONAL_REFERENCES {
-            let text = format!("More than {MAX_CONDITIONAL_REFERENCES} conditional references in one submission.");
-            return Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text).into());
+    /// An id that FHIR does not allow is one when a resource of the source has it; else the reference stays what it looks like.
+    fn resolve_odd(&mut self, literal: &str, type_name: &str, id: &str) -> Result<(), Failure> {
+        self.room_for_link()?;
+        let gateway_id = self.gateway_id(type_name, id);
+        if self.reader()?.current(type_name, &gateway_id)?.is_some_and(|current| self.may_change(&current)) {
+            self.links.insert(literal, &format!("{type_name}/{gateway_id}"));
         }
+        Ok(())
+    }
+
+    fn room_for_link(&self) -> Result<(), Refusal> {
+        if self.links.len() < MAX_CONDITIONAL_REFERENCES {
+            return Ok(());
+        }
+        let text = format!("More than {MAX_CONDITIONAL_REFERENCES} conditional references in one submission.");
+        Err(Refusal::new(Reason::TooLarge, IssueType::TooLong, text))
+    }
+
+    fn resolve(&mut self, literal: &str) -> Result<(), Failure> {
+        self.room_for_link()?;
         let (type_name, criteria) = literal.split_once('?').unwrap_or((literal, ""));
         let (query, criteria) = self.query(type_name, criteria)?;
         let shared = is_administrative(type_name) || self.names_a_person(type_name, &criteria);
@@ -422,10 +441,24 @@ fn is_conditional(reference: &str) -> bool {
         .is_some_and(|(type_name, _)| !type_name.is_empty() && type_name.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
+/// `Type/id` with an id in which FHIR allows no `/`, `?` or `#`; not `Type/id/_history/version`.
+fn odd_name(reference: &str) -> Option<(&str, &str)> {
+    let (type_name, id) = reference.split_once('/')?;
+    let is_type =
+        type_name.starts_with(|first: char| first.is_ascii_uppercase()) && type_name.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let is_version = id.split_once("/_history/").is_some_and(|(id, version)| !id.contains('/') && !version.contains(['/', '?', '#']));
+    (is_type && !is_version && id.contains(['/', '?', '#'])).then_some((type_name, id))
+}
+
+/// Whether what a reference leads to must be looked up.
+fn is_looked_up(reference: &str) -> bool {
+    is_conditional(reference) || odd_name(reference).is_some()
+}
+
 fn has_conditional_reference(node: &Node) -> bool {
     match &node.value {
         Value::Object(object) => object.members().iter().any(|member| {
-            (member.name == "reference" && member.node.as_text().is_some_and(|text| is_conditional(text.trim())))
+            (member.name == "reference" && member.node.as_text().is_some_and(|text| is_looked_up(text.trim())))
                 || has_conditional_reference(&member.node)
         }),
         Value::List(items) => items.iter().any(has_conditional_reference),
@@ -438,7 +471,7 @@ fn collect_conditional(node: &Node, found: &mut Vec<String>) {
         Value::Object(object) => {
             for member in object.members() {
                 match member.node.as_text() {
-                    Some(text) if member.name == "reference" && is_conditional(text.trim()) => found.push(text.trim().to_owned()),
+                    Some(text) if member.name == "reference" && is_looked_up(text.trim()) => found.push(text.trim().to_owned()),
                     _ => collect_conditional(&member.node, found),
                 }
             }

@@ -5,6 +5,7 @@ use crate::fhir::{Node, json};
 use crate::normalise::{Normalised, NormalisedEntry, Succession, succession};
 use crate::outcome::{Fault, Finding, IssueType, Severity};
 use crate::store::StoredVersion;
+use crate::worklist::{self, Item};
 use std::sync::Arc;
 
 /// What becomes of a write once it is normalised.
@@ -15,7 +16,30 @@ pub(super) enum Fate {
     /// It says what the current version says already.
     Unchanged(Arc<StoredVersion>),
     /// It is older than its arrival: the current version stays, and what was received is kept as evidence.
-    Late(Arc<StoredVersion>, Finding),
+    Late(Arc<StoredVersion>, Late),
+}
+
+/// What is said of a late result.
+#[derive(Debug, Clone)]
+pub(super) struct Late {
+    finding: Finding,
+    /// Its status and that of the last one known.
+    statuses: (String, String),
+}
+
+/// What people must decide: a result that is itself a last word, and says something else than the correction or withdrawal it came after.
+pub(super) fn questions(source: &str, fates: &[Fate]) -> Vec<Item> {
+    let question = |fate: &Fate| match fate {
+        Fate::Late(version, Late { statuses: (incoming, known), .. }) if is_last_word(incoming) => {
+            Some(worklist::late_result(source, &format!("{}/{}", version.type_name, version.id), incoming, known))
+        }
+        _ => None,
+    };
+    fates.iter().filter_map(question).collect()
+}
+
+fn is_last_word(status: &str) -> bool {
+    matches!(status, "final" | "cancelled" | "amended" | "appended" | "corrected" | "entered-in-error")
 }
 
 /// Sets aside what need not be stored. The fates are in the order of the writes.
@@ -31,25 +55,26 @@ fn fate(entry: &NormalisedEntry, withdrawn: &Withdrawn) -> Result<Fate, Fault> {
     if previous.deleted() {
         let last = withdrawn.get(&format!("{}/{}", previous.type_name, previous.id)).map(StoredVersion::parse).transpose()?;
         let late = last.and_then(|last| late(entry, &last, resource, "was deleted since. It is kept as evidence; the deletion stays"));
-        return Ok(late.map_or(Fate::Stored, |finding| Fate::Late(Arc::clone(previous), finding)));
+        return Ok(late.map_or(Fate::Stored, |late| Fate::Late(Arc::clone(previous), late)));
     }
     let current = previous.parse()?;
     if content(current.clone()) == content(resource.clone()) {
         return Ok(Fate::Unchanged(Arc::clone(previous)));
     }
     let late = late(entry, &current, resource, "is current. It is kept as evidence; the current result stays");
-    Ok(late.map_or(Fate::Stored, |finding| Fate::Late(Arc::clone(previous), finding)))
+    Ok(late.map_or(Fate::Stored, |late| Fate::Late(Arc::clone(previous), late)))
 }
 
-/// The finding about a result that is older than its arrival, beside the last one known.
-fn late(entry: &NormalisedEntry, known: &Node, incoming: &Node, which: &str) -> Option<Finding> {
+/// What is said of a result that is older than its arrival, beside the last one known.
+fn late(entry: &NormalisedEntry, known: &Node, incoming: &Node, which: &str) -> Option<Late> {
     if !matches!(entry.target.type_name.as_str(), "Observation" | "DiagnosticReport") {
         return None;
     }
     let (known, incoming) = known.text("status").zip(incoming.text("status"))?;
     let text = format!("A result of status {incoming} came after one of status {known}, which {which}.");
     let finding = Finding::new(Severity::Warning, IssueType::BusinessRule, "late-result", text).at(entry.path.clone());
-    (succession(known, incoming) == Succession::ArrivesLate).then_some(finding)
+    let statuses = (incoming.to_owned(), known.to_owned());
+    (succession(known, incoming) == Succession::ArrivesLate).then_some(Late { finding, statuses })
 }
 
 /// What a resource says, without what the gateway stamps on it.
@@ -72,7 +97,7 @@ pub(super) fn settled(steps: Vec<Step>, fates: &[Fate]) -> Vec<Step> {
     let settle = |step: Step| match step {
         Step::Write(index) => match fates.get(index) {
             Some(Fate::Unchanged(version)) => Step::Stays { version: Arc::clone(version), finding: None },
-            Some(Fate::Late(version, finding)) => Step::Stays { version: Arc::clone(version), finding: Some(finding.clone()) },
+            Some(Fate::Late(version, late)) => Step::Stays { version: Arc::clone(version), finding: Some(late.finding.clone()) },
             _ => Step::Write(fates.iter().take(index).filter(|fate| matches!(fate, Fate::Stored)).count()),
         },
         other => other,

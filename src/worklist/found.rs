@@ -42,6 +42,17 @@ pub fn refused(source: &str, refusal: &Refusal) -> Vec<Item> {
     items.take(MAX_ITEMS).collect()
 }
 
+/// The item that a result leaves which was set aside, though it is no preliminary one: the record it is of, its status, and that of the last one known.
+pub fn late_result(source: &str, reference: &str, incoming: &str, known: &str) -> Item {
+    Item {
+        kind: Kind::LateResult,
+        source: source.to_owned(),
+        words: vec![reference.to_owned(), incoming.to_owned()],
+        inputs: vec![("status", incoming.to_owned()), ("current-status", known.to_owned())],
+        focus: vec![reference.to_owned()],
+    }
+}
+
 /// What a person fills a map by: the code with its system where both may be shown, else the gateway's key, which leads to the record and no further.
 fn unmapped_code(source: &str, unmapped: &Unmapped) -> Item {
     let coding = unmapped.coding.as_ref().filter(|(system, code)| is_shown(system, code));

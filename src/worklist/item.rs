@@ -28,10 +28,12 @@ pub enum Kind {
     RefusedVersion,
     /// Two patient records that may be one person's.
     UncertainMatch,
+    /// A final result that came after the correction or withdrawal of the one it is, and says something else.
+    LateResult,
 }
 
 /// Every kind.
-pub const KINDS: [Kind; 4] = [Kind::UnmappedCode, Kind::ImplausibleUnit, Kind::RefusedVersion, Kind::UncertainMatch];
+pub const KINDS: [Kind; 5] = [Kind::UnmappedCode, Kind::ImplausibleUnit, Kind::RefusedVersion, Kind::UncertainMatch, Kind::LateResult];
 
 impl Kind {
     /// The stable label: `Task.code`, the store's column, metrics.
@@ -41,6 +43,7 @@ impl Kind {
             Kind::ImplausibleUnit => "implausible-unit",
             Kind::RefusedVersion => "refused-version",
             Kind::UncertainMatch => "uncertain-match",
+            Kind::LateResult => "late-result",
         }
     }
 
@@ -53,6 +56,9 @@ impl Kind {
                 "A result is implausible in its unit, or its unit is not known. Ask the sender, or declare the unit of the source."
             }
             Kind::RefusedVersion => "A source sends a release of FHIR that is not taken. Ask it for R4, or have the conversion extended.",
+            Kind::LateResult => {
+                "A final result came after it had been corrected or withdrawn, and was set aside. Ask the sender which holds; a correction replaces the current one."
+            }
             Kind::UncertainMatch => "Two patient records may be one person's. Decide whether to link them or to keep them apart.",
         }
     }

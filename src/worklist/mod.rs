@@ -9,5 +9,5 @@
 mod found;
 mod item;
 
-pub use found::{MAX_ITEMS, items, refused};
+pub use found::{MAX_ITEMS, items, late_result, refused};
 pub use item::{Item, KINDS, Kind, STATUS_DONE, STATUS_IGNORED, STATUS_OPEN, SYSTEM, may_be_personal, resolved, text_input};

@@ -158,12 +158,48 @@ async fn every_kind_of_work_is_on_the_desk_and_a_task() {
     laboratory.post("Patient", &json!({"resourceType": "Patient", "careProvider": [{"display": "x"}]})).await.expect(422);
     a.create(&patient("18")).await;
     b.create(&patient("18")).await;
+    let mut late = observation("Patient/1");
+    for status in ["corrected", "preliminary", "final", "final"] {
+        (late["id"], late["status"], late["valueQuantity"]["value"]) = (json!("r1"), json!(status), json!(13.5));
+        laboratory.put("Observation/r1", &late).await;
+    }
     let operator = world.party("operator").await;
-    for kind in ["unmapped-code", "implausible-unit", "refused-version", "uncertain-match"] {
+    for kind in ["unmapped-code", "implausible-unit", "refused-version", "uncertain-match", "late-result"] {
         let listed = items(&world, &format!("kind={kind}&status=requested")).await;
         let tasks = operator.search(&format!("Task?code=urn:hearthgate:work|{kind}&status=requested")).await;
         assert_eq!((listed.len(), tasks.len()), (1, 1), "{kind}");
         assert_eq!(listed[0]["task"], tasks[0]["id"], "{kind}");
         assert_eq!(tasks[0]["code"]["coding"][0]["code"], kind);
+    }
+}
+
+/// A test that is nothing but text, or a code without a system, has its row too, and the map made of it applies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_system_can_be_mapped() {
+    let world = World::start().await;
+    let laboratory = world.party("laboratory").await;
+    let of = |code: Value| {
+        let mut result = observation("Patient/1");
+        result["code"] = code;
+        result
+    };
+    let codes = [json!({"text": "Creatinine"}), json!({"text": "Ada Moor 24 h urine"}), json!({"coding": [{"code": "CREA"}]})];
+    for code in &codes {
+        laboratory.create(&of(code.clone())).await;
+    }
+    let sheet = world.desk("GET", "/sources/laboratory/unmapped?format=csv", &json!(null)).await.expect(200).text();
+    assert!(sheet.contains(",Creatinine,") && sheet.contains(",CREA,") && !sheet.contains("Moor"), "{sheet}");
+    let rows: std::collections::BTreeSet<&str> = sheet.lines().skip(1).collect();
+    assert!(rows.len() == 3 && rows.iter().all(|row| !row.starts_with(',') && row.contains("Observation/hg-")), "{sheet}");
+    let bad = sheet.replace("http://loinc.org,,", ",2160-0,");
+    let load = |sheet: String| Call::new("POST", &format!("{}/desk/sources/laboratory/concept-map", world.admin)).body("text/csv", sheet);
+    assert!(world.desk_call(load(bad)).await.expect(400).text().contains("Rows 2, 3, 4 of the sheet"));
+    let loaded = world.desk_call(load(sheet.replace("http://loinc.org,,", "http://loinc.org,2160-0,"))).await.expect(200).json();
+    assert_eq!((&loaded["usable"], &loaded["settled"]), (&json!(3), &json!(3)));
+    let laboratory = world.party("laboratory").await;
+    for code in codes {
+        let seen = laboratory.post("Observation", &of(code)).await.expect(201).json();
+        let coded = seen["code"]["coding"].as_array().unwrap().iter().any(|coding| coding["code"] == "2160-0");
+        assert!(coded, "{seen}");
     }
 }

@@ -54,7 +54,7 @@ async fn list(State(state): State<AdminState>, Query(listed): Query<Listed>) -> 
 
 async fn try_list(state: &AdminState, listed: Listed) -> Answered {
     if listed.kind.as_deref().is_some_and(|kind| !KINDS.iter().any(|known| known.label() == kind)) {
-        return Err(malformed("'kind' is one of unmapped-code, implausible-unit, refused-version, uncertain-match."));
+        return Err(malformed("'kind' is one of unmapped-code, implausible-unit, refused-version, uncertain-match, late-result."));
     }
     let found = state.pipeline.work_list(listed.source, listed.kind, MAX_WORK).await?;
     let wanted = |task: &Node| listed.status.as_deref().is_none_or(|status| task.text("status") == Some(status));

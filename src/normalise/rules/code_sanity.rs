@@ -18,6 +18,10 @@ pub(in super::super) fn apply(coding: &mut Object, path: &Path<'_>, work: &mut W
     let (Some(system), Some(code)) = (text("system"), text("code")) else { return };
     let Some((is_sane, name)) = judge(system, code) else { return };
     if is_sane {
+        if matches!(system, ICD_10_CM | ICD_10) && code.len() > 3 && !code.contains('.') {
+            let text = format!("{name} writes a dot behind the third character of a code, and there is none; it was kept as it is");
+            work.flag(Severity::Information, IssueType::CodeInvalid, "code-undotted", &path.member("code"), text);
+        }
         return;
     }
     let relabel = system == SNOMED && is_loinc(code);
@@ -62,10 +66,10 @@ fn digit(byte: u8) -> usize {
     usize::from(byte.saturating_sub(b'0'))
 }
 
-/// One to seven digits, a hyphen, and the check digit of the modulus 10 scheme over them.
+/// One to seven digits without leading zero, a hyphen, and the check digit of the modulus 10 scheme over them.
 pub(in super::super) fn is_loinc(code: &str) -> bool {
     let Some((body, check)) = code.split_once('-') else { return false };
-    if !(1..=7).contains(&body.len()) || !is_digits(body) || check.len() != 1 || !is_digits(check) {
+    if !(1..=7).contains(&body.len()) || !is_digits(body) || body.starts_with('0') || check.len() != 1 || !is_digits(check) {
         return false;
     }
     let sum: usize =

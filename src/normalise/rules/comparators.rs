@@ -109,6 +109,26 @@ pub(in super::super) fn split_value(quantity: &mut Object, path: &Path<'_>, work
     work.set(COMPARATORS, quantity, path, "comparator", comparator);
 }
 
+/// `Quantity.comparator` in FHIR's spelling; one that is none is said.
+pub(in super::super) fn respell(quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    if !work.on(COMPARATORS) {
+        return;
+    }
+    let Some(sent) = quantity.get("comparator").and_then(Node::as_text) else { return };
+    let meant = match sent {
+        "<" | "<=" | ">=" | ">" => return,
+        "=<" | "≤" => "<=",
+        "=>" | "≥" => ">=",
+        _ => {
+            let text = "the comparator is none of <, <=, >= and >, so it is not known what the value says; it was left as it is";
+            return work.flag(Severity::Warning, IssueType::CodeInvalid, "comparator-unknown", &path.member("comparator"), text);
+        }
+    };
+    let text = "the comparator was written in another way than FHIR's, which has one reading";
+    work.flag(Severity::Information, IssueType::Value, "comparator-respelt", &path.member("comparator"), text);
+    work.set(COMPARATORS, quantity, path, "comparator", meant);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::{run, run_typed, source};
@@ -154,6 +174,21 @@ mod tests {
             assert!(done.resource.get("valueQuantity").is_some(), "{value}: {}", json::write(&done.resource));
             let again = run(&json::write(&done.resource), &source());
             assert_eq!(json::write(&again.resource), json::write(&done.resource));
+        }
+    }
+
+    #[test]
+    fn spellings_of_comparators() {
+        for (sent, after, said) in
+            [("<=", "<=", ""), ("=<", "<=", "comparator-respelt"), ("≥", ">=", "comparator-respelt"), ("~", "~", "comparator-unknown")]
+        {
+            let text = format!(
+                r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://loinc.org","code":"718-7"}}]}},"valueQuantity":{{"value":5,"comparator":"{sent}","unit":"mg"}}}}"#
+            );
+            let done = run_typed(&text, &source());
+            let found: Vec<&str> = done.findings.iter().map(|finding| finding.message_id).collect();
+            assert_eq!(done.resource.get("valueQuantity").unwrap().text("comparator"), Some(after));
+            assert_eq!(found, said.split_terminator(' ').collect::<Vec<_>>(), "{sent}");
         }
     }
 

@@ -41,6 +41,10 @@ pub(in super::super) fn apply(node: &mut Node, type_name: &str, is_lone: bool, p
     }
     match read(text, type_name, work.context.source) {
         Reading::Same(value) => {
+            if text.contains("24:00") && value.contains("T00:00:00") {
+                let text = "FHIR has no 24:00; it was written as the beginning of the next day, which is the same instant";
+                work.flag(Severity::Information, IssueType::Value, "date-midnight", path, text);
+            }
             replace(node, value, path, work);
             None
         }
@@ -67,6 +71,30 @@ pub(in super::super) fn apply(node: &mut Node, type_name: &str, is_lone: bool, p
     }
 }
 
+/// Settles a `time`: `hh:mm:ss`, to which seconds may be added. One with an offset from UTC has no reading without a date.
+pub(in super::super) fn apply_to_time(node: &mut Node, path: &Path<'_>, work: &mut Work<'_>) {
+    let Some(text) = node.as_text().filter(|_| work.on(DATES)) else { return };
+    if is_time(text) {
+        return;
+    }
+    match clock_time(text.trim()).filter(|time| is_time(time)) {
+        Some(time) => {
+            let text = "the time was written in another way than FHIR's hh:mm:ss, which has one reading";
+            work.flag(Severity::Information, IssueType::Value, "time-respelt", path, text);
+            replace(node, time, path, work);
+        }
+        None => {
+            let text = "the time is not in a form that can be read without guessing, or has an offset from UTC, which no time of day may have; it was left as it is";
+            work.flag(Severity::Warning, IssueType::Value, "time-unreadable", path, text);
+        }
+    }
+}
+
+/// `hh:mm:ss` and a fraction (R4 §2.24.0.1).
+fn is_time(text: &str) -> bool {
+    DateTime::parse(&format!("2000-01-01T{text}Z")).is_ok()
+}
+
 fn replace(node: &mut Node, value: String, path: &Path<'_>, work: &mut Work<'_>) {
     let after = Value::Text(value.into());
     let before = std::mem::replace(&mut node.value, after.clone());
@@ -89,6 +117,11 @@ fn read(text: &str, type_name: &str, source: &SourceRules) -> Reading {
     if type_name == "date" {
         return Reading::Cut(date);
     }
+    // FHIR has no 24:00: it is the beginning of the next day.
+    let (date, time) = match next_day(&date, time) {
+        Some(next) => (next, &"00:00:00".to_owned()),
+        None => (date, time),
+    };
     let zone = fields.zone.clone().or_else(|| offset_on(&date, time, source.time_zone.as_ref()?));
     let whole = zone.map(|zone| format!("{date}T{time}{zone}")).filter(|whole| DateTime::parse(whole).is_ok());
     match whole {
@@ -96,6 +129,13 @@ fn read(text: &str, type_name: &str, source: &SourceRules) -> Reading {
         None if type_name == "instant" => Reading::NoInstant,
         None => Reading::Cut(date),
     }
+}
+
+/// The day after a date, when the time is the end of it.
+fn next_day(date: &str, time: &str) -> Option<String> {
+    let is_midnight = time.strip_prefix("24:00:00").is_some_and(|rest| rest.trim_start_matches('.').bytes().all(|digit| digit == b'0'));
+    let day: civil::Date = date.parse().ok().filter(|_| is_midnight)?;
+    Some(day.tomorrow().ok()?.to_string())
 }
 
 /// The offset that a zone's clocks had at a local time. `None` when they showed it twice or not at all.
@@ -247,8 +287,31 @@ fn clock_time(clock: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::super::SourceRules;
+    use super::super::super::tests::{run_typed, source};
     use super::{Reading, read};
     use jiff::tz::TimeZone;
+
+    #[test]
+    fn times_of_day() {
+        for (sent, after, said) in [
+            ("10:30:00", "10:30:00", ""),
+            ("10:30:00.250", "10:30:00.250", ""),
+            ("10:30", "10:30:00", "time-respelt"),
+            ("1:05 PM", "13:05:00", "time-respelt"),
+            ("10:30:00Z", "10:30:00Z", "time-unreadable"),
+            ("10:30:00+01:00", "10:30:00+01:00", "time-unreadable"),
+            ("25:00:00", "25:00:00", "time-unreadable"),
+            ("noon", "noon", "time-unreadable"),
+        ] {
+            let text = format!(
+                r#"{{"resourceType":"Observation","status":"final","code":{{"coding":[{{"system":"http://loinc.org","code":"718-7"}}]}},"valueTime":"{sent}"}}"#
+            );
+            let done = run_typed(&text, &source());
+            let found: Vec<&str> = done.findings.iter().map(|finding| finding.message_id).collect();
+            assert_eq!(done.resource.text("valueTime"), Some(after), "{sent}");
+            assert_eq!(found, said.split_terminator(' ').collect::<Vec<_>>(), "{sent}");
+        }
+    }
 
     #[test]
     fn reading() {
@@ -278,6 +341,11 @@ mod tests {
             ("1/2/2022 3:04 PM", "dateTime", Reading::Unreadable, same("2022-01-02T15:04:00-05:00")),
             ("14/12/2022", "date", Reading::Unreadable, Reading::Unreadable),
             ("2022/12/14", "date", same("2022-12-14"), same("2022-12-14")),
+            ("2022-12-31T24:00:00Z", "dateTime", same("2023-01-01T00:00:00Z"), same("2023-01-01T00:00:00Z")),
+            ("2022-12-14T24:00", "dateTime", cut("2022-12-15"), same("2022-12-15T00:00:00-05:00")),
+            ("2022-12-14T24:00:00Z", "instant", same("2022-12-15T00:00:00Z"), same("2022-12-15T00:00:00Z")),
+            ("2022-12-14T24:01:00Z", "dateTime", cut("2022-12-14"), cut("2022-12-14")),
+            ("1985-08-01T24:00:00Z", "date", cut("1985-08-01"), cut("1985-08-01")),
             ("1985-08-01T00:00:00Z", "date", cut("1985-08-01"), cut("1985-08-01")),
             ("1985-08-01T23:30:00-05:00", "date", cut("1985-08-01"), cut("1985-08-01")),
             ("2022-02-30", "date", Reading::Unreadable, Reading::Unreadable),

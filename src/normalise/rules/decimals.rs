@@ -38,6 +38,12 @@ fn flag_undecided(value: &Value, type_name: &str, path: &Path<'_>, work: &mut Wo
         (Value::Text(text), "decimal" | "integer" | "positiveInt" | "unsignedInt") if !is_compared(text) => {
             ("number-unreadable", "a number belongs here, and the text is none that can be read in only one way; it was left as it is")
         }
+        (Value::Bool(_), "decimal" | "integer" | "positiveInt" | "unsignedInt") => {
+            ("number-unreadable", "a number belongs here, and a truth value was sent; it was left as it is")
+        }
+        (Value::Number(number), "integer" | "positiveInt" | "unsignedInt") if number.contains(['.', 'e', 'E']) => {
+            ("number-not-whole", "a whole number belongs here, written without point and exponent; it was left as it is")
+        }
         (Value::Text(_) | Value::Number(_), "boolean") => {
             ("boolean-unreadable", "true or false belongs here, and what was sent is neither; it was left as it is")
         }
@@ -97,6 +103,9 @@ mod tests {
             (r#""valueQuantity":{"value":"1,200","unit":"mg"}"#, "number-unreadable"),
             (r#""valueQuantity":{"value":">5","comparator":"<","unit":"mg"}"#, "comparator-contradicted"),
             (r#""valueInteger":"5.5""#, "number-unreadable"),
+            (r#""valueQuantity":{"value":true,"unit":"mg"}"#, "number-unreadable"),
+            (r#""valueInteger":5.0"#, "number-not-whole"),
+            (r#""valueInteger":1e2"#, "number-not-whole"),
             (r#""valueBoolean":"yes""#, "boolean-unreadable"),
             (r#""valueBoolean":1"#, "boolean-unreadable"),
             (r#""valueQuantity":{"value":">5","unit":"mg"}"#, "number-as-text"),

@@ -22,4 +22,5 @@ pub(super) mod resource_ids;
 pub(super) mod sentinels;
 pub(super) mod status;
 pub(super) mod strings;
+pub(super) mod unit_context;
 pub(super) mod units;

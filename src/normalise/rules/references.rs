@@ -40,7 +40,7 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
     }
     let Some(literal) = reference.get("reference").and_then(Node::as_text) else { return };
     let written = literal.to_owned();
-    let is_odd = names_odd_id(&written, work.context);
+    let is_odd = names_odd_id(&written, work.context) || is_named_oddly(&written, work.context);
     let literal = if is_known(&written, work.context) { written.as_str() } else { trimmed(&written) };
     let absolute = absolute_abroad(literal, work.context);
     let literal = absolute.as_deref().unwrap_or(literal);
@@ -52,8 +52,7 @@ pub(in super::super) fn apply(reference: &mut Object, path: &Path<'_>, work: &mu
     match literal.strip_prefix('#').filter(|name| !name.is_empty()) {
         Some(name) => work.refer_inside(name, path),
         None if matches!(settled, Outcome::Rewritten(_)) && is_odd => {
-            let text =
-                "the reference names an id with blanks around it or in another Unicode form; it leads to the resource whose id was so sent";
+            let text = "the reference names an id that FHIR does not allow (blanks around it, another Unicode form, a '/', '?' or '#' in it); it leads to the resource whose id was so sent";
             work.flag(Severity::Warning, IssueType::Value, "reference-id-illegal", &path.member("reference"), text);
         }
         None => {}
@@ -75,6 +74,12 @@ pub(in super::super) fn names_odd_id(literal: &str, context: &Context<'_>) -> bo
     let is_other = plain.starts_with("urn:") || plain.starts_with('#') || plain.contains('?');
     let is_padded_name = plain.len() < literal.len() && is_known(literal, context);
     !is_other && (is_padded_name || (!plain.is_ascii() && !unicode_normalization::is_nfc(plain)))
+}
+
+/// Whether a relative reference is known by all of it, though it has what separates the parts of one.
+fn is_named_oddly(literal: &str, context: &Context<'_>) -> bool {
+    let id = literal.split_once('/').map(|(_, id)| id).filter(|_| !literal.contains(':'));
+    id.is_some_and(|id| id.contains(['/', '?', '#'])) && is_known(literal, context)
 }
 
 fn is_known(literal: &str, context: &Context<'_>) -> bool {
@@ -295,6 +300,31 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A `/`, `?` or `#` in an id is the id's own where a resource of the document has it, whether it is named by type and id or by fullUrl.
+    #[test]
+    fn what_separates_parts_may_be_an_ids_own() {
+        let id = "id with space/and.slash?";
+        let text = format!(
+            r#"{{"resourceType":"Bundle","type":"collection","entry":[
+            {{"fullUrl":"https://epic.example/api/FHIR/R4/Patient/{id}","resource":{{"resourceType":"Patient","id":"{id}"}}}},
+            {{"resource":{{"resourceType":"Patient","id":"p1"}}}},
+            {{"resource":{{"resourceType":"Observation","subject":{{"reference":"Patient/{id}"}}}}}},
+            {{"resource":{{"resourceType":"Observation","subject":{{"reference":"https://epic.example/api/FHIR/R4/Patient/{id}"}}}}}},
+            {{"resource":{{"resourceType":"Observation","subject":{{"reference":"Patient/other/slash"}}}}}},
+            {{"resource":{{"resourceType":"Observation","subject":{{"reference":"Patient/p1/_history/2"}}}}}}]}}"#
+        );
+        let mut opened = super::super::super::open_document(crate::fhir::json::parse(text.as_bytes(), 32).unwrap());
+        let (ids, types) = (GatewayIds::new([1; 32]), TypeTable::default());
+        let preamble = super::super::super::Preamble::default();
+        let source = super::super::super::tests::source();
+        let all = opened.normalise(&source, &ids, &types, &preamble, &mut super::super::super::Batch::new());
+        let lead = |index: usize| all[index].resource.text_at(&["subject", "reference"]).unwrap().to_owned();
+        let name = |index: usize| format!("Patient/{}", all[index].resource.text("id").unwrap());
+        assert_eq!([lead(2), lead(3), lead(4), lead(5)], [name(0), name(0), "Patient/other/slash".to_owned(), name(1)]);
+        let said = |index: usize, id: &str| all[index].findings.iter().any(|finding| finding.message_id == id);
+        assert!(said(2, "reference-id-illegal") && said(4, "reference-malformed") && !said(5, "reference-id-illegal"));
     }
 
     /// An id of blanks is another id, where a resource has it.

@@ -23,6 +23,15 @@ pub(in super::super) fn apply(node: &mut Node, path: &Path<'_>, work: &mut Work<
     work.changed(STRINGS, path, Some(Value::Text(before).into()), Some(Value::Text(after).into()));
 }
 
+/// Says of a text that it has characters no FHIR string may have (R4 §2.24.0.1: none below U+0020 but tab and line ends).
+pub(in super::super) fn flag_control(node: &Node, path: &Path<'_>, work: &mut Work<'_>) {
+    let is_control = |byte: u8| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r');
+    if node.as_text().is_some_and(|text| text.bytes().any(is_control)) {
+        let text = "the text has control characters, which FHIR does not allow in one; it was left as it is";
+        work.flag(Severity::Warning, IssueType::Value, "control-character", path, text);
+    }
+}
+
 /// Keeps an identifier's padded value in an extension before [`apply`] trims it.
 pub(in super::super) fn keep_padded_value(identifier: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     let Some(padded) = identifier.get("value").and_then(Node::as_text).filter(|value| trimmed(value).len() < value.len()) else { return };
@@ -77,7 +86,16 @@ pub(super) fn trimmed(text: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::{run, source};
     use super::cleaned;
+
+    #[test]
+    fn control_characters_are_said() {
+        for (text, said) in [("a\\u0000b", true), ("a\\u001fb", true), ("a\\tb\\nc", false), ("ab", false)] {
+            let done = run(&format!(r#"{{"resourceType":"X","a":"{text}"}}"#), &source());
+            assert_eq!(done.findings.iter().any(|finding| finding.message_id == "control-character"), said, "{text}");
+        }
+    }
 
     #[test]
     fn cleaning() {

@@ -5,7 +5,8 @@
 //! A number without a unit gets none, unless the configuration declares what the source means.
 //!
 //! The table is asked first, because what is in it was decided by people; then UCUM's grammar. What was sent as UCUM and is UCUM is left, what was sent
-//! without a system is coded only when each part of it is one that units in clinical use have, and what neither knows is flagged.
+//! without a system is coded only when each part of it is one that units in clinical use have, and what neither knows is flagged: a code that is no UCUM
+//! at all does not stay under UCUM's name, but is the unit people read.
 
 use super::super::facts;
 use super::super::path::Path;
@@ -13,6 +14,7 @@ use super::super::record::Work;
 use super::super::rule::UNITS;
 use super::super::source::SourceRules;
 use super::super::vocabulary::{DATA_ABSENT, QUANTITY_TRANSLATION, UCUM};
+use super::unit_context::{self, Dose};
 use crate::fhir::{Node, Object, ucum};
 use crate::outcome::{IssueType, Severity};
 
@@ -21,11 +23,23 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
     if !work.on(UNITS) {
         return;
     }
+    match unit_context::of_dose(quantity, path, work) {
+        Some(Dose::Gram) => return set_code("g", quantity, path, work),
+        Some(Dose::Ounce) => {
+            // Its unit is no other, so nothing is read in its place.
+            withdraw(quantity, path, work);
+            return unit_context::flag_ounce(path, work);
+        }
+        None => {}
+    }
     let text = |name: &str| quantity.get(name).and_then(Node::as_text);
     let source = work.context.source;
     match (text("system"), text("code"), text("unit")) {
         (Some(UCUM), Some(code), unit) => {
-            let Some(meant) = respelt(code, source) else { return flag_undecided(code, unit, path, work) };
+            let Some(meant) = respelt(code, source) else {
+                flag_undecided(code, unit, path, work);
+                return withdraw(quantity, path, work);
+            };
             let spelt = unit.is_none().then(|| code.to_owned());
             work.set(UNITS, quantity, path, "code", meant);
             if let Some(spelt) = spelt {
@@ -54,6 +68,29 @@ pub(in super::super) fn apply(quantity: &mut Object, path: &Path<'_>, work: &mut
             work.set(UNITS, quantity, path, "code", meant);
         }
         _ => {}
+    }
+}
+
+fn set_code(code: &str, quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    let spelt = quantity.get("code").filter(|_| quantity.get("unit").is_none()).cloned();
+    work.set(UNITS, quantity, path, "system", UCUM);
+    work.set(UNITS, quantity, path, "code", code);
+    if let Some(spelt) = spelt {
+        work.set(UNITS, quantity, path, "unit", spelt);
+    }
+}
+
+/// Takes a code out of UCUM that is none of UCUM's. Where there is a unit that people read, that one counts; else the code becomes it.
+fn withdraw(quantity: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
+    let is_ucum = quantity.get("system").and_then(Node::as_text) == Some(UCUM);
+    let Some(code) = quantity.get("code").and_then(Node::as_text).filter(|code| is_ucum && ucum::check(code).is_err()) else { return };
+    let code = code.to_owned();
+    work.remove(UNITS, quantity, path, "system");
+    work.remove(UNITS, quantity, path, "code");
+    let Some(unit) = quantity.get("unit").and_then(Node::as_text) else { return work.set(UNITS, quantity, path, "unit", code) };
+    if let Some(meant) = ucum_of(unit, work.context.source).filter(|_| facts::folded_unit(unit) != facts::folded_unit(&code)) {
+        work.set(UNITS, quantity, path, "system", UCUM);
+        work.set(UNITS, quantity, path, "code", meant);
     }
 }
 

@@ -79,6 +79,21 @@ const BAD_INPUT: &[(&str, &[&str], &str)] = &[
         "a record of its own under an id of that server's; its relative references are that server's too, and flagged where they lead out",
     ),
     ("a fullUrl unlike its resource", &["18-full-urls"], "the resource's own type and id hold; both names lead to it, with a finding"),
+    (
+        "24:00, and times of day of every shape",
+        &["15-times-of-day"],
+        "the beginning of the next day; seconds are added; else kept and flagged",
+    ),
+    (
+        "control characters, truth values and fractions where FHIR has none",
+        &["16-wrong-kinds-of-number"],
+        "kept and flagged; validation refuses",
+    ),
+    (
+        "units that only their place tells",
+        &["11-doses", "11-temperature"],
+        "read where the place has one reading; else kept as text and flagged",
+    ),
     ("implicit rules nobody here knows", &["21-implicit-rules"], "refused, as an unknown modifier extension is"),
     ("the same id with other content", &["19-same-id-other-content"], "both kept, the later as the newer version; a finding says so"),
     ("free text with names in codes", &["25-free-text-codes"], "kept and flagged; masked where only limited or de-identified data may go"),

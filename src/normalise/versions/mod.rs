@@ -13,6 +13,7 @@
 mod apply;
 mod carried;
 mod detect;
+mod fit;
 mod published;
 mod table;
 mod walk;
@@ -56,16 +57,20 @@ pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>)
     }
 }
 
-/// Real resources are of one release. One that is of another still after it was converted has elements of several, and is refused as it came.
+/// Real resources are of one release. One that is of another still after it was converted has elements of several. What is refused stays as it came.
 fn convert_once(resource: &mut Object, type_name: &str, release: Release, path: &Path<'_>, work: &mut Work<'_>) {
     let before = Before::of(resource, work);
-    if !convert(resource, type_name, release, path, work) || work.findings.iter().any(Finding::is_error) {
+    if !convert(resource, type_name, release, path, work) {
         return;
+    }
+    if work.findings.iter().any(Finding::is_error) {
+        return before.undo(resource, work);
     }
     match detect(resource, type_name, work.context) {
         Detected::One(now) if now == Release::R4 || now == release => {}
         _ => {
-            before.restore(resource, work);
+            work.findings.truncate(before.findings);
+            before.undo(resource, work);
             flag_mixed(path, work);
         }
     }
@@ -83,10 +88,9 @@ impl Before {
         Before { resource: resource.clone(), changes: work.changes.len(), findings: work.findings.len() }
     }
 
-    fn restore(self, resource: &mut Object, work: &mut Work<'_>) {
+    fn undo(self, resource: &mut Object, work: &mut Work<'_>) {
         *resource = self.resource;
         work.changes.truncate(self.changes);
-        work.findings.truncate(self.findings);
     }
 }
 
@@ -99,6 +103,7 @@ fn convert(resource: &mut Object, type_name: &str, release: Release, path: &Path
     let found = work.findings.len();
     drop_claims(resource, release, path, work);
     walk::resource(resource, type_name, conversions, path, work);
+    fit::resource(resource, type_name, conversions, path, work);
     contained(resource, conversions, path, work);
     if !work.findings.iter().skip(found).any(Finding::is_error) {
         let text = format!("the resource is written in FHIR {}; it was converted to R4 by the published table", release.name());
@@ -121,6 +126,7 @@ fn contained(resource: &mut Object, conversions: &'static Conversions, path: &Pa
         let item_path = list_path.item(index);
         if conversions.has(&type_name) {
             walk::resource(object, &type_name, conversions, &item_path, work);
+            fit::resource(object, &type_name, conversions, &item_path, work);
         } else if detect::differs(conversions.release, &type_name) || work.context.types.resource(&type_name).is_none() {
             refuse(conversions.release, &type_name, &item_path, work);
         }

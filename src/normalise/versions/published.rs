@@ -11,6 +11,9 @@ pub fn conversion_table() -> String {
         "# What becomes of resources in other releases of FHIR\n\n\
          Made from the tables the gateway runs on; a test compares the two. `ext` is HL7's cross-version extension,\n\
          `http://hl7.org/fhir/VERSION/StructureDefinition/extension-PATH`. Elements that are not listed are the same in R4.\n\n\
+         After these rows everything is held against R4's own definitions: a reference to a type that R4 does not allow in the element, and a code\n\
+         outside the value set that R4 demands, become `ext` too (under the element's path in its own release); where R4 demands the element, or it\n\
+         is a modifier (such as `Quantity.comparator`), the resource is refused (`version-element-refused`).\n\n\
          The table is for JSON. XML is read by R4's definitions: what only another release has is refused by name (`version-refused`).\n",
     );
     for release in [Release::Dstu2, Release::Stu3, Release::R4B, Release::R5] {

@@ -152,6 +152,15 @@ fn telling_apart() {
             r#"{"resourceType":"Patient","meta":{"profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient|3.0.0"]},"gender":"male"}"#,
             &[],
         ),
+        // What R5 allows in an element that R4 has too, and demands or reads the rest by.
+        (
+            r#"{"resourceType":"Observation","status":"final","code":{"text":"x"},"triggeredBy":[{"observation":{"display":"o"},"type":"reflex"}],"valueQuantity":{"value":1,"comparator":"ad"}}"#,
+            &["version-element-refused"],
+        ),
+        (
+            r#"{"resourceType":"Procedure","status":"completed","subject":{"reference":"Organization/1"},"occurrenceDateTime":"2024"}"#,
+            &["version-element-refused"],
+        ),
         // What R4 cannot say.
         (
             r#"{"resourceType":"Location","form":{"text":"room"},"hoursOfOperation":{"availableTime":[{"allDay":true}],"notAvailableTime":[{"description":"holiday"}]}}"#,
@@ -265,4 +274,32 @@ fn unknown_members(definitions: &Definitions, resource: &Node) -> Vec<String> {
         .filter(|finding| finding.is_error() && finding.message_id.contains("nknown"))
         .map(|finding| format!("{} {}", finding.expression, finding.text))
         .collect()
+}
+
+/// What R5 and R4 allow differently in an element of the same name is valid R4 in the end, and nothing of it is lost.
+#[test]
+fn what_was_widened_is_carried() {
+    let definitions = Definitions::embedded();
+    for (text, carried) in [
+        (
+            r#"{"resourceType":"DocumentReference","status":"current","docStatus":"registered","subject":{"reference":"Location/1"},"author":[{"reference":"CareTeam/1"},{"reference":"Practitioner/2"}],"context":[{"reference":"Appointment/3"},{"reference":"Encounter/1"}],"attester":[{"mode":{"text":"x"}}],"content":[{"attachment":{"contentType":"text/plain"}}]}"#,
+            &["DocumentReference.context", "DocumentReference.docStatus", "DocumentReference.author", "DocumentReference.subject"][..],
+        ),
+        (
+            r#"{"resourceType":"Encounter","status":"completed","class":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"AMB"}]}],"participant":[{"actor":{"reference":"Patient/1"}},{"actor":{"reference":"https://x/HealthcareService/1/_history/2"}},{"actor":{"reference":"Practitioner/1"}}],"actualPeriod":{"start":"2024"}}"#,
+            &["Encounter.participant.actor", "Encounter.participant.actor"],
+        ),
+    ] {
+        let done = run_typed(text, &source());
+        assert!(!done.is_refused(), "{:?}", done.findings);
+        let found = crate::validate::check(definitions, &done.resource, &crate::validate::Options::default());
+        let errors: Vec<_> = found.iter().filter(|finding| finding.is_error()).collect();
+        assert!(errors.is_empty(), "{errors:?}");
+        let written = json::write(&done.resource);
+        for path in carried {
+            let url = format!("http://hl7.org/fhir/5.0/StructureDefinition/extension-{path}\"");
+            let expected = carried.iter().filter(|other| *other == path).count();
+            assert_eq!(written.matches(&url).count(), expected, "{path} in {written}");
+        }
+    }
 }
