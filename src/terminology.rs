@@ -141,18 +141,20 @@ impl Server {
 /// The parameters of `$validate-code`.
 fn parameters(question: &Question) -> Node {
     let mut list: Vec<Node> = Vec::new();
-    let mut add = |name: &str, member: &str, value: Option<&String>| {
-        list.extend(value.map(|value| Node::from(Object::new().with("name", name).with(member, value.as_str()))));
+    let mut add = |name: &str, member: &str, value: Option<&str>| {
+        list.extend(value.map(|value| Node::from(Object::new().with("name", name).with(member, value))));
     };
-    add("url", "valueUri", question.value_set.as_ref().or(question.system.as_ref()));
+    let (set, set_version) = question.value_set.as_deref().map(|set| set.split_once('|').unwrap_or((set, ""))).unzip();
+    add("url", "valueUri", set.or(question.system.as_deref()));
+    add("valueSetVersion", "valueString", set_version.filter(|version| !version.is_empty()));
     if question.value_set.is_some() {
-        add("system", "valueUri", question.system.as_ref());
-        add("systemVersion", "valueString", question.version.as_ref());
+        add("system", "valueUri", question.system.as_deref());
+        add("systemVersion", "valueString", question.version.as_deref());
     } else {
-        add("version", "valueString", question.version.as_ref());
+        add("version", "valueString", question.version.as_deref());
     }
     add("code", "valueCode", Some(&question.code));
-    add("display", "valueString", question.display.as_ref());
+    add("display", "valueString", question.display.as_deref());
     if question.value_set.is_some() && question.system.is_none() {
         list.push(Object::new().with("name", "inferSystem").with("valueBoolean", true).into());
     }
@@ -222,6 +224,15 @@ mod tests {
         ] {
             assert_eq!(read_answer(status, body.as_bytes()), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn the_version_of_a_value_set_is_asked_for() {
+        let sent = |set: &str| json::write(&parameters(&Question { value_set: Some(set.into()), ..question("a") }));
+        let url = r#"{"name":"url","valueUri":"http://example.org/vs"}"#;
+        let version = r#"{"name":"valueSetVersion","valueString":"1"}"#;
+        assert!(sent("http://example.org/vs|1").contains(&format!("{url},{version}")));
+        assert!(sent("http://example.org/vs").contains(url) && !sent("http://example.org/vs").contains("valueSetVersion"));
     }
 
     fn question(code: &str) -> Question {

@@ -9,7 +9,12 @@ const VS: &str = "http://hl7.org/fhir/ValueSet/";
 fn every_section_decodes() {
     let definitions = Definitions::embedded();
     let index = &definitions.blob.index;
-    assert!(index.value_sets.iter().all(|(url, _)| definitions.value_set(url).is_some_and(|set| set.url == *url)));
+    assert!(
+        index
+            .value_sets
+            .iter()
+            .all(|(url, _)| definitions.value_set(url).is_some_and(|set| format!("{}|{}", set.url, set.version) == *url))
+    );
     assert!(index.code_systems.iter().all(|(url, _)| definitions.code_system(url).is_some()));
     assert!(index.structures.iter().all(|(url, _)| definitions.structure(url).is_some()));
     assert_eq!((index.value_sets.len(), index.code_systems.len(), index.structures.len()), (1316, 1066, 672));

@@ -20,6 +20,7 @@ const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Termin
 const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
 const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
+const SET_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Terminology_TX_ValueSet_NotFound");
 const UNDECIDED: Rule = Rule::information(IssueType::NotSupported, "Terminology_TX_NotChecked");
 
 /// How much a value set asks, with the rules that are broken by a concept, a coding and a bare code outside of it.
@@ -105,11 +106,7 @@ fn demand(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node:
     match verdict {
         Membership::Member { .. } => {}
         Membership::NotMember => walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words)),
-        Membership::Undecidable if walk.options.report_undecided && demand.is_required => {
-            let text = format!("Whether the code is in the value set {set} cannot be said with the definitions in hand");
-            walk.report.add(UNDECIDED, path, node, text);
-        }
-        Membership::Undecidable => {}
+        Membership::Undecidable => undecided(walk, set, demand, node, path),
     }
 }
 
@@ -120,8 +117,26 @@ fn recommend(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, no
     if is_quiet || !matches!(type_name, "Coding" | "CodeableConcept") {
         return;
     }
-    if let Some((rule, Membership::NotMember)) = verdict(walk, set, demand, type_name, node) {
-        walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words));
+    match verdict(walk, set, demand, type_name, node) {
+        Some((rule, Membership::NotMember)) => {
+            walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words));
+        }
+        Some((_, Membership::Undecidable)) => undecided(walk, set, demand, node, path),
+        _ => {}
+    }
+}
+
+/// Says that nothing can be said, and why, if that can be told.
+fn undecided(walk: &mut Walk<'_>, set: &str, demand: Demand, node: &Node, path: &Path<'_>) {
+    if !walk.options.report_undecided {
+        return;
+    }
+    if walk.definitions.lacks_value_set_version(set) {
+        let text = format!("The value set {set} is in hand in other versions only, so the code was not checked");
+        walk.report.add(SET_NOT_IN_HAND, path, node, text);
+    } else if demand.is_required {
+        let text = format!("Whether the code is in the value set {set} cannot be said with the definitions in hand");
+        walk.report.add(UNDECIDED, path, node, text);
     }
 }
 
