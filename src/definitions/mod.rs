@@ -34,7 +34,7 @@ use profile::Profile;
 use shelf::Shelf;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 /// The file that `build.rs` made of `profiles/`.
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/definitions.bin"));
@@ -48,6 +48,8 @@ pub struct Definitions {
     compartments: Vec<Compartment>,
     value_sets: Shelf<ValueSet>,
     expansions: Vec<OnceLock<Expansion>>,
+    /// Of value sets that name no version of a system: their codes by an older one, by the places of both.
+    expansions_by_version: RwLock<HashMap<(usize, usize), Arc<Expansion>>>,
     code_systems: Shelf<CodeSystem>,
     /// Per code system, its concepts by code.
     concepts: Vec<OnceLock<HashMap<CompactString, usize>>>,
@@ -95,6 +97,7 @@ impl Definitions {
             compartments,
             value_sets: Shelf::new(&blob.index.value_sets),
             expansions: blob.index.value_sets.iter().map(|_| OnceLock::new()).collect(),
+            expansions_by_version: RwLock::default(),
             code_systems: Shelf::new(&blob.index.code_systems),
             concepts: blob.index.code_systems.iter().map(|_| OnceLock::new()).collect(),
             structures: Shelf::new(&blob.index.structures),
@@ -155,10 +158,35 @@ impl Definitions {
         }
     }
 
+    /// The same of a coding: where the set names no version of its system, the version that the coding names is meant, if it is in hand.
+    pub fn value_set_contains_coding(&self, url: &str, system: &str, version: Option<&str>, code: &str) -> Membership {
+        let older = version.and_then(|version| self.code_systems.find_version(system, version));
+        match older.filter(|place| self.code_systems.find(system) != Some(*place)).zip(self.value_set_place(url)) {
+            Some((of, set)) => self.expansion_by(set, of).map_or(Membership::Undecidable, |codes| codes.contains(Some(system), code)),
+            None => self.value_set_contains(url, Some(system), code),
+        }
+    }
+
+    /// Why a value set in hand says of some codes neither that they are in nor that they are not.
+    pub fn hindrance(&self, url: &str) -> Option<&Hindrance> {
+        self.expansion(self.value_set_place(url)?)?.hindrance()
+    }
+
+    /// The expansion of a value set by an older version of a system, made once.
+    fn expansion_by(&self, set: usize, system: usize) -> Option<Arc<Expansion>> {
+        if let Some(known) = self.expansions_by_version.read().ok()?.get(&(set, system)) {
+            return Some(known.clone());
+        }
+        let older = self.code_systems.get(system, &self.blob)?;
+        let made = Arc::new(expansion::expand(self, self.value_sets.get(set, &self.blob)?, Some(older)));
+        self.expansions_by_version.write().ok()?.insert((set, system), made.clone());
+        Some(made)
+    }
+
     /// The expansion of the value set at a place of the shelf, made once.
     fn expansion(&self, place: usize) -> Option<&Expansion> {
         let set = self.value_sets.get(place, &self.blob)?;
-        Some(self.expansions.get(place)?.get_or_init(|| expansion::expand(self, set)))
+        Some(self.expansions.get(place)?.get_or_init(|| expansion::expand(self, set, None)))
     }
 
     /// The value set with a canonical URL: that version of `url|version`, or the newest where none is named.
@@ -189,7 +217,19 @@ impl Definitions {
 
     /// What is known of a code in its system.
     pub fn standing(&self, url: &str, code: &str) -> Standing<'_> {
-        let Some(place) = self.code_systems.find_any(url) else { return self.computed_standing(url, code) };
+        self.standing_in(url, None, code)
+    }
+
+    /// What is known of a code in the version of its system that is named, or in the newest.
+    pub fn standing_in(&self, url: &str, version: Option<&str>, code: &str) -> Standing<'_> {
+        let Some(newest) = self.code_systems.find_any(url) else { return self.computed_standing(url, code) };
+        let has_codes = || self.code_systems.get(newest, &self.blob).is_some_and(|system| system.content != Content::NotPresent);
+        let place = match version.map(|version| self.code_systems.find_version(url, version)) {
+            None => newest,
+            Some(Some(place)) => place,
+            Some(None) if has_codes() => return Standing::UnknownVersion,
+            Some(None) => newest,
+        };
         let Some(system) = self.code_systems.get(place, &self.blob) else { return Standing::UnknownSystem };
         let index = self.concepts.get(place).map(|cell| cell.get_or_init(|| concepts_by_code(system)));
         let folded = if system.case_sensitive { Cow::Borrowed(code) } else { Cow::Owned(code.to_lowercase()) };
@@ -204,14 +244,19 @@ impl Definitions {
         }
     }
 
-    /// Whether a version of a system can be looked at: it is the one in hand, or no version is.
-    pub fn has_version(&self, url: &str, version: &str) -> bool {
-        self.code_systems.find_version(url, version).is_some() || self.code_system(url).is_none()
+    /// That version of a code system, if it is in hand; without a version the newest. The URL may have a version after it.
+    fn code_system_in(&self, url: &str, version: Option<&str>) -> Option<&CodeSystem> {
+        let place = match version {
+            Some(version) => self.code_systems.find_version(url, version),
+            None => self.code_systems.find(url),
+        };
+        self.code_systems.get(place?, &self.blob)
     }
 
     /// The names of a code that its system gives beside the display, and those that supplements give, each with its language.
-    pub fn designations(&self, url: &str, code: &str) -> Vec<(Option<&str>, &str)> {
-        let base = self.code_systems.find_any(url);
+    pub fn designations(&self, url: &str, version: Option<&str>, code: &str) -> Vec<(Option<&str>, &str)> {
+        let named = version.and_then(|version| self.code_systems.find_version(url, version));
+        let base = named.or_else(|| self.code_systems.find_any(url));
         let supplements = self.supplements.get(without_version(url)).into_iter().flatten().copied();
         let mut names = Vec::new();
         for place in base.into_iter().chain(supplements) {

@@ -4,7 +4,7 @@ use super::trim::SourceError;
 use super::{Content, Definitions, compile, store, trim};
 use crate::fhir::Node;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock};
 
 /// What is judged by as it stands.
 const KEPT_WHOLE: [&str; 3] = ["Questionnaire", "Measure", "Library"];
@@ -82,6 +82,7 @@ impl Definitions {
         }
         // What was expanded or built from the definitions before may differ now.
         self.expansions = (0..self.value_sets.len()).map(|_| OnceLock::new()).collect();
+        self.expansions_by_version = RwLock::default();
         self.concepts = (0..self.code_systems.len()).map(|_| OnceLock::new()).collect();
         self.profiles = (0..self.structures.len()).map(|_| OnceLock::new()).collect();
     }
