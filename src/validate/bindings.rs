@@ -190,7 +190,7 @@ fn member(walk: &mut Walk<'_>, set: &str, system: Option<&str>, version: Option<
     match walk.ask(question) {
         Some(Answer::Right | Answer::WrongDisplay) => Membership::Member { display: None },
         Some(Answer::Wrong) => Membership::NotMember,
-        Some(Answer::Unknown | Answer::Away) | None => Membership::Undecidable,
+        Some(Answer::Unknown | Answer::Away(_)) | None => Membership::Undecidable,
     }
 }
 

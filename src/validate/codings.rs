@@ -177,7 +177,7 @@ fn answered(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -
             );
             true
         }
-        Some(Answer::Unknown | Answer::Away) | None => false,
+        Some(Answer::Unknown | Answer::Away(_)) | None => false,
     }
 }
 
