@@ -22,6 +22,9 @@ mod compile;
 mod model;
 #[path = "src/definitions/store.rs"]
 mod store;
+#[expect(dead_code, reason = "the build uses a part of this file")]
+#[path = "src/definitions/versions.rs"]
+mod versions;
 
 /// The release of the embedded definitions.
 const RELEASE: &str = "4.0.1";
@@ -34,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "src/definitions/model.rs",
         "src/definitions/compile",
         "src/definitions/store.rs",
+        "src/definitions/versions.rs",
         "src/fhir/json.rs",
         "src/fhir/node.rs",
         "src/fhir/types.rs",

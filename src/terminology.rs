@@ -13,7 +13,7 @@ use crate::clock::{Clock, Instant};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, json};
 use crate::outcome::{Fault, FaultKind, Finding};
-use crate::validate::asking::{Answer, Answers, Question};
+use crate::validate::asking::{Answer, Answers, Failure, Question};
 use crate::validate::{Options, check_asking};
 use futures_util::{StreamExt, stream};
 use std::collections::HashMap;
@@ -52,7 +52,8 @@ pub struct Server {
 #[derive(Default)]
 struct Memory {
     answers: HashMap<Question, (Answer, Instant)>,
-    away_until: Option<Instant>,
+    /// Until when the server is left alone, and why.
+    away: Option<(Instant, Failure)>,
 }
 
 impl Server {
@@ -92,7 +93,7 @@ impl Server {
         if let Some(known) = self.remembered(question) {
             return known;
         }
-        let answer = self.fetch(question).await.unwrap_or(Answer::Away);
+        let answer = self.fetch(question).await.unwrap_or_else(Answer::Away);
         self.remember(question, answer);
         answer
     }
@@ -100,8 +101,8 @@ impl Server {
     fn remembered(&self, question: &Question) -> Option<Answer> {
         let now = self.clock.now();
         let memory = self.memory.lock().ok()?;
-        if memory.away_until.is_some_and(|until| until > now) {
-            return Some(Answer::Away);
+        if let Some((_, why)) = memory.away.filter(|(until, _)| *until > now) {
+            return Some(Answer::Away(why));
         }
         memory.answers.get(question).filter(|(_, at)| now.since(*at) < self.reach.keep_for).map(|(answer, _)| *answer)
     }
@@ -109,8 +110,8 @@ impl Server {
     fn remember(&self, question: &Question, answer: Answer) {
         let now = self.clock.now();
         let Ok(mut memory) = self.memory.lock() else { return };
-        if answer == Answer::Away {
-            memory.away_until = Some(now + AWAY_FOR);
+        if let Answer::Away(why) = answer {
+            memory.away = Some((now + AWAY_FOR, why));
             return;
         }
         if memory.answers.len() >= CACHE_MAX {
@@ -119,19 +120,19 @@ impl Server {
         memory.answers.insert(question.clone(), (answer, now));
     }
 
-    async fn fetch(&self, question: &Question) -> Option<Answer> {
+    async fn fetch(&self, question: &Question) -> Result<Answer, Failure> {
         let kind = if question.value_set.is_some() { "ValueSet" } else { "CodeSystem" };
         let url = format!("{}/{kind}/$validate-code", self.reach.url.trim_end_matches('/'));
         let body = json::write(&parameters(question));
         let request =
             self.http.post(url).header("content-type", "application/fhir+json").header("accept", "application/fhir+json").body(body);
-        let mut response = request.send().await.ok()?;
+        let mut response = request.send().await.map_err(failure)?;
         let status = response.status().as_u16();
         let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.ok()? {
+        while let Some(chunk) = response.chunk().await.map_err(failure)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > ANSWER_BYTES_MAX {
-                return None;
+                return Err(Failure::TooLarge);
             }
         }
         read_answer(status, &bytes)
@@ -141,34 +142,46 @@ impl Server {
 /// The parameters of `$validate-code`.
 fn parameters(question: &Question) -> Node {
     let mut list: Vec<Node> = Vec::new();
-    let mut add = |name: &str, member: &str, value: Option<&String>| {
-        list.extend(value.map(|value| Node::from(Object::new().with("name", name).with(member, value.as_str()))));
+    let mut add = |name: &str, member: &str, value: Option<&str>| {
+        list.extend(value.map(|value| Node::from(Object::new().with("name", name).with(member, value))));
     };
-    add("url", "valueUri", question.value_set.as_ref().or(question.system.as_ref()));
+    let (set, set_version) = question.value_set.as_deref().map(|set| set.split_once('|').unwrap_or((set, ""))).unzip();
+    add("url", "valueUri", set.or(question.system.as_deref()));
+    add("valueSetVersion", "valueString", set_version.filter(|version| !version.is_empty()));
     if question.value_set.is_some() {
-        add("system", "valueUri", question.system.as_ref());
-        add("systemVersion", "valueString", question.version.as_ref());
+        add("system", "valueUri", question.system.as_deref());
+        add("systemVersion", "valueString", question.version.as_deref());
     } else {
-        add("version", "valueString", question.version.as_ref());
+        add("version", "valueString", question.version.as_deref());
     }
     add("code", "valueCode", Some(&question.code));
-    add("display", "valueString", question.display.as_ref());
+    add("display", "valueString", question.display.as_deref());
     if question.value_set.is_some() && question.system.is_none() {
         list.push(Object::new().with("name", "inferSystem").with("valueBoolean", true).into());
     }
     Object::resource("Parameters").with("parameter", list).into()
 }
 
-/// What a response says. `None` for one that is no answer: a failure of the server, or not FHIR.
-fn read_answer(status: u16, body: &[u8]) -> Option<Answer> {
-    let document = json::parse(body, ANSWER_DEPTH).ok();
-    match (status, document.as_ref().and_then(Node::resource_type)) {
-        (200, Some("Parameters")) => {}
+/// Why there was no response. What the error says of the address is not repeated.
+fn failure(error: reqwest::Error) -> Failure {
+    if error.is_timeout() { Failure::TimeOut } else { Failure::Unreachable }
+}
+
+/// What a response says, if it is an answer.
+fn read_answer(status: u16, body: &[u8]) -> Result<Answer, Failure> {
+    match status {
+        200 => {}
         // What it has no definition of, it refuses.
-        (400 | 404 | 422, _) => return Some(Answer::Unknown),
-        _ => return None,
+        400 | 404 | 422 => return Ok(Answer::Unknown),
+        401 | 403 => return Err(Failure::Refused),
+        _ => return Err(Failure::Status(status)),
     }
-    let document = document?;
+    let document = json::parse(body, ANSWER_DEPTH).ok().filter(|document| document.resource_type() == Some("Parameters"));
+    document.as_ref().and_then(result).ok_or(Failure::Malformed)
+}
+
+/// What the Parameters of `$validate-code` say; none where they have no result.
+fn result(document: &Node) -> Option<Answer> {
     let parameter = |name: &str| document.items("parameter").iter().find(|one| one.text("name") == Some(name));
     let issues = parameter("issues").and_then(|one| one.get("resource")).map(|outcome| outcome.items("issue")).unwrap_or_default();
     let codes: Vec<&str> = issues
@@ -207,21 +220,32 @@ mod tests {
             )
         };
         for (status, body, expected) in [
-            (200, parameters(r#"{"name": "result", "valueBoolean": true}"#), Some(Answer::Right)),
-            (200, parameters(no), Some(Answer::Wrong)),
-            (200, parameters(&issue("invalid-code")), Some(Answer::Wrong)),
-            (200, parameters(&issue("invalid-display")), Some(Answer::WrongDisplay)),
-            (200, parameters(&format!(r#"{no}, {{"name": "display", "valueString": "right"}}"#)), Some(Answer::WrongDisplay)),
-            (200, parameters(&issue("not-found")), Some(Answer::Unknown)),
-            (200, parameters(&format!(r#"{no}, {{"name": "x-caused-by-unknown-system", "valueUri": "x"}}"#)), Some(Answer::Unknown)),
-            (404, r#"{"resourceType": "OperationOutcome"}"#.to_owned(), Some(Answer::Unknown)),
-            (200, parameters(""), None),
-            (200, "<html>".to_owned(), None),
-            (503, "{}".to_owned(), None),
-            (302, String::new(), None),
+            (200, parameters(r#"{"name": "result", "valueBoolean": true}"#), Ok(Answer::Right)),
+            (200, parameters(no), Ok(Answer::Wrong)),
+            (200, parameters(&issue("invalid-code")), Ok(Answer::Wrong)),
+            (200, parameters(&issue("invalid-display")), Ok(Answer::WrongDisplay)),
+            (200, parameters(&format!(r#"{no}, {{"name": "display", "valueString": "right"}}"#)), Ok(Answer::WrongDisplay)),
+            (200, parameters(&issue("not-found")), Ok(Answer::Unknown)),
+            (200, parameters(&format!(r#"{no}, {{"name": "x-caused-by-unknown-system", "valueUri": "x"}}"#)), Ok(Answer::Unknown)),
+            (404, r#"{"resourceType": "OperationOutcome"}"#.to_owned(), Ok(Answer::Unknown)),
+            (200, parameters(""), Err(Failure::Malformed)),
+            (200, "<html>".to_owned(), Err(Failure::Malformed)),
+            (503, "{}".to_owned(), Err(Failure::Status(503))),
+            (401, parameters(no), Err(Failure::Refused)),
+            (403, String::new(), Err(Failure::Refused)),
+            (302, String::new(), Err(Failure::Status(302))),
         ] {
             assert_eq!(read_answer(status, body.as_bytes()), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn the_version_of_a_value_set_is_asked_for() {
+        let sent = |set: &str| json::write(&parameters(&Question { value_set: Some(set.into()), ..question("a") }));
+        let url = r#"{"name":"url","valueUri":"http://example.org/vs"}"#;
+        let version = r#"{"name":"valueSetVersion","valueString":"1"}"#;
+        assert!(sent("http://example.org/vs|1").contains(&format!("{url},{version}")));
+        assert!(sent("http://example.org/vs").contains(url) && !sent("http://example.org/vs").contains("valueSetVersion"));
     }
 
     fn question(code: &str) -> Question {
@@ -253,8 +277,8 @@ mod tests {
         assert_eq!(server.answer(&question("a")).await, Answer::Right);
         assert_eq!(server.answer(&question("a")).await, Answer::Right, "the server answers once; the second is from memory");
         time.advance(Duration::from_secs(61));
-        assert_eq!(server.answer(&question("a")).await, Answer::Away, "what is too old is asked again, and nobody is there");
-        assert_eq!(server.remembered(&question("b")), Some(Answer::Away), "nor is it asked again at once");
+        assert_eq!(server.answer(&question("a")).await, Answer::Away(Failure::Unreachable), "what is too old is asked again, and nobody is there");
+        assert_eq!(server.remembered(&question("b")), Some(Answer::Away(Failure::Unreachable)), "nor is it asked again at once");
         time.advance(AWAY_FOR + Duration::from_secs(1));
         assert_eq!(server.remembered(&question("b")), None);
         let text =
@@ -262,5 +286,42 @@ mod tests {
         let resource = json::parse(text.as_bytes(), 16).unwrap();
         let findings = server.examine(Definitions::embedded(), &resource, &Options::default()).await;
         assert!(findings.iter().any(|finding| finding.message_id == "TERMINOLOGY_SERVER_AWAY"), "{findings:?}");
+    }
+    /// A server that takes one request and gives this as its whole response, or keeps silent.
+    fn serve_once(response: String) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let _ = stream.write_all(response.as_bytes());
+            // Until the other side has enough.
+            while response.is_empty() && stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn failures_are_told_apart() {
+        let response = |status: &str, body: &str| {
+            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        };
+        for (response, words) in [
+            (String::new(), "did not answer in time"),
+            (response("401 Unauthorized", "secret"), "asks for a credential"),
+            (response("503 Service Unavailable", "secret"), "status 503"),
+            (response("200 OK", "secret"), "none to $validate-code"),
+            (response("200 OK", &"secret".repeat(ANSWER_BYTES_MAX / 6 + 1)), "too large"),
+            ("secret".to_owned(), "could not be reached"),
+        ] {
+            let time = ScriptedTime::starting_at(Instant::from_fhir_instant("2026-01-01T00:00:00Z").unwrap());
+            let reach = Reach { url: serve_once(response), time_out: Duration::from_millis(500), keep_for: Duration::from_secs(60) };
+            let text = r#"{"resourceType": "Basic", "code": {"coding": [{"system": "http://example.org/cs", "code": "a"}]}}"#;
+            let resource = json::parse(text.as_bytes(), 16).unwrap();
+            let server = Server::new(reach, time.clock()).unwrap();
+            let findings = server.examine(Definitions::embedded(), &resource, &Options::default()).await;
+            let away = findings.iter().find(|finding| finding.message_id == "TERMINOLOGY_SERVER_AWAY").unwrap();
+            assert!(away.text.contains(words) && !away.text.contains("secret"), "{words}: {}", away.text);
+        }
     }
 }

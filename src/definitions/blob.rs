@@ -1,8 +1,8 @@
 //! The one indexed file a [`Pack`] is stored in: its layout and how it is read. Shared with `build.rs`, which writes it (`store`).
 //!
 //! Layout: four bytes with the length of the index (little endian), the index, the payload. The index names the byte range of the core section
-//! (types, search parameters, compartments: decoded at once) and of every value set, code system and structure (decoded on first use), sorted by URL.
-//! Everything is postcard; the index borrows its URLs from the bytes.
+//! (types, search parameters, compartments: decoded at once) and of every value set, code system and structure (decoded on first use), by `url|version`, the newest of a URL first.
+//! Everything is postcard; the index borrows its keys from the bytes.
 
 use super::model::*;
 use crate::fhir::types::TypeTable;

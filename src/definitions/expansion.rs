@@ -1,7 +1,7 @@
 //! The codes of a value set, as far as they can be listed, and what is known about the rest.
 
 use super::computed::{self, Judgement};
-use super::{ConceptSet, Content, Definitions, Membership, ValueSet, filters};
+use super::{CodeSystem, ConceptSet, Content, Definitions, Hindrance, Membership, ValueSet, filters};
 use compact_str::CompactString;
 use std::collections::HashMap;
 
@@ -23,6 +23,8 @@ pub struct Expansion {
     doubtful: Vec<Option<CompactString>>,
     /// Systems whose codes are the same in either case.
     case_blind: Vec<CompactString>,
+    /// The first thing that kept codes from being listed.
+    hindrance: Option<Hindrance>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,6 +58,10 @@ impl Expansion {
         verdict
     }
 
+    pub fn hindrance(&self) -> Option<&Hindrance> {
+        self.hindrance.as_ref()
+    }
+
     fn in_other_case(&self, system: Option<&str>, code: &str) -> Option<&Listed> {
         let of = self.case_blind.iter().find(|of| system.is_none_or(|system| system == of.as_str()))?;
         let same = self.listed.iter().find(|(listed, all)| listed.eq_ignore_ascii_case(code) && all.iter().any(|one| one.system == *of));
@@ -77,6 +83,7 @@ impl Expansion {
         }
         self.listed.retain(|_, all| !all.is_empty());
         self.doubtful.extend(excluded.open.iter().cloned());
+        self.hindrance = self.hindrance.take().or_else(|| excluded.hindrance.clone());
     }
 
     fn add(&mut self, other: Expansion) {
@@ -88,6 +95,7 @@ impl Expansion {
         self.open.extend(other.open);
         self.doubtful.extend(other.doubtful);
         self.case_blind.extend(other.case_blind);
+        self.hindrance = self.hindrance.take().or(other.hindrance);
     }
 
     /// What is in both. A part that cannot be listed on one side keeps the other side's codes of that system undecided.
@@ -109,72 +117,90 @@ impl Expansion {
             both.open.push(None);
         }
         both.doubtful.extend(self.doubtful);
+        both.hindrance = self.hindrance.or_else(|| other.hindrance.clone());
         both
     }
 }
 
-/// Lists what can be listed of a value set.
-pub fn expand(definitions: &Definitions, set: &ValueSet) -> Expansion {
-    Expander { definitions, references_left: REFERENCES_MAX, codes_left: CODES_MAX }.set(set, 0)
+/// Lists what can be listed of a value set. Of one system the version that counts where none is named may be given.
+pub fn expand<'a>(definitions: &'a Definitions, set: &'a ValueSet, older: Option<&'a CodeSystem>) -> Expansion {
+    Expander { definitions, older, around: Vec::new(), references_left: REFERENCES_MAX, codes_left: CODES_MAX }.set(set)
 }
 
 /// One expansion, with what it may still cost: sets that refer to one another in circles would otherwise never end.
 struct Expander<'a> {
     definitions: &'a Definitions,
+    older: Option<&'a CodeSystem>,
+    /// The value sets that lead to the one at hand, and that one.
+    around: Vec<&'a ValueSet>,
     references_left: usize,
     codes_left: usize,
 }
 
-impl Expander<'_> {
-    fn set(&mut self, set: &ValueSet, depth: usize) -> Expansion {
-        let composed = self.composed(&set.include, &set.exclude, depth);
-        match &set.expansion {
+impl<'a> Expander<'a> {
+    fn set(&mut self, set: &'a ValueSet) -> Expansion {
+        self.around.push(set);
+        let composed = self.composed(&set.include, &set.exclude);
+        let expansion = match &set.expansion {
             // What cannot be followed here has been followed by whoever made the expansion.
             Some(given) if !composed.open.is_empty() || !composed.doubtful.is_empty() => {
-                let mut expansion = self.composed(&given.sets, &[], depth);
+                let mut expansion = self.composed(&given.sets, &[]);
                 if !given.is_whole {
                     expansion.open.extend(composed.open);
+                    expansion.hindrance = composed.hindrance;
                 }
                 expansion
             }
             _ => composed,
-        }
+        };
+        self.around.pop();
+        expansion
     }
 
-    fn composed(&mut self, include: &[ConceptSet], exclude: &[ConceptSet], depth: usize) -> Expansion {
+    fn composed(&mut self, include: &[ConceptSet], exclude: &[ConceptSet]) -> Expansion {
         let mut expansion = Expansion::default();
         for part in include {
             if self.codes_left == 0 {
-                expansion.open.push(None);
+                expansion.add(hindered(None, Hindrance::Limit("CODES_MAX")));
                 break;
             }
-            expansion.add(self.part(part, depth));
+            expansion.add(self.part(part));
         }
         for part in exclude {
-            expansion.unlist(&self.part(part, depth));
+            expansion.unlist(&self.part(part));
         }
         expansion
     }
 
-    fn part(&mut self, part: &ConceptSet, depth: usize) -> Expansion {
+    fn part(&mut self, part: &ConceptSet) -> Expansion {
         let mut sets = part.value_sets.iter();
         let start = match &part.system {
             Some(system) => {
-                let codes = system_codes(self.definitions, system, part);
+                let codes = system_codes(self.definitions, system, part, self.older);
                 self.codes_left = self.codes_left.saturating_sub(codes.listed.len());
                 codes
             }
-            None => sets.next().map_or_else(|| unlistable(None), |url| self.referred(url, depth)),
+            None => sets.next().map_or_else(|| unlistable(None), |url| self.referred(url)),
         };
-        sets.fold(start, |codes, url| codes.meet(&self.referred(url, depth)))
+        sets.fold(start, |codes, url| codes.meet(&self.referred(url)))
     }
 
-    fn referred(&mut self, url: &str, depth: usize) -> Expansion {
-        let Some(set) = self.definitions.value_set(url).filter(|_| depth < REFERENCE_DEPTH_MAX && self.references_left > 0) else {
-            return unlistable(None);
+    fn referred(&mut self, url: &str) -> Expansion {
+        let Some(set) = self.definitions.value_set(url) else {
+            let is_other = self.definitions.lacks_value_set_version(url);
+            return Expansion { hindrance: is_other.then(|| Hindrance::ValueSetVersion(url.into())), ..unlistable(None) };
         };
+        if self.around.iter().any(|around| std::ptr::eq(*around, set)) {
+            return hindered(None, Hindrance::Circle(set.url.clone()));
+        }
+        if self.around.len() > REFERENCE_DEPTH_MAX {
+            return hindered(None, Hindrance::Limit("REFERENCE_DEPTH_MAX"));
+        }
+        if self.references_left == 0 {
+            return hindered(None, Hindrance::Limit("REFERENCES_MAX"));
+        }
         self.references_left -= 1;
-        self.set(set, depth + 1)
+        self.set(set)
     }
 }
 
@@ -182,29 +208,28 @@ fn unlistable(system: Option<&str>) -> Expansion {
     Expansion { open: vec![system.map(CompactString::from)], ..Expansion::default() }
 }
 
-fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet) -> Expansion {
-    // The version that is meant, if it is in hand; else the system as it is in hand.
-    let system = match &part.version {
-        Some(version) if !url.contains('|') => definitions.code_system(&format!("{url}|{version}")),
-        _ => definitions.code_system(url),
-    };
+fn hindered(system: Option<&str>, hindrance: Hindrance) -> Expansion {
+    Expansion { hindrance: Some(hindrance), ..unlistable(system) }
+}
+
+fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: Option<&CodeSystem>) -> Expansion {
+    let older = older.filter(|older| part.version.is_none() && older.url == url);
+    let system = older.or_else(|| definitions.code_system_in(url, part.version.as_deref()));
+    let is_other_version = system.is_none() && definitions.code_system(url).is_some_and(|other| other.content != Content::NotPresent);
     // Two R4 value sets name a version within the system; codes are matched by the system alone.
     let url = super::without_version(url);
-    let mut codes = Expansion::default();
-    if !system.is_none_or(|system| system.case_sensitive) {
-        codes.case_blind.push(url.into());
-    }
     if !part.concepts.is_empty() {
-        let displays: HashMap<&str, &CompactString> = system
-            .map(|system| system.concepts.iter().filter_map(|one| Some((one.code.as_str(), one.display.as_ref()?))).collect())
-            .unwrap_or_default();
-        for concept in &part.concepts {
-            codes.list(url, &concept.code, concept.display.as_ref().or(displays.get(concept.code.as_str()).copied()));
-        }
-        return codes;
+        return listed_codes(url, system, part);
     }
-    let listed = system.and_then(|system| Some((system, filters::kept(system, &part.filters)?)));
-    let Some((system, concepts)) = listed else { return unlistable(Some(url)) };
+    if is_other_version {
+        let version = part.version.as_deref().unwrap_or_default();
+        return hindered(Some(url), Hindrance::SystemVersion(format!("{url}|{version}").trim_end_matches('|').into()));
+    }
+    let Some(system) = system else { return unlistable(Some(url)) };
+    let Some(concepts) = filters::kept(system, &part.filters) else {
+        return Expansion { hindrance: filters::limit(&part.filters).map(Hindrance::Limit), ..unlistable(Some(url)) };
+    };
+    let mut codes = beginning(url, Some(system));
     for concept in concepts {
         codes.list(url, &concept.code, concept.display.as_ref());
     }
@@ -212,4 +237,22 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet) -> Expa
         codes.open.push(Some(url.into()));
     }
     codes
+}
+
+/// The codes that a value set names one by one.
+fn listed_codes(url: &str, system: Option<&CodeSystem>, part: &ConceptSet) -> Expansion {
+    let mut codes = beginning(url, system);
+    let displays: HashMap<&str, &CompactString> = system
+        .map(|system| system.concepts.iter().filter_map(|one| Some((one.code.as_str(), one.display.as_ref()?))).collect())
+        .unwrap_or_default();
+    for concept in &part.concepts {
+        codes.list(url, &concept.code, concept.display.as_ref().or(displays.get(concept.code.as_str()).copied()));
+    }
+    codes
+}
+
+/// No codes yet.
+fn beginning(url: &str, system: Option<&CodeSystem>) -> Expansion {
+    let is_blind = !system.is_none_or(|system| system.case_sensitive);
+    Expansion { case_blind: is_blind.then(|| url.into()).into_iter().collect(), ..Expansion::default() }
 }

@@ -1,7 +1,7 @@
 //! The filters of a value set's composition over a code system in hand (<https://hl7.org/fhir/R4/valueset-filter-operator.html>).
 
 use super::{CodeSystem, Filter, SystemConcept};
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use std::collections::HashSet;
 
 /// The largest program a filter's regular expression may compile to, in bytes; matching takes time in proportion to the text.
@@ -19,6 +19,17 @@ pub fn kept<'a>(system: &'a CodeSystem, filters: &[Filter]) -> Option<Vec<&'a Sy
         }
     }
     Some(kept.into_iter().map(|(_, concept)| concept).collect())
+}
+
+/// The limit that a filter's regular expression goes beyond, if one does.
+pub fn limit(filters: &[Filter]) -> Option<&'static str> {
+    let is_too_large = |filter: &&Filter| filter.op == "regex" && matches!(regex(filter), Err(regex::Error::CompiledTooBig(_)));
+    filters.iter().find(is_too_large).map(|_| "REGEX_BYTES_MAX")
+}
+
+/// A filter's regular expression, which must match the whole.
+fn regex(filter: &Filter) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&format!("^(?:{})$", filter.value)).size_limit(REGEX_BYTES_MAX).build()
 }
 
 fn by_code(system: &CodeSystem, filter: &Filter, kept: &mut Vec<(u32, &SystemConcept)>) -> Option<()> {
@@ -60,8 +71,7 @@ fn by_text(filter: &Filter, kept: &mut Vec<(u32, &SystemConcept)>, text: impl Fn
     match filter.op.as_str() {
         "=" => kept.retain(|(_, concept)| text(concept) == Some(filter.value.as_str())),
         "regex" => {
-            let whole = format!("^(?:{})$", filter.value);
-            let regex = RegexBuilder::new(&whole).size_limit(REGEX_BYTES_MAX).build().ok()?;
+            let regex = regex(filter).ok()?;
             kept.retain(|(_, concept)| text(concept).is_some_and(|text| regex.is_match(text)));
         }
         _ => return None,
@@ -85,7 +95,7 @@ fn by_property(system: &CodeSystem, property: &str, filter: &Filter, kept: &mut 
         "not-in" => kept.retain(|(_, concept)| !any(concept, &listed)),
         "exists" => kept.retain(|(_, concept)| (of(concept) > 0) == (filter.value == "true")),
         "regex" => {
-            let regex = RegexBuilder::new(&format!("^(?:{})$", filter.value)).size_limit(REGEX_BYTES_MAX).build().ok()?;
+            let regex = regex(filter).ok()?;
             kept.retain(|(_, concept)| any(concept, &|value| regex.is_match(value)));
         }
         _ => return None,

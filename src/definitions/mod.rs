@@ -17,22 +17,24 @@ mod invariants;
 mod model;
 mod packages;
 pub mod profile;
+mod shelf;
 mod store;
 pub mod trim;
+mod versions;
 
 pub use invariants::Invariant;
 pub use model::*;
 
 use crate::fhir::Node;
 use crate::fhir::types::{ElementId, TypeTable};
-use blob::{Blob, Core, Span};
+use blob::{Blob, Core};
 use compact_str::CompactString;
 use expansion::Expansion;
 use profile::Profile;
-use serde::Deserialize;
+use shelf::Shelf;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock, RwLock};
 
 /// The file that `build.rs` made of `profiles/`.
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/definitions.bin"));
@@ -46,6 +48,8 @@ pub struct Definitions {
     compartments: Vec<Compartment>,
     value_sets: Shelf<ValueSet>,
     expansions: Vec<OnceLock<Expansion>>,
+    /// Of value sets that name no version of a system: their codes by an older one, by the places of both.
+    expansions_by_version: RwLock<HashMap<(usize, usize), Arc<Expansion>>>,
     code_systems: Shelf<CodeSystem>,
     /// Per code system, its concepts by code.
     concepts: Vec<OnceLock<HashMap<CompactString, usize>>>,
@@ -60,33 +64,6 @@ pub struct Definitions {
     /// Types and the profiles that every resource of them must meet.
     global_profiles: Vec<(CompactString, CompactString)>,
     blob: Blob<'static>,
-}
-
-/// Definitions of one kind, found by URL and decoded when first asked for.
-struct Shelf<T> {
-    /// Where it lies in the blob; what was added later is there already.
-    entries: Vec<(Option<Span>, OnceLock<Option<T>>)>,
-    by_url: HashMap<Cow<'static, str>, usize>,
-}
-
-impl<T: Deserialize<'static>> Shelf<T> {
-    fn new(index: &[(&'static str, Span)]) -> Shelf<T> {
-        Shelf {
-            entries: index.iter().map(|(_, span)| (Some(*span), OnceLock::new())).collect(),
-            by_url: index.iter().enumerate().map(|(place, (url, _))| (Cow::Borrowed(*url), place)).collect(),
-        }
-    }
-
-    /// Exactly what is asked for, or the same without its version.
-    fn find(&self, url: &str) -> Option<usize> {
-        self.by_url.get(url).or_else(|| self.by_url.get(without_version(url))).copied()
-    }
-
-    fn get(&self, place: usize, blob: &Blob<'static>) -> Option<&T> {
-        let (span, decoded) = self.entries.get(place)?;
-        // A section that does not decode cannot occur: build.rs wrote it from the same type.
-        decoded.get_or_init(|| blob.section((*span)?).ok()).as_ref()
-    }
 }
 
 impl Definitions {
@@ -120,6 +97,7 @@ impl Definitions {
             compartments,
             value_sets: Shelf::new(&blob.index.value_sets),
             expansions: blob.index.value_sets.iter().map(|_| OnceLock::new()).collect(),
+            expansions_by_version: RwLock::default(),
             code_systems: Shelf::new(&blob.index.code_systems),
             concepts: blob.index.code_systems.iter().map(|_| OnceLock::new()).collect(),
             structures: Shelf::new(&blob.index.structures),
@@ -172,33 +150,86 @@ impl Definitions {
     }
 
     /// Whether a code is in a value set. `system` is `None` for `code` elements: any system of the set will do.
-    /// `url` is the canonical URL; a `|version` after it is passed over.
+    /// `url` is the canonical URL; another version than the one that it names decides nothing.
     pub fn value_set_contains(&self, url: &str, system: Option<&str>, code: &str) -> Membership {
-        match self.value_sets.find(url) {
+        match self.value_set_place(url) {
             Some(place) => self.expansion(place).map_or(Membership::Undecidable, |expansion| expansion.contains(system, code)),
             None => Membership::Undecidable,
         }
     }
 
+    /// The same of a coding: where the set names no version of its system, the version that the coding names is meant, if it is in hand.
+    pub fn value_set_contains_coding(&self, url: &str, system: &str, version: Option<&str>, code: &str) -> Membership {
+        let older = version.and_then(|version| self.code_systems.find_version(system, version));
+        match older.filter(|place| self.code_systems.find(system) != Some(*place)).zip(self.value_set_place(url)) {
+            Some((of, set)) => self.expansion_by(set, of).map_or(Membership::Undecidable, |codes| codes.contains(Some(system), code)),
+            None => self.value_set_contains(url, Some(system), code),
+        }
+    }
+
+    /// Why a value set in hand says of some codes neither that they are in nor that they are not.
+    pub fn hindrance(&self, url: &str) -> Option<&Hindrance> {
+        self.expansion(self.value_set_place(url)?)?.hindrance()
+    }
+
+    /// The expansion of a value set by an older version of a system, made once.
+    fn expansion_by(&self, set: usize, system: usize) -> Option<Arc<Expansion>> {
+        if let Some(known) = self.expansions_by_version.read().ok()?.get(&(set, system)) {
+            return Some(known.clone());
+        }
+        let older = self.code_systems.get(system, &self.blob)?;
+        let made = Arc::new(expansion::expand(self, self.value_sets.get(set, &self.blob)?, Some(older)));
+        self.expansions_by_version.write().ok()?.insert((set, system), made.clone());
+        Some(made)
+    }
+
     /// The expansion of the value set at a place of the shelf, made once.
     fn expansion(&self, place: usize) -> Option<&Expansion> {
         let set = self.value_sets.get(place, &self.blob)?;
-        Some(self.expansions.get(place)?.get_or_init(|| expansion::expand(self, set)))
+        Some(self.expansions.get(place)?.get_or_init(|| expansion::expand(self, set, None)))
     }
 
-    /// The value set with a canonical URL.
+    /// The value set with a canonical URL: that version of `url|version`, or the newest where none is named.
     pub fn value_set(&self, url: &str) -> Option<&ValueSet> {
-        self.value_sets.get(self.value_sets.find(url)?, &self.blob)
+        self.value_sets.get(self.value_set_place(url)?, &self.blob)
+    }
+
+    /// Whether a value set is in hand, but not in the version that is named.
+    pub fn lacks_value_set_version(&self, url: &str) -> bool {
+        self.value_set_place(url).is_none() && self.value_sets.find_any(url).is_some()
+    }
+
+    /// Whether two canonical URLs name the same version of the same value set.
+    pub fn is_same_value_set(&self, one: &str, other: &str) -> bool {
+        one == other || self.value_set_place(one).is_some_and(|place| self.value_set_place(other) == Some(place))
+    }
+
+    fn value_set_place(&self, url: &str) -> Option<usize> {
+        // A release names its own version where it binds value sets that have versions of their own.
+        let names_release = || url.split_once('|').is_some_and(|(_, version)| version == self.types.version);
+        self.value_sets.find(url).or_else(|| self.value_sets.find_in_release(url).filter(|_| names_release()))
     }
 
     /// The code system with a canonical URL: that version of `url|version` if it is in hand, else the newest.
     pub fn code_system(&self, url: &str) -> Option<&CodeSystem> {
-        self.code_systems.get(self.code_systems.find(url)?, &self.blob)
+        self.code_systems.get(self.code_systems.find_any(url)?, &self.blob)
     }
 
     /// What is known of a code in its system.
     pub fn standing(&self, url: &str, code: &str) -> Standing<'_> {
-        let Some(place) = self.code_systems.find(url) else { return self.computed_standing(url, code) };
+        self.standing_in(url, None, code)
+    }
+
+    /// What is known of a code in the version of its system that is named, or in the newest.
+    pub fn standing_in(&self, url: &str, version: Option<&str>, code: &str) -> Standing<'_> {
+        let Some(newest) = self.code_systems.find_any(url) else { return self.computed_standing(url, code) };
+        let has_codes = || self.code_systems.get(newest, &self.blob).is_some_and(|system| system.content != Content::NotPresent);
+        let place = match version.map(|version| self.code_systems.find_version(url, version)) {
+            None => newest,
+            Some(Some(place)) => place,
+            Some(None) if has_codes() => return Standing::UnknownVersion,
+            Some(None) => newest,
+        };
         let Some(system) = self.code_systems.get(place, &self.blob) else { return Standing::UnknownSystem };
         let index = self.concepts.get(place).map(|cell| cell.get_or_init(|| concepts_by_code(system)));
         let folded = if system.case_sensitive { Cow::Borrowed(code) } else { Cow::Owned(code.to_lowercase()) };
@@ -213,15 +244,19 @@ impl Definitions {
         }
     }
 
-    /// Whether a version of a system can be looked at: it is the one in hand, or no version is.
-    pub fn has_version(&self, url: &str, version: &str) -> bool {
-        let is_named = |system: &CodeSystem| system.version == version;
-        self.code_systems.by_url.contains_key(format!("{url}|{version}").as_str()) || self.code_system(url).is_none_or(is_named)
+    /// That version of a code system, if it is in hand; without a version the newest. The URL may have a version after it.
+    fn code_system_in(&self, url: &str, version: Option<&str>) -> Option<&CodeSystem> {
+        let place = match version {
+            Some(version) => self.code_systems.find_version(url, version),
+            None => self.code_systems.find(url),
+        };
+        self.code_systems.get(place?, &self.blob)
     }
 
     /// The names of a code that its system gives beside the display, and those that supplements give, each with its language.
-    pub fn designations(&self, url: &str, code: &str) -> Vec<(Option<&str>, &str)> {
-        let base = self.code_systems.find(url);
+    pub fn designations(&self, url: &str, version: Option<&str>, code: &str) -> Vec<(Option<&str>, &str)> {
+        let named = version.and_then(|version| self.code_systems.find_version(url, version));
+        let base = named.or_else(|| self.code_systems.find_any(url));
         let supplements = self.supplements.get(without_version(url)).into_iter().flatten().copied();
         let mut names = Vec::new();
         for place in base.into_iter().chain(supplements) {
@@ -255,12 +290,12 @@ impl Definitions {
 
     /// The type, profile or extension with a canonical URL; a `|version` after it is passed over.
     pub fn structure(&self, url: &str) -> Option<&Structure> {
-        self.structures.get(self.structures.find(url)?, &self.blob)
+        self.structures.get(self.structures.find_any(url)?, &self.blob)
     }
 
     /// The profile or extension with a canonical URL, as the tree to check against, made once. `None` for types and what is not in hand.
     pub fn profile(&self, url: &str) -> Option<&Profile> {
-        let place = self.structures.find(url)?;
+        let place = self.structures.find_any(url)?;
         let structure = self.structures.get(place, &self.blob)?;
         self.profiles.get(place)?.get_or_init(|| Profile::of(self, structure)).as_ref()
     }

@@ -106,6 +106,21 @@ pub enum Standing<'a> {
     /// What is named is no system but a supplement, which only adds to the codes of another.
     Supplement,
     UnknownSystem,
+    /// The system is in hand, but not in the version that is named.
+    UnknownVersion,
+}
+
+/// Why a part of a value set is left open, where more can be said than that its system is not in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hindrance {
+    /// It takes in this value set, of which another version is in hand.
+    ValueSetVersion(CompactString),
+    /// It draws from this version of a system, of which another version is in hand: `url|version`.
+    SystemVersion(CompactString),
+    /// It takes in itself, by way of this value set.
+    Circle(CompactString),
+    /// It reaches a limit, by its name.
+    Limit(&'static str),
 }
 
 /// A StructureDefinition with its snapshot: a type, a profile or an extension.

@@ -1,11 +1,10 @@
 //! Definitions beyond the embedded ones: packages and single definitions, added when the process starts.
 
 use super::trim::SourceError;
-use super::{Content, Definitions, Shelf, compile, store, trim};
+use super::{Content, Definitions, compile, store, trim};
 use crate::fhir::Node;
-use compact_str::CompactString;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, RwLock};
 
 /// What is judged by as it stands.
 const KEPT_WHOLE: [&str; 3] = ["Questionnaire", "Measure", "Library"];
@@ -62,7 +61,7 @@ impl Definitions {
         }
         for system in pack.code_systems {
             if let (Content::Supplement, Some(base)) = (system.content, &system.supplements) {
-                self.supplements.entry(base.clone()).or_default().push(self.code_systems.entries.len());
+                self.supplements.entry(base.clone()).or_default().push(self.code_systems.len());
             }
             self.code_systems.put(system.url.clone(), system.version.clone(), system);
         }
@@ -82,9 +81,10 @@ impl Definitions {
             self.global_profiles.extend(stated.filter_map(|one| Some((one.text("type")?.into(), one.text("profile")?.into()))));
         }
         // What was expanded or built from the definitions before may differ now.
-        self.expansions = self.value_sets.entries.iter().map(|_| OnceLock::new()).collect();
-        self.concepts = self.code_systems.entries.iter().map(|_| OnceLock::new()).collect();
-        self.profiles = self.structures.entries.iter().map(|_| OnceLock::new()).collect();
+        self.expansions = (0..self.value_sets.len()).map(|_| OnceLock::new()).collect();
+        self.expansions_by_version = RwLock::default();
+        self.concepts = (0..self.code_systems.len()).map(|_| OnceLock::new()).collect();
+        self.profiles = (0..self.structures.len()).map(|_| OnceLock::new()).collect();
     }
 }
 
@@ -97,17 +97,5 @@ impl Definitions {
     /// A Questionnaire, Measure or Library that was added, by its canonical URL, with or without its version.
     pub fn resource(&self, url: &str) -> Option<&Node> {
         self.resources.get(url).or_else(|| self.resources.get(super::without_version(url)))
-    }
-}
-
-impl<T> Shelf<T> {
-    /// Adds a definition, found by its URL and by `url|version`.
-    fn put(&mut self, url: CompactString, version: CompactString, one: T) {
-        let place = self.entries.len();
-        let decoded = OnceLock::new();
-        let _ = decoded.set(Some(one));
-        self.entries.push((None, decoded));
-        self.by_url.insert(format!("{url}|{version}").into(), place);
-        self.by_url.insert(String::from(url).into(), place);
     }
 }

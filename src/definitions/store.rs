@@ -1,28 +1,27 @@
 //! Writes a pack in the layout that `blob` reads.
 
 use super::blob::{Core, Index, Span};
-use super::model::{CodeSystem, Pack};
+use super::model::Pack;
+use super::versions;
 use crate::fhir::types::TypeTable;
 use serde::Serialize;
 
 /// Writes a pack.
 pub fn write(pack: Pack) -> Result<Vec<u8>, postcard::Error> {
     let Pack { version, types, elements, search_parameters, compartments, mut value_sets, mut code_systems, mut structures } = pack;
-    value_sets.sort_by(|a, b| a.url.cmp(&b.url));
-    code_systems.sort_by(|a, b| a.url.cmp(&b.url).then(b.version.cmp(&a.version)));
-    let system_keys = keys(&code_systems);
-    structures.sort_by(|a, b| a.url.cmp(&b.url));
+    value_sets.sort_by(|a, b| a.url.cmp(&b.url).then_with(|| versions::in_order(&b.version, &a.version)));
+    code_systems.sort_by(|a, b| a.url.cmp(&b.url).then_with(|| versions::in_order(&b.version, &a.version)));
+    structures.sort_by(|a, b| a.url.cmp(&b.url).then_with(|| versions::in_order(&b.version, &a.version)));
+    let set_keys: Vec<String> = value_sets.iter().map(|one| key(&one.url, &one.version)).collect();
+    let system_keys: Vec<String> = code_systems.iter().map(|one| key(&one.url, &one.version)).collect();
+    let structure_keys: Vec<String> = structures.iter().map(|one| key(&one.url, &one.version)).collect();
     let mut payload = Vec::new();
     let core = Core { types: TypeTable::new(&version, types, elements), search_parameters, compartments };
     let index = Index {
         core: append(&core, &mut payload)?,
-        value_sets: value_sets.iter().map(|one| Ok((one.url.as_str(), append(one, &mut payload)?))).collect::<Result<_, _>>()?,
-        code_systems: system_keys
-            .iter()
-            .zip(&code_systems)
-            .map(|(key, one)| Ok((key.as_str(), append(one, &mut payload)?)))
-            .collect::<Result<_, _>>()?,
-        structures: structures.iter().map(|one| Ok((one.url.as_str(), append(one, &mut payload)?))).collect::<Result<_, _>>()?,
+        value_sets: sections(&set_keys, &value_sets, &mut payload)?,
+        code_systems: sections(&system_keys, &code_systems, &mut payload)?,
+        structures: sections(&structure_keys, &structures, &mut payload)?,
     };
     let index = postcard::to_stdvec(&index)?;
     let mut blob = u32::try_from(index.len()).map_err(|_| postcard::Error::SerializeBufferFull)?.to_le_bytes().to_vec();
@@ -31,16 +30,12 @@ pub fn write(pack: Pack) -> Result<Vec<u8>, postcard::Error> {
     Ok(blob)
 }
 
-/// What each system is found by: the newest version of a URL by the URL, the others by `url|version`.
-fn keys(newest_first: &[CodeSystem]) -> Vec<String> {
-    let mut newest = "";
-    let mut keys = Vec::with_capacity(newest_first.len());
-    for system in newest_first {
-        let is_older = system.url == newest;
-        keys.push(if is_older { format!("{}|{}", system.url, system.version) } else { system.url.to_string() });
-        newest = &system.url;
-    }
-    keys
+fn key(url: &str, version: &str) -> String {
+    format!("{url}|{version}")
+}
+
+fn sections<'k>(keys: &'k [String], all: &[impl Serialize], payload: &mut Vec<u8>) -> Result<Vec<(&'k str, Span)>, postcard::Error> {
+    keys.iter().zip(all).map(|(key, one)| Ok((key.as_str(), append(one, payload)?))).collect()
 }
 
 fn append(value: &impl Serialize, payload: &mut Vec<u8>) -> Result<Span, postcard::Error> {

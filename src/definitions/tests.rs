@@ -9,7 +9,12 @@ const VS: &str = "http://hl7.org/fhir/ValueSet/";
 fn every_section_decodes() {
     let definitions = Definitions::embedded();
     let index = &definitions.blob.index;
-    assert!(index.value_sets.iter().all(|(url, _)| definitions.value_set(url).is_some_and(|set| set.url == *url)));
+    assert!(
+        index
+            .value_sets
+            .iter()
+            .all(|(url, _)| definitions.value_set(url).is_some_and(|set| format!("{}|{}", set.url, set.version) == *url))
+    );
     assert!(index.code_systems.iter().all(|(url, _)| definitions.code_system(url).is_some()));
     assert!(index.structures.iter().all(|(url, _)| definitions.structure(url).is_some()));
     assert_eq!((index.value_sets.len(), index.code_systems.len(), index.structures.len()), (1316, 1066, 672));
@@ -114,6 +119,44 @@ fn value_sets_say_who_is_in() {
     check("defined-types", None, "Patient", "Patient");
     check("defined-types", None, "Element", "Element");
     check("defined-types", None, "Nonsense", "no");
+}
+
+/// What keeps a value set from being listed is named.
+#[test]
+fn hindrances_are_named() {
+    let set = |name: &str, include: &str| {
+        let text = format!(r#"{{"resourceType": "ValueSet", "url": "http://example.org/{name}", "compose": {{"include": [{include}]}}}}"#);
+        crate::fhir::json::parse(text.as_bytes(), 16).unwrap()
+    };
+    let other = |name: &str| format!(r#"{{"valueSet": ["http://example.org/{name}"]}}"#);
+    let regex = |value: &str| {
+        let system = "http://hl7.org/fhir/administrative-gender";
+        format!(r#"{{"system": "{system}", "filter": [{{"property": "code", "op": "regex", "value": "{value}"}}]}}"#)
+    };
+    let mut sets = vec![
+        set("circle", &other("through")),
+        set("through", &other("circle")),
+        set("self", &other("self")),
+        set("version", &other("plain|9")),
+        set("plain", &regex("m.*")),
+        set("large", &regex("(a{1000}){1000}")),
+        set("system", r#"{"system": "http://hl7.org/fhir/administrative-gender", "version": "9"}"#),
+    ];
+    sets.extend((0..20).map(|level| set(&format!("deep-{level}"), &other(&format!("deep-{}", level + 1)))));
+    sets.push(set("deep-20", &regex("m.*")));
+    let definitions = Definitions::with(&sets);
+    for (name, expected) in [
+        ("circle", Some(Hindrance::Circle("http://example.org/circle".into()))),
+        ("self", Some(Hindrance::Circle("http://example.org/self".into()))),
+        ("version", Some(Hindrance::ValueSetVersion("http://example.org/plain|9".into()))),
+        ("plain", None),
+        ("large", Some(Hindrance::Limit("REGEX_BYTES_MAX"))),
+        ("system", Some(Hindrance::SystemVersion("http://hl7.org/fhir/administrative-gender|9".into()))),
+        ("deep-0", Some(Hindrance::Limit("REFERENCE_DEPTH_MAX"))),
+        ("deep-10", None),
+    ] {
+        assert_eq!(definitions.hindrance(&format!("http://example.org/{name}")), expected.as_ref(), "{name}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! Judging stays a pure function: it is done once, gives its questions, and is done again with the answers.
 
 use std::collections::HashMap;
+use std::fmt;
 
 /// The most questions one judgement has; codes beyond are not asked about.
 pub const QUESTIONS_MAX: usize = 200;
@@ -27,8 +28,36 @@ pub enum Answer {
     Wrong,
     /// It does not know the system or the value set.
     Unknown,
-    /// It did not answer.
-    Away,
+    /// It did not answer, or not in a way that says anything.
+    Away(Failure),
+}
+
+/// Why a terminology server gave no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// There was no connection, or it broke off.
+    Unreachable,
+    TimeOut,
+    /// It asks for a credential, or for another one (401, 403).
+    Refused,
+    /// It answered with this HTTP status.
+    Status(u16),
+    /// What it said is no answer to the question.
+    Malformed,
+    TooLarge,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Unreachable => f.write_str("could not be reached"),
+            Failure::TimeOut => f.write_str("did not answer in time"),
+            Failure::Refused => f.write_str("refused the request: it asks for a credential"),
+            Failure::Status(status) => write!(f, "answered with the HTTP status {status}"),
+            Failure::Malformed => f.write_str("gave an answer that is none to $validate-code"),
+            Failure::TooLarge => f.write_str("gave an answer that is too large"),
+        }
+    }
 }
 
 /// The answers to questions that were asked before.

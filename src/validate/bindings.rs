@@ -4,7 +4,7 @@ use super::asking::{Answer, Question};
 use super::path::Path;
 use super::report::Rule;
 use super::structure::Walk;
-use crate::definitions::Membership;
+use crate::definitions::{Hindrance, Membership};
 use crate::fhir::Node;
 use crate::fhir::types::{Binding, BindingPurpose, BindingStrength};
 use crate::outcome::IssueType;
@@ -20,6 +20,9 @@ const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Termin
 const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
 const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
+const SET_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Terminology_TX_ValueSet_NotFound");
+const SYSTEM_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
+const CIRCLE: Rule = Rule::warning(IssueType::Processing, "VALUESET_CIRCULAR_REFERENCE");
 const UNDECIDED: Rule = Rule::information(IssueType::NotSupported, "Terminology_TX_NotChecked");
 
 /// How much a value set asks, with the rules that are broken by a concept, a coding and a bare code outside of it.
@@ -105,11 +108,7 @@ fn demand(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node:
     match verdict {
         Membership::Member { .. } => {}
         Membership::NotMember => walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words)),
-        Membership::Undecidable if walk.options.report_undecided && demand.is_required => {
-            let text = format!("Whether the code is in the value set {set} cannot be said with the definitions in hand");
-            walk.report.add(UNDECIDED, path, node, text);
-        }
-        Membership::Undecidable => {}
+        Membership::Undecidable => undecided(walk, set, demand, node, path),
     }
 }
 
@@ -120,9 +119,37 @@ fn recommend(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, no
     if is_quiet || !matches!(type_name, "Coding" | "CodeableConcept") {
         return;
     }
-    if let Some((rule, Membership::NotMember)) = verdict(walk, set, demand, type_name, node) {
-        walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words));
+    match verdict(walk, set, demand, type_name, node) {
+        Some((rule, Membership::NotMember)) => {
+            walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words));
+        }
+        Some((_, Membership::Undecidable)) => undecided(walk, set, demand, node, path),
+        _ => {}
     }
+}
+
+/// Says that nothing can be said, and why, if that can be told.
+fn undecided(walk: &mut Walk<'_>, set: &str, demand: Demand, node: &Node, path: &Path<'_>) {
+    if !walk.options.report_undecided {
+        return;
+    }
+    if walk.definitions.lacks_value_set_version(set) {
+        let text = format!("The value set {set} is in hand in other versions only, so the code was not checked");
+        return walk.report.add(SET_NOT_IN_HAND, path, node, text);
+    }
+    let (rule, why) = match walk.definitions.hindrance(set) {
+        Some(Hindrance::ValueSetVersion(other)) => {
+            (SET_NOT_IN_HAND, format!("it takes in {other}, which is in hand in other versions only"))
+        }
+        Some(Hindrance::SystemVersion(system)) => {
+            (SYSTEM_VERSION, format!("it draws from {system}, which is in hand in other versions only"))
+        }
+        Some(Hindrance::Circle(other)) => (CIRCLE, format!("it takes in itself, by way of {other}")),
+        Some(Hindrance::Limit(limit)) => (UNDECIDED, format!("it goes beyond the limit {limit}")),
+        None if demand.is_required => (UNDECIDED, "its codes are not all in hand".to_owned()),
+        None => return,
+    };
+    walk.report.add(rule, path, node, format!("Whether the code is in the value set {set} cannot be said: {why}"));
 }
 
 /// A coding without a code decides nothing; without a system it is in no set.
@@ -146,7 +173,10 @@ fn concept(walk: &mut Walk<'_>, set: &str, concept: &Node) -> Option<Membership>
 
 /// What the definitions in hand say, and where they cannot, what a terminology server has answered.
 fn member(walk: &mut Walk<'_>, set: &str, system: Option<&str>, version: Option<&str>, code: &str) -> Membership {
-    let known = walk.definitions.value_set_contains(set, system, code);
+    let known = match (system, version) {
+        (Some(system), Some(_)) => walk.definitions.value_set_contains_coding(set, system, version, code),
+        _ => walk.definitions.value_set_contains(set, system, code),
+    };
     if known != Membership::Undecidable {
         return known;
     }
@@ -160,7 +190,7 @@ fn member(walk: &mut Walk<'_>, set: &str, system: Option<&str>, version: Option<
     match walk.ask(question) {
         Some(Answer::Right | Answer::WrongDisplay) => Membership::Member { display: None },
         Some(Answer::Wrong) => Membership::NotMember,
-        Some(Answer::Unknown | Answer::Away) | None => Membership::Undecidable,
+        Some(Answer::Unknown | Answer::Away(_)) | None => Membership::Undecidable,
     }
 }
 

@@ -51,18 +51,25 @@ pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
         }
         return;
     };
-    match walk.definitions.standing(system, code) {
-        Standing::Known { display } => {
-            version(walk, system, coding, path);
-            if let Some(display) = display {
-                check_display(walk, coding, Named { system, code, display }, path);
-            }
-        }
+    match walk.definitions.standing_in(system, coding.text("version"), code) {
+        Standing::Known { display: Some(display) } => check_display(walk, coding, Named { system, code, display }, path),
+        Standing::Known { display: None } => {}
         Standing::Absent => {
             let rule = if system.starts_with(MOVING) { PERHAPS_NEWER } else { NO_SUCH_CODE };
             walk.report.add(rule, &path.name("code"), coding, "The system, as it is in hand, does not have this code");
         }
-        Standing::Undecided => drop(answered(walk, system, coding, path)),
+        Standing::Undecided => {
+            if !answered(walk, system, coding, path) {
+                let text = "Only a part of the system is in hand, and it does not have this code";
+                walk.report.add(PERHAPS_NEWER, &path.name("code"), coding, text);
+            }
+        }
+        Standing::UnknownVersion => {
+            if !answered(walk, system, coding, path) && walk.options.report_undecided {
+                let text = "This version of the code system is not in hand, so the code was not checked";
+                walk.report.add(UNKNOWN_VERSION, &path.name("system"), coding, text);
+            }
+        }
         Standing::Supplement => {
             let text = "This is a supplement, which only adds to the codes of another system; the code must name that system";
             walk.report.add(SUPPLEMENT, &path.name("system"), coding, text);
@@ -103,15 +110,6 @@ pub fn check_unit(walk: &mut Walk<'_>, quantity: &Node, path: &Path<'_>) {
     }
 }
 
-/// A version of the system that is not in hand: the code was looked up in the one that is.
-fn version(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) {
-    let asked = coding.text("version").filter(|version| walk.options.report_undecided && !walk.definitions.has_version(system, version));
-    if asked.is_some() {
-        let text = "This version of the code system is not in hand; the code was checked against the one that is";
-        walk.report.add(UNKNOWN_VERSION, &path.name("system"), coding, text);
-    }
-}
-
 /// A code that its system has.
 #[derive(Clone, Copy)]
 struct Named<'a> {
@@ -124,7 +122,7 @@ struct Named<'a> {
 fn check_display(walk: &mut Walk<'_>, coding: &Node, named: Named<'_>, path: &Path<'_>) {
     let Some(node) = coding.get("display") else { return };
     let Some(given) = node.as_text().filter(|given| !same_words(given, named.display)) else { return };
-    let names = walk.definitions.designations(named.system, named.code);
+    let names = walk.definitions.designations(named.system, coding.text("version"), named.code);
     let mut fitting = names.iter().filter(|(_, name)| same_words(given, name)).map(|(language, _)| *language).peekable();
     let path = path.name("display");
     if fitting.peek().is_some() {
@@ -179,7 +177,7 @@ fn answered(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -
             );
             true
         }
-        Some(Answer::Unknown | Answer::Away) | None => false,
+        Some(Answer::Unknown | Answer::Away(_)) | None => false,
     }
 }
 
@@ -241,6 +239,7 @@ mod tests {
         check(&named("No"), None, &["Display_Name_for__should_be_one_of__instead_of_other"]);
         check(r#""system": "http://example.org/cs", "version": "2""#, None, &[]);
         check(r#""system": "http://example.org/cs", "version": "1""#, None, &["UNKNOWN_CODESYSTEM_VERSION"]);
+        check(r#""system": "http://example.org/cs", "version": "1", "display": "No""#, None, &["UNKNOWN_CODESYSTEM_VERSION"]);
         check(r#""system": "http://example.org/more""#, None, &["CODESYSTEM_CS_NO_SUPPLEMENT"]);
     }
 }

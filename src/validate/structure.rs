@@ -1,6 +1,6 @@
 //! The walk: the document beside the type tables, member by member.
 
-use super::asking::{Answer, QUESTIONS_MAX, Question};
+use super::asking::{Answer, Failure, QUESTIONS_MAX, Question};
 use super::exhausted::Exhausted;
 use super::path::Path;
 use super::report::{Report, Rule};
@@ -48,13 +48,9 @@ pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> (
     // What stands in resourceType is the sender's text until it is known to be a type.
     let path = Path::root(resource.resource_type().filter(|name| walk.types.resource(name).is_some()).unwrap_or_default());
     walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
-    if walk.is_server_away {
-        walk.report.add(
-            SERVER_AWAY,
-            &path,
-            resource,
-            "The terminology server did not answer in time; codes that only it knows were not checked",
-        );
+    if let Some(why) = walk.server_failure {
+        let text = format!("The terminology server {why}; codes that only it knows were not checked");
+        walk.report.add(SERVER_AWAY, &path, resource, text);
     }
     (walk.report.done(), walk.questions)
 }
@@ -75,8 +71,8 @@ pub struct Walk<'a> {
     pub systems_mentioned: Vec<CompactString>,
     /// What a terminology server would have to be asked, each once.
     pub questions: Vec<Question>,
-    /// Whether the terminology server did not answer what it was asked.
-    is_server_away: bool,
+    /// Why the terminology server did not answer what it was asked.
+    server_failure: Option<Failure>,
     /// Ids of the elements of the resource at hand.
     ids: HashSet<CompactString>,
     /// Profiles being checked, each with the element it is checked on, by address.
@@ -143,7 +139,7 @@ impl<'a> Walk<'a> {
             around: Vec::with_capacity(SEEN_CAPACITY),
             systems_mentioned: Vec::new(),
             questions: Vec::new(),
-            is_server_away: false,
+            server_failure: None,
             ids: HashSet::new(),
             profiles_open: Vec::new(),
             conforming: 0,
@@ -154,7 +150,9 @@ impl<'a> Walk<'a> {
     /// What a terminology server has answered; a question that has no answer yet is kept.
     pub fn ask(&mut self, question: Question) -> Option<Answer> {
         let answer = self.options.answers.get(&question);
-        self.is_server_away |= answer == Some(Answer::Away);
+        if let Some(Answer::Away(why)) = answer {
+            self.server_failure.get_or_insert(why);
+        }
         if answer.is_none() && self.questions.len() < QUESTIONS_MAX && !self.questions.contains(&question) {
             self.questions.push(question);
         }

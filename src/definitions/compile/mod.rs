@@ -171,8 +171,7 @@ fn binding(binding: &Node) -> Option<Binding> {
         "preferred" => BindingStrength::Preferred,
         _ => BindingStrength::Example,
     };
-    let value_set = without_version(binding.text("valueSet").unwrap_or_default()).into();
-    Some(Binding { strength, value_set, further: further_bindings(binding) })
+    Some(Binding { strength, value_set: text(binding, "valueSet"), further: further_bindings(binding) })
 }
 
 /// R4 states a further value set in extensions, R5 in an element of its own.
@@ -188,7 +187,7 @@ fn further_bindings(binding: &Node) -> Vec<FurtherBinding> {
         };
         // Where a binding depends on a context of use, whether it applies is not known here.
         if let Some(value_set) = value_set.filter(|_| !is_conditional) {
-            further.push(FurtherBinding { purpose, value_set: without_version(value_set).into() });
+            further.push(FurtherBinding { purpose, value_set: value_set.into() });
         }
     };
     for extension in binding.items("extension") {
@@ -302,7 +301,7 @@ fn concept_set(set: &Node) -> ConceptSet {
             .iter()
             .map(|filter| Filter { property: text(filter, "property"), op: text(filter, "op"), value: text(filter, "value") })
             .collect(),
-        value_sets: texts(set, "valueSet").iter().map(|url| without_version(url).into()).collect(),
+        value_sets: texts(set, "valueSet"),
     }
 }
 

@@ -73,7 +73,7 @@ fn structures() {
     assert_eq!(typed("Thing.a"), Some(("dateTime", "\"2020\"")));
     assert_eq!(typed("Thing.b"), Some(("CodeableConcept", r#"{"text":"x"}"#)));
     let further = element("Thing.b").binding.as_ref().map(|binding| binding.further.clone()).unwrap_or_default();
-    assert_eq!(further, [FurtherBinding { purpose: BindingPurpose::Maximum, value_set: "http://example.org/vs/max".into() }]);
+    assert_eq!(further, [FurtherBinding { purpose: BindingPurpose::Maximum, value_set: "http://example.org/vs/max|2".into() }]);
     assert!(element("Thing").constraints.iter().any(|one| one.best_practice && !one.is_error));
     let types = definitions.types();
     let id = types.member(types.resource("Thing").unwrap().root, "id").unwrap();

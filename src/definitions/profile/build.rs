@@ -1,6 +1,6 @@
 //! Lays the elements of a structure and of those it derives from into one tree.
 
-use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants};
+use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants, without_version};
 use super::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode, SliceBy, SliceKind};
 use crate::fhir::path::Expression;
 use crate::fhir::types::{Binding, BindingStrength, Element, ElementId, TypeTable, UNBOUNDED};
@@ -29,7 +29,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
         tree.lay(layer);
     }
     let contradiction = tree.contradiction();
-    tree.finish();
+    tree.finish(definitions);
     Profile {
         url: structure.url.clone(),
         version: structure.version.clone(),
@@ -296,7 +296,7 @@ impl Tree<'_> {
     }
 
     /// Takes away what the type asks already, and the nodes that then ask nothing.
-    fn finish(&mut self) {
+    fn finish(&mut self, definitions: &Definitions) {
         for id in 0..self.nodes.len() {
             let types = self.types;
             let node = self.node_mut(id);
@@ -305,11 +305,15 @@ impl Tree<'_> {
                 node.element.min = if node.element.min <= base.min { 0 } else { node.element.min };
                 node.element.max = if node.element.max >= base.max { UNBOUNDED } else { node.element.max };
             }
-            if let Some(binding) = node.element.binding.as_mut().filter(|binding| binding.value_set == ONLY_RECOMMENDED) {
+            if let Some(binding) = node.element.binding.as_mut().filter(|binding| without_version(&binding.value_set) == ONLY_RECOMMENDED) {
                 binding.strength = BindingStrength::Extensible;
             }
             let same_binding = |one: &Binding| {
-                base.binding.as_ref().is_some_and(|other| other.strength == one.strength && other.value_set == one.value_set)
+                base.binding.as_ref().is_some_and(|other| {
+                    other.strength == one.strength
+                        && definitions.is_same_value_set(&other.value_set, &one.value_set)
+                        && one.further.iter().all(|further| other.further.contains(further))
+                })
             };
             if node.element.binding.as_ref().is_some_and(same_binding) {
                 node.element.binding = None;

@@ -160,16 +160,19 @@ fn some_or_empty<'d>(value: Option<System<'d>>) -> Collection<'d> {
 
 /// A result beyond the range of its type is empty, as the specification has it.
 fn integers<'d>(operator: Operator, a: i64, b: i64) -> Collection<'d> {
-    some_or_empty(
-        match operator {
-            Operator::Add => a.checked_add(b),
-            Operator::Subtract => a.checked_sub(b),
-            Operator::Multiply => a.checked_mul(b),
-            Operator::WholeDivide => a.checked_div(b),
-            _ => a.checked_rem(b),
-        }
-        .map(System::Integer),
-    )
+    let result = match operator {
+        Operator::Add => a.checked_add(b),
+        Operator::Subtract => a.checked_sub(b),
+        Operator::Multiply => a.checked_mul(b),
+        Operator::WholeDivide => a.checked_div(b),
+        _ => a.checked_rem(b),
+    };
+    some_or_empty(result.filter(|result| is_integer(*result) || !(is_integer(a) && is_integer(b))).map(System::Integer))
+}
+
+/// An Integer has 32 bits; what `integer64` of R5 holds beyond is reckoned with in 64.
+fn is_integer(value: i64) -> bool {
+    i32::try_from(value).is_ok()
 }
 
 fn decimals<'d>(operator: Operator, a: Decimal, b: Decimal) -> Collection<'d> {

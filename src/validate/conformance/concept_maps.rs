@@ -105,7 +105,7 @@ fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
         }
         Standing::Known { display } => {
             let given = node.text("display");
-            let names = definitions.designations(side.system, code);
+            let names = definitions.designations(side.system, None, code);
             let is_name =
                 |given: &str| display.is_none_or(|name| name.eq_ignore_ascii_case(given)) || names.iter().any(|one| one.1 == given);
             if given.is_some_and(|given| !is_name(given)) {
