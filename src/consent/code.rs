@@ -1,7 +1,7 @@
 //! Codes, identifiers and references in the one form in which they are compared.
 
 use crate::fhir::Node;
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 
 /// A code with its system. Systems are canonical: no version, no trailing slash, OIDs and old URIs replaced by the URI in force.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +41,9 @@ impl std::hash::Hash for Reference {
     }
 }
 
+/// The system of identifiers that are URIs themselves.
+const URI_SYSTEM: &str = "urn:ietf:rfc:3986";
+
 /// OIDs, URIs of earlier releases, and value sets mistaken for systems, with the system they stand for.
 const ALIASES: [(&str, &str); 27] = [
     ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
@@ -75,7 +78,9 @@ const ALIASES: [(&str, &str); 27] = [
 impl Code {
     /// A code in comparable form.
     pub fn new(system: &str, code: &str) -> Code {
-        Code { system: canonical_system(system), code: code.trim().into() }
+        let system = canonical_system(system);
+        let code = canonical_code(&system, code.trim());
+        Code { system, code }
     }
 
     /// Reads a `Coding`; `None` without a code.
@@ -91,15 +96,50 @@ impl Code {
 
 fn canonical_system(system: &str) -> CompactString {
     let system = system.trim();
-    let bare = system.split_once('|').map_or(system, |(uri, _)| uri).trim_end_matches('/');
-    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, uri)| uri).into()
+    let bare = canonical_uri(system.split_once('|').map_or(system, |(uri, _)| uri).trim_end_matches('/'));
+    ALIASES.iter().find(|(alias, _)| *alias == bare).map_or(bare, |(_, uri)| (*uri).into())
+}
+
+/// OIDs with their scheme, which in a URI is in small letters.
+fn canonical_uri(uri: &str) -> CompactString {
+    let is_oid = uri.contains('.') && uri.split('.').all(|arc| !arc.is_empty() && arc.bytes().all(|digit| digit.is_ascii_digit()));
+    let scheme = uri.get(..8).filter(|scheme| scheme.eq_ignore_ascii_case("urn:oid:"));
+    match scheme.and_then(|scheme| uri.get(scheme.len()..)) {
+        Some(oid) => format_compact!("urn:oid:{oid}"),
+        None if is_oid => format_compact!("urn:oid:{uri}"),
+        None => uri.into(),
+    }
+}
+
+/// Classifications of diseases whose codes are written with a dot or, in claims, without, and how many characters stand before it.
+const DOTTED: [(&str, usize); 3] =
+    [("http://hl7.org/fhir/sid/icd-10-cm", 3), ("http://hl7.org/fhir/sid/icd-10", 3), ("http://hl7.org/fhir/sid/icd-9-cm", 3)];
+
+/// The code of a classification of diseases with its dot, in capitals; any other as it is.
+fn canonical_code(system: &str, code: &str) -> CompactString {
+    let Some((_, stem)) = DOTTED.iter().find(|(dotted, _)| *dotted == system) else { return code.into() };
+    let capitals = code.to_ascii_uppercase();
+    // The external causes of ICD-9 have one character more before the dot.
+    let stem = if capitals.starts_with('E') && system.ends_with("icd-9-cm") { stem + 1 } else { *stem };
+    let is_bare = capitals.bytes().all(|letter| letter.is_ascii_alphanumeric());
+    match capitals.split_at_checked(stem) {
+        Some((stem, rest)) if is_bare && !rest.is_empty() => format_compact!("{stem}.{rest}"),
+        _ => capitals.into(),
+    }
 }
 
 impl Identifier {
     /// Reads an `Identifier`; `None` without a value.
     pub(super) fn from_node(node: &Node) -> Option<Identifier> {
         let value = node.text("value").map(str::trim).filter(|value| !value.is_empty())?;
-        Some(Identifier { system: node.text("system").unwrap_or_default().trim().into(), value: value.into() })
+        Some(Identifier::new(node.text("system").unwrap_or_default(), value))
+    }
+
+    /// An identifier in comparable form: an OID is the same with its scheme and without, as a system and as what is identified by a URI.
+    pub(super) fn new(system: &str, value: &str) -> Identifier {
+        let system = canonical_uri(system.trim());
+        let value = if system == URI_SYSTEM { canonical_uri(value) } else { value.into() };
+        Identifier { system, value }
     }
 
     pub(super) fn has_system(&self) -> bool {
@@ -115,6 +155,11 @@ impl Reference {
         (!current.is_empty() && !current.starts_with('#')).then(|| Reference { relative_at: relative_at(current), text: current.into() })
     }
 
+    /// The version a reference names, `1` of `Observation/o/_history/1`.
+    pub(super) fn version_in(text: &str) -> Option<CompactString> {
+        text.trim().split_once("/_history/").map(|(_, version)| version.into())
+    }
+
     /// Reads `Reference.reference`.
     pub(super) fn from_node(node: &Node) -> Option<Reference> {
         Reference::new(node.text("reference")?)
@@ -123,7 +168,7 @@ impl Reference {
     /// The reference a resource answers to: `Type/id`.
     pub(super) fn of_resource(resource: &Node) -> Option<Reference> {
         let (type_name, id) = (resource.resource_type()?, resource.text("id")?);
-        Reference::new(&compact_str::format_compact!("{type_name}/{id}"))
+        Reference::new(&format_compact!("{type_name}/{id}"))
     }
 
     pub fn as_str(&self) -> &str {

@@ -3,7 +3,7 @@
 use super::code::{Code, Identifier, Reference, codings, items};
 use super::criteria::{Criteria, KINDS, Kind};
 use super::directory::Directory;
-use super::period::{Period, date_interval};
+use super::period::{Period, date_interval, earliest};
 use super::policy::Policy;
 use super::recipients::Recipients;
 use super::request::Party;
@@ -52,7 +52,7 @@ impl Rules {
             }
         }
         let reach = Arc::new(Reach::of(&read, &policy));
-        Rules { consents: read.into(), policy, is_overfull, givers: givers.0.len(), reach }
+        Rules { consents: read.into(), policy, is_overfull, givers: givers.0.len(), reach, roles: Arc::new(directory.roles()) }
     }
 }
 
@@ -87,8 +87,10 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
         Edition::R5 => polarity(consent.text("decision")),
     };
     let grantors = grantors_of(consent, edition);
-    let dated = consent.text("dateTime").or_else(|| consent.text("date")).and_then(date_interval);
+    let said = consent.text("dateTime").or_else(|| consent.text("date"));
+    let dated = said.and_then(date_interval);
     Some(Consent {
+        not_before: said.filter(|_| policy.dates_bind).and_then(earliest),
         governing: Arc::new(governing_of(consent)),
         edition,
         standing: if tree.too_large { Standing::Unreadable("too-large") } else { standing },
@@ -200,10 +202,21 @@ fn is_modified(node: &Node, apart: &[&str]) -> bool {
     }
 }
 
+/// Whether the last word on it, as far as the words are dated, is that it could not be verified.
 fn failed_verification(consent: &Node) -> bool {
     let verifications = items(consent, "verification");
-    let is_verified = |entry: &Node| entry.get("verified").and_then(Node::as_bool) == Some(true);
-    !verifications.is_empty() && !verifications.iter().any(is_verified)
+    let is_verified = |entry: &&Node| entry.get("verified").and_then(Node::as_bool) == Some(true);
+    let outweighs = |verified: &Node, other: &Node| {
+        is_verified(&other) || last_verified(verified).zip(last_verified(other)).is_some_and(|(last, before)| before.high <= last.low)
+    };
+    let mut verified = verifications.iter().filter(is_verified);
+    !verifications.is_empty() && !verified.any(|entry| verifications.iter().all(|other| outweighs(entry, other)))
+}
+
+/// When it was last verified or found wanting, by R5's list of dates or R4's one.
+fn last_verified(verification: &Node) -> Option<Interval> {
+    let dates: Option<Vec<Interval>> = items(verification, "verificationDate").iter().map(|date| date_interval(date.as_text()?)).collect();
+    dates?.into_iter().max_by_key(|date| date.low)
 }
 
 fn window_of(consent: &Node, edition: Edition) -> Window {
@@ -265,11 +278,13 @@ fn outgrown(
     policy: &Policy,
 ) -> Option<Instant> {
     let patient = consent.get(if edition == Edition::R4 { "patient" } else { "subject" }).and_then(Reference::from_node)?;
-    if grantors.iter().any(|grantor| grantor == patient.as_str()) {
+    let is_patient = |grantor: &CompactString| Reference::new(grantor).is_some_and(|grantor| grantor.may_be(&patient));
+    if grantors.iter().any(is_patient) {
         return None;
     }
     let of_age = of_age(directory.born(&patient)?, policy.majority_years)?;
-    (dated?.low < of_age.micros()).then_some(of_age)
+    // A consent that does not say when it was given may be from any time before.
+    dated.is_none_or(|dated| dated.low < of_age.micros()).then_some(of_age)
 }
 
 /// When somebody comes of age, at the earliest.

@@ -4,8 +4,9 @@ use super::code::{Code, Identifier, Reference, codings, items};
 use super::directory::{Directory, Target};
 use super::period::Period;
 use super::request::Action;
-use super::vocabulary::{Concept, PARTICIPATION_TYPE};
+use super::vocabulary::{CONSENT_ACTION, Concept, PARTICIPATION_TYPE};
 use crate::fhir::Node;
+use compact_str::CompactString;
 
 /// The kinds of criteria, in the order in which they are tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +131,10 @@ pub(super) struct Data {
     pub reference: Reference,
     /// What the instance itself refers to, as far as it is known.
     pub points_to: Vec<Reference>,
-    pub identifiers: Vec<Identifier>,
+    /// The one version that is meant.
+    pub version: Option<CompactString>,
+    /// Everybody the reference stands for, where it names an author.
+    pub author: Target,
 }
 
 impl Data {
@@ -138,8 +142,10 @@ impl Data {
     fn read(meaning: Meaning, node: &Node, directory: &Directory) -> Option<Data> {
         let named = node.get("reference")?;
         let reference = Reference::from_node(named)?;
-        let (points_to, identifiers) = (directory.points_to(&reference).to_vec(), directory.target(named).party.identifiers);
-        Some(Data { meaning, reference, points_to, identifiers })
+        let points_to = directory.points_to(&reference).to_vec();
+        let version = named.text("reference").and_then(Reference::version_in);
+        let author = if meaning == Meaning::AuthoredBy { directory.target(named) } else { Target::default() };
+        Some(Data { meaning, reference, points_to, version, author })
     }
 }
 
@@ -195,6 +201,7 @@ impl Criteria {
         criteria.data_period = criteria.read_period(provision, "dataPeriod", Kind::DataPeriod);
         criteria.read_data(provision, directory);
         criteria.read_locations(provision);
+        criteria.read_empty(provision);
         if provision.get("expression").is_some() {
             criteria.note(Kind::Other, false);
         }
@@ -247,6 +254,26 @@ impl Criteria {
         same && self.stated.has(kind) && other.stated.has(kind)
     }
 
+    /// An empty list is no FHIR. It does not say that nothing is stated, which would mean everybody or everything.
+    fn read_empty(&mut self, provision: &Node) {
+        const LISTS: [(&str, Kind); 9] = [
+            ("actor", Kind::Recipient),
+            ("action", Kind::Action),
+            ("purpose", Kind::Purpose),
+            ("securityLabel", Kind::Label),
+            ("class", Kind::Class),
+            ("resourceType", Kind::Class),
+            ("documentType", Kind::Document),
+            ("code", Kind::Code),
+            ("data", Kind::Data),
+        ];
+        for (name, kind) in LISTS {
+            if provision.get(name).and_then(Node::as_list).is_some_and(<[Node]>::is_empty) {
+                self.note(kind, false);
+            }
+        }
+    }
+
     fn note(&mut self, kind: Kind, readable: bool) {
         self.stated.add(kind);
         if !readable {
@@ -285,9 +312,10 @@ impl Criteria {
 
     fn read_coded(&mut self, provision: &Node) {
         for action in items(provision, "action") {
-            let read: Vec<Option<Action>> = codings(action).iter().map(|coding| coding.text("code").and_then(Action::from_code)).collect();
-            self.note(Kind::Action, read.iter().any(Option::is_some));
-            self.actions.extend(read.into_iter().flatten());
+            let codes = codings(action).iter().filter_map(Code::from_coding).filter(|code| code.system == CONSENT_ACTION);
+            let read: Vec<Action> = codes.filter_map(|code| Action::from_code(&code.code)).collect();
+            self.note(Kind::Action, !read.is_empty());
+            self.actions.extend(read);
         }
         let concepts = |node: &Node| codings(node).iter().filter_map(Code::from_coding).map(Concept::new).collect::<Vec<_>>();
         for purpose in items(provision, "purpose") {

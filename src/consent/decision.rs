@@ -183,6 +183,7 @@ fn sentence_of(reason: &str) -> &'static str {
         "ambiguous" => "The patient's consent does not clearly permit this, so it is withheld",
         "no-consent" => "The patient has given no consent that applies, so nothing is shared",
         "not-covered" => "The patient's consent does not cover this request",
+        "not-yet-given" => "The consent that would permit this is dated later than the request",
         "lapsed" => "A consent that is no longer in force would not have permitted this, and its end opens nothing",
         "break-glass" => "Nobody has denied this, and it was opened in an emergency",
         "implicit-permit" => "The patient has said nothing about this, and the rules of the place permit it",
@@ -273,7 +274,7 @@ fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>, is_tol
     let mut obligations = Vec::new();
     let mut verdicts = Vec::with_capacity(rules.consents.len());
     for consent in rules.consents.iter().filter(|consent| concerns(consent, request)) {
-        let asked = Asked { request, facts, controllers: &consent.controllers };
+        let asked = Asked::of(rules, consent, request, facts);
         let tested = if is_told { Tested::new(consent, &asked) } else { Tested::open_only(consent, &asked) };
         let verdict = verdict(consent, request, &tested);
         if is_told {
@@ -301,7 +302,7 @@ pub(super) fn permits(rules: &Rules, request: &Request, facts: &ResourceFacts) -
     let concerned = rules.consents.iter().filter(|consent| concerns(consent, request));
     let verdicts: Vec<Verdict<'_>> = concerned
         .map(|consent| {
-            let asked = Asked { request, facts: Some(facts), controllers: &consent.controllers };
+            let asked = Asked::of(rules, consent, request, Some(facts));
             verdict(consent, request, &Tested::open_only(consent, &asked))
         })
         .collect();
@@ -369,9 +370,11 @@ fn means_data_period(consent: &Consent, period: &super::period::Period) -> bool 
 }
 
 fn limit_by_standing<'a>(verdict: Verdict<'a>, request: &Request) -> Verdict<'a> {
+    let is_to_come = verdict.consent.not_before.is_some_and(|earliest| earliest > request.instant);
     let is_outgrown = verdict.consent.outgrown.is_some_and(|of_age| of_age <= request.instant);
     match verdict.consent.standing {
         Standing::InForce if is_outgrown => verdict.denials_only("outgrown"),
+        Standing::InForce if is_to_come => verdict.to_come(),
         Standing::InForce => verdict,
         Standing::DenialsOnly(code) => verdict.denials_only(code),
         Standing::Refuses(code) if verdict.polarity == Some(Polarity::Permit) => verdict.refuse(code),
@@ -385,6 +388,14 @@ impl Verdict<'_> {
     fn denials_only(self, reason: &'static str) -> Self {
         if self.polarity == Some(Polarity::Permit) {
             return Verdict { polarity: None, reason, bars_implicit: true, ..self };
+        }
+        self
+    }
+
+    /// What will permit opens nothing yet, and stands in the way of nothing.
+    fn to_come(self) -> Self {
+        if self.polarity == Some(Polarity::Permit) {
+            return Verdict { polarity: None, reason: "not-yet-given", bars_implicit: false, ..self };
         }
         self
     }

@@ -5,7 +5,7 @@ use super::period::{Period, date_interval};
 use super::request::Party;
 use crate::fhir::Node;
 use crate::fhir::temporal::Interval;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How many steps membership is followed: a group in a group in a care team.
 const MEMBERSHIP_DEPTH: usize = 4;
@@ -21,6 +21,22 @@ pub struct Directory {
     by_reference: HashMap<Reference, usize>,
     by_identifier: HashMap<Identifier, usize>,
     members: HashMap<Reference, Vec<Member>>,
+    /// The roles of practitioners.
+    capacities: HashMap<Reference, Vec<Member>>,
+    /// What may hold more than is listed.
+    open: HashSet<Reference>,
+    roles: KnownRoles,
+}
+
+/// The roles whose practitioner and organisation are known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownRoles(HashSet<Reference>);
+
+impl KnownRoles {
+    /// Whether a party is there in a role of which nothing is known: it may be anybody's, at any organisation.
+    pub(super) fn are_unknown_of(&self, party: &Party) -> bool {
+        party.references.iter().any(|reference| reference.type_name() == Some("PractitionerRole") && !self.0.contains(reference))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +54,24 @@ pub(super) struct Member {
     /// A membership that is inactive, or cannot be read, counts for denials only.
     pub may_permit: bool,
     pub period: Option<Period>,
+    /// Whether it stands for somebody who is listed beside it, so that nobody is looked for behind it.
+    is_last: bool,
+}
+
+impl Member {
+    /// A membership whose period cannot be read permits nothing.
+    fn new(party: Party, may_permit: bool, period: Option<&Node>) -> Member {
+        let (period, is_readable) = match period.map(Period::from_node) {
+            None => (None, true),
+            Some(Ok(period)) => (Some(period), true),
+            Some(Err(_)) => (None, false),
+        };
+        Member { party, may_permit: may_permit && is_readable, period, is_last: false }
+    }
+
+    fn that_ends_here(self) -> Member {
+        Member { is_last: true, ..self }
+    }
 }
 
 /// Everybody an actor of a rule stands for.
@@ -78,47 +112,69 @@ impl Directory {
     }
 
     fn add_members(&mut self, reference: &Reference, resource: &Node) {
-        let is_active = resource.get("active").and_then(Node::as_bool) != Some(false);
         match resource.resource_type().unwrap_or_default() {
-            "Group" => {
-                let is_actual = resource.get("actual").and_then(Node::as_bool) == Some(true);
-                for member in items(resource, "member") {
-                    let inactive = member.get("inactive").and_then(Node::as_bool) == Some(true);
-                    self.add_member(reference, member.get("entity"), is_active && is_actual && !inactive, member.get("period"));
-                }
-            }
-            "CareTeam" => {
-                let is_active = resource.text("status").is_none_or(|status| status == "active");
-                for participant in items(resource, "participant") {
-                    self.add_member(reference, participant.get("member"), is_active, participant.get("period"));
-                }
-            }
-            "PractitionerRole" => {
-                self.add_member(reference, resource.get("practitioner"), is_active, resource.get("period"));
-                if let Some(organisation) = resource.get("organization").and_then(Reference::from_node) {
-                    self.add_member(&organisation, resource.get("practitioner"), is_active, resource.get("period"));
-                }
-            }
+            "Group" => self.add_group(reference, resource),
+            "CareTeam" => self.add_team(reference, resource),
+            "PractitionerRole" => self.add_role(reference, resource),
             "Organization" => {
                 // A denial to an organisation holds for its departments; a permit names whom it means.
                 if let Some(parent) = resource.get("partOf").and_then(Reference::from_node) {
-                    let party = Party { references: vec![reference.clone()], ..Party::default() };
-                    self.members.entry(parent).or_default().push(Member { party, may_permit: false, period: None });
+                    self.members.entry(parent).or_default().push(Member::new(Party::named(reference), false, None));
                 }
             }
             _ => {}
         }
     }
 
+    /// A group that lists nobody, or is told by what its members have in common, may hold anybody.
+    fn add_group(&mut self, reference: &Reference, group: &Node) {
+        let is_listed = group.get("actual").and_then(Node::as_bool) == Some(true) || group.text("membership") == Some("enumerated");
+        for member in items(group, "member") {
+            let is_inactive = member.get("inactive").and_then(Node::as_bool) == Some(true);
+            self.add_member(reference, member.get("entity"), is_active(group) && is_listed && !is_inactive, member.get("period"));
+        }
+        if !is_listed || items(group, "member").is_empty() {
+            self.open.insert(reference.clone());
+        }
+    }
+
+    fn add_team(&mut self, reference: &Reference, team: &Node) {
+        let is_active = team.text("status").is_none_or(|status| status == "active");
+        for participant in items(team, "participant") {
+            self.add_member(reference, participant.get("member"), is_active, participant.get("period"));
+        }
+        if items(team, "participant").is_empty() {
+            self.open.insert(reference.clone());
+        }
+    }
+
+    /// A role is its practitioner at its organisation: who is permitted or denied the one is so in the role, and the other way about.
+    fn add_role(&mut self, reference: &Reference, role: &Node) {
+        self.roles.0.insert(reference.clone());
+        let (is_active, period) = (is_active(role), role.get("period"));
+        self.add_member(reference, role.get("practitioner"), is_active, period);
+        let itself = Member::new(Party::named(reference), is_active, period).that_ends_here();
+        if let Some(practitioner) = role.get("practitioner").and_then(Reference::from_node) {
+            self.capacities.entry(practitioner).or_default().push(itself.clone());
+        }
+        if let Some(organisation) = role.get("organization").and_then(Reference::from_node) {
+            self.add_member(&organisation, role.get("practitioner"), is_active, period);
+            self.members.entry(organisation).or_default().push(itself);
+        }
+    }
+
+    /// Somebody listed who is not named may be anybody.
     fn add_member(&mut self, group: &Reference, member: Option<&Node>, may_permit: bool, period: Option<&Node>) {
-        let Some(member) = member else { return };
-        let (period, readable) = match period.map(Period::from_node) {
-            None => (None, true),
-            Some(Ok(period)) => (Some(period), true),
-            Some(Err(_)) => (None, false),
-        };
-        let member = Member { party: Party::from_reference(member), may_permit: may_permit && readable, period };
-        self.members.entry(group.clone()).or_default().push(member);
+        let party = member.map(Party::from_reference).filter(Party::is_identified);
+        match party {
+            Some(party) => self.members.entry(group.clone()).or_default().push(Member::new(party, may_permit, period)),
+            None => _ = self.open.insert(group.clone()),
+        }
+    }
+
+    /// The roles that are known.
+    pub(super) fn roles(&self) -> KnownRoles {
+        self.roles.clone()
     }
 
     /// Everybody the actor may be: itself under all its names, and its members.
@@ -135,7 +191,8 @@ impl Directory {
     }
 
     fn is_unknown_group(&self, reference: &Reference) -> bool {
-        matches!(reference.type_name(), Some("Group" | "CareTeam" | "PractitionerRole")) && !self.by_reference.contains_key(reference)
+        let is_group = matches!(reference.type_name(), Some("Group" | "CareTeam" | "PractitionerRole"));
+        self.open.contains(reference) || (is_group && !self.by_reference.contains_key(reference))
     }
 
     /// Adds the identifiers that go with a reference, and the reference that goes with an identifier.
@@ -156,7 +213,10 @@ impl Directory {
     }
 
     fn expand(&self, group: &Reference, may_permit: bool, depth: usize, target: &mut Target) {
-        for member in self.members.get(group).into_iter().flatten() {
+        let is_direct = depth == MEMBERSHIP_DEPTH;
+        let capacities = self.capacities.get(group).into_iter().flatten().map(|role| (role, may_permit && is_direct));
+        let members = self.members.get(group).into_iter().flatten().map(|member| (member, may_permit));
+        for (member, may_permit) in members.chain(capacities) {
             if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
                 target.is_open = true;
                 return;
@@ -166,7 +226,8 @@ impl Directory {
             self.add_names(&mut named.party);
             let (below, passes_on) = (named.party.references.clone(), named.may_permit && named.period.is_none());
             target.members.push(named);
-            for reference in &below {
+            for reference in below.iter().filter(|_| !member.is_last) {
+                target.is_open |= self.is_unknown_group(reference);
                 self.expand(reference, passes_on, depth - 1, target);
             }
         }
@@ -180,6 +241,11 @@ impl Directory {
 
     /// The day of birth of a patient, when it is known.
     pub(super) fn born(&self, patient: &Reference) -> Option<Interval> {
-        self.by_reference.get(patient).and_then(|index| self.entries.get(*index)).and_then(|entry| entry.born)
+        let is_patient = |entry: &&Entry| entry.reference.as_ref().is_some_and(|reference| reference.may_be(patient));
+        self.entries.iter().find(is_patient).and_then(|entry| entry.born)
     }
+}
+
+fn is_active(resource: &Node) -> bool {
+    resource.get("active").and_then(Node::as_bool) != Some(false)
 }

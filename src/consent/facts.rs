@@ -1,9 +1,11 @@
 //! What a decision needs to know of a resource, gathered once.
 
 use super::code::{Code, Identifier, Reference, codings, items};
+use super::criteria::Kinds;
 use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
+use super::request::Party;
 use super::vocabulary::{Concept, Confidentiality, is_substance_use};
 use crate::fhir::{Node, Object, Value};
 use compact_str::CompactString;
@@ -36,13 +38,17 @@ pub struct ResourceFacts {
     pub(super) confidentiality: Option<Confidentiality>,
     /// When what it tells took place.
     pub(super) dates: Vec<Period>,
-    pub(super) authors: Vec<Reference>,
-    pub(super) author_identifiers: Vec<Identifier>,
+    /// Whether it also took place at a time that is not told as a date.
+    pub(super) is_vaguely_dated: bool,
+    /// Whoever it is by. One who is not named has neither reference nor identifier.
+    pub(super) authors: Vec<Party>,
     /// Everything it refers to.
     pub(super) references: Vec<Reference>,
     pub(super) patients: Vec<PatientReference>,
     /// Types that are of no time and by no author: who a person is.
     pub(super) is_timeless: bool,
+    /// What nothing is known of, because the resource itself is not at hand.
+    pub(super) untold: Kinds,
 }
 
 impl ResourceFacts {
@@ -93,7 +99,9 @@ impl ResourceFacts {
 /// Elements that say when something took place, and, where there are none of them, elements that say when it was written down.
 const CLINICAL_DATES: [&str; 11] =
     ["effective", "performed", "occurrence", "onset", "abatement", "period", "started", "event", "serviced", "collected", "timing"];
-const HAPPENING_DATES: [&str; 12] = [
+/// The forms of `[x]`. The last three are no dates: when it was can then be told in words or by the patient's age alone.
+const FORMS: [&str; 9] = ["", "DateTime", "Date", "Instant", "Period", "Timing", "String", "Age", "Range"];
+const HAPPENING_DATES: [&str; 11] = [
     "whenHandedOver",
     "whenPrepared",
     "sent",
@@ -105,10 +113,11 @@ const HAPPENING_DATES: [&str; 12] = [
     "executionPeriod",
     "requestedPeriod",
     "receivedTime",
-    "expirationDate",
 ];
 /// Elements whose parts say when something took place. Others with dates of their own, names and addresses for instance, tell of something else.
 const DATED_PARTS: [&str; 9] = ["accident", "collection", "content", "context", "event", "item", "procedure", "reaction", "stage"];
+/// Elements whose `timing` says for when something is ordered: beside the time at which it was written down, not in its stead.
+const DOSAGES: [&str; 2] = ["dosageInstruction", "dosage"];
 const RECORDING_DATES: [&str; 9] =
     ["authoredOn", "recordedDate", "dateAsserted", "assertedDate", "date", "created", "issued", "recorded", "identified"];
 
@@ -141,7 +150,7 @@ pub fn of(resource: &Node) -> ResourceFacts {
     add_labels(resource, &mut facts);
     add_codes(resource, &mut facts);
     add_authors(resource, &mut facts);
-    facts.dates = dates(resource);
+    add_all_dates(resource, &mut facts);
     walk(resource, &mut facts);
     facts
 }
@@ -187,50 +196,99 @@ fn add_codes(resource: &Node, facts: &mut ResourceFacts) {
             facts.has_uncoded |= concept.text("text").is_some() && !added.iter().any(|code| !code.system.is_empty());
         }
     }
+    facts.has_uncoded |= MEDICATIONS.iter().flat_map(|element| items(resource, element)).any(|node| is_elsewhere(node, resource));
+}
+
+/// Elements that may name a product by reference, so that its code is in another resource.
+const MEDICATIONS: [&str; 2] = ["medicationReference", "medication"];
+
+/// Whether what is referred to is not coded here, in a contained resource.
+fn is_elsewhere(node: &Node, resource: &Node) -> bool {
+    let reference = node.get("reference").map(|inner| if inner.as_text().is_some() { node } else { inner });
+    let contained = || reference.and_then(|reference| contained_of(reference, resource));
+    reference.is_some()
+        && !contained().is_some_and(|product| items(product, "code").iter().flat_map(codings).any(|coding| coding.text("code").is_some()))
+}
+
+/// The contained resource that a reference names.
+fn contained_of<'a>(reference: &Node, resource: &'a Node) -> Option<&'a Node> {
+    let fragment = reference.text("reference")?.strip_prefix('#')?;
+    items(resource, "contained").iter().find(|contained| contained.text("id") == Some(fragment))
 }
 
 fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
-    for author in AUTHORS.iter().flat_map(|element| items(resource, element)) {
-        let inner = AUTHOR_MEMBERS.iter().find_map(|member| author.get(member)).unwrap_or(author);
-        facts.authors.extend(Reference::from_node(inner));
-        facts.author_identifiers.extend(inner.get("identifier").and_then(Identifier::from_node));
-    }
-}
-
-fn dates(resource: &Node) -> Vec<Period> {
-    let mut clinical = Vec::new();
-    add_clinical_dates(resource, &mut clinical);
-    for part in DATED_PARTS.iter().flat_map(|name| items(resource, name)) {
-        add_clinical_dates(part, &mut clinical);
-        clinical.extend(part.text("date").and_then(Period::of_date));
-    }
-    if clinical.is_empty() {
-        for recorded in RECORDING_DATES.iter().filter_map(|name| resource.get(name)) {
-            add_dates(recorded, &mut clinical);
+    for element in AUTHORS {
+        for author in items(resource, element) {
+            match AUTHOR_MEMBERS.iter().find_map(|member| author.get(member)) {
+                Some(inner) => facts.authors.push(author_of(inner, resource)),
+                // Whoever attests need not be named: the author is.
+                None if element == "attester" => {}
+                None => facts.authors.push(author_of(author, resource)),
+            }
         }
     }
-    clinical
 }
 
-fn add_clinical_dates(node: &Node, clinical: &mut Vec<Period>) {
+/// An author; one who is contained, by what the contained resource says of them.
+fn author_of(reference: &Node, resource: &Node) -> Party {
+    let mut party = Party { roles: Vec::new(), ..Party::from_reference(reference) };
+    if let Some(contained) = contained_of(reference, resource) {
+        party
+            .references
+            .extend(["practitioner", "organization"].iter().filter_map(|name| contained.get(name)).filter_map(Reference::from_node));
+        party.identifiers.extend(items(contained, "identifier").iter().filter_map(Identifier::from_node));
+    }
+    party
+}
+
+fn add_all_dates(resource: &Node, facts: &mut ResourceFacts) {
+    add_clinical_dates(resource, facts);
+    for part in DATED_PARTS.iter().flat_map(|name| items(resource, name)) {
+        add_clinical_dates(part, facts);
+        facts.dates.extend(part.text("date").and_then(Period::of_date));
+    }
+    if facts.dates.is_empty() {
+        for recorded in RECORDING_DATES.iter().filter_map(|name| resource.get(name)) {
+            add_dates(recorded, &mut facts.dates);
+        }
+    }
+    for timing in DOSAGES.iter().flat_map(|name| items(resource, name)).filter_map(|dosage| dosage.get("timing")) {
+        add_dates(timing, &mut facts.dates);
+    }
+}
+
+fn add_clinical_dates(node: &Node, facts: &mut ResourceFacts) {
     for member in node.as_object().into_iter().flat_map(Object::members) {
         let name = member.name.as_str();
-        let is_clinical = CLINICAL_DATES.iter().any(|element| {
-            let rest = name.strip_prefix(element);
-            rest.is_some_and(|rest| matches!(rest, "" | "DateTime" | "Date" | "Instant" | "Period" | "Timing"))
-        });
-        if is_clinical || HAPPENING_DATES.contains(&name) {
-            add_dates(&member.node, clinical);
-        }
+        let beside = name.strip_prefix('_');
+        let Some(form) = clinical_form(beside.unwrap_or(name)) else { continue };
+        let before = facts.dates.len();
+        add_dates(&member.node, &mut facts.dates);
+        // An element whose name says no form may be something else than a date.
+        let is_meant = !form.is_empty() || member.node.as_text().is_some();
+        let is_dated = facts.dates.len() > before || beside.is_some_and(|name| node.get(name).is_some());
+        facts.is_vaguely_dated |= is_meant && !is_dated;
     }
 }
 
-/// A date, a period, or a timing's events.
+/// The form in which a clinical date is given, empty where the element's name says none; `None` for other elements.
+fn clinical_form(name: &str) -> Option<&str> {
+    if HAPPENING_DATES.contains(&name) {
+        return Some("");
+    }
+    CLINICAL_DATES.iter().find_map(|element| name.strip_prefix(element).filter(|form| FORMS.contains(form)))
+}
+
+/// A date, a period, or a timing's events and bounds.
 fn add_dates(node: &Node, dates: &mut Vec<Period>) {
     match &node.value {
         Value::Text(text) => dates.extend(Period::of_date(text)),
         Value::List(items) => items.iter().for_each(|item| add_dates(item, dates)),
-        Value::Object(object) if object.get("event").is_some() => items(node, "event").iter().for_each(|event| add_dates(event, dates)),
+        Value::Object(object) if object.get("event").is_some() || object.get("repeat").is_some() => {
+            items(node, "event").iter().for_each(|event| add_dates(event, dates));
+            let bounds = node.get("repeat").and_then(|repeat| repeat.get("boundsPeriod"));
+            dates.extend(bounds.and_then(|bounds| Period::from_node(bounds).ok()));
+        }
         Value::Object(_) => dates.extend(Period::from_node(node).ok()),
         _ => {}
     }

@@ -2,12 +2,12 @@
 //!
 //! The answer is twofold, because doubt goes the safe way: what is unknown satisfies no permit, and is taken to be what a denial meant.
 
-use super::code::{Code, Reference};
+use super::code::{Code, Identifier, Reference};
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
-use super::directory::Target;
+use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
 use super::request::{Party, Request};
-use super::rules::Polarity;
+use super::rules::{Consent, Polarity, Rules};
 use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, is_sensitivity};
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
@@ -55,6 +55,11 @@ impl Held {
         }
     }
 
+    /// As far as it holds, but never so that it can be told.
+    fn in_doubt(self) -> Held {
+        Held { permit: self.permit.min(Match::No), deny: self.deny.min(Match::Unknown) }
+    }
+
     fn or(self, other: Held) -> Held {
         Held { permit: self.permit.max(other.permit), deny: self.deny.max(other.deny) }
     }
@@ -67,6 +72,18 @@ pub(super) struct Asked<'a> {
     pub facts: Option<&'a ResourceFacts>,
     /// Who controls the data by the consent's own word, for requests that do not say who holds it.
     pub controllers: &'a [Party],
+    pub roles: &'a KnownRoles,
+    /// Whether somebody asks in a role that is not known, and so may be anybody.
+    pub is_in_unknown_role: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// What is asked of one of the rules' consents.
+    pub(super) fn of(rules: &'a Rules, consent: &'a Consent, request: &'a Request, facts: Option<&'a ResourceFacts>) -> Asked<'a> {
+        let roles = &*rules.roles;
+        let is_in_unknown_role = request.actors.iter().any(|actor| roles.are_unknown_of(actor));
+        Asked { request, facts, controllers: &consent.controllers, roles, is_in_unknown_role }
+    }
 }
 
 /// The criteria of one rule, tested.
@@ -82,7 +99,7 @@ pub(super) fn test(criteria: &Criteria, without_children: bool, asked: &Asked<'_
     let mut tests = Tests { held: [UNSTATED; KINDS], is_ruled_out: false };
     for kind in criteria.stated.iter() {
         let mut held = test_kind(kind, criteria, asked);
-        if criteria.unreadable.has(kind) {
+        if criteria.unreadable.has(kind) || asked.facts.is_some_and(|facts| kind != Kind::Data && facts.untold.has(kind)) {
             held.deny = held.deny.max(Match::Unknown);
         }
         tests.is_ruled_out |= held == Held::both(false);
@@ -99,7 +116,7 @@ pub(super) fn test(criteria: &Criteria, without_children: bool, asked: &Asked<'_
 fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
     let request = asked.request;
     match kind {
-        Kind::Recipient => any(&criteria.recipients, |target| test_target(target, &request.actors, request)),
+        Kind::Recipient => any(&criteria.recipients, |target| test_recipient(target, asked)),
         Kind::Custodian => any(&criteria.custodians, |target| test_custodian(target, criteria.stated.has(Kind::Recipient), asked)),
         Kind::Purpose => test_purposes(&criteria.purposes, &request.purposes),
         Kind::Action => test_action(criteria, request),
@@ -113,8 +130,8 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
         Kind::Label => with_resource(asked, |facts| test_labels(&criteria.labels, facts)),
         Kind::Code => with_resource(asked, |facts| test_codes(&criteria.codes, facts)),
         Kind::DataPeriod => with_resource(asked, |facts| test_data_period(criteria, facts)),
-        Kind::Data => with_resource(asked, |facts| any(&criteria.data, |data| test_data(data, facts))),
-        Kind::Source => with_resource(asked, |facts| any(&criteria.sources, |source| test_data(source, facts))),
+        Kind::Data => with_resource(asked, |facts| any(&criteria.data, |data| test_data(data, facts, asked.roles))),
+        Kind::Source => with_resource(asked, |facts| any(&criteria.sources, |source| test_data(source, facts, asked.roles))),
         Kind::Other => Held::UNKNOWN,
     }
 }
@@ -127,6 +144,11 @@ fn with_resource(asked: &Asked<'_>, test: impl Fn(&ResourceFacts) -> Held) -> He
     asked.facts.map_or(Held::DEFERRED, test)
 }
 
+fn test_recipient(target: &Target, asked: &Asked<'_>) -> Held {
+    let held = test_target(target, &asked.request.actors, asked.request);
+    if asked.is_in_unknown_role { held.or(Held::UNKNOWN) } else { held }
+}
+
 fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
     let mut held = Held::both(parties.iter().any(|party| is_same(&target.party, party)));
     if held.permit == Match::Yes {
@@ -137,10 +159,11 @@ fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
         let denies = member.period.is_none_or(|period| period.may_contain(request.instant));
         held = held.or(Held { permit: permits.into(), deny: denies.into() });
     }
+    let is_current = |member: &Member| member.period.is_none_or(|period| period.may_contain(request.instant));
     let lists_roles = !target.party.roles.is_empty();
     let is_unknown = target.is_open
         || !parties.iter().any(Party::is_identified)
-        || parties.iter().any(|party| may_be_same(&target.party, party) || (lists_roles && party.roles.is_empty()));
+        || parties.iter().any(|party| may_be_among(target, party, is_current) || (lists_roles && party.roles.is_empty()));
     if is_unknown { held.or(Held::UNKNOWN) } else { held }
 }
 
@@ -148,6 +171,11 @@ fn is_same(meant: &Party, asking: &Party) -> bool {
     asking.references.iter().any(|reference| meant.references.contains(reference))
         || asking.identifiers.iter().any(|identifier| identifier.has_system() && meant.identifiers.contains(identifier))
         || asking.roles.iter().any(|role| !role.system.is_empty() && meant.roles.contains(role))
+}
+
+/// Whether a party may be the target or one of those of its members that count.
+fn may_be_among(target: &Target, party: &Party, counts: impl Fn(&Member) -> bool) -> bool {
+    may_be_same(&target.party, party) || target.members.iter().any(|member| counts(member) && may_be_same(&member.party, party))
 }
 
 /// Whether the two would be the same if what one of them leaves out were as the other has it.
@@ -219,7 +247,18 @@ fn test_classes(stated: &[Code], asked: &Asked<'_>) -> Held {
             Held { permit: holds.into(), deny: (holds || is_type || facts.all_codes.contains(class)).into() }
         }),
         None if asked.request.classes.is_empty() => Held::DEFERRED,
-        None => Held::both(asked.request.classes.iter().any(|class| stated.contains(class))),
+        None => any(stated, |class| any(&asked.request.classes, |asked| test_class(class, asked))),
+    }
+}
+
+/// A class that a rule states and one that is asked for. Types are of one system and say nothing of what another names: only the resource does.
+fn test_class(stated: &Code, asked: &Code) -> Held {
+    let is_bare = stated.system.is_empty() || asked.system.is_empty();
+    match stated.code == asked.code {
+        true if stated.system == asked.system && !is_bare => Held::both(true),
+        true if is_bare => Held::UNKNOWN,
+        _ if stated.system == asked.system => Held::both(false),
+        _ => Held { permit: Match::No, deny: Match::Deferred },
     }
 }
 
@@ -232,16 +271,24 @@ fn test_documents(stated: &[Code], asked: &Asked<'_>) -> Held {
     }
 }
 
-/// A permit's level of confidentiality covers all below it; a denial's is met exactly. A resource without a level counts as restricted.
+/// A permit's level of confidentiality covers all below it; a denial's is met exactly, and may have meant what lies above it. A resource without
+/// a level counts as restricted.
 fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
     any(stated, |label| {
         let carries = facts.labels.iter().any(|own| label.covers(own));
         match (label.confidentiality, facts.confidentiality) {
             (Some(_), None) => Held {
                 permit: (label.confidentiality >= Some(Confidentiality::Restricted)).into(),
-                deny: if label.confidentiality == Some(Confidentiality::Restricted) { Match::Unknown } else { Match::No },
+                deny: if label.confidentiality <= Some(Confidentiality::Restricted) { Match::Unknown } else { Match::No },
             },
-            (Some(ceiling), Some(level)) => Held { permit: (level <= ceiling).into(), deny: carries.into() },
+            (Some(stated), Some(level)) => Held {
+                permit: (level <= stated).into(),
+                deny: match carries {
+                    true => Match::Yes,
+                    false if level > stated => Match::Unknown,
+                    false => Match::No,
+                },
+            },
             (None, _) => {
                 // What cannot be read, and nobody vouches for, may be what the denial means.
                 let is_doubtful =
@@ -292,24 +339,41 @@ fn test_data_period(criteria: &Criteria, facts: &ResourceFacts) -> Held {
     if facts.dates.is_empty() {
         return if facts.is_timeless { Held::both(false) } else { Held::UNKNOWN };
     }
-    Held {
+    let held = Held {
         permit: facts.dates.iter().all(|date| period.encloses(date)).into(),
         deny: facts.dates.iter().any(|date| period.overlaps(date)).into(),
+    };
+    if facts.is_vaguely_dated { Held { permit: Match::No, deny: held.deny.max(Match::Unknown) } } else { held }
+}
+
+fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
+    let untold = if facts.untold.has(Kind::Data) { Held::UNKNOWN } else { Held::both(false) };
+    match data.meaning {
+        Meaning::AuthoredBy => test_authors(data, facts, roles),
+        _ => test_record(data, facts).or(untold),
     }
 }
 
-fn test_data(data: &Data, facts: &ResourceFacts) -> Held {
-    let own = facts.reference.as_slice();
+fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
     match data.meaning {
-        Meaning::Instance => test_references(&data.reference, own),
-        Meaning::Dependents => test_references(&data.reference, own).or(test_references(&data.reference, &facts.references)),
+        Meaning::Instance | Meaning::AuthoredBy => test_instance(data, facts),
+        Meaning::Dependents => test_instance(data, facts).or(test_references(&data.reference, &facts.references)),
         Meaning::Related => {
-            let inward = test_references(&data.reference, own).or(test_references(&data.reference, &facts.references));
-            let is_pointed_at = own.iter().any(|own| data.points_to.contains(own));
+            let inward = test_instance(data, facts).or(test_references(&data.reference, &facts.references));
+            let is_pointed_at = facts.reference.as_ref().is_some_and(|own| data.points_to.contains(own));
             inward.or(Held { permit: Match::No, deny: is_pointed_at.into() })
         }
-        Meaning::AuthoredBy => test_author(data, facts),
     }
+}
+
+/// Whether the resource is the one that is named, in the version that is named. Another version may tell the same.
+fn test_instance(data: &Data, facts: &ResourceFacts) -> Held {
+    let held = match &facts.reference {
+        // Told by some attributes alone, it may itself be what is given as its reference.
+        None if !facts.untold.is_empty() => test_references(&data.reference, &facts.references).in_doubt(),
+        own => test_references(&data.reference, own.as_slice()),
+    };
+    if data.version.is_none() || data.version == facts.version { held } else { held.in_doubt() }
 }
 
 fn test_references(meant: &Reference, among: &[Reference]) -> Held {
@@ -319,10 +383,28 @@ fn test_references(meant: &Reference, among: &[Reference]) -> Held {
     if among.iter().any(|reference| meant.may_be(reference)) { Held::UNKNOWN } else { Held::both(false) }
 }
 
-fn test_author(data: &Data, facts: &ResourceFacts) -> Held {
-    if facts.authors.is_empty() && facts.author_identifiers.is_empty() {
+fn test_authors(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
+    if facts.authors.is_empty() {
         return if facts.is_timeless { Held::both(false) } else { Held::UNKNOWN };
     }
-    let by_identifier = facts.author_identifiers.iter().any(|author| author.has_system() && data.identifiers.contains(author));
-    test_references(&data.reference, &facts.authors).or(Held::both(by_identifier))
+    any(&facts.authors, |author| test_author(data, author, roles))
+}
+
+/// A permit is for what somebody wrote under a name of their own; a denial also for what is by those they stand for, or may be.
+fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
+    let held = test_references(&data.reference, &author.references);
+    if held.permit == Match::Yes || is_same(&data.author.party, author) {
+        return Held::both(true);
+    }
+    if data.author.members.iter().any(|member| is_same(&member.party, author)) {
+        return Held { permit: Match::No, deny: Match::Yes };
+    }
+    let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
+    if may_be || !is_comparable(&data.author.party, author) { Held::UNKNOWN } else { held }
+}
+
+/// Whether two parties that do not have the same names are therefore not the same: each has a reference, or an identifier of one system.
+fn is_comparable(meant: &Party, author: &Party) -> bool {
+    let shares_system = |own: &Identifier| own.has_system() && meant.identifiers.iter().any(|identifier| identifier.system == own.system);
+    !author.references.is_empty() || author.identifiers.iter().any(shares_system)
 }

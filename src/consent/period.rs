@@ -116,6 +116,16 @@ fn on_every_clock(a: &Moment, b: &Moment, holds: impl Fn(Interval, Interval) -> 
     holds(a.universal, b.universal) && ((a.has_zone && b.has_zone) || holds(a.local, b.local))
 }
 
+/// How far the clock of whoever dates a consent may run ahead of ours.
+const SKEW_MICROS: i64 = 5 * 60 * 1_000_000;
+
+/// The earliest instant at which something dated so can have been said, wherever a date without a zone was written.
+pub(super) fn earliest(text: &str) -> Option<Instant> {
+    let written = DateTime::parse(text).ok()?;
+    let ahead = if written.zone.is_some() { SKEW_MICROS } else { EASTERNMOST_MICROS };
+    Some(Instant::from_micros(written.interval().low - ahead))
+}
+
 /// When something was said, for telling the newer of two apart: surely before only when the intervals do not touch.
 pub(super) fn date_interval(text: &str) -> Option<Interval> {
     DateTime::parse(text).ok().map(|date| date.interval())

@@ -75,6 +75,8 @@ pub struct Policy {
     pub by_sensitivity: BySensitivity,
     /// Whether a request must declare a known purpose of use at all.
     pub purpose_required: bool,
+    /// Whether a consent dated later than the request permits nothing yet. A question about another time than now leaves it aside.
+    pub dates_bind: bool,
     /// Age in whole years at which a consent given by somebody else no longer permits.
     pub majority_years: u16,
     /// Whether a recipient may know that parts of what it gets were withheld: then it is marked `REDACTED` and `SUBSETTED`.
@@ -141,6 +143,7 @@ impl Default for Policy {
             implicit: ImplicitPolicy::default(),
             by_sensitivity: BySensitivity::default(),
             purpose_required: true,
+            dates_bind: true,
             majority_years: 18,
             reveal_redaction: false,
             glass: None,

@@ -55,6 +55,9 @@ impl<'a> Tested<'a> {
 
     /// The same without the rules that whoever asks rules out. It answers alike; only its account leaves them out.
     pub(super) fn open_only(consent: &'a Consent, asked: &Asked<'_>) -> Tested<'a> {
+        if asked.is_in_unknown_role {
+            return Tested::new(consent, asked);
+        }
         Tested::of(consent, consent.recipients.worth_testing(&asked.request.actors).into_iter(), asked)
     }
 

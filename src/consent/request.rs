@@ -23,6 +23,11 @@ impl Party {
         }
     }
 
+    /// Somebody known by one reference.
+    pub(super) fn named(reference: &Reference) -> Party {
+        Party { references: vec![reference.clone()], ..Party::default() }
+    }
+
     /// Whether there is anything but a display to know the party by.
     pub fn is_identified(&self) -> bool {
         !self.references.is_empty() || self.identifiers.iter().any(Identifier::has_system)

@@ -2,6 +2,7 @@
 
 use super::code::Code;
 use super::criteria::{Criteria, KINDS, Kind};
+use super::directory::KnownRoles;
 use super::period::Period;
 use super::policy::Policy;
 use super::recipients::Recipients;
@@ -23,6 +24,8 @@ pub struct Rules {
     /// How many different givers there are.
     pub(super) givers: usize,
     pub(super) reach: Arc<Reach>,
+    /// The roles that were known when the rules were compiled.
+    pub(super) roles: Arc<KnownRoles>,
 }
 
 /// What the rules tell resources apart by.
@@ -127,6 +130,8 @@ pub(super) struct Consent {
     /// The number of whoever gave it, the same for all consents they gave; `None` when that cannot be told.
     pub giver: Option<usize>,
     pub dated: Option<Interval>,
+    /// Before this it cannot have been given.
+    pub not_before: Option<Instant>,
     /// When the patient came of age, for a consent that somebody else gave before.
     pub outgrown: Option<Instant>,
     /// The root first, then depth first. Never empty.
@@ -231,7 +236,7 @@ impl Rules {
 
     /// The rules of somebody with more consents than can be looked at: nothing is permitted.
     pub fn beyond_reading(policy: Policy) -> Rules {
-        Rules { consents: Arc::default(), policy, is_overfull: true, givers: 0, reach: Arc::default() }
+        Rules { consents: Arc::default(), policy, is_overfull: true, givers: 0, reach: Arc::default(), roles: Arc::default() }
     }
 
     /// Whether there is no consent that could say anything.

@@ -106,6 +106,7 @@ impl Screen {
         let tells = facts.holds_sensitive || !facts.all_codes.is_empty();
         facts.type_name.clone_from(&self.bare.type_name);
         facts.reference.clone_from(&self.bare.reference);
+        facts.version.clone_from(&self.bare.version);
         facts.main_codes.clone_from(&self.bare.main_codes);
         facts.declared.extend(self.bare.declared.iter().cloned());
         Screen { is_telling: tells, ..self.inside(&facts) }
@@ -116,6 +117,7 @@ impl Screen {
         let mut facts = self.facts_inside(resource);
         facts.type_name.clone_from(&self.bare.type_name);
         facts.reference.clone_from(&self.bare.reference);
+        facts.version.clone_from(&self.bare.version);
         facts.main_codes.clone_from(&self.bare.main_codes);
         facts
     }
@@ -129,10 +131,10 @@ impl Screen {
         }
         if facts.dates.is_empty() {
             facts.dates.clone_from(&self.bare.dates);
+            facts.is_vaguely_dated |= self.bare.is_vaguely_dated;
         }
-        if facts.authors.is_empty() && facts.author_identifiers.is_empty() {
+        if facts.authors.is_empty() {
             facts.authors.clone_from(&self.bare.authors);
-            facts.author_identifiers.clone_from(&self.bare.author_identifiers);
         }
         if is_administrative(&facts.type_name) {
             // A product, a place or a person is of no class of its own: it is part of what it is named in.
@@ -259,6 +261,7 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         type_name: facts.type_name.clone(),
         id: facts.id.clone(),
         reference: facts.reference.clone(),
+        version: facts.version.clone(),
         profiles: facts.profiles.clone(),
         main_codes: facts.main_codes.clone(),
         all_codes: facts.main_codes.clone(),
@@ -267,12 +270,13 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         declared: facts.declared.clone(),
         confidentiality: level.or(Some(Confidentiality::Normal)),
         dates: facts.dates.clone(),
+        is_vaguely_dated: facts.is_vaguely_dated,
         authors: facts.authors.clone(),
-        author_identifiers: facts.author_identifiers.clone(),
         // What a record of a withheld one's kin belongs to cannot be taken from it; a Bundle's entries are decided one by one.
         references: if facts.type_name == "Bundle" { Vec::new() } else { facts.references.clone() },
         patients: facts.patients.clone(),
         is_timeless: facts.is_timeless,
+        untold: facts.untold,
         ..ResourceFacts::default()
     }
 }

@@ -5,6 +5,7 @@
 //! (`author`, `reference`, `date`) where the resource itself is not at hand. `request.now` is the clock.
 
 use super::code::{Code, Reference, codings, items};
+use super::criteria::Kind;
 use super::decision::{Decision, Obligation, decide_request, explain};
 use super::directory::Directory;
 use super::facts::{self, ResourceFacts};
@@ -23,7 +24,7 @@ use std::io::{self, BufRead, Read, Write};
 /// The longest line that is read. The rest of a longer one is passed over, and the case denied.
 const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Decides case after case until the input ends; answers how many. A case that cannot be read is denied, flagged `malformed`.
+/// Decides case after case until the input ends; answers how many. A case that cannot be read is denied, flagged `malformed`, and its trace says why.
 pub fn decide_stream(mut input: impl BufRead, mut output: impl Write) -> io::Result<usize> {
     let mut count = 0;
     let mut line = Vec::new();
@@ -40,7 +41,7 @@ pub fn decide_stream(mut input: impl BufRead, mut output: impl Write) -> io::Res
             continue;
         }
         let case = if is_cut { None } else { json::parse(&line, DEFAULT_DEPTH).ok() };
-        let answer = case.map_or_else(|| malformed(Value::Null.into()), |case| answer(&case));
+        let answer = case.map_or_else(|| malformed(Value::Null.into(), "not-json"), |case| answer(&case));
         writeln!(output, "{}", json::write(&answer))?;
         count += 1;
     }
@@ -48,20 +49,23 @@ pub fn decide_stream(mut input: impl BufRead, mut output: impl Write) -> io::Res
     Ok(count)
 }
 
-fn malformed(id: Node) -> Node {
+fn malformed(id: Node, why: &str) -> Node {
     let flags = vec![Node::from("malformed")];
-    Object::new().with("id", id).with("decision", "deny").with("flags", flags).with("trace", Vec::<Node>::new()).into()
+    Object::new().with("id", id).with("decision", "deny").with("flags", flags).with("trace", vec![Node::from(why)]).into()
 }
 
 fn answer(case: &Node) -> Node {
     let id = case.get("id").cloned().unwrap_or_else(|| Value::Null.into());
-    let Some((request_node, request)) = case.get("request").and_then(|node| Some((node, read_request(node)?))) else {
-        return malformed(id);
+    let request = case.get("request").ok_or("no-request").and_then(|node| Ok((node, read_request(node)?)));
+    let (request_node, request) = match request {
+        Ok(read) => read,
+        Err(why) => return malformed(id, why),
     };
     let directory = Directory::of(items(case, "context"));
     let consents: Vec<Node> = items(case, "consents").iter().filter(|consent| is_about(consent, request_node)).cloned().collect();
-    // The request is taken as given: one that declares no purpose is not refused for that alone.
-    let rules = Rules::compile(&consents, &directory, Policy { purpose_required: false, ..Policy::default() });
+    // The request is taken as given: one that declares no purpose is not refused for that alone, and one about a time before the consent was
+    // given asks what it would say.
+    let rules = Rules::compile(&consents, &directory, Policy { purpose_required: false, dates_bind: false, ..Policy::default() });
     let decision = match read_facts(request_node) {
         Some(facts) => explain(&rules, &request, &facts),
         None => decide_request(&rules, &request),
@@ -69,15 +73,17 @@ fn answer(case: &Node) -> Node {
     write_decision(id, &decision)
 }
 
-fn read_request(node: &Node) -> Option<Request> {
-    let instant = DateTime::parse_instant(node.text("now")?).ok()?.interval().low;
+/// Reads the request, or says what is wrong with it. A day is no instant: whether a rule holds may change in the course of it.
+fn read_request(node: &Node) -> Result<Request, &'static str> {
+    let now = node.text("now").and_then(|now| DateTime::parse_instant(now).ok());
+    let instant = now.ok_or("now-is-no-instant")?.interval().low;
     let codes = |name: &str| items(node, name).iter().flat_map(codings).filter_map(Code::from_coding).collect::<Vec<_>>();
     let scope = node.text("scope").map(|scope| Code::new(CONSENT_SCOPE, scope));
     let action = match node.text("action") {
         None => Action::Access,
-        Some(code) => Action::from_code(code)?,
+        Some(code) => Action::from_code(code).ok_or("action-unknown")?,
     };
-    Some(Request {
+    Ok(Request {
         actors: items(node, "actors").iter().map(Party::from_reference).collect(),
         custodian: node.get("custodian").map(Party::from_reference),
         locations: items(node, "recipient_location").iter().filter_map(read_reference).collect(),
@@ -109,9 +115,12 @@ fn read_facts(request: &Node) -> Option<ResourceFacts> {
     }
     let attributes = request.get("resource_attributes")?;
     let mut facts = ResourceFacts { type_name: "Resource".into(), ..ResourceFacts::default() };
-    facts.authors.extend(attributes.get("author").and_then(read_reference));
+    facts.authors.extend(attributes.get("author").and_then(read_reference).map(|author| Party::named(&author)));
     facts.references.extend(attributes.get("reference").and_then(read_reference));
     facts.dates.extend(attributes.text("date").and_then(Period::of_date));
+    // What is not among the attributes is not known, which is not the same as that it is not there.
+    let told = [(Kind::Data, facts.references.is_empty())].into_iter().filter_map(|(kind, is_untold)| is_untold.then_some(kind));
+    [Kind::Class, Kind::Document, Kind::Label, Kind::Code].into_iter().chain(told).for_each(|kind| facts.untold.add(kind));
     let patient = request.get("patient").and_then(Reference::from_node).or_else(|| Reference::new("Patient/of-the-request"));
     facts.patients.extend(patient.map(PatientReference::Known));
     Some(facts)

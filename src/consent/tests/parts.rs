@@ -92,6 +92,25 @@ fn a_decision_releases_the_resource_it_was_taken_on_and_no_other() {
 }
 
 #[test]
+fn a_consent_permits_nothing_before_it_can_have_been_given() {
+    let check = |dated: &str, dates_bind: bool, permits: bool| {
+        let consent = parse(&PERMIT.replace(r#""status":"active""#, &format!(r#""status":"active","dateTime":"{dated}""#)));
+        let resource = parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"}}"#);
+        let policy = Policy { dates_bind, ..Policy::default() };
+        let decision = decide_on(&[consent], policy, &request("Practitioner/berg", "TREAT"), &resource);
+        assert_eq!(decision.is_permit(), permits, "{dated} {decision:?}");
+        assert_eq!(decision.reason(), if permits { "permitted" } else { "not-yet-given" }, "{dated}");
+    };
+    check("2025-06-01T12:00:00Z", true, true);
+    check("2025-06-01T12:04:00Z", true, true);
+    check("2025-06-01T12:06:00Z", true, false);
+    check("2025-06-02", true, true);
+    check("2025-06-03", true, false);
+    check("2026", true, false);
+    check("2026", false, true);
+}
+
+#[test]
 fn a_provenance_goes_with_the_record_it_is_about() {
     let record = parse(r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/1"}}"#);
     let decision = decided(&record);
