@@ -19,6 +19,7 @@ mod receipt;
 mod scope;
 
 pub use consents::Ruling;
+use page::ConsentState;
 pub use page::Pager;
 pub use push::ConsentJudge;
 pub(crate) use receipt::StoredTiles;
@@ -293,8 +294,8 @@ impl QueryPath {
     ) -> Result<Node, Failure> {
         may(caller, Permission::Search, type_name)?;
         let now = self.pipeline.clock.now();
-        let (pairs, from) = self.pager.resume(pairs, caller, type_name, now)?;
-        let pairs = self.pipeline.dialect(caller).pairs(type_name, pairs);
+        let resumed = self.pager.resume(pairs, caller, type_name, now)?;
+        let pairs = self.pipeline.dialect(caller).pairs(type_name, resumed.pairs.clone());
         let asked = Query::parse(self.pipeline.definitions, type_name, &pairs, handling)?;
         // What is said of the query, its links and pages, speaks of what was asked; what is looked for may be more.
         let query = match self.with_linked(caller, type_name, &pairs).await? {
@@ -311,6 +312,8 @@ impl QueryPath {
         }
         candidates.sort_by(|a, b| query.compare(&a.resource, &b.resource));
         let judge = self.judge(caller, &candidates).await?;
+        let consents = judge.consent_state(query.patients());
+        resumed.under(consents)?;
         let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).chain(told.patients).collect();
         let mut withheld = BTreeSet::new();
         let mut permitted: Vec<Permitted> = Vec::with_capacity(candidates.len());
@@ -333,7 +336,7 @@ impl QueryPath {
             permitted.retain(|permitted| query.matches(permitted.resource()));
             permitted.sort_by(|a, b| query.compare(a.resource(), b.resource()));
         }
-        let page = self.page(caller, &asked, permitted, from, now);
+        let page = self.page(caller, &asked, permitted, resumed.from, consents, now);
         let along = self.along(caller, &asked, &page.shown).await?;
         let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
         let mut closing = disclosure(page.shown.iter().chain(&along.resources), note);
@@ -379,13 +382,13 @@ impl QueryPath {
         Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
     }
 
-    fn page(&self, caller: &Caller, query: &Query, permitted: Vec<Permitted>, from: usize, now: Instant) -> Page {
+    fn page(&self, caller: &Caller, query: &Query, permitted: Vec<Permitted>, from: usize, consents: ConsentState, now: Instant) -> Page {
         let total = permitted.len();
         let size = query.count().map_or(page::DEFAULT_PAGE, |count| usize::try_from(count).unwrap_or(usize::MAX)).min(page::MAX_PAGE);
         let size = if query.is_count_only() { 0 } else { size };
         let (mut before, shown, mut after) = page::cut(permitted, from, size);
         let end = from + shown.len();
-        let next = (size > 0 && !after.is_empty()).then(|| self.pager.seal(caller, query, end, now));
+        let next = (size > 0 && !after.is_empty()).then(|| self.pager.seal(caller, query, end, consents, now));
         let beyond = if query.total() == Some(Total::None) {
             // Without a total, a link tells that there is one more.
             after.truncate(usize::from(next.is_some()));

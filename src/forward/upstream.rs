@@ -220,9 +220,7 @@ impl Upstream {
             if page.outcomes.iter().any(crate::outcome::Finding::is_error) {
                 return Err(UpstreamProblem::NotFhir);
             }
-            found.extend(
-                page.matches.into_iter().map(|opened| opened.resource).filter(|resource| resource.resource_type() == Some(type_name)),
-            );
+            found.extend(page.matches.into_iter().map(|opened| opened.resource));
             visited.push(url);
             next = page.next.map(|link| below(peer.base_url, &link)).transpose()?;
             if next.as_ref().is_some_and(|link| visited.contains(link)) {

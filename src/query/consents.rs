@@ -2,6 +2,7 @@
 
 use super::Candidate;
 use super::beside::{Beside, MAX_BESIDE};
+use super::page::ConsentState;
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
@@ -16,6 +17,7 @@ use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broke
 use crate::registry::{DataKind, Identifier, Organisation, Purpose, Role};
 use crate::search::Query;
 use crate::store::Reader;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -150,6 +152,8 @@ struct PatientRules {
     /// Whether any consent was filed about this record.
     has_spoken: bool,
     linked: Vec<String>,
+    /// Which consents were filed about it, in which versions.
+    filed: Vec<(String, u32)>,
 }
 
 impl Judge {
@@ -227,6 +231,18 @@ impl Judge {
     pub fn may_ask(&self, patient: &str) -> bool {
         let rules = self.speaking(patient);
         !rules.is_empty() && rules.iter().all(|rules| consent::decide_request(rules, &self.request).is_permit())
+    }
+
+    /// What the consents about patients and the other records of theirs are now.
+    pub(super) fn consent_state<'p>(&self, patients: impl IntoIterator<Item = &'p str>) -> ConsentState {
+        let mut filed = BTreeSet::new();
+        for own in patients.into_iter().filter_map(|patient| self.rules.get(patient)) {
+            let linked = own.linked.iter().filter_map(|record| self.rules.get(record));
+            filed.extend(std::iter::once(own).chain(linked).flat_map(|known| &known.filed));
+        }
+        let mut digest = Sha256::new();
+        filed.iter().for_each(|(id, version)| digest.update(format!("{id}/{version}\n")));
+        digest.finalize().first_chunk().copied().unwrap_or_default()
     }
 
     /// The rules that a patient's data are decided by: those of every record of the person about which a consent was filed. All must permit, so
@@ -357,7 +373,7 @@ impl Place {
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
             let rules = Rules::beyond_reading(Policy::default());
-            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)? });
+            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
         };
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
         let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
@@ -375,7 +391,8 @@ impl Place {
         }
         let policy = self.policy(reader, patient, record.as_ref())?;
         let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
-        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)? })
+        let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
+        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
     }
 
     /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.

@@ -73,13 +73,16 @@ impl QueryPath {
         let id = self.pipeline.dialect(caller).id("Patient", id);
         let path = format!("Patient/{id}/$everything");
         let now = self.pipeline.clock.now();
-        let (pairs, from) = self.pager.resume(pairs, caller, &path, now)?;
-        let asked = self.asked_everything(pairs)?;
+        let resumed = self.pager.resume(pairs, caller, &path, now)?;
+        let (from, asked) = (resumed.from, self.asked_everything(resumed.pairs.clone())?);
         let patient = self.own("Patient", &id, None).await?.ok_or_else(|| not_found("Patient"))?;
-        let patient = self.permitted(caller, vec![patient]).await?;
+        let judge = self.judge(caller, std::slice::from_ref(&patient)).await?;
+        let consents = judge.consent_state([id.as_str()]);
+        let patient: Vec<Permitted> = judge.rule(patient).permitted().into_iter().collect();
         if patient.is_empty() {
             return Err(not_found("Patient").into());
         }
+        resumed.under(consents)?;
         let mut shown: Vec<Permitted> = patient.into_iter().filter(|_| asked.wants("Patient")).collect();
         // The other records of the person belong to it, where the caller may follow the link.
         let pairs = vec![("patient".to_owned(), format!("Patient/{id}"))];
@@ -93,7 +96,7 @@ impl QueryPath {
         let (before, shown, after) = page::cut(shown, from, size);
         let beyond: Vec<Permitted> = before.into_iter().chain(after).collect();
         let end = from + shown.len();
-        let next = (end < total).then(|| self.pager.seal_at(caller, &path, asked.used.clone(), end, now));
+        let next = (end < total).then(|| self.pager.seal_at(caller, &path, asked.used.clone(), end, consents, now));
         let mut closing = disclosure(shown.iter(), None);
         counted::count_in(&mut closing, &beyond);
         self.disclose(opened, closing, told.patients).await?;

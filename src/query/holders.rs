@@ -120,9 +120,12 @@ impl QueryPath {
         }
         let received = resources.len();
         let translated = resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
-        // What is about somebody else than the patient asked for is never let in, whatever the holder made of the search.
-        let about_patient = |candidate: &Candidate| crate::pipeline::patient_ids(&candidate.resource) == [patient.id.as_str()];
-        let candidates: Vec<Candidate> = translated.filter(about_patient).collect();
+        // What is of another type, or about somebody else than the patient asked for, is never let in, whatever the holder made of the search.
+        let is_asked_for = |candidate: &Candidate| {
+            let is_of_type = candidate.resource.resource_type() == Some(query.type_name());
+            is_of_type && crate::pipeline::patient_ids(&candidate.resource) == [patient.id.as_str()]
+        };
+        let candidates: Vec<Candidate> = translated.filter(is_asked_for).collect();
         let has_strayed = candidates.len() < received;
         let patient = Elsewhere { type_name: "Patient".to_owned(), id: patient.id.clone(), holder: holder.name.clone(), remote };
         Ok(Ok(Some(Answered { candidates, patient, has_strayed })))
@@ -142,7 +145,8 @@ impl QueryPath {
                 Err(problem) => return Ok(Err(problem)),
             };
             // Compared in the gateway's form, for the holder may name the system by its OID.
-            let translated = found.into_iter().filter_map(|record| self.translate(holder, record, &Links::new()));
+            let patients = found.into_iter().filter(|record| record.resource_type() == Some("Patient"));
+            let translated = patients.filter_map(|record| self.translate(holder, record, &Links::new()));
             let same = translated.filter(|candidate| crossref::patient_identifiers(&candidate.resource).contains(identifier));
             let ids: Vec<String> = same.filter_map(|candidate| Some(candidate.elsewhere?.remote)).collect();
             // Two records under one identifier is a matter for people, not for a guess.

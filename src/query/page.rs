@@ -1,4 +1,5 @@
-//! Paging links: sealed, so that they carry the query without showing it, and bound to who asked, for which purposes, until when.
+//! Paging links: sealed, so that they carry the query without showing it, and bound to who asked, for which purposes, to what the consents of
+//! the patients asked about were then, and until when.
 
 use crate::clock::Instant;
 use crate::identity::Caller;
@@ -34,7 +35,26 @@ struct Sealed {
     /// The entry a page begins with, or the place in a history it goes on from. In as many bytes whatever it is: a longer link would say that more
     /// lies before it.
     from: [u8; 8],
+    consents: ConsentState,
     until: i64,
+}
+
+/// What the consents of the patients that a query names were: a digest of their ids and versions. The link says as little as it did about others'.
+pub type ConsentState = [u8; 8];
+
+/// Where a query goes on.
+pub struct Resumed {
+    pub pairs: Pairs,
+    pub from: usize,
+    /// What the consents were when the link was made; none on a first page.
+    consents: Option<ConsentState>,
+}
+
+impl Resumed {
+    /// Refuses a link that was made under other consents than there are now.
+    pub fn under(&self, now: ConsentState) -> Result<(), Refusal> {
+        if self.consents.is_none_or(|then| then == now) { Ok(()) } else { Err(expired()) }
+    }
 }
 
 impl Pager {
@@ -45,21 +65,27 @@ impl Pager {
     }
 
     /// The token of the page of a search that begins at entry `from`.
-    pub fn seal(&self, caller: &Caller, query: &Query, from: usize, now: Instant) -> String {
-        self.seal_at(caller, query.type_name(), query.used().to_vec(), from, now)
+    pub fn seal(&self, caller: &Caller, query: &Query, from: usize, consents: ConsentState, now: Instant) -> String {
+        self.seal_at(caller, query.type_name(), query.used().to_vec(), from, consents, now)
     }
 
     /// The token of the page of an operation's answer that begins at entry `from`.
-    pub fn seal_at(&self, caller: &Caller, path: &str, pairs: Pairs, from: usize, now: Instant) -> String {
-        let from = i64::try_from(from).unwrap_or(i64::MAX);
-        self.sealed(caller, Sealed { path: path.to_owned(), pairs, from: from.to_be_bytes(), until: (now + LIFETIME).micros() })
+    pub fn seal_at(&self, caller: &Caller, path: &str, pairs: Pairs, from: usize, consents: ConsentState, now: Instant) -> String {
+        let from = i64::try_from(from).unwrap_or(i64::MAX).to_be_bytes();
+        self.sealed(caller, Sealed { path: path.to_owned(), pairs, from, consents, until: (now + LIFETIME).micros() })
     }
 
     /// The token of the page of a history that goes on from a place.
     pub fn seal_position(&self, caller: &Caller, path: &str, from: i64, now: Instant) -> String {
         self.sealed(
             caller,
-            Sealed { path: path.to_owned(), pairs: Pairs::new(), from: from.to_be_bytes(), until: (now + LIFETIME).micros() },
+            Sealed {
+                path: path.to_owned(),
+                pairs: Pairs::new(),
+                from: from.to_be_bytes(),
+                consents: ConsentState::default(),
+                until: (now + LIFETIME).micros(),
+            },
         )
     }
 
@@ -72,10 +98,17 @@ impl Pager {
     }
 
     /// The pairs and the first entry a search asks for: those of its page token when it has one, else its own from the beginning.
-    pub fn resume(&self, pairs: Pairs, caller: &Caller, path: &str, now: Instant) -> Result<(Pairs, usize), Refusal> {
-        let Some((_, token)) = pairs.iter().find(|(name, _)| name == PARAMETER) else { return Ok((pairs, 0)) };
+    pub fn resume(&self, pairs: Pairs, caller: &Caller, path: &str, now: Instant) -> Result<Resumed, Refusal> {
+        let Some((_, token)) = pairs.iter().find(|(name, _)| name == PARAMETER) else {
+            return Ok(Resumed { pairs, from: 0, consents: None });
+        };
+        if let Some((name, _)) = pairs.iter().find(|(name, _)| !matches!(name.as_str(), PARAMETER | "_format" | "_pretty")) {
+            let text = "A page link says all that is asked; nothing can be added to it. Start again from the first page.";
+            return Err(Refusal::new(Reason::Malformed, IssueType::NotSupported, text).at(name.clone()));
+        }
         let sealed = self.open(token, caller, path, now)?;
-        Ok((sealed.pairs, usize::try_from(i64::from_be_bytes(sealed.from)).unwrap_or(0)))
+        let from = usize::try_from(i64::from_be_bytes(sealed.from)).unwrap_or(0);
+        Ok(Resumed { pairs: sealed.pairs, from, consents: Some(sealed.consents) })
     }
 
     /// The place a history goes on from.
@@ -85,10 +118,7 @@ impl Pager {
 
     fn open(&self, token: &str, caller: &Caller, path: &str, now: Instant) -> Result<Sealed, Refusal> {
         let sealed = self.decrypt(token, caller).filter(|sealed| sealed.path == path && sealed.until > now.micros());
-        sealed.ok_or_else(|| {
-            let text = "This page link is not valid for you, or no longer. Start again from the first page.";
-            Refusal::new(Reason::Malformed, IssueType::Expired, text)
-        })
+        sealed.ok_or_else(expired)
     }
 
     fn decrypt(&self, token: &str, caller: &Caller) -> Option<Sealed> {
@@ -101,6 +131,11 @@ impl Pager {
         let plain = self.key.open_in_place(nonce, Aad::from(binding(caller)), &mut body).ok()?;
         postcard::from_bytes(plain).ok()
     }
+}
+
+fn expired() -> Refusal {
+    let text = "This page link is not valid for you, or no longer. Start again from the first page.";
+    Refusal::new(Reason::Malformed, IssueType::Expired, text)
 }
 
 /// Who a page link belongs to.

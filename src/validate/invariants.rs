@@ -82,9 +82,14 @@ fn is_unreadable(error: &PathError) -> bool {
     matches!(error, PathError::Syntax { .. } | PathError::UnknownFunction { .. } | PathError::Arguments { .. })
 }
 
-/// Whether it was the document that made the evaluation end: a rule must come out true, and so did not.
+/// Whether it was the document that made the evaluation end: a rule must come out true, and so did not. Published rules ask `telecom or endpoint` of
+/// lists, where HL7's engine takes any items for true; what FHIRPath itself makes of them is not held against the document.
 fn breaks_off(error: &PathError) -> bool {
-    matches!(error, PathError::NotSingle { .. } | PathError::WrongType { .. } | PathError::Pattern)
+    match error {
+        PathError::NotSingle { operation } => !matches!(*operation, "and" | "or" | "xor" | "implies" | "not"),
+        PathError::WrongType { .. } | PathError::Pattern => true,
+        _ => false,
+    }
 }
 
 fn offset(place: TreeItem<'_>) -> Option<u32> {

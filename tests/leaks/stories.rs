@@ -117,8 +117,10 @@ pub async fn page_links_are_for_one_caller() {
     b.call(Call::get(&next).header("x-purpose-of-use", "TREAT")).await.expect(400);
     assert_eq!(b.get(&next).await.expect(200).matches().len(), 1);
     a.delete(&format!("Consent/{consent}")).await.expect(204);
-    let after = b.get(&next).await.expect(200);
-    assert!(after.matches().is_empty() && after.json()["total"] == 0, "each page is decided anew: {}", after.text());
+    let after = b.get(&next).await.expect(400);
+    assert_eq!(after.text(), forged.text(), "a link made under another consent is like one that never was");
+    let anew = b.get(&format!("Observation?patient={patient}&_count=1")).await.expect(200);
+    assert!(anew.matches().is_empty() && anew.json()["total"] == 0, "{}", anew.text());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

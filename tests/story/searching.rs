@@ -129,6 +129,8 @@ async fn pages_are_sealed_and_belong_to_who_asked() {
     a.get(&tampered).await.expect(400).issue();
     a.get(&link.replace("/Patient?", "/Observation?")).await.expect(400).issue();
     a.get("Patient?_page=").await.expect(400).issue();
+    assert_eq!(a.get(&format!("{link}&birthdate=1986-01-01")).await.expect(400).issue(), "not-supported", "it says all that is asked");
+    a.get(&format!("{link}&_format=json")).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
