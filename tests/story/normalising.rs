@@ -113,7 +113,7 @@ async fn another_release_is_converted_or_refused_by_name() {
     assert_eq!(stored["interpretation"][0]["coding"][1]["code"], "H");
     assert!(stored["encounter"]["reference"].as_str().unwrap().starts_with("Encounter/hg-"));
     let provenance = a.search(&format!("Provenance?target=Observation/{}", stored["id"].as_str().unwrap())).await;
-    assert!(provenance[0].to_string().contains("04-versions@4"), "the conversion is in the lineage");
+    assert!(provenance[0].to_string().contains("04-versions@5"), "the conversion is in the lineage");
     let mut older = patient("1");
     older["careProvider"] = json!([{"display": "x"}]);
     let refused = a.post("Patient", &older).await.expect(422).json();
