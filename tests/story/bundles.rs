@@ -167,3 +167,47 @@ async fn a_bundle_sent_twice_is_stored_once() {
     }
     a.post("", &bundle("transaction", vec![])).await;
 }
+
+/// A relative reference is of the server its own entry names: another server's `Patient/3` is not ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_servers_entry_does_not_lead_to_our_patient() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut ours = patient("3");
+    ours["id"] = json!("3");
+    a.put("Patient/3", &ours).await.expect(201);
+    let seen = |base: &str| creates(&format!("{base}/Observation/1"), observation("Patient/3"));
+    let subject = async |base: &str| {
+        let answer = a.post("", &bundle("transaction", vec![seen(base)])).await.expect(200).json();
+        let stored = a.get(answer["entry"][0]["response"]["location"].as_str().unwrap()).await.expect(200).json();
+        stored["subject"]["reference"].as_str().unwrap().to_owned()
+    };
+    let own = a.get("Patient/3").await.expect(200).json();
+    let name = format!("Patient/{}", own["id"].as_str().unwrap());
+    assert_eq!(subject("https://ehr.hospital-a.example:443/fhir").await, name);
+    assert_eq!(subject("https://other.example/fhir").await, "https://other.example/fhir/Patient/3");
+    // Where that server's patient came along, it is that one.
+    let theirs = creates("https://other.example:443/fhir/Patient/3", patient("4"));
+    let answer = a.post("", &bundle("transaction", vec![seen("https://other.example/fhir"), theirs])).await.expect(200).json();
+    let stored = a.get(answer["entry"][0]["response"]["location"].as_str().unwrap()).await.expect(200).json();
+    let reference = stored["subject"]["reference"].as_str().unwrap();
+    assert!(reference != name && answer["entry"][1]["response"]["location"].as_str().unwrap().contains(reference), "{answer}");
+}
+
+/// An id that FHIR does not allow is found again by who names it, where the source has such a resource.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_id_with_a_slash_is_found() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let mut ours = patient("3");
+    ours["id"] = json!("ward/3");
+    // By its URL it could not be sent: such ids come in the resource.
+    a.put("Patient/ward%2F3", &ours).await.expect(400);
+    let own = a.put(&format!("Patient?identifier={MRN}|3"), &ours).await.expect(201).json();
+    let subject = async |reference: &str| {
+        let stored = a.post("Observation", &observation(reference)).await.expect(201).json();
+        stored["subject"]["reference"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(subject("Patient/ward/3").await, format!("Patient/{}", own["id"].as_str().unwrap()));
+    assert_eq!(subject("Patient/ward/4").await, "Patient/ward/4", "nothing is guessed");
+}

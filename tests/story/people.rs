@@ -234,3 +234,12 @@ async fn two_records_of_one_person_in_one_submission_are_a_question() {
     assert_eq!(linkages[0]["item"].as_array().unwrap().len(), 3, "one of the two is linked: {linkages:?}");
     assert!(!questions(&world).await.is_empty(), "and the other is a question");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_with_hyphens_is_the_same_number() {
+    let Scene { world, a, at_a, at_b, b } = scene(person("123-45-6789"), person("123456789")).await;
+    let theirs = b.create(&observation(&format!("Patient/{at_b}"))).await;
+    a.create(&permit(&at_a)).await;
+    assert_eq!(ids(&a.search(&format!("Observation?patient={at_a}")).await), [theirs]);
+    assert!(questions(&world).await.is_empty());
+}

@@ -46,8 +46,10 @@ fn mapped<'c>(coding: &Node, context: &Context<'c>) -> Option<&'c MappedCode> {
         Some(system) => maps.get(system, code),
         None => maps.get(&unnamed_system(context), code),
     };
-    let keys = key_system(context);
-    found.or_else(|| maps.has(&keys).then(|| maps.get(&keys, &key(coding.text("system"), code, context))).flatten())
+    found.or_else(|| {
+        let keys = key_system(context);
+        maps.has(&keys).then(|| maps.get(&keys, &key(coding.text("system"), code, context))).flatten()
+    })
 }
 
 /// The same of a concept that is nothing but text.
