@@ -23,6 +23,8 @@ pub struct Expansion {
     doubtful: Vec<Option<CompactString>>,
     /// Systems whose codes are the same in either case.
     case_blind: Vec<CompactString>,
+    /// Systems of which filters let through a part that cannot be listed.
+    filtered: Vec<CompactString>,
     /// The first thing that kept codes from being listed.
     hindrance: Option<Hindrance>,
 }
@@ -47,6 +49,7 @@ impl Expansion {
         for part in &self.open {
             match part {
                 Some(of) if fits(of) => match computed::judge(of, code) {
+                    Judgement::Valid if self.filtered.iter().any(|filtered| filtered == of) => verdict = Membership::Undecidable,
                     Judgement::Valid => return Membership::Member { display: None },
                     Judgement::Invalid => {}
                     Judgement::Unknown => verdict = Membership::Undecidable,
@@ -95,6 +98,7 @@ impl Expansion {
         self.open.extend(other.open);
         self.doubtful.extend(other.doubtful);
         self.case_blind.extend(other.case_blind);
+        self.filtered.extend(other.filtered);
         self.hindrance = self.hindrance.take().or(other.hindrance);
     }
 
@@ -225,7 +229,10 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: 
         let version = part.version.as_deref().unwrap_or_default();
         return hindered(Some(url), Hindrance::SystemVersion(format!("{url}|{version}").trim_end_matches('|').into()));
     }
-    let Some(system) = system else { return unlistable(Some(url)) };
+    let Some(system) = system else {
+        let filtered = part.filters.first().map(|_| url.into()).into_iter().collect();
+        return Expansion { filtered, ..unlistable(Some(url)) };
+    };
     let Some(concepts) = filters::kept(system, &part.filters) else {
         return Expansion { hindrance: filters::limit(&part.filters).map(Hindrance::Limit), ..unlistable(Some(url)) };
     };

@@ -11,6 +11,7 @@
 mod blob;
 mod compile;
 mod computed;
+mod countries;
 mod expansion;
 mod filters;
 mod invariants;
@@ -269,21 +270,11 @@ impl Definitions {
         names
     }
 
-    /// What is known of a code from its form alone, or for countries from the lists of ISO 3166 that come as value sets.
+    /// What is known of a code from its form, or from a list that is part of the program.
     fn computed_standing(&self, url: &str, code: &str) -> Standing<'_> {
         match computed::judge(url, code) {
             computed::Judgement::Valid => Standing::Known { display: None },
             computed::Judgement::Invalid => Standing::Absent,
-            computed::Judgement::Unknown if url == computed::COUNTRIES => {
-                let lists = ["iso3166-1-2", "iso3166-1-3", "iso3166-1-N"];
-                let is_listed = |list: &&str| {
-                    matches!(
-                        self.value_set_contains(&format!("http://hl7.org/fhir/ValueSet/{list}"), Some(url), code),
-                        Membership::Member { .. }
-                    )
-                };
-                if lists.iter().any(is_listed) { Standing::Known { display: None } } else { Standing::UnknownSystem }
-            }
             computed::Judgement::Unknown => Standing::UnknownSystem,
         }
     }
