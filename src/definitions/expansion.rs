@@ -33,6 +33,8 @@ pub struct Expansion {
 struct Listed {
     system: CompactString,
     display: Option<CompactString>,
+    /// What the set calls it beside the display.
+    names: Box<[CompactString]>,
 }
 
 impl Expansion {
@@ -61,6 +63,12 @@ impl Expansion {
         verdict
     }
 
+    /// The names of a listed code.
+    pub fn names<'s>(&'s self, system: &str, code: &str) -> impl Iterator<Item = &'s str> + use<'s> {
+        let listed = self.listed.get(code).and_then(|all| all.iter().find(|one| one.system == system));
+        listed.into_iter().flat_map(|one| one.display.iter().chain(&one.names)).map(CompactString::as_str)
+    }
+
     pub fn hindrance(&self) -> Option<&Hindrance> {
         self.hindrance.as_ref()
     }
@@ -71,11 +79,19 @@ impl Expansion {
         same.and_then(|(_, all)| all.iter().find(|one| one.system == *of))
     }
 
-    fn list(&mut self, system: &str, code: &str, display: Option<&CompactString>) {
+    fn list(&mut self, system: &str, code: &str, display: Option<&CompactString>, names: &[CompactString]) {
         let all = self.listed.entry(code.into()).or_default();
         if !all.iter().any(|one| one.system == system) {
-            all.push(Listed { system: system.into(), display: display.cloned() });
+            all.push(Listed { system: system.into(), display: display.cloned(), names: names.into() });
         }
+    }
+
+    /// Leaves out what is out of use.
+    fn keep_active(&mut self, definitions: &Definitions) {
+        for (code, all) in &mut self.listed {
+            all.retain(|one| !definitions.is_inactive(&one.system, code));
+        }
+        self.listed.retain(|_, all| !all.is_empty());
     }
 
     fn unlist(&mut self, excluded: &Expansion) {
@@ -92,7 +108,7 @@ impl Expansion {
     fn add(&mut self, other: Expansion) {
         for (code, all) in other.listed {
             for one in all {
-                self.list(&one.system, &code, one.display.as_ref());
+                self.list(&one.system, &code, one.display.as_ref(), &one.names);
             }
         }
         self.open.extend(other.open);
@@ -108,9 +124,9 @@ impl Expansion {
         for (code, all) in &self.listed {
             for one in all {
                 match other.contains(Some(&one.system), code) {
-                    Membership::Member { .. } => both.list(&one.system, code, one.display.as_ref()),
+                    Membership::Member { .. } => both.list(&one.system, code, one.display.as_ref(), &one.names),
                     Membership::Undecidable => {
-                        both.list(&one.system, code, one.display.as_ref());
+                        both.list(&one.system, code, one.display.as_ref(), &one.names);
                         both.doubtful.push(Some(one.system.clone()));
                     }
                     Membership::NotMember => {}
@@ -145,7 +161,7 @@ impl<'a> Expander<'a> {
     fn set(&mut self, set: &'a ValueSet) -> Expansion {
         self.around.push(set);
         let composed = self.composed(&set.include, &set.exclude);
-        let expansion = match &set.expansion {
+        let mut expansion = match &set.expansion {
             // What cannot be followed here has been followed by whoever made the expansion.
             Some(given) if !composed.open.is_empty() || !composed.doubtful.is_empty() => {
                 let mut expansion = self.composed(&given.sets, &[]);
@@ -158,6 +174,9 @@ impl<'a> Expander<'a> {
             _ => composed,
         };
         self.around.pop();
+        if set.active_only {
+            expansion.keep_active(self.definitions);
+        }
         expansion
     }
 
@@ -238,7 +257,7 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: 
     };
     let mut codes = beginning(url, Some(system));
     for concept in concepts {
-        codes.list(url, &concept.code, concept.display.as_ref());
+        codes.list(url, &concept.code, concept.display.as_ref(), &[]);
     }
     if system.content != Content::Complete {
         codes.open.push(Some(url.into()));
@@ -253,7 +272,8 @@ fn listed_codes(url: &str, system: Option<&CodeSystem>, part: &ConceptSet) -> Ex
         .map(|system| system.concepts.iter().filter_map(|one| Some((one.code.as_str(), one.display.as_ref()?))).collect())
         .unwrap_or_default();
     for concept in &part.concepts {
-        codes.list(url, &concept.code, concept.display.as_ref().or(displays.get(concept.code.as_str()).copied()));
+        let display = concept.display.as_ref().or(displays.get(concept.code.as_str()).copied());
+        codes.list(url, &concept.code, display, &concept.designations);
     }
     codes
 }
