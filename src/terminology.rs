@@ -277,7 +277,11 @@ mod tests {
         assert_eq!(server.answer(&question("a")).await, Answer::Right);
         assert_eq!(server.answer(&question("a")).await, Answer::Right, "the server answers once; the second is from memory");
         time.advance(Duration::from_secs(61));
-        assert_eq!(server.answer(&question("a")).await, Answer::Away(Failure::Unreachable), "what is too old is asked again, and nobody is there");
+        assert_eq!(
+            server.answer(&question("a")).await,
+            Answer::Away(Failure::Unreachable),
+            "what is too old is asked again, and nobody is there"
+        );
         assert_eq!(server.remembered(&question("b")), Some(Answer::Away(Failure::Unreachable)), "nor is it asked again at once");
         time.advance(AWAY_FOR + Duration::from_secs(1));
         assert_eq!(server.remembered(&question("b")), None);
@@ -303,9 +307,8 @@ mod tests {
 
     #[tokio::test]
     async fn failures_are_told_apart() {
-        let response = |status: &str, body: &str| {
-            format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-        };
+        let response =
+            |status: &str, body: &str| format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         for (response, words) in [
             (String::new(), "did not answer in time"),
             (response("401 Unauthorized", "secret"), "asks for a credential"),

@@ -1,5 +1,6 @@
 //! Code systems that are a grammar or a short public list and so need no CodeSystem resource.
 
+use super::countries;
 use crate::fhir::ucum;
 
 /// What a computed system says about a code.
@@ -28,7 +29,7 @@ const CURRENCIES: [&str; 182] = [
 ];
 
 /// ISO 3166: countries.
-pub const COUNTRIES: &str = "urn:iso:std:iso:3166";
+const COUNTRIES: &str = "urn:iso:std:iso:3166";
 
 /// ISO 3166-2: the parts of countries.
 const SUBDIVISIONS: &str = "urn:iso:std:iso:3166:-2";
@@ -45,7 +46,7 @@ pub fn judge(system: &str, code: &str) -> Judgement {
         "http://loinc.org" => unless(is_loinc(code)),
         "http://snomed.info/sct" => unless(is_snomed(code)),
         "urn:iso:std:iso:4217" => from_form(CURRENCIES.contains(&code)),
-        COUNTRIES => unless(matches!(code.len(), 2 | 3) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())),
+        COUNTRIES => countries::judge(code),
         SUBDIVISIONS => unless(is_subdivision(code)),
         REGIONS => unless(code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit())),
         ucum::SYSTEM => from_form(ucum::check(code).is_ok()),
@@ -62,12 +63,12 @@ fn unless(form_is_right: bool) -> Judgement {
     if form_is_right { Judgement::Unknown } else { Judgement::Invalid }
 }
 
-/// The form of ISO 3166-2: a country's two letters, a hyphen, and one to three letters or digits.
+/// The form of ISO 3166-2: the two letters of a country that there is or was, a hyphen, and one to three letters or digits.
 fn is_subdivision(code: &str) -> bool {
     let Some((country, part)) = code.split_once('-') else { return false };
     let is_capital = |byte: u8| byte.is_ascii_uppercase();
     country.len() == 2
-        && country.bytes().all(is_capital)
+        && countries::judge(country) != Judgement::Invalid
         && matches!(part.len(), 1..=3)
         && part.bytes().all(|byte| is_capital(byte) || byte.is_ascii_digit())
 }
@@ -199,8 +200,8 @@ mod tests {
             ),
             ("urn:iso:std:iso:4217", &["USD"], &["usd", "US", "XYZ"]),
             (REGIONS, &["001", "419"], &["1", "World"]),
-            (SUBDIVISIONS, &["US-CA", "FR-2A", "AD-07"], &["US", "Australia", "us-ca", "US-CALI"]),
-            (COUNTRIES, &["US", "USA", "840"], &["us", "U", "USAA"]),
+            (SUBDIVISIONS, &["US-CA", "FR-2A", "AD-07"], &["US", "Australia", "us-ca", "US-CALI", "UX-CA"]),
+            (COUNTRIES, &["US", "USA", "840"], &["us", "U", "USAA", "UX", "USB", "841"]),
         ] {
             for code in right {
                 assert_ne!(judge(system, code), Judgement::Invalid, "{system} {code}");

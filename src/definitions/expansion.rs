@@ -23,6 +23,8 @@ pub struct Expansion {
     doubtful: Vec<Option<CompactString>>,
     /// Systems whose codes are the same in either case.
     case_blind: Vec<CompactString>,
+    /// Systems of which filters let through a part that cannot be listed.
+    filtered: Vec<CompactString>,
     /// The first thing that kept codes from being listed.
     hindrance: Option<Hindrance>,
 }
@@ -31,6 +33,8 @@ pub struct Expansion {
 struct Listed {
     system: CompactString,
     display: Option<CompactString>,
+    /// What the set calls it beside the display.
+    names: Box<[CompactString]>,
 }
 
 impl Expansion {
@@ -47,6 +51,7 @@ impl Expansion {
         for part in &self.open {
             match part {
                 Some(of) if fits(of) => match computed::judge(of, code) {
+                    Judgement::Valid if self.filtered.iter().any(|filtered| filtered == of) => verdict = Membership::Undecidable,
                     Judgement::Valid => return Membership::Member { display: None },
                     Judgement::Invalid => {}
                     Judgement::Unknown => verdict = Membership::Undecidable,
@@ -56,6 +61,12 @@ impl Expansion {
             }
         }
         verdict
+    }
+
+    /// The names of a listed code.
+    pub fn names<'s>(&'s self, system: &str, code: &str) -> impl Iterator<Item = &'s str> + use<'s> {
+        let listed = self.listed.get(code).and_then(|all| all.iter().find(|one| one.system == system));
+        listed.into_iter().flat_map(|one| one.display.iter().chain(&one.names)).map(CompactString::as_str)
     }
 
     pub fn hindrance(&self) -> Option<&Hindrance> {
@@ -68,11 +79,19 @@ impl Expansion {
         same.and_then(|(_, all)| all.iter().find(|one| one.system == *of))
     }
 
-    fn list(&mut self, system: &str, code: &str, display: Option<&CompactString>) {
+    fn list(&mut self, system: &str, code: &str, display: Option<&CompactString>, names: &[CompactString]) {
         let all = self.listed.entry(code.into()).or_default();
         if !all.iter().any(|one| one.system == system) {
-            all.push(Listed { system: system.into(), display: display.cloned() });
+            all.push(Listed { system: system.into(), display: display.cloned(), names: names.into() });
         }
+    }
+
+    /// Leaves out what is out of use.
+    fn keep_active(&mut self, definitions: &Definitions) {
+        for (code, all) in &mut self.listed {
+            all.retain(|one| !definitions.is_inactive(&one.system, code));
+        }
+        self.listed.retain(|_, all| !all.is_empty());
     }
 
     fn unlist(&mut self, excluded: &Expansion) {
@@ -89,12 +108,13 @@ impl Expansion {
     fn add(&mut self, other: Expansion) {
         for (code, all) in other.listed {
             for one in all {
-                self.list(&one.system, &code, one.display.as_ref());
+                self.list(&one.system, &code, one.display.as_ref(), &one.names);
             }
         }
         self.open.extend(other.open);
         self.doubtful.extend(other.doubtful);
         self.case_blind.extend(other.case_blind);
+        self.filtered.extend(other.filtered);
         self.hindrance = self.hindrance.take().or(other.hindrance);
     }
 
@@ -104,9 +124,9 @@ impl Expansion {
         for (code, all) in &self.listed {
             for one in all {
                 match other.contains(Some(&one.system), code) {
-                    Membership::Member { .. } => both.list(&one.system, code, one.display.as_ref()),
+                    Membership::Member { .. } => both.list(&one.system, code, one.display.as_ref(), &one.names),
                     Membership::Undecidable => {
-                        both.list(&one.system, code, one.display.as_ref());
+                        both.list(&one.system, code, one.display.as_ref(), &one.names);
                         both.doubtful.push(Some(one.system.clone()));
                     }
                     Membership::NotMember => {}
@@ -141,7 +161,7 @@ impl<'a> Expander<'a> {
     fn set(&mut self, set: &'a ValueSet) -> Expansion {
         self.around.push(set);
         let composed = self.composed(&set.include, &set.exclude);
-        let expansion = match &set.expansion {
+        let mut expansion = match &set.expansion {
             // What cannot be followed here has been followed by whoever made the expansion.
             Some(given) if !composed.open.is_empty() || !composed.doubtful.is_empty() => {
                 let mut expansion = self.composed(&given.sets, &[]);
@@ -154,6 +174,9 @@ impl<'a> Expander<'a> {
             _ => composed,
         };
         self.around.pop();
+        if set.active_only {
+            expansion.keep_active(self.definitions);
+        }
         expansion
     }
 
@@ -225,13 +248,16 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: 
         let version = part.version.as_deref().unwrap_or_default();
         return hindered(Some(url), Hindrance::SystemVersion(format!("{url}|{version}").trim_end_matches('|').into()));
     }
-    let Some(system) = system else { return unlistable(Some(url)) };
+    let Some(system) = system else {
+        let filtered = part.filters.first().map(|_| url.into()).into_iter().collect();
+        return Expansion { filtered, ..unlistable(Some(url)) };
+    };
     let Some(concepts) = filters::kept(system, &part.filters) else {
         return Expansion { hindrance: filters::limit(&part.filters).map(Hindrance::Limit), ..unlistable(Some(url)) };
     };
     let mut codes = beginning(url, Some(system));
     for concept in concepts {
-        codes.list(url, &concept.code, concept.display.as_ref());
+        codes.list(url, &concept.code, concept.display.as_ref(), &[]);
     }
     if system.content != Content::Complete {
         codes.open.push(Some(url.into()));
@@ -246,7 +272,8 @@ fn listed_codes(url: &str, system: Option<&CodeSystem>, part: &ConceptSet) -> Ex
         .map(|system| system.concepts.iter().filter_map(|one| Some((one.code.as_str(), one.display.as_ref()?))).collect())
         .unwrap_or_default();
     for concept in &part.concepts {
-        codes.list(url, &concept.code, concept.display.as_ref().or(displays.get(concept.code.as_str()).copied()));
+        let display = concept.display.as_ref().or(displays.get(concept.code.as_str()).copied());
+        codes.list(url, &concept.code, display, &concept.designations);
     }
     codes
 }

@@ -11,6 +11,7 @@
 mod blob;
 mod compile;
 mod computed;
+mod countries;
 mod expansion;
 mod filters;
 mod invariants;
@@ -244,6 +245,20 @@ impl Definitions {
         }
     }
 
+    /// Whether a code system in hand says that a code is out of use.
+    fn is_inactive(&self, url: &str, code: &str) -> bool {
+        let Some(place) = self.code_systems.find(url) else { return false };
+        let Some(system) = self.code_systems.get(place, &self.blob) else { return false };
+        let index = self.concepts.get(place).map(|cell| cell.get_or_init(|| concepts_by_code(system)));
+        index.and_then(|index| system.concepts.get(*index.get(code)?)).is_some_and(|concept| concept.is_inactive)
+    }
+
+    /// The names that a value set gives a code in it, or takes from the system.
+    pub fn value_set_names(&self, url: &str, system: &str, code: &str) -> impl Iterator<Item = &str> {
+        let expansion = self.value_set_place(url).and_then(|place| self.expansion(place));
+        expansion.into_iter().flat_map(move |expansion| expansion.names(system, code))
+    }
+
     /// That version of a code system, if it is in hand; without a version the newest. The URL may have a version after it.
     fn code_system_in(&self, url: &str, version: Option<&str>) -> Option<&CodeSystem> {
         let place = match version {
@@ -269,21 +284,11 @@ impl Definitions {
         names
     }
 
-    /// What is known of a code from its form alone, or for countries from the lists of ISO 3166 that come as value sets.
+    /// What is known of a code from its form, or from a list that is part of the program.
     fn computed_standing(&self, url: &str, code: &str) -> Standing<'_> {
         match computed::judge(url, code) {
             computed::Judgement::Valid => Standing::Known { display: None },
             computed::Judgement::Invalid => Standing::Absent,
-            computed::Judgement::Unknown if url == computed::COUNTRIES => {
-                let lists = ["iso3166-1-2", "iso3166-1-3", "iso3166-1-N"];
-                let is_listed = |list: &&str| {
-                    matches!(
-                        self.value_set_contains(&format!("http://hl7.org/fhir/ValueSet/{list}"), Some(url), code),
-                        Membership::Member { .. }
-                    )
-                };
-                if lists.iter().any(is_listed) { Standing::Known { display: None } } else { Standing::UnknownSystem }
-            }
             computed::Judgement::Unknown => Standing::UnknownSystem,
         }
     }

@@ -239,6 +239,8 @@ pub struct ValueSet {
     pub version: CompactString,
     pub include: Vec<ConceptSet>,
     pub exclude: Vec<ConceptSet>,
+    /// Whether concepts that are no longer active are left out (`compose.inactive` is false).
+    pub active_only: bool,
     /// The codes of an expansion that came with a composition, for when the composition cannot be followed here.
     pub expansion: Option<GivenExpansion>,
 }
@@ -270,6 +272,8 @@ pub struct ConceptSet {
 pub struct Concept {
     pub code: CompactString,
     pub display: Option<CompactString>,
+    /// Other names that the set gives it.
+    pub designations: Vec<CompactString>,
 }
 
 /// One `ValueSet.compose.include.filter`.
@@ -325,6 +329,8 @@ pub struct SystemConcept {
     pub designations: Vec<Designation>,
     /// Indexes of its parents in [`CodeSystem::concepts`]: by nesting, and by `parent` and `subsumedBy` properties.
     pub parents: Vec<u32>,
+    /// Whether its properties say that it is inactive, or retired.
+    pub is_inactive: bool,
     /// Properties other than the hierarchy, as text, for filters.
     pub properties: Vec<(CompactString, CompactString)>,
 }

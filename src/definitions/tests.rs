@@ -111,6 +111,9 @@ fn value_sets_say_who_is_in() {
     check("currencies", None, "CHF", "");
     check("currencies", None, "QQQ", "no");
     check("currencies", None, "chf", "no");
+    check("iso3166-1-2", None, "CH", "Switzerland");
+    check("iso3166-1-3", None, "CHE", "undecidable");
+    check("iso3166-1-3", None, "CHX", "no");
     // Systems that are not in hand.
     check("observation-codes", Some("http://loinc.org"), "1234-4", "undecidable");
     check("observation-codes", Some("http://elsewhere"), "1234-4", "no");

@@ -1,6 +1,7 @@
 //! Codes and the value sets they must come from (<https://hl7.org/fhir/R4/terminologies.html#required>).
 
 use super::asking::{Answer, Question};
+use super::codings;
 use super::path::Path;
 use super::report::Rule;
 use super::structure::Walk;
@@ -74,6 +75,9 @@ pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Nod
         BindingStrength::Preferred => recommend(walk, &binding.value_set, PREFERRED, type_name, node, path),
         BindingStrength::Example => {}
     }
+    if binding.strength != BindingStrength::Example {
+        codings::accept_displays(walk, &binding.value_set, type_name, node, path);
+    }
     for further in &binding.further {
         match further.purpose {
             BindingPurpose::Maximum => demand(walk, &further.value_set, MAXIMUM, type_name, node, path),
@@ -101,13 +105,17 @@ fn verdict(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node
 fn demand(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node: &Node, path: &Path<'_>) {
     let Some((rule, verdict)) = verdict(walk, set, demand, type_name, node) else {
         if demand.is_required && type_name == "CodeableConcept" {
-            walk.report.add(NO_CODE, path, node, format!("A code is required here, from the value set {set}"));
+            let text = format!("A code is required here, from the value set {}", named(walk, set));
+            walk.report.add(NO_CODE, path, node, text);
         }
         return;
     };
     match verdict {
         Membership::Member { .. } => {}
-        Membership::NotMember => walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words)),
+        Membership::NotMember => {
+            let text = format!("The code is not in the value set {}, {}", named(walk, set), demand.words);
+            walk.report.add(rule, path, node, text);
+        }
         Membership::Undecidable => undecided(walk, set, demand, node, path),
     }
 }
@@ -121,11 +129,17 @@ fn recommend(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, no
     }
     match verdict(walk, set, demand, type_name, node) {
         Some((rule, Membership::NotMember)) => {
-            walk.report.add(rule, path, node, format!("The code is not in the value set {set}, {}", demand.words));
+            let text = format!("The code is not in the value set {}, {}", named(walk, set), demand.words);
+            walk.report.add(rule, path, node, text);
         }
         Some((_, Membership::Undecidable)) => undecided(walk, set, demand, node, path),
         _ => {}
     }
+}
+
+/// How a value set is called: the version of the release goes without saying.
+fn named<'s>(walk: &Walk<'_>, set: &'s str) -> &'s str {
+    set.split_once('|').filter(|(_, version)| *version == walk.types.version).map_or(set, |(url, _)| url)
 }
 
 /// Says that nothing can be said, and why, if that can be told.
@@ -149,7 +163,8 @@ fn undecided(walk: &mut Walk<'_>, set: &str, demand: Demand, node: &Node, path: 
         None if demand.is_required => (UNDECIDED, "its codes are not all in hand".to_owned()),
         None => return,
     };
-    walk.report.add(rule, path, node, format!("Whether the code is in the value set {set} cannot be said: {why}"));
+    let text = format!("Whether the code is in the value set {} cannot be said: {why}", named(walk, set));
+    walk.report.add(rule, path, node, text);
 }
 
 /// A coding without a code decides nothing; without a system it is in no set.

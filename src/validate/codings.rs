@@ -14,6 +14,8 @@ const NO_SUCH_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Unknown_Code_in_
 const PERHAPS_NEWER: Rule = Rule::warning(IssueType::CodeInvalid, "UNKNOWN_CODE_IN_FRAGMENT");
 const UNKNOWN_SYSTEM: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM");
 const NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "CODESYSTEM_NOT_CHECKED");
+/// What is said of a display that its system does not know; a value set may know it.
+const DISPLAY_RULES: [&str; 2] = [WRONG_DISPLAY.message_id, WRONG_DISPLAY_OF_SEVERAL.message_id];
 const WRONG_DISPLAY: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_one");
 const WRONG_DISPLAY_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_other");
 const OTHER_LANGUAGE: Rule = Rule::warning(IssueType::Invalid, "NO_VALID_DISPLAY_FOUND_LANG_SOME_one");
@@ -141,6 +143,30 @@ fn check_display(walk: &mut Walk<'_>, coding: &Node, named: Named<'_>, path: &Pa
     walk.report.add(rule, &path, node, "The display is not that of the code in its system");
 }
 
+/// Takes back what was said of the displays of a bound element's codings, where the value set calls their codes so.
+pub fn accept_displays(walk: &mut Walk<'_>, set: &str, type_name: &str, node: &Node, path: &Path<'_>) {
+    if !walk.report.has(&DISPLAY_RULES) {
+        return;
+    }
+    match type_name {
+        "Coding" => accept_display(walk, set, node, path),
+        "CodeableConcept" => {
+            let list = path.name("coding");
+            for (index, coding) in node.items("coding").iter().enumerate() {
+                accept_display(walk, set, coding, &list.index(index));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn accept_display(walk: &mut Walk<'_>, set: &str, coding: &Node, path: &Path<'_>) {
+    let (Some(system), Some(code), Some(display)) = (coding.text("system"), coding.text("code"), coding.text("display")) else { return };
+    if walk.definitions.value_set_names(set, system, code).any(|name| same_words(display, name)) {
+        walk.report.take_back(&DISPLAY_RULES, &path.name("display"));
+    }
+}
+
 /// Whether one language is the other or a region's form of it.
 fn same_language(one: &str, other: &str) -> bool {
     let first = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
@@ -198,7 +224,7 @@ fn unknown_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<
 }
 
 /// Displays are compared as people read them: case, spaces and punctuation do not count.
-fn same_words(given: &str, display: &str) -> bool {
+pub(super) fn same_words(given: &str, display: &str) -> bool {
     let plain = |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     given == display || plain(given) == plain(display)
 }

@@ -73,6 +73,18 @@ impl Report {
         }
     }
 
+    /// Whether one of these rules was broken so far.
+    pub fn has(&self, message_ids: &[&str]) -> bool {
+        self.findings.iter().any(|finding| message_ids.contains(&finding.message_id))
+    }
+
+    /// Takes back what was found by these rules at an element.
+    pub fn take_back(&mut self, message_ids: &[&str], path: &Path<'_>) {
+        let expression = path.expression();
+        self.findings.retain(|finding| !(message_ids.contains(&finding.message_id) && finding.expression == expression));
+        self.errors = self.findings.iter().filter(|finding| finding.is_error()).count();
+    }
+
     /// The findings in order, the last saying so when some were left out. Warnings cannot crowd out errors.
     pub fn done(mut self) -> Vec<Finding> {
         if let Some(severity) = self.left_out {

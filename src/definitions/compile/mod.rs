@@ -268,6 +268,7 @@ fn value_set(definition: &Node) -> Option<ValueSet> {
         (Some(compose), expansion) => {
             set.include = compose.items("include").iter().map(concept_set).collect();
             set.exclude = compose.items("exclude").iter().map(concept_set).collect();
+            set.active_only = compose.get("inactive").and_then(Node::as_bool) == Some(false);
             set.expansion = expansion.map(given_expansion);
         }
         (None, Some(expansion)) => add_expansion(expansion.items("contains"), &mut set.include, 0),
@@ -295,7 +296,7 @@ fn concept_set(set: &Node) -> ConceptSet {
     ConceptSet {
         system: some_text(set, "system"),
         version: some_text(set, "version"),
-        concepts: set.items("concept").iter().map(|one| Concept { code: text(one, "code"), display: some_text(one, "display") }).collect(),
+        concepts: set.items("concept").iter().map(|one| concept(one, text(one, "code"))).collect(),
         filters: set
             .items("filter")
             .iter()
@@ -303,6 +304,11 @@ fn concept_set(set: &Node) -> ConceptSet {
             .collect(),
         value_sets: texts(set, "valueSet"),
     }
+}
+
+fn concept(node: &Node, code: CompactString) -> Concept {
+    let designations = node.items("designation").iter().filter_map(|one| some_text(one, "value")).collect();
+    Concept { code, display: some_text(node, "display"), designations }
 }
 
 /// An expansion read as a list of codes, one set per system in order of appearance.
@@ -313,7 +319,7 @@ fn add_expansion(contains: &[Node], sets: &mut Vec<ConceptSet>, depth: usize) {
     for item in contains {
         if let (Some(code), false) = (some_text(item, "code"), flag(item, "abstract")) {
             let system = some_text(item, "system");
-            let concept = Concept { code, display: some_text(item, "display") };
+            let concept = concept(item, code);
             match sets.iter_mut().find(|set| set.system == system) {
                 Some(set) => set.concepts.push(concept),
                 None => sets.push(ConceptSet { system, concepts: vec![concept], ..ConceptSet::default() }),
@@ -336,6 +342,7 @@ fn code_system(definition: &Node) -> Option<CodeSystem> {
     };
     add_concepts(definition.items("concept"), None, &mut system.concepts, 0);
     link_by_property(&mut system.concepts);
+    mark_inactive(&mut system);
     Some(system)
 }
 
@@ -366,6 +373,7 @@ fn add_concepts(nodes: &[Node], parent: Option<u32>, concepts: &mut Vec<SystemCo
             display: some_text(node, "display"),
             designations: node.items("designation").iter().filter_map(designation).collect(),
             parents: parent.into_iter().collect(),
+            is_inactive: false,
             properties: node.items("property").iter().filter_map(property).collect(),
         });
         add_concepts(node.items("concept"), Some(index), concepts, depth + 1);
@@ -409,6 +417,24 @@ fn link_by_property(concepts: &mut [SystemConcept]) {
     }
     for concept in concepts {
         concept.properties.retain(|(name, _)| !matches!(name.as_str(), "child" | "parent" | "subsumedBy"));
+    }
+}
+
+/// The URI of a property that FHIR defines, before its name.
+const CONCEPT_PROPERTIES: &str = "http://hl7.org/fhir/concept-properties#";
+
+/// Finds the concepts that are out of use by the properties `inactive` and `status`, whatever the system calls them.
+fn mark_inactive(system: &mut CodeSystem) {
+    let called = |known: &str| {
+        let by_uri = |one: &&PropertyDefinition| one.uri.as_deref().and_then(|uri| uri.strip_prefix(CONCEPT_PROPERTIES)) == Some(known);
+        system.properties.iter().find(by_uri).map_or(CompactString::from(known), |one| one.code.clone())
+    };
+    let (inactive, status) = (called("inactive"), called("status"));
+    for concept in &mut system.concepts {
+        let is_out = |(name, value): &(CompactString, CompactString)| {
+            (*name == inactive && value == "true") || (*name == status && matches!(value.as_str(), "retired" | "inactive"))
+        };
+        concept.is_inactive = concept.properties.iter().any(is_out);
     }
 }
 
