@@ -45,11 +45,13 @@ impl std::hash::Hash for Reference {
 const URI_SYSTEM: &str = "urn:ietf:rfc:3986";
 
 /// OIDs, URIs of earlier releases, and value sets mistaken for systems, with the system they stand for.
-const ALIASES: [(&str, &str); 27] = [
+const ALIASES: [(&str, &str); 29] = [
     ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
     ("urn:oid:2.16.840.1.113883.6.96", "http://snomed.info/sct"),
     ("urn:oid:2.16.840.1.113883.6.88", "http://www.nlm.nih.gov/research/umls/rxnorm"),
     ("urn:oid:2.16.840.1.113883.6.90", "http://hl7.org/fhir/sid/icd-10-cm"),
+    ("urn:oid:2.16.840.1.113883.6.4", "http://www.cms.gov/Medicare/Coding/ICD10"),
+    ("http://hl7.org/fhir/sid/icd-10-pcs", "http://www.cms.gov/Medicare/Coding/ICD10"),
     ("urn:oid:2.16.840.1.113883.6.3", "http://hl7.org/fhir/sid/icd-10"),
     ("urn:oid:2.16.840.1.113883.6.103", "http://hl7.org/fhir/sid/icd-9-cm"),
     ("urn:oid:2.16.840.1.113883.6.12", "http://www.ama-assn.org/go/cpt"),

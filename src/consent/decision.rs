@@ -374,7 +374,7 @@ fn limit_by_standing<'a>(verdict: Verdict<'a>, request: &Request) -> Verdict<'a>
     let is_outgrown = verdict.consent.outgrown.is_some_and(|of_age| of_age <= request.instant);
     match verdict.consent.standing {
         Standing::InForce if is_outgrown => verdict.denials_only("outgrown"),
-        Standing::InForce if is_to_come => verdict.to_come(),
+        Standing::InForce if is_to_come => verdict.not_yet(),
         Standing::InForce => verdict,
         Standing::DenialsOnly(code) => verdict.denials_only(code),
         Standing::Refuses(code) if verdict.polarity == Some(Polarity::Permit) => verdict.refuse(code),
@@ -393,7 +393,7 @@ impl Verdict<'_> {
     }
 
     /// What will permit opens nothing yet, and stands in the way of nothing.
-    fn to_come(self) -> Self {
+    fn not_yet(self) -> Self {
         if self.polarity == Some(Polarity::Permit) {
             return Verdict { polarity: None, reason: "not-yet-given", bars_implicit: false, ..self };
         }

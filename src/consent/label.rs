@@ -96,7 +96,7 @@ impl Labeller {
     }
 
     /// Reads a ValueSet or a Bundle of them, as those in `profiles/sensitivity`; or lines of text: `system NAME URI`, `basis LABEL LAW`, and
-    /// `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`, `LABEL profile URL`; `#` begins a comment line.
+    /// `LABEL NAME CODE`, `LABEL NAME PREFIX*`, `LABEL words PHRASE`, `LABEL abbreviation LETTERS`, `LABEL profile URL`; `#` begins a comment line.
     pub fn parse(list: &str) -> Result<Labeller, ListError> {
         Ok(Labeller(Arc::new(List::parse(list)?)))
     }
@@ -256,6 +256,34 @@ mod tests {
     }
 
     #[test]
+    fn words_are_known_wherever_they_stand_and_however_they_are_written() {
+        let check = |resource: &str, label: &str| {
+            assert!(labels(resource).iter().any(|found| found == label), "{resource} is not {label}: {:?}", labels(resource));
+        };
+        let note = |text: &str| format!(r#"{{"resourceType":"Condition","note":[{{"text":"{text}"}}]}}"#);
+        for text in ["ｍｅｔｈａｄｏｎｅ", "méthadone", "mеthadone", "metha-done", "oxycodone misuse", "opioid-misuse"] {
+            check(&note(text), "OPIOIDUD");
+        }
+        for text in ["EtOH on breath", "history of AUD", "goes to AA meetings", "alcohol rehab"] {
+            check(&note(text), "ETHUD");
+        }
+        for text in ["former IVDU", "drug rehab", "recovering addict", "overdose of sleeping pills"] {
+            check(&note(text), "SUD");
+        }
+        check(&note("has AIDS"), "HIV");
+        assert_eq!(labels(&note("hearing aids; aud. canal")), [""; 0]);
+        for div in ["<div>meth&#97;done</div>", "<div>meth<b>adone</b></div>", "<div>opioid <b>use</b></div>"] {
+            check(&format!(r#"{{"resourceType":"Condition","text":{{"div":"{div}"}}}}"#), "OPIOIDUD");
+        }
+        let ndc = r#"{"system":"http://hl7.org/fhir/sid/ndc","value":"12496-1208-1"}"#;
+        check(&format!(r#"{{"resourceType":"MedicationRequest","medicationReference":{{"identifier":{ndc}}}}}"#), "OPIOIDUD");
+        check(r#"{"resourceType":"QuestionnaireResponse","questionnaire":"http://example.org/Questionnaire/opioid-use"}"#, "OPIOIDUD");
+        check(r#"{"resourceType":"QuestionnaireResponse","questionnaire":"http://example.org/Questionnaire/AlcoholUse|2"}"#, "ETHUD");
+        check(r#"{"resourceType":"CareTeam","name":"Substance use recovery team"}"#, "SUD");
+        check(r#"{"resourceType":"Coverage","payor":[{"display":"Methadone programme fund"}]}"#, "OPIOIDUD");
+    }
+
+    #[test]
     fn codes_that_clinicians_use_are_known() {
         let check = |system: &str, codes: &str, label: &str| {
             for code in codes.split_whitespace() {
@@ -290,6 +318,20 @@ mod tests {
         check("http://snomed.info/sct", "706893006", "SDV");
         check("urn:oid:2.16.840.1.113883.6.285", "H0020 J0574", "OPIOIDUD");
         check("http://www.ama-assn.org/go/cpt", "99408", "SUD");
+        check("http://www.ama-assn.org/go/cpt", "80305 80307 80324 80375", "SUD");
+        check("http://www.ama-assn.org/go/cpt", "80320 80322", "ETHUD");
+        check("http://www.ama-assn.org/go/cpt", "80348 80358 80365", "OPIOIDUD");
+        check("http://terminology.hl7.org/CodeSystem/service-type", "105 106 108 111", "SUD");
+        check("http://terminology.hl7.org/CodeSystem/service-type", "109", "OPIOIDUD");
+        check("http://www.cms.gov/Medicare/Coding/ICD10", "HZ2ZZZZ HZ30ZZZ", "SUD");
+        check("2.16.840.1.113883.6.4", "HZ81ZZZ", "SUD");
+        check(
+            "http://hl7.org/fhir/sid/ndc",
+            "12496-1208-1 12496120803 12496-0100-1 65757-300-01 65757030001 69547-353-02 54123-986-30",
+            "OPIOIDUD",
+        );
+        check("urn:oid:2.16.840.1.113883.6.69", "0054-4218-25 00054421825", "OPIOIDUD");
+        check(ICD, "F1120", "OPIOIDUD");
         // What stands beside them is not.
         for code in ["F17.210", "I10", "E11.9", "Z00.00", "J45.909"] {
             let resource = format!(r#"{{"resourceType":"Condition","code":{{"coding":[{{"system":"{ICD}","code":"{code}"}}]}}}}"#);

@@ -46,6 +46,7 @@ mod setting;
 mod stream;
 mod trace;
 mod vocabulary;
+mod wording;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use super::code::{Code, items};
 use super::facts::ResourceFacts;
 use super::label::{Confidence, Found, is_plain, is_silent};
 use super::vocabulary::{ACT_CODE, Concept, is_sensitivity};
+use super::wording::{each_form, in_plain_letters, words};
 use crate::fhir::json::{self, DEFAULT_DEPTH};
 use crate::fhir::{Node, Value};
 use compact_str::CompactString;
@@ -50,6 +51,8 @@ pub(super) struct List {
     prefixes: HashMap<CompactString, Vec<(CompactString, CompactString)>>,
     /// Phrases by their first word.
     phrases: HashMap<CompactString, Vec<Phrase>>,
+    /// Abbreviations that mean something else in small letters, and their labels.
+    abbreviations: HashMap<CompactString, CompactString>,
     /// By label, the law or policy it rests on.
     bases: HashMap<CompactString, CompactString>,
 }
@@ -99,8 +102,12 @@ impl List {
             let label = items(extension, "extension").iter().find_map(|part| part.text("valueCode"));
             let label = label.ok_or(ListError { line: 1, problem: "phrases need a label" })?;
             self.rest_on(label, basis);
-            for phrase in items(extension, "extension").iter().filter_map(|part| part.text("valueString")) {
-                self.add_phrase(label, phrase).map_err(|problem| ListError { line: 1, problem })?;
+            for part in items(extension, "extension") {
+                let Some(words) = part.text("valueString") else { continue };
+                match part.text("url") {
+                    Some("abbreviation") => _ = self.abbreviations.insert(words.into(), label.into()),
+                    _ => self.add_phrase(label, words).map_err(|problem| ListError { line: 1, problem })?,
+                }
             }
         }
         let includes = set.get("compose").map_or(&[][..], |compose| items(compose, "include"));
@@ -156,6 +163,10 @@ impl List {
             self.rest_on(system, Some(pattern));
             return Ok(());
         }
+        if system == "abbreviation" {
+            self.abbreviations.insert(pattern.into(), label.into());
+            return Ok(());
+        }
         if system == "words" {
             return self.add_phrase(label, pattern);
         }
@@ -169,7 +180,7 @@ impl List {
     }
 
     fn add_phrase(&mut self, label: &str, phrase: &str) -> Result<(), &'static str> {
-        let phrase = phrase.to_lowercase();
+        let phrase = in_plain_letters(phrase).to_lowercase();
         let mut words = words(&phrase);
         let first = words.next().ok_or("a phrase must have a word")?;
         let rest = words.map(CompactString::from).collect();
@@ -221,6 +232,7 @@ impl List {
             Value::Text(text) => self.search(text, found),
             Value::List(items) => items.iter().for_each(|item| self.read(item, found)),
             Value::Object(object) => {
+                self.look_up_identifier(node, found);
                 let telling = object.members().iter().filter(|member| !is_silent(&member.name));
                 telling.for_each(|member| self.read(&member.node, found));
                 if let Some(text) = super::label::enclosed_text(node) {
@@ -234,7 +246,23 @@ impl List {
     pub(super) fn search(&self, text: &str, found: &mut Found) {
         let end = text.floor_char_boundary(TEXT_LIMIT_BYTES);
         found.is_too_long |= end < text.len();
-        let lower = in_plain_letters(text.get(..end).unwrap_or_default());
+        each_form(text.get(..end).unwrap_or_default(), |form| self.search_form(form, found));
+    }
+
+    /// A product may be named by an identifier: its code is the value.
+    fn look_up_identifier(&self, node: &Node, found: &mut Found) {
+        if let Some((system, value)) = node.text("system").zip(node.text("value")) {
+            let code = Code::new(system, value);
+            if self.systems.contains_key(&code.system) {
+                self.look_up(&code, found);
+            }
+        }
+    }
+
+    fn search_form(&self, form: &str, found: &mut Found) {
+        let short = words(form).filter_map(|word| self.abbreviations.get(word));
+        short.for_each(|label| found.note(label, Confidence::Medium));
+        let lower = form.to_lowercase();
         let mut words = words(&lower);
         while let Some(word) = words.next() {
             for phrase in self.phrases.get(word).into_iter().flatten() {
@@ -256,25 +284,6 @@ impl List {
 /// A code as it is looked up.
 fn in_capitals(code: &str) -> Cow<'_, str> {
     if code.bytes().any(|byte| byte.is_ascii_lowercase()) { Cow::Owned(code.to_ascii_uppercase()) } else { Cow::Borrowed(code) }
-}
-
-/// The words of a text: runs of letters and digits.
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
-    text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-/// A text in lower case, without the characters that split or join words unseen.
-fn in_plain_letters(text: &str) -> String {
-    let text = if text.contains('&') {
-        Cow::Owned(text.replace("&nbsp;", " ").replace("&#160;", " ").replace("&shy;", ""))
-    } else {
-        Cow::Borrowed(text)
-    };
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
-    let is_seen = |letter: &char| !matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
-    text.chars().filter(is_seen).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
