@@ -97,7 +97,7 @@ fn answers() -> Vec<Leak> {
         leak(
             4,
             "page links in other hands",
-            "sealed, bound to caller and purposes, decided anew on each page",
+            "sealed, bound to caller, purposes and the consents of whom the query names, decided anew on each page",
             vec![told!(page_links_are_for_one_caller)],
         ),
         leak(
