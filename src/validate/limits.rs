@@ -25,7 +25,7 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
         let Some(limit) = limit else { continue };
         let is_beyond = match limit.as_object().and(value.as_text()) {
             Some(_) => is_beyond_now(walk, found, limit, wrong, scope),
-            None => Ok(order(value, limit) == Some(wrong)),
+            None => order(value, limit).map(|found| found == wrong).ok_or_else(|| "the two cannot be compared".to_owned()),
         };
         match is_beyond {
             Ok(false) => {}
