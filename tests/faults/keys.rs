@@ -1,22 +1,13 @@
 //! Keys that were lost, are older than the data, or another gateway's: nothing goes on without the ones the data rests on.
 
 use crate::support::data::{observation, patient};
+use crate::support::world::OFFICER;
 use crate::support::{Call, Folder, Setup, World};
 use hearthgate::clock::Clock;
 use hearthgate::config::Settings;
 use hearthgate::outcome::Fault;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-const OFFICER: &str = r#"
-[[client]]
-id = "officer"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/Patient.r"
-purposes = ["TREAT"]
-roles = ["eraser"]
-"#;
 
 /// The key store as a backup keeps it: its files and what is in them.
 type Backup = BTreeMap<PathBuf, Vec<u8>>;

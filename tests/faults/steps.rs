@@ -4,6 +4,7 @@
 use super::kill::{Acknowledged, Client, check_audit, check_log, check_newest, check_versions};
 use crate::support::data::patient;
 use crate::support::process::{Process, Site, hearthgate, hearthgate_dying_at};
+use crate::support::world::OFFICER;
 use crate::support::{Call, Party, until};
 use hearthgate::clock::{Clock, Entropy};
 use hearthgate::config::Settings;
@@ -258,16 +259,6 @@ async fn a_rotation_cut_off_anywhere_leaves_one_key_in_use() {
     assert!(report.problems.is_empty() && report.leaves > 4, "{:?}", report.problems);
     reader::verify(&files, &policy).unwrap();
 }
-
-const OFFICER: &str = r#"
-[[client]]
-id = "officer"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/Patient.r"
-purposes = ["TREAT"]
-roles = ["eraser"]
-"#;
 
 /// Keys in the key store, and names of keys that are still to be destroyed.
 fn keys(site: &Site) -> (u64, u64) {

@@ -2,21 +2,12 @@
 
 use crate::support::data::{bundle, creates, observation, person};
 use crate::support::signing::Signer;
+use crate::support::world::OFFICER;
 use crate::support::world::documents;
 use crate::support::{Call, Party, Setup, World, until};
 use hearthgate::clock::{Instant, ScriptedTime};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-const OFFICER: &str = r#"
-[[client]]
-id = "officer"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/Patient.r"
-purposes = ["TREAT"]
-roles = ["eraser"]
-"#;
 
 const RULE: &str = r#"
 [source.laboratory.sign_off]

@@ -84,6 +84,17 @@ purposes = ["TREAT", "BTG"]
 roles = ["break-glass"]
 "#;
 
+/// A client that may erase, to be added to the configuration.
+pub const OFFICER: &str = r#"
+[[client]]
+id = "officer"
+organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
+jwks_file = "hospital-a.jwks.json"
+scopes = "system/Patient.r"
+purposes = ["TREAT"]
+roles = ["eraser"]
+"#;
+
 /// The text of a configuration with the usual parties, listening where the system chooses.
 pub fn configuration(more: &str) -> String {
     let own = format!("[ledger]\norigin = \"{ORIGIN}\"\n[identity]\nperson_identifier_systems = [\"{PERSON}\"]\n");
