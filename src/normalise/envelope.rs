@@ -181,7 +181,9 @@ impl Searchset {
         if let Some(outcome) = entry.get("response").and_then(|response| response.get("outcome")) {
             self.outcomes.extend(upstream_issues(outcome));
         }
-        let Some(resource) = entry.as_object_mut().and_then(|entry| entry.remove("resource")) else {
+        let Some(resource) =
+            entry.as_object_mut().and_then(|entry| entry.remove("resource")).filter(|resource| resource.value != Value::Null)
+        else {
             // A deletion, or the answer to one, has nothing else to say.
             if entry.get("request").is_none() && entry.get("response").is_none() {
                 let text = "an entry of the holder's answer has no resource; it was passed over";
@@ -309,6 +311,14 @@ mod tests {
     use super::{MAX_ENTRIES, MAX_LABELS, open_searchset};
     use crate::fhir::json;
     use crate::outcome::Severity;
+
+    #[test]
+    fn an_entry_whose_resource_is_null_has_none() {
+        let text = r#"{"resourceType":"Bundle","type":"searchset","entry":[{"fullUrl":"https://h/Patient/1","resource":null}]}"#;
+        let opened = open_searchset(json::parse(text.as_bytes(), 16).unwrap());
+        assert!(opened.matches.is_empty());
+        assert_eq!(opened.outcomes.iter().map(|finding| finding.message_id).collect::<Vec<_>>(), ["upstream-empty-entry"]);
+    }
 
     #[test]
     fn opening() {
