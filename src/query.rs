@@ -8,6 +8,7 @@ mod consents;
 mod consult;
 mod counted;
 mod everything;
+mod held;
 mod history;
 mod holders;
 mod linked;
@@ -17,6 +18,7 @@ mod person;
 mod push;
 mod receipt;
 mod scope;
+mod steps;
 
 pub use consents::Ruling;
 use page::ConsentState;
@@ -44,6 +46,7 @@ use linked::Along;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use steps::Steps;
 
 /// The querying path. Cheap to clone.
 #[derive(Clone)]
@@ -142,19 +145,16 @@ impl QueryPath {
         version: &str,
         opened: &audit::Opened,
     ) -> Result<Found, Failure> {
-        let number = version.parse::<u32>().map_err(|_| not_found(type_name));
-        let reading = async {
-            let number = number?;
-            self.try_read(caller, type_name, id, Some(number), opened).await
-        };
-        self.audited_of(caller, (type_name, id), opened, reading).await
+        self.audited_of(caller, (type_name, id), opened, self.try_read(caller, type_name, id, Some(version), opened)).await
     }
 
     /// A refusal leaves its audit record; success has left its own.
     async fn audited<T>(&self, opened: &audit::Opened, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let steps = Steps::begin(&self.pipeline.clock);
         let outcome = work.await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             self.pipeline.record_refusal(opened, refusal).await?;
+            steps.wait_where(refusal.reason == Reason::NotFound).await;
         }
         outcome
     }
@@ -167,6 +167,7 @@ impl QueryPath {
         opened: &audit::Opened,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
+        let steps = Steps::begin(&self.pipeline.clock);
         let outcome = work.await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             let id = self.pipeline.dialect(caller).id(type_name, id);
@@ -177,6 +178,7 @@ impl QueryPath {
                 ..Closing::default()
             });
             self.pipeline.record_refusal_of(opened, refusal, asked).await?;
+            steps.wait_where(refusal.reason == Reason::NotFound).await;
         }
         outcome
     }
@@ -186,12 +188,13 @@ impl QueryPath {
         caller: &Caller,
         type_name: &str,
         id: &str,
-        version: Option<u32>,
+        version: Option<&str>,
         opened: &audit::Opened,
     ) -> Result<Found, Failure> {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let known = self.known(type_name, &id, version).await?;
+        let name = (type_name, id.as_str());
         let candidate = match known.stored {
             Some(stored) if !stored.deleted() => Candidate::stored(&stored)?,
             // That it was deleted is told only to whoever sent it (R4 §3.1.0.1.2).
@@ -199,10 +202,15 @@ impl QueryPath {
                 let text = "The resource was deleted. Its earlier versions are in its history.";
                 return Err(Refusal::new(Reason::Gone, IssueType::Deleted, text).into());
             }
-            _ => self.read_from_holders(type_name, &id, known.held).await?.ok_or_else(|| not_found(type_name))?,
+            _ => self.read_from_holders(name, version, &known.held).await?.ok_or_else(|| not_found(type_name))?,
         };
         let (number, at) = (candidate.version, candidate.at);
-        if version.is_some() && !self.current_is_open(caller, type_name, &id, version).await? {
+        let is_open = match version {
+            None => true,
+            Some(version) if candidate.elsewhere.is_some() => self.held_is_open(caller, name, version, &known.held).await?,
+            Some(_) => self.current_is_open(caller, type_name, &id, number).await?,
+        };
+        if !is_open {
             return Err(not_found(type_name).into());
         }
         let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
@@ -221,16 +229,20 @@ impl QueryPath {
         Ok(matches!(judge.rule(current), Ruling::Permitted(permitted) if is_asked || !permitted.is_redacted()))
     }
 
-    /// What the store knows of a resource, or of one of its versions.
-    async fn known(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Known, Fault> {
+    /// What the store knows of a resource, or of one of its versions. What was ever stored here has no versions elsewhere.
+    async fn known(&self, type_name: &str, id: &str, version: Option<&str>) -> Result<Known, Fault> {
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
+        // The gateway's versions have numbers; a holder's may be called anything.
+        let version = version.map(|version| version.parse::<u32>().ok());
         let reading = self.pipeline.store.read(move |reader| {
+            let current = reader.current(&type_name, &id)?;
+            let is_here = current.as_ref().is_some_and(|current| version.is_some() || !current.deleted());
+            let held = if is_here { Vec::new() } else { reader.elsewhere(&type_name, &id)? };
             let stored = match version {
-                Some(version) => reader.version(&type_name, &id, version)?,
-                None => reader.current(&type_name, &id)?,
+                None => current,
+                Some(Some(number)) if is_here => reader.version(&type_name, &id, number)?,
+                Some(_) => None,
             };
-            let is_here = stored.as_ref().is_some_and(|stored| !stored.deleted());
-            let held = if is_here || version.is_some() { Vec::new() } else { reader.elsewhere(&type_name, &id)? };
             Ok(Known { stored, held })
         });
         reading.await
@@ -238,7 +250,8 @@ impl QueryPath {
 
     /// The stored candidate; a deleted or unknown one is none.
     pub(crate) async fn own(&self, type_name: &str, id: &str, version: Option<u32>) -> Result<Option<Candidate>, Fault> {
-        let stored = self.known(type_name, id, version).await?.stored;
+        let version = version.map(|version| version.to_string());
+        let stored = self.known(type_name, id, version.as_deref()).await?.stored;
         stored.filter(|version| !version.deleted()).map(|version| Candidate::stored(&version)).transpose()
     }
 
@@ -293,6 +306,7 @@ impl QueryPath {
         opened: &audit::Opened,
     ) -> Result<Node, Failure> {
         may(caller, Permission::Search, type_name)?;
+        let steps = Steps::begin(&self.pipeline.clock);
         let now = self.pipeline.clock.now();
         let resumed = self.pager.resume(pairs, caller, type_name, now)?;
         let pairs = self.pipeline.dialect(caller).pairs(type_name, resumed.pairs.clone());
@@ -344,6 +358,7 @@ impl QueryPath {
         // A search that touches a crowd is about nobody in particular, and must not cost a record for each.
         closing.withheld = if withheld.len() <= MAX_WITHHELD { withheld.into_iter().collect() } else { Vec::new() };
         self.disclose(opened, closing, elsewhere).await?;
+        steps.wait_where(page.shown.is_empty() && page.beyond.is_empty()).await;
         Ok(self.searchset(&asked, page, along, told.silent))
     }
 

@@ -18,3 +18,11 @@ pub mod xml;
 pub use json::{SyntaxError, SyntaxErrorKind};
 pub use node::{Member, Node, Object, Value};
 pub use release::Release;
+
+/// The most characters of an `id`.
+pub const MAX_ID_CHARACTERS: usize = 64;
+
+/// Whether a text is an `id`: 1 to 64 letters, digits, `-` and `.`.
+pub fn is_id(text: &str) -> bool {
+    matches!(text.len(), 1..=MAX_ID_CHARACTERS) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}

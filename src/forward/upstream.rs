@@ -160,12 +160,15 @@ impl Upstream {
         Ok(made)
     }
 
-    /// Reads one resource.
-    pub async fn read(&self, holder: &Holder, type_name: &str, id: &str) -> Result<Node, UpstreamProblem> {
-        let peer = Peer::holder(holder);
-        let url = holder.base_url.join(&format!("{type_name}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC)));
-        let resource = self.get(&peer, &url).await?;
-        if resource.resource_type() == Some(type_name) { Ok(resource) } else { Err(UpstreamProblem::NotFhir) }
+    /// Reads one resource, in its current version or in another.
+    pub async fn read(&self, holder: &Holder, type_name: &str, id: &str, version: Option<&str>) -> Result<Node, UpstreamProblem> {
+        let path = instance(type_name, id);
+        let path =
+            version.map_or_else(|| path.clone(), |version| format!("{path}/_history/{}", utf8_percent_encode(version, NON_ALPHANUMERIC)));
+        let resource = self.get(&Peer::holder(holder), &holder.base_url.join(&path)).await?;
+        let is_it = resource.resource_type() == Some(type_name)
+            && version.is_none_or(|version| resource.text_at(&["meta", "versionId"]) == Some(version));
+        if is_it { Ok(resource) } else { Err(UpstreamProblem::NotFhir) }
     }
 
     /// What a holder says it can do, asked for once in a while. One that does not say is taken to do what is asked, and so is one that is left
@@ -201,26 +204,38 @@ impl Upstream {
     }
 
     /// Searches one type and follows the pages. What the holder made of the parameters is for the caller to check again.
-    pub async fn search(&self, holder: &Holder, type_name: &str, pairs: &[(String, String)]) -> Result<Vec<Node>, UpstreamProblem> {
-        let peer = Peer::holder(holder);
+    pub async fn search(&self, holder: &Holder, type_name: &str, pairs: &[(String, String)]) -> Result<Pages, UpstreamProblem> {
         let query: Vec<String> = pairs
             .iter()
             .map(|(name, value)| {
                 format!("{}={}", utf8_percent_encode(name, NON_ALPHANUMERIC), utf8_percent_encode(value, NON_ALPHANUMERIC))
             })
             .collect();
-        let mut next = Some(holder.base_url.join(&format!("{type_name}?{}", query.join("&"))));
+        self.pages(holder, &format!("{type_name}?{}", query.join("&"))).await
+    }
+
+    /// The versions of one resource that were not deletions, newest first as the holder has them.
+    pub async fn history(&self, holder: &Holder, type_name: &str, id: &str) -> Result<Pages, UpstreamProblem> {
+        self.pages(holder, &format!("{}/_history", instance(type_name, id))).await
+    }
+
+    /// What a question answers on all its pages.
+    async fn pages(&self, holder: &Holder, question: &str) -> Result<Pages, UpstreamProblem> {
+        let peer = Peer::holder(holder);
+        let base = plain_url(peer.base_url.trim_end_matches('/')).into_owned();
+        let mut next = Some(holder.base_url.join(question));
         let mut visited = Vec::new();
-        let mut found = Vec::new();
+        let mut found = Pages::default();
         while let Some(url) = next {
-            if visited.len() == MAX_PAGES || found.len() > MAX_RESOURCES {
+            if visited.len() == MAX_PAGES || found.resources.len() > MAX_RESOURCES {
                 return Err(UpstreamProblem::TooManyPages);
             }
-            let page = open_searchset(self.get(&peer, &url).await?);
+            let mut page = open_searchset(self.get(&peer, &url).await?);
             if page.outcomes.iter().any(crate::outcome::Finding::is_error) {
                 return Err(UpstreamProblem::NotFhir);
             }
-            found.extend(page.matches.into_iter().map(|opened| opened.resource));
+            found.foreign += page.leave_out_foreign(&base);
+            found.resources.extend(page.matches.into_iter().map(|opened| opened.resource));
             visited.push(url);
             next = page.next.map(|link| below(peer.base_url, &link)).transpose()?;
             if next.as_ref().is_some_and(|link| visited.contains(link)) {
@@ -359,6 +374,18 @@ impl Upstream {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.name.to_owned(), (token.clone(), until));
         Ok(token)
     }
+}
+
+/// A holder's answer to a question, from all its pages.
+#[derive(Debug, Default)]
+pub struct Pages {
+    pub resources: Vec<Node>,
+    /// How many it sent that stand on another server.
+    pub foreign: usize,
+}
+
+fn instance(type_name: &str, id: &str) -> String {
+    format!("{type_name}/{}", utf8_percent_encode(id, NON_ALPHANUMERIC))
 }
 
 /// What every client has: redirects are never followed, so that neither credentials nor questions go where nobody configured them to.

@@ -140,7 +140,7 @@ impl<'s> Servers<'s> {
 }
 
 impl<'o> Entry<'o> {
-    fn read_url(self) -> Option<ReadUrl<'o>> {
+    pub fn read_url(self) -> Option<ReadUrl<'o>> {
         ReadUrl::of(self.full_url?, self.resource)
     }
 

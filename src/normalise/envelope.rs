@@ -119,6 +119,16 @@ impl Searchset {
         self.matches.iter().chain(&self.includes).map(OpenedResource::entry)
     }
 
+    /// Leaves out what its fullUrl puts on another server than the one that was asked and the one most of the answer is from: a reference in it to
+    /// `Patient/3` is to that server's. Answers how many.
+    pub fn leave_out_foreign(&mut self, asked: &str) -> usize {
+        let own = common_base(self.entries()).map(str::to_owned);
+        let before = self.matches.len();
+        let is_own = |base: &str| base == asked || Some(base) == own.as_deref();
+        self.matches.retain(|opened| opened.entry().read_url().is_none_or(|url| is_own(url.base)));
+        before - self.matches.len()
+    }
+
     /// Adds what another document holds.
     pub(super) fn absorb(&mut self, other: Searchset) {
         self.matches.extend(other.matches);

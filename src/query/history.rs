@@ -1,5 +1,6 @@
 //! Histories: every version the caller may see, newest first.
 
+use super::page::{ConsentState, Position};
 use super::{Candidate, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
@@ -21,10 +22,18 @@ const MAX_CHUNKS: usize = 200;
 type Shown = (StoredVersion, Option<Permitted>);
 
 /// What `_history` may be asked.
-struct Asked {
-    count: usize,
-    since: Option<Instant>,
-    before: Option<i64>,
+pub(super) struct Asked {
+    pub count: usize,
+    pub since: Option<Instant>,
+    /// The place to go on from: before a version of the store's, or behind so many of a holder's.
+    pub after: Option<Position>,
+}
+
+impl Asked {
+    /// Refuses to go on under other consents than there were.
+    pub(super) fn under(&self, now: ConsentState) -> Result<(), Refusal> {
+        self.after.map_or(Ok(()), |position| position.under(now))
+    }
 }
 
 impl QueryPath {
@@ -42,6 +51,14 @@ impl QueryPath {
     async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
         let scope = self.permitted_scope(caller, scope)?;
         let asked = self.asked(caller, &scope, &pairs)?;
+        if let HistoryScope::Instance { type_name, id } = &scope {
+            let known = self.known(type_name, id, None).await?;
+            if known.stored.is_none() && !known.held.is_empty() {
+                return self.held_history(caller, (&scope, (type_name, id)), (&asked, &pairs), &known, opened).await;
+            }
+        }
+        let consents = self.consents_of(caller, &scope).await?;
+        asked.under(consents)?;
         let mut shown = self.visible(caller, &scope, &asked).await?;
         // One more than the page holds was looked for, so that a next link is given only where something to see follows.
         let beyond: Vec<Permitted> = shown.drain(asked.count.min(shown.len())..).filter_map(|(_, permitted)| permitted).collect();
@@ -65,19 +82,33 @@ impl QueryPath {
                 self.history_entry(version, resource)
             })
             .collect();
-        let more = more.map(|seq| self.pager.seal_position(caller, &path(&scope), seq, self.pipeline.clock.now()));
-        Ok(Object::resource("Bundle")
+        Ok(self.history_bundle((&scope, &pairs), meta, entries, self.history_link(caller, &scope, more, consents)))
+    }
+
+    /// The token of the page that goes on from a place, where there is one.
+    pub(super) fn history_link(&self, caller: &Caller, scope: &HistoryScope, more: Option<i64>, consents: ConsentState) -> Option<String> {
+        more.map(|place| self.pager.seal_position(caller, &path(scope), place, consents, self.pipeline.clock.now()))
+    }
+
+    pub(super) fn history_bundle(
+        &self,
+        (scope, pairs): (&HistoryScope, &Pairs),
+        meta: Option<Node>,
+        entries: Vec<Node>,
+        more: Option<String>,
+    ) -> Node {
+        Object::resource("Bundle")
             .with_some("meta", meta)
             .with("type", "history")
-            .with("link", self.history_links(&scope, &pairs, more))
+            .with("link", self.history_links(scope, pairs, more))
             .with_some("entry", (!entries.is_empty()).then_some(entries))
-            .into())
+            .into()
     }
 
     /// The newest versions the caller may see, one more than a page holds when there are as many.
     async fn visible(&self, caller: &Caller, scope: &HistoryScope, asked: &Asked) -> Result<Vec<Shown>, Failure> {
         let mut shown = Vec::new();
-        let (mut before, since) = (asked.before, asked.since);
+        let (mut before, since) = (asked.after.map(|position| position.from), asked.since);
         for _ in 0..MAX_CHUNKS {
             let wanted = scope.clone();
             let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, before, since, CHUNK)).await?;
@@ -145,9 +176,18 @@ impl QueryPath {
     fn asked(&self, caller: &Caller, scope: &HistoryScope, pairs: &Pairs) -> Result<Asked, Refusal> {
         let mut asked = asked(pairs)?;
         if let Some((_, token)) = pairs.iter().find(|(name, _)| name == page::PARAMETER) {
-            asked.before = Some(self.pager.open_position(caller, &path(scope), token, self.pipeline.clock.now())?);
+            asked.after = Some(self.pager.open_position(caller, &path(scope), token, self.pipeline.clock.now())?);
         }
         Ok(asked)
+    }
+
+    /// What the consents of whom one resource is about are now. The history of a type or of everything names nobody.
+    async fn consents_of(&self, caller: &Caller, scope: &HistoryScope) -> Result<ConsentState, Fault> {
+        let HistoryScope::Instance { type_name, id } = scope else { return Ok(ConsentState::default()) };
+        let Some(current) = self.own(type_name, id, None).await? else { return Ok(ConsentState::default()) };
+        let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
+        let patients = crate::pipeline::patient_ids(&current.resource);
+        Ok(judge.consent_state(patients.iter().map(String::as_str)))
     }
 
     fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {
@@ -180,10 +220,15 @@ impl QueryPath {
             .with("status", status)
             .with("etag", format!("W/\"{}\"", version.version))
             .with("lastModified", version.at.to_fhir_instant());
+        let request = Object::new().with("method", version.method.verb()).with("url", url);
+        self.version_entry(&reference, resource, request, response)
+    }
+
+    pub(super) fn version_entry(&self, reference: &str, resource: Option<Permitted>, request: Object, response: Object) -> Node {
         Object::new()
             .with("fullUrl", format!("{}/{reference}", self.base_url))
             .with_some("resource", resource.map(Permitted::into_resource))
-            .with("request", Object::new().with("method", version.method.verb()).with("url", url))
+            .with("request", request)
             .with("response", response)
             .into()
     }
@@ -218,7 +263,7 @@ fn path(scope: &HistoryScope) -> String {
 }
 
 fn asked(pairs: &Pairs) -> Result<Asked, Refusal> {
-    let mut asked = Asked { count: page::DEFAULT_PAGE, since: None, before: None };
+    let mut asked = Asked { count: page::DEFAULT_PAGE, since: None, after: None };
     let bad =
         |name: &str| Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.to_owned());
     for (name, value) in pairs {

@@ -107,8 +107,8 @@ impl QueryPath {
             Err(problem) => return Ok(Err(problem)),
         };
         let forwarded = forwarded_pairs(query.type_name(), pairs, &remote, &known);
-        let resources = match self.upstream.search(holder, query.type_name(), &forwarded).await {
-            Ok(resources) => resources,
+        let answer = match self.upstream.search(holder, query.type_name(), &forwarded).await {
+            Ok(answer) => answer,
             Err(problem) => return Ok(Err(problem)),
         };
         let mut links = Links::new();
@@ -118,8 +118,8 @@ impl QueryPath {
         if let Some(rules) = self.holder_rules.get(&holder.name) {
             links.insert(&format!("Patient/{}", self.pipeline.ids.id(rules.name(), "Patient", &remote)), &ours);
         }
-        let received = resources.len();
-        let translated = resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
+        let received = answer.resources.len() + answer.foreign;
+        let translated = answer.resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
         // What is of another type, or about somebody else than the patient asked for, is never let in, whatever the holder made of the search.
         let is_asked_for = |candidate: &Candidate| {
             let is_of_type = candidate.resource.resource_type() == Some(query.type_name());
@@ -141,7 +141,7 @@ impl QueryPath {
         for (spelled, identifier) in spelled_for(holder, &identifiers).into_iter().take(MAX_IDENTIFIERS) {
             let pairs = [("identifier".to_owned(), format!("{spelled}|{}", identifier.value))];
             let found = match self.upstream.search(holder, "Patient", &pairs).await {
-                Ok(found) => found,
+                Ok(found) => found.resources,
                 Err(problem) => return Ok(Err(problem)),
             };
             // Compared in the gateway's form, for the holder may name the system by its OID.
@@ -158,7 +158,7 @@ impl QueryPath {
     }
 
     /// A holder's resource in the gateway's form; one that its rules refuse is left out.
-    fn translate(&self, holder: &Holder, mut resource: Node, links: &Links) -> Option<Candidate> {
+    pub(super) fn translate(&self, holder: &Holder, mut resource: Node, links: &Links) -> Option<Candidate> {
         let remote = resource.text("id")?.to_owned();
         let type_name = resource.resource_type()?.to_owned();
         let rules = self.holder_rules.get(&holder.name)?;
@@ -180,42 +180,6 @@ impl QueryPath {
         let id = resource.text("id")?.to_owned();
         let elsewhere = Elsewhere { type_name, id, holder: holder.name.clone(), remote };
         Some(Candidate { resource, source: holder.name.clone(), version: None, at: None, elsewhere: Some(elsewhere) })
-    }
-
-    /// Reads a resource the gateway has shown before from the holder that has it.
-    pub(super) async fn read_from_holders(
-        &self,
-        type_name: &str,
-        id: &str,
-        held: Vec<(String, String)>,
-    ) -> Result<Option<Candidate>, Failure> {
-        for (holder, remote) in held {
-            let Some(holder) = self.pipeline.registry.holder(&holder) else { continue };
-            if !self.upstream.capabilities(holder).await.offers(type_name, "read") {
-                continue;
-            }
-            if let Ok(resource) = self.upstream.read(holder, type_name, &remote).await {
-                let links = self.patient_links(holder, &resource).await?;
-                if let Some(candidate) =
-                    self.translate(holder, resource, &links).filter(|candidate| candidate.resource.text("id") == Some(id))
-                {
-                    return Ok(Some(candidate));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// The patients of a holder's resource that the gateway knows under an id of its own.
-    async fn patient_links(&self, holder: &Holder, resource: &Node) -> Result<Links, Fault> {
-        let mut links = Links::new();
-        for remote in crate::pipeline::patient_ids(resource) {
-            let (name, id) = (holder.name.clone(), remote.clone());
-            if let Some(ours) = self.pipeline.store.read(move |reader| reader.ours(&name, "Patient", &id)).await? {
-                links.insert(&format!("Patient/{remote}"), &format!("Patient/{ours}"));
-            }
-        }
-        Ok(links)
     }
 }
 

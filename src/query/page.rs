@@ -57,6 +57,20 @@ impl Resumed {
     }
 }
 
+/// Where a history goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Position {
+    pub from: i64,
+    consents: ConsentState,
+}
+
+impl Position {
+    /// Refuses a link that was made under other consents than there are now.
+    pub fn under(self, now: ConsentState) -> Result<(), Refusal> {
+        if self.consents == now { Ok(()) } else { Err(expired()) }
+    }
+}
+
 impl Pager {
     /// `key` is 32 secret bytes. Nonces are drawn by the cryptographic library itself: they must never be scripted.
     pub fn new(key: &[u8; 32]) -> Result<Pager, Fault> {
@@ -76,17 +90,9 @@ impl Pager {
     }
 
     /// The token of the page of a history that goes on from a place.
-    pub fn seal_position(&self, caller: &Caller, path: &str, from: i64, now: Instant) -> String {
-        self.sealed(
-            caller,
-            Sealed {
-                path: path.to_owned(),
-                pairs: Pairs::new(),
-                from: from.to_be_bytes(),
-                consents: ConsentState::default(),
-                until: (now + LIFETIME).micros(),
-            },
-        )
+    pub fn seal_position(&self, caller: &Caller, path: &str, from: i64, consents: ConsentState, now: Instant) -> String {
+        let (path, until) = (path.to_owned(), (now + LIFETIME).micros());
+        self.sealed(caller, Sealed { path, pairs: Pairs::new(), from: from.to_be_bytes(), consents, until })
     }
 
     fn sealed(&self, caller: &Caller, sealed: Sealed) -> String {
@@ -112,8 +118,8 @@ impl Pager {
     }
 
     /// The place a history goes on from.
-    pub fn open_position(&self, caller: &Caller, path: &str, token: &str, now: Instant) -> Result<i64, Refusal> {
-        self.open(token, caller, path, now).map(|sealed| i64::from_be_bytes(sealed.from))
+    pub fn open_position(&self, caller: &Caller, path: &str, token: &str, now: Instant) -> Result<Position, Refusal> {
+        self.open(token, caller, path, now).map(|sealed| Position { from: i64::from_be_bytes(sealed.from), consents: sealed.consents })
     }
 
     fn open(&self, token: &str, caller: &Caller, path: &str, now: Instant) -> Result<Sealed, Refusal> {

@@ -1,6 +1,6 @@
 //! What the text of a reference says.
 
-use crate::fhir::Node;
+use crate::fhir::{Node, is_id};
 
 /// The type and id of a relative reference, `Patient/1` or `Patient/1/_history/2`.
 pub(super) fn relative(reference: &str) -> Option<(&str, &str)> {
@@ -22,11 +22,6 @@ fn last_type_and_id(reference: &str) -> Option<(&str, &str)> {
     let type_name = before.rsplit('/').next()?;
     let is_type = type_name.starts_with(|first: char| first.is_ascii_uppercase()) && type_name.bytes().all(|b| b.is_ascii_alphabetic());
     (is_type && is_id(id)).then_some((type_name, id))
-}
-
-/// Whether the text has the form of a resource id.
-pub(super) fn is_id(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
 }
 
 /// The type of the resource a Reference points to, as far as the document shows it.

@@ -201,7 +201,7 @@ fn pointer(modifier: &Modifier, text: &str) -> Result<Wanted, Problem> {
         Modifier::Type(type_name) => Some(type_name.clone()),
         _ => None,
     };
-    if reference::is_id(text) {
+    if crate::fhir::is_id(text) {
         return Ok(Wanted::Pointer { type_name: asked, id: text.to_owned() });
     }
     match reference::relative(text) {

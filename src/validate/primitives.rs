@@ -4,12 +4,11 @@ use super::calendar::{self, Defect};
 use super::path::Path;
 use super::report::{Report, Rule};
 use crate::fhir::decimal::Decimal;
-use crate::fhir::{Node, Value};
+use crate::fhir::{MAX_ID_CHARACTERS, Node, Value, is_id};
 use crate::outcome::IssueType;
 
 /// The longest string, in bytes (FHIR: "Strings SHALL NOT exceed 1MB").
 pub const STRING_BYTES_MAX: usize = 1 << 20;
-const ID_CHARACTERS_MAX: usize = 64;
 
 const fn invalid(message_id: &'static str) -> Rule {
     Rule::error(IssueType::Invalid, message_id)
@@ -156,15 +155,10 @@ fn is_code(text: &str) -> bool {
         && !text.as_bytes().windows(2).any(|pair| pair.iter().all(|&byte| blank(char::from(byte))))
 }
 
-/// Whether a text is an `id`: 1 to 64 letters, digits, `-` and `.`.
-pub fn is_id(text: &str) -> bool {
-    matches!(text.len(), 1..=ID_CHARACTERS_MAX) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
-}
-
 /// The logical id of a resource has its own message ids, which tell apart what is wrong.
 pub fn check_resource_id(node: &Node, path: &Path<'_>, report: &mut Report) {
     let Some(id) = node.as_text().filter(|id| !id.is_empty() && !is_id(id)) else { return check("id", node, path, report) };
-    let is_long = id.chars().count() > ID_CHARACTERS_MAX;
+    let is_long = id.chars().count() > MAX_ID_CHARACTERS;
     let rule = if is_long { "Resource_RES_ID_Malformed_Length" } else { "Resource_RES_ID_Malformed_Chars" };
     report.add(invalid(rule), path, node, "A resource's id has 1 to 64 letters, digits, '-' and '.'");
 }

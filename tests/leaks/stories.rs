@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// How often the questions are put whose time is compared, and by how much the medians may differ on a machine that does other things as well.
 const TIMED_RUNS: usize = 40;
 const TIMED_ATTEMPTS: usize = 3;
-const TIMED_FACTOR: f64 = 1.5;
-const TIMED_SLACK: Duration = Duration::from_millis(4);
+const TIMED_FACTOR: f64 = 1.2;
+const TIMED_SLACK: Duration = Duration::from_millis(2);
 
 /// Writes, alone, under conditions, in Bundles, with wrong bodies: the answers of the twins are the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -185,6 +185,16 @@ async fn what_is_about_somebody_else_is_withheld() {
     assert!(!honest.text().contains("sent something"), "{}", honest.text());
 }
 
+/// `Patient/77` in an entry of another server is that server's patient.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_stands_on_another_server_is_withheld() {
+    let Scene { world: _world, b, clinic, patient, .. } = scene(Some(permit)).await;
+    clinic.behave(Behaviour::Mixing);
+    let answer = b.get(&format!("Observation?patient={patient}")).await.expect(200);
+    assert_eq!(answer.matches().len(), 3, "{}", answer.text());
+    assert!(answer.text().contains("Clinic clinic sent something that is not a record of the patient asked for"), "{}", answer.text());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_holder_is_asked_for_what_it_says_it_can_do() {
     let Scene { world: _world, b, clinic, patient, own } = scene(Some(permit)).await;

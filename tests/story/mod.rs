@@ -9,6 +9,7 @@ mod desk;
 mod filing;
 mod formats;
 mod glass;
+mod held;
 mod holders;
 mod identity;
 mod implicit;

@@ -23,6 +23,8 @@ pub enum Behaviour {
     Truncated,
     /// Gives every record it has, whoever was asked for.
     Careless,
+    /// Has an entry in its answer that stands on another server.
+    Mixing,
     /// A next link to the same page, for ever.
     LoopingLink,
     /// A next link to another server.
@@ -85,6 +87,11 @@ impl Holder {
         Holder { base, inner, _stop: Arc::new(stop) }
     }
 
+    /// What it has from now on.
+    pub fn hold(&self, records: Vec<Value>) {
+        self.inner.lock().unwrap().records = records;
+    }
+
     /// From now on.
     pub fn behave(&self, behaviour: Behaviour) {
         self.inner.lock().unwrap().behaviours = vec![behaviour];
@@ -136,6 +143,14 @@ async fn answer(
             let all: Vec<&Value> = records.iter().filter(|record| record["resourceType"] == type_name).collect();
             response(200, "application/fhir+json", searchset(&base, &all).to_string())
         }
+        Behaviour::Mixing if path.starts_with("Observation?") => {
+            let (status, mut body) = honest(&base, &method, &path, &records);
+            let mut other = body["entry"][0].clone();
+            other["resource"]["id"] = json!("of-another");
+            other["fullUrl"] = json!("https://another.example/fhir/Observation/of-another");
+            body["entry"].as_array_mut().unwrap().push(other);
+            response(status, "application/fhir+json", body.to_string())
+        }
         Behaviour::LoopingLink if !path.starts_with("Patient?") => linked(&base, &method, &path, &records, &format!("{base}/{path}")),
         Behaviour::ForeignLink if !path.starts_with("Patient?") => {
             linked(&base, &method, &path, &records, "http://169.254.169.254/fhir/Observation?page=2")
@@ -159,7 +174,12 @@ async fn answer(
             response(200, "application/fhir+json", statement.to_string())
         }
         Behaviour::Mislabelled => response(200, "text/html", honest(&base, &method, &path, &records).1.to_string()),
-        Behaviour::Stating | Behaviour::Honest | Behaviour::Careless | Behaviour::LoopingLink | Behaviour::ForeignLink => {
+        Behaviour::Stating
+        | Behaviour::Honest
+        | Behaviour::Careless
+        | Behaviour::Mixing
+        | Behaviour::LoopingLink
+        | Behaviour::ForeignLink => {
             let (status, body) = honest(&base, &method, &path, &records);
             tokio::time::sleep(Duration::from_millis(1)).await;
             response(status, "application/fhir+json", body.to_string())
@@ -177,20 +197,36 @@ fn response(status: u16, media: &str, body: String) -> Response<Body> {
     Response::builder().status(status).header("content-type", media).body(Body::from(body)).unwrap()
 }
 
-/// A small but true server: reads, searches by identifier, `_id`, patient and subject, and accepts what is put.
+/// A small but true server: reads, searches by identifier, `_id`, patient and subject, and accepts what is put. Records of one type and id are its
+/// versions, the current one first.
 fn honest(base: &str, method: &Method, path: &str, records: &[Value]) -> (u16, Value) {
     if *method != Method::GET {
         return (200, json!({"resourceType": "OperationOutcome", "issue": [{"severity": "information", "code": "informational"}]}));
     }
     let (target, query) = path.split_once('?').unwrap_or((path, ""));
+    let is_of = |record: &&Value, type_name: &str, id: &str| record["resourceType"] == type_name && record["id"] == id;
+    if let [type_name, id, "_history", rest @ ..] = &target.split('/').collect::<Vec<_>>()[..] {
+        let versions: Vec<&Value> = records.iter().filter(|record| is_of(record, type_name, id)).collect();
+        let Some(version) = rest.first() else { return (200, history(base, &versions)) };
+        let found = versions.into_iter().find(|record| record["meta"]["versionId"] == *version);
+        return found.map_or((404, json!({"resourceType": "OperationOutcome", "issue": []})), |record| (200, record.clone()));
+    }
     if let Some((type_name, id)) = target.split_once('/') {
-        let found = records.iter().find(|record| record["resourceType"] == type_name && record["id"] == id);
+        let found = records.iter().find(|record| is_of(record, type_name, id));
         return found.map_or((404, json!({"resourceType": "OperationOutcome", "issue": []})), |record| (200, record.clone()));
     }
     let pairs: Vec<(String, String)> =
         query.split('&').filter_map(|pair| pair.split_once('=')).map(|(name, value)| (decode(name), decode(value))).collect();
     let is_asked = |record: &&Value| record["resourceType"] == target && pairs.iter().all(|(name, value)| meets(record, name, value));
-    (200, searchset(base, &records.iter().filter(is_asked).collect::<Vec<_>>()))
+    let mut found: Vec<&Value> = records.iter().filter(is_asked).collect();
+    found.dedup_by(|later, earlier| later["id"] == earlier["id"]);
+    (200, searchset(base, &found))
+}
+
+fn history(base: &str, versions: &[&Value]) -> Value {
+    let url = |record: &Value| format!("{}/{}", record["resourceType"].as_str().unwrap(), record["id"].as_str().unwrap());
+    let entry = |record: &&Value| json!({"fullUrl": format!("{base}/{}", url(record)), "resource": record, "request": {"method": "PUT", "url": url(record)}});
+    json!({"resourceType": "Bundle", "type": "history", "entry": versions.iter().map(entry).collect::<Vec<_>>()})
 }
 
 fn meets(record: &Value, name: &str, value: &str) -> bool {
