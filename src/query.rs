@@ -231,16 +231,15 @@ impl QueryPath {
 
     /// What the store knows of a resource, or of one of its versions. What was ever stored here has no versions elsewhere.
     async fn known(&self, type_name: &str, id: &str, version: Option<&str>) -> Result<Known, Fault> {
-        let (type_name, id) = (type_name.to_owned(), id.to_owned());
         // The gateway's versions have numbers; a holder's may be called anything.
         let version = version.map(|version| version.parse::<u32>().ok());
-        let reading = self.pipeline.store.read(move |reader| {
-            let current = reader.current(&type_name, &id)?;
+        let reading = self.pipeline.store.glance(|reader| {
+            let current = reader.current(type_name, id)?;
             let is_here = current.as_ref().is_some_and(|current| version.is_some() || !current.deleted());
-            let held = if is_here { Vec::new() } else { reader.elsewhere(&type_name, &id)? };
+            let held = if is_here { Vec::new() } else { reader.elsewhere(type_name, id)? };
             let stored = match version {
                 None => current,
-                Some(Some(number)) if is_here => reader.version(&type_name, &id, number)?,
+                Some(Some(number)) if is_here => reader.version(type_name, id, number)?,
                 Some(_) => None,
             };
             Ok(Known { stored, held })

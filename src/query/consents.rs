@@ -14,7 +14,7 @@ use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
 use crate::outcome::Fault;
 use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
-use crate::registry::{DataKind, Identifier, Organisation, Purpose, Role};
+use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
 use crate::search::Query;
 use crate::store::Reader;
 use sha2::{Digest, Sha256};
@@ -25,6 +25,8 @@ use std::sync::Arc;
 const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 /// Types whose resources say who belongs to whom.
 const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
+/// So many patients and records are looked up where the question is asked; more are left to a thread that may block.
+const FEW: usize = 4;
 /// The most resources looked up to understand one patient's consents.
 const MAX_DIRECTORY: usize = 200;
 
@@ -136,7 +138,7 @@ pub(crate) struct Judge {
     request: Request,
     rules: HashMap<String, PatientRules>,
     /// Which organisation each source and holder belongs to.
-    organisations: HashMap<String, Organisation>,
+    registry: Arc<Registry>,
     /// The records that Provenances speak of, by `Type/id`: a Provenance may be seen by whoever may see its target.
     targets: HashMap<String, Candidate>,
     /// The patients for whom whoever asks speaks, as far as it matters here.
@@ -186,36 +188,35 @@ impl Judge {
         }
         let now = pipeline.clock.now();
         let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now, partner: recipient.partner() };
-        let (targets, beside, rules) = pipeline
-            .store
-            .read(move |reader| {
-                let mut targets = HashMap::new();
-                for (type_name, id) in wanted {
-                    if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
-                        let candidate = Candidate::stored(&version)?;
-                        patients.extend(patient_ids(&candidate.resource));
-                        named.extend(Beside::named_by(&candidate.resource));
-                        targets.insert(format!("{type_name}/{id}"), candidate);
+        let are_few = patients.len() + wanted.len() + named.len() <= FEW;
+        let gather = move |reader: &Reader<'_>| {
+            let mut targets = HashMap::new();
+            for (type_name, id) in wanted {
+                if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+                    let candidate = Candidate::stored(&version)?;
+                    patients.extend(patient_ids(&candidate.resource));
+                    named.extend(Beside::named_by(&candidate.resource));
+                    targets.insert(format!("{type_name}/{id}"), candidate);
+                }
+            }
+            let beside = Beside::gather(reader, named, MAX_BESIDE)?;
+            beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
+            let mut rules = HashMap::new();
+            for patient in patients {
+                let known = place.rules_of(reader, &patient)?;
+                for record in &known.linked {
+                    if !rules.contains_key(record) {
+                        rules.insert(record.clone(), place.rules_of(reader, record)?);
                     }
                 }
-                let beside = Beside::gather(reader, named, MAX_BESIDE)?;
-                beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
-                let mut rules = HashMap::new();
-                for patient in patients {
-                    let known = place.rules_of(reader, &patient)?;
-                    for record in &known.linked {
-                        if !rules.contains_key(record) {
-                            rules.insert(record.clone(), place.rules_of(reader, record)?);
-                        }
-                    }
-                    rules.insert(patient, known);
-                }
-                Ok((targets, beside, rules))
-            })
-            .await?;
+                rules.insert(patient, known);
+            }
+            Ok((targets, beside, rules))
+        };
+        let (targets, beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
         let request = recipient.request(now);
-        let (organisations, labeller) = (organisations(pipeline), pipeline.labeller.clone());
-        let mut judge = Judge { recipient, request, rules, organisations, targets, spoken_for: BTreeSet::new(), beside, labeller };
+        let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
+        let mut judge = Judge { recipient, request, rules, registry, targets, spoken_for: BTreeSet::new(), beside, labeller };
         judge.hide();
         Ok(judge)
     }
@@ -256,7 +257,7 @@ impl Judge {
 
     /// Decides one candidate.
     pub fn rule(&self, candidate: Candidate) -> Ruling {
-        let sender = self.organisations.get(&candidate.source).map(Organisation::key).unwrap_or_default();
+        let sender = self.registry.organisation_of(&candidate.source).map(Organisation::key).unwrap_or_default();
         let asker = self.recipient.organisation.key();
         let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
         let is_own = candidate.source == crate::audit::SOURCE;
@@ -349,12 +350,6 @@ fn provenance_target(resource: &Node) -> Option<(String, String)> {
 fn earlier_result(resource: &Node) -> Option<(String, String)> {
     let (type_name, id) = crate::normalise::repeats(resource)?.split_once('/')?;
     Some((type_name.to_owned(), id.to_owned()))
-}
-
-fn organisations(pipeline: &Pipeline) -> HashMap<String, Organisation> {
-    let sources = pipeline.registry.sources().map(|(name, source)| (name.to_owned(), source.organisation.clone()));
-    let holders = pipeline.registry.holders().iter().map(|holder| (holder.name.clone(), holder.organisation.clone()));
-    sources.chain(holders).collect()
 }
 
 /// Where and when a decision is taken.

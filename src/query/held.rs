@@ -138,8 +138,7 @@ impl QueryPath {
     async fn patient_links(&self, holder: &Holder, resource: &Node) -> Result<Links, Fault> {
         let mut links = Links::new();
         for remote in crate::pipeline::patient_ids(resource) {
-            let (name, id) = (holder.name.clone(), remote.clone());
-            if let Some(ours) = self.pipeline.store.read(move |reader| reader.ours(&name, "Patient", &id)).await? {
+            if let Some(ours) = self.pipeline.store.glance(|reader| reader.ours(&holder.name, "Patient", &remote)).await? {
                 links.insert(&format!("Patient/{remote}"), &format!("Patient/{ours}"));
             }
         }

@@ -83,8 +83,7 @@ impl QueryPath {
     }
 
     async fn known_patient(&self, id: &str) -> Result<Option<KnownPatient>, Fault> {
-        let wanted = id.to_owned();
-        let stored = self.pipeline.store.read(move |reader| reader.current("Patient", &wanted)).await?;
+        let stored = self.pipeline.store.glance(|reader| reader.current("Patient", id)).await?;
         let stored = stored.filter(|version| !version.deleted());
         stored.map(|version| Ok(KnownPatient { id: id.to_owned(), record: version.parse()? })).transpose()
     }
@@ -133,8 +132,7 @@ impl QueryPath {
 
     /// The holder's id of the patient: known from before, or found by an identifier of which one value is one person.
     async fn remote_patient(&self, holder: &Holder, patient: &KnownPatient) -> Result<Result<Option<String>, UpstreamProblem>, Fault> {
-        let (name, id) = (holder.name.clone(), patient.id.clone());
-        if let Some(known) = self.pipeline.store.read(move |reader| reader.remote_id(&name, "Patient", &id)).await? {
+        if let Some(known) = self.pipeline.store.glance(|reader| reader.remote_id(&holder.name, "Patient", &patient.id)).await? {
             return Ok(Ok(Some(known)));
         }
         let identifiers = crossref::patient_identifiers(&patient.record);

@@ -105,6 +105,11 @@ impl Registry {
         self.holders.iter().find(|holder| holder.name == name)
     }
 
+    /// The organisation behind the name of a holder or a source.
+    pub fn organisation_of(&self, name: &str) -> Option<&Organisation> {
+        self.holder(name).map(|holder| &holder.organisation).or_else(|| self.source(name).map(|source| &source.organisation))
+    }
+
     /// The source as which a holder's answers are read: the one it names, else the one of its own name.
     pub fn source_of_holder<'a>(&'a self, holder: &'a Holder) -> Option<(&'a str, &'a Source)> {
         let name = holder.source.as_deref().unwrap_or(&holder.name);

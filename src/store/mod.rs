@@ -53,7 +53,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 /// How many prepared statements a connection keeps.
 const STATEMENT_CACHE: usize = 128;
@@ -179,10 +179,20 @@ impl Store {
         reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let shared = Arc::clone(&self.shared);
-        let _permit = self.shared.permits.acquire().await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the store is closed"))?;
+        let _permit = self.permit().await?;
         tokio::task::spawn_blocking(move || shared.with_reader(reading))
             .await
             .map_err(|error| Fault::new(FaultKind::Internal, format!("a reading panicked: {error}")))?
+    }
+
+    /// The same on this thread, where a few rows are looked up by their keys: to hand that over takes longer than to do it.
+    pub async fn glance<T>(&self, reading: impl FnOnce(&Reader<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let _permit = self.permit().await?;
+        self.shared.with_reader(reading)
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        self.shared.permits.acquire().await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the store is closed"))
     }
 
     /// The same at once, for who may wait: while a gateway is built.

@@ -397,12 +397,20 @@ pub(super) fn matching_ids(
 }
 
 fn candidates(connection: &Connection, seal_key: &[u8; 32], query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-    let mut sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0");
+    let mut lookups = query.lookups();
+    // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
+    let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
+    let (join, own, order) = if leading.is_some() { (" JOIN exact e ON e.rid = r.rid", "+", "e.rid") } else { ("", "", "r.rid") };
+    let mut sql = format!("SELECT {VERSION_COLUMNS}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0");
     let mut parameters = vec![Sql::from(query.type_name().to_owned())];
-    for lookup in query.lookups() {
+    if let Some(Lookup::Exact(keys)) = leading.map(|place| lookups.remove(place)) {
+        sql.push_str(" AND e.key = ?");
+        parameters.extend(keys.into_iter().map(Sql::from));
+    }
+    for lookup in lookups {
         narrow(&mut sql, &mut parameters, lookup);
     }
-    sql.push_str(" ORDER BY r.rid LIMIT ?");
+    sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
     parameters.push(rows(limit));
     list(connection, seal_key, &sql, parameters)
 }
