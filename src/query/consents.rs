@@ -27,6 +27,8 @@ const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason
 const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 /// So many patients and records are looked up where the question is asked; more are left to a thread that may block.
 const FEW: usize = 4;
+/// The type of a practitioner's role at an organisation.
+const ROLE: &str = "PractitionerRole";
 /// The most resources looked up to understand one patient's consents.
 const MAX_DIRECTORY: usize = 200;
 
@@ -181,13 +183,16 @@ impl Judge {
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
         let mut named = BTreeSet::new();
+        let mut roles = BTreeSet::new();
         for resource in resources {
             patients.extend(patient_ids(resource));
             wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
             named.extend(Beside::named_by(resource));
+            roles.extend(roles_in(resource));
         }
         let now = pipeline.clock.now();
-        let place = Place { definitions: pipeline.definitions, settings: Arc::clone(&pipeline.consent), now, partner: recipient.partner() };
+        let settings = Arc::clone(&pipeline.consent);
+        let mut place = Place { definitions: pipeline.definitions, settings, now, partner: recipient.partner(), roles };
         let are_few = patients.len() + wanted.len() + named.len() <= FEW;
         let gather = move |reader: &Reader<'_>| {
             let mut targets = HashMap::new();
@@ -196,6 +201,7 @@ impl Judge {
                     let candidate = Candidate::stored(&version)?;
                     patients.extend(patient_ids(&candidate.resource));
                     named.extend(Beside::named_by(&candidate.resource));
+                    place.roles.extend(roles_in(&candidate.resource));
                     targets.insert(format!("{type_name}/{id}"), candidate);
                 }
             }
@@ -358,6 +364,8 @@ struct Place {
     settings: Arc<settings::Consent>,
     now: Instant,
     partner: Partner,
+    /// The roles in which somebody made the records that are decided on: a rule may mean who stands behind them.
+    roles: BTreeSet<(String, String)>,
 }
 
 impl Place {
@@ -373,18 +381,15 @@ impl Place {
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
         let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
-        let mut directory = Vec::new();
-        let mut record = None;
-        for (type_name, id) in named.into_iter().take(MAX_DIRECTORY) {
-            if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
-                let resource = version.parse()?;
-                if type_name == "Patient" && id == patient {
-                    record = Some(resource.clone());
-                }
-                directory.push(resource);
-            }
+        if !consents.is_empty() {
+            named.extend(self.roles.iter().cloned());
         }
-        let policy = self.policy(reader, patient, record.as_ref())?;
+        let mut directory = current(reader, named.iter().take(MAX_DIRECTORY))?;
+        let behind: BTreeSet<_> = directory.iter().filter(|one| one.resource_type() == Some(ROLE)).flat_map(behind_role).collect();
+        let room = MAX_DIRECTORY.saturating_sub(directory.len());
+        directory.extend(current(reader, behind.difference(&named).take(room))?);
+        let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
+        let policy = self.policy(reader, patient, record)?;
         let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
         let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
         Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
@@ -417,6 +422,32 @@ fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
         settings::Ceiling::VeryRestricted => Confidentiality::VeryRestricted,
     };
     BrokenGlass::reaching(ceiling, &settings.never)
+}
+
+/// The current forms of what is named, where there are any.
+fn current<'n>(reader: &Reader<'_>, named: impl Iterator<Item = &'n (String, String)>) -> Result<Vec<Node>, Fault> {
+    let mut found = Vec::new();
+    for (type_name, id) in named {
+        if let Some(version) = reader.current(type_name, id)?.filter(|version| !version.deleted()) {
+            found.push(version.parse()?);
+        }
+    }
+    Ok(found)
+}
+
+/// The roles that a record names.
+fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
+    let roles = consent::references_of(resource).into_iter().filter(|reference| reference.type_name() == Some(ROLE));
+    roles.filter_map(|reference| reference.relative().and_then(parts))
+}
+
+/// Whose role it is, and where.
+fn behind_role(role: &Node) -> impl Iterator<Item = (String, String)> {
+    ["practitioner", "organization"].into_iter().filter_map(|name| role.get(name)?.text("reference").and_then(parts))
+}
+
+fn parts(reference: &str) -> Option<(String, String)> {
+    reference.split_once('/').map(|(type_name, id)| (type_name.to_owned(), id.to_owned()))
 }
 
 fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {

@@ -673,7 +673,7 @@ fn around() -> Vec<Leak> {
                 ]
             })],
         ),
-        leak(44, "time", "the same steps for hidden and absent; measured", vec![told!(time_tells_nothing)]),
+        leak(44, "time", "what shows nothing leaves at steps of 25 ms; measured", vec![told!(time_tells_nothing)]),
         leak(
             45,
             "counters, limits and public pages",

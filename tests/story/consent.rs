@@ -286,3 +286,24 @@ async fn only_what_is_about_nobody_goes_without_consent() {
     }
     assert!(free > 40, "{free} types were seen");
 }
+
+/// A rule about a practitioner's records reaches those made in a role of theirs, though the consent names no role; those made in another's are not meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stands_behind_a_role_is_known() {
+    let Case { world: _world, a, b, patient, .. } = Case::new(Setup::default()).await;
+    let mut made = Vec::new();
+    for name in ["meant", "other"] {
+        let practitioner = a.create(&json!({"resourceType": "Practitioner", "name": [{"family": name}]})).await;
+        let reference = json!({"reference": format!("Practitioner/{practitioner}")});
+        let role = a.create(&json!({"resourceType": "PractitionerRole", "active": true, "practitioner": reference})).await;
+        let mut measured = observation(&format!("Patient/{patient}"));
+        measured["performer"] = json!([{"reference": format!("PractitionerRole/{role}")}]);
+        made.push((practitioner, format!("Observation/{}", a.create(&measured).await)));
+    }
+    let mut consent = permit_to(&patient, "hospital-b");
+    let author = json!({"reference": format!("Practitioner/{}", made[0].0)});
+    consent["provision"]["provision"] = json!([{"type": "deny", "data": [{"meaning": "authoredby", "reference": author}]}]);
+    a.create(&consent).await;
+    b.get(&made[0].1).await.expect(404);
+    b.get(&made[1].1).await.expect(200);
+}
