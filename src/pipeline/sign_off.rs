@@ -113,6 +113,7 @@ impl Pipeline {
         let waiting = Waiting { row, held, progress };
         let answers = vec![held_answer(&waiting); writes];
         let unit = Unit {
+            submits: true,
             idempotency: key.map(|key| IdempotencyDraft { key: key.0, body: digest, outcome: super::answer::encode(&answers), at }),
             pending: Some(waiting.row.clone()),
             ..Unit::default()
@@ -177,7 +178,7 @@ impl Pipeline {
             return self.complete(waiting, progress, opened).await;
         }
         let row = waiting.next(&progress);
-        let unit = Unit { assumptions: vec![waiting.unchanged()], pending: Some(row.clone()), ..Unit::default() };
+        let unit = Unit { submits: true, assumptions: vec![waiting.unchanged()], pending: Some(row.clone()), ..Unit::default() };
         let closing = Closing {
             resources: vec![waiting.reference()],
             description: Some("signed; more signatures are needed".to_owned()),
