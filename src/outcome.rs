@@ -238,6 +238,8 @@ pub enum FaultKind {
     Storage,
     StorageFull,
     StorageCorrupt,
+    /// The log cannot be brought to where others see it.
+    Unpublished,
     Overloaded,
     ShuttingDown,
     Ledger,
@@ -253,6 +255,7 @@ impl FaultKind {
             FaultKind::Storage => "storage",
             FaultKind::StorageFull => "storage-full",
             FaultKind::StorageCorrupt => "storage-corrupt",
+            FaultKind::Unpublished => "unpublished",
             FaultKind::Overloaded => "overloaded",
             FaultKind::ShuttingDown => "shutting-down",
             FaultKind::Ledger => "ledger",

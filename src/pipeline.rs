@@ -142,6 +142,7 @@ impl Pipeline {
         let items: Vec<Item> = prepared.items.into_iter().chain(late).chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
         let mut unit = Unit {
+            submits: true,
             assumptions: plan.assumptions.into_iter().chain(prepared.assumptions).collect(),
             versions: drafts,
             leaves,

@@ -74,6 +74,12 @@ fn public(kind: FaultKind) -> (u16, IssueType, &'static str, Option<u32>) {
         FaultKind::StorageFull => {
             (507, IssueType::NoStore, "The gateway's storage is full. Nothing of this request was stored; try again later.", Some(60))
         }
+        FaultKind::Unpublished => (
+            503,
+            IssueType::Transient,
+            "The gateway's log cannot be published at the moment, so nothing new is taken. Nothing of this request was stored; try again later.",
+            Some(60),
+        ),
         FaultKind::Overloaded => (503, IssueType::Transient, "The gateway has too much to do at the moment. Try again shortly.", Some(1)),
         FaultKind::ShuttingDown => (503, IssueType::Transient, "The gateway is shutting down. Try again shortly.", Some(5)),
         FaultKind::Timeout => {

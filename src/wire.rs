@@ -36,6 +36,7 @@ mod reload;
 mod remote;
 mod replay;
 mod sources;
+mod spare;
 mod witnesses;
 
 pub use keys::{adopt_ledger, rotate_ledger_key};
@@ -135,7 +136,7 @@ impl Gateway {
         servers.push(serve(listeners.admin, admin_routes.router(), None, admin_handle.clone()).await?);
         let (stop, stopped) = watch::channel(false);
         let mut workers = durable.others.start(&stopped);
-        workers.push(tokio::spawn(publish::run(durable.store.clone(), logs::place(&settings)?, stopped.clone())));
+        workers.push(tokio::spawn(logs::publisher(&settings, &durable.store)?.run(stopped.clone())));
         workers.push(tokio::spawn(Arc::clone(&durable.indexer).run(stopped.clone())));
         let running = Running {
             public,

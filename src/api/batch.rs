@@ -2,6 +2,7 @@
 
 use super::fhir::{FhirState, listing, opened, query_of};
 use super::negotiate::Wanted;
+use super::refusing::refuse_about;
 use super::{render, signing};
 use crate::audit;
 use crate::fhir::{Node, Object};
@@ -39,11 +40,14 @@ pub(super) async fn answer(
     let split = intake::split(bundle, &state.limits, state.definitions);
     let (kind, entries) = match split {
         Ok(split) => split,
-        Err(refusal) => return refused(state, &record, refusal).await,
+        Err(refusal) => return refused(state, caller, &evidence, &record, refusal).await,
     };
     let (kind_code, entries) = match kind {
         BundleKind::Transaction => {
             record.interaction = "transaction";
+            if let Some(refusal) = intake::refusal_of(&entries) {
+                return refused(state, caller, &evidence, &record, refusal).await;
+            }
             let received = |writes| {
                 let received = Received::transaction(evidence, writes, key);
                 provenance.into_iter().fold(received, Received::with_provenance)
@@ -55,7 +59,7 @@ pub(super) async fn answer(
         }
         BundleKind::Batch if provenance.is_some() => {
             let text = "X-Provenance goes with one resource or one transaction: the entries of a batch are accepted each on its own.";
-            return refused(state, &record, Refusal::new(Reason::NotSupported, IssueType::NotSupported, text)).await;
+            return refused(state, caller, &evidence, &record, Refusal::new(Reason::NotSupported, IssueType::NotSupported, text)).await;
         }
         BundleKind::Batch => ("batch-response", batch(state, wanted, caller, entries, &evidence, &record).await),
     };
@@ -70,9 +74,20 @@ fn bundle_key(bundle: &Node, caller: &Caller) -> Option<IdempotencyKey> {
     Some(IdempotencyKey::new(caller.source.as_deref()?, "bundle", &[system, value]))
 }
 
-async fn refused<T>(state: &FhirState, record: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
-    state.pipeline.record_refusal(record, &refusal).await?;
-    Err(refusal.into())
+/// Refuses a whole Bundle, for whomever something in it names.
+async fn refused<T>(
+    state: &FhirState,
+    caller: &Caller,
+    evidence: &Evidence,
+    record: &audit::Opened,
+    refusal: Refusal,
+) -> Result<T, Failure> {
+    refuse_about(state, caller, intake::named("", read_again(state, evidence).as_ref()), record, refusal).await
+}
+
+/// The Bundle as far as it can be read: what was refused of it was taken apart.
+fn read_again(state: &FhirState, evidence: &Evidence) -> Option<Node> {
+    intake::document_leniently(&evidence.bytes, evidence.format, &state.limits, state.definitions.types())
 }
 
 /// What became of a transaction.
@@ -91,9 +106,6 @@ async fn transaction(
     received: impl FnOnce(Vec<Write>) -> Received,
     record: audit::Opened,
 ) -> Result<Transacted, Failure> {
-    if let Some(refusal) = intake::refusal_of(&entries) {
-        return refused(state, &record, refusal).await;
-    }
     let mut writes: Vec<Write> = Vec::new();
     let mut places: Vec<Option<Interaction>> = Vec::with_capacity(entries.len());
     for entry in entries {
@@ -132,7 +144,10 @@ async fn batch(
     evidence: &Evidence,
     record: &audit::Opened,
 ) -> Vec<Node> {
-    let work = entries.into_iter().map(|entry| async move {
+    let has_refused = entries.iter().any(|entry| matches!(entry, Entry::Refused(_)));
+    let sent = if has_refused { read_again(state, evidence) } else { None };
+    let sent = sent.as_ref().map(|bundle| bundle.items("entry")).unwrap_or_default();
+    let work = entries.into_iter().enumerate().map(|(index, entry)| async move {
         match entry {
             Entry::Write(write) => {
                 let opened = audit::Opened { interaction: write.interaction.code(), ..record.clone() };
@@ -145,10 +160,13 @@ async fn batch(
                 }
             }
             Entry::Query(interaction) => query_entry(state, wanted, caller, interaction, record).await,
-            Entry::Refused(refusal) => match refused::<()>(state, record, refusal).await {
-                Err(failure) => failure_entry(&failure),
-                Ok(()) => Object::new().into(),
-            },
+            Entry::Refused(refusal) => {
+                let named = sent.get(index).map(intake::named_by_entry).unwrap_or_default();
+                match refuse_about::<()>(state, caller, named, record, refusal).await {
+                    Err(failure) => failure_entry(&failure),
+                    Ok(()) => Object::new().into(),
+                }
+            }
         }
     });
     stream::iter(work).buffered(BATCH_CONCURRENCY).collect().await
@@ -164,7 +182,7 @@ async fn batch_write(
 ) -> Result<Vec<WriteAnswer>, Failure> {
     let attestations = match signing::of_entry(state, caller, &write, evidence.at).await {
         Ok(attestations) => attestations,
-        Err(Failure::Refused(refusal)) => return refused(state, &opened, refusal).await,
+        Err(Failure::Refused(refusal)) => return refuse_about(state, caller, vec![write], &opened, refusal).await,
         Err(fault) => return Err(fault),
     };
     let received = Received::batch_entry(evidence.clone().attested(attestations), write);
@@ -181,16 +199,21 @@ async fn query_entry(state: &FhirState, wanted: &Wanted, caller: &Caller, intera
         Interaction::VersionRead { type_name, id, version } => {
             state.query.read_version(caller, &type_name, &id, &version, &own).await.map(|found| found.resource)
         }
-        Interaction::Operation { .. } | Interaction::Capabilities => {
-            let refusal = Refusal::new(Reason::NotSupported, IssueType::NotSupported, "Operations are not offered inside a Bundle.");
-            refused(state, &own, refusal).await
+        Interaction::Operation { type_name, id, .. } => {
+            let named = intake::named(&format!("{}/{}", type_name.unwrap_or_default(), id.unwrap_or_default()), None);
+            refuse_about(state, caller, named, &own, no_operation()).await
         }
+        Interaction::Capabilities => refuse_about(state, caller, Vec::new(), &own, no_operation()).await,
         other => listing(state, other, wanted, caller, &own).await,
     };
     match answered {
         Ok(resource) => Object::new().with("resource", resource).with("response", Object::new().with("status", "200")).into(),
         Err(failure) => failure_entry(&failure),
     }
+}
+
+fn no_operation() -> Refusal {
+    Refusal::new(Reason::NotSupported, IssueType::NotSupported, "Operations are not offered inside a Bundle.")
 }
 
 fn failure_entry(failure: &Failure) -> Node {

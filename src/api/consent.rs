@@ -1,7 +1,8 @@
 //! The operations on consents: asking what they permit, filing them with their documents, taking them back, and breaking the glass.
 
-use super::fhir::{Asked, FhirState, idempotency, parse_body, refuse};
+use super::fhir::{Asked, FhirState, idempotency, parse_body};
 use super::negotiate::Wanted;
+use super::refusing::refuse;
 use super::render;
 use super::signing::{self, Signed};
 use crate::audit;
@@ -30,7 +31,7 @@ pub(super) async fn decide(
     });
     let question = match question {
         Ok(question) => question,
-        Err(refusal) => return refuse(state, &record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };
     let (consulted, told) = state.query.consult(caller, &question, &record).await?;
     Ok(render::resource(200, &consulted.parameters(told), wanted, state.definitions))
@@ -48,7 +49,7 @@ pub(super) async fn file(
     record.interaction = "consent-file";
     let received = match received(state, asked, caller, pairs).await {
         Ok(received) => received,
-        Err(Failure::Refused(refusal)) => return refuse(state, &record, refusal).await,
+        Err(Failure::Refused(refusal)) => return refuse(state, asked.shown(), record, refusal).await,
         Err(fault) => return Err(fault),
     };
     let answers = state.pipeline.accept(caller, received, record).await?;
@@ -84,7 +85,7 @@ pub(super) async fn revoke(
     record.interaction = "consent-revoke";
     let is_plain = no_parameters(pairs).and_then(|()| is_empty(state, asked));
     if let Err(refusal) = is_plain {
-        return refuse(state, &record, refusal).await;
+        return refuse(state, asked.shown(), record, refusal).await;
     }
     let answer = state.pipeline.revoke_consent(caller, id, &record).await?;
     let text = "The consent is revoked. From the next request on it permits nothing.";
@@ -105,7 +106,7 @@ pub(super) async fn break_glass(
     let reason = no_parameters(pairs).and_then(|()| reason(state, asked));
     let reason = match reason {
         Ok(reason) => reason,
-        Err(refusal) => return refuse(state, &record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };
     let broken = state.pipeline.break_glass(caller, id, &reason, &record).await?;
     let text = format!(

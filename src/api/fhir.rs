@@ -4,6 +4,7 @@ use super::batch;
 use super::capability;
 use super::consent;
 use super::negotiate::{self, Wanted};
+use super::refusing::{Shown, refuse};
 use super::render;
 use super::sign_off;
 use super::signing::{self, Signed};
@@ -73,6 +74,13 @@ pub(super) struct Asked {
     pub method: Method,
 }
 
+impl Asked {
+    /// What of it says whom it is about.
+    pub(super) fn shown(&self) -> Shown<'_> {
+        Shown { path: &self.path, headers: &self.headers, body: &self.body }
+    }
+}
+
 async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
     let at = state.clock.now();
     let (parts, body) = request.into_parts();
@@ -102,7 +110,8 @@ async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<Sock
         Ok(asked) => serve(&state, asked, &mut wanted).await,
         Err(refusal) => {
             let record = opened(&request_id, at, &peer.ip().to_string(), "unreadable", Action::Execute);
-            refuse(&state, &record, refusal.clone()).await
+            let shown = Shown { path: parts.uri.path(), headers: &parts.headers, body: &[] };
+            refuse(&state, shown, record, refusal.clone()).await
         }
     };
     let received = asked.as_ref().ok().map(|asked| &asked.body[..]);
@@ -128,12 +137,6 @@ pub(super) fn opened(request_id: &str, at: Instant, peer: &str, interaction: &'s
     audit::Opened { interaction, action, request_id: request_id.to_owned(), at, peer: peer.to_owned(), caller: None, query: None }
 }
 
-/// Audits a refusal that no path has audited, and hands it on.
-pub(super) async fn refuse<T>(state: &FhirState, opened: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
-    state.pipeline.record_refusal(opened, &refusal).await?;
-    Err(refusal.into())
-}
-
 async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<Response<Body>, Failure> {
     if asked.path == ".well-known/smart-configuration" {
         return Ok(super::token::json_response(200, &crate::identity::smart_configuration(&state.settings)));
@@ -145,7 +148,7 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
     });
     let interaction = match understood {
         Ok(interaction) => interaction,
-        Err(refusal) => return refuse(state, &record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };
     if interaction == Interaction::Capabilities {
         record.interaction = interaction.code();
@@ -162,7 +165,7 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
     let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
     let caller = match state.identity.authenticate(header("authorization"), header(PURPOSE_HEADER)) {
         Ok(caller) => caller,
-        Err(refusal) => return refuse(state, &record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };
     record.caller = Some(caller.clone());
     if interaction.writes() {
@@ -193,7 +196,7 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
                 let bundle = state.query.match_patient(&caller, &parameters, &record).await?;
                 Ok(render::resource(200, &bundle, wanted, state.definitions))
             }
-            Err(refusal) => refuse(state, &record, refusal).await,
+            Err(refusal) => refuse(state, asked.shown(), record, refusal).await,
         },
         Interaction::Operation { operation: Operation::ConsentDecide, id, pairs, .. } => {
             consent::decide(state, asked, wanted, &caller, (id.as_deref(), &pairs), record).await
@@ -299,7 +302,7 @@ async fn submit(
 ) -> Result<Response<Body>, Failure> {
     let key = match idempotency(&asked.headers, caller) {
         Ok(key) => key,
-        Err(refusal) => return refuse(state, &record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };
     let deletes = matches!(interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
     let parsed = if deletes {
@@ -309,7 +312,7 @@ async fn submit(
     };
     let (media, document) = match parsed {
         Ok(parsed) => parsed,
-        Err(refusal) => return refuse(state, &record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };
     if let Some(provenance) = &document
         && let Some(task) = sign_off::task_of(state, &interaction, provenance)
@@ -318,7 +321,7 @@ async fn submit(
     }
     let Signed { attestations, provenance } = match signing::of_submission(state, asked, caller, document.as_ref()).await {
         Ok(signed) => signed,
-        Err(Failure::Refused(refusal)) => return refuse(state, &record, refusal).await,
+        Err(Failure::Refused(refusal)) => return refuse(state, asked.shown(), record, refusal).await,
         Err(fault) => return Err(fault),
     };
     let evidence = Evidence::new(asked.body.clone(), media.format, asked.at).declared(media.declared).attested(attestations);
@@ -329,7 +332,7 @@ async fn submit(
         (interaction, document) => {
             let received = match Received::single(evidence, interaction, document, key) {
                 Ok(received) => provenance.into_iter().fold(received, Received::with_provenance),
-                Err(refusal) => return refuse(state, &record, refusal).await,
+                Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
             };
             let answers = state.pipeline.accept(caller, received, record).await?;
             let answer = answers

@@ -59,7 +59,7 @@ async fn add(State(state): State<LedgerState>, entry: Bytes) -> Response<Body> {
         return status(StatusCode::UNPROCESSABLE_ENTITY);
     }
     let leaf = LeafDraft { entry: entry.to_vec(), tags: Vec::new(), key: None, patient: None };
-    match state.store.commit(Unit { leaves: vec![leaf], ..Unit::default() }).await {
+    match state.store.commit(Unit { submits: true, leaves: vec![leaf], ..Unit::default() }).await {
         Ok(Committed::Done { leaves }) => match leaves.first() {
             Some(index) => answer(TEXT, "no-store", index.to_string().into_bytes()),
             None => status(StatusCode::INTERNAL_SERVER_ERROR),

@@ -12,6 +12,7 @@ mod consent;
 mod fhir;
 mod ledger;
 mod negotiate;
+mod refusing;
 mod render;
 mod sign_off;
 mod signing;

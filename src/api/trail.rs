@@ -2,10 +2,11 @@
 
 use super::fhir::FhirState;
 use super::negotiate::Wanted;
+use super::refusing::refuse_about;
 use super::render;
 use crate::audit;
 use crate::identity::Caller;
-use crate::intake::{Format, Operation, Pairs};
+use crate::intake::{self, Format, Operation, Pairs};
 use crate::outcome::{Failure, Finding, IssueType, Reason, Refusal, Severity};
 use crate::problem::outcome_node;
 use axum::body::Body;
@@ -23,8 +24,7 @@ pub(super) async fn answer(
 ) -> Result<Response<Body>, Failure> {
     match operation {
         Operation::Trail if as_package => {
-            let seen = seen(pairs);
-            let seen = refused(state, record, seen).await?;
+            let seen = refused(state, caller, (type_name, id), record, seen(pairs)).await?;
             let package = state.trail.package(caller, (type_name, id), seen, record).await?;
             let mut response = Response::new(Body::from(package));
             render::set(&mut response, header::CONTENT_TYPE.as_str(), "application/zip");
@@ -33,7 +33,7 @@ pub(super) async fn answer(
         }
         Operation::Trail => {
             let plain = only(pairs, &[]).and_then(|()| in_json(wanted));
-            refused(state, record, plain).await?;
+            refused(state, caller, (type_name, id), record, plain).await?;
             let pieces = state.trail.bundle(caller, type_name, id, record).await?;
             let mut response = Response::new(Body::from_stream(pieces));
             render::set(&mut response, header::CONTENT_TYPE.as_str(), "application/fhir+json; charset=utf-8");
@@ -44,8 +44,7 @@ pub(super) async fn answer(
             Ok(render::resource(200, &bundle, wanted, state.definitions))
         }
         Operation::Erase => {
-            let understood = only(pairs, &["shared"]);
-            refused(state, record, understood).await?;
+            refused(state, caller, (type_name, id), record, only(pairs, &["shared"])).await?;
             let shared = pairs.iter().any(|(name, value)| name == "shared" && value == "true");
             let erased = state.trail.erase(caller, (type_name, id), shared, record).await?;
             let text = format!(
@@ -72,11 +71,17 @@ pub(super) async fn answer(
 }
 
 /// Audits a refusal that no path has audited.
-async fn refused<T>(state: &FhirState, record: &audit::Opened, outcome: Result<T, Refusal>) -> Result<T, Failure> {
-    if let Err(refusal) = &outcome {
-        state.pipeline.record_refusal(record, refusal).await?;
+async fn refused<T>(
+    state: &FhirState,
+    caller: &Caller,
+    (type_name, id): (&str, &str),
+    record: &audit::Opened,
+    outcome: Result<T, Refusal>,
+) -> Result<T, Failure> {
+    match outcome {
+        Ok(understood) => Ok(understood),
+        Err(refusal) => refuse_about(state, caller, intake::named(&format!("{type_name}/{id}"), None), record, refusal).await,
     }
-    Ok(outcome?)
 }
 
 /// The size of the checkpoint the reader saw last.

@@ -2,8 +2,9 @@
 //!
 //! The answer is 200 whether or not the resource is valid; only a question that cannot be asked is refused.
 
-use super::fhir::{Asked, FhirState, parse_body, refuse};
+use super::fhir::{Asked, FhirState, parse_body};
 use super::negotiate::Wanted;
+use super::refusing::refuse;
 use super::render;
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
@@ -55,11 +56,11 @@ pub(super) async fn validate(
         Ok(document) => document,
         // A document that cannot be read is a finding about it, and the validation has run.
         Err(refusal) if refusal.reason == Reason::Malformed => return answer(state, asked, wanted, record, &refusal.findings).await,
-        Err(refusal) => return refuse(state, record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record.clone(), refusal).await,
     };
     let mut question = match question(document, &place) {
         Ok(question) => question,
-        Err(refusal) => return refuse(state, record, refusal).await,
+        Err(refusal) => return refuse(state, asked.shown(), record.clone(), refusal).await,
     };
     if let (None, Some(Mode::Profile), Some(type_name), Some(id)) = (&question.resource, question.mode, place.type_name, place.id) {
         // What is found says what is in it, so it is read as any reader would read it.

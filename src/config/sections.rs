@@ -123,6 +123,8 @@ pub struct Ledger {
     pub witnesses_file: Option<PathBuf>,
     /// The least time between two rounds of asking them.
     pub witness_interval_ms: u64,
+    /// How long the log may fail to be published before nothing new is taken.
+    pub max_unpublished_ms: u64,
     /// Takes entries from whoever asks (`POST /ledger/add`), for load tests. On loopback only.
     pub open_add: bool,
     /// Where the log's files go instead of the data directory: `s3://bucket/prefix`.
@@ -175,6 +177,7 @@ impl Default for Ledger {
             ml_dsa_44: false,
             witnesses_file: None,
             witness_interval_ms: limits::WITNESS_INTERVAL_MS.default,
+            max_unpublished_ms: limits::UNPUBLISHED_MS.default,
             open_add: false,
             publish: None,
             witness: None,

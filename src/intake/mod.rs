@@ -12,8 +12,10 @@ mod body;
 mod bundle;
 mod filing;
 mod interaction;
+mod named;
 
 pub use body::{Evidence, Format, IdempotencyKey, Limits, Media, document, syntax_refusal};
 pub use bundle::{BundleKind, Entry, Received, Write, refusal_of, split};
 pub use filing::filing;
 pub use interaction::{Conditions, Interaction, Operation, Pairs, Verb, decode_pairs, parse as interaction};
+pub use named::{document_leniently, named, named_by_entry};

@@ -7,6 +7,7 @@ use crate::config::Interaction as Permission;
 use crate::consent::lint;
 use crate::fhir::Node;
 use crate::identity::Caller;
+use crate::intake;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::store::{Assumption, Committed, Method, StoredVersion, Target, Unit};
 use std::sync::Arc;
@@ -48,7 +49,8 @@ impl Pipeline {
     pub async fn revoke_consent(&self, caller: &Caller, id: &str, opened: &audit::Opened) -> Result<WriteAnswer, Failure> {
         match self.try_revoke(caller, id, opened).await {
             Err(Failure::Refused(refusal)) => {
-                self.record_refusal(opened, &refusal).await?;
+                let named = (intake::named(&format!("Consent/{id}"), None), None);
+                self.record_refused_request(caller, named, opened, &refusal).await?;
                 Err(Failure::Refused(refusal))
             }
             outcome => outcome,

@@ -13,6 +13,7 @@ use crate::consent::ImplicitPolicy;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
+use crate::intake;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::registry::Role;
 use crate::search::Query;
@@ -86,7 +87,8 @@ impl Pipeline {
     pub async fn break_glass(&self, caller: &Caller, id: &str, reason: &str, opened: &audit::Opened) -> Result<Broken, Failure> {
         match self.try_break(caller, id, reason, opened).await {
             Err(Failure::Refused(refusal)) => {
-                self.record_refusal(opened, &refusal).await?;
+                let named = (intake::named(&format!("Patient/{id}"), None), None);
+                self.record_refused_request(caller, named, opened, &refusal).await?;
                 metrics::counter!("hearthgate_break_glass_total", "outcome" => "refused").increment(1);
                 Err(Failure::Refused(refusal))
             }

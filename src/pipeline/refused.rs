@@ -34,8 +34,26 @@ impl Pipeline {
         self.record_with(unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &closing).await.map(drop)
     }
 
+    /// The audit record of a request that was refused before anything of it was planned: `named` is what it names ([`crate::intake::named`]), and the
+    /// release of FHIR that it was said to be of.
+    pub async fn record_refused_request(
+        &self,
+        caller: &Caller,
+        named: (Vec<Write>, Option<Release>),
+        opened: &audit::Opened,
+        refusal: &Refusal,
+    ) -> Result<(), Fault> {
+        let withheld = self.known_patients(caller, named.0, named.1).await?;
+        self.record_refusal_of(opened, refusal, Closing { withheld, ..Closing::default() }).await
+    }
+
     /// The patients these writes name, those who are known here.
-    async fn known_patients(&self, caller: &Caller, writes: Vec<Write>, declared: Option<Release>) -> Result<Vec<String>, Fault> {
+    pub(super) async fn known_patients(
+        &self,
+        caller: &Caller,
+        writes: Vec<Write>,
+        declared: Option<Release>,
+    ) -> Result<Vec<String>, Fault> {
         let planner = self.planner(caller.source.as_deref().unwrap_or_default());
         let known = self.store.read(move |reader| {
             let mut known = BTreeSet::new();

@@ -113,6 +113,7 @@ impl Pipeline {
         let waiting = Waiting { row, held, progress };
         let answers = vec![held_answer(&waiting); writes];
         let unit = Unit {
+            submits: true,
             idempotency: key.map(|key| IdempotencyDraft { key: key.0, body: digest, outcome: super::answer::encode(&answers), at }),
             pending: Some(waiting.row.clone()),
             ..Unit::default()
@@ -177,9 +178,10 @@ impl Pipeline {
             return self.complete(waiting, progress, opened).await;
         }
         let row = waiting.next(&progress);
-        let unit = Unit { assumptions: vec![waiting.unchanged()], pending: Some(row.clone()), ..Unit::default() };
+        let unit = Unit { submits: true, assumptions: vec![waiting.unchanged()], pending: Some(row.clone()), ..Unit::default() };
         let closing = Closing {
             resources: vec![waiting.reference()],
+            patients: self.patients_of(&waiting).await?,
             description: Some("signed; more signatures are needed".to_owned()),
             ..Closing::default()
         };
@@ -197,7 +199,8 @@ impl Pipeline {
                 let progress = Progress { end: Some(End::Refused(refusal.reason.label().to_owned())), ..progress };
                 let row = waiting.next(&progress);
                 let unit = Unit { assumptions: vec![waiting.unchanged()], pending: Some(row.clone()), ..Unit::default() };
-                let closing = Closing { resources: vec![waiting.reference()], ..Closing::default() };
+                let withheld = self.patients_of(&waiting).await?;
+                let closing = Closing { resources: vec![waiting.reference()], withheld, ..Closing::default() };
                 let outcome = Outcome::Refused(refusal.reason.label());
                 match self.record_with(unit, opened, &outcome, LeafKind::Refuse, &closing).await? {
                     Committed::Done { .. } => Ok((Waiting { row, held: waiting.held, progress }.task(), true)),
@@ -244,6 +247,36 @@ impl Pipeline {
         Err(Fault::new(FaultKind::Overloaded, "a completed submission kept being overtaken").into())
     }
 
+    /// The audit record of a signature that was refused, for those whom the waiting submission names.
+    pub async fn record_refused_signature(
+        &self,
+        caller: &Caller,
+        id: &str,
+        opened: &audit::Opened,
+        refusal: &Refusal,
+    ) -> Result<(), Fault> {
+        let withheld = match self.waiting(caller, id).await? {
+            Some(waiting) => self.patients_of(&waiting).await?,
+            None => Vec::new(),
+        };
+        self.record_refusal_of(opened, refusal, Closing { withheld, ..Closing::default() }).await
+    }
+
+    /// The patients known here whom a waiting submission names; nobody once it no longer waits, for then nothing is kept of it.
+    async fn patients_of(&self, waiting: &Waiting) -> Result<Vec<String>, Fault> {
+        let Ok(submitter) = self.submitter(waiting) else { return Ok(Vec::new()) };
+        match waiting.held.received(&self.limits, self.definitions, Vec::new()) {
+            Ok(received) => {
+                let (evidence, writes) = received.into_parts();
+                self.known_patients(&submitter, writes, evidence.declared).await
+            }
+            Err(Failure::Refused(_)) => Ok(Vec::new()),
+            // What no longer waits has left no bytes to read.
+            Err(Failure::Fault(_)) if !waiting.row.is_open => Ok(Vec::new()),
+            Err(Failure::Fault(fault)) => Err(fault),
+        }
+    }
+
     /// Ends what was not signed in time; answers how many.
     pub async fn expire(&self) -> Result<usize, Fault> {
         let now = self.clock.now();
@@ -264,7 +297,8 @@ impl Pipeline {
                 query: None,
             };
             let description = Some(format!("not signed in time; missing: {missing}"));
-            let closing = Closing { resources: vec![waiting.reference()], description, ..Closing::default() };
+            let withheld = self.patients_of(&waiting).await?;
+            let closing = Closing { resources: vec![waiting.reference()], description, withheld, ..Closing::default() };
             self.record_with(unit, &opened, &Outcome::Refused("expired"), LeafKind::Refuse, &closing).await?;
             tracing::warn!(task = waiting.row.id, source = waiting.row.source, missing, "a submission was not signed in time");
             metrics::counter!("hearthgate_sign_offs_expired_total").increment(1);

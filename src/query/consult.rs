@@ -24,7 +24,13 @@ const MAX_NAMED: usize = 16;
 impl QueryPath {
     /// Answers a question about what the patient's consents permit. Nothing is answered that is not on record.
     pub async fn consult(&self, caller: &Caller, question: &Consultation, opened: &audit::Opened) -> Result<(Consulted, Told), Failure> {
-        self.audited(opened, self.try_consult(caller, question, opened)).await
+        let outcome = self.try_consult(caller, question, opened).await;
+        if let Err(Failure::Refused(refusal)) = &outcome {
+            let meant = self.patient_meant(caller, &question.patient).await.ok().flatten();
+            let asked = Closing { withheld: meant.into_iter().collect(), ..Closing::default() };
+            self.pipeline.record_refusal_of(opened, refusal, asked).await?;
+        }
+        outcome
     }
 
     async fn try_consult(&self, caller: &Caller, question: &Consultation, opened: &audit::Opened) -> Result<(Consulted, Told), Failure> {

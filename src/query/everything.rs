@@ -65,7 +65,7 @@ impl Asked {
 impl QueryPath {
     /// Everything of one patient that the caller may see, in pages.
     pub async fn everything(&self, caller: &Caller, id: &str, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
-        self.audited(opened, self.try_everything(caller, id, pairs, opened)).await
+        self.audited_of(caller, ("Patient", id), opened, self.try_everything(caller, id, pairs, opened)).await
     }
 
     async fn try_everything(&self, caller: &Caller, id: &str, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {

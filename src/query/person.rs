@@ -69,7 +69,7 @@ impl QueryPath {
 
     /// `Patient/{id}/$golden-record`: one Patient composed of the records of the person that the caller may see, and where each element is from.
     pub async fn golden_record(&self, caller: &Caller, id: &str, opened: &audit::Opened) -> Result<Node, Failure> {
-        self.audited(opened, self.try_golden_record(caller, id, opened)).await
+        self.audited_of(caller, ("Patient", id), opened, self.try_golden_record(caller, id, opened)).await
     }
 
     async fn try_golden_record(&self, caller: &Caller, id: &str, opened: &audit::Opened) -> Result<Node, Failure> {

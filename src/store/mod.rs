@@ -9,9 +9,11 @@
 //! * [`Store::commit`] answers only after data, leaves and the signed checkpoint over them are synced.
 //! * Record keys live in their own file and are synced before the data that needs them: an orphan key is harmless, a missing one is not. Keys
 //!   that are older than the data, or another store's, are refused at opening.
+//! * What is acknowledged comes to where others see it: nothing is submitted while the log cannot be published.
 //! * The tree never goes back: leaves are numbered by the one writer, each signing swaps the last signed tree in a register apart from the data, and
 //!   a log that does not match its checkpoint, or is behind or beside that register, is refused at opening.
 
+mod admission;
 mod bound;
 mod erase;
 mod folding;
@@ -94,6 +96,7 @@ struct Shared {
     cosigned: watch::Sender<Option<Cosigned>>,
     committed: watch::Receiver<u64>,
     counters: Arc<writer::Counters>,
+    admission: admission::Admission,
     settings: StoreSettings,
     /// Where a commit writes: data, keys, register.
     folders: BTreeSet<PathBuf>,
@@ -119,6 +122,7 @@ impl Store {
         let (work, queue) = mpsc::channel(settings.max_waiting_units.max(1));
         let (announce, committed) = watch::channel(ledger.head().size());
         let counters = Arc::new(writer::Counters::default());
+        let admission = admission::Admission::default();
         let folding = folding::Folding::start(&mut data, &data_file(&settings.folder))?;
         let seal_key = keyring.derived("seal");
         let register = settings.register.parent().map(Path::to_owned);
@@ -133,6 +137,7 @@ impl Store {
             head: Arc::clone(&head),
             announce,
             counters: Arc::clone(&counters),
+            admission: admission.clone(),
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
             counts: BTreeMap::new(),
@@ -153,6 +158,7 @@ impl Store {
                 cosigned: watch::Sender::new(None),
                 committed,
                 counters,
+                admission,
                 settings,
                 folders,
                 seal_key,

@@ -14,6 +14,8 @@ pub(super) const SEAL_BYTES: usize = 16;
 /// All that one request writes. It commits as a whole or not at all.
 #[derive(Debug, Default)]
 pub struct Unit {
+    /// Whether it takes in what somebody submits, which is refused while the log cannot be published.
+    pub submits: bool,
     pub assumptions: Vec<Assumption>,
     pub raw: Option<RawDraft>,
     pub versions: Vec<VersionDraft>,

@@ -1,5 +1,6 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
+use super::admission::Admission;
 use super::folding::Folding;
 use super::group::{Gathering, Group};
 use super::key_writing::KeyWriting;
@@ -66,6 +67,8 @@ pub(super) struct Writer {
     pub(super) head: Arc<RwLock<LedgerHead>>,
     pub(super) announce: watch::Sender<u64>,
     pub(super) counters: Arc<Counters>,
+    /// Whether submissions are taken.
+    pub(super) admission: Admission,
     pub(super) max_group_units: usize,
     /// Seals what is stored.
     pub(super) seal_key: [u8; 32],
@@ -110,7 +113,20 @@ impl Writer {
         }
     }
 
+    /// Answers what may not be written now; gives what may.
+    fn admitted(&self, group: Vec<Waiting>) -> Vec<Waiting> {
+        let admit = |(unit, answer): Waiting| match self.admission.refuses(&unit) {
+            None => Some((unit, answer)),
+            Some(reason) => {
+                let _ = answer.send(Err(reason));
+                None
+            }
+        };
+        group.into_iter().filter_map(admit).collect()
+    }
+
     fn serve(&mut self, group: Vec<Waiting>) {
+        let group = self.admitted(group);
         if group.is_empty() {
             return;
         }

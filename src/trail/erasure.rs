@@ -8,6 +8,7 @@ use crate::audit::{self, Closing, Outcome};
 use crate::consent;
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
+use crate::intake;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::patient_ids;
 use crate::query::not_found;
@@ -53,16 +54,16 @@ impl Trail {
         shared: bool,
         opened: &audit::Opened,
     ) -> Result<Erased, Failure> {
-        if !caller.has_role(Role::Eraser) {
+        let pipeline = &self.query.pipeline;
+        let outcome = if caller.has_role(Role::Eraser) {
+            self.carry_out(type_name, &pipeline.dialect(caller).id(type_name, id), shared, opened).await
+        } else {
             let text = "Erasing is for clients that are registered as eraser.";
-            let refusal = Refusal::new(Reason::Forbidden, IssueType::Forbidden, text);
-            self.query.pipeline.record_refusal(opened, &refusal).await?;
-            return Err(refusal.into());
-        }
-        let id = self.query.pipeline.dialect(caller).id(type_name, id);
-        let outcome = self.carry_out(type_name, &id, shared, opened).await;
+            Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into())
+        };
         if let Err(Failure::Refused(refusal)) = &outcome {
-            self.query.pipeline.record_refusal(opened, refusal).await?;
+            let named = (intake::named(&format!("{type_name}/{id}"), None), None);
+            pipeline.record_refused_request(caller, named, opened, refusal).await?;
         }
         outcome
     }

@@ -2,8 +2,10 @@
 
 use super::keys::signing_key;
 use super::mirror::Mirror;
+use super::publish::Publisher;
 use super::published::PublishedLog;
 use super::remote::log_client;
+use super::spare::Spare;
 use super::witnesses::Witnesses;
 use crate::api::{WitnessState, witness_router};
 use crate::clock::{Clock, Entropy};
@@ -110,10 +112,12 @@ fn read_policy(file: &Path) -> Result<Policy, Fault> {
     Policy::parse(text.as_bytes()).map_err(|error| wrong(format!("{}: {error}", file.display())))
 }
 
-/// Where our log is published.
-pub(super) fn place(settings: &Settings) -> Result<PublishedLog, Fault> {
-    match &settings.ledger.publish {
-        Some(bucket) => PublishedLog::in_bucket(bucket),
-        None => PublishedLog::in_folder(&settings.storage.data_dir.join("ledger")),
-    }
+/// What publishes our log.
+pub(super) fn publisher(settings: &Settings, store: &Store) -> Result<Publisher, Fault> {
+    let folder = settings.storage.data_dir.join("ledger");
+    let (place, spare) = match &settings.ledger.publish {
+        Some(bucket) => (PublishedLog::in_bucket(bucket)?, Spare::within(None)),
+        None => (PublishedLog::in_folder(&folder)?, Spare::within(Some(&folder))),
+    };
+    Ok(Publisher::new(store.clone(), place, spare, Duration::from_millis(settings.ledger.max_unpublished_ms)))
 }

@@ -1,6 +1,7 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
 use super::published::{PIECE, PublishedLog};
+use super::spare::Spare;
 use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
 use crate::ledger::{Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
@@ -10,9 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Publications are at least this far apart: under load many checkpoints are signed for one that is published.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// After so long it is tried again where it failed.
+const RETRY: Duration = Duration::from_millis(300);
 
 /// The tiles and entries in the store.
 pub struct StoredLog<'a>(pub &'a Reader<'a>);
@@ -31,25 +36,87 @@ impl EntryReader for StoredLog<'_> {
     }
 }
 
-/// Publishes until told to stop, and once more then.
-pub(super) async fn run(store: Store, place: PublishedLog, mut stop: watch::Receiver<bool>) {
-    let mut grown = store.grown();
-    loop {
-        grown.borrow_and_update();
-        if let Err(fault) = publish(&store, &place).await {
+/// Publishes the log, and says when it cannot: then nothing new is taken, for nobody else would see it.
+pub(super) struct Publisher {
+    store: Store,
+    place: PublishedLog,
+    spare: Spare,
+    /// How long it may fail for another reason than a lack of room.
+    patience: Duration,
+    failing_since: Option<Instant>,
+}
+
+impl Publisher {
+    pub(super) fn new(store: Store, place: PublishedLog, spare: Spare, patience: Duration) -> Publisher {
+        Publisher { store, place, spare, patience, failing_since: None }
+    }
+
+    /// Publishes until told to stop, and once more then.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut grown = self.store.grown();
+        loop {
+            grown.borrow_and_update();
+            self.turn().await;
+            if *stop.borrow() {
+                return;
+            }
+            tokio::select! {
+                // Whoever holds the other end may be gone without a word; that is a stop too.
+                changed = stop.changed() => if changed.is_err() { return } else { continue },
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+            tokio::select! {
+                changed = stop.changed() => if changed.is_err() { return },
+                changed = grown.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(RETRY), if self.failing_since.is_some() => {}
+            }
+        }
+    }
+
+    /// Publishes once, and tells the store what came of it.
+    async fn turn(&mut self) {
+        let reason = match self.publish().await {
+            Ok(()) => {
+                self.failing_since = None;
+                None
+            }
+            Err(fault) => self.failed(fault),
+        };
+        self.store.tell_unpublished(reason);
+    }
+
+    /// What is acknowledged finds its place in the room that was spared for it, and the lack of room is told all the same.
+    async fn publish(&mut self) -> Result<(), Fault> {
+        match publish(&self.store, &self.place).await {
+            Err(fault) if fault.kind == FaultKind::StorageFull && self.spare.give_up() => {
+                publish(&self.store, &self.place).await?;
+                Err(fault)
+            }
+            Err(fault) => Err(fault),
+            Ok(()) => self.hold_spare().await,
+        }
+    }
+
+    async fn hold_spare(&mut self) -> Result<(), Fault> {
+        if self.spare.is_held() {
+            return Ok(());
+        }
+        let mut spare = self.spare.clone();
+        let held = tokio::task::spawn_blocking(move || spare.hold().map(|()| spare)).await;
+        self.spare = held.map_err(|error| Fault::new(FaultKind::Internal, format!("holding room: {error}")))??;
+        Ok(())
+    }
+
+    /// Why nothing may be taken from now on: at once where there is no room, after a while where something else is wrong.
+    fn failed(&mut self, fault: Fault) -> Option<Fault> {
+        if self.failing_since.is_none() {
             tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the log could not be published");
         }
-        if *stop.borrow() {
-            return;
-        }
-        tokio::select! {
-            // Whoever holds the other end may be gone without a word; that is a stop too.
-            changed = stop.changed() => if changed.is_err() { return } else { continue },
-            () = tokio::time::sleep(PAUSE) => {}
-        }
-        tokio::select! {
-            changed = stop.changed() => if changed.is_err() { return },
-            changed = grown.changed() => if changed.is_err() { return },
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
+        match fault.kind {
+            FaultKind::StorageFull => Some(fault),
+            _ if since.elapsed() >= self.patience => Some(Fault::new(FaultKind::Unpublished, fault.detail)),
+            _ => None,
         }
     }
 }
@@ -107,7 +174,10 @@ async fn publish(store: &Store, place: &PublishedLog) -> Result<(), Fault> {
     place.put_checkpoint(&note, present).await?;
     killpoint::reached("publish-checkpoint");
     // A place that takes files and gives none up still gets its checkpoints.
-    cleared
+    if let Err(fault) = cleared {
+        tracing::warn!(detail = %fault.detail, "partial tiles could not be removed");
+    }
+    Ok(())
 }
 
 /// What is read of the store for a publication: the paths that are missing, or the bytes of some of them.

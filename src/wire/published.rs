@@ -4,6 +4,7 @@
 //! fails, and says so. A folder has no such condition; it lies in the data folder, which one gateway holds at a time. Its files are put in their
 //! places whole but are not waited for on the disk, since the data behind them is, and publishes them again.
 
+use super::spare::is_full;
 use crate::config::Bucket;
 use crate::killpoint;
 use crate::ledger::note::MAX_NOTE_BYTES;
@@ -147,6 +148,9 @@ impl PublishedLog {
 
 /// A store's own text may name keys and addresses: the kind of failure is enough.
 fn failed(error: &object_store::Error) -> Fault {
+    if lacks_room(error) {
+        return Fault::new(FaultKind::StorageFull, "the published log: there is no room for its files");
+    }
     let kind = match error {
         object_store::Error::NotFound { .. } => "something is not there",
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => "it does not let us",
@@ -155,6 +159,18 @@ fn failed(error: &object_store::Error) -> Fault {
     };
     tracing::debug!(%error, "the object store failed");
     Fault::new(FaultKind::Upstream, format!("object store: {kind}"))
+}
+
+/// Whether the file system said, below all else, that it is full.
+fn lacks_room(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<std::io::Error>().is_some_and(is_full) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Tiles in memory at once: 256 full bundles of the gateway's own leaves are some six megabytes.

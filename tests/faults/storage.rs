@@ -1,17 +1,17 @@
 //! Storage that is full, damaged, or somebody else's.
 
-use crate::support::data::patient;
+use crate::support::data::{patient, permit_to};
 use crate::support::party::ids;
 use crate::support::process::Site;
-use crate::support::{Call, Party, Setup, World};
+use crate::support::{Call, PATIENCE, Party, Setup, World, until};
 use hearthgate::clock::{Clock, Entropy};
 use hearthgate::config::Settings;
-use hearthgate::ledger::{Folder as LogFolder, fsck};
+use hearthgate::ledger::{Folder as LogFolder, fsck, reader};
 use hearthgate::outcome::FaultKind;
 use hearthgate::wire::Gateway;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The least a store may be given.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -269,27 +269,28 @@ impl Drop for SmallDisk {
 /// A folder on a disk of its own that is filled.
 struct Full {
     place: &'static str,
-    /// Whether what needs no room there is acknowledged all the same.
-    acknowledges: bool,
     /// Whether what is stored can be read meanwhile, which is put on record.
     reads: bool,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_full_for_everything_is_left_without_a_restart() {
-    a_full_disk_is_left(Full { place: "", acknowledges: false, reads: false }).await;
+    a_full_disk_is_left(Full { place: "", reads: false }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_full_for_keys_is_left_without_a_restart() {
-    a_full_disk_is_left(Full { place: "keys", acknowledges: false, reads: true }).await;
+    a_full_disk_is_left(Full { place: "keys", reads: true }).await;
 }
 
-/// The log's files are a copy of what the data file holds: they lag behind, and nothing else.
+/// Nothing is acknowledged that others could not see: what was, until it showed that the disk is full, is published all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_full_for_the_logs_files_is_left_without_a_restart() {
-    a_full_disk_is_left(Full { place: "ledger", acknowledges: true, reads: true }).await;
+    a_full_disk_is_left(Full { place: "ledger", reads: true }).await;
 }
+
+/// After so many refusals the disk counts as full.
+const REFUSED: usize = 20;
 
 async fn a_full_disk_is_left(full: Full) {
     let site = Site::new("");
@@ -304,23 +305,29 @@ async fn a_full_disk_is_left(full: Full) {
     let mut acknowledged = Vec::new();
     for round in 0..3 {
         disk.fill();
-        // What is left in the last pages may still take a few.
-        let mut refused = 0;
-        for number in 0..60 {
+        // What is left in the last pages may still take a few, and so may what comes before the log's next publication.
+        let (mut refused, begun) = (0, Instant::now());
+        for number in 0.. {
             let answer = party.post("Patient", &patient(&format!("full-{round}-{number}"))).await;
             match answer.status {
                 201 => acknowledged.push(answer.json()["id"].as_str().unwrap().to_owned()),
-                503 | 507 if !full.acknowledges => refused += 1,
+                503 | 507 => refused += 1,
                 other => panic!("{other}: {}", answer.text()),
             }
+            if refused == REFUSED {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the disk was never full");
         }
-        assert!(full.acknowledges || refused > 0, "the disk was never full");
         assert!(site.checkpoint().await.is_some(), "the log is still read");
         let read = party.get(&before).await.status;
         assert!(read == 200 || (!full.reads && matches!(read, 503 | 507)), "{read}");
-        assert_eq!(health(&site).await, (200, if full.acknowledges { 200 } else { 503 }), "live, ready");
+        if let Some(last) = acknowledged.last().filter(|_| full.place == "ledger") {
+            check_is_published(&site, &party, last).await;
+        }
+        assert_eq!(health(&site).await, (200, 503), "live, ready");
         disk.clear();
-        assert_eq!(health(&site).await, (200, 200), "live, ready");
+        until("it is ready", async || (health(&site).await == (200, 200)).then_some(())).await;
         acknowledged.push(party.create(&patient(&format!("after-{round}"))).await);
     }
     party.get(&before).await.expect(200);
@@ -337,13 +344,66 @@ async fn a_full_disk_is_left(full: Full) {
     assert!(report.problems.is_empty(), "{:?}", report.problems);
     let note: hearthgate::ledger::Note = checkpoint.parse().unwrap();
     let old = policy.accept(&note).unwrap().checkpoint().clone();
-    hearthgate::ledger::reader::prove_consistency(&files, &old, &policy).unwrap();
+    reader::prove_consistency(&files, &old, &policy).unwrap();
     process.kill();
     drop(disk);
+}
+
+/// The files of the log come to hold what was acknowledged, full as their disk is.
+async fn check_is_published(site: &Site, party: &Party, id: &str) {
+    let receipt = party.get(&format!("Patient/{id}/$receipt")).await.expect(200).text();
+    let index: u64 = receipt.lines().find_map(|line| line.strip_prefix("index ")).unwrap().parse().unwrap();
+    let (files, policy) = (LogFolder::new(site.data().join("ledger")), crate::support::world::policy(&site.verifier_key().await));
+    let published = async || Some(reader::verify(&files, &policy).ok()?.0.checkpoint().size).filter(|size| *size > index);
+    until("what was acknowledged is published", published).await;
 }
 
 /// What `/health/live` and `/health/ready` answer.
 async fn health(site: &Site) -> (u16, u16) {
     let ask = async |what: &str| site.http.get(format!("{}/health/{what}", site.admin)).send().await.unwrap().status().as_u16();
     (ask("live").await, ask("ready").await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_published_is_not_acknowledged_and_what_takes_away_goes_on() {
+    let adjust = |settings: &mut Settings| (settings.ledger.max_unpublished_ms, settings.ledger.open_add) = (0, true);
+    let world = Setup::adjusted(adjust).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = a.create(&patient("1")).await;
+    let consent = a.create(&permit_to(&id, "hospital-b")).await;
+    b.get(&format!("Patient/{id}")).await.expect(200);
+    // Something else lies where the checkpoint belongs.
+    let place = world.data().join("ledger/checkpoint");
+    until("the place is taken", async || {
+        let _ = std::fs::remove_file(&place);
+        std::fs::create_dir(&place).ok()
+    })
+    .await;
+    let refused =
+        until("nothing is taken", async || Some(a.post("Patient", &patient("2")).await).filter(|answer| answer.status != 201)).await;
+    assert_eq!((refused.status, refused.issue().as_str(), refused.header("retry-after")), (503, "transient", Some("60")));
+    let mut changed = patient("1");
+    changed["id"] = json!(id);
+    a.put(&format!("Patient/{id}"), &changed).await.expect(503);
+    a.delete(&format!("Patient/{id}")).await.expect(503);
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "POST", "url": "Patient"}, "resource": patient("3")}, {"request": {"method": "GET", "url": format!("Patient/{id}")}}]});
+    let answer = a.post("", &batch).await.expect(200).json();
+    assert_eq!((&answer["entry"][0]["response"]["status"], &answer["entry"][1]["response"]["status"]), (&json!("503"), &json!("200")));
+    world.stranger().call(Call::new("POST", &format!("{}/ledger/add", world.origin)).bare_body("entry")).await.expect(503);
+    let ready = async || world.stranger().call(Call::get(&format!("{}/health/ready", world.admin))).await;
+    let unready = ready().await.expect(503).text();
+    assert!(unready.starts_with("the log cannot be published: "), "{unready}");
+    // A consent is taken back all the same, and counts.
+    b.get(&format!("Patient/{id}")).await.expect(200);
+    a.call(Call::new("POST", &format!("Consent/{consent}/$revokeConsent"))).await.expect(200);
+    b.get(&format!("Patient/{id}")).await.expect(404);
+
+    std::fs::remove_dir(&place).unwrap();
+    until("it is taken again", async || Some(a.put(&format!("Patient/{id}"), &changed).await).filter(|answer| answer.status == 200)).await;
+    ready().await.expect(200);
+    let policy = world.policy();
+    let (_folder, settings) = world.stop().await;
+    let report = fsck::fsck(&LogFolder::new(settings.storage.data_dir.join("ledger")), &policy, &mut |_| ()).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
 }

@@ -4,6 +4,7 @@ use crate::support::data::{bundle, creates, observation, patient, permit_to};
 use crate::support::folder::Folder;
 use crate::support::party::Answer;
 use crate::support::process::hearthgate;
+use crate::support::world::OFFICER;
 use crate::support::{Call, Party, World};
 use hearthgate::evidence::verify;
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, Note, fsck};
@@ -11,8 +12,8 @@ use serde_json::{Value, json};
 use std::io::Read;
 use std::path::Path;
 
-/// What a health department, a patient's application and a data protection officer are registered as.
-const MORE: &str = r#"
+/// What a patient's application is registered as.
+const APP: &str = r#"
 [[client]]
 id = "app"
 organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "app" }, name = "Patient App" }
@@ -20,14 +21,6 @@ jwks_file = "hospital-a.jwks.json"
 scopes = "system/AuditEvent.rs"
 purposes = ["PATRQT"]
 acts_for = ["http://hospital-a.example/mrn|1"]
-
-[[client]]
-id = "officer"
-organisation = { identifier = { system = "urn:oid:1.3.6.1.4.1.99999.1", value = "officer" }, name = "Officer" }
-jwks_file = "hospital-a.jwks.json"
-scopes = "system/Patient.r"
-purposes = ["TREAT"]
-roles = ["eraser"]
 "#;
 
 struct Case {
@@ -119,7 +112,6 @@ async fn a_trail_tells_everything_in_order_and_no_content() {
 async fn what_was_refused_about_a_patient_is_in_the_patients_trail() {
     let case = Case::new().await;
     let here = format!("Patient/{}", case.patient);
-    let trail = format!("{here}/$provenance-trail");
     let wrong = |subject: &str| {
         let mut wrong = observation(subject);
         wrong["status"] = json!("frobnicated");
@@ -142,22 +134,102 @@ async fn what_was_refused_about_a_patient_is_in_the_patients_trail() {
         (Call::post("Observation", &wrong("Patient?identifier=urn:oid:1.3.6.1.4.1.99999.2|none")), 422, false),
     ];
     for (call, status, is_named) in refused {
-        let what = format!("{call:?}");
-        let before = resources(&case.regulator.get(&trail).await.expect(200).json(), "AuditEvent").len();
-        let answer = case.a.call(call).await;
-        assert_eq!(answer.status, status, "{what}: {}", answer.text());
-        assert!(!answer.text().contains(&case.patient), "the sender is not told whom it is about: {}", answer.text());
-        let after = case.regulator.get(&trail).await.expect(200).json();
-        // The trail that was asked for before is in it too.
-        let new = resources(&after, "AuditEvent").split_off(before).len();
-        assert_eq!(new, 1 + usize::from(is_named), "{what}");
-        if is_named {
-            let event = resources(&after, "AuditEvent")[before];
-            assert_eq!(event["outcome"], "4", "{event}");
-            let told = case.regulator.get(&format!("{here}/$disclosures")).await.expect(200).json();
-            assert!(resources(&told, "AuditEvent").iter().any(|told| told["id"] == event["id"]), "{what}: {told:#}");
-        }
+        check_refused(&case, &case.a, call, (status, is_named)).await;
     }
+}
+
+/// The refusal stands in the patient's trail and accounting, if the patient was named, and the sender is not told whom it is about.
+async fn check_refused(case: &Case, sender: &Party, call: Call, (status, is_named): (u16, bool)) {
+    let here = format!("Patient/{}", case.patient);
+    let trail = format!("{here}/$provenance-trail");
+    let what = format!("{call:?}");
+    let before = resources(&case.regulator.get(&trail).await.expect(200).json(), "AuditEvent").len();
+    let answer = sender.call(call).await;
+    assert_eq!(answer.status, status, "{what}: {}", answer.text());
+    assert!(!answer.text().contains(&case.patient), "the sender is not told whom it is about: {}", answer.text());
+    let after = case.regulator.get(&trail).await.expect(200).json();
+    // The trail that was asked for before is in it too.
+    let new = resources(&after, "AuditEvent").split_off(before).len();
+    assert_eq!(new, 1 + usize::from(is_named), "{what}");
+    if is_named {
+        let event = resources(&after, "AuditEvent")[before];
+        assert_eq!(event["outcome"], "4", "{event}");
+        let told = case.regulator.get(&format!("{here}/$disclosures")).await.expect(200).json();
+        assert!(resources(&told, "AuditEvent").iter().any(|told| told["id"] == event["id"]), "{what}: {told:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_refused_before_it_was_planned_is_in_the_trail_of_whom_it_named() {
+    let case = Case::new().await;
+    let (id, seen) = (&case.patient, &case.seen);
+    let here = format!("Patient/{id}");
+    let consent = case.a.search(&format!("Consent?patient={here}")).await[0]["id"].as_str().unwrap().to_owned();
+    let mut other_id = patient("1");
+    other_id["id"] = json!("other");
+    let mut own_id = patient("1");
+    own_id["id"] = json!(id);
+    let filed = permit_to(id, "hospital-b");
+    let parameters = |consent: &Value| {
+        let given = |name: &str| json!({"name": name, "resource": consent});
+        json!({"resourceType": "Parameters", "parameter": [given("consent"), given("second")]})
+    };
+    let json_body = |method: &str, path: &str, body: &str| Call::new(method, path).body("application/fhir+json", body.as_bytes());
+    let twice = filed.to_string().replacen('{', "{\"status\":\"active\",", 1);
+    let entry = |request: Value| json!({"resourceType": "Bundle", "type": "batch", "entry": [{"request": request, "resource": observation(&here)}]});
+    let nobody = permit_to("nobody", "hospital-b");
+    let signed = |call: Call| call.header("content-digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:");
+    let refused = [
+        // The id in the URL, and the one in the body.
+        (Call::put(&here, &other_id), 400, true),
+        (Call::put("Patient/other", &own_id), 400, true),
+        (Call::put(&here, &observation("Patient/nobody")), 400, true),
+        (Call::put("Patient/other", &patient("1")), 400, false),
+        // What cannot be read, and what can be in part.
+        (json_body("PUT", &here, "{"), 400, true),
+        (json_body("PUT", &format!("Observation/{seen}"), "not even json"), 400, true),
+        (json_body("POST", "Consent", &twice), 400, true),
+        (json_body("POST", "Consent", "{"), 400, false),
+        (Call::new("PUT", &here).body("text/plain", own_id.to_string()), 415, true),
+        (Call::put(&here, &own_id).header("idempotency-key", ""), 400, true),
+        (signed(Call::put(&here, &own_id)), 400, true),
+        (Call::put(&format!("{here}?frob=1"), &own_id), 400, true),
+        (Call::new("PATCH", &here).json(&own_id), 400, true),
+        // Filing and taking back.
+        (Call::post("Consent/$fileConsent", &parameters(&filed)), 400, true),
+        (Call::post("Consent/$fileConsent", &parameters(&nobody)), 400, false),
+        (Call::post("Consent/$fileConsent?x=1", &filed), 400, true),
+        (Call::post(&format!("Consent/{consent}/$revokeConsent"), &filed), 400, true),
+        (Call::new("POST", "Consent/nobody/$revokeConsent"), 404, false),
+        (Call::post(&format!("{here}/$break-glass"), &filed), 400, true),
+        (Call::post(&format!("{here}/$consent-decide"), &filed), 400, true),
+        (Call::new("POST", &format!("{here}/$erase")), 403, true),
+        (Call::get(&format!("{here}/$provenance-trail?frob=1")), 400, true),
+        (Call::get(&format!("{here}/$everything?frob=1")), 400, true),
+        // Bundles, whole and entry by entry.
+        (Call::post("", &json!({"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": filed}]})), 400, true),
+        (Call::post("", &json!({"resourceType": "Bundle", "type": "document", "entry": [{"resource": filed}]})), 400, true),
+        (Call::post("", &entry(json!({"method": "POST"}))), 200, true),
+        (Call::post("", &entry(json!({"method": "GET", "url": format!("{here}/$everything")}))), 200, true),
+    ];
+    for (call, status, is_named) in refused {
+        check_refused(&case, &case.a, call, (status, is_named)).await;
+    }
+    // Whoever may not take it back is told what whoever names nothing is told, and it is in the trail.
+    let (told, of_nothing) = (revoke(&case.b, &consent).await, revoke(&case.b, "nobody").await);
+    assert_eq!((told.status, told.json()["issue"].clone()), (of_nothing.status, of_nothing.json()["issue"].clone()));
+    check_refused(&case, &case.b, Call::new("POST", &format!("Consent/{consent}/$revokeConsent")), (404, true)).await;
+    check_refused(&case, &case.b, Call::post(&format!("{here}/$break-glass"), &reason()), (403, true)).await;
+    // What a stranger names is in nobody's trail.
+    check_refused(&case, &case.world.stranger(), Call::put(&here, &other_id), (401, false)).await;
+}
+
+async fn revoke(party: &Party, consent: &str) -> Answer {
+    party.call(Call::new("POST", &format!("Consent/{consent}/$revokeConsent"))).await
+}
+
+fn reason() -> Value {
+    json!({"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "unconscious"}]})
 }
 
 /// What the Provenances of a trail say that validation found: severity, path.
@@ -305,7 +377,7 @@ async fn a_record_has_a_package_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_accounting_is_for_the_patient() {
-    let world = crate::support::world::Setup::configured(MORE).start().await;
+    let world = crate::support::world::Setup::configured(format!("{APP}{OFFICER}")).start().await;
     let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
     let mut ada = patient("1");
     ada["identifier"] = json!([{"system": "http://hospital-a.example/mrn", "value": "1"}]);
@@ -391,7 +463,7 @@ fn holds(folder: &Path, word: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_patient_leaves_nothing_that_leads_back() {
-    let world = crate::support::world::Setup::configured(MORE).start().await;
+    let world = crate::support::world::Setup::configured(format!("{APP}{OFFICER}")).start().await;
     let (a, b, officer) =
         (world.party("hospital-a").await, world.party("hospital-b").await, party(&world, "officer", "system/Patient.r").await);
     let regulator = world.party("health-department").await;
@@ -487,7 +559,7 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_record_stays_in_the_trail_without_what_it_was() {
-    let world = crate::support::world::Setup::configured(MORE).start().await;
+    let world = crate::support::world::Setup::configured(format!("{APP}{OFFICER}")).start().await;
     let (a, officer, regulator) =
         (world.party("hospital-a").await, party(&world, "officer", "system/Patient.r").await, world.party("health-department").await);
     let id = a.create(&patient("1")).await;

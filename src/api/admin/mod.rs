@@ -52,8 +52,8 @@ async fn live() -> &'static str {
     "live\n"
 }
 
-/// Ready when not draining, the store answers a reading, and a commit would find room: without one, reads are refused like writes, since they
-/// are put on record. What is wrong is for the operator: a folder's place, never what lies in it.
+/// Ready when not draining, the store answers a reading, the log can be published, and a commit would find room: without one, reads are refused
+/// like writes, since they are put on record. What is wrong is for the operator: a folder's place, never what lies in it.
 async fn ready(State(state): State<AdminState>) -> (StatusCode, String) {
     let unready = |text: String| (StatusCode::SERVICE_UNAVAILABLE, text);
     if state.draining.load(Ordering::Relaxed) {
@@ -61,6 +61,9 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, String) {
     }
     if !state.store.is_writable() {
         return unready("storage refuses writes\n".to_owned());
+    }
+    if let Some(fault) = state.store.unpublished() {
+        return unready(format!("the log cannot be published: {}\n", fault.detail));
     }
     match state.store.has_room().await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
