@@ -104,7 +104,7 @@ fn context(context: &Node) -> Option<ExtensionContext> {
 }
 
 /// A further profile that what meets this one must meet.
-fn imposed(extension: &Node) -> Option<CompactString> {
+pub fn imposed(extension: &Node) -> Option<CompactString> {
     let name = extension.text("url")?.strip_prefix("http://hl7.org/fhir/StructureDefinition/structuredefinition-")?;
     let url = ["valueCanonical", "valueUri"].iter().find_map(|member| extension.text(member));
     url.filter(|_| matches!(name, "imposeProfile" | "dependencies")).map(CompactString::from)
@@ -150,7 +150,8 @@ const CONTROLS: [&str; 8] = [
     "maxDecimalPlaces",
 ];
 
-fn control(extension: &Node) -> Option<(CompactString, CompactString)> {
+/// The name and value of an extension of an ElementDefinition that changes what is checked.
+pub fn control(extension: &Node) -> Option<(CompactString, CompactString)> {
     let name = extension.text("url")?.rsplit('/').next()?;
     let members = extension.as_object().map(Object::members).unwrap_or_default();
     let value = &members.iter().find(|member| member.name.starts_with("value"))?.node;
