@@ -104,7 +104,17 @@ pub fn outcome_node(findings: &[Finding]) -> Node {
 
 /// An OperationOutcome of findings; with the received bytes at hand, each says its line and column.
 pub fn outcome_with_places(findings: &[Finding], received: Option<&[u8]>) -> Node {
-    let mut issues: Vec<Node> = findings.iter().take(MAX_ISSUES).map(|finding| issue(finding, received)).collect();
+    let Some(bytes) = received else { return outcome_placed(findings, None) };
+    let place = |offset| {
+        let (line, column) = line_and_column(bytes, offset);
+        (line as u64, column as u64)
+    };
+    outcome_placed(findings, Some(&place))
+}
+
+/// The same, with the line and column of a byte as `place` says.
+pub fn outcome_placed(findings: &[Finding], place: Option<&dyn Fn(usize) -> (u64, u64)>) -> Node {
+    let mut issues: Vec<Node> = findings.iter().take(MAX_ISSUES).map(|finding| issue(finding, place)).collect();
     if let Some(more) = findings.len().checked_sub(MAX_ISSUES).filter(|&more| more > 0) {
         let text = format!("{more} more findings are not listed.");
         issues.push(issue(&Finding::new(Severity::Information, IssueType::Informational, "more-findings", text), None));
@@ -116,12 +126,12 @@ pub fn outcome_with_places(findings: &[Finding], received: Option<&[u8]>) -> Nod
     Object::resource("OperationOutcome").with("issue", issues).into()
 }
 
-fn issue(finding: &Finding, received: Option<&[u8]>) -> Node {
+fn issue(finding: &Finding, place: Option<&dyn Fn(usize) -> (u64, u64)>) -> Node {
     let mut extensions: Vec<Node> = Vec::new();
-    if let (Some(offset), Some(bytes)) = (finding.offset, received) {
-        let (line, column) = line_and_column(bytes, offset as usize);
-        extensions.push(Object::new().with("url", LINE).with("valueInteger", line as u64).into());
-        extensions.push(Object::new().with("url", COLUMN).with("valueInteger", column as u64).into());
+    if let (Some(offset), Some(place)) = (finding.offset, place) {
+        let (line, column) = place(offset as usize);
+        extensions.push(Object::new().with("url", LINE).with("valueInteger", line).into());
+        extensions.push(Object::new().with("url", COLUMN).with("valueInteger", column).into());
     }
     if !finding.message_id.is_empty() {
         extensions.push(Object::new().with("url", MESSAGE_ID).with("valueString", finding.message_id).into());

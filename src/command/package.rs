@@ -230,7 +230,7 @@ impl Shop {
 
     /// What a source on the command line stands for, with the wish it must meet.
     fn bring(&mut self, source: &str) -> Result<(Option<Coordinates>, Brought), String> {
-        let brought = |bytes| Brought { bytes, origin: source.to_owned(), expected_digest: None };
+        let brought = |bytes: Vec<u8>| Brought { bytes: bytes.into(), origin: source.to_owned(), expected_digest: None };
         if source.starts_with("https://") || source.starts_with("http://") {
             return Ok((None, brought(self.fetch(source, Limits::default().packed_bytes)?)));
         }
@@ -266,7 +266,7 @@ impl Shop {
         eprintln!("hearthgate: fetching {}#{version}", wish.name);
         let bytes = self.fetch(url, Limits::default().packed_bytes)?;
         agrees(&bytes, dist)?;
-        Ok(Supply::Brought(Brought { bytes, origin: url.to_owned(), expected_digest: None }))
+        Ok(Supply::Brought(Brought { bytes: bytes.into(), origin: url.to_owned(), expected_digest: None }))
     }
 }
 

@@ -159,6 +159,11 @@ impl Definitions {
         }
     }
 
+    /// Whether a code is in a value set that some resource contains.
+    pub fn contained_set_contains(&self, set: &Node, system: Option<&str>, code: &str) -> Membership {
+        expansion::expand(self, &compile::contained_set(set), None).contains(system, code)
+    }
+
     /// The same of a coding: where the set names no version of its system, the version that the coding names is meant, if it is in hand.
     pub fn value_set_contains_coding(&self, url: &str, system: &str, version: Option<&str>, code: &str) -> Membership {
         let older = version.and_then(|version| self.code_systems.find_version(system, version));

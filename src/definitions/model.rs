@@ -140,6 +140,8 @@ pub struct Structure {
     pub contexts: Vec<ExtensionContext>,
     /// FHIRPath that must hold where an extension stands.
     pub context_invariants: Vec<CompactString>,
+    /// Further profiles that what meets this one must meet.
+    pub imposed: Vec<CompactString>,
     /// Whether only a differential is in hand.
     pub is_differential: bool,
     /// The snapshot, or else the differential, in its order; the first of a snapshot is the root.

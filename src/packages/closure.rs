@@ -3,6 +3,7 @@
 use super::archive::{self, Limits, Manifest, Rejected};
 use super::name::Coordinates;
 use std::fmt;
+use std::sync::Arc;
 
 /// How many packages may depend on one another in a row.
 pub const DEPTH_MAX: usize = 32;
@@ -12,7 +13,8 @@ pub const PACKAGES_MAX: usize = 200;
 /// A package as it was brought.
 #[derive(Debug, Clone)]
 pub struct Brought {
-    pub bytes: Vec<u8>,
+    /// Shared, since what is offered may serve more than one need.
+    pub bytes: Arc<Vec<u8>>,
     /// Where it came from, for the lock file: a file name or a URL.
     pub origin: String,
     /// What the source said its SHA-256 was, hexadecimal.
@@ -37,7 +39,7 @@ pub struct Planned {
     pub manifest: Manifest,
     pub digest: String,
     pub origin: String,
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
 }
 
 /// What a closure found.

@@ -129,7 +129,7 @@ fn what_hl7_publishes_to_npm_is_the_same_package() {
 type Shelf = HashMap<String, Vec<u8>>;
 
 fn closure(shelf: &Shelf, first: &str) -> Result<(Vec<String>, Vec<String>), Unplannable> {
-    let brought = |bytes: &Vec<u8>| Brought { bytes: bytes.clone(), origin: "here".into(), expected_digest: None };
+    let brought = |bytes: &Vec<u8>| Brought { bytes: bytes.clone().into(), origin: "here".into(), expected_digest: None };
     let mut supply = |wish: &Coordinates| Ok(shelf.get(&wish.name).map_or(Supply::Missing, |bytes| Supply::Brought(brought(bytes))));
     let mut closure = Closure::new(Limits::default(), &mut supply);
     closure.add(brought(&shelf[first]), None)?;
@@ -180,7 +180,7 @@ fn closures() {
 fn a_wrong_digest_is_refused() {
     let mut supply = |_: &Coordinates| Ok(Supply::Missing);
     let mut closure = Closure::new(Limits::default(), &mut supply);
-    let brought = Brought { bytes: package("a", "1.0.0", &[]), origin: "here".into(), expected_digest: Some("00".into()) };
+    let brought = Brought { bytes: package("a", "1.0.0", &[]).into(), origin: "here".into(), expected_digest: Some("00".into()) };
     assert!(matches!(closure.add(brought, None), Err(Unplannable::Rejected { why: Rejected::Digest { .. }, .. })));
 }
 
@@ -192,7 +192,7 @@ fn cache(name: &str) -> Cache {
 
 fn planned(bytes: Vec<u8>) -> super::closure::Planned {
     let manifest = archive::judge(&bytes, &Limits::default()).unwrap();
-    super::closure::Planned { manifest, digest: archive::digest(&bytes), origin: "here".into(), bytes }
+    super::closure::Planned { manifest, digest: archive::digest(&bytes), origin: "here".into(), bytes: bytes.into() }
 }
 
 fn fresh(_: &std::fs::Metadata) -> Duration {
@@ -256,7 +256,7 @@ fn circles_through_what_is_here() {
         };
         let mut closure = Closure::new(Limits::default(), &mut supply);
         let bytes = package("a", "1.0.0", &[(needs, "1.0.0")]);
-        assert_eq!(closure.add(Brought { bytes, origin: "here".into(), expected_digest: None }, None), expected, "{needs}");
+        assert_eq!(closure.add(Brought { bytes: bytes.into(), origin: "here".into(), expected_digest: None }, None), expected, "{needs}");
     };
     check("b", Err(Unplannable::Cycle(["a", "b", "c", "a"].map(|name| format!("{name}#1.0.0")).to_vec())));
     check("d", Ok(()));

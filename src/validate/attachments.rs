@@ -24,7 +24,7 @@ pub fn check(walk: &mut Walk<'_>, attachment: &Node, path: &Path<'_>) {
 }
 
 /// How many bytes a Base64 text stands for.
-fn held_bytes(data: &str) -> usize {
+pub fn held_bytes(data: &str) -> usize {
     let digits = data.bytes().filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=').count();
     digits * 3 / 4
 }

@@ -15,6 +15,7 @@ use std::collections::{HashMap, VecDeque};
 const NOT_ABSOLUTE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_ENTRY_URL_ABSOLUTE");
 const NOT_THE_ID: Rule = Rule::error(IssueType::Invalid, "BUNDLE_ENTRY_URL_MATCHES_TYPE_ID");
 const NO_ID: Rule = Rule::error(IssueType::Invalid, "BUNDLE_ENTRY_URL_MATCHES_NO_ID");
+const CANONICAL_ELSEWHERE: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_MismatchIdUrl");
 const NO_FULL_URL: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_FULLURL_REQUIRED");
 const EMPTY: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_NOFIRST");
 const NOT_FOUND: Rule = Rule::error(IssueType::NotFound, "Bundle_BUNDLE_Entry_NotFound");
@@ -75,7 +76,15 @@ fn full_url(walk: &mut Walk<'_>, kind: &str, entry: &Node, path: &Path<'_>) {
         return walk.report.add(NOT_ABSOLUTE, path, entry, "The fullUrl of an entry must be absolute");
     }
     let Some(resource) = resource else { return };
-    let Some((type_in_url, id_in_url)) = type_and_id(walk, url) else { return };
+    let Some((type_in_url, id_in_url)) = type_and_id(walk, url) else {
+        // Definitions of HL7 version 2 and 3 are published under URLs of their own.
+        let is_elsewhere = ["http://hl7.org/fhir/v2/", "http://hl7.org/fhir/v3/"].iter().any(|place| url.starts_with(place));
+        if resource.text("url") == Some(url) && !is_elsewhere {
+            let text = "The fullUrl is the resource's canonical URL, which is no place of the resource: it does not end in type and id";
+            walk.report.add(CANONICAL_ELSEWHERE, &path.name("resource"), resource, text);
+        }
+        return;
+    };
     match resource.text("id") {
         Some(id) if id != id_in_url || resource.resource_type() != Some(type_in_url) => {
             walk.report.add(NOT_THE_ID, path, entry, "The fullUrl must end in the resource's type and id");

@@ -25,6 +25,8 @@ const RELATIVE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Syste
 const IS_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "Terminology_TX_System_ValueSet2");
 const IS_DRAFT_SITE: Rule = Rule::error(IssueType::Invalid, "TERMINOLOGY_TX_SYSTEM_WRONG_BUILD");
 const IS_PAGE: Rule = Rule::error(IssueType::Invalid, "TERMINOLOGY_TX_SYSTEM_WRONG_HTML");
+const IS_SECURE: Rule = Rule::error(IssueType::CodeInvalid, "TERMINOLOGY_TX_SYSTEM_HTTPS");
+const GOES_ON: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_System_Invalid");
 const NO_SYSTEM: Rule = Rule::warning(IssueType::Invalid, "Coding_has_no_system__cannot_validate");
 
 /// Systems whose codes are maintained between releases of FHIR: a code that is not in hand may be newer than what is.
@@ -43,6 +45,9 @@ const ELSEWHERE: [&str; 10] = [
     "urn:oid:",
     "urn:iso:",
 ];
+
+/// Systems whose URI is whole: what goes on after it names something else, as an edition, a page or a value set.
+const WHOLE: [&str; 4] = ["http://loinc.org", "http://snomed.info/sct", "http://www.nlm.nih.gov/research/umls/rxnorm", UCUM];
 
 /// Judges a Coding.
 pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
@@ -99,9 +104,20 @@ fn mistaken(walk: &Walk<'_>, system: &str) -> Option<(Rule, &'static str)> {
         (IS_DRAFT_SITE, "This is the site where drafts of FHIR are built; code systems have names of their own")
     } else if after_scheme.starts_with("hl7.org/fhir") && after_scheme.ends_with(".html") {
         (IS_PAGE, "This is a page; code systems have names of their own")
+    } else if is_known_without_security(walk, system) {
+        (IS_SECURE, "The URI of this system begins with http:, not https:; it is a name and not an address")
+    } else if WHOLE.iter().any(|whole| system.starts_with(whole) && system != *whole) {
+        (GOES_ON, "The URI of this system ends where this one goes on; an edition or version is stated in 'version'")
     } else {
         return None;
     })
+}
+
+/// Whether `https:` stands where the system is known by `http:`.
+fn is_known_without_security(walk: &Walk<'_>, system: &str) -> bool {
+    let Some(rest) = system.strip_prefix("https:") else { return false };
+    let plain = format!("http:{rest}");
+    WHOLE.contains(&plain.as_str()) || walk.definitions.code_system(&plain).is_some()
 }
 
 /// Judges the unit of a Quantity, where UCUM decides by its grammar whether there is such a unit.

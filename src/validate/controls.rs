@@ -1,6 +1,7 @@
 //! What a profile asks by extension of an ElementDefinition: where narrative comes from and in which languages it is
 //! (`narrative-source-control`, `narrative-language-control`), and which extensions may stand for a value (`valueAlternatives`).
 
+use super::amounts;
 use super::path::Path;
 use super::profiles::Found;
 use super::report::Rule;
@@ -30,6 +31,7 @@ pub fn check(walk: &mut Walk<'_>, node: &ProfileNode, found: Found<'_>, resource
             _ => {}
         }
     }
+    amounts::check(walk, node, found, path);
     let mut alternatives =
         node.element.controls.iter().filter(|one| one.0.ends_with("valueAlternatives")).map(|one| one.1.as_str()).peekable();
     let has_value = found.item.node.is_some_and(|node| node.as_object().is_none());

@@ -22,8 +22,11 @@ const NO_SUCH_RELEASE: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_Ver
 const IS_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_Y");
 const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_N");
 
-/// Whose extensions need no definition: examples, another standard's, and those of HL7's own tools.
-const FREE_DOMAINS: [&str; 4] = ["example.org", "acme.com", "nema.org", "hl7.org/fhir/tools/"];
+/// Whose extensions need no definition: another standard's, and those of HL7's own tools.
+const FREE_DOMAINS: [&str; 2] = ["nema.org", "hl7.org/fhir/tools/"];
+
+/// The same of examples, where URLs of examples are allowed.
+const EXAMPLE_DOMAINS: [&str; 2] = ["example.org", "acme.com"];
 
 /// Extensions published by HL7 for every release, in a package of their own, may be genuine without being in hand.
 const PUBLISHED_BEYOND_CORE: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -114,11 +117,14 @@ fn unknown(walk: &mut Walk<'_>, url: &str, extension: &Node, path: &Path<'_>) {
     if release.is_some_and(|release| !RELEASES.contains(&release)) {
         return walk.report.add(NO_SUCH_RELEASE, path, extension, "The url of the extension names a release of FHIR that there is not");
     }
+    let is_example = EXAMPLE_DOMAINS.iter().any(|domain| url.contains(domain));
     let is_free = release.is_some()
+        || (is_example && !options.refuse_example_urls)
         || FREE_DOMAINS.iter().any(|domain| url.contains(domain))
         || options.extension_domains.iter().any(|domain| url.starts_with(domain.as_str()))
         || (url.starts_with(PUBLISHED_BEYOND_CORE) && !is_modifier);
-    let severity = match (options.refuse_unknown_extensions && !is_free, options.report_undecided) {
+    let is_refused = options.refuse_unknown_extensions || (is_example && options.refuse_example_urls);
+    let severity = match (is_refused && !is_free, options.report_undecided) {
         (true, _) => Severity::Error,
         (false, true) => Severity::Information,
         (false, false) => return,

@@ -8,28 +8,42 @@ use crate::fhir::{Node, Value};
 use crate::outcome::IssueType;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 const LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_XHTML_Resolve");
+const NAMES_NOTHING: Rule = Rule::error(IssueType::Invalid, "XHTML_IDREF_NOT_FOUND");
+const NAMES_SEVERAL: Rule = Rule::error(IssueType::Invalid, "XHTML_IDREF_NOT_MULTIPLE_MATCHES");
 
 /// How deep elements may nest to be a link's target; a deeper one is taken as not there.
 const DEPTH_MAX: usize = super::DEPTH_MAX;
 
 /// Judges the links of a narrative. Ones that cannot be read as XML are judged elsewhere.
 pub fn check(walk: &mut Walk<'_>, narrative: &str, node: &Node, scope: &Scope<'_>, path: &Path<'_>) {
-    if !narrative.contains("=\"#") && !narrative.contains("='#") {
+    if !["=\"#", "='#", "idref="].iter().any(|sign| narrative.contains(sign)) {
         return;
     }
-    let mut links = Vec::new();
+    let (mut links, mut named) = (Vec::new(), Vec::new());
     each_attribute(narrative, |element, name, value| {
+        if name == "idref" {
+            named.push(value.to_owned());
+        }
         if let ("a" | "area", "href", Some(id)) | ("img", "src", Some(id)) = (element, name, value.strip_prefix('#')) {
             links.push(id.to_owned());
         }
     });
-    let mut places = HashSet::new();
+    let mut places = HashMap::new();
     collect(scope.container, &mut places, 0);
+    for id in &named {
+        match places.get(id.as_str()) {
+            None => walk.report.add(NAMES_NOTHING, path, node, "Nothing in the resource has an id that the narrative names (idref)"),
+            Some(1) => {}
+            Some(_) => {
+                walk.report.add(NAMES_SEVERAL, path, node, "Several things in the resource have an id that the narrative names (idref)")
+            }
+        }
+    }
     for (index, id) in links.iter().enumerate() {
-        if !id.is_empty() && !places.contains(id.as_str()) && !leads_to_entry(walk, id, scope) {
+        if !id.is_empty() && !places.contains_key(id.as_str()) && !leads_to_entry(walk, id, scope) {
             let text = format!("Link {} within the narrative leads to nothing in the resource", index + 1);
             walk.report.add(LEADS_NOWHERE, path, node, text);
         }
@@ -41,8 +55,8 @@ fn leads_to_entry(walk: &Walk<'_>, id: &str, scope: &Scope<'_>) -> bool {
     scope.entry.is_some() && id.split_once('_').is_some_and(|(type_name, _)| walk.types.resource(type_name).is_some())
 }
 
-/// The ids of elements and resources, and the anchors of narratives.
-fn collect(node: &Node, places: &mut HashSet<String>, depth: usize) {
+/// The ids of elements and resources, and the anchors of narratives, each with how often it is there.
+fn collect(node: &Node, places: &mut HashMap<String, usize>, depth: usize) {
     if depth == DEPTH_MAX {
         return;
     }
@@ -52,11 +66,11 @@ fn collect(node: &Node, places: &mut HashSet<String>, depth: usize) {
             for member in object.members() {
                 match (member.name.as_str(), member.node.as_text()) {
                     ("id", Some(id)) => {
-                        places.insert(id.to_owned());
+                        *places.entry(id.to_owned()).or_default() += 1;
                     }
                     ("div", Some(narrative)) => each_attribute(narrative, |element, name, value| {
                         if name == "id" || (element == "a" && name == "name") {
-                            places.insert(value.to_owned());
+                            *places.entry(value.to_owned()).or_default() += 1;
                         }
                     }),
                     _ => collect(&member.node, places, depth + 1),

@@ -14,6 +14,7 @@
 //!
 //! Follows <https://hl7.org/fhir/R4/validation.html>, <https://hl7.org/fhir/R4/json.html> and <https://hl7.org/fhir/R4/datatypes.html>.
 
+mod amounts;
 pub mod asking;
 mod attachments;
 mod bindings;

@@ -3,6 +3,7 @@
 //! Nothing active may pass: no scripts, forms, event handlers, or links that run code. Each rule is reported once a narrative.
 
 use super::path::Path;
+use super::primitives::is_base64;
 use super::report::{Report, Rule};
 use crate::fhir::{Node, entities};
 use crate::outcome::IssueType;
@@ -68,7 +69,9 @@ impl Defect {
             Defect::Element => "The narrative has an element that is not allowed in narrative",
             Defect::Attribute => "The narrative has an attribute that is not allowed in narrative",
             Defect::Link => "The narrative has a link that runs code",
-            Defect::Url => "The narrative has a link or an image whose URL holds characters that no URL has",
+            Defect::Url => {
+                "The narrative has a link or an image whose URL is empty, holds characters that no URL has, or data that cannot be read"
+            }
             Defect::InParagraph => "The narrative has a block (div, p, table, list or quotation) in a paragraph, where HTML allows none",
             Defect::Doctype => "The narrative must not have a document type, an XML declaration or a processing instruction",
             Defect::TooDeep => "The narrative's elements nest too deep to be checked",
@@ -234,7 +237,7 @@ fn judge_element(element: &BytesStart<'_>, depth: usize, around: &Around, defect
         }
         if matches!(name, "href" | "src" | "cite" | "longdesc") && runs_code(&attribute.value) {
             add(defects, Defect::Link);
-        } else if matches!(name, "href" | "src") && !attribute.value.chars().all(is_of_url) {
+        } else if matches!(name, "href" | "src") && !is_url(&attribute.value) {
             add(defects, Defect::Url);
         }
     }
@@ -247,6 +250,23 @@ fn judge_element(element: &BytesStart<'_>, depth: usize, around: &Around, defect
 fn has_known_references(value: &str) -> bool {
     let is_name = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'#');
     value.split('&').skip(1).filter_map(|rest| rest.split_once(';')).all(|(name, _)| !is_name(name) || entities::character(name).is_some())
+}
+
+/// Whether a link or an image has a URL: not an empty one, and data that can be read.
+fn is_url(value: &str) -> bool {
+    match value.strip_prefix("data:") {
+        Some(data) => is_data(data),
+        None => !value.is_empty() && value.chars().all(is_of_url),
+    }
+}
+
+/// Whether the rest of a `data:` URL holds what it says: a media type, and Base64 (RFC 2397).
+fn is_data(rest: &str) -> bool {
+    let Some((media_type, data)) = rest.split_once(',') else { return false };
+    let Some((kind, format)) = media_type.strip_suffix(";base64").and_then(|media_type| media_type.trim().split_once('/')) else {
+        return false;
+    };
+    !kind.is_empty() && !format.is_empty() && !data.is_empty() && is_base64(data)
 }
 
 /// Whether a URL may hold a character (RFC 3986 §2, and letters of other scripts as RFC 3987 has them). A `|` stands before a version in FHIR's own URLs.
@@ -280,10 +300,10 @@ const ELEMENTS: [&str; 53] = [
 
 /// Sorted, to be searched.
 #[rustfmt::skip]
-const ATTRIBUTES: [&str; 55] = [
+const ATTRIBUTES: [&str; 56] = [
     "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char", "charoff",
-    "charset", "cite", "class", "colspan", "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang", "hspace", "id", "lang",
-    "longdesc", "name", "nohref", "noshade", "nowrap", "rel", "rev", "rowspan", "rules", "scope", "shape", "size", "space", "span", "src", "start",
+    "charset", "cite", "class", "colspan", "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang", "hspace", "id", "idref",
+    "lang",     "longdesc", "name", "nohref", "noshade", "nowrap", "rel", "rev", "rowspan", "rules", "scope", "shape", "size", "space", "span", "src", "start",
     "style", "summary", "tabindex", "target", "title", "type", "usemap", "valign", "value", "vspace", "width",
 ];
 

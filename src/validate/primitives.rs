@@ -221,7 +221,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// White space may break the text into lines.
-fn is_base64(text: &str) -> bool {
+pub fn is_base64(text: &str) -> bool {
     let mut length = 0usize;
     let mut padding = 0usize;
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {

@@ -12,7 +12,7 @@ use crate::definitions::profile::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Prof
 use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
-use crate::outcome::{Finding, IssueType};
+use crate::outcome::{Finding, IssueType, Severity};
 
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
@@ -24,7 +24,8 @@ const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
 const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
-const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_BASE_UNKNOWN");
+/// A profile of which only a part is known cannot be met as far as anybody knows; where it only tells things apart, it is said all the same.
+const BASE_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Profile_NoSnapshot");
 const CIRCLE: Rule = Rule::error(IssueType::Processing, "Circular_snapshot_references_detected_cannot_generate_snapshot__stack__");
 const DERIVED_TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DERIVATION_DEPTH_MAX");
 const CONTRADICTORY: Rule = Rule::warning(IssueType::Processing, "PROFILE_CONTRADICTS_BASE");
@@ -143,7 +144,10 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
     }
     if let Some(why) = &profile.incomplete {
         let (rule, why) = match why {
-            Incomplete::NotInHand(base) => (BASE_NOT_IN_HAND, format!("{base} is not in hand")),
+            Incomplete::NotInHand(base) => {
+                let severity = if walk.profiles_open.is_empty() { Severity::Error } else { Severity::Warning };
+                (Rule { severity, ..BASE_NOT_IN_HAND }, format!("{base} is not in hand"))
+            }
             Incomplete::Circle(base) => (CIRCLE, format!("it derives from itself, by way of {base}")),
             Incomplete::TooDeep => (DERIVED_TOO_DEEP, format!("more than {DERIVATION_DEPTH_MAX} profiles stand one on another")),
         };
@@ -157,6 +161,9 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
     walk.profiles_open.push(key);
     walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
     element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
+    for url in &profile.imposed {
+        check_url(walk, url, found, scope, path, path);
+    }
     walk.report.contexts.pop();
     walk.profiles_open.pop();
 }

@@ -14,7 +14,7 @@ use crate::outcome::IssueType;
 use compact_str::CompactString;
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const WRONG_TARGET: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType");
 const TYPE_CONTRADICTS: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType2");
@@ -24,6 +24,7 @@ const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_Cant
 const WRONG_FORM: Rule = Rule::error(IssueType::Invalid, "Reference_REF_Format2");
 const WRONG_QUERY: Rule = Rule::error(IssueType::Invalid, "REFERENCE_REF_QUERY_INVALID");
 const ENTRY_WITHOUT_URL: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_Entry_NoFullUrl");
+const SEVERAL: Rule = Rule::error(IssueType::Forbidden, "Bundle_BUNDLE_MultipleMatches");
 const NOT_RESOLVABLE: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_FullUrl_Missing");
 
 /// What references can be resolved in: the resource at hand, the Bundle or Parameters it stands in, and the resources beside the document.
@@ -35,6 +36,8 @@ pub struct Scope<'a> {
     pub document: &'a Node,
     /// The resources of the entries by `fullUrl`, and those of parameters by type and id.
     entries: HashMap<Cow<'a, str>, &'a Node>,
+    /// Full URLs that more than one entry has: versions of one resource.
+    repeated: HashSet<&'a str>,
     /// Of a Bundle: the `fullUrl` of the entry that has the resource at an address.
     full_urls: HashMap<usize, Option<&'a str>>,
     /// How the resource, or the one around it, stands in a Bundle.
@@ -59,13 +62,19 @@ impl<'a> Scope<'a> {
     pub fn of(resource: &'a Node, type_name: &str, outer: Option<&'a Scope<'a>>, is_contained: bool) -> Scope<'a> {
         let container = outer.filter(|_| is_contained).map_or(resource, |outer| outer.container);
         let document = outer.map_or(resource, |outer| outer.document);
-        let (mut entries, mut full_urls) = (HashMap::new(), HashMap::new());
+        let (mut entries, mut full_urls, mut repeated) = (HashMap::new(), HashMap::new(), HashSet::new());
         match type_name {
             "Bundle" => {
                 for entry in resource.items("entry") {
                     let Some(held) = entry.get("resource") else { continue };
-                    full_urls.insert(address(held), entry.text("fullUrl"));
-                    entries.extend(entry.text("fullUrl").map(|url| (Cow::Borrowed(url), held)));
+                    let Some(url) = entry.text("fullUrl") else {
+                        full_urls.insert(address(held), None);
+                        continue;
+                    };
+                    full_urls.insert(address(held), Some(url));
+                    if entries.insert(Cow::Borrowed(url), held).is_some() {
+                        repeated.insert(url);
+                    }
                 }
             }
             "Parameters" => {
@@ -79,7 +88,7 @@ impl<'a> Scope<'a> {
             None => outer.entry,
         });
         let neighbours = outer.and_then(|outer| outer.neighbours);
-        Scope { resource, container, document, entries, full_urls, entry, neighbours, contexts: RefCell::default(), outer }
+        Scope { resource, container, document, entries, repeated, full_urls, entry, neighbours, contexts: RefCell::default(), outer }
     }
 
     /// The resource that a reference leads to: of an entry, a parameter, or beside the document.
@@ -93,6 +102,20 @@ impl<'a> Scope<'a> {
 
     fn held(&self, url: &str) -> Option<&'a Node> {
         self.entries.get(url).copied().or_else(|| self.outer?.held(url))
+    }
+
+    /// Whether more than one entry is what a reference without a version names.
+    fn names_several(&self, reference: &str) -> bool {
+        let around = || std::iter::successors(Some(self), |scope| scope.outer);
+        if around().all(|scope| scope.repeated.is_empty()) {
+            return false;
+        }
+        let absolute = match self.entry.and_then(|entry| entry.full_url) {
+            Some(full_url) if !has_scheme(reference) => absolute(full_url, reference),
+            _ => None,
+        };
+        let url = absolute.as_deref().unwrap_or(reference);
+        around().any(|scope| scope.repeated.contains(url))
     }
 
     /// The contained resource with an id; `#` alone is the container itself.
@@ -156,6 +179,14 @@ fn in_entry(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<
     if entry.full_url.is_none() && !is_response {
         let text = "The entry has references and no fullUrl, so they cannot be told apart from those of other servers";
         walk.report.add(ENTRY_WITHOUT_URL, path.entry().unwrap_or(path), reference, text);
+    }
+    if entry.kind != "document" && scope.names_several(literal) {
+        walk.report.add(
+            SEVERAL,
+            path,
+            reference,
+            "More than one entry of the Bundle has the URL of this reference; it must name a version",
+        );
     }
     if has_scheme(literal) {
         return;

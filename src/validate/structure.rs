@@ -12,7 +12,7 @@ use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
-use crate::outcome::{Finding, IssueType};
+use crate::outcome::{Finding, IssueType, Severity};
 use compact_str::CompactString;
 use references::Scope;
 use std::collections::HashSet;
@@ -33,8 +33,12 @@ const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_D
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_MARKDOWN_HTML");
 const EXAMPLE_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_EXAMPLE");
+const OLD_COMMENTS: Rule = Rule::error(IssueType::Structure, "ILLEGAL_COMMENT_TYPE");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
+
+/// The member that held comments in DSTU2.
+const COMMENTS: &str = "fhir_comments";
 
 /// The type of `Narrative.div`.
 const XHTML: &str = "xhtml";
@@ -261,8 +265,10 @@ impl<'a> Walk<'a> {
         let extension = (shape.type_name == "Extension").then(|| node.text("url").unwrap_or_default().into());
         self.around.push(Surrounding { element: shape.stands_at, content: shape.content, extension });
         for member in object.members() {
-            if !(shape.is_resource && member.name == "resourceType") {
-                self.member(member, parent, scope);
+            match member.name.as_str() {
+                "resourceType" if shape.is_resource => {}
+                COMMENTS if self.options.report_undecided => self.comments(&member.node, at),
+                _ => self.member(member, parent, scope),
             }
         }
         self.around.pop();
@@ -297,6 +303,15 @@ impl<'a> Walk<'a> {
             (true, true) => self.sibling(&member.node, parent.object.get(name), chosen, at, scope),
             _ => self.complex(&member.node, chosen, at, scope),
         }
+    }
+
+    /// Comments as DSTU2 had them: HL7's validator passes over them, so whoever asks is only told; what is to be kept must not have any.
+    fn comments(&mut self, node: &Node, at: At<'_>) {
+        if node.as_list().is_some_and(|comments| comments.iter().all(|comment| comment.as_text().is_some())) {
+            let rule = Rule { severity: Severity::Information, ..UNKNOWN_PROPERTY };
+            return self.report.add(rule, at.path, node, "Comments are of an older release; they were passed over");
+        }
+        self.report.add(OLD_COMMENTS, at.path, node, "Comments of the older release must be a list of strings");
     }
 
     fn unknown(&mut self, member: &Member, at: At<'_>) {

@@ -68,6 +68,7 @@ fn every_rule_has_a_case() {
         .collect();
     let sources = [
         include_str!("structure.rs"),
+        include_str!("amounts.rs"),
         include_str!("attachments.rs"),
         include_str!("bundle.rs"),
         include_str!("bundle/search.rs"),
@@ -91,6 +92,7 @@ fn every_rule_has_a_case() {
         include_str!("invariants.rs"),
         include_str!("profiles.rs"),
         include_str!("questionnaire/answers.rs"),
+        include_str!("questionnaire/derived.rs"),
         include_str!("questionnaire/form.rs"),
         include_str!("questionnaire/response.rs"),
         include_str!("slicing.rs"),

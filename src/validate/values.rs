@@ -2,6 +2,7 @@
 
 use crate::fhir::decimal::Decimal;
 use crate::fhir::{Node, Object, Value};
+use regex::{Regex, RegexBuilder};
 
 /// How a value is compared with what is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,14 @@ fn list_difference(value: &[Node], asked: &[Node], mode: Mode) -> Option<String>
     }
     let mut pairs = value.iter().zip(asked).enumerate();
     pairs.find_map(|(index, (value, asked))| difference(value, asked, mode).map(|below| format!("[{index}]{below}")))
+}
+
+/// How large a compiled regular expression of a definition may be, in bytes.
+pub const REGEX_BYTES_MAX: usize = 1 << 20;
+
+/// A regular expression that a whole text must meet; none for one that cannot be read or is too large.
+pub fn whole(pattern: &str) -> Option<Regex> {
+    RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_BYTES_MAX).build().ok()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::fhir::{Node, Object, json};
 use crate::outcome::{Finding, Severity};
-use crate::problem::outcome_with_places;
+use crate::problem::outcome_placed;
 use clap::ValueEnum;
 use std::io::{self, Write};
 
@@ -33,13 +33,22 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Line and column of a finding in the file.
+    /// Line and column of a finding in the file; none of them for one that has no place.
     fn place(&self, finding: &Finding) -> (u64, u64) {
-        let (line, column) = finding.offset.map_or((0, 0), |offset| json::line_and_column(&self.bytes, offset as usize));
-        let (line, column) = (line as u64, column as u64);
+        finding.offset.map_or((self.line.unwrap_or_default(), 0), |offset| self.place_of(offset as usize))
+    }
+
+    /// Line and column of a byte in the file. What a stream's line lacks is missing at its end, and not on the next line.
+    fn place_of(&self, offset: usize) -> (u64, u64) {
         match self.line {
-            Some(number) => (number, column),
-            None => (line, column),
+            Some(number) => {
+                let line = self.bytes.trim_ascii_end();
+                (number, json::line_and_column(line, offset.min(line.len())).1 as u64)
+            }
+            None => {
+                let (line, column) = json::line_and_column(&self.bytes, offset);
+                (line as u64, column as u64)
+            }
         }
     }
 
@@ -50,7 +59,7 @@ impl Verdict {
     }
 
     fn outcome(&self) -> Node {
-        outcome_with_places(&self.findings, Some(&self.bytes))
+        outcome_placed(&self.findings, Some(&|offset| self.place_of(offset)))
     }
 }
 
@@ -239,5 +248,26 @@ mod tests {
         assert_eq!(place.get("region").unwrap().get("startLine").unwrap().as_number(), Some("2"));
         let junit = written(Format::Junit, 1);
         assert!(junit.contains("message=\"X.a: No &lt;a&gt; &amp; &quot;b&quot;\""), "{junit}");
+    }
+    /// A stream's line is a line of the file for every format, and what it lacks is missing at its end.
+    #[test]
+    fn lines_of_a_stream() {
+        let bytes = b"{\"a\":1\n".to_vec();
+        let finding = Finding::error(IssueType::Structure, "SOME_RULE", "No end").at_offset(Some(8));
+        let verdict = Verdict { file: "a.ndjson".into(), line: Some(3), entry: None, bytes, findings: vec![finding] };
+        let written = |format| {
+            let mut out = Vec::new();
+            let mut writer = Writer::begin(&mut out, format, true).unwrap();
+            writer.write(&verdict).unwrap();
+            writer.end().unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert!(written(Format::Text).starts_with("a.ndjson:3:7: "));
+        for format in [Format::Ndjson, Format::Json] {
+            let document = json::parse(written(format).as_bytes(), 64).unwrap();
+            let outcome = document.get("outcome").unwrap_or(&document);
+            let places = outcome.items("issue")[0].items("extension").iter().filter_map(|one| one.get("valueInteger")?.as_number());
+            assert_eq!(places.collect::<Vec<_>>(), ["3", "7"]);
+        }
     }
 }

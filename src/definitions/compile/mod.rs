@@ -69,6 +69,7 @@ fn structure(definition: &Node) -> Option<Structure> {
         base: some_text(definition, "baseDefinition"),
         contexts: definition.items("context").iter().filter_map(context).collect(),
         context_invariants: texts(definition, "contextInvariant"),
+        imposed: definition.items("extension").iter().filter_map(imposed).collect(),
         is_differential: snapshot.is_none(),
         elements: elements.iter().map(element).collect(),
     };
@@ -102,6 +103,13 @@ fn context(context: &Node) -> Option<ExtensionContext> {
     Some(ExtensionContext { kind, expression: text(context, "expression") })
 }
 
+/// A further profile that what meets this one must meet.
+pub fn imposed(extension: &Node) -> Option<CompactString> {
+    let name = extension.text("url")?.strip_prefix("http://hl7.org/fhir/StructureDefinition/structuredefinition-")?;
+    let url = ["valueCanonical", "valueUri"].iter().find_map(|member| extension.text(member));
+    url.filter(|_| matches!(name, "imposeProfile" | "dependencies")).map(CompactString::from)
+}
+
 fn element(element: &Node) -> ProfileElement {
     let path = text(element, "path");
     ProfileElement {
@@ -131,12 +139,24 @@ fn element(element: &Node) -> ProfileElement {
 }
 
 /// Extensions of an ElementDefinition that change what is checked.
-const CONTROLS: [&str; 3] = ["narrative-source-control", "narrative-language-control", "extension-ElementDefinition.valueAlternatives"];
+const CONTROLS: [&str; 8] = [
+    "narrative-source-control",
+    "narrative-language-control",
+    "extension-ElementDefinition.valueAlternatives",
+    "extension-ElementDefinition.mustHaveValue",
+    "regex",
+    "minLength",
+    "maxSize",
+    "maxDecimalPlaces",
+];
 
-fn control(extension: &Node) -> Option<(CompactString, CompactString)> {
+/// The name and value of an extension of an ElementDefinition that changes what is checked.
+pub fn control(extension: &Node) -> Option<(CompactString, CompactString)> {
     let name = extension.text("url")?.rsplit('/').next()?;
     let members = extension.as_object().map(Object::members).unwrap_or_default();
-    let value = members.iter().find(|member| member.name.starts_with("value"))?.node.as_text()?;
+    let value = &members.iter().find(|member| member.name.starts_with("value"))?.node;
+    let value =
+        value.as_text().or_else(|| value.as_number()).or_else(|| value.as_bool().map(|flag| if flag { "true" } else { "false" }))?;
     CONTROLS.contains(&name).then(|| (name.into(), value.into()))
 }
 
@@ -263,7 +283,12 @@ fn type_name(capitalised: &str) -> CompactString {
 }
 
 fn value_set(definition: &Node) -> Option<ValueSet> {
-    let mut set = ValueSet { url: some_text(definition, "url")?, version: text(definition, "version"), ..ValueSet::default() };
+    definition.text("url").map(|_| contained_set(definition))
+}
+
+/// A value set that needs no URL, because it is contained in what refers to it.
+pub fn contained_set(definition: &Node) -> ValueSet {
+    let mut set = ValueSet { url: text(definition, "url"), version: text(definition, "version"), ..ValueSet::default() };
     match (definition.get("compose"), definition.get("expansion")) {
         (Some(compose), expansion) => {
             set.include = compose.items("include").iter().map(concept_set).collect();
@@ -274,7 +299,7 @@ fn value_set(definition: &Node) -> Option<ValueSet> {
         (None, Some(expansion)) => add_expansion(expansion.items("contains"), &mut set.include, 0),
         (None, None) => {}
     }
-    Some(set)
+    set
 }
 
 fn given_expansion(expansion: &Node) -> GivenExpansion {

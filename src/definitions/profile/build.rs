@@ -35,6 +35,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
         version: structure.version.clone(),
         type_name: structure.type_name.clone(),
         nodes: tree.nodes,
+        imposed: layers.iter().flat_map(|layer| layer.imposed.iter().cloned()).collect(),
         incomplete,
         contradiction,
     }

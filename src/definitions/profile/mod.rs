@@ -26,6 +26,8 @@ pub struct Profile {
     pub type_name: CompactString,
     /// The first is the root.
     nodes: Vec<ProfileNode>,
+    /// Further profiles that it, or what it derives from, asks for.
+    pub imposed: Vec<CompactString>,
     /// Why it is not whole.
     pub incomplete: Option<Incomplete>,
     /// The path of an element that cannot be as the profile and its base together ask.

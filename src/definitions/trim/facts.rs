@@ -3,6 +3,7 @@
 //! The result is still FHIR JSON, so that any FHIR tool reads it, but members stand in one fixed order and prose is gone:
 //! two sources that state the same facts trim to equal documents.
 
+use super::super::compile;
 use crate::fhir::{Node, Object};
 
 /// A definition's facts, or `None` for a resource that defines nothing a machine checks.
@@ -21,7 +22,10 @@ pub fn facts(resource: &Node) -> Option<Object> {
 const FHIR_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type";
 /// How FHIRPath system types are named in `ElementDefinition.type.code`.
 const SYSTEM_TYPES: &str = "http://hl7.org/fhirpath/System.";
+/// How the extensions end that say that an expansion is not whole.
+const CUT_SHORT: [&str; 2] = ["valueset-toocostly", "valueset-unclosed"];
 const BEST_PRACTICE: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice";
+const ADDITIONAL_BINDING: &str = "/additional-binding";
 const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
 /// Builds an object by copying members of a source in a chosen order.
@@ -115,6 +119,7 @@ fn structure(resource: &Node) -> Option<Object> {
         .copy(&["name", "kind", "abstract"])
         .copy_list("context", |context| Selection::of(context).copy(&["type", "expression"]).done())
         .copy(&["contextInvariant", "type", "baseDefinition", "derivation"])
+        .set("extension", extensions(resource, |extension| compile::imposed(extension).is_some()))
         .copy_one("snapshot", elements);
     // A snapshot says all that a differential says; a differential alone is kept for snapshot generation.
     Some(if resource.get("snapshot").is_some() { facts.done() } else { facts.copy_one("differential", elements).done() })
@@ -124,6 +129,7 @@ fn element(element: &Node, definition: &str) -> Object {
     let path = element.text("path");
     Selection::of(element)
         .set("id", element.text("id").filter(|id| Some(*id) != path))
+        .set("extension", extensions(element, |extension| compile::control(extension).is_some()))
         .copy(&["path", "sliceName"])
         .copy_one("slicing", |slicing| {
             Selection::of(slicing)
@@ -152,12 +158,26 @@ fn element_type(type_use: &Node) -> Object {
     Selection::of(type_use).set("code", Some(code)).copy(&["profile", "targetProfile", "aggregation"]).done()
 }
 
+/// The extensions that are looked for, with their values.
+fn extensions(holder: &Node, is_looked_for: impl Fn(&Node) -> bool) -> Option<Vec<Node>> {
+    let found = holder.items("extension").iter().filter(|extension| is_looked_for(extension));
+    let kept: Vec<Node> = found.map(|extension| Selection::of(extension).copy(&["url"]).copy_choice("value").done().into()).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
 fn binding(binding: &Node) -> Object {
-    let limit = binding.items("extension").iter().find(|extension| extension.text("url") == Some(MAX_VALUE_SET)).map(|extension| {
-        let limit = Selection::of(extension).copy(&["url", "valueCanonical"]).done();
-        Node::from(vec![limit.into()])
-    });
-    Selection::of(binding).set("extension", limit).copy(&["strength", "valueSet"]).done()
+    let mut further = extensions(binding, |extension| extension.text("url") == Some(MAX_VALUE_SET)).unwrap_or_default();
+    let additional =
+        binding.items("extension").iter().filter(|extension| extension.text("url").is_some_and(|url| url.ends_with(ADDITIONAL_BINDING)));
+    further.extend(additional.map(|extension| {
+        let parts = extensions(extension, |part| matches!(part.text("url"), Some("purpose" | "valueSet" | "usage")));
+        Node::from(Selection::of(extension).copy(&["url"]).set("extension", parts).done())
+    }));
+    Selection::of(binding)
+        .set("extension", (!further.is_empty()).then_some(further))
+        .copy(&["strength", "valueSet"])
+        .copy_list("additional", |additional| Selection::of(additional).copy(&["purpose", "valueSet", "usage"]).done())
+        .done()
 }
 
 /// Every element restates `ele-1` of `Element`, and every extension `ext-1` of `Extension`. They are kept where they are defined.
@@ -183,30 +203,50 @@ fn extension_text<'a>(node: &'a Node, url: &str) -> Option<&'a str> {
 }
 
 fn value_set(resource: &Node) -> Object {
-    let set = Selection::of_definition(resource)
-        .copy_one("compose", |compose| Selection::of(compose).copy_list("include", concept_set).copy_list("exclude", concept_set).done());
-    match resource.get("compose") {
-        Some(_) => set.done(),
-        None => set.copy_one("expansion", |expansion| Selection::of(expansion).copy_list("contains", contains).done()).done(),
-    }
+    let compose = |compose: &Node| {
+        Selection::of(compose).copy(&["inactive"]).copy_list("include", concept_set).copy_list("exclude", concept_set).done()
+    };
+    Selection::of_definition(resource).copy_one("compose", compose).copy_one("expansion", expansion).done()
+}
+
+/// The codes of an expansion, with what says whether they are all.
+fn expansion(expansion: &Node) -> Object {
+    let says_cut = |extension: &Node| extension.text("url").is_some_and(|url| CUT_SHORT.iter().any(|name| url.ends_with(name)));
+    Selection::of(expansion)
+        .set("extension", extensions(expansion, says_cut))
+        .copy(&["total"])
+        .copy_list("parameter", |parameter| Selection::of(parameter).copy(&["name"]).done())
+        .copy_list("contains", contains)
+        .done()
 }
 
 fn concept_set(set: &Node) -> Object {
     Selection::of(set)
         .copy(&["system", "version"])
-        .copy_list("concept", |concept| Selection::of(concept).copy(&["code", "display"]).done())
+        .copy_list("concept", |concept| Selection::of(concept).copy(&["code", "display"]).copy_list("designation", designation).done())
         .copy_list("filter", |filter| Selection::of(filter).copy(&["property", "op", "value"]).done())
         .copy(&["valueSet"])
         .done()
 }
 
 fn contains(item: &Node) -> Object {
-    Selection::of(item).copy(&["system", "abstract", "version", "code", "display"]).copy_list("contains", contains).done()
+    Selection::of(item)
+        .copy(&["system", "abstract", "version", "code", "display"])
+        .copy_list("designation", designation)
+        .copy_list("contains", contains)
+        .done()
+}
+
+/// Another name of a code, with its language.
+fn designation(designation: &Node) -> Object {
+    Selection::of(designation).copy(&["language", "value"]).done()
 }
 
 fn code_system(resource: &Node) -> Object {
     Selection::of_definition(resource)
         .copy(&["caseSensitive", "valueSet", "hierarchyMeaning", "content", "supplements"])
+        .copy_list("filter", |filter| Selection::of(filter).copy(&["code", "operator"]).done())
+        .copy_list("property", |property| Selection::of(property).copy(&["code", "uri", "type"]).done())
         .copy_list("concept", system_concept)
         .done()
 }
@@ -220,6 +260,7 @@ fn system_concept(concept: &Node) -> Object {
         .collect();
     Selection::of(concept)
         .copy(&["code", "display"])
+        .copy_list("designation", designation)
         .set("property", (!properties.is_empty()).then_some(properties))
         .copy_list("concept", system_concept)
         .done()

@@ -343,7 +343,9 @@ impl<'a> Reader<'a, '_> {
             let depth = self.deeper(depth, 1, tag.offset)?;
             self.members(&mut sibling, definition.root, false, depth)?;
         }
-        let sibling = if sibling.is_empty() { Value::Null } else { Value::Object(sibling) };
+        // With neither value nor content it is an element that is empty, which JSON has no null for.
+        let is_nothing = value == Value::Null && sibling.is_empty();
+        let sibling = if sibling.is_empty() && !is_nothing { Value::Null } else { Value::Object(sibling) };
         run.values.push(Node { value, offset: place(tag) });
         run.siblings.push(Node { value: sibling, offset: place(tag) });
         Ok(())

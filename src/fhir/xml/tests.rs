@@ -76,7 +76,8 @@ fn values_that_are_not_of_their_type_stay_text() {
     assert_eq!(observation.text_at(&["valueQuantity", "value"]), Some("01.5"));
     let patient = parse_text(r#"<Patient xmlns="http://hl7.org/fhir"><active value="TRUE"/><gender/></Patient>"#).unwrap();
     assert_eq!(patient.text("active"), Some("TRUE"));
-    assert_eq!(patient.get("gender").map(|node| &node.value), Some(&Value::Null));
+    assert_eq!(patient.get("gender"), None);
+    assert_eq!(patient.get("_gender").map(|node| &node.value), Some(&Value::Object(crate::fhir::Object::new())));
 }
 
 #[test]

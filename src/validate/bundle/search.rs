@@ -11,6 +11,7 @@ const NO_RESOURCE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_SEARCH_ENTRY_N
 const NO_MODE: Rule = Rule::warning(IssueType::Invalid, "BUNDLE_SEARCH_NO_MODE");
 const NO_ID: Rule = Rule::error(IssueType::Invalid, "BUNDLE_SEARCH_ENTRY_NO_RESOURCE_ID");
 const NOT_AN_OUTCOME: Rule = Rule::error(IssueType::Invalid, "BUNDLE_SEARCH_ENTRY_WRONG_RESOURCE_TYPE_OUTCOME");
+const OTHER_TYPE_WITHOUT_MODE: Rule = Rule::warning(IssueType::Invalid, "BUNDLE_SEARCH_ENTRY_WRONG_RESOURCE_TYPE_NO_MODE");
 const OTHER_TYPE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_SEARCH_ENTRY_WRONG_RESOURCE_TYPE_MODE");
 
 /// Judges a searchset.
@@ -21,6 +22,7 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
     if !entries.is_empty() && entries.iter().any(|entry| mode(entry).is_none()) {
         walk.report.add(NO_MODE, path, bundle, "Entries of a search result should say why they are there (search.mode)");
     }
+    let has_modes = entries.iter().any(|entry| mode(entry).is_some());
     let asked = asked_types(walk, bundle);
     let name = path.name("entry");
     for (index, entry) in entries.iter().enumerate() {
@@ -28,7 +30,12 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
             walk.report.add(NO_RESOURCE, &name.index(index), entry, "An entry of a search result must hold a resource");
             continue;
         };
-        let Some(mode) = mode(entry) else { continue };
+        let Some(mode) = mode(entry) else {
+            if !has_modes {
+                without_mode(walk, resource, &asked, &name.index(index).name("resource"));
+            }
+            continue;
+        };
         let entry = name.index(index);
         let at = entry.name("resource");
         let is_outcome = resource.resource_type() == Some("OperationOutcome");
@@ -43,6 +50,18 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
         if mode != "outcome" && resource.text("id").is_none() {
             walk.report.add(NO_ID, &at, resource, "What a search found must have an id");
         }
+    }
+}
+
+/// An entry of a result that states no modes at all: it counts as a match.
+fn without_mode(walk: &mut Walk<'_>, resource: &Node, asked: &[String], path: &Path<'_>) {
+    let Some(type_name) = resource.resource_type().filter(|name| *name != "OperationOutcome") else { return };
+    if resource.text("id").is_none() {
+        walk.report.add(NO_ID, path, resource, "What a search found must have an id");
+    }
+    if !asked.is_empty() && !asked.iter().any(|one| one == type_name) {
+        let text = "What was searched for are resources of other types; is a search mode missing?";
+        walk.report.add(OTHER_TYPE_WITHOUT_MODE, path, resource, text);
     }
 }
 

@@ -55,6 +55,9 @@ fn supplement(walk: &mut Walk<'_>, system: &Node, url: &str, content: &str, path
     if system.get("caseSensitive").is_some() {
         walk.report.add(NOT_IN_SUPPLEMENT, &path.name("caseSensitive"), system, "A supplement does not say whether case counts");
     }
+    if system.get("hierarchyMeaning").is_some() {
+        walk.report.add(NOT_IN_SUPPLEMENT, &path.name("hierarchyMeaning"), system, "A supplement does not say what its hierarchy means");
+    }
     let definitions = walk.definitions;
     if definitions.code_system(url).is_none() {
         if !system.items("concept").is_empty() {

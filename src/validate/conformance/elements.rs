@@ -1,14 +1,14 @@
 //! The elements of a StructureDefinition: each by itself, and the differential over its base (<https://hl7.org/fhir/R4/elementdefinition.html>).
 
 use super::super::path::Path;
-use super::super::profiles::BASE_DEFINITIONS;
+use super::super::profiles::{BASE_DEFINITIONS, base_type};
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::{choice, is_type};
 use crate::definitions::Structure;
 use crate::fhir::Node;
 use crate::fhir::path::Expression;
-use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
@@ -31,6 +31,9 @@ const NO_MATCH: Rule = Rule::error(IssueType::Value, "SD_DIFFERENTIAL_NO_MATCH")
 const NO_SNAPSHOT: Rule = Rule::error(IssueType::Exception, "ERROR_GENERATING_SNAPSHOT");
 const WIDER: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVED_CARDINALITY_WIDER");
 const NO_RANGE: Rule = Rule::error(IssueType::BusinessRule, "SD_CARDINALITY_MIN_ABOVE_MAX");
+const WEAKER: Rule = Rule::error(IssueType::BusinessRule, "StructureDefinition__at__illegal_attempt_to_change_a_binding_from__to_");
+const TARGET_NOT_IN_BASE: Rule =
+    Rule::error(IssueType::BusinessRule, "Error_at__The_target_profile__is_not__valid_constraint_on_the_base_");
 const TYPE_NOT_IN_BASE: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_TYPE_PROFILE_WRONG_TYPE");
 
 /// How far ahead of an element one is looked for that should stand before it.
@@ -188,9 +191,6 @@ fn type_code(one: &Node) -> Option<&str> {
 
 fn invariant<'n>(walk: &mut Walk<'_>, list: &Listed<'_>, constraint: &'n Node, rules: &mut HashMap<&'n str, &'n str>, path: &Path<'_>) {
     let (Some(key), Some(expression)) = (constraint.text("key"), constraint.text("expression")) else { return };
-    if !list.is_snapshot {
-        return;
-    }
     if rules.insert(key, expression).is_some_and(|known| known != expression) && key != "ele-1" {
         walk.report.add(RULE_DIFFERS, path, constraint, format!("Rule {key} is stated elsewhere with another expression"));
     }
@@ -231,6 +231,8 @@ pub fn over_base(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path:
                 }
                 cardinality(walk, element, *of_base, base, path);
                 type_codes(walk, element, *of_base, &name.index(index));
+                targets(walk, element, *of_base, &name.index(index));
+                strength(walk, element, *of_base, base, &name.index(index));
             }
             _ => {}
         }
@@ -239,6 +241,7 @@ pub fn over_base(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path:
             _ => None,
         });
     }
+    unsliced(walk, list, base, path);
     let slices: Vec<Vec<&str>> = list.elements.iter().map(slices_of).collect();
     let steps = |index: usize| Some(places.get(index)?.as_ref()?.iter().zip(slices.get(index)?));
     for index in 0..places.len() {
@@ -279,6 +282,14 @@ enum Place {
     /// The beginning of a choice with a type it cannot have: `valueBla`.
     NoSuchType,
     None,
+}
+
+/// Whether a plain path (`Patient.contact.name`) names an element that its type does not have. What is more than a plain path is not judged.
+pub fn leads_nowhere(types: &TypeTable, path: &str) -> bool {
+    let is_name = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let Some((type_name, rest)) = path.split_once('.') else { return false };
+    let root = types.type_named(type_name).filter(|_| rest.split('.').all(is_name)).map(|definition| definition.root);
+    root.is_some_and(|root| matches!(find(types, root, path), Place::None))
 }
 
 fn find(types: &TypeTable, root: ElementId, path: &str) -> Place {
@@ -339,6 +350,56 @@ fn cardinality(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &S
     if is_wider {
         let text = format!("{element_path}: what is allowed here is more than the base allows");
         walk.report.add(WIDER, path, element, text);
+    }
+}
+
+/// The targets stated for references are of types that the base allows. What is not in hand is not judged.
+fn targets(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, path: &Path<'_>) {
+    let (types, definitions) = (walk.types, walk.definitions);
+    let name = path.name("type");
+    for (index, one) in element.items("type").iter().enumerate() {
+        let code = one.text("code").unwrap_or_default();
+        let Some(base) = types.element(of_type).types.iter().find(|base| base.code == code && !base.targets.is_empty()) else { continue };
+        let is_outside = |url: &str| {
+            let target = base_type(types, url).or_else(|| definitions.structure(url).map(|found| found.type_name.as_str()));
+            let is_resource = |name: &&str| types.resource(name).is_some();
+            target.filter(is_resource).filter(|name| !base.targets.iter().any(|allowed| types.is_kind_of(name, allowed))).map(str::to_owned)
+        };
+        if let Some(outside) = one.items("targetProfile").iter().filter_map(Node::as_text).find_map(is_outside) {
+            let text = format!("The base allows references to {}, not to {outside}", base.targets.join(", "));
+            walk.report.add(TARGET_NOT_IN_BASE, &name.index(index), one, text);
+        }
+    }
+}
+
+/// What is bound as required stays so.
+fn strength(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
+    let Some(stated) = element.get("binding").and_then(|binding| binding.text("strength")) else { return };
+    let id = element.text("id").or_else(|| element.text("path")).unwrap_or_default();
+    let of_base = base.elements.iter().find(|one| one.id == id).and_then(|one| one.binding.as_ref());
+    let known = of_base.or_else(|| walk.types.element(of_type).binding.as_ref());
+    if stated != "required" && known.is_some_and(|known| known.strength == BindingStrength::Required) {
+        walk.report.add(WEAKER, &path.name("binding"), element, "The base binds this element as required, so the binding cannot be weaker");
+    }
+}
+
+/// More than one slice stands at a place only where it is said how they are told apart: there, or in the base. Extensions are told apart by their url.
+fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
+    let mut slices: HashMap<&str, usize> = HashMap::new();
+    let of_base = walk.definitions.profile(&base.url);
+    for element in list.elements {
+        let Some(place) = element.text("path").filter(|_| element.text("sliceName").is_some()) else { continue };
+        let step = place.rsplit('.').next().unwrap_or(place);
+        let is_told_apart = step.ends_with("[x]")
+            || matches!(step, "extension" | "modifierExtension")
+            || list.elements.iter().any(|one| one.text("path") == Some(place) && one.get("slicing").is_some())
+            || of_base.is_some_and(|base| base.nodes().iter().any(|node| node.path == place && !node.slices.is_empty()));
+        let number = slices.entry(place).or_default();
+        *number += 1;
+        if *number == 2 && !is_told_apart {
+            let text = "Slices stand here, and nothing says how they are told apart (slicing)";
+            walk.report.add(NO_SNAPSHOT, path, element, text);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::is_no_path;
+use super::{elements, is_no_path};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
@@ -21,8 +21,15 @@ pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     {
         walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, "The expression of a search parameter must be FHIRPath");
     }
-    if kind == Some("composite") && parameter.items("component").is_empty() {
-        walk.report.add(NO_COMPONENTS, path, parameter, "A composite search parameter must have components");
+    let leads_nowhere = |text: &str| text.split('|').any(|part| elements::leads_nowhere(walk.types, part.trim()));
+    if let Some(expression) = parameter.get("expression")
+        && expression.as_text().is_some_and(leads_nowhere)
+    {
+        let text = "The expression of a search parameter names an element that its type does not have";
+        walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, text);
+    }
+    if kind == Some("composite") && parameter.items("component").len() < 2 {
+        walk.report.add(NO_COMPONENTS, path, parameter, "A composite search parameter must have two components or more");
     }
     let Some(base) = parameter.text("derivedFrom").and_then(|url| walk.definitions.search_parameter_by_url(url)) else { return };
     if kind.is_some_and(|kind| base.kind.code() != kind) {

@@ -20,6 +20,8 @@ const CONTAINED_IS_NO_SYSTEM: Rule = Rule::error(IssueType::Invalid, "VALUESET_I
 const IS_SUPPLEMENT: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS_SUPPLEMENT");
 const IS_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_WRONG_VS");
 const VERSION_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_1");
+const IMPORT_NO_SET: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE");
+const IMPORT_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "VALUESET_REFERENCE_UNKNOWN");
 const NO_SYSTEM: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_NO_SYSTEM_WARNING");
 const TWICE: Rule = Rule::warning(IssueType::Invalid, "VALUESET_CONCEPT_DUPLICATE_CODE");
 const NO_SUCH_PROPERTY: Rule = Rule::warning(IssueType::Invalid, "VALUESET_UNKNOWN_FILTER_PROPERTY");
@@ -59,6 +61,7 @@ pub fn check(walk: &mut Walk<'_>, set: &Node, path: &Path<'_>) {
 }
 
 fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
+    imports(walk, set, include, path);
     let Some(system) = include.text("system") else {
         let is_listed = !include.items("concept").is_empty() || !include.items("filter").is_empty();
         if is_listed {
@@ -73,6 +76,21 @@ fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
     let name = path.name("filter");
     for (index, filter) in include.items("filter").iter().enumerate() {
         filter_of(walk, set, system, filter, &name.index(index));
+    }
+}
+
+/// What is taken in as a value set is one.
+fn imports(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
+    let definitions = walk.definitions;
+    let name = path.name("valueSet");
+    for (index, node) in include.items("valueSet").iter().enumerate() {
+        let Some(url) = node.as_text().filter(|url| definitions.value_set(url).is_none() && !url.starts_with('#')) else { continue };
+        let at = name.index(index);
+        if definitions.code_system(url).is_some() || definitions.structure(url).is_some() {
+            walk.report.add(IMPORT_NO_SET, &at, node, "What is taken in must be a value set, and what is named here is none");
+        } else if walk.options.report_undecided && set.text("url") != Some(url) {
+            walk.report.add(IMPORT_NOT_IN_HAND, &at, node, "The value set that is taken in is not in hand, so it was not checked");
+        }
     }
 }
 

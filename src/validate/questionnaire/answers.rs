@@ -5,12 +5,12 @@ use super::super::path::Path;
 use super::super::profiles::{Found, find};
 use super::super::report::Rule;
 use super::super::structure::Walk;
+use super::super::values::REGEX_BYTES_MAX;
 use super::response::offset;
 use super::{extension, extensions, value};
 use crate::definitions::Membership;
 use crate::fhir::Node;
 use crate::outcome::IssueType;
-use regex::RegexBuilder;
 use std::cmp::Ordering;
 
 const fn wrong(message_id: &'static str) -> Rule {
@@ -24,6 +24,7 @@ const STRING_IS_NO_OPTION: Rule = wrong("Questionnaire_QR_Item_NoOptionsString")
 const CODING_IS_NO_OPTION: Rule = wrong("Questionnaire_QR_Item_NoCoding");
 const NOT_ALONE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_OPTION_EXCLUSIVE");
 const NOT_IN_VALUE_SET: Rule = Rule::error(IssueType::CodeInvalid, "QUESTIONNAIRE_QR_ITEM_VS_FAIL");
+const SET_NOT_IN_HAND: Rule = Rule::warning(IssueType::CodeInvalid, "Terminology_TX_ValueSet_NotFound");
 const TOO_SMALL: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DATE_MIN");
 const TOO_LARGE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_DATE_MAX");
 const QUANTITY_TOO_SMALL: Rule = wrong("QUESTIONNAIRE_QR_ITEM_QUANTITY_MIN");
@@ -45,9 +46,6 @@ const WRONG_RESOURCE: Rule = wrong("QUESTIONNAIRE_QR_ITEM_REF_INVALID");
 const MIN_QUANTITY: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-minQuantity";
 const MAX_QUANTITY: &str = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-maxQuantity";
 
-/// How large a compiled regular expression of a Questionnaire may be, in bytes.
-const REGEX_BYTES_MAX: usize = 1 << 20;
-
 /// An answer's value, with its type and where findings about it stand.
 #[derive(Clone, Copy)]
 struct Answer<'a> {
@@ -56,6 +54,8 @@ struct Answer<'a> {
     at: &'a Path<'a>,
     /// The answer that has the value.
     outer: &'a Path<'a>,
+    /// What the Questionnaire contains, and what the response does.
+    contained: [&'a [Node]; 2],
 }
 
 /// Judges the answers to a question beside each other: an option that excludes others stands alone.
@@ -74,13 +74,13 @@ pub fn check_all(walk: &mut Walk<'_>, item: &Node, given: &[Found<'_>], asked: F
 }
 
 /// Judges one answer.
-pub fn check(walk: &mut Walk<'_>, item: &Node, answer: Found<'_>, path: &Path<'_>) {
+pub fn check(walk: &mut Walk<'_>, item: &Node, answer: Found<'_>, contained: [&[Node]; 2], path: &Path<'_>) {
     let Some(found) = find(walk.types, answer.item, "value").first().copied() else { return };
     let Some(node) = found.item.node else { return };
     let type_name = found.type_name(walk.types);
     let named = path.name("value");
     let at = named.of_type(type_name);
-    let answer = Answer { node, type_name, at: &at, outer: path };
+    let answer = Answer { node, type_name, at: &at, outer: path, contained };
     let asked = item.text("type").unwrap_or_default();
     if !types_of(asked).contains(&type_name) {
         let text = format!("The answer to a question of type {asked} must be {}, not {type_name}", types_of(asked).join(" or "));
@@ -97,7 +97,7 @@ pub fn check(walk: &mut Walk<'_>, item: &Node, answer: Found<'_>, path: &Path<'_
 }
 
 /// The types an answer may have.
-fn types_of(asked: &str) -> &'static [&'static str] {
+pub fn types_of(asked: &str) -> &'static [&'static str] {
     match asked {
         "boolean" => &["boolean"],
         "decimal" => &["decimal"],
@@ -121,7 +121,8 @@ fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
     let is_choice = matches!(asked, "choice" | "open-choice");
     match answer.type_name {
         "Coding" if !listed.is_empty() => {
-            let is_option = listed.iter().filter_map(value).any(|option| same_coding(option, answer.node));
+            let is_same = |option: &Node| ["system", "code"].iter().all(|name| option.text(name) == answer.node.text(name));
+            let is_option = listed.iter().filter_map(value).any(|option| option.as_object().is_some() && is_same(option));
             if !is_option {
                 walk.report.add(CODING_IS_NO_OPTION, answer.outer, answer.node, "The answer is none of the options");
             }
@@ -172,19 +173,33 @@ fn same_coding(option: &Node, answer: &Node) -> bool {
     option.text("code") == answer.text("code") && (option.text("system").is_none() || option.text("system") == answer.text("system"))
 }
 
-/// A value set that is not in hand, or contained, decides nothing here.
+/// A value set is contained or in hand; one that is neither decides nothing.
 fn in_value_set(walk: &mut Walk<'_>, set: &str, answer: Answer<'_>) {
-    if set.starts_with('#') {
-        return;
-    }
     let (system, code) = match answer.node.as_text() {
         Some(code) => (None, code),
         None => (answer.node.text("system"), answer.node.text("code").unwrap_or_default()),
     };
-    if system.is_none() && answer.type_name == "Coding" {
+    if code.is_empty() || (system.is_none() && answer.type_name == "Coding") {
         return;
     }
-    if walk.definitions.value_set_contains(set, system, code) == Membership::NotMember {
+    let definitions = walk.definitions;
+    let membership = match set.strip_prefix('#') {
+        Some(id) => {
+            let mut held = answer.contained.iter().flat_map(|all| all.iter());
+            held.find(|one| one.resource_type() == Some("ValueSet") && one.text("id") == Some(id))
+                .map_or(Membership::Undecidable, |held| definitions.contained_set_contains(held, system, code))
+        }
+        None => definitions.value_set_contains(set, system, code),
+    };
+    if membership == Membership::Undecidable
+        && !set.starts_with('#')
+        && definitions.value_set(set).is_none()
+        && walk.options.report_undecided
+    {
+        let text = "The value set of the question is not in hand, so the answer was not checked";
+        walk.report.add(SET_NOT_IN_HAND, answer.at, answer.node, text);
+    }
+    if membership == Membership::NotMember {
         walk.report.add(NOT_IN_VALUE_SET, answer.at, answer.node, "The answer is not in the value set of its question");
     }
 }
@@ -253,10 +268,10 @@ fn string(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
         walk.report.add(TOO_LONG, answer.at, answer.node, "The answer is longer than the Questionnaire allows");
     }
     let Some(pattern) = extension(item, "regex").and_then(Node::as_text) else { return };
-    match RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_BYTES_MAX).build() {
-        Ok(pattern) if pattern.is_match(text) => {}
-        Ok(_) => walk.report.add(WRONG_FORM, answer.at, answer.node, "The answer does not have the form that the Questionnaire asks for"),
-        Err(_) => {
+    match super::super::values::whole(pattern) {
+        Some(pattern) if pattern.is_match(text) => {}
+        Some(_) => walk.report.add(WRONG_FORM, answer.at, answer.node, "The answer does not have the form that the Questionnaire asks for"),
+        None => {
             let text = format!(
                 "The regular expression of the question cannot be read, or is larger than {REGEX_BYTES_MAX} bytes, so the form was not checked"
             );

@@ -4,7 +4,9 @@ use super::super::DEPTH_MAX;
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use crate::fhir::Node;
+use super::answers::types_of;
+use super::derived;
+use crate::fhir::{Node, Object};
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
@@ -20,8 +22,12 @@ struct Span {
     end: usize,
 }
 
+/// The types of values that an item's type allows to begin with (<https://hl7.org/fhir/R4/questionnaire-definitions.html#Questionnaire.item.initial.value_x_>).
+const OTHER_INITIAL: Rule = Rule::error(IssueType::BusinessRule, "QUESTIONNAIRE_Q_ITEM_INITIAL_TYPE");
+
 /// Judges a Questionnaire.
 pub fn check(walk: &mut Walk<'_>, questionnaire: &Node, path: &Path<'_>) {
+    derived::check(walk, questionnaire, path);
     let mut spans = HashMap::new();
     index(questionnaire, &mut spans, &mut 0, 0);
     items(walk, questionnaire, &spans, path, 0);
@@ -56,10 +62,25 @@ fn items(walk: &mut Walk<'_>, parent: &Node, spans: &HashMap<&str, Span>, path: 
                 "Rule que-12: with more than one enableWhen, enableBehavior must say whether all or any count",
             );
         }
+        initial(walk, item, &at);
         for condition in item.items("enableWhen") {
             condition_of(walk, item, condition, spans, &at);
         }
         items(walk, item, spans, &at, depth + 1);
+    }
+}
+
+/// What stands in an item to begin with is an answer that could be given to it.
+fn initial(walk: &mut Walk<'_>, item: &Node, path: &Path<'_>) {
+    let allowed = types_of(item.text("type").unwrap_or_default());
+    let name = path.name("initial");
+    for (index, initial) in item.items("initial").iter().enumerate() {
+        let members = initial.as_object().map(Object::members).unwrap_or_default();
+        let Some(given) = members.iter().find_map(|member| member.name.strip_prefix("value")) else { continue };
+        if !allowed.is_empty() && !allowed.iter().any(|one| one.eq_ignore_ascii_case(given)) {
+            let text = format!("What an item begins with must be of the item's type: {}", allowed.join(" or "));
+            walk.report.add(OTHER_INITIAL, &name.index(index), initial, text);
+        }
     }
 }
 

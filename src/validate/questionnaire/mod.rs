@@ -1,6 +1,7 @@
 //! Questionnaires, and QuestionnaireResponses beside the Questionnaire they answer (<https://hl7.org/fhir/R4/questionnaireresponse.html>).
 
 mod answers;
+mod derived;
 mod enable;
 mod form;
 mod response;

@@ -23,6 +23,8 @@ const TOO_FEW: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_M
 const TOO_MANY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MAX_OCCURS");
 const OTHER_TEXT: Rule = Rule::error(IssueType::Invalid, "Questionnaire_QR_Item_Text");
 const ANSWER_TO_GROUP: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Group");
+const ITEMS_OF_DISPLAY: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Display");
+const ITEMS_OUTSIDE_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_GroupAnswer");
 const ANSWER_TO_DISPLAY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_DISPLAY_NO_VALUE");
 
 /// Judges a response by its Questionnaire: contained, or in hand.
@@ -39,7 +41,7 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, path: &Path<'_>) {
     let is_finished = node.text("status") != Some("in-progress");
     let mut known = HashSet::new();
     collect_ids(questionnaire, &mut known, 0);
-    let check = Check { known, is_finished };
+    let check = Check { known, is_finished, contained: [questionnaire.items("contained"), node.items("contained")] };
     check.items(walk, questionnaire, response, &mut Around::new(node), path);
 }
 
@@ -49,6 +51,8 @@ struct Check<'a> {
     known: HashSet<&'a str>,
     /// What is missing counts only then.
     is_finished: bool,
+    /// What the Questionnaire contains, and what the response does.
+    contained: [&'a [Node]; 2],
 }
 
 impl<'a> Check<'a> {
@@ -75,15 +79,14 @@ impl<'a> Check<'a> {
                 let text = format!("A required item is not there: number {} of those the Questionnaire has here", place + 1);
                 walk.report.add_at(MISSING, path, offset(parent), text);
             }
-            let is_group = item.text("type") == Some("group");
-            if found.len() > 1 && !(is_group && repeats(item)) {
+            if found.len() > 1 && !repeats(item) {
                 walk.report.add_at(TWICE, path, offset(parent), "An item that does not repeat is there more than once");
             }
             for &one in found {
                 let at = name.index(one.index.unwrap_or_default());
                 if is_enabled {
                     self.item(walk, item, one, around, &at);
-                } else {
+                } else if says_something(one) {
                     walk.report.add_at(NOT_ENABLED, &at, offset(one), "The item is there, though the answers to others do not enable it");
                 }
             }
@@ -145,6 +148,9 @@ impl<'a> Check<'a> {
                 if !given.is_empty() {
                     walk.report.add_at(ANSWER_TO_DISPLAY, path, offset(found), "A display has no answers");
                 }
+                if holds_items(found) {
+                    walk.report.add_at(ITEMS_OF_DISPLAY, path, offset(found), "A display has no items");
+                }
             }
             _ => self.answers(walk, item, found, &given, around, path),
         }
@@ -181,17 +187,27 @@ impl<'a> Check<'a> {
         let name = path.name("answer");
         for answer in given {
             let at = name.index(answer.index.unwrap_or_default());
-            answers::check(walk, item, *answer, &at);
+            answers::check(walk, item, *answer, self.contained, &at);
             if let Some(node) = answer.item.node {
                 around.enter(node);
                 self.items(walk, item, *answer, around, &at);
                 around.leave();
             }
         }
-        if given.is_empty() {
-            self.items(walk, item, found, around, path);
+        if holds_items(found) {
+            let text = "The items under a question stand in its answers, not beside them";
+            walk.report.add_at(ITEMS_OUTSIDE_ANSWERS, path, offset(found), text);
         }
     }
+}
+
+/// Whether an item is more than the place for an answer.
+fn says_something(found: Found<'_>) -> bool {
+    found.item.node.is_some_and(|node| node.get("answer").is_some() || node.get("item").is_some())
+}
+
+fn holds_items(found: Found<'_>) -> bool {
+    found.item.node.is_some_and(|node| node.get("item").is_some())
 }
 
 fn repeats(item: &Node) -> bool {
