@@ -25,6 +25,7 @@ use page::ConsentState;
 pub use page::Pager;
 pub use push::ConsentJudge;
 pub(crate) use receipt::StoredTiles;
+pub(crate) use scope::Scope;
 
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};

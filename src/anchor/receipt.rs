@@ -3,7 +3,7 @@
 use super::leaf::{Leaf, LeafKind, commitment};
 use crate::fhir::{Node, json};
 use crate::ledger::merkle::leaf_hash;
-use crate::ledger::{LedgerError, LogProof, Policy};
+use crate::ledger::{Hash, LedgerError, LogProof, Policy, proof_text};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -111,10 +111,9 @@ impl fmt::Display for ReceiptError {
 
 impl std::error::Error for ReceiptError {}
 
-/// The text of a receipt: proof, checkpoint and opening in one file.
-pub fn receipt_text(mut proof: LogProof, opening: &Opening) -> Result<String, serde_json::Error> {
-    proof.extra = Some(serde_json::to_vec(opening)?);
-    Ok(proof.to_string())
+/// The text of a receipt: the leaf's place and proof, the checkpoint they are under, and the opening, in one file.
+pub fn receipt_text((index, path): (u64, &[Hash]), checkpoint: &str, opening: &Opening) -> Result<String, serde_json::Error> {
+    Ok(proof_text(Some(&serde_json::to_vec(opening)?), index, path, checkpoint))
 }
 
 /// Verifies a receipt against a policy, and a record against the receipt when one is given.

@@ -33,22 +33,22 @@ pub(super) async fn operation(
 ) -> Result<Response<Body>, Failure> {
     let document = match parse_body(state, asked) {
         Ok((_, document)) => document,
-        Err(refusal) => return refused(state, caller, id, &record, refusal).await,
+        Err(refusal) => return refused(state, id, &record, refusal).await,
     };
     let given = document.items("parameter").iter().find(|parameter| parameter.text("name") == Some("provenance"));
     let provenance = given.and_then(|parameter| parameter.get("resource")).unwrap_or(&document);
     let names_other = |target: &Node| target.text("reference").is_none_or(|reference| named(state, reference) != id);
     if provenance.resource_type() != Some("Provenance") || provenance.items("target").iter().any(names_other) {
         let text = "$sign-off takes a Provenance with a signature, and no other target than this Task.";
-        return refused(state, caller, id, &record, Refusal::new(Reason::Malformed, IssueType::Invalid, text)).await;
+        return refused(state, id, &record, Refusal::new(Reason::Malformed, IssueType::Invalid, text)).await;
     }
     sign(state, asked, wanted, caller, (id, provenance), record).await
 }
 
 /// Audits a refusal for those whom the submission behind a Task names, and hands it on. `named` is what [`sign`] takes.
-async fn refused<T>(state: &FhirState, caller: &Caller, named: &str, record: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
+async fn refused<T>(state: &FhirState, named: &str, record: &audit::Opened, refusal: Refusal) -> Result<T, Failure> {
     let id = named.split_once('/').map_or(named, |(id, _)| id);
-    state.pipeline.record_refused_signature(caller, id, record, &refusal).await?;
+    state.pipeline.record_refused_signature(id, record, &refusal).await?;
     Err(refusal.into())
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn sign(
             render::set(&mut response, axum::http::header::LOCATION.as_str(), &location);
             Ok(response)
         }
-        Err(Failure::Refused(refusal)) => refused(state, caller, named, &record, refusal).await,
+        Err(Failure::Refused(refusal)) => refused(state, named, &record, refusal).await,
         Err(fault) => Err(fault),
     }
 }
@@ -114,7 +114,7 @@ async fn waiting(state: &FhirState, caller: &Caller, id: &str) -> Result<Waiting
 pub(super) async fn shown(state: &FhirState, caller: &Caller, id: &str, record: &audit::Opened) -> Result<Option<Node>, Failure> {
     let Some(waiting) = state.pipeline.waiting(caller, id).await? else { return Ok(None) };
     if let Err(refusal) = caller.require(Permission::Read, "Task") {
-        return refused(state, caller, id, record, refusal).await;
+        return refused(state, id, record, refusal).await;
     }
     Ok(Some(state.pipeline.show_task(&waiting, record).await?))
 }
@@ -133,7 +133,7 @@ pub(super) async fn pending(
     };
     match shown.await {
         Ok(document) => Ok(render::resource(200, &document, wanted, state.definitions)),
-        Err(Failure::Refused(refusal)) => refused(state, caller, id, record, refusal).await,
+        Err(Failure::Refused(refusal)) => refused(state, id, record, refusal).await,
         Err(fault) => Err(fault),
     }
 }

@@ -8,7 +8,7 @@ use crate::clock::Instant;
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
 use crate::ledger::key::Algorithm;
 use crate::ledger::merkle::leaf_hash;
-use crate::ledger::{Checkpoint, Edge, Hash, KeyHistory, LedgerError, LogProof, Note, Policy, SigningKey, TileReader, TreeHashes};
+use crate::ledger::{Checkpoint, Edge, Hash, KeyHistory, LedgerError, Note, Policy, SigningKey, TileReader, TreeHashes};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -96,7 +96,7 @@ impl Log {
         let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
         let opening =
             Opening::new(target.to_owned(), &self.entries[index as usize], key).with_provenance_key(key.map(provenance_key).as_ref());
-        receipt_text(LogProof { extra: None, index, path, checkpoint: self.note() }, &opening).unwrap()
+        receipt_text((index, &path), &self.note().to_string(), &opening).unwrap()
     }
 
     fn claim(&self) -> Claim {

@@ -21,6 +21,16 @@ pub(super) fn base64_encode(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
+/// The same behind what there is.
+pub(super) fn base64_onto(text: &mut String, bytes: &[u8]) {
+    BASE64.encode_append(bytes, text);
+}
+
+/// How long the base64 of so many bytes is.
+pub(super) fn base64_bytes(bytes: usize) -> usize {
+    BASE64.encode_len(bytes)
+}
+
 /// Whether a line has ASCII control characters, as the signed-note format counts them.
 pub(super) fn has_control(line: &str) -> bool {
     line.bytes().any(|byte| byte < 0x20)

@@ -183,6 +183,7 @@ impl Filling<'_> {
             return Ok(());
         }
         self.sync_directories()?;
+        killpoint::reached("mirror-full");
         fs::remove_dir_all(place).map_err(|error| failed("removing", &partials, &error))
     }
 
@@ -195,7 +196,9 @@ impl Filling<'_> {
             Err(other) => return Err(other),
         }
         self.files_written += 1;
-        self.replace(&path, bytes)
+        self.replace(&path, bytes)?;
+        killpoint::reached("mirror-tile");
+        Ok(())
     }
 
     /// Puts a complete file where readers look for it, at once.

@@ -69,6 +69,14 @@ pub trait HashReader {
     /// # Errors
     /// When the tree does not reach that far, or the storage fails.
     fn subtree(&mut self, height: u8, index: u64) -> Result<Hash, LedgerError>;
+
+    /// The hash of what is no complete subtree, if it was made before. All proofs for one size end in the same ones.
+    fn remembered(&self, _range: Range) -> Option<Hash> {
+        None
+    }
+
+    /// Takes note of the hash of what is no complete subtree.
+    fn remember(&mut self, _range: Range, _hash: Hash) {}
 }
 
 /// The root of the tree of the first `size` leaves.
@@ -215,8 +223,8 @@ impl Path {
 }
 
 /// Leaves from `begin` up to, not including, `end`.
-#[derive(Clone, Copy)]
-struct Range {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Range {
     begin: u64,
     end: u64,
 }
@@ -240,13 +248,27 @@ fn hashes_upward(ranges: &[Range], reader: &mut impl HashReader) -> Result<Vec<H
 
 /// The hash of a range that begins where a subtree at least as large can begin; it must not be empty.
 fn range_hash(range: Range, reader: &mut impl HashReader) -> Result<Hash, LedgerError> {
+    if range.len().is_power_of_two() {
+        return subtree_at(range.begin, range.len(), reader);
+    }
+    if let Some(hash) = reader.remembered(range) {
+        return Ok(hash);
+    }
     let mut complete = Vec::new();
     let mut at = range.begin;
     while at < range.end {
-        let height = (range.end - at).ilog2();
-        complete.push(reader.subtree(height as u8, at >> height)?);
-        at += 1 << height;
+        let leaves = 1 << (range.end - at).ilog2();
+        complete.push(subtree_at(at, leaves, reader)?);
+        at += leaves;
     }
     let folded = complete.into_iter().rev().reduce(|right, left| node_hash(&left, &right));
-    Ok(folded.unwrap_or(Hash::EMPTY_ROOT))
+    let hash = folded.unwrap_or(Hash::EMPTY_ROOT);
+    reader.remember(range, hash);
+    Ok(hash)
+}
+
+/// The root of the complete subtree of so many leaves, a power of two.
+fn subtree_at(begin: u64, leaves: u64, reader: &mut impl HashReader) -> Result<Hash, LedgerError> {
+    let height = leaves.ilog2();
+    reader.subtree(height as u8, begin >> height)
 }

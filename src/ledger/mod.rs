@@ -49,7 +49,7 @@ pub use key::{Algorithm, SigningKey, VerifierKey};
 pub use merkle::Hash;
 pub use note::{Note, NoteSignature};
 pub use policy::{Accepted, Policy};
-pub use proof::LogProof;
+pub use proof::{LogProof, proof_text};
 pub use reader::LogFiles;
 pub use tile::{TileKind, TilePath};
 pub use tree::{Edge, FullTile, TileReader, TreeHashes};

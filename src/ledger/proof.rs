@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::encoding::{base64_decode, base64_encode, decimal};
+use super::encoding::{base64_bytes, base64_decode, base64_onto, decimal};
 use super::error::{Format, LedgerError, Malformed};
 use super::merkle::{self, Hash};
 use super::note::Note;
@@ -15,6 +15,9 @@ pub const MAX_PROOF_BYTES: usize = 1024 * 1024;
 pub const MAX_PROOF_HASHES: usize = 64;
 
 const HEADER: &str = "c2sp.org/tlog-proof@v1";
+const EXTRA: &str = "extra ";
+/// The most that the index line and the line ends around it take.
+const INDEX_BYTES: usize = 32;
 
 /// A proof file's content, none of it checked. Written and read by `Display` and `FromStr`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +47,28 @@ impl LogProof {
 
 impl fmt::Display for LogProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{HEADER}")?;
-        if let Some(extra) = &self.extra {
-            writeln!(f, "extra {}", base64_encode(extra))?;
-        }
-        writeln!(f, "index {}", self.index)?;
-        self.path.iter().try_for_each(|hash| writeln!(f, "{hash}"))?;
-        write!(f, "\n{}", self.checkpoint)
+        f.write_str(&proof_text(self.extra.as_deref(), self.index, &self.path, &self.checkpoint.to_string()))
     }
+}
+
+/// A proof file's text, for who has the checkpoint as text: many proofs share one.
+pub fn proof_text(extra: Option<&[u8]>, index: u64, path: &[Hash], checkpoint: &str) -> String {
+    let extra_bytes = extra.map_or(0, |extra| EXTRA.len() + 1 + base64_bytes(extra.len()));
+    let path_bytes = path.len() * (base64_bytes(Hash::LEN) + 1);
+    let mut text = String::with_capacity(HEADER.len() + extra_bytes + INDEX_BYTES + path_bytes + checkpoint.len());
+    text.extend([HEADER, "\n"]);
+    if let Some(extra) = extra {
+        text.push_str(EXTRA);
+        base64_onto(&mut text, extra);
+        text.push('\n');
+    }
+    text.extend(["index ", &index.to_string(), "\n"]);
+    for hash in path {
+        base64_onto(&mut text, &hash.0);
+        text.push('\n');
+    }
+    text.extend(["\n", checkpoint]);
+    text
 }
 
 impl FromStr for LogProof {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::{Format, LedgerError, Malformed};
-use super::merkle::{self, Hash, HashReader};
+use super::merkle::{self, Hash, HashReader, Range};
 use super::tile::{self, TILE_HEIGHT, TILE_WIDTH, TileKind, TilePath};
 
 /// Reads full tiles from wherever they are kept.
@@ -110,15 +110,20 @@ pub struct TreeHashes<'a, R: TileReader + ?Sized> {
     edge: &'a Edge,
     tiles: &'a R,
     met: HashMap<(u8, u64), TileNodes>,
+    /// The right ends of trees, as they came up in proofs.
+    ends: Vec<(Range, Hash)>,
 }
 
 /// Full tiles kept per [`TreeHashes`]; 16 KiB each.
 const MAX_TILES_KEPT: usize = 256;
 
+/// Right ends kept per [`TreeHashes`]: those of one size.
+const MAX_ENDS_KEPT: usize = 64;
+
 impl<'a, R: TileReader + ?Sized> TreeHashes<'a, R> {
     /// Reads the tree with this edge.
     pub fn new(edge: &'a Edge, tiles: &'a R) -> Self {
-        TreeHashes { edge, tiles, met: HashMap::new() }
+        TreeHashes { edge, tiles, met: HashMap::new(), ends: Vec::new() }
     }
 
     /// The root the tree had at a size.
@@ -201,6 +206,16 @@ impl<R: TileReader + ?Sized> HashReader for TreeHashes<'_, R> {
             self.edge.levels.get(usize::from(place.level)).and_then(|nodes| nodes.node(place.row, place.column))
         };
         node.ok_or(LedgerError::BeyondEdge)
+    }
+
+    fn remembered(&self, range: Range) -> Option<Hash> {
+        self.ends.iter().find(|(known, _)| *known == range).map(|(_, hash)| *hash)
+    }
+
+    fn remember(&mut self, range: Range, hash: Hash) {
+        if self.ends.len() < MAX_ENDS_KEPT {
+            self.ends.push((range, hash));
+        }
     }
 }
 

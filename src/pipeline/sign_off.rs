@@ -129,13 +129,18 @@ impl Pipeline {
 
     /// The submission behind a Task, for whoever may know of it: the source it came from and the parties that must sign.
     pub async fn waiting(&self, caller: &Caller, id: &str) -> Result<Option<Waiting>, Fault> {
-        let id = id.to_owned();
-        let row = self.store.read(move |reader| reader.pending(&id)).await?;
-        let waiting = row.map(Waiting::read).transpose()?;
+        let waiting = self.behind(id).await?;
         let may_know = |waiting: &Waiting| {
             caller.source.as_ref() == Some(&waiting.row.source) || waiting.held.rule.party_of(&caller.client_id).is_some()
         };
         Ok(waiting.filter(may_know))
+    }
+
+    /// The same, whoever asks.
+    async fn behind(&self, id: &str) -> Result<Option<Waiting>, Fault> {
+        let id = id.to_owned();
+        let row = self.store.read(move |reader| reader.pending(&id)).await?;
+        row.map(Waiting::read).transpose()
     }
 
     /// The Task, its reading recorded.
@@ -248,14 +253,8 @@ impl Pipeline {
     }
 
     /// The audit record of a signature that was refused, for those whom the waiting submission names.
-    pub async fn record_refused_signature(
-        &self,
-        caller: &Caller,
-        id: &str,
-        opened: &audit::Opened,
-        refusal: &Refusal,
-    ) -> Result<(), Fault> {
-        let withheld = match self.waiting(caller, id).await? {
+    pub async fn record_refused_signature(&self, id: &str, opened: &audit::Opened, refusal: &Refusal) -> Result<(), Fault> {
+        let withheld = match self.behind(id).await? {
             Some(waiting) => self.patients_of(&waiting).await?,
             None => Vec::new(),
         };

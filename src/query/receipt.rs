@@ -76,7 +76,8 @@ impl QueryPath {
         let target = format!("{}/{}/_history/{}", stored.type_name, stored.id, stored.version);
         let (proof, entry) = self.pipeline.store.read(move |reader| prove(reader, &head, index, size, &note)).await?;
         let opening = Opening::new(target, &entry, key.as_ref());
-        let text = receipt_text(proof, &opening).map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
+        let text = receipt_text((proof.index, &proof.path), &proof.checkpoint.to_string(), &opening);
+        let text = text.map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
         Ok(Some(text))
     }
 }

@@ -3,7 +3,8 @@
 //! Deleted content is overwritten in its pages (`secure_delete`), and the write-ahead logs are folded and emptied, before an erasure is
 //! answered. Keys are condemned in the same commit and destroyed after it; a crash in between is made good at the next start.
 
-use super::unit::{Erasure, seal};
+use super::seal::Sealer;
+use super::unit::Erasure;
 use super::{bound, fault, keys::Keyring};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
@@ -15,7 +16,7 @@ const MAX_FOLDS: u32 = 200;
 const PAUSE_BETWEEN_FOLDS: Duration = Duration::from_millis(25);
 
 /// Carries out an erasure inside the transaction under way. Answers whether keys were condemned.
-pub(super) fn erase(data: &Connection, seal_key: &[u8; 32], erasure: &Erasure) -> Result<bool, Fault> {
+pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<bool, Fault> {
     data.execute_batch("CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY); DELETE FROM temp.gone;").map_err(fault)?;
     for (type_name, id) in &erasure.resources {
         data.execute("INSERT OR IGNORE INTO temp.gone SELECT rid FROM resource WHERE type = ? AND id = ?", [type_name, id])
@@ -52,13 +53,13 @@ pub(super) fn erase(data: &Connection, seal_key: &[u8; 32], erasure: &Erasure) -
     if let Some(name) = &erasure.patient_key {
         data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
     }
-    erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, seal_key, type_name, id, document))?;
+    erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, sealer, type_name, id, document))?;
     let condemned: Option<bool> = data.query_row("SELECT 1 FROM condemned LIMIT 1", [], |row| row.get(0)).optional().map_err(fault)?;
     Ok(condemned.is_some() || !erasure.resources.is_empty() || !erasure.rewritten.is_empty())
 }
 
 /// Puts another document in the place of the one there is; the leaf it was anchored by no longer opens to it, which its reader is told.
-fn rewrite(data: &Connection, seal_key: &[u8; 32], type_name: &str, id: &str, document: &str) -> Result<(), Fault> {
+fn rewrite(data: &Connection, sealer: &Sealer, type_name: &str, id: &str, document: &str) -> Result<(), Fault> {
     let row: Option<(i64, u32)> = data
         .query_row(
             "SELECT v.seq, v.version FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = ? AND r.id = ? AND v.seq = r.current",
@@ -68,7 +69,7 @@ fn rewrite(data: &Connection, seal_key: &[u8; 32], type_name: &str, id: &str, do
         .optional()
         .map_err(fault)?;
     let Some((seq, version)) = row else { return Ok(()) };
-    let seal = seal(seal_key, type_name, id, version, document);
+    let seal = sealer.seal(type_name, id, version, document)?;
     data.execute("UPDATE version SET document = ?, seal = ? WHERE seq = ?", params![document, &seal[..], seq]).map(drop).map_err(fault)
 }
 

@@ -29,6 +29,7 @@ mod reader;
 mod register;
 mod room;
 mod schema;
+mod seal;
 mod seen;
 mod signing;
 mod unit;
@@ -100,7 +101,7 @@ struct Shared {
     settings: StoreSettings,
     /// Where a commit writes: data, keys, register.
     folders: BTreeSet<PathBuf>,
-    seal_key: [u8; 32],
+    sealer: Arc<seal::Sealer>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
     _lock: File,
@@ -124,11 +125,11 @@ impl Store {
         let counters = Arc::new(writer::Counters::default());
         let admission = admission::Admission::default();
         let folding = folding::Folding::start(&mut data, &data_file(&settings.folder))?;
-        let seal_key = keyring.derived("seal");
+        let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         let register = settings.register.parent().map(Path::to_owned);
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
         let writer = writer::Writer {
-            seal_key,
+            sealer: Arc::clone(&sealer),
             data,
             key_writing: key_writing::KeyWriting::start(keyring.clone())?,
             keyring,
@@ -161,7 +162,7 @@ impl Store {
                 admission,
                 settings,
                 folders,
-                seal_key,
+                sealer,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
             }),
@@ -271,7 +272,7 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.seal_key).and_then(|reader| reading(&reader));
+        let outcome = Reader::begin(&connection, &self.sealer).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

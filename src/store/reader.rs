@@ -4,7 +4,8 @@ use super::fault;
 use super::keys::RecordKeyId;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
-use super::unit::{self, Method, Replay};
+use super::seal::Sealer;
+use super::unit::{Method, Replay};
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
 use crate::ledger::Hash;
@@ -72,14 +73,14 @@ pub enum HistoryScope {
 /// A snapshot for the time of one reading.
 pub struct Reader<'c> {
     pub(super) connection: Transaction<'c>,
-    seal_key: &'c [u8; 32],
+    sealer: &'c Sealer,
 }
 
 const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.seal, v.leaves, v.seq = r.current FROM version v JOIN resource r ON r.rid = v.rid";
 
 impl<'c> Reader<'c> {
-    pub(super) fn begin(connection: &'c Connection, seal_key: &'c [u8; 32]) -> Result<Reader<'c>, Fault> {
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, seal_key })
+    pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer) -> Result<Reader<'c>, Fault> {
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer })
     }
 
     /// The newest version, deleted or not.
@@ -149,7 +150,7 @@ impl<'c> Reader<'c> {
             .prepare_cached(&sql)
             .and_then(|mut statement| statement.query_row(parameters, sealed).optional())
             .map_err(fault)?;
-        row.map(|row| unsealed(row, self.seal_key)).transpose()
+        row.map(|row| unsealed(row, self.sealer)).transpose()
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.
@@ -173,7 +174,7 @@ impl<'c> Reader<'c> {
     /// Current resources that satisfy every lookup of the query: a superset of its matches, in the order they were first stored.
     /// More than [`MAX_CANDIDATES`] answers `None`.
     pub fn candidates(&self, query: &Query) -> Result<Option<Vec<StoredVersion>>, Fault> {
-        let found = candidates(&self.connection, self.seal_key, query, MAX_CANDIDATES + 1)?;
+        let found = candidates(&self.connection, self.sealer, query, MAX_CANDIDATES + 1)?;
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
     }
 
@@ -184,17 +185,17 @@ impl<'c> Reader<'c> {
         query.lookups().into_iter().for_each(|lookup| narrow(&mut sql, &mut parameters, lookup));
         sql.push_str(" ORDER BY v.seq LIMIT ?");
         parameters.push(rows(limit));
-        list(&self.connection, self.seal_key, &sql, parameters)
+        list(&self.connection, self.sealer, &sql, parameters)
     }
 
     /// The first current resources that satisfy every lookup of the query, at most `limit`: a superset of its matches.
     pub fn first_candidates(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        candidates(&self.connection, self.seal_key, query, limit)
+        candidates(&self.connection, self.sealer, query, limit)
     }
 
     /// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.
     pub fn matching_ids(&self, query: &Query, source: Option<&str>, limit: usize) -> Result<Vec<String>, Fault> {
-        matching_ids(&self.connection, self.seal_key, query, source, limit)
+        matching_ids(&self.connection, self.sealer, query, source, limit)
     }
 
     pub fn replay(&self, key: &[u8; 32]) -> Result<Option<Replay>, Fault> {
@@ -226,17 +227,17 @@ impl<'c> Reader<'c> {
 
     /// A submission that waits, or waited, for signatures.
     pub fn pending(&self, id: &str) -> Result<Option<Pending>, Fault> {
-        pending::one(&self.connection, self.seal_key, id)
+        pending::one(&self.connection, self.sealer.of_waiting(), id)
     }
 
     /// Submissions that still wait though their time has passed.
     pub fn pending_due(&self, now: Instant, limit: u32) -> Result<Vec<Pending>, Fault> {
-        pending::due(&self.connection, self.seal_key, now, limit)
+        pending::due(&self.connection, self.sealer.of_waiting(), now, limit)
     }
 
     /// Submissions that still wait, in the order of their ids after one.
     pub fn pending_open(&self, after: &str, limit: u32) -> Result<Vec<Pending>, Fault> {
-        pending::open(&self.connection, self.seal_key, after, limit)
+        pending::open(&self.connection, self.sealer.of_waiting(), after, limit)
     }
 
     pub fn deliveries_due(&self, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {
@@ -300,7 +301,7 @@ impl<'c> Reader<'c> {
     }
 
     fn versions(&self, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
-        list(&self.connection, self.seal_key, sql, parameters)
+        list(&self.connection, self.sealer, sql, parameters)
     }
 }
 
@@ -314,10 +315,10 @@ fn rows(limit: usize) -> Sql {
     Sql::from(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-fn list(connection: &Connection, seal_key: &[u8; 32], sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
+fn list(connection: &Connection, sealer: &Sealer, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
     let mut statement = connection.prepare_cached(sql).map_err(fault)?;
     let found = statement.query_map(params_from_iter(parameters), sealed).map_err(fault)?;
-    found.map(|row| unsealed(row.map_err(fault)?, seal_key)).collect()
+    found.map(|row| unsealed(row.map_err(fault)?, sealer)).collect()
 }
 
 /// A row as it stands, with its seal.
@@ -342,9 +343,8 @@ fn sealed(row: &Row<'_>) -> rusqlite::Result<(StoredVersion, Vec<u8>)> {
 }
 
 /// A row whose seal holds. One that was damaged or changed behind the gateway is named and not served.
-fn unsealed((version, found): (StoredVersion, Vec<u8>), key: &[u8; 32]) -> Result<StoredVersion, Fault> {
-    let expected = unit::seal(key, &version.type_name, &version.id, version.version, &version.document);
-    if aws_lc_rs::constant_time::verify_slices_are_equal(&expected, &found).is_err() {
+fn unsealed((version, found): (StoredVersion, Vec<u8>), sealer: &Sealer) -> Result<StoredVersion, Fault> {
+    if !sealer.holds(&found, &version.type_name, &version.id, version.version, &version.document)? {
         let StoredVersion { type_name, id, version, seq, .. } = &version;
         return Err(Fault::new(
             FaultKind::StorageCorrupt,
@@ -378,13 +378,13 @@ pub(super) fn tile(connection: &Connection, level: u8, position: u64) -> Result<
 
 pub(super) fn matching_ids(
     connection: &Connection,
-    seal_key: &[u8; 32],
+    sealer: &Sealer,
     query: &Query,
     source: Option<&str>,
     limit: usize,
 ) -> Result<Vec<String>, Fault> {
     let mut ids = Vec::new();
-    for candidate in candidates(connection, seal_key, query, MAX_CANDIDATES)? {
+    for candidate in candidates(connection, sealer, query, MAX_CANDIDATES)? {
         let in_scope = source.is_none_or(|source| candidate.source == source);
         if in_scope && query.matches(&candidate.parse()?) {
             ids.push(candidate.id);
@@ -396,7 +396,7 @@ pub(super) fn matching_ids(
     Ok(ids)
 }
 
-fn candidates(connection: &Connection, seal_key: &[u8; 32], query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
     let mut lookups = query.lookups();
     // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
     let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
@@ -412,7 +412,7 @@ fn candidates(connection: &Connection, seal_key: &[u8; 32], query: &Query, limit
     }
     sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
     parameters.push(rows(limit));
-    list(connection, seal_key, &sql, parameters)
+    list(connection, sealer, &sql, parameters)
 }
 
 /// Adds the condition of one lookup.

@@ -8,9 +8,6 @@ use crate::ledger::index::Tag;
 use crate::search::{Query, Term};
 use std::sync::Arc;
 
-/// Bytes kept of a seal.
-pub(super) const SEAL_BYTES: usize = 16;
-
 /// All that one request writes. It commits as a whole or not at all.
 #[derive(Debug, Default)]
 pub struct Unit {
@@ -167,15 +164,6 @@ pub struct VersionDraft {
     pub leaf: Option<usize>,
     /// Where it stood in what was received (`Bundle.entry[3].resource`, empty for the whole); `None` for what the gateway wrote itself.
     pub place: Option<String>,
-}
-
-/// The seal of a stored version: a keyed hash over what it is and what it says, so that damage and tampering show when it is read.
-pub(super) fn seal(key: &[u8; 32], type_name: &str, id: &str, version: u32, document: &str) -> [u8; SEAL_BYTES] {
-    let head = format!("{type_name}/{id}/{version}\0");
-    let mac = super::keys::hmac(key, &[head.as_bytes(), document.as_bytes()]);
-    let mut seal = [0; SEAL_BYTES];
-    seal.iter_mut().zip(mac).for_each(|(slot, byte)| *slot = byte);
-    seal
 }
 
 /// A leaf but for its number and its places under its tags, which the writer gives.

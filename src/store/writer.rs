@@ -6,8 +6,9 @@ use super::group::{Gathering, Group};
 use super::key_writing::KeyWriting;
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
+use super::seal::Sealer;
 use super::signing::Underway;
-use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft, seal};
+use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::{bound, erase, fault, outbox, pending, people, reader};
 use crate::clock::{Clock, Instant};
 use crate::killpoint;
@@ -71,7 +72,7 @@ pub(super) struct Writer {
     pub(super) admission: Admission,
     pub(super) max_group_units: usize,
     /// Seals what is stored.
-    pub(super) seal_key: [u8; 32],
+    pub(super) sealer: Arc<Sealer>,
     /// How far each tag of the group under way has been counted, in the order of the table.
     pub(super) counts: BTreeMap<Tag, u64>,
     /// Whether the group under way erases.
@@ -274,7 +275,7 @@ impl Writer {
 
     fn erase(&mut self, erasure: &Erasure) -> Result<(), Fault> {
         self.recent_raw.clear();
-        self.condemned |= erase::erase(&self.data, &self.seal_key, erasure)?;
+        self.condemned |= erase::erase(&self.data, &self.sealer, erasure)?;
         Ok(())
     }
 
@@ -309,7 +310,7 @@ impl Writer {
             Assumption::Absent { type_name, id } => Ok(reader::newest_version(&self.data, type_name, id)?.is_none()),
             Assumption::Version { type_name, id, version } => Ok(reader::newest_version(&self.data, type_name, id)? == Some(*version)),
             Assumption::Matches { query, source, ids } => {
-                Ok(reader::matching_ids(&self.data, &self.seal_key, query, source.as_deref(), ids.len() + 1)? == *ids)
+                Ok(reader::matching_ids(&self.data, &self.sealer, query, source.as_deref(), ids.len() + 1)? == *ids)
             }
             Assumption::Alike { key, ids, limit } => Ok(people::alike(&self.data, key, *limit)? == *ids),
             Assumption::Pending { id, revision } => Ok(pending::revision(&self.data, id)? == Some(*revision)),
@@ -359,7 +360,7 @@ impl Writer {
             }
         }
         if let Some(waiting) = &unit.pending {
-            pending::write(&self.data, &self.seal_key, waiting)?;
+            pending::write(&self.data, self.sealer.of_waiting(), waiting)?;
         }
         unit.outbox.iter().try_for_each(|draft| outbox::insert(&self.data, draft))?;
         unit.outbox_updates.iter().try_for_each(|update| outbox::update(&self.data, update))?;
@@ -461,7 +462,7 @@ impl Writer {
     fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
-        let seal = seal(&self.seal_key, &draft.type_name, &draft.id, draft.version, &draft.document);
+        let seal = self.sealer.seal(&draft.type_name, &draft.id, draft.version, &draft.document)?;
         let leaf = place.map(|(position, ..)| position);
         let count = place.map_or(1, |(_, count, _)| count as u64);
         let key = place.and_then(|(.., leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);

@@ -6,7 +6,7 @@
 //! or their delegate what another's role is, or what another may see.
 
 use super::Trail;
-use super::gather::{Item, Subject};
+use super::gather::{Item, Reading, Subject};
 use super::stream::receipt_entry;
 use crate::anchor::{Epoch, LeafKind};
 use crate::audit;
@@ -76,7 +76,7 @@ impl Trail {
         let positions = self.positions(&tags).await?;
         let head = self.query.pipeline.store.ledger_head();
         let subject = Subject { opens: false, ..subject };
-        let items = self.items(caller, &subject, &head, positions).await?;
+        let items = self.items(&Reading::new(caller, subject.clone(), head.clone()), positions).await?;
         let proof = self.bare_proof(&head, completeness.anchored_at).await?;
         let written = serde_json::to_vec(&completeness).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
         let binary = Object::resource("Binary").with("contentType", "application/json").with("data", BASE64.encode(&written));

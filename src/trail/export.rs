@@ -1,14 +1,14 @@
 //! A trail as an evidence package.
 
 use super::Trail;
-use super::gather::{EpochTag, Item, MAX_LEAVES, Subject};
+use super::gather::{EpochTag, Item, MAX_LEAVES, Reading, Subject};
 use super::indexer::AnchoredIndex;
 use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, Opening, receipt_text};
 use crate::consent::{self, PermittedRecord};
 use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Package};
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
-use crate::ledger::{LogProof, Malformed, Note, TreeHashes};
+use crate::ledger::TreeHashes;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::patient_ids;
 use crate::query::StoredTiles;
@@ -32,7 +32,7 @@ impl Trail {
         }
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
-        let items = self.items(caller, &subject, &head, positions).await?;
+        let items = self.items(&Reading::new(caller, subject.clone(), head.clone()), positions).await?;
         let consents = self.consents(caller, &head, &items).await?;
         let package = Package {
             subject: subject.reference,
@@ -113,9 +113,8 @@ impl Trail {
                 Ok((path.map_err(|error| failed(error.to_string()))?, entry))
             })
             .await?;
-        let checkpoint: Note = head.note.parse().map_err(|error: Malformed| failed(error.to_string()))?;
         let opening = Opening::new(String::new(), &entry, None);
-        receipt_text(LogProof { extra: None, index, path, checkpoint }, &opening)
+        receipt_text((index, &path), &head.note, &opening)
             .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))
     }
 
@@ -167,7 +166,7 @@ impl Trail {
             let name = format!("{}-{}", version.id, version.version);
             let subject = Subject { reference: format!("Consent/{}", version.id), patient, opens: true };
             let places = version.leaf.into_iter().filter(|leaf| *leaf < head.size()).collect();
-            let found = self.items(caller, &subject, head, places).await?;
+            let found = self.items(&Reading::new(caller, subject, head.clone()), places).await?;
             let shown = found.into_iter().filter_map(|item| Some((json::write(item.content?.resource()), item.receipt)));
             consents.extend(shown.map(|(document, proof)| Consent { name: name.clone(), document, proof }));
         }

@@ -8,13 +8,14 @@ use crate::fhir::json;
 use crate::identity::Caller;
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
-use crate::ledger::{LedgerError, LogProof, Malformed, Note, TreeHashes};
+use crate::ledger::{LedgerError, TreeHashes};
 use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::{Pipeline, patient_ids};
-use crate::query::{Candidate, StoredTiles};
+use crate::query::{Candidate, Scope, StoredTiles};
 use crate::search;
 use crate::store::{HistoryScope, LedgerHead, PatientKey, Reader, StoredVersion};
 use std::collections::{HashMap, HashSet};
+use tokio::sync::OnceCell;
 
 /// The most leaves one trail has; a longer one is refused, to be asked for by record.
 pub(super) const MAX_LEAVES: usize = 100_000;
@@ -63,6 +64,22 @@ pub(super) struct EpochTag {
     pub epoch: Epoch,
     pub tag: Tag,
     pub secret: PatientTags,
+}
+
+/// What every portion of one trail is read with.
+pub(super) struct Reading {
+    pub caller: Caller,
+    pub subject: Subject,
+    /// The checkpoint that all receipts are under.
+    pub head: LedgerHead,
+    /// How far the subject's records might be shown at all, from the first portion on that has any. What might be is decided portion by portion.
+    scope: OnceCell<Scope>,
+}
+
+impl Reading {
+    pub fn new(caller: &Caller, subject: Subject, head: LedgerHead) -> Reading {
+        Reading { caller: caller.clone(), subject, head, scope: OnceCell::new() }
+    }
 }
 
 /// One leaf and what it stands for.
@@ -140,70 +157,22 @@ impl Trail {
         Ok(positions)
     }
 
-    /// What stands at these places, with receipts under one checkpoint.
-    pub(super) async fn items(
-        &self,
-        caller: &Caller,
-        subject: &Subject,
-        head: &LedgerHead,
-        positions: Vec<u64>,
-    ) -> Result<Vec<Item>, Fault> {
+    /// What stands at these places.
+    pub(super) async fn items(&self, reading: &Reading, positions: Vec<u64>) -> Result<Vec<Item>, Fault> {
         let pipeline = &self.query.pipeline;
-        let (definitions, log) = (pipeline.definitions, head.clone());
+        let (definitions, log) = (pipeline.definitions, reading.head.clone());
         let found = pipeline.store.read(move |reader| found(reader, definitions, &log, &positions)).await?;
-        let mut contents = self.contents(caller, subject, &found).await?;
-        let checkpoint: Note = head.note.parse().map_err(|error: Malformed| Fault::new(FaultKind::Ledger, error.to_string()))?;
-        let key = self.key(subject)?;
-        let wanted = |found: &Found| found.version.as_ref().filter(|_| subject.opens).and_then(|version| version.key);
+        let mut contents = self.contents(reading, &found).await?;
+        let key = self.key(&reading.subject)?;
+        let wanted = |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens).and_then(|version| version.key);
         let secrets = pipeline.anchor.keyring.open_records(found.iter().map(wanted))?;
         let opened = found.into_iter().zip(secrets);
-        opened.map(|(found, secret)| self.item(found, secret, subject, &key, &checkpoint, &mut contents)).collect()
-    }
-
-    fn item(
-        &self,
-        found: Found,
-        secret: Option<[u8; 32]>,
-        subject: &Subject,
-        key: &PatientKey,
-        checkpoint: &Note,
-        contents: &mut HashMap<u64, Permitted>,
-    ) -> Result<Item, Fault> {
-        let leaf = Leaf::decode(&found.entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read"))?;
-        let content = contents.remove(&found.position);
-        let target = found.version.as_ref().map(reference);
-        let (own_key, provenance_key) = match &found.version {
-            _ if !subject.opens => (None, None),
-            Some(version) if version.type_name == "AuditEvent" => (Some(audit_key(key, &version.id)), None),
-            Some(version) => {
-                let is_first = version.leaf == Some(found.position);
-                let record = secret.map(|secret| if is_first { secret } else { shared_key(&secret, &subject.patient) });
-                let provenance = record.as_ref().filter(|_| leaf.provenance.is_some()).map(provenance_key);
-                (record.filter(|_| content.is_some()), provenance)
-            }
-            None => (None, None),
-        };
-        let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
-        let opening = opening.with_provenance_key(provenance_key.as_ref());
-        let proof = LogProof { extra: None, index: found.position, path: found.path, checkpoint: checkpoint.clone() };
-        let receipt = receipt_text(proof, &opening).map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
-        let mut provenances = found.provenances.into_iter();
-        let event = found.version.filter(|version| version.type_name == "AuditEvent" && leaf.kind != LeafKind::Accept);
-        Ok(Item {
-            position: found.position,
-            leaf,
-            target,
-            receipt,
-            event: overseen(event),
-            // It was stored in one commit with its version, and everything else that is said of that later.
-            provenance: overseen(provenances.next()),
-            statements: provenances.filter_map(|one| overseen(Some(one))).collect(),
-            content,
-        })
+        opened.map(|(found, secret)| item(found, secret, reading, &key, &mut contents)).collect()
     }
 
     /// The versions whose content this caller may see: as consent permits, and whole, for a part of it opens no commitment.
-    async fn contents(&self, caller: &Caller, subject: &Subject, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
+    async fn contents(&self, reading: &Reading, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
+        let Reading { caller, subject, scope, .. } = reading;
         let versions = found.iter().filter_map(|found| Some((found.position, found.version.as_ref()?)));
         let mut shown: Vec<(u64, &StoredVersion)> = versions
             .filter(|(_, version)| {
@@ -211,7 +180,7 @@ impl Trail {
             })
             .collect();
         if !shown.is_empty() {
-            let scope = self.query.scope(caller, &subject.patient).await?;
+            let scope = scope.get_or_try_init(|| self.query.scope(caller, &subject.patient)).await?;
             shown.retain(|(_, version)| scope.may_show(version));
         }
         if shown.is_empty() {
@@ -237,6 +206,48 @@ impl Trail {
         }
         Ok(hidden)
     }
+}
+
+/// A leaf with its receipt, and what of it may be told.
+fn item(
+    found: Found,
+    secret: Option<[u8; 32]>,
+    reading: &Reading,
+    key: &PatientKey,
+    contents: &mut HashMap<u64, Permitted>,
+) -> Result<Item, Fault> {
+    let subject = &reading.subject;
+    let leaf = Leaf::decode(&found.entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read"))?;
+    let content = contents.remove(&found.position);
+    let target = found.version.as_ref().map(reference);
+    let (own_key, provenance_key) = match &found.version {
+        _ if !subject.opens => (None, None),
+        Some(version) if version.type_name == "AuditEvent" => (Some(audit_key(key, &version.id)), None),
+        Some(version) => {
+            let is_first = version.leaf == Some(found.position);
+            let record = secret.map(|secret| if is_first { secret } else { shared_key(&secret, &subject.patient) });
+            let provenance = record.as_ref().filter(|_| leaf.provenance.is_some()).map(provenance_key);
+            (record.filter(|_| content.is_some()), provenance)
+        }
+        None => (None, None),
+    };
+    let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
+    let opening = opening.with_provenance_key(provenance_key.as_ref());
+    let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)
+        .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
+    let mut provenances = found.provenances.into_iter();
+    let event = found.version.filter(|version| version.type_name == "AuditEvent" && leaf.kind != LeafKind::Accept);
+    Ok(Item {
+        position: found.position,
+        leaf,
+        target,
+        receipt,
+        event: overseen(event),
+        // It was stored in one commit with its version, and everything else that is said of that later.
+        provenance: overseen(provenances.next()),
+        statements: provenances.filter_map(|one| overseen(Some(one))).collect(),
+        content,
+    })
 }
 
 /// What the store has of these leaves, on one snapshot. Each is what the log says it is: the tree confirms the tiles, and they the leaves.

@@ -1,12 +1,11 @@
 //! A trail as a Bundle, written portion by portion, two portions at a time.
 
 use super::Trail;
-use super::gather::{Item, Subject};
+use super::gather::{Item, Reading, Subject};
 use crate::consent::{Permitted, PermittedRecord};
 use crate::fhir::{Node, Object, json};
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, FaultKind};
-use crate::store::LedgerHead;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use futures_util::stream::{self, BoxStream};
@@ -24,23 +23,15 @@ const RECORD_FRAME: usize = 200;
 /// An answer in pieces. A fault in the midst of it ends it before its end, so that it cannot be taken for whole.
 pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
 
-/// What every portion of one trail is made from.
-struct Writing {
-    trail: Trail,
-    caller: Caller,
-    subject: Subject,
-    head: LedgerHead,
-}
-
 impl Trail {
     pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Pieces, Failure> {
         let tags = self.tags(&subject, None).await?;
         let positions = self.positions(&tags).await?;
         let head = self.query.pipeline.store.ledger_head();
         let now = self.query.pipeline.clock.now().to_fhir_instant();
-        let writing = Arc::new(Writing { trail: self.clone(), caller: caller.clone(), subject, head });
+        let (trail, reading) = (self.clone(), Arc::new(Reading::new(caller, subject, head)));
         let portions: Vec<Vec<u64>> = positions.chunks(PORTION).map(<[u64]>::to_vec).collect();
-        let pieces = stream::iter(portions).map(move |portion| piece(Arc::clone(&writing), portion)).buffered(AT_ONCE);
+        let pieces = stream::iter(portions).map(move |portion| piece(trail.clone(), Arc::clone(&reading), portion)).buffered(AT_ONCE);
         let pieces = pieces.enumerate().map(|(number, piece)| {
             // Every portion has an entry, and begins with what parts it from the one before.
             let whole = piece?;
@@ -53,10 +44,9 @@ impl Trail {
 }
 
 /// The entries of a portion, each with a comma before it, made on a thread of their own.
-async fn piece(writing: Arc<Writing>, portion: Vec<u64>) -> Result<Bytes, Fault> {
+async fn piece(trail: Trail, reading: Arc<Reading>, portion: Vec<u64>) -> Result<Bytes, Fault> {
     let made = tokio::spawn(async move {
-        let Writing { trail, caller, subject, head } = &*writing;
-        let items = trail.items(caller, subject, head, portion).await?;
+        let items = trail.items(&reading, portion).await?;
         let mut out = String::with_capacity(items.iter().map(length).sum());
         items.into_iter().for_each(|item| write_entries(&mut out, item, &trail.query.base_url));
         Ok(Bytes::from(out))

@@ -1,4 +1,5 @@
-//! A mirror dies between the files it copied and the checkpoint that needs them, and right after the checkpoint.
+//! A mirror dies among the files it copies, before a full tile takes the place of the partial ones, between the files and the checkpoint that needs
+//! them, and right after the checkpoint.
 
 use crate::support::data::patient;
 use crate::support::process::{Process, Site, hearthgate};
@@ -8,9 +9,17 @@ use hearthgate::ledger::{Checkpoint, Folder, Note, Policy, fsck, mirror, reader}
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
-/// Where a copying is cut off, and whether what it copied counts by then. Each is met at the first visit to a log and at a later one.
-const STEPS: [(&str, bool); 4] =
-    [("mirror-tiles:1", false), ("mirror-checkpoint:1", true), ("mirror-tiles:2", false), ("mirror-checkpoint:2", true)];
+/// Where a copying is cut off, and whether what it copied counts by then. Each is met at the first visit to a log and at a later one; the log
+/// outgrows its first tile in the third round.
+const STEPS: [(&str, bool); 7] = [
+    ("mirror-tiles:1", false),
+    ("mirror-checkpoint:1", true),
+    ("mirror-full:1", false),
+    ("mirror-tiles:2", false),
+    ("mirror-checkpoint:2", true),
+    ("mirror-tile:1", false),
+    ("mirror-tile:5", false),
+];
 /// Each leaves two leaves in the log, so that it outgrows a tile while it is mirrored.
 const CREATED_A_ROUND: usize = 45;
 const SOON: Duration = Duration::from_secs(30);

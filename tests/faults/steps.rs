@@ -274,14 +274,17 @@ async fn an_erasure_cut_off_after_its_commit_is_finished_at_the_next_start() {
     let process = site.start().await;
     let party = site.party("hospital-a").await;
     let (gone, kept) = (party.create(&patient("1")).await, party.create(&patient("2")).await);
-    let also_gone = party.create(&patient("3")).await;
+    let (also_gone, gone_last) = (party.create(&patient("3")).await, party.create(&patient("4")).await);
     process.kill();
-    for (step, gone) in [("erase-committed", gone), ("erase-noted", also_gone)] {
-        cut_off_erasure(&site, &party, step, (&gone, &kept)).await;
+    for (step, gone, is_unfinished) in
+        [("erase-committed", gone, true), ("erase-noted", also_gone, true), ("erase-finished", gone_last, false)]
+    {
+        cut_off_erasure(&site, &party, (step, is_unfinished), (&gone, &kept)).await;
     }
 }
 
-async fn cut_off_erasure(site: &Site, party: &Party, step: &str, (gone, kept): (&str, &str)) {
+/// `is_unfinished` is whether keys are still to be destroyed when the process has died.
+async fn cut_off_erasure(site: &Site, party: &Party, (step, is_unfinished): (&str, bool), (gone, kept): (&str, &str)) {
     let before = keys(site);
     assert!(before.0 >= 2 && before.1 == 0, "{before:?}");
     let config = site.config.to_str().unwrap();
@@ -290,7 +293,7 @@ async fn cut_off_erasure(site: &Site, party: &Party, step: &str, (gone, kept): (
     });
     assert!(!cut_off.status.success(), "the step was never reached");
     let between = keys(site);
-    assert!(between.1 > 0, "nothing was condemned");
+    assert_eq!((between.1 > 0, between.0 == before.0), (is_unfinished, is_unfinished), "{step}: {before:?} {between:?}");
     let process = site.start().await;
     assert_eq!(party.get(&format!("Patient/{gone}")).await.status, 404);
     party.get(&format!("Patient/{kept}")).await.expect(200);

@@ -109,6 +109,21 @@ async fn a_result_waits_for_the_laboratory_and_the_clinician() {
     assert!(roles.contains("attester") && roles.contains("hospital-a") && roles.contains("laboratory"));
     assert_eq!(a.post("Provenance", &sign(&clinician_signs, &result)).await.status, 409);
     assert_eq!(laboratory.get(&here).await.expect(200).json()["status"], "completed");
+    check_trail(&world, &patient).await;
+}
+
+/// The patient's trail shows what was held, who signed, every signature that was refused, and who was not shown what waits.
+async fn check_trail(world: &World, patient: &str) {
+    let regulator = world.party("health-department").await;
+    let trail = regulator.get(&format!("Patient/{patient}/$provenance-trail")).await.expect(200).json();
+    let events =
+        trail["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]).filter(|one| one["resourceType"] == "AuditEvent");
+    let told: Vec<(&str, &str)> =
+        events.map(|event| (event["outcome"].as_str().unwrap(), event["outcomeDesc"].as_str().unwrap_or_default())).collect();
+    for expected in [("0", "held until enough parties have signed"), ("0", "signed; more signatures are needed")] {
+        assert!(told.contains(&expected), "{expected:?}: {told:?}");
+    }
+    assert_eq!(told.iter().filter(|(outcome, _)| *outcome == "4").count(), 9, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,7 +185,8 @@ async fn what_is_not_signed_in_time_ends_with_a_notice() {
     assert_eq!(ended["statusReason"]["text"], "not signed in time; missing: laboratory, ordering clinician");
     assert_eq!(laboratory.get(&format!("{here}/$pending")).await.status, 409);
     let notices = documents(&world.data(), "AuditEvent");
-    assert!(notices.iter().any(|event| event["outcomeDesc"].as_str().is_some_and(|text| text.contains("not signed in time"))));
+    let late = notices.iter().find(|event| event["outcomeDesc"].as_str().is_some_and(|text| text.contains("not signed in time"))).unwrap();
+    assert!(late.to_string().contains(&format!("Patient/{patient}")), "whose result it was: {late}");
 }
 
 /// A result that waits, and the path of its Task.
