@@ -14,6 +14,7 @@ use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
 use compact_str::CompactString;
+use primitives::has_scheme;
 use references::Scope;
 use std::collections::HashSet;
 
@@ -34,6 +35,8 @@ const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_C
 const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_MARKDOWN_HTML");
 const EXAMPLE_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_EXAMPLE");
 const OLD_COMMENTS: Rule = Rule::error(IssueType::Structure, "ILLEGAL_COMMENT_TYPE");
+const OWN_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_CANONICAL_ABSOLUTE");
+const OWN_URL_CONTAINED: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_CANONICAL_CONTAINED");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
 
@@ -460,6 +463,9 @@ impl<'a> Walk<'a> {
             return primitives::check_resource_id(node, path, &mut self.report);
         }
         primitives::check(chosen.type_name, node, path, &mut self.report);
+        if shape.is_resource && chosen.element.name == "url" && node.as_text().is_some_and(|url| !url.is_empty() && !has_scheme(url)) {
+            self.own_url(node, chosen.element, path, scope);
+        }
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
             links::check(self, text, node, scope, path);
@@ -485,6 +491,23 @@ impl<'a> Walk<'a> {
         }
         if let Some(binding) = &chosen.element.binding {
             bindings::check(self, binding, chosen.type_name, node, path);
+        }
+    }
+
+    /// The URL by which a definition is known must be absolute (<https://hl7.org/fhir/R4/resource.html#canonical>).
+    fn own_url(&mut self, node: &Node, element: &Element, path: &Path<'_>, scope: &Scope<'_>) {
+        let name = element.path.split('.').next().unwrap_or_default();
+        let Some(root) = self.types.resource(name).map(|definition| definition.root) else { return };
+        // What has a URL, a version and a status is a definition; a Contract is none, and a Device has versions of its parts.
+        let has = |member: &str, type_name: &str| {
+            let child = self.types.child_named(root, member).map(|id| self.types.element(id));
+            child.is_some_and(|child| child.types.iter().any(|one| one.code == type_name))
+        };
+        let is_definition = has("version", "string") && has("status", "code") && name != "Contract";
+        let is_contained = !std::ptr::eq(scope.resource, scope.container);
+        if is_definition {
+            let rule = if is_contained { OWN_URL_CONTAINED } else { OWN_URL };
+            self.report.add(rule, path, node, "The URL of a definition must be absolute");
         }
     }
 

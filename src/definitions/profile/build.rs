@@ -9,7 +9,7 @@ use compact_str::CompactString;
 
 /// R4 binds the components of vital signs to these units as required, and so shuts out components that are no quantity or have other units.
 /// HL7 reads the binding as extensible, and the profiles that build on it say so.
-const ONLY_RECOMMENDED: &str = "http://hl7.org/fhir/ValueSet/ucum-vitals-common";
+pub const ONLY_RECOMMENDED: &str = "http://hl7.org/fhir/ValueSet/ucum-vitals-common";
 
 /// How deep a fixed or pattern value may nest.
 const VALUE_DEPTH_MAX: usize = 64;

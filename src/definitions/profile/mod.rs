@@ -5,6 +5,8 @@
 
 mod build;
 
+pub use build::ONLY_RECOMMENDED;
+
 use super::{Definitions, Invariant, ProfileElement, Structure};
 use crate::fhir::Node;
 use crate::fhir::path::{Expression, PathError};

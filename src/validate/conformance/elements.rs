@@ -6,9 +6,10 @@ use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::{choice, is_type};
 use crate::definitions::Structure;
+use crate::definitions::profile::ONLY_RECOMMENDED;
 use crate::fhir::Node;
 use crate::fhir::path::Expression;
-use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::types::{Binding, BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
@@ -378,7 +379,9 @@ fn strength(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Stru
     let id = element.text("id").or_else(|| element.text("path")).unwrap_or_default();
     let of_base = base.elements.iter().find(|one| one.id == id).and_then(|one| one.binding.as_ref());
     let known = of_base.or_else(|| walk.types.element(of_type).binding.as_ref());
-    if stated != "required" && known.is_some_and(|known| known.strength == BindingStrength::Required) {
+    let is_fixed =
+        |known: &Binding| known.strength == BindingStrength::Required && known.value_set.split('|').next() != Some(ONLY_RECOMMENDED);
+    if stated != "required" && known.is_some_and(is_fixed) {
         walk.report.add(WEAKER, &path.name("binding"), element, "The base binds this element as required, so the binding cannot be weaker");
     }
 }
