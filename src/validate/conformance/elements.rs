@@ -1,21 +1,16 @@
-//! The elements of a StructureDefinition: each by itself, and the differential over its base (<https://hl7.org/fhir/R4/elementdefinition.html>).
+//! The elements of a StructureDefinition, each by itself (<https://hl7.org/fhir/R4/elementdefinition.html>).
 
 use super::super::path::Path;
-use super::super::profiles::{BASE_DEFINITIONS, base_type};
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::{choice, is_type};
-use crate::definitions::Structure;
-use crate::definitions::profile::ONLY_RECOMMENDED;
 use crate::fhir::Node;
 use crate::fhir::path::Expression;
-use crate::fhir::types::{Binding, BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
 const OTHER_PATH: Rule = Rule::error(IssueType::NotFound, "SD_PATH_TYPE_MISMATCH");
 const SLICED_ROOT: Rule = Rule::error(IssueType::Invalid, "SD_NO_SLICING_ON_ROOT");
-const NOT_SLICEABLE: Rule = Rule::error(IssueType::NotFound, "SD_PATH_NO_SLICING");
 const NOT_IN_CONSTRAINT: Rule = Rule::error(IssueType::NotFound, "SD_ELEMENT_NOT_IN_CONSTRAINT");
 const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARACTERISTICS");
 const NO_TARGET: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_NO_TARGET_PROFILE");
@@ -28,17 +23,6 @@ const NO_TYPES: Rule = Rule::error(IssueType::Exception, "SD_NO_TYPES_OR_CONTENT
 const OTHER_VALUE_TYPE: Rule = Rule::error(IssueType::Exception, "SD_VALUE_TYPE_IILEGAL");
 const RULE_DIFFERS: Rule = Rule::error(IssueType::Invalid, "ED_INVARIANT_EXPRESSION_CONFLICT");
 const RULE_UNREADABLE: Rule = Rule::error(IssueType::Invalid, "ED_INVARIANT_EXPRESSION_ERROR");
-const NO_MATCH: Rule = Rule::error(IssueType::Value, "SD_DIFFERENTIAL_NO_MATCH");
-const NO_SNAPSHOT: Rule = Rule::error(IssueType::Exception, "ERROR_GENERATING_SNAPSHOT");
-const WIDER: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVED_CARDINALITY_WIDER");
-const NO_RANGE: Rule = Rule::error(IssueType::BusinessRule, "SD_CARDINALITY_MIN_ABOVE_MAX");
-const WEAKER: Rule = Rule::error(IssueType::BusinessRule, "StructureDefinition__at__illegal_attempt_to_change_a_binding_from__to_");
-const TARGET_NOT_IN_BASE: Rule =
-    Rule::error(IssueType::BusinessRule, "Error_at__The_target_profile__is_not__valid_constraint_on_the_base_");
-const TYPE_NOT_IN_BASE: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_TYPE_PROFILE_WRONG_TYPE");
-
-/// How far ahead of an element one is looked for that should stand before it.
-const ORDER_REACH: usize = 512;
 
 /// The elements of a differential or snapshot.
 pub struct Listed<'n> {
@@ -79,7 +63,7 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
     }
 }
 
-fn codes(element: &Node) -> Vec<&str> {
+pub fn codes(element: &Node) -> Vec<&str> {
     element.items("type").iter().filter_map(|one| one.text("code")).collect()
 }
 
@@ -199,225 +183,5 @@ fn invariant<'n>(walk: &mut Walk<'_>, list: &Listed<'_>, constraint: &'n Node, r
     let is_own = source.is_none() || source == list.structure.text("url");
     if is_own && let Err(error) = Expression::compile(expression, walk.types) {
         walk.report.add(RULE_UNREADABLE, path, constraint, format!("The expression of rule {key} cannot be used: {error}"));
-    }
-}
-
-/// Judges a differential over its base: every element is one of the base's, in its order, and asks no less.
-pub fn over_base(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
-    let types = walk.types;
-    let Some(root) = types.type_named(list.type_name).map(|definition| definition.root) else { return };
-    let differential = path.name("differential");
-    let name = differential.name("element");
-    let mut places: Vec<Option<Vec<u32>>> = Vec::new();
-    let mut is_whole = true;
-    for (index, element) in list.elements.iter().enumerate() {
-        let found = element.text("path").map(|path| find(types, root, path));
-        match &found {
-            Some(Place::None) => {
-                walk.report.add(NO_MATCH, &name.index(index), element, "The base has no element of this path");
-                is_whole = false;
-            }
-            Some(Place::NoSuchType) => {
-                walk.report.add(NO_SNAPSHOT, path, element, "The path names a type that the element of the base cannot have");
-            }
-            Some(Place::At { element: Some(of_base), .. }) => {
-                let slice_allowed = types.element(*of_base).max > 1 || types.element(*of_base).is_choice;
-                if element.get("slicing").is_some() && !slice_allowed && element.text("sliceName").is_none() {
-                    walk.report.add(
-                        NOT_SLICEABLE,
-                        &name.index(index).name("slicing"),
-                        element,
-                        "The element is there at most once, so it cannot be sliced",
-                    );
-                }
-                cardinality(walk, element, *of_base, base, path);
-                type_codes(walk, element, *of_base, &name.index(index));
-                targets(walk, element, *of_base, &name.index(index));
-                strength(walk, element, *of_base, base, &name.index(index));
-            }
-            _ => {}
-        }
-        places.push(match found {
-            Some(Place::At { order, .. }) => Some(order),
-            _ => None,
-        });
-    }
-    unsliced(walk, list, base, path);
-    let slices: Vec<Vec<&str>> = list.elements.iter().map(slices_of).collect();
-    let steps = |index: usize| Some(places.get(index)?.as_ref()?.iter().zip(slices.get(index)?));
-    for index in 0..places.len() {
-        // A long differential is looked through in parts, so that the work stays in proportion to its length.
-        let is_late = (index + 1..places.len().min(index + 1 + ORDER_REACH)).any(|later| {
-            let pair = steps(index).zip(steps(later));
-            pair.is_some_and(|(place, later)| precedes(later, place))
-        });
-        if let (true, Some(element)) = (is_late, list.elements.get(index)) {
-            walk.report.add(NO_MATCH, &name.index(index), element, "The element stands before others that come first in the base");
-            is_whole = false;
-        }
-    }
-    if !is_whole {
-        walk.report.add(NO_MATCH, path, list.structure, "Not every element of the differential could be laid over the base");
-    }
-}
-
-/// Per step of an element's path the slice it goes through. An element without an id may go through any, so its steps compare with none.
-fn slices_of(element: &Node) -> Vec<&str> {
-    let Some(id) = element.text("id") else { return vec![""] };
-    id.split('.').skip(1).map(|step| step.split_once(':').map_or("", |(_, slice)| slice)).collect()
-}
-
-/// Whether one place comes before another in the base. Slices of an element have no order of their own.
-fn precedes<'s>(one: impl Iterator<Item = (&'s u32, &'s &'s str)>, other: impl Iterator<Item = (&'s u32, &'s &'s str)>) -> bool {
-    one.zip(other).find(|(one, other)| one != other).is_some_and(|(one, other)| one.0 < other.0)
-}
-
-/// What a path of a differential leads to in the base's type.
-enum Place {
-    At {
-        /// None where the path goes on into a resource or a choice that has more than one type.
-        element: Option<ElementId>,
-        /// Where it stands in the order of the base's elements.
-        order: Vec<u32>,
-    },
-    /// The beginning of a choice with a type it cannot have: `valueBla`.
-    NoSuchType,
-    None,
-}
-
-/// Whether a plain path (`Patient.contact.name`) names an element that its type does not have. What is more than a plain path is not judged.
-pub fn leads_nowhere(types: &TypeTable, path: &str) -> bool {
-    let is_name = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let Some((type_name, rest)) = path.split_once('.') else { return false };
-    let root = types.type_named(type_name).filter(|_| rest.split('.').all(is_name)).map(|definition| definition.root);
-    root.is_some_and(|root| matches!(find(types, root, path), Place::None))
-}
-
-fn find(types: &TypeTable, root: ElementId, path: &str) -> Place {
-    let mut contents = vec![root];
-    let mut order = Vec::new();
-    let mut last = Some(root);
-    for step in path.split('.').skip(1) {
-        let bare = step.strip_suffix("[x]").unwrap_or(step);
-        let mut found: Vec<(ElementId, Vec<ElementId>)> = Vec::new();
-        for &content in &contents {
-            if matches!(types.element(content).path.as_str(), "Resource" | "DomainResource") && !order.is_empty() {
-                return Place::At { element: None, order };
-            }
-            if let Some(child) = types.child_named(content, bare) {
-                let count = types.element(child).types.len().max(1);
-                found.push((child, (0..count).map(|index| types.content(child, index)).collect()));
-            } else if let Some(used) = types.member(content, bare) {
-                found.push((used.element, vec![types.content(used.element, used.type_index)]));
-            }
-        }
-        let Some((element, _)) = found.first() else {
-            let begins_choice = |content: &ElementId| {
-                let children = &types.element(*content).children;
-                children.iter().map(|&id| types.element(id)).any(|child| {
-                    child.is_choice && bare.strip_prefix(child.name.as_str()).is_some_and(|rest| rest.starts_with(char::is_uppercase))
-                })
-            };
-            return if contents.iter().any(begins_choice) { Place::NoSuchType } else { Place::None };
-        };
-        last = (found.len() == 1).then_some(*element);
-        order.push(element.0);
-        contents = found.into_iter().flat_map(|(_, contents)| contents).collect();
-    }
-    Place::At { element: last, order }
-}
-
-/// What the base asks of an element: by its own snapshot or differential where that has the element, else by its type.
-fn cardinality(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
-    let number = |name: &str| element.get(name).and_then(Node::as_number).and_then(|number| number.parse::<u32>().ok());
-    let min = number("min");
-    let max = element.text("max").map(|max| if max == "*" { UNBOUNDED } else { max.parse().unwrap_or(UNBOUNDED) });
-    let element_path = element.text("path").unwrap_or_default();
-    if let (Some(min), Some(max)) = (min, max)
-        && min > max
-    {
-        return walk.report.add(NO_RANGE, path, element, format!("{element_path}: at least {min} and at most {max} cannot both hold"));
-    }
-    let id = element.text("id").unwrap_or(element_path);
-    let known = base.elements.iter().find(|one| one.id == id);
-    let of_type = walk.types.element(of_type);
-    let is_slice = element.text("sliceName").is_some();
-    let asked = match known {
-        Some(known) => (known.min, known.max),
-        None if is_slice => (0, of_type.max),
-        None => (of_type.min, of_type.max),
-    };
-    let is_wider = min.is_some_and(|min| min < asked.0 && !is_slice) || max.is_some_and(|max| max > asked.1);
-    if is_wider {
-        let text = format!("{element_path}: what is allowed here is more than the base allows");
-        walk.report.add(WIDER, path, element, text);
-    }
-}
-
-/// The targets stated for references are of types that the base allows. What is not in hand is not judged.
-fn targets(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, path: &Path<'_>) {
-    let (types, definitions) = (walk.types, walk.definitions);
-    let name = path.name("type");
-    for (index, one) in element.items("type").iter().enumerate() {
-        let code = one.text("code").unwrap_or_default();
-        let Some(base) = types.element(of_type).types.iter().find(|base| base.code == code && !base.targets.is_empty()) else { continue };
-        let is_outside = |url: &str| {
-            let target = base_type(types, url).or_else(|| definitions.structure(url).map(|found| found.type_name.as_str()));
-            let is_resource = |name: &&str| types.resource(name).is_some();
-            target.filter(is_resource).filter(|name| !base.targets.iter().any(|allowed| types.is_kind_of(name, allowed))).map(str::to_owned)
-        };
-        if let Some(outside) = one.items("targetProfile").iter().filter_map(Node::as_text).find_map(is_outside) {
-            let text = format!("The base allows references to {}, not to {outside}", base.targets.join(", "));
-            walk.report.add(TARGET_NOT_IN_BASE, &name.index(index), one, text);
-        }
-    }
-}
-
-/// What is bound as required stays so.
-fn strength(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
-    let Some(stated) = element.get("binding").and_then(|binding| binding.text("strength")) else { return };
-    let id = element.text("id").or_else(|| element.text("path")).unwrap_or_default();
-    let of_base = base.elements.iter().find(|one| one.id == id).and_then(|one| one.binding.as_ref());
-    let known = of_base.or_else(|| walk.types.element(of_type).binding.as_ref());
-    let is_fixed =
-        |known: &Binding| known.strength == BindingStrength::Required && known.value_set.split('|').next() != Some(ONLY_RECOMMENDED);
-    if stated != "required" && known.is_some_and(is_fixed) {
-        walk.report.add(WEAKER, &path.name("binding"), element, "The base binds this element as required, so the binding cannot be weaker");
-    }
-}
-
-/// More than one slice stands at a place only where it is said how they are told apart: there, or in the base. Extensions are told apart by their url.
-fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
-    let mut slices: HashMap<&str, usize> = HashMap::new();
-    let of_base = walk.definitions.profile(&base.url);
-    for element in list.elements {
-        let Some(place) = element.text("path").filter(|_| element.text("sliceName").is_some()) else { continue };
-        let step = place.rsplit('.').next().unwrap_or(place);
-        let is_told_apart = step.ends_with("[x]")
-            || matches!(step, "extension" | "modifierExtension")
-            || list.elements.iter().any(|one| one.text("path") == Some(place) && one.get("slicing").is_some())
-            || of_base.is_some_and(|base| base.nodes().iter().any(|node| node.path == place && !node.slices.is_empty()));
-        let number = slices.entry(place).or_default();
-        *number += 1;
-        if *number == 2 && !is_told_apart {
-            let text = "Slices stand here, and nothing says how they are told apart (slicing)";
-            walk.report.add(NO_SNAPSHOT, path, element, text);
-        }
-    }
-}
-
-/// The types stated are among those of the base.
-fn type_codes(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, path: &Path<'_>) {
-    let types = walk.types;
-    let allowed: Vec<&str> = types.element(of_type).types.iter().map(|one| one.code.as_str()).collect();
-    if allowed.is_empty() || allowed.contains(&"Resource") {
-        return;
-    }
-    let fits = |code: &str| {
-        let name = code.strip_prefix(BASE_DEFINITIONS).unwrap_or(code);
-        allowed.contains(&name) || allowed.iter().any(|one| types.is_kind_of(name, one)) || code.starts_with("http://hl7.org/fhirpath/")
-    };
-    if let Some(code) = codes(element).into_iter().find(|code| !fits(code)) {
-        walk.report.add(TYPE_NOT_IN_BASE, &path.name("type"), element, format!("The base allows {}, not {code}", allowed.join(", ")));
     }
 }

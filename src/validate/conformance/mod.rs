@@ -7,6 +7,7 @@ mod code_systems;
 mod concept_maps;
 mod elements;
 mod measures;
+mod over_base;
 mod properties;
 mod reports;
 mod search;

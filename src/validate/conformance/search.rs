@@ -3,7 +3,7 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::{elements, is_no_path};
+use super::{is_no_path, over_base};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
@@ -21,7 +21,7 @@ pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     {
         walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, "The expression of a search parameter must be FHIRPath");
     }
-    let leads_nowhere = |text: &str| text.split('|').any(|part| elements::leads_nowhere(walk.types, part.trim()));
+    let leads_nowhere = |text: &str| text.split('|').any(|part| over_base::leads_nowhere(walk.types, part.trim()));
     if let Some(expression) = parameter.get("expression")
         && expression.as_text().is_some_and(leads_nowhere)
     {

@@ -6,7 +6,7 @@ use super::super::primitives::has_scheme;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
-use super::is_no_path;
+use super::{is_no_path, over_base};
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
@@ -57,7 +57,7 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
         let list = Listed { elements: listed.items("element"), type_name, is_snapshot: view == "snapshot", is_constraint, structure };
         elements::check(walk, &list, &path.name(view));
         if is_constraint && view == "differential" && stated_type == base.type_name {
-            elements::over_base(walk, &list, base, path);
+            over_base::check(walk, &list, base, path);
         }
     }
     extension_url(walk, structure, url, path);
