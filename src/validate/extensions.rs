@@ -49,8 +49,12 @@ const WIDER_IN_USE: [&str; 14] = [
     "valueset-concept-comments",
 ];
 
-/// R4 allows it in few places of a CapabilityStatement; HL7's own statements have it wherever something may be expected, as later releases allow.
-const STATED_ANYWHERE: &str = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation";
+/// R4 allows them in fewer places than HL7's own definitions have them in, as later releases allow: wherever something may be expected of a
+/// capability, and where a parameter of an operation is bound.
+const STATED_ANYWHERE: [&str; 2] = [
+    "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation",
+    "http://hl7.org/fhir/StructureDefinition/elementdefinition-bindingName",
+];
 
 /// Judges one extension: it has a URL, absolute unless it stands in another extension, either a value or extensions, and meets its definition.
 pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &Scope<'_>, path: &Path<'_>) {
@@ -76,7 +80,7 @@ pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &
             let found = Found::root(TreeItem { node: Some(extension), sibling: None, content });
             profiles::check(walk, profile, found, scope, path);
             modifier(walk, profile.root().element.is_modifier, extension, path);
-            if let Some(structure) = definitions.structure(url).filter(|_| url != STATED_ANYWHERE) {
+            if let Some(structure) = definitions.structure(url).filter(|_| !STATED_ANYWHERE.contains(&url)) {
                 contexts::check(walk, structure, extension, scope, path);
             }
         }

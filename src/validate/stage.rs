@@ -133,6 +133,14 @@ fn judge(
         let found = check(definitions, resource, &policy.options_for(resource.resource_type().unwrap_or_default()));
         findings.extend(found.into_iter().map(|finding| finding.under(&entry.path)));
     }
-    let patients = entry.resource.as_ref().map(patients_of).unwrap_or_default();
+    let mut patients = entry.resource.as_ref().map(patients_of).unwrap_or_default();
+    // Whoever it was about until now learns that it is gone, or somebody else's. What cannot be read is refused where it is anchored.
+    let previous = entry.target.previous.as_ref().filter(|previous| !previous.deleted());
+    let former = previous.and_then(|previous| previous.parse().ok()).map(|former| patients_of(&former)).unwrap_or_default();
+    former.into_iter().for_each(|patient| {
+        if !patients.contains(&patient) {
+            patients.push(patient);
+        }
+    });
     ValidatedEntry { target: entry.target, resource: entry.resource, changes: entry.changes, findings, patients, path: entry.path }
 }

@@ -5,6 +5,7 @@ use super::super::report::Rule;
 use super::super::structure::Walk;
 use crate::fhir::Node;
 use crate::outcome::IssueType;
+use percent_encoding::percent_decode_str;
 
 const NO_SELF: Rule = Rule::warning(IssueType::Invalid, "BUNDLE_SEARCH_NOSELF");
 const NO_RESOURCE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_SEARCH_ENTRY_NO_RESOURCE");
@@ -81,6 +82,6 @@ fn asked_types(walk: &Walk<'_>, bundle: &Node) -> Vec<String> {
     if walk.types.resource(last).is_some() {
         return vec![last.to_owned()];
     }
-    let stated = query.split('&').find_map(|pair| pair.strip_prefix("_type="));
+    let stated = query.split('&').find_map(|pair| pair.strip_prefix("_type=")).map(|types| percent_decode_str(types).decode_utf8_lossy());
     stated.map(|types| types.split(',').map(str::to_owned).collect()).unwrap_or_default()
 }

@@ -9,6 +9,10 @@ use crate::fhir::path::Expression;
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
+/// The largest number a maximum is compared as (eld-3's `toInteger()`).
+const MAX_OF_NUMBERS: u32 = i32::MAX as u32;
+
+const NO_MAXIMUM: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/ElementDefinition#eld-3");
 const OTHER_PATH: Rule = Rule::error(IssueType::NotFound, "SD_PATH_TYPE_MISMATCH");
 const SLICED_ROOT: Rule = Rule::error(IssueType::Invalid, "SD_NO_SLICING_ON_ROOT");
 const NOT_IN_CONSTRAINT: Rule = Rule::error(IssueType::NotFound, "SD_ELEMENT_NOT_IN_CONSTRAINT");
@@ -53,6 +57,7 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
         if !list.is_snapshot && list.is_constraint && element.get("meaningWhenMissing").is_some() && !on_extension {
             walk.report.add(NOT_IN_CONSTRAINT, &at, element, "A constraint does not say what an absent element means");
         }
+        maximum(walk, element, &at);
         types(walk, list, element, element_path, &at);
         if list.is_snapshot && !is_root {
             values(walk, element, &at);
@@ -60,6 +65,15 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
         for constraint in element.items("constraint") {
             invariant(walk, list, constraint, &mut rules, &at);
         }
+    }
+}
+
+/// R4's only rule of a primitive element. The others are of the elements that hold it, where they are evaluated.
+fn maximum(walk: &mut Walk<'_>, element: &Node, path: &Path<'_>) {
+    let Some(max) = element.get("max").filter(|max| max.as_text().is_some_and(|text| !text.is_empty())) else { return };
+    let is_number = |text: &str| text.parse::<u32>().is_ok_and(|number| number <= MAX_OF_NUMBERS);
+    if max.as_text().is_some_and(|text| text != "*" && !is_number(text)) {
+        walk.report.add(NO_MAXIMUM, &path.name("max"), max, "Rule eld-3 does not hold: a maximum is a number or \"*\"");
     }
 }
 
