@@ -316,7 +316,7 @@ impl Pipeline {
             return Ok(drafts);
         }
         for version in versions {
-            let patient = version.patients.first().map(String::as_str);
+            let patient = version.patients.first().filter(|_| version.resource.is_some()).map(String::as_str);
             let identifiers = self.patient_identifiers(patient, versions).await?;
             let reference = patient.map(|id| format!("Patient/{id}"));
             let facts = reference.as_deref().map(|reference| PatientFacts { reference, identifiers: &identifiers });

@@ -35,7 +35,7 @@ use crate::consent::{HighWater, Notice, Permitted};
 use crate::fhir::{Node, Object};
 use crate::forward::Upstream;
 use crate::identity::Caller;
-use crate::intake::Pairs;
+use crate::intake::{self, Pairs};
 use crate::normalise::SourceRules;
 use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::pipeline::Pipeline;
@@ -294,7 +294,14 @@ impl QueryPath {
         handling: Handling,
         opened: &audit::Opened,
     ) -> Result<Node, Failure> {
-        self.audited(opened, self.try_search(caller, type_name, pairs, handling, opened)).await
+        let named = intake::asked_about(type_name, &pairs);
+        let steps = Steps::begin(&self.pipeline.clock);
+        let outcome = self.try_search(caller, type_name, pairs, handling, opened).await;
+        if let Err(Failure::Refused(refusal)) = &outcome {
+            self.pipeline.record_refused_request(caller, (named, None), opened, refusal).await?;
+            steps.wait_where(refusal.reason == Reason::NotFound).await;
+        }
+        outcome
     }
 
     async fn try_search(
@@ -467,16 +474,22 @@ fn disclosure<'p>(shown: impl Iterator<Item = &'p Permitted> + Clone, note: Opti
         found.sort_unstable();
         found.dedup();
     };
-    let owner = |permitted: &Permitted| Some((reference(permitted.resource())?, crate::pipeline::patient_ids(permitted.resource())));
+    let owner = |permitted: &Permitted| Some((reference(permitted.resource())?, whose(permitted)));
     let owners: Vec<(String, Vec<String>)> = shown.clone().filter_map(owner).collect();
     let mut patients: Vec<String> = owners.iter().flat_map(|(_, patients)| patients.iter().cloned()).collect();
     distinct(&mut patients);
     let resources = owners.iter().map(|(reference, _)| reference.clone()).collect();
     let mut closing = Closing { resources, patients, owners, description: note, ..Closing::default() };
-    let governed =
-        shown.filter_map(|permitted| Some((consents::governing(permitted)?, crate::pipeline::patient_ids(permitted.resource()))));
+    let governed = shown.filter_map(|permitted| Some((consents::governing(permitted)?, whose(permitted))));
     governed.collect::<BTreeSet<_>>().into_iter().for_each(|(consent, patients)| closing.govern(consent, patients));
     closing
+}
+
+/// The patients a resource tells of: those it is about, and those its target is about.
+fn whose(permitted: &Permitted) -> Vec<String> {
+    let mut patients = crate::pipeline::patient_ids(permitted.resource());
+    patients.extend(permitted.about().iter().filter(|patient| !patients.contains(patient)).cloned().collect::<Vec<_>>());
+    patients
 }
 
 /// Whether the token's scopes allow this at all.

@@ -72,7 +72,7 @@ pub struct AnchoredVersion {
     pub resource: Option<Node>,
     pub document: String,
     pub findings: Vec<Finding>,
-    /// Ids of the patients it is about.
+    /// Ids of the patients it is about, and of those the version before it was about.
     pub patients: Vec<String>,
     pub at: Instant,
 }

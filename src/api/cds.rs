@@ -48,7 +48,7 @@ async fn consult(
     let mut record = opened(request_id, state.clock.now(), &peer.ip().to_string(), "consent-decide", Action::Execute);
     let caller = match state.identity.authenticate(header("authorization"), header(PURPOSE_HEADER)) {
         Ok(caller) => caller,
-        Err(refusal) => return refuse(state, Shown { path: "", headers, body: &[] }, record, refusal).await,
+        Err(refusal) => return refuse(state, Shown { path: "", query: None, headers, body: &[] }, record, refusal).await,
     };
     record.caller = Some(caller.clone());
     let question = bytes.and_then(|bytes| {
@@ -60,7 +60,7 @@ async fn consult(
     });
     let question = match question {
         Ok(question) => question,
-        Err(refusal) => return refuse(state, Shown { path: "", headers, body: &[] }, record, refusal).await,
+        Err(refusal) => return refuse(state, Shown { path: "", query: None, headers, body: &[] }, record, refusal).await,
     };
     let (consulted, told) = state.query.consult(&caller, &question, &record).await?;
     Ok(plain(&consulted.cards(told, &state.base_url)))

@@ -77,7 +77,7 @@ pub(super) struct Asked {
 impl Asked {
     /// What of it says whom it is about.
     pub(super) fn shown(&self) -> Shown<'_> {
-        Shown { path: &self.path, headers: &self.headers, body: &self.body }
+        Shown { path: &self.path, query: self.target.query(), headers: &self.headers, body: &self.body }
     }
 }
 
@@ -110,7 +110,7 @@ async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<Sock
         Ok(asked) => serve(&state, asked, &mut wanted).await,
         Err(refusal) => {
             let record = opened(&request_id, at, &peer.ip().to_string(), "unreadable", Action::Execute);
-            let shown = Shown { path: parts.uri.path(), headers: &parts.headers, body: &[] };
+            let shown = Shown { path: parts.uri.path(), query: parts.uri.query(), headers: &parts.headers, body: &[] };
             refuse(&state, shown, record, refusal.clone()).await
         }
     };

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, header};
 pub(super) struct Shown<'a> {
     /// Below the base.
     pub path: &'a str,
+    pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
     pub body: &'a [u8],
 }
@@ -29,7 +30,8 @@ pub(super) async fn refuse<T>(state: &FhirState, shown: Shown<'_>, mut record: a
     let media = negotiate::body_media(shown.headers).ok();
     let format = media.map_or(Format::Json, |media| media.format);
     let document = intake::document_leniently(shown.body, format, &state.limits, state.definitions.types());
-    let named = (intake::named(shown.path, document.as_ref()), media.and_then(|media| media.declared));
+    let url = format!("{}?{}", shown.path, shown.query.unwrap_or_default());
+    let named = (intake::named(&url, document.as_ref()), media.and_then(|media| media.declared));
     state.pipeline.record_refused_request(&caller, named, &record, &refusal).await?;
     Err(refusal.into())
 }

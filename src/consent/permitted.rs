@@ -52,6 +52,8 @@ pub struct Permitted {
     notices: &'static [Notice],
     is_redacted: bool,
     is_screened: bool,
+    /// Ids of the patients it tells of without naming them.
+    about: Vec<String>,
 }
 
 impl Permitted {
@@ -61,6 +63,18 @@ impl Permitted {
 
     pub fn ground(&self) -> &Ground {
         &self.ground
+    }
+
+    /// The same, known to tell of patients whom it does not name: a Provenance tells of those its target is about.
+    #[must_use]
+    pub fn telling_of(mut self, patients: Vec<String>) -> Permitted {
+        self.about = patients;
+        self
+    }
+
+    /// Ids of the patients it tells of without naming them.
+    pub fn about(&self) -> &[String] {
+        &self.about
     }
 
     /// What must be told to the recipient with the resource.
@@ -81,7 +95,7 @@ impl Permitted {
     }
 
     fn whole(resource: Node, ground: Ground) -> Permitted {
-        Permitted { resource, ground, notices: &[], is_redacted: false, is_screened: false }
+        Permitted { resource, ground, notices: &[], is_redacted: false, is_screened: false, about: Vec::new() }
     }
 
     /// The same without codes that are free text and may hold names, for a recipient that may be told less than who it is about.
@@ -183,6 +197,7 @@ fn permitted(decision: &Decision, rest: Rest) -> Permitted {
         resource: rest.resource,
         ground: Ground::Consent { governing: decision.governing().cloned(), reason },
         notices: if is_noticed { &[Notice::Part2] } else { &[] },
+        about: Vec::new(),
     }
 }
 

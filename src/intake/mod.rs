@@ -18,4 +18,4 @@ pub use body::{Evidence, Format, IdempotencyKey, Limits, Media, document, syntax
 pub use bundle::{BundleKind, Entry, Received, Write, refusal_of, split};
 pub use filing::filing;
 pub use interaction::{Conditions, Interaction, Operation, Pairs, Verb, decode_pairs, parse as interaction};
-pub use named::{document_leniently, named, named_by_entry};
+pub use named::{asked_about, document_leniently, named, named_by_entry};

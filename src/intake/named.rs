@@ -2,11 +2,14 @@
 
 use super::body::{Format, Limits};
 use super::bundle::Write;
-use super::interaction::Interaction;
+use super::interaction::{Interaction, Pairs, decode_pairs};
 use crate::fhir::types::TypeTable;
 use crate::fhir::{Node, json, xml};
 
-/// The record a URL names, and every resource in the body.
+/// Names of parameters that say whom a search is about.
+const ABOUT: [&str; 4] = ["patient", "patient:Patient", "subject", "subject:Patient"];
+
+/// The records a URL names, and every resource in the body.
 pub fn named(url: &str, document: Option<&Node>) -> Vec<Write> {
     of_url(url).into_iter().chain(document.into_iter().flat_map(of_document)).collect()
 }
@@ -15,7 +18,7 @@ pub fn named(url: &str, document: Option<&Node>) -> Vec<Write> {
 pub fn named_by_entry(entry: &Node) -> Vec<Write> {
     let url = entry.get("request").and_then(|request| request.text("url"));
     let resource = entry.get("resource").into_iter().flat_map(of_resource);
-    url.and_then(of_url).into_iter().chain(resource).collect()
+    url.into_iter().flat_map(of_url).chain(resource).collect()
 }
 
 /// The document as far as it can be read: what would not be accepted may still say whom it is about.
@@ -45,12 +48,25 @@ fn of_resource(resource: &Node) -> Vec<Write> {
     own.into_iter().chain([write(interaction, Some(resource.clone()))]).collect()
 }
 
-/// `Type/id`, whatever follows.
-fn of_url(url: &str) -> Option<Write> {
-    let mut parts = url.split('?').next().unwrap_or_default().trim_matches('/').split('/');
-    let (type_name, id) = (parts.next()?, parts.next()?);
-    let is_record = type_name.starts_with(|first: char| first.is_ascii_uppercase()) && !id.starts_with(['$', '_']);
-    is_record.then(|| record(type_name, id))
+/// The patients by whose ids a search asks.
+pub fn asked_about(type_name: &str, pairs: &Pairs) -> Vec<Write> {
+    let names_patients = |name: &str| ABOUT.contains(&name) || (name == "_id" && type_name == "Patient");
+    let values = pairs.iter().filter(|(name, _)| names_patients(name)).flat_map(|(_, value)| value.split(','));
+    values.map(|value| record("Patient", value.strip_prefix("Patient/").unwrap_or(value))).collect()
+}
+
+/// `Type/id`, whatever follows, or the patients a search is about.
+fn of_url(url: &str) -> Vec<Write> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut parts = path.trim_matches('/').split('/');
+    let type_name = parts.next().unwrap_or_default();
+    if !type_name.starts_with(|first: char| first.is_ascii_uppercase()) {
+        return Vec::new();
+    }
+    match parts.next() {
+        Some(id) if !id.starts_with(['$', '_']) => vec![record(type_name, id)],
+        _ => decode_pairs(query).map(|pairs| asked_about(type_name, &pairs)).unwrap_or_default(),
+    }
 }
 
 fn record(type_name: &str, id: &str) -> Write {
@@ -82,6 +98,9 @@ mod tests {
     fn a_request_names_what_its_url_and_its_body_name() {
         check("Patient/1", "", &["Patient/1"], &[]);
         check("Consent/7/$revokeConsent", "", &["Consent/7"], &[]);
+        check("Observation?patient=Patient/1,2&code=x", "", &["Patient/1", "Patient/2"], &[]);
+        check("Patient?_id=1", "", &["Patient/1"], &[]);
+        check("Observation?_id=1&subject%3APatient=2", "", &["Patient/2"], &[]);
         check("/Patient/1/_history/2?x=y", "", &["Patient/1"], &[]);
         for nothing in ["", "Patient", "Patient?identifier=1", "Consent/$fileConsent", "Patient/_search", "metadata/x", "$x/y"] {
             check(nothing, "", &[], &[]);

@@ -267,6 +267,8 @@ impl Judge {
         let asker = self.recipient.organisation.key();
         let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
         let is_own = candidate.source == crate::audit::SOURCE;
+        let target = provenance_target(&candidate.resource).and_then(|(type_name, id)| self.targets.get(&format!("{type_name}/{id}")));
+        let about = target.map(|target| patient_ids(&target.resource)).unwrap_or_default();
         let permitted = if is_own && self.recipient.operates && consent::is_operators(&candidate.resource) {
             consent::own_work(candidate.resource)
         } else if self.is_own_word(&candidate.resource, is_own) {
@@ -285,7 +287,7 @@ impl Judge {
         } else {
             self.decided(candidate)
         };
-        let told = permitted.map(|permitted| self.told(permitted));
+        let told = permitted.map(|permitted| self.told(permitted).telling_of(about));
         told.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
     }
 

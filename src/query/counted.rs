@@ -2,7 +2,6 @@
 
 use crate::audit::Closing;
 use crate::consent::Permitted;
-use crate::pipeline::patient_ids;
 use std::collections::BTreeSet;
 
 /// The most patients of whom one search records that theirs was counted and not shown. A total over more is about nobody in particular, and
@@ -12,7 +11,7 @@ const MAX_COUNTED: usize = 50;
 /// Adds to a disclosure the patients of whom a total or a link onward tells that there is something, with the consents that let it be told.
 pub(super) fn count_in(closing: &mut Closing, beyond: &[Permitted]) {
     let told: Vec<(Vec<String>, Option<String>)> =
-        beyond.iter().map(|permitted| (patient_ids(permitted.resource()), super::consents::governing(permitted))).collect();
+        beyond.iter().map(|permitted| (super::whose(permitted), super::consents::governing(permitted))).collect();
     let patients = told.iter().flat_map(|(patients, _)| patients).filter(|patient| !closing.patients.contains(patient));
     let patients: BTreeSet<String> = patients.cloned().collect();
     if patients.len() <= MAX_COUNTED {

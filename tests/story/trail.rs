@@ -224,6 +224,62 @@ async fn what_was_refused_before_it_was_planned_is_in_the_trail_of_whom_it_named
     check_refused(&case, &case.world.stranger(), Call::put(&here, &other_id), (401, false)).await;
 }
 
+/// A search that is refused is about whom it names, like a read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_search_is_in_the_trail_of_whom_it_named() {
+    let case = Case::new().await;
+    let id = &case.patient;
+    let refused = [
+        (Call::get(&format!("Observation?patient={id}&frob=1")), 400, true),
+        (Call::get(&format!("Observation?subject=Patient/{id}&date=notadate")), 400, true),
+        (Call::get(&format!("Patient?_id={id}&_count=abc")), 400, true),
+        (Call::get(&format!("Observation?patient={id}")).header("accept", "text/turtle"), 406, true),
+        (Call::get("Observation?patient=nobody&frob=1"), 400, false),
+        (Call::get(&format!("Observation?_id={id}&frob=1")), 400, false),
+    ];
+    for (call, status, is_named) in refused {
+        check_refused(&case, &case.a, call, (status, is_named)).await;
+    }
+}
+
+/// That a record is gone, or somebody else's from now on, is in the trail of whom it was about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_deleted_or_moved_is_in_the_trail_of_whom_it_was_about() {
+    let case = Case::new().await;
+    let (id, a) = (&case.patient, &case.a);
+    let here = format!("Patient/{id}");
+    let other = a.create(&patient("moved-to")).await;
+    let (gone, moved) = (a.create(&observation(&here)).await, a.create(&observation(&here)).await);
+    a.call(Call::new("DELETE", &format!("Observation/{gone}"))).await.expect(204);
+    let mut corrected = observation(&format!("Patient/{other}"));
+    (corrected["id"], corrected["status"]) = (json!(moved), json!("corrected"));
+    a.call(Call::put(&format!("Observation/{moved}"), &corrected)).await.expect(200);
+    let trail = trail_of(&case, &here).await;
+    for last in [format!("Observation/{gone}/_history/2"), format!("Observation/{moved}/_history/2")] {
+        assert!(trail.to_string().contains(&last), "{last} is in the trail");
+    }
+    let record = trail_of(&case, &format!("Observation/{gone}")).await;
+    assert!(record.to_string().contains(&format!("Observation/{gone}/_history/2")), "{record}");
+}
+
+async fn trail_of(case: &Case, subject: &str) -> Value {
+    case.regulator.get(&format!("{subject}/$provenance-trail")).await.expect(200).json()
+}
+
+/// A Provenance tells of whom its target is about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_shown_a_provenance_is_in_the_accounting() {
+    let case = Case::new().await;
+    let accounted = async || {
+        let account = case.regulator.get(&format!("Patient/{}/$disclosures", case.patient)).await.expect(200).json();
+        resources(&account, "AuditEvent").iter().filter(|event| event.to_string().contains("Provenance/")).count()
+    };
+    let before = accounted().await;
+    let found = case.b.get(&format!("Provenance?target=Observation/{}", case.seen)).await.expect(200).json();
+    assert!(!resources(&found, "Provenance").is_empty(), "{found}");
+    assert_eq!(accounted().await, before + 1);
+}
+
 async fn revoke(party: &Party, consent: &str) -> Answer {
     party.call(Call::new("POST", &format!("Consent/{consent}/$revokeConsent"))).await
 }
