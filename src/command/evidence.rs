@@ -85,7 +85,10 @@ fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Probl
         return Ok(FINDINGS);
     }
     println!("verified: the trail of {} in {} at size {}", report.subject, report.origin, report.size);
-    println!("complete: these {} leaves are all there are among the first {}", report.leaves, report.covers);
+    println!(
+        "complete: these {} leaves are all there are under the tags named, among the first {}; receipts that others hold show whose the tags are",
+        report.leaves, report.covers
+    );
     println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed);
     println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
     if report.unproved > 0 {

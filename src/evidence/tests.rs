@@ -216,7 +216,7 @@ fn a_package_carries_the_witnesses_word() {
 fn packages_that_deceive_are_found_out() {
     let log = Log::new();
     type Change = fn(&Log, &mut Package);
-    let deceits: [(&str, Change); 23] = [
+    let deceits: [(&str, Change); 27] = [
         ("an entry left out", |_, package| drop(package.entries.remove(2))),
         ("an entry and its position left out", |_, package| {
             package.entries.pop();
@@ -261,6 +261,16 @@ fn packages_that_deceive_are_found_out() {
                 Consent { name: "e8-1".to_owned(), document: document(8), proof: log.proof(8, "Consent/e8/_history/1", Some(&KEY)) };
         }),
         ("a checkpoint of another size", |_, package| package.size += 1),
+        ("a version called erased that nothing erased", |log, package| {
+            let entry = &mut package.entries[4];
+            (entry.target, entry.document, entry.provenance, entry.proof) = (None, None, None, log.proof(8, "", None));
+        }),
+        ("a document under another's name", |log, package| {
+            let entry = &mut package.entries[1];
+            (entry.target, entry.proof) = (Some("AuditEvent/e4".to_owned()), log.proof(2, "AuditEvent/e4", Some(&KEY)));
+        }),
+        ("entries turned round", |_, package| package.entries.reverse()),
+        ("a tag of a patient with nothing to show for it", |_, package| package.completeness.claims[0].secret = None),
     ];
     for (what, change) in deceits {
         let mut package = log.package();

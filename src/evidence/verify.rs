@@ -151,9 +151,24 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
         judge_document(files, listed, &leaf, &opening, report);
         judge_provenance(files, listed, &leaf, &opening, report);
         report.leaves += 1;
-        report.check(leaves.insert(listed.position, leaf).is_none(), || format!("{name}: the manifest lists it twice"));
+        report.check(leaves.last_key_value().is_none_or(|(last, _)| *last < listed.position), || {
+            format!("{name}: the manifest lists it twice, or out of order")
+        });
+        leaves.insert(listed.position, leaf);
     }
+    erased(manifest, &leaves, report);
     leaves
+}
+
+/// A version that is listed as erased is followed by the leaf that says that something was.
+fn erased(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
+    let last = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).next_back();
+    for listed in manifest.entries.iter().filter(|listed| listed.target.is_none()) {
+        let is_version = leaves.get(&listed.position).is_some_and(|leaf| leaf.kind == LeafKind::Accept);
+        report.check(!is_version || last.is_some_and(|last| last > listed.position), || {
+            format!("manifest.json: entry {} names no version, and no later entry says that any was erased", listed.position)
+        });
+    }
 }
 
 /// A proof file's leaf, if it leads to the package's checkpoint.
@@ -181,7 +196,7 @@ fn proved(files: &Files, name: &str, position: u64, checkpoint: &Checkpoint, rep
 fn judge_document(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) {
     let name = format!("documents/{}.json", listed.position);
     match (files.get(&name), &opening.key) {
-        (Some(document), Some(_)) if opens(leaf, opening, document) => report.opened += 1,
+        (Some(document), Some(_)) if opens(leaf, opening, document) && is_target(document, listed) => report.opened += 1,
         (Some(_), _) => report.problem(format!("{name}: it is not what its leaf commits to")),
         (None, _) => report.closed += 1,
     }
@@ -197,6 +212,15 @@ fn judge_provenance(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Openi
         (None, Some(_)) if listed.target.is_some() => report.problem(format!("{name}: it is missing")),
         (None, _) => {}
     }
+}
+
+/// Whether a document is the version, or the event, that a leaf is listed for.
+fn is_target(document: &[u8], listed: &Listed) -> bool {
+    let Ok(document) = json::parse(document, json::DEFAULT_DEPTH) else { return false };
+    let (Some(type_name), Some(id)) = (document.resource_type(), document.text("id")) else { return false };
+    let reference = format!("{type_name}/{id}");
+    let version = document.text_at(&["meta", "versionId"]).map(|version| format!("{reference}/_history/{version}"));
+    listed.target.as_deref().is_some_and(|target| target == reference || Some(target) == version.as_deref())
 }
 
 /// Whether a Provenance is about the version a leaf is listed for.
@@ -264,6 +288,9 @@ fn complete(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, leaves:
         let secret = claim.secret.as_ref().and_then(|secret| <[u8; 32]>::try_from(BASE64.decode(secret.as_bytes()).ok()?).ok());
         report.check(claim.secret.is_none() || secret.is_some_and(|secret| PatientTags(secret).tag(&claim.of) == tag), || {
             format!("completeness.json: the tag of epoch {} is not that of the subject", claim.epoch)
+        });
+        report.check(claim.secret.is_some() || !manifest.subject.starts_with("Patient/"), || {
+            format!("completeness.json: nothing shows that the tag of epoch {} is the patient's", claim.epoch)
         });
         report.check(claim.of == manifest.subject, || "completeness.json: a claim is about another subject".to_owned());
         for (position, ordinal) in claim.positions.iter().zip(1u64..) {

@@ -151,6 +151,10 @@ pub enum LedgerError {
     RootDiffers {
         size: u64,
     },
+    /// The tiles of a copy do not hash to the root of the copy's own checkpoint: the copy was damaged.
+    CopyDiffers {
+        size: u64,
+    },
     /// The entry does not hash to the leaf at its index.
     LeafDiffers {
         index: u64,
@@ -176,6 +180,9 @@ impl fmt::Display for LedgerError {
             LedgerError::Missing { path } => write!(f, "{path} is missing"),
             LedgerError::Damaged { path, reason } => write!(f, "{path} is damaged: {reason}"),
             LedgerError::RootDiffers { size } => write!(f, "the tiles do not hash to the checkpoint's root at size {size}"),
+            LedgerError::CopyDiffers { size } => {
+                write!(f, "the copy's own tiles do not hash to its checkpoint's root at size {size}: it was damaged")
+            }
             LedgerError::LeafDiffers { index } => write!(f, "the entry does not hash to the leaf at index {index}"),
             LedgerError::NotAnExtension { published_size, size } => {
                 write!(f, "size {size} does not extend the published checkpoint of size {published_size}")

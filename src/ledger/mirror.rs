@@ -78,7 +78,7 @@ fn check_goes_on(held: Option<&Checkpoint>, edge: &Edge, next: &Checkpoint) -> R
         return Err(SignatureError::WrongOrigin { origin: next.origin.clone() }.into());
     }
     if edge.root() != held.root {
-        return Err(LedgerError::RootDiffers { size: held.size });
+        return Err(LedgerError::CopyDiffers { size: held.size });
     }
     let went_back = next.size < held.size || (next.size == held.size && next.root != held.root);
     if went_back { Err(LedgerError::NotAnExtension { published_size: held.size, size: next.size }) } else { Ok(()) }

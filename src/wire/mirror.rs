@@ -71,6 +71,8 @@ fn report(origin: &str, error: &LedgerError) {
     if contradicts {
         metrics::counter!("hearthgate_mirror_split_view_total").increment(1);
         tracing::error!(log = origin, %error, "SPLIT VIEW: a mirrored log contradicts what is held of it; nothing was taken over");
+    } else if matches!(error, LedgerError::CopyDiffers { .. }) {
+        tracing::error!(log = origin, %error, "the copy of a mirrored log is damaged; nothing is added to it until it is mended");
     } else {
         tracing::warn!(log = origin, %error, "a mirrored log could not be copied");
     }

@@ -161,6 +161,12 @@ fn a_log_that_contradicts_the_copy_is_not_copied() {
     let scratch = Scratch::new("mirror-fork");
     let (_, folder, held_copy) = published(&scratch, 600);
     copy(&folder, &held_copy).unwrap();
+    // Damage to the copy is not held against the log.
+    let tile = scratch.0.join("copy/tile/0/002.p/88");
+    let whole = std::fs::read(&tile).unwrap();
+    std::fs::write(&tile, whole.iter().map(|byte| byte ^ 1).collect::<Vec<_>>()).unwrap();
+    assert_eq!(copy(&folder, &held_copy), Err(LedgerError::CopyDiffers { size: 600 }));
+    std::fs::write(&tile, whole).unwrap();
     let sound = |what: &str| {
         let report = fsck::fsck(&held_copy, &policy(), &mut |_| ()).unwrap();
         assert_eq!((report.leaves, report.problems), (600, Vec::new()), "{what}");
