@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// What two publications may be apart, in bytes of tiles and entries: some 14,000 leaves with all their tiles.
 const SPARE_BYTES: u64 = 4 << 20;
+/// So much more must be free before the room counts as there again: the few pages that publishing itself gives back are no room.
+const MARGIN_BYTES: u64 = 1 << 20;
 /// The file that holds the room. It is no part of the log, and whoever copies the folder may leave it out.
 const SPARE_NAME: &str = ".spare";
 const PIECE_BYTES: usize = 1 << 16;
@@ -42,7 +44,8 @@ impl Spare {
         let Some(file) = self.file.as_ref().filter(|_| !self.is_held) else { return Ok(()) };
         let held = File::create(file).and_then(|mut file| {
             let piece = vec![0; PIECE_BYTES];
-            (0..SPARE_BYTES / PIECE_BYTES as u64).try_for_each(|_| file.write_all(&piece))
+            (0..(SPARE_BYTES + MARGIN_BYTES) / PIECE_BYTES as u64).try_for_each(|_| file.write_all(&piece))?;
+            file.set_len(SPARE_BYTES)
         });
         self.is_held = held.is_ok();
         held.map_err(|error| {
