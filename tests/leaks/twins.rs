@@ -17,7 +17,7 @@ const TIME_SLACK: Duration = Duration::from_millis(150);
 /// How often it is measured again before that is believed.
 const TIME_ATTEMPTS: usize = 4;
 /// Compressed, the addresses of the two make this much of a difference.
-const COMPRESSED_SLACK: usize = 32;
+const COMPRESSED_SLACK: usize = 8;
 
 /// One of the two gateways, with those who call it.
 pub struct Side {
