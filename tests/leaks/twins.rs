@@ -80,8 +80,9 @@ impl Twins {
                 with.push(took);
                 let (other, took) = self.ask(&self.without, &self.without.caller, probe).await;
                 without.push(took);
-                if let Some((one, other)) = one.iter().zip(&other).find(|(one, other)| one != other) {
-                    return Some(format!("{}: with\n  {}\nwithout\n  {}", probe.path, around(one, other), around(other, one)));
+                if let Some((one, other)) = one.iter().zip(&other).find(|(one, other)| !one.is_like(other)) {
+                    let (one, other) = (one.to_string(), other.to_string());
+                    return Some(format!("{}: with\n  {}\nwithout\n  {}", probe.path, around(&one, &other), around(&other, &one)));
                 }
                 if one.len() != other.len() {
                     return Some(format!("{}: {} pages with, {} without", probe.path, one.len(), other.len()));
@@ -105,7 +106,7 @@ impl Twins {
     pub async fn tells_sender(&self, probe: &Probe) -> bool {
         let (one, _) = self.ask(&self.with, &self.with.sender, probe).await;
         let (other, _) = self.ask(&self.without, &self.without.sender, probe).await;
-        one != other
+        one.len() != other.len() || one.iter().zip(&other).any(|(one, other)| !one.is_like(other))
     }
 
     /// The statuses of both gateways' answers to the caller.
@@ -115,7 +116,7 @@ impl Twins {
     }
 
     /// Every page of the answer in the one form, and how long the first took.
-    async fn ask(&self, side: &Side, party: &Party, probe: &Probe) -> (Vec<String>, Duration) {
+    async fn ask(&self, side: &Side, party: &Party, probe: &Probe) -> (Vec<Form>, Duration) {
         let start = std::time::Instant::now();
         let first = party.call(self.call(probe)).await;
         let took = start.elapsed();
@@ -154,8 +155,26 @@ fn next_of(answer: &Answer) -> Option<String> {
     is_bundle.then(|| answer.link("next")).flatten()
 }
 
+/// An answer in the one form: of a compressed one its length, for its bytes hold the address.
+struct Form {
+    text: String,
+    compressed: usize,
+}
+
+impl Form {
+    fn is_like(&self, other: &Form) -> bool {
+        self.text == other.text && self.compressed.abs_diff(other.compressed) < COMPRESSED_SLACK
+    }
+}
+
+impl std::fmt::Display for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.compressed == 0 { f.write_str(&self.text) } else { write!(f, "{} {} bytes compressed", self.text, self.compressed) }
+    }
+}
+
 /// Status, headers, length and body, without what differs between any two answers: the moment, the address, and what a sealed page link holds.
-fn form(origin: &str, answer: &Answer, masks_ids: bool) -> String {
+fn form(origin: &str, answer: &Answer, masks_ids: bool) -> Form {
     let sealed = Regex::new("_page=([A-Za-z0-9_-]+)").unwrap();
     let drawn = Regex::new("hg-[0-9a-v]{26}").unwrap();
     let plain = |text: &str| {
@@ -166,10 +185,10 @@ fn form(origin: &str, answer: &Answer, masks_ids: bool) -> String {
     let kept = answer.headers.iter().filter(|(name, _)| !PASSING.contains(&name.as_str()));
     let headers: Vec<String> = kept.map(|(name, value)| format!("{name}: {}", plain(&String::from_utf8_lossy(value.as_bytes())))).collect();
     if answer.headers.contains_key("content-encoding") {
-        let length = answer.bytes.len().div_ceil(COMPRESSED_SLACK);
-        return format!("{} {} about {length} times {COMPRESSED_SLACK} bytes", answer.status, headers.join("; "));
+        return Form { text: format!("{} {}", answer.status, headers.join("; ")), compressed: answer.bytes.len() };
     }
-    format!("{} {} {} bytes {}", answer.status, headers.join("; "), answer.bytes.len(), plain(&answer.text()))
+    let text = format!("{} {} {} bytes {}", answer.status, headers.join("; "), answer.bytes.len(), plain(&answer.text()));
+    Form { text, compressed: 0 }
 }
 
 /// The status of an answer, and where its body begins to differ from another's.
