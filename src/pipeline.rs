@@ -160,7 +160,7 @@ impl Pipeline {
         complete(&mut unit, &answers);
         self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions))?;
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
-            Committed::Done { .. } => Ok(Attempt::Done(answers)),
+            Committed::Done { .. } | Committed::Kept => Ok(Attempt::Done(answers)),
             Committed::Stale { .. } => Ok(Attempt::Stale),
             Committed::Replayed(_) => Ok(Attempt::Replayed),
         }

@@ -234,6 +234,7 @@ impl QueryPath {
     async fn known(&self, type_name: &str, id: &str, version: Option<&str>) -> Result<Known, Fault> {
         // The gateway's versions have numbers; a holder's may be called anything.
         let version = version.map(|version| version.parse::<u32>().ok());
+        self.pipeline.store.settle_for(type_name).await?;
         let reading = self.pipeline.store.glance(|reader| {
             let current = reader.current(type_name, id)?;
             let is_here = current.as_ref().is_some_and(|current| version.is_some() || !current.deleted());
@@ -267,6 +268,9 @@ impl QueryPath {
 
     /// The current versions of resources, where there are any.
     async fn stored(&self, wanted: Vec<(String, String)>) -> Result<Vec<Candidate>, Failure> {
+        for (type_name, _) in &wanted {
+            self.pipeline.store.settle_for(type_name).await?;
+        }
         let read = self.pipeline.store.read(move |reader| {
             let mut candidates = Vec::new();
             for (type_name, id) in wanted {
@@ -374,6 +378,7 @@ impl QueryPath {
             // Nobody else is shown any. How long looking through them takes would say how much is on record about somebody.
             return Ok(Vec::new());
         }
+        self.pipeline.store.settle_for(query.type_name()).await?;
         let wanted = Arc::clone(query);
         let Some(stored) = self.pipeline.store.read(move |reader| reader.candidates(&wanted)).await? else {
             return self.visible_of_many(caller, query).await;

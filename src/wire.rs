@@ -238,6 +238,7 @@ fn store_settings(settings: &Settings, adopt: bool) -> StoreSettings {
         cache_bytes: settings.storage.cache_bytes,
         origin: settings.ledger.origin.clone(),
         register: settings.ledger_register_file(),
+        anchor_within: Duration::from_millis(settings.ledger.anchor_within_ms),
         adopt,
     }
 }

@@ -50,6 +50,8 @@ pub const CACHE_BYTES: Limit = limit("storage.cache_bytes", 32 << 20, 1 << 20, 1
 pub const WITNESS_INTERVAL_MS: Limit = limit("ledger.witness_interval_ms", 1_000, 10, 3_600_000);
 /// How long the log may fail to be published before nothing new is taken. Where there is no room for it, that is so at once.
 pub const UNPUBLISHED_MS: Limit = limit("ledger.max_unpublished_ms", 300_000, 0, 604_800_000);
+/// How long the record of a read may wait, synced and acknowledged, for its place in the log.
+pub const ANCHOR_WITHIN_MS: Limit = limit("ledger.anchor_within_ms", 20, 0, 1_000);
 /// The least time between two visits to a log that is mirrored.
 pub const MIRROR_INTERVAL_MS: Limit = limit("ledger.witness.mirror_interval_ms", 10_000, 10, 86_400_000);
 

@@ -123,6 +123,8 @@ pub struct Ledger {
     pub witnesses_file: Option<PathBuf>,
     /// The least time between two rounds of asking them.
     pub witness_interval_ms: u64,
+    /// How long the record of a read may wait, synced and acknowledged, for its place in the log; with 0 it takes it before the answer.
+    pub anchor_within_ms: u64,
     /// How long the log may fail to be published before nothing new is taken.
     pub max_unpublished_ms: u64,
     /// Takes entries from whoever asks (`POST /ledger/add`), for load tests. On loopback only.
@@ -177,6 +179,7 @@ impl Default for Ledger {
             ml_dsa_44: false,
             witnesses_file: None,
             witness_interval_ms: limits::WITNESS_INTERVAL_MS.default,
+            anchor_within_ms: limits::ANCHOR_WITHIN_MS.default,
             max_unpublished_ms: limits::UNPUBLISHED_MS.default,
             open_add: false,
             publish: None,

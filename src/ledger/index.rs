@@ -23,7 +23,7 @@ pub const TAG_BYTES: usize = 16;
 pub const MAX_STEPS: usize = TAG_BYTES * 8;
 
 /// A blinded name under which leaves are found. Sixteen zero bytes stand for none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tag(pub [u8; TAG_BYTES]);
 
 impl Tag {

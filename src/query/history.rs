@@ -107,6 +107,7 @@ impl QueryPath {
 
     /// The newest versions the caller may see, one more than a page holds when there are as many.
     async fn visible(&self, caller: &Caller, scope: &HistoryScope, asked: &Asked) -> Result<Vec<Shown>, Failure> {
+        self.pipeline.store.settle().await?;
         let mut shown = Vec::new();
         let (mut before, since) = (asked.after.map(|position| position.from), asked.since);
         for _ in 0..MAX_CHUNKS {

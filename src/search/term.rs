@@ -11,9 +11,10 @@ use crate::definitions::{Definitions, SearchKind};
 use crate::fhir::Node;
 use crate::fhir::decimal::Decimal;
 use crate::fhir::temporal::Interval;
+use serde::{Deserialize, Serialize};
 
 /// One entry of the search index.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Term {
     /// A code, reference or URI of one parameter, as a stable hash; two that collide are told apart by matching.
     Exact { key: i64 },

@@ -7,6 +7,7 @@
 //! * A [`Unit`] is all or nothing. What it relied on is stated as [`Assumption`]s and checked by the writer inside the same transaction,
 //!   so a decision taken on a stale reading never commits.
 //! * [`Store::commit`] answers only after data, leaves and the signed checkpoint over them are synced.
+//! * Records of what was shown and refused may be acknowledged before they are in the tables ([`Store::settle`]); everything else is there when it is.
 //! * Record keys live in their own file and are synced before the data that needs them: an orphan key is harmless, a missing one is not. Keys
 //!   that are older than the data, or another store's, are refused at opening.
 //! * What is acknowledged comes to where others see it: nothing is submitted while the log cannot be published.
@@ -19,10 +20,13 @@ mod erase;
 mod folding;
 mod group;
 mod index;
+mod journal;
 mod key_writing;
 mod keys;
 mod log;
+mod mark;
 mod outbox;
+mod owed;
 mod pending;
 mod people;
 mod reader;
@@ -56,6 +60,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
 /// How many prepared statements a connection keeps.
@@ -79,6 +84,8 @@ pub struct StoreSettings {
     pub origin: String,
     /// Where the last signed tree is remembered, apart from the data.
     pub register: PathBuf,
+    /// How long a record of a read that is acknowledged may wait for its place in the log; none when it takes it before that.
+    pub anchor_within: Duration,
     /// Whether data without a register is taken for the newest.
     pub adopt: bool,
 }
@@ -101,6 +108,8 @@ struct Shared {
     settings: StoreSettings,
     /// Where a commit writes: data, keys, register.
     folders: BTreeSet<PathBuf>,
+    /// Makes records durable that take their places later.
+    keeper: owed::Keeper,
     sealer: Arc<seal::Sealer>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
@@ -128,7 +137,11 @@ impl Store {
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         let register = settings.register.parent().map(Path::to_owned);
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
+        let (owed, keeping) = owed::open(&data, &keyring, &settings)?;
+        let keeper = owed::Keeper::start(keeping, !settings.anchor_within.is_zero(), work.clone(), Arc::clone(&counters))?;
         let writer = writer::Writer {
+            owed,
+            timer: timer()?,
             sealer: Arc::clone(&sealer),
             data,
             key_writing: key_writing::KeyWriting::start(keyring.clone())?,
@@ -162,6 +175,7 @@ impl Store {
                 admission,
                 settings,
                 folders,
+                keeper,
                 sealer,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
@@ -172,12 +186,33 @@ impl Store {
     /// Commits one unit together with whatever else is waiting. Answers after the sync.
     pub async fn commit(&self, unit: Unit) -> Result<Committed, Fault> {
         let (answer, receive) = oneshot::channel();
-        let work = writer::Work::Commit { unit: Box::new(unit), answer };
-        self.shared.work.try_send(work).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Fault::new(FaultKind::Overloaded, "the writer's queue is full"),
-            mpsc::error::TrySendError::Closed(_) => Fault::new(FaultKind::ShuttingDown, "the writer has stopped"),
-        })?;
+        if let Some((unit, answer)) = self.shared.keeper.offer((Box::new(unit), answer)) {
+            self.shared.work.try_send(writer::Work::Commit { unit, answer }).map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => Fault::new(FaultKind::Overloaded, "the writer's queue is full"),
+                mpsc::error::TrySendError::Closed(_) => Fault::new(FaultKind::ShuttingDown, "the writer has stopped"),
+            })?;
+        }
         receive.await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the writer stopped before it answered"))?
+    }
+
+    /// Sees to it that all that was acknowledged is in the tables and in the log: for who reads the accounting, or proves what the log has.
+    pub async fn settle(&self) -> Result<(), Fault> {
+        self.settle_where(None).await
+    }
+
+    /// The same where resources of a type are read.
+    pub async fn settle_for(&self, type_name: &str) -> Result<(), Fault> {
+        self.settle_where(Some(type_name)).await
+    }
+
+    async fn settle_where(&self, type_name: Option<&str>) -> Result<(), Fault> {
+        if self.shared.keeper.is_settled(type_name) {
+            return Ok(());
+        }
+        let gone = || Fault::new(FaultKind::ShuttingDown, "the writer has stopped");
+        let (done, settled) = oneshot::channel();
+        self.shared.work.send(writer::Work::Settle { done }).await.map_err(|_| gone())?;
+        settled.await.map_err(|_| gone())?
     }
 
     /// Runs a reading on a thread that may block, on one consistent snapshot of the data.
@@ -254,6 +289,8 @@ impl Store {
 
     /// Commits what waits, closes the writer and returns when it has stopped. Later commits are refused.
     pub async fn close(&self) {
+        let shared = Arc::clone(&self.shared);
+        let _ = tokio::task::spawn_blocking(move || shared.keeper.stop()).await;
         let (done, stopped) = oneshot::channel();
         if self.shared.work.send(writer::Work::Stop { done }).await.is_ok() {
             let _ = stopped.await;
@@ -276,6 +313,12 @@ impl Shared {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }
+}
+
+/// What the writer waits by.
+fn timer() -> Result<tokio::runtime::Runtime, Fault> {
+    let timer = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    timer.map_err(|error| Fault::new(FaultKind::Internal, format!("start the writer's timer: {error}")))
 }
 
 fn lock_folder(folder: &Path) -> Result<File, Fault> {

@@ -12,7 +12,7 @@ const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 
 /// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
 /// released is never edited. Each is run once, in the transaction that raises `user_version`.
-const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE, WAITING_FOR_SIGNATURES, KEYS_IT_RESTS_ON];
+const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE, WAITING_FOR_SIGNATURES, KEYS_IT_RESTS_ON, RECORDS_TAKEN_IN];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
 const PEOPLE_AND_WORK: &str = "
@@ -49,6 +49,11 @@ CREATE INDEX pending_due ON pending (open, expires);
 const KEYS_IT_RESTS_ON: &str = "
 CREATE TABLE bound (one INTEGER PRIMARY KEY CHECK (one = 1), store BLOB NOT NULL, gateway BLOB NOT NULL, written INTEGER NOT NULL);
 CREATE TABLE destroyed (number INTEGER PRIMARY KEY, label BLOB NOT NULL UNIQUE);
+";
+
+/// Up to which frame of `owed.journal` records are in the tables.
+const RECORDS_TAKEN_IN: &str = "
+CREATE TABLE taken_in (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

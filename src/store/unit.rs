@@ -6,6 +6,7 @@ use super::pending::Pending;
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
 use crate::search::{Query, Term};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// All that one request writes. It commits as a whole or not at all.
@@ -32,6 +33,48 @@ pub struct Unit {
     /// Keys under which a resource is found by others that look like it, with the resource's id.
     pub alike: Vec<([u8; 32], String)>,
     pub erasure: Option<Erasure>,
+}
+
+impl Unit {
+    /// Whether it is nothing but new records of a type, made by the gateway itself and relying on nothing.
+    pub(super) fn is_record_of(&self, type_name: &str) -> bool {
+        let Unit {
+            submits,
+            assumptions,
+            raw,
+            versions,
+            leaves,
+            idempotency,
+            outbox,
+            outbox_updates,
+            elsewhere,
+            pending,
+            raw_row,
+            work,
+            people,
+            source_maps,
+            alike,
+            erasure,
+        } = self;
+        let is_new = |version: &VersionDraft| version.type_name == type_name && version.version == 1 && version.method == Method::Create;
+        !submits
+            && assumptions.is_empty()
+            && raw.is_none()
+            && raw_row.is_none()
+            && !versions.is_empty()
+            && versions.iter().all(is_new)
+            && leaves.iter().all(|leaf| leaf.key.is_none())
+            && idempotency.is_none()
+            && outbox.is_empty()
+            && outbox_updates.is_empty()
+            && elsewhere.is_empty()
+            && pending.is_none()
+            && work.is_empty()
+            && people.is_empty()
+            && source_maps.is_empty()
+            && alike.is_empty()
+            && erasure.is_none()
+    }
 }
 
 /// Something for a person to look at. The first of its key makes the Task; every one is counted.
@@ -111,7 +154,7 @@ pub struct RawDraft {
 }
 
 /// How a version came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     Create,
     Update,
@@ -146,7 +189,7 @@ impl Method {
 }
 
 /// One new version of one resource.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct VersionDraft {
     pub type_name: String,
     pub id: String,
@@ -167,12 +210,13 @@ pub struct VersionDraft {
 }
 
 /// A leaf but for its number and its places under its tags, which the writer gives.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LeafDraft {
     pub entry: Vec<u8>,
     /// Its tags, each with where its big-endian 64-bit counter goes.
     pub tags: Vec<(usize, Tag)>,
-    /// The record's key, when it is a stored one.
+    /// The record's key, when it is a stored one. It is nowhere but in the key store.
+    #[serde(skip)]
     pub key: Option<SealedRecord>,
     /// The name of the patient's key that tags and commitment rest on; `None` for what rests on none.
     pub patient: Option<[u8; 32]>,
@@ -199,6 +243,8 @@ pub struct Replay {
 pub enum Committed {
     /// Synced. The positions of its leaves in the log, in the unit's order.
     Done { leaves: Vec<u64> },
+    /// Synced, as a record that takes its places in the tables and in the log before anything else does.
+    Kept,
     /// This assumption (by index) no longer held; nothing was written.
     Stale { assumption: usize },
     /// The idempotency key was used before; nothing was written.

@@ -6,6 +6,7 @@ use super::group::{Gathering, Group};
 use super::key_writing::KeyWriting;
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
+use super::owed::Owed;
 use super::seal::Sealer;
 use super::signing::Underway;
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
@@ -21,6 +22,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many shared bodies are remembered.
@@ -30,8 +32,22 @@ const EXPIRED_PER_USE: u32 = 32;
 
 /// What is asked of the writer.
 pub(super) enum Work {
-    Commit { unit: Box<Unit>, answer: oneshot::Sender<Result<Committed, Fault>> },
-    Stop { done: oneshot::Sender<()> },
+    Commit {
+        unit: Box<Unit>,
+        answer: oneshot::Sender<Result<Committed, Fault>>,
+    },
+    /// These have been acknowledged, and are in the journal under this number.
+    Owe {
+        units: Vec<Unit>,
+        number: u64,
+    },
+    /// Writes what is owed.
+    Settle {
+        done: oneshot::Sender<Result<(), Fault>>,
+    },
+    Stop {
+        done: oneshot::Sender<()>,
+    },
 }
 
 type Answer = oneshot::Sender<Result<Committed, Fault>>;
@@ -48,6 +64,16 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Relaxed)
+    }
+
+    /// So many units were made durable by a sync of their own.
+    pub(super) fn kept(&self, units: usize) {
+        self.units.fetch_add(units as u64, Ordering::Relaxed);
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn read(&self) -> Counted {
@@ -68,6 +94,10 @@ pub(super) struct Writer {
     pub(super) head: Arc<RwLock<LedgerHead>>,
     pub(super) announce: watch::Sender<u64>,
     pub(super) counters: Arc<Counters>,
+    /// What is acknowledged and not yet in the tables.
+    pub(super) owed: Owed,
+    /// Waits for work or for the time to write what is owed, whichever comes first.
+    pub(super) timer: Runtime,
     /// Whether submissions are taken.
     pub(super) admission: Admission,
     pub(super) max_group_units: usize,
@@ -87,14 +117,18 @@ impl Writer {
     /// Serves the queue until it is told to stop or nobody can send any more.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
         let mut gathering = Gathering::default();
-        while let Some(first) = queue.blocking_recv() {
+        while let Some(first) = self.next(&mut queue) {
             let mut group = Group::default();
             group.take(first);
             gathering.fill(&mut group, &mut queue, self.max_group_units);
-            let Group { units, stop, .. } = group;
-            let (count, watch) = (units.len(), Clock::system().stopwatch());
-            self.serve(units);
-            gathering.served(count, queue.len(), watch.elapsed());
+            let Group { units, owed, settling, stop, .. } = group;
+            owed.into_iter().for_each(|(units, number)| self.owed.owe(units, number));
+            if !units.is_empty() {
+                let (count, watch) = (units.len(), Clock::system().stopwatch());
+                self.serve(units);
+                gathering.served(count, queue.len(), watch.elapsed());
+            }
+            self.settle(settling, stop.is_some());
             self.folding.turn(&self.data);
             if let Some(done) = stop {
                 self.tidy();
@@ -102,6 +136,30 @@ impl Writer {
                 let _ = done.send(());
                 return;
             }
+        }
+        self.settle(Vec::new(), true);
+    }
+
+    /// What comes next. Meanwhile what is owed is written when its time has come.
+    fn next(&mut self, queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
+        loop {
+            let Some(wait) = self.owed.due_in() else { return queue.blocking_recv() };
+            match self.timer.block_on(async { tokio::time::timeout(wait, queue.recv()).await }) {
+                Ok(work) => return work,
+                Err(_) => self.settle(Vec::new(), false),
+            }
+        }
+    }
+
+    /// Writes what is owed, where somebody waits for that or its time has come.
+    fn settle(&mut self, waiting: Vec<oneshot::Sender<Result<(), Fault>>>, at_once: bool) {
+        let is_due = at_once || !waiting.is_empty() || self.owed.due_in().is_some_and(|wait| wait.is_zero());
+        let done = if is_due && !self.owed.is_empty() { self.commit_group(&[]).map(drop) } else { Ok(()) };
+        if let Err(failure) = &done {
+            tracing::error!(fault = failure.kind.label(), detail = %failure.detail, "what is owed could not be written");
+        }
+        for asked in waiting {
+            let _ = asked.send(done.clone());
         }
     }
 
@@ -156,17 +214,20 @@ impl Writer {
         if let Some(reason) = &self.poisoned {
             return Err(reason.clone());
         }
-        let outcomes = match self.write_group(units) {
+        let owed = self.owed.take();
+        let outcomes = match self.write_group(&owed, units) {
             Ok(outcomes) => outcomes,
             Err(failure) => {
                 self.roll_back();
+                self.owed.told(owed, false, &self.data).inspect_err(|failure| self.poison(failure))?;
                 return Err(failure);
             }
         };
+        self.owed.told(owed, true, &self.data)?;
         let head = self.ledger.head();
         let size = head.size();
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
-        self.announce.send_replace(size);
+        self.announce.send_if_modified(|told| std::mem::replace(told, size) != size);
         self.counters.units.fetch_add(units.len() as u64, Ordering::Relaxed);
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         // The tree has grown whatever comes of this: only who asked for the erasure must hear that it is not finished.
@@ -187,11 +248,16 @@ impl Writer {
         }
     }
 
-    fn write_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
+    /// Writes what is owed, and then these, in one commit; what is owed has been answered.
+    fn write_group(&mut self, owed: &[Unit], units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
         let (keys, written) = self.begin_keys(units)?;
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
         written.map_or(Ok(()), |written| bound::note_written(&self.data, written))?;
         let mut edge = self.ledger.edge().clone();
+        if !owed.is_empty() {
+            owed.iter().try_for_each(|unit| self.write_checked(unit, &mut edge).map(drop))?;
+            self.owed.note(&self.data)?;
+        }
         let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
         self.write_counts()?;
         let note = self.ledger.note_for(&edge)?;
@@ -270,7 +336,7 @@ impl Writer {
 
     fn poison(&mut self, failure: &Fault) {
         self.poisoned = Some(failure.clone());
-        self.counters.poisoned.store(true, Ordering::Relaxed);
+        self.counters.poison();
     }
 
     fn erase(&mut self, erasure: &Erasure) -> Result<(), Fault> {
@@ -279,10 +345,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Once an erasure is committed: destroys the keys it condemned and sees to it that no copy of what was erased stays in the write-ahead logs.
+    /// Once an erasure is committed: destroys the keys it condemned and sees to it that no copy of what was erased stays in the write-ahead logs
+    /// and in the journal.
     pub(super) fn finish_erasure(&mut self) -> Result<(), Fault> {
         erase::destroy_condemned(&self.data, &self.keyring)?;
         self.condemned = false;
+        self.owed.wipe()?;
         erase::fold(&self.data)
     }
 

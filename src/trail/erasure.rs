@@ -117,7 +117,7 @@ impl Trail {
         });
         let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };
         match self.query.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {
-            Committed::Done { .. } => Ok(Erased { resources: plan.gone.len(), rewritten: plan.rewritten.len() }),
+            Committed::Done { .. } | Committed::Kept => Ok(Erased { resources: plan.gone.len(), rewritten: plan.rewritten.len() }),
             // Somebody was faster with one of them: it is planned anew.
             Committed::Stale { .. } | Committed::Replayed(_) => Ok(Erased::default()),
         }
@@ -125,6 +125,7 @@ impl Trail {
 
     /// Looks for everything that leads to the resource. Nothing is found when it is gone already.
     async fn plan(&self, type_name: &str, id: &str, again: bool) -> Result<Plan, Failure> {
+        self.query.pipeline.store.settle().await?;
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
         let definitions = self.query.pipeline.definitions;
         if type_name != "Patient" {

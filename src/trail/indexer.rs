@@ -76,8 +76,9 @@ impl Indexer {
         }
     }
 
-    /// Takes in what the log has grown by. An index that does not fit the log is made again, once.
+    /// Takes in what the log has grown by, with all that was acknowledged. An index that does not fit the log is made again, once.
     async fn catch_up(&self) -> Result<(), Fault> {
+        self.store.settle().await?;
         match self.take_in().await {
             Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
                 tracing::warn!(detail = %fault.detail, "the index does not fit the log and is made again");

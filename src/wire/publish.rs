@@ -55,9 +55,13 @@ impl Publisher {
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut grown = self.store.grown();
         loop {
+            let is_last = *stop.borrow();
+            if is_last && let Err(fault) = self.store.settle().await {
+                tracing::warn!(fault = fault.kind.label(), "the last records are published after the next start");
+            }
             grown.borrow_and_update();
             self.turn().await;
-            if *stop.borrow() {
+            if is_last {
                 return;
             }
             tokio::select! {

@@ -2,7 +2,6 @@
 
 use crate::support::data::{bundle, creates, observation, patient};
 use crate::support::party::{FHIR_JSON, FHIR_XML};
-use crate::support::world::audit_events;
 use crate::support::{Call, Party, Setup, World};
 use serde_json::json;
 use std::time::Duration;
@@ -37,6 +36,7 @@ async fn check(world: &World, party: &Party, why: &str, call: Call, status: u16,
 
 /// How many resources there are, and how many audit records.
 async fn stored(world: &World) -> (u64, u64) {
+    world.running.store.settle().await.unwrap();
     let counts = world.running.store.read(|reader| reader.counts()).await.unwrap();
     let audit = counts.iter().filter(|(type_name, _)| type_name == "AuditEvent").map(|(_, count)| count).sum();
     (counts.iter().filter(|(type_name, _)| type_name != "AuditEvent").map(|(_, count)| count).sum(), audit)
@@ -247,10 +247,10 @@ async fn strangers_and_forged_tokens() {
     }
     // A stranger's requests are recorded, but make no leaf: nobody outside makes the log grow.
     let size = world.running.store.ledger_head().size();
-    let events = audit_events(&world.data()).len();
+    let events = world.audit_events().await.len();
     stranger.get("Patient").await.expect(401);
     assert_eq!(world.running.store.ledger_head().size(), size);
-    assert_eq!(audit_events(&world.data()).len(), events + 1);
+    assert_eq!(world.audit_events().await.len(), events + 1);
     // What is public stays public.
     stranger.get("metadata").await.expect(200);
     stranger.get(".well-known/smart-configuration").await.expect(200);

@@ -5,6 +5,7 @@ mod input;
 mod keys;
 mod kill;
 mod mirror;
+mod owed;
 mod race;
 mod replay;
 mod revocation;

@@ -207,7 +207,7 @@ async fn a_log_that_dies_with_a_cosignature_in_hand_asks_again() {
     let asks = "[ledger]\nkey_file = \"log.key\"\nwitnesses_file = \"witnesses.policy\"\nwitness_interval_ms = 20\n";
     std::fs::write(&site.config, std::fs::read_to_string(&site.config).unwrap().replace("[ledger]\n", asks)).unwrap();
     let policy = Policy::parse(policy.as_bytes()).unwrap();
-    // The empty log is cosigned, perhaps twice: getting a token is a commit too.
+    // The empty log is cosigned too.
     let process = site.start_dying_at("cosigned-before-shown:3").await;
     let party = site.party("hospital-a").await;
     let mut created = Vec::new();

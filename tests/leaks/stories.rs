@@ -3,7 +3,6 @@
 use super::scene::concept;
 use super::twins::{Probe, Side, Twins, form_of, get, median, send};
 use crate::support::data::{MRN, bundle, creates, observation, patient, permit, permit_to, purpose};
-use crate::support::world::audit_events;
 use crate::support::{Answer, Call, Party, World};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -280,7 +279,7 @@ pub async fn audits_hold_no_content() {
     for path in ["Condition/{condition}", "Condition?patient={some}", "Patient/{some}/$everything", "Observation/{noted}"] {
         twins.with.caller.call(twins.call(&get(path))).await;
     }
-    let audits = audit_events(&twins.with.world.data());
+    let audits = twins.with.world.audit_events().await;
     assert!(audits.len() > 4);
     for word in ["F11.20", "ethadone", "pioid", "Moor", "1970-03-01"] {
         assert!(!audits.iter().any(|audit| audit.to_string().contains(word)), "an audit record holds `{word}`");

@@ -1,15 +1,14 @@
 //! Every request leaves one record, whatever became of it, and the accounting is for oversight.
 
 use crate::support::data::{bundle, creates, observation, patient, permit_to};
-use crate::support::world::audit_events;
 use crate::support::{Answer, Call, Party, World};
 use serde_json::{Value, json};
 
 /// The records that one call leaves.
 async fn records(world: &World, party: &Party, call: Call) -> (Answer, Vec<Value>) {
-    let before = audit_events(&world.data()).len();
+    let before = world.audit_events().await.len();
     let answer = party.call(call).await;
-    (answer, audit_events(&world.data()).split_off(before))
+    (answer, world.audit_events().await.split_off(before))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +75,7 @@ async fn every_request_leaves_its_record() {
     let query = String::from_utf8(data_encoding::BASE64.decode(query.as_bytes()).unwrap()).unwrap();
     assert_eq!(query, format!("Observation?patient={id}"));
     // The records are valid resources themselves.
-    let events = audit_events(&world.data());
+    let events = world.audit_events().await;
     for event in events.iter().rev().take(25) {
         let judged = a.post("AuditEvent/$validate", event).await.expect(200).json();
         let errors: Vec<&Value> = judged["issue"].as_array().unwrap().iter().filter(|issue| issue["severity"] == "error").collect();

@@ -2,7 +2,6 @@
 
 use crate::support::data::{MRN, observation, patient, permit, permit_to, purpose};
 use crate::support::party::Answer;
-use crate::support::world::audit_events;
 use crate::support::{Call, Party, Setup, World};
 use serde_json::{Value, json};
 
@@ -136,7 +135,7 @@ async fn a_what_if_tells_each_asker_what_they_may_know() {
         .await
         .expect(401);
     // Every one of these is on record, and so is what was refused, for the patient whom the URL names.
-    let events = audit_events(&case.world.data());
+    let events = case.world.audit_events().await;
     let consulted: Vec<&Value> = events.iter().filter(|event| event["subtype"][0]["code"] == "consent-decide").collect();
     assert!(consulted.len() > 12, "{}", consulted.len());
     let of_patient = consulted.iter().filter(|event| event.to_string().contains(&format!("Patient/{}", case.patient)));

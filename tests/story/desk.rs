@@ -128,7 +128,7 @@ async fn an_item_that_is_ignored_stays_so_and_says_when_it_comes_again() {
     let receipt = operator.get(&format!("Task/{task}/$receipt")).await.expect(200).text();
     let stored = operator.get(&format!("Task/{task}")).await.expect(200);
     hearthgate::anchor::verify_receipt(&receipt, &world.policy(), Some(&stored.bytes)).unwrap();
-    let events = crate::support::world::audit_events(&world.data());
+    let events = world.audit_events().await;
     assert!(events.iter().any(|event| event["subtype"][0]["code"] == "operate" && event.to_string().contains(&task)));
 }
 

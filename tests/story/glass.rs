@@ -1,7 +1,7 @@
 //! Breaking the glass: who may, how far it reaches, for how long, and what it leaves behind.
 
 use crate::support::data::{observation, patient, permit_to};
-use crate::support::world::{EMERGENCY, audit_events};
+use crate::support::world::EMERGENCY;
 use crate::support::{Call, Party, Setup, World};
 use hearthgate::clock::{Instant, ScriptedTime};
 use serde_json::{Value, json};
@@ -97,7 +97,7 @@ async fn the_glass_is_broken_for_a_while_and_not_without_notice() {
     // The accounting has the breaking and what was read; the alarm has gone off.
     let accounting = app.get(&format!("Patient/{}/$disclosures", case.patient)).await.expect(200).text();
     assert!(accounting.contains("break-glass"));
-    let events = audit_events(&case.world.data());
+    let events = case.world.audit_events().await;
     let broke: Vec<&Value> =
         events.iter().filter(|event| event["subtype"][0]["code"] == "break-glass" && event["outcome"] == "0").collect();
     assert_eq!(broke.len(), 1);

@@ -116,7 +116,7 @@ async fn what_comes_along_is_only_what_may_be_seen() {
     let narrow = twins.world.party_with("hospital-b", "system/Observation.rs").await;
     assert!(modes(&narrow.get("Observation?_include=*").await.expect(200), "include").is_empty());
     // What comes along is disclosed, and the audit record says so.
-    let audits = crate::support::world::audit_events(&twins.world.data());
+    let audits = twins.world.audit_events().await;
     let named = |audit: &Value| audit["entity"].to_string().contains(&open.visit);
     assert!(audits.iter().any(named), "the record of a search names what came along with it");
 }

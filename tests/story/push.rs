@@ -2,7 +2,6 @@
 
 use crate::support::data::{observation, patient, permit_to};
 use crate::support::holder::{Behaviour, Holder, Seen};
-use crate::support::world::audit_events;
 use crate::support::{Party, Setup, World, until};
 use hearthgate::store::DeliveryState;
 use serde_json::{Value, json};
@@ -45,7 +44,7 @@ async fn a_measurement_reaches_who_subscribed() {
     assert_eq!(seen[0].json()["subject"]["reference"], format!("Patient/{patient}"));
     assert_eq!(seen[0].headers["content-type"], "application/fhir+json");
     // It was accounted for before it left: a record names the destination and the consent.
-    let events = audit_events(&world.data());
+    let events = world.audit_events().await;
     let disclosed = events.iter().filter(|event| event["subtype"][0]["code"] == "push").collect::<Vec<_>>();
     assert_eq!(disclosed.len(), 1);
     assert!(disclosed[0].to_string().contains(&format!("Observation/{id}")) && disclosed[0].to_string().contains("clinic"));

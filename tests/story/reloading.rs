@@ -61,7 +61,7 @@ async fn rules_take_effect_on_the_next_request_and_a_broken_configuration_on_non
     large["name"][0]["text"] = json!("x".repeat(usize::try_from(hearthgate::config::limits::BODY_BYTES.min).unwrap()));
     world.party("hospital-a").await.post("Patient", &large).await.expect(413);
     // Each is in the audit trail, the refused one too.
-    let events = crate::support::world::audit_events(&world.data());
+    let events = world.audit_events().await;
     let outcomes: Vec<&str> =
         events.iter().filter(|event| event["subtype"][0]["code"] == "reload").map(|event| event["outcome"].as_str().unwrap()).collect();
     assert_eq!(outcomes, ["0", "4", "0"]);

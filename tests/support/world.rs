@@ -224,6 +224,12 @@ impl World {
         self.settings.storage.data_dir.clone()
     }
 
+    /// The whole accounting, of all that was answered so far.
+    pub async fn audit_events(&self) -> Vec<serde_json::Value> {
+        self.running.store.settle().await.unwrap();
+        audit_events(&self.data())
+    }
+
     /// Somebody with the token of a registered client, with all it may have.
     pub async fn party(&self, client: &str) -> Party {
         let scope = match client {

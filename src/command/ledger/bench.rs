@@ -80,6 +80,7 @@ fn open(folder: &Path) -> Result<Store, Fault> {
         cache_bytes: 64 << 20,
         origin: ORIGIN.to_owned(),
         register: folder.join("keys/signed-tree"),
+        anchor_within: Duration::ZERO,
         adopt: false,
     };
     let keyring = Keyring::open(&folder.join("keys"), [1; 32], Entropy::system())?;
