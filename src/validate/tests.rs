@@ -101,6 +101,7 @@ fn every_rule_has_a_case() {
         include_str!("extensions.rs"),
         include_str!("narrative.rs"),
         include_str!("references.rs"),
+        include_str!("references/bundled.rs"),
         include_str!("primitives.rs"),
     ];
     // Limits have tests of their own below, and codings and the limits of narrative ones beside their rule.
