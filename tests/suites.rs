@@ -17,6 +17,10 @@ use std::path::{Path, PathBuf};
 mod derived;
 #[path = "suites/hostile.rs"]
 mod hostile;
+#[path = "suites/releases.rs"]
+mod releases;
+#[path = "suites/rules.rs"]
+mod rules;
 
 /// A part of the shared folder; `None`, said aloud, where it is not there.
 pub fn shared(part: &str) -> Option<PathBuf> {

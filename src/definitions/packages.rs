@@ -1,13 +1,16 @@
 //! Definitions beyond the embedded ones: packages and single definitions, added when the process starts.
 
 use super::trim::SourceError;
-use super::{Content, Definitions, compile, store, trim};
+use super::{Content, Definitions, compile, store, trim, versions};
 use crate::fhir::Node;
 use std::path::Path;
 use std::sync::{OnceLock, RwLock};
 
 /// What is judged by as it stands.
 const KEPT_WHOLE: [&str; 3] = ["Questionnaire", "Measure", "Library"];
+
+/// The definition that every release's core has.
+const ROOT: &str = "http://hl7.org/fhir/StructureDefinition/Element";
 
 impl Definitions {
     /// The embedded definitions with those of packages (`.tgz` or folder), later ones taking the place of earlier ones.
@@ -20,15 +23,18 @@ impl Definitions {
     }
 
     /// The definitions of another release, made of packages of which one is its core. `None` when none of them defines the types.
+    /// `version` may name the release (`4.3`); the definitions have the version of their core (`4.3.0`).
     pub fn of_release(version: &str, packages: &[&Path]) -> Result<Option<Definitions>, SourceError> {
         let mut resources = Vec::new();
         for package in packages {
             resources.extend(trim::read_resources(package)?);
         }
-        let pack = compile::compile(version, resources.iter());
+        let mut pack = compile::compile(version, resources.iter());
         if !pack.types.iter().any(|one| one.name == "Element") {
             return Ok(None);
         }
+        let of_core = pack.structures.iter().find(|one| one.url == ROOT).map(|element| element.version.clone());
+        pack.version = of_core.filter(|of_core| versions::fits(version, of_core)).unwrap_or(pack.version);
         let Ok(bytes) = store::write(pack) else { return Ok(None) };
         // A process reads a release once and keeps it to its end.
         let definitions = Definitions::open(Vec::leak(bytes)).ok();

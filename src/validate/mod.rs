@@ -9,7 +9,7 @@
 //! for more than their type, so each is a second walk over what it constrains (`profiles`, `slicing`) that knows nothing of the first.
 //!
 //! Invariants: [`check`] is a pure function of its arguments; findings come in document order, those about what is missing after those about
-//! what is there; text never quotes values; a rule that cannot be decided says so
+//! what is there; text never quotes values, only what definitions call things; a rule that cannot be decided says so
 //! ([`IssueType::NotSupported`](crate::outcome::IssueType::NotSupported)) and is no error.
 //!
 //! Follows <https://hl7.org/fhir/R4/validation.html>, <https://hl7.org/fhir/R4/json.html> and <https://hl7.org/fhir/R4/datatypes.html>.

@@ -1,5 +1,7 @@
 //! What a Reference may point to (<https://hl7.org/fhir/R4/references.html>), as far as the reference itself and its document say.
 
+mod bundled;
+
 use super::contexts::Contexts;
 use super::path::Path;
 use super::primitives::has_scheme;
@@ -13,7 +15,7 @@ use crate::fhir::types::TypeTable;
 use crate::outcome::IssueType;
 use compact_str::CompactString;
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 const WRONG_TARGET: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType");
@@ -21,11 +23,6 @@ const TYPE_CONTRADICTS: Rule = Rule::error(IssueType::Structure, "Reference_REF_
 const NO_PROFILE_MET: Rule = Rule::error(IssueType::Structure, "Reference_REF_CantMatchChoice");
 const AGGREGATION: Rule = Rule::error(IssueType::Structure, "Reference_REF_Aggregation");
 const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_CantResolve");
-const WRONG_FORM: Rule = Rule::error(IssueType::Invalid, "Reference_REF_Format2");
-const WRONG_QUERY: Rule = Rule::error(IssueType::Invalid, "REFERENCE_REF_QUERY_INVALID");
-const ENTRY_WITHOUT_URL: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_Entry_NoFullUrl");
-const SEVERAL: Rule = Rule::error(IssueType::Forbidden, "Bundle_BUNDLE_MultipleMatches");
-const NOT_RESOLVABLE: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_FullUrl_Missing");
 
 /// What references can be resolved in: the resource at hand, the Bundle or Parameters it stands in, and the resources beside the document.
 pub struct Scope<'a> {
@@ -40,6 +37,8 @@ pub struct Scope<'a> {
     repeated: HashSet<&'a str>,
     /// Of a Bundle: the `fullUrl` of the entry that has the resource at an address.
     full_urls: HashMap<usize, Option<&'a str>>,
+    /// Of a Bundle, made when it is first asked for: the entries by type and id of what they hold.
+    named: OnceCell<HashMap<String, Vec<usize>>>,
     /// How the resource, or the one around it, stands in a Bundle.
     pub entry: Option<Entry<'a>>,
     /// Resources beside the document, by the reference that names them; none when references are not followed.
@@ -88,16 +87,37 @@ impl<'a> Scope<'a> {
             None => outer.entry,
         });
         let neighbours = outer.and_then(|outer| outer.neighbours);
-        Scope { resource, container, document, entries, repeated, full_urls, entry, neighbours, contexts: RefCell::default(), outer }
+        let (named, contexts) = (OnceCell::new(), RefCell::default());
+        Scope { resource, container, document, entries, repeated, full_urls, named, entry, neighbours, contexts, outer }
     }
 
     /// The resource that a reference leads to: of an entry, a parameter, or beside the document.
     fn entry(&self, reference: &str) -> Option<&'a Node> {
-        let absolute = match self.entry.and_then(|entry| entry.full_url) {
-            Some(full_url) if !has_scheme(reference) => absolute(full_url, reference),
-            _ => None,
-        };
+        let absolute = self.beside_entry(reference);
         self.held(absolute.as_deref().unwrap_or(reference)).or_else(|| self.held(reference)).or_else(|| self.neighbours?.get(reference))
+    }
+
+    /// What a relative reference is beside the `fullUrl` of the entry around it.
+    fn beside_entry(&self, reference: &str) -> Option<String> {
+        let full_url = self.entry.and_then(|entry| entry.full_url).filter(|_| !has_scheme(reference))?;
+        absolute(full_url, reference)
+    }
+
+    /// The entries of the Bundle around it that hold what is named by type and id (`Patient/1`).
+    fn entries_named(&self, name: &str) -> &[usize] {
+        let mut around = std::iter::successors(Some(self), |scope| scope.outer);
+        let Some(bundle) = around.find(|scope| !scope.full_urls.is_empty()) else { return &[] };
+        let named = bundle.named.get_or_init(|| {
+            let mut named: HashMap<String, Vec<usize>> = HashMap::new();
+            for (index, entry) in bundle.resource.items("entry").iter().enumerate() {
+                let held = entry.get("resource");
+                if let Some((type_name, id)) = held.and_then(|held| held.resource_type().zip(held.text("id"))) {
+                    named.entry(format!("{type_name}/{id}")).or_default().push(index);
+                }
+            }
+            named
+        });
+        named.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn held(&self, url: &str) -> Option<&'a Node> {
@@ -110,10 +130,7 @@ impl<'a> Scope<'a> {
         if around().all(|scope| scope.repeated.is_empty()) {
             return false;
         }
-        let absolute = match self.entry.and_then(|entry| entry.full_url) {
-            Some(full_url) if !has_scheme(reference) => absolute(full_url, reference),
-            _ => None,
-        };
+        let absolute = self.beside_entry(reference);
         let url = absolute.as_deref().unwrap_or(reference);
         around().any(|scope| scope.repeated.contains(url))
     }
@@ -162,7 +179,7 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
         walk.report.add(NOT_CONTAINED, path, reference, "The reference points to a contained resource that is not there");
     }
     if let Some(literal) = literal.filter(|literal| !literal.starts_with('#')) {
-        in_entry(walk, literal, reference, scope, path);
+        bundled::check(walk, literal, reference, scope, path);
         in_reach(walk, literal, reference, scope, path);
     }
     let Some(target) = found.or(stated.filter(|name| types.resource(name).is_some())) else { return };
@@ -170,52 +187,6 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
         let text = format!("The reference points to a {target}; it may point to {}", targets.join(", "));
         walk.report.add(WRONG_TARGET, path, reference, text);
     }
-}
-
-/// In a Bundle, a relative reference is read beside the `fullUrl` of its entry (<https://hl7.org/fhir/R4/bundle.html#references>).
-fn in_entry(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
-    let Some(entry) = scope.entry else { return };
-    let is_response = matches!(entry.kind, "batch-response" | "transaction-response");
-    if entry.full_url.is_none() && !is_response {
-        let text = "The entry has references and no fullUrl, so they cannot be told apart from those of other servers";
-        walk.report.add(ENTRY_WITHOUT_URL, path.entry().unwrap_or(path), reference, text);
-    }
-    if entry.kind != "document" && scope.names_several(literal) {
-        walk.report.add(
-            SEVERAL,
-            path,
-            reference,
-            "More than one entry of the Bundle has the URL of this reference; it must name a version",
-        );
-    }
-    if has_scheme(literal) {
-        return;
-    }
-    let query = literal.split_once('?').filter(|_| matches!(entry.kind, "transaction" | "batch"));
-    let is_search = query.is_some();
-    if query.is_some_and(|(_, query)| !is_query(query)) {
-        walk.report.add(
-            WRONG_QUERY,
-            path,
-            reference,
-            "What stands behind the '?' of a conditional reference must be a search: name=value&name=value",
-        );
-    }
-    if entry.full_url.is_none() {
-        walk.report.add(NOT_RESOLVABLE, path, reference, "A relative reference needs the fullUrl of its entry");
-    } else if !matches!(literal.split('/').count(), 2 | 4) && !is_search {
-        walk.report.add(WRONG_FORM, path, reference, "A relative reference in a Bundle is written type/id, or type/id/_history/version");
-    }
-}
-
-/// Whether a text is a search as a URL has it: names of parameters with their values.
-fn is_query(text: &str) -> bool {
-    let is_name = |name: &str| {
-        name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'.'))
-    };
-    text.split('&')
-        .all(|part| part.split_once('=').is_some_and(|(name, value)| is_name(name) && !value.is_empty() && !value.contains(['?', '='])))
 }
 
 /// Where references are followed, what they lead to is in the document or beside it.

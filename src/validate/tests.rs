@@ -101,6 +101,7 @@ fn every_rule_has_a_case() {
         include_str!("extensions.rs"),
         include_str!("narrative.rs"),
         include_str!("references.rs"),
+        include_str!("references/bundled.rs"),
         include_str!("primitives.rs"),
     ];
     // Limits have tests of their own below, and codings and the limits of narrative ones beside their rule.
@@ -142,6 +143,14 @@ fn findings_stand_at_their_bytes() {
 #[test]
 fn texts_never_quote_values() {
     const SECRET: &str = "Zq7secret";
+    // What the author of a definition called things is nobody's data, and the author must find it.
+    const OF_DEFINITIONS: [&str; 5] = [
+        "ED_INVARIANT_EXPRESSION_CONFLICT",
+        "ED_INVARIANT_EXPRESSION_ERROR",
+        "ED_SEARCH_EXPRESSION_ERROR",
+        "SD_PATH_TYPE_MISMATCH",
+        "SD_VALUE_TYPE_IILEGAL",
+    ];
     fn poison(node: &mut Node) {
         match &mut node.value {
             Value::Object(object) => {
@@ -152,10 +161,14 @@ fn texts_never_quote_values() {
             _ => {}
         }
     }
+    let mut quoting = BTreeSet::new();
     for (name, mut case) in fixtures() {
         poison(case.get_mut("resource").unwrap());
-        assert!(judge_case(&case).iter().all(|finding| !finding.text.contains(SECRET)), "{name}");
+        let found = judge_case(&case);
+        let quotes = |finding: &&Finding| finding.text.contains(SECRET) && !OF_DEFINITIONS.contains(&finding.message_id);
+        quoting.extend(found.iter().filter(quotes).map(|finding| format!("{name}: {}", finding.message_id)));
     }
+    assert!(quoting.is_empty(), "{quoting:#?}");
 }
 
 fn bundles_in_bundles() -> Node {

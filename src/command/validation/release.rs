@@ -58,7 +58,8 @@ impl<'a> Judge<'a> {
 
 /// Whether a release other than R4 is asked for whose definitions were not loaded.
 fn is_by_schema(arguments: &ValidateArguments, loaded: Option<&Definitions>) -> bool {
-    !arguments.fhir_version.starts_with("4.0") && loaded.is_none_or(|loaded| loaded.types().version != arguments.fhir_version)
+    let is_it = |loaded: &Definitions| loaded.types().version.starts_with(&arguments.fhir_version);
+    !arguments.fhir_version.starts_with("4.0") && !loaded.is_some_and(is_it)
 }
 
 fn shapes(file: &Path) -> Result<Shapes, String> {

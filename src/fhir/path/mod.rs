@@ -34,6 +34,7 @@ mod syntax;
 mod tree;
 
 pub use batch::{Answer, Setting, batch, run_one};
+pub use check::{Begin, Model, Purpose};
 pub use environment::{Alone, Environment};
 pub use error::{Limit, PathError};
 pub use focus::{DEFAULT_LIMITS, Focus, Limits};

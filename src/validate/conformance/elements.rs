@@ -3,9 +3,9 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::{choice, is_type};
+use super::{choice, is_type, rules};
 use crate::fhir::Node;
-use crate::fhir::path::Expression;
+use crate::fhir::path::Model;
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
@@ -41,7 +41,8 @@ pub struct Listed<'n> {
 /// Judges each element by itself. `path` is that of the differential or snapshot.
 pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
     let name = path.name("element");
-    let mut rules: HashMap<&str, &str> = HashMap::new();
+    let mut known: HashMap<&str, &str> = HashMap::new();
+    let model = rules::model_of(list);
     for (index, element) in list.elements.iter().enumerate() {
         let at = name.index(index);
         let Some(element_path) = element.text("path") else { continue };
@@ -62,8 +63,11 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
         if list.is_snapshot && !is_root {
             values(walk, element, &at);
         }
-        for constraint in element.items("constraint") {
-            invariant(walk, list, constraint, &mut rules, &at);
+        let name = at.name("constraint");
+        for (index, constraint) in element.items("constraint").iter().enumerate() {
+            let at = name.index(index);
+            differs(walk, constraint, &mut known, &at);
+            invariant(walk, list, model.as_ref(), (element, constraint), &at);
         }
     }
 }
@@ -188,14 +192,21 @@ fn type_code(one: &Node) -> Option<&str> {
     named.and_then(Node::as_text).or_else(|| one.text("code"))
 }
 
-fn invariant<'n>(walk: &mut Walk<'_>, list: &Listed<'_>, constraint: &'n Node, rules: &mut HashMap<&'n str, &'n str>, path: &Path<'_>) {
+/// A rule that is stated more than once is stated alike.
+fn differs<'n>(walk: &mut Walk<'_>, constraint: &'n Node, known: &mut HashMap<&'n str, &'n str>, path: &Path<'_>) {
     let (Some(key), Some(expression)) = (constraint.text("key"), constraint.text("expression")) else { return };
-    if rules.insert(key, expression).is_some_and(|known| known != expression) && key != "ele-1" {
+    if known.insert(key, expression).is_some_and(|known| known != expression) && key != "ele-1" {
         walk.report.add(RULE_DIFFERS, path, constraint, format!("Rule {key} is stated elsewhere with another expression"));
     }
+}
+
+/// The expression of a rule that the definition states itself can be evaluated on what the element is.
+fn invariant(walk: &mut Walk<'_>, list: &Listed<'_>, model: Option<&Model<'_>>, stated: (&Node, &Node), path: &Path<'_>) {
+    let (element, constraint) = stated;
+    let (Some(key), Some(expression)) = (constraint.text("key"), constraint.text("expression")) else { return };
     let source = constraint.text("source");
     let is_own = source.is_none() || source == list.structure.text("url");
-    if is_own && let Err(error) = Expression::compile(expression, walk.types) {
+    if is_own && let Err(error) = rules::of_element(walk.types, list, model, element, expression) {
         walk.report.add(RULE_UNREADABLE, path, constraint, format!("The expression of rule {key} cannot be used: {error}"));
     }
 }

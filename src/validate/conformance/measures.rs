@@ -1,4 +1,5 @@
-//! Measures: criteria in CQL name what a library in hand defines (<https://hl7.org/fhir/R4/measure.html>).
+//! Measures: groups, populations and stratifiers can be told apart, and criteria in CQL name what a library in hand defines
+//! (<https://hl7.org/fhir/R4/measure.html>).
 
 use super::super::path::Path;
 use super::super::report::Rule;
@@ -13,6 +14,11 @@ const SEVERAL_LIBRARIES: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITE
 const NO_ELM: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NO_ELM");
 const UNREADABLE_ELM: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_ERROR");
 const NOT_FOUND: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NOT_FOUND");
+const NO_GROUPS: Rule = Rule::warning(IssueType::Required, "MEASURE_M_NO_GROUPS");
+const GROUP_WITHOUT_CODE: Rule = Rule::warning(IssueType::Required, "MEASURE_M_GROUP_CODE");
+const NO_POPULATION: Rule = Rule::warning(IssueType::Required, "MEASURE_M_GROUP_POP");
+const POPULATION_WITHOUT_CODE: Rule = Rule::warning(IssueType::Required, "MEASURE_M_GROUP_POP_NO_CODE");
+const STRATIFIER_WITHOUT_CODE: Rule = Rule::warning(IssueType::Required, "MEASURE_M_GROUP_STRATA_NO_CODE");
 const NOT_CHECKED: Rule = Rule::warning(IssueType::Required, "MEASURE_M_CRITERIA_UNKNOWN");
 const NOT_IN_HAND: Rule = Rule::information(IssueType::NotFound, "MEASURE_M_LIB_UNKNOWN");
 
@@ -45,8 +51,18 @@ pub fn check(walk: &mut Walk<'_>, measure: &Node, path: &Path<'_>) {
     }
     let has_all = libraries.len() == measure.items("library").len();
     let group_name = path.name("group");
-    for (index, group) in measure.items("group").iter().enumerate() {
+    let groups = measure.items("group");
+    if groups.is_empty() {
+        walk.report.add(NO_GROUPS, path, measure, "A measure without groups measures nothing");
+    }
+    coded(walk, measure, "group", GROUP_WITHOUT_CODE, path);
+    for (index, group) in groups.iter().enumerate() {
         let group_path = group_name.index(index);
+        if group.items("population").is_empty() {
+            walk.report.add(NO_POPULATION, &group_path, group, "A group should have a population");
+        }
+        coded(walk, group, "population", POPULATION_WITHOUT_CODE, &group_path);
+        coded(walk, group, "stratifier", STRATIFIER_WITHOUT_CODE, &group_path);
         let name = group_path.name("stratifier");
         for (index, stratifier) in group.items("stratifier").iter().enumerate() {
             let at = name.index(index);
@@ -56,6 +72,18 @@ pub fn check(walk: &mut Walk<'_>, measure: &Node, path: &Path<'_>) {
                 criteria(walk, component, &libraries, has_all, &name.index(index));
             }
         }
+    }
+}
+
+/// Where there is more than one of a kind, a code tells each from the others.
+fn coded(walk: &mut Walk<'_>, holder: &Node, member: &str, rule: Rule, path: &Path<'_>) {
+    let all = holder.items(member);
+    if all.len() < 2 {
+        return;
+    }
+    let name = path.name(member);
+    for (index, one) in all.iter().enumerate().filter(|(_, one)| one.get("code").is_none()) {
+        walk.report.add(rule, &name.index(index), one, format!("There is more than one {member}, so each should have a code"));
     }
 }
 

@@ -10,6 +10,7 @@ mod measures;
 mod over_base;
 mod properties;
 mod reports;
+mod rules;
 mod search;
 mod structures;
 mod value_sets;
@@ -17,8 +18,6 @@ mod value_sets;
 use super::path::Path;
 use super::structure::Walk;
 use crate::fhir::Node;
-use crate::fhir::path::{Expression, PathError};
-use crate::fhir::types::TypeTable;
 
 /// Judges a resource by what its type asks beyond its structure; most types ask nothing more.
 pub fn check(walk: &mut Walk<'_>, type_name: &str, resource: &Node, path: &Path<'_>) {
@@ -47,11 +46,6 @@ fn choice<'n>(node: &'n Node, name: &str) -> Option<(&'n Node, &'n str)> {
 /// Whether the type in a choice's name (`DateTime`) is the type of a code (`dateTime`).
 fn is_type(in_name: &str, code: &str) -> bool {
     in_name == code || in_name.eq_ignore_ascii_case(code) && code.starts_with(|first: char| first.is_ascii_lowercase())
-}
-
-/// Whether a text is no FHIRPath at all. What names types or elements that are not in hand may still be right elsewhere.
-fn is_no_path(types: &TypeTable, text: &str) -> bool {
-    matches!(Expression::compile(text, types), Err(PathError::Syntax { .. } | PathError::UnknownFunction { .. }))
 }
 
 /// The value of the extension with a URL.

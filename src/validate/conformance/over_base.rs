@@ -108,14 +108,6 @@ enum Place {
     None,
 }
 
-/// Whether a plain path (`Patient.contact.name`) names an element that its type does not have. What is more than a plain path is not judged.
-pub fn leads_nowhere(types: &TypeTable, path: &str) -> bool {
-    let is_name = |step: &str| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let Some((type_name, rest)) = path.split_once('.') else { return false };
-    let root = types.type_named(type_name).filter(|_| rest.split('.').all(is_name)).map(|definition| definition.root);
-    root.is_some_and(|root| matches!(find(types, root, path), Place::None))
-}
-
 fn find(types: &TypeTable, root: ElementId, path: &str) -> Place {
     let mut contents = vec![root];
     let mut order = Vec::new();

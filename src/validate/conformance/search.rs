@@ -3,7 +3,7 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::{is_no_path, over_base};
+use super::rules;
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
@@ -17,15 +17,9 @@ const OTHER_SEARCH_TYPE: Rule = Rule::error(IssueType::BusinessRule, "Capabality
 pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     let kind = parameter.text("type");
     if let Some(expression) = parameter.get("expression")
-        && expression.as_text().is_some_and(|text| is_no_path(walk.types, text))
+        && let Some(Err(error)) = expression.as_text().map(|text| rules::of_search(walk.types, parameter, text))
     {
-        walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, "The expression of a search parameter must be FHIRPath");
-    }
-    let leads_nowhere = |text: &str| text.split('|').any(|part| over_base::leads_nowhere(walk.types, part.trim()));
-    if let Some(expression) = parameter.get("expression")
-        && expression.as_text().is_some_and(leads_nowhere)
-    {
-        let text = "The expression of a search parameter names an element that its type does not have";
+        let text = format!("The expression of the search parameter cannot be used: {error}");
         walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, text);
     }
     if kind == Some("composite") && parameter.items("component").len() < 2 {

@@ -6,7 +6,7 @@ use super::super::primitives::has_scheme;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
-use super::{is_no_path, over_base};
+use super::{over_base, rules};
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
@@ -37,18 +37,22 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     if structure.text("url") == Some(url) {
         return walk.report.add(DERIVES_FROM_ITSELF, path, structure, "The definition derives from itself");
     }
-    let Some(base) = walk.definitions.structure(url) else {
-        if walk.options.report_undecided {
-            walk.report.add(
-                BASE_NOT_IN_HAND,
-                path,
-                structure,
-                "The base is not in hand, so what is stated here was not checked against it",
-            );
+    let base = walk.definitions.structure(url);
+    match base {
+        Some(base) => derivation(walk, structure, base, path),
+        None if walk.options.report_undecided => {
+            walk.report.add(BASE_NOT_IN_HAND, path, structure, "The base is not in hand, so what is stated here was not checked against it")
         }
-        return;
-    };
-    derivation(walk, structure, base, path);
+        None => {}
+    }
+    views(walk, structure, base, path);
+    if base.is_some() {
+        extension_url(walk, structure, url, path);
+    }
+}
+
+/// The elements of the differential and the snapshot.
+fn views(walk: &mut Walk<'_>, structure: &Node, base: Option<&Structure>, path: &Path<'_>) {
     let stated_type = structure.text("type").unwrap_or_default();
     let is_constraint = structure.text("derivation") == Some("constraint");
     for view in ["differential", "snapshot"] {
@@ -56,11 +60,10 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
         let type_name = stated_type.rsplit('/').next().unwrap_or(stated_type);
         let list = Listed { elements: listed.items("element"), type_name, is_snapshot: view == "snapshot", is_constraint, structure };
         elements::check(walk, &list, &path.name(view));
-        if is_constraint && view == "differential" && stated_type == base.type_name {
+        if let Some(base) = base.filter(|base| is_constraint && view == "differential" && stated_type == base.type_name) {
             over_base::check(walk, &list, base, path);
         }
     }
-    extension_url(walk, structure, url, path);
 }
 
 fn kind_code(kind: StructureKind) -> &'static str {
@@ -123,8 +126,9 @@ fn contexts(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     if structure.text("type") == Some("Extension") {
         let name = path.name("contextInvariant");
         for (index, rule) in structure.items("contextInvariant").iter().enumerate() {
-            if rule.as_text().is_some_and(|text| is_no_path(walk.types, text)) {
-                walk.report.add(CONTEXT_NO_RULE, &name.index(index), rule, "A rule about the context of an extension must be FHIRPath");
+            if let Some(Err(error)) = rule.as_text().map(|text| rules::of_context(walk.types, structure, text)) {
+                let text = format!("The rule about the context of the extension cannot be used: {error}");
+                walk.report.add(CONTEXT_NO_RULE, &name.index(index), rule, text);
             }
         }
         return;

@@ -1,0 +1,332 @@
+//! The strict check: finds names that a type does not have before anything is evaluated.
+//!
+//! It follows the types an expression can yield. Where it loses track (`resolve()`, contained resources, variables) it says nothing.
+
+mod model;
+mod outlook;
+
+use super::error::PathError;
+use super::function::Function;
+use super::syntax::{Call, Chain, ChildStep, Expr, Form, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable, form_of};
+use crate::fhir::types::{ElementId, TypeTable};
+pub use model::Model;
+use outlook::{Kind, Outlook};
+use std::cell::{Cell, RefCell};
+
+#[cfg(test)]
+mod tests;
+
+/// Variables that FHIR or FHIRPath have in some release, beside those the parser knows.
+const VARIABLES: [&str; 5] = ["us-zip", "terminologies", "server", "factory", "map-codes"];
+
+/// How many parts of an expression are looked at, some of them again and again (`repeat`); what comes after that passes.
+const STEPS_MAX: usize = 20_000;
+
+/// What an expression of a definition is written for.
+#[derive(Debug, Default)]
+pub struct Purpose<'m> {
+    /// What `$this` is at the beginning.
+    pub context: Begin<'m>,
+    /// The type of `%resource`, where it can only be one.
+    pub resource: Option<&'m str>,
+    /// The type that the definition makes, where the table does not have it.
+    pub model: Option<&'m Model<'m>>,
+    /// Whether a type's name at the beginning selects what is of it, though the context is of other types: the expression has parts for several.
+    pub selects: bool,
+    /// Variables that are there for expressions of this purpose alone.
+    pub variables: &'m [&'m str],
+}
+
+/// What an expression begins at.
+#[derive(Debug, Default)]
+pub enum Begin<'m> {
+    #[default]
+    Anything,
+    /// Values whose children are found under one of these elements.
+    Elements(Vec<ElementId>),
+    /// The element of the model with this path.
+    Model(&'m str),
+}
+
+impl super::Expression {
+    /// Refuses names that the types cannot have, and functions that need an order where there is none.
+    /// `context` is the type of resource the expression is meant for.
+    pub fn check(&self, types: &TypeTable, context: Option<&str>) -> Result<(), PathError> {
+        let root = context.and_then(|name| types.resource(name)).map(|definition| Kind::Tree(definition.root));
+        let begin = root.map_or_else(Outlook::unknown, Outlook::of);
+        let purpose = Purpose { resource: context, ..Purpose::default() };
+        Checker { types, purpose: &purpose, begin: &begin, is_strict: true, defined: RefCell::default(), steps: Cell::default() }
+            .expression(&self.root, &begin)
+            .map(|_| ())
+    }
+
+    /// The first thing in an expression of a definition that cannot be: an element that no type here has, a variable that nobody defines.
+    /// What the types do not decide passes.
+    pub fn check_for(&self, types: &TypeTable, purpose: &Purpose<'_>) -> Result<(), PathError> {
+        let begin = match &purpose.context {
+            Begin::Anything => Outlook::unknown(),
+            Begin::Elements(contents) => {
+                Outlook { kinds: Some(contents.iter().map(|&content| Kind::Tree(content)).collect()), is_ordered: true }
+            }
+            Begin::Model(path) => purpose.model.map_or_else(Outlook::unknown, |model| model.at(types, path)),
+        };
+        Checker { types, purpose, begin: &begin, is_strict: false, defined: RefCell::default(), steps: Cell::default() }
+            .expression(&self.root, &begin)
+            .map(|_| ())
+    }
+}
+
+struct Checker<'t> {
+    types: &'t TypeTable,
+    purpose: &'t Purpose<'t>,
+    /// What `%context` is.
+    begin: &'t Outlook,
+    /// Whether order and criteria count too, and variables are the caller's.
+    is_strict: bool,
+    /// Variables that the expression itself defined so far.
+    defined: RefCell<Vec<String>>,
+    /// How many parts were looked at.
+    steps: Cell<usize>,
+}
+
+impl Checker<'_> {
+    fn expression(&self, expression: &Expr, this: &Outlook) -> Result<Outlook, PathError> {
+        self.steps.set(self.steps.get() + 1);
+        if self.steps.get() > STEPS_MAX {
+            return Ok(Outlook::unknown());
+        }
+        match expression {
+            Expr::Path(path) => self.path(path, this),
+            Expr::Chain(chain) => self.chain(chain, this),
+            Expr::Negate(operand) | Expr::Affirm(operand) | Expr::Once { inner: operand, .. } => self.expression(operand, this),
+        }
+    }
+
+    fn chain(&self, chain: &Chain, this: &Outlook) -> Result<Outlook, PathError> {
+        let mut left = self.expression(&chain.first, this)?;
+        for link in &chain.rest {
+            left = match link {
+                Link::Is(_) => Outlook::system(SystemType::Boolean),
+                Link::As(name) => self.named(name),
+                Link::Binary(operator, right) => {
+                    let right = self.expression(right, this)?;
+                    match operator {
+                        Operator::Union => left.or(right),
+                        Operator::Concatenate => Outlook::system(SystemType::String),
+                        Operator::Add
+                        | Operator::Subtract
+                        | Operator::Multiply
+                        | Operator::Divide
+                        | Operator::WholeDivide
+                        | Operator::Modulo => Outlook::unknown(),
+                        _ => Outlook::system(SystemType::Boolean),
+                    }
+                }
+            };
+        }
+        Ok(left)
+    }
+
+    fn path(&self, path: &Path, this: &Outlook) -> Result<Outlook, PathError> {
+        let mut outlook = match &path.head {
+            Head::This => this.clone(),
+            Head::Index => Outlook::system(SystemType::Integer),
+            Head::Literal(value) => Outlook::literal(value),
+            Head::Literals(values) => values.iter().map(Outlook::literal).reduce(Outlook::or).unwrap_or_else(Outlook::unknown),
+            Head::Type(name) => self.type_head(name, this)?,
+            Head::Nested(inner) => self.expression(inner, this)?,
+            Head::Variable(variable) => self.variable(variable)?,
+            Head::Total | Head::Nothing => Outlook::unknown(),
+        };
+        for (index, step) in path.steps.iter().enumerate() {
+            let is_first = index == 0 && matches!(path.head, Head::This);
+            outlook = match step {
+                Step::Child(child) if is_first && self.purpose.model.is_some_and(|model| model.is_named(&child.name)) => {
+                    Outlook::of(Kind::Own(0))
+                }
+                Step::Child(child) => self.child(child, &outlook)?,
+                Step::Exists { child, .. } => {
+                    self.child(child, &outlook)?;
+                    Outlook::system(SystemType::Boolean)
+                }
+                Step::At(index) => {
+                    self.expression(index, this)?;
+                    outlook
+                }
+                Step::Call(call) => self.call(call, outlook, this)?,
+            };
+        }
+        Ok(outlook)
+    }
+
+    fn type_head(&self, name: &str, this: &Outlook) -> Result<Outlook, PathError> {
+        if self.purpose.model.is_some_and(|model| model.is_named(name)) {
+            return Ok(Outlook::of(Kind::Own(0)));
+        }
+        let fits = |kind: &Kind| match kind {
+            Kind::Tree(content) => self.is_open(*content) || self.types.is_kind_of(self.type_name(*content), name),
+            Kind::System(_) => false,
+            Kind::Own(_) => true,
+        };
+        match &this.kinds {
+            Some(kinds) if !self.purpose.selects && !kinds.iter().any(fits) => {
+                let parent = kinds.first().map_or_else(String::new, |kind| self.kind_name(*kind));
+                Err(PathError::UnknownElement { name: name.into(), parent: parent.into() })
+            }
+            _ => Ok(Outlook::of_type(self.types, name)),
+        }
+    }
+
+    fn variable(&self, variable: &Variable) -> Result<Outlook, PathError> {
+        match variable {
+            Variable::Context => Ok(self.begin.clone()),
+            Variable::Resource => Ok(self.purpose.resource.map_or_else(Outlook::unknown, |name| Outlook::of_type(self.types, name))),
+            Variable::RootResource => Ok(Outlook::unknown()),
+            Variable::Named(name) => {
+                let is_known = self.is_strict
+                    || VARIABLES.iter().chain(self.purpose.variables).any(|known| known == name)
+                    || name.starts_with("cs-")
+                    || self.defined.borrow().iter().any(|defined| defined == name.as_str());
+                if is_known { Ok(Outlook::unknown()) } else { Err(PathError::UnknownVariable { name: name.to_string() }) }
+            }
+        }
+    }
+
+    fn type_name(&self, content: ElementId) -> &str {
+        let element = self.types.element(content);
+        if self.types.root_kind(content).is_some() { &element.path } else { element.types.first().map_or("", |type_use| &type_use.code) }
+    }
+
+    fn kind_name(&self, kind: Kind) -> String {
+        match kind {
+            Kind::Tree(content) => self.types.element(content).path.to_string(),
+            Kind::System(system) => format!("System.{system:?}"),
+            Kind::Own(index) => self.purpose.model.map_or("", |model| model.name_of(index)).to_owned(),
+        }
+    }
+
+    /// Unknown only where every possible parent lacks the name.
+    fn child(&self, child: &ChildStep, parents: &Outlook) -> Result<Outlook, PathError> {
+        let Some(kinds) = &parents.kinds else { return Ok(Outlook::unknown()) };
+        let mut found: Option<Outlook> = None;
+        for kind in kinds {
+            let outlook = match kind {
+                Kind::System(_) => continue,
+                Kind::Tree(content) if self.is_open(*content) => return Ok(Outlook::unknown()),
+                Kind::Tree(content) => {
+                    self.types.child_named(*content, &child.name).map(|element| Outlook::of_element(self.types, element))
+                }
+                Kind::Own(index) => self.purpose.model.and_then(|model| model.child(self.types, *index, &child.name)),
+            };
+            found = match (found, outlook) {
+                (Some(before), Some(outlook)) => Some(before.or(outlook)),
+                (before, outlook) => before.or(outlook),
+            };
+        }
+        match (found, kinds.first()) {
+            (Some(outlook), _) => Ok(Outlook { is_ordered: parents.is_ordered, ..outlook }),
+            (None, None) => Ok(Outlook::unknown()),
+            (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: self.kind_name(*kind).into() }),
+        }
+    }
+
+    /// Whether values here may be of types that are only known from the document.
+    fn is_open(&self, content: ElementId) -> bool {
+        self.types.type_named(self.type_name(content)).is_some_and(|definition| definition.is_abstract && definition.root == content)
+    }
+
+    fn named(&self, name: &TypeSpecifier) -> Outlook {
+        let fhir = name.fhir.as_deref().and_then(|fhir| self.types.type_named(fhir)).map(|definition| Kind::Tree(definition.root));
+        match (fhir, name.system) {
+            (Some(fhir), Some(system)) => Outlook::of(fhir).or(Outlook::system(system)),
+            (Some(fhir), None) => Outlook::of(fhir),
+            (None, Some(system)) => Outlook::system(system),
+            (None, None) => Outlook::unknown(),
+        }
+    }
+
+    fn call(&self, call: &Call, input: Outlook, this: &Outlook) -> Result<Outlook, PathError> {
+        use Function::*;
+        if self.is_strict && call.function.needs_order() && !input.is_ordered {
+            return Err(PathError::Unordered { function: call.function.name() });
+        }
+        let arguments = (0..call.arguments.len()).map(|index| self.argument(call, index, &input, this)).collect::<Result<Vec<_>, _>>()?;
+        let mut arguments = arguments.into_iter();
+        Ok(match call.function {
+            Iif => {
+                let criterion = arguments.next();
+                if self.is_strict {
+                    self.require_boolean(criterion)?;
+                }
+                arguments.next().unwrap_or_else(Outlook::unknown).or(arguments.next().unwrap_or_else(Outlook::unknown))
+            }
+            Select => Outlook { is_ordered: input.is_ordered, ..arguments.next().unwrap_or_else(Outlook::unknown) },
+            Union | Combine => input.or(arguments.next().unwrap_or_else(Outlook::unknown)),
+            OfType | As => call.type_name.as_ref().map_or_else(Outlook::unknown, |name| self.named(name)),
+            Children | Descendants => Outlook { kinds: None, is_ordered: false },
+            Extension => Outlook::of_type(self.types, "Extension"),
+            Repeat => self.repeated(call, arguments.next().unwrap_or_else(Outlook::unknown)),
+            Where | Single | First | Last | Tail | Skip | Take | Distinct | Intersect | Exclude | Trace | DefineVariable => input,
+            Sort => Outlook { is_ordered: true, ..input },
+            Empty | Exists | All | AllTrue | AnyTrue | AllFalse | AnyFalse | SubsetOf | SupersetOf | IsDistinct | Not | Is | HasValue
+            | HasExtension | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Matches | MatchesFull | StartsWith | EndsWith
+            | Contains | Comparable => Outlook::system(SystemType::Boolean),
+            Count | Length | IndexOf | LastIndexOf => Outlook::system(SystemType::Integer),
+            _ => Outlook::unknown(),
+        })
+    }
+
+    /// What an argument yields: some functions evaluate it on each item of their input, the others where they are called.
+    fn argument(&self, call: &Call, index: usize, input: &Outlook, this: &Outlook) -> Result<Outlook, PathError> {
+        use Function::*;
+        let Some(argument) = call.arguments.get(index) else { return Ok(Outlook::unknown()) };
+        match call.function {
+            Where | Select | All | Exists | Repeat | Sort | Trace => self.expression(argument, input),
+            Aggregate if index == 0 => self.expression(argument, input),
+            DefineVariable => {
+                if let Some(name) = literal_text(argument).filter(|_| index == 0) {
+                    self.defined.borrow_mut().push(name.to_owned());
+                }
+                self.expression(argument, input)
+            }
+            // Without input the branches of `iif` are evaluated where it is called.
+            Iif => self.expression(argument, input).or_else(|error| self.expression(argument, this).map_err(|_| error)),
+            _ => self.expression(argument, this),
+        }
+    }
+
+    /// What the projection yields of the input, of that again, and so on. A name that only the first has is no mistake.
+    fn repeated(&self, call: &Call, first: Outlook) -> Outlook {
+        let Some(projection) = call.arguments.first() else { return Outlook::unknown() };
+        let mut all = first;
+        loop {
+            let before = all.kinds.as_ref().map(Vec::len);
+            if let Ok(again) = self.expression(projection, &all) {
+                all = all.or(again);
+            }
+            if all.kinds.as_ref().map(Vec::len) == before {
+                return all;
+            }
+        }
+    }
+
+    /// A criterion that can only be something other than a boolean is a mistake.
+    fn require_boolean(&self, criterion: Option<Outlook>) -> Result<(), PathError> {
+        let is_boolean = |kind: &Kind| match kind {
+            Kind::System(system) => matches!(system, SystemType::Boolean | SystemType::Any),
+            Kind::Own(_) => true,
+            Kind::Tree(content) => form_of(self.types, *content) != Form::Primitive || self.type_name(*content) == "boolean",
+        };
+        match criterion.and_then(|outlook| outlook.kinds) {
+            Some(kinds) if !kinds.is_empty() && !kinds.iter().any(is_boolean) => Err(PathError::WrongType { operation: "iif" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn literal_text(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::Path(Path { head: Head::Literal(super::item::System::String(text)), steps }) if steps.is_empty() => Some(text),
+        _ => None,
+    }
+}
