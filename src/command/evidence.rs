@@ -5,7 +5,7 @@ use crate::anchor::Leaf;
 use crate::audit::{Action, Opened};
 use crate::clock::{Clock, Entropy};
 use crate::config::Settings;
-use crate::evidence::{MAX_PACKAGE_BYTES, verify};
+use crate::evidence::{Kept, MAX_PACKAGE_BYTES, Receipt, Report, verify};
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, root, root_of, update};
 use crate::ledger::tile::TILE_WIDTH;
 use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, fsck, reader};
@@ -17,9 +17,16 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// The most of a receipt that is read; what is longer is none.
+const MAX_RECEIPT_BYTES: u64 = 1 << 20;
+
 #[derive(Subcommand)]
 pub enum EvidenceCommand {
     /// Verifies an evidence package: needs the file and whom to believe, and nothing else.
+    ///
+    /// A package proves that its leaves are all there are under the tags it names. That the tags are those of the person or record, and not others
+    /// under which there is little or nothing, only receipts can show that somebody else holds: whoever submitted records was given one for each
+    /// (`GET /fhir/TYPE/ID/$receipt`). With --receipt the package must list their leaves.
     Verify {
         package: PathBuf,
         /// Whom to believe: a policy file (c2sp.org/tlog-policy).
@@ -28,6 +35,10 @@ pub enum EvidenceCommand {
         /// The checkpoint you kept from the last time: the package must show that the log still extends it.
         #[arg(long)]
         seen: Option<PathBuf>,
+        /// A receipt of a record of this person, or of this record, as the gateway gave it to whoever submitted it. The package is refused when it
+        /// does not list the receipt's leaf. May be given many times; each shows whose the tag of its thirty days is.
+        #[arg(long = "receipt", value_name = "FILE")]
+        receipts: Vec<PathBuf>,
     },
     /// Builds the index over a log's leaves again and compares it with every root the log anchors.
     Index {
@@ -52,7 +63,7 @@ pub struct EraseArguments {
 
 pub fn run(command: &EvidenceCommand) -> u8 {
     let done = match command {
-        EvidenceCommand::Verify { package, policy, seen } => check(package, policy, seen.as_deref()),
+        EvidenceCommand::Verify { package, policy, seen, receipts } => check(package, policy, seen.as_deref(), receipts),
         EvidenceCommand::Index { folder, policy } => index(folder, policy),
     };
     done.unwrap_or_else(|(status, text)| complain(status, text))
@@ -69,13 +80,14 @@ fn read_policy(file: &Path) -> Result<Policy, Problem> {
     Policy::parse(&bytes).map_err(|error| usage(file, error))
 }
 
-fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Problem> {
+fn check(package: &Path, policy: &Path, seen: Option<&Path>, receipts: &[PathBuf]) -> Result<u8, Problem> {
     let policy = read_policy(policy)?;
     let seen = seen.map(|path| seen_checkpoint(path, &policy)).transpose()?;
+    let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
     let mut bytes = Vec::new();
     let file = File::open(package).map_err(|error| usage(package, error))?;
     file.take(MAX_PACKAGE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| (FAULT, format!("{}: {error}", package.display())))?;
-    let report = match verify(&bytes, &policy, seen.as_ref()) {
+    let report = match verify(&bytes, &policy, &Kept { seen: seen.as_ref(), receipts: &receipts }) {
         Ok(report) => report,
         Err(error) => return Ok(complain(FINDINGS, error)),
     };
@@ -84,20 +96,45 @@ fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Probl
         println!("{} problems: this package proves nothing", report.problems.len());
         return Ok(FINDINGS);
     }
-    println!("verified: the trail of {} in {} at size {}", report.subject, report.origin, report.size);
-    println!(
-        "complete: these {} leaves are all there are under the tags named, among the first {}; receipts that others hold show whose the tags are",
-        report.leaves, report.covers
-    );
+    tell(&report);
+    Ok(FINE)
+}
+
+/// What a sound package shows, and what it does not.
+fn tell(report: &Report) {
+    let subject = &report.subject;
+    println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
+    println!("complete: these {} leaves are all there are under the tags named, among the first {}", report.leaves, report.covers);
+    match (report.receipts, report.bound.len(), report.tags) {
+        (0, ..) => {
+            println!("not bound: nothing here shows that the tags are those of {subject}; receipts that others hold do (--receipt FILE)")
+        }
+        (receipts, bound, tags) if bound < tags => println!(
+            "bound in part: receipts in the list: {receipts}; they show that {bound} of the {tags} tags are those of {subject}; there is one for \
+             every thirty days, and nothing here shows whose the others are"
+        ),
+        (receipts, _, tags) => println!("bound: receipts in the list: {receipts}; they show that all {tags} tags are those of {subject}"),
+    }
     println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed);
     println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
     if report.unproved > 0 {
         println!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
     }
+    if report.is_page_compared {
+        println!("page: index.html says what the files beside it say");
+    } else {
+        println!("page: index.html was not compared; packages of this format have a page that says more than the files beside it");
+    }
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
     }
-    Ok(FINE)
+}
+
+fn read_receipt(path: &Path) -> Result<Receipt, Problem> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| usage(path, error))?;
+    file.take(MAX_RECEIPT_BYTES).read_to_string(&mut text).map_err(|error| usage(path, error))?;
+    Ok(Receipt { name: path.display().to_string(), text })
 }
 
 fn seen_checkpoint(path: &Path, policy: &Policy) -> Result<Checkpoint, Problem> {

@@ -16,11 +16,14 @@
 mod archive;
 mod package;
 mod page;
+mod receipts;
 mod verify;
+mod whole;
 
 pub use archive::{ArchiveError, MAX_FILES, MAX_PACKAGE_BYTES, MAX_UNPACKED_BYTES};
 pub use package::{Claim, Completeness, Consent, Consistency, Entry, Package, PackageError};
-pub use verify::{Report, verify};
+pub use receipts::Receipt;
+pub use verify::{Kept, Report, verify};
 
 #[cfg(test)]
 mod tests;
