@@ -28,6 +28,7 @@ mod people;
 mod reader;
 mod register;
 mod room;
+mod row;
 mod schema;
 mod seal;
 mod seen;
@@ -41,7 +42,8 @@ pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
-pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
+pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};
+pub use row::StoredVersion;
 pub use seen::Seen;
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,

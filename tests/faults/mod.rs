@@ -10,3 +10,4 @@ mod replay;
 mod revocation;
 mod steps;
 mod storage;
+mod tampered;
