@@ -4,7 +4,7 @@ use super::archive::{self, ArchiveError};
 use super::page::{self, Page, Row};
 use crate::anchor::LeafKind;
 use crate::ledger::index::{End, IndexProof, Step, Tag};
-use crate::ledger::{Hash, Malformed};
+use crate::ledger::{Checkpoint, Hash, Malformed};
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +30,15 @@ pub(super) struct Manifest {
     pub asked_by: String,
     pub entries: Vec<Listed>,
     pub files: Vec<File>,
+}
+
+impl Manifest {
+    /// What an accounting, which has none, would say of itself.
+    pub fn of(subject: String, checkpoint: &Checkpoint) -> Manifest {
+        let (format, created, asked_by) = (FORMAT.to_owned(), String::new(), String::new());
+        let (origin, size) = (checkpoint.origin.clone(), checkpoint.size);
+        Manifest { format, subject, origin, size, created, asked_by, entries: Vec::new(), files: Vec::new() }
+    }
 }
 
 /// One leaf of the trail.

@@ -95,7 +95,7 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
     erased(&manifest, &leaves, &mut report);
     versions(&manifest, &mut report);
-    let tags = complete(&manifest, &files, &checkpoint, &leaves, &mut report);
+    let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
     consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, kept.seen, &mut report);
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, &policy, &leaves, &tags, &mut report));

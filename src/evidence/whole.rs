@@ -34,12 +34,14 @@ pub(super) fn versions(manifest: &Manifest, report: &mut Report) {
     report.check(is_whole, || format!("manifest.json: it leaves out a version of {}", manifest.subject));
 }
 
-/// Checks that the listed leaves are all there are under the claimed tags, that counters have no gaps, and that no epoch is left out. Gives the tags.
+/// Checks that the listed leaves are all there are under the claimed tags, that counters have no gaps, and that no epoch is left out since the log's
+/// first or the one given. Gives the tags.
 pub(super) fn complete(
     manifest: &Manifest,
     files: &Files,
     checkpoint: &Checkpoint,
     leaves: &BTreeMap<u64, Leaf>,
+    since: Option<Epoch>,
     report: &mut Report,
 ) -> BTreeSet<Tag> {
     let Some(completeness) = read::<Completeness>(files, "completeness.json", report) else { return BTreeSet::new() };
@@ -70,7 +72,7 @@ pub(super) fn complete(
         claimed.extend(claim.positions.iter().copied());
     }
     report.tags = tags.len();
-    let first = proved(files, "first.tlog-proof", 0, checkpoint, report).map(|(leaf, _)| leaf.epoch());
+    let first = since.or_else(|| proved(files, "first.tlog-proof", 0, checkpoint, report).map(|(leaf, _)| leaf.epoch()));
     report.check(first.is_some_and(|first| no_epoch_left_out(&completeness.claims, first, last)), || {
         "completeness.json: an epoch is left out".to_owned()
     });

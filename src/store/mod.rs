@@ -39,7 +39,7 @@ mod writer;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::{Cosigned, LedgerHead};
-pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
+pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};

@@ -199,6 +199,11 @@ impl<'c> Reader<'c> {
         outbox::due(&self.connection, now, limit)
     }
 
+    /// Whether any version of a resource was sent to a destination, or may have arrived there, when it was about this patient.
+    pub fn was_sent(&self, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<bool, Fault> {
+        outbox::was_sent(&self.connection, destination, patient, type_name, id)
+    }
+
     pub fn deliveries_in(&self, state: DeliveryState, limit: u32) -> Result<Vec<Delivery>, Fault> {
         outbox::in_state(&self.connection, state, limit)
     }

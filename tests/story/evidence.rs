@@ -6,7 +6,7 @@ use crate::support::folder::Folder;
 use crate::support::process::hearthgate;
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, World};
-use hearthgate::evidence::{Kept, Receipt, Report, verify};
+use hearthgate::evidence::{Account, Kept, Receipt, Report, verify, verify_accounting};
 use serde_json::{Value, json};
 
 /// Moves a record to another patient, as a correction does.
@@ -197,4 +197,92 @@ async fn receipts_beside_a_package_show_whose_it_is() {
         assert!(found == Some(status) && told.contains(said), "{receipts:?}: {found:?} {told}");
     }
     assert!(run(&[]).1.contains("page: index.html says what the files beside it say"));
+}
+
+/// An accounting is complete, and whoever has it can tell: what is left out of it, or put into it, shows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accounting_is_verified_offline() {
+    let case = Case::new().await;
+    let path = format!("Patient/{}/$disclosures", case.patient);
+    let account = case.regulator.get(&path).await.expect(200).json();
+    let receipts = [receipt(&case.a, &format!("Observation/{}", case.seen)).await];
+    let check = |bundle: &Value| -> Account {
+        verify_accounting(bundle.to_string().as_bytes(), &case.world.policy(), &Kept { seen: None, receipts: &receipts })
+    };
+    let whole = check(&account);
+    assert_eq!((whole.report.problems.as_slice(), whole.report.bound.len(), whole.untold), (&[][..], 1, 0));
+    assert_eq!(whole.told, resources(&account, "AuditEvent").len());
+    let entries = account["entry"].as_array().unwrap();
+    let of = |what: &str| {
+        entries.iter().position(|entry| entry["fullUrl"].as_str().unwrap().starts_with(&format!("urn:hearthgate:{what}"))).unwrap()
+    };
+    let changed = |change: &dyn Fn(&mut Vec<Value>)| {
+        let mut changed = account.clone();
+        change(changed["entry"].as_array_mut().unwrap());
+        check(&changed)
+    };
+    let untold = changed(&|entries| drop(entries.remove(of("disclosure"))));
+    assert_eq!((untold.report.problems.len(), untold.told, untold.untold), (0, whole.told - 1, 1), "an entry left out is counted");
+    let (leaf, told) = (of("leaf"), of("disclosure"));
+    let anchor = entries[leaf].clone();
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
+    let deceits: [Change<'_>; 6] = [
+        ("a leaf left out with its entry", &|entries| entries.retain(|entry| !is_of(entry, told, &account))),
+        ("the last leaf left out", &|entries| drop(entries.pop())),
+        ("an invented entry", &|entries| entries[told]["fullUrl"] = json!("urn:hearthgate:disclosure:0")),
+        ("no proof of the index", &|entries| drop(entries.remove(leaf))),
+        ("a proof in the place of another", &|entries| entries.last_mut().unwrap()["resource"] = anchor["resource"].clone()),
+        ("no completeness", &|entries| drop(entries.remove(of("completeness")))),
+    ];
+    for (what, change) in deceits {
+        assert!(!changed(change).report.problems.is_empty(), "{what} passes");
+    }
+    // Of a part of the time: what is from before has no entry, and is said to have none.
+    let later = case.regulator.get(&format!("{path}?_since=2199-01-01T00:00:00Z")).await.expect(200).json();
+    assert!(!check(&later).report.problems.is_empty(), "an accounting of no time at all shows nothing");
+
+    let folder = Folder::new("accounting");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("policy", &format!("log {}\nquorum none\n", case.world.running.verifier_key));
+    write("account.json", &account.to_string());
+    write("not.json", "{}");
+    for (file, status, said) in [("account.json", 0, "told: "), ("not.json", 1, "this is no accounting of disclosures"), ("nowhere", 2, "")]
+    {
+        let done = hearthgate(&["evidence", "accounting", file, "--policy", "policy"], folder.path());
+        let told = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.code() == Some(status) && told.contains(said), "{file}: {told}");
+    }
+}
+
+/// Whether an entry is the one at a place, or the receipt of the same leaf.
+fn is_of(entry: &Value, place: usize, account: &Value) -> bool {
+    let position = |entry: &Value| entry["fullUrl"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+    position(entry) == position(&account["entry"][place])
+}
+
+/// A merge of two patients is in the trails of both: the one that was replaced says by which, and the one that goes on says which it replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_of_patients_is_in_the_trails_of_both() {
+    let case = Case::new().await;
+    let other = case.a.create(&patient("merged")).await;
+    let merged = |id: &str, to: &str, how: &str, number: &str| {
+        let mut merged = patient(number);
+        (merged["id"], merged["active"]) = (json!(id), json!(how == "replaces"));
+        merged["link"] = json!([{"other": {"reference": format!("Patient/{to}")}, "type": how}]);
+        merged
+    };
+    let replaced = merged(&other, &case.patient, "replaced-by", "merged");
+    let remains = merged(&case.patient, &other, "replaces", "1");
+    let both = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": replaced, "request": {"method": "PUT", "url": format!("Patient/{other}")}},
+        {"resource": remains, "request": {"method": "PUT", "url": format!("Patient/{}", case.patient)}}]});
+    case.a.post("", &both).await.expect(200);
+    for id in [&other, &case.patient] {
+        let here = format!("Patient/{id}");
+        let trail = trail_of(&case, &here).await;
+        let updated = resources(&trail, "Provenance").into_iter().filter(|one| one["activity"]["coding"][0]["code"] == "UPDATE");
+        let about: Vec<&str> = updated.map(|one| one["target"][0]["reference"].as_str().unwrap()).collect();
+        assert!(about.contains(&format!("{here}/_history/2").as_str()), "{id}: {about:?}");
+        assert_eq!(verified(&case, &here, &[]).await.problems, Vec::<String>::new());
+    }
 }
