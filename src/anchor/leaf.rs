@@ -10,6 +10,7 @@
 //! A leaf of kind [`Index`](LeafKind::Index) has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
 
+use super::tags::Epoch;
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
 use hmac::{Hmac, KeyInit, Mac};
@@ -170,6 +171,17 @@ impl Leaf {
         rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical, provenance })
     }
 
+    pub fn epoch(&self) -> Epoch {
+        Epoch::of_hour(self.hour)
+    }
+
+    /// Whether this leaf, later in the same patient's trail, may be what says that another one's record was erased. Within an epoch a record has one
+    /// tag; in a later one it has another, which nobody can compare.
+    pub fn may_have_erased(&self, other: &Leaf) -> bool {
+        let is_same = self.tags.record.is_none() || self.tags.record == other.tags.record;
+        self.kind == LeafKind::Erase && (self.epoch() > other.epoch() || (self.epoch() == other.epoch() && is_same))
+    }
+
     /// The tags and their counters, where there are any.
     pub fn counted(&self) -> impl Iterator<Item = (Tag, u64)> {
         self.tags.slots().into_iter().zip(self.counters).filter_map(|(tag, counter)| Some((tag?, counter)))
@@ -239,6 +251,27 @@ mod tests {
         other[..2].copy_from_slice(&[FORMAT, LeafKind::Accept.code()]);
         assert_eq!(Leaf::decode(&other), None, "too long for its format");
         assert_eq!(Leaf::decode(&other[..LEAF_BYTES]).unwrap().provenance, None, "older versions have none");
+    }
+
+    #[test]
+    fn what_was_erased_is_told_by_its_tag_and_later_by_the_epoch_alone() {
+        const EPOCH_S: i64 = 30 * 24 * 3600;
+        let leaf = |kind, epoch: i64, record| {
+            let tags = Tags { patient: Some(Tag([1; 16])), record, partner: None };
+            Leaf::new(kind, Instant::from_seconds(epoch * EPOCH_S), tags, [0; 32], [0; 32])
+        };
+        let (this, other) = (Some(Tag([2; 16])), Some(Tag([3; 16])));
+        let accepted = leaf(LeafKind::Accept, 5, this);
+        for (eraser, expected) in [
+            (leaf(LeafKind::Erase, 5, this), true),
+            (leaf(LeafKind::Erase, 5, other), false),
+            (leaf(LeafKind::Erase, 5, None), true),
+            (leaf(LeafKind::Erase, 6, other), true),
+            (leaf(LeafKind::Erase, 4, this), false),
+            (leaf(LeafKind::Audit, 6, this), false),
+        ] {
+            assert_eq!(eraser.may_have_erased(&accepted), expected, "{eraser:?}");
+        }
     }
 
     #[test]

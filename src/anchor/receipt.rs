@@ -82,6 +82,7 @@ pub struct VerifiedReceipt {
     pub target: String,
     pub kind: LeafKind,
     pub index: u64,
+    pub leaf: Leaf,
     pub origin: String,
     pub size: u64,
     /// What the given record is; `None` when none was given.
@@ -130,6 +131,7 @@ pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Res
         target: opening.target,
         kind: leaf.kind,
         index: proof.index,
+        leaf,
         origin: checkpoint.origin.clone(),
         size: checkpoint.size,
         subject,

@@ -7,10 +7,11 @@ use super::render;
 use crate::audit;
 use crate::identity::Caller;
 use crate::intake::{self, Format, Operation, Pairs};
-use crate::outcome::{Failure, Finding, IssueType, Reason, Refusal, Severity};
+use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::problem::outcome_node;
 use axum::body::Body;
 use axum::http::{Response, header};
+use futures_util::TryStreamExt;
 
 /// Answers one of the operations on what is on record.
 pub(super) async fn answer(
@@ -35,7 +36,8 @@ pub(super) async fn answer(
             let plain = only(pairs, &[]).and_then(|()| in_json(wanted));
             refused(state, caller, (type_name, id), record, plain).await?;
             let pieces = state.trail.bundle(caller, type_name, id, record).await?;
-            let mut response = Response::new(Body::from_stream(pieces));
+            let request = record.request_id.clone();
+            let mut response = Response::new(Body::from_stream(pieces.inspect_err(move |fault| broken_off(fault, &request))));
             render::set(&mut response, header::CONTENT_TYPE.as_str(), "application/fhir+json; charset=utf-8");
             Ok(response)
         }
@@ -68,6 +70,12 @@ pub(super) async fn answer(
             Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "This operation is not offered here.").into())
         }
     }
+}
+
+/// The head of the answer is out: whoever reads it sees a transfer that ends before its end, and the operator why.
+fn broken_off(fault: &Fault, request: &str) {
+    metrics::counter!("hearthgate_broken_answers_total", "reason" => fault.kind.label()).increment(1);
+    tracing::error!(fault = fault.kind.label(), detail = %fault.detail, request, "an answer was broken off");
 }
 
 /// Audits a refusal that no path has audited.

@@ -1,6 +1,7 @@
 //! The AuditEvent of one request (R4 §6.4; IHE Basic Audit Log Patterns).
 
 use crate::clock::Instant;
+use crate::config::Purpose;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
 use crate::registry::Organisation;
@@ -87,8 +88,10 @@ pub struct Closing {
     pub owners: Vec<(String, Vec<String>)>,
     /// Ids of the patients of whom something was asked and nothing told.
     pub withheld: Vec<String>,
-    /// The organisation that received something without having asked, by its key.
+    /// The organisation that received something without having asked, or was to, by its key.
     pub recipient: Option<Organisation>,
+    /// What it received it for.
+    pub purpose: Option<Purpose>,
     /// References of the consents that governed it.
     pub consents: Vec<String>,
     /// One line for people: why it was refused, who did not answer.
@@ -109,10 +112,13 @@ impl Closing {
             withheld: Vec::new(),
             owners: Vec::new(),
             recipient: self.recipient.clone(),
+            purpose: self.purpose,
             description: self.description.clone(),
         });
         let hidden = withheld.into_iter().map(|patient| Closing {
             withheld: vec![patient],
+            recipient: self.recipient.clone(),
+            purpose: self.purpose,
             description: self.description.clone(),
             ..Closing::default()
         });
@@ -175,16 +181,17 @@ impl Opened {
             .with("recorded", recorded)
             .with("outcome", code)
             .with_some("outcomeDesc", description)
-            .with_some("purposeOfEvent", self.purposes())
+            .with_some("purposeOfEvent", self.purposes(closing))
             .with("agent", self.agents(closing))
             .with("source", source())
             .with("entity", self.entities(closing));
         Record { id, event: event.into(), at: self.at }
     }
 
-    fn purposes(&self) -> Option<Vec<Node>> {
-        let caller = self.caller.as_ref().filter(|caller| !caller.purposes.is_empty())?;
-        Some(caller.purposes.iter().map(|purpose| concept(PURPOSE, purpose.code())).collect())
+    fn purposes(&self, closing: &Closing) -> Option<Vec<Node>> {
+        let asked = self.caller.iter().flat_map(|caller| &caller.purposes);
+        let purposes: Vec<Node> = asked.chain(&closing.purpose).map(|purpose| concept(PURPOSE, purpose.code())).collect();
+        (!purposes.is_empty()).then_some(purposes)
     }
 
     fn agents(&self, closing: &Closing) -> Vec<Node> {

@@ -3,9 +3,9 @@
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::anchor::Leaf;
 use crate::audit::{Action, Opened};
-use crate::clock::{Clock, Entropy};
+use crate::clock::{Clock, Entropy, Instant};
 use crate::config::Settings;
-use crate::evidence::{MAX_PACKAGE_BYTES, verify};
+use crate::evidence::{Kept, MAX_ACCOUNTING_BYTES, MAX_PACKAGE_BYTES, Receipt, Report, verify, verify_accounting};
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, root, root_of, update};
 use crate::ledger::tile::TILE_WIDTH;
 use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, fsck, reader};
@@ -17,9 +17,20 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// The most of a receipt that is read; what is longer is none.
+const MAX_RECEIPT_BYTES: u64 = 1 << 20;
+
+const SECONDS_A_DAY: i64 = 24 * 3600;
+/// Of an instant, the day.
+const DAY_LETTERS: usize = 10;
+
 #[derive(Subcommand)]
 pub enum EvidenceCommand {
     /// Verifies an evidence package: needs the file and whom to believe, and nothing else.
+    ///
+    /// A package proves that its leaves are all there are under the tags it names. That the tags are those of the person or record, and not others
+    /// under which there is little or nothing, only receipts can show that somebody else holds: whoever submitted records was given one for each
+    /// (`GET /fhir/TYPE/ID/$receipt`). With --receipt the package must list their leaves.
     Verify {
         package: PathBuf,
         /// Whom to believe: a policy file (c2sp.org/tlog-policy).
@@ -28,6 +39,21 @@ pub enum EvidenceCommand {
         /// The checkpoint you kept from the last time: the package must show that the log still extends it.
         #[arg(long)]
         seen: Option<PathBuf>,
+        /// A receipt of a record of this person, or of this record, as the gateway gave it to whoever submitted it. The package is refused when it
+        /// does not list the receipt's leaf. May be given many times; each shows whose the tag of its thirty days is.
+        #[arg(long = "receipt", value_name = "FILE")]
+        receipts: Vec<PathBuf>,
+    },
+    /// Verifies an accounting of disclosures as `GET /fhir/Patient/ID/$disclosures` gave it, in JSON: that its leaves are all there are of the patient
+    /// since the month it begins with, and that it tells of each that discloses or refuses.
+    Accounting {
+        accounting: PathBuf,
+        /// Whom to believe: a policy file (c2sp.org/tlog-policy).
+        #[arg(long)]
+        policy: PathBuf,
+        /// A receipt of a record of this person, as for `verify`.
+        #[arg(long = "receipt", value_name = "FILE")]
+        receipts: Vec<PathBuf>,
     },
     /// Builds the index over a log's leaves again and compares it with every root the log anchors.
     Index {
@@ -52,7 +78,8 @@ pub struct EraseArguments {
 
 pub fn run(command: &EvidenceCommand) -> u8 {
     let done = match command {
-        EvidenceCommand::Verify { package, policy, seen } => check(package, policy, seen.as_deref()),
+        EvidenceCommand::Verify { package, policy, seen, receipts } => check(package, policy, seen.as_deref(), receipts),
+        EvidenceCommand::Accounting { accounting, policy, receipts } => check_accounting(accounting, policy, receipts),
         EvidenceCommand::Index { folder, policy } => index(folder, policy),
     };
     done.unwrap_or_else(|(status, text)| complain(status, text))
@@ -69,13 +96,12 @@ fn read_policy(file: &Path) -> Result<Policy, Problem> {
     Policy::parse(&bytes).map_err(|error| usage(file, error))
 }
 
-fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Problem> {
+fn check(package: &Path, policy: &Path, seen: Option<&Path>, receipts: &[PathBuf]) -> Result<u8, Problem> {
     let policy = read_policy(policy)?;
     let seen = seen.map(|path| seen_checkpoint(path, &policy)).transpose()?;
-    let mut bytes = Vec::new();
-    let file = File::open(package).map_err(|error| usage(package, error))?;
-    file.take(MAX_PACKAGE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| (FAULT, format!("{}: {error}", package.display())))?;
-    let report = match verify(&bytes, &policy, seen.as_ref()) {
+    let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
+    let bytes = read_up_to(package, MAX_PACKAGE_BYTES)?;
+    let report = match verify(&bytes, &policy, &Kept { seen: seen.as_ref(), receipts: &receipts }) {
         Ok(report) => report,
         Err(error) => return Ok(complain(FINDINGS, error)),
     };
@@ -84,20 +110,89 @@ fn check(package: &Path, policy: &Path, seen: Option<&Path>) -> Result<u8, Probl
         println!("{} problems: this package proves nothing", report.problems.len());
         return Ok(FINDINGS);
     }
-    println!("verified: the trail of {} in {} at size {}", report.subject, report.origin, report.size);
+    tell(&report);
+    Ok(FINE)
+}
+
+/// A file, and one byte more than it may have where it has more.
+fn read_up_to(path: &Path, limit: usize) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| usage(path, error))?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(|error| (FAULT, format!("{}: {error}", path.display())))?;
+    Ok(bytes)
+}
+
+fn check_accounting(accounting: &Path, policy: &Path, receipts: &[PathBuf]) -> Result<u8, Problem> {
+    let policy = read_policy(policy)?;
+    let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
+    let bytes = read_up_to(accounting, MAX_ACCOUNTING_BYTES)?;
+    if bytes.len() > MAX_ACCOUNTING_BYTES {
+        return Ok(complain(FINDINGS, format!("the accounting is larger than {MAX_ACCOUNTING_BYTES} bytes")));
+    }
+    let account = verify_accounting(&bytes, &policy, &Kept { seen: None, receipts: &receipts });
+    let report = &account.report;
+    report.problems.iter().for_each(|problem| println!("{problem}"));
+    if !report.problems.is_empty() {
+        println!("{} problems: this accounting proves nothing", report.problems.len());
+        return Ok(FINDINGS);
+    }
+    println!("verified: the accounting of {} in {} at size {}", report.subject, report.origin, report.size);
+    let begins = Instant::from_seconds(account.begins.saturating_mul(SECONDS_A_DAY)).to_fhir_instant();
     println!(
-        "complete: these {} leaves are all there are under the tags named, among the first {}; receipts that others hold show whose the tags are",
-        report.leaves, report.covers
+        "complete: these {} leaves are all there are under the tags named, from {} on, among the first {}",
+        report.leaves,
+        begins.get(..DAY_LETTERS).unwrap_or(&begins),
+        report.covers
     );
+    tell_bound(report);
+    println!("told: {} disclosures and refusals", account.told);
+    if account.untold > 0 {
+        println!("not told: {} more are from before the time asked for, or what was on record of them is gone", account.untold);
+    }
+    Ok(FINE)
+}
+
+/// What a sound package shows, and what it does not.
+fn tell(report: &Report) {
+    let subject = &report.subject;
+    println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
+    println!("complete: these {} leaves are all there are under the tags named, among the first {}", report.leaves, report.covers);
+    tell_bound(report);
     println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed);
     println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
     if report.unproved > 0 {
         println!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
     }
+    if report.is_page_compared {
+        println!("page: index.html says what the files beside it say");
+    } else {
+        println!("page: index.html was not compared; packages of this format have a page that says more than the files beside it");
+    }
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
     }
-    Ok(FINE)
+}
+
+/// Whether it was shown whose the tags are.
+fn tell_bound(report: &Report) {
+    let subject = &report.subject;
+    match (report.receipts, report.bound.len(), report.tags) {
+        (0, ..) => {
+            println!("not bound: nothing here shows that the tags are those of {subject}; receipts that others hold do (--receipt FILE)")
+        }
+        (receipts, bound, tags) if bound < tags => println!(
+            "bound in part: receipts in the list: {receipts}; they show that {bound} of the {tags} tags are those of {subject}; there is one for \
+             every thirty days, and nothing here shows whose the others are"
+        ),
+        (receipts, _, tags) => println!("bound: receipts in the list: {receipts}; they show that all {tags} tags are those of {subject}"),
+    }
+}
+
+fn read_receipt(path: &Path) -> Result<Receipt, Problem> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| usage(path, error))?;
+    file.take(MAX_RECEIPT_BYTES).read_to_string(&mut text).map_err(|error| usage(path, error))?;
+    Ok(Receipt { name: path.display().to_string(), text })
 }
 
 fn seen_checkpoint(path: &Path, policy: &Policy) -> Result<Checkpoint, Problem> {

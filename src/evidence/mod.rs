@@ -13,14 +13,19 @@
 //! What always holds: a package is read into memory and never written to disk; every size and count has a limit; a name is one of those
 //! above or the package is refused; a finding names a file and a rule, never content.
 
+mod accounting;
 mod archive;
 mod package;
 mod page;
+mod receipts;
 mod verify;
+mod whole;
 
+pub use accounting::{Account, MAX_ACCOUNTING_BYTES, verify_accounting};
 pub use archive::{ArchiveError, MAX_FILES, MAX_PACKAGE_BYTES, MAX_UNPACKED_BYTES};
 pub use package::{Claim, Completeness, Consent, Consistency, Entry, Package, PackageError};
-pub use verify::{Report, verify};
+pub use receipts::Receipt;
+pub use verify::{Kept, Report, verify};
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,19 @@
 //! What is in a package, and making one.
 
 use super::archive::{self, ArchiveError};
-use super::page;
+use super::page::{self, Page, Row};
 use crate::anchor::LeafKind;
 use crate::ledger::index::{End, IndexProof, Step, Tag};
-use crate::ledger::{Hash, Malformed};
+use crate::ledger::{Checkpoint, Hash, Malformed};
 use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What `manifest.json` says it is.
-pub(super) const FORMAT: &str = "hearthgate/evidence/1";
+pub(super) const FORMAT: &str = "hearthgate/evidence/2";
+/// What it said when pages were made of more than the package holds, so that they cannot be made again.
+pub(super) const FORMAT_BEFORE: &str = "hearthgate/evidence/1";
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,15 @@ pub(super) struct Manifest {
     pub asked_by: String,
     pub entries: Vec<Listed>,
     pub files: Vec<File>,
+}
+
+impl Manifest {
+    /// What an accounting, which has none, would say of itself.
+    pub fn of(subject: String, checkpoint: &Checkpoint) -> Manifest {
+        let (format, created, asked_by) = (FORMAT.to_owned(), String::new(), String::new());
+        let (origin, size) = (checkpoint.origin.clone(), checkpoint.size);
+        Manifest { format, subject, origin, size, created, asked_by, entries: Vec::new(), files: Vec::new() }
+    }
 }
 
 /// One leaf of the trail.
@@ -69,6 +80,9 @@ pub struct Completeness {
 pub struct Claim {
     /// The resource the tag stands for.
     pub of: String,
+    /// Which of the patients the tag is made by, where the record was about several in the course of time: 0, 1, …
+    #[serde(skip_serializing_if = "is_first", default)]
+    pub patient: usize,
     /// The epoch in which it does: thirty days, counted from 1970.
     pub epoch: i64,
     /// Hexadecimal.
@@ -104,7 +118,12 @@ impl Claim {
         };
         let steps = proof.steps.iter().map(|step| (step.depth, step.sibling.to_string())).collect();
         let secret = secret.map(|secret| BASE64.encode(secret));
-        Claim { of, epoch, tag: hex(tag), secret, positions, steps, end }
+        Claim { of, patient: 0, epoch, tag: hex(tag), secret, positions, steps, end }
+    }
+
+    /// The same by another of the subject's patients.
+    pub fn by_patient(self, patient: usize) -> Claim {
+        Claim { patient, ..self }
     }
 
     /// The tag and the proof, read back. `None` when a hash or tag is not one.
@@ -121,6 +140,11 @@ impl Claim {
         };
         Some((unhex(&self.tag)?, IndexProof { steps: steps.collect::<Option<_>>()?, end }))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_first(patient: &usize) -> bool {
+    *patient == 0
 }
 
 fn hex(tag: Tag) -> String {
@@ -154,10 +178,8 @@ pub struct Entry {
     pub document: Option<String>,
     /// The Provenance of a version.
     pub provenance: Option<String>,
-    /// One line for people: what happened, when, who.
-    pub line: String,
-    /// More lines for people: what was changed of a version on its way in, and what was found.
-    pub notes: Vec<String>,
+    /// The leaf's own time: hours since 1970.
+    pub hour: u32,
 }
 
 /// A version of a consent that governed a disclosure.
@@ -218,9 +240,30 @@ impl From<serde_json::Error> for PackageError {
 }
 
 impl Package {
+    fn page(&self) -> Page<'_> {
+        let rows = self.entries.iter().map(|entry| Row {
+            position: entry.position,
+            kind: entry.kind.label(),
+            hour: entry.hour,
+            target: entry.target.as_deref(),
+            document: entry.document.as_deref().map(str::as_bytes),
+            provenance: entry.provenance.as_deref().map(str::as_bytes),
+        });
+        Page {
+            subject: &self.subject,
+            origin: &self.origin,
+            size: self.size,
+            created: &self.created,
+            asked_by: &self.asked_by,
+            covers: self.completeness.covers,
+            rows: rows.collect(),
+            consents: self.consents.iter().map(|consent| consent.name.as_str()).collect(),
+        }
+    }
+
     /// Writes the zip file.
     pub fn into_zip(self) -> Result<Vec<u8>, PackageError> {
-        let page = page::render(&self);
+        let page = page::render(&self.page());
         let mut files = vec![
             ("index.html".to_owned(), page.into_bytes()),
             ("checkpoint".to_owned(), self.checkpoint.into_bytes()),

@@ -1,56 +1,134 @@
 //! The page of a package that a person reads. It holds no script and asks nothing of any network.
+//!
+//! It is made of the package's other files and nothing else, so that whoever verifies a package makes it again and compares. What is changed here
+//! needs another [format](super::package::FORMAT), for the pages of older packages would no longer compare.
 
-use super::package::Package;
+use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, LeafKind};
+use crate::clock::Instant;
+use crate::fhir::{Node, json};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
+const SECONDS_AN_HOUR: i64 = 3600;
+/// Of an instant, the day and the hour.
+const HOUR_LETTERS: usize = 13;
+
+/// What the page is made of.
+pub(super) struct Page<'a> {
+    pub subject: &'a str,
+    pub origin: &'a str,
+    pub size: u64,
+    pub created: &'a str,
+    pub asked_by: &'a str,
+    /// How many leaves were looked through.
+    pub covers: u64,
+    pub rows: Vec<Row<'a>>,
+    /// The names of the consents.
+    pub consents: BTreeSet<&'a str>,
+}
+
+/// A leaf of the trail.
+pub(super) struct Row<'a> {
+    pub position: u64,
+    pub kind: &'a str,
+    /// The leaf's own time.
+    pub hour: u32,
+    pub target: Option<&'a str>,
+    pub document: Option<&'a [u8]>,
+    pub provenance: Option<&'a [u8]>,
+}
+
 /// Renders `index.html`.
-pub(super) fn render(package: &Package) -> String {
+pub(super) fn render(page: &Page<'_>) -> String {
     let mut out = String::from(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Evidence</title><style>body{font:15px/1.5 sans-serif;margin:2em auto;max-width:70em}table{border-collapse:collapse}td,th{border-bottom:1px solid #ccc;padding:.25em .7em;text-align:left}</style>",
     );
+    out.push_str("<h1>Evidence of a provenance trail</h1><p>Check it with <code>hearthgate evidence verify FILE.zip --policy FILE</code>, offline, with a policy you trust; what this page says proves nothing by itself. The command also tells whether this is the page of the files beside it.</p><table>");
     let facts = [
-        ("Subject", package.subject.clone()),
-        ("Log", package.origin.clone()),
-        ("Size of the log", package.size.to_string()),
-        ("Made", package.created.clone()),
-        ("Asked by", package.asked_by.clone()),
-        ("Leaves of this trail", package.entries.len().to_string()),
-        ("Leaves looked through", package.completeness.covers.to_string()),
+        ("Subject", page.subject.to_owned()),
+        ("Log", page.origin.to_owned()),
+        ("Size of the log", page.size.to_string()),
+        ("Made", page.created.to_owned()),
+        ("Asked by", page.asked_by.to_owned()),
+        ("Leaves of this trail", page.rows.len().to_string()),
+        ("Leaves looked through", page.covers.to_string()),
     ];
-    out.push_str("<h1>Evidence of a provenance trail</h1><p>Check it with <code>hearthgate evidence verify FILE.zip --policy FILE</code>, offline, with a policy you trust; what this page says proves nothing by itself.</p><table>");
     for (name, value) in facts {
         let _ = write!(out, "<tr><th>{name}<td>{}", escaped(&value));
     }
     out.push_str("</table><h2>What happened</h2><table><tr><th>Leaf<th>Kind<th>What<th>Files");
-    for entry in &package.entries {
-        let position = entry.position;
-        let _ = write!(
-            out,
-            "<tr><td>{position}<td>{}<td>{}<td><a href=\"proofs/{position}.tlog-proof\">proof</a>",
-            entry.kind.label(),
-            escaped(&entry.line)
-        );
-        if entry.document.is_some() {
-            let _ = write!(out, " <a href=\"documents/{position}.json\">document</a>");
-        }
-        if entry.provenance.is_some() {
-            let _ = write!(out, " <a href=\"provenance/{position}.json\">provenance</a>");
-        }
-        for note in &entry.notes {
-            let _ = write!(out, "<tr><td><td><td colspan=\"2\"><small>{}</small>", escaped(note));
-        }
-    }
+    page.rows.iter().for_each(|row| write_row(&mut out, row));
     out.push_str("</table>");
-    if !package.consents.is_empty() {
+    if !page.consents.is_empty() {
         out.push_str("<h2>Consents that governed disclosures</h2><ul>");
-        for consent in &package.consents {
-            let name = escaped(&consent.name);
+        for name in page.consents.iter().map(|name| escaped(name)) {
             let _ = write!(out, "<li><a href=\"consents/{name}.json\">{name}</a> <a href=\"consents/{name}.tlog-proof\">proof</a>");
         }
         out.push_str("</ul>");
     }
     out.push_str("</html>\n");
     out
+}
+
+fn write_row(out: &mut String, row: &Row<'_>) {
+    let read = |document: Option<&[u8]>| json::parse(document?, json::DEFAULT_DEPTH).ok();
+    let provenance = read(row.provenance);
+    let is_version = row.kind == LeafKind::Accept.label();
+    let event = if is_version { None } else { read(row.document) };
+    let (position, kind) = (row.position, escaped(row.kind));
+    let line = escaped(&line(row, event.as_ref().or(provenance.as_ref()).filter(|_| row.target.is_some()), is_version));
+    let _ = write!(out, "<tr><td>{position}<td>{kind}<td>{line}<td><a href=\"proofs/{position}.tlog-proof\">proof</a>");
+    if row.document.is_some() {
+        let _ = write!(out, " <a href=\"documents/{position}.json\">document</a>");
+    }
+    if row.provenance.is_some() {
+        let _ = write!(out, " <a href=\"provenance/{position}.json\">provenance</a>");
+    }
+    for note in provenance.iter().flat_map(notes) {
+        let _ = write!(out, "<tr><td><td><td colspan=\"2\"><small>{}</small>", escaped(&note));
+    }
+}
+
+/// What a person reads of an entry: when, who, what, and how it ended. Where nothing is shown that says when, the leaf does, to the hour.
+fn line(row: &Row<'_>, about: Option<&Node>, is_version: bool) -> String {
+    let text = |path: &[&str]| about.and_then(|node| node.text_at(path)).unwrap_or_default().to_owned();
+    let agents = about.map(|node| node.items("agent")).unwrap_or_default();
+    let who = agents.iter().filter_map(|agent| agent.text_at(&["who", "display"])).find(|name| *name != "hearthgate").unwrap_or_default();
+    let when = if about.is_some() { text(&["recorded"]) } else { hour(row.hour) };
+    let end = match (row.target, row.document) {
+        (Some(_), None) if !is_version => "what led to an erased person was taken out".to_owned(),
+        _ => text(&["outcomeDesc"]),
+    };
+    let parts = [when, who.to_owned(), row.target.unwrap_or("erased").to_owned(), end];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+fn hour(hour: u32) -> String {
+    let mut text = Instant::from_seconds(i64::from(hour) * SECONDS_AN_HOUR).to_fhir_instant();
+    text.truncate(HOUR_LETTERS);
+    text + "h"
+}
+
+/// What a person reads of how a version came about: what normalisation changed, and what validation found.
+fn notes(provenance: &Node) -> Vec<String> {
+    let said = |extension: &Node| -> Option<String> {
+        let heading = match extension.text("url")? {
+            CHANGE_EXTENSION => "changed",
+            FINDING_EXTENSION => "found",
+            _ => return None,
+        };
+        let parts = extension.items("extension").iter().filter_map(|part| {
+            let name = part.text("url")?;
+            let value = part.text("valueString").or(part.text("valueCode"))?;
+            match name {
+                "before" | "after" | "code" => None,
+                "omitted" => Some(format!("and {value} more")),
+                _ => Some(value.to_owned()),
+            }
+        });
+        Some(format!("{heading}: {}", parts.collect::<Vec<_>>().join(" · ")))
+    };
+    provenance.items("extension").iter().filter_map(said).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -66,4 +144,52 @@ fn escaped(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    /// A page of one format is made in one way. Whoever changes this digest raises the format, and keeps in mind that the pages of older packages
+    /// then are not compared any more.
+    #[test]
+    fn the_page_of_a_format_is_always_the_same() {
+        let event = br#"{"resourceType":"AuditEvent","recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"display":"Hospital <B>"}}],"outcomeDesc":"denied"}"#;
+        let change = format!(
+            r#"{{"resourceType":"Provenance","recorded":"2026-01-01T00:00:00Z","extension":[{{"url":"{CHANGE_EXTENSION}","extension":[{{"url":"rule","valueString":"dates"}},{{"url":"before","valueString":"x"}}]}}]}}"#
+        );
+        let row = |position, kind, target, document, provenance| Row { position, kind, hour: 490_000, target, document, provenance };
+        let page = Page {
+            subject: "Patient/p",
+            origin: "log.example",
+            size: 9,
+            created: "2026-01-01T00:00:00Z",
+            asked_by: "Health & Co",
+            covers: 8,
+            rows: vec![
+                row(1, "accept", Some("Observation/o/_history/1"), None, Some(change.as_bytes())),
+                row(2, "refuse", Some("AuditEvent/e"), Some(event.as_slice()), None),
+                row(3, "accept", None, None, None),
+                row(4, "disclose", Some("AuditEvent/f"), None, None),
+                row(5, "erase", None, None, None),
+            ],
+            consents: BTreeSet::from(["c-1"]),
+        };
+        let text = render(&page);
+        for told in [
+            "2026-01-01T00:00:00Z · Hospital &lt;B&gt; · AuditEvent/e · denied",
+            "2025-11-24T16h · erased",
+            "AuditEvent/f · what led to an erased person was taken out",
+            "changed: dates",
+            "consents/c-1.json",
+        ] {
+            assert!(text.contains(told), "{told} is missing: {text}");
+        }
+        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(text));
+        assert_eq!(
+            (super::super::package::FORMAT, digest.as_str()),
+            ("hearthgate/evidence/2", "3ac49a3f367aafbe931ead408d3b02eddee6badd0af174e13643e1abf6917e63")
+        );
+    }
 }

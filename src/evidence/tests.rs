@@ -3,7 +3,7 @@
 use super::archive::{ArchiveError, pack, unpack};
 use super::package::{Manifest, described};
 use super::*;
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Tags, commitment, provenance_key, receipt_text};
+use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Tags, commitment, hour, provenance_key, receipt_text};
 use crate::clock::Instant;
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
 use crate::ledger::key::Algorithm;
@@ -106,17 +106,19 @@ impl Log {
         Claim::new(SUBJECT.to_owned(), Epoch::of(at()).0, tag, Some(&SECRET.0), self.lists[&tag].clone(), &proof)
     }
 
-    fn package(&self) -> Package {
-        let entry = |position: u64| Entry {
+    fn entry(&self, position: u64) -> Entry {
+        Entry {
             position,
             kind: if position < 8 { LeafKind::Disclose } else { LeafKind::Accept },
             target: Some(format!("AuditEvent/e{position}")),
             proof: self.proof(position, &format!("AuditEvent/e{position}"), Some(&KEY)),
             document: Some(document(position)),
             provenance: (position == 8).then(|| provenance("sent")),
-            line: "<script>alert(1)</script>".to_owned(),
-            notes: vec!["found: <script>".to_owned()],
-        };
+            hour: hour(at()),
+        }
+    }
+
+    fn package(&self) -> Package {
         let mut tree = TreeHashes::new(&self.edge, &NoTiles);
         let consistency = Consistency {
             old_size: 5,
@@ -132,7 +134,7 @@ impl Log {
             checkpoint: self.note().to_string(),
             policy: "quorum none\n".to_owned(),
             keys: KeyHistory::of(self.signer.verifier().clone()).to_string(),
-            entries: [0, 2, 4, 6, 8].into_iter().map(entry).collect(),
+            entries: [0, 2, 4, 6, 8].into_iter().map(|position| self.entry(position)).collect(),
             completeness: Completeness {
                 anchored_at: 10,
                 covers: 10,
@@ -155,7 +157,7 @@ impl Log {
     }
 
     fn problems(&self, package: Package) -> Vec<String> {
-        verify(&package.into_zip().unwrap(), &self.policy(), None).unwrap().problems
+        verify(&package.into_zip().unwrap(), &self.policy(), &Kept::default()).unwrap().problems
     }
 }
 
@@ -163,15 +165,15 @@ impl Log {
 fn a_sound_package_verifies() {
     let log = Log::new();
     let zip = log.package().into_zip().unwrap();
-    let report = verify(&zip, &log.policy(), None).unwrap();
+    let report = verify(&zip, &log.policy(), &Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!((report.leaves, report.opened, report.closed, report.covers, report.extends), (5, 5, 0, 10, Some(5)));
     assert_eq!((report.provenances, report.unproved, report.consents), (1, 0, 1));
     let files = unpack(&zip, MAX_UNPACKED_BYTES).unwrap();
     let page = String::from_utf8(files["index.html"].clone()).unwrap();
-    assert!(page.contains("&lt;script&gt;") && !page.contains("<script") && page.contains("Health &amp; Co"));
+    assert!(page.contains("Health &amp; Co") && page.contains("AuditEvent/e4"));
     let other = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[4; 32]).unwrap();
-    assert!(!verify(&zip, &Policy::of_log(other.verifier().clone()), None).unwrap().problems.is_empty());
+    assert!(!verify(&zip, &Policy::of_log(other.verifier().clone()), &Kept::default()).unwrap().problems.is_empty());
 }
 
 /// A reader who was given the log's first key believes what its second one signs, once the package shows that the first handed over to it.
@@ -185,15 +187,15 @@ fn a_package_verifies_with_a_key_that_was_succeeded_since() {
     let reader = Policy::of_log(first.verifier().clone());
     let package = Package { keys: history.to_string(), ..log.package() };
     let zip = package.into_zip().unwrap();
-    assert_eq!(verify(&zip, &reader, None).unwrap().problems, Vec::<String>::new());
-    assert!(!verify(&log.package().into_zip().unwrap(), &reader, None).unwrap().problems.is_empty(), "without the succession");
+    assert_eq!(verify(&zip, &reader, &Kept::default()).unwrap().problems, Vec::<String>::new());
+    assert!(!verify(&log.package().into_zip().unwrap(), &reader, &Kept::default()).unwrap().problems.is_empty(), "without the succession");
 
     // The old key signs no larger tree any more, and nobody can write a succession without it.
     log.signer = first;
     let late = Package { keys: history.to_string(), ..log.package() };
-    assert!(!verify(&late.into_zip().unwrap(), &reader, None).unwrap().problems.is_empty(), "signed by a key after its time");
+    assert!(!verify(&late.into_zip().unwrap(), &reader, &Kept::default()).unwrap().problems.is_empty(), "signed by a key after its time");
     let forged = Package { keys: history.to_string().replace("next ", "next A"), ..log.package() };
-    assert!(!verify(&forged.into_zip().unwrap(), &reader, None).unwrap().problems.is_empty());
+    assert!(!verify(&forged.into_zip().unwrap(), &reader, &Kept::default()).unwrap().problems.is_empty());
 }
 
 /// A strict reader asks for a witness; its word in the package's checkpoint is enough, without it the package proves nothing to them.
@@ -207,8 +209,8 @@ fn a_package_carries_the_witnesses_word() {
     let text = cosigned.unverified_text().to_owned();
     cosigned.add(witness.cosign(&text, 1_790_000_000).unwrap()).unwrap();
     let zip = Package { checkpoint: cosigned.to_string(), ..log.package() }.into_zip().unwrap();
-    assert_eq!(verify(&zip, &strict, None).unwrap().problems, Vec::<String>::new());
-    assert!(!verify(&log.package().into_zip().unwrap(), &strict, None).unwrap().problems.is_empty());
+    assert_eq!(verify(&zip, &strict, &Kept::default()).unwrap().problems, Vec::<String>::new());
+    assert!(!verify(&log.package().into_zip().unwrap(), &strict, &Kept::default()).unwrap().problems.is_empty());
 }
 
 /// What somebody who makes the package themselves might try: every file is then as the manifest says.
@@ -301,25 +303,143 @@ fn every_file_counts_and_none_breaks_the_reader() {
     for name in &names {
         for bytes in [None, Some(&b""[..]), Some(b"{}"), Some(b"[[[[[["), Some(&[0xFF; 40])] {
             let zip = with_file(&log, name, bytes, false);
-            assert!(!verify(&zip, &log.policy(), None).unwrap().problems.is_empty(), "{name} as {bytes:?}");
-            let needed = !matches!(name.as_str(), "index.html" | "policy" | "keys" | "consistency.json" | "manifest.json");
+            assert!(!verify(&zip, &log.policy(), &Kept::default()).unwrap().problems.is_empty(), "{name} as {bytes:?}");
+            let needed = !matches!(name.as_str(), "policy" | "keys" | "consistency.json" | "manifest.json");
             let is_document = name.starts_with("documents/");
             if needed && !(is_document && bytes.is_none()) {
                 let zip = with_file(&log, name, bytes, true);
-                assert!(!verify(&zip, &log.policy(), None).unwrap().problems.is_empty(), "{name} as {bytes:?}, manifest put right");
+                assert!(
+                    !verify(&zip, &log.policy(), &Kept::default()).unwrap().problems.is_empty(),
+                    "{name} as {bytes:?}, manifest put right"
+                );
             }
         }
     }
     // A file nobody named, and one that was kept back.
-    assert!(!verify(&with_file(&log, "extra.json", Some(b"{}"), false), &log.policy(), None).unwrap().problems.is_empty());
-    let closed = verify(&with_file(&log, "documents/2.json", None, true), &log.policy(), None).unwrap();
+    assert!(!verify(&with_file(&log, "extra.json", Some(b"{}"), false), &log.policy(), &Kept::default()).unwrap().problems.is_empty());
+    let mut package = log.package();
+    package.entries[1].document = None;
+    let closed = verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap();
     assert_eq!((closed.problems.len(), closed.opened, closed.closed), (0, 4, 1));
+    // A page that is not this package's, though every file is as the manifest says.
+    let page = String::from_utf8(unpack(&log.package().into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap()["index.html"].clone()).unwrap();
+    let lies = with_file(&log, "index.html", Some(page.replace("Health &amp; Co", "Somebody Else").as_bytes()), true);
+    let problems = verify(&lies, &log.policy(), &Kept::default()).unwrap().problems;
+    assert!(matches!(&problems[..], [only] if only.starts_with("index.html: ")), "{problems:?}");
+    // Packages of the format before have a page that cannot be made again.
+    let before = older(&lies);
+    let report = verify(&before, &log.policy(), &Kept::default()).unwrap();
+    assert_eq!((report.problems.len(), report.is_page_compared), (0, false));
     // A checkpoint the reader kept wants its proof.
     let seen = Checkpoint::new(ORIGIN, 5, Hash([1; 32]));
     let zip = log.package().into_zip().unwrap();
-    assert!(!verify(&zip, &log.policy(), Some(&seen)).unwrap().problems.is_empty());
+    assert!(!verify(&zip, &log.policy(), &Kept { seen: Some(&seen), ..Kept::default() }).unwrap().problems.is_empty());
     let none = with_file(&log, "consistency.json", None, true);
-    assert!(!verify(&none, &log.policy(), Some(&seen)).unwrap().problems.is_empty());
+    assert!(!verify(&none, &log.policy(), &Kept { seen: Some(&seen), ..Kept::default() }).unwrap().problems.is_empty());
+}
+
+/// The same package in the format before this one.
+fn older(zip: &[u8]) -> Vec<u8> {
+    let mut files = unpack(zip, MAX_UNPACKED_BYTES).unwrap();
+    let mut manifest: Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    manifest.format = "hearthgate/evidence/1".to_owned();
+    files.insert("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap());
+    pack(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap()
+}
+
+/// Whoever holds a receipt finds out that a package names tags under which there is nothing, drawn for that.
+#[test]
+fn receipts_bind_the_tags_to_the_subject() {
+    let log = Log::new();
+    let receipt = |number: u64| Receipt { name: format!("{number}.tlog-proof"), text: log.proof(number, "AuditEvent/e", Some(&KEY)) };
+    let check = |package: Package, receipts: &[Receipt]| {
+        verify(&package.into_zip().unwrap(), &log.policy(), &Kept { seen: None, receipts }).unwrap()
+    };
+    let sound = check(log.package(), &[receipt(2), receipt(8)]);
+    assert_eq!((sound.problems.as_slice(), sound.receipts, sound.bound.len(), sound.tags), (&[][..], 2, 1, 1));
+    let unbound = check(log.package(), &[]);
+    assert_eq!((unbound.problems.len(), unbound.receipts, unbound.bound.len(), unbound.tags), (0, 0, 0, 1));
+
+    // "There are none", under a secret that somebody drew: sound in itself, and refused by whoever has a receipt.
+    let drawn = PatientTags([0x55; 32]);
+    let list = |tag| Ok(log.lists.get(&tag).map(|positions| List::of(positions)));
+    let proof = prove(log.top, drawn.tag(SUBJECT), &log.nodes, list).unwrap();
+    let none = || {
+        let mut package = log.package();
+        package.entries.clear();
+        let claim = Claim::new(SUBJECT.to_owned(), Epoch::of(at()).0, drawn.tag(SUBJECT), Some(&drawn.0), Vec::new(), &proof);
+        package.completeness.claims = vec![claim];
+        package
+    };
+    assert_eq!(check(none(), &[]).problems, Vec::<String>::new());
+    type Wrong<'a> = (&'a str, Package, Receipt);
+    let forked = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[4; 32]).unwrap();
+    let foreign = Log { signer: forked, ..Log::new() }.proof(2, "AuditEvent/e", Some(&KEY));
+    let wrong: [Wrong<'_>; 5] = [
+        ("does not list it", none(), receipt(2)),
+        ("does not list it", log.package(), receipt(9)),
+        ("newer than what this package looked through", log.package(), receipt(10)),
+        ("the proof does not hold", log.package(), Receipt { name: "other".to_owned(), text: foreign }),
+        ("the proof does not hold", log.package(), Receipt { name: "none".to_owned(), text: "nothing".to_owned() }),
+    ];
+    for (expected, package, receipt) in wrong {
+        let report = check(package, std::slice::from_ref(&receipt));
+        assert!(matches!(&report.problems[..], [only] if only.contains(expected)), "{expected}: {:?}", report.problems);
+    }
+    // Two histories of one log.
+    let mut other = Log::new();
+    other.edge = Edge::new();
+    let entries = std::mem::take(&mut other.entries);
+    for (number, mut entry) in entries.into_iter().enumerate() {
+        if number == 2 {
+            *entry.last_mut().unwrap() ^= 1;
+        }
+        other.append(entry);
+    }
+    let split = Receipt { name: "split".to_owned(), text: other.proof(2, "AuditEvent/e", Some(&KEY)) };
+    assert!(check(log.package(), &[split]).problems[0].contains("there are two histories"));
+}
+
+/// A record that was about several patients has the leaves under the tags of each, and none of them may be left out.
+#[test]
+fn a_record_of_several_patients_is_complete_for_each() {
+    let log = Log::new();
+    let package = || {
+        let mut package = log.package();
+        package.subject = "Observation/o".to_owned();
+        let list = |tag| Ok(log.lists.get(&tag).map(|positions| List::of(positions)));
+        let claim = |tag: Tag, patient| {
+            let proof = prove(log.top, tag, &log.nodes, list).unwrap();
+            let positions = log.lists[&tag].clone();
+            Claim::new("Observation/o".to_owned(), Epoch::of(at()).0, tag, None, positions, &proof).by_patient(patient)
+        };
+        package.completeness.claims = vec![claim(SECRET.tag(SUBJECT), 0), claim(OTHER, 1)];
+        package.entries.extend([1, 3, 5, 7].map(|position| log.entry(position)));
+        let mut last = log.entry(9);
+        last.document = Some(consent());
+        last.proof = log.proof(9, "Consent/c/_history/1", Some(&KEY));
+        last.target = Some("Consent/c/_history/1".to_owned());
+        package.entries.push(last);
+        package.entries.sort_by_key(|entry| entry.position);
+        package
+    };
+    let problems = log.problems(package());
+    assert_eq!(problems, ["provenance/9.json: it is missing"], "all but what this log has none of");
+    for (what, change) in [
+        ("an epoch of the second left out", (|package| drop(package.completeness.claims.pop())) as fn(&mut Package)),
+        ("two that say they are the first", |package| package.completeness.claims[1].patient = 0),
+        ("one that says it is the third", |package| package.completeness.claims[1].patient = 2),
+        ("one twice", |package| {
+            let mut again = package.completeness.claims[0].clone();
+            again.patient = 2;
+            package.completeness.claims.push(again);
+        }),
+        ("a version left out", |package| package.entries[1].target = Some("Observation/o/_history/2".to_owned())),
+    ] {
+        let mut package = package();
+        change(&mut package);
+        assert!(log.problems(package).len() > 1, "{what} passes");
+    }
 }
 
 fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {

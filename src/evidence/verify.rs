@@ -1,10 +1,13 @@
 //! Checking a package that may come from anywhere.
 
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
-use super::package::{Completeness, Consistency, FORMAT, Listed, Manifest, described};
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, opens, opens_provenance};
+use super::package::{Consistency, FORMAT, FORMAT_BEFORE, Listed, Manifest, described};
+use super::page::{self, Page, Row};
+use super::receipts::{self, Receipt};
+use super::whole::{complete, erased, versions};
+use crate::anchor::{Leaf, LeafKind, Opening, opens, opens_provenance};
 use crate::fhir::json;
-use crate::ledger::index;
+use crate::ledger::index::Tag;
 use crate::ledger::merkle::{leaf_hash, verify_consistency};
 use crate::ledger::{Checkpoint, Hash, KeyHistory, LogProof, Note, Policy};
 use data_encoding::BASE64;
@@ -38,36 +41,49 @@ pub struct Report {
     pub covers: u64,
     /// The size from which the log was shown to have grown, if it was.
     pub extends: Option<u64>,
+    /// Receipts of the reader's that are in the list.
+    pub receipts: usize,
+    /// Tags that are claimed, and of these the ones that receipts show to be the subject's.
+    pub tags: usize,
+    pub bound: BTreeSet<Tag>,
+    /// Whether the page was made again and compared; packages of the first format have another.
+    pub is_page_compared: bool,
 }
 
 impl Report {
-    fn problem(&mut self, text: String) {
+    pub(super) fn problem(&mut self, text: String) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(text);
         }
     }
 
-    fn check(&mut self, holds: bool, text: impl FnOnce() -> String) {
+    pub(super) fn check(&mut self, holds: bool, text: impl FnOnce() -> String) {
         if !holds {
             self.problem(text());
         }
     }
 }
 
-/// The most epochs a package may speak of: a hundred years.
-const MAX_EPOCHS: usize = 1220;
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
-type Files = BTreeMap<String, Vec<u8>>;
+/// What a reader kept from before, to hold a package against.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Kept<'a> {
+    /// The checkpoint they saw last.
+    pub seen: Option<&'a Checkpoint>,
+    /// Receipts of what was submitted about the package's subject.
+    pub receipts: &'a [Receipt],
+}
 
-/// Checks a package by what the reader believes, and against the checkpoint they saw last when they kept one.
+/// Checks a package by what the reader believes, and against what they kept.
 ///
 /// # Errors
 /// When it cannot be unpacked within the limits.
-pub fn verify(package: &[u8], policy: &Policy, seen: Option<&Checkpoint>) -> Result<Report, ArchiveError> {
+pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report, ArchiveError> {
     let files = unpack(package, MAX_UNPACKED_BYTES)?;
     let mut report = Report::default();
     let Some(manifest) = read::<Manifest>(&files, "manifest.json", &mut report) else { return Ok(report) };
-    if manifest.format != FORMAT {
+    if ![FORMAT, FORMAT_BEFORE].contains(&manifest.format.as_str()) {
         report.problem(format!("manifest.json: the format is not {FORMAT}"));
         return Ok(report);
     }
@@ -77,13 +93,46 @@ pub fn verify(package: &[u8], policy: &Policy, seen: Option<&Checkpoint>) -> Res
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
-    complete(&manifest, &files, &checkpoint, &leaves, &mut report);
+    erased(&manifest, &leaves, &mut report);
+    versions(&manifest, &mut report);
+    let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
     consents(&files, &checkpoint, &mut report);
-    consistent(&files, &checkpoint, seen, &mut report);
+    consistent(&files, &checkpoint, kept.seen, &mut report);
+    kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, &policy, &leaves, &tags, &mut report));
+    same_page(&manifest, &files, &leaves, &mut report);
     Ok(report)
 }
 
-fn read<T: serde::de::DeserializeOwned>(files: &Files, name: &str, report: &mut Report) -> Option<T> {
+/// The page people read says what the files beside it do.
+fn same_page(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
+    report.is_page_compared = manifest.format == FORMAT;
+    if !report.is_page_compared {
+        return;
+    }
+    let file = |folder: &str, position: u64| files.get(&format!("{folder}/{position}.json")).map(Vec::as_slice);
+    let rows = manifest.entries.iter().map(|listed| Row {
+        position: listed.position,
+        kind: &listed.kind,
+        hour: leaves.get(&listed.position).map_or(0, |leaf| leaf.hour),
+        target: listed.target.as_deref(),
+        document: file("documents", listed.position),
+        provenance: file("provenance", listed.position),
+    });
+    let page = Page {
+        subject: &manifest.subject,
+        origin: &manifest.origin,
+        size: manifest.size,
+        created: &manifest.created,
+        asked_by: &manifest.asked_by,
+        covers: report.covers,
+        rows: rows.collect(),
+        consents: files.keys().filter_map(|name| name.strip_prefix("consents/")?.strip_suffix(".json")).collect(),
+    };
+    let is_same = files.get("index.html").is_some_and(|found| *found == page::render(&page).into_bytes());
+    report.check(is_same, || "index.html: it does not say what the files beside it say; do not believe it".to_owned());
+}
+
+pub(super) fn read<T: serde::de::DeserializeOwned>(files: &Files, name: &str, report: &mut Report) -> Option<T> {
     let read = files.get(name).map(|bytes| serde_json::from_slice(bytes));
     match read {
         Some(Ok(value)) => return Some(value),
@@ -156,23 +205,11 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
         });
         leaves.insert(listed.position, leaf);
     }
-    erased(manifest, &leaves, report);
     leaves
 }
 
-/// A version that is listed as erased is followed by the leaf that says that something was.
-fn erased(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
-    let last = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).next_back();
-    for listed in manifest.entries.iter().filter(|listed| listed.target.is_none()) {
-        let is_version = leaves.get(&listed.position).is_some_and(|leaf| leaf.kind == LeafKind::Accept);
-        report.check(!is_version || last.is_some_and(|last| last > listed.position), || {
-            format!("manifest.json: entry {} names no version, and no later entry says that any was erased", listed.position)
-        });
-    }
-}
-
 /// A proof file's leaf, if it leads to the package's checkpoint.
-fn proved(files: &Files, name: &str, position: u64, checkpoint: &Checkpoint, report: &mut Report) -> Option<(Leaf, Opening)> {
+pub(super) fn proved(files: &Files, name: &str, position: u64, checkpoint: &Checkpoint, report: &mut Report) -> Option<(Leaf, Opening)> {
     let text = files.get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let proof = text.and_then(|text| text.parse::<LogProof>().ok());
     let opening = proof.as_ref().and_then(|proof| serde_json::from_slice::<Opening>(proof.extra.as_deref()?).ok());
@@ -259,62 +296,6 @@ fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
             report.problem(format!("{document}: it is not what its leaf commits to"));
         }
     }
-}
-
-/// Checks that the listed leaves are all there are under the claimed tags, that counters have no gaps, and that no epoch is left out.
-fn complete(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
-    let Some(completeness) = read::<Completeness>(files, "completeness.json", report) else { return };
-    let anchored = proved(files, "index.tlog-proof", completeness.anchored_at, checkpoint, report);
-    let anchor = anchored.and_then(|(leaf, _)| leaf.anchored_index().map(|anchored| (leaf.hour, anchored)));
-    let root = completeness.root.parse::<Hash>().ok();
-    let (Some((hour, (anchored_root, covers))), Some(root)) = (anchor, root) else {
-        report.problem("completeness.json: no index is anchored where it says".to_owned());
-        return;
-    };
-    if Hash(anchored_root) != root || covers != completeness.covers {
-        report.problem("completeness.json: the index is not the one that is anchored".to_owned());
-        return;
-    }
-    report.covers = covers;
-    let mut claimed = BTreeSet::new();
-    for claim in &completeness.claims {
-        let Some((tag, proof)) = claim.read() else {
-            report.problem("completeness.json: a tag or hash is not one".to_owned());
-            continue;
-        };
-        if let Err(error) = index::verify(&root, tag, &claim.positions, &proof) {
-            report.problem(format!("completeness.json: the claim of epoch {}: {error}", claim.epoch));
-        }
-        let secret = claim.secret.as_ref().and_then(|secret| <[u8; 32]>::try_from(BASE64.decode(secret.as_bytes()).ok()?).ok());
-        report.check(claim.secret.is_none() || secret.is_some_and(|secret| PatientTags(secret).tag(&claim.of) == tag), || {
-            format!("completeness.json: the tag of epoch {} is not that of the subject", claim.epoch)
-        });
-        report.check(claim.secret.is_some() || !manifest.subject.starts_with("Patient/"), || {
-            format!("completeness.json: nothing shows that the tag of epoch {} is the patient's", claim.epoch)
-        });
-        report.check(claim.of == manifest.subject, || "completeness.json: a claim is about another subject".to_owned());
-        for (position, ordinal) in claim.positions.iter().zip(1u64..) {
-            let leaf = leaves.get(position);
-            let holds = leaf.is_some_and(|leaf| {
-                leaf.counted().any(|counted| counted == (tag, ordinal)) && Epoch::of_hour(leaf.hour) == Epoch(claim.epoch)
-            });
-            report.check(holds, || format!("completeness.json: leaf {position} is not listed, or not the {ordinal}th under its tag"));
-            claimed.insert(*position);
-        }
-    }
-    let first = proved(files, "first.tlog-proof", 0, checkpoint, report).map(|(leaf, _)| leaf.hour);
-    report.check(first.is_some_and(|first| no_epoch_left_out(&completeness, first, hour)), || {
-        "completeness.json: an epoch is left out".to_owned()
-    });
-    let unclaimed = leaves.keys().filter(|position| **position < covers && !claimed.contains(position)).count();
-    report.check(unclaimed == 0, || format!("completeness.json: {unclaimed} leaves of the trail are under none of the tags"));
-}
-
-/// The epochs follow each other without a gap, from that of the log's first leaf to the one in which the index was anchored.
-fn no_epoch_left_out(completeness: &Completeness, first_hour: u32, last_hour: u32) -> bool {
-    let (first, last) = (Epoch::of_hour(first_hour), Epoch::of_hour(last_hour));
-    let claimed = completeness.claims.iter().map(|claim| Epoch(claim.epoch));
-    completeness.claims.len() <= MAX_EPOCHS && claimed.eq(first.to(last).take(MAX_EPOCHS + 1))
 }
 
 /// Checks that the log extends the one the reader saw.

@@ -5,7 +5,7 @@ use crate::clock::{Clock, Entropy, Instant};
 use crate::consent::Permitted;
 use crate::outcome::Fault;
 use crate::registry::{Destination, Registry, Retry};
-use crate::store::{Delivery, DeliveryState, OutboxUpdate, Store};
+use crate::store::{Delivery, DeliveryState, OutboxUpdate, SUPERSEDED, Store};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,19 +25,23 @@ const ANSWER_LIMIT_BYTES: u64 = 1024 * 1024;
 pub trait DeliveryJudge: Send + Sync + 'static {
     /// What may be sent; `None` when consent does not permit it now.
     fn permit(&self, delivery: &Delivery, destination: &Destination) -> impl Future<Output = Result<Release, Fault>> + Send;
-    /// Anchors and audits the disclosure; nothing is sent unless this succeeded.
-    fn account(
-        &self,
-        delivery: &Delivery,
-        destination: &Destination,
-        permitted: &Permitted,
-    ) -> impl Future<Output = Result<(), Fault>> + Send;
+    /// Anchors and audits what is about to be sent, or is held back; nothing is sent unless this succeeded.
+    fn account(&self, delivery: &Delivery, destination: &Destination, what: Sent<'_>) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// What is accounted for.
+pub enum Sent<'a> {
+    Version(&'a Permitted),
+    /// That there is no such resource any more.
+    Deletion,
+    /// Nothing, for want of consent.
+    Withheld,
 }
 
 /// What a judge says of a delivery.
 pub enum Release {
     Permitted(Box<Permitted>),
-    /// The resource was deleted; the destination is told.
+    /// The resource was deleted; a destination that was sent it is told.
     Deleted,
     Denied,
     /// A later version exists or the record is gone: nothing to send.
@@ -97,12 +101,12 @@ impl<J: DeliveryJudge> Courier<J> {
         };
         let sent = match self.judge.permit(delivery, destination).await {
             Ok(Release::Permitted(permitted)) => self.send(delivery, destination, &permitted).await,
-            Ok(Release::Deleted) => {
-                let peer = peer(destination);
-                self.upstream.delete(&peer, &delivery.type_name, &delivery.id, &key(delivery)).await.map_err(Some)
-            }
-            Ok(Release::Superseded) => return self.ended(delivery, DeliveryState::Delivered, "superseded by a later version"),
-            Ok(Release::Denied) => return self.held(delivery),
+            Ok(Release::Deleted) => self.send_deletion(delivery, destination).await,
+            Ok(Release::Superseded) => return self.ended(delivery, DeliveryState::Delivered, SUPERSEDED),
+            Ok(Release::Denied) => match self.hold(delivery, destination).await {
+                Ok(held) => return held,
+                Err(_) => Err(None),
+            },
             Err(_) => Err(None),
         };
         match sent {
@@ -117,7 +121,7 @@ impl<J: DeliveryJudge> Courier<J> {
 
     /// Accounts first, sends second: without a receipt nothing leaves.
     async fn send(&self, delivery: &Delivery, destination: &Destination, permitted: &Permitted) -> Result<(), Option<UpstreamProblem>> {
-        self.judge.account(delivery, destination, permitted).await.map_err(|_| None)?;
+        self.judge.account(delivery, destination, Sent::Version(permitted)).await.map_err(|_| None)?;
         self.upstream.put(&peer(destination), &delivery.type_name, &delivery.id, permitted, &key(delivery)).await.map_err(Some)
     }
 
@@ -125,10 +129,19 @@ impl<J: DeliveryJudge> Courier<J> {
         self.update(delivery, state, attempts_of(delivery, DeliveryState::Waiting) + 1, self.clock.now(), reason)
     }
 
-    fn held(&self, delivery: &Delivery) -> OutboxUpdate {
+    async fn send_deletion(&self, delivery: &Delivery, destination: &Destination) -> Result<(), Option<UpstreamProblem>> {
+        self.judge.account(delivery, destination, Sent::Deletion).await.map_err(|_| None)?;
+        self.upstream.delete(&peer(destination), &delivery.type_name, &delivery.id, &key(delivery)).await.map_err(Some)
+    }
+
+    /// Holds it back, which is put on record when it is found out, and not each time it is looked at again.
+    async fn hold(&self, delivery: &Delivery, destination: &Destination) -> Result<OutboxUpdate, Fault> {
         let looks = attempts_of(delivery, DeliveryState::Held) + 1;
         let wait = HELD_FOR * (1 + looks / HELD_TIMES_MAX).min(HELD_TIMES_MAX);
-        self.update(delivery, DeliveryState::Held, looks, self.clock.now() + wait, "no consent permits it")
+        if looks == 1 {
+            self.judge.account(delivery, destination, Sent::Withheld).await?;
+        }
+        Ok(self.update(delivery, DeliveryState::Held, looks, self.clock.now() + wait, "no consent permits it"))
     }
 
     /// Later again, with a doubling and jittered wait, until the attempts are used up. A refusal that will not change ends it at once.

@@ -17,5 +17,5 @@ mod health;
 mod upstream;
 
 pub use capability::Capabilities;
-pub use delivery::{Courier, DeliveryJudge, Release};
+pub use delivery::{Courier, DeliveryJudge, Release, Sent};
 pub use upstream::{Peer, Upstream, UpstreamProblem};

@@ -5,7 +5,7 @@
 
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, fault, keys::Keyring};
+use super::{bound, fault, keys::Keyring, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -60,17 +60,12 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
 
 /// Puts another document in the place of the one there is; the leaf it was anchored by no longer opens to it, which its reader is told.
 fn rewrite(data: &Connection, sealer: &Sealer, type_name: &str, id: &str, document: &str) -> Result<(), Fault> {
-    let row: Option<(i64, u32)> = data
-        .query_row(
-            "SELECT v.seq, v.version FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = ? AND r.id = ? AND v.seq = r.current",
-            [type_name, id],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
-        .optional()
-        .map_err(fault)?;
-    let Some((seq, version)) = row else { return Ok(()) };
-    let seal = sealer.seal(type_name, id, version, document)?;
-    data.execute("UPDATE version SET document = ?, seal = ? WHERE seq = ?", params![document, &seal[..], seq]).map(drop).map_err(fault)
+    let Some(mut version) = row::current(data, sealer, type_name, id)? else { return Ok(()) };
+    document.clone_into(&mut version.document);
+    let seal = sealer.seal(&version.sealed())?;
+    data.execute("UPDATE version SET document = ?, seal = ? WHERE seq = ?", params![document, &seal[..], version.seq])
+        .map(drop)
+        .map_err(fault)
 }
 
 /// Destroys the keys that committed erasures condemned.

@@ -32,6 +32,7 @@ mod people;
 mod reader;
 mod register;
 mod room;
+mod row;
 mod schema;
 mod seal;
 mod seen;
@@ -42,10 +43,11 @@ mod writer;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::{Cosigned, LedgerHead};
-pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate};
+pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
-pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw, StoredVersion};
+pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};
+pub use row::StoredVersion;
 pub use seen::Seen;
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,

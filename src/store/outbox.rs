@@ -117,6 +117,19 @@ pub(super) fn due(connection: &Connection, now: Instant, limit: u32) -> Result<V
     list(connection, SQL, params![now.micros(), limit])
 }
 
+/// Why a delivery ended without anything being sent.
+pub const SUPERSEDED: &str = "superseded by a later version";
+
+/// Whether any version of a resource was sent to a destination, or may have arrived there, when it was about this patient (or, empty, nobody).
+pub(super) fn was_sent(connection: &Connection, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<bool, Fault> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE destination = ? AND patient = ? AND type = ? AND resource = ? AND state <> 3 AND attempts > 0
+        AND NOT (state = 1 AND reason = ?))";
+    connection
+        .prepare_cached(SQL)
+        .and_then(|mut statement| statement.query_row([destination, patient, type_name, id, SUPERSEDED], |row| row.get(0)))
+        .map_err(fault)
+}
+
 /// All deliveries in a state, oldest first.
 pub(super) fn in_state(connection: &Connection, state: DeliveryState, limit: u32) -> Result<Vec<Delivery>, Fault> {
     const SQL: &str = "SELECT id, destination, type, resource, version, patient, state, attempts, next_at, reason FROM outbox

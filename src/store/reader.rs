@@ -1,45 +1,20 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
 use super::fault;
-use super::keys::RecordKeyId;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
+use super::row::{StoredVersion, current, list, one, select, select_current};
 use super::seal::Sealer;
-use super::unit::{Method, Replay};
+use super::unit::Replay;
 use crate::clock::Instant;
-use crate::fhir::{Node, json};
 use crate::ledger::Hash;
-use crate::outcome::{Fault, FaultKind};
+use crate::outcome::Fault;
 use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// The most candidates one search looks at; beyond it the search is refused as too costly.
 pub const MAX_CANDIDATES: usize = 20_000;
-
-/// One stored version.
-#[derive(Debug, Clone)]
-pub struct StoredVersion {
-    /// Grows with every version stored; newest is largest.
-    pub seq: i64,
-    pub type_name: String,
-    pub id: String,
-    pub version: u32,
-    pub at: Instant,
-    pub method: Method,
-    pub source: String,
-    pub leaf: Option<u64>,
-    /// How many leaves are its own, from that one on.
-    pub leaves: u64,
-    /// Whether it is the newest.
-    pub is_current: bool,
-    pub key: Option<RecordKeyId>,
-    pub raw: Option<i64>,
-    /// Compact JSON; empty for a deletion.
-    pub document: String,
-    /// Where it stood in what was received; `None` for what the gateway wrote itself, and for what older gateways stored.
-    pub place: Option<String>,
-}
 
 /// Bytes as they were received.
 #[derive(Debug, Clone)]
@@ -48,18 +23,6 @@ pub struct StoredRaw {
     pub digest: [u8; 32],
     pub media: String,
     pub bytes: Vec<u8>,
-}
-
-impl StoredVersion {
-    pub fn deleted(&self) -> bool {
-        self.method == Method::Delete
-    }
-
-    /// The document as a tree. What is stored was written by the gateway, so failing to read it is damage.
-    pub fn parse(&self) -> Result<Node, Fault> {
-        json::parse(self.document.as_bytes(), usize::MAX)
-            .map_err(|error| Fault::new(FaultKind::StorageCorrupt, format!("a stored document does not parse at byte {}", error.offset)))
-    }
 }
 
 /// Whose history is asked for.
@@ -76,8 +39,6 @@ pub struct Reader<'c> {
     sealer: &'c Sealer,
 }
 
-const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.seal, v.leaves, v.seq = r.current FROM version v JOIN resource r ON r.rid = v.rid";
-
 impl<'c> Reader<'c> {
     pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer) -> Result<Reader<'c>, Fault> {
         Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer })
@@ -85,11 +46,12 @@ impl<'c> Reader<'c> {
 
     /// The newest version, deleted or not.
     pub fn current(&self, type_name: &str, id: &str) -> Result<Option<StoredVersion>, Fault> {
-        self.one_version("r.type = ? AND r.id = ? AND v.seq = r.current", params![type_name, id])
+        current(&self.connection, self.sealer, type_name, id)
     }
 
     pub fn version(&self, type_name: &str, id: &str, version: u32) -> Result<Option<StoredVersion>, Fault> {
-        self.one_version("r.type = ? AND r.id = ? AND v.version = ?", params![type_name, id, version])
+        let sql = format!("{} WHERE r.type = ? AND r.id = ? AND v.version = ?", select());
+        one(&self.connection, self.sealer, &sql, params![type_name, id, version])
     }
 
     /// The version a leaf anchors; `None` for a leaf of something else, or of what was erased.
@@ -100,8 +62,9 @@ impl<'c> Reader<'c> {
     /// The same for leaves in a row.
     pub fn versions_of_leaves(&self, first: u64, count: usize) -> Result<Vec<Option<StoredVersion>>, Fault> {
         let sql = format!(
-            "SELECT {VERSION_COLUMNS} WHERE v.leaf >= coalesce((SELECT leaf FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1), ?1) \
-             AND v.leaf < ?2 ORDER BY v.leaf"
+            "{} WHERE v.leaf >= coalesce((SELECT leaf FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1), ?1) \
+             AND v.leaf < ?2 ORDER BY v.leaf",
+            select()
         );
         let end = first.saturating_add(count as u64);
         let whole = |position: u64| Sql::from(i64::try_from(position).unwrap_or(i64::MAX));
@@ -123,8 +86,9 @@ impl<'c> Reader<'c> {
     /// Current Provenances, without a leaf of their own, that are indexed under a key: what the gateway itself stated. Oldest first.
     pub fn statements_under(&self, key: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         let sql = format!(
-            "SELECT {VERSION_COLUMNS} JOIN exact e ON e.rid = r.rid WHERE e.key = ? AND v.seq = r.current AND +r.type = 'Provenance' \
-             AND r.deleted = 0 AND v.leaf IS NULL ORDER BY e.rid LIMIT ?"
+            "{} JOIN exact e ON e.rid = r.rid WHERE e.key = ? AND v.seq = r.current AND +r.type = 'Provenance' \
+             AND r.deleted = 0 AND v.leaf IS NULL ORDER BY e.rid LIMIT ?",
+            select()
         );
         self.versions(&sql, vec![key.into(), rows(limit)])
     }
@@ -132,25 +96,16 @@ impl<'c> Reader<'c> {
     /// The newest versions of every resource, deleted or not, that is indexed under a key between these, both included.
     pub fn indexed_between(&self, low: i64, high: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         let sql = format!(
-            "SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ?) ORDER BY v.seq LIMIT ?"
+            "{} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ?) ORDER BY v.seq LIMIT ?",
+            select_current()
         );
         self.versions(&sql, vec![low.into(), high.into(), rows(limit)])
     }
 
     /// The newest versions of the resources of a type, of those stored after `after`, oldest first.
     pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?");
+        let sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?", select_current());
         self.versions(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
-    }
-
-    fn one_version(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Option<StoredVersion>, Fault> {
-        let sql = format!("SELECT {VERSION_COLUMNS} WHERE {condition}");
-        let row = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| statement.query_row(parameters, sealed).optional())
-            .map_err(fault)?;
-        row.map(|row| unsealed(row, self.sealer)).transpose()
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.
@@ -167,7 +122,7 @@ impl<'c> Reader<'c> {
             HistoryScope::System => ("r.type NOT IN ('AuditEvent', 'Provenance')", Vec::new()),
         };
         parameters.extend([Sql::from(before.unwrap_or(i64::MAX)), since.map_or(i64::MIN, Instant::micros).into(), rows(limit)]);
-        let sql = format!("SELECT {VERSION_COLUMNS} WHERE {condition} AND v.seq < ? AND v.at >= ? ORDER BY v.seq DESC LIMIT ?");
+        let sql = format!("{} WHERE {condition} AND v.seq < ? AND v.at >= ? ORDER BY v.seq DESC LIMIT ?", select());
         self.versions(&sql, parameters)
     }
 
@@ -180,7 +135,7 @@ impl<'c> Reader<'c> {
 
     /// The same in pieces: those behind a place in the order of writing, at most `limit`.
     pub fn candidates_behind(&self, query: &Query, behind: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let mut sql = format!("SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0 AND v.seq > ?");
+        let mut sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0 AND v.seq > ?", select_current());
         let mut parameters = vec![Sql::from(query.type_name().to_owned()), behind.into()];
         query.lookups().into_iter().for_each(|lookup| narrow(&mut sql, &mut parameters, lookup));
         sql.push_str(" ORDER BY v.seq LIMIT ?");
@@ -244,6 +199,11 @@ impl<'c> Reader<'c> {
         outbox::due(&self.connection, now, limit)
     }
 
+    /// Whether any version of a resource was sent to a destination, or may have arrived there, when it was about this patient.
+    pub fn was_sent(&self, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<bool, Fault> {
+        outbox::was_sent(&self.connection, destination, patient, type_name, id)
+    }
+
     pub fn deliveries_in(&self, state: DeliveryState, limit: u32) -> Result<Vec<Delivery>, Fault> {
         outbox::in_state(&self.connection, state, limit)
     }
@@ -286,8 +246,9 @@ impl<'c> Reader<'c> {
     /// `since`, at most `limit`.
     pub fn received(&self, source: &str, since: Instant, after: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         let sql = format!(
-            "SELECT {VERSION_COLUMNS} WHERE v.seq = r.current AND v.seq > ? AND v.source = ? AND v.at >= ? AND v.raw IS NOT NULL \
-             AND v.leaf IS NOT NULL AND r.deleted = 0 ORDER BY v.seq LIMIT ?"
+            "{} WHERE v.seq = r.current AND v.seq > ? AND v.source = ? AND v.at >= ? AND v.raw IS NOT NULL \
+             AND v.leaf IS NOT NULL AND r.deleted = 0 ORDER BY v.seq LIMIT ?",
+            select_current()
         );
         self.versions(&sql, vec![after.into(), source.to_owned().into(), since.micros().into(), rows(limit)])
     }
@@ -313,45 +274,6 @@ fn put(found: &mut [Option<StoredVersion>], place: u64, version: StoredVersion) 
 
 fn rows(limit: usize) -> Sql {
     Sql::from(i64::try_from(limit).unwrap_or(i64::MAX))
-}
-
-fn list(connection: &Connection, sealer: &Sealer, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
-    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
-    let found = statement.query_map(params_from_iter(parameters), sealed).map_err(fault)?;
-    found.map(|row| unsealed(row.map_err(fault)?, sealer)).collect()
-}
-
-/// A row as it stands, with its seal.
-fn sealed(row: &Row<'_>) -> rusqlite::Result<(StoredVersion, Vec<u8>)> {
-    let version = StoredVersion {
-        seq: row.get(0)?,
-        type_name: row.get(1)?,
-        id: row.get(2)?,
-        version: row.get(3)?,
-        at: Instant::from_micros(row.get(4)?),
-        method: Method::from_code(row.get(5)?),
-        source: row.get(6)?,
-        leaf: row.get(7)?,
-        leaves: row.get(13)?,
-        is_current: row.get(14)?,
-        key: row.get(8)?,
-        raw: row.get(9)?,
-        document: row.get(10)?,
-        place: row.get(11)?,
-    };
-    Ok((version, row.get(12)?))
-}
-
-/// A row whose seal holds. One that was damaged or changed behind the gateway is named and not served.
-fn unsealed((version, found): (StoredVersion, Vec<u8>), sealer: &Sealer) -> Result<StoredVersion, Fault> {
-    if !sealer.holds(&found, &version.type_name, &version.id, version.version, &version.document)? {
-        let StoredVersion { type_name, id, version, seq, .. } = &version;
-        return Err(Fault::new(
-            FaultKind::StorageCorrupt,
-            format!("row {seq}: {type_name}/{id} version {version} is not as it was stored"),
-        ));
-    }
-    Ok(version)
 }
 
 pub(super) fn newest_version(connection: &Connection, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
@@ -401,7 +323,7 @@ fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: us
     // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
     let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
     let (join, own, order) = if leading.is_some() { (" JOIN exact e ON e.rid = r.rid", "+", "e.rid") } else { ("", "", "r.rid") };
-    let mut sql = format!("SELECT {VERSION_COLUMNS}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0");
+    let mut sql = format!("{}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0", select_current());
     let mut parameters = vec![Sql::from(query.type_name().to_owned())];
     if let Some(Lookup::Exact(keys)) = leading.map(|place| lookups.remove(place)) {
         sql.push_str(" AND e.key = ?");

@@ -7,7 +7,7 @@ use super::key_writing::KeyWriting;
 use super::keys::{Keyring, SealedRecord};
 use super::log::{LedgerHead, LogState};
 use super::owed::Owed;
-use super::seal::Sealer;
+use super::seal::{Sealed, Sealer};
 use super::signing::Underway;
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::{bound, erase, fault, outbox, pending, people, reader};
@@ -530,10 +530,24 @@ impl Writer {
     fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
-        let seal = self.sealer.seal(&draft.type_name, &draft.id, draft.version, &draft.document)?;
         let leaf = place.map(|(position, ..)| position);
         let count = place.map_or(1, |(_, count, _)| count as u64);
         let key = place.and_then(|(.., leaf)| leaf.key.as_ref()).map(|key| &key.id[..]);
+        let seal = self.sealer.seal(&Sealed {
+            seq,
+            type_name: &draft.type_name,
+            id: &draft.id,
+            version: draft.version,
+            at: draft.at.micros(),
+            method: draft.method.code(),
+            source: &draft.source,
+            leaf,
+            leaves: count,
+            key,
+            raw,
+            place: draft.place.as_deref(),
+            document: &draft.document,
+        })?;
         self.execute(
             "INSERT INTO version (seq, rid, version, at, method, raw, leaf, leaves, key, source, document, seal, place) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

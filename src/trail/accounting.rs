@@ -6,8 +6,10 @@
 //! or their delegate what another's role is, or what another may see.
 
 use super::Trail;
-use super::gather::{Item, Reading, Subject};
+use super::gather::Item;
+use super::reading::Reading;
 use super::stream::receipt_entry;
+use super::subject::Subject;
 use crate::anchor::{Epoch, LeafKind};
 use crate::audit;
 use crate::clock::Instant;
@@ -18,6 +20,7 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
 use crate::registry::Role;
 use data_encoding::BASE64;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How far back an accounting goes unless it is asked otherwise: the six years of HIPAA 164.528.
@@ -44,7 +47,7 @@ impl Trail {
             return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into());
         }
         let subject = self.find(caller, "Patient", id).await?;
-        let may = oversees || self.query.pipeline.represents(caller, &subject.patient).await?;
+        let may = oversees || self.query.pipeline.represents(caller, subject.patient(0)).await?;
         if may { Ok(subject) } else { Err(not_found("Patient").into()) }
     }
 
@@ -73,10 +76,11 @@ impl Trail {
         let tags = self.tags(&subject, Some(Epoch::of(since))).await?;
         let (mut completeness, claims) = self.completeness(&subject, tags.clone()).await?;
         completeness.claims = claims;
-        let positions = self.positions(&tags).await?;
+        let places = self.places(&tags).await?;
         let head = self.query.pipeline.store.ledger_head();
         let subject = Subject { opens: false, ..subject };
-        let items = self.items(&Reading::new(caller, subject.clone(), head.clone()), positions).await?;
+        let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
+        let items = self.items(&Arc::new(reading), places).await?;
         let proof = self.bare_proof(&head, completeness.anchored_at).await?;
         let written = serde_json::to_vec(&completeness).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
         let binary = Object::resource("Binary").with("contentType", "application/json").with("data", BASE64.encode(&written));

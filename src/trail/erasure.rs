@@ -1,6 +1,7 @@
 //! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
 
 use super::Trail;
+use super::subject::{Subject, patients_of};
 use super::traces::Traces;
 use crate::anchor::Epoch;
 use crate::anchor::LeafKind;
@@ -43,6 +44,8 @@ struct Plan {
     /// Resources that are about others too.
     shared: BTreeSet<Key>,
     rewritten: Vec<(String, String, String)>,
+    /// Whose trails must say that what goes was erased: patient and record.
+    told: BTreeSet<(Option<String>, String)>,
 }
 
 impl Trail {
@@ -94,15 +97,12 @@ impl Trail {
         let anchor = &self.query.pipeline.anchor;
         let partner = opened.caller.as_ref().map(|caller| caller.organisation.key());
         let patient = (type_name == "Patient").then(|| id.to_owned());
-        let about = match &patient {
-            Some(patient) => Some(patient.clone()),
-            None => super::gather::subject(&self.query.pipeline, type_name, id).await?.map(|subject| subject.patient),
-        };
         let ids: BTreeSet<String> = plan.gone.keys().map(|(_, id)| id.clone()).collect();
         let pending = self.query.pipeline.waiting_about(&ids).await?;
-        let record = format!("{type_name}/{id}");
         let mut unit = Unit::default();
-        unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(&record), partner.as_deref(), opened.at)?);
+        for (about, record) in &plan.told {
+            unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(record), partner.as_deref(), opened.at)?);
+        }
         unit.assumptions = plan
             .gone
             .iter()
@@ -137,9 +137,8 @@ impl Trail {
 
     /// The leaves under the patient's tags: they lead to what the search index no longer knows, such as deleted resources.
     async fn patient_leaves(&self, id: &str) -> Result<Vec<u64>, Failure> {
-        let subject = super::gather::Subject { reference: format!("Patient/{id}"), patient: id.to_owned(), opens: false };
-        let tags = self.tags(&subject, None::<Epoch>).await?;
-        self.positions(&tags).await
+        let tags = self.tags(&Subject::of_patient(id), None::<Epoch>).await?;
+        Ok(self.places(&tags).await?.into_iter().map(|place| place.position).collect())
     }
 }
 
@@ -150,6 +149,7 @@ fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, i
     let mut plan = Plan::default();
     let Some(current) = reader.current(type_name, id)? else { return Ok(plan) };
     plan.gone.insert((type_name.to_owned(), id.to_owned()), current.version);
+    plan.tell(reader, None)?;
     plan.provenances(reader, definitions)?;
     Ok(plan)
 }
@@ -182,6 +182,7 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positio
             plan.gone.insert(key(&current), current.version);
         }
     }
+    plan.tell(reader, Some(id))?;
     plan.provenances(reader, definitions)?;
     plan.audit_records(reader, id, &traces)?;
     Ok(plan)
@@ -208,6 +209,19 @@ impl Plan {
             self.shared.insert(key(version));
         }
         self.gone.insert(key(version), version.version);
+        Ok(())
+    }
+
+    /// Sees to it that everybody's trail that what goes stands in says that it was erased: also of whom it was about before it was corrected. The
+    /// person who goes has one leaf for everything.
+    fn tell(&mut self, reader: &Reader<'_>, person: Option<&str>) -> Result<(), Fault> {
+        self.told.extend(person.map(|person| (Some(person.to_owned()), format!("Patient/{person}"))));
+        for (type_name, id) in self.gone.keys().filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
+            let about = patients_of(reader, type_name, id)?;
+            let nobody = (person.is_none() && about.is_empty()).then_some(None);
+            let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
+            self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, format!("{type_name}/{id}"))));
+        }
         Ok(())
     }
 

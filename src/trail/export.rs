@@ -1,9 +1,11 @@
 //! A trail as an evidence package.
 
 use super::Trail;
-use super::gather::{EpochTag, Item, MAX_LEAVES, Reading, Subject};
+use super::gather::Item;
 use super::indexer::AnchoredIndex;
-use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, Opening, receipt_text};
+use super::reading::Reading;
+use super::subject::{EpochTag, Place, Subject, places};
+use crate::anchor::{Opening, receipt_text};
 use crate::consent::{self, PermittedRecord};
 use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Package};
 use crate::fhir::{Node, json};
@@ -14,6 +16,7 @@ use crate::pipeline::patient_ids;
 use crate::query::StoredTiles;
 use crate::store::LedgerHead;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a package waits for the witnesses' word.
@@ -23,16 +26,12 @@ impl Trail {
     pub(super) async fn export(&self, caller: &Caller, subject: Subject, seen: Option<u64>) -> Result<Vec<u8>, Failure> {
         let pipeline = &self.query.pipeline;
         let tags = self.tags(&subject, None).await?;
-        let (completeness, claims) = self.completeness(&subject, tags).await?;
-        let mut positions: Vec<u64> = claims.iter().flat_map(|claim| claim.positions.iter().copied()).collect();
-        positions.sort_unstable();
-        if positions.len() > MAX_LEAVES {
-            let text = format!("This trail has more than {MAX_LEAVES} entries. Ask for the packages of single records.");
-            return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
-        }
+        let (completeness, claims) = self.completeness(&subject, tags.clone()).await?;
+        let places = places(&tags, claims.iter().map(|claim| claim.positions.clone()))?;
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
-        let items = self.items(&Reading::new(caller, subject.clone(), head.clone()), positions).await?;
+        let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
+        let items = self.items(&Arc::new(reading), places).await?;
         let consents = self.consents(caller, &head, &items).await?;
         let package = Package {
             subject: subject.reference,
@@ -85,12 +84,13 @@ impl Trail {
     pub(super) async fn completeness(&self, subject: &Subject, tags: Vec<EpochTag>) -> Result<(Completeness, Vec<Claim>), Fault> {
         let of = subject.reference.clone();
         // The secret of an epoch leads to all records of the patient: it goes only with the patient's own trail.
-        let is_patient = of.starts_with("Patient/");
+        let is_patient = subject.is_patient();
         self.indexer
             .anchored(move |index, AnchoredIndex { position, covers, root }| {
                 let claim = |tag: &EpochTag| {
                     let secret = is_patient.then_some(&tag.secret.0);
-                    Ok(Claim::new(of.clone(), tag.epoch.0, tag.tag, secret, index.positions(tag.tag)?, &index.prove(tag.tag)?))
+                    let claim = Claim::new(of.clone(), tag.epoch.0, tag.tag, secret, index.positions(tag.tag)?, &index.prove(tag.tag)?);
+                    Ok(claim.by_patient(tag.patient))
                 };
                 let claims = tags.iter().map(claim).collect::<Result<Vec<_>, Fault>>()?;
                 Ok((Completeness { anchored_at: position, covers, root: root.to_string(), claims: Vec::new() }, claims))
@@ -162,11 +162,13 @@ impl Trail {
             .await?;
         let mut consents = Vec::new();
         for version in stored.into_iter().filter(|version| !version.deleted()) {
-            let patient = patient_ids(&version.parse()?).into_iter().next().unwrap_or_default();
+            // Its first leaf, which is the one shown, is its first patient's.
+            let patients = patient_ids(&version.parse()?).into_iter().take(1).collect();
             let name = format!("{}-{}", version.id, version.version);
-            let subject = Subject { reference: format!("Consent/{}", version.id), patient, opens: true };
-            let places = version.leaf.into_iter().filter(|leaf| *leaf < head.size()).collect();
-            let found = self.items(&Reading::new(caller, subject, head.clone()), places).await?;
+            let subject = Subject { reference: format!("Consent/{}", version.id), patients, opens: true };
+            let leaf = version.leaf.into_iter().filter(|leaf| *leaf < head.size());
+            let places = leaf.map(|position| Place { position, patient: 0 }).collect();
+            let found = self.items(&Arc::new(Reading::new(caller, subject, head.clone())), places).await?;
             let shown = found.into_iter().filter_map(|item| Some((json::write(item.content?.resource()), item.receipt)));
             consents.extend(shown.map(|(document, proof)| Consent { name: name.clone(), document, proof }));
         }
@@ -183,60 +185,17 @@ fn consent_version(entity: &Node) -> Option<(String, u32)> {
 /// An entry with what its leaf commits to. A record that says that it lost what led to an erased person no longer is that; it stays out, and
 /// its leaf closed. Anything else that is not what its leaf commits to is left for whoever verifies to find.
 fn written(item: Item) -> Entry {
-    let mut line = line(&item);
-    let is_whole = |record: &&PermittedRecord| !record.read().is_some_and(|read| consent::is_marked_redacted(&read));
-    let event = item.event.as_ref().filter(is_whole).map(|event| event.text().to_owned());
-    if item.event.is_some() && event.is_none() {
-        line.push_str(" · what led to an erased person was taken out");
-    }
-    let document = event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource())));
-    let provenance = item.provenance.as_ref().filter(is_whole).map(|provenance| provenance.text().to_owned());
+    let is_whole = |record: &PermittedRecord| !record.read().is_some_and(|read| consent::is_marked_redacted(&read));
+    let event = item.event.filter(is_whole).map(|event| event.text().to_owned());
     Entry {
         position: item.position,
         kind: item.leaf.kind,
+        hour: item.leaf.hour,
         target: item.target,
         proof: item.receipt,
-        document,
-        notes: item.provenance.as_ref().and_then(PermittedRecord::read).map(|provenance| notes(&provenance)).unwrap_or_default(),
-        provenance,
-        line,
+        document: event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource()))),
+        provenance: item.provenance.filter(is_whole).map(|provenance| provenance.text().to_owned()),
     }
-}
-
-/// What a person reads of how a version came about: what normalisation changed, and what validation found.
-fn notes(provenance: &Node) -> Vec<String> {
-    let said = |extension: &Node| -> Option<String> {
-        let heading = match extension.text("url")? {
-            CHANGE_EXTENSION => "changed",
-            FINDING_EXTENSION => "found",
-            _ => return None,
-        };
-        let parts = extension.items("extension").iter().filter_map(|part| {
-            let name = part.text("url")?;
-            let value = part.text("valueString").or(part.text("valueCode"))?;
-            match name {
-                "before" | "after" | "code" => None,
-                "omitted" => Some(format!("and {value} more")),
-                _ => Some(value.to_owned()),
-            }
-        });
-        Some(format!("{heading}: {}", parts.collect::<Vec<_>>().join(" · ")))
-    };
-    provenance.items("extension").iter().filter_map(said).collect()
-}
-
-/// What a person reads of an entry.
-fn line(item: &Item) -> String {
-    let about = item.event.as_ref().or(item.provenance.as_ref()).and_then(PermittedRecord::read);
-    let text = |path: &[&str]| about.as_ref().and_then(|node| node.text_at(path)).unwrap_or_default().to_owned();
-    let agents = about.as_ref().map(|node| node.items("agent")).unwrap_or_default();
-    let who = agents.iter().filter_map(|agent| agent.text_at(&["who", "display"])).find(|name| *name != "hearthgate").unwrap_or_default();
-    let target = item.target.as_deref().unwrap_or("erased");
-    [text(&["recorded"]), who.to_owned(), target.to_owned(), text(&["outcomeDesc"])]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join(" · ")
 }
 
 #[cfg(test)]

@@ -1,86 +1,24 @@
 //! What the leaves under a subject's tags stand for.
 
 use super::Trail;
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PatientTags, audit_key, provenance_key, receipt_text, shared_key};
+use super::reading::Reading;
+use super::subject::Place;
+use crate::anchor::{Leaf, LeafKind, Opening, audit_key, provenance_key, receipt_text, shared_key};
 use crate::config::Interaction as Permission;
 use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
 use crate::identity::Caller;
-use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{LedgerError, TreeHashes};
-use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::pipeline::{Pipeline, patient_ids};
+use crate::outcome::{Fault, FaultKind};
 use crate::query::{Candidate, Scope, StoredTiles};
 use crate::search;
-use crate::store::{HistoryScope, LedgerHead, PatientKey, Reader, StoredVersion};
+use crate::store::{PatientKey, Reader, StoredVersion};
 use std::collections::{HashMap, HashSet};
-use tokio::sync::OnceCell;
+use std::sync::Arc;
 
-/// The most leaves one trail has; a longer one is refused, to be asked for by record.
-pub(super) const MAX_LEAVES: usize = 100_000;
-/// The most versions of a record that are looked at to learn whose it is.
-const MAX_VERSIONS: usize = 1000;
 /// The most Provenances of one record that are read.
 const MAX_PROVENANCES: usize = 10_000;
-
-/// Whose trail is asked for.
-#[derive(Debug, Clone)]
-pub(super) struct Subject {
-    /// `Patient/…`, or the record.
-    pub reference: String,
-    /// The id of the patient it is, or is about.
-    pub patient: String,
-    /// Whether receipts carry the keys that open them.
-    pub opens: bool,
-}
-
-/// The subject, if there is or was such a resource and it is about a patient.
-pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> Result<Option<Subject>, Fault> {
-    let (type_name, id) = (type_name.to_owned(), id.to_owned());
-    pipeline
-        .store
-        .read(move |reader| {
-            let reference = format!("{type_name}/{id}");
-            let scope = HistoryScope::Instance { type_name: type_name.clone(), id: id.clone() };
-            for version in reader.history(&scope, None, None, MAX_VERSIONS)? {
-                let patient = if type_name == "Patient" { Some(id.clone()) } else { patients(&version)?.into_iter().next() };
-                if let Some(patient) = patient {
-                    return Ok(Some(Subject { reference, patient, opens: true }));
-                }
-            }
-            Ok(None)
-        })
-        .await
-}
-
-fn patients(version: &StoredVersion) -> Result<Vec<String>, Fault> {
-    if version.deleted() { Ok(Vec::new()) } else { Ok(patient_ids(&version.parse()?)) }
-}
-
-/// The subject's tag of one epoch.
-#[derive(Debug, Clone)]
-pub(super) struct EpochTag {
-    pub epoch: Epoch,
-    pub tag: Tag,
-    pub secret: PatientTags,
-}
-
-/// What every portion of one trail is read with.
-pub(super) struct Reading {
-    pub caller: Caller,
-    pub subject: Subject,
-    /// The checkpoint that all receipts are under.
-    pub head: LedgerHead,
-    /// How far the subject's records might be shown at all, from the first portion on that has any. What might be is decided portion by portion.
-    scope: OnceCell<Scope>,
-}
-
-impl Reading {
-    pub fn new(caller: &Caller, subject: Subject, head: LedgerHead) -> Reading {
-        Reading { caller: caller.clone(), subject, head, scope: OnceCell::new() }
-    }
-}
 
 /// One leaf and what it stands for.
 pub(super) struct Item {
@@ -106,73 +44,39 @@ struct Statements {
     /// The gateway's Provenances by the version they are about, oldest first, until it comes.
     provenances: HashMap<String, Vec<StoredVersion>>,
     records: HashSet<String>,
+    /// Whether a record had more than are read.
+    is_cut: bool,
 }
 
 /// A leaf as the store has it.
 struct Found {
     position: u64,
+    /// Which of the subject's patients it is about.
+    patient: usize,
     entry: Vec<u8>,
+    leaf: Leaf,
     version: Option<StoredVersion>,
     provenances: Vec<StoredVersion>,
     path: Vec<crate::ledger::Hash>,
 }
 
 impl Trail {
-    /// The subject's tags from the log's first epoch, or a later one, to now.
-    pub(super) async fn tags(&self, subject: &Subject, since: Option<Epoch>) -> Result<Vec<EpochTag>, Fault> {
-        let pipeline = &self.query.pipeline;
-        let first = pipeline.store.read(|reader| reader.leaves(0, 1)).await?;
-        let now = Epoch::of(pipeline.anchor.time.of(pipeline.clock.now()));
-        let first = match first.first().map(|entry| Leaf::decode(entry)) {
-            None => now,
-            Some(Some(leaf)) => Epoch::of_hour(leaf.hour),
-            Some(None) => {
-                return Err(Fault::new(FaultKind::Ledger, "the log's first entry is not the gateway's: nothing says when it began"));
-            }
-        };
-        let first = first.max(since.unwrap_or(Epoch(i64::MIN)));
-        let key = self.key(subject)?;
-        Ok(first
-            .to(now)
-            .map(|epoch| {
-                let secret = PatientTags::of(&key, epoch);
-                EpochTag { epoch, tag: secret.tag(&subject.reference), secret }
-            })
-            .collect())
-    }
-
-    fn key(&self, subject: &Subject) -> Result<PatientKey, Fault> {
-        self.query.pipeline.anchor.keyring.patient(Some(&subject.patient))
-    }
-
-    /// Where the subject's leaves are, in the log's order.
-    pub(super) async fn positions(&self, tags: &[EpochTag]) -> Result<Vec<u64>, crate::outcome::Failure> {
-        let lists = self.indexer.positions(tags.iter().map(|tag| tag.tag).collect()).await?;
-        let mut positions: Vec<u64> = lists.into_iter().flatten().collect();
-        positions.sort_unstable();
-        if positions.len() > MAX_LEAVES {
-            let text = format!("This trail has more than {MAX_LEAVES} entries. Ask for the trails of single records.");
-            return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
-        }
-        Ok(positions)
-    }
-
     /// What stands at these places.
-    pub(super) async fn items(&self, reading: &Reading, positions: Vec<u64>) -> Result<Vec<Item>, Fault> {
+    pub(super) async fn items(&self, reading: &Arc<Reading>, places: Vec<Place>) -> Result<Vec<Item>, Fault> {
         let pipeline = &self.query.pipeline;
-        let (definitions, log) = (pipeline.definitions, reading.head.clone());
-        let found = pipeline.store.read(move |reader| found(reader, definitions, &log, &positions)).await?;
+        let (definitions, shared) = (pipeline.definitions, Arc::clone(reading));
+        let found = pipeline.store.read(move |reader| found(reader, definitions, &shared, &places)).await?;
         let mut contents = self.contents(reading, &found).await?;
-        let key = self.key(&reading.subject)?;
+        let keys = self.keys_of(&reading.subject)?;
         let wanted = |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens).and_then(|version| version.key);
         let secrets = pipeline.anchor.keyring.open_records(found.iter().map(wanted))?;
         let opened = found.into_iter().zip(secrets);
-        opened.map(|(found, secret)| item(found, secret, reading, &key, &mut contents)).collect()
+        opened.map(|(found, secret)| item(found, secret, reading, &keys, &mut contents)).collect()
     }
 
     /// The versions whose content this caller may see: as consent permits, and whole, for a part of it opens no commitment.
     async fn contents(&self, reading: &Reading, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
-        let Reading { caller, subject, scope, .. } = reading;
+        let caller = &reading.caller;
         let versions = found.iter().filter_map(|found| Some((found.position, found.version.as_ref()?)));
         let mut shown: Vec<(u64, &StoredVersion)> = versions
             .filter(|(_, version)| {
@@ -180,8 +84,8 @@ impl Trail {
             })
             .collect();
         if !shown.is_empty() {
-            let scope = scope.get_or_try_init(|| self.query.scope(caller, &subject.patient)).await?;
-            shown.retain(|(_, version)| scope.may_show(version));
+            let scopes = reading.scopes.get_or_try_init(|| self.scopes(reading)).await?;
+            shown.retain(|(_, version)| scopes.iter().any(|scope| scope.may_show(version)));
         }
         if shown.is_empty() {
             return Ok(HashMap::new());
@@ -192,6 +96,14 @@ impl Trail {
         let ruled = shown.into_iter().zip(candidates).filter(|((_, version), _)| !hidden.contains(&record(version)));
         let ruled = ruled.filter_map(|((position, _), candidate)| Some((position, judge.rule(candidate).permitted()?)));
         Ok(ruled.filter(|(_, permitted)| !permitted.is_redacted()).collect())
+    }
+
+    async fn scopes(&self, reading: &Reading) -> Result<Vec<Scope>, Fault> {
+        let mut scopes = Vec::new();
+        for patient in &reading.subject.patients {
+            scopes.push(self.query.scope(&reading.caller, patient).await?);
+        }
+        Ok(scopes)
     }
 
     /// The records among these whose current version this caller may not see whole: a label that was added later hides older versions too.
@@ -213,19 +125,20 @@ fn item(
     found: Found,
     secret: Option<[u8; 32]>,
     reading: &Reading,
-    key: &PatientKey,
+    keys: &[PatientKey],
     contents: &mut HashMap<u64, Permitted>,
 ) -> Result<Item, Fault> {
     let subject = &reading.subject;
-    let leaf = Leaf::decode(&found.entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read"))?;
+    let leaf = found.leaf;
+    let patient = subject.patient(found.patient);
     let content = contents.remove(&found.position);
     let target = found.version.as_ref().map(reference);
     let (own_key, provenance_key) = match &found.version {
         _ if !subject.opens => (None, None),
-        Some(version) if version.type_name == "AuditEvent" => (Some(audit_key(key, &version.id)), None),
+        Some(version) if version.type_name == "AuditEvent" => (keys.get(found.patient).map(|key| audit_key(key, &version.id)), None),
         Some(version) => {
             let is_first = version.leaf == Some(found.position);
-            let record = secret.map(|secret| if is_first { secret } else { shared_key(&secret, &subject.patient) });
+            let record = secret.map(|secret| if is_first { secret } else { shared_key(&secret, patient) });
             let provenance = record.as_ref().filter(|_| leaf.provenance.is_some()).map(provenance_key);
             (record.filter(|_| content.is_some()), provenance)
         }
@@ -250,36 +163,49 @@ fn item(
     })
 }
 
-/// What the store has of these leaves, on one snapshot. Each is what the log says it is: the tree confirms the tiles, and they the leaves.
+/// What the store has of these leaves, on one snapshot. Each is what the log says it is: the tree confirms the tiles, and they the leaves; and what
+/// it stands for is there, or was erased.
 fn found(
     reader: &Reader<'_>,
     definitions: &'static crate::definitions::Definitions,
-    head: &LedgerHead,
-    positions: &[u64],
+    reading: &Reading,
+    places: &[Place],
 ) -> Result<Vec<Found>, Fault> {
-    let tiles = StoredTiles(reader);
+    let (tiles, head) = (StoredTiles(reader), &reading.head);
     let (mut tree, mut statements) = (TreeHashes::new(&head.edge, &tiles), Statements::default());
-    let mut found = Vec::with_capacity(positions.len());
-    for run in positions.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
-        let first = run.first().copied().unwrap_or_default();
+    let mut found = Vec::with_capacity(places.len());
+    for run in places.chunk_by(|one, next| one.position.checked_add(1) == Some(next.position)) {
+        let first = run.first().map_or(0, |place| place.position);
         let entries = reader.leaves(first, run.len())?;
         let versions = reader.versions_of_leaves(first, run.len())?;
         if entries.len() != run.len() {
-            return Err(Fault::new(FaultKind::StorageCorrupt, "a leaf is missing"));
+            return Err(corrupt("a leaf is missing".to_owned()));
         }
-        for ((&position, entry), version) in run.iter().zip(entries).zip(versions) {
+        for ((&Place { position, patient }, entry), version) in run.iter().zip(entries).zip(versions) {
             if tree.leaf(position).map_err(damaged)? != leaf_hash(&entry) {
-                return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} is not as it was written")));
+                return Err(corrupt(format!("leaf {position} is not as it was written")));
+            }
+            let leaf = Leaf::decode(&entry).ok_or_else(|| corrupt(format!("leaf {position} cannot be read")))?;
+            if version.is_none() && leaf.kind != LeafKind::Erase {
+                reading.explain(reader, position, &leaf)?;
             }
             let path = tree.inclusion_proof(position, head.size()).map_err(damaged)?;
             let provenances = version.as_ref().map(|version| statements.provenances(reader, definitions, version)).transpose()?;
-            found.push(Found { position, entry, version, provenances: provenances.unwrap_or_default(), path });
+            let provenances = provenances.unwrap_or_default();
+            if version.is_some() && leaf.provenance.is_some() && provenances.is_empty() && !statements.is_cut {
+                return Err(corrupt(format!("the Provenance of the version that leaf {position} stands for is not there")));
+            }
+            found.push(Found { position, patient, entry, leaf, version, provenances, path });
         }
     }
     Ok(found)
 }
 
-fn damaged(error: LedgerError) -> Fault {
+fn corrupt(detail: String) -> Fault {
+    Fault::new(FaultKind::StorageCorrupt, detail)
+}
+
+pub(super) fn damaged(error: LedgerError) -> Fault {
     let kind = match error {
         LedgerError::Damaged { .. } | LedgerError::Missing { .. } => FaultKind::StorageCorrupt,
         _ => FaultKind::Ledger,
@@ -329,7 +255,9 @@ impl Statements {
         }
         if self.records.insert(record(version)) {
             let Some(key) = search::reference_key(definitions, "Provenance", "target", &version.id) else { return Ok(Vec::new()) };
-            for provenance in reader.statements_under(key, MAX_PROVENANCES)? {
+            let stated = reader.statements_under(key, MAX_PROVENANCES)?;
+            self.is_cut |= stated.len() == MAX_PROVENANCES;
+            for provenance in stated {
                 let mut targets = targets(&provenance.document);
                 let last = targets.pop();
                 targets.into_iter().for_each(|target| self.provenances.entry(target).or_default().push(provenance.clone()));
@@ -338,6 +266,9 @@ impl Statements {
                 }
             }
         }
-        Ok(self.provenances.remove(&reference(version)).unwrap_or_default())
+        // In a record's own trail a version about several patients comes several times.
+        let name = reference(version);
+        let stated = if version.leaves > 1 { self.provenances.get(&name).cloned() } else { self.provenances.remove(&name) };
+        Ok(stated.unwrap_or_default())
     }
 }

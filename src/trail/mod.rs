@@ -14,7 +14,9 @@ mod erasure;
 mod export;
 mod gather;
 mod indexer;
+mod reading;
 mod stream;
+mod subject;
 mod traces;
 
 pub use erasure::Erased;
@@ -28,8 +30,8 @@ use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::query::{QueryPath, may, not_found};
 use crate::registry::Role;
-use gather::Subject;
 use std::sync::Arc;
+use subject::Subject;
 
 /// The trail's path. Cheap to clone.
 #[derive(Clone)]
@@ -84,7 +86,7 @@ impl Trail {
 
     async fn find(&self, caller: &Caller, type_name: &str, id: &str) -> Result<Subject, Failure> {
         let id = self.query.pipeline.dialect(caller).id(type_name, id);
-        let found = gather::subject(&self.query.pipeline, type_name, &id).await?;
+        let found = subject::subject(&self.query.pipeline, type_name, &id).await?;
         Ok(found.ok_or_else(|| not_found(type_name))?)
     }
 
@@ -92,7 +94,7 @@ impl Trail {
     async fn record(&self, opened: &audit::Opened, subject: &Subject, what: &str) -> Result<(), Fault> {
         let closing = Closing {
             resources: vec![subject.reference.clone()],
-            patients: vec![subject.patient.clone()],
+            patients: subject.patients.clone(),
             description: Some(what.to_owned()),
             ..Closing::default()
         };

@@ -1,7 +1,9 @@
 //! A trail as a Bundle, written portion by portion, two portions at a time.
 
 use super::Trail;
-use super::gather::{Item, Reading, Subject};
+use super::gather::Item;
+use super::reading::Reading;
+use super::subject::{Place, Subject};
 use crate::consent::{Permitted, PermittedRecord};
 use crate::fhir::{Node, Object, json};
 use crate::identity::Caller;
@@ -26,25 +28,35 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
 impl Trail {
     pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Pieces, Failure> {
         let tags = self.tags(&subject, None).await?;
-        let positions = self.positions(&tags).await?;
+        let covers = self.query.pipeline.store.ledger_head().size();
+        let places = self.places(&tags).await?;
         let head = self.query.pipeline.store.ledger_head();
         let now = self.query.pipeline.clock.now().to_fhir_instant();
-        let (trail, reading) = (self.clone(), Arc::new(Reading::new(caller, subject, head)));
-        let portions: Vec<Vec<u64>> = positions.chunks(PORTION).map(<[u64]>::to_vec).collect();
+        let (trail, reading) = (self.clone(), Arc::new(Reading::new(caller, subject, head).over(&tags, &places, covers)));
+        let portions: Vec<Vec<Place>> = places.chunks(PORTION).map(<[Place]>::to_vec).collect();
         let pieces = stream::iter(portions).map(move |portion| piece(trail.clone(), Arc::clone(&reading), portion)).buffered(AT_ONCE);
         let pieces = pieces.enumerate().map(|(number, piece)| {
             // Every portion has an entry, and begins with what parts it from the one before.
             let whole = piece?;
             Ok(if number == 0 { whole.slice(1..) } else { whole })
         });
+        let mut pieces = pieces.boxed();
+        // What shows in the first portion is answered as what it is; later it can only break the answer off.
+        let first = pieces.next().await.transpose()?;
         let begin = format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{now}\",\"entry\":[");
         let text = |text: String| stream::once(async move { Ok(Bytes::from(text)) });
-        Ok(text(begin).chain(pieces).chain(text("]}".to_owned())).try_filter(|piece| std::future::ready(!piece.is_empty())).boxed())
+        let first = stream::iter(first.map(Ok));
+        Ok(text(begin)
+            .chain(first)
+            .chain(pieces)
+            .chain(text("]}".to_owned()))
+            .try_filter(|piece| std::future::ready(!piece.is_empty()))
+            .boxed())
     }
 }
 
 /// The entries of a portion, each with a comma before it, made on a thread of their own.
-async fn piece(trail: Trail, reading: Arc<Reading>, portion: Vec<u64>) -> Result<Bytes, Fault> {
+async fn piece(trail: Trail, reading: Arc<Reading>, portion: Vec<Place>) -> Result<Bytes, Fault> {
     let made = tokio::spawn(async move {
         let items = trail.items(&reading, portion).await?;
         let mut out = String::with_capacity(items.iter().map(length).sum());

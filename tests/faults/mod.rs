@@ -11,3 +11,4 @@ mod replay;
 mod revocation;
 mod steps;
 mod storage;
+mod tampered;

@@ -126,6 +126,66 @@ async fn nothing_is_pushed_without_consent() {
     assert_eq!(clinic.delivered().len(), 1);
 }
 
+/// What the accounting of a patient tells of an organisation: what was done, how it ended, why, of which record, and whether a consent governed it.
+async fn accounted(world: &World, patient: &str, organisation: &str) -> Vec<String> {
+    let regulator = world.party("health-department").await;
+    let account = regulator.get(&format!("Patient/{patient}/$disclosures")).await.expect(200).json();
+    let events = account["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    let told = events.filter(|event| event["resourceType"] == "AuditEvent" && event["agent"].to_string().contains(organisation));
+    told.map(|event| {
+        let purpose = event["purposeOfEvent"][0]["coding"][0]["code"].as_str().unwrap_or("-");
+        let entities = event["entity"].as_array().unwrap().iter().filter_map(|entity| entity["what"]["reference"].as_str());
+        let (consents, records): (Vec<&str>, Vec<&str>) =
+            entities.filter(|of| !of.starts_with("Patient/")).partition(|of| of.starts_with("Consent/"));
+        let governed = if consents.is_empty() { "" } else { " by consent" };
+        format!(
+            "{} {} {purpose} {}{governed}",
+            event["subtype"][0]["code"].as_str().unwrap(),
+            event["outcome"].as_str().unwrap(),
+            records.join(" ")
+        )
+    })
+    .collect()
+}
+
+/// What went to a subscriber, what was held back from it, and that something is gone: the patient finds each in the accounting, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_pushed_and_what_was_not_is_accounted_for() {
+    let (world, a, clinic, patient) = scene(2).await;
+    let here = format!("Patient/{patient}");
+    let consent = a.create(&permit_to(&patient, "clinic")).await;
+    let sent = a.create(&observation(&here)).await;
+    delivered(&clinic, 1).await;
+    // The other end refuses it: it was told all the same.
+    clinic.behave(Behaviour::Status(422));
+    let refused = a.create(&observation(&here)).await;
+    until("a dead letter", async || (deliveries(&world, DeliveryState::Dead).await == 1).then_some(())).await;
+    clinic.behave(Behaviour::Honest);
+    revoke(&a, &consent).await;
+    let held = a.create(&observation(&here)).await;
+    until("a held delivery", async || (deliveries(&world, DeliveryState::Held).await == 1).then_some(())).await;
+    // Of what it has it is told that it is gone; what it was never sent it does not hear of.
+    a.delete(&format!("Observation/{sent}")).await.expect(204);
+    let gone = delivered(&clinic, 3).await;
+    assert_eq!((gone[2].method.as_str(), gone[2].path.as_str()), ("DELETE", format!("Observation/{sent}").as_str()));
+    a.delete(&format!("Observation/{held}")).await.expect(204);
+    until("nothing is left to do", async || (deliveries(&world, DeliveryState::Waiting).await == 0).then_some(())).await;
+    assert_eq!(clinic.delivered().len(), 3);
+    let told = accounted(&world, &patient, "clinic").await;
+    let expected = [
+        format!("push 0 TREAT Observation/{sent}/_history/1 by consent"),
+        format!("push 0 TREAT Observation/{refused}/_history/1 by consent"),
+        format!("push 4 TREAT Observation/{held}/_history/1"),
+        format!("push 0 TREAT Observation/{sent}/_history/2"),
+    ];
+    assert_eq!(told, expected);
+    // The same in the evidence, which verifies.
+    let regulator = world.party("health-department").await;
+    let package = regulator.get(&format!("{here}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+    let report = hearthgate::evidence::verify(&package, &world.policy(), &hearthgate::evidence::Kept::default()).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_stands_in_nobodys_way() {
     let (world, a, clinic, patient) = scene(5).await;

@@ -6,7 +6,7 @@ use crate::support::party::Answer;
 use crate::support::process::hearthgate;
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, World};
-use hearthgate::evidence::verify;
+use hearthgate::evidence::{Kept, verify};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, Note, fsck};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -23,18 +23,18 @@ purposes = ["PATRQT"]
 acts_for = ["http://hospital-a.example/mrn|1"]
 "#;
 
-struct Case {
-    world: World,
-    regulator: Party,
-    a: Party,
-    b: Party,
-    patient: String,
-    seen: String,
+pub(super) struct Case {
+    pub(super) world: World,
+    pub(super) regulator: Party,
+    pub(super) a: Party,
+    pub(super) b: Party,
+    pub(super) patient: String,
+    pub(super) seen: String,
 }
 
 impl Case {
     /// A patient with an observation, whom hospital B reads before and after a consent.
-    async fn new() -> Case {
+    pub(super) async fn new() -> Case {
         let world = World::start().await;
         let (a, b, regulator) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("health-department").await);
         let patient = a.create(&patient("1")).await;
@@ -46,7 +46,7 @@ impl Case {
         Case { world, regulator, a, b, patient, seen }
     }
 
-    async fn package(&self, of: &str, seen: Option<u64>) -> Vec<u8> {
+    pub(super) async fn package(&self, of: &str, seen: Option<u64>) -> Vec<u8> {
         let seen = seen.map(|size| format!("&seen={size}")).unwrap_or_default();
         let path = format!("{of}/$provenance-trail?_format=application/zip{seen}");
         let answer = self.regulator.get(&path).await.expect(200);
@@ -60,7 +60,7 @@ impl Case {
     }
 }
 
-fn resources<'b>(bundle: &'b Value, type_name: &str) -> Vec<&'b Value> {
+pub(super) fn resources<'b>(bundle: &'b Value, type_name: &str) -> Vec<&'b Value> {
     let entries = bundle["entry"].as_array().unwrap().iter();
     entries.map(|entry| &entry["resource"]).filter(|resource| resource["resourceType"] == type_name).collect()
 }
@@ -262,7 +262,7 @@ async fn what_was_deleted_or_moved_is_in_the_trail_of_whom_it_was_about() {
     assert!(record.to_string().contains(&format!("Observation/{gone}/_history/2")), "{record}");
 }
 
-async fn trail_of(case: &Case, subject: &str) -> Value {
+pub(super) async fn trail_of(case: &Case, subject: &str) -> Value {
     case.regulator.get(&format!("{subject}/$provenance-trail")).await.expect(200).json()
 }
 
@@ -322,7 +322,7 @@ async fn a_trail_shows_what_validation_found_of_what_was_accepted() {
     assert!(!trail.to_string().contains("Zanthor"), "a finding quotes what it was found in");
     // The same in the package, where the leaf of the version vouches for it, and on its page.
     let package = case.package(&format!("Observation/{odd}"), None).await;
-    let report = verify(&package, &case.world.policy(), None).unwrap();
+    let report = verify(&package, &case.world.policy(), &Kept::default()).unwrap();
     assert_eq!((report.problems.as_slice(), report.provenances, report.unproved), (&[][..], 1, 0));
     let page = file(&package, "index.html");
     assert!(page.contains("found: warning") && page.contains("category[0]"), "{page}");
@@ -356,7 +356,7 @@ async fn what_a_partner_says_of_a_version_is_not_taken_for_what_the_gateway_said
     let trail = case.regulator.get(&path).await.expect(200).json();
     let own: Vec<&Value> = resources(&trail, "Provenance").into_iter().filter(|one| one["signature"].is_array()).collect();
     assert_eq!(own.len(), 1, "{trail:#}");
-    let report = verify(&case.package(&format!("Observation/{}", case.seen), None).await, &case.world.policy(), None).unwrap();
+    let report = verify(&case.package(&format!("Observation/{}", case.seen), None).await, &case.world.policy(), &Kept::default()).unwrap();
     assert_eq!((report.problems.as_slice(), report.provenances), (&[][..], 1));
 }
 
@@ -367,7 +367,7 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
     let seen = case.checkpoint().await;
     let of = format!("Patient/{}", case.patient);
     let package = case.package(&of, Some(seen.size)).await;
-    let report = verify(&package, &policy, Some(&seen)).unwrap();
+    let report = verify(&package, &policy, &Kept { seen: Some(&seen), ..Kept::default() }).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!((report.leaves, report.extends), (10, Some(seen.size)));
     // Every AuditEvent opens; the versions stay closed, because nobody permitted their content to oversight.
@@ -376,7 +376,7 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
     assert_eq!((report.provenances, report.unproved), (3, 0));
     assert!(report.covers >= seen.size);
     // The export is in the package itself, and in the next one.
-    let again = verify(&case.package(&of, None).await, &policy, None).unwrap();
+    let again = verify(&case.package(&of, None).await, &policy, &Kept::default()).unwrap();
     assert_eq!((again.problems.len(), again.leaves), (0, 11));
 
     // The same with the command, in another folder.
@@ -398,9 +398,9 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
     assert_eq!(run(&["not.zip", "--policy", "policy"]).status.code(), Some(1));
     // A checkpoint of a log that went another way is noticed.
     let forked = Checkpoint { root: hearthgate::ledger::Hash([7; 32]), ..seen.clone() };
-    assert!(!verify(&package, &policy, Some(&forked)).unwrap().problems.is_empty());
+    assert!(!verify(&package, &policy, &Kept { seen: Some(&forked), ..Kept::default() }).unwrap().problems.is_empty());
     assert!(
-        !verify(&case.package(&of, None).await, &policy, Some(&seen)).unwrap().problems.is_empty(),
+        !verify(&case.package(&of, None).await, &policy, &Kept { seen: Some(&seen), ..Kept::default() }).unwrap().problems.is_empty(),
         "no consistency proof where one is wanted"
     );
 
@@ -425,7 +425,7 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
 async fn a_record_has_a_package_of_its_own() {
     let case = Case::new().await;
     case.b.get(&format!("Observation/{}", case.seen)).await.expect(200);
-    let report = verify(&case.package(&format!("Observation/{}", case.seen), None).await, &case.world.policy(), None).unwrap();
+    let report = verify(&case.package(&format!("Observation/{}", case.seen), None).await, &case.world.policy(), &Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     // Its version, the act of sending it, the read, the search that found it alone, and the export.
     assert_eq!(report.leaves, 5);
@@ -471,7 +471,7 @@ async fn the_accounting_is_for_the_patient() {
     regulator.get(&format!("Patient/{other}/$disclosures")).await.expect(200);
 }
 
-async fn party(world: &World, client: &str, scope: &str) -> Party {
+pub(super) async fn party(world: &World, client: &str, scope: &str) -> Party {
     let assertion = world.assertion(client);
     let answer = world.send_assertion(&assertion, scope).await.expect(200);
     Party { token: Some(answer.json()["access_token"].as_str().unwrap().to_owned()), ..world.stranger() }
@@ -584,7 +584,7 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     a.get(&format!("Patient/{other}")).await.expect(200);
     // Others' evidence stands; what lost a name in one of its records stays closed.
     let others = regulator.get(&format!("Patient/{other}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
-    let others = verify(&others, &world.policy(), None).unwrap();
+    let others = verify(&others, &world.policy(), &Kept::default()).unwrap();
     assert_eq!((others.problems.as_slice(), others.closed, others.provenances), (&[][..], 2, 1));
     // Old proofs verify; the log is whole.
     let policy = world.policy();
@@ -626,7 +626,7 @@ async fn an_erased_record_stays_in_the_trail_without_what_it_was() {
     a.get(&format!("Observation/{seen}")).await.expect(404);
     assert_eq!(holds(&world.data(), "unmistakable"), None);
     let package = regulator.get(&format!("Patient/{id}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
-    let report = verify(&package, &world.policy(), None).unwrap();
+    let report = verify(&package, &world.policy(), &Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert!(report.closed >= 3, "two versions and the erasure: {report:?}");
     // What names another patient too goes only when that is said.
@@ -661,7 +661,7 @@ async fn a_package_is_whole_after_the_index_was_lost_and_beside_others_entries()
     let world = World::try_open(folder, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
     let regulator = world.party("health-department").await;
     let zip = regulator.get(&format!("Patient/{patient}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
-    let report = verify(&zip, &world.policy(), None).unwrap();
+    let report = verify(&zip, &world.policy(), &Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert!(report.leaves >= 4 && report.covers > 300, "{} {}", report.leaves, report.covers);
 }
@@ -681,7 +681,7 @@ async fn a_clock_that_jumps_leaves_no_gap() {
     world.party("hospital-a").await.create(&permit_to(&patient, "hospital-b")).await;
     let regulator = world.party("health-department").await;
     let zip = regulator.get(&format!("Patient/{patient}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
-    let report = verify(&zip, &world.policy(), None).unwrap();
+    let report = verify(&zip, &world.policy(), &Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     // Three versions, their audit records, and the export.
     assert_eq!(report.leaves, 7);

@@ -1,0 +1,153 @@
+//! A version as it is stored, and reading it: nothing is handed on whose seal does not hold, or that is said to be the newest and is not.
+
+use super::fault;
+use super::keys::RecordKeyId;
+use super::seal::{Sealed, Sealer};
+use super::unit::Method;
+use crate::clock::Instant;
+use crate::fhir::{Node, json};
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+
+/// One stored version.
+#[derive(Debug, Clone)]
+pub struct StoredVersion {
+    /// Grows with every version stored; newest is largest.
+    pub seq: i64,
+    pub type_name: String,
+    pub id: String,
+    pub version: u32,
+    pub at: Instant,
+    pub method: Method,
+    pub source: String,
+    pub leaf: Option<u64>,
+    /// How many leaves are its own, from that one on.
+    pub leaves: u64,
+    /// Whether it is the newest.
+    pub is_current: bool,
+    pub key: Option<RecordKeyId>,
+    pub raw: Option<i64>,
+    /// Compact JSON; empty for a deletion.
+    pub document: String,
+    /// Where it stood in what was received; `None` for what the gateway wrote itself, and for what older gateways stored.
+    pub place: Option<String>,
+}
+
+impl StoredVersion {
+    pub fn deleted(&self) -> bool {
+        self.method == Method::Delete
+    }
+
+    /// What its seal is over.
+    pub(super) fn sealed(&self) -> Sealed<'_> {
+        Sealed {
+            seq: self.seq,
+            type_name: &self.type_name,
+            id: &self.id,
+            version: self.version,
+            at: self.at.micros(),
+            method: self.method.code(),
+            source: &self.source,
+            leaf: self.leaf,
+            leaves: self.leaves,
+            key: self.key.as_ref().map(<[u8; 16]>::as_slice),
+            raw: self.raw,
+            place: self.place.as_deref(),
+            document: &self.document,
+        }
+    }
+
+    /// The document as a tree. What is stored was written by the gateway, so failing to read it is damage.
+    pub fn parse(&self) -> Result<Node, Fault> {
+        json::parse(self.document.as_bytes(), usize::MAX)
+            .map_err(|error| Fault::new(FaultKind::StorageCorrupt, format!("a stored document does not parse at byte {}", error.offset)))
+    }
+}
+
+const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.leaves, \
+     v.seq = r.current, v.seal, r.version, r.deleted";
+/// Whether there is a version after the one that is said to be the newest: one look into an index, where the newest is asked for.
+const OVERTAKEN: &str = "EXISTS (SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1)";
+const FROM: &str = "FROM version v JOIN resource r ON r.rid = v.rid";
+
+/// The beginning of a statement that reads versions, whichever they are.
+pub(super) fn select() -> String {
+    format!("SELECT {VERSION_COLUMNS}, 0 {FROM}")
+}
+
+/// The same, where they are the newest of what they are.
+pub(super) fn select_current() -> String {
+    format!("SELECT {VERSION_COLUMNS}, {OVERTAKEN} {FROM}")
+}
+
+/// The newest version of a resource, deleted or not.
+pub(super) fn current(connection: &Connection, sealer: &Sealer, type_name: &str, id: &str) -> Result<Option<StoredVersion>, Fault> {
+    let sql = format!("{} WHERE r.type = ? AND r.id = ? AND v.seq = r.current", select_current());
+    one(connection, sealer, &sql, params![type_name, id])
+}
+
+pub(super) fn one(
+    connection: &Connection,
+    sealer: &Sealer,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Option<StoredVersion>, Fault> {
+    let row =
+        connection.prepare_cached(sql).and_then(|mut statement| statement.query_row(parameters, unproved).optional()).map_err(fault)?;
+    row.map(|row| proved(row, sealer)).transpose()
+}
+
+/// A row as it stands, with what it is held against.
+struct Unproved {
+    version: StoredVersion,
+    seal: Vec<u8>,
+    /// What the resource's own row says: which version is the newest, and whether that is a deletion.
+    newest: u32,
+    is_deleted: bool,
+    is_overtaken: bool,
+}
+
+fn unproved(row: &Row<'_>) -> rusqlite::Result<Unproved> {
+    let version = StoredVersion {
+        seq: row.get(0)?,
+        type_name: row.get(1)?,
+        id: row.get(2)?,
+        version: row.get(3)?,
+        at: Instant::from_micros(row.get(4)?),
+        method: Method::from_code(row.get(5)?),
+        source: row.get(6)?,
+        leaf: row.get(7)?,
+        key: row.get(8)?,
+        raw: row.get(9)?,
+        document: row.get(10)?,
+        place: row.get(11)?,
+        leaves: row.get(12)?,
+        is_current: row.get(13)?,
+    };
+    Ok(Unproved { version, seal: row.get(14)?, newest: row.get(15)?, is_deleted: row.get(16)?, is_overtaken: row.get(17)? })
+}
+
+/// A row whose seal holds, and which is the newest if it is said to be. One that was damaged or changed behind the gateway is named and not served.
+fn proved(row: Unproved, sealer: &Sealer) -> Result<StoredVersion, Fault> {
+    let Unproved { version, seal, newest, is_deleted, is_overtaken } = row;
+    let damaged = |what: &str| {
+        let StoredVersion { type_name, id, version, seq, .. } = &version;
+        Err(Fault::new(FaultKind::StorageCorrupt, format!("row {seq}: {type_name}/{id} version {version} {what}")))
+    };
+    if !sealer.holds(&seal, &version.sealed())? {
+        return damaged("is not as it was stored");
+    }
+    let is_newest = version.version == newest && is_deleted == version.document.is_empty() && !is_overtaken;
+    match version.is_current {
+        true if !is_newest => damaged("is said to be the newest, and is not"),
+        false if version.version >= newest => damaged("is the newest, and another is said to be"),
+        _ => Ok(version),
+    }
+}
+
+pub(super) fn list(connection: &Connection, sealer: &Sealer, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let found = statement.query_map(params_from_iter(parameters), unproved).map_err(fault)?;
+    found.map(|row| proved(row.map_err(fault)?, sealer)).collect()
+}

@@ -1,0 +1,99 @@
+//! What every portion of one trail is read with, and what is missing from it told apart: erased, or taken away.
+
+use super::gather::damaged;
+use super::subject::{EpochTag, Place, Subject};
+use crate::anchor::{Leaf, LeafKind};
+use crate::identity::Caller;
+use crate::ledger::TreeHashes;
+use crate::ledger::index::Tag;
+use crate::ledger::merkle::leaf_hash;
+use crate::outcome::{Fault, FaultKind};
+use crate::query::{Scope, StoredTiles};
+use crate::store::{LedgerHead, Reader};
+use std::collections::HashSet;
+use std::sync::OnceLock;
+use tokio::sync::OnceCell;
+
+/// Leaves looked through at a time for those that erase.
+const PORTION: usize = 1000;
+
+/// What every portion of one trail is read with.
+pub(super) struct Reading {
+    pub caller: Caller,
+    pub subject: Subject,
+    /// The checkpoint that all receipts are under.
+    pub head: LedgerHead,
+    /// All places of the trail.
+    places: Vec<Place>,
+    tags: HashSet<Tag>,
+    /// The size of the log over which the places were found.
+    covers: u64,
+    /// How far each patient's records might be shown at all, from the first portion on that has any. What might be is decided portion by portion.
+    pub scopes: OnceCell<Vec<Scope>>,
+    /// The leaves among the places that erase, once one is wanted.
+    erasures: OnceLock<Vec<(u64, Leaf)>>,
+}
+
+impl Reading {
+    pub fn new(caller: &Caller, subject: Subject, head: LedgerHead) -> Reading {
+        let (caller, covers) = (caller.clone(), head.size());
+        let (places, tags, scopes, erasures) = (Vec::new(), HashSet::new(), OnceCell::new(), OnceLock::new());
+        Reading { caller, subject, head, places, tags, covers, scopes, erasures }
+    }
+
+    /// The same of what was found under these tags in a log of that size.
+    pub fn over(self, tags: &[EpochTag], places: &[Place], covers: u64) -> Reading {
+        Reading { tags: tags.iter().map(|tag| tag.tag).collect(), places: places.to_vec(), covers, ..self }
+    }
+
+    /// What a leaf stands for is not there. That is so where a later leaf of the trail says that it was erased; otherwise somebody took it away.
+    ///
+    /// # Errors
+    /// When nothing says that it was erased.
+    pub fn explain(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<(), Fault> {
+        let erased = |(place, eraser): &(u64, Leaf)| *place > position && eraser.may_have_erased(leaf);
+        if self.erasures(reader)?.iter().any(erased) || self.newer_erasures(reader)?.iter().any(erased) {
+            return Ok(());
+        }
+        Err(Fault::new(
+            FaultKind::StorageCorrupt,
+            format!("what leaf {position} stands for is not there, and no later leaf says that it was erased"),
+        ))
+    }
+
+    /// Those among the places, confirmed by the tree.
+    fn erasures(&self, reader: &Reader<'_>) -> Result<&[(u64, Leaf)], Fault> {
+        if let Some(known) = self.erasures.get() {
+            return Ok(known);
+        }
+        let tiles = StoredTiles(reader);
+        let mut tree = TreeHashes::new(&self.head.edge, &tiles);
+        let mut found = Vec::new();
+        for run in self.places.chunk_by(|one, next| one.position.checked_add(1) == Some(next.position)) {
+            let first = run.first().map_or(0, |place| place.position);
+            for (position, entry) in (first..).zip(reader.leaves(first, run.len())?) {
+                let Some(leaf) = Leaf::decode(&entry).filter(|leaf| leaf.kind == LeafKind::Erase) else { continue };
+                if tree.leaf(position).map_err(damaged)? == leaf_hash(&entry) {
+                    found.push((position, leaf));
+                }
+            }
+        }
+        Ok(self.erasures.get_or_init(|| found))
+    }
+
+    /// Those that came since the places were found: what is erased while a trail is read is missing from its later portions.
+    fn newer_erasures(&self, reader: &Reader<'_>) -> Result<Vec<(u64, Leaf)>, Fault> {
+        let (mut found, mut next) = (Vec::new(), self.covers);
+        loop {
+            let entries = reader.leaves(next, PORTION)?;
+            let count = entries.len();
+            let leaves = (next..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::decode(&entry)?)));
+            let of_subject = |leaf: &Leaf| leaf.counted().any(|(tag, _)| self.tags.contains(&tag));
+            found.extend(leaves.filter(|(_, leaf)| leaf.kind == LeafKind::Erase && of_subject(leaf)));
+            next = next.saturating_add(count as u64);
+            if count < PORTION {
+                return Ok(found);
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Whose trail is asked for, and under which tags its leaves stand.
+
+use super::Trail;
+use crate::anchor::{Epoch, Leaf, PatientTags};
+use crate::ledger::index::Tag;
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::pipeline::{Pipeline, patient_ids};
+use crate::store::{HistoryScope, PatientKey, Reader, StoredVersion};
+
+/// The most leaves one trail has; a longer one is refused, to be asked for by record.
+pub(super) const MAX_LEAVES: usize = 100_000;
+/// The most patients a record may have been about for it to have a trail of its own.
+pub(super) const MAX_PATIENTS: usize = 100;
+/// The versions of a record that are read at a time, to learn whose it is and was.
+const PORTION: usize = 1000;
+
+/// Whose trail is asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Subject {
+    /// `Patient/…`, or the record.
+    pub reference: String,
+    /// The id of the patient it is; of a record, of every patient it is or ever was about, the newest version's first.
+    pub patients: Vec<String>,
+    /// Whether receipts carry the keys that open them.
+    pub opens: bool,
+}
+
+impl Subject {
+    pub fn of_patient(id: &str) -> Subject {
+        Subject { reference: format!("Patient/{id}"), patients: vec![id.to_owned()], opens: true }
+    }
+
+    pub fn is_patient(&self) -> bool {
+        self.reference.starts_with("Patient/")
+    }
+
+    /// The patient under whose tags a place was found.
+    pub fn patient(&self, number: usize) -> &str {
+        self.patients.get(number).map_or("", String::as_str)
+    }
+}
+
+/// The subject, if there is or was such a resource and it is about a patient.
+pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> Result<Option<Subject>, Failure> {
+    let (of_type, of_id) = (type_name.to_owned(), id.to_owned());
+    let patients = pipeline.store.read(move |reader| patients_of(reader, &of_type, &of_id)).await?;
+    if patients.len() > MAX_PATIENTS {
+        let text = format!("This record is, or was, about more than {MAX_PATIENTS} patients. Ask for the trails of these.");
+        return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
+    }
+    let found = Subject { reference: format!("{type_name}/{id}"), patients, opens: true };
+    Ok(Some(found).filter(|subject| !subject.patients.is_empty()))
+}
+
+/// Every patient a resource is about, or was before it was corrected or deleted: its leaves are under the tags of each. Nobody where there was no
+/// such resource.
+pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Vec<String>, Fault> {
+    let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let portion = reader.history(&scope, before, None, PORTION)?;
+        if type_name == "Patient" {
+            return Ok(portion.first().map(|version| version.id.clone()).into_iter().collect());
+        }
+        for patient in portion.iter().map(patients).collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten() {
+            if !found.contains(&patient) {
+                found.push(patient);
+            }
+        }
+        before = portion.last().map(|version| version.seq);
+        if portion.len() < PORTION {
+            return Ok(found);
+        }
+    }
+}
+
+fn patients(version: &StoredVersion) -> Result<Vec<String>, Fault> {
+    if version.deleted() { Ok(Vec::new()) } else { Ok(patient_ids(&version.parse()?)) }
+}
+
+/// The subject's tag of one epoch, by one of its patients.
+#[derive(Debug, Clone)]
+pub(super) struct EpochTag {
+    /// Which of the subject's patients.
+    pub patient: usize,
+    pub epoch: Epoch,
+    pub tag: Tag,
+    pub secret: PatientTags,
+}
+
+/// Where a leaf of the subject stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub position: u64,
+    /// Which of the subject's patients it was found by.
+    pub patient: usize,
+}
+
+/// The places of lists that belong to these tags, in the log's order.
+pub(super) fn places(tags: &[EpochTag], lists: impl Iterator<Item = Vec<u64>>) -> Result<Vec<Place>, Refusal> {
+    let of_tag = |(tag, list): (&EpochTag, Vec<u64>)| {
+        let patient = tag.patient;
+        list.into_iter().map(move |position| Place { position, patient })
+    };
+    let mut places: Vec<Place> = tags.iter().zip(lists).flat_map(of_tag).collect();
+    places.sort_unstable();
+    if places.len() > MAX_LEAVES {
+        let text = format!("This trail has more than {MAX_LEAVES} entries. Ask for the trails of single records.");
+        return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text));
+    }
+    Ok(places)
+}
+
+impl Trail {
+    /// The subject's tags from the log's first epoch, or a later one, to now: patient by patient.
+    pub(super) async fn tags(&self, subject: &Subject, since: Option<Epoch>) -> Result<Vec<EpochTag>, Fault> {
+        let pipeline = &self.query.pipeline;
+        let first = pipeline.store.read(|reader| reader.leaves(0, 1)).await?;
+        let now = Epoch::of(pipeline.anchor.time.of(pipeline.clock.now()));
+        let first = match first.first().map(|entry| Leaf::decode(entry)) {
+            None => now,
+            Some(Some(leaf)) => leaf.epoch(),
+            Some(None) => {
+                return Err(Fault::new(FaultKind::Ledger, "the log's first entry is not the gateway's: nothing says when it began"));
+            }
+        };
+        let first = first.max(since.unwrap_or(Epoch(i64::MIN)));
+        let keys = self.keys_of(subject)?;
+        let of_patient = |(patient, key): (usize, PatientKey)| {
+            first.to(now).map(move |epoch| {
+                let secret = PatientTags::of(&key, epoch);
+                (patient, epoch, secret)
+            })
+        };
+        let all = keys.into_iter().enumerate().flat_map(of_patient);
+        Ok(all.map(|(patient, epoch, secret)| EpochTag { patient, epoch, tag: secret.tag(&subject.reference), secret }).collect())
+    }
+
+    /// The keys of the subject's patients.
+    pub(super) fn keys_of(&self, subject: &Subject) -> Result<Vec<PatientKey>, Fault> {
+        subject.patients.iter().map(|patient| self.query.pipeline.anchor.keyring.patient(Some(patient))).collect()
+    }
+
+    /// Where the subject's leaves are, in the log's order.
+    pub(super) async fn places(&self, tags: &[EpochTag]) -> Result<Vec<Place>, Failure> {
+        let lists = self.indexer.positions(tags.iter().map(|tag| tag.tag).collect()).await?;
+        Ok(places(tags, lists.into_iter())?)
+    }
+}
