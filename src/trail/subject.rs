@@ -43,6 +43,7 @@ impl Subject {
 /// The subject, if there is or was such a resource and it is about a patient.
 pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> Result<Option<Subject>, Failure> {
     let (of_type, of_id) = (type_name.to_owned(), id.to_owned());
+    pipeline.store.settle_for(type_name).await?;
     let patients = pipeline.store.read(move |reader| patients_of(reader, &of_type, &of_id)).await?;
     if patients.len() > MAX_PATIENTS {
         let text = format!("This record is, or was, about more than {MAX_PATIENTS} patients. Ask for the trails of these.");
