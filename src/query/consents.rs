@@ -12,7 +12,7 @@ use crate::consent::{
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
-use crate::outcome::Fault;
+use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
 use crate::search::Query;
@@ -209,10 +209,10 @@ impl Judge {
             beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
             let mut rules = HashMap::new();
             for patient in patients {
-                let known = place.rules_of(reader, &patient)?;
+                let known = place.readable_rules_of(reader, &patient)?;
                 for record in &known.linked {
                     if !rules.contains_key(record) {
-                        rules.insert(record.clone(), place.rules_of(reader, record)?);
+                        rules.insert(record.clone(), place.readable_rules_of(reader, record)?);
                     }
                 }
                 rules.insert(patient, known);
@@ -371,10 +371,24 @@ struct Place {
 }
 
 impl Place {
+    /// The compiled consents of one patient. Where they, or what they refer to, are damaged, everything is denied as any other denial is: what
+    /// one of them denies must not be passed over, and nobody learns from a failure that there is something.
+    fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+        match self.rules_of(reader, patient) {
+            Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
+                tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
+                metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
+                let rules = Rules::beyond_reading(Policy::default());
+                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new() })
+            }
+            known => known,
+        }
+    }
+
     /// The compiled consents of one patient, with what they refer to.
     fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
         let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
-        let query = query.map_err(|_| Fault::new(crate::outcome::FaultKind::Internal, "the consent query does not parse"))?;
+        let query = query.map_err(|_| Fault::new(FaultKind::Internal, "the consent query does not parse"))?;
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
             let rules = Rules::beyond_reading(Policy::default());

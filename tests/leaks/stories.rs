@@ -198,6 +198,24 @@ pub async fn what_cannot_be_read_denies_alike() {
         let (hidden, missing) = (b.get(&listed(&seen)).await.expect(200), b.get(&listed(&absent)).await.expect(200));
         assert_eq!(hidden.text().replace(&seen, &absent), missing.text(), "{why}");
     }
+    // A consent whose row is damaged under the running gateway, which permitted a moment ago.
+    let patient = a.create(&patient("damaged")).await;
+    let seen = a.create(&observation(&format!("Patient/{patient}"))).await;
+    let consent = a.create(&permit_to(&patient, "hospital-b")).await;
+    b.get(&format!("Observation/{seen}")).await.expect(200);
+    let rows = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
+    let spoil = "UPDATE version SET document = replace(document, 'permit', 'permlt') WHERE rid = (SELECT rid FROM resource WHERE id = ?)";
+    assert_eq!(rows.execute(spoil, [&consent]).unwrap(), 1);
+    let absent = absent(&seen);
+    for path in ["Observation/{id}", "Observation/{id}/_history", "Observation/{id}/$receipt", "Observation?_id={id}"] {
+        let (hidden, missing) = (b.get(&path.replace("{id}", &seen)).await, b.get(&path.replace("{id}", &absent)).await);
+        assert_eq!((hidden.status, hidden.text().replace(&seen, &absent)), (missing.status, missing.text()), "{path}");
+    }
+    let refused = world.audit_events().await.into_iter().filter(|event| event.to_string().contains(&patient) && event["outcome"] == "4");
+    assert!(refused.count() > 0, "that it was denied is on the patient's record");
+    // Who sent the record reads it as ever; only the consent itself is not served.
+    a.get(&format!("Observation/{seen}")).await.expect(200);
+    a.get(&format!("Consent/{consent}")).await.expect(500);
 }
 
 /// An id of the same form that nobody has.
