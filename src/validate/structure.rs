@@ -1,50 +1,37 @@
 //! The walk: the document beside the type tables, member by member.
 
+mod primitive;
+mod resource;
+
 use super::asking::{Answer, Failure, QUESTIONS_MAX, Question};
 use super::exhausted::Exhausted;
 use super::path::Path;
 use super::report::{Report, Rule};
-use super::{
-    DEPTH_MAX, Options, attachments, bindings, bundle, codings, conformance, contained, extensions, identifiers, invariants, links,
-    narrative, primitives, profiles, questionnaire, references, vital_signs,
-};
+use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references};
 use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
 use compact_str::CompactString;
-use primitives::has_scheme;
 use references::Scope;
 use std::collections::HashSet;
 
-const NO_RESOURCE_TYPE: Rule = Rule::error(IssueType::Invalid, "Unable_to_find_resourceType_property");
-const UNKNOWN_TYPE: Rule = Rule::error(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
 const UNKNOWN_PROPERTY: Rule = Rule::error(IssueType::Structure, "Unrecognised_property_");
 const NOT_A_LIST: Rule = Rule::error(IssueType::Invalid, "This_property_must_be_an_Array_not_");
 const NOT_AN_OBJECT: Rule = Rule::error(IssueType::Invalid, "This_property_must_be_an_object_not_");
 const EMPTY_LIST: Rule = Rule::error(IssueType::Invalid, "ARRAY_CANNOT_BE_EMPTY");
 const EMPTY_OBJECT: Rule = Rule::error(IssueType::Invalid, "Object_must_have_some_content");
 const NULL: Rule = Rule::error(IssueType::Invalid, "JSON_NULL_NOT_ALLOWED");
-const MISALIGNED: Rule = Rule::warning(IssueType::Invalid, "JSON_ARRAYS_NOT_ALIGNED");
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
 const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
-const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
-const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
-const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_MARKDOWN_HTML");
-const EXAMPLE_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_EXAMPLE");
 const OLD_COMMENTS: Rule = Rule::error(IssueType::Structure, "ILLEGAL_COMMENT_TYPE");
-const OWN_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_CANONICAL_ABSOLUTE");
-const OWN_URL_CONTAINED: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_CANONICAL_CONTAINED");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
 
 /// The member that held comments in DSTU2.
 const COMMENTS: &str = "fhir_comments";
-
-/// The type of `Narrative.div`.
-const XHTML: &str = "xhtml";
 
 /// Room for the members of the objects around one element; ordinary resources need no more.
 const SEEN_CAPACITY: usize = 64;
@@ -164,88 +151,6 @@ impl<'a> Walk<'a> {
             self.questions.push(question);
         }
         answer
-    }
-
-    fn resource(&mut self, node: &Node, at: At<'_>, outer: Option<&Scope<'_>>, position: Position) {
-        let Some(object) = node.as_object() else {
-            return self.report.add(NOT_AN_OBJECT, at.path, node, "A resource must be an object");
-        };
-        let Some(type_name) = object.get("resourceType").and_then(Node::as_text) else {
-            return self.report.add(NO_RESOURCE_TYPE, at.path, node, "A resource must name its type in the member resourceType");
-        };
-        let Some(definition) = self.types.resource(type_name) else {
-            let text = format!("The type named in resourceType is not a resource type of FHIR {}", self.types.version);
-            return self.report.add(UNKNOWN_TYPE, at.path, node, text);
-        };
-        if position == Position::Contained {
-            contained::check(self, node, object, at.path);
-        }
-        let mut scope = Scope::of(node, type_name, outer, position == Position::Contained);
-        if outer.is_none() {
-            let options: &Options = self.options;
-            scope.neighbours = options.neighbours.as_ref();
-        }
-        let ids = (position != Position::Contained).then(|| std::mem::take(&mut self.ids));
-        self.object(
-            node,
-            object,
-            Shape { element: None, stands_at: None, content: definition.root, type_name, is_resource: true },
-            at,
-            &scope,
-        );
-        if position != Position::Contained {
-            contained::check_all(self, node, at.path);
-        }
-        self.profiles(node, definition.root, at.path, &scope, position);
-        if let Some(ids) = ids {
-            self.ids = ids;
-        }
-        match type_name {
-            "Bundle" => bundle::check(self, node, at.path),
-            "Questionnaire" => questionnaire::check_form(self, node, at.path),
-            "QuestionnaireResponse" => {
-                let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
-                questionnaire::check_response(self, found, at.path);
-            }
-            name => conformance::check(self, name, node, at.path),
-        }
-    }
-
-    /// The profiles a resource claims, and for a root those that are asked of it.
-    fn profiles(&mut self, node: &Node, root: ElementId, path: &Path<'_>, scope: &Scope<'_>, position: Position) {
-        let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: root });
-        let claimed = node.get("meta").map(|meta| meta.items("profile")).unwrap_or_default();
-        let (meta, name);
-        if !claimed.is_empty() {
-            meta = path.name("meta");
-            name = meta.name("profile");
-            for (index, url) in claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?))) {
-                profiles::check_claimed(self, url, found, scope, path, &name.index(index));
-            }
-        }
-        if type_is(self.types, root, "Observation") {
-            for url in vital_signs::profiles(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
-                profiles::check_url(self, url, found, scope, path, path);
-            }
-            let related = vital_signs::related(node).filter(|_| self.options.related_vital_signs);
-            let is_asked =
-                |url: &String| claimed.iter().any(|one| one.as_text() == Some(url)) || vital_signs::profiles(node).any(|one| one == url);
-            if let Some(url) = related.filter(|url| !is_asked(url)) {
-                profiles::check_url(self, &url, found, scope, path, path);
-            }
-        }
-        let definitions = self.definitions;
-        if position != Position::Contained {
-            for url in definitions.global_profiles(&self.types.element(root).path) {
-                profiles::check_url(self, url, found, scope, path, path);
-            }
-        }
-        if position == Position::Root {
-            let options = self.options;
-            for url in &options.profiles {
-                profiles::check_requested(self, url, found, scope, path);
-            }
-        }
     }
 
     fn object(&mut self, node: &Node, object: &Object, shape: Shape<'_>, at: At<'_>, scope: &Scope<'_>) {
@@ -428,130 +333,6 @@ impl<'a> Walk<'a> {
             _ => self.report.add(NOT_AN_OBJECT, at.path, node, format!("{} must be an object", chosen.element.path)),
         }
     }
-
-    fn primitive(&mut self, member: &Member, chosen: Chosen<'_>, parent: Parent<'_>, at: At<'_>, scope: &Scope<'_>) {
-        let (node, shape) = (&member.node, parent.shape);
-        let beside = |other: &&Member| other.name.strip_prefix('_') == Some(member.name.as_str());
-        let sibling = parent.object.members().iter().find(beside).map(|other| &other.node);
-        match (&node.value, chosen.element.repeats()) {
-            (Value::List(items), true) => {
-                self.count(items, chosen, node, at);
-                for (index, item) in items.iter().enumerate() {
-                    let path = at.path.index(index);
-                    let has_extension =
-                        sibling.and_then(Node::as_list).and_then(|list| list.get(index)).is_some_and(|one| one.as_object().is_some());
-                    self.value(item, has_extension, chosen, shape, &path, scope);
-                }
-            }
-            (_, true) => {
-                self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so it must be a list", chosen.element.path));
-                let path = at.path.index(0);
-                self.value(node, sibling.is_some(), chosen, shape, &path, scope);
-            }
-            (_, false) => self.value(node, sibling.is_some(), chosen, shape, at.path, scope),
-        }
-    }
-
-    fn value(&mut self, node: &Node, has_extension: bool, chosen: Chosen<'_>, shape: Shape<'_>, path: &Path<'_>, scope: &Scope<'_>) {
-        if node.value == Value::Null {
-            if !has_extension {
-                self.report.add(NULL, path, node, "Null needs an extension beside it that says why; otherwise leave the element out");
-            }
-            return;
-        }
-        if shape.is_resource && chosen.element.name == "id" {
-            return primitives::check_resource_id(node, path, &mut self.report);
-        }
-        primitives::check(chosen.type_name, node, path, &mut self.report);
-        if shape.is_resource && chosen.element.name == "url" && node.as_text().is_some_and(|url| !url.is_empty() && !has_scheme(url)) {
-            self.own_url(node, chosen.element, path, scope);
-        }
-        if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
-            narrative::check(text, node, path, &mut self.report);
-            links::check(self, text, node, scope, path);
-        }
-        if self.options.refuse_example_urls
-            && matches!(chosen.type_name, "uri" | "url" | "canonical")
-            && node.as_text().is_some_and(primitives::is_example_url)
-        {
-            self.report.add(EXAMPLE_URL, path, node, "A URL of a domain that is kept for examples stands for nothing real");
-        }
-        if chosen.type_name == "markdown" && self.options.report_undecided && node.as_text().is_some_and(holds_tags) {
-            self.report.add(HTML_IN_MARKDOWN, path, node, "Markdown should hold no HTML; a '<' that begins no tag is written '\\<'");
-        }
-        if self.options.security_checks
-            && let Some(text) = node.as_text().filter(|_| chosen.type_name != XHTML)
-            && looks_active(text)
-        {
-            self.report.add(ACTIVE_CONTENT, path, node, "The text holds what looks like markup, which may run where it is shown");
-        }
-        let too_long = |max: u32| node.as_text().is_some_and(|text| text.len() > max as usize && text.chars().count() > max as usize);
-        if let Some(max) = chosen.element.max_length.filter(|max| too_long(*max)) {
-            self.report.add(MAX_LENGTH, path, node, format!("{} must not be longer than {max} characters", chosen.element.path));
-        }
-        if let Some(binding) = &chosen.element.binding {
-            bindings::check(self, binding, chosen.type_name, node, path);
-        }
-    }
-
-    /// The URL by which a definition is known must be absolute (<https://hl7.org/fhir/R4/resource.html#canonical>).
-    fn own_url(&mut self, node: &Node, element: &Element, path: &Path<'_>, scope: &Scope<'_>) {
-        let name = element.path.split('.').next().unwrap_or_default();
-        let Some(root) = self.types.resource(name).map(|definition| definition.root) else { return };
-        // What has a URL, a version and a status is a definition; a Contract is none, and a Device has versions of its parts.
-        let has = |member: &str, type_name: &str| {
-            let child = self.types.child_named(root, member).map(|id| self.types.element(id));
-            child.is_some_and(|child| child.types.iter().any(|one| one.code == type_name))
-        };
-        let is_definition = has("version", "string") && has("status", "code") && name != "Contract";
-        let is_contained = !std::ptr::eq(scope.resource, scope.container);
-        if is_definition {
-            let rule = if is_contained { OWN_URL_CONTAINED } else { OWN_URL };
-            self.report.add(rule, path, node, "The URL of a definition must be absolute");
-        }
-    }
-
-    /// The `_name` beside a primitive: its id and extensions.
-    fn sibling(&mut self, node: &Node, values: Option<&Node>, chosen: Chosen<'_>, at: At<'_>, scope: &Scope<'_>) {
-        match (&node.value, chosen.element.repeats()) {
-            (Value::List(items), true) => {
-                let values = values.and_then(Node::as_list).unwrap_or_default();
-                if !values.is_empty() && values.len() != items.len() {
-                    let text = format!(
-                        "{} and its extensions should have the same number of items, null where there is none",
-                        chosen.element.path
-                    );
-                    self.report.add(MISALIGNED, at.path, node, text);
-                }
-                for (index, item) in items.iter().enumerate() {
-                    let path = at.path.index(index);
-                    let has_value = values.get(index).is_some();
-                    self.sibling_item(item, has_value, chosen.used.element, At { path: &path, ..at }, scope);
-                }
-            }
-            (_, true) => {
-                self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so its extensions must be in a list", chosen.element.path))
-            }
-            (_, false) => self.sibling_item(node, false, chosen.used.element, at, scope),
-        }
-    }
-
-    /// `may_be_null` where a value stands at the same index: the value's own check sees to nulls on both sides.
-    fn sibling_item(&mut self, node: &Node, may_be_null: bool, stands_at: ElementId, at: At<'_>, scope: &Scope<'_>) {
-        match &node.value {
-            Value::Null if may_be_null => {}
-            Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
-            Value::Object(object) if object.is_empty() => {
-                self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
-            }
-            Value::Object(object) => {
-                let shape =
-                    Shape { element: None, stands_at: Some(stands_at), content: self.element, type_name: "Element", is_resource: false };
-                self.object(node, object, shape, at, scope);
-            }
-            _ => self.report.add(NOT_AN_OBJECT, at.path, node, "The id and extensions of a primitive must be in an object"),
-        }
-    }
 }
 
 /// The object whose members are being looked at.
@@ -575,27 +356,6 @@ struct Shape<'a> {
     content: ElementId,
     type_name: &'a str,
     is_resource: bool,
-}
-
-fn type_is(types: &TypeTable, root: ElementId, name: &str) -> bool {
-    types.element(root).path == name
-}
-
-/// Whether Markdown holds an HTML tag that is not escaped.
-fn holds_tags(text: &str) -> bool {
-    let begins_tag =
-        |at: usize| text.get(at + 1..).is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '/'));
-    let is_escaped = |at: usize| text.get(..at).is_some_and(|before| before.ends_with(['\\', '`']));
-    // What stands between angle brackets with a scheme or an address is a link.
-    let is_link = |at: usize| text.get(at + 1..).and_then(|rest| rest.split('>').next()).is_some_and(|inside| inside.contains([':', '@']));
-    text.match_indices('<')
-        .any(|(at, _)| begins_tag(at) && !is_escaped(at) && !is_link(at) && text.get(at..).is_some_and(|rest| rest.contains('>')))
-}
-
-/// Whether a text holds an opening tag or a comment.
-fn looks_active(text: &str) -> bool {
-    let begins_tag = |rest: &str| rest.starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '!'));
-    text.split('<').skip(1).any(|rest| begins_tag(rest) && rest.contains('>'))
 }
 
 /// An id alone is no content (rule ele-1).

@@ -68,6 +68,8 @@ fn every_rule_has_a_case() {
         .collect();
     let sources = [
         include_str!("structure.rs"),
+        include_str!("structure/primitive.rs"),
+        include_str!("structure/resource.rs"),
         include_str!("amounts.rs"),
         include_str!("attachments.rs"),
         include_str!("bundle.rs"),

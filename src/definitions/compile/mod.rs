@@ -80,16 +80,19 @@ fn structure(definition: &Node) -> Option<Structure> {
         }
     }
     if kind == StructureKind::Resource {
-        give_resource_id_its_type(&mut structure);
+        give_id_its_type(&mut structure, "id");
+    } else if structure.type_name == "ElementDefinition" {
+        // R5 says `id`, and writes longer ones with ':' and '/' in them itself.
+        give_id_its_type(&mut structure, "string");
     }
     Some(structure)
 }
 
 /// R4 says that `Resource.id` is a string; its own text, its regular expression and every later release say `id`.
-fn give_resource_id_its_type(structure: &mut Structure) {
+fn give_id_its_type(structure: &mut Structure, code: &str) {
     let path = format!("{}.id", structure.type_name);
     if let Some(id) = structure.elements.iter_mut().find(|element| element.path == path) {
-        id.types = vec![ProfileType { code: "id".into(), profiles: vec![], target_profiles: vec![], aggregation: vec![] }];
+        id.types = vec![ProfileType { code: code.into(), profiles: vec![], target_profiles: vec![], aggregation: vec![] }];
     }
 }
 

@@ -76,10 +76,10 @@ fn structures() {
     assert_eq!(further, [FurtherBinding { purpose: BindingPurpose::Maximum, value_set: "http://example.org/vs/max|2".into() }]);
     assert!(element("Thing").constraints.iter().any(|one| one.best_practice && !one.is_error));
     let types = definitions.types();
-    let id = types.member(types.resource("Thing").unwrap().root, "id").unwrap();
-    assert_eq!(
-        types.element(id.element).types.first().map(|one| one.code.as_str()),
-        Some("id"),
-        "a resource's id is an id, whatever R4 says"
-    );
+    let id_of = |name: &str| {
+        let id = types.member(types.type_named(name).unwrap().root, "id").unwrap();
+        types.element(id.element).types.first().unwrap().code.as_str()
+    };
+    assert_eq!(id_of("Thing"), "id", "a resource's id is an id, whatever R4 says");
+    assert_eq!(id_of("ElementDefinition"), "string", "that of an element of a definition is not, whatever R5 says");
 }

@@ -34,11 +34,13 @@ const SYMBOLS: [&str; 24] =
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
+    /// Whether a text may stand in double quotes too.
+    has_double_quotes: bool,
 }
 
 impl<'a> Lexer<'a> {
-    pub fn new(text: &'a str) -> Lexer<'a> {
-        Lexer { text, at: 0 }
+    pub fn new(text: &'a str, has_double_quotes: bool) -> Lexer<'a> {
+        Lexer { text, at: 0, has_double_quotes }
     }
 
     /// The next token and the byte where it begins.
@@ -49,6 +51,7 @@ impl<'a> Lexer<'a> {
             None => Token::End,
             Some('0'..='9') => self.number()?,
             Some('\'') => Token::Text(self.quoted('\'')?),
+            Some('"') if self.has_double_quotes => Token::Text(self.quoted('"')?),
             Some('`') => Token::Name { text: self.quoted('`')?, quoted: true },
             Some('@') => self.moment()?,
             Some('$') => {

@@ -57,7 +57,7 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
     /// As R4's invariants and search parameters need it: `as()` filters a collection, `Boolean` also names FHIR's `boolean`,
-    /// and a missing text starts with, ends with and contains nothing.
+    /// a missing text starts with, ends with and contains nothing, and a text may stand in double quotes (R5's eld-11).
     #[default]
     Published,
     /// As the specification says.
@@ -86,7 +86,7 @@ impl Expression {
 
     /// The expression without what is done to make it faster.
     fn as_written(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expression, PathError> {
-        Ok(Expression { root: parser::parse(text, types)?, dialect, elements: types.elements().len() })
+        Ok(Expression { root: parser::parse(text, types, dialect)?, dialect, elements: types.elements().len() })
     }
 
     /// What the expression yields at a place.

@@ -1,5 +1,6 @@
 //! Tokens to the compiled form: precedence climbing, names of types and functions resolved on the way.
 
+use super::Dialect;
 use super::error::{Limit, PathError};
 use super::function::Function;
 use super::item::System;
@@ -23,11 +24,11 @@ const UNION: u8 = 7;
 const TYPE_TEST: u8 = 8;
 
 /// Compiles a text against the types it may name.
-pub(super) fn parse(text: &str, types: &TypeTable) -> Result<Expr, PathError> {
+pub(super) fn parse(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expr, PathError> {
     if text.len() > MAX_LENGTH {
         return Err(PathError::Limit { limit: Limit::Length, value: MAX_LENGTH as u64 });
     }
-    let mut parser = Parser::new(text, types)?;
+    let mut parser = Parser::new(text, types, dialect)?;
     let expression = parser.expression(LOOSEST)?;
     match parser.token {
         Token::End => Ok(expression),
@@ -46,8 +47,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, types: &'a TypeTable) -> Result<Parser<'a>, PathError> {
-        let mut lexer = Lexer::new(text);
+    fn new(text: &'a str, types: &'a TypeTable, dialect: Dialect) -> Result<Parser<'a>, PathError> {
+        let mut lexer = Lexer::new(text, dialect == Dialect::Published);
         let (token, offset) = lexer.next()?;
         Ok(Parser { lexer, types, token, offset, depth: 0, patterns_bytes: 0 })
     }

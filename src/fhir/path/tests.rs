@@ -246,6 +246,8 @@ fn types_of_items() {
     );
     assert_eq!(run("component.value.as(Quantity).value", OBSERVATION, Dialect::Published), "decimal:2");
     assert_eq!(run("active is Boolean", PATIENT, Dialect::Published), "Boolean:true");
+    assert_eq!(run(r#"'a:b'.contains(":")"#, PATIENT, Dialect::Published), "Boolean:true");
+    assert_eq!(run(r#"'a:b'.contains(":")"#, PATIENT, Dialect::Specification), "!Syntax");
     assert_eq!(run("active is Boolean", PATIENT, Dialect::Specification), "Boolean:false");
 }
 

@@ -1,0 +1,102 @@
+//! A resource as a whole: what it is, what it claims to be, and what its type asks beyond its elements.
+
+use super::super::path::Path;
+use super::super::references::Scope;
+use super::super::report::Rule;
+use super::super::{Options, bundle, conformance, contained, profiles, questionnaire, vital_signs};
+use super::{At, NOT_AN_OBJECT, Position, Shape, Walk};
+use crate::fhir::Node;
+use crate::fhir::path::TreeItem;
+use crate::fhir::types::{ElementId, TypeTable};
+use crate::outcome::IssueType;
+
+const NO_RESOURCE_TYPE: Rule = Rule::error(IssueType::Invalid, "Unable_to_find_resourceType_property");
+const UNKNOWN_TYPE: Rule = Rule::error(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
+
+impl Walk<'_> {
+    pub(super) fn resource(&mut self, node: &Node, at: At<'_>, outer: Option<&Scope<'_>>, position: Position) {
+        let Some(object) = node.as_object() else {
+            return self.report.add(NOT_AN_OBJECT, at.path, node, "A resource must be an object");
+        };
+        let Some(type_name) = object.get("resourceType").and_then(Node::as_text) else {
+            return self.report.add(NO_RESOURCE_TYPE, at.path, node, "A resource must name its type in the member resourceType");
+        };
+        let Some(definition) = self.types.resource(type_name) else {
+            let text = format!("The type named in resourceType is not a resource type of FHIR {}", self.types.version);
+            return self.report.add(UNKNOWN_TYPE, at.path, node, text);
+        };
+        if position == Position::Contained {
+            contained::check(self, node, object, at.path);
+        }
+        let mut scope = Scope::of(node, type_name, outer, position == Position::Contained);
+        if outer.is_none() {
+            let options: &Options = self.options;
+            scope.neighbours = options.neighbours.as_ref();
+        }
+        let ids = (position != Position::Contained).then(|| std::mem::take(&mut self.ids));
+        self.object(
+            node,
+            object,
+            Shape { element: None, stands_at: None, content: definition.root, type_name, is_resource: true },
+            at,
+            &scope,
+        );
+        if position != Position::Contained {
+            contained::check_all(self, node, at.path);
+        }
+        self.profiles(node, definition.root, at.path, &scope, position);
+        if let Some(ids) = ids {
+            self.ids = ids;
+        }
+        match type_name {
+            "Bundle" => bundle::check(self, node, at.path),
+            "Questionnaire" => questionnaire::check_form(self, node, at.path),
+            "QuestionnaireResponse" => {
+                let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
+                questionnaire::check_response(self, found, at.path);
+            }
+            name => conformance::check(self, name, node, at.path),
+        }
+    }
+
+    /// The profiles a resource claims, and for a root those that are asked of it.
+    fn profiles(&mut self, node: &Node, root: ElementId, path: &Path<'_>, scope: &Scope<'_>, position: Position) {
+        let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: root });
+        let claimed = node.get("meta").map(|meta| meta.items("profile")).unwrap_or_default();
+        let (meta, name);
+        if !claimed.is_empty() {
+            meta = path.name("meta");
+            name = meta.name("profile");
+            for (index, url) in claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?))) {
+                profiles::check_claimed(self, url, found, scope, path, &name.index(index));
+            }
+        }
+        if type_is(self.types, root, "Observation") {
+            for url in vital_signs::profiles(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
+                profiles::check_url(self, url, found, scope, path, path);
+            }
+            let related = vital_signs::related(node).filter(|_| self.options.related_vital_signs);
+            let is_asked =
+                |url: &String| claimed.iter().any(|one| one.as_text() == Some(url)) || vital_signs::profiles(node).any(|one| one == url);
+            if let Some(url) = related.filter(|url| !is_asked(url)) {
+                profiles::check_url(self, &url, found, scope, path, path);
+            }
+        }
+        let definitions = self.definitions;
+        if position != Position::Contained {
+            for url in definitions.global_profiles(&self.types.element(root).path) {
+                profiles::check_url(self, url, found, scope, path, path);
+            }
+        }
+        if position == Position::Root {
+            let options = self.options;
+            for url in &options.profiles {
+                profiles::check_requested(self, url, found, scope, path);
+            }
+        }
+    }
+}
+
+fn type_is(types: &TypeTable, root: ElementId, name: &str) -> bool {
+    types.element(root).path == name
+}
