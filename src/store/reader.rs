@@ -3,7 +3,7 @@
 use super::fault;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
-use super::row::{StoredVersion, current, list, one, select, select_current};
+use super::row::{SELECT, SELECT_CURRENT, StoredVersion, current, list, one, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
 use crate::clock::Instant;
@@ -50,8 +50,8 @@ impl<'c> Reader<'c> {
     }
 
     pub fn version(&self, type_name: &str, id: &str, version: u32) -> Result<Option<StoredVersion>, Fault> {
-        let sql = format!("{} WHERE r.type = ? AND r.id = ? AND v.version = ?", select());
-        one(&self.connection, self.sealer, &sql, params![type_name, id, version])
+        let sql = versions!("WHERE r.type = ? AND r.id = ? AND v.version = ?");
+        one(&self.connection, self.sealer, sql, params![type_name, id, version])
     }
 
     /// The version a leaf anchors; `None` for a leaf of something else, or of what was erased.
@@ -61,16 +61,15 @@ impl<'c> Reader<'c> {
 
     /// The same for leaves in a row.
     pub fn versions_of_leaves(&self, first: u64, count: usize) -> Result<Vec<Option<StoredVersion>>, Fault> {
-        let sql = format!(
-            "{} WHERE v.leaf >= coalesce((SELECT leaf FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1), ?1) \
-             AND v.leaf < ?2 ORDER BY v.leaf",
-            select()
+        let sql = versions!(
+            "WHERE v.leaf >= coalesce((SELECT leaf FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1), ?1) \
+             AND v.leaf < ?2 ORDER BY v.leaf"
         );
         let end = first.saturating_add(count as u64);
         let whole = |position: u64| Sql::from(i64::try_from(position).unwrap_or(i64::MAX));
         let mut found = Vec::new();
         found.resize_with(count, || None);
-        for version in self.versions(&sql, vec![whole(first), whole(end)])? {
+        for version in self.versions(sql, vec![whole(first), whole(end)])? {
             let own = version.leaf.unwrap_or_default();
             // Those about several patients have several leaves; they are few.
             for leaf in (own + 1).max(first)..own.saturating_add(version.leaves).min(end) {
@@ -85,26 +84,25 @@ impl<'c> Reader<'c> {
 
     /// Current Provenances, without a leaf of their own, that are indexed under a key: what the gateway itself stated. Oldest first.
     pub fn statements_under(&self, key: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let sql = format!(
-            "{} JOIN exact e ON e.rid = r.rid WHERE e.key = ? AND v.seq = r.current AND +r.type = 'Provenance' \
-             AND r.deleted = 0 AND v.leaf IS NULL ORDER BY e.rid LIMIT ?",
-            select()
+        let sql = versions!(
+            "JOIN exact e ON e.rid = r.rid WHERE e.key = ? AND v.seq = r.current AND +r.type = 'Provenance' \
+             AND r.deleted = 0 AND v.leaf IS NULL ORDER BY e.rid LIMIT ?"
         );
-        self.versions(&sql, vec![key.into(), rows(limit)])
+        self.versions(sql, vec![key.into(), rows(limit)])
     }
 
     /// The newest versions of every resource, deleted or not, that is indexed under a key between these, both included.
     pub fn indexed_between(&self, low: i64, high: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         let sql = format!(
             "{} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ?) ORDER BY v.seq LIMIT ?",
-            select_current()
+            SELECT_CURRENT
         );
         self.versions(&sql, vec![low.into(), high.into(), rows(limit)])
     }
 
     /// The newest versions of the resources of a type, of those stored after `after`, oldest first.
     pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?", select_current());
+        let sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?", SELECT_CURRENT);
         self.versions(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
     }
 
@@ -122,7 +120,7 @@ impl<'c> Reader<'c> {
             HistoryScope::System => ("r.type NOT IN ('AuditEvent', 'Provenance')", Vec::new()),
         };
         parameters.extend([Sql::from(before.unwrap_or(i64::MAX)), since.map_or(i64::MIN, Instant::micros).into(), rows(limit)]);
-        let sql = format!("{} WHERE {condition} AND v.seq < ? AND v.at >= ? ORDER BY v.seq DESC LIMIT ?", select());
+        let sql = format!("{} WHERE {condition} AND v.seq < ? AND v.at >= ? ORDER BY v.seq DESC LIMIT ?", SELECT);
         self.versions(&sql, parameters)
     }
 
@@ -135,7 +133,7 @@ impl<'c> Reader<'c> {
 
     /// The same in pieces: those behind a place in the order of writing, at most `limit`.
     pub fn candidates_behind(&self, query: &Query, behind: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let mut sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0 AND v.seq > ?", select_current());
+        let mut sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0 AND v.seq > ?", SELECT_CURRENT);
         let mut parameters = vec![Sql::from(query.type_name().to_owned()), behind.into()];
         query.lookups().into_iter().for_each(|lookup| narrow(&mut sql, &mut parameters, lookup));
         sql.push_str(" ORDER BY v.seq LIMIT ?");
@@ -248,7 +246,7 @@ impl<'c> Reader<'c> {
         let sql = format!(
             "{} WHERE v.seq = r.current AND v.seq > ? AND v.source = ? AND v.at >= ? AND v.raw IS NOT NULL \
              AND v.leaf IS NOT NULL AND r.deleted = 0 ORDER BY v.seq LIMIT ?",
-            select_current()
+            SELECT_CURRENT
         );
         self.versions(&sql, vec![after.into(), source.to_owned().into(), since.micros().into(), rows(limit)])
     }
@@ -323,7 +321,7 @@ fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: us
     // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
     let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
     let (join, own, order) = if leading.is_some() { (" JOIN exact e ON e.rid = r.rid", "+", "e.rid") } else { ("", "", "r.rid") };
-    let mut sql = format!("{}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0", select_current());
+    let mut sql = format!("{}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0", SELECT_CURRENT);
     let mut parameters = vec![Sql::from(query.type_name().to_owned())];
     if let Some(Lookup::Exact(keys)) = leading.map(|place| lookups.remove(place)) {
         sql.push_str(" AND e.key = ?");

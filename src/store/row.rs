@@ -65,26 +65,37 @@ impl StoredVersion {
     }
 }
 
-const VERSION_COLUMNS: &str = "v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.leaves, \
-     v.seq = r.current, v.seal, r.version, r.deleted";
-/// Whether there is a version after the one that is said to be the newest: one look into an index, where the newest is asked for.
-const OVERTAKEN: &str = "EXISTS (SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1)";
-const FROM: &str = "FROM version v JOIN resource r ON r.rid = v.rid";
+/// The text of a statement that reads versions: [`SELECT`], or [`SELECT_CURRENT`] where they are the newest of what they are, and the rest. It is put
+/// together when it is compiled, for many are asked for one row.
+macro_rules! versions {
+    ($more:literal) => {
+        concat!(versions!(columns), ", 0 ", versions!(from), " ", $more)
+    };
+    (current $more:literal) => {
+        concat!(versions!(columns), ", ", versions!(overtaken), " ", versions!(from), " ", $more)
+    };
+    (columns) => {
+        "SELECT v.seq, r.type, r.id, v.version, v.at, v.method, v.source, v.leaf, v.key, v.raw, v.document, v.place, v.leaves, \
+         v.seq = r.current, v.seal, r.version, r.deleted"
+    };
+    // Whether there is a version after the one that is said to be the newest: one look into an index.
+    (overtaken) => {
+        "EXISTS (SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1)"
+    };
+    (from) => {
+        "FROM version v JOIN resource r ON r.rid = v.rid"
+    };
+}
+pub(super) use versions;
 
 /// The beginning of a statement that reads versions, whichever they are.
-pub(super) fn select() -> String {
-    format!("SELECT {VERSION_COLUMNS}, 0 {FROM}")
-}
-
+pub(super) const SELECT: &str = versions!("");
 /// The same, where they are the newest of what they are.
-pub(super) fn select_current() -> String {
-    format!("SELECT {VERSION_COLUMNS}, {OVERTAKEN} {FROM}")
-}
+pub(super) const SELECT_CURRENT: &str = versions!(current "");
 
 /// The newest version of a resource, deleted or not.
 pub(super) fn current(connection: &Connection, sealer: &Sealer, type_name: &str, id: &str) -> Result<Option<StoredVersion>, Fault> {
-    let sql = format!("{} WHERE r.type = ? AND r.id = ? AND v.seq = r.current", select_current());
-    one(connection, sealer, &sql, params![type_name, id])
+    one(connection, sealer, versions!(current "WHERE r.type = ? AND r.id = ? AND v.seq = r.current"), params![type_name, id])
 }
 
 pub(super) fn one(
