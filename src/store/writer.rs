@@ -223,11 +223,12 @@ impl Writer {
                 return Err(failure);
             }
         };
-        self.owed.told(owed, true, &self.data)?;
         let head = self.ledger.head();
         let size = head.size();
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
         self.announce.send_if_modified(|told| std::mem::replace(told, size) != size);
+        // Whoever finds nothing owed any more finds it in the head.
+        self.owed.told(owed, true, &self.data)?;
         self.counters.units.fetch_add(units.len() as u64, Ordering::Relaxed);
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
         // The tree has grown whatever comes of this: only who asked for the erasure must hear that it is not finished.
