@@ -35,7 +35,8 @@ impl QueryPath {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let number = version.map(str::parse::<u32>).transpose().map_err(|_| not_found(type_name))?;
-        self.pipeline.store.settle_for(type_name).await?;
+        // A receipt is over all that was acknowledged.
+        self.pipeline.store.settle().await?;
         let wanted = (type_name.to_owned(), id);
         let stored = self
             .pipeline
