@@ -16,7 +16,7 @@ use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
 use crate::search::Query;
-use crate::store::Reader;
+use crate::store::{Reader, StoredVersion};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -394,6 +394,7 @@ impl Place {
             let rules = Rules::beyond_reading(Policy::default());
             return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
         };
+        check_filed(reader, patient, &stored)?;
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
         let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
@@ -428,6 +429,25 @@ impl Place {
             ..Policy::default()
         })
     }
+}
+
+/// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies.
+fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion]) -> Result<(), Fault> {
+    for (id, version) in reader.filed(patient)? {
+        if found.iter().any(|consent| consent.id == id && consent.version == version) {
+            continue;
+        }
+        let now = reader.current("Consent", &id)?.filter(|consent| consent.version == version);
+        let is_elsewhere = match now {
+            Some(consent) if consent.deleted() => true,
+            Some(consent) => !patient_ids(&consent.parse()?).iter().any(|about| about == patient),
+            None => false,
+        };
+        if !is_elsewhere {
+            return Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{id} was filed, and is not found as it was")));
+        }
+    }
+    Ok(())
 }
 
 /// How far the operator lets a broken glass reach.

@@ -5,7 +5,7 @@
 
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, fault, keys::Keyring, row};
+use super::{bound, fault, filed, keys::Keyring, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -26,6 +26,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
         data.execute("DELETE FROM person WHERE patient = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM apart WHERE one = ?1 OR other = ?1", [id]).map_err(fault)?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
+        filed::forget(data, type_name, id)?;
         // Remembered answers name what they made; the resend of something erased is a new submission.
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
         // How a submission that several parties signed ended names what it made.

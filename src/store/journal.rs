@@ -41,29 +41,30 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or lays out the journal; gives what it holds beyond the number that the data has taken in, in order. With `adopt` a gap is taken for
-    /// the operator's doing.
-    pub(super) fn open(path: &Path, key: [u8; 32], taken_in: u64, adopt: bool) -> Result<(Journal, Vec<Vec<u8>>), Fault> {
+    /// Opens the journal and reads what it holds, in order, each with its number. Nothing is written yet.
+    pub(super) fn open(path: &Path, key: [u8; 32]) -> Result<(Journal, Vec<(u64, Vec<u8>)>), Fault> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).map_err(failed)?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
-        file.write_all_at(&vec![0; FILE_BYTES - bytes.len()], bytes.len() as u64).map_err(failed)?;
         let clean = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last / BLOCK_BYTES + 1);
-        let mut journal = Journal { file, key, last: taken_in, next: 0, clean, live: VecDeque::new() };
-        let mut found: Vec<Frame> = journal.frames(&bytes).filter(|(number, ..)| *number > taken_in).collect();
+        let mut journal = Journal { file, key, last: 0, next: 0, clean, live: VecDeque::new() };
+        let mut found: Vec<Frame> = journal.frames(&bytes).collect();
         found.sort_unstable_by_key(|(number, ..)| *number);
-        let is_whole = found.iter().zip(taken_in + 1..).all(|((number, ..), expected)| *number == expected);
-        if !is_whole && !adopt {
-            let text = "records of the accounting that were acknowledged are missing from owed.journal, or it belongs to other data";
-            return Err(Fault::new(FaultKind::StorageCorrupt, text));
-        }
         for (number, block, held) in &found {
             journal.live.push_back((*number, *block, blocks(held.len())));
             (journal.last, journal.next) = (*number, *block + blocks(held.len()));
         }
-        let held = found.iter().map(|(.., held)| held.to_vec()).collect();
-        journal.wipe()?;
+        let held = found.iter().map(|(number, _, held)| (*number, held.to_vec())).collect();
         Ok((journal, held))
+    }
+
+    /// Lays out what is not yet, and overwrites what the data has taken in: from now on frames may be appended.
+    pub(super) fn begin(&mut self, taken_in: u64) -> Result<(), Fault> {
+        let laid_out = self.file.metadata().map_err(failed)?.len().min(FILE_BYTES as u64);
+        let rest = FILE_BYTES.saturating_sub(usize::try_from(laid_out).unwrap_or(FILE_BYTES));
+        self.file.write_all_at(&vec![0; rest], laid_out).map_err(failed)?;
+        self.last = self.last.max(taken_in);
+        self.wipe_taken_in(taken_in)
     }
 
     /// The whole frames in these bytes, with where they begin.
@@ -81,20 +82,25 @@ impl Journal {
         })
     }
 
-    /// The number of the last frame.
-    pub(super) fn last(&self) -> u64 {
-        self.last
-    }
-
-    /// Appends a frame, synced when this returns, and gives its number; nothing when there is no room for it before the data has taken more in.
+    /// Appends a frame, synced when this returns, and gives its number; nothing when there is no room for it, here or on the disk.
     pub(super) fn append(&mut self, held: &[u8], taken_in: u64) -> Result<Option<u64>, Fault> {
         let Some(block) = self.place(blocks(held.len()), taken_in).filter(|_| held.len() <= MAX_FRAME_BYTES) else { return Ok(None) };
         let number = self.last + 1;
         let length = u32::try_from(held.len()).map_err(|_| Fault::new(FaultKind::Internal, "a frame beyond its limit"))?;
         let seal = hmac(&self.key, &[&number.to_be_bytes(), held]);
-        let frame = [&MARK[..], &number.to_be_bytes(), &length.to_be_bytes(), &seal, held].concat();
-        self.file.write_all_at(&frame, (block * BLOCK_BYTES) as u64).map_err(failed)?;
-        self.file.sync_data().map_err(failed)?;
+        let mut frame = [&MARK[..], &number.to_be_bytes(), &length.to_be_bytes(), &seal, held].concat();
+        // To the end of its last block, so that nothing of an older frame stays behind it.
+        frame.resize(blocks(held.len()) * BLOCK_BYTES, 0);
+        let at = (block * BLOCK_BYTES) as u64;
+        let written = self.file.write_all_at(&frame, at).and_then(|()| self.file.sync_data()).map_err(failed);
+        match written {
+            // Nothing of it must be found: it goes another way.
+            Err(failure) if failure.kind == FaultKind::StorageFull => {
+                self.file.write_all_at(&[0; HEAD_BYTES], at).map_err(failed)?;
+                return Ok(None);
+            }
+            written => written?,
+        }
         self.last = number;
         self.next = block + blocks(held.len());
         self.clean = self.clean.max(self.next);
@@ -163,8 +169,11 @@ mod tests {
             Place(path)
         }
 
-        fn open(&self, taken_in: u64) -> Result<(Journal, Vec<Vec<u8>>), Fault> {
-            Journal::open(&self.0, KEY, taken_in, false)
+        /// What is owed, as a start would find it.
+        fn open(&self, taken_in: u64) -> (Journal, Vec<Vec<u8>>) {
+            let (mut journal, held) = Journal::open(&self.0, KEY).unwrap();
+            journal.begin(taken_in).unwrap();
+            (journal, held.into_iter().filter(|(number, _)| *number > taken_in).map(|(_, held)| held).collect())
         }
 
         fn spoil(&self, at: usize) {
@@ -183,7 +192,7 @@ mod tests {
     #[test]
     fn what_the_data_has_not_taken_in_is_found_again_in_order() {
         let place = Place::new("order");
-        let (mut journal, found) = place.open(0).unwrap();
+        let (mut journal, found) = place.open(0);
         assert!(found.is_empty());
         for number in 1..=5_u8 {
             let held = vec![number; usize::from(number) * 3000];
@@ -191,20 +200,20 @@ mod tests {
         }
         drop(journal);
         for taken_in in 0..=5_u8 {
-            let (_, found) = place.open(u64::from(taken_in)).unwrap();
+            let (_, found) = place.open(u64::from(taken_in));
             let expected: Vec<Vec<u8>> = (taken_in + 1..=5).map(|number| vec![number; usize::from(number) * 3000]).collect();
             assert_eq!(found, expected, "{taken_in}");
         }
         // What was taken in is gone from the file, and the numbers go on.
         let bytes = std::fs::read(&place.0).unwrap();
         assert!(bytes.len() == FILE_BYTES && bytes.iter().all(|byte| *byte == 0));
-        assert_eq!(place.open(5).unwrap().0.append(b"next", 5).unwrap(), Some(6));
+        assert_eq!(place.open(5).0.append(b"next", 5).unwrap(), Some(6));
     }
 
     #[test]
     fn blocks_are_used_again_once_the_data_has_taken_them_in() {
         let place = Place::new("ring");
-        let (mut journal, _) = place.open(0).unwrap();
+        let (mut journal, _) = place.open(0);
         let held = vec![1; MAX_FRAME_BYTES - HEAD_BYTES];
         for number in 1..=4 {
             assert_eq!(journal.append(&held, 0).unwrap(), Some(number));
@@ -216,15 +225,15 @@ mod tests {
         assert_eq!(journal.append(&held, 2).unwrap(), None, "not over what is still owed");
         assert_eq!(journal.append(&held, 6).unwrap(), Some(7), "from the start");
         drop(journal);
-        assert_eq!(place.open(6).unwrap().1, [held]);
-        let (mut journal, _) = place.open(7).unwrap();
+        assert_eq!(place.open(6).1, [held]);
+        let (mut journal, _) = place.open(7);
         assert_eq!(journal.append(&vec![1; MAX_FRAME_BYTES + 1], 7).unwrap(), None, "larger than a frame may be");
     }
 
     #[test]
-    fn a_torn_tail_was_not_acknowledged_and_anything_else_missing_is_damage() {
+    fn damaged_frames_are_not_found_and_nothing_is_written_before_it_is_begun() {
         let place = Place::new("torn");
-        let (mut journal, _) = place.open(0).unwrap();
+        let (mut journal, _) = place.open(0);
         for held in [b"one", b"two", b"six"] {
             journal.append(held, 0).unwrap();
         }
@@ -234,16 +243,24 @@ mod tests {
             for at in [0, 8, 16, 20, HEAD_BYTES, HEAD_BYTES + 2] {
                 std::fs::write(&place.0, &whole).unwrap();
                 place.spoil(block * BLOCK_BYTES + at);
-                match (block, place.open(0)) {
-                    (2, Ok((_, found))) => assert_eq!(found, [b"one", b"two"]),
-                    (0 | 1, Err(fault)) => assert_eq!(fault.kind, FaultKind::StorageCorrupt),
-                    (_, outcome) => panic!("{block} {at}: {:?}", outcome.map(|(_, found)| found)),
-                }
+                let damaged = std::fs::read(&place.0).unwrap();
+                let (_, found) = Journal::open(&place.0, KEY).unwrap();
+                let numbers: Vec<u64> = found.iter().map(|(number, _)| *number).collect();
+                let expected: Vec<u64> = (1..=3).filter(|number| *number != block as u64 + 1).collect();
+                assert_eq!(numbers, expected, "{at}");
+                assert!(std::fs::read(&place.0).unwrap() == damaged);
             }
         }
-        std::fs::write(&place.0, &whole).unwrap();
-        place.spoil(0);
-        assert_eq!(Journal::open(&place.0, KEY, 0, true).unwrap().1, [b"two", b"six"], "unless the operator takes it as it is");
-        assert!(Journal::open(&place.0, [8; 32], 0, false).unwrap().1.is_empty(), "another gateway's is none of ours");
+        assert!(Journal::open(&place.0, [8; 32]).unwrap().1.is_empty(), "another gateway's is none of ours");
+    }
+
+    #[test]
+    fn nothing_of_an_older_frame_stays_behind_a_newer_one() {
+        let place = Place::new("slack");
+        let (mut journal, _) = place.open(0);
+        journal.append(&[b'a'; 3000], 0).unwrap();
+        journal.append(b"new", 1).unwrap();
+        let bytes = std::fs::read(&place.0).unwrap();
+        assert!(!bytes.contains(&b'a'));
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    /// Opens the mark and reads it; a new file has none.
-    pub(super) fn open(path: &Path, key: [u8; 32]) -> Result<(Mark, Option<u64>), Fault> {
+    /// Opens the mark and reads it; a new file has none, and a damaged one where the operator says that the data is the newest.
+    pub(super) fn open(path: &Path, key: [u8; 32], adopt: bool) -> Result<(Mark, Option<u64>), Fault> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
@@ -36,7 +36,11 @@ impl Mark {
         let number = bytes.first_chunk().map(|number| u64::from_be_bytes(*number)).filter(|number| bytes == mark.sealed(*number));
         match number {
             Some(_) => Ok((mark, number)),
-            None => Err(Fault::new(FaultKind::StorageCorrupt, format!("{} is damaged, or another gateway's", path.display()))),
+            None if adopt => Ok((mark, None)),
+            None => {
+                let text = "is damaged, or another gateway's: nobody can say whether this data has all that was acknowledged. If it has, run `hearthgate ledger adopt`.";
+                Err(Fault::new(FaultKind::StorageCorrupt, format!("{}: {text}", path.display())))
+            }
         }
     }
 
@@ -65,8 +69,8 @@ mod tests {
     fn a_mark_says_what_was_noted_last_and_damage_is_found() {
         let path = std::env::temp_dir().join(format!("kept-records-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        let open = |key| Mark::open(&path, key).map(|(_, number)| number);
-        let (mark, none) = Mark::open(&path, [1; 32]).unwrap();
+        let open = |key| Mark::open(&path, key, false).map(|(_, number)| number);
+        let (mark, none) = Mark::open(&path, [1; 32], false).unwrap();
         assert_eq!(none, None);
         for number in [3, 1 << 40] {
             mark.note(number).unwrap();
@@ -83,6 +87,7 @@ mod tests {
         }
         std::fs::write(&path, &whole[..MARK_BYTES - 1]).unwrap();
         assert!(open([1; 32]).is_err());
+        assert_eq!(Mark::open(&path, [1; 32], true).unwrap().1, None);
         std::fs::remove_file(&path).unwrap();
     }
 }

@@ -17,6 +17,7 @@
 mod admission;
 mod bound;
 mod erase;
+mod filed;
 mod folding;
 mod group;
 mod index;
@@ -141,7 +142,7 @@ impl Store {
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
         let (owed, keeping) = owed::open(&data, &keyring, &settings)?;
         let keeper = owed::Keeper::start(keeping, !settings.anchor_within.is_zero(), work.clone(), Arc::clone(&counters))?;
-        let writer = writer::Writer {
+        let mut writer = writer::Writer {
             owed,
             timer: timer()?,
             sealer: Arc::clone(&sealer),
@@ -160,6 +161,11 @@ impl Store {
             condemned: false,
             poisoned: None,
         };
+        // What a crash left goes first. Where there is no room for it, it waits until there is.
+        match writer.take_in() {
+            Err(failure) if failure.kind != FaultKind::StorageFull => return Err(failure),
+            _ => {}
+        }
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer.run(queue))
@@ -205,6 +211,11 @@ impl Store {
     /// The same where resources of a type are read.
     pub async fn settle_for(&self, type_name: &str) -> Result<(), Fault> {
         self.settle_where(Some(type_name)).await
+    }
+
+    /// Whether it is so already.
+    pub fn is_settled(&self) -> bool {
+        self.shared.keeper.is_settled(None)
     }
 
     async fn settle_where(&self, type_name: Option<&str>) -> Result<(), Fault> {

@@ -11,16 +11,16 @@
 //! * Who reads such records, or the log for what was acknowledged, [settles](super::Store::settle) first.
 
 use super::journal::Journal;
-use super::keys::Keyring;
+use super::keys::{Keyring, hmac};
 use super::mark::Mark;
 use super::unit::{Committed, LeafDraft, Unit, VersionDraft};
 use super::writer::{Counters, Waiting, Work};
-use super::{StoreSettings, fault};
+use super::{StoreSettings, fault, reader};
 use crate::clock::{Clock, Stopwatch};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
-use rusqlite::{Connection, OptionalExtension};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -49,6 +49,8 @@ struct Shared {
     units: Arc<AtomicUsize>,
     /// The number up to which the data has taken them in.
     taken_in: Arc<AtomicU64>,
+    /// Whether the writer could not take in what is owed.
+    is_stalled: Arc<AtomicBool>,
     /// None where there was no room to lay it out.
     kept: Arc<Mutex<Option<Kept>>>,
 }
@@ -61,48 +63,69 @@ impl Shared {
 
 /// Opens the journal beside the data, and gives both ends of it with what a crash left.
 pub(super) fn open(data: &Connection, keyring: &Keyring, settings: &StoreSettings) -> Result<(Owed, Keeping), Fault> {
-    let taken_in = taken_in(data)?;
-    let (kept, held) = match open_kept(keyring, settings, taken_in) {
-        Ok((kept, held)) => (Some(kept), held),
-        Err(failure) if failure.kind == FaultKind::StorageFull => {
-            tracing::warn!(detail = %failure.detail, "there is no room for the journal of records: they wait for the data");
-            (None, Vec::new())
-        }
-        Err(failure) => return Err(failure),
-    };
+    let key = keyring.derived("owed");
+    let taken_in = taken_in(data, &key)?;
+    let (kept, held) = open_kept(keyring, settings, taken_in)?;
     let shared = Shared { taken_in: Arc::new(AtomicU64::new(taken_in)), kept: Arc::new(Mutex::new(kept)), ..Shared::default() };
-    let mut owed = Owed { units: Vec::new(), last: taken_in, wait: settings.anchor_within, waits: None, shared: shared.clone() };
-    for (number, bytes) in (taken_in + 1..).zip(&held) {
-        let units = decoded(bytes)?;
+    let mut owed = Owed { units: Vec::new(), last: taken_in, key, wait: settings.anchor_within, waits: None, shared: shared.clone() };
+    for (number, bytes) in held {
+        let mut units = decoded(&bytes)?;
+        // What went another way after all, when the frame could not be synced, is there already.
+        units.retain(|unit| !unit.versions.iter().any(|version| is_known(data, version)));
         shared.units.fetch_add(units.len(), Ordering::Release);
         owed.owe(units, number);
     }
     Ok((owed, Keeping { shared, keyring: keyring.clone(), broken: None }))
 }
 
-/// Refuses a journal that lacks what was acknowledged, unless the operator says that this data is the newest.
-fn open_kept(keyring: &Keyring, settings: &StoreSettings, taken_in: u64) -> Result<(Kept, Vec<Vec<u8>>), Fault> {
-    let place = settings.register.with_file_name("kept-records");
-    let (mark, told) = Mark::open(&place, keyring.derived("kept-records"))?;
-    let (journal, held) = Journal::open(&settings.folder.join("owed.journal"), keyring.derived("owed"), taken_in, settings.adopt)?;
-    let is_behind = told.map_or(taken_in > 0, |told| told > journal.last());
-    if is_behind && !settings.adopt {
+fn is_known(data: &Connection, version: &VersionDraft) -> bool {
+    matches!(reader::newest_version(data, &version.type_name, &version.id), Ok(Some(_)))
+}
+
+type Held = Vec<(u64, Vec<u8>)>;
+
+/// Refuses a journal that lacks what was acknowledged, unless the operator says that this data is the newest. Nothing is written before that is certain.
+fn open_kept(keyring: &Keyring, settings: &StoreSettings, taken_in: u64) -> Result<(Option<Kept>, Held), Fault> {
+    let place = settings.register.with_added_extension("records");
+    let (mark, told) = Mark::open(&place, keyring.derived("kept-records"), settings.adopt)?;
+    let (mut journal, mut held) = Journal::open(&settings.folder.join("owed.journal"), keyring.derived("owed"))?;
+    held.retain(|(number, _)| *number > taken_in);
+    let last = held.last().map_or(taken_in, |(number, _)| *number);
+    let is_whole = held.iter().zip(taken_in + 1..).all(|((number, _), expected)| *number == expected);
+    let is_behind = told.map_or(taken_in > 0, |told| told > last);
+    if (is_behind || !is_whole) && !settings.adopt {
         let text = format!(
-            "{}: records of the accounting that were acknowledged are not in this data, or nobody can say whether they are. Put back the newest \
-             data with owed.journal; or, when this is the newest there is, run `hearthgate ledger adopt`.",
+            "{}: records of the accounting that were acknowledged are not in this data and its owed.journal, or nobody can say whether they are. \
+             Put back the newest; or, when this is the newest there is, run `hearthgate ledger adopt`.",
             place.display()
         );
         return Err(Fault::new(FaultKind::Ledger, text));
     }
-    mark.note(journal.last())?;
-    mark.sync()?;
-    Ok((Kept { journal, mark: Arc::new(mark) }, held))
+    match journal.begin(taken_in).and_then(|()| mark.note(last)).and_then(|()| mark.sync()) {
+        Ok(()) => Ok((Some(Kept { journal, mark: Arc::new(mark) }), held)),
+        Err(failure) if failure.kind == FaultKind::StorageFull && held.is_empty() => {
+            tracing::warn!(detail = %failure.detail, "there is no room for the journal of records: they wait for the data");
+            Ok((None, held))
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
-fn taken_in(data: &Connection) -> Result<u64, Fault> {
-    let number =
-        data.prepare_cached("SELECT number FROM taken_in").and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional());
-    number.map(Option::unwrap_or_default).map_err(fault)
+/// Up to which frame the data has taken records in.
+fn taken_in(data: &Connection, key: &[u8; 32]) -> Result<u64, Fault> {
+    let row: Option<(u64, Vec<u8>)> = data
+        .prepare_cached("SELECT number, seal FROM taken_in")
+        .and_then(|mut statement| statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(fault)?;
+    let Some((number, seal)) = row else { return Ok(0) };
+    match aws_lc_rs::constant_time::verify_slices_are_equal(&seal_of(number, key), &seal) {
+        Ok(()) => Ok(number),
+        Err(_) => Err(Fault::new(FaultKind::StorageCorrupt, "how far records were taken in is not as it was stored")),
+    }
+}
+
+fn seal_of(number: u64, key: &[u8; 32]) -> [u8; 32] {
+    hmac(key, &[b"taken in", &number.to_be_bytes()])
 }
 
 fn encoded(units: &[Waiting]) -> Result<Vec<u8>, Fault> {
@@ -121,6 +144,7 @@ pub(super) struct Owed {
     units: Vec<Unit>,
     /// The number of the last of them in the journal.
     last: u64,
+    key: [u8; 32],
     /// How long it waits for more to go along.
     wait: Duration,
     /// Since when the oldest waits, and how long it is to.
@@ -151,8 +175,11 @@ impl Owed {
 
     /// Notes, in the commit that takes it in, how far that is.
     pub(super) fn note(&self, data: &Connection) -> Result<(), Fault> {
-        let sql = "INSERT OR REPLACE INTO taken_in (one, number) VALUES (1, ?)";
-        data.prepare_cached(sql).and_then(|mut statement| statement.execute([self.last])).map(drop).map_err(fault)
+        let row = params![self.last, &seal_of(self.last, &self.key)[..]];
+        data.prepare_cached("INSERT OR REPLACE INTO taken_in (one, number, seal) VALUES (1, ?, ?)")
+            .and_then(|mut statement| statement.execute(row))
+            .map(drop)
+            .map_err(fault)
     }
 
     /// After a commit, or one that failed: the data says whether it has taken these in.
@@ -160,16 +187,23 @@ impl Owed {
         if units.is_empty() {
             return Ok(());
         }
-        if is_certain || taken_in(data)? >= self.last {
+        if is_certain || taken_in(data, &self.key)? >= self.last {
             self.waits = None;
+            self.shared.is_stalled.store(false, Ordering::Release);
             self.shared.taken_in.store(self.last, Ordering::Release);
             self.shared.units.fetch_sub(units.len(), Ordering::Release);
             self.keep_mark();
         } else {
-            self.waits = Some((Clock::system().stopwatch(), RETRY));
             self.units = units;
+            self.put_off();
         }
         Ok(())
+    }
+
+    /// It could not be written, and is tried again a while later. Until then nothing more is acknowledged so.
+    pub(super) fn put_off(&mut self) {
+        self.waits = Some((Clock::system().stopwatch(), RETRY));
+        self.shared.is_stalled.store(true, Ordering::Release);
     }
 
     /// Syncs how far records were acknowledged. Nobody waits for that: it counts only where the machine itself goes down.
@@ -200,6 +234,7 @@ pub(super) struct Keeper {
     shared: Shared,
     /// Whether records are acknowledged before they are in the log at all.
     is_on: bool,
+    counters: Arc<Counters>,
     orders: Mutex<Option<Sender<Waiting>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -207,17 +242,18 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn start(keeping: Keeping, is_on: bool, work: tasks::Sender<Work>, counters: Arc<Counters>) -> Result<Keeper, Fault> {
         let (orders, received) = mpsc::channel();
-        let shared = keeping.shared.clone();
+        let (shared, told) = (keeping.shared.clone(), Arc::clone(&counters));
         let thread = std::thread::Builder::new()
             .name("store-owed".into())
-            .spawn(move || keeping.run(&received, &work, &counters))
+            .spawn(move || keeping.run(&received, &work, &told))
             .map_err(|error| Fault::new(FaultKind::Internal, format!("start journal: {error}")))?;
-        Ok(Keeper { shared, is_on, orders: Mutex::new(Some(orders)), thread: Mutex::new(Some(thread)) })
+        Ok(Keeper { shared, is_on, counters, orders: Mutex::new(Some(orders)), thread: Mutex::new(Some(thread)) })
     }
 
     /// Takes a unit that may be acknowledged before it is in the tables, or gives it back.
     pub(super) fn offer(&self, waiting: Waiting) -> Option<Waiting> {
-        if !self.is_on || !waiting.0.is_record_of(TYPE_NAME) || self.shared.units.load(Ordering::Acquire) >= MAX_OWED {
+        let may_wait = self.is_on && !self.shared.is_stalled.load(Ordering::Acquire) && !self.counters.is_poisoned();
+        if !may_wait || !waiting.0.is_record_of(TYPE_NAME) || self.shared.units.load(Ordering::Acquire) >= MAX_OWED {
             return Some(waiting);
         }
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,11 +1,11 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
-use super::fault;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
 use super::row::{SELECT, SELECT_CURRENT, StoredVersion, current, list, one, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
+use super::{fault, filed};
 use crate::clock::Instant;
 use crate::ledger::Hash;
 use crate::outcome::Fault;
@@ -40,6 +40,11 @@ pub struct Reader<'c> {
 }
 
 impl<'c> Reader<'c> {
+    /// The consents that were filed about a patient, whatever the search index finds, with the version each is in.
+    pub fn filed(&self, patient: &str) -> Result<Vec<(String, u32)>, Fault> {
+        filed::under(&self.connection, self.sealer.of_notes(), patient)
+    }
+
     pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer) -> Result<Reader<'c>, Fault> {
         Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer })
     }
@@ -180,17 +185,17 @@ impl<'c> Reader<'c> {
 
     /// A submission that waits, or waited, for signatures.
     pub fn pending(&self, id: &str) -> Result<Option<Pending>, Fault> {
-        pending::one(&self.connection, self.sealer.of_waiting(), id)
+        pending::one(&self.connection, self.sealer.of_notes(), id)
     }
 
     /// Submissions that still wait though their time has passed.
     pub fn pending_due(&self, now: Instant, limit: u32) -> Result<Vec<Pending>, Fault> {
-        pending::due(&self.connection, self.sealer.of_waiting(), now, limit)
+        pending::due(&self.connection, self.sealer.of_notes(), now, limit)
     }
 
     /// Submissions that still wait, in the order of their ids after one.
     pub fn pending_open(&self, after: &str, limit: u32) -> Result<Vec<Pending>, Fault> {
-        pending::open(&self.connection, self.sealer.of_waiting(), after, limit)
+        pending::open(&self.connection, self.sealer.of_notes(), after, limit)
     }
 
     pub fn deliveries_due(&self, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {

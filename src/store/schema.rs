@@ -12,7 +12,8 @@ const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 
 /// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
 /// released is never edited. Each is run once, in the transaction that raises `user_version`.
-const MIGRATIONS: &[&str] = &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE, WAITING_FOR_SIGNATURES, KEYS_IT_RESTS_ON, RECORDS_TAKEN_IN];
+const MIGRATIONS: &[&str] =
+    &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE, WAITING_FOR_SIGNATURES, KEYS_IT_RESTS_ON, RECORDS_TAKEN_IN, CONSENTS_BY_PATIENT];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
 const PEOPLE_AND_WORK: &str = "
@@ -53,7 +54,14 @@ CREATE TABLE destroyed (number INTEGER PRIMARY KEY, label BLOB NOT NULL UNIQUE);
 
 /// Up to which frame of `owed.journal` records are in the tables.
 const RECORDS_TAKEN_IN: &str = "
-CREATE TABLE taken_in (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);
+CREATE TABLE taken_in (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, seal BLOB NOT NULL);
+";
+
+/// Which consents there are about each patient, beside the search index.
+const CONSENTS_BY_PATIENT: &str = "
+CREATE TABLE filed (patient TEXT NOT NULL, consent TEXT NOT NULL, version INTEGER NOT NULL, seal BLOB NOT NULL,
+  PRIMARY KEY (patient, consent)) WITHOUT ROWID;
+CREATE INDEX filed_consent ON filed (consent);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -86,8 +86,8 @@ impl Sealer {
         Ok(Sealer { key: LessSafeKey::new(key), older })
     }
 
-    /// The key by which what waits for signatures is sealed.
-    pub(super) fn of_waiting(&self) -> &[u8; 32] {
+    /// The key by which what waits for signatures, and what is noted of consents, is sealed.
+    pub(super) fn of_notes(&self) -> &[u8; 32] {
         &self.older
     }
 

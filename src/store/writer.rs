@@ -10,7 +10,7 @@ use super::owed::Owed;
 use super::seal::{Sealed, Sealer};
 use super::signing::Underway;
 use super::unit::{Assumption, Committed, Counted, Erasure, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
-use super::{bound, erase, fault, outbox, pending, people, reader};
+use super::{bound, erase, fault, filed, outbox, pending, people, reader};
 use crate::clock::{Clock, Instant};
 use crate::killpoint;
 use crate::ledger::Edge;
@@ -154,7 +154,7 @@ impl Writer {
     /// Writes what is owed, where somebody waits for that or its time has come.
     fn settle(&mut self, waiting: Vec<oneshot::Sender<Result<(), Fault>>>, at_once: bool) {
         let is_due = at_once || !waiting.is_empty() || self.owed.due_in().is_some_and(|wait| wait.is_zero());
-        let done = if is_due && !self.owed.is_empty() { self.commit_group(&[]).map(drop) } else { Ok(()) };
+        let done = if is_due { self.take_in() } else { Ok(()) };
         if let Err(failure) = &done {
             tracing::error!(fault = failure.kind.label(), detail = %failure.detail, "what is owed could not be written");
         }
@@ -170,6 +170,14 @@ impl Writer {
         if !matches!(done, Ok(0)) {
             tracing::warn!("the write-ahead log could not be folded into the data file; the next start will do it");
         }
+    }
+
+    /// Writes what is owed.
+    pub(super) fn take_in(&mut self) -> Result<(), Fault> {
+        if self.owed.is_empty() {
+            return Ok(());
+        }
+        self.commit_group(&[]).map(drop).inspect_err(|_| self.owed.put_off())
     }
 
     /// Answers what may not be written now; gives what may.
@@ -429,7 +437,7 @@ impl Writer {
             }
         }
         if let Some(waiting) = &unit.pending {
-            pending::write(&self.data, self.sealer.of_waiting(), waiting)?;
+            pending::write(&self.data, self.sealer.of_notes(), waiting)?;
         }
         unit.outbox.iter().try_for_each(|draft| outbox::insert(&self.data, draft))?;
         unit.outbox_updates.iter().try_for_each(|update| outbox::update(&self.data, update))?;
@@ -568,6 +576,7 @@ impl Writer {
                 draft.place
             ],
         )?;
+        filed::note(&self.data, self.sealer.of_notes(), draft)?;
         draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
         draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))
     }

@@ -38,6 +38,7 @@ pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring,
 pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHistory, Fault> {
     let keys = log_keys(settings, entropy)?;
     let store = Store::open(store_settings(settings, false), keys.clone(), keyring(settings, entropy)?)?;
+    check_settled(&store)?;
     rotate(settings, &keys, &store.ledger_head().note, entropy)
 }
 
@@ -48,9 +49,18 @@ pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHi
 pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault> {
     let keys = log_keys(settings, entropy)?;
     let store = Store::open(store_settings(settings, true), keys.clone(), keyring(settings, entropy)?)?;
+    check_settled(&store)?;
     let published = settings.storage.data_dir.join("ledger");
     refuse_set_back(&published, &store.ledger_head(), &settings.ledger.origin, keys.history())?;
     Ok(store.ledger_head().size())
+}
+
+/// Records that a crash left are in the log by now, unless there was no room for them.
+fn check_settled(store: &Store) -> Result<(), Fault> {
+    if store.is_settled() {
+        return Ok(());
+    }
+    Err(Fault::new(FaultKind::StorageFull, "there is no room to take in the records that are owed: make room first"))
 }
 
 /// The log's keys, drawn and written when there are none yet.

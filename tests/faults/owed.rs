@@ -141,14 +141,14 @@ async fn records_that_were_acknowledged_cannot_be_taken_away() {
     for round in ["the journal is gone", "it has been laid out anew"] {
         let mut refused = site.spawn();
         let status = refused.ended(SOON).await.unwrap_or_else(|| panic!("{round}: served"));
-        assert!(!status.success() && site.log().contains("kept-records"), "{round}: {}", site.log());
+        assert!(!status.success() && site.log().contains("signed-tree.records"), "{round}: {}", site.log());
     }
     std::fs::write(&journal, whole).unwrap();
     let process = site.start().await;
     stopped(&site, process).await;
     assert!(!is_owing(&site));
     // Nor is it forgotten how far that was, unless the operator says so.
-    std::fs::remove_file(site.data().join("keys/kept-records")).unwrap();
+    std::fs::remove_file(site.data().join("keys/signed-tree.records")).unwrap();
     let mut refused = site.spawn();
     assert!(refused.ended(SOON).await.is_some_and(|status| !status.success()));
     std::fs::remove_file(site.data().join("keys/signed-tree")).unwrap();
@@ -156,6 +156,84 @@ async fn records_that_were_acknowledged_cannot_be_taken_away() {
     assert!(adopted.status.success(), "{}", String::from_utf8_lossy(&adopted.stderr));
     let process = site.start().await;
     stopped(&site, process).await;
+}
+
+/// A site whose process died over a few records that the data has not taken in.
+async fn died_owing(more: &str) -> Site {
+    let site = Site::new(more);
+    let process = site.start().await;
+    let party = site.party("hospital-a").await;
+    let path = format!("Patient/{}", party.create(&patient("read")).await);
+    stopped(&site, process).await;
+    let mut process = site.start_dying_at("commit-before:3").await;
+    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(party.clone(), path.clone()))).collect();
+    process.ended(SOON).await.unwrap();
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(is_owing(&site));
+    site
+}
+
+async fn refused(site: &Site, why: &str) {
+    let mut refused = site.spawn();
+    let status = refused.ended(SOON).await.unwrap_or_else(|| panic!("{why}: served"));
+    assert!(!status.success() && site.log().contains(why), "{why}: {}", site.log());
+}
+
+fn ledger(site: &Site, command: &str) {
+    let done = hearthgate(&["ledger", command, "--config", site.config.to_str().unwrap()], site.folder.path());
+    assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
+/// Whatever is done with the log at rest first takes in what a crash left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_rotated_over_what_a_crash_left() {
+    let site = died_owing("").await;
+    ledger(&site, "rotate");
+    assert!(!is_owing(&site));
+    let process = site.start().await;
+    stopped(&site, process).await;
+    ledger(&site, "rotate");
+    let process = site.start().await;
+    stopped(&site, process).await;
+}
+
+/// A refused start leaves everything as it was; what the operator takes as it is, is taken once, and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_with_a_gap_are_refused_and_may_be_adopted() {
+    let site = died_owing("").await;
+    let journal = site.data().join(JOURNAL);
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let newest = numbers(&bytes).max().unwrap();
+    let first = owed_from(&site);
+    assert!(first < newest, "the process died over a single one");
+    let block = bytes.chunks(BLOCK).position(|block| numbers(block).any(|number| number == first)).unwrap();
+    bytes[block * BLOCK + 100] ^= 1;
+    std::fs::write(&journal, &bytes).unwrap();
+    for _ in 0..2 {
+        refused(&site, "owed.journal").await;
+        assert!(std::fs::read(&journal).unwrap() == bytes, "a refused start wrote");
+    }
+    std::fs::remove_file(site.data().join("keys/signed-tree")).unwrap();
+    ledger(&site, "adopt");
+    assert!(!is_owing(&site));
+    for _ in 0..2 {
+        let process = site.start().await;
+        let party = site.party("hospital-a").await;
+        party.create(&patient("after")).await;
+        stopped(&site, process).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_far_records_were_taken_in_cannot_be_set_forward() {
+    let site = died_owing("").await;
+    let rows = rusqlite::Connection::open(site.data().join("data.db")).unwrap();
+    rows.execute("INSERT OR REPLACE INTO taken_in (one, number, seal) VALUES (1, 1000, coalesce((SELECT seal FROM taken_in), x'00'))", [])
+        .unwrap();
+    drop(rows);
+    refused(&site, "taken in").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,9 +199,9 @@ pub async fn what_cannot_be_read_denies_alike() {
         assert_eq!(hidden.text().replace(&seen, &absent), missing.text(), "{why}");
     }
     // A consent whose row is damaged under the running gateway, which permitted a moment ago.
-    let patient = a.create(&patient("damaged")).await;
-    let seen = a.create(&observation(&format!("Patient/{patient}"))).await;
-    let consent = a.create(&permit_to(&patient, "hospital-b")).await;
+    let person = a.create(&patient("damaged")).await;
+    let seen = a.create(&observation(&format!("Patient/{person}"))).await;
+    let consent = a.create(&permit_to(&person, "hospital-b")).await;
     b.get(&format!("Observation/{seen}")).await.expect(200);
     let rows = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
     let spoil = "UPDATE version SET document = replace(document, 'permit', 'permlt') WHERE rid = (SELECT rid FROM resource WHERE id = ?)";
@@ -211,7 +211,32 @@ pub async fn what_cannot_be_read_denies_alike() {
         let (hidden, missing) = (b.get(&path.replace("{id}", &seen)).await, b.get(&path.replace("{id}", &absent)).await);
         assert_eq!((hidden.status, hidden.text().replace(&seen, &absent)), (missing.status, missing.text()), "{path}");
     }
-    let refused = world.audit_events().await.into_iter().filter(|event| event.to_string().contains(&patient) && event["outcome"] == "4");
+    // One that denies and is lost from the index, or put back to a version that permitted, opens nothing either.
+    for (damage, sql) in [
+        ("lost from the index", "DELETE FROM exact WHERE rid = (SELECT rid FROM resource WHERE id = ?)"),
+        ("lost", "DELETE FROM resource WHERE id = ?"),
+        (
+            "put back",
+            "UPDATE resource SET version = 1, current = (SELECT v.seq FROM version v WHERE v.rid = resource.rid AND v.version = 1) WHERE id = ?",
+        ),
+    ] {
+        let patient = a.create(&patient(damage)).await;
+        let seen = a.create(&observation(&format!("Patient/{patient}"))).await;
+        a.create(&permit_to(&patient, "hospital-b")).await;
+        let mut denial = permit_to(&patient, "hospital-b");
+        let denying = a.create(&denial).await;
+        denial["id"] = json!(denying);
+        denial["provision"]["type"] = json!("deny");
+        b.get(&format!("Observation/{seen}")).await.expect(200);
+        a.put(&format!("Consent/{denying}"), &denial).await.expect(200);
+        let hidden = b.get(&format!("Observation/{seen}")).await.expect(404);
+        if damage == "put back" {
+            rows.execute("DELETE FROM version WHERE version > 1 AND rid = (SELECT rid FROM resource WHERE id = ?)", [&denying]).unwrap();
+        }
+        assert!(rows.execute(sql, [&denying]).unwrap() > 0, "{damage}");
+        assert_alike(&b.get(&format!("Observation/{seen}")).await, &hidden, damage);
+    }
+    let refused = world.audit_events().await.into_iter().filter(|event| event.to_string().contains(&person) && event["outcome"] == "4");
     assert!(refused.count() > 0, "that it was denied is on the patient's record");
     // Who sent the record reads it as ever; only the consent itself is not served.
     a.get(&format!("Observation/{seen}")).await.expect(200);

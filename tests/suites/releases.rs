@@ -20,7 +20,7 @@ const CASES: [(&str, &[&str]); 4] = [
         &["Terminology_TX_NoValid_16 Observation.status", "Unrecognised_property_ Observation"],
     ),
     (
-        r#"{"resourceType": "Ingredient", "status": "active", "role": {"text": "r"}, "substance": {"id": "a"}}"#,
+        r#"{"resourceType": "Ingredient", "status": "active", "role": {"text": "r"}, "substance": {"strength": [{"textConcentration": "x"}]}}"#,
         &["Validation_VAL_Profile_Minimum_one Ingredient.substance"],
     ),
 ];
