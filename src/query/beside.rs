@@ -7,7 +7,7 @@ use crate::consent::{
     settings_of,
 };
 use crate::fhir::Node;
-use crate::outcome::Fault;
+use crate::outcome::{Fault, FaultKind};
 use crate::store::Reader;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -49,7 +49,16 @@ impl Beside {
                     continue;
                 }
                 let Some((type_name, id)) = reference.split_once('/') else { continue };
-                let Some(version) = reader.current(type_name, id)? else { continue };
+                let version = match reader.current(type_name, id) {
+                    // Nobody can tell whether it may be pointed at, unless it would say how sensitive something is: then nothing is answered.
+                    Err(fault) if fault.kind == FaultKind::StorageCorrupt && !is_setting(type_name) => {
+                        tracing::error!(detail = %fault.detail, "what is referred to cannot be read: references to it are not shown");
+                        beside.gone.insert(reference);
+                        continue;
+                    }
+                    version => version?,
+                };
+                let Some(version) = version else { continue };
                 if version.deleted() {
                     beside.gone.insert(reference);
                     continue;

@@ -144,7 +144,6 @@ impl Store {
         let keeper = owed::Keeper::start(keeping, !settings.anchor_within.is_zero(), work.clone(), Arc::clone(&counters))?;
         let mut writer = writer::Writer {
             owed,
-            timer: timer()?,
             sealer: Arc::clone(&sealer),
             data,
             key_writing: key_writing::KeyWriting::start(keyring.clone())?,
@@ -166,9 +165,10 @@ impl Store {
             Err(failure) if failure.kind != FaultKind::StorageFull => return Err(failure),
             _ => {}
         }
+        let timer = timer()?;
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer.run(queue))
+            .spawn(move || writer.run(&timer, queue))
             .map_err(|error| Fault::new(FaultKind::Internal, format!("start writer: {error}")))?;
         let readers = (0..settings.readers).map(|_| open_reader(&settings)).collect::<Result<Vec<_>, _>>()?;
         Ok(Store {

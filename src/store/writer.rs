@@ -96,8 +96,6 @@ pub(super) struct Writer {
     pub(super) counters: Arc<Counters>,
     /// What is acknowledged and not yet in the tables.
     pub(super) owed: Owed,
-    /// Waits for work or for the time to write what is owed, whichever comes first.
-    pub(super) timer: Runtime,
     /// Whether submissions are taken.
     pub(super) admission: Admission,
     pub(super) max_group_units: usize,
@@ -115,9 +113,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Serves the queue until it is told to stop or nobody can send any more.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Work>) {
+    pub(super) fn run(mut self, timer: &Runtime, mut queue: mpsc::Receiver<Work>) {
         let mut gathering = Gathering::default();
-        while let Some(first) = self.next(&mut queue) {
+        while let Some(first) = self.next(timer, &mut queue) {
             let mut group = Group::default();
             group.take(first);
             gathering.fill(&mut group, &mut queue, self.max_group_units);
@@ -141,10 +139,10 @@ impl Writer {
     }
 
     /// What comes next. Meanwhile what is owed is written when its time has come.
-    fn next(&mut self, queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
+    fn next(&mut self, timer: &Runtime, queue: &mut mpsc::Receiver<Work>) -> Option<Work> {
         loop {
             let Some(wait) = self.owed.due_in() else { return queue.blocking_recv() };
-            match self.timer.block_on(async { tokio::time::timeout(wait, queue.recv()).await }) {
+            match timer.block_on(async { tokio::time::timeout(wait, queue.recv()).await }) {
                 Ok(work) => return work,
                 Err(_) => self.settle(Vec::new(), false),
             }

@@ -238,6 +238,8 @@ pub async fn what_cannot_be_read_denies_alike() {
     }
     let refused = world.audit_events().await.into_iter().filter(|event| event.to_string().contains(&person) && event["outcome"] == "4");
     assert!(refused.count() > 0, "that it was denied is on the patient's record");
+    let regulator = world.party("health-department").await;
+    assert!(!regulator.search(&format!("AuditEvent?patient=Patient/{person}")).await.is_empty(), "oversight reads it");
     // Who sent the record reads it as ever; only the consent itself is not served.
     a.get(&format!("Observation/{seen}")).await.expect(200);
     a.get(&format!("Consent/{consent}")).await.expect(500);
