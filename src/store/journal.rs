@@ -26,6 +26,9 @@ const SEAL_BYTES: usize = 32;
 /// A frame that was read: its number, its first block, and what it holds.
 type Frame<'a> = (u64, usize, &'a [u8]);
 
+/// What frames hold, each with its number, in order.
+pub(super) type Held = Vec<(u64, Vec<u8>)>;
+
 /// The open journal.
 pub(super) struct Journal {
     file: File,
@@ -42,7 +45,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Opens the journal and reads what it holds, in order, each with its number. Nothing is written yet.
-    pub(super) fn open(path: &Path, key: [u8; 32]) -> Result<(Journal, Vec<(u64, Vec<u8>)>), Fault> {
+    pub(super) fn open(path: &Path, key: [u8; 32]) -> Result<(Journal, Held), Fault> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).map_err(failed)?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;

@@ -10,7 +10,7 @@
 //! * What is owed goes before whatever is written after it was acknowledged: an erasure finds it in the tables.
 //! * Who reads such records, or the log for what was acknowledged, [settles](super::Store::settle) first.
 
-use super::journal::Journal;
+use super::journal::{Held, Journal};
 use super::keys::{Keyring, hmac};
 use super::mark::Mark;
 use super::unit::{Committed, LeafDraft, Unit, VersionDraft};
@@ -81,8 +81,6 @@ pub(super) fn open(data: &Connection, keyring: &Keyring, settings: &StoreSetting
 fn is_known(data: &Connection, version: &VersionDraft) -> bool {
     matches!(reader::newest_version(data, &version.type_name, &version.id), Ok(Some(_)))
 }
-
-type Held = Vec<(u64, Vec<u8>)>;
 
 /// Refuses a journal that lacks what was acknowledged, unless the operator says that this data is the newest. Nothing is written before that is certain.
 fn open_kept(keyring: &Keyring, settings: &StoreSettings, taken_in: u64) -> Result<(Option<Kept>, Held), Fault> {
