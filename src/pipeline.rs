@@ -42,7 +42,7 @@ use crate::normalise::Normalised;
 use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
 use crate::registry::{OnError, PatientFacts, Registry};
-use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, Target, Unit, VersionDraft};
+use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, StoredVersion, Target, Unit, VersionDraft};
 use crate::validate::{self, OnInvalid, Options, Policy, Validated};
 use crate::worklist::{self, Item};
 use plan::{Plan, Planner};
@@ -153,12 +153,12 @@ impl Pipeline {
         };
         people.join(&mut unit);
         unit.versions.extend(self.evidence_of_late(source, &evidence, &prepared.fates)?);
-        let is_evidence = prepared.fates.is_empty() || prepared.fates.iter().any(|fate| !matches!(fate, Fate::Unchanged(_)));
+        let is_evidence = prepared.fates.is_empty() || prepared.fates.iter().any(|fate| !matches!(fate, Fate::Unchanged(..)));
         unit.raw = (is_evidence && !evidence.bytes.is_empty()).then(|| raw_draft(&evidence, source, shared));
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
         complete(&mut unit, &answers);
-        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions))?;
+        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions, &prepared.fates))?;
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } | Committed::Kept => Ok(Attempt::Done(answers)),
             Committed::Stale { .. } => Ok(Attempt::Stale),
@@ -183,21 +183,24 @@ impl Pipeline {
         let sender = organisation_reference(&caller.organisation);
         let sender = Sender { organisation: &sender, client: &caller.client_id };
         let policy = self.informed_policy(source, &normalised).await;
-        let prepared = self.finish(&sender, &caller.organisation.key(), source, normalised, &policy)?;
+        let mut stored = settle::stored(&fates);
+        let is_stored = || stored.next().unwrap_or(true);
+        let prepared = self.finish((&sender, &caller.organisation.key(), source), normalised, &policy, is_stored)?;
+        drop(stored);
         Ok(Prepared { fates, alike, assumptions, ..prepared })
     }
 
-    /// Validate and anchor what is to be stored.
+    /// Validate everything, in order, and anchor what is to be stored.
     fn finish(
         &self,
-        sender: &Sender<'_>,
-        partner: &str,
-        source: &str,
+        (sender, partner, source): (&Sender<'_>, &str, &str),
         normalised: Normalised,
         policy: &Policy,
+        is_stored: impl FnMut() -> bool,
     ) -> Result<Prepared, Failure> {
         let items = worklist::items(source, normalised.entries());
-        let validated = debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, policy, patient_ids))?;
+        let validated =
+            debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, policy, patient_ids))?.keep(is_stored);
         let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
         Ok(Prepared { anchored, fates: Vec::new(), items, alike: Vec::new(), assumptions: Vec::new() })
@@ -469,16 +472,20 @@ fn raw_draft(evidence: &Evidence, source: &str, shared: bool) -> RawDraft {
     }
 }
 
-fn closing(answers: &[WriteAnswer], versions: &[AnchoredVersion]) -> Closing {
-    let mut patients: Vec<String> = versions.iter().flat_map(|version| version.patients.clone()).collect();
-    patients.sort_unstable();
-    patients.dedup();
+/// What a submission that was accepted did, and whose it is: also of what stays as it is.
+fn closing(answers: &[WriteAnswer], versions: &[AnchoredVersion], fates: &[Fate]) -> Closing {
     let resources = answers.iter().filter_map(WriteAnswer::version_reference).collect();
     let owner = |version: &AnchoredVersion| {
         let Target { type_name, id, version: number, .. } = &version.target;
         (format!("{type_name}/{id}/_history/{number}"), version.patients.clone())
     };
-    let owners = versions.iter().map(owner).collect();
+    let staying = |(version, patients): (&StoredVersion, &[String])| {
+        (format!("{}/{}/_history/{}", version.type_name, version.id, version.version), patients.to_vec())
+    };
+    let owners: Vec<_> = versions.iter().map(owner).chain(fates.iter().filter_map(Fate::stays).map(staying)).collect();
+    let mut patients: Vec<String> = owners.iter().flat_map(|(_, patients)| patients.clone()).collect();
+    patients.sort_unstable();
+    patients.dedup();
     Closing { resources, patients, owners, ..Closing::default() }
 }
 

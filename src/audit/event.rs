@@ -115,7 +115,14 @@ impl Closing {
             purpose: self.purpose,
             description: self.description.clone(),
         });
+        // Where something was told it is not said of whom else what was not told is; where nothing was, each patient's record names theirs.
+        let is_untold = self.patients.is_empty();
+        let theirs = |patient: &String| {
+            let named = self.resources.iter().filter(|reference| is_untold && self.is_of(reference, patient));
+            named.cloned().collect()
+        };
         let hidden = withheld.into_iter().map(|patient| Closing {
+            resources: theirs(&patient),
             withheld: vec![patient],
             recipient: self.recipient.clone(),
             purpose: self.purpose,
@@ -128,6 +135,11 @@ impl Closing {
     fn may_be_of(&self, reference: &str, patient: &str) -> bool {
         let mut owners = self.owners.iter().filter(|(owned, _)| owned == reference).map(|(_, owners)| owners).peekable();
         owners.peek().is_none() || owners.any(|owners| owners.is_empty() || owners.iter().any(|owner| owner == patient))
+    }
+
+    /// Whether it is known to be this patient's.
+    fn is_of(&self, reference: &str, patient: &str) -> bool {
+        self.owners.iter().any(|(owned, owners)| owned == reference && owners.iter().any(|owner| owner == patient))
     }
 
     /// Names a consent that governed what was told of these patients.

@@ -43,9 +43,13 @@ pub enum EvidenceCommand {
         /// does not list the receipt's leaf. May be given many times; each shows whose the tag of its thirty days is.
         #[arg(long = "receipt", value_name = "FILE")]
         receipts: Vec<PathBuf>,
+        /// Looks at packages of older formats, too. Whoever makes a package chooses what it says it is, and the page of an older one cannot be
+        /// compared with the files beside it: do not believe it.
+        #[arg(long)]
+        allow_old_formats: bool,
     },
     /// Verifies an accounting of disclosures as `GET /fhir/Patient/ID/$disclosures` gave it, in JSON: that its leaves are all there are of the patient
-    /// since the month it begins with, and that it tells of each that discloses or refuses.
+    /// since the month it begins with, and that it tells of each that discloses or refuses, once and in order. What its entries say is not proved.
     Accounting {
         accounting: PathBuf,
         /// Whom to believe: a policy file (c2sp.org/tlog-policy).
@@ -78,7 +82,9 @@ pub struct EraseArguments {
 
 pub fn run(command: &EvidenceCommand) -> u8 {
     let done = match command {
-        EvidenceCommand::Verify { package, policy, seen, receipts } => check(package, policy, seen.as_deref(), receipts),
+        EvidenceCommand::Verify { package, policy, seen, receipts, allow_old_formats } => {
+            check(package, policy, seen.as_deref(), receipts, *allow_old_formats)
+        }
         EvidenceCommand::Accounting { accounting, policy, receipts } => check_accounting(accounting, policy, receipts),
         EvidenceCommand::Index { folder, policy } => index(folder, policy),
     };
@@ -96,12 +102,12 @@ fn read_policy(file: &Path) -> Result<Policy, Problem> {
     Policy::parse(&bytes).map_err(|error| usage(file, error))
 }
 
-fn check(package: &Path, policy: &Path, seen: Option<&Path>, receipts: &[PathBuf]) -> Result<u8, Problem> {
+fn check(package: &Path, policy: &Path, seen: Option<&Path>, receipts: &[PathBuf], allows_old_formats: bool) -> Result<u8, Problem> {
     let policy = read_policy(policy)?;
     let seen = seen.map(|path| seen_checkpoint(path, &policy)).transpose()?;
     let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
     let bytes = read_up_to(package, MAX_PACKAGE_BYTES)?;
-    let report = match verify(&bytes, &policy, &Kept { seen: seen.as_ref(), receipts: &receipts }) {
+    let report = match verify(&bytes, &policy, &Kept { seen: seen.as_ref(), receipts: &receipts, allows_old_formats }) {
         Ok(report) => report,
         Err(error) => return Ok(complain(FINDINGS, error)),
     };
@@ -129,7 +135,7 @@ fn check_accounting(accounting: &Path, policy: &Path, receipts: &[PathBuf]) -> R
     if bytes.len() > MAX_ACCOUNTING_BYTES {
         return Ok(complain(FINDINGS, format!("the accounting is larger than {MAX_ACCOUNTING_BYTES} bytes")));
     }
-    let account = verify_accounting(&bytes, &policy, &Kept { seen: None, receipts: &receipts });
+    let account = verify_accounting(&bytes, &policy, &Kept { receipts: &receipts, ..Kept::default() });
     let report = &account.report;
     report.problems.iter().for_each(|problem| println!("{problem}"));
     if !report.problems.is_empty() {
@@ -145,10 +151,12 @@ fn check_accounting(accounting: &Path, policy: &Path, receipts: &[PathBuf]) -> R
         report.covers
     );
     tell_bound(report);
-    println!("told: {} disclosures and refusals", account.told);
+    let since = account.since.map_or_else(|| "the beginning".to_owned(), Instant::to_fhir_instant);
+    println!("told: {} disclosures and refusals, each there is since {since}", account.told);
     if account.untold > 0 {
-        println!("not told: {} more are from before the time asked for, or what was on record of them is gone", account.untold);
+        println!("not told: {} more are from before that, or were erased", account.untold);
     }
+    println!("not proved: what the entries say is the gateway's word; the log proves their number, their order and their kind");
     Ok(FINE)
 }
 
@@ -158,8 +166,17 @@ fn tell(report: &Report) {
     println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
     println!("complete: these {} leaves are all there are under the tags named, among the first {}", report.leaves, report.covers);
     tell_bound(report);
-    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed);
+    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - report.missing);
+    if report.missing > 0 {
+        println!(
+            "missing: {} records of what was done are not in the package: what led to an erased person was taken out of them, or somebody took them away",
+            report.missing
+        );
+    }
     println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
+    if report.unshown_consents > 0 {
+        println!("not shown: {} consents that records of disclosures name are not in the package", report.unshown_consents);
+    }
     if report.unproved > 0 {
         println!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
     }
@@ -176,6 +193,12 @@ fn tell(report: &Report) {
 /// Whether it was shown whose the tags are.
 fn tell_bound(report: &Report) {
     let subject = &report.subject;
+    if report.beside > 0 {
+        println!(
+            "beside: {} receipts are of another patient of a record in the list, and show nothing of whose the tags are",
+            report.beside
+        );
+    }
     match (report.receipts, report.bound.len(), report.tags) {
         (0, ..) => {
             println!("not bound: nothing here shows that the tags are those of {subject}; receipts that others hold do (--receipt FILE)")

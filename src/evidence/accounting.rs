@@ -1,11 +1,16 @@
 //! Checking an accounting of disclosures (`Patient/ID/$disclosures`) that may come from anywhere: that its leaves are all there are of the patient
-//! since the month it begins with, and that each that discloses or refuses is told of.
+//! since the month it begins with, and that each that discloses or refuses is told of once, in order, unless it is from before the time that was
+//! asked for or was erased.
+//!
+//! An entry names organisations and not who acted for them, so that it is less than the record its leaf commits to and cannot be opened by it.
+//! What entries say is the word of who wrote them.
 
 use super::package::{Completeness, Manifest};
 use super::receipts;
 use super::verify::{Files, Kept, Report, proved};
 use super::whole::complete;
-use crate::anchor::{Epoch, Leaf, LeafKind};
+use crate::anchor::{Epoch, Leaf, LeafKind, hour};
+use crate::clock::Instant;
 use crate::fhir::{Node, json};
 use crate::ledger::{Checkpoint, LogProof, Policy};
 use data_encoding::BASE64;
@@ -23,8 +28,25 @@ pub struct Account {
     pub begins: i64,
     /// Disclosures and refusals that are told of.
     pub told: usize,
-    /// Leaves of disclosures and refusals without an entry: they are from before the time that was asked for, or what they stood for is gone.
+    /// Since when it tells, as it says itself.
+    pub since: Option<Instant>,
+    /// Leaves of disclosures and refusals without an entry: they are from before that, or were erased.
     pub untold: usize,
+}
+
+/// An entry that tells of a disclosure or refusal.
+struct Told {
+    position: u64,
+    /// When that was, if it is an AuditEvent that says so.
+    hour: Option<u32>,
+}
+
+/// An accounting taken apart.
+struct Unpacked {
+    /// Its proofs, as files of a package.
+    files: Files,
+    told: Vec<Told>,
+    since: Option<Instant>,
 }
 
 /// Days of an epoch.
@@ -33,7 +55,7 @@ const EPOCH_DAYS: i64 = 30;
 /// Checks an accounting by what the reader believes, and against the receipts they kept.
 pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Account {
     let mut account = Account::default();
-    let Some((files, told)) = unpacked(bundle) else {
+    let Some(Unpacked { files, told, since }) = unpacked(bundle) else {
         account.report.problem("this is no accounting of disclosures in JSON".to_owned());
         return account;
     };
@@ -52,38 +74,72 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     let manifest = Manifest::of(subject, &checkpoint);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, Some(begins), report);
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, &leaves, &tags, report));
+    account.since = since;
     tell(&mut account, &leaves, &told);
     account.begins = begins.0.saturating_mul(EPOCH_DAYS);
     account
 }
 
-/// What is told must have a leaf that says so.
-fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, told: &BTreeSet<u64>) {
-    let is_told_of = |leaf: &Leaf| matches!(leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse);
-    let unfounded = told.iter().filter(|position| !leaves.get(position).is_some_and(is_told_of)).count();
-    account.report.check(unfounded == 0, || format!("{unfounded} entries have no leaf of a disclosure or refusal"));
-    account.told = told.len() - unfounded;
-    account.untold = leaves.iter().filter(|(position, leaf)| is_told_of(leaf) && !told.contains(position)).count();
+fn is_told_of(leaf: &Leaf) -> bool {
+    matches!(leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse)
 }
 
-/// The proofs of an accounting as files of a package, and which leaves it tells of.
-fn unpacked(bundle: &[u8]) -> Option<(Files, BTreeSet<u64>)> {
+/// What is told must have a leaf that says so, and each such leaf is told of.
+fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, told: &[Told]) {
+    let is_founded = |one: &&Told| {
+        let leaf = leaves.get(&one.position).filter(|leaf| is_told_of(leaf));
+        leaf.zip(one.hour).is_some_and(|(leaf, hour)| hour <= leaf.hour)
+    };
+    account.told = told.iter().filter(is_founded).count();
+    let unfounded = told.len() - account.told;
+    let report = &mut account.report;
+    report.check(unfounded == 0, || format!("{unfounded} entries have no leaf of a disclosure or refusal, or are no record of its time"));
+    report.check(told.is_sorted_by(|one, next| one.position < next.position), || "entries are there twice, or out of order".to_owned());
+    let positions: BTreeSet<u64> = told.iter().map(|one| one.position).collect();
+    let untold = || leaves.iter().filter(|(position, leaf)| is_told_of(leaf) && !positions.contains(position));
+    account.untold = untold().count();
+    let first = account.since.map(hour);
+    let is_before = |leaf: &Leaf| first.is_some_and(|first| leaf.hour <= first);
+    let hidden = untold().filter(|(position, leaf)| !is_before(leaf) && !is_erased(leaves, **position, leaf)).count();
+    report.check(hidden == 0, || {
+        format!("{hidden} disclosures or refusals have no entry, although they are of the time that is told of, and no leaf says that they were erased")
+    });
+}
+
+/// Whether a later leaf may say that what this one stands for was erased.
+fn is_erased(leaves: &BTreeMap<u64, Leaf>, position: u64, leaf: &Leaf) -> bool {
+    leaves.iter().any(|(later, eraser)| *later > position && eraser.may_have_erased(leaf))
+}
+
+/// Since when an accounting says that it tells: what its own link asks for.
+fn since(bundle: &Node) -> Option<Instant> {
+    let own = bundle.items("link").iter().find(|link| link.text("relation") == Some("self"))?;
+    Instant::from_fhir_instant(own.text("url")?.split_once("?_since=")?.1)
+}
+
+fn told(position: u64, resource: Option<&Node>) -> Told {
+    let event = resource.filter(|resource| resource.resource_type() == Some("AuditEvent"));
+    let recorded = event.and_then(|event| event.text("recorded")).and_then(Instant::from_fhir_instant);
+    Told { position, hour: recorded.map(hour) }
+}
+
+fn unpacked(bundle: &[u8]) -> Option<Unpacked> {
     let bundle = json::parse(bundle, json::DEFAULT_DEPTH).ok()?;
     let data = |entry: &Node| BASE64.decode(entry.text_at(&["resource", "data"])?.as_bytes()).ok();
-    let (mut files, mut told) = (Files::new(), BTreeSet::new());
+    let (mut files, mut entries) = (Files::new(), Vec::new());
     for entry in bundle.items("entry") {
         let url = entry.text("fullUrl")?.strip_prefix("urn:hearthgate:")?;
         match url.split_once(':') {
             None if url == "completeness" => drop(files.insert("completeness.json".to_owned(), data(entry)?)),
             Some(("leaf", position)) => drop(files.insert(format!("proofs/{}.tlog-proof", position.parse::<u64>().ok()?), data(entry)?)),
-            Some(("disclosure", position)) => drop(told.insert(position.parse().ok()?)),
+            Some(("disclosure", position)) => entries.push(told(position.parse().ok()?, entry.get("resource"))),
             _ => return None,
         }
     }
     let completeness: Completeness = serde_json::from_slice(files.get("completeness.json")?).ok()?;
     let anchor = files.remove(&format!("proofs/{}.tlog-proof", completeness.anchored_at))?;
     files.insert("index.tlog-proof".to_owned(), anchor);
-    Some((files, told))
+    Some(Unpacked { files, told: entries, since: since(&bundle) })
 }
 
 /// The checkpoint that all its proofs are under, if the reader's policy accepts it.

@@ -15,6 +15,7 @@
 
 mod accounting;
 mod archive;
+mod belongs;
 mod package;
 mod page;
 mod receipts;

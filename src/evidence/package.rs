@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What `manifest.json` says it is.
-pub(super) const FORMAT: &str = "hearthgate/evidence/2";
-/// What it said when pages were made of more than the package holds, so that they cannot be made again.
-pub(super) const FORMAT_BEFORE: &str = "hearthgate/evidence/1";
+pub(super) const FORMAT: &str = "hearthgate/evidence/3";
+/// What it said when pages were made otherwise (2), or of more than the package holds (1), so that they cannot be made again and compared.
+pub(super) const FORMATS_BEFORE: [&str; 2] = ["hearthgate/evidence/1", "hearthgate/evidence/2"];
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

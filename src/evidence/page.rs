@@ -96,7 +96,7 @@ fn line(row: &Row<'_>, about: Option<&Node>, is_version: bool) -> String {
     let who = agents.iter().filter_map(|agent| agent.text_at(&["who", "display"])).find(|name| *name != "hearthgate").unwrap_or_default();
     let when = if about.is_some() { text(&["recorded"]) } else { hour(row.hour) };
     let end = match (row.target, row.document) {
-        (Some(_), None) if !is_version => "what led to an erased person was taken out".to_owned(),
+        (Some(_), None) if !is_version => "its record is not in this package".to_owned(),
         _ => text(&["outcomeDesc"]),
     };
     let parts = [when, who.to_owned(), row.target.unwrap_or("erased").to_owned(), end];
@@ -180,7 +180,7 @@ mod tests {
         for told in [
             "2026-01-01T00:00:00Z · Hospital &lt;B&gt; · AuditEvent/e · denied",
             "2025-11-24T16h · erased",
-            "AuditEvent/f · what led to an erased person was taken out",
+            "AuditEvent/f · its record is not in this package",
             "changed: dates",
             "consents/c-1.json",
         ] {
@@ -189,7 +189,7 @@ mod tests {
         let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(text));
         assert_eq!(
             (super::super::package::FORMAT, digest.as_str()),
-            ("hearthgate/evidence/2", "3ac49a3f367aafbe931ead408d3b02eddee6badd0af174e13643e1abf6917e63")
+            ("hearthgate/evidence/3", "ba8135c368e46b24feb5e57ff32534c26356a8677e4eaa4be2ce0f492cd6af66")
         );
     }
 }

@@ -320,16 +320,39 @@ fn every_file_counts_and_none_breaks_the_reader() {
     let mut package = log.package();
     package.entries[1].document = None;
     let closed = verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap();
-    assert_eq!((closed.problems.len(), closed.opened, closed.closed), (0, 4, 1));
+    assert_eq!((closed.problems.len(), closed.opened, closed.closed, closed.missing), (0, 4, 1, 1));
+    let mut package = log.package();
+    package.entries[1].document = None;
+    let page = String::from_utf8(unpack(&package.into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap()["index.html"].clone()).unwrap();
+    assert!(page.contains("its record is not in this package") && !page.contains("erased"), "nothing says that it was erased");
     // A page that is not this package's, though every file is as the manifest says.
     let page = String::from_utf8(unpack(&log.package().into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap()["index.html"].clone()).unwrap();
     let lies = with_file(&log, "index.html", Some(page.replace("Health &amp; Co", "Somebody Else").as_bytes()), true);
     let problems = verify(&lies, &log.policy(), &Kept::default()).unwrap().problems;
     assert!(matches!(&problems[..], [only] if only.starts_with("index.html: ")), "{problems:?}");
     // Packages of the format before have a page that cannot be made again.
-    let before = older(&lies);
-    let report = verify(&before, &log.policy(), &Kept::default()).unwrap();
-    assert_eq!((report.problems.len(), report.is_page_compared), (0, false));
+    for format in ["hearthgate/evidence/1", "hearthgate/evidence/2"] {
+        let before = older(&lies, format);
+        let problems = verify(&before, &log.policy(), &Kept::default()).unwrap().problems;
+        assert!(matches!(&problems[..], [only] if only.contains("older format")), "nobody is led to believe the page: {problems:?}");
+        let report = verify(&before, &log.policy(), &Kept { allows_old_formats: true, ..Kept::default() }).unwrap();
+        assert_eq!((report.problems.len(), report.is_page_compared), (0, false));
+    }
+    let unknown = older(&lies, "hearthgate/evidence/9");
+    assert_eq!(verify(&unknown, &log.policy(), &Kept { allows_old_formats: true, ..Kept::default() }).unwrap().problems.len(), 1);
+    // Files that belong to no entry, though the manifest names them.
+    for name in [
+        "documents/77.json",
+        "documents/1.json",
+        "provenance/3.json",
+        "proofs/5.tlog-proof",
+        "documents/02.json",
+        "page.html",
+        "documents/2.html",
+    ] {
+        let problems = verify(&with_file(&log, name, Some(b"{}"), true), &log.policy(), &Kept::default()).unwrap().problems;
+        assert!(matches!(&problems[..], [only] if only.contains("belong to no entry")), "{name}: {problems:?}");
+    }
     // A checkpoint the reader kept wants its proof.
     let seen = Checkpoint::new(ORIGIN, 5, Hash([1; 32]));
     let zip = log.package().into_zip().unwrap();
@@ -338,11 +361,11 @@ fn every_file_counts_and_none_breaks_the_reader() {
     assert!(!verify(&none, &log.policy(), &Kept { seen: Some(&seen), ..Kept::default() }).unwrap().problems.is_empty());
 }
 
-/// The same package in the format before this one.
-fn older(zip: &[u8]) -> Vec<u8> {
+/// The same package that says to be of another format.
+fn older(zip: &[u8], format: &str) -> Vec<u8> {
     let mut files = unpack(zip, MAX_UNPACKED_BYTES).unwrap();
     let mut manifest: Manifest = serde_json::from_slice(&files["manifest.json"]).unwrap();
-    manifest.format = "hearthgate/evidence/1".to_owned();
+    manifest.format = format.to_owned();
     files.insert("manifest.json".to_owned(), serde_json::to_vec(&manifest).unwrap());
     pack(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))).unwrap()
 }
@@ -353,7 +376,7 @@ fn receipts_bind_the_tags_to_the_subject() {
     let log = Log::new();
     let receipt = |number: u64| Receipt { name: format!("{number}.tlog-proof"), text: log.proof(number, "AuditEvent/e", Some(&KEY)) };
     let check = |package: Package, receipts: &[Receipt]| {
-        verify(&package.into_zip().unwrap(), &log.policy(), &Kept { seen: None, receipts }).unwrap()
+        verify(&package.into_zip().unwrap(), &log.policy(), &Kept { receipts, ..Kept::default() }).unwrap()
     };
     let sound = check(log.package(), &[receipt(2), receipt(8)]);
     assert_eq!((sound.problems.as_slice(), sound.receipts, sound.bound.len(), sound.tags), (&[][..], 2, 1, 1));
@@ -440,6 +463,63 @@ fn a_record_of_several_patients_is_complete_for_each() {
         change(&mut package);
         assert!(log.problems(package).len() > 1, "{what} passes");
     }
+}
+
+/// A manifest of these entries, each with its document, and claims by so many patients.
+fn listing(entries: &[(&str, &str, &str)], claims: usize) -> (Manifest, BTreeMap<String, Vec<u8>>) {
+    let log = Log::new();
+    let mut manifest = Manifest::of("Observation/o".to_owned(), &Checkpoint::new(ORIGIN, 5, Hash([1; 32])));
+    let mut files = BTreeMap::new();
+    for (position, (kind, target, document)) in (0..).zip(entries) {
+        let listed = super::package::Listed { position, kind: (*kind).to_owned(), target: Some((*target).to_owned()) };
+        manifest.entries.push(listed);
+        if !document.is_empty() {
+            files.insert(format!("documents/{position}.json"), document.as_bytes().to_vec());
+        }
+    }
+    let completeness =
+        Completeness { claims: (0..claims).map(|patient| log.claim().by_patient(patient)).collect(), ..log.package().completeness };
+    files.insert("completeness.json".to_owned(), serde_json::to_vec(&completeness).unwrap());
+    (manifest, files)
+}
+
+/// Who drops what was claimed by one of a record's patients is found out by the versions that name them.
+#[test]
+fn a_record_is_claimed_by_everybody_its_versions_name() {
+    let of = |patient: &str| format!(r#"{{"resourceType":"Observation","subject":{{"reference":"Patient/{patient}"}}}}"#);
+    let (a, b) = (of("a"), of("b"));
+    let versions = [
+        ("accept", "Observation/o/_history/1", a.as_str()),
+        ("accept", "Observation/o/_history/2", b.as_str()),
+        ("accept", "Observation/o/_history/2", b.as_str()),
+        ("disclose", "AuditEvent/e", r#"{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Patient/c"}}]}"#),
+    ];
+    for (shown, claims, is_sound) in [(4, 2, true), (4, 3, true), (4, 1, false), (1, 1, true), (4, 0, false)] {
+        let (manifest, files) = listing(&versions[..shown], claims);
+        let mut report = Report::default();
+        super::belongs::patients(&manifest, &files, &mut report);
+        assert_eq!(report.problems.is_empty(), is_sound, "{shown} entries, {claims} claims: {:?}", report.problems);
+    }
+}
+
+/// What is named and not there is counted apart from content that is withheld.
+#[test]
+fn what_is_named_and_not_there_is_counted() {
+    let event = r#"{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Consent/c/_history/1"}},{"what":{"reference":"Consent/c/_history/2"}},{"what":{"reference":"Observation/o/_history/1"}}]}"#;
+    let (manifest, mut files) = listing(
+        &[
+            ("accept", "Observation/o/_history/1", ""),
+            ("disclose", "AuditEvent/e", event),
+            ("deliver", "AuditEvent/f", event),
+            ("refuse", "AuditEvent/g", ""),
+            ("erase", "AuditEvent/h", ""),
+        ],
+        1,
+    );
+    files.insert("consents/c-1.json".to_owned(), consent().into_bytes());
+    let mut report = Report::default();
+    super::belongs::missing(&manifest, &files, &mut report);
+    assert_eq!((report.missing, report.unshown_consents, report.problems.len()), (1, 1, 0));
 }
 
 fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {

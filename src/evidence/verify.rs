@@ -1,7 +1,8 @@
 //! Checking a package that may come from anywhere.
 
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
-use super::package::{Consistency, FORMAT, FORMAT_BEFORE, Listed, Manifest, described};
+use super::belongs;
+use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
@@ -31,22 +32,31 @@ pub struct Report {
     pub opened: usize,
     /// Leaves whose content was erased or is not shown.
     pub closed: usize,
+    /// Of these, records of what was done that are listed and not there: what led to an erased person was taken out of them, or somebody took
+    /// them away.
+    pub missing: usize,
     /// Provenances that are what the leaf of their version commits to.
     pub provenances: usize,
     /// Provenances of versions from before leaves committed to them: shown, not proved.
     pub unproved: usize,
     /// Consents that are what their leaf commits to.
     pub consents: usize,
+    /// Consents that records of disclosures name and the package lacks.
+    pub unshown_consents: usize,
     /// How many leaves the proof of completeness covers.
     pub covers: u64,
     /// The size from which the log was shown to have grown, if it was.
     pub extends: Option<u64>,
     /// Receipts of the reader's that are in the list.
     pub receipts: usize,
+    /// Receipts of another patient of a record that is in the list: they show nothing of whose the tags are.
+    pub beside: usize,
+    /// Versions that their leaf commits to, themselves or by their Provenance.
+    pub proven: BTreeSet<String>,
     /// Tags that are claimed, and of these the ones that receipts show to be the subject's.
     pub tags: usize,
     pub bound: BTreeSet<Tag>,
-    /// Whether the page was made again and compared; packages of the first format have another.
+    /// Whether the page was made again and compared; packages of older formats have another.
     pub is_page_compared: bool,
 }
 
@@ -73,6 +83,8 @@ pub struct Kept<'a> {
     pub seen: Option<&'a Checkpoint>,
     /// Receipts of what was submitted about the package's subject.
     pub receipts: &'a [Receipt],
+    /// Whether packages of older formats are looked at, whose page nobody can compare with the files beside it.
+    pub allows_old_formats: bool,
 }
 
 /// Checks a package by what the reader believes, and against what they kept.
@@ -83,12 +95,15 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     let files = unpack(package, MAX_UNPACKED_BYTES)?;
     let mut report = Report::default();
     let Some(manifest) = read::<Manifest>(&files, "manifest.json", &mut report) else { return Ok(report) };
-    if ![FORMAT, FORMAT_BEFORE].contains(&manifest.format.as_str()) {
-        report.problem(format!("manifest.json: the format is not {FORMAT}"));
+    if let Some(problem) = format_problem(&manifest, kept) {
+        report.problem(problem);
         return Ok(report);
     }
     (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
     same_files(&manifest, &files, &mut report);
+    belongs::strays(&manifest, &files, &mut report);
+    belongs::missing(&manifest, &files, &mut report);
+    belongs::patients(&manifest, &files, &mut report);
     let policy = with_keys_of(&files, policy, &mut report);
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
@@ -101,6 +116,20 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, &policy, &leaves, &tags, &mut report));
     same_page(&manifest, &files, &leaves, &mut report);
     Ok(report)
+}
+
+/// Why a package of this format is not looked at.
+fn format_problem(manifest: &Manifest, kept: &Kept<'_>) -> Option<String> {
+    let format = manifest.format.as_str();
+    match FORMATS_BEFORE.contains(&format) {
+        true if kept.allows_old_formats => None,
+        true => Some(
+            "manifest.json: it says that the package is of an older format, whose page cannot be compared with the files beside it; ask for a new \
+             package, or allow older formats and do not believe the page"
+                .to_owned(),
+        ),
+        false => (format != FORMAT).then(|| format!("manifest.json: the format is not {FORMAT}")),
+    }
 }
 
 /// The page people read says what the files beside it do.
@@ -197,8 +226,9 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
         report.check(leaf.kind.label() == listed.kind && opening.target == listed.target.clone().unwrap_or_default(), || {
             format!("{name}: the manifest says something else of it")
         });
-        judge_document(files, listed, &leaf, &opening, report);
-        judge_provenance(files, listed, &leaf, &opening, report);
+        let is_opened = judge_document(files, listed, &leaf, &opening, report);
+        let is_stated = judge_provenance(files, listed, &leaf, &opening, report);
+        report.proven.extend(listed.target.clone().filter(|_| leaf.kind == LeafKind::Accept && (is_opened || is_stated)));
         report.leaves += 1;
         report.check(leaves.last_key_value().is_none_or(|(last, _)| *last < listed.position), || {
             format!("{name}: the manifest lists it twice, or out of order")
@@ -230,17 +260,21 @@ pub(super) fn proved(files: &Files, name: &str, position: u64, checkpoint: &Chec
     included.is_ok().then_some((leaf, opening))
 }
 
-fn judge_document(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) {
+/// Whether the document is there and what its leaf commits to.
+fn judge_document(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) -> bool {
     let name = format!("documents/{}.json", listed.position);
+    let before = report.opened;
     match (files.get(&name), &opening.key) {
         (Some(document), Some(_)) if opens(leaf, opening, document) && is_target(document, listed) => report.opened += 1,
         (Some(_), _) => report.problem(format!("{name}: it is not what its leaf commits to")),
         (None, _) => report.closed += 1,
     }
+    report.opened > before
 }
 
-/// A version that was not erased goes with the Provenance its leaf commits to, and no other.
-fn judge_provenance(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) {
+/// A version that was not erased goes with the Provenance its leaf commits to, and no other. Whether that is there.
+fn judge_provenance(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) -> bool {
+    let before = report.provenances;
     let name = format!("provenance/{}.json", listed.position);
     match (files.get(&name), leaf.provenance) {
         (Some(_), None) if leaf.kind == LeafKind::Accept => report.unproved += 1,
@@ -249,6 +283,7 @@ fn judge_provenance(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Openi
         (None, Some(_)) if listed.target.is_some() => report.problem(format!("{name}: it is missing")),
         (None, _) => {}
     }
+    report.provenances > before
 }
 
 /// Whether a document is the version, or the event, that a leaf is listed for.

@@ -1,5 +1,5 @@
 //! What is kept of a submission that was refused: the audit record, what a person must do, and, where it named a patient who is known here, a
-//! place in that patient's trail. The sender learns nothing of that.
+//! place in that patient's trail, and in that of the record that it would have changed. The sender learns nothing of that.
 
 use super::plan::Planner;
 use super::{Pipeline, patient_ids};
@@ -12,7 +12,7 @@ use crate::normalise::{Context, Links, normalise};
 use crate::outcome::{Failure, Fault, Refusal};
 use crate::store::{Reader, Unit};
 use crate::worklist;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most patients whose trails one refused submission stands in. What names more is about nobody in particular, and must not cost a record for
 /// each.
@@ -29,8 +29,7 @@ impl Pipeline {
     ) -> Result<(), Fault> {
         let items = caller.source.as_deref().map(|source| worklist::refused(source, refusal)).unwrap_or_default();
         let unit = Unit { work: self.work(&items, self.clock.now())?, ..Unit::default() };
-        let withheld = self.known_patients(caller, writes, declared).await?;
-        let closing = Closing { withheld, ..Closing::default() };
+        let closing = self.known_here(caller, writes, declared).await?.closing();
         self.record_with(unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &closing).await.map(drop)
     }
 
@@ -43,8 +42,8 @@ impl Pipeline {
         opened: &audit::Opened,
         refusal: &Refusal,
     ) -> Result<(), Fault> {
-        let withheld = self.known_patients(caller, named.0, named.1).await?;
-        self.record_refusal_of(opened, refusal, Closing { withheld, ..Closing::default() }).await
+        let closing = self.known_here(caller, named.0, named.1).await?.closing();
+        self.record_refusal_of(opened, refusal, closing).await
     }
 
     /// The patients these writes name, those who are known here.
@@ -54,33 +53,67 @@ impl Pipeline {
         writes: Vec<Write>,
         declared: Option<Release>,
     ) -> Result<Vec<String>, Fault> {
+        Ok(self.known_here(caller, writes, declared).await?.patients.into_iter().collect())
+    }
+
+    /// What of what these writes name is known here.
+    async fn known_here(&self, caller: &Caller, writes: Vec<Write>, declared: Option<Release>) -> Result<Known, Fault> {
         let planner = self.planner(caller.source.as_deref().unwrap_or_default());
         let known = self.store.read(move |reader| {
-            let mut known = BTreeSet::new();
+            let mut known = Known::default();
             for write in &writes {
+                known.records.extend(replaced(&planner, reader, write)?);
                 for id in named(&planner, reader, write, declared)? {
-                    if known.len() <= MAX_PATIENTS && reader.current("Patient", &id)?.is_some() {
-                        known.insert(id);
+                    if known.patients.len() <= MAX_PATIENTS && reader.current("Patient", &id)?.is_some() {
+                        known.patients.insert(id);
                     }
                 }
             }
             Ok(known)
         });
         let known = known.await?;
-        Ok(if known.len() <= MAX_PATIENTS { known.into_iter().collect() } else { Vec::new() })
+        Ok(if known.patients.len() <= MAX_PATIENTS { known } else { Known::default() })
     }
+}
+
+/// What is here of what a refused submission names.
+#[derive(Default)]
+struct Known {
+    patients: BTreeSet<String>,
+    /// The records it would have changed, with the patients whose they are.
+    records: BTreeMap<String, Vec<String>>,
+}
+
+impl Known {
+    fn closing(self) -> Closing {
+        let Known { patients, mut records } = self;
+        records.retain(|_, owners| owners.iter().any(|owner| patients.contains(owner)));
+        Closing {
+            resources: records.keys().cloned().collect(),
+            owners: records.into_iter().collect(),
+            withheld: patients.into_iter().collect(),
+            ..Closing::default()
+        }
+    }
+}
+
+/// The record that a write would replace or delete, with the patients whose it is.
+fn replaced(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<Option<(String, Vec<String>)>, Fault> {
+    let (Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. }) = &write.interaction else {
+        return Ok(None);
+    };
+    let id = planner.gateway_id(type_name, id);
+    let current = reader.current(type_name, &id)?.filter(|current| !current.deleted());
+    let owners = current.map(|current| current.parse().map(|resource| patient_ids(&resource))).transpose()?;
+    Ok(owners.map(|owners| (format!("{type_name}/{id}"), owners)))
 }
 
 /// Whom a write names: the patient it would write, those of the resource it would replace or delete, and those of what was sent, as it would have
 /// been read.
 fn named(planner: &Planner, reader: &Reader<'_>, write: &Write, declared: Option<Release>) -> Result<Vec<String>, Fault> {
-    let mut named = Vec::new();
+    let mut named = replaced(planner, reader, write)?.map(|(_, owners)| owners).unwrap_or_default();
     if let Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. } = &write.interaction {
-        let id = planner.gateway_id(type_name, id);
-        if let Some(current) = reader.current(type_name, &id)?.filter(|current| !current.deleted()) {
-            named.extend(patient_ids(&current.parse()?));
-        }
-        named.extend((type_name == "Patient").then_some(id));
+        named.extend((type_name == "Patient").then(|| planner.gateway_id(type_name, id)));
     }
     let Some(resource) = &write.resource else { return Ok(named) };
     let Some(source) = planner.rules.get(&planner.source) else {

@@ -137,14 +137,15 @@ impl Pipeline {
         let organisation =
             self.registry.source(&asked.source).map(|source| organisation_reference(&source.organisation)).unwrap_or_default();
         let policy = self.informed_policy(&asked.source, &normalised).await;
-        let prepared = match self.finish(&Sender { organisation: &organisation, client: "" }, "", &asked.source, normalised, &policy) {
-            Ok(prepared) => prepared,
-            Err(Failure::Refused(refusal)) => {
-                page.lines.push(line(&version, &[("changes", changes.into()), ("refused", findings(&refusal).into())]));
-                return Ok(());
-            }
-            Err(Failure::Fault(fault)) => return Err(fault),
-        };
+        let prepared =
+            match self.finish((&Sender { organisation: &organisation, client: "" }, "", &asked.source), normalised, &policy, || true) {
+                Ok(prepared) => prepared,
+                Err(Failure::Refused(refusal)) => {
+                    page.lines.push(line(&version, &[("changes", changes.into()), ("refused", findings(&refusal).into())]));
+                    return Ok(());
+                }
+                Err(Failure::Fault(fault)) => return Err(fault),
+            };
         let mut members = vec![("changes", changes.into())];
         if !asked.is_dry {
             let is_written = self.write_again(&version, prepared, &asked.source, opened).await?;

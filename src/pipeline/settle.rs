@@ -1,5 +1,6 @@
 //! What a write changes at all: a resend of what is there changes nothing, and a late result must not hide a later one.
 
+use super::patient_ids;
 use super::plan::{Step, Withdrawn};
 use crate::fhir::{Node, json};
 use crate::normalise::{Normalised, NormalisedEntry, Succession, succession};
@@ -13,10 +14,26 @@ use std::sync::Arc;
 pub(super) enum Fate {
     /// It makes a version.
     Stored,
-    /// It says what the current version says already.
-    Unchanged(Arc<StoredVersion>),
+    /// It says what the current version says already, of these patients.
+    Unchanged(Arc<StoredVersion>, Vec<String>),
     /// It is older than its arrival: the current version stays, and what was received is kept as evidence.
     Late(Arc<StoredVersion>, Late),
+}
+
+impl Fate {
+    /// The version that stays in the place of what was sent, and the patients whose it is.
+    pub(super) fn stays(&self) -> Option<(&StoredVersion, &[String])> {
+        match self {
+            Fate::Stored => None,
+            Fate::Unchanged(version, patients) => Some((version, patients)),
+            Fate::Late(version, late) => Some((version, &late.patients)),
+        }
+    }
+
+    /// Whether it is judged by what it says: what changes nothing was.
+    fn is_judged(&self) -> bool {
+        !matches!(self, Fate::Unchanged(..))
+    }
 }
 
 /// What is said of a late result.
@@ -25,6 +42,8 @@ pub(super) struct Late {
     finding: Finding,
     /// Its status and that of the last one known.
     statuses: (String, String),
+    /// The patients of the last one known.
+    patients: Vec<String>,
 }
 
 /// What people must decide: a result that is itself a last word, and says something else than the correction or withdrawal it came after.
@@ -42,12 +61,17 @@ fn is_last_word(status: &str) -> bool {
     matches!(status, "final" | "cancelled" | "amended" | "appended" | "corrected" | "entered-in-error")
 }
 
-/// Sets aside what need not be stored. The fates are in the order of the writes.
+/// Sets aside what changes nothing. The fates are in the order of the writes; what is late is still there, to be judged like any other write.
 pub(super) fn settle(normalised: Normalised, withdrawn: &Withdrawn) -> Result<(Normalised, Vec<Fate>), Fault> {
     let fates = normalised.entries().iter().map(|entry| fate(entry, withdrawn)).collect::<Result<Vec<Fate>, Fault>>()?;
     let mut each = fates.iter();
-    let kept = normalised.keep(|_| matches!(each.next(), Some(Fate::Stored)));
-    Ok((kept, fates))
+    let judged = normalised.keep(|_| each.next().is_some_and(Fate::is_judged));
+    Ok((judged, fates))
+}
+
+/// Of what was judged, what is stored, in order.
+pub(super) fn stored(fates: &[Fate]) -> impl Iterator<Item = bool> {
+    fates.iter().filter(|fate| fate.is_judged()).map(|fate| matches!(fate, Fate::Stored))
 }
 
 fn fate(entry: &NormalisedEntry, withdrawn: &Withdrawn) -> Result<Fate, Fault> {
@@ -59,7 +83,7 @@ fn fate(entry: &NormalisedEntry, withdrawn: &Withdrawn) -> Result<Fate, Fault> {
     }
     let current = previous.parse()?;
     if content(current.clone()) == content(resource.clone()) {
-        return Ok(Fate::Unchanged(Arc::clone(previous)));
+        return Ok(Fate::Unchanged(Arc::clone(previous), patient_ids(&current)));
     }
     let late = late(entry, &current, resource, "is current. It is kept as evidence; the current result stays");
     Ok(late.map_or(Fate::Stored, |late| Fate::Late(Arc::clone(previous), late)))
@@ -70,11 +94,12 @@ fn late(entry: &NormalisedEntry, known: &Node, incoming: &Node, which: &str) -> 
     if !matches!(entry.target.type_name.as_str(), "Observation" | "DiagnosticReport") {
         return None;
     }
+    let patients = patient_ids(known);
     let (known, incoming) = known.text("status").zip(incoming.text("status"))?;
     let text = format!("A result of status {incoming} came after one of status {known}, which {which}.");
     let finding = Finding::new(Severity::Warning, IssueType::BusinessRule, "late-result", text).at(entry.path.clone());
     let statuses = (incoming.to_owned(), known.to_owned());
-    (succession(known, incoming) == Succession::ArrivesLate).then_some(Late { finding, statuses })
+    (succession(known, incoming) == Succession::ArrivesLate).then_some(Late { finding, statuses, patients })
 }
 
 /// What a resource says, without what the gateway stamps on it.
@@ -96,7 +121,7 @@ pub(super) fn content(mut resource: Node) -> String {
 pub(super) fn settled(steps: Vec<Step>, fates: &[Fate]) -> Vec<Step> {
     let settle = |step: Step| match step {
         Step::Write(index) => match fates.get(index) {
-            Some(Fate::Unchanged(version)) => Step::Stays { version: Arc::clone(version), finding: None },
+            Some(Fate::Unchanged(version, _)) => Step::Stays { version: Arc::clone(version), finding: None },
             Some(Fate::Late(version, late)) => Step::Stays { version: Arc::clone(version), finding: Some(late.finding.clone()) },
             _ => Step::Write(fates.iter().take(index).filter(|fate| matches!(fate, Fate::Stored)).count()),
         },

@@ -118,7 +118,7 @@ impl Pipeline {
             pending: Some(waiting.row.clone()),
             ..Unit::default()
         };
-        let mut closing = closing(&[], anchored.versions());
+        let mut closing = closing(&[], anchored.versions(), &[]);
         closing.resources = vec![waiting.reference()];
         closing.description = Some("held until enough parties have signed".to_owned());
         match self.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {

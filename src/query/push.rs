@@ -9,7 +9,7 @@ use crate::outcome::Fault;
 use crate::pipeline::{Pipeline, patient_ids};
 use crate::registry::Destination;
 use crate::store::{Delivery, HistoryScope, Reader};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most versions of a record that are looked at to learn whether any was sent.
 const MAX_VERSIONS: usize = 1000;
@@ -32,8 +32,8 @@ impl DeliveryJudge for ConsentJudge {
         if current.deleted() {
             // Whoever was sent nothing is not told that there was something.
             let (to, type_name, id) = (delivery.destination.clone(), delivery.type_name.clone(), delivery.id.clone());
-            let was_sent = self.pipeline.store.read(move |reader| was_sent(reader, &to, &type_name, &id)).await?;
-            return Ok(if was_sent { Release::Deleted } else { Release::Superseded });
+            let sent = self.pipeline.store.read(move |reader| sent(reader, &to, &type_name, &id)).await?;
+            return Ok(if sent.is_empty() { Release::Superseded } else { Release::Deleted });
         }
         let candidate = Candidate::stored(&current)?;
         let recipient = Recipient {
@@ -87,33 +87,32 @@ impl DeliveryJudge for ConsentJudge {
     }
 }
 
-/// Whether any version of a record was sent to a destination: deliveries are found by whom they were about.
-fn was_sent(reader: &Reader<'_>, destination: &str, type_name: &str, id: &str) -> Result<bool, Fault> {
+/// The versions of a record that were sent to a destination, each as the patients it was about. Deliveries are found by the first of these.
+fn sent(reader: &Reader<'_>, destination: &str, type_name: &str, id: &str) -> Result<Vec<Vec<String>>, Fault> {
     let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
-    let mut about = BTreeSet::from([String::new()]);
+    let mut about = BTreeMap::<String, Vec<(u32, Vec<String>)>>::new();
     for version in reader.history(&scope, None, None, MAX_VERSIONS)?.iter().filter(|version| !version.deleted()) {
-        about.extend(patient_ids(&version.parse()?).into_iter().take(1));
+        let patients = patient_ids(&version.parse()?);
+        about.entry(patients.first().cloned().unwrap_or_default()).or_default().push((version.version, patients));
     }
-    for patient in about {
-        if reader.was_sent(destination, &patient, type_name, id)? {
-            return Ok(true);
-        }
+    let mut found = Vec::new();
+    for (patient, versions) in about {
+        let sent = reader.sent(destination, &patient, type_name, id)?;
+        found.extend(versions.into_iter().filter(|(version, _)| sent.contains(version)).map(|(_, patients)| patients));
     }
-    Ok(false)
+    Ok(found)
 }
 
 impl ConsentJudge {
-    /// The patients a version is about; of a deletion, whom the version before it was about.
+    /// The patients a version is about; of a deletion, those of whom anything was sent to whoever is told of it: they need not be the last ones.
     async fn patients_of(&self, delivery: &Delivery) -> Result<Vec<String>, Fault> {
-        let (type_name, id, version) = (delivery.type_name.clone(), delivery.id.clone(), delivery.version);
-        let found = self.pipeline.store.read(move |reader| {
-            let found = reader.version(&type_name, &id, version)?;
-            match found {
-                Some(found) if found.deleted() => reader.version(&type_name, &id, version.saturating_sub(1)),
-                found => Ok(found),
-            }
+        let (to, type_name, id) = (delivery.destination.clone(), delivery.type_name.clone(), delivery.id.clone());
+        let version = delivery.version;
+        let found = self.pipeline.store.read(move |reader| match reader.version(&type_name, &id, version)? {
+            Some(found) if !found.deleted() => Ok(patient_ids(&found.parse()?)),
+            Some(_) => Ok(sent(reader, &to, &type_name, &id)?.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()),
+            None => Ok(Vec::new()),
         });
-        let found = found.await?.filter(|version| !version.deleted());
-        Ok(found.map(|version| version.parse()).transpose()?.map(|resource| patient_ids(&resource)).unwrap_or_default())
+        found.await
     }
 }

@@ -1,22 +1,25 @@
 //! Destroying what is stored: rows, index terms, raw bytes, deliveries, remembered answers, and the keys that open commitments.
 //!
 //! Deleted content is overwritten in its pages (`secure_delete`), and the write-ahead logs are folded and emptied, before an erasure is
-//! answered. Keys are condemned in the same commit and destroyed after it; a crash in between is made good at the next start.
+//! answered. Keys are condemned in the same commit and destroyed after it, and a mark stays until the folding is done; a crash in between is made
+//! good at the next start.
 
 use super::seal::Sealer;
 use super::unit::Erasure;
 use super::{bound, fault, filed, keys::Keyring, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use std::time::Duration;
 
 /// How often a write-ahead log that readers hold is tried again before the erasure is reported as unfinished.
 const MAX_FOLDS: u32 = 200;
+/// The name among condemned keys that says that the write-ahead log is still to be folded: no key is named so.
+const UNFOLDED: &[u8] = b"";
 const PAUSE_BETWEEN_FOLDS: Duration = Duration::from_millis(25);
 
-/// Carries out an erasure inside the transaction under way. Answers whether keys were condemned.
-pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<bool, Fault> {
+/// Carries out an erasure inside the transaction under way, and marks that it is to be finished.
+pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<(), Fault> {
     data.execute_batch("CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY); DELETE FROM temp.gone;").map_err(fault)?;
     for (type_name, id) in &erasure.resources {
         data.execute("INSERT OR IGNORE INTO temp.gone SELECT rid FROM resource WHERE type = ? AND id = ?", [type_name, id])
@@ -55,8 +58,20 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
         data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
     }
     erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, sealer, type_name, id, document))?;
-    let condemned: Option<bool> = data.query_row("SELECT 1 FROM condemned LIMIT 1", [], |row| row.get(0)).optional().map_err(fault)?;
-    Ok(condemned.is_some() || !erasure.resources.is_empty() || !erasure.rewritten.is_empty())
+    data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [UNFOLDED]).map(drop).map_err(fault)
+}
+
+/// Whether a committed erasure is not finished.
+pub(super) fn is_unfinished(data: &Connection) -> Result<bool, Fault> {
+    data.query_row("SELECT EXISTS (SELECT 1 FROM condemned)", [], |row| row.get(0)).map_err(fault)
+}
+
+/// Folds what committed erasures left in the write-ahead log, after which nothing of them is left to do.
+pub(super) fn finish(data: &Connection) -> Result<(), Fault> {
+    killpoint::reached("erase-destroyed");
+    fold(data)?;
+    killpoint::reached("erase-folded");
+    data.execute("DELETE FROM condemned WHERE name = ?", [UNFOLDED]).map(drop).map_err(fault)
 }
 
 /// Puts another document in the place of the one there is; the leaf it was anchored by no longer opens to it, which its reader is told.
@@ -71,15 +86,15 @@ fn rewrite(data: &Connection, sealer: &Sealer, type_name: &str, id: &str, docume
 
 /// Destroys the keys that committed erasures condemned.
 pub(super) fn destroy_condemned(data: &Connection, keyring: &Keyring) -> Result<(), Fault> {
-    let mut statement = data.prepare("SELECT name FROM condemned").map_err(fault)?;
-    let names = statement.query_map([], |row| row.get(0)).map_err(fault)?.collect::<Result<Vec<Vec<u8>>, _>>().map_err(fault)?;
+    let mut statement = data.prepare("SELECT name FROM condemned WHERE name <> ?").map_err(fault)?;
+    let names = statement.query_map([UNFOLDED], |row| row.get(0)).map_err(fault)?.collect::<Result<Vec<Vec<u8>>, _>>().map_err(fault)?;
     if names.is_empty() {
         return Ok(());
     }
     let number = bound::note_destroyed(data, keyring, &names)?;
     killpoint::reached("erase-noted");
     keyring.destroy(&names, number)?;
-    data.execute("DELETE FROM condemned", []).map(drop).map_err(fault)
+    data.execute("DELETE FROM condemned WHERE name <> ?", [UNFOLDED]).map(drop).map_err(fault)
 }
 
 /// Folds the write-ahead log into its file and empties it. Readers that still look at an older state are waited for.

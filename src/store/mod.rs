@@ -129,6 +129,7 @@ impl Store {
         let mut data = open_data(&settings)?;
         schema::prepare(&data)?;
         bound::check(&data, &keyring)?;
+        let is_erasing = erase::is_unfinished(&data)?;
         erase::destroy_condemned(&data, &keyring)?;
         let ledger = log::LogState::load(&data, &settings, keys)?;
         let head = Arc::new(RwLock::new(ledger.head()));
@@ -141,6 +142,10 @@ impl Store {
         let register = settings.register.parent().map(Path::to_owned);
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
         let (owed, keeping) = owed::open(&data, &keyring, &settings)?;
+        if is_erasing {
+            owed.wipe()?;
+            erase::finish(&data)?;
+        }
         let keeper = owed::Keeper::start(keeping, !settings.anchor_within.is_zero(), work.clone(), Arc::clone(&counters))?;
         let mut writer = writer::Writer {
             owed,

@@ -120,14 +120,14 @@ pub(super) fn due(connection: &Connection, now: Instant, limit: u32) -> Result<V
 /// Why a delivery ended without anything being sent.
 pub const SUPERSEDED: &str = "superseded by a later version";
 
-/// Whether any version of a resource was sent to a destination, or may have arrived there, when it was about this patient (or, empty, nobody).
-pub(super) fn was_sent(connection: &Connection, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<bool, Fault> {
-    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM outbox WHERE destination = ? AND patient = ? AND type = ? AND resource = ? AND state <> 3 AND attempts > 0
-        AND NOT (state = 1 AND reason = ?))";
-    connection
-        .prepare_cached(SQL)
-        .and_then(|mut statement| statement.query_row([destination, patient, type_name, id, SUPERSEDED], |row| row.get(0)))
-        .map_err(fault)
+/// The versions of a resource that were sent to a destination, or may have arrived there, when it was about this patient (or, empty, nobody).
+pub(super) fn sent(connection: &Connection, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<Vec<u32>, Fault> {
+    const SQL: &str =
+        "SELECT version FROM outbox WHERE destination = ? AND patient = ? AND type = ? AND resource = ? AND state <> 3 AND attempts > 0
+        AND NOT (state = 1 AND reason = ?)";
+    let mut statement = connection.prepare_cached(SQL).map_err(fault)?;
+    let versions = statement.query_map([destination, patient, type_name, id, SUPERSEDED], |row| row.get(0)).map_err(fault)?;
+    versions.collect::<Result<_, _>>().map_err(fault)
 }
 
 /// All deliveries in a state, oldest first.

@@ -202,9 +202,9 @@ impl<'c> Reader<'c> {
         outbox::due(&self.connection, now, limit)
     }
 
-    /// Whether any version of a resource was sent to a destination, or may have arrived there, when it was about this patient.
-    pub fn was_sent(&self, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<bool, Fault> {
-        outbox::was_sent(&self.connection, destination, patient, type_name, id)
+    /// The versions of a resource that were sent to a destination, or may have arrived there, when it was about this patient.
+    pub fn sent(&self, destination: &str, patient: &str, type_name: &str, id: &str) -> Result<Vec<u32>, Fault> {
+        outbox::sent(&self.connection, destination, patient, type_name, id)
     }
 
     pub fn deliveries_in(&self, state: DeliveryState, limit: u32) -> Result<Vec<Delivery>, Fault> {

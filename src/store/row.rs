@@ -80,7 +80,7 @@ macro_rules! versions {
     };
     // Whether there is a version after the one that is said to be the newest: one look into an index.
     (overtaken) => {
-        "EXISTS (SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version = v.version + 1)"
+        "EXISTS (SELECT 1 FROM version n WHERE n.rid = v.rid AND n.version > v.version)"
     };
     (from) => {
         "FROM version v JOIN resource r ON r.rid = v.rid"

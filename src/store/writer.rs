@@ -348,8 +348,8 @@ impl Writer {
 
     fn erase(&mut self, erasure: &Erasure) -> Result<(), Fault> {
         self.recent_raw.clear();
-        self.condemned |= erase::erase(&self.data, &self.sealer, erasure)?;
-        Ok(())
+        self.condemned = true;
+        erase::erase(&self.data, &self.sealer, erasure)
     }
 
     /// Once an erasure is committed: destroys the keys it condemned and sees to it that no copy of what was erased stays in the write-ahead logs
@@ -358,7 +358,7 @@ impl Writer {
         erase::destroy_condemned(&self.data, &self.keyring)?;
         self.condemned = false;
         self.owed.wipe()?;
-        erase::fold(&self.data)
+        erase::finish(&self.data)
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), Fault> {

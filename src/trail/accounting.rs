@@ -10,7 +10,7 @@ use super::gather::Item;
 use super::reading::Reading;
 use super::stream::receipt_entry;
 use super::subject::Subject;
-use crate::anchor::{Epoch, LeafKind};
+use crate::anchor::{Epoch, LeafKind, hour};
 use crate::audit;
 use crate::clock::Instant;
 use crate::fhir::{Node, Object};
@@ -94,12 +94,20 @@ impl Trail {
         Ok(Object::resource("Bundle")
             .with("type", "collection")
             .with("timestamp", self.query.pipeline.clock.now().to_fhir_instant())
+            .with("link", vec![asked(&subject, since)])
             .with("entry", entries)
             .into())
     }
 }
 
-/// The entry of one disclosure or refusal; nothing for other leaves, and for what was before.
+/// What the accounting is of, and since when: by that whoever verifies it knows what need not be told.
+fn asked(subject: &Subject, since: Instant) -> Node {
+    let url = format!("{}/$disclosures?_since={}", subject.reference, since.to_fhir_instant());
+    Object::new().with("relation", "self").with("url", url).into()
+}
+
+/// The entry of one disclosure or refusal; nothing for other leaves, and for what was before. What its leaf says to be later is told whatever the
+/// clock said.
 fn accounted(item: &Item, subject: &Subject, since: Instant) -> Option<Node> {
     if !matches!(item.leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse) {
         return None;
@@ -108,7 +116,7 @@ fn accounted(item: &Item, subject: &Subject, since: Instant) -> Option<Node> {
     let at = event.text("recorded").and_then(Instant::from_fhir_instant)?;
     let url = format!("urn:hearthgate:disclosure:{}", item.position);
     let entry = || Object::new().with("fullUrl", url).with("resource", accounting_of(event, &subject.reference)).into();
-    (at >= since).then(entry)
+    (at >= since || item.leaf.hour > hour(since)).then(entry)
 }
 
 /// What the patient is told of an event: what, when, which organisation, why, under which consent.

@@ -57,9 +57,10 @@ pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> R
 /// such resource.
 pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Vec<String>, Fault> {
     let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
-    let (mut found, mut before) = (Vec::new(), None);
+    let (mut found, mut before, mut next) = (Vec::new(), None, None);
     loop {
         let portion = reader.history(&scope, before, None, PORTION)?;
+        next = without_gap(&portion, next)?;
         if type_name == "Patient" {
             return Ok(portion.first().map(|version| version.id.clone()).into_iter().collect());
         }
@@ -72,6 +73,25 @@ pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Res
         if portion.len() < PORTION {
             return Ok(found);
         }
+    }
+}
+
+/// Refuses a history from which a version was taken away. The numbers of versions go down to 1, where there are all; only Tasks begin later, with
+/// what nobody submitted. Gives the number that comes next.
+fn without_gap(portion: &[StoredVersion], mut next: Option<u32>) -> Result<Option<u32>, Fault> {
+    let gap = |version: &StoredVersion, missing: u32| {
+        let text = format!("{}/{} version {missing} is not there, and was not erased", version.type_name, version.id);
+        Err(Fault::new(FaultKind::StorageCorrupt, text))
+    };
+    for version in portion {
+        if let Some(missing) = next.filter(|next| *next != version.version) {
+            return gap(version, missing);
+        }
+        next = version.version.checked_sub(1);
+    }
+    match (portion.last(), next) {
+        (Some(first), Some(missing @ 1..)) if portion.len() < PORTION && first.type_name != "Task" => gap(first, missing),
+        _ => Ok(next),
     }
 }
 

@@ -105,6 +105,12 @@ impl Validated {
         Ok(Validated { evidence, entries })
     }
 
+    /// The submission without the entries that were judged and are not stored.
+    pub fn keep(mut self, mut is_kept: impl FnMut() -> bool) -> Validated {
+        self.entries.retain(|_| is_kept());
+        self
+    }
+
     pub fn into_parts(self) -> (Evidence, Vec<ValidatedEntry>) {
         (self.evidence, self.entries)
     }

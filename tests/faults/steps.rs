@@ -12,6 +12,7 @@ use hearthgate::ledger::witness::AddCheckpoint;
 use hearthgate::ledger::{Algorithm, Checkpoint, Folder as LogFolder, Hash, KeyHistory, Note, Policy, SigningKey, fsck, reader};
 use hearthgate::outcome::FaultKind;
 use hearthgate::wire::Gateway;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Where a commit or a publication can be cut off, each the so many-th time it is reached.
@@ -273,18 +274,40 @@ async fn an_erasure_cut_off_after_its_commit_is_finished_at_the_next_start() {
     let site = Site::new(OFFICER);
     let process = site.start().await;
     let party = site.party("hospital-a").await;
-    let (gone, kept) = (party.create(&patient("1")).await, party.create(&patient("2")).await);
-    let (also_gone, gone_last) = (party.create(&patient("3")).await, party.create(&patient("4")).await);
+    let kept = party.create(&patient("2")).await;
     process.kill();
-    for (step, gone, is_unfinished) in
-        [("erase-committed", gone, true), ("erase-noted", also_gone, true), ("erase-finished", gone_last, false)]
-    {
-        cut_off_erasure(&site, &party, (step, is_unfinished), (&gone, &kept)).await;
+    for (step, are_keys_gone, is_unfinished) in [
+        ("erase-committed", false, true),
+        ("erase-noted", false, true),
+        ("erase-destroyed", true, true),
+        ("erase-folded", true, true),
+        ("erase-finished", true, false),
+    ] {
+        let process = site.start().await;
+        let gone = party.create(&named(step)).await;
+        process.kill();
+        assert!(!holding(&site, step).is_empty(), "what was stored is there");
+        cut_off_erasure(&site, &party, (step, are_keys_gone, is_unfinished), (&gone, &kept)).await;
     }
 }
 
-/// `is_unfinished` is whether keys are still to be destroyed when the process has died.
-async fn cut_off_erasure(site: &Site, party: &Party, (step, is_unfinished): (&str, bool), (gone, kept): (&str, &str)) {
+/// A patient of a name that is found in files.
+fn named(name: &str) -> Value {
+    let mut named = patient(name);
+    named["name"] = json!([{"family": format!("Family-{name}-family")}]);
+    named
+}
+
+/// The files of the data folder in which that name stands.
+fn holding(site: &Site, name: &str) -> Vec<String> {
+    let mark = format!("Family-{name}-family").into_bytes();
+    let files = std::fs::read_dir(site.data()).unwrap().map(|file| file.unwrap().path()).filter(|path| path.is_file());
+    let holds = |path: &std::path::PathBuf| std::fs::read(path).unwrap().windows(mark.len()).any(|window| window == mark);
+    files.filter(holds).map(|path| path.display().to_string()).collect()
+}
+
+/// `are_keys_gone` is whether the keys are destroyed when the process has died, `is_unfinished` whether anything is still to be done.
+async fn cut_off_erasure(site: &Site, party: &Party, (step, are_keys_gone, is_unfinished): (&str, bool, bool), (gone, kept): (&str, &str)) {
     let before = keys(site);
     assert!(before.0 >= 2 && before.1 == 0, "{before:?}");
     let config = site.config.to_str().unwrap();
@@ -293,8 +316,9 @@ async fn cut_off_erasure(site: &Site, party: &Party, (step, is_unfinished): (&st
     });
     assert!(!cut_off.status.success(), "the step was never reached");
     let between = keys(site);
-    assert_eq!((between.1 > 0, between.0 == before.0), (is_unfinished, is_unfinished), "{step}: {before:?} {between:?}");
+    assert_eq!((between.1 > 0, between.0 < before.0), (is_unfinished, are_keys_gone), "{step}: {before:?} {between:?}");
     let process = site.start().await;
+    assert_eq!(holding(site, step), Vec::<String>::new(), "{step}: what was erased is still in a file");
     assert_eq!(party.get(&format!("Patient/{gone}")).await.status, 404);
     party.get(&format!("Patient/{kept}")).await.expect(200);
     process.kill();

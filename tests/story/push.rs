@@ -186,6 +186,25 @@ async fn what_was_pushed_and_what_was_not_is_accounted_for() {
     assert_eq!(report.problems, Vec::<String>::new());
 }
 
+/// A record that was sent of one patient, and moved to another of whom nothing may be sent: its deletion is told of the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_is_accounted_to_whom_the_record_was_sent_of() {
+    let (world, a, clinic, first) = scene(2).await;
+    let second = a.create(&patient("2")).await;
+    a.create(&permit_to(&first, "clinic")).await;
+    let id = a.create(&observation(&format!("Patient/{first}"))).await;
+    delivered(&clinic, 1).await;
+    let mut moved = observation(&format!("Patient/{second}"));
+    moved["id"] = json!(id);
+    a.put(&format!("Observation/{id}"), &moved).await.expect(200);
+    until("a held delivery", async || (deliveries(&world, DeliveryState::Held).await == 1).then_some(())).await;
+    a.delete(&format!("Observation/{id}")).await.expect(204);
+    assert_eq!(delivered(&clinic, 2).await[1].method, "DELETE");
+    let told = |version: u32, rest: &str| format!("push {rest} Observation/{id}/_history/{version}");
+    assert_eq!(accounted(&world, &first, "clinic").await, [told(1, "0 TREAT") + " by consent", told(3, "0 TREAT")]);
+    assert_eq!(accounted(&world, &second, "clinic").await, [told(2, "4 TREAT")]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_held_stands_in_nobodys_way() {
     let (world, a, clinic, patient) = scene(5).await;

@@ -52,6 +52,68 @@ async fn a_late_preliminary_result_never_hides_the_final_one() {
     assert_eq!(statuses, ["entered-in-error", "corrected", "final", "preliminary"]);
 }
 
+/// What comes late is judged like any other write, and what has no status of a result does not come late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_result_that_is_no_result_is_refused() {
+    let world = World::start().await;
+    let laboratory = world.party("laboratory").await;
+    laboratory.put("Observation/r1", &result("final", 13.0)).await.expect(201);
+    let changes: [(&str, Value); 6] = [
+        ("status", json!("bogus")),
+        ("status", json!(5)),
+        ("noFhir", json!("x")),
+        ("valueQuantity", json!("x")),
+        ("code", Value::Null),
+        ("code", json!({"coding": 5})),
+    ];
+    for (member, value) in changes {
+        let mut sent = result("preliminary", 12.0);
+        sent[member] = value.clone();
+        if value.is_null() {
+            sent.as_object_mut().unwrap().remove(member);
+        }
+        let answer = laboratory.put("Observation/r1", &sent).await;
+        assert_eq!(answer.status, 422, "{member} {value}: {}", answer.text());
+        // The same beside a result that is stored: nothing is.
+        let entry = |resource: &Value, url: &str| json!({"resource": resource, "request": {"method": "PUT", "url": url}});
+        let mut other = result("final", 1.0);
+        other["id"] = json!("r2");
+        let both = bundle("transaction", vec![entry(&other, "Observation/r2"), entry(&sent, "Observation/r1")]);
+        assert_eq!(laboratory.post("", &both).await.status, 422, "{member} {value}");
+        laboratory.get("Observation/r2").await.expect(404);
+    }
+    assert_eq!(laboratory.get("Observation/r1").await.expect(200).header("etag"), Some("W/\"1\""));
+}
+
+/// What changed nothing has its place in the trail of the record and of its patient, and so has what was refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changed_nothing_stands_in_the_trail() {
+    let world = World::start().await;
+    let (laboratory, regulator) = (world.party("laboratory").await, world.party("health-department").await);
+    let patient = laboratory.create(&crate::support::data::patient("1")).await;
+    let sent = |status: &str| {
+        let mut sent = result(status, 13.0);
+        sent["subject"] = json!({"reference": format!("Patient/{patient}")});
+        sent
+    };
+    let stored = laboratory.put("Observation/r1", &sent("final")).await.expect(201).json();
+    let record = format!("Observation/{}", stored["id"].as_str().unwrap());
+    let acts = async |of: &str, outcome: &str| {
+        let trail = regulator.get(&format!("{of}/$provenance-trail")).await.expect(200).json();
+        let events = trail["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+        let updates = events.filter(|event| event["resourceType"] == "AuditEvent" && event["subtype"][0]["code"] == "update");
+        updates.filter(|event| event["outcome"] == outcome && event.to_string().contains(&record)).count()
+    };
+    let here = format!("Patient/{patient}");
+    assert_eq!((acts(&here, "0").await, acts(&record, "0").await), (1, 1));
+    laboratory.put("Observation/r1", &sent("final")).await.expect(200);
+    assert_eq!((acts(&here, "0").await, acts(&record, "0").await), (2, 2), "sent again");
+    laboratory.put("Observation/r1", &sent("preliminary")).await.expect(200);
+    assert_eq!((acts(&here, "0").await, acts(&record, "0").await), (3, 3), "late");
+    laboratory.put("Observation/r1", &sent("bogus")).await.expect(422);
+    assert_eq!((acts(&here, "4").await, acts(&record, "4").await), (1, 1), "refused");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_sent_again_is_answered_and_not_stored_again() {
     let world = World::start().await;

@@ -118,20 +118,22 @@ pub enum Succession {
 /// Whether a result of status `incoming` may replace one of status `current`, both statuses of Observation or DiagnosticReport.
 ///
 /// What has once been final is replaced only by what is final, corrects it or withdraws it; what was withdrawn, only by a withdrawal or a
-/// correction. A late preliminary result therefore never hides a final one.
+/// correction. A late preliminary result therefore never hides a final one. What is no such status is not late: it is judged like any other write.
 pub fn succession(current: &str, incoming: &str) -> Succession {
-    if rank(incoming) < rank(current) { Succession::ArrivesLate } else { Succession::Supersedes }
+    let is_late = rank(current).zip(rank(incoming)).is_some_and(|(current, incoming)| incoming < current);
+    if is_late { Succession::ArrivesLate } else { Succession::Supersedes }
 }
 
-fn rank(status: &str) -> u8 {
-    match status {
+/// How late a status comes in the life of a result; none for what is no status.
+fn rank(status: &str) -> Option<u8> {
+    Some(match status {
         "registered" | "unknown" => 0,
         "partial" => 1,
         "preliminary" => 2,
         "final" | "cancelled" => 3,
         "amended" | "appended" | "corrected" | "entered-in-error" => 4,
-        _ => 0,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -194,6 +196,8 @@ mod tests {
             ("entered-in-error", "preliminary", Succession::ArrivesLate),
             ("entered-in-error", "corrected", Succession::Supersedes),
             ("final", "final", Succession::Supersedes),
+            ("final", "unknown", Succession::ArrivesLate),
+            ("final", "bogus", Succession::Supersedes),
         ] {
             assert_eq!(succession(current, incoming), expected, "{current} {incoming}");
         }

@@ -1,0 +1,93 @@
+//! What belongs to a package's entries: files that belong to none, and what is named and not there.
+
+use super::package::{Completeness, Manifest};
+use super::verify::{Files, Report};
+use crate::anchor::LeafKind;
+use crate::consent::{PatientReference, patients_of};
+use crate::fhir::{Node, json};
+use std::collections::BTreeSet;
+
+/// The files that a package may have beside those of its entries and consents.
+const FIXED: [&str; 9] = [
+    "manifest.json",
+    "index.html",
+    "checkpoint",
+    "policy",
+    "keys",
+    "completeness.json",
+    "index.tlog-proof",
+    "first.tlog-proof",
+    "consistency.json",
+];
+
+/// Every file is one that a package has, and those of leaves are of leaves that are listed.
+pub(super) fn strays(manifest: &Manifest, files: &Files, report: &mut Report) {
+    let listed: BTreeSet<u64> = manifest.entries.iter().map(|listed| listed.position).collect();
+    let is_known = |name: &str| FIXED.contains(&name) || is_of_consent(name) || position(name).is_some_and(|at| listed.contains(&at));
+    let strays = files.keys().filter(|name| !is_known(name)).count();
+    report.check(strays == 0, || format!("manifest.json: {strays} file(s) belong to no entry"));
+}
+
+fn is_of_consent(name: &str) -> bool {
+    name.strip_prefix("consents/").is_some_and(|name| name.ends_with(".json") || name.ends_with(".tlog-proof"))
+}
+
+/// The leaf that a file goes with.
+fn position(name: &str) -> Option<u64> {
+    let (folder, name) = name.split_once('/')?;
+    let end = match folder {
+        "proofs" => ".tlog-proof",
+        "documents" | "provenance" => ".json",
+        _ => return None,
+    };
+    let number = name.strip_suffix(end)?;
+    number.parse().ok().filter(|position: &u64| position.to_string() == number)
+}
+
+/// Counts the records of what was done that are listed and not there, and the consents that those which are there name and the package lacks.
+pub(super) fn missing(manifest: &Manifest, files: &Files, report: &mut Report) {
+    let mut named = BTreeSet::new();
+    let is_event = |kind: &str| [LeafKind::Accept, LeafKind::Erase, LeafKind::Index].iter().all(|other| other.label() != kind);
+    for listed in manifest.entries.iter().filter(|listed| listed.target.is_some() && is_event(&listed.kind)) {
+        match document(files, listed.position) {
+            Some(event) => named.extend(event.items("entity").iter().filter_map(consent)),
+            None => report.missing += 1,
+        }
+    }
+    report.unshown_consents = named.iter().filter(|name| !files.contains_key(&format!("consents/{name}.json"))).count();
+}
+
+fn document(files: &Files, position: u64) -> Option<Node> {
+    json::parse(files.get(&format!("documents/{position}.json"))?, json::DEFAULT_DEPTH).ok()
+}
+
+/// The consent that an entity of an AuditEvent is, as the package names its file.
+fn consent(entity: &Node) -> Option<String> {
+    let (id, version) = entity.text_at(&["what", "reference"])?.strip_prefix("Consent/")?.split_once("/_history/")?;
+    Some(format!("{id}-{version}"))
+}
+
+/// The versions of a record that are shown are about no more patients than there are claims for: who drops all that was claimed by one of them
+/// is found out by the versions that name them.
+pub(super) fn patients(manifest: &Manifest, files: &Files, report: &mut Report) {
+    let begin = format!("{}/_history/", manifest.subject);
+    if manifest.subject.starts_with("Patient/") {
+        return;
+    }
+    let versions = manifest.entries.iter().filter(|listed| listed.target.as_ref().is_some_and(|target| target.starts_with(&begin)));
+    let about = versions.filter_map(|listed| document(files, listed.position)).flat_map(|version| patients_of(&version));
+    let named: BTreeSet<String> = about.filter_map(known).collect();
+    let completeness = files.get("completeness.json").and_then(|bytes| serde_json::from_slice::<Completeness>(bytes).ok());
+    let claimed: BTreeSet<usize> = completeness.iter().flat_map(|all| &all.claims).map(|claim| claim.patient).collect();
+    report.check(named.len() <= claimed.len(), || {
+        let (named, claimed) = (named.len(), claimed.len());
+        format!("completeness.json: the versions of {} are about {named} patients, and there are claims by {claimed}", manifest.subject)
+    });
+}
+
+fn known(patient: PatientReference) -> Option<String> {
+    match patient {
+        PatientReference::Known(reference) => reference.relative().filter(|text| text.starts_with("Patient/")).map(str::to_owned),
+        PatientReference::Unresolvable => None,
+    }
+}
