@@ -55,9 +55,17 @@ impl super::Expression {
         let root = context.and_then(|name| types.resource(name)).map(|definition| Kind::Tree(definition.root));
         let begin = root.map_or_else(Outlook::unknown, Outlook::of);
         let purpose = Purpose { resource: context, ..Purpose::default() };
-        Checker { types, purpose: &purpose, begin: &begin, is_strict: true, defined: RefCell::default(), steps: Cell::default() }
-            .expression(&self.root, &begin)
-            .map(|_| ())
+        Checker {
+            types,
+            purpose: &purpose,
+            begin: &begin,
+            is_strict: true,
+            defined: RefCell::default(),
+            steps: Cell::default(),
+            may_be_none: Cell::default(),
+        }
+        .expression(&self.root, &begin)
+        .map(|_| ())
     }
 
     /// The first thing in an expression of a definition that cannot be: an element that no type here has, a variable that nobody defines.
@@ -70,9 +78,17 @@ impl super::Expression {
             }
             Begin::Model(path) => purpose.model.map_or_else(Outlook::unknown, |model| model.at(types, path)),
         };
-        Checker { types, purpose, begin: &begin, is_strict: false, defined: RefCell::default(), steps: Cell::default() }
-            .expression(&self.root, &begin)
-            .map(|_| ())
+        Checker {
+            types,
+            purpose,
+            begin: &begin,
+            is_strict: false,
+            defined: RefCell::default(),
+            steps: Cell::default(),
+            may_be_none: Cell::default(),
+        }
+        .expression(&self.root, &begin)
+        .map(|_| ())
     }
 }
 
@@ -87,6 +103,8 @@ struct Checker<'t> {
     defined: RefCell<Vec<String>>,
     /// How many parts were looked at.
     steps: Cell<usize>,
+    /// Whether a name that no parent has yields nothing.
+    may_be_none: Cell<bool>,
 }
 
 impl Checker<'_> {
@@ -226,6 +244,7 @@ impl Checker<'_> {
         match (found, kinds.first()) {
             (Some(outlook), _) => Ok(Outlook { is_ordered: parents.is_ordered, ..outlook }),
             (None, None) => Ok(Outlook::unknown()),
+            (None, Some(_)) if self.may_be_none.get() => Ok(Outlook::nothing()),
             (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: self.kind_name(*kind).into() }),
         }
     }
@@ -249,6 +268,11 @@ impl Checker<'_> {
         use Function::*;
         if self.is_strict && call.function.needs_order() && !input.is_ordered {
             return Err(PathError::Unordered { function: call.function.name() });
+        }
+        if !self.is_strict
+            && let Some(Err(PathError::Pattern)) = call.pattern
+        {
+            return Err(PathError::Pattern);
         }
         let arguments = (0..call.arguments.len()).map(|index| self.argument(call, index, &input, this)).collect::<Result<Vec<_>, _>>()?;
         let mut arguments = arguments.into_iter();
@@ -281,6 +305,7 @@ impl Checker<'_> {
         use Function::*;
         let Some(argument) = call.arguments.get(index) else { return Ok(Outlook::unknown()) };
         match call.function {
+            Repeat if !self.is_strict => self.projection(argument, input),
             Where | Select | All | Exists | Repeat | Sort | Trace => self.expression(argument, input),
             Aggregate if index == 0 => self.expression(argument, input),
             DefineVariable => {
@@ -295,13 +320,21 @@ impl Checker<'_> {
         }
     }
 
-    /// What the projection yields of the input, of that again, and so on. A name that only the first has is no mistake.
+    /// What one round of `repeat` yields. A name that none of its items has is one that another round's have.
+    fn projection(&self, projection: &Expr, input: &Outlook) -> Result<Outlook, PathError> {
+        let before = self.may_be_none.replace(true);
+        let yielded = self.expression(projection, input);
+        self.may_be_none.set(before);
+        yielded
+    }
+
+    /// What the projection yields of the input, of that again, and so on.
     fn repeated(&self, call: &Call, first: Outlook) -> Outlook {
         let Some(projection) = call.arguments.first() else { return Outlook::unknown() };
         let mut all = first;
         loop {
             let before = all.kinds.as_ref().map(Vec::len);
-            if let Ok(again) = self.expression(projection, &all) {
+            if let Ok(again) = self.projection(projection, &all) {
                 all = all.or(again);
             }
             if all.kinds.as_ref().map(Vec::len) == before {
