@@ -63,7 +63,8 @@ fn begin<'m>(contents: Option<Vec<ElementId>>) -> Begin<'m> {
     contents.filter(|contents| !contents.is_empty()).map_or(Begin::Anything, Begin::Elements)
 }
 
-fn is_of_other_release(types: &TypeTable, structure: &Node) -> bool {
+/// Whether a definition is for another release of FHIR than the types in hand.
+pub fn is_of_other_release(types: &TypeTable, structure: &Node) -> bool {
     let release = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
     structure.text("fhirVersion").is_some_and(|version| release(version) != release(&types.version))
 }

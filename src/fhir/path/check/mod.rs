@@ -31,7 +31,7 @@ pub struct Purpose<'m> {
     pub resource: Option<&'m str>,
     /// The type that the definition makes, where the table does not have it.
     pub model: Option<&'m Model<'m>>,
-    /// Whether a type's name at the beginning selects what is of it, though the context is of other types: the expression has parts for several.
+    /// Whether a type's name selects what is of it: the expression has parts for several, and each is of one that the context can be.
     pub selects: bool,
     /// Variables that are there for expressions of this purpose alone.
     pub variables: &'m [&'m str],
@@ -156,6 +156,9 @@ impl Checker<'_> {
             Head::Variable(variable) => self.variable(variable)?,
             Head::Total | Head::Nothing => Outlook::unknown(),
         };
+        if let (true, Head::Type(name)) = (self.purpose.selects, &path.head) {
+            self.first_of_abstract(name, path.steps.first())?;
+        }
         for (index, step) in path.steps.iter().enumerate() {
             let is_first = index == 0 && matches!(path.head, Head::This);
             outlook = match step {
@@ -187,11 +190,21 @@ impl Checker<'_> {
             Kind::Own(_) => true,
         };
         match &this.kinds {
-            Some(kinds) if !self.purpose.selects && !kinds.iter().any(fits) => {
+            Some(kinds) if (!self.purpose.selects || self.begin.kinds == this.kinds) && !kinds.iter().any(fits) => {
                 let parent = kinds.first().map_or_else(String::new, |kind| self.kind_name(*kind));
                 Err(PathError::UnknownElement { name: name.into(), parent: parent.into() })
             }
             _ => Ok(Outlook::of_type(self.types, name)),
+        }
+    }
+
+    /// What is selected of every resource by the name of all of them (`Resource.meta`) is something that all have.
+    fn first_of_abstract(&self, name: &str, first: Option<&Step>) -> Result<(), PathError> {
+        let Some(Step::Child(child) | Step::Exists { child, .. }) = first else { return Ok(()) };
+        let definition = self.types.type_named(name).filter(|definition| definition.is_abstract);
+        match definition.and_then(|definition| self.types.child_named(definition.root, &child.name)) {
+            None if definition.is_some() => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: name.into() }),
+            _ => Ok(()),
         }
     }
 

@@ -107,13 +107,14 @@ fn parts_for_several_types_select() {
         &types,
         &purpose,
         &[
-            ("Patient.name | Observation.subject | Practitioner.id", ""),
+            ("Patient.name | Observation.subject", ""),
             ("name | subject", ""),
             ("Patient.nmae | Observation.subject", "'nmae' is not an element of 'Patient'"),
-            ("Practitioner.name", "'name' is not an element of 'Practitioner'"),
+            ("Patient.name | Practitioner.name", "'Practitioner' is not an element of 'Patient'"),
             ("Observation.value as Quantity", ""),
             ("(Observation.valueQuantity as Quantity)", "'valueQuantity' is not an element of 'Observation'"),
-            ("Resource.id | DomainResource.anything", ""),
+            ("Resource.id | Resource.ofType(Patient).name", ""),
+            ("Resource.mta", "'mta' is not an element of 'Resource'"),
         ],
     );
 }
