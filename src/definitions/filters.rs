@@ -1,6 +1,7 @@
 //! The filters of a value set's composition over a code system in hand (<https://hl7.org/fhir/R4/valueset-filter-operator.html>).
 
 use super::{CodeSystem, Filter, SystemConcept};
+use crate::fhir::regular::{self, Refusal};
 use regex::{Regex, RegexBuilder};
 use std::collections::HashSet;
 
@@ -23,13 +24,13 @@ pub fn kept<'a>(system: &'a CodeSystem, filters: &[Filter]) -> Option<Vec<&'a Sy
 
 /// The limit that a filter's regular expression goes beyond, if one does.
 pub fn limit(filters: &[Filter]) -> Option<&'static str> {
-    let is_too_large = |filter: &&Filter| filter.op == "regex" && matches!(regex(filter), Err(regex::Error::CompiledTooBig(_)));
+    let is_too_large = |filter: &&Filter| filter.op == "regex" && matches!(regex(filter), Err(Refusal::TooLarge));
     filters.iter().find(is_too_large).map(|_| "REGEX_BYTES_MAX")
 }
 
 /// A filter's regular expression, which must match the whole.
-fn regex(filter: &Filter) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(&format!("^(?:{})$", filter.value)).size_limit(REGEX_BYTES_MAX).build()
+fn regex(filter: &Filter) -> Result<Regex, Refusal> {
+    regular::compile(&filter.value, |pattern| RegexBuilder::new(&format!("^(?:{pattern})$")).size_limit(REGEX_BYTES_MAX).build())
 }
 
 fn by_code(system: &CodeSystem, filter: &Filter, kept: &mut Vec<(u32, &SystemConcept)>) -> Option<()> {

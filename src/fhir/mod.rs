@@ -9,6 +9,7 @@ pub mod entities;
 pub mod json;
 pub mod node;
 pub mod path;
+pub mod regular;
 mod release;
 pub mod temporal;
 pub mod types;

@@ -78,6 +78,7 @@ fn every_rule_has_a_case() {
         include_str!("bundle/links.rs"),
         include_str!("conformance/code_systems.rs"),
         include_str!("conformance/concept_maps.rs"),
+        include_str!("conformance/constraints.rs"),
         include_str!("conformance/elements.rs"),
         include_str!("conformance/measures.rs"),
         include_str!("conformance/over_base.rs"),

@@ -8,14 +8,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What is said of expressions.
-const SAID: [&str; 3] = ["ED_INVARIANT_EXPRESSION_ERROR", "ED_SEARCH_EXPRESSION_ERROR", "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR"];
+const SAID: [&str; 5] = [
+    "ED_INVARIANT_EXPRESSION_ERROR",
+    "ED_INVARIANT_KEY_ALREADY_USED",
+    "ED_INVARIANT_DIFF_NO_SOURCE",
+    "ED_SEARCH_EXPRESSION_ERROR",
+    "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR",
+];
 
 /// What is rightly found: parts of the URL and of the text, and why.
-const RIGHT: [(&str, &str, &str); 6] = [
+const RIGHT: [(&str, &str, &str); 7] = [
     ("/ChargeItemDefinition", "rule cid-0 ", "it has a title and no name, in R4 and in R4B"),
     ("/StructureDefinition/Evidence", "rule cnl-0 ", "R4B's Evidence and EvidenceReport have no name"),
     ("/allergyintolerance-substanceExposureRisk", "rule inv-1 ", "it names the extension as if it were an element of the resource"),
     ("/us-core-condition-asserted-date", "'valueDateTime'", "US Core 6.1.0 writes value as JSON does; 7.0.0 does not"),
+    ("/SearchParameter/example-extension", "'DocumentReference'", "it is for Patient, and selects of DocumentReference"),
     ("/StructureDefinition/odd", "rule odd-", "a profile of rules that cannot be evaluated"),
     ("/StructureDefinition/p", "rule x-1 ", "the same with a rule that is no FHIRPath"),
 ];

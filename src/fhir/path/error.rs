@@ -44,7 +44,10 @@ pub enum PathError {
         limit: Limit,
         value: u64,
     },
+    /// What is given as a regular expression is none.
     Pattern,
+    /// A regular expression with something that is not matched here: lookaround, backreferences, atomic groups.
+    PatternNotSupported,
     /// `now()` and its kin without a clock in the focus.
     NoClock,
     /// The environment cannot answer: no terminology, no profiles.
@@ -97,6 +100,7 @@ impl fmt::Display for PathError {
             PathError::Unordered { function } => write!(f, "'{function}' needs an order, which its input does not have"),
             PathError::Limit { limit, value } => write!(f, "more than {value} {limit}"),
             PathError::Pattern => write!(f, "not a regular expression"),
+            PathError::PatternNotSupported => write!(f, "the regular expression has something that is not supported here"),
             PathError::NoClock => write!(f, "the current time is not available here"),
             PathError::NotSupported { function } => write!(f, "'{function}' cannot be answered here"),
             PathError::UnknownCanonical { function } => write!(f, "the URL given to '{function}' is not known"),

@@ -41,7 +41,7 @@ pub use focus::{DEFAULT_LIMITS, Focus, Limits};
 pub use item::{Item, System, TreeItem, TypeInfo};
 pub use location::locate;
 pub use narrative::has_content as has_narrative_content;
-pub use parser::{MAX_LENGTH, MAX_NESTING};
+pub use parser::{MAX_LENGTH, MAX_NESTING, UnknownTypes};
 pub use pattern::{MAX_PATTERN_BYTES, MAX_PATTERNS_BYTES};
 
 use super::types::TypeTable;
@@ -84,9 +84,15 @@ impl Expression {
         Ok(Expression { root: optimised(written.root), ..written })
     }
 
+    /// Compiles an expression of a published definition to be checked, where names of types may be other definitions' own.
+    pub fn compile_to_check(text: &str, types: &TypeTable, unknown: UnknownTypes) -> Result<Expression, PathError> {
+        let root = optimised(parser::parse(text, types, Dialect::Published, unknown)?);
+        Ok(Expression { root, dialect: Dialect::Published, elements: types.elements().len() })
+    }
+
     /// The expression without what is done to make it faster.
     fn as_written(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expression, PathError> {
-        Ok(Expression { root: parser::parse(text, types, dialect)?, dialect, elements: types.elements().len() })
+        Ok(Expression { root: parser::parse(text, types, dialect, UnknownTypes::Refused)?, dialect, elements: types.elements().len() })
     }
 
     /// What the expression yields at a place.

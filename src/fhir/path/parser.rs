@@ -24,16 +24,25 @@ const UNION: u8 = 7;
 const TYPE_TEST: u8 = 8;
 
 /// Compiles a text against the types it may name.
-pub(super) fn parse(text: &str, types: &TypeTable, dialect: Dialect) -> Result<Expr, PathError> {
+pub(super) fn parse(text: &str, types: &TypeTable, dialect: Dialect, unknown: UnknownTypes) -> Result<Expr, PathError> {
     if text.len() > MAX_LENGTH {
         return Err(PathError::Limit { limit: Limit::Length, value: MAX_LENGTH as u64 });
     }
-    let mut parser = Parser::new(text, types, dialect)?;
+    let mut parser = Parser::new(text, types, dialect, unknown)?;
     let expression = parser.expression(LOOSEST)?;
     match parser.token {
         Token::End => Ok(expression),
         _ => parser.fail("an operator or the end"),
     }
+}
+
+/// Where names of types that the table does not have pass. Nothing is of such a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownTypes {
+    Refused,
+    /// After the operators `is` and `as`.
+    OfOperators,
+    Anywhere,
 }
 
 struct Parser<'a> {
@@ -42,15 +51,16 @@ struct Parser<'a> {
     token: Token,
     offset: usize,
     depth: usize,
+    unknown: UnknownTypes,
     /// Bytes of the patterns compiled so far.
     patterns_bytes: usize,
 }
 
 impl<'a> Parser<'a> {
-    fn new(text: &'a str, types: &'a TypeTable, dialect: Dialect) -> Result<Parser<'a>, PathError> {
+    fn new(text: &'a str, types: &'a TypeTable, dialect: Dialect, unknown: UnknownTypes) -> Result<Parser<'a>, PathError> {
         let mut lexer = Lexer::new(text, dialect == Dialect::Published);
         let (token, offset) = lexer.next()?;
-        Ok(Parser { lexer, types, token, offset, depth: 0, patterns_bytes: 0 })
+        Ok(Parser { lexer, types, token, offset, depth: 0, unknown, patterns_bytes: 0 })
     }
 
     fn fail<T>(&self, expected: &'static str) -> Result<T, PathError> {
@@ -88,8 +98,8 @@ impl<'a> Parser<'a> {
             }
             self.advance()?;
             let link = match infix {
-                Infix::Is => Link::Is(self.type_specifier()?),
-                Infix::As => Link::As(self.type_specifier()?),
+                Infix::Is => Link::Is(self.type_specifier(UnknownTypes::OfOperators)?),
+                Infix::As => Link::As(self.type_specifier(UnknownTypes::OfOperators)?),
                 Infix::Binary(operator) => Link::Binary(operator, self.expression(level + 1)?),
             };
             left = appended(left, left_level == level, link);
@@ -261,7 +271,7 @@ impl<'a> Parser<'a> {
         };
         let mut call = Call { function, arguments: Vec::new(), type_name: None, pattern: None };
         if function.takes_type() {
-            call.type_name = Some(self.type_specifier()?);
+            call.type_name = Some(self.type_specifier(UnknownTypes::Anywhere)?);
             self.require(")", "')'")?;
             return Ok(call);
         }
@@ -280,7 +290,10 @@ impl<'a> Parser<'a> {
         }
         if function.takes_pattern() && call.arguments.len() < 2 + usize::from(function == Function::ReplaceMatches) {
             let pattern = call.arguments.first().and_then(literal_text).map(|pattern| Pattern::compile(pattern, "", function));
-            call.pattern = pattern.transpose()?.map(|pattern| pattern.counted(&mut self.patterns_bytes)).transpose()?;
+            call.pattern = match pattern {
+                Some(Ok(pattern)) => Some(Ok(pattern.counted(&mut self.patterns_bytes)?)),
+                refused => refused,
+            };
         }
         Ok(call)
     }
@@ -296,23 +309,26 @@ impl<'a> Parser<'a> {
         Ok(if is_descending { Expr::Negate(Box::new(key)) } else { key })
     }
 
-    /// `Patient`, `FHIR.Patient`, `System.Boolean`.
-    fn type_specifier(&mut self) -> Result<TypeSpecifier, PathError> {
+    /// `Patient`, `FHIR.Patient`, `System.Boolean`. `needed` is what lets a name pass that is not known.
+    fn type_specifier(&mut self, needed: UnknownTypes) -> Result<TypeSpecifier, PathError> {
+        let passes = self.unknown == UnknownTypes::Anywhere || self.unknown == needed;
         let first = self.type_part()?;
         if matches!(first.as_str(), "FHIR" | "System") && self.take(".")? {
             let name = self.type_part()?;
-            let unknown = || PathError::UnknownType { name: format!("{first}.{name}") };
             return if first == "System" {
                 // `System.Patient` names no type; a test against it is simply false.
                 Ok(TypeSpecifier { system: SystemType::named(&name), fhir: None, qualified: true })
             } else {
-                self.types.type_named(&name).ok_or_else(unknown)?;
-                Ok(TypeSpecifier { system: None, fhir: Some(name), qualified: true })
+                let is_known = self.types.type_named(&name).is_some();
+                if !is_known && !passes {
+                    return Err(PathError::UnknownType { name: format!("{first}.{name}") });
+                }
+                Ok(TypeSpecifier { system: None, fhir: Some(name).filter(|_| is_known), qualified: true })
             };
         }
         let system = SystemType::named(&first);
         let fhir = self.types.type_named(&first).map(|definition| definition.name.clone());
-        if system.is_none() && fhir.is_none() {
+        if system.is_none() && fhir.is_none() && !passes {
             return Err(PathError::UnknownType { name: first.into() });
         }
         Ok(TypeSpecifier { system, fhir, qualified: false })

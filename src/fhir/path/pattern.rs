@@ -5,6 +5,7 @@
 
 use super::error::{Limit, PathError};
 use super::function::Function;
+use crate::fhir::regular::{self, Refusal};
 use regex::{Error, Regex, RegexBuilder};
 use std::borrow::Cow;
 
@@ -32,6 +33,15 @@ pub(super) struct Pattern {
 impl Pattern {
     /// Compiles a pattern for a function: `.` takes line ends too, and `matchesFull` is held to the whole text.
     pub fn compile(pattern: &str, flags: &str, function: Function) -> Result<Pattern, PathError> {
+        regular::compile(pattern, |pattern| Pattern::sized(pattern, flags, function)).map_err(|refusal| match refusal {
+            Refusal::Malformed => PathError::Pattern,
+            Refusal::NotSupported => PathError::PatternNotSupported,
+            Refusal::TooLarge => PathError::Limit { limit: Limit::PatternBytes, value: MAX_PATTERN_BYTES as u64 },
+        })
+    }
+
+    /// The pattern in the least of the sizes it fits.
+    fn sized(pattern: &str, flags: &str, function: Function) -> Result<Pattern, Error> {
         let whole = match function {
             Function::MatchesFull => Cow::Owned(format!("\\A(?:{pattern})\\z")),
             _ => Cow::Borrowed(pattern),
@@ -42,10 +52,10 @@ impl Pattern {
             match builder.size_limit(size_bytes).dfa_size_limit(MAX_PATTERN_BYTES).build() {
                 Ok(regex) => return Ok(Pattern { regex, size_bytes }),
                 Err(Error::CompiledTooBig(_)) => {}
-                Err(_) => return Err(PathError::Pattern),
+                Err(error) => return Err(error),
             }
         }
-        Err(PathError::Limit { limit: Limit::PatternBytes, value: MAX_PATTERN_BYTES as u64 })
+        Err(Error::CompiledTooBig(MAX_PATTERN_BYTES))
     }
 
     /// Adds it to the patterns of an expression, which have a bound together.

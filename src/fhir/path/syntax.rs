@@ -2,6 +2,7 @@
 //!
 //! Chains (`a.b.c`, `a or b or c`) are lists, not nests, so that only true nesting costs stack.
 
+use super::error::PathError;
 use super::function::Function;
 use super::item::System;
 use super::pattern::Pattern;
@@ -70,8 +71,8 @@ pub(super) struct Call {
     pub arguments: Vec<Expr>,
     /// The argument of `is`, `as` and `ofType`.
     pub type_name: Option<TypeSpecifier>,
-    /// The pattern of `matches` and its kin when it is a literal.
-    pub pattern: Option<Pattern>,
+    /// The pattern of `matches` and its kin when it is a literal, or why it cannot be used where it is reached.
+    pub pattern: Option<Result<Pattern, PathError>>,
 }
 
 /// First operand and what is applied to it in turn, all of one precedence.

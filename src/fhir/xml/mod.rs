@@ -13,6 +13,7 @@
 //!
 //! Attribute values are normalised as XML 1.0 §3.3.3 says. Narrative is never trimmed.
 
+mod attributes;
 mod lenient;
 mod narrative;
 mod outline;
@@ -23,6 +24,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use attributes::attributes;
 pub use lenient::{XmlSlip, XmlSlipKind};
 pub use outline::{MAX_OUTLINED, Outlined, outline};
 pub use read::{parse, parse_leniently};

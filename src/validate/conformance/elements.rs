@@ -3,11 +3,10 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::{choice, is_type, rules};
+use super::constraints::Judge;
+use super::{choice, is_type};
 use crate::fhir::Node;
-use crate::fhir::path::Model;
 use crate::outcome::IssueType;
-use std::collections::HashMap;
 
 /// The largest number a maximum is compared as (eld-3's `toInteger()`).
 const MAX_OF_NUMBERS: u32 = i32::MAX as u32;
@@ -25,8 +24,6 @@ const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFI
 const BOUND_TO_NO_SET: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_BIND_NOT_VS");
 const NO_TYPES: Rule = Rule::error(IssueType::Exception, "SD_NO_TYPES_OR_CONTENTREF");
 const OTHER_VALUE_TYPE: Rule = Rule::error(IssueType::Exception, "SD_VALUE_TYPE_IILEGAL");
-const RULE_DIFFERS: Rule = Rule::error(IssueType::Invalid, "ED_INVARIANT_EXPRESSION_CONFLICT");
-const RULE_UNREADABLE: Rule = Rule::error(IssueType::Invalid, "ED_INVARIANT_EXPRESSION_ERROR");
 
 /// The elements of a differential or snapshot.
 pub struct Listed<'n> {
@@ -41,8 +38,7 @@ pub struct Listed<'n> {
 /// Judges each element by itself. `path` is that of the differential or snapshot.
 pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
     let name = path.name("element");
-    let mut known: HashMap<&str, &str> = HashMap::new();
-    let model = rules::model_of(list);
+    let mut judge = Judge::of(walk.definitions, list);
     for (index, element) in list.elements.iter().enumerate() {
         let at = name.index(index);
         let Some(element_path) = element.text("path") else { continue };
@@ -63,12 +59,7 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
         if list.is_snapshot && !is_root {
             values(walk, element, &at);
         }
-        let name = at.name("constraint");
-        for (index, constraint) in element.items("constraint").iter().enumerate() {
-            let at = name.index(index);
-            differs(walk, constraint, &mut known, &at);
-            invariant(walk, list, model.as_ref(), (element, constraint), &at);
-        }
+        judge.element(walk, element, &at);
     }
 }
 
@@ -190,23 +181,4 @@ fn values(walk: &mut Walk<'_>, element: &Node, path: &Path<'_>) {
 fn type_code(one: &Node) -> Option<&str> {
     let named = super::extension(one, "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type");
     named.and_then(Node::as_text).or_else(|| one.text("code"))
-}
-
-/// A rule that is stated more than once is stated alike.
-fn differs<'n>(walk: &mut Walk<'_>, constraint: &'n Node, known: &mut HashMap<&'n str, &'n str>, path: &Path<'_>) {
-    let (Some(key), Some(expression)) = (constraint.text("key"), constraint.text("expression")) else { return };
-    if known.insert(key, expression).is_some_and(|known| known != expression) && key != "ele-1" {
-        walk.report.add(RULE_DIFFERS, path, constraint, format!("Rule {key} is stated elsewhere with another expression"));
-    }
-}
-
-/// The expression of a rule that the definition states itself can be evaluated on what the element is.
-fn invariant(walk: &mut Walk<'_>, list: &Listed<'_>, model: Option<&Model<'_>>, stated: (&Node, &Node), path: &Path<'_>) {
-    let (element, constraint) = stated;
-    let (Some(key), Some(expression)) = (constraint.text("key"), constraint.text("expression")) else { return };
-    let source = constraint.text("source");
-    let is_own = source.is_none() || source == list.structure.text("url");
-    if is_own && let Err(error) = rules::of_element(walk.types, list, model, element, expression) {
-        walk.report.add(RULE_UNREADABLE, path, constraint, format!("The expression of rule {key} cannot be used: {error}"));
-    }
 }

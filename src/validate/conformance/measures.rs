@@ -4,7 +4,7 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use crate::fhir::Node;
+use crate::fhir::{Node, xml};
 use crate::outcome::IssueType;
 
 const NO_LIBRARY: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NO_LIB");
@@ -25,6 +25,9 @@ const NOT_IN_HAND: Rule = Rule::information(IssueType::NotFound, "MEASURE_M_LIB_
 /// The media types of a compiled CQL library.
 const ELM_XML: &str = "application/elm+xml";
 const ELM_JSON: &str = "application/elm+json";
+
+/// The namespace of a compiled library in XML.
+const ELM: &str = "urn:hl7-org:elm:r1";
 
 /// Judges a Measure.
 pub fn check(walk: &mut Walk<'_>, measure: &Node, path: &Path<'_>) {
@@ -141,7 +144,7 @@ fn in_library(walk: &mut Walk<'_>, library: &Node, name: &str, criteria: &Node, 
     let Some((elm, kind)) = compiled.filter_map(|one| Some((one.text("data")?, one.text("contentType")?))).next() else {
         return walk.report.add(NO_ELM, path, criteria, "The library has no compiled content (ELM), so the criteria were not found");
     };
-    let Some(defines) = decode(elm).and_then(|elm| String::from_utf8(elm).ok()).and_then(|elm| defines(&elm, kind == ELM_XML, name)) else {
+    let Some(defines) = decode(elm).and_then(|elm| defines(&elm, kind == ELM_XML, name)) else {
         return walk.report.add(UNREADABLE_ELM, path, criteria, "The compiled content of the library cannot be read");
     };
     if !defines {
@@ -150,14 +153,12 @@ fn in_library(walk: &mut Walk<'_>, library: &Node, name: &str, criteria: &Node, 
 }
 
 /// Whether a compiled library defines a name; `None` when it is none.
-fn defines(elm: &str, is_xml: bool, name: &str) -> Option<bool> {
+fn defines(elm: &[u8], is_xml: bool, name: &str) -> Option<bool> {
     if is_xml {
-        let definition = format!("name=\"{name}\"");
-        return elm
-            .contains("urn:hl7-org:elm:r1")
-            .then(|| elm.split("<def ").skip(1).any(|def| def.split('>').next().is_some_and(|tag| tag.contains(&definition))));
+        let names = xml::attributes(elm, ELM, &["library", "statements", "def"], "name").ok()??;
+        return Some(names.iter().any(|one| one == name));
     }
-    let library = crate::fhir::json::parse(elm.as_bytes(), crate::fhir::json::DEFAULT_DEPTH).ok()?;
+    let library = crate::fhir::json::parse(elm, crate::fhir::json::DEFAULT_DEPTH).ok()?;
     let statements = library.get("library")?.get("statements")?;
     Some(statements.items("def").iter().any(|def| def.text("name") == Some(name)))
 }

@@ -5,6 +5,7 @@
 
 mod code_systems;
 mod concept_maps;
+mod constraints;
 mod elements;
 mod measures;
 mod over_base;

@@ -2,7 +2,7 @@
 
 use super::elements::{Listed, codes};
 use crate::fhir::Node;
-use crate::fhir::path::{Begin, Expression, Model, PathError, Purpose};
+use crate::fhir::path::{Begin, Expression, Model, PathError, Purpose, UnknownTypes};
 use crate::fhir::types::{ElementId, TypeTable};
 
 /// The type that a definition makes itself: its elements are known from nowhere else.
@@ -19,7 +19,6 @@ pub fn of_element(
     element: &Node,
     expression: &str,
 ) -> Result<(), PathError> {
-    let compiled = Expression::compile(expression, types)?;
     if is_of_other_release(types, list.structure) {
         return Ok(());
     }
@@ -30,7 +29,7 @@ pub fn of_element(
     };
     let is_resource = list.structure.text("kind") == Some("resource") && list.is_constraint;
     let resource = is_resource.then_some(list.type_name);
-    compiled.check_for(types, &Purpose { context, resource, model, ..Purpose::default() })
+    checked(expression, types, Purpose { context, resource, model, ..Purpose::default() })
 }
 
 /// The first thing in the expression of a search parameter that cannot be. What names types that are not in hand may still be right elsewhere.
@@ -42,28 +41,30 @@ pub fn of_search(types: &TypeTable, parameter: &Node, expression: &str) -> Resul
 
 /// The first thing in a rule about the context of an extension that cannot be. It is evaluated on what the extension stands on.
 pub fn of_context(types: &TypeTable, definition: &Node, rule: &str) -> Result<(), PathError> {
+    if is_of_other_release(types, definition) {
+        return Ok(());
+    }
     let places = definition.items("context").iter().map(|one| {
         let path = one.text("expression").filter(|_| one.text("type") == Some("element"))?;
         contents_at(types, path.split('.').next().unwrap_or(path), path, &[])
     });
     let contents: Option<Vec<Vec<ElementId>>> = places.collect();
-    let contents = contents.map(|contents| contents.concat()).filter(|_| !is_of_other_release(types, definition));
+    let contents = contents.map(|contents| contents.concat());
     checked(rule, types, Purpose { context: begin(contents), variables: &["extension"], ..Purpose::default() })
 }
 
-/// Where the beginning may be anything, types that are not in hand may be right elsewhere.
+/// Where the beginning may be anything, types that are not in hand may be right elsewhere; after `is` and `as` they are right everywhere.
 fn checked(expression: &str, types: &TypeTable, purpose: Purpose<'_>) -> Result<(), PathError> {
-    match (Expression::compile(expression, types), &purpose.context) {
-        (Err(PathError::UnknownType { .. }), Begin::Anything) => Ok(()),
-        (compiled, _) => compiled?.check_for(types, &purpose),
-    }
+    let unknown = if matches!(purpose.context, Begin::Elements(_)) { UnknownTypes::OfOperators } else { UnknownTypes::Anywhere };
+    Expression::compile_to_check(expression, types, unknown)?.check_for(types, &purpose)
 }
 
 fn begin<'m>(contents: Option<Vec<ElementId>>) -> Begin<'m> {
     contents.filter(|contents| !contents.is_empty()).map_or(Begin::Anything, Begin::Elements)
 }
 
-fn is_of_other_release(types: &TypeTable, structure: &Node) -> bool {
+/// Whether a definition is for another release of FHIR than the types in hand.
+pub fn is_of_other_release(types: &TypeTable, structure: &Node) -> bool {
     let release = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
     structure.text("fhirVersion").is_some_and(|version| release(version) != release(&types.version))
 }

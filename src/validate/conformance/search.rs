@@ -9,6 +9,8 @@ use crate::outcome::IssueType;
 
 const OTHER_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_TYPE_WRONG");
 const OTHER_BASE: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_BASE_WRONG");
+const OTHER_EXPRESSION: Rule = Rule::warning(IssueType::BusinessRule, "SEARCHPARAMETER_EXP_WRONG");
+const NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "SEARCHPARAMETER_NOTFOUND");
 const NO_COMPONENTS: Rule = Rule::error(IssueType::BusinessRule, "SEARCHPARAMETER_MISSING_COMPONENTS");
 const NO_EXPRESSION: Rule = Rule::error(IssueType::Invalid, "ED_SEARCH_EXPRESSION_ERROR");
 const OTHER_SEARCH_TYPE: Rule = Rule::error(IssueType::BusinessRule, "CapabalityStatement_CS_SP_WrongType");
@@ -25,7 +27,14 @@ pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     if kind == Some("composite") && parameter.items("component").len() < 2 {
         walk.report.add(NO_COMPONENTS, path, parameter, "A composite search parameter must have two components or more");
     }
-    let Some(base) = parameter.text("derivedFrom").and_then(|url| walk.definitions.search_parameter_by_url(url)) else { return };
+    let Some(url) = parameter.text("derivedFrom") else { return };
+    let Some(base) = walk.definitions.search_parameter_by_url(url) else {
+        if walk.options.report_undecided {
+            let text = "The search parameter this one derives from is not in hand, so what is stated here was not checked against it";
+            walk.report.add(NOT_IN_HAND, path, parameter, text);
+        }
+        return;
+    };
     if kind.is_some_and(|kind| base.kind.code() != kind) {
         walk.report.add(OTHER_TYPE, path, parameter, "The type must be that of the search parameter this one derives from");
     }
@@ -33,6 +42,31 @@ pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     if parameter.items("base").iter().filter_map(Node::as_text).any(is_new) {
         walk.report.add(OTHER_BASE, path, parameter, "The search parameter this one derives from is for other types");
     }
+    let known = parts(&base.expression);
+    if !known.is_empty() && parts(parameter.text("expression").unwrap_or_default()).iter().any(|part| !known.contains(part)) {
+        walk.report.add(OTHER_EXPRESSION, path, parameter, "The search parameter this one derives from selects something else");
+    }
+}
+
+/// The parts of a union, without white space.
+fn parts(expression: &str) -> Vec<String> {
+    let (mut parts, mut part, mut depth, mut quote) = (Vec::new(), String::new(), 0_usize, None);
+    for letter in expression.chars().filter(|letter| !letter.is_whitespace()).chain(['|']) {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (None, '\'' | '"' | '`') => quote = Some(letter),
+            (None, '(' | '[') => depth += 1,
+            (None, ')' | ']') => depth = depth.saturating_sub(1),
+            (None, '|') if depth == 0 => {
+                parts.push(std::mem::take(&mut part));
+                continue;
+            }
+            _ => {}
+        }
+        part.push(letter);
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
 }
 
 /// Judges the search parameters that a CapabilityStatement names by those in hand.

@@ -9,7 +9,9 @@ use super::extension;
 use crate::definitions::{Content, PropertyDefinition, Standing};
 use crate::fhir::Node;
 use crate::fhir::decimal::Decimal;
+use crate::fhir::regular::{self, Refusal};
 use crate::outcome::{IssueType, Severity};
+use regex::RegexBuilder;
 use std::collections::HashSet;
 
 const NOT_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_INCLUDE_INVALID_CONCEPT_CODE_VER");
@@ -206,8 +208,8 @@ fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node,
         if asked.property == "concept" {
             walk.report.add(REGEX_OF_CONCEPT, path, filter, "A regular expression does not select by hierarchy");
         }
-        let compiled = regex::RegexBuilder::new(asked.value).size_limit(REGEX_BYTES_MAX).build();
-        if matches!(compiled, Err(regex::Error::Syntax(_))) {
+        let compiled = regular::compile(asked.value, |pattern| RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build());
+        if matches!(compiled, Err(Refusal::Malformed)) {
             walk.report.add(NO_REGEX, path, filter, "The value is no regular expression");
         }
         return;

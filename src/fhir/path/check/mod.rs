@@ -31,7 +31,7 @@ pub struct Purpose<'m> {
     pub resource: Option<&'m str>,
     /// The type that the definition makes, where the table does not have it.
     pub model: Option<&'m Model<'m>>,
-    /// Whether a type's name at the beginning selects what is of it, though the context is of other types: the expression has parts for several.
+    /// Whether a type's name selects what is of it: the expression has parts for several, and each is of one that the context can be.
     pub selects: bool,
     /// Variables that are there for expressions of this purpose alone.
     pub variables: &'m [&'m str],
@@ -55,9 +55,17 @@ impl super::Expression {
         let root = context.and_then(|name| types.resource(name)).map(|definition| Kind::Tree(definition.root));
         let begin = root.map_or_else(Outlook::unknown, Outlook::of);
         let purpose = Purpose { resource: context, ..Purpose::default() };
-        Checker { types, purpose: &purpose, begin: &begin, is_strict: true, defined: RefCell::default(), steps: Cell::default() }
-            .expression(&self.root, &begin)
-            .map(|_| ())
+        Checker {
+            types,
+            purpose: &purpose,
+            begin: &begin,
+            is_strict: true,
+            defined: RefCell::default(),
+            steps: Cell::default(),
+            may_be_none: Cell::default(),
+        }
+        .expression(&self.root, &begin)
+        .map(|_| ())
     }
 
     /// The first thing in an expression of a definition that cannot be: an element that no type here has, a variable that nobody defines.
@@ -70,9 +78,17 @@ impl super::Expression {
             }
             Begin::Model(path) => purpose.model.map_or_else(Outlook::unknown, |model| model.at(types, path)),
         };
-        Checker { types, purpose, begin: &begin, is_strict: false, defined: RefCell::default(), steps: Cell::default() }
-            .expression(&self.root, &begin)
-            .map(|_| ())
+        Checker {
+            types,
+            purpose,
+            begin: &begin,
+            is_strict: false,
+            defined: RefCell::default(),
+            steps: Cell::default(),
+            may_be_none: Cell::default(),
+        }
+        .expression(&self.root, &begin)
+        .map(|_| ())
     }
 }
 
@@ -87,6 +103,8 @@ struct Checker<'t> {
     defined: RefCell<Vec<String>>,
     /// How many parts were looked at.
     steps: Cell<usize>,
+    /// Whether a name that no parent has yields nothing.
+    may_be_none: Cell<bool>,
 }
 
 impl Checker<'_> {
@@ -138,6 +156,9 @@ impl Checker<'_> {
             Head::Variable(variable) => self.variable(variable)?,
             Head::Total | Head::Nothing => Outlook::unknown(),
         };
+        if let (true, Head::Type(name)) = (self.purpose.selects, &path.head) {
+            self.first_of_abstract(name, path.steps.first())?;
+        }
         for (index, step) in path.steps.iter().enumerate() {
             let is_first = index == 0 && matches!(path.head, Head::This);
             outlook = match step {
@@ -169,11 +190,21 @@ impl Checker<'_> {
             Kind::Own(_) => true,
         };
         match &this.kinds {
-            Some(kinds) if !self.purpose.selects && !kinds.iter().any(fits) => {
+            Some(kinds) if (!self.purpose.selects || self.begin.kinds == this.kinds) && !kinds.iter().any(fits) => {
                 let parent = kinds.first().map_or_else(String::new, |kind| self.kind_name(*kind));
                 Err(PathError::UnknownElement { name: name.into(), parent: parent.into() })
             }
             _ => Ok(Outlook::of_type(self.types, name)),
+        }
+    }
+
+    /// What is selected of every resource by the name of all of them (`Resource.meta`) is something that all have.
+    fn first_of_abstract(&self, name: &str, first: Option<&Step>) -> Result<(), PathError> {
+        let Some(Step::Child(child) | Step::Exists { child, .. }) = first else { return Ok(()) };
+        let definition = self.types.type_named(name).filter(|definition| definition.is_abstract);
+        match definition.and_then(|definition| self.types.child_named(definition.root, &child.name)) {
+            None if definition.is_some() => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: name.into() }),
+            _ => Ok(()),
         }
     }
 
@@ -226,6 +257,7 @@ impl Checker<'_> {
         match (found, kinds.first()) {
             (Some(outlook), _) => Ok(Outlook { is_ordered: parents.is_ordered, ..outlook }),
             (None, None) => Ok(Outlook::unknown()),
+            (None, Some(_)) if self.may_be_none.get() => Ok(Outlook::nothing()),
             (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: self.kind_name(*kind).into() }),
         }
     }
@@ -249,6 +281,11 @@ impl Checker<'_> {
         use Function::*;
         if self.is_strict && call.function.needs_order() && !input.is_ordered {
             return Err(PathError::Unordered { function: call.function.name() });
+        }
+        if !self.is_strict
+            && let Some(Err(PathError::Pattern)) = call.pattern
+        {
+            return Err(PathError::Pattern);
         }
         let arguments = (0..call.arguments.len()).map(|index| self.argument(call, index, &input, this)).collect::<Result<Vec<_>, _>>()?;
         let mut arguments = arguments.into_iter();
@@ -281,6 +318,7 @@ impl Checker<'_> {
         use Function::*;
         let Some(argument) = call.arguments.get(index) else { return Ok(Outlook::unknown()) };
         match call.function {
+            Repeat if !self.is_strict => self.projection(argument, input),
             Where | Select | All | Exists | Repeat | Sort | Trace => self.expression(argument, input),
             Aggregate if index == 0 => self.expression(argument, input),
             DefineVariable => {
@@ -295,13 +333,21 @@ impl Checker<'_> {
         }
     }
 
-    /// What the projection yields of the input, of that again, and so on. A name that only the first has is no mistake.
+    /// What one round of `repeat` yields. A name that none of its items has is one that another round's have.
+    fn projection(&self, projection: &Expr, input: &Outlook) -> Result<Outlook, PathError> {
+        let before = self.may_be_none.replace(true);
+        let yielded = self.expression(projection, input);
+        self.may_be_none.set(before);
+        yielded
+    }
+
+    /// What the projection yields of the input, of that again, and so on.
     fn repeated(&self, call: &Call, first: Outlook) -> Outlook {
         let Some(projection) = call.arguments.first() else { return Outlook::unknown() };
         let mut all = first;
         loop {
             let before = all.kinds.as_ref().map(Vec::len);
-            if let Ok(again) = self.expression(projection, &all) {
+            if let Ok(again) = self.projection(projection, &all) {
                 all = all.or(again);
             }
             if all.kinds.as_ref().map(Vec::len) == before {

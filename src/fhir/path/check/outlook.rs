@@ -27,6 +27,10 @@ impl Outlook {
         Outlook { kinds: None, is_ordered: true }
     }
 
+    pub fn nothing() -> Outlook {
+        Outlook { kinds: Some(Vec::new()), is_ordered: true }
+    }
+
     pub fn of(kind: Kind) -> Outlook {
         Outlook { kinds: Some(vec![kind]), is_ordered: true }
     }

@@ -117,7 +117,8 @@ fn call_pattern<'d>(
     scope: Scope<'_, 'd>,
 ) -> Result<Option<Cow<'d, Pattern>>, PathError> {
     let pattern = match &call.pattern {
-        Some(pattern) => Cow::Borrowed(pattern),
+        Some(Ok(pattern)) => Cow::Borrowed(pattern),
+        Some(Err(error)) => return Err(error.clone()),
         None => {
             let Some(written) = text_argument(evaluator, call, 0, scope)? else { return Ok(None) };
             let flags = text_argument(evaluator, call, flags_index, scope)?;
