@@ -99,68 +99,9 @@ async fn what_was_shown_is_accounted_for_once_wherever_the_process_dies() {
     check_log(&site, &key, &checkpoints);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_that_were_kept_and_are_damaged_are_named_and_nothing_is_served() {
-    let site = Site::new("");
-    let process = site.start().await;
-    let party = site.party("hospital-a").await;
-    let path = format!("Patient/{}", party.create(&patient("read")).await);
-    stopped(&site, process).await;
-    let mut process = site.start_dying_at("commit-before:4").await;
-    let readers: Vec<_> = (0..READERS).map(|_| tokio::spawn(read(party.clone(), path.clone()))).collect();
-    process.ended(SOON).await.unwrap();
-    for reader in readers {
-        reader.await.unwrap();
-    }
-    let mut bytes = std::fs::read(site.data().join(JOURNAL)).unwrap();
-    let newest = numbers(&bytes).max().unwrap();
-    assert!(owed_from(&site) < newest, "the process died over a single one");
-    let first = bytes.chunks(BLOCK).position(|block| numbers(block).any(|number| number == owed_from(&site))).unwrap();
-    bytes[first * BLOCK + 100] ^= 1;
-    std::fs::write(site.data().join(JOURNAL), bytes).unwrap();
-    let mut refused = site.spawn();
-    let status = refused.ended(SOON).await.unwrap_or_else(|| panic!("an accounting that is damaged is served"));
-    assert!(!status.success() && site.log().contains("owed.journal"), "{}", site.log());
-}
-
-/// Whoever takes away what was acknowledged, with the journal or from its end, is found out.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_that_were_acknowledged_cannot_be_taken_away() {
-    let site = Site::new("");
-    let process = site.start().await;
-    let party = site.party("hospital-a").await;
-    let path = format!("Patient/{}", party.create(&patient("read")).await);
-    stopped(&site, process).await;
-    let mut process = site.start_dying_at("commit-before:2").await;
-    assert!(read(party, path).await > 0);
-    process.ended(SOON).await.unwrap();
-    assert!(is_owing(&site));
-    let journal = site.data().join(JOURNAL);
-    let whole = std::fs::read(&journal).unwrap();
-    std::fs::remove_file(&journal).unwrap();
-    for round in ["the journal is gone", "it has been laid out anew"] {
-        let mut refused = site.spawn();
-        let status = refused.ended(SOON).await.unwrap_or_else(|| panic!("{round}: served"));
-        assert!(!status.success() && site.log().contains("signed-tree.records"), "{round}: {}", site.log());
-    }
-    std::fs::write(&journal, whole).unwrap();
-    let process = site.start().await;
-    stopped(&site, process).await;
-    assert!(!is_owing(&site));
-    // Nor is it forgotten how far that was, unless the operator says so.
-    std::fs::remove_file(site.data().join("keys/signed-tree.records")).unwrap();
-    let mut refused = site.spawn();
-    assert!(refused.ended(SOON).await.is_some_and(|status| !status.success()));
-    std::fs::remove_file(site.data().join("keys/signed-tree")).unwrap();
-    let adopted = hearthgate(&["ledger", "adopt", "--config", site.config.to_str().unwrap()], site.folder.path());
-    assert!(adopted.status.success(), "{}", String::from_utf8_lossy(&adopted.stderr));
-    let process = site.start().await;
-    stopped(&site, process).await;
-}
-
 /// A site whose process died over a few records that the data has not taken in.
-async fn died_owing(more: &str) -> Site {
-    let site = Site::new(more);
+async fn died_owing() -> Site {
+    let site = Site::new("");
     let process = site.start().await;
     let party = site.party("hospital-a").await;
     let path = format!("Patient/{}", party.create(&patient("read")).await);
@@ -186,10 +127,34 @@ fn ledger(site: &Site, command: &str) {
     assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
+/// Whoever takes away what was acknowledged, with the journal or from its end, is found out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_were_acknowledged_cannot_be_taken_away() {
+    let site = died_owing().await;
+    let journal = site.data().join(JOURNAL);
+    let whole = std::fs::read(&journal).unwrap();
+    std::fs::remove_file(&journal).unwrap();
+    // It is gone, and then empty.
+    for _ in 0..2 {
+        refused(&site, "signed-tree.records").await;
+    }
+    std::fs::write(&journal, whole).unwrap();
+    let process = site.start().await;
+    stopped(&site, process).await;
+    assert!(!is_owing(&site));
+    // Nor is it forgotten how far that was, unless the operator says so.
+    std::fs::remove_file(site.data().join("keys/signed-tree.records")).unwrap();
+    refused(&site, "signed-tree.records").await;
+    std::fs::remove_file(site.data().join("keys/signed-tree")).unwrap();
+    ledger(&site, "adopt");
+    let process = site.start().await;
+    stopped(&site, process).await;
+}
+
 /// Whatever is done with the log at rest first takes in what a crash left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_rotated_over_what_a_crash_left() {
-    let site = died_owing("").await;
+    let site = died_owing().await;
     ledger(&site, "rotate");
     assert!(!is_owing(&site));
     let process = site.start().await;
@@ -202,7 +167,7 @@ async fn keys_are_rotated_over_what_a_crash_left() {
 /// A refused start leaves everything as it was; what the operator takes as it is, is taken once, and goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_with_a_gap_are_refused_and_may_be_adopted() {
-    let site = died_owing("").await;
+    let site = died_owing().await;
     let journal = site.data().join(JOURNAL);
     let mut bytes = std::fs::read(&journal).unwrap();
     let newest = numbers(&bytes).max().unwrap();
@@ -228,7 +193,7 @@ async fn records_with_a_gap_are_refused_and_may_be_adopted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn how_far_records_were_taken_in_cannot_be_set_forward() {
-    let site = died_owing("").await;
+    let site = died_owing().await;
     let rows = rusqlite::Connection::open(site.data().join("data.db")).unwrap();
     rows.execute("INSERT OR REPLACE INTO taken_in (one, number, seal) VALUES (1, 1000, coalesce((SELECT seal FROM taken_in), x'00'))", [])
         .unwrap();
