@@ -55,17 +55,7 @@ impl super::Expression {
         let root = context.and_then(|name| types.resource(name)).map(|definition| Kind::Tree(definition.root));
         let begin = root.map_or_else(Outlook::unknown, Outlook::of);
         let purpose = Purpose { resource: context, ..Purpose::default() };
-        Checker {
-            types,
-            purpose: &purpose,
-            begin: &begin,
-            is_strict: true,
-            defined: RefCell::default(),
-            steps: Cell::default(),
-            may_be_none: Cell::default(),
-        }
-        .expression(&self.root, &begin)
-        .map(|_| ())
+        self.checked(types, &purpose, &begin, true)
     }
 
     /// The first thing in an expression of a definition that cannot be: an element that no type here has, a variable that nobody defines.
@@ -78,17 +68,12 @@ impl super::Expression {
             }
             Begin::Model(path) => purpose.model.map_or_else(Outlook::unknown, |model| model.at(types, path)),
         };
-        Checker {
-            types,
-            purpose,
-            begin: &begin,
-            is_strict: false,
-            defined: RefCell::default(),
-            steps: Cell::default(),
-            may_be_none: Cell::default(),
-        }
-        .expression(&self.root, &begin)
-        .map(|_| ())
+        self.checked(types, purpose, &begin, false)
+    }
+
+    fn checked(&self, types: &TypeTable, purpose: &Purpose<'_>, begin: &Outlook, is_strict: bool) -> Result<(), PathError> {
+        let (defined, steps, may_be_none) = Default::default();
+        Checker { types, purpose, begin, is_strict, defined, steps, may_be_none }.expression(&self.root, begin).map(|_| ())
     }
 }
 
