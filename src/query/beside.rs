@@ -27,10 +27,12 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// What a resource refers to that may be hidden, or may tell what the resource is.
+    /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither.
     pub fn named_by(resource: &Node) -> impl Iterator<Item = String> {
-        let is_meant = |reference: &Reference| {
-            reference.type_name().is_some_and(|name| !PARTIES.contains(&name) && (is_setting(name) || !is_administrative(name)))
+        let own = patients_of(resource);
+        let is_meant = move |reference: &Reference| {
+            let may_be = |name: &str| !PARTIES.contains(&name) && (is_setting(name) || !is_administrative(name));
+            reference.type_name().is_some_and(may_be) && !is_among(reference, &own)
         };
         references_of(resource).into_iter().filter(is_meant).filter_map(|reference| relative(&reference))
     }
@@ -91,11 +93,8 @@ impl Beside {
             return Vec::new();
         }
         let own = patients_of(resource);
-        let is_own = |reference: &Reference| {
-            own.iter().any(|patient| matches!(patient, PatientReference::Known(known) if known.relative() == reference.relative()))
-        };
         let is_gone = |reference: &Reference| relative(reference).is_some_and(|text| self.gone.contains(&text));
-        references_of(resource).into_iter().filter(|reference| is_gone(reference) && !is_own(reference)).collect()
+        references_of(resource).into_iter().filter(|reference| is_gone(reference) && !is_among(reference, &own)).collect()
     }
 
     /// What the settings tell in which something took place.
@@ -113,6 +112,10 @@ impl Beside {
         }
         labels
     }
+}
+
+fn is_among(reference: &Reference, patients: &[PatientReference]) -> bool {
+    patients.iter().any(|patient| matches!(patient, PatientReference::Known(known) if known.relative() == reference.relative()))
 }
 
 fn relative(reference: &Reference) -> Option<String> {
