@@ -4,7 +4,6 @@
 //! written, and every sync serves half of them. So the writer waits for those it answered, for a part of the time that a commit takes here:
 //! nothing that is noticed on a fast disk, and enough on a slow one.
 
-use super::unit::Unit;
 use super::writer::{Waiting, Work};
 use crate::outcome::Fault;
 use std::time::Duration;
@@ -23,9 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_micros(100);
 #[derive(Default)]
 pub(super) struct Group {
     pub units: Vec<Waiting>,
-    /// What has been acknowledged already, each with its number.
-    pub owed: Vec<(Vec<Unit>, u64)>,
-    /// Who wants to see that in the tables.
+    /// Who wants to see what is owed in the tables.
     pub settling: Vec<oneshot::Sender<Result<(), Fault>>>,
     pub stop: Option<oneshot::Sender<()>>,
     leaves: usize,
@@ -38,7 +35,7 @@ impl Group {
                 self.leaves += unit.leaves.len();
                 self.units.push((unit, answer));
             }
-            Work::Owe { units, number } => self.owed.push((units, number)),
+            Work::Owe => {}
             Work::Settle { done } => self.settling.push(done),
             Work::Stop { done } => self.stop = Some(done),
         }

@@ -22,6 +22,7 @@ mod folding;
 mod group;
 mod index;
 mod journal;
+mod keeper;
 mod key_writing;
 mod keys;
 mod log;
@@ -112,7 +113,7 @@ struct Shared {
     /// Where a commit writes: data, keys, register.
     folders: BTreeSet<PathBuf>,
     /// Makes records durable that take their places later.
-    keeper: owed::Keeper,
+    keeper: Arc<keeper::Keeper>,
     sealer: Arc<seal::Sealer>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
@@ -141,12 +142,13 @@ impl Store {
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         let register = settings.register.parent().map(Path::to_owned);
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
-        let (owed, keeping) = owed::open(&data, &keyring, &settings)?;
+        let owed = owed::open(&data, &keyring, &settings)?;
         if is_erasing {
             owed.wipe()?;
             erase::finish(&data)?;
         }
-        let keeper = owed::Keeper::start(keeping, !settings.anchor_within.is_zero(), work.clone(), Arc::clone(&counters))?;
+        let is_on = !settings.anchor_within.is_zero();
+        let keeper = Arc::new(keeper::Keeper::new(owed.shared(), keyring.clone(), is_on, work.clone(), Arc::clone(&counters)));
         let mut writer = writer::Writer {
             owed,
             sealer: Arc::clone(&sealer),
@@ -199,11 +201,8 @@ impl Store {
     /// Commits one unit together with whatever else is waiting. Answers after the sync.
     pub async fn commit(&self, unit: Unit) -> Result<Committed, Fault> {
         let (answer, receive) = oneshot::channel();
-        if let Some((unit, answer)) = self.shared.keeper.offer((Box::new(unit), answer)) {
-            self.shared.work.try_send(writer::Work::Commit { unit, answer }).map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => Fault::new(FaultKind::Overloaded, "the writer's queue is full"),
-                mpsc::error::TrySendError::Closed(_) => Fault::new(FaultKind::ShuttingDown, "the writer has stopped"),
-            })?;
+        if let Some(waiting) = self.shared.keeper.offer((Box::new(unit), answer)) {
+            writer::submit(&self.shared.work, waiting);
         }
         receive.await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the writer stopped before it answered"))?
     }

@@ -1,8 +1,8 @@
 //! Records that are acknowledged before they take their places in the tables and in the log.
 //!
 //! What a read leaves behind (who was shown what, who was refused) touches some twenty pages: the record, its index terms, its leaf, tags, tree and
-//! checkpoint. Whoever reads does not wait for that: the records are made durable in a [`Journal`] by a thread of its own, with one sync of
-//! a block or two, and are owed from then on. A moment later, or when somebody wants to see them, the writer takes all of them into the tables and the
+//! checkpoint. Whoever reads does not wait for that: the [keeper](super::keeper) makes the records durable in a [`Journal`], with one sync of a block or two, and
+//! they are owed from then on. A moment later, or when somebody wants to see them, the writer takes all of them into the tables and the
 //! log, in one commit, which also says up to where.
 //!
 //! * What is acknowledged is in the journal beyond what the data has taken in, or in the data, and never in both. A start takes in what is left.
@@ -13,69 +13,72 @@
 use super::journal::{Held, Journal};
 use super::keys::{Keyring, hmac};
 use super::mark::Mark;
-use super::unit::{Committed, LeafDraft, Unit, VersionDraft};
-use super::writer::{Counters, Waiting, Work};
+use super::unit::{LeafDraft, Unit, VersionDraft};
 use super::{StoreSettings, fault, reader};
 use crate::clock::{Clock, Stopwatch};
-use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::mpsc as tasks;
 
-/// The only resources that are kept so; everything else is asked for as soon as it is acknowledged.
-const TYPE_NAME: &str = "AuditEvent";
-/// So many units may be owed; more wait for the writer as everything does.
-const MAX_OWED: usize = 256;
-/// So many units share a frame of the journal.
-const MAX_TOGETHER: usize = 32;
 /// After a commit that failed it waits so long.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Where records are kept, and how far they were acknowledged.
-struct Kept {
-    journal: Journal,
-    mark: Arc<Mark>,
+pub(super) struct Kept {
+    pub journal: Journal,
+    pub mark: Arc<Mark>,
 }
 
-/// What the threads know together.
-#[derive(Clone, Default)]
-struct Shared {
+/// What the writer and whoever keeps records know together.
+#[derive(Default)]
+pub(super) struct Shared {
     /// How many units are acknowledged, or about to be, and not in the tables.
-    units: Arc<AtomicUsize>,
+    pub units: AtomicUsize,
     /// The number up to which the data has taken them in.
-    taken_in: Arc<AtomicU64>,
+    pub taken_in: AtomicU64,
     /// Whether the writer could not take in what is owed.
-    is_stalled: Arc<AtomicBool>,
+    pub is_stalled: AtomicBool,
     /// None where there was no room to lay it out.
-    kept: Arc<Mutex<Option<Kept>>>,
+    kept: Mutex<Option<Kept>>,
+    /// What is about to be acknowledged and the writer has not fetched, each with its number.
+    coming: Mutex<Vec<(Vec<Unit>, u64)>>,
 }
 
 impl Shared {
-    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+    pub fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn coming(&self) -> MutexGuard<'_, Vec<(Vec<Unit>, u64)>> {
+        self.coming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts units where the writer fetches them before it commits anything else, and tells whether it must be woken for that.
+    pub fn bring(&self, units: Vec<Unit>, number: u64) -> bool {
+        let mut coming = self.coming();
+        coming.push((units, number));
+        coming.len() == 1
     }
 }
 
-/// Opens the journal beside the data, and gives both ends of it with what a crash left.
-pub(super) fn open(data: &Connection, keyring: &Keyring, settings: &StoreSettings) -> Result<(Owed, Keeping), Fault> {
+/// Opens the journal beside the data, with what a crash left in it.
+pub(super) fn open(data: &Connection, keyring: &Keyring, settings: &StoreSettings) -> Result<Owed, Fault> {
     let key = keyring.derived("owed");
     let taken_in = taken_in(data, &key)?;
     let (kept, held) = open_kept(keyring, settings, taken_in)?;
-    let shared = Shared { taken_in: Arc::new(AtomicU64::new(taken_in)), kept: Arc::new(Mutex::new(kept)), ..Shared::default() };
-    let mut owed = Owed { units: Vec::new(), last: taken_in, key, wait: settings.anchor_within, waits: None, shared: shared.clone() };
+    let shared = Arc::new(Shared { taken_in: AtomicU64::new(taken_in), kept: Mutex::new(kept), ..Shared::default() });
+    let mut owed = Owed { units: Vec::new(), last: taken_in, key, wait: settings.anchor_within, waits: None, shared: Arc::clone(&shared) };
     for (number, bytes) in held {
         let mut units = decoded(&bytes)?;
         // What went another way after all, when the frame could not be synced, is there already.
         units.retain(|unit| !unit.versions.iter().any(|version| is_known(data, version)));
         shared.units.fetch_add(units.len(), Ordering::Release);
-        owed.owe(units, number);
+        owed.units.extend(units);
+        owed.last = number;
     }
-    Ok((owed, Keeping { shared, keyring: keyring.clone(), broken: None }))
+    Ok(owed)
 }
 
 fn is_known(data: &Connection, version: &VersionDraft) -> bool {
@@ -126,11 +129,6 @@ fn seal_of(number: u64, key: &[u8; 32]) -> [u8; 32] {
     hmac(key, &[b"taken in", &number.to_be_bytes()])
 }
 
-fn encoded(units: &[Waiting]) -> Result<Vec<u8>, Fault> {
-    let records: Vec<(&[VersionDraft], &[LeafDraft])> = units.iter().map(|(unit, _)| (&unit.versions[..], &unit.leaves[..])).collect();
-    postcard::to_stdvec(&records).map_err(|error| Fault::new(FaultKind::Internal, format!("keep a record: {error}")))
-}
-
 fn decoded(bytes: &[u8]) -> Result<Vec<Unit>, Fault> {
     let records: Vec<(Vec<VersionDraft>, Vec<LeafDraft>)> = postcard::from_bytes(bytes)
         .map_err(|_| Fault::new(FaultKind::StorageCorrupt, "a record in owed.journal is none that this build can read"))?;
@@ -147,27 +145,33 @@ pub(super) struct Owed {
     wait: Duration,
     /// Since when the oldest waits, and how long it is to.
     waits: Option<(Stopwatch, Duration)>,
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
 impl Owed {
-    pub(super) fn owe(&mut self, units: Vec<Unit>, number: u64) {
-        self.units.extend(units);
-        self.last = number;
-        self.waits.get_or_insert_with(|| (Clock::system().stopwatch(), self.wait));
+    /// What the keeper shares with it.
+    pub(super) fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.units.is_empty() && self.shared.coming().is_empty()
     }
 
     /// How long until it is to be written; nothing when nothing is owed.
-    pub(super) fn due_in(&self) -> Option<Duration> {
+    pub(super) fn due_in(&mut self) -> Option<Duration> {
+        if self.waits.is_none() && !self.is_empty() {
+            self.waits = Some((Clock::system().stopwatch(), self.wait));
+        }
         self.waits.as_ref().map(|(since, wait)| wait.saturating_sub(since.elapsed()))
     }
 
     /// All of it, to be written now; what became of that is [told](Owed::told).
     pub(super) fn take(&mut self) -> Vec<Unit> {
+        for (units, number) in std::mem::take(&mut *self.shared.coming()) {
+            self.units.extend(units);
+            self.last = number;
+        }
         std::mem::take(&mut self.units)
     }
 
@@ -217,141 +221,4 @@ impl Owed {
         let taken_in = self.shared.taken_in.load(Ordering::Acquire);
         self.shared.kept().as_mut().map_or(Ok(()), |kept| kept.journal.wipe_taken_in(taken_in))
     }
-}
-
-/// What the thread works with that makes records durable.
-pub(super) struct Keeping {
-    shared: Shared,
-    keyring: Keyring,
-    /// Why nothing can be kept any more.
-    broken: Option<Fault>,
-}
-
-/// The thread that makes records durable, as everybody else sees it.
-pub(super) struct Keeper {
-    shared: Shared,
-    /// Whether records are acknowledged before they are in the log at all.
-    is_on: bool,
-    counters: Arc<Counters>,
-    orders: Mutex<Option<Sender<Waiting>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Keeper {
-    pub(super) fn start(keeping: Keeping, is_on: bool, work: tasks::Sender<Work>, counters: Arc<Counters>) -> Result<Keeper, Fault> {
-        let (orders, received) = mpsc::channel();
-        let (shared, told) = (keeping.shared.clone(), Arc::clone(&counters));
-        let thread = std::thread::Builder::new()
-            .name("store-owed".into())
-            .spawn(move || keeping.run(&received, &work, &told))
-            .map_err(|error| Fault::new(FaultKind::Internal, format!("start journal: {error}")))?;
-        Ok(Keeper { shared, is_on, counters, orders: Mutex::new(Some(orders)), thread: Mutex::new(Some(thread)) })
-    }
-
-    /// Takes a unit that may be acknowledged before it is in the tables, or gives it back.
-    pub(super) fn offer(&self, waiting: Waiting) -> Option<Waiting> {
-        let may_wait = self.is_on && !self.shared.is_stalled.load(Ordering::Acquire) && !self.counters.is_poisoned();
-        if !may_wait || !waiting.0.is_record_of(TYPE_NAME) || self.shared.units.load(Ordering::Acquire) >= MAX_OWED {
-            return Some(waiting);
-        }
-        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*orders {
-            Some(orders) => orders.send(waiting).err().map(|refused| refused.0),
-            None => Some(waiting),
-        }
-    }
-
-    /// Whether all that was acknowledged is in the tables, as far as a type of resource is concerned.
-    pub(super) fn is_settled(&self, type_name: Option<&str>) -> bool {
-        type_name.is_some_and(|name| name != TYPE_NAME) || self.shared.units.load(Ordering::Acquire) == 0
-    }
-
-    /// Ends the thread, when it has kept what it was given.
-    pub(super) fn stop(&self) {
-        drop(self.orders.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Keeping {
-    fn run(mut self, received: &Receiver<Waiting>, work: &tasks::Sender<Work>, counters: &Counters) {
-        while let Ok(first) = received.recv() {
-            let mut group = vec![first];
-            while group.len() < MAX_TOGETHER
-                && let Ok(more) = received.try_recv()
-            {
-                group.push(more);
-            }
-            if let Err((failure, group)) = self.serve(group, work, counters) {
-                tracing::error!(fault = failure.kind.label(), detail = %failure.detail, "records could not be kept");
-                group.into_iter().for_each(|(_, answer)| drop(answer.send(Err(failure.clone()))));
-            }
-        }
-    }
-
-    /// Keeps a group and acknowledges it; what cannot be kept now waits for the writer.
-    fn serve(&mut self, group: Vec<Waiting>, work: &tasks::Sender<Work>, counters: &Counters) -> Result<(), (Fault, Vec<Waiting>)> {
-        // A key that is not stored yet would have to be synced too.
-        let has_key = |(unit, _): &Waiting| !self.keyring.is_any_fresh(unit.leaves.iter().filter_map(|leaf| leaf.patient));
-        let (group, without): (Vec<Waiting>, Vec<Waiting>) = group.into_iter().partition(has_key);
-        without.into_iter().for_each(|one| pass_on(one, work));
-        if group.is_empty() {
-            return Ok(());
-        }
-        // Whoever settles from here on waits for these.
-        self.shared.units.fetch_add(group.len(), Ordering::AcqRel);
-        match self.keep(&group) {
-            Ok(Some(number)) => {
-                counters.kept(group.len());
-                acknowledge(group, number, work);
-                Ok(())
-            }
-            kept => {
-                self.shared.units.fetch_sub(group.len(), Ordering::AcqRel);
-                match kept {
-                    Err(failure) => {
-                        counters.poison();
-                        self.broken = Some(failure.clone());
-                        Err((failure, group))
-                    }
-                    Ok(_) => {
-                        group.into_iter().for_each(|one| pass_on(one, work));
-                        Ok(())
-                    }
-                }
-            }
-        }
-    }
-
-    fn keep(&self, group: &[Waiting]) -> Result<Option<u64>, Fault> {
-        // After a failed sync the kernel may have dropped the pages: a later success would be a lie.
-        self.broken.clone().map_or(Ok(()), Err)?;
-        let bytes = encoded(group)?;
-        killpoint::reached("keep-before");
-        let taken_in = self.shared.taken_in.load(Ordering::Acquire);
-        let kept = match &mut *self.shared.kept() {
-            Some(Kept { journal, mark }) => {
-                let number = journal.append(&bytes, taken_in)?;
-                killpoint::reached("keep-synced");
-                number.map(|number| mark.note(number).map(|()| number)).transpose()?
-            }
-            None => None,
-        };
-        killpoint::reached("keep-kept");
-        Ok(kept)
-    }
-}
-
-/// The writer hears of what is owed before anybody is told that it was kept: whatever is asked for then comes to the writer later.
-fn acknowledge(group: Vec<Waiting>, number: u64, work: &tasks::Sender<Work>) {
-    let (units, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|(unit, answer)| (*unit, answer)).unzip();
-    // When the writer has stopped, the next start takes them in.
-    let _ = work.blocking_send(Work::Owe { units, number });
-    answers.into_iter().for_each(|answer| drop(answer.send(Ok(Committed::Kept))));
-}
-
-fn pass_on((unit, answer): Waiting, work: &tasks::Sender<Work>) {
-    let _ = work.blocking_send(Work::Commit { unit, answer });
 }

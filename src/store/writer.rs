@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How many shared bodies are remembered.
@@ -36,11 +37,8 @@ pub(super) enum Work {
         unit: Box<Unit>,
         answer: oneshot::Sender<Result<Committed, Fault>>,
     },
-    /// These have been acknowledged, and are in the journal under this number.
-    Owe {
-        units: Vec<Unit>,
-        number: u64,
-    },
+    /// Something is owed from now on.
+    Owe,
     /// Writes what is owed.
     Settle {
         done: oneshot::Sender<Result<(), Fault>>,
@@ -52,6 +50,18 @@ pub(super) enum Work {
 
 type Answer = oneshot::Sender<Result<Committed, Fault>>;
 pub(super) type Waiting = (Box<Unit>, Answer);
+
+/// Lets a unit wait for the writer; one that cannot is told so at once.
+pub(super) fn submit(work: &mpsc::Sender<Work>, (unit, answer): Waiting) {
+    let (turned_away, failure) = match work.try_send(Work::Commit { unit, answer }) {
+        Ok(()) => return,
+        Err(TrySendError::Full(work)) => (work, Fault::new(FaultKind::Overloaded, "the writer's queue is full")),
+        Err(TrySendError::Closed(work)) => (work, Fault::new(FaultKind::ShuttingDown, "the writer has stopped")),
+    };
+    if let Work::Commit { answer, .. } = turned_away {
+        let _ = answer.send(Err(failure));
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Counters {
@@ -119,8 +129,7 @@ impl Writer {
             let mut group = Group::default();
             group.take(first);
             gathering.fill(&mut group, &mut queue, self.max_group_units);
-            let Group { units, owed, settling, stop, .. } = group;
-            owed.into_iter().for_each(|(units, number)| self.owed.owe(units, number));
+            let Group { units, settling, stop, .. } = group;
             if !units.is_empty() {
                 let (count, watch) = (units.len(), Clock::system().stopwatch());
                 self.serve(units);
