@@ -215,12 +215,19 @@ impl Reason {
 pub struct Refusal {
     pub reason: Reason,
     pub findings: Vec<Finding>,
+    /// What only the record of it says: whoever is refused must not learn it.
+    pub aside: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal with one finding about the whole request.
     pub fn new(reason: Reason, code: IssueType, text: impl Into<String>) -> Refusal {
-        Refusal { reason, findings: vec![Finding::error(code, reason.label(), text)] }
+        Refusal::of(reason, vec![Finding::error(code, reason.label(), text)])
+    }
+
+    /// A refusal for what was found.
+    pub fn of(reason: Reason, findings: Vec<Finding>) -> Refusal {
+        Refusal { reason, findings, aside: None }
     }
 
     /// The same refusal, its first finding placed at an element.

@@ -390,7 +390,8 @@ impl Pipeline {
 
     /// The same, where it is known what was asked for.
     pub async fn record_refusal_of(&self, opened: &audit::Opened, refusal: &Refusal, asked: Closing) -> Result<(), Fault> {
-        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &asked).await
+        let description = refusal.aside.map(str::to_owned).or(asked.description);
+        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing { description, ..asked }).await
     }
 
     /// Stores and anchors an audit record on its own; synced when this returns.

@@ -211,12 +211,9 @@ impl QueryPath {
             Some(version) if candidate.elsewhere.is_some() => self.held_is_open(caller, name, version, &known.held).await?,
             Some(_) => self.current_is_open(caller, type_name, &id, number).await?,
         };
-        if !is_open {
-            return Err(not_found(type_name).into());
-        }
         let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
-        let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
-        self.disclose(opened, disclosure(std::iter::once(&*permitted), None), Vec::new()).await?;
+        let Some(permitted) = judge.rule(candidate).permitted().filter(|_| is_open) else { return Err(judge.denial(type_name).into()) };
+        self.disclose(opened, disclosure(std::iter::once(&permitted), None), Vec::new()).await?;
         let notices = permitted.notices();
         Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
     }
@@ -367,7 +364,10 @@ impl QueryPath {
         let mut closing = disclosure(page.shown.iter().chain(&along.resources), note);
         counted::count_in(&mut closing, &page.beyond);
         // A search that touches a crowd is about nobody in particular, and must not cost a record for each.
-        closing.withheld = if withheld.len() <= MAX_WITHHELD { withheld.into_iter().collect() } else { Vec::new() };
+        if withheld.len() <= MAX_WITHHELD {
+            closing.unread = judge.damaged_among(&withheld);
+            closing.withheld = withheld.into_iter().collect();
+        }
         self.disclose(opened, closing, elsewhere).await?;
         steps.wait_where(page.shown.is_empty() && page.beyond.is_empty()).await;
         Ok(self.searchset(&asked, page, along, told.silent))

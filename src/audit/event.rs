@@ -26,6 +26,9 @@ const MAX_ENTITIES: usize = 100;
 /// `AuditEvent.entity.detail.type` of a patient of whom nothing was told.
 pub const WITHHELD: &str = "withheld";
 
+/// What the record of a denial says where the consents about a patient are damaged.
+pub const CONSENTS_UNREADABLE: &str = "consents-unreadable";
+
 /// The source under which what the gateway records of itself is stored.
 pub const SOURCE: &str = "hearthgate";
 
@@ -88,6 +91,8 @@ pub struct Closing {
     pub owners: Vec<(String, Vec<String>)>,
     /// Ids of the patients of whom something was asked and nothing told.
     pub withheld: Vec<String>,
+    /// Those of them whose consents are damaged.
+    pub unread: Vec<String>,
     /// The organisation that received something without having asked, or was to, by its key.
     pub recipient: Option<Organisation>,
     /// What it received it for.
@@ -110,6 +115,7 @@ impl Closing {
             patients: vec![patient.clone()],
             consents: self.consents.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
             withheld: Vec::new(),
+            unread: Vec::new(),
             owners: Vec::new(),
             recipient: self.recipient.clone(),
             purpose: self.purpose,
@@ -124,6 +130,7 @@ impl Closing {
         let hidden = withheld.into_iter().map(|patient| Closing {
             resources: theirs(&patient),
             withheld: vec![patient],
+            unread: self.unread.clone(),
             recipient: self.recipient.clone(),
             purpose: self.purpose,
             description: self.description.clone(),
@@ -179,10 +186,12 @@ impl Opened {
     /// Closes the record with its outcome. `id` is a fresh resource id.
     pub fn close(&self, id: String, outcome: &Outcome, closing: &Closing) -> Record {
         let recorded = self.at.to_fhir_instant();
+        let unread = closing.withheld.iter().any(|id| closing.unread.contains(id)).then_some(CONSENTS_UNREADABLE);
+        let said = unread.map(|unread| join(unread, closing.description.as_deref())).or_else(|| closing.description.clone());
         let (code, description) = match outcome {
-            Outcome::Success => ("0", closing.description.clone()),
-            Outcome::Refused(label) => ("4", Some(join(label, closing.description.as_deref()))),
-            Outcome::Failed(label) => ("8", Some(join(label, closing.description.as_deref()))),
+            Outcome::Success => ("0", said),
+            Outcome::Refused(label) => ("4", Some(join(label, said.as_deref()))),
+            Outcome::Failed(label) => ("8", Some(join(label, said.as_deref()))),
         };
         let event = Object::resource("AuditEvent")
             .with("id", id.as_str())

@@ -154,7 +154,7 @@ pub fn syntax_refusal(bytes: &[u8], error: &SyntaxError) -> Refusal {
     let text = format!("The document cannot be read: {} (line {line}, column {column}).", error.kind);
     let mut finding = Finding::new(Severity::Fatal, IssueType::Structure, "syntax", text);
     finding.offset = u32::try_from(error.offset).ok();
-    Refusal { reason: Reason::Malformed, findings: vec![finding] }
+    Refusal::of(Reason::Malformed, vec![finding])
 }
 
 #[cfg(test)]

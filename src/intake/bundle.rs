@@ -243,5 +243,5 @@ pub fn refusal_of(entries: &[Entry]) -> Option<Refusal> {
         .collect();
     let first = refused.first()?;
     let findings: Vec<Finding> = refused.iter().flat_map(|refusal| refusal.findings.clone()).collect();
-    Some(Refusal { reason: first.reason, findings })
+    Some(Refusal::of(first.reason, findings))
 }

@@ -39,7 +39,7 @@ impl Normalised {
         let named = writes.iter().zip(&plain);
         let standing = named.filter_map(|((write, _), url)| Some(Entry { full_url: url.as_deref(), resource: write.resource.as_ref()? }));
         let Some(servers) = Servers::of(context.source, standing) else {
-            return Err(Refusal { reason: Reason::Invalid, findings: vec![too_many()] });
+            return Err(Refusal::of(Reason::Invalid, vec![too_many()]));
         };
         let one = |((write, target), url): ((Write, Target), Option<String>)| {
             let standing = write.resource.as_ref().map(|resource| Entry { full_url: url.as_deref(), resource });
@@ -57,7 +57,7 @@ impl Normalised {
         if refusing.is_empty() {
             return Ok(Normalised { evidence, entries });
         }
-        Err(Refusal { reason: Reason::Invalid, findings: refusing })
+        Err(Refusal::of(Reason::Invalid, refusing))
     }
 
     pub fn entries(&self) -> &[NormalisedEntry] {

@@ -96,7 +96,7 @@ impl Pipeline {
         }
         let findings = crate::validate::check(self.definitions, map, &crate::validate::Options::default());
         if findings.iter().any(Finding::is_error) {
-            return Err(Refusal { reason: Reason::Invalid, findings });
+            return Err(Refusal::of(Reason::Invalid, findings));
         }
         match maps.add(map) {
             0 => Err(refuse("No element has exactly one target that is equal or equivalent: nothing of this map can be used.".to_owned())),

@@ -1,8 +1,9 @@
 //! Gathering what a decision needs, and making it for each resource.
 
-use super::Candidate;
 use super::beside::{Beside, MAX_BESIDE};
 use super::page::ConsentState;
+use super::{Candidate, not_found};
+use crate::audit;
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
@@ -12,7 +13,7 @@ use crate::consent::{
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
-use crate::outcome::{Fault, FaultKind};
+use crate::outcome::{Fault, FaultKind, Refusal};
 use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
 use crate::search::Query;
@@ -158,6 +159,8 @@ struct PatientRules {
     linked: Vec<String>,
     /// Which consents were filed about it, in which versions.
     filed: Vec<(String, u32)>,
+    /// Whether they are damaged, so that everything is denied.
+    is_damaged: bool,
 }
 
 impl Judge {
@@ -238,6 +241,16 @@ impl Judge {
     pub fn may_ask(&self, patient: &str) -> bool {
         let rules = self.speaking(patient);
         !rules.is_empty() && rules.iter().all(|rules| consent::decide_request(rules, &self.request).is_permit())
+    }
+
+    /// The refusal of what may not be seen. That the consents could not be read stands in its record alone.
+    pub(super) fn denial(&self, type_name: &str) -> Refusal {
+        Refusal { aside: self.rules.values().any(|known| known.is_damaged).then_some(audit::CONSENTS_UNREADABLE), ..not_found(type_name) }
+    }
+
+    /// Those of these patients whose consents are damaged.
+    pub(super) fn damaged_among(&self, patients: &BTreeSet<String>) -> Vec<String> {
+        patients.iter().filter(|id| self.rules.get(*id).is_some_and(|known| known.is_damaged)).cloned().collect()
     }
 
     /// What the consents about patients and the other records of theirs are now.
@@ -379,7 +392,7 @@ impl Place {
                 tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
                 metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
                 let rules = Rules::beyond_reading(Policy::default());
-                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new() })
+                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new(), is_damaged: true })
             }
             known => known,
         }
@@ -392,7 +405,7 @@ impl Place {
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
             let rules = Rules::beyond_reading(Policy::default());
-            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
+            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new(), is_damaged: false });
         };
         check_filed(reader, patient, &stored)?;
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
@@ -409,7 +422,7 @@ impl Place {
         let policy = self.policy(reader, patient, record)?;
         let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
         let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
-        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
+        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed, is_damaged: false })
     }
 
     /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.

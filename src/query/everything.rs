@@ -80,7 +80,7 @@ impl QueryPath {
         let consents = judge.consent_state([id.as_str()]);
         let patient: Vec<Permitted> = judge.rule(patient).permitted().into_iter().collect();
         if patient.is_empty() {
-            return Err(not_found("Patient").into());
+            return Err(judge.denial("Patient").into());
         }
         resumed.under(consents)?;
         let mut shown: Vec<Permitted> = patient.into_iter().filter(|_| asked.wants("Patient")).collect();

@@ -57,17 +57,15 @@ impl QueryPath {
                 return self.held_history(caller, (&scope, (type_name, id)), (&asked, &pairs), &known, opened).await;
             }
         }
-        let consents = self.consents_of(caller, &scope).await?;
+        let (consents, denial) = self.consents_of(caller, &scope).await?;
         asked.under(consents)?;
         let mut shown = self.visible(caller, &scope, &asked).await?;
         // One more than the page holds was looked for, so that a next link is given only where something to see follows.
         let beyond: Vec<Permitted> = shown.drain(asked.count.min(shown.len())..).filter_map(|(_, permitted)| permitted).collect();
         let has_more = !beyond.is_empty();
         let more = if has_more { shown.last().map(|(version, _)| version.seq) } else { None };
-        if shown.is_empty()
-            && let HistoryScope::Instance { type_name, .. } = &scope
-        {
-            return Err(not_found(type_name).into());
+        if let Some(denial) = denial.filter(|_| shown.is_empty()) {
+            return Err(denial.into());
         }
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
         let mut closing = disclosure(permitted.iter(), None);
@@ -182,13 +180,14 @@ impl QueryPath {
         Ok(asked)
     }
 
-    /// What the consents of whom one resource is about are now. The history of a type or of everything names nobody.
-    async fn consents_of(&self, caller: &Caller, scope: &HistoryScope) -> Result<ConsentState, Fault> {
-        let HistoryScope::Instance { type_name, id } = scope else { return Ok(ConsentState::default()) };
-        let Some(current) = self.own(type_name, id, None).await? else { return Ok(ConsentState::default()) };
+    /// What the consents of whom one resource is about are now, and how its history is refused where nothing of it may be seen. The history of a type
+    /// or of everything names nobody.
+    async fn consents_of(&self, caller: &Caller, scope: &HistoryScope) -> Result<(ConsentState, Option<Refusal>), Fault> {
+        let HistoryScope::Instance { type_name, id } = scope else { return Ok((ConsentState::default(), None)) };
+        let Some(current) = self.own(type_name, id, None).await? else { return Ok((ConsentState::default(), Some(not_found(type_name)))) };
         let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
         let patients = crate::pipeline::patient_ids(&current.resource);
-        Ok(judge.consent_state(patients.iter().map(String::as_str)))
+        Ok((judge.consent_state(patients.iter().map(String::as_str)), Some(judge.denial(type_name))))
     }
 
     fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {

@@ -56,7 +56,7 @@ impl QueryPath {
         } else {
             let candidate = Candidate::stored(&stored)?;
             let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
-            let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(not_found(type_name).into()) };
+            let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(judge.denial(type_name).into()) };
             if permitted.is_screened() {
                 // The receipt opens a commitment to the whole, by which what was taken out could be guessed. Nor may its absence say that
                 // something was.

@@ -100,7 +100,7 @@ impl Validated {
         };
         if is_refused {
             let shown = all().filter(|finding| finding.severity >= Severity::Warning).cloned().collect();
-            return Err(Refusal { reason: Reason::Invalid, findings: shown });
+            return Err(Refusal::of(Reason::Invalid, shown));
         }
         Ok(Validated { evidence, entries })
     }

@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn releases_of_fhir_are_work() {
         let finding = |id| Finding::error(IssueType::NotSupported, id, "This is DSTU2.");
-        let refusal = Refusal { reason: Reason::Invalid, findings: vec![finding("version-refused"), finding("other")] };
+        let refusal = Refusal::of(Reason::Invalid, vec![finding("version-refused"), finding("other")]);
         assert_eq!(refused("lab", &refusal).len(), 1);
     }
 }

@@ -236,8 +236,17 @@ pub async fn what_cannot_be_read_denies_alike() {
         assert!(rows.execute(sql, [&denying]).unwrap() > 0, "{damage}");
         assert_alike(&b.get(&format!("Observation/{seen}")).await, &hidden, damage);
     }
-    let refused = world.audit_events().await.into_iter().filter(|event| event.to_string().contains(&person) && event["outcome"] == "4");
-    assert!(refused.count() > 0, "that it was denied is on the patient's record");
+    // Why it was denied is on the patient's record, and nowhere else.
+    let events = world.audit_events().await;
+    let says = |interaction: &str, outcome: &str, description: &str| {
+        let is_such = |event: &&Value| {
+            event["subtype"][0]["code"] == interaction && event["outcome"] == outcome && event["outcomeDesc"] == description
+        };
+        assert!(events.iter().filter(is_such).any(|event| event.to_string().contains(&person)), "{interaction} {description}");
+    };
+    says("read", "4", "not-found: consents-unreadable");
+    says("history-instance", "4", "not-found: consents-unreadable");
+    says("search-type", "0", "consents-unreadable");
     let regulator = world.party("health-department").await;
     assert!(!regulator.search(&format!("AuditEvent?patient=Patient/{person}")).await.is_empty(), "oversight reads it");
     // Who sent the record reads it as ever; only the consent itself is not served.

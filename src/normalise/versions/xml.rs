@@ -11,7 +11,7 @@ pub fn other_release(bytes: &[u8], declared: Option<Release>, types: &TypeTable)
     let (place, finding) =
         outline(bytes).iter().enumerate().find_map(|(index, resource)| Some((index, of_one(resource, declared, types)?)))?;
     let finding = if place == 0 { finding } else { finding.under("Bundle") };
-    Some(Refusal { reason: Reason::Invalid, findings: vec![finding] })
+    Some(Refusal::of(Reason::Invalid, vec![finding]))
 }
 
 fn of_one(resource: &Outlined, declared: Option<Release>, types: &TypeTable) -> Option<Finding> {
