@@ -38,6 +38,7 @@ pub use check::{Begin, Model, Purpose};
 pub use environment::{Alone, Environment};
 pub use error::{Limit, PathError};
 pub use focus::{DEFAULT_LIMITS, Focus, Limits};
+pub use function::Takes;
 pub use item::{Item, System, TreeItem, TypeInfo};
 pub use location::locate;
 pub use narrative::has_content as has_narrative_content;
