@@ -36,6 +36,7 @@ pub(super) enum Function {
     First,
     Last,
     Tail,
+    Item,
     Skip,
     Take,
     Intersect,
@@ -166,7 +167,7 @@ impl Function {
 
     /// Whether its result depends on the order of its input.
     pub fn needs_order(self) -> bool {
-        matches!(self, Function::First | Function::Last | Function::Tail | Function::Skip | Function::Take)
+        matches!(self, Function::First | Function::Last | Function::Tail | Function::Item | Function::Skip | Function::Take)
     }
 }
 

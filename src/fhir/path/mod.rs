@@ -58,7 +58,9 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
     /// As R4's invariants and search parameters need it: `as()` filters a collection, `Boolean` also names FHIR's `boolean`,
-    /// a missing text starts with, ends with and contains nothing, and a text may stand in double quotes (R5's eld-11).
+    /// a missing text starts with, ends with and contains nothing, and a text may stand in double quotes (R5's eld-11). Beyond that as
+    /// HL7's engine has it, which most rules are written for: several texts match nothing and yield nothing (eld-11 again), `contains`
+    /// asks for all on its right, `item()` is an index, and where an operand is due an operator is a name (`div.htmlChecks()`).
     #[default]
     Published,
     /// As the specification says.

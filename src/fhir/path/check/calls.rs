@@ -29,24 +29,24 @@ impl Checker<'_> {
             }
             arguments.push(argument);
         }
-        Ok(self.yielded(call, signature, input, arguments))
+        self.yielded(call, signature, input, arguments)
     }
 
-    fn yielded(&self, call: &Call, signature: &Signature, input: Outlook, arguments: Vec<Outlook>) -> Outlook {
+    fn yielded(&self, call: &Call, signature: &Signature, input: Outlook, arguments: Vec<Outlook>) -> Result<Outlook, PathError> {
         let mut arguments = arguments.into_iter();
-        match signature.gives {
+        Ok(match signature.gives {
             Gives::System(kind) => Outlook::system(kind),
             Gives::Input => input,
             Gives::Ordered => Outlook { is_ordered: true, ..input },
             Gives::Unordered => Outlook { kinds: None, is_ordered: false },
             Gives::Projection => Outlook { is_ordered: input.is_ordered, ..arguments.next().unwrap_or_else(Outlook::unknown) },
-            Gives::Repeated => self.repeated(call, arguments.next().unwrap_or_else(Outlook::unknown)),
+            Gives::Repeated => self.repeated(call, input, arguments.next().unwrap_or_else(Outlook::unknown))?,
             Gives::Either => input.or(arguments.next().unwrap_or_else(Outlook::unknown)),
             Gives::Branches => arguments.skip(1).reduce(Outlook::or).unwrap_or_else(Outlook::unknown),
             Gives::Named => call.type_name.as_ref().map_or_else(Outlook::unknown, |name| self.named(name)),
             Gives::Extension => Outlook::of_type(self.types, "Extension"),
             Gives::Unknown => Outlook::unknown(),
-        }
+        })
     }
 
     /// What stands in a place that takes something else; nothing where it may be right.
@@ -97,9 +97,9 @@ impl Checker<'_> {
         yielded
     }
 
-    /// What the projection yields of the input, of that again, and so on.
-    fn repeated(&self, call: &Call, first: Outlook) -> Outlook {
-        let Some(projection) = call.arguments.first() else { return Outlook::unknown() };
+    /// What the projection yields of the input, of that again, and so on. A name that none of all those items has is no name of theirs.
+    fn repeated(&self, call: &Call, input: Outlook, first: Outlook) -> Result<Outlook, PathError> {
+        let Some(projection) = call.arguments.first() else { return Ok(Outlook::unknown()) };
         let mut all = first;
         loop {
             let before = all.kinds.as_ref().map(Vec::len);
@@ -107,9 +107,13 @@ impl Checker<'_> {
                 all = all.or(again);
             }
             if all.kinds.as_ref().map(Vec::len) == before {
-                return all;
+                break;
             }
         }
+        if !self.is_strict {
+            self.expression(projection, &input.or(all.clone()))?;
+        }
+        Ok(all)
     }
 }
 

@@ -241,7 +241,7 @@ impl Checker<'_> {
         }
         match (found, kinds.first()) {
             (Some(outlook), _) => Ok(Outlook { is_ordered: parents.is_ordered, ..outlook }),
-            (None, None) => Ok(Outlook::unknown()),
+            (None, None) => Ok(Outlook::nothing()),
             (None, Some(_)) if self.may_be_none.get() => Ok(Outlook::nothing()),
             (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: self.kind_name(*kind).into() }),
         }

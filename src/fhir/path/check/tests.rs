@@ -166,6 +166,9 @@ fn what_repeats_is_followed() {
             ("repeat(extension | name).url", ""),
             ("repeat(extension).family", "'family' is not an element of 'Extension'"),
             ("repeat(extension).value.unit", ""),
+            ("repeat(extnsion).exists()", "'extnsion' is not an element of 'Patient'"),
+            ("repeat(extension | value.extnsion).exists()", "'extnsion' is not an element of 'string'"),
+            ("repeat(extension | value.repeat(extension)).exists()", ""),
         ],
     );
 }

@@ -97,6 +97,7 @@ pub(in super::super) const SIGNATURES: &[Signature] = {
         row("first", First, (0, 0), T::Anything, &[], Gives::Input),
         row("last", Last, (0, 0), T::Anything, &[], Gives::Input),
         row("tail", Tail, (0, 0), T::Anything, &[], Gives::Input),
+        row("item", Item, (1, 1), T::Anything, &[T::Integer], Gives::Input),
         row("skip", Skip, (1, 1), T::Anything, &[T::Integer], Gives::Input),
         row("take", Take, (1, 1), T::Anything, &[T::Integer], Gives::Input),
         row("intersect", Intersect, (1, 1), T::Anything, &[T::Anything], Gives::Input),
