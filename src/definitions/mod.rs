@@ -161,7 +161,7 @@ impl Definitions {
 
     /// Whether a code is in a value set that some resource contains.
     pub fn contained_set_contains(&self, set: &Node, system: Option<&str>, code: &str) -> Membership {
-        expansion::expand(self, &compile::contained_set(set), None).contains(system, code)
+        expansion::expand(self, &compile::terminology::contained_set(set), None).contains(system, code)
     }
 
     /// The same of a coding: where the set names no version of its system, the version that the coding names is meant, if it is in hand.

@@ -230,6 +230,12 @@ mod tests {
         check(r#"{"resourceType": "Pet", "status": "active", "colour": 1}"#, &["Unrecognised_property_ Pet"]);
         check(r#"{"resourceType": "Pet", "status": "active", "name": [{"text": 1}]}"#, &["SHAPE_JSON_TYPE Pet.name[0].text"]);
         check(r#"{"resourceType": "Pet", "status": "active", "id": "a b"}"#, &["Type_Specific_Checks_DT_Primitive_Regex Pet.id"]);
+        check(
+            "{\"resourceType\": \"Pet\", \"status\": \"active\", \"nick\": [\"a\u{A0}b\", \"\u{3000}\"], \"kind\": \"http://a.b/\u{A0}\"}",
+            &[],
+        );
+        let blank = r#"{"resourceType": "Pet", "status": "active", "nick": [""], "kind": "http://a.b/ c"}"#;
+        check(blank, &["Type_Specific_Checks_DT_Primitive_Regex Pet.nick[0]", "Type_Specific_Checks_DT_Primitive_Regex Pet.kind"]);
         check(r#"{"resourceType": "Cat"}"#, &["This_does_not_appear_to_be_a_FHIR_resource_unknown_name Cat"]);
         let inner = r#"{"resourceType": "Box", "entry": [{"resource": {"resourceType": "Pet"}}]}"#;
         check(inner, &["Validation_VAL_Profile_Minimum_one Box.entry[0].resource"]);

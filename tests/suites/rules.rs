@@ -17,9 +17,14 @@ const SAID: [&str; 5] = [
 ];
 
 /// What is rightly found: parts of the URL and of the text, and why.
-const RIGHT: [(&str, &str, &str); 7] = [
+const RIGHT: [(&str, &str, &str); 8] = [
     ("/ChargeItemDefinition", "rule cid-0 ", "it has a title and no name, in R4 and in R4B"),
     ("/StructureDefinition/Evidence", "rule cnl-0 ", "R4B's Evidence and EvidenceReport have no name"),
+    (
+        "/StructureDefinition/StructureDefinition",
+        "'length' works on",
+        "R4B's sdf-24 and sdf-25 count the letters of an element; R5 asks for its path",
+    ),
     ("/allergyintolerance-substanceExposureRisk", "rule inv-1 ", "it names the extension as if it were an element of the resource"),
     ("/us-core-condition-asserted-date", "'valueDateTime'", "US Core 6.1.0 writes value as JSON does; 7.0.0 does not"),
     ("/SearchParameter/example-extension", "'DocumentReference'", "it is for Patient, and selects of DocumentReference"),

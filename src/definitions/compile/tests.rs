@@ -3,6 +3,8 @@
 use super::*;
 use crate::definitions::store::write;
 use crate::definitions::{Definitions, Membership};
+use crate::fhir::json;
+use crate::fhir::types::{BindingPurpose, FurtherBinding};
 
 /// The fixture's definitions, one a line.
 fn definitions() -> Definitions {
@@ -82,4 +84,17 @@ fn structures() {
     };
     assert_eq!(id_of("Thing"), "id", "a resource's id is an id, whatever R4 says");
     assert_eq!(id_of("ElementDefinition"), "string", "that of an element of a definition is not, whatever R5 says");
+}
+
+#[test]
+fn only_its_own_extension_makes_a_rule_good_practice() {
+    for (url, expected) in [("elementdefinition-bestpractice", true), ("elementdefinition-suppress", false)] {
+        let definition = format!(
+            r#"{{"resourceType": "StructureDefinition", "url": "http://example.org/p", "kind": "resource", "type": "Patient", "differential": {{"element": [
+                {{"id": "Patient", "path": "Patient", "constraint": [{{"key": "a", "expression": "true", "extension": [
+                    {{"url": "http://hl7.org/fhir/StructureDefinition/{url}", "valueBoolean": true}}]}}]}}]}}}}"#
+        );
+        let compiled = structure(&json::parse(definition.as_bytes(), 32).unwrap()).unwrap();
+        assert_eq!(compiled.elements[0].constraints[0].best_practice, expected, "{url}");
+    }
 }

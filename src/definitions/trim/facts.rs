@@ -119,7 +119,7 @@ fn structure(resource: &Node) -> Option<Object> {
         .copy(&["name", "kind", "abstract"])
         .copy_list("context", |context| Selection::of(context).copy(&["type", "expression"]).done())
         .copy(&["contextInvariant", "type", "baseDefinition", "derivation"])
-        .set("extension", extensions(resource, |extension| compile::imposed(extension).is_some()))
+        .set("extension", extensions(resource, |extension| compile::structures::imposed(extension).is_some()))
         .copy_one("snapshot", elements);
     // A snapshot says all that a differential says; a differential alone is kept for snapshot generation.
     Some(if resource.get("snapshot").is_some() { facts.done() } else { facts.copy_one("differential", elements).done() })
@@ -129,7 +129,7 @@ fn element(element: &Node, definition: &str) -> Object {
     let path = element.text("path");
     Selection::of(element)
         .set("id", element.text("id").filter(|id| Some(*id) != path))
-        .set("extension", extensions(element, |extension| compile::control(extension).is_some()))
+        .set("extension", extensions(element, |extension| compile::structures::control(extension).is_some()))
         .copy(&["path", "sliceName"])
         .copy_one("slicing", |slicing| {
             Selection::of(slicing)

@@ -1,5 +1,6 @@
 //! Why an expression could not be compiled or evaluated.
 
+use super::function::Takes;
 use std::fmt;
 
 /// One variant per reason. Texts name operations, types and limits, never values of the document.
@@ -30,6 +31,19 @@ pub enum PathError {
     /// Operands of types the operation is not defined for.
     WrongType {
         operation: &'static str,
+    },
+    /// A function on something that it does not take; found before anything is evaluated.
+    WrongInput {
+        function: &'static str,
+        takes: Takes,
+        found: Box<str>,
+    },
+    /// An argument that the function does not take; found before anything is evaluated. Places count from 0.
+    WrongArgument {
+        function: &'static str,
+        place: usize,
+        takes: Takes,
+        found: Box<str>,
     },
     /// A name that its parent's type does not have; found by the strict check, and always for the JSON name of a choice (`valueQuantity`).
     UnknownElement {
@@ -96,6 +110,10 @@ impl fmt::Display for PathError {
             PathError::UnknownVariable { name } => write!(f, "the variable '%{name}' is not defined"),
             PathError::NotSingle { operation } => write!(f, "'{operation}' takes one item, and there are more"),
             PathError::WrongType { operation } => write!(f, "'{operation}' is not defined for what it was given"),
+            PathError::WrongInput { function, takes, found } => write!(f, "'{function}' works on {}, not on '{found}'", takes.in_words()),
+            PathError::WrongArgument { function, place, takes, found } => {
+                write!(f, "argument {} of '{function}' must be {}, not '{found}'", place + 1, takes.in_words())
+            }
             PathError::UnknownElement { name, parent } => write!(f, "'{name}' is not an element of '{parent}'"),
             PathError::Unordered { function } => write!(f, "'{function}' needs an order, which its input does not have"),
             PathError::Limit { limit, value } => write!(f, "more than {value} {limit}"),
@@ -106,6 +124,20 @@ impl fmt::Display for PathError {
             PathError::UnknownCanonical { function } => write!(f, "the URL given to '{function}' is not known"),
             PathError::OtherTypes => write!(f, "the expression was compiled for another release"),
         }
+    }
+}
+
+impl PathError {
+    /// The id that the Java validator's messages have for it, where there is one.
+    pub fn message_id(&self) -> Option<&'static str> {
+        Some(match self {
+            PathError::WrongInput { takes, .. } => takes.message_id(),
+            PathError::WrongArgument { .. } => "FHIRPATH_PARAM_WRONG",
+            PathError::UnknownElement { .. } => "FHIRPATH_UNKNOWN_NAME",
+            PathError::UnknownVariable { .. } => "FHIRPATH_UNKNOWN_CONSTANT",
+            PathError::Unordered { .. } => "FHIRPATH_ORDERED_ONLY",
+            _ => return None,
+        })
     }
 }
 

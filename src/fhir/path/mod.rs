@@ -38,6 +38,7 @@ pub use check::{Begin, Model, Purpose};
 pub use environment::{Alone, Environment};
 pub use error::{Limit, PathError};
 pub use focus::{DEFAULT_LIMITS, Focus, Limits};
+pub use function::Takes;
 pub use item::{Item, System, TreeItem, TypeInfo};
 pub use location::locate;
 pub use narrative::has_content as has_narrative_content;
@@ -57,7 +58,9 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dialect {
     /// As R4's invariants and search parameters need it: `as()` filters a collection, `Boolean` also names FHIR's `boolean`,
-    /// a missing text starts with, ends with and contains nothing, and a text may stand in double quotes (R5's eld-11).
+    /// a missing text starts with, ends with and contains nothing, and a text may stand in double quotes (R5's eld-11). Beyond that as
+    /// HL7's engine has it, which most rules are written for: several texts match nothing and yield nothing (eld-11 again), `contains`
+    /// asks for all on its right, `item()` is an index, and where an operand is due an operator is a name (`div.htmlChecks()`).
     #[default]
     Published,
     /// As the specification says.

@@ -97,7 +97,7 @@ pub(super) fn union<'d>(evaluator: &Evaluator<'_, 'd>, left: Collection<'d>, rig
     evaluator.produced(Collection::Many(distinct(evaluator.focus.types, both)))
 }
 
-/// R4's tim-9 asks `when in (…)` where `when` repeats, and means all of them; the specification takes one item.
+/// R4's tim-9 asks `when in (…)` where `when` repeats, and means all of them, as HL7's engine does; the specification takes one item.
 fn membership<'d>(
     evaluator: &Evaluator<'_, 'd>,
     wanted: &[Item<'d>],
@@ -108,9 +108,7 @@ fn membership<'d>(
         [] => Ok(None),
         // One question does not pay for a hash.
         [one] => Ok(Some(items.iter().any(|other| evaluator.equal(one, other) == Some(true)))),
-        _ if evaluator.dialect == Dialect::Specification || operator == Operator::Contains => {
-            Err(PathError::NotSingle { operation: operator.symbol() })
-        }
+        _ if evaluator.dialect == Dialect::Specification => Err(PathError::NotSingle { operation: operator.symbol() }),
         many => {
             let mut set = ItemSet::new();
             Ok(Some(many.iter().all(|one| set.contains(evaluator.focus.types, items, one))))

@@ -18,6 +18,9 @@ pub const MAX_LENGTH: usize = 64 * 1024;
 /// How deep parentheses, brackets and arguments may nest.
 pub const MAX_NESTING: usize = 100;
 
+/// FHIR's own profiles of types, which are named where types are. Nothing is of such a type.
+const PROFILES: [&str; 2] = ["SimpleQuantity", "MoneyQuantity"];
+
 /// How tightly the loosest operator (`implies`) and the tightest (`*`) bind.
 const LOOSEST: u8 = 1;
 const UNION: u8 = 7;
@@ -51,6 +54,7 @@ struct Parser<'a> {
     token: Token,
     offset: usize,
     depth: usize,
+    dialect: Dialect,
     unknown: UnknownTypes,
     /// Bytes of the patterns compiled so far.
     patterns_bytes: usize,
@@ -60,7 +64,7 @@ impl<'a> Parser<'a> {
     fn new(text: &'a str, types: &'a TypeTable, dialect: Dialect, unknown: UnknownTypes) -> Result<Parser<'a>, PathError> {
         let mut lexer = Lexer::new(text, dialect == Dialect::Published);
         let (token, offset) = lexer.next()?;
-        Ok(Parser { lexer, types, token, offset, depth: 0, unknown, patterns_bytes: 0 })
+        Ok(Parser { lexer, types, token, offset, depth: 0, dialect, unknown, patterns_bytes: 0 })
     }
 
     fn fail<T>(&self, expected: &'static str) -> Result<T, PathError> {
@@ -241,7 +245,10 @@ impl<'a> Parser<'a> {
                     self.advance()?;
                     return Ok(Head::Literal(System::Boolean(flag)));
                 }
-                "and" | "or" | "xor" | "implies" | "div" | "mod" if !quoted => return self.fail("an expression"),
+                // Where an operand is due no operator can stand, so HL7's engine takes its name for an element's: `div.htmlChecks()`.
+                "and" | "or" | "xor" | "implies" | "div" | "mod" if !quoted && self.dialect == Dialect::Specification => {
+                    return self.fail("an expression");
+                }
                 // No element of FHIR begins with a capital, so a capital is a type's name.
                 name if name.starts_with(|first: char| first.is_ascii_uppercase()) && self.types.type_named(name).is_some() => {
                     let name = text.clone();
@@ -266,7 +273,8 @@ impl<'a> Parser<'a> {
     }
 
     fn call(&mut self, name: &str) -> Result<Call, PathError> {
-        let Some((function, fewest, most)) = Function::named(name) else {
+        let known = Function::named(name).filter(|(function, ..)| *function != Function::Item || self.dialect == Dialect::Published);
+        let Some((function, fewest, most)) = known else {
             return Err(PathError::UnknownFunction { name: name.to_string() });
         };
         let mut call = Call { function, arguments: Vec::new(), type_name: None, pattern: None };
@@ -311,8 +319,9 @@ impl<'a> Parser<'a> {
 
     /// `Patient`, `FHIR.Patient`, `System.Boolean`. `needed` is what lets a name pass that is not known.
     fn type_specifier(&mut self, needed: UnknownTypes) -> Result<TypeSpecifier, PathError> {
-        let passes = self.unknown == UnknownTypes::Anywhere || self.unknown == needed;
         let first = self.type_part()?;
+        let is_profile = self.dialect == Dialect::Published && PROFILES.contains(&first.as_str());
+        let passes = is_profile || self.unknown == UnknownTypes::Anywhere || self.unknown == needed;
         if matches!(first.as_str(), "FHIR" | "System") && self.take(".")? {
             let name = self.type_part()?;
             return if first == "System" {

@@ -251,6 +251,35 @@ fn types_of_items() {
     assert_eq!(run("active is Boolean", PATIENT, Dialect::Specification), "Boolean:false");
 }
 
+/// What published rules are written for, and what the specification makes of it.
+#[test]
+fn dialects() {
+    for (expression, published, specified) in [
+        ("name.given.startsWith('P')", "", "!NotSingle"),
+        ("name.given.contains('P') or true", "Boolean:true", "!NotSingle"),
+        ("name.given.matches('P')", "Boolean:false", "!NotSingle"),
+        ("name.given.upper()", "", "!NotSingle"),
+        ("('a' | 'b' | 'c') contains ('a' | 'c')", "Boolean:true", "!NotSingle"),
+        ("('a' | 'b') contains ('a' | 'c')", "Boolean:false", "!NotSingle"),
+        ("('a' | 'b') contains 'b'", "Boolean:true", "Boolean:true"),
+        ("('a' | 'b') contains {}", "", ""),
+        ("('a' | 'b').item(1) & ('a' | 'b').item(2)", "String:b", "!UnknownFunction"),
+        ("value.as(SimpleQuantity).exists()", "Boolean:false", "!UnknownType"),
+        ("active.not(false)", "!Arguments", "!Arguments"),
+        ("text.div.exists()", "Boolean:false", "Boolean:false"),
+        ("text.where(div.exists()).exists()", "Boolean:false", "!Syntax"),
+        ("mod.exists() or and.exists()", "Boolean:false", "!Syntax"),
+        ("7 div 2", "Integer:3", "Integer:3"),
+        ("7 div div", "", "!Syntax"),
+        ("1 and", "!Syntax", "!Syntax"),
+        ("contains.exists() or in.exists() or is.exists() or as.exists()", "Boolean:false", "Boolean:false"),
+    ] {
+        for (dialect, want) in [(Dialect::Published, published), (Dialect::Specification, specified)] {
+            assert_eq!(run(expression, PATIENT, dialect), want, "{expression} {dialect:?}");
+        }
+    }
+}
+
 #[test]
 fn references() {
     check(

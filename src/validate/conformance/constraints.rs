@@ -94,7 +94,12 @@ impl<'n> Judge<'n> {
         }
         let (key, expression) = rule;
         if let Err(error) = rules::of_element(walk.types, self.list, self.model.as_ref(), element, expression) {
-            walk.report.add(UNREADABLE, path, constraint, format!("The expression of rule {key} cannot be used: {error}"));
+            walk.report.add(
+                UNREADABLE,
+                path,
+                constraint,
+                format!("The expression of rule {key} cannot be used: {}", rules::reason(&error)),
+            );
         }
     }
 

@@ -26,6 +26,9 @@ const NOT_IN_HAND: Rule = Rule::information(IssueType::NotFound, "MEASURE_M_LIB_
 const ELM_XML: &str = "application/elm+xml";
 const ELM_JSON: &str = "application/elm+json";
 
+/// Criteria that are nothing but the name of what a library defines.
+const IDENTIFIER: &str = "text/cql-identifier";
+
 /// The namespace of a compiled library in XML.
 const ELM: &str = "urn:hl7-org:elm:r1";
 
@@ -95,7 +98,11 @@ fn criteria(walk: &mut Walk<'_>, holder: &Node, libraries: &[&Node], has_all: bo
     let at = path.name("criteria");
     let expression = criteria.text("expression").unwrap_or_default();
     match criteria.text("language") {
-        Some("text/cql" | "text/cql.identifier" | "text/cql-identifier") => {
+        // The Java validator takes `text/cql` for a name too, and asks for a library where it is used; what is called an identifier may be another's.
+        Some(IDENTIFIER) if libraries.is_empty() => {
+            walk.report.add(NOT_CHECKED, &at, criteria, "No library is in hand that may define this")
+        }
+        Some("text/cql" | "text/cql.identifier" | IDENTIFIER) => {
             if libraries.is_empty() {
                 return walk.report.add(
                     NO_LIBRARY,
@@ -104,24 +111,52 @@ fn criteria(walk: &mut Walk<'_>, holder: &Node, libraries: &[&Node], has_all: bo
                     "The criteria are in CQL, and the measure has no library in hand that defines them",
                 );
             }
-            let Some(library) = library_of(walk, expression, libraries, has_all, criteria, &at) else { return };
-            let name = expression.split_once('.').map_or(expression, |(_, name)| name);
-            in_library(walk, library, name, criteria, &at);
+            let (library, name) = parts(expression);
+            if let Some(library) = library_of(walk, library, libraries, has_all, criteria, &at) {
+                in_library(walk, library, name, criteria, &at);
+            }
         }
         Some(_) => walk.report.add(NOT_CHECKED, &at, criteria, "Criteria in this language were not checked"),
         None => {}
     }
 }
 
+/// The library that a name in CQL begins with, and what it names there. Either may stand in quotes.
+fn parts(expression: &str) -> (Option<&str>, &str) {
+    let expression = expression.trim();
+    let (mut quote, mut dot) = (None, None);
+    for (index, letter) in expression.char_indices() {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (None, '"' | '`') => quote = Some(letter),
+            (None, '.') => {
+                dot = Some(index);
+                break;
+            }
+            _ => {}
+        }
+    }
+    let (library, name) = dot.map_or((None, expression), |dot| {
+        let (library, name) = expression.split_at(dot);
+        (Some(unquoted(library)), name.trim_start_matches('.'))
+    });
+    (library, unquoted(name))
+}
+
+fn unquoted(name: &str) -> &str {
+    let inner = |quote: char| name.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    inner('"').or_else(|| inner('`')).unwrap_or(name)
+}
+
 fn library_of<'n>(
     walk: &mut Walk<'_>,
-    expression: &str,
+    name: Option<&str>,
     libraries: &[&'n Node],
     has_all: bool,
     criteria: &Node,
     path: &Path<'_>,
 ) -> Option<&'n Node> {
-    let Some((name, _)) = expression.split_once('.') else {
+    let Some(name) = name else {
         if let [one] = libraries {
             return Some(one);
         }

@@ -148,11 +148,6 @@ fn cardinality(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &S
     let min = number("min");
     let max = element.text("max").map(|max| if max == "*" { UNBOUNDED } else { max.parse().unwrap_or(UNBOUNDED) });
     let element_path = element.text("path").unwrap_or_default();
-    if let (Some(min), Some(max)) = (min, max)
-        && min > max
-    {
-        return walk.report.add(NO_RANGE, path, element, format!("{element_path}: at least {min} and at most {max} cannot both hold"));
-    }
     let id = element.text("id").unwrap_or(element_path);
     let known = base.elements.iter().find(|one| one.id == id);
     let of_type = walk.types.element(of_type);
@@ -162,6 +157,11 @@ fn cardinality(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &S
         None if is_slice => (0, of_type.max),
         None => (of_type.min, of_type.max),
     };
+    // What is not stated is as in the base.
+    let (least, most) = (min.unwrap_or(asked.0), max.unwrap_or(asked.1));
+    if (least, most) != asked && least > most {
+        return walk.report.add(NO_RANGE, path, element, format!("{element_path}: at least {least} and at most {most} cannot both hold"));
+    }
     let is_wider = min.is_some_and(|min| min < asked.0 && !is_slice) || max.is_some_and(|max| max > asked.1);
     if is_wider {
         let text = format!("{element_path}: what is allowed here is more than the base allows");

@@ -59,6 +59,11 @@ fn checked(expression: &str, types: &TypeTable, purpose: Purpose<'_>) -> Result<
     Expression::compile_to_check(expression, types, unknown)?.check_for(types, &purpose)
 }
 
+/// Why an expression cannot be used, with the id that the Java validator has for that reason.
+pub fn reason(error: &PathError) -> String {
+    error.message_id().map_or_else(|| error.to_string(), |id| format!("{error} ({id})"))
+}
+
 fn begin<'m>(contents: Option<Vec<ElementId>>) -> Begin<'m> {
     contents.filter(|contents| !contents.is_empty()).map_or(Begin::Anything, Begin::Elements)
 }

@@ -21,7 +21,7 @@ pub fn parameter(walk: &mut Walk<'_>, parameter: &Node, path: &Path<'_>) {
     if let Some(expression) = parameter.get("expression")
         && let Some(Err(error)) = expression.as_text().map(|text| rules::of_search(walk.types, parameter, text))
     {
-        let text = format!("The expression of the search parameter cannot be used: {error}");
+        let text = format!("The expression of the search parameter cannot be used: {}", rules::reason(&error));
         walk.report.add(NO_EXPRESSION, &path.name("expression"), expression, text);
     }
     if kind == Some("composite") && parameter.items("component").len() < 2 {

@@ -127,7 +127,7 @@ fn contexts(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
         let name = path.name("contextInvariant");
         for (index, rule) in structure.items("contextInvariant").iter().enumerate() {
             if let Some(Err(error)) = rule.as_text().map(|text| rules::of_context(walk.types, structure, text)) {
-                let text = format!("The rule about the context of the extension cannot be used: {error}");
+                let text = format!("The rule about the context of the extension cannot be used: {}", rules::reason(&error));
                 walk.report.add(CONTEXT_NO_RULE, &name.index(index), rule, text);
             }
         }

@@ -1,7 +1,8 @@
 //! HL7's JSON Schema as it is published, made one that documents of the release meet.
 //!
-//! Three things in it are not as the release itself says: a pattern with a brace too many (`decimal` of R5), no companion `_x` for members of type
-//! `canonical`, and a list of alternatives where a resource stands inside another, which would answer every defect with "none of these".
+//! Four things in it are not as the release itself says: a pattern with a brace too many (`decimal` of R5), no companion `_x` for members of type
+//! `canonical`, a list of alternatives where a resource stands inside another, which would answer every defect with "none of these", and what `\S`
+//! is: the patterns are Java's, to which a no-break space is no white space (R4B's own code systems have it in texts).
 
 use jsonschema::{PatternOptions, ValidationOptions};
 use serde_json::{Map, Value as Json, json};
@@ -11,6 +12,9 @@ use std::collections::HashMap;
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// The draft of JSON Schema in which HL7 writes.
 const DRAFT: &str = "http://json-schema.org/draft-06/schema#";
+/// White space to Java's patterns, and what else is white space to others, as members of a class.
+const SPACES: &str = " \\t\\n\\r\\f\\v";
+const OTHER_SPACES: &str = "\u{85}\u{A0}\u{1680}\u{2000}-\u{200A}\u{2028}\u{2029}\u{202F}\u{205F}\u{3000}\u{FEFF}";
 /// The part of the schema that lists all resource types.
 const ANY_RESOURCE: &str = "ResourceList";
 
@@ -55,6 +59,29 @@ fn add_companions(properties: &mut Map<String, Json>) {
     }
 }
 
+/// A pattern in which white space is what it is in Java's.
+fn of_java(pattern: &str) -> String {
+    let (mut meant, mut is_in_class) = (String::with_capacity(pattern.len()), false);
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, is_in_class) {
+            ('\\', _) => match (letters.next(), is_in_class) {
+                (Some('s'), true) => meant.push_str(SPACES),
+                (Some('s'), false) => meant.extend(["[", SPACES, "]"]),
+                (Some('S'), true) => meant.extend(["\\S", OTHER_SPACES]),
+                (Some('S'), false) => meant.extend(["[\\S", OTHER_SPACES, "]"]),
+                (escaped, _) => meant.extend([Some('\\'), escaped].into_iter().flatten()),
+            },
+            ('[', false) | (']', true) => {
+                is_in_class = !is_in_class;
+                meant.push(letter);
+            }
+            _ => meant.push(letter),
+        }
+    }
+    meant
+}
+
 /// Takes out the patterns that are no regular expressions, which would keep every type that leads to them from being judged.
 #[derive(Default)]
 struct BrokenPatterns {
@@ -67,6 +94,9 @@ impl BrokenPatterns {
     fn drop_from(&mut self, schema: &mut Json) {
         match schema {
             Json::Object(members) => {
+                if let Some(Json::String(pattern)) = members.get_mut("pattern") {
+                    *pattern = of_java(pattern);
+                }
                 if members.get("pattern").and_then(Json::as_str).is_some_and(|pattern| self.is_broken(pattern)) {
                     members.remove("pattern");
                     self.dropped += 1;

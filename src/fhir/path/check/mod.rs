@@ -2,12 +2,12 @@
 //!
 //! It follows the types an expression can yield. Where it loses track (`resolve()`, contained resources, variables) it says nothing.
 
+mod calls;
 mod model;
 mod outlook;
 
 use super::error::PathError;
-use super::function::Function;
-use super::syntax::{Call, Chain, ChildStep, Expr, Form, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable, form_of};
+use super::syntax::{Chain, ChildStep, Expr, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable};
 use crate::fhir::types::{ElementId, TypeTable};
 pub use model::Model;
 use outlook::{Kind, Outlook};
@@ -241,7 +241,7 @@ impl Checker<'_> {
         }
         match (found, kinds.first()) {
             (Some(outlook), _) => Ok(Outlook { is_ordered: parents.is_ordered, ..outlook }),
-            (None, None) => Ok(Outlook::unknown()),
+            (None, None) => Ok(Outlook::nothing()),
             (None, Some(_)) if self.may_be_none.get() => Ok(Outlook::nothing()),
             (None, Some(kind)) => Err(PathError::UnknownElement { name: child.name.as_str().into(), parent: self.kind_name(*kind).into() }),
         }
@@ -260,104 +260,5 @@ impl Checker<'_> {
             (None, Some(system)) => Outlook::system(system),
             (None, None) => Outlook::unknown(),
         }
-    }
-
-    fn call(&self, call: &Call, input: Outlook, this: &Outlook) -> Result<Outlook, PathError> {
-        use Function::*;
-        if self.is_strict && call.function.needs_order() && !input.is_ordered {
-            return Err(PathError::Unordered { function: call.function.name() });
-        }
-        if !self.is_strict
-            && let Some(Err(PathError::Pattern)) = call.pattern
-        {
-            return Err(PathError::Pattern);
-        }
-        let arguments = (0..call.arguments.len()).map(|index| self.argument(call, index, &input, this)).collect::<Result<Vec<_>, _>>()?;
-        let mut arguments = arguments.into_iter();
-        Ok(match call.function {
-            Iif => {
-                let criterion = arguments.next();
-                if self.is_strict {
-                    self.require_boolean(criterion)?;
-                }
-                arguments.next().unwrap_or_else(Outlook::unknown).or(arguments.next().unwrap_or_else(Outlook::unknown))
-            }
-            Select => Outlook { is_ordered: input.is_ordered, ..arguments.next().unwrap_or_else(Outlook::unknown) },
-            Union | Combine => input.or(arguments.next().unwrap_or_else(Outlook::unknown)),
-            OfType | As => call.type_name.as_ref().map_or_else(Outlook::unknown, |name| self.named(name)),
-            Children | Descendants => Outlook { kinds: None, is_ordered: false },
-            Extension => Outlook::of_type(self.types, "Extension"),
-            Repeat => self.repeated(call, arguments.next().unwrap_or_else(Outlook::unknown)),
-            Where | Single | First | Last | Tail | Skip | Take | Distinct | Intersect | Exclude | Trace | DefineVariable => input,
-            Sort => Outlook { is_ordered: true, ..input },
-            Empty | Exists | All | AllTrue | AnyTrue | AllFalse | AnyFalse | SubsetOf | SupersetOf | IsDistinct | Not | Is | HasValue
-            | HasExtension | MemberOf | ConformsTo | HtmlChecks | HtmlContent | Matches | MatchesFull | StartsWith | EndsWith
-            | Contains | Comparable => Outlook::system(SystemType::Boolean),
-            Count | Length | IndexOf | LastIndexOf => Outlook::system(SystemType::Integer),
-            _ => Outlook::unknown(),
-        })
-    }
-
-    /// What an argument yields: some functions evaluate it on each item of their input, the others where they are called.
-    fn argument(&self, call: &Call, index: usize, input: &Outlook, this: &Outlook) -> Result<Outlook, PathError> {
-        use Function::*;
-        let Some(argument) = call.arguments.get(index) else { return Ok(Outlook::unknown()) };
-        match call.function {
-            Repeat if !self.is_strict => self.projection(argument, input),
-            Where | Select | All | Exists | Repeat | Sort | Trace => self.expression(argument, input),
-            Aggregate if index == 0 => self.expression(argument, input),
-            DefineVariable => {
-                if let Some(name) = literal_text(argument).filter(|_| index == 0) {
-                    self.defined.borrow_mut().push(name.to_owned());
-                }
-                self.expression(argument, input)
-            }
-            // Without input the branches of `iif` are evaluated where it is called.
-            Iif => self.expression(argument, input).or_else(|error| self.expression(argument, this).map_err(|_| error)),
-            _ => self.expression(argument, this),
-        }
-    }
-
-    /// What one round of `repeat` yields. A name that none of its items has is one that another round's have.
-    fn projection(&self, projection: &Expr, input: &Outlook) -> Result<Outlook, PathError> {
-        let before = self.may_be_none.replace(true);
-        let yielded = self.expression(projection, input);
-        self.may_be_none.set(before);
-        yielded
-    }
-
-    /// What the projection yields of the input, of that again, and so on.
-    fn repeated(&self, call: &Call, first: Outlook) -> Outlook {
-        let Some(projection) = call.arguments.first() else { return Outlook::unknown() };
-        let mut all = first;
-        loop {
-            let before = all.kinds.as_ref().map(Vec::len);
-            if let Ok(again) = self.projection(projection, &all) {
-                all = all.or(again);
-            }
-            if all.kinds.as_ref().map(Vec::len) == before {
-                return all;
-            }
-        }
-    }
-
-    /// A criterion that can only be something other than a boolean is a mistake.
-    fn require_boolean(&self, criterion: Option<Outlook>) -> Result<(), PathError> {
-        let is_boolean = |kind: &Kind| match kind {
-            Kind::System(system) => matches!(system, SystemType::Boolean | SystemType::Any),
-            Kind::Own(_) => true,
-            Kind::Tree(content) => form_of(self.types, *content) != Form::Primitive || self.type_name(*content) == "boolean",
-        };
-        match criterion.and_then(|outlook| outlook.kinds) {
-            Some(kinds) if !kinds.is_empty() && !kinds.iter().any(is_boolean) => Err(PathError::WrongType { operation: "iif" }),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn literal_text(expression: &Expr) -> Option<&str> {
-    match expression {
-        Expr::Path(Path { head: Head::Literal(super::item::System::String(text)), steps }) if steps.is_empty() => Some(text),
-        _ => None,
     }
 }

@@ -1,6 +1,7 @@
 use super::super::Expression;
 use super::super::tests::release;
 use super::*;
+use crate::definitions::Definitions;
 use crate::fhir::json;
 
 #[test]
@@ -62,7 +63,7 @@ fn what_a_type_cannot_have_is_found() {
             ("%rootResource.anything.exists()", ""),
             ("subject.resolve().anything", ""),
             ("contained.anything", ""),
-            ("descendants().anything.first()", ""),
+            ("descendants().anything", ""),
             ("extension('x').valu", "'valu' is not an element of 'Extension'"),
             ("extension('x').value.unit", ""),
             ("(subject | component).reference", ""),
@@ -83,6 +84,77 @@ fn what_a_type_cannot_have_is_found() {
 }
 
 #[test]
+fn what_a_function_does_not_take_is_found() {
+    let types = Definitions::embedded().types();
+    let purpose = Purpose { context: root(types, "Patient"), ..Purpose::default() };
+    judge(
+        types,
+        &purpose,
+        &[
+            ("name.family.matches('a') and id.matches('a') and implicitRules.startsWith('a') and gender.contains('m')", ""),
+            ("name.matches('a')", "'matches' works on text, not on 'HumanName'"),
+            ("active.startsWith('x')", "'startsWith' works on text, not on 'boolean'"),
+            ("birthDate.toChars()", "'toChars' works on text, not on 'date'"),
+            ("birthDate.toString().matches('[0-9]+') and birthDate.length() > 3", ""),
+            ("name.length()", "'length' works on a primitive, not on 'HumanName'"),
+            ("contact.toString()", "'toString' works on a primitive or a Quantity, not on 'Patient.contact'"),
+            ("name.resolve()", "'resolve' works on a Reference or a URI, not on 'HumanName'"),
+            ("generalPractitioner.resolve().name and link.other.resolve().exists() and photo.url.resolve().exists()", ""),
+            ("name.memberOf('x')", "'memberOf' works on a code, a Coding or a CodeableConcept, not on 'HumanName'"),
+            ("maritalStatus.memberOf('x') and gender.memberOf('x') and communication.language.coding.memberOf('x')", ""),
+            ("gender.abs()", "'abs' works on a number, not on 'code'"),
+            ("multipleBirth.abs() > 1", ""),
+            ("gender.lowBoundary()", "'lowBoundary' works on a number, a date or a time, not on 'code'"),
+            ("birthDate.lowBoundary() < deceased.ofType(dateTime)", ""),
+            ("name.family.yearOf()", "'yearOf' works on a date or a time, not on 'string'"),
+            ("name.htmlChecks()", "'htmlChecks' works on XHTML, not on 'HumanName'"),
+            ("text.`div`.htmlChecks()", ""),
+            ("name.family.anyTrue()", "'anyTrue' works on a Boolean, not on 'string'"),
+            ("name.where(given)", "argument 1 of 'where' must be a Boolean, not 'string'"),
+            ("name.exists(period)", "argument 1 of 'exists' must be a Boolean, not 'Period'"),
+            ("name.all(family.length())", "argument 1 of 'all' must be a Boolean, not 'System.Integer'"),
+            ("link.where(type) = 1", "argument 1 of 'where' must be a Boolean, not 'code'"),
+            ("communication.where(preferred).exists() and contained.where(active).exists()", ""),
+            ("iif(name, 1, 2) = 1", "argument 1 of 'iif' must be a Boolean, not 'HumanName'"),
+            ("name.skip('a')", "argument 1 of 'skip' must be an Integer, not 'System.String'"),
+            ("name.given.substring('1')", "argument 1 of 'substring' must be an Integer, not 'System.String'"),
+            ("name.given.first().substring(1, telecom.rank)", ""),
+            ("name.given.startsWith(1)", "argument 1 of 'startsWith' must be text, not 'System.Integer'"),
+            ("name.family.replace('a', active)", "argument 2 of 'replace' must be text, not 'boolean'"),
+            ("name.extension(1)", "argument 1 of 'extension' must be text, not 'System.Integer'"),
+            ("multipleBirth.ofType(integer).power('a') > 1", "argument 1 of 'power' must be a number, not 'System.String'"),
+            ("descendants().first()", "'first' needs an order, which its input does not have"),
+            // What may be right passes.
+            ("deceased.abs()", "'abs' works on a number, not on 'boolean'"),
+            ("(name | gender).matches('a')", ""),
+            (
+                "extension.value.matches('a') and contained.descendants().matches('a') and %x.matches('a')",
+                "the variable '%x' is not defined",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn each_input_and_argument_has_its_id() {
+    let types = Definitions::embedded().types();
+    let purpose = Purpose { context: root(types, "Patient"), ..Purpose::default() };
+    for (expression, id) in [
+        ("name.matches('a')", "FHIRPATH_STRING_SING_ONLY"),
+        ("name.length()", "FHIRPATH_PRIMITIVE_ONLY"),
+        ("name.resolve()", "FHIRPATH_REFERENCE_ONLY"),
+        ("name.memberOf('x')", "FHIRPATH_CODED_ONLY"),
+        ("gender.abs()", "FHIRPATH_NUMERICAL_ONLY"),
+        ("gender.precision()", "FHIRPATH_CONTINUOUS_ONLY"),
+        ("name.take('a')", "FHIRPATH_PARAM_WRONG"),
+        ("name.gven", "FHIRPATH_UNKNOWN_NAME"),
+    ] {
+        let found = Expression::compile(expression, types).unwrap().check_for(types, &purpose).unwrap_err();
+        assert_eq!(found.message_id(), Some(id), "{expression}");
+    }
+}
+
+#[test]
 fn what_repeats_is_followed() {
     let types = release();
     let purpose = Purpose { context: root(&types, "Patient"), ..Purpose::default() };
@@ -94,6 +166,9 @@ fn what_repeats_is_followed() {
             ("repeat(extension | name).url", ""),
             ("repeat(extension).family", "'family' is not an element of 'Extension'"),
             ("repeat(extension).value.unit", ""),
+            ("repeat(extnsion).exists()", "'extnsion' is not an element of 'Patient'"),
+            ("repeat(extension | value.extnsion).exists()", "'extnsion' is not an element of 'string'"),
+            ("repeat(extension | value.repeat(extension)).exists()", ""),
         ],
     );
 }

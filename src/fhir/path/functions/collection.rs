@@ -21,6 +21,7 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         Function::First => Ok(input.first().cloned().into_iter().collect()),
         Function::Last => Ok(input.last().cloned().into_iter().collect()),
         Function::Tail => Ok(input.get(1..).unwrap_or_default().into()),
+        Function::Item => Ok(input.get(count(evaluator, call, scope)?).cloned().into_iter().collect()),
         Function::Skip => Ok(input.get(count(evaluator, call, scope)?.min(input.len())..).unwrap_or_default().into()),
         Function::Take => Ok(input.get(..count(evaluator, call, scope)?.min(input.len())).unwrap_or_default().into()),
         Function::Intersect => common(evaluator, input, &evaluator.argument(call, 0, scope)?),

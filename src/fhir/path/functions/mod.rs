@@ -23,8 +23,8 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         Empty | Exists | All | AllTrue | AnyTrue | AllFalse | AnyFalse | SubsetOf | SupersetOf | Count | Distinct | IsDistinct | Not => {
             existence::call(evaluator, call, input, scope)
         }
-        Where | Select | Repeat | Aggregate | Sort | Iif | Single | First | Last | Tail | Skip | Take | Intersect | Exclude | Union
-        | Combine | Coalesce | Children | Descendants | Trace | DefineVariable => collection::call(evaluator, call, input, scope),
+        Where | Select | Repeat | Aggregate | Sort | Iif | Single | First | Last | Tail | Item | Skip | Take | Intersect | Exclude
+        | Union | Combine | Coalesce | Children | Descendants | Trace | DefineVariable => collection::call(evaluator, call, input, scope),
         ToBoolean | ToInteger | ToDecimal | ToText | ToDate | ToDateTime | ToTime | ToQuantity | ConvertsToBoolean | ConvertsToInteger
         | ConvertsToDecimal | ConvertsToText | ConvertsToDate | ConvertsToDateTime | ConvertsToTime | ConvertsToQuantity => {
             conversion::call(evaluator, call, input, scope)

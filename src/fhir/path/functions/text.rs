@@ -15,6 +15,9 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
     if call.function == Join {
         return join(evaluator, call, input, scope);
     }
+    if input.len() > 1 && evaluator.dialect == Dialect::Published {
+        return Ok(of_several(call.function));
+    }
     let Some(text) = one_text(evaluator, input, call.function)? else { return Ok(without_text(evaluator, call.function)) };
     evaluator.spend(text.len() / 64)?;
     match call.function {
@@ -34,6 +37,11 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
 fn without_text<'d>(evaluator: &Evaluator<'_, 'd>, function: Function) -> Collection<'d> {
     let is_search = matches!(function, Function::StartsWith | Function::EndsWith | Function::Contains);
     if is_search && evaluator.dialect == Dialect::Published { false.into() } else { Collection::Empty }
+}
+
+/// R5's eld-11 asks whether `type.code` contains a colon where there may be several, and goes on where that says nothing.
+fn of_several<'d>(function: Function) -> Collection<'d> {
+    if matches!(function, Function::Matches | Function::MatchesFull) { false.into() } else { Collection::Empty }
 }
 
 /// Functions with one text as argument; without it they answer nothing.
