@@ -1,5 +1,6 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
+use super::counting::{self, Count};
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
 use super::row::{SELECT, SELECT_CURRENT, StoredVersion, current, list, one, versions};
@@ -8,6 +9,7 @@ use super::unit::Replay;
 use super::{fault, filed};
 use crate::clock::Instant;
 use crate::ledger::Hash;
+use crate::ledger::index::Tag;
 use crate::outcome::Fault;
 use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
@@ -171,6 +173,11 @@ impl<'c> Reader<'c> {
             self.connection.prepare_cached("SELECT entry FROM leaf WHERE position >= ? ORDER BY position LIMIT ?").map_err(fault)?;
         let entries = statement.query_map(params![from, rows(limit)], |row| row.get(0)).map_err(fault)?;
         entries.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// How many leaves there are under a tag by its counter, and where the newest stands.
+    pub fn count_of(&self, tag: Tag) -> Result<Option<Count>, Fault> {
+        counting::read(&self.connection, tag)
     }
 
     /// Something received, by its number.

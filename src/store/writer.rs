@@ -1,6 +1,7 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
 use super::admission::Admission;
+use super::counting::Counting;
 use super::folding::Folding;
 use super::group::{Gathering, Group};
 use super::key_writing::KeyWriting;
@@ -14,12 +15,11 @@ use super::{bound, erase, fault, filed, outbox, pending, people, reader};
 use crate::clock::{Clock, Instant};
 use crate::killpoint;
 use crate::ledger::Edge;
-use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
 use crate::outcome::{Fault, FaultKind};
 use crate::search::Term;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::Runtime;
@@ -48,6 +48,11 @@ pub(super) enum Work {
     Stop {
         done: oneshot::Sender<()>,
     },
+}
+
+/// Whether a group may have failed for some of its units alone.
+fn concerns_some(failure: &Fault) -> bool {
+    matches!(failure.kind, FaultKind::StorageFull | FaultKind::StorageCorrupt)
 }
 
 type Answer = oneshot::Sender<Result<Committed, Fault>>;
@@ -101,8 +106,8 @@ pub(super) struct Writer {
     pub(super) max_group_units: usize,
     /// Seals what is stored.
     pub(super) sealer: Arc<Sealer>,
-    /// How far each tag of the group under way has been counted, in the order of the table.
-    pub(super) counts: BTreeMap<Tag, u64>,
+    /// How far each tag of the group under way has been counted.
+    pub(super) counting: Counting,
     /// Whether the group under way erases.
     pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
@@ -203,8 +208,8 @@ impl Writer {
                     let _ = answer.send(Ok(outcome));
                 }
             }
-            // What finds room is not refused along with what does not: a read's record where there is none for new keys.
-            Err(failure) if failure.kind == FaultKind::StorageFull && units.len() > 1 && self.ledger.edge().size() == size => {
+            // What finds room is not refused along with what does not: a read's record where there is none for new keys. Nor is what meets no damage.
+            Err(failure) if concerns_some(&failure) && units.len() > 1 && self.ledger.edge().size() == size => {
                 units.into_iter().zip(answers).for_each(|one| self.serve(vec![one]));
             }
             Err(failure) => {
@@ -248,7 +253,7 @@ impl Writer {
 
     fn roll_back(&mut self) {
         self.recent_raw.clear();
-        self.counts.clear();
+        self.counting.forget();
         self.condemned = false;
         if !self.data.is_autocommit() {
             let _ = self.data.execute_batch("ROLLBACK");
@@ -262,11 +267,13 @@ impl Writer {
         written.map_or(Ok(()), |written| bound::note_written(&self.data, written))?;
         let mut edge = self.ledger.edge().clone();
         if !owed.is_empty() {
+            self.counting.begin(true);
             owed.iter().try_for_each(|unit| self.write_checked(unit, &mut edge).map(drop))?;
             self.owed.note(&self.data)?;
         }
+        self.counting.begin(false);
         let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
-        self.write_counts()?;
+        self.counting.write(&self.data)?;
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         self.make_durable(keys, edge, note)?;
@@ -495,43 +502,14 @@ impl Writer {
 
     /// Gives the leaf its places under its tags and in the log.
     fn append(&mut self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
-        let mut entry = leaf.entry.clone();
-        for (offset, tag) in &leaf.tags {
-            let count = self.count(*tag)?;
-            if let Some(place) = entry.get_mut(*offset..*offset + 8) {
-                place.copy_from_slice(&count.to_be_bytes());
-            }
-        }
         let position = edge.size();
+        let entry = self.counting.entry(&self.data, leaf, position)?;
         self.execute("INSERT INTO leaf (position, entry) VALUES (?, ?)", params![position, entry])?;
         for tile in edge.append(leaf_hash(&entry)) {
             let hashes: Vec<u8> = tile.hashes.iter().flat_map(|hash| hash.0).collect();
             self.execute("INSERT INTO tile (level, position, hashes) VALUES (?, ?, ?)", params![tile.level, tile.index, hashes])?;
         }
         Ok(position)
-    }
-
-    /// The next number under a tag. Counts are kept for the time of one group and written once, since one partner or patient has many leaves in it.
-    fn count(&mut self, tag: Tag) -> Result<u64, Fault> {
-        if let Some(count) = self.counts.get_mut(&tag) {
-            *count += 1;
-            return Ok(*count);
-        }
-        let stored: Option<u64> = self
-            .data
-            .prepare_cached("SELECT count FROM tag WHERE tag = ?")
-            .and_then(|mut statement| statement.query_row([&tag.0[..]], |row| row.get(0)).optional())
-            .map_err(fault)?;
-        let count = stored.unwrap_or(0) + 1;
-        self.counts.insert(tag, count);
-        Ok(count)
-    }
-
-    fn write_counts(&mut self) -> Result<(), Fault> {
-        for (tag, count) in std::mem::take(&mut self.counts) {
-            self.execute("INSERT OR REPLACE INTO tag (tag, count) VALUES (?, ?)", params![&tag.0[..], count])?;
-        }
-        Ok(())
     }
 
     fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {

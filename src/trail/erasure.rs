@@ -1,10 +1,9 @@
 //! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
 
 use super::Trail;
-use super::subject::{Subject, patients_of};
+use super::subject::{Place, Subject, patients_of};
 use super::traces::Traces;
-use crate::anchor::Epoch;
-use crate::anchor::LeafKind;
+use crate::anchor::{Epoch, Leaf, LeafKind};
 use crate::audit::{self, Closing, Outcome};
 use crate::consent;
 use crate::fhir::{Node, json};
@@ -131,14 +130,14 @@ impl Trail {
         if type_name != "Patient" {
             return Ok(self.query.pipeline.store.read(move |reader| plan_record(reader, definitions, &type_name, &id)).await?);
         }
-        let positions = if again { Vec::new() } else { self.patient_leaves(&id).await? };
-        Ok(self.query.pipeline.store.read(move |reader| plan_patient(reader, definitions, &id, &positions)).await?)
+        let places = if again { Vec::new() } else { self.patient_leaves(&id).await? };
+        Ok(self.query.pipeline.store.read(move |reader| plan_patient(reader, definitions, &id, &places)).await?)
     }
 
     /// The leaves under the patient's tags: they lead to what the search index no longer knows, such as deleted resources.
-    async fn patient_leaves(&self, id: &str) -> Result<Vec<u64>, Failure> {
+    async fn patient_leaves(&self, id: &str) -> Result<Vec<Place>, Failure> {
         let tags = self.tags(&Subject::of_patient(id), None::<Epoch>).await?;
-        Ok(self.places(&tags).await?.into_iter().map(|place| place.position).collect())
+        self.places(&tags).await
     }
 }
 
@@ -154,7 +153,7 @@ fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, i
     Ok(plan)
 }
 
-fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positions: &[u64]) -> Result<Plan, Fault> {
+fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places: &[Place]) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut traces = Traces::of(id);
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
@@ -168,8 +167,9 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positio
     for version in reader.indexed_between(low, high, MAX_RESOURCES)? {
         plan.consider(&version, id)?;
     }
-    for position in positions {
-        let Some(version) = reader.version_of_leaf(*position)? else { continue };
+    for place in places {
+        check(reader, place)?;
+        let Some(version) = reader.version_of_leaf(place.position)? else { continue };
         if plan.gone.contains_key(&key(&version)) {
             continue;
         }
@@ -186,6 +186,13 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positio
     plan.provenances(reader, definitions)?;
     plan.audit_records(reader, id, &traces)?;
     Ok(plan)
+}
+
+/// What another's leaf stands for does not go with this person.
+fn check(reader: &Reader<'_>, place: &Place) -> Result<(), Fault> {
+    let entry = reader.leaves(place.position, 1)?.pop();
+    let leaf = entry.and_then(|entry| Leaf::decode(&entry));
+    leaf.map_or_else(|| Err(Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read")), |leaf| place.check(&leaf))
 }
 
 fn key(version: &StoredVersion) -> Key {

@@ -167,7 +167,7 @@ impl Trail {
             let name = format!("{}-{}", version.id, version.version);
             let subject = Subject { reference: format!("Consent/{}", version.id), patients, opens: true };
             let leaf = version.leaf.into_iter().filter(|leaf| *leaf < head.size());
-            let places = leaf.map(|position| Place { position, patient: 0 }).collect();
+            let places = leaf.map(|position| Place { position, patient: 0, under: None }).collect();
             let found = self.items(&Arc::new(Reading::new(caller, subject, head.clone())), places).await?;
             let shown = found.into_iter().filter_map(|item| Some((json::write(item.content?.resource()), item.receipt)));
             consents.extend(shown.map(|(document, proof)| Consent { name: name.clone(), document, proof }));

@@ -115,13 +115,26 @@ pub(super) struct Place {
     pub position: u64,
     /// Which of the subject's patients it was found by.
     pub patient: usize,
+    /// Under which tag, and as which of its leaves; none where it was not found by a tag.
+    pub under: Option<(Tag, u64)>,
+}
+
+impl Place {
+    /// Refuses a leaf that does not bear the tag it was found under.
+    pub fn check(&self, leaf: &Leaf) -> Result<(), Fault> {
+        if self.under.is_none_or(|under| leaf.counted().any(|counted| counted == under)) {
+            return Ok(());
+        }
+        let text = format!("index.db: leaf {} is listed under a tag, or a number, that it does not bear", self.position);
+        Err(Fault::new(FaultKind::StorageCorrupt, text))
+    }
 }
 
 /// The places of lists that belong to these tags, in the log's order.
 pub(super) fn places(tags: &[EpochTag], lists: impl Iterator<Item = Vec<u64>>) -> Result<Vec<Place>, Refusal> {
     let of_tag = |(tag, list): (&EpochTag, Vec<u64>)| {
-        let patient = tag.patient;
-        list.into_iter().map(move |position| Place { position, patient })
+        let (patient, tag) = (tag.patient, tag.tag);
+        (1..).zip(list).map(move |(number, position)| Place { position, patient, under: Some((tag, number)) })
     };
     let mut places: Vec<Place> = tags.iter().zip(lists).flat_map(of_tag).collect();
     places.sort_unstable();

@@ -1,5 +1,6 @@
 //! What goes wrong: hostile input, races, crashes, storage that fails.
 
+mod counted;
 mod drain;
 mod input;
 mod keys;
