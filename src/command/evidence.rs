@@ -173,6 +173,9 @@ fn tell(report: &Report) {
             report.missing
         );
     }
+    if report.erased_versions > 0 {
+        println!("erased: {} earlier versions, which a later leaf says were erased", report.erased_versions);
+    }
     println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
     if report.unshown_consents > 0 {
         println!("not shown: {} consents that records of disclosures name are not in the package", report.unshown_consents);
@@ -330,8 +333,8 @@ pub fn erase(arguments: &EraseArguments) -> u8 {
         match outcome {
             Ok(erased) => {
                 println!(
-                    "erased {} resource(s) for good; {} record(s) of others no longer lead to them",
-                    erased.resources, erased.rewritten
+                    "erased {} resource(s) for good, and {} version(s) of what is others' now; {} record(s) of others no longer lead to them",
+                    erased.resources, erased.versions, erased.rewritten
                 );
                 FINE
             }

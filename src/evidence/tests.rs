@@ -573,3 +573,29 @@ fn an_error_names_no_file_of_the_archive() {
     }
     assert!(matches!(unpack(&packed, 10), Err(ArchiveError::Malformed(_))));
 }
+
+/// A number may lack below the newest version that a later leaf found when it erased.
+#[test]
+fn a_version_lacks_only_where_a_later_leaf_says_that_it_was_erased() {
+    let leaf = |kind| Leaf::new(kind, at(), Tags::default(), [0; 32], [0; 32]);
+    for (numbers, erased_at, lacking) in [
+        (&[1, 2, 3][..], None, Some(0)),
+        (&[2, 3], None, None),
+        (&[2, 3], Some(1), Some(1)),
+        (&[2, 4], Some(2), Some(2)),
+        (&[2, 4], Some(1), None),
+        (&[2, 3], Some(0), None),
+        (&[1, 3], None, None),
+    ] {
+        let targets: Vec<String> = numbers.iter().map(|number| format!("Observation/o/_history/{number}")).collect();
+        let entries: Vec<_> = targets.iter().map(|target| ("accept", target.as_str(), "")).collect();
+        let (manifest, _) = listing(&entries, 1);
+        // Leaves at odd places stand between the listed ones at even places.
+        let mut manifest = manifest;
+        manifest.entries.iter_mut().for_each(|listed| listed.position *= 2);
+        let leaves = erased_at.map(|after: u64| ((after * 2).saturating_sub(1), leaf(LeafKind::Erase))).into_iter().collect();
+        let mut report = Report::default();
+        super::whole::versions(&manifest, &leaves, &mut report);
+        assert_eq!(report.problems.is_empty().then_some(report.erased_versions), lacking, "{numbers:?} {erased_at:?}");
+    }
+}

@@ -35,6 +35,8 @@ pub struct Report {
     /// Of these, records of what was done that are listed and not there: what led to an erased person was taken out of them, or somebody took
     /// them away.
     pub missing: usize,
+    /// Versions of the record whose numbers lack: they were about somebody else, who was erased.
+    pub erased_versions: u32,
     /// Provenances that are what the leaf of their version commits to.
     pub provenances: usize,
     /// Provenances of versions from before leaves committed to them: shown, not proved.
@@ -109,7 +111,7 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     report.size = checkpoint.size;
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
     erased(&manifest, &leaves, &mut report);
-    versions(&manifest, &mut report);
+    versions(&manifest, &leaves, &mut report);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
     consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, kept.seen, &mut report);

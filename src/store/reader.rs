@@ -6,7 +6,7 @@ use super::pending::{self, Pending};
 use super::row::{SELECT, SELECT_CURRENT, StoredVersion, current, list, one, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
-use super::{fault, filed};
+use super::{erase, fault, filed};
 use crate::clock::Instant;
 use crate::ledger::Hash;
 use crate::ledger::index::Tag;
@@ -14,6 +14,7 @@ use crate::outcome::Fault;
 use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::BTreeSet;
 
 /// The most candidates one search looks at; beyond it the search is refused as too costly.
 pub const MAX_CANDIDATES: usize = 20_000;
@@ -178,6 +179,11 @@ impl<'c> Reader<'c> {
     /// How many leaves there are under a tag by its counter, and where the newest stands.
     pub fn count_of(&self, tag: Tag) -> Result<Option<Count>, Fault> {
         counting::read(&self.connection, tag)
+    }
+
+    /// The versions of a resource that were erased while it stayed.
+    pub fn erased_of(&self, type_name: &str, id: &str) -> Result<BTreeSet<u32>, Fault> {
+        erase::erased_of(&self.connection, self.sealer, type_name, id)
     }
 
     /// Something received, by its number.

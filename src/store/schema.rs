@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     RECORDS_TAKEN_IN,
     CONSENTS_BY_PATIENT,
     NEWEST_UNDER_TAGS,
+    ERASED_VERSIONS,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -81,6 +82,11 @@ UPDATE tag SET last = newest.position FROM (
     UNION ALL SELECT substr(entry, 31, 16), position FROM leaf WHERE length(entry) IN (142, 174)
     UNION ALL SELECT substr(entry, 55, 16), position FROM leaf WHERE length(entry) IN (142, 174)) GROUP BY tag) AS newest
   WHERE newest.tag = tag.tag;
+";
+
+/// Which versions were erased while their resource stayed.
+const ERASED_VERSIONS: &str = "
+CREATE TABLE erased (rid INTEGER NOT NULL, version INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (rid, version)) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

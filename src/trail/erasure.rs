@@ -30,6 +30,8 @@ const PORTION: usize = 1000;
 pub struct Erased {
     /// Resources that are gone with all their versions.
     pub resources: usize,
+    /// Versions that are gone from resources that are others' now.
+    pub versions: usize,
     /// Records of others that were kept without what led to the person.
     pub rewritten: usize,
 }
@@ -40,6 +42,8 @@ type Key = (String, String);
 #[derive(Default)]
 struct Plan {
     gone: BTreeMap<Key, u32>,
+    /// Versions that go of resources that stay, since they were corrected to be about others; with the newest version.
+    versions: BTreeMap<Key, (u32, BTreeSet<u32>)>,
     /// Resources that are about others too.
     shared: BTreeSet<Key>,
     rewritten: Vec<(String, String, String)>,
@@ -75,7 +79,7 @@ impl Trail {
         let mut erased = Erased::default();
         for round in 0..MAX_ROUNDS {
             let plan = self.plan(type_name, id, round > 0).await?;
-            if plan.gone.is_empty() && plan.rewritten.is_empty() {
+            if plan.is_empty() {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
             if !shared && !plan.shared.is_empty() {
@@ -87,6 +91,7 @@ impl Trail {
             }
             let done = self.commit(type_name, id, &plan, opened).await?;
             erased.resources += done.resources;
+            erased.versions += done.versions;
             erased.rewritten += done.rewritten;
         }
         Err(Fault::new(FaultKind::Overloaded, "more keeps being written about what is to be erased; ask again").into())
@@ -102,13 +107,18 @@ impl Trail {
         for (about, record) in &plan.told {
             unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(record), partner.as_deref(), opened.at)?);
         }
-        unit.assumptions = plan
-            .gone
-            .iter()
-            .map(|((type_name, id), version)| Assumption::Version { type_name: type_name.clone(), id: id.clone(), version: *version })
+        let newest =
+            plan.gone.iter().map(|(key, version)| (key, *version)).chain(plan.versions.iter().map(|(key, (version, _))| (key, *version)));
+        unit.assumptions = newest
+            .map(|((type_name, id), version)| Assumption::Version { type_name: type_name.clone(), id: id.clone(), version })
             .collect();
         unit.erasure = Some(Erasure {
             resources: plan.gone.keys().cloned().collect(),
+            versions: plan
+                .versions
+                .iter()
+                .map(|((type_name, id), (_, going))| (type_name.clone(), id.clone(), going.iter().copied().collect()))
+                .collect(),
             patient_key: patient.as_deref().map(|patient| anchor.keyring.patient_name(patient)),
             patient,
             pending,
@@ -116,7 +126,7 @@ impl Trail {
         });
         let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };
         match self.query.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {
-            Committed::Done { .. } | Committed::Kept => Ok(Erased { resources: plan.gone.len(), rewritten: plan.rewritten.len() }),
+            Committed::Done { .. } | Committed::Kept => Ok(plan.erased()),
             // Somebody was faster with one of them: it is planned anew.
             Committed::Stale { .. } | Committed::Replayed(_) => Ok(Erased::default()),
         }
@@ -170,16 +180,8 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
     for place in places {
         check(reader, place)?;
         let Some(version) = reader.version_of_leaf(place.position)? else { continue };
-        if plan.gone.contains_key(&key(&version)) {
-            continue;
-        }
-        if let Some(current) = reader.current(&version.type_name, &version.id)? {
-            // An older version was about the person; whatever the current one is about, its history leads back.
-            let about_others = !current.deleted() && patient_ids(&current.parse()?).iter().any(|patient| patient != id);
-            if about_others && current.type_name != "AuditEvent" {
-                plan.shared.insert(key(&current));
-            }
-            plan.gone.insert(key(&current), current.version);
+        if !plan.versions.contains_key(&key(&version)) && !plan.gone.contains_key(&key(&version)) {
+            plan.follow(reader, &version, id)?;
         }
     }
     plan.tell(reader, Some(id))?;
@@ -200,6 +202,48 @@ fn key(version: &StoredVersion) -> Key {
 }
 
 impl Plan {
+    fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.versions.is_empty() && self.rewritten.is_empty()
+    }
+
+    fn erased(&self) -> Erased {
+        let versions = self.versions.values().map(|(_, going)| going.len()).sum();
+        Erased { resources: self.gone.len(), versions, rewritten: self.rewritten.len() }
+    }
+
+    /// Whether a reference leads to what goes.
+    fn goes(&self, reference: &str) -> bool {
+        let key = type_and_id(reference);
+        let number = reference.split_once("/_history/").and_then(|(_, number)| number.parse().ok());
+        let of_others = self.versions.get(&key).zip(number);
+        self.gone.contains_key(&key) || of_others.is_some_and(|((_, going), number)| going.contains(&number))
+    }
+
+    /// Takes in what a leaf under the person's tags stands for. A record goes with its whole history where it is the person's, or nobody's: what was
+    /// filed under another meanwhile was corrected. Where it was corrected to be about others alone, it is theirs, and only what was about the person goes.
+    fn follow(&mut self, reader: &Reader<'_>, version: &StoredVersion, person: &str) -> Result<(), Fault> {
+        let Some(current) = reader.current(&version.type_name, &version.id)? else { return Ok(()) };
+        let scope = HistoryScope::Instance { type_name: version.type_name.clone(), id: version.id.clone() };
+        let mut going = BTreeSet::new();
+        let (mut newest, mut is_shared) = (None, false);
+        for version in reader.history(&scope, None, None, MAX_RESOURCES)?.iter().filter(|version| !version.deleted()) {
+            let about = patient_ids(&version.parse()?);
+            if about.iter().any(|patient| patient == person) {
+                going.insert(version.version);
+                is_shared |= about.iter().any(|patient| patient != person);
+            }
+            newest.get_or_insert(about);
+        }
+        let is_others = newest.is_some_and(|about| !about.is_empty() && about.iter().all(|patient| patient != person));
+        if !is_others || current.type_name == "AuditEvent" {
+            self.gone.insert(key(&current), current.version);
+        } else if !going.is_empty() {
+            self.shared.extend(is_shared.then(|| key(&current)));
+            self.versions.insert(key(&current), (current.version, going));
+        }
+        Ok(())
+    }
+
     /// Takes in a resource that refers to the patient. Records of what was done are judged on their own.
     fn consider(&mut self, version: &StoredVersion, patient: &str) -> Result<(), Fault> {
         if version.deleted() || matches!(version.type_name.as_str(), "AuditEvent" | "Provenance") {
@@ -223,7 +267,8 @@ impl Plan {
     /// person who goes has one leaf for everything.
     fn tell(&mut self, reader: &Reader<'_>, person: Option<&str>) -> Result<(), Fault> {
         self.told.extend(person.map(|person| (Some(person.to_owned()), format!("Patient/{person}"))));
-        for (type_name, id) in self.gone.keys().filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
+        let going = self.gone.keys().chain(self.versions.keys());
+        for (type_name, id) in going.filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
             let about = patients_of(reader, type_name, id)?;
             let nobody = (person.is_none() && about.is_empty()).then_some(None);
             let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
@@ -234,7 +279,7 @@ impl Plan {
 
     /// The Provenances of everything that goes; one that is about more is kept without what goes.
     fn provenances(&mut self, reader: &Reader<'_>, definitions: Definitions) -> Result<(), Fault> {
-        let records: Vec<Key> = self.gone.keys().cloned().collect();
+        let records: Vec<Key> = self.gone.keys().chain(self.versions.keys()).cloned().collect();
         let mut judged = BTreeSet::new();
         for (_, id) in records {
             let Some(index_key) = search::reference_key(definitions, "Provenance", "target", &id) else { continue };
@@ -243,7 +288,7 @@ impl Plan {
                     continue;
                 }
                 let mut provenance = version.parse()?;
-                let stays = |target: &Node| !target.text("reference").is_some_and(|to| self.gone.contains_key(&type_and_id(to)));
+                let stays = |target: &Node| !target.text("reference").is_some_and(|to| self.goes(to));
                 let (kept, all): (Vec<Node>, usize) =
                     (provenance.items("target").iter().filter(|target| stays(target)).cloned().collect(), provenance.items("target").len());
                 if kept.is_empty() {
@@ -279,34 +324,34 @@ impl Plan {
                 let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
-                } else if let Some(kept) = without(&event, &self.gone, traces) {
+                } else if let Some(kept) = self.without(&event, traces) {
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
                 }
             }
         }
     }
-}
 
-/// The event without the entities that lead to what goes; `None` when none does.
-fn without(event: &Node, gone: &BTreeMap<Key, u32>, traces: &Traces) -> Option<Node> {
-    let leads = |entity: &Node| {
-        let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| gone.contains_key(&type_and_id(to)));
-        let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
-        let asks = query.is_some_and(|query| {
-            let query = String::from_utf8_lossy(&query);
-            traces.lead_from(&query) || gone.keys().any(|(_, id)| query.contains(id.as_str()))
-        });
-        refers || asks
-    };
-    let entities = event.items("entity");
-    let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
-    if kept.len() == entities.len() {
-        return None;
+    /// The event without the entities that lead to what goes; `None` when none does.
+    fn without(&self, event: &Node, traces: &Traces) -> Option<Node> {
+        let leads = |entity: &Node| {
+            let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| self.goes(to));
+            let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
+            let asks = query.is_some_and(|query| {
+                let query = String::from_utf8_lossy(&query);
+                traces.lead_from(&query) || self.gone.keys().any(|(_, id)| query.contains(id.as_str()))
+            });
+            refers || asks
+        };
+        let entities = event.items("entity");
+        let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
+        if kept.len() == entities.len() {
+            return None;
+        }
+        let mut event = event.clone();
+        event.as_object_mut()?.set("entity", kept);
+        consent::mark_redacted(&mut event);
+        Some(event)
     }
-    let mut event = event.clone();
-    event.as_object_mut()?.set("entity", kept);
-    consent::mark_redacted(&mut event);
-    Some(event)
 }
 
 fn type_and_id(reference: &str) -> Key {
