@@ -52,7 +52,7 @@ pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};
 pub use recount::{Recounted, TagsOf, inspect, recount};
-pub use row::StoredVersion;
+pub use row::{Damaged, Rows, StoredVersion};
 pub use seen::Seen;
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,

@@ -1,6 +1,7 @@
 //! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
 
 use super::Trail;
+use super::damaged::Suspects;
 use super::subject::{Place, Subject, patients_of};
 use super::traces::Traces;
 use crate::anchor::{Epoch, Leaf, LeafKind};
@@ -174,19 +175,19 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
         }
     }
     let (low, high) = search::reference_keys(id);
-    for version in reader.indexed_between(low, high, MAX_RESOURCES)? {
-        plan.consider(&version, id)?;
-    }
+    let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
+    found.sound.iter().try_for_each(|version| plan.consider(version, id))?;
+    let mut suspects = Suspects::of(id, places, found.damaged)?;
     for place in places {
         check(reader, place)?;
-        let Some(version) = reader.version_of_leaf(place.position)? else { continue };
+        let Some(version) = suspects.version_of(reader, place.position)? else { continue };
         if !plan.versions.contains_key(&key(&version)) && !plan.gone.contains_key(&key(&version)) {
             plan.follow(reader, &version, id)?;
         }
     }
     plan.tell(reader, Some(id))?;
     plan.provenances(reader, definitions)?;
-    plan.audit_records(reader, id, &traces)?;
+    plan.audit_records(reader, id, &traces, &mut suspects)?;
     Ok(plan)
 }
 
@@ -283,7 +284,7 @@ impl Plan {
         let mut judged = BTreeSet::new();
         for (_, id) in records {
             let Some(index_key) = search::reference_key(definitions, "Provenance", "target", &id) else { continue };
-            for version in reader.indexed_between(index_key, index_key, MAX_RESOURCES)? {
+            for version in reader.indexed_between(index_key, index_key, MAX_RESOURCES)?.whole()? {
                 if version.type_name != "Provenance" || version.deleted() || !judged.insert(version.id.clone()) {
                     continue;
                 }
@@ -306,13 +307,18 @@ impl Plan {
     }
 
     /// Looks through all records of what was done: those of this person alone go, others lose what leads to them.
-    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, traces: &Traces) -> Result<(), Fault> {
+    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, traces: &Traces, suspects: &mut Suspects) -> Result<(), Fault> {
         let mut after = 0;
         loop {
             let portion = reader.of_type("AuditEvent", after, PORTION)?;
             let Some(last) = portion.last() else { return Ok(()) };
-            after = last.seq;
-            for version in &portion {
+            after = last;
+            for damaged in &portion.damaged {
+                if suspects.may_speak(reader, damaged, |event| self.without(event, traces).is_some(), traces)? {
+                    self.gone.insert((damaged.type_name.clone(), damaged.id.clone()), damaged.newest);
+                }
+            }
+            for version in &portion.sound {
                 if self.gone.contains_key(&key(version)) || version.deleted() {
                     continue;
                 }
