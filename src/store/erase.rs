@@ -52,6 +52,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
         data.execute("DELETE FROM person WHERE patient = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM apart WHERE one = ?1 OR other = ?1", [id]).map_err(fault)?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
+        data.execute("DELETE FROM work WHERE task = ?", [id]).map_err(fault)?;
         filed::forget(data, type_name, id)?;
         forget_answers(data, id)?;
     }

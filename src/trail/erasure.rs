@@ -3,6 +3,7 @@
 use super::Trail;
 use super::damaged::Suspects;
 use super::subject::{Place, Subject, patients_of};
+use super::tasks::tasks;
 use super::traces::Traces;
 use crate::anchor::{Epoch, Leaf, LeafKind};
 use crate::audit::{self, Closing, Outcome};
@@ -160,6 +161,7 @@ fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, i
     let Some(current) = reader.current(type_name, id)? else { return Ok(plan) };
     plan.gone.insert((type_name.to_owned(), id.to_owned()), current.version);
     plan.tell(reader, None)?;
+    plan.tasks(reader, &Traces::default())?;
     plan.provenances(reader, definitions)?;
     Ok(plan)
 }
@@ -186,6 +188,7 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
         }
     }
     plan.tell(reader, Some(id))?;
+    plan.tasks(reader, &traces)?;
     plan.provenances(reader, definitions)?;
     plan.audit_records(reader, id, &traces, &mut suspects)?;
     Ok(plan)
@@ -275,6 +278,17 @@ impl Plan {
             let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
             self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, format!("{type_name}/{id}"))));
         }
+        Ok(())
+    }
+
+    /// What people were to work on because of what goes. Tasks are in nobody's trail.
+    fn tasks(&mut self, reader: &Reader<'_>, traces: &Traces) -> Result<(), Fault> {
+        let leads = |reference: &str| {
+            let of = type_and_id(reference);
+            self.gone.contains_key(&of) || self.versions.contains_key(&of)
+        };
+        let going = tasks(reader, leads, traces)?;
+        self.gone.extend(going.into_iter().map(|(id, version)| (("Task".to_owned(), id), version)));
         Ok(())
     }
 

@@ -18,6 +18,7 @@ mod indexer;
 mod reading;
 mod stream;
 mod subject;
+mod tasks;
 mod traces;
 
 pub use erasure::Erased;

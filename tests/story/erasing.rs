@@ -133,6 +133,41 @@ async fn a_version_about_both_goes_only_when_that_is_said() {
     case.a.get(&format!("Group/{id}/_history/1")).await.expect(404);
 }
 
+/// What was to be worked on goes with the record it came up in, and comes up again with the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_work_list_keeps_nothing_of_what_was_erased() {
+    let case = Case::new().await;
+    let coded = |about: &str, code: Value| {
+        let mut resource = observation(&format!("Patient/{about}"));
+        resource["code"] = code;
+        resource
+    };
+    let alone = |word: &str| json!({ "text": word });
+    let beside = |word: &str| json!({"coding": [{"system": "urn:hospital-a:local", "code": word, "display": format!("{word} as said")}]});
+    let tasks = || crate::support::world::documents(&case.world.data(), "Task");
+    let is_told = |word: &str| tasks().iter().any(|task| task.to_string().contains(word));
+    let mut ids = Vec::new();
+    for (about, code) in [
+        (&case.first, alone("Unmistakable")),
+        (&case.first, beside("UNMISTAKABLE2")),
+        (&case.second, alone("Others")),
+        (&case.second, beside("shared")),
+        (&case.first, beside("shared")),
+    ] {
+        ids.push(case.a.create(&coded(about, code)).await);
+    }
+    assert!(is_told("Unmistakable") && is_told("UNMISTAKABLE2") && is_told("Others") && is_told("shared"), "{:?}", tasks());
+    case.officer.call(Call::new("POST", &format!("Observation/{}/$erase", ids[1]))).await.expect(200);
+    assert!(!is_told("UNMISTAKABLE2"));
+    case.erase(&case.first, "").await.expect(200);
+    for word in ["Unmistakable", "UNMISTAKABLE2", case.first.as_str(), ids[0].as_str()] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    assert!(is_told("Others") && is_told("shared"), "what came up with another's record stays");
+    case.a.create(&coded(&case.second, beside("UNMISTAKABLE2"))).await;
+    assert!(is_told("UNMISTAKABLE2"), "it comes up again");
+}
+
 /// A version that somebody took away is not passed off as an erased one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_was_taken_away_was_not_erased() {
