@@ -36,6 +36,7 @@ mod recount;
 mod register;
 mod room;
 mod row;
+mod rows;
 mod schema;
 mod seal;
 mod seen;
