@@ -41,7 +41,7 @@ use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severi
 use crate::pipeline::Pipeline;
 use crate::registry::Role;
 use crate::search::{Handling, Projection, Query, Total, project};
-use crate::store::{Elsewhere, StoredVersion, Unit};
+use crate::store::{Elsewhere, Rows, StoredVersion, Unit};
 use consents::Judge;
 use linked::Along;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -325,7 +325,7 @@ impl QueryPath {
             None => asked.clone(),
         };
         let query = Arc::new(self.joined(caller, query).await?);
-        let mut candidates = self.own_candidates(caller, &query).await?;
+        let (mut candidates, damaged) = self.own_candidates_apart(caller, &query).await?;
         let told = self.ask_holders(caller, &query, &pairs).await?;
         for candidate in told.found {
             if !candidates.iter().any(|known| same_identity(&known.resource, &candidate.resource)) && query.may_match(&candidate.resource) {
@@ -370,38 +370,49 @@ impl QueryPath {
         }
         self.disclose(opened, closing, elsewhere).await?;
         steps.wait_where(page.shown.is_empty() && page.beyond.is_empty()).await;
-        Ok(self.searchset(&asked, page, along, told.silent))
+        let said = told.silent.into_iter().chain(damaged_outcome(damaged)).collect();
+        Ok(self.searchset(&asked, page, along, said))
     }
 
     async fn own_candidates(&self, caller: &Caller, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+        Ok(self.own_candidates_apart(caller, query).await?.0)
+    }
+
+    /// The candidates, and how many records of what was done are damaged, which oversight alone is told: one of them does not hide the others. Anything
+    /// else that is damaged refuses the search.
+    async fn own_candidates_apart(&self, caller: &Caller, query: &Arc<Query>) -> Result<(Vec<Candidate>, usize), Failure> {
         if is_unread(caller, query) {
             // Nobody else is shown any. How long looking through them takes would say how much is on record about somebody.
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         }
         self.pipeline.store.settle_for(query.type_name()).await?;
         let wanted = Arc::clone(query);
-        let Some(stored) = self.pipeline.store.read(move |reader| reader.candidates(&wanted)).await? else {
+        let Some(found) = self.pipeline.store.read(move |reader| reader.candidates_apart(&wanted)).await? else {
             return self.visible_of_many(caller, query).await;
         };
-        candidates_of(query, &stored)
+        let (stored, damaged) = sound(query, found)?;
+        Ok((candidates_of(query, &stored)?, damaged))
     }
 
     /// The candidates where there are very many: those the caller may not see must not count, or the refusal would say that they are there.
-    async fn visible_of_many(&self, caller: &Caller, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+    async fn visible_of_many(&self, caller: &Caller, query: &Arc<Query>) -> Result<(Vec<Candidate>, usize), Failure> {
         let mut visible = Vec::new();
-        let mut behind = 0;
+        let (mut behind, mut damaged) = (0, 0);
         for _ in 0..MAX_PIECES {
             let wanted = Arc::clone(query);
-            let stored = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
+            let found = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
+            let next = found.last().filter(|_| found.len() == PIECE);
+            let (stored, more) = sound(query, found)?;
+            damaged += more;
             let candidates = candidates_of(query, &stored)?;
             let judge = self.judge(caller, &candidates).await?;
             visible.extend(candidates.into_iter().filter(|candidate| matches!(judge.rule(candidate.clone()), Ruling::Permitted(_))));
             if visible.len() > crate::store::MAX_CANDIDATES {
                 break;
             }
-            match stored.last() {
-                Some(last) if stored.len() == PIECE => behind = last.seq,
-                _ => return Ok(visible),
+            match next {
+                Some(last) => behind = last,
+                None => return Ok((visible, damaged)),
             }
         }
         let text =
@@ -516,6 +527,18 @@ fn is_unread(caller: &Caller, query: &Query) -> bool {
     query.type_name() == "AuditEvent" && !caller.has_role(Role::Regulator)
 }
 
+/// What of the found is as it was stored, and how many are not. Only records of what was done may be passed over: whoever is shown these is told.
+fn sound(query: &Query, found: Rows) -> Result<(Vec<StoredVersion>, usize), Fault> {
+    if query.type_name() != "AuditEvent" {
+        return Ok((found.whole()?, 0));
+    }
+    for damaged in &found.damaged {
+        tracing::error!(detail = %damaged.fault.detail, "a record of what was done is damaged and is not served");
+        metrics::counter!("hearthgate_damaged_records_total").increment(1);
+    }
+    Ok((found.sound, found.damaged.len()))
+}
+
 /// The stored versions that meet the query, or may once something is taken out of them.
 fn candidates_of(query: &Query, stored: &[StoredVersion]) -> Result<Vec<Candidate>, Failure> {
     let mut candidates = Vec::new();
@@ -550,6 +573,15 @@ fn outcome_entry(outcome: Node) -> Node {
 fn notice_outcome(notice: Notice) -> Node {
     let finding = Finding::new(Severity::Information, IssueType::Informational, notice.code(), notice.text());
     crate::problem::outcome_node(&[finding])
+}
+
+/// Says that something could not be read.
+fn damaged_outcome(count: usize) -> Option<Node> {
+    let text = format!(
+        "{count} record(s) that may be of what was asked for are damaged and are not shown, nor counted. The operator finds their names in the log."
+    );
+    let finding = Finding::new(Severity::Warning, IssueType::Exception, "damaged-records", text);
+    (count > 0).then(|| crate::problem::outcome_node(&[finding]))
 }
 
 /// Says that more would have come along.

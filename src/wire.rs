@@ -39,7 +39,7 @@ mod sources;
 mod spare;
 mod witnesses;
 
-pub use keys::{adopt_ledger, rotate_ledger_key};
+pub use keys::{adopt_ledger, recount_ledger, rotate_ledger_key};
 pub use publish::{StoredLog, publish_folder};
 pub use remote::{RemoteLog, log_client};
 pub use sources::{check_rules, rules_of};

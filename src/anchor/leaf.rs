@@ -188,6 +188,11 @@ impl Leaf {
     }
 }
 
+/// The tags of an entry of the log with their counters; none of what is no leaf of the gateway's.
+pub fn leaf_tags(entry: &[u8]) -> Vec<(Tag, u64)> {
+    Leaf::decode(entry).map(|leaf| leaf.counted().collect()).unwrap_or_default()
+}
+
 /// Whole hours since 1970.
 pub fn hour(at: Instant) -> u32 {
     u32::try_from(at.seconds().div_euclid(SECONDS_AN_HOUR)).unwrap_or(0)

@@ -19,7 +19,7 @@ mod stage;
 mod tags;
 mod time;
 
-pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, VERSION_LEAF_BYTES, commitment, counter_offsets, hour};
+pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, VERSION_LEAF_BYTES, commitment, counter_offsets, hour, leaf_tags};
 pub use own::OwnVersion;
 pub use provenance::{CHANGE_EXTENSION, FINDING_EXTENSION, Lineage, Provenance, Sender};
 pub use receipt::{

@@ -50,8 +50,8 @@ pub(super) async fn answer(
             let shared = pairs.iter().any(|(name, value)| name == "shared" && value == "true");
             let erased = state.trail.erase(caller, (type_name, id), shared, record).await?;
             let text = format!(
-                "Erased {} resource(s) for good; {} record(s) of others no longer lead to them.",
-                erased.resources, erased.rewritten
+                "Erased {} resource(s) for good, and {} version(s) of what is others' now; {} record(s) of others no longer lead to them.",
+                erased.resources, erased.versions, erased.rewritten
             );
             let finding = Finding::new(Severity::Information, IssueType::Informational, "erased", text);
             Ok(render::resource(200, &outcome_node(&[finding]), wanted, state.definitions))

@@ -5,7 +5,7 @@ use crate::anchor::Leaf;
 use crate::audit::{Action, Opened};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::config::Settings;
-use crate::evidence::{Kept, MAX_ACCOUNTING_BYTES, MAX_PACKAGE_BYTES, Receipt, Report, verify, verify_accounting};
+use crate::evidence::{Kept, MAX_ACCOUNTING_BYTES, MAX_PACKAGE_BYTES, Receipt, Report, Why, verify, verify_accounting};
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, root, root_of, update};
 use crate::ledger::tile::TILE_WIDTH;
 use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, fsck, reader};
@@ -166,17 +166,21 @@ fn tell(report: &Report) {
     println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
     println!("complete: these {} leaves are all there are under the tags named, among the first {}", report.leaves, report.covers);
     tell_bound(report);
-    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - report.missing);
-    if report.missing > 0 {
+    let shortened = report.lacking.get(&Why::Shortened).copied().unwrap_or_default();
+    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - shortened);
+    for (why, count) in &report.lacking {
+        println!("{}", lacking(*why, *count));
+    }
+    if report.untold > 0 {
         println!(
-            "missing: {} records of what was done are not in the package: what led to an erased person was taken out of them, or somebody took them away",
-            report.missing
+            "missing: {} records of what was done, or consents that they name, are not in the package, which is of a format that does not say why",
+            report.untold
         );
     }
-    println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
-    if report.unshown_consents > 0 {
-        println!("not shown: {} consents that records of disclosures name are not in the package", report.unshown_consents);
+    if report.erased_versions > 0 {
+        println!("erased: {} earlier versions, which a later leaf says were erased", report.erased_versions);
     }
+    println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
     if report.unproved > 0 {
         println!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
     }
@@ -187,6 +191,19 @@ fn tell(report: &Report) {
     }
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
+    }
+}
+
+/// What the package says it lacks, which is its maker's word.
+fn lacking(why: Why, count: usize) -> String {
+    match why {
+        Why::Withheld => {
+            format!("withheld: {count} consents that records of disclosures name, which the package says the reader may not see")
+        }
+        Why::Erased => format!("erased: {count} consents that records of disclosures name, which the package says were erased"),
+        Why::Shortened => {
+            format!("shortened: {count} records of what was done, out of which the package says what led to an erased person was taken")
+        }
     }
 }
 
@@ -330,8 +347,8 @@ pub fn erase(arguments: &EraseArguments) -> u8 {
         match outcome {
             Ok(erased) => {
                 println!(
-                    "erased {} resource(s) for good; {} record(s) of others no longer lead to them",
-                    erased.resources, erased.rewritten
+                    "erased {} resource(s) for good, and {} version(s) of what is others' now; {} record(s) of others no longer lead to them",
+                    erased.resources, erased.versions, erased.rewritten
                 );
                 FINE
             }

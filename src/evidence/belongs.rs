@@ -1,11 +1,11 @@
 //! What belongs to a package's entries: files that belong to none, and what is named and not there.
 
-use super::package::{Completeness, Manifest};
+use super::package::{Completeness, FORMAT, Manifest, Why};
 use super::verify::{Files, Report};
 use crate::anchor::LeafKind;
 use crate::consent::{PatientReference, patients_of};
 use crate::fhir::{Node, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The files that a package may have beside those of its entries and consents.
 const FIXED: [&str; 9] = [
@@ -44,27 +44,43 @@ fn position(name: &str) -> Option<u64> {
     number.parse().ok().filter(|position: &u64| position.to_string() == number)
 }
 
-/// Counts the records of what was done that are listed and not there, and the consents that those which are there name and the package lacks.
+/// Every record of what was done that is listed is there, and every consent that such a record names, unless the package says why it is not.
 pub(super) fn missing(manifest: &Manifest, files: &Files, report: &mut Report) {
-    let mut named = BTreeSet::new();
+    let mut missing = BTreeSet::new();
     let is_event = |kind: &str| [LeafKind::Accept, LeafKind::Erase, LeafKind::Index].iter().all(|other| other.label() != kind);
     for listed in manifest.entries.iter().filter(|listed| listed.target.is_some() && is_event(&listed.kind)) {
         match document(files, listed.position) {
-            Some(event) => named.extend(event.items("entity").iter().filter_map(consent)),
-            None => report.missing += 1,
+            Some(event) => missing.extend(event.items("entity").iter().filter_map(consent)),
+            None => drop(missing.insert(format!("documents/{}.json", listed.position))),
         }
     }
-    report.unshown_consents = named.iter().filter(|name| !files.contains_key(&format!("consents/{name}.json"))).count();
+    missing.retain(|path| !files.contains_key(path));
+    let told: BTreeMap<&str, Why> = manifest.lacking.iter().map(|lacking| (lacking.path.as_str(), lacking.why)).collect();
+    let is_false = told.keys().filter(|path| !missing.contains(**path)).count();
+    report.check(is_false == 0, || format!("manifest.json: {is_false} file(s) that it says are not there are, or belong to nothing"));
+    for path in &missing {
+        match told.get(path.as_str()) {
+            Some(why) => *report.lacking.entry(*why).or_default() += 1,
+            // Older packages do not say what they lack.
+            None if manifest.format != FORMAT => report.untold += 1,
+            None => report.problem(format!("{}: it is missing, and the package does not say why", shown(path))),
+        }
+    }
+}
+
+/// The path, as far as it is a number of the log's; the name of a consent comes from a document and is not repeated.
+fn shown(path: &str) -> &str {
+    if path.starts_with("documents/") { path } else { "consents/" }
 }
 
 fn document(files: &Files, position: u64) -> Option<Node> {
     json::parse(files.get(&format!("documents/{position}.json"))?, json::DEFAULT_DEPTH).ok()
 }
 
-/// The consent that an entity of an AuditEvent is, as the package names its file.
+/// The file of the consent that an entity of an AuditEvent is.
 fn consent(entity: &Node) -> Option<String> {
     let (id, version) = entity.text_at(&["what", "reference"])?.strip_prefix("Consent/")?.split_once("/_history/")?;
-    Some(format!("{id}-{version}"))
+    Some(format!("consents/{id}-{version}.json"))
 }
 
 /// The versions of a record that are shown are about no more patients than there are claims for: who drops all that was claimed by one of them

@@ -24,7 +24,7 @@ mod whole;
 
 pub use accounting::{Account, MAX_ACCOUNTING_BYTES, verify_accounting};
 pub use archive::{ArchiveError, MAX_FILES, MAX_PACKAGE_BYTES, MAX_UNPACKED_BYTES};
-pub use package::{Claim, Completeness, Consent, Consistency, Entry, Package, PackageError};
+pub use package::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, PackageError, Why};
 pub use receipts::Receipt;
 pub use verify::{Kept, Report, verify};
 

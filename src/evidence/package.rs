@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What `manifest.json` says it is.
-pub(super) const FORMAT: &str = "hearthgate/evidence/3";
-/// What it said when pages were made otherwise (2), or of more than the package holds (1), so that they cannot be made again and compared.
-pub(super) const FORMATS_BEFORE: [&str; 2] = ["hearthgate/evidence/1", "hearthgate/evidence/2"];
+pub(super) const FORMAT: &str = "hearthgate/evidence/4";
+/// What it said when nothing in the package told what it lacks (3), and when pages were made otherwise (2), or of more than the package holds (1), so that
+/// they cannot be made again and compared.
+pub(super) const FORMATS_BEFORE: [&str; 3] = ["hearthgate/evidence/1", "hearthgate/evidence/2", "hearthgate/evidence/3"];
 
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,42 @@ pub(super) struct Manifest {
     /// Who asked, as the export was audited.
     pub asked_by: String,
     pub entries: Vec<Listed>,
+    /// Files that its entries would have, and why they are not there. What lacks and is not here was taken away.
+    #[serde(default)]
+    pub lacking: Vec<Lacking>,
     pub files: Vec<File>,
+}
+
+/// A file that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lacking {
+    pub path: String,
+    pub why: Why,
+}
+
+/// Why a file is not there, as whoever made the package says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    /// The reader may not see it.
+    Withheld,
+    /// It was erased.
+    Erased,
+    /// What led to an erased person was taken out of it, so that it no longer is what its leaf commits to.
+    Shortened,
+}
+
+impl Lacking {
+    /// The event of a leaf, out of which something was taken.
+    pub fn event(position: u64) -> Lacking {
+        Lacking { path: format!("documents/{position}.json"), why: Why::Shortened }
+    }
+
+    /// A consent, `ID-VERSION`.
+    pub fn consent(name: &str, why: Why) -> Lacking {
+        Lacking { path: format!("consents/{name}.json"), why }
+    }
 }
 
 impl Manifest {
@@ -37,7 +73,7 @@ impl Manifest {
     pub fn of(subject: String, checkpoint: &Checkpoint) -> Manifest {
         let (format, created, asked_by) = (FORMAT.to_owned(), String::new(), String::new());
         let (origin, size) = (checkpoint.origin.clone(), checkpoint.size);
-        Manifest { format, subject, origin, size, created, asked_by, entries: Vec::new(), files: Vec::new() }
+        Manifest { format, subject, origin, size, created, asked_by, entries: Vec::new(), lacking: Vec::new(), files: Vec::new() }
     }
 }
 
@@ -213,6 +249,8 @@ pub struct Package {
     pub consistency: Option<Consistency>,
     /// Consents that governed disclosures.
     pub consents: Vec<Consent>,
+    /// What of that, and of the records of what was done, is not there.
+    pub lacking: Vec<Lacking>,
 }
 
 /// Why a package could not be made.
@@ -296,6 +334,7 @@ impl Package {
             created: self.created,
             asked_by: self.asked_by,
             entries: listed,
+            lacking: self.lacking,
             files: files.iter().map(|(path, bytes)| described(path, bytes)).collect(),
         };
         files.insert(0, ("manifest.json".to_owned(), serde_json::to_vec_pretty(&manifest)?));

@@ -189,7 +189,7 @@ mod tests {
         let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(text));
         assert_eq!(
             (super::super::package::FORMAT, digest.as_str()),
-            ("hearthgate/evidence/3", "ba8135c368e46b24feb5e57ff32534c26356a8677e4eaa4be2ce0f492cd6af66")
+            ("hearthgate/evidence/4", "ba8135c368e46b24feb5e57ff32534c26356a8677e4eaa4be2ce0f492cd6af66")
         );
     }
 }

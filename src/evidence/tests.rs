@@ -149,6 +149,7 @@ impl Log {
                 document: consent(),
                 proof: self.proof(9, "Consent/c/_history/1", Some(&KEY)),
             }],
+            lacking: Vec::new(),
         }
     }
 
@@ -319,8 +320,14 @@ fn every_file_counts_and_none_breaks_the_reader() {
     assert!(!verify(&with_file(&log, "extra.json", Some(b"{}"), false), &log.policy(), &Kept::default()).unwrap().problems.is_empty());
     let mut package = log.package();
     package.entries[1].document = None;
+    let at = package.entries[1].position;
     let closed = verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap();
-    assert_eq!((closed.problems.len(), closed.opened, closed.closed, closed.missing), (0, 4, 1, 1));
+    assert_eq!(closed.problems, [format!("documents/{at}.json: it is missing, and the package does not say why")]);
+    let mut package = log.package();
+    package.entries[1].document = None;
+    package.lacking = vec![Lacking::event(at)];
+    let told = verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap();
+    assert_eq!((told.problems.len(), told.opened, told.closed, told.lacking), (0, 4, 1, BTreeMap::from([(Why::Shortened, 1)])));
     let mut package = log.package();
     package.entries[1].document = None;
     let page = String::from_utf8(unpack(&package.into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap()["index.html"].clone()).unwrap();
@@ -331,7 +338,7 @@ fn every_file_counts_and_none_breaks_the_reader() {
     let problems = verify(&lies, &log.policy(), &Kept::default()).unwrap().problems;
     assert!(matches!(&problems[..], [only] if only.starts_with("index.html: ")), "{problems:?}");
     // Packages of the format before have a page that cannot be made again.
-    for format in ["hearthgate/evidence/1", "hearthgate/evidence/2"] {
+    for format in ["hearthgate/evidence/1", "hearthgate/evidence/2", "hearthgate/evidence/3"] {
         let before = older(&lies, format);
         let problems = verify(&before, &log.policy(), &Kept::default()).unwrap().problems;
         assert!(matches!(&problems[..], [only] if only.contains("older format")), "nobody is led to believe the page: {problems:?}");
@@ -502,24 +509,39 @@ fn a_record_is_claimed_by_everybody_its_versions_name() {
     }
 }
 
-/// What is named and not there is counted apart from content that is withheld.
+/// What is named and not there was taken away, unless the package says why it is not; what it says must be so.
 #[test]
-fn what_is_named_and_not_there_is_counted() {
+fn what_is_named_and_not_there_must_be_told() {
     let event = r#"{"resourceType":"AuditEvent","entity":[{"what":{"reference":"Consent/c/_history/1"}},{"what":{"reference":"Consent/c/_history/2"}},{"what":{"reference":"Observation/o/_history/1"}}]}"#;
-    let (manifest, mut files) = listing(
-        &[
-            ("accept", "Observation/o/_history/1", ""),
-            ("disclose", "AuditEvent/e", event),
-            ("deliver", "AuditEvent/f", event),
-            ("refuse", "AuditEvent/g", ""),
-            ("erase", "AuditEvent/h", ""),
-        ],
-        1,
-    );
-    files.insert("consents/c-1.json".to_owned(), consent().into_bytes());
+    let listed = [
+        ("accept", "Observation/o/_history/1", ""),
+        ("disclose", "AuditEvent/e", event),
+        ("deliver", "AuditEvent/f", event),
+        ("refuse", "AuditEvent/g", ""),
+        ("erase", "AuditEvent/h", ""),
+    ];
+    let (gone, consent_gone) = (|| Lacking::event(3), |why| Lacking::consent("c-2", why));
+    for (lacking, problems, counted) in [
+        (vec![], 2, vec![]),
+        (vec![gone()], 1, vec![(Why::Shortened, 1)]),
+        (vec![gone(), consent_gone(Why::Withheld)], 0, vec![(Why::Withheld, 1), (Why::Shortened, 1)]),
+        (vec![gone(), consent_gone(Why::Erased)], 0, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
+        // What is there, and what nothing names.
+        (vec![gone(), consent_gone(Why::Erased), Lacking::consent("c-1", Why::Erased)], 1, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
+        (vec![gone(), consent_gone(Why::Erased), Lacking::event(0)], 1, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
+    ] {
+        let (mut manifest, mut files) = listing(&listed, 1);
+        files.insert("consents/c-1.json".to_owned(), consent().into_bytes());
+        manifest.lacking.clone_from(&lacking);
+        let mut report = Report::default();
+        super::belongs::missing(&manifest, &files, &mut report);
+        assert_eq!((report.problems.len(), report.lacking), (problems, counted.into_iter().collect()), "{lacking:?}");
+    }
+    let (mut manifest, files) = listing(&listed, 1);
+    manifest.format = "hearthgate/evidence/3".to_owned();
     let mut report = Report::default();
     super::belongs::missing(&manifest, &files, &mut report);
-    assert_eq!((report.missing, report.unshown_consents, report.problems.len()), (1, 1, 0));
+    assert_eq!((report.problems.len(), report.untold), (0, 3), "older ones do not say");
 }
 
 fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
@@ -572,4 +594,30 @@ fn an_error_names_no_file_of_the_archive() {
         assert!(error.to_string().starts_with("the package"));
     }
     assert!(matches!(unpack(&packed, 10), Err(ArchiveError::Malformed(_))));
+}
+
+/// A number may lack below the newest version that a later leaf found when it erased.
+#[test]
+fn a_version_lacks_only_where_a_later_leaf_says_that_it_was_erased() {
+    let leaf = |kind| Leaf::new(kind, at(), Tags::default(), [0; 32], [0; 32]);
+    for (numbers, erased_at, lacking) in [
+        (&[1, 2, 3][..], None, Some(0)),
+        (&[2, 3], None, None),
+        (&[2, 3], Some(1), Some(1)),
+        (&[2, 4], Some(2), Some(2)),
+        (&[2, 4], Some(1), None),
+        (&[2, 3], Some(0), None),
+        (&[1, 3], None, None),
+    ] {
+        let targets: Vec<String> = numbers.iter().map(|number| format!("Observation/o/_history/{number}")).collect();
+        let entries: Vec<_> = targets.iter().map(|target| ("accept", target.as_str(), "")).collect();
+        let (manifest, _) = listing(&entries, 1);
+        // Leaves at odd places stand between the listed ones at even places.
+        let mut manifest = manifest;
+        manifest.entries.iter_mut().for_each(|listed| listed.position *= 2);
+        let leaves = erased_at.map(|after: u64| ((after * 2).saturating_sub(1), leaf(LeafKind::Erase))).into_iter().collect();
+        let mut report = Report::default();
+        super::whole::versions(&manifest, &leaves, &mut report);
+        assert_eq!(report.problems.is_empty().then_some(report.erased_versions), lacking, "{numbers:?} {erased_at:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::belongs;
-use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, described};
+use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
@@ -32,17 +32,18 @@ pub struct Report {
     pub opened: usize,
     /// Leaves whose content was erased or is not shown.
     pub closed: usize,
-    /// Of these, records of what was done that are listed and not there: what led to an erased person was taken out of them, or somebody took
-    /// them away.
-    pub missing: usize,
+    /// Records of what was done, and consents that they name, that are not there, by what the package says of why.
+    pub lacking: BTreeMap<Why, usize>,
+    /// The same in a package of an older format, which does not say why.
+    pub untold: usize,
+    /// Versions of the record whose numbers lack: they were about somebody else, who was erased.
+    pub erased_versions: u32,
     /// Provenances that are what the leaf of their version commits to.
     pub provenances: usize,
     /// Provenances of versions from before leaves committed to them: shown, not proved.
     pub unproved: usize,
     /// Consents that are what their leaf commits to.
     pub consents: usize,
-    /// Consents that records of disclosures name and the package lacks.
-    pub unshown_consents: usize,
     /// How many leaves the proof of completeness covers.
     pub covers: u64,
     /// The size from which the log was shown to have grown, if it was.
@@ -109,7 +110,7 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     report.size = checkpoint.size;
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
     erased(&manifest, &leaves, &mut report);
-    versions(&manifest, &mut report);
+    versions(&manifest, &leaves, &mut report);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
     consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, kept.seen, &mut report);
@@ -124,8 +125,8 @@ fn format_problem(manifest: &Manifest, kept: &Kept<'_>) -> Option<String> {
     match FORMATS_BEFORE.contains(&format) {
         true if kept.allows_old_formats => None,
         true => Some(
-            "manifest.json: it says that the package is of an older format, whose page cannot be compared with the files beside it; ask for a new \
-             package, or allow older formats and do not believe the page"
+            "manifest.json: it says that the package is of an older format, which does not say what it lacks, and whose page is not compared with the \
+             files beside it; ask for a new package, or allow older formats and do not believe the page"
                 .to_owned(),
         ),
         false => (format != FORMAT).then(|| format!("manifest.json: the format is not {FORMAT}")),

@@ -23,14 +23,22 @@ pub(super) fn erased(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, report: 
     }
 }
 
-/// The trail of a record has every version of it, from the first to the last: what was about another patient once is not left out. Tasks begin
-/// with a version that nobody submitted.
-pub(super) fn versions(manifest: &Manifest, report: &mut Report) {
+/// The trail of a record has every version of it, from the first to the last: what was about another patient once is not left out. Only where that
+/// one was erased does a number lack, and then a leaf after a version that came later says so. Tasks begin with a version that nobody submitted.
+pub(super) fn versions(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
     let begin = format!("{}/_history/", manifest.subject);
     let number = |target: &String| target.strip_prefix(&begin)?.parse::<u32>().ok();
-    let numbers: BTreeSet<u32> = manifest.entries.iter().filter_map(|listed| number(listed.target.as_ref()?)).collect();
-    let first = if manifest.subject.starts_with("Task/") { numbers.first().copied().unwrap_or_default() } else { 1 };
-    let is_whole = numbers.iter().copied().zip(first..).all(|(found, expected)| found == expected);
+    let listed = || manifest.entries.iter().filter_map(|listed| Some((number(listed.target.as_ref()?)?, listed.position)));
+    let there: BTreeSet<u32> = listed().map(|(number, _)| number).collect();
+    let first = if manifest.subject.starts_with("Task/") { there.first().copied().unwrap_or_default() } else { 1 };
+    let erased_at = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).max();
+    // The newest version that was there when something was erased.
+    let before = erased_at.and_then(|at| listed().filter(|(_, position)| *position < at).map(|(number, _)| number).max());
+    let expected = there.last().map_or(0, |last| (last + 1).saturating_sub(first));
+    report.erased_versions = expected.saturating_sub(u32::try_from(there.len()).unwrap_or(u32::MAX));
+    // What lacks beyond that version, or without an erasure, was left out.
+    let from = before.unwrap_or(first).max(first);
+    let is_whole = there.range(from..).copied().zip(from..).all(|(found, expected)| found == expected);
     report.check(is_whole, || format!("manifest.json: it leaves out a version of {}", manifest.subject));
 }
 

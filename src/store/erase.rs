@@ -4,12 +4,15 @@
 //! answered. Keys are condemned in the same commit and destroyed after it, and a mark stays until the folding is done; a crash in between is made
 //! good at the next start.
 
+use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, fault, filed, keys::Keyring, row};
+use super::{bound, fault, filed, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use rusqlite::{Connection, params};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often a write-ahead log that readers hold is tried again before the erasure is reported as unfinished.
@@ -18,9 +21,29 @@ const MAX_FOLDS: u32 = 200;
 const UNFOLDED: &[u8] = b"";
 const PAUSE_BETWEEN_FOLDS: Duration = Duration::from_millis(25);
 
+/// What goes, as rows: whole resources, and versions.
+const GOING: &str = "
+CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY);
+CREATE TEMP TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY);
+DELETE FROM temp.gone; DELETE FROM temp.going;
+";
+const DESTROY: &str = "
+INSERT OR IGNORE INTO temp.going SELECT seq FROM version WHERE rid IN (SELECT rid FROM temp.gone);
+INSERT OR IGNORE INTO condemned SELECT key FROM version WHERE seq IN (SELECT seq FROM temp.going) AND key IS NOT NULL;
+UPDATE raw SET bytes = x'', digest = zeroblob(32) WHERE id IN (SELECT raw FROM version WHERE seq IN (SELECT seq FROM temp.going));
+DELETE FROM version WHERE seq IN (SELECT seq FROM temp.going);
+DELETE FROM raw WHERE length(bytes) = 0 AND digest = zeroblob(32) AND NOT EXISTS (SELECT 1 FROM version WHERE version.raw = raw.id);
+DELETE FROM resource WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM exact WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM words WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM span WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM erased WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM temp.gone; DELETE FROM temp.going;
+";
+
 /// Carries out an erasure inside the transaction under way, and marks that it is to be finished.
 pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<(), Fault> {
-    data.execute_batch("CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY); DELETE FROM temp.gone;").map_err(fault)?;
+    data.execute_batch(GOING).map_err(fault)?;
     for (type_name, id) in &erasure.resources {
         data.execute("INSERT OR IGNORE INTO temp.gone SELECT rid FROM resource WHERE type = ? AND id = ?", [type_name, id])
             .map_err(fault)?;
@@ -29,28 +52,20 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
         data.execute("DELETE FROM person WHERE patient = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM apart WHERE one = ?1 OR other = ?1", [id]).map_err(fault)?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
+        data.execute("DELETE FROM work WHERE task = ?", [id]).map_err(fault)?;
         filed::forget(data, type_name, id)?;
-        // Remembered answers name what they made; the resend of something erased is a new submission.
-        data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
-        // How a submission that several parties signed ended names what it made.
-        data.execute("DELETE FROM pending WHERE instr(progress, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
+        forget_answers(data, id)?;
+    }
+    for (type_name, id, versions) in &erasure.versions {
+        versions.iter().try_for_each(|version| single_out(data, sealer, (type_name, id), *version))?;
+        data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
+        forget_answers(data, id)?;
     }
     for id in &erasure.pending {
         data.execute("DELETE FROM pending WHERE id = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
     }
-    data.execute_batch(
-        "INSERT OR IGNORE INTO condemned SELECT key FROM version WHERE rid IN (SELECT rid FROM temp.gone) AND key IS NOT NULL;
-         UPDATE raw SET bytes = x'', digest = zeroblob(32) WHERE id IN (SELECT raw FROM version WHERE rid IN (SELECT rid FROM temp.gone));
-         DELETE FROM version WHERE rid IN (SELECT rid FROM temp.gone);
-         DELETE FROM raw WHERE length(bytes) = 0 AND digest = zeroblob(32) AND NOT EXISTS (SELECT 1 FROM version WHERE version.raw = raw.id);
-         DELETE FROM resource WHERE rid IN (SELECT rid FROM temp.gone);
-         DELETE FROM exact WHERE rid IN (SELECT rid FROM temp.gone);
-         DELETE FROM words WHERE rid IN (SELECT rid FROM temp.gone);
-         DELETE FROM span WHERE rid IN (SELECT rid FROM temp.gone);
-         DELETE FROM temp.gone;",
-    )
-    .map_err(fault)?;
+    data.execute_batch(DESTROY).map_err(fault)?;
     if let Some(patient) = &erasure.patient {
         data.execute("DELETE FROM outbox WHERE patient = ?", [patient]).map_err(fault)?;
     }
@@ -59,6 +74,49 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
     }
     erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, sealer, type_name, id, document))?;
     data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [UNFOLDED]).map(drop).map_err(fault)
+}
+
+/// Remembered answers name what they made; the resend of something erased is a new submission. How a submission that several parties signed ended
+/// names it too.
+fn forget_answers(data: &Connection, id: &str) -> Result<(), Fault> {
+    data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
+    data.execute("DELETE FROM pending WHERE instr(progress, CAST(? AS BLOB)) > 0", [id]).map(drop).map_err(fault)
+}
+
+/// A version goes, and that it did is noted: its number is missing from a history that stays.
+fn single_out(data: &Connection, sealer: &Sealer, (type_name, id): (&str, &str), version: u32) -> Result<(), Fault> {
+    let condition = "rid = (SELECT rid FROM resource WHERE type = ?1 AND id = ?2) AND version = ?3";
+    let sql = format!("INSERT OR IGNORE INTO temp.going SELECT seq FROM version WHERE {condition}");
+    data.execute(&sql, params![type_name, id, version]).map_err(fault)?;
+    let sql = format!("INSERT OR REPLACE INTO erased (rid, version, seal) SELECT rid, version, ?4 FROM version WHERE {condition}");
+    let seal = seal(sealer, type_name, id, version);
+    data.execute(&sql, params![type_name, id, version, &seal[..]]).map_err(fault)?;
+    data.execute("DELETE FROM outbox WHERE type = ? AND resource = ? AND version = ?", params![type_name, id, version])
+        .map(drop)
+        .map_err(fault)
+}
+
+/// The versions of a resource that were erased while it stayed.
+pub(super) fn erased_of(data: &Connection, sealer: &Sealer, type_name: &str, id: &str) -> Result<BTreeSet<u32>, Fault> {
+    let sql = "SELECT e.version, e.seal FROM erased e JOIN resource r ON r.rid = e.rid WHERE r.type = ? AND r.id = ?";
+    let mut statement = data.prepare_cached(sql).map_err(fault)?;
+    let rows = statement.query_map([type_name, id], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+    let mut erased = BTreeSet::new();
+    for row in rows {
+        let (version, found): (u32, Vec<u8>) = row.map_err(fault)?;
+        if verify_slices_are_equal(&seal(sealer, type_name, id, version), &found).is_err() {
+            return Err(Fault::new(
+                FaultKind::StorageCorrupt,
+                format!("that {type_name}/{id} version {version} was erased is not as it was noted"),
+            ));
+        }
+        erased.insert(version);
+    }
+    Ok(erased)
+}
+
+fn seal(sealer: &Sealer, type_name: &str, id: &str, version: u32) -> [u8; 32] {
+    hmac(sealer.of_notes(), &[b"erased\0", type_name.as_bytes(), b"/", id.as_bytes(), &version.to_be_bytes()])
 }
 
 /// Whether a committed erasure is not finished.

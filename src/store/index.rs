@@ -1,13 +1,16 @@
 //! The verifiable index over the log's leaves, in a file of its own (`index.db`). All of it is made of the leaves: a file that is missing,
 //! or does not fit the log, is made again.
 
+use super::counting::Count;
 use super::fault;
+use super::recount::{Told, hex};
 use crate::ledger::index::{Branch, Inner, List, Nodes, Tag, list_branch, prove, update};
 use crate::ledger::index::{IndexProof, root};
 use crate::ledger::{Hash, LedgerError};
 use crate::outcome::{Fault, FaultKind};
-use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::collections::BTreeMap;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use std::collections::{BTreeMap, HashMap};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -90,12 +93,16 @@ impl IndexFile {
         transaction.commit().map_err(fault)
     }
 
-    /// The positions of all leaves under a tag.
+    /// The positions of all leaves under a tag, in the log's order. A list in which one is missing, or that is not the one in the tree, is damage.
     pub fn positions(&self, tag: Tag) -> Result<Vec<u64>, Fault> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT position FROM place WHERE tag = ? ORDER BY counter").map_err(fault)?;
-        let positions = statement.query_map([&tag.0[..]], |row| row.get(0)).map_err(fault)?;
-        positions.collect::<Result<_, _>>().map_err(fault)
+        let mut statement =
+            connection.prepare_cached("SELECT counter, position FROM place WHERE tag = ? ORDER BY counter").map_err(fault)?;
+        let places = statement.query_map([&tag.0[..]], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+        let places = places.collect::<Result<Vec<(u64, u64)>, _>>().map_err(fault)?;
+        let (counters, positions): (Vec<u64>, Vec<u64>) = places.into_iter().unzip();
+        let is_whole = counters.into_iter().eq(1..=positions.len() as u64);
+        if is_whole && read_list(&connection, tag)?.unwrap_or_default() == List::of(&positions) { Ok(positions) } else { Err(damaged()) }
     }
 
     /// What the index says of a tag: the list, or that there is none.
@@ -116,7 +123,11 @@ fn broken(error: LedgerError) -> Fault {
 }
 
 fn damaged() -> Fault {
-    Fault::new(FaultKind::StorageCorrupt, "the index holds something that is not of it")
+    Fault::new(
+        FaultKind::StorageCorrupt,
+        "index.db holds something that is not of the index. `hearthgate ledger fsck LOG --data FOLDER` names it; `hearthgate ledger recount` has it made \
+         anew from the leaves",
+    )
 }
 
 fn state(connection: &Connection) -> Result<(u64, Option<Branch>), Fault> {
@@ -135,6 +146,106 @@ fn read_list(connection: &Connection, tag: Tag) -> Result<Option<List>, Fault> {
         .map_err(fault)?;
     let list = row.map(|(length, roots)| List::from_parts(length, roots.as_chunks::<32>().0.iter().map(|&hash| Hash(hash)).collect()));
     list.map(|list| list.ok_or_else(damaged)).transpose()
+}
+
+/// The index's files, which are made anew by whoever opens it.
+pub(super) fn remove(folder: &Path) -> Result<(), Fault> {
+    for name in ["index.db", "index.db-wal", "index.db-shm"] {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Fault::new(FaultKind::Storage, format!("{name}: {error}"))),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The index as others read it, beside whoever extends it.
+pub(super) struct Lists(Connection);
+
+impl Lists {
+    /// Nothing where there is none yet, or it cannot be opened.
+    pub(super) fn open(folder: &Path) -> Option<Lists> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let path = folder.join("index.db");
+        path.exists().then(|| Connection::open_with_flags(path, flags).ok()).flatten().map(Lists)
+    }
+
+    /// The last place under a tag, as far as the index can be read: it is a hint, and the leaf is asked.
+    pub(super) fn newest(&self, tag: Tag) -> Option<Count> {
+        let sql = "SELECT counter, position FROM place WHERE tag = ? ORDER BY counter DESC LIMIT 1";
+        let row = self.0.prepare_cached(sql).and_then(|mut statement| {
+            statement.query_row([&tag.0[..]], |row| Ok(Count { number: row.get(0)?, last: row.get(1)? })).optional()
+        });
+        row.ok().flatten()
+    }
+
+    /// Reads one snapshot from now on, and says how many leaves it covers.
+    pub(super) fn begin(&self) -> Result<u64, Fault> {
+        self.0.execute_batch("BEGIN").map_err(fault)?;
+        Ok(state(&self.0)?.0)
+    }
+
+    /// Compares the whole index with what the leaves say: each list with its places, and the tree over them.
+    pub(super) fn compare(&self, told: &HashMap<Tag, Told>, problems: &mut Vec<String>) -> Result<(), Fault> {
+        let lists: BTreeMap<Tag, &List> = told.iter().map(|(tag, told)| (*tag, &told.list)).filter(|(_, list)| !list.is_empty()).collect();
+        self.compare_places(&lists, problems)?;
+        for (tag, list) in &lists {
+            if read_list(&self.0, *tag).ok().flatten().as_ref() != Some(*list) {
+                problems.push(format!("index.db: the list of the tag {} is another than its leaves make", hex(*tag)));
+            }
+        }
+        let branches: Vec<Branch> = lists.iter().map(|(tag, list)| list_branch(*tag, list)).collect();
+        let mut compared = Compared { stored: Stored(&self.0), wrong: 0 };
+        let top = update(None, &branches, &mut compared).map_err(broken)?;
+        if compared.wrong > 0 || state(&self.0).ok().map(|(_, top)| top) != Some(top) {
+            problems
+                .push(format!("index.db: {} nodes of the tree over the lists are others than they make, or its top is", compared.wrong));
+        }
+        Ok(())
+    }
+
+    fn compare_places(&self, lists: &BTreeMap<Tag, &List>, problems: &mut Vec<String>) -> Result<(), Fault> {
+        let mut statement = self.0.prepare("SELECT tag, counter, position FROM place ORDER BY tag, counter").map_err(fault)?;
+        let mut rows = statement.query([]).map_err(fault)?;
+        let mut found: HashMap<Tag, List> = HashMap::new();
+        while let Some(row) = rows.next().map_err(fault)? {
+            let place = row.get(0).and_then(|tag| Ok((Tag(tag), row.get::<_, u64>(1)?, row.get::<_, u64>(2)?)));
+            let Ok((tag, counter, position)) = place else {
+                problems.push("index.db: a place of no tag".to_owned());
+                continue;
+            };
+            let list = found.entry(tag).or_default();
+            list.push(position);
+            if list.len() != counter {
+                problems.push(format!("index.db: place {counter} of the tag {} does not follow the one before it", hex(tag)));
+            }
+        }
+        for (tag, list) in lists {
+            if found.remove(tag).as_ref() != Some(*list) {
+                problems.push(format!("index.db: the places of the tag {} are not those of its leaves", hex(*tag)));
+            }
+        }
+        let strange = found.keys().map(|tag| format!("index.db: there are places of the tag {}, and no leaf under it", hex(*tag)));
+        problems.extend(strange);
+        Ok(())
+    }
+}
+
+/// Counts the inner nodes that are not stored as they are made.
+struct Compared<'c> {
+    stored: Stored<'c>,
+    wrong: usize,
+}
+
+impl Nodes for Compared<'_> {
+    fn node(&self, depth: u8, prefix: Tag) -> Result<Option<Inner>, LedgerError> {
+        self.stored.node(depth, prefix)
+    }
+
+    fn keep(&mut self, node: Inner) -> Result<(), LedgerError> {
+        self.wrong += usize::from(self.stored.node(node.depth, node.prefix).ok().flatten() != Some(node));
+        Ok(())
+    }
 }
 
 /// The inner nodes as rows.

@@ -225,8 +225,9 @@ impl Keyring {
                 .map_err(fault)?;
         }
         for record in records {
+            // Where the data beside it came to nothing, the same key is written again.
             transaction
-                .prepare_cached("INSERT INTO record (id, patient, sealed) VALUES (?, ?, ?)")
+                .prepare_cached("INSERT OR REPLACE INTO record (id, patient, sealed) VALUES (?, ?, ?)")
                 .and_then(|mut statement| statement.execute(params![&record.id[..], &record.patient[..], record.sealed]))
                 .map_err(fault)?;
         }

@@ -16,6 +16,7 @@
 
 mod admission;
 mod bound;
+mod counting;
 mod erase;
 mod filed;
 mod folding;
@@ -32,9 +33,11 @@ mod owed;
 mod pending;
 mod people;
 mod reader;
+mod recount;
 mod register;
 mod room;
 mod row;
+mod rows;
 mod schema;
 mod seal;
 mod seen;
@@ -42,6 +45,7 @@ mod signing;
 mod unit;
 mod writer;
 
+pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::{Cosigned, LedgerHead};
@@ -49,7 +53,8 @@ pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED}
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};
-pub use row::StoredVersion;
+pub use recount::{Recounted, TagsOf, inspect, recount};
+pub use row::{Damaged, Rows, StoredVersion};
 pub use seen::Seen;
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,
@@ -60,7 +65,7 @@ use crate::ledger::LogKeys;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -163,7 +168,7 @@ impl Store {
             admission: admission.clone(),
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
-            counts: BTreeMap::new(),
+            counting: counting::Counting::new(settings.folder.clone()),
             condemned: false,
             poisoned: None,
         };

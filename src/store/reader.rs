@@ -1,17 +1,20 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
+use super::counting::{self, Count};
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
-use super::row::{SELECT, SELECT_CURRENT, StoredVersion, current, list, one, versions};
+use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
-use super::{fault, filed};
+use super::{erase, fault, filed};
 use crate::clock::Instant;
 use crate::ledger::Hash;
+use crate::ledger::index::Tag;
 use crate::outcome::Fault;
 use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::collections::BTreeSet;
 
 /// The most candidates one search looks at; beyond it the search is refused as too costly.
 pub const MAX_CANDIDATES: usize = 20_000;
@@ -66,6 +69,12 @@ impl<'c> Reader<'c> {
 
     /// The same for leaves in a row.
     pub fn versions_of_leaves(&self, first: u64, count: usize) -> Result<Vec<Option<StoredVersion>>, Fault> {
+        let (found, damaged) = self.versions_of_leaves_apart(first, count)?;
+        damaged.into_iter().next().map_or(Ok(found), |damaged| Err(damaged.fault))
+    }
+
+    /// The same, with those apart that are damaged.
+    pub fn versions_of_leaves_apart(&self, first: u64, count: usize) -> Result<(Vec<Option<StoredVersion>>, Vec<Damaged>), Fault> {
         let sql = versions!(
             "WHERE v.leaf >= coalesce((SELECT leaf FROM version WHERE leaf <= ?1 ORDER BY leaf DESC LIMIT 1), ?1) \
              AND v.leaf < ?2 ORDER BY v.leaf"
@@ -74,7 +83,10 @@ impl<'c> Reader<'c> {
         let whole = |position: u64| Sql::from(i64::try_from(position).unwrap_or(i64::MAX));
         let mut found = Vec::new();
         found.resize_with(count, || None);
-        for version in self.versions(sql, vec![whole(first), whole(end)])? {
+        let Rows { sound, mut damaged } = self.apart(sql, vec![whole(first), whole(end)])?;
+        // One that is damaged before these is another's.
+        damaged.retain(|damaged| damaged.leaf.is_none_or(|leaf| leaf >= first));
+        for version in sound {
             let own = version.leaf.unwrap_or_default();
             // Those about several patients have several leaves; they are few.
             for leaf in (own + 1).max(first)..own.saturating_add(version.leaves).min(end) {
@@ -84,7 +96,7 @@ impl<'c> Reader<'c> {
                 put(&mut found, own - first, version);
             }
         }
-        Ok(found)
+        Ok((found, damaged))
     }
 
     /// Current Provenances, without a leaf of their own, that are indexed under a key: what the gateway itself stated. Oldest first.
@@ -97,18 +109,18 @@ impl<'c> Reader<'c> {
     }
 
     /// The newest versions of every resource, deleted or not, that is indexed under a key between these, both included.
-    pub fn indexed_between(&self, low: i64, high: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+    pub fn indexed_between(&self, low: i64, high: i64, limit: usize) -> Result<Rows, Fault> {
         let sql = format!(
             "{} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ?) ORDER BY v.seq LIMIT ?",
             SELECT_CURRENT
         );
-        self.versions(&sql, vec![low.into(), high.into(), rows(limit)])
+        self.apart(&sql, vec![low.into(), high.into(), rows(limit)])
     }
 
     /// The newest versions of the resources of a type, of those stored after `after`, oldest first.
-    pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+    pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Rows, Fault> {
         let sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?", SELECT_CURRENT);
-        self.versions(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
+        self.apart(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.
@@ -132,23 +144,28 @@ impl<'c> Reader<'c> {
     /// Current resources that satisfy every lookup of the query: a superset of its matches, in the order they were first stored.
     /// More than [`MAX_CANDIDATES`] answers `None`.
     pub fn candidates(&self, query: &Query) -> Result<Option<Vec<StoredVersion>>, Fault> {
+        self.candidates_apart(query)?.map(Rows::whole).transpose()
+    }
+
+    /// The same, with those apart that are damaged.
+    pub fn candidates_apart(&self, query: &Query) -> Result<Option<Rows>, Fault> {
         let found = candidates(&self.connection, self.sealer, query, MAX_CANDIDATES + 1)?;
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
     }
 
     /// The same in pieces: those behind a place in the order of writing, at most `limit`.
-    pub fn candidates_behind(&self, query: &Query, behind: i64, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+    pub fn candidates_behind(&self, query: &Query, behind: i64, limit: usize) -> Result<Rows, Fault> {
         let mut sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND r.deleted = 0 AND v.seq > ?", SELECT_CURRENT);
         let mut parameters = vec![Sql::from(query.type_name().to_owned()), behind.into()];
         query.lookups().into_iter().for_each(|lookup| narrow(&mut sql, &mut parameters, lookup));
         sql.push_str(" ORDER BY v.seq LIMIT ?");
         parameters.push(rows(limit));
-        list(&self.connection, self.sealer, &sql, parameters)
+        self.apart(&sql, parameters)
     }
 
     /// The first current resources that satisfy every lookup of the query, at most `limit`: a superset of its matches.
     pub fn first_candidates(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        candidates(&self.connection, self.sealer, query, limit)
+        candidates(&self.connection, self.sealer, query, limit)?.whole()
     }
 
     /// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.
@@ -171,6 +188,16 @@ impl<'c> Reader<'c> {
             self.connection.prepare_cached("SELECT entry FROM leaf WHERE position >= ? ORDER BY position LIMIT ?").map_err(fault)?;
         let entries = statement.query_map(params![from, rows(limit)], |row| row.get(0)).map_err(fault)?;
         entries.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// How many leaves there are under a tag by its counter, and where the newest stands.
+    pub fn count_of(&self, tag: Tag) -> Result<Option<Count>, Fault> {
+        counting::read(&self.connection, tag)
+    }
+
+    /// The versions of a resource that were erased while it stayed.
+    pub fn erased_of(&self, type_name: &str, id: &str) -> Result<BTreeSet<u32>, Fault> {
+        erase::erased_of(&self.connection, self.sealer, type_name, id)
     }
 
     /// Something received, by its number.
@@ -267,6 +294,15 @@ impl<'c> Reader<'c> {
     fn versions(&self, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
         list(&self.connection, self.sealer, sql, parameters)
     }
+
+    fn apart(&self, sql: &str, parameters: Vec<Sql>) -> Result<Rows, Fault> {
+        apart(&self.connection, self.sealer, sql, parameters)
+    }
+
+    /// How many rows say that a leaf is theirs.
+    pub fn rows_of_leaf(&self, leaf: u64) -> Result<u64, Fault> {
+        self.connection.query_row("SELECT count(*) FROM version WHERE leaf = ?", [leaf], |row| row.get(0)).map_err(fault)
+    }
 }
 
 fn put(found: &mut [Option<StoredVersion>], place: u64, version: StoredVersion) {
@@ -309,7 +345,7 @@ pub(super) fn matching_ids(
     limit: usize,
 ) -> Result<Vec<String>, Fault> {
     let mut ids = Vec::new();
-    for candidate in candidates(connection, sealer, query, MAX_CANDIDATES)? {
+    for candidate in candidates(connection, sealer, query, MAX_CANDIDATES)?.whole()? {
         let in_scope = source.is_none_or(|source| candidate.source == source);
         if in_scope && query.matches(&candidate.parse()?) {
             ids.push(candidate.id);
@@ -321,7 +357,7 @@ pub(super) fn matching_ids(
     Ok(ids)
 }
 
-fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: usize) -> Result<Rows, Fault> {
     let mut lookups = query.lookups();
     // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
     let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
@@ -337,7 +373,7 @@ fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: us
     }
     sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
     parameters.push(rows(limit));
-    list(connection, sealer, &sql, parameters)
+    apart(connection, sealer, &sql, parameters)
 }
 
 /// Adds the condition of one lookup.

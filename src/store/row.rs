@@ -8,7 +8,7 @@ use crate::clock::Instant;
 use crate::fhir::{Node, json};
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 /// One stored version.
 #[derive(Debug, Clone)]
@@ -104,9 +104,15 @@ pub(super) fn one(
     sql: &str,
     parameters: impl rusqlite::Params,
 ) -> Result<Option<StoredVersion>, Fault> {
-    let row =
-        connection.prepare_cached(sql).and_then(|mut statement| statement.query_row(parameters, unproved).optional()).map_err(fault)?;
-    row.map(|row| proved(row, sealer)).transpose()
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let mut rows = statement.query(parameters).map_err(fault)?;
+    rows.next().map_err(fault)?.map(|row| read(row, sealer)).transpose()
+}
+
+/// A row, where it is as it was stored.
+fn read(row: &Row<'_>, sealer: &Sealer) -> Result<StoredVersion, Fault> {
+    let found = unproved(row).map_err(|error| unreadable(row, &error))?;
+    proved(found, sealer)
 }
 
 /// A row as it stands, with what it is held against.
@@ -158,7 +164,94 @@ fn proved(row: Unproved, sealer: &Sealer) -> Result<StoredVersion, Fault> {
 }
 
 pub(super) fn list(connection: &Connection, sealer: &Sealer, sql: &str, parameters: Vec<Sql>) -> Result<Vec<StoredVersion>, Fault> {
+    apart(connection, sealer, sql, parameters)?.whole()
+}
+
+/// What was found, and what of it cannot be believed.
+#[derive(Debug, Default)]
+pub struct Rows {
+    pub sound: Vec<StoredVersion>,
+    pub damaged: Vec<Damaged>,
+}
+
+/// A row that was damaged or changed. What it says is not to be shown; whose it may be is found out by it, so that it does not outlive them.
+#[derive(Debug)]
+pub struct Damaged {
+    /// Which it is, and how it differs.
+    pub fault: Fault,
+    pub seq: i64,
+    pub type_name: String,
+    pub id: String,
+    /// The newest version there is said to be.
+    pub newest: u32,
+    /// The leaf it says is its own.
+    pub leaf: Option<u64>,
+    pub document: Vec<u8>,
+}
+
+impl Rows {
+    /// All of it, where none is damaged.
+    pub fn whole(self) -> Result<Vec<StoredVersion>, Fault> {
+        self.damaged.into_iter().next().map_or(Ok(self.sound), |damaged| Err(damaged.fault))
+    }
+
+    /// The number of the last row.
+    pub fn last(&self) -> Option<i64> {
+        let sound = self.sound.iter().map(|version| version.seq);
+        sound.chain(self.damaged.iter().map(|damaged| damaged.seq)).max()
+    }
+
+    pub fn len(&self) -> usize {
+        self.sound.len() + self.damaged.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Reads rows, and sets those apart that are not as they were stored.
+pub(super) fn apart(connection: &Connection, sealer: &Sealer, sql: &str, parameters: Vec<Sql>) -> Result<Rows, Fault> {
     let mut statement = connection.prepare_cached(sql).map_err(fault)?;
-    let found = statement.query_map(params_from_iter(parameters), unproved).map_err(fault)?;
-    found.map(|row| proved(row.map_err(fault)?, sealer)).collect()
+    let mut rows = statement.query(params_from_iter(parameters)).map_err(fault)?;
+    let mut found = Rows::default();
+    while let Some(row) = rows.next().map_err(fault)? {
+        match read(row, sealer) {
+            Ok(version) => found.sound.push(version),
+            Err(fault) if fault.kind == FaultKind::StorageCorrupt => found.damaged.push(damaged(row, fault)),
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
+}
+
+/// A row of which a column is of another kind than was stored.
+fn unreadable(row: &Row<'_>, error: &rusqlite::Error) -> Fault {
+    let seq: i64 = row.get(0).unwrap_or_default();
+    let (type_name, id) = (text(row, 1), text(row, 2));
+    let column = match error {
+        rusqlite::Error::InvalidColumnType(column, ..)
+        | rusqlite::Error::FromSqlConversionFailure(column, ..)
+        | rusqlite::Error::IntegralValueOutOfRange(column, _)
+        | rusqlite::Error::Utf8Error(column, _) => format!(" (column {column})"),
+        _ => String::new(),
+    };
+    Fault::new(FaultKind::StorageCorrupt, format!("row {seq}: {type_name}/{id} is not as it was stored{column}"))
+}
+
+fn damaged(row: &Row<'_>, fault: Fault) -> Damaged {
+    Damaged {
+        fault,
+        seq: row.get(0).unwrap_or_default(),
+        type_name: text(row, 1),
+        id: text(row, 2),
+        newest: row.get(15).unwrap_or_default(),
+        leaf: row.get(7).unwrap_or_default(),
+        document: row.get_ref(10).ok().and_then(|value| value.as_bytes().ok()).unwrap_or_default().to_vec(),
+    }
+}
+
+fn text(row: &Row<'_>, column: usize) -> String {
+    let bytes = row.get_ref(column).ok().and_then(|value| value.as_bytes().ok());
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }

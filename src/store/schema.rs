@@ -12,8 +12,16 @@ const SCHEMA_VERSION: i32 = 1 + MIGRATIONS.len() as i32;
 
 /// The steps from the first layout to this one, oldest first. A new file takes them all, an older one those it lacks; a step that was
 /// released is never edited. Each is run once, in the transaction that raises `user_version`.
-const MIGRATIONS: &[&str] =
-    &[PEOPLE_AND_WORK, LEAVES_AND_ERASURE, WAITING_FOR_SIGNATURES, KEYS_IT_RESTS_ON, RECORDS_TAKEN_IN, CONSENTS_BY_PATIENT];
+const MIGRATIONS: &[&str] = &[
+    PEOPLE_AND_WORK,
+    LEAVES_AND_ERASURE,
+    WAITING_FOR_SIGNATURES,
+    KEYS_IT_RESTS_ON,
+    RECORDS_TAKEN_IN,
+    CONSENTS_BY_PATIENT,
+    NEWEST_UNDER_TAGS,
+    ERASED_VERSIONS,
+];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
 const PEOPLE_AND_WORK: &str = "
@@ -62,6 +70,23 @@ const CONSENTS_BY_PATIENT: &str = "
 CREATE TABLE filed (patient TEXT NOT NULL, consent TEXT NOT NULL, version INTEGER NOT NULL, seal BLOB NOT NULL,
   PRIMARY KEY (patient, consent)) WITHOUT ROWID;
 CREATE INDEX filed_consent ON filed (consent);
+";
+
+/// Where the newest leaf under each tag stands, taken from the leaves: those of this step's time have 94, 142 or 174 bytes and, from byte 7 on, a tag and
+/// a counter of 8 bytes once or three times.
+const NEWEST_UNDER_TAGS: &str = "
+ALTER TABLE tag ADD COLUMN last INTEGER NOT NULL DEFAULT 0;
+UPDATE tag SET last = newest.position FROM (
+  SELECT tag, max(position) AS position FROM (
+    SELECT substr(entry, 7, 16) AS tag, position FROM leaf WHERE length(entry) IN (94, 142, 174)
+    UNION ALL SELECT substr(entry, 31, 16), position FROM leaf WHERE length(entry) IN (142, 174)
+    UNION ALL SELECT substr(entry, 55, 16), position FROM leaf WHERE length(entry) IN (142, 174)) GROUP BY tag) AS newest
+  WHERE newest.tag = tag.tag;
+";
+
+/// Which versions were erased while their resource stayed.
+const ERASED_VERSIONS: &str = "
+CREATE TABLE erased (rid INTEGER NOT NULL, version INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (rid, version)) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -105,6 +105,8 @@ pub enum PersonChange {
 pub struct Erasure {
     /// Type and id of each resource.
     pub resources: Vec<(String, String)>,
+    /// Versions that go while their resource stays: type, id, and numbers, the newest never among them.
+    pub versions: Vec<(String, String, Vec<u32>)>,
     /// A patient whose own key is destroyed too.
     pub patient: Option<String>,
     /// The blinded name of that patient's key.

@@ -1,10 +1,11 @@
 //! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
 
 use super::Trail;
-use super::subject::{Subject, patients_of};
+use super::damaged::Suspects;
+use super::subject::{Place, Subject, patients_of};
+use super::tasks::tasks;
 use super::traces::Traces;
-use crate::anchor::Epoch;
-use crate::anchor::LeafKind;
+use crate::anchor::{Epoch, Leaf, LeafKind};
 use crate::audit::{self, Closing, Outcome};
 use crate::consent;
 use crate::fhir::{Node, json};
@@ -31,6 +32,8 @@ const PORTION: usize = 1000;
 pub struct Erased {
     /// Resources that are gone with all their versions.
     pub resources: usize,
+    /// Versions that are gone from resources that are others' now.
+    pub versions: usize,
     /// Records of others that were kept without what led to the person.
     pub rewritten: usize,
 }
@@ -41,6 +44,8 @@ type Key = (String, String);
 #[derive(Default)]
 struct Plan {
     gone: BTreeMap<Key, u32>,
+    /// Versions that go of resources that stay, since they were corrected to be about others; with the newest version.
+    versions: BTreeMap<Key, (u32, BTreeSet<u32>)>,
     /// Resources that are about others too.
     shared: BTreeSet<Key>,
     rewritten: Vec<(String, String, String)>,
@@ -76,7 +81,7 @@ impl Trail {
         let mut erased = Erased::default();
         for round in 0..MAX_ROUNDS {
             let plan = self.plan(type_name, id, round > 0).await?;
-            if plan.gone.is_empty() && plan.rewritten.is_empty() {
+            if plan.is_empty() {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
             if !shared && !plan.shared.is_empty() {
@@ -88,6 +93,7 @@ impl Trail {
             }
             let done = self.commit(type_name, id, &plan, opened).await?;
             erased.resources += done.resources;
+            erased.versions += done.versions;
             erased.rewritten += done.rewritten;
         }
         Err(Fault::new(FaultKind::Overloaded, "more keeps being written about what is to be erased; ask again").into())
@@ -103,13 +109,18 @@ impl Trail {
         for (about, record) in &plan.told {
             unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(record), partner.as_deref(), opened.at)?);
         }
-        unit.assumptions = plan
-            .gone
-            .iter()
-            .map(|((type_name, id), version)| Assumption::Version { type_name: type_name.clone(), id: id.clone(), version: *version })
+        let newest =
+            plan.gone.iter().map(|(key, version)| (key, *version)).chain(plan.versions.iter().map(|(key, (version, _))| (key, *version)));
+        unit.assumptions = newest
+            .map(|((type_name, id), version)| Assumption::Version { type_name: type_name.clone(), id: id.clone(), version })
             .collect();
         unit.erasure = Some(Erasure {
             resources: plan.gone.keys().cloned().collect(),
+            versions: plan
+                .versions
+                .iter()
+                .map(|((type_name, id), (_, going))| (type_name.clone(), id.clone(), going.iter().copied().collect()))
+                .collect(),
             patient_key: patient.as_deref().map(|patient| anchor.keyring.patient_name(patient)),
             patient,
             pending,
@@ -117,7 +128,7 @@ impl Trail {
         });
         let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };
         match self.query.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {
-            Committed::Done { .. } | Committed::Kept => Ok(Erased { resources: plan.gone.len(), rewritten: plan.rewritten.len() }),
+            Committed::Done { .. } | Committed::Kept => Ok(plan.erased()),
             // Somebody was faster with one of them: it is planned anew.
             Committed::Stale { .. } | Committed::Replayed(_) => Ok(Erased::default()),
         }
@@ -131,14 +142,14 @@ impl Trail {
         if type_name != "Patient" {
             return Ok(self.query.pipeline.store.read(move |reader| plan_record(reader, definitions, &type_name, &id)).await?);
         }
-        let positions = if again { Vec::new() } else { self.patient_leaves(&id).await? };
-        Ok(self.query.pipeline.store.read(move |reader| plan_patient(reader, definitions, &id, &positions)).await?)
+        let places = if again { Vec::new() } else { self.patient_leaves(&id).await? };
+        Ok(self.query.pipeline.store.read(move |reader| plan_patient(reader, definitions, &id, &places)).await?)
     }
 
     /// The leaves under the patient's tags: they lead to what the search index no longer knows, such as deleted resources.
-    async fn patient_leaves(&self, id: &str) -> Result<Vec<u64>, Failure> {
+    async fn patient_leaves(&self, id: &str) -> Result<Vec<Place>, Failure> {
         let tags = self.tags(&Subject::of_patient(id), None::<Epoch>).await?;
-        Ok(self.places(&tags).await?.into_iter().map(|place| place.position).collect())
+        self.places(&tags).await
     }
 }
 
@@ -150,11 +161,12 @@ fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, i
     let Some(current) = reader.current(type_name, id)? else { return Ok(plan) };
     plan.gone.insert((type_name.to_owned(), id.to_owned()), current.version);
     plan.tell(reader, None)?;
+    plan.tasks(reader, &Traces::default())?;
     plan.provenances(reader, definitions)?;
     Ok(plan)
 }
 
-fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positions: &[u64]) -> Result<Plan, Fault> {
+fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places: &[Place]) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut traces = Traces::of(id);
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
@@ -165,27 +177,28 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, positio
         }
     }
     let (low, high) = search::reference_keys(id);
-    for version in reader.indexed_between(low, high, MAX_RESOURCES)? {
-        plan.consider(&version, id)?;
-    }
-    for position in positions {
-        let Some(version) = reader.version_of_leaf(*position)? else { continue };
-        if plan.gone.contains_key(&key(&version)) {
-            continue;
-        }
-        if let Some(current) = reader.current(&version.type_name, &version.id)? {
-            // An older version was about the person; whatever the current one is about, its history leads back.
-            let about_others = !current.deleted() && patient_ids(&current.parse()?).iter().any(|patient| patient != id);
-            if about_others && current.type_name != "AuditEvent" {
-                plan.shared.insert(key(&current));
-            }
-            plan.gone.insert(key(&current), current.version);
+    let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
+    found.sound.iter().try_for_each(|version| plan.consider(version, id))?;
+    let mut suspects = Suspects::of(id, places, found.damaged)?;
+    for place in places {
+        check(reader, place)?;
+        let Some(version) = suspects.version_of(reader, place.position)? else { continue };
+        if !plan.versions.contains_key(&key(&version)) && !plan.gone.contains_key(&key(&version)) {
+            plan.follow(reader, &version, id)?;
         }
     }
     plan.tell(reader, Some(id))?;
+    plan.tasks(reader, &traces)?;
     plan.provenances(reader, definitions)?;
-    plan.audit_records(reader, id, &traces)?;
+    plan.audit_records(reader, id, &traces, &mut suspects)?;
     Ok(plan)
+}
+
+/// What another's leaf stands for does not go with this person.
+fn check(reader: &Reader<'_>, place: &Place) -> Result<(), Fault> {
+    let entry = reader.leaves(place.position, 1)?.pop();
+    let leaf = entry.and_then(|entry| Leaf::decode(&entry));
+    leaf.map_or_else(|| Err(Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read")), |leaf| place.check(&leaf))
 }
 
 fn key(version: &StoredVersion) -> Key {
@@ -193,6 +206,48 @@ fn key(version: &StoredVersion) -> Key {
 }
 
 impl Plan {
+    fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.versions.is_empty() && self.rewritten.is_empty()
+    }
+
+    fn erased(&self) -> Erased {
+        let versions = self.versions.values().map(|(_, going)| going.len()).sum();
+        Erased { resources: self.gone.len(), versions, rewritten: self.rewritten.len() }
+    }
+
+    /// Whether a reference leads to what goes.
+    fn goes(&self, reference: &str) -> bool {
+        let key = type_and_id(reference);
+        let number = reference.split_once("/_history/").and_then(|(_, number)| number.parse().ok());
+        let of_others = self.versions.get(&key).zip(number);
+        self.gone.contains_key(&key) || of_others.is_some_and(|((_, going), number)| going.contains(&number))
+    }
+
+    /// Takes in what a leaf under the person's tags stands for. A record goes with its whole history where it is the person's, or nobody's: what was
+    /// filed under another meanwhile was corrected. Where it was corrected to be about others alone, it is theirs, and only what was about the person goes.
+    fn follow(&mut self, reader: &Reader<'_>, version: &StoredVersion, person: &str) -> Result<(), Fault> {
+        let Some(current) = reader.current(&version.type_name, &version.id)? else { return Ok(()) };
+        let scope = HistoryScope::Instance { type_name: version.type_name.clone(), id: version.id.clone() };
+        let mut going = BTreeSet::new();
+        let (mut newest, mut is_shared) = (None, false);
+        for version in reader.history(&scope, None, None, MAX_RESOURCES)?.iter().filter(|version| !version.deleted()) {
+            let about = patient_ids(&version.parse()?);
+            if about.iter().any(|patient| patient == person) {
+                going.insert(version.version);
+                is_shared |= about.iter().any(|patient| patient != person);
+            }
+            newest.get_or_insert(about);
+        }
+        let is_others = newest.is_some_and(|about| !about.is_empty() && about.iter().all(|patient| patient != person));
+        if !is_others || current.type_name == "AuditEvent" {
+            self.gone.insert(key(&current), current.version);
+        } else if !going.is_empty() {
+            self.shared.extend(is_shared.then(|| key(&current)));
+            self.versions.insert(key(&current), (current.version, going));
+        }
+        Ok(())
+    }
+
     /// Takes in a resource that refers to the patient. Records of what was done are judged on their own.
     fn consider(&mut self, version: &StoredVersion, patient: &str) -> Result<(), Fault> {
         if version.deleted() || matches!(version.type_name.as_str(), "AuditEvent" | "Provenance") {
@@ -216,7 +271,8 @@ impl Plan {
     /// person who goes has one leaf for everything.
     fn tell(&mut self, reader: &Reader<'_>, person: Option<&str>) -> Result<(), Fault> {
         self.told.extend(person.map(|person| (Some(person.to_owned()), format!("Patient/{person}"))));
-        for (type_name, id) in self.gone.keys().filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
+        let going = self.gone.keys().chain(self.versions.keys());
+        for (type_name, id) in going.filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
             let about = patients_of(reader, type_name, id)?;
             let nobody = (person.is_none() && about.is_empty()).then_some(None);
             let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
@@ -225,18 +281,29 @@ impl Plan {
         Ok(())
     }
 
+    /// What people were to work on because of what goes. Tasks are in nobody's trail.
+    fn tasks(&mut self, reader: &Reader<'_>, traces: &Traces) -> Result<(), Fault> {
+        let leads = |reference: &str| {
+            let of = type_and_id(reference);
+            self.gone.contains_key(&of) || self.versions.contains_key(&of)
+        };
+        let going = tasks(reader, leads, traces)?;
+        self.gone.extend(going.into_iter().map(|(id, version)| (("Task".to_owned(), id), version)));
+        Ok(())
+    }
+
     /// The Provenances of everything that goes; one that is about more is kept without what goes.
     fn provenances(&mut self, reader: &Reader<'_>, definitions: Definitions) -> Result<(), Fault> {
-        let records: Vec<Key> = self.gone.keys().cloned().collect();
+        let records: Vec<Key> = self.gone.keys().chain(self.versions.keys()).cloned().collect();
         let mut judged = BTreeSet::new();
         for (_, id) in records {
             let Some(index_key) = search::reference_key(definitions, "Provenance", "target", &id) else { continue };
-            for version in reader.indexed_between(index_key, index_key, MAX_RESOURCES)? {
+            for version in reader.indexed_between(index_key, index_key, MAX_RESOURCES)?.whole()? {
                 if version.type_name != "Provenance" || version.deleted() || !judged.insert(version.id.clone()) {
                     continue;
                 }
                 let mut provenance = version.parse()?;
-                let stays = |target: &Node| !target.text("reference").is_some_and(|to| self.gone.contains_key(&type_and_id(to)));
+                let stays = |target: &Node| !target.text("reference").is_some_and(|to| self.goes(to));
                 let (kept, all): (Vec<Node>, usize) =
                     (provenance.items("target").iter().filter(|target| stays(target)).cloned().collect(), provenance.items("target").len());
                 if kept.is_empty() {
@@ -254,13 +321,18 @@ impl Plan {
     }
 
     /// Looks through all records of what was done: those of this person alone go, others lose what leads to them.
-    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, traces: &Traces) -> Result<(), Fault> {
+    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, traces: &Traces, suspects: &mut Suspects) -> Result<(), Fault> {
         let mut after = 0;
         loop {
             let portion = reader.of_type("AuditEvent", after, PORTION)?;
             let Some(last) = portion.last() else { return Ok(()) };
-            after = last.seq;
-            for version in &portion {
+            after = last;
+            for damaged in &portion.damaged {
+                if suspects.may_speak(reader, damaged, |event| self.without(event, traces).is_some(), traces)? {
+                    self.gone.insert((damaged.type_name.clone(), damaged.id.clone()), damaged.newest);
+                }
+            }
+            for version in &portion.sound {
                 if self.gone.contains_key(&key(version)) || version.deleted() {
                     continue;
                 }
@@ -272,34 +344,34 @@ impl Plan {
                 let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
-                } else if let Some(kept) = without(&event, &self.gone, traces) {
+                } else if let Some(kept) = self.without(&event, traces) {
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
                 }
             }
         }
     }
-}
 
-/// The event without the entities that lead to what goes; `None` when none does.
-fn without(event: &Node, gone: &BTreeMap<Key, u32>, traces: &Traces) -> Option<Node> {
-    let leads = |entity: &Node| {
-        let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| gone.contains_key(&type_and_id(to)));
-        let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
-        let asks = query.is_some_and(|query| {
-            let query = String::from_utf8_lossy(&query);
-            traces.lead_from(&query) || gone.keys().any(|(_, id)| query.contains(id.as_str()))
-        });
-        refers || asks
-    };
-    let entities = event.items("entity");
-    let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
-    if kept.len() == entities.len() {
-        return None;
+    /// The event without the entities that lead to what goes; `None` when none does.
+    fn without(&self, event: &Node, traces: &Traces) -> Option<Node> {
+        let leads = |entity: &Node| {
+            let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| self.goes(to));
+            let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
+            let asks = query.is_some_and(|query| {
+                let query = String::from_utf8_lossy(&query);
+                traces.lead_from(&query) || self.gone.keys().any(|(_, id)| query.contains(id.as_str()))
+            });
+            refers || asks
+        };
+        let entities = event.items("entity");
+        let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
+        if kept.len() == entities.len() {
+            return None;
+        }
+        let mut event = event.clone();
+        event.as_object_mut()?.set("entity", kept);
+        consent::mark_redacted(&mut event);
+        Some(event)
     }
-    let mut event = event.clone();
-    event.as_object_mut()?.set("entity", kept);
-    consent::mark_redacted(&mut event);
-    Some(event)
 }
 
 fn type_and_id(reference: &str) -> Key {

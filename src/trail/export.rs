@@ -7,7 +7,7 @@ use super::reading::Reading;
 use super::subject::{EpochTag, Place, Subject, places};
 use crate::anchor::{Opening, receipt_text};
 use crate::consent::{self, PermittedRecord};
-use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Package};
+use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, Why};
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
 use crate::ledger::TreeHashes;
@@ -15,7 +15,7 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::patient_ids;
 use crate::query::StoredTiles;
 use crate::store::LedgerHead;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,10 @@ impl Trail {
         let head = self.vouched_head(completeness.anchored_at).await;
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
         let items = self.items(&Arc::new(reading), places).await?;
-        let consents = self.consents(caller, &head, &items).await?;
+        let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
+        lacking.extend(
+            items.iter().filter(|item| item.event.as_ref().is_some_and(|event| !is_whole(event))).map(|item| Lacking::event(item.position)),
+        );
         let package = Package {
             subject: subject.reference,
             origin: pipeline.anchor.origin.clone(),
@@ -48,6 +51,7 @@ impl Trail {
             completeness: Completeness { claims, ..completeness },
             consistency: self.consistency(&head, seen).await?,
             consents,
+            lacking,
         };
         // Packing is work for a processor, not for the thread that serves others.
         let packed = tokio::task::spawn_blocking(move || package.into_zip()).await;
@@ -142,15 +146,15 @@ impl Trail {
         Ok(Some(made))
     }
 
-    /// The versions of consents that governed what was disclosed, each with its receipt, where the reader may see them whole.
-    async fn consents(&self, caller: &Caller, head: &LedgerHead, items: &[Item]) -> Result<Vec<Consent>, Failure> {
+    /// The versions of consents that governed what was disclosed, each with its receipt, where the reader may see them whole; and why the others are
+    /// not among them.
+    async fn consents(&self, caller: &Caller, head: &LedgerHead, items: &[Item]) -> Result<(Vec<Consent>, Vec<Lacking>), Failure> {
         let mut named = BTreeSet::new();
-        for event in items.iter().filter_map(|item| item.event.as_ref()?.read()) {
+        for event in items.iter().filter_map(|item| item.event.as_ref().filter(|event| is_whole(event))?.read()) {
             named.extend(event.items("entity").iter().filter_map(consent_version));
         }
-        if named.is_empty() || !caller.scopes.allows(crate::config::Interaction::Read, "Consent") {
-            return Ok(Vec::new());
-        }
+        let named_file = |id: &str, version: u32| format!("{id}-{version}");
+        let mut lacking: BTreeMap<String, Why> = named.iter().map(|(id, version)| (named_file(id, *version), Why::Erased)).collect();
         let stored = self
             .query
             .pipeline
@@ -161,18 +165,24 @@ impl Trail {
             })
             .await?;
         let mut consents = Vec::new();
-        for version in stored.into_iter().filter(|version| !version.deleted()) {
+        let may_read = caller.scopes.allows(crate::config::Interaction::Read, "Consent");
+        for version in stored {
+            lacking.insert(named_file(&version.id, version.version), Why::Withheld);
+            if !may_read || version.deleted() {
+                continue;
+            }
             // Its first leaf, which is the one shown, is its first patient's.
             let patients = patient_ids(&version.parse()?).into_iter().take(1).collect();
-            let name = format!("{}-{}", version.id, version.version);
+            let name = named_file(&version.id, version.version);
             let subject = Subject { reference: format!("Consent/{}", version.id), patients, opens: true };
             let leaf = version.leaf.into_iter().filter(|leaf| *leaf < head.size());
-            let places = leaf.map(|position| Place { position, patient: 0 }).collect();
+            let places = leaf.map(|position| Place { position, patient: 0, under: None }).collect();
             let found = self.items(&Arc::new(Reading::new(caller, subject, head.clone())), places).await?;
             let shown = found.into_iter().filter_map(|item| Some((json::write(item.content?.resource()), item.receipt)));
             consents.extend(shown.map(|(document, proof)| Consent { name: name.clone(), document, proof }));
         }
-        Ok(consents)
+        lacking.retain(|name, _| !consents.iter().any(|consent| consent.name == *name));
+        Ok((consents, lacking.into_iter().map(|(name, why)| Lacking::consent(&name, why)).collect()))
     }
 }
 
@@ -185,7 +195,6 @@ fn consent_version(entity: &Node) -> Option<(String, u32)> {
 /// An entry with what its leaf commits to. A record that says that it lost what led to an erased person no longer is that; it stays out, and
 /// its leaf closed. Anything else that is not what its leaf commits to is left for whoever verifies to find.
 fn written(item: Item) -> Entry {
-    let is_whole = |record: &PermittedRecord| !record.read().is_some_and(|read| consent::is_marked_redacted(&read));
     let event = item.event.filter(is_whole).map(|event| event.text().to_owned());
     Entry {
         position: item.position,
@@ -196,6 +205,11 @@ fn written(item: Item) -> Entry {
         document: event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource()))),
         provenance: item.provenance.filter(is_whole).map(|provenance| provenance.text().to_owned()),
     }
+}
+
+/// Whether a record is what it was.
+fn is_whole(record: &PermittedRecord) -> bool {
+    !record.read().is_some_and(|read| consent::is_marked_redacted(&read))
 }
 
 #[cfg(test)]

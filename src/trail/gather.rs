@@ -181,11 +181,13 @@ fn found(
         if entries.len() != run.len() {
             return Err(corrupt("a leaf is missing".to_owned()));
         }
-        for ((&Place { position, patient }, entry), version) in run.iter().zip(entries).zip(versions) {
+        for ((place, entry), version) in run.iter().zip(entries).zip(versions) {
+            let &Place { position, patient, .. } = place;
             if tree.leaf(position).map_err(damaged)? != leaf_hash(&entry) {
                 return Err(corrupt(format!("leaf {position} is not as it was written")));
             }
             let leaf = Leaf::decode(&entry).ok_or_else(|| corrupt(format!("leaf {position} cannot be read")))?;
+            place.check(&leaf)?;
             if version.is_none() && leaf.kind != LeafKind::Erase {
                 reading.explain(reader, position, &leaf)?;
             }

@@ -1,11 +1,11 @@
 //! Keeps the verifiable index up with the log, and anchors its root.
 
-use crate::anchor::{Leaf, LedgerTime};
+use crate::anchor::{Leaf, LedgerTime, leaf_tags};
 use crate::clock::Clock;
 use crate::ledger::Hash;
-use crate::ledger::index::Tag;
+use crate::ledger::index::{IndexProof, Tag};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Committed, IndexFile, LeafDraft, MAX_BATCH, Store, Unit};
+use crate::store::{Committed, Count, IndexFile, LeafDraft, MAX_BATCH, Reader, Store, Unit};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
@@ -19,6 +19,49 @@ pub(super) struct AnchoredIndex {
     pub position: u64,
     pub covers: u64,
     pub root: Hash,
+}
+
+/// The lists of the index, held against the log's counters.
+pub(super) struct Lists<'a> {
+    file: &'a IndexFile,
+    reader: &'a Reader<'a>,
+    /// The tags of the leaves that the index does not cover yet, with their counters.
+    newer: Vec<(Tag, u64)>,
+}
+
+impl<'a> Lists<'a> {
+    fn of(file: &'a IndexFile, reader: &'a Reader<'a>) -> Result<Lists<'a>, Fault> {
+        let (mut next, _) = file.state()?;
+        let mut newer = Vec::new();
+        loop {
+            let entries = reader.leaves(next, MAX_BATCH)?;
+            newer.extend(entries.iter().flat_map(|entry| leaf_tags(entry)));
+            next = next.saturating_add(entries.len() as u64);
+            if entries.len() < MAX_BATCH {
+                return Ok(Lists { file, reader, newer });
+            }
+        }
+    }
+
+    /// The positions of all leaves under a tag. A list that is not as long as the log's counter says is damage, of the one or the other.
+    pub fn positions(&self, tag: Tag) -> Result<Vec<u64>, Fault> {
+        let positions = self.file.positions(tag)?;
+        let listed = Count { number: positions.len() as u64, last: positions.last().copied().unwrap_or_default() };
+        let counted = self.reader.count_of(tag)?.unwrap_or_default();
+        let newer = self.newer.iter().filter(|(of, _)| *of == tag).count() as u64;
+        if counted == listed || (newer > 0 && counted.number == listed.number + newer) {
+            return Ok(positions);
+        }
+        Err(Fault::new(
+            FaultKind::StorageCorrupt,
+            "index.db lists other leaves under a tag than the log's counter (data.db) says. `hearthgate ledger fsck LOG --data FOLDER` names which; \
+             `hearthgate ledger recount` makes both anew from the leaves",
+        ))
+    }
+
+    pub fn prove(&self, tag: Tag) -> Result<IndexProof, Fault> {
+        self.file.prove(tag)
+    }
 }
 
 /// The one who extends the index.
@@ -48,19 +91,23 @@ impl Indexer {
         let _turn = self.turn.lock().await;
         self.catch_up().await?;
         let file = Arc::clone(&self.file);
-        self.store.read(move |_| tags.into_iter().map(|tag| file.positions(tag)).collect()).await
+        let read = move |reader: &Reader<'_>| {
+            let lists = Lists::of(&file, reader)?;
+            tags.into_iter().map(|tag| lists.positions(tag)).collect()
+        };
+        self.store.read(read).await
     }
 
     /// Takes in all leaves, anchors the root in a leaf of its own, and reads the index in exactly that state.
     pub(super) async fn anchored<T: Send + 'static>(
         &self,
-        reading: impl FnOnce(&IndexFile, AnchoredIndex) -> Result<T, Fault> + Send + 'static,
+        reading: impl FnOnce(&Lists<'_>, AnchoredIndex) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let _turn = self.turn.lock().await;
         self.catch_up().await?;
         let anchored = self.anchor().await?;
         let file = Arc::clone(&self.file);
-        self.store.read(move |_| reading(&file, anchored)).await
+        self.store.read(move |reader| reading(&Lists::of(&file, reader)?, anchored)).await
     }
 
     async fn anchor(&self) -> Result<AnchoredIndex, Fault> {
@@ -104,8 +151,7 @@ impl Indexer {
             self.store
                 .read(move |reader| {
                     let leaves = reader.leaves(covers, wanted)?;
-                    let tags = leaves.iter().map(|entry| Leaf::decode(entry).map(|leaf| leaf.counted().collect()).unwrap_or_default());
-                    file.extend(covers, &tags.collect::<Vec<_>>())
+                    file.extend(covers, &leaves.iter().map(|entry| leaf_tags(entry)).collect::<Vec<_>>())
                 })
                 .await?;
         }

@@ -10,6 +10,7 @@
 //! * Content is shown only as consent permits, like everywhere; what oversight sees beyond it are records of what was done.
 
 mod accounting;
+mod damaged;
 mod erasure;
 mod export;
 mod gather;
@@ -17,6 +18,7 @@ mod indexer;
 mod reading;
 mod stream;
 mod subject;
+mod tasks;
 mod traces;
 
 pub use erasure::Erased;

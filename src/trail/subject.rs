@@ -6,6 +6,7 @@ use crate::ledger::index::Tag;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::{Pipeline, patient_ids};
 use crate::store::{HistoryScope, PatientKey, Reader, StoredVersion};
+use std::collections::BTreeSet;
 
 /// The most leaves one trail has; a longer one is refused, to be asked for by record.
 pub(super) const MAX_LEAVES: usize = 100_000;
@@ -57,10 +58,11 @@ pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> R
 /// such resource.
 pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Vec<String>, Fault> {
     let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
+    let erased = reader.erased_of(type_name, id)?;
     let (mut found, mut before, mut next) = (Vec::new(), None, None);
     loop {
         let portion = reader.history(&scope, before, None, PORTION)?;
-        next = without_gap(&portion, next)?;
+        next = without_gap(&portion, next, &erased)?;
         if type_name == "Patient" {
             return Ok(portion.first().map(|version| version.id.clone()).into_iter().collect());
         }
@@ -76,23 +78,31 @@ pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Res
     }
 }
 
-/// Refuses a history from which a version was taken away. The numbers of versions go down to 1, where there are all; only Tasks begin later, with
-/// what nobody submitted. Gives the number that comes next.
-fn without_gap(portion: &[StoredVersion], mut next: Option<u32>) -> Result<Option<u32>, Fault> {
+/// Refuses a history from which a version was taken away that was not erased. The numbers of versions go down to 1, where there are all; only Tasks
+/// begin later, with what nobody submitted. Gives the number that comes next.
+fn without_gap(portion: &[StoredVersion], mut next: Option<u32>, erased: &BTreeSet<u32>) -> Result<Option<u32>, Fault> {
     let gap = |version: &StoredVersion, missing: u32| {
         let text = format!("{}/{} version {missing} is not there, and was not erased", version.type_name, version.id);
         Err(Fault::new(FaultKind::StorageCorrupt, text))
     };
     for version in portion {
-        if let Some(missing) = next.filter(|next| *next != version.version) {
+        if let Some(missing) = left(next, erased).filter(|next| *next != version.version) {
             return gap(version, missing);
         }
         next = version.version.checked_sub(1);
     }
-    match (portion.last(), next) {
+    match (portion.last(), left(next, erased)) {
         (Some(first), Some(missing @ 1..)) if portion.len() < PORTION && first.type_name != "Task" => gap(first, missing),
         _ => Ok(next),
     }
+}
+
+/// The number that comes next among those that were not erased.
+fn left(mut next: Option<u32>, erased: &BTreeSet<u32>) -> Option<u32> {
+    while let Some(number) = next.filter(|number| erased.contains(number)) {
+        next = number.checked_sub(1);
+    }
+    next
 }
 
 fn patients(version: &StoredVersion) -> Result<Vec<String>, Fault> {
@@ -115,13 +125,26 @@ pub(super) struct Place {
     pub position: u64,
     /// Which of the subject's patients it was found by.
     pub patient: usize,
+    /// Under which tag, and as which of its leaves; none where it was not found by a tag.
+    pub under: Option<(Tag, u64)>,
+}
+
+impl Place {
+    /// Refuses a leaf that does not bear the tag it was found under.
+    pub fn check(&self, leaf: &Leaf) -> Result<(), Fault> {
+        if self.under.is_none_or(|under| leaf.counted().any(|counted| counted == under)) {
+            return Ok(());
+        }
+        let text = format!("index.db: leaf {} is listed under a tag, or a number, that it does not bear", self.position);
+        Err(Fault::new(FaultKind::StorageCorrupt, text))
+    }
 }
 
 /// The places of lists that belong to these tags, in the log's order.
 pub(super) fn places(tags: &[EpochTag], lists: impl Iterator<Item = Vec<u64>>) -> Result<Vec<Place>, Refusal> {
     let of_tag = |(tag, list): (&EpochTag, Vec<u64>)| {
-        let patient = tag.patient;
-        list.into_iter().map(move |position| Place { position, patient })
+        let (patient, tag) = (tag.patient, tag.tag);
+        (1..).zip(list).map(move |(number, position)| Place { position, patient, under: Some((tag, number)) })
     };
     let mut places: Vec<Place> = tags.iter().zip(lists).flat_map(of_tag).collect();
     places.sort_unstable();

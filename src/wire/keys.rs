@@ -7,13 +7,14 @@
 use super::files::{self, kept};
 use super::publish::refuse_set_back;
 use super::store_settings;
+use crate::anchor::leaf_tags;
 use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::killpoint;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::{Algorithm, Checkpoint, KeyHistory, LedgerError, LogKeys, Note, SigningKey, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Keyring, Store};
+use crate::store::{Keyring, Recounted, Store, recount};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,20 @@ pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault
     let published = settings.storage.data_dir.join("ledger");
     refuse_set_back(&published, &store.ledger_head(), &settings.ledger.origin, keys.history())?;
     Ok(store.ledger_head().size())
+}
+
+/// Makes the counters under the tags of a log at rest, and its index, anew from its leaves, which must make the tree that was signed.
+///
+/// # Errors
+/// When the gateway runs, or the leaves are damaged themselves.
+pub fn recount_ledger(settings: &Settings, entropy: &Entropy) -> Result<Recounted, Fault> {
+    let keys = log_keys(settings, entropy)?;
+    let opened = |note: &str| {
+        let failed = |error: LedgerError| Fault::new(FaultKind::Ledger, format!("the stored checkpoint is not ours: {error}"));
+        let note: Note = note.parse().map_err(|error: crate::ledger::Malformed| failed(error.into()))?;
+        keys.history().open(&note, &settings.ledger.origin).map_err(failed)
+    };
+    recount(&store_settings(settings, false), opened, leaf_tags)
 }
 
 /// Records that a crash left are in the log by now, unless there was no room for them.

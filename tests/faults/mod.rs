@@ -1,5 +1,7 @@
 //! What goes wrong: hostile input, races, crashes, storage that fails.
 
+mod counted;
+mod damaged;
 mod drain;
 mod input;
 mod keys;

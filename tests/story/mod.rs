@@ -6,6 +6,7 @@ mod bundles;
 mod consent;
 mod consultation;
 mod desk;
+mod erasing;
 mod evidence;
 mod filing;
 mod formats;

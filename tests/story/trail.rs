@@ -505,7 +505,7 @@ async fn oversight_finds_records_by_whom_and_what_and_when() {
 }
 
 /// Whether any file below a folder holds a word.
-fn holds(folder: &Path, word: &str) -> Option<String> {
+pub(super) fn holds(folder: &Path, word: &str) -> Option<String> {
     let mut pending = vec![folder.to_owned()];
     while let Some(path) = pending.pop() {
         if path.is_dir() {

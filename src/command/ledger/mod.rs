@@ -4,13 +4,14 @@ mod bench;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{Subject, verify_receipt};
+use crate::anchor::{Subject, leaf_tags, verify_receipt};
 use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
 use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::{Fault, FaultKind};
+use crate::store::inspect;
 use crate::wire;
 use clap::{Args, Subcommand};
 use source::Source;
@@ -38,6 +39,9 @@ pub enum LedgerCommand {
     Fsck {
         /// The log's folder or URL.
         log: String,
+        /// The gateway's data folder, whose counters and index are compared with the leaves they are made of.
+        #[arg(long)]
+        data: Option<PathBuf>,
         #[command(flatten)]
         trust: Trust,
     },
@@ -55,6 +59,12 @@ pub enum LedgerCommand {
     Bench(bench::BenchArguments),
     /// Draws a new signing key, signed by the old one. The gateway must be stopped.
     Rotate {
+        /// The gateway's configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Makes the counters under the log's tags, and its index, anew from its leaves. The gateway must be stopped.
+    Recount {
         /// The gateway's configuration.
         #[arg(long)]
         config: PathBuf,
@@ -111,11 +121,12 @@ pub fn run(command: &LedgerCommand) -> u8 {
     let done = match command {
         LedgerCommand::Verify { what, record: None, since, trust } if Source::is_log(what) => verify_log(what, since.as_deref(), trust),
         LedgerCommand::Verify { what, record, trust, .. } => verify(Path::new(what), record.as_deref(), trust),
-        LedgerCommand::Fsck { log, trust } => check(log, trust),
+        LedgerCommand::Fsck { log, data, trust } => check(log, data.as_deref(), trust),
         LedgerCommand::Prove { log, index, trust } => prove(log, *index, trust),
         LedgerCommand::Policy { file } => policy(file),
         LedgerCommand::Bench(arguments) => done(bench::bench(arguments), |()| ()),
         LedgerCommand::Rotate { config } => rotate(config),
+        LedgerCommand::Recount { config } => recount(config),
         LedgerCommand::Adopt { config } => adopt(config),
     };
     done.unwrap_or_else(|text| complain(USAGE, text))
@@ -190,18 +201,36 @@ fn status_of(error: &LedgerError) -> u8 {
     if matches!(error, LedgerError::Storage { .. }) { FAULT } else { FINDINGS }
 }
 
-fn check(place: &str, trust: &Trust) -> Result<u8, String> {
+fn check(place: &str, data: Option<&Path>, trust: &Trust) -> Result<u8, String> {
     let (policy, source) = (trust.policy()?, Source::open(place)?);
-    match fsck::fsck(&source, &policy, &mut progress) {
-        Ok(report) => {
-            for problem in &report.problems {
-                println!("{problem}");
-            }
-            println!("{} leaves, {} problems", report.leaves, report.problems.len());
-            Ok(if report.problems.is_empty() { FINE } else { FINDINGS })
-        }
-        Err(error) => Ok(complain(status_of(&error), error)),
+    let published = match fsck::fsck(&source, &policy, &mut progress) {
+        Ok(report) => found("", report.leaves, &report.problems),
+        Err(error) => complain(status_of(&error), error),
+    };
+    let kept = data.map_or(FINE, |folder| check_data(folder, &policy));
+    Ok(published.max(kept))
+}
+
+/// Compares what is made of the leaves in the data with them.
+fn check_data(folder: &Path, policy: &Policy) -> u8 {
+    // It is signed by the log and not yet cosigned.
+    let policy = policy.clone().without_quorum();
+    let opened = |note: &str| {
+        let failed = |error: &dyn std::fmt::Display| Fault::new(FaultKind::Ledger, format!("the checkpoint in data.db: {error}"));
+        let note: Note = note.parse().map_err(|error| failed(&error))?;
+        policy.accept(&note).map(|accepted| accepted.checkpoint().clone()).map_err(|error| failed(&error))
+    };
+    match inspect(folder, opened, leaf_tags) {
+        Ok(report) => found(&format!("counters and index: {} tags of ", report.tags), report.leaves, &report.problems),
+        Err(fault) if fault.kind == FaultKind::Ledger => complain(FINDINGS, fault),
+        Err(fault) => complain(FAULT, fault),
     }
+}
+
+fn found(what: &str, leaves: u64, problems: &[impl std::fmt::Display]) -> u8 {
+    problems.iter().for_each(|problem| println!("{problem}"));
+    println!("{what}{leaves} leaves, {} problems", problems.len());
+    if problems.is_empty() { FINE } else { FINDINGS }
 }
 
 /// Says now and then how far the check has come.
@@ -246,6 +275,13 @@ fn rotate(config: &Path) -> Result<u8, String> {
     let settings = Settings::load(config).map_err(|error| error.to_string())?;
     done(wire::rotate_ledger_key(&settings, &Entropy::system()), |history| {
         println!("the log is now signed by {}", history.current());
+    })
+}
+
+fn recount(config: &Path) -> Result<u8, String> {
+    let settings = Settings::load(config).map_err(|error| error.to_string())?;
+    done(wire::recount_ledger(&settings, &Entropy::system()), |made| {
+        println!("counted {} tags in {} leaves; the index is made anew when it is wanted", made.tags, made.leaves);
     })
 }
 

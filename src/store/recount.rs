@@ -1,0 +1,163 @@
+//! Compares the counters of the log's tags (`data.db`) and the index (`index.db`) with the leaves both are made of, and makes them anew.
+
+use super::counting::{self, Count};
+use super::index::{self, Lists};
+use super::{StoreSettings, configure, data_file, fault, lock_folder, schema};
+use crate::ledger::index::{List, Tag};
+use crate::ledger::merkle::leaf_hash;
+use crate::ledger::{Checkpoint, Edge};
+use crate::outcome::{Fault, FaultKind};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Reads a leaf's tags with their counters from its entry.
+pub type TagsOf = fn(&[u8]) -> Vec<(Tag, u64)>;
+
+/// What a comparison found, or what there is since all was made anew.
+#[derive(Debug, Default)]
+pub struct Recounted {
+    pub leaves: u64,
+    pub tags: usize,
+    pub problems: Vec<String>,
+}
+
+/// What the leaves say of a tag.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub count: Count,
+    /// The list of the leaves that the index covers.
+    pub list: List,
+}
+
+/// What all leaves say, and which tree they make.
+struct Leaves {
+    told: HashMap<Tag, Told>,
+    tree: Edge,
+    problems: Vec<String>,
+}
+
+impl Leaves {
+    /// Reads all leaves; of the first `covered` the lists too.
+    fn read(data: &Connection, covered: u64, tags_of: TagsOf) -> Result<Leaves, Fault> {
+        let mut leaves = Leaves { told: HashMap::new(), tree: Edge::new(), problems: Vec::new() };
+        let mut statement = data.prepare("SELECT position, entry FROM leaf ORDER BY position").map_err(fault)?;
+        let mut rows = statement.query([]).map_err(fault)?;
+        while let Some(row) = rows.next().map_err(fault)? {
+            let (position, entry): (u64, Vec<u8>) = (row.get(0).map_err(fault)?, row.get(1).map_err(fault)?);
+            leaves.take(position, &entry, position < covered, tags_of);
+        }
+        Ok(leaves)
+    }
+
+    fn take(&mut self, position: u64, entry: &[u8], is_covered: bool, tags_of: TagsOf) {
+        if position != self.tree.size() {
+            self.problems.push(format!("data.db: leaf {} is not there", self.tree.size()));
+        }
+        let _tiles = self.tree.append(leaf_hash(entry));
+        for (tag, number) in tags_of(entry) {
+            let told = self.told.entry(tag).or_default();
+            if told.count.number + 1 != number {
+                self.problems.push(format!("data.db: leaf {position} does not follow under its tag {}", hex(tag)));
+            }
+            told.count = Count { number, last: position };
+            if is_covered {
+                told.list.push(position);
+            }
+        }
+    }
+
+    /// The leaves must make the tree that was signed.
+    fn compare_with(&mut self, signed: &Checkpoint) {
+        if signed.size != self.tree.size() || signed.root != self.tree.root() {
+            self.problems.push("data.db: the leaves do not make the tree of its checkpoint".to_owned());
+        }
+    }
+}
+
+pub(super) fn hex(tag: Tag) -> String {
+    data_encoding::HEXLOWER.encode(&tag.0)
+}
+
+/// Compares counters and index with the leaves, beside a running gateway or without one. `opened` reads the stored checkpoint and says whether
+/// it is believed.
+///
+/// # Errors
+/// When a file cannot be read, or the checkpoint is not believed.
+pub fn inspect(folder: &Path, opened: impl FnOnce(&str) -> Result<Checkpoint, Fault>, tags_of: TagsOf) -> Result<Recounted, Fault> {
+    // The index is read first: what it covers is in data that are read afterwards.
+    let lists = Lists::open(folder);
+    let covered = lists.as_ref().map(Lists::begin).transpose()?.unwrap_or(0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let data = Connection::open_with_flags(data_file(folder), flags).map_err(fault)?;
+    let data = data.unchecked_transaction().map_err(fault)?;
+    let mut leaves = Leaves::read(&data, covered, tags_of)?;
+    leaves.compare_with(&opened(&checkpoint(&data)?)?);
+    let mut problems = std::mem::take(&mut leaves.problems);
+    compare_counters(&data, &leaves.told, &mut problems)?;
+    if covered > leaves.tree.size() {
+        problems.push("index.db: it covers more leaves than there are".to_owned());
+    }
+    lists.map_or(Ok(()), |lists| lists.compare(&leaves.told, &mut problems))?;
+    Ok(Recounted { leaves: leaves.tree.size(), tags: leaves.told.len(), problems })
+}
+
+fn compare_counters(data: &Connection, told: &HashMap<Tag, Told>, problems: &mut Vec<String>) -> Result<(), Fault> {
+    let mut statement = data.prepare("SELECT tag, count, last FROM tag").map_err(fault)?;
+    let mut rows = statement.query([]).map_err(fault)?;
+    let mut fitting = 0;
+    while let Some(row) = rows.next().map_err(fault)? {
+        let Ok(tag) = row.get(0).map(Tag) else {
+            problems.push("data.db: a counter of no tag".to_owned());
+            continue;
+        };
+        let count = row.get(1).and_then(|number| Ok(Count { number, last: row.get(2)? })).ok();
+        match told.get(&tag) {
+            None => problems.push(format!("data.db: there is a counter of the tag {}, and no leaf under it", hex(tag))),
+            Some(leaves) if Some(leaves.count) != count => {
+                problems.push(format!(
+                    "data.db: the counter of the tag {} is not that of its newest leaf, {}",
+                    hex(tag),
+                    leaves.count.last
+                ));
+                fitting += 1;
+            }
+            Some(_) => fitting += 1,
+        }
+    }
+    if fitting < told.len() {
+        problems.push(format!("data.db: the counters of {} tags are not there", told.len() - fitting));
+    }
+    Ok(())
+}
+
+/// Makes the counters anew from the leaves, and forgets the index, which is made anew when it is wanted. No gateway may run on the data.
+///
+/// # Errors
+/// When a gateway runs, or the leaves do not make the signed tree or do not follow under their tags: then they are what was damaged.
+pub fn recount(
+    settings: &StoreSettings,
+    opened: impl FnOnce(&str) -> Result<Checkpoint, Fault>,
+    tags_of: TagsOf,
+) -> Result<Recounted, Fault> {
+    let _lock = lock_folder(&settings.folder)?;
+    let mut data = Connection::open(data_file(&settings.folder)).map_err(fault)?;
+    configure(&data, settings)?;
+    schema::prepare(&data)?;
+    let mut leaves = Leaves::read(&data, 0, tags_of)?;
+    leaves.compare_with(&opened(&checkpoint(&data)?)?);
+    if let Some(problem) = leaves.problems.first() {
+        return Err(Fault::new(FaultKind::Ledger, format!("{problem}: counters cannot be made of these leaves. Restore the data.")));
+    }
+    index::remove(&settings.folder)?;
+    let transaction = data.transaction().map_err(fault)?;
+    transaction.execute("DELETE FROM tag", []).map_err(fault)?;
+    leaves.told.iter().try_for_each(|(tag, told)| counting::write(&transaction, *tag, told.count))?;
+    transaction.commit().map_err(fault)?;
+    Ok(Recounted { leaves: leaves.tree.size(), tags: leaves.told.len(), problems: Vec::new() })
+}
+
+fn checkpoint(data: &Connection) -> Result<String, Fault> {
+    let note = data.query_row("SELECT note FROM checkpoint", [], |row| row.get(0)).optional().map_err(fault)?;
+    note.ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "data.db holds no checkpoint"))
+}

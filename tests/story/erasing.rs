@@ -1,0 +1,186 @@
+//! Erasing whom a record was about before it was corrected to be another's.
+
+use super::trail::{party, resources};
+use crate::support::data::{observation, patient};
+use crate::support::world::{OFFICER, Setup};
+use crate::support::{Call, Party, World};
+use hearthgate::anchor::verify_receipt;
+use hearthgate::evidence::{Kept, verify};
+use serde_json::{Value, json};
+
+struct Case {
+    world: World,
+    a: Party,
+    officer: Party,
+    regulator: Party,
+    /// Who is erased, and whose the records are afterwards.
+    first: String,
+    second: String,
+}
+
+impl Case {
+    async fn new() -> Case {
+        let world = Setup::configured(OFFICER).start().await;
+        let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+        let officer = party(&world, "officer", "system/Patient.r").await;
+        let (first, second) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
+        Case { world, a, officer, regulator, first, second }
+    }
+
+    fn noted(&self, about: &str, note: &str) -> Value {
+        let mut resource = observation(&format!("Patient/{about}"));
+        resource["note"] = json!([{ "text": note }]);
+        resource
+    }
+
+    /// A record that says one thing after another, each about somebody.
+    async fn record(&self, versions: &[(&str, &str)]) -> String {
+        let id = self.a.create(&self.noted(versions[0].0, versions[0].1)).await;
+        for (about, note) in &versions[1..] {
+            let mut next = self.noted(about, note);
+            (next["id"], next["status"]) = (json!(id), json!("corrected"));
+            self.a.put(&format!("Observation/{id}"), &next).await.expect(200);
+        }
+        id
+    }
+
+    async fn erase(&self, about: &str, more: &str) -> crate::support::party::Answer {
+        self.officer.call(Call::new("POST", &format!("Patient/{about}/$erase{more}"))).await
+    }
+
+    async fn verify(&self, of: &str) -> usize {
+        let package = self.regulator.get(&format!("{of}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+        let report = verify(&package, &self.world.policy(), &Kept::default()).unwrap();
+        assert_eq!(report.problems, Vec::<String>::new(), "{of}");
+        report.closed
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_corrected_to_be_anothers_stays_and_what_was_before_goes() {
+    let case = Case::new().await;
+    let (one, two) = (case.first.as_str(), case.second.as_str());
+    let moved = case.record(&[(one, "unmistakable-1"), (one, "unmistakable-2"), (two, "rightly filed")]).await;
+    let deleted = case.record(&[(one, "unmistakable-3"), (two, "deleted later")]).await;
+    case.a.delete(&format!("Observation/{deleted}")).await.expect(204);
+    let back = case.record(&[(one, "unmistakable-4"), (two, "unmistakable-5"), (one, "unmistakable-6")]).await;
+    let mut receipts = Vec::new();
+    for number in [1, 3] {
+        receipts.push(case.a.get(&format!("Observation/{moved}/_history/{number}/$receipt")).await.expect(200).text());
+    }
+    let told = case.erase(one, "").await.expect(200).text();
+    assert!(told.contains("3 version(s)"), "{told}");
+    for (path, status) in [
+        (format!("Observation/{moved}"), 200),
+        (format!("Observation/{moved}/_history/3"), 200),
+        (format!("Observation/{moved}/_history/2"), 404),
+        (format!("Observation/{moved}/_history/1"), 404),
+        (format!("Observation/{moved}/_history/1/$receipt"), 404),
+        (format!("Observation/{deleted}"), 410),
+        (format!("Observation/{deleted}/_history/2"), 200),
+        (format!("Observation/{deleted}/_history/1"), 404),
+        (format!("Observation/{back}"), 404),
+        (format!("Patient/{one}"), 404),
+        (format!("Patient/{two}"), 200),
+    ] {
+        assert_eq!(case.a.get(&path).await.status, status, "{path}");
+    }
+    let history = case.a.get(&format!("Observation/{moved}/_history")).await.expect(200).json();
+    assert_eq!(resources(&history, "Observation").len(), 1);
+    for receipt in receipts {
+        verify_receipt(&receipt, &case.world.policy(), None).unwrap();
+    }
+    for word in ["unmistakable", one] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    let trail = case.regulator.get(&format!("Patient/{two}/$provenance-trail")).await.expect(200).json();
+    assert!(trail.to_string().contains(&format!("Observation/{moved}/_history/3")));
+    for of in [format!("Patient/{two}"), format!("Observation/{moved}"), format!("Observation/{deleted}")] {
+        assert!(case.verify(&of).await > 0, "{of}: the leaf that says that something was erased");
+    }
+    goes_on(case, &moved).await;
+}
+
+/// The record is written on, and goes with whose it is now; after a start all of it still fits.
+async fn goes_on(case: Case, moved: &str) {
+    let two = case.second.clone();
+    let mut next = case.noted(&two, "more of the second");
+    next["id"] = json!(moved);
+    case.a.put(&format!("Observation/{moved}"), &next).await.expect(200);
+    let Case { world, first, .. } = case;
+    let world = world.restart(|_| ()).await;
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    let officer = party(&world, "officer", "system/Patient.r").await;
+    let case = Case { world, a, officer, regulator, first, second: two.clone() };
+    case.verify(&format!("Observation/{moved}")).await;
+    case.erase(&two, "").await.expect(200);
+    case.a.get(&format!("Observation/{moved}")).await.expect(404);
+    assert_eq!(super::trail::holds(&case.world.data(), "more of the second"), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_about_both_goes_only_when_that_is_said() {
+    let case = Case::new().await;
+    let (one, two) = (&case.first, &case.second);
+    let member = |id: &str| json!({"entity": {"reference": format!("Patient/{id}")}});
+    let mut group = json!({"resourceType": "Group", "type": "person", "actual": true, "member": [member(one), member(two)]});
+    let id = case.a.create(&group).await;
+    (group["id"], group["member"]) = (json!(id), json!([member(two)]));
+    case.a.put(&format!("Group/{id}"), &group).await.expect(200);
+    case.erase(one, "").await.expect(422);
+    case.erase(one, "?shared=true").await.expect(200);
+    case.a.get(&format!("Group/{id}")).await.expect(200);
+    case.a.get(&format!("Group/{id}/_history/1")).await.expect(404);
+}
+
+/// What was to be worked on goes with the record it came up in, and comes up again with the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_work_list_keeps_nothing_of_what_was_erased() {
+    let case = Case::new().await;
+    let coded = |about: &str, code: Value| {
+        let mut resource = observation(&format!("Patient/{about}"));
+        resource["code"] = code;
+        resource
+    };
+    let alone = |word: &str| json!({ "text": word });
+    let beside = |word: &str| json!({"coding": [{"system": "urn:hospital-a:local", "code": word, "display": format!("{word} as said")}]});
+    let tasks = || crate::support::world::documents(&case.world.data(), "Task");
+    let is_told = |word: &str| tasks().iter().any(|task| task.to_string().contains(word));
+    let mut ids = Vec::new();
+    for (about, code) in [
+        (&case.first, alone("Unmistakable")),
+        (&case.first, beside("UNMISTAKABLE2")),
+        (&case.second, alone("Others")),
+        (&case.second, beside("shared")),
+        (&case.first, beside("shared")),
+    ] {
+        ids.push(case.a.create(&coded(about, code)).await);
+    }
+    assert!(is_told("Unmistakable") && is_told("UNMISTAKABLE2") && is_told("Others") && is_told("shared"), "{:?}", tasks());
+    case.officer.call(Call::new("POST", &format!("Observation/{}/$erase", ids[1]))).await.expect(200);
+    assert!(!is_told("UNMISTAKABLE2"));
+    case.erase(&case.first, "").await.expect(200);
+    for word in ["Unmistakable", "UNMISTAKABLE2", case.first.as_str(), ids[0].as_str()] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    assert!(is_told("Others") && is_told("shared"), "what came up with another's record stays");
+    case.a.create(&coded(&case.second, beside("UNMISTAKABLE2"))).await;
+    assert!(is_told("UNMISTAKABLE2"), "it comes up again");
+}
+
+/// A version that somebody took away is not passed off as an erased one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_was_taken_away_was_not_erased() {
+    let case = Case::new().await;
+    let (one, two) = (case.first.as_str(), case.second.as_str());
+    let id = case.record(&[(one, "first"), (two, "second"), (two, "third")]).await;
+    case.erase(one, "").await.expect(200);
+    case.verify(&format!("Observation/{id}")).await;
+    let data = rusqlite::Connection::open(case.world.data().join("data.db")).unwrap();
+    let gone = format!("(SELECT rid FROM resource WHERE id = '{id}')");
+    data.execute(&format!("DELETE FROM version WHERE version = 2 AND rid = {gone}"), []).unwrap();
+    case.regulator.get(&format!("Observation/{id}/$provenance-trail")).await.expect(500);
+    let sql = format!("INSERT INTO erased SELECT rid, 2, seal FROM erased WHERE rid = {gone}");
+    data.execute(&sql, []).unwrap();
+    case.regulator.get(&format!("Observation/{id}/$provenance-trail")).await.expect(500);
+}
