@@ -4,7 +4,7 @@ use super::kill::check_log;
 use crate::support::data::{patient, permit_to};
 use crate::support::process::{Process, Site, hearthgate};
 use crate::support::world::{OFFICER, audit_events};
-use crate::support::{Call, Party, Setup};
+use crate::support::{Call, Party, Setup, World};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -213,6 +213,12 @@ async fn where_nothing_may_wait_a_record_is_in_the_log_before_the_answer() {
     }
 }
 
+/// How many leaves the gateway's checkpoint is over.
+async fn size(world: &World) -> u64 {
+    let note = reqwest::get(format!("{}/ledger/checkpoint", world.origin)).await.unwrap().text().await.unwrap();
+    note.lines().nth(1).unwrap().parse().unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_is_seen_and_erased_as_soon_as_it_is_acknowledged() {
     let world = Setup::configured(OFFICER.to_owned()).start().await;
@@ -229,7 +235,9 @@ async fn a_record_is_seen_and_erased_as_soon_as_it_is_acknowledged() {
         b.get(&path).await.expect(200);
         let trail = regulator.get(&format!("{path}/$provenance-trail")).await.expect(200).text();
         assert_eq!(trail.matches("\"code\":\"read\"").count(), 2, "{number}: {trail}");
+        let before = size(&world).await;
         b.get(&path).await.expect(200);
+        assert_eq!(size(&world).await, before + 1, "{number}: its leaf is in the tree that is shown next");
         officer.call(Call::new("POST", &format!("{path}/$erase"))).await.expect(200);
         let events = world.audit_events().await;
         assert!(!events.iter().any(|event| event.to_string().contains(&path)), "{number}");
