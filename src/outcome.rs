@@ -215,8 +215,16 @@ impl Reason {
 pub struct Refusal {
     pub reason: Reason,
     pub findings: Vec<Finding>,
-    /// What only the record of it says: whoever is refused must not learn it.
-    pub aside: Option<&'static str>,
+    pub aside: Option<Aside>,
+}
+
+/// Why consent withheld something, as only the record of it says: whoever is refused must not learn it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Aside {
+    /// The reason as a code.
+    pub reason: &'static str,
+    /// The consent that said so, by its reference.
+    pub consent: Option<String>,
 }
 
 impl Refusal {

@@ -390,8 +390,11 @@ impl Pipeline {
 
     /// The same, where it is known what was asked for.
     pub async fn record_refusal_of(&self, opened: &audit::Opened, refusal: &Refusal, asked: Closing) -> Result<(), Fault> {
-        let description = refusal.aside.map(str::to_owned).or(asked.description);
-        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &Closing { description, ..asked }).await
+        let asked = match &refusal.aside {
+            Some(aside) => asked.because([aside]),
+            None => asked,
+        };
+        self.record(opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &asked).await
     }
 
     /// Stores and anchors an audit record on its own; synced when this returns.

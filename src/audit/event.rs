@@ -4,6 +4,7 @@ use crate::clock::Instant;
 use crate::config::Purpose;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
+use crate::outcome::Aside;
 use crate::registry::Organisation;
 use data_encoding::BASE64;
 
@@ -25,9 +26,6 @@ const MAX_ENTITIES: usize = 100;
 
 /// `AuditEvent.entity.detail.type` of a patient of whom nothing was told.
 pub const WITHHELD: &str = "withheld";
-
-/// What the record of a denial says where the consents about a patient are damaged.
-pub const CONSENTS_UNREADABLE: &str = "consents-unreadable";
 
 /// The source under which what the gateway records of itself is stored.
 pub const SOURCE: &str = "hearthgate";
@@ -91,8 +89,8 @@ pub struct Closing {
     pub owners: Vec<(String, Vec<String>)>,
     /// Ids of the patients of whom something was asked and nothing told.
     pub withheld: Vec<String>,
-    /// Those of them whose consents are damaged.
-    pub unread: Vec<String>,
+    /// Why, of each of them for whom that is known.
+    pub reasons: Vec<(String, Aside)>,
     /// The organisation that received something without having asked, or was to, by its key.
     pub recipient: Option<Organisation>,
     /// What it received it for.
@@ -115,7 +113,7 @@ impl Closing {
             patients: vec![patient.clone()],
             consents: self.consents.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
             withheld: Vec::new(),
-            unread: Vec::new(),
+            reasons: Vec::new(),
             owners: Vec::new(),
             recipient: self.recipient.clone(),
             purpose: self.purpose,
@@ -130,7 +128,7 @@ impl Closing {
         let hidden = withheld.into_iter().map(|patient| Closing {
             resources: theirs(&patient),
             withheld: vec![patient],
-            unread: self.unread.clone(),
+            reasons: self.reasons.clone(),
             recipient: self.recipient.clone(),
             purpose: self.purpose,
             description: self.description.clone(),
@@ -147,6 +145,26 @@ impl Closing {
     /// Whether it is known to be this patient's.
     fn is_of(&self, reference: &str, patient: &str) -> bool {
         self.owners.iter().any(|(owned, owners)| owned == reference && owners.iter().any(|owner| owner == patient))
+    }
+
+    /// With why something was withheld, where that is known of whom it is about.
+    fn explained(&self) -> Option<Closing> {
+        let theirs = |(patient, aside): &'_ (String, Aside)| self.withheld.contains(patient).then(|| aside.clone());
+        let reasons: Vec<Aside> = self.reasons.iter().filter_map(theirs).collect();
+        (!reasons.is_empty()).then(|| self.clone().because(&reasons))
+    }
+
+    /// The same, with the reasons in its words, and the consents that said so.
+    pub fn because<'a>(mut self, reasons: impl IntoIterator<Item = &'a Aside>) -> Closing {
+        let mut said = Vec::new();
+        for aside in reasons {
+            if !said.contains(&aside.reason) {
+                said.push(aside.reason);
+            }
+            self.consents.extend(aside.consent.clone().filter(|consent| !self.consents.contains(consent)));
+        }
+        self.description = Some(join(&said.join(", "), self.description.as_deref()));
+        self
     }
 
     /// Names a consent that governed what was told of these patients.
@@ -186,12 +204,12 @@ impl Opened {
     /// Closes the record with its outcome. `id` is a fresh resource id.
     pub fn close(&self, id: String, outcome: &Outcome, closing: &Closing) -> Record {
         let recorded = self.at.to_fhir_instant();
-        let unread = closing.withheld.iter().any(|id| closing.unread.contains(id)).then_some(CONSENTS_UNREADABLE);
-        let said = unread.map(|unread| join(unread, closing.description.as_deref())).or_else(|| closing.description.clone());
+        let explained = closing.explained();
+        let closing = explained.as_ref().unwrap_or(closing);
         let (code, description) = match outcome {
-            Outcome::Success => ("0", said),
-            Outcome::Refused(label) => ("4", Some(join(label, said.as_deref()))),
-            Outcome::Failed(label) => ("8", Some(join(label, said.as_deref()))),
+            Outcome::Success => ("0", closing.description.clone()),
+            Outcome::Refused(label) => ("4", Some(join(label, closing.description.as_deref()))),
+            Outcome::Failed(label) => ("8", Some(join(label, closing.description.as_deref()))),
         };
         let event = Object::resource("AuditEvent")
             .with("id", id.as_str())

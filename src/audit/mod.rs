@@ -8,4 +8,4 @@
 
 mod event;
 
-pub use event::{Action, CONSENTS_UNREADABLE, Closing, Opened, Outcome, Record, SOURCE, WITHHELD, organisation_reference};
+pub use event::{Action, Closing, Opened, Outcome, Record, SOURCE, WITHHELD, organisation_reference};

@@ -3,17 +3,16 @@
 use super::beside::{Beside, MAX_BESIDE};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
-use crate::audit;
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
-    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Ground, Labeller, Party, PatientReference, Permitted, Policy, Request,
-    Rules,
+    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Governing, Ground, Labeller, Party, PatientReference, Permitted, Policy,
+    Request, Rules,
 };
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
-use crate::outcome::{Fault, FaultKind, Refusal};
+use crate::outcome::{Aside, Fault, FaultKind, Refusal};
 use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
 use crate::search::Query;
@@ -36,14 +35,23 @@ const MAX_DIRECTORY: usize = 200;
 /// What becomes of a candidate.
 pub enum Ruling {
     Permitted(Box<Permitted>),
-    Denied,
+    /// With why, where a consent was asked.
+    Denied(Option<Aside>),
 }
 
 impl Ruling {
     pub fn permitted(self) -> Option<Permitted> {
         match self {
             Ruling::Permitted(permitted) => Some(*permitted),
-            Ruling::Denied => None,
+            Ruling::Denied(_) => None,
+        }
+    }
+
+    /// What is permitted, or the refusal of what may not be seen: why stands in the record of it alone.
+    pub fn or_refuse(self, type_name: &str) -> Result<Permitted, Refusal> {
+        match self {
+            Ruling::Permitted(permitted) => Ok(*permitted),
+            Ruling::Denied(aside) => Err(Refusal { aside, ..not_found(type_name) }),
         }
     }
 }
@@ -159,8 +167,6 @@ struct PatientRules {
     linked: Vec<String>,
     /// Which consents were filed about it, in which versions.
     filed: Vec<(String, u32)>,
-    /// Whether they are damaged, so that everything is denied.
-    is_damaged: bool,
 }
 
 impl Judge {
@@ -232,7 +238,7 @@ impl Judge {
 
     /// Finds out which of the records that others refer to are hidden, and so must not be pointed at.
     fn hide(&mut self) {
-        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied);
+        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied(_));
         let hidden: Vec<String> = self.beside.records().filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect();
         self.beside.hide(hidden);
     }
@@ -241,16 +247,6 @@ impl Judge {
     pub fn may_ask(&self, patient: &str) -> bool {
         let rules = self.speaking(patient);
         !rules.is_empty() && rules.iter().all(|rules| consent::decide_request(rules, &self.request).is_permit())
-    }
-
-    /// The refusal of what may not be seen. That the consents could not be read stands in its record alone.
-    pub(super) fn denial(&self, type_name: &str) -> Refusal {
-        Refusal { aside: self.rules.values().any(|known| known.is_damaged).then_some(audit::CONSENTS_UNREADABLE), ..not_found(type_name) }
-    }
-
-    /// Those of these patients whose consents are damaged.
-    pub(super) fn damaged_among(&self, patients: &BTreeSet<String>) -> Vec<String> {
-        patients.iter().filter(|id| self.rules.get(*id).is_some_and(|known| known.is_damaged)).cloned().collect()
     }
 
     /// What the consents about patients and the other records of theirs are now.
@@ -298,10 +294,13 @@ impl Judge {
         } else if candidate.resource.resource_type().is_some_and(consent::is_administrative) {
             consent::no_patient(candidate.resource)
         } else {
-            self.decided(candidate)
+            match self.decided(candidate) {
+                Ok(permitted) => Some(permitted),
+                Err(aside) => return Ruling::Denied(aside),
+            }
         };
         let told = permitted.map(|permitted| self.told(permitted).telling_of(about));
-        told.map_or(Ruling::Denied, |permitted| Ruling::Permitted(Box::new(permitted)))
+        told.map_or(Ruling::Denied(None), |permitted| Ruling::Permitted(Box::new(permitted)))
     }
 
     /// Whether it is a consent of patients for all of whom whoever asks speaks, or the gateway's notice to them.
@@ -326,17 +325,20 @@ impl Judge {
         released.is_some_and(|permitted| !permitted.is_redacted())
     }
 
-    fn decided(&self, candidate: Candidate) -> Option<Permitted> {
-        match provenance_target(&candidate.resource) {
-            Some((type_name, id)) => {
-                let target = &self.targets.get(&format!("{type_name}/{id}"))?.resource;
-                consent::release_provenance(&self.decide(target)?, target, &self.beside.hidden_from(target), candidate.resource)
-            }
-            None => {
-                let hidden = self.beside.hidden_from(&candidate.resource);
-                consent::release_beside(&self.decide(&candidate.resource)?, candidate.resource, &hidden)
-            }
-        }
+    fn decided(&self, candidate: Candidate) -> Result<Permitted, Option<Aside>> {
+        let resource = candidate.resource;
+        let target = match provenance_target(&resource) {
+            Some((type_name, id)) => Some(&self.targets.get(&format!("{type_name}/{id}")).ok_or(None)?.resource),
+            None => None,
+        };
+        let asked = target.unwrap_or(&resource);
+        let decision = self.decide(asked).ok_or(Some(Aside { reason: "patient-unresolved", consent: None }))?;
+        let hidden = self.beside.hidden_from(asked);
+        let released = match target {
+            Some(target) => consent::release_provenance(&decision, target, &hidden, resource),
+            None => consent::release_beside(&decision, resource, &hidden),
+        };
+        released.ok_or_else(|| Some(why(&decision)))
     }
 
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
@@ -356,6 +358,12 @@ impl Judge {
         }
         Decision::all(decisions)
     }
+}
+
+/// Why a decision releases nothing: as it says, or because nothing is left of what it permits.
+fn why(decision: &Decision) -> Aside {
+    let reason = if decision.is_permit() { "withheld" } else { decision.reason() };
+    Aside { reason, consent: decision.governing().map(reference_of) }
 }
 
 /// The version a Provenance is about, as type and id.
@@ -391,8 +399,8 @@ impl Place {
             Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
                 tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
                 metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
-                let rules = Rules::beyond_reading(Policy::default());
-                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new(), is_damaged: true })
+                let rules = Rules::damaged(Policy::default());
+                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new() })
             }
             known => known,
         }
@@ -405,7 +413,7 @@ impl Place {
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
             let rules = Rules::beyond_reading(Policy::default());
-            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new(), is_damaged: false });
+            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
         };
         check_filed(reader, patient, &stored)?;
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
@@ -422,7 +430,7 @@ impl Place {
         let policy = self.policy(reader, patient, record)?;
         let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
         let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
-        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed, is_damaged: false })
+        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
     }
 
     /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.
@@ -515,13 +523,18 @@ fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
     }
 }
 
-/// References of the consents that governed a release.
+/// Reference of the consent that governed a release.
 pub fn governing(permitted: &Permitted) -> Option<String> {
     match permitted.ground() {
-        Ground::Consent { governing, .. } => governing.as_ref().map(|consent| match &consent.version {
-            Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
-            None => format!("Consent/{}", consent.consent),
-        }),
+        Ground::Consent { governing, .. } => governing.as_ref().map(reference_of),
         Ground::OwnRecord | Ground::NoPatient | Ground::Oversight | Ground::Operation | Ground::OwnWord => None,
+    }
+}
+
+/// A consent by its reference, with its version where it has one.
+pub(super) fn reference_of(consent: &Governing) -> String {
+    match &consent.version {
+        Some(version) => format!("Consent/{}/_history/{version}", consent.consent),
+        None => format!("Consent/{}", consent.consent),
     }
 }

@@ -4,12 +4,12 @@
 //! unknown patient from one who denies. Asking about others is for systems with the role `consent-consult`; the trace is for the patient,
 //! whoever acts for them, and oversight.
 
-use super::consents::{Judge, Recipient};
+use super::consents::{Judge, Recipient, reference_of};
 use super::{QueryPath, may};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::config::Interaction as Permission;
-use crate::consent::{Code, Consultation, Consulted, Identifier, Party, Reference, Told, are_among, is_same_party};
+use crate::consent::{Code, Consultation, Consulted, Identifier, Matter, Party, Reference, Told, are_among, is_same_party};
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
@@ -83,11 +83,7 @@ impl QueryPath {
     /// The record of a consultation: whether it permitted, under which consent; a denial is kept with its reason, like every other.
     async fn record_consultation(&self, consulted: &Consulted, patient: Option<String>, opened: &audit::Opened) -> Result<(), Fault> {
         let decision = consulted.decision();
-        let governing = decision.governing().map(|governing| match &governing.version {
-            Some(version) => format!("Consent/{}/_history/{version}", governing.consent),
-            None => format!("Consent/{}", governing.consent),
-        });
-        let consents = governing.into_iter().collect();
+        let consents = decision.governing().map(reference_of).into_iter().collect();
         let description = Some("consent consultation".to_owned());
         let (patients, withheld): (Vec<String>, Vec<String>) =
             if decision.is_permit() { (patient.into_iter().collect(), Vec::new()) } else { (Vec::new(), patient.into_iter().collect()) };
@@ -166,6 +162,12 @@ fn only_about_oneself(question: &Consultation, recipient: &Recipient) -> Result<
     }
     if !are_among(&question.purposes, &held) {
         return forbidden("The question names a purpose the access token does not allow.");
+    }
+    if !matches!(question.matter, Matter::Request) {
+        return forbidden(
+            "What consent withholds of single records is for the patient, whoever acts for them, oversight, and systems with the role \
+             consent-consult. Ask about the request as a whole, or for the records themselves.",
+        );
     }
     if question.is_hypothetical() {
         return forbidden("Asking about another time or action is for the patient, whoever acts for them, and oversight.");

@@ -78,12 +78,9 @@ impl QueryPath {
         let patient = self.own("Patient", &id, None).await?.ok_or_else(|| not_found("Patient"))?;
         let judge = self.judge(caller, std::slice::from_ref(&patient)).await?;
         let consents = judge.consent_state([id.as_str()]);
-        let patient: Vec<Permitted> = judge.rule(patient).permitted().into_iter().collect();
-        if patient.is_empty() {
-            return Err(judge.denial("Patient").into());
-        }
+        let patient = judge.rule(patient).or_refuse("Patient")?;
         resumed.under(consents)?;
-        let mut shown: Vec<Permitted> = patient.into_iter().filter(|_| asked.wants("Patient")).collect();
+        let mut shown: Vec<Permitted> = Some(patient).into_iter().filter(|_| asked.wants("Patient")).collect();
         // The other records of the person belong to it, where the caller may follow the link.
         let pairs = vec![("patient".to_owned(), format!("Patient/{id}"))];
         let pairs = self.with_linked(caller, "Observation", &pairs).await?.unwrap_or(pairs);

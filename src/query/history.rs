@@ -164,7 +164,7 @@ impl QueryPath {
             .iter()
             .zip(candidates)
             .filter_map(|(version, candidate)| match judge.rule(candidate) {
-                Ruling::Denied => Some((key(version), None)),
+                Ruling::Denied(_) => Some((key(version), None)),
                 Ruling::Permitted(permitted) if permitted.is_redacted() => Some((key(version), Some(version.version))),
                 Ruling::Permitted(_) => None,
             })
@@ -187,7 +187,8 @@ impl QueryPath {
         let Some(current) = self.own(type_name, id, None).await? else { return Ok((ConsentState::default(), Some(not_found(type_name)))) };
         let judge = self.judge(caller, std::slice::from_ref(&current)).await?;
         let patients = crate::pipeline::patient_ids(&current.resource);
-        Ok((judge.consent_state(patients.iter().map(String::as_str)), Some(judge.denial(type_name))))
+        let consents = judge.consent_state(patients.iter().map(String::as_str));
+        Ok((consents, Some(judge.rule(current).or_refuse(type_name).err().unwrap_or_else(|| not_found(type_name)))))
     }
 
     fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {

@@ -48,7 +48,7 @@ impl DeliveryJudge for ConsentJudge {
         let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&candidate.resource)).await?;
         Ok(match judge.rule(candidate) {
             Ruling::Permitted(permitted) => Release::Permitted(permitted),
-            Ruling::Denied => Release::Denied,
+            Ruling::Denied(_) => Release::Denied,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The receipt of a version: the proof that its leaf is in the log, with the leaf and the key that opens it.
 
-use super::{Candidate, QueryPath, Ruling, may, not_found};
+use super::{Candidate, QueryPath, may, not_found};
 use crate::anchor::{Opening, receipt_text};
 use crate::audit;
 use crate::config::Interaction as Permission;
@@ -56,13 +56,13 @@ impl QueryPath {
         } else {
             let candidate = Candidate::stored(&stored)?;
             let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
-            let Ruling::Permitted(permitted) = judge.rule(candidate) else { return Err(judge.denial(type_name).into()) };
+            let permitted = judge.rule(candidate).or_refuse(type_name)?;
             if permitted.is_screened() {
                 // The receipt opens a commitment to the whole, by which what was taken out could be guessed. Nor may its absence say that
                 // something was.
                 return Err(not_found(type_name).into());
             }
-            vec![*permitted]
+            vec![permitted]
         };
         let text = self.prove(stored).await?.ok_or_else(|| not_found(type_name))?;
         self.disclose(opened, super::disclosure(shown.iter(), Some("receipt".to_owned())), Vec::new()).await?;
