@@ -37,7 +37,7 @@ use crate::forward::Upstream;
 use crate::identity::Caller;
 use crate::intake::{self, Pairs};
 use crate::normalise::SourceRules;
-use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
+use crate::outcome::{Aside, Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::pipeline::Pipeline;
 use crate::registry::Role;
 use crate::search::{Handling, Projection, Query, Total, project};
@@ -212,7 +212,10 @@ impl QueryPath {
             Some(_) => self.current_is_open(caller, type_name, &id, number).await?,
         };
         let judge = self.judge(caller, std::slice::from_ref(&candidate)).await?;
-        let Some(permitted) = judge.rule(candidate).permitted().filter(|_| is_open) else { return Err(judge.denial(type_name).into()) };
+        let permitted = judge.rule(candidate).or_refuse(type_name)?;
+        if !is_open {
+            return Err(not_found(type_name).into());
+        }
         self.disclose(opened, disclosure(std::iter::once(&permitted), None), Vec::new()).await?;
         let notices = permitted.notices();
         Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
@@ -337,14 +340,19 @@ impl QueryPath {
         let consents = judge.consent_state(query.patients());
         resumed.under(consents)?;
         let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).chain(told.patients).collect();
-        let mut withheld = BTreeSet::new();
+        let (mut withheld, mut reasons) = (BTreeSet::new(), BTreeSet::new());
         let mut permitted: Vec<Permitted> = Vec::with_capacity(candidates.len());
         for candidate in candidates {
             let patients = crate::pipeline::patient_ids(&candidate.resource);
             let is_met = query.matches(&candidate.resource);
             match judge.rule(candidate) {
                 Ruling::Permitted(shown) => permitted.push(*shown),
-                Ruling::Denied => withheld.extend(patients.into_iter().filter(|_| is_met)),
+                Ruling::Denied(aside) if is_met => {
+                    let told = |aside: Aside| patients.iter().map(move |patient| (patient.clone(), aside.clone()));
+                    reasons.extend(aside.into_iter().flat_map(told));
+                    withheld.extend(patients.iter().cloned());
+                }
+                Ruling::Denied(_) => {}
             }
         }
         if is_unread(caller, &query) {
@@ -365,7 +373,7 @@ impl QueryPath {
         counted::count_in(&mut closing, &page.beyond);
         // A search that touches a crowd is about nobody in particular, and must not cost a record for each.
         if withheld.len() <= MAX_WITHHELD {
-            closing.unread = judge.damaged_among(&withheld);
+            closing.reasons = reasons.into_iter().collect();
             closing.withheld = withheld.into_iter().collect();
         }
         self.disclose(opened, closing, elsewhere).await?;

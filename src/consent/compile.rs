@@ -52,7 +52,15 @@ impl Rules {
             }
         }
         let reach = Arc::new(Reach::of(&read, &policy));
-        Rules { consents: read.into(), policy, is_overfull, givers: givers.0.len(), reach, roles: Arc::new(directory.roles()) }
+        Rules {
+            consents: read.into(),
+            policy,
+            is_overfull,
+            is_damaged: false,
+            givers: givers.0.len(),
+            reach,
+            roles: Arc::new(directory.roles()),
+        }
     }
 }
 
@@ -70,8 +78,12 @@ impl Givers {
 /// R5 is told by the elements it added, or by its list of provisions.
 pub(super) fn edition_of(consent: &Node) -> Edition {
     const ADDED: [&str; 8] = ["decision", "subject", "controller", "manager", "grantor", "grantee", "regulatoryBasis", "policyBasis"];
-    let is_list = consent.get("provision").is_some_and(|provision| provision.as_list().is_some());
-    if is_list || ADDED.iter().any(|element| consent.get(element).is_some()) { Edition::R5 } else { Edition::R4 }
+    let provision = consent.get("provision");
+    // What R4 alone has tells more than an element that strayed in.
+    let is_r4 = provision.is_some_and(|provision| provision.as_list().is_none() && provision.get("type").is_some());
+    let is_r5 =
+        provision.is_some_and(|provision| provision.as_list().is_some()) || ADDED.iter().any(|element| consent.get(element).is_some());
+    if is_r5 && !is_r4 { Edition::R5 } else { Edition::R4 }
 }
 
 fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, givers: &mut Givers) -> Option<Consent> {
@@ -131,11 +143,13 @@ fn polarity(code: Option<&str>) -> Option<Polarity> {
 /// The base policy an R4 consent names, where the code alone says which way it goes.
 pub(super) fn policy_rule_of(consent: &Node) -> Option<Polarity> {
     let codes = consent.get("policyRule").map(codings)?;
-    codes.iter().find_map(|coding| match coding.text("code") {
+    let ways = codes.iter().filter_map(|coding| match coding.text("code") {
         Some("OPTIN" | "OPTINR") => Some(Polarity::Permit),
         Some("OPTOUT" | "OPTOUTE") => Some(Polarity::Deny),
         _ => None,
-    })
+    });
+    // Where they say both, it denies.
+    ways.max_by_key(|way| *way == Polarity::Deny)
 }
 
 /// Whether the consent says by its category or its policy that it is for emergencies alone: in whatever system, since it only narrows.
@@ -151,12 +165,10 @@ fn kinds_of(consent: &Node) -> Vec<Code> {
 
 /// What the consent's answer counts for, and whether it is about research; `None` for one that was never in force or is not about privacy.
 fn standing_of(consent: &Node, edition: Edition, kinds: &[Code]) -> Option<(Standing, bool)> {
-    let scope = scope_of(consent, kinds);
-    if matches!(scope, Some("adr" | "treatment")) {
+    let scope = scope_of(consent, edition, kinds);
+    if scope == Scope::Elsewhere {
         return None;
     }
-    let is_research = scope == Some("research");
-    let is_known_scope = is_research || scope == Some("patient-privacy") || (scope.is_none() && edition == Edition::R5);
     let standing = match consent.text("status") {
         Some("active") => Standing::InForce,
         Some("inactive") => Standing::Lapsed("inactive"),
@@ -166,19 +178,45 @@ fn standing_of(consent: &Node, edition: Edition, kinds: &[Code]) -> Option<(Stan
     };
     let standing = match standing {
         Standing::InForce if has_modifier(consent) => Standing::Refuses("modifier-not-understood"),
-        Standing::InForce if !is_known_scope => Standing::DenialsOnly("scope-unknown"),
+        Standing::InForce if scope == Scope::Unclear => Standing::DenialsOnly("scope-unknown"),
+        Standing::InForce if is_of_two_editions(consent, edition) => Standing::DenialsOnly("edition-unclear"),
         Standing::InForce if failed_verification(consent) => Standing::DenialsOnly("not-verified"),
         other => other,
     };
-    Some((standing, is_research))
+    Some((standing, scope == Scope::Research))
 }
 
-fn scope_of<'a>(consent: &'a Node, kinds: &'a [Code]) -> Option<&'a str> {
-    let stated = items(consent, "scope").iter().flat_map(codings).find_map(|coding| coding.text("code"));
-    stated.or_else(|| {
-        let scopes = kinds.iter().filter(|kind| kind.system == CONSENT_SCOPE).map(|kind| kind.code.as_str());
-        scopes.clone().find(|scope| *scope == "patient-privacy").or_else(|| scopes.clone().next())
-    })
+/// What a consent is about, as its scope tells, or in its stead a category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Privacy,
+    Research,
+    /// Advance directives and treatment, which are no matter of disclosure.
+    Elsewhere,
+    Unclear,
+}
+
+/// The codings of a scope have no order, and must all say the same: a denial is not dropped for what else is said.
+fn scope_of(consent: &Node, edition: Edition, kinds: &[Code]) -> Scope {
+    let stated: Vec<Code> = items(consent, "scope").iter().flat_map(codings).filter_map(Code::from_coding).collect();
+    let is_bare = stated.is_empty();
+    let codes = if is_bare { kinds.iter().filter(|kind| kind.system == CONSENT_SCOPE).cloned().collect() } else { stated };
+    let are_all = |names: &[&str]| !codes.is_empty() && codes.iter().all(|code| names.contains(&code.code.as_str()));
+    let is_ours = codes.iter().all(|code| code.system == CONSENT_SCOPE || code.system.is_empty());
+    match edition {
+        _ if are_all(&["patient-privacy"]) => Scope::Privacy,
+        _ if are_all(&["research"]) => Scope::Research,
+        _ if are_all(&["adr", "treatment"]) && is_ours => Scope::Elsewhere,
+        // Categories are of many kinds: one of them that says so is enough.
+        _ if is_bare && codes.iter().any(|code| code.code == "patient-privacy") => Scope::Privacy,
+        Edition::R5 if codes.is_empty() => Scope::Privacy,
+        _ => Scope::Unclear,
+    }
+}
+
+/// Whether an R4 consent also says by R5's element which way it goes: the two need not agree.
+fn is_of_two_editions(consent: &Node, edition: Edition) -> bool {
+    edition == Edition::R4 && consent.get("decision").is_some()
 }
 
 /// Whether a modifier that is not understood stands on the consent, or on any part of it but its rules.

@@ -284,18 +284,17 @@ impl Criteria {
     fn read_actors(&mut self, provision: &Node, contained: &[Node], directory: &Directory) {
         for actor in items(provision, "actor") {
             let role: Vec<Code> = items(actor, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect();
-            let is_custodian = role.iter().any(|role| role.is(PARTICIPATION_TYPE, "CST"));
-            match role.iter().filter(|role| is_source(role)).count() {
-                0 => {}
-                sources if sources == role.len() => {
-                    self.read_source(actor, directory);
-                    continue;
-                }
-                // Of the content and of the exchange at once: which is meant cannot be told.
-                _ => {
-                    self.note(Kind::Other, false);
-                    continue;
-                }
+            let is_custody = |role: &&Code| role.is(PARTICIPATION_TYPE, "CST");
+            let (sources, custody) = (role.iter().filter(|role| is_source(role)).count(), role.iter().filter(is_custody).count());
+            let is_custodian = custody > 0;
+            if sources > 0 && sources == role.len() {
+                self.read_source(actor, directory);
+                continue;
+            }
+            // Of the content and of the exchange, or giving and receiving, at once: which is meant cannot be told.
+            if sources > 0 || (is_custodian && custody < role.len()) {
+                self.note(Kind::Other, false);
+                continue;
             }
             let mut target = actor.get("reference").map(|reference| resolve(reference, contained, directory)).unwrap_or_default();
             let is_named = target.party.is_identified();

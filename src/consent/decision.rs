@@ -191,6 +191,7 @@ fn sentence_of(reason: &str) -> &'static str {
         "actor-unidentified" => "The recipient cannot be identified",
         "patient-unresolved" => "It cannot be told which patient this is about",
         "resource-unreadable" => "What was found is not a resource",
+        "consents-unreadable" => "The patient's consents cannot be read, so nothing is shared",
         "too-large" => "The patient's consents are larger than can be read",
         _ => "The consent could not be read in full, so nothing is shared past it",
     }
@@ -245,7 +246,9 @@ fn refusal(rules: &Rules, request: &Request) -> Option<&'static str> {
         criteria.into_iter().any(|stated| stated.code == purpose.code && !purpose.code.system.is_empty())
     };
     let states_purpose = request.purposes.iter().any(|purpose| purpose.is_known() || is_named(purpose));
-    if rules.is_overfull {
+    if rules.is_damaged {
+        Some("consents-unreadable")
+    } else if rules.is_overfull {
         Some("too-large")
     } else if !states_purpose && (rules.policy.purpose_required || !request.purposes.is_empty()) {
         Some("purpose-unknown")
@@ -267,6 +270,8 @@ struct Verdict<'a> {
     bars_implicit: bool,
     /// Whether it denied this while it was in force: breaking the glass does not get past its end.
     has_denied: bool,
+    /// Whether it did until its time was over: that opens nothing that it closed.
+    has_expired: bool,
 }
 
 fn weigh(rules: &Rules, request: &Request, facts: Option<&ResourceFacts>, is_told: bool) -> Decision {
@@ -332,7 +337,7 @@ fn verdict<'a>(consent: &'a Consent, request: &Request, tested: &Tested<'_>) -> 
         // A consent that permits says "only this"; one that denies something says nothing of the rest.
         None => consent.base != Some(Polarity::Deny) || is_ambiguous,
     };
-    let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit, has_denied: false };
+    let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit, has_denied: false, has_expired: false };
     limit_by_standing(limit_by_window(verdict, answer, request), request)
 }
 
@@ -360,7 +365,8 @@ fn limit_by_window<'a>(verdict: Verdict<'a>, answer: Answer, request: &Request) 
         return Verdict { polarity: None, is_ambiguous: false, dissent: None, reason: "not-covered", bars_implicit: false, ..verdict };
     }
     let is_ambiguous = means_data_period(verdict.consent, &period);
-    Verdict { is_ambiguous, dissent: is_ambiguous.then_some("reading-data-period"), ..verdict.lapse() }
+    let has_expired = verdict.polarity == Some(Polarity::Deny);
+    Verdict { is_ambiguous, dissent: is_ambiguous.then_some("reading-data-period"), has_expired, ..verdict.lapse() }
 }
 
 /// A validity that was over before the consent was given makes no sense as one: the period of the data was meant.
@@ -418,6 +424,14 @@ fn combine(verdicts: &[Verdict<'_>], rules: &Rules, request: &Request, facts: Op
     let standing = || speaking().filter(|verdict| !is_superseded(verdict, &newest));
     let denial = standing().filter(|verdict| verdict.polarity == Some(Polarity::Deny)).min_by_key(order);
     let governing = denial.or_else(|| standing().min_by_key(order));
+    // What a denial closed stays closed beyond its time, until whoever gave it says something newer.
+    let expired = || verdicts.iter().filter(|verdict| verdict.has_expired && !is_superseded(verdict, &newest)).min_by_key(order);
+    if denial.is_none()
+        && governing.is_some()
+        && let Some(verdict) = expired()
+    {
+        return Decision { governing: Some(Arc::clone(&verdict.consent.governing)), ..Decision::plain(Outcome::Deny, verdict.reason) };
+    }
     if let Some(verdict) = governing {
         let outcome = if verdict.polarity == Some(Polarity::Permit) { Outcome::Permit } else { Outcome::Deny };
         let plain = Decision::plain(outcome, verdict.reason);

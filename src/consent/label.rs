@@ -122,8 +122,9 @@ impl Labeller {
     /// Adds to the facts what the resource's codes and words tell. Labels are only ever added, and the level only ever rises.
     pub fn label(&self, resource: &Node, facts: &mut ResourceFacts) {
         let found = self.find(resource, facts);
-        let is_plain = !found.is_too_long && self.0.is_plain(resource, facts);
-        facts.is_unreadable = holds_unreadable(resource);
+        let is_nameless = self.0.holds_nameless_product(resource);
+        let is_plain = !found.is_too_long && !is_nameless && self.0.is_plain(resource, facts);
+        facts.is_unreadable = is_nameless || holds_unreadable(resource);
         facts.holds_sensitive |= !found.labels.is_empty() || facts.is_unreadable;
         facts.labeller = Some(self.clone());
         let is_sensitive = !found.labels.is_empty();

@@ -8,7 +8,7 @@ use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
-use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, is_sensitivity};
+use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, are_akin, is_sensitivity};
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,7 +161,16 @@ fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
     }
     let is_current = |member: &Member| member.period.is_none_or(|period| period.may_contain(request.instant));
     let lists_roles = !target.party.roles.is_empty();
+    let cannot_be_told = |party: &Party| {
+        let mut meant = target.members.iter().filter(|member| is_current(member)).map(|member| &member.party);
+        if target.members.is_empty() {
+            !can_be_told_apart(&target.party, party)
+        } else {
+            meant.any(|meant| !can_be_told_apart(meant, party))
+        }
+    };
     let is_unknown = target.is_open
+        || (!parties.is_empty() && parties.iter().all(cannot_be_told))
         || !parties.iter().any(Party::is_identified)
         || parties.iter().any(|party| may_be_among(target, party, is_current) || (lists_roles && party.roles.is_empty()));
     if is_unknown { held.or(Held::UNKNOWN) } else { held }
@@ -294,7 +303,7 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
                 let is_doubtful =
                     facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && is_sensitivity(label);
                 // A label that says less exactly what the resource tells may stand for what the denial means.
-                let may_carry = facts.labels.iter().any(|own| own.covers(label));
+                let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label));
                 let deny = if carries || carries_bare(label, facts) {
                     Match::Yes
                 } else if is_doubtful || may_carry {
@@ -401,6 +410,19 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
     }
     let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
     if may_be || !is_comparable(&data.author.party, author) { Held::UNKNOWN } else { held }
+}
+
+/// Whether an organisation that asks and a party that is meant have names of one kind, so that different names tell them apart; of a party that is
+/// on record all names are known. People and devices are no organisations.
+fn can_be_told_apart(meant: &Party, asking: &Party) -> bool {
+    let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != "Organization");
+    let shares_system = |own: &Identifier| own.has_system() && meant.identifiers.iter().any(|known| known.system == own.system);
+    let is_on_record = !meant.references.is_empty() && meant.identifiers.iter().any(Identifier::has_system);
+    !meant.is_identified()
+        || is_on_record
+        || meant.references.iter().any(is_other)
+        || (!meant.references.is_empty() && !asking.references.is_empty())
+        || asking.identifiers.iter().any(shares_system)
 }
 
 /// Whether two parties that do not have the same names are therefore not the same: each has a reference, or an identifier of one system.

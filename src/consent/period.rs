@@ -39,6 +39,8 @@ impl Period {
     /// Reads a `Period`.
     pub(super) fn from_node(node: &Node) -> Result<Period, Unreadable> {
         let bound = |name: &str| match node.get(name) {
+            // One of which only something beside its value is said is there, and not known.
+            None if node.get(&format!("_{name}")).is_some() => Err(Unreadable),
             None => Ok(None),
             Some(value) => value.as_text().and_then(Moment::parse).map(Some).ok_or(Unreadable),
         };

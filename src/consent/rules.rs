@@ -21,6 +21,8 @@ pub struct Rules {
     pub(super) policy: Policy,
     /// Set when there was more than the limits allow: then nothing is permitted.
     pub(super) is_overfull: bool,
+    /// Whether they are damaged, so that nobody can say what they are.
+    pub(super) is_damaged: bool,
     /// How many different givers there are.
     pub(super) givers: usize,
     pub(super) reach: Arc<Reach>,
@@ -236,11 +238,21 @@ impl Rules {
 
     /// The rules of somebody with more consents than can be looked at: nothing is permitted.
     pub fn beyond_reading(policy: Policy) -> Rules {
-        Rules { consents: Arc::default(), policy, is_overfull: true, givers: 0, reach: Arc::default(), roles: Arc::default() }
+        Rules { is_overfull: true, ..Rules::nothing(policy) }
+    }
+
+    /// The rules of somebody whose consents are damaged: nothing is permitted.
+    pub fn damaged(policy: Policy) -> Rules {
+        Rules { is_damaged: true, ..Rules::nothing(policy) }
+    }
+
+    fn nothing(policy: Policy) -> Rules {
+        let (reach, roles) = (Arc::default(), Arc::default());
+        Rules { consents: Arc::default(), policy, is_overfull: false, is_damaged: false, givers: 0, reach, roles }
     }
 
     /// Whether there is no consent that could say anything.
     pub fn is_empty(&self) -> bool {
-        self.consents.is_empty() && !self.is_overfull
+        self.consents.is_empty() && !self.is_overfull && !self.is_damaged
     }
 }

@@ -42,6 +42,9 @@ pub struct ListError {
     pub problem: &'static str,
 }
 
+/// Systems of products, which are too many for a list and whose ingredients are not in hand.
+const PRODUCTS: [&str; 2] = ["http://www.nlm.nih.gov/research/umls/rxnorm", "http://hl7.org/fhir/sid/ndc"];
+
 /// The tables.
 #[derive(Debug, Default)]
 pub(super) struct List {
@@ -257,6 +260,31 @@ impl List {
                 self.look_up(&code, found);
             }
         }
+    }
+
+    /// Whether a product is named by a code alone that is in no list. What such a code stands for is told by its ingredients, which the lists name, and
+    /// by words, of which there are none.
+    pub(super) fn holds_nameless_product(&self, resource: &Node) -> bool {
+        resource.get("text").is_none() && self.is_nameless_in(resource)
+    }
+
+    fn is_nameless_in(&self, node: &Node) -> bool {
+        match &node.value {
+            Value::List(items) => items.iter().any(|item| self.is_nameless_in(item)),
+            Value::Object(object) => {
+                let codings = items(node, "coding");
+                let is_named = node.get("text").is_some() || codings.iter().any(|coding| coding.get("display").is_some());
+                (!is_named && codings.iter().filter_map(Code::from_coding).any(|code| self.is_unlisted_product(&code)))
+                    || object.members().iter().any(|member| self.is_nameless_in(&member.node))
+            }
+            _ => false,
+        }
+    }
+
+    fn is_unlisted_product(&self, code: &Code) -> bool {
+        let mut found = Found::default();
+        self.look_up(code, &mut found);
+        PRODUCTS.contains(&code.system.as_str()) && found.labels.is_empty()
     }
 
     fn search_form(&self, form: &str, found: &mut Found) {

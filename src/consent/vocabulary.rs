@@ -151,6 +151,15 @@ const SENSITIVITIES: [(&str, &[&str]); SENSITIVITY_COUNT] = [
     ("CEL", &[]),
 ];
 
+/// Sensitivities that are used for one another: a denial by one may mean what the other labels.
+const AKIN: [&[&str]; 2] = [&["COGN", "DVD", "EMOTDIS", "MH", "PSY", "PSYTHPN"], &["SDV", "VIO"]];
+
+/// Whether two sensitivities are used for one another.
+pub(super) fn are_akin(one: &Concept, other: &Concept) -> bool {
+    let is_in = |names: &[&str], label: &Concept| names.iter().any(|name| label.is_any_of(sensitivity_bit(name)));
+    one.code.system == ACT_CODE && other.code.system == ACT_CODE && AKIN.iter().any(|names| is_in(names, one) && is_in(names, other))
+}
+
 /// How far up a hierarchy is followed; deeper than any of the tables.
 const HIERARCHY_DEPTH: usize = 8;
 

@@ -350,3 +350,56 @@ fn whoever_files_is_told_how_it_will_be_read() {
     let found: Vec<&str> = lint(&parse(bare)).iter().map(|finding| finding.message_id).collect();
     assert_eq!(found, ["consent-status", "consent-scope"]);
 }
+
+/// What a denial by a sensitivity, beside a permit of everything, makes of a resource once it is labelled.
+fn denied_by(label: &str, resource: &str) -> (bool, bool) {
+    let consent = parse(&format!(
+        r#"{{"resourceType":"Consent","status":"active","scope":{{"coding":[{{"code":"patient-privacy"}}]}},"provision":{{"type":"permit","provision":[
+        {{"type":"deny","securityLabel":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"{label}"}}]}}]}}}}"#
+    ));
+    let resource = parse(resource);
+    let mut facts = facts::of(&resource);
+    Labeller::built_in().label(&resource, &mut facts);
+    let decision =
+        decide(&Rules::compile(&[consent], &Directory::default(), Policy::default()), &request("Organization/quay", "TREAT"), &facts);
+    (decision.is_permit(), decision.is_ambiguous())
+}
+
+#[test]
+fn a_denial_by_one_of_the_names_of_a_sensitivity_is_met_by_the_others() {
+    let condition = |code: &str| {
+        format!(
+            r#"{{"resourceType":"Condition","subject":{{"reference":"Patient/1"}},"code":{{"coding":[{{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"{code}"}}]}}}}"#
+        )
+    };
+    for (label, code, expected) in [
+        ("PSY", "F32.9", (false, false)),
+        ("MH", "F32.9", (false, true)),
+        ("EMOTDIS", "F32.9", (false, true)),
+        ("DVD", "F84.0", (false, true)),
+        ("VIO", "T74.21XA", (false, true)),
+        ("MH", "F11.20", (true, false)),
+        ("MH", "E11.9", (true, false)),
+        ("HIV", "F32.9", (true, false)),
+    ] {
+        assert_eq!(denied_by(label, &condition(code)), expected, "{label} {code}");
+    }
+}
+
+#[test]
+fn a_product_without_a_name_may_be_what_is_withheld() {
+    let product = |concept: &str| {
+        format!(r#"{{"resourceType":"MedicationRequest","subject":{{"reference":"Patient/1"}},"medicationCodeableConcept":{{{concept}}}}}"#)
+    };
+    let coding =
+        |code: &str, more: &str| format!(r#""coding":[{{"system":"http://www.nlm.nih.gov/research/umls/rxnorm","code":"{code}"{more}}}]"#);
+    for (concept, expected) in [
+        (coding("99999999", ""), (false, true)),
+        (coding("99999999", r#","display":"Amoxicillin 500 MG""#), (true, false)),
+        (format!(r#"{},"text":"Amoxicillin""#, coding("99999999", "")), (true, false)),
+        (coding("1307061", ""), (false, false)),
+        (coding("99999999", r#","display":"Methadone 5 MG""#), (false, false)),
+    ] {
+        assert_eq!(denied_by("SUD", &product(&concept)), expected, "{concept}");
+    }
+}
