@@ -35,6 +35,7 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         security_checks: is_on("security_checks"),
         refuse_example_urls: is_on("refuse_example_urls"),
         related_vital_signs: is_on("related_vital_signs"),
+        neighbours: is_on("follow_references").then(HashMap::new),
         now: case.text("now").map(|now| crate::fhir::temporal::DateTime::parse(now).unwrap()),
         ..Options::default()
     };

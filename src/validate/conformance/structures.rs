@@ -1,6 +1,7 @@
 //! StructureDefinitions: what they derive from, and whether their differential can be laid over it
 //! (<https://hl7.org/fhir/R4/structuredefinition.html>, <https://hl7.org/fhir/R4/profiling.html>).
 
+use super::super::canonicals;
 use super::super::path::Path;
 use super::super::primitives::has_scheme;
 use super::super::report::Rule;
@@ -41,7 +42,8 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     match base {
         Some(base) => derivation(walk, structure, base, path),
         None if walk.options.report_undecided => {
-            walk.report.add(BASE_NOT_IN_HAND, path, structure, "The base is not in hand, so what is stated here was not checked against it")
+            let text = canonicals::absent(walk, url, "StructureDefinition", "what is stated here was not checked against it");
+            walk.report.add(BASE_NOT_IN_HAND, path, structure, text)
         }
         None => {}
     }
