@@ -3,6 +3,8 @@
 mod candidates;
 mod told;
 
+pub use told::fault;
+
 use super::environment::Surroundings;
 use super::path::Path;
 use super::primitives::has_scheme;
@@ -190,12 +192,17 @@ fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Fou
     }
 }
 
+/// Whether any of the items has a value.
+fn has(items: &[Found<'_>], value: &Node, mode: Mode) -> bool {
+    items.iter().any(|item| item.item.node.is_some_and(|found| difference(found, value, mode).is_none()))
+}
+
 /// Whether any of the items has the value a node asks for: fixed, a pattern, a code of a value set, or all that its children ask.
 fn has_value(walk: &Walk<'_>, asked: Asked<'_>, items: &[Found<'_>]) -> Option<bool> {
     let node = asked.node();
     for (value, mode) in [(&node.fixed, Mode::Fixed), (&node.pattern, Mode::Pattern)] {
         if let Some(value) = value {
-            return Some(items.iter().any(|item| item.item.node.is_some_and(|found| difference(found, value, mode).is_none())));
+            return Some(has(items, value, mode));
         }
     }
     if node.name == "url"

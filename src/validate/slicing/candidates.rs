@@ -2,7 +2,8 @@
 
 use super::super::profiles::{Asked, Found, base_type};
 use super::super::structure::Walk;
-use super::has_value;
+use super::super::values::Mode;
+use super::{has, has_value};
 use crate::definitions::profile::{NodeId, Profile, ProfileNode};
 use crate::fhir::Node;
 
@@ -15,6 +16,8 @@ pub enum Candidate<'a> {
     Node(Asked<'a>),
     /// A profile or type that a reference's target must meet.
     Canonical(&'a str),
+    /// A part of a value or pattern that is stated further up.
+    Value(&'a Node, Mode),
 }
 
 /// Follows a path from a slice through the profile and the profiles of its types.
@@ -55,6 +58,9 @@ impl<'a> Candidate<'a> {
         if step == "$this" || argument("ofType(").is_some() {
             return next.push(self);
         }
+        if let Candidate::Value(value, mode) = self {
+            return next.extend(parts(value, step, mode));
+        }
         let asked = match self.resolved(walk) {
             Some(asked) => asked,
             None => return,
@@ -67,6 +73,15 @@ impl<'a> Candidate<'a> {
             Some(url) => ("extension", Some(url.trim_matches(['\'', '"']))),
             None => (step.strip_suffix("[x]").unwrap_or(step), None),
         };
+        if url.is_none() {
+            let stated = [(&asked.node().fixed, Mode::Fixed), (&asked.node().pattern, Mode::Pattern)];
+            next.extend(
+                stated
+                    .into_iter()
+                    .filter_map(|(value, mode)| Some((value.as_ref()?, mode)))
+                    .flat_map(|(value, mode)| parts(value, name, mode)),
+            );
+        }
         let before = next.len();
         if let Some(child) = asked.profile.child(asked.node(), name) {
             let child = Asked { id: child, ..asked };
@@ -100,14 +115,16 @@ impl<'a> Candidate<'a> {
         match self {
             Candidate::Node(asked) => Some(asked),
             Candidate::Canonical(url) => walk.definitions.profile(url).map(|profile| Asked { profile, id: 0 }),
+            Candidate::Value(..) => None,
         }
     }
 
     /// Whether the items have the value asked for; `None` when nothing is.
     pub fn value(&self, walk: &Walk<'_>, items: &[Found<'_>]) -> Option<bool> {
-        match self.resolved(walk) {
-            Some(asked) => has_value(walk, asked, items),
-            None => None,
+        match (self, self.resolved(walk)) {
+            (Candidate::Value(value, mode), _) => Some(has(items, value, *mode)),
+            (_, Some(asked)) => has_value(walk, asked, items),
+            (_, None) => None,
         }
     }
 
@@ -130,12 +147,14 @@ impl<'a> Candidate<'a> {
                 Some(asked) => types.is_kind_of(name, asked),
                 None => walk.definitions.structure(url).is_some_and(|structure| types.is_kind_of(name, &structure.type_name)),
             },
+            Candidate::Value(..) => false,
         }
     }
 
     pub fn profiles(&self) -> Vec<&'a str> {
         match self {
             Candidate::Canonical(url) => vec![url],
+            Candidate::Value(..) => Vec::new(),
             Candidate::Node(asked) => {
                 let types = asked.profile.node(asked.id).element.types.iter();
                 types
@@ -145,6 +164,13 @@ impl<'a> Candidate<'a> {
             }
         }
     }
+}
+
+/// The parts of a value under a name, each by itself where there are several.
+fn parts<'a>(value: &'a Node, name: &str, mode: Mode) -> impl Iterator<Item = Candidate<'a>> {
+    let found = value.get(name);
+    let each = found.and_then(Node::as_list).or(found.map(std::slice::from_ref)).unwrap_or_default();
+    each.iter().map(move |part| Candidate::Value(part, mode))
 }
 
 /// The slice for an extension: its `url` is fixed, or its profile is that extension's.

@@ -29,7 +29,7 @@ pub fn is_undecidable(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], 
 }
 
 /// What keeps slices from being told apart. What hangs on definitions that may not be in hand is not judged.
-fn fault(walk: &Walk<'_>, asked: Asked<'_>) -> Option<CompactString> {
+pub fn fault(walk: &Walk<'_>, asked: Asked<'_>) -> Option<CompactString> {
     let by = asked.node().discriminators.as_slice();
     let slices = asked.node().slices.iter().map(|&id| Asked { id, ..asked });
     let mut named = slices.filter(|slice| slice.node().slice_name.as_deref() != Some(DEFAULT_SLICE));
