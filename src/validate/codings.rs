@@ -120,9 +120,12 @@ fn is_known_without_security(walk: &Walk<'_>, system: &str) -> bool {
     WHOLE.contains(&plain.as_str()) || walk.definitions.code_system(&plain).is_some()
 }
 
-/// Judges the unit of a Quantity, where UCUM decides by its grammar whether there is such a unit.
+/// Judges the unit of a Quantity. UCUM decides by its grammar whether there is such a unit; of other systems it is judged as a Coding is.
 pub fn check_unit(walk: &mut Walk<'_>, quantity: &Node, path: &Path<'_>) {
-    let (Some(UCUM), Some(code)) = (quantity.text("system"), quantity.text("code")) else { return };
+    let (Some(system), Some(code)) = (quantity.text("system"), quantity.text("code")) else { return };
+    if system != UCUM {
+        return check(walk, quantity, path);
+    }
     if walk.definitions.standing(UCUM, code) == Standing::Absent {
         walk.report.add(NO_SUCH_CODE, &path.name("code"), quantity, "UCUM has no unit of this code");
     }

@@ -20,6 +20,7 @@ mod attachments;
 mod bindings;
 mod bundle;
 mod calendar;
+mod canonicals;
 mod codings;
 mod conformance;
 mod contained;

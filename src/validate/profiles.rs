@@ -1,5 +1,6 @@
 //! What a profile asks of an element beyond its type (<https://hl7.org/fhir/R4/profiling.html>).
 
+use super::canonicals;
 use super::path::Path;
 use super::references::{self, Scope};
 use super::report::{Report, Rule};
@@ -87,7 +88,10 @@ pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope
     }
     match walk.definitions.profile(url) {
         Some(profile) => check(walk, profile, found, scope, path),
-        None => walk.report.add_at(UNKNOWN, stated_at, found.offset(), "A profile named here is not in hand, so it was not checked"),
+        None => {
+            let text = canonicals::absent(walk, url, "StructureDefinition", "it was not checked");
+            walk.report.add_at(UNKNOWN, stated_at, found.offset(), text)
+        }
     }
 }
 

@@ -1,19 +1,25 @@
 //! Sorting the items of an element into the slices of a profile (<https://hl7.org/fhir/R4/profiling.html#slicing>).
 
+mod candidates;
+mod told;
+
+pub use told::fault;
+
 use super::environment::Surroundings;
 use super::path::Path;
 use super::primitives::has_scheme;
-use super::profiles::{Asked, Found, base_type, conforms, find, items_at};
+use super::profiles::{Asked, Found, conforms, find, items_at};
 use super::references::Scope;
 use super::report::Rule;
 use super::structure::Walk;
 use super::values::{Mode, difference};
 use crate::definitions::Membership;
-use crate::definitions::profile::{NodeId, Profile, ProfileNode, SliceBy, SliceKind};
+use crate::definitions::profile::{NodeId, SliceBy, SliceKind};
 use crate::fhir::Node;
 use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item};
 use crate::fhir::types::UNBOUNDED;
 use crate::outcome::IssueType;
+use candidates::{Candidate, candidates, extension_url};
 
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_SLICE_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_SLICE_one");
@@ -22,9 +28,6 @@ const IN_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Validation_VAL_Profile
 const OUT_OF_ORDER: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_OutOfOrder");
 const NO_SUCH_PART: Rule = Rule::error(IssueType::Extension, "Extension_EXT_SubExtension_Invalid");
 const NOT_AT_END: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice_AtEnd");
-
-/// How many profiles and elements the search for what a discriminator compares may go through.
-const CANDIDATES_MAX: usize = 64;
 
 /// Per item, the slices it is in: one, and the slices of that slice it is in. Judges how many are in each and in which order.
 pub fn sort(
@@ -37,7 +40,7 @@ pub fn sort(
 ) -> Vec<Vec<NodeId>> {
     let node = asked.node();
     let mut sorted: Vec<Vec<NodeId>> = vec![Vec::new(); all.len()];
-    if node.slices.is_empty() {
+    if node.slices.is_empty() || told::is_undecidable(walk, asked, all, path) {
         return sorted;
     }
     let chosen: Vec<Option<usize>> =
@@ -189,157 +192,9 @@ fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Fou
     }
 }
 
-/// What a discriminator's path leads to on the definition's side.
-#[derive(Clone, Copy)]
-enum Candidate<'a> {
-    Node(Asked<'a>),
-    /// A profile or type that a reference's target must meet.
-    Canonical(&'a str),
-}
-
-/// Follows a path from a slice through the profile and the profiles of its types.
-fn candidates<'a>(walk: &Walk<'a>, slice: Asked<'a>, path: &str) -> Vec<Candidate<'a>> {
-    let mut current = vec![Candidate::Node(slice)];
-    for step in steps(path) {
-        let mut next = Vec::new();
-        for one in current {
-            one.follow(walk, step, &mut next);
-        }
-        next.truncate(CANDIDATES_MAX);
-        current = next;
-    }
-    current
-}
-
-/// The steps of a path; a dot inside brackets or quotes does not part them.
-fn steps(path: &str) -> Vec<&str> {
-    let (mut steps, mut start, mut depth) = (Vec::new(), 0, 0);
-    for (index, letter) in path.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            '.' if depth == 0 => {
-                steps.extend(path.get(start..index));
-                start = index + 1;
-            }
-            _ => {}
-        }
-    }
-    steps.extend(path.get(start..));
-    steps
-}
-
-impl<'a> Candidate<'a> {
-    fn follow(self, walk: &Walk<'a>, step: &str, next: &mut Vec<Candidate<'a>>) {
-        let argument = |prefix: &str| step.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(')'));
-        if step == "$this" || argument("ofType(").is_some() {
-            return next.push(self);
-        }
-        let asked = match self.resolved(walk) {
-            Some(asked) => asked,
-            None => return,
-        };
-        if step == "resolve()" {
-            let targets = asked.node().element.types.iter().flat_map(|one| &one.target_profiles);
-            return next.extend(targets.map(|url| Candidate::Canonical(url.as_str())));
-        }
-        let (name, url) = match argument("extension(") {
-            Some(url) => ("extension", Some(url.trim_matches(['\'', '"']))),
-            None => (step.strip_suffix("[x]").unwrap_or(step), None),
-        };
-        let before = next.len();
-        if let Some(child) = asked.profile.child(asked.node(), name) {
-            let child = Asked { id: child, ..asked };
-            match url {
-                None => {
-                    next.push(Candidate::Node(child));
-                    // `contentString` states what `content` is.
-                    let slices = child.node().slices.iter().filter(|_| child.node().element.types.is_empty());
-                    next.extend(slices.map(|&id| Candidate::Node(Asked { id, ..child })));
-                }
-                Some(url) => next.extend(extension_slice(child, url)),
-            }
-        }
-        if next.len() > before {
-            return;
-        }
-        let profiles = asked.node().element.types.iter().flat_map(|one| &one.profiles);
-        for profile in profiles.filter_map(|url| walk.definitions.profile(url)) {
-            if let Some(child) = profile.child(profile.root(), name) {
-                let child = Asked { profile, id: child };
-                match url {
-                    None => next.push(Candidate::Node(child)),
-                    Some(url) => next.extend(extension_slice(child, url)),
-                }
-            }
-        }
-    }
-
-    /// The node itself, or the root of the profile.
-    fn resolved(self, walk: &Walk<'a>) -> Option<Asked<'a>> {
-        match self {
-            Candidate::Node(asked) => Some(asked),
-            Candidate::Canonical(url) => walk.definitions.profile(url).map(|profile| Asked { profile, id: 0 }),
-        }
-    }
-
-    /// Whether the items have the value asked for; `None` when nothing is.
-    fn value(&self, walk: &Walk<'_>, items: &[Found<'_>]) -> Option<bool> {
-        match self.resolved(walk) {
-            Some(asked) => has_value(walk, asked, items),
-            None => None,
-        }
-    }
-
-    /// Whether something is asked to be there, or not to be.
-    fn exists(&self) -> Option<bool> {
-        let Candidate::Node(asked) = self else { return None };
-        match (asked.node().element.min, asked.node().element.max) {
-            (_, 0) => Some(false),
-            (1.., _) => Some(true),
-            _ => None,
-        }
-    }
-
-    fn has_type(&self, walk: &Walk<'_>, item: Found<'_>) -> bool {
-        let (types, name) = (walk.types, item.type_name(walk.types));
-        match self {
-            Candidate::Node(asked) if asked.id == 0 => types.is_kind_of(name, &asked.profile.type_name),
-            Candidate::Node(asked) => asked.node().element.types.iter().any(|one| types.is_kind_of(name, &one.code)),
-            Candidate::Canonical(url) => match base_type(types, url) {
-                Some(asked) => types.is_kind_of(name, asked),
-                None => walk.definitions.structure(url).is_some_and(|structure| types.is_kind_of(name, &structure.type_name)),
-            },
-        }
-    }
-
-    fn profiles(&self) -> Vec<&'a str> {
-        match self {
-            Candidate::Canonical(url) => vec![url],
-            Candidate::Node(asked) => {
-                let types = asked.profile.node(asked.id).element.types.iter();
-                types
-                    .flat_map(|one| if one.profiles.is_empty() { &one.target_profiles } else { &one.profiles })
-                    .map(|url| url.as_str())
-                    .collect()
-            }
-        }
-    }
-}
-
-/// The slice for an extension: its `url` is fixed, or its profile is that extension's.
-fn extension_slice<'a>(extensions: Asked<'a>, url: &str) -> Vec<Candidate<'a>> {
-    let is_for = |id: NodeId| {
-        let node = extensions.profile.node(id);
-        extension_url(extensions.profile, node) == Some(url)
-    };
-    let found = extensions.node().slices.iter().copied().filter(|&id| is_for(id));
-    found.map(|id| Candidate::Node(Asked { id, ..extensions })).collect()
-}
-
-fn extension_url<'a>(profile: &'a Profile, node: &'a ProfileNode) -> Option<&'a str> {
-    let fixed = profile.child(node, "url").and_then(|id| profile.node(id).fixed.as_ref()).and_then(Node::as_text);
-    fixed.or_else(|| node.element.types.iter().flat_map(|one| &one.profiles).next().map(|url| url.split('|').next().unwrap_or(url)))
+/// Whether any of the items has a value.
+fn has(items: &[Found<'_>], value: &Node, mode: Mode) -> bool {
+    items.iter().any(|item| item.item.node.is_some_and(|found| difference(found, value, mode).is_none()))
 }
 
 /// Whether any of the items has the value a node asks for: fixed, a pattern, a code of a value set, or all that its children ask.
@@ -347,7 +202,7 @@ fn has_value(walk: &Walk<'_>, asked: Asked<'_>, items: &[Found<'_>]) -> Option<b
     let node = asked.node();
     for (value, mode) in [(&node.fixed, Mode::Fixed), (&node.pattern, Mode::Pattern)] {
         if let Some(value) = value {
-            return Some(items.iter().any(|item| item.item.node.is_some_and(|found| difference(found, value, mode).is_none())));
+            return Some(has(items, value, mode));
         }
     }
     if node.name == "url"

@@ -35,6 +35,7 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         security_checks: is_on("security_checks"),
         refuse_example_urls: is_on("refuse_example_urls"),
         related_vital_signs: is_on("related_vital_signs"),
+        neighbours: is_on("follow_references").then(HashMap::new),
         now: case.text("now").map(|now| crate::fhir::temporal::DateTime::parse(now).unwrap()),
         ..Options::default()
     };
@@ -74,6 +75,7 @@ fn every_rule_has_a_case() {
         include_str!("attachments.rs"),
         include_str!("bundle.rs"),
         include_str!("bundle/search.rs"),
+        include_str!("canonicals.rs"),
         include_str!("codings.rs"),
         include_str!("bundle/links.rs"),
         include_str!("conformance/code_systems.rs"),
@@ -100,6 +102,7 @@ fn every_rule_has_a_case() {
         include_str!("questionnaire/form.rs"),
         include_str!("questionnaire/response.rs"),
         include_str!("slicing.rs"),
+        include_str!("slicing/told.rs"),
         include_str!("bindings.rs"),
         include_str!("extensions.rs"),
         include_str!("narrative.rs"),

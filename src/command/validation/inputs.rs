@@ -184,11 +184,12 @@ impl Items {
 
     fn open(&mut self, path: &Path) -> Result<Option<Item>, InputError> {
         let name = path.to_string_lossy().into_owned();
+        let failed = |error| InputError::new(false, path, error);
         if name == "-" {
-            self.stream = Some(Stream { file: name, reader: Box::new(BufReader::new(io::stdin())), line: 0 });
+            let reader = unpacked(BufReader::new(io::stdin())).map_err(failed)?;
+            self.stream = Some(Stream { file: name, reader, line: 0 });
             return Ok(None);
         }
-        let failed = |error| InputError::new(false, path, error);
         let file = File::open(path).map_err(failed)?;
         let (plain, reader): (&str, Box<dyn Read + Send>) = match name.strip_suffix(".gz") {
             Some(plain) => (plain, Box::new(MultiGzDecoder::new(BufReader::new(file)))),
@@ -204,6 +205,13 @@ impl Items {
         let content = if bytes.len() as u64 > FILE_BYTES_MAX { Content::TooLong } else { Content::Bytes(bytes) };
         Ok(Some(Item { file: name, line: None, is_xml, content }))
     }
+}
+
+/// Unpacks what begins as gzip does (<https://www.rfc-editor.org/rfc/rfc1952#section-2.3.1>); a stream has no name that would say it. No resource
+/// begins so.
+fn unpacked(mut stream: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRead + Send>> {
+    let is_packed = stream.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(if is_packed { Box::new(BufReader::new(MultiGzDecoder::new(stream))) } else { Box::new(stream) })
 }
 
 impl Iterator for Items {
@@ -285,6 +293,11 @@ mod tests {
             Ok((Some(2), false)),
         ];
         assert_eq!(shape, expected);
+        for stream in [b"{}\n".to_vec(), packed(b"{}\n")] {
+            let mut line = String::new();
+            unpacked(io::Cursor::new(stream)).unwrap().read_line(&mut line).unwrap();
+            assert_eq!(line, "{}\n");
+        }
         assert!(files(&[root.join("none/*.json")]).is_err_and(|error| error.is_usage));
         assert_eq!(files(&["/dev/null".into()]).unwrap(), [PathBuf::from("/dev/null")]);
         assert!(files(&[root.join("none.json")]).is_err_and(|error| error.is_usage));

@@ -353,7 +353,7 @@ impl Run<'_> {
         };
         let (resource, passed) = match parse(&bytes, is_xml, self.judge.definitions()) {
             Ok(read) => read,
-            Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error)])],
+            Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error, is_xml)])],
         };
         if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
             let mut findings = passed.findings(self.judge.definitions(), &resource);
@@ -378,8 +378,9 @@ impl Run<'_> {
     }
 }
 
-fn unreadable(error: &SyntaxError) -> Finding {
+fn unreadable(error: &SyntaxError, is_xml: bool) -> Finding {
     let text = format!("The document cannot be read: {}", error.kind);
-    let finding = Finding::new(Severity::Fatal, IssueType::Structure, "Error_parsing_JSON_", text);
+    let message_id = if is_xml { "Error_parsing_XML_" } else { "Error_parsing_JSON_" };
+    let finding = Finding::new(Severity::Fatal, IssueType::Structure, message_id, text);
     finding.at_offset(u32::try_from(error.offset).ok())
 }

@@ -4,7 +4,7 @@ mod reduce;
 
 use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants};
 use super::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
-use crate::fhir::types::{Binding, Element, ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::types::{Binding, Element, ElementId, TypeTable, UNBOUNDED, choice_name};
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
 
@@ -89,11 +89,12 @@ impl Tree<'_> {
         }
     }
 
-    /// The choice of which an element is the short form for one type: `value[x]` of `valueQuantity`.
+    /// The choice of which an element is the short form for one type: `value[x]` of `valueQuantity`. One that names the slice
+    /// beside a slicing of the choice only adds to that.
     fn choice_of_shortcut(&self, id: NodeId, element: &ProfileElement) -> Option<NodeId> {
         let step = element.path.rsplit('.').next()?;
-        let is_short = element.slice_name.is_none() && self.node(id).slice_name.as_deref() == Some(step);
-        let holds = |node: &ProfileNode| node.slices.contains(&id);
+        let is_short = self.node(id).slice_name.as_deref() == Some(step);
+        let holds = |node: &ProfileNode| node.slices.contains(&id) && (element.slice_name.is_none() || node.element.slicing.is_none());
         is_short.then(|| self.nodes.iter().position(holds)).flatten()
     }
 
@@ -126,10 +127,7 @@ impl Tree<'_> {
         let mut node = 0;
         for step in element.id.split('.').skip(1) {
             let (name, slice) = step.split_once(':').map_or((step, None), |(name, slice)| (name, Some(slice)));
-            node = self.child(node, name);
-            if let Some(slice) = slice {
-                node = self.slice(node, slice);
-            }
+            node = self.child_or_slice(node, name, slice);
         }
         node
     }
@@ -148,12 +146,18 @@ impl Tree<'_> {
         }
         open.truncate(steps.len());
         let parent = open.last().copied().unwrap_or(0);
-        let mut node = self.child(parent, last);
-        if let Some(slice) = &element.slice_name {
-            node = self.slice(node, slice);
-        }
+        let node = self.child_or_slice(parent, last, element.slice_name.as_deref());
         open.push(node);
         node
+    }
+
+    /// The child of a name, or the slice of it that is named. `valueQuantity` is a slice already, and a definition may say its name once more.
+    fn child_or_slice(&mut self, parent: NodeId, step: &str, slice: Option<&str>) -> NodeId {
+        let node = self.child(parent, step);
+        match slice.filter(|slice| self.node(node).slice_name.as_deref() != Some(*slice)) {
+            Some(slice) => self.slice(node, slice),
+            None => node,
+        }
     }
 
     fn is_named(&self, id: NodeId, step: &str) -> bool {
@@ -182,14 +186,8 @@ impl Tree<'_> {
         let base = content.and_then(|content| self.types.child_named(content, name));
         let chosen = content.filter(|_| base.is_none()).and_then(|content| self.types.member(content, name));
         if let Some(used) = chosen {
-            let element = self.types.element(used.element);
-            let type_name = element.types.get(used.type_index).map(|one| one.code.clone());
-            let choice = self.child(parent, &format!("{}[x]", element.name));
-            let slice = self.slice(choice, step);
-            if self.node(slice).element.types.is_empty() {
-                self.node_mut(slice).element.types = type_name.into_iter().map(plain_type).collect();
-            }
-            return slice;
+            let choice = self.child(parent, &format!("{}[x]", self.types.element(used.element).name));
+            return self.slice(choice, step);
         }
         let path = CompactString::from(format!("{}.{step}", self.node(parent).path));
         let id = self.add(ProfileNode { path, name: name.into(), base, element: unconstrained(), ..ProfileNode::default() });
@@ -210,11 +208,18 @@ impl Tree<'_> {
             return self.slice(outer, name);
         }
         let (path, own_name, base) = (self.node(of).path.clone(), self.node(of).name.clone(), self.node(of).base);
-        let slice =
-            ProfileNode { path, name: own_name, base, slice_name: Some(name.into()), element: unconstrained(), ..ProfileNode::default() };
+        let element = ProfileElement { types: self.type_of_short(base, name).into_iter().collect(), ..unconstrained() };
+        let slice = ProfileNode { path, name: own_name, base, slice_name: Some(name.into()), element, ..ProfileNode::default() };
         let id = self.add(slice);
         self.node_mut(of).slices.push(id);
         id
+    }
+
+    /// The one type of a choice that a slice of this name is for: Quantity of `valueQuantity`.
+    fn type_of_short(&self, choice: Option<ElementId>, name: &str) -> Option<ProfileType> {
+        let choice = self.types.element(choice?);
+        let mut types = choice.types.iter().filter(|_| choice.is_choice);
+        types.find(|one| choice_name(&choice.name, &one.code) == name).map(|one| plain_type(one.code.clone()))
     }
 
     fn add(&mut self, node: ProfileNode) -> NodeId {

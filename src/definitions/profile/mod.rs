@@ -12,6 +12,7 @@ use crate::fhir::Node;
 use crate::fhir::path::{Expression, PathError};
 use crate::fhir::types::ElementId;
 use compact_str::CompactString;
+use std::sync::OnceLock;
 
 /// How many profiles may derive from one another.
 pub const DERIVATION_DEPTH_MAX: usize = 32;
@@ -69,6 +70,8 @@ pub struct ProfileNode {
     pub invariants: Vec<Invariant>,
     /// How slices are told apart; those that are understood of themselves (an extension's url, a choice's type) are given where none are stated.
     pub discriminators: Vec<SliceBy>,
+    /// Why its slices cannot be told apart, found out when it is first asked for.
+    pub undecidable: OnceLock<Option<CompactString>>,
 }
 
 /// One discriminator, ready for use.

@@ -1,9 +1,12 @@
 //! StructureDefinitions: what they derive from, and whether their differential can be laid over it
 //! (<https://hl7.org/fhir/R4/structuredefinition.html>, <https://hl7.org/fhir/R4/profiling.html>).
 
+use super::super::canonicals;
 use super::super::path::Path;
 use super::super::primitives::has_scheme;
+use super::super::profiles::Asked;
 use super::super::report::Rule;
+use super::super::slicing;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
 use super::{over_base, rules};
@@ -23,6 +26,7 @@ const TYPE_NOT_LOCAL: Rule = Rule::error(IssueType::BusinessRule, "SD_TYPE_NOT_L
 const TYPE_ELSEWHERE: Rule = Rule::warning(IssueType::BusinessRule, "SD_TYPE_NOT_MATCH_NS");
 const CONTEXT_OF_NONE: Rule = Rule::error(IssueType::Invalid, "SD_NO_CONTEXT_WHEN_NOT_EXTENSION");
 const RULE_OF_NONE: Rule = Rule::error(IssueType::Invalid, "SD_NO_CONTEXT_INV_WHEN_NOT_EXTENSION");
+const CANNOT_BE_EVALUATED: Rule = Rule::warning(IssueType::Processing, "SLICING_CANNOT_BE_EVALUATED");
 const URL_NOT_FIXED: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_URL_MISSING");
 const OTHER_URL_FIXED: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_URL_MISMATCH");
 
@@ -41,7 +45,8 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     match base {
         Some(base) => derivation(walk, structure, base, path),
         None if walk.options.report_undecided => {
-            walk.report.add(BASE_NOT_IN_HAND, path, structure, "The base is not in hand, so what is stated here was not checked against it")
+            let text = canonicals::absent(walk, url, "StructureDefinition", "what is stated here was not checked against it");
+            walk.report.add(BASE_NOT_IN_HAND, path, structure, text)
         }
         None => {}
     }
@@ -62,6 +67,27 @@ fn views(walk: &mut Walk<'_>, structure: &Node, base: Option<&Structure>, path: 
         elements::check(walk, &list, &path.name(view));
         if let Some(base) = base.filter(|base| is_constraint && view == "differential" && stated_type == base.type_name) {
             over_base::check(walk, &list, base, path);
+            slicings(walk, &list, &path.name(view));
+        }
+    }
+}
+
+/// Slices that cannot be told apart as they are defined. `path` is that of the differential.
+fn slicings(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
+    let Some(profile) = walk.definitions.profile_of(list.structure) else { return };
+    let name = path.name("element");
+    for (id, node) in profile.nodes().iter().enumerate().filter(|(_, node)| !node.slices.is_empty()) {
+        let states = |element: &Node| element.text("path") == Some(node.path.as_str()) && element.get("slicing").is_some();
+        let stated = list.elements.iter().enumerate().find(|(_, element)| states(element));
+        if let Some((index, element)) = stated
+            && let Some(why) = slicing::fault(walk, Asked { profile: &profile, id })
+        {
+            walk.report.add(
+                CANNOT_BE_EVALUATED,
+                &name.index(index).name("slicing"),
+                element,
+                format!("The slicing cannot be evaluated: {why}"),
+            );
         }
     }
 }

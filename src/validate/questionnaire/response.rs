@@ -1,6 +1,7 @@
 //! The items of a response beside those of its Questionnaire: which may be there, which must, and in which order.
 
 use super::super::DEPTH_MAX;
+use super::super::canonicals;
 use super::super::path::Path;
 use super::super::profiles::{Found, find};
 use super::super::report::Rule;
@@ -31,12 +32,13 @@ const ANSWER_TO_DISPLAY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE
 pub fn check(walk: &mut Walk<'_>, response: Found<'_>, path: &Path<'_>) {
     let Some(node) = response.item.node else { return };
     let Some(url) = node.text("questionnaire") else { return };
-    let questionnaire = match url.strip_prefix('#') {
+    let named = match url.strip_prefix('#') {
         Some(id) => node.items("contained").iter().find(|one| one.text("id") == Some(id)),
         None => walk.definitions.resource(url),
     };
-    let Some(questionnaire) = questionnaire.filter(|found| found.resource_type() == Some("Questionnaire")) else {
-        return walk.report.add(NOT_IN_HAND, path, node, "The Questionnaire is not in hand, so the answers were not checked against it");
+    let Some(questionnaire) = named.filter(|found| found.resource_type() == Some("Questionnaire")) else {
+        let text = canonicals::absent(walk, url, "Questionnaire", "the answers were not checked against it");
+        return walk.report.add(NOT_IN_HAND, path, node, text);
     };
     let is_finished = node.text("status") != Some("in-progress");
     let mut known = HashSet::new();

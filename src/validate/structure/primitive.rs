@@ -4,7 +4,7 @@ use super::super::path::Path;
 use super::super::primitives::{self, has_scheme};
 use super::super::references::Scope;
 use super::super::report::Rule;
-use super::super::{bindings, links, narrative};
+use super::super::{bindings, canonicals, links, narrative};
 use super::{At, Chosen, EMPTY_OBJECT, NOT_A_LIST, NOT_AN_OBJECT, NULL, Parent, Shape, Walk};
 use crate::fhir::types::{Element, ElementId};
 use crate::fhir::{Member, Node, Value};
@@ -62,6 +62,10 @@ impl Walk<'_> {
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
             links::check(self, text, node, scope, path);
+        }
+        if chosen.type_name == "canonical" {
+            let targets = chosen.element.types.get(chosen.used.type_index).map(|one| one.targets.as_slice());
+            canonicals::check(self, targets.unwrap_or_default(), node, scope, path);
         }
         if self.options.refuse_example_urls
             && matches!(chosen.type_name, "uri" | "url" | "canonical")
