@@ -53,7 +53,7 @@ pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED}
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};
-pub use recount::{Recounted, TagsOf, inspect, recount};
+pub use recount::{KnownTrees, Recounted, TagsOf, inspect, recount};
 pub use row::{Damaged, Rows, StoredVersion};
 pub use seen::Seen;
 pub use unit::{

@@ -8,7 +8,7 @@ use hearthgate::anchor::leaf_tags;
 use hearthgate::clock::{Clock, Entropy};
 use hearthgate::ledger::Note;
 use hearthgate::outcome::{Fault, FaultKind};
-use hearthgate::store::inspect;
+use hearthgate::store::{KnownTrees, inspect};
 use hearthgate::wire::recount_ledger;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -68,7 +68,7 @@ fn problems(world: &World, data: &Path) -> Vec<String> {
         let accepted = world.policy().accept(&note).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
         Ok(accepted.checkpoint().clone())
     };
-    inspect(data, opened, leaf_tags).unwrap().problems
+    inspect(data, &KnownTrees { published: None, register: &data.join("keys/signed-tree") }, opened, leaf_tags).unwrap().problems
 }
 
 /// What is done to a patient's counter, `?1`; `?2` is another's tag.
@@ -202,6 +202,57 @@ async fn counters_and_index_are_made_anew_from_the_leaves() {
     a.create(&observation(&format!("Patient/{patient}"))).await;
     regulator.get(&format!("Patient/{patient}/$provenance-trail")).await.expect(200);
     assert_eq!(problems(&world, &data), Vec::<String>::new());
+}
+
+/// Data that lies behind what was shown or signed is not taken for whole, and nothing is made where there is nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_was_set_back_is_neither_sound_nor_counted_anew() {
+    let world = Setup::configured(OFFICER).start().await;
+    let a = world.party("hospital-a").await;
+    let id = a.create(&patient("1")).await;
+    let (folder, settings) = world.stop().await;
+    let data = settings.storage.data_dir.clone();
+    let older = std::fs::read(data.join("data.db")).unwrap();
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    world.party("hospital-a").await.create(&observation(&format!("Patient/{id}"))).await;
+    let key = world.running.verifier_key.trim().to_owned();
+    let (_folder, settings) = world.stop().await;
+    let fsck = || {
+        let log = data.join("ledger").display().to_string();
+        let told = hearthgate(&["ledger", "fsck", &log, "--data", &data.display().to_string(), "--key", &key], &data);
+        (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned())
+    };
+    let refused = |says: &str| {
+        let fault = recount_ledger(&settings, &Entropy::system()).unwrap_err();
+        assert!(fault.detail.contains(says), "{says}: {fault}");
+    };
+    assert_eq!(fsck().0, Some(0), "{:?}", fsck());
+    let newest = std::fs::read(data.join("data.db")).unwrap();
+    std::fs::write(data.join("data.db"), &older).unwrap();
+    for (hidden, says) in
+        [(None, "were published"), (Some("ledger/checkpoint"), "were signed"), (Some("keys/signed-tree"), "were published")]
+    {
+        let hide = |from: &str, to: &str| std::fs::rename(data.join(from), data.join(to)).unwrap();
+        hidden.inspect(|name| hide(name, "hidden"));
+        let (code, told) = fsck();
+        assert_eq!((code, told.contains(says)), (Some(1), true), "{hidden:?}: {told}");
+        assert!(recount_ledger(&settings, &Entropy::system()).is_err(), "{hidden:?}");
+        hidden.inspect(|name| hide("hidden", name));
+    }
+    refused("it was set back");
+    std::fs::write(data.join("data.db"), &newest).unwrap();
+    let register = data.join("keys/signed-tree");
+    std::fs::rename(&register, data.join("hidden")).unwrap();
+    refused("nobody can say whether this data is the newest");
+    std::fs::rename(data.join("hidden"), &register).unwrap();
+    recount_ledger(&settings, &Entropy::system()).unwrap();
+    std::fs::remove_file(data.join("ledger.key")).unwrap();
+    refused("ledger.key: is missing");
+    assert!(!data.join("ledger.key").exists(), "none is drawn");
+    let mut elsewhere = settings.clone();
+    elsewhere.storage.data_dir = data.join("none");
+    assert!(recount_ledger(&elsewhere, &Entropy::system()).is_err());
+    assert!(!elsewhere.storage.data_dir.exists(), "nothing is made");
 }
 
 fn put_back(index: &Connection) {
