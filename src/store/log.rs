@@ -182,7 +182,7 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register,
 }
 
 /// The full tiles of the data file.
-struct Stored<'a>(&'a Connection);
+pub(super) struct Stored<'a>(pub(super) &'a Connection);
 
 impl TileReader for Stored<'_> {
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<Hash>>, LedgerError> {

@@ -28,6 +28,7 @@ mod key_writing;
 mod keys;
 mod log;
 mod mark;
+mod newer;
 mod outbox;
 mod owed;
 mod pending;
@@ -97,6 +98,8 @@ pub struct StoreSettings {
     pub anchor_within: Duration,
     /// Whether data without a register is taken for the newest.
     pub adopt: bool,
+    /// Reads a leaf's tags with their counters.
+    pub tags_of: TagsOf,
 }
 
 /// The open store. Cheap to clone.
@@ -168,7 +171,7 @@ impl Store {
             admission: admission.clone(),
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
-            counting: counting::Counting::new(settings.folder.clone()),
+            counting: counting::Counting::new(settings.folder.clone(), settings.tags_of),
             condemned: false,
             poisoned: None,
         };

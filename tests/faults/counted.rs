@@ -119,6 +119,107 @@ async fn what_was_acknowledged_is_written_after_the_leaves_were_counted_anew() {
     }
 }
 
+fn row(data: &Connection, tag: &[u8]) -> (u64, u64) {
+    data.query_row("SELECT count, last FROM tag WHERE tag = ?", [tag], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+fn set(data: &Connection, tag: &[u8], (count, last): (u64, u64)) {
+    data.execute("INSERT OR REPLACE INTO tag (tag, count, last) VALUES (?, ?, ?)", params![tag, count, last]).unwrap();
+}
+
+/// Stops the gateway, does something to its data, and starts it again.
+async fn restarted(case: Case, change: impl FnOnce(&Path)) -> Case {
+    let (patient, other) = (case.patient.clone(), case.other.clone());
+    let (folder, settings) = case.world.stop().await;
+    change(&settings.storage.data_dir);
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    Case { world, a, regulator, patient, other }
+}
+
+fn remove_index(data: &Path) {
+    ["index.db", "index.db-wal", "index.db-shm"].iter().for_each(|name| drop(std::fs::remove_file(data.join(name))));
+}
+
+/// An older row was true once, and its leaf bears it. There are newer leaves, of which the index does not know yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_that_was_set_back_to_what_it_was_signs_no_number_twice() {
+    let mut case = Case::new().await;
+    for (is_stopped, has_index) in [(false, true), (true, true), (true, false)] {
+        let (data, tag) = (case.file("data.db"), case.tag(&case.patient));
+        let older = row(&data, &tag);
+        for _ in 0..2 {
+            assert_eq!(case.write(&case.patient).await, 201);
+        }
+        let newest = row(&data, &tag);
+        assert!(newest.0 > older.0);
+        if is_stopped {
+            case = restarted(case, |folder| {
+                set(&Connection::open(folder.join("data.db")).unwrap(), &tag, older);
+                if !has_index {
+                    remove_index(folder);
+                }
+            })
+            .await;
+        } else {
+            set(&data, &tag, older);
+        }
+        let size = case.world.running.store.ledger_head().size();
+        assert_eq!(case.write(&case.patient).await, 500, "{is_stopped} {has_index}");
+        assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed: {is_stopped} {has_index}");
+        assert_eq!(case.write(&case.other).await, 201, "others go on: {is_stopped} {has_index}");
+        // What is acknowledged is counted on from the newest leaf.
+        case.a.get(&format!("Patient/{}", case.patient)).await.expect(200);
+        case.world.running.store.settle().await.unwrap();
+        assert_eq!(case.problems(), Vec::<String>::new(), "{is_stopped} {has_index}");
+        case.trail().await.expect(200);
+        assert_eq!(case.write(&case.patient).await, 201, "{is_stopped} {has_index}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_counters_and_index_nothing_is_taken_for_the_first() {
+    let case = Case::new().await;
+    let case = restarted(case, |folder| {
+        Connection::open(folder.join("data.db")).unwrap().execute("DELETE FROM tag", []).unwrap();
+        remove_index(folder);
+    })
+    .await;
+    let size = case.world.running.store.ledger_head().size();
+    assert_eq!((case.write(&case.patient).await, case.write(&case.other).await), (500, 500));
+    assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed");
+    let case = restarted(case, |_| ()).await;
+    assert_eq!(case.write(&case.patient).await, 500);
+    let (patient, other) = (case.patient.clone(), case.other.clone());
+    let (folder, settings) = case.world.stop().await;
+    recount_ledger(&settings, &Entropy::system()).unwrap();
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    let case = Case { world, a, regulator, patient, other };
+    assert_eq!((case.write(&case.patient).await, case.write(&case.other).await), (201, 201));
+    case.trail().await.expect(200);
+    assert_eq!(case.problems(), Vec::<String>::new());
+}
+
+/// A leaf that does not bear what the index says is damage, and says nothing of how far there was counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leaf_that_was_altered_hides_no_counter() {
+    let case = Case::new().await;
+    let (data, index, tag) = (case.file("data.db"), case.file("index.db"), case.tag(&case.patient));
+    let newest = row(&data, &tag);
+    let listed: u64 = index.query_row("SELECT max(position) FROM place WHERE tag = ?", [&tag], |row| row.get(0)).unwrap();
+    let entry: Vec<u8> = data.query_row("SELECT entry FROM leaf WHERE position = ?", [listed], |row| row.get(0)).unwrap();
+    data.execute("DELETE FROM tag WHERE tag = ?", [&tag]).unwrap();
+    data.execute("UPDATE leaf SET entry = zeroblob(length(entry)) WHERE position = ?", [listed]).unwrap();
+    let size = case.world.running.store.ledger_head().size();
+    assert_eq!(case.write(&case.patient).await, 500);
+    assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed");
+    data.execute("UPDATE leaf SET entry = ? WHERE position = ?", params![entry, listed]).unwrap();
+    set(&data, &tag, newest);
+    assert_eq!(case.write(&case.patient).await, 201);
+    assert_eq!(case.problems(), Vec::<String>::new());
+}
+
 /// What is done to the list of a patient, `?1`, in the index; `?2` is another's tag.
 const LISTS: &[&str] = &[
     "DELETE FROM place WHERE tag = ?1 AND counter = 3 AND ?2 <> ?1",
