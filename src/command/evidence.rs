@@ -194,15 +194,20 @@ fn tell(report: &Report) {
     }
 }
 
-/// What the package says it lacks, which is its maker's word.
+/// What the package says it lacks: its maker's word, as far as the log does not bear it out.
 fn lacking(why: Why, count: usize) -> String {
     match why {
         Why::Withheld => {
             format!("withheld: {count} consents that records of disclosures name, which the package says the reader may not see")
         }
-        Why::Erased => format!("erased: {count} consents that records of disclosures name, which the package says were erased"),
+        Why::Erased => format!(
+            "erased: {count} consents that records of disclosures name, which the package says were erased; the log says that something was"
+        ),
         Why::Shortened => {
-            format!("shortened: {count} records of what was done, out of which the package says what led to an erased person was taken")
+            format!(
+                "shortened: {count} records of what was done, out of which the package says what led to an erased person was taken; the log says \
+                 that something was erased after them"
+            )
         }
     }
 }

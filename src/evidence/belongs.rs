@@ -1,6 +1,6 @@
 //! What belongs to a package's entries: files that belong to none, and what is named and not there.
 
-use super::package::{Completeness, FORMAT, Manifest, Why};
+use super::package::{Completeness, ERASURE_PROOF, FORMAT, Manifest, Why};
 use super::verify::{Files, Report};
 use crate::anchor::LeafKind;
 use crate::consent::{PatientReference, patients_of};
@@ -8,7 +8,7 @@ use crate::fhir::{Node, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The files that a package may have beside those of its entries and consents.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
     "manifest.json",
     "index.html",
     "checkpoint",
@@ -17,6 +17,7 @@ const FIXED: [&str; 9] = [
     "completeness.json",
     "index.tlog-proof",
     "first.tlog-proof",
+    ERASURE_PROOF,
     "consistency.json",
 ];
 
@@ -44,8 +45,9 @@ fn position(name: &str) -> Option<u64> {
     number.parse().ok().filter(|position: &u64| position.to_string() == number)
 }
 
-/// Every record of what was done that is listed is there, and every consent that such a record names, unless the package says why it is not.
-pub(super) fn missing(manifest: &Manifest, files: &Files, report: &mut Report) {
+/// Every record of what was done that is listed is there, and every consent that such a record names, unless the package says why it is not. The
+/// newest erasure that was proved bears out what was lost to one.
+pub(super) fn missing(manifest: &Manifest, files: &Files, erased_at: Option<u64>, report: &mut Report) {
     let mut missing = BTreeSet::new();
     let is_event = |kind: &str| [LeafKind::Accept, LeafKind::Erase, LeafKind::Index].iter().all(|other| other.label() != kind);
     for listed in manifest.entries.iter().filter(|listed| listed.target.is_some() && is_event(&listed.kind)) {
@@ -60,11 +62,24 @@ pub(super) fn missing(manifest: &Manifest, files: &Files, report: &mut Report) {
     report.check(is_false == 0, || format!("manifest.json: {is_false} file(s) that it says are not there are, or belong to nothing"));
     for path in &missing {
         match told.get(path.as_str()) {
-            Some(why) => *report.lacking.entry(*why).or_default() += 1,
+            Some(why) if is_borne_out(path, *why, erased_at) => *report.lacking.entry(*why).or_default() += 1,
+            Some(_) => {
+                report.problem(format!("{}: it is missing, and nothing in the log bears out what the package says of why", shown(path)))
+            }
             // Older packages do not say what they lack.
             None if manifest.format != FORMAT => report.untold += 1,
             None => report.problem(format!("{}: it is missing, and the package does not say why", shown(path))),
         }
+    }
+}
+
+/// A record of what was done is only ever shortened, by an erasure that came after it. A consent may be erased, or hidden from the reader.
+fn is_borne_out(path: &str, why: Why, erased_at: Option<u64>) -> bool {
+    match (position(path), why) {
+        (Some(at), Why::Shortened) => erased_at.is_some_and(|erased_at| erased_at > at),
+        (None, Why::Erased) => erased_at.is_some(),
+        (None, Why::Withheld) => true,
+        _ => false,
     }
 }
 

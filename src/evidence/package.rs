@@ -16,6 +16,9 @@ pub(super) const FORMAT: &str = "hearthgate/evidence/4";
 /// they cannot be made again and compared.
 pub(super) const FORMATS_BEFORE: [&str; 3] = ["hearthgate/evidence/1", "hearthgate/evidence/2", "hearthgate/evidence/3"];
 
+/// The proof of an erasure that is in none of the subject's own leaves.
+pub(super) const ERASURE_PROOF: &str = "erasure.tlog-proof";
+
 /// `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,15 +47,15 @@ pub struct Lacking {
     pub why: Why,
 }
 
-/// Why a file is not there, as whoever made the package says.
+/// Why a file is not there, as whoever made the package says. What was lost to an erasure is borne out by a leaf that says that there was one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Why {
-    /// The reader may not see it.
+    /// The reader may not see the consent.
     Withheld,
-    /// It was erased.
+    /// The consent was erased.
     Erased,
-    /// What led to an erased person was taken out of it, so that it no longer is what its leaf commits to.
+    /// What led to an erased person was taken out of the record of what was done, so that it no longer is what its leaf commits to.
     Shortened,
 }
 
@@ -246,6 +249,8 @@ pub struct Package {
     pub index_proof: String,
     /// The proof of the log's first leaf, from whose epoch on there are claims.
     pub first_proof: String,
+    /// The proof of an erasure, where something lacks because of one and none is among the entries.
+    pub erasure_proof: Option<String>,
     pub consistency: Option<Consistency>,
     /// Consents that governed disclosures.
     pub consents: Vec<Consent>,
@@ -311,6 +316,7 @@ impl Package {
             ("index.tlog-proof".to_owned(), self.index_proof.into_bytes()),
             ("first.tlog-proof".to_owned(), self.first_proof.into_bytes()),
         ];
+        files.extend(self.erasure_proof.map(|proof| (ERASURE_PROOF.to_owned(), proof.into_bytes())));
         if let Some(consistency) = &self.consistency {
             files.push(("consistency.json".to_owned(), serde_json::to_vec(consistency)?));
         }

@@ -143,6 +143,7 @@ impl Log {
             },
             index_proof: self.proof(10, "", None),
             first_proof: self.proof(0, "", None),
+            erasure_proof: None,
             consistency: Some(consistency),
             consents: vec![Consent {
                 name: "c-1".to_owned(),
@@ -326,8 +327,7 @@ fn every_file_counts_and_none_breaks_the_reader() {
     let mut package = log.package();
     package.entries[1].document = None;
     package.lacking = vec![Lacking::event(at)];
-    let told = verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap();
-    assert_eq!((told.problems.len(), told.opened, told.closed, told.lacking), (0, 4, 1, BTreeMap::from([(Why::Shortened, 1)])));
+    assert_eq!(log.problems(package).len(), 1, "nothing was ever erased");
     let mut package = log.package();
     package.entries[1].document = None;
     let page = String::from_utf8(unpack(&package.into_zip().unwrap(), MAX_UNPACKED_BYTES).unwrap()["index.html"].clone()).unwrap();
@@ -521,27 +521,67 @@ fn what_is_named_and_not_there_must_be_told() {
         ("erase", "AuditEvent/h", ""),
     ];
     let (gone, consent_gone) = (|| Lacking::event(3), |why| Lacking::consent("c-2", why));
-    for (lacking, problems, counted) in [
-        (vec![], 2, vec![]),
-        (vec![gone()], 1, vec![(Why::Shortened, 1)]),
-        (vec![gone(), consent_gone(Why::Withheld)], 0, vec![(Why::Withheld, 1), (Why::Shortened, 1)]),
-        (vec![gone(), consent_gone(Why::Erased)], 0, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
+    let event_gone = |why| Lacking { why, ..gone() };
+    for (lacking, erased_at, problems, counted) in [
+        (vec![], Some(4), 2, vec![]),
+        (vec![gone()], Some(4), 1, vec![(Why::Shortened, 1)]),
+        (vec![gone(), consent_gone(Why::Withheld)], Some(4), 0, vec![(Why::Withheld, 1), (Why::Shortened, 1)]),
+        (vec![gone(), consent_gone(Why::Erased)], Some(4), 0, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
+        // Records of what was done are neither withheld nor erased, consents are not shortened.
+        (vec![event_gone(Why::Withheld), consent_gone(Why::Withheld)], Some(4), 1, vec![(Why::Withheld, 1)]),
+        (vec![event_gone(Why::Erased), consent_gone(Why::Withheld)], Some(4), 1, vec![(Why::Withheld, 1)]),
+        (vec![gone(), consent_gone(Why::Shortened)], Some(4), 1, vec![(Why::Shortened, 1)]),
+        // No erasure, or only one before it.
+        (vec![gone(), consent_gone(Why::Withheld)], None, 1, vec![(Why::Withheld, 1)]),
+        (vec![gone(), consent_gone(Why::Erased)], None, 2, vec![]),
+        (vec![gone(), consent_gone(Why::Erased)], Some(3), 1, vec![(Why::Erased, 1)]),
         // What is there, and what nothing names.
-        (vec![gone(), consent_gone(Why::Erased), Lacking::consent("c-1", Why::Erased)], 1, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
-        (vec![gone(), consent_gone(Why::Erased), Lacking::event(0)], 1, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
+        (
+            vec![gone(), consent_gone(Why::Erased), Lacking::consent("c-1", Why::Erased)],
+            Some(4),
+            1,
+            vec![(Why::Erased, 1), (Why::Shortened, 1)],
+        ),
+        (vec![gone(), consent_gone(Why::Erased), Lacking::event(0)], Some(4), 1, vec![(Why::Erased, 1), (Why::Shortened, 1)]),
     ] {
         let (mut manifest, mut files) = listing(&listed, 1);
         files.insert("consents/c-1.json".to_owned(), consent().into_bytes());
         manifest.lacking.clone_from(&lacking);
         let mut report = Report::default();
-        super::belongs::missing(&manifest, &files, &mut report);
-        assert_eq!((report.problems.len(), report.lacking), (problems, counted.into_iter().collect()), "{lacking:?}");
+        super::belongs::missing(&manifest, &files, erased_at, &mut report);
+        assert_eq!((report.problems.len(), report.lacking), (problems, counted.into_iter().collect()), "{lacking:?} {erased_at:?}");
     }
     let (mut manifest, files) = listing(&listed, 1);
     manifest.format = "hearthgate/evidence/3".to_owned();
     let mut report = Report::default();
-    super::belongs::missing(&manifest, &files, &mut report);
+    super::belongs::missing(&manifest, &files, None, &mut report);
     assert_eq!((report.problems.len(), report.untold), (0, 3), "older ones do not say");
+}
+
+/// A disclosure cut out of a package is not called something else: only the log's own word of an erasure after it lets it lack.
+#[test]
+fn a_record_that_was_cut_out_is_missed() {
+    let mut log = Log::new();
+    log.append(Leaf::new(LeafKind::Erase, at(), Tags::default(), [0; 32], [0; 32]).encode());
+    let cut = |why, erasure: Option<u64>| {
+        let mut package = log.package();
+        package.entries[1].document = None;
+        package.lacking = vec![Lacking { why, ..Lacking::event(package.entries[1].position) }];
+        package.erasure_proof = erasure.map(|position| log.proof(position, "", None));
+        verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap()
+    };
+    for (why, erasure, problems) in [
+        (Why::Withheld, None, 1),
+        (Why::Withheld, Some(11), 1),
+        (Why::Erased, Some(11), 1),
+        (Why::Shortened, None, 1),
+        (Why::Shortened, Some(6), 2),
+        (Why::Shortened, Some(11), 0),
+    ] {
+        let report = cut(why, erasure);
+        assert_eq!(report.problems.len(), problems, "{why:?} {erasure:?}: {:?}", report.problems);
+        assert_eq!(report.lacking.values().sum::<usize>(), usize::from(problems == 0), "{why:?} {erasure:?}");
+    }
 }
 
 fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::belongs;
-use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
+use super::package::{Consistency, ERASURE_PROOF, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
@@ -103,12 +103,13 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
     same_files(&manifest, &files, &mut report);
     belongs::strays(&manifest, &files, &mut report);
-    belongs::missing(&manifest, &files, &mut report);
     belongs::patients(&manifest, &files, &mut report);
     let policy = with_keys_of(&files, policy, &mut report);
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
     let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
+    let erased_at = erased_at(&files, &leaves, &checkpoint, &mut report);
+    belongs::missing(&manifest, &files, erased_at, &mut report);
     erased(&manifest, &leaves, &mut report);
     versions(&manifest, &leaves, &mut report);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
@@ -318,9 +319,7 @@ fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
         .collect();
     for name in names {
         let (document, proof) = (format!("consents/{name}.json"), format!("consents/{name}.tlog-proof"));
-        let position =
-            files.get(&proof).and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse::<LogProof>().ok()).map(|proof| proof.index);
-        let (Some(content), Some(position)) = (files.get(&document), position) else {
+        let (Some(content), Some(position)) = (files.get(&document), index_of(files, &proof)) else {
             report.problem(format!("{document}: it or its proof is missing, or no proof"));
             continue;
         };
@@ -332,6 +331,24 @@ fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
             report.problem(format!("{document}: it is not what its leaf commits to"));
         }
     }
+}
+
+/// The newest erasure that the package proves.
+fn erased_at(files: &Files, leaves: &BTreeMap<u64, Leaf>, checkpoint: &Checkpoint, report: &mut Report) -> Option<u64> {
+    let own = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).max();
+    if !files.contains_key(ERASURE_PROOF) {
+        return own;
+    }
+    let position = index_of(files, ERASURE_PROOF).unwrap_or_default();
+    let proved = proved(files, ERASURE_PROOF, position, checkpoint, report).filter(|(leaf, _)| leaf.kind == LeafKind::Erase);
+    report.check(proved.is_some(), || format!("{ERASURE_PROOF}: it proves no erasure"));
+    own.max(proved.map(|_| position))
+}
+
+/// The leaf that a proof says it is for.
+fn index_of(files: &Files, name: &str) -> Option<u64> {
+    let proof: LogProof = std::str::from_utf8(files.get(name)?).ok()?.parse().ok()?;
+    Some(proof.index)
 }
 
 /// Checks that the log extends the one the reader saw.

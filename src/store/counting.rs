@@ -1,13 +1,19 @@
 //! The counters of the log's tags: under each, how many leaves there are and where the newest stands.
 //!
-//! A leaf is signed with its number under each of its tags, and the numbers have no gap. So a counter is believed only when the leaf it points at bears
-//! it, and when the index (`index.db`) knows of no leaf that bears a higher one: a row that was altered, set back or taken away shows before anything
-//! is signed. What is submitted then is refused. What is owed was acknowledged and cannot be: for that, the tag's leaves are counted anew.
+//! A leaf is signed with its number under each of its tags, and the numbers have no gap. So a counter is believed only when it is that of the newest leaf
+//! under its tag: by the leaves that the index (`index.db`) does not cover, which are known ([`Newer`]), or else by the index, and then the leaf must
+//! bear it. A row that was altered, set back or taken away shows before anything is signed. What is submitted then is refused. What is owed was
+//! acknowledged and cannot be: for that, the tag's leaves are counted anew.
 
 use super::fault;
 use super::index::Lists;
+use super::newer::Newer;
+use super::recount::TagsOf;
+use super::register::Tree;
 use super::unit::LeafDraft;
 use crate::ledger::index::Tag;
+use crate::ledger::merkle::leaf_hash;
+use crate::ledger::{Edge, Hash};
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -29,25 +35,48 @@ pub(super) struct Counting {
     counts: BTreeMap<Tag, Count>,
     folder: PathBuf,
     lists: Option<Lists>,
+    newer: Newer,
+    /// The tree that the group is added to.
+    tree: Tree,
     /// Whether a counter that does not fit is made anew, for what is owed.
     recounts: bool,
 }
 
 impl Counting {
-    pub(super) fn new(folder: PathBuf) -> Counting {
-        Counting { counts: BTreeMap::new(), folder, lists: None, recounts: false }
+    pub(super) fn new(folder: PathBuf, tags_of: TagsOf) -> Counting {
+        let tree = Tree { size: 0, root: Hash::EMPTY_ROOT };
+        Counting { counts: BTreeMap::new(), folder, lists: None, newer: Newer::new(tags_of), tree, recounts: false }
     }
 
-    /// Begins a group, or its next part: with what is owed, or with what is submitted.
-    pub(super) fn begin(&mut self, is_owed: bool) {
-        self.recounts = is_owed;
+    /// Begins a group whose leaves have tags: index and leaves are looked at as they are now.
+    pub(super) fn begin(&mut self, data: &Connection, edge: &Edge) -> Result<(), Fault> {
         if self.lists.is_none() {
             self.lists = Lists::open(&self.folder);
         }
+        let covers = self.lists.as_ref().and_then(|lists| lists.begin().ok()).unwrap_or(0);
+        self.tree = Tree { size: edge.size(), root: edge.root() };
+        self.newer.follow(data, edge, covers)
     }
 
+    /// What follows is owed, or submitted.
+    pub(super) fn is_owed(&mut self, is_owed: bool) {
+        self.recounts = is_owed;
+    }
+
+    /// The group came to nothing.
     pub(super) fn forget(&mut self) {
         self.counts.clear();
+        self.end();
+    }
+
+    /// The group is in the data.
+    pub(super) fn committed(&mut self) {
+        self.newer.extend(std::mem::take(&mut self.counts));
+        self.end();
+    }
+
+    fn end(&self) {
+        self.lists.iter().for_each(Lists::end);
     }
 
     /// The entry of a leaf that comes to stand at a position, with its numbers under its tags.
@@ -74,26 +103,35 @@ impl Counting {
 
     fn stored(&self, data: &Connection, tag: Tag, offset: usize) -> Result<Count, Fault> {
         let count = read(data, tag)?;
-        let is_last = count.map_or(Ok(true), |count| bears(data, tag, offset, count))?;
-        let newest = self.lists.as_ref().and_then(|lists| lists.newest(tag));
-        let known = newest.filter(|newest| newest.number > count.unwrap_or_default().number);
-        let is_behind = known.map_or(Ok(false), |newest| bears(data, tag, offset, newest))?;
-        match (is_last && !is_behind, self.recounts) {
+        let newest = self.newer.newest(tag);
+        let is_newest = if newest.is_some() { count == newest } else { self.is_listed(data, tag, offset, count)? };
+        match (is_newest, self.recounts) {
             (true, _) => Ok(count.unwrap_or_default()),
             (false, true) => {
                 tracing::error!("a counter of the log's tags was altered; what is owed is written after counting the leaves anew");
-                recounted(data, tag, offset)
+                newest.map_or_else(|| recounted(data, tag, offset, self.tree), Ok)
             }
             (false, false) => Err(altered()),
         }
     }
 
-    /// Writes the counters of the group.
-    pub(super) fn write(&mut self, data: &Connection) -> Result<(), Fault> {
-        for (tag, count) in std::mem::take(&mut self.counts) {
-            write(data, tag, count)?;
+    /// Whether a counter is that of the last leaf that the index lists under the tag, and the leaf bears it; or there is neither. Of a tag whose leaves
+    /// do not follow each other the index knows the place alone.
+    fn is_listed(&self, data: &Connection, tag: Tag, offset: usize, count: Option<Count>) -> Result<bool, Fault> {
+        let lists = self.lists.as_ref().filter(|_| self.newer.is_part());
+        match (count, lists.and_then(|lists| lists.newest(tag))) {
+            (None, None) => Ok(true),
+            (Some(count), Some(listed)) if count.last == listed.last => {
+                let is_same = count == listed || lists.is_some_and(|lists| lists.is_apart(tag));
+                Ok(is_same && bears(data, tag, offset, count)?)
+            }
+            _ => Ok(false),
         }
-        Ok(())
+    }
+
+    /// Writes the counters of the group.
+    pub(super) fn write(&self, data: &Connection) -> Result<(), Fault> {
+        self.counts.iter().try_for_each(|(tag, count)| write(data, *tag, *count))
     }
 }
 
@@ -124,22 +162,35 @@ fn bears(data: &Connection, tag: Tag, offset: usize, count: Count) -> Result<boo
         .prepare_cached("SELECT entry FROM leaf WHERE position = ?")
         .and_then(|mut statement| statement.query_row([count.last], |row| row.get(0)).optional())
         .map_err(fault)?;
-    let slot = entry.as_ref().and_then(|entry| entry.get(offset.checked_sub(TAG_BYTES)?..offset + 8));
-    Ok(slot.is_some_and(|slot| *slot == [&tag.0[..], &count.number.to_be_bytes()].concat()))
+    Ok(entry.is_some_and(|entry| number_in(&entry, tag, offset) == Some(count.number)))
 }
 
-/// Counts the leaves under a tag, all of them looked through.
-fn recounted(data: &Connection, tag: Tag, offset: usize) -> Result<Count, Fault> {
-    let sql = "SELECT position, substr(entry, ?1 + 1, 8) FROM leaf WHERE substr(entry, ?1 + 1 - 16, 16) = ?2 ORDER BY position";
-    let mut statement = data.prepare(sql).map_err(fault)?;
-    let mut rows = statement.query(params![offset, &tag.0[..]]).map_err(fault)?;
-    let mut count = Count::default();
+/// The number that an entry bears under a tag at its place.
+fn number_in(entry: &[u8], tag: Tag, offset: usize) -> Option<u64> {
+    let number = entry.get(offset.checked_sub(TAG_BYTES)?..)?.strip_prefix(&tag.0)?;
+    number.first_chunk().map(|number| u64::from_be_bytes(*number))
+}
+
+/// Counts the leaves under a tag, all of them looked through: they must make the tree.
+fn recounted(data: &Connection, tag: Tag, offset: usize, tree: Tree) -> Result<Count, Fault> {
+    let mut statement = data.prepare("SELECT entry FROM leaf WHERE position < ? ORDER BY position").map_err(fault)?;
+    let mut rows = statement.query([tree.size]).map_err(fault)?;
+    let (mut edge, mut count) = (Edge::new(), Count::default());
     while let Some(row) = rows.next().map_err(fault)? {
-        let (position, number): (u64, Vec<u8>) = (row.get(0).map_err(fault)?, row.get(1).map_err(fault)?);
-        count = Count { number: count.number + 1, last: position };
-        if number != count.number.to_be_bytes() {
-            return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} does not follow under its tag")));
+        let entry: Vec<u8> = row.get(0).map_err(fault)?;
+        let last = edge.size();
+        let _tiles = edge.append(leaf_hash(&entry));
+        let Some(number) = number_in(&entry, tag, offset) else { continue };
+        count = Count { number: count.number + 1, last };
+        if number != count.number {
+            return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {last} does not follow under its tag")));
         }
     }
-    Ok(count)
+    if (edge.size(), edge.root()) == (tree.size, tree.root) {
+        return Ok(count);
+    }
+    Err(Fault::new(
+        FaultKind::StorageCorrupt,
+        "the leaves (data.db) do not make the tree that was signed, so that they cannot be counted. Restore the data.",
+    ))
 }

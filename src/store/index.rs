@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), cover
 CREATE TABLE IF NOT EXISTS node (prefix BLOB NOT NULL, depth INTEGER NOT NULL, sides BLOB NOT NULL, PRIMARY KEY (prefix, depth)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS list (tag BLOB PRIMARY KEY, length INTEGER NOT NULL, roots BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS place (tag BLOB NOT NULL, counter INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (tag, counter)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS apart (tag BLOB PRIMARY KEY) WITHOUT ROWID;
 INSERT OR IGNORE INTO state (one, covers) VALUES (1, 0);
 ";
 
@@ -50,12 +51,13 @@ impl IndexFile {
 
     /// Forgets everything, so that it is made again from the first leaf.
     pub fn clear(&self) -> Result<(), Fault> {
-        let script = "BEGIN; DELETE FROM node; DELETE FROM list; DELETE FROM place; UPDATE state SET covers = 0, top = NULL; COMMIT;";
+        let script = "BEGIN; DELETE FROM node; DELETE FROM list; DELETE FROM place; DELETE FROM apart; UPDATE state SET covers = 0, top = NULL; COMMIT;";
         self.lock().execute_batch(script).map_err(fault)
     }
 
-    /// Takes in the leaves from `first` on: of each, its tags with their counters. A counter that does not follow is damage, in the log or here.
-    pub fn extend(&self, first: u64, leaves: &[Vec<(Tag, u64)>]) -> Result<(), Fault> {
+    /// Takes in the leaves from `first` on: of each, its tags with their counters. A counter that does not follow is damage, in the log or here. Where it
+    /// can only be in the log, its tag is set apart: the list is that of all its leaves, as others make it, and is shown to nobody.
+    pub fn extend(&self, first: u64, leaves: &[Vec<(Tag, u64)>], sets_apart: bool) -> Result<(), Fault> {
         let mut connection = self.lock();
         let transaction = connection.transaction().map_err(fault)?;
         let (covers, top) = state(&transaction)?;
@@ -69,13 +71,13 @@ impl IndexFile {
                     lists.insert(*tag, read_list(&transaction, *tag)?.unwrap_or_default());
                 }
                 let list = lists.entry(*tag).or_default();
-                if list.len().checked_add(1) != Some(*counter) {
-                    return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} does not follow under its tag")));
+                if list.len().checked_add(1) != Some(*counter) && !is_apart(&transaction, *tag)? {
+                    set_apart(&transaction, *tag, position, sets_apart)?;
                 }
                 list.push(position);
                 transaction
                     .prepare_cached("INSERT INTO place (tag, counter, position) VALUES (?, ?, ?)")
-                    .and_then(|mut statement| statement.execute(params![&tag.0[..], counter, position]))
+                    .and_then(|mut statement| statement.execute(params![&tag.0[..], list.len(), position]))
                     .map_err(fault)?;
             }
         }
@@ -96,6 +98,10 @@ impl IndexFile {
     /// The positions of all leaves under a tag, in the log's order. A list in which one is missing, or that is not the one in the tree, is damage.
     pub fn positions(&self, tag: Tag) -> Result<Vec<u64>, Fault> {
         let connection = self.lock();
+        if is_apart(&connection, tag)? {
+            let text = format!("the leaves under the tag {} do not follow each other: what they are a list of is not shown", hex(tag));
+            return Err(Fault::new(FaultKind::StorageCorrupt, text));
+        }
         let mut statement =
             connection.prepare_cached("SELECT counter, position FROM place WHERE tag = ? ORDER BY counter").map_err(fault)?;
         let places = statement.query_map([&tag.0[..]], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
@@ -148,6 +154,20 @@ fn read_list(connection: &Connection, tag: Tag) -> Result<Option<List>, Fault> {
     list.map(|list| list.ok_or_else(damaged)).transpose()
 }
 
+/// Whether the leaves under a tag do not follow each other.
+fn is_apart(connection: &Connection, tag: Tag) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM apart WHERE tag = ?").map_err(fault)?;
+    statement.exists([&tag.0[..]]).map_err(fault)
+}
+
+fn set_apart(connection: &Connection, tag: Tag, position: u64, may: bool) -> Result<(), Fault> {
+    if !may {
+        return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} does not follow under its tag")));
+    }
+    tracing::error!(position, tag = hex(tag), "a leaf does not follow under its tag; what is under the tag is not shown");
+    connection.execute("INSERT INTO apart (tag) VALUES (?)", [&tag.0[..]]).map(drop).map_err(fault)
+}
+
 /// The index's files, which are made anew by whoever opens it.
 pub(super) fn remove(folder: &Path) -> Result<(), Fault> {
     for name in ["index.db", "index.db-wal", "index.db-shm"] {
@@ -170,7 +190,7 @@ impl Lists {
         path.exists().then(|| Connection::open_with_flags(path, flags).ok()).flatten().map(Lists)
     }
 
-    /// The last place under a tag, as far as the index can be read: it is a hint, and the leaf is asked.
+    /// The last place under a tag, as far as the index can be read.
     pub(super) fn newest(&self, tag: Tag) -> Option<Count> {
         let sql = "SELECT counter, position FROM place WHERE tag = ? ORDER BY counter DESC LIMIT 1";
         let row = self.0.prepare_cached(sql).and_then(|mut statement| {
@@ -179,10 +199,23 @@ impl Lists {
         row.ok().flatten()
     }
 
+    /// Whether the leaves under a tag do not follow each other.
+    pub(super) fn is_apart(&self, tag: Tag) -> bool {
+        is_apart(&self.0, tag).unwrap_or(false)
+    }
+
     /// Reads one snapshot from now on, and says how many leaves it covers.
     pub(super) fn begin(&self) -> Result<u64, Fault> {
+        self.end();
         self.0.execute_batch("BEGIN").map_err(fault)?;
         Ok(state(&self.0)?.0)
+    }
+
+    /// Lets go of the snapshot.
+    pub(super) fn end(&self) {
+        if !self.0.is_autocommit() {
+            let _ = self.0.execute_batch("ROLLBACK");
+        }
     }
 
     /// Compares the whole index with what the leaves say: each list with its places, and the tree over them.
@@ -289,5 +322,31 @@ impl Nodes for Stored<'_> {
             .and_then(|mut statement| statement.execute(params![&node.prefix.0[..], node.depth, sides]))
             .map(drop)
             .map_err(|error| LedgerError::Storage { detail: error.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_whose_leaves_do_not_follow_is_set_apart_and_others_go_on() {
+        let folder = std::env::temp_dir().join(format!("hearthgate-apart-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let (bad, good) = (Tag([1; 16]), Tag([2; 16]));
+        let leaves = [vec![(bad, 1)], vec![(good, 1)], vec![(bad, 1)]];
+        let index = IndexFile::open(&folder).unwrap();
+        assert_eq!(index.extend(0, &leaves, false).unwrap_err().kind, FaultKind::StorageCorrupt);
+        assert_eq!(index.state().unwrap().0, 0, "nothing was taken in");
+        index.extend(0, &leaves, true).unwrap();
+        index.extend(3, &[vec![(bad, 2), (good, 2)]], false).unwrap();
+        assert_eq!(index.positions(good).unwrap(), [1, 3]);
+        assert!(index.positions(bad).unwrap_err().detail.contains(&hex(bad)));
+        // The root is the one that anybody makes of the leaves.
+        let branches = [list_branch(bad, &List::of(&[0, 2, 3])), list_branch(good, &List::of(&[1, 3]))];
+        let top = update(None, &branches, &mut crate::ledger::index::MemoryNodes::default()).unwrap();
+        assert_eq!(index.state().unwrap(), (4, root(top.as_ref())));
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -152,7 +152,7 @@ fn stored_note(note: &str, edge: &Edge, keys: &LogKeys, origin: &str) -> Result<
 fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register, settings: &StoreSettings) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultKind::Ledger, text));
     let place = settings.register.display();
-    let Some(last) = register.last() else {
+    let Some(signed) = register.signed() else {
         if edge.size() == 0 || settings.adopt {
             return Ok(());
         }
@@ -162,7 +162,7 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register,
             edge.size()
         ));
     };
-    let must_lead_to = if last.size > edge.size() { register.unsettled_from().unwrap_or(last) } else { last };
+    let must_lead_to = signed.must_lead_to(edge.size());
     if must_lead_to.size > edge.size() {
         return refuse(format!(
             "the store is at {} leaves, but {} were signed: it was set back. Restore the newest data, or start a new log under another origin.",
@@ -182,7 +182,7 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register,
 }
 
 /// The full tiles of the data file.
-struct Stored<'a>(&'a Connection);
+pub(super) struct Stored<'a>(pub(super) &'a Connection);
 
 impl TileReader for Stored<'_> {
     fn tile(&self, level: u8, index: u64) -> Result<Option<Vec<Hash>>, LedgerError> {

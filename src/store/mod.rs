@@ -28,6 +28,7 @@ mod key_writing;
 mod keys;
 mod log;
 mod mark;
+mod newer;
 mod outbox;
 mod owed;
 mod pending;
@@ -53,7 +54,7 @@ pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED}
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, MAX_CANDIDATES, Reader, StoredRaw};
-pub use recount::{Recounted, TagsOf, inspect, recount};
+pub use recount::{KnownTrees, Recounted, TagsOf, inspect, recount};
 pub use row::{Damaged, Rows, StoredVersion};
 pub use seen::Seen;
 pub use unit::{
@@ -97,6 +98,8 @@ pub struct StoreSettings {
     pub anchor_within: Duration,
     /// Whether data without a register is taken for the newest.
     pub adopt: bool,
+    /// Reads a leaf's tags with their counters.
+    pub tags_of: TagsOf,
 }
 
 /// The open store. Cheap to clone.
@@ -168,7 +171,7 @@ impl Store {
             admission: admission.clone(),
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
-            counting: counting::Counting::new(settings.folder.clone()),
+            counting: counting::Counting::new(settings.folder.clone(), settings.tags_of),
             condemned: false,
             poisoned: None,
         };

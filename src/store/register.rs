@@ -41,6 +41,36 @@ struct Slot {
     tree: Tree,
 }
 
+/// What the register of a log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Signed {
+    last: Tree,
+    /// The tree before it, while it is not certain that anybody was told of the last one.
+    unsettled_from: Option<Tree>,
+}
+
+impl Signed {
+    /// Reads a register beside whoever signs with it; nothing where there is no file. Read before the data: these only grow.
+    pub(super) fn read(path: &Path, origin: &str) -> Result<Option<Signed>, Fault> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Fault::new(FaultKind::Storage, format!("{}: {error}", path.display()))),
+        };
+        let (newest, before) = read(&file, path, &Sha256::digest(origin).into())?;
+        Ok(newest.map(|newest| Signed::of(newest.tree, before)))
+    }
+
+    fn of(last: Tree, before: Option<Tree>) -> Signed {
+        Signed { last, unsettled_from: before.filter(|before| before.size < last.size) }
+    }
+
+    /// The tree that data of a size must lead through: the last one, or the one before where the data stops short of one that may be untold.
+    pub(super) fn must_lead_to(&self, size: u64) -> Tree {
+        if self.last.size > size { self.unsettled_from.unwrap_or(self.last) } else { self.last }
+    }
+}
+
 /// The open register; one process holds it at a time.
 pub(super) struct Register {
     file: File,
@@ -80,10 +110,9 @@ impl Register {
         self.newest.map(|slot| slot.tree)
     }
 
-    /// The tree before it, while it is not certain that anybody was told of the last one.
-    pub(super) fn unsettled_from(&self) -> Option<Tree> {
-        let last = self.last()?;
-        self.before.filter(|before| before.size < last.size)
+    /// What it says.
+    pub(super) fn signed(&self) -> Option<Signed> {
+        self.last().map(|last| Signed::of(last, self.before))
     }
 
     /// Moves on from one tree to the next. It is on the disk when this returns.
@@ -177,31 +206,35 @@ impl Register {
         record
     }
 
-    /// The newer of the two slots, and the tree in the other. A register with bytes and no whole slot was damaged.
     fn read(&self) -> Result<(Option<Slot>, Option<Tree>), Fault> {
-        let damaged = |text: &str| Fault::new(FaultKind::StorageCorrupt, format!("{}: {text}", self.path.display()));
-        let length = self.file.metadata().map_err(|error| damaged(&error.to_string()))?.len();
-        let mut slots: Vec<Slot> = Vec::with_capacity(2);
-        for place in [0, 1] {
-            let (mut record, at) = ([0; RECORD_BYTES], place * SLOT_BYTES as u64);
-            if at + RECORD_BYTES as u64 > length || self.file.read_exact_at(&mut record, at).is_err() {
-                continue;
-            }
-            if let Some((number, tree, origin)) = parse(&record) {
-                if origin != self.origin {
-                    return Err(damaged("is the register of another log"));
-                }
-                slots.push(Slot { place, number, tree });
-            }
-        }
-        slots.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.number));
-        let mut slots = slots.into_iter();
-        let newest = slots.next();
-        if newest.is_none() && length > 0 {
-            return Err(damaged("is damaged, so that nobody can say which tree was signed last"));
-        }
-        Ok((newest, slots.next().map(|slot| slot.tree)))
+        read(&self.file, &self.path, &self.origin)
     }
+}
+
+/// The newer of the two slots, and the tree in the other. A register with bytes and no whole slot was damaged.
+fn read(file: &File, path: &Path, origin: &[u8; 32]) -> Result<(Option<Slot>, Option<Tree>), Fault> {
+    let damaged = |text: &str| Fault::new(FaultKind::StorageCorrupt, format!("{}: {text}", path.display()));
+    let length = file.metadata().map_err(|error| damaged(&error.to_string()))?.len();
+    let mut slots: Vec<Slot> = Vec::with_capacity(2);
+    for place in [0, 1] {
+        let (mut record, at) = ([0; RECORD_BYTES], place * SLOT_BYTES as u64);
+        if at + RECORD_BYTES as u64 > length || file.read_exact_at(&mut record, at).is_err() {
+            continue;
+        }
+        if let Some((number, tree, of)) = parse(&record) {
+            if of != *origin {
+                return Err(damaged("is the register of another log"));
+            }
+            slots.push(Slot { place, number, tree });
+        }
+    }
+    slots.sort_unstable_by_key(|slot| std::cmp::Reverse(slot.number));
+    let mut slots = slots.into_iter();
+    let newest = slots.next();
+    if newest.is_none() && length > 0 {
+        return Err(damaged("is damaged, so that nobody can say which tree was signed last"));
+    }
+    Ok((newest, slots.next().map(|slot| slot.tree)))
 }
 
 fn written(error: std::io::Error) -> Fault {
@@ -246,6 +279,10 @@ mod tests {
         }
     }
 
+    fn unsettled_from(register: &Register) -> Option<Tree> {
+        register.signed()?.unsettled_from
+    }
+
     fn tree(size: u64) -> Tree {
         Tree { size, root: Hash([size as u8; 32]) }
     }
@@ -282,7 +319,7 @@ mod tests {
     fn what_nobody_was_told_of_is_unsettled_and_can_be_withdrawn() {
         let place = Place::new("unsettled");
         filled(&place, 3..=4);
-        let seen = |register: &Register| (register.last(), register.unsettled_from());
+        let seen = |register: &Register| (register.last(), unsettled_from(register));
         let mut register = place.open().unwrap();
         assert_eq!(seen(&register), (Some(tree(4)), Some(tree(3))));
         register.withdraw(tree(3)).unwrap();
@@ -317,9 +354,9 @@ mod tests {
             let other = Place::new("settled-torn");
             std::fs::write(&other.0, bytes).unwrap();
             let torn = other.open().unwrap();
-            assert_eq!((torn.last(), torn.unsettled_from()), (Some(tree(size)), None));
+            assert_eq!((torn.last(), unsettled_from(&torn)), (Some(tree(size)), None));
             register.keep().unwrap();
-            assert_eq!((register.last(), register.unsettled_from(), register.is_kept()), (Some(tree(size)), None, true));
+            assert_eq!((register.last(), unsettled_from(&register), register.is_kept()), (Some(tree(size)), None, true));
         }
     }
 

@@ -36,6 +36,11 @@ pub struct Unit {
 }
 
 impl Unit {
+    /// Whether one of its leaves is counted under a tag.
+    pub(super) fn is_tagged(&self) -> bool {
+        self.leaves.iter().any(|leaf| !leaf.tags.is_empty())
+    }
+
     /// Whether it is nothing but new records of a type, made by the gateway itself and relying on nothing.
     pub(super) fn is_record_of(&self, type_name: &str) -> bool {
         let Unit {

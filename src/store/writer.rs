@@ -228,14 +228,16 @@ impl Writer {
             return Err(reason.clone());
         }
         let owed = self.owed.take();
+        let before = self.ledger.edge().size();
         let outcomes = match self.write_group(&owed, units) {
             Ok(outcomes) => outcomes,
             Err(failure) => {
-                self.roll_back();
+                self.roll_back(before);
                 self.owed.told(owed, false, &self.data).inspect_err(|failure| self.poison(failure))?;
                 return Err(failure);
             }
         };
+        self.counting.committed();
         let head = self.ledger.head();
         let size = head.size();
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
@@ -253,9 +255,14 @@ impl Writer {
         Ok(outcomes)
     }
 
-    fn roll_back(&mut self) {
+    /// What was not written is forgotten. The data may have moved on all the same, where only the register did not.
+    fn roll_back(&mut self, before: u64) {
         self.recent_raw.clear();
-        self.counting.forget();
+        if self.ledger.edge().size() > before {
+            self.counting.committed()
+        } else {
+            self.counting.forget()
+        }
         self.condemned = false;
         if !self.data.is_autocommit() {
             let _ = self.data.execute_batch("ROLLBACK");
@@ -268,12 +275,15 @@ impl Writer {
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
         written.map_or(Ok(()), |written| bound::note_written(&self.data, written))?;
         let mut edge = self.ledger.edge().clone();
+        if owed.iter().chain(units.iter().map(Box::as_ref)).any(Unit::is_tagged) {
+            self.counting.begin(&self.data, &edge)?;
+        }
         if !owed.is_empty() {
-            self.counting.begin(true);
+            self.counting.is_owed(true);
             owed.iter().try_for_each(|unit| self.write_checked(unit, &mut edge).map(drop))?;
             self.owed.note(&self.data)?;
         }
-        self.counting.begin(false);
+        self.counting.is_owed(false);
         let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
         self.counting.write(&self.data)?;
         let note = self.ledger.note_for(&edge)?;

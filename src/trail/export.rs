@@ -5,7 +5,7 @@ use super::gather::Item;
 use super::indexer::AnchoredIndex;
 use super::reading::Reading;
 use super::subject::{EpochTag, Place, Subject, places};
-use crate::anchor::{Opening, receipt_text};
+use crate::anchor::{Leaf, LeafKind, Opening, receipt_text};
 use crate::consent::{self, PermittedRecord};
 use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, Why};
 use crate::fhir::{Node, json};
@@ -14,7 +14,7 @@ use crate::ledger::TreeHashes;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::pipeline::patient_ids;
 use crate::query::StoredTiles;
-use crate::store::LedgerHead;
+use crate::store::{LedgerHead, MAX_BATCH, Reader};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +33,10 @@ impl Trail {
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
         let items = self.items(&Arc::new(reading), places).await?;
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
-        lacking.extend(
-            items.iter().filter(|item| item.event.as_ref().is_some_and(|event| !is_whole(event))).map(|item| Lacking::event(item.position)),
-        );
+        let is_shortened = |item: &&Item| item.event.as_ref().is_some_and(|event| !is_whole(event));
+        let shortened: Vec<u64> = items.iter().filter(is_shortened).map(|item| item.position).collect();
+        lacking.extend(shortened.iter().copied().map(Lacking::event));
+        let erasure_proof = self.erasure_proof(&head, &items, &shortened, &lacking).await?;
         let package = Package {
             subject: subject.reference,
             origin: pipeline.anchor.origin.clone(),
@@ -48,6 +49,7 @@ impl Trail {
             entries: items.into_iter().map(written).collect(),
             index_proof: self.bare_proof(&head, completeness.anchored_at).await?,
             first_proof: self.bare_proof(&head, 0).await?,
+            erasure_proof,
             completeness: Completeness { claims, ..completeness },
             consistency: self.consistency(&head, seen).await?,
             consents,
@@ -100,6 +102,27 @@ impl Trail {
                 Ok((Completeness { anchored_at: position, covers, root: root.to_string(), claims: Vec::new() }, claims))
             })
             .await
+    }
+
+    /// The proof of an erasure that came after all that was lost to one, where none of the entries says so itself: whoever verifies believes nothing of
+    /// that without it.
+    async fn erasure_proof(
+        &self,
+        head: &LedgerHead,
+        items: &[Item],
+        shortened: &[u64],
+        lacking: &[Lacking],
+    ) -> Result<Option<String>, Fault> {
+        let is_erased = lacking.iter().any(|lacking| lacking.why == Why::Erased);
+        let Some(after) = shortened.iter().max().copied().or(is_erased.then_some(0)) else { return Ok(None) };
+        if items.iter().any(|item| item.leaf.kind == LeafKind::Erase && item.position > after) {
+            return Ok(None);
+        }
+        let size = head.size();
+        match self.query.pipeline.store.read(move |reader| erasure_between(reader, after, size)).await? {
+            Some(position) => self.bare_proof(head, position).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// The proof of a leaf that opens to nothing.
@@ -186,6 +209,20 @@ impl Trail {
     }
 }
 
+/// The first leaf after a position that says that something was erased.
+fn erasure_between(reader: &Reader<'_>, after: u64, size: u64) -> Result<Option<u64>, Fault> {
+    let mut next = after + 1;
+    while next < size {
+        let entries = reader.leaves(next, MAX_BATCH)?;
+        let is_erasure = |entry: &Vec<u8>| Leaf::decode(entry).is_some_and(|leaf| leaf.kind == LeafKind::Erase);
+        if let Some(position) = (next..size).zip(&entries).find_map(|(position, entry)| is_erasure(entry).then_some(position)) {
+            return Ok(Some(position));
+        }
+        next = if entries.is_empty() { size } else { next + entries.len() as u64 };
+    }
+    Ok(None)
+}
+
 /// `Consent/id/_history/version`, as an AuditEvent names it.
 fn consent_version(entity: &Node) -> Option<(String, u32)> {
     let (id, version) = entity.text_at(&["what", "reference"])?.strip_prefix("Consent/")?.split_once("/_history/")?;
@@ -215,7 +252,7 @@ fn is_whole(record: &PermittedRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anchor::{Leaf, LeafKind, Tags};
+    use crate::anchor::Tags;
     use crate::clock::Instant;
 
     /// Whether a record of what was done goes into a package.

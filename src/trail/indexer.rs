@@ -13,6 +13,12 @@ use tokio::sync::{Mutex, watch};
 /// Between two anchorings that nobody asked for. Each costs one leaf, and per changed tag about log2(tags ÷ changed tags) + 2 hashes and rows.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 
+/// Between two looks whether the index is near enough to the log.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// The index takes in leaves before their time where there are so many.
+const MAX_UNCOVERED: u64 = 250_000;
+
 /// Where and over what the index was anchored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AnchoredIndex {
@@ -126,17 +132,18 @@ impl Indexer {
     /// Takes in what the log has grown by, with all that was acknowledged. An index that does not fit the log is made again, once.
     async fn catch_up(&self) -> Result<(), Fault> {
         self.store.settle().await?;
-        match self.take_in().await {
+        match self.take_in(false).await {
             Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
                 tracing::warn!(detail = %fault.detail, "the index does not fit the log and is made again");
                 self.file.clear()?;
-                self.take_in().await
+                self.take_in(true).await
             }
             outcome => outcome,
         }
     }
 
-    async fn take_in(&self) -> Result<(), Fault> {
+    /// `sets_apart` where a leaf that does not follow under its tag is the log's own damage: then its tag alone is not shown.
+    async fn take_in(&self, sets_apart: bool) -> Result<(), Fault> {
         let size = self.store.ledger_head().size();
         loop {
             let file = Arc::clone(&self.file);
@@ -151,27 +158,41 @@ impl Indexer {
             self.store
                 .read(move |reader| {
                     let leaves = reader.leaves(covers, wanted)?;
-                    file.extend(covers, &leaves.iter().map(|entry| leaf_tags(entry)).collect::<Vec<_>>())
+                    file.extend(covers, &leaves.iter().map(|entry| leaf_tags(entry)).collect::<Vec<_>>(), sets_apart)
                 })
                 .await?;
         }
     }
 
-    /// Anchors now and then, where something happened since, until told to stop.
+    /// Anchors now and then, where something happened since, and keeps the index near the log, until told to stop.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let mut anchored_size = 0;
+        let (mut anchored_size, mut since) = (0, tokio::time::Instant::now());
         loop {
             tokio::select! {
                 _ = stop.changed() => return,
-                () = tokio::time::sleep(ANCHOR_EVERY) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
-            if self.store.ledger_head().size() <= anchored_size {
-                continue;
+            let is_due = since.elapsed() >= ANCHOR_EVERY;
+            let done = match is_due && self.store.ledger_head().size() > anchored_size {
+                true => self.anchored(|_, anchored| Ok(anchored.position + 1)).await.map(|size| anchored_size = size),
+                false => self.stay_near().await,
+            };
+            if is_due {
+                since = tokio::time::Instant::now();
             }
-            match self.anchored(|_, anchored| Ok(anchored.position + 1)).await {
-                Ok(size) => anchored_size = size,
-                Err(fault) => tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the index could not be anchored"),
+            if let Err(fault) = done {
+                tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the index could not be anchored");
             }
         }
+    }
+
+    /// Takes in what the log has grown by where that is much: the writer keeps in memory what the index does not cover.
+    async fn stay_near(&self) -> Result<(), Fault> {
+        let (covers, _) = self.file.state()?;
+        if self.store.ledger_head().size().saturating_sub(covers) < MAX_UNCOVERED {
+            return Ok(());
+        }
+        let _turn = self.turn.lock().await;
+        self.catch_up().await
     }
 }

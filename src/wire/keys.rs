@@ -5,7 +5,7 @@
 //! step it is cut off at, the next start or rotation finds one state or the other.
 
 use super::files::{self, kept};
-use super::publish::refuse_set_back;
+use super::publish::{published_in, refuse_set_back};
 use super::store_settings;
 use crate::anchor::leaf_tags;
 use crate::clock::Entropy;
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring, Fault> {
     let folder = settings.storage.data_dir.join("keys");
     let path = folder.join("gateway.key");
-    let is_new = !settings.storage.data_dir.join("data.db").exists() && !folder.join("keys.db").exists();
+    let is_new = !data_of(settings).exists() && !folder.join("keys.db").exists();
     if !is_new && !path.exists() {
         let text = format!("{}: is missing, and there is data that was written with it. Put it back.", path.display());
         return Err(Fault::new(FaultKind::Storage, text));
@@ -37,6 +37,7 @@ pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring,
 /// # Errors
 /// When the gateway runs, or the log does not open, or a file cannot be written.
 pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHistory, Fault> {
+    check_there(settings)?;
     let keys = log_keys(settings, entropy)?;
     let store = Store::open(store_settings(settings, false), keys.clone(), keyring(settings, entropy)?)?;
     check_settled(&store)?;
@@ -48,6 +49,7 @@ pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHi
 /// # Errors
 /// When the gateway runs, the log does not open, or a larger one was published.
 pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault> {
+    check_there(settings)?;
     let keys = log_keys(settings, entropy)?;
     let store = Store::open(store_settings(settings, true), keys.clone(), keyring(settings, entropy)?)?;
     check_settled(&store)?;
@@ -61,13 +63,27 @@ pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault
 /// # Errors
 /// When the gateway runs, or the leaves are damaged themselves.
 pub fn recount_ledger(settings: &Settings, entropy: &Entropy) -> Result<Recounted, Fault> {
+    check_there(settings)?;
     let keys = log_keys(settings, entropy)?;
     let opened = |note: &str| {
         let failed = |error: LedgerError| Fault::new(FaultKind::Ledger, format!("the stored checkpoint is not ours: {error}"));
         let note: Note = note.parse().map_err(|error: crate::ledger::Malformed| failed(error.into()))?;
         keys.history().open(&note, &settings.ledger.origin).map_err(failed)
     };
-    recount(&store_settings(settings, false), opened, leaf_tags)
+    let published = published_in(&settings.storage.data_dir.join("ledger"), &settings.ledger.origin, keys.history())?;
+    recount(&store_settings(settings, false), published.as_ref(), opened, leaf_tags)
+}
+
+/// Nothing is made where a log at rest is expected.
+fn check_there(settings: &Settings) -> Result<(), Fault> {
+    if data_of(settings).exists() {
+        return Ok(());
+    }
+    Err(Fault::new(FaultKind::Storage, format!("{}: there is no gateway's data here", settings.storage.data_dir.display())))
+}
+
+fn data_of(settings: &Settings) -> PathBuf {
+    settings.storage.data_dir.join("data.db")
 }
 
 /// Records that a crash left are in the log by now, unless there was no room for them.
@@ -78,11 +94,14 @@ fn check_settled(store: &Store) -> Result<(), Fault> {
     Err(Fault::new(FaultKind::StorageFull, "there is no room to take in the records that are owed: make room first"))
 }
 
-/// The log's keys, drawn and written when there are none yet.
+/// The log's keys, drawn and written for a new log: beside one that there is already, a key drawn anew could sign nothing that anybody believes.
 pub(super) fn log_keys(settings: &Settings, entropy: &Entropy) -> Result<LogKeys, Fault> {
     let path = settings.ledger_key_file();
     let origin = settings.ledger.origin.as_str();
     finish_rotation(&path)?;
+    if data_of(settings).exists() && !path.exists() {
+        return Err(wrong(&path, "is missing, and there is a log that was signed with it. Put it back."));
+    }
     let current = signing_key(&path, origin, Algorithm::Ed25519, entropy)?;
     let second_path = beside(&path, "ml-dsa-44.key");
     let second = settings.ledger.ml_dsa_44.then(|| signing_key(&second_path, origin, Algorithm::MlDsa44, entropy)).transpose()?;

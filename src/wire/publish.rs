@@ -4,7 +4,7 @@ use super::published::{PIECE, PublishedLog};
 use super::spare::Spare;
 use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
-use crate::ledger::{Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
+use crate::ledger::{Checkpoint, Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{LedgerHead, Reader, Store};
 use std::path::Path;
@@ -211,15 +211,20 @@ fn failed(error: &LedgerError) -> Fault {
     Fault::new(FaultKind::Ledger, error.to_string())
 }
 
-/// Refuses to go on signing from a store that is behind what was already published: a restored backup would fork the log.
-pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, keys: &KeyHistory) -> Result<(), Fault> {
+/// The checkpoint that lies published in a folder.
+pub(super) fn published_in(folder: &Path, origin: &str, keys: &KeyHistory) -> Result<Option<Checkpoint>, Fault> {
     let text = match std::fs::read_to_string(folder.join("checkpoint")) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint: {error}"))),
     };
     let published = text.parse().map_err(LedgerError::from).and_then(|note| keys.open(&note, origin));
-    let published = published.map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))?;
+    published.map(Some).map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))
+}
+
+/// Refuses to go on signing from a store that is behind what was already published: a restored backup would fork the log.
+pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, keys: &KeyHistory) -> Result<(), Fault> {
+    let Some(published) = published_in(folder, origin, keys)? else { return Ok(()) };
     let forked = published.size == head.size() && published.root != head.edge.root();
     if forked || published.size > head.size() {
         let text = format!(

@@ -8,7 +8,7 @@ use hearthgate::anchor::leaf_tags;
 use hearthgate::clock::{Clock, Entropy};
 use hearthgate::ledger::Note;
 use hearthgate::outcome::{Fault, FaultKind};
-use hearthgate::store::inspect;
+use hearthgate::store::{KnownTrees, inspect};
 use hearthgate::wire::recount_ledger;
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -68,7 +68,7 @@ fn problems(world: &World, data: &Path) -> Vec<String> {
         let accepted = world.policy().accept(&note).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
         Ok(accepted.checkpoint().clone())
     };
-    inspect(data, opened, leaf_tags).unwrap().problems
+    inspect(data, &KnownTrees { published: None, register: &data.join("keys/signed-tree") }, opened, leaf_tags).unwrap().problems
 }
 
 /// What is done to a patient's counter, `?1`; `?2` is another's tag.
@@ -117,6 +117,107 @@ async fn what_was_acknowledged_is_written_after_the_leaves_were_counted_anew() {
         assert_eq!(case.problems(), Vec::<String>::new(), "{change}");
         case.trail().await.expect(200);
     }
+}
+
+fn row(data: &Connection, tag: &[u8]) -> (u64, u64) {
+    data.query_row("SELECT count, last FROM tag WHERE tag = ?", [tag], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+}
+
+fn set(data: &Connection, tag: &[u8], (count, last): (u64, u64)) {
+    data.execute("INSERT OR REPLACE INTO tag (tag, count, last) VALUES (?, ?, ?)", params![tag, count, last]).unwrap();
+}
+
+/// Stops the gateway, does something to its data, and starts it again.
+async fn restarted(case: Case, change: impl FnOnce(&Path)) -> Case {
+    let (patient, other) = (case.patient.clone(), case.other.clone());
+    let (folder, settings) = case.world.stop().await;
+    change(&settings.storage.data_dir);
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    Case { world, a, regulator, patient, other }
+}
+
+fn remove_index(data: &Path) {
+    ["index.db", "index.db-wal", "index.db-shm"].iter().for_each(|name| drop(std::fs::remove_file(data.join(name))));
+}
+
+/// An older row was true once, and its leaf bears it. There are newer leaves, of which the index does not know yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_counter_that_was_set_back_to_what_it_was_signs_no_number_twice() {
+    let mut case = Case::new().await;
+    for (is_stopped, has_index) in [(false, true), (true, true), (true, false)] {
+        let (data, tag) = (case.file("data.db"), case.tag(&case.patient));
+        let older = row(&data, &tag);
+        for _ in 0..2 {
+            assert_eq!(case.write(&case.patient).await, 201);
+        }
+        let newest = row(&data, &tag);
+        assert!(newest.0 > older.0);
+        if is_stopped {
+            case = restarted(case, |folder| {
+                set(&Connection::open(folder.join("data.db")).unwrap(), &tag, older);
+                if !has_index {
+                    remove_index(folder);
+                }
+            })
+            .await;
+        } else {
+            set(&data, &tag, older);
+        }
+        let size = case.world.running.store.ledger_head().size();
+        assert_eq!(case.write(&case.patient).await, 500, "{is_stopped} {has_index}");
+        assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed: {is_stopped} {has_index}");
+        assert_eq!(case.write(&case.other).await, 201, "others go on: {is_stopped} {has_index}");
+        // What is acknowledged is counted on from the newest leaf.
+        case.a.get(&format!("Patient/{}", case.patient)).await.expect(200);
+        case.world.running.store.settle().await.unwrap();
+        assert_eq!(case.problems(), Vec::<String>::new(), "{is_stopped} {has_index}");
+        case.trail().await.expect(200);
+        assert_eq!(case.write(&case.patient).await, 201, "{is_stopped} {has_index}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_counters_and_index_nothing_is_taken_for_the_first() {
+    let case = Case::new().await;
+    let case = restarted(case, |folder| {
+        Connection::open(folder.join("data.db")).unwrap().execute("DELETE FROM tag", []).unwrap();
+        remove_index(folder);
+    })
+    .await;
+    let size = case.world.running.store.ledger_head().size();
+    assert_eq!((case.write(&case.patient).await, case.write(&case.other).await), (500, 500));
+    assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed");
+    let case = restarted(case, |_| ()).await;
+    assert_eq!(case.write(&case.patient).await, 500);
+    let (patient, other) = (case.patient.clone(), case.other.clone());
+    let (folder, settings) = case.world.stop().await;
+    recount_ledger(&settings, &Entropy::system()).unwrap();
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    let case = Case { world, a, regulator, patient, other };
+    assert_eq!((case.write(&case.patient).await, case.write(&case.other).await), (201, 201));
+    case.trail().await.expect(200);
+    assert_eq!(case.problems(), Vec::<String>::new());
+}
+
+/// A leaf that does not bear what the index says is damage, and says nothing of how far there was counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leaf_that_was_altered_hides_no_counter() {
+    let case = Case::new().await;
+    let (data, index, tag) = (case.file("data.db"), case.file("index.db"), case.tag(&case.patient));
+    let newest = row(&data, &tag);
+    let listed: u64 = index.query_row("SELECT max(position) FROM place WHERE tag = ?", [&tag], |row| row.get(0)).unwrap();
+    let entry: Vec<u8> = data.query_row("SELECT entry FROM leaf WHERE position = ?", [listed], |row| row.get(0)).unwrap();
+    data.execute("DELETE FROM tag WHERE tag = ?", [&tag]).unwrap();
+    data.execute("UPDATE leaf SET entry = zeroblob(length(entry)) WHERE position = ?", [listed]).unwrap();
+    let size = case.world.running.store.ledger_head().size();
+    assert_eq!(case.write(&case.patient).await, 500);
+    assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed");
+    data.execute("UPDATE leaf SET entry = ? WHERE position = ?", params![entry, listed]).unwrap();
+    set(&data, &tag, newest);
+    assert_eq!(case.write(&case.patient).await, 201);
+    assert_eq!(case.problems(), Vec::<String>::new());
 }
 
 /// What is done to the list of a patient, `?1`, in the index; `?2` is another's tag.
@@ -202,6 +303,57 @@ async fn counters_and_index_are_made_anew_from_the_leaves() {
     a.create(&observation(&format!("Patient/{patient}"))).await;
     regulator.get(&format!("Patient/{patient}/$provenance-trail")).await.expect(200);
     assert_eq!(problems(&world, &data), Vec::<String>::new());
+}
+
+/// Data that lies behind what was shown or signed is not taken for whole, and nothing is made where there is nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_was_set_back_is_neither_sound_nor_counted_anew() {
+    let world = Setup::configured(OFFICER).start().await;
+    let a = world.party("hospital-a").await;
+    let id = a.create(&patient("1")).await;
+    let (folder, settings) = world.stop().await;
+    let data = settings.storage.data_dir.clone();
+    let older = std::fs::read(data.join("data.db")).unwrap();
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    world.party("hospital-a").await.create(&observation(&format!("Patient/{id}"))).await;
+    let key = world.running.verifier_key.trim().to_owned();
+    let (_folder, settings) = world.stop().await;
+    let fsck = || {
+        let log = data.join("ledger").display().to_string();
+        let told = hearthgate(&["ledger", "fsck", &log, "--data", &data.display().to_string(), "--key", &key], &data);
+        (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned())
+    };
+    let refused = |says: &str| {
+        let fault = recount_ledger(&settings, &Entropy::system()).unwrap_err();
+        assert!(fault.detail.contains(says), "{says}: {fault}");
+    };
+    assert_eq!(fsck().0, Some(0), "{:?}", fsck());
+    let newest = std::fs::read(data.join("data.db")).unwrap();
+    std::fs::write(data.join("data.db"), &older).unwrap();
+    for (hidden, says) in
+        [(None, "were published"), (Some("ledger/checkpoint"), "were signed"), (Some("keys/signed-tree"), "were published")]
+    {
+        let hide = |from: &str, to: &str| std::fs::rename(data.join(from), data.join(to)).unwrap();
+        hidden.inspect(|name| hide(name, "hidden"));
+        let (code, told) = fsck();
+        assert_eq!((code, told.contains(says)), (Some(1), true), "{hidden:?}: {told}");
+        assert!(recount_ledger(&settings, &Entropy::system()).is_err(), "{hidden:?}");
+        hidden.inspect(|name| hide("hidden", name));
+    }
+    refused("it was set back");
+    std::fs::write(data.join("data.db"), &newest).unwrap();
+    let register = data.join("keys/signed-tree");
+    std::fs::rename(&register, data.join("hidden")).unwrap();
+    refused("nobody can say whether this data is the newest");
+    std::fs::rename(data.join("hidden"), &register).unwrap();
+    recount_ledger(&settings, &Entropy::system()).unwrap();
+    std::fs::remove_file(data.join("ledger.key")).unwrap();
+    refused("ledger.key: is missing");
+    assert!(!data.join("ledger.key").exists(), "none is drawn");
+    let mut elsewhere = settings.clone();
+    elsewhere.storage.data_dir = data.join("none");
+    assert!(recount_ledger(&elsewhere, &Entropy::system()).is_err());
+    assert!(!elsewhere.storage.data_dir.exists(), "nothing is made");
 }
 
 fn put_back(index: &Connection) {

@@ -5,7 +5,7 @@ use crate::support::data::{observation, patient};
 use crate::support::world::{OFFICER, Setup};
 use crate::support::{Call, Party, World};
 use hearthgate::anchor::verify_receipt;
-use hearthgate::evidence::{Kept, verify};
+use hearthgate::evidence::{Kept, Why, verify};
 use serde_json::{Value, json};
 
 struct Case {
@@ -183,4 +183,19 @@ async fn a_version_that_was_taken_away_was_not_erased() {
     let sql = format!("INSERT INTO erased SELECT rid, 2, seal FROM erased WHERE rid = {gone}");
     data.execute(&sql, []).unwrap();
     case.regulator.get(&format!("Observation/{id}/$provenance-trail")).await.expect(500);
+}
+
+/// A record of what was done about both loses what led to the erased one. It lacks in the other's package, which shows the erasure of the log: the leaf of
+/// that one is in no other trail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_about_both_lacks_in_the_others_package_and_the_log_says_why() {
+    let case = Case::new().await;
+    let found = case.a.get(&format!("Patient?_id={},{}", case.first, case.second)).await.expect(200).json();
+    assert_eq!(found["entry"].as_array().map(Vec::len), Some(2), "{found:#}");
+    case.erase(&case.first, "").await.expect(200);
+    let of = format!("Patient/{}/$provenance-trail?_format=application/zip", case.second);
+    let package = case.regulator.get(&of).await.expect(200).bytes;
+    let report = verify(&package, &case.world.policy(), &Kept::default()).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!(report.lacking.keys().collect::<Vec<_>>(), [&Why::Shortened]);
 }

@@ -1,5 +1,6 @@
 //! `hearthgate ledger bench`: how fast this machine appends, proves, verifies, starts and checks, on a log of its own in a folder.
 
+use crate::anchor::leaf_tags;
 use crate::clock::{Clock, Entropy};
 use crate::demo::latencies::Latencies;
 use crate::ledger::merkle::{leaf_hash, verify_inclusion};
@@ -82,6 +83,7 @@ fn open(folder: &Path) -> Result<Store, Fault> {
         register: folder.join("keys/signed-tree"),
         anchor_within: Duration::ZERO,
         adopt: false,
+        tags_of: leaf_tags,
     };
     let keyring = Keyring::open(&folder.join("keys"), [1; 32], Entropy::system())?;
     Store::open(settings, LogKeys::only(key()?).map_err(|error| ledger(&error))?, keyring)

@@ -11,7 +11,7 @@ use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
 use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::inspect;
+use crate::store::{KnownTrees, inspect};
 use crate::wire;
 use clap::{Args, Subcommand};
 use source::Source;
@@ -39,7 +39,7 @@ pub enum LedgerCommand {
     Fsck {
         /// The log's folder or URL.
         log: String,
-        /// The gateway's data folder, whose counters and index are compared with the leaves they are made of.
+        /// The gateway's data folder: its counters and index are compared with its leaves, and these with the log and with what was signed last.
         #[arg(long)]
         data: Option<PathBuf>,
         #[command(flatten)]
@@ -203,16 +203,16 @@ fn status_of(error: &LedgerError) -> u8 {
 
 fn check(place: &str, data: Option<&Path>, trust: &Trust) -> Result<u8, String> {
     let (policy, source) = (trust.policy()?, Source::open(place)?);
-    let published = match fsck::fsck(&source, &policy, &mut progress) {
-        Ok(report) => found("", report.leaves, &report.problems),
-        Err(error) => complain(status_of(&error), error),
+    let (published, checkpoint) = match fsck::fsck(&source, &policy, &mut progress) {
+        Ok(report) => (found("", report.leaves, &report.problems), report.checkpoint),
+        Err(error) => (complain(status_of(&error), error), None),
     };
-    let kept = data.map_or(FINE, |folder| check_data(folder, &policy));
+    let kept = data.map_or(FINE, |folder| check_data(folder, checkpoint.as_ref(), &policy));
     Ok(published.max(kept))
 }
 
-/// Compares what is made of the leaves in the data with them.
-fn check_data(folder: &Path, policy: &Policy) -> u8 {
+/// Compares what is made of the leaves in the data with them, and the leaves with what was published and signed.
+fn check_data(folder: &Path, published: Option<&Checkpoint>, policy: &Policy) -> u8 {
     // It is signed by the log and not yet cosigned.
     let policy = policy.clone().without_quorum();
     let opened = |note: &str| {
@@ -220,7 +220,8 @@ fn check_data(folder: &Path, policy: &Policy) -> u8 {
         let note: Note = note.parse().map_err(|error| failed(&error))?;
         policy.accept(&note).map(|accepted| accepted.checkpoint().clone()).map_err(|error| failed(&error))
     };
-    match inspect(folder, opened, leaf_tags) {
+    let register = folder.join("keys/signed-tree");
+    match inspect(folder, &KnownTrees { published, register: &register }, opened, leaf_tags) {
         Ok(report) => found(&format!("counters and index: {} tags of ", report.tags), report.leaves, &report.problems),
         Err(fault) if fault.kind == FaultKind::Ledger => complain(FINDINGS, fault),
         Err(fault) => complain(FAULT, fault),
