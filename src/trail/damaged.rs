@@ -10,7 +10,7 @@ use crate::anchor::Leaf;
 use crate::fhir::{Node, json};
 use crate::ledger::index::Tag;
 use crate::outcome::Fault;
-use crate::store::{Damaged, Reader, StoredVersion};
+use crate::store::{Damaged, Reader};
 use std::collections::BTreeSet;
 
 /// Only these are judged so; anything else that is damaged refuses the erasure by name.
@@ -37,11 +37,11 @@ impl Suspects {
         Ok(Suspects { person: format!("Patient/{person}"), tags, indexed: events.iter().map(|damaged| damaged.seq).collect() })
     }
 
-    /// What a leaf stands for; nothing where that is a damaged record of what was done, which is judged with all others.
-    pub fn version_of(&self, reader: &Reader<'_>, position: u64) -> Result<Option<StoredVersion>, Fault> {
-        let (mut found, damaged) = reader.versions_of_leaves_apart(position, 1)?;
+    /// Refuses a leaf that stands for something damaged, unless that is a record of what was done, which is judged with all others.
+    pub fn look(&self, reader: &Reader<'_>, position: u64) -> Result<(), Fault> {
+        let (_, damaged) = reader.versions_of_leaves_apart(position, 1)?;
         let other = damaged.into_iter().find(|damaged| damaged.type_name != TYPE_NAME);
-        other.map_or_else(|| Ok(found.pop().flatten()), |damaged| Err(damaged.fault))
+        other.map_or(Ok(()), |damaged| Err(damaged.fault))
     }
 
     /// Whether a damaged row may speak of the person.

@@ -5,14 +5,14 @@ use super::damaged::Suspects;
 use super::subject::{Place, Subject, patients_of};
 use super::tasks::tasks;
 use super::traces::Traces;
-use crate::anchor::{Epoch, Leaf, LeafKind};
+use super::whose;
+use crate::anchor::{Epoch, Leaf, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
 use crate::consent;
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
 use crate::intake;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::pipeline::patient_ids;
 use crate::query::not_found;
 use crate::registry::Role;
 use crate::search;
@@ -44,11 +44,13 @@ type Key = (String, String);
 #[derive(Default)]
 struct Plan {
     gone: BTreeMap<Key, u32>,
-    /// Versions that go of resources that stay, since they were corrected to be about others; with the newest version.
+    /// Versions that go of resources that stay, since others of their versions are about others alone; with the newest version.
     versions: BTreeMap<Key, (u32, BTreeSet<u32>)>,
     /// Resources that are about others too.
     shared: BTreeSet<Key>,
     rewritten: Vec<(String, String, String)>,
+    /// Resources that stay and whose newest version goes, with those whose they are: they are deleted first.
+    headless: Vec<(StoredVersion, Vec<String>)>,
     /// Whose trails must say that what goes was erased: patient and record.
     told: BTreeSet<(Option<String>, String)>,
 }
@@ -80,16 +82,21 @@ impl Trail {
     pub async fn carry_out(&self, type_name: &str, id: &str, shared: bool, opened: &audit::Opened) -> Result<Erased, Failure> {
         let mut erased = Erased::default();
         for round in 0..MAX_ROUNDS {
-            let plan = self.plan(type_name, id, round > 0).await?;
+            let plan = self.plan(type_name, id, erased != Erased::default()).await?;
             if plan.is_empty() {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
             if !shared && !plan.shared.is_empty() {
                 let text = format!(
-                    "{} resource(s) are about other patients too. Change them first, or ask with shared=true, and they go as well.",
+                    "{} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well.",
                     plan.shared.len()
                 );
                 return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).into());
+            }
+            if !plan.headless.is_empty() {
+                // What then is current is a deletion, in the trail of whose the rest is. Planning goes on from there.
+                self.delete_first(plan.headless, opened).await?;
+                continue;
             }
             let done = self.commit(type_name, id, &plan, opened).await?;
             erased.resources += done.resources;
@@ -97,6 +104,30 @@ impl Trail {
             erased.rewritten += done.rewritten;
         }
         Err(Fault::new(FaultKind::Overloaded, "more keeps being written about what is to be erased; ask again").into())
+    }
+
+    /// Deletes records of which the newest version is to go and others stay. No record is without a newest version.
+    async fn delete_first(&self, headless: Vec<(StoredVersion, Vec<String>)>, opened: &audit::Opened) -> Result<(), Fault> {
+        let mut unit = Unit::default();
+        for (newest, patients) in headless {
+            let (type_name, id, source) = (newest.type_name.clone(), newest.id.clone(), newest.source.clone());
+            unit.assumptions.push(Assumption::Version { type_name: type_name.clone(), id: id.clone(), version: newest.version });
+            let own = OwnVersion {
+                type_name: &type_name,
+                id: &id,
+                previous: Some(newest),
+                resource: None,
+                patients: &patients,
+                reason: "Deleted: what was current was another patient's and is erased.",
+                source: &source,
+                at: opened.at,
+            };
+            let (drafts, leaves) = self.query.pipeline.anchor.own_version(own, unit.leaves.len())?;
+            unit.versions.extend(drafts);
+            unit.leaves.extend(leaves);
+        }
+        // Where somebody was faster with one of them, it is planned anew as well.
+        self.query.pipeline.store.commit(unit).await.map(drop)
     }
 
     async fn commit(&self, type_name: &str, id: &str, plan: &Plan, opened: &audit::Opened) -> Result<Erased, Failure> {
@@ -178,20 +209,34 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
     }
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
-    found.sound.iter().try_for_each(|version| plan.consider(version, id))?;
+    if plan.gone.is_empty() && found.is_empty() && places.is_empty() {
+        return Ok(plan);
+    }
     let mut suspects = Suspects::of(id, places, found.damaged)?;
     for place in places {
         check(reader, place)?;
-        let Some(version) = suspects.version_of(reader, place.position)? else { continue };
-        if !plan.versions.contains_key(&key(&version)) && !plan.gone.contains_key(&key(&version)) {
-            plan.follow(reader, &version, id)?;
-        }
+        suspects.look(reader, place.position)?;
+    }
+    let positions = places.iter().map(|place| place.position).collect();
+    for (type_name, of) in leading(reader, id)? {
+        plan.judge(reader, (&type_name, &of), id, &positions)?;
     }
     plan.tell(reader, Some(id))?;
     plan.tasks(reader, &traces)?;
     plan.provenances(reader, definitions)?;
     plan.audit_records(reader, id, &traces, &mut suspects)?;
     Ok(plan)
+}
+
+/// The records that have a version, newest or not, in which the person is named.
+fn leading(reader: &Reader<'_>, person: &str) -> Result<BTreeSet<Key>, Fault> {
+    let (mut after, mut found) = (0, BTreeSet::new());
+    loop {
+        let portion = reader.holding(person, after, PORTION)?;
+        let Some(last) = portion.last() else { return Ok(found) };
+        after = last;
+        found.extend(portion.whole()?.iter().map(key));
+    }
 }
 
 /// What another's leaf stands for does not go with this person.
@@ -223,47 +268,25 @@ impl Plan {
         self.gone.contains_key(&key) || of_others.is_some_and(|((_, going), number)| going.contains(&number))
     }
 
-    /// Takes in what a leaf under the person's tags stands for. A record goes with its whole history where it is the person's, or nobody's: what was
-    /// filed under another meanwhile was corrected. Where it was corrected to be about others alone, it is theirs, and only what was about the person goes.
-    fn follow(&mut self, reader: &Reader<'_>, version: &StoredVersion, person: &str) -> Result<(), Fault> {
-        let Some(current) = reader.current(&version.type_name, &version.id)? else { return Ok(()) };
-        let scope = HistoryScope::Instance { type_name: version.type_name.clone(), id: version.id.clone() };
-        let mut going = BTreeSet::new();
-        let (mut newest, mut is_shared) = (None, false);
-        for version in reader.history(&scope, None, None, MAX_RESOURCES)?.iter().filter(|version| !version.deleted()) {
-            let about = patient_ids(&version.parse()?);
-            if about.iter().any(|patient| patient == person) {
-                going.insert(version.version);
-                is_shared |= about.iter().any(|patient| patient != person);
-            }
-            newest.get_or_insert(about);
-        }
-        let is_others = newest.is_some_and(|about| !about.is_empty() && about.iter().all(|patient| patient != person));
-        if !is_others || current.type_name == "AuditEvent" {
-            self.gone.insert(key(&current), current.version);
-        } else if !going.is_empty() {
-            self.shared.extend(is_shared.then(|| key(&current)));
-            self.versions.insert(key(&current), (current.version, going));
-        }
-        Ok(())
-    }
-
-    /// Takes in a resource that refers to the patient. Records of what was done are judged on their own.
-    fn consider(&mut self, version: &StoredVersion, patient: &str) -> Result<(), Fault> {
-        if version.deleted() || matches!(version.type_name.as_str(), "AuditEvent" | "Provenance") {
+    /// Takes in a record that names the person in any of its versions. Records of what was done are judged on their own, and so is what is said of versions.
+    fn judge(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: &str, positions: &BTreeSet<u64>) -> Result<(), Fault> {
+        let key = (type_name.to_owned(), id.to_owned());
+        if type_name == "Provenance" || self.gone.contains_key(&key) {
             return Ok(());
         }
-        let resource = version.parse()?;
-        if !version.document.contains(patient) {
+        let Some(fate) = whose::judge(reader, (type_name, id), person, positions)? else { return Ok(()) };
+        self.shared.extend(fate.is_shared.then(|| key.clone()));
+        if fate.is_gone {
+            self.gone.insert(key, fate.newest.version);
             return Ok(());
         }
-        let about = patient_ids(&resource);
-        // Which records are one person's, and what somebody had to decide of them, the gateway itself wrote down.
-        let is_own = matches!(version.type_name.as_str(), "Linkage" | "Task");
-        if !is_own && (about.is_empty() || about.iter().any(|other| other != patient)) {
-            self.shared.insert(key(version));
+        let newest = fate.newest.version;
+        if fate.going.contains(&newest) {
+            self.headless.push((fate.newest, fate.others.into_iter().collect()));
         }
-        self.gone.insert(key(version), version.version);
+        if !fate.going.is_empty() {
+            self.versions.insert(key, (newest, fate.going));
+        }
         Ok(())
     }
 
@@ -272,7 +295,8 @@ impl Plan {
     fn tell(&mut self, reader: &Reader<'_>, person: Option<&str>) -> Result<(), Fault> {
         self.told.extend(person.map(|person| (Some(person.to_owned()), format!("Patient/{person}"))));
         let going = self.gone.keys().chain(self.versions.keys());
-        for (type_name, id) in going.filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
+        let own = |type_name: &str, id: &str| type_name == "Patient" && Some(id) == person;
+        for (type_name, id) in going.filter(|(type_name, id)| !own(type_name, id) && type_name != "AuditEvent") {
             let about = patients_of(reader, type_name, id)?;
             let nobody = (person.is_none() && about.is_empty()).then_some(None);
             let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);

@@ -20,6 +20,7 @@ mod stream;
 mod subject;
 mod tasks;
 mod traces;
+mod whose;
 
 pub use erasure::Erased;
 pub use indexer::Indexer;

@@ -63,13 +63,13 @@ async fn what_was_corrected_to_be_anothers_stays_and_what_was_before_goes() {
     let moved = case.record(&[(one, "unmistakable-1"), (one, "unmistakable-2"), (two, "rightly filed")]).await;
     let deleted = case.record(&[(one, "unmistakable-3"), (two, "deleted later")]).await;
     case.a.delete(&format!("Observation/{deleted}")).await.expect(204);
-    let back = case.record(&[(one, "unmistakable-4"), (two, "unmistakable-5"), (one, "unmistakable-6")]).await;
+    let back = case.record(&[(one, "unmistakable-4"), (two, "the second's once"), (one, "unmistakable-6")]).await;
     let mut receipts = Vec::new();
     for number in [1, 3] {
         receipts.push(case.a.get(&format!("Observation/{moved}/_history/{number}/$receipt")).await.expect(200).text());
     }
     let told = case.erase(one, "").await.expect(200).text();
-    assert!(told.contains("3 version(s)"), "{told}");
+    assert!(told.contains("5 version(s)"), "{told}");
     for (path, status) in [
         (format!("Observation/{moved}"), 200),
         (format!("Observation/{moved}/_history/3"), 200),
@@ -79,7 +79,10 @@ async fn what_was_corrected_to_be_anothers_stays_and_what_was_before_goes() {
         (format!("Observation/{deleted}"), 410),
         (format!("Observation/{deleted}/_history/2"), 200),
         (format!("Observation/{deleted}/_history/1"), 404),
-        (format!("Observation/{back}"), 404),
+        (format!("Observation/{back}"), 410),
+        (format!("Observation/{back}/_history/1"), 404),
+        (format!("Observation/{back}/_history/2"), 200),
+        (format!("Observation/{back}/_history/3"), 404),
         (format!("Patient/{one}"), 404),
         (format!("Patient/{two}"), 200),
     ] {
@@ -131,6 +134,92 @@ async fn a_version_about_both_goes_only_when_that_is_said() {
     case.erase(one, "?shared=true").await.expect(200);
     case.a.get(&format!("Group/{id}")).await.expect(200);
     case.a.get(&format!("Group/{id}/_history/1")).await.expect(404);
+}
+
+/// What a record says, version by version, and what of it is left once the first is erased.
+struct Told {
+    /// Whom each version is about: `1`, `2`, both, or nobody; `-` is a deletion.
+    versions: &'static [&'static str],
+    /// Whether it must be said that what is about others too goes.
+    asks: bool,
+    /// The versions that stay.
+    stay: &'static [usize],
+    /// What reading the record answers.
+    current: u16,
+}
+
+const TOLD: [Told; 12] = [
+    Told { versions: &["1", "2"], asks: false, stay: &[2], current: 200 },
+    Told { versions: &["1", "-"], asks: false, stay: &[], current: 404 },
+    Told { versions: &["1", ""], asks: false, stay: &[], current: 404 },
+    Told { versions: &["1", "", "2"], asks: false, stay: &[3], current: 200 },
+    Told { versions: &["1", "2", ""], asks: false, stay: &[2, 3], current: 200 },
+    Told { versions: &["2", "1"], asks: false, stay: &[1], current: 410 },
+    Told { versions: &["2", "1", "-"], asks: false, stay: &[1], current: 410 },
+    Told { versions: &["2", "1", "-", "2"], asks: false, stay: &[1, 4], current: 200 },
+    Told { versions: &["12", "-"], asks: true, stay: &[], current: 404 },
+    Told { versions: &["12", "1"], asks: true, stay: &[], current: 404 },
+    Told { versions: &["2", "12"], asks: true, stay: &[1], current: 410 },
+    Told { versions: &["2", "12", "2"], asks: true, stay: &[1, 3], current: 200 },
+];
+
+impl Told {
+    async fn check(&self, case: &Case, number: usize) {
+        let (one, two) = (case.a.create(&patient(&format!("{number}-1"))).await, case.a.create(&patient(&format!("{number}-2"))).await);
+        let group = |about: &str, word: &str| {
+            let ids = [("1", &one), ("2", &two)].into_iter().filter(|(sign, _)| about.contains(sign)).map(|(_, id)| id);
+            let members: Vec<Value> = ids.map(|id| json!({"entity": {"reference": format!("Patient/{id}")}})).collect();
+            let mut group = json!({"resourceType": "Group", "type": "person", "actual": true, "name": word});
+            if !members.is_empty() {
+                group["member"] = json!(members);
+            }
+            group
+        };
+        let word = |version: usize| format!("said-{number}-{version}.");
+        let id = case.a.create(&group(self.versions[0], &word(1))).await;
+        let path = format!("Group/{id}");
+        for (about, version) in self.versions.iter().zip(1..).skip(1) {
+            if *about == "-" {
+                case.a.delete(&path).await.expect(204);
+            } else {
+                let mut next = group(about, &word(version));
+                next["id"] = json!(id);
+                assert!(case.a.put(&path, &next).await.status < 300, "{:?}", self.versions);
+            }
+        }
+        let history = async || case.a.get(&format!("{path}/_history")).await.json();
+        if self.asks {
+            let before = history().await;
+            case.erase(&one, "").await.expect(422);
+            assert_eq!(history().await["entry"], before["entry"], "{:?}", self.versions);
+        }
+        case.erase(&one, if self.asks { "?shared=true" } else { "" }).await.expect(200);
+        assert_eq!(case.a.get(&path).await.status, self.current, "{:?}", self.versions);
+        let named = |version: usize| super::trail::holds(&case.world.data(), &word(version)).is_some();
+        for version in (1..=self.versions.len()).filter(|version| self.versions[version - 1] != "-") {
+            let (status, stays) = (case.a.get(&format!("{path}/_history/{version}")).await.status, self.stay.contains(&version));
+            assert_eq!((status == 200, named(version)), (stays, stays), "{:?} {version}: {status}", self.versions);
+        }
+        assert_eq!(super::trail::holds(&case.world.data(), &one), None, "{:?}", self.versions);
+        case.verify(&format!("Patient/{two}")).await;
+        if !self.stay.is_empty() {
+            case.verify(&path).await;
+            let mut next = group("2", "goes on");
+            next["id"] = json!(id);
+            assert!(case.a.put(&path, &next).await.status < 300, "{:?}", self.versions);
+            case.verify(&path).await;
+            case.verify(&format!("Patient/{two}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_a_version_is_decides_whether_it_goes() {
+    let case = Case::new().await;
+    for (told, number) in TOLD.iter().zip(0..) {
+        told.check(&case, number).await;
+    }
+    case.world.restart(|_| ()).await;
 }
 
 /// What was to be worked on goes with the record it came up in, and comes up again with the next one.
