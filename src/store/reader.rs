@@ -57,6 +57,11 @@ impl<'c> Reader<'c> {
         current(&self.connection, self.sealer, type_name, id)
     }
 
+    /// The number of the newest version, deleted or not.
+    pub fn newest(&self, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
+        newest_version(&self.connection, type_name, id)
+    }
+
     pub fn version(&self, type_name: &str, id: &str, version: u32) -> Result<Option<StoredVersion>, Fault> {
         let sql = versions!("WHERE r.type = ? AND r.id = ? AND v.version = ?");
         one(&self.connection, self.sealer, sql, params![type_name, id, version])

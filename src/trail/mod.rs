@@ -16,6 +16,7 @@ mod export;
 mod gather;
 mod indexer;
 mod reading;
+mod records;
 mod stream;
 mod subject;
 mod tasks;

@@ -222,6 +222,52 @@ async fn whose_a_version_is_decides_whether_it_goes() {
     case.world.restart(|_| ()).await;
 }
 
+/// Wherever a record of another's names who goes, in whichever version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_version_of_anothers_record_names_who_was_erased() {
+    let case = Case::new().await;
+    let (one, two) = (case.first.as_str(), case.second.as_str());
+    let person = |display: &str| json!({"reference": format!("Patient/{one}"), "display": display});
+    let plain = || case.noted(two, "plain");
+    let performed = || {
+        let mut resource = plain();
+        resource["performer"] = json!([person("Named-1")]);
+        resource
+    };
+    let mut authored = plain();
+    authored["note"][0]["authorReference"] = person("Named-2");
+    let mut linked = patient("linked");
+    linked["link"] = json!([{"type": "seealso", "other": person("Named-3")}]);
+    let mut ids = Vec::new();
+    for (first, then) in [(performed(), Some(plain())), (performed(), None), (authored, Some(plain())), (linked, Some(patient("linked")))] {
+        let id = case.a.create(&first).await;
+        let path = format!("{}/{id}", first["resourceType"].as_str().unwrap());
+        match then {
+            Some(mut next) => {
+                next["id"] = json!(id);
+                case.a.put(&path, &next).await.expect(200);
+            }
+            None => drop(case.a.delete(&path).await.expect(204)),
+        }
+        ids.push(path);
+    }
+    case.erase(one, "").await.expect(422);
+    for path in &ids {
+        assert_eq!(case.a.get(&format!("{path}/_history/1")).await.status, 200, "{path}: nothing was done");
+    }
+    case.erase(one, "?shared=true").await.expect(200);
+    for word in ["Named-", one] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    for (path, status) in ids.iter().zip([200, 404, 200, 200]) {
+        assert_eq!(case.a.get(path).await.status, status, "{path}");
+        assert_eq!(case.a.get(&format!("{path}/_history/1")).await.status, 404, "{path}");
+    }
+    for path in [&ids[0], &ids[2], &ids[3], &format!("Patient/{two}")] {
+        case.verify(path).await;
+    }
+}
+
 /// What was to be worked on goes with the record it came up in, and comes up again with the next one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_work_list_keeps_nothing_of_what_was_erased() {
@@ -255,6 +301,73 @@ async fn the_work_list_keeps_nothing_of_what_was_erased() {
     assert!(is_told("Others") && is_told("shared"), "what came up with another's record stays");
     case.a.create(&coded(&case.second, beside("UNMISTAKABLE2"))).await;
     assert!(is_told("UNMISTAKABLE2"), "it comes up again");
+}
+
+/// Damages the rows of a type whose document holds a word; gives how many, and what they were.
+fn damage(case: &Case, type_name: &str, word: &str) -> Vec<(i64, String)> {
+    let data = rusqlite::Connection::open(case.world.data().join("data.db")).unwrap();
+    let sql = "SELECT v.seq, v.document FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = ? AND instr(v.document, ?) > 0";
+    let mut statement = data.prepare(sql).unwrap();
+    let rows: Vec<(i64, String)> =
+        statement.query_map([type_name, word], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    for (seq, _) in &rows {
+        data.execute("UPDATE version SET document = substr(document, 1, length(document) - 1) || 'x' WHERE seq = ?", [seq]).unwrap();
+    }
+    rows
+}
+
+fn put_back(case: &Case, rows: &[(i64, String)]) -> usize {
+    let data = rusqlite::Connection::open(case.world.data().join("data.db")).unwrap();
+    rows.iter().map(|(seq, document)| data.execute("UPDATE version SET document = ? WHERE seq = ?", (document, seq)).unwrap()).sum()
+}
+
+/// Whoever's it is: what is to be worked on and what was said of versions blocks nobody's erasure by being damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_to_anothers_records_blocks_no_erasure() {
+    let case = Case::new().await;
+    let coded = |about: &str, word: &str| {
+        let mut resource = observation(&format!("Patient/{about}"));
+        resource["code"] = json!({ "text": word });
+        resource
+    };
+    let theirs = case.a.create(&coded(&case.second, "Others")).await;
+    let (one, two) = (case.a.create(&coded(&case.first, "Once")).await, case.a.create(&coded(&case.first, "Twice")).await);
+    assert_eq!(damage(&case, "Task", &theirs).len(), 1);
+    assert_eq!(damage(&case, "Provenance", &theirs).len(), 1);
+    assert_eq!(damage(&case, "Provenance", &one).len(), 1);
+    case.officer.call(Call::new("POST", &format!("Observation/{one}/$erase"))).await.expect(200);
+    assert_eq!(damage(&case, "Task", &two).len(), 1);
+    assert_eq!(damage(&case, "Provenance", &two).len(), 1);
+    case.erase(&case.first, "").await.expect(200);
+    for word in ["Once", "Twice", case.first.as_str(), one.as_str(), two.as_str()] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    case.a.get(&format!("Observation/{theirs}")).await.expect(200);
+    assert_eq!(damage(&case, "Provenance", &theirs).len(), 1, "what was said of another's is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_of_anothers_is_kept_unless_it_names_who_goes() {
+    let case = Case::new().await;
+    let seen = case.a.create(&case.noted(&case.second, "the second's")).await;
+    case.a.get(&format!("Observation/{seen}")).await.expect(200);
+    case.verify(&format!("Patient/{}", case.second)).await;
+    let events = damage(&case, "AuditEvent", &format!("Observation/{seen}"));
+    assert!(!events.is_empty());
+    let trail = format!("Patient/{}/$provenance-trail", case.second);
+    case.regulator.get(&trail).await.expect(500);
+    case.erase(&case.first, "").await.expect(200);
+    assert_eq!(put_back(&case, &events), events.len(), "each is still there");
+    case.verify(&format!("Patient/{}", case.second)).await;
+    // One that names who goes, in what was asked, goes; and the other's trail says that something was erased.
+    let third = case.a.create(&patient("unmistakable-3")).await;
+    assert_eq!(case.a.search("Patient?identifier=unmistakable-3,2").await.len(), 2);
+    case.verify(&format!("Patient/{}", case.second)).await;
+    let named = damage(&case, "AuditEvent", "\"query\"");
+    assert_eq!(named.len(), 2);
+    case.erase(&third, "").await.expect(200);
+    assert_eq!(put_back(&case, &named), 0);
+    case.verify(&format!("Patient/{}", case.second)).await;
 }
 
 /// A version that somebody took away is not passed off as an erased one.
