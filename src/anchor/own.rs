@@ -14,7 +14,8 @@ pub struct OwnVersion<'a> {
     pub id: &'a str,
     /// The version it replaces.
     pub previous: Option<StoredVersion>,
-    pub resource: Node,
+    /// What it says; nothing where it is a deletion.
+    pub resource: Option<Node>,
     /// Ids of the patients it is about.
     pub patients: &'a [String],
     /// What was done and why, in a sentence for people.
@@ -28,21 +29,25 @@ impl Anchor {
     /// The drafts of such a version and its Provenance, and its leaves. `place` is how many leaves the unit has already.
     pub fn own_version(&self, own: OwnVersion<'_>, place: usize) -> Result<(Vec<VersionDraft>, Vec<LeafDraft>), Fault> {
         let version = own.previous.as_ref().map_or(1, |previous| previous.version + 1);
-        let method = if version == 1 { Method::Create } else { Method::Update };
+        let method = match own.resource {
+            None => Method::Delete,
+            Some(_) if version == 1 => Method::Create,
+            Some(_) => Method::Update,
+        };
         let previous = own.previous.map(Arc::new);
         let target = Target { type_name: own.type_name.to_owned(), id: own.id.to_owned(), version, method, previous };
         let mut resource = own.resource;
-        stamp(&mut resource, &target, own.at);
-        let document = json::write(&resource);
-        let canonical = digest(&json::write_canonical(&resource));
+        resource.iter_mut().for_each(|resource| stamp(resource, &target, own.at));
+        let document = resource.as_ref().map(json::write).unwrap_or_default();
+        let canonical = resource.as_ref().map(|resource| digest(&json::write_canonical(resource)));
         let sender = Object::new().with("display", "hearthgate");
         let context = ToAnchor { source: own.source, sender: &sender, client: "", partner: "", at: own.at };
         let about = format!("{}/{}/_history/{version}", own.type_name, own.id);
         let (provenance, stated) = self.statement(&about, own.reason, None, own.source, own.at)?;
         // Nothing was received: the bytes it was made from are the version itself.
-        let digests = Digests { raw: &digest(&document), canonical: Some(canonical), provenance: &stated };
+        let digests = Digests { raw: &digest(&document), canonical, provenance: &stated };
         let leaves = self.version_leaves(&digests, (&target, own.patients), self.record_key(own.patients)?, &context)?;
-        let draft = self.draft(&target, Some(&resource), &document, Some(place), &context)?;
+        let draft = self.draft(&target, resource.as_ref(), &document, Some(place), &context)?;
         Ok((vec![draft, provenance], leaves))
     }
 

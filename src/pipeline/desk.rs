@@ -144,7 +144,7 @@ impl Pipeline {
             None => Assumption::Absent { type_name: type_owned, id: id_owned },
         };
         let at = self.clock.now();
-        let own = OwnVersion { type_name, id, previous, resource, patients: &[], reason, source: audit::SOURCE, at };
+        let own = OwnVersion { type_name, id, previous, resource: Some(resource), patients: &[], reason, source: audit::SOURCE, at };
         let (versions, leaves) = self.anchor.own_version(own, 0)?;
         let reference = format!("{type_name}/{id}/_history/{version}");
         let closing = Closing { resources: vec![reference.clone()], description: Some(reason.to_owned()), ..Closing::default() };

@@ -116,7 +116,7 @@ impl Pipeline {
             type_name: "Consent",
             id: &id,
             previous: Some(current),
-            resource: resource.clone(),
+            resource: Some(resource.clone()),
             patients,
             reason: "The consent was revoked.",
             source: &source,

@@ -136,7 +136,7 @@ impl Pipeline {
             type_name: "Communication",
             id: &notice_id,
             previous: None,
-            resource: notice(caller, &id, reason, at, until),
+            resource: Some(notice(caller, &id, reason, at, until)),
             patients: &patients,
             reason: "The glass was broken.",
             source: audit::SOURCE,

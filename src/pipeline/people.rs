@@ -279,7 +279,7 @@ impl Pipeline {
                 type_name: "Linkage",
                 id: &person,
                 previous,
-                resource: linkage(&records, is_active),
+                resource: Some(linkage(&records, is_active)),
                 patients: &records,
                 reason: if is_active && !decided.leaves { reason } else { "No longer linked." },
                 source: audit::SOURCE,

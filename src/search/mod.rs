@@ -41,6 +41,7 @@ mod laws;
 #[cfg(test)]
 mod tests;
 
+pub use fold::folded;
 pub use include::Include;
 pub use link::{Link, LinkedName, MAX_LINK_DEPTH};
 pub use lookup::Lookup;

@@ -57,6 +57,11 @@ impl<'c> Reader<'c> {
         current(&self.connection, self.sealer, type_name, id)
     }
 
+    /// The number of the newest version, deleted or not.
+    pub fn newest(&self, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
+        newest_version(&self.connection, type_name, id)
+    }
+
     pub fn version(&self, type_name: &str, id: &str, version: u32) -> Result<Option<StoredVersion>, Fault> {
         let sql = versions!("WHERE r.type = ? AND r.id = ? AND v.version = ?");
         one(&self.connection, self.sealer, sql, params![type_name, id, version])
@@ -121,6 +126,13 @@ impl<'c> Reader<'c> {
     pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Rows, Fault> {
         let sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?", SELECT_CURRENT);
         self.apart(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
+    }
+
+    /// Versions, the newest of what they are or older, that hold a word anywhere: those stored after `after`, oldest first. Every row is looked through;
+    /// records of what was done, of which there are the most, are not.
+    pub fn holding(&self, word: &str, after: i64, limit: usize) -> Result<Rows, Fault> {
+        let sql = versions!("WHERE v.seq > ? AND instr(v.document, ?) > 0 AND +r.type <> 'AuditEvent' ORDER BY v.seq LIMIT ?");
+        self.apart(sql, vec![after.into(), word.to_owned().into(), rows(limit)])
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.

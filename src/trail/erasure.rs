@@ -1,31 +1,28 @@
 //! Erasing a record, or a patient with everything that leads to them. The log keeps its leaves; what they refer to is gone.
 
 use super::Trail;
-use super::damaged::Suspects;
+use super::damaged::{Suspects, blocks_nobody};
 use super::subject::{Place, Subject, patients_of};
 use super::tasks::tasks;
 use super::traces::Traces;
-use crate::anchor::{Epoch, Leaf, LeafKind};
+use super::whose;
+use crate::anchor::{Epoch, Leaf, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
-use crate::consent;
-use crate::fhir::{Node, json};
 use crate::identity::Caller;
 use crate::intake;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::pipeline::patient_ids;
 use crate::query::not_found;
 use crate::registry::Role;
 use crate::search;
 use crate::store::{Assumption, Committed, Erasure, HistoryScope, Reader, StoredVersion, Unit};
-use data_encoding::BASE64;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an erasure is planned anew, because something was added meanwhile.
 const MAX_ROUNDS: u32 = 10;
 /// The most resources one person's erasure takes in.
-const MAX_RESOURCES: usize = 1_000_000;
+pub(super) const MAX_RESOURCES: usize = 1_000_000;
 /// Records read at a time when all are looked through.
-const PORTION: usize = 1000;
+pub(super) const PORTION: usize = 1000;
 
 /// What an erasure came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,17 +35,19 @@ pub struct Erased {
     pub rewritten: usize,
 }
 
-type Key = (String, String);
+pub(super) type Key = (String, String);
 
 /// What is to go.
 #[derive(Default)]
-struct Plan {
-    gone: BTreeMap<Key, u32>,
-    /// Versions that go of resources that stay, since they were corrected to be about others; with the newest version.
-    versions: BTreeMap<Key, (u32, BTreeSet<u32>)>,
+pub(super) struct Plan {
+    pub(super) gone: BTreeMap<Key, u32>,
+    /// Versions that go of resources that stay, since others of their versions are about others alone; with the newest version.
+    pub(super) versions: BTreeMap<Key, (u32, BTreeSet<u32>)>,
     /// Resources that are about others too.
     shared: BTreeSet<Key>,
-    rewritten: Vec<(String, String, String)>,
+    pub(super) rewritten: Vec<(String, String, String)>,
+    /// Resources that stay and whose newest version goes, with those whose they are: they are deleted first.
+    headless: Vec<(StoredVersion, Vec<String>)>,
     /// Whose trails must say that what goes was erased: patient and record.
     told: BTreeSet<(Option<String>, String)>,
 }
@@ -80,16 +79,21 @@ impl Trail {
     pub async fn carry_out(&self, type_name: &str, id: &str, shared: bool, opened: &audit::Opened) -> Result<Erased, Failure> {
         let mut erased = Erased::default();
         for round in 0..MAX_ROUNDS {
-            let plan = self.plan(type_name, id, round > 0).await?;
+            let plan = self.plan(type_name, id, erased != Erased::default()).await?;
             if plan.is_empty() {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
             if !shared && !plan.shared.is_empty() {
                 let text = format!(
-                    "{} resource(s) are about other patients too. Change them first, or ask with shared=true, and they go as well.",
+                    "{} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well.",
                     plan.shared.len()
                 );
                 return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).into());
+            }
+            if !plan.headless.is_empty() {
+                // What then is current is a deletion, in the trail of whose the rest is. Planning goes on from there.
+                self.delete_first(plan.headless, opened).await?;
+                continue;
             }
             let done = self.commit(type_name, id, &plan, opened).await?;
             erased.resources += done.resources;
@@ -97,6 +101,30 @@ impl Trail {
             erased.rewritten += done.rewritten;
         }
         Err(Fault::new(FaultKind::Overloaded, "more keeps being written about what is to be erased; ask again").into())
+    }
+
+    /// Deletes records of which the newest version is to go and others stay. No record is without a newest version.
+    async fn delete_first(&self, headless: Vec<(StoredVersion, Vec<String>)>, opened: &audit::Opened) -> Result<(), Fault> {
+        let mut unit = Unit::default();
+        for (newest, patients) in headless {
+            let (type_name, id, source) = (newest.type_name.clone(), newest.id.clone(), newest.source.clone());
+            unit.assumptions.push(Assumption::Version { type_name: type_name.clone(), id: id.clone(), version: newest.version });
+            let own = OwnVersion {
+                type_name: &type_name,
+                id: &id,
+                previous: Some(newest),
+                resource: None,
+                patients: &patients,
+                reason: "Deleted: what was current was another patient's and is erased.",
+                source: &source,
+                at: opened.at,
+            };
+            let (drafts, leaves) = self.query.pipeline.anchor.own_version(own, unit.leaves.len())?;
+            unit.versions.extend(drafts);
+            unit.leaves.extend(leaves);
+        }
+        // Where somebody was faster with one of them, it is planned anew as well.
+        self.query.pipeline.store.commit(unit).await.map(drop)
     }
 
     async fn commit(&self, type_name: &str, id: &str, plan: &Plan, opened: &audit::Opened) -> Result<Erased, Failure> {
@@ -138,12 +166,23 @@ impl Trail {
     async fn plan(&self, type_name: &str, id: &str, again: bool) -> Result<Plan, Failure> {
         self.query.pipeline.store.settle().await?;
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
-        let definitions = self.query.pipeline.definitions;
-        if type_name != "Patient" {
-            return Ok(self.query.pipeline.store.read(move |reader| plan_record(reader, definitions, &type_name, &id)).await?);
-        }
-        let places = if again { Vec::new() } else { self.patient_leaves(&id).await? };
-        Ok(self.query.pipeline.store.read(move |reader| plan_patient(reader, definitions, &id, &places)).await?)
+        let pipeline = &self.query.pipeline;
+        let definitions = pipeline.definitions;
+        let is_patient = type_name == "Patient";
+        let places = if again || !is_patient { Vec::new() } else { self.patient_leaves(&id).await? };
+        let plan = move |reader: &Reader<'_>| {
+            let mut suspects = Suspects::of(&type_name, &id, &places);
+            let plan = if is_patient {
+                plan_patient(reader, definitions, &id, &places, &mut suspects)?
+            } else {
+                plan_record(reader, definitions, (&type_name, &id), &mut suspects)?
+            };
+            Ok((plan, suspects))
+        };
+        let (mut plan, suspects) = pipeline.store.read(move |reader| plan(&reader)).await?;
+        plan.gone.extend(suspects.going().clone());
+        plan.told.extend(suspects.told(&pipeline.anchor.keyring)?);
+        Ok(plan)
     }
 
     /// The leaves under the patient's tags: they lead to what the search index no longer knows, such as deleted resources.
@@ -153,20 +192,25 @@ impl Trail {
     }
 }
 
-type Definitions = &'static crate::definitions::Definitions;
+pub(super) type Definitions = &'static crate::definitions::Definitions;
 
 /// A record goes with its Provenances. That it was disclosed stays on record, under an id that nothing leads on from.
-fn plan_record(reader: &Reader<'_>, definitions: Definitions, type_name: &str, id: &str) -> Result<Plan, Fault> {
+fn plan_record(
+    reader: &Reader<'_>,
+    definitions: Definitions,
+    (type_name, id): (&str, &str),
+    suspects: &mut Suspects,
+) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let Some(current) = reader.current(type_name, id)? else { return Ok(plan) };
     plan.gone.insert((type_name.to_owned(), id.to_owned()), current.version);
     plan.tell(reader, None)?;
-    plan.tasks(reader, &Traces::default())?;
-    plan.provenances(reader, definitions)?;
+    plan.tasks(reader, &Traces::default(), suspects)?;
+    plan.provenances(reader, definitions, suspects)?;
     Ok(plan)
 }
 
-fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places: &[Place]) -> Result<Plan, Fault> {
+fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places: &[Place], suspects: &mut Suspects) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut traces = Traces::of(id);
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
@@ -178,20 +222,44 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
     }
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
-    found.sound.iter().try_for_each(|version| plan.consider(version, id))?;
-    let mut suspects = Suspects::of(id, places, found.damaged)?;
+    if plan.gone.is_empty() && found.is_empty() && places.is_empty() {
+        return Ok(plan);
+    }
+    suspects.take(reader, found.damaged)?;
     for place in places {
         check(reader, place)?;
-        let Some(version) = suspects.version_of(reader, place.position)? else { continue };
-        if !plan.versions.contains_key(&key(&version)) && !plan.gone.contains_key(&key(&version)) {
-            plan.follow(reader, &version, id)?;
-        }
+        suspects.look(reader, place.position)?;
+    }
+    let positions = places.iter().map(|place| place.position).collect();
+    let (statements, records): (Vec<Key>, Vec<Key>) =
+        leading(reader, id, suspects)?.into_iter().partition(|(type_name, _)| type_name == "Provenance");
+    for (type_name, of) in &records {
+        plan.judge(reader, (type_name, of), id, &positions, suspects)?;
     }
     plan.tell(reader, Some(id))?;
-    plan.tasks(reader, &traces)?;
-    plan.provenances(reader, definitions)?;
-    plan.audit_records(reader, id, &traces, &mut suspects)?;
+    plan.tasks(reader, &traces, suspects)?;
+    plan.provenances(reader, definitions, suspects)?;
+    // What is said of others' versions and names the person beside them.
+    for (type_name, of) in statements.iter().filter(|(type_name, of)| !plan.is_rewritten(type_name, of)).cloned().collect::<Vec<Key>>() {
+        plan.judge(reader, (&type_name, &of), id, &positions, suspects)?;
+        plan.tell_of(reader, (&type_name, &of), Some(id))?;
+    }
+    plan.audit_records(reader, id, &traces, suspects)?;
     Ok(plan)
+}
+
+/// The records that have a version, newest or not, in which the person is named.
+fn leading(reader: &Reader<'_>, person: &str, suspects: &mut Suspects) -> Result<BTreeSet<Key>, Fault> {
+    let (mut after, mut found) = (0, BTreeSet::new());
+    loop {
+        let portion = reader.holding(person, after, PORTION)?;
+        let Some(last) = portion.last() else { break };
+        after = last;
+        found.extend(portion.sound.iter().map(key));
+        suspects.take(reader, portion.damaged)?;
+    }
+    found.retain(|key| !suspects.going().contains_key(key));
+    Ok(found)
 }
 
 /// What another's leaf stands for does not go with this person.
@@ -201,7 +269,7 @@ fn check(reader: &Reader<'_>, place: &Place) -> Result<(), Fault> {
     leaf.map_or_else(|| Err(Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read")), |leaf| place.check(&leaf))
 }
 
-fn key(version: &StoredVersion) -> Key {
+pub(super) fn key(version: &StoredVersion) -> Key {
     (version.type_name.clone(), version.id.clone())
 }
 
@@ -216,54 +284,44 @@ impl Plan {
     }
 
     /// Whether a reference leads to what goes.
-    fn goes(&self, reference: &str) -> bool {
+    pub(super) fn goes(&self, reference: &str) -> bool {
         let key = type_and_id(reference);
         let number = reference.split_once("/_history/").and_then(|(_, number)| number.parse().ok());
         let of_others = self.versions.get(&key).zip(number);
         self.gone.contains_key(&key) || of_others.is_some_and(|((_, going), number)| going.contains(&number))
     }
 
-    /// Takes in what a leaf under the person's tags stands for. A record goes with its whole history where it is the person's, or nobody's: what was
-    /// filed under another meanwhile was corrected. Where it was corrected to be about others alone, it is theirs, and only what was about the person goes.
-    fn follow(&mut self, reader: &Reader<'_>, version: &StoredVersion, person: &str) -> Result<(), Fault> {
-        let Some(current) = reader.current(&version.type_name, &version.id)? else { return Ok(()) };
-        let scope = HistoryScope::Instance { type_name: version.type_name.clone(), id: version.id.clone() };
-        let mut going = BTreeSet::new();
-        let (mut newest, mut is_shared) = (None, false);
-        for version in reader.history(&scope, None, None, MAX_RESOURCES)?.iter().filter(|version| !version.deleted()) {
-            let about = patient_ids(&version.parse()?);
-            if about.iter().any(|patient| patient == person) {
-                going.insert(version.version);
-                is_shared |= about.iter().any(|patient| patient != person);
-            }
-            newest.get_or_insert(about);
-        }
-        let is_others = newest.is_some_and(|about| !about.is_empty() && about.iter().all(|patient| patient != person));
-        if !is_others || current.type_name == "AuditEvent" {
-            self.gone.insert(key(&current), current.version);
-        } else if !going.is_empty() {
-            self.shared.extend(is_shared.then(|| key(&current)));
-            self.versions.insert(key(&current), (current.version, going));
-        }
-        Ok(())
-    }
-
-    /// Takes in a resource that refers to the patient. Records of what was done are judged on their own.
-    fn consider(&mut self, version: &StoredVersion, patient: &str) -> Result<(), Fault> {
-        if version.deleted() || matches!(version.type_name.as_str(), "AuditEvent" | "Provenance") {
+    /// Takes in a record that names the person in any of its versions. Records of what was done are judged on their own.
+    fn judge(
+        &mut self,
+        reader: &Reader<'_>,
+        (type_name, id): (&str, &str),
+        person: &str,
+        positions: &BTreeSet<u64>,
+        suspects: &mut Suspects,
+    ) -> Result<(), Fault> {
+        let key = (type_name.to_owned(), id.to_owned());
+        if self.gone.contains_key(&key) {
             return Ok(());
         }
-        let resource = version.parse()?;
-        if !version.document.contains(patient) {
+        let fate = match whose::judge(reader, (type_name, id), person, positions) {
+            Ok(Some(fate)) => fate,
+            Ok(None) => return Ok(()),
+            Err(fault) if blocks_nobody(type_name, &fault) => return suspects.add(reader, key),
+            Err(fault) => return Err(fault),
+        };
+        self.shared.extend(fate.is_shared.then(|| key.clone()));
+        if fate.is_gone {
+            self.gone.insert(key, fate.newest.version);
             return Ok(());
         }
-        let about = patient_ids(&resource);
-        // Which records are one person's, and what somebody had to decide of them, the gateway itself wrote down.
-        let is_own = matches!(version.type_name.as_str(), "Linkage" | "Task");
-        if !is_own && (about.is_empty() || about.iter().any(|other| other != patient)) {
-            self.shared.insert(key(version));
+        let newest = fate.newest.version;
+        if fate.going.contains(&newest) {
+            self.headless.push((fate.newest, fate.others.into_iter().collect()));
         }
-        self.gone.insert(key(version), version.version);
+        if !fate.going.is_empty() {
+            self.versions.insert(key, (newest, fate.going));
+        }
         Ok(())
     }
 
@@ -271,106 +329,32 @@ impl Plan {
     /// person who goes has one leaf for everything.
     fn tell(&mut self, reader: &Reader<'_>, person: Option<&str>) -> Result<(), Fault> {
         self.told.extend(person.map(|person| (Some(person.to_owned()), format!("Patient/{person}"))));
-        let going = self.gone.keys().chain(self.versions.keys());
-        for (type_name, id) in going.filter(|(type_name, _)| type_name != "Patient" && type_name != "AuditEvent") {
-            let about = patients_of(reader, type_name, id)?;
-            let nobody = (person.is_none() && about.is_empty()).then_some(None);
-            let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
-            self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, format!("{type_name}/{id}"))));
-        }
+        let own = |type_name: &str, id: &str| type_name == "Patient" && Some(id) == person;
+        let going: Vec<Key> = self.gone.keys().chain(self.versions.keys()).filter(|(type_name, id)| !own(type_name, id)).cloned().collect();
+        going.iter().try_for_each(|(type_name, id)| self.tell_of(reader, (type_name, id), person))
+    }
+
+    fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
+        let about = patients_of(reader, type_name, id)?;
+        let nobody = (person.is_none() && about.is_empty()).then_some(None);
+        let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
+        self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, format!("{type_name}/{id}"))));
         Ok(())
     }
 
+    fn is_rewritten(&self, type_name: &str, id: &str) -> bool {
+        self.rewritten.iter().any(|(of_type, of, _)| of_type == type_name && of == id)
+    }
+
     /// What people were to work on because of what goes. Tasks are in nobody's trail.
-    fn tasks(&mut self, reader: &Reader<'_>, traces: &Traces) -> Result<(), Fault> {
+    fn tasks(&mut self, reader: &Reader<'_>, traces: &Traces, suspects: &mut Suspects) -> Result<(), Fault> {
         let leads = |reference: &str| {
             let of = type_and_id(reference);
             self.gone.contains_key(&of) || self.versions.contains_key(&of)
         };
-        let going = tasks(reader, leads, traces)?;
+        let going = tasks(reader, leads, traces, suspects)?;
         self.gone.extend(going.into_iter().map(|(id, version)| (("Task".to_owned(), id), version)));
         Ok(())
-    }
-
-    /// The Provenances of everything that goes; one that is about more is kept without what goes.
-    fn provenances(&mut self, reader: &Reader<'_>, definitions: Definitions) -> Result<(), Fault> {
-        let records: Vec<Key> = self.gone.keys().chain(self.versions.keys()).cloned().collect();
-        let mut judged = BTreeSet::new();
-        for (_, id) in records {
-            let Some(index_key) = search::reference_key(definitions, "Provenance", "target", &id) else { continue };
-            for version in reader.indexed_between(index_key, index_key, MAX_RESOURCES)?.whole()? {
-                if version.type_name != "Provenance" || version.deleted() || !judged.insert(version.id.clone()) {
-                    continue;
-                }
-                let mut provenance = version.parse()?;
-                let stays = |target: &Node| !target.text("reference").is_some_and(|to| self.goes(to));
-                let (kept, all): (Vec<Node>, usize) =
-                    (provenance.items("target").iter().filter(|target| stays(target)).cloned().collect(), provenance.items("target").len());
-                if kept.is_empty() {
-                    self.gone.insert(key(&version), version.version);
-                } else if kept.len() < all {
-                    if let Some(object) = provenance.as_object_mut() {
-                        object.set("target", kept);
-                    }
-                    consent::mark_redacted(&mut provenance);
-                    self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&provenance)));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks through all records of what was done: those of this person alone go, others lose what leads to them.
-    fn audit_records(&mut self, reader: &Reader<'_>, patient: &str, traces: &Traces, suspects: &mut Suspects) -> Result<(), Fault> {
-        let mut after = 0;
-        loop {
-            let portion = reader.of_type("AuditEvent", after, PORTION)?;
-            let Some(last) = portion.last() else { return Ok(()) };
-            after = last;
-            for damaged in &portion.damaged {
-                if suspects.may_speak(reader, damaged, |event| self.without(event, traces).is_some(), traces)? {
-                    self.gone.insert((damaged.type_name.clone(), damaged.id.clone()), damaged.newest);
-                }
-            }
-            for version in &portion.sound {
-                if self.gone.contains_key(&key(version)) || version.deleted() {
-                    continue;
-                }
-                let event = version.parse()?;
-                let references: Vec<&str> =
-                    event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"])).collect();
-                let own = format!("Patient/{patient}");
-                let of_person = references.contains(&own.as_str());
-                let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
-                if of_person && !of_others {
-                    self.gone.insert(key(version), version.version);
-                } else if let Some(kept) = self.without(&event, traces) {
-                    self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
-                }
-            }
-        }
-    }
-
-    /// The event without the entities that lead to what goes; `None` when none does.
-    fn without(&self, event: &Node, traces: &Traces) -> Option<Node> {
-        let leads = |entity: &Node| {
-            let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| self.goes(to));
-            let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
-            let asks = query.is_some_and(|query| {
-                let query = String::from_utf8_lossy(&query);
-                traces.lead_from(&query) || self.gone.keys().any(|(_, id)| query.contains(id.as_str()))
-            });
-            refers || asks
-        };
-        let entities = event.items("entity");
-        let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
-        if kept.len() == entities.len() {
-            return None;
-        }
-        let mut event = event.clone();
-        event.as_object_mut()?.set("entity", kept);
-        consent::mark_redacted(&mut event);
-        Some(event)
     }
 }
 

@@ -16,10 +16,12 @@ mod export;
 mod gather;
 mod indexer;
 mod reading;
+mod records;
 mod stream;
 mod subject;
 mod tasks;
 mod traces;
+mod whose;
 
 pub use erasure::Erased;
 pub use indexer::Indexer;

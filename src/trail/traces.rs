@@ -2,11 +2,15 @@
 //!
 //! What is one person's, or nearly so, counts wherever it stands in a question: identifiers, names, addresses of the net, of three characters
 //! and more. What is also part of other words counts only where it stands for itself, between anything but letters and digits: a whole date
-//! of birth, a line of an address, a postal code. A name of one or two characters counts only where a name was asked for. A telephone number
-//! counts by its digits, however it was written; with and without the country's prefix it is the same. A city, a country or a year is
-//! nobody's, and leads to nobody.
+//! of birth, a line of an address, a postal code, a word of a name that is written in one. A name of one or two characters counts only where a
+//! name was asked for; there the beginning of a name counts too, and with `:contains` any part of one, from three characters on. A telephone
+//! number counts by its digits, however it was written; with and without the country's prefix, and whatever extension follows, it is the same. A
+//! city, a country or a year is nobody's, and leads to nobody.
+//!
+//! Words are compared as string search compares them: without case, accents and surplus white space.
 
 use crate::fhir::{Node, Value};
+use crate::search::folded;
 use std::collections::BTreeSet;
 
 /// Words of a person shorter than this would strike out the questions of everybody.
@@ -20,7 +24,7 @@ const MIN_PHONE_DIGITS: usize = 7;
 /// The parameters that ask for a name.
 const NAME_PARAMETERS: [&str; 4] = ["name", "family", "given", "phonetic"];
 
-/// What leads to a person. All in lower case.
+/// What leads to a person. All of it folded.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     /// Found anywhere.
@@ -29,6 +33,8 @@ pub(super) struct Traces {
     alone: BTreeSet<String>,
     /// Found as the value of a parameter that asks for a name.
     short_names: BTreeSet<String>,
+    /// Names of any length, of which the beginning, or a part, may be such a value.
+    names: BTreeSet<String>,
     /// The digits of telephone numbers, without zeros before them.
     phones: BTreeSet<String>,
 }
@@ -36,7 +42,7 @@ pub(super) struct Traces {
 impl Traces {
     /// The id of the patient, to which every version adds.
     pub fn of(id: &str) -> Traces {
-        Traces { words: BTreeSet::from([id.to_lowercase()]), ..Traces::default() }
+        Traces { words: BTreeSet::from([folded(id)]), ..Traces::default() }
     }
 
     /// What a version of the patient says of the person.
@@ -45,6 +51,7 @@ impl Traces {
         patient.items("telecom").iter().filter_map(|telecom| telecom.text("value")).for_each(|value| self.telecom(value));
         for name in patient.items("name") {
             name.text("family").into_iter().chain(texts(name.items("given"))).for_each(|name| self.name(name));
+            name.text("text").iter().for_each(|text| self.written_name(text));
         }
         patient.text("birthDate").iter().for_each(|date| self.alone(date, DATE_CHARACTERS));
         for address in patient.items("address") {
@@ -56,7 +63,7 @@ impl Traces {
 
     /// Whether a question, `Type?name=value&…`, leads to the person.
     pub fn lead_from(&self, question: &str) -> bool {
-        let question = question.to_lowercase();
+        let question = folded(question);
         self.words.iter().any(|word| question.contains(word.as_str()))
             || self.alone.iter().any(|word| stands_alone(&question, word))
             || values(&question).any(|(name, value)| self.is_name(name, value) || self.is_phone(value))
@@ -64,36 +71,48 @@ impl Traces {
 
     fn word(&mut self, text: &str) {
         if text.chars().count() >= MIN_WORD_CHARACTERS {
-            self.words.insert(text.to_lowercase());
+            self.words.insert(folded(text));
         }
     }
 
     fn name(&mut self, text: &str) {
+        self.names.insert(folded(text));
         if text.chars().count() < MIN_WORD_CHARACTERS {
-            self.short_names.insert(text.to_lowercase());
+            self.short_names.insert(folded(text));
         } else {
             self.word(text);
         }
     }
 
+    /// A whole name in one text. Its words may be everybody's, such as `van` or `Dr`.
+    fn written_name(&mut self, text: &str) {
+        self.names.insert(folded(text));
+        for word in text.split(|c: char| c.is_whitespace() || c == ',') {
+            self.names.insert(folded(word));
+            self.alone(word, MIN_WORD_CHARACTERS);
+        }
+    }
+
     fn alone(&mut self, text: &str, least: usize) {
         if text.chars().count() >= least {
-            self.alone.insert(text.to_lowercase());
+            self.alone.insert(folded(text));
         }
     }
 
     fn telecom(&mut self, text: &str) {
-        if is_written_as_phone(text) {
-            self.phones.extend(phone_digits(text));
-        } else {
+        self.phones.extend(phone_digits(text));
+        if !is_written_as_phone(text) {
             self.word(text);
         }
     }
 
     fn is_name(&self, parameter: &str, value: &str) -> bool {
         // `patient:Patient.given:exact` asks for a given name.
-        let code = parameter.rsplit('.').next().and_then(|last| last.split(':').next()).unwrap_or_default();
-        NAME_PARAMETERS.contains(&code) && self.short_names.contains(value)
+        let last = parameter.rsplit('.').next().unwrap_or_default();
+        let (code, modifier) = last.split_once(':').unwrap_or((last, ""));
+        let is_part = |name: &String| if modifier == "contains" { name.contains(value) } else { name.starts_with(value) };
+        let is_long = value.chars().count() >= MIN_WORD_CHARACTERS;
+        NAME_PARAMETERS.contains(&code) && (self.short_names.contains(value) || is_long && self.names.iter().any(is_part))
     }
 
     fn is_phone(&self, value: &str) -> bool {
@@ -113,8 +132,11 @@ fn is_written_as_phone(text: &str) -> bool {
     text.trim().trim_start_matches("tel:").chars().all(|c| c.is_ascii_digit() || " +-/().\u{a0}".contains(c))
 }
 
-/// The digits of what is written like a telephone number, without zeros before them, unless they are too few for one.
+/// The digits of what is written like a telephone number, up to an extension, without zeros before them, unless they are too few for one.
 fn phone_digits(text: &str) -> Option<String> {
+    let text = text.trim().trim_start_matches("tel:");
+    let end = text.find(|c: char| c.is_alphabetic() || c == ';' || c == '#').unwrap_or(text.len());
+    let text = text.get(..end).filter(|_| !text.contains('@'))?;
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let digits = digits.trim_start_matches('0');
     (is_written_as_phone(text) && digits.len() >= MIN_PHONE_DIGITS).then(|| digits.to_owned())
@@ -151,7 +173,21 @@ mod tests {
             "address":[{"line":["7 Elm Row","9"],"city":"Springfield","postalCode":"SW1A 4QQ","country":"GB"},{"postalCode":"40210"}]}"#;
         let mut traces = Traces::of("hg-abc");
         traces.add(&json::parse(patient, usize::MAX).unwrap());
+        let text = br#"{"resourceType":"Patient","name":[{"text":"Dr. Wolfgang Uxbridge"},{"family":"M\u00fcllerquist"}],
+            "telecom":[{"system":"phone","value":"+49 30 5551234 ext. 7"}]}"#;
+        traces.add(&json::parse(text, usize::MAX).unwrap());
         let leads = [
+            "Patient?name=Uxbridge",
+            "Patient?name=wolfgang uxb",
+            "Patient?name:contains=uxb",
+            "Patient?name:contains=xbridg",
+            "Patient?family=Mullerquist,Cc",
+            "Patient?family=m\u{fc}llerq",
+            "Observation?subject:Patient.family:contains=lerqui",
+            "Patient?_content=UXBRIDGE",
+            "Patient?phone=+49 30 5551234",
+            "Patient?phone=0305551234 ext. 7",
+            "Patient?telecom=phone|+49305551234x9",
             "Observation?patient=Patient/hg-abc",
             "Patient?identifier=http://a.example|qx-77",
             "Patient?family=m\u{fc}ller-quist",
@@ -182,6 +218,12 @@ mod tests {
             "Patient?identifier=12",
             "Patient?language=li",
             "Patient?name=elm",
+            "Patient?name=xbridge",
+            "Patient?name:contains=ux",
+            "Patient?name=Wo",
+            "Patient?address:contains=uxb",
+            "Patient?name=Uxberry",
+            "Patient?phone=+49305551235 ext. 7",
             "Patient?phone=112",
             "Patient?phone=+442079460959",
             "Observation?code=http://loinc.org|718-7",

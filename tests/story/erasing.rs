@@ -63,13 +63,13 @@ async fn what_was_corrected_to_be_anothers_stays_and_what_was_before_goes() {
     let moved = case.record(&[(one, "unmistakable-1"), (one, "unmistakable-2"), (two, "rightly filed")]).await;
     let deleted = case.record(&[(one, "unmistakable-3"), (two, "deleted later")]).await;
     case.a.delete(&format!("Observation/{deleted}")).await.expect(204);
-    let back = case.record(&[(one, "unmistakable-4"), (two, "unmistakable-5"), (one, "unmistakable-6")]).await;
+    let back = case.record(&[(one, "unmistakable-4"), (two, "the second's once"), (one, "unmistakable-6")]).await;
     let mut receipts = Vec::new();
     for number in [1, 3] {
         receipts.push(case.a.get(&format!("Observation/{moved}/_history/{number}/$receipt")).await.expect(200).text());
     }
     let told = case.erase(one, "").await.expect(200).text();
-    assert!(told.contains("3 version(s)"), "{told}");
+    assert!(told.contains("5 version(s)"), "{told}");
     for (path, status) in [
         (format!("Observation/{moved}"), 200),
         (format!("Observation/{moved}/_history/3"), 200),
@@ -79,7 +79,10 @@ async fn what_was_corrected_to_be_anothers_stays_and_what_was_before_goes() {
         (format!("Observation/{deleted}"), 410),
         (format!("Observation/{deleted}/_history/2"), 200),
         (format!("Observation/{deleted}/_history/1"), 404),
-        (format!("Observation/{back}"), 404),
+        (format!("Observation/{back}"), 410),
+        (format!("Observation/{back}/_history/1"), 404),
+        (format!("Observation/{back}/_history/2"), 200),
+        (format!("Observation/{back}/_history/3"), 404),
         (format!("Patient/{one}"), 404),
         (format!("Patient/{two}"), 200),
     ] {
@@ -133,6 +136,138 @@ async fn a_version_about_both_goes_only_when_that_is_said() {
     case.a.get(&format!("Group/{id}/_history/1")).await.expect(404);
 }
 
+/// What a record says, version by version, and what of it is left once the first is erased.
+struct Told {
+    /// Whom each version is about: `1`, `2`, both, or nobody; `-` is a deletion.
+    versions: &'static [&'static str],
+    /// Whether it must be said that what is about others too goes.
+    asks: bool,
+    /// The versions that stay.
+    stay: &'static [usize],
+    /// What reading the record answers.
+    current: u16,
+}
+
+const TOLD: [Told; 12] = [
+    Told { versions: &["1", "2"], asks: false, stay: &[2], current: 200 },
+    Told { versions: &["1", "-"], asks: false, stay: &[], current: 404 },
+    Told { versions: &["1", ""], asks: false, stay: &[], current: 404 },
+    Told { versions: &["1", "", "2"], asks: false, stay: &[3], current: 200 },
+    Told { versions: &["1", "2", ""], asks: false, stay: &[2, 3], current: 200 },
+    Told { versions: &["2", "1"], asks: false, stay: &[1], current: 410 },
+    Told { versions: &["2", "1", "-"], asks: false, stay: &[1], current: 410 },
+    Told { versions: &["2", "1", "-", "2"], asks: false, stay: &[1, 4], current: 200 },
+    Told { versions: &["12", "-"], asks: true, stay: &[], current: 404 },
+    Told { versions: &["12", "1"], asks: true, stay: &[], current: 404 },
+    Told { versions: &["2", "12"], asks: true, stay: &[1], current: 410 },
+    Told { versions: &["2", "12", "2"], asks: true, stay: &[1, 3], current: 200 },
+];
+
+impl Told {
+    async fn check(&self, case: &Case, number: usize) {
+        let (one, two) = (case.a.create(&patient(&format!("{number}-1"))).await, case.a.create(&patient(&format!("{number}-2"))).await);
+        let group = |about: &str, word: &str| {
+            let ids = [("1", &one), ("2", &two)].into_iter().filter(|(sign, _)| about.contains(sign)).map(|(_, id)| id);
+            let members: Vec<Value> = ids.map(|id| json!({"entity": {"reference": format!("Patient/{id}")}})).collect();
+            let mut group = json!({"resourceType": "Group", "type": "person", "actual": true, "name": word});
+            if !members.is_empty() {
+                group["member"] = json!(members);
+            }
+            group
+        };
+        let word = |version: usize| format!("said-{number}-{version}.");
+        let id = case.a.create(&group(self.versions[0], &word(1))).await;
+        let path = format!("Group/{id}");
+        for (about, version) in self.versions.iter().zip(1..).skip(1) {
+            if *about == "-" {
+                case.a.delete(&path).await.expect(204);
+            } else {
+                let mut next = group(about, &word(version));
+                next["id"] = json!(id);
+                assert!(case.a.put(&path, &next).await.status < 300, "{:?}", self.versions);
+            }
+        }
+        let history = async || case.a.get(&format!("{path}/_history")).await.json();
+        if self.asks {
+            let before = history().await;
+            case.erase(&one, "").await.expect(422);
+            assert_eq!(history().await["entry"], before["entry"], "{:?}", self.versions);
+        }
+        case.erase(&one, if self.asks { "?shared=true" } else { "" }).await.expect(200);
+        assert_eq!(case.a.get(&path).await.status, self.current, "{:?}", self.versions);
+        let named = |version: usize| super::trail::holds(&case.world.data(), &word(version)).is_some();
+        for version in (1..=self.versions.len()).filter(|version| self.versions[version - 1] != "-") {
+            let (status, stays) = (case.a.get(&format!("{path}/_history/{version}")).await.status, self.stay.contains(&version));
+            assert_eq!((status == 200, named(version)), (stays, stays), "{:?} {version}: {status}", self.versions);
+        }
+        assert_eq!(super::trail::holds(&case.world.data(), &one), None, "{:?}", self.versions);
+        case.verify(&format!("Patient/{two}")).await;
+        if !self.stay.is_empty() {
+            case.verify(&path).await;
+            let mut next = group("2", "goes on");
+            next["id"] = json!(id);
+            assert!(case.a.put(&path, &next).await.status < 300, "{:?}", self.versions);
+            case.verify(&path).await;
+            case.verify(&format!("Patient/{two}")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_a_version_is_decides_whether_it_goes() {
+    let case = Case::new().await;
+    for (told, number) in TOLD.iter().zip(0..) {
+        told.check(&case, number).await;
+    }
+    case.world.restart(|_| ()).await;
+}
+
+/// Wherever a record of another's names who goes, in whichever version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_version_of_anothers_record_names_who_was_erased() {
+    let case = Case::new().await;
+    let (one, two) = (case.first.as_str(), case.second.as_str());
+    let person = |display: &str| json!({"reference": format!("Patient/{one}"), "display": display});
+    let plain = || case.noted(two, "plain");
+    let performed = || {
+        let mut resource = plain();
+        resource["performer"] = json!([person("Named-1")]);
+        resource
+    };
+    let mut authored = plain();
+    authored["note"][0]["authorReference"] = person("Named-2");
+    let mut linked = patient("linked");
+    linked["link"] = json!([{"type": "seealso", "other": person("Named-3")}]);
+    let mut ids = Vec::new();
+    for (first, then) in [(performed(), Some(plain())), (performed(), None), (authored, Some(plain())), (linked, Some(patient("linked")))] {
+        let id = case.a.create(&first).await;
+        let path = format!("{}/{id}", first["resourceType"].as_str().unwrap());
+        match then {
+            Some(mut next) => {
+                next["id"] = json!(id);
+                case.a.put(&path, &next).await.expect(200);
+            }
+            None => drop(case.a.delete(&path).await.expect(204)),
+        }
+        ids.push(path);
+    }
+    case.erase(one, "").await.expect(422);
+    for path in &ids {
+        assert_eq!(case.a.get(&format!("{path}/_history/1")).await.status, 200, "{path}: nothing was done");
+    }
+    case.erase(one, "?shared=true").await.expect(200);
+    for word in ["Named-", one] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    for (path, status) in ids.iter().zip([200, 404, 200, 200]) {
+        assert_eq!(case.a.get(path).await.status, status, "{path}");
+        assert_eq!(case.a.get(&format!("{path}/_history/1")).await.status, 404, "{path}");
+    }
+    for path in [&ids[0], &ids[2], &ids[3], &format!("Patient/{two}")] {
+        case.verify(path).await;
+    }
+}
+
 /// What was to be worked on goes with the record it came up in, and comes up again with the next one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_work_list_keeps_nothing_of_what_was_erased() {
@@ -166,6 +301,73 @@ async fn the_work_list_keeps_nothing_of_what_was_erased() {
     assert!(is_told("Others") && is_told("shared"), "what came up with another's record stays");
     case.a.create(&coded(&case.second, beside("UNMISTAKABLE2"))).await;
     assert!(is_told("UNMISTAKABLE2"), "it comes up again");
+}
+
+/// Damages the rows of a type whose document holds a word; gives how many, and what they were.
+fn damage(case: &Case, type_name: &str, word: &str) -> Vec<(i64, String)> {
+    let data = rusqlite::Connection::open(case.world.data().join("data.db")).unwrap();
+    let sql = "SELECT v.seq, v.document FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = ? AND instr(v.document, ?) > 0";
+    let mut statement = data.prepare(sql).unwrap();
+    let rows: Vec<(i64, String)> =
+        statement.query_map([type_name, word], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    for (seq, _) in &rows {
+        data.execute("UPDATE version SET document = substr(document, 1, length(document) - 1) || 'x' WHERE seq = ?", [seq]).unwrap();
+    }
+    rows
+}
+
+fn put_back(case: &Case, rows: &[(i64, String)]) -> usize {
+    let data = rusqlite::Connection::open(case.world.data().join("data.db")).unwrap();
+    rows.iter().map(|(seq, document)| data.execute("UPDATE version SET document = ? WHERE seq = ?", (document, seq)).unwrap()).sum()
+}
+
+/// Whoever's it is: what is to be worked on and what was said of versions blocks nobody's erasure by being damaged.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_to_anothers_records_blocks_no_erasure() {
+    let case = Case::new().await;
+    let coded = |about: &str, word: &str| {
+        let mut resource = observation(&format!("Patient/{about}"));
+        resource["code"] = json!({ "text": word });
+        resource
+    };
+    let theirs = case.a.create(&coded(&case.second, "Others")).await;
+    let (one, two) = (case.a.create(&coded(&case.first, "Once")).await, case.a.create(&coded(&case.first, "Twice")).await);
+    assert_eq!(damage(&case, "Task", &theirs).len(), 1);
+    assert_eq!(damage(&case, "Provenance", &theirs).len(), 1);
+    assert_eq!(damage(&case, "Provenance", &one).len(), 1);
+    case.officer.call(Call::new("POST", &format!("Observation/{one}/$erase"))).await.expect(200);
+    assert_eq!(damage(&case, "Task", &two).len(), 1);
+    assert_eq!(damage(&case, "Provenance", &two).len(), 1);
+    case.erase(&case.first, "").await.expect(200);
+    for word in ["Once", "Twice", case.first.as_str(), one.as_str(), two.as_str()] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    case.a.get(&format!("Observation/{theirs}")).await.expect(200);
+    assert_eq!(damage(&case, "Provenance", &theirs).len(), 1, "what was said of another's is still there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_record_of_anothers_is_kept_unless_it_names_who_goes() {
+    let case = Case::new().await;
+    let seen = case.a.create(&case.noted(&case.second, "the second's")).await;
+    case.a.get(&format!("Observation/{seen}")).await.expect(200);
+    case.verify(&format!("Patient/{}", case.second)).await;
+    let events = damage(&case, "AuditEvent", &format!("Observation/{seen}"));
+    assert!(!events.is_empty());
+    let trail = format!("Patient/{}/$provenance-trail", case.second);
+    case.regulator.get(&trail).await.expect(500);
+    case.erase(&case.first, "").await.expect(200);
+    assert_eq!(put_back(&case, &events), events.len(), "each is still there");
+    case.verify(&format!("Patient/{}", case.second)).await;
+    // One that names who goes, in what was asked, goes; and the other's trail says that something was erased.
+    let third = case.a.create(&patient("unmistakable-3")).await;
+    assert_eq!(case.a.search("Patient?identifier=unmistakable-3,2").await.len(), 2);
+    case.verify(&format!("Patient/{}", case.second)).await;
+    let named = damage(&case, "AuditEvent", "\"query\"");
+    assert_eq!(named.len(), 2);
+    case.erase(&third, "").await.expect(200);
+    assert_eq!(put_back(&case, &named), 0);
+    case.verify(&format!("Patient/{}", case.second)).await;
 }
 
 /// A version that somebody took away is not passed off as an erased one.

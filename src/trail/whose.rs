@@ -1,0 +1,108 @@
+//! Whose each version of a record is, when somebody is erased who is in it.
+//!
+//! * A version about the person alone goes, and one about others alone stays. Who else's it is decides nothing about the versions beside it.
+//! * A version about the person and others, or about others (or nobody) that leads to the person, goes where that is asked for.
+//! * One about nobody is whose the version before it was, or the one after it where there is none before.
+//! * A deletion goes where its leaf is under the person's tag alone. It says nothing of anybody.
+//! * What the gateway wrote itself of who is who and of what is to be worked on goes where it leads to the person, whole where its newest does.
+
+use crate::audit;
+use crate::outcome::Fault;
+use crate::pipeline::patient_ids;
+use crate::store::{HistoryScope, Reader, StoredVersion};
+use std::collections::BTreeSet;
+
+/// The most versions of one record that are looked at.
+const MAX_VERSIONS: usize = 1_000_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Persons,
+    Both,
+    Others,
+    Nobody,
+}
+
+/// What becomes of a record.
+pub(super) struct Fate {
+    pub newest: StoredVersion,
+    /// The versions that go.
+    pub going: BTreeSet<u32>,
+    /// Whom the versions are about that stay.
+    pub others: BTreeSet<String>,
+    /// Whether nothing stays.
+    pub is_gone: bool,
+    /// Whether something goes that is about others too.
+    pub is_shared: bool,
+}
+
+/// Judges every version of a record. `positions` are the leaves under the person's tags.
+pub(super) fn judge(
+    reader: &Reader<'_>,
+    (type_name, id): (&str, &str),
+    person: &str,
+    positions: &BTreeSet<u64>,
+) -> Result<Option<Fate>, Fault> {
+    let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
+    let mut history = reader.history(&scope, None, None, MAX_VERSIONS)?;
+    history.reverse();
+    let Some(newest) = history.last().cloned() else { return Ok(None) };
+    let (mut found, mut others) = (Vec::with_capacity(history.len()), BTreeSet::new());
+    for version in &history {
+        let about = about(version)?;
+        let whose = whose(version, &about, person, positions);
+        if whose == Whose::Others {
+            others.extend(about);
+        }
+        found.push(whose);
+    }
+    inherit(&mut found);
+    let is_own_gone = is_own(&newest) && found.last() == Some(&Whose::Persons);
+    let judged = || history.iter().zip(&found);
+    let is_gone = is_own_gone || judged().all(|(version, whose)| version.deleted() || *whose != Whose::Others);
+    Ok(Some(Fate {
+        going: judged().filter(|(_, whose)| **whose != Whose::Others).map(|(version, _)| version.version).collect(),
+        is_shared: found.contains(&Whose::Both),
+        newest,
+        others,
+        is_gone,
+    }))
+}
+
+fn about(version: &StoredVersion) -> Result<Vec<String>, Fault> {
+    if version.deleted() { Ok(Vec::new()) } else { Ok(patient_ids(&version.parse()?)) }
+}
+
+fn whose(version: &StoredVersion, about: &[String], person: &str, positions: &BTreeSet<u64>) -> Whose {
+    if version.deleted() {
+        let is_persons = version.leaves == 1 && version.leaf.is_some_and(|leaf| positions.contains(&leaf));
+        return if is_persons { Whose::Persons } else { Whose::Others };
+    }
+    let leads = version.document.contains(person);
+    let is_others = about.iter().any(|patient| patient != person);
+    match (leads, is_others) {
+        (true, _) if is_own(version) => Whose::Persons,
+        (false, _) if is_own(version) => Whose::Others,
+        (true, false) if !about.is_empty() => Whose::Persons,
+        (true, _) => Whose::Both,
+        (false, true) => Whose::Others,
+        (false, false) => Whose::Nobody,
+    }
+}
+
+/// What is about nobody is whose its neighbour is.
+fn inherit(found: &mut [Whose]) {
+    let first = found.iter().copied().find(|whose| *whose != Whose::Nobody).unwrap_or(Whose::Others);
+    let mut before = first;
+    for whose in found {
+        if *whose == Whose::Nobody {
+            *whose = before;
+        }
+        before = *whose;
+    }
+}
+
+/// Which records are one person's, and what somebody had to decide of them, the gateway itself wrote down.
+fn is_own(version: &StoredVersion) -> bool {
+    version.type_name == "Linkage" || version.type_name == "Task" && version.source == audit::SOURCE
+}
