@@ -12,6 +12,7 @@ mod held;
 mod history;
 mod holders;
 mod linked;
+mod named;
 mod page;
 mod pending;
 mod person;

@@ -19,7 +19,7 @@ pub struct Identifier {
     pub value: CompactString,
 }
 
-/// A literal reference without its version: `Patient/1`, `https://example.org/fhir/Patient/1` or `urn:uuid:…`.
+/// A literal reference without its version, `Patient/1`, `https://example.org/fhir/Patient/1` or `urn:uuid:…`; or a logical one, by identifier.
 #[derive(Debug, Clone)]
 pub struct Reference {
     text: CompactString,
@@ -167,6 +167,28 @@ impl Reference {
         Reference::new(node.text("reference")?)
     }
 
+    /// Reads what a `Reference` names by its identifier, beside a literal reference or without one (R4 §2.3.0.2), as FHIR writes the search for
+    /// it: `Encounter?identifier=system|value`. The type is missing where the element does not tell it.
+    pub(super) fn logical(node: &Node) -> Option<Reference> {
+        let identifier = node.get("identifier").filter(|identifier| identifier.as_object().is_some())?;
+        let literal = Reference::from_node(node);
+        let stated = node.text("type").map(|name| name.rsplit('/').next().unwrap_or(name));
+        let type_name = literal.as_ref().and_then(Reference::type_name).or(stated).unwrap_or_default();
+        Some(Reference::by_identifier(type_name, &Identifier::from_node(identifier)?))
+    }
+
+    /// The reference by which a record of a type is named logically.
+    pub fn by_identifier(type_name: &str, identifier: &Identifier) -> Reference {
+        let value = escaped(&identifier.value);
+        let token = if identifier.has_system() { format_compact!("{}|{value}", escaped(&identifier.system)) } else { value };
+        Reference { text: format_compact!("{type_name}{BY_IDENTIFIER}{token}"), relative_at: None }
+    }
+
+    /// Of a logical reference the type, empty where none is told, and the search value that finds what it names.
+    pub fn sought(&self) -> Option<(&str, &str)> {
+        self.text.split_once(BY_IDENTIFIER).filter(|_| self.relative_at.is_none())
+    }
+
     /// The reference a resource answers to: `Type/id`.
     pub(super) fn of_resource(resource: &Node) -> Option<Reference> {
         let (type_name, id) = (resource.resource_type()?, resource.text("id")?);
@@ -192,6 +214,14 @@ impl Reference {
         let one_has_no_base = self.relative_at == Some(0) || other.relative_at == Some(0);
         (one_has_no_base && self.relative_at.is_some() && self.relative() == other.relative()) || self == other
     }
+}
+
+/// What stands between the type and the search value of a logical reference.
+const BY_IDENTIFIER: &str = "?identifier=";
+
+/// A search value with what means something in one escaped (R4 §3.1.1.5.7).
+fn escaped(value: &str) -> CompactString {
+    value.chars().flat_map(|letter| matches!(letter, '\\' | ',' | '$' | '|').then_some('\\').into_iter().chain([letter])).collect()
 }
 
 fn relative_at(text: &str) -> Option<u32> {

@@ -1,6 +1,7 @@
 //! Who belongs to whom: the groups, care teams, roles and organisations a consent may name instead of a person.
 
 use super::code::{Identifier, Reference, items};
+use super::patients::PatientReference;
 use super::period::{Period, date_interval};
 use super::request::Party;
 use crate::fhir::Node;
@@ -20,6 +21,8 @@ pub struct Directory {
     entries: Vec<Entry>,
     by_reference: HashMap<Reference, usize>,
     by_identifier: HashMap<Identifier, usize>,
+    /// By every logical reference that may mean them, all that may be meant.
+    by_name: HashMap<Reference, Vec<usize>>,
     members: HashMap<Reference, Vec<Member>>,
     /// The roles of practitioners.
     capacities: HashMap<Reference, Vec<Member>>,
@@ -90,6 +93,7 @@ impl Directory {
         for resource in resources {
             directory.add(resource);
         }
+        directory.follow_names();
         directory
     }
 
@@ -108,7 +112,41 @@ impl Directory {
         for identifier in entry.identifiers.iter().filter(|identifier| identifier.has_system()) {
             self.by_identifier.entry(identifier.clone()).or_insert(index);
         }
+        let type_name = resource.resource_type().unwrap_or_default();
+        for name in entry.identifiers.iter().flat_map(|identifier| logical_names(type_name, identifier)) {
+            self.by_name.entry(name).or_default().push(index);
+        }
         self.entries.push(entry);
+    }
+
+    /// Adds to what the resources point at what they name by identifier.
+    fn follow_names(&mut self) {
+        for index in 0..self.entries.len() {
+            let Some(entry) = self.entries.get(index) else { break };
+            let meant: Vec<Reference> = self.meant_by(&entry.points_to).collect();
+            if let Some(entry) = self.entries.get_mut(index) {
+                entry.points_to.extend(meant);
+            }
+        }
+    }
+
+    /// What logical references among these mean, as far as it is known here.
+    pub(super) fn meant_by<'d>(&'d self, references: &'d [Reference]) -> impl Iterator<Item = Reference> + 'd {
+        let found = references.iter().filter_map(|reference| self.by_name.get(reference)).flatten();
+        found.filter_map(|index| self.entries.get(*index)?.reference.clone())
+    }
+
+    /// The patients that identifiers name, beside the literal references `known`. Where one of those is named, nobody else is.
+    pub(super) fn other_patients(&self, identifiers: &[Identifier], known: &[PatientReference]) -> Vec<PatientReference> {
+        let mut others = Vec::new();
+        for identifier in identifiers.iter().filter(|identifier| identifier.has_system()) {
+            let name = [Reference::by_identifier("Patient", identifier)];
+            let meant: Vec<PatientReference> = self.meant_by(&name).map(PatientReference::Known).collect();
+            if !meant.iter().any(|one| known.contains(one)) {
+                others.extend(meant);
+            }
+        }
+        others
     }
 
     fn add_members(&mut self, reference: &Reference, resource: &Node) {
@@ -244,6 +282,12 @@ impl Directory {
         let is_patient = |entry: &&Entry| entry.reference.as_ref().is_some_and(|reference| reference.may_be(patient));
         self.entries.iter().find(is_patient).and_then(|entry| entry.born)
     }
+}
+
+/// The logical references that may mean a record with an identifier: with its type and without, and with the value alone.
+fn logical_names(type_name: &str, identifier: &Identifier) -> [Reference; 4] {
+    let bare = Identifier::new("", &identifier.value);
+    [(type_name, identifier), ("", identifier), (type_name, &bare), ("", &bare)].map(|(name, by)| Reference::by_identifier(name, by))
 }
 
 fn is_active(resource: &Node) -> bool {

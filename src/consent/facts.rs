@@ -83,6 +83,22 @@ impl ResourceFacts {
         self.add_found(label);
     }
 
+    /// Adds what is meant by references of it that name their targets by identifier alone.
+    pub fn add_meant(&mut self, references: impl IntoIterator<Item = Reference>) {
+        for reference in references {
+            if !self.references.contains(&reference) {
+                self.references.push(reference);
+            }
+        }
+    }
+
+    /// Adds a patient it is about besides those it names literally.
+    pub(super) fn add_patient(&mut self, patient: PatientReference) {
+        if !self.patients.contains(&patient) {
+            self.patients.push(patient);
+        }
+    }
+
     /// Adds what the setting tells in which this took place: it holds for the whole, as if the source had said so.
     pub fn add_setting(&mut self, labels: Vec<Concept>) {
         self.holds_sensitive |= !labels.is_empty();
@@ -151,14 +167,14 @@ pub fn of(resource: &Node) -> ResourceFacts {
     add_codes(resource, &mut facts);
     add_authors(resource, &mut facts);
     add_all_dates(resource, &mut facts);
-    walk(resource, &mut facts);
+    walk(resource, "", &mut facts);
     facts
 }
 
-/// Every literal reference in a resource, but those to its own parts.
+/// Every reference in a resource, literal or logical, but those to its own parts.
 pub fn references_of(resource: &Node) -> Vec<Reference> {
     let mut facts = ResourceFacts::default();
-    walk(resource, &mut facts);
+    walk(resource, "", &mut facts);
     facts.references
 }
 
@@ -183,7 +199,7 @@ pub(super) fn labels_of(resource: &Node) -> impl Iterator<Item = Concept> {
 /// Every code in a part of a resource.
 pub(super) fn codes_of(part: &Node) -> Vec<Code> {
     let mut facts = ResourceFacts::default();
-    walk(part, &mut facts);
+    walk(part, "", &mut facts);
     facts.all_codes
 }
 
@@ -294,23 +310,59 @@ fn add_dates(node: &Node, dates: &mut Vec<Period>) {
     }
 }
 
+/// Elements that name who did something or takes part. Where such a reference has an identifier and no type, a person or an organisation is meant.
+const DOERS: [&str; 24] = [
+    "actor",
+    "agent",
+    "asserter",
+    "authenticator",
+    "author",
+    "collector",
+    "custodian",
+    "enterer",
+    "generalPractitioner",
+    "individual",
+    "informationSource",
+    "insurer",
+    "interpreter",
+    "legalAuthenticator",
+    "managingOrganization",
+    "organization",
+    "party",
+    "payor",
+    "performer",
+    "provider",
+    "recorder",
+    "requester",
+    "resultsInterpreter",
+    "who",
+];
+
+/// What a node that is named so refers to by identifier.
+fn logical_reference(node: &Node, name: &str) -> Option<Reference> {
+    let is_reference = node.get("resourceType").is_none();
+    let is_told = |reference: &Reference| !DOERS.contains(&name) || reference.sought().is_some_and(|(type_name, _)| !type_name.is_empty());
+    Reference::logical(node).filter(|_| is_reference).filter(is_told)
+}
+
 /// Collects references and codes from the whole tree. The parser has bounded its depth.
-fn walk(node: &Node, facts: &mut ResourceFacts) {
+fn walk(node: &Node, name: &str, facts: &mut ResourceFacts) {
     match &node.value {
-        Value::List(items) => items.iter().for_each(|item| walk(item, facts)),
+        Value::List(items) => items.iter().for_each(|item| walk(item, name, facts)),
         Value::Object(object) => {
             let mut has_value = false;
             let mut has_code = false;
             for member in object.members() {
                 match member.name.as_str() {
                     "reference" => facts.references.extend(member.node.as_text().and_then(Reference::new)),
+                    "identifier" => facts.references.extend(logical_reference(node, name)),
                     "code" => has_code |= member.node.as_text().is_some(),
                     "value" => has_value = true,
                     "meta" | "text" => continue,
                     _ => {}
                 }
                 if matches!(member.node.value, Value::List(_) | Value::Object(_)) {
-                    walk(&member.node, facts);
+                    walk(&member.node, &member.name, facts);
                 }
             }
             if has_code && !has_value {

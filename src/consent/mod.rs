@@ -34,6 +34,7 @@ mod notice;
 mod patients;
 mod period;
 mod permitted;
+mod pointers;
 mod policy;
 mod readings;
 mod recipients;
@@ -61,11 +62,12 @@ pub use high_water::HighWater;
 pub use label::{Confidence, Labelled, Labeller};
 pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
-pub use patients::{PatientReference, patients_of};
+pub use patients::{PatientReference, patient_identifiers_of, patients_of};
 pub use permitted::{
     Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
     own_work, release, release_beside, release_provenance,
 };
+pub use pointers::pointers_of;
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
 pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};

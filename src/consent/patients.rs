@@ -3,7 +3,7 @@
 //! The elements are those by which the R4 patient compartment holds a resource, less the ones that say who did something (a patient who
 //! recorded a value is not thereby its subject).
 
-use super::code::{Reference, items};
+use super::code::{Identifier, Reference, items};
 use crate::fhir::Node;
 
 /// A patient a resource is about.
@@ -54,12 +54,27 @@ const BUNDLE_DEPTH: usize = 8;
 ///
 /// A resource with several needs a permit from each; one with [`PatientReference::Unresolvable`] among them is not released at all.
 pub fn patients_of(resource: &Node) -> Vec<PatientReference> {
-    let mut found = Vec::new();
+    let mut found = Found::default();
     collect(resource, resource, BUNDLE_DEPTH, &mut found);
-    found
+    found.patients
 }
 
-fn collect(resource: &Node, container: &Node, depth: usize, found: &mut Vec<PatientReference>) {
+/// The identifiers that stand beside the literal references to the patients. Whoever looks them up may find that somebody else is meant as well.
+pub fn patient_identifiers_of(resource: &Node) -> Vec<Identifier> {
+    let mut found = Found { identifiers: Some(Vec::new()), ..Found::default() };
+    collect(resource, resource, BUNDLE_DEPTH, &mut found);
+    found.identifiers.unwrap_or_default()
+}
+
+/// What was found of the patients.
+#[derive(Default)]
+struct Found {
+    patients: Vec<PatientReference>,
+    /// The identifiers beside literal references, where they are asked for.
+    identifiers: Option<Vec<Identifier>>,
+}
+
+fn collect(resource: &Node, container: &Node, depth: usize, found: &mut Found) {
     let type_name = resource.resource_type().unwrap_or_default();
     if type_name == "Patient" {
         add(found, own_reference(resource, container));
@@ -95,7 +110,7 @@ fn own_reference(patient: &Node, container: &Node) -> PatientReference {
     reference.map_or(PatientReference::Unresolvable, PatientReference::Known)
 }
 
-fn collect_entries(bundle: &Node, depth: usize, found: &mut Vec<PatientReference>) {
+fn collect_entries(bundle: &Node, depth: usize, found: &mut Found) {
     for resource in items(bundle, "entry").iter().filter_map(|entry| entry.get("resource")) {
         if depth == 0 {
             return add(found, PatientReference::Unresolvable);
@@ -105,18 +120,18 @@ fn collect_entries(bundle: &Node, depth: usize, found: &mut Vec<PatientReference
 }
 
 /// A subject: a patient, something that is no person, or somebody not to be told from here.
-fn add_reference(node: &Node, container: &Node, found: &mut Vec<PatientReference>) {
+fn add_reference(node: &Node, container: &Node, found: &mut Found) {
     match target_type(node, container) {
-        Some("Patient") => add(found, resolve(node)),
+        Some("Patient") => add_named(found, node),
         Some("Device" | "Location" | "Medication" | "Substance" | "Organization" | "Practitioner" | "HealthcareService" | "Procedure") => {}
-        _ => add(found, resolve(node)),
+        _ => add_named(found, node),
     }
 }
 
 /// An element that may name anything: it counts when it is a patient, or may be one.
-fn add_patient_only(node: &Node, container: &Node, found: &mut Vec<PatientReference>) {
+fn add_patient_only(node: &Node, container: &Node, found: &mut Found) {
     match target_type(node, container) {
-        Some("Patient" | "Group") | None => add(found, resolve(node)),
+        Some("Patient" | "Group") | None => add_named(found, node),
         Some(_) => {}
     }
 }
@@ -140,8 +155,17 @@ fn resolve(node: &Node) -> PatientReference {
     }
 }
 
-fn add(found: &mut Vec<PatientReference>, patient: PatientReference) {
-    if !found.contains(&patient) {
-        found.push(patient);
+fn add_named(found: &mut Found, node: &Node) {
+    add(found, resolve(node));
+    if let (Some(identifiers), Some(identifier)) = (&mut found.identifiers, node.get("identifier").and_then(Identifier::from_node))
+        && !identifiers.contains(&identifier)
+    {
+        identifiers.push(identifier);
+    }
+}
+
+fn add(found: &mut Found, patient: PatientReference) {
+    if !found.patients.contains(&patient) {
+        found.patients.push(patient);
     }
 }

@@ -33,14 +33,22 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("Organization", &["type", "name", "alias"]),
 ];
 
-/// The settings a resource names, as references. A Location's or an Encounter's own are among them.
+/// The settings a resource names, as references, literal or logical. A Location's or an Encounter's own are among them; a logical reference that
+/// does not tell its type may name one.
 pub fn settings_of(resource: &Node) -> Vec<Reference> {
     let named = SETTING.iter().flat_map(|element| items(resource, element));
     let references = named.flat_map(|node| {
-        let held = HELD.iter().flat_map(move |member| items(node, member)).filter_map(Reference::from_node);
-        Reference::from_node(node).into_iter().chain(held)
+        let held = HELD.iter().flat_map(move |member| items(node, member));
+        std::iter::once(node).chain(held).flat_map(|node| [Reference::from_node(node), Reference::logical(node)]).flatten()
     });
-    references.filter(|reference| reference.type_name().is_some_and(is_setting)).collect()
+    references.filter(may_be_setting).collect()
+}
+
+fn may_be_setting(reference: &Reference) -> bool {
+    match reference.sought() {
+        Some((type_name, _)) => type_name.is_empty() || is_setting(type_name),
+        None => reference.type_name().is_some_and(is_setting),
+    }
 }
 
 /// Whether resources of a type are settings of others.
@@ -81,6 +89,13 @@ mod tests {
         check(r#""medication":{"reference":{"reference":"Medication/4"}}"#, &["Medication/4"]);
         check(r#""medicationReference":{"reference":"Medication/5"}"#, &["Medication/5"]);
         check(r#""partOf":[{"reference":"Procedure/6"}]"#, &[]);
+        check(r#""encounter":{"type":"Encounter","identifier":{"system":"s","value":"a|b"}}"#, &["Encounter?identifier=s|a\\|b"]);
+        check(r#""location":[{"location":{"identifier":{"value":"8"}}}]"#, &["?identifier=8"]);
+        check(
+            r#""encounter":{"reference":"Encounter/1","identifier":{"system":"s","value":"9"}}"#,
+            &["Encounter/1", "Encounter?identifier=s|9"],
+        );
+        check(r#""partOf":[{"type":"Procedure","identifier":{"system":"s","value":"6"}}]"#, &[]);
         check(r#""subject":{"reference":"Location/7"}"#, &[]);
     }
 

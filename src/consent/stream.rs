@@ -9,7 +9,7 @@ use super::criteria::Kind;
 use super::decision::{Decision, Obligation, decide_request, explain};
 use super::directory::Directory;
 use super::facts::{self, ResourceFacts};
-use super::patients::PatientReference;
+use super::patients::{PatientReference, patient_identifiers_of};
 use super::period::Period;
 use super::policy::Policy;
 use super::request::{Action, Party, Request};
@@ -66,7 +66,7 @@ fn answer(case: &Node) -> Node {
     // The request is taken as given: one that declares no purpose is not refused for that alone, and one about a time before the consent was
     // given asks what it would say.
     let rules = Rules::compile(&consents, &directory, Policy { purpose_required: false, dates_bind: false, ..Policy::default() });
-    let decision = match read_facts(request_node) {
+    let decision = match read_facts(request_node, &directory) {
         Some(facts) => explain(&rules, &request, &facts),
         None => decide_request(&rules, &request),
     };
@@ -109,9 +109,9 @@ fn is_about(consent: &Node, request: &Node) -> bool {
     asked.references.is_empty() || subject.references.is_empty() || asked.references.iter().any(meets)
 }
 
-fn read_facts(request: &Node) -> Option<ResourceFacts> {
+fn read_facts(request: &Node, directory: &Directory) -> Option<ResourceFacts> {
     if let Some(resource) = request.get("resource") {
-        return Some(facts::of(resource));
+        return Some(facts_in(resource, directory));
     }
     let attributes = request.get("resource_attributes")?;
     let mut facts = ResourceFacts { type_name: "Resource".into(), ..ResourceFacts::default() };
@@ -124,6 +124,18 @@ fn read_facts(request: &Node) -> Option<ResourceFacts> {
     let patient = request.get("patient").and_then(Reference::from_node).or_else(|| Reference::new("Patient/of-the-request"));
     facts.patients.extend(patient.map(PatientReference::Known));
     Some(facts)
+}
+
+/// The facts of a resource among others: what it names by identifier is what they are known by. Where that is another patient than the one it
+/// names literally, nobody can tell whose it is.
+fn facts_in(resource: &Node, directory: &Directory) -> ResourceFacts {
+    let mut facts = facts::of(resource);
+    let meant: Vec<Reference> = directory.meant_by(&facts.references).collect();
+    facts.add_meant(meant);
+    if !directory.other_patients(&patient_identifiers_of(resource), facts.patients()).is_empty() {
+        facts.add_patient(PatientReference::Unresolvable);
+    }
+    facts
 }
 
 fn write_decision(id: Node, decision: &Decision) -> Node {

@@ -2,13 +2,17 @@
 //! say so.
 
 use super::Candidate;
+use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, is_administrative, is_setting, labels_of_setting, patients_of, references_of,
-    settings_of,
+    Concept, Labeller, PatientReference, Reference, is_administrative, is_setting, labels_of_setting, patient_identifiers_of, patients_of,
+    pointers_of, settings_of,
 };
+use crate::definitions::Definitions;
 use crate::fhir::Node;
+use crate::identity::crossref;
 use crate::outcome::{Fault, FaultKind};
-use crate::store::Reader;
+use crate::registry::Registry;
+use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most records looked up because others refer to them, for one answer. References to further ones are not shown.
@@ -24,50 +28,53 @@ pub(super) struct Beside {
     records: HashMap<String, Candidate>,
     /// References to what was deleted, or to more than was looked up.
     gone: HashSet<String>,
+    /// What logical references mean.
+    meant: HashMap<String, Vec<String>>,
+}
+
+/// Whether a type is one whose records may be hidden, or tell what others are.
+pub(super) fn may_matter(type_name: &str) -> bool {
+    !PARTIES.contains(&type_name) && (is_setting(type_name) || !is_administrative(type_name))
 }
 
 impl Beside {
-    /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither.
-    pub fn named_by(resource: &Node) -> impl Iterator<Item = String> {
+    /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither, unless an identifier beside the
+    /// reference may mean somebody else.
+    pub fn named_by(resource: &Node) -> Vec<String> {
         let own = patients_of(resource);
-        let is_meant = move |reference: &Reference| {
-            let may_be = |name: &str| !PARTIES.contains(&name) && (is_setting(name) || !is_administrative(name));
-            reference.type_name().is_some_and(may_be) && !is_among(reference, &own)
+        let identifiers = patient_identifiers_of(resource);
+        let names = named::of_patients(&identifiers);
+        let is_meant = |reference: &Reference| match reference.sought() {
+            Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
+            None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own),
         };
-        references_of(resource).into_iter().filter(is_meant).filter_map(|reference| relative(&reference))
+        let mut named: Vec<String> = pointers_of(resource).iter().filter(|one| is_meant(one)).filter_map(name_of).collect();
+        if !names.is_empty() {
+            named.extend(known(&own));
+            named.extend(names);
+        }
+        named
     }
 
     /// Looks up what is named. What the gateway never had stays as it is.
-    pub fn gather(reader: &Reader<'_>, mut wanted: BTreeSet<String>, limit: usize) -> Result<Beside, Fault> {
+    pub fn gather(
+        reader: &Reader<'_>,
+        definitions: &'static Definitions,
+        mut wanted: BTreeSet<String>,
+        limit: usize,
+    ) -> Result<Beside, Fault> {
         let mut beside = Beside::default();
         for step in 0..=SETTING_STEPS {
             let mut settings = BTreeSet::new();
             for reference in wanted {
-                if beside.records.contains_key(&reference) || beside.gone.contains(&reference) {
+                if beside.knows(&reference) {
                     continue;
                 }
-                if beside.records.len() >= limit {
+                if beside.records.len() + beside.meant.len() >= limit {
                     beside.gone.insert(reference);
                     continue;
                 }
-                let Some((type_name, id)) = reference.split_once('/') else { continue };
-                let version = match reader.current(type_name, id) {
-                    // Nobody can tell whether it may be pointed at, unless it would say how sensitive something is: then nothing is answered.
-                    Err(fault) if fault.kind == FaultKind::StorageCorrupt && !is_setting(type_name) => {
-                        tracing::error!(detail = %fault.detail, "what is referred to cannot be read: references to it are not shown");
-                        beside.gone.insert(reference);
-                        continue;
-                    }
-                    version => version?,
-                };
-                let Some(version) = version else { continue };
-                if version.deleted() {
-                    beside.gone.insert(reference);
-                    continue;
-                }
-                let candidate = Candidate::stored(&version)?;
-                settings.extend(settings_of(&candidate.resource).iter().filter_map(relative));
-                beside.records.insert(reference, candidate);
+                settings.extend(beside.look_up(reader, definitions, reference)?);
             }
             if step == SETTING_STEPS {
                 break;
@@ -75,6 +82,56 @@ impl Beside {
             wanted = settings;
         }
         Ok(beside)
+    }
+
+    fn knows(&self, reference: &str) -> bool {
+        self.records.contains_key(reference) || self.gone.contains(reference) || self.meant.contains_key(reference)
+    }
+
+    /// Looks up one reference; answers the settings that are named in what it means.
+    fn look_up(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, reference: String) -> Result<Vec<String>, Fault> {
+        let is_telling = |type_name: &str| type_name.is_empty() || is_setting(type_name);
+        let (may_tell, found) = match (named::parts(&reference), reference.split_once('/')) {
+            (Some((type_name, token)), _) => (is_telling(type_name), named::find(reader, definitions, type_name, token)),
+            (None, Some((type_name, id))) => (is_telling(type_name), reader.current(type_name, id).map(Named::of)),
+            (None, None) => return Ok(Vec::new()),
+        };
+        let found = match found {
+            // Nobody can tell whether it may be pointed at, unless it would say how sensitive something is: then nothing is answered.
+            Err(fault) if fault.kind == FaultKind::StorageCorrupt && !may_tell => {
+                tracing::error!(detail = %fault.detail, "what is referred to cannot be read: references to it are not shown");
+                self.gone.insert(reference);
+                return Ok(Vec::new());
+            }
+            found => found?,
+        };
+        if found.is_more {
+            self.gone.insert(reference.clone());
+        }
+        self.keep(reference, &found.versions)
+    }
+
+    /// Keeps what a reference means.
+    fn keep(&mut self, reference: String, versions: &[StoredVersion]) -> Result<Vec<String>, Fault> {
+        let mut settings = Vec::new();
+        let mut meant = Vec::new();
+        for version in versions {
+            let literal = format!("{}/{}", version.type_name, version.id);
+            if version.deleted() {
+                self.gone.insert(literal);
+                continue;
+            }
+            if !self.records.contains_key(&literal) {
+                let candidate = Candidate::stored(version)?;
+                settings.extend(settings_of(&candidate.resource).iter().filter_map(name_of));
+                self.records.insert(literal.clone(), candidate);
+            }
+            meant.push(literal);
+        }
+        if named::parts(&reference).is_some() {
+            self.meant.insert(reference, meant);
+        }
+        Ok(settings)
     }
 
     /// The records themselves.
@@ -93,8 +150,60 @@ impl Beside {
             return Vec::new();
         }
         let own = patients_of(resource);
-        let is_gone = |reference: &Reference| relative(reference).is_some_and(|text| self.gone.contains(&text));
-        references_of(resource).into_iter().filter(|reference| is_gone(reference) && !is_among(reference, &own)).collect()
+        let names = named::of_patients(&patient_identifiers_of(resource));
+        let is_own = |reference: &Reference| is_among(reference, &own) || names.iter().any(|name| name == reference.as_str());
+        let is_gone = |reference: &Reference| name_of(reference).is_some_and(|text| self.is_gone(&text));
+        pointers_of(resource).into_iter().filter(|reference| is_gone(reference) && !is_own(reference)).collect()
+    }
+
+    fn is_gone(&self, reference: &str) -> bool {
+        self.gone.contains(reference) || self.meant_by(reference).iter().any(|literal| self.gone.contains(literal))
+    }
+
+    fn meant_by(&self, reference: &str) -> &[String] {
+        self.meant.get(reference).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What a resource refers to by identifier, as literal references.
+    pub fn meant_in(&self, resource: &Node) -> Vec<Reference> {
+        if self.meant.is_empty() {
+            return Vec::new();
+        }
+        let named = pointers_of(resource);
+        named.iter().flat_map(|reference| self.meant_by(reference.as_str())).filter_map(|literal| Reference::new(literal)).collect()
+    }
+
+    /// The ids of the patients a resource is about: those it names, and those to whom the identifiers beside these belong. `None` where that
+    /// cannot be told, or an identifier of persons is not that of the patient named with it.
+    pub fn patients_in(&self, resource: &Node, registry: &Registry) -> Option<Vec<String>> {
+        let own = patients_of(resource);
+        let mut all = known(&own);
+        if all.len() < own.len() {
+            return None;
+        }
+        for identifier in patient_identifiers_of(resource) {
+            let [name] = named::of_patients(std::slice::from_ref(&identifier)).try_into().ok().unwrap_or_default();
+            if self.gone.contains(&name) {
+                return None;
+            }
+            let meant = self.meant_by(&name);
+            if meant.is_empty() && self.is_disowned(&named::of_person(&identifier), &own, registry) {
+                return None;
+            }
+            let is_own = meant.iter().any(|literal| all.contains(literal));
+            all.extend(meant.iter().filter(|_| !is_own).cloned());
+        }
+        all.iter().map(|literal| literal.strip_prefix("Patient/").map(str::to_owned)).collect()
+    }
+
+    /// Whether a person's identifier disagrees with those of every patient named.
+    fn is_disowned(&self, identifier: &crossref::PatientIdentifiers, own: &[PatientReference], registry: &Registry) -> bool {
+        let records: Vec<&Candidate> = known(own).iter().filter_map(|literal| self.records.get(literal)).collect();
+        let disagrees = |candidate: &&Candidate| {
+            let theirs = crossref::patient_identifiers(&candidate.resource);
+            crossref::disagree(identifier, &theirs, |system| registry.is_person_system(system))
+        };
+        !records.is_empty() && records.iter().all(disagrees)
     }
 
     /// What the settings tell in which something took place.
@@ -102,8 +211,9 @@ impl Beside {
         let mut labels = Vec::new();
         let mut fresh: Vec<&Node> = vec![resource];
         for _ in 0..SETTING_STEPS {
-            let named: Vec<String> = fresh.iter().flat_map(|node| settings_of(node)).filter_map(|reference| relative(&reference)).collect();
-            fresh = named.iter().filter_map(|reference| self.records.get(reference)).map(|candidate| &candidate.resource).collect();
+            let named: Vec<String> = fresh.iter().flat_map(|node| settings_of(node)).filter_map(|reference| name_of(&reference)).collect();
+            let literal = named.iter().flat_map(|name| std::iter::once(name).chain(self.meant_by(name)));
+            fresh = literal.filter_map(|reference| self.records.get(reference)).map(|candidate| &candidate.resource).collect();
             for label in fresh.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
                 if !labels.contains(&label) {
                     labels.push(label);
@@ -118,6 +228,16 @@ fn is_among(reference: &Reference, patients: &[PatientReference]) -> bool {
     patients.iter().any(|patient| matches!(patient, PatientReference::Known(known) if known.relative() == reference.relative()))
 }
 
-fn relative(reference: &Reference) -> Option<String> {
-    reference.relative().map(str::to_owned)
+/// The patients that are named literally, as `Patient/id`.
+fn known(patients: &[PatientReference]) -> Vec<String> {
+    let literal = patients.iter().filter_map(|patient| match patient {
+        PatientReference::Known(reference) => reference.relative(),
+        PatientReference::Unresolvable => None,
+    });
+    literal.filter(|text| text.starts_with("Patient/")).map(str::to_owned).collect()
+}
+
+/// What a reference is looked up by: `Type/id`, or a logical one whole.
+fn name_of(reference: &Reference) -> Option<String> {
+    reference.relative().or(reference.sought().map(|_| reference.as_str())).map(str::to_owned)
 }

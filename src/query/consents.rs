@@ -6,8 +6,7 @@ use super::{Candidate, not_found};
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
-    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Governing, Ground, Labeller, Party, PatientReference, Permitted, Policy,
-    Request, Rules,
+    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Governing, Ground, Labeller, Party, Permitted, Policy, Request, Rules,
 };
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
@@ -203,6 +202,7 @@ impl Judge {
         let settings = Arc::clone(&pipeline.consent);
         let mut place = Place { definitions: pipeline.definitions, settings, now, partner: recipient.partner(), roles };
         let are_few = patients.len() + wanted.len() + named.len() <= FEW;
+        let definitions = pipeline.definitions;
         let gather = move |reader: &Reader<'_>| {
             let mut targets = HashMap::new();
             for (type_name, id) in wanted {
@@ -214,7 +214,7 @@ impl Judge {
                     targets.insert(format!("{type_name}/{id}"), candidate);
                 }
             }
-            let beside = Beside::gather(reader, named, MAX_BESIDE)?;
+            let beside = Beside::gather(reader, definitions, named, MAX_BESIDE)?;
             beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
             let mut rules = HashMap::new();
             for patient in patients {
@@ -344,12 +344,11 @@ impl Judge {
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
         let mut facts = consent::facts::of(resource);
+        facts.add_meant(self.beside.meant_in(resource));
         facts.add_setting(self.beside.labels(resource, &self.labeller));
         self.labeller.label(resource, &mut facts);
         let mut decisions = Vec::new();
-        for patient in consent::patients_of(resource) {
-            let PatientReference::Known(reference) = patient else { return None };
-            let id = reference.relative()?.strip_prefix("Patient/")?.to_owned();
+        for id in self.beside.patients_in(resource, &self.registry)? {
             let rules = self.speaking(&id);
             if rules.is_empty() {
                 return None;

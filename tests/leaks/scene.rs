@@ -3,6 +3,8 @@
 use crate::support::data::{MRN, observation, patient, permit, permit_to};
 use serde_json::{Value, json};
 
+/// The system of the numbers of visits.
+const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
 const ICD: &str = "http://hl7.org/fhir/sid/icd-10-cm";
 const SNOMED: &str = "http://snomed.info/sct";
 const LOINC: &str = "http://loinc.org";
@@ -162,6 +164,7 @@ fn withheld() -> Vec<Item> {
                 json!({
                     "status": "finished",
                     "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
+                    "identifier": [{"system": VISITS, "value": "v-1"}],
                     "type": [{"text": "Substance use counselling"}],
                     "period": {"start": "2026-01-15", "end": "2026-01-15"},
                     "diagnosis": [{"condition": {"reference": "Condition/condition"}}]
@@ -323,6 +326,26 @@ fn pointing() -> Vec<Item> {
             during["encounter"] = json!({"reference": "Encounter/visit"});
             during
         }),
+        hidden("during-named", {
+            let mut during = measured("some", "2026-02-03", 10.6);
+            during["encounter"] = json!({"type": "Encounter", "identifier": {"system": VISITS, "value": "v-1"}});
+            during
+        }),
+        telling("addressed", measured("some", "2026-02-04", 10.7), |addressed| {
+            addressed["extension"] = json!([{"url": "http://example.org/reason", "valueUrl": "Condition/condition"}]);
+        }),
+        telling(
+            "printed",
+            about(
+                "DiagnosticReport",
+                "some",
+                json!({
+                    "status": "final", "code": concept(LOINC, "58410-2", "CBC panel"), "effectiveDateTime": "2026-02-05",
+                    "result": [{"reference": "Observation/seen"}]
+                }),
+            ),
+            |printed| printed["presentedForm"] = json!([{"contentType": "application/pdf", "url": "Binary/scan"}]),
+        ),
         telling("beside", measured("some", "2026-02-02", 10.5), |beside| {
             beside["encounter"] = json!({"reference": "Encounter/office"});
         }),

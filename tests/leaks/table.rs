@@ -5,6 +5,9 @@ use super::twins::{Probe, form_of, get, pages, send};
 use crate::support::data::bundle;
 use serde_json::json;
 
+/// A search by the number of a visit that is hidden.
+const BY_VISIT: &str = "Observation?encounter:identifier=urn:oid:1.3.6.1.4.1.99999.7|v-1";
+
 /// How it is shown that one way is closed.
 pub enum Shown {
     /// Questions that two gateways, with and without the record, answer alike; the sender, who may see it, is answered otherwise.
@@ -393,7 +396,7 @@ fn records() -> Vec<Leak> {
         leak(
             23,
             "documents, their sections and attachments",
-            "sections lose what is hidden; documents and Binaries are decided on their own",
+            "sections lose what is hidden; documents and Binaries are decided on their own, and attachments do not point at hidden ones",
             vec![Alike(|| {
                 vec![
                     get("Composition/{composition}"),
@@ -401,6 +404,7 @@ fn records() -> Vec<Leak> {
                     get("DocumentReference/{letter}"),
                     get("DocumentReference?patient={some}"),
                     get("Binary/{letter-text}"),
+                    get("DiagnosticReport/{printed}"),
                 ]
             })],
         ),
@@ -415,11 +419,14 @@ fn records() -> Vec<Leak> {
         leak(
             25,
             "references and displays",
-            "references to hidden records go, with displays and items that make no sense without them",
+            "references to hidden records go, literal or by identifier, and addresses of them, with displays and items that make no sense without them",
             vec![Alike(|| {
                 vec![
                     get("Observation/{panel}"),
                     get("Observation/{beside}"),
+                    get("Observation/{during-named}"),
+                    get(BY_VISIT),
+                    get("Observation/{addressed}"),
                     get("List/{list}"),
                     get("CarePlan/{plan}"),
                     get("EpisodeOfCare/{episode}"),

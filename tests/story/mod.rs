@@ -22,6 +22,7 @@ mod normalising;
 mod operating;
 mod operations;
 mod people;
+mod pointing;
 mod provenance;
 mod push;
 mod reading;

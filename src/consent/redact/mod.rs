@@ -52,8 +52,12 @@ impl Gone {
         self.0.insert(reference.into());
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn has(&self, reference: &str) -> bool {
-        if self.0.is_empty() {
+        if self.is_empty() {
             return false;
         }
         let current = reference.split_once("/_history/").map_or(reference, |(before, _)| before);

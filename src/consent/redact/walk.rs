@@ -2,6 +2,7 @@
 
 use super::super::code::{Code, Reference, codings, items};
 use super::super::label::is_silent;
+use super::super::pointers::addresses_in;
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
 use super::{Pass, Withheld, nested, prose};
@@ -257,7 +258,12 @@ impl Pass<'_> {
         if !is_inside && self.screen.withholds_target(type_name, None, &self.memory) {
             return Fate::Spoil;
         }
-        if self.gone.has(written) || is_stranger || (!is_inside && self.screen.withholds_target(type_name, target.as_ref(), &self.memory)) {
+        let is_named_gone = !self.gone.is_empty() && Reference::logical(node).is_some_and(|named| self.gone.has(named.as_str()));
+        if self.gone.has(written)
+            || is_named_gone
+            || is_stranger
+            || (!is_inside && self.screen.withholds_target(type_name, target.as_ref(), &self.memory))
+        {
             self.is_told = true;
             return Fate::Spoil;
         }
@@ -299,8 +305,11 @@ impl Pass<'_> {
     }
 
     fn mentions_gone(&self, node: &Node) -> bool {
+        if self.gone.is_empty() {
+            return false;
+        }
         match &node.value {
-            Value::Text(text) => self.gone.has(text),
+            Value::Text(text) => self.gone.has(text) || addresses_in(text).any(|address| self.gone.has(address)),
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
             Value::Object(object) => object.members().iter().any(|member| self.mentions_gone(&member.node)),
             _ => false,

@@ -1,0 +1,203 @@
+//! What points at a hidden record otherwise than by a literal reference: an identifier, the address of an attachment, a link in a narrative.
+
+use crate::support::data::{observation, patient, permit, permit_to, person};
+use crate::support::world::PERSON;
+use crate::support::{Party, World};
+use serde_json::{Value, json};
+
+const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
+
+struct Scene {
+    _world: World,
+    a: Party,
+    b: Party,
+    patient: String,
+}
+
+/// A patient whom hospital B may see, but for what is about substance use.
+async fn scene() -> Scene {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let patient = a.create(&person("1")).await;
+    let mut consent = permit(&patient);
+    let labels = json!([{"system": ACT_CODE, "code": "SUD"}, {"system": ACT_CODE, "code": "OPIOIDUD"}]);
+    consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": labels}]);
+    a.create(&consent).await;
+    Scene { _world: world, a, b, patient }
+}
+
+impl Scene {
+    /// What hospital A files about the patient.
+    async fn file(&self, kind: &str, members: Value) -> String {
+        let mut resource = json!({"resourceType": kind, "subject": {"reference": format!("Patient/{}", self.patient)}});
+        members.as_object().unwrap().iter().for_each(|(name, value)| resource[name] = value.clone());
+        self.a.create(&resource).await
+    }
+
+    async fn visit(&self, number: &str, kind: &str) -> String {
+        let class = json!({"system": ACT_CODE, "code": "AMB"});
+        let identifier = json!([{"system": VISITS, "value": number}]);
+        self.file("Encounter", json!({"status": "finished", "class": class, "type": [{"text": kind}], "identifier": identifier})).await
+    }
+
+    async fn problem(&self, number: &str, kind: &str) -> String {
+        self.file("Condition", json!({"code": {"text": kind}, "identifier": [{"system": VISITS, "value": number}]})).await
+    }
+
+    /// A measurement with some members more.
+    async fn measured(&self, members: Value) -> String {
+        let mut measured = observation(&format!("Patient/{}", self.patient));
+        members.as_object().unwrap().iter().for_each(|(name, value)| measured[name] = value.clone());
+        self.a.create(&measured).await
+    }
+}
+
+fn by_identifier(type_name: Option<&str>, number: &str) -> Value {
+    let mut reference = json!({"identifier": {"system": VISITS, "value": number}});
+    type_name.iter().for_each(|name| reference["type"] = json!(name));
+    reference
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_named_by_identifier_tells_as_one_that_is_referred_to() {
+    let scene = scene().await;
+    scene.visit("H-779", "Methadone maintenance visit").await;
+    scene.visit("H-780", "Check-up").await;
+    for (reference, status) in [
+        (by_identifier(Some("Encounter"), "H-779"), 404),
+        (by_identifier(None, "H-779"), 404),
+        (by_identifier(Some("Encounter"), "H-780"), 200),
+        (by_identifier(Some("Encounter"), "H-781"), 200),
+    ] {
+        let id = scene.measured(json!({"encounter": reference})).await;
+        let read = scene.b.get(&format!("Observation/{id}")).await.expect(status);
+        assert!(!read.text().contains("H-779"), "{reference}");
+        if status == 200 {
+            assert_eq!(read.json()["encounter"]["identifier"], reference["identifier"]);
+        }
+    }
+    let found = scene.b.search(&format!("Observation?encounter:identifier={VISITS}|H-779")).await;
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_record_is_not_named_by_its_identifier() {
+    let scene = scene().await;
+    scene.problem("P-1", "Opioid dependence").await;
+    scene.problem("P-2", "Asthma").await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let named = |type_name: Option<&str>| {
+        let condition = |number: &str| json!({"condition": by_identifier(type_name, number)});
+        json!({"status": "finished", "class": class, "diagnosis": [condition("P-1"), condition("P-2")]})
+    };
+    for type_name in [Some("Condition"), None] {
+        let id = scene.file("Encounter", named(type_name)).await;
+        let read = scene.b.get(&format!("Encounter/{id}")).await.expect(200).json();
+        assert_eq!(read["diagnosis"], json!([{"condition": by_identifier(type_name, "P-2")}]), "{read}");
+    }
+    let both = json!({"reference": format!("Condition/{}", scene.problem("P-3", "Migraine").await), "identifier": {"system": VISITS, "value": "P-1"}});
+    let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": [both]})).await;
+    let read = scene.b.get(&format!("Encounter/{id}")).await.expect(200).json();
+    assert!(read["reasonReference"].is_null(), "{read}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_records_under_one_identifier_than_are_looked_at_are_not_pointed_at() {
+    let scene = scene().await;
+    for _ in 0..9 {
+        scene.problem("P-9", "Asthma").await;
+    }
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let reasons = json!([by_identifier(Some("Condition"), "P-9")]);
+    let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": reasons})).await;
+    let read = scene.b.get(&format!("Encounter/{id}")).await.expect(200).json();
+    assert!(read["reasonReference"].is_null(), "{read}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_of_a_hidden_record_goes_wherever_it_is_written() {
+    let scene = scene().await;
+    let hidden = scene.problem("P-1", "Opioid dependence").await;
+    let seen = scene.problem("P-2", "Asthma").await;
+    let shown = |id: &str| {
+        let extension = json!([{"url": "http://example.org/reason", "valueUri": format!("Condition/{id}/_history/1")}]);
+        let div = format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"Condition/{id}\">reason</a></div>");
+        vec![
+            ("extension", extension),
+            ("text", json!({"status": "generated", "div": div})),
+            ("note", json!([{"text": format!("See [the problem](Condition/{id}).")}])),
+        ]
+    };
+    for (pointed_at, is_shown) in [(&seen, true), (&hidden, false)] {
+        for (name, value) in shown(pointed_at) {
+            let id = scene.measured(json!({name: value})).await;
+            let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+            assert_eq!(read[name].to_string().contains(pointed_at.as_str()), is_shown, "{name}: {read}");
+            assert_eq!(read["valueQuantity"]["value"], 13.2);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attachment_does_not_point_at_a_hidden_binary() {
+    let scene = scene().await;
+    let binary = |label: Option<&str>| {
+        let security: Vec<Value> = label.iter().map(|code| json!({"system": ACT_CODE, "code": code})).collect();
+        let level = json!({"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"});
+        json!({
+            "resourceType": "Binary", "contentType": "text/plain", "data": "QWxsIGlzIHdlbGwu",
+            "meta": {"security": security.into_iter().chain([level]).collect::<Vec<_>>()},
+            "securityContext": {"reference": format!("Patient/{}", scene.patient)}
+        })
+    };
+    let (hidden, seen) = (scene.a.create(&binary(Some("SUD"))).await, scene.a.create(&binary(None)).await);
+    scene.b.get(&format!("Binary/{hidden}")).await.expect(404);
+    scene.b.get(&format!("Binary/{seen}")).await.expect(200);
+    let attachment = |id: &str| json!({"contentType": "text/plain", "url": format!("Binary/{id}")});
+    let code = json!({"coding": [{"system": "http://loinc.org", "code": "58410-2"}]});
+    let report = |forms: Value| scene.file("DiagnosticReport", json!({"status": "final", "code": code, "presentedForm": forms}));
+    let id = report(json!([attachment(&seen)])).await;
+    let whole = scene.b.get(&format!("DiagnosticReport/{id}")).await.expect(200).json();
+    assert_eq!(whole["presentedForm"], json!([attachment(&seen)]));
+    let id = report(json!([attachment(&hidden)])).await;
+    let read = scene.b.get(&format!("DiagnosticReport/{id}")).await.expect(200);
+    assert!(!read.text().contains(&hidden), "{}", read.text());
+    let id = scene.file("DocumentReference", json!({"status": "current", "content": [{"attachment": attachment(&hidden)}]})).await;
+    scene.b.get(&format!("DocumentReference/{id}")).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_elses_identifier_beside_a_patient_needs_their_consent_too() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let one = a.create(&person("1")).await;
+    let other = a.create(&person("2")).await;
+    a.create(&patient("3")).await;
+    a.create(&permit_to(&one, "hospital-b")).await;
+    let mrn = crate::support::data::MRN;
+    let about = |system: &str, value: &str| {
+        let mut about = observation(&format!("Patient/{one}"));
+        about["subject"]["identifier"] = json!({"system": system, "value": value});
+        about
+    };
+    let cases = [
+        (PERSON, "1", 200),
+        (mrn, "1", 200),
+        ("urn:oid:1.3.6.1.4.1.99999.8", "2", 200),
+        (mrn, "77", 200),
+        (PERSON, "2", 404),
+        (mrn, "3", 404),
+        // Nobody has it, and the patient has another.
+        (PERSON, "77", 404),
+    ];
+    let mut paths = Vec::new();
+    for (system, value, status) in cases {
+        let path = format!("Observation/{}", a.create(&about(system, value)).await);
+        b.get(&path).await.expect(status);
+        paths.push(path);
+    }
+    a.create(&permit_to(&other, "hospital-b")).await;
+    b.get(&paths[4]).await.expect(200);
+    b.get(&paths[5]).await.expect(404);
+}
