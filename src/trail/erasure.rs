@@ -170,7 +170,7 @@ impl Trail {
         let definitions = pipeline.definitions;
         let is_patient = type_name == "Patient";
         let places = if again || !is_patient { Vec::new() } else { self.patient_leaves(&id).await? };
-        let plan = move |reader: &Reader<'_>| {
+        let planned = pipeline.store.read(move |reader| {
             let mut suspects = Suspects::of(&type_name, &id, &places);
             let plan = if is_patient {
                 plan_patient(reader, definitions, &id, &places, &mut suspects)?
@@ -178,8 +178,8 @@ impl Trail {
                 plan_record(reader, definitions, (&type_name, &id), &mut suspects)?
             };
             Ok((plan, suspects))
-        };
-        let (mut plan, suspects) = pipeline.store.read(move |reader| plan(&reader)).await?;
+        });
+        let (mut plan, suspects) = planned.await?;
         plan.gone.extend(suspects.going().clone());
         plan.told.extend(suspects.told(&pipeline.anchor.keyring)?);
         Ok(plan)
