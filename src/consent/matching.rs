@@ -10,6 +10,9 @@ use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
 use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, are_akin, is_sensitivity};
 
+/// Systems by which organisations are named, whatever each calls itself.
+const ORGANISATIONS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6", "urn:ietf:rfc:3986"];
+
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
@@ -413,14 +416,16 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
 }
 
 /// Whether an organisation that asks and a party that is meant have names of one kind, so that different names tell them apart; of a party that is
-/// on record all names are known. People and devices are no organisations.
+/// on record all names are known. People and devices are no organisations, nor is whoever is named in no system by which organisations are.
 fn can_be_told_apart(meant: &Party, asking: &Party) -> bool {
     let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != "Organization");
     let shares_system = |own: &Identifier| own.has_system() && meant.identifiers.iter().any(|known| known.system == own.system);
     let is_on_record = !meant.references.is_empty() && meant.identifiers.iter().any(Identifier::has_system);
+    let is_organisation = |known: &Identifier| ORGANISATIONS.contains(&known.system.as_str());
     !meant.is_identified()
         || is_on_record
         || meant.references.iter().any(is_other)
+        || (meant.references.is_empty() && !meant.identifiers.iter().any(is_organisation))
         || (!meant.references.is_empty() && !asking.references.is_empty())
         || asking.identifiers.iter().any(shares_system)
 }
