@@ -8,7 +8,7 @@ use crate::identity::crossref;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::person::{Grade, grade, likeness_keys, linkage, search_words};
 use crate::registry::Registry;
-use crate::search::{Handling, Query};
+use crate::search::{Handling, Query, escaped};
 use crate::store::{Assumption, Committed, LeafDraft, MAX_PERSON_RECORDS, PersonChange, Reader, StoredVersion, Unit, VersionDraft};
 use crate::worklist::{Item, Kind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -382,11 +382,6 @@ fn same_names(reader: &Reader<'_>, definitions: &'static crate::definitions::Def
 /// A value that is too long or odd to be searched for finds nothing.
 fn query(definitions: &'static crate::definitions::Definitions, pairs: Vec<(String, String)>) -> Option<Query> {
     Query::parse(definitions, "Patient", &pairs, Handling::Strict).ok()
-}
-
-/// A search value with what means something in one escaped (R4 §3.1.1.5.7).
-fn escaped(value: &str) -> String {
-    value.chars().flat_map(|letter| matches!(letter, '\\' | ',' | '$' | '|').then_some('\\').into_iter().chain([letter])).collect()
 }
 
 /// What becomes of a record. With `by_person` the named candidates are linked whatever their grade, unless identifiers forbid it.

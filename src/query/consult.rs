@@ -14,7 +14,7 @@ use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::registry::Role;
-use crate::search::{Handling, Query};
+use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
 use std::collections::BTreeSet;
 
@@ -136,18 +136,6 @@ fn one_person(reader: &Reader<'_>, ids: Vec<String>, queries: &[Query]) -> Resul
     let Some(first) = found.pop_first().filter(|_| found.len() < MAX_NAMED) else { return Ok(None) };
     let linked = reader.linked(&first)?;
     Ok(found.iter().all(|other| linked.contains(other)).then_some(first))
-}
-
-/// A text as it stands in a search parameter (R4 §3.1.1.3.2).
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if matches!(letter, '\\' | ',' | '|' | '$') {
-            escaped.push('\\');
-        }
-        escaped.push(letter);
-    }
-    escaped
 }
 
 /// Whoever is not registered to ask about others asks about themselves: as they are, for what their token says, now.

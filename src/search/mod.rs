@@ -49,6 +49,7 @@ pub use parameter::{Parameter, supported};
 pub use project::{Projection, Summary, project};
 pub use query::{Handling, Query, Total};
 pub use term::{Term, reference_key, reference_keys, terms};
+pub use value::escaped;
 
 /// Parameters one query may have.
 pub const MAX_PARAMETERS: usize = 64;

@@ -146,6 +146,11 @@ pub(super) fn split(text: &str, separator: char) -> Vec<&str> {
     pieces
 }
 
+/// A text as it stands in a search value: with a backslash before what means something there (R4 §3.1.1.5.7).
+pub fn escaped(text: &str) -> String {
+    text.chars().flat_map(|letter| matches!(letter, '\\' | ',' | '$' | '|').then_some('\\').into_iter().chain([letter])).collect()
+}
+
 /// Takes the backslashes of `\,` `\|` `\$` and `\\` away.
 pub(super) fn unescaped(text: &str) -> Result<String, Problem> {
     let mut out = String::with_capacity(text.len());
