@@ -43,8 +43,8 @@ pub const QUEUE_UNITS: Limit = limit("storage.max_queued_units", 4_096, 1, 100_0
 pub const READERS: Limit = limit("storage.readers", 4, 1, 64);
 /// How large the database may grow.
 pub const STORAGE_BYTES: Limit = limit("storage.max_bytes", 1 << 40, 1 << 20, 1 << 46);
-/// The page cache of the writing connection.
-pub const CACHE_BYTES: Limit = limit("storage.cache_bytes", 32 << 20, 1 << 20, 16 << 30);
+/// The page cache of the writing connection. SQLite goes through all of it after most commits, while the data is smaller than a gigabyte.
+pub const CACHE_BYTES: Limit = limit("storage.cache_bytes", 4 << 20, 1 << 20, 16 << 30);
 
 /// The least time between two rounds of asking witnesses for cosignatures.
 pub const WITNESS_INTERVAL_MS: Limit = limit("ledger.witness_interval_ms", 1_000, 10, 3_600_000);
