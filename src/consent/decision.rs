@@ -338,7 +338,11 @@ fn verdict<'a>(consent: &'a Consent, request: &Request, tested: &Tested<'_>) -> 
         None => consent.base != Some(Polarity::Deny) || is_ambiguous,
     };
     let verdict = Verdict { consent, polarity, is_ambiguous, reason, dissent, bars_implicit, has_denied: false, has_expired: false };
-    limit_by_standing(limit_by_window(verdict, answer, request), request)
+    match consent.standing {
+        // What was withdrawn has no time in which it counts, and none that could end.
+        Standing::Lapsed(_) => verdict.lapse(),
+        _ => limit_by_standing(limit_by_window(verdict, answer, request), request),
+    }
 }
 
 /// A consent that calls itself one for emergencies, and permits something else by its rules, says two things.

@@ -219,7 +219,9 @@ impl Directory {
     pub(super) fn target(&self, actor: &Node) -> Target {
         let mut party = Party::from_reference(actor);
         self.add_names(&mut party);
-        let mut target = Target { is_open: party.references.iter().any(|reference| self.is_unknown_group(reference)), ..Target::default() };
+        let is_nameless_group = party.references.is_empty() && party.type_name.as_deref().is_some_and(is_group);
+        let is_open = is_nameless_group || party.references.iter().any(|reference| self.is_unknown_group(reference));
+        let mut target = Target { is_open, ..Target::default() };
         let groups = party.references.clone();
         target.party = party;
         for group in &groups {
@@ -229,8 +231,7 @@ impl Directory {
     }
 
     fn is_unknown_group(&self, reference: &Reference) -> bool {
-        let is_group = matches!(reference.type_name(), Some("Group" | "CareTeam" | "PractitionerRole"));
-        self.open.contains(reference) || (is_group && !self.by_reference.contains_key(reference))
+        self.open.contains(reference) || (reference.type_name().is_some_and(is_group) && !self.by_reference.contains_key(reference))
     }
 
     /// Adds the identifiers that go with a reference, and the reference that goes with an identifier.
@@ -292,4 +293,9 @@ fn logical_names(type_name: &str, identifier: &Identifier) -> [Reference; 4] {
 
 fn is_active(resource: &Node) -> bool {
     resource.get("active").and_then(Node::as_bool) != Some(false)
+}
+
+/// Whether resources of the type stand for others.
+fn is_group(type_name: &str) -> bool {
+    matches!(type_name, "Group" | "CareTeam" | "PractitionerRole")
 }

@@ -6,10 +6,12 @@ use super::code::{Code, Identifier, Reference};
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
+use super::period::Period;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
 use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, are_akin, is_sensitivity};
 
+const ORGANISATION: &str = "Organization";
 /// Systems by which organisations are named, whatever each calls itself.
 const ORGANISATIONS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6", "urn:ietf:rfc:3986"];
 
@@ -121,7 +123,7 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
     match kind {
         Kind::Recipient => any(&criteria.recipients, |target| test_recipient(target, asked)),
         Kind::Custodian => any(&criteria.custodians, |target| test_custodian(target, criteria.stated.has(Kind::Recipient), asked)),
-        Kind::Purpose => test_purposes(&criteria.purposes, &request.purposes),
+        Kind::Purpose => test_purposes(&criteria.purposes, request),
         Kind::Action => test_action(criteria, request),
         Kind::Period => criteria.period.map_or(Held::UNKNOWN, |period| Held {
             permit: period.contains(request.instant).into(),
@@ -164,16 +166,12 @@ fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
     }
     let is_current = |member: &Member| member.period.is_none_or(|period| period.may_contain(request.instant));
     let lists_roles = !target.party.roles.is_empty();
-    let cannot_be_told = |party: &Party| {
-        let mut meant = target.members.iter().filter(|member| is_current(member)).map(|member| &member.party);
-        if target.members.is_empty() {
-            !can_be_told_apart(&target.party, party)
-        } else {
-            meant.any(|meant| !can_be_told_apart(meant, party))
-        }
+    let is_untold = match target.members.as_slice() {
+        [] => is_untold_from(&target.party, parties),
+        members => members.iter().any(|member| is_current(member) && is_untold_from(&member.party, parties)),
     };
     let is_unknown = target.is_open
-        || (!parties.is_empty() && parties.iter().all(cannot_be_told))
+        || is_untold
         || !parties.iter().any(Party::is_identified)
         || parties.iter().any(|party| may_be_among(target, party, is_current) || (lists_roles && party.roles.is_empty()));
     if is_unknown { held.or(Held::UNKNOWN) } else { held }
@@ -211,9 +209,12 @@ fn test_custodian(target: &Target, names_recipient: bool, asked: &Asked<'_>) -> 
     }
 }
 
-fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
-    if declared.iter().any(|purpose| stated.iter().any(|rule| rule.covers(purpose))) {
-        return Held::both(true);
+fn test_purposes(stated: &[Concept], request: &Request) -> Held {
+    let declared = &request.purposes;
+    let is_covered = |purpose: &Concept| stated.iter().any(|rule| rule.covers(purpose));
+    if declared.iter().any(is_covered) {
+        let is_enough = !request.means_every_purpose || declared.iter().all(is_covered);
+        return Held { permit: is_enough.into(), deny: Match::Yes };
     }
     let lacks_system = |concept: &Concept| concept.code.system.is_empty();
     let is_doubtful = |purpose: &Concept| {
@@ -353,9 +354,18 @@ fn test_data_period(criteria: &Criteria, facts: &ResourceFacts) -> Held {
     }
     let held = Held {
         permit: facts.dates.iter().all(|date| period.encloses(date)).into(),
-        deny: facts.dates.iter().any(|date| period.overlaps(date)).into(),
+        deny: facts.dates.iter().map(|date| reaches(&period, date)).max().unwrap_or(Match::No),
     };
     if facts.is_vaguely_dated { Held { permit: Match::No, deny: held.deny.max(Match::Unknown) } } else { held }
+}
+
+/// How far a denial of a period reaches what is dated so.
+fn reaches(period: &Period, date: &Period) -> Match {
+    match period.overlaps(date) {
+        true => Match::Yes,
+        false if period.may_overlap(date) => Match::Unknown,
+        false => Match::No,
+    }
 }
 
 fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
@@ -415,23 +425,52 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
     if may_be || !is_comparable(&data.author.party, author) { Held::UNKNOWN } else { held }
 }
 
-/// Whether an organisation that asks and a party that is meant have names of one kind, so that different names tell them apart; of a party that is
-/// on record all names are known. People and devices are no organisations, nor is whoever is named in no system by which organisations are.
-fn can_be_told_apart(meant: &Party, asking: &Party) -> bool {
-    let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != "Organization");
-    let shares_system = |own: &Identifier| own.has_system() && meant.identifiers.iter().any(|known| known.system == own.system);
-    let is_on_record = !meant.references.is_empty() && meant.identifiers.iter().any(Identifier::has_system);
-    let is_organisation = |known: &Identifier| ORGANISATIONS.contains(&known.system.as_str());
-    !meant.is_identified()
-        || is_on_record
-        || meant.references.iter().any(is_other)
-        || (meant.references.is_empty() && !meant.identifiers.iter().any(is_organisation))
-        || (!meant.references.is_empty() && !asking.references.is_empty())
-        || asking.identifiers.iter().any(shares_system)
+/// From whom a party that is meant is told apart by having other names than they.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Apart<'a> {
+    Everybody,
+    /// Whoever has a reference.
+    Referenced,
+    /// Whoever has an identifier of one of these systems.
+    Identified(&'a [Identifier]),
+}
+
+impl Apart<'_> {
+    /// Of a party that is on record all names are known. People and devices are not taken for organisations, nor is whoever is not said to be one and
+    /// is named in no system by which organisations are.
+    pub(super) fn of(meant: &Party) -> Apart<'_> {
+        let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != ORGANISATION);
+        let has_system = meant.identifiers.iter().any(Identifier::has_system);
+        let is_organisation = |known: &Identifier| ORGANISATIONS.contains(&known.system.as_str());
+        let is_kind_known = || meant.type_name.is_some() || meant.identifiers.iter().any(is_organisation);
+        match meant.references.as_slice() {
+            [] if has_system && is_kind_known() => Apart::Identified(&meant.identifiers),
+            [] => Apart::Everybody,
+            [..] if has_system || meant.references.iter().any(is_other) => Apart::Everybody,
+            [..] => Apart::Referenced,
+        }
+    }
+
+    fn includes(self, asking: &Party) -> bool {
+        match self {
+            Apart::Everybody => true,
+            Apart::Referenced => !asking.references.is_empty(),
+            Apart::Identified(names) => shares_system(names, asking),
+        }
+    }
+}
+
+/// Whether nothing tells the party that is meant from those who ask. Who is there in another capacity, as the organisation of a person, tells nothing.
+fn is_untold_from(meant: &Party, asking: &[Party]) -> bool {
+    let mut rivals = asking.iter().filter(|party| meant.may_be_of_type_of(party)).peekable();
+    rivals.peek().is_some() && !rivals.any(|party| Apart::of(meant).includes(party))
+}
+
+fn shares_system(names: &[Identifier], party: &Party) -> bool {
+    party.identifiers.iter().any(|own| own.has_system() && names.iter().any(|name| name.system == own.system))
 }
 
 /// Whether two parties that do not have the same names are therefore not the same: each has a reference, or an identifier of one system.
 fn is_comparable(meant: &Party, author: &Party) -> bool {
-    let shares_system = |own: &Identifier| own.has_system() && meant.identifiers.iter().any(|identifier| identifier.system == own.system);
-    !author.references.is_empty() || author.identifiers.iter().any(shares_system)
+    !author.references.is_empty() || shares_system(&meant.identifiers, author)
 }

@@ -22,6 +22,16 @@ impl Moment {
         let local = DateTime { zone: None, ..written };
         Some(Moment { universal: written.interval(), local: local.interval(), has_zone: written.zone.is_some() })
     }
+
+    /// When it may have begun, in microseconds, wherever it was written.
+    fn earliest(&self) -> i64 {
+        self.universal.low - if self.has_zone { 0 } else { EASTERNMOST_MICROS }
+    }
+
+    /// By when it must have been over.
+    fn latest(&self) -> i64 {
+        self.universal.high + if self.has_zone { 0 } else { WESTERNMOST_MICROS }
+    }
 }
 
 /// A `Period`, or one date taken as a period. An absent end is open.
@@ -104,12 +114,25 @@ impl Period {
     pub(super) fn overlaps(&self, other: &Period) -> bool {
         begins_before_end(self, other) && begins_before_end(other, self)
     }
+
+    /// Whether the two may have one, wherever those of their bounds that have no zone were written.
+    pub(super) fn may_overlap(&self, other: &Period) -> bool {
+        may_begin_before_end(self, other) && may_begin_before_end(other, self)
+    }
 }
 
 fn begins_before_end(first: &Period, second: &Period) -> bool {
     match (first.start, second.end) {
         (Some(start), Some(end)) => !on_every_clock(&start, &end, |start, end| start.low >= end.high),
         _ => true,
+    }
+}
+
+fn may_begin_before_end(first: &Period, second: &Period) -> bool {
+    match (first.start, second.end) {
+        // Two that name no zone were written by the same clock.
+        (Some(start), Some(end)) if start.has_zone != end.has_zone => start.earliest() < end.latest(),
+        _ => begins_before_end(first, second),
     }
 }
 

@@ -252,16 +252,23 @@ impl<'a> Tested<'a> {
         Some(Answer { polarity: answer.polarity.or(Some(base)), ..answer })
     }
 
-    /// A permit beside the denial that decided, in the same words and some more: the narrower of the two may have been meant to win.
+    /// Permits beside the denials that hold, each in the same words as one of them and some more: the narrower may have been meant to win.
     fn most_specific(&self, declared: Answer) -> Option<Answer> {
-        let denial = self.rule(declared.rule.filter(|_| declared.polarity == Some(Polarity::Deny))?)?;
-        let narrows = |rule: &Rule| {
-            let restates = |kind: &Kind| !denial.own.stated.has(*kind) || rule.own.restates(&denial.own, *kind);
-            let is_beside = rule.parent == denial.parent && rule.declared == Some(Polarity::Permit) && !rule.refuses;
-            is_beside && rule.own.stated != denial.own.stated && Kind::ALL.iter().all(restates)
+        let decided = self.rule(declared.rule.filter(|_| declared.polarity == Some(Polarity::Deny))?)?;
+        let beside = |polarity: Polarity| {
+            let holds =
+                move |(index, rule): &(usize, &Rule)| rule.parent == decided.parent && self.inherited(*index, polarity) == Match::Yes;
+            self.open().filter(holds).map(|(_, rule)| rule)
         };
-        let is_met = |(index, rule): (usize, &Rule)| narrows(rule) && self.inherited(index, Polarity::Permit) == Match::Yes;
-        self.open().any(is_met).then_some(Answer { polarity: Some(Polarity::Permit), ..declared })
+        let is_narrowed = |denial: &Rule| {
+            let restates = |rule: &Rule, kind: &Kind| !denial.own.stated.has(*kind) || rule.own.restates(&denial.own, *kind);
+            let narrows = |rule: &Rule| rule.own.stated != denial.own.stated && Kind::ALL.iter().all(|kind| restates(rule, kind));
+            let permits = |rule: &&Rule| rule.declared == Some(Polarity::Permit) && !rule.refuses;
+            beside(Polarity::Permit).filter(permits).any(narrows)
+        };
+        let denies = |rule: &&Rule| rule.declared == Some(Polarity::Deny) || rule.refuses;
+        let are_narrowed = is_narrowed(decided) && beside(Polarity::Deny).filter(denies).all(is_narrowed);
+        are_narrowed.then_some(Answer { polarity: Some(Polarity::Permit), ..declared })
     }
 
     /// The declared reading without nested permits that state nothing: they were written to hang something below them, not to permit all.

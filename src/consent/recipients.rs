@@ -1,6 +1,7 @@
 //! Which rules a request's actors rule out, known from the consent alone: of a thousand rules for as many recipients, few are worth a test.
 
 use super::directory::Target;
+use super::matching::Apart;
 use super::request::Party;
 use super::rules::Rule;
 use compact_str::CompactString;
@@ -9,12 +10,16 @@ use std::collections::HashMap;
 /// Consents with fewer rules are tested whole: looking them up would cost more.
 const WORTHWHILE: usize = 32;
 
-/// The rules of one consent by the names of their recipients.
+/// The rules of one consent by the names of their recipients, each list in order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Recipients {
-    /// Rules that must be tested whoever asks, in order: they name nobody, may mean somebody unnamed, or hold for rules below them.
+    /// Rules that must be tested whoever asks: they name nobody, may mean somebody unnamed, or hold for rules below them.
     open: Vec<usize>,
     named: HashMap<CompactString, Vec<usize>>,
+    /// Rules that may mean whoever has no reference.
+    referenced: Vec<usize>,
+    /// Rules that may mean whoever has no identifier of the system.
+    identified: HashMap<CompactString, Vec<usize>>,
     rules: usize,
 }
 
@@ -29,14 +34,28 @@ impl Recipients {
                 recipients.open.push(index);
                 continue;
             }
-            for name in rule.own.recipients.iter().flat_map(names_of) {
-                let known = recipients.named.entry(name).or_default();
-                if known.last() != Some(&index) {
-                    known.push(index);
-                }
+            for party in rule.own.recipients.iter().flat_map(parties_of) {
+                recipients.add(index, party);
             }
         }
         recipients
+    }
+
+    fn add(&mut self, index: usize, party: &Party) {
+        let add_to = |known: &mut Vec<usize>| {
+            if known.last() != Some(&index) {
+                known.push(index);
+            }
+        };
+        names(party).for_each(|name| add_to(self.named.entry(name).or_default()));
+        match Apart::of(party) {
+            Apart::Everybody => {}
+            Apart::Referenced => add_to(&mut self.referenced),
+            Apart::Identified(_) if party.type_name.as_deref().is_some_and(|name| name != "Organization") => add_to(&mut self.open),
+            Apart::Identified(identifiers) => {
+                identifiers.iter().take(1).for_each(|known| add_to(self.identified.entry(known.system.clone()).or_default()));
+            }
+        }
     }
 
     /// The rules that these actors do not rule out, in order.
@@ -45,7 +64,11 @@ impl Recipients {
             return (0..self.rules).collect();
         }
         let named = actors.iter().flat_map(names).filter_map(|name| self.named.get(&name)).flatten();
-        let mut found: Vec<usize> = self.open.iter().chain(named).copied().collect();
+        let is_referenced = actors.iter().any(|actor| !actor.references.is_empty());
+        let unreferenced = self.referenced.iter().filter(|_| !is_referenced);
+        let is_of = |system: &CompactString| actors.iter().flat_map(|actor| &actor.identifiers).any(|own| own.system == *system);
+        let unidentified = self.identified.iter().filter(|(system, _)| !is_of(system)).flat_map(|(_, rules)| rules);
+        let mut found: Vec<usize> = self.open.iter().chain(named).chain(unreferenced).chain(unidentified).copied().collect();
         found.sort_unstable();
         found.dedup();
         found
@@ -58,8 +81,8 @@ pub(super) fn is_named(target: &Target) -> bool {
     !target.is_open && !has_roles
 }
 
-fn names_of(target: &Target) -> Vec<CompactString> {
-    std::iter::once(&target.party).chain(target.members.iter().map(|member| &member.party)).flat_map(names).collect()
+fn parties_of(target: &Target) -> impl Iterator<Item = &Party> {
+    std::iter::once(&target.party).chain(target.members.iter().map(|member| &member.party))
 }
 
 /// The names under which two parties can be the same: the end of a reference, whatever its base, and an identifier's value, whatever its system.

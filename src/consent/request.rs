@@ -4,6 +4,7 @@ use super::code::{Code, Identifier, Reference, codings, items};
 use super::vocabulary::Concept;
 use crate::clock::Instant;
 use crate::fhir::Node;
+use compact_str::CompactString;
 
 /// One party to an exchange under every name it is known by.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub struct Party {
     pub references: Vec<Reference>,
     pub identifiers: Vec<Identifier>,
     pub roles: Vec<Code>,
+    /// The type of resource it is said to be, where it is.
+    pub type_name: Option<CompactString>,
 }
 
 impl Party {
@@ -20,7 +23,16 @@ impl Party {
             references: Reference::from_node(node).into_iter().collect(),
             identifiers: node.get("identifier").and_then(Identifier::from_node).into_iter().collect(),
             roles: items(node, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect(),
+            type_name: node.text("type").map(CompactString::from),
         }
+    }
+
+    /// Whether the other may be what this one is said to be. Who acts for an organisation need not be one.
+    pub(super) fn may_be_of_type_of(&self, other: &Party) -> bool {
+        let Some(own) = self.type_name.as_deref().filter(|name| *name != "Organization") else { return true };
+        let referenced = other.references.iter().filter_map(Reference::type_name);
+        let mut types = other.type_name.as_deref().into_iter().chain(referenced).peekable();
+        types.peek().is_none() || types.any(|name| name == own)
     }
 
     /// Somebody known by one reference.
@@ -74,6 +86,8 @@ pub struct Request {
     /// Where the recipient is.
     pub locations: Vec<Reference>,
     pub purposes: Vec<Concept>,
+    /// Whether the data is for all of the purposes, so that each must be permitted; otherwise one of them is enough.
+    pub means_every_purpose: bool,
     pub action: Action,
     /// The kinds of content asked for, when no resource is at hand yet.
     pub classes: Vec<Code>,
@@ -90,6 +104,7 @@ impl Request {
             custodian: None,
             locations: Vec::new(),
             purposes: purposes.into_iter().map(Concept::new).collect(),
+            means_every_purpose: false,
             action: Action::Access,
             classes: Vec::new(),
             categories: Vec::new(),

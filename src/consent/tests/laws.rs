@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 
 const ROUNDS: usize = 1_500;
 const ACTORS: [&str; 4] = ["Practitioner/berg", "Practitioner/holm", "Organization/quay", "https://x.example/Organization/quay"];
+const NAMING_SYSTEMS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:1.2.3.4", "urn:own"];
 const PURPOSES: [&str; 6] = ["TREAT", "ETREAT", "BTG", "HRESCH", "CLINTRCH", "HMARKT"];
 const LABELS: [(&str, &str); 6] = [
     ("v3-Confidentiality", "N"),
@@ -37,10 +38,21 @@ fn period(random: &mut StdRng) -> Node {
     Object::new().with_some("start", start).with_some("end", end).into()
 }
 
+/// Somebody by a reference, or by an identifier of a kind.
+fn actor(random: &mut StdRng) -> Node {
+    if random.random_bool(0.7) {
+        return reference(ACTORS.choose(random).unwrap());
+    }
+    let identifier =
+        Object::new().with("system", *NAMING_SYSTEMS.choose(random).unwrap()).with("value", *["1", "2"].choose(random).unwrap());
+    let type_name = [None, None, Some("Organization"), Some("Practitioner"), Some("Group")].choose(random).copied().flatten();
+    Object::new().with_some("type", type_name).with("identifier", identifier).into()
+}
+
 fn criteria(random: &mut StdRng, mut rule: Object) -> Object {
     if random.random_bool(0.35) {
         let role = concept("v3-ParticipationType", if random.random_bool(0.9) { "IRCP" } else { "CST" });
-        rule.set("actor", vec![Object::new().with("role", role).with("reference", reference(ACTORS.choose(random).unwrap())).into()]);
+        rule.set("actor", vec![Object::new().with("role", role).with("reference", actor(random)).into()]);
     }
     if random.random_bool(0.3) {
         rule.set("purpose", vec![coding("v3-ActReason", PURPOSES.choose(random).unwrap())]);
@@ -129,7 +141,9 @@ fn resource(random: &mut StdRng) -> Node {
 }
 
 fn asked(random: &mut StdRng) -> Request {
-    request(ACTORS.choose(random).unwrap(), PURPOSES.choose(random).unwrap())
+    let mut asked = request("Practitioner/berg", PURPOSES.choose(random).unwrap());
+    asked.actors = (0..random.random_range(1..3)).map(|_| Party::from_reference(&actor(random))).collect();
+    asked
 }
 
 pub(super) fn policy(random: &mut StdRng) -> Policy {
@@ -208,6 +222,27 @@ fn looking_rules_up_by_recipient_changes_no_decision() {
         assert!(short.steps().is_empty() && !long.steps().is_empty());
     });
     assert!(grown_once.get() > ROUNDS / 2, "few consents were large enough");
+}
+
+#[test]
+fn the_order_of_rules_does_not_matter() {
+    try_many(10, |random| {
+        let (consent, asked, resource, policy) = (consent(random), asked(random), resource(random), policy(random));
+        let mut turned = consent.clone();
+        let holder = if consent.get("decision").is_some() { Some(&mut turned) } else { turned.get_mut("provision") };
+        if let Some(holder) = holder.and_then(Node::as_object_mut) {
+            let mut rules = holder.get("provision").and_then(Node::as_list).unwrap_or_default().to_vec();
+            rules.shuffle(random);
+            if !rules.is_empty() {
+                holder.set("provision", rules);
+            }
+        }
+        let told = |consent: &Node| {
+            let decision = decide_on(std::slice::from_ref(consent), policy.clone(), &asked, &resource);
+            (decision.is_permit(), decision.is_ambiguous())
+        };
+        assert_eq!(told(&consent), told(&turned), "{}", self::told(&[consent, turned], &resource));
+    });
 }
 
 #[test]
