@@ -2,18 +2,15 @@
 //!
 //! The answer is twofold, because doubt goes the safe way: what is unknown satisfies no permit, and is taken to be what a denial meant.
 
-use super::code::{Code, Identifier, Reference};
+use super::code::{Code, Reference};
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
+use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
 use super::period::Period;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
 use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, are_akin, is_sensitivity};
-
-const ORGANISATION: &str = "Organization";
-/// Systems by which organisations are named, whatever each calls itself.
-const ORGANISATIONS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6", "urn:ietf:rfc:3986"];
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,26 +172,6 @@ fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
         || !parties.iter().any(Party::is_identified)
         || parties.iter().any(|party| may_be_among(target, party, is_current) || (lists_roles && party.roles.is_empty()));
     if is_unknown { held.or(Held::UNKNOWN) } else { held }
-}
-
-fn is_same(meant: &Party, asking: &Party) -> bool {
-    asking.references.iter().any(|reference| meant.references.contains(reference))
-        || asking.identifiers.iter().any(|identifier| identifier.has_system() && meant.identifiers.contains(identifier))
-        || asking.roles.iter().any(|role| !role.system.is_empty() && meant.roles.contains(role))
-}
-
-/// Whether a party may be the target or one of those of its members that count.
-fn may_be_among(target: &Target, party: &Party, counts: impl Fn(&Member) -> bool) -> bool {
-    may_be_same(&target.party, party) || target.members.iter().any(|member| counts(member) && may_be_same(&member.party, party))
-}
-
-/// Whether the two would be the same if what one of them leaves out were as the other has it.
-fn may_be_same(meant: &Party, asking: &Party) -> bool {
-    let by_reference = asking.references.iter().any(|asked| meant.references.iter().any(|reference| reference.may_be(asked)));
-    let by_identifier = asking.identifiers.iter().any(|asked| {
-        meant.identifiers.iter().any(|identifier| identifier.value == asked.value && (!identifier.has_system() || !asked.has_system()))
-    });
-    by_reference || by_identifier
 }
 
 /// Who holds the data, as the request says, or else as the consent itself says of its controller. On the latter alone no permit rests that
@@ -423,54 +400,4 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
     }
     let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
     if may_be || !is_comparable(&data.author.party, author) { Held::UNKNOWN } else { held }
-}
-
-/// From whom a party that is meant is told apart by having other names than they.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Apart<'a> {
-    Everybody,
-    /// Whoever has a reference.
-    Referenced,
-    /// Whoever has an identifier of one of these systems.
-    Identified(&'a [Identifier]),
-}
-
-impl Apart<'_> {
-    /// Of a party that is on record all names are known. People and devices are not taken for organisations, nor is whoever is not said to be one and
-    /// is named in no system by which organisations are.
-    pub(super) fn of(meant: &Party) -> Apart<'_> {
-        let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != ORGANISATION);
-        let has_system = meant.identifiers.iter().any(Identifier::has_system);
-        let is_organisation = |known: &Identifier| ORGANISATIONS.contains(&known.system.as_str());
-        let is_kind_known = || meant.type_name.is_some() || meant.identifiers.iter().any(is_organisation);
-        match meant.references.as_slice() {
-            [] if has_system && is_kind_known() => Apart::Identified(&meant.identifiers),
-            [] => Apart::Everybody,
-            [..] if has_system || meant.references.iter().any(is_other) => Apart::Everybody,
-            [..] => Apart::Referenced,
-        }
-    }
-
-    fn includes(self, asking: &Party) -> bool {
-        match self {
-            Apart::Everybody => true,
-            Apart::Referenced => !asking.references.is_empty(),
-            Apart::Identified(names) => shares_system(names, asking),
-        }
-    }
-}
-
-/// Whether nothing tells the party that is meant from those who ask. Who is there in another capacity, as the organisation of a person, tells nothing.
-fn is_untold_from(meant: &Party, asking: &[Party]) -> bool {
-    let mut rivals = asking.iter().filter(|party| meant.may_be_of_type_of(party)).peekable();
-    rivals.peek().is_some() && !rivals.any(|party| Apart::of(meant).includes(party))
-}
-
-fn shares_system(names: &[Identifier], party: &Party) -> bool {
-    party.identifiers.iter().any(|own| own.has_system() && names.iter().any(|name| name.system == own.system))
-}
-
-/// Whether two parties that do not have the same names are therefore not the same: each has a reference, or an identifier of one system.
-fn is_comparable(meant: &Party, author: &Party) -> bool {
-    !author.references.is_empty() || shares_system(&meant.identifiers, author)
 }

@@ -30,6 +30,7 @@ mod high_water;
 mod label;
 mod lint;
 mod matching;
+mod naming;
 mod notice;
 mod patients;
 mod period;
@@ -46,6 +47,7 @@ mod sensitivity;
 mod setting;
 mod stream;
 mod trace;
+mod verdict;
 mod vocabulary;
 mod wording;
 

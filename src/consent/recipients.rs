@@ -1,7 +1,7 @@
 //! Which rules a request's actors rule out, known from the consent alone: of a thousand rules for as many recipients, few are worth a test.
 
 use super::directory::Target;
-use super::matching::Apart;
+use super::naming::Apart;
 use super::request::Party;
 use super::rules::Rule;
 use compact_str::CompactString;
