@@ -46,6 +46,7 @@ mod sensitivity;
 mod setting;
 mod stream;
 mod trace;
+mod unsettled;
 mod vocabulary;
 mod wording;
 
@@ -73,6 +74,7 @@ pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
-pub use setting::{is_setting, labels_of_setting, settings_of};
+pub use setting::{NamedSetting, is_setting, labels_of_setting, named_settings, settings_of};
 pub use stream::decide_stream;
+pub use unsettled::{SETTING_UNKNOWN, decide_unsettled, labels_of_unknown_setting, turns_on_setting};
 pub use vocabulary::{Concept, Confidentiality};

@@ -2,13 +2,14 @@
 
 mod place;
 mod recipient;
+mod settling;
 
 pub use recipient::Recipient;
 
 use super::beside::{Beside, MAX_BESIDE};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
-use crate::consent::{self, Decision, Governing, Ground, Labeller, Permitted, Request, Rules};
+use crate::consent::{self, Decision, Governing, Ground, Labeller, Permitted, Request, ResourceFacts, Rules};
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Aside, Fault, Refusal};
@@ -133,9 +134,13 @@ impl Judge {
 
     /// Finds out which of the records that others refer to are hidden, and so must not be pointed at.
     fn hide(&mut self) {
-        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied(_));
-        let hidden: Vec<String> = self.beside.records().filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect();
+        let hidden = self.hidden_among(self.beside.records());
         self.beside.hide(hidden);
+    }
+
+    fn hidden_among<'c>(&self, records: impl Iterator<Item = &'c Candidate>) -> Vec<String> {
+        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied(_));
+        records.filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect()
     }
 
     /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
@@ -229,28 +234,36 @@ impl Judge {
         let asked = target.unwrap_or(&resource);
         let decision = self.decide(asked).ok_or(Some(Aside { reason: "patient-unresolved", consent: None }))?;
         let hidden = self.beside.hidden_from(asked);
+        let setting = self.setting(asked);
         let released = match target {
             Some(target) => consent::release_provenance(&decision, target, &hidden, resource),
             None => consent::release_beside(&decision, resource, &hidden),
         };
-        released.ok_or_else(|| Some(why(&decision)))
+        released.map(|permitted| permitted.in_setting(setting)).ok_or_else(|| Some(why(&decision)))
     }
 
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
-        let mut facts = consent::facts::of(resource);
-        facts.add_meant(self.beside.meant_in(resource));
-        facts.add_setting(self.beside.labels(resource, &self.labeller));
-        self.labeller.label(resource, &mut facts);
+        let facts = self.facts(resource);
+        let is_unsettled = self.beside.is_unsettled(resource);
+        let decide = if is_unsettled { consent::decide_unsettled } else { consent::decide };
         let mut decisions = Vec::new();
         for id in self.beside.patients_in(resource, &self.registry)? {
             let rules = self.speaking(&id);
             if rules.is_empty() {
                 return None;
             }
-            decisions.extend(rules.into_iter().map(|rules| consent::decide(rules, &self.request, &facts)));
+            decisions.extend(rules.into_iter().map(|rules| decide(rules, &self.request, &facts)));
         }
         Decision::all(decisions)
+    }
+
+    fn facts(&self, resource: &Node) -> ResourceFacts {
+        let mut facts = consent::facts::of(resource);
+        facts.add_meant(self.beside.meant_in(resource));
+        facts.add_setting(self.beside.labels(resource, &self.labeller));
+        self.labeller.label(resource, &mut facts);
+        facts
     }
 }
 
