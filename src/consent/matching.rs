@@ -179,7 +179,7 @@ fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
     if is_unknown { held.or(Held::UNKNOWN) } else { held }
 }
 
-fn is_same(meant: &Party, asking: &Party) -> bool {
+pub(super) fn is_same(meant: &Party, asking: &Party) -> bool {
     asking.references.iter().any(|reference| meant.references.contains(reference))
         || asking.identifiers.iter().any(|identifier| identifier.has_system() && meant.identifiers.contains(identifier))
         || asking.roles.iter().any(|role| !role.system.is_empty() && meant.roles.contains(role))
@@ -417,7 +417,7 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
 
 /// Whether an organisation that asks and a party that is meant have names of one kind, so that different names tell them apart; of a party that is
 /// on record all names are known. People and devices are no organisations, nor is whoever is named in no system by which organisations are.
-fn can_be_told_apart(meant: &Party, asking: &Party) -> bool {
+pub(super) fn can_be_told_apart(meant: &Party, asking: &Party) -> bool {
     let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != "Organization");
     let shares_system = |own: &Identifier| own.has_system() && meant.identifiers.iter().any(|known| known.system == own.system);
     let is_on_record = !meant.references.is_empty() && meant.identifiers.iter().any(Identifier::has_system);
