@@ -19,6 +19,7 @@ mod person;
 mod push;
 mod receipt;
 mod scope;
+mod settings;
 mod steps;
 
 pub use consents::Ruling;
@@ -46,6 +47,7 @@ use crate::store::{Elsewhere, Rows, StoredVersion, Unit};
 use consents::Judge;
 use linked::Along;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use settings::There;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use steps::Steps;
@@ -82,6 +84,8 @@ pub(crate) struct Candidate {
     pub at: Option<Instant>,
     /// Where it lies when it is not in the gateway's own store.
     pub elsewhere: Option<Elsewhere>,
+    /// What it names there as its settings.
+    pub there: Option<Box<There>>,
 }
 
 impl Candidate {
@@ -92,6 +96,7 @@ impl Candidate {
             version: Some(version.version),
             at: Some(version.at),
             elsewhere: None,
+            there: None,
         })
     }
 }
@@ -258,7 +263,9 @@ impl QueryPath {
     }
 
     pub(crate) async fn judge(&self, caller: &Caller, candidates: &[Candidate]) -> Result<Judge, Fault> {
-        Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await
+        let mut judge = Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await?;
+        self.settle(&mut judge, candidates).await?;
+        Ok(judge)
     }
 
     /// Those of the candidates that consent lets through, as they may be shown.
@@ -481,7 +488,10 @@ impl QueryPath {
     /// The label of what is shown together.
     fn label_of<'p>(&self, shown: impl Iterator<Item = &'p Permitted>) -> Option<Node> {
         let mut label = HighWater::new(&self.pipeline.labeller);
-        shown.for_each(|permitted| label.add(permitted.resource()));
+        for permitted in shown {
+            label.add(permitted.resource());
+            label.add_setting(permitted.setting());
+        }
         label.meta()
     }
 

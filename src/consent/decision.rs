@@ -148,6 +148,16 @@ impl Decision {
         join(decisions)
     }
 
+    /// The same, for another reason.
+    pub(super) fn because(self, reason: &'static str) -> Decision {
+        Decision { reason, ..self }
+    }
+
+    /// The same, of the resource as a whole and not of its parts.
+    pub(super) fn on_the_whole(self) -> Decision {
+        Decision { screen: None, ..self }
+    }
+
     /// A denial that no consent gave.
     pub(super) fn denial(reason: &'static str) -> Decision {
         Decision::plain(Outcome::Deny, reason)
@@ -193,6 +203,7 @@ fn sentence_of(reason: &str) -> &'static str {
         "patient-unresolved" => "It cannot be told which patient this is about",
         "resource-unreadable" => "What was found is not a resource",
         "consents-unreadable" => "The patient's consents cannot be read, so nothing is shared",
+        "setting-unknown" => "Where this took place could not be learnt, and the patient does not share what takes place just anywhere",
         "too-large" => "The patient's consents are larger than can be read",
         _ => "The consent could not be read in full, so nothing is shared past it",
     }

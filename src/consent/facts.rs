@@ -28,6 +28,8 @@ pub struct ResourceFacts {
     pub(super) labels: Vec<Concept>,
     /// Those among the labels that the source, or the caller, put on the resource itself: not the ones of its parts, nor what labelling found.
     pub(super) declared: Vec<Concept>,
+    /// What the setting tells in which it took place. It holds for the whole, whatever is taken out of it.
+    pub(super) setting: Vec<Concept>,
     /// What labelled the resource, so that its parts can be labelled in the same way.
     pub(super) labeller: Option<Labeller>,
     /// Whether labelling, or a label on a part, told of something sensitive.
@@ -99,10 +101,13 @@ impl ResourceFacts {
         }
     }
 
-    /// Adds what the setting tells in which this took place: it holds for the whole, as if the source had said so.
+    /// Adds what the setting tells in which this took place.
     pub fn add_setting(&mut self, labels: Vec<Concept>) {
         self.holds_sensitive |= !labels.is_empty();
-        labels.into_iter().for_each(|label| self.add_label(label));
+        for label in labels {
+            self.setting.push(label.clone());
+            self.add_found(label);
+        }
     }
 
     /// Adds a label that a part of the resource carries, or that labelling found.

@@ -6,7 +6,7 @@ use super::code::Code;
 use super::facts;
 use super::label::{Confidence, Labelled, Labeller, level};
 use super::permitted::is_administrative;
-use super::vocabulary::{ACT_CODE, Confidentiality, is_sensitivity};
+use super::vocabulary::{ACT_CODE, Concept, Confidentiality, is_sensitivity};
 use crate::fhir::{Node, Object};
 use compact_str::CompactString;
 use std::collections::BTreeMap;
@@ -30,6 +30,14 @@ impl<'l> HighWater<'l> {
     /// The label of nothing.
     pub fn new(labeller: &'l Labeller) -> HighWater<'l> {
         HighWater { labeller, level: None, sensitivities: BTreeMap::new() }
+    }
+
+    /// Takes in what the setting tells in which something took place.
+    pub fn add_setting(&mut self, labels: &[Concept]) {
+        self.level = self.level.max(labels.iter().filter_map(|label| label.confidentiality).max());
+        for label in labels.iter().filter(|label| is_sensitivity(label)) {
+            self.sensitivities.entry(label.code.code.clone()).or_default();
+        }
     }
 
     /// Takes in a resource as it is shown. A record of which nothing tells counts as restricted.

@@ -2,9 +2,12 @@
 
 use super::code::{Code, Identifier, Reference, codings, items};
 use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_rule_modified, policy_rule_of, shape_of};
+use super::naming::{is_same, is_untold_from};
 use super::period::{Period, date_interval};
+use super::request::Party;
 use super::rules::{Edition, Polarity};
-use super::vocabulary::{ACT_REASON, Concept};
+use super::vocabulary::{ACT_REASON, Concept, RESOURCE_TYPES, is_sensitivity};
+use crate::definitions::Definitions;
 use crate::fhir::temporal::Interval;
 use crate::fhir::{Node, json};
 use crate::outcome::{Finding, IssueType, Severity};
@@ -16,11 +19,12 @@ const FINDINGS_LIMIT: usize = 200;
 /// How deep PCF and FAST let provisions nest below the root.
 const PCF_NESTING: usize = 1;
 
-/// Looks at one `Consent` as it is filed. Nothing here keeps it from being stored; each finding says how it will be read.
-pub fn lint(consent: &Node) -> Vec<Finding> {
+/// Looks at one `Consent` as it is filed, with an eye to who is registered to receive anything. Nothing here keeps it from being stored; each
+/// finding says how it will be read.
+pub fn lint(consent: &Node, recipients: &[Party]) -> Vec<Finding> {
     let edition = edition_of(consent);
     let dated = consent.text("dateTime").or_else(|| consent.text("date")).and_then(date_interval);
-    let mut linter = Linter { edition, dated, findings: Vec::new() };
+    let mut linter = Linter { edition, dated, recipients, findings: Vec::new() };
     linter.whole(consent);
     match edition {
         Edition::R4 => linter.root_r4(consent),
@@ -29,13 +33,14 @@ pub fn lint(consent: &Node) -> Vec<Finding> {
     linter.findings
 }
 
-struct Linter {
+struct Linter<'r> {
     edition: Edition,
     dated: Option<Interval>,
+    recipients: &'r [Party],
     findings: Vec<Finding>,
 }
 
-impl Linter {
+impl Linter<'_> {
     fn warn(&mut self, code: IssueType, message_id: &'static str, path: &str, text: &str) {
         if self.findings.len() < FINDINGS_LIMIT {
             self.findings.push(Finding::new(Severity::Warning, code, message_id, text).at(path));
@@ -194,12 +199,25 @@ impl Linter {
         let Some(reference) = actor.get("reference") else { return };
         let is_contained = reference.text("reference").is_some_and(|text| text.starts_with('#'));
         let identifier = reference.get("identifier").and_then(Identifier::from_node);
-        if Reference::from_node(reference).is_some() || identifier.as_ref().is_some_and(Identifier::has_system) || is_contained {
+        if Reference::from_node(reference).is_some() || is_contained {
             return;
+        }
+        if identifier.as_ref().is_some_and(Identifier::has_system) {
+            return self.naming_system(&Party::from_reference(reference), path);
         }
         let text = "An actor without a reference and without an identifier that has a system cannot be recognised: a permit does without it, \
                     a denial is taken to mean whoever asks.";
         self.warn(IssueType::Incomplete, "consent-actor-unidentified", path, text);
+    }
+
+    /// Whether everybody who is registered can be compared with an actor that is named by identifier.
+    fn naming_system(&mut self, actor: &Party, path: &str) {
+        let is_in_doubt = |recipient: &Party| !is_same(actor, recipient) && is_untold_from(actor, std::slice::from_ref(recipient));
+        if self.recipients.iter().any(is_in_doubt) {
+            let text = "Not every recipient is registered in this naming system: the permits of this rule reach only whoever is registered under \
+                        this identifier, its denials, in doubt, also whoever is registered without one. Name the actor as recipients are registered.";
+            self.warn(IssueType::BusinessRule, "consent-actor-not-comparable", path, text);
+        }
     }
 
     fn coding(&mut self, name: &str, coding: &Node, path: &str) {
@@ -226,9 +244,26 @@ impl Linter {
             let text = "The system is not written as its definition writes it. It is read as the system in force.";
             self.warn(IssueType::CodeInvalid, "consent-system-form", path, text);
         }
+        if !written.is_empty() && !written.contains("/ValueSet/") {
+            self.meets_nothing(name, &code, path);
+        }
         if name == "purpose" && code.system == ACT_REASON && !Concept::new(code).is_known() {
             let text = "A purpose of use that is not known: it is matched only by requests that state the same code.";
             self.warn(IssueType::CodeInvalid, "consent-purpose-unknown", path, text);
+        }
+    }
+
+    /// Labels that are not given here, and types of which there is no record.
+    fn meets_nothing(&mut self, name: &str, code: &Code, path: &str) {
+        if name == "securityLabel" && !is_given(code) {
+            let text = "The gateway gives no such label: the rule meets only records to which their source gave this very one. A denial by it \
+                        withholds nothing else, and a permit by it shares nothing else.";
+            self.warn(IssueType::CodeInvalid, "consent-label-unknown", path, text);
+        }
+        let names_type = matches!(name, "class" | "resourceType") && code.system == RESOURCE_TYPES;
+        if names_type && Definitions::embedded().types().resource(&code.code).is_none() {
+            let text = "No record here is of this type: a denial by it withholds nothing, and a permit by it shares nothing.";
+            self.warn(IssueType::CodeInvalid, "consent-class-unknown", path, text);
         }
     }
 
@@ -245,6 +280,12 @@ impl Linter {
             Ok(_) => {}
         }
     }
+}
+
+/// Whether the gateway labels anything so.
+fn is_given(label: &Code) -> bool {
+    let label = Concept::new(label.clone());
+    is_sensitivity(&label) || label.confidentiality.is_some()
 }
 
 /// Whether a consent alone is more than compiling reads.

@@ -7,6 +7,7 @@ use super::notice::Notice;
 use super::patients::patients_of;
 use super::redact::{Gone, Rest, redact};
 use super::screen::Screen;
+use super::vocabulary::Concept;
 use crate::fhir::{Node, Value, json};
 use crate::normalise::mask_free_text_codes;
 use crate::normalise::vocabulary::DUPLICATE_OF;
@@ -54,6 +55,8 @@ pub struct Permitted {
     is_screened: bool,
     /// Ids of the patients it tells of without naming them.
     about: Vec<String>,
+    /// What the setting tells in which it took place.
+    setting: Vec<Concept>,
 }
 
 impl Permitted {
@@ -77,6 +80,18 @@ impl Permitted {
         &self.about
     }
 
+    /// The same, known to have taken place in a setting that tells this.
+    #[must_use]
+    pub fn in_setting(mut self, labels: Vec<Concept>) -> Permitted {
+        self.setting = labels;
+        self
+    }
+
+    /// What the setting tells in which it took place.
+    pub fn setting(&self) -> &[Concept] {
+        &self.setting
+    }
+
     /// What must be told to the recipient with the resource.
     pub fn notices(&self) -> &'static [Notice] {
         self.notices
@@ -95,7 +110,7 @@ impl Permitted {
     }
 
     fn whole(resource: Node, ground: Ground) -> Permitted {
-        Permitted { resource, ground, notices: &[], is_redacted: false, is_screened: false, about: Vec::new() }
+        Permitted { resource, ground, notices: &[], is_redacted: false, is_screened: false, about: Vec::new(), setting: Vec::new() }
     }
 
     /// The same without codes that are free text and may hold names, for a recipient that may be told less than who it is about.
@@ -198,6 +213,7 @@ fn permitted(decision: &Decision, rest: Rest) -> Permitted {
         ground: Ground::Consent { governing: decision.governing().cloned(), reason },
         notices: if is_noticed { &[Notice::Part2] } else { &[] },
         about: Vec::new(),
+        setting: Vec::new(),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Rules {
 pub(super) struct Reach {
     /// Whether two resources of the patient may be decided differently at all. Where not, what is permitted needs no second look.
     pub is_selective: bool,
+    /// Whether two resources that differ in nothing but their labels may be decided differently.
+    pub weighs_labels: bool,
     /// Whether a type or a record is named, so that a reference may point at what is withheld.
     pub names_targets: bool,
     /// Whether single records are named.
@@ -47,8 +49,10 @@ impl Reach {
     pub(super) fn of(consents: &[Consent], policy: &Policy) -> Reach {
         let rules = || consents.iter().flat_map(|consent| &consent.rules);
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
+        let is_open = policy.may_permit() || policy.glass.is_some();
         Reach {
-            is_selective: policy.may_permit() || policy.glass.is_some() || states(&Kind::SELECTING),
+            is_selective: is_open || states(&Kind::SELECTING),
+            weighs_labels: is_open || states(&[Kind::Label]),
             names_targets: states(&[Kind::Class, Kind::Document, Kind::Data]),
             names_records: states(&[Kind::Data]),
             codes: rules()

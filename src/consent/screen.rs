@@ -109,6 +109,7 @@ impl Screen {
         facts.version.clone_from(&self.bare.version);
         facts.main_codes.clone_from(&self.bare.main_codes);
         facts.declared.extend(self.bare.declared.iter().cloned());
+        facts.add_setting(self.bare.setting.clone());
         Screen { is_telling: tells, ..self.inside(&facts) }
     }
 
@@ -119,6 +120,7 @@ impl Screen {
         facts.reference.clone_from(&self.bare.reference);
         facts.version.clone_from(&self.bare.version);
         facts.main_codes.clone_from(&self.bare.main_codes);
+        facts.add_setting(self.bare.setting.clone());
         facts
     }
 
@@ -182,6 +184,7 @@ impl Screen {
         self.bare.labels.clear();
         self.bare.confidentiality = Some(Confidentiality::Normal);
         kept.into_iter().for_each(|label| self.bare.add_label(label));
+        self.bare.setting.clone().into_iter().for_each(|label| self.bare.add_found(label));
     }
 
     /// What a part tells by its codes and words.
@@ -256,7 +259,8 @@ impl Screen {
 
 /// A resource as it would be without its parts: what it is, when, by whom and about whom, and its own labels.
 fn bare(facts: &ResourceFacts) -> ResourceFacts {
-    let level = facts.declared.iter().filter_map(|label| label.confidentiality).max();
+    let labels = || facts.declared.iter().chain(&facts.setting);
+    let level = labels().filter_map(|label| label.confidentiality).max();
     ResourceFacts {
         type_name: facts.type_name.clone(),
         id: facts.id.clone(),
@@ -266,8 +270,9 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         main_codes: facts.main_codes.clone(),
         all_codes: facts.main_codes.clone(),
         has_uncoded: facts.has_uncoded,
-        labels: facts.declared.clone(),
+        labels: labels().cloned().collect(),
         declared: facts.declared.clone(),
+        setting: facts.setting.clone(),
         confidentiality: level.or(Some(Confidentiality::Normal)),
         dates: facts.dates.clone(),
         is_vaguely_dated: facts.is_vaguely_dated,

@@ -33,15 +33,30 @@ const KINDS: [(&str, &[&str]); 6] = [
     ("Organization", &["type", "name", "alias"]),
 ];
 
-/// The settings a resource names, as references, literal or logical. A Location's or an Encounter's own are among them; a logical reference that
-/// does not tell its type may name one.
-pub fn settings_of(resource: &Node) -> Vec<Reference> {
+/// A setting as a resource names it: literally, by identifier, or in both ways.
+pub struct NamedSetting {
+    pub literal: Option<Reference>,
+    pub logical: Option<Reference>,
+}
+
+impl NamedSetting {
+    fn of(node: &Node) -> Option<NamedSetting> {
+        let literal = Reference::from_node(node).filter(may_be_setting);
+        let logical = Reference::logical(node).filter(may_be_setting);
+        (literal.is_some() || logical.is_some()).then_some(NamedSetting { literal, logical })
+    }
+}
+
+/// The settings a resource names. A Location's or an Encounter's own are among them; a logical reference that does not tell its type may name one.
+pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
     let named = SETTING.iter().flat_map(|element| items(resource, element));
-    let references = named.flat_map(|node| {
-        let held = HELD.iter().flat_map(move |member| items(node, member));
-        std::iter::once(node).chain(held).flat_map(|node| [Reference::from_node(node), Reference::logical(node)]).flatten()
-    });
-    references.filter(may_be_setting).collect()
+    let nodes = named.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
+    nodes.filter_map(NamedSetting::of)
+}
+
+/// The same, as references.
+pub fn settings_of(resource: &Node) -> Vec<Reference> {
+    named_settings(resource).flat_map(|named| [named.literal, named.logical]).flatten().collect()
 }
 
 fn may_be_setting(reference: &Reference) -> bool {

@@ -240,6 +240,11 @@ fn sensitivity_kinds(code: &str, depth: usize) -> u128 {
     sensitivity_bit(code) | inherited
 }
 
+/// Every sensitivity by its code.
+pub(super) fn sensitivities() -> impl Iterator<Item = &'static str> {
+    SENSITIVITIES.iter().map(|(code, _)| *code)
+}
+
 /// The bits of each sensitivity and of everything it is a kind of, in the order of their bits.
 pub(super) fn kinds_of_sensitivities() -> [u128; SENSITIVITY_COUNT] {
     SENSITIVITIES.map(|(code, _)| sensitivity_kinds(code, HIERARCHY_DEPTH))

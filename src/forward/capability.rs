@@ -39,6 +39,12 @@ impl Capabilities {
         types.get(type_name).is_some_and(|known| known.interactions.is_empty() || known.interactions.contains(interaction))
     }
 
+    /// Whether the statement says in so many words that a type can be searched by a parameter.
+    pub fn lists(&self, type_name: &str, parameter: &str) -> bool {
+        let known = self.types.as_ref().and_then(|types| types.get(type_name));
+        known.is_some_and(|known| known.parameters.contains(parameter)) && self.offers(type_name, "search-type")
+    }
+
     /// Whether a filter is worth sending. What is not known is left out, and done here.
     pub fn knows(&self, type_name: &str, parameter: &str) -> bool {
         let parameters = self.types.as_ref().and_then(|types| types.get(type_name)).map(|known| &known.parameters);
@@ -76,6 +82,9 @@ mod tests {
         {
             assert_eq!(known.knows(type_name, parameter), knows, "{type_name} {parameter}");
         }
+        for (type_name, parameter, lists) in [("Observation", "code", true), ("Observation", "date", false), ("Condition", "date", false)] {
+            assert_eq!(known.lists(type_name, parameter), lists, "{type_name} {parameter}");
+        }
     }
 
     #[test]
@@ -85,5 +94,6 @@ mod tests {
         }
         let silent = Capabilities::default();
         assert!(silent.offers("Observation", "read") && silent.knows("Observation", "date"));
+        assert!(!silent.lists("Observation", "date"));
     }
 }

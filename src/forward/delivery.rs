@@ -3,7 +3,7 @@
 use super::upstream::{Peer, Upstream, UpstreamProblem};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::consent::Permitted;
-use crate::outcome::Fault;
+use crate::outcome::{Aside, Fault};
 use crate::registry::{Destination, Registry, Retry};
 use crate::store::{Delivery, DeliveryState, OutboxUpdate, SUPERSEDED, Store};
 use std::future::Future;
@@ -34,8 +34,8 @@ pub enum Sent<'a> {
     Version(&'a Permitted),
     /// That there is no such resource any more.
     Deletion,
-    /// Nothing, for want of consent.
-    Withheld,
+    /// Nothing, for want of consent; with why, where a consent was asked.
+    Withheld(Option<Aside>),
 }
 
 /// What a judge says of a delivery.
@@ -43,7 +43,8 @@ pub enum Release {
     Permitted(Box<Permitted>),
     /// The resource was deleted; a destination that was sent it is told.
     Deleted,
-    Denied,
+    /// With why, where a consent was asked.
+    Denied(Option<Aside>),
     /// A later version exists or the record is gone: nothing to send.
     Superseded,
 }
@@ -103,7 +104,7 @@ impl<J: DeliveryJudge> Courier<J> {
             Ok(Release::Permitted(permitted)) => self.send(delivery, destination, &permitted).await,
             Ok(Release::Deleted) => self.send_deletion(delivery, destination).await,
             Ok(Release::Superseded) => return self.ended(delivery, DeliveryState::Delivered, SUPERSEDED),
-            Ok(Release::Denied) => match self.hold(delivery, destination).await {
+            Ok(Release::Denied(why)) => match self.hold(delivery, destination, why).await {
                 Ok(held) => return held,
                 Err(_) => Err(None),
             },
@@ -135,11 +136,11 @@ impl<J: DeliveryJudge> Courier<J> {
     }
 
     /// Holds it back, which is put on record when it is found out, and not each time it is looked at again.
-    async fn hold(&self, delivery: &Delivery, destination: &Destination) -> Result<OutboxUpdate, Fault> {
+    async fn hold(&self, delivery: &Delivery, destination: &Destination, why: Option<Aside>) -> Result<OutboxUpdate, Fault> {
         let looks = attempts_of(delivery, DeliveryState::Held) + 1;
         let wait = HELD_FOR * (1 + looks / HELD_TIMES_MAX).min(HELD_TIMES_MAX);
         if looks == 1 {
-            self.judge.account(delivery, destination, Sent::Withheld).await?;
+            self.judge.account(delivery, destination, Sent::Withheld(why)).await?;
         }
         Ok(self.update(delivery, DeliveryState::Held, looks, self.clock.now() + wait, "no consent permits it"))
     }

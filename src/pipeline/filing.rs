@@ -4,11 +4,12 @@ use super::{Done, MAX_ATTEMPTS, Pipeline, WriteAnswer};
 use crate::anchor::{AnchoredVersion, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
 use crate::config::Interaction as Permission;
-use crate::consent::lint;
+use crate::consent::{Party, lint};
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::intake;
-use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
+use crate::registry::Registry;
 use crate::store::{Assumption, Committed, Method, StoredVersion, Target, Unit};
 use std::sync::Arc;
 
@@ -150,13 +151,22 @@ impl Pipeline {
 }
 
 /// Tells the filer of each consent how it will be read.
-pub(super) fn tell_filers(answers: &mut [WriteAnswer], versions: &[AnchoredVersion]) {
+pub(super) fn tell_filers(answers: &mut [WriteAnswer], versions: &[AnchoredVersion], registry: &Registry) {
     for answer in answers.iter_mut().filter(|answer| answer.type_name == "Consent" && answer.done != Done::Deleted) {
         let filed = versions.iter().find(|version| version.target.type_name == "Consent" && version.target.id == answer.id);
         if let Some(resource) = filed.and_then(|version| version.resource.as_ref()) {
-            answer.findings.extend(lint(resource));
+            answer.findings.extend(looked_at(resource, registry));
         }
     }
+}
+
+/// How a consent will be read, by those who are registered.
+pub(super) fn looked_at(consent: &Node, registry: &Registry) -> Vec<Finding> {
+    let organisations = registry.clients().map(|client| &client.organisation);
+    let all = organisations.chain(registry.destinations().iter().map(|destination| &destination.organisation));
+    let recipients: Vec<Party> =
+        all.map(|organisation| Party::from_reference(&crate::audit::organisation_reference(organisation).into())).collect();
+    lint(consent, &recipients)
 }
 
 fn answered(version: &StoredVersion, done: Done) -> WriteAnswer {

@@ -18,7 +18,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 /// The most records looked up because others refer to them, for one answer. References to further ones are not shown.
 pub(super) const MAX_BESIDE: usize = 5_000;
 /// How many steps settings are followed: from a result to its encounter, from there to the place.
-const SETTING_STEPS: usize = 2;
+pub(super) const SETTING_STEPS: usize = 2;
 /// Who and what a record is by: references to them stay.
 const PARTIES: [&str; 4] = ["Device", "Person", "Practitioner", "PractitionerRole"];
 
@@ -28,6 +28,8 @@ pub(super) struct Beside {
     records: HashMap<String, Candidate>,
     /// References to what was deleted, or to more than was looked up.
     gone: HashSet<String>,
+    /// Settings that lie at a holder, of which it could not be learnt what they are.
+    unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
 }
@@ -134,6 +136,33 @@ impl Beside {
         Ok(settings)
     }
 
+    /// Whether what a name means is at hand.
+    pub fn has(&self, name: &str) -> bool {
+        self.records.contains_key(name) || self.meant_by(name).iter().any(|literal| self.records.contains_key(literal))
+    }
+
+    /// The record of this name.
+    pub fn record(&self, name: &str) -> Option<&Candidate> {
+        self.records.get(name)
+    }
+
+    /// Takes in what was learnt of a setting that is not here, or that nothing could be.
+    pub fn learn(&mut self, name: String, setting: Option<Candidate>) {
+        match setting {
+            Some(setting) => _ = self.records.insert(name, setting),
+            None => _ = self.unknown.insert(name),
+        }
+    }
+
+    /// Takes in what else was looked up here; answers its names.
+    pub fn join(&mut self, other: Beside) -> Vec<String> {
+        let names = other.records.keys().filter(|name| !self.records.contains_key(*name)).cloned().collect();
+        other.records.into_iter().for_each(|(name, record)| _ = self.records.entry(name).or_insert(record));
+        self.gone.extend(other.gone);
+        self.meant.extend(other.meant);
+        names
+    }
+
     /// The records themselves.
     pub fn records(&self) -> impl Iterator<Item = &Candidate> {
         self.records.values()
@@ -211,9 +240,7 @@ impl Beside {
         let mut labels = Vec::new();
         let mut fresh: Vec<&Node> = vec![resource];
         for _ in 0..SETTING_STEPS {
-            let named: Vec<String> = fresh.iter().flat_map(|node| settings_of(node)).filter_map(|reference| name_of(&reference)).collect();
-            let literal = named.iter().flat_map(|name| std::iter::once(name).chain(self.meant_by(name)));
-            fresh = literal.filter_map(|reference| self.records.get(reference)).map(|candidate| &candidate.resource).collect();
+            fresh = self.settings_of_all(&fresh);
             for label in fresh.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
                 if !labels.contains(&label) {
                     labels.push(label);
@@ -222,6 +249,32 @@ impl Beside {
         }
         labels
     }
+
+    /// The settings that any of these name, as far as they are at hand.
+    fn settings_of_all<'b>(&'b self, resources: &[&Node]) -> Vec<&'b Node> {
+        let named = names_of_settings(resources);
+        let literal = named.iter().flat_map(|name| std::iter::once(name).chain(self.meant_by(name)));
+        literal.filter_map(|reference| self.records.get(reference)).map(|candidate| &candidate.resource).collect()
+    }
+
+    /// Whether it could not be learnt of some setting in which something took place what it is.
+    pub fn is_unsettled(&self, resource: &Node) -> bool {
+        if self.unknown.is_empty() {
+            return false;
+        }
+        let mut fresh: Vec<&Node> = vec![resource];
+        for _ in 0..SETTING_STEPS {
+            if names_of_settings(&fresh).iter().any(|name| self.unknown.contains(name)) {
+                return true;
+            }
+            fresh = self.settings_of_all(&fresh);
+        }
+        false
+    }
+}
+
+fn names_of_settings(resources: &[&Node]) -> Vec<String> {
+    resources.iter().flat_map(|node| settings_of(node)).filter_map(|reference| name_of(&reference)).collect()
 }
 
 fn is_among(reference: &Reference, patients: &[PatientReference]) -> bool {
@@ -238,6 +291,6 @@ fn known(patients: &[PatientReference]) -> Vec<String> {
 }
 
 /// What a reference is looked up by: `Type/id`, or a logical one whole.
-fn name_of(reference: &Reference) -> Option<String> {
+pub(super) fn name_of(reference: &Reference) -> Option<String> {
     reference.relative().or(reference.sought().map(|_| reference.as_str())).map(str::to_owned)
 }

@@ -1,35 +1,28 @@
 //! Gathering what a decision needs, and making it for each resource.
 
+mod place;
+mod recipient;
+mod settling;
+
+pub use recipient::Recipient;
+
 use super::beside::{Beside, MAX_BESIDE};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
-use crate::clock::Instant;
-use crate::config as settings;
-use crate::consent::{
-    self, BrokenGlass, Code, Confidentiality, Decision, Directory, Governing, Ground, Labeller, Party, Permitted, Policy, Request, Rules,
-};
-use crate::definitions::Definitions;
-use crate::fhir::{Node, Object, Value};
+use crate::consent::{self, Decision, Governing, Ground, Labeller, Permitted, Request, ResourceFacts, Rules};
+use crate::fhir::Node;
 use crate::identity::Caller;
-use crate::outcome::{Aside, Fault, FaultKind, Refusal};
-use crate::pipeline::{Pipeline, asks_to_break, implicit_policies, is_glass_broken, majority_years, patient_ids};
-use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
-use crate::search::Query;
-use crate::store::{Reader, StoredVersion};
+use crate::outcome::{Aside, Fault, Refusal};
+use crate::pipeline::{Pipeline, patient_ids};
+use crate::registry::{DataKind, Organisation, Registry};
+use crate::store::Reader;
+use place::{PatientRules, Place, roles_in};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// The system of purposes of use.
-const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
-/// Types whose resources say who belongs to whom.
-const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 /// So many patients and records are looked up where the question is asked; more are left to a thread that may block.
 const FEW: usize = 4;
-/// The type of a practitioner's role at an organisation.
-const ROLE: &str = "PractitionerRole";
-/// The most resources looked up to understand one patient's consents.
-const MAX_DIRECTORY: usize = 200;
 
 /// What becomes of a candidate.
 pub enum Ruling {
@@ -55,93 +48,6 @@ impl Ruling {
     }
 }
 
-/// Who wants something and why, as a decision sees it.
-#[derive(Debug, Clone)]
-pub struct Recipient {
-    pub organisation: Organisation,
-    pub purposes: Vec<Purpose>,
-    /// Whether it may see the trail: AuditEvents and Provenances of everybody.
-    pub oversees: bool,
-    /// What it may be told of the persons concerned.
-    pub data: DataKind,
-    /// Whether it may see what the gateway keeps for its operators: Tasks, Linkages, ConceptMaps of its own.
-    pub operates: bool,
-    /// Whose application it is, when it is a person's.
-    pub person: Option<Identifier>,
-    /// The client that may have broken the glass, where it asks for that and nothing else.
-    pub breaks_glass: Option<String>,
-}
-
-impl Recipient {
-    /// The same as the party a question names: what the operator says of partners is said of that one. Where several are named, or one that no
-    /// operator could name, of nobody.
-    pub(super) fn asked_for(self, actors: &[Party]) -> Recipient {
-        if actors.iter().all(|actor| consent::is_same_party(actor, &self.party())) {
-            return self;
-        }
-        let organisation = match actors {
-            [actor] => Organisation {
-                reference: actor.references.first().map(|reference| reference.as_str().to_owned()),
-                identifier: actor
-                    .identifiers
-                    .first()
-                    .map(|known| Identifier { system: known.system.to_string(), value: known.value.to_string() }),
-                ..self.organisation
-            },
-            _ => Organisation { reference: None, identifier: None, ..self.organisation },
-        };
-        Recipient { organisation, ..self }
-    }
-}
-
-/// What the operator's rules turn on, of whoever asks.
-struct Partner {
-    names: Vec<String>,
-    breaks_glass: Option<String>,
-}
-
-impl Recipient {
-    pub fn of(caller: &Caller) -> Recipient {
-        Recipient {
-            organisation: caller.organisation.clone(),
-            purposes: caller.purposes.clone(),
-            oversees: caller.has_role(Role::Regulator),
-            data: caller.data,
-            operates: caller.has_role(Role::Operator),
-            person: caller.person.clone(),
-            breaks_glass: asks_to_break(caller).then(|| caller.client_id.clone()),
-        }
-    }
-
-    /// The organisation as a party to the exchange.
-    pub(super) fn party(&self) -> Party {
-        let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
-        Party::from_reference(&actor)
-    }
-
-    fn partner(&self) -> Partner {
-        Partner { names: self.organisation.names().collect(), breaks_glass: self.breaks_glass.clone() }
-    }
-
-    /// The purposes of its token, or those of them the request names.
-    pub(super) fn purpose_codes(&self) -> Vec<Code> {
-        self.purposes.iter().map(|purpose| Code::new(PURPOSE_SYSTEM, purpose.code())).collect()
-    }
-
-    /// The parties that ask: the organisation, and the person whose application it is.
-    pub(super) fn parties(&self) -> Vec<Party> {
-        let person = self.person.as_ref().map(|person| {
-            let identifier = Object::new().with("system", person.system.as_str()).with("value", person.value.as_str());
-            Party::from_reference(&Object::new().with("identifier", identifier).into())
-        });
-        std::iter::once(self.party()).chain(person).collect()
-    }
-
-    fn request(&self, instant: Instant) -> Request {
-        Request::new(self.parties(), self.purpose_codes(), instant)
-    }
-}
-
 /// Everything one request's decisions need, gathered once.
 pub(crate) struct Judge {
     recipient: Recipient,
@@ -156,16 +62,6 @@ pub(crate) struct Judge {
     /// What the candidates refer to.
     beside: Beside,
     labeller: Labeller,
-}
-
-/// What the consents of one patient record say, and which other records are the same person's.
-struct PatientRules {
-    rules: Rules,
-    /// Whether any consent was filed about this record.
-    has_spoken: bool,
-    linked: Vec<String>,
-    /// Which consents were filed about it, in which versions.
-    filed: Vec<(String, u32)>,
 }
 
 impl Judge {
@@ -238,9 +134,13 @@ impl Judge {
 
     /// Finds out which of the records that others refer to are hidden, and so must not be pointed at.
     fn hide(&mut self) {
-        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied(_));
-        let hidden: Vec<String> = self.beside.records().filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect();
+        let hidden = self.hidden_among(self.beside.records());
         self.beside.hide(hidden);
+    }
+
+    fn hidden_among<'c>(&self, records: impl Iterator<Item = &'c Candidate>) -> Vec<String> {
+        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied(_));
+        records.filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect()
     }
 
     /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
@@ -334,28 +234,36 @@ impl Judge {
         let asked = target.unwrap_or(&resource);
         let decision = self.decide(asked).ok_or(Some(Aside { reason: "patient-unresolved", consent: None }))?;
         let hidden = self.beside.hidden_from(asked);
+        let setting = self.setting(asked);
         let released = match target {
             Some(target) => consent::release_provenance(&decision, target, &hidden, resource),
             None => consent::release_beside(&decision, resource, &hidden),
         };
-        released.ok_or_else(|| Some(why(&decision)))
+        released.map(|permitted| permitted.in_setting(setting)).ok_or_else(|| Some(why(&decision)))
     }
 
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
-        let mut facts = consent::facts::of(resource);
-        facts.add_meant(self.beside.meant_in(resource));
-        facts.add_setting(self.beside.labels(resource, &self.labeller));
-        self.labeller.label(resource, &mut facts);
+        let facts = self.facts(resource);
+        let is_unsettled = self.beside.is_unsettled(resource);
+        let decide = if is_unsettled { consent::decide_unsettled } else { consent::decide };
         let mut decisions = Vec::new();
         for id in self.beside.patients_in(resource, &self.registry)? {
             let rules = self.speaking(&id);
             if rules.is_empty() {
                 return None;
             }
-            decisions.extend(rules.into_iter().map(|rules| consent::decide(rules, &self.request, &facts)));
+            decisions.extend(rules.into_iter().map(|rules| decide(rules, &self.request, &facts)));
         }
         Decision::all(decisions)
+    }
+
+    fn facts(&self, resource: &Node) -> ResourceFacts {
+        let mut facts = consent::facts::of(resource);
+        facts.add_meant(self.beside.meant_in(resource));
+        facts.add_setting(self.beside.labels(resource, &self.labeller));
+        self.labeller.label(resource, &mut facts);
+        facts
     }
 }
 
@@ -378,148 +286,6 @@ fn provenance_target(resource: &Node) -> Option<(String, String)> {
 fn earlier_result(resource: &Node) -> Option<(String, String)> {
     let (type_name, id) = crate::normalise::repeats(resource)?.split_once('/')?;
     Some((type_name.to_owned(), id.to_owned()))
-}
-
-/// Where and when a decision is taken.
-struct Place {
-    definitions: &'static Definitions,
-    settings: Arc<settings::Consent>,
-    now: Instant,
-    partner: Partner,
-    /// The roles in which somebody made the records that are decided on: a rule may mean who stands behind them.
-    roles: BTreeSet<(String, String)>,
-}
-
-impl Place {
-    /// The compiled consents of one patient. Where they, or what they refer to, are damaged, everything is denied as any other denial is: what
-    /// one of them denies must not be passed over, and nobody learns from a failure that there is something.
-    fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
-        match self.rules_of(reader, patient) {
-            Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
-                tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
-                metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
-                let rules = Rules::damaged(Policy::default());
-                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new() })
-            }
-            known => known,
-        }
-    }
-
-    /// The compiled consents of one patient, with what they refer to.
-    fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
-        let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
-        let query = query.map_err(|_| Fault::new(FaultKind::Internal, "the consent query does not parse"))?;
-        let Some(stored) = reader.candidates(&query)? else {
-            // More than can be looked at: what some of them deny must not be passed over.
-            let rules = Rules::beyond_reading(Policy::default());
-            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
-        };
-        check_filed(reader, patient, &stored)?;
-        let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
-        let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
-        consents.iter().for_each(|consent| collect_references(consent, &mut named));
-        if !consents.is_empty() {
-            named.extend(self.roles.iter().cloned());
-        }
-        let mut directory = current(reader, named.iter().take(MAX_DIRECTORY))?;
-        let behind: BTreeSet<_> = directory.iter().filter(|one| one.resource_type() == Some(ROLE)).flat_map(behind_role).collect();
-        let room = MAX_DIRECTORY.saturating_sub(directory.len());
-        directory.extend(current(reader, behind.difference(&named).take(room))?);
-        let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
-        let policy = self.policy(reader, patient, record)?;
-        let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
-        let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
-        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
-    }
-
-    /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.
-    fn policy(&self, reader: &Reader<'_>, patient: &str, record: Option<&Node>) -> Result<Policy, Fault> {
-        let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
-        let is_broken = match &self.partner.breaks_glass {
-            Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now)?,
-            None => false,
-        };
-        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &self.partner.names, record);
-        Ok(Policy {
-            implicit,
-            by_sensitivity,
-            majority_years: u16::try_from(majority).unwrap_or(Policy::default().majority_years),
-            reveal_redaction: self.settings.told_of_redaction.iter().any(|name| self.partner.names.contains(name)),
-            glass: is_broken.then(|| glass(&self.settings.break_glass)),
-            ..Policy::default()
-        })
-    }
-}
-
-/// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies.
-fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion]) -> Result<(), Fault> {
-    for (id, version) in reader.filed(patient)? {
-        if found.iter().any(|consent| consent.id == id && consent.version == version) {
-            continue;
-        }
-        let now = reader.current("Consent", &id)?.filter(|consent| consent.version == version);
-        let is_elsewhere = match now {
-            Some(consent) if consent.deleted() => true,
-            Some(consent) => !patient_ids(&consent.parse()?).iter().any(|about| about == patient),
-            None => false,
-        };
-        if !is_elsewhere {
-            return Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{id} was filed, and is not found as it was")));
-        }
-    }
-    Ok(())
-}
-
-/// How far the operator lets a broken glass reach.
-fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
-    let ceiling = match settings.ceiling {
-        settings::Ceiling::Normal => Confidentiality::Normal,
-        settings::Ceiling::Restricted => Confidentiality::Restricted,
-        settings::Ceiling::VeryRestricted => Confidentiality::VeryRestricted,
-    };
-    BrokenGlass::reaching(ceiling, &settings.never)
-}
-
-/// The current forms of what is named, where there are any.
-fn current<'n>(reader: &Reader<'_>, named: impl Iterator<Item = &'n (String, String)>) -> Result<Vec<Node>, Fault> {
-    let mut found = Vec::new();
-    for (type_name, id) in named {
-        if let Some(version) = reader.current(type_name, id)?.filter(|version| !version.deleted()) {
-            found.push(version.parse()?);
-        }
-    }
-    Ok(found)
-}
-
-/// The roles that a record names.
-fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
-    let roles = consent::references_of(resource).into_iter().filter(|reference| reference.type_name() == Some(ROLE));
-    roles.filter_map(|reference| reference.relative().and_then(parts))
-}
-
-/// Whose role it is, and where.
-fn behind_role(role: &Node) -> impl Iterator<Item = (String, String)> {
-    ["practitioner", "organization"].into_iter().filter_map(|name| role.get(name)?.text("reference").and_then(parts))
-}
-
-fn parts(reference: &str) -> Option<(String, String)> {
-    reference.split_once('/').map(|(type_name, id)| (type_name.to_owned(), id.to_owned()))
-}
-
-fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
-    match &node.value {
-        Value::Object(object) => {
-            // `data` names the records themselves, whatever they are: what they point at may be meant with them.
-            let data = object.get("meaning").and_then(|_| object.get("reference")).and_then(|reference| reference.text("reference"));
-            let party = object.get("reference").and_then(Node::as_text);
-            let is_party = |(type_name, _): &(&str, &str)| DIRECTORY_TYPES.contains(type_name);
-            let found = party.and_then(|text| text.split_once('/')).filter(is_party).or(data.and_then(|text| text.split_once('/')));
-            named.extend(found.map(|(type_name, id)| (type_name.to_owned(), id.to_owned())));
-            object.members().iter().for_each(|member| collect_references(&member.node, named));
-        }
-        Value::List(items) => items.iter().for_each(|item| collect_references(item, named)),
-        _ => {}
-    }
 }
 
 /// Reference of the consent that governed a release.

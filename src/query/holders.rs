@@ -1,5 +1,6 @@
 //! Asking the holders that know a patient, and bringing what they answer into the gateway's ids.
 
+use super::settings::{self, There};
 use super::{Candidate, Judge, QueryPath};
 use crate::fhir::Node;
 use crate::forward::{Capabilities, UpstreamProblem};
@@ -162,6 +163,7 @@ impl QueryPath {
         let rules = self.holder_rules.get(&holder.name)?;
         let context = Context { source: rules, ids: &self.pipeline.ids, links, types: self.pipeline.definitions.types(), declared: None };
         drop(without_claims(&mut resource));
+        let spelled = settings::spelled(&resource, |type_name, remote| self.pipeline.ids.id(rules.name(), type_name, remote));
         let outcome = normalise(resource, &context);
         if outcome.is_refused() {
             return None;
@@ -177,7 +179,8 @@ impl QueryPath {
         }
         let id = resource.text("id")?.to_owned();
         let elsewhere = Elsewhere { type_name, id, holder: holder.name.clone(), remote };
-        Some(Candidate { resource, source: holder.name.clone(), version: None, at: None, elsewhere: Some(elsewhere) })
+        let there = There::of(&resource, &spelled, links).map(Box::new);
+        Some(Candidate { resource, source: holder.name.clone(), version: None, at: None, elsewhere: Some(elsewhere), there })
     }
 }
 

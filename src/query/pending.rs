@@ -12,7 +12,8 @@ impl QueryPath {
     pub async fn pending(&self, caller: &Caller, waiting: &Waiting, opened: &audit::Opened) -> Result<Node, Failure> {
         let document = self.pipeline.signed_document(waiting)?;
         let forms = self.pipeline.normalised_form(waiting).await?;
-        let candidate = |resource| Candidate { resource, source: waiting.source().to_owned(), version: None, at: None, elsewhere: None };
+        let source = waiting.source();
+        let candidate = |resource| Candidate { resource, source: source.to_owned(), version: None, at: None, elsewhere: None, there: None };
         let candidates: Vec<Candidate> = forms.into_iter().map(candidate).collect();
         let judge = self.judge(caller, &candidates).await?;
         let mut permitted = Vec::with_capacity(candidates.len());

@@ -84,10 +84,11 @@ impl QueryPath {
         let judge = self.judge(caller, &candidates).await?;
         let times: HashMap<String, Instant> =
             candidates.iter().filter_map(|candidate| Some((reference(&candidate.resource)?, candidate.at?))).collect();
-        let permitted: Vec<Permitted> = candidates.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()).collect();
-        if !permitted.iter().any(|permitted| permitted.resource().text("id") == Some(&id)) {
-            return Err(not_found("Patient").into());
-        }
+        let is_asked = |candidate: &Candidate| candidate.resource.text("id") == Some(id.as_str());
+        let (asked, others): (Vec<Candidate>, Vec<Candidate>) = candidates.into_iter().partition(is_asked);
+        let asked = asked.into_iter().next().ok_or_else(|| not_found("Patient"))?;
+        let mut permitted = vec![judge.rule(asked).or_refuse("Patient")?];
+        permitted.extend(others.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()));
         self.disclose(opened, disclosure(permitted.iter(), Some("golden record".to_owned())), Vec::new()).await?;
         let contributions: Vec<Contribution> = permitted
             .into_iter()

@@ -48,7 +48,7 @@ impl DeliveryJudge for ConsentJudge {
         let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&candidate.resource)).await?;
         Ok(match judge.rule(candidate) {
             Ruling::Permitted(permitted) => Release::Permitted(permitted),
-            Ruling::Denied(_) => Release::Denied,
+            Ruling::Denied(why) => Release::Denied(why),
         })
     }
 
@@ -75,11 +75,13 @@ impl DeliveryJudge for ConsentJudge {
             }
             Sent::Deletion => (Closing { patients: self.patients_of(delivery).await?, ..to("its deletion was told to") }, Outcome::Success),
             // The leaf says by itself that it is a refusal.
-            Sent::Withheld => {
-                (Closing { withheld: self.patients_of(delivery).await?, ..to("held back from") }, Outcome::Refused("no-consent"))
+            Sent::Withheld(ref why) => {
+                let withheld = self.patients_of(delivery).await?;
+                let reasons = withheld.iter().flat_map(|patient| why.iter().map(|why| (patient.clone(), why.clone()))).collect();
+                (Closing { withheld, reasons, ..to("delivery to") }, Outcome::Refused("held-back"))
             }
         };
-        if matches!(what, Sent::Withheld) && closing.withheld.is_empty() {
+        if matches!(what, Sent::Withheld(_)) && closing.withheld.is_empty() {
             return Ok(());
         }
         let record = format!("{}/{}/_history/{}", delivery.type_name, delivery.id, delivery.version);

@@ -54,6 +54,8 @@ async fn every_request_leaves_its_record() {
     // A refusal says why, in a word that stays the same.
     let (_, left) = records(&world, &b, Call::get(&here)).await;
     assert_eq!(left[0]["outcomeDesc"], "not-found: no-consent");
+    let (_, left) = records(&world, &b, Call::get(&format!("{here}/$golden-record"))).await;
+    assert_eq!(left[0]["outcomeDesc"], "not-found: no-consent");
     // What was disclosed is named, with whose it is and on what ground.
     a.create(&permit_to(&id, "hospital-b")).await;
     let seen = a.create(&observation(&here)).await;

@@ -30,6 +30,7 @@ mod receipts;
 mod reloading;
 mod results;
 mod searching;
+mod settings;
 mod shared_replay;
 mod sign_off;
 mod terminology;

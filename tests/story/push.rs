@@ -1,6 +1,6 @@
 //! What was accepted goes on to those who subscribed, when consent permits it, once and in order.
 
-use crate::support::data::{observation, patient, permit_to};
+use crate::support::data::{observation, patient, permit, permit_to};
 use crate::support::holder::{Behaviour, Holder, Seen};
 use crate::support::{Party, Setup, World, until};
 use hearthgate::store::DeliveryState;
@@ -184,6 +184,31 @@ async fn what_was_pushed_and_what_was_not_is_accounted_for() {
     let package = regulator.get(&format!("{here}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
     let report = hearthgate::evidence::verify(&package, &world.policy(), &hearthgate::evidence::Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
+}
+
+/// The record of what was held back says why, and which consent said so, as for what was asked and not answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_back_is_on_record_with_the_reason() {
+    let (world, a, _clinic, patient) = scene(2).await;
+    let here = format!("Patient/{patient}");
+    let held_back = async |count: usize| {
+        until("a held delivery", async || (deliveries(&world, DeliveryState::Held).await == count).then_some(())).await;
+        let mut events = world.audit_events().await;
+        events.retain(|event| event["subtype"][0]["code"] == "push");
+        events.into_iter().map(|event| (event["outcomeDesc"].as_str().unwrap().to_owned(), event["entity"].to_string())).collect::<Vec<_>>()
+    };
+    a.create(&observation(&here)).await;
+    let told = held_back(1).await;
+    assert!(told.len() == 1 && told[0].0.starts_with("held-back: no-consent: delivery to "), "{told:?}");
+    assert!(!told[0].1.contains("Consent/"), "{told:?}");
+    let mut consent = permit(&patient);
+    let clinic = permit_to(&patient, "clinic")["provision"]["actor"].clone();
+    consent["provision"]["provision"] = json!([{"type": "deny", "actor": clinic}]);
+    let id = a.create(&consent).await;
+    a.create(&observation(&here)).await;
+    let told = held_back(2).await;
+    let denied: Vec<_> = told.iter().filter(|(why, _)| why.starts_with("held-back: denied: delivery to ")).collect();
+    assert!(denied.len() == 1 && denied[0].1.contains(&format!("Consent/{id}/_history/1")), "{told:?}");
 }
 
 /// A record that was sent of one patient, and moved to another of whom nothing may be sent: its deletion is told of the first.

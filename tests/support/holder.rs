@@ -37,6 +37,10 @@ pub enum Behaviour {
     Stating,
     /// FHIR that calls itself a page for people.
     Mislabelled,
+    /// Like this when it is asked for one type, and honest otherwise.
+    Of(&'static str, Box<Behaviour>),
+    /// Says that it knows these types, each with what can be done and the parameters it can be searched by; answers as ever.
+    Listing(Vec<(&'static str, &'static [&'static str], &'static [&'static str])>),
 }
 
 /// One request as it arrived.
@@ -128,6 +132,11 @@ async fn answer(
         let behaviour = if inner.behaviours.len() > 1 { inner.behaviours.pop() } else { inner.behaviours.last().cloned() };
         (behaviour.unwrap_or(Behaviour::Honest), inner.records.clone())
     };
+    let behaviour = match behaviour {
+        Behaviour::Of(type_name, there) if path.split(['/', '?']).next() == Some(type_name) => *there,
+        Behaviour::Of(..) => Behaviour::Honest,
+        everywhere => everywhere,
+    };
     match behaviour {
         Behaviour::Hang => std::future::pending().await,
         Behaviour::Status(status) => {
@@ -173,8 +182,19 @@ async fn answer(
             let statement = json!({"resourceType": "CapabilityStatement", "rest": [{"mode": "server", "resource": [observation]}]});
             response(200, "application/fhir+json", statement.to_string())
         }
+        Behaviour::Listing(types) if path == "metadata" => {
+            let listed = types.iter().map(|(type_name, interactions, parameters)| {
+                let interactions: Vec<Value> = interactions.iter().map(|code| json!({"code": code})).collect();
+                let parameters: Vec<Value> = parameters.iter().map(|name| json!({"name": name})).collect();
+                json!({"type": type_name, "interaction": interactions, "searchParam": parameters})
+            });
+            let rest = json!([{"mode": "server", "resource": listed.collect::<Vec<_>>()}]);
+            response(200, "application/fhir+json", json!({"resourceType": "CapabilityStatement", "rest": rest}).to_string())
+        }
         Behaviour::Mislabelled => response(200, "text/html", honest(&base, &method, &path, &records).1.to_string()),
         Behaviour::Stating
+        | Behaviour::Of(..)
+        | Behaviour::Listing(_)
         | Behaviour::Honest
         | Behaviour::Careless
         | Behaviour::Mixing
@@ -231,7 +251,7 @@ fn history(base: &str, versions: &[&Value]) -> Value {
 
 fn meets(record: &Value, name: &str, value: &str) -> bool {
     match name {
-        "_id" => record["id"] == value,
+        "_id" => value.split(',').any(|id| record["id"] == id),
         "identifier" => {
             let identifiers = record["identifier"].as_array().cloned().unwrap_or_default();
             identifiers

@@ -6,6 +6,7 @@ mod limits;
 mod parts;
 mod redaction;
 mod redaction_laws;
+mod unsettled;
 
 use super::*;
 use crate::clock::Instant;

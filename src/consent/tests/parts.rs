@@ -297,7 +297,7 @@ fn whoever_files_is_told_how_it_will_be_read() {
             r#"{{"resourceType":"Consent","status":"active","dateTime":"2025-01-01","scope":{{"coding":[{{"code":"patient-privacy"}}]}},
             "provision":{provision}{rest}}}"#
         );
-        let found: Vec<&str> = lint(&parse(&text)).iter().map(|finding| finding.message_id).collect();
+        let found: Vec<&str> = lint(&parse(&text), &[]).iter().map(|finding| finding.message_id).collect();
         assert_eq!(found, expected, "{text}");
     };
     let optin = r#","policyRule":{"coding":[{"code":"OPTIN"}]}"#;
@@ -335,6 +335,26 @@ fn whoever_files_is_told_how_it_will_be_read() {
         &["consent-purpose-unknown"],
     );
     check(r#"{"type":"permit","actor":[{"reference":{"display":"x"}}]}"#, "", &["consent-actor-unidentified"]);
+    // Labels and types that nothing here bears: what a rule by them does.
+    for (label, is_unknown) in [
+        (("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSY"), false),
+        (("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "V"), false),
+        (("http://terminology.hl7.org/CodeSystem/v3-ActCode", "PSYCH"), true),
+        (("http://terminology.hl7.org/CodeSystem/v3-ActCode", "NORDSCLCD"), true),
+        (("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "X"), true),
+        (("urn:our-labels", "PSY"), true),
+    ] {
+        let rule = format!(r#"{{"type":"permit","securityLabel":[{{"system":"{}","code":"{}"}}]}}"#, label.0, label.1);
+        check(&rule, "", if is_unknown { &["consent-label-unknown"] } else { &[] });
+    }
+    for (class, is_unknown) in [
+        (("http://hl7.org/fhir/resource-types", "Condition"), false),
+        (("http://hl7.org/fhir/resource-types", "Diagnosis"), true),
+        (("http://loinc.org", "34133-9"), false),
+    ] {
+        let rule = format!(r#"{{"type":"permit","class":[{{"system":"{}","code":"{}"}}]}}"#, class.0, class.1);
+        check(&rule, "", if is_unknown { &["consent-class-unknown"] } else { &[] });
+    }
     check(r#"{"type":"permit","modifierExtension":[{"url":"x"}]}"#, "", &["consent-modifier"]);
     check(r#"{"type":"permit"}"#, r#","implicitRules":"x""#, &["consent-modifier"]);
     check(
@@ -345,9 +365,9 @@ fn whoever_files_is_told_how_it_will_be_read() {
     );
     let scanned =
         r#"{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"sourceAttachment":{"title":"x"}}"#;
-    assert_eq!(lint(&parse(scanned)).first().map(|finding| finding.message_id), Some("consent-document-only"));
+    assert_eq!(lint(&parse(scanned), &[]).first().map(|finding| finding.message_id), Some("consent-document-only"));
     let bare = r#"{"resourceType":"Consent","provision":{"type":"permit"}}"#;
-    let found: Vec<&str> = lint(&parse(bare)).iter().map(|finding| finding.message_id).collect();
+    let found: Vec<&str> = lint(&parse(bare), &[]).iter().map(|finding| finding.message_id).collect();
     assert_eq!(found, ["consent-status", "consent-scope"]);
 }
 
@@ -402,4 +422,33 @@ fn a_product_without_a_name_may_be_what_is_withheld() {
     ] {
         assert_eq!(denied_by("SUD", &product(&concept)), expected, "{concept}");
     }
+}
+
+#[test]
+fn whoever_files_is_told_who_cannot_be_compared_with_an_actor() {
+    let npi = "http://hl7.org/fhir/sid/us-npi";
+    let registered = |names: &[(&str, &str)]| -> Vec<Party> {
+        let party = |(system, value): &(&str, &str)| {
+            Party::from_reference(&parse(&format!(r#"{{"identifier":{{"system":"{system}","value":"{value}"}}}}"#)))
+        };
+        names.iter().map(party).collect()
+    };
+    let check = |actor: &str, recipients: &[(&str, &str)], expected: &[&str]| {
+        for kind in ["deny", "permit"] {
+            let rule = format!(r#"{{"type":"{kind}","actor":[{{"role":{{"text":"x"}},"reference":{actor}}}]}}"#);
+            let text = format!(
+                r#"{{"resourceType":"Consent","status":"active","scope":{{"coding":[{{"code":"patient-privacy"}}]}},
+                "provision":{{"type":"permit","provision":[{rule}]}}}}"#
+            );
+            let found: Vec<&str> = lint(&parse(&text), &registered(recipients)).iter().map(|finding| finding.message_id).collect();
+            assert_eq!(found, expected, "{actor} {recipients:?}");
+        }
+    };
+    let by_npi = format!(r#"{{"identifier":{{"system":"{npi}","value":"1"}}}}"#);
+    check(&by_npi, &[], &[]);
+    check(&by_npi, &[(npi, "1"), (npi, "2")], &[]);
+    check(&by_npi, &[(npi, "1"), ("urn:oid:1.2", "b")], &["consent-actor-not-comparable"]);
+    check(&by_npi, &[("urn:oid:1.2", "b")], &["consent-actor-not-comparable"]);
+    check(r#"{"identifier":{"system":"urn:oid:1.2","value":"a"}}"#, &[("urn:oid:1.2", "b")], &[]);
+    check(r#"{"reference":"Practitioner/1"}"#, &[("urn:oid:1.2", "b")], &[]);
 }

@@ -1,0 +1,172 @@
+//! Where and when a decision is taken: the consents of a patient, compiled with what they refer to and with what the operator rules.
+
+use super::recipient::Partner;
+use crate::clock::Instant;
+use crate::config as settings;
+use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Rules};
+use crate::definitions::Definitions;
+use crate::fhir::{Node, Value};
+use crate::outcome::{Fault, FaultKind};
+use crate::pipeline::{implicit_policies, is_glass_broken, majority_years, patient_ids};
+use crate::search::Query;
+use crate::store::{Reader, StoredVersion};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Types whose resources say who belongs to whom.
+const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
+/// The type of a practitioner's role at an organisation.
+const ROLE: &str = "PractitionerRole";
+/// The most resources looked up to understand one patient's consents.
+const MAX_DIRECTORY: usize = 200;
+
+/// What the consents of one patient record say, and which other records are the same person's.
+pub(super) struct PatientRules {
+    pub rules: Rules,
+    /// Whether any consent was filed about this record.
+    pub has_spoken: bool,
+    pub linked: Vec<String>,
+    /// Which consents were filed about it, in which versions.
+    pub filed: Vec<(String, u32)>,
+}
+/// Where and when a decision is taken.
+pub(super) struct Place {
+    pub definitions: &'static Definitions,
+    pub settings: Arc<settings::Consent>,
+    pub now: Instant,
+    pub partner: Partner,
+    /// The roles in which somebody made the records that are decided on: a rule may mean who stands behind them.
+    pub roles: BTreeSet<(String, String)>,
+}
+
+impl Place {
+    /// The compiled consents of one patient. Where they, or what they refer to, are damaged, everything is denied as any other denial is: what
+    /// one of them denies must not be passed over, and nobody learns from a failure that there is something.
+    pub fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+        match self.rules_of(reader, patient) {
+            Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
+                tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
+                metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
+                let rules = Rules::damaged(Policy::default());
+                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new() })
+            }
+            known => known,
+        }
+    }
+
+    /// The compiled consents of one patient, with what they refer to.
+    fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+        let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
+        let query = query.map_err(|_| Fault::new(FaultKind::Internal, "the consent query does not parse"))?;
+        let Some(stored) = reader.candidates(&query)? else {
+            // More than can be looked at: what some of them deny must not be passed over.
+            let rules = Rules::beyond_reading(Policy::default());
+            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
+        };
+        check_filed(reader, patient, &stored)?;
+        let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
+        let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
+        consents.iter().for_each(|consent| collect_references(consent, &mut named));
+        if !consents.is_empty() {
+            named.extend(self.roles.iter().cloned());
+        }
+        let mut directory = current(reader, named.iter().take(MAX_DIRECTORY))?;
+        let behind: BTreeSet<_> = directory.iter().filter(|one| one.resource_type() == Some(ROLE)).flat_map(behind_role).collect();
+        let room = MAX_DIRECTORY.saturating_sub(directory.len());
+        directory.extend(current(reader, behind.difference(&named).take(room))?);
+        let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
+        let policy = self.policy(reader, patient, record)?;
+        let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
+        let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
+        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
+    }
+
+    /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.
+    fn policy(&self, reader: &Reader<'_>, patient: &str, record: Option<&Node>) -> Result<Policy, Fault> {
+        let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
+        let is_broken = match &self.partner.breaks_glass {
+            Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now)?,
+            None => false,
+        };
+        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &self.partner.names, record);
+        Ok(Policy {
+            implicit,
+            by_sensitivity,
+            majority_years: u16::try_from(majority).unwrap_or(Policy::default().majority_years),
+            reveal_redaction: self.settings.told_of_redaction.iter().any(|name| self.partner.names.contains(name)),
+            glass: is_broken.then(|| glass(&self.settings.break_glass)),
+            ..Policy::default()
+        })
+    }
+}
+
+/// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies.
+fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion]) -> Result<(), Fault> {
+    for (id, version) in reader.filed(patient)? {
+        if found.iter().any(|consent| consent.id == id && consent.version == version) {
+            continue;
+        }
+        let now = reader.current("Consent", &id)?.filter(|consent| consent.version == version);
+        let is_elsewhere = match now {
+            Some(consent) if consent.deleted() => true,
+            Some(consent) => !patient_ids(&consent.parse()?).iter().any(|about| about == patient),
+            None => false,
+        };
+        if !is_elsewhere {
+            return Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{id} was filed, and is not found as it was")));
+        }
+    }
+    Ok(())
+}
+
+/// How far the operator lets a broken glass reach.
+fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
+    let ceiling = match settings.ceiling {
+        settings::Ceiling::Normal => Confidentiality::Normal,
+        settings::Ceiling::Restricted => Confidentiality::Restricted,
+        settings::Ceiling::VeryRestricted => Confidentiality::VeryRestricted,
+    };
+    BrokenGlass::reaching(ceiling, &settings.never)
+}
+
+/// The current forms of what is named, where there are any.
+fn current<'n>(reader: &Reader<'_>, named: impl Iterator<Item = &'n (String, String)>) -> Result<Vec<Node>, Fault> {
+    let mut found = Vec::new();
+    for (type_name, id) in named {
+        if let Some(version) = reader.current(type_name, id)?.filter(|version| !version.deleted()) {
+            found.push(version.parse()?);
+        }
+    }
+    Ok(found)
+}
+
+/// The roles that a record names.
+pub(super) fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
+    let roles = consent::references_of(resource).into_iter().filter(|reference| reference.type_name() == Some(ROLE));
+    roles.filter_map(|reference| reference.relative().and_then(parts))
+}
+
+/// Whose role it is, and where.
+fn behind_role(role: &Node) -> impl Iterator<Item = (String, String)> {
+    ["practitioner", "organization"].into_iter().filter_map(|name| role.get(name)?.text("reference").and_then(parts))
+}
+
+fn parts(reference: &str) -> Option<(String, String)> {
+    reference.split_once('/').map(|(type_name, id)| (type_name.to_owned(), id.to_owned()))
+}
+
+fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
+    match &node.value {
+        Value::Object(object) => {
+            // `data` names the records themselves, whatever they are: what they point at may be meant with them.
+            let data = object.get("meaning").and_then(|_| object.get("reference")).and_then(|reference| reference.text("reference"));
+            let party = object.get("reference").and_then(Node::as_text);
+            let is_party = |(type_name, _): &(&str, &str)| DIRECTORY_TYPES.contains(type_name);
+            let found = party.and_then(|text| text.split_once('/')).filter(is_party).or(data.and_then(|text| text.split_once('/')));
+            named.extend(found.map(|(type_name, id)| (type_name.to_owned(), id.to_owned())));
+            object.members().iter().for_each(|member| collect_references(&member.node, named));
+        }
+        Value::List(items) => items.iter().for_each(|item| collect_references(item, named)),
+        _ => {}
+    }
+}

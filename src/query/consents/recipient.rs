@@ -1,0 +1,98 @@
+//! Who wants something and why, as a decision sees it.
+
+use crate::clock::Instant;
+use crate::consent::{self, Code, Party, Request};
+use crate::fhir::{Node, Object};
+use crate::identity::Caller;
+use crate::pipeline::asks_to_break;
+use crate::registry::{DataKind, Identifier, Organisation, Purpose, Role};
+
+/// The system of purposes of use.
+const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
+
+/// Who wants something and why, as a decision sees it.
+#[derive(Debug, Clone)]
+pub struct Recipient {
+    pub organisation: Organisation,
+    pub purposes: Vec<Purpose>,
+    /// Whether it may see the trail: AuditEvents and Provenances of everybody.
+    pub oversees: bool,
+    /// What it may be told of the persons concerned.
+    pub data: DataKind,
+    /// Whether it may see what the gateway keeps for its operators: Tasks, Linkages, ConceptMaps of its own.
+    pub operates: bool,
+    /// Whose application it is, when it is a person's.
+    pub person: Option<Identifier>,
+    /// The client that may have broken the glass, where it asks for that and nothing else.
+    pub breaks_glass: Option<String>,
+}
+
+impl Recipient {
+    /// The same as the party a question names: what the operator says of partners is said of that one. Where several are named, or one that no
+    /// operator could name, of nobody.
+    pub(in crate::query) fn asked_for(self, actors: &[Party]) -> Recipient {
+        if actors.iter().all(|actor| consent::is_same_party(actor, &self.party())) {
+            return self;
+        }
+        let organisation = match actors {
+            [actor] => Organisation {
+                reference: actor.references.first().map(|reference| reference.as_str().to_owned()),
+                identifier: actor
+                    .identifiers
+                    .first()
+                    .map(|known| Identifier { system: known.system.to_string(), value: known.value.to_string() }),
+                ..self.organisation
+            },
+            _ => Organisation { reference: None, identifier: None, ..self.organisation },
+        };
+        Recipient { organisation, ..self }
+    }
+}
+
+/// What the operator's rules turn on, of whoever asks.
+pub(super) struct Partner {
+    pub names: Vec<String>,
+    pub breaks_glass: Option<String>,
+}
+
+impl Recipient {
+    pub fn of(caller: &Caller) -> Recipient {
+        Recipient {
+            organisation: caller.organisation.clone(),
+            purposes: caller.purposes.clone(),
+            oversees: caller.has_role(Role::Regulator),
+            data: caller.data,
+            operates: caller.has_role(Role::Operator),
+            person: caller.person.clone(),
+            breaks_glass: asks_to_break(caller).then(|| caller.client_id.clone()),
+        }
+    }
+
+    /// The organisation as a party to the exchange.
+    pub(in crate::query) fn party(&self) -> Party {
+        let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
+        Party::from_reference(&actor)
+    }
+
+    pub(super) fn partner(&self) -> Partner {
+        Partner { names: self.organisation.names().collect(), breaks_glass: self.breaks_glass.clone() }
+    }
+
+    /// The purposes of its token, or those of them the request names.
+    pub(in crate::query) fn purpose_codes(&self) -> Vec<Code> {
+        self.purposes.iter().map(|purpose| Code::new(PURPOSE_SYSTEM, purpose.code())).collect()
+    }
+
+    /// The parties that ask: the organisation, and the person whose application it is.
+    pub(in crate::query) fn parties(&self) -> Vec<Party> {
+        let person = self.person.as_ref().map(|person| {
+            let identifier = Object::new().with("system", person.system.as_str()).with("value", person.value.as_str());
+            Party::from_reference(&Object::new().with("identifier", identifier).into())
+        });
+        std::iter::once(self.party()).chain(person).collect()
+    }
+
+    pub(super) fn request(&self, instant: Instant) -> Request {
+        Request::new(self.parties(), self.purpose_codes(), instant)
+    }
+}
