@@ -7,6 +7,9 @@
 //! The leaf of a version has format `03` and 32 bytes more: the commitment to the version's Provenance, under a key of its own, so that
 //! whoever may see where a version came from can check it and learns nothing of the version. Versions in format `02` are read.
 //!
+//! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
+//! ([`opens_accounting`](super::opens_accounting)). In leaves of before that, and in those of other acts, it is zero.
+//!
 //! A leaf of kind [`Index`](LeafKind::Index) has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
 
@@ -34,13 +37,13 @@ const SECONDS_AN_HOUR: i64 = 3600;
 pub enum LeafKind {
     /// A version was accepted; the commitments are to its raw and canonical digests.
     Accept,
-    /// Something was disclosed; the canonical commitment is to its AuditEvent.
+    /// Something was disclosed; the canonical commitment is to its AuditEvent, the raw one to what its patient is told of that.
     Disclose,
-    /// A known caller was refused; the canonical commitment is to the AuditEvent.
+    /// A known caller was refused; committed to like a disclosure.
     Refuse,
     /// Any other audited act; the canonical commitment is to the AuditEvent.
     Audit,
-    /// A version was delivered to a destination; the canonical commitment is to the AuditEvent.
+    /// A version was delivered to a destination; committed to like a disclosure.
     Deliver,
     /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody.
     Erase,
@@ -62,6 +65,11 @@ impl LeafKind {
             LeafKind::Erase => 6,
             LeafKind::Index => 7,
         }
+    }
+
+    /// Whether an accounting of disclosures tells of it.
+    pub fn is_accounted(self) -> bool {
+        matches!(self, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse)
     }
 
     /// The word people read.
@@ -169,6 +177,11 @@ impl Leaf {
         let provenance = if format == VERSION_FORMAT { Some(take(&mut rest)?) } else { None };
         let [patient, record, partner] = tags;
         rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical, provenance })
+    }
+
+    /// Whether an accounting tells of it and it commits to what that says. Leaves of older gateways do not.
+    pub fn commits_to_told(&self) -> bool {
+        self.kind.is_accounted() && self.raw != [0; 32]
     }
 
     pub fn epoch(&self) -> Epoch {

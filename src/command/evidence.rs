@@ -156,7 +156,20 @@ fn check_accounting(accounting: &Path, policy: &Path, receipts: &[PathBuf]) -> R
     if account.untold > 0 {
         println!("not told: {} more are from before that, or were erased", account.untold);
     }
-    println!("not proved: what the entries say is the gateway's word; the log proves their number, their order and their kind");
+    println!("opened: {} entries are what their leaves commit to", account.opened);
+    if account.shortened > 0 {
+        println!(
+            "shortened: {} entries are so too, but for what led to an erased person; the log says that something was erased after them",
+            account.shortened
+        );
+    }
+    if account.unopened > 0 {
+        println!(
+            "not proved: what {} entries say is the gateway's word, for they are from before leaves committed to it; the log proves their number, \
+             their order and their kind",
+            account.unopened
+        );
+    }
     Ok(FINE)
 }
 

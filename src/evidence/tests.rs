@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 const ORIGIN: &str = "evidence.test/log";
-const SUBJECT: &str = "Patient/p";
+pub(super) const SUBJECT: &str = "Patient/p";
 const SECRET: PatientTags = PatientTags([7; 32]);
 const OTHER: Tag = Tag([0xAA; 16]);
-const KEY: [u8; 32] = [9; 32];
+pub(super) const KEY: [u8; 32] = [9; 32];
 
 struct NoTiles;
 
@@ -38,7 +38,7 @@ fn consent() -> String {
 }
 
 /// A log of ten leaves, every second one the patient's, the last two versions', with its index anchored at the end.
-struct Log {
+pub(super) struct Log {
     edge: Edge,
     entries: Vec<Vec<u8>>,
     lists: BTreeMap<Tag, Vec<u64>>,
@@ -47,7 +47,7 @@ struct Log {
     signer: SigningKey,
 }
 
-fn at() -> Instant {
+pub(super) fn at() -> Instant {
     Instant::from_seconds(1_790_000_000)
 }
 
@@ -58,6 +58,11 @@ fn document(number: u64) -> String {
 
 impl Log {
     fn new() -> Log {
+        Log::telling(|_| [0; 32])
+    }
+
+    /// The same, whose disclosures commit to what is told of them.
+    pub(super) fn telling(told: impl Fn(u64) -> [u8; 32]) -> Log {
         let signer = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[3; 32]).unwrap();
         let mut log =
             Log { edge: Edge::new(), entries: Vec::new(), lists: BTreeMap::new(), top: None, nodes: MemoryNodes::default(), signer };
@@ -67,7 +72,7 @@ impl Log {
             let canonical = commitment(&KEY, crate::anchor::CANONICAL_DOMAIN, &digest);
             let tags = Tags { patient: Some(tag), ..Tags::default() };
             let mut leaf = if number < 8 {
-                Leaf::new(LeafKind::Disclose, at(), tags, [0; 32], canonical)
+                Leaf::new(LeafKind::Disclose, at(), tags, told(number), canonical)
             } else {
                 let stated = Sha256::digest(provenance("sent")).into();
                 Leaf::version(at(), tags, [0; 32], canonical, commitment(&provenance_key(&KEY), PROVENANCE_DOMAIN, &stated))
@@ -83,7 +88,7 @@ impl Log {
         log
     }
 
-    fn append(&mut self, entry: Vec<u8>) {
+    pub(super) fn append(&mut self, entry: Vec<u8>) {
         let _tiles = self.edge.append(leaf_hash(&entry));
         self.entries.push(entry);
     }
@@ -93,10 +98,19 @@ impl Log {
     }
 
     fn proof(&self, index: u64, target: &str, key: Option<&[u8; 32]>) -> String {
-        let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
         let opening =
             Opening::new(target.to_owned(), &self.entries[index as usize], key).with_provenance_key(key.map(provenance_key).as_ref());
-        receipt_text((index, &path), &self.note().to_string(), &opening).unwrap()
+        self.proof_with(index, &opening)
+    }
+
+    /// A proof that opens what an accounting tells, if it has the key.
+    pub(super) fn told_proof(&self, index: u64, key: Option<&[u8; 32]>) -> String {
+        self.proof_with(index, &Opening::new(String::new(), &self.entries[index as usize], None).with_accounting_key(key))
+    }
+
+    fn proof_with(&self, index: u64, opening: &Opening) -> String {
+        let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
+        receipt_text((index, &path), &self.note().to_string(), opening).unwrap()
     }
 
     fn claim(&self) -> Claim {
@@ -154,7 +168,12 @@ impl Log {
         }
     }
 
-    fn policy(&self) -> Policy {
+    /// That the patient's leaves are all there are.
+    pub(super) fn completeness(&self) -> Completeness {
+        self.package().completeness
+    }
+
+    pub(super) fn policy(&self) -> Policy {
         Policy::of_log(self.signer.verifier().clone())
     }
 

@@ -334,7 +334,7 @@ fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
 }
 
 /// The newest erasure that the package proves.
-fn erased_at(files: &Files, leaves: &BTreeMap<u64, Leaf>, checkpoint: &Checkpoint, report: &mut Report) -> Option<u64> {
+pub(super) fn erased_at(files: &Files, leaves: &BTreeMap<u64, Leaf>, checkpoint: &Checkpoint, report: &mut Report) -> Option<u64> {
     let own = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).max();
     if !files.contains_key(ERASURE_PROOF) {
         return own;

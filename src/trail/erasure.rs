@@ -14,7 +14,7 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
 use crate::registry::Role;
 use crate::search;
-use crate::store::{Assumption, Committed, Erasure, HistoryScope, Reader, StoredVersion, Unit};
+use crate::store::{Assumption, Committed, Erasure, HistoryScope, Keyring, Reader, StoredVersion, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an erasure is planned anew, because something was added meanwhile.
@@ -170,10 +170,11 @@ impl Trail {
         let definitions = pipeline.definitions;
         let is_patient = type_name == "Patient";
         let places = if again || !is_patient { Vec::new() } else { self.patient_leaves(&id).await? };
+        let keyring = pipeline.anchor.keyring.clone();
         let planned = pipeline.store.read(move |reader| {
             let mut suspects = Suspects::of(&type_name, &id, &places);
             let plan = if is_patient {
-                plan_patient(reader, definitions, &id, &places, &mut suspects)?
+                plan_patient(reader, (definitions, &keyring), &id, &places, &mut suspects)?
             } else {
                 plan_record(reader, definitions, (&type_name, &id), &mut suspects)?
             };
@@ -210,7 +211,13 @@ fn plan_record(
     Ok(plan)
 }
 
-fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places: &[Place], suspects: &mut Suspects) -> Result<Plan, Fault> {
+fn plan_patient(
+    reader: &Reader<'_>,
+    (definitions, keyring): (Definitions, &Keyring),
+    id: &str,
+    places: &[Place],
+    suspects: &mut Suspects,
+) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut traces = Traces::of(id);
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
@@ -244,7 +251,7 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
         plan.judge(reader, (&type_name, &of), id, &positions, suspects)?;
         plan.tell_of(reader, (&type_name, &of), Some(id))?;
     }
-    plan.audit_records(reader, id, &traces, suspects)?;
+    plan.audit_records(reader, keyring, (id, &traces), suspects)?;
     Ok(plan)
 }
 

@@ -2,8 +2,8 @@
 
 use super::Trail;
 use super::reading::Reading;
-use super::subject::Place;
-use crate::anchor::{Leaf, LeafKind, Opening, audit_key, provenance_key, receipt_text, shared_key};
+use super::subject::{Opens, Place};
+use crate::anchor::{Leaf, LeafKind, Opening, accounting_key, audit_key, provenance_key, receipt_text, shared_key};
 use crate::config::Interaction as Permission;
 use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
@@ -68,7 +68,8 @@ impl Trail {
         let found = pipeline.store.read(move |reader| found(reader, definitions, &shared, &places)).await?;
         let mut contents = self.contents(reading, &found).await?;
         let keys = self.keys_of(&reading.subject)?;
-        let wanted = |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens).and_then(|version| version.key);
+        let wanted =
+            |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens == Opens::Records).and_then(|version| version.key);
         let secrets = pipeline.anchor.keyring.open_records(found.iter().map(wanted))?;
         let opened = found.into_iter().zip(secrets);
         opened.map(|(found, secret)| item(found, secret, reading, &keys, &mut contents)).collect()
@@ -134,7 +135,7 @@ fn item(
     let content = contents.remove(&found.position);
     let target = found.version.as_ref().map(reference);
     let (own_key, provenance_key) = match &found.version {
-        _ if !subject.opens => (None, None),
+        _ if subject.opens == Opens::Accounting => (None, None),
         Some(version) if version.type_name == "AuditEvent" => (keys.get(found.patient).map(|key| audit_key(key, &version.id)), None),
         Some(version) => {
             let is_first = version.leaf == Some(found.position);
@@ -144,8 +145,11 @@ fn item(
         }
         None => (None, None),
     };
+    let is_told = subject.opens == Opens::Accounting && leaf.commits_to_told();
+    let told = found.version.as_ref().filter(|_| is_told).zip(keys.get(found.patient));
+    let told_key = told.map(|(event, key)| accounting_key(&audit_key(key, &event.id)));
     let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
-    let opening = opening.with_provenance_key(provenance_key.as_ref());
+    let opening = opening.with_provenance_key(provenance_key.as_ref()).with_accounting_key(told_key.as_ref());
     let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)
         .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
     let mut provenances = found.provenances.into_iter();
