@@ -45,7 +45,8 @@ pub enum LeafKind {
     Audit,
     /// A version was delivered to a destination; committed to like a disclosure.
     Deliver,
-    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody.
+    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody; the canonical one is to what it erased of its
+    /// patient's trail ([`Severed`](super::Severed)), random where it is nobody's, and zero in leaves of older gateways.
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
@@ -188,11 +189,17 @@ impl Leaf {
         Epoch::of_hour(self.hour)
     }
 
-    /// Whether this leaf, later in the same patient's trail, may be what says that another one's record was erased. Within an epoch a record has one
+    /// Whether it erases and commits to what. Leaves of older gateways do not.
+    pub fn names_what_it_erased(&self) -> bool {
+        self.kind == LeafKind::Erase && self.canonical != [0; 32]
+    }
+
+    /// Whether this leaf, later in the same patient's trail and of an older gateway, may be what says that another one's record was erased. Within an epoch a record has one
     /// tag; in a later one it has another, which nobody can compare.
     pub fn may_have_erased(&self, other: &Leaf) -> bool {
         let is_same = self.tags.record.is_none() || self.tags.record == other.tags.record;
-        self.kind == LeafKind::Erase && (self.epoch() > other.epoch() || (self.epoch() == other.epoch() && is_same))
+        let is_unnamed = self.kind == LeafKind::Erase && !self.names_what_it_erased();
+        is_unnamed && (self.epoch() > other.epoch() || (self.epoch() == other.epoch() && is_same))
     }
 
     /// The tags and their counters, where there are any.

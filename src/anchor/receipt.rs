@@ -1,6 +1,7 @@
 //! Receipts: a tlog-proof that carries the leaf and its opening, verifiable offline with the log's public key and nothing else.
 
 use super::leaf::{Leaf, LeafKind, commitment};
+use super::severed::Severed;
 use crate::fhir::{Node, json};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{Hash, LedgerError, LogProof, Policy, proof_text};
@@ -57,11 +58,21 @@ pub struct Opening {
     /// The key of what a patient is told of an event, base64, for the patient's accounting.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub accounting_key: Option<String>,
+    /// What a leaf that erases names, for whoever has the trail it stands in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub severed: Option<Severed>,
 }
 
 impl Opening {
     pub fn new(target: String, leaf: &[u8], key: Option<&[u8; 32]>) -> Opening {
-        Opening { target, leaf: BASE64.encode(leaf), key: key.map(|key| BASE64.encode(key)), provenance_key: None, accounting_key: None }
+        Opening {
+            target,
+            leaf: BASE64.encode(leaf),
+            key: key.map(|key| BASE64.encode(key)),
+            provenance_key: None,
+            accounting_key: None,
+            severed: None,
+        }
     }
 
     /// The same with the key of the Provenance.
@@ -72,6 +83,11 @@ impl Opening {
     /// The same with the key of what a patient is told of an event.
     pub fn with_accounting_key(self, key: Option<&[u8; 32]>) -> Opening {
         Opening { accounting_key: key.map(|key| BASE64.encode(key)), ..self }
+    }
+
+    /// The same with what the leaf erased.
+    pub fn with_severed(self, severed: Option<Severed>) -> Opening {
+        Opening { severed, ..self }
     }
 }
 

@@ -4,6 +4,7 @@ use super::accounting::{accounting_commitment, accounting_key};
 use super::leaf::{Leaf, LeafKind, Tags, commitment, counter_offsets};
 use super::provenance::{Lineage, Provenance, Sender};
 use super::receipt::{CANONICAL_DOMAIN, PROVENANCE_DOMAIN, RAW_DOMAIN, provenance_key};
+use super::severed::Severed;
 use super::tags::{Epoch, PatientTags, partner_tag};
 use super::time::LedgerTime;
 use crate::audit::Told;
@@ -193,11 +194,19 @@ impl Anchor {
         ))
     }
 
-    /// The leaf that says that something was destroyed. It commits to nothing: its digest is drawn.
-    pub fn erase_leaf(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
+    /// The leaf that says that something was destroyed. It commits to what of its patient's trail that was, if anything; what else is drawn.
+    pub fn erase_leaf(
+        &self,
+        patient: Option<&str>,
+        record: Option<&str>,
+        partner: Option<&str>,
+        at: Instant,
+        severed: Option<&Severed>,
+    ) -> Result<LeafDraft, Fault> {
         let at = self.time.of(at);
         let tags = self.tags(patient, record, partner, at)?;
-        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), [0; 32]);
+        let named = severed.and_then(Severed::commitment);
+        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), named.unwrap_or_else(|| self.entropy.bytes()));
         Ok(draft(&leaf, None, self.keyring.patient_name(patient.unwrap_or_default())))
     }
 

@@ -6,6 +6,7 @@
 //! says too, and the receipt has the key of that. Leaves of older gateways do not: what entries of these say is the word of who wrote them. No such leaf
 //! comes after one that does.
 
+use super::erasers::Erasers;
 use super::package::{Completeness, ERASURE_PROOF, Manifest};
 use super::receipts;
 use super::verify::{Files, Kept, Report, erased_at, proved};
@@ -94,7 +95,8 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, &leaves, &tags, report));
     let erased_at = erased_at(&files, &leaves, &checkpoint, report);
     account.since = since;
-    tell(&mut account, &leaves, &told);
+    let erasers = Erasers::of(proved.iter().map(|(position, (leaf, opening))| (*position, leaf, opening)), &mut account.report);
+    tell(&mut account, &leaves, &erasers, &told);
     open(&mut account, &proved, &told, erased_at);
     account.begins = begins.0.saturating_mul(EPOCH_DAYS);
     account
@@ -125,7 +127,7 @@ fn open(account: &mut Account, leaves: &Leaves, told: &[Told], erased_at: Option
 }
 
 /// What is told must have a leaf that says so, and each such leaf is told of.
-fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, told: &[Told]) {
+fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, told: &[Told]) {
     let is_founded = |one: &&Told| {
         let leaf = leaves.get(&one.position).filter(|leaf| leaf.kind.is_accounted());
         leaf.zip(one.event.as_ref()).is_some_and(|(leaf, (hour, _))| *hour <= leaf.hour)
@@ -140,15 +142,10 @@ fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, told: &[Told]) {
     account.untold = untold().count();
     let first = account.since.map(hour);
     let is_before = |leaf: &Leaf| first.is_some_and(|first| leaf.hour <= first);
-    let hidden = untold().filter(|(position, leaf)| !is_before(leaf) && !is_erased(leaves, **position, leaf)).count();
+    let hidden = untold().filter(|(position, leaf)| !is_before(leaf) && erasers.explain(**position, leaf).is_none()).count();
     report.check(hidden == 0, || {
         format!("{hidden} disclosures or refusals have no entry, although they are of the time that is told of, and no leaf says that they were erased")
     });
-}
-
-/// Whether a later leaf may say that what this one stands for was erased.
-fn is_erased(leaves: &BTreeMap<u64, Leaf>, position: u64, leaf: &Leaf) -> bool {
-    leaves.iter().any(|(later, eraser)| *later > position && eraser.may_have_erased(leaf))
 }
 
 /// Since when an accounting says that it tells: what its own link asks for.

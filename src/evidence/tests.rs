@@ -1,9 +1,12 @@
 //! Packages that are sound, and packages made to deceive or to harm.
 
 use super::archive::{ArchiveError, pack, unpack};
+use super::erasers::Erasers;
 use super::package::{Manifest, described};
 use super::*;
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Tags, commitment, hour, provenance_key, receipt_text};
+use crate::anchor::{
+    Epoch, Erased, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Severed, Tags, commitment, hour, provenance_key, receipt_text,
+};
 use crate::clock::Instant;
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
 use crate::ledger::key::Algorithm;
@@ -674,9 +677,43 @@ fn a_version_lacks_only_where_a_later_leaf_says_that_it_was_erased() {
         // Leaves at odd places stand between the listed ones at even places.
         let mut manifest = manifest;
         manifest.entries.iter_mut().for_each(|listed| listed.position *= 2);
-        let leaves = erased_at.map(|after: u64| ((after * 2).saturating_sub(1), leaf(LeafKind::Erase))).into_iter().collect();
         let mut report = Report::default();
-        super::whole::versions(&manifest, &leaves, &mut report);
+        let (leaf, opening) = (leaf(LeafKind::Erase), Opening::new(String::new(), &[], None));
+        let erasers = erased_at.map(|after: u64| ((after * 2).saturating_sub(1), &leaf, &opening));
+        let erasers = Erasers::of(erasers.into_iter(), &mut report);
+        super::whole::versions(&manifest, &erasers, &mut report);
         assert_eq!(report.problems.is_empty().then_some(report.erased_versions), lacking, "{numbers:?} {erased_at:?}");
+    }
+}
+
+/// A leaf that names what it erased explains that alone; what names nothing is of an older gateway, and comes after nothing of a newer one.
+#[test]
+fn what_is_named_as_erased_lacks_and_nothing_else() {
+    let severed = |positions: &[u64], versions: &[u32]| {
+        Severed::naming(&positions.iter().copied().collect(), &versions.iter().copied().collect(), || [8; 32]).pop().unwrap()
+    };
+    let (named, others) = (severed(&[2], &[1]), severed(&[4], &[2]));
+    let accepted = Leaf::new(LeafKind::Accept, at(), Tags::default(), [0; 32], [0; 32]);
+    let eraser = |canonical| Leaf::new(LeafKind::Erase, at(), Tags::default(), [1; 32], canonical);
+    let (new, old) = (eraser(named.commitment().unwrap()), eraser([0; 32]));
+    let opening = |severed: Option<&Severed>| Opening::new(String::new(), &[], None).with_severed(severed.cloned());
+    let nothing = opening(None);
+    // The erasing leaves with what opens them; how the leaf at 2 is explained, whether version 1 is named, and how many problems there are.
+    for (erasers, explained, is_version_named, problems) in [
+        (vec![(7, &new, opening(Some(&named)))], Some(Erased::Named), true, 0),
+        (vec![(7, &new, opening(None))], None, false, 0),
+        (vec![(7, &new, opening(Some(&others)))], None, false, 1),
+        (vec![(1, &new, opening(Some(&named)))], None, true, 0),
+        (vec![(7, &old, opening(None))], Some(Erased::Unnamed), false, 0),
+        (vec![(7, &old, opening(Some(&named)))], Some(Erased::Unnamed), false, 1),
+        (vec![(7, &old, opening(None)), (8, &new, opening(Some(&named)))], Some(Erased::Named), true, 0),
+        (vec![(7, &new, opening(Some(&named))), (8, &old, opening(None))], Some(Erased::Named), true, 1),
+        (vec![(7, &accepted, opening(Some(&named)))], None, false, 1),
+    ] {
+        let mut report = Report::default();
+        let proved = erasers.iter().map(|(position, leaf, opening)| (*position, *leaf, opening));
+        let found = Erasers::of(std::iter::once((2, &accepted, &nothing)).chain(proved), &mut report);
+        let is_named = found.names_version(1);
+        assert_eq!((found.explain(2, &accepted), is_named, report.problems.len()), (explained, is_version_named, problems), "{erasers:?}");
     }
 }

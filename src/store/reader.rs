@@ -210,6 +210,14 @@ impl<'c> Reader<'c> {
         erase::erased_of(&self.connection, self.sealer, type_name, id)
     }
 
+    /// What opens a leaf that erases, by its commitment.
+    pub fn severed(&self, commitment: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+        self.connection
+            .prepare_cached("SELECT opening FROM severed WHERE commitment = ?")
+            .and_then(|mut statement| statement.query_row([&commitment[..]], |row| row.get(0)).optional())
+            .map_err(fault)
+    }
+
     /// Something received, by its number.
     pub fn raw(&self, id: i64) -> Result<Option<StoredRaw>, Fault> {
         self.connection

@@ -2,8 +2,9 @@
 
 use super::Trail;
 use super::reading::Reading;
+use super::severing::severed;
 use super::subject::{Opens, Place};
-use crate::anchor::{Leaf, LeafKind, Opening, accounting_key, audit_key, provenance_key, receipt_text, shared_key};
+use crate::anchor::{Leaf, LeafKind, Opening, Severed, accounting_key, audit_key, provenance_key, receipt_text, shared_key};
 use crate::config::Interaction as Permission;
 use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
@@ -58,6 +59,8 @@ struct Found {
     version: Option<StoredVersion>,
     provenances: Vec<StoredVersion>,
     path: Vec<crate::ledger::Hash>,
+    /// What it erased.
+    severed: Option<Severed>,
 }
 
 impl Trail {
@@ -150,6 +153,7 @@ fn item(
     let told_key = told.map(|(event, key)| accounting_key(&audit_key(key, &event.id)));
     let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
     let opening = opening.with_provenance_key(provenance_key.as_ref()).with_accounting_key(told_key.as_ref());
+    let opening = opening.with_severed(found.severed);
     let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)
         .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
     let mut provenances = found.provenances.into_iter();
@@ -201,7 +205,8 @@ fn found(
             if version.is_some() && leaf.provenance.is_some() && provenances.is_empty() && !statements.is_cut {
                 return Err(corrupt(format!("the Provenance of the version that leaf {position} stands for is not there")));
             }
-            found.push(Found { position, patient, entry, leaf, version, provenances, path });
+            let severed = severed(reader, position, &leaf)?;
+            found.push(Found { position, patient, entry, leaf, version, provenances, path, severed });
         }
     }
     Ok(found)

@@ -4,7 +4,7 @@ use super::trail::resources;
 use crate::support::Call;
 use crate::support::data::{observation, patient};
 use crate::support::two_patients::TwoPatients;
-use hearthgate::anchor::verify_receipt;
+use hearthgate::anchor::{Erased, verify_receipt};
 use hearthgate::evidence::{Kept, Why, verify, verify_accounting};
 use serde_json::{Value, json};
 
@@ -418,4 +418,41 @@ async fn an_accounting_opens_after_an_erasure() {
     let third = case.a.create(&patient("3")).await;
     case.erase(&third, "").await.expect(200);
     account(1).await;
+}
+
+/// Each leaf that erases names what is missing from the trail it stands in: the version that was about both, and the number that lacks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_named_by_the_leaf_that_erased_it() {
+    let case = Case::new().await;
+    let (one, two) = (case.first.as_str(), case.second.as_str());
+    let moved = case.record(&[(one, "first"), (two, "second"), (one, "third"), (two, "fourth")]).await;
+    let erased = case.record(&[(two, "fifth")]).await;
+    case.officer.call(Call::new("POST", &format!("Observation/{erased}/$erase"))).await.expect(200);
+    case.erase(one, "").await.expect(200);
+    let report = async |of: &str| {
+        let package = case.regulator.get(&format!("{of}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+        let report = verify(&package, &case.world.policy(), &Kept::default()).unwrap();
+        assert_eq!(report.problems, Vec::<String>::new(), "{of}");
+        (report.erased.into_iter().collect::<Vec<_>>(), report.erased_versions)
+    };
+    // The second version stands in the first's trail too; the first and the third stood in the second's where they came from or went to.
+    let (of_patient, _) = report(&format!("Patient/{two}")).await;
+    assert!(matches!(&of_patient[..], [(Erased::Named, 2..)]), "{of_patient:?}");
+    let (of_record, lacking) = report(&format!("Observation/{moved}")).await;
+    assert!(of_record.iter().all(|(erased, _)| *erased == Erased::Named) && lacking == 2, "{of_record:?} {lacking}");
+    // What opens a leaf is held against it, and a gap that none names was made by somebody else.
+    let data = case.data();
+    let noted = || data.query_row("SELECT count(*) FROM severed", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(noted() >= 2);
+    let other = "CAST(replace(CAST(opening AS TEXT), '\"leaves\":[[', '\"leaves\":[[1') AS BLOB)";
+    data.execute_batch(&format!("CREATE TEMP TABLE kept AS SELECT * FROM severed; UPDATE severed SET opening = {other};")).unwrap();
+    let trail = format!("Patient/{two}/$provenance-trail");
+    case.regulator.get(&trail).await.expect(500);
+    data.execute_batch("DELETE FROM severed").unwrap();
+    case.regulator.get(&trail).await.expect(500);
+    data.execute_batch("INSERT INTO severed SELECT * FROM temp.kept").unwrap();
+    case.regulator.get(&trail).await.expect(200);
+    // With a trail goes what opens the leaves in it.
+    case.erase(two, "").await.expect(200);
+    assert_eq!(noted(), 0);
 }

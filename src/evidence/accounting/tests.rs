@@ -99,9 +99,15 @@ fn an_entry_that_was_altered_does_not_open_its_leaf() {
         ("which", |made| made.change(|event| event.set("id", "e2"))),
         ("more than is committed to", |made| made.change(|event| event.set("outcomeDesc", "all is well"))),
         ("a person", |made| made.change(|event| event.set("entity", with_another(event.get("entity").unwrap())))),
-        ("another's key", |made| drop(made.keys.insert(4, accounting_key(&[1; 32])))),
-        ("the record's key", |made| drop(made.keys.insert(4, KEY))),
-        ("no key", |made| drop(made.keys.remove(&4))),
+        ("another's key", |made| {
+            made.keys.insert(4, accounting_key(&[1; 32]));
+        }),
+        ("the record's key", |made| {
+            made.keys.insert(4, KEY);
+        }),
+        ("no key", |made| {
+            made.keys.remove(&4);
+        }),
     ];
     for (what, change) in changes {
         let mut made = Made::of(log(&TOLD));
