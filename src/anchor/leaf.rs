@@ -7,6 +7,9 @@
 //! The leaf of a version has format `03` and 32 bytes more: the commitment to the version's Provenance, under a key of its own, so that
 //! whoever may see where a version came from can check it and learns nothing of the version. Versions in format `02` are read.
 //!
+//! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
+//! ([`opens_accounting`](super::opens_accounting)). In leaves of before that, and in those of other acts, it is zero.
+//!
 //! A leaf of kind [`Index`](LeafKind::Index) has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
 
@@ -34,15 +37,16 @@ const SECONDS_AN_HOUR: i64 = 3600;
 pub enum LeafKind {
     /// A version was accepted; the commitments are to its raw and canonical digests.
     Accept,
-    /// Something was disclosed; the canonical commitment is to its AuditEvent.
+    /// Something was disclosed; the canonical commitment is to its AuditEvent, the raw one to what its patient is told of that.
     Disclose,
-    /// A known caller was refused; the canonical commitment is to the AuditEvent.
+    /// A known caller was refused; committed to like a disclosure.
     Refuse,
     /// Any other audited act; the canonical commitment is to the AuditEvent.
     Audit,
-    /// A version was delivered to a destination; the canonical commitment is to the AuditEvent.
+    /// A version was delivered to a destination; committed to like a disclosure.
     Deliver,
-    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody.
+    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody; the canonical one is to what it erased of its
+    /// patient's trail ([`Severed`](super::Severed)), random where it is nobody's, and zero in leaves of older gateways.
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
@@ -62,6 +66,11 @@ impl LeafKind {
             LeafKind::Erase => 6,
             LeafKind::Index => 7,
         }
+    }
+
+    /// Whether an accounting of disclosures tells of it.
+    pub fn is_accounted(self) -> bool {
+        matches!(self, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse)
     }
 
     /// The word people read.
@@ -171,15 +180,26 @@ impl Leaf {
         rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical, provenance })
     }
 
+    /// Whether an accounting tells of it and it commits to what that says. Leaves of older gateways do not.
+    pub fn commits_to_told(&self) -> bool {
+        self.kind.is_accounted() && self.raw != [0; 32]
+    }
+
     pub fn epoch(&self) -> Epoch {
         Epoch::of_hour(self.hour)
     }
 
-    /// Whether this leaf, later in the same patient's trail, may be what says that another one's record was erased. Within an epoch a record has one
+    /// Whether it erases and commits to what. Leaves of older gateways do not.
+    pub fn names_what_it_erased(&self) -> bool {
+        self.kind == LeafKind::Erase && self.canonical != [0; 32]
+    }
+
+    /// Whether this leaf, later in the same patient's trail and of an older gateway, may be what says that another one's record was erased. Within an epoch a record has one
     /// tag; in a later one it has another, which nobody can compare.
     pub fn may_have_erased(&self, other: &Leaf) -> bool {
         let is_same = self.tags.record.is_none() || self.tags.record == other.tags.record;
-        self.kind == LeafKind::Erase && (self.epoch() > other.epoch() || (self.epoch() == other.epoch() && is_same))
+        let is_unnamed = self.kind == LeafKind::Erase && !self.names_what_it_erased();
+        is_unnamed && (self.epoch() > other.epoch() || (self.epoch() == other.epoch() && is_same))
     }
 
     /// The tags and their counters, where there are any.

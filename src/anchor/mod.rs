@@ -7,18 +7,22 @@
 //! Invariants:
 //! * A leaf holds no personal data: commitments are keyed per record, tags are keyed and change with the epoch, time is whole hours.
 //! * What concerns several patients has a leaf for each: a version's stand one after the other, an act has a record for each patient.
+//! * A disclosure's or refusal's leaf commits to what its patient is told of it too, under a key of its own.
 //! * A version's leaf commits to its Provenance too, under a key of its own. What a Provenance says of values and bytes are keyed commitments.
 //! * The raw digest is of the bytes as received; the canonical digest is of FHIR canonical JSON of the version as stored.
 //! * Everything the gateway acknowledges has a leaf: accepted versions, disclosures, refusals of known callers.
 
+mod accounting;
 mod leaf;
 mod own;
 mod provenance;
 mod receipt;
+mod severed;
 mod stage;
 mod tags;
 mod time;
 
+pub use accounting::{accounting_commitment, accounting_key, opens_accounting, without_entity};
 pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, VERSION_LEAF_BYTES, commitment, counter_offsets, hour, leaf_tags};
 pub use own::OwnVersion;
 pub use provenance::{CHANGE_EXTENSION, FINDING_EXTENSION, Lineage, Provenance, Sender};
@@ -26,6 +30,7 @@ pub use receipt::{
     CANONICAL_DOMAIN, Opening, PROVENANCE_DOMAIN, RAW_DOMAIN, ReceiptError, Subject, VerifiedReceipt, change_commitment, change_key, opens,
     opens_provenance, provenance_key, receipt_text, verify_receipt,
 };
+pub use severed::{Erased, Eraser, Severed};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};
 pub use tags::{Epoch, PatientTags};
 pub use time::LedgerTime;

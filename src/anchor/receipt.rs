@@ -1,6 +1,7 @@
 //! Receipts: a tlog-proof that carries the leaf and its opening, verifiable offline with the log's public key and nothing else.
 
 use super::leaf::{Leaf, LeafKind, commitment};
+use super::severed::Severed;
 use crate::fhir::{Node, json};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{Hash, LedgerError, LogProof, Policy, proof_text};
@@ -54,16 +55,39 @@ pub struct Opening {
     /// The key of the Provenance alone, base64, for whoever may see that and not the record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub provenance_key: Option<String>,
+    /// The key of what a patient is told of an event, base64, for the patient's accounting.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub accounting_key: Option<String>,
+    /// What a leaf that erases names, for whoever has the trail it stands in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub severed: Option<Severed>,
 }
 
 impl Opening {
     pub fn new(target: String, leaf: &[u8], key: Option<&[u8; 32]>) -> Opening {
-        Opening { target, leaf: BASE64.encode(leaf), key: key.map(|key| BASE64.encode(key)), provenance_key: None }
+        Opening {
+            target,
+            leaf: BASE64.encode(leaf),
+            key: key.map(|key| BASE64.encode(key)),
+            provenance_key: None,
+            accounting_key: None,
+            severed: None,
+        }
     }
 
     /// The same with the key of the Provenance.
     pub fn with_provenance_key(self, key: Option<&[u8; 32]>) -> Opening {
         Opening { provenance_key: key.map(|key| BASE64.encode(key)), ..self }
+    }
+
+    /// The same with the key of what a patient is told of an event.
+    pub fn with_accounting_key(self, key: Option<&[u8; 32]>) -> Opening {
+        Opening { accounting_key: key.map(|key| BASE64.encode(key)), ..self }
+    }
+
+    /// The same with what the leaf erased.
+    pub fn with_severed(self, severed: Option<Severed>) -> Opening {
+        Opening { severed, ..self }
     }
 }
 
@@ -153,7 +177,7 @@ pub fn opens_provenance(leaf: &Leaf, opening: &Opening, provenance: &[u8]) -> bo
     }
 }
 
-fn read_key(text: &str) -> Option<[u8; 32]> {
+pub(super) fn read_key(text: &str) -> Option<[u8; 32]> {
     BASE64.decode(text.as_bytes()).ok()?.try_into().ok()
 }
 

@@ -1,10 +1,13 @@
 //! Validated → Anchored: versions get their meta, their digests, their leaves and their Provenance.
 
+use super::accounting::{accounting_commitment, accounting_key};
 use super::leaf::{Leaf, LeafKind, Tags, commitment, counter_offsets};
 use super::provenance::{Lineage, Provenance, Sender};
 use super::receipt::{CANONICAL_DOMAIN, PROVENANCE_DOMAIN, RAW_DOMAIN, provenance_key};
+use super::severed::Severed;
 use super::tags::{Epoch, PatientTags, partner_tag};
 use super::time::LedgerTime;
+use crate::audit::Told;
 use crate::clock::{Entropy, Instant};
 use crate::definitions::Definitions;
 use crate::definitions::profile::Profile;
@@ -180,14 +183,30 @@ impl Anchor {
         let tags = self.tags(act.patient, act.record, act.partner, at)?;
         let secret = audit_key(&self.keyring.patient(act.patient)?, act.event_id);
         let canonical = commitment(&secret, CANONICAL_DOMAIN, &digest(&json::write_canonical(act.event)));
-        Ok(draft(&Leaf::new(act.kind, at, tags, [0; 32], canonical), None, self.keyring.patient_name(act.patient.unwrap_or_default())))
+        let told = act.patient.filter(|_| act.kind.is_accounted()).map(|patient| {
+            let told = Told::of(act.event, &format!("Patient/{patient}"));
+            accounting_commitment(&accounting_key(&secret), &told)
+        });
+        Ok(draft(
+            &Leaf::new(act.kind, at, tags, told.unwrap_or_default(), canonical),
+            None,
+            self.keyring.patient_name(act.patient.unwrap_or_default()),
+        ))
     }
 
-    /// The leaf that says that something was destroyed. It commits to nothing: its digest is drawn.
-    pub fn erase_leaf(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<LeafDraft, Fault> {
+    /// The leaf that says that something was destroyed. It commits to what of its patient's trail that was, if anything; what else is drawn.
+    pub fn erase_leaf(
+        &self,
+        patient: Option<&str>,
+        record: Option<&str>,
+        partner: Option<&str>,
+        at: Instant,
+        severed: Option<&Severed>,
+    ) -> Result<LeafDraft, Fault> {
         let at = self.time.of(at);
         let tags = self.tags(patient, record, partner, at)?;
-        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), [0; 32]);
+        let named = severed.and_then(Severed::commitment);
+        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), named.unwrap_or_else(|| self.entropy.bytes()));
         Ok(draft(&leaf, None, self.keyring.patient_name(patient.unwrap_or_default())))
     }
 

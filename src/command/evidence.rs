@@ -1,7 +1,7 @@
 //! `hearthgate evidence` and `hearthgate erase`.
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::Leaf;
+use crate::anchor::{Erased, Leaf};
 use crate::audit::{Action, Opened};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::config::Settings;
@@ -156,7 +156,20 @@ fn check_accounting(accounting: &Path, policy: &Path, receipts: &[PathBuf]) -> R
     if account.untold > 0 {
         println!("not told: {} more are from before that, or were erased", account.untold);
     }
-    println!("not proved: what the entries say is the gateway's word; the log proves their number, their order and their kind");
+    println!("opened: {} entries are what their leaves commit to", account.opened);
+    if account.shortened > 0 {
+        println!(
+            "shortened: {} entries are so too, but for what led to an erased person; the log says that something was erased after them",
+            account.shortened
+        );
+    }
+    if account.unopened > 0 {
+        println!(
+            "not proved: what {} entries say is the gateway's word, for they are from before leaves committed to it; the log proves their number, \
+             their order and their kind",
+            account.unopened
+        );
+    }
     Ok(FINE)
 }
 
@@ -177,6 +190,9 @@ fn tell(report: &Report) {
             report.untold
         );
     }
+    for (erased, count) in &report.erased {
+        println!("{}", gone(*erased, *count));
+    }
     if report.erased_versions > 0 {
         println!("erased: {} earlier versions, which a later leaf says were erased", report.erased_versions);
     }
@@ -191,6 +207,14 @@ fn tell(report: &Report) {
     }
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
+    }
+}
+
+/// What leaves stand for nothing any more.
+fn gone(erased: Erased, count: usize) -> String {
+    match erased {
+        Erased::Named => format!("erased: what {count} leaves stood for, each of which the leaf that says so names"),
+        Erased::Unnamed => format!("erased: what {count} leaves stood for; the leaves that say so are of older gateways, and name nothing"),
     }
 }
 

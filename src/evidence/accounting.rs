@@ -2,14 +2,17 @@
 //! since the month it begins with, and that each that discloses or refuses is told of once, in order, unless it is from before the time that was
 //! asked for or was erased.
 //!
-//! An entry names organisations and not who acted for them, so that it is less than the record its leaf commits to and cannot be opened by it.
-//! What entries say is the word of who wrote them.
+//! An entry names organisations and not who acted for them, so that it is less than the record its leaf commits to. Its leaf commits to what the entry
+//! says too, and the receipt has the key of that. Leaves of older gateways do not: what entries of these say is the word of who wrote them. No such leaf
+//! comes after one that does.
 
-use super::package::{Completeness, Manifest};
+use super::erasers::Erasers;
+use super::package::{Completeness, ERASURE_PROOF, Manifest};
 use super::receipts;
-use super::verify::{Files, Kept, Report, proved};
+use super::verify::{Files, Kept, Report, erased_at, proved};
 use super::whole::complete;
-use crate::anchor::{Epoch, Leaf, LeafKind, hour};
+use crate::anchor::{Epoch, Leaf, Opening, hour, opens_accounting};
+use crate::audit::erased_entity;
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
 use crate::ledger::{Checkpoint, LogProof, Policy};
@@ -28,6 +31,12 @@ pub struct Account {
     pub begins: i64,
     /// Disclosures and refusals that are told of.
     pub told: usize,
+    /// Entries that are what their leaves commit to.
+    pub opened: usize,
+    /// Entries of leaves that do not commit to what is told of them.
+    pub unopened: usize,
+    /// Entries that are what their leaves commit to but for what led to an erased person.
+    pub shortened: usize,
     /// Since when it tells, as it says itself.
     pub since: Option<Instant>,
     /// Leaves of disclosures and refusals without an entry: they are from before that, or were erased.
@@ -37,9 +46,18 @@ pub struct Account {
 /// An entry that tells of a disclosure or refusal.
 struct Told {
     position: u64,
-    /// When that was, if it is an AuditEvent that says so.
-    hour: Option<u32>,
+    /// What it says, if it is an AuditEvent that says when.
+    event: Option<(u32, Node)>,
 }
+
+impl Told {
+    fn is_shortened(&self) -> bool {
+        self.event.iter().any(|(_, event)| event.items("entity").iter().any(|entity| erased_entity(entity).is_some()))
+    }
+}
+
+/// The leaves of an accounting, each with what opens it.
+type Leaves = BTreeMap<u64, (Leaf, Opening)>;
 
 /// An accounting taken apart.
 struct Unpacked {
@@ -69,26 +87,50 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     let (subject, begins) = first;
     let report = &mut account.report;
     (report.subject, report.origin, report.size) = (subject.clone(), checkpoint.origin.clone(), checkpoint.size);
-    let leaves = leaves(&files, &checkpoint, report);
-    report.leaves = leaves.len();
+    let proved = leaves(&files, &checkpoint, report);
+    let leaves = proved.iter().map(|(position, (leaf, _))| (*position, leaf.clone())).collect();
+    report.leaves = proved.len();
     let manifest = Manifest::of(subject, &checkpoint);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, Some(begins), report);
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, &leaves, &tags, report));
+    let erased_at = erased_at(&files, &leaves, &checkpoint, report);
     account.since = since;
-    tell(&mut account, &leaves, &told);
+    let erasers = Erasers::of(proved.iter().map(|(position, (leaf, opening))| (*position, leaf, opening)), &mut account.report);
+    tell(&mut account, &leaves, &erasers, &told);
+    open(&mut account, &proved, &told, erased_at);
     account.begins = begins.0.saturating_mul(EPOCH_DAYS);
     account
 }
 
-fn is_told_of(leaf: &Leaf) -> bool {
-    matches!(leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse)
+/// What is told is what its leaf commits to, as far as leaves do. What was taken out of it went with an erasure that came later.
+fn open(account: &mut Account, leaves: &Leaves, told: &[Told], erased_at: Option<u64>) {
+    let subject = account.report.subject.clone();
+    for one in told {
+        let Some(((leaf, opening), (_, event))) = leaves.get(&one.position).zip(one.event.as_ref()) else { continue };
+        if !leaf.commits_to_told() {
+            account.unopened += 1;
+            continue;
+        }
+        let (is_opened, is_shortened) = (opens_accounting(leaf, opening, event, &subject), one.is_shortened());
+        account.opened += usize::from(is_opened && !is_shortened);
+        account.shortened += usize::from(is_opened && is_shortened);
+        account
+            .report
+            .check(is_opened, || format!("entry {} is not what its leaf commits to, or the key of that is missing", one.position));
+        account.report.check(!is_shortened || erased_at.is_some_and(|erased_at| erased_at > one.position), || {
+            format!("entry {} says that something was erased from it, and nothing in the log bears that out", one.position)
+        });
+    }
+    let mut accounted = leaves.values().map(|(leaf, _)| leaf).filter(|leaf| leaf.kind.is_accounted());
+    let is_relapse = accounted.by_ref().any(Leaf::commits_to_told) && accounted.any(|leaf| !leaf.commits_to_told());
+    account.report.check(!is_relapse, || "a leaf does not commit to what is told of it, although one before it does".to_owned());
 }
 
 /// What is told must have a leaf that says so, and each such leaf is told of.
-fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, told: &[Told]) {
+fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, told: &[Told]) {
     let is_founded = |one: &&Told| {
-        let leaf = leaves.get(&one.position).filter(|leaf| is_told_of(leaf));
-        leaf.zip(one.hour).is_some_and(|(leaf, hour)| hour <= leaf.hour)
+        let leaf = leaves.get(&one.position).filter(|leaf| leaf.kind.is_accounted());
+        leaf.zip(one.event.as_ref()).is_some_and(|(leaf, (hour, _))| *hour <= leaf.hour)
     };
     account.told = told.iter().filter(is_founded).count();
     let unfounded = told.len() - account.told;
@@ -96,19 +138,14 @@ fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, told: &[Told]) {
     report.check(unfounded == 0, || format!("{unfounded} entries have no leaf of a disclosure or refusal, or are no record of its time"));
     report.check(told.is_sorted_by(|one, next| one.position < next.position), || "entries are there twice, or out of order".to_owned());
     let positions: BTreeSet<u64> = told.iter().map(|one| one.position).collect();
-    let untold = || leaves.iter().filter(|(position, leaf)| is_told_of(leaf) && !positions.contains(position));
+    let untold = || leaves.iter().filter(|(position, leaf)| leaf.kind.is_accounted() && !positions.contains(position));
     account.untold = untold().count();
     let first = account.since.map(hour);
     let is_before = |leaf: &Leaf| first.is_some_and(|first| leaf.hour <= first);
-    let hidden = untold().filter(|(position, leaf)| !is_before(leaf) && !is_erased(leaves, **position, leaf)).count();
+    let hidden = untold().filter(|(position, leaf)| !is_before(leaf) && erasers.explain(**position, leaf).is_none()).count();
     report.check(hidden == 0, || {
         format!("{hidden} disclosures or refusals have no entry, although they are of the time that is told of, and no leaf says that they were erased")
     });
-}
-
-/// Whether a later leaf may say that what this one stands for was erased.
-fn is_erased(leaves: &BTreeMap<u64, Leaf>, position: u64, leaf: &Leaf) -> bool {
-    leaves.iter().any(|(later, eraser)| *later > position && eraser.may_have_erased(leaf))
 }
 
 /// Since when an accounting says that it tells: what its own link asks for.
@@ -119,8 +156,8 @@ fn since(bundle: &Node) -> Option<Instant> {
 
 fn told(position: u64, resource: Option<&Node>) -> Told {
     let event = resource.filter(|resource| resource.resource_type() == Some("AuditEvent"));
-    let recorded = event.and_then(|event| event.text("recorded")).and_then(Instant::from_fhir_instant);
-    Told { position, hour: recorded.map(hour) }
+    let at = |event: &Node| event.text("recorded").and_then(Instant::from_fhir_instant).map(hour);
+    Told { position, event: event.and_then(|event| Some((at(event)?, event.clone()))) }
 }
 
 fn unpacked(bundle: &[u8]) -> Option<Unpacked> {
@@ -130,6 +167,7 @@ fn unpacked(bundle: &[u8]) -> Option<Unpacked> {
     for entry in bundle.items("entry") {
         let url = entry.text("fullUrl")?.strip_prefix("urn:hearthgate:")?;
         match url.split_once(':') {
+            None if url == "erasure" => drop(files.insert(ERASURE_PROOF.to_owned(), data(entry)?)),
             None if url == "completeness" => drop(files.insert("completeness.json".to_owned(), data(entry)?)),
             Some(("leaf", position)) => drop(files.insert(format!("proofs/{}.tlog-proof", position.parse::<u64>().ok()?), data(entry)?)),
             Some(("disclosure", position)) => entries.push(told(position.parse().ok()?, entry.get("resource"))),
@@ -158,9 +196,12 @@ fn accepted(files: &Files, policy: &Policy, report: &mut Report) -> Option<Check
     }
 }
 
-fn leaves(files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> BTreeMap<u64, Leaf> {
+fn leaves(files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> Leaves {
     let position = |name: &str| name.strip_prefix("proofs/")?.strip_suffix(".tlog-proof")?.parse::<u64>().ok();
     let names = files.keys().filter_map(|name| Some((position(name)?, name)));
-    let proved = names.filter_map(|(position, name)| Some((position, proved(files, name, position, checkpoint, report)?.0)));
+    let proved = names.filter_map(|(position, name)| Some((position, proved(files, name, position, checkpoint, report)?)));
     proved.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,7 @@
 mod accounting;
 mod archive;
 mod belongs;
+mod erasers;
 mod package;
 mod page;
 mod receipts;

@@ -1,9 +1,12 @@
 //! Packages that are sound, and packages made to deceive or to harm.
 
 use super::archive::{ArchiveError, pack, unpack};
+use super::erasers::Erasers;
 use super::package::{Manifest, described};
 use super::*;
-use crate::anchor::{Epoch, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Tags, commitment, hour, provenance_key, receipt_text};
+use crate::anchor::{
+    Epoch, Erased, Leaf, LeafKind, Opening, PROVENANCE_DOMAIN, PatientTags, Severed, Tags, commitment, hour, provenance_key, receipt_text,
+};
 use crate::clock::Instant;
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, prove, root, update};
 use crate::ledger::key::Algorithm;
@@ -14,10 +17,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 const ORIGIN: &str = "evidence.test/log";
-const SUBJECT: &str = "Patient/p";
+pub(super) const SUBJECT: &str = "Patient/p";
 const SECRET: PatientTags = PatientTags([7; 32]);
 const OTHER: Tag = Tag([0xAA; 16]);
-const KEY: [u8; 32] = [9; 32];
+pub(super) const KEY: [u8; 32] = [9; 32];
 
 struct NoTiles;
 
@@ -38,7 +41,7 @@ fn consent() -> String {
 }
 
 /// A log of ten leaves, every second one the patient's, the last two versions', with its index anchored at the end.
-struct Log {
+pub(super) struct Log {
     edge: Edge,
     entries: Vec<Vec<u8>>,
     lists: BTreeMap<Tag, Vec<u64>>,
@@ -47,7 +50,7 @@ struct Log {
     signer: SigningKey,
 }
 
-fn at() -> Instant {
+pub(super) fn at() -> Instant {
     Instant::from_seconds(1_790_000_000)
 }
 
@@ -58,6 +61,11 @@ fn document(number: u64) -> String {
 
 impl Log {
     fn new() -> Log {
+        Log::telling(|_| [0; 32])
+    }
+
+    /// The same, whose disclosures commit to what is told of them.
+    pub(super) fn telling(told: impl Fn(u64) -> [u8; 32]) -> Log {
         let signer = SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[3; 32]).unwrap();
         let mut log =
             Log { edge: Edge::new(), entries: Vec::new(), lists: BTreeMap::new(), top: None, nodes: MemoryNodes::default(), signer };
@@ -67,7 +75,7 @@ impl Log {
             let canonical = commitment(&KEY, crate::anchor::CANONICAL_DOMAIN, &digest);
             let tags = Tags { patient: Some(tag), ..Tags::default() };
             let mut leaf = if number < 8 {
-                Leaf::new(LeafKind::Disclose, at(), tags, [0; 32], canonical)
+                Leaf::new(LeafKind::Disclose, at(), tags, told(number), canonical)
             } else {
                 let stated = Sha256::digest(provenance("sent")).into();
                 Leaf::version(at(), tags, [0; 32], canonical, commitment(&provenance_key(&KEY), PROVENANCE_DOMAIN, &stated))
@@ -83,7 +91,7 @@ impl Log {
         log
     }
 
-    fn append(&mut self, entry: Vec<u8>) {
+    pub(super) fn append(&mut self, entry: Vec<u8>) {
         let _tiles = self.edge.append(leaf_hash(&entry));
         self.entries.push(entry);
     }
@@ -93,10 +101,19 @@ impl Log {
     }
 
     fn proof(&self, index: u64, target: &str, key: Option<&[u8; 32]>) -> String {
-        let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
         let opening =
             Opening::new(target.to_owned(), &self.entries[index as usize], key).with_provenance_key(key.map(provenance_key).as_ref());
-        receipt_text((index, &path), &self.note().to_string(), &opening).unwrap()
+        self.proof_with(index, &opening)
+    }
+
+    /// A proof that opens what an accounting tells, if it has the key.
+    pub(super) fn told_proof(&self, index: u64, key: Option<&[u8; 32]>) -> String {
+        self.proof_with(index, &Opening::new(String::new(), &self.entries[index as usize], None).with_accounting_key(key))
+    }
+
+    fn proof_with(&self, index: u64, opening: &Opening) -> String {
+        let path = TreeHashes::new(&self.edge, &NoTiles).inclusion_proof(index, self.edge.size()).unwrap();
+        receipt_text((index, &path), &self.note().to_string(), opening).unwrap()
     }
 
     fn claim(&self) -> Claim {
@@ -154,7 +171,12 @@ impl Log {
         }
     }
 
-    fn policy(&self) -> Policy {
+    /// That the patient's leaves are all there are.
+    pub(super) fn completeness(&self) -> Completeness {
+        self.package().completeness
+    }
+
+    pub(super) fn policy(&self) -> Policy {
         Policy::of_log(self.signer.verifier().clone())
     }
 
@@ -655,9 +677,43 @@ fn a_version_lacks_only_where_a_later_leaf_says_that_it_was_erased() {
         // Leaves at odd places stand between the listed ones at even places.
         let mut manifest = manifest;
         manifest.entries.iter_mut().for_each(|listed| listed.position *= 2);
-        let leaves = erased_at.map(|after: u64| ((after * 2).saturating_sub(1), leaf(LeafKind::Erase))).into_iter().collect();
         let mut report = Report::default();
-        super::whole::versions(&manifest, &leaves, &mut report);
+        let (leaf, opening) = (leaf(LeafKind::Erase), Opening::new(String::new(), &[], None));
+        let erasers = erased_at.map(|after: u64| ((after * 2).saturating_sub(1), &leaf, &opening));
+        let erasers = Erasers::of(erasers.into_iter(), &mut report);
+        super::whole::versions(&manifest, &erasers, &mut report);
         assert_eq!(report.problems.is_empty().then_some(report.erased_versions), lacking, "{numbers:?} {erased_at:?}");
+    }
+}
+
+/// A leaf that names what it erased explains that alone; what names nothing is of an older gateway, and comes after nothing of a newer one.
+#[test]
+fn what_is_named_as_erased_lacks_and_nothing_else() {
+    let severed = |positions: &[u64], versions: &[u32]| {
+        Severed::naming(&positions.iter().copied().collect(), &versions.iter().copied().collect(), || [8; 32]).pop().unwrap()
+    };
+    let (named, others) = (severed(&[2], &[1]), severed(&[4], &[2]));
+    let accepted = Leaf::new(LeafKind::Accept, at(), Tags::default(), [0; 32], [0; 32]);
+    let eraser = |canonical| Leaf::new(LeafKind::Erase, at(), Tags::default(), [1; 32], canonical);
+    let (new, old) = (eraser(named.commitment().unwrap()), eraser([0; 32]));
+    let opening = |severed: Option<&Severed>| Opening::new(String::new(), &[], None).with_severed(severed.cloned());
+    let nothing = opening(None);
+    // The erasing leaves with what opens them; how the leaf at 2 is explained, whether version 1 is named, and how many problems there are.
+    for (erasers, explained, is_version_named, problems) in [
+        (vec![(7, &new, opening(Some(&named)))], Some(Erased::Named), true, 0),
+        (vec![(7, &new, opening(None))], None, false, 0),
+        (vec![(7, &new, opening(Some(&others)))], None, false, 1),
+        (vec![(1, &new, opening(Some(&named)))], None, true, 0),
+        (vec![(7, &old, opening(None))], Some(Erased::Unnamed), false, 0),
+        (vec![(7, &old, opening(Some(&named)))], Some(Erased::Unnamed), false, 1),
+        (vec![(7, &old, opening(None)), (8, &new, opening(Some(&named)))], Some(Erased::Named), true, 0),
+        (vec![(7, &new, opening(Some(&named))), (8, &old, opening(None))], Some(Erased::Named), true, 1),
+        (vec![(7, &accepted, opening(Some(&named)))], None, false, 1),
+    ] {
+        let mut report = Report::default();
+        let proved = erasers.iter().map(|(position, leaf, opening)| (*position, *leaf, opening));
+        let found = Erasers::of(std::iter::once((2, &accepted, &nothing)).chain(proved), &mut report);
+        let is_named = found.names_version(1);
+        assert_eq!((found.explain(2, &accepted), is_named, report.problems.len()), (explained, is_version_named, problems), "{erasers:?}");
     }
 }

@@ -2,11 +2,12 @@
 
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::belongs;
+use super::erasers::Erasers;
 use super::package::{Consistency, ERASURE_PROOF, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
-use crate::anchor::{Leaf, LeafKind, Opening, opens, opens_provenance};
+use crate::anchor::{Erased, Leaf, LeafKind, Opening, opens, opens_provenance};
 use crate::fhir::json;
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::{leaf_hash, verify_consistency};
@@ -36,6 +37,8 @@ pub struct Report {
     pub lacking: BTreeMap<Why, usize>,
     /// The same in a package of an older format, which does not say why.
     pub untold: usize,
+    /// Leaves that stand for nothing any more, by whether the leaf that erased it names them.
+    pub erased: BTreeMap<Erased, usize>,
     /// Versions of the record whose numbers lack: they were about somebody else, who was erased.
     pub erased_versions: u32,
     /// Provenances that are what the leaf of their version commits to.
@@ -107,11 +110,11 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     let policy = with_keys_of(&files, policy, &mut report);
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
-    let leaves = leaves(&manifest, &files, &checkpoint, &mut report);
+    let (leaves, erasers) = leaves(&manifest, &files, &checkpoint, &mut report);
     let erased_at = erased_at(&files, &leaves, &checkpoint, &mut report);
     belongs::missing(&manifest, &files, erased_at, &mut report);
-    erased(&manifest, &leaves, &mut report);
-    versions(&manifest, &leaves, &mut report);
+    erased(&manifest, &leaves, &erasers, &mut report);
+    versions(&manifest, &erasers, &mut report);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
     consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, kept.seen, &mut report);
@@ -219,9 +222,9 @@ fn accepted(manifest: &Manifest, files: &Files, policy: &Policy, report: &mut Re
     }
 }
 
-/// Checks each listed leaf: that it is in the log, and that its document is what it commits to. Gives the leaves by position.
-fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> BTreeMap<u64, Leaf> {
-    let mut leaves = BTreeMap::new();
+/// Checks each listed leaf: that it is in the log, and that its document is what it commits to. Gives the leaves by position, and those that erase.
+fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> (BTreeMap<u64, Leaf>, Erasers) {
+    let (mut leaves, mut openings) = (BTreeMap::new(), Vec::new());
     for listed in &manifest.entries {
         let name = format!("proofs/{}.tlog-proof", listed.position);
         let Some((leaf, opening)) = proved(files, &name, listed.position, checkpoint, report) else { continue };
@@ -235,9 +238,11 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
         report.check(leaves.last_key_value().is_none_or(|(last, _)| *last < listed.position), || {
             format!("{name}: the manifest lists it twice, or out of order")
         });
+        openings.push((listed.position, leaf.clone(), opening));
         leaves.insert(listed.position, leaf);
     }
-    leaves
+    let erasers = Erasers::of(openings.iter().map(|(position, leaf, opening)| (*position, leaf, opening)), report);
+    (leaves, erasers)
 }
 
 /// A proof file's leaf, if it leads to the package's checkpoint.
@@ -334,7 +339,7 @@ fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
 }
 
 /// The newest erasure that the package proves.
-fn erased_at(files: &Files, leaves: &BTreeMap<u64, Leaf>, checkpoint: &Checkpoint, report: &mut Report) -> Option<u64> {
+pub(super) fn erased_at(files: &Files, leaves: &BTreeMap<u64, Leaf>, checkpoint: &Checkpoint, report: &mut Report) -> Option<u64> {
     let own = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).max();
     if !files.contains_key(ERASURE_PROOF) {
         return own;

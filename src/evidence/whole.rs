@@ -1,5 +1,6 @@
 //! That nothing is left out of a package.
 
+use super::erasers::Erasers;
 use super::package::{Claim, Completeness, Manifest};
 use super::verify::{Files, Report, proved, read};
 use crate::anchor::{Epoch, Leaf, LeafKind, PatientTags};
@@ -11,34 +12,38 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most epochs a package may speak of: a hundred years.
 const MAX_EPOCHS: usize = 1220;
 
+/// The most versions of a record that may lack.
+const MAX_LACKING: u32 = 1_000_000;
+
 /// What is listed without what it stands for is followed by the leaf that says that it was erased.
-pub(super) fn erased(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
-    let erasures: Vec<(&u64, &Leaf)> = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).collect();
+pub(super) fn erased(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, report: &mut Report) {
     for listed in manifest.entries.iter().filter(|listed| listed.target.is_none()) {
         let Some(leaf) = leaves.get(&listed.position).filter(|leaf| leaf.kind != LeafKind::Erase) else { continue };
-        let is_erased = erasures.iter().any(|(position, eraser)| **position > listed.position && eraser.may_have_erased(leaf));
-        report.check(is_erased, || {
-            format!("manifest.json: entry {} names nothing, and no later entry says that it was erased", listed.position)
-        });
+        match erasers.explain(listed.position, leaf) {
+            Some(erased) => *report.erased.entry(erased).or_default() += 1,
+            None => report
+                .problem(format!("manifest.json: entry {} names nothing, and no later entry says that it was erased", listed.position)),
+        }
     }
 }
 
 /// The trail of a record has every version of it, from the first to the last: what was about another patient once is not left out. Only where that
-/// one was erased does a number lack, and then a leaf after a version that came later says so. Tasks begin with a version that nobody submitted.
-pub(super) fn versions(manifest: &Manifest, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
+/// one was erased does a number lack, and then a leaf names it; or a leaf of an older gateway, which names nothing, comes after a version that came later.
+/// Tasks begin with a version that nobody submitted.
+pub(super) fn versions(manifest: &Manifest, erasers: &Erasers, report: &mut Report) {
     let begin = format!("{}/_history/", manifest.subject);
     let number = |target: &String| target.strip_prefix(&begin)?.parse::<u32>().ok();
     let listed = || manifest.entries.iter().filter_map(|listed| Some((number(listed.target.as_ref()?)?, listed.position)));
     let there: BTreeSet<u32> = listed().map(|(number, _)| number).collect();
+    let Some(last) = there.last().copied() else { return };
     let first = if manifest.subject.starts_with("Task/") { there.first().copied().unwrap_or_default() } else { 1 };
-    let erased_at = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).max();
-    // The newest version that was there when something was erased.
+    // The newest version that was there when an older gateway erased something.
+    let erased_at = erasers.newest_unnamed();
     let before = erased_at.and_then(|at| listed().filter(|(_, position)| *position < at).map(|(number, _)| number).max());
-    let expected = there.last().map_or(0, |last| (last + 1).saturating_sub(first));
-    report.erased_versions = expected.saturating_sub(u32::try_from(there.len()).unwrap_or(u32::MAX));
-    // What lacks beyond that version, or without an erasure, was left out.
-    let from = before.unwrap_or(first).max(first);
-    let is_whole = there.range(from..).copied().zip(from..).all(|(found, expected)| found == expected);
+    let lacking = (u64::from(last) + 1).saturating_sub(u64::from(first)).saturating_sub(there.len() as u64);
+    report.erased_versions = u32::try_from(lacking).unwrap_or(u32::MAX);
+    let is_explained = |number: u32| before.is_some_and(|before| number < before) || erasers.names_version(number);
+    let is_whole = lacking <= u64::from(MAX_LACKING) && (first..=last).filter(|number| !there.contains(number)).all(is_explained);
     report.check(is_whole, || format!("manifest.json: it leaves out a version of {}", manifest.subject));
 }
 

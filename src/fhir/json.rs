@@ -499,8 +499,13 @@ pub fn write_pretty(node: &Node) -> String {
 /// FHIR R4 canonical JSON (`http://hl7.org/fhir/canonicalization/json`): no insignificant white space, members sorted by name, numbers as written.
 pub fn write_canonical(node: &Node) -> String {
     let mut out = String::with_capacity(1024);
-    Writer { out: &mut out, indent: None, sorted: true }.node(node);
+    canonical_onto(&mut out, node);
     out
+}
+
+/// The same, after what is there already.
+pub fn canonical_onto(out: &mut String, node: &Node) {
+    Writer { out, indent: None, sorted: true }.node(node);
 }
 
 struct Writer<'a> {

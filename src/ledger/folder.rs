@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::checkpoint::Checkpoint;
 use super::encoding::decimal;
 use super::error::{Format, LedgerError, Malformed};
+use super::merkle::{Hash, leaf_hash};
 use super::note::Note;
 use super::reader::{CHECKPOINT_PATH, LogFiles};
 use super::tile::{self, TILE_WIDTH, TileKind, TilePath};
@@ -77,19 +78,25 @@ impl Publication<'_> {
         })
     }
 
-    /// The bytes of one of them.
+    /// The bytes of one of them, as the tree confirms them: what was damaged where they come from is not published.
     ///
     /// # Errors
-    /// When they are missing where they should come from.
+    /// When they are missing or damaged where they should come from.
     pub fn bytes(&self, path: TilePath) -> Result<Vec<u8>, LedgerError> {
+        let hashes = self.confirmed(path)?;
         match path.kind {
-            TileKind::Entries => read_bundle(self, path),
-            TileKind::Hashes(level) if path.is_partial() => Ok(tile::encode_hashes(self.edge.partial_tile(level))),
-            TileKind::Hashes(level) => {
-                let hashes = self.tiles.tile(level, path.index)?.ok_or_else(|| missing(path))?;
-                Ok(tile::encode_hashes(&hashes))
-            }
+            TileKind::Entries => read_bundle(self, path, &hashes),
+            TileKind::Hashes(_) => Ok(tile::encode_hashes(&hashes)),
         }
+    }
+
+    fn confirmed(&self, path: TilePath) -> Result<Vec<Hash>, LedgerError> {
+        let level = path.kind.level();
+        if path.is_partial() {
+            return Ok(self.edge.partial_tile(level).to_vec());
+        }
+        let hashes = self.tiles.tile(level, path.index)?.ok_or_else(|| missing(path))?;
+        if TreeHashes::new(self.edge, self.tiles).is_tile(level, path.index, &hashes)? { Ok(hashes) } else { Err(damaged(path)) }
     }
 }
 
@@ -239,10 +246,13 @@ impl Filling<'_> {
     }
 }
 
-fn read_bundle(publication: &Publication<'_>, path: TilePath) -> Result<Vec<u8>, LedgerError> {
+fn read_bundle(publication: &Publication<'_>, path: TilePath, hashes: &[Hash]) -> Result<Vec<u8>, LedgerError> {
     let entries = publication.entries.entries(path.index, path.width)?.ok_or_else(|| missing(path))?;
     if entries.len() != usize::from(path.width) {
         return Err(missing(path));
+    }
+    if !entries.iter().map(|entry| leaf_hash(entry)).eq(hashes.iter().copied()) {
+        return Err(damaged(path));
     }
     let mut bundle = Vec::new();
     for entry in &entries {
@@ -253,6 +263,10 @@ fn read_bundle(publication: &Publication<'_>, path: TilePath) -> Result<Vec<u8>,
 
 fn missing(path: TilePath) -> LedgerError {
     LedgerError::Missing { path: path.to_string() }
+}
+
+fn damaged(path: TilePath) -> LedgerError {
+    LedgerError::Damaged { path: path.to_string(), reason: Malformed::new(Format::Tile, "it is not what the tree says it is") }
 }
 
 /// The operating system's reason, with the path inside the log: where the log lies is nobody's business.

@@ -72,8 +72,19 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
     if let Some(name) = &erasure.patient_key {
         data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
     }
+    note_severed(data, erasure)?;
     erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, sealer, type_name, id, document))?;
     data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [UNFOLDED]).map(drop).map_err(fault)
+}
+
+/// What opens the leaves that erase is kept as long as there is a trail that something is missing from.
+fn note_severed(data: &Connection, erasure: &Erasure) -> Result<(), Fault> {
+    for (commitment, opening) in &erasure.severed {
+        data.execute("INSERT OR REPLACE INTO severed (commitment, opening) VALUES (?, ?)", params![&commitment[..], opening])
+            .map_err(fault)?;
+    }
+    let forget = |commitment: &[u8; 32]| data.execute("DELETE FROM severed WHERE commitment = ?", [&commitment[..]]).map(drop);
+    erasure.forgotten.iter().try_for_each(forget).map_err(fault)
 }
 
 /// Remembered answers name what they made; the resend of something erased is a new submission. How a submission that several parties signed ended

@@ -2,8 +2,9 @@
 
 use super::counting::{self, Count};
 use super::index::{self, Lists};
+use super::opening::{configure, data_file, lock_folder};
 use super::register::{Signed, Tree};
-use super::{StoreSettings, configure, data_file, fault, lock_folder, schema};
+use super::{StoreSettings, fault, schema};
 use crate::ledger::index::{List, Tag};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{Checkpoint, Edge, Hash};

@@ -3,7 +3,7 @@
 use super::seal::Sealed;
 use super::unit::{Assumption, Committed, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::writer::Writer;
-use super::{fault, filed, outbox, pending, people, reader};
+use super::{candidates, fault, filed, outbox, pending, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
@@ -41,7 +41,7 @@ impl Writer {
             Assumption::Absent { type_name, id } => Ok(reader::newest_version(&self.data, type_name, id)?.is_none()),
             Assumption::Version { type_name, id, version } => Ok(reader::newest_version(&self.data, type_name, id)? == Some(*version)),
             Assumption::Matches { query, source, ids } => {
-                Ok(reader::matching_ids(&self.data, &self.sealer, query, source.as_deref(), ids.len() + 1)? == *ids)
+                Ok(candidates::matching_ids(&self.data, &self.sealer, query, source.as_deref(), ids.len() + 1)? == *ids)
             }
             Assumption::Alike { key, ids, limit } => Ok(people::alike(&self.data, key, *limit)? == *ids),
             Assumption::Pending { id, revision } => Ok(pending::revision(&self.data, id)? == Some(*revision)),

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     CONSENTS_BY_PATIENT,
     NEWEST_UNDER_TAGS,
     ERASED_VERSIONS,
+    WHAT_LEAVES_ERASED,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -87,6 +88,11 @@ UPDATE tag SET last = newest.position FROM (
 /// Which versions were erased while their resource stayed.
 const ERASED_VERSIONS: &str = "
 CREATE TABLE erased (rid INTEGER NOT NULL, version INTEGER NOT NULL, seal BLOB NOT NULL, PRIMARY KEY (rid, version)) WITHOUT ROWID;
+";
+
+/// What opens the leaves that erase, by their commitment: it is believed when it does.
+const WHAT_LEAVES_ERASED: &str = "
+CREATE TABLE severed (commitment BLOB PRIMARY KEY, opening BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

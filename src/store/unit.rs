@@ -120,6 +120,10 @@ pub struct Erasure {
     pub pending: Vec<String>,
     /// Records of other people that are kept without what leads to the person: type, id, and the document that takes the place of its one version's.
     pub rewritten: Vec<(String, String, String)>,
+    /// What opens the leaves that say so: commitment and opening of each.
+    pub severed: Vec<([u8; 32], Vec<u8>)>,
+    /// Commitments of leaves that said so before in a trail that goes: what opens them goes too.
+    pub forgotten: Vec<[u8; 32]>,
 }
 
 /// What the unit was decided on. If one no longer holds, nothing of the unit is written and the caller decides anew.

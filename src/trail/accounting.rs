@@ -8,11 +8,12 @@
 use super::Trail;
 use super::gather::Item;
 use super::reading::Reading;
-use super::stream::receipt_entry;
-use super::subject::Subject;
-use crate::anchor::{Epoch, LeafKind, hour};
-use crate::audit;
+use super::stream::{proof_entry, receipt_entry};
+use super::subject::{Opens, Subject};
+use crate::anchor::{Epoch, hour};
+use crate::audit::{self, Told};
 use crate::clock::Instant;
+use crate::consent::PermittedRecord;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::Pairs;
@@ -78,17 +79,21 @@ impl Trail {
         completeness.claims = claims;
         let places = self.places(&tags).await?;
         let head = self.query.pipeline.store.ledger_head();
-        let subject = Subject { opens: false, ..subject };
+        let subject = Subject { opens: Opens::Accounting, ..subject };
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
         let items = self.items(&Arc::new(reading), places).await?;
+        let shortened: Vec<u64> = items.iter().filter(|item| is_shortened(item)).map(|item| item.position).collect();
+        let erasure = self.erasure_proof(&head, &items, &shortened, &[]).await?;
         let proof = self.bare_proof(&head, completeness.anchored_at).await?;
         let written = serde_json::to_vec(&completeness).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
         let binary = Object::resource("Binary").with("contentType", "application/json").with("data", BASE64.encode(&written));
         let mut entries: Vec<Node> = vec![Object::new().with("fullUrl", "urn:hearthgate:completeness").with("resource", binary).into()];
         entries.push(receipt_entry(completeness.anchored_at, proof));
+        entries.extend(erasure.map(|proof| proof_entry("urn:hearthgate:erasure".to_owned(), proof)));
         for item in items {
             entries.extend(accounted(&item, &subject, since));
-            // The receipt of every leaf goes along, also of those that disclosed nothing: its kind stands in it. Its key does not.
+            // The receipt of every leaf goes along, also of those that disclosed nothing: its kind stands in it. Of the keys it has the one that opens
+            // what is told.
             entries.push(receipt_entry(item.position, item.receipt));
         }
         Ok(Object::resource("Bundle")
@@ -106,77 +111,21 @@ fn asked(subject: &Subject, since: Instant) -> Node {
     Object::new().with("relation", "self").with("url", url).into()
 }
 
+/// Whether something that led to an erased person was taken out of what is told.
+fn is_shortened(item: &Item) -> bool {
+    let event = item.event.as_ref().filter(|_| item.leaf.kind.is_accounted()).and_then(PermittedRecord::read);
+    event.is_some_and(|event| event.items("entity").iter().any(|entity| audit::erased_entity(entity).is_some()))
+}
+
 /// The entry of one disclosure or refusal; nothing for other leaves, and for what was before. What its leaf says to be later is told whatever the
 /// clock said.
 fn accounted(item: &Item, subject: &Subject, since: Instant) -> Option<Node> {
-    if !matches!(item.leaf.kind, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse) {
+    if !item.leaf.kind.is_accounted() {
         return None;
     }
     let event = &item.event.as_ref()?.read()?;
     let at = event.text("recorded").and_then(Instant::from_fhir_instant)?;
     let url = format!("urn:hearthgate:disclosure:{}", item.position);
-    let entry = || Object::new().with("fullUrl", url).with("resource", accounting_of(event, &subject.reference)).into();
+    let entry = || Object::new().with("fullUrl", url).with("resource", Told::of(event, &subject.reference).into_event()).into();
     (at >= since || item.leaf.hour > hour(since)).then(entry)
-}
-
-/// What the patient is told of an event: what, when, which organisation, why, under which consent.
-fn accounting_of(event: &Node, patient: &str) -> Node {
-    let kept = ["id", "type", "subtype", "action", "recorded", "outcome", "purposeOfEvent", "source"];
-    let mut told = Object::resource("AuditEvent");
-    for name in kept {
-        told = told.with_some(name, event.get(name).cloned());
-    }
-    let organisations: Vec<Node> = event.items("agent").iter().filter(|agent| is_organisation(agent)).map(bare_agent).collect();
-    let entities: Vec<Node> = event
-        .items("entity")
-        .iter()
-        .filter(|entity| {
-            let of = entity.text_at(&["what", "reference"]);
-            of.is_some_and(|of| of == patient || !of.starts_with("Patient/"))
-        })
-        .cloned()
-        .collect();
-    told.with_some("agent", (!organisations.is_empty()).then_some(organisations))
-        .with_some("entity", (!entities.is_empty()).then_some(entities))
-        .into()
-}
-
-/// The organisation that asked (custodian) or received; not the client, the program, or the gateway.
-fn is_organisation(agent: &Node) -> bool {
-    let codings = agent.get("type").map(|concept| concept.items("coding")).unwrap_or_default();
-    codings.iter().any(|coding| matches!(coding.text("code"), Some("CST" | "IRCP")))
-}
-
-fn bare_agent(agent: &Node) -> Node {
-    Object::new()
-        .with_some("type", agent.get("type").cloned())
-        .with_some("who", agent.get("who").cloned())
-        .with("requestor", agent.get("requestor").and_then(Node::as_bool).unwrap_or(false))
-        .into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fhir::json;
-
-    #[test]
-    fn an_entry_names_organisations_and_this_patient_alone() {
-        let event = json::parse(
-            br#"{"resourceType":"AuditEvent","id":"e","recorded":"2026-01-01T00:00:00Z","outcome":"4","outcomeDesc":"not-found: psychiatry",
-            "agent":[{"type":{"coding":[{"code":"110153"}]},"who":{"identifier":{"value":"dr-who"}},"requestor":true,"network":{"address":"10.0.0.1"}},
-              {"type":{"coding":[{"code":"CST"}]},"who":{"display":"Hospital B"},"requestor":false,"role":[{"text":"psychiatrist"}]}],
-            "entity":[{"what":{"reference":"Patient/a"}},{"what":{"reference":"Patient/b"}},{"what":{"reference":"Observation/o"}},
-              {"query":"c2VjcmV0"},{"what":{"identifier":{"value":"request"}}}]}"#,
-            usize::MAX,
-        )
-        .unwrap();
-        let told = json::write(&accounting_of(&event, "Patient/a"));
-        for kept in ["Hospital B", "Patient/a", "Observation/o", "2026-01-01"] {
-            assert!(told.contains(kept), "{kept} is missing: {told}");
-        }
-        for hidden in ["dr-who", "10.0.0.1", "psychiatr", "Patient/b", "c2VjcmV0", "request\"}"] {
-            assert!(!told.contains(hidden), "{hidden} is told: {told}");
-        }
-    }
 }

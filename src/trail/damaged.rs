@@ -36,9 +36,13 @@ pub(super) struct Suspects {
 
 /// A leaf in another's trail that stands for nothing once the row is gone, and all references that the row's text holds.
 struct Severed {
+    position: u64,
     leaf: Leaf,
     references: BTreeSet<String>,
 }
+
+/// Whose trail must say that something was erased, of which record, and which of its leaves stands for nothing then.
+type Told = (Option<String>, String, (u64, Leaf));
 
 /// Whether damage to such a resource blocks no erasure.
 pub(super) fn blocks_nobody(type_name: &str, fault: &Fault) -> bool {
@@ -105,16 +109,16 @@ impl Suspects {
         &self.going
     }
 
-    /// Whose trails must say that what goes was erased, of which record: those whose tag a leaf bears, among whom the row named.
-    pub fn told(&self, keyring: &Keyring) -> Result<Vec<(Option<String>, String)>, Fault> {
+    /// Whose trails must say that what goes was erased, of which record and by which leaf: those whose tag a leaf bears, among whom the row named.
+    pub fn told(&self, keyring: &Keyring) -> Result<Vec<Told>, Fault> {
         let mut told = Vec::new();
-        for Severed { leaf, references } in &self.severed {
+        for Severed { position, leaf, references } in &self.severed {
             for own in references.iter().filter(|reference| reference.starts_with("Patient/") && **reference != self.what) {
                 let patient = own.trim_start_matches("Patient/");
                 let secret = PatientTags::of(&keyring.patient(Some(patient))?, leaf.epoch());
                 if leaf.tags.patient == Some(secret.tag(own)) {
                     let record = references.iter().find(|reference| leaf.tags.record == Some(secret.tag(reference)));
-                    told.push((Some(patient.to_owned()), record.unwrap_or(own).clone()));
+                    told.push((Some(patient.to_owned()), record.unwrap_or(own).clone(), (*position, leaf.clone())));
                 }
             }
         }
@@ -122,19 +126,20 @@ impl Suspects {
     }
 
     fn goes(&mut self, reader: &Reader<'_>, damaged: &Damaged) -> Result<(), Fault> {
-        if let Some(leaf) = self.leaf_of_another(reader, damaged)? {
-            self.severed.push(Severed { leaf, references: references(reader, &damaged.document)? });
+        if let Some((position, leaf)) = self.leaf_of_another(reader, damaged)? {
+            self.severed.push(Severed { position, leaf, references: references(reader, &damaged.document)? });
         }
         self.going.insert((damaged.type_name.clone(), damaged.id.clone()), damaged.newest);
         Ok(())
     }
 
     /// The leaf that the row says is its own, where it is under another's tag, and no other row's.
-    fn leaf_of_another(&self, reader: &Reader<'_>, damaged: &Damaged) -> Result<Option<Leaf>, Fault> {
+    fn leaf_of_another(&self, reader: &Reader<'_>, damaged: &Damaged) -> Result<Option<(u64, Leaf)>, Fault> {
         let Some(position) = damaged.leaf else { return Ok(None) };
         let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::decode(&entry));
         let is_only = reader.rows_of_leaf(position)? == 1;
-        Ok(leaf.filter(|leaf| is_only && leaf.tags.patient.is_some_and(|tag| !self.tags.contains(&tag))))
+        let leaf = leaf.filter(|leaf| is_only && leaf.tags.patient.is_some_and(|tag| !self.tags.contains(&tag)));
+        Ok(leaf.map(|leaf| (position, leaf)))
     }
 }
 

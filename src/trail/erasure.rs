@@ -2,6 +2,7 @@
 
 use super::Trail;
 use super::damaged::{Suspects, blocks_nobody};
+use super::severing::Severing;
 use super::subject::{Place, Subject, patients_of};
 use super::tasks::tasks;
 use super::traces::Traces;
@@ -14,7 +15,7 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
 use crate::registry::Role;
 use crate::search;
-use crate::store::{Assumption, Committed, Erasure, HistoryScope, Reader, StoredVersion, Unit};
+use crate::store::{Assumption, Committed, Erasure, HistoryScope, Keyring, Reader, StoredVersion, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How often an erasure is planned anew, because something was added meanwhile.
@@ -50,6 +51,10 @@ pub(super) struct Plan {
     headless: Vec<(StoredVersion, Vec<String>)>,
     /// Whose trails must say that what goes was erased: patient and record.
     told: BTreeSet<(Option<String>, String)>,
+    /// What is missing from these then.
+    severing: Severing,
+    /// What earlier erasures noted of the trail that goes.
+    forgotten: Vec<[u8; 32]>,
 }
 
 impl Trail {
@@ -134,8 +139,10 @@ impl Trail {
         let ids: BTreeSet<String> = plan.gone.keys().map(|(_, id)| id.clone()).collect();
         let pending = self.query.pipeline.waiting_about(&ids).await?;
         let mut unit = Unit::default();
-        for (about, record) in &plan.told {
-            unit.leaves.push(anchor.erase_leaf(about.as_deref(), Some(record), partner.as_deref(), opened.at)?);
+        let mut severed = Vec::new();
+        for (leaf, named) in plan.severing.leaves(anchor, &plan.told, (partner.as_deref(), opened.at))? {
+            unit.leaves.push(leaf);
+            severed.extend(named.and_then(|named| Some((named.commitment()?, serde_json::to_vec(&named).ok()?))));
         }
         let newest =
             plan.gone.iter().map(|(key, version)| (key, *version)).chain(plan.versions.iter().map(|(key, (version, _))| (key, *version)));
@@ -153,6 +160,8 @@ impl Trail {
             patient,
             pending,
             rewritten: plan.rewritten.clone(),
+            severed,
+            forgotten: plan.forgotten.clone(),
         });
         let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };
         match self.query.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {
@@ -170,10 +179,11 @@ impl Trail {
         let definitions = pipeline.definitions;
         let is_patient = type_name == "Patient";
         let places = if again || !is_patient { Vec::new() } else { self.patient_leaves(&id).await? };
+        let keyring = pipeline.anchor.keyring.clone();
         let planned = pipeline.store.read(move |reader| {
             let mut suspects = Suspects::of(&type_name, &id, &places);
             let plan = if is_patient {
-                plan_patient(reader, definitions, &id, &places, &mut suspects)?
+                plan_patient(reader, (definitions, &keyring), &id, &places, &mut suspects)?
             } else {
                 plan_record(reader, definitions, (&type_name, &id), &mut suspects)?
             };
@@ -181,7 +191,10 @@ impl Trail {
         });
         let (mut plan, suspects) = planned.await?;
         plan.gone.extend(suspects.going().clone());
-        plan.told.extend(suspects.told(&pipeline.anchor.keyring)?);
+        for (patient, record, (position, leaf)) in suspects.told(&pipeline.anchor.keyring)? {
+            plan.severing.add(&record, position, leaf);
+            plan.told.insert((patient, record));
+        }
         Ok(plan)
     }
 
@@ -210,7 +223,13 @@ fn plan_record(
     Ok(plan)
 }
 
-fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places: &[Place], suspects: &mut Suspects) -> Result<Plan, Fault> {
+fn plan_patient(
+    reader: &Reader<'_>,
+    (definitions, keyring): (Definitions, &Keyring),
+    id: &str,
+    places: &[Place],
+    suspects: &mut Suspects,
+) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut traces = Traces::of(id);
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
@@ -227,7 +246,8 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
     }
     suspects.take(reader, found.damaged)?;
     for place in places {
-        check(reader, place)?;
+        let leaf = check(reader, place)?;
+        plan.forgotten.extend(leaf.names_what_it_erased().then_some(leaf.canonical));
         suspects.look(reader, place.position)?;
     }
     let positions = places.iter().map(|place| place.position).collect();
@@ -244,7 +264,7 @@ fn plan_patient(reader: &Reader<'_>, definitions: Definitions, id: &str, places:
         plan.judge(reader, (&type_name, &of), id, &positions, suspects)?;
         plan.tell_of(reader, (&type_name, &of), Some(id))?;
     }
-    plan.audit_records(reader, id, &traces, suspects)?;
+    plan.audit_records(reader, keyring, (id, &traces), suspects)?;
     Ok(plan)
 }
 
@@ -263,10 +283,11 @@ fn leading(reader: &Reader<'_>, person: &str, suspects: &mut Suspects) -> Result
 }
 
 /// What another's leaf stands for does not go with this person.
-fn check(reader: &Reader<'_>, place: &Place) -> Result<(), Fault> {
+fn check(reader: &Reader<'_>, place: &Place) -> Result<Leaf, Fault> {
     let entry = reader.leaves(place.position, 1)?.pop();
     let leaf = entry.and_then(|entry| Leaf::decode(&entry));
-    leaf.map_or_else(|| Err(Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read")), |leaf| place.check(&leaf))
+    let leaf = leaf.ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read"))?;
+    place.check(&leaf).map(|()| leaf)
 }
 
 pub(super) fn key(version: &StoredVersion) -> Key {
@@ -337,7 +358,11 @@ impl Plan {
     fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
         let about = patients_of(reader, type_name, id)?;
         let nobody = (person.is_none() && about.is_empty()).then_some(None);
-        let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
+        let others: Vec<Option<String>> = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some).collect();
+        if !others.is_empty() {
+            let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);
+            self.severing.take(reader, (type_name, id), going)?;
+        }
         self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, format!("{type_name}/{id}"))));
         Ok(())
     }

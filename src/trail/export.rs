@@ -4,7 +4,7 @@ use super::Trail;
 use super::gather::Item;
 use super::indexer::AnchoredIndex;
 use super::reading::Reading;
-use super::subject::{EpochTag, Place, Subject, places};
+use super::subject::{EpochTag, Opens, Place, Subject, places};
 use crate::anchor::{Leaf, LeafKind, Opening, receipt_text};
 use crate::consent::{self, PermittedRecord};
 use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, Why};
@@ -106,7 +106,7 @@ impl Trail {
 
     /// The proof of an erasure that came after all that was lost to one, where none of the entries says so itself: whoever verifies believes nothing of
     /// that without it.
-    async fn erasure_proof(
+    pub(super) async fn erasure_proof(
         &self,
         head: &LedgerHead,
         items: &[Item],
@@ -197,7 +197,7 @@ impl Trail {
             // Its first leaf, which is the one shown, is its first patient's.
             let patients = patient_ids(&version.parse()?).into_iter().take(1).collect();
             let name = named_file(&version.id, version.version);
-            let subject = Subject { reference: format!("Consent/{}", version.id), patients, opens: true };
+            let subject = Subject { reference: format!("Consent/{}", version.id), patients, opens: Opens::Records };
             let leaf = version.leaf.into_iter().filter(|leaf| *leaf < head.size());
             let places = leaf.map(|position| Place { position, patient: 0, under: None }).collect();
             let found = self.items(&Arc::new(Reading::new(caller, subject, head.clone())), places).await?;

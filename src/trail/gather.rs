@@ -2,8 +2,9 @@
 
 use super::Trail;
 use super::reading::Reading;
-use super::subject::Place;
-use crate::anchor::{Leaf, LeafKind, Opening, audit_key, provenance_key, receipt_text, shared_key};
+use super::severing::severed;
+use super::subject::{Opens, Place};
+use crate::anchor::{Leaf, LeafKind, Opening, Severed, accounting_key, audit_key, provenance_key, receipt_text, shared_key};
 use crate::config::Interaction as Permission;
 use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
@@ -58,6 +59,8 @@ struct Found {
     version: Option<StoredVersion>,
     provenances: Vec<StoredVersion>,
     path: Vec<crate::ledger::Hash>,
+    /// What it erased.
+    severed: Option<Severed>,
 }
 
 impl Trail {
@@ -68,7 +71,8 @@ impl Trail {
         let found = pipeline.store.read(move |reader| found(reader, definitions, &shared, &places)).await?;
         let mut contents = self.contents(reading, &found).await?;
         let keys = self.keys_of(&reading.subject)?;
-        let wanted = |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens).and_then(|version| version.key);
+        let wanted =
+            |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens == Opens::Records).and_then(|version| version.key);
         let secrets = pipeline.anchor.keyring.open_records(found.iter().map(wanted))?;
         let opened = found.into_iter().zip(secrets);
         opened.map(|(found, secret)| item(found, secret, reading, &keys, &mut contents)).collect()
@@ -134,7 +138,7 @@ fn item(
     let content = contents.remove(&found.position);
     let target = found.version.as_ref().map(reference);
     let (own_key, provenance_key) = match &found.version {
-        _ if !subject.opens => (None, None),
+        _ if subject.opens == Opens::Accounting => (None, None),
         Some(version) if version.type_name == "AuditEvent" => (keys.get(found.patient).map(|key| audit_key(key, &version.id)), None),
         Some(version) => {
             let is_first = version.leaf == Some(found.position);
@@ -144,8 +148,12 @@ fn item(
         }
         None => (None, None),
     };
+    let is_told = subject.opens == Opens::Accounting && leaf.commits_to_told();
+    let told = found.version.as_ref().filter(|_| is_told).zip(keys.get(found.patient));
+    let told_key = told.map(|(event, key)| accounting_key(&audit_key(key, &event.id)));
     let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
-    let opening = opening.with_provenance_key(provenance_key.as_ref());
+    let opening = opening.with_provenance_key(provenance_key.as_ref()).with_accounting_key(told_key.as_ref());
+    let opening = opening.with_severed(found.severed);
     let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)
         .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
     let mut provenances = found.provenances.into_iter();
@@ -197,7 +205,8 @@ fn found(
             if version.is_some() && leaf.provenance.is_some() && provenances.is_empty() && !statements.is_cut {
                 return Err(corrupt(format!("the Provenance of the version that leaf {position} stands for is not there")));
             }
-            found.push(Found { position, patient, entry, leaf, version, provenances, path });
+            let severed = severed(reader, position, &leaf)?;
+            found.push(Found { position, patient, entry, leaf, version, provenances, path, severed });
         }
     }
     Ok(found)

@@ -17,6 +17,7 @@ mod gather;
 mod indexer;
 mod reading;
 mod records;
+mod severing;
 mod stream;
 mod subject;
 mod tasks;

@@ -1,8 +1,9 @@
 //! What every portion of one trail is read with, and what is missing from it told apart: erased, or taken away.
 
 use super::gather::damaged;
+use super::severing::severed;
 use super::subject::{EpochTag, Place, Subject};
-use crate::anchor::{Leaf, LeafKind};
+use crate::anchor::{Eraser, Leaf, LeafKind};
 use crate::identity::Caller;
 use crate::ledger::TreeHashes;
 use crate::ledger::index::Tag;
@@ -31,7 +32,7 @@ pub(super) struct Reading {
     /// How far each patient's records might be shown at all, from the first portion on that has any. What might be is decided portion by portion.
     pub scopes: OnceCell<Vec<Scope>>,
     /// The leaves among the places that erase, once one is wanted.
-    erasures: OnceLock<Vec<(u64, Leaf)>>,
+    erasures: OnceLock<Vec<Eraser>>,
 }
 
 impl Reading {
@@ -51,7 +52,7 @@ impl Reading {
     /// # Errors
     /// When nothing says that it was erased.
     pub fn explain(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<(), Fault> {
-        let erased = |(place, eraser): &(u64, Leaf)| *place > position && eraser.may_have_erased(leaf);
+        let erased = |eraser: &Eraser| eraser.explains(position, leaf).is_some();
         if self.erasures(reader)?.iter().any(erased) || self.newer_erasures(reader)?.iter().any(erased) {
             return Ok(());
         }
@@ -62,7 +63,7 @@ impl Reading {
     }
 
     /// Those among the places, confirmed by the tree.
-    fn erasures(&self, reader: &Reader<'_>) -> Result<&[(u64, Leaf)], Fault> {
+    fn erasures(&self, reader: &Reader<'_>) -> Result<&[Eraser], Fault> {
         if let Some(known) = self.erasures.get() {
             return Ok(known);
         }
@@ -74,7 +75,7 @@ impl Reading {
             for (position, entry) in (first..).zip(reader.leaves(first, run.len())?) {
                 let Some(leaf) = Leaf::decode(&entry).filter(|leaf| leaf.kind == LeafKind::Erase) else { continue };
                 if tree.leaf(position).map_err(damaged)? == leaf_hash(&entry) {
-                    found.push((position, leaf));
+                    found.push(Eraser { position, severed: severed(reader, position, &leaf)?, leaf });
                 }
             }
         }
@@ -82,14 +83,16 @@ impl Reading {
     }
 
     /// Those that came since the places were found: what is erased while a trail is read is missing from its later portions.
-    fn newer_erasures(&self, reader: &Reader<'_>) -> Result<Vec<(u64, Leaf)>, Fault> {
+    fn newer_erasures(&self, reader: &Reader<'_>) -> Result<Vec<Eraser>, Fault> {
         let (mut found, mut next) = (Vec::new(), self.covers);
         loop {
             let entries = reader.leaves(next, PORTION)?;
             let count = entries.len();
             let leaves = (next..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::decode(&entry)?)));
             let of_subject = |leaf: &Leaf| leaf.counted().any(|(tag, _)| self.tags.contains(&tag));
-            found.extend(leaves.filter(|(_, leaf)| leaf.kind == LeafKind::Erase && of_subject(leaf)));
+            for (position, leaf) in leaves.filter(|(_, leaf)| leaf.kind == LeafKind::Erase && of_subject(leaf)) {
+                found.push(Eraser { position, severed: severed(reader, position, &leaf)?, leaf });
+            }
             next = next.saturating_add(count as u64);
             if count < PORTION {
                 return Ok(found);

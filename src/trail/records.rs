@@ -3,11 +3,13 @@
 use super::damaged::Suspects;
 use super::erasure::{Definitions, Key, MAX_RESOURCES, PORTION, Plan, key};
 use super::traces::Traces;
+use crate::anchor::{audit_key, without_entity};
+use crate::audit;
 use crate::consent;
 use crate::fhir::{Node, json};
 use crate::outcome::Fault;
 use crate::search;
-use crate::store::Reader;
+use crate::store::{Keyring, Reader};
 use data_encoding::BASE64;
 use std::collections::BTreeSet;
 
@@ -46,8 +48,8 @@ impl Plan {
     pub(super) fn audit_records(
         &mut self,
         reader: &Reader<'_>,
-        patient: &str,
-        traces: &Traces,
+        keyring: &Keyring,
+        (patient, traces): (&str, &Traces),
         suspects: &mut Suspects,
     ) -> Result<(), Fault> {
         let mut after = 0;
@@ -56,7 +58,7 @@ impl Plan {
             let Some(last) = portion.last() else { return Ok(()) };
             after = last;
             for damaged in &portion.damaged {
-                suspects.judge(reader, damaged, |event| self.without(event, traces).is_some(), |words| self.named(words, traces))?;
+                suspects.judge(reader, damaged, |event| self.leads_in(event, traces), |words| self.named(words, traces))?;
             }
             for version in &portion.sound {
                 if self.gone.contains_key(&key(version)) || version.deleted() {
@@ -70,7 +72,8 @@ impl Plan {
                 let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
-                } else if let Some(kept) = self.without(&event, traces) {
+                } else if self.leads_in(&event, traces) {
+                    let kept = self.without(event, traces, keyring)?;
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
                 }
             }
@@ -82,22 +85,44 @@ impl Plan {
         traces.lead_from(words) || self.gone.keys().any(|(_, id)| words.contains(id.as_str()))
     }
 
-    /// The event without the entities that lead to what goes; `None` when none does.
-    fn without(&self, event: &Node, traces: &Traces) -> Option<Node> {
-        let leads = |entity: &Node| {
-            let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| self.goes(to));
-            let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
-            let asks = query.is_some_and(|query| self.named(&String::from_utf8_lossy(&query), traces));
-            refers || asks
-        };
-        let entities = event.items("entity");
-        let kept: Vec<Node> = entities.iter().filter(|entity| !leads(entity)).cloned().collect();
-        if kept.len() == entities.len() {
-            return None;
+    /// Whether an entity of an event leads to what goes.
+    fn leads_in(&self, event: &Node, traces: &Traces) -> bool {
+        event.items("entity").iter().any(|entity| self.leads(entity, traces))
+    }
+
+    fn leads(&self, entity: &Node, traces: &Traces) -> bool {
+        let refers = entity.text_at(&["what", "reference"]).is_some_and(|to| self.goes(to));
+        let query = entity.text("query").and_then(|query| BASE64.decode(query.as_bytes()).ok());
+        let asks = query.is_some_and(|query| self.named(&String::from_utf8_lossy(&query), traces));
+        refers || asks
+    }
+
+    /// The event without the entities that lead to what goes. Of those that the patient is told whose it is stays a commitment, so that the rest of what is
+    /// told still opens the leaf.
+    fn without(&self, event: Node, traces: &Traces, keyring: &Keyring) -> Result<Node, Fault> {
+        let owner = self.owner(&event);
+        let key = owner.map(|owner| keyring.patient(Some(owner))).transpose()?;
+        let key = key.zip(event.text("id")).map(|(key, id)| audit_key(&key, id));
+        let told = owner.map(|owner| format!("Patient/{owner}")).zip(key);
+        let kept = event.items("entity").iter().filter_map(|entity| match &told {
+            _ if !self.leads(entity, traces) => Some(entity.clone()),
+            Some((patient, key)) if audit::is_told(entity, patient) => Some(without_entity(key, entity)),
+            _ => None,
+        });
+        let kept: Vec<Node> = kept.collect();
+        let mut event = event;
+        if let Some(object) = event.as_object_mut() {
+            object.set("entity", kept);
         }
-        let mut event = event.clone();
-        event.as_object_mut()?.set("entity", kept);
         consent::mark_redacted(&mut event);
-        Some(event)
+        Ok(event)
+    }
+
+    /// The id of the one patient whose an event is, if that one stays. Its leaf is under that one's tag.
+    fn owner<'e>(&self, event: &'e Node) -> Option<&'e str> {
+        let patients = event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"])?.strip_prefix("Patient/"));
+        let mut staying = patients.filter(|id| !id.contains('/') && !self.goes(&format!("Patient/{id}")));
+        let first = staying.next()?;
+        staying.all(|other| other == first).then_some(first)
     }
 }

@@ -112,6 +112,11 @@ fn entry(permitted: Permitted, base: &str) -> Node {
 
 /// A proof file as a Binary, under the number of its leaf.
 pub(super) fn receipt_entry(position: u64, receipt: String) -> Node {
-    let binary = Object::resource("Binary").with("contentType", "text/plain").with("data", BASE64.encode(receipt.as_bytes()));
-    Object::new().with("fullUrl", format!("urn:hearthgate:leaf:{position}")).with("resource", binary).into()
+    proof_entry(format!("urn:hearthgate:leaf:{position}"), receipt)
+}
+
+/// The same under any name.
+pub(super) fn proof_entry(url: String, proof: String) -> Node {
+    let binary = Object::resource("Binary").with("contentType", "text/plain").with("data", BASE64.encode(proof.as_bytes()));
+    Object::new().with("fullUrl", url).with("resource", binary).into()
 }

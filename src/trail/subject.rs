@@ -22,13 +22,21 @@ pub(super) struct Subject {
     pub reference: String,
     /// The id of the patient it is; of a record, of every patient it is or ever was about, the newest version's first.
     pub patients: Vec<String>,
-    /// Whether receipts carry the keys that open them.
-    pub opens: bool,
+    pub opens: Opens,
+}
+
+/// The keys that go with receipts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opens {
+    /// Those of records, as far as the reader may see these.
+    Records,
+    /// Of disclosures and refusals those that open what the patient is told.
+    Accounting,
 }
 
 impl Subject {
     pub fn of_patient(id: &str) -> Subject {
-        Subject { reference: format!("Patient/{id}"), patients: vec![id.to_owned()], opens: true }
+        Subject { reference: format!("Patient/{id}"), patients: vec![id.to_owned()], opens: Opens::Records }
     }
 
     pub fn is_patient(&self) -> bool {
@@ -50,7 +58,7 @@ pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> R
         let text = format!("This record is, or was, about more than {MAX_PATIENTS} patients. Ask for the trails of these.");
         return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
     }
-    let found = Subject { reference: format!("{type_name}/{id}"), patients, opens: true };
+    let found = Subject { reference: format!("{type_name}/{id}"), patients, opens: Opens::Records };
     Ok(Some(found).filter(|subject| !subject.patients.is_empty()))
 }
 

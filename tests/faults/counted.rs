@@ -9,7 +9,7 @@ use hearthgate::clock::{Clock, Entropy};
 use hearthgate::ledger::Note;
 use hearthgate::outcome::{Fault, FaultKind};
 use hearthgate::store::{KnownTrees, inspect};
-use hearthgate::wire::recount_ledger;
+use hearthgate::wire::{publish_folder, recount_ledger};
 use rusqlite::{Connection, params};
 use std::path::Path;
 
@@ -214,6 +214,9 @@ async fn a_leaf_that_was_altered_hides_no_counter() {
     let size = case.world.running.store.ledger_head().size();
     assert_eq!(case.write(&case.patient).await, 500);
     assert_eq!(case.world.running.store.ledger_head().size(), size, "nothing was signed");
+    assert_eq!(case.write(&case.other).await, 201, "others go on");
+    let altered = publish_folder(&case.world.running.store, &case.world.data().join("altered")).await.unwrap_err();
+    assert!(altered.detail.contains("tile/entries/000"), "it is named and not published: {altered}");
     data.execute("UPDATE leaf SET entry = ? WHERE position = ?", params![entry, listed]).unwrap();
     set(&data, &tag, newest);
     assert_eq!(case.write(&case.patient).await, 201);

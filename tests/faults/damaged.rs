@@ -1,37 +1,30 @@
 //! A record of what was done that is damaged: it is named and not served, and blocks neither searches nor the erasure of anybody.
 
-use crate::support::data::{observation, patient};
-use crate::support::world::{OFFICER, Setup};
-use crate::support::{Call, Party, World};
-use rusqlite::Connection;
+use crate::support::Party;
+use crate::support::data::observation;
+use crate::support::two_patients::TwoPatients;
 use serde_json::Value;
 
-struct Case {
-    world: World,
-    a: Party,
-    officer: Party,
-    regulator: Party,
-    one: String,
-    two: String,
+struct Case(TwoPatients);
+
+impl std::ops::Deref for Case {
+    type Target = TwoPatients;
+
+    fn deref(&self) -> &TwoPatients {
+        &self.0
+    }
 }
 
 impl Case {
+    /// Two patients with something on record, whom somebody looked at.
     async fn new() -> Case {
-        let world = Setup::configured(OFFICER).start().await;
-        let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
-        let token = world.ask_token("officer", "system/Patient.r").await.expect(200).json();
-        let officer = Party { token: token["access_token"].as_str().map(str::to_owned), ..world.stranger() };
-        let (one, two) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
-        for id in [&one, &two] {
-            a.create(&observation(&format!("Patient/{id}"))).await;
-            a.get(&format!("Patient/{id}")).await.expect(200);
+        let two = TwoPatients::new().await;
+        for id in [&two.first, &two.second] {
+            two.a.create(&observation(&format!("Patient/{id}"))).await;
+            two.a.get(&format!("Patient/{id}")).await.expect(200);
         }
-        world.running.store.settle().await.unwrap();
-        Case { world, a, officer, regulator, one, two }
-    }
-
-    fn data(&self) -> Connection {
-        Connection::open(self.world.data().join("data.db")).unwrap()
+        two.world.running.store.settle().await.unwrap();
+        Case(two)
     }
 
     /// The rows of records that name a patient, oldest first.
@@ -50,10 +43,6 @@ impl Case {
     fn is_there(&self, seq: i64) -> bool {
         self.data().query_row("SELECT count(*) FROM version WHERE seq = ?", [seq], |row| row.get::<_, i64>(0)).unwrap() == 1
     }
-
-    async fn erase(&self, patient: &str) -> u16 {
-        self.officer.call(Call::new("POST", &format!("Patient/{patient}/$erase"))).await.status
-    }
 }
 
 /// What becomes of a row, `?1`.
@@ -69,10 +58,10 @@ const DAMAGE: &[&str] = &[
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_hides_no_other_from_oversight() {
     let case = Case::new().await;
-    let seq = case.events(&case.one)[0];
+    let seq = case.events(&case.first)[0];
     let total = |found: &Value| found["total"].as_u64().unwrap();
     let says = |found: &Value| found.to_string().contains("damaged-records");
-    let query = format!("AuditEvent?patient={}&_count=100&date=le2100", case.one);
+    let query = format!("AuditEvent?patient={}&_count=100&date=le2100", case.first);
     for change in DAMAGE {
         let before = case.search(&case.regulator, &query).await;
         let data = case.data();
@@ -83,7 +72,7 @@ async fn a_damaged_record_hides_no_other_from_oversight() {
         assert!(says(&after) && !says(&before), "{change}");
         assert!(total(&after) + 1 >= total(&before), "{change}: {} {}", total(&after), total(&before));
         assert!(!after.to_string().contains("\"3026-"), "{change}");
-        let other = case.search(&case.regulator, &format!("AuditEvent?patient={}", case.two)).await;
+        let other = case.search(&case.regulator, &format!("AuditEvent?patient={}", case.second)).await;
         assert!(!says(&other) && total(&other) > 0, "{change}");
         // Whoever is shown none is not told either.
         assert!(!says(&case.search(&case.a, &query).await), "{change}");
@@ -96,16 +85,16 @@ async fn a_damaged_record_hides_no_other_from_oversight() {
 async fn a_damaged_record_goes_with_whom_it_may_speak_of_and_blocks_nobody() {
     for change in DAMAGE {
         let case = Case::new().await;
-        let (own, another) = (case.events(&case.one)[0], case.events(&case.two)[0]);
+        let (own, another) = (case.events(&case.first)[0], case.events(&case.second)[0]);
         for seq in [own, another] {
             assert_eq!(case.data().execute(change, [seq]).unwrap(), 1, "{change}");
         }
-        assert_eq!(case.erase(&case.one).await, 200, "{change}");
+        assert_eq!(case.erase(&case.first, "").await.status, 200, "{change}");
         assert!(!case.is_there(own), "{change}: what may be of the person is gone");
         // What is certainly under another's tag, and does not name the person, stays as it is.
         assert_eq!(case.is_there(another), !change.contains("SET leaf"), "{change}");
-        case.a.get(&format!("Patient/{}", case.two)).await.expect(200);
-        assert_eq!(case.erase(&case.two).await, 200, "{change}");
+        case.a.get(&format!("Patient/{}", case.second)).await.expect(200);
+        assert_eq!(case.erase(&case.second, "").await.status, 200, "{change}");
         assert!(!case.is_there(another), "{change}");
     }
 }
@@ -114,9 +103,9 @@ async fn a_damaged_record_goes_with_whom_it_may_speak_of_and_blocks_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_record_of_another_that_names_the_person_goes() {
     let case = Case::new().await;
-    let another = case.events(&case.two)[0];
+    let another = case.events(&case.second)[0];
     let sql = "UPDATE version SET document = replace(document, 'Patient/' || ?2, 'Patient/' || ?1) WHERE seq = ?3";
-    case.data().execute(sql, rusqlite::params![case.one, case.two, another]).unwrap();
-    assert_eq!(case.erase(&case.one).await, 200);
+    case.data().execute(sql, rusqlite::params![case.first, case.second, another]).unwrap();
+    assert_eq!(case.erase(&case.first, "").await.status, 200);
     assert!(!case.is_there(another));
 }

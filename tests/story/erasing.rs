@@ -1,30 +1,26 @@
 //! Erasing whom a record was about before it was corrected to be another's.
 
-use super::trail::{party, resources};
+use super::trail::resources;
+use crate::support::Call;
 use crate::support::data::{observation, patient};
-use crate::support::world::{OFFICER, Setup};
-use crate::support::{Call, Party, World};
-use hearthgate::anchor::verify_receipt;
-use hearthgate::evidence::{Kept, Why, verify};
+use crate::support::two_patients::TwoPatients;
+use hearthgate::anchor::{Erased, verify_receipt};
+use hearthgate::evidence::{Kept, Why, verify, verify_accounting};
 use serde_json::{Value, json};
 
-struct Case {
-    world: World,
-    a: Party,
-    officer: Party,
-    regulator: Party,
-    /// Who is erased, and whose the records are afterwards.
-    first: String,
-    second: String,
+struct Case(TwoPatients);
+
+impl std::ops::Deref for Case {
+    type Target = TwoPatients;
+
+    fn deref(&self) -> &TwoPatients {
+        &self.0
+    }
 }
 
 impl Case {
     async fn new() -> Case {
-        let world = Setup::configured(OFFICER).start().await;
-        let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
-        let officer = party(&world, "officer", "system/Patient.r").await;
-        let (first, second) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
-        Case { world, a, officer, regulator, first, second }
+        Case(TwoPatients::new().await)
     }
 
     fn noted(&self, about: &str, note: &str) -> Value {
@@ -42,10 +38,6 @@ impl Case {
             self.a.put(&format!("Observation/{id}"), &next).await.expect(200);
         }
         id
-    }
-
-    async fn erase(&self, about: &str, more: &str) -> crate::support::party::Answer {
-        self.officer.call(Call::new("POST", &format!("Patient/{about}/$erase{more}"))).await
     }
 
     async fn verify(&self, of: &str) -> usize {
@@ -110,11 +102,8 @@ async fn goes_on(case: Case, moved: &str) {
     let mut next = case.noted(&two, "more of the second");
     next["id"] = json!(moved);
     case.a.put(&format!("Observation/{moved}"), &next).await.expect(200);
-    let Case { world, first, .. } = case;
-    let world = world.restart(|_| ()).await;
-    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
-    let officer = party(&world, "officer", "system/Patient.r").await;
-    let case = Case { world, a, officer, regulator, first, second: two.clone() };
+    let TwoPatients { world, first, .. } = case.0;
+    let case = Case(TwoPatients::of(world.restart(|_| ()).await, first, two.clone()).await);
     case.verify(&format!("Observation/{moved}")).await;
     case.erase(&two, "").await.expect(200);
     case.a.get(&format!("Observation/{moved}")).await.expect(404);
@@ -219,7 +208,7 @@ async fn whose_a_version_is_decides_whether_it_goes() {
     for (told, number) in TOLD.iter().zip(0..) {
         told.check(&case, number).await;
     }
-    case.world.restart(|_| ()).await;
+    case.0.world.restart(|_| ()).await;
 }
 
 /// Wherever a record of another's names who goes, in whichever version.
@@ -400,4 +389,70 @@ async fn a_record_about_both_lacks_in_the_others_package_and_the_log_says_why() 
     let report = verify(&package, &case.world.policy(), &Kept::default()).unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert_eq!(report.lacking.keys().collect::<Vec<_>>(), [&Why::Shortened]);
+}
+
+/// A record of what was done that named what went with the erased one: the other's accounting tells of it without that, and still opens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accounting_opens_after_an_erasure() {
+    let case = Case::new().await;
+    let members: Vec<Value> =
+        [&case.first, &case.second].iter().map(|id| json!({"entity": {"reference": format!("Patient/{id}")}})).collect();
+    let group = case.a.create(&json!({"resourceType": "Group", "type": "person", "actual": true, "member": members})).await;
+    case.a.get(&format!("Group/{group}")).await.expect(200);
+    case.a.get(&format!("Patient/{}", case.second)).await.expect(200);
+    let account = async |shortened: usize| {
+        let bundle = case.regulator.get(&format!("Patient/{}/$disclosures", case.second)).await.expect(200);
+        let account = verify_accounting(&bundle.bytes, &case.world.policy(), &Kept::default());
+        assert_eq!(account.report.problems, Vec::<String>::new());
+        assert_eq!((account.opened + account.shortened, account.shortened, account.unopened), (account.told, shortened, 0));
+        assert!(account.opened > 0);
+        bundle.text()
+    };
+    assert!(account(0).await.contains(&group));
+    case.erase(&case.first, "?shared=true").await.expect(200);
+    assert!(!account(1).await.contains(&group));
+    for word in [&group, &case.first] {
+        assert_eq!(super::trail::holds(&case.world.data(), word), None, "{word}");
+    }
+    // What was taken out is not put back, and nothing else is taken out unseen.
+    let third = case.a.create(&patient("3")).await;
+    case.erase(&third, "").await.expect(200);
+    account(1).await;
+}
+
+/// Each leaf that erases names what is missing from the trail it stands in: the version that was about both, and the number that lacks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_named_by_the_leaf_that_erased_it() {
+    let case = Case::new().await;
+    let (one, two) = (case.first.as_str(), case.second.as_str());
+    let moved = case.record(&[(one, "first"), (two, "second"), (one, "third"), (two, "fourth")]).await;
+    let erased = case.record(&[(two, "fifth")]).await;
+    case.officer.call(Call::new("POST", &format!("Observation/{erased}/$erase"))).await.expect(200);
+    case.erase(one, "").await.expect(200);
+    let report = async |of: &str| {
+        let package = case.regulator.get(&format!("{of}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
+        let report = verify(&package, &case.world.policy(), &Kept::default()).unwrap();
+        assert_eq!(report.problems, Vec::<String>::new(), "{of}");
+        (report.erased.into_iter().collect::<Vec<_>>(), report.erased_versions)
+    };
+    // The second version stands in the first's trail too; the first and the third stood in the second's where they came from or went to.
+    let (of_patient, _) = report(&format!("Patient/{two}")).await;
+    assert!(matches!(&of_patient[..], [(Erased::Named, 2..)]), "{of_patient:?}");
+    let (of_record, lacking) = report(&format!("Observation/{moved}")).await;
+    assert!(of_record.iter().all(|(erased, _)| *erased == Erased::Named) && lacking == 2, "{of_record:?} {lacking}");
+    // What opens a leaf is held against it, and a gap that none names was made by somebody else.
+    let data = case.data();
+    let noted = || data.query_row("SELECT count(*) FROM severed", [], |row| row.get::<_, i64>(0)).unwrap();
+    assert!(noted() >= 2);
+    let other = "CAST(replace(CAST(opening AS TEXT), '\"leaves\":[[', '\"leaves\":[[1') AS BLOB)";
+    data.execute_batch(&format!("CREATE TEMP TABLE kept AS SELECT * FROM severed; UPDATE severed SET opening = {other};")).unwrap();
+    let trail = format!("Patient/{two}/$provenance-trail");
+    case.regulator.get(&trail).await.expect(500);
+    data.execute_batch("DELETE FROM severed").unwrap();
+    case.regulator.get(&trail).await.expect(500);
+    data.execute_batch("INSERT INTO severed SELECT * FROM temp.kept").unwrap();
+    case.regulator.get(&trail).await.expect(200);
+    // With a trail goes what opens the leaves in it.
+    case.erase(two, "").await.expect(200);
+    assert_eq!(noted(), 0);
 }

@@ -258,6 +258,7 @@ async fn an_accounting_is_verified_offline() {
     let whole = check(&account);
     assert_eq!((whole.report.problems.as_slice(), whole.report.bound.len(), whole.untold), (&[][..], 1, 0));
     assert_eq!(whole.told, resources(&account, "AuditEvent").len());
+    assert_eq!((whole.opened, whole.unopened, whole.shortened), (whole.told, 0, 0));
     let entries = account["entry"].as_array().unwrap();
     let of = |what: &str| {
         entries.iter().position(|entry| entry["fullUrl"].as_str().unwrap().starts_with(&format!("urn:hearthgate:{what}"))).unwrap()
@@ -272,7 +273,7 @@ async fn an_accounting_is_verified_offline() {
     let (leaf, told) = (of("leaf"), of("disclosure"));
     let anchor = entries[leaf].clone();
     type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<Value>));
-    let deceits: [Change<'_>; 11] = [
+    let deceits: [Change<'_>; 14] = [
         ("no entry at all", &|entries| entries.retain(|entry| !entry["fullUrl"].as_str().unwrap().contains(":disclosure:"))),
         ("an entry twice", &|entries| entries.push(entries[told].clone())),
         ("entries in another order", &|entries| entries.reverse()),
@@ -283,6 +284,9 @@ async fn an_accounting_is_verified_offline() {
         ("an invented entry", &|entries| entries[told]["fullUrl"] = json!("urn:hearthgate:disclosure:0")),
         ("no proof of the index", &|entries| drop(entries.remove(leaf))),
         ("a proof in the place of another", &|entries| entries.last_mut().unwrap()["resource"] = anchor["resource"].clone()),
+        ("another outcome", &|entries| entries[told]["resource"]["outcome"] = json!("8")),
+        ("what is not committed to", &|entries| entries[told]["resource"]["outcomeDesc"] = json!("all is well")),
+        ("an organisation that is not said", &|entries| drop(entries[told]["resource"].as_object_mut().unwrap().remove("agent"))),
         ("no completeness", &|entries| drop(entries.remove(of("completeness")))),
     ];
     for (what, change) in deceits {
@@ -301,9 +305,13 @@ async fn an_accounting_is_verified_offline() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("policy", &format!("log {}\nquorum none\n", case.world.running.verifier_key));
     write("account.json", &account.to_string());
+    let mut altered = account.clone();
+    altered["entry"][told]["resource"]["outcome"] = json!("8");
+    write("altered.json", &altered.to_string());
     write("not.json", "{}");
     for (file, status, said) in [
-        ("account.json", 0, "not proved: what the entries say is the gateway's word"),
+        ("account.json", 0, "opened: 4 entries are what their leaves commit to"),
+        ("altered.json", 1, "is not what its leaf commits to"),
         ("not.json", 1, "this is no accounting of disclosures"),
         ("nowhere", 2, ""),
     ] {

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod party;
 pub mod process;
 pub mod signing;
+pub mod two_patients;
 pub mod world;
 
 pub use folder::Folder;

@@ -1,0 +1,85 @@
+//! What a search finds by the index alone: a superset of its matches.
+
+use super::reader::rows;
+use super::row::{Rows, SELECT_CURRENT, apart};
+use super::seal::Sealer;
+use crate::outcome::Fault;
+use crate::search::{Lookup, Query};
+use rusqlite::Connection;
+use rusqlite::types::Value as Sql;
+
+/// The most candidates one search looks at; beyond it the search is refused as too costly.
+pub const MAX_CANDIDATES: usize = 20_000;
+
+/// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.
+pub(super) fn matching_ids(
+    connection: &Connection,
+    sealer: &Sealer,
+    query: &Query,
+    source: Option<&str>,
+    limit: usize,
+) -> Result<Vec<String>, Fault> {
+    let mut ids = Vec::new();
+    for candidate in candidates(connection, sealer, query, MAX_CANDIDATES)?.whole()? {
+        let in_scope = source.is_none_or(|source| candidate.source == source);
+        if in_scope && query.matches(&candidate.parse()?) {
+            ids.push(candidate.id);
+        }
+        if ids.len() >= limit {
+            break;
+        }
+    }
+    Ok(ids)
+}
+
+/// The first current resources that satisfy every lookup of the query, at most `limit`.
+pub(super) fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: usize) -> Result<Rows, Fault> {
+    let mut lookups = query.lookups();
+    // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
+    let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
+    let (join, own, order) = if leading.is_some() { (" JOIN exact e ON e.rid = r.rid", "+", "e.rid") } else { ("", "", "r.rid") };
+    let mut sql = format!("{}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0", SELECT_CURRENT);
+    let mut parameters = vec![Sql::from(query.type_name().to_owned())];
+    if let Some(Lookup::Exact(keys)) = leading.map(|place| lookups.remove(place)) {
+        sql.push_str(" AND e.key = ?");
+        parameters.extend(keys.into_iter().map(Sql::from));
+    }
+    for lookup in lookups {
+        narrow(&mut sql, &mut parameters, lookup);
+    }
+    sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
+    parameters.push(rows(limit));
+    apart(connection, sealer, &sql, parameters)
+}
+
+/// Adds the condition of one lookup.
+pub(super) fn narrow(sql: &mut String, parameters: &mut Vec<Sql>, lookup: Lookup) {
+    let marks = |count: usize| vec!["?"; count].join(",");
+    match lookup {
+        Lookup::Exact(keys) => {
+            sql.push_str(&format!(" AND r.rid IN (SELECT rid FROM exact WHERE key IN ({}))", marks(keys.len())));
+            parameters.extend(keys.into_iter().map(Sql::from));
+        }
+        Lookup::Prefix { parameter, prefixes } => {
+            let each = vec!["(parameter = ? AND value >= ? AND value < ?)"; prefixes.len()].join(" OR ");
+            sql.push_str(&format!(" AND r.rid IN (SELECT rid FROM words WHERE {each})"));
+            for prefix in prefixes {
+                let end = format!("{prefix}{}", char::MAX);
+                parameters.extend([Sql::from(parameter), prefix.to_string().into(), end.into()]);
+            }
+        }
+        Lookup::Range { parameter, low, high } => {
+            sql.push_str(" AND r.rid IN (SELECT rid FROM span WHERE parameter = ? AND low <= ? AND high >= ?)");
+            parameters.extend([Sql::from(parameter), high.into(), low.into()]);
+        }
+        Lookup::Ids(ids) => {
+            sql.push_str(&format!(" AND r.id IN ({})", marks(ids.len())));
+            parameters.extend(ids.into_iter().map(|id| Sql::from(id.to_string())));
+        }
+        Lookup::LastUpdated { low, high } => {
+            sql.push_str(" AND r.at >= ? AND r.at <= ?");
+            parameters.extend([Sql::from(low), high.into()]);
+        }
+        Lookup::Scan => {}
+    }
+}
