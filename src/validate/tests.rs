@@ -92,6 +92,7 @@ fn every_rule_has_a_case() {
         include_str!("controls.rs"),
         include_str!("identifiers.rs"),
         include_str!("limits.rs"),
+        include_str!("languages.rs"),
         include_str!("links.rs"),
         include_str!("contained.rs"),
         include_str!("contexts.rs"),
