@@ -21,6 +21,7 @@ const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Termin
 const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
 const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
+const NO_CODE_OF_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSetMax");
 const SET_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Terminology_TX_ValueSet_NotFound");
 const SYSTEM_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
 const CIRCLE: Rule = Rule::warning(IssueType::Processing, "VALUESET_CIRCULAR_REFERENCE");
@@ -71,7 +72,10 @@ const PREFERRED: Demand = Demand {
 pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Node, path: &Path<'_>) {
     match binding.strength {
         BindingStrength::Required => demand(walk, &binding.value_set, REQUIRED, type_name, node, path),
-        BindingStrength::Extensible => recommend(walk, &binding.value_set, EXTENSIBLE, type_name, node, path),
+        BindingStrength::Extensible => {
+            recommend(walk, &binding.value_set, EXTENSIBLE, type_name, node, path);
+            uncoded(walk, binding, type_name, node, path);
+        }
         BindingStrength::Preferred => recommend(walk, &binding.value_set, PREFERRED, type_name, node, path),
         BindingStrength::Example => {}
     }
@@ -85,6 +89,18 @@ pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Nod
             BindingPurpose::Extensible => recommend(walk, &further.value_set, EXTENSIBLE, type_name, node, path),
             BindingPurpose::Preferred => recommend(walk, &further.value_set, PREFERRED, type_name, node, path),
         }
+    }
+}
+
+/// A concept without any coding, where a code may be outside of an extensible set and must be in its largest one. Where there is no largest set,
+/// FHIR lets text stand for a code (<https://hl7.org/fhir/R4/terminologies.html#extensible>).
+fn uncoded(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Node, path: &Path<'_>) {
+    if type_name != "CodeableConcept" || node.get("coding").is_some() {
+        return;
+    }
+    if let Some(largest) = binding.further.iter().find(|further| further.purpose == BindingPurpose::Maximum) {
+        let text = format!("A code is required here, from the value set {}", named(walk, &largest.value_set));
+        walk.report.add(NO_CODE_OF_MAXIMUM, path, node, text);
     }
 }
 
