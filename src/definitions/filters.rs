@@ -15,7 +15,9 @@ pub fn kept<'a>(system: &'a CodeSystem, filters: &[Filter]) -> Option<Vec<&'a Sy
         match filter.property.as_str() {
             "concept" | "code" => by_code(system, filter, &mut kept)?,
             "display" => by_text(filter, &mut kept, |concept| concept.display.as_deref())?,
-            "parent" | "child" => return None,
+            "parent" => by_link(filter, &mut kept, &parents(system))?,
+            "child" => by_link(filter, &mut kept, &children(system))?,
+            "inactive" if filter.op == "=" => kept.retain(|(_, concept)| concept.is_inactive == (filter.value == "true")),
             property => by_property(system, property, filter, &mut kept)?,
         }
     }
@@ -102,6 +104,40 @@ fn by_property(system: &CodeSystem, property: &str, filter: &Filter, kept: &mut 
         _ => return None,
     }
     Some(())
+}
+
+/// By the codes one step above or below each concept.
+fn by_link(filter: &Filter, kept: &mut Vec<(u32, &SystemConcept)>, links: &[Vec<&str>]) -> Option<()> {
+    let of = |index: u32| links.get(index as usize).map(Vec::as_slice).unwrap_or_default();
+    let listed: Vec<&str> = filter.value.split(',').map(str::trim).collect();
+    let is_listed = |index: u32| of(index).iter().any(|code| listed.contains(code));
+    match filter.op.as_str() {
+        "=" => kept.retain(|(index, _)| of(*index).contains(&filter.value.as_str())),
+        "in" => kept.retain(|(index, _)| is_listed(*index)),
+        "not-in" => kept.retain(|(index, _)| !is_listed(*index)),
+        "exists" => kept.retain(|(index, _)| of(*index).is_empty() == (filter.value != "true")),
+        _ => return None,
+    }
+    Some(())
+}
+
+/// The codes of each concept's parents.
+fn parents(system: &CodeSystem) -> Vec<Vec<&str>> {
+    let code = |parent: &u32| system.concepts.get(*parent as usize).map(|concept| concept.code.as_str());
+    system.concepts.iter().map(|concept| concept.parents.iter().filter_map(code).collect()).collect()
+}
+
+/// The codes of each concept's children.
+fn children(system: &CodeSystem) -> Vec<Vec<&str>> {
+    let mut children = vec![Vec::new(); system.concepts.len()];
+    for concept in &system.concepts {
+        for parent in &concept.parents {
+            if let Some(list) = children.get_mut(*parent as usize) {
+                list.push(concept.code.as_str());
+            }
+        }
+    }
+    children
 }
 
 /// Everything below a concept. Each link is followed once, so that hierarchies that lead back to themselves end.

@@ -264,6 +264,13 @@ impl Definitions {
         expansion.into_iter().flat_map(move |expansion| expansion.names(system, code))
     }
 
+    /// The first supplement that a value set needs and that is not in hand.
+    pub fn lacks_supplement(&self, url: &str) -> Option<&str> {
+        let set = self.value_set(url)?;
+        let is_missing = |supplement: &&CompactString| self.code_systems.find_any(without_version(supplement)).is_none();
+        set.supplements.iter().find(is_missing).map(CompactString::as_str)
+    }
+
     /// That version of a code system, if it is in hand; without a version the newest. The URL may have a version after it.
     fn code_system_in(&self, url: &str, version: Option<&str>) -> Option<&CodeSystem> {
         let place = match version {

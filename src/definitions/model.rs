@@ -243,6 +243,8 @@ pub struct ValueSet {
     pub exclude: Vec<ConceptSet>,
     /// Whether concepts that are no longer active are left out (`compose.inactive` is false).
     pub active_only: bool,
+    /// The supplements without which the set cannot be used (extension `valueset-supplement`).
+    pub supplements: Vec<CompactString>,
     /// The codes of an expansion that came with a composition, for when the composition cannot be followed here.
     pub expansion: Option<GivenExpansion>,
 }

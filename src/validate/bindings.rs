@@ -8,7 +8,7 @@ use super::structure::Walk;
 use crate::definitions::{Hindrance, Membership};
 use crate::fhir::Node;
 use crate::fhir::types::{Binding, BindingPurpose, BindingStrength};
-use crate::outcome::IssueType;
+use crate::outcome::{IssueType, Severity};
 
 const CODE_NOT_IN_SET: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_16");
 const CODING_NOT_IN_SET: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_4");
@@ -21,7 +21,9 @@ const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Termin
 const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
 const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
+const NO_CODE_OF_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSetMax");
 const SET_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Terminology_TX_ValueSet_NotFound");
+const NO_SUPPLEMENT: Rule = Rule::error(IssueType::NotFound, "VALUESET_SUPPLEMENT_MISSING");
 const SYSTEM_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
 const CIRCLE: Rule = Rule::warning(IssueType::Processing, "VALUESET_CIRCULAR_REFERENCE");
 const UNDECIDED: Rule = Rule::information(IssueType::NotSupported, "Terminology_TX_NotChecked");
@@ -71,7 +73,10 @@ const PREFERRED: Demand = Demand {
 pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Node, path: &Path<'_>) {
     match binding.strength {
         BindingStrength::Required => demand(walk, &binding.value_set, REQUIRED, type_name, node, path),
-        BindingStrength::Extensible => recommend(walk, &binding.value_set, EXTENSIBLE, type_name, node, path),
+        BindingStrength::Extensible => {
+            recommend(walk, &binding.value_set, EXTENSIBLE, type_name, node, path);
+            uncoded(walk, binding, type_name, node, path);
+        }
         BindingStrength::Preferred => recommend(walk, &binding.value_set, PREFERRED, type_name, node, path),
         BindingStrength::Example => {}
     }
@@ -85,6 +90,18 @@ pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Nod
             BindingPurpose::Extensible => recommend(walk, &further.value_set, EXTENSIBLE, type_name, node, path),
             BindingPurpose::Preferred => recommend(walk, &further.value_set, PREFERRED, type_name, node, path),
         }
+    }
+}
+
+/// A concept without any coding, where a code may be outside of an extensible set and must be in its largest one. Where there is no largest set,
+/// FHIR lets text stand for a code (<https://hl7.org/fhir/R4/terminologies.html#extensible>).
+fn uncoded(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Node, path: &Path<'_>) {
+    if type_name != "CodeableConcept" || node.get("coding").is_some() {
+        return;
+    }
+    if let Some(largest) = binding.further.iter().find(|further| further.purpose == BindingPurpose::Maximum) {
+        let text = format!("A code is required here, from the value set {}", named(walk, &largest.value_set));
+        walk.report.add(NO_CODE_OF_MAXIMUM, path, node, text);
     }
 }
 
@@ -110,6 +127,9 @@ fn demand(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node:
         }
         return;
     };
+    if unusable(walk, set, Severity::Error, node, path) {
+        return;
+    }
     match verdict {
         Membership::Member { .. } => {}
         Membership::NotMember => {
@@ -127,7 +147,11 @@ fn recommend(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, no
     if is_quiet || !matches!(type_name, "Coding" | "CodeableConcept") {
         return;
     }
-    match verdict(walk, set, demand, type_name, node) {
+    let verdict = verdict(walk, set, demand, type_name, node);
+    if verdict.is_some() && unusable(walk, set, Severity::Warning, node, path) {
+        return;
+    }
+    match verdict {
         Some((rule, Membership::NotMember)) => {
             let text = format!("The code is not in the value set {}, {}", named(walk, set), demand.words);
             walk.report.add(rule, path, node, text);
@@ -135,6 +159,17 @@ fn recommend(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, no
         Some((_, Membership::Undecidable)) => undecided(walk, set, demand, node, path),
         _ => {}
     }
+}
+
+/// Says that no code can be judged by a set, because a supplement that it needs is not in hand.
+fn unusable(walk: &mut Walk<'_>, set: &str, severity: Severity, node: &Node, path: &Path<'_>) -> bool {
+    let Some(supplement) = walk.definitions.lacks_supplement(set) else { return false };
+    let text = format!(
+        "The value set {} needs the supplement {supplement}, which is not in hand, so no code can be judged by it",
+        named(walk, set)
+    );
+    walk.report.add(Rule { severity, ..NO_SUPPLEMENT }, path, node, text);
+    true
 }
 
 /// How a value set is called: the version of the release goes without saying.

@@ -3,20 +3,21 @@
 //!
 //! An expression is evaluated once for a resource, not once for each extension in it.
 
+mod names;
+
 use super::environment::Surroundings;
 use super::exhausted::{Exhausted, GIVEN_UP};
 use super::path::Path;
 use super::primitives::has_scheme;
 use super::references::{Scope, address};
 use super::report::Rule;
-use super::structure::{Surrounding, Walk};
+use super::structure::Walk;
 use crate::definitions::{ContextKind, ExtensionContext, Structure};
 use crate::fhir::Node;
 use crate::fhir::path::{DEFAULT_LIMITS, Expression, Focus, Item, Limits, PathError, TreeItem};
-use crate::fhir::types::{ElementId, TypeTable};
 use crate::outcome::IssueType;
 use compact_str::CompactString;
-use std::borrow::Cow;
+use names::{is_of_profile, names, without_choice};
 use std::collections::{HashMap, HashSet};
 
 const WRONG_CONTEXT: Rule = Rule::error(IssueType::Extension, "Extension_EXTP_Context_Wrong");
@@ -30,6 +31,12 @@ const STEPS_MAX: u64 = 2_000_000;
 /// How many contexts may be looked at for the extensions of one resource.
 pub const CONTEXTS_MAX: usize = 5_000_000;
 
+/// Extensions of one definition on one element, of which a rule about what they say is evaluated.
+const RULED_MAX: usize = 1_000;
+
+/// How a rule calls the extension itself (<https://hl7.org/fhir/R4/fhirpath.html#vars>).
+const ITSELF: [&str; 3] = ["%extension", "%`extension`", "%'extension'"];
+
 /// What was found about the contexts of one resource's extensions, which are named by their addresses.
 #[derive(Debug, Default)]
 pub struct Contexts {
@@ -37,6 +44,8 @@ pub struct Contexts {
     selected: HashMap<CompactString, Result<HashSet<usize>, PathError>>,
     /// By the rule's address: for each extension whose definition has it, whether it holds.
     ruled: HashMap<usize, Result<Ruled, PathError>>,
+    /// By the URL of a profile that a context names: whether the resource meets it.
+    met: HashMap<CompactString, bool>,
     /// How many contexts were looked at.
     looked_at: usize,
 }
@@ -85,8 +94,13 @@ fn place(walk: &mut Walk<'_>, structure: &Structure, extension: &Node, scope: &S
                 false
             }),
             ContextKind::Extension => around.extension.as_deref() == Some(one.expression.as_str()),
-            // A context may name an element of a profile; which profile applies is not followed here.
-            ContextKind::Element => has_scheme(&one.expression) || names.contains(&without_choice(&one.expression)),
+            ContextKind::Element if has_scheme(&one.expression) => {
+                is_of_profile(walk, &one.expression, &names, scope).unwrap_or_else(|why| {
+                    unknown = Some(why);
+                    false
+                })
+            }
+            ContextKind::Element => names.contains(&without_choice(&one.expression)),
         };
         if is_allowed {
             return;
@@ -106,36 +120,6 @@ const CONTEXTS_SHOWN_MAX: usize = 20;
 fn listed(contexts: &[ExtensionContext]) -> String {
     let shown: Vec<&str> = contexts.iter().take(CONTEXTS_SHOWN_MAX).map(|one| one.expression.as_str()).collect();
     shown.join(", ") + if contexts.len() > CONTEXTS_SHOWN_MAX { ", …" } else { "" }
-}
-
-fn without_choice(path: &str) -> Cow<'_, str> {
-    if path.contains("[x]") { path.replace("[x]", "").into() } else { path.into() }
-}
-
-/// What contexts may call the element that an extension stands on: by its path, by its types, by what those specialise, and as any element.
-fn names<'t>(types: &'t TypeTable, around: &Surrounding, path: &Path<'_>) -> Vec<Cow<'t, str>> {
-    let of = |id: ElementId| types.element(id).path.as_str();
-    let element = around.element.map(|id| types.element(id));
-    let contents = [around.content].into_iter().chain(element.into_iter().flat_map(|element| &element.types).filter_map(|one| one.root));
-    let codes = element.into_iter().flat_map(|element| &element.types).map(|one| one.code.as_str());
-    let mut names: Vec<Cow<'t, str>> = vec!["*".into(), "Element".into(), path.element_path().into()];
-    names.push(without_choice(of(around.content)));
-    for name in contents.map(of).chain(codes) {
-        names.extend(kinds(types, name).map(Cow::from));
-    }
-    if let Some(path) = around.element.map(of) {
-        names.push(without_choice(path));
-        // `DomainResource.text` stands for `Patient.text` too.
-        if let Some((owner, rest)) = path.split_once('.') {
-            names.extend(kinds(types, owner).map(|kind| without_choice(&format!("{kind}.{rest}")).into_owned().into()));
-        }
-    }
-    names
-}
-
-/// A type and those it specialises.
-fn kinds<'t>(types: &'t TypeTable, name: &'t str) -> impl Iterator<Item = &'t str> {
-    std::iter::successors(Some(name), |name| types.type_named(name).and_then(|definition| definition.base.as_deref()))
 }
 
 /// Whether an expression selects the element that has an extension from the resource, or why that cannot be said.
@@ -188,12 +172,22 @@ fn ruled(walk: &Walk<'_>, exhausted: &mut Exhausted, rule: &str, url: &str, scop
     let surroundings = Surroundings::within(walk, scope);
     let focus = focus(walk, scope, &surroundings, root);
     let items = everything.evaluate(&Focus { limits: DEFAULT_LIMITS, ..focus.clone() })?;
+    let is_of_extension = ITSELF.iter().any(|name| rule.contains(name));
     let mut ruled = Ruled::new();
     for holder in holders(items).chain([root]) {
-        let mut those = extensions(holder).filter(|extension| extension.text("url") == Some(url)).map(address).peekable();
-        if those.peek().is_some() {
+        let mut those = extensions(holder).filter(|extension| extension.text("url") == Some(url)).peekable();
+        if is_of_extension {
+            for (number, extension) in those.enumerate() {
+                let itself = surroundings.about(extension);
+                let held = match number {
+                    ..RULED_MAX => holds_of(&compiled, &self::focus(walk, scope, &itself, holder), rule, exhausted),
+                    _ => Err(format!("more than {RULED_MAX} extensions of its kind stand beside it")),
+                };
+                ruled.insert(address(extension), held);
+            }
+        } else if those.peek().is_some() {
             let held = holds_of(&compiled, &focus.at(holder), rule, exhausted);
-            ruled.extend(those.map(|extension| (extension, held.clone())));
+            ruled.extend(those.map(|extension| (address(extension), held.clone())));
         }
     }
     Ok(ruled)

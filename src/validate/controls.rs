@@ -81,13 +81,13 @@ fn language(walk: &mut Walk<'_>, asked: &str, div: &str, found: Found<'_>, resou
 }
 
 /// What stands directly in the root of a narrative.
-struct Part {
+pub struct Part {
     has_source: bool,
     /// Of a `div` only.
-    language: Option<String>,
+    pub language: Option<String>,
 }
 
-fn parts(div: &str) -> Vec<Part> {
+pub fn parts(div: &str) -> Vec<Part> {
     let mut reader = Reader::from_str(div.trim());
     let (mut found, mut depth) = (Vec::new(), 0_usize);
     loop {

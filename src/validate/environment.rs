@@ -7,7 +7,7 @@ use super::references::Scope;
 use super::structure::Walk;
 use crate::definitions::{Definitions, Membership};
 use crate::fhir::Node;
-use crate::fhir::path::{Environment, Item, PathError};
+use crate::fhir::path::{Environment, Item, PathError, TreeItem};
 use crate::fhir::temporal::DateTime;
 use crate::fhir::types::TypeTable;
 use std::collections::HashMap;
@@ -21,6 +21,8 @@ pub struct Surroundings<'a> {
     neighbours: Option<&'a HashMap<String, Node>>,
     /// The time that is now, for the rules of profiles that are asked for.
     now: Option<DateTime>,
+    /// `%extension`, where a rule is about what an extension stands on.
+    extension: Option<[Item<'a>; 1]>,
 }
 
 /// How often a rule may ask whether something meets a profile whose rules ask the same.
@@ -29,16 +31,28 @@ const CONFORMING_DEPTH_MAX: usize = 4;
 impl<'a> Surroundings<'a> {
     /// Those of a question that stands alone.
     pub fn of(definitions: &'a Definitions, now: Option<DateTime>) -> Surroundings<'a> {
-        Surroundings { definitions, depth: 0, neighbours: None, now }
+        Surroundings { definitions, depth: 0, neighbours: None, now, extension: None }
     }
 
     /// Those of a rule: with the resources beside the document, where references are followed.
     pub fn within(walk: &Walk<'a>, scope: &Scope<'a>) -> Surroundings<'a> {
-        Surroundings { definitions: walk.definitions, depth: walk.conforming, neighbours: scope.neighbours, now: walk.options.now }
+        let (definitions, neighbours) = (walk.definitions, scope.neighbours);
+        Surroundings { definitions, depth: walk.conforming, neighbours, now: walk.options.now, extension: None }
+    }
+
+    /// The same for a rule about an extension and what it stands on.
+    pub fn about(&self, extension: &'a Node) -> Surroundings<'a> {
+        let content = self.definitions.types().type_named("Extension").map(|definition| definition.root);
+        let itself = content.map(|content| [Item::Tree(TreeItem { node: Some(extension), sibling: None, content })]);
+        Surroundings { extension: itself, ..*self }
     }
 }
 
 impl Environment for Surroundings<'_> {
+    fn variable<'e>(&'e self, name: &str) -> Option<&'e [Item<'e>]> {
+        self.extension.as_ref().filter(|_| name == "extension").map(<[Item<'_>; 1]>::as_slice)
+    }
+
     fn resolve(&self, reference: &str) -> Option<&Node> {
         self.neighbours?.get(reference)
     }

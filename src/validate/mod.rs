@@ -32,6 +32,7 @@ mod exhausted;
 mod extensions;
 mod identifiers;
 mod invariants;
+mod languages;
 mod limits;
 mod links;
 mod narrative;

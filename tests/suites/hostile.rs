@@ -153,6 +153,14 @@ fn extensions_and_their_contexts() {
         ("a path for each of many extensions", &wide, path("descendants()"), "", "", ""),
         ("a rule for each of many extensions", &wide, elements(0), "\"extension.exists()\"", "", ""),
         ("a rule for each of many names", &names, elements(0), "\"text.exists()\"", "", ""),
+        (
+            "a rule about each of many extensions",
+            &wide,
+            elements(0),
+            "\"%extension.exists()\"",
+            "EXT_CONTEXT_NOT_EVALUATED",
+            "more than 1000",
+        ),
         ("a path that explodes", &names, path(explodes), "", "EXT_CONTEXT_NOT_EVALUATED", "more than"),
         ("a rule that explodes", &names, elements(0), &format!("\"{explodes}.exists()\""), "EXT_CONTEXT_NOT_EVALUATED", "too often"),
     ] {

@@ -5,6 +5,9 @@ use super::{flag, some_text, text, texts, without_version};
 use crate::fhir::Node;
 use compact_str::CompactString;
 
+/// The extension that names a supplement.
+const SUPPLEMENT: &str = "http://hl7.org/fhir/StructureDefinition/valueset-supplement";
+
 /// How deep a code system's hierarchy may nest; concepts below are left out.
 const HIERARCHY_DEPTH_MAX: usize = 64;
 
@@ -15,7 +18,8 @@ pub fn value_set(definition: &Node) -> Option<ValueSet> {
 
 /// A value set that needs no URL, because it is contained in what refers to it.
 pub fn contained_set(definition: &Node) -> ValueSet {
-    let mut set = ValueSet { url: text(definition, "url"), version: text(definition, "version"), ..ValueSet::default() };
+    let supplements = supplements(definition);
+    let mut set = ValueSet { url: text(definition, "url"), version: text(definition, "version"), supplements, ..ValueSet::default() };
     match (definition.get("compose"), definition.get("expansion")) {
         (Some(compose), expansion) => {
             set.include = compose.items("include").iter().map(concept_set).collect();
@@ -27,6 +31,12 @@ pub fn contained_set(definition: &Node) -> ValueSet {
         (None, None) => {}
     }
     set
+}
+
+/// What a value set says that it needs beside its code systems.
+fn supplements(definition: &Node) -> Vec<CompactString> {
+    let all = definition.items("extension").iter().filter(|one| one.text("url") == Some(SUPPLEMENT));
+    all.filter_map(|one| some_text(one, "valueCanonical")).collect()
 }
 
 fn given_expansion(expansion: &Node) -> GivenExpansion {

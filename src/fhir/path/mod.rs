@@ -30,6 +30,7 @@ mod optimise;
 mod parser;
 mod pattern;
 pub mod quantity;
+mod short_form;
 mod syntax;
 mod tree;
 

@@ -7,6 +7,7 @@ use super::item::System;
 use super::lexer::{Lexer, Token};
 use super::pattern::Pattern;
 use super::quantity::{Calendar, Quantity, Unit};
+use super::short_form;
 use super::syntax::{Call, Chain, ChildStep, Expr, Head, Link, Operator, Path, Step, SystemType, TypeSpecifier, Variable};
 use crate::fhir::decimal::Decimal;
 use crate::fhir::types::TypeTable;
@@ -171,7 +172,8 @@ impl<'a> Parser<'a> {
         let head = self.head(&mut steps)?;
         loop {
             if self.take(".")? {
-                steps.push(self.invocation()?);
+                let step = self.invocation()?;
+                steps.extend(short_form::in_full(self.types, &head, &steps, step));
             } else if self.take("[")? {
                 steps.push(Step::At(self.expression(LOOSEST)?));
                 self.require("]", "']'")?;

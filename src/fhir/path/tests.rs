@@ -242,6 +242,9 @@ fn types_of_items() {
             ("value.value is decimal", "Boolean:true"),
             ("component.as(Quantity)", "!NotSingle"),
             ("value as Nonsense", "!UnknownType"),
+            ("component[0].toInteger() | component[0].toString() | subject.toDate() | subject.toQuantity()", ""),
+            ("component[0].convertsToString() or subject.convertsToBoolean() or subject.convertsToQuantity()", "Boolean:false"),
+            ("component.toString()", "!NotSingle"),
         ],
     );
     assert_eq!(run("component.value.as(Quantity).value", OBSERVATION, Dialect::Published), "decimal:2");

@@ -77,22 +77,11 @@ pub fn codes(element: &Node) -> Vec<&str> {
 }
 
 fn types(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, element_path: &str, path: &Path<'_>) {
-    let known = walk.types;
     let mut codes = codes(element);
-    let is_root = !element_path.contains('.');
-    if is_root {
+    if !element_path.contains('.') {
         codes.push(element_path);
     }
-    let has = |quality: fn(&str) -> bool| codes.iter().any(|code| quality(code) || code.starts_with("http"));
-    let all_known = codes.iter().any(|code| known.type_named(code).is_some());
-    for (member, quality) in
-        [("binding", can_bind as fn(&str) -> bool), ("maxLength", has_length), ("minValue", has_range), ("maxValue", has_range)]
-    {
-        let is_stated = element.get(member).is_some() || choice(element, member).is_some();
-        if is_stated && !codes.is_empty() && all_known && !has(quality) {
-            walk.report.add(NOT_ON_TYPE, path, element, format!("{member} means nothing for the types {}", codes.join(", ")));
-        }
-    }
+    characteristics(walk, element, &codes, path);
     if let Some(set) = element.get("binding").and_then(|binding| binding.text("valueSet"))
         && walk.definitions.value_set(set).is_none()
         && (walk.definitions.code_system(set).is_some() || walk.definitions.structure(set).is_some())
@@ -102,6 +91,21 @@ fn types(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, element_path: &
     let name = path.name("type");
     for (index, one) in element.items("type").iter().enumerate() {
         type_use(walk, list, one, element_path, path, &name.index(index));
+    }
+}
+
+/// What is stated of an element means something for its types: none given, nothing is judged.
+pub fn characteristics(walk: &mut Walk<'_>, element: &Node, codes: &[&str], path: &Path<'_>) {
+    let known = walk.types;
+    let has = |quality: fn(&str) -> bool| codes.iter().any(|code| quality(code) || code.starts_with("http"));
+    let all_known = codes.iter().any(|code| known.type_named(code).is_some());
+    for (member, quality) in
+        [("binding", can_bind as fn(&str) -> bool), ("maxLength", has_length), ("minValue", has_range), ("maxValue", has_range)]
+    {
+        let is_stated = element.get(member).is_some() || choice(element, member).is_some();
+        if is_stated && !codes.is_empty() && all_known && !has(quality) {
+            walk.report.add(NOT_ON_TYPE, path, element, format!("{member} means nothing for the types {}", codes.join(", ")));
+        }
     }
 }
 
@@ -168,6 +172,11 @@ fn values(walk: &mut Walk<'_>, element: &Node, path: &Path<'_>) {
         }
         return;
     }
+    values_of(walk, element, &codes, path);
+}
+
+/// Values stated of an element are of one of its types.
+pub fn values_of(walk: &mut Walk<'_>, element: &Node, codes: &[&str], path: &Path<'_>) {
     for member in ["defaultValue", "fixed", "pattern"] {
         let Some((value, type_name)) = choice(element, member) else { continue };
         let fits = codes.iter().any(|code| is_type(type_name, code) || code.starts_with("http://hl7.org/fhirpath/"));

@@ -6,6 +6,7 @@
 mod code_systems;
 mod concept_maps;
 mod constraints;
+mod contexts;
 mod elements;
 mod measures;
 mod over_base;
@@ -13,6 +14,7 @@ mod properties;
 mod reports;
 mod rules;
 mod search;
+mod slices;
 mod structures;
 mod value_sets;
 

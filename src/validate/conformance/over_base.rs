@@ -4,22 +4,23 @@ use super::super::path::Path;
 use super::super::profiles::{BASE_DEFINITIONS, base_type};
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::elements::{Listed, codes};
+use super::elements::{self, Listed, codes};
+use super::slices;
 use crate::definitions::Structure;
 use crate::definitions::profile::ONLY_RECOMMENDED;
 use crate::fhir::Node;
 use crate::fhir::types::{Binding, BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::outcome::IssueType;
-use std::collections::HashMap;
 
 const NOT_SLICEABLE: Rule = Rule::error(IssueType::NotFound, "SD_PATH_NO_SLICING");
 const NO_MATCH: Rule = Rule::error(IssueType::Value, "SD_DIFFERENTIAL_NO_MATCH");
-const NO_SNAPSHOT: Rule = Rule::error(IssueType::Exception, "ERROR_GENERATING_SNAPSHOT");
-const WIDER: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVED_CARDINALITY_WIDER");
-const NO_RANGE: Rule = Rule::error(IssueType::BusinessRule, "SD_CARDINALITY_MIN_ABOVE_MAX");
+pub const NO_SNAPSHOT: Rule = Rule::error(IssueType::Exception, "ERROR_GENERATING_SNAPSHOT");
+pub const WIDER: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVED_CARDINALITY_WIDER");
+pub const NO_RANGE: Rule = Rule::error(IssueType::BusinessRule, "SD_CARDINALITY_MIN_ABOVE_MAX");
 const WEAKER: Rule = Rule::error(IssueType::BusinessRule, "StructureDefinition__at__illegal_attempt_to_change_a_binding_from__to_");
 const TARGET_NOT_IN_BASE: Rule =
     Rule::error(IssueType::BusinessRule, "Error_at__The_target_profile__is_not__valid_constraint_on_the_base_");
+const MODIFIER_CHANGED: Rule = Rule::error(IssueType::BusinessRule, "SD_MODIFIER_CHANGED");
 const TYPE_NOT_IN_BASE: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_TYPE_PROFILE_WRONG_TYPE");
 
 /// How far ahead of an element one is looked for that should stand before it.
@@ -57,15 +58,22 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pa
                 type_codes(walk, element, *of_base, &name.index(index));
                 targets(walk, element, *of_base, &name.index(index));
                 strength(walk, element, *of_base, base, &name.index(index));
+                unstated_types(walk, element, *of_base, base, &name.index(index));
+                modifier(walk, element, *of_base, &name.index(index));
+            }
+            Some(Place::InResource { path: resource, step, .. }) if !has_stated_type(walk.types, list, base, resource, step) => {
+                let text = "The path goes into a resource of any type; an element before it must say of which type it is";
+                walk.report.add(NO_MATCH, &name.index(index), element, text);
+                is_whole = false;
             }
             _ => {}
         }
         places.push(match found {
-            Some(Place::At { order, .. }) => Some(order),
+            Some(Place::At { order, .. } | Place::InResource { order, .. }) => Some(order),
             _ => None,
         });
     }
-    unsliced(walk, list, base, path);
+    slices::check(walk, list, base, path);
     let slices: Vec<Vec<&str>> = list.elements.iter().map(slices_of).collect();
     let steps = |index: usize| Some(places.get(index)?.as_ref()?.iter().zip(slices.get(index)?));
     for index in 0..places.len() {
@@ -98,9 +106,15 @@ fn precedes<'s>(one: impl Iterator<Item = (&'s u32, &'s &'s str)>, other: impl I
 /// What a path of a differential leads to in the base's type.
 enum Place {
     At {
-        /// None where the path goes on into a resource or a choice that has more than one type.
+        /// None where the path goes on in a choice that has more than one type.
         element: Option<ElementId>,
         /// Where it stands in the order of the base's elements.
+        order: Vec<u32>,
+    },
+    /// In a resource of any type: the path that leads there, and the step below.
+    InResource {
+        path: String,
+        step: String,
         order: Vec<u32>,
     },
     /// The beginning of a choice with a type it cannot have: `valueBla`.
@@ -112,12 +126,13 @@ fn find(types: &TypeTable, root: ElementId, path: &str) -> Place {
     let mut contents = vec![root];
     let mut order = Vec::new();
     let mut last = Some(root);
-    for step in path.split('.').skip(1) {
+    for (number, step) in path.split('.').enumerate().skip(1) {
         let bare = step.strip_suffix("[x]").unwrap_or(step);
         let mut found: Vec<(ElementId, Vec<ElementId>)> = Vec::new();
         for &content in &contents {
             if matches!(types.element(content).path.as_str(), "Resource" | "DomainResource") && !order.is_empty() {
-                return Place::At { element: None, order };
+                let before: Vec<&str> = path.split('.').take(number).collect();
+                return Place::InResource { path: before.join("."), step: step.to_owned(), order };
             }
             if let Some(child) = types.child_named(content, bare) {
                 let count = types.element(child).types.len().max(1);
@@ -201,24 +216,51 @@ fn strength(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Stru
     }
 }
 
-/// More than one slice stands at a place only where it is said how they are told apart: there, or in the base. Extensions are told apart by their url.
-fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
-    let mut slices: HashMap<&str, usize> = HashMap::new();
-    let of_base = walk.definitions.profile(&base.url);
-    for element in list.elements {
-        let Some(place) = element.text("path").filter(|_| element.text("sliceName").is_some()) else { continue };
-        let step = place.rsplit('.').next().unwrap_or(place);
-        let is_told_apart = step.ends_with("[x]")
-            || matches!(step, "extension" | "modifierExtension")
-            || list.elements.iter().any(|one| one.text("path") == Some(place) && one.get("slicing").is_some())
-            || of_base.is_some_and(|base| base.nodes().iter().any(|node| node.path == place && !node.slices.is_empty()));
-        let number = slices.entry(place).or_default();
-        *number += 1;
-        if *number == 2 && !is_told_apart {
-            let text = "Slices stand here, and nothing says how they are told apart (slicing)";
-            walk.report.add(NO_SNAPSHOT, path, element, text);
-        }
+/// Where an element repeats no types, what it states must fit those of the base.
+fn unstated_types(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
+    if !element.items("type").is_empty() {
+        return;
     }
+    let types = walk.types;
+    let id = element.text("id").or_else(|| element.text("path")).unwrap_or_default();
+    let of_base = base.elements.iter().find(|one| one.id == id).map(|one| one.types.as_slice()).unwrap_or_default();
+    let mut codes: Vec<&str> = of_base.iter().map(|one| one.code.as_str()).collect();
+    if codes.is_empty() {
+        codes.extend(types.element(of_type).types.iter().map(|one| one.code.as_str()));
+    }
+    if !codes.is_empty() {
+        elements::characteristics(walk, element, &codes, path);
+        elements::values_of(walk, element, &codes, path);
+    }
+}
+
+/// Whether an element can change the meaning of what it stands in is settled where it is defined; an extension's is, where it is one.
+fn modifier(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, path: &Path<'_>) {
+    let of_type = walk.types.element(of_type);
+    let is_extension = of_type.types.iter().any(|one| one.code == "Extension") || of_type.path.starts_with("Extension");
+    let stated = element.get("isModifier").and_then(Node::as_bool);
+    if let Some(stated) = stated.filter(|stated| !is_extension && *stated != of_type.is_modifier) {
+        let text = if stated { "changes no meaning" } else { "can change the meaning of what it stands in" };
+        walk.report.add(
+            MODIFIER_CHANGED,
+            &path.name("isModifier"),
+            element,
+            format!("In the base this element {text}; a constraint keeps it so"),
+        );
+    }
+}
+
+/// Whether the type of a resource within another is stated where its elements are constrained, or the element is one that every resource has.
+fn has_stated_type(types: &TypeTable, list: &Listed<'_>, base: &Structure, path: &str, step: &str) -> bool {
+    let is_whole = |code: &str| !matches!(code, "Resource" | "DomainResource");
+    let in_list = list.elements.iter().any(|one| one.text("path") == Some(path) && codes(one).into_iter().any(is_whole));
+    let in_base = || base.elements.iter().any(|one| one.path == path && one.types.iter().any(|one| is_whole(&one.code)));
+    let has_profile = || {
+        let states = |one: &Node| one.items("type").iter().any(|one| !one.items("profile").is_empty());
+        list.elements.iter().any(|one| one.text("path") == Some(path) && states(one))
+    };
+    let of_every = || types.type_named("Resource").is_some_and(|every| types.child_named(every.root, step).is_some());
+    in_list || in_base() || has_profile() || of_every()
 }
 
 /// The types stated are among those of the base.

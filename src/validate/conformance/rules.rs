@@ -74,6 +74,29 @@ pub fn is_of_other_release(types: &TypeTable, structure: &Node) -> bool {
     structure.text("fhirVersion").is_some_and(|version| release(version) != release(&types.version))
 }
 
+/// Whether a path leads to an element of a type: to none where a step has no such child. What may be of types that are not known leads anywhere.
+pub fn is_element(types: &TypeTable, type_name: &str, path: &str) -> bool {
+    let Some(definition) = types.type_named(type_name) else { return false };
+    let mut contents = vec![definition.root];
+    for step in path.split('.').skip(1) {
+        contents = contents.into_iter().flat_map(|content| children(types, content, step)).collect();
+        if contents.is_empty() {
+            return false;
+        }
+    }
+    true
+}
+
+/// The elements under which what a step leads to has its children.
+fn children(types: &TypeTable, content: ElementId, step: &str) -> Vec<ElementId> {
+    let bare = step.strip_suffix("[x]").unwrap_or(step);
+    match (types.child_named(content, bare), types.member(content, bare)) {
+        (Some(child), _) => (0..types.element(child).types.len().max(1)).map(|index| types.content(child, index)).collect(),
+        (None, Some(used)) => vec![types.content(used.element, used.type_index)],
+        (None, None) => Vec::new(),
+    }
+}
+
 /// The elements under which the children of an element's values are found; `None` when they may be of types that are not known.
 /// `stated` are the types that a profile leaves the element.
 fn contents_at(types: &TypeTable, type_name: &str, path: &str, stated: &[&str]) -> Option<Vec<ElementId>> {

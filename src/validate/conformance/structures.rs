@@ -9,12 +9,11 @@ use super::super::report::Rule;
 use super::super::slicing;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
-use super::{over_base, rules};
+use super::{contexts, over_base};
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
-const CONTEXT_NO_RULE: Rule = Rule::error(IssueType::Invalid, "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR");
 const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Unable_to_find_base__for_");
 const DERIVES_FROM_ITSELF: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVATION_CIRCLE");
 const NO_DERIVATION: Rule = Rule::error(IssueType::NotFound, "SD_MUST_HAVE_DERIVATION");
@@ -148,16 +147,10 @@ fn is_base(name: &str) -> bool {
     matches!(name, "Base" | "DataType" | "BackboneType" | "PrimitiveType")
 }
 
+/// Only an extension has a context.
 fn contexts(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     if structure.text("type") == Some("Extension") {
-        let name = path.name("contextInvariant");
-        for (index, rule) in structure.items("contextInvariant").iter().enumerate() {
-            if let Some(Err(error)) = rule.as_text().map(|text| rules::of_context(walk.types, structure, text)) {
-                let text = format!("The rule about the context of the extension cannot be used: {}", rules::reason(&error));
-                walk.report.add(CONTEXT_NO_RULE, &name.index(index), rule, text);
-            }
-        }
-        return;
+        return contexts::check(walk, structure, path);
     }
     for (member, rule, text) in [
         ("context", CONTEXT_OF_NONE, "Only an extension has a context"),

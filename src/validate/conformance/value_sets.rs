@@ -41,7 +41,11 @@ const NO_CODING: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VAL
 const UNKNOWN_CODING: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_CODED_INVALID");
 const NO_REGEX: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_VALID_REGEX");
 const REGEX_OF_CONCEPT: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_PROPERTY_NO_REGEX");
+const WRONG_OPERATOR: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_OP");
 const NO_CONSTRAINT: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_INVALID");
+
+/// What every code system's concepts have, defined or not (<https://hl7.org/fhir/R4/codesystem.html#defined-props>).
+const BUILT_IN: [&str; 9] = ["concept", "code", "display", "definition", "parent", "child", "inactive", "notSelectable", "status"];
 
 const PARAMETER: &str = "http://hl7.org/fhir/tools/StructureDefinition/valueset-parameter";
 const EXPRESSION: &str = "http://hl7.org/fhir/StructureDefinition/cqf-expression";
@@ -198,11 +202,14 @@ struct Filter<'a> {
 
 fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node, path: &Path<'_>) {
     let Some(found) = walk.definitions.code_system(system) else { return };
-    let is_built_in = matches!(asked.property, "concept" | "code" | "display" | "definition");
+    let is_built_in = BUILT_IN.contains(&asked.property);
     let property = found.properties.iter().find(|one| one.code == asked.property || one.uri.as_deref() == Some(asked.property));
     if property.is_none() && !is_built_in && !found.filters.iter().any(|one| one == asked.property) && found.content != Content::NotPresent
     {
         return walk.report.add(NO_SUCH_PROPERTY, path, filter, "The code system defines no property or filter of this code");
+    }
+    if property.is_some_and(|property| !suits(asked.op, &property.kind)) {
+        return walk.report.add(WRONG_OPERATOR, path, filter, "The operator means nothing for values of the property's type");
     }
     if asked.op == "regex" {
         if asked.property == "concept" {
@@ -221,6 +228,15 @@ fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node,
     }
 }
 
+/// Whether an operator means something for a property of a type: hierarchies are of codes, and a regular expression is matched with text.
+fn suits(op: &str, kind: &str) -> bool {
+    match op {
+        "is-a" | "descendent-of" | "is-not-a" | "generalizes" => kind == "code",
+        "regex" => !matches!(kind, "boolean" | "Coding"),
+        _ => true,
+    }
+}
+
 fn values(asked: Filter<'_>) -> Vec<&str> {
     if matches!(asked.op, "in" | "not-in") { asked.value.split(',').collect() } else { vec![asked.value] }
 }
@@ -231,8 +247,11 @@ fn broken(walk: &Walk<'_>, system: &str, asked: Filter<'_>, property: Option<&Pr
     if asked.op == "exists" {
         return (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false"));
     }
-    let names_code =
-        matches!(asked.property, "concept" | "code") || matches!(asked.op, "is-a" | "descendent-of" | "is-not-a" | "generalizes");
+    if matches!(asked.property, "inactive" | "notSelectable") && property.is_none() {
+        return (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false"));
+    }
+    let names_code = matches!(asked.property, "concept" | "code" | "parent" | "child")
+        || matches!(asked.op, "is-a" | "descendent-of" | "is-not-a" | "generalizes");
     if names_code && property.is_none() {
         if value.trim() != value {
             return Some((NO_CODE, "The value must be a code, without white space around it"));

@@ -3,7 +3,7 @@
 use super::super::path::Path;
 use super::super::references::Scope;
 use super::super::report::Rule;
-use super::super::{Options, bundle, conformance, contained, profiles, questionnaire, vital_signs};
+use super::super::{Options, bundle, conformance, contained, languages, profiles, questionnaire, vital_signs};
 use super::{At, NOT_AN_OBJECT, Position, Shape, Walk};
 use crate::fhir::Node;
 use crate::fhir::path::TreeItem;
@@ -41,6 +41,7 @@ impl Walk<'_> {
             at,
             &scope,
         );
+        languages::check(self, node, at.path);
         if position != Position::Contained {
             contained::check_all(self, node, at.path);
         }

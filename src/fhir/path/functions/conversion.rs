@@ -13,6 +13,9 @@ use std::borrow::Cow;
 
 pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[Item<'d>], scope: Scope<'_, 'd>) -> Yield<'d> {
     use Function::*;
+    if is_complex(evaluator, input) {
+        return if gives_value(call.function) { maybe(None::<bool>) } else { Ok(false.into()) };
+    }
     let Some(value) = one_value(evaluator, input, call.function)? else { return maybe(None::<bool>) };
     let converted = match call.function {
         ToBoolean | ConvertsToBoolean => to_boolean(&value).map(System::Boolean),
@@ -24,10 +27,19 @@ pub(super) fn call<'d>(evaluator: &Evaluator<'_, 'd>, call: &'d Call, input: &[I
         ToTime | ConvertsToTime => to_time(&value).map(System::Time),
         _ => to_quantity(evaluator, call, &value, scope)?.map(|quantity| System::Quantity(Box::new(quantity))),
     };
-    match call.function {
-        ToBoolean | ToInteger | ToDecimal | ToText | ToDate | ToDateTime | ToTime | ToQuantity => maybe(converted),
-        _ => Ok(converted.is_some().into()),
-    }
+    if gives_value(call.function) { maybe(converted) } else { Ok(converted.is_some().into()) }
+}
+
+/// Whether a function converts, rather than says whether that can be done.
+fn gives_value(function: Function) -> bool {
+    use Function::*;
+    matches!(function, ToBoolean | ToInteger | ToDecimal | ToText | ToDate | ToDateTime | ToTime | ToQuantity)
+}
+
+/// Whether the input is one item of a type that nothing converts from.
+fn is_complex(evaluator: &Evaluator<'_, '_>, input: &[Item<'_>]) -> bool {
+    let types = evaluator.focus.types;
+    matches!(input, [item @ Item::Tree(place)] if item.system(types).is_none() && !place.is_primitive(types))
 }
 
 fn to_boolean(value: &System<'_>) -> Option<bool> {
