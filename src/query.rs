@@ -3,6 +3,7 @@
 //! The only place where the querying stages are called in order. Filters, totals, pages, links and sorts are the gateway's own and are
 //! computed after hiding; what is hidden is answered exactly like what is absent. Nothing is returned before its disclosure is anchored.
 
+mod addresses;
 mod beside;
 mod consents;
 mod consult;
@@ -258,7 +259,7 @@ impl QueryPath {
     }
 
     pub(crate) async fn judge(&self, caller: &Caller, candidates: &[Candidate]) -> Result<Judge, Fault> {
-        Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await
+        Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| (&candidate.resource, candidate.source.as_str()))).await
     }
 
     /// Those of the candidates that consent lets through, as they may be shown.

@@ -65,7 +65,7 @@ pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patient_identifiers_of, patients_of};
 pub use permitted::{
     Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
-    own_work, release, release_beside, release_provenance,
+    own_work, release, release_beside, release_provenance, withholds_labels,
 };
 pub use pointers::pointers_of;
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
@@ -73,6 +73,6 @@ pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
-pub use setting::{is_setting, labels_of_setting, settings_of};
+pub use setting::{is_place, is_setting, labels_of_setting, settings_of};
 pub use stream::decide_stream;
 pub use vocabulary::{Concept, Confidentiality};

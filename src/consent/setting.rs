@@ -20,6 +20,9 @@ const SETTING: [&str; 9] = [
     "serviceProvider",
 ];
 
+/// Elements by which settings name those they belong to.
+const BELONGING: [&str; 2] = ["managingOrganization", "providedBy"];
+
 /// What the setting is named by inside an element that holds more.
 const HELD: [&str; 3] = ["encounter", "location", "reference"];
 
@@ -36,7 +39,8 @@ const KINDS: [(&str, &[&str]); 6] = [
 /// The settings a resource names, as references, literal or logical. A Location's or an Encounter's own are among them; a logical reference that
 /// does not tell its type may name one.
 pub fn settings_of(resource: &Node) -> Vec<Reference> {
-    let named = SETTING.iter().flat_map(|element| items(resource, element));
+    let belonging = if resource.resource_type().is_some_and(is_setting) { &BELONGING[..] } else { &[] };
+    let named = SETTING.iter().chain(belonging).flat_map(|element| items(resource, element));
     let references = named.flat_map(|node| {
         let held = HELD.iter().flat_map(move |member| items(node, member));
         std::iter::once(node).chain(held).flat_map(|node| [Reference::from_node(node), Reference::logical(node)]).flatten()
@@ -49,6 +53,12 @@ fn may_be_setting(reference: &Reference) -> bool {
         Some((type_name, _)) => type_name.is_empty() || is_setting(type_name),
         None => reference.type_name().is_some_and(is_setting),
     }
+}
+
+/// Whether resources of a type are places and institutions, which are nobody's records: what they are called is known to everybody, and that
+/// somebody has to do with them is not.
+pub fn is_place(type_name: &str) -> bool {
+    matches!(type_name, "HealthcareService" | "Location" | "Organization")
 }
 
 /// Whether resources of a type are settings of others.
@@ -97,6 +107,9 @@ mod tests {
         );
         check(r#""partOf":[{"type":"Procedure","identifier":{"system":"s","value":"6"}}]"#, &[]);
         check(r#""subject":{"reference":"Location/7"}"#, &[]);
+        check(r#""managingOrganization":{"reference":"Organization/10"}"#, &[]);
+        let room = read(r#"{"resourceType":"Location","managingOrganization":{"reference":"Organization/10"}}"#);
+        assert_eq!(settings_of(&room).first().and_then(Reference::relative), Some("Organization/10"));
     }
 
     #[test]
