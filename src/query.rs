@@ -3,6 +3,7 @@
 //! The only place where the querying stages are called in order. Filters, totals, pages, links and sorts are the gateway's own and are
 //! computed after hiding; what is hidden is answered exactly like what is absent. Nothing is returned before its disclosure is anchored.
 
+mod addresses;
 mod beside;
 mod consents;
 mod consult;
@@ -263,7 +264,8 @@ impl QueryPath {
     }
 
     pub(crate) async fn judge(&self, caller: &Caller, candidates: &[Candidate]) -> Result<Judge, Fault> {
-        let mut judge = Judge::gather(&self.pipeline, caller, candidates.iter().map(|candidate| &candidate.resource)).await?;
+        let shown = candidates.iter().map(|candidate| (&candidate.resource, candidate.source.as_str()));
+        let mut judge = Judge::gather(&self.pipeline, caller, shown).await?;
         self.settle(&mut judge, candidates).await?;
         Ok(judge)
     }

@@ -68,7 +68,7 @@ pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{PatientReference, patient_identifiers_of, patients_of};
 pub use permitted::{
     Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
-    own_work, release, release_beside, release_provenance,
+    own_work, release, release_beside, release_provenance, withholds_labels,
 };
 pub use pointers::pointers_of;
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
@@ -76,7 +76,7 @@ pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
-pub use setting::{NamedSetting, is_setting, labels_of_setting, named_settings, settings_of};
+pub use setting::{NamedSetting, is_place, is_setting, labels_of_setting, named_settings, settings_of};
 pub use stream::decide_stream;
 pub use unsettled::{SETTING_UNKNOWN, decide_unsettled, labels_of_unknown_setting, turns_on_setting};
 pub use vocabulary::{Concept, Confidentiality};

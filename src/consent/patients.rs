@@ -97,10 +97,8 @@ fn collect(resource: &Node, container: &Node, depth: usize, found: &mut Found) {
     }
     if std::ptr::eq(resource, container) {
         for contained in items(resource, "contained") {
-            // A contained Patient matters when something refers to it as a subject, which is found there.
-            if contained.resource_type() != Some("Patient") {
-                collect(contained, container, depth, found);
-            }
+            // A contained Patient is somebody who cannot be told, whatever refers to them: as a subject, or as who did something.
+            collect(contained, container, depth, found);
         }
     }
 }

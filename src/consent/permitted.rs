@@ -6,9 +6,9 @@ use super::facts;
 use super::notice::Notice;
 use super::patients::patients_of;
 use super::redact::{Gone, Rest, redact};
-use super::screen::Screen;
+use super::screen::{Memory, Part, Screen};
 use super::vocabulary::Concept;
-use crate::fhir::{Node, Value, json};
+use crate::fhir::{Node, Object, Value, json};
 use crate::normalise::mask_free_text_codes;
 use crate::normalise::vocabulary::DUPLICATE_OF;
 
@@ -218,7 +218,7 @@ fn permitted(decision: &Decision, rest: Rest) -> Permitted {
 }
 
 /// Releases the Provenance of a record on the decision that was taken on the record itself, without what the same rules withhold of it. Where the
-/// record is released in part, so is its Provenance; `hidden` is what [`release_beside`] is told of the record.
+/// record is released in part, so is its Provenance; `hidden` is what either of them points at and must not be shown.
 pub fn release_provenance(decision: &Decision, record: &Node, hidden: &[Reference], provenance: Node) -> Option<Permitted> {
     let subject = decision.subject.as_ref()?;
     let of_subject = format!("{}/{}", subject.type_name, subject.id.as_deref()?);
@@ -237,18 +237,28 @@ pub fn release_provenance(decision: &Decision, record: &Node, hidden: &[Referenc
     if !is_whole && release_beside(decision, record.clone(), hidden).is_none() {
         return None;
     }
-    let rest = match &decision.screen {
+    let mut provenance = provenance;
+    let before = provenance.as_object().map_or(0, Object::len);
+    let screen = match &decision.screen {
         Some(screen) => {
-            let mut provenance = provenance;
             // Whether or not something was taken out of the record: else their absence would say so.
             if let Some(object) = provenance.as_object_mut() {
                 OF_THE_WHOLE.iter().for_each(|name| drop(object.remove(name)));
             }
-            redact(screen.beside(&provenance), provenance, true, gone(hidden))?
+            screen.beside(&provenance)
         }
-        None => Rest { resource: provenance, facts: None },
+        None if hidden.is_empty() => return Some(permitted(decision, Rest { resource: provenance, facts: None })),
+        None => Screen::open(&facts::of(record)).beside(&provenance),
     };
-    Some(permitted(decision, rest))
+    let is_less = provenance.as_object().map_or(0, Object::len) < before;
+    let released = permitted(decision, redact(screen, provenance, true, gone(hidden))?);
+    Some(Permitted { is_redacted: released.is_redacted || is_less, ..released })
+}
+
+/// Whether the rules that a decision was taken by withhold what tells this much, a reference to a place for instance.
+pub fn withholds_labels(decision: &Decision, labels: &[Concept]) -> bool {
+    let part = Part { labels: labels.to_vec(), ..Part::default() };
+    decision.screen.as_ref().is_some_and(|screen| screen.withholds(part, &Memory::default()))
 }
 
 /// Lets a resource go back to the organisation that sent it, in the words it sent. `None` when the two are not the same or not known.

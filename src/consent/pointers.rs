@@ -2,13 +2,11 @@
 //!
 //! Out of scope: what is withheld of it (`redact`), and what a decision is taken on, which are the references alone.
 
-use super::code::Reference;
+use super::code::{Identifier, Reference};
 use super::facts::references_of;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
-
-/// What stands before a link in a narrative and in markdown.
-const LINK_MARKS: [&str; 3] = ["href", "src", "]("];
+use percent_encoding::percent_decode_str;
 
 /// What a resource points at, in whatever way.
 pub fn pointers_of(resource: &Node) -> Vec<Reference> {
@@ -19,35 +17,65 @@ pub fn pointers_of(resource: &Node) -> Vec<Reference> {
 
 fn collect(node: &Node, found: &mut Vec<Reference>) {
     match &node.value {
-        Value::Text(text) => found.extend(addresses_in(text).filter_map(Reference::new).filter(is_record)),
+        Value::Text(text) => found.extend(addresses_in(text)),
         Value::List(items) => items.iter().for_each(|item| collect(item, found)),
         Value::Object(object) => {
-            // A Bundle's entries are named so by themselves, and references are known already.
-            let pointing = object.members().iter().filter(|member| !matches!(member.name.as_str(), "fullUrl" | "reference"));
-            pointing.for_each(|member| collect(&member.node, found));
+            for member in object.members() {
+                match member.name.as_str() {
+                    // A Bundle's entries are named so by themselves, and references are known already.
+                    "fullUrl" | "reference" if member.node.as_text().is_some() => continue,
+                    // What stands there says nothing of what the resource is about, but it may point.
+                    "meta" | "text" => found.extend(references_of(&member.node)),
+                    _ => {}
+                }
+                collect(&member.node, found);
+            }
         }
         _ => {}
     }
 }
 
-fn is_record(reference: &Reference) -> bool {
-    reference.type_name().is_some_and(|name| Definitions::embedded().types().resource(name).is_some())
+/// The addresses of records in a text, however they stand there: as the whole of it, as links in markdown or a narrative, or bare. A search by id
+/// or identifier is the address of what it finds. Other queries, versions and fragments are left out.
+pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = Reference> {
+    let words = if text.contains(['/', '?']) { text } else { "" };
+    words.split(is_between).flat_map(|word| addresses(word.split('#').next().unwrap_or_default()))
 }
 
-/// What may be addresses of records in a text: the whole of it, or the links in it. Queries and fragments are left out.
-pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = &str> {
-    let is_address = !text.contains(char::is_whitespace) && !text.contains('<');
-    let marks = if text.contains('/') && !is_address { &LINK_MARKS[..] } else { &[] };
-    let links = marks.iter().flat_map(move |mark| text.match_indices(mark)).filter_map(|(at, mark)| link_at(text.get(at + mark.len()..)?));
-    let whole = (is_address && text.contains('/')).then_some(text);
-    whole.into_iter().chain(links).map(|address| address.split(['?', '#']).next().unwrap_or_default())
+/// Whether a letter stands between the words of a text, and in no address.
+fn is_between(letter: char) -> bool {
+    letter.is_whitespace() || matches!(letter, '"' | '\'' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '`' | ',')
 }
 
-/// The link that follows a mark.
-fn link_at(rest: &str) -> Option<&str> {
-    let quoted = rest.trim_start().strip_prefix('=').map_or(rest, str::trim_start);
-    let address = quoted.strip_prefix(['"', '\'']).unwrap_or(quoted);
-    address.split(['"', '\'', ')', '<', '>', ' ', '\n', '\t']).next().map(str::trim).filter(|address| address.contains('/'))
+/// The records that a word is the address of.
+fn addresses(word: &str) -> Vec<Reference> {
+    let (path, query) = word.split_once('?').unwrap_or((word, ""));
+    // An attribute's name may stand before it, a canonical's version or the end of a sentence behind it.
+    let path = path.rsplit('=').next().unwrap_or_default().split(['|', '&']).next().unwrap_or_default();
+    let path = path.trim_end_matches(['.', ';', ':', '!']);
+    match Reference::new(path).filter(|reference| reference.type_name().is_some_and(is_type)) {
+        Some(reference) => vec![reference],
+        None => path.rsplit('/').next().filter(|name| is_type(name)).map(|name| searched(name, query)).unwrap_or_default(),
+    }
+}
+
+fn is_type(name: &str) -> bool {
+    Definitions::embedded().types().resource(name).is_some()
+}
+
+/// The records that a search of a type asks for by name.
+fn searched(type_name: &str, query: &str) -> Vec<Reference> {
+    let pairs = query.split('&').filter_map(|pair| pair.strip_prefix("amp;").unwrap_or(pair).split_once('='));
+    let named = pairs.filter_map(|(name, value)| {
+        let value = percent_decode_str(value.trim_end_matches(['.', ';', ':', '!'])).decode_utf8_lossy();
+        match (name, value.split_once('|')) {
+            ("_id", _) => Reference::new(&format!("{type_name}/{value}")),
+            ("identifier", Some((system, value))) => Some(Reference::by_identifier(type_name, &Identifier::new(system, value))),
+            ("identifier", None) => Some(Reference::by_identifier(type_name, &Identifier::new("", &value))),
+            _ => None,
+        }
+    });
+    named.collect()
 }
 
 #[cfg(test)]
@@ -68,7 +96,34 @@ mod tests {
         check(r#""extension":[{"url":"http://x.example/seen","valueUri":"Condition/4#part"}]"#, &["Condition/4"]);
         check(r#""text":{"div":"<div><a href=\"Condition/5\">it</a> <img src = 'Binary/6' /></div>"}"#, &["Condition/5", "Binary/6"]);
         check(r#""note":[{"text":"See [this](Condition/7) and/or that"}]"#, &["Condition/7"]);
-        check(r#""note":[{"text":"See Condition/8 of 1/2/2026"}],"description":"N/A","title":"Docs/1"}"#.trim_end_matches('}'), &[]);
+        check(
+            r#""note":[{"text":"See Condition/8 of 1/2/2026."}],"description":"N/A","title":"Docs/1"}"#.trim_end_matches('}'),
+            &["Condition/8"],
+        );
+        check(
+            r#""note":[{"text":"[x](<Condition/1>), [y]( Condition/2 ) and [z][1]\n\n[1]: Condition/3"}]"#,
+            &["Condition/1", "Condition/2", "Condition/3"],
+        );
+        check(
+            r#""title":"[x](Condition/1)","description":"<https://h.example/fhir/Condition/2>""#,
+            &["Condition/1", "https://h.example/fhir/Condition/2"],
+        );
+        check(r#""note":[{"text":"It is at https://h.example/fhir/Condition/1."}]"#, &["https://h.example/fhir/Condition/1"]);
+        check(r#""text":{"div":"<div><q cite='Condition/1'>x</q><a href=Condition/2>y</a></div>"}"#, &["Condition/1", "Condition/2"]);
+        check(r#""instantiatesCanonical":["https://h.example/fhir/Condition/1|2"]"#, &["https://h.example/fhir/Condition/1"]);
+        check(
+            r#""instantiatesUri":["Condition?_id=1","https://h.example/fhir/Condition?code=x&amp;_id=2"]"#,
+            &["Condition/1", "Condition/2"],
+        );
+        check(
+            r#""instantiatesUri":["Condition?identifier=urn:s%7C1","Condition?identifier=2"]"#,
+            &["Condition?identifier=urn:s|1", "Condition?identifier=2"],
+        );
+        check(r#""meta":{"tag":[{"extension":[{"valueReference":{"reference":"Condition/1"}}]}]}"#, &["Condition/1"]);
+        check(
+            r#""text":{"extension":[{"valueReference":{"reference":"Condition/1"}},{"valueReference":{"type":"Condition","identifier":{"value":"2"}}}]}"#,
+            &["Condition/1", "Condition?identifier=2"],
+        );
         check(r#""category":[{"coding":[{"system":"http://loinc.org/x/Y","code":"1/2"}]}]"#, &[]);
         check(
             r#""supportingInfo":[{"type":"Condition","identifier":{"system":"s","value":"9"}}],"author":{"identifier":{"system":"npi","value":"1"}}"#,

@@ -20,6 +20,9 @@ const SETTING: [&str; 9] = [
     "serviceProvider",
 ];
 
+/// Elements by which settings name those they belong to.
+const BELONGING: [&str; 2] = ["managingOrganization", "providedBy"];
+
 /// What the setting is named by inside an element that holds more.
 const HELD: [&str; 3] = ["encounter", "location", "reference"];
 
@@ -49,7 +52,8 @@ impl NamedSetting {
 
 /// The settings a resource names. A Location's or an Encounter's own are among them; a logical reference that does not tell its type may name one.
 pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
-    let named = SETTING.iter().flat_map(|element| items(resource, element));
+    let belonging = if resource.resource_type().is_some_and(is_setting) { &BELONGING[..] } else { &[] };
+    let named = SETTING.iter().chain(belonging).flat_map(|element| items(resource, element));
     let nodes = named.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
     nodes.filter_map(NamedSetting::of)
 }
@@ -64,6 +68,12 @@ fn may_be_setting(reference: &Reference) -> bool {
         Some((type_name, _)) => type_name.is_empty() || is_setting(type_name),
         None => reference.type_name().is_some_and(is_setting),
     }
+}
+
+/// Whether resources of a type are places and institutions, which are nobody's records: what they are called is known to everybody, and that
+/// somebody has to do with them is not.
+pub fn is_place(type_name: &str) -> bool {
+    matches!(type_name, "HealthcareService" | "Location" | "Organization")
 }
 
 /// Whether resources of a type are settings of others.
@@ -112,6 +122,9 @@ mod tests {
         );
         check(r#""partOf":[{"type":"Procedure","identifier":{"system":"s","value":"6"}}]"#, &[]);
         check(r#""subject":{"reference":"Location/7"}"#, &[]);
+        check(r#""managingOrganization":{"reference":"Organization/10"}"#, &[]);
+        let room = read(r#"{"resourceType":"Location","managingOrganization":{"reference":"Organization/10"}}"#);
+        assert_eq!(settings_of(&room).first().and_then(Reference::relative), Some("Organization/10"));
     }
 
     #[test]

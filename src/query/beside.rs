@@ -2,10 +2,11 @@
 //! say so.
 
 use super::Candidate;
+use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, is_administrative, is_setting, labels_of_setting, patient_identifiers_of, patients_of,
-    pointers_of, settings_of,
+    Concept, Labeller, PatientReference, Reference, is_administrative, is_place, is_setting, labels_of_setting, patient_identifiers_of,
+    patients_of, pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -17,8 +18,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most records looked up because others refer to them, for one answer. References to further ones are not shown.
 pub(super) const MAX_BESIDE: usize = 5_000;
-/// How many steps settings are followed: from a result to its encounter, from there to the place.
-pub(super) const SETTING_STEPS: usize = 2;
+/// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is.
+pub(super) const SETTING_STEPS: usize = 4;
 /// Who and what a record is by: references to them stay.
 const PARTIES: [&str; 4] = ["Device", "Person", "Practitioner", "PractitionerRole"];
 
@@ -32,7 +33,12 @@ pub(super) struct Beside {
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
+    /// What it tells of somebody to have to do with a place, for those places where that is anything.
+    places: HashMap<String, Vec<Concept>>,
 }
+
+/// A record, and the source in whose words it may point.
+pub(super) type Pointing<'a> = (&'a Node, &'a str);
 
 /// Whether a type is one whose records may be hidden, or tell what others are.
 pub(super) fn may_matter(type_name: &str) -> bool {
@@ -42,7 +48,7 @@ pub(super) fn may_matter(type_name: &str) -> bool {
 impl Beside {
     /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither, unless an identifier beside the
     /// reference may mean somebody else.
-    pub fn named_by(resource: &Node) -> Vec<String> {
+    pub fn named_by((resource, source): Pointing<'_>, addresses: &Addresses) -> Vec<String> {
         let own = patients_of(resource);
         let identifiers = patient_identifiers_of(resource);
         let names = named::of_patients(&identifiers);
@@ -50,7 +56,8 @@ impl Beside {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
             None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own),
         };
-        let mut named: Vec<String> = pointers_of(resource).iter().filter(|one| is_meant(one)).filter_map(name_of).collect();
+        let pointers = pointers_of(resource);
+        let mut named: Vec<String> = pointers.iter().filter(|one| is_meant(one)).flat_map(|one| addresses.names_of(one, source)).collect();
         if !names.is_empty() {
             named.extend(known(&own));
             named.extend(names);
@@ -110,7 +117,23 @@ impl Beside {
         if found.is_more {
             self.gone.insert(reference.clone());
         }
-        self.keep(reference, &found.versions)
+        let last = found.versions.iter().filter(|version| version.deleted() && is_setting(&version.type_name));
+        let last = last.map(|version| reader.version(&version.type_name, &version.id, version.version.saturating_sub(1)));
+        let last = last.collect::<Result<Vec<_>, Fault>>()?;
+        let mut settings = self.keep(reference, &found.versions)?;
+        // What took place in a setting did so, whatever became of its record.
+        for version in last.into_iter().flatten().filter(|version| !version.deleted()) {
+            settings.extend(self.keep_record(&version)?);
+        }
+        Ok(settings)
+    }
+
+    /// Keeps a record; answers the settings that it names.
+    fn keep_record(&mut self, version: &StoredVersion) -> Result<Vec<String>, Fault> {
+        let candidate = Candidate::stored(version)?;
+        let settings = settings_of(&candidate.resource).iter().filter_map(name_of).collect();
+        self.records.insert(format!("{}/{}", version.type_name, version.id), candidate);
+        Ok(settings)
     }
 
     /// Keeps what a reference means.
@@ -124,9 +147,7 @@ impl Beside {
                 continue;
             }
             if !self.records.contains_key(&literal) {
-                let candidate = Candidate::stored(version)?;
-                settings.extend(settings_of(&candidate.resource).iter().filter_map(name_of));
-                self.records.insert(literal.clone(), candidate);
+                settings.extend(self.keep_record(version)?);
             }
             meant.push(literal);
         }
@@ -173,20 +194,45 @@ impl Beside {
         self.gone.extend(hidden);
     }
 
-    /// The references of a resource that must not be shown.
-    pub fn hidden_from(&self, resource: &Node) -> Vec<Reference> {
-        if self.gone.is_empty() {
-            return Vec::new();
-        }
-        let own = patients_of(resource);
-        let names = named::of_patients(&patient_identifiers_of(resource));
-        let is_own = |reference: &Reference| is_among(reference, &own) || names.iter().any(|name| name == reference.as_str());
-        let is_gone = |reference: &Reference| name_of(reference).is_some_and(|text| self.is_gone(&text));
-        pointers_of(resource).into_iter().filter(|reference| is_gone(reference) && !is_own(reference)).collect()
+    /// Finds out what it tells to have to do with the places among them.
+    pub fn label_places(&mut self, labeller: &Labeller) {
+        let places = self.records.iter().filter(|(_, candidate)| candidate.resource.resource_type().is_some_and(is_place));
+        let told = places.map(|(literal, candidate)| {
+            let own = labels_of_setting(&candidate.resource, labeller);
+            (literal.clone(), own.into_iter().chain(self.labels(&candidate.resource, labeller, &|_| true)).collect::<Vec<_>>())
+        });
+        self.places = told.filter(|(_, labels)| !labels.is_empty()).collect();
     }
 
-    fn is_gone(&self, reference: &str) -> bool {
-        self.gone.contains(reference) || self.meant_by(reference).iter().any(|literal| self.gone.contains(literal))
+    /// The references in records that must not be shown: to what is hidden, and to places that tell what is withheld.
+    pub fn hidden_from(
+        &self,
+        shown: &[Pointing<'_>],
+        addresses: &Addresses,
+        is_of_theirs: &dyn Fn(&Node) -> bool,
+        is_withheld: &dyn Fn(&[Concept]) -> bool,
+    ) -> Vec<Reference> {
+        if self.gone.is_empty() && self.places.is_empty() {
+            return Vec::new();
+        }
+        let own: Vec<PatientReference> = shown.iter().flat_map(|(resource, _)| patients_of(resource)).collect();
+        let names: Vec<String> = shown.iter().flat_map(|(resource, _)| named::of_patients(&patient_identifiers_of(resource))).collect();
+        let is_own = |reference: &Reference| is_among(reference, &own) || names.iter().any(|name| name == reference.as_str());
+        let is_hidden = |name: &String| {
+            let places = std::iter::once(name).chain(self.meant_by(name)).filter_map(|literal| self.places.get(literal));
+            self.is_gone(name, is_of_theirs) || places.into_iter().any(|labels| is_withheld(labels))
+        };
+        let pointers = shown.iter().flat_map(|(resource, source)| pointers_of(resource).into_iter().map(move |one| (one, *source)));
+        let hidden = pointers.filter(|(one, source)| !is_own(one) && addresses.names_of(one, source).iter().any(is_hidden));
+        hidden.map(|(reference, _)| reference).collect()
+    }
+
+    /// Whether what a reference means is hidden. Where an identifier is that of a record of the patients concerned, others' are not meant.
+    fn is_gone(&self, reference: &str, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
+        let meant = self.meant_by(reference);
+        let is_theirs = |literal: &String| self.records.get(literal).is_some_and(|candidate| is_of_theirs(&candidate.resource));
+        let is_told = meant.iter().any(is_theirs);
+        self.gone.contains(reference) || meant.iter().any(|literal| self.gone.contains(literal) && (!is_told || is_theirs(literal)))
     }
 
     fn meant_by(&self, reference: &str) -> &[String] {
@@ -235,12 +281,12 @@ impl Beside {
         !records.is_empty() && records.iter().all(disagrees)
     }
 
-    /// What the settings tell in which something took place.
-    pub fn labels(&self, resource: &Node, labeller: &Labeller) -> Vec<Concept> {
+    /// What the settings tell in which something took place. By an identifier alone no record of other patients is named, whoever filed it.
+    pub fn labels(&self, resource: &Node, labeller: &Labeller, is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<Concept> {
         let mut labels = Vec::new();
         let mut fresh: Vec<&Node> = vec![resource];
         for _ in 0..SETTING_STEPS {
-            fresh = self.settings_of_all(&fresh);
+            fresh = self.settings_of_all(&fresh, is_of_theirs);
             for label in fresh.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
                 if !labels.contains(&label) {
                     labels.push(label);
@@ -251,10 +297,11 @@ impl Beside {
     }
 
     /// The settings that any of these name, as far as they are at hand.
-    fn settings_of_all<'b>(&'b self, resources: &[&Node]) -> Vec<&'b Node> {
+    fn settings_of_all<'b>(&'b self, resources: &[&Node], is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<&'b Node> {
         let named = names_of_settings(resources);
-        let literal = named.iter().flat_map(|name| std::iter::once(name).chain(self.meant_by(name)));
-        literal.filter_map(|reference| self.records.get(reference)).map(|candidate| &candidate.resource).collect()
+        let record = |literal: &String| self.records.get(literal).map(|candidate| &candidate.resource);
+        let meant = named.iter().flat_map(|name| self.meant_by(name)).filter_map(record).filter(|setting| is_of_theirs(setting));
+        named.iter().filter_map(record).chain(meant).collect()
     }
 
     /// Whether it could not be learnt of some setting in which something took place what it is.
@@ -267,7 +314,7 @@ impl Beside {
             if names_of_settings(&fresh).iter().any(|name| self.unknown.contains(name)) {
                 return true;
             }
-            fresh = self.settings_of_all(&fresh);
+            fresh = self.settings_of_all(&fresh, &|_| true);
         }
         false
     }

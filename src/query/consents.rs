@@ -6,10 +6,11 @@ mod settling;
 
 pub use recipient::Recipient;
 
-use super::beside::{Beside, MAX_BESIDE};
+use super::addresses::Addresses;
+use super::beside::{Beside, MAX_BESIDE, Pointing};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
-use crate::consent::{self, Decision, Governing, Ground, Labeller, Permitted, Request, ResourceFacts, Rules};
+use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permitted, Reference, Request, ResourceFacts, Rules};
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Aside, Fault, Refusal};
@@ -61,16 +62,17 @@ pub(crate) struct Judge {
     spoken_for: BTreeSet<String>,
     /// What the candidates refer to.
     beside: Beside,
+    addresses: Addresses,
     labeller: Labeller,
 }
 
 impl Judge {
-    pub async fn gather<'r>(pipeline: &Pipeline, caller: &Caller, resources: impl Iterator<Item = &'r Node>) -> Result<Judge, Fault> {
-        let resources: Vec<&Node> = resources.collect();
+    pub async fn gather<'r>(pipeline: &Pipeline, caller: &Caller, resources: impl Iterator<Item = Pointing<'r>>) -> Result<Judge, Fault> {
+        let resources: Vec<Pointing<'r>> = resources.collect();
         let mut spoken_for = BTreeSet::new();
         // Only the patient's own word, and what the gateway wrote to them, depends on it.
-        let own_word = |resource: &&&Node| matches!(resource.resource_type(), Some("Communication" | "Consent"));
-        for id in resources.iter().filter(own_word).flat_map(|one| patient_ids(one)) {
+        let own_word = |resource: &&Node| matches!(resource.resource_type(), Some("Communication" | "Consent"));
+        for id in resources.iter().map(|(resource, _)| *resource).filter(own_word).flat_map(patient_ids) {
             if !spoken_for.contains(&id) && pipeline.represents(caller, &id).await? {
                 spoken_for.insert(id);
             }
@@ -82,16 +84,17 @@ impl Judge {
     pub async fn for_recipient<'r>(
         pipeline: &Pipeline,
         recipient: Recipient,
-        resources: impl Iterator<Item = &'r Node>,
+        resources: impl Iterator<Item = Pointing<'r>>,
     ) -> Result<Judge, Fault> {
+        let addresses = Addresses { ids: pipeline.ids.clone(), rules: Arc::clone(&pipeline.rules) };
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
         let mut named = BTreeSet::new();
         let mut roles = BTreeSet::new();
-        for resource in resources {
+        for (resource, source) in resources {
             patients.extend(patient_ids(resource));
             wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
-            named.extend(Beside::named_by(resource));
+            named.extend(Beside::named_by((resource, source), &addresses));
             roles.extend(roles_in(resource));
         }
         let now = pipeline.clock.now();
@@ -99,13 +102,14 @@ impl Judge {
         let mut place = Place { definitions: pipeline.definitions, settings, now, partner: recipient.partner(), roles };
         let are_few = patients.len() + wanted.len() + named.len() <= FEW;
         let definitions = pipeline.definitions;
+        let words = addresses.clone();
         let gather = move |reader: &Reader<'_>| {
             let mut targets = HashMap::new();
             for (type_name, id) in wanted {
                 if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
                     let candidate = Candidate::stored(&version)?;
                     patients.extend(patient_ids(&candidate.resource));
-                    named.extend(Beside::named_by(&candidate.resource));
+                    named.extend(Beside::named_by((&candidate.resource, &candidate.source), &words));
                     place.roles.extend(roles_in(&candidate.resource));
                     targets.insert(format!("{type_name}/{id}"), candidate);
                 }
@@ -124,10 +128,11 @@ impl Judge {
             }
             Ok((targets, beside, rules))
         };
-        let (targets, beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
+        let (targets, mut beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
         let request = recipient.request(now);
         let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
-        let mut judge = Judge { recipient, request, rules, registry, targets, spoken_for: BTreeSet::new(), beside, labeller };
+        beside.label_places(&labeller);
+        let mut judge = Judge { recipient, request, rules, registry, targets, spoken_for: BTreeSet::new(), beside, addresses, labeller };
         judge.hide();
         Ok(judge)
     }
@@ -226,29 +231,50 @@ impl Judge {
     }
 
     fn decided(&self, candidate: Candidate) -> Result<Permitted, Option<Aside>> {
-        let resource = candidate.resource;
-        let target = match provenance_target(&resource) {
-            Some((type_name, id)) => Some(&self.targets.get(&format!("{type_name}/{id}")).ok_or(None)?.resource),
+        let target = match provenance_target(&candidate.resource) {
+            Some((type_name, id)) => Some(self.targets.get(&format!("{type_name}/{id}")).ok_or(None)?),
             None => None,
         };
-        let asked = target.unwrap_or(&resource);
-        let decision = self.decide(asked).ok_or(Some(Aside { reason: "patient-unresolved", consent: None }))?;
-        let hidden = self.beside.hidden_from(asked);
-        let setting = self.setting(asked);
+        let asked = target.unwrap_or(&candidate);
+        let decision = self.decide(&asked.resource).ok_or(Some(Aside { reason: "patient-unresolved", consent: None }))?;
+        let hidden = self.hidden_from(&decision, target.into_iter().chain([&candidate]));
+        let setting = self.setting(&asked.resource);
         let released = match target {
-            Some(target) => consent::release_provenance(&decision, target, &hidden, resource),
-            None => consent::release_beside(&decision, resource, &hidden),
+            Some(target) => consent::release_provenance(&decision, &target.resource, &hidden, candidate.resource),
+            None => consent::release_beside(&decision, candidate.resource, &hidden),
         };
         released.map(|permitted| permitted.in_setting(setting)).ok_or_else(|| Some(why(&decision)))
     }
 
+    /// What the settings tell in which something of these patients took place.
+    fn labels_by_setting(&self, resource: &Node, patients: &[String]) -> Vec<Concept> {
+        self.beside.labels(resource, &self.labeller, &|setting| self.is_of(setting, patients))
+    }
+
+    /// What records that are shown on one decision must not point at.
+    fn hidden_from<'c>(&self, decision: &Decision, shown: impl Iterator<Item = &'c Candidate>) -> Vec<Reference> {
+        let shown: Vec<Pointing<'c>> = shown.map(|candidate| (&candidate.resource, candidate.source.as_str())).collect();
+        let patients: Vec<String> = shown.iter().flat_map(|(resource, _)| patient_ids(resource)).collect();
+        let is_withheld = |labels: &[Concept]| consent::withholds_labels(decision, labels);
+        self.beside.hidden_from(&shown, &self.addresses, &|record| self.is_of(record, &patients), &is_withheld)
+    }
+
+    /// Whether a record is one of these patients', in whichever of their records, or nobody's.
+    fn is_of(&self, record: &Node, patients: &[String]) -> bool {
+        let about = patient_ids(record);
+        let is_same =
+            |id: &String| patients.iter().any(|own| own == id || self.rules.get(own).is_some_and(|known| known.linked.contains(id)));
+        about.is_empty() || about.iter().any(is_same)
+    }
+
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
-        let facts = self.facts(resource);
+        let patients = self.beside.patients_in(resource, &self.registry)?;
+        let facts = self.facts(resource, &patients);
         let is_unsettled = self.beside.is_unsettled(resource);
         let decide = if is_unsettled { consent::decide_unsettled } else { consent::decide };
         let mut decisions = Vec::new();
-        for id in self.beside.patients_in(resource, &self.registry)? {
+        for id in patients {
             let rules = self.speaking(&id);
             if rules.is_empty() {
                 return None;
@@ -258,10 +284,11 @@ impl Judge {
         Decision::all(decisions)
     }
 
-    fn facts(&self, resource: &Node) -> ResourceFacts {
+    /// What a resource about these patients tells.
+    fn facts(&self, resource: &Node, patients: &[String]) -> ResourceFacts {
         let mut facts = consent::facts::of(resource);
         facts.add_meant(self.beside.meant_in(resource));
-        facts.add_setting(self.beside.labels(resource, &self.labeller));
+        facts.add_setting(self.labels_by_setting(resource, patients));
         self.labeller.label(resource, &mut facts);
         facts
     }

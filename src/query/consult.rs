@@ -71,7 +71,9 @@ impl QueryPath {
         let purposes = if question.purposes.is_empty() { recipient.purpose_codes() } else { question.purposes.clone() };
         let request = question.request(actors, purposes, question.at.unwrap_or(self.pipeline.clock.now()));
         let record: Node = Object::resource("Patient").with("id", patient).into();
-        let judge = Judge::for_recipient(&self.pipeline, recipient.asked_for(&request.actors), std::iter::once(&record)).await?;
+        let judge =
+            Judge::for_recipient(&self.pipeline, recipient.asked_for(&request.actors), std::iter::once((&record, crate::audit::SOURCE)))
+                .await?;
         let dialect = self.pipeline.dialect(caller);
         let is_patient = |reference: &Reference| {
             let id = reference.relative().and_then(|relative| relative.strip_prefix("Patient/"));

@@ -65,7 +65,7 @@ impl QueryPath {
     /// Asks every holder that may be asked about one patient.
     async fn ask_about(&self, caller: &Caller, query: &Query, pairs: &Pairs, id: &str, told: &mut Told) -> Result<(), Failure> {
         let Some(patient) = self.known_patient(id).await? else { return Ok(()) };
-        let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&patient.record)).await?;
+        let judge = Judge::gather(&self.pipeline, caller, std::iter::once((&patient.record, crate::audit::SOURCE))).await?;
         let may_ask = |holder: &&Holder| holder.organisation == caller.organisation || judge.may_ask(&patient.id);
         let asked: Vec<&Holder> = self.pipeline.registry.holders().iter().filter(may_ask).collect();
         let answers = join_all(asked.iter().map(|holder| self.ask(holder, &patient, query, pairs))).await;

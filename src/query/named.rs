@@ -5,13 +5,17 @@ use crate::consent::{Identifier, Reference};
 use crate::definitions::Definitions;
 use crate::fhir::types::TypeKind;
 use crate::identity::crossref::PatientIdentifiers;
+use crate::normalise::vocabulary::SOURCE_URN;
 use crate::outcome::Fault;
-use crate::search::{Handling, Query};
+use crate::search::{Handling, Query, value_keys};
 use crate::store::{Reader, StoredVersion};
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// The most records that one identifier is taken to mean. Of more nobody can tell whether all may be pointed at.
 pub(super) const MAX_MEANT: usize = 8;
+/// The most records looked at that are indexed under an identifier's value, as whatever. Where there are more each type is asked.
+const MAX_ALIKE: usize = 64;
 
 /// What a reference means.
 pub(super) struct Named {
@@ -45,22 +49,97 @@ pub(super) fn of_person(identifier: &Identifier) -> PatientIdentifiers {
 
 /// The current records that a logical reference means.
 pub(super) fn find(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
+    let tokens = alternatives(token);
     let mut found = Named { versions: Vec::new(), is_more: false };
+    let alike = if type_name.is_empty() { anywhere(reader, definitions, token, &tokens)? } else { None };
     let types = if type_name.is_empty() { identified(definitions) } else { &[type_name.to_owned()][..] };
-    for type_name in types {
-        let pairs = [("identifier".to_owned(), token.to_owned())];
-        let Ok(query) = Query::parse(definitions, type_name, &pairs, Handling::Strict) else { continue };
-        let candidates = reader.first_candidates(&query, MAX_MEANT + 1)?;
-        found.is_more |= candidates.len() > MAX_MEANT;
-        for version in candidates {
-            if query.matches(&version.parse()?) {
-                found.versions.push(version);
-            }
-        }
+    match alike {
+        Some(versions) => found.versions = versions,
+        None => types.iter().try_for_each(|type_name| of_type(reader, definitions, type_name, &tokens, &mut found))?,
     }
     found.is_more |= found.versions.len() > MAX_MEANT;
     found.versions.truncate(MAX_MEANT);
     Ok(found)
+}
+
+fn of_type(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, tokens: &str, found: &mut Named) -> Result<(), Fault> {
+    let Some(query) = query(definitions, type_name, tokens) else { return Ok(()) };
+    let candidates = reader.first_candidates(&query, MAX_MEANT + 1)?;
+    found.is_more |= candidates.len() > MAX_MEANT;
+    for version in candidates {
+        if query.matches(&version.parse()?) {
+            found.versions.push(version);
+        }
+    }
+    Ok(())
+}
+
+/// Records of any type, by one look at all that is indexed under the value; `None` where that is too much to be looked at.
+fn anywhere(
+    reader: &Reader<'_>,
+    definitions: &'static Definitions,
+    token: &str,
+    tokens: &str,
+) -> Result<Option<Vec<StoredVersion>>, Fault> {
+    let value = unescaped(split(token).map_or(token, |(_, value)| value));
+    let mut queries: HashMap<String, Option<Query>> = HashMap::new();
+    let mut found = Vec::new();
+    for keys in value_keys(&value) {
+        let alike = reader.indexed_under_any(keys, MAX_ALIKE + 1)?;
+        if alike.len() > MAX_ALIKE {
+            return Ok(None);
+        }
+        for version in alike {
+            let is_meant = identified(definitions).contains(&version.type_name)
+                && !version.deleted()
+                && !found.iter().any(|known: &StoredVersion| known.type_name == version.type_name && known.id == version.id);
+            let known = queries.entry(version.type_name.clone());
+            let query = known.or_insert_with_key(|type_name| query(definitions, type_name, tokens)).as_ref();
+            if is_meant && query.map(|query| version.parse().map(|resource| query.matches(&resource))).transpose()? == Some(true) {
+                found.push(version);
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+fn query(definitions: &'static Definitions, type_name: &str, tokens: &str) -> Option<Query> {
+    Query::parse(definitions, type_name, &[("identifier".to_owned(), tokens.to_owned())], Handling::Strict).ok()
+}
+
+/// A search value with every form in which its namespace may be written. A system that the gateway gave to what came without one says nothing of
+/// which is meant: any may be.
+fn alternatives(token: &str) -> String {
+    let Some((system, value)) = split(token) else { return token.to_owned() };
+    if system.starts_with(SOURCE_URN) {
+        return value.to_owned();
+    }
+    let bare = system.trim_end_matches('/');
+    // The letters of a UUID are the same in both cases (RFC 4122 §3).
+    let is_uuid = bare.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn:uuid:"));
+    let forms = match bare.get(9..).filter(|_| is_uuid) {
+        Some(uuid) => vec![format!("urn:uuid:{}", uuid.to_ascii_lowercase()), format!("urn:uuid:{}", uuid.to_ascii_uppercase())],
+        None => vec![bare.to_owned(), format!("{bare}/")],
+    };
+    let others = forms.iter().map(String::as_str).filter(|form| *form != system);
+    std::iter::once(system).chain(others).map(|system| format!("{system}|{value}")).collect::<Vec<_>>().join(",")
+}
+
+/// The system and the value of a search value, still escaped.
+fn split(token: &str) -> Option<(&str, &str)> {
+    let is_plain = |at: usize| token.get(..at).is_some_and(|before| (before.len() - before.trim_end_matches('\\').len()).is_multiple_of(2));
+    let at = token.match_indices('|').map(|(at, _)| at).find(|at| is_plain(*at))?;
+    token.split_at_checked(at).and_then(|(system, rest)| Some((system, rest.strip_prefix('|')?)))
+}
+
+/// A part of a search value as it is meant.
+fn unescaped(value: &str) -> String {
+    let mut letters = value.chars();
+    let mut plain = String::with_capacity(value.len());
+    while let Some(letter) = letters.next() {
+        plain.push(if letter == '\\' { letters.next().unwrap_or(letter) } else { letter });
+    }
+    plain
 }
 
 /// The types among which a reference that tells none may mean a record.
@@ -70,7 +149,27 @@ fn identified(definitions: &'static Definitions) -> &'static [String] {
         let types = definitions.types();
         let resources = types.types().iter().filter(|definition| definition.kind == TypeKind::Resource && !definition.is_abstract);
         let names = resources.map(|definition| definition.name.as_str()).filter(|name| may_matter(name) && *name != "Patient");
-        let pairs = [("identifier".to_owned(), "x".to_owned())];
-        names.filter(|name| Query::parse(definitions, name, &pairs, Handling::Strict).is_ok()).map(str::to_owned).collect()
+        names.filter(|name| query(definitions, name, "x").is_some()).map(str::to_owned).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_sought_in_every_form() {
+        for (token, expected) in [
+            ("urn:x:ids|1", "urn:x:ids|1,urn:x:ids/|1"),
+            ("http://x.example/ids/|1", "http://x.example/ids/|1,http://x.example/ids|1"),
+            ("urn:uuid:0A|1", "urn:uuid:0A|1,urn:uuid:0a|1"),
+            ("urn:hearthgate:source:a:identifier|a\\|1", "a\\|1"),
+            ("a\\|1", "a\\|1"),
+            ("s\\|t|1", "s\\|t|1,s\\|t/|1"),
+            ("1", "1"),
+        ] {
+            assert_eq!(alternatives(token), expected);
+        }
+        assert_eq!(unescaped("a\\|b\\\\c"), "a|b\\c");
+    }
 }

@@ -63,7 +63,7 @@ impl QueryPath {
         if caller.source.as_deref() == Some(candidate.source.as_str()) {
             return Ok(true);
         }
-        let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&candidate.resource)).await?;
+        let judge = Judge::gather(&self.pipeline, caller, std::iter::once((&candidate.resource, candidate.source.as_str()))).await?;
         Ok(judge.may_ask(id))
     }
 

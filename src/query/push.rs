@@ -45,7 +45,8 @@ impl DeliveryJudge for ConsentJudge {
             breaks_glass: None,
             data: destination.data,
         };
-        let judge = Judge::for_recipient(&self.pipeline, recipient, std::iter::once(&candidate.resource)).await?;
+        let judge =
+            Judge::for_recipient(&self.pipeline, recipient, std::iter::once((&candidate.resource, candidate.source.as_str()))).await?;
         Ok(match judge.rule(candidate) {
             Ruling::Permitted(permitted) => Release::Permitted(permitted),
             Ruling::Denied(why) => Release::Denied(why),

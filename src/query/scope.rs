@@ -20,7 +20,7 @@ pub(crate) struct Scope {
 impl QueryPath {
     pub(crate) async fn scope(&self, caller: &Caller, patient: &str) -> Result<Scope, Fault> {
         let record: Node = Object::resource("Patient").with("id", patient).into();
-        let judge = Judge::gather(&self.pipeline, caller, std::iter::once(&record)).await?;
+        let judge = Judge::gather(&self.pipeline, caller, std::iter::once((&record, crate::audit::SOURCE))).await?;
         let asker = caller.organisation.key();
         let is_own = |organisation: String| !organisation.is_empty() && organisation == asker;
         let own = self.pipeline.registry.sources().filter(|(_, source)| is_own(source.organisation.key()));

@@ -85,6 +85,14 @@ pub fn reference_keys(id: &str) -> (i64, i64) {
     (value & !PARAMETER_BITS, value | PARAMETER_BITS)
 }
 
+/// The lowest and the highest keys under which this value may be indexed as a code or an identifier, in either case, by any parameter of any type.
+/// Other values may have keys between them.
+pub fn value_keys(value: &str) -> Vec<(i64, i64)> {
+    let folded = folded_code(value);
+    let forms = [value, &folded];
+    forms.into_iter().take(if folded == value { 1 } else { 2 }).map(reference_keys).collect()
+}
+
 /// The index terms of a resource, each once; none for a document without a known `resourceType`.
 /// `_id` and `_lastUpdated` have none: the store knows both.
 pub fn terms(definitions: &'static Definitions, resource: &Node) -> Vec<Term> {

@@ -120,6 +120,13 @@ impl<'c> Reader<'c> {
         self.apart(&sql, vec![low.into(), high.into(), rows(limit)])
     }
 
+    /// The same, of the first that the index has there, at most `limit`: not in the order of writing.
+    pub fn indexed_under_any(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql =
+            format!("{} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ? LIMIT ?)", SELECT_CURRENT);
+        self.apart(&sql, vec![low.into(), high.into(), rows(limit)])?.whole()
+    }
+
     /// The newest versions of the resources of a type, of those stored after `after`, oldest first.
     pub fn of_type(&self, type_name: &str, after: i64, limit: usize) -> Result<Rows, Fault> {
         let sql = format!("{} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?", SELECT_CURRENT);

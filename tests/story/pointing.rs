@@ -201,3 +201,171 @@ async fn somebody_elses_identifier_beside_a_patient_needs_their_consent_too() {
     b.get(&paths[4]).await.expect(200);
     b.get(&paths[5]).await.expect(404);
 }
+
+/// How a provenance of a record that may be seen can speak of one that may not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provenance_does_not_point_at_what_is_hidden() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let (one, other) = (a.create(&person("1")).await, a.create(&person("2")).await);
+    a.create(&permit_to(&one, "hospital-b")).await;
+    let seen = a.create(&observation(&format!("Patient/{one}"))).await;
+    let hidden = a.create(&observation(&format!("Patient/{other}"))).await;
+    let stating = |name: &str, value: Value| {
+        let target = json!([{"reference": format!("Observation/{seen}")}]);
+        let agent = json!([{"who": {"display": "Ward 3"}}]);
+        let mut provenance = json!({"resourceType": "Provenance", "target": target, "recorded": "2026-01-15T09:00:00Z", "agent": agent});
+        provenance[name] = value;
+        provenance
+    };
+    let entity = |what: Value| json!([{"role": "source", "what": what}]);
+    for (name, value) in [
+        ("entity", entity(json!({"reference": format!("Observation/{hidden}")}))),
+        ("entity", entity(json!({"type": "Patient", "identifier": {"system": PERSON, "value": "2"}}))),
+        ("extension", json!([{"url": "http://example.org/of", "valueReference": {"reference": format!("Patient/{other}")}}])),
+        ("agent", json!([{"who": {"display": "Ward 3"}}, {"who": {"reference": format!("Patient/{other}")}}])),
+    ] {
+        let id = a.create(&stating(name, value)).await;
+        let read = b.get(&format!("Provenance/{id}")).await.expect(200);
+        assert!(!read.text().contains(&hidden) && !read.text().contains(&other), "{name}: {}", read.text());
+        assert!(read.json()["entity"].is_null() && read.json()["extension"].is_null(), "{name}: {}", read.text());
+    }
+    for query in
+        [format!("Provenance?entity=Observation/{hidden}"), format!("Observation?_has:Provenance:target:entity=Observation/{hidden}")]
+    {
+        let found = b.search(&query).await;
+        assert!(found.is_empty(), "{query}: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_record_is_not_named_where_anything_may_stand() {
+    let scene = scene().await;
+    let hidden = scene.problem("P-1", "Opioid dependence").await;
+    scene.problem("P-2", "Asthma").await;
+    let named = |number: &str| by_identifier(Some("Condition"), number);
+    let extended = |value: Value| json!([{"url": "http://example.org/e", "valueReference": value}]);
+    let tag = |extension: Value| json!({"system": "urn:x", "code": "x", "extension": extension});
+    let forms: [(&str, &dyn Fn(Value) -> Value); 5] = [
+        ("extension", &extended),
+        ("note", &|value| json!([{"text": "Seen", "extension": extended(value)}])),
+        ("_status", &|value| json!({"extension": extended(value)})),
+        ("meta", &|value| json!({"tag": [tag(extended(value))]})),
+        (
+            "text",
+            &|value| json!({"status": "generated", "div": "<div xmlns=\"http://www.w3.org/1999/xhtml\">Seen</div>", "extension": extended(value)}),
+        ),
+    ];
+    for (name, form) in forms {
+        for (reference, is_shown) in
+            [(named("P-2"), true), (named("P-1"), false), (json!({"reference": format!("Condition/{hidden}")}), false)]
+        {
+            let id = scene.measured(json!({name: form(reference.clone())})).await;
+            let read = scene.b.get(&format!("Observation/{id}")).await;
+            let text = read.text();
+            assert!(!text.contains("P-1") && !text.contains(&hidden), "{name}: {text}");
+            assert_eq!(text.contains("P-2"), is_shown, "{name}: {text}");
+        }
+    }
+    let label =
+        json!({"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N", "extension": extended(named("P-1"))});
+    let id = scene.measured(json!({"meta": {"security": [label]}})).await;
+    let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
+    assert!(!read.text().contains("P-1"), "{}", read.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_institution_that_tells_is_not_named() {
+    let scene = scene().await;
+    let institution = |kind: &str, name: &str, number: &str| json!({"resourceType": kind, "name": name, "identifier": [{"system": VISITS, "value": number}]});
+    let clinic = scene.a.create(&institution("Organization", "Riverside Methadone Clinic", "C-1")).await;
+    let ordinary = scene.a.create(&institution("Organization", "Riverside Clinic", "C-2")).await;
+    let mut room = institution("Location", "Room 3", "R-1");
+    room["managingOrganization"] = json!({"reference": format!("Organization/{clinic}")});
+    let room = scene.a.create(&room).await;
+    let by = |id: &str| json!([{"reference": format!("Organization/{id}")}]);
+    for (performer, is_shown) in [
+        (by(&ordinary), true),
+        (by(&clinic), false),
+        (json!([by_identifier(Some("Organization"), "C-1")]), false),
+        (json!([by_identifier(Some("Organization"), "C-2")]), true),
+    ] {
+        let id = scene.measured(json!({"performer": performer})).await;
+        let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+        assert_eq!(read["performer"], if is_shown { performer } else { Value::Null });
+    }
+    let patient = json!({"generalPractitioner": by(&clinic), "managingOrganization": by(&clinic)[0]});
+    let mut named = person("1");
+    patient.as_object().unwrap().iter().for_each(|(name, value)| named[name] = value.clone());
+    named["id"] = json!(scene.patient);
+    scene.a.put(&format!("Patient/{}", scene.patient), &named).await.expect(200);
+    let read = scene.b.get(&format!("Patient/{}", scene.patient)).await.expect(200);
+    assert!(!read.text().contains(&clinic) && read.json()["name"].is_array(), "{}", read.text());
+    // What took place in a room of the clinic took place there.
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let there = json!([{"location": {"reference": format!("Location/{room}")}}]);
+    let visit = scene.file("Encounter", json!({"status": "finished", "class": class, "location": there})).await;
+    scene.b.get(&format!("Encounter/{visit}")).await.expect(404);
+    let during = scene.measured(json!({"encounter": {"reference": format!("Encounter/{visit}")}})).await;
+    scene.b.get(&format!("Observation/{during}")).await.expect(404);
+    // And still did when nothing but its id is left.
+    scene.a.delete(&format!("Encounter/{visit}")).await.expect(204);
+    scene.b.get(&format!("Observation/{during}")).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_patients_record_of_the_same_number_is_no_setting() {
+    let scene = scene().await;
+    let visit = scene.visit("V-1", "Check-up").await;
+    let both = json!({"reference": format!("Encounter/{visit}"), "identifier": {"system": VISITS, "value": "V-1"}});
+    let mut measured = Vec::new();
+    for encounter in [by_identifier(Some("Encounter"), "V-1"), both] {
+        measured.push((scene.measured(json!({"encounter": encounter.clone()})).await, encounter));
+    }
+    let stranger = scene.b.create(&patient("7")).await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    scene
+        .b
+        .create(&json!({
+            "resourceType": "Encounter", "status": "finished", "class": class, "type": [{"text": "Methadone maintenance visit"}],
+            "subject": {"reference": format!("Patient/{stranger}")}, "identifier": [{"system": VISITS, "value": "V-1"}]
+        }))
+        .await;
+    for (id, encounter) in measured {
+        let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+        assert_eq!(read["encounter"]["identifier"], encounter["identifier"], "{read}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identifier_means_the_same_however_its_system_is_written() {
+    let scene = scene().await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let forms = [
+        ("http://x.example/visits", json!({"system": "http://x.example/visits/"})),
+        ("http://x.example/places/", json!({"system": "http://x.example/places"})),
+        ("urn:uuid:0f0f0f0f-0000-4000-8000-000000000001", json!({"system": "urn:uuid:0F0F0F0F-0000-4000-8000-000000000001"})),
+        (VISITS, json!({})),
+    ];
+    for (number, (system, written)) in forms.into_iter().enumerate() {
+        let value = format!("W-{number}");
+        let identifier = json!([{"system": system, "value": value}]);
+        let kind = json!([{"text": "Methadone maintenance visit"}]);
+        scene.file("Encounter", json!({"status": "finished", "class": class, "type": kind, "identifier": identifier})).await;
+        for type_name in [Some("Encounter"), None] {
+            let mut reference = json!({"identifier": written});
+            reference["identifier"]["value"] = json!(value);
+            type_name.iter().for_each(|name| reference["type"] = json!(name));
+            let id = scene.measured(json!({"encounter": reference})).await;
+            scene.b.get(&format!("Observation/{id}")).await.expect(404);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contained_patient_is_somebody() {
+    let scene = scene().await;
+    let contained = json!([{"resourceType": "Patient", "id": "p", "name": [{"family": "Fell"}]}]);
+    let id = scene.measured(json!({"contained": contained, "performer": [{"reference": "#p"}]})).await;
+    scene.b.get(&format!("Observation/{id}")).await.expect(404);
+}

@@ -160,6 +160,7 @@ impl Pass<'_> {
             self.redact_entries(resource)?;
         }
         self.walk_resource(resource)?;
+        self.walk_labels(resource);
         self.remove_orphans(resource);
         Ok(())
     }

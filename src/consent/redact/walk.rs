@@ -258,7 +258,7 @@ impl Pass<'_> {
         if !is_inside && self.screen.withholds_target(type_name, None, &self.memory) {
             return Fate::Spoil;
         }
-        let is_named_gone = !self.gone.is_empty() && Reference::logical(node).is_some_and(|named| self.gone.has(named.as_str()));
+        let is_named_gone = !self.gone.is_empty() && self.names_gone(node);
         if self.gone.has(written)
             || is_named_gone
             || is_stranger
@@ -309,10 +309,29 @@ impl Pass<'_> {
             return false;
         }
         match &node.value {
-            Value::Text(text) => self.gone.has(text) || addresses_in(text).any(|address| self.gone.has(address)),
+            Value::Text(text) => self.gone.has(text) || addresses_in(text).any(|address| self.gone.has(address.as_str())),
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
-            Value::Object(object) => object.members().iter().any(|member| self.mentions_gone(&member.node)),
+            Value::Object(object) => self.names_gone(node) || object.members().iter().any(|member| self.mentions_gone(&member.node)),
             _ => false,
+        }
+    }
+
+    /// Whether an element names by identifier what is gone.
+    fn names_gone(&self, node: &Node) -> bool {
+        Reference::logical(node).is_some_and(|named| self.gone.has(named.as_str()))
+    }
+
+    /// Takes out of the resource's labels whatever mentions what is gone beside the label itself.
+    pub(super) fn walk_labels(&mut self, resource: &mut Node) {
+        let Some(meta) = resource.get_mut("meta").filter(|_| !self.gone.is_empty()) else { return };
+        for label in meta.get_mut("security").and_then(Node::as_list_mut).into_iter().flatten() {
+            let members = label.as_object().map(Object::members).unwrap_or_default();
+            let besides = members.iter().filter(|member| !matches!(member.name.as_str(), "system" | "code"));
+            let doomed: Vec<CompactString> =
+                besides.filter(|member| self.mentions_gone(&member.node)).map(|member| member.name.clone()).collect();
+            self.removed += doomed.len();
+            self.is_told |= !doomed.is_empty();
+            label.as_object_mut().into_iter().for_each(|label| doomed.iter().for_each(|name| drop(label.remove(name))));
         }
     }
 

@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 impl Judge {
     /// What is told by the settings in which something took place.
     pub(super) fn setting(&self, resource: &Node) -> Vec<Concept> {
-        let mut labels = self.beside.labels(resource, &self.labeller);
+        let patients = self.beside.patients_in(resource, &self.registry).unwrap_or_default();
+        let mut labels = self.labels_by_setting(resource, &patients);
         if self.beside.is_unsettled(resource) {
             labels.extend(labels_of_unknown_setting());
         }
@@ -37,8 +38,8 @@ impl Judge {
         if is_own || is_administrative(type_name) || matches!(type_name, "AuditEvent" | "Provenance") {
             return false;
         }
-        let facts = self.facts(&candidate.resource);
         let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
+        let facts = self.facts(&candidate.resource, &patients);
         let mut rules = patients.iter().flat_map(|id| self.speaking(id));
         rules.any(|rules| consent::turns_on_setting(rules, &self.request, &facts))
     }
@@ -52,6 +53,7 @@ impl Judge {
         }
         named.retain(|name| !self.beside.has(name));
         if named.is_empty() {
+            self.beside.label_places(&self.labeller);
             return Ok(());
         }
         let definitions = pipeline.definitions;
@@ -59,6 +61,7 @@ impl Judge {
         let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, named, MAX_BESIDE);
         let found = if are_few { pipeline.store.glance(look).await? } else { pipeline.store.read(look).await? };
         let names = self.beside.join(found);
+        self.beside.label_places(&self.labeller);
         self.hide_learnt(&names);
         Ok(())
     }

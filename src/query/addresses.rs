@@ -1,0 +1,72 @@
+//! What addresses in a partner's own words lead to: `https://ehr.example/fhir/Binary/7` is a record that the gateway keeps under an id of its own.
+//! References are put into the gateway's words when they come in; links in texts, and URIs that are the address of a record, stay as they were written.
+
+use crate::consent::Reference;
+use crate::normalise::{GatewayIds, SourceRules, is_gateway_id, plain_url};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// How partners' addresses are to be understood.
+#[derive(Clone)]
+pub(super) struct Addresses {
+    pub ids: GatewayIds,
+    pub rules: Arc<HashMap<String, SourceRules>>,
+}
+
+impl Addresses {
+    /// What a reference in a record of a source is looked up by: `Type/id`, in the gateway's words too where it is in a partner's, or a logical one
+    /// whole.
+    pub fn names_of(&self, reference: &Reference, source: &str) -> Vec<String> {
+        if reference.sought().is_some() {
+            return vec![reference.as_str().to_owned()];
+        }
+        let Some((type_name, id)) = reference.relative().and_then(|relative| relative.split_once('/')) else { return Vec::new() };
+        let mut names = vec![format!("{type_name}/{id}")];
+        if !is_gateway_id(id) {
+            let scopes = self.scopes(reference.as_str(), &names, source);
+            names.extend(scopes.iter().map(|scope| format!("{type_name}/{}", self.ids.id(scope, type_name, id))));
+        }
+        names
+    }
+
+    /// Whose words an address may be in: those of the record's source, of whichever source has the base URL, or of the server that the source speaks of.
+    fn scopes(&self, written: &str, local: &[String], source: &str) -> Vec<String> {
+        if !written.contains("://") {
+            return vec![source.to_owned()];
+        }
+        let plain = plain_url(written);
+        let is_below = |rules: &SourceRules| rules.below_base(&plain).is_some_and(|rest| local.iter().any(|local| local == rest));
+        let mut scopes: Vec<String> = self.rules.iter().filter(|(_, rules)| is_below(rules)).map(|(name, _)| name.clone()).collect();
+        let base = local.first().and_then(|local| written.strip_suffix(local.as_str())).map(|base| base.trim_end_matches('/'));
+        scopes.extend(base.map(|base| format!("{source}\n{base}")));
+        scopes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partners_addresses_lead_to_its_records() {
+        let ids = GatewayIds::new([1; 32]);
+        let of = |source: &str, id: &str| format!("Binary/{}", ids.id(source, "Binary", id));
+        let rules = [("a", "https://a.example/fhir"), ("b", "https://b.example/fhir")];
+        let rules = rules.map(|(name, base)| (name.to_owned(), SourceRules::new(name, &[base])));
+        let addresses = Addresses { ids: ids.clone(), rules: Arc::new(rules.into()) };
+        let ours = of("a", "7");
+        for (written, expected) in [
+            ("Binary/7", vec!["Binary/7".to_owned(), of("a", "7")]),
+            ("https://A.example:443/fhir/Binary/7/_history/2", vec![of("a", "7")]),
+            ("https://b.example/fhir/Binary/7", vec![of("b", "7")]),
+            ("https://c.example/fhir/Binary/7", vec![of("a\nhttps://c.example/fhir", "7")]),
+            (ours.as_str(), vec![ours.clone()]),
+            ("Binary?identifier=s|7", vec!["Binary?identifier=s|7".to_owned()]),
+            ("urn:uuid:7", vec![]),
+        ] {
+            let names = addresses.names_of(&Reference::new(written).unwrap(), "a");
+            assert!(expected.iter().all(|name| names.contains(name)), "{written}: {names:?}");
+            assert!(names.len() <= expected.len() + 2, "{written}: {names:?}");
+        }
+    }
+}
