@@ -118,11 +118,10 @@ impl Plan {
         Ok(event)
     }
 
-    /// The id of the one patient whose an event is, if that one stays. Its leaf is under that one's tag.
+    /// The id of the patient whose an event is, if that one stays. It is the first that the event names, and its leaf is under that one's tag.
     fn owner<'e>(&self, event: &'e Node) -> Option<&'e str> {
-        let patients = event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"])?.strip_prefix("Patient/"));
-        let mut staying = patients.filter(|id| !id.contains('/') && !self.goes(&format!("Patient/{id}")));
-        let first = staying.next()?;
-        staying.all(|other| other == first).then_some(first)
+        let entities = event.items("entity").iter();
+        let mut patients = entities.filter_map(|entity| entity.text_at(&["what", "reference"])?.strip_prefix("Patient/"));
+        patients.next().filter(|id| !id.contains('/') && !self.goes(&format!("Patient/{id}")))
     }
 }
