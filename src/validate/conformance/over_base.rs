@@ -36,38 +36,7 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pa
     let mut is_whole = true;
     for (index, element) in list.elements.iter().enumerate() {
         let found = element.text("path").map(|path| find(types, root, path));
-        match &found {
-            Some(Place::None) => {
-                walk.report.add(NO_MATCH, &name.index(index), element, "The base has no element of this path");
-                is_whole = false;
-            }
-            Some(Place::NoSuchType) => {
-                walk.report.add(NO_SNAPSHOT, path, element, "The path names a type that the element of the base cannot have");
-            }
-            Some(Place::At { element: Some(of_base), .. }) => {
-                let slice_allowed = types.element(*of_base).max > 1 || types.element(*of_base).is_choice;
-                if element.get("slicing").is_some() && !slice_allowed && element.text("sliceName").is_none() {
-                    walk.report.add(
-                        NOT_SLICEABLE,
-                        &name.index(index).name("slicing"),
-                        element,
-                        "The element is there at most once, so it cannot be sliced",
-                    );
-                }
-                cardinality(walk, element, *of_base, base, path);
-                type_codes(walk, element, *of_base, &name.index(index));
-                targets(walk, element, *of_base, &name.index(index));
-                strength(walk, element, *of_base, base, &name.index(index));
-                unstated_types(walk, element, *of_base, base, &name.index(index));
-                modifier(walk, element, *of_base, &name.index(index));
-            }
-            Some(Place::InResource { path: resource, step, .. }) if !has_stated_type(walk.types, list, base, resource, step) => {
-                let text = "The path goes into a resource of any type; an element before it must say of which type it is";
-                walk.report.add(NO_MATCH, &name.index(index), element, text);
-                is_whole = false;
-            }
-            _ => {}
-        }
+        is_whole &= found.as_ref().is_none_or(|found| laid(walk, list, element, found, base, &name.index(index)));
         places.push(match found {
             Some(Place::At { order, .. } | Place::InResource { order, .. }) => Some(order),
             _ => None,
@@ -89,6 +58,46 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pa
     }
     if !is_whole {
         walk.report.add(NO_MATCH, path, list.structure, "Not every element of the differential could be laid over the base");
+    }
+}
+
+/// Judges one element where it is laid over the base, and says whether it could be.
+fn laid(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, found: &Place, base: &Structure, path: &Path<'_>) -> bool {
+    let whole = path.container().and_then(Path::container).unwrap_or(path);
+    match found {
+        Place::None => {
+            walk.report.add(NO_MATCH, path, element, "The base has no element of this path");
+            return false;
+        }
+        Place::InResource { path: resource, step, .. } if !has_stated_type(walk.types, list, base, resource, step) => {
+            let text = "The path goes into a resource of any type; an element before it must say of which type it is";
+            walk.report.add(NO_MATCH, path, element, text);
+            return false;
+        }
+        Place::NoSuchType => {
+            walk.report.add(NO_SNAPSHOT, whole, element, "The path names a type that the element of the base cannot have");
+        }
+        Place::At { element: Some(of_base), .. } => {
+            sliceable(walk, element, *of_base, path);
+            cardinality(walk, element, *of_base, base, whole);
+            type_codes(walk, element, *of_base, path);
+            targets(walk, element, *of_base, path);
+            strength(walk, element, *of_base, base, path);
+            unstated_types(walk, element, *of_base, base, path);
+            modifier(walk, element, *of_base, path);
+        }
+        _ => {}
+    }
+    true
+}
+
+/// What is there at most once cannot be sliced, but for choices, and slices themselves.
+fn sliceable(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, path: &Path<'_>) {
+    let of_type = walk.types.element(of_type);
+    let slice_allowed = of_type.max > 1 || of_type.is_choice;
+    if element.get("slicing").is_some() && !slice_allowed && element.text("sliceName").is_none() {
+        let text = "The element is there at most once, so it cannot be sliced";
+        walk.report.add(NOT_SLICEABLE, &path.name("slicing"), element, text);
     }
 }
 
@@ -164,12 +173,13 @@ fn cardinality(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &S
     let max = element.text("max").map(|max| if max == "*" { UNBOUNDED } else { max.parse().unwrap_or(UNBOUNDED) });
     let element_path = element.text("path").unwrap_or_default();
     let id = element.text("id").unwrap_or(element_path);
-    let known = base.elements.iter().find(|one| one.id == id);
+    let of_base = |id: &str| base.elements.iter().find(|one| one.id == id);
+    let known = of_base(id);
     let of_type = walk.types.element(of_type);
     let is_slice = element.text("sliceName").is_some();
     let asked = match known {
         Some(known) => (known.min, known.max),
-        None if is_slice => (0, of_type.max),
+        None if is_slice => (0, slices::sliced(id).and_then(of_base).map_or(of_type.max, |one| one.max)),
         None => (of_type.min, of_type.max),
     };
     // What is not stated is as in the base.

@@ -17,7 +17,8 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pa
 /// No slice may be there more often than what is sliced, and all that are asked for must find room.
 fn numbers(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
     let bounded = list.elements.iter().filter_map(|element| Some((element.text("id")?, number(element.text("max")?)?)));
-    let bounds: HashMap<&str, u32> = bounded.collect();
+    // R4's own extensions forbid their parts and define them all the same (codesystem-history).
+    let bounds: HashMap<&str, u32> = bounded.filter(|(_, most)| *most > 0).collect();
     let mut least: HashMap<&str, u32> = HashMap::new();
     for element in list.elements.iter().filter(|element| element.text("sliceName").is_some()) {
         let Some(sliced) = element.text("id").and_then(sliced) else { continue };
@@ -41,7 +42,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// The id of what a slice is one of: `Patient.identifier` of `Patient.identifier:a`. Slices of slices are counted by those.
-fn sliced(id: &str) -> Option<&str> {
+pub fn sliced(id: &str) -> Option<&str> {
     let (before, last) = id.rsplit_once(':').filter(|(_, last)| !last.contains('.'))?;
     (!last.contains('/')).then_some(before)
 }
