@@ -64,7 +64,7 @@ struct Unpacked {
     /// Its proofs, as files of a package.
     files: Files,
     told: Vec<Told>,
-    since: Option<Instant>,
+    asked: Option<(String, Instant)>,
 }
 
 /// Days of an epoch.
@@ -73,7 +73,7 @@ const EPOCH_DAYS: i64 = 30;
 /// Checks an accounting by what the reader believes, and against the receipts they kept.
 pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Account {
     let mut account = Account::default();
-    let Some(Unpacked { files, told, since }) = unpacked(bundle) else {
+    let Some(Unpacked { files, told, asked }) = unpacked(bundle) else {
         account.report.problem("this is no accounting of disclosures in JSON".to_owned());
         return account;
     };
@@ -94,7 +94,11 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     let tags = complete(&manifest, &files, &checkpoint, &leaves, Some(begins), report);
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, &leaves, &tags, report));
     let erased_at = erased_at(&files, &leaves, &checkpoint, report);
-    account.since = since;
+    account.since = asked.as_ref().map(|(_, since)| *since);
+    let fits = asked.is_none_or(|(of, since)| of == account.report.subject && Epoch::of(since) <= begins);
+    account
+        .report
+        .check(fits, || "its own link is of somebody else, or of a later time than that of which it proves to be complete".to_owned());
     let erasers = Erasers::of(proved.iter().map(|(position, (leaf, opening))| (*position, leaf, opening)), &mut account.report);
     tell(&mut account, &leaves, &erasers, &told);
     open(&mut account, &proved, &told, erased_at);
@@ -148,10 +152,11 @@ fn tell(account: &mut Account, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, 
     });
 }
 
-/// Since when an accounting says that it tells: what its own link asks for.
-fn since(bundle: &Node) -> Option<Instant> {
+/// Of whom and since when an accounting says that it tells: what its own link asks for.
+fn asked(bundle: &Node) -> Option<(String, Instant)> {
     let own = bundle.items("link").iter().find(|link| link.text("relation") == Some("self"))?;
-    Instant::from_fhir_instant(own.text("url")?.split_once("?_since=")?.1)
+    let (of, since) = own.text("url")?.split_once("/$disclosures?_since=")?;
+    Some((of.to_owned(), Instant::from_fhir_instant(since)?))
 }
 
 fn told(position: u64, resource: Option<&Node>) -> Told {
@@ -177,7 +182,7 @@ fn unpacked(bundle: &[u8]) -> Option<Unpacked> {
     let completeness: Completeness = serde_json::from_slice(files.get("completeness.json")?).ok()?;
     let anchor = files.remove(&format!("proofs/{}.tlog-proof", completeness.anchored_at))?;
     files.insert("index.tlog-proof".to_owned(), anchor);
-    Some(Unpacked { files, told: entries, since: since(&bundle) })
+    Some(Unpacked { files, told: entries, asked: asked(&bundle) })
 }
 
 /// The checkpoint that all its proofs are under, if the reader's policy accepts it.

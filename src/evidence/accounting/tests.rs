@@ -35,12 +35,14 @@ struct Made {
     events: BTreeMap<u64, Node>,
     keys: BTreeMap<u64, [u8; 32]>,
     erasure: Option<u64>,
+    /// What its own link asks for.
+    asked: Option<String>,
 }
 
 impl Made {
     fn of(log: Log) -> Made {
         let keys = TOLD.into_iter().map(|number| (number, told_key())).collect();
-        Made { log, events: TOLD.into_iter().map(|number| (number, event(number))).collect(), keys, erasure: None }
+        Made { log, events: TOLD.into_iter().map(|number| (number, event(number))).collect(), keys, erasure: None, asked: None }
     }
 
     fn check(&self) -> Account {
@@ -57,7 +59,8 @@ impl Made {
             entries.extend(event.map(|event| entry(format!("urn:hearthgate:disclosure:{position}"), event)));
             entries.push(binary(format!("urn:hearthgate:leaf:{position}"), proof(position).as_bytes()));
         }
-        let bundle: Node = Object::resource("Bundle").with("entry", entries).into();
+        let link = self.asked.as_ref().map(|url| vec![Node::from(Object::new().with("relation", "self").with("url", url.as_str()))]);
+        let bundle: Node = Object::resource("Bundle").with_some("link", link).with("entry", entries).into();
         verify_accounting(json::write(&bundle).as_bytes(), &self.log.policy(), &Kept::default())
     }
 
@@ -160,4 +163,16 @@ fn what_was_erased_from_an_entry_is_borne_out_by_the_log() {
     let mut forged = Made::of(log(&TOLD));
     forged.replace(|entity| without_entity(&[1; 32], entity));
     assert!(forged.check().report.problems.iter().any(|problem| problem.starts_with("entry 4 is not what")));
+}
+
+#[test]
+fn an_accounting_tells_of_its_subject_from_a_time_it_is_complete_from() {
+    for (asked, is_sound) in [
+        (format!("{SUBJECT}/$disclosures?_since=2020-01-01T00:00:00Z"), true),
+        (format!("{SUBJECT}/$disclosures?_since=2099-01-01T00:00:00Z"), false),
+        ("Patient/q/$disclosures?_since=2020-01-01T00:00:00Z".to_owned(), false),
+    ] {
+        let account = Made { asked: Some(asked.clone()), ..Made::of(log(&TOLD)) }.check();
+        assert_eq!(account.report.problems.is_empty(), is_sound, "{asked}: {:?}", account.report.problems);
+    }
 }
