@@ -15,6 +15,8 @@ pub struct Caller {
     pub organisation: Organisation,
     /// Why it asks: the purposes of the token, or those of them the request names.
     pub purposes: Vec<Purpose>,
+    /// Whether the request names them: then it is for all of them.
+    pub names_purposes: bool,
     pub scopes: Scopes,
     pub roles: Vec<Role>,
     /// What it may be told of the persons concerned.
@@ -38,6 +40,7 @@ impl Caller {
             client_id: grant.client_id,
             organisation: client.organisation.clone(),
             purposes: grant.purposes.into_iter().filter(|purpose| client.purposes.contains(purpose)).collect(),
+            names_purposes: false,
             scopes: grant.scopes.intersection(&client.scopes),
             roles: client.roles.clone(),
             data: client.data,
@@ -65,7 +68,7 @@ impl Caller {
     }
 
     /// The caller with the purposes of the header [`PURPOSE_HEADER`], which must be among its own: a header narrows, never widens.
-    pub fn narrowed(mut self, header: Option<&str>) -> Result<Caller, Refusal> {
+    pub fn narrowed(self, header: Option<&str>) -> Result<Caller, Refusal> {
         let Some(header) = header else { return Ok(self) };
         let wanted = purposes(header).ok_or_else(|| {
             let text = "the header X-Purpose-Of-Use must hold codes of v3-PurposeOfUse, such as TREAT";
@@ -75,8 +78,7 @@ impl Caller {
             let text = "the header X-Purpose-Of-Use names a purpose the access token does not allow";
             return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text));
         }
-        self.purposes = wanted;
-        Ok(self)
+        Ok(Caller { purposes: wanted, names_purposes: true, ..self })
     }
 }
 

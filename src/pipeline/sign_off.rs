@@ -339,6 +339,7 @@ impl Pipeline {
             client_id: client.id.clone(),
             organisation: client.organisation.clone(),
             purposes: Vec::new(),
+            names_purposes: false,
             scopes: client.scopes.clone(),
             roles: client.roles.clone(),
             files_consent: client.files_consent,

@@ -39,6 +39,7 @@ impl DeliveryJudge for ConsentJudge {
         let recipient = Recipient {
             organisation: destination.organisation.clone(),
             purposes: vec![destination.purpose],
+            names_purposes: true,
             oversees: false,
             operates: false,
             person: None,

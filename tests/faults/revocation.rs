@@ -48,6 +48,7 @@ impl Rooms {
             client_id: client.id,
             organisation: client.organisation,
             purposes: client.purposes,
+            names_purposes: false,
             scopes: Scopes::every(),
             roles: Vec::new(),
             data: DataKind::Identified,

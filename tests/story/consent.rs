@@ -126,7 +126,9 @@ async fn a_consent_is_for_whom_and_what_it_says() {
     let path = format!("Patient/{}", case.patient);
     let for_purpose = |code: &str| Call::get(&path).header("x-purpose-of-use", code);
     case.b.call(for_purpose("TREAT")).await.expect(200);
-    assert_eq!(case.b.call(for_purpose("HPAYMT")).await.expect(404).issue(), "not-found");
+    for other in ["HPAYMT", "TREAT HPAYMT"] {
+        assert_eq!(case.b.call(for_purpose(other)).await.expect(404).issue(), "not-found", "{other}");
+    }
     // A regulator is no way round consent.
     let regulator = case.world.party("health-department").await;
     regulator.get(&path).await.expect(403);

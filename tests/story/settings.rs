@@ -6,6 +6,7 @@ use crate::support::holder::{Behaviour, Holder};
 use crate::support::world::PERSON;
 use crate::support::{Party, Setup, World};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const TIMEOUT_MS: u64 = 400;
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -286,7 +287,8 @@ async fn many_settings_are_asked_for_together_up_to_a_limit() {
         scene.hold((0..count).flat_map(numbered).collect());
         scene.clinic.behave(behaviour);
         let answer = scene.b.get(&format!("Observation?patient={}&_count=500", scene.patient)).await.expect(200).json();
-        let asked = scene.asked(0, "Encounter");
+        // One that is slow may be put a second time.
+        let asked: BTreeSet<String> = scene.asked(0, "Encounter").into_iter().collect();
         assert_eq!(asked.len(), questions, "{asked:?}");
         let values: Vec<u64> =
             answer["entry"].as_array().unwrap().iter().filter_map(|entry| entry["resource"]["valueQuantity"]["value"].as_u64()).collect();

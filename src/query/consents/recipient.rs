@@ -15,6 +15,8 @@ const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason
 pub struct Recipient {
     pub organisation: Organisation,
     pub purposes: Vec<Purpose>,
+    /// Whether the request names them, and so is for all of them.
+    pub names_purposes: bool,
     /// Whether it may see the trail: AuditEvents and Provenances of everybody.
     pub oversees: bool,
     /// What it may be told of the persons concerned.
@@ -60,6 +62,7 @@ impl Recipient {
         Recipient {
             organisation: caller.organisation.clone(),
             purposes: caller.purposes.clone(),
+            names_purposes: caller.names_purposes,
             oversees: caller.has_role(Role::Regulator),
             data: caller.data,
             operates: caller.has_role(Role::Operator),
@@ -93,6 +96,6 @@ impl Recipient {
     }
 
     pub(super) fn request(&self, instant: Instant) -> Request {
-        Request::new(self.parties(), self.purpose_codes(), instant)
+        Request { means_every_purpose: self.names_purposes, ..Request::new(self.parties(), self.purpose_codes(), instant) }
     }
 }
