@@ -8,6 +8,9 @@ use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use percent_encoding::percent_decode_str;
 
+/// Elements of the type Identifier that name another record, and not the one they stand in.
+const NAMING: [&str; 3] = ["reference", "targetIdentifier", "valueIdentifier"];
+
 /// What a resource points at, in whatever way.
 pub fn pointers_of(resource: &Node) -> Vec<Reference> {
     let mut found = references_of(resource);
@@ -26,13 +29,19 @@ fn collect(node: &Node, found: &mut Vec<Reference>) {
                     "fullUrl" | "reference" if member.node.as_text().is_some() => continue,
                     // What stands there says nothing of what the resource is about, but it may point.
                     "meta" | "text" => found.extend(references_of(&member.node)),
-                    _ => {}
+                    name => found.extend(named_by(name, &member.node)),
                 }
                 collect(&member.node, found);
             }
         }
         _ => {}
     }
+}
+
+/// The record that an element names by an identifier without a `Reference` around it, `Claim.related.reference` for instance.
+pub(super) fn named_by(name: &str, node: &Node) -> Option<Reference> {
+    let identifier = NAMING.contains(&name).then(|| Identifier::from_node(node)).flatten();
+    identifier.map(|identifier| Reference::by_identifier("", &identifier))
 }
 
 /// The addresses of records in a text, however they stand there: as the whole of it, as links in markdown or a narrative, or bare. A search by id
@@ -125,6 +134,8 @@ mod tests {
             &["Condition/1", "Condition?identifier=2"],
         );
         check(r#""category":[{"coding":[{"system":"http://loinc.org/x/Y","code":"1/2"}]}]"#, &[]);
+        check(r#""extension":[{"valueIdentifier":{"system":"s","value":"1"}}]"#, &["?identifier=s|1"]);
+        check(r#""related":[{"reference":{"value":"1"}}],"identifier":[{"value":"2"}]"#, &["?identifier=1"]);
         check(
             r#""supportingInfo":[{"type":"Condition","identifier":{"system":"s","value":"9"}}],"author":{"identifier":{"system":"npi","value":"1"}}"#,
             &["Condition?identifier=s|9"],

@@ -112,8 +112,11 @@ fn patients() -> Vec<Item> {
     quiet["name"][0]["family"] = json!("Fell");
     vec![
         hidden("quiet", quiet),
+        seen("clinic", json!({"resourceType": "Organization", "name": "Riverside methadone clinic"})),
         telling("some", patient("1"), |patient| {
-            patient["generalPractitioner"] = json!([{"display": "Riverside methadone clinic"}]);
+            let clinic = json!({"reference": "Organization/clinic"});
+            patient["generalPractitioner"] = json!([{"display": "Riverside methadone clinic"}, clinic]);
+            patient["managingOrganization"] = clinic;
             patient["link"] = json!([{"other": {"reference": "Patient/quiet"}, "type": "seealso"}]);
         }),
         seen("open", patient("3")),
@@ -272,6 +275,9 @@ fn derived() -> Vec<Item> {
                 "member": [{"entity": some}, {"entity": {"reference": "Patient/quiet"}}]
             }),
         ),
+        telling("drawn", measured("some", "2026-01-12", 12.5), |drawn| {
+            drawn["performer"] = json!([{"reference": "Organization/clinic"}]);
+        }),
         telling("misfiled", measured("open", "2026-01-15", 8.0), |misfiled| {
             misfiled["performer"] = json!([{"reference": "Patient/quiet"}]);
         }),

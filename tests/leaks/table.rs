@@ -455,6 +455,8 @@ fn records() -> Vec<Leak> {
             "labelled by their own codes, words, places and medications",
             vec![Alike(|| {
                 vec![
+                    get("Observation/{drawn}"),
+                    get("Observation?performer=Organization/{clinic}"),
                     get("MedicationRequest?patient={some}"),
                     get("MedicationStatement?patient={some}"),
                     get("Claim?patient={some}"),
@@ -493,6 +495,8 @@ fn records() -> Vec<Leak> {
             "the same redaction: practitioners and linked records that tell go",
             vec![Alike(|| {
                 vec![
+                    get("Patient?general-practitioner=Organization/{clinic}"),
+                    get("Patient?organization=Organization/{clinic}"),
                     get("Patient/{some}"),
                     get("Patient?_id={some}"),
                     get("Patient?identifier=urn:oid:1.3.6.1.4.1.99999.2|1"),

@@ -275,6 +275,57 @@ async fn a_hidden_record_is_not_named_where_anything_may_stand() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
+    let scene = scene().await;
+    let problem = |id: &str, kind: &str| {
+        let subject = json!({"reference": format!("Patient/{}", scene.patient)});
+        json!({"resourceType": "Condition", "id": id, "subject": subject, "code": {"text": kind}})
+    };
+    scene.a.put("Condition/own-1", &problem("own-1", "Opioid dependence")).await.expect(201);
+    scene.a.put("Condition/own-2", &problem("own-2", "Asthma")).await.expect(201);
+    let link = |address: &str| format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{address}\">reason</a></div>");
+    for (own, is_shown) in [("own-2", true), ("own-1", false)] {
+        for address in [format!("Condition/{own}"), format!("https://ehr.hospital-a.example/fhir/Condition/{own}")] {
+            for (name, value) in [
+                ("extension", json!([{"url": "http://example.org/reason", "valueUri": address}])),
+                ("note", json!([{"text": format!("See [the problem]({address}).")}])),
+                ("text", json!({"status": "generated", "div": link(&address)})),
+            ] {
+                let id = scene.measured(json!({name: value})).await;
+                let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
+                assert_eq!(read.text().contains(own), is_shown, "{name}: {}", read.text());
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identifier_alone_names_a_hidden_record_too() {
+    let scene = scene().await;
+    scene.problem("P-1", "Opioid dependence").await;
+    scene.problem("P-2", "Asthma").await;
+    for (number, is_shown) in [("P-2", true), ("P-1", false)] {
+        let identifier = json!({"system": VISITS, "value": number});
+        let id = scene.measured(json!({"extension": [{"url": "http://example.org/e", "valueIdentifier": identifier}]})).await;
+        let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
+        assert_eq!(read.text().contains(number), is_shown, "{}", read.text());
+    }
+}
+
+/// Where more is indexed under a number than is looked at, each type is asked by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_common_number_hides_no_record_from_being_found() {
+    let scene = scene().await;
+    for series in 0..66 {
+        scene.measured(json!({"identifier": [{"system": format!("urn:oid:1.3.6.1.4.1.99999.8.{series}"), "value": "P-1"}]})).await;
+    }
+    scene.problem("P-1", "Opioid dependence").await;
+    let id = scene.measured(json!({"partOf": [by_identifier(None, "P-1")]})).await;
+    let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
+    assert!(!read.text().contains("P-1"), "{}", read.text());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_institution_that_tells_is_not_named() {
     let scene = scene().await;
     let institution = |kind: &str, name: &str, number: &str| json!({"resourceType": kind, "name": name, "identifier": [{"system": VISITS, "value": number}]});

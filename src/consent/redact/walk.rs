@@ -2,12 +2,12 @@
 
 use super::super::code::{Code, Reference, codings, items};
 use super::super::label::is_silent;
-use super::super::pointers::addresses_in;
+use super::super::pointers::{addresses_in, named_by};
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
 use super::{Pass, Withheld, nested, prose};
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
-use crate::fhir::{Node, Object, Value};
+use crate::fhir::{Member, Node, Object, Value};
 use compact_str::CompactString;
 
 /// The extension by which an element carries a label of its own (HL7 DS4P).
@@ -224,6 +224,10 @@ impl Pass<'_> {
         if self.is_labelled(node) {
             return Ok(Fate::Drop);
         }
+        if self.is_named_gone(name, node) {
+            self.is_told = true;
+            return Ok(Fate::Spoil);
+        }
         if place.element.path == LINK && matches!(node.text("type"), Some("replaced-by" | "replaces")) {
             // Two records of one person: whoever sees the one must know that the other counts.
             return Ok(Fate::Keep);
@@ -311,7 +315,10 @@ impl Pass<'_> {
         match &node.value {
             Value::Text(text) => self.gone.has(text) || addresses_in(text).any(|address| self.gone.has(address.as_str())),
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
-            Value::Object(object) => self.names_gone(node) || object.members().iter().any(|member| self.mentions_gone(&member.node)),
+            Value::Object(object) => {
+                let is_gone = |member: &Member| self.is_named_gone(&member.name, &member.node) || self.mentions_gone(&member.node);
+                self.names_gone(node) || object.members().iter().any(is_gone)
+            }
             _ => false,
         }
     }
@@ -319,6 +326,10 @@ impl Pass<'_> {
     /// Whether an element names by identifier what is gone.
     fn names_gone(&self, node: &Node) -> bool {
         Reference::logical(node).is_some_and(|named| self.gone.has(named.as_str()))
+    }
+
+    fn is_named_gone(&self, name: &str, node: &Node) -> bool {
+        !self.gone.is_empty() && named_by(name, node).is_some_and(|named| self.gone.has(named.as_str()))
     }
 
     /// Takes out of the resource's labels whatever mentions what is gone beside the label itself.
