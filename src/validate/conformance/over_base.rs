@@ -83,7 +83,7 @@ fn laid(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, found: &Place, b
             type_codes(walk, element, *of_base, path);
             targets(walk, element, *of_base, path);
             strength(walk, element, *of_base, base, path);
-            unstated_types(walk, element, *of_base, base, path);
+            of_types(walk, element, *of_base, base, path);
             modifier(walk, element, *of_base, path);
         }
         _ => {}
@@ -226,10 +226,11 @@ fn strength(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Stru
     }
 }
 
-/// Where an element repeats no types, what it states must fit those of the base.
-fn unstated_types(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
-    if !element.items("type").is_empty() {
-        return;
+/// What an element states must fit its types: where it repeats none, those of the base.
+fn of_types(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Structure, path: &Path<'_>) {
+    let stated = codes(element);
+    if !stated.is_empty() {
+        return elements::values_of(walk, element, &stated, path);
     }
     let types = walk.types;
     let id = element.text("id").or_else(|| element.text("path")).unwrap_or_default();
