@@ -92,7 +92,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn policy(&self) -> Result<Policy, String> {
+    /// What the reader believes, with what other keys of the log signed in their time.
+    pub(super) fn policy(&self) -> Result<Policy, String> {
         let policy = match (&self.key, &self.policy) {
             (_, Some(file)) => read_policy(file)?,
             (Some(key), None) => {
