@@ -16,6 +16,7 @@
 
 mod admission;
 mod bound;
+mod compared;
 mod counting;
 mod erase;
 mod filed;
@@ -46,6 +47,7 @@ mod signing;
 mod unit;
 mod writer;
 
+pub use compared::{Compared, LeafSays, SaysOf, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
