@@ -179,16 +179,28 @@ impl QueryPath {
         let outcome = work.await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             let id = self.pipeline.dialect(caller).id(type_name, id);
-            let candidate = self.own(type_name, &id, None).await?;
-            let asked = candidate.map_or_else(Closing::default, |candidate| Closing {
-                resources: vec![format!("{type_name}/{id}")],
-                withheld: crate::pipeline::patient_ids(&candidate.resource),
-                ..Closing::default()
-            });
+            let asked = match self.own(type_name, &id, None).await? {
+                Some(candidate) => Closing {
+                    resources: vec![format!("{type_name}/{id}")],
+                    withheld: self.concerned(&candidate.resource).await?,
+                    ..Closing::default()
+                },
+                None => Closing::default(),
+            };
             self.pipeline.record_refusal_of(opened, refusal, asked).await?;
             steps.wait_where(refusal.reason == Reason::NotFound).await;
         }
         outcome
+    }
+
+    /// The patients a resource tells of: those it is about, and those that what it is the Provenance of is about.
+    async fn concerned(&self, resource: &Node) -> Result<Vec<String>, Fault> {
+        let mut patients = crate::pipeline::patient_ids(resource);
+        if let Some((type_name, id)) = consents::provenance_target(resource) {
+            let target = self.own(&type_name, &id, None).await?;
+            patients.extend(target.map(|target| crate::pipeline::patient_ids(&target.resource)).unwrap_or_default());
+        }
+        Ok(patients)
     }
 
     async fn try_read(
@@ -353,7 +365,7 @@ impl QueryPath {
         let (mut withheld, mut reasons) = (BTreeSet::new(), BTreeSet::new());
         let mut permitted: Vec<Permitted> = Vec::with_capacity(candidates.len());
         for candidate in candidates {
-            let patients = crate::pipeline::patient_ids(&candidate.resource);
+            let patients = judge.patients_of(&candidate.resource);
             let is_met = query.matches(&candidate.resource);
             match judge.rule(candidate) {
                 Ruling::Permitted(shown) => permitted.push(*shown),

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::killpoint;
 use crate::ledger::tile::MAX_BUNDLE_BYTES;
 use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, is_split_view, judge};
-use crate::ledger::{Folder, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath};
+use crate::ledger::{Checkpoint, Folder, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath, reader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::Seen;
 use axum::Router;
@@ -18,6 +18,7 @@ use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -54,8 +55,8 @@ async fn add_checkpoint(State(state): State<WitnessState>, body: Bytes) -> Respo
 /// The steps, with the status that ends each:
 /// 1. Read the request (400).
 /// 2. Find the log (404) and its signature (403).
-/// 3. Compare with what was cosigned last (409, 422) and remember the new checkpoint with our cosignature, synced. No other request comes
-///    between 2 and 3.
+/// 3. Compare with what is mirrored here (422) and what was cosigned last (409, 422), and remember the new checkpoint with our cosignature, synced.
+///    No other request comes between 2 and 3.
 /// 4. Answer.
 fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>, Fault> {
     let request = std::str::from_utf8(body).ok().and_then(|text| text.parse::<AddCheckpoint>().ok());
@@ -74,14 +75,22 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
     killpoint::reached("cosign-signed");
     let mut split = false;
     let decided = state.seen.advance(&checkpoint.origin, |last| {
-        split = is_split_view(&checkpoint, last);
+        let is_forked = contradicts_mirror(state, &checkpoint);
+        split = is_forked || is_split_view(&checkpoint, last);
+        if is_forked {
+            return Err(Declined::NotExtending);
+        }
         judge(&request, &checkpoint, last)?;
         Ok((checkpoint.size, checkpoint.root, kept.to_string(), format!("{line}\n")))
     })?;
     killpoint::reached("cosign-remembered");
     if split {
         metrics::counter!("hearthgate_witness_split_view_total").increment(1);
-        tracing::error!(log = checkpoint.origin, size = checkpoint.size, "SPLIT VIEW: a log signed two trees of one size");
+        tracing::error!(
+            log = checkpoint.origin,
+            size = checkpoint.size,
+            "SPLIT VIEW: a log signed a tree that is not the one cosigned or mirrored here"
+        );
     } else if decided == Err(Declined::NotExtending) {
         metrics::counter!("hearthgate_witness_bad_proofs_total").increment(1);
         tracing::warn!(
@@ -91,6 +100,24 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
         );
     }
     Ok(decided)
+}
+
+/// Whether a tree is not the one that is mirrored, as far as that reaches. What is mirrored and cannot be read says nothing of the log.
+fn contradicts_mirror(state: &WitnessState, checkpoint: &Checkpoint) -> bool {
+    let folder = Folder::new(state.mirrored.join(HEXLOWER.encode(&Sha256::digest(&checkpoint.origin))));
+    let held = reader::verify(&folder, &state.logs.only(&checkpoint.origin));
+    let root = held.and_then(|(_, edge)| {
+        let is_reached = edge.size() >= checkpoint.size;
+        is_reached.then(|| reader::root_at(&folder, &edge, checkpoint.size)).transpose()
+    });
+    match root {
+        Ok(root) => root.is_some_and(|root| root != checkpoint.root),
+        Err(LedgerError::Missing { .. }) => false,
+        Err(error) => {
+            tracing::error!(log = checkpoint.origin, %error, "what is mirrored of a log cannot be compared with what is to be cosigned");
+            false
+        }
+    }
 }
 
 fn decline(declined: &Declined) -> Response<Body> {

@@ -1,5 +1,6 @@
 //! `hearthgate evidence` and `hearthgate erase`.
 
+use super::ledger::Trust;
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::anchor::{Erased, Leaf};
 use crate::audit::{Action, Opened};
@@ -33,9 +34,8 @@ pub enum EvidenceCommand {
     /// (`GET /fhir/TYPE/ID/$receipt`). With --receipt the package must list their leaves.
     Verify {
         package: PathBuf,
-        /// Whom to believe: a policy file (c2sp.org/tlog-policy).
-        #[arg(long)]
-        policy: PathBuf,
+        #[command(flatten)]
+        trust: Trust,
         /// The checkpoint you kept from the last time: the package must show that the log still extends it.
         #[arg(long)]
         seen: Option<PathBuf>,
@@ -52,9 +52,8 @@ pub enum EvidenceCommand {
     /// since the month it begins with, and that it tells of each that discloses or refuses, once and in order. What its entries say is not proved.
     Accounting {
         accounting: PathBuf,
-        /// Whom to believe: a policy file (c2sp.org/tlog-policy).
-        #[arg(long)]
-        policy: PathBuf,
+        #[command(flatten)]
+        trust: Trust,
         /// A receipt of a record of this person, as for `verify`.
         #[arg(long = "receipt", value_name = "FILE")]
         receipts: Vec<PathBuf>,
@@ -62,8 +61,8 @@ pub enum EvidenceCommand {
     /// Builds the index over a log's leaves again and compares it with every root the log anchors.
     Index {
         folder: PathBuf,
-        #[arg(long)]
-        policy: PathBuf,
+        #[command(flatten)]
+        trust: Trust,
     },
 }
 
@@ -82,11 +81,11 @@ pub struct EraseArguments {
 
 pub fn run(command: &EvidenceCommand) -> u8 {
     let done = match command {
-        EvidenceCommand::Verify { package, policy, seen, receipts, allow_old_formats } => {
-            check(package, policy, seen.as_deref(), receipts, *allow_old_formats)
+        EvidenceCommand::Verify { package, trust, seen, receipts, allow_old_formats } => {
+            check(package, trust, seen.as_deref(), receipts, *allow_old_formats)
         }
-        EvidenceCommand::Accounting { accounting, policy, receipts } => check_accounting(accounting, policy, receipts),
-        EvidenceCommand::Index { folder, policy } => index(folder, policy),
+        EvidenceCommand::Accounting { accounting, trust, receipts } => check_accounting(accounting, trust, receipts),
+        EvidenceCommand::Index { folder, trust } => index(folder, trust),
     };
     done.unwrap_or_else(|(status, text)| complain(status, text))
 }
@@ -97,13 +96,12 @@ fn usage(path: &Path, error: impl std::fmt::Display) -> Problem {
     (USAGE, format!("{}: {error}", path.display()))
 }
 
-fn read_policy(file: &Path) -> Result<Policy, Problem> {
-    let bytes = std::fs::read(file).map_err(|error| usage(file, error))?;
-    Policy::parse(&bytes).map_err(|error| usage(file, error))
+fn policy_of(trust: &Trust) -> Result<Policy, Problem> {
+    trust.policy().map_err(|error| (USAGE, error))
 }
 
-fn check(package: &Path, policy: &Path, seen: Option<&Path>, receipts: &[PathBuf], allows_old_formats: bool) -> Result<u8, Problem> {
-    let policy = read_policy(policy)?;
+fn check(package: &Path, trust: &Trust, seen: Option<&Path>, receipts: &[PathBuf], allows_old_formats: bool) -> Result<u8, Problem> {
+    let policy = policy_of(trust)?;
     let seen = seen.map(|path| seen_checkpoint(path, &policy)).transpose()?;
     let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
     let bytes = read_up_to(package, MAX_PACKAGE_BYTES)?;
@@ -128,8 +126,8 @@ fn read_up_to(path: &Path, limit: usize) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn check_accounting(accounting: &Path, policy: &Path, receipts: &[PathBuf]) -> Result<u8, Problem> {
-    let policy = read_policy(policy)?;
+fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> Result<u8, Problem> {
+    let policy = policy_of(trust)?;
     let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
     let bytes = read_up_to(accounting, MAX_ACCOUNTING_BYTES)?;
     if bytes.len() > MAX_ACCOUNTING_BYTES {
@@ -271,8 +269,8 @@ fn seen_checkpoint(path: &Path, policy: &Policy) -> Result<Checkpoint, Problem> 
 }
 
 /// Everything the index is made of is in the leaves: this makes it from them alone.
-fn index(folder: &Path, policy: &Path) -> Result<u8, Problem> {
-    let policy = read_policy(policy)?;
+fn index(folder: &Path, trust: &Trust) -> Result<u8, Problem> {
+    let policy = policy_of(trust)?;
     let log = Folder::new(folder);
     let checked = fsck::fsck(&log, &policy, &mut |_| ());
     let leaves = match checked {

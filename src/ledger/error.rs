@@ -159,6 +159,11 @@ pub enum LedgerError {
     LeafDiffers {
         index: u64,
     },
+    /// A log shows less than a witness cosigned of it already.
+    Behind {
+        cosigned_size: u64,
+        size: u64,
+    },
     /// What is to be published does not extend what is published.
     NotAnExtension {
         published_size: u64,
@@ -184,6 +189,12 @@ impl fmt::Display for LedgerError {
                 write!(f, "the copy's own tiles do not hash to its checkpoint's root at size {size}: it was damaged")
             }
             LedgerError::LeafDiffers { index } => write!(f, "the entry does not hash to the leaf at index {index}"),
+            LedgerError::Behind { cosigned_size, size } => {
+                write!(
+                    f,
+                    "the log shows size {size}, and was cosigned at size {cosigned_size} already: it is taken over once it shows that"
+                )
+            }
             LedgerError::NotAnExtension { published_size, size } => {
                 write!(f, "size {size} does not extend the published checkpoint of size {published_size}")
             }

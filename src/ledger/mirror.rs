@@ -20,7 +20,8 @@ pub struct Mirrored {
 }
 
 /// Copies what a log has gained since the last time, and signs for it with `cosign` once all of it is on the disk. An interrupted copying
-/// goes on where it was; what is already held is never given up for something else.
+/// goes on where it was; what is already held is never given up for something else. `seen` is what a witness beside the mirror cosigned last:
+/// nothing is signed that contradicts it, or that cannot be compared with it yet.
 ///
 /// # Errors
 /// When the policy refuses the checkpoint, the log went back or was rewritten, files are missing or damaged, or a storage fails.
@@ -28,6 +29,7 @@ pub fn mirror(
     log: &(impl LogFiles + ?Sized),
     folder: &Folder,
     policy: &Policy,
+    seen: Option<&Checkpoint>,
     cosign: impl FnOnce(Note, &Checkpoint) -> Result<Note, LedgerError>,
 ) -> Result<Mirrored, LedgerError> {
     let note = reader::read_checkpoint(log)?;
@@ -40,7 +42,11 @@ pub fn mirror(
     let previous_size = edge.size();
     check_goes_on(held.as_ref(), &edge, &checkpoint)?;
     if held.as_ref() == Some(&checkpoint) {
+        check_agrees(folder, &edge, seen.filter(|seen| seen.size <= checkpoint.size))?;
         return Ok(Mirrored { previous_size, checkpoint });
+    }
+    if let Some(seen) = seen.filter(|seen| seen.size > checkpoint.size) {
+        return Err(LedgerError::Behind { cosigned_size: seen.size, size: checkpoint.size });
     }
     let mut filling = folder.fill();
     for index in tile::full_tiles(0, previous_size)..tile::full_tiles(0, checkpoint.size) {
@@ -56,6 +62,7 @@ pub fn mirror(
     for path in tile::partial_tiles(checkpoint.size) {
         filling.tile(path, &tile::encode_hashes(edge.partial_tile(path.kind.level())))?;
     }
+    check_agrees(folder, &edge, seen)?;
     filling.finish(&cosign(note, &checkpoint)?).map(drop)?;
     Ok(Mirrored { previous_size, checkpoint })
 }
@@ -82,6 +89,14 @@ fn check_goes_on(held: Option<&Checkpoint>, edge: &Edge, next: &Checkpoint) -> R
     }
     let went_back = next.size < held.size || (next.size == held.size && next.root != held.root);
     if went_back { Err(LedgerError::NotAnExtension { published_size: held.size, size: next.size }) } else { Ok(()) }
+}
+
+/// Refuses a tree that a witness beside saw otherwise.
+fn check_agrees(folder: &Folder, edge: &Edge, seen: Option<&Checkpoint>) -> Result<(), LedgerError> {
+    match seen {
+        Some(seen) if reader::root_at(folder, edge, seen.size)? != seen.root => Err(LedgerError::RootDiffers { size: seen.size }),
+        _ => Ok(()),
+    }
 }
 
 /// Copies one bundle and adds those of its entries that the edge lacks; entries that are held already must be the same.

@@ -151,6 +151,14 @@ pub fn prove_consistency(
     Ok((accepted, proof))
 }
 
+/// The root that a tree with this edge had at a size.
+///
+/// # Errors
+/// When the size lies beyond the edge, a tile is missing or damaged, or the storage fails.
+pub fn root_at(files: &(impl LogFiles + ?Sized), edge: &Edge, size: u64) -> Result<Hash, LedgerError> {
+    TreeHashes::new(edge, &FileTiles(files)).root(size)
+}
+
 /// One entry of a tree of `size` leaves.
 ///
 /// # Errors

@@ -8,11 +8,13 @@ use crate::identity::{Caller, crossref};
 use crate::outcome::{Fault, FaultKind};
 use crate::registry::{Client, Identifier, PatientFacts, includes};
 use crate::search::Query;
-use crate::store::Reader;
+use crate::store::{HistoryScope, Reader};
 use std::collections::BTreeSet;
 
 /// The most RelatedPersons, and the most consents, of one patient that are looked at; one with more is spoken for by nobody but themselves.
 const MAX_RELATED: usize = 200;
+/// The versions that are looked through for the last content of a deleted record. Nothing is deleted twice.
+const MAX_DELETIONS: usize = 2;
 
 impl Pipeline {
     /// Whether the caller speaks for the patient with this id: as their application, as a guardian while they are not of age, or as a delegate.
@@ -23,7 +25,21 @@ impl Pipeline {
         let wanted = id.to_owned();
         let stored = self.store.read(move |reader| reader.current("Patient", &wanted)).await?;
         let Some(stored) = stored.filter(|version| !version.deleted()) else { return Ok(false) };
-        let patient = stored.parse()?;
+        self.speaks_for(caller, id, stored.parse()?).await
+    }
+
+    /// The same of a patient whose record may be deleted: then its last content says who that was. Good for looking back, not for acting.
+    pub async fn represented(&self, caller: &Caller, id: &str) -> Result<bool, Fault> {
+        if caller.acts_for.is_none() && caller.person.is_none() {
+            return Ok(false);
+        }
+        let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
+        let newest = self.store.read(move |reader| reader.history(&scope, None, None, MAX_DELETIONS)).await?;
+        let Some(last) = newest.into_iter().find(|version| !version.deleted()) else { return Ok(false) };
+        self.speaks_for(caller, id, last.parse()?).await
+    }
+
+    async fn speaks_for(&self, caller: &Caller, id: &str, patient: Node) -> Result<bool, Fault> {
         if is_own_patient(caller, id, &patient) {
             return Ok(true);
         }

@@ -175,14 +175,23 @@ impl Judge {
         if spoken.is_empty() { vec![&own.rules] } else { spoken }
     }
 
+    /// The patients a resource tells of: those it is about, and those its target is about.
+    pub(super) fn patients_of(&self, resource: &Node) -> Vec<String> {
+        let target = self.target_of(resource).map(|target| patient_ids(&target.resource)).unwrap_or_default();
+        patient_ids(resource).into_iter().chain(target).collect()
+    }
+
+    fn target_of(&self, resource: &Node) -> Option<&Candidate> {
+        provenance_target(resource).and_then(|(type_name, id)| self.targets.get(&format!("{type_name}/{id}")))
+    }
+
     /// Decides one candidate.
     pub fn rule(&self, candidate: Candidate) -> Ruling {
         let sender = self.registry.organisation_of(&candidate.source).map(Organisation::key).unwrap_or_default();
         let asker = self.recipient.organisation.key();
         let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
         let is_own = candidate.source == crate::audit::SOURCE;
-        let target = provenance_target(&candidate.resource).and_then(|(type_name, id)| self.targets.get(&format!("{type_name}/{id}")));
-        let about = target.map(|target| patient_ids(&target.resource)).unwrap_or_default();
+        let about = self.target_of(&candidate.resource).map(|target| patient_ids(&target.resource)).unwrap_or_default();
         let permitted = if is_own && self.recipient.operates && consent::is_operators(&candidate.resource) {
             consent::own_work(candidate.resource)
         } else if self.is_own_word(&candidate.resource, is_own) {
@@ -301,7 +310,7 @@ fn why(decision: &Decision) -> Aside {
 }
 
 /// The version a Provenance is about, as type and id.
-fn provenance_target(resource: &Node) -> Option<(String, String)> {
+pub(super) fn provenance_target(resource: &Node) -> Option<(String, String)> {
     if resource.resource_type() != Some("Provenance") {
         return None;
     }

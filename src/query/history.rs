@@ -1,7 +1,8 @@
 //! Histories: every version the caller may see, newest first.
 
 use super::page::{ConsentState, Position};
-use super::{Candidate, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
+use super::steps::Steps;
+use super::{Candidate, MAX_WITHHELD, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
@@ -11,7 +12,7 @@ use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::store::{HistoryScope, StoredVersion};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// How many versions are read at a time.
 const CHUNK: usize = 500;
@@ -49,6 +50,7 @@ impl QueryPath {
     }
 
     async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
+        let steps = Steps::begin(&self.pipeline.clock);
         let scope = self.permitted_scope(caller, scope)?;
         let asked = self.asked(caller, &scope, &pairs)?;
         if let HistoryScope::Instance { type_name, id } = &scope {
@@ -59,7 +61,8 @@ impl QueryPath {
         }
         let (consents, denial) = self.consents_of(caller, &scope).await?;
         asked.under(consents)?;
-        let mut shown = self.visible(caller, &scope, &asked).await?;
+        let mut withheld = BTreeSet::new();
+        let mut shown = self.visible(caller, &scope, &asked, &mut withheld).await?;
         // One more than the page holds was looked for, so that a next link is given only where something to see follows.
         let beyond: Vec<Permitted> = shown.drain(asked.count.min(shown.len())..).filter_map(|(_, permitted)| permitted).collect();
         let has_more = !beyond.is_empty();
@@ -70,7 +73,12 @@ impl QueryPath {
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
         let mut closing = disclosure(permitted.iter(), None);
         counted::count_in(&mut closing, &beyond);
+        // As of a search: what touches a crowd is about nobody in particular.
+        if withheld.len() <= MAX_WITHHELD {
+            closing.withheld = withheld.into_iter().collect();
+        }
         self.disclose(opened, closing, Vec::new()).await?;
+        steps.wait_where(shown.is_empty()).await;
         let meta = self.label_of(permitted.iter());
         let mut resources = permitted.into_iter();
         let entries: Vec<Node> = shown
@@ -104,7 +112,13 @@ impl QueryPath {
     }
 
     /// The newest versions the caller may see, one more than a page holds when there are as many.
-    async fn visible(&self, caller: &Caller, scope: &HistoryScope, asked: &Asked) -> Result<Vec<Shown>, Failure> {
+    async fn visible(
+        &self,
+        caller: &Caller,
+        scope: &HistoryScope,
+        asked: &Asked,
+        withheld: &mut BTreeSet<String>,
+    ) -> Result<Vec<Shown>, Failure> {
         self.pipeline.store.settle().await?;
         let mut shown = Vec::new();
         let (mut before, since) = (asked.after.map(|position| position.from), asked.since);
@@ -113,7 +127,7 @@ impl QueryPath {
             let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, before, since, CHUNK)).await?;
             let exhausted = stored.len() < CHUNK;
             before = stored.last().map(|version| version.seq);
-            self.append_visible(caller, stored, &mut shown).await?;
+            self.append_visible(caller, stored, &mut shown, withheld).await?;
             if exhausted || shown.len() > asked.count {
                 return Ok(shown);
             }
@@ -122,7 +136,13 @@ impl QueryPath {
         Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
     }
 
-    async fn append_visible(&self, caller: &Caller, stored: Vec<StoredVersion>, shown: &mut Vec<Shown>) -> Result<(), Failure> {
+    async fn append_visible(
+        &self,
+        caller: &Caller,
+        stored: Vec<StoredVersion>,
+        shown: &mut Vec<Shown>,
+        withheld: &mut BTreeSet<String>,
+    ) -> Result<(), Failure> {
         let live: Vec<Candidate> = stored.iter().filter(|version| !version.deleted()).map(Candidate::stored).collect::<Result<_, _>>()?;
         let judge = self.judge(caller, &live).await?;
         let hidden = self.hidden_now(caller, &stored).await?;
@@ -136,10 +156,12 @@ impl QueryPath {
                 continue;
             }
             let Some(candidate) = live.next() else { continue };
-            if let Ruling::Permitted(permitted) = judge.rule(candidate)
-                && hidden.get(&key(&version)).is_none_or(|open| *open == Some(version.version))
-            {
-                shown.push((version, Some(*permitted)));
+            let patients = judge.patients_of(&candidate.resource);
+            match judge.rule(candidate) {
+                Ruling::Permitted(permitted) if hidden.get(&key(&version)).is_none_or(|open| *open == Some(version.version)) => {
+                    shown.push((version, Some(*permitted)));
+                }
+                _ => withheld.extend(patients),
             }
         }
         Ok(())

@@ -17,6 +17,7 @@
 mod admission;
 mod bound;
 mod candidates;
+mod compared;
 mod counting;
 mod erase;
 mod filed;
@@ -49,6 +50,7 @@ mod unit;
 mod writer;
 
 pub use candidates::MAX_CANDIDATES;
+pub use compared::{Compared, LeafSays, SaysOf, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};

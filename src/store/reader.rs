@@ -133,11 +133,13 @@ impl<'c> Reader<'c> {
         self.apart(&sql, vec![type_name.to_owned().into(), after.into(), rows(limit)])
     }
 
-    /// Versions, the newest of what they are or older, that hold a word anywhere: those stored after `after`, oldest first. Every row is looked through;
-    /// records of what was done, of which there are the most, are not.
-    pub fn holding(&self, word: &str, after: i64, limit: usize) -> Result<Rows, Fault> {
-        let sql = versions!("WHERE v.seq > ? AND instr(v.document, ?) > 0 AND +r.type <> 'AuditEvent' ORDER BY v.seq LIMIT ?");
-        self.apart(sql, vec![after.into(), word.to_owned().into(), rows(limit)])
+    /// Versions, the newest of what they are or older, that hold any of these words anywhere: those stored after `after`, oldest first. Every row is
+    /// looked through; records of what was done, of which there are the most, are not.
+    pub fn holding_any(&self, words: &[String], after: i64, limit: usize) -> Result<Rows, Fault> {
+        let any = vec!["instr(v.document, ?) > 0"; words.len()].join(" OR ");
+        let sql = format!("{SELECT} WHERE v.seq > ? AND ({any}) AND +r.type <> 'AuditEvent' ORDER BY v.seq LIMIT ?");
+        let words = words.iter().map(|word| Sql::from(word.clone()));
+        self.apart(&sql, std::iter::once(Sql::from(after)).chain(words).chain([rows(limit)]).collect())
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.

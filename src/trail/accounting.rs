@@ -48,7 +48,7 @@ impl Trail {
             return Err(Refusal::new(Reason::Forbidden, IssueType::Forbidden, text).into());
         }
         let subject = self.find(caller, "Patient", id).await?;
-        let may = oversees || self.query.pipeline.represents(caller, subject.patient(0)).await?;
+        let may = oversees || self.query.pipeline.represented(caller, subject.patient(0)).await?;
         if may { Ok(subject) } else { Err(not_found("Patient").into()) }
     }
 

@@ -2,11 +2,12 @@
 
 use super::Trail;
 use super::damaged::{Suspects, blocks_nobody};
+use super::named::Identifiers;
 use super::severing::Severing;
 use super::subject::{Place, Subject, patients_of};
 use super::tasks::tasks;
 use super::traces::Traces;
-use super::whose;
+use super::whose::{self, Person};
 use crate::anchor::{Epoch, Leaf, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
 use crate::identity::Caller;
@@ -217,6 +218,7 @@ fn plan_record(
     let mut plan = Plan::default();
     let Some(current) = reader.current(type_name, id)? else { return Ok(plan) };
     plan.gone.insert((type_name.to_owned(), id.to_owned()), current.version);
+    plan.follow(reader)?;
     plan.tell(reader, None)?;
     plan.tasks(reader, &Traces::default(), suspects)?;
     plan.provenances(reader, definitions, suspects)?;
@@ -231,14 +233,18 @@ fn plan_patient(
     suspects: &mut Suspects,
 ) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
-    let mut traces = Traces::of(id);
+    let mut traces = Traces::of(definitions, id);
+    let mut identifiers = Identifiers::default();
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
     for version in reader.history(&scope, None, None, MAX_RESOURCES)? {
         plan.gone.entry(key(&version)).or_insert(version.version);
         if !version.deleted() {
-            traces.add(&version.parse()?);
+            let patient = version.parse()?;
+            traces.add(&patient);
+            identifiers.add(&patient);
         }
     }
+    identifiers.without_shared(reader, definitions, id)?;
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
     if plan.gone.is_empty() && found.is_empty() && places.is_empty() {
@@ -250,18 +256,20 @@ fn plan_patient(
         plan.forgotten.extend(leaf.names_what_it_erased().then_some(leaf.canonical));
         suspects.look(reader, place.position)?;
     }
-    let positions = places.iter().map(|place| place.position).collect();
+    let positions: BTreeSet<u64> = places.iter().map(|place| place.position).collect();
+    let person = Person { id, identifiers: &identifiers, positions: &positions };
     let (statements, records): (Vec<Key>, Vec<Key>) =
-        leading(reader, id, suspects)?.into_iter().partition(|(type_name, _)| type_name == "Provenance");
+        leading(reader, &person, suspects)?.into_iter().partition(|(type_name, _)| type_name == "Provenance");
     for (type_name, of) in &records {
-        plan.judge(reader, (type_name, of), id, &positions, suspects)?;
+        plan.judge(reader, (type_name, of), &person, suspects)?;
     }
+    plan.follow(reader)?;
     plan.tell(reader, Some(id))?;
     plan.tasks(reader, &traces, suspects)?;
     plan.provenances(reader, definitions, suspects)?;
     // What is said of others' versions and names the person beside them.
     for (type_name, of) in statements.iter().filter(|(type_name, of)| !plan.is_rewritten(type_name, of)).cloned().collect::<Vec<Key>>() {
-        plan.judge(reader, (&type_name, &of), id, &positions, suspects)?;
+        plan.judge(reader, (&type_name, &of), &person, suspects)?;
         plan.tell_of(reader, (&type_name, &of), Some(id))?;
     }
     plan.audit_records(reader, keyring, (id, &traces), suspects)?;
@@ -269,10 +277,11 @@ fn plan_patient(
 }
 
 /// The records that have a version, newest or not, in which the person is named.
-fn leading(reader: &Reader<'_>, person: &str, suspects: &mut Suspects) -> Result<BTreeSet<Key>, Fault> {
+fn leading(reader: &Reader<'_>, person: &Person<'_>, suspects: &mut Suspects) -> Result<BTreeSet<Key>, Fault> {
+    let words: Vec<String> = std::iter::once(person.id.to_owned()).chain(person.identifiers.words()).collect();
     let (mut after, mut found) = (0, BTreeSet::new());
     loop {
-        let portion = reader.holding(person, after, PORTION)?;
+        let portion = reader.holding_any(&words, after, PORTION)?;
         let Some(last) = portion.last() else { break };
         after = last;
         found.extend(portion.sound.iter().map(key));
@@ -317,15 +326,14 @@ impl Plan {
         &mut self,
         reader: &Reader<'_>,
         (type_name, id): (&str, &str),
-        person: &str,
-        positions: &BTreeSet<u64>,
+        person: &Person<'_>,
         suspects: &mut Suspects,
     ) -> Result<(), Fault> {
         let key = (type_name.to_owned(), id.to_owned());
         if self.gone.contains_key(&key) {
             return Ok(());
         }
-        let fate = match whose::judge(reader, (type_name, id), person, positions) {
+        let fate = match whose::judge(reader, (type_name, id), person) {
             Ok(Some(fate)) => fate,
             Ok(None) => return Ok(()),
             Err(fault) if blocks_nobody(type_name, &fault) => return suspects.add(reader, key),
@@ -357,7 +365,7 @@ impl Plan {
 
     fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
         let about = patients_of(reader, type_name, id)?;
-        let nobody = (person.is_none() && about.is_empty()).then_some(None);
+        let nobody = about.is_empty().then_some(None);
         let others: Vec<Option<String>> = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some).collect();
         if !others.is_empty() {
             let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);

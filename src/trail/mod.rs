@@ -10,11 +10,14 @@
 //! * Content is shown only as consent permits, like everywhere; what oversight sees beyond it are records of what was done.
 
 mod accounting;
+mod asked;
 mod damaged;
 mod erasure;
 mod export;
+mod followed;
 mod gather;
 mod indexer;
+mod named;
 mod reading;
 mod records;
 mod severing;

@@ -58,7 +58,8 @@ impl Plan {
             let Some(last) = portion.last() else { return Ok(()) };
             after = last;
             for damaged in &portion.damaged {
-                suspects.judge(reader, damaged, |event| self.leads_in(event, traces), |words| self.named(words, traces))?;
+                let names = |words: &str| self.named(words, traces) || traces.lead_from_words(words);
+                suspects.judge(reader, damaged, |event| self.leads_in(event, traces), names)?;
             }
             for version in &portion.sound {
                 if self.gone.contains_key(&key(version)) || version.deleted() {
@@ -80,7 +81,7 @@ impl Plan {
         }
     }
 
-    /// Whether words lead to the person, or name what goes.
+    /// Whether a question leads to the person, or names what goes.
     fn named(&self, words: &str, traces: &Traces) -> bool {
         traces.lead_from(words) || self.gone.keys().any(|(_, id)| words.contains(id.as_str()))
     }

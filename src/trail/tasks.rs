@@ -20,7 +20,7 @@ pub(super) fn tasks(
     traces: &Traces,
     suspects: &mut Suspects,
 ) -> Result<Vec<(String, u32)>, Fault> {
-    let leads = |task: &Node| references(task).any(&goes) || words(task).any(|word| traces.lead_from(word));
+    let leads = |task: &Node| references(task).any(&goes) || words(task).any(|word| traces.lead_from_words(word));
 
     let (mut after, mut going) = (0, Vec::new());
     loop {
@@ -28,7 +28,7 @@ pub(super) fn tasks(
         let Some(last) = portion.last() else { return Ok(going) };
         after = last;
         for damaged in &portion.damaged {
-            suspects.judge(reader, damaged, leads, |words| traces.lead_from(words))?;
+            suspects.judge(reader, damaged, leads, |words| traces.lead_from_words(words))?;
         }
         for version in portion.sound.iter().filter(|version| version.source == audit::SOURCE && !version.deleted()) {
             if leads(&version.parse()?) {

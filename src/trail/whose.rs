@@ -1,11 +1,13 @@
 //! Whose each version of a record is, when somebody is erased who is in it.
 //!
+//! * Whoever is named by an identifier of theirs (`named.rs`) is named.
 //! * A version about the person alone goes, and one about others alone stays. Who else's it is decides nothing about the versions beside it.
 //! * A version about the person and others, or about others (or nobody) that leads to the person, goes where that is asked for.
 //! * One about nobody is whose the version before it was, or the one after it where there is none before.
 //! * A deletion goes where its leaf is under the person's tag alone. It says nothing of anybody.
 //! * What the gateway wrote itself of who is who and of what is to be worked on goes where it leads to the person, whole where its newest does.
 
+use super::named::{Identifiers, Naming};
 use crate::audit;
 use crate::outcome::Fault;
 use crate::pipeline::patient_ids;
@@ -23,6 +25,14 @@ enum Whose {
     Nobody,
 }
 
+/// Who is erased.
+pub(super) struct Person<'a> {
+    pub id: &'a str,
+    pub identifiers: &'a Identifiers,
+    /// The leaves under the person's tags.
+    pub positions: &'a BTreeSet<u64>,
+}
+
 /// What becomes of a record.
 pub(super) struct Fate {
     pub newest: StoredVersion,
@@ -36,25 +46,27 @@ pub(super) struct Fate {
     pub is_shared: bool,
 }
 
-/// Judges every version of a record. `positions` are the leaves under the person's tags.
-pub(super) fn judge(
-    reader: &Reader<'_>,
-    (type_name, id): (&str, &str),
-    person: &str,
-    positions: &BTreeSet<u64>,
-) -> Result<Option<Fate>, Fault> {
+/// Judges every version of a record. `None` where no version names the person.
+pub(super) fn judge(reader: &Reader<'_>, (type_name, id): (&str, &str), person: &Person<'_>) -> Result<Option<Fate>, Fault> {
     let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
     let mut history = reader.history(&scope, None, None, MAX_VERSIONS)?;
     history.reverse();
     let Some(newest) = history.last().cloned() else { return Ok(None) };
-    let (mut found, mut others) = (Vec::with_capacity(history.len()), BTreeSet::new());
+    let (mut found, mut others, mut is_named) = (Vec::with_capacity(history.len()), BTreeSet::new(), false);
     for version in &history {
-        let about = about(version)?;
-        let whose = whose(version, &about, person, positions);
+        let resource = if version.deleted() { None } else { Some(version.parse()?) };
+        let about = resource.as_ref().map(patient_ids).unwrap_or_default();
+        let naming = resource.as_ref().map(|resource| person.identifiers.naming(resource)).unwrap_or_default();
+        is_named |= version.document.contains(person.id) || naming.person;
+        let whose = whose(version, &about, &naming, person);
         if whose == Whose::Others {
             others.extend(about);
         }
         found.push(whose);
+    }
+    if !is_named {
+        // It holds the same number as something else.
+        return Ok(None);
     }
     inherit(&mut found);
     let is_own_gone = is_own(&newest) && found.last() == Some(&Whose::Persons);
@@ -69,21 +81,19 @@ pub(super) fn judge(
     }))
 }
 
-fn about(version: &StoredVersion) -> Result<Vec<String>, Fault> {
-    if version.deleted() { Ok(Vec::new()) } else { Ok(patient_ids(&version.parse()?)) }
-}
-
-fn whose(version: &StoredVersion, about: &[String], person: &str, positions: &BTreeSet<u64>) -> Whose {
+fn whose(version: &StoredVersion, about: &[String], naming: &Naming, person: &Person<'_>) -> Whose {
     if version.deleted() {
-        let is_persons = version.leaves == 1 && version.leaf.is_some_and(|leaf| positions.contains(&leaf));
+        let is_persons = version.leaves == 1 && version.leaf.is_some_and(|leaf| person.positions.contains(&leaf));
         return if is_persons { Whose::Persons } else { Whose::Others };
     }
-    let leads = version.document.contains(person);
-    let is_others = about.iter().any(|patient| patient != person);
+    let leads = version.document.contains(person.id) || naming.person;
+    let is_about = naming.person || !about.is_empty();
+    let is_others =
+        naming.person && naming.others || about.iter().any(|patient| patient != person.id && !naming.known_as.contains(patient));
     match (leads, is_others) {
         (true, _) if is_own(version) => Whose::Persons,
         (false, _) if is_own(version) => Whose::Others,
-        (true, false) if !about.is_empty() => Whose::Persons,
+        (true, false) if is_about => Whose::Persons,
         (true, _) => Whose::Both,
         (false, true) => Whose::Others,
         (false, false) => Whose::Nobody,

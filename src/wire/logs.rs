@@ -50,6 +50,7 @@ impl Others {
                 http: log_client()?,
                 folder: state.mirrored.clone(),
                 logs,
+                seen: state.seen.clone(),
                 key,
                 clock: clock.clone(),
                 interval: Duration::from_millis(section.mirror_interval_ms),

@@ -4,6 +4,8 @@ use super::remote::RemoteLog;
 use crate::clock::Clock;
 use crate::ledger::mirror::{Mirrored, mirror};
 use crate::ledger::{Checkpoint, Folder, LedgerError, Note, Policy, SigningKey};
+use crate::outcome::Fault;
+use crate::store::Seen;
 use data_encoding::HEXLOWER;
 use reqwest::Client;
 use sha2::{Digest, Sha256};
@@ -19,6 +21,8 @@ pub(super) struct Mirror {
     pub(super) http: Client,
     pub(super) folder: PathBuf,
     pub(super) logs: Arc<Policy>,
+    /// What the witness beside it has cosigned.
+    pub(super) seen: Seen,
     pub(super) key: SigningKey,
     pub(super) clock: Clock,
     pub(super) interval: Duration,
@@ -49,7 +53,15 @@ impl Mirror {
     fn visit(&self, url: &str, origin: &str) -> Result<Mirrored, LedgerError> {
         let log = RemoteLog::new(self.http.clone(), url, Handle::current());
         let folder = Folder::new(log_folder(&self.folder, origin));
-        mirror(&log, &folder, &self.logs.only(origin), |note, checkpoint| self.cosign(note, checkpoint))
+        let seen = self.seen(origin)?;
+        mirror(&log, &folder, &self.logs.only(origin), seen.as_ref(), |note, checkpoint| self.cosign(note, checkpoint))
+    }
+
+    /// What was cosigned last of a log.
+    fn seen(&self, origin: &str) -> Result<Option<Checkpoint>, LedgerError> {
+        let unreadable = |fault: Fault| LedgerError::Storage { detail: fault.detail };
+        let Some(note) = self.seen.checkpoint(&Sha256::digest(origin).into()).map_err(unreadable)? else { return Ok(None) };
+        Ok(Some(note.parse::<Note>()?.unverified_text().parse()?))
     }
 
     fn cosign(&self, mut note: Note, checkpoint: &Checkpoint) -> Result<Note, LedgerError> {

@@ -367,3 +367,50 @@ fn put_back(index: &Connection) {
         )
         .unwrap();
 }
+
+/// A seal says that a row is as it was written. That it is there, and that a search finds it, is told by the leaves and by what it says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_away_or_is_not_found_is_named() {
+    let world = Setup::configured(OFFICER).start().await;
+    let a = world.party("hospital-a").await;
+    let (id, other) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
+    let of = a.create(&observation(&format!("Patient/{id}"))).await;
+    let consent = a.create(&permit_to(&id, "hospital-b")).await;
+    world.party("hospital-b").await.get(&format!("Observation?patient={id}")).await.expect(200);
+    a.create(&observation(&format!("Patient/{other}"))).await;
+    let token = world.ask_token("officer", "system/Patient.r").await.expect(200).json();
+    let officer = Party { token: token["access_token"].as_str().map(str::to_owned), ..world.stranger() };
+    officer.call(Call::new("POST", &format!("Patient/{other}/$erase"))).await.expect(200);
+    let key = world.running.verifier_key.trim().to_owned();
+    let (_folder, settings) = world.stop().await;
+    let data = settings.storage.data_dir.clone();
+    let fsck = || {
+        let log = data.join("ledger").display().to_string();
+        let told = hearthgate(&["ledger", "fsck", &log, "--data", &data.display().to_string(), "--key", &key], &data);
+        (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned())
+    };
+    assert_eq!(fsck().0, Some(0), "what was erased is not missed: {}", fsck().1);
+    let whole = std::fs::read(data.join("data.db")).unwrap();
+    let taken = |id: &str| {
+        let rid = format!("(SELECT rid FROM resource WHERE id = '{id}')");
+        let index = ["exact", "words", "span"].map(|table| format!("DELETE FROM {table} WHERE rid = {rid};")).concat();
+        format!("{index} DELETE FROM version WHERE rid = {rid}; DELETE FROM filed; DELETE FROM resource WHERE id = '{id}';")
+    };
+    let row = format!("rid = (SELECT rid FROM resource WHERE id = '{of}')");
+    let unfound = format!("does not lead to Observation/{of}");
+    for (change, says) in [
+        (format!("UPDATE exact SET key = key + 1 WHERE {row}"), unfound.as_str()),
+        (format!("DELETE FROM span WHERE {row}"), &unfound),
+        ("INSERT INTO words VALUES (1, 'x', 999999)".to_owned(), "leads to a resource that is not there"),
+        (taken(&of), "accepts is not there"),
+        (taken(&consent), "accepts is not there"),
+    ] {
+        let changed = rusqlite::Connection::open(data.join("data.db")).unwrap();
+        changed.execute_batch(&change).unwrap();
+        drop(changed);
+        let (code, told) = fsck();
+        assert_eq!((code, told.contains(says)), (Some(1), true), "{change}: {told}");
+        std::fs::write(data.join("data.db"), &whole).unwrap();
+    }
+    assert_eq!(fsck().0, Some(0));
+}

@@ -471,6 +471,46 @@ async fn the_accounting_is_for_the_patient() {
     regulator.get(&format!("Patient/{other}/$disclosures")).await.expect(200);
 }
 
+/// What is asked of a record's Provenance, or of everybody's versions at once, is asked of the patient; and they learn of it when the record is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_accounting_tells_of_all_that_was_refused_and_outlives_the_record() {
+    let world = crate::support::world::Setup::configured(APP).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let mut ada = patient("1");
+    ada["identifier"] = json!([{"system": "http://hospital-a.example/mrn", "value": "1"}]);
+    let id = a.create(&ada).await;
+    let of = a.create(&observation(&format!("Patient/{id}"))).await;
+    let found = a.get(&format!("Provenance?target=Observation/{of}")).await.expect(200).json();
+    let provenance = resources(&found, "Provenance")[0]["id"].as_str().unwrap().to_owned();
+    let app = party(&world, "app", "system/AuditEvent.rs").await;
+    let refusals = async || {
+        let told = app.get(&format!("Patient/{id}/$disclosures")).await.expect(200).json();
+        resources(&told, "AuditEvent").iter().filter(|event| event.to_string().contains("Hospital B")).count()
+    };
+    for (number, (path, status)) in [
+        (format!("Provenance/{provenance}"), 404),
+        (format!("Provenance/{provenance}/_history"), 404),
+        (format!("Provenance?target=Observation/{of}"), 200),
+        (format!("Provenance?_id={provenance}"), 200),
+        ("Observation/_history".to_owned(), 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let answer = b.get(&path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(!answer.text().contains("\"fullUrl\""), "{path}");
+        assert_eq!(refusals().await, number + 1, "{path}");
+    }
+    a.delete(&format!("Patient/{id}")).await.expect(204);
+    assert_eq!(refusals().await, 5);
+    // Whose identifier it no longer is may not look on, and whose it is now does not see who was told of the other before.
+    ada["id"] = json!(id);
+    ada["identifier"][0]["value"] = json!("2");
+    assert!(a.put(&format!("Patient/{id}"), &ada).await.status < 300);
+    app.get(&format!("Patient/{id}/$disclosures")).await.expect(404);
+}
+
 pub(super) async fn party(world: &World, client: &str, scope: &str) -> Party {
     let assertion = world.assertion(client);
     let answer = world.send_assertion(&assertion, scope).await.expect(200);

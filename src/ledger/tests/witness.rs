@@ -136,7 +136,7 @@ fn copy(from: &dyn LogFiles, to: &Folder) -> Result<(u64, u64), LedgerError> {
         note.add(witness_key(9).cosign(&checkpoint.to_string(), 5)?)?;
         Ok(note)
     };
-    mirror(from, to, &policy(), cosign).map(|done| (done.previous_size, done.checkpoint.size))
+    mirror(from, to, &policy(), None, cosign).map(|done| (done.previous_size, done.checkpoint.size))
 }
 
 #[test]
@@ -154,6 +154,25 @@ fn a_log_is_copied_as_it_grows() {
         let note = reader::read_checkpoint(&held_copy).unwrap();
         assert!(note.signatures().iter().any(|line| witness_key(9).verifier().claims(line)), "the mirror says that it holds it");
     }
+}
+
+#[test]
+fn a_log_that_contradicts_what_a_witness_saw_is_not_signed_for() {
+    let scratch = Scratch::new("mirror-seen");
+    let (_, folder, held_copy) = published(&scratch, 600);
+    let visit = |size, saw| {
+        let seen = Checkpoint::new(ORIGIN, size, saw);
+        mirror(&folder, &held_copy, &policy(), Some(&seen), |note, _| Ok(note)).map(|done| done.checkpoint.size)
+    };
+    for size in [3, 256, 300, 600] {
+        assert_eq!(visit(size, Hash([7; 32])), Err(LedgerError::RootDiffers { size }));
+    }
+    assert_eq!(visit(700, root(700)), Err(LedgerError::Behind { cosigned_size: 700, size: 600 }), "nothing says yet whether it fits");
+    assert!(reader::read_checkpoint(&held_copy).is_err(), "nothing was signed");
+    assert_eq!(visit(300, root(300)), Ok(600));
+    // What the witness saw since is held against what is mirrored already.
+    assert_eq!(visit(600, Hash([7; 32])), Err(LedgerError::RootDiffers { size: 600 }));
+    assert_eq!((visit(600, root(600)), visit(700, root(700))), (Ok(600), Ok(600)));
 }
 
 #[test]

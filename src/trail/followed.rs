@@ -1,0 +1,117 @@
+//! What goes because only what goes leads to it: the content of documents, and a Person who is only linked to relatives of who is erased.
+//!
+//! A Medication, a place, a practitioner is nobody's, and stays.
+
+use super::erasure::{Key, PORTION, Plan, key};
+use crate::fhir::{Node, Value};
+use crate::outcome::Fault;
+use crate::pipeline::patient_ids;
+use crate::store::{HistoryScope, Reader, StoredVersion};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Ids looked for at a time.
+const WORDS: usize = 500;
+/// The most versions of one record that are looked at.
+const MAX_VERSIONS: usize = 1_000_000;
+/// How often what follows is followed.
+const MAX_STEPS: usize = 8;
+const BINARY: &str = "Binary/";
+
+impl Plan {
+    /// Takes in what nothing leads to any more that stays.
+    pub(super) fn follow(&mut self, reader: &Reader<'_>) -> Result<(), Fault> {
+        let mut asked = BTreeSet::new();
+        for _ in 0..MAX_STEPS {
+            let new: Vec<Key> = self.gone.keys().chain(self.versions.keys()).filter(|key| !asked.contains(*key)).cloned().collect();
+            if new.is_empty() {
+                break;
+            }
+            let mut candidates = self.binaries(reader, &new)?;
+            candidates.extend(self.persons(reader, &new)?);
+            asked.extend(new);
+            self.take_unled(reader, &candidates)?;
+        }
+        Ok(())
+    }
+
+    /// The Binaries here that these lead to, and that are about nobody else.
+    fn binaries(&self, reader: &Reader<'_>, new: &[Key]) -> Result<BTreeMap<Key, u32>, Fault> {
+        let mut ids = BTreeSet::new();
+        for (type_name, id) in new.iter().filter(|(type_name, _)| type_name != "Task") {
+            let scope = HistoryScope::Instance { type_name: type_name.clone(), id: id.clone() };
+            let history = reader.history(&scope, None, None, MAX_VERSIONS)?;
+            for version in history.iter().filter(|version| !version.deleted() && self.takes(version)) {
+                named(&version.parse()?, &mut ids);
+            }
+        }
+        let mut found = BTreeMap::new();
+        for id in ids {
+            let Some(binary) = reader.current("Binary", &id)?.filter(|_| !self.gone.contains_key(&("Binary".to_owned(), id.clone())))
+            else {
+                continue;
+            };
+            let about = if binary.deleted() { Vec::new() } else { patient_ids(&binary.parse()?) };
+            if about.is_empty() {
+                found.insert(key(&binary), binary.version);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The Persons that are linked to these and to nothing else.
+    fn persons(&self, reader: &Reader<'_>, new: &[Key]) -> Result<BTreeMap<Key, u32>, Fault> {
+        let mut found = BTreeMap::new();
+        for (_, id) in new.iter().filter(|(type_name, _)| matches!(type_name.as_str(), "RelatedPerson" | "Person")) {
+            let (low, high) = crate::search::reference_keys(id);
+            for person in reader.indexed_between(low, high, PORTION)?.sound.iter().filter(|version| version.type_name == "Person") {
+                let links = person.parse()?;
+                let mut targets = links.items("link").iter().filter_map(|link| link.text_at(&["target", "reference"]));
+                if targets.all(|target| self.goes(target)) && !self.gone.contains_key(&key(person)) {
+                    found.insert(key(person), person.version);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes those in whose id nothing holds that stays. What the gateway says of them, or to people about them, leads nowhere by itself.
+    fn take_unled(&mut self, reader: &Reader<'_>, candidates: &BTreeMap<Key, u32>) -> Result<(), Fault> {
+        let all: Vec<&Key> = candidates.keys().collect();
+        let mut led = BTreeSet::new();
+        for part in all.chunks(WORDS) {
+            let words: Vec<String> = part.iter().map(|(_, id)| id.clone()).collect();
+            let mut after = 0;
+            loop {
+                let portion = reader.holding_any(&words, after, PORTION)?;
+                let Some(last) = portion.last() else { break };
+                after = last;
+                let stays = |version: &&StoredVersion| !matches!(version.type_name.as_str(), "Provenance" | "Task") && !self.takes(version);
+                for version in portion.sound.iter().filter(stays) {
+                    let holds = |of: &&&Key| ***of != key(version) && version.document.contains(of.1.as_str());
+                    led.extend(part.iter().filter(holds).map(|of| (*of).clone()));
+                }
+            }
+        }
+        self.gone.extend(candidates.iter().filter(|(of, _)| !led.contains(*of)).map(|(of, version)| (of.clone(), *version)));
+        Ok(())
+    }
+
+    /// Whether a version is to go.
+    fn takes(&self, version: &StoredVersion) -> bool {
+        let of = key(version);
+        self.gone.contains_key(&of) || self.versions.get(&of).is_some_and(|(_, going)| going.contains(&version.version))
+    }
+}
+
+/// The ids of the Binaries that a resource leads to: in references, and in the addresses of attachments.
+fn named(node: &Node, found: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Text(text) => {
+            let after = text.rfind(BINARY).and_then(|at| text.get(at + BINARY.len()..));
+            found.extend(after.and_then(|id| id.split(['/', '?', '#']).next()).filter(|id| !id.is_empty()).map(str::to_owned));
+        }
+        Value::List(items) => items.iter().for_each(|item| named(item, found)),
+        Value::Object(object) => object.members().iter().for_each(|member| named(&member.node, found)),
+        _ => {}
+    }
+}
