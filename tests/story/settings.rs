@@ -251,7 +251,8 @@ async fn nothing_is_asked_where_nothing_turns_on_it() {
             json!([{"type": "deny", "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "Observation"}]}]);
         consent
     };
-    let cases: [(&str, fn(&str) -> Value, Value, usize); 5] = [
+    type Case = (&'static str, fn(&str) -> Value, Value, usize);
+    let cases: [Case; 5] = [
         ("no encounter", withholding, measured(None), 0),
         ("denied already", withholding, labelled(measured(at("Encounter/e1")), "PSY"), 0),
         ("denied whatever it is", nobody, measured(at("Encounter/e1")), 0),
@@ -271,7 +272,7 @@ async fn many_settings_are_asked_for_together_up_to_a_limit() {
     let numbered = |number: usize| {
         let mut record = with_id(measured(at(&format!("Encounter/e{number}"))), &format!("o{number}"));
         record["valueQuantity"]["value"] = json!(number);
-        let text = if number % 2 == 0 { "Visit" } else { "Psychiatry" };
+        let text = if number.is_multiple_of(2) { "Visit" } else { "Psychiatry" };
         [record, with_id(encounter(json!({"type": [{"text": text}]})), &format!("e{number}"))]
     };
     let all: &'static [&'static str] = &["search-type", "read"];

@@ -238,7 +238,7 @@ fn the_order_of_rules_does_not_matter() {
             }
         }
         let told = |consent: &Node| {
-            let decision = decide_on(std::slice::from_ref(consent), policy.clone(), &asked, &resource);
+            let decision = decide_on(std::slice::from_ref(consent), policy, &asked, &resource);
             (decision.is_permit(), decision.is_ambiguous())
         };
         assert_eq!(told(&consent), told(&turned), "{}", self::told(&[consent, turned], &resource));
