@@ -1,13 +1,12 @@
 //! CDS Hooks 2.0: the service by which other systems ask what a patient's consents permit.
 
 use super::fhir::{FhirState, REQUEST_ID, Shared, opened, read_body};
-use super::negotiate::Wanted;
+use super::negotiate::{self, Wanted};
 use super::refusing::{Shown, refuse};
 use super::render;
 use crate::audit::Action;
 use crate::consent::{Consultation, HOOK, services};
 use crate::fhir::{Node, json};
-use crate::identity::PURPOSE_HEADER;
 use crate::intake::{Format, document};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
 use axum::Router;
@@ -46,7 +45,7 @@ async fn consult(
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let request_id = header(REQUEST_ID).unwrap_or_default();
     let mut record = opened(request_id, state.clock.now(), &peer.ip().to_string(), "consent-decide", Action::Execute);
-    let caller = match state.identity.authenticate(header("authorization"), header(PURPOSE_HEADER)) {
+    let caller = match state.identity.authenticate(header("authorization"), negotiate::purposes(headers).as_deref()) {
         Ok(caller) => caller,
         Err(refusal) => return refuse(state, Shown { path: "", query: None, headers, body: &[] }, record, refusal).await,
     };

@@ -16,7 +16,7 @@ use crate::config::Settings;
 use crate::consent::NOTICE_HEADER;
 use crate::definitions::Definitions;
 use crate::fhir::Node;
-use crate::identity::{Caller, Identity, PURPOSE_HEADER};
+use crate::identity::{Caller, Identity};
 use crate::intake::{self, Conditions, Evidence, Format, IdempotencyKey, Interaction, Limits, Media, Operation, Pairs, Received, Verb};
 use crate::normalise::other_release;
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
@@ -163,7 +163,7 @@ async fn serve(state: &FhirState, asked: &Asked, wanted: &mut Wanted) -> Result<
     record.action = action(&interaction);
     record.query = query_of(&interaction);
     let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
-    let caller = match state.identity.authenticate(header("authorization"), header(PURPOSE_HEADER)) {
+    let caller = match state.identity.authenticate(header("authorization"), negotiate::purposes(&asked.headers).as_deref()) {
         Ok(caller) => caller,
         Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
     };

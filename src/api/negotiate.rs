@@ -1,5 +1,6 @@
 //! What the client wants to be answered with: format, preference, handling, and the shorter forms of a resource.
 
+use crate::identity::PURPOSE_HEADER;
 use crate::intake::{Format, Media, Pairs};
 use crate::outcome::{IssueType, Reason, Refusal};
 use crate::search::Handling;
@@ -49,6 +50,12 @@ pub fn wanted(headers: &HeaderMap, pairs: &Pairs) -> Result<Wanted, Refusal> {
         }
     }
     Ok(wanted)
+}
+
+/// Why a request is made, by all lines of its header (RFC 9110 section 5.3). What is no text stays there, and is no purpose that is known.
+pub fn purposes(headers: &HeaderMap) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(PURPOSE_HEADER).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(" "))
 }
 
 fn preferences(headers: &HeaderMap) -> Vec<String> {

@@ -4,7 +4,7 @@
 use super::fhir::FhirState;
 use super::negotiate;
 use crate::audit;
-use crate::identity::{Caller, PURPOSE_HEADER};
+use crate::identity::Caller;
 use crate::intake::{self, Format, Write};
 use crate::outcome::{Failure, Refusal};
 use axum::http::{HeaderMap, header};
@@ -51,5 +51,5 @@ pub(super) async fn refuse_about<T>(
 /// Who sent it, if that is proved; a request can be refused before it is asked.
 fn caller(state: &FhirState, headers: &HeaderMap) -> Option<Caller> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    state.identity.authenticate(header(header::AUTHORIZATION.as_str()), header(PURPOSE_HEADER)).ok()
+    state.identity.authenticate(header(header::AUTHORIZATION.as_str()), negotiate::purposes(headers).as_deref()).ok()
 }

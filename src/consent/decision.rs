@@ -158,6 +158,15 @@ impl Decision {
         Decision { screen: None, ..self }
     }
 
+    /// Several decisions by the same patient's word on the same, each for another purpose, as one.
+    pub fn for_all_purposes(decisions: Vec<Decision>) -> Option<Decision> {
+        let mut decision = join(decisions)?;
+        if let Some(subject) = &mut decision.subject {
+            subject.heard = 1;
+        }
+        Some(decision)
+    }
+
     /// A denial that no consent gave.
     pub(super) fn denial(reason: &'static str) -> Decision {
         Decision::plain(Outcome::Deny, reason)

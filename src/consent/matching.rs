@@ -120,7 +120,7 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
     match kind {
         Kind::Recipient => any(&criteria.recipients, |target| test_recipient(target, asked)),
         Kind::Custodian => any(&criteria.custodians, |target| test_custodian(target, criteria.stated.has(Kind::Recipient), asked)),
-        Kind::Purpose => test_purposes(&criteria.purposes, request),
+        Kind::Purpose => test_purposes(&criteria.purposes, &request.purposes),
         Kind::Action => test_action(criteria, request),
         Kind::Period => criteria.period.map_or(Held::UNKNOWN, |period| Held {
             permit: period.contains(request.instant).into(),
@@ -186,12 +186,9 @@ fn test_custodian(target: &Target, names_recipient: bool, asked: &Asked<'_>) -> 
     }
 }
 
-fn test_purposes(stated: &[Concept], request: &Request) -> Held {
-    let declared = &request.purposes;
-    let is_covered = |purpose: &Concept| stated.iter().any(|rule| rule.covers(purpose));
-    if declared.iter().any(is_covered) {
-        let is_enough = !request.means_every_purpose || declared.iter().all(is_covered);
-        return Held { permit: is_enough.into(), deny: Match::Yes };
+fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
+    if declared.iter().any(|purpose| stated.iter().any(|rule| rule.covers(purpose))) {
+        return Held::both(true);
     }
     let lacks_system = |concept: &Concept| concept.code.system.is_empty();
     let is_doubtful = |purpose: &Concept| {

@@ -37,6 +37,8 @@ pub(super) enum Apart<'a> {
     Referenced,
     /// Whoever has an identifier of one of these systems.
     Identified(&'a [Identifier]),
+    /// Whoever has either.
+    Named(&'a [Identifier]),
 }
 
 impl Apart<'_> {
@@ -50,7 +52,8 @@ impl Apart<'_> {
         match meant.references.as_slice() {
             [] if has_system && is_kind_known() => Apart::Identified(&meant.identifiers),
             [] => Apart::Everybody,
-            [..] if has_system || meant.references.iter().any(is_other) => Apart::Everybody,
+            [..] if meant.is_on_record || meant.references.iter().any(is_other) => Apart::Everybody,
+            [..] if has_system => Apart::Named(&meant.identifiers),
             [..] => Apart::Referenced,
         }
     }
@@ -60,6 +63,7 @@ impl Apart<'_> {
             Apart::Everybody => true,
             Apart::Referenced => !asking.references.is_empty(),
             Apart::Identified(names) => shares_system(names, asking),
+            Apart::Named(names) => !asking.references.is_empty() || shares_system(names, asking),
         }
     }
 }

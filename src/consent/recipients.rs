@@ -50,7 +50,7 @@ impl Recipients {
         names(party).for_each(|name| add_to(self.named.entry(name).or_default()));
         match Apart::of(party) {
             Apart::Everybody => {}
-            Apart::Referenced => add_to(&mut self.referenced),
+            Apart::Referenced | Apart::Named(_) => add_to(&mut self.referenced),
             Apart::Identified(_) if party.type_name.as_deref().is_some_and(|name| name != "Organization") => add_to(&mut self.open),
             Apart::Identified(identifiers) => {
                 identifiers.iter().take(1).for_each(|known| add_to(self.identified.entry(known.system.clone()).or_default()));

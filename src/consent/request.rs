@@ -14,6 +14,8 @@ pub struct Party {
     pub roles: Vec<Code>,
     /// The type of resource it is said to be, where it is.
     pub type_name: Option<CompactString>,
+    /// Whether its own record is known here, with identifiers: then all of them are.
+    pub is_on_record: bool,
 }
 
 impl Party {
@@ -24,6 +26,7 @@ impl Party {
             identifiers: node.get("identifier").and_then(Identifier::from_node).into_iter().collect(),
             roles: items(node, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect(),
             type_name: node.text("type").map(CompactString::from),
+            is_on_record: false,
         }
     }
 
@@ -85,9 +88,8 @@ pub struct Request {
     pub custodian: Option<Party>,
     /// Where the recipient is.
     pub locations: Vec<Reference>,
+    /// Why it is asked for. One that is permitted is enough.
     pub purposes: Vec<Concept>,
-    /// Whether the data is for all of the purposes, so that each must be permitted; otherwise one of them is enough.
-    pub means_every_purpose: bool,
     pub action: Action,
     /// The kinds of content asked for, when no resource is at hand yet.
     pub classes: Vec<Code>,
@@ -104,7 +106,6 @@ impl Request {
             custodian: None,
             locations: Vec::new(),
             purposes: purposes.into_iter().map(Concept::new).collect(),
-            means_every_purpose: false,
             action: Action::Access,
             classes: Vec::new(),
             categories: Vec::new(),

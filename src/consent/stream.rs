@@ -87,7 +87,6 @@ fn read_request(node: &Node) -> Result<Request, &'static str> {
         actors: items(node, "actors").iter().map(Party::from_reference).collect(),
         custodian: node.get("custodian").map(Party::from_reference),
         locations: items(node, "recipient_location").iter().filter_map(read_reference).collect(),
-        means_every_purpose: false,
         purposes: codes("purpose").into_iter().map(Concept::new).collect(),
         action,
         classes: codes("class"),

@@ -52,7 +52,8 @@ impl Ruling {
 /// Everything one request's decisions need, gathered once.
 pub(crate) struct Judge {
     recipient: Recipient,
-    request: Request,
+    /// What is asked, for each purpose that must be permitted by itself.
+    requests: Vec<Request>,
     rules: HashMap<String, PatientRules>,
     /// Which organisation each source and holder belongs to.
     registry: Arc<Registry>,
@@ -129,10 +130,10 @@ impl Judge {
             Ok((targets, beside, rules))
         };
         let (targets, mut beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
-        let request = recipient.request(now);
+        let requests = recipient.requests(now);
         let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
         beside.label_places(&labeller);
-        let mut judge = Judge { recipient, request, rules, registry, targets, spoken_for: BTreeSet::new(), beside, addresses, labeller };
+        let mut judge = Judge { recipient, requests, rules, registry, targets, spoken_for: BTreeSet::new(), beside, addresses, labeller };
         judge.hide();
         Ok(judge)
     }
@@ -151,7 +152,8 @@ impl Judge {
     /// Whether anything at all of a patient might be released, so that holders need not be asked in vain.
     pub fn may_ask(&self, patient: &str) -> bool {
         let rules = self.speaking(patient);
-        !rules.is_empty() && rules.iter().all(|rules| consent::decide_request(rules, &self.request).is_permit())
+        let is_permitted = |rules: &&Rules| self.requests.iter().all(|request| consent::decide_request(rules, request).is_permit());
+        !rules.is_empty() && rules.iter().all(is_permitted)
     }
 
     /// What the consents about patients and the other records of theirs are now.
@@ -288,7 +290,10 @@ impl Judge {
             if rules.is_empty() {
                 return None;
             }
-            decisions.extend(rules.into_iter().map(|rules| decide(rules, &self.request, &facts)));
+            for rules in rules {
+                let each = self.requests.iter().map(|request| decide(rules, request, &facts)).collect();
+                decisions.extend(Decision::for_all_purposes(each));
+            }
         }
         Decision::all(decisions)
     }

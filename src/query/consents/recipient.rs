@@ -74,7 +74,7 @@ impl Recipient {
     /// The organisation as a party to the exchange.
     pub(in crate::query) fn party(&self) -> Party {
         let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
-        Party::from_reference(&actor)
+        Party { type_name: Some("Organization".into()), ..Party::from_reference(&actor) }
     }
 
     pub(super) fn partner(&self) -> Partner {
@@ -95,7 +95,10 @@ impl Recipient {
         std::iter::once(self.party()).chain(person).collect()
     }
 
-    pub(super) fn request(&self, instant: Instant) -> Request {
-        Request { means_every_purpose: self.names_purposes, ..Request::new(self.parties(), self.purpose_codes(), instant) }
+    /// What is asked: for every purpose that the request names by itself, or for any of those of the token.
+    pub(super) fn requests(&self, instant: Instant) -> Vec<Request> {
+        let purposes = self.purpose_codes();
+        let each: Vec<Vec<Code>> = if self.names_purposes { purposes.into_iter().map(|one| vec![one]).collect() } else { vec![purposes] };
+        each.into_iter().map(|purposes| Request::new(self.parties(), purposes, instant)).collect()
     }
 }

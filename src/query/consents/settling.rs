@@ -41,7 +41,7 @@ impl Judge {
         let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
         let facts = self.facts(&candidate.resource, &patients);
         let mut rules = patients.iter().flat_map(|id| self.speaking(id));
-        rules.any(|rules| consent::turns_on_setting(rules, &self.request, &facts))
+        rules.any(|rules| self.requests.iter().any(|request| consent::turns_on_setting(rules, request, &facts)))
     }
 
     /// Takes in what was learnt of settings, and looks up here what they name as theirs.
