@@ -124,10 +124,17 @@ fn open(account: &mut Account, leaves: &Leaves, told: &[Told], erased_at: Option
         account.report.check(!is_shortened || erased_at.is_some_and(|erased_at| erased_at > one.position), || {
             format!("entry {} says that something was erased from it, and nothing in the log bears that out", one.position)
         });
+        account.report.check(!is_shortened || names(event, &subject), || {
+            format!("entry {} says no more of whom it is; an erasure of others takes that from none", one.position)
+        });
     }
     let mut accounted = leaves.values().map(|(leaf, _)| leaf).filter(|leaf| leaf.kind.is_accounted());
     let is_relapse = accounted.by_ref().any(Leaf::commits_to_told) && accounted.any(|leaf| !leaf.commits_to_told());
     account.report.check(!is_relapse, || "a leaf does not commit to what is told of it, although one before it does".to_owned());
+}
+
+fn names(event: &Node, subject: &str) -> bool {
+    event.items("entity").iter().any(|entity| entity.text_at(&["what", "reference"]) == Some(subject))
 }
 
 /// What is told must have a leaf that says so, and each such leaf is told of.

@@ -58,7 +58,13 @@ impl Trail {
         for (name, value) in pairs {
             let bad = || Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.clone());
             match name.as_str() {
-                "_since" => since = Instant::from_fhir_instant(value).ok_or_else(bad)?,
+                "_since" => {
+                    since = Instant::from_fhir_instant(value).ok_or_else(bad)?;
+                    if since > self.query.pipeline.clock.now() {
+                        let text = "An accounting of disclosures tells of what was; _since is in the future.";
+                        return Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at(name.clone()));
+                    }
+                }
                 "years" => {
                     let years = value.parse::<u32>().ok().filter(|years| (1..=100).contains(years)).ok_or_else(bad)?;
                     since = self.query.pipeline.clock.now() - YEAR.saturating_mul(years);

@@ -70,9 +70,13 @@ impl Made {
 
     /// Puts something in the place of what the second entity of the event is.
     fn replace(&mut self, other: impl FnOnce(&Node) -> Node) {
+        self.replace_at(1, other);
+    }
+
+    fn replace_at(&mut self, number: usize, other: impl FnOnce(&Node) -> Node) {
         self.change(|event| {
             let entities = event.get_mut("entity").unwrap().as_list_mut().unwrap();
-            entities[1] = other(&entities[1]);
+            entities[number] = other(&entities[number]);
         });
     }
 }
@@ -160,6 +164,12 @@ fn what_was_erased_from_an_entry_is_borne_out_by_the_log() {
         let problems = erased(erasure).report.problems;
         assert!(problems.iter().any(|problem| problem.contains(said)), "{erasure:?}: {problems:?}");
     }
+    // Of whom it tells is never what led to somebody else.
+    let mut nobodys = Made::of(log(&TOLD));
+    nobodys.log.append(Leaf::new(LeafKind::Erase, at(), Tags::default(), [0; 32], [0; 32]).encode());
+    nobodys.erasure = Some(11);
+    nobodys.replace_at(0, |entity| without_entity(&KEY, entity));
+    assert!(matches!(&nobodys.check().report.problems[..], [only] if only.starts_with("entry 4 says no more of whom it is")));
     let mut forged = Made::of(log(&TOLD));
     forged.replace(|entity| without_entity(&[1; 32], entity));
     assert!(forged.check().report.problems.iter().any(|problem| problem.starts_with("entry 4 is not what")));
