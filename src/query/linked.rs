@@ -28,6 +28,24 @@ pub(super) struct Along {
     pub is_cut: bool,
 }
 
+/// What includes bring along before consent is asked.
+struct Brought {
+    /// What the resources on the page name.
+    named: HashSet<(String, String)>,
+    /// The searches that found what refers to them.
+    referring: Vec<Arc<Query>>,
+    candidates: Vec<Candidate>,
+}
+
+impl Brought {
+    /// Those that still come along as they would be shown: what was taken out of a resource must not bring it.
+    fn seen(&self, permitted: Vec<Permitted>) -> impl Iterator<Item = Permitted> {
+        let refers = |resource: &Node| self.referring.iter().any(|query| query.matches(resource));
+        let is_named = |resource: &Node| identity(resource).is_some_and(|identity| self.named.contains(&identity));
+        permitted.into_iter().filter(move |permitted| is_named(permitted.resource()) || refers(permitted.resource()))
+    }
+}
+
 impl QueryPath {
     /// The query with its links searched, as far as the caller may see what they lead through.
     pub(super) async fn joined(&self, caller: &Caller, query: Query) -> Result<Query, Failure> {
@@ -74,9 +92,10 @@ impl QueryPath {
             if fresh.is_empty() || includes.is_empty() {
                 break;
             }
-            let candidates = self.included(caller, &includes, &fresh, &known, &mut lookups).await?;
+            let mut brought = self.included(caller, &includes, &fresh, &known, &mut lookups).await?;
             begin = along.resources.len();
-            for permitted in self.permitted(caller, candidates).await? {
+            let candidates = std::mem::take(&mut brought.candidates);
+            for permitted in brought.seen(self.permitted(caller, candidates).await?) {
                 if let Some(identity) = identity(permitted.resource()).filter(|identity| !known.contains(identity)) {
                     known.insert(identity);
                     along.resources.push(permitted);
@@ -91,7 +110,7 @@ impl QueryPath {
         Ok(along)
     }
 
-    /// The candidates that includes bring along with resources, without those already known.
+    /// What includes bring along with resources, without what is already known.
     async fn included(
         &self,
         caller: &Caller,
@@ -99,7 +118,7 @@ impl QueryPath {
         resources: &[&Node],
         known: &HashSet<(String, String)>,
         lookups: &mut usize,
-    ) -> Result<Vec<Candidate>, Failure> {
+    ) -> Result<Brought, Failure> {
         let mut wanted: Vec<(String, String)> = Vec::new();
         let mut seen = HashSet::new();
         for resource in resources {
@@ -115,17 +134,18 @@ impl QueryPath {
         wanted.retain(|(type_name, _)| caller.scopes.allows(Permission::Read, type_name));
         wanted.truncate(*lookups);
         *lookups -= wanted.len();
-        let mut candidates = self.stored(wanted).await?;
-        for include in includes {
-            for query in include.referring(self.pipeline.definitions, resources) {
-                if caller.scopes.allows(Permission::Search, query.type_name()) && *lookups > 0 {
-                    let found = self.own_candidates(caller, &Arc::new(query)).await?;
-                    *lookups = lookups.saturating_sub(found.len());
-                    candidates.extend(found);
-                }
+        let mut brought =
+            Brought { named: wanted.iter().cloned().collect(), referring: Vec::new(), candidates: self.stored(wanted).await? };
+        for query in includes.iter().flat_map(|include| include.referring(self.pipeline.definitions, resources)) {
+            if caller.scopes.allows(Permission::Search, query.type_name()) && *lookups > 0 {
+                let query = Arc::new(query);
+                let found = self.own_candidates(caller, &query).await?;
+                *lookups = lookups.saturating_sub(found.len());
+                brought.candidates.extend(found);
+                brought.referring.push(query);
             }
         }
-        Ok(candidates)
+        Ok(brought)
     }
 }
 

@@ -420,3 +420,34 @@ async fn a_contained_patient_is_somebody() {
     let id = scene.measured(json!({"contained": contained, "performer": [{"reference": "#p"}]})).await;
     scene.b.get(&format!("Observation/{id}")).await.expect(404);
 }
+
+/// What was taken out of a record does not bring it along, nor lead to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_from_an_institution_does_not_say_who_goes_there() {
+    let scene = scene().await;
+    let mut found = Vec::new();
+    for name in ["Riverside Methadone Clinic", "Hillside Clinic"] {
+        let clinic = scene.a.create(&json!({"resourceType": "Organization", "name": name})).await;
+        let by = json!({"reference": format!("Organization/{clinic}")});
+        scene.measured(json!({"performer": [by]})).await;
+        let mut named = person("1");
+        (named["id"], named["generalPractitioner"]) = (json!(scene.patient), json!([by]));
+        scene.a.put(&format!("Patient/{}", scene.patient), &named).await.expect(200);
+        let (performed, practised) = ("_revinclude=Observation:performer", "_revinclude=Patient:general-practitioner");
+        for query in [
+            format!("Organization?_id={clinic}&{performed}"),
+            format!("Organization?_id={clinic}&{practised}"),
+            format!("Organization?_id={clinic}&{performed}&_include:iterate=Observation:subject"),
+            format!("Observation?performer={clinic}"),
+            format!("Observation?performer:Organization._id={clinic}"),
+            format!("Patient?general-practitioner=Organization/{clinic}"),
+            format!("Patient?_has:Observation:patient:performer={clinic}"),
+            format!("Organization?_id={clinic}&_has:Observation:performer:status=final"),
+            format!("Organization?_id={clinic}&_has:Patient:general-practitioner:gender=female"),
+        ] {
+            let answer = scene.b.get(&query).await.expect(200).json();
+            found.push(answer["entry"].as_array().map_or(0, Vec::len));
+        }
+    }
+    assert_eq!(found, [1, 1, 1, 0, 0, 0, 0, 0, 0, 2, 2, 3, 1, 1, 1, 1, 1, 1]);
+}
