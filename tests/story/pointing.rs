@@ -420,3 +420,40 @@ async fn a_contained_patient_is_somebody() {
     let id = scene.measured(json!({"contained": contained, "performer": [{"reference": "#p"}]})).await;
     scene.b.get(&format!("Observation/{id}")).await.expect(404);
 }
+
+/// Elements in which a product may be named, each beside what keeps the record worth showing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_product_that_tells_is_not_named() {
+    let scene = scene().await;
+    let product = |kind: &str, name: &str| json!({"resourceType": kind, "code": {"text": name}});
+    let mixture = |of: &str| json!({"resourceType": "Medication", "ingredient": [{"itemReference": {"reference": of}}]});
+    let mut told = Vec::new();
+    for (kind, name) in [("Medication", "Methadone 10 mg"), ("Substance", "Methadone hydrochloride")] {
+        told.push(format!("{kind}/{}", scene.a.create(&product(kind, name)).await));
+    }
+    told.push(format!("Medication/{}", scene.a.create(&mixture(&told[1])).await));
+    let ordinary = format!("Medication/{}", scene.a.create(&product("Medication", "Paracetamol 500 mg")).await);
+    let mixed = format!("Medication/{}", scene.a.create(&mixture(&ordinary)).await);
+    let item = |to: &str| json!({"reference": to});
+    for (to, is_shown) in told.iter().map(|to| (to, false)).chain([(&ordinary, true), (&mixed, true)]) {
+        for (kind, members) in [
+            ("Observation", json!({"status": "final", "code": {"text": "Height"}, "focus": [item(to)]})),
+            ("Procedure", json!({"status": "completed", "code": {"text": "Dressing"}, "usedReference": [item(to)]})),
+            (
+                "List",
+                json!({"status": "current", "mode": "working", "title": "Notes", "entry": [{"item": item(to)}, {"item": item(&ordinary)}]}),
+            ),
+            (
+                "Observation",
+                json!({"status": "final", "code": {"text": "Height"}, "extension": [{"url": "http://example.org/e", "valueReference": item(to)}]}),
+            ),
+        ] {
+            let id = scene.file(kind, members).await;
+            let read = scene.b.get(&format!("{kind}/{id}")).await.expect(200);
+            assert_eq!(read.text().contains(to.as_str()), is_shown, "{kind}: {}", read.text());
+        }
+        let ordered = json!({"status": "active", "intent": "order", "medicationReference": item(to)});
+        let id = scene.file("MedicationRequest", ordered).await;
+        scene.b.get(&format!("MedicationRequest/{id}")).await.expect(if is_shown { 200 } else { 404 });
+    }
+}
