@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
 
+/// The system of identifiers that are URIs themselves.
+const URIS: &str = "urn:ietf:rfc:3986";
+
 struct Scene {
     _world: World,
     a: Party,
@@ -399,19 +402,22 @@ async fn an_identifier_means_the_same_however_its_system_is_written() {
         (VISITS, json!({})),
     ];
     for (number, (system, written)) in forms.into_iter().enumerate() {
-        let value = format!("W-{number}");
+        let value = if system == URIS { "urn:uuid:0f0f0f0f-0000-4000-8000-00000000000a".to_owned() } else { format!("W-{number}") };
         let identifier = json!([{"system": system, "value": value}]);
         let kind = json!([{"text": "Methadone maintenance visit"}]);
         scene.file("Encounter", json!({"status": "finished", "class": class, "type": kind, "identifier": identifier})).await;
         for type_name in [Some("Encounter"), None] {
             let mut reference = json!({"identifier": written});
-            reference["identifier"]["value"] = json!(value);
+            if written["value"].is_null() {
+                reference["identifier"]["value"] = json!(value);
+            }
             type_name.iter().for_each(|name| reference["type"] = json!(name));
             let id = scene.measured(json!({"encounter": reference})).await;
             scene.b.get(&format!("Observation/{id}")).await.expect(404);
         }
     }
 }
+        (URIS, json!({"system": URIS, "value": "urn:uuid:0F0F0F0F-0000-4000-8000-00000000000A"})),
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contained_patient_is_somebody() {
