@@ -51,6 +51,7 @@ mod unsettled;
 mod verdict;
 mod vocabulary;
 mod wording;
+mod written;
 
 #[cfg(test)]
 mod tests;

@@ -130,6 +130,9 @@ async fn an_address_of_a_hidden_record_goes_wherever_it_is_written() {
             ("extension", extension),
             ("text", json!({"status": "generated", "div": div})),
             ("note", json!([{"text": format!("See [the problem](Condition/{id}).")}])),
+            ("note", json!([{"text": format!("**Condition/{id}**—first seen in May")}])),
+            ("note", json!([{"text": format!("<https://viewer.example/launch?resource=Condition%2F{id}>")}])),
+            ("note", json!([{"text": format!("Condition?_id=none,{id}")}])),
         ]
     };
     for (pointed_at, is_shown) in [(&seen, true), (&hidden, false)] {
@@ -288,7 +291,13 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
     scene.a.put("Condition/own-2", &problem("own-2", "Asthma")).await.expect(201);
     let link = |address: &str| format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{address}\">reason</a></div>");
     for (own, is_shown) in [("own-2", true), ("own-1", false)] {
-        for address in [format!("Condition/{own}"), format!("https://ehr.hospital-a.example/fhir/Condition/{own}")] {
+        let base = "ehr.hospital-a.example/fhir";
+        for address in [
+            format!("Condition/{own}"),
+            format!("https://{base}/Condition/{own}"),
+            format!("http://{base}//Condition/{own}"),
+            format!("https://{base}/Patient/1/Condition/{own}"),
+        ] {
             for (name, value) in [
                 ("extension", json!([{"url": "http://example.org/reason", "valueUri": address}])),
                 ("note", json!([{"text": format!("See [the problem]({address}).")}])),
@@ -331,6 +340,8 @@ async fn a_common_number_hides_no_record_from_being_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_institution_that_tells_is_not_named() {
     let scene = scene().await;
+    // Whoever did something is no condition of the patient, whatever numbers both have.
+    scene.problem("P-1", "Opioid dependence").await;
     let institution = |kind: &str, name: &str, number: &str| json!({"resourceType": kind, "name": name, "identifier": [{"system": VISITS, "value": number}]});
     let clinic = scene.a.create(&institution("Organization", "Riverside Methadone Clinic", "C-1")).await;
     let ordinary = scene.a.create(&institution("Organization", "Riverside Clinic", "C-2")).await;
@@ -343,6 +354,10 @@ async fn an_institution_that_tells_is_not_named() {
         (by(&clinic), false),
         (json!([by_identifier(Some("Organization"), "C-1")]), false),
         (json!([by_identifier(Some("Organization"), "C-2")]), true),
+        (json!([by_identifier(None, "C-1")]), false),
+        (json!([by_identifier(None, "C-2")]), true),
+        (json!([{"identifier": {"value": "C-1"}}]), false),
+        (json!([by_identifier(None, "P-1")]), true),
     ] {
         let id = scene.measured(json!({"performer": performer})).await;
         let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
@@ -400,6 +415,7 @@ async fn an_identifier_means_the_same_however_its_system_is_written() {
         ("http://x.example/places/", json!({"system": "http://x.example/places"})),
         ("urn:uuid:0f0f0f0f-0000-4000-8000-000000000001", json!({"system": "urn:uuid:0F0F0F0F-0000-4000-8000-000000000001"})),
         (VISITS, json!({})),
+        (URIS, json!({"system": URIS, "value": "urn:uuid:0F0F0F0F-0000-4000-8000-00000000000A"})),
     ];
     for (number, (system, written)) in forms.into_iter().enumerate() {
         let value = if system == URIS { "urn:uuid:0f0f0f0f-0000-4000-8000-00000000000a".to_owned() } else { format!("W-{number}") };
@@ -417,7 +433,6 @@ async fn an_identifier_means_the_same_however_its_system_is_written() {
         }
     }
 }
-        (URIS, json!({"system": URIS, "value": "urn:uuid:0F0F0F0F-0000-4000-8000-00000000000A"})),
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contained_patient_is_somebody() {
