@@ -51,6 +51,7 @@ mod unsettled;
 mod verdict;
 mod vocabulary;
 mod wording;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -76,7 +77,7 @@ pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
-pub use setting::{NamedSetting, is_place, is_setting, labels_of_setting, named_settings, settings_of};
+pub use setting::{NamedSetting, is_nobodys, is_setting, labels_of_setting, named_settings, settings_of};
 pub use stream::decide_stream;
 pub use unsettled::{SETTING_UNKNOWN, decide_unsettled, labels_of_unknown_setting, turns_on_setting};
 pub use vocabulary::{Concept, Confidentiality};

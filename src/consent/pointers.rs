@@ -1,28 +1,34 @@
-//! Everything by which a resource points at other records: its references, URIs that are the address of a record, and links in what people wrote.
+//! Everything by which a resource points at other records: its references, URIs that are the address of a record, and addresses in what people
+//! wrote.
 //!
 //! Out of scope: what is withheld of it (`redact`), and what a decision is taken on, which are the references alone.
 
 use super::code::{Identifier, Reference};
-use super::facts::references_of;
-use crate::definitions::Definitions;
+use super::facts::{DOERS, references_of};
+use super::written::addresses_in;
 use crate::fhir::{Node, Value};
-use percent_encoding::percent_decode_str;
 
 /// Elements of the type Identifier that name another record, and not the one they stand in.
 const NAMING: [&str; 3] = ["reference", "targetIdentifier", "valueIdentifier"];
 
+/// Types of institutions, which are nobody's records and may tell. People tell nothing, and a person who did something is no other record.
+const INSTITUTIONS: [&str; 3] = ["HealthcareService", "Location", "Organization"];
+
 /// What a resource points at, in whatever way.
 pub fn pointers_of(resource: &Node) -> Vec<Reference> {
     let mut found = references_of(resource);
-    collect(resource, &mut found);
+    collect(resource, "", &mut found);
     found
 }
 
-fn collect(node: &Node, found: &mut Vec<Reference>) {
+fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
     match &node.value {
         Value::Text(text) => found.extend(addresses_in(text)),
-        Value::List(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::List(items) => items.iter().for_each(|item| collect(item, name, found)),
         Value::Object(object) => {
+            if DOERS.contains(&name) {
+                found.extend(untyped(node).iter().flat_map(institutions));
+            }
             for member in object.members() {
                 match member.name.as_str() {
                     // A Bundle's entries are named so by themselves, and references are known already.
@@ -31,60 +37,35 @@ fn collect(node: &Node, found: &mut Vec<Reference>) {
                     "meta" | "text" => found.extend(references_of(&member.node)),
                     name => found.extend(named_by(name, &member.node)),
                 }
-                collect(&member.node, found);
+                collect(&member.node, &member.name, found);
             }
         }
         _ => {}
     }
 }
 
+/// The identifier by which a reference names something without telling its type.
+fn untyped(node: &Node) -> Option<Identifier> {
+    let is_untyped = |named: Reference| named.sought().is_some_and(|(type_name, _)| type_name.is_empty());
+    Reference::logical(node).is_some_and(is_untyped).then(|| node.get("identifier").and_then(Identifier::from_node)).flatten()
+}
+
+/// The institutions that an identifier may mean where it names who did something.
+fn institutions(identifier: &Identifier) -> impl Iterator<Item = Reference> {
+    INSTITUTIONS.iter().map(|type_name| Reference::by_identifier(type_name, identifier))
+}
+
+/// What a reference names by identifier, as whatever `pointers_of` may have found it.
+pub(super) fn named_logically(node: &Node) -> impl Iterator<Item = Reference> {
+    let named = Reference::logical(node);
+    let others: Vec<Reference> = untyped(node).iter().flat_map(institutions).collect();
+    named.into_iter().chain(others)
+}
+
 /// The record that an element names by an identifier without a `Reference` around it, `Claim.related.reference` for instance.
 pub(super) fn named_by(name: &str, node: &Node) -> Option<Reference> {
     let identifier = NAMING.contains(&name).then(|| Identifier::from_node(node)).flatten();
     identifier.map(|identifier| Reference::by_identifier("", &identifier))
-}
-
-/// The addresses of records in a text, however they stand there: as the whole of it, as links in markdown or a narrative, or bare. A search by id
-/// or identifier is the address of what it finds. Other queries, versions and fragments are left out.
-pub(super) fn addresses_in(text: &str) -> impl Iterator<Item = Reference> {
-    let words = if text.contains(['/', '?']) { text } else { "" };
-    words.split(is_between).flat_map(|word| addresses(word.split('#').next().unwrap_or_default()))
-}
-
-/// Whether a letter stands between the words of a text, and in no address.
-fn is_between(letter: char) -> bool {
-    letter.is_whitespace() || matches!(letter, '"' | '\'' | '<' | '>' | '(' | ')' | '[' | ']' | '{' | '}' | '`' | ',')
-}
-
-/// The records that a word is the address of.
-fn addresses(word: &str) -> Vec<Reference> {
-    let (path, query) = word.split_once('?').unwrap_or((word, ""));
-    // An attribute's name may stand before it, a canonical's version or the end of a sentence behind it.
-    let path = path.rsplit('=').next().unwrap_or_default().split(['|', '&']).next().unwrap_or_default();
-    let path = path.trim_end_matches(['.', ';', ':', '!']);
-    match Reference::new(path).filter(|reference| reference.type_name().is_some_and(is_type)) {
-        Some(reference) => vec![reference],
-        None => path.rsplit('/').next().filter(|name| is_type(name)).map(|name| searched(name, query)).unwrap_or_default(),
-    }
-}
-
-fn is_type(name: &str) -> bool {
-    Definitions::embedded().types().resource(name).is_some()
-}
-
-/// The records that a search of a type asks for by name.
-fn searched(type_name: &str, query: &str) -> Vec<Reference> {
-    let pairs = query.split('&').filter_map(|pair| pair.strip_prefix("amp;").unwrap_or(pair).split_once('='));
-    let named = pairs.filter_map(|(name, value)| {
-        let value = percent_decode_str(value.trim_end_matches(['.', ';', ':', '!'])).decode_utf8_lossy();
-        match (name, value.split_once('|')) {
-            ("_id", _) => Reference::new(&format!("{type_name}/{value}")),
-            ("identifier", Some((system, value))) => Some(Reference::by_identifier(type_name, &Identifier::new(system, value))),
-            ("identifier", None) => Some(Reference::by_identifier(type_name, &Identifier::new("", &value))),
-            _ => None,
-        }
-    });
-    named.collect()
 }
 
 #[cfg(test)]
@@ -138,7 +119,13 @@ mod tests {
         check(r#""related":[{"reference":{"value":"1"}}],"identifier":[{"value":"2"}]"#, &["?identifier=1"]);
         check(
             r#""supportingInfo":[{"type":"Condition","identifier":{"system":"s","value":"9"}}],"author":{"identifier":{"system":"npi","value":"1"}}"#,
-            &["Condition?identifier=s|9"],
+            &[
+                "Condition?identifier=s|9",
+                "HealthcareService?identifier=npi|1",
+                "Location?identifier=npi|1",
+                "Organization?identifier=npi|1",
+            ],
         );
+        check(r#""performer":[{"reference":"Practitioner/1","identifier":{"system":"npi","value":"1"}}]"#, &["Practitioner/1"]);
     }
 }

@@ -20,20 +20,21 @@ const SETTING: [&str; 9] = [
     "serviceProvider",
 ];
 
-/// Elements by which settings name those they belong to.
-const BELONGING: [&str; 2] = ["managingOrganization", "providedBy"];
+/// Elements by which settings name those they belong to, and products what they are made of.
+const BELONGING: [&str; 3] = ["ingredient", "managingOrganization", "providedBy"];
 
 /// What the setting is named by inside an element that holds more.
-const HELD: [&str; 3] = ["encounter", "location", "reference"];
+const HELD: [&str; 5] = ["encounter", "itemReference", "location", "reference", "substanceReference"];
 
 /// By type, the elements that say what kind of a setting it is. What else happened there is not the setting's kind.
-const KINDS: [(&str, &[&str]); 6] = [
+const KINDS: [(&str, &[&str]); 7] = [
     ("Encounter", &["class", "type", "serviceType"]),
     ("EpisodeOfCare", &["type"]),
     ("HealthcareService", &["category", "type", "specialty", "name", "program"]),
     ("Location", &["type", "name", "alias", "description"]),
     ("Medication", &["code", "ingredient"]),
     ("Organization", &["type", "name", "alias"]),
+    ("Substance", &["category", "code", "description", "ingredient"]),
 ];
 
 /// A setting as a resource names it: literally, by identifier, or in both ways.
@@ -70,10 +71,10 @@ fn may_be_setting(reference: &Reference) -> bool {
     }
 }
 
-/// Whether resources of a type are places and institutions, which are nobody's records: what they are called is known to everybody, and that
-/// somebody has to do with them is not.
-pub fn is_place(type_name: &str) -> bool {
-    matches!(type_name, "HealthcareService" | "Location" | "Organization")
+/// Whether resources of a type are places, institutions and products, which are nobody's records: what they are called is known to everybody, and
+/// that somebody has to do with them is not.
+pub fn is_nobodys(type_name: &str) -> bool {
+    matches!(type_name, "HealthcareService" | "Location" | "Medication" | "Organization" | "Substance")
 }
 
 /// Whether resources of a type are settings of others.
@@ -125,6 +126,10 @@ mod tests {
         check(r#""managingOrganization":{"reference":"Organization/10"}"#, &[]);
         let room = read(r#"{"resourceType":"Location","managingOrganization":{"reference":"Organization/10"}}"#);
         assert_eq!(settings_of(&room).first().and_then(Reference::relative), Some("Organization/10"));
+        let mixture = read(
+            r#"{"resourceType":"Medication","ingredient":[{"itemReference":{"reference":"Medication/11"}},{"itemReference":{"reference":"Substance/12"}}]}"#,
+        );
+        assert_eq!(settings_of(&mixture).iter().filter_map(Reference::relative).collect::<Vec<_>>(), ["Medication/11", "Substance/12"]);
     }
 
     #[test]
@@ -144,6 +149,7 @@ mod tests {
             r#"{"resourceType":"Encounter","meta":{"security":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"SDV"}]}}"#,
             &["SDV", "R"],
         );
+        check(r#"{"resourceType":"Substance","code":{"text":"Methadone hydrochloride"}}"#, &["OPIOIDUD", "R"]);
         check(r#"{"resourceType":"Observation","code":{"text":"Heroin"}}"#, &[]);
     }
 }

@@ -35,7 +35,11 @@ impl Addresses {
             return vec![source.to_owned()];
         }
         let plain = plain_url(written);
-        let is_below = |rules: &SourceRules| rules.below_base(&plain).is_some_and(|rest| local.iter().any(|local| local == rest));
+        // A link leads to the same record whether it is encrypted or not.
+        let other = plain.strip_prefix("http://").map(|rest| format!("https://{rest}"));
+        let other = other.or_else(|| plain.strip_prefix("https://").map(|rest| format!("http://{rest}"))).unwrap_or_default();
+        let is_local = |rest: &str| local.iter().any(|local| local == rest);
+        let is_below = |rules: &SourceRules| [&*plain, &other].iter().any(|url| rules.below_base(url).is_some_and(is_local));
         let mut scopes: Vec<String> = self.rules.iter().filter(|(_, rules)| is_below(rules)).map(|(name, _)| name.clone()).collect();
         let base = local.first().and_then(|local| written.strip_suffix(local.as_str())).map(|base| base.trim_end_matches('/'));
         scopes.extend(base.map(|base| format!("{source}\n{base}")));
@@ -59,6 +63,7 @@ mod tests {
             ("Binary/7", vec!["Binary/7".to_owned(), of("a", "7")]),
             ("https://A.example:443/fhir/Binary/7/_history/2", vec![of("a", "7")]),
             ("https://b.example/fhir/Binary/7", vec![of("b", "7")]),
+            ("http://a.example:80/fhir/Binary/7", vec![of("a", "7")]),
             ("https://c.example/fhir/Binary/7", vec![of("a\nhttps://c.example/fhir", "7")]),
             (ours.as_str(), vec![ours.clone()]),
             ("Binary?identifier=s|7", vec!["Binary?identifier=s|7".to_owned()]),

@@ -5,7 +5,7 @@ use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, is_administrative, is_place, is_setting, labels_of_setting, patient_identifiers_of,
+    Concept, Labeller, PatientReference, Reference, is_administrative, is_nobodys, is_setting, labels_of_setting, patient_identifiers_of,
     patients_of, pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
@@ -33,7 +33,7 @@ pub(super) struct Beside {
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
-    /// What it tells of somebody to have to do with a place, for those places where that is anything.
+    /// What it tells of somebody to have to do with a place or a product, for those where that is anything.
     places: HashMap<String, Vec<Concept>>,
 }
 
@@ -194,9 +194,9 @@ impl Beside {
         self.gone.extend(hidden);
     }
 
-    /// Finds out what it tells to have to do with the places among them.
+    /// Finds out what it tells to have to do with the places and products among them.
     pub fn label_places(&mut self, labeller: &Labeller) {
-        let places = self.records.iter().filter(|(_, candidate)| candidate.resource.resource_type().is_some_and(is_place));
+        let places = self.records.iter().filter(|(_, candidate)| candidate.resource.resource_type().is_some_and(is_nobodys));
         let told = places.map(|(literal, candidate)| {
             let own = labels_of_setting(&candidate.resource, labeller);
             (literal.clone(), own.into_iter().chain(self.labels(&candidate.resource, labeller, &|_| true)).collect::<Vec<_>>())
@@ -204,7 +204,7 @@ impl Beside {
         self.places = told.filter(|(_, labels)| !labels.is_empty()).collect();
     }
 
-    /// The references in records that must not be shown: to what is hidden, and to places that tell what is withheld.
+    /// The references in records that must not be shown: to what is hidden, and to places and products that tell what is withheld.
     pub fn hidden_from(
         &self,
         shown: &[Pointing<'_>],

@@ -81,10 +81,9 @@ fn anywhere(
     token: &str,
     tokens: &str,
 ) -> Result<Option<Vec<StoredVersion>>, Fault> {
-    let value = unescaped(split(token).map_or(token, |(_, value)| value));
     let mut queries: HashMap<String, Option<Query>> = HashMap::new();
     let mut found = Vec::new();
-    for keys in value_keys(&value) {
+    for keys in values(split(token).map_or(token, |(_, value)| value)).iter().flat_map(|value| value_keys(&unescaped(value))) {
         let alike = reader.indexed_under_any(keys, MAX_ALIKE + 1)?;
         if alike.len() > MAX_ALIKE {
             return Ok(None);
@@ -110,19 +109,33 @@ fn query(definitions: &'static Definitions, type_name: &str, tokens: &str) -> Op
 /// A search value with every form in which its namespace may be written. A system that the gateway gave to what came without one says nothing of
 /// which is meant: any may be.
 fn alternatives(token: &str) -> String {
-    let Some((system, value)) = split(token) else { return token.to_owned() };
+    let Some((system, value)) = split(token) else { return values(token).join(",") };
     if system.starts_with(SOURCE_URN) {
-        return value.to_owned();
+        return values(value).join(",");
     }
+    let written = values(value);
+    let forms = systems(system).into_iter().flat_map(|system| written.iter().map(move |value| format!("{system}|{value}")));
+    forms.collect::<Vec<_>>().join(",")
+}
+
+/// The forms of a namespace, first the one that is given.
+fn systems(system: &str) -> Vec<String> {
     let bare = system.trim_end_matches('/');
-    // The letters of a UUID are the same in both cases (RFC 4122 §3).
-    let is_uuid = bare.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn:uuid:"));
-    let forms = match bare.get(9..).filter(|_| is_uuid) {
-        Some(uuid) => vec![format!("urn:uuid:{}", uuid.to_ascii_lowercase()), format!("urn:uuid:{}", uuid.to_ascii_uppercase())],
-        None => vec![bare.to_owned(), format!("{bare}/")],
-    };
-    let others = forms.iter().map(String::as_str).filter(|form| *form != system);
-    std::iter::once(system).chain(others).map(|system| format!("{system}|{value}")).collect::<Vec<_>>().join(",")
+    let forms = uuids(bare).unwrap_or_else(|| vec![bare.to_owned(), format!("{bare}/")]);
+    std::iter::once(system.to_owned()).chain(forms.into_iter().filter(|form| form != system)).collect()
+}
+
+/// The forms of an identifier's value, first the one that is given.
+fn values(value: &str) -> Vec<String> {
+    let forms = uuids(value).unwrap_or_default();
+    std::iter::once(value.to_owned()).chain(forms.into_iter().filter(|form| form != value)).collect()
+}
+
+/// The forms of a UUID, whose letters are the same in both cases (RFC 4122 §3); `None` for anything else.
+fn uuids(text: &str) -> Option<Vec<String>> {
+    let (scheme, uuid) = text.split_at_checked(9)?;
+    let is_uuid = scheme.eq_ignore_ascii_case("urn:uuid:");
+    is_uuid.then(|| vec![format!("urn:uuid:{}", uuid.to_ascii_lowercase()), format!("urn:uuid:{}", uuid.to_ascii_uppercase())])
 }
 
 /// The system and the value of a search value, still escaped.
@@ -163,6 +176,8 @@ mod tests {
             ("urn:x:ids|1", "urn:x:ids|1,urn:x:ids/|1"),
             ("http://x.example/ids/|1", "http://x.example/ids/|1,http://x.example/ids|1"),
             ("urn:uuid:0A|1", "urn:uuid:0A|1,urn:uuid:0a|1"),
+            ("s/|URN:UUID:0a", "s/|URN:UUID:0a,s/|urn:uuid:0a,s/|urn:uuid:0A,s|URN:UUID:0a,s|urn:uuid:0a,s|urn:uuid:0A"),
+            ("urn:uuid:0a", "urn:uuid:0a,urn:uuid:0A"),
             ("urn:hearthgate:source:a:identifier|a\\|1", "a\\|1"),
             ("a\\|1", "a\\|1"),
             ("s\\|t|1", "s\\|t|1,s\\|t/|1"),

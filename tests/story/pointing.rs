@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
 
+/// The system of identifiers that are URIs themselves.
+const URIS: &str = "urn:ietf:rfc:3986";
+
 struct Scene {
     _world: World,
     a: Party,
@@ -127,6 +130,9 @@ async fn an_address_of_a_hidden_record_goes_wherever_it_is_written() {
             ("extension", extension),
             ("text", json!({"status": "generated", "div": div})),
             ("note", json!([{"text": format!("See [the problem](Condition/{id}).")}])),
+            ("note", json!([{"text": format!("**Condition/{id}**—first seen in May")}])),
+            ("note", json!([{"text": format!("<https://viewer.example/launch?resource=Condition%2F{id}>")}])),
+            ("note", json!([{"text": format!("Condition?_id=none,{id}")}])),
         ]
     };
     for (pointed_at, is_shown) in [(&seen, true), (&hidden, false)] {
@@ -285,7 +291,13 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
     scene.a.put("Condition/own-2", &problem("own-2", "Asthma")).await.expect(201);
     let link = |address: &str| format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{address}\">reason</a></div>");
     for (own, is_shown) in [("own-2", true), ("own-1", false)] {
-        for address in [format!("Condition/{own}"), format!("https://ehr.hospital-a.example/fhir/Condition/{own}")] {
+        let base = "ehr.hospital-a.example/fhir";
+        for address in [
+            format!("Condition/{own}"),
+            format!("https://{base}/Condition/{own}"),
+            format!("http://{base}//Condition/{own}"),
+            format!("https://{base}/Patient/1/Condition/{own}"),
+        ] {
             for (name, value) in [
                 ("extension", json!([{"url": "http://example.org/reason", "valueUri": address}])),
                 ("note", json!([{"text": format!("See [the problem]({address}).")}])),
@@ -328,6 +340,8 @@ async fn a_common_number_hides_no_record_from_being_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_institution_that_tells_is_not_named() {
     let scene = scene().await;
+    // Whoever did something is no condition of the patient, whatever numbers both have.
+    scene.problem("P-1", "Opioid dependence").await;
     let institution = |kind: &str, name: &str, number: &str| json!({"resourceType": kind, "name": name, "identifier": [{"system": VISITS, "value": number}]});
     let clinic = scene.a.create(&institution("Organization", "Riverside Methadone Clinic", "C-1")).await;
     let ordinary = scene.a.create(&institution("Organization", "Riverside Clinic", "C-2")).await;
@@ -340,6 +354,10 @@ async fn an_institution_that_tells_is_not_named() {
         (by(&clinic), false),
         (json!([by_identifier(Some("Organization"), "C-1")]), false),
         (json!([by_identifier(Some("Organization"), "C-2")]), true),
+        (json!([by_identifier(None, "C-1")]), false),
+        (json!([by_identifier(None, "C-2")]), true),
+        (json!([{"identifier": {"value": "C-1"}}]), false),
+        (json!([by_identifier(None, "P-1")]), true),
     ] {
         let id = scene.measured(json!({"performer": performer})).await;
         let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
@@ -397,15 +415,18 @@ async fn an_identifier_means_the_same_however_its_system_is_written() {
         ("http://x.example/places/", json!({"system": "http://x.example/places"})),
         ("urn:uuid:0f0f0f0f-0000-4000-8000-000000000001", json!({"system": "urn:uuid:0F0F0F0F-0000-4000-8000-000000000001"})),
         (VISITS, json!({})),
+        (URIS, json!({"system": URIS, "value": "urn:uuid:0F0F0F0F-0000-4000-8000-00000000000A"})),
     ];
     for (number, (system, written)) in forms.into_iter().enumerate() {
-        let value = format!("W-{number}");
+        let value = if system == URIS { "urn:uuid:0f0f0f0f-0000-4000-8000-00000000000a".to_owned() } else { format!("W-{number}") };
         let identifier = json!([{"system": system, "value": value}]);
         let kind = json!([{"text": "Methadone maintenance visit"}]);
         scene.file("Encounter", json!({"status": "finished", "class": class, "type": kind, "identifier": identifier})).await;
         for type_name in [Some("Encounter"), None] {
             let mut reference = json!({"identifier": written});
-            reference["identifier"]["value"] = json!(value);
+            if written["value"].is_null() {
+                reference["identifier"]["value"] = json!(value);
+            }
             type_name.iter().for_each(|name| reference["type"] = json!(name));
             let id = scene.measured(json!({"encounter": reference})).await;
             scene.b.get(&format!("Observation/{id}")).await.expect(404);
@@ -450,4 +471,41 @@ async fn a_search_from_an_institution_does_not_say_who_goes_there() {
         }
     }
     assert_eq!(found, [1, 1, 1, 0, 0, 0, 0, 0, 0, 2, 2, 3, 1, 1, 1, 1, 1, 1]);
+}
+
+/// Elements in which a product may be named, each beside what keeps the record worth showing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_product_that_tells_is_not_named() {
+    let scene = scene().await;
+    let product = |kind: &str, name: &str| json!({"resourceType": kind, "code": {"text": name}});
+    let mixture = |of: &str| json!({"resourceType": "Medication", "ingredient": [{"itemReference": {"reference": of}}]});
+    let mut told = Vec::new();
+    for (kind, name) in [("Medication", "Methadone 10 mg"), ("Substance", "Methadone hydrochloride")] {
+        told.push(format!("{kind}/{}", scene.a.create(&product(kind, name)).await));
+    }
+    told.push(format!("Medication/{}", scene.a.create(&mixture(&told[1])).await));
+    let ordinary = format!("Medication/{}", scene.a.create(&product("Medication", "Paracetamol 500 mg")).await);
+    let mixed = format!("Medication/{}", scene.a.create(&mixture(&ordinary)).await);
+    let item = |to: &str| json!({"reference": to});
+    for (to, is_shown) in told.iter().map(|to| (to, false)).chain([(&ordinary, true), (&mixed, true)]) {
+        for (kind, members) in [
+            ("Observation", json!({"status": "final", "code": {"text": "Height"}, "focus": [item(to)]})),
+            ("Procedure", json!({"status": "completed", "code": {"text": "Dressing"}, "usedReference": [item(to)]})),
+            (
+                "List",
+                json!({"status": "current", "mode": "working", "title": "Notes", "entry": [{"item": item(to)}, {"item": item(&ordinary)}]}),
+            ),
+            (
+                "Observation",
+                json!({"status": "final", "code": {"text": "Height"}, "extension": [{"url": "http://example.org/e", "valueReference": item(to)}]}),
+            ),
+        ] {
+            let id = scene.file(kind, members).await;
+            let read = scene.b.get(&format!("{kind}/{id}")).await.expect(200);
+            assert_eq!(read.text().contains(to.as_str()), is_shown, "{kind}: {}", read.text());
+        }
+        let ordered = json!({"status": "active", "intent": "order", "medicationReference": item(to)});
+        let id = scene.file("MedicationRequest", ordered).await;
+        scene.b.get(&format!("MedicationRequest/{id}")).await.expect(if is_shown { 200 } else { 404 });
+    }
 }

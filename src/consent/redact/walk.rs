@@ -2,9 +2,10 @@
 
 use super::super::code::{Code, Reference, codings, items};
 use super::super::label::is_silent;
-use super::super::pointers::{addresses_in, named_by};
+use super::super::pointers::{named_by, named_logically};
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
+use super::super::written::addresses_in;
 use super::{Pass, Withheld, nested, prose};
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
@@ -313,7 +314,7 @@ impl Pass<'_> {
             return false;
         }
         match &node.value {
-            Value::Text(text) => self.gone.has(text) || addresses_in(text).any(|address| self.gone.has(address.as_str())),
+            Value::Text(text) => self.gone.has(text) || addresses_in(text).iter().any(|address| self.gone.has(address.as_str())),
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
             Value::Object(object) => {
                 let is_gone = |member: &Member| self.is_named_gone(&member.name, &member.node) || self.mentions_gone(&member.node);
@@ -325,7 +326,7 @@ impl Pass<'_> {
 
     /// Whether an element names by identifier what is gone.
     fn names_gone(&self, node: &Node) -> bool {
-        Reference::logical(node).is_some_and(|named| self.gone.has(named.as_str()))
+        named_logically(node).any(|named| self.gone.has(named.as_str()))
     }
 
     fn is_named_gone(&self, name: &str, node: &Node) -> bool {
