@@ -1,6 +1,6 @@
 //! Where, during what and with what something took place tells of it: a blood count taken in a methadone clinic says that somebody goes there.
 
-use super::code::{Reference, items};
+use super::code::{Identifier, Reference, items};
 use super::facts::{codes_of, labels_of};
 use super::label::Labeller;
 use super::screen::with_level;
@@ -51,8 +51,13 @@ impl NamedSetting {
     }
 }
 
-/// The settings a resource names. A Location's or an Encounter's own are among them; a logical reference that does not tell its type may name one.
+/// The settings that a resource and what is contained in it name. A Location's or an Encounter's own are among them; a logical reference that does
+/// not tell its type may name one.
 pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
+    std::iter::once(resource).chain(items(resource, "contained")).flat_map(named_in)
+}
+
+fn named_in(resource: &Node) -> impl Iterator<Item = NamedSetting> {
     let belonging = if resource.resource_type().is_some_and(is_setting) { &BELONGING[..] } else { &[] };
     let named = SETTING.iter().chain(belonging).flat_map(|element| items(resource, element));
     let nodes = named.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
@@ -62,6 +67,13 @@ pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
 /// The same, as references.
 pub fn settings_of(resource: &Node) -> Vec<Reference> {
     named_settings(resource).flat_map(|named| [named.literal, named.logical]).flatten().collect()
+}
+
+/// Whether a record bears the identifier by which a logical reference names something.
+pub fn bears(record: &Node, logical: &Reference) -> bool {
+    let own = items(record, "identifier").iter().filter_map(Identifier::from_node);
+    let mut names = own.map(|identifier| Reference::by_identifier("", &identifier));
+    names.any(|name| logical.sought().is_some_and(|(_, token)| name.sought() == Some(("", token))))
 }
 
 fn may_be_setting(reference: &Reference) -> bool {

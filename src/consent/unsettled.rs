@@ -49,6 +49,11 @@ pub fn labels_of_unknown_setting() -> Vec<Concept> {
     vec![level("R")]
 }
 
+/// All that a setting may tell, together: whoever must not know one of it must not know of the setting.
+pub fn labels_of_worst_setting() -> Vec<Concept> {
+    tellings().flatten().collect()
+}
+
 /// What a setting may tell: each sensitivity, with the level that goes with it.
 fn tellings() -> impl Iterator<Item = Vec<Concept>> {
     sensitivities().map(telling)

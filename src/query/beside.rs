@@ -5,8 +5,8 @@ use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, is_administrative, is_nobodys, is_setting, labels_of_setting, patient_identifiers_of,
-    patients_of, pointers_of, settings_of,
+    Concept, Labeller, PatientReference, Reference, bears, is_administrative, is_nobodys, is_setting, labels_of_setting,
+    labels_of_worst_setting, named_settings, patient_identifiers_of, patients_of, pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -18,8 +18,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most records looked up because others refer to them, for one answer. References to further ones are not shown.
 pub(super) const MAX_BESIDE: usize = 5_000;
-/// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is.
-pub(super) const SETTING_STEPS: usize = 4;
+/// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
+/// farther is not known.
+pub(super) const SETTING_STEPS: usize = 8;
 /// Who and what a record is by: references to them stay.
 const PARTIES: [&str; 4] = ["Device", "Person", "Practitioner", "PractitionerRole"];
 
@@ -29,7 +30,7 @@ pub(super) struct Beside {
     records: HashMap<String, Candidate>,
     /// References to what was deleted, or to more than was looked up.
     gone: HashSet<String>,
-    /// Settings that lie at a holder, of which it could not be learnt what they are.
+    /// Settings of which it could not be learnt what they are: they lie at a holder, or more are named than were looked at.
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
@@ -43,6 +44,11 @@ pub(super) type Pointing<'a> = (&'a Node, &'a str);
 /// Whether a type is one whose records may be hidden, or tell what others are.
 pub(super) fn may_matter(type_name: &str) -> bool {
     !PARTIES.contains(&type_name) && (is_setting(type_name) || !is_administrative(type_name))
+}
+
+/// Whether records of a type, or of an untold one, may tell what others are.
+fn may_tell(type_name: &str) -> bool {
+    type_name.is_empty() || is_setting(type_name)
 }
 
 impl Beside {
@@ -80,7 +86,7 @@ impl Beside {
                     continue;
                 }
                 if beside.records.len() + beside.meant.len() >= limit {
-                    beside.gone.insert(reference);
+                    beside.miss(reference);
                     continue;
                 }
                 settings.extend(beside.look_up(reader, definitions, reference)?);
@@ -97,17 +103,25 @@ impl Beside {
         self.records.contains_key(reference) || self.gone.contains(reference) || self.meant.contains_key(reference)
     }
 
+    /// Leaves out what is more than was looked at.
+    fn miss(&mut self, reference: String) {
+        let type_name = named::parts(&reference).map(|(type_name, _)| type_name).or_else(|| Some(reference.split_once('/')?.0));
+        if type_name.is_some_and(may_tell) {
+            self.unknown.insert(reference.clone());
+        }
+        self.gone.insert(reference);
+    }
+
     /// Looks up one reference; answers the settings that are named in what it means.
     fn look_up(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, reference: String) -> Result<Vec<String>, Fault> {
-        let is_telling = |type_name: &str| type_name.is_empty() || is_setting(type_name);
-        let (may_tell, found) = match (named::parts(&reference), reference.split_once('/')) {
-            (Some((type_name, token)), _) => (is_telling(type_name), named::find(reader, definitions, type_name, token)),
-            (None, Some((type_name, id))) => (is_telling(type_name), reader.current(type_name, id).map(Named::of)),
+        let (is_telling, found) = match (named::parts(&reference), reference.split_once('/')) {
+            (Some((type_name, token)), _) => (may_tell(type_name), named::find(reader, definitions, type_name, token)),
+            (None, Some((type_name, id))) => (may_tell(type_name), reader.current(type_name, id).map(Named::of)),
             (None, None) => return Ok(Vec::new()),
         };
         let found = match found {
             // Nobody can tell whether it may be pointed at, unless it would say how sensitive something is: then nothing is answered.
-            Err(fault) if fault.kind == FaultKind::StorageCorrupt && !may_tell => {
+            Err(fault) if fault.kind == FaultKind::StorageCorrupt && !is_telling => {
                 tracing::error!(detail = %fault.detail, "what is referred to cannot be read: references to it are not shown");
                 self.gone.insert(reference);
                 return Ok(Vec::new());
@@ -115,7 +129,7 @@ impl Beside {
             found => found?,
         };
         if found.is_more {
-            self.gone.insert(reference.clone());
+            self.miss(reference.clone());
         }
         let last = found.versions.iter().filter(|version| version.deleted() && is_setting(&version.type_name));
         let last = last.map(|version| reader.version(&version.type_name, &version.id, version.version.saturating_sub(1)));
@@ -180,6 +194,7 @@ impl Beside {
         let names = other.records.keys().filter(|name| !self.records.contains_key(*name)).cloned().collect();
         other.records.into_iter().for_each(|(name, record)| _ = self.records.entry(name).or_insert(record));
         self.gone.extend(other.gone);
+        self.unknown.extend(other.unknown);
         self.meant.extend(other.meant);
         names
     }
@@ -199,7 +214,9 @@ impl Beside {
         let places = self.records.iter().filter(|(_, candidate)| candidate.resource.resource_type().is_some_and(is_nobodys));
         let told = places.map(|(literal, candidate)| {
             let own = labels_of_setting(&candidate.resource, labeller);
-            (literal.clone(), own.into_iter().chain(self.labels(&candidate.resource, labeller, &|_| true)).collect::<Vec<_>>())
+            let unknown = self.is_unsettled(&candidate.resource, &|_| true).then(labels_of_worst_setting);
+            let behind = self.labels(&candidate.resource, labeller, &|_| true);
+            (literal.clone(), own.into_iter().chain(behind).chain(unknown.into_iter().flatten()).collect::<Vec<_>>())
         });
         self.places = told.filter(|(_, labels)| !labels.is_empty()).collect();
     }
@@ -218,13 +235,20 @@ impl Beside {
         let own: Vec<PatientReference> = shown.iter().flat_map(|(resource, _)| patients_of(resource)).collect();
         let names: Vec<String> = shown.iter().flat_map(|(resource, _)| named::of_patients(&patient_identifiers_of(resource))).collect();
         let is_own = |reference: &Reference| is_among(reference, &own) || names.iter().any(|name| name == reference.as_str());
-        let is_hidden = |name: &String| {
-            let places = std::iter::once(name).chain(self.meant_by(name)).filter_map(|literal| self.places.get(literal));
-            self.is_gone(name, is_of_theirs) || places.into_iter().any(|labels| is_withheld(labels))
-        };
         let pointers = shown.iter().flat_map(|(resource, source)| pointers_of(resource).into_iter().map(move |one| (one, *source)));
-        let hidden = pointers.filter(|(one, source)| !is_own(one) && addresses.names_of(one, source).iter().any(is_hidden));
-        hidden.map(|(reference, _)| reference).collect()
+        let named = pointers.filter(|(one, _)| !is_own(one)).map(|(one, source)| (addresses.names_of(&one, source), one));
+        let named: Vec<(Vec<String>, Reference)> = named.collect();
+        let is_named = |literal: &String| named.iter().any(|(names, _)| names.contains(literal));
+        let is_hidden = |name: &String| self.is_gone(name, is_of_theirs) || self.places_told(name, &is_named).any(is_withheld);
+        named.iter().filter(|(names, _)| names.iter().any(is_hidden)).map(|(_, reference)| reference.clone()).collect()
+    }
+
+    /// What the places tell that a name means. Where an identifier is that of a place named beside it, others of that identifier are not meant.
+    fn places_told<'b>(&'b self, name: &'b String, is_named: &dyn Fn(&String) -> bool) -> impl Iterator<Item = &'b [Concept]> {
+        let meant: Vec<&String> = self.meant_by(name).iter().collect();
+        let told: Vec<&String> = meant.iter().copied().filter(|literal| is_named(literal)).collect();
+        let places = std::iter::once(name).chain(if told.is_empty() { meant } else { told });
+        places.filter_map(|literal| self.places.get(literal).map(Vec::as_slice))
     }
 
     /// Whether what a reference means is hidden. Where an identifier is that of a record of the patients concerned, others' are not meant.
@@ -284,10 +308,10 @@ impl Beside {
     /// What the settings tell in which something took place. By an identifier alone no record of other patients is named, whoever filed it.
     pub fn labels(&self, resource: &Node, labeller: &Labeller, is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<Concept> {
         let mut labels = Vec::new();
-        let mut fresh: Vec<&Node> = vec![resource];
+        let mut walk = Walk::from(resource);
         for _ in 0..SETTING_STEPS {
-            fresh = self.settings_of_all(&fresh, is_of_theirs);
-            for label in fresh.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
+            self.step(&mut walk, is_of_theirs);
+            for label in walk.settings.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
                 if !labels.contains(&label) {
                     labels.push(label);
                 }
@@ -296,32 +320,62 @@ impl Beside {
         labels
     }
 
-    /// The settings that any of these name, as far as they are at hand.
-    fn settings_of_all<'b>(&'b self, resources: &[&Node], is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<&'b Node> {
-        let named = names_of_settings(resources);
-        let record = |literal: &String| self.records.get(literal).map(|candidate| &candidate.resource);
-        let meant = named.iter().flat_map(|name| self.meant_by(name)).filter_map(record).filter(|setting| is_of_theirs(setting));
-        named.iter().filter_map(record).chain(meant).collect()
-    }
-
-    /// Whether it could not be learnt of some setting in which something took place what it is.
-    pub fn is_unsettled(&self, resource: &Node) -> bool {
-        if self.unknown.is_empty() {
+    /// Whether it could not be learnt of some setting in which something took place what it is, or there are more than were followed.
+    pub fn is_unsettled(&self, resource: &Node, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
+        if self.unknown.is_empty() && self.records.is_empty() {
             return false;
         }
-        let mut fresh: Vec<&Node> = vec![resource];
-        for _ in 0..SETTING_STEPS {
-            if names_of_settings(&fresh).iter().any(|name| self.unknown.contains(name)) {
+        let mut walk = Walk::from(resource);
+        for _ in 0..=SETTING_STEPS {
+            self.step(&mut walk, is_of_theirs);
+            if walk.names.iter().any(|name| self.unknown.contains(name)) {
                 return true;
             }
-            fresh = self.settings_of_all(&fresh, &|_| true);
         }
-        false
+        !walk.settings.is_empty()
+    }
+
+    /// Goes on to the settings that those reached last name, as far as they are at hand and were not reached before.
+    fn step<'b>(&'b self, walk: &mut Walk<'b>, is_of_theirs: &dyn Fn(&Node) -> bool) {
+        let Walk { seen, names, settings } = walk;
+        let named: Vec<String> = settings.iter().flat_map(|node| self.names_of_settings(node)).collect();
+        *names = named.into_iter().filter(|name| seen.insert(name.clone())).collect();
+        let record = |literal: &String| self.records.get(literal).map(|candidate| &candidate.resource);
+        let meant = names.iter().flat_map(|name| self.meant_by(name)).filter_map(|literal| Some((literal, record(literal)?)));
+        let theirs = meant.filter(|(literal, setting)| is_of_theirs(setting) && seen.insert((*literal).clone()));
+        *settings = names.iter().filter_map(record).chain(theirs.map(|(_, setting)| setting)).collect();
+    }
+
+    /// What the settings of a resource are named by. Where one is at hand that bears the identifier beside its reference, no other is meant by that.
+    fn names_of_settings(&self, resource: &Node) -> Vec<String> {
+        let names = named_settings(resource).flat_map(|named| {
+            let literal = named.literal.as_ref().and_then(name_of);
+            let is_told = |logical: &Reference| literal.as_ref().is_some_and(|literal| self.is_borne_by(literal, logical));
+            let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
+            [literal, logical]
+        });
+        names.flatten().collect()
+    }
+
+    fn is_borne_by(&self, literal: &String, logical: &Reference) -> bool {
+        let record = self.records.get(literal);
+        self.meant_by(logical.as_str()).contains(literal) || record.is_some_and(|candidate| bears(&candidate.resource, logical))
     }
 }
 
-fn names_of_settings(resources: &[&Node]) -> Vec<String> {
-    resources.iter().flat_map(|node| settings_of(node)).filter_map(|reference| name_of(&reference)).collect()
+/// A walk from a resource to the settings behind it, each reached once.
+struct Walk<'b> {
+    seen: HashSet<String>,
+    /// The names that the last step followed.
+    names: Vec<String>,
+    /// What it reached.
+    settings: Vec<&'b Node>,
+}
+
+impl<'b> Walk<'b> {
+    fn from(resource: &'b Node) -> Walk<'b> {
+        Walk { seen: HashSet::new(), names: Vec::new(), settings: vec![resource] }
+    }
 }
 
 fn is_among(reference: &Reference, patients: &[PatientReference]) -> bool {

@@ -282,7 +282,7 @@ impl Judge {
     fn decide(&self, resource: &Node) -> Option<Decision> {
         let patients = self.beside.patients_in(resource, &self.registry)?;
         let facts = self.facts(resource, &patients);
-        let is_unsettled = self.beside.is_unsettled(resource);
+        let is_unsettled = self.is_unsettled(resource, &patients);
         let decide = if is_unsettled { consent::decide_unsettled } else { consent::decide };
         let mut decisions = Vec::new();
         for id in patients {

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 
 /// The most records that one identifier is taken to mean. Of more nobody can tell whether all may be pointed at.
 pub(super) const MAX_MEANT: usize = 8;
-/// The most records looked at that are indexed under an identifier's value, as whatever. Where there are more each type is asked.
+/// The most records looked at that are indexed under an identifier's value: of any type, as whatever, and where there are more, of each type.
 const MAX_ALIKE: usize = 64;
 
 /// What a reference means.
@@ -64,8 +64,8 @@ pub(super) fn find(reader: &Reader<'_>, definitions: &'static Definitions, type_
 
 fn of_type(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, tokens: &str, found: &mut Named) -> Result<(), Fault> {
     let Some(query) = query(definitions, type_name, tokens) else { return Ok(()) };
-    let candidates = reader.first_candidates(&query, MAX_MEANT + 1)?;
-    found.is_more |= candidates.len() > MAX_MEANT;
+    let candidates = reader.first_candidates(&query, MAX_ALIKE + 1)?;
+    found.is_more |= candidates.len() > MAX_ALIKE;
     for version in candidates {
         if query.matches(&version.parse()?) {
             found.versions.push(version);

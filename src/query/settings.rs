@@ -98,6 +98,12 @@ impl Wanted {
         self.asked.is_empty() && self.hopeless.is_empty()
     }
 
+    /// All of them, as settings of which nothing is learnt.
+    fn unasked(self) -> Vec<(String, Option<Candidate>)> {
+        let asked = self.asked.into_values().flat_map(BTreeMap::into_values);
+        asked.map(|one| (one.name, None)).chain(self.hopeless).collect()
+    }
+
     /// Adds the settings of a candidate that are not known here, as far as there is room.
     fn add(&mut self, judge: &Judge, candidate: &Candidate, room: &mut usize) {
         let Some(there) = &candidate.there else { return };
@@ -141,6 +147,10 @@ impl QueryPath {
             judge.learn(&self.pipeline, answers).await?;
             names.iter().filter_map(|name| judge.known(name)).for_each(|setting| wanted.add(judge, setting, &mut room));
             learnt.extend(names);
+        }
+        if !wanted.is_empty() {
+            // What lies farther is not asked for, and so not known.
+            judge.learn(&self.pipeline, wanted.unasked()).await?;
         }
         judge.hide_learnt(&learnt);
         Ok(())

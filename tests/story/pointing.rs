@@ -509,3 +509,100 @@ async fn a_product_that_tells_is_not_named() {
         scene.b.get(&format!("MedicationRequest/{id}")).await.expect(if is_shown { 200 } else { 404 });
     }
 }
+
+/// However many records have a number in other systems, or are others': a setting by identifier is found, or is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_records_of_the_same_number_hide_no_setting() {
+    let scene = scene().await;
+    let stranger = scene.b.create(&patient("7")).await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let of_stranger = |system: String, number: &str| {
+        json!({"resourceType": "Encounter", "status": "finished", "class": class, "type": [{"text": "Check-up"}],
+            "subject": {"reference": format!("Patient/{stranger}")}, "identifier": [{"system": system, "value": number}]})
+    };
+    for number in ["V-1", "V-2", "V-3"] {
+        for series in 0..9 {
+            let system = if number == "V-3" { VISITS.to_owned() } else { format!("urn:oid:1.3.6.1.4.1.99999.9.{series}") };
+            scene.b.create(&of_stranger(system, number)).await;
+        }
+    }
+    scene.visit("V-1", "Methadone maintenance visit").await;
+    scene.visit("V-2", "Check-up").await;
+    scene.visit("V-3", "Methadone maintenance visit").await;
+    for (number, status) in [("V-1", 404), ("V-2", 200), ("V-3", 404)] {
+        for type_name in [Some("Encounter"), None] {
+            let id = scene.measured(json!({"encounter": by_identifier(type_name, number)})).await;
+            scene.b.get(&format!("Observation/{id}")).await.expect(status);
+        }
+    }
+}
+
+/// Rooms inside rooms: what lies farther than settings are followed is not known, and a ring has an end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_tells_from_afar() {
+    let scene = scene().await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let mut cases = Vec::new();
+    for (name, hidden_from) in [("Riverside Methadone Clinic", 0), ("Riverside Clinic", 6)] {
+        let clinic = scene.a.create(&json!({"resourceType": "Organization", "name": name})).await;
+        let mut within = json!({"managingOrganization": {"reference": format!("Organization/{clinic}")}});
+        for depth in 0..9 {
+            within["resourceType"] = json!("Location");
+            let id = scene.a.create(&within).await;
+            within = json!({"partOf": {"reference": format!("Location/{id}")}});
+            cases.push((id, if depth < hidden_from { 200 } else { 404 }));
+        }
+    }
+    let ring = scene.a.create(&json!({"resourceType": "Location", "name": "Ward 3"})).await;
+    let part = scene.a.create(&json!({"resourceType": "Location", "partOf": {"reference": format!("Location/{ring}")}})).await;
+    let closed = json!({"resourceType": "Location", "id": ring, "name": "Ward 3", "partOf": {"reference": format!("Location/{part}")}});
+    scene.a.put(&format!("Location/{ring}"), &closed).await.expect(200);
+    cases.push((ring, 200));
+    for (location, status) in cases {
+        let there = json!([{"location": {"reference": format!("Location/{location}")}}]);
+        let visit = scene.file("Encounter", json!({"status": "finished", "class": class, "location": there})).await;
+        let id = scene.measured(json!({"encounter": {"reference": format!("Encounter/{visit}")}})).await;
+        scene.b.get(&format!("Observation/{id}")).await.expect(status);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contained_setting_leads_on_to_whose_it_is() {
+    let scene = scene().await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    for (name, status) in [("Riverside Methadone Clinic", 404), ("Riverside Clinic", 200)] {
+        let clinic = scene.a.create(&json!({"resourceType": "Organization", "name": name})).await;
+        let by = json!({"reference": format!("Organization/{clinic}")});
+        let visit = json!([{"resourceType": "Encounter", "id": "c", "status": "finished", "class": class, "serviceProvider": by}]);
+        let id = scene.measured(json!({"contained": visit, "encounter": {"reference": "#c"}})).await;
+        scene.b.get(&format!("Observation/{id}")).await.expect(status);
+        let room = json!([{"resourceType": "Location", "id": "l", "name": "Room 3", "managingOrganization": by}]);
+        let done = json!({"status": "completed", "code": {"text": "Inspection"}, "contained": room, "location": {"reference": "#l"}});
+        let id = scene.file("Procedure", done).await;
+        scene.b.get(&format!("Procedure/{id}")).await.expect(status);
+    }
+}
+
+/// Where the record is referred to that bears the identifier beside the reference, it is the one that is meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_institution_of_the_same_number_hides_nothing() {
+    let scene = scene().await;
+    let institution = |name: &str, number: &str| json!({"resourceType": "Organization", "name": name, "identifier": [{"system": VISITS, "value": number}]});
+    let general = scene.a.create(&institution("General Hospital", "N-1")).await;
+    scene.b.create(&institution("Riverside Methadone Clinic", "N-1")).await;
+    scene.a.create(&institution("Riverside Methadone Clinic", "N-2")).await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let named = |number: &str| {
+        let mut named = by_identifier(None, number);
+        named["reference"] = json!(format!("Organization/{general}"));
+        named
+    };
+    for (provider, status) in [(named("N-1"), 200), (named("N-2"), 404), (by_identifier(Some("Organization"), "N-1"), 404)] {
+        let visit = json!({"status": "finished", "class": class, "serviceProvider": provider});
+        let id = scene.file("Encounter", visit).await;
+        let read = scene.b.get(&format!("Encounter/{id}")).await.expect(status);
+        if status == 200 {
+            assert_eq!(read.json()["serviceProvider"], provider);
+        }
+    }
+}

@@ -14,10 +14,15 @@ impl Judge {
     pub(super) fn setting(&self, resource: &Node) -> Vec<Concept> {
         let patients = self.beside.patients_in(resource, &self.registry).unwrap_or_default();
         let mut labels = self.labels_by_setting(resource, &patients);
-        if self.beside.is_unsettled(resource) {
+        if self.is_unsettled(resource, &patients) {
             labels.extend(labels_of_unknown_setting());
         }
         labels
+    }
+
+    /// Whether it is not known of some setting what it is.
+    pub(super) fn is_unsettled(&self, resource: &Node, patients: &[String]) -> bool {
+        self.beside.is_unsettled(resource, &|setting| self.is_of(setting, patients))
     }
 
     /// Whether what a candidate names is at hand.
