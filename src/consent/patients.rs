@@ -59,6 +59,26 @@ pub fn patients_of(resource: &Node) -> Vec<PatientReference> {
     found.patients
 }
 
+/// By what a resource names somebody it may be about.
+#[derive(Debug, Clone, Copy)]
+pub enum Named<'n> {
+    /// A Patient: the resource, one that it contains, or one in a Bundle.
+    Patient(&'n Node),
+    /// A reference to a subject, unless to a contained Patient.
+    Subject(&'n Node),
+    /// A reference in an element that may name anything, where it may be a patient.
+    Further(&'n Node),
+    /// More than is looked at.
+    Unknown,
+}
+
+/// Where [`patients_of`] finds patients, whether they can be told or not.
+pub fn named_in(resource: &Node) -> Vec<Named<'_>> {
+    let mut found = Found { named: Some(Vec::new()), ..Found::default() };
+    collect(resource, resource, BUNDLE_DEPTH, &mut found);
+    found.named.unwrap_or_default()
+}
+
 /// The identifiers that stand beside the literal references to the patients. Whoever looks them up may find that somebody else is meant as well.
 pub fn patient_identifiers_of(resource: &Node) -> Vec<Identifier> {
     let mut found = Found { identifiers: Some(Vec::new()), ..Found::default() };
@@ -68,15 +88,26 @@ pub fn patient_identifiers_of(resource: &Node) -> Vec<Identifier> {
 
 /// What was found of the patients.
 #[derive(Default)]
-struct Found {
+struct Found<'n> {
     patients: Vec<PatientReference>,
     /// The identifiers beside literal references, where they are asked for.
     identifiers: Option<Vec<Identifier>>,
+    /// By what, where that is asked for.
+    named: Option<Vec<Named<'n>>>,
 }
 
-fn collect(resource: &Node, container: &Node, depth: usize, found: &mut Found) {
+impl<'n> Found<'n> {
+    fn note(&mut self, named: Named<'n>) {
+        if let Some(all) = &mut self.named {
+            all.push(named);
+        }
+    }
+}
+
+fn collect<'n>(resource: &'n Node, container: &'n Node, depth: usize, found: &mut Found<'n>) {
     let type_name = resource.resource_type().unwrap_or_default();
     if type_name == "Patient" {
+        found.note(Named::Patient(resource));
         add(found, own_reference(resource, container));
     }
     if type_name == "Bundle" {
@@ -108,9 +139,10 @@ fn own_reference(patient: &Node, container: &Node) -> PatientReference {
     reference.map_or(PatientReference::Unresolvable, PatientReference::Known)
 }
 
-fn collect_entries(bundle: &Node, depth: usize, found: &mut Found) {
+fn collect_entries<'n>(bundle: &'n Node, depth: usize, found: &mut Found<'n>) {
     for resource in items(bundle, "entry").iter().filter_map(|entry| entry.get("resource")) {
         if depth == 0 {
+            found.note(Named::Unknown);
             return add(found, PatientReference::Unresolvable);
         }
         collect(resource, resource, depth - 1, found);
@@ -118,20 +150,31 @@ fn collect_entries(bundle: &Node, depth: usize, found: &mut Found) {
 }
 
 /// A subject: a patient, something that is no person, or somebody not to be told from here.
-fn add_reference(node: &Node, container: &Node, found: &mut Found) {
+fn add_reference<'n>(node: &'n Node, container: &Node, found: &mut Found<'n>) {
     match target_type(node, container) {
-        Some("Patient") => add_named(found, node),
+        Some("Patient") if is_contained(node) => add_named(found, node),
         Some("Device" | "Location" | "Medication" | "Substance" | "Organization" | "Practitioner" | "HealthcareService" | "Procedure") => {}
-        _ => add_named(found, node),
+        _ => {
+            found.note(Named::Subject(node));
+            add_named(found, node);
+        }
     }
 }
 
 /// An element that may name anything: it counts when it is a patient, or may be one.
-fn add_patient_only(node: &Node, container: &Node, found: &mut Found) {
+fn add_patient_only<'n>(node: &'n Node, container: &Node, found: &mut Found<'n>) {
     match target_type(node, container) {
-        Some("Patient" | "Group") | None => add_named(found, node),
+        Some("Patient") if is_contained(node) => add_named(found, node),
+        Some("Patient" | "Group") | None => {
+            found.note(Named::Further(node));
+            add_named(found, node);
+        }
         Some(_) => {}
     }
+}
+
+fn is_contained(node: &Node) -> bool {
+    node.text("reference").is_some_and(|reference| reference.starts_with('#'))
 }
 
 fn target_type<'a>(node: &'a Node, container: &'a Node) -> Option<&'a str> {
@@ -153,7 +196,7 @@ fn resolve(node: &Node) -> PatientReference {
     }
 }
 
-fn add_named(found: &mut Found, node: &Node) {
+fn add_named(found: &mut Found<'_>, node: &Node) {
     add(found, resolve(node));
     if let (Some(identifiers), Some(identifier)) = (&mut found.identifiers, node.get("identifier").and_then(Identifier::from_node))
         && !identifiers.contains(&identifier)
@@ -162,7 +205,7 @@ fn add_named(found: &mut Found, node: &Node) {
     }
 }
 
-fn add(found: &mut Found, patient: PatientReference) {
+fn add(found: &mut Found<'_>, patient: PatientReference) {
     if !found.patients.contains(&patient) {
         found.patients.push(patient);
     }

@@ -46,6 +46,7 @@ pub use rule::{RULES, RuleId, Switches, rule_named};
 pub use rules::bytes::{Preamble, preamble, without_mark};
 pub use rules::free_text_codes::mask_free_text_codes;
 pub use rules::identifier_systems::canonical_system;
+pub use rules::local_codes::is_key_system;
 pub use rules::primary_coding::primary_coding;
 pub use rules::status::{Succession, succession};
 pub use settings::{configure, vendor_defaults};

@@ -234,16 +234,17 @@ fn plan_patient(
 ) -> Result<Plan, Fault> {
     let mut plan = Plan::default();
     let mut traces = Traces::of(definitions, id);
-    let mut identifiers = Identifiers::default();
+    let mut patients = Vec::new();
     let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
     for version in reader.history(&scope, None, None, MAX_RESOURCES)? {
         plan.gone.entry(key(&version)).or_insert(version.version);
         if !version.deleted() {
             let patient = version.parse()?;
             traces.add(&patient);
-            identifiers.add(&patient);
+            patients.push(patient);
         }
     }
+    let mut identifiers = Identifiers::of(&patients);
     identifiers.without_shared(reader, definitions, id)?;
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;

@@ -3,9 +3,9 @@
 //! A Medication, a place, a practitioner is nobody's, and stays.
 
 use super::erasure::{Key, PORTION, Plan, key};
+use crate::consent::patients_of;
 use crate::fhir::{Node, Value};
 use crate::outcome::Fault;
-use crate::pipeline::patient_ids;
 use crate::store::{HistoryScope, Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,8 @@ const MAX_VERSIONS: usize = 1_000_000;
 /// How often what follows is followed.
 const MAX_STEPS: usize = 8;
 const BINARY: &str = "Binary/";
+/// What has a `url` that is no attachment's.
+const UNATTACHED: [&str; 3] = ["extension", "modifierExtension", "link"];
 
 impl Plan {
     /// Takes in what nothing leads to any more that stays.
@@ -34,25 +36,28 @@ impl Plan {
         Ok(())
     }
 
-    /// The Binaries here that these lead to, and that are about nobody else.
+    /// The Binaries here that these lead to, from the same source, and that are about nobody.
     fn binaries(&self, reader: &Reader<'_>, new: &[Key]) -> Result<BTreeMap<Key, u32>, Fault> {
-        let mut ids = BTreeSet::new();
+        let mut found_in = BTreeSet::new();
         for (type_name, id) in new.iter().filter(|(type_name, _)| type_name != "Task") {
             let scope = HistoryScope::Instance { type_name: type_name.clone(), id: id.clone() };
             let history = reader.history(&scope, None, None, MAX_VERSIONS)?;
             for version in history.iter().filter(|version| !version.deleted() && self.takes(version)) {
-                named(&version.parse()?, &mut ids);
+                let mut led_to = BTreeSet::new();
+                named("", &version.parse()?, &mut led_to);
+                found_in.extend(led_to.into_iter().map(|id| (version.source.clone(), id)));
             }
         }
         let mut found = BTreeMap::new();
-        for id in ids {
-            let Some(binary) = reader.current("Binary", &id)?.filter(|_| !self.gone.contains_key(&("Binary".to_owned(), id.clone())))
-            else {
-                continue;
-            };
-            let about = if binary.deleted() { Vec::new() } else { patient_ids(&binary.parse()?) };
-            if about.is_empty() {
-                found.insert(key(&binary), binary.version);
+        for (source, id) in found_in.into_iter().filter(|(_, id)| !self.gone.contains_key(&("Binary".to_owned(), id.clone()))) {
+            let history = reader.history(&HistoryScope::Instance { type_name: "Binary".to_owned(), id }, None, None, MAX_VERSIONS)?;
+            let Some(newest) = history.first() else { continue };
+            let mut is_takeable = true;
+            for version in &history {
+                is_takeable &= version.source == source && (version.deleted() || patients_of(&version.parse()?).is_empty());
+            }
+            if is_takeable {
+                found.insert(key(newest), newest.version);
             }
         }
         Ok(found)
@@ -65,8 +70,9 @@ impl Plan {
             let (low, high) = crate::search::reference_keys(id);
             for person in reader.indexed_between(low, high, PORTION)?.sound.iter().filter(|version| version.type_name == "Person") {
                 let links = person.parse()?;
-                let mut targets = links.items("link").iter().filter_map(|link| link.text_at(&["target", "reference"]));
-                if targets.all(|target| self.goes(target)) && !self.gone.contains_key(&key(person)) {
+                // A link by an identifier, or by a name, is one to somebody else.
+                let mut targets = links.items("link").iter().map(|link| link.text_at(&["target", "reference"]));
+                if targets.all(|target| target.is_some_and(|target| self.goes(target))) && !self.gone.contains_key(&key(person)) {
                     found.insert(key(person), person.version);
                 }
             }
@@ -103,15 +109,42 @@ impl Plan {
     }
 }
 
-/// The ids of the Binaries that a resource leads to: in references, and in the addresses of attachments.
-fn named(node: &Node, found: &mut BTreeSet<String>) {
+/// The ids of the Binaries that a resource leads to: in references, and in the addresses of attachments. Words lead nowhere.
+fn named(holder: &str, node: &Node, found: &mut BTreeSet<String>) {
     match &node.value {
-        Value::Text(text) => {
-            let after = text.rfind(BINARY).and_then(|at| text.get(at + BINARY.len()..));
-            found.extend(after.and_then(|id| id.split(['/', '?', '#']).next()).filter(|id| !id.is_empty()).map(str::to_owned));
+        Value::List(items) => items.iter().for_each(|item| named(holder, item, found)),
+        Value::Object(object) => {
+            for member in object.members() {
+                let leads = member.name == "reference" || member.name == "url" && !UNATTACHED.contains(&holder);
+                match &member.node.value {
+                    Value::Text(text) if leads => found.extend(binary_id(text)),
+                    _ => named(&member.name, &member.node, found),
+                }
+            }
         }
-        Value::List(items) => items.iter().for_each(|item| named(item, found)),
-        Value::Object(object) => object.members().iter().for_each(|member| named(&member.node, found)),
         _ => {}
+    }
+}
+
+fn binary_id(address: &str) -> Option<String> {
+    let at = address.rfind(BINARY)?;
+    let is_whole = address.get(..at).is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    let id = address.get(at + BINARY.len()..)?.split(['/', '?', '#']).next()?;
+    (is_whole && !id.is_empty()).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json;
+
+    #[test]
+    fn references_and_attachments_lead_to_binaries_and_words_do_not() {
+        let text = br#"{"resourceType":"DocumentReference","description":"Binary/words","content":[{"attachment":{"url":"Binary/a/_history/1","title":"Binary/t"}}],
+            "extension":[{"url":"Binary/u","valueAttachment":{"url":"https://here.example/fhir/Binary/b?x"}},{"url":"urn:x","valueUri":"Binary/v"},
+            {"url":"urn:y","valueReference":{"reference":"Binary/c","display":"Binary/d"}}],"subject":{"reference":"NoBinary/e"}}"#;
+        let mut found = BTreeSet::new();
+        named("", &json::parse(text, 99).unwrap(), &mut found);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! Only identifiers with a system count, and only those that no other Patient here bears: what names two names the other too, and stays. A
 //! practitioner's own identifier says who somebody is at work, and a resource's own is no person's.
+//!
+//! A record is about the person where they are its subject, by an identifier that they have now. One that was corrected may have been another's, and what
+//! stands anywhere else, among the members of a group or as who did something, mentions the person: whether such a record goes is asked.
 
+use crate::consent::{Named, named_in};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Fault, FaultKind};
@@ -12,105 +16,159 @@ use std::collections::BTreeSet;
 
 /// Other patients with an identifier that are looked for.
 const FEW: usize = 2;
-/// Elements that name a patient in most types.
-const SUBJECTS: [&str; 3] = ["subject", "patient", "beneficiary"];
+/// Who the identifiers of such a resource identify is whom it is about.
+const PERSON: &str = "Person";
 /// Resources whose own identifier is one of a person.
-const PERSONS: [&str; 2] = ["Person", "RelatedPerson"];
+const PERSONS: [&str; 2] = [PERSON, "RelatedPerson"];
+
+type Pair = (String, String);
 
 /// The identifiers of one person, as system and value.
 #[derive(Debug, Default)]
 pub(super) struct Identifiers {
-    own: BTreeSet<(String, String)>,
+    own: BTreeSet<Pair>,
+    /// Those that were taken back: they may have been somebody else's all along.
+    former: BTreeSet<Pair>,
+}
+
+/// Who a subject is that is not told by a gateway's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Who {
+    Person,
+    Other,
+    /// Somebody without an identifier or a reference.
+    Untold,
 }
 
 /// Whom a resource names so.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Naming {
+    /// Whether an identifier that is or was the person's stands anywhere.
     pub person: bool,
-    pub others: bool,
-    /// The ids that Patients inside the resource have there, who are the person.
+    /// Who its subjects are.
+    pub subjects: BTreeSet<Who>,
+    /// What refers to Patients inside the resource who are the person.
     pub known_as: BTreeSet<String>,
 }
 
 impl Identifiers {
-    /// What a version of the patient says.
-    pub fn add(&mut self, patient: &Node) {
-        self.own.extend(patient.items("identifier").iter().filter_map(parts));
+    /// What the versions of the patient say, the newest first. Only what that says is certainly the person's.
+    pub fn of<'n>(patients: impl IntoIterator<Item = &'n Node>) -> Identifiers {
+        let mut all = patients.into_iter().map(|patient| patient.items("identifier").iter().filter_map(parts).collect::<BTreeSet<Pair>>());
+        let own = all.next().unwrap_or_default();
+        let former = all.flatten().filter(|parts| !own.contains(parts)).collect();
+        Identifiers { own, former }
     }
 
     /// Leaves out what other Patients bear as well.
     pub fn without_shared(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, person: &str) -> Result<(), Fault> {
-        let mut kept = BTreeSet::new();
-        for (system, value) in std::mem::take(&mut self.own) {
-            let pairs = [("identifier".to_owned(), format!("{}|{}", escaped(&system), escaped(&value)))];
-            let query = Query::parse(definitions, "Patient", &pairs, Handling::Strict)
-                .map_err(|_| Fault::new(FaultKind::Internal, "the query for who bears an identifier does not parse"))?;
-            let mut is_shared = false;
-            for found in reader.first_candidates(&query, FEW)?.iter().filter(|found| found.id != person) {
-                is_shared |= query.matches(&found.parse()?);
+        for known in [&mut self.own, &mut self.former] {
+            let mut kept = BTreeSet::new();
+            for pair in std::mem::take(known) {
+                if !is_anothers(reader, definitions, person, &pair)? {
+                    kept.insert(pair);
+                }
             }
-            if !is_shared {
-                kept.insert((system, value));
-            }
+            *known = kept;
         }
-        self.own = kept;
         Ok(())
     }
 
     /// The values as documents hold them, with the name of the member: a short one stands in every document.
     pub fn words(&self) -> Vec<String> {
         let written = |value: &String| format!("\"value\":{}", json::write(&Node::from(value.as_str())));
-        self.own.iter().map(|(_, value)| written(value)).collect::<BTreeSet<_>>().into_iter().collect()
+        self.own.iter().chain(&self.former).map(|(_, value)| written(value)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Whom a resource names. Another Patient is named by their id, whatever they bear.
-    pub fn naming(&self, resource: &Node) -> Naming {
-        let mut naming = Naming::default();
+    /// Whom a resource names, when the person has this id. Another Patient is named by their id, whatever they bear.
+    pub fn naming(&self, resource: &Node, id: &str) -> Naming {
         let type_name = resource.resource_type().unwrap_or_default();
-        if !self.own.is_empty() && type_name != "Patient" {
-            let members = resource.as_object().map(Object::members).unwrap_or_default();
-            let is_looked_at = |name: &str| name != "identifier" || PERSONS.contains(&type_name);
-            members
-                .iter()
-                .filter(|member| is_looked_at(&member.name))
-                .for_each(|member| self.look(&member.name, &member.node, &mut naming));
+        if type_name == "Patient" {
+            return Naming::default();
         }
+        let mut naming = Naming { person: self.is_mentioned(type_name, resource), ..Naming::default() };
+        self.add_known(resource, id, &mut naming.known_as);
+        naming.subjects = named_in(resource).into_iter().filter_map(|named| self.who(named, id, &naming.known_as)).collect();
+        naming.subjects.extend(self.who_itself(type_name, resource));
         naming
     }
 
-    fn look(&self, name: &str, node: &Node, naming: &mut Naming) {
+    fn is_mentioned(&self, type_name: &str, resource: &Node) -> bool {
+        let members = resource.as_object().map(Object::members).unwrap_or_default();
+        let is_looked_at = |name: &str| name != "identifier" || PERSONS.contains(&type_name);
+        members.iter().any(|member| is_looked_at(&member.name) && self.stands_in(&member.node))
+    }
+
+    fn stands_in(&self, node: &Node) -> bool {
         match &node.value {
-            Value::List(items) => items.iter().for_each(|item| self.look(name, item, naming)),
+            Value::List(items) => items.iter().any(|item| self.stands_in(item)),
             Value::Object(object) => {
-                naming.person |= self.is_own(node);
-                naming.others |= self.is_anothers(name, node);
-                naming.known_as.extend(self.known_as(node));
-                object.members().iter().for_each(|member| self.look(&member.name, &member.node, naming));
+                let is_one = parts(node).is_some_and(|parts| self.own.contains(&parts) || self.former.contains(&parts));
+                is_one || object.members().iter().any(|member| self.stands_in(&member.node))
             }
-            _ => {}
+            _ => false,
         }
+    }
+
+    /// What in a Bundle refers to the Patients in it who are the person.
+    fn add_known(&self, resource: &Node, id: &str, found: &mut BTreeSet<String>) {
+        for entry in resource.items("entry").iter().filter(|_| resource.resource_type() == Some("Bundle")) {
+            let Some(inner) = entry.get("resource") else { continue };
+            self.add_known(inner, id, found);
+            if inner.resource_type() == Some("Patient") && self.is_person(inner, id) {
+                found.extend(entry.text("fullUrl").map(str::to_owned));
+                found.extend(inner.text("id").map(|id| format!("Patient/{id}")));
+            }
+        }
+    }
+
+    /// `None` where nobody is told, or by a gateway's id. Only a subject by whose identifier the record is told is the person: what stands in elements that
+    /// may name anything mentions them.
+    fn who(&self, named: Named<'_>, id: &str, known_as: &BTreeSet<String>) -> Option<Who> {
+        let (Named::Subject(node) | Named::Further(node)) = named else {
+            let is_person = matches!(named, Named::Patient(patient) if self.is_person(patient, id));
+            return Some(if is_person { Who::Person } else { Who::Other });
+        };
+        let is_subject = matches!(named, Named::Subject(_));
+        match (node.text("reference"), node.get("identifier")) {
+            (Some(reference), _) if known_as.contains(reference) => Some(Who::Person),
+            (Some(reference), _) if reference.starts_with("Patient/") => None,
+            (None, Some(identifier)) if self.is_own(identifier) => is_subject.then_some(Who::Person),
+            (None, None) => is_subject.then_some(Who::Untold),
+            _ => Some(Who::Other),
+        }
+    }
+
+    /// Whose record of a person it is.
+    fn who_itself(&self, type_name: &str, resource: &Node) -> Option<Who> {
+        let identifiers = resource.items("identifier");
+        let is_one = type_name == PERSON && !identifiers.is_empty();
+        is_one.then(|| if identifiers.iter().any(|identifier| self.is_own(identifier)) { Who::Person } else { Who::Other })
+    }
+
+    fn is_person(&self, patient: &Node, id: &str) -> bool {
+        patient.text("id") == Some(id) || patient.items("identifier").iter().any(|identifier| self.is_own(identifier))
     }
 
     fn is_own(&self, identifier: &Node) -> bool {
         parts(identifier).is_some_and(|parts| self.own.contains(&parts))
     }
-
-    fn known_as(&self, node: &Node) -> Option<String> {
-        let is_person = node.resource_type() == Some("Patient") && !self.is_anothers("", node);
-        node.text("id").filter(|_| is_person).map(str::to_owned)
-    }
-
-    /// A Patient with none of the identifiers, or a subject who is told by another.
-    fn is_anothers(&self, name: &str, node: &Node) -> bool {
-        if node.resource_type() == Some("Patient") {
-            return !node.items("identifier").iter().any(|identifier| self.is_own(identifier));
-        }
-        let told = node.get("identifier").filter(|_| SUBJECTS.contains(&name) && node.resource_type().is_none());
-        told.is_some_and(|identifier| !self.is_own(identifier))
-    }
 }
 
-fn parts(identifier: &Node) -> Option<(String, String)> {
+/// Whether another Patient bears an identifier.
+fn is_anothers(reader: &Reader<'_>, definitions: &'static Definitions, person: &str, (system, value): &Pair) -> Result<bool, Fault> {
+    let pairs = [("identifier".to_owned(), format!("{}|{}", escaped(system), escaped(value)))];
+    let query = Query::parse(definitions, "Patient", &pairs, Handling::Strict)
+        .map_err(|_| Fault::new(FaultKind::Internal, "the query for who bears an identifier does not parse"))?;
+    for found in reader.first_candidates(&query, FEW)?.iter().filter(|found| found.id != person) {
+        if query.matches(&found.parse()?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn parts(identifier: &Node) -> Option<Pair> {
     Some((identifier.text("system")?.to_owned(), identifier.text("value")?.to_owned()))
 }
 
@@ -118,34 +176,74 @@ fn parts(identifier: &Node) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
+    const OWN: &str = r#"{"system":"urn:ssn","value":"1-2"}"#;
+    const FORMER: &str = r#"{"system":"urn:ssn","value":"0-0"}"#;
+    const C: &str = r#"{"system":"urn:ssn","value":"7-7"}"#;
+
+    fn identifiers() -> Identifiers {
+        let patient = |text: &str| json::parse(format!(r#"{{"identifier":[{text},{{"value":"7"}}]}}"#).as_bytes(), 9).unwrap();
+        Identifiers::of(&[patient(OWN), patient(&format!("{FORMER},{OWN}"))])
+    }
+
+    /// OWN, FORMER and C stand for identifiers, MINE for a Patient with the first, THEIRS for one with the last.
     #[test]
-    fn a_resource_names_who_bears_the_identifier_and_others_beside() {
-        let own = r#"{"system":"urn:ssn","value":"1-2"}"#;
-        let mut identifiers = Identifiers::default();
-        identifiers.add(&json::parse(format!(r#"{{"identifier":[{own},{{"value":"7"}}]}}"#).as_bytes(), 9).unwrap());
-        let mine = format!(r#"{{"resourceType":"Patient","identifier":[{own}]}}"#);
-        let cases = [
-            (format!(r#"{{"resourceType":"Observation","subject":{{"identifier":{own}}}}}"#), (true, false)),
-            (format!(r##"{{"resourceType":"Observation","contained":[{mine}],"subject":{{"reference":"#p"}}}}"##), (true, false)),
+    fn a_resource_is_about_whom_it_has_as_subject_and_names_whoever_stands_in_it() {
+        let cases: &[(&str, bool, &[Who])] = &[
+            (r#"{"resourceType":"Observation","subject":{"identifier":OWN}}"#, true, &[Who::Person]),
+            (r#"{"resourceType":"Observation","subject":{"identifier":FORMER}}"#, true, &[Who::Other]),
+            (r#"{"resourceType":"Observation","subject":{"identifier":C}}"#, false, &[Who::Other]),
+            (r##"{"resourceType":"Observation","contained":[MINE],"subject":{"reference":"#p"}}"##, true, &[Who::Person]),
             (
-                format!(r#"{{"resourceType":"Bundle","entry":[{{"resource":{mine}}},{{"resource":{{"resourceType":"Patient"}}}}]}}"#),
-                (true, true),
+                r##"{"resourceType":"Observation","contained":[THEIRS],"subject":{"reference":"#p"},"performer":[{"identifier":OWN}]}"##,
+                true,
+                &[Who::Other],
             ),
             (
-                format!(
-                    r#"{{"resourceType":"Observation","performer":[{{"identifier":{own}}}],"subject":{{"identifier":{{"value":"7"}}}}}}"#
-                ),
-                (true, true),
+                r#"{"resourceType":"Bundle","entry":[{"resource":MINE},{"resource":{"resourceType":"Patient"}}]}"#,
+                true,
+                &[Who::Person, Who::Other],
             ),
-            (format!(r#"{{"resourceType":"Person","identifier":[{own}]}}"#), (true, false)),
-            (format!(r#"{{"resourceType":"Practitioner","identifier":[{own}]}}"#), (false, false)),
-            (mine.clone(), (false, false)),
-            (r#"{"resourceType":"Observation","subject":{"identifier":{"system":"urn:mrn","value":"1-2"}}}"#.to_owned(), (false, true)),
+            (
+                r#"{"resourceType":"Bundle","entry":[{"fullUrl":"urn:uuid:1","resource":MINE},{"resource":{"resourceType":"Observation","subject":{"reference":"urn:uuid:1"}}}]}"#,
+                true,
+                &[Who::Person],
+            ),
+            (
+                r#"{"resourceType":"Bundle","entry":[{"resource":MINE},{"resource":{"resourceType":"Observation","subject":{"reference":"https://e.example/Patient/9"}}}]}"#,
+                true,
+                &[Who::Person, Who::Other],
+            ),
+            (
+                r#"{"resourceType":"Bundle","entry":[{"resource":MINE},{"resource":{"resourceType":"Observation","subject":{"display":"Bob"}}}]}"#,
+                true,
+                &[Who::Person, Who::Untold],
+            ),
+            (
+                r#"{"resourceType":"Observation","performer":[{"identifier":OWN}],"subject":{"identifier":{"value":"7"}}}"#,
+                true,
+                &[Who::Other],
+            ),
+            (r#"{"resourceType":"Observation","performer":[{"identifier":OWN}],"subject":{"reference":"Location/1"}}"#, true, &[]),
+            (r#"{"resourceType":"Observation","performer":[{"identifier":OWN}],"subject":{"display":"Bob"}}"#, true, &[Who::Untold]),
+            (r#"{"resourceType":"Group","member":[{"entity":{"identifier":OWN}},{"entity":{"identifier":C}}]}"#, true, &[Who::Other]),
+            (r#"{"resourceType":"Group","member":[{"entity":{"identifier":OWN}}]}"#, true, &[]),
+            (r#"{"resourceType":"List","entry":[{"item":{"identifier":OWN}},{"item":{"identifier":C}}]}"#, true, &[]),
+            (r#"{"resourceType":"Schedule","actor":[{"identifier":OWN},{"display":"Room 7"}]}"#, true, &[]),
+            (r#"{"resourceType":"Organization","extension":[{"url":"urn:x","valueIdentifier":OWN}]}"#, true, &[]),
+            (r#"{"resourceType":"Person","identifier":[OWN]}"#, true, &[Who::Person]),
+            (r#"{"resourceType":"Person","identifier":[C],"link":[{"target":{"identifier":OWN}}]}"#, true, &[Who::Other]),
+            (r#"{"resourceType":"RelatedPerson","identifier":[OWN],"patient":{"identifier":C}}"#, true, &[Who::Other]),
+            (r#"{"resourceType":"Practitioner","identifier":[OWN]}"#, false, &[]),
+            ("MINE", false, &[]),
+            (r#"{"resourceType":"Observation","subject":{"identifier":{"system":"urn:mrn","value":"1-2"}}}"#, false, &[Who::Other]),
         ];
-        for (resource, (person, others)) in cases {
-            let found = identifiers.naming(&json::parse(resource.as_bytes(), 99).unwrap());
-            assert_eq!((found.person, found.others), (person, others), "{resource}");
+        for (text, person, subjects) in cases {
+            let patient = |identifier: &str| format!(r#"{{"resourceType":"Patient","id":"p","identifier":[{identifier}]}}"#);
+            let text = text.replace("MINE", &patient(OWN)).replace("THEIRS", &patient(C)).replace("OWN", OWN).replace("FORMER", FORMER);
+            let text = text.replace("identifier\":C", &format!("identifier\":{C}")).replace("[C]", &format!("[{C}]"));
+            let found = identifiers().naming(&json::parse(text.as_bytes(), 99).unwrap(), "hg-a");
+            assert_eq!((found.person, found.subjects), (*person, subjects.iter().copied().collect()), "{text}");
         }
-        assert_eq!(identifiers.words(), [r#""value":"1-2""#]);
+        assert_eq!(identifiers().words(), [r#""value":"0-0""#, r#""value":"1-2""#]);
     }
 }

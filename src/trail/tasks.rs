@@ -7,6 +7,7 @@ use super::damaged::Suspects;
 use super::traces::Traces;
 use crate::audit;
 use crate::fhir::Node;
+use crate::normalise::is_key_system;
 use crate::outcome::Fault;
 use crate::store::Reader;
 
@@ -20,7 +21,7 @@ pub(super) fn tasks(
     traces: &Traces,
     suspects: &mut Suspects,
 ) -> Result<Vec<(String, u32)>, Fault> {
-    let leads = |task: &Node| references(task).any(&goes) || words(task).any(|word| traces.lead_from_words(word));
+    let leads = |task: &Node| references(task).any(&goes) || leads_by_words(task, traces);
 
     let (mut after, mut going) = (0, Vec::new());
     loop {
@@ -44,7 +45,16 @@ fn references(task: &Node) -> impl Iterator<Item = &str> {
     task.text_at(&["focus", "reference"]).into_iter().chain(inputs)
 }
 
-/// What it says of that, and what was said in answer.
-fn words(task: &Node) -> impl Iterator<Item = &str> {
-    ["input", "output"].into_iter().flat_map(|name| task.items(name)).filter_map(|part| part.text("valueString"))
+/// Whether what it says of that leads to the person, or what was said in answer. A code is no word, whatever it looks like, nor is what the catalogue calls
+/// it: they lead to the person as the person's identifier.
+fn leads_by_words(task: &Node, traces: &Traces) -> bool {
+    let inputs = || task.items("input").iter().filter_map(|input| Some((input.get("type")?.items("coding").first()?.text("code")?, input)));
+    let input = |name: &str| inputs().find(|(code, _)| *code == name).and_then(|(_, input)| input.text("valueString"));
+    let (system, code) = (input("system"), input("code").unwrap_or_default());
+    let typed = input("text").filter(|_| system.is_none_or(is_key_system));
+    let answers = task.items("output").iter().filter_map(|output| output.text("valueString"));
+    let asks = |text: &str| traces.name_the_id(text);
+    inputs().any(|(_, input)| input.text("valueString").is_some_and(asks))
+        || system.is_some_and(|system| traces.lead_from_code(system, code))
+        || typed.into_iter().chain(answers).any(|word| traces.lead_from_words(word))
 }

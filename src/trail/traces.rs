@@ -80,6 +80,16 @@ impl Traces {
         self.is_id_in(&words) || self.are_words_of(&words)
     }
 
+    /// Whether a code is an identifier of the person's: its system says so.
+    pub fn lead_from_code(&self, system: &str, code: &str) -> bool {
+        self.is_identifier(&folded(&format!("{system}|{code}")), true)
+    }
+
+    /// Whether a text holds the gateway's id of the person.
+    pub fn name_the_id(&self, text: &str) -> bool {
+        self.is_id_in(&folded(text))
+    }
+
     fn is_asked_for(&self, asked: &Asked<'_>) -> bool {
         let value = asked.value;
         match asked.holds {
@@ -356,6 +366,15 @@ mod tests {
             ("1003-0", false),
         ] {
             assert_eq!(traces.lead_from_words(words), is_led, "{words}");
+        }
+        for (system, code, is_led) in [
+            ("urn:local", "100", false),
+            ("urn:local", "ted", false),
+            ("urn:mrn", "100", true),
+            ("urn:mrn", "101", false),
+            ("http://hl7.org/fhir/sid/us-ssn", "999-41-2386", true),
+        ] {
+            assert_eq!(traces.lead_from_code(system, code), is_led, "{system} {code}");
         }
     }
 }

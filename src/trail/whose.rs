@@ -1,13 +1,15 @@
 //! Whose each version of a record is, when somebody is erased who is in it.
 //!
-//! * Whoever is named by an identifier of theirs (`named.rs`) is named.
+//! * Whoever is named by an identifier of theirs (`named.rs`) is named. A version is about them where they are its subject, and not where they are
+//!   mentioned so.
 //! * A version about the person alone goes, and one about others alone stays. Who else's it is decides nothing about the versions beside it.
 //! * A version about the person and others, or about others (or nobody) that leads to the person, goes where that is asked for.
-//! * One about nobody is whose the version before it was, or the one after it where there is none before.
+//! * One about nobody is whose the version before it was, or the one after it where there is none before. Where it has a subject that it does not tell,
+//!   it goes where that is asked for.
 //! * A deletion goes where its leaf is under the person's tag alone. It says nothing of anybody.
 //! * What the gateway wrote itself of who is who and of what is to be worked on goes where it leads to the person, whole where its newest does.
 
-use super::named::{Identifiers, Naming};
+use super::named::{Identifiers, Naming, Who};
 use crate::audit;
 use crate::outcome::Fault;
 use crate::pipeline::patient_ids;
@@ -22,6 +24,8 @@ enum Whose {
     Persons,
     Both,
     Others,
+    /// Somebody's who is not told.
+    Untold,
     Nobody,
 }
 
@@ -56,7 +60,7 @@ pub(super) fn judge(reader: &Reader<'_>, (type_name, id): (&str, &str), person: 
     for version in &history {
         let resource = if version.deleted() { None } else { Some(version.parse()?) };
         let about = resource.as_ref().map(patient_ids).unwrap_or_default();
-        let naming = resource.as_ref().map(|resource| person.identifiers.naming(resource)).unwrap_or_default();
+        let naming = resource.as_ref().map(|resource| person.identifiers.naming(resource, person.id)).unwrap_or_default();
         is_named |= version.document.contains(person.id) || naming.person;
         let whose = whose(version, &about, &naming, person);
         if whose == Whose::Others {
@@ -87,27 +91,32 @@ fn whose(version: &StoredVersion, about: &[String], naming: &Naming, person: &Pe
         return if is_persons { Whose::Persons } else { Whose::Others };
     }
     let leads = version.document.contains(person.id) || naming.person;
-    let is_about = naming.person || !about.is_empty();
+    let has = |who: Who| naming.subjects.contains(&who);
+    let is_about = has(Who::Person) || !about.is_empty();
     let is_others =
-        naming.person && naming.others || about.iter().any(|patient| patient != person.id && !naming.known_as.contains(patient));
+        has(Who::Other) || about.iter().any(|patient| patient != person.id && !naming.known_as.contains(&format!("Patient/{patient}")));
     match (leads, is_others) {
         (true, _) if is_own(version) => Whose::Persons,
         (false, _) if is_own(version) => Whose::Others,
-        (true, false) if is_about => Whose::Persons,
+        (true, false) if is_about && !has(Who::Untold) => Whose::Persons,
         (true, _) => Whose::Both,
         (false, true) => Whose::Others,
+        (false, false) if has(Who::Untold) => Whose::Untold,
         (false, false) => Whose::Nobody,
     }
 }
 
 /// What is about nobody is whose its neighbour is.
 fn inherit(found: &mut [Whose]) {
-    let first = found.iter().copied().find(|whose| *whose != Whose::Nobody).unwrap_or(Whose::Others);
+    let first = found.iter().copied().find(|whose| !matches!(whose, Whose::Nobody | Whose::Untold)).unwrap_or(Whose::Others);
     let mut before = first;
     for whose in found {
-        if *whose == Whose::Nobody {
-            *whose = before;
-        }
+        *whose = match *whose {
+            Whose::Nobody => before,
+            Whose::Untold if before == Whose::Others => before,
+            Whose::Untold => Whose::Both,
+            told => told,
+        };
         before = *whose;
     }
 }

@@ -7,6 +7,7 @@ mod consent;
 mod consultation;
 mod desk;
 mod erasing;
+mod erasing_named;
 mod evidence;
 mod filing;
 mod formats;

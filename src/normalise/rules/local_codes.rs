@@ -13,6 +13,8 @@ use crate::outcome::{IssueType, Severity};
 
 /// Stands for the system of what has none, where keys are made; it is no URI and no type.
 const UNNAMED: &str = "unmapped";
+/// What the systems of keys end in.
+const KEYS: &str = ":keys";
 
 /// How many codings of one concept are looked up. Vendors send up to a dozen.
 const MAX_CODINGS: usize = 64;
@@ -68,9 +70,14 @@ fn unnamed_system(context: &Context<'_>) -> String {
     format!("{}:codes", context.source.urn())
 }
 
+/// Whether a system is one of keys: what stands beside such a code was typed by somebody.
+pub fn is_key_system(system: &str) -> bool {
+    system.ends_with(KEYS)
+}
+
 /// The system of the keys.
 fn key_system(context: &Context<'_>) -> String {
-    format!("{}:keys", context.source.urn())
+    format!("{}{KEYS}", context.source.urn())
 }
 
 /// A name for a code or text that may carry what people typed: the same for the same, and telling nothing of it.

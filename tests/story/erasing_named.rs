@@ -1,0 +1,102 @@
+//! What an identifier or a word of an erased person does not take with them.
+
+use crate::support::data::{MRN, observation, patient};
+use crate::support::two_patients::TwoPatients;
+use serde_json::{Value, json};
+
+fn named(value: &str) -> Value {
+    json!({"identifier": {"system": MRN, "value": value}})
+}
+
+async fn created(case: &TwoPatients, resource: &Value) -> String {
+    format!("{}/{}", resource["resourceType"].as_str().unwrap(), case.a.create(resource).await)
+}
+
+/// Each names the first by an identifier, and is not about them alone.
+fn mentions() -> Vec<Value> {
+    let performed = |subject: Value| {
+        let mut resource = observation("");
+        (resource["subject"], resource["performer"]) = (subject, json!([named("1")]));
+        resource
+    };
+    vec![
+        json!({"resourceType": "Group", "type": "person", "actual": true, "member": [{"entity": named("1")}, {"entity": named("2")}, {"entity": named("3")}]}),
+        json!({"resourceType": "Appointment", "status": "proposed",
+            "participant": [{"actor": named("1"), "status": "accepted"}, {"actor": named("2"), "status": "accepted"}]}),
+        json!({"resourceType": "List", "status": "current", "mode": "working", "entry": [{"item": named("1")}, {"item": named("2")}]}),
+        json!({"resourceType": "Communication", "status": "completed", "sender": named("1"), "recipient": [named("2")]}),
+        json!({"resourceType": "QuestionnaireResponse", "status": "completed", "author": named("1"), "source": named("2")}),
+        json!({"resourceType": "Person", "identifier": [named("3")["identifier"]], "link": [{"target": named("1")}, {"target": named("3")}]}),
+        json!({"resourceType": "PractitionerRole", "practitioner": named("1"), "code": [{"text": "x"}]}),
+        performed(json!({"display": "Bob Bbb"})),
+        performed(json!({"reference": "https://elsewhere.example/fhir/Patient/9"})),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mention_by_an_identifier_takes_nothing_unasked() {
+    let case = TwoPatients::new().await;
+    for resource in mentions() {
+        let path = created(&case, &resource).await;
+        let told = case.erase(&case.first, "").await.expect(422).text();
+        assert!(told.contains("1 resource(s)"), "{path}: {told}");
+        case.a.get(&path).await.expect(200);
+        case.a.delete(&path).await.expect(204);
+        case.officer.call(crate::support::Call::new("POST", &format!("{path}/$erase"))).await.expect(200);
+    }
+    case.erase(&case.first, "").await.expect(200);
+}
+
+/// It may have been corrected because it was another's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identifier_that_was_corrected_takes_nothing_unasked() {
+    let case = TwoPatients::new().await;
+    let mut corrected = patient("77");
+    corrected["id"] = json!(case.first);
+    case.a.put(&format!("Patient/{}", case.first), &corrected).await.expect(200);
+    let mut resource = observation("");
+    resource["subject"] = named("1");
+    let path = created(&case, &resource).await;
+    case.erase(&case.first, "").await.expect(422);
+    case.a.get(&path).await.expect(200);
+    case.erase(&case.first, "?shared=true").await.expect(200);
+    case.a.get(&path).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_is_led_to_and_nobody_elses() {
+    let case = TwoPatients::new().await;
+    let related =
+        case.a.create(&json!({"resourceType": "RelatedPerson", "patient": {"reference": format!("Patient/{}", case.first)}})).await;
+    let relative = json!({"target": {"reference": format!("RelatedPerson/{related}")}});
+    let person = created(&case, &json!({"resourceType": "Person", "link": [relative, {"target": named("2")}]})).await;
+    let text = json!({"resourceType": "Binary", "contentType": "text/plain", "data": "aGVsbG8="});
+    let b = case.world.party("hospital-b").await;
+    let (of_b, unattached) = (b.create(&text).await, case.a.create(&text).await);
+    let mut resource = observation(&format!("Patient/{}", case.first));
+    resource["note"] = json!([{"text": format!("see Binary/{of_b}")}, {"text": format!("Binary/{unattached}")}]);
+    created(&case, &resource).await;
+    case.erase(&case.first, "").await.expect(200);
+    case.a.get(&person).await.expect(200);
+    case.a.get(&format!("Binary/{unattached}")).await.expect(200);
+    b.get(&format!("Binary/{of_b}")).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_is_no_word() {
+    let case = TwoPatients::new().await;
+    let mut ted = patient("100");
+    ted["name"] = json!([{"family": "Zquuux", "given": ["Ted"]}]);
+    let ted = case.a.create(&ted).await;
+    for code in [json!({"code": "100"}), json!({"code": "ted", "display": "Ted stocking"})] {
+        let mut resource = observation(&format!("Patient/{}", case.second));
+        resource["code"] = json!({"coding": [code]});
+        resource["code"]["coding"][0]["system"] = json!("urn:local");
+        created(&case, &resource).await;
+    }
+    let tasks = || crate::support::world::documents(&case.world.data(), "Task").len();
+    let before = tasks();
+    assert!(before >= 2);
+    case.erase(&ted, "").await.expect(200);
+    assert_eq!(tasks(), before);
+}
