@@ -126,6 +126,9 @@ mod tests {
                 "Organization?identifier=npi|1",
             ],
         );
-        check(r#""performer":[{"reference":"Practitioner/1","identifier":{"system":"npi","value":"1"}}]"#, &["Practitioner/1"]);
+        check(
+            r#""performer":[{"reference":"Practitioner/1","identifier":{"system":"npi","value":"1"}}]"#,
+            &["Practitioner/1", "Practitioner?identifier=npi|1"],
+        );
     }
 }

@@ -7,6 +7,8 @@ use super::screen::with_level;
 use super::vocabulary::{Concept, is_sensitivity};
 use crate::fhir::Node;
 
+const PART_OF: &str = "partOf";
+
 /// Elements that name the setting, or hold what names it.
 const SETTING: [&str; 9] = [
     "context",
@@ -16,7 +18,7 @@ const SETTING: [&str; 9] = [
     "locationReference",
     "medication",
     "medicationReference",
-    "partOf",
+    PART_OF,
     "serviceProvider",
 ];
 
@@ -44,9 +46,11 @@ pub struct NamedSetting {
 }
 
 impl NamedSetting {
-    fn of(node: &Node) -> Option<NamedSetting> {
+    /// A logical reference that does not tell its type may mean a setting unless it must be told.
+    fn of(node: &Node, must_tell_type: bool) -> Option<NamedSetting> {
+        let tells_type = |logical: &Reference| logical.sought().is_some_and(|(type_name, _)| !type_name.is_empty());
         let literal = Reference::from_node(node).filter(may_be_setting);
-        let logical = Reference::logical(node).filter(may_be_setting);
+        let logical = Reference::logical(node).filter(|logical| may_be_setting(logical) && (tells_type(logical) || !must_tell_type));
         (literal.is_some() || logical.is_some()).then_some(NamedSetting { literal, logical })
     }
 }
@@ -58,10 +62,15 @@ pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
 }
 
 fn named_in(resource: &Node) -> impl Iterator<Item = NamedSetting> {
-    let belonging = if resource.resource_type().is_some_and(is_setting) { &BELONGING[..] } else { &[] };
-    let named = SETTING.iter().chain(belonging).flat_map(|element| items(resource, element));
-    let nodes = named.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
-    nodes.filter_map(NamedSetting::of)
+    let is_one = resource.resource_type().is_some_and(is_setting);
+    let belonging = if is_one { &BELONGING[..] } else { &[] };
+    SETTING.iter().chain(belonging).flat_map(move |element| {
+        let nodes = items(resource, element).iter();
+        let nodes = nodes.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
+        // What is no setting is part of none.
+        let must_tell_type = *element == PART_OF && !is_one;
+        nodes.filter_map(move |node| NamedSetting::of(node, must_tell_type))
+    })
 }
 
 /// The same, as references.
@@ -134,6 +143,7 @@ mod tests {
             &["Encounter/1", "Encounter?identifier=s|9"],
         );
         check(r#""partOf":[{"type":"Procedure","identifier":{"system":"s","value":"6"}}]"#, &[]);
+        check(r#""partOf":[{"identifier":{"system":"s","value":"6"}}]"#, &[]);
         check(r#""subject":{"reference":"Location/7"}"#, &[]);
         check(r#""managingOrganization":{"reference":"Organization/10"}"#, &[]);
         let room = read(r#"{"resourceType":"Location","managingOrganization":{"reference":"Organization/10"}}"#);

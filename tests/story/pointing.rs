@@ -504,6 +504,9 @@ async fn a_product_that_tells_is_not_named() {
             let read = scene.b.get(&format!("{kind}/{id}")).await.expect(200);
             assert_eq!(read.text().contains(to.as_str()), is_shown, "{kind}: {}", read.text());
         }
+        if to.starts_with("Substance/") {
+            continue;
+        }
         let ordered = json!({"status": "active", "intent": "order", "medicationReference": item(to)});
         let id = scene.file("MedicationRequest", ordered).await;
         scene.b.get(&format!("MedicationRequest/{id}")).await.expect(if is_shown { 200 } else { 404 });
