@@ -112,10 +112,13 @@ async fn add(witness: &World, request: &AddCheckpoint) -> (u16, String) {
     (answer.status, answer.text())
 }
 
-/// How often the witness counted something.
+/// Counts are the process's: whoever counts alarms and whoever raises them take turns.
+static ALARMS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// How often something was counted.
 async fn counted(witness: &World, what: &str) -> u64 {
     let metrics = text(&witness.stranger(), &format!("{}/metrics", witness.admin)).await.unwrap();
-    let name = format!("hearthgate_witness_{what}_total ");
+    let name = format!("hearthgate_{what}_total ");
     metrics.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
 }
 
@@ -125,8 +128,10 @@ fn checkpoint(key: &SigningKey, size: u64, root: u8) -> Note {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_witness_remembers_over_restarts_and_lets_no_log_go_back() {
+    let _turn = ALARMS.lock().await;
     let (files, key) = (Folder::new("files"), log_key(2));
     let world = witness(&files, key.verifier(), "").await;
+    let before = counted(&world, "witness_split_view").await;
     let ask = |old_size, size, root| AddCheckpoint { old_size, proof: Vec::new(), checkpoint: checkpoint(&key, size, root) };
     assert_eq!(add(&world, &ask(0, 5, 1)).await.0, 200);
     assert_eq!(add(&world, &ask(5, 5, 1)).await.0, 200, "the same again");
@@ -136,12 +141,11 @@ async fn a_witness_remembers_over_restarts_and_lets_no_log_go_back() {
     assert_eq!(add(&world, &ask(0, 4, 1)).await, (409, "5\n".to_owned()), "rolled back");
     // Whoever has a signed checkpoint can send it with a false proof: that is declined, and no word against the log.
     assert_eq!(add(&world, &ask(5, 9, 2)).await.0, 422, "not shown to extend");
-    assert_eq!(counted(&world, "bad_proofs").await, 1);
+    assert_eq!((counted(&world, "witness_split_view").await, counted(&world, "witness_bad_proofs").await), (before, 1));
     // What the log signed twice at one size is, whatever the request starts from.
     assert_eq!(add(&world, &ask(5, 5, 2)).await.0, 422, "equivocating");
     assert_eq!(add(&world, &ask(0, 5, 2)).await.0, 409, "equivocating, from elsewhere");
-    // Whatever else in this process raises an alarm is counted along.
-    assert!(counted(&world, "split_view").await >= 2 && counted(&world, "bad_proofs").await == 1);
+    assert_eq!((counted(&world, "witness_split_view").await, counted(&world, "witness_bad_proofs").await), (before + 2, 1));
     assert_eq!(add(&world, &ask(6, 5, 1)).await.0, 400);
     let stranger = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: checkpoint(&log_key(3), 5, 1) };
     assert_eq!(add(&world, &stranger).await.0, 403);
@@ -163,6 +167,7 @@ async fn a_witness_remembers_over_restarts_and_lets_no_log_go_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_cosigned_and_what_is_mirrored_here_are_one_tree() {
+    let _turn = ALARMS.lock().await;
     let (files, key) = (Folder::new("files"), log_key(6));
     let key_file = files.write("log.key", &key.to_secret_text());
     let log = Setup::adjusted(move |settings| settings.ledger.key_file = Some(key_file)).start().await;
@@ -175,9 +180,11 @@ async fn what_is_cosigned_and_what_is_mirrored_here_are_one_tree() {
     let watching = witness(&files, key.verifier(), &url).await;
     let mirrored = until("the log is mirrored", async || text(&watching.stranger(), &shown(&watching)).await).await;
     let mirrored: Checkpoint = mirrored.parse::<Note>().unwrap().unverified_text().parse().unwrap();
+    let before = counted(&watching, "witness_split_view").await;
     for size in [mirrored.size, 1] {
         assert_eq!(add(&watching, &forked(size)).await.0, 422);
     }
+    assert_eq!(counted(&watching, "witness_split_view").await, before + 2);
     let cosigned = format!("{}/witness/{}/checkpoint", watching.origin, name_of(ORIGIN));
     assert_eq!(text(&watching.stranger(), &cosigned).await, None);
 
@@ -185,14 +192,11 @@ async fn what_is_cosigned_and_what_is_mirrored_here_are_one_tree() {
     let files = Folder::new("files-2");
     let watching = witness(&files, key.verifier(), "").await;
     assert_eq!(add(&watching, &forked(1)).await.0, 200);
+    let before = counted(&watching, "mirror_split_view").await;
     let (folder, settings) = watching.stop().await;
     files.write("logs.policy", &format!("log {} {url}\nquorum none\n", key.verifier()));
     let watching = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
-    until("the alarm is raised", async || {
-        let metrics = text(&watching.stranger(), &format!("{}/metrics", watching.admin)).await?;
-        metrics.contains("hearthgate_mirror_split_view_total").then_some(())
-    })
-    .await;
+    until("the alarm is raised", async || (counted(&watching, "mirror_split_view").await > before).then_some(())).await;
     assert_eq!(text(&watching.stranger(), &shown(&watching)).await, None);
 }
 
