@@ -36,7 +36,6 @@ mod reload;
 mod remote;
 mod replay;
 mod sources;
-mod spare;
 mod witnesses;
 
 pub use keys::{adopt_ledger, recount_ledger, rotate_ledger_key};

@@ -46,6 +46,7 @@ mod schema;
 mod seal;
 mod seen;
 mod signing;
+mod spare;
 mod unit;
 mod writer;
 
@@ -62,6 +63,7 @@ pub use reader::{HistoryScope, Reader, StoredRaw};
 pub use recount::{KnownTrees, Recounted, TagsOf, inspect, recount};
 pub use row::{Damaged, Rows, StoredVersion};
 pub use seen::Seen;
+pub use spare::{Spare, is_full};
 pub use unit::{
     Assumption, Committed, Counted, Elsewhere, Erasure, IdempotencyDraft, LeafDraft, Method, PersonChange, RawDraft, Replay, Target, Unit,
     VersionDraft, WorkDraft,
@@ -148,7 +150,7 @@ impl Store {
         let (announce, committed) = watch::channel(ledger.head().size());
         let counters = Arc::new(writer::Counters::default());
         let admission = admission::Admission::default();
-        let folding = folding::Folding::start(&mut data, &data_file(&settings.folder))?;
+        let folding = folding::Folding::start(&mut data, &settings.folder)?;
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         let register = settings.register.parent().map(Path::to_owned);
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();

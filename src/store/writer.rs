@@ -2,7 +2,7 @@
 
 use super::admission::Admission;
 use super::counting::Counting;
-use super::folding::Folding;
+use super::folding::{self, Folding};
 use super::group::{Gathering, Group};
 use super::key_writing::KeyWriting;
 use super::keys::{Keyring, SealedRecord};
@@ -171,10 +171,7 @@ impl Writer {
     /// Leaves one whole file behind, for backups and a quick start. If it cannot be done now, the next start does it.
     fn tidy(&mut self) {
         self.folding.stop();
-        let done = self.data.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
-        if !matches!(done, Ok(0)) {
-            tracing::warn!("the write-ahead log could not be folded into the data file; the next start will do it");
-        }
+        let _is_whole = folding::fold_all(&self.data);
     }
 
     /// Writes what is owed.
@@ -233,6 +230,9 @@ impl Writer {
             Ok(outcomes) => outcomes,
             Err(failure) => {
                 self.roll_back(before);
+                if failure.kind == FaultKind::StorageFull {
+                    self.folding.make_room(&self.data);
+                }
                 self.owed.told(owed, false, &self.data).inspect_err(|failure| self.poison(failure))?;
                 return Err(failure);
             }

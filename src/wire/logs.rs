@@ -5,7 +5,6 @@ use super::mirror::Mirror;
 use super::publish::Publisher;
 use super::published::PublishedLog;
 use super::remote::log_client;
-use super::spare::Spare;
 use super::witnesses::Witnesses;
 use crate::api::{WitnessState, witness_router};
 use crate::clock::{Clock, Entropy};
@@ -13,13 +12,16 @@ use crate::config::{Settings, Witness, read_bounded};
 use crate::ledger::policy::MAX_POLICY_BYTES;
 use crate::ledger::{Algorithm, Folder, LogKeys, Policy, SigningKey};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Seen, Store};
+use crate::store::{Seen, Spare, Store};
 use axum::Router;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+/// What two publications may be apart, in bytes of tiles and entries: some 14,000 leaves with all their tiles.
+const SPARE_BYTES: u64 = 4 << 20;
 
 /// Those who watch our log, and those we watch.
 pub(super) struct Others {
@@ -117,8 +119,8 @@ fn read_policy(file: &Path) -> Result<Policy, Fault> {
 pub(super) fn publisher(settings: &Settings, store: &Store) -> Result<Publisher, Fault> {
     let folder = settings.storage.data_dir.join("ledger");
     let (place, spare) = match &settings.ledger.publish {
-        Some(bucket) => (PublishedLog::in_bucket(bucket)?, Spare::within(None)),
-        None => (PublishedLog::in_folder(&folder)?, Spare::within(Some(&folder))),
+        Some(bucket) => (PublishedLog::in_bucket(bucket)?, Spare::within(None, 0)),
+        None => (PublishedLog::in_folder(&folder)?, Spare::within(Some(&folder), SPARE_BYTES)),
     };
     Ok(Publisher::new(store.clone(), place, spare, Duration::from_millis(settings.ledger.max_unpublished_ms)))
 }

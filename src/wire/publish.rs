@@ -1,12 +1,11 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
 use super::published::{PIECE, PublishedLog};
-use super::spare::Spare;
 use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
 use crate::ledger::{Checkpoint, Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{LedgerHead, Reader, Store};
+use crate::store::{LedgerHead, Reader, Spare, Store};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,13 +4,13 @@
 //! fails, and says so. A folder has no such condition; it lies in the data folder, which one gateway holds at a time. Its files are put in their
 //! places whole but are not waited for on the disk, since the data behind them is, and publishes them again.
 
-use super::spare::is_full;
 use crate::config::Bucket;
 use crate::killpoint;
 use crate::ledger::note::MAX_NOTE_BYTES;
 use crate::ledger::reader::CHECKPOINT_PATH;
 use crate::ledger::{Malformed, Note, TilePath};
 use crate::outcome::{Fault, FaultKind};
+use crate::store::is_full;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::local::LocalFileSystem;

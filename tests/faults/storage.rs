@@ -246,7 +246,7 @@ impl SmallDisk {
     /// `None` where this process may not mount.
     fn mount(place: PathBuf) -> Option<SmallDisk> {
         std::fs::create_dir_all(&place).ok()?;
-        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=12m", "none"]).arg(&place).output().ok()?;
+        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(&place).output().ok()?;
         mounted.status.success().then_some(SmallDisk(place))
     }
 
@@ -347,6 +347,43 @@ async fn a_full_disk_is_left(full: Full) {
     reader::prove_consistency(&files, &old, &policy).unwrap();
     process.kill();
     drop(disk);
+}
+
+/// The write-ahead log takes ten times the room of what is in it: a disk that nobody else fills is full of data, not of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_the_gateway_fills_is_full_of_data() {
+    let site = Site::new("");
+    let Some(_disk) = SmallDisk::mount(site.data()) else {
+        eprintln!("skipped: only who may mount can try a full disk");
+        return;
+    };
+    let process = site.start().await;
+    let party = site.party("hospital-a").await;
+    let (mut acknowledged, mut refused, begun) = (Vec::new(), 0, Instant::now());
+    for number in 0.. {
+        let answer = party.post("Patient", &patient(&format!("many-{number}"))).await;
+        match answer.status {
+            201 => {
+                refused = 0;
+                acknowledged.push(answer.json()["id"].as_str().unwrap().to_owned());
+            }
+            503 | 507 => refused += 1,
+            other => panic!("{other}: {}", answer.text()),
+        }
+        if refused == REFUSED {
+            break;
+        }
+        assert!(begun.elapsed() < 4 * PATIENCE, "the disk was never full");
+    }
+    let bytes = |name: &str| std::fs::metadata(site.data().join(name)).map_or(0, |file| file.len());
+    let (data, log) = (bytes("data.db"), bytes("data.db-wal"));
+    assert!(data > log, "{} writes: {data} bytes of data, {log} of write-ahead log", acknowledged.len());
+    process.kill();
+    // What is in the write-ahead log after a crash is folded by the start, so that it is no room lost.
+    let process = site.start().await;
+    assert!(bytes("data.db-wal") < 1 << 20, "{}", bytes("data.db-wal"));
+    assert_eq!(health(&site).await.0, 200, "live");
+    process.kill();
 }
 
 /// The files of the log come to hold what was acknowledged, full as their disk is.

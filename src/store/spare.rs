@@ -1,38 +1,38 @@
-//! Room that is kept free beside the log's files, so that what was acknowledged can still be published when the disk is full.
+//! Room that is kept free for what must still be done when the disk is full.
 //!
-//! A full disk shows when the log is published, which is after the answers. The spare room is given up then: what was acknowledged until that
-//! moment finds its place, and nothing more is taken until the room is there again.
+//! Beside the log's files: a full disk shows when the log is published, which is after the answers. The spare room is given up then: what was
+//! acknowledged until that moment finds its place, and nothing more is taken until the room is there again. Beside the data: the write-ahead log
+//! can be folded, which gives back more than it takes.
 
 use crate::outcome::{Fault, FaultKind};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// What two publications may be apart, in bytes of tiles and entries: some 14,000 leaves with all their tiles.
-const SPARE_BYTES: u64 = 4 << 20;
 /// So much more must be free before the room counts as there again: the few pages that publishing itself gives back are no room.
 const MARGIN_BYTES: u64 = 1 << 20;
-/// The file that holds the room. It is no part of the log, and whoever copies the folder may leave it out.
+/// The file that holds the room. It is no part of the log or the data, and whoever copies the folder may leave it out.
 const SPARE_NAME: &str = ".spare";
 const PIECE_BYTES: usize = 1 << 16;
 
 /// The room of one place; none is kept in a bucket.
 #[derive(Clone)]
-pub(super) struct Spare {
+pub struct Spare {
     file: Option<PathBuf>,
+    bytes: u64,
     is_held: bool,
 }
 
 impl Spare {
-    /// Room in the folder of the log, or nowhere. What an earlier run held counts.
-    pub(super) fn within(folder: Option<&Path>) -> Spare {
+    /// So much room in a folder, or nowhere. What an earlier run held counts.
+    pub fn within(folder: Option<&Path>, bytes: u64) -> Spare {
         let file = folder.map(|folder| folder.join(SPARE_NAME));
-        let is_held = file.as_ref().is_none_or(|file| file.metadata().is_ok_and(|present| present.len() == SPARE_BYTES));
-        Spare { file, is_held }
+        let is_held = file.as_ref().is_none_or(|file| file.metadata().is_ok_and(|present| present.len() == bytes));
+        Spare { file, bytes, is_held }
     }
 
     /// Whether there is room, or none is wanted.
-    pub(super) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         self.is_held
     }
 
@@ -40,24 +40,24 @@ impl Spare {
     ///
     /// # Errors
     /// [`FaultKind::StorageFull`] when there is none.
-    pub(super) fn hold(&mut self) -> Result<(), Fault> {
+    pub fn hold(&mut self) -> Result<(), Fault> {
         let Some(file) = self.file.as_ref().filter(|_| !self.is_held) else { return Ok(()) };
         let held = File::create(file).and_then(|mut file| {
             let piece = vec![0; PIECE_BYTES];
-            (0..(SPARE_BYTES + MARGIN_BYTES) / PIECE_BYTES as u64).try_for_each(|_| file.write_all(&piece))?;
-            file.set_len(SPARE_BYTES)
+            (0..(self.bytes + MARGIN_BYTES) / PIECE_BYTES as u64).try_for_each(|_| file.write_all(&piece))?;
+            file.set_len(self.bytes)
         });
         self.is_held = held.is_ok();
         held.map_err(|error| {
             // Half of it helps nobody, and takes what others may still find.
             let _ = std::fs::remove_file(file);
             let kind = if is_full(&error) { FaultKind::StorageFull } else { FaultKind::Storage };
-            Fault::new(kind, format!("the published log: {error}"))
+            Fault::new(kind, format!("{}: {error}", file.display()))
         })
     }
 
     /// Gives the room up; says whether there was any.
-    pub(super) fn give_up(&mut self) -> bool {
+    pub fn give_up(&mut self) -> bool {
         let Some(file) = self.file.as_ref().filter(|_| self.is_held) else { return false };
         self.is_held = std::fs::remove_file(file).is_err_and(|error| error.kind() != ErrorKind::NotFound);
         !self.is_held
@@ -65,7 +65,7 @@ impl Spare {
 }
 
 /// Whether an error says that there is no room, whatever limit it was that was reached.
-pub(super) fn is_full(error: &std::io::Error) -> bool {
+pub fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
@@ -73,30 +73,32 @@ pub(super) fn is_full(error: &std::io::Error) -> bool {
 mod tests {
     use super::*;
 
+    const BYTES: u64 = 1 << 18;
+
     #[test]
     fn room_is_held_over_a_restart_and_given_up_once() {
         let folder = std::env::temp_dir().join(format!("hearthgate-spare-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let mut spare = Spare::within(Some(&folder));
+        let mut spare = Spare::within(Some(&folder), BYTES);
         assert!(!spare.give_up(), "nothing is held yet");
         spare.hold().unwrap();
         let size = || folder.join(SPARE_NAME).metadata().map(|file| file.len()).ok();
-        assert_eq!(size(), Some(SPARE_BYTES));
-        let mut again = Spare::within(Some(&folder));
+        assert_eq!(size(), Some(BYTES));
+        let mut again = Spare::within(Some(&folder), BYTES);
         assert!(again.give_up() && !again.give_up());
         assert_eq!(size(), None);
         // What was cut short is made whole.
         std::fs::write(folder.join(SPARE_NAME), b"short").unwrap();
-        let mut short = Spare::within(Some(&folder));
+        let mut short = Spare::within(Some(&folder), BYTES);
         short.hold().unwrap();
-        assert_eq!(size(), Some(SPARE_BYTES));
+        assert_eq!(size(), Some(BYTES));
         std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(Spare::within(Some(&folder)).hold().unwrap_err().kind, FaultKind::Storage);
+        assert_eq!(Spare::within(Some(&folder), BYTES).hold().unwrap_err().kind, FaultKind::Storage);
     }
 
     #[test]
     fn a_bucket_holds_none() {
-        let mut spare = Spare::within(None);
+        let mut spare = Spare::within(None, BYTES);
         spare.hold().unwrap();
         assert!(!spare.give_up());
     }
