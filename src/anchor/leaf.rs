@@ -90,9 +90,10 @@ impl LeafKind {
 /// Under what a leaf is found. Each is blinded and changes with the epoch; `None` where it does not apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tags {
-    /// The patient it is about.
+    /// The patient it is about; none where it is about nobody.
     pub patient: Option<Tag>,
-    /// The one record it is about; an act on several carries none.
+    /// The one record it is about, by the key of the patient, or of what is nobody's; an act on several carries none. Leaves of older gateways that are
+    /// about nobody carry none either.
     pub record: Option<Tag>,
     /// The organisation that sent, asked or received.
     pub partner: Option<Tag>,
@@ -183,6 +184,17 @@ impl Leaf {
     /// Whether an accounting tells of it and it commits to what that says. Leaves of older gateways do not.
     pub fn commits_to_told(&self) -> bool {
         self.kind.is_accounted() && self.raw != [0; 32]
+    }
+
+    /// Whether it is about nobody and is found under its record all the same.
+    pub fn is_nobodys(&self) -> bool {
+        self.tags.patient.is_none() && self.tags.record.is_some()
+    }
+
+    /// Whether it is under the tag of neither patient nor record: what was done with several records that are nobody's, or anything about nobody in a log
+    /// of an older gateway.
+    pub fn is_untagged(&self) -> bool {
+        self.tags.patient.is_none() && self.tags.record.is_none()
     }
 
     pub fn epoch(&self) -> Epoch {
