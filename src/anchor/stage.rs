@@ -194,7 +194,7 @@ impl Anchor {
         ))
     }
 
-    /// The leaf that says that something was destroyed. It commits to what of its patient's trail that was, if anything; what else is drawn.
+    /// The leaf that says that something was destroyed. It commits to what of its patient's trail that was, if anything; else what stands there is drawn.
     pub fn erase_leaf(
         &self,
         patient: Option<&str>,
@@ -205,8 +205,8 @@ impl Anchor {
     ) -> Result<LeafDraft, Fault> {
         let at = self.time.of(at);
         let tags = self.tags(patient, record, partner, at)?;
-        let named = severed.and_then(Severed::commitment);
-        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), named.unwrap_or_else(|| self.entropy.bytes()));
+        let named = severed.and_then(Severed::commitment).unwrap_or_else(|| self.entropy.bytes());
+        let leaf = Leaf::new(LeafKind::Erase, at, tags, Leaf::noting_mark(&named), named);
         Ok(draft(&leaf, None, self.keyring.patient_name(patient.unwrap_or_default())))
     }
 
