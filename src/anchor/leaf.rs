@@ -17,7 +17,7 @@ use super::tags::Epoch;
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 /// The size of a leaf of anything but a version.
 pub const LEAF_BYTES: usize = 142;
@@ -30,6 +30,8 @@ const TAGS: usize = 3;
 
 const FORMAT: u8 = 2;
 const VERSION_FORMAT: u8 = 3;
+/// Domain of the mark of a leaf that erases.
+const NOTING_DOMAIN: &str = "hearthgate/v1/erasure-noted";
 const SECONDS_AN_HOUR: i64 = 3600;
 
 /// What happened.
@@ -45,8 +47,9 @@ pub enum LeafKind {
     Audit,
     /// A version was delivered to a destination; committed to like a disclosure.
     Deliver,
-    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody; the canonical one is to what it erased of its
-    /// patient's trail ([`Severed`](super::Severed)), random where it is nobody's, and zero in leaves of older gateways.
+    /// Keys and content were destroyed. The canonical commitment is to what it erased of its patient's trail ([`Severed`](super::Severed)), random where
+    /// it says nothing of that, and zero in leaves of older gateways. The raw one is a digest of that, which says that the gateway notes the leaves that
+    /// stand for nothing any more; in leaves of older gateways it is random. Neither refers to anybody.
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
@@ -90,9 +93,10 @@ impl LeafKind {
 /// Under what a leaf is found. Each is blinded and changes with the epoch; `None` where it does not apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tags {
-    /// The patient it is about.
+    /// The patient it is about; none where it is about nobody.
     pub patient: Option<Tag>,
-    /// The one record it is about; an act on several carries none.
+    /// The one record it is about, by the key of the patient, or of what is nobody's; an act on several carries none. Leaves of older gateways that are
+    /// about nobody carry none either.
     pub record: Option<Tag>,
     /// The organisation that sent, asked or received.
     pub partner: Option<Tag>,
@@ -185,6 +189,17 @@ impl Leaf {
         self.kind.is_accounted() && self.raw != [0; 32]
     }
 
+    /// Whether it is about nobody and is found under its record all the same.
+    pub fn is_nobodys(&self) -> bool {
+        self.tags.patient.is_none() && self.tags.record.is_some()
+    }
+
+    /// Whether it is under the tag of neither patient nor record: what was done with several records that are nobody's, or anything about nobody in a log
+    /// of an older gateway.
+    pub fn is_untagged(&self) -> bool {
+        self.tags.patient.is_none() && self.tags.record.is_none()
+    }
+
     pub fn epoch(&self) -> Epoch {
         Epoch::of_hour(self.hour)
     }
@@ -192,6 +207,16 @@ impl Leaf {
     /// Whether it erases and commits to what. Leaves of older gateways do not.
     pub fn names_what_it_erased(&self) -> bool {
         self.kind == LeafKind::Erase && self.canonical != [0; 32]
+    }
+
+    /// What says in a leaf that erases that its gateway notes which leaves stand for nothing any more.
+    pub fn noting_mark(canonical: &[u8; 32]) -> [u8; 32] {
+        Sha256::new().chain_update(NOTING_DOMAIN).chain_update([0]).chain_update(canonical).finalize().into()
+    }
+
+    /// Whether it erases, and the gateway that wrote it noted which leaves stand for nothing since. Those of older gateways did not.
+    pub fn is_noting(&self) -> bool {
+        self.kind == LeafKind::Erase && self.raw == Leaf::noting_mark(&self.canonical)
     }
 
     /// Whether this leaf, later in the same patient's trail and of an older gateway, may be what says that another one's record was erased. Within an epoch a record has one

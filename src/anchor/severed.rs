@@ -59,6 +59,11 @@ impl Severed {
         leaf.names_what_it_erased() && self.commitment() == Some(leaf.canonical)
     }
 
+    /// The leaves it names, as runs from the first to the last.
+    pub fn leaves(&self) -> &[(u64, u64)] {
+        &self.leaves
+    }
+
     pub fn names_leaf(&self, position: u64) -> bool {
         is_in(&self.leaves, position)
     }

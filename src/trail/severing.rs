@@ -39,12 +39,16 @@ impl Severing {
         self.leaves.entry(record.to_owned()).or_default().push((position, leaf));
     }
 
+    /// Whether one of the leaves of a record is nobody's.
+    pub fn is_nobodys(&self, record: &str) -> bool {
+        self.leaves.get(record).into_iter().flatten().any(|(_, leaf)| leaf.tags.patient.is_none())
+    }
+
     /// What the leaves name that tell somebody, or nobody, of a record: the leaves in that one's own trail.
     pub fn named(&self, anchor: &Anchor, patient: Option<&str>, record: &str) -> Result<Vec<Severed>, Fault> {
-        let Some(patient) = patient else { return Ok(Vec::new()) };
-        let (key, own) = (anchor.keyring.patient(Some(patient))?, format!("Patient/{patient}"));
-        let is_own = |leaf: &Leaf| leaf.tags.patient == Some(PatientTags::of(&key, leaf.epoch()).tag(&own));
-        let leaves = self.leaves.get(record).into_iter().flatten().filter(|(_, leaf)| is_own(leaf));
+        let (key, own) = (anchor.keyring.patient(patient)?, patient.map(|patient| format!("Patient/{patient}")));
+        let tag = |leaf: &Leaf| own.as_deref().map(|own| PatientTags::of(&key, leaf.epoch()).tag(own));
+        let leaves = self.leaves.get(record).into_iter().flatten().filter(|(_, leaf)| leaf.tags.patient == tag(leaf));
         let leaves = leaves.map(|(position, _)| *position).collect();
         Ok(Severed::naming(&leaves, self.versions.get(record).unwrap_or(&BTreeSet::new()), || anchor.entropy.bytes()))
     }

@@ -19,6 +19,7 @@ mod implicit;
 mod ledger;
 mod linked;
 mod metadata;
+mod nobody;
 mod normalising;
 mod operating;
 mod operations;
