@@ -2,6 +2,7 @@
 
 use super::candidates::{MAX_CANDIDATES, candidates, matching_ids, narrow};
 use super::counting::{self, Count};
+use super::keys::Keyring;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
 use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, versions};
@@ -38,16 +39,21 @@ pub enum HistoryScope {
 pub struct Reader<'c> {
     pub(super) connection: Transaction<'c>,
     sealer: &'c Sealer,
+    keyring: &'c Keyring,
+    /// How often counts of consents had been kept with the keys when this began.
+    began: u64,
 }
 
 impl<'c> Reader<'c> {
     /// The consents that were filed about a patient, whatever the search index finds, with the version each is in.
     pub fn filed(&self, patient: &str) -> Result<Vec<(String, u32)>, Fault> {
-        filed::under(&self.connection, self.sealer.of_notes(), patient)
+        filed::under(&self.connection, self.sealer.of_notes(), patient, self.keyring.filings_of(patient, self.began)?)
     }
 
-    pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer) -> Result<Reader<'c>, Fault> {
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer })
+    pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer, keyring: &'c Keyring) -> Result<Reader<'c>, Fault> {
+        // Before the snapshot, which then has whatever was kept by now.
+        let began = keyring.filings_kept();
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began })
     }
 
     /// The newest version, deleted or not.

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     NEWEST_UNDER_TAGS,
     ERASED_VERSIONS,
     WHAT_LEAVES_ERASED,
+    TO_BE_FILLED,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -93,6 +94,12 @@ CREATE TABLE erased (rid INTEGER NOT NULL, version INTEGER NOT NULL, seal BLOB N
 /// What opens the leaves that erase, by their commitment: it is believed when it does.
 const WHAT_LEAVES_ERASED: &str = "
 CREATE TABLE severed (commitment BLOB PRIMARY KEY, opening BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// What a start fills in where it is not there yet, since SQL alone cannot make it (`store/filling.rs`).
+const TO_BE_FILLED: &str = "
+CREATE TABLE filling (what TEXT PRIMARY KEY) WITHOUT ROWID;
+INSERT INTO filling SELECT 'filed' WHERE EXISTS (SELECT 1 FROM resource);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.
