@@ -8,7 +8,7 @@ use super::filed::Filing;
 use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, fault, row};
+use super::{bound, fault, former, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -39,6 +39,7 @@ DELETE FROM exact WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM words WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM span WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM erased WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM former WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM temp.gone; DELETE FROM temp.going;
 ";
 
@@ -67,6 +68,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
     }
     data.execute_batch(DESTROY).map_err(fault)?;
+    erasure.versions.iter().try_for_each(|(type_name, id, _)| former::note_anew(data, sealer, type_name, id))?;
     if let Some(patient) = &erasure.patient {
         data.execute("DELETE FROM outbox WHERE patient = ?", [patient]).map_err(fault)?;
     }

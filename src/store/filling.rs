@@ -4,13 +4,15 @@ use super::filed::{self, TYPE_NAME};
 use super::keys::Keyring;
 use super::row::{SELECT_CURRENT, apart};
 use super::seal::Sealer;
-use super::{fault, reader};
+use super::{fault, former, reader};
 use crate::outcome::Fault;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// So many rows are looked at at once.
 const PORTION: usize = 1000;
+/// Business identifiers that records bore before it was noted which.
+const FORMER: &str = "former";
 /// The lists of the consents about each patient, from before they were closed.
 const FILED: &str = "filed";
 
@@ -19,6 +21,10 @@ pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Res
         let counts = close_lists(data, sealer)?;
         keyring.keep_filings(&counts)?;
         done(data, FILED)?;
+    }
+    if is_to_do(data, FORMER)? {
+        note_former(data, sealer)?;
+        done(data, FORMER)?;
     }
     Ok(())
 }
@@ -40,6 +46,20 @@ fn close_lists(data: &Connection, sealer: &Sealer) -> Result<BTreeMap<String, u6
     let counts = filed::close_older(&transaction, sealer.of_notes(), &noted)?;
     transaction.commit().map_err(fault)?;
     Ok(counts)
+}
+
+/// Looks through what has versions of before; of what was done there is one each.
+fn note_former(data: &Connection, sealer: &Sealer) -> Result<(), Fault> {
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    let sql = "SELECT type, id FROM resource WHERE version > 1 AND type NOT IN ('AuditEvent', 'Provenance')";
+    let mut statement = transaction.prepare(sql).map_err(fault)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+    for row in rows {
+        let (type_name, id): (String, String) = row.map_err(fault)?;
+        former::note_anew(&transaction, sealer, &type_name, &id)?;
+    }
+    drop(statement);
+    transaction.commit().map_err(fault)
 }
 
 fn is_to_do(data: &Connection, what: &str) -> Result<bool, Fault> {

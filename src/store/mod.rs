@@ -23,6 +23,7 @@ mod erase;
 mod filed;
 mod filling;
 mod folding;
+mod former;
 mod group;
 mod index;
 mod journal;

@@ -13,7 +13,7 @@ use crate::clock::Instant;
 use crate::ledger::Hash;
 use crate::ledger::index::Tag;
 use crate::outcome::Fault;
-use crate::search::Query;
+use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
@@ -176,6 +176,25 @@ impl<'c> Reader<'c> {
     pub fn candidates_apart(&self, query: &Query) -> Result<Option<Rows>, Fault> {
         let found = candidates(&self.connection, self.sealer, query, MAX_CANDIDATES + 1)?;
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
+    }
+
+    /// Older versions that bore a business identifier which the newest does not, of those that satisfy the lookup of a query by identifier, at most
+    /// `limit`: a superset of its matches.
+    pub fn former_bearers(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let keys = query.lookups().into_iter().filter_map(|lookup| match lookup {
+            Lookup::Exact(keys) => Some(keys),
+            _ => None,
+        });
+        let keys: Vec<Sql> = keys.flatten().map(Sql::from).collect();
+        let marks = vec!["?"; keys.len()].join(",");
+        let sql = format!("{SELECT} JOIN former f ON f.rid = v.rid AND f.version = v.version WHERE f.key IN ({marks}) LIMIT ?");
+        self.versions(&sql, keys.into_iter().chain([rows(limit)]).collect())
+    }
+
+    /// The same, of any type, under a key between these, both included.
+    pub fn former_bearers_between(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql = versions!("JOIN former f ON f.rid = v.rid AND f.version = v.version WHERE f.key BETWEEN ? AND ? LIMIT ?");
+        self.versions(sql, vec![low.into(), high.into(), rows(limit)])
     }
 
     /// The same in pieces: those behind a place in the order of writing, at most `limit`.

@@ -3,7 +3,7 @@
 use super::seal::Sealed;
 use super::unit::{Assumption, Committed, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::writer::Writer;
-use super::{candidates, fault, outbox, pending, people, reader};
+use super::{candidates, fault, former, outbox, pending, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
@@ -202,6 +202,7 @@ impl Writer {
             ],
         )?;
         self.filing.note(&self.data, draft)?;
+        former::note(&self.data, draft, rid)?;
         draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
         draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))
     }
