@@ -64,6 +64,7 @@ impl Beside {
         let names = named::of_patients(&identifiers);
         let is_meant = |reference: &Reference| match reference.sought() {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
+            None if reference.by_uuid().is_some() => true,
             None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own),
         };
         let pointers = pointers_of(resource);

@@ -355,6 +355,13 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
             format!("https://{base}/Condition/{own}"),
             format!("http://{base}//Condition/{own}"),
             format!("https://{base}/Patient/1/Condition/{own}"),
+            format!("https://nurse:secret@{base}/Condition/{own}"),
+            format!("HTTPS://EHR.Hospital-A.Example.:0443/FHIR/./condition/{own}"),
+            format!("{base}/Condition/{own}"),
+            format!("//{base}/x/../Condition?_id={own}"),
+            format!("https://{base}?_type=Condition&amp;_id={own}"),
+            format!(r"https:\\{base}\Condition\{own}").replace('/', "\\"),
+            format!("https://{base}/Condition/{}", own.replace('-', "\u{2011}")),
         ] {
             for (name, value) in [
                 ("extension", json!([{"url": "http://example.org/reason", "valueUri": address}])),
@@ -363,8 +370,40 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
             ] {
                 let id = scene.measured(json!({name: value})).await;
                 let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
-                assert_eq!(read.text().contains(own), is_shown, "{name}: {}", read.text());
+                let text = read.text().replace('\u{2011}', "-");
+                assert_eq!(text.contains(own), is_shown, "{name} {address}: {text}");
             }
+        }
+    }
+}
+
+/// The same in another sender's words, which says whose it is; and a UUID by which a hidden record goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_at_another_senders_and_a_uuid_name_a_hidden_record_too() {
+    let scene = scene().await;
+    let laboratory = scene.world.party("laboratory").await;
+    let problem = |id: &str, kind: &str| {
+        let subject = json!({"reference": format!("Patient/{}", scene.patient)});
+        let uuid = format!("urn:uuid:0b2f0e5e-2d4e-4a55-9d0f-0000000000{id}");
+        json!({"resourceType": "Condition", "id": id, "subject": subject, "code": {"text": kind}, "identifier": [{"system": URIS, "value": uuid}]})
+    };
+    scene.a.put("Condition/71", &problem("71", "Opioid dependence")).await.expect(201);
+    scene.a.put("Condition/72", &problem("72", "Asthma")).await.expect(201);
+    let base = "ehr.hospital-a.example/fhir";
+    for (own, is_shown) in [("72", true), ("71", false)] {
+        for address in [
+            format!("https://{base}/Condition/{own}"),
+            format!("https://nurse@EHR.hospital-a.example:443/fhir/Condition/{own}/_history/1"),
+            format!("{base}/Condition/{own}"),
+            format!("https://{base}/Condition?_id={own}"),
+            format!("urn:uuid:0b2f0e5e-2d4e-4a55-9d0f-0000000000{own}"),
+            format!("URN:UUID:0B2F0E5E-2D4E-4A55-9D0F-0000000000{own}"),
+        ] {
+            let mut measured = observation(&format!("Patient/{}", scene.patient));
+            measured["note"] = json!([{"text": format!("See {address}.")}]);
+            let id = laboratory.create(&measured).await;
+            let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
+            assert_eq!(read.json()["note"].is_array(), is_shown, "{address}: {}", read.text());
         }
     }
 }
