@@ -230,10 +230,14 @@ impl Anchor {
         leaf: Option<usize>,
         context: &ToAnchor<'_>,
     ) -> Result<VersionDraft, Fault> {
-        let old_terms = match &target.previous {
-            Some(previous) if !previous.deleted() => search::terms(self.definitions, &previous.parse()?),
-            _ => Vec::new(),
+        let previous = match &target.previous {
+            Some(previous) if !previous.deleted() => Some(previous.parse()?),
+            _ => None,
         };
+        let identifiers =
+            |version: Option<&Node>| version.map(|version| search::identifier_keys(self.definitions, version)).unwrap_or_default();
+        let (mut former, borne) = (identifiers(previous.as_ref()), identifiers(resource));
+        former.retain(|key| !borne.contains(key));
         Ok(VersionDraft {
             type_name: target.type_name.clone(),
             id: target.id.clone(),
@@ -243,7 +247,8 @@ impl Anchor {
             source: context.source.to_owned(),
             document: document.to_owned(),
             terms: resource.map(|resource| search::terms(self.definitions, resource)).unwrap_or_default(),
-            old_terms,
+            old_terms: previous.map(|previous| search::terms(self.definitions, &previous)).unwrap_or_default(),
+            former,
             leaf,
             place: None,
         })
@@ -284,6 +289,7 @@ impl Anchor {
             document: json::write(resource),
             terms: search::terms(self.definitions, resource),
             old_terms: Vec::new(),
+            former: Vec::new(),
             leaf,
             place: None,
         })

@@ -184,6 +184,12 @@ impl Reference {
         Reference { text: format_compact!("{type_name}{BY_IDENTIFIER}{token}"), relative_at: None }
     }
 
+    /// What bears the UUID that a reference is (RFC 4122 §3), as its business identifier.
+    pub fn by_uuid(&self) -> Option<Reference> {
+        let is_uuid = self.text.get(..UUID_SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(UUID_SCHEME));
+        is_uuid.then(|| Reference::by_identifier("", &Identifier::new(URI_SYSTEM, &self.text)))
+    }
+
     /// Of a logical reference the type, empty where none is told, and the search value that finds what it names.
     pub fn sought(&self) -> Option<(&str, &str)> {
         self.text.split_once(BY_IDENTIFIER).filter(|_| self.relative_at.is_none())
@@ -216,6 +222,8 @@ impl Reference {
     }
 }
 
+/// What a UUID begins with where it is a URI.
+pub(super) const UUID_SCHEME: &str = "urn:uuid:";
 /// What stands between the type and the search value of a logical reference.
 const BY_IDENTIFIER: &str = "?identifier=";
 

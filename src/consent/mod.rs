@@ -57,7 +57,7 @@ mod written;
 mod tests;
 
 pub use code::{Code, Identifier, Reference};
-pub use consult::{Consultation, Consulted, HOOK, Matter, Told, are_among, is_same_party, services};
+pub use consult::{Consultation, Consulted, Deciding, HOOK, Matter, Told, are_among, is_same_party, services};
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request, explain};
 pub use delegate::{Capacity, capacity};
 pub use directory::Directory;

@@ -5,11 +5,14 @@
 
 use super::code::{Identifier, Reference};
 use super::facts::{DOERS, references_of};
-use super::written::addresses_in;
+use super::written::{addresses_in, uuids_in};
 use crate::fhir::{Node, Value};
 
 /// Elements of the type Identifier that name another record, and not the one they stand in.
 const NAMING: [&str; 3] = ["reference", "targetIdentifier", "valueIdentifier"];
+
+/// Elements whose text is a name or a system of names, and where it names another record that is known by what stands around it.
+const OWN: [&str; 3] = ["id", "system", "value"];
 
 /// Types of institutions, which are nobody's records and may tell. People tell nothing, and a person who did something is no other record.
 const INSTITUTIONS: [&str; 3] = ["HealthcareService", "Location", "Organization"];
@@ -23,7 +26,12 @@ pub fn pointers_of(resource: &Node) -> Vec<Reference> {
 
 fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
     match &node.value {
-        Value::Text(text) => found.extend(addresses_in(text)),
+        Value::Text(text) => {
+            found.extend(addresses_in(text));
+            if !OWN.contains(&name) {
+                found.extend(uuids_in(text));
+            }
+        }
         Value::List(items) => items.iter().for_each(|item| collect(item, name, found)),
         Value::Object(object) => {
             if DOERS.contains(&name) {
@@ -81,6 +89,7 @@ mod tests {
             assert_eq!(found, expected, "{body}");
         };
         check(r#""subject":{"reference":"Patient/1"}"#, &["Patient/1"]);
+        check(r#""note":[{"text":"See URN:UUID:0a-1."}],"identifier":[{"value":"urn:uuid:0b"}]"#, &["urn:uuid:0a-1"]);
         check(r#""instantiatesUri":["Condition/1/_history/2","http://x.example/plans/3"]"#, &["Condition/1"]);
         check(r#""presentedForm":[{"url":"https://h.example/fhir/Binary/1?_format=pdf"}]"#, &["https://h.example/fhir/Binary/1"]);
         check(r#""extension":[{"url":"http://x.example/seen","valueUri":"Condition/4#part"}]"#, &["Condition/4"]);
@@ -103,7 +112,7 @@ mod tests {
         check(r#""instantiatesCanonical":["https://h.example/fhir/Condition/1|2"]"#, &["https://h.example/fhir/Condition/1"]);
         check(
             r#""instantiatesUri":["Condition?_id=1","https://h.example/fhir/Condition?code=x&amp;_id=2"]"#,
-            &["Condition/1", "Condition/2"],
+            &["Condition/1", "https://h.example/fhir/Condition/2"],
         );
         check(
             r#""instantiatesUri":["Condition?identifier=urn:s%7C1","Condition?identifier=2"]"#,

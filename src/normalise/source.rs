@@ -158,6 +158,12 @@ impl SourceRules {
         self.bases.iter().chain(&self.gateway_base).find_map(|base| plain_url.strip_prefix(base.as_str())?.strip_prefix('/'))
     }
 
+    /// Whether a base URL leads to one of the source's servers, or to the gateway, however it is written.
+    pub fn is_at(&self, base_url: &str) -> bool {
+        let wanted = server_and_path(base_url);
+        self.bases.iter().chain(&self.gateway_base).any(|base| server_and_path(base) == wanted)
+    }
+
     /// The source's own name for a resource, as `meta.source` carries it: below its first base URL, else below its URN.
     pub fn origin(&self, type_name: &str, id: &str) -> String {
         let stem = self.base_abroad.as_ref().or(self.bases.first()).unwrap_or(&self.urn);
@@ -189,6 +195,26 @@ pub fn plain_url(url: &str) -> std::borrow::Cow<'_, str> {
     format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase()).into()
 }
 
+/// Where an http(s) URL leads, as whoever follows it goes there: without the name of a user, the dot that ends a full host name, an encryption's usual
+/// port, empty and dotted steps, and in small letters, since some servers do not tell them apart.
+fn server_and_path(url: &str) -> (String, Vec<String>) {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest).trim_start_matches('/');
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let server = authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+    let (host, port) =
+        server.rsplit_once(':').filter(|(_, port)| port.bytes().all(|digit| digit.is_ascii_digit())).unwrap_or((server.as_str(), ""));
+    let (host, port) = (host.trim_end_matches('.'), port.trim_start_matches('0'));
+    let server = if matches!(port, "" | "80" | "443") { host.to_owned() } else { format!("{host}:{port}") };
+    let mut steps: Vec<String> = Vec::new();
+    for step in path.split('/').filter(|step| !matches!(*step, "" | ".")) {
+        match step {
+            ".." => _ = steps.pop(),
+            step => steps.push(step.to_ascii_lowercase()),
+        }
+    }
+    (server, steps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,6 +231,28 @@ mod tests {
             ("Patient/1", "Patient/1"),
         ] {
             assert_eq!(plain_url(url), plain);
+        }
+    }
+
+    #[test]
+    fn a_base_is_the_same_however_it_is_written() {
+        let source = SourceRules::new("a", &["https://ehr.example/r4"]);
+        for url in [
+            "https://ehr.example/r4",
+            "http://ehr.example/r4/",
+            "HTTPS://EHR.Example:443/R4",
+            "https://nurse:secret@ehr.example/r4",
+            "https://ehr.example.:0443//r4/",
+            "https://ehr.example:/x/../r4/.",
+            "ehr.example/r4",
+            "//ehr.example/r4",
+        ] {
+            assert!(source.is_at(url), "{url}");
+        }
+        for url in
+            ["https://ehr.example", "https://ehr.example/r4/x", "https://ehr.example:8443/r4", "https://ehr.example@x.example/r4", ""]
+        {
+            assert!(!source.is_at(url), "{url}");
         }
     }
 

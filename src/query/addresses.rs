@@ -20,6 +20,9 @@ impl Addresses {
         if reference.sought().is_some() {
             return vec![reference.as_str().to_owned()];
         }
+        if let Some(named) = reference.by_uuid() {
+            return vec![named.as_str().to_owned()];
+        }
         let Some((type_name, id)) = reference.relative().and_then(|relative| relative.split_once('/')) else { return Vec::new() };
         let mut names = vec![format!("{type_name}/{id}")];
         if !is_gateway_id(id) {
@@ -31,18 +34,10 @@ impl Addresses {
 
     /// Whose words an address may be in: those of the record's source, of whichever source has the base URL, or of the server that the source speaks of.
     fn scopes(&self, written: &str, local: &[String], source: &str) -> Vec<String> {
-        if !written.contains("://") {
-            return vec![source.to_owned()];
-        }
-        let plain = plain_url(written);
-        // A link leads to the same record whether it is encrypted or not.
-        let other = plain.strip_prefix("http://").map(|rest| format!("https://{rest}"));
-        let other = other.or_else(|| plain.strip_prefix("https://").map(|rest| format!("http://{rest}"))).unwrap_or_default();
-        let is_local = |rest: &str| local.iter().any(|local| local == rest);
-        let is_below = |rules: &SourceRules| [&*plain, &other].iter().any(|url| rules.below_base(url).is_some_and(is_local));
-        let mut scopes: Vec<String> = self.rules.iter().filter(|(_, rules)| is_below(rules)).map(|(name, _)| name.clone()).collect();
-        let base = local.first().and_then(|local| written.strip_suffix(local.as_str())).map(|base| base.trim_end_matches('/'));
-        scopes.extend(base.map(|base| format!("{source}\n{base}")));
+        let base = written.contains("://").then(|| local.first().and_then(|local| written.strip_suffix(local.as_str()))).flatten();
+        let Some(base) = base.map(|base| base.trim_end_matches('/')) else { return vec![source.to_owned()] };
+        let mut scopes: Vec<String> = self.rules.iter().filter(|(_, rules)| rules.is_at(base)).map(|(name, _)| name.clone()).collect();
+        scopes.push(format!("{source}\n{}", plain_url(base)));
         scopes
     }
 }
@@ -64,10 +59,13 @@ mod tests {
             ("https://A.example:443/fhir/Binary/7/_history/2", vec![of("a", "7")]),
             ("https://b.example/fhir/Binary/7", vec![of("b", "7")]),
             ("http://a.example:80/fhir/Binary/7", vec![of("a", "7")]),
+            ("https://nurse@a.example./fhir/./Binary/7", vec![of("a", "7")]),
+            ("https://C.example/fhir/Binary/7", vec![of("a\nhttps://c.example/fhir", "7")]),
             ("https://c.example/fhir/Binary/7", vec![of("a\nhttps://c.example/fhir", "7")]),
             (ours.as_str(), vec![ours.clone()]),
             ("Binary?identifier=s|7", vec!["Binary?identifier=s|7".to_owned()]),
-            ("urn:uuid:7", vec![]),
+            ("urn:uuid:7", vec!["?identifier=urn:ietf:rfc:3986|urn:uuid:7".to_owned()]),
+            ("urn:oid:1.2", vec![]),
         ] {
             let names = addresses.names_of(&Reference::new(written).unwrap(), "a");
             assert!(expected.iter().all(|name| names.contains(name)), "{written}: {names:?}");

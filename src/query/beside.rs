@@ -1,6 +1,8 @@
 //! What resources refer to, as far as the gateway keeps it: the setting tells how sensitive something is, and what points at hidden records must not
 //! say so.
 
+mod once;
+
 use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
@@ -34,6 +36,8 @@ pub(super) struct Beside {
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
+    /// What they may have meant once: records that bore the identifier and do not any more. It hides, and says nothing else.
+    once: HashMap<String, Vec<String>>,
     /// What it tells of somebody to have to do with a place or a product, for those where that is anything.
     places: HashMap<String, Vec<Concept>>,
 }
@@ -60,6 +64,7 @@ impl Beside {
         let names = named::of_patients(&identifiers);
         let is_meant = |reference: &Reference| match reference.sought() {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
+            None if reference.by_uuid().is_some() => true,
             None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own),
         };
         let pointers = pointers_of(resource);
@@ -134,7 +139,8 @@ impl Beside {
         let last = found.versions.iter().filter(|version| version.deleted() && is_setting(&version.type_name));
         let last = last.map(|version| reader.version(&version.type_name, &version.id, version.version.saturating_sub(1)));
         let last = last.collect::<Result<Vec<_>, Fault>>()?;
-        let mut settings = self.keep(reference, &found.versions)?;
+        let mut settings = self.keep_once(&reference, &found.once)?;
+        settings.extend(self.keep(reference, &found.versions)?);
         // What took place in a setting did so, whatever became of its record.
         for version in last.into_iter().flatten().filter(|version| !version.deleted()) {
             settings.extend(self.keep_record(&version)?);
@@ -196,6 +202,7 @@ impl Beside {
         self.gone.extend(other.gone);
         self.unknown.extend(other.unknown);
         self.meant.extend(other.meant);
+        self.once.extend(other.once);
         names
     }
 
@@ -249,14 +256,6 @@ impl Beside {
         let told: Vec<&String> = meant.iter().copied().filter(|literal| is_named(literal)).collect();
         let places = std::iter::once(name).chain(if told.is_empty() { meant } else { told });
         places.filter_map(|literal| self.places.get(literal).map(Vec::as_slice))
-    }
-
-    /// Whether what a reference means is hidden. Where an identifier is that of a record of the patients concerned, others' are not meant.
-    fn is_gone(&self, reference: &str, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
-        let meant = self.meant_by(reference);
-        let is_theirs = |literal: &String| self.records.get(literal).is_some_and(|candidate| is_of_theirs(&candidate.resource));
-        let is_told = meant.iter().any(is_theirs);
-        self.gone.contains(reference) || meant.iter().any(|literal| self.gone.contains(literal) && (!is_told || is_theirs(literal)))
     }
 
     fn meant_by(&self, reference: &str) -> &[String] {

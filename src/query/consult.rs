@@ -9,7 +9,7 @@ use super::{QueryPath, may};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::config::Interaction as Permission;
-use crate::consent::{Code, Consultation, Consulted, Identifier, Matter, Party, Reference, Told, are_among, is_same_party};
+use crate::consent::{Code, Consultation, Consulted, Deciding, Identifier, Matter, Party, Reference, Told, are_among, is_same_party};
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
@@ -68,18 +68,17 @@ impl QueryPath {
 
     async fn decided(&self, caller: &Caller, question: &Consultation, recipient: Recipient, patient: &str) -> Result<Consulted, Fault> {
         let actors = if question.actors.is_empty() { recipient.parties() } else { question.actors.clone() };
-        let purposes = if question.purposes.is_empty() { recipient.purpose_codes() } else { question.purposes.clone() };
-        let request = question.request(actors, purposes, question.at.unwrap_or(self.pipeline.clock.now()));
+        let requests = question.requests(&actors, recipient.purposes_apart(), question.at.unwrap_or(self.pipeline.clock.now()));
         let record: Node = Object::resource("Patient").with("id", patient).into();
         let judge =
-            Judge::for_recipient(&self.pipeline, recipient.asked_for(&request.actors), std::iter::once((&record, crate::audit::SOURCE)))
-                .await?;
+            Judge::for_recipient(&self.pipeline, recipient.asked_for(&actors), std::iter::once((&record, crate::audit::SOURCE))).await?;
         let dialect = self.pipeline.dialect(caller);
         let is_patient = |reference: &Reference| {
             let id = reference.relative().and_then(|relative| relative.strip_prefix("Patient/"));
             id.is_some_and(|id| dialect.id("Patient", id) == patient)
         };
-        Ok(question.decide(&judge.speaking(patient), &request, is_patient))
+        let asked = Deciding { rules: &judge.speaking(patient), requests: &requests, labeller: &self.pipeline.labeller };
+        Ok(question.decide(&asked, is_patient))
     }
 
     /// The record of a consultation: whether it permitted, under which consent; a denial is kept with its reason, like every other.

@@ -18,15 +18,18 @@ pub(super) const MAX_MEANT: usize = 8;
 const MAX_ALIKE: usize = 64;
 
 /// What a reference means.
+#[derive(Default)]
 pub(super) struct Named {
     pub versions: Vec<StoredVersion>,
+    /// The newest versions, deletions too, of records that bore the identifier once.
+    pub once: Vec<StoredVersion>,
     /// Whether there are more than were looked at.
     pub is_more: bool,
 }
 
 impl Named {
     pub fn of(version: Option<StoredVersion>) -> Named {
-        Named { versions: version.into_iter().collect(), is_more: false }
+        Named { versions: version.into_iter().collect(), ..Named::default() }
     }
 }
 
@@ -47,19 +50,55 @@ pub(super) fn of_person(identifier: &Identifier) -> PatientIdentifiers {
     PatientIdentifiers::from([crate::registry::Identifier { system, value }])
 }
 
-/// The current records that a logical reference means.
+/// The records that a logical reference means, and those it may have meant once.
 pub(super) fn find(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
     let tokens = alternatives(token);
-    let mut found = Named { versions: Vec::new(), is_more: false };
+    let mut found = Named::default();
     let alike = if type_name.is_empty() { anywhere(reader, definitions, token, &tokens)? } else { None };
     let types = if type_name.is_empty() { identified(definitions) } else { &[type_name.to_owned()][..] };
     match alike {
         Some(versions) => found.versions = versions,
         None => types.iter().try_for_each(|type_name| of_type(reader, definitions, type_name, &tokens, &mut found))?,
     }
-    found.is_more |= found.versions.len() > MAX_MEANT;
-    found.versions.truncate(MAX_MEANT);
+    bearers_of_before(reader, definitions, (type_name, token), &tokens, &mut found)?;
+    for versions in [&mut found.versions, &mut found.once] {
+        found.is_more |= versions.len() > MAX_MEANT;
+        versions.truncate(MAX_MEANT);
+    }
     Ok(found)
+}
+
+/// Records that bore the identifier once: what says so is an older version. Of persons the newest alone says who they are.
+fn bearers_of_before(
+    reader: &Reader<'_>,
+    definitions: &'static Definitions,
+    (type_name, token): (&str, &str),
+    tokens: &str,
+    found: &mut Named,
+) -> Result<(), Fault> {
+    let bearers = match type_name {
+        "Patient" => return Ok(()),
+        "" => values_in(token).try_fold(Vec::new(), |mut bearers, keys| {
+            bearers.extend(reader.former_bearers_between(keys, MAX_ALIKE + 1)?);
+            Ok::<_, Fault>(bearers)
+        })?,
+        _ => {
+            query(definitions, type_name, tokens).map(|query| reader.former_bearers(&query, MAX_ALIKE + 1)).transpose()?.unwrap_or_default()
+        }
+    };
+    found.is_more |= bearers.len() > MAX_ALIKE;
+    for bearer in bearers {
+        let is_known = |known: &StoredVersion| known.type_name == bearer.type_name && known.id == bearer.id;
+        let is_sought = may_matter(&bearer.type_name) && bearer.type_name != "Patient";
+        if !is_sought || found.versions.iter().chain(&found.once).any(is_known) {
+            continue;
+        }
+        let Some(query) = query(definitions, &bearer.type_name, tokens) else { continue };
+        if query.matches(&bearer.parse()?) {
+            found.once.extend(reader.current(&bearer.type_name, &bearer.id)?);
+        }
+    }
+    Ok(())
 }
 
 fn of_type(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, tokens: &str, found: &mut Named) -> Result<(), Fault> {
@@ -83,7 +122,7 @@ fn anywhere(
 ) -> Result<Option<Vec<StoredVersion>>, Fault> {
     let mut queries: HashMap<String, Option<Query>> = HashMap::new();
     let mut found = Vec::new();
-    for keys in values(split(token).map_or(token, |(_, value)| value)).iter().flat_map(|value| value_keys(&unescaped(value))) {
+    for keys in values_in(token) {
         let alike = reader.indexed_under_any(keys, MAX_ALIKE + 1)?;
         if alike.len() > MAX_ALIKE {
             return Ok(None);
@@ -129,6 +168,11 @@ fn systems(system: &str) -> Vec<String> {
 fn values(value: &str) -> Vec<String> {
     let forms = uuids(value).unwrap_or_default();
     std::iter::once(value.to_owned()).chain(forms.into_iter().filter(|form| form != value)).collect()
+}
+
+/// The keys between which anything is indexed under the value of a search value.
+fn values_in(token: &str) -> impl Iterator<Item = (i64, i64)> {
+    values(split(token).map_or(token, |(_, value)| value)).into_iter().flat_map(|value| value_keys(&unescaped(&value)))
 }
 
 /// The forms of a UUID, whose letters are the same in both cases (RFC 4122 §3); `None` for anything else.

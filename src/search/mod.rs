@@ -48,7 +48,7 @@ pub use lookup::Lookup;
 pub use parameter::{Parameter, supported};
 pub use project::{Projection, Summary, project};
 pub use query::{Handling, Query, Total};
-pub use term::{Term, reference_key, reference_keys, terms, value_keys};
+pub use term::{Term, identifier_keys, reference_key, reference_keys, terms, value_keys};
 pub use value::escaped;
 
 /// Parameters one query may have.

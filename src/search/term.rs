@@ -4,7 +4,7 @@
 //! because they hardly narrow what the code leaves, and each further form would cost a row in every write.
 
 use super::fold::{cut, folded, folded_code};
-use super::parameter::{Parameter, Source, parameters_of};
+use super::parameter::{Parameter, Source, parameter, parameters_of};
 use super::select::Site;
 use super::target::{Amount, Pointer, Token};
 use crate::definitions::{Definitions, SearchKind};
@@ -33,6 +33,8 @@ pub(super) enum Form {
     Identifier = 4,
 }
 
+/// The parameter by which business identifiers are sought.
+const IDENTIFIER: &str = "identifier";
 /// The part of a key that tells parameters apart; those that collide are told apart by matching.
 const PARAMETER_BITS: i64 = (1 << 20) - 1;
 const FNV_OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
@@ -104,6 +106,18 @@ pub fn terms(definitions: &'static Definitions, resource: &Node) -> Vec<Term> {
         }
     }
     collector.finish()
+}
+
+/// The keys under which a resource is indexed by its business identifiers; none where its type has none.
+pub fn identifier_keys(definitions: &'static Definitions, resource: &Node) -> Vec<i64> {
+    let Some(parameter) = resource.resource_type().and_then(|type_name| parameter(definitions, type_name, IDENTIFIER)) else {
+        return Vec::new();
+    };
+    let mut collector = Collector::default();
+    if parameter.kind() == SearchKind::Token && matches!(parameter.source, Source::Elements(_)) {
+        parameter.visit(resource, &mut |site| collector.site(parameter, site));
+    }
+    collector.keys
 }
 
 #[derive(Default)]

@@ -4,10 +4,11 @@
 //! answered. Keys are condemned in the same commit and destroyed after it, and a mark stays until the folding is done; a crash in between is made
 //! good at the next start.
 
+use super::filed::Filing;
 use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, emptied, fault, filed, row};
+use super::{bound, emptied, fault, former, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -38,11 +39,12 @@ DELETE FROM exact WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM words WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM span WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM erased WHERE rid IN (SELECT rid FROM temp.gone);
+DELETE FROM former WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM temp.gone; DELETE FROM temp.going;
 ";
 
 /// Carries out an erasure inside the transaction under way, and marks that it is to be finished.
-pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<(), Fault> {
+pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, erasure: &Erasure) -> Result<(), Fault> {
     data.execute_batch(GOING).map_err(fault)?;
     for (type_name, id) in &erasure.resources {
         data.execute("INSERT OR IGNORE INTO temp.gone SELECT rid FROM resource WHERE type = ? AND id = ?", [type_name, id])
@@ -53,7 +55,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
         data.execute("DELETE FROM apart WHERE one = ?1 OR other = ?1", [id]).map_err(fault)?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM work WHERE task = ?", [id]).map_err(fault)?;
-        filed::forget(data, type_name, id)?;
+        filing.forget(data, type_name, id)?;
         forget_answers(data, id)?;
     }
     for (type_name, id, versions) in &erasure.versions {
@@ -68,6 +70,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
     data.execute(WHOLE, []).map_err(fault)?;
     emptied::note(data, sealer)?;
     data.execute_batch(DESTROY).map_err(fault)?;
+    erasure.versions.iter().try_for_each(|(type_name, id, _)| former::note_anew(data, sealer, type_name, id))?;
     if let Some(patient) = &erasure.patient {
         data.execute("DELETE FROM outbox WHERE patient = ?", [patient]).map_err(fault)?;
     }

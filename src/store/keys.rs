@@ -1,6 +1,8 @@
 //! The key store: a random key per record version, wrapped by its patient's key, wrapped by the gateway's. Kept in a file of its own,
 //! so that a backup of the data holds no keys, and destroying a key ends what its commitments refer to.
 
+mod filings;
+
 use super::fault;
 use crate::clock::Entropy;
 use crate::outcome::{Fault, FaultKind};
@@ -78,13 +80,34 @@ struct Inner {
     count: AtomicU64,
     /// The number of the last writing begun.
     writings: AtomicU64,
+    /// How often counts of consents have been kept.
+    filings: AtomicU64,
+}
+
+/// A patient's key as it is kept in memory.
+#[derive(Clone, Copy)]
+struct Opened {
+    secret: [u8; 32],
+    /// How far the count of consents noted under the patient has come, and since which keeping of counts that has been known.
+    filed: u64,
+    kept_as: u64,
 }
 
 struct State {
     file: Connection,
-    opened: HashMap<[u8; 32], [u8; 32]>,
+    opened: HashMap<[u8; 32], Opened>,
     /// Made but not yet synced; the next flush writes them.
     fresh: Vec<([u8; 32], Vec<u8>)>,
+}
+
+impl State {
+    /// A fresh key that is not yet synced must stay findable, so the cache is only emptied when none waits.
+    fn remember(&mut self, name: [u8; 32], opened: Opened) {
+        if self.opened.len() >= MAX_CACHED_PATIENTS && self.fresh.is_empty() {
+            self.opened.clear();
+        }
+        self.opened.insert(name, opened);
+    }
 }
 
 impl Keyring {
@@ -99,13 +122,22 @@ impl Keyring {
         if !has_labels(&file)? {
             file.execute_batch(LABELS).map_err(fault)?;
         }
+        filings::prepare(&file)?;
         let writings = AtomicU64::new(standing_or_new(&file, &entropy)?.written);
         let last: Option<Vec<u8>> = file.query_row("SELECT max(id) FROM record", [], |row| row.get(0)).map_err(fault)?;
         let high = last.and_then(|id| <[u8; 8]>::try_from(id.get(..8)?).ok());
         let first = high.map_or(0, |high| u64::from_be_bytes(high).saturating_add(1));
         let state = Mutex::new(State { file, opened: HashMap::new(), fresh: Vec::new() });
         Ok(Keyring {
-            inner: Arc::new(Inner { folder: folder.to_owned(), gateway, count: AtomicU64::new(first), writings, entropy, state }),
+            inner: Arc::new(Inner {
+                folder: folder.to_owned(),
+                gateway,
+                count: AtomicU64::new(first),
+                writings,
+                filings: AtomicU64::new(0),
+                entropy,
+                state,
+            }),
         })
     }
 
@@ -118,28 +150,13 @@ impl Keyring {
     pub fn patient(&self, patient: Option<&str>) -> Result<PatientKey, Fault> {
         let name = hmac(&self.inner.gateway, &[b"patient", patient.unwrap_or_default().as_bytes()]);
         let mut state = self.state();
-        if let Some(&secret) = state.opened.get(&name) {
-            return Ok(PatientKey { name, secret });
+        if let Some(opened) = self.opened(&mut state, &name)? {
+            return Ok(PatientKey { name, secret: opened.secret });
         }
-        let stored: Option<Vec<u8>> = state
-            .file
-            .prepare_cached("SELECT sealed FROM patient WHERE name = ?")
-            .and_then(|mut statement| statement.query_row([&name[..]], |row| row.get(0)).optional())
-            .map_err(fault)?;
-        let secret = match stored {
-            Some(sealed) => open(&self.inner.gateway, &name, sealed)?,
-            None => {
-                let secret: [u8; 32] = self.inner.entropy.bytes();
-                let sealed = seal(&self.inner.gateway, &name, &secret)?;
-                state.fresh.push((name, sealed));
-                secret
-            }
-        };
-        // A fresh key that is not yet synced must stay findable, so the cache is only emptied when none waits.
-        if state.opened.len() >= MAX_CACHED_PATIENTS && state.fresh.is_empty() {
-            state.opened.clear();
-        }
-        state.opened.insert(name, secret);
+        let secret: [u8; 32] = self.inner.entropy.bytes();
+        let sealed = seal(&self.inner.gateway, &name, &secret)?;
+        state.fresh.push((name, sealed));
+        state.remember(name, Opened { secret, filed: 0, kept_as: 0 });
         Ok(PatientKey { name, secret })
     }
 

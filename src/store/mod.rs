@@ -22,7 +22,9 @@ mod counting;
 mod emptied;
 mod erase;
 mod filed;
+mod filling;
 mod folding;
+mod former;
 mod group;
 mod index;
 mod journal;
@@ -128,6 +130,7 @@ struct Shared {
     /// Makes records durable that take their places later.
     keeper: Arc<keeper::Keeper>,
     sealer: Arc<seal::Sealer>,
+    keyring: Keyring,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
     _lock: File,
@@ -153,6 +156,10 @@ impl Store {
         let admission = admission::Admission::default();
         let folding = folding::Folding::start(&mut data, &settings.folder)?;
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
+        if settings.adopt {
+            keyring.forget_filings()?;
+        }
+        filling::fill(&data, &sealer, &keyring)?;
         let register = settings.register.parent().map(Path::to_owned);
         let folders = register.into_iter().chain([settings.folder.clone(), keyring.folder().to_owned()]).collect();
         let owed = owed::open(&data, &keyring, &settings)?;
@@ -167,7 +174,8 @@ impl Store {
             sealer: Arc::clone(&sealer),
             data,
             key_writing: key_writing::KeyWriting::start(keyring.clone())?,
-            keyring,
+            filing: filed::Filing::new(*sealer.of_notes(), keyring.clone()),
+            keyring: keyring.clone(),
             ledger,
             folding,
             head: Arc::clone(&head),
@@ -205,6 +213,7 @@ impl Store {
                 folders,
                 keeper,
                 sealer,
+                keyring,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
             }),
@@ -339,7 +348,7 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.sealer).and_then(|reader| reading(&reader));
+        let outcome = Reader::begin(&connection, &self.sealer, &self.keyring).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

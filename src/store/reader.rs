@@ -2,6 +2,7 @@
 
 use super::candidates::{MAX_CANDIDATES, candidates, matching_ids, narrow};
 use super::counting::{self, Count};
+use super::keys::Keyring;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
 use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, versions};
@@ -12,7 +13,7 @@ use crate::clock::Instant;
 use crate::ledger::Hash;
 use crate::ledger::index::Tag;
 use crate::outcome::Fault;
-use crate::search::Query;
+use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
@@ -38,16 +39,21 @@ pub enum HistoryScope {
 pub struct Reader<'c> {
     pub(super) connection: Transaction<'c>,
     sealer: &'c Sealer,
+    keyring: &'c Keyring,
+    /// How often counts of consents had been kept with the keys when this began.
+    began: u64,
 }
 
 impl<'c> Reader<'c> {
     /// The consents that were filed about a patient, whatever the search index finds, with the version each is in.
     pub fn filed(&self, patient: &str) -> Result<Vec<(String, u32)>, Fault> {
-        filed::under(&self.connection, self.sealer.of_notes(), patient)
+        filed::under(&self.connection, self.sealer.of_notes(), patient, self.keyring.filings_of(patient, self.began)?)
     }
 
-    pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer) -> Result<Reader<'c>, Fault> {
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer })
+    pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer, keyring: &'c Keyring) -> Result<Reader<'c>, Fault> {
+        // Before the snapshot, which then has whatever was kept by now.
+        let began = keyring.filings_kept();
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began })
     }
 
     /// The newest version, deleted or not.
@@ -186,6 +192,25 @@ impl<'c> Reader<'c> {
     pub fn candidates_apart(&self, query: &Query) -> Result<Option<Rows>, Fault> {
         let found = candidates(&self.connection, self.sealer, query, MAX_CANDIDATES + 1)?;
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
+    }
+
+    /// Older versions that bore a business identifier which the newest does not, of those that satisfy the lookup of a query by identifier, at most
+    /// `limit`: a superset of its matches.
+    pub fn former_bearers(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let keys = query.lookups().into_iter().filter_map(|lookup| match lookup {
+            Lookup::Exact(keys) => Some(keys),
+            _ => None,
+        });
+        let keys: Vec<Sql> = keys.flatten().map(Sql::from).collect();
+        let marks = vec!["?"; keys.len()].join(",");
+        let sql = format!("{SELECT} JOIN former f ON f.rid = v.rid AND f.version = v.version WHERE f.key IN ({marks}) LIMIT ?");
+        self.versions(&sql, keys.into_iter().chain([rows(limit)]).collect())
+    }
+
+    /// The same, of any type, under a key between these, both included.
+    pub fn former_bearers_between(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+        let sql = versions!("JOIN former f ON f.rid = v.rid AND f.version = v.version WHERE f.key BETWEEN ? AND ? LIMIT ?");
+        self.versions(sql, vec![low.into(), high.into(), rows(limit)])
     }
 
     /// The same in pieces: those behind a place in the order of writing, at most `limit`.

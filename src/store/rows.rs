@@ -3,7 +3,7 @@
 use super::seal::Sealed;
 use super::unit::{Assumption, Committed, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::writer::Writer;
-use super::{candidates, fault, filed, outbox, pending, people, reader};
+use super::{candidates, fault, former, outbox, pending, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
@@ -161,7 +161,7 @@ impl Writer {
         Ok(position)
     }
 
-    fn insert_version(&self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
+    fn insert_version(&mut self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
         let leaf = place.map(|(position, ..)| position);
@@ -201,7 +201,8 @@ impl Writer {
                 draft.place
             ],
         )?;
-        filed::note(&self.data, self.sealer.of_notes(), draft)?;
+        self.filing.note(&self.data, draft)?;
+        former::note(&self.data, draft, rid)?;
         draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
         draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))
     }

@@ -23,6 +23,8 @@ const MIGRATIONS: &[&str] = &[
     ERASED_VERSIONS,
     WHAT_LEAVES_ERASED,
     EMPTIED_LEAVES,
+    TO_BE_FILLED,
+    NAMES_OF_BEFORE,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -99,6 +101,19 @@ CREATE TABLE severed (commitment BLOB PRIMARY KEY, opening BLOB NOT NULL) WITHOU
 /// Which leaves stand for nothing any more, since what they stood for was erased: of all erasures together, as could be told by the rows that lack.
 const EMPTIED_LEAVES: &str = "
 CREATE TABLE emptied (position INTEGER PRIMARY KEY, seal BLOB NOT NULL);
+";
+
+/// What a start fills in where it is not there yet, since SQL alone cannot make it (`store/filling.rs`).
+const TO_BE_FILLED: &str = "
+CREATE TABLE filling (what TEXT PRIMARY KEY) WITHOUT ROWID;
+INSERT INTO filling SELECT 'filed' WHERE EXISTS (SELECT 1 FROM resource);
+";
+
+/// Business identifiers that records bore once, apart from the index.
+const NAMES_OF_BEFORE: &str = "
+CREATE TABLE former (key INTEGER NOT NULL, rid INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (key, rid, version)) WITHOUT ROWID;
+CREATE INDEX former_of ON former (rid);
+INSERT INTO filling SELECT 'former' WHERE EXISTS (SELECT 1 FROM resource WHERE version > 1);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -214,6 +214,9 @@ pub struct VersionDraft {
     pub terms: Vec<Term>,
     /// The terms of the version this one replaces, taken out of the index.
     pub old_terms: Vec<Term>,
+    /// The keys of business identifiers that the version this one replaces bore and this one does not. What is owed replaces nothing.
+    #[serde(skip)]
+    pub former: Vec<i64>,
     /// Index into the unit's leaves of the leaf that anchors it.
     pub leaf: Option<usize>,
     /// Where it stood in what was received (`Bundle.entry[3].resource`, empty for the whole); `None` for what the gateway wrote itself.

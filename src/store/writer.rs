@@ -2,6 +2,7 @@
 
 use super::admission::Admission;
 use super::counting::Counting;
+use super::filed::Filing;
 use super::folding::{self, Folding};
 use super::group::{Gathering, Group};
 use super::key_writing::KeyWriting;
@@ -111,6 +112,8 @@ pub(super) struct Writer {
     pub(super) sealer: Arc<Sealer>,
     /// How far each tag of the group under way has been counted.
     pub(super) counting: Counting,
+    /// Notes which consents there are.
+    pub(super) filing: Filing,
     /// Whether the group under way erases.
     pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
@@ -238,6 +241,7 @@ impl Writer {
             }
         };
         self.counting.committed();
+        self.filing.committed();
         let head = self.ledger.head();
         let size = head.size();
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
@@ -259,9 +263,11 @@ impl Writer {
     fn roll_back(&mut self, before: u64) {
         self.recent_raw.clear();
         if self.ledger.edge().size() > before {
-            self.counting.committed()
+            self.counting.committed();
+            self.filing.committed();
         } else {
-            self.counting.forget()
+            self.counting.forget();
+            self.filing.rolled_back();
         }
         self.condemned = false;
         if !self.data.is_autocommit() {
@@ -368,7 +374,7 @@ impl Writer {
     pub(super) fn erase(&mut self, erasure: &Erasure) -> Result<(), Fault> {
         self.recent_raw.clear();
         self.condemned = true;
-        erase::erase(&self.data, &self.sealer, erasure)
+        erase::erase(&self.data, &self.sealer, &mut self.filing, erasure)
     }
 
     /// Once an erasure is committed: destroys the keys it condemned and sees to it that no copy of what was erased stays in the write-ahead logs

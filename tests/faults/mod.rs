@@ -1,5 +1,6 @@
 //! What goes wrong: hostile input, races, crashes, storage that fails.
 
+mod consents;
 mod counted;
 mod damaged;
 mod drain;

@@ -280,6 +280,56 @@ async fn the_service_is_found_and_answers_as_leap_and_shares_ask() {
     case.enforcer.call(Call::new("POST", &url).body("application/json", "{")).await.expect(400);
 }
 
+/// Whoever reads and names several purposes must be permitted each; so must whoever is asked about.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_purposes_are_decided_as_a_reading_for_them_is() {
+    let case = Case::new().await;
+    let seen = case.a.create(&observation(&format!("Patient/{}", case.patient))).await;
+    let mut consent = permit_to(&case.patient, "hospital-b");
+    consent["provision"]["purpose"] = purpose("TREAT");
+    case.a.create(&consent).await;
+    for (purposes, is_permitted) in [
+        (vec!["TREAT"], true),
+        (vec!["TREAT", "TREAT"], true),
+        (vec!["HPAYMT"], false),
+        (vec!["TREAT", "HPAYMT"], false),
+        (vec!["HPAYMT", "TREAT"], false),
+    ] {
+        let named = Call::get(&format!("Observation/{seen}")).header("X-Purpose-Of-Use", &purposes.join(","));
+        let reads = case.b.call(named).await.status;
+        assert_eq!(reads, if is_permitted { 200 } else { 404 }, "{purposes:?}");
+        let context = json!({"patientId": {"system": MRN, "value": "1"}, "purposeOfUse": purposes, "actor": organisation("hospital-b")});
+        let card = case.hook(&case.enforcer, context.clone()).await.expect(200).json();
+        let said = card["cards"][0]["extension"]["decision"].clone();
+        assert_eq!(said == "CONSENT_PERMIT", is_permitted, "{purposes:?}: {card}");
+        // What is brought along is released for all of them, too.
+        let mut brought = observation(&format!("Patient/{}", case.patient));
+        brought["id"] = json!("brought");
+        let mut with_content = context;
+        with_content["content"] = json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": brought}]});
+        let card = case.hook(&case.enforcer, with_content).await.expect(200).json();
+        assert_eq!(card.to_string().contains("brought"), is_permitted, "{purposes:?}: {card}");
+        // The operation, asked about hospital B and by hospital B about itself.
+        let purpose = |code: &&str| json!({"name": "purpose", "valueCode": code});
+        let parameters: Vec<Value> = purposes.iter().map(purpose).collect();
+        let actor = json!({"name": "actor", "valueIdentifier": organisation("hospital-b")});
+        let of_others: Vec<Value> = parameters.iter().cloned().chain([actor]).collect();
+        for (party, parameters) in [(&case.enforcer, of_others), (&case.b, parameters.clone())] {
+            let answer = case.decide(party, json!(parameters)).await.expect(200).json();
+            assert_eq!(answer["parameter"][0]["valueCode"] == "permit", is_permitted, "{purposes:?}: {answer}");
+        }
+        // And by hospital B in the header of the question.
+        let body = json!({"resourceType": "Parameters"});
+        let path = format!("Patient/{}/$consent-decide", case.patient);
+        let call = Call::post(&path, &body).header("X-Purpose-Of-Use", &purposes.join(","));
+        let answer = case.b.call(call).await.expect(200).json();
+        assert_eq!(answer["parameter"][0]["valueCode"] == "permit", is_permitted, "{purposes:?}: {answer}");
+    }
+    // Two codings of one purpose are two purposes.
+    let both = json!([{"name": "purpose", "valueCodeableConcept": {"coding": ["TREAT", "HPAYMT"].map(|code| purpose(code)[0].clone())}}]);
+    assert_ne!(case.decide(&case.b, both).await.expect(200).json()["parameter"][0]["valueCode"], "permit");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_question_is_no_way_to_find_out() {
     let case = Case::new().await;

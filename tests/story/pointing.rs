@@ -12,7 +12,7 @@ const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
 const URIS: &str = "urn:ietf:rfc:3986";
 
 struct Scene {
-    _world: World,
+    world: World,
     a: Party,
     b: Party,
     patient: String,
@@ -27,7 +27,7 @@ async fn scene() -> Scene {
     let labels = json!([{"system": ACT_CODE, "code": "SUD"}, {"system": ACT_CODE, "code": "OPIOIDUD"}]);
     consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": labels}]);
     a.create(&consent).await;
-    Scene { _world: world, a, b, patient }
+    Scene { world, a, b, patient }
 }
 
 impl Scene {
@@ -102,6 +102,64 @@ async fn a_hidden_record_is_not_named_by_its_identifier() {
     let both = json!({"reference": format!("Condition/{}", scene.problem("P-3", "Migraine").await), "identifier": {"system": VISITS, "value": "P-1"}});
     let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": [both]})).await;
     let read = scene.b.get(&format!("Encounter/{id}")).await.expect(200).json();
+    assert!(read["reasonReference"].is_null(), "{read}");
+}
+
+/// An identifier that a hidden record bore once, and what one bore that was deleted, name it as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_record_is_not_named_by_an_identifier_of_before() {
+    let scene = scene().await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let renamed = |id: &str, kind: &str, number: &str| {
+        json!({"resourceType": "Condition", "id": id, "code": {"text": kind}, "identifier": [{"system": VISITS, "value": number}],
+            "subject": {"reference": format!("Patient/{}", scene.patient)}})
+    };
+    let (hidden, seen) = (scene.problem("O-1", "Opioid dependence").await, scene.problem("O-2", "Asthma").await);
+    for (id, kind, number) in [(&hidden, "Opioid dependence", "N-1"), (&seen, "Asthma", "N-2")] {
+        scene.a.put(&format!("Condition/{id}"), &renamed(id, kind, number)).await.expect(200);
+        // A version on, so that the identifier is not that of the version before.
+        let kind = format!("{kind}, seen again");
+        scene.a.put(&format!("Condition/{id}"), &renamed(id, &kind, number)).await.expect(200);
+    }
+    let deleted = scene.problem("D-1", "Opioid dependence").await;
+    scene.a.delete(&format!("Condition/{deleted}")).await;
+    // A number that another record took over from a deleted one is that one's.
+    let twice = scene.problem("T-1", "Asthma").await;
+    scene.a.delete(&format!("Condition/{twice}")).await;
+    scene.problem("T-1", "Asthma").await;
+    for (number, is_shown) in [("O-1", false), ("N-1", false), ("D-1", false), ("O-2", true), ("N-2", true), ("T-1", true), ("none", true)]
+    {
+        for type_name in [Some("Condition"), None] {
+            let reasons = json!([by_identifier(type_name, number)]);
+            let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": reasons})).await;
+            let read = scene.b.get(&format!("Encounter/{id}")).await.expect(200).json();
+            assert_eq!(read["reasonReference"].is_array(), is_shown, "{number} {type_name:?}: {read}");
+        }
+    }
+    // A number of another namespace is another's.
+    let other = json!([{"type": "Condition", "identifier": {"system": "urn:oid:1.2.3", "value": "O-1"}}]);
+    let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": other})).await;
+    assert!(scene.b.get(&format!("Encounter/{id}")).await.expect(200).json()["reasonReference"].is_array());
+    // No search finds anything by a name of before.
+    for number in ["O-1", "O-2"] {
+        assert!(scene.a.search(&format!("Condition?identifier={VISITS}|{number}")).await.is_empty());
+    }
+}
+
+/// The same of what was stored before it was noted which identifiers went.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_of_before_are_found_in_an_older_store() {
+    let scene = scene().await;
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let hidden = scene.problem("O-1", "Opioid dependence").await;
+    scene.a.delete(&format!("Condition/{hidden}")).await;
+    let reasons = json!([by_identifier(Some("Condition"), "O-1")]);
+    let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": reasons})).await;
+    let (folder, settings) = scene.world.stop().await;
+    let data = rusqlite::Connection::open(settings.storage.data_dir.join("data.db")).unwrap();
+    data.execute_batch("DROP TABLE former; DROP TABLE filling; PRAGMA user_version = 10").unwrap();
+    let world = World::try_open(folder, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let read = world.party("hospital-b").await.get(&format!("Encounter/{id}")).await.expect(200).json();
     assert!(read["reasonReference"].is_null(), "{read}");
 }
 
@@ -297,6 +355,13 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
             format!("https://{base}/Condition/{own}"),
             format!("http://{base}//Condition/{own}"),
             format!("https://{base}/Patient/1/Condition/{own}"),
+            format!("https://nurse:secret@{base}/Condition/{own}"),
+            format!("HTTPS://EHR.Hospital-A.Example.:0443/FHIR/./condition/{own}"),
+            format!("{base}/Condition/{own}"),
+            format!("//{base}/x/../Condition?_id={own}"),
+            format!("https://{base}?_type=Condition&amp;_id={own}"),
+            format!(r"https:\\{base}\Condition\{own}").replace('/', "\\"),
+            format!("https://{base}/Condition/{}", own.replace('-', "\u{2011}")),
         ] {
             for (name, value) in [
                 ("extension", json!([{"url": "http://example.org/reason", "valueUri": address}])),
@@ -305,8 +370,40 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
             ] {
                 let id = scene.measured(json!({name: value})).await;
                 let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
-                assert_eq!(read.text().contains(own), is_shown, "{name}: {}", read.text());
+                let text = read.text().replace('\u{2011}', "-");
+                assert_eq!(text.contains(own), is_shown, "{name} {address}: {text}");
             }
+        }
+    }
+}
+
+/// The same in another sender's words, which says whose it is; and a UUID by which a hidden record goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_at_another_senders_and_a_uuid_name_a_hidden_record_too() {
+    let scene = scene().await;
+    let laboratory = scene.world.party("laboratory").await;
+    let problem = |id: &str, kind: &str| {
+        let subject = json!({"reference": format!("Patient/{}", scene.patient)});
+        let uuid = format!("urn:uuid:0b2f0e5e-2d4e-4a55-9d0f-0000000000{id}");
+        json!({"resourceType": "Condition", "id": id, "subject": subject, "code": {"text": kind}, "identifier": [{"system": URIS, "value": uuid}]})
+    };
+    scene.a.put("Condition/71", &problem("71", "Opioid dependence")).await.expect(201);
+    scene.a.put("Condition/72", &problem("72", "Asthma")).await.expect(201);
+    let base = "ehr.hospital-a.example/fhir";
+    for (own, is_shown) in [("72", true), ("71", false)] {
+        for address in [
+            format!("https://{base}/Condition/{own}"),
+            format!("https://nurse@EHR.hospital-a.example:443/fhir/Condition/{own}/_history/1"),
+            format!("{base}/Condition/{own}"),
+            format!("https://{base}/Condition?_id={own}"),
+            format!("urn:uuid:0b2f0e5e-2d4e-4a55-9d0f-0000000000{own}"),
+            format!("URN:UUID:0B2F0E5E-2D4E-4A55-9D0F-0000000000{own}"),
+        ] {
+            let mut measured = observation(&format!("Patient/{}", scene.patient));
+            measured["note"] = json!([{"text": format!("See {address}.")}]);
+            let id = laboratory.create(&measured).await;
+            let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
+            assert_eq!(read.json()["note"].is_array(), is_shown, "{address}: {}", read.text());
         }
     }
 }

@@ -80,14 +80,17 @@ pub struct Consulted {
 }
 
 impl Consultation {
-    /// The request that is decided: by these actors, for these purposes, at this instant.
-    pub fn request(&self, actors: Vec<Party>, purposes: Vec<Code>, instant: Instant) -> Request {
-        Request {
+    /// The requests that are decided, all of which must be permitted: by these actors, at this instant, each for any of some purposes. Where the question
+    /// names its purposes it is for all of them, as whoever reads and names several must be permitted each.
+    pub fn requests(&self, actors: &[Party], otherwise: Vec<Vec<Code>>, instant: Instant) -> Vec<Request> {
+        let each = if self.purposes.is_empty() { otherwise } else { self.purposes.iter().map(|one| vec![one.clone()]).collect() };
+        let request = |purposes| Request {
             action: self.action,
             classes: self.classes.clone(),
             categories: self.categories.clone(),
-            ..Request::new(actors, purposes, instant)
-        }
+            ..Request::new(actors.to_vec(), purposes, instant)
+        };
+        each.into_iter().map(request).collect()
     }
 
     /// Whether the question goes beyond what somebody may ask about themselves: another action than access, another time, another kind of
@@ -98,14 +101,14 @@ impl Consultation {
 
     /// Decides by the rules of the patient's records, all of which must permit. Without any, or for somebody who is not known, the answer is the
     /// denial of the unknown patient.
-    pub fn decide(&self, rules: &[&Rules], request: &Request, is_patient: impl Fn(&Reference) -> bool) -> Consulted {
-        let whole = join(rules.iter().map(|rules| decide_request(rules, request)).collect());
+    pub fn decide(&self, by: &Deciding<'_>, is_patient: impl Fn(&Reference) -> bool) -> Consulted {
+        let whole = by.decided(decide_request);
         let Some(whole) = whole else { return Consulted::unknown() };
         match &self.matter {
             Matter::Request => Consulted { decision: whole, is_whole: true, content: None },
             Matter::Resource(resource) => {
                 let is_mine = |reference: &Reference| reference.as_str() == MADE_UP || is_patient(reference);
-                let decision = on_resource(rules, request, resource, is_mine);
+                let decision = by.on_resource(resource, is_mine);
                 Consulted { decision, is_whole: false, content: None }
             }
             Matter::Content(entries) => {
@@ -114,7 +117,7 @@ impl Consultation {
                 let released = entries.iter().filter_map(|(url, resource)| {
                     let permitted = match no_patient(resource.clone()) {
                         Some(permitted) => permitted,
-                        None => release(&on_resource(rules, request, resource, is_mine), resource.clone())?,
+                        None => release(&by.on_resource(resource, is_mine), resource.clone())?,
                     };
                     Some((url.clone(), permitted.into_resource()))
                 });
@@ -147,16 +150,34 @@ impl Consulted {
     }
 }
 
-/// The decision on a resource as every record's rules have it. It is about the patient asked about, or about nobody that is known.
-fn on_resource(rules: &[&Rules], request: &Request, resource: &Node, is_mine: impl Fn(&Reference) -> bool) -> Decision {
-    let named = patients_of(resource);
-    let are_mine = !named.is_empty() && named.iter().all(|named| matches!(named, PatientReference::Known(name) if is_mine(name)));
-    if !are_mine {
-        return Decision::denial("patient-unresolved");
+/// By what a question is decided, as any reading is: by the rules of each of the patient's records, for each of the requests.
+pub struct Deciding<'a> {
+    pub rules: &'a [&'a Rules],
+    pub requests: &'a [Request],
+    pub labeller: &'a Labeller,
+}
+
+impl Deciding<'_> {
+    /// The decisions by all rules for all requests as one; `None` where there are none of either.
+    fn decided(&self, decide: impl Fn(&Rules, &Request) -> Decision) -> Option<Decision> {
+        let by_each = self.rules.iter().filter_map(|rules| {
+            let each = self.requests.iter().map(|request| decide(rules, request)).collect();
+            Decision::for_all_purposes(each)
+        });
+        join(by_each.collect())
     }
-    let mut facts = facts::of(resource);
-    Labeller::built_in().label(resource, &mut facts);
-    join(rules.iter().map(|rules| explain(rules, request, &facts)).collect()).unwrap_or_else(|| Decision::denial("no-consent"))
+
+    /// The decision on a resource, which is about the patient asked about, or about nobody that is known.
+    fn on_resource(&self, resource: &Node, is_mine: impl Fn(&Reference) -> bool) -> Decision {
+        let named = patients_of(resource);
+        let are_mine = !named.is_empty() && named.iter().all(|named| matches!(named, PatientReference::Known(name) if is_mine(name)));
+        if !are_mine {
+            return Decision::denial("patient-unresolved");
+        }
+        let mut facts = facts::of(resource);
+        self.labeller.label(resource, &mut facts);
+        self.decided(|rules, request| explain(rules, request, &facts)).unwrap_or_else(|| Decision::denial("no-consent"))
+    }
 }
 
 /// A resource of this kind, made up: of the class, about the patient, with these codes and labels.

@@ -5,7 +5,7 @@ use super::super::label::is_silent;
 use super::super::pointers::{named_by, named_logically};
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
-use super::super::written::addresses_in;
+use super::super::written::{addresses_in, uuids_in};
 use super::{Pass, Withheld, nested, prose};
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
@@ -314,7 +314,10 @@ impl Pass<'_> {
             return false;
         }
         match &node.value {
-            Value::Text(text) => self.gone.has(text) || addresses_in(text).iter().any(|address| self.gone.has(address.as_str())),
+            Value::Text(text) => {
+                let mut named = addresses_in(text).into_iter().chain(uuids_in(text));
+                self.gone.has(text) || named.any(|address| self.gone.has(address.as_str()))
+            }
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
             Value::Object(object) => {
                 let is_gone = |member: &Member| self.is_named_gone(&member.name, &member.node) || self.mentions_gone(&member.node);

@@ -54,8 +54,9 @@ fn spoiled_questions_are_answered_or_refused_without_harm() {
             spoil(&mut body, random);
         }
         let Ok(question) = Consultation::from_hook(&body) else { continue };
-        let request = question.request(question.actors.clone(), question.purposes.clone(), noon());
-        let consulted = question.decide(&[&rules], &request, |_| false);
+        let requests = question.requests(&question.actors, vec![Vec::new()], noon());
+        let asked = Deciding { rules: &[&rules], requests: &requests, labeller: Labeller::built_in() };
+        let consulted = question.decide(&asked, |_| false);
         for told in [Told::Outcome, Told::Obligations, Told::Trace] {
             let cards = json::write(&consulted.cards(told, "http://x"));
             released += usize::from(cards.contains(r#""id":"o""#));

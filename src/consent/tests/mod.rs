@@ -3,6 +3,7 @@
 mod consult;
 mod laws;
 mod limits;
+mod made;
 mod parts;
 mod redaction;
 mod redaction_laws;

@@ -353,7 +353,7 @@ fn spoiled_resources_are_redacted_without_harm() {
 #[test]
 fn whatever_the_consents_say_what_is_left_would_be_permitted_whole() {
     let released = try_many(5, |random| {
-        let (consents, policy, whole) = (super::laws::consents(random), super::laws::policy(random), thing(random, 0.25));
+        let (consents, policy, whole) = (super::made::consents(random), super::made::policy(random), thing(random, 0.25));
         let Some(left) = released(&consents, policy, &whole) else { return false };
         let told = || format!("{}\n{}", super::laws::told(&consents, &whole), json::write(left.resource()));
         let again = super::redaction::released(&consents, policy, left.resource());

@@ -63,8 +63,8 @@ impl Place {
             let rules = Rules::beyond_reading(Policy::default());
             return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
         };
-        check_filed(reader, patient, &stored)?;
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
+        check_filed(reader, patient, &stored, &consents)?;
         let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
         if !consents.is_empty() {
@@ -100,23 +100,29 @@ impl Place {
     }
 }
 
-/// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies.
-fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion]) -> Result<(), Fault> {
-    for (id, version) in reader.filed(patient)? {
-        if found.iter().any(|consent| consent.id == id && consent.version == version) {
+/// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies. And where one is that
+/// nobody filed, or that is gone: it was put there.
+fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion], consents: &[Node]) -> Result<(), Fault> {
+    let filed = reader.filed(patient)?;
+    let is_about = |consent: &Node| patient_ids(consent).iter().any(|about| about == patient);
+    for (id, version) in &filed {
+        if found.iter().any(|consent| consent.id == *id && consent.version == *version) {
             continue;
         }
-        let now = reader.current("Consent", &id)?.filter(|consent| consent.version == version);
+        let now = reader.current("Consent", id)?.filter(|consent| consent.version == *version);
         let is_elsewhere = match now {
-            Some(consent) if consent.deleted() => true,
-            Some(consent) => !patient_ids(&consent.parse()?).iter().any(|about| about == patient),
+            Some(consent) => consent.deleted() || !is_about(&consent.parse()?),
             None => false,
         };
         if !is_elsewhere {
             return Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{id} was filed, and is not found as it was")));
         }
     }
-    Ok(())
+    let is_filed = |consent: &StoredVersion| filed.iter().any(|(id, version)| (id, *version) == (&consent.id, consent.version));
+    match found.iter().zip(consents).find(|(version, consent)| !is_filed(version) && is_about(consent)) {
+        Some((version, _)) => Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{} is found, and was not filed", version.id))),
+        None => Ok(()),
+    }
 }
 
 /// How far the operator lets a broken glass reach.

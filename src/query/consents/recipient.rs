@@ -95,10 +95,14 @@ impl Recipient {
         std::iter::once(self.party()).chain(person).collect()
     }
 
+    /// Its purposes as they are decided for: each that the request names by itself, or all of its token together, any of which will do.
+    pub(in crate::query) fn purposes_apart(&self) -> Vec<Vec<Code>> {
+        let purposes = self.purpose_codes();
+        if self.names_purposes { purposes.into_iter().map(|one| vec![one]).collect() } else { vec![purposes] }
+    }
+
     /// What is asked: for every purpose that the request names by itself, or for any of those of the token.
     pub(super) fn requests(&self, instant: Instant) -> Vec<Request> {
-        let purposes = self.purpose_codes();
-        let each: Vec<Vec<Code>> = if self.names_purposes { purposes.into_iter().map(|one| vec![one]).collect() } else { vec![purposes] };
-        each.into_iter().map(|purposes| Request::new(self.parties(), purposes, instant)).collect()
+        self.purposes_apart().into_iter().map(|purposes| Request::new(self.parties(), purposes, instant)).collect()
     }
 }

@@ -1,0 +1,34 @@
+//! What names of before lead to: records that bore an identifier once. They are hidden like what a name means today, and tell nothing else: no setting
+//! is learnt by them, and nothing is granted.
+
+use super::Beside;
+use crate::fhir::Node;
+use crate::outcome::Fault;
+use crate::store::StoredVersion;
+
+impl Beside {
+    /// Keeps what a reference may have meant once.
+    pub(super) fn keep_once(&mut self, reference: &str, versions: &[StoredVersion]) -> Result<Vec<String>, Fault> {
+        let mut settings = Vec::new();
+        for version in versions {
+            let literal = format!("{}/{}", version.type_name, version.id);
+            if version.deleted() {
+                self.gone.insert(literal.clone());
+            } else if !self.records.contains_key(&literal) {
+                settings.extend(self.keep_record(version)?);
+            }
+            self.once.entry(reference.to_owned()).or_default().push(literal);
+        }
+        Ok(settings)
+    }
+
+    /// Whether what a reference means, or may have meant once, is hidden. Where an identifier is that of a record of the patients concerned, others' are
+    /// not meant.
+    pub(super) fn is_gone(&self, reference: &str, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
+        let once = self.once.get(reference).map(Vec::as_slice).unwrap_or_default();
+        let meant = || self.meant_by(reference).iter().chain(once);
+        let is_theirs = |literal: &String| self.records.get(literal).is_some_and(|candidate| is_of_theirs(&candidate.resource));
+        let is_told = meant().any(is_theirs);
+        self.gone.contains(reference) || meant().any(|literal| self.gone.contains(literal) && (!is_told || is_theirs(literal)))
+    }
+}

@@ -1,0 +1,71 @@
+//! What a step of the layout cannot make with SQL alone, made once at the start after it: which is still to be done stands in the table `filling`.
+
+use super::filed::{self, TYPE_NAME};
+use super::keys::Keyring;
+use super::row::{SELECT_CURRENT, apart};
+use super::seal::Sealer;
+use super::{fault, former, reader};
+use crate::outcome::Fault;
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+
+/// So many rows are looked at at once.
+const PORTION: usize = 1000;
+/// Business identifiers that records bore before it was noted which.
+const FORMER: &str = "former";
+/// The lists of the consents about each patient, from before they were closed.
+const FILED: &str = "filed";
+
+pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Result<(), Fault> {
+    if is_to_do(data, FILED)? {
+        let counts = close_lists(data, sealer)?;
+        keyring.keep_filings(&counts)?;
+        done(data, FILED)?;
+    }
+    if is_to_do(data, FORMER)? {
+        note_former(data, sealer)?;
+        done(data, FORMER)?;
+    }
+    Ok(())
+}
+
+/// What is there now counts as what there is. A consent that is damaged is in no list it was not in before: where it is found it denies.
+fn close_lists(data: &Connection, sealer: &Sealer) -> Result<BTreeMap<String, u64>, Fault> {
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    let (mut noted, mut after) = (Vec::new(), i64::MIN);
+    loop {
+        let sql = format!("{SELECT_CURRENT} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?");
+        let rows = apart(&transaction, sealer, &sql, vec![TYPE_NAME.to_owned().into(), after.into(), reader::rows(PORTION)])?;
+        let Some(last) = rows.last() else { break };
+        for version in rows.sound.iter().filter(|version| !version.deleted()) {
+            let consent = version.parse()?;
+            noted.extend(filed::patient_of(&consent).map(|patient| (patient.to_owned(), version.id.clone(), version.version)));
+        }
+        after = last;
+    }
+    let counts = filed::close_older(&transaction, sealer.of_notes(), &noted)?;
+    transaction.commit().map_err(fault)?;
+    Ok(counts)
+}
+
+/// Looks through what has versions of before; of what was done there is one each.
+fn note_former(data: &Connection, sealer: &Sealer) -> Result<(), Fault> {
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    let sql = "SELECT type, id FROM resource WHERE version > 1 AND type NOT IN ('AuditEvent', 'Provenance')";
+    let mut statement = transaction.prepare(sql).map_err(fault)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
+    for row in rows {
+        let (type_name, id): (String, String) = row.map_err(fault)?;
+        former::note_anew(&transaction, sealer, &type_name, &id)?;
+    }
+    drop(statement);
+    transaction.commit().map_err(fault)
+}
+
+fn is_to_do(data: &Connection, what: &str) -> Result<bool, Fault> {
+    data.query_row("SELECT EXISTS (SELECT 1 FROM filling WHERE what = ?)", [what], |row| row.get(0)).map_err(fault)
+}
+
+fn done(data: &Connection, what: &str) -> Result<(), Fault> {
+    data.execute("DELETE FROM filling WHERE what = ?", [what]).map(drop).map_err(fault)
+}
