@@ -11,8 +11,9 @@ use crate::fhir::{Node, Value};
 /// Elements of the type Identifier that name another record, and not the one they stand in.
 const NAMING: [&str; 3] = ["reference", "targetIdentifier", "valueIdentifier"];
 
-/// Types of institutions, which are nobody's records and may tell. People tell nothing, and a person who did something is no other record.
-const INSTITUTIONS: [&str; 3] = ["HealthcareService", "Location", "Organization"];
+/// Types of those who do something and may tell: institutions, roles there, and teams of the patient's. People tell nothing, and a person who did
+/// something is no other record.
+const DOING: [&str; 5] = ["CareTeam", "HealthcareService", "Location", "Organization", "PractitionerRole"];
 
 /// What a resource points at, in whatever way.
 pub fn pointers_of(resource: &Node) -> Vec<Reference> {
@@ -27,7 +28,7 @@ fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
         Value::List(items) => items.iter().for_each(|item| collect(item, name, found)),
         Value::Object(object) => {
             if DOERS.contains(&name) {
-                found.extend(untyped(node).iter().flat_map(institutions));
+                found.extend(untyped(node).iter().flat_map(doing));
             }
             for member in object.members() {
                 match member.name.as_str() {
@@ -50,15 +51,15 @@ fn untyped(node: &Node) -> Option<Identifier> {
     Reference::logical(node).is_some_and(is_untyped).then(|| node.get("identifier").and_then(Identifier::from_node)).flatten()
 }
 
-/// The institutions that an identifier may mean where it names who did something.
-fn institutions(identifier: &Identifier) -> impl Iterator<Item = Reference> {
-    INSTITUTIONS.iter().map(|type_name| Reference::by_identifier(type_name, identifier))
+/// Those who may tell and whom an identifier may mean where it names who did something.
+fn doing(identifier: &Identifier) -> impl Iterator<Item = Reference> {
+    DOING.iter().map(|type_name| Reference::by_identifier(type_name, identifier))
 }
 
 /// What a reference names by identifier, as whatever `pointers_of` may have found it.
 pub(super) fn named_logically(node: &Node) -> impl Iterator<Item = Reference> {
     let named = Reference::logical(node);
-    let others: Vec<Reference> = untyped(node).iter().flat_map(institutions).collect();
+    let others: Vec<Reference> = untyped(node).iter().flat_map(doing).collect();
     named.into_iter().chain(others)
 }
 
@@ -121,9 +122,11 @@ mod tests {
             r#""supportingInfo":[{"type":"Condition","identifier":{"system":"s","value":"9"}}],"author":{"identifier":{"system":"npi","value":"1"}}"#,
             &[
                 "Condition?identifier=s|9",
+                "CareTeam?identifier=npi|1",
                 "HealthcareService?identifier=npi|1",
                 "Location?identifier=npi|1",
                 "Organization?identifier=npi|1",
+                "PractitionerRole?identifier=npi|1",
             ],
         );
         check(

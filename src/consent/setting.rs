@@ -22,20 +22,24 @@ const SETTING: [&str; 9] = [
     "serviceProvider",
 ];
 
-/// Elements by which settings name those they belong to, and products what they are made of.
-const BELONGING: [&str; 3] = ["ingredient", "managingOrganization", "providedBy"];
+/// Elements by which settings name those they belong to, roles for whom they are, and products what they are made of.
+const BELONGING: [&str; 5] = ["healthcareService", "ingredient", "managingOrganization", "organization", "providedBy"];
 
 /// What the setting is named by inside an element that holds more.
 const HELD: [&str; 5] = ["encounter", "itemReference", "location", "reference", "substanceReference"];
 
-/// By type, the elements that say what kind of a setting it is. What else happened there is not the setting's kind.
-const KINDS: [(&str, &[&str]); 7] = [
+/// A practitioner's role: for an institution, at a place.
+const ROLE: &str = "PractitionerRole";
+
+/// By type, the elements that say what kind of a setting, or of a role, it is. What else happened there is not the setting's kind.
+const KINDS: [(&str, &[&str]); 8] = [
     ("Encounter", &["class", "type", "serviceType"]),
     ("EpisodeOfCare", &["type"]),
     ("HealthcareService", &["category", "type", "specialty", "name", "program"]),
     ("Location", &["type", "name", "alias", "description"]),
     ("Medication", &["code", "ingredient"]),
     ("Organization", &["type", "name", "alias"]),
+    (ROLE, &["code", "specialty"]),
     ("Substance", &["category", "code", "description", "ingredient"]),
 ];
 
@@ -58,11 +62,14 @@ impl NamedSetting {
 /// The settings that a resource and what is contained in it name. A Location's or an Encounter's own are among them; a logical reference that does
 /// not tell its type may name one.
 pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
-    std::iter::once(resource).chain(items(resource, "contained")).flat_map(named_in)
+    // For whom somebody is who did something tells of them, not of where it took place: the reference in the contained role goes by itself.
+    let contained = items(resource, "contained").iter().map(|inner| (inner, inner.resource_type() != Some(ROLE)));
+    std::iter::once((resource, true)).chain(contained).flat_map(|(node, belongs)| named_in(node, belongs))
 }
 
-fn named_in(resource: &Node) -> impl Iterator<Item = NamedSetting> {
-    let is_one = resource.resource_type().is_some_and(is_setting);
+/// The settings that one resource names; also those it belongs to, where it is one that may belong to any.
+fn named_in(resource: &Node, belongs: bool) -> impl Iterator<Item = NamedSetting> {
+    let is_one = belongs && resource.resource_type().is_some_and(is_setting);
     let belonging = if is_one { &BELONGING[..] } else { &[] };
     SETTING.iter().chain(belonging).flat_map(move |element| {
         let nodes = items(resource, element).iter();
@@ -92,13 +99,13 @@ fn may_be_setting(reference: &Reference) -> bool {
     }
 }
 
-/// Whether resources of a type are places, institutions and products, which are nobody's records: what they are called is known to everybody, and
-/// that somebody has to do with them is not.
+/// Whether resources of a type are places, institutions, roles there and products, which are nobody's records: what they are called is known to
+/// everybody, and that somebody has to do with them is not.
 pub fn is_nobodys(type_name: &str) -> bool {
-    matches!(type_name, "HealthcareService" | "Location" | "Medication" | "Organization" | "Substance")
+    matches!(type_name, "HealthcareService" | "Location" | "Medication" | "Organization" | ROLE | "Substance")
 }
 
-/// Whether resources of a type are settings of others.
+/// Whether resources of a type are settings of others, or lead to what may be one as a role does.
 pub fn is_setting(type_name: &str) -> bool {
     KINDS.iter().any(|(known, _)| *known == type_name)
 }
@@ -148,6 +155,11 @@ mod tests {
         check(r#""managingOrganization":{"reference":"Organization/10"}"#, &[]);
         let room = read(r#"{"resourceType":"Location","managingOrganization":{"reference":"Organization/10"}}"#);
         assert_eq!(settings_of(&room).first().and_then(Reference::relative), Some("Organization/10"));
+        let members = r#""organization":{"reference":"Organization/13"},"healthcareService":[{"reference":"HealthcareService/14"}]"#;
+        let role = read(&format!(r#"{{"resourceType":"PractitionerRole","id":"r",{members},"location":[{{"reference":"Location/15"}}]}}"#));
+        let led = ["Location/15", "HealthcareService/14", "Organization/13"];
+        assert_eq!(settings_of(&role).iter().filter_map(Reference::relative).collect::<Vec<_>>(), led);
+        check(&format!(r##""contained":[{{"resourceType":"PractitionerRole","id":"r",{members}}}],"performer":[{{"reference":"#r"}}]"##), &[]);
         let mixture = read(
             r#"{"resourceType":"Medication","ingredient":[{"itemReference":{"reference":"Medication/11"}},{"itemReference":{"reference":"Substance/12"}}]}"#,
         );
@@ -172,6 +184,7 @@ mod tests {
             &["SDV", "R"],
         );
         check(r#"{"resourceType":"Substance","code":{"text":"Methadone hydrochloride"}}"#, &["OPIOIDUD", "R"]);
+        check(r#"{"resourceType":"PractitionerRole","specialty":[{"text":"Opioid use disorder"}]}"#, &["OPIOIDUD", "R"]);
         check(r#"{"resourceType":"Observation","code":{"text":"Heroin"}}"#, &[]);
     }
 }

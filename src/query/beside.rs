@@ -21,8 +21,8 @@ pub(super) const MAX_BESIDE: usize = 5_000;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
-/// Who and what a record is by: references to them stay.
-const PARTIES: [&str; 4] = ["Device", "Person", "Practitioner", "PractitionerRole"];
+/// Who and what a record is by: references to them stay. A role is none: it leads to where somebody works.
+const PARTIES: [&str; 3] = ["Device", "Person", "Practitioner"];
 
 /// The records that others refer to.
 #[derive(Default)]

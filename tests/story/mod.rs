@@ -30,6 +30,7 @@ mod reading;
 mod receipts;
 mod reloading;
 mod results;
+mod roles;
 mod searching;
 mod settings;
 mod shared_replay;
