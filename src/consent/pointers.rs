@@ -5,6 +5,7 @@
 
 use super::code::{Identifier, Reference};
 use super::facts::{DOERS, references_of};
+use super::setting::NamedRecord;
 use super::written::addresses_in;
 use crate::fhir::{Node, Value};
 
@@ -20,6 +21,24 @@ pub fn pointers_of(resource: &Node) -> Vec<Reference> {
     let mut found = references_of(resource);
     collect(resource, "", &mut found);
     found
+}
+
+/// Those whom a resource refers to that may do something and tell, wherever it does. One of an untold type may be a person, and is left out.
+pub fn doers_of(resource: &Node) -> Vec<NamedRecord> {
+    let mut found = Vec::new();
+    collect_doers(resource, &mut found);
+    found
+}
+
+fn collect_doers(node: &Node, found: &mut Vec<NamedRecord>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| collect_doers(item, found)),
+        Value::Object(object) => {
+            found.extend(NamedRecord::of(node, |type_name| DOING.contains(&type_name)));
+            object.members().iter().for_each(|member| collect_doers(&member.node, found));
+        }
+        _ => {}
+    }
 }
 
 fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {

@@ -3,6 +3,7 @@
 
 use crate::consent::Reference;
 use crate::normalise::{GatewayIds, SourceRules, is_gateway_id, plain_url};
+use crate::registry::{Holder, Registry};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub(super) struct Addresses {
     pub ids: GatewayIds,
     pub rules: Arc<HashMap<String, SourceRules>>,
+    pub registry: Arc<Registry>,
 }
 
 impl Addresses {
@@ -29,10 +31,12 @@ impl Addresses {
         names
     }
 
-    /// Whose words an address may be in: those of the record's source, of whichever source has the base URL, or of the server that the source speaks of.
+    /// Whose words an address may be in: those of the record's source, of whichever source or holder has the base URL, or of the server that the source
+    /// speaks of.
     fn scopes(&self, written: &str, local: &[String], source: &str) -> Vec<String> {
+        let own = self.own_scopes(source);
         if !written.contains("://") {
-            return vec![source.to_owned()];
+            return own.map(str::to_owned).collect();
         }
         let plain = plain_url(written);
         // A link leads to the same record whether it is encrypted or not.
@@ -41,10 +45,27 @@ impl Addresses {
         let is_local = |rest: &str| local.iter().any(|local| local == rest);
         let is_below = |rules: &SourceRules| [&*plain, &other].iter().any(|url| rules.below_base(url).is_some_and(is_local));
         let mut scopes: Vec<String> = self.rules.iter().filter(|(_, rules)| is_below(rules)).map(|(name, _)| name.clone()).collect();
+        let holds = |holder: &&Holder| [&*plain, &other].iter().any(|url| below_holder(holder, url).is_some_and(is_local));
+        scopes.extend(self.registry.holders().iter().filter(holds).map(|holder| self.scope_of(holder).to_owned()));
         let base = local.first().and_then(|local| written.strip_suffix(local.as_str())).map(|base| base.trim_end_matches('/'));
-        scopes.extend(base.map(|base| format!("{source}\n{base}")));
+        scopes.extend(base.into_iter().flat_map(|base| own.clone().map(move |scope| format!("{scope}\n{base}"))));
         scopes
     }
+
+    /// Under which names ids are made of what a record's source calls its own. A holder's are made as those of the source it is read as.
+    fn own_scopes<'s>(&'s self, source: &'s str) -> impl Iterator<Item = &'s str> + Clone {
+        let as_holder = self.registry.holder(source).map(|holder| self.scope_of(holder)).filter(|scope| *scope != source);
+        std::iter::once(source).chain(as_holder)
+    }
+
+    fn scope_of<'s>(&'s self, holder: &'s Holder) -> &'s str {
+        self.registry.source_of_holder(holder).map_or(holder.name.as_str(), |(name, _)| name)
+    }
+}
+
+/// What stands after a holder's base URL.
+fn below_holder<'u>(holder: &Holder, plain: &'u str) -> Option<&'u str> {
+    plain.strip_prefix(plain_url(holder.base_url.as_str()).trim_end_matches('/'))?.strip_prefix('/')
 }
 
 #[cfg(test)]
@@ -57,7 +78,7 @@ mod tests {
         let of = |source: &str, id: &str| format!("Binary/{}", ids.id(source, "Binary", id));
         let rules = [("a", "https://a.example/fhir"), ("b", "https://b.example/fhir")];
         let rules = rules.map(|(name, base)| (name.to_owned(), SourceRules::new(name, &[base])));
-        let addresses = Addresses { ids: ids.clone(), rules: Arc::new(rules.into()) };
+        let addresses = Addresses { ids: ids.clone(), rules: Arc::new(rules.into()), registry: Arc::default() };
         let ours = of("a", "7");
         for (written, expected) in [
             ("Binary/7", vec!["Binary/7".to_owned(), of("a", "7")]),

@@ -6,6 +6,7 @@ mod bundles;
 mod consent;
 mod consultation;
 mod desk;
+mod doers;
 mod erasing;
 mod erasing_named;
 mod evidence;

@@ -53,15 +53,24 @@ async fn a_role_at_an_institution_that_tells_is_not_named() {
                 named["identifier"]["value"] = json!(format!("{name} {number}"));
                 named
             };
-            let authored = json!({"status": "active", "intent": "order", "medicationCodeableConcept": {"text": "Paracetamol"}, "requester": by});
+            let authored =
+                json!({"status": "active", "intent": "order", "medicationCodeableConcept": {"text": "Paracetamol"}, "requester": by});
             let visit = json!({"status": "finished", "class": class, "participant": [{"individual": by}, {"individual": to("Practitioner", &practitioner)}]});
             for (kind, element, members) in [
                 ("Observation", "performer", json!({"status": "final", "code": {"text": "Height"}, "performer": [by]})),
-                ("Observation", "performer", json!({"status": "final", "code": {"text": "Height"}, "performer": [numbered(Some("PractitionerRole"))]})),
+                (
+                    "Observation",
+                    "performer",
+                    json!({"status": "final", "code": {"text": "Height"}, "performer": [numbered(Some("PractitionerRole"))]}),
+                ),
                 ("Observation", "performer", json!({"status": "final", "code": {"text": "Height"}, "performer": [numbered(None)]})),
                 ("MedicationRequest", "requester", authored),
                 ("Encounter", "participant", visit),
-                ("DocumentReference", "author", json!({"status": "current", "content": [{"attachment": {"title": "Letter"}}], "author": [by]})),
+                (
+                    "DocumentReference",
+                    "author",
+                    json!({"status": "current", "content": [{"attachment": {"title": "Letter"}}], "author": [by]}),
+                ),
             ] {
                 let path = format!("{kind}/{}", scene.file(kind, members.clone()).await);
                 let read = scene.b.get(&path).await.expect(200).json();
