@@ -22,6 +22,7 @@ mod receipt;
 mod scope;
 mod settings;
 mod steps;
+mod stored;
 
 pub use consents::Ruling;
 use page::ConsentState;
@@ -279,6 +280,7 @@ impl QueryPath {
         let shown = candidates.iter().map(|candidate| (&candidate.resource, candidate.source.as_str()));
         let mut judge = Judge::gather(&self.pipeline, caller, shown).await?;
         self.settle(&mut judge, candidates).await?;
+        judge.hide_among(candidates);
         Ok(judge)
     }
 
@@ -361,6 +363,7 @@ impl QueryPath {
         let judge = self.judge(caller, &candidates).await?;
         let consents = judge.consent_state(query.patients());
         resumed.under(consents)?;
+        let (unlearnt, incomplete) = (settings::unlearnt_note(&judge), self.unlearnt_outcome(caller, &judge));
         let elsewhere = candidates.iter().filter_map(|candidate| candidate.elsewhere.clone()).chain(told.patients).collect();
         let (mut withheld, mut reasons) = (BTreeSet::new(), BTreeSet::new());
         let mut permitted: Vec<Permitted> = Vec::with_capacity(candidates.len());
@@ -390,7 +393,9 @@ impl QueryPath {
         }
         let page = self.page(caller, &asked, permitted, resumed.from, consents, now);
         let along = self.along(caller, &asked, &page.shown).await?;
-        let note = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
+        let silent = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
+        let notes: Vec<String> = silent.into_iter().chain(unlearnt).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         let mut closing = disclosure(page.shown.iter().chain(&along.resources), note);
         counted::count_in(&mut closing, &page.beyond);
         // A search that touches a crowd is about nobody in particular, and must not cost a record for each.
@@ -400,7 +405,7 @@ impl QueryPath {
         }
         self.disclose(opened, closing, elsewhere).await?;
         steps.wait_where(page.shown.is_empty() && page.beyond.is_empty()).await;
-        let said = told.silent.into_iter().chain(damaged_outcome(damaged)).collect();
+        let said = told.silent.into_iter().chain(incomplete).chain(damaged_outcome(damaged)).collect();
         Ok(self.searchset(&asked, page, along, said))
     }
 

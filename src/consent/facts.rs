@@ -315,7 +315,7 @@ fn add_dates(node: &Node, dates: &mut Vec<Period>) {
     }
 }
 
-/// Elements that name who did something or takes part. Where such a reference has an identifier and no type, a person or an organisation is meant.
+/// Elements that name who did something or takes part. Where such a reference has an identifier and no type, a person, an institution or a team is meant.
 pub(super) const DOERS: [&str; 24] = [
     "actor",
     "agent",

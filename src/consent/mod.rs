@@ -71,13 +71,15 @@ pub use permitted::{
     Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
     own_work, release, release_beside, release_provenance, withholds_labels,
 };
-pub use pointers::pointers_of;
+pub use pointers::{doers_of, pointers_of};
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
 pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
-pub use setting::{NamedSetting, bears, is_nobodys, is_setting, labels_of_setting, named_settings, settings_of};
+pub use setting::{NamedRecord, bears, is_nobodys, is_setting, labels_of_setting, logical_names, named_settings, settings_of};
 pub use stream::decide_stream;
-pub use unsettled::{SETTING_UNKNOWN, decide_unsettled, labels_of_unknown_setting, labels_of_worst_setting, turns_on_setting};
+pub use unsettled::{
+    SETTING_UNKNOWN, decide_unsettled, labels_of_unknown_setting, labels_of_worst_setting, turns_on_doers, turns_on_setting,
+};
 pub use vocabulary::{Concept, Confidentiality};

@@ -5,6 +5,7 @@
 
 use super::code::{Identifier, Reference};
 use super::facts::{DOERS, references_of};
+use super::setting::NamedRecord;
 use super::written::{addresses_in, uuids_in};
 use crate::fhir::{Node, Value};
 
@@ -14,14 +15,33 @@ const NAMING: [&str; 3] = ["reference", "targetIdentifier", "valueIdentifier"];
 /// Elements whose text is a name or a system of names, and where it names another record that is known by what stands around it.
 const OWN: [&str; 3] = ["id", "system", "value"];
 
-/// Types of institutions, which are nobody's records and may tell. People tell nothing, and a person who did something is no other record.
-const INSTITUTIONS: [&str; 3] = ["HealthcareService", "Location", "Organization"];
+/// Types of those who do something and may tell: institutions, roles there, and teams of the patient's. People tell nothing, and a person who did
+/// something is no other record.
+const DOING: [&str; 5] = ["CareTeam", "HealthcareService", "Location", "Organization", "PractitionerRole"];
 
 /// What a resource points at, in whatever way.
 pub fn pointers_of(resource: &Node) -> Vec<Reference> {
     let mut found = references_of(resource);
     collect(resource, "", &mut found);
     found
+}
+
+/// Those whom a resource refers to that may do something and tell, wherever it does. One of an untold type may be a person, and is left out.
+pub fn doers_of(resource: &Node) -> Vec<NamedRecord> {
+    let mut found = Vec::new();
+    collect_doers(resource, &mut found);
+    found
+}
+
+fn collect_doers(node: &Node, found: &mut Vec<NamedRecord>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| collect_doers(item, found)),
+        Value::Object(object) => {
+            found.extend(NamedRecord::of(node, |type_name| DOING.contains(&type_name)));
+            object.members().iter().for_each(|member| collect_doers(&member.node, found));
+        }
+        _ => {}
+    }
 }
 
 fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
@@ -35,7 +55,7 @@ fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
         Value::List(items) => items.iter().for_each(|item| collect(item, name, found)),
         Value::Object(object) => {
             if DOERS.contains(&name) {
-                found.extend(untyped(node).iter().flat_map(institutions));
+                found.extend(untyped(node).iter().flat_map(doing));
             }
             for member in object.members() {
                 match member.name.as_str() {
@@ -58,15 +78,15 @@ fn untyped(node: &Node) -> Option<Identifier> {
     Reference::logical(node).is_some_and(is_untyped).then(|| node.get("identifier").and_then(Identifier::from_node)).flatten()
 }
 
-/// The institutions that an identifier may mean where it names who did something.
-fn institutions(identifier: &Identifier) -> impl Iterator<Item = Reference> {
-    INSTITUTIONS.iter().map(|type_name| Reference::by_identifier(type_name, identifier))
+/// Those who may tell and whom an identifier may mean where it names who did something.
+fn doing(identifier: &Identifier) -> impl Iterator<Item = Reference> {
+    DOING.iter().map(|type_name| Reference::by_identifier(type_name, identifier))
 }
 
 /// What a reference names by identifier, as whatever `pointers_of` may have found it.
 pub(super) fn named_logically(node: &Node) -> impl Iterator<Item = Reference> {
     let named = Reference::logical(node);
-    let others: Vec<Reference> = untyped(node).iter().flat_map(institutions).collect();
+    let others: Vec<Reference> = untyped(node).iter().flat_map(doing).collect();
     named.into_iter().chain(others)
 }
 
@@ -130,9 +150,11 @@ mod tests {
             r#""supportingInfo":[{"type":"Condition","identifier":{"system":"s","value":"9"}}],"author":{"identifier":{"system":"npi","value":"1"}}"#,
             &[
                 "Condition?identifier=s|9",
+                "CareTeam?identifier=npi|1",
                 "HealthcareService?identifier=npi|1",
                 "Location?identifier=npi|1",
                 "Organization?identifier=npi|1",
+                "PractitionerRole?identifier=npi|1",
             ],
         );
         check(

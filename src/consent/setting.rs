@@ -10,10 +10,12 @@ use crate::fhir::Node;
 const PART_OF: &str = "partOf";
 
 /// Elements that name the setting, or hold what names it.
-const SETTING: [&str; 9] = [
+const SETTING: [&str; 11] = [
     "context",
     "encounter",
     "episodeOfCare",
+    "facility",
+    "item",
     "location",
     "locationReference",
     "medication",
@@ -22,54 +24,65 @@ const SETTING: [&str; 9] = [
     "serviceProvider",
 ];
 
-/// Elements by which settings name those they belong to, and products what they are made of.
-const BELONGING: [&str; 3] = ["ingredient", "managingOrganization", "providedBy"];
+/// Elements by which settings name those they belong to, roles for whom they are, and products what they are made of.
+const BELONGING: [&str; 5] = ["healthcareService", "ingredient", "managingOrganization", "organization", "providedBy"];
 
 /// What the setting is named by inside an element that holds more.
-const HELD: [&str; 5] = ["encounter", "itemReference", "location", "reference", "substanceReference"];
+const HELD: [&str; 6] = ["encounter", "itemReference", "location", "locationReference", "reference", "substanceReference"];
 
-/// By type, the elements that say what kind of a setting it is. What else happened there is not the setting's kind.
-const KINDS: [(&str, &[&str]); 7] = [
+/// A practitioner's role: for an institution, at a place.
+const ROLE: &str = "PractitionerRole";
+
+/// By type, the elements that say what kind of a setting, or of a role, it is. What else happened there is not the setting's kind.
+const KINDS: [(&str, &[&str]); 8] = [
     ("Encounter", &["class", "type", "serviceType"]),
     ("EpisodeOfCare", &["type"]),
     ("HealthcareService", &["category", "type", "specialty", "name", "program"]),
     ("Location", &["type", "name", "alias", "description"]),
     ("Medication", &["code", "ingredient"]),
     ("Organization", &["type", "name", "alias"]),
+    (ROLE, &["code", "specialty"]),
     ("Substance", &["category", "code", "description", "ingredient"]),
 ];
 
-/// A setting as a resource names it: literally, by identifier, or in both ways.
-pub struct NamedSetting {
+/// A record as a resource names it: literally, by identifier, or in both ways.
+pub struct NamedRecord {
     pub literal: Option<Reference>,
     pub logical: Option<Reference>,
 }
 
-impl NamedSetting {
-    /// A logical reference that does not tell its type may mean a setting unless it must be told.
-    fn of(node: &Node, must_tell_type: bool) -> Option<NamedSetting> {
-        let tells_type = |logical: &Reference| logical.sought().is_some_and(|(type_name, _)| !type_name.is_empty());
-        let literal = Reference::from_node(node).filter(may_be_setting);
-        let logical = Reference::logical(node).filter(|logical| may_be_setting(logical) && (tells_type(logical) || !must_tell_type));
-        (literal.is_some() || logical.is_some()).then_some(NamedSetting { literal, logical })
+impl NamedRecord {
+    /// What a reference names, if it may be of one of the types that are meant. One by identifier may not tell its type: it is asked for the empty one.
+    pub(super) fn of(node: &Node, is_meant: impl Fn(&str) -> bool) -> Option<NamedRecord> {
+        let literal = Reference::from_node(node).filter(|literal| literal.type_name().is_some_and(&is_meant));
+        let logical = Reference::logical(node).filter(|logical| logical.sought().is_some_and(|(type_name, _)| is_meant(type_name)));
+        (literal.is_some() || logical.is_some()).then_some(NamedRecord { literal, logical })
+    }
+
+    /// A setting. A logical reference that does not tell its type may mean one unless it must be told.
+    fn of_setting(node: &Node, must_tell_type: bool) -> Option<NamedRecord> {
+        NamedRecord::of(node, |type_name| is_setting(type_name) || (type_name.is_empty() && !must_tell_type))
     }
 }
 
 /// The settings that a resource and what is contained in it name. A Location's or an Encounter's own are among them; a logical reference that does
 /// not tell its type may name one.
-pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedSetting> {
-    std::iter::once(resource).chain(items(resource, "contained")).flat_map(named_in)
+pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedRecord> {
+    // For whom somebody is who did something tells of them, not of where it took place: the reference in the contained role goes by itself.
+    let contained = items(resource, "contained").iter().map(|inner| (inner, inner.resource_type() != Some(ROLE)));
+    std::iter::once((resource, true)).chain(contained).flat_map(|(node, belongs)| named_in(node, belongs))
 }
 
-fn named_in(resource: &Node) -> impl Iterator<Item = NamedSetting> {
-    let is_one = resource.resource_type().is_some_and(is_setting);
+/// The settings that one resource names; also those it belongs to, where it is one that may belong to any.
+fn named_in(resource: &Node, belongs: bool) -> impl Iterator<Item = NamedRecord> {
+    let is_one = belongs && resource.resource_type().is_some_and(is_setting);
     let belonging = if is_one { &BELONGING[..] } else { &[] };
     SETTING.iter().chain(belonging).flat_map(move |element| {
         let nodes = items(resource, element).iter();
         let nodes = nodes.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
         // What is no setting is part of none.
         let must_tell_type = *element == PART_OF && !is_one;
-        nodes.filter_map(move |node| NamedSetting::of(node, must_tell_type))
+        nodes.filter_map(move |node| NamedRecord::of_setting(node, must_tell_type))
     })
 }
 
@@ -85,20 +98,20 @@ pub fn bears(record: &Node, logical: &Reference) -> bool {
     names.any(|name| logical.sought().is_some_and(|(_, token)| name.sought() == Some(("", token))))
 }
 
-fn may_be_setting(reference: &Reference) -> bool {
-    match reference.sought() {
-        Some((type_name, _)) => type_name.is_empty() || is_setting(type_name),
-        None => reference.type_name().is_some_and(is_setting),
-    }
+/// How a record may be named by its identifiers, its type told or not.
+pub fn logical_names(record: &Node) -> impl Iterator<Item = Reference> {
+    let own = items(record, "identifier").iter().filter_map(Identifier::from_node);
+    let type_name = record.resource_type().unwrap_or_default();
+    own.flat_map(move |identifier| ["", type_name].map(|type_name| Reference::by_identifier(type_name, &identifier)))
 }
 
-/// Whether resources of a type are places, institutions and products, which are nobody's records: what they are called is known to everybody, and
-/// that somebody has to do with them is not.
+/// Whether resources of a type are places, institutions, roles there and products, which are nobody's records: what they are called is known to
+/// everybody, and that somebody has to do with them is not.
 pub fn is_nobodys(type_name: &str) -> bool {
-    matches!(type_name, "HealthcareService" | "Location" | "Medication" | "Organization" | "Substance")
+    matches!(type_name, "HealthcareService" | "Location" | "Medication" | "Organization" | ROLE | "Substance")
 }
 
-/// Whether resources of a type are settings of others.
+/// Whether resources of a type are settings of others, or lead to what may be one as a role does.
 pub fn is_setting(type_name: &str) -> bool {
     KINDS.iter().any(|(known, _)| *known == type_name)
 }
@@ -136,6 +149,12 @@ mod tests {
         check(r#""medication":{"reference":{"reference":"Medication/4"}}"#, &["Medication/4"]);
         check(r#""medicationReference":{"reference":"Medication/5"}"#, &["Medication/5"]);
         check(r#""partOf":[{"reference":"Procedure/6"}]"#, &[]);
+        check(r#""facility":{"reference":"Location/6"}"#, &["Location/6"]);
+        check(
+            r#""item":[{"encounter":[{"reference":"Encounter/6"}],"locationReference":{"reference":"Location/7"}}]"#,
+            &["Encounter/6", "Location/7"],
+        );
+        check(r#""item":[{"item":{"reference":"Condition/6"}}]"#, &[]);
         check(r#""encounter":{"type":"Encounter","identifier":{"system":"s","value":"a|b"}}"#, &["Encounter?identifier=s|a\\|b"]);
         check(r#""location":[{"location":{"identifier":{"value":"8"}}}]"#, &["?identifier=8"]);
         check(
@@ -148,6 +167,14 @@ mod tests {
         check(r#""managingOrganization":{"reference":"Organization/10"}"#, &[]);
         let room = read(r#"{"resourceType":"Location","managingOrganization":{"reference":"Organization/10"}}"#);
         assert_eq!(settings_of(&room).first().and_then(Reference::relative), Some("Organization/10"));
+        let members = r#""organization":{"reference":"Organization/13"},"healthcareService":[{"reference":"HealthcareService/14"}]"#;
+        let role = read(&format!(r#"{{"resourceType":"PractitionerRole","id":"r",{members},"location":[{{"reference":"Location/15"}}]}}"#));
+        let led = ["Location/15", "HealthcareService/14", "Organization/13"];
+        assert_eq!(settings_of(&role).iter().filter_map(Reference::relative).collect::<Vec<_>>(), led);
+        check(
+            &format!(r##""contained":[{{"resourceType":"PractitionerRole","id":"r",{members}}}],"performer":[{{"reference":"#r"}}]"##),
+            &[],
+        );
         let mixture = read(
             r#"{"resourceType":"Medication","ingredient":[{"itemReference":{"reference":"Medication/11"}},{"itemReference":{"reference":"Substance/12"}}]}"#,
         );
@@ -172,6 +199,7 @@ mod tests {
             &["SDV", "R"],
         );
         check(r#"{"resourceType":"Substance","code":{"text":"Methadone hydrochloride"}}"#, &["OPIOIDUD", "R"]);
+        check(r#"{"resourceType":"PractitionerRole","specialty":[{"text":"Opioid use disorder"}]}"#, &["OPIOIDUD", "R"]);
         check(r#"{"resourceType":"Observation","code":{"text":"Heroin"}}"#, &[]);
     }
 }

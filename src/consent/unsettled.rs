@@ -7,6 +7,7 @@ use super::code::Code;
 use super::decision::{Decision, decide, permits};
 use super::facts::ResourceFacts;
 use super::label::level;
+use super::permitted::withholds_labels;
 use super::request::Request;
 use super::rules::Rules;
 use super::screen::with_level;
@@ -27,6 +28,12 @@ pub fn turns_on_setting(rules: &Rules, request: &Request, facts: &ResourceFacts)
         // Whoever is refused for another reason than the resource is refused whatever the resource is.
         true => is_released || (plain.screen.is_some() && tellings().any(|labels| permits(rules, request, &told(facts, labels)))),
     }
+}
+
+/// Whether what those tell who are named in a resource could change what is shown of it, by the decision on it.
+pub fn turns_on_doers(decision: &Decision) -> bool {
+    let is_released = decision.is_permit() || decision.screen.as_ref().is_some_and(|screen| screen.permits_bare());
+    is_released && withholds_labels(decision, &labels_of_worst_setting())
 }
 
 /// Decides on one resource whose setting is not known: a permit if it is one whatever the setting tells, and then with what the law wants said of

@@ -50,7 +50,7 @@ pub use rules::local_codes::is_key_system;
 pub use rules::primary_coding::primary_coding;
 pub use rules::status::{Succession, succession};
 pub use settings::{configure, vendor_defaults};
-pub use source::{Dangling, SourceRules, plain_url};
+pub use source::{Dangling, SourceRules, leads_to_same, plain_url};
 pub use stage::{Normalised, NormalisedEntry};
 pub use vendor_error::{MAX_ERROR_BODY, vendor_error};
 pub use versions::{Release, other_release};

@@ -160,8 +160,7 @@ impl SourceRules {
 
     /// Whether a base URL leads to one of the source's servers, or to the gateway, however it is written.
     pub fn is_at(&self, base_url: &str) -> bool {
-        let wanted = server_and_path(base_url);
-        self.bases.iter().chain(&self.gateway_base).any(|base| server_and_path(base) == wanted)
+        self.bases.iter().chain(&self.gateway_base).any(|base| leads_to_same(base, base_url))
     }
 
     /// The source's own name for a resource, as `meta.source` carries it: below its first base URL, else below its URN.
@@ -193,6 +192,11 @@ pub fn plain_url(url: &str) -> std::borrow::Cow<'_, str> {
         return url.into();
     }
     format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase()).into()
+}
+
+/// Whether two base URLs lead to one server, however they are written.
+pub fn leads_to_same(one: &str, other: &str) -> bool {
+    server_and_path(one) == server_and_path(other)
 }
 
 /// Where an http(s) URL leads, as whoever follows it goes there: without the name of a user, the dot that ends a full host name, an encryption's usual

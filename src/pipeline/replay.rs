@@ -15,7 +15,7 @@ use crate::fhir::{Node, Object, Value, json};
 use crate::intake::{self, Evidence, Interaction, Limits, Media, Write, decode_pairs};
 use crate::normalise::{Change, Context, Links, Normalised, repeats};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
-use crate::store::{Assumption, Committed, Method, Reader, StoredVersion, Target, Unit};
+use crate::store::{Assumption, Committed, Method, Reader, StoredRaw, StoredVersion, Target, Unit};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -201,6 +201,13 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// What was received under a number, read again; `None` where it cannot be.
+    pub(crate) fn received(&self, reader: &Reader<'_>, raw: i64) -> Result<Option<Node>, Fault> {
+        Ok(read_document(reader, raw, self.definitions.types())?.map(|(_, _, document)| document))
+    }
+}
+
 impl Found {
     fn seq(&self) -> i64 {
         match self {
@@ -210,10 +217,16 @@ impl Found {
     }
 }
 
-fn read_raw(reader: &Reader<'_>, id: i64, at: Instant, types: &crate::fhir::types::TypeTable) -> Result<Option<Raw>, Fault> {
+/// Received bytes with what they are and say; `None` where they cannot be read.
+fn read_document(reader: &Reader<'_>, id: i64, types: &TypeTable) -> Result<Option<(StoredRaw, Media, Node)>, Fault> {
     let Some(stored) = reader.raw(id)? else { return Ok(None) };
-    let Some(Media { format, declared }) = Media::of(&stored.media) else { return Ok(None) };
-    let Ok(document) = intake::document(&stored.bytes, format, &LIMITS, types) else { return Ok(None) };
+    let Some(media) = Media::of(&stored.media) else { return Ok(None) };
+    let document = intake::document(&stored.bytes, media.format, &LIMITS, types).ok();
+    Ok(document.map(|document| (stored, media, document)))
+}
+
+fn read_raw(reader: &Reader<'_>, id: i64, at: Instant, types: &TypeTable) -> Result<Option<Raw>, Fault> {
+    let Some((stored, Media { format, declared }, document)) = read_document(reader, id, types)? else { return Ok(None) };
     let evidence =
         Evidence { bytes: stored.bytes.into(), digest: stored.digest, format, declared, at, attestations: std::sync::Arc::default() };
     Ok(Some(Raw { evidence, document, made: reader.made_from(id)? }))

@@ -2,7 +2,8 @@
 //! References are put into the gateway's words when they come in; links in texts, and URIs that are the address of a record, stay as they were written.
 
 use crate::consent::Reference;
-use crate::normalise::{GatewayIds, SourceRules, is_gateway_id, plain_url};
+use crate::normalise::{GatewayIds, SourceRules, is_gateway_id, leads_to_same, plain_url};
+use crate::registry::{Holder, Registry};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub(super) struct Addresses {
     pub ids: GatewayIds,
     pub rules: Arc<HashMap<String, SourceRules>>,
+    pub registry: Arc<Registry>,
 }
 
 impl Addresses {
@@ -32,13 +34,28 @@ impl Addresses {
         names
     }
 
-    /// Whose words an address may be in: those of the record's source, of whichever source has the base URL, or of the server that the source speaks of.
+    /// Whose words an address may be in: those of the record's source, of whichever source or holder has the base URL, or of the server that the source
+    /// speaks of.
     fn scopes(&self, written: &str, local: &[String], source: &str) -> Vec<String> {
+        let own = self.own_scopes(source);
         let base = written.contains("://").then(|| local.first().and_then(|local| written.strip_suffix(local.as_str()))).flatten();
-        let Some(base) = base.map(|base| base.trim_end_matches('/')) else { return vec![source.to_owned()] };
+        let Some(base) = base.map(|base| base.trim_end_matches('/')) else { return own.map(str::to_owned).collect() };
         let mut scopes: Vec<String> = self.rules.iter().filter(|(_, rules)| rules.is_at(base)).map(|(name, _)| name.clone()).collect();
-        scopes.push(format!("{source}\n{}", plain_url(base)));
+        let holds = |holder: &&Holder| leads_to_same(base, holder.base_url.as_str());
+        scopes.extend(self.registry.holders().iter().filter(holds).map(|holder| self.scope_of(holder).to_owned()));
+        let plain = plain_url(base);
+        scopes.extend(own.map(|scope| format!("{scope}\n{plain}")));
         scopes
+    }
+
+    /// Under which names ids are made of what a record's source calls its own. A holder's are made as those of the source it is read as.
+    fn own_scopes<'s>(&'s self, source: &'s str) -> impl Iterator<Item = &'s str> + Clone {
+        let as_holder = self.registry.holder(source).map(|holder| self.scope_of(holder)).filter(|scope| *scope != source);
+        std::iter::once(source).chain(as_holder)
+    }
+
+    fn scope_of<'s>(&'s self, holder: &'s Holder) -> &'s str {
+        self.registry.source_of_holder(holder).map_or(holder.name.as_str(), |(name, _)| name)
     }
 }
 
@@ -52,7 +69,7 @@ mod tests {
         let of = |source: &str, id: &str| format!("Binary/{}", ids.id(source, "Binary", id));
         let rules = [("a", "https://a.example/fhir"), ("b", "https://b.example/fhir")];
         let rules = rules.map(|(name, base)| (name.to_owned(), SourceRules::new(name, &[base])));
-        let addresses = Addresses { ids: ids.clone(), rules: Arc::new(rules.into()) };
+        let addresses = Addresses { ids: ids.clone(), rules: Arc::new(rules.into()), registry: Arc::default() };
         let ours = of("a", "7");
         for (written, expected) in [
             ("Binary/7", vec!["Binary/7".to_owned(), of("a", "7")]),

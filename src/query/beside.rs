@@ -2,13 +2,14 @@
 //! say so.
 
 mod once;
+mod walk;
 
 use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, bears, is_administrative, is_nobodys, is_setting, labels_of_setting,
-    labels_of_worst_setting, named_settings, patient_identifiers_of, patients_of, pointers_of, settings_of,
+    Concept, Labeller, PatientReference, Reference, is_administrative, is_nobodys, is_setting, labels_of_setting, labels_of_worst_setting,
+    patient_identifiers_of, patients_of, pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -23,8 +24,8 @@ pub(super) const MAX_BESIDE: usize = 5_000;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
-/// Who and what a record is by: references to them stay.
-const PARTIES: [&str; 4] = ["Device", "Person", "Practitioner", "PractitionerRole"];
+/// Who and what a record is by: references to them stay. A role is none: it leads to where somebody works.
+const PARTIES: [&str; 3] = ["Device", "Person", "Practitioner"];
 
 /// The records that others refer to.
 #[derive(Default)]
@@ -32,6 +33,8 @@ pub(super) struct Beside {
     records: HashMap<String, Candidate>,
     /// References to what was deleted, or to more than was looked up.
     gone: HashSet<String>,
+    /// References to what is not here.
+    absent: HashSet<String>,
     /// Settings of which it could not be learnt what they are: they lie at a holder, or more are named than were looked at.
     unknown: HashSet<String>,
     /// What logical references mean.
@@ -104,7 +107,8 @@ impl Beside {
         Ok(beside)
     }
 
-    fn knows(&self, reference: &str) -> bool {
+    /// Whether a reference was looked up and found.
+    pub fn knows(&self, reference: &str) -> bool {
         self.records.contains_key(reference) || self.gone.contains(reference) || self.meant.contains_key(reference)
     }
 
@@ -135,6 +139,9 @@ impl Beside {
         };
         if found.is_more {
             self.miss(reference.clone());
+        }
+        if found.versions.is_empty() {
+            self.absent.insert(reference.clone());
         }
         let last = found.versions.iter().filter(|version| version.deleted() && is_setting(&version.type_name));
         let last = last.map(|version| reader.version(&version.type_name, &version.id, version.version.saturating_sub(1)));
@@ -177,9 +184,10 @@ impl Beside {
         Ok(settings)
     }
 
-    /// Whether what a name means is at hand.
-    pub fn has(&self, name: &str) -> bool {
-        self.records.contains_key(name) || self.meant_by(name).iter().any(|literal| self.records.contains_key(literal))
+    /// Whether what a name means is at hand, or it was found out that it cannot be. By an identifier no record of others is meant.
+    pub fn has(&self, name: &str, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
+        let is_theirs = |literal: &String| self.records.get(literal).is_some_and(|candidate| is_of_theirs(&candidate.resource));
+        self.records.contains_key(name) || self.unknown.contains(name) || self.meant_by(name).iter().any(is_theirs)
     }
 
     /// The record of this name.
@@ -211,6 +219,16 @@ impl Beside {
         self.records.values()
     }
 
+    /// Whether something was looked for by this name and is not here.
+    pub fn lacks(&self, name: &str) -> bool {
+        self.absent.contains(name)
+    }
+
+    /// Whether anything was looked for and is not here.
+    pub fn lacks_any(&self) -> bool {
+        !self.absent.is_empty()
+    }
+
     /// Leaves out of sight what is hidden: from now on references to it go.
     pub fn hide(&mut self, hidden: Vec<String>) {
         self.gone.extend(hidden);
@@ -225,7 +243,8 @@ impl Beside {
             let behind = self.labels(&candidate.resource, labeller, &|_| true);
             (literal.clone(), own.into_iter().chain(behind).chain(unknown.into_iter().flatten()).collect::<Vec<_>>())
         });
-        self.places = told.filter(|(_, labels)| !labels.is_empty()).collect();
+        let told = told.filter(|(_, labels)| !labels.is_empty());
+        self.places = told.chain(self.unknown.iter().map(|name| (name.clone(), labels_of_worst_setting()))).collect();
     }
 
     /// The references in records that must not be shown: to what is hidden, and to places and products that tell what is withheld.
@@ -302,78 +321,6 @@ impl Beside {
             crossref::disagree(identifier, &theirs, |system| registry.is_person_system(system))
         };
         !records.is_empty() && records.iter().all(disagrees)
-    }
-
-    /// What the settings tell in which something took place. By an identifier alone no record of other patients is named, whoever filed it.
-    pub fn labels(&self, resource: &Node, labeller: &Labeller, is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<Concept> {
-        let mut labels = Vec::new();
-        let mut walk = Walk::from(resource);
-        for _ in 0..SETTING_STEPS {
-            self.step(&mut walk, is_of_theirs);
-            for label in walk.settings.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
-                if !labels.contains(&label) {
-                    labels.push(label);
-                }
-            }
-        }
-        labels
-    }
-
-    /// Whether it could not be learnt of some setting in which something took place what it is, or there are more than were followed.
-    pub fn is_unsettled(&self, resource: &Node, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
-        if self.unknown.is_empty() && self.records.is_empty() {
-            return false;
-        }
-        let mut walk = Walk::from(resource);
-        for _ in 0..=SETTING_STEPS {
-            self.step(&mut walk, is_of_theirs);
-            if walk.names.iter().any(|name| self.unknown.contains(name)) {
-                return true;
-            }
-        }
-        !walk.settings.is_empty()
-    }
-
-    /// Goes on to the settings that those reached last name, as far as they are at hand and were not reached before.
-    fn step<'b>(&'b self, walk: &mut Walk<'b>, is_of_theirs: &dyn Fn(&Node) -> bool) {
-        let Walk { seen, names, settings } = walk;
-        let named: Vec<String> = settings.iter().flat_map(|node| self.names_of_settings(node)).collect();
-        *names = named.into_iter().filter(|name| seen.insert(name.clone())).collect();
-        let record = |literal: &String| self.records.get(literal).map(|candidate| &candidate.resource);
-        let meant = names.iter().flat_map(|name| self.meant_by(name)).filter_map(|literal| Some((literal, record(literal)?)));
-        let theirs = meant.filter(|(literal, setting)| is_of_theirs(setting) && seen.insert((*literal).clone()));
-        *settings = names.iter().filter_map(record).chain(theirs.map(|(_, setting)| setting)).collect();
-    }
-
-    /// What the settings of a resource are named by. Where one is at hand that bears the identifier beside its reference, no other is meant by that.
-    fn names_of_settings(&self, resource: &Node) -> Vec<String> {
-        let names = named_settings(resource).flat_map(|named| {
-            let literal = named.literal.as_ref().and_then(name_of);
-            let is_told = |logical: &Reference| literal.as_ref().is_some_and(|literal| self.is_borne_by(literal, logical));
-            let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
-            [literal, logical]
-        });
-        names.flatten().collect()
-    }
-
-    fn is_borne_by(&self, literal: &String, logical: &Reference) -> bool {
-        let record = self.records.get(literal);
-        self.meant_by(logical.as_str()).contains(literal) || record.is_some_and(|candidate| bears(&candidate.resource, logical))
-    }
-}
-
-/// A walk from a resource to the settings behind it, each reached once.
-struct Walk<'b> {
-    seen: HashSet<String>,
-    /// The names that the last step followed.
-    names: Vec<String>,
-    /// What it reached.
-    settings: Vec<&'b Node>,
-}
-
-impl<'b> Walk<'b> {
-    fn from(resource: &'b Node) -> Walk<'b> {
-        Walk { seen: HashSet::new(), names: Vec::new(), settings: vec![resource] }
     }
 }
 

@@ -65,6 +65,8 @@ pub(crate) struct Judge {
     beside: Beside,
     addresses: Addresses,
     labeller: Labeller,
+    /// How much could not be learnt of what candidates name, on which something turned.
+    unlearnt: usize,
 }
 
 impl Judge {
@@ -87,7 +89,8 @@ impl Judge {
         recipient: Recipient,
         resources: impl Iterator<Item = Pointing<'r>>,
     ) -> Result<Judge, Fault> {
-        let addresses = Addresses { ids: pipeline.ids.clone(), rules: Arc::clone(&pipeline.rules) };
+        let (rules, registry) = (Arc::clone(&pipeline.rules), Arc::clone(&pipeline.registry));
+        let addresses = Addresses { ids: pipeline.ids.clone(), rules, registry };
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
         let mut named = BTreeSet::new();
@@ -133,7 +136,8 @@ impl Judge {
         let requests = recipient.requests(now);
         let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
         beside.label_places(&labeller);
-        let mut judge = Judge { recipient, requests, rules, registry, targets, spoken_for: BTreeSet::new(), beside, addresses, labeller };
+        let spoken_for = BTreeSet::new();
+        let mut judge = Judge { recipient, requests, rules, registry, targets, spoken_for, beside, addresses, labeller, unlearnt: 0 };
         judge.hide();
         Ok(judge)
     }

@@ -2,7 +2,7 @@
 //! caller may see each. It is many searches put to the same consent as any other; there is no permit for the whole.
 
 use super::holders::Told;
-use super::{Along, Candidate, Page, QueryPath, counted, disclosure, link, may, not_found, page};
+use super::{Along, Candidate, Page, QueryPath, counted, disclosure, link, may, not_found, page, settings};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
@@ -84,8 +84,11 @@ impl QueryPath {
         // The other records of the person belong to it, where the caller may follow the link.
         let pairs = vec![("patient".to_owned(), format!("Patient/{id}"))];
         let pairs = self.with_linked(caller, "Observation", &pairs).await?.unwrap_or(pairs);
-        let (compartment, told) = self.compartment(caller, &pairs, &asked).await?;
-        shown.extend(self.permitted(caller, compartment).await?);
+        let (compartment, mut told) = self.compartment(caller, &pairs, &asked).await?;
+        let judge = self.judge(caller, &compartment).await?;
+        let note = settings::unlearnt_note(&judge);
+        told.silent.extend(self.unlearnt_outcome(caller, &judge));
+        shown.extend(compartment.into_iter().filter_map(|candidate| judge.rule(candidate).permitted()));
         let along = self.referred_to(caller, &shown, &asked).await?;
         shown.extend(along);
         let total = shown.len();
@@ -94,7 +97,7 @@ impl QueryPath {
         let beyond: Vec<Permitted> = before.into_iter().chain(after).collect();
         let end = from + shown.len();
         let next = (end < total).then(|| self.pager.seal_at(caller, &path, asked.used.clone(), end, consents, now));
-        let mut closing = disclosure(shown.iter(), None);
+        let mut closing = disclosure(shown.iter(), note);
         counted::count_in(&mut closing, &beyond);
         self.disclose(opened, closing, told.patients).await?;
         let mut links = vec![link("self", &format!("{}/{path}", self.base_url))];

@@ -83,6 +83,28 @@ impl QueryPath {
         Ok(())
     }
 
+    /// Lets what a holder calls a patient lead to the gateway's id.
+    fn link(&self, holder: &Holder, (remote, ours): (&str, &str), links: &mut Links) {
+        let ours = format!("Patient/{ours}");
+        links.insert(&format!("Patient/{remote}"), &ours);
+        // An absolute reference to it arrives at the id the holder's own would get.
+        if let Some(rules) = self.holder_rules.get(&holder.name) {
+            links.insert(&format!("Patient/{}", self.pipeline.ids.id(rules.name(), "Patient", remote)), &ours);
+        }
+    }
+
+    /// What a holder calls these patients, as far as it knows them and can be asked.
+    pub(super) async fn links_to(&self, holder: &Holder, patients: &[String]) -> Result<Links, Fault> {
+        let mut links = Links::new();
+        for id in patients {
+            let Some(patient) = self.known_patient(id).await? else { continue };
+            if let Ok(Some(remote)) = self.remote_patient(holder, &patient).await? {
+                self.link(holder, (remote.as_str(), id.as_str()), &mut links);
+            }
+        }
+        Ok(links)
+    }
+
     async fn known_patient(&self, id: &str) -> Result<Option<KnownPatient>, Fault> {
         let stored = self.pipeline.store.glance(|reader| reader.current("Patient", id)).await?;
         let stored = stored.filter(|version| !version.deleted());
@@ -112,12 +134,7 @@ impl QueryPath {
             Err(problem) => return Ok(Err(problem)),
         };
         let mut links = Links::new();
-        let ours = format!("Patient/{}", patient.id);
-        links.insert(&format!("Patient/{remote}"), &ours);
-        // An absolute reference to it arrives at the id the holder's own would get.
-        if let Some(rules) = self.holder_rules.get(&holder.name) {
-            links.insert(&format!("Patient/{}", self.pipeline.ids.id(rules.name(), "Patient", &remote)), &ours);
-        }
+        self.link(holder, (remote.as_str(), patient.id.as_str()), &mut links);
         let received = answer.resources.len() + answer.foreign;
         let translated = answer.resources.into_iter().filter_map(|resource| self.translate(holder, resource, &links));
         // What is of another type, or about somebody else than the patient asked for, is never let in, whatever the holder made of the search.
@@ -179,7 +196,7 @@ impl QueryPath {
         }
         let id = resource.text("id")?.to_owned();
         let elsewhere = Elsewhere { type_name, id, holder: holder.name.clone(), remote };
-        let there = There::of(&resource, &spelled, links).map(Box::new);
+        let there = There::of(&resource, &holder.name, &spelled, links).map(Box::new);
         Some(Candidate { resource, source: holder.name.clone(), version: None, at: None, elsewhere: Some(elsewhere), there })
     }
 }

@@ -1,7 +1,7 @@
 //! The same decision for what is pushed as for what is asked, taken when the delivery leaves.
 
 use super::consents::{Judge, Recipient};
-use super::{Candidate, Ruling};
+use super::{Candidate, QueryPath, Ruling};
 use crate::anchor::LeafKind;
 use crate::audit::{Action, Closing, Opened, Outcome};
 use crate::forward::{DeliveryJudge, Release, Sent};
@@ -17,13 +17,19 @@ const MAX_VERSIONS: usize = 1000;
 /// Judges deliveries by the consents in force at that moment.
 #[derive(Clone)]
 pub struct ConsentJudge {
-    pub pipeline: Pipeline,
+    pub query: QueryPath,
+}
+
+impl ConsentJudge {
+    fn pipeline(&self) -> &Pipeline {
+        &self.query.pipeline
+    }
 }
 
 impl DeliveryJudge for ConsentJudge {
     async fn permit(&self, delivery: &Delivery, destination: &Destination) -> Result<Release, Fault> {
         let (type_name, id) = (delivery.type_name.clone(), delivery.id.clone());
-        let Some(current) = self.pipeline.store.read(move |reader| reader.current(&type_name, &id)).await? else {
+        let Some(current) = self.pipeline().store.read(move |reader| reader.current(&type_name, &id)).await? else {
             return Ok(Release::Superseded);
         };
         if current.version != delivery.version {
@@ -32,7 +38,7 @@ impl DeliveryJudge for ConsentJudge {
         if current.deleted() {
             // Whoever was sent nothing is not told that there was something.
             let (to, type_name, id) = (delivery.destination.clone(), delivery.type_name.clone(), delivery.id.clone());
-            let sent = self.pipeline.store.read(move |reader| sent(reader, &to, &type_name, &id)).await?;
+            let sent = self.pipeline().store.read(move |reader| sent(reader, &to, &type_name, &id)).await?;
             return Ok(if sent.is_empty() { Release::Superseded } else { Release::Deleted });
         }
         let candidate = Candidate::stored(&current)?;
@@ -46,8 +52,9 @@ impl DeliveryJudge for ConsentJudge {
             breaks_glass: None,
             data: destination.data,
         };
-        let judge =
-            Judge::for_recipient(&self.pipeline, recipient, std::iter::once((&candidate.resource, candidate.source.as_str()))).await?;
+        let shown = std::iter::once((&candidate.resource, candidate.source.as_str()));
+        let mut judge = Judge::for_recipient(self.pipeline(), recipient, shown).await?;
+        self.query.settle(&mut judge, std::slice::from_ref(&candidate)).await?;
         Ok(match judge.rule(candidate) {
             Ruling::Permitted(permitted) => Release::Permitted(permitted),
             Ruling::Denied(why) => Release::Denied(why),
@@ -59,7 +66,7 @@ impl DeliveryJudge for ConsentJudge {
             interaction: "push",
             action: Action::Read,
             request_id: format!("delivery-{}", delivery.row),
-            at: self.pipeline.clock.now(),
+            at: self.pipeline().clock.now(),
             peer: destination.name.clone(),
             caller: None,
             query: None,
@@ -87,7 +94,7 @@ impl DeliveryJudge for ConsentJudge {
             return Ok(());
         }
         let record = format!("{}/{}/_history/{}", delivery.type_name, delivery.id, delivery.version);
-        self.pipeline.record(&opened, &outcome, LeafKind::Deliver, &Closing { resources: vec![record], ..closing }).await
+        self.pipeline().record(&opened, &outcome, LeafKind::Deliver, &Closing { resources: vec![record], ..closing }).await
     }
 }
 
@@ -112,7 +119,7 @@ impl ConsentJudge {
     async fn patients_of(&self, delivery: &Delivery) -> Result<Vec<String>, Fault> {
         let (to, type_name, id) = (delivery.destination.clone(), delivery.type_name.clone(), delivery.id.clone());
         let version = delivery.version;
-        let found = self.pipeline.store.read(move |reader| match reader.version(&type_name, &id, version)? {
+        let found = self.pipeline().store.read(move |reader| match reader.version(&type_name, &id, version)? {
             Some(found) if !found.deleted() => Ok(patient_ids(&found.parse()?)),
             Some(_) => Ok(sent(reader, &to, &type_name, &id)?.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect()),
             None => Ok(Vec::new()),

@@ -1,39 +1,45 @@
-//! The setting of a holder's record: the encounter, place or product that it names and that lies there alone is asked for there, before the record is
-//! ruled on.
+//! What a holder's record names and lies there alone: the encounter, place or product that is its setting, and the clinic, team or role that did
+//! something. It is asked for there, before the record is ruled on.
 //!
 //! Nothing is asked where nothing turns on the answer, and nothing is kept beyond the request. A setting of which nothing could be learnt is an
-//! unknown one: what took place in it is decided as if it told the worst.
+//! unknown one: what took place in it is decided as if it told the worst. Whoever did something and is not known is taken for somebody who tells the
+//! worst, and is not named.
 
 use super::beside::{SETTING_STEPS, name_of};
 use super::{Candidate, Judge, QueryPath, reference};
-use crate::consent::{PatientReference, named_settings, patients_of};
+use crate::consent::{NamedRecord, PatientReference, doers_of, named_settings, patients_of};
 use crate::fhir::{Node, is_id};
 use crate::forward::Capabilities;
+use crate::identity::Caller;
 use crate::normalise::Links;
-use crate::outcome::Fault;
+use crate::outcome::{Fault, Finding, IssueType, Severity};
 use crate::registry::Holder;
 use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The most settings that holders are asked for, for one answer. Further ones stay unknown.
+/// The most settings, and others that may tell, that holders are asked for, for one answer. Further ones stay unknown.
 pub(super) const MAX_SETTINGS: usize = 200;
 /// How many settings are asked for in one search.
 const BATCH: usize = 50;
 /// How many questions about settings one holder is asked at once.
 const ASKED_AT_ONCE: usize = 8;
+/// What a setting told may open a record that names others; those are asked for then.
+const ROUNDS: usize = 2;
 
 /// By the gateway's name of it, the type and id that a holder has for what a record of its refers to.
-type Spelled = HashMap<String, (String, String)>;
+pub(super) type Spelled = HashMap<String, (String, String)>;
 
-/// What a holder's record names as its settings, and how its patients are linked.
+/// What a record names as its settings, whom else it names that may tell, at which holder these lie, and how patients are linked there.
 #[derive(Clone)]
 pub(crate) struct There {
+    holder: String,
     settings: Vec<Setting>,
+    doers: Vec<Setting>,
     links: Links,
 }
 
-/// One setting as a record names it.
+/// A setting, or somebody who did something, as a record names it.
 #[derive(Clone)]
 struct Setting {
     /// The gateway's names for it: literally, and by identifier.
@@ -42,10 +48,24 @@ struct Setting {
     remote: Option<(String, String)>,
 }
 
-/// How a record, as its holder sent it, spells its settings. `ours` makes the gateway's id of the holder's.
+impl Setting {
+    fn of(named: &NamedRecord, spelled: &Spelled) -> Option<Setting> {
+        let names: Vec<String> = [&named.literal, &named.logical].into_iter().flatten().filter_map(name_of).collect();
+        let remote = spelled.get(names.first()?).cloned();
+        Some(Setting { names, remote })
+    }
+
+    /// Whether nothing is known of it here, for these patients, and nothing was learnt of it.
+    fn is_open(&self, judge: &Judge, patients: &[String]) -> bool {
+        !self.names.iter().any(|name| judge.knows(name, patients))
+    }
+}
+
+/// How a record, as its holder sent it, spells what it names. `ours` makes the gateway's id of the holder's.
 pub(super) fn spelled(resource: &Node, ours: impl Fn(&str, &str) -> String) -> Spelled {
     let mut spelled = Spelled::new();
-    for (type_name, remote) in named_settings(resource).filter_map(|named| Some(parts(named.literal?.relative()?))).flatten() {
+    let named = named_settings(resource).chain(doers_of(resource));
+    for (type_name, remote) in named.filter_map(|named| parts(named.literal?.relative()?)) {
         spelled.insert(format!("{type_name}/{}", ours(&type_name, &remote)), (type_name, remote));
     }
     spelled
@@ -57,22 +77,45 @@ fn parts(literal: &str) -> Option<(String, String)> {
 }
 
 impl There {
-    /// What the same record names in the gateway's form; `None` where it names no setting.
-    pub(super) fn of(resource: &Node, spelled: &Spelled, links: &Links) -> Option<There> {
-        let settings: Vec<Setting> = named_settings(resource)
-            .map(|named| {
-                let names: Vec<String> = [named.literal, named.logical].iter().flatten().filter_map(name_of).collect();
-                let remote = names.first().and_then(|name| spelled.get(name)).cloned();
-                Setting { names, remote }
-            })
-            .filter(|setting| !setting.names.is_empty())
-            .collect();
-        (!settings.is_empty()).then(|| There { settings, links: links.clone() })
+    /// What the same record names in the gateway's form; `None` where it names nothing that may tell.
+    pub(super) fn of(resource: &Node, holder: &str, spelled: &Spelled, links: &Links) -> Option<There> {
+        let settings: Vec<Setting> = named_settings(resource).filter_map(|named| Setting::of(&named, spelled)).collect();
+        let is_setting = |doer: &Setting| settings.iter().any(|setting| setting.names == doer.names);
+        let named = doers_of(resource);
+        let doers = named.iter().filter_map(|named| Setting::of(named, spelled)).filter(|doer| !is_setting(doer));
+        let doers: Vec<Setting> = doers.collect();
+        (!settings.is_empty() || !doers.is_empty()).then(|| There { holder: holder.to_owned(), settings, doers, links: links.clone() })
     }
 
-    /// The settings of which nothing is known here.
-    fn unknown<'t>(&'t self, judge: &'t Judge) -> impl Iterator<Item = &'t Setting> {
-        self.settings.iter().filter(|setting| !setting.names.iter().any(|name| judge.knows(name)))
+    /// The same, without what the holder cannot be asked for.
+    pub(super) fn that_can_be_asked(mut self) -> There {
+        self.settings.retain(|setting| setting.remote.is_some());
+        self.doers.retain(|doer| doer.remote.is_some());
+        self
+    }
+
+    /// The literal names of what is not here of what a stored candidate names, as far as something turns on it.
+    pub(super) fn lacking(&self, judge: &Judge, candidate: &Candidate) -> Vec<String> {
+        let mut named = self.settings.iter().chain(&self.doers).filter_map(|one| one.names.first());
+        if !named.any(|name| judge.lacks(name)) {
+            return Vec::new();
+        }
+        let open = self.open(judge, candidate).into_iter().flatten().filter_map(|one| one.names.first());
+        open.filter(|name| judge.lacks(name)).cloned().collect()
+    }
+
+    /// What is not known of the settings that a candidate names, and of the others, as far as something turns on it.
+    fn open<'t>(&'t self, judge: &Judge, candidate: &Candidate) -> [Vec<&'t Setting>; 2] {
+        let patients = crate::pipeline::patient_ids(&candidate.resource);
+        let open = |named: &'t [Setting]| named.iter().filter(|one| one.is_open(judge, &patients)).collect::<Vec<_>>();
+        let (mut settings, mut doers) = (open(&self.settings), open(&self.doers));
+        if !settings.is_empty() && !judge.turns_on_setting(candidate) {
+            settings.clear();
+        }
+        if !doers.is_empty() && !judge.turns_on_doers(candidate) {
+            doers.clear();
+        }
+        [settings, doers]
     }
 }
 
@@ -81,7 +124,8 @@ impl There {
 struct Wanted {
     /// By holder and type, each by the id it has there.
     asked: BTreeMap<(String, String), BTreeMap<String, Asked>>,
-    hopeless: Vec<(String, Option<Candidate>)>,
+    /// Each with the holder of the record that names it.
+    hopeless: BTreeSet<(String, String)>,
 }
 
 /// One setting that is asked for.
@@ -93,31 +137,42 @@ struct Asked {
     links: Links,
 }
 
+/// What was asked for, by its name: as it was found, or nothing where nothing could be learnt.
+type Learnt = (String, Option<Candidate>);
+
 impl Wanted {
     fn is_empty(&self) -> bool {
         self.asked.is_empty() && self.hopeless.is_empty()
     }
 
     /// All of them, as settings of which nothing is learnt.
-    fn unasked(self) -> Vec<(String, Option<Candidate>)> {
-        let asked = self.asked.into_values().flat_map(BTreeMap::into_values);
-        asked.map(|one| (one.name, None)).chain(self.hopeless).collect()
+    fn unasked(mut self) -> Vec<Learnt> {
+        for ((holder, _), asked) in std::mem::take(&mut self.asked) {
+            self.hopeless.extend(asked.into_values().map(|one| (holder.clone(), one.name)));
+        }
+        self.unlearnt()
     }
 
-    /// Adds the settings of a candidate that are not known here, as far as there is room.
-    fn add(&mut self, judge: &Judge, candidate: &Candidate, room: &mut usize) {
-        let Some(there) = &candidate.there else { return };
+    /// Those that cannot be asked for, as settings of which nothing is learnt.
+    fn unlearnt(&mut self) -> Vec<Learnt> {
+        let unlearnt = std::mem::take(&mut self.hopeless).into_iter();
+        unlearnt.map(|(holder, name)| not_learnt(&holder, name)).collect()
+    }
+
+    /// Adds what a candidate names and is not known here, as far as there is room.
+    fn add(&mut self, candidate: &Candidate, there: &There, named: &[&Setting], room: &mut usize) {
+        let holder = &there.holder;
         let patients = crate::pipeline::patient_ids(&candidate.resource);
-        for setting in there.unknown(judge) {
+        for setting in named {
             let Some(name) = setting.names.first() else { continue };
             let Some((type_name, remote)) = &setting.remote else {
-                self.hopeless.push((name.clone(), None));
+                self.hopeless.insert((holder.clone(), name.clone()));
                 continue;
             };
-            let of_type = self.asked.entry((candidate.source.clone(), type_name.clone())).or_default();
+            let of_type = self.asked.entry((holder.clone(), type_name.clone())).or_default();
             match of_type.get_mut(remote) {
                 Some(asked) => asked.patients.retain(|patient| patients.contains(patient)),
-                None if *room == 0 => self.hopeless.push((name.clone(), None)),
+                None if *room == 0 => _ = self.hopeless.insert((holder.clone(), name.clone())),
                 None => {
                     *room -= 1;
                     let asked = Asked { name: name.clone(), patients: patients.clone(), links: there.links.clone() };
@@ -125,18 +180,50 @@ impl Wanted {
                 }
             }
         }
+        self.asked.retain(|_, of_type| !of_type.is_empty());
+    }
+
+    /// Adds the settings that a setting names in its turn.
+    fn add_behind(&mut self, judge: &Judge, setting: &Candidate, room: &mut usize) {
+        let Some(there) = &setting.there else { return };
+        let patients = crate::pipeline::patient_ids(&setting.resource);
+        let open: Vec<&Setting> = there.settings.iter().filter(|one| one.is_open(judge, &patients)).collect();
+        self.add(setting, there, &open, room);
     }
 }
 
+/// Notes that nothing could be learnt of what a record of a holder's names.
+fn not_learnt(holder: &str, name: String) -> Learnt {
+    metrics::counter!("hearthgate_holder_settings_unknown_total", "holder" => holder.to_owned()).increment(1);
+    (name, None)
+}
+
 impl QueryPath {
-    /// Learns from the holders of candidates in which settings these took place, where it may matter.
+    /// Learns from the holders of candidates in which settings these took place and who did what, where it may matter.
     pub(super) async fn settle(&self, judge: &mut Judge, candidates: &[Candidate]) -> Result<(), Fault> {
         let mut room = MAX_SETTINGS;
-        let mut wanted = Wanted::default();
-        let is_unsettled = |candidate: &&Candidate| candidate.there.as_ref().is_some_and(|there| there.unknown(judge).next().is_some());
-        for candidate in candidates.iter().filter(is_unsettled).filter(|candidate| judge.turns_on_setting(candidate)) {
-            wanted.add(judge, candidate, &mut room);
+        let stored = self.there_of_stored(judge, candidates).await?;
+        let there = candidates.iter().filter_map(|candidate| Some((candidate, candidate.there.as_deref()?)));
+        let there: Vec<(&Candidate, &There)> = there.chain(stored.iter().map(|(candidate, there)| (*candidate, there))).collect();
+        for _ in 0..ROUNDS {
+            let mut wanted = Wanted::default();
+            let open: Vec<_> = there.iter().map(|(candidate, there)| (*candidate, *there, there.open(judge, candidate))).collect();
+            // Settings come first, because whole records turn on them.
+            for kind in 0..2 {
+                for (candidate, there, named) in &open {
+                    wanted.add(candidate, there, named.get(kind).map(Vec::as_slice).unwrap_or_default(), &mut room);
+                }
+            }
+            if wanted.is_empty() {
+                break;
+            }
+            self.settle_wanted(judge, wanted, &mut room).await?;
         }
+        Ok(())
+    }
+
+    /// Asks for what is wanted and for the settings behind it, as far as there is room.
+    async fn settle_wanted(&self, judge: &mut Judge, mut wanted: Wanted, room: &mut usize) -> Result<(), Fault> {
         let mut learnt = Vec::new();
         for _ in 0..SETTING_STEPS {
             if wanted.is_empty() {
@@ -145,7 +232,7 @@ impl QueryPath {
             let answers = self.ask_for_settings(std::mem::take(&mut wanted)).await;
             let names: Vec<String> = answers.iter().filter(|(_, setting)| setting.is_some()).map(|(name, _)| name.clone()).collect();
             judge.learn(&self.pipeline, answers).await?;
-            names.iter().filter_map(|name| judge.known(name)).for_each(|setting| wanted.add(judge, setting, &mut room));
+            names.iter().filter_map(|name| judge.known(name)).for_each(|setting| wanted.add_behind(judge, setting, room));
             learnt.extend(names);
         }
         if !wanted.is_empty() {
@@ -156,22 +243,27 @@ impl QueryPath {
         Ok(())
     }
 
+    /// Says that something may be missing for what could not be learnt. That there is such a thing tells of hidden records, so only whoever may know of
+    /// those is told.
+    pub(super) fn unlearnt_outcome(&self, caller: &Caller, judge: &Judge) -> Option<Node> {
+        let told = &self.pipeline.consent.told_of_redaction;
+        let may_know = caller.organisation.names().any(|name| told.contains(&name));
+        let text = "Of some records it could not be learnt where they took place or who took part; what turns on that is missing from this answer.";
+        let finding = || Finding::new(Severity::Warning, IssueType::Incomplete, "setting-unknown", text);
+        (judge.unlearnt() > 0 && may_know).then(|| crate::problem::outcome_node(&[finding()]))
+    }
+
     /// Asks all holders at once; every setting that was wanted is answered, with nothing where nothing could be learnt.
-    async fn ask_for_settings(&self, wanted: Wanted) -> Vec<(String, Option<Candidate>)> {
+    async fn ask_for_settings(&self, mut wanted: Wanted) -> Vec<Learnt> {
+        let mut answers = wanted.unlearnt();
         let groups = wanted.asked.into_iter().map(|((holder, type_name), asked)| self.ask_for_type(holder, type_name, asked));
-        let mut answers = wanted.hopeless;
         answers.extend(join_all(groups).await.into_iter().flatten());
         answers
     }
 
-    async fn ask_for_type(
-        &self,
-        holder: String,
-        type_name: String,
-        mut asked: BTreeMap<String, Asked>,
-    ) -> Vec<(String, Option<Candidate>)> {
+    async fn ask_for_type(&self, name: String, type_name: String, mut asked: BTreeMap<String, Asked>) -> Vec<Learnt> {
         let mut answers = Vec::with_capacity(asked.len());
-        if let Some(holder) = self.pipeline.registry.holder(&holder) {
+        if let Some(holder) = self.pipeline.registry.holder(&name) {
             let known = self.upstream.capabilities(holder).await;
             let ids: Vec<String> = asked.keys().cloned().collect();
             for resource in self.settings_at(holder, &known, &type_name, ids).await {
@@ -183,8 +275,7 @@ impl QueryPath {
                 }
             }
         }
-        metrics::counter!("hearthgate_holder_settings_unknown_total", "holder" => holder).increment(asked.len() as u64);
-        answers.extend(asked.into_values().map(|one| (one.name, None)));
+        answers.extend(asked.into_values().map(|one| not_learnt(&name, one.name)));
         answers
     }
 
@@ -203,6 +294,12 @@ impl QueryPath {
         let asking = asking.map(|id| async move { self.upstream.read(holder, type_name, &id, None).await.ok() });
         stream::iter(asking).buffer_unordered(ASKED_AT_ONCE).filter_map(std::future::ready).collect().await
     }
+}
+
+/// What the record of a disclosure says of what could not be learnt.
+pub(super) fn unlearnt_note(judge: &Judge) -> Option<String> {
+    let count = judge.unlearnt();
+    (count > 0).then(|| format!("{count} setting(s) or parties could not be learnt"))
 }
 
 /// Whether what a holder sent is the setting asked for, and of nobody but the patients whose records name it.

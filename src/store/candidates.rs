@@ -34,12 +34,20 @@ pub(super) fn matching_ids(
 
 /// The first current resources that satisfy every lookup of the query, at most `limit`.
 pub(super) fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: usize) -> Result<Rows, Fault> {
-    let mut lookups = query.lookups();
+    let (sql, parameters) = statement(query.type_name(), query.lookups(), limit);
+    apart(connection, sealer, &sql, parameters)
+}
+
+fn statement(type_name: &str, mut lookups: Vec<Lookup>, limit: usize) -> (String, Vec<Sql>) {
     // What one key is enough for is read along the index, in the order of `rid`: nothing has to be gathered first.
     let leading = lookups.iter().position(|lookup| matches!(lookup, Lookup::Exact(keys) if keys.len() == 1));
-    let (join, own, order) = if leading.is_some() { (" JOIN exact e ON e.rid = r.rid", "+", "e.rid") } else { ("", "", "r.rid") };
+    let (join, order) = if leading.is_some() { (" JOIN exact e ON e.rid = r.rid", "e.rid") } else { ("", "r.rid") };
+    // Where there are keys or a name, what they lead to is looked at, and not everything of the type.
+    let is_keyed = lookups.iter().any(|lookup| matches!(lookup, Lookup::Exact(_)));
+    let is_named = lookups.iter().any(|lookup| matches!(lookup, Lookup::Ids(_)));
+    let own = if leading.is_some() || (is_keyed && !is_named) { "+" } else { "" };
     let mut sql = format!("{}{join} WHERE v.seq = r.current AND {own}r.type = ? AND r.deleted = 0", SELECT_CURRENT);
-    let mut parameters = vec![Sql::from(query.type_name().to_owned())];
+    let mut parameters = vec![Sql::from(type_name.to_owned())];
     if let Some(Lookup::Exact(keys)) = leading.map(|place| lookups.remove(place)) {
         sql.push_str(" AND e.key = ?");
         parameters.extend(keys.into_iter().map(Sql::from));
@@ -49,7 +57,7 @@ pub(super) fn candidates(connection: &Connection, sealer: &Sealer, query: &Query
     }
     sql.push_str(&format!(" ORDER BY {order} LIMIT ?"));
     parameters.push(rows(limit));
-    apart(connection, sealer, &sql, parameters)
+    (sql, parameters)
 }
 
 /// Adds the condition of one lookup.
@@ -81,5 +89,39 @@ pub(super) fn narrow(sql: &mut String, parameters: &mut Vec<Sql>, lookup: Lookup
             parameters.extend([Sql::from(low), high.into()]);
         }
         Lookup::Scan => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema::prepare;
+    use super::*;
+    use rusqlite::params_from_iter;
+
+    /// How SQLite goes about it, step by step.
+    fn plan(lookups: Vec<Lookup>) -> Vec<String> {
+        let connection = Connection::open_in_memory().unwrap();
+        prepare(&connection).unwrap();
+        let (sql, parameters) = statement("Patient", lookups, 10);
+        let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = explained.query_map(params_from_iter(parameters), |row| row.get(3)).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn what_has_keys_or_a_name_is_not_looked_for_among_everything_of_its_type() {
+        let range = || Lookup::Range { parameter: 1, low: 0.0, high: 1.0 };
+        for lookups in [
+            vec![Lookup::Exact(vec![1])],
+            vec![Lookup::Exact(vec![1, 2])],
+            vec![Lookup::Exact(vec![1, 2]), range()],
+            vec![range(), Lookup::Exact(vec![1, 2]), Lookup::Exact(vec![3, 4])],
+            vec![Lookup::Ids(vec!["a".to_owned(), "b".to_owned()])],
+            vec![Lookup::Exact(vec![1, 2]), Lookup::Ids(vec!["a".to_owned()])],
+        ] {
+            let steps = plan(lookups.clone());
+            let looks_at_all = |step: &String| step.starts_with("SCAN") || step.ends_with("resource_identity (type=?)");
+            assert!(!steps.iter().any(looks_at_all), "{lookups:?}: {steps:#?}");
+        }
     }
 }

@@ -152,7 +152,7 @@ impl Durable {
             upstream,
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
-            judge: ConsentJudge { pipeline: pipeline.clone() },
+            judge: ConsentJudge { query: query.clone() },
         };
         let trail = Trail {
             query,

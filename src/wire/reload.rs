@@ -81,7 +81,7 @@ pub(super) struct Deliveries {
 impl Deliveries {
     pub fn start(courier: Courier<ConsentJudge>) -> Deliveries {
         let (stop, stopped) = watch::channel(false);
-        let expiry = tokio::spawn(expire(courier.judge.pipeline.clone(), stopped.clone()));
+        let expiry = tokio::spawn(expire(courier.judge.query.pipeline.clone(), stopped.clone()));
         Deliveries { stop, task: tokio::spawn(courier.run(stopped)), expiry }
     }
 

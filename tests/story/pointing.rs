@@ -6,20 +6,20 @@ use crate::support::{Party, World};
 use serde_json::{Value, json};
 
 const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
-const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
+pub(super) const VISITS: &str = "urn:oid:1.3.6.1.4.1.99999.7";
 
 /// The system of identifiers that are URIs themselves.
 const URIS: &str = "urn:ietf:rfc:3986";
 
-struct Scene {
+pub(super) struct Scene {
     world: World,
-    a: Party,
-    b: Party,
-    patient: String,
+    pub a: Party,
+    pub b: Party,
+    pub patient: String,
 }
 
 /// A patient whom hospital B may see, but for what is about substance use.
-async fn scene() -> Scene {
+pub(super) async fn scene() -> Scene {
     let world = World::start().await;
     let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
     let patient = a.create(&person("1")).await;
@@ -32,7 +32,7 @@ async fn scene() -> Scene {
 
 impl Scene {
     /// What hospital A files about the patient.
-    async fn file(&self, kind: &str, members: Value) -> String {
+    pub async fn file(&self, kind: &str, members: Value) -> String {
         let mut resource = json!({"resourceType": kind, "subject": {"reference": format!("Patient/{}", self.patient)}});
         members.as_object().unwrap().iter().for_each(|(name, value)| resource[name] = value.clone());
         self.a.create(&resource).await
@@ -49,14 +49,14 @@ impl Scene {
     }
 
     /// A measurement with some members more.
-    async fn measured(&self, members: Value) -> String {
+    pub async fn measured(&self, members: Value) -> String {
         let mut measured = observation(&format!("Patient/{}", self.patient));
         members.as_object().unwrap().iter().for_each(|(name, value)| measured[name] = value.clone());
         self.a.create(&measured).await
     }
 }
 
-fn by_identifier(type_name: Option<&str>, number: &str) -> Value {
+pub(super) fn by_identifier(type_name: Option<&str>, number: &str) -> Value {
     let mut reference = json!({"identifier": {"system": VISITS, "value": number}});
     type_name.iter().for_each(|name| reference["type"] = json!(name));
     reference

@@ -13,20 +13,26 @@ const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 const PART_2: &str = "42 CFR part 2";
 
 /// Hospital A's patient, known at a clinic under another id; hospital B asks.
-struct Scene {
-    world: World,
-    b: Party,
-    clinic: Holder,
-    patient: String,
+pub(super) struct Scene {
+    pub world: World,
+    pub a: Party,
+    pub b: Party,
+    pub clinic: Holder,
+    pub patient: String,
 }
 
 impl Scene {
-    async fn start(consent: fn(&str) -> Value) -> Scene {
+    pub async fn start(consent: fn(&str) -> Value) -> Scene {
+        Scene::configured(consent, "", "").await
+    }
+
+    /// With more said of the clinic, and of everything else.
+    pub async fn configured(consent: fn(&str) -> Value, of_clinic: &str, more: &str) -> Scene {
         let clinic = Holder::start(vec![with_id(person("1"), "77")]).await;
         let world = Setup::configured(format!(
             "[[holder]]\nname = \"clinic\"\nbase_url = \"{}\"\nidentifier_systems = [\"{PERSON}\"]\ntimeout_ms = {TIMEOUT_MS}\n\
-             body_limit_bytes = 4194304\n\
-             organisation = {{ identifier = {{ system = \"urn:oid:1.3.6.1.4.1.99999.1\", value = \"clinic\" }}, name = \"Clinic\" }}\n",
+             body_limit_bytes = 4194304\n{of_clinic}\n\
+             organisation = {{ identifier = {{ system = \"urn:oid:1.3.6.1.4.1.99999.1\", value = \"clinic\" }}, name = \"Clinic\" }}\n{more}",
             clinic.base
         ))
         .start()
@@ -34,33 +40,33 @@ impl Scene {
         let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
         let patient = a.create(&person("1")).await;
         a.create(&consent(&patient)).await;
-        Scene { world, b, clinic, patient }
+        Scene { world, a, b, clinic, patient }
     }
 
     /// What the clinic has beside its patients.
-    fn hold(&self, records: Vec<Value>) {
+    pub fn hold(&self, records: Vec<Value>) {
         let patients = vec![with_id(person("1"), "77"), with_id(person("2"), "78")];
         self.clinic.hold(patients.into_iter().chain(records).collect());
     }
 
-    async fn search(&self, type_name: &str) -> Value {
+    pub async fn search(&self, type_name: &str) -> Value {
         self.b.get(&format!("{type_name}?patient={}", self.patient)).await.expect(200).json()
     }
 
     /// The questions the clinic was asked about a type from the `from`th on.
-    fn asked(&self, from: usize, type_name: &str) -> Vec<String> {
+    pub fn asked(&self, from: usize, type_name: &str) -> Vec<String> {
         let of_type = |path: &String| path.split(['/', '?']).next() == Some(type_name);
         self.clinic.seen().into_iter().skip(from).map(|seen| seen.path).filter(of_type).collect()
     }
 }
 
-fn with_id(mut resource: Value, id: &str) -> Value {
+pub(super) fn with_id(mut resource: Value, id: &str) -> Value {
     resource["id"] = json!(id);
     resource
 }
 
 /// A consent that shares everything with everybody, except what is about substance use or psychiatry.
-fn withholding(patient: &str) -> Value {
+pub(super) fn withholding(patient: &str) -> Value {
     let mut consent = permit(patient);
     let labels = json!([{"system": ACT_CODE, "code": "SUD"}, {"system": ACT_CODE, "code": "PSY"}]);
     consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": labels}]);
@@ -68,7 +74,7 @@ fn withholding(patient: &str) -> Value {
 }
 
 /// A measurement that names an encounter, if one is given.
-fn measured(encounter: Option<Value>) -> Value {
+pub(super) fn measured(encounter: Option<Value>) -> Value {
     let mut resource = with_id(observation("Patient/77"), "o1");
     if let Some(encounter) = encounter {
         resource["encounter"] = encounter;
@@ -76,19 +82,19 @@ fn measured(encounter: Option<Value>) -> Value {
     resource
 }
 
-fn at(reference: &str) -> Option<Value> {
+pub(super) fn at(reference: &str) -> Option<Value> {
     Some(json!({"reference": reference}))
 }
 
 /// An encounter of the clinic's patient, with more said of it.
-fn encounter(more: Value) -> Value {
+pub(super) fn encounter(more: Value) -> Value {
     let mut resource = json!({"resourceType": "Encounter", "id": "e1", "status": "finished", "subject": {"reference": "Patient/77"},
         "class": {"system": ACT_CODE, "code": "AMB"}});
     resource.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     resource
 }
 
-fn plain() -> Value {
+pub(super) fn plain() -> Value {
     encounter(json!({"type": [{"text": "Visit"}]}))
 }
 
@@ -98,7 +104,7 @@ fn place(role: &str) -> Value {
 }
 
 /// What a search shows: its entries that are records, and its total.
-fn shown(answer: &Value) -> (usize, u64) {
+pub(super) fn shown(answer: &Value) -> (usize, u64) {
     let entries = answer["entry"].as_array().cloned().unwrap_or_default();
     (entries.iter().filter(|entry| entry["search"]["mode"] == "match").count(), answer["total"].as_u64().unwrap())
 }

@@ -1,7 +1,7 @@
 //! What becomes of a holder's record as far as it turns on its setting, and what is learnt of that from the holder.
 
-use super::{Candidate, FEW, Judge};
-use crate::consent::{self, Concept, is_administrative, labels_of_unknown_setting, settings_of};
+use super::{Candidate, FEW, Judge, Ruling};
+use crate::consent::{self, Concept, is_administrative, labels_of_unknown_setting, logical_names, settings_of};
 use crate::fhir::Node;
 use crate::outcome::Fault;
 use crate::pipeline::Pipeline;
@@ -25,9 +25,19 @@ impl Judge {
         self.beside.is_unsettled(resource, &|setting| self.is_of(setting, patients))
     }
 
-    /// Whether what a candidate names is at hand.
-    pub(in crate::query) fn knows(&self, name: &str) -> bool {
-        self.beside.has(name)
+    /// Whether what a record about these patients names is at hand, or was asked for in vain.
+    pub(in crate::query) fn knows(&self, name: &str, patients: &[String]) -> bool {
+        self.beside.has(name, &|record| self.is_of(record, patients))
+    }
+
+    /// Whether something was looked for by this name and is not here.
+    pub(in crate::query) fn lacks(&self, name: &str) -> bool {
+        self.beside.lacks(name)
+    }
+
+    /// Whether anything was looked for and is not here.
+    pub(in crate::query) fn lacks_any(&self) -> bool {
+        self.beside.lacks_any()
     }
 
     /// What is at hand under a name.
@@ -37,10 +47,7 @@ impl Judge {
 
     /// Whether a setting that is not known could change what becomes of a candidate.
     pub(in crate::query) fn turns_on_setting(&self, candidate: &Candidate) -> bool {
-        let type_name = candidate.resource.resource_type().unwrap_or_default();
-        let sender = self.registry.organisation_of(&candidate.source).map(Organisation::key).unwrap_or_default();
-        let is_own = !sender.is_empty() && sender == self.recipient.organisation.key();
-        if is_own || is_administrative(type_name) || matches!(type_name, "AuditEvent" | "Provenance") {
+        if !self.is_decided_by_consent(candidate) {
             return false;
         }
         let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
@@ -49,14 +56,46 @@ impl Judge {
         rules.any(|rules| self.requests.iter().any(|request| consent::turns_on_setting(rules, request, &facts)))
     }
 
+    /// How much could not be learnt of what candidates name, on which something turned.
+    pub(in crate::query) fn unlearnt(&self) -> usize {
+        self.unlearnt
+    }
+
+    /// Whether what those tell whom a candidate names could change what is shown of it.
+    pub(in crate::query) fn turns_on_doers(&self, candidate: &Candidate) -> bool {
+        self.is_decided_by_consent(candidate) && self.decide(&candidate.resource).is_some_and(|decision| consent::turns_on_doers(&decision))
+    }
+
+    /// Whether what becomes of a candidate is a matter of consent on itself.
+    fn is_decided_by_consent(&self, candidate: &Candidate) -> bool {
+        let type_name = candidate.resource.resource_type().unwrap_or_default();
+        let sender = self.registry.organisation_of(&candidate.source).map(Organisation::key).unwrap_or_default();
+        let is_own = !sender.is_empty() && sender == self.recipient.organisation.key();
+        !is_own && !is_administrative(type_name) && !matches!(type_name, "AuditEvent" | "Provenance")
+    }
+
+    /// Leaves out of sight what is hidden of the candidates that lie at holders alone, so that no other candidate points at it.
+    pub(in crate::query) fn hide_among(&mut self, candidates: &[Candidate]) {
+        if !self.beside.lacks_any() {
+            return;
+        }
+        let there = candidates.iter().filter(|candidate| candidate.elsewhere.is_some());
+        let named = there.map(|candidate| (candidate, names_of(&candidate.resource)));
+        let pointed_at = named.filter(|(_, names)| names.iter().any(|name| self.beside.lacks(name)));
+        let is_hidden = |candidate: &Candidate| matches!(self.rule(candidate.clone()), Ruling::Denied(_));
+        let hidden: Vec<String> = pointed_at.filter(|(candidate, _)| is_hidden(candidate)).flat_map(|(_, names)| names).collect();
+        self.beside.hide(hidden);
+    }
+
     /// Takes in what was learnt of settings, and looks up here what they name as theirs.
     pub(in crate::query) async fn learn(&mut self, pipeline: &Pipeline, learnt: Vec<(String, Option<Candidate>)>) -> Result<(), Fault> {
         let mut named = BTreeSet::new();
         for (name, setting) in learnt {
+            self.unlearnt += usize::from(setting.is_none());
             named.extend(setting.iter().flat_map(|setting| settings_of(&setting.resource)).filter_map(|reference| name_of(&reference)));
             self.beside.learn(name, setting);
         }
-        named.retain(|name| !self.beside.has(name));
+        named.retain(|name| !self.beside.knows(name));
         if named.is_empty() {
             self.beside.label_places(&self.labeller);
             return Ok(());
@@ -76,4 +115,10 @@ impl Judge {
         let hidden = self.hidden_among(names.iter().filter_map(|name| self.beside.record(name)));
         self.beside.hide(hidden);
     }
+}
+
+/// Everything that a record may be named by: `Type/id`, and its identifiers.
+fn names_of(record: &Node) -> Vec<String> {
+    let logical = logical_names(record).map(|name| name.as_str().to_owned());
+    crate::query::reference(record).into_iter().chain(logical).collect()
 }

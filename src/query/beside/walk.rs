@@ -1,0 +1,80 @@
+//! From a record to the settings in which it took place, and on to those behind them.
+
+use super::{Beside, SETTING_STEPS, name_of};
+use crate::consent::{Concept, Labeller, Reference, bears, labels_of_setting, named_settings};
+use crate::fhir::Node;
+use std::collections::HashSet;
+
+impl Beside {
+    /// What the settings tell in which something took place. By an identifier alone no record of other patients is named, whoever filed it.
+    pub fn labels(&self, resource: &Node, labeller: &Labeller, is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<Concept> {
+        let mut labels = Vec::new();
+        let mut walk = Walk::from(resource);
+        for _ in 0..SETTING_STEPS {
+            self.step(&mut walk, is_of_theirs);
+            for label in walk.settings.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
+                if !labels.contains(&label) {
+                    labels.push(label);
+                }
+            }
+        }
+        labels
+    }
+
+    /// Whether it could not be learnt of some setting in which something took place what it is, or there are more than were followed.
+    pub fn is_unsettled(&self, resource: &Node, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
+        if self.unknown.is_empty() && self.records.is_empty() {
+            return false;
+        }
+        let mut walk = Walk::from(resource);
+        for _ in 0..=SETTING_STEPS {
+            self.step(&mut walk, is_of_theirs);
+            if walk.names.iter().any(|name| self.unknown.contains(name)) {
+                return true;
+            }
+        }
+        !walk.settings.is_empty()
+    }
+
+    /// Goes on to the settings that those reached last name, as far as they are at hand and were not reached before.
+    fn step<'b>(&'b self, walk: &mut Walk<'b>, is_of_theirs: &dyn Fn(&Node) -> bool) {
+        let Walk { seen, names, settings } = walk;
+        let named: Vec<String> = settings.iter().flat_map(|node| self.names_of_settings(node)).collect();
+        *names = named.into_iter().filter(|name| seen.insert(name.clone())).collect();
+        let record = |literal: &String| self.records.get(literal).map(|candidate| &candidate.resource);
+        let meant = names.iter().flat_map(|name| self.meant_by(name)).filter_map(|literal| Some((literal, record(literal)?)));
+        let theirs = meant.filter(|(literal, setting)| is_of_theirs(setting) && seen.insert((*literal).clone()));
+        *settings = names.iter().filter_map(record).chain(theirs.map(|(_, setting)| setting)).collect();
+    }
+
+    /// What the settings of a resource are named by. Where one is at hand that bears the identifier beside its reference, no other is meant by that.
+    fn names_of_settings(&self, resource: &Node) -> Vec<String> {
+        let names = named_settings(resource).flat_map(|named| {
+            let literal = named.literal.as_ref().and_then(name_of);
+            let is_told = |logical: &Reference| literal.as_ref().is_some_and(|literal| self.is_borne_by(literal, logical));
+            let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
+            [literal, logical]
+        });
+        names.flatten().collect()
+    }
+
+    fn is_borne_by(&self, literal: &String, logical: &Reference) -> bool {
+        let record = self.records.get(literal);
+        self.meant_by(logical.as_str()).contains(literal) || record.is_some_and(|candidate| bears(&candidate.resource, logical))
+    }
+}
+
+/// A walk from a resource to the settings behind it, each reached once.
+struct Walk<'b> {
+    seen: HashSet<String>,
+    /// The names that the last step followed.
+    names: Vec<String>,
+    /// What it reached.
+    settings: Vec<&'b Node>,
+}
+
+impl<'b> Walk<'b> {
+    fn from(resource: &'b Node) -> Walk<'b> {
+        Walk { seen: HashSet::new(), names: Vec::new(), settings: vec![resource] }
+    }
+}
