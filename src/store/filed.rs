@@ -198,7 +198,8 @@ fn seal(key: &[u8; 32], patient: &str, consent: &str, version: u32) -> [u8; 32] 
 
 fn closing_seal(key: &[u8; 32], patient: &str, count: u64, consents: &[(String, u32)]) -> [u8; 32] {
     let (count, versions) = (count.to_be_bytes(), consents.iter().map(|(_, version)| version.to_be_bytes()).collect::<Vec<_>>());
-    let head = [&b"filed-closed\0"[..], patient.as_bytes(), &count];
-    let each = consents.iter().zip(&versions).flat_map(|((consent, _), version)| [consent.as_bytes(), version]);
+    // No id holds the byte that ends it, so that no two lists are written alike.
+    let head = [&b"filed-closed\0"[..], patient.as_bytes(), b"\0", &count];
+    let each = consents.iter().zip(&versions).flat_map(|((consent, _), version)| [consent.as_bytes(), b"\0", version]);
     hmac(key, &head.into_iter().chain(each).collect::<Vec<&[u8]>>())
 }

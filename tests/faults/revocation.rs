@@ -10,8 +10,7 @@ use hearthgate::fhir::json;
 use hearthgate::forward::{DeliveryJudge, Release};
 use hearthgate::identity::Caller;
 use hearthgate::intake::{Evidence, Format, Interaction, Received};
-use hearthgate::pipeline::Pipeline;
-use hearthgate::query::ConsentJudge;
+use hearthgate::query::{ConsentJudge, QueryPath};
 use hearthgate::registry::{Destination, Organisation, Patients, Retry};
 use hearthgate::store::{Delivery, DeliveryState, Store};
 use hearthgate::wire::Gateway;
@@ -30,7 +29,7 @@ const ORDINARY: u64 = 5_000;
 struct Rooms {
     _folder: Folder,
     store: Store,
-    pipeline: Pipeline,
+    query: QueryPath,
     caller: Caller,
     destination: Destination,
 }
@@ -71,7 +70,7 @@ impl Rooms {
             timeout_ms: 1_000,
             retry: Retry::default(),
         };
-        Rooms { _folder: folder, store, pipeline: trail.query.pipeline, caller, destination }
+        Rooms { _folder: folder, store, query: trail.query, caller, destination }
     }
 
     fn opened(&self) -> Opened {
@@ -79,7 +78,7 @@ impl Rooms {
             interaction: "create",
             action: Action::Create,
             request_id: String::new(),
-            at: self.pipeline.clock.now(),
+            at: self.query.pipeline.clock.now(),
             peer: String::new(),
             caller: Some(self.caller.clone()),
             query: None,
@@ -95,9 +94,9 @@ impl Rooms {
             Some(id) => Interaction::Update { type_name, id: id.to_owned(), if_match: None, only_new: false },
             None => Interaction::Create { type_name, if_none_exist: None },
         };
-        let evidence = Evidence::new(bytes.into(), Format::Json, self.pipeline.clock.now());
+        let evidence = Evidence::new(bytes.into(), Format::Json, self.query.pipeline.clock.now());
         let received = Received::single(evidence, interaction, Some(node), None).unwrap();
-        self.pipeline.accept(&self.caller, received, self.opened()).await.unwrap()[0].id.clone()
+        self.query.pipeline.accept(&self.caller, received, self.opened()).await.unwrap()[0].id.clone()
     }
 }
 
@@ -125,7 +124,7 @@ async fn race(total: u64) -> (u64, u64, u64) {
             let (rooms, turn, counts, seen, patient) =
                 (Arc::clone(&rooms), Arc::clone(&turn), Arc::clone(&counts), seen.clone(), patient.clone());
             tokio::spawn(async move {
-                let judge = ConsentJudge { pipeline: rooms.pipeline.clone() };
+                let judge = ConsentJudge { query: rooms.query.clone() };
                 let asked = Delivery {
                     row: 1,
                     destination: "b".to_owned(),
@@ -135,7 +134,7 @@ async fn race(total: u64) -> (u64, u64, u64) {
                     patient,
                     state: DeliveryState::Waiting,
                     attempts: 0,
-                    next_at: rooms.pipeline.clock.now(),
+                    next_at: rooms.query.pipeline.clock.now(),
                     reason: String::new(),
                 };
                 while counts[0].load(Ordering::SeqCst) < total {

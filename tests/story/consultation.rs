@@ -326,7 +326,8 @@ async fn several_purposes_are_decided_as_a_reading_for_them_is() {
         assert_eq!(answer["parameter"][0]["valueCode"] == "permit", is_permitted, "{purposes:?}: {answer}");
     }
     // Two codings of one purpose are two purposes.
-    let both = json!([{"name": "purpose", "valueCodeableConcept": {"coding": ["TREAT", "HPAYMT"].map(|code| purpose(code)[0].clone())}}]);
+    let codings = ["TREAT", "HPAYMT"].map(|code| purpose(code)[0].clone());
+    let both = json!([{"name": "purpose", "valueCodeableConcept": {"coding": codings}}]);
     assert_ne!(case.decide(&case.b, both).await.expect(200).json()["parameter"][0]["valueCode"], "permit");
 }
 

@@ -185,6 +185,7 @@ async fn anchored_untagged(world: &World, id: &str) {
         document: text::write(&parsed(value)),
         terms: terms(Definitions::embedded(), &parsed(value)),
         old_terms: Vec::new(),
+        former: Vec::new(),
         leaf,
         place: None,
     };
