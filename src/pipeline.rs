@@ -37,7 +37,7 @@ use crate::definitions::Definitions;
 use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Release};
 use crate::identity::Caller;
-use crate::intake::{Evidence, Interaction, Limits, Received, Write};
+use crate::intake::{Evidence, Format, Interaction, Limits, Received, Write};
 use crate::normalise::Normalised;
 use crate::normalise::{Context, GatewayIds, SourceRules};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
@@ -238,6 +238,7 @@ impl Pipeline {
     /// The same with what the terminology server says, for a source whose codes are asked about.
     async fn informed_policy(&self, source: &str, normalised: &Normalised) -> Policy {
         let mut policy = self.policy(source);
+        policy.options.from_xml = normalised.evidence().format == Format::Xml;
         let asks = self.registry.source(source).is_some_and(|source| source.validate.ask_terminology);
         if let Some(server) = self.terminology.as_ref().filter(|_| asks) {
             let questions = validate::questions(normalised, self.definitions, &policy);

@@ -60,6 +60,11 @@ impl Normalised {
         Err(Refusal::of(Reason::Invalid, refusing))
     }
 
+    /// What was received.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
+    }
+
     pub fn entries(&self) -> &[NormalisedEntry] {
         &self.entries
     }

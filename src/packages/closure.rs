@@ -73,7 +73,13 @@ impl fmt::Display for Unplannable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unplannable::Rejected { what, why } => write!(f, "{what}: {why}"),
-            Unplannable::Cycle(names) => write!(f, "the packages depend on one another in a circle: {}", names.join(" → ")),
+            Unplannable::Cycle(names) => {
+                let circle = names.join(" → ");
+                write!(
+                    f,
+                    "the packages depend on one another in a circle: {circle}; hearthgate package remove takes out what was added of it before"
+                )
+            }
             Unplannable::TooDeep => write!(f, "more than {DEPTH_MAX} packages depend on one another in a row"),
             Unplannable::TooMany => write!(f, "more than {PACKAGES_MAX} packages would be needed"),
             Unplannable::Source { what, problem } => write!(f, "{what}: {problem}"),

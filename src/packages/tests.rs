@@ -153,6 +153,7 @@ fn closures() {
     assert_eq!((order.join(" "), missing.join(" ")), ("d#1.0.0 b#1.0.0 c#1.0.0 a#1.0.0".to_owned(), "gone#2.0.0".to_owned()));
     let circle = shelf(&[("a", &[("b", "1.0.0")]), ("b", &[("c", "1.0.0")]), ("c", &[("b", "1.0.0")])]);
     let cycle = Unplannable::Cycle(vec!["b#1.0.0".into(), "c#1.0.0".into(), "b#1.0.0".into()]);
+    assert!(cycle.to_string().contains("b#1.0.0 → c#1.0.0 → b#1.0.0; hearthgate package remove"), "{cycle}");
     assert_eq!(closure(&circle, "a"), Err(cycle));
     assert!(matches!(closure(&shelf(&[("a", &[("a", "1.0.0")])]), "a"), Err(Unplannable::Cycle(_))));
     let mismatched =

@@ -22,8 +22,8 @@ const NO_SUCH_RELEASE: Rule = Rule::error(IssueType::Invalid, "Extension_EXT_Ver
 const IS_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_Y");
 const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Extension, "Extension_EXT_Modifier_N");
 
-/// Whose extensions need no definition: another standard's, and those of HL7's own tools.
-const FREE_DOMAINS: [&str; 2] = ["nema.org", "hl7.org/fhir/tools/"];
+/// Whose extensions need no definition: another standard's, and those of HL7's own tools, with the ones that the build of R4 left in its snapshots.
+const FREE_DOMAINS: [&str; 3] = ["nema.org", "hl7.org/fhir/tools/", "hl7.org/fhir/build/"];
 
 /// The same of examples, where URLs of examples are allowed.
 const EXAMPLE_DOMAINS: [&str; 2] = ["example.org", "acme.com"];

@@ -38,6 +38,7 @@ mod links;
 mod narrative;
 mod order;
 mod path;
+mod plausible;
 mod primitives;
 mod profiles;
 mod questionnaire;
@@ -101,6 +102,10 @@ pub struct Options {
     /// Resources beside the document, by the reference that names them (`Patient/1`). With them, relative references must lead somewhere, and what
     /// they lead to must be as profiles ask; without them, references are not followed beyond the document.
     pub neighbours: Option<HashMap<String, Node>>,
+    /// Whether the document was XML, where no value has a kind of JSON.
+    pub from_xml: bool,
+    /// Whether characters that turn the direction of text are refused, rather than those only that are not ended.
+    pub refuse_direction_controls: bool,
     /// The time that is now, for rules that ask for it and limits that are relative to it; without it those are said not to be checked.
     pub now: Option<DateTime>,
 }
@@ -123,6 +128,8 @@ impl Default for Options {
             related_vital_signs: false,
             answers: std::sync::Arc::default(),
             neighbours: None,
+            from_xml: false,
+            refuse_direction_controls: false,
             now: None,
         }
     }

@@ -3,7 +3,7 @@
 use super::calendar::{self, Defect};
 use super::path::Path;
 use super::report::{Report, Rule};
-use crate::fhir::decimal::Decimal;
+use crate::fhir::json::is_number;
 use crate::fhir::{MAX_ID_CHARACTERS, Node, Value, is_id};
 use crate::outcome::IssueType;
 
@@ -17,8 +17,9 @@ const fn invalid(message_id: &'static str) -> Rule {
 /// A broken format: the rule and what it asks for.
 type Broken = (Rule, &'static str);
 
-/// Judges the value of a primitive of the named type, `code` or `positiveInt`. Null is for the caller to judge.
-pub fn check(type_name: &str, node: &Node, path: &Path<'_>, report: &mut Report) {
+/// Judges the value of a primitive of the named type, `code` or `positiveInt`. Null is for the caller to judge. What was XML has no kinds of JSON
+/// that could be wrong.
+pub fn check(type_name: &str, node: &Node, from_xml: bool, path: &Path<'_>, report: &mut Report) {
     let broken = match &node.value {
         Value::Bool(_) if type_name == "boolean" => None,
         Value::Number(number) if is_numeric(type_name) => numeric(type_name, number),
@@ -26,7 +27,7 @@ pub fn check(type_name: &str, node: &Node, path: &Path<'_>, report: &mut Report)
         Value::Object(_) | Value::List(_) => {
             Some((invalid("This_property_must_be_an_simple_value_not_"), "must be a simple value, not an object or a list"))
         }
-        _ => Some(wrong_kind(type_name)),
+        _ => (!from_xml).then(|| wrong_kind(type_name)),
     };
     for (rule, asked) in broken.into_iter().chain(unquoted(type_name, node)) {
         report.add(rule, path, node, format!("A value of type {type_name} {asked}"));
@@ -36,10 +37,10 @@ pub fn check(type_name: &str, node: &Node, path: &Path<'_>, report: &mut Report)
 /// What is wrong with a simple value of the wrong JSON type, read as if it were of the right one.
 fn unquoted(type_name: &str, node: &Node) -> Option<Broken> {
     match &node.value {
-        Value::Text(text) if is_numeric(type_name) && Decimal::parse(text).is_none() => {
+        Value::Text(text) if is_numeric(type_name) && !is_number(text) => {
             let (id, asked) = match type_name {
-                "decimal" => ("Type_Specific_Checks_DT_Decimal_Valid", "must be a number"),
-                _ => ("Type_Specific_Checks_DT_Integer_Valid", "must be a whole number"),
+                "decimal" => ("Type_Specific_Checks_DT_Decimal_Valid", "must be a number, without leading zeros or a plus"),
+                _ => ("Type_Specific_Checks_DT_Integer_Valid", "must be a whole number, without leading zeros or a plus"),
             };
             Some((invalid(id), asked))
         }
@@ -101,7 +102,7 @@ fn textual(type_name: &str, text: &str) -> Option<Broken> {
     match type_name {
         "code" => check(
             is_code(text),
-            (invalid("Type_Specific_Checks_DT_Code_WS"), "must not begin or end with white space nor have two spaces in a row"),
+            (invalid("Type_Specific_Checks_DT_Code_WS"), "must not begin or end with white space, and have none in it but single spaces"),
         ),
         "id" => check(is_id(text), (invalid("Type_Specific_Checks_DT_ID_Valid"), "has 1 to 64 letters, digits, '-' and '.'")),
         "uri" | "url" | "canonical" => uri(text).or_else(|| canonical(type_name, text)),
@@ -148,16 +149,22 @@ fn string(text: &str) -> Option<Broken> {
     is_blank.then_some((Rule::warning(IssueType::Invalid, "Type_Specific_Checks_DT_String_WS"), "should hold more than white space"))
 }
 
+/// Single spaces within a code are its only white space; spaces that keep words together count as letters.
 fn is_code(text: &str) -> bool {
-    let blank = |letter: char| matches!(letter, ' ' | '\t' | '\n' | '\r');
-    !text.starts_with(blank)
-        && !text.ends_with(blank)
-        && !text.as_bytes().windows(2).any(|pair| pair.iter().all(|&byte| blank(char::from(byte))))
+    let is_blank = |letter: char| letter.is_whitespace() && !matches!(letter, '\u{a0}' | '\u{2007}' | '\u{202f}');
+    let mut may_be_space = false;
+    for letter in text.chars() {
+        if is_blank(letter) && !(letter == ' ' && may_be_space) {
+            return false;
+        }
+        may_be_space = letter != ' ';
+    }
+    may_be_space
 }
 
 /// The logical id of a resource has its own message ids, which tell apart what is wrong.
 pub fn check_resource_id(node: &Node, path: &Path<'_>, report: &mut Report) {
-    let Some(id) = node.as_text().filter(|id| !id.is_empty() && !is_id(id)) else { return check("id", node, path, report) };
+    let Some(id) = node.as_text().filter(|id| !id.is_empty() && !is_id(id)) else { return check("id", node, false, path, report) };
     let is_long = id.chars().count() > MAX_ID_CHARACTERS;
     let rule = if is_long { "Resource_RES_ID_Malformed_Length" } else { "Resource_RES_ID_Malformed_Chars" };
     report.add(invalid(rule), path, node, "A resource's id has 1 to 64 letters, digits, '-' and '.'");
@@ -245,7 +252,7 @@ mod tests {
             good.iter().for_each(|text| assert!(textual(type_name, text).is_none(), "{type_name} {text}"));
             bad.iter().for_each(|text| assert!(textual(type_name, text).is_some(), "{type_name} {text}"));
         };
-        check("code", &["a", "two words"], &["", " a", "a ", "two  spaces", "a\tb\t"]);
+        check("code", &["a", "two words", "a\u{a0}b"], &["", " a", "a ", "two  spaces", "a\tb\t", "a\tb", "a\nb", "a\u{2003}b", "\ta"]);
         check("id", &["a", "A-1.b", &"x".repeat(64)], &["", "a_b", "é", &"x".repeat(65)]);
         check(
             "uri",

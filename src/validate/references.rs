@@ -22,6 +22,7 @@ const WRONG_TARGET: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadT
 const TYPE_CONTRADICTS: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType2");
 const NO_PROFILE_MET: Rule = Rule::error(IssueType::Structure, "Reference_REF_CantMatchChoice");
 const AGGREGATION: Rule = Rule::error(IssueType::Structure, "Reference_REF_Aggregation");
+const NAMES_NOBODY: Rule = Rule::warning(IssueType::Structure, "Reference_REF_NoDisplay");
 const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_CantResolve");
 
 /// What references can be resolved in: the resource at hand, the Bundle or Parameters it stands in, and the resources beside the document.
@@ -172,6 +173,14 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
         let text = format!("The reference says it points to {named}, but it points to {found}");
         walk.report.add(TYPE_CONTRADICTS, path, reference, text);
     }
+    if literal.is_none() && !says_whom(reference) {
+        walk.report.add(
+            NAMES_NOBODY,
+            path,
+            reference,
+            "A reference that neither leads anywhere nor has an identifier should have a display",
+        );
+    }
     if let Some(literal) = literal
         && found.is_none()
         && literal.starts_with('#')
@@ -187,6 +196,12 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
         let text = format!("The reference points to a {target}; it may point to {}", targets.join(", "));
         walk.report.add(WRONG_TARGET, path, reference, text);
     }
+}
+
+/// Whether a reference that leads nowhere says all the same what it is to: by an identifier, or in words.
+fn says_whom(reference: &Node) -> bool {
+    let has_text = |node: &Node, name: &str| node.text(name).is_some_and(|text| !text.is_empty());
+    has_text(reference, "display") || reference.get("identifier").is_some_and(|one| has_text(one, "system") || has_text(one, "value"))
 }
 
 /// Where references are followed, what they lead to is in the document or beside it.

@@ -12,7 +12,7 @@ use super::profiles::{Asked, Found, conforms, find, items_at};
 use super::references::Scope;
 use super::report::Rule;
 use super::structure::Walk;
-use super::values::{Mode, difference};
+use super::values::{Mode, is_met};
 use crate::definitions::Membership;
 use crate::definitions::profile::{NodeId, SliceBy, SliceKind};
 use crate::fhir::Node;
@@ -194,7 +194,7 @@ fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Fou
 
 /// Whether any of the items has a value.
 fn has(items: &[Found<'_>], value: &Node, mode: Mode) -> bool {
-    items.iter().any(|item| item.item.node.is_some_and(|found| difference(found, value, mode).is_none()))
+    items.iter().any(|item| item.item.node.is_some_and(|found| is_met(found, value, mode)))
 }
 
 /// Whether any of the items has the value a node asks for: fixed, a pattern, a code of a value set, or all that its children ask.

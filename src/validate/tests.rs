@@ -35,6 +35,8 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         security_checks: is_on("security_checks"),
         refuse_example_urls: is_on("refuse_example_urls"),
         related_vital_signs: is_on("related_vital_signs"),
+        from_xml: is_on("from_xml"),
+        refuse_direction_controls: is_on("refuse_direction_controls"),
         neighbours: is_on("follow_references").then(HashMap::new),
         now: case.text("now").map(|now| crate::fhir::temporal::DateTime::parse(now).unwrap()),
         ..Options::default()
@@ -111,6 +113,7 @@ fn every_rule_has_a_case() {
         include_str!("narrative.rs"),
         include_str!("references.rs"),
         include_str!("references/bundled.rs"),
+        include_str!("plausible.rs"),
         include_str!("primitives.rs"),
     ];
     // Limits have tests of their own below, and codings and the limits of narrative ones beside their rule.

@@ -14,43 +14,71 @@ pub enum Mode {
 }
 
 /// Where a value first differs from what is asked, as the end of a path (`.coding[0].system`, empty for the value itself); `None` when it does not.
+/// A number has as many digits behind the point as the one asked: how exact it is is part of it
+/// (<https://hl7.org/fhir/R4/datatypes.html#decimal>).
 pub fn difference(value: &Node, asked: &Node, mode: Mode) -> Option<String> {
-    match (&value.value, &asked.value) {
-        (Value::Object(value), Value::Object(asked)) => object_difference(value, asked, mode),
-        (Value::List(value), Value::List(asked)) => list_difference(value, asked, mode),
-        (Value::Number(value), Value::Number(asked)) => (!same_number(value, asked)).then(String::new),
-        (value, asked) => (value != asked).then(String::new),
-    }
+    Comparison { mode, are_same: same_digits }.node(value, asked)
+}
+
+/// Whether a value is what is asked of the members of a slice, where expressions compare: numbers by what they are worth.
+pub fn is_met(value: &Node, asked: &Node, mode: Mode) -> bool {
+    Comparison { mode, are_same: same_number }.node(value, asked).is_none()
+}
+
+fn same_digits(value: &str, asked: &str) -> bool {
+    value == asked || decimals(value, asked).is_some_and(|(value, asked)| value == asked && value.scale() == asked.scale())
 }
 
 fn same_number(value: &str, asked: &str) -> bool {
-    value == asked || matches!((Decimal::parse(value), Decimal::parse(asked)), (Some(value), Some(asked)) if value == asked)
+    value == asked || decimals(value, asked).is_some_and(|(value, asked)| value == asked)
 }
 
-fn object_difference(value: &Object, asked: &Object, mode: Mode) -> Option<String> {
-    for member in asked.members() {
-        let Some(found) = value.get(&member.name) else { return Some(format!(".{}", member.name)) };
-        if let Some(below) = difference(found, &member.node, mode) {
-            // Which item of a list would have had to match cannot be said, so the element that has the list is named.
-            let is_list = mode == Mode::Pattern && member.node.as_list().is_some();
-            return Some(if is_list { String::new() } else { format!(".{}{below}", member.name) });
+fn decimals(value: &str, asked: &str) -> Option<(Decimal, Decimal)> {
+    Decimal::parse(value).zip(Decimal::parse(asked))
+}
+
+#[derive(Clone, Copy)]
+struct Comparison {
+    mode: Mode,
+    /// Whether two numbers are the same.
+    are_same: fn(&str, &str) -> bool,
+}
+
+impl Comparison {
+    fn node(self, value: &Node, asked: &Node) -> Option<String> {
+        match (&value.value, &asked.value) {
+            (Value::Object(value), Value::Object(asked)) => self.object(value, asked),
+            (Value::List(value), Value::List(asked)) => self.list(value, asked),
+            (Value::Number(value), Value::Number(asked)) => (!(self.are_same)(value, asked)).then(String::new),
+            (value, asked) => (value != asked).then(String::new),
         }
     }
-    let is_more = |name: &str| name != "id" && name != "extension" && asked.get(name).is_none();
-    let more = value.members().iter().find(|member| mode == Mode::Fixed && is_more(&member.name));
-    more.map(|member| format!(".{}", member.name))
-}
 
-fn list_difference(value: &[Node], asked: &[Node], mode: Mode) -> Option<String> {
-    if mode == Mode::Pattern {
-        let all = asked.iter().all(|one| value.iter().any(|found| difference(found, one, mode).is_none()));
-        return (!all).then(String::new);
+    fn object(self, value: &Object, asked: &Object) -> Option<String> {
+        for member in asked.members() {
+            let Some(found) = value.get(&member.name) else { return Some(format!(".{}", member.name)) };
+            if let Some(below) = self.node(found, &member.node) {
+                // Which item of a list would have had to match cannot be said, so the element that has the list is named.
+                let is_list = self.mode == Mode::Pattern && member.node.as_list().is_some();
+                return Some(if is_list { String::new() } else { format!(".{}{below}", member.name) });
+            }
+        }
+        let is_more = |name: &str| name != "id" && name != "extension" && asked.get(name).is_none();
+        let more = value.members().iter().find(|member| self.mode == Mode::Fixed && is_more(&member.name));
+        more.map(|member| format!(".{}", member.name))
     }
-    if value.len() != asked.len() {
-        return Some(String::new());
+
+    fn list(self, value: &[Node], asked: &[Node]) -> Option<String> {
+        if self.mode == Mode::Pattern {
+            let all = asked.iter().all(|one| value.iter().any(|found| self.node(found, one).is_none()));
+            return (!all).then(String::new);
+        }
+        if value.len() != asked.len() {
+            return Some(String::new());
+        }
+        let mut pairs = value.iter().zip(asked).enumerate();
+        pairs.find_map(|(index, (value, asked))| self.node(value, asked).map(|below| format!("[{index}]{below}")))
     }
-    let mut pairs = value.iter().zip(asked).enumerate();
-    pairs.find_map(|(index, (value, asked))| difference(value, asked, mode).map(|below| format!("[{index}]{below}")))
 }
 
 /// How large a compiled regular expression of a definition may be, in bytes.
@@ -73,9 +101,13 @@ mod tests {
             assert_eq!(difference(&node(value), &node(asked), Mode::Fixed).as_deref(), fixed, "{value} {asked}");
             assert_eq!(difference(&node(value), &node(asked), Mode::Pattern).as_deref(), pattern, "{value} {asked}");
         };
+        let number = |text: &str| json::parse(text.as_bytes(), 16).unwrap();
+        assert!(is_met(&number("1.0"), &number("1.00"), Mode::Fixed) && !is_met(&number("1.0"), &number("1.01"), Mode::Fixed));
         check(r#""a""#, r#""a""#, None, None);
         check(r#""a""#, r#""b""#, Some(""), Some(""));
-        check("1.0", "1.00", None, None);
+        check("1.00", "1.00", None, None);
+        check("1.0", "1.00", Some(""), Some(""));
+        check(r#"{"value": 1.00}"#, r#"{"value": 1.0}"#, Some(".value"), Some(".value"));
         check(r#"{"system": "s", "code": "c"}"#, r#"{"code": "c"}"#, Some(".system"), None);
         check(r#"{"code": "c"}"#, r#"{"code": "d"}"#, Some(".code"), Some(".code"));
         check(r#"{"code": "c"}"#, r#"{"system": "s"}"#, Some(".system"), Some(".system"));

@@ -31,6 +31,23 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// It is longer than is read.
     TooLong,
+    /// It could not be read, to its end or at all.
+    Unreadable(Unreadable),
+}
+
+/// Why a document could not be read.
+#[derive(Debug)]
+pub struct Unreadable {
+    /// Whether what it is packed in is broken, which is the document's own; anything else may be read another time.
+    pub is_broken: bool,
+    pub problem: String,
+}
+
+impl From<io::Error> for Unreadable {
+    fn from(error: io::Error) -> Unreadable {
+        let is_broken = matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof);
+        Unreadable { is_broken, problem: error.to_string() }
+    }
 }
 
 /// Why there is nothing to read.
@@ -158,52 +175,58 @@ impl Items {
         Items { files: files.into(), stream: None }
     }
 
-    fn next_line(&mut self) -> Result<Option<Item>, InputError> {
-        let Some(stream) = &mut self.stream else { return Ok(None) };
+    fn next_line(&mut self) -> Option<Item> {
         loop {
+            let stream = self.stream.as_mut()?;
             let mut bytes = Vec::new();
-            let failed = |error: io::Error| InputError { is_usage: false, text: format!("{}: {error}", stream.file) };
-            (&mut stream.reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(failed)?;
-            if bytes.is_empty() {
-                self.stream = None;
-                return Ok(None);
-            }
+            let read = (&mut stream.reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes);
             stream.line += 1;
             let item = |content| Item { file: stream.file.clone(), line: Some(stream.line), is_xml: false, content };
-            if bytes.len() as u64 == LINE_BYTES_MAX && bytes.last() != Some(&b'\n') {
-                // Where the next line begins is not known, so the rest of this stream is not read.
-                let item = item(Content::TooLong);
-                self.stream = None;
-                return Ok(Some(item));
-            }
-            if !bytes.trim_ascii().is_empty() {
-                return Ok(Some(item(Content::Bytes(bytes))));
-            }
+            // Where the next line begins is not known behind what cannot be read and what is not read, so the rest of the stream is left.
+            let last = match read {
+                Err(error) => item(Content::Unreadable(error.into())),
+                Ok(_) if bytes.len() as u64 == LINE_BYTES_MAX && bytes.last() != Some(&b'\n') => item(Content::TooLong),
+                Ok(0) => {
+                    self.stream = None;
+                    return None;
+                }
+                Ok(_) if bytes.trim_ascii().is_empty() => continue,
+                Ok(_) => return Some(item(Content::Bytes(bytes))),
+            };
+            self.stream = None;
+            return Some(last);
         }
     }
 
-    fn open(&mut self, path: &Path) -> Result<Option<Item>, InputError> {
-        let name = path.to_string_lossy().into_owned();
-        let failed = |error| InputError::new(false, path, error);
+    /// The one document of a file; none for a stream, whose lines come next.
+    fn open(&mut self, path: &Path) -> Option<Item> {
+        let file = path.to_string_lossy().into_owned();
+        let is_xml = file.trim_end_matches(".gz").ends_with(".xml");
+        match self.read(path, &file) {
+            Ok(content) => content.map(|content| Item { file, line: None, is_xml, content }),
+            Err(error) => Some(Item { file, line: None, is_xml, content: Content::Unreadable(error.into()) }),
+        }
+    }
+
+    fn read(&mut self, path: &Path, name: &str) -> io::Result<Option<Content>> {
         if name == "-" {
-            let reader = unpacked(BufReader::new(io::stdin())).map_err(failed)?;
-            self.stream = Some(Stream { file: name, reader, line: 0 });
+            let reader = unpacked(BufReader::new(io::stdin()))?;
+            self.stream = Some(Stream { file: name.to_owned(), reader, line: 0 });
             return Ok(None);
         }
-        let file = File::open(path).map_err(failed)?;
+        let file = File::open(path)?;
         let (plain, reader): (&str, Box<dyn Read + Send>) = match name.strip_suffix(".gz") {
             Some(plain) => (plain, Box::new(MultiGzDecoder::new(BufReader::new(file)))),
-            None => (&name, Box::new(file)),
+            None => (name, Box::new(file)),
         };
         if plain.ends_with(".ndjson") {
-            self.stream = Some(Stream { file: name, reader: Box::new(BufReader::with_capacity(1 << 16, reader)), line: 0 });
+            let reader = Box::new(BufReader::with_capacity(1 << 16, reader));
+            self.stream = Some(Stream { file: name.to_owned(), reader, line: 0 });
             return Ok(None);
         }
-        let is_xml = plain.ends_with(".xml");
         let mut bytes = Vec::new();
-        reader.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
-        let content = if bytes.len() as u64 > FILE_BYTES_MAX { Content::TooLong } else { Content::Bytes(bytes) };
-        Ok(Some(Item { file: name, line: None, is_xml, content }))
+        reader.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        Ok(Some(if bytes.len() as u64 > FILE_BYTES_MAX { Content::TooLong } else { Content::Bytes(bytes) }))
     }
 }
 
@@ -215,18 +238,16 @@ fn unpacked(mut stream: impl BufRead + Send + 'static) -> io::Result<Box<dyn Buf
 }
 
 impl Iterator for Items {
-    type Item = Result<Item, InputError>;
+    type Item = Item;
 
-    fn next(&mut self) -> Option<Result<Item, InputError>> {
+    fn next(&mut self) -> Option<Item> {
         loop {
-            match self.next_line() {
-                Ok(None) => {}
-                other => return other.transpose(),
+            if let Some(item) = self.next_line() {
+                return Some(item);
             }
             let path = self.files.pop_front()?;
-            match self.open(&path) {
-                Ok(None) => {}
-                other => return other.transpose(),
+            if let Some(item) = self.open(&path) {
+                return Some(item);
             }
         }
     }
@@ -280,19 +301,27 @@ mod tests {
         let found = files(std::slice::from_ref(&root)).unwrap();
         let names: Vec<String> = found.iter().map(|file| file.strip_prefix(&root).unwrap().to_string_lossy().into_owned()).collect();
         assert_eq!(names, ["b.json", "below/a.xml", "broken.json.gz", "c.ndjson", "d.ndjson.gz"]);
-        let items: Vec<_> = Items::of(found).collect();
-        let shape: Vec<_> =
-            items.iter().map(|item| item.as_ref().map(|item| (item.line, item.is_xml)).map_err(|error| error.is_usage)).collect();
+        let shape = |names: Vec<PathBuf>| -> Vec<(Option<u64>, bool, bool)> {
+            Items::of(names).map(|item| (item.line, item.is_xml, matches!(item.content, Content::Bytes(_)))).collect()
+        };
         let expected = [
-            Ok((None, false)),
-            Ok((None, true)),
-            Err(false),
-            Ok((Some(1), false)),
-            Ok((Some(3), false)),
-            Ok((Some(1), false)),
-            Ok((Some(2), false)),
+            (None, false, true),
+            (None, true, true),
+            (None, false, false),
+            (Some(1), false, true),
+            (Some(3), false, true),
+            (Some(1), false, true),
+            (Some(2), false, true),
         ];
-        assert_eq!(shape, expected);
+        assert_eq!(shape(found), expected);
+        // A stream that breaks off: the lines before are there, the one that is not whole is said not to be, and the next file is read.
+        let text: String = (0..20_000).map(|at| format!("{{\"id\": \"{}\"}}\n", at * 7919 % 10_007)).collect();
+        let whole = packed(text.as_bytes());
+        write("cut.ndjson.gz", &whole[..whole.len() / 2]);
+        let cut = shape(vec![root.join("cut.ndjson.gz"), root.join("gone.json"), root.join("b.json")]);
+        let (lines, rest) = cut.split_at(cut.len() - 3);
+        assert!(lines.len() > 1 && lines.iter().all(|one| one.2), "{}", lines.len());
+        assert_eq!(rest, [(Some(lines.len() as u64 + 1), false, false), (None, false, false), (None, false, true)]);
         for stream in [b"{}\n".to_vec(), packed(b"{}\n")] {
             let mut line = String::new();
             unpacked(io::Cursor::new(stream)).unwrap().read_line(&mut line).unwrap();

@@ -3,6 +3,7 @@
 mod formats;
 mod inputs;
 mod release;
+mod unread;
 
 use super::package::CacheArgument;
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
@@ -12,12 +13,12 @@ use crate::fhir::json::Slip;
 use crate::fhir::temporal::DateTime;
 use crate::fhir::xml::XmlSlip;
 use crate::fhir::{Node, SyntaxError, json, xml};
-use crate::outcome::{Finding, IssueType, Severity};
+use crate::outcome::{Finding, Severity};
 use crate::packages::{Coordinates, Limits, with_neighbours};
 use crate::validate::{Options, slips};
 use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
-use inputs::{Content, InputError, Item, Items};
+use inputs::{Content, Item, Items};
 use release::Judge;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
@@ -39,7 +40,7 @@ const JOBS_MAX: usize = 64;
 #[command(
     after_help = "The HL7 validator's names, with one dash or two: -version, -ig, -profile, -tx, -output, -level, -language, -extension, -best-practice, \
                         -check-references, -assumeValidRestReferences, -security-checks, -allow-example-urls, -display-issues-are-warnings, \
-                        -no-extensible-binding-warnings, -unknown-codesystems-cause-errors, -max-validation-messages.\n\n\
+                        -no-extensible-binding-warnings, -unknown-codesystems-cause-errors, -no_unicode_bidi_control_chars, -max-validation-messages.\n\n\
                         Exit status: 0 no errors, 1 errors were found, 2 wrong usage, 3 something could not be read or written."
 )]
 pub struct ValidateArguments {
@@ -96,6 +97,9 @@ pub struct ValidateArguments {
     /// The language displays are checked in.
     #[arg(long)]
     language: Option<String>,
+    /// Refuses characters that turn the direction of text.
+    #[arg(long, alias = "no_unicode_bidi_control_chars")]
+    no_unicode_bidi_control_chars: bool,
     /// A display that is not one of its code is a warning instead of an error.
     #[arg(long)]
     display_issues_are_warnings: bool,
@@ -172,9 +176,10 @@ pub fn validate(arguments: &ValidateArguments) -> u8 {
     let jobs = arguments.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from).min(JOBS_MAX);
     let run = Run { judge: &judge, arguments, jobs };
     match run.all(Items::of(files), BufWriter::new(output), is_single) {
-        Ok(errors) if errors > 0 => FINDINGS,
+        Ok(Tally { unread: 1.., .. }) => FAULT,
+        Ok(Tally { errors: 1.., .. }) => FINDINGS,
         Ok(_) => FINE,
-        Err(error) => complain(if error.is_usage { USAGE } else { FAULT }, error.text),
+        Err(error) => complain(FAULT, format!("the findings cannot be written: {error}")),
     }
 }
 
@@ -198,6 +203,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         neighbours: arguments.check_references.then(std::collections::HashMap::new),
         quiet_extensible: arguments.no_extensible_binding_warnings,
         related_vital_signs: true,
+        refuse_direction_controls: arguments.no_unicode_bidi_control_chars,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
         now: DateTime::parse(&Clock::system().now().to_fhir_instant()).ok(),
         ..Options::default()
@@ -263,6 +269,15 @@ fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<(Node,
     json::parse_leniently(bytes, json::DEFAULT_DEPTH).map(|(node, passed)| (node, Passed::Json(passed)))
 }
 
+/// What became of the documents of a run.
+#[derive(Debug, Default)]
+struct Tally {
+    documents: u64,
+    errors: u64,
+    /// How many could not be read though they may be whole.
+    unread: u64,
+}
+
 /// One run over everything.
 struct Run<'a> {
     judge: &'a Judge<'a>,
@@ -271,53 +286,44 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Judges batch after batch, each by all workers, and writes verdicts in the order of the documents. How many had errors.
-    fn all(&self, mut items: Items, output: impl Write, is_single: bool) -> Result<u64, InputError> {
-        let unwritable = |error: std::io::Error| InputError { is_usage: false, text: format!("the findings cannot be written: {error}") };
-        let mut writer = Writer::begin(output, self.arguments.format, is_single).map_err(unwritable)?;
-        let (mut documents, mut errors) = (0_u64, 0_u64);
+    /// Judges batch after batch, each by all workers, and writes verdicts in the order of the documents.
+    fn all(&self, mut items: Items, output: impl Write, is_single: bool) -> std::io::Result<Tally> {
+        let mut writer = Writer::begin(output, self.arguments.format, is_single)?;
+        let mut tally = Tally::default();
         let stopwatch = Clock::system().stopwatch();
         let mut said = Duration::ZERO;
         loop {
-            let (batch, problem) = self.batch(&mut items);
-            if batch.is_empty() && problem.is_none() {
+            let batch = self.batch(&mut items);
+            if batch.is_empty() {
                 break;
             }
+            tally.unread += batch.iter().filter(|item| matches!(&item.content, Content::Unreadable(why) if !why.is_broken)).count() as u64;
             for verdict in self.judged(batch).into_iter().flatten() {
-                documents += 1;
-                errors += u64::from(verdict.findings.iter().any(Finding::is_error));
-                writer.write(&self.shown(verdict)).map_err(unwritable)?;
-            }
-            if let Some(problem) = problem {
-                writer.end().map_err(unwritable)?;
-                return Err(problem);
+                tally.documents += 1;
+                tally.errors += u64::from(verdict.findings.iter().any(Finding::is_error));
+                writer.write(&self.shown(verdict))?;
             }
             if stopwatch.elapsed() > said + PROGRESS_EVERY {
                 said = stopwatch.elapsed();
-                eprintln!("hearthgate: {documents} resources in {} s, {errors} with errors", said.as_secs());
+                eprintln!("hearthgate: {} resources in {} s, {} with errors", tally.documents, said.as_secs(), tally.errors);
             }
         }
-        writer.end().map_err(unwritable)?;
+        writer.end()?;
         if said > Duration::ZERO {
-            eprintln!("hearthgate: done, {documents} resources, {errors} with errors");
+            eprintln!("hearthgate: done, {} resources, {} with errors", tally.documents, tally.errors);
         }
-        Ok(errors)
+        Ok(tally)
     }
 
-    /// The next documents, as many as may be held; with them what stopped the reading.
-    fn batch(&self, items: &mut Items) -> (Vec<Item>, Option<InputError>) {
+    /// The next documents, as many as may be held.
+    fn batch(&self, items: &mut Items) -> Vec<Item> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while batch.len() < self.jobs * ITEMS_PER_WORKER && bytes < BATCH_BYTES {
-            match items.next() {
-                Some(Ok(item)) => {
-                    bytes += if let Content::Bytes(content) = &item.content { content.len() } else { 0 };
-                    batch.push(item);
-                }
-                Some(Err(problem)) => return (batch, Some(problem)),
-                None => break,
-            }
+            let Some(item) = items.next() else { break };
+            bytes += if let Content::Bytes(content) = &item.content { content.len() } else { 0 };
+            batch.push(item);
         }
-        (batch, None)
+        batch
     }
 
     fn judged(&self, batch: Vec<Item>) -> Vec<Vec<Verdict>> {
@@ -347,17 +353,21 @@ impl Run<'_> {
     fn item(&self, item: Item) -> Vec<Verdict> {
         let Item { file, line, is_xml, content } = item;
         let verdict = |entry, bytes: &[u8], findings| Verdict { file: file.clone(), line, entry, bytes: bytes.to_vec(), findings };
-        let Content::Bytes(bytes) = content else {
-            let text = "The document is longer than is read; it was not checked";
-            return vec![verdict(None, &[], vec![Finding::new(Severity::Fatal, IssueType::TooLong, "DOCUMENT_TOO_LONG", text)])];
+        let bytes = match content {
+            Content::Bytes(bytes) if is_xml && self.judge.is_by_schema() => {
+                return vec![verdict(None, &bytes, vec![unread::shape_of_xml()])];
+            }
+            Content::Bytes(bytes) => bytes,
+            Content::TooLong => return vec![verdict(None, &[], vec![unread::too_long()])],
+            Content::Unreadable(why) => return vec![verdict(None, &[], vec![unread::unreadable(&why, is_xml)])],
         };
         let (resource, passed) = match parse(&bytes, is_xml, self.judge.definitions()) {
             Ok(read) => read,
-            Err(error) => return vec![verdict(None, &bytes, vec![unreadable(&error, is_xml)])],
+            Err(error) => return vec![verdict(None, &bytes, vec![unread::ill_formed(&error, is_xml)])],
         };
         if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
             let mut findings = passed.findings(self.judge.definitions(), &resource);
-            findings.extend(self.judge.check(std::path::Path::new(&file), &resource));
+            findings.extend(self.judge.check(std::path::Path::new(&file), is_xml, &resource));
             return vec![verdict(None, &bytes, findings)];
         }
         let entries = resource.items("entry").iter().enumerate().filter_map(|(index, entry)| Some((index, entry.get("resource")?)));
@@ -365,7 +375,7 @@ impl Run<'_> {
         entries
             .map(|(index, inner)| {
                 let findings =
-                    self.judge.check(std::path::Path::new(&file), inner).into_iter().map(|finding| under(index, finding)).collect();
+                    self.judge.check(std::path::Path::new(&file), is_xml, inner).into_iter().map(|finding| under(index, finding)).collect();
                 verdict(Some(index), &bytes, findings)
             })
             .collect()
@@ -378,9 +388,5 @@ impl Run<'_> {
     }
 }
 
-fn unreadable(error: &SyntaxError, is_xml: bool) -> Finding {
-    let text = format!("The document cannot be read: {}", error.kind);
-    let message_id = if is_xml { "Error_parsing_XML_" } else { "Error_parsing_JSON_" };
-    let finding = Finding::new(Severity::Fatal, IssueType::Structure, message_id, text);
-    finding.at_offset(u32::try_from(error.offset).ok())
-}
+#[cfg(test)]
+mod tests;

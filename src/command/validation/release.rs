@@ -41,13 +41,22 @@ impl<'a> Judge<'a> {
         self.definitions
     }
 
+    /// Whether documents are held to a JSON Schema.
+    pub fn is_by_schema(&self) -> bool {
+        self.shapes.is_some()
+    }
+
     /// Judges a resource of a file; where references are followed, beside the files that they lead to.
-    pub fn check(&self, file: &Path, resource: &Node) -> Vec<Finding> {
+    pub fn check(&self, file: &Path, is_xml: bool, resource: &Node) -> Vec<Finding> {
         if let Some(shapes) = &self.shapes {
             return shapes.check(resource);
         }
         let followed = self.options.neighbours.is_some();
-        let own = followed.then(|| Options { neighbours: Some(neighbours::of(file, resource)), ..self.options.clone() });
+        let own = (followed || is_xml).then(|| Options {
+            neighbours: followed.then(|| neighbours::of(file, resource)),
+            from_xml: is_xml,
+            ..self.options.clone()
+        });
         let options = own.as_ref().unwrap_or(&self.options);
         match &self.server {
             Some((server, runtime)) => runtime.block_on(server.examine(self.definitions, resource, options)),

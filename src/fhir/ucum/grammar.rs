@@ -117,7 +117,12 @@ impl<'a> Reader<'a> {
             self.depth += 1;
             let inner = self.term()?;
             self.depth -= 1;
-            return if self.take(')') { Ok(inner) } else { Err(Invalid::Incomplete) };
+            if !self.take(')') {
+                return Err(Invalid::Incomplete);
+            }
+            // The grammar has no annotation here, but UCUM's own table of example units and R4's common units have: `g/(8.h){shift}`.
+            self.annotation()?;
+            return Ok(inner);
         }
         if self.annotation()? {
             return Ok(Worth::ONE);

@@ -34,6 +34,8 @@ fn malformed_codes() {
         ("m{open", Invalid::Incomplete),
         ("m{a}{b}", Invalid::Operator),
         ("{a}m", Invalid::Operator),
+        ("(8.h){a}{b}", Invalid::Operator),
+        ("g/(8.h){shift", Invalid::Incomplete),
         ("(m)2", Invalid::Operator),
         ("ug(8.h)", Invalid::Operator),
         ("m{two words}", Invalid::Annotation),

@@ -4,13 +4,14 @@ use super::super::path::Path;
 use super::super::primitives::{self, has_scheme};
 use super::super::references::Scope;
 use super::super::report::Rule;
-use super::super::{bindings, canonicals, links, narrative};
-use super::{At, Chosen, EMPTY_OBJECT, NOT_A_LIST, NOT_AN_OBJECT, NULL, Parent, Shape, Walk};
+use super::super::{bindings, canonicals, links, narrative, plausible};
+use super::{At, Chosen, EMPTY_OBJECT, NOT_A_LIST, NOT_AN_OBJECT, NULL, Parent, Shape, Walk, is_empty};
 use crate::fhir::types::{Element, ElementId};
 use crate::fhir::{Member, Node, Value};
 use crate::outcome::IssueType;
 
 const MISALIGNED: Rule = Rule::warning(IssueType::Invalid, "JSON_ARRAYS_NOT_ALIGNED");
+const NO_CONTENT: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/Element#ele-1");
 const MAX_LENGTH: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const ACTIVE_CONTENT: Rule = Rule::error(IssueType::Security, "SECURITY_STRING_CONTENT_ERROR");
 const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_MARKDOWN_HTML");
@@ -20,6 +21,13 @@ const OWN_URL_CONTAINED: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_C
 
 /// The type of `Narrative.div`.
 const XHTML: &str = "xhtml";
+
+/// The value that an id and extensions stand beside.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    value: Option<&'a Node>,
+    is_listed: bool,
+}
 
 impl Walk<'_> {
     pub(super) fn primitive(&mut self, member: &Member, chosen: Chosen<'_>, parent: Parent<'_>, at: At<'_>, scope: &Scope<'_>) {
@@ -55,7 +63,8 @@ impl Walk<'_> {
         if shape.is_resource && chosen.element.name == "id" {
             return primitives::check_resource_id(node, path, &mut self.report);
         }
-        primitives::check(chosen.type_name, node, path, &mut self.report);
+        primitives::check(chosen.type_name, node, self.options.from_xml, path, &mut self.report);
+        plausible::check(self, chosen.type_name, node, path);
         if shape.is_resource && chosen.element.name == "url" && node.as_text().is_some_and(|url| !url.is_empty() && !has_scheme(url)) {
             self.own_url(node, chosen.element, path, scope);
         }
@@ -122,26 +131,34 @@ impl Walk<'_> {
                 }
                 for (index, item) in items.iter().enumerate() {
                     let path = at.path.index(index);
-                    let has_value = values.get(index).is_some();
-                    self.sibling_item(item, has_value, chosen.used.element, At { path: &path, ..at }, scope);
+                    let beside = Beside { value: values.get(index), is_listed: true };
+                    self.sibling_item(item, beside, chosen.used.element, At { path: &path, ..at }, scope);
                 }
             }
             (_, true) => {
                 self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so its extensions must be in a list", chosen.element.path))
             }
-            (_, false) => self.sibling_item(node, false, chosen.used.element, at, scope),
+            (_, false) => self.sibling_item(node, Beside { value: values, is_listed: false }, chosen.used.element, at, scope),
         }
     }
 
-    /// `may_be_null` where a value stands at the same index: the value's own check sees to nulls on both sides.
-    fn sibling_item(&mut self, node: &Node, may_be_null: bool, stands_at: ElementId, at: At<'_>, scope: &Scope<'_>) {
+    /// What stands beside a value, at its index in a list, where either may be null: the value's own check sees to nulls on both sides.
+    fn sibling_item(&mut self, node: &Node, beside: Beside<'_>, stands_at: ElementId, at: At<'_>, scope: &Scope<'_>) {
         match &node.value {
-            Value::Null if may_be_null => {}
+            Value::Null if beside.is_listed && beside.value.is_some() => {}
             Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
             Value::Object(object) if object.is_empty() => {
                 self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
             }
             Value::Object(object) => {
+                if is_empty(object) && beside.value.is_none_or(|value| value.value == Value::Null) {
+                    self.report.add(
+                        NO_CONTENT,
+                        at.path,
+                        node,
+                        "Rule ele-1: an element must have a value or children; an id alone is neither",
+                    );
+                }
                 let shape =
                     Shape { element: None, stands_at: Some(stands_at), content: self.element, type_name: "Element", is_resource: false };
                 self.object(node, object, shape, at, scope);

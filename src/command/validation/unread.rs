@@ -1,0 +1,36 @@
+//! What is said of a document that was not judged.
+
+use super::inputs::Unreadable;
+use crate::fhir::SyntaxError;
+use crate::outcome::{Finding, IssueType, Severity};
+
+/// One that is neither JSON nor XML.
+pub fn ill_formed(error: &SyntaxError, is_xml: bool) -> Finding {
+    let text = format!("The document cannot be read: {}", error.kind);
+    Finding::new(Severity::Fatal, IssueType::Structure, parsing_failed(is_xml), text).at_offset(u32::try_from(error.offset).ok())
+}
+
+/// A document that breaks off in its packing is one that cannot be read; any other failure is none of the document's.
+pub fn unreadable(why: &Unreadable, is_xml: bool) -> Finding {
+    let text = format!("The document cannot be read: {}", why.problem);
+    match why.is_broken {
+        true => Finding::new(Severity::Fatal, IssueType::Structure, parsing_failed(is_xml), text),
+        false => Finding::new(Severity::Fatal, IssueType::Exception, "DOCUMENT_NOT_READ", text),
+    }
+}
+
+fn parsing_failed(is_xml: bool) -> &'static str {
+    if is_xml { "Error_parsing_XML_" } else { "Error_parsing_JSON_" }
+}
+
+/// One that is longer than is read.
+pub fn too_long() -> Finding {
+    let text = "The document is longer than is read; it was not checked";
+    Finding::new(Severity::Fatal, IssueType::TooLong, "DOCUMENT_TOO_LONG", text)
+}
+
+/// XML where there is only a JSON Schema. Which members of a list, and which kinds, an element of XML stands for is what definitions say, and a JSON Schema is about JSON.
+pub fn shape_of_xml() -> Finding {
+    let text = "XML cannot be judged by a JSON Schema; give the release's definitions (--package, or hearthgate package add), or the document in JSON";
+    Finding::new(Severity::Error, IssueType::NotSupported, "SHAPE_NOT_OF_XML", text)
+}
