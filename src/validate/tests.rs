@@ -106,6 +106,7 @@ fn every_rule_has_a_case() {
         include_str!("questionnaire/response.rs"),
         include_str!("slicing.rs"),
         include_str!("slicing/told.rs"),
+        include_str!("questionnaire/expression.rs"),
         include_str!("bindings.rs"),
         include_str!("extensions.rs"),
         include_str!("narrative.rs"),

@@ -54,7 +54,7 @@ impl Walk<'_> {
             "Questionnaire" => questionnaire::check_form(self, node, at.path),
             "QuestionnaireResponse" => {
                 let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
-                questionnaire::check_response(self, found, at.path);
+                questionnaire::check_response(self, found, &scope, at.path);
             }
             name => conformance::check(self, name, node, at.path),
         }
