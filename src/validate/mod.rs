@@ -42,6 +42,7 @@ mod path;
 mod primitives;
 mod profiles;
 mod questionnaire;
+pub mod reading;
 mod references;
 mod report;
 pub mod shape;
