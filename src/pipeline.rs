@@ -40,7 +40,7 @@ use crate::identity::Caller;
 use crate::intake::{Evidence, Format, Interaction, Limits, Received, Write};
 use crate::normalise::Normalised;
 use crate::normalise::{Context, GatewayIds, SourceRules};
-use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal, Severity};
 use crate::registry::{OnError, PatientFacts, Registry};
 use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, StoredVersion, Target, Unit, VersionDraft};
 use crate::validate::{self, OnInvalid, Options, Policy, Validated};
@@ -225,7 +225,7 @@ impl Pipeline {
         };
         let asked = source.map(|source| source.validate.clone()).unwrap_or_default();
         let options = Options {
-            best_practice: asked.best_practice,
+            best_practice: asked.best_practice.then_some(Severity::Warning),
             security_checks: asked.security_checks,
             refuse_unknown_extensions: asked.refuse_unknown_extensions,
             mild_displays: !asked.refuse_wrong_displays,

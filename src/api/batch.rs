@@ -3,11 +3,12 @@
 use super::fhir::{FhirState, listing, opened, query_of};
 use super::negotiate::Wanted;
 use super::refusing::refuse_about;
+use super::validate::{self, Place};
 use super::{render, signing};
 use crate::audit;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
-use crate::intake::{self, BundleKind, Entry, Evidence, IdempotencyKey, Interaction, Received, Write};
+use crate::intake::{self, BundleKind, Entry, Evidence, IdempotencyKey, Interaction, Operation, Received, Write};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
 use crate::pipeline::{Done, WriteAnswer};
 use crate::problem::Problem;
@@ -114,7 +115,7 @@ async fn transaction(
                 writes.push(*write);
                 places.push(None);
             }
-            Entry::Query(interaction) => places.push(Some(interaction)),
+            Entry::Query(interaction) | Entry::Operation { interaction, .. } => places.push(Some(interaction)),
             Entry::Refused(_) => {}
         }
     }
@@ -160,6 +161,15 @@ async fn batch(
                 }
             }
             Entry::Query(interaction) => query_entry(state, wanted, caller, interaction, record).await,
+            Entry::Operation {
+                interaction: Interaction::Operation { operation: Operation::Validate, type_name, id, pairs, .. },
+                parameters,
+            } => {
+                let place = Place { type_name: type_name.as_deref(), id: id.as_deref(), pairs: &pairs };
+                let own = audit::Opened { interaction: "operation", action: audit::Action::Execute, ..record.clone() };
+                answered(validate::of_entry(state, caller, place, parameters, evidence, &own).await)
+            }
+            Entry::Operation { interaction, .. } => query_entry(state, wanted, caller, interaction, record).await,
             Entry::Refused(refusal) => {
                 let named = sent.get(index).map(intake::named_by_entry).unwrap_or_default();
                 match refuse_about::<()>(state, caller, named, record, refusal).await {
@@ -194,7 +204,7 @@ async fn query_entry(state: &FhirState, wanted: &Wanted, caller: &Caller, intera
     let mut own = opened(&record.request_id, record.at, &record.peer, interaction.code(), audit::Action::Read);
     own.caller = Some(caller.clone());
     own.query = query_of(&interaction);
-    let answered = match interaction {
+    let found = match interaction {
         Interaction::Read { type_name, id } => state.query.read(caller, &type_name, &id, &own).await.map(|found| found.resource),
         Interaction::VersionRead { type_name, id, version } => {
             state.query.read_version(caller, &type_name, &id, &version, &own).await.map(|found| found.resource)
@@ -206,14 +216,23 @@ async fn query_entry(state: &FhirState, wanted: &Wanted, caller: &Caller, intera
         Interaction::Capabilities => refuse_about(state, caller, Vec::new(), &own, no_operation()).await,
         other => listing(state, other, wanted, caller, &own).await,
     };
-    match answered {
+    answered(found)
+}
+
+/// The entry that says what came of one.
+fn answered(found: Result<Node, Failure>) -> Node {
+    match found {
         Ok(resource) => Object::new().with("resource", resource).with("response", Object::new().with("status", "200")).into(),
         Err(failure) => failure_entry(&failure),
     }
 }
 
 fn no_operation() -> Refusal {
-    Refusal::new(Reason::NotSupported, IssueType::NotSupported, "Operations are not offered inside a Bundle.")
+    Refusal::new(
+        Reason::NotSupported,
+        IssueType::NotSupported,
+        "Of the operations, $validate alone is offered inside a Bundle, and there in a batch.",
+    )
 }
 
 fn failure_entry(failure: &Failure) -> Node {

@@ -1,18 +1,20 @@
 //! `$validate` (<https://hl7.org/fhir/R4/resource-operation-validate.html>): what is wrong with a resource, without storing it.
 //!
-//! The answer is 200 whether or not the resource is valid; only a question that cannot be asked is refused.
+//! The answer is 200 whether or not the resource is valid; only a question that cannot be asked is refused. An entry of a batch asks the same.
 
 use super::fhir::{Asked, FhirState, parse_body};
-use super::negotiate::Wanted;
-use super::refusing::refuse;
+use super::negotiate::{self, Wanted};
+use super::refusing::{refuse, refuse_about};
 use super::render;
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
-use crate::fhir::{Node, Object};
+use crate::fhir::{Node, Object, Release};
 use crate::identity::Caller;
-use crate::intake::Pairs;
+use crate::intake::{self, Evidence, Format, Pairs};
+
 use crate::outcome::{Failure, Finding, IssueType, Reason, Refusal, Severity};
 use crate::problem::outcome_with_places;
+use crate::validate::reading;
 use axum::body::Body;
 use axum::http::Response;
 
@@ -52,26 +54,59 @@ pub(super) async fn validate(
     place: Place<'_>,
     record: &audit::Opened,
 ) -> Result<Response<Body>, Failure> {
-    let document = match document(state, asked) {
-        Ok(document) => document,
+    let (document, passed) = match document(state, asked) {
+        Ok(read) => read,
         // A document that cannot be read is a finding about it, and the validation has run.
         Err(refusal) if refusal.reason == Reason::Malformed => return answer(state, asked, wanted, record, &refusal.findings).await,
         Err(refusal) => return refuse(state, asked.shown(), record.clone(), refusal).await,
     };
-    let mut question = match question(document, &place) {
+    let question = match question(document, &place) {
         Ok(question) => question,
         Err(refusal) => return refuse(state, asked.shown(), record.clone(), refusal).await,
     };
+    let declared = negotiate::body_media(&asked.headers).ok().and_then(|media| media.declared);
+    let mut findings = passed;
+    findings.extend(judged(state, caller, question, &place, declared, record).await?);
+    answer(state, asked, wanted, record, &findings).await
+}
+
+/// The OperationOutcome that answers an entry of a batch.
+pub(super) async fn of_entry(
+    state: &FhirState,
+    caller: &Caller,
+    place: Place<'_>,
+    parameters: Option<Node>,
+    evidence: &Evidence,
+    record: &audit::Opened,
+) -> Result<Node, Failure> {
+    let named = intake::named(&format!("{}/{}", place.type_name.unwrap_or_default(), place.id.unwrap_or_default()), parameters.as_ref());
+    let question = match question(parameters, &place) {
+        Ok(question) => question,
+        Err(refusal) => return refuse_about(state, caller, named, record, refusal).await,
+    };
+    let findings = judged(state, caller, question, &place, evidence.declared, record).await?;
+    state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
+    Ok(outcome_with_places(&findings, Some(&evidence.bytes)))
+}
+
+/// What is found.
+async fn judged(
+    state: &FhirState,
+    caller: &Caller,
+    mut question: Question,
+    place: &Place<'_>,
+    declared: Option<Release>,
+    record: &audit::Opened,
+) -> Result<Vec<Finding>, Failure> {
     if let (None, Some(Mode::Profile), Some(type_name), Some(id)) = (&question.resource, question.mode, place.type_name, place.id) {
         // What is found says what is in it, so it is read as any reader would read it.
         question.resource = Some(state.query.read(caller, type_name, id, record).await?.resource);
     }
-    let mut findings = expected_of(&question, &place);
+    let mut findings = expected_of(&question, place);
     if let Some(resource) = question.resource {
-        let declared = super::negotiate::body_media(&asked.headers).ok().and_then(|media| media.declared);
         findings.extend(state.pipeline.examine(caller, resource, &question.profiles, declared).await);
     }
-    answer(state, asked, wanted, record, &findings).await
+    Ok(findings)
 }
 
 async fn answer(
@@ -85,9 +120,21 @@ async fn answer(
     Ok(render::resource(200, &outcome_with_places(findings, Some(&asked.body)), wanted, state.definitions))
 }
 
-/// What the body holds, if anything.
-fn document(state: &FhirState, asked: &Asked) -> Result<Option<Node>, Refusal> {
-    if asked.body.is_empty() { Ok(None) } else { Ok(Some(parse_body(state, asked)?.1)) }
+/// What the body holds, if anything, and what had to be passed over to read it.
+fn document(state: &FhirState, asked: &Asked) -> Result<(Option<Node>, Vec<Finding>), Refusal> {
+    if asked.body.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    match parse_body(state, asked) {
+        Ok((_, document)) => Ok((Some(document), Vec::new())),
+        // What would not be taken in is judged all the same, as far as it can be read.
+        Err(refusal) if refusal.reason == Reason::Malformed => {
+            let is_xml = negotiate::body_media(&asked.headers)?.format == Format::Xml;
+            let read = reading::read(&asked.body, is_xml, state.limits.depth, state.definitions.types());
+            read.map(|(document, passed)| (Some(document), passed)).map_err(|finding| Refusal::of(Reason::Malformed, vec![finding]))
+        }
+        Err(refusal) => Err(refusal),
+    }
 }
 
 /// The question of a bare body or of Parameters, with what the URL adds.

@@ -1,7 +1,7 @@
 //! The codes of a value set, as far as they can be listed, and what is known about the rest.
 
 use super::computed::{self, Judgement};
-use super::{CodeSystem, ConceptSet, Content, Definitions, Hindrance, Membership, ValueSet, filters};
+use super::{CodeSystem, ConceptSet, Content, Definitions, Hindrance, Membership, SystemConcept, ValueSet, filters};
 use compact_str::CompactString;
 use std::collections::HashMap;
 
@@ -144,7 +144,8 @@ impl Expansion {
 
 /// Lists what can be listed of a value set. Of one system the version that counts where none is named may be given.
 pub fn expand<'a>(definitions: &'a Definitions, set: &'a ValueSet, older: Option<&'a CodeSystem>) -> Expansion {
-    Expander { definitions, older, around: Vec::new(), references_left: REFERENCES_MAX, codes_left: CODES_MAX }.set(set)
+    Expander { definitions, older, around: Vec::new(), references_left: REFERENCES_MAX, codes_left: CODES_MAX, is_excluding: false }
+        .set(set)
 }
 
 /// One expansion, with what it may still cost: sets that refer to one another in circles would otherwise never end.
@@ -155,6 +156,8 @@ struct Expander<'a> {
     around: Vec<&'a ValueSet>,
     references_left: usize,
     codes_left: usize,
+    /// Whether what is listed is left out of a set.
+    is_excluding: bool,
 }
 
 impl<'a> Expander<'a> {
@@ -189,9 +192,11 @@ impl<'a> Expander<'a> {
             }
             expansion.add(self.part(part));
         }
+        let outer = std::mem::replace(&mut self.is_excluding, true);
         for part in exclude {
             expansion.unlist(&self.part(part));
         }
+        self.is_excluding = outer;
         expansion
     }
 
@@ -199,7 +204,7 @@ impl<'a> Expander<'a> {
         let mut sets = part.value_sets.iter();
         let start = match &part.system {
             Some(system) => {
-                let codes = system_codes(self.definitions, system, part, self.older);
+                let codes = system_codes(self.definitions, system, part, self.older, self.is_excluding);
                 self.codes_left = self.codes_left.saturating_sub(codes.listed.len());
                 codes
             }
@@ -235,7 +240,9 @@ fn hindered(system: Option<&str>, hindrance: Hindrance) -> Expansion {
     Expansion { hindrance: Some(hindrance), ..unlistable(system) }
 }
 
-fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: Option<&CodeSystem>) -> Expansion {
+/// What a part takes of a system. Codes that only group others stand for nothing (<https://hl7.org/fhir/R4/valueset-operation-validate-code.html>,
+/// `abstract`): they are in a set that names them or asks for them, and in no other.
+fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: Option<&CodeSystem>, takes_abstract: bool) -> Expansion {
     let older = older.filter(|older| part.version.is_none() && older.url == url);
     let system = older.or_else(|| definitions.code_system_in(url, part.version.as_deref()));
     let is_other_version = system.is_none() && definitions.code_system(url).is_some_and(|other| other.content != Content::NotPresent);
@@ -255,8 +262,11 @@ fn system_codes(definitions: &Definitions, url: &str, part: &ConceptSet, older: 
     let Some(concepts) = filters::kept(system, &part.filters) else {
         return Expansion { hindrance: filters::limit(&part.filters).map(Hindrance::Limit), ..unlistable(Some(url)) };
     };
+    let marker = system.property_called("notSelectable");
+    let takes_abstract = takes_abstract || part.filters.iter().any(|filter| filter.property == marker);
+    let is_abstract = |concept: &SystemConcept| concept.properties.iter().any(|(name, value)| name == marker && value == "true");
     let mut codes = beginning(url, Some(system));
-    for concept in concepts {
+    for concept in concepts.into_iter().filter(|concept| takes_abstract || !is_abstract(concept)) {
         codes.list(url, &concept.code, concept.display.as_ref(), &[]);
     }
     if system.content != Content::Complete {

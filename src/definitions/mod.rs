@@ -243,7 +243,7 @@ impl Definitions {
         match (found, system.content) {
             // Some say that they are complete, and name what they supplement all the same.
             _ if system.content == Content::Supplement || system.supplements.is_some() => Standing::Supplement,
-            (Some(concept), _) => Standing::Known { display: concept.display.as_deref() },
+            (Some(concept), _) => Standing::Known { display: concept.display.as_deref(), is_inactive: concept.is_inactive },
             (None, Content::Complete) => Standing::Absent,
             (None, Content::NotPresent) => self.computed_standing(url, code),
             (None, _) => Standing::Undecided,
@@ -299,7 +299,7 @@ impl Definitions {
     /// What is known of a code from its form, or from a list that is part of the program.
     fn computed_standing(&self, url: &str, code: &str) -> Standing<'_> {
         match computed::judge(url, code) {
-            computed::Judgement::Valid => Standing::Known { display: None },
+            computed::Judgement::Valid => Standing::Known { display: None, is_inactive: false },
             computed::Judgement::Invalid => Standing::Absent,
             computed::Judgement::Unknown => Standing::UnknownSystem,
         }

@@ -95,9 +95,10 @@ pub enum Membership {
 /// What is known of a code in its system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing<'a> {
-    /// A code of the system, with the display that the system gives it.
+    /// A code of the system, with the display that the system gives it, and whether the system says that it is out of use.
     Known {
         display: Option<&'a str>,
+        is_inactive: bool,
     },
     /// The system is in hand as a whole, or is a grammar, and the code is not of it.
     Absent,
@@ -303,6 +304,17 @@ pub struct CodeSystem {
     pub filters: Vec<CompactString>,
     /// In definition order, parents before their children.
     pub concepts: Vec<SystemConcept>,
+}
+
+/// The URI of a property that FHIR defines, before its name.
+const CONCEPT_PROPERTIES: &str = "http://hl7.org/fhir/concept-properties#";
+
+impl CodeSystem {
+    /// The code under which the system has a property that FHIR defines, which is its name unless the system says otherwise.
+    pub fn property_called<'s>(&'s self, name: &'s str) -> &'s str {
+        let is_named = |one: &&PropertyDefinition| one.uri.as_deref().and_then(|uri| uri.strip_prefix(CONCEPT_PROPERTIES)) == Some(name);
+        self.properties.iter().find(is_named).map_or(name, |one| one.code.as_str())
+    }
 }
 
 /// One `CodeSystem.property`.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{OnceLock, RwLock};
 
 /// What is judged by as it stands.
-const KEPT_WHOLE: [&str; 3] = ["Questionnaire", "Measure", "Library"];
+const KEPT_WHOLE: [&str; 4] = ["Questionnaire", "Measure", "Library", "StructureMap"];
 
 /// The definition that every release's core has.
 const ROOT: &str = "http://hl7.org/fhir/StructureDefinition/Element";

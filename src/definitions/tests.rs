@@ -197,7 +197,7 @@ fn packages_are_added() {
     assert_eq!(asked, ["name"]);
     assert!(definitions.profile(&format!("{url}|1.0.0")).is_some());
     let own = |code: &str| definitions.standing("http://example.org/fhir/CodeSystem/own", code);
-    assert_eq!(own("a"), Standing::Known { display: Some("The letter A") });
+    assert_eq!(own("a"), Standing::Known { display: Some("The letter A"), is_inactive: false });
     assert_eq!(own("b"), Standing::Absent);
     // The embedded definitions are there as before.
     assert!(definitions.profile("http://hl7.org/fhir/StructureDefinition/bp").is_some());

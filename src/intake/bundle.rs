@@ -31,8 +31,13 @@ pub struct Write {
 #[derive(Debug, Clone)]
 pub enum Entry {
     Write(Box<Write>),
-    /// A read, search or operation.
+    /// A read or search.
     Query(Interaction),
+    /// An operation, with what it is asked about.
+    Operation {
+        interaction: Interaction,
+        parameters: Option<Node>,
+    },
     /// Refused on its own; in a transaction that refuses the whole.
     Refused(Refusal),
 }
@@ -193,6 +198,9 @@ fn entry(node: Node, path: &str, definitions: &Definitions) -> Result<Entry, Ref
     let interaction = requested(&request, path, definitions)?;
     let full_url = entry.get("fullUrl").and_then(Node::as_text).map(str::to_owned);
     let resource = entry.remove("resource");
+    if matches!(interaction, Interaction::Operation { .. }) {
+        return Ok(Entry::Operation { interaction, parameters: resource });
+    }
     if !interaction.writes() {
         return Ok(Entry::Query(interaction));
     }

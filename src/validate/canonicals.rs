@@ -12,15 +12,23 @@ use compact_str::CompactString;
 const LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_CANONICAL_RESOLVE");
 const OTHER_TYPE: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_CANONICAL_TYPE");
 
-/// Judges a canonical: a fragment always, and where references are followed what is in hand; `targets` are the types allowed, none meaning any.
-pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], node: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+/// What else looks up its canonicals and says what they should be: profiles that are claimed, and what is judged in `conformance`.
+const WITH_RULES: [&str; 6] = ["Meta", "ConceptMap", "ValueSet", "StructureDefinition", "ElementDefinition", "MeasureReport"];
+
+/// Whether the canonicals of an element, by its path, have rules of their own.
+pub fn has_rule(path: &str) -> bool {
+    WITH_RULES.contains(&path.split('.').next().unwrap_or_default())
+}
+
+/// Judges a canonical: a fragment always, and where it is followed what is in hand; `targets` are the types allowed, none meaning any.
+pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], is_followed: bool, node: &Node, scope: &Scope<'_>, path: &Path<'_>) {
     let Some(url) = node.as_text() else { return };
     let found = if url.starts_with('#') {
         let Some(contained) = references::target(url, scope) else {
             return walk.report.add(LEADS_NOWHERE, path, node, "The canonical names a contained resource that is not there");
         };
         Vec::from_iter(contained.resource_type())
-    } else if scope.neighbours.is_some() {
+    } else if is_followed && !targets.is_empty() {
         types_in_hand(walk, url)
     } else {
         return;

@@ -12,6 +12,7 @@ use crate::outcome::{IssueType, Severity};
 
 const NO_SUCH_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Unknown_Code_in_Version");
 const PERHAPS_NEWER: Rule = Rule::warning(IssueType::CodeInvalid, "UNKNOWN_CODE_IN_FRAGMENT");
+const OUT_OF_USE: Rule = Rule::warning(IssueType::BusinessRule, "INACTIVE_CONCEPT_FOUND");
 const UNKNOWN_SYSTEM: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM");
 const NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "CODESYSTEM_NOT_CHECKED");
 /// What is said of a display that its system does not know; a value set may know it.
@@ -59,8 +60,14 @@ pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
         return;
     };
     match walk.definitions.standing_in(system, coding.text("version"), code) {
-        Standing::Known { display: Some(display) } => check_display(walk, coding, Named { system, code, display }, path),
-        Standing::Known { display: None } => {}
+        Standing::Known { display, is_inactive } => {
+            if is_inactive {
+                walk.report.add(OUT_OF_USE, path, coding, "The system has this code and says that it is out of use");
+            }
+            if let Some(display) = display {
+                check_display(walk, coding, Named { system, code, display }, path);
+            }
+        }
         Standing::Absent => {
             let rule = if system.starts_with(MOVING) { PERHAPS_NEWER } else { NO_SUCH_CODE };
             walk.report.add(rule, &path.name("code"), coding, "The system, as it is in hand, does not have this code");

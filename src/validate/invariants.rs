@@ -30,9 +30,7 @@ pub fn check(walk: &mut Walk<'_>, used: Option<ElementId>, place: TreeItem<'_>, 
 
 /// Evaluates one rule.
 pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &Scope<'_>, path: &Path<'_>) {
-    if rule.best_practice && !walk.options.best_practice {
-        return;
-    }
+    let Some(broken) = broken(walk, rule) else { return };
     let surroundings = Surroundings::within(walk, scope);
     let focus = Focus {
         types: walk.types,
@@ -52,7 +50,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     match held {
         Ok(true) => {}
         Ok(false) => {
-            walk.report.add_at(broken(rule), path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
+            walk.report.add_at(broken, path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
         }
         Err(error) if is_unreadable(&error) => {
             walk.report.add_at(
@@ -64,7 +62,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
         }
         Err(error) if breaks_off(&error) => {
             let text = format!("Rule {} does not hold: it breaks off, for {error}", rule.key);
-            walk.report.add_at(broken(rule), path, offset(place), text);
+            walk.report.add_at(broken, path, offset(place), text);
         }
         Err(error) => {
             walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {error}", rule.key));
@@ -72,9 +70,14 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     }
 }
 
-fn broken(rule: &Invariant) -> Rule {
-    let severity = if rule.is_error { Severity::Error } else { Severity::Warning };
-    Rule { severity, code: IssueType::Invariant, message_id: rule.id }
+/// What is found where a rule does not hold; none for best practice that is not asked for.
+fn broken(walk: &Walk<'_>, rule: &Invariant) -> Option<Rule> {
+    let severity = match (rule.best_practice, rule.is_error) {
+        (true, _) => walk.options.best_practice?,
+        (false, true) => Severity::Error,
+        (false, false) => Severity::Warning,
+    };
+    Some(Rule { severity, code: IssueType::Invariant, message_id: rule.id })
 }
 
 /// Whether an expression is one that no document can meet: it is not FHIRPath, or not as its functions are called.

@@ -17,6 +17,7 @@
 mod amounts;
 pub mod asking;
 mod attachments;
+mod best_practice;
 mod bindings;
 mod bundle;
 mod calendar;
@@ -42,6 +43,7 @@ mod plausible;
 mod primitives;
 mod profiles;
 mod questionnaire;
+pub mod reading;
 mod references;
 mod report;
 pub mod shape;
@@ -58,7 +60,7 @@ pub use stage::{OnInvalid, Policy, Validated, ValidatedEntry, breaks_structure, 
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::fhir::temporal::DateTime;
-use crate::outcome::Finding;
+use crate::outcome::{Finding, Severity};
 use std::collections::HashMap;
 
 /// How many findings one resource may have when the options say nothing; a last one then says that more were left out.
@@ -75,8 +77,8 @@ pub struct Options {
     /// Whether it is reported that a code system, a value set or an extension's definition is not in hand, so that something was not checked.
     /// Profiles that are not in hand are always reported.
     pub report_undecided: bool,
-    /// Whether rules that are marked as best practice are evaluated.
-    pub best_practice: bool,
+    /// How grave it is not to keep to best practice; without it, that is not looked at.
+    pub best_practice: Option<Severity>,
     /// Profiles that the resource must meet beside those it claims itself.
     pub profiles: Vec<String>,
     /// Whether an extension whose definition is not in hand is an error.
@@ -115,7 +117,7 @@ impl Default for Options {
         Options {
             findings_max: DEFAULT_FINDINGS_MAX,
             report_undecided: false,
-            best_practice: false,
+            best_practice: None,
             profiles: Vec::new(),
             refuse_unknown_extensions: false,
             extension_domains: Vec::new(),

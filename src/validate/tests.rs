@@ -30,7 +30,9 @@ fn judge_case(case: &Node) -> Vec<Finding> {
     let options = Options {
         profiles: case.items("profiles").iter().map(|one| one.as_text().unwrap().to_owned()).collect(),
         report_undecided: is_on("report_undecided"),
-        best_practice: is_on("best_practice"),
+        best_practice: case
+            .text("best_practice")
+            .map(|level| [Severity::Information, Severity::Warning, Severity::Error].into_iter().find(|one| one.code() == level).unwrap()),
         refuse_unknown_extensions: is_on("refuse_unknown_extensions"),
         security_checks: is_on("security_checks"),
         refuse_example_urls: is_on("refuse_example_urls"),
@@ -75,6 +77,7 @@ fn every_rule_has_a_case() {
         include_str!("structure/resource.rs"),
         include_str!("amounts.rs"),
         include_str!("attachments.rs"),
+        include_str!("best_practice.rs"),
         include_str!("bundle.rs"),
         include_str!("bundle/search.rs"),
         include_str!("canonicals.rs"),
@@ -85,6 +88,7 @@ fn every_rule_has_a_case() {
         include_str!("conformance/constraints.rs"),
         include_str!("conformance/contexts.rs"),
         include_str!("conformance/elements.rs"),
+        include_str!("conformance/maps.rs"),
         include_str!("conformance/measures.rs"),
         include_str!("conformance/over_base.rs"),
         include_str!("conformance/properties.rs"),
@@ -104,6 +108,7 @@ fn every_rule_has_a_case() {
         include_str!("profiles.rs"),
         include_str!("questionnaire/answers.rs"),
         include_str!("questionnaire/derived.rs"),
+        include_str!("questionnaire/expression.rs"),
         include_str!("questionnaire/form.rs"),
         include_str!("questionnaire/response.rs"),
         include_str!("slicing.rs"),

@@ -132,13 +132,19 @@ async fn every_kind_of_entry_has_its_answer() {
         entry("GET", "Patient?frobnicate=1", None),
         entry("POST", "Patient/$validate", Some(patient("v"))),
         json!({"request": {"method": "GET"}}),
+        entry("POST", "Patient/$validate", Some(json!({"resourceType": "Patient", "gender": "frobnicated"}))),
+        entry("POST", "Patient/$validate", None),
+        entry("POST", "Patient/$match", Some(patient("v"))),
     ];
     let answer = a.post("", &bundle("batch", entries)).await.expect(200).json();
     assert_eq!(answer["type"], "batch-response");
     let statuses = statuses(&answer);
     assert_eq!(statuses[..7], ["201", "404", "422", "200", "200", "204", "400"]);
-    assert_eq!(statuses[8], "400");
-    for index in [1, 2, 6, 8] {
+    assert_eq!(statuses[7..], ["200", "400", "200", "400", "400"]);
+    // Outcomes come out as what was asked for, not as what went wrong.
+    let is_wrong = |index: usize| answer["entry"][index]["resource"]["issue"].to_string().contains("\"error\"");
+    assert_eq!([is_wrong(7), is_wrong(9)], [false, true], "{answer}");
+    for index in [1, 2, 6, 8, 10, 11] {
         assert_eq!(answer["entry"][index]["response"]["outcome"]["resourceType"], "OperationOutcome", "entry {index}");
     }
     assert_eq!(a.search(&format!("Patient?identifier={MRN}|batch")).await.len(), 1);

@@ -52,6 +52,19 @@ async fn a_validation_answers_200_whatever_it_finds() {
     let finding = a.post("Patient/$validate", &wrong).await.json()["issue"][0].clone();
     assert_eq!(finding["expression"][0], "Patient.gender");
     assert!(finding["extension"].to_string().contains("operationoutcome-issue-line"), "{finding}");
+    // What would not be taken in is judged as far as it can be read, and said as the command line says it.
+    for (body, expected) in [
+        (r#"{"resourceType": "Patient", "gender": "frobnicated",}"#, &["JSON_COMMA_EXTRA", "Terminology_TX_NoValid_16"][..]),
+        (
+            r#"{"resourceType": "Patient", "id": "1", "id": "2", "gender": "frobnicated"}"#,
+            &["DUPLICATE_JSON_PROPERTY", "Terminology_TX_NoValid_16"],
+        ),
+        (r#"{"resourceType": "Patient""#, &["Error_parsing_JSON_"]),
+    ] {
+        let answer = a.call(Call::new("POST", "Patient/$validate").body("application/fhir+json", body)).await.expect(200).json();
+        let missing: Vec<_> = expected.iter().filter(|id| !answer.to_string().contains(**id)).collect();
+        assert!(missing.is_empty(), "{body}: {missing:?} not in {answer}");
+    }
     // What it cannot do is refused rather than left out.
     let profiled = json!({"resourceType": "Parameters", "parameter": [
         {"name": "resource", "resource": patient("1")},

@@ -73,7 +73,7 @@ pub struct ValidateArguments {
     /// Findings below this level are left out.
     #[arg(long, value_enum, default_value = "hints")]
     level: Level,
-    /// Evaluates rules that are marked as best practice, unless the level is `ignore`.
+    /// How grave it is not to keep to best practice, as rules are marked; it is not looked at when this is not given, or is `ignore`.
     #[arg(long, value_enum, ignore_case = true)]
     best_practice: Option<BestPractice>,
     /// Extensions whose URL begins so may be unknown.
@@ -120,13 +120,24 @@ pub struct ValidateArguments {
     jobs: Option<NonZeroUsize>,
 }
 
-/// The other validator's levels. How grave a finding is stays with the rule.
+/// The other validator's levels.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BestPractice {
     Ignore,
     Hint,
     Warning,
     Error,
+}
+
+impl BestPractice {
+    fn severity(self) -> Option<Severity> {
+        match self {
+            BestPractice::Ignore => None,
+            BestPractice::Hint => Some(Severity::Information),
+            BestPractice::Warning => Some(Severity::Warning),
+            BestPractice::Error => Some(Severity::Error),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -192,7 +203,7 @@ fn options(arguments: &ValidateArguments) -> Options {
     Options {
         findings_max: arguments.max_validation_messages.unwrap_or(crate::validate::DEFAULT_FINDINGS_MAX),
         profiles: arguments.profile.clone(),
-        best_practice: arguments.best_practice.is_some_and(|level| level != BestPractice::Ignore),
+        best_practice: arguments.best_practice.and_then(BestPractice::severity),
         refuse_unknown_extensions: true,
         report_undecided: true,
         security_checks: arguments.security_checks,

@@ -183,15 +183,9 @@ fn link_by_property(concepts: &mut [SystemConcept]) {
     }
 }
 
-/// The URI of a property that FHIR defines, before its name.
-const CONCEPT_PROPERTIES: &str = "http://hl7.org/fhir/concept-properties#";
-
 /// Finds the concepts that are out of use by the properties `inactive` and `status`, whatever the system calls them.
 fn mark_inactive(system: &mut CodeSystem) {
-    let called = |known: &str| {
-        let by_uri = |one: &&PropertyDefinition| one.uri.as_deref().and_then(|uri| uri.strip_prefix(CONCEPT_PROPERTIES)) == Some(known);
-        system.properties.iter().find(by_uri).map_or(CompactString::from(known), |one| one.code.clone())
-    };
+    let called = |known: &'static str| CompactString::from(system.property_called(known));
     let (inactive, status) = (called("inactive"), called("status"));
     for concept in &mut system.concepts {
         let is_out = |(name, value): &(CompactString, CompactString)| {

@@ -103,7 +103,7 @@ fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
             let severity = if side.is_whole { Severity::Error } else { Severity::Warning };
             walk.report.add(Rule { severity, ..side.code }, &at, node, "The system, as it is in hand, does not have this code");
         }
-        Standing::Known { display } => {
+        Standing::Known { display, .. } => {
             let given = node.text("display");
             let names = definitions.designations(side.system, None, code);
             let is_name =

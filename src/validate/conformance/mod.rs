@@ -8,6 +8,7 @@ mod concept_maps;
 mod constraints;
 mod contexts;
 mod elements;
+mod maps;
 mod measures;
 mod over_base;
 mod properties;
@@ -31,6 +32,7 @@ pub fn check(walk: &mut Walk<'_>, type_name: &str, resource: &Node, path: &Path<
         "StructureDefinition" => structures::check(walk, resource, path),
         "SearchParameter" => search::parameter(walk, resource, path),
         "CapabilityStatement" => search::capability_statement(walk, resource, path),
+        "StructureMap" => maps::check(walk, resource, path),
         "Measure" => measures::check(walk, resource, path),
         "MeasureReport" => reports::check(walk, resource, path),
         _ => {}

@@ -1,12 +1,16 @@
 //! Slices in a differential: how they are told apart, and how many of them there may be (<https://hl7.org/fhir/R4/profiling.html#slice-cardinality>).
 
 use super::super::path::Path;
+use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::Listed;
 use super::over_base::{NO_RANGE, NO_SNAPSHOT, WIDER};
 use crate::definitions::Structure;
 use crate::fhir::Node;
+use crate::outcome::IssueType;
 use std::collections::HashMap;
+
+const UNTOLD: Rule = Rule::warning(IssueType::BusinessRule, "DIFFERENTIAL_DOES_NOT_HAVE_A_SLICE__B_OF_____IN_PROFILE_");
 
 /// Judges the slices of a differential over a base.
 pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
@@ -48,21 +52,50 @@ pub fn sliced(id: &str) -> Option<&str> {
 }
 
 /// More than one slice stands at a place only where it is said how they are told apart: there, or in the base. Extensions are told apart by their url.
+/// One alone is no error to HL7's validator; but nothing says which element it is about.
 fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
-    let mut slices: HashMap<&str, usize> = HashMap::new();
-    let of_base = walk.definitions.profile(&base.url);
+    let mut slices: Vec<(&str, Vec<&Node>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for element in list.elements {
         let Some(place) = element.text("path").filter(|_| element.text("sliceName").is_some()) else { continue };
-        let step = place.rsplit('.').next().unwrap_or(place);
-        let is_told_apart = step.ends_with("[x]")
-            || matches!(step, "extension" | "modifierExtension")
-            || list.elements.iter().any(|one| one.text("path") == Some(place) && one.get("slicing").is_some())
-            || of_base.is_some_and(|base| base.nodes().iter().any(|node| node.path == place && !node.slices.is_empty()));
-        let number = slices.entry(place).or_default();
-        *number += 1;
-        if *number == 2 && !is_told_apart {
-            let text = "Slices stand here, and nothing says how they are told apart (slicing)";
-            walk.report.add(NO_SNAPSHOT, path, element, text);
+        if is_told_apart(walk, list, base, place) {
+            continue;
+        }
+        let index = *places.entry(place).or_insert(slices.len());
+        match slices.get_mut(index) {
+            Some((_, named)) => named.push(element),
+            None => slices.push((place, vec![element])),
         }
     }
+    for (place, named) in slices {
+        match named.as_slice() {
+            [_, second, ..] => {
+                walk.report.add(NO_SNAPSHOT, path, second, "Slices stand here, and nothing says how they are told apart (slicing)")
+            }
+            [only] if !is_in_other_profile(walk, list, base, place) => {
+                walk.report.add(UNTOLD, path, only, "A slice stands here, and nothing says which elements are of it (slicing)");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_told_apart(walk: &Walk<'_>, list: &Listed<'_>, base: &Structure, place: &str) -> bool {
+    let step = place.rsplit('.').next().unwrap_or(place);
+    let of_base = || walk.definitions.profile(&base.url);
+    step.ends_with("[x]")
+        || matches!(step, "extension" | "modifierExtension")
+        || list.elements.iter().any(|one| one.text("path") == Some(place) && one.get("slicing").is_some())
+        || of_base().is_some_and(|base| base.nodes().iter().any(|node| node.path == place && !node.slices.is_empty()))
+}
+
+/// Whether the place is within an element whose type has a profile, which may say what the base does not.
+fn is_in_other_profile(walk: &Walk<'_>, list: &Listed<'_>, base: &Structure, place: &str) -> bool {
+    let is_above = |path: &str| place.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    let has_profile = |element: &Node| element.items("type").iter().any(|one| one.get("profile").is_some());
+    let of_base = walk.definitions.profile(&base.url);
+    list.elements.iter().any(|one| one.text("path").is_some_and(is_above) && has_profile(one))
+        || of_base.is_some_and(|base| {
+            base.nodes().iter().any(|node| is_above(&node.path) && node.element.types.iter().any(|one| !one.profiles.is_empty()))
+        })
 }

@@ -5,7 +5,7 @@ use super::super::DEPTH_MAX;
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::extension;
+use super::{by_id, extension};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 use std::collections::HashMap;
@@ -58,19 +58,7 @@ pub fn check(walk: &mut Walk<'_>, questionnaire: &Node, path: &Path<'_>) {
                 continue;
             }
         };
-        let mut known = HashMap::new();
-        collect(base, &mut known, 0);
-        Derived { known, is_whole }.items(walk, questionnaire, path, 0);
-    }
-}
-
-fn collect<'n>(parent: &'n Node, known: &mut HashMap<&'n str, &'n Node>, depth: usize) {
-    if depth == DEPTH_MAX {
-        return;
-    }
-    for item in parent.items("item") {
-        known.extend(item.text("linkId").map(|id| (id, item)));
-        collect(item, known, depth + 1);
+        Derived { known: by_id(base), is_whole }.items(walk, questionnaire, path, 0);
     }
 }
 

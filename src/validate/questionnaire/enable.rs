@@ -1,6 +1,9 @@
 //! Whether an item is enabled by the answers given so far (<https://hl7.org/fhir/R4/questionnaire.html#enableWhen>).
 
 use super::super::order::order;
+use super::super::references::Scope;
+use super::super::structure::Walk;
+use super::expression::{Expressions, Said};
 use super::value;
 use crate::fhir::{Node, Object};
 use std::cmp::Ordering;
@@ -12,13 +15,15 @@ const DEPTH_MAX: usize = super::super::DEPTH_MAX;
 /// The response and the items around the one at hand, the innermost last, each with its answers by question once they were asked for.
 pub struct Around<'n> {
     scopes: Vec<(&'n Node, Option<Answers<'n>>)>,
+    expressions: Expressions<'n>,
 }
 
-type Answers<'n> = HashMap<&'n str, Vec<&'n Node>>;
+/// The answers by question; none in place of one that has no value and says why.
+type Answers<'n> = HashMap<&'n str, Vec<Option<&'n Node>>>;
 
 impl<'n> Around<'n> {
-    pub fn new(response: &'n Node) -> Around<'n> {
-        Around { scopes: vec![(response, None)] }
+    pub fn new(response: &'n Node, scope: &'n Scope<'n>) -> Around<'n> {
+        Around { scopes: vec![(response, None)], expressions: Expressions::of(scope) }
     }
 
     pub fn depth(&self) -> usize {
@@ -34,7 +39,7 @@ impl<'n> Around<'n> {
     }
 
     /// The nearest answers to a question.
-    fn answers(&mut self, question: &str) -> &[&'n Node] {
+    fn answers(&mut self, question: &str) -> &[Option<&'n Node>] {
         for (scope, answers) in self.scopes.iter_mut().rev() {
             let answers = answers.get_or_insert_with(|| {
                 let mut found = Answers::new();
@@ -49,8 +54,12 @@ impl<'n> Around<'n> {
     }
 }
 
-/// Whether an item is enabled: a condition asks the nearest answer to its question.
-pub fn is_enabled(item: &Node, around: &mut Around<'_>) -> bool {
+/// Whether an item is enabled: by its expression, else by its conditions, each of which asks the nearest answer to its question.
+pub fn is_enabled<'n>(walk: &mut Walk<'_>, item: &'n Node, around: &mut Around<'n>) -> Said {
+    around.expressions.enables(walk, item).unwrap_or_else(|| Ok(by_conditions(item, around)))
+}
+
+fn by_conditions(item: &Node, around: &mut Around<'_>) -> bool {
     let conditions = item.items("enableWhen");
     let mut holds = |condition: &Node| {
         let Some(question) = condition.text("question") else { return true };
@@ -69,7 +78,7 @@ fn collect<'n>(parent: &'n Node, found: &mut Answers<'n>, depth: usize) {
         return;
     }
     for item in parent.items("item").iter().chain(parent.items("answer").iter().flat_map(|answer| answer.items("item"))) {
-        let answers = item.items("answer").iter().filter_map(value);
+        let answers = item.items("answer").iter().filter(|answer| is_answered(answer)).map(value);
         if let Some(question) = item.text("linkId") {
             let mut answers = answers.peekable();
             if answers.peek().is_some() {
@@ -80,14 +89,20 @@ fn collect<'n>(parent: &'n Node, found: &mut Answers<'n>, depth: usize) {
     }
 }
 
-fn holds(condition: &Node, answers: &[&Node]) -> bool {
+/// Whether there is more to an answer than its id: a value, why there is none, or further items.
+fn is_answered(answer: &Node) -> bool {
+    answer.as_object().is_some_and(|answer| answer.members().iter().any(|member| member.name != "id"))
+}
+
+fn holds(condition: &Node, answers: &[Option<&Node>]) -> bool {
     let members = condition.as_object().map(Object::members).unwrap_or_default();
     let Some(asked) = members.iter().find(|member| member.name.starts_with("answer")).map(|member| &member.node) else { return true };
-    let compared = |wanted: fn(Ordering) -> bool| answers.iter().any(|answer| order(answer, asked).is_some_and(wanted));
+    let is_any = |fits: &dyn Fn(&Node) -> bool| answers.iter().flatten().any(|answer| fits(answer));
+    let compared = |wanted: fn(Ordering) -> bool| is_any(&|answer| order(answer, asked).is_some_and(wanted));
     match condition.text("operator") {
         Some("exists") => asked.as_bool() != Some(answers.is_empty()),
-        Some("=") => answers.iter().any(|answer| same(answer, asked)),
-        Some("!=") => !answers.is_empty() && answers.iter().all(|answer| !same(answer, asked)),
+        Some("=") => is_any(&|answer| same(answer, asked)),
+        Some("!=") => is_any(&|answer| !same(answer, asked)),
         Some(">") => compared(Ordering::is_gt),
         Some("<") => compared(Ordering::is_lt),
         Some(">=") => compared(Ordering::is_ge),

@@ -3,13 +3,16 @@
 mod answers;
 mod derived;
 mod enable;
+mod expression;
 mod form;
 mod response;
 
 pub use form::check as check_form;
 pub use response::check as check_response;
 
+use super::DEPTH_MAX;
 use crate::fhir::{Node, Object};
+use std::collections::HashMap;
 
 /// Where the extensions of Questionnaires are defined.
 const EXTENSIONS: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -31,4 +34,19 @@ fn extensions<'a>(node: &'a Node, url: &str) -> impl Iterator<Item = &'a Node> {
 fn value(node: &Node) -> Option<&Node> {
     let members = node.as_object().map(Object::members)?;
     members.iter().find(|member| member.name.starts_with("value")).map(|member| &member.node)
+}
+
+/// All items of a Questionnaire by their ids.
+fn by_id(questionnaire: &Node) -> HashMap<&str, &Node> {
+    fn collect<'n>(parent: &'n Node, known: &mut HashMap<&'n str, &'n Node>, depth: usize) {
+        if depth < DEPTH_MAX {
+            for item in parent.items("item") {
+                known.extend(item.text("linkId").map(|id| (id, item)));
+                collect(item, known, depth + 1);
+            }
+        }
+    }
+    let mut known = HashMap::new();
+    collect(questionnaire, &mut known, 0);
+    known
 }

@@ -4,13 +4,14 @@ use super::super::DEPTH_MAX;
 use super::super::canonicals;
 use super::super::path::Path;
 use super::super::profiles::{Found, find};
+use super::super::references::Scope;
 use super::super::report::Rule;
 use super::super::structure::Walk;
-use super::{answers, enable, extension};
+use super::{answers, by_id, enable, extension};
 use crate::fhir::Node;
-use crate::outcome::IssueType;
+use crate::outcome::{IssueType, Severity};
 use enable::Around;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 const NOT_IN_HAND: Rule = Rule::warning(IssueType::Required, "Questionnaire_QR_Q_NotFound");
 const UNKNOWN: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_NotFound");
@@ -18,6 +19,7 @@ const MISPLACED: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item
 const OUT_OF_ORDER: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Order");
 const MISSING: Rule = Rule::error(IssueType::Required, "Questionnaire_QR_Item_Missing");
 const NOT_ENABLED: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_NotEnabled2");
+const NOT_EVALUATED: Rule = Rule::information(IssueType::NotSupported, "QUESTIONNAIRE_QR_ITEM_ENABLED_NOT_EVALUATED");
 const TWICE: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_OnlyOneI");
 const TOO_MANY_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_OnlyOneA");
 const TOO_FEW: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MIN_OCCURS");
@@ -29,7 +31,7 @@ const ITEMS_OUTSIDE_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionn
 const ANSWER_TO_DISPLAY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_DISPLAY_NO_VALUE");
 
 /// Judges a response by its Questionnaire: contained, or in hand.
-pub fn check(walk: &mut Walk<'_>, response: Found<'_>, path: &Path<'_>) {
+pub fn check(walk: &mut Walk<'_>, response: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     let Some(node) = response.item.node else { return };
     let Some(url) = node.text("questionnaire") else { return };
     let named = match url.strip_prefix('#') {
@@ -40,21 +42,34 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, path: &Path<'_>) {
         let text = canonicals::absent(walk, url, "Questionnaire", "the answers were not checked against it");
         return walk.report.add(NOT_IN_HAND, path, node, text);
     };
-    let is_finished = node.text("status") != Some("in-progress");
-    let mut known = HashSet::new();
-    collect_ids(questionnaire, &mut known, 0);
-    let check = Check { known, is_finished, contained: [questionnaire.items("contained"), node.items("contained")] };
-    check.items(walk, questionnaire, response, &mut Around::new(node), path);
+    let is_finished = matches!(node.text("status"), Some("completed" | "amended"));
+    let check = Check { known: by_id(questionnaire), is_finished, contained: [questionnaire.items("contained"), node.items("contained")] };
+    check.items(walk, questionnaire, response, &mut Around::new(node, scope), path);
 }
 
 /// One response being judged.
 struct Check<'a> {
-    /// The ids of all items of the Questionnaire.
-    known: HashSet<&'a str>,
-    /// What is missing counts only then.
+    /// All items of the Questionnaire by their ids.
+    known: HashMap<&'a str, &'a Node>,
+    /// What is missing is an error only then.
     is_finished: bool,
     /// What the Questionnaire contains, and what the response does.
     contained: [&'a [Node]; 2],
+}
+
+/// An item of the Questionnaire, for the response to be judged by.
+#[derive(Clone, Copy)]
+struct Asked<'n> {
+    item: &'n Node,
+    /// Whether the other answers enable it; none where that could not be said.
+    is_enabled: Option<bool>,
+}
+
+impl Asked<'_> {
+    fn is_required(self) -> bool {
+        let is_marked = self.item.get("required").and_then(Node::as_bool) == Some(true);
+        self.is_enabled == Some(true) && is_marked && self.item.text("type") != Some("display")
+    }
 }
 
 impl<'a> Check<'a> {
@@ -67,73 +82,105 @@ impl<'a> Check<'a> {
             return;
         }
         let given = find(walk.types, parent.item, "item");
-        let asked = form.items("item");
-        self.places(walk, asked, &given, parent, path);
-        let name = path.name("item");
+        let listed = form.items("item");
+        self.places(walk, listed, &given, parent, around, path);
         let mut by_id: HashMap<Option<&str>, Vec<Found<'n>>> = HashMap::new();
         for found in given {
             by_id.entry(found.item.node.and_then(|node| node.text("linkId"))).or_default().push(found);
         }
-        for (place, item) in asked.iter().enumerate() {
+        for (place, item) in listed.iter().enumerate() {
             let found = by_id.get(&item.text("linkId")).map(Vec::as_slice).unwrap_or_default();
-            let is_enabled = enable::is_enabled(item, around);
-            if found.is_empty() && is_enabled && self.is_required(item) {
+            let is_enabled = enable::is_enabled(walk, item, around);
+            if let Err(why) = &is_enabled {
+                let text = format!(
+                    "Whether item number {} of those the Questionnaire has here is asked for depends on an expression that could not be evaluated: {why}",
+                    place + 1
+                );
+                walk.report.add_at(NOT_EVALUATED, path, offset(parent), text);
+            }
+            let asked = Asked { item, is_enabled: is_enabled.ok() };
+            if found.is_empty() && asked.is_required() {
                 let text = format!("A required item is not there: number {} of those the Questionnaire has here", place + 1);
-                walk.report.add_at(MISSING, path, offset(parent), text);
+                walk.report.add_at(self.missing(), path, offset(parent), text);
             }
             if found.len() > 1 && !repeats(item) {
                 walk.report.add_at(TWICE, path, offset(parent), "An item that does not repeat is there more than once");
             }
-            for &one in found {
-                let at = name.index(one.index.unwrap_or_default());
-                if is_enabled {
-                    self.item(walk, item, one, around, &at);
-                } else if says_something(one) {
-                    walk.report.add_at(NOT_ENABLED, &at, offset(one), "The item is there, though the answers to others do not enable it");
-                }
-            }
+            self.given(walk, asked, found, around, path);
         }
     }
 
-    fn is_required(&self, item: &Node) -> bool {
-        self.is_finished && item.get("required").and_then(Node::as_bool) == Some(true) && item.text("type") != Some("display")
+    /// The items of the response that answer to one of the Questionnaire. `path` is that of what they stand in.
+    fn given<'n>(&self, walk: &mut Walk<'_>, asked: Asked<'n>, found: &[Found<'n>], around: &mut Around<'n>, path: &Path<'_>)
+    where
+        'a: 'n,
+    {
+        let name = path.name("item");
+        for &one in found {
+            let at = name.index(one.index.unwrap_or_default());
+            if asked.is_enabled == Some(false) {
+                if !says_something(one) {
+                    continue;
+                }
+                walk.report.add_at(NOT_ENABLED, &at, offset(one), "The item is there, though the answers to others do not enable it");
+            }
+            self.item(walk, asked, one, around, &at);
+        }
+    }
+
+    /// What is missing from a response that is not finished may still come.
+    fn missing(&self) -> Rule {
+        if self.is_finished { MISSING } else { Rule { severity: Severity::Warning, ..MISSING } }
     }
 
     /// Every item is one that is asked for here, in the order in which they are.
-    fn places(&self, walk: &mut Walk<'_>, asked: &[Node], given: &[Found<'_>], parent: Found<'_>, path: &Path<'_>) {
+    fn places<'n>(
+        &self,
+        walk: &mut Walk<'_>,
+        asked: &[Node],
+        given: &[Found<'n>],
+        parent: Found<'n>,
+        around: &mut Around<'n>,
+        path: &Path<'_>,
+    ) where
+        'a: 'n,
+    {
         let mut places: HashMap<&str, usize> = HashMap::new();
         for (place, item) in asked.iter().enumerate() {
             if let Some(id) = item.text("linkId") {
                 places.entry(id).or_insert(place);
             }
         }
-        let mut last = None;
+        let (mut last, name) = (None, path.name("item"));
         for found in given {
             let Some(id) = found.item.node.and_then(|node| node.text("linkId")) else { continue };
             let place = places.get(id).copied();
-            match place {
-                None if self.known.contains(id) => {
+            match (place, self.known.get(id)) {
+                (None, Some(&item)) => {
                     walk.report.add_at(MISPLACED, path, offset(parent), "An item is there that the Questionnaire has elsewhere");
+                    // Where it belongs decides whether it is asked for; here, what it holds is judged and nothing is missed.
+                    self.item(walk, Asked { item, is_enabled: None }, *found, around, &name.index(found.index.unwrap_or_default()));
                 }
-                None => walk.report.add_at(UNKNOWN, path, offset(parent), "An item is there that the Questionnaire does not have"),
-                Some(_) if place < last => {
+                (None, None) => walk.report.add_at(UNKNOWN, path, offset(parent), "An item is there that the Questionnaire does not have"),
+                (Some(_), _) if place < last => {
                     walk.report.add_at(OUT_OF_ORDER, path, offset(parent), "The items are not in the order of the Questionnaire");
                 }
-                Some(_) => {}
+                (Some(_), _) => {}
             }
             last = last.max(place);
         }
     }
 
-    fn item<'n>(&self, walk: &mut Walk<'_>, item: &'n Node, found: Found<'n>, around: &mut Around<'n>, path: &Path<'_>)
+    fn item<'n>(&self, walk: &mut Walk<'_>, asked: Asked<'n>, found: Found<'n>, around: &mut Around<'n>, path: &Path<'_>)
     where
         'a: 'n,
     {
+        let item = asked.item;
         let given = find(walk.types, found.item, "answer");
         if let Some(node) = found.item.node {
             around.enter(node);
-            if let (Some(given), Some(asked)) = (node.text("text"), item.text("text"))
-                && given != asked
+            if let (Some(given), Some(stated)) = (node.text("text"), item.text("text"))
+                && given != stated
             {
                 walk.report.add(OTHER_TEXT, path, node, "The text of the item is not that of the Questionnaire");
             }
@@ -154,7 +201,7 @@ impl<'a> Check<'a> {
                     walk.report.add_at(ITEMS_OF_DISPLAY, path, offset(found), "A display has no items");
                 }
             }
-            _ => self.answers(walk, item, found, &given, around, path),
+            _ => self.answers(walk, asked, found, &given, around, path),
         }
         if found.item.node.is_some() {
             around.leave();
@@ -164,7 +211,7 @@ impl<'a> Check<'a> {
     fn answers<'n>(
         &self,
         walk: &mut Walk<'_>,
-        item: &'n Node,
+        asked: Asked<'n>,
         found: Found<'n>,
         given: &[Found<'n>],
         around: &mut Around<'n>,
@@ -172,8 +219,9 @@ impl<'a> Check<'a> {
     ) where
         'a: 'n,
     {
-        if given.is_empty() && self.is_required(item) {
-            walk.report.add_at(MISSING, path, offset(found), "A required item has no answer");
+        let item = asked.item;
+        if given.is_empty() && asked.is_required() {
+            walk.report.add_at(self.missing(), path, offset(found), "A required item has no answer");
         }
         if given.len() > 1 && !repeats(item) {
             walk.report.add_at(TOO_MANY_ANSWERS, path, offset(found), "An item that does not repeat has more than one answer");
@@ -214,15 +262,6 @@ fn holds_items(found: Found<'_>) -> bool {
 
 fn repeats(item: &Node) -> bool {
     item.get("repeats").and_then(Node::as_bool) == Some(true)
-}
-
-fn collect_ids<'a>(parent: &'a Node, ids: &mut HashSet<&'a str>, depth: usize) {
-    if depth < DEPTH_MAX {
-        for item in parent.items("item") {
-            ids.extend(item.text("linkId"));
-            collect_ids(item, ids, depth + 1);
-        }
-    }
 }
 
 pub fn offset(found: Found<'_>) -> Option<u32> {

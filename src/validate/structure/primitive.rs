@@ -74,7 +74,8 @@ impl Walk<'_> {
         }
         if chosen.type_name == "canonical" {
             let targets = chosen.element.types.get(chosen.used.type_index).map(|one| one.targets.as_slice());
-            canonicals::check(self, targets.unwrap_or_default(), node, scope, path);
+            let is_followed = scope.neighbours.is_some() || !canonicals::has_rule(&chosen.element.path);
+            canonicals::check(self, targets.unwrap_or_default(), is_followed, node, scope, path);
         }
         if self.options.refuse_example_urls
             && matches!(chosen.type_name, "uri" | "url" | "canonical")

@@ -3,7 +3,7 @@
 use super::super::path::Path;
 use super::super::references::Scope;
 use super::super::report::Rule;
-use super::super::{Options, bundle, conformance, contained, languages, profiles, questionnaire, vital_signs};
+use super::super::{Options, best_practice, bundle, conformance, contained, languages, profiles, questionnaire, vital_signs};
 use super::{At, NOT_AN_OBJECT, Position, Shape, Walk};
 use crate::fhir::Node;
 use crate::fhir::path::TreeItem;
@@ -54,8 +54,9 @@ impl Walk<'_> {
             "Questionnaire" => questionnaire::check_form(self, node, at.path),
             "QuestionnaireResponse" => {
                 let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
-                questionnaire::check_response(self, found, at.path);
+                questionnaire::check_response(self, found, &scope, at.path);
             }
+            "Observation" => best_practice::check_observation(self, node, at.path),
             name => conformance::check(self, name, node, at.path),
         }
     }
