@@ -163,7 +163,7 @@ async fn race(total: u64) -> (u64, u64, u64) {
         let id = rooms.send(&consent).await;
         consent["id"] = Value::from(id.as_str());
         wait(BETWEEN).await;
-        rooms.pipeline.revoke_consent(&rooms.caller, &id, &rooms.opened()).await.unwrap();
+        rooms.query.pipeline.revoke_consent(&rooms.caller, &id, &rooms.opened()).await.unwrap();
         turn.fetch_add(1, Ordering::SeqCst);
         revocations += 1;
         wait(BETWEEN).await;
