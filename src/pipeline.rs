@@ -249,12 +249,19 @@ impl Pipeline {
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, and by the profiles asked for; nothing is
     /// stored. What could not be checked is said.
-    pub async fn examine(&self, caller: &Caller, resource: Node, profiles: &[String], declared: Option<Release>) -> Vec<Finding> {
+    pub async fn examine(
+        &self,
+        caller: &Caller,
+        resource: Node,
+        profiles: &[String],
+        (format, declared): (Format, Option<Release>),
+    ) -> Vec<Finding> {
         let links = crate::normalise::Links::new();
         let rules = caller.source.as_ref().and_then(|source| self.rules.get(source));
         let policy = self.policy(caller.source.as_deref().unwrap_or_default());
         let mut options = policy.options_for(resource.resource_type().unwrap_or_default()).into_owned();
         options.report_undecided = true;
+        options.from_xml = format == Format::Xml;
         options.profiles.extend(profiles.iter().cloned());
         let mut findings = match &self.terminology {
             Some(server) => server.examine(self.definitions, &resource, &options).await,

@@ -64,9 +64,9 @@ pub(super) async fn validate(
         Ok(question) => question,
         Err(refusal) => return refuse(state, asked.shown(), record.clone(), refusal).await,
     };
-    let declared = negotiate::body_media(&asked.headers).ok().and_then(|media| media.declared);
+    let came = negotiate::body_media(&asked.headers).map_or((Format::Json, None), |media| (media.format, media.declared));
     let mut findings = passed;
-    findings.extend(judged(state, caller, question, &place, declared, record).await?);
+    findings.extend(judged(state, caller, question, &place, came, record).await?);
     answer(state, asked, wanted, record, &findings).await
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn of_entry(
         Ok(question) => question,
         Err(refusal) => return refuse_about(state, caller, named, record, refusal).await,
     };
-    let findings = judged(state, caller, question, &place, evidence.declared, record).await?;
+    let findings = judged(state, caller, question, &place, (evidence.format, evidence.declared), record).await?;
     state.pipeline.record(record, &Outcome::Success, LeafKind::Audit, &Closing::default()).await?;
     Ok(outcome_with_places(&findings, Some(&evidence.bytes)))
 }
@@ -95,7 +95,7 @@ async fn judged(
     caller: &Caller,
     mut question: Question,
     place: &Place<'_>,
-    declared: Option<Release>,
+    came: (Format, Option<Release>),
     record: &audit::Opened,
 ) -> Result<Vec<Finding>, Failure> {
     if let (None, Some(Mode::Profile), Some(type_name), Some(id)) = (&question.resource, question.mode, place.type_name, place.id) {
@@ -104,7 +104,7 @@ async fn judged(
     }
     let mut findings = expected_of(&question, place);
     if let Some(resource) = question.resource {
-        findings.extend(state.pipeline.examine(caller, resource, &question.profiles, declared).await);
+        findings.extend(state.pipeline.examine(caller, resource, &question.profiles, came).await);
     }
     Ok(findings)
 }

@@ -4,6 +4,7 @@
 //! the leaves (`compared/leaves.rs`), the others by the documents themselves. It takes a look at everything, a row at a time.
 
 mod leaves;
+mod received;
 mod seals;
 
 pub use leaves::{Erases, LeafReader, LeafSays};
@@ -48,6 +49,7 @@ pub fn compare_rows(
         compared.seals = Some(seals::compare(&data, sealer, &mut compared.problems)?);
     }
     seals::compare_newest(&data, &mut compared.problems)?;
+    received::compare(&data, &mut compared.problems)?;
     compare_index(&data, definitions, &mut compared)?;
     Ok(compared)
 }

@@ -46,7 +46,8 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens the journal and reads what it holds, in order, each with its number. Nothing is written yet.
     pub(super) fn open(path: &Path, key: [u8; 32]) -> Result<(Journal, Held), Fault> {
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).map_err(failed)?;
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+        let file = file.map_err(|error| Fault { detail: format!("{}: {}", path.display(), error), ..failed(error) })?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
         let clean = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last / BLOCK_BYTES + 1);
