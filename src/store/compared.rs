@@ -9,7 +9,7 @@ use crate::fhir::{Node, json};
 use crate::ledger::index::Tag;
 use crate::outcome::Fault;
 use crate::search::{Term, terms};
-use rusqlite::{Connection, OpenFlags, Row, Rows};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Rows};
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
@@ -21,10 +21,20 @@ pub struct LeafSays {
     pub erases: bool,
     pub patient: Option<Tag>,
     pub record: Option<Tag>,
+    /// Of one that erases: what it commits to, if that is anything.
+    pub commitment: Option<[u8; 32]>,
+    /// Of such: whether it is noted where nothing opens it. Older gateways did not.
+    pub is_noted: bool,
 }
 
-/// Reads that from an entry; none of what is no leaf of the gateway's.
-pub type SaysOf = fn(&[u8]) -> Option<LeafSays>;
+/// How entries of the log are understood.
+#[derive(Debug, Clone, Copy)]
+pub struct Language {
+    /// What an entry says; none of what is no leaf of the gateway's.
+    pub says: fn(&[u8]) -> Option<LeafSays>,
+    /// Whether something opens the commitment of an entry that erases.
+    pub opens: fn(&[u8], &[u8]) -> bool,
+}
 
 /// What a comparison found.
 #[derive(Debug, Default)]
@@ -37,12 +47,12 @@ pub struct Compared {
 ///
 /// # Errors
 /// When the data cannot be read.
-pub fn compare_rows(folder: &Path, definitions: &'static Definitions, says_of: SaysOf) -> Result<Compared, Fault> {
+pub fn compare_rows(folder: &Path, definitions: &'static Definitions, language: Language) -> Result<Compared, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let data = Connection::open_with_flags(data_file(folder), flags).map_err(fault)?;
     let data = data.unchecked_transaction().map_err(fault)?;
     let mut compared = Compared::default();
-    compare_leaves(&data, says_of, &mut compared)?;
+    compare_leaves(&data, language, &mut compared)?;
     compare_index(&data, definitions, &mut compared)?;
     Ok(compared)
 }
@@ -69,8 +79,8 @@ impl Erasures {
     }
 }
 
-/// From the newest leaf on: each that accepts has its row, or something after it erases.
-fn compare_leaves(data: &Connection, says_of: SaysOf, compared: &mut Compared) -> Result<(), Fault> {
+/// From the newest leaf on: each that accepts has its row, or something after it erases; and of each that erases it is noted what, or that nothing opens it.
+fn compare_leaves(data: &Connection, language: Language, compared: &mut Compared) -> Result<(), Fault> {
     let mut leaves = data.prepare("SELECT position, entry FROM leaf ORDER BY position DESC").map_err(fault)?;
     let mut versions = data.prepare("SELECT leaf, leaves FROM version WHERE leaf IS NOT NULL ORDER BY leaf DESC").map_err(fault)?;
     let (mut leaves, mut versions) = (leaves.query([]).map_err(fault)?, versions.query([]).map_err(fault)?);
@@ -81,9 +91,10 @@ fn compare_leaves(data: &Connection, says_of: SaysOf, compared: &mut Compared) -
         while row.is_some_and(|(first, _)| first > position) {
             row = next_version(&mut versions)?;
         }
-        let Some(says) = says_of(&entry) else { continue };
+        let Some(says) = (language.says)(&entry) else { continue };
         if says.erases {
             erasures.take(&says);
+            compared.problems.extend(unfounded(data, language, (position, &entry), &says)?);
         }
         let is_there = row.is_some_and(|(first, count)| position < first.saturating_add(count));
         if says.accepts && !is_there && !erasures.may_explain(&says) {
@@ -93,6 +104,22 @@ fn compare_leaves(data: &Connection, says_of: SaysOf, compared: &mut Compared) -
         }
     }
     Ok(())
+}
+
+/// What is wrong with what is noted of a leaf that erases.
+fn unfounded(data: &Connection, language: Language, (position, entry): (u64, &[u8]), says: &LeafSays) -> Result<Option<String>, Fault> {
+    let Some(commitment) = says.commitment else { return Ok(None) };
+    let look = |sql: &str| -> Result<Option<Vec<u8>>, Fault> {
+        let mut statement = data.prepare_cached(sql).map_err(fault)?;
+        statement.query_row([&commitment[..]], |row| row.get(0)).optional().map_err(fault)
+    };
+    let problem = match look("SELECT opening FROM severed WHERE commitment = ?")? {
+        Some(opening) if (language.opens)(entry, &opening) => None,
+        Some(_) => Some("not as it was noted"),
+        None if !says.is_noted || look("SELECT commitment FROM unopened WHERE commitment = ?")?.is_some() => None,
+        None => Some("not noted any more"),
+    };
+    Ok(problem.map(|what| format!("data.db: what leaf {position} erased is {what}")))
 }
 
 fn next_version(versions: &mut Rows<'_>) -> Result<Option<(u64, u64)>, Fault> {

@@ -50,7 +50,7 @@ mod unit;
 mod writer;
 
 pub use candidates::MAX_CANDIDATES;
-pub use compared::{Compared, LeafSays, SaysOf, compare_rows};
+pub use compared::{Compared, Language, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};

@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     NEWEST_UNDER_TAGS,
     ERASED_VERSIONS,
     WHAT_LEAVES_ERASED,
+    WHAT_NOTHING_OPENS,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -93,6 +94,11 @@ CREATE TABLE erased (rid INTEGER NOT NULL, version INTEGER NOT NULL, seal BLOB N
 /// What opens the leaves that erase, by their commitment: it is believed when it does.
 const WHAT_LEAVES_ERASED: &str = "
 CREATE TABLE severed (commitment BLOB PRIMARY KEY, opening BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// Commitments of leaves that erase and that nothing opens: they name nothing, or whose trail they stood in is gone.
+const WHAT_NOTHING_OPENS: &str = "
+CREATE TABLE unopened (commitment BLOB PRIMARY KEY) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -13,7 +13,6 @@ use super::subject::{Opens, Subject};
 use crate::anchor::{Epoch, hour};
 use crate::audit::{self, Told};
 use crate::clock::Instant;
-use crate::consent::PermittedRecord;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::Pairs;
@@ -88,8 +87,7 @@ impl Trail {
         let subject = Subject { opens: Opens::Accounting, ..subject };
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
         let items = self.items(&Arc::new(reading), places).await?;
-        let shortened: Vec<u64> = items.iter().filter(|item| is_shortened(item)).map(|item| item.position).collect();
-        let erasure = self.erasure_proof(&head, &items, &shortened, &[]).await?;
+        let erasure = self.erasure_proof(&head, &items, &[]).await?;
         let proof = self.bare_proof(&head, completeness.anchored_at).await?;
         let written = serde_json::to_vec(&completeness).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
         let binary = Object::resource("Binary").with("contentType", "application/json").with("data", BASE64.encode(&written));
@@ -115,12 +113,6 @@ impl Trail {
 fn asked(subject: &Subject, since: Instant) -> Node {
     let url = format!("{}/$disclosures?_since={}", subject.reference, since.to_fhir_instant());
     Object::new().with("relation", "self").with("url", url).into()
-}
-
-/// Whether something that led to an erased person was taken out of what is told.
-fn is_shortened(item: &Item) -> bool {
-    let event = item.event.as_ref().filter(|_| item.leaf.kind.is_accounted()).and_then(PermittedRecord::read);
-    event.is_some_and(|event| event.items("entity").iter().any(|entity| audit::erased_entity(entity).is_some()))
 }
 
 /// The entry of one disclosure or refusal; nothing for other leaves, and for what was before. What its leaf says to be later is told whatever the

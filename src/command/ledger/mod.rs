@@ -4,7 +4,7 @@ mod bench;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{Leaf, LeafKind, Subject, leaf_tags, verify_receipt};
+use crate::anchor::{Leaf, LeafKind, Severed, Subject, Tags, leaf_tags, verify_receipt};
 use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::definitions::Definitions;
@@ -12,7 +12,7 @@ use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
 use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Compared, KnownTrees, LeafSays, compare_rows, inspect};
+use crate::store::{Compared, KnownTrees, Language, LeafSays, compare_rows, inspect};
 use crate::wire;
 use clap::{Args, Subcommand};
 use source::Source;
@@ -234,7 +234,7 @@ fn check_data(folder: &Path, published: Option<&Checkpoint>, policy: &Policy) ->
 
 /// Compares what is stored with what the leaves accepted, and the search index with what is stored.
 fn check_rows(folder: &Path) -> u8 {
-    match compare_rows(folder, Definitions::embedded(), says) {
+    match compare_rows(folder, Definitions::embedded(), Language { says, opens }) {
         Ok(Compared { resources, problems }) => {
             problems.iter().for_each(|problem| println!("{problem}"));
             println!("rows and search index: {resources} resources, {} problems", problems.len());
@@ -247,7 +247,13 @@ fn check_rows(folder: &Path) -> u8 {
 fn says(entry: &[u8]) -> Option<LeafSays> {
     let leaf = Leaf::decode(entry)?;
     let (accepts, erases) = (leaf.kind == LeafKind::Accept, leaf.kind == LeafKind::Erase);
-    Some(LeafSays { epoch: leaf.epoch().0, accepts, erases, patient: leaf.tags.patient, record: leaf.tags.record })
+    let (commitment, is_noted) = (leaf.names_what_it_erased().then_some(leaf.canonical), leaf.shortens_by_name);
+    let Tags { patient, record, .. } = leaf.tags;
+    Some(LeafSays { epoch: leaf.epoch().0, accepts, erases, patient, record, commitment, is_noted })
+}
+
+fn opens(entry: &[u8], noted: &[u8]) -> bool {
+    Leaf::decode(entry).is_some_and(|leaf| Severed::read(noted, &leaf).is_some())
 }
 
 fn found(what: &str, leaves: u64, problems: &[impl std::fmt::Display]) -> u8 {
