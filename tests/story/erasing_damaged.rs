@@ -3,7 +3,7 @@
 use super::erasing::Case;
 use crate::support::Call;
 use crate::support::data::{observation, patient};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Damages the rows of a type whose document holds a word; gives how many, and what they were.
 fn damage(case: &Case, type_name: &str, word: &str) -> Vec<(i64, String)> {
