@@ -638,10 +638,12 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     regulator.get(&format!("Patient/{id}/$provenance-trail")).await.expect(404);
     assert!(regulator.search(&format!("AuditEvent?patient=Patient/{id}")).await.is_empty());
     a.get(&format!("Patient/{other}")).await.expect(200);
-    // Others' evidence stands; what lost a name in one of its records stays closed.
+    // Others' evidence stands; what lost a name in one of its records stays closed, and so does the leaf that names it as shortened.
     let others = regulator.get(&format!("Patient/{other}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
     let others = verify(&others, &world.policy(), &Kept::default()).unwrap();
-    assert_eq!((others.problems.as_slice(), others.closed, others.provenances), (&[][..], 2, 1));
+    assert_eq!((others.problems.as_slice(), others.closed, others.provenances), (&[][..], 3, 1));
+    let named = others.shortened.get(&hearthgate::anchor::Erased::Named);
+    assert!(named.is_some() && named == others.lacking.get(&hearthgate::evidence::Why::Shortened), "{:?}", others.shortened);
     // Old proofs verify; the log is whole.
     let policy = world.policy();
     for receipt in [&receipt, &kept] {
