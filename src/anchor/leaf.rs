@@ -8,7 +8,7 @@
 //! whoever may see where a version came from can check it and learns nothing of the version. Versions in format `02` are read.
 //!
 //! The leaf of an act, and of an erasure, has format `04` and the layout of `02`: it is of a gateway whose erasing leaves name each record of what was
-//! done that they take something out of. In format `02` they are read.
+//! done that they take something out of, and that notes of every erasure which leaves stand for nothing since. In format `02` they are read.
 //!
 //! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
 //! ([`opens_accounting`](super::opens_accounting)). In leaves of before that, and in those of other acts, it is zero.
@@ -50,7 +50,8 @@ pub enum LeafKind {
     /// A version was delivered to a destination; committed to like a disclosure.
     Deliver,
     /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody; the canonical one is to what it erased of its
-    /// patient's trail ([`Severed`](super::Severed)), random where it is nobody's, and zero in leaves of older gateways.
+    /// patient's trail, or of that of what is nobody's ([`Severed`](super::Severed)), random where it says nothing of that, and zero in leaves of older
+    /// gateways.
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
@@ -99,9 +100,10 @@ impl LeafKind {
 /// Under what a leaf is found. Each is blinded and changes with the epoch; `None` where it does not apply.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tags {
-    /// The patient it is about.
+    /// The patient it is about; none where it is about nobody.
     pub patient: Option<Tag>,
-    /// The one record it is about; an act on several carries none.
+    /// The one record it is about, by the key of the patient, or of what is nobody's; an act on several carries none. Leaves of older gateways that are
+    /// about nobody carry none either.
     pub record: Option<Tag>,
     /// The organisation that sent, asked or received.
     pub partner: Option<Tag>,
@@ -127,8 +129,8 @@ pub struct Leaf {
     pub canonical: [u8; 32],
     /// Of a version: the commitment to its Provenance.
     pub provenance: Option<[u8; 32]>,
-    /// Of an act: something is taken out of its record only by an erasure whose leaf names it. Of an erasure: its leaf does. False in leaves of older
-    /// gateways, and in those of anything else.
+    /// Of an act: something is taken out of its record only by an erasure whose leaf names it. Of an erasure: its leaf does, and its gateway noted which
+    /// leaves stand for nothing since. False in leaves of older gateways, and in those of anything else.
     pub shortens_by_name: bool,
 }
 
@@ -206,6 +208,17 @@ impl Leaf {
     /// Whether an accounting tells of it and it commits to what that says. Leaves of older gateways do not.
     pub fn commits_to_told(&self) -> bool {
         self.kind.is_accounted() && self.raw != [0; 32]
+    }
+
+    /// Whether it is about nobody and is found under its record all the same.
+    pub fn is_nobodys(&self) -> bool {
+        self.tags.patient.is_none() && self.tags.record.is_some()
+    }
+
+    /// Whether it is under the tag of neither patient nor record: what was done with several records that are nobody's, or anything about nobody in a log
+    /// of an older gateway.
+    pub fn is_untagged(&self) -> bool {
+        self.tags.patient.is_none() && self.tags.record.is_none()
     }
 
     pub fn epoch(&self) -> Epoch {

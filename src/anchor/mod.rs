@@ -7,6 +7,7 @@
 //! Invariants:
 //! * A leaf holds no personal data: commitments are keyed per record, tags are keyed and change with the epoch, time is whole hours.
 //! * What concerns several patients has a leaf for each: a version's stand one after the other, an act has a record for each patient.
+//! * What concerns nobody has its record's tag by a key that stands for nobody.
 //! * A disclosure's or refusal's leaf commits to what its patient is told of it too, under a key of its own.
 //! * A version's leaf commits to its Provenance too, under a key of its own. What a Provenance says of values and bytes are keyed commitments.
 //! * The raw digest is of the bytes as received; the canonical digest is of FHIR canonical JSON of the version as stored.

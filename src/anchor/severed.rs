@@ -85,6 +85,11 @@ impl Severed {
         serde_json::from_slice(noted).ok().filter(|severed: &Severed| severed.opens(leaf))
     }
 
+    /// The leaves it names, as runs from the first to the last.
+    pub fn leaves(&self) -> &[(u64, u64)] {
+        &self.leaves
+    }
+
     pub fn names_leaf(&self, position: u64) -> bool {
         is_in(&self.leaves, position)
     }

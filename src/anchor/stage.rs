@@ -194,7 +194,7 @@ impl Anchor {
         ))
     }
 
-    /// The leaf that says that something was destroyed. It commits to what of its patient's trail that was, if anything; what else is drawn.
+    /// The leaf that says that something was destroyed. It commits to what of its patient's trail that was, if anything; else what stands there is drawn.
     pub fn erase_leaf(
         &self,
         patient: Option<&str>,
@@ -210,15 +210,16 @@ impl Anchor {
         Ok(draft(&leaf, None, self.keyring.patient_name(patient.unwrap_or_default())))
     }
 
-    /// What a leaf is found by. What is about nobody is found under its partner alone.
+    /// What a leaf is found by. What is about nobody is found under its record, by the key of what is nobody's, and under its partner.
     fn tags(&self, patient: Option<&str>, record: Option<&str>, partner: Option<&str>, at: Instant) -> Result<Tags, Fault> {
         let epoch = Epoch::of(at);
         let partner = partner.filter(|partner| !partner.is_empty()).map(|partner| partner_tag(&self.keyring, partner, epoch));
-        let Some(patient) = patient else { return Ok(Tags { partner, ..Tags::default() }) };
-        let secret = PatientTags::of(&self.keyring.patient(Some(patient))?, epoch);
-        let own = format!("Patient/{patient}");
-        let record = record.filter(|record| *record != own).map(|record| secret.tag(record));
-        Ok(Tags { patient: Some(secret.tag(&own)), record, partner })
+        let secret = PatientTags::of(&self.keyring.patient(patient)?, epoch);
+        let own = patient.map(|patient| format!("Patient/{patient}"));
+        // A person's own leaves are under their own key, or nobody's at all: that of one who is not here is in no trail.
+        let is_own = |record: &str| own.as_deref().map_or_else(|| record.starts_with("Patient/"), |own| record == own);
+        let record = record.filter(|record| !is_own(record)).map(|record| secret.tag(record));
+        Ok(Tags { patient: own.map(|own| secret.tag(&own)), record, partner })
     }
 
     pub(super) fn draft(

@@ -301,6 +301,12 @@ pub fn organisation_reference(organisation: &Organisation) -> Object {
         .with_some("display", organisation.name.as_deref())
 }
 
+/// Whether a record of what was done names a resource, or a version of it.
+pub fn names(event: &Node, reference: &str) -> bool {
+    let mut named = event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"]));
+    named.any(|to| to.strip_prefix(reference).is_some_and(|rest| rest.is_empty() || rest.starts_with("/_history/")))
+}
+
 fn interaction_system(interaction: &str) -> &'static str {
     if matches!(
         interaction,

@@ -9,5 +9,5 @@
 mod event;
 mod told;
 
-pub use event::{Action, Closing, Opened, Outcome, Record, SOURCE, WITHHELD, organisation_reference};
+pub use event::{Action, Closing, Opened, Outcome, Record, SOURCE, WITHHELD, names, organisation_reference};
 pub use told::{Told, erased_entity, in_place_of, is_told};

@@ -173,7 +173,9 @@ fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> R
 fn tell(report: &Report) {
     let subject = &report.subject;
     println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
-    println!("complete: these {} leaves are all there are under the tags named, among the first {}", report.leaves, report.covers);
+    let tagged = report.leaves - report.untagged.len();
+    println!("complete: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
+    tell_untagged(report);
     tell_bound(report);
     let cut = report.lacking.get(&Why::Shortened).copied().unwrap_or_default();
     println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - cut);
@@ -204,6 +206,22 @@ fn tell(report: &Report) {
     }
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
+    }
+}
+
+/// What is told beside the proof that these are all.
+fn tell_untagged(report: &Report) {
+    if !report.untagged.is_empty() {
+        println!(
+            "beside: {} leaves are under none of the tags: of versions from before there were tags for records that are nobody's, or of what was done \
+             with several such records at once; they are in the log, and nothing shows that these are all",
+            report.untagged.len()
+        );
+    }
+    if let Some(first) = report.tagged_from {
+        println!(
+            "complete from leaf {first} on: before it nothing shows that these are all; the versions follow each other by their numbers"
+        );
     }
 }
 

@@ -1,9 +1,10 @@
 //! What belongs to a package's entries: files that belong to none, and what is named and not there.
 
 use super::erasers::Erasers;
-use super::package::{Completeness, ERASURE_PROOF, FORMAT, Manifest, Why};
+use super::package::{Completeness, ERASURE_PROOF, FORMAT, Listed, Manifest, Why};
 use super::verify::{Files, Report};
 use crate::anchor::{Leaf, LeafKind};
+use crate::audit;
 use crate::consent::{PatientReference, patients_of};
 use crate::fhir::{Node, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,6 +93,18 @@ fn shown(path: &str) -> &str {
     if path.starts_with("documents/") { path } else { "consents/" }
 }
 
+/// Whether what a leaf stands for is a version of the subject, or a record of what was done that names it.
+pub(super) fn is_about(manifest: &Manifest, files: &Files, listed: &Listed) -> bool {
+    let begin = format!("{}/_history/", manifest.subject);
+    match listed.target.as_deref() {
+        Some(target) if target.starts_with("AuditEvent/") => {
+            document(files, listed.position).is_some_and(|event| audit::names(&event, &manifest.subject))
+        }
+        Some(target) => target.starts_with(&begin),
+        None => false,
+    }
+}
+
 fn document(files: &Files, position: u64) -> Option<Node> {
     json::parse(files.get(&format!("documents/{position}.json"))?, json::DEFAULT_DEPTH).ok()
 }
@@ -103,8 +116,8 @@ fn consent(entity: &Node) -> Option<String> {
 }
 
 /// The versions of a record that are shown are about no more patients than there are claims for: who drops all that was claimed by one of them
-/// is found out by the versions that name them.
-pub(super) fn patients(manifest: &Manifest, files: &Files, report: &mut Report) {
+/// is found out by the versions that name them. Claims of what is about nobody are for no patient; their leaves say so.
+pub(super) fn patients(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
     let begin = format!("{}/_history/", manifest.subject);
     if manifest.subject.starts_with("Patient/") {
         return;
@@ -113,7 +126,17 @@ pub(super) fn patients(manifest: &Manifest, files: &Files, report: &mut Report) 
     let about = versions.filter_map(|listed| document(files, listed.position)).flat_map(|version| patients_of(&version));
     let named: BTreeSet<String> = about.filter_map(known).collect();
     let completeness = files.get("completeness.json").and_then(|bytes| serde_json::from_slice::<Completeness>(bytes).ok());
-    let claimed: BTreeSet<usize> = completeness.iter().flat_map(|all| &all.claims).map(|claim| claim.patient).collect();
+    let mut claimed: BTreeSet<usize> = completeness.iter().flat_map(|all| &all.claims).map(|claim| claim.patient).collect();
+    let of_patients = |is_of_patient: bool| -> BTreeSet<usize> {
+        let is_one = |position: &u64| leaves.get(position).is_some_and(|leaf| leaf.tags.patient.is_some() == is_of_patient);
+        let claims = completeness.iter().flat_map(|all| &all.claims);
+        claims.filter(|claim| claim.positions.iter().any(is_one)).map(|claim| claim.patient).collect()
+    };
+    let nobodys = of_patients(false);
+    report.check(nobodys.len() <= 1 && nobodys.is_disjoint(&of_patients(true)), || {
+        "completeness.json: what is about nobody is claimed among what is about a patient, or twice".to_owned()
+    });
+    claimed.retain(|of| !nobodys.contains(of));
     report.check(named.len() <= claimed.len(), || {
         let (named, claimed) = (named.len(), claimed.len());
         format!("completeness.json: the versions of {} are about {named} patients, and there are claims by {claimed}", manifest.subject)

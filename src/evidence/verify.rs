@@ -59,6 +59,11 @@ pub struct Report {
     pub beside: usize,
     /// Versions that their leaf commits to, themselves or by their Provenance.
     pub proven: BTreeSet<String>,
+    /// Leaves under no tag that are shown to be of the subject all the same: versions about nobody in the log of an older gateway, and what was done with
+    /// several such records at once. Nothing shows that these are all.
+    pub untagged: BTreeSet<u64>,
+    /// Where versions are among them: the leaf from which on there are tags for what is nobody's.
+    pub tagged_from: Option<u64>,
     /// Tags that are claimed, and of these the ones that receipts show to be the subject's.
     pub tags: usize,
     pub bound: BTreeSet<Tag>,
@@ -108,11 +113,11 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
     same_files(&manifest, &files, &mut report);
     belongs::strays(&manifest, &files, &mut report);
-    belongs::patients(&manifest, &files, &mut report);
     let policy = with_keys_of(&files, policy, &mut report);
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
     let (leaves, erasers) = leaves(&manifest, &files, &checkpoint, &mut report);
+    belongs::patients(&manifest, &files, &leaves, &mut report);
     let erasers = erasers.with_proof(&files, &checkpoint, &mut report);
     belongs::missing(&manifest, &files, &leaves, &erasers, &mut report);
     erased(&manifest, &leaves, &erasers, &mut report);
@@ -235,7 +240,11 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
         });
         let is_opened = judge_document(files, listed, &leaf, &opening, report);
         let is_stated = judge_provenance(files, listed, &leaf, &opening, report);
-        report.proven.extend(listed.target.clone().filter(|_| leaf.kind == LeafKind::Accept && (is_opened || is_stated)));
+        let is_shown = is_opened || is_stated;
+        report.proven.extend(listed.target.clone().filter(|_| leaf.kind == LeafKind::Accept && is_shown));
+        report
+            .untagged
+            .extend(Some(listed.position).filter(|_| is_shown && leaf.is_untagged() && belongs::is_about(manifest, files, listed)));
         report.leaves += 1;
         report.check(leaves.last_key_value().is_none_or(|(last, _)| *last < listed.position), || {
             format!("{name}: the manifest lists it twice, or out of order")

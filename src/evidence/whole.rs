@@ -89,9 +89,21 @@ pub(super) fn complete(
     report.check(first.is_some_and(|first| no_epoch_left_out(&completeness.claims, first, last)), || {
         "completeness.json: an epoch is left out".to_owned()
     });
-    let unclaimed = leaves.keys().filter(|position| **position < covers && !claimed.contains(position)).count();
+    let is_told = |position: &u64| claimed.contains(position) || report.untagged.contains(position);
+    let unclaimed = leaves.keys().filter(|position| **position < covers && !is_told(position)).count();
     report.check(unclaimed == 0, || format!("completeness.json: {unclaimed} leaves of the trail are under none of the tags"));
+    untagged(leaves, report);
     tags
+}
+
+/// A version under no tag is of an older gateway: it comes before all of the record's that is under that of what is nobody's, and only from there on is
+/// it shown that these are all.
+fn untagged(leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
+    let is_version = |position: &&u64| leaves.get(position).is_some_and(|leaf| leaf.kind == LeafKind::Accept);
+    let Some(last) = report.untagged.iter().filter(is_version).max().copied() else { return };
+    let first = leaves.iter().find(|(_, leaf)| leaf.is_nobodys()).map_or(report.covers, |(position, _)| *position);
+    report.tagged_from = Some(first);
+    report.check(last < first, || format!("leaf {last} bears no tag, although leaf {first} before it is of a gateway whose leaves do"));
 }
 
 fn is_of_subject(claim: &Claim, tag: Tag, manifest: &Manifest, report: &mut Report) {

@@ -6,7 +6,7 @@
 //! * Keys from before an erasure are destroyed again, by the labels that the data keeps. A label was drawn; it leads to nobody.
 
 use super::fault;
-use super::keys::{Keyring, Standing};
+use super::keys::{Keyring, Standing, derived};
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -33,9 +33,17 @@ pub(super) fn check(data: &Connection, keyring: &Keyring) -> Result<(), Fault> {
     destroy_again(data, keyring, standing.destroyed)
 }
 
-/// Says which gateway key the data was written under, and tells nothing of it.
+/// What is noted of the gateway key the data was written under, which tells nothing of it, is derived from it by this.
+const PURPOSE: &str = "bound";
+
 fn gateway_of(keyring: &Keyring) -> [u8; 32] {
-    keyring.derived("bound")
+    keyring.derived(PURPOSE)
+}
+
+/// Whether the data was written under this gateway key, as far as it says.
+pub(super) fn is_of_gateway(data: &Connection, gateway: &[u8; 32]) -> Result<bool, Fault> {
+    let bound: Option<Vec<u8>> = data.query_row("SELECT gateway FROM bound", [], |row| row.get(0)).optional().map_err(fault)?;
+    Ok(bound.is_none_or(|bound| bound == derived(gateway, PURPOSE)))
 }
 
 fn compare(bound: &Bound, standing: &Standing, gateway: &[u8; 32]) -> Result<(), Fault> {

@@ -1,130 +1,64 @@
-//! Compares what is stored with the leaves that accepted it, and the search index with what is stored.
+//! Compares what is stored with the leaves that stand for it and with its seals, and the search index with what is stored.
 //!
-//! A seal says that a row is as it was written, and not that it is still there, nor that a search finds it. Both are told by what the log and the
-//! documents themselves say. It takes a look at everything, a row at a time.
+//! A seal says that a row is as it was written, and not that it is still there, that it is the newest, nor that a search finds it. The first is told by
+//! the leaves (`compared/leaves.rs`), the others by the documents themselves. It takes a look at everything, a row at a time.
 
-use super::{data_file, fault};
+mod leaves;
+mod seals;
+
+pub use leaves::{Erases, LeafReader, LeafSays};
+
+use super::seal::Sealer;
+use super::{bound, data_file, fault};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, json};
-use crate::ledger::index::Tag;
 use crate::outcome::Fault;
 use crate::search::{Term, terms};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Rows};
-use std::collections::{BTreeSet, HashSet};
+use rusqlite::{Connection, OpenFlags, Row, Rows};
+use std::collections::BTreeSet;
 use std::path::Path;
-
-/// What an entry of the log says of what is stored.
-#[derive(Debug, Clone, Copy)]
-pub struct LeafSays {
-    pub epoch: i64,
-    pub accepts: bool,
-    pub erases: bool,
-    pub patient: Option<Tag>,
-    pub record: Option<Tag>,
-    /// Of one that erases: what it commits to, if that is anything.
-    pub commitment: Option<[u8; 32]>,
-    /// Of such: whether it is noted where nothing opens it. Older gateways did not.
-    pub is_noted: bool,
-}
-
-/// How entries of the log are understood.
-#[derive(Debug, Clone, Copy)]
-pub struct Language {
-    /// What an entry says; none of what is no leaf of the gateway's.
-    pub says: fn(&[u8]) -> Option<LeafSays>,
-    /// Whether something opens the commitment of an entry that erases.
-    pub opens: fn(&[u8], &[u8]) -> bool,
-}
 
 /// What a comparison found.
 #[derive(Debug, Default)]
 pub struct Compared {
     pub resources: u64,
+    /// How many versions' seals were looked at; none without the gateway's key.
+    pub seals: Option<u64>,
     pub problems: Vec<String>,
 }
 
-/// Compares the rows with the leaves, and the index with the rows, beside a running gateway or without one.
+/// Compares the rows with the leaves and, where the gateway's key is given, with their seals, and the index with the rows: beside a running gateway or
+/// without one.
 ///
 /// # Errors
 /// When the data cannot be read.
-pub fn compare_rows(folder: &Path, definitions: &'static Definitions, language: Language) -> Result<Compared, Fault> {
+pub fn compare_rows(
+    folder: &Path,
+    definitions: &'static Definitions,
+    reader: LeafReader,
+    gateway: Option<&[u8; 32]>,
+) -> Result<Compared, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let data = Connection::open_with_flags(data_file(folder), flags).map_err(fault)?;
     let data = data.unchecked_transaction().map_err(fault)?;
     let mut compared = Compared::default();
-    compare_leaves(&data, language, &mut compared)?;
+    let sealer = gateway.map(|gateway| sealer(&data, gateway, &mut compared)).transpose()?.flatten();
+    leaves::compare(&data, reader, sealer.as_ref(), &mut compared.problems)?;
+    if let Some(sealer) = &sealer {
+        compared.seals = Some(seals::compare(&data, sealer, &mut compared.problems)?);
+    }
+    seals::compare_newest(&data, &mut compared.problems)?;
     compare_index(&data, definitions, &mut compared)?;
     Ok(compared)
 }
 
-/// What later leaves say was erased.
-#[derive(Default)]
-struct Erasures {
-    newest_epoch: Option<i64>,
-    /// What went in an epoch: everything of a patient, or a record.
-    tags: HashSet<(i64, Tag)>,
-}
-
-impl Erasures {
-    fn take(&mut self, says: &LeafSays) {
-        self.newest_epoch = self.newest_epoch.max(Some(says.epoch));
-        self.tags.extend(says.record.or(says.patient).map(|tag| (says.epoch, tag)));
+/// What checks the seals, if the key is the one that the data was written under.
+fn sealer(data: &Connection, gateway: &[u8; 32], compared: &mut Compared) -> Result<Option<Sealer>, Fault> {
+    if bound::is_of_gateway(data, gateway)? {
+        return Sealer::of_gateway(gateway).map(Some);
     }
-
-    /// Within an epoch a record has one tag; in a later one it has another, which nobody can compare. What is nobody's has none.
-    fn may_explain(&self, says: &LeafSays) -> bool {
-        let is_named = |tag: Option<Tag>| tag.is_some_and(|tag| self.tags.contains(&(says.epoch, tag)));
-        let is_later = self.newest_epoch.is_some_and(|newest| newest > says.epoch || says.patient.is_none());
-        is_later || is_named(says.patient) || is_named(says.record)
-    }
-}
-
-/// From the newest leaf on: each that accepts has its row, or something after it erases; and of each that erases it is noted what, or that nothing opens it.
-fn compare_leaves(data: &Connection, language: Language, compared: &mut Compared) -> Result<(), Fault> {
-    let mut leaves = data.prepare("SELECT position, entry FROM leaf ORDER BY position DESC").map_err(fault)?;
-    let mut versions = data.prepare("SELECT leaf, leaves FROM version WHERE leaf IS NOT NULL ORDER BY leaf DESC").map_err(fault)?;
-    let (mut leaves, mut versions) = (leaves.query([]).map_err(fault)?, versions.query([]).map_err(fault)?);
-    let mut row = next_version(&mut versions)?;
-    let mut erasures = Erasures::default();
-    while let Some(leaf) = leaves.next().map_err(fault)? {
-        let (position, entry): (u64, Vec<u8>) = (leaf.get(0).map_err(fault)?, leaf.get(1).map_err(fault)?);
-        while row.is_some_and(|(first, _)| first > position) {
-            row = next_version(&mut versions)?;
-        }
-        let Some(says) = (language.says)(&entry) else { continue };
-        if says.erases {
-            erasures.take(&says);
-            compared.problems.extend(unfounded(data, language, (position, &entry), &says)?);
-        }
-        let is_there = row.is_some_and(|(first, count)| position < first.saturating_add(count));
-        if says.accepts && !is_there && !erasures.may_explain(&says) {
-            compared
-                .problems
-                .push(format!("data.db: what leaf {position} accepts is not there, and no later leaf says that it was erased"));
-        }
-    }
-    Ok(())
-}
-
-/// What is wrong with what is noted of a leaf that erases.
-fn unfounded(data: &Connection, language: Language, (position, entry): (u64, &[u8]), says: &LeafSays) -> Result<Option<String>, Fault> {
-    let Some(commitment) = says.commitment else { return Ok(None) };
-    let look = |sql: &str| -> Result<Option<Vec<u8>>, Fault> {
-        let mut statement = data.prepare_cached(sql).map_err(fault)?;
-        statement.query_row([&commitment[..]], |row| row.get(0)).optional().map_err(fault)
-    };
-    let problem = match look("SELECT opening FROM severed WHERE commitment = ?")? {
-        Some(opening) if (language.opens)(entry, &opening) => None,
-        Some(_) => Some("not as it was noted"),
-        None if !says.is_noted || look("SELECT commitment FROM unopened WHERE commitment = ?")?.is_some() => None,
-        None => Some("not noted any more"),
-    };
-    Ok(problem.map(|what| format!("data.db: what leaf {position} erased is {what}")))
-}
-
-fn next_version(versions: &mut Rows<'_>) -> Result<Option<(u64, u64)>, Fault> {
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    versions.next().map_err(fault)?.map(read).transpose().map_err(fault)
+    compared.problems.push("keys/gateway.key is another than the one that data.db was written with".to_owned());
+    Ok(None)
 }
 
 /// An entry of the index: which table's, parameter or key, text, and bounds as bits.

@@ -7,7 +7,7 @@
 use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, fault, filed, row};
+use super::{bound, emptied, fault, filed, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -27,8 +27,8 @@ CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY);
 DELETE FROM temp.gone; DELETE FROM temp.going;
 ";
+const WHOLE: &str = "INSERT OR IGNORE INTO temp.going SELECT seq FROM version WHERE rid IN (SELECT rid FROM temp.gone)";
 const DESTROY: &str = "
-INSERT OR IGNORE INTO temp.going SELECT seq FROM version WHERE rid IN (SELECT rid FROM temp.gone);
 INSERT OR IGNORE INTO condemned SELECT key FROM version WHERE seq IN (SELECT seq FROM temp.going) AND key IS NOT NULL;
 UPDATE raw SET bytes = x'', digest = zeroblob(32) WHERE id IN (SELECT raw FROM version WHERE seq IN (SELECT seq FROM temp.going));
 DELETE FROM version WHERE seq IN (SELECT seq FROM temp.going);
@@ -65,6 +65,8 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Re
         data.execute("DELETE FROM pending WHERE id = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
     }
+    data.execute(WHOLE, []).map_err(fault)?;
+    emptied::note(data, sealer)?;
     data.execute_batch(DESTROY).map_err(fault)?;
     if let Some(patient) = &erasure.patient {
         data.execute("DELETE FROM outbox WHERE patient = ?", [patient]).map_err(fault)?;

@@ -289,7 +289,7 @@ impl Keyring {
 
     /// A stable 32-byte key for a named purpose, derived from the gateway's key.
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
-        hmac(&self.inner.gateway, &[b"derived", purpose.as_bytes()])
+        derived(&self.inner.gateway, purpose)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -316,6 +316,11 @@ fn standing_or_new(file: &Connection, entropy: &Entropy) -> Result<Standing, Fau
 fn has_labels(file: &Connection) -> Result<bool, Fault> {
     let found = file.query_row("SELECT 1 FROM pragma_table_info('patient') WHERE name = 'label'", [], |_| Ok(())).optional();
     found.map(|found| found.is_some()).map_err(fault)
+}
+
+/// A stable 32-byte key for a named purpose, derived from the gateway's key.
+pub(super) fn derived(gateway: &[u8; 32], purpose: &str) -> [u8; 32] {
+    hmac(gateway, &[b"derived", purpose.as_bytes()])
 }
 
 /// HMAC-SHA-256 over length-prefixed parts.

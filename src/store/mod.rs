@@ -19,6 +19,7 @@ mod bound;
 mod candidates;
 mod compared;
 mod counting;
+mod emptied;
 mod erase;
 mod filed;
 mod folding;
@@ -50,7 +51,7 @@ mod unit;
 mod writer;
 
 pub use candidates::MAX_CANDIDATES;
-pub use compared::{Compared, Language, LeafSays, compare_rows};
+pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};

@@ -111,6 +111,22 @@ impl<'c> Reader<'c> {
         self.versions(sql, vec![key.into(), rows(limit)])
     }
 
+    /// The leaves of the records of what was done that are indexed under a key, of those whose leaf is wanted: at most `limit` and one more.
+    pub fn events_under(&self, key: i64, limit: usize, is_wanted: fn(&[u8]) -> bool) -> Result<Vec<u64>, Fault> {
+        let sql = "SELECT l.position, l.entry FROM exact e JOIN resource r ON r.rid = e.rid JOIN version v ON v.seq = r.current \
+                   JOIN leaf l ON l.position = v.leaf WHERE e.key = ? AND r.type = 'AuditEvent'";
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let mut rows = statement.query([key]).map_err(fault)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().map_err(fault)?.filter(|_| found.len() <= limit) {
+            let entry = row.get_ref(1).map_err(fault)?;
+            if entry.as_blob().is_ok_and(is_wanted) {
+                found.push(row.get(0).map_err(fault)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// The newest versions of every resource, deleted or not, that is indexed under a key between these, both included.
     pub fn indexed_between(&self, low: i64, high: i64, limit: usize) -> Result<Rows, Fault> {
         let sql = format!(

@@ -225,6 +225,24 @@ pub(super) fn apart(connection: &Connection, sealer: &Sealer, sql: &str, paramet
     Ok(found)
 }
 
+/// Reads rows one after the other; what cannot be believed is told by how it differs.
+///
+/// # Errors
+/// When the rows cannot be read at all.
+pub(super) fn each(
+    connection: &Connection,
+    sealer: &Sealer,
+    sql: &str,
+    mut tell: impl FnMut(Result<StoredVersion, Fault>),
+) -> Result<(), Fault> {
+    let mut statement = connection.prepare(sql).map_err(fault)?;
+    let mut rows = statement.query([]).map_err(fault)?;
+    while let Some(row) = rows.next().map_err(fault)? {
+        tell(read(row, sealer));
+    }
+    Ok(())
+}
+
 /// A row of which a column is of another kind than was stored.
 fn unreadable(row: &Row<'_>, error: &rusqlite::Error) -> Fault {
     let seq: i64 = row.get(0).unwrap_or_default();

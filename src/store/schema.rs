@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     NEWEST_UNDER_TAGS,
     ERASED_VERSIONS,
     WHAT_LEAVES_ERASED,
+    EMPTIED_LEAVES,
     WHAT_NOTHING_OPENS,
 ];
 
@@ -94,6 +95,11 @@ CREATE TABLE erased (rid INTEGER NOT NULL, version INTEGER NOT NULL, seal BLOB N
 /// What opens the leaves that erase, by their commitment: it is believed when it does.
 const WHAT_LEAVES_ERASED: &str = "
 CREATE TABLE severed (commitment BLOB PRIMARY KEY, opening BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// Which leaves stand for nothing any more, since what they stood for was erased: of all erasures together, as could be told by the rows that lack.
+const EMPTIED_LEAVES: &str = "
+CREATE TABLE emptied (position INTEGER PRIMARY KEY, seal BLOB NOT NULL);
 ";
 
 /// Commitments of leaves that erase and that nothing opens: they name nothing, or whose trail they stood in is gone.

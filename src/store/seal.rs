@@ -4,7 +4,7 @@
 //! than that equal versions are equal. It costs a fraction of HMAC-SHA-256, by which stores sealed at first. Its first byte says what it is over:
 //! older seals are over type, id, version and document alone, and still hold.
 
-use super::keys::{Keyring, hmac};
+use super::keys::{Keyring, derived, hmac};
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -79,6 +79,11 @@ pub(super) struct Sealer {
 impl Sealer {
     pub(super) fn of(keyring: &Keyring) -> Result<Sealer, Fault> {
         Sealer::new(&keyring.derived("seal-of-versions"), keyring.derived("seal"))
+    }
+
+    /// The same by the gateway's key alone, for whoever looks at data without a keyring.
+    pub(super) fn of_gateway(gateway: &[u8; 32]) -> Result<Sealer, Fault> {
+        Sealer::new(&derived(gateway, "seal-of-versions"), derived(gateway, "seal"))
     }
 
     fn new(key: &[u8; 32], older: [u8; 32]) -> Result<Sealer, Fault> {

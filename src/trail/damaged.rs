@@ -121,6 +121,9 @@ impl Suspects {
                     told.push((Some(patient.to_owned()), record.unwrap_or(own).clone(), (*position, leaf.clone())));
                 }
             }
+            let nobodys = PatientTags::of(&keyring.patient(None)?, leaf.epoch());
+            let record = references.iter().find(|reference| leaf.is_nobodys() && leaf.tags.record == Some(nobodys.tag(reference)));
+            told.extend(record.map(|record| (None, record.clone(), (*position, leaf.clone()))));
         }
         Ok(told)
     }
@@ -133,12 +136,13 @@ impl Suspects {
         Ok(())
     }
 
-    /// The leaf that the row says is its own, where it is under another's tag, and no other row's.
+    /// The leaf that the row says is its own, where it is under another's tag, or that of what is nobody's, and no other row's.
     fn leaf_of_another(&self, reader: &Reader<'_>, damaged: &Damaged) -> Result<Option<(u64, Leaf)>, Fault> {
         let Some(position) = damaged.leaf else { return Ok(None) };
         let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::decode(&entry));
         let is_only = reader.rows_of_leaf(position)? == 1;
-        let leaf = leaf.filter(|leaf| is_only && leaf.tags.patient.is_some_and(|tag| !self.tags.contains(&tag)));
+        let is_anothers = |leaf: &Leaf| leaf.is_nobodys() || leaf.tags.patient.is_some_and(|tag| !self.tags.contains(&tag));
+        let leaf = leaf.filter(|leaf| is_only && is_anothers(leaf));
         Ok(leaf.map(|leaf| (position, leaf)))
     }
 }

@@ -368,14 +368,12 @@ impl Plan {
     }
 
     fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
-        let about = patients_of(reader, type_name, id)?;
-        let nobody = about.is_empty().then_some(None);
-        let others: Vec<Option<String>> = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some).collect();
-        if !others.is_empty() {
-            let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);
-            self.severing.take(reader, (type_name, id), going)?;
-        }
-        self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, format!("{type_name}/{id}"))));
+        let (about, record) = (patients_of(reader, type_name, id)?, format!("{type_name}/{id}"));
+        let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);
+        self.severing.take(reader, (type_name, id), going)?;
+        let nobody = (about.is_empty() || self.severing.is_nobodys(&record)).then_some(None);
+        let others = about.into_iter().filter(|patient| Some(patient.as_str()) != person).map(Some);
+        self.told.extend(nobody.into_iter().chain(others).map(|patient| (patient, record.clone())));
         Ok(())
     }
 

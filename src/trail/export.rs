@@ -28,10 +28,13 @@ impl Trail {
         let tags = self.tags(&subject, None).await?;
         let (completeness, claims) = self.completeness(&subject, tags.clone()).await?;
         let places = places(&tags, claims.iter().map(|claim| claim.positions.clone()))?;
+        let places = self.with_beside(&subject, places).await?;
+        let claims = of_owners(&subject, claims);
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
-        let items = self.items(&Arc::new(reading), places).await?;
+        let mut items = self.items(&Arc::new(reading), places).await?;
+        items.retain(is_provable);
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
         lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(|item| Lacking::event(item.position)));
         let erasure_proof = self.erasure_proof(&head, &items, &lacking).await?;
@@ -191,7 +194,7 @@ impl Trail {
             // Its first leaf, which is the one shown, is its first patient's.
             let patients = patient_ids(&version.parse()?).into_iter().take(1).collect();
             let name = named_file(&version.id, version.version);
-            let subject = Subject { reference: format!("Consent/{}", version.id), patients, opens: Opens::Records };
+            let subject = Subject { reference: format!("Consent/{}", version.id), patients, leaves: Vec::new(), opens: Opens::Records };
             let leaf = version.leaf.into_iter().filter(|leaf| *leaf < head.size());
             let places = leaf.map(|position| Place { position, patient: 0, under: None }).collect();
             let found = self.items(&Arc::new(Reading::new(caller, subject, head.clone())), places).await?;
@@ -201,6 +204,13 @@ impl Trail {
         lacking.retain(|name, _| !consents.iter().any(|consent| consent.name == *name));
         Ok((consents, lacking.into_iter().map(|(name, why)| Lacking::consent(&name, why)).collect()))
     }
+}
+
+/// The claims without those of what is nobody's, where nothing of the record is.
+fn of_owners(subject: &Subject, claims: Vec<Claim>) -> Vec<Claim> {
+    let is_nobodys = |claim: &Claim| subject.is_nobodys(claim.patient);
+    let is_any = subject.patients.is_empty() || claims.iter().any(|claim| is_nobodys(claim) && !claim.positions.is_empty());
+    claims.into_iter().filter(|claim| is_any || !is_nobodys(claim)).collect()
 }
 
 /// The first leaf after a position that bears out that something was erased.
@@ -236,6 +246,11 @@ fn written(item: Item) -> Entry {
         document: event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource()))),
         provenance: item.provenance.filter(is_whole).map(|provenance| provenance.text().to_owned()),
     }
+}
+
+/// Whether anything shows that an entry belongs to the trail: its tag, or what its leaf commits to. Out of an event without a tag nothing may be missing.
+fn is_provable(item: &Item) -> bool {
+    !item.leaf.is_untagged() || item.event.as_ref().is_none_or(is_whole)
 }
 
 /// Whether a record is what it was.

@@ -54,7 +54,7 @@ struct Statements {
 /// A leaf as the store has it.
 struct Found {
     position: u64,
-    /// Which of the subject's patients it is about.
+    /// Which of the subject's patients it is about; the number behind them where it is nobody's.
     patient: usize,
     entry: Vec<u8>,
     leaf: Leaf,
@@ -85,16 +85,18 @@ impl Trail {
     /// The versions whose content this caller may see: as consent permits, and whole, for a part of it opens no commitment.
     async fn contents(&self, reading: &Reading, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
         let caller = &reading.caller;
-        let versions = found.iter().filter_map(|found| Some((found.position, found.version.as_ref()?)));
-        let mut shown: Vec<(u64, &StoredVersion)> = versions
-            .filter(|(_, version)| {
-                !version.deleted() && version.type_name != "AuditEvent" && caller.scopes.allows(Permission::Read, &version.type_name)
-            })
-            .collect();
+        let may_read = |version: &&StoredVersion| {
+            !version.deleted() && version.type_name != "AuditEvent" && caller.scopes.allows(Permission::Read, &version.type_name)
+        };
+        let versions = found.iter().filter_map(|found| Some((found, found.version.as_ref().filter(may_read)?)));
+        let mut shown: Vec<(&Found, &StoredVersion)> = versions.collect();
         if !shown.is_empty() {
             let scopes = reading.scopes.get_or_try_init(|| self.scopes(reading)).await?;
-            shown.retain(|(_, version)| scopes.iter().any(|scope| scope.may_show(version)));
+            // No patient's scope says anything of what is nobody's.
+            let is_nobodys = |found: &Found| reading.subject.is_nobodys(found.patient);
+            shown.retain(|(found, version)| is_nobodys(found) || scopes.iter().any(|scope| scope.may_show(version)));
         }
+        let shown: Vec<(u64, &StoredVersion)> = shown.into_iter().map(|(found, version)| (found.position, version)).collect();
         if shown.is_empty() {
             return Ok(HashMap::new());
         }

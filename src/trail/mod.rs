@@ -11,6 +11,7 @@
 
 mod accounting;
 mod asked;
+mod beside;
 mod damaged;
 mod erasure;
 mod export;

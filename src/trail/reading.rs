@@ -63,7 +63,7 @@ impl Reading {
     }
 
     /// The record of what was done that a leaf stands for says that something was taken out of it. That is so where a later leaf of the trail names it, and
-    /// is taken for so where an older gateway wrote it.
+    /// is taken for so where an older gateway wrote it, or its leaf is under no tag of the trail: that it is told at all nothing proves.
     ///
     /// # Errors
     /// When it was written since leaves name what is shortened, and none names it.
@@ -72,7 +72,7 @@ impl Reading {
         if named(self.erasures(reader)?) || named(&self.newer_erasures(reader)?) {
             return Ok(Erased::Named);
         }
-        if !leaf.shortens_by_name {
+        if !leaf.shortens_by_name || leaf.is_untagged() {
             return Ok(Erased::Unnamed);
         }
         let text = format!("the record that leaf {position} stands for says that something was erased from it, and no later leaf does");

@@ -74,8 +74,7 @@ impl Plan {
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
                 } else if self.leads_in(&event, traces) {
-                    let whose = self.severing.shorten(reader, keyring, (version, &event), patient)?;
-                    self.told.extend(whose.map(|(of, record)| (Some(of), record)));
+                    self.told.extend(self.severing.shorten(reader, keyring, (version, &event), patient)?);
                     let kept = self.without(event, traces, keyring)?;
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
                 }

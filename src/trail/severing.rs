@@ -14,8 +14,11 @@ pub(super) struct Severing {
     leaves: BTreeMap<String, Vec<(u64, Leaf)>>,
     versions: BTreeMap<String, BTreeSet<u32>>,
     /// Leaves whose records of what was done are shortened, by whose trail they stand in and the one record they are about.
-    shortened: BTreeMap<(String, String), BTreeSet<u64>>,
+    shortened: BTreeMap<Whose, BTreeSet<u64>>,
 }
+
+/// Whose trail, if it is not nobody's, and the record.
+type Whose = (Option<String>, String);
 
 impl Severing {
     /// Takes in the versions of a record that go; all of them, where none are given.
@@ -42,45 +45,41 @@ impl Severing {
         self.leaves.entry(record.to_owned()).or_default().push((position, leaf));
     }
 
-    /// Takes in a record of what was done that loses what led to somebody. Gives in whose trail its leaf stands, if that is another's, and the one record
-    /// that is about: by the tags that it bears.
+    /// Takes in a record of what was done that loses what led to somebody. Gives in whose trail its leaf stands, if that is another's or nobody's, and the
+    /// one record that is about.
     pub fn shorten(
         &mut self,
         reader: &Reader<'_>,
         keyring: &Keyring,
         (version, event): (&StoredVersion, &Node),
         erased: &str,
-    ) -> Result<Option<(String, String)>, Fault> {
+    ) -> Result<Option<Whose>, Fault> {
         let Some(position) = version.leaf else { return Ok(None) };
         let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::decode(&entry));
         let Some(leaf) = leaf else { return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read"))) };
         let references = event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"]));
-        let records: BTreeSet<&str> = references.map(|reference| reference.split("/_history/").next().unwrap_or(reference)).collect();
-        for (own, patient) in records.iter().filter_map(|record| Some((record, record.strip_prefix("Patient/")?))) {
-            if patient == erased {
-                continue;
-            }
-            let secret = PatientTags::of(&keyring.patient(Some(patient))?, leaf.epoch());
-            if leaf.tags.patient == Some(secret.tag(own)) {
-                let record = records.iter().find(|record| leaf.tags.record == Some(secret.tag(record))).unwrap_or(own);
-                let whose = (patient.to_owned(), (*record).to_owned());
-                self.shortened.entry(whose.clone()).or_default().insert(position);
-                return Ok(Some(whose));
-            }
+        let records = references.map(|reference| reference.split("/_history/").next().unwrap_or(reference)).collect();
+        let whose = whose(keyring, &leaf, &records, erased)?;
+        if let Some(whose) = &whose {
+            self.shortened.entry(whose.clone()).or_default().insert(position);
         }
-        Ok(None)
+        Ok(whose)
+    }
+
+    /// Whether one of the leaves of a record is nobody's.
+    pub fn is_nobodys(&self, record: &str) -> bool {
+        self.leaves.get(record).into_iter().flatten().any(|(_, leaf)| leaf.tags.patient.is_none())
     }
 
     /// What the leaves name that tell somebody, or nobody, of a record: the leaves in that one's own trail.
     pub fn named(&self, anchor: &Anchor, patient: Option<&str>, record: &str) -> Result<Vec<Severed>, Fault> {
-        let Some(patient) = patient else { return Ok(Vec::new()) };
-        let (key, own) = (anchor.keyring.patient(Some(patient))?, format!("Patient/{patient}"));
-        let is_own = |leaf: &Leaf| leaf.tags.patient == Some(PatientTags::of(&key, leaf.epoch()).tag(&own));
-        let leaves = self.leaves.get(record).into_iter().flatten().filter(|(_, leaf)| is_own(leaf));
+        let (key, own) = (anchor.keyring.patient(patient)?, patient.map(|patient| format!("Patient/{patient}")));
+        let tag = |leaf: &Leaf| own.as_deref().map(|own| PatientTags::of(&key, leaf.epoch()).tag(own));
+        let leaves = self.leaves.get(record).into_iter().flatten().filter(|(_, leaf)| leaf.tags.patient == tag(leaf));
         let missing = Missing {
             leaves: leaves.map(|(position, _)| *position).collect(),
             versions: self.versions.get(record).cloned().unwrap_or_default(),
-            shortened: self.shortened.get(&(patient.to_owned(), record.to_owned())).cloned().unwrap_or_default(),
+            shortened: self.shortened.get(&(patient.map(str::to_owned), record.to_owned())).cloned().unwrap_or_default(),
         };
         Ok(Severed::naming(&missing, || anchor.entropy.bytes()))
     }
@@ -89,7 +88,7 @@ impl Severing {
     pub fn leaves(
         &self,
         anchor: &Anchor,
-        told: &BTreeSet<(Option<String>, String)>,
+        told: &BTreeSet<Whose>,
         (partner, at): (Option<&str>, Instant),
     ) -> Result<Vec<(LeafDraft, Option<Severed>)>, Fault> {
         let mut leaves = Vec::new();
@@ -110,8 +109,25 @@ impl Severing {
     }
 
     fn has(&self, patient: &str, record: &str) -> bool {
-        self.leaves.contains_key(record) || self.shortened.contains_key(&(patient.to_owned(), record.to_owned()))
+        self.leaves.contains_key(record) || self.shortened.contains_key(&(Some(patient.to_owned()), record.to_owned()))
     }
+}
+
+/// By the tags that the leaf of an act bears, in whose trail it stands, if not in that of whoever is erased, and which of these records it is about.
+fn whose(keyring: &Keyring, leaf: &Leaf, records: &BTreeSet<&str>, erased: &str) -> Result<Option<Whose>, Fault> {
+    let about = |secret: &PatientTags| records.iter().find(|record| leaf.tags.record == Some(secret.tag(record)));
+    if leaf.is_nobodys() {
+        let secret = PatientTags::of(&keyring.patient(None)?, leaf.epoch());
+        return Ok(about(&secret).map(|record| (None, (*record).to_owned())));
+    }
+    let patients = records.iter().filter_map(|record| Some((record, record.strip_prefix("Patient/")?)));
+    for (own, patient) in patients.filter(|(_, patient)| *patient != erased) {
+        let secret = PatientTags::of(&keyring.patient(Some(patient))?, leaf.epoch());
+        if leaf.tags.patient == Some(secret.tag(own)) {
+            return Ok(Some((Some(patient.to_owned()), (*about(&secret).unwrap_or(own)).to_owned())));
+        }
+    }
+    Ok(None)
 }
 
 /// What a leaf of a trail that erases names, as it was noted; nothing for other leaves, and for those of older gateways that name nothing. With a trail

@@ -1,6 +1,7 @@
 //! A trail as a Bundle, written portion by portion, two portions at a time.
 
 use super::Trail;
+use super::beside::remark;
 use super::gather::Item;
 use super::reading::Reading;
 use super::subject::{Place, Subject};
@@ -29,7 +30,8 @@ impl Trail {
     pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Pieces, Failure> {
         let tags = self.tags(&subject, None).await?;
         let covers = self.query.pipeline.store.ledger_head().size();
-        let places = self.places(&tags).await?;
+        let places = self.with_beside(&subject, self.places(&tags).await?).await?;
+        let remark = remark(&places).map_or_else(String::new, |entry| format!(",{}", json::write(&entry)));
         let head = self.query.pipeline.store.ledger_head();
         let now = self.query.pipeline.clock.now().to_fhir_instant();
         let (trail, reading) = (self.clone(), Arc::new(Reading::new(caller, subject, head).over(&tags, &places, covers)));
@@ -49,7 +51,7 @@ impl Trail {
         Ok(text(begin)
             .chain(first)
             .chain(pieces)
-            .chain(text("]}".to_owned()))
+            .chain(text(format!("{remark}]}}")))
             .try_filter(|piece| std::future::ready(!piece.is_empty()))
             .boxed())
     }

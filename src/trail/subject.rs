@@ -20,9 +20,34 @@ const PORTION: usize = 1000;
 pub(super) struct Subject {
     /// `Patient/…`, or the record.
     pub reference: String,
-    /// The id of the patient it is; of a record, of every patient it is or ever was about, the newest version's first.
+    /// The id of the patient it is; of a record, of every patient it is or ever was about, the newest version's first. Of none, where it is about nobody.
     pub patients: Vec<String>,
+    /// Where its versions stand, if one of them is about nobody: in a log of an older gateway such a one has no tag.
+    pub leaves: Vec<(u64, u64)>,
     pub opens: Opens,
+}
+
+/// Whose a resource is and was, and where its versions stand in the log.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Every patient it is about, or was before it was corrected or deleted.
+    pub patients: Vec<String>,
+    /// The first leaf of each version that has any, and how many it has.
+    pub leaves: Vec<(u64, u64)>,
+    /// Whether one of its versions is about nobody.
+    is_nobodys: bool,
+}
+
+impl Known {
+    fn take(&mut self, version: &StoredVersion, about: Vec<String>) {
+        self.leaves.extend(version.leaf.map(|leaf| (leaf, version.leaves)));
+        self.is_nobodys |= about.is_empty() && !version.deleted();
+        for patient in about {
+            if !self.patients.contains(&patient) {
+                self.patients.push(patient);
+            }
+        }
+    }
 }
 
 /// The keys that go with receipts.
@@ -36,52 +61,70 @@ pub(super) enum Opens {
 
 impl Subject {
     pub fn of_patient(id: &str) -> Subject {
-        Subject { reference: format!("Patient/{id}"), patients: vec![id.to_owned()], opens: Opens::Records }
+        Subject { reference: format!("Patient/{id}"), patients: vec![id.to_owned()], leaves: Vec::new(), opens: Opens::Records }
     }
 
     pub fn is_patient(&self) -> bool {
         self.reference.starts_with("Patient/")
     }
 
-    /// The patient under whose tags a place was found.
+    /// The patient under whose tags a place was found; of what is nobody's there is none.
     pub fn patient(&self, number: usize) -> &str {
         self.patients.get(number).map_or("", String::as_str)
     }
+
+    /// By whose keys its tags are made: its patients', and behind them, as nobody's, those of what of a record is about nobody.
+    fn owners(&self) -> impl Iterator<Item = Option<&str>> {
+        let nobody = (!self.is_patient()).then_some(None);
+        self.patients.iter().map(|patient| Some(patient.as_str())).chain(nobody)
+    }
+
+    /// Whether a place was found under the tags of what is nobody's.
+    pub fn is_nobodys(&self, number: usize) -> bool {
+        number >= self.patients.len()
+    }
 }
 
-/// The subject, if there is or was such a resource and it is about a patient.
+/// The subject, if there is or was such a resource.
 pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> Result<Option<Subject>, Failure> {
     let (of_type, of_id) = (type_name.to_owned(), id.to_owned());
     pipeline.store.settle_for(type_name).await?;
-    let patients = pipeline.store.read(move |reader| patients_of(reader, &of_type, &of_id)).await?;
-    if patients.len() > MAX_PATIENTS {
+    let known = pipeline.store.read(move |reader| known(reader, &of_type, &of_id)).await?;
+    if known.patients.len() > MAX_PATIENTS {
         let text = format!("This record is, or was, about more than {MAX_PATIENTS} patients. Ask for the trails of these.");
         return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
     }
-    let found = Subject { reference: format!("{type_name}/{id}"), patients, opens: Opens::Records };
-    Ok(Some(found).filter(|subject| !subject.patients.is_empty()))
+    // What was done is told in the trails of what it was done with, and what the gateway says of a version in that of what it is of.
+    let is_told = !known.patients.is_empty() || (type_name != "AuditEvent" && !known.leaves.is_empty());
+    let leaves = if known.is_nobodys { known.leaves } else { Vec::new() };
+    let found = Subject { reference: format!("{type_name}/{id}"), patients: known.patients, leaves, opens: Opens::Records };
+    Ok(Some(found).filter(|_| is_told))
 }
 
 /// Every patient a resource is about, or was before it was corrected or deleted: its leaves are under the tags of each. Nobody where there was no
-/// such resource.
+/// such resource, or it is nobody's.
 pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Vec<String>, Fault> {
+    known(reader, type_name, id).map(|known| known.patients)
+}
+
+/// Whose a resource is and was, and where its versions stand: nobody's and nowhere, where there was no such resource.
+pub(super) fn known(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Known, Fault> {
     let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
     let erased = reader.erased_of(type_name, id)?;
-    let (mut found, mut before, mut next) = (Vec::new(), None, None);
+    let (mut known, mut before, mut next) = (Known::default(), None, None);
     loop {
         let portion = reader.history(&scope, before, None, PORTION)?;
         next = without_gap(&portion, next, &erased)?;
         if type_name == "Patient" {
-            return Ok(portion.first().map(|version| version.id.clone()).into_iter().collect());
+            let patients = portion.first().map(|version| version.id.clone()).into_iter().collect();
+            return Ok(Known { patients, ..known });
         }
-        for patient in portion.iter().map(patients).collect::<Result<Vec<_>, Fault>>()?.into_iter().flatten() {
-            if !found.contains(&patient) {
-                found.push(patient);
-            }
+        for version in &portion {
+            known.take(version, patients(version)?);
         }
         before = portion.last().map(|version| version.seq);
         if portion.len() < PORTION {
-            return Ok(found);
+            return Ok(known);
         }
     }
 }
@@ -120,7 +163,7 @@ fn patients(version: &StoredVersion) -> Result<Vec<String>, Fault> {
 /// The subject's tag of one epoch, by one of its patients.
 #[derive(Debug, Clone)]
 pub(super) struct EpochTag {
-    /// Which of the subject's patients.
+    /// Which of the subject's patients; the number behind them for what is nobody's.
     pub patient: usize,
     pub epoch: Epoch,
     pub tag: Tag,
@@ -131,7 +174,7 @@ pub(super) struct EpochTag {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub position: u64,
-    /// Which of the subject's patients it was found by.
+    /// Which of the subject's patients it was found by; the number behind them where it is nobody's.
     pub patient: usize,
     /// Under which tag, and as which of its leaves; none where it was not found by a tag.
     pub under: Option<(Tag, u64)>,
@@ -156,11 +199,16 @@ pub(super) fn places(tags: &[EpochTag], lists: impl Iterator<Item = Vec<u64>>) -
     };
     let mut places: Vec<Place> = tags.iter().zip(lists).flat_map(of_tag).collect();
     places.sort_unstable();
-    if places.len() > MAX_LEAVES {
-        let text = format!("This trail has more than {MAX_LEAVES} entries. Ask for the trails of single records.");
-        return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text));
+    no_more_than_told(&places).map(|()| places)
+}
+
+/// Refuses a trail that is too long.
+pub(super) fn no_more_than_told(places: &[Place]) -> Result<(), Refusal> {
+    if places.len() <= MAX_LEAVES {
+        return Ok(());
     }
-    Ok(places)
+    let text = format!("This trail has more than {MAX_LEAVES} entries. Ask for the trails of single records.");
+    Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text))
 }
 
 impl Trail {
@@ -178,19 +226,19 @@ impl Trail {
         };
         let first = first.max(since.unwrap_or(Epoch(i64::MIN)));
         let keys = self.keys_of(subject)?;
-        let of_patient = |(patient, key): (usize, PatientKey)| {
+        let of_owner = |(patient, key): (usize, PatientKey)| {
             first.to(now).map(move |epoch| {
                 let secret = PatientTags::of(&key, epoch);
                 (patient, epoch, secret)
             })
         };
-        let all = keys.into_iter().enumerate().flat_map(of_patient);
+        let all = keys.into_iter().enumerate().flat_map(of_owner);
         Ok(all.map(|(patient, epoch, secret)| EpochTag { patient, epoch, tag: secret.tag(&subject.reference), secret }).collect())
     }
 
-    /// The keys of the subject's patients.
+    /// The keys of the subject's patients, and behind them that of what is nobody's.
     pub(super) fn keys_of(&self, subject: &Subject) -> Result<Vec<PatientKey>, Fault> {
-        subject.patients.iter().map(|patient| self.query.pipeline.anchor.keyring.patient(Some(patient))).collect()
+        subject.owners().map(|owner| self.query.pipeline.anchor.keyring.patient(owner)).collect()
     }
 
     /// Where the subject's leaves are, in the log's order.

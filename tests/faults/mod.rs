@@ -11,6 +11,7 @@ mod owed;
 mod race;
 mod replay;
 mod revocation;
+mod rows;
 mod steps;
 mod storage;
 mod tampered;

@@ -10,7 +10,7 @@ use hearthgate::evidence::{Account, Kept, Receipt, Report, verify, verify_accoun
 use serde_json::{Value, json};
 
 /// Moves a record to another patient, as a correction does.
-async fn moved_to(a: &Party, record: &str, subject: &str) {
+pub(super) async fn moved_to(a: &Party, record: &str, subject: &str) {
     let mut corrected = observation(subject);
     (corrected["id"], corrected["status"]) = (json!(record), json!("corrected"));
     a.put(&format!("Observation/{record}"), &corrected).await.expect(200);
@@ -20,12 +20,12 @@ async fn verified(case: &Case, of: &str, receipts: &[Receipt]) -> Report {
     verify(&case.package(of, None).await, &case.world.policy(), &Kept { receipts, ..Kept::default() }).unwrap()
 }
 
-async fn receipt(party: &Party, version: &str) -> Receipt {
+pub(super) async fn receipt(party: &Party, version: &str) -> Receipt {
     Receipt { name: version.to_owned(), text: party.get(&format!("{version}/$receipt")).await.expect(200).text() }
 }
 
 /// The versions that the Provenances of a trail are about, in order.
-fn versions(trail: &Value) -> Vec<String> {
+pub(super) fn versions(trail: &Value) -> Vec<String> {
     let about = |one: &&Value| one["target"][0]["reference"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
     resources(trail, "Provenance").iter().map(about).collect()
 }

@@ -22,6 +22,7 @@ mod implicit;
 mod ledger;
 mod linked;
 mod metadata;
+mod nobody;
 mod normalising;
 mod operating;
 mod operations;

@@ -1,18 +1,18 @@
 //! `hearthgate ledger`: checking logs, wherever they lie, with nothing but files; and what an operator does to a log at rest.
 
 mod bench;
+mod rows;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{Leaf, LeafKind, Severed, Subject, Tags, leaf_tags, verify_receipt};
+use crate::anchor::{Subject, leaf_tags, verify_receipt};
 use crate::clock::Entropy;
 use crate::config::Settings;
-use crate::definitions::Definitions;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
 use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Compared, KnownTrees, Language, LeafSays, compare_rows, inspect};
+use crate::store::{KnownTrees, inspect};
 use crate::wire;
 use clap::{Args, Subcommand};
 use source::Source;
@@ -41,7 +41,7 @@ pub enum LedgerCommand {
         /// The log's folder or URL.
         log: String,
         /// The gateway's data folder: its counters and index are compared with its leaves, and these with the log and with what was signed last. Its rows
-        /// are compared with what the leaves accepted, and its search index with the rows.
+        /// are compared with what the leaves stand for, and with their seals where keys/gateway.key is there; its search index with the rows.
         #[arg(long)]
         data: Option<PathBuf>,
         #[command(flatten)]
@@ -229,31 +229,7 @@ fn check_data(folder: &Path, published: Option<&Checkpoint>, policy: &Policy) ->
         Err(fault) if fault.kind == FaultKind::Ledger => complain(FINDINGS, fault),
         Err(fault) => complain(FAULT, fault),
     };
-    counted.max(check_rows(folder))
-}
-
-/// Compares what is stored with what the leaves accepted, and the search index with what is stored.
-fn check_rows(folder: &Path) -> u8 {
-    match compare_rows(folder, Definitions::embedded(), Language { says, opens }) {
-        Ok(Compared { resources, problems }) => {
-            problems.iter().for_each(|problem| println!("{problem}"));
-            println!("rows and search index: {resources} resources, {} problems", problems.len());
-            if problems.is_empty() { FINE } else { FINDINGS }
-        }
-        Err(fault) => complain(FAULT, fault),
-    }
-}
-
-fn says(entry: &[u8]) -> Option<LeafSays> {
-    let leaf = Leaf::decode(entry)?;
-    let (accepts, erases) = (leaf.kind == LeafKind::Accept, leaf.kind == LeafKind::Erase);
-    let (commitment, is_noted) = (leaf.names_what_it_erased().then_some(leaf.canonical), leaf.shortens_by_name);
-    let Tags { patient, record, .. } = leaf.tags;
-    Some(LeafSays { epoch: leaf.epoch().0, accepts, erases, patient, record, commitment, is_noted })
-}
-
-fn opens(entry: &[u8], noted: &[u8]) -> bool {
-    Leaf::decode(entry).is_some_and(|leaf| Severed::read(noted, &leaf).is_some())
+    counted.max(rows::check(folder))
 }
 
 fn found(what: &str, leaves: u64, problems: &[impl std::fmt::Display]) -> u8 {

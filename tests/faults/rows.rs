@@ -1,0 +1,181 @@
+//! Rows that somebody took away or changed in the database: `ledger fsck --data` names each, and what was erased is not missed.
+
+use crate::support::data::{observation, patient};
+use crate::support::folder::Folder;
+use crate::support::process::hearthgate;
+use crate::support::world::{OFFICER, Setup, World};
+use crate::support::{Call, Party};
+use hearthgate::anchor::{Leaf, LeafKind, Tags};
+use hearthgate::clock::{Instant, ScriptedTime};
+use hearthgate::store::{LeafDraft, Unit};
+use rusqlite::Connection;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// After so long tags are others.
+const EPOCH: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// Data at rest, of which something was erased a month after it came.
+struct Case {
+    _folder: Folder,
+    data: PathBuf,
+    key: String,
+    whole: Vec<u8>,
+    /// A record that is still there, and a patient of whom nothing was erased.
+    record: String,
+    patient: String,
+}
+
+impl Case {
+    /// `older` leaves are appended last.
+    async fn new(older: Vec<Leaf>) -> Case {
+        let time = ScriptedTime::starting_at(Instant::from_fhir_instant("2026-06-01T12:00:00Z").unwrap());
+        let world = Setup::configured(OFFICER).at(&time).start().await;
+        let a = world.party("hospital-a").await;
+        let (id, gone) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
+        let here = format!("Patient/{id}");
+        let (record, erased) = (a.create(&observation(&here)).await, a.create(&observation(&here)).await);
+        a.create(&observation(&format!("Patient/{gone}"))).await;
+        a.get(&format!("Patient/{gone}")).await.expect(200);
+        let practitioner = a.create(&json!({"resourceType": "Practitioner", "name": [{"family": "Quillfeather"}]})).await;
+        let mut corrected = observation(&here);
+        (corrected["id"], corrected["status"]) = (json!(record), json!("corrected"));
+        a.put(&format!("Observation/{record}"), &corrected).await.expect(200);
+        time.advance(EPOCH);
+        for what in [format!("Observation/{erased}"), format!("Patient/{gone}"), format!("Practitioner/{practitioner}")] {
+            officer(&world).await.call(Call::new("POST", &format!("{what}/$erase"))).await.expect(200);
+        }
+        for leaf in older {
+            let leaves = vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: None }];
+            world.running.store.commit(Unit { leaves, ..Unit::default() }).await.unwrap();
+        }
+        let key = world.running.verifier_key.trim().to_owned();
+        let (folder, settings) = world.stop().await;
+        let data = settings.storage.data_dir.clone();
+        let whole = std::fs::read(data.join("data.db")).unwrap();
+        let case = Case { _folder: folder, data, key, whole, record, patient: id };
+        let (code, told) = case.fsck();
+        assert_eq!((code, told.contains("seals: ")), (Some(0), true), "what was erased is not missed: {told}");
+        case
+    }
+
+    fn fsck(&self) -> (Option<i32>, String) {
+        let (log, data) = (self.data.join("ledger").display().to_string(), self.data.display().to_string());
+        let told = hearthgate(&["ledger", "fsck", &log, "--data", &data, "--key", &self.key], &self.data);
+        (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned())
+    }
+
+    fn change(&self, sql: &str) {
+        Connection::open(self.data.join("data.db")).unwrap().execute_batch(sql).unwrap();
+    }
+
+    fn put_back(&self) {
+        std::fs::write(self.data.join("data.db"), &self.whole).unwrap();
+    }
+
+    fn row(&self) -> String {
+        format!("rid = (SELECT rid FROM resource WHERE id = '{}')", self.record)
+    }
+
+    /// Takes a record away altogether, with all that leads to it.
+    fn taken(&self) -> String {
+        let row = self.row();
+        let index = ["exact", "words", "span"].map(|table| format!("DELETE FROM {table} WHERE {row};")).concat();
+        format!("{index} DELETE FROM version WHERE {row}; DELETE FROM resource WHERE {row};")
+    }
+}
+
+async fn officer(world: &World) -> Party {
+    let token = world.ask_token("officer", "system/Patient.r").await.expect(200).json();
+    Party { token: token["access_token"].as_str().map(str::to_owned), ..world.stranger() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_away_is_not_called_erased_because_something_was() {
+    let case = Case::new(Vec::new()).await;
+    let leaf = format!("(SELECT leaf FROM version WHERE {} ORDER BY version LIMIT 1)", case.row());
+    let event = "rid = (SELECT max(v.rid) FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = 'AuditEvent')";
+    let index = ["exact", "words", "span"].map(|table| format!("DELETE FROM {table} WHERE {event};")).concat();
+    let (code, told) = case.fsck();
+    assert_eq!(code, Some(0), "{told}");
+    for (change, says) in [
+        (case.taken(), "accepts is not there"),
+        (format!("{index} DELETE FROM version WHERE {event}; DELETE FROM resource WHERE {event}"), "puts on record is not there"),
+        // Whoever notes it without the gateway's key is found out.
+        (format!("INSERT INTO emptied VALUES ({leaf}, zeroblob(32)); {}", case.taken()), "was not noted by the gateway"),
+        ("DELETE FROM emptied; DELETE FROM severed".to_owned(), "accepts is not there"),
+    ] {
+        case.change(&change);
+        let (code, told) = case.fsck();
+        assert_eq!((code, told.contains(says)), (Some(1), true), "{change}: {told}");
+        case.put_back();
+    }
+    // What leaves name is explained by their notes as well, for gateways that noted nothing else.
+    let count = |told: String| told.lines().filter(|line| line.contains("is not there")).count();
+    case.change("DELETE FROM emptied");
+    let without_list = count(case.fsck().1);
+    case.change("DELETE FROM severed");
+    assert!(count(case.fsck().1) > without_list && without_list > 0);
+}
+
+/// The leaves of older gateways name nothing; by them what is gone from an earlier month is erased, as it ever was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_gateways_erasure_explains_what_it_may_have_erased() {
+    let at = Instant::from_fhir_instant("2026-07-04T12:00:00Z").unwrap();
+    let newer = |canonical| Leaf::new(LeafKind::Erase, at, Tags::default(), [7; 32], canonical);
+    let unnamed = |canonical| Leaf { shortens_by_name: false, ..newer(canonical) };
+    for older in [unnamed([0; 32]), unnamed([8; 32])] {
+        let case = Case::new(vec![older]).await;
+        case.change(&case.taken());
+        assert_eq!(case.fsck().0, Some(0), "{}", case.fsck().1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
+    let case = Case::new(Vec::new()).await;
+    let (row, name) = (case.row(), format!("Observation/{}", case.record));
+    let version = format!("version = 2 AND {row}");
+    let older = format!("version = 1 AND {row}");
+    for (change, says) in [
+        (format!("UPDATE version SET document = replace(document, '13.2', '13.3') WHERE {version}"), "is not as it was stored"),
+        (format!("UPDATE version SET document = replace(document, '13.2', '13.3') WHERE {older}"), "is not as it was stored"),
+        (format!("UPDATE version SET source = 'hospital-b' WHERE {older}"), "is not as it was stored"),
+        (format!("UPDATE version SET at = 'x' WHERE {older}"), "is not as it was stored"),
+        ("UPDATE version SET seal = zeroblob(17) WHERE seq = 1".to_owned(), "is not as it was stored"),
+        (format!("UPDATE resource SET deleted = 1 WHERE {row}"), "is marked as deleted, and its newest version is not"),
+        (format!("UPDATE resource SET at = at + 1 WHERE {row}"), "is said to be of another time"),
+        (
+            format!("UPDATE resource SET version = 1, current = (SELECT seq FROM version WHERE {older}) WHERE {row}"),
+            "another newest version",
+        ),
+        (format!("UPDATE resource SET current = 999999 WHERE {row}"), "has not the version"),
+        (format!("DELETE FROM resource WHERE {row}"), "are of resources that are not there"),
+    ] {
+        case.change(&change);
+        let (code, told) = case.fsck();
+        assert_eq!((code, told.contains(says)), (Some(1), true), "{change}: {told}");
+        assert!(told.contains(&name) || !says.starts_with("is ") || change.contains("seq = 1"), "{change}: {told}");
+        case.put_back();
+    }
+    // A deletion that is said to be none.
+    let unmarked = format!("UPDATE resource SET deleted = 1 WHERE id = '{}'", case.patient);
+    case.change(&unmarked);
+    assert!(case.fsck().1.contains(&format!("Patient/{} is marked as deleted", case.patient)));
+    case.put_back();
+    // Without the gateway's key it says that it looked at no seal, and finds what needs none; under another one it names that.
+    let key = case.data.join("keys/gateway.key");
+    let own = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let (code, told) = case.fsck();
+    assert_eq!((code, told.contains("seals: not checked")), (Some(0), true), "{told}");
+    case.change(&unmarked);
+    assert_eq!(case.fsck().0, Some(1));
+    case.put_back();
+    std::fs::write(&key, "00".repeat(32)).unwrap();
+    let (code, told) = case.fsck();
+    assert_eq!((code, told.contains("keys/gateway.key is another")), (Some(1), true), "{told}");
+    std::fs::write(&key, own).unwrap();
+    assert_eq!(case.fsck().0, Some(0));
+}
