@@ -7,6 +7,9 @@
 //! The leaf of a version has format `03` and 32 bytes more: the commitment to the version's Provenance, under a key of its own, so that
 //! whoever may see where a version came from can check it and learns nothing of the version. Versions in format `02` are read.
 //!
+//! The leaf of an act, and of an erasure, has format `04` and the layout of `02`: it is of a gateway whose erasing leaves name each record of what was
+//! done that they take something out of, and that notes of every erasure which leaves stand for nothing since. In format `02` they are read.
+//!
 //! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
 //! ([`opens_accounting`](super::opens_accounting)). In leaves of before that, and in those of other acts, it is zero.
 //!
@@ -17,7 +20,7 @@ use super::tags::Epoch;
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 /// The size of a leaf of anything but a version.
 pub const LEAF_BYTES: usize = 142;
@@ -30,8 +33,7 @@ const TAGS: usize = 3;
 
 const FORMAT: u8 = 2;
 const VERSION_FORMAT: u8 = 3;
-/// Domain of the mark of a leaf that erases.
-const NOTING_DOMAIN: &str = "hearthgate/v1/erasure-noted";
+const ACT_FORMAT: u8 = 4;
 const SECONDS_AN_HOUR: i64 = 3600;
 
 /// What happened.
@@ -47,9 +49,9 @@ pub enum LeafKind {
     Audit,
     /// A version was delivered to a destination; committed to like a disclosure.
     Deliver,
-    /// Keys and content were destroyed. The canonical commitment is to what it erased of its patient's trail ([`Severed`](super::Severed)), random where
-    /// it says nothing of that, and zero in leaves of older gateways. The raw one is a digest of that, which says that the gateway notes the leaves that
-    /// stand for nothing any more; in leaves of older gateways it is random. Neither refers to anybody.
+    /// Keys and content were destroyed. The raw commitment is random, so that the leaf refers to nobody; the canonical one is to what it erased of its
+    /// patient's trail, or of that of what is nobody's ([`Severed`](super::Severed)), random where it says nothing of that, and zero in leaves of older
+    /// gateways.
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
@@ -74,6 +76,11 @@ impl LeafKind {
     /// Whether an accounting of disclosures tells of it.
     pub fn is_accounted(self) -> bool {
         matches!(self, LeafKind::Disclose | LeafKind::Deliver | LeafKind::Refuse)
+    }
+
+    /// Whether it is of an act, on which there is a record of what was done, or of an erasure, which may take something out of such a record.
+    pub fn is_act(self) -> bool {
+        !matches!(self, LeafKind::Accept | LeafKind::Index)
     }
 
     /// The word people read.
@@ -122,11 +129,15 @@ pub struct Leaf {
     pub canonical: [u8; 32],
     /// Of a version: the commitment to its Provenance.
     pub provenance: Option<[u8; 32]>,
+    /// Of an act: something is taken out of its record only by an erasure whose leaf names it. Of an erasure: its leaf does, and its gateway noted which
+    /// leaves stand for nothing since. False in leaves of older gateways, and in those of anything else.
+    pub shortens_by_name: bool,
 }
 
 impl Leaf {
     pub fn new(kind: LeafKind, at: Instant, tags: Tags, raw: [u8; 32], canonical: [u8; 32]) -> Leaf {
-        Leaf { kind, hour: hour(at), tags, counters: [0; TAGS], raw, canonical, provenance: None }
+        let (counters, shortens_by_name) = ([0; TAGS], kind.is_act());
+        Leaf { kind, hour: hour(at), tags, counters, raw, canonical, provenance: None, shortens_by_name }
     }
 
     /// The leaf of a version.
@@ -149,7 +160,7 @@ impl Leaf {
 
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(VERSION_LEAF_BYTES);
-        out.extend([if self.provenance.is_some() { VERSION_FORMAT } else { FORMAT }, self.kind.code()]);
+        out.extend([self.format(), self.kind.code()]);
         out.extend(self.hour.to_be_bytes());
         for (tag, counter) in self.tags.slots().into_iter().zip(self.counters) {
             out.extend(tag.unwrap_or_default().0);
@@ -159,6 +170,14 @@ impl Leaf {
         out.extend(self.canonical);
         out.extend(self.provenance.iter().flatten());
         out
+    }
+
+    fn format(&self) -> u8 {
+        match self.provenance {
+            Some(_) => VERSION_FORMAT,
+            None if self.shortens_by_name => ACT_FORMAT,
+            None => FORMAT,
+        }
     }
 
     /// Reads a leaf; `None` for anything no build of the gateway writes.
@@ -171,6 +190,7 @@ impl Leaf {
             1 => 1,
             FORMAT => TAGS,
             VERSION_FORMAT if kind == LeafKind::Accept => TAGS,
+            ACT_FORMAT if kind.is_act() => TAGS,
             _ => return None,
         };
         let (mut tags, mut counters) = ([None; TAGS], [0; TAGS]);
@@ -181,7 +201,8 @@ impl Leaf {
         let (raw, canonical) = (take(&mut rest)?, take(&mut rest)?);
         let provenance = if format == VERSION_FORMAT { Some(take(&mut rest)?) } else { None };
         let [patient, record, partner] = tags;
-        rest.is_empty().then_some(Leaf { kind, hour, tags: Tags { patient, record, partner }, counters, raw, canonical, provenance })
+        let (tags, shortens_by_name) = (Tags { patient, record, partner }, format == ACT_FORMAT);
+        rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name })
     }
 
     /// Whether an accounting tells of it and it commits to what that says. Leaves of older gateways do not.
@@ -207,16 +228,6 @@ impl Leaf {
     /// Whether it erases and commits to what. Leaves of older gateways do not.
     pub fn names_what_it_erased(&self) -> bool {
         self.kind == LeafKind::Erase && self.canonical != [0; 32]
-    }
-
-    /// What says in a leaf that erases that its gateway notes which leaves stand for nothing any more.
-    pub fn noting_mark(canonical: &[u8; 32]) -> [u8; 32] {
-        Sha256::new().chain_update(NOTING_DOMAIN).chain_update([0]).chain_update(canonical).finalize().into()
-    }
-
-    /// Whether it erases, and the gateway that wrote it noted which leaves stand for nothing since. Those of older gateways did not.
-    pub fn is_noting(&self) -> bool {
-        self.kind == LeafKind::Erase && self.raw == Leaf::noting_mark(&self.canonical)
     }
 
     /// Whether this leaf, later in the same patient's trail and of an older gateway, may be what says that another one's record was erased. Within an epoch a record has one
@@ -333,6 +344,19 @@ mod tests {
         let leaf = Leaf::decode(&entry).unwrap();
         assert_eq!((leaf.kind, leaf.hour, leaf.tags.patient), (LeafKind::Disclose, 9, Some(Tag([8; 16]))));
         assert_eq!(leaf.counted().collect::<Vec<_>>(), [(Tag([8; 16]), 5)]);
+    }
+
+    #[test]
+    fn a_leaf_says_whether_it_is_of_a_gateway_that_names_what_it_shortens() {
+        for (kind, is_said) in [(LeafKind::Disclose, true), (LeafKind::Audit, true), (LeafKind::Erase, true), (LeafKind::Accept, false)] {
+            let leaf = Leaf::new(kind, Instant::from_seconds(7200), Tags::default(), [4; 32], [5; 32]);
+            let mut entry = leaf.encode();
+            assert_eq!((entry.len(), leaf.shortens_by_name, Leaf::decode(&entry)), (LEAF_BYTES, is_said, Some(leaf.clone())), "{kind:?}");
+            entry[0] = ACT_FORMAT;
+            assert_eq!(Leaf::decode(&entry).is_some(), is_said, "{kind:?}");
+            entry[0] = FORMAT;
+            assert_eq!(Leaf::decode(&entry), Some(Leaf { shortens_by_name: false, ..leaf }), "{kind:?} of an older gateway");
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use receipt::{
     CANONICAL_DOMAIN, Opening, PROVENANCE_DOMAIN, RAW_DOMAIN, ReceiptError, Subject, VerifiedReceipt, change_commitment, change_key, opens,
     opens_provenance, provenance_key, receipt_text, verify_receipt,
 };
-pub use severed::{Erased, Eraser, Severed};
+pub use severed::{Erased, Eraser, Missing, Severed};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};
 pub use tags::{Epoch, PatientTags};
 pub use time::LedgerTime;

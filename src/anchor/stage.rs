@@ -205,8 +205,8 @@ impl Anchor {
     ) -> Result<LeafDraft, Fault> {
         let at = self.time.of(at);
         let tags = self.tags(patient, record, partner, at)?;
-        let named = severed.and_then(Severed::commitment).unwrap_or_else(|| self.entropy.bytes());
-        let leaf = Leaf::new(LeafKind::Erase, at, tags, Leaf::noting_mark(&named), named);
+        let named = severed.and_then(Severed::commitment);
+        let leaf = Leaf::new(LeafKind::Erase, at, tags, self.entropy.bytes(), named.unwrap_or_else(|| self.entropy.bytes()));
         Ok(draft(&leaf, None, self.keyring.patient_name(patient.unwrap_or_default())))
     }
 

@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::killpoint;
 use crate::ledger::tile::MAX_BUNDLE_BYTES;
 use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, is_split_view, judge};
-use crate::ledger::{Checkpoint, Folder, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath, reader};
+use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath, reader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::Seen;
 use axum::Router;
@@ -55,8 +55,9 @@ async fn add_checkpoint(State(state): State<WitnessState>, body: Bytes) -> Respo
 /// The steps, with the status that ends each:
 /// 1. Read the request (400).
 /// 2. Find the log (404) and its signature (403).
-/// 3. Compare with what is mirrored here (422) and what was cosigned last (409, 422), and remember the new checkpoint with our cosignature, synced.
-///    No other request comes between 2 and 3.
+/// 3. Compare with what is mirrored here (422) and what was cosigned last (409, 422), and remember the new checkpoint with our cosignature, synced. What
+///    goes beyond the mirror must be shown to extend what is mirrored, where that is the larger of the two (409). No other request comes between 2
+///    and 3, and the mirror keeps no checkpoint meanwhile.
 /// 4. Answer.
 fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>, Fault> {
     let request = std::str::from_utf8(body).ok().and_then(|text| text.parse::<AddCheckpoint>().ok());
@@ -75,12 +76,16 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
     killpoint::reached("cosign-signed");
     let mut split = false;
     let decided = state.seen.advance(&checkpoint.origin, |last| {
-        let is_forked = contradicts_mirror(state, &checkpoint);
-        split = is_forked || is_split_view(&checkpoint, last);
-        if is_forked {
-            return Err(Declined::NotExtending);
-        }
-        judge(&request, &checkpoint, last)?;
+        let from = match mirrored_of(state, &checkpoint) {
+            Mirrored::Reaches(root) if root != checkpoint.root => {
+                split = true;
+                return Err(Declined::NotExtending);
+            }
+            Mirrored::Ends(size, root) if last.is_none_or(|(last, _)| last < size) => Some((size, root)),
+            _ => last,
+        };
+        split = is_split_view(&checkpoint, last);
+        judge(&request, &checkpoint, from)?;
         Ok((checkpoint.size, checkpoint.root, kept.to_string(), format!("{line}\n")))
     })?;
     killpoint::reached("cosign-remembered");
@@ -102,20 +107,29 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
     Ok(decided)
 }
 
-/// Whether a tree is not the one that is mirrored, as far as that reaches. What is mirrored and cannot be read says nothing of the log.
-fn contradicts_mirror(state: &WitnessState, checkpoint: &Checkpoint) -> bool {
+/// What is mirrored here of a log, seen from one of its trees.
+enum Mirrored {
+    Nothing,
+    /// The root of what is mirrored at the tree's size.
+    Reaches(Hash),
+    /// The size and root of what is mirrored, which is less.
+    Ends(u64, Hash),
+}
+
+/// What is mirrored and cannot be read says nothing of the log.
+fn mirrored_of(state: &WitnessState, checkpoint: &Checkpoint) -> Mirrored {
     let folder = Folder::new(state.mirrored.join(HEXLOWER.encode(&Sha256::digest(&checkpoint.origin))));
     let held = reader::verify(&folder, &state.logs.only(&checkpoint.origin));
-    let root = held.and_then(|(_, edge)| {
-        let is_reached = edge.size() >= checkpoint.size;
-        is_reached.then(|| reader::root_at(&folder, &edge, checkpoint.size)).transpose()
+    let found = held.and_then(|(_, edge)| match edge.size() >= checkpoint.size {
+        true => reader::root_at(&folder, &edge, checkpoint.size).map(Mirrored::Reaches),
+        false => Ok(Mirrored::Ends(edge.size(), edge.root())),
     });
-    match root {
-        Ok(root) => root.is_some_and(|root| root != checkpoint.root),
-        Err(LedgerError::Missing { .. }) => false,
+    match found {
+        Ok(found) => found,
+        Err(LedgerError::Missing { .. }) => Mirrored::Nothing,
         Err(error) => {
             tracing::error!(log = checkpoint.origin, %error, "what is mirrored of a log cannot be compared with what is to be cosigned");
-            false
+            Mirrored::Nothing
         }
     }
 }

@@ -156,11 +156,9 @@ fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> R
     }
     println!("opened: {} entries are what their leaves commit to", account.opened);
     if account.shortened > 0 {
-        println!(
-            "shortened: {} entries are so too, but for what led to an erased person; the log says that something was erased after them",
-            account.shortened
-        );
+        println!("shortened: {} entries are so too, but for what led to an erased person", account.shortened);
     }
+    report.shortened.iter().for_each(|(erased, count)| println!("{}", shortened(*erased, *count)));
     if account.unopened > 0 {
         println!(
             "not proved: what {} entries say is the gateway's word, for they are from before leaves committed to it; the log proves their number, \
@@ -179,8 +177,8 @@ fn tell(report: &Report) {
     println!("complete: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
     tell_untagged(report);
     tell_bound(report);
-    let shortened = report.lacking.get(&Why::Shortened).copied().unwrap_or_default();
-    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - shortened);
+    let cut = report.lacking.get(&Why::Shortened).copied().unwrap_or_default();
+    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - cut);
     for (why, count) in &report.lacking {
         println!("{}", lacking(*why, *count));
     }
@@ -190,6 +188,7 @@ fn tell(report: &Report) {
             report.untold
         );
     }
+    report.shortened.iter().for_each(|(erased, count)| println!("{}", shortened(*erased, *count)));
     for (erased, count) in &report.erased {
         println!("{}", gone(*erased, *count));
     }
@@ -234,6 +233,14 @@ fn gone(erased: Erased, count: usize) -> String {
     }
 }
 
+/// What bears out that records of what was done were shortened.
+fn shortened(erased: Erased, count: usize) -> String {
+    match erased {
+        Erased::Named => format!("named: {count} of the shortened, each of which a later leaf that erases names"),
+        Erased::Unnamed => format!("not named: {count} of the shortened; older gateways wrote them, and something was erased after them"),
+    }
+}
+
 /// What the package says it lacks: its maker's word, as far as the log does not bear it out.
 fn lacking(why: Why, count: usize) -> String {
     match why {
@@ -244,10 +251,7 @@ fn lacking(why: Why, count: usize) -> String {
             "erased: {count} consents that records of disclosures name, which the package says were erased; the log says that something was"
         ),
         Why::Shortened => {
-            format!(
-                "shortened: {count} records of what was done, out of which the package says what led to an erased person was taken; the log says \
-                 that something was erased after them"
-            )
+            format!("shortened: {count} records of what was done, out of which the package says what led to an erased person was taken")
         }
     }
 }

@@ -9,7 +9,7 @@
 use super::erasers::Erasers;
 use super::package::{Completeness, ERASURE_PROOF, Manifest};
 use super::receipts;
-use super::verify::{Files, Kept, Report, erased_at, proved};
+use super::verify::{Files, Kept, Report, proved};
 use super::whole::complete;
 use crate::anchor::{Epoch, Leaf, Opening, hour, opens_accounting};
 use crate::audit::erased_entity;
@@ -93,21 +93,21 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     let manifest = Manifest::of(subject, &checkpoint);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, Some(begins), report);
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, &leaves, &tags, report));
-    let erased_at = erased_at(&files, &leaves, &checkpoint, report);
     account.since = asked.as_ref().map(|(_, since)| *since);
     let fits = asked.is_none_or(|(of, since)| of == account.report.subject && Epoch::of(since) <= begins);
     account
         .report
         .check(fits, || "its own link is of somebody else, or of a later time than that of which it proves to be complete".to_owned());
     let erasers = Erasers::of(proved.iter().map(|(position, (leaf, opening))| (*position, leaf, opening)), &mut account.report);
+    let erasers = erasers.with_proof(&files, &checkpoint, &mut account.report);
     tell(&mut account, &leaves, &erasers, &told);
-    open(&mut account, &proved, &told, erased_at);
+    open(&mut account, &proved, &told, &erasers);
     account.begins = begins.0.saturating_mul(EPOCH_DAYS);
     account
 }
 
-/// What is told is what its leaf commits to, as far as leaves do. What was taken out of it went with an erasure that came later.
-fn open(account: &mut Account, leaves: &Leaves, told: &[Told], erased_at: Option<u64>) {
+/// What is told is what its leaf commits to, as far as leaves do. What was taken out of it went with an erasure that came later, and whose leaf names it.
+fn open(account: &mut Account, leaves: &Leaves, told: &[Told], erasers: &Erasers) {
     let subject = account.report.subject.clone();
     for one in told {
         let Some(((leaf, opening), (_, event))) = leaves.get(&one.position).zip(one.event.as_ref()) else { continue };
@@ -121,7 +121,11 @@ fn open(account: &mut Account, leaves: &Leaves, told: &[Told], erased_at: Option
         account
             .report
             .check(is_opened, || format!("entry {} is not what its leaf commits to, or the key of that is missing", one.position));
-        account.report.check(!is_shortened || erased_at.is_some_and(|erased_at| erased_at > one.position), || {
+        let erased = erasers.explain_shortened(one.position, leaf).filter(|_| is_shortened);
+        if let Some(erased) = erased.filter(|_| is_opened) {
+            *account.report.shortened.entry(erased).or_default() += 1;
+        }
+        account.report.check(!is_shortened || erased.is_some(), || {
             format!("entry {} says that something was erased from it, and nothing in the log bears that out", one.position)
         });
         account.report.check(!is_shortened || names(event, &subject), || {

@@ -1,5 +1,6 @@
 //! What belongs to a package's entries: files that belong to none, and what is named and not there.
 
+use super::erasers::Erasers;
 use super::package::{Completeness, ERASURE_PROOF, FORMAT, Listed, Manifest, Why};
 use super::verify::{Files, Report};
 use crate::anchor::{Leaf, LeafKind};
@@ -46,9 +47,9 @@ fn position(name: &str) -> Option<u64> {
     number.parse().ok().filter(|position: &u64| position.to_string() == number)
 }
 
-/// Every record of what was done that is listed is there, and every consent that such a record names, unless the package says why it is not. The
-/// newest erasure that was proved bears out what was lost to one.
-pub(super) fn missing(manifest: &Manifest, files: &Files, erased_at: Option<u64>, report: &mut Report) {
+/// Every record of what was done that is listed is there, and every consent that such a record names, unless the package says why it is not. What was
+/// lost to an erasure its leaf bears out.
+pub(super) fn missing(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, report: &mut Report) {
     let mut missing = BTreeSet::new();
     let is_event = |kind: &str| [LeafKind::Accept, LeafKind::Erase, LeafKind::Index].iter().all(|other| other.label() != kind);
     for listed in manifest.entries.iter().filter(|listed| listed.target.is_some() && is_event(&listed.kind)) {
@@ -63,7 +64,7 @@ pub(super) fn missing(manifest: &Manifest, files: &Files, erased_at: Option<u64>
     report.check(is_false == 0, || format!("manifest.json: {is_false} file(s) that it says are not there are, or belong to nothing"));
     for path in &missing {
         match told.get(path.as_str()) {
-            Some(why) if is_borne_out(path, *why, erased_at) => *report.lacking.entry(*why).or_default() += 1,
+            Some(why) if is_borne_out(path, *why, leaves, erasers, report) => *report.lacking.entry(*why).or_default() += 1,
             Some(_) => {
                 report.problem(format!("{}: it is missing, and nothing in the log bears out what the package says of why", shown(path)))
             }
@@ -74,11 +75,14 @@ pub(super) fn missing(manifest: &Manifest, files: &Files, erased_at: Option<u64>
     }
 }
 
-/// A record of what was done is only ever shortened, by an erasure that came after it. A consent may be erased, or hidden from the reader.
-fn is_borne_out(path: &str, why: Why, erased_at: Option<u64>) -> bool {
+/// A record of what was done is only ever shortened, by an erasure that came after it and names it. A consent may be erased, or hidden from the reader.
+fn is_borne_out(path: &str, why: Why, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, report: &mut Report) -> bool {
     match (position(path), why) {
-        (Some(at), Why::Shortened) => erased_at.is_some_and(|erased_at| erased_at > at),
-        (None, Why::Erased) => erased_at.is_some(),
+        (Some(at), Why::Shortened) => {
+            let shortened = leaves.get(&at).and_then(|leaf| erasers.explain_shortened(at, leaf));
+            shortened.inspect(|erased| *report.shortened.entry(*erased).or_default() += 1).is_some()
+        }
+        (None, Why::Erased) => erasers.newest().is_some(),
         (None, Why::Withheld) => true,
         _ => false,
     }

@@ -3,7 +3,7 @@
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::belongs;
 use super::erasers::Erasers;
-use super::package::{Consistency, ERASURE_PROOF, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
+use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
@@ -37,6 +37,8 @@ pub struct Report {
     pub lacking: BTreeMap<Why, usize>,
     /// The same in a package of an older format, which does not say why.
     pub untold: usize,
+    /// Records of what was done that were shortened, by whether the leaf that erased something from them names them.
+    pub shortened: BTreeMap<Erased, usize>,
     /// Leaves that stand for nothing any more, by whether the leaf that erased it names them.
     pub erased: BTreeMap<Erased, usize>,
     /// Versions of the record whose numbers lack: they were about somebody else, who was erased.
@@ -116,8 +118,8 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     report.size = checkpoint.size;
     let (leaves, erasers) = leaves(&manifest, &files, &checkpoint, &mut report);
     belongs::patients(&manifest, &files, &leaves, &mut report);
-    let erased_at = erased_at(&files, &leaves, &checkpoint, &mut report);
-    belongs::missing(&manifest, &files, erased_at, &mut report);
+    let erasers = erasers.with_proof(&files, &checkpoint, &mut report);
+    belongs::missing(&manifest, &files, &leaves, &erasers, &mut report);
     erased(&manifest, &leaves, &erasers, &mut report);
     versions(&manifest, &erasers, &mut report);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, None, &mut report);
@@ -347,20 +349,8 @@ fn consents(files: &Files, checkpoint: &Checkpoint, report: &mut Report) {
     }
 }
 
-/// The newest erasure that the package proves.
-pub(super) fn erased_at(files: &Files, leaves: &BTreeMap<u64, Leaf>, checkpoint: &Checkpoint, report: &mut Report) -> Option<u64> {
-    let own = leaves.iter().filter(|(_, leaf)| leaf.kind == LeafKind::Erase).map(|(position, _)| *position).max();
-    if !files.contains_key(ERASURE_PROOF) {
-        return own;
-    }
-    let position = index_of(files, ERASURE_PROOF).unwrap_or_default();
-    let proved = proved(files, ERASURE_PROOF, position, checkpoint, report).filter(|(leaf, _)| leaf.kind == LeafKind::Erase);
-    report.check(proved.is_some(), || format!("{ERASURE_PROOF}: it proves no erasure"));
-    own.max(proved.map(|_| position))
-}
-
 /// The leaf that a proof says it is for.
-fn index_of(files: &Files, name: &str) -> Option<u64> {
+pub(super) fn index_of(files: &Files, name: &str) -> Option<u64> {
     let proof: LogProof = std::str::from_utf8(files.get(name)?).ok()?.parse().ok()?;
     Some(proof.index)
 }

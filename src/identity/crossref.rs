@@ -21,11 +21,20 @@ pub fn patient_identifiers(patient: &Node) -> PatientIdentifiers {
     patient.items("identifier").iter().take(MAX_IDENTIFIERS).filter_map(identifier).collect()
 }
 
+/// The same with those that the Patient says are old: the person bore them.
+pub fn borne_identifiers(patient: &Node) -> PatientIdentifiers {
+    patient.items("identifier").iter().take(MAX_IDENTIFIERS).filter_map(named).collect()
+}
+
 fn identifier(node: &Node) -> Option<Identifier> {
-    let (system, value) = (node.text("system")?, node.text("value")?);
     let is_current = !matches!(node.text("use"), Some("old" | "temp"));
+    named(node).filter(|_| is_current)
+}
+
+fn named(node: &Node) -> Option<Identifier> {
+    let (system, value) = (node.text("system")?, node.text("value")?);
     let names_somebody = !system.is_empty() && !is_placeholder(value);
-    (is_current && names_somebody).then(|| Identifier { system: system.to_owned(), value: value.to_owned() })
+    names_somebody.then(|| Identifier { system: system.to_owned(), value: value.to_owned() })
 }
 
 /// Values that registration desks enter when they have none: no letter or digit at all, one repeated (`999-99-9999`), or a word for "none".

@@ -19,9 +19,13 @@ pub struct Mirrored {
     pub checkpoint: Checkpoint,
 }
 
-/// Copies what a log has gained since the last time, and signs for it with `cosign` once all of it is on the disk. An interrupted copying
+/// Keeps a cosigned checkpoint beside what was copied, if a witness's last word then does not contradict it.
+pub type Keep<'a> = &'a mut dyn FnMut(Option<&Checkpoint>, &Note) -> Result<(), LedgerError>;
+
+/// Copies what a log has gained since the last time, and hands it over to be signed for once all of it is on the disk. An interrupted copying
 /// goes on where it was; what is already held is never given up for something else. `seen` is what a witness beside the mirror cosigned last:
-/// nothing is signed that contradicts it, or that cannot be compared with it yet.
+/// nothing is signed that contradicts it, or that cannot be compared with it yet. `finish` is given the checkpoint, and what keeps it: it says what the
+/// witness cosigned meanwhile, and sees to it that the witness says nothing until that has returned.
 ///
 /// # Errors
 /// When the policy refuses the checkpoint, the log went back or was rewritten, files are missing or damaged, or a storage fails.
@@ -30,7 +34,7 @@ pub fn mirror(
     folder: &Folder,
     policy: &Policy,
     seen: Option<&Checkpoint>,
-    cosign: impl FnOnce(Note, &Checkpoint) -> Result<Note, LedgerError>,
+    finish: impl FnOnce(Note, &Checkpoint, Keep<'_>) -> Result<(), LedgerError>,
 ) -> Result<Mirrored, LedgerError> {
     let note = reader::read_checkpoint(log)?;
     let checkpoint = policy.accept(&note)?.checkpoint().clone();
@@ -45,9 +49,7 @@ pub fn mirror(
         check_agrees(folder, &edge, seen.filter(|seen| seen.size <= checkpoint.size))?;
         return Ok(Mirrored { previous_size, checkpoint });
     }
-    if let Some(seen) = seen.filter(|seen| seen.size > checkpoint.size) {
-        return Err(LedgerError::Behind { cosigned_size: seen.size, size: checkpoint.size });
-    }
+    check_reaches(&checkpoint, seen)?;
     let mut filling = folder.fill();
     for index in tile::full_tiles(0, previous_size)..tile::full_tiles(0, checkpoint.size) {
         copy_bundle(log, &mut filling, &mut edge, index, TILE_WIDTH)?;
@@ -63,8 +65,21 @@ pub fn mirror(
         filling.tile(path, &tile::encode_hashes(edge.partial_tile(path.kind.level())))?;
     }
     check_agrees(folder, &edge, seen)?;
-    filling.finish(&cosign(note, &checkpoint)?).map(drop)?;
+    let mut filling = Some(filling);
+    finish(note, &checkpoint, &mut |seen, cosigned| {
+        check_reaches(&checkpoint, seen)?;
+        check_agrees(folder, &edge, seen)?;
+        filling.take().map_or(Ok(()), |filling| filling.finish(cosigned).map(drop))
+    })?;
     Ok(Mirrored { previous_size, checkpoint })
+}
+
+/// Refuses a tree that is smaller than what a witness beside saw: nothing says yet whether they are one.
+fn check_reaches(checkpoint: &Checkpoint, seen: Option<&Checkpoint>) -> Result<(), LedgerError> {
+    match seen.filter(|seen| seen.size > checkpoint.size) {
+        Some(seen) => Err(LedgerError::Behind { cosigned_size: seen.size, size: checkpoint.size }),
+        None => Ok(()),
+    }
 }
 
 /// The checkpoint that is held, if any is.

@@ -87,7 +87,8 @@ struct Known {
 impl Known {
     fn closing(self) -> Closing {
         let Known { patients, mut records } = self;
-        records.retain(|_, owners| owners.iter().any(|owner| patients.contains(owner)));
+        // What is nobody's is named where no patient is: beside one it would stand in the way of the record of theirs.
+        records.retain(|_, owners| owners.iter().any(|owner| patients.contains(owner)) || (owners.is_empty() && patients.is_empty()));
         Closing {
             resources: records.keys().cloned().collect(),
             owners: records.into_iter().collect(),

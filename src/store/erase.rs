@@ -82,14 +82,18 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
     data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [UNFOLDED]).map(drop).map_err(fault)
 }
 
-/// What opens the leaves that erase is kept as long as there is a trail that something is missing from.
+/// What opens the leaves that erase is kept as long as there is a trail that something is missing from; that it went is noted, so that nobody takes it away
+/// unseen.
 fn note_severed(data: &Connection, erasure: &Erasure) -> Result<(), Fault> {
     for (commitment, opening) in &erasure.severed {
         data.execute("INSERT OR REPLACE INTO severed (commitment, opening) VALUES (?, ?)", params![&commitment[..], opening])
             .map_err(fault)?;
     }
-    let forget = |commitment: &[u8; 32]| data.execute("DELETE FROM severed WHERE commitment = ?", [&commitment[..]]).map(drop);
-    erasure.forgotten.iter().try_for_each(forget).map_err(fault)
+    for commitment in &erasure.unopened {
+        data.execute("DELETE FROM severed WHERE commitment = ?", [&commitment[..]]).map_err(fault)?;
+        data.execute("INSERT OR IGNORE INTO unopened (commitment) VALUES (?)", [&commitment[..]]).map_err(fault)?;
+    }
+    Ok(())
 }
 
 /// Remembered answers name what they made; the resend of something erased is a new submission. How a submission that several parties signed ended

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     ERASED_VERSIONS,
     WHAT_LEAVES_ERASED,
     EMPTIED_LEAVES,
+    WHAT_NOTHING_OPENS,
     TO_BE_FILLED,
     NAMES_OF_BEFORE,
 ];
@@ -101,6 +102,11 @@ CREATE TABLE severed (commitment BLOB PRIMARY KEY, opening BLOB NOT NULL) WITHOU
 /// Which leaves stand for nothing any more, since what they stood for was erased: of all erasures together, as could be told by the rows that lack.
 const EMPTIED_LEAVES: &str = "
 CREATE TABLE emptied (position INTEGER PRIMARY KEY, seal BLOB NOT NULL);
+";
+
+/// Commitments of leaves that erase and that nothing opens: they name nothing, or whose trail they stood in is gone.
+const WHAT_NOTHING_OPENS: &str = "
+CREATE TABLE unopened (commitment BLOB PRIMARY KEY) WITHOUT ROWID;
 ";
 
 /// What a start fills in where it is not there yet, since SQL alone cannot make it (`store/filling.rs`).

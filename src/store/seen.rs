@@ -62,10 +62,16 @@ impl Seen {
         Ok(Ok(value))
     }
 
+    /// Does something by what was cosigned last of the log whose origin has this SHA-256, while nothing else is cosigned.
+    pub fn holding<T>(&self, name: &[u8; 32], act: impl FnOnce(Option<String>) -> T) -> Result<T, Fault> {
+        let file = self.file();
+        let row = row(&file, name)?;
+        Ok(act(row.map(|row| checked(name, row).map(|(_, _, note)| note)).transpose()?))
+    }
+
     /// The checkpoint cosigned last of the log whose origin has this SHA-256.
     pub fn checkpoint(&self, name: &[u8; 32]) -> Result<Option<String>, Fault> {
-        let row = row(&self.file(), name)?;
-        row.map(|row| checked(name, row).map(|(_, _, note)| note)).transpose()
+        self.holding(name, |note| note)
     }
 
     fn file(&self) -> MutexGuard<'_, Connection> {

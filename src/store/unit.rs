@@ -122,8 +122,8 @@ pub struct Erasure {
     pub rewritten: Vec<(String, String, String)>,
     /// What opens the leaves that say so: commitment and opening of each.
     pub severed: Vec<([u8; 32], Vec<u8>)>,
-    /// Commitments of leaves that said so before in a trail that goes: what opens them goes too.
-    pub forgotten: Vec<[u8; 32]>,
+    /// Commitments of leaves that nothing opens from now on: those that name nothing, and those that said so before in a trail that goes.
+    pub unopened: Vec<[u8; 32]>,
 }
 
 /// What the unit was decided on. If one no longer holds, nothing of the unit is written and the caller decides anew.

@@ -13,19 +13,22 @@ use super::subject::{Opens, Subject};
 use crate::anchor::{Epoch, hour};
 use crate::audit::{self, Told};
 use crate::clock::Instant;
-use crate::consent::PermittedRecord;
 use crate::fhir::{Node, Object};
-use crate::identity::Caller;
+use crate::identity::{Caller, crossref};
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
 use crate::registry::Role;
+use crate::store::HistoryScope;
 use data_encoding::BASE64;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How far back an accounting goes unless it is asked otherwise: the six years of HIPAA 164.528.
 const YEARS: u64 = 6;
+/// The newest versions of a Patient that are looked through for whose it was; what is told begins with the oldest of them, where there are more.
+const MAX_VERSIONS: usize = 1000;
 const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
 
 impl Trail {
@@ -34,6 +37,7 @@ impl Trail {
         let work = async {
             let since = self.asked(pairs)?;
             let subject = self.own_subject(caller, id).await?;
+            let since = if caller.has_role(Role::Regulator) { since } else { since.max(self.theirs_since(&subject).await?) };
             self.record(opened, &subject, "accounting of disclosures").await?;
             self.account(caller, subject, since).await
         };
@@ -50,6 +54,15 @@ impl Trail {
         let subject = self.find(caller, "Patient", id).await?;
         let may = oversees || self.query.pipeline.represented(caller, subject.patient(0)).await?;
         if may { Ok(subject) } else { Err(not_found("Patient").into()) }
+    }
+
+    /// Since when a Patient is that of whose it is now; the beginning of time where it always was.
+    async fn theirs_since(&self, subject: &Subject) -> Result<Instant, Fault> {
+        let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: subject.patient(0).to_owned() };
+        let versions = self.query.pipeline.store.read(move |reader| reader.history(&scope, None, None, MAX_VERSIONS)).await?;
+        let parsed = versions.iter().filter(|version| !version.deleted()).map(|version| Ok((version.at, version.parse()?)));
+        let is_cut = versions.len() == MAX_VERSIONS;
+        Ok(one_persons(&parsed.collect::<Result<Vec<_>, Fault>>()?, is_cut).unwrap_or(Instant::from_seconds(0)))
     }
 
     /// Since when: `_since`, or so many `years`, or six.
@@ -88,8 +101,7 @@ impl Trail {
         let subject = Subject { opens: Opens::Accounting, ..subject };
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
         let items = self.items(&Arc::new(reading), places).await?;
-        let shortened: Vec<u64> = items.iter().filter(|item| is_shortened(item)).map(|item| item.position).collect();
-        let erasure = self.erasure_proof(&head, &items, &shortened, &[]).await?;
+        let erasure = self.erasure_proof(&head, &items, &[]).await?;
         let proof = self.bare_proof(&head, completeness.anchored_at).await?;
         let written = serde_json::to_vec(&completeness).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?;
         let binary = Object::resource("Binary").with("contentType", "application/json").with("data", BASE64.encode(&written));
@@ -111,16 +123,28 @@ impl Trail {
     }
 }
 
+/// When a Patient became that of whose it is now, if it was another's before: the oldest version that bears an identifier in common with those after it.
+/// What comes before it bears others alone, so that nothing says that it is the same person; what bears none says nothing. Newest first.
+fn one_persons(versions: &[(Instant, Node)], is_cut: bool) -> Option<Instant> {
+    let (mut borne, mut since) = (BTreeSet::new(), None);
+    for (at, patient) in versions {
+        let own = crossref::borne_identifiers(patient);
+        if own.is_empty() {
+            continue;
+        }
+        if !borne.is_empty() && borne.is_disjoint(&own) {
+            return since;
+        }
+        borne.extend(own);
+        since = Some(*at);
+    }
+    since.filter(|_| is_cut)
+}
+
 /// What the accounting is of, and since when: by that whoever verifies it knows what need not be told.
 fn asked(subject: &Subject, since: Instant) -> Node {
     let url = format!("{}/$disclosures?_since={}", subject.reference, since.to_fhir_instant());
     Object::new().with("relation", "self").with("url", url).into()
-}
-
-/// Whether something that led to an erased person was taken out of what is told.
-fn is_shortened(item: &Item) -> bool {
-    let event = item.event.as_ref().filter(|_| item.leaf.kind.is_accounted()).and_then(PermittedRecord::read);
-    event.is_some_and(|event| event.items("entity").iter().any(|entity| audit::erased_entity(entity).is_some()))
 }
 
 /// The entry of one disclosure or refusal; nothing for other leaves, and for what was before. What its leaf says to be later is told whatever the
@@ -134,4 +158,46 @@ fn accounted(item: &Item, subject: &Subject, since: Instant) -> Option<Node> {
     let url = format!("urn:hearthgate:disclosure:{}", item.position);
     let entry = || Object::new().with("fullUrl", url).with("resource", Told::of(event, &subject.reference).into_event()).into();
     (at >= since || item.leaf.hour > hour(since)).then(entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json;
+
+    #[test]
+    fn a_patient_is_one_persons_as_long_as_its_versions_share_an_identifier() {
+        let patient = |identifiers: &str| {
+            let entries: Vec<String> = identifiers
+                .split_whitespace()
+                .map(|word| match word.strip_prefix("old-") {
+                    Some(value) => format!(r#"{{"use":"old","system":"urn:mrn","value":"{value}"}}"#),
+                    None => format!(r#"{{"system":"urn:mrn","value":"{word}"}}"#),
+                })
+                .collect();
+            json::parse(format!(r#"{{"resourceType":"Patient","identifier":[{}]}}"#, entries.join(",")).as_bytes(), usize::MAX).unwrap()
+        };
+        // The oldest first; since which version it is that of whose it is now, where not always.
+        for (versions, since) in [
+            (&["17"][..], None),
+            (&["17", "17", "17"], None),
+            (&["17", "18"], Some(1)),
+            (&["17", "17 18", "18"], None),
+            (&["17", "18 old-17"], None),
+            (&["17", "", "17"], None),
+            (&["17", "", "18"], Some(2)),
+            (&["", "18"], None),
+            (&["17", "18", "18 19", "19"], Some(1)),
+            (&["17", "18", "17"], Some(2)),
+            (&["unknown", "unknown 18", "19 unknown"], Some(2)),
+            (&["", ""], None),
+        ] {
+            let numbered = versions.iter().zip(0..).map(|(identifiers, at)| (Instant::from_seconds(at), patient(identifiers)));
+            let mut newest_first: Vec<_> = numbered.collect();
+            newest_first.reverse();
+            assert_eq!(one_persons(&newest_first, false), since.map(Instant::from_seconds), "{versions:?}");
+        }
+        let newest = [(Instant::from_seconds(5), patient("17"))];
+        assert_eq!(one_persons(&newest, true), Some(Instant::from_seconds(5)), "nobody knows whose it was before");
+    }
 }

@@ -51,9 +51,9 @@ pub(super) struct Plan {
     /// Resources that stay and whose newest version goes, with those whose they are: they are deleted first.
     headless: Vec<(StoredVersion, Vec<String>)>,
     /// Whose trails must say that what goes was erased: patient and record.
-    told: BTreeSet<(Option<String>, String)>,
+    pub(super) told: BTreeSet<(Option<String>, String)>,
     /// What is missing from these then.
-    severing: Severing,
+    pub(super) severing: Severing,
     /// What earlier erasures noted of the trail that goes.
     forgotten: Vec<[u8; 32]>,
 }
@@ -140,10 +140,13 @@ impl Trail {
         let ids: BTreeSet<String> = plan.gone.keys().map(|(_, id)| id.clone()).collect();
         let pending = self.query.pipeline.waiting_about(&ids).await?;
         let mut unit = Unit::default();
-        let mut severed = Vec::new();
+        let (mut severed, mut unopened) = (Vec::new(), plan.forgotten.clone());
         for (leaf, named) in plan.severing.leaves(anchor, &plan.told, (partner.as_deref(), opened.at))? {
+            match named.and_then(|named| Some((named.commitment()?, serde_json::to_vec(&named).ok()?))) {
+                Some(opening) => severed.push(opening),
+                None => unopened.extend(Leaf::decode(&leaf.entry).map(|leaf| leaf.canonical)),
+            }
             unit.leaves.push(leaf);
-            severed.extend(named.and_then(|named| Some((named.commitment()?, serde_json::to_vec(&named).ok()?))));
         }
         let newest =
             plan.gone.iter().map(|(key, version)| (key, *version)).chain(plan.versions.iter().map(|(key, (version, _))| (key, *version)));
@@ -162,7 +165,7 @@ impl Trail {
             pending,
             rewritten: plan.rewritten.clone(),
             severed,
-            forgotten: plan.forgotten.clone(),
+            unopened,
         });
         let closing = Closing { description: Some(format!("erased {} resource(s)", plan.gone.len())), ..Closing::default() };
         match self.query.pipeline.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await? {

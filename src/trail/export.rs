@@ -5,7 +5,7 @@ use super::gather::Item;
 use super::indexer::AnchoredIndex;
 use super::reading::Reading;
 use super::subject::{EpochTag, Opens, Place, Subject, places};
-use crate::anchor::{Leaf, LeafKind, Opening, receipt_text};
+use crate::anchor::{Erased, Leaf, LeafKind, Opening, receipt_text};
 use crate::consent::{self, PermittedRecord};
 use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, Why};
 use crate::fhir::{Node, json};
@@ -36,10 +36,8 @@ impl Trail {
         let mut items = self.items(&Arc::new(reading), places).await?;
         items.retain(is_provable);
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
-        let is_shortened = |item: &&Item| item.event.as_ref().is_some_and(|event| !is_whole(event));
-        let shortened: Vec<u64> = items.iter().filter(is_shortened).map(|item| item.position).collect();
-        lacking.extend(shortened.iter().copied().map(Lacking::event));
-        let erasure_proof = self.erasure_proof(&head, &items, &shortened, &lacking).await?;
+        lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(|item| Lacking::event(item.position)));
+        let erasure_proof = self.erasure_proof(&head, &items, &lacking).await?;
         let package = Package {
             subject: subject.reference,
             origin: pipeline.anchor.origin.clone(),
@@ -107,22 +105,18 @@ impl Trail {
             .await
     }
 
-    /// The proof of an erasure that came after all that was lost to one, where none of the entries says so itself: whoever verifies believes nothing of
-    /// that without it.
-    pub(super) async fn erasure_proof(
-        &self,
-        head: &LedgerHead,
-        items: &[Item],
-        shortened: &[u64],
-        lacking: &[Lacking],
-    ) -> Result<Option<String>, Fault> {
+    /// The proof of an erasure that came after all that was lost to one and that no entry names, where none of the entries bears it out itself: whoever
+    /// verifies believes nothing of that without it. What older gateways took out of records of what was done is borne out by what these wrote alone.
+    pub(super) async fn erasure_proof(&self, head: &LedgerHead, items: &[Item], lacking: &[Lacking]) -> Result<Option<String>, Fault> {
         let is_erased = lacking.iter().any(|lacking| lacking.why == Why::Erased);
-        let Some(after) = shortened.iter().max().copied().or(is_erased.then_some(0)) else { return Ok(None) };
-        if items.iter().any(|item| item.leaf.kind == LeafKind::Erase && item.position > after) {
+        let unnamed = items.iter().filter(|item| item.shortened == Some(Erased::Unnamed)).map(|item| item.position).max();
+        let Some(after) = unnamed.or(is_erased.then_some(0)) else { return Ok(None) };
+        let bears_out = move |leaf: &Leaf| leaf.kind == LeafKind::Erase && !(unnamed.is_some() && leaf.shortens_by_name);
+        if items.iter().any(|item| bears_out(&item.leaf) && item.position > after) {
             return Ok(None);
         }
         let size = head.size();
-        match self.query.pipeline.store.read(move |reader| erasure_between(reader, after, size)).await? {
+        match self.query.pipeline.store.read(move |reader| erasure_between(reader, after, size, bears_out)).await? {
             Some(position) => self.bare_proof(head, position).await.map(Some),
             None => Ok(None),
         }
@@ -219,12 +213,12 @@ fn of_owners(subject: &Subject, claims: Vec<Claim>) -> Vec<Claim> {
     claims.into_iter().filter(|claim| is_any || !is_nobodys(claim)).collect()
 }
 
-/// The first leaf after a position that says that something was erased.
-fn erasure_between(reader: &Reader<'_>, after: u64, size: u64) -> Result<Option<u64>, Fault> {
+/// The first leaf after a position that bears out that something was erased.
+fn erasure_between(reader: &Reader<'_>, after: u64, size: u64, bears_out: impl Fn(&Leaf) -> bool) -> Result<Option<u64>, Fault> {
     let mut next = after + 1;
     while next < size {
         let entries = reader.leaves(next, MAX_BATCH)?;
-        let is_erasure = |entry: &Vec<u8>| Leaf::decode(entry).is_some_and(|leaf| leaf.kind == LeafKind::Erase);
+        let is_erasure = |entry: &Vec<u8>| Leaf::decode(entry).is_some_and(|leaf| bears_out(&leaf));
         if let Some(position) = (next..size).zip(&entries).find_map(|(position, entry)| is_erasure(entry).then_some(position)) {
             return Ok(Some(position));
         }
@@ -275,7 +269,9 @@ mod tests {
         let leaf = Leaf::new(LeafKind::Audit, Instant::from_seconds(0), Tags::default(), [0; 32], [0; 32]);
         let event = consent::oversight_record(record.to_owned());
         let (position, target, receipt, statements) = (0, None, String::new(), Vec::new());
-        written(Item { position, leaf, target, receipt, event, provenance: None, statements, content: None }).document.is_some()
+        written(Item { position, leaf, target, receipt, event, shortened: None, provenance: None, statements, content: None })
+            .document
+            .is_some()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::Trail;
 use super::reading::Reading;
 use super::severing::severed;
 use super::subject::{Opens, Place};
-use crate::anchor::{Leaf, LeafKind, Opening, Severed, accounting_key, audit_key, provenance_key, receipt_text, shared_key};
+use crate::anchor::{Erased, Leaf, LeafKind, Opening, Severed, accounting_key, audit_key, provenance_key, receipt_text, shared_key};
 use crate::config::Interaction as Permission;
 use crate::consent::{self, Permitted, PermittedRecord};
 use crate::fhir::json;
@@ -31,6 +31,8 @@ pub(super) struct Item {
     pub receipt: String,
     /// The AuditEvent it anchors.
     pub event: Option<PermittedRecord>,
+    /// Why that is not what it was, where something was taken out of it.
+    pub shortened: Option<Erased>,
     /// The Provenance of the version it anchors: the one the leaf commits to.
     pub provenance: Option<PermittedRecord>,
     /// What else the gateway stated of the version, such as a late result that was not applied to it.
@@ -61,6 +63,8 @@ struct Found {
     path: Vec<crate::ledger::Hash>,
     /// What it erased.
     severed: Option<Severed>,
+    /// Why something lacks of the record of what was done.
+    shortened: Option<Erased>,
 }
 
 impl Trail {
@@ -166,6 +170,7 @@ fn item(
         target,
         receipt,
         event: overseen(event),
+        shortened: found.shortened,
         // It was stored in one commit with its version, and everything else that is said of that later.
         provenance: overseen(provenances.next()),
         statements: provenances.filter_map(|one| overseen(Some(one))).collect(),
@@ -208,7 +213,9 @@ fn found(
                 return Err(corrupt(format!("the Provenance of the version that leaf {position} stands for is not there")));
             }
             let severed = severed(reader, position, &leaf)?;
-            found.push(Found { position, patient, entry, leaf, version, provenances, path, severed });
+            let is_shortened = version.as_ref().map(is_shortened).transpose()?.unwrap_or_default();
+            let shortened = is_shortened.then(|| reading.explain_shortened(reader, position, &leaf)).transpose()?;
+            found.push(Found { position, patient, entry, leaf, version, provenances, path, severed, shortened });
         }
     }
     Ok(found)
@@ -224,6 +231,12 @@ pub(super) fn damaged(error: LedgerError) -> Fault {
         _ => FaultKind::Ledger,
     };
     Fault::new(kind, error.to_string())
+}
+
+/// Whether something was taken out of a record of what was done. Nearly all that say no such thing are told by their text.
+fn is_shortened(version: &StoredVersion) -> Result<bool, Fault> {
+    let may_be = version.type_name == "AuditEvent" && !version.deleted() && version.document.contains("REDACTED");
+    Ok(may_be && consent::is_marked_redacted(&version.parse()?))
 }
 
 /// A record of what was done, as oversight may see it.

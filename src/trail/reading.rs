@@ -3,7 +3,7 @@
 use super::gather::damaged;
 use super::severing::severed;
 use super::subject::{EpochTag, Place, Subject};
-use crate::anchor::{Eraser, Leaf, LeafKind};
+use crate::anchor::{Erased, Eraser, Leaf, LeafKind};
 use crate::identity::Caller;
 use crate::ledger::TreeHashes;
 use crate::ledger::index::Tag;
@@ -60,6 +60,23 @@ impl Reading {
             FaultKind::StorageCorrupt,
             format!("what leaf {position} stands for is not there, and no later leaf says that it was erased"),
         ))
+    }
+
+    /// The record of what was done that a leaf stands for says that something was taken out of it. That is so where a later leaf of the trail names it, and
+    /// is taken for so where an older gateway wrote it, or its leaf is under no tag of the trail: that it is told at all nothing proves.
+    ///
+    /// # Errors
+    /// When it was written since leaves name what is shortened, and none names it.
+    pub fn explain_shortened(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<Erased, Fault> {
+        let named = |erasers: &[Eraser]| erasers.iter().any(|eraser| eraser.shortened(position, leaf) == Some(Erased::Named));
+        if named(self.erasures(reader)?) || named(&self.newer_erasures(reader)?) {
+            return Ok(Erased::Named);
+        }
+        if !leaf.shortens_by_name || leaf.is_untagged() {
+            return Ok(Erased::Unnamed);
+        }
+        let text = format!("the record that leaf {position} stands for says that something was erased from it, and no later leaf does");
+        Err(Fault::new(FaultKind::StorageCorrupt, text))
     }
 
     /// Those among the places, confirmed by the tree.

@@ -74,6 +74,7 @@ impl Plan {
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
                 } else if self.leads_in(&event, traces) {
+                    self.told.extend(self.severing.shorten(reader, keyring, (version, &event), patient)?);
                     let kept = self.without(event, traces, keyring)?;
                     self.rewritten.push((version.type_name.clone(), version.id.clone(), json::write(&kept)));
                 }

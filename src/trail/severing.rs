@@ -1,10 +1,11 @@
 //! What each leaf that erases names: of whoever's trail it stands in, the leaves that stand for nothing once the erasure is done.
 
 use super::erasure::MAX_RESOURCES;
-use crate::anchor::{Anchor, Leaf, LeafKind, PatientTags, Severed};
+use crate::anchor::{Anchor, Leaf, LeafKind, Missing, PatientTags, Severed};
 use crate::clock::Instant;
+use crate::fhir::Node;
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{HistoryScope, LeafDraft, Reader};
+use crate::store::{HistoryScope, Keyring, LeafDraft, Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Leaves that stand for nothing once the erasure is done, and versions that lack, by `Type/id`.
@@ -12,7 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Severing {
     leaves: BTreeMap<String, Vec<(u64, Leaf)>>,
     versions: BTreeMap<String, BTreeSet<u32>>,
+    /// Leaves whose records of what was done are shortened, by whose trail they stand in and the one record they are about.
+    shortened: BTreeMap<Whose, BTreeSet<u64>>,
 }
+
+/// Whose trail, if it is not nobody's, and the record.
+type Whose = (Option<String>, String);
 
 impl Severing {
     /// Takes in the versions of a record that go; all of them, where none are given.
@@ -39,6 +45,27 @@ impl Severing {
         self.leaves.entry(record.to_owned()).or_default().push((position, leaf));
     }
 
+    /// Takes in a record of what was done that loses what led to somebody. Gives in whose trail its leaf stands, if that is another's or nobody's, and the
+    /// one record that is about.
+    pub fn shorten(
+        &mut self,
+        reader: &Reader<'_>,
+        keyring: &Keyring,
+        (version, event): (&StoredVersion, &Node),
+        erased: &str,
+    ) -> Result<Option<Whose>, Fault> {
+        let Some(position) = version.leaf else { return Ok(None) };
+        let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::decode(&entry));
+        let Some(leaf) = leaf else { return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read"))) };
+        let references = event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"]));
+        let records = references.map(|reference| reference.split("/_history/").next().unwrap_or(reference)).collect();
+        let whose = whose(keyring, &leaf, &records, erased)?;
+        if let Some(whose) = &whose {
+            self.shortened.entry(whose.clone()).or_default().insert(position);
+        }
+        Ok(whose)
+    }
+
     /// Whether one of the leaves of a record is nobody's.
     pub fn is_nobodys(&self, record: &str) -> bool {
         self.leaves.get(record).into_iter().flatten().any(|(_, leaf)| leaf.tags.patient.is_none())
@@ -49,22 +76,26 @@ impl Severing {
         let (key, own) = (anchor.keyring.patient(patient)?, patient.map(|patient| format!("Patient/{patient}")));
         let tag = |leaf: &Leaf| own.as_deref().map(|own| PatientTags::of(&key, leaf.epoch()).tag(own));
         let leaves = self.leaves.get(record).into_iter().flatten().filter(|(_, leaf)| leaf.tags.patient == tag(leaf));
-        let leaves = leaves.map(|(position, _)| *position).collect();
-        Ok(Severed::naming(&leaves, self.versions.get(record).unwrap_or(&BTreeSet::new()), || anchor.entropy.bytes()))
+        let missing = Missing {
+            leaves: leaves.map(|(position, _)| *position).collect(),
+            versions: self.versions.get(record).cloned().unwrap_or_default(),
+            shortened: self.shortened.get(&(patient.map(str::to_owned), record.to_owned())).cloned().unwrap_or_default(),
+        };
+        Ok(Severed::naming(&missing, || anchor.entropy.bytes()))
     }
 
     /// The leaves that tell these of what was erased, and what opens each.
     pub fn leaves(
         &self,
         anchor: &Anchor,
-        told: &BTreeSet<(Option<String>, String)>,
+        told: &BTreeSet<Whose>,
         (partner, at): (Option<&str>, Instant),
     ) -> Result<Vec<(LeafDraft, Option<Severed>)>, Fault> {
         let mut leaves = Vec::new();
         for (patient, record) in told {
             let patient = patient.as_deref();
             // The leaf of whoever is erased names nothing: with their trail goes what could be missing from it.
-            let named = if patient.is_some_and(|patient| record.strip_prefix("Patient/") == Some(patient)) && !self.has(record) {
+            let named = if patient.is_some_and(|patient| record.strip_prefix("Patient/") == Some(patient) && !self.has(patient, record)) {
                 Vec::new()
             } else {
                 self.named(anchor, patient, record)?
@@ -77,21 +108,38 @@ impl Severing {
         Ok(leaves)
     }
 
-    fn has(&self, record: &str) -> bool {
-        self.leaves.contains_key(record)
+    fn has(&self, patient: &str, record: &str) -> bool {
+        self.leaves.contains_key(record) || self.shortened.contains_key(&(Some(patient.to_owned()), record.to_owned()))
     }
 }
 
-/// What a leaf that erases names, as it was noted; nothing for other leaves, and where nothing is noted.
+/// By the tags that the leaf of an act bears, in whose trail it stands, if not in that of whoever is erased, and which of these records it is about.
+fn whose(keyring: &Keyring, leaf: &Leaf, records: &BTreeSet<&str>, erased: &str) -> Result<Option<Whose>, Fault> {
+    let about = |secret: &PatientTags| records.iter().find(|record| leaf.tags.record == Some(secret.tag(record)));
+    if leaf.is_nobodys() {
+        let secret = PatientTags::of(&keyring.patient(None)?, leaf.epoch());
+        return Ok(about(&secret).map(|record| (None, (*record).to_owned())));
+    }
+    let patients = records.iter().filter_map(|record| Some((record, record.strip_prefix("Patient/")?)));
+    for (own, patient) in patients.filter(|(_, patient)| *patient != erased) {
+        let secret = PatientTags::of(&keyring.patient(Some(patient))?, leaf.epoch());
+        if leaf.tags.patient == Some(secret.tag(own)) {
+            return Ok(Some((Some(patient.to_owned()), (*about(&secret).unwrap_or(own)).to_owned())));
+        }
+    }
+    Ok(None)
+}
+
+/// What a leaf of a trail that erases names, as it was noted; nothing for other leaves, and for those of older gateways that name nothing. With a trail
+/// goes what is noted of it, so that of one that is there nothing lacks.
 ///
 /// # Errors
-/// When what is noted is not what the leaf commits to.
+/// When nothing is noted, or not what the leaf commits to.
 pub(super) fn severed(reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<Option<Severed>, Fault> {
     if leaf.kind != LeafKind::Erase || !leaf.names_what_it_erased() {
         return Ok(None);
     }
-    let Some(noted) = reader.severed(&leaf.canonical)? else { return Ok(None) };
-    let severed = serde_json::from_slice(&noted).ok().filter(|severed: &Severed| severed.opens(leaf));
-    let damaged = || Fault::new(FaultKind::StorageCorrupt, format!("what leaf {position} erased is not as it was noted"));
-    severed.map(Some).ok_or_else(damaged)
+    let damaged = |what: &str| Fault::new(FaultKind::StorageCorrupt, format!("what leaf {position} erased is {what}"));
+    let noted = reader.severed(&leaf.canonical)?.ok_or_else(|| damaged("not noted any more"))?;
+    Severed::read(&noted, leaf).map(Some).ok_or_else(|| damaged("not as it was noted"))
 }

@@ -53,15 +53,15 @@ impl Mirror {
     fn visit(&self, url: &str, origin: &str) -> Result<Mirrored, LedgerError> {
         let log = RemoteLog::new(self.http.clone(), url, Handle::current());
         let folder = Folder::new(log_folder(&self.folder, origin));
-        let seen = self.seen(origin)?;
-        mirror(&log, &folder, &self.logs.only(origin), seen.as_ref(), |note, checkpoint| self.cosign(note, checkpoint))
-    }
-
-    /// What was cosigned last of a log.
-    fn seen(&self, origin: &str) -> Result<Option<Checkpoint>, LedgerError> {
+        let name: [u8; 32] = Sha256::digest(origin).into();
         let unreadable = |fault: Fault| LedgerError::Storage { detail: fault.detail };
-        let Some(note) = self.seen.checkpoint(&Sha256::digest(origin).into()).map_err(unreadable)? else { return Ok(None) };
-        Ok(Some(note.parse::<Note>()?.unverified_text().parse()?))
+        let seen = self.seen.checkpoint(&name).map_err(unreadable)?.as_deref().map(checkpoint_of).transpose()?;
+        mirror(&log, &folder, &self.logs.only(origin), seen.as_ref(), |note, checkpoint, keep| {
+            let cosigned = self.cosign(note, checkpoint)?;
+            // The witness has the same lock when it looks at what is mirrored: the two never sign for trees that contradict each other.
+            let kept = |seen: Option<String>| keep(seen.as_deref().map(checkpoint_of).transpose()?.as_ref(), &cosigned);
+            self.seen.holding(&name, kept).map_err(unreadable)?
+        })
     }
 
     fn cosign(&self, mut note: Note, checkpoint: &Checkpoint) -> Result<Note, LedgerError> {
@@ -69,6 +69,11 @@ impl Mirror {
         note.add(self.key.cosign(&checkpoint.to_string(), seconds)?)?;
         Ok(note)
     }
+}
+
+/// The tree that a witness's note is about.
+fn checkpoint_of(note: &str) -> Result<Checkpoint, LedgerError> {
+    Ok(note.parse::<Note>()?.unverified_text().parse()?)
 }
 
 /// Where a log is kept: under the SHA-256 of its origin.
@@ -85,6 +90,9 @@ fn report(origin: &str, error: &LedgerError) {
         tracing::error!(log = origin, %error, "SPLIT VIEW: a mirrored log contradicts what is held of it; nothing was taken over");
     } else if matches!(error, LedgerError::CopyDiffers { .. }) {
         tracing::error!(log = origin, %error, "the copy of a mirrored log is damaged; nothing is added to it until it is mended");
+    } else if matches!(error, LedgerError::Behind { .. }) {
+        metrics::counter!("hearthgate_mirror_behind_total").increment(1);
+        tracing::warn!(log = origin, %error, "a mirrored log shows less than what was cosigned of it here; nothing is signed for until it shows that");
     } else {
         tracing::warn!(log = origin, %error, "a mirrored log could not be copied");
     }

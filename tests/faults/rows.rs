@@ -123,7 +123,8 @@ async fn what_was_taken_away_is_not_called_erased_because_something_was() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_gateways_erasure_explains_what_it_may_have_erased() {
     let at = Instant::from_fhir_instant("2026-07-04T12:00:00Z").unwrap();
-    let unnamed = |canonical| Leaf::new(LeafKind::Erase, at, Tags::default(), [7; 32], canonical);
+    let newer = |canonical| Leaf::new(LeafKind::Erase, at, Tags::default(), [7; 32], canonical);
+    let unnamed = |canonical| Leaf { shortens_by_name: false, ..newer(canonical) };
     for older in [unnamed([0; 32]), unnamed([8; 32])] {
         let case = Case::new(vec![older]).await;
         case.change(&case.taken());

@@ -6,10 +6,10 @@ use super::trail::{Case, party, resources, trail_of};
 use crate::support::data::{observation, patient};
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, Setup, World};
-use hearthgate::anchor::{CANONICAL_DOMAIN, Leaf, PROVENANCE_DOMAIN, RAW_DOMAIN, Tags, commitment, provenance_key};
+use hearthgate::anchor::{CANONICAL_DOMAIN, Erased, Leaf, PROVENANCE_DOMAIN, RAW_DOMAIN, Tags, commitment, provenance_key};
 use hearthgate::clock::{Entropy, Instant};
 use hearthgate::definitions::Definitions;
-use hearthgate::evidence::{Kept, Receipt, Report, verify};
+use hearthgate::evidence::{Kept, Receipt, Report, Why, verify};
 use hearthgate::fhir::json as text;
 use hearthgate::search::terms;
 use hearthgate::store::{Committed, Keyring, LeafDraft, Method, Unit, VersionDraft};
@@ -54,12 +54,15 @@ async fn what_is_about_nobody_has_a_trail_of_its_own() {
     let mut corrected = practitioner("Quillfeather");
     (corrected["id"], corrected["gender"]) = (json!(id), json!("male"));
     a.put(&of, &corrected).await.expect(200);
+    let mut wrong = corrected.clone();
+    wrong["gender"] = json!("bogus");
+    a.put(&of, &wrong).await.expect(422);
     b.get(&of).await.expect(200);
     assert_eq!(b.search("Practitioner").await.len(), 2);
     b.get("Practitioner/nobody").await.expect(404);
     let trail = trail_of(&case, &of).await;
     assert_eq!(versions(&trail), ["1", "2"], "{trail:#}");
-    let expected = [("create", "0"), ("update", "0"), ("read", "0"), ("search-type", "0")];
+    let expected = [("create", "0"), ("update", "0"), ("update", "4"), ("read", "0"), ("search-type", "0")];
     assert_eq!(told(&trail), expected.map(|(what, outcome)| (what.to_owned(), outcome.to_owned())), "{trail:#}");
     // The search found another too, so it is under the tag of neither; that is said.
     assert_eq!(resources(&trail, "OperationOutcome").len(), 1, "{trail:#}");
@@ -156,6 +159,33 @@ async fn what_was_about_nobody_and_went_is_explained() {
     let id = a.create(&practitioner("Quillfeather")).await;
     officer.call(Call::new("POST", &format!("Practitioner/{id}/$erase"))).await.expect(200);
     regulator.get(&format!("Practitioner/{id}/$provenance-trail")).await.expect(404);
+}
+
+/// What was done with a record that is nobody's, and named whoever was erased, lacks that since; the record's own trail has the leaf that names it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_shortened_in_the_trail_of_what_is_about_nobody_is_named() {
+    let world = Setup::configured(OFFICER).start().await;
+    let (a, officer) = (world.party("hospital-a").await, party(&world, "officer", "system/Patient.r").await);
+    let regulator = world.party("health-department").await;
+    let gone = a.create(&patient("1")).await;
+    let (one, other) = (a.create(&practitioner("Quillfeather")).await, a.create(&practitioner("Somebodyelse")).await);
+    // What one search found has a tag, what the other found is under that of neither.
+    assert_eq!(a.search(&format!("Practitioner?_id={gone},{one}")).await.len(), 1);
+    assert_eq!(a.search(&format!("Practitioner?_id={gone},{one},{other}")).await.len(), 2);
+    let of = format!("Practitioner/{one}");
+    let report = verified(&world, &regulator, &of, &[]).await;
+    assert_eq!((report.shortened.len(), report.lacking.len(), report.untagged.len()), (0, 0, 1));
+    officer.call(Call::new("POST", &format!("Patient/{gone}/$erase"))).await.expect(200);
+    let report = verified(&world, &regulator, &of, &[]).await;
+    assert_eq!((report.shortened.get(&Erased::Named), report.shortened.len()), (Some(&1), 1), "{report:?}");
+    assert_eq!(
+        (report.lacking.get(&Why::Shortened), report.untagged.len()),
+        (Some(&1), 0),
+        "out of what bears no tag nothing may be missing"
+    );
+    let trail = regulator.get(&format!("{of}/$provenance-trail")).await.expect(200).json();
+    let searches = told(&trail).into_iter().filter(|(what, _)| what == "search-type").count();
+    assert_eq!((searches, trail.to_string().contains(&gone)), (2, false), "{trail:#}");
 }
 
 /// A version as an older gateway anchored it: its leaf is under no tag.

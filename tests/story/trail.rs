@@ -6,7 +6,7 @@ use crate::support::party::Answer;
 use crate::support::process::hearthgate;
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, World};
-use hearthgate::evidence::{Kept, verify};
+use hearthgate::evidence::{Kept, verify, verify_accounting};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, Note, fsck};
 use serde_json::{Value, json};
 use std::io::Read;
@@ -508,6 +508,23 @@ async fn the_accounting_tells_of_all_that_was_refused_and_outlives_the_record() 
     ada["identifier"][0]["value"] = json!("2");
     assert!(a.put(&format!("Patient/{id}"), &ada).await.status < 300);
     app.get(&format!("Patient/{id}/$disclosures")).await.expect(404);
+    // Once more it is of whoever bears the first: of the time before they learn from oversight, which tells all of it.
+    ada["identifier"][0]["value"] = json!("1");
+    assert!(a.put(&format!("Patient/{id}"), &ada).await.status < 300);
+    assert_eq!(refusals().await, 0);
+    b.get(&format!("Observation?patient={id}")).await.expect(200);
+    assert_eq!(refusals().await, 1);
+    let told = app.get(&format!("Patient/{id}/$disclosures?_since=2020-01-01T00:00:00Z")).await.expect(200);
+    let account = verify_accounting(&told.bytes, &world.policy(), &Kept::default());
+    assert_eq!(account.report.problems, Vec::<String>::new());
+    assert!(
+        account.since.is_some_and(|since| since > hearthgate::clock::Clock::system().now() - std::time::Duration::from_secs(3600)),
+        "{:?}",
+        account.since
+    );
+    let regulator = world.party("health-department").await;
+    let told = regulator.get(&format!("Patient/{id}/$disclosures")).await.expect(200).json();
+    assert_eq!(resources(&told, "AuditEvent").iter().filter(|event| event.to_string().contains("Hospital B")).count(), 6);
 }
 
 pub(super) async fn party(world: &World, client: &str, scope: &str) -> Party {
@@ -621,10 +638,12 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     regulator.get(&format!("Patient/{id}/$provenance-trail")).await.expect(404);
     assert!(regulator.search(&format!("AuditEvent?patient=Patient/{id}")).await.is_empty());
     a.get(&format!("Patient/{other}")).await.expect(200);
-    // Others' evidence stands; what lost a name in one of its records stays closed.
+    // Others' evidence stands; what lost a name in one of its records stays closed, and so does the leaf that names it as shortened.
     let others = regulator.get(&format!("Patient/{other}/$provenance-trail?_format=application/zip")).await.expect(200).bytes;
     let others = verify(&others, &world.policy(), &Kept::default()).unwrap();
-    assert_eq!((others.problems.as_slice(), others.closed, others.provenances), (&[][..], 2, 1));
+    assert_eq!((others.problems.as_slice(), others.closed, others.provenances), (&[][..], 3, 1));
+    let named = others.shortened.get(&hearthgate::anchor::Erased::Named);
+    assert!(named.is_some() && named == others.lacking.get(&hearthgate::evidence::Why::Shortened), "{:?}", others.shortened);
     // Old proofs verify; the log is whole.
     let policy = world.policy();
     for receipt in [&receipt, &kept] {

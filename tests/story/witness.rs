@@ -6,8 +6,9 @@ use crate::support::process::hearthgate;
 use crate::support::world::ORIGIN;
 use crate::support::{Call, Folder, Setup, World, until};
 use hearthgate::clock::Clock;
+use hearthgate::ledger::merkle::leaf_hash;
 use hearthgate::ledger::witness::AddCheckpoint;
-use hearthgate::ledger::{Algorithm, Checkpoint, Hash, Note, Policy, SigningKey, VerifierKey};
+use hearthgate::ledger::{Algorithm, Checkpoint, Edge, Hash, LedgerError, Note, Policy, SigningKey, TileReader, TreeHashes, VerifierKey};
 use sha2::{Digest, Sha256};
 
 /// The text of the one signing key a folder of keys holds under a name.
@@ -198,6 +199,52 @@ async fn what_is_cosigned_and_what_is_mirrored_here_are_one_tree() {
     let watching = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
     until("the alarm is raised", async || (counted(&watching, "mirror_split_view").await > before).then_some(())).await;
     assert_eq!(text(&watching.stranger(), &shown(&watching)).await, None);
+}
+
+/// What goes beyond the mirror is cosigned only where it is shown to extend what is mirrored, so that no fork begins below.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_beyond_the_mirror_extends_it() {
+    struct NoTiles;
+    impl TileReader for NoTiles {
+        fn tile(&self, _level: u8, _index: u64) -> Result<Option<Vec<Hash>>, LedgerError> {
+            Ok(None)
+        }
+    }
+    let _turn = ALARMS.lock().await;
+    let (files, key) = (Folder::new("files"), log_key(7));
+    let key_file = files.write("log.key", &key.to_secret_text());
+    let log = Setup::adjusted(move |settings| settings.ledger.key_file = Some(key_file)).start().await;
+    log.party("hospital-a").await.create(&patient("1")).await;
+    // What is owed of what was done so far is in the log, and nothing else comes.
+    log.running.store.settle().await.unwrap();
+    let leaves = log.running.store.read(|reader| reader.leaves(0, 200)).await.unwrap();
+    let watching = witness(&files, key.verifier(), &format!("{}/ledger", log.origin)).await;
+    let shown = format!("{}/mirror/{}/checkpoint", watching.origin, name_of(ORIGIN));
+    let size = until("the log is mirrored", async || {
+        let note: Note = text(&watching.stranger(), &shown).await?.parse().ok()?;
+        let mirrored: Checkpoint = note.unverified_text().parse().ok()?;
+        (mirrored.size == leaves.len() as u64).then_some(mirrored.size)
+    })
+    .await;
+    let mut edge = Edge::new();
+    for entry in leaves.into_iter().chain([b"one more".to_vec(), b"and one".to_vec()]) {
+        let _tiles = edge.append(leaf_hash(&entry));
+    }
+    let goes_on = |old_size, proof| {
+        let checkpoint = Checkpoint::new(ORIGIN, edge.size(), edge.root()).sign(&[&key]).unwrap();
+        AddCheckpoint { old_size, proof, checkpoint }
+    };
+    let forked = |old_size, proof| AddCheckpoint { old_size, proof, checkpoint: checkpoint(&key, size + 2, 1) };
+    let proof = TreeHashes::new(&edge, &NoTiles).consistency_proof(size, edge.size()).unwrap();
+    for (request, answer) in [
+        (forked(0, Vec::new()), (409, format!("{size}\n"))),
+        (goes_on(0, Vec::new()), (409, format!("{size}\n"))),
+        (forked(size, proof.clone()), (422, String::new())),
+        (goes_on(size, Vec::new()), (422, String::new())),
+    ] {
+        assert_eq!(add(&watching, &request).await, answer, "{request}");
+    }
+    assert_eq!(add(&watching, &goes_on(size, proof)).await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -50,11 +50,10 @@ fn says(entry: &[u8]) -> Option<LeafSays> {
         LeafKind::Erase | LeafKind::Index => None,
     };
     let commitment = leaf.names_what_it_erased().then_some(leaf.canonical);
-    let erases = (leaf.kind == LeafKind::Erase).then(|| Erases { commitment, is_noting: leaf.is_noting() });
+    let erases = (leaf.kind == LeafKind::Erase).then(|| Erases { commitment, is_noting: leaf.shortens_by_name });
     Some(LeafSays { epoch: leaf.epoch().0, stands, erases, patient: leaf.tags.patient, record: leaf.tags.record })
 }
 
 fn names(entry: &[u8], noted: &[u8]) -> Option<Vec<(u64, u64)>> {
-    let severed: Severed = serde_json::from_slice(noted).ok()?;
-    Leaf::decode(entry).filter(|leaf| severed.opens(leaf)).map(|_| severed.leaves().to_vec())
+    Some(Severed::read(noted, &Leaf::decode(entry)?)?.leaves().to_vec())
 }

@@ -1,8 +1,8 @@
 //! Accountings whose entries are what their leaves commit to, and such that are not.
 
-use super::super::tests::{KEY, Log, SUBJECT, at};
+use super::super::tests::{KEY, Log, SUBJECT, at, of_older, shortening};
 use super::*;
-use crate::anchor::{LeafKind, Tags, accounting_commitment, accounting_key, without_entity};
+use crate::anchor::{LeafKind, Severed, Tags, accounting_commitment, accounting_key, without_entity};
 use crate::audit;
 use crate::fhir::Object;
 
@@ -25,8 +25,11 @@ fn told_key() -> [u8; 32] {
 
 /// A log of which these leaves commit to what is told of them.
 fn log(committing: &[u64]) -> Log {
-    let told = |number: u64| accounting_commitment(&told_key(), &audit::Told::of(&event(number), SUBJECT));
-    Log::telling(|number| if committing.contains(&number) { told(number) } else { [0; 32] })
+    Log::telling(|number| if committing.contains(&number) { commitment(number) } else { [0; 32] })
+}
+
+fn commitment(number: u64) -> [u8; 32] {
+    accounting_commitment(&told_key(), &audit::Told::of(&event(number), SUBJECT))
 }
 
 /// What an accounting is made of, before it is written.
@@ -35,6 +38,8 @@ struct Made {
     events: BTreeMap<u64, Node>,
     keys: BTreeMap<u64, [u8; 32]>,
     erasure: Option<u64>,
+    /// A leaf of the patient's that erases, and what opens it.
+    eraser: Option<(u64, Option<Severed>)>,
     /// What its own link asks for.
     asked: Option<String>,
 }
@@ -42,7 +47,14 @@ struct Made {
 impl Made {
     fn of(log: Log) -> Made {
         let keys = TOLD.into_iter().map(|number| (number, told_key())).collect();
-        Made { log, events: TOLD.into_iter().map(|number| (number, event(number))).collect(), keys, erasure: None, asked: None }
+        Made {
+            log,
+            events: TOLD.into_iter().map(|number| (number, event(number))).collect(),
+            keys,
+            erasure: None,
+            eraser: None,
+            asked: None,
+        }
     }
 
     fn check(&self) -> Account {
@@ -58,6 +70,10 @@ impl Made {
             let event = self.events.get(&position).cloned();
             entries.extend(event.map(|event| entry(format!("urn:hearthgate:disclosure:{position}"), event)));
             entries.push(binary(format!("urn:hearthgate:leaf:{position}"), proof(position).as_bytes()));
+        }
+        if let Some((position, severed)) = &self.eraser {
+            let proof = self.log.erasing_proof(*position, severed.as_ref());
+            entries.push(binary(format!("urn:hearthgate:leaf:{position}"), proof.as_bytes()));
         }
         let link = self.asked.as_ref().map(|url| vec![Node::from(Object::new().with("relation", "self").with("url", url.as_str()))]);
         let bundle: Node = Object::resource("Bundle").with_some("link", link).with("entry", entries).into();
@@ -144,14 +160,15 @@ fn with_another(entities: &Node) -> Node {
     entities.into()
 }
 
-/// What led to an erased person goes, and the rest still opens; that it went is borne out by an erasure that came later, and by nothing else.
+/// What led to an erased person goes, and the rest still opens; that it went is borne out by an erasure that came later, and by nothing else. So it was before
+/// leaves named what was shortened.
 #[test]
 fn what_was_erased_from_an_entry_is_borne_out_by_the_log() {
     let erased = |erasure: Option<u64>| {
-        let mut made = Made::of(log(&TOLD));
+        let mut made = Made::of(Log::of_older(commitment));
         for record in [None, Some("Patient/q")] {
             let tags = Tags { record: record.map(|_| crate::ledger::index::Tag([3; 16])), ..Tags::default() };
-            made.log.append(Leaf::new(LeafKind::Erase, at(), tags, [0; 32], [0; 32]).encode());
+            made.log.append(of_older(Leaf::new(LeafKind::Erase, at(), tags, [0; 32], [0; 32])).encode());
         }
         made.replace(|entity| without_entity(&KEY, entity));
         made.erasure = erasure;
@@ -165,14 +182,36 @@ fn what_was_erased_from_an_entry_is_borne_out_by_the_log() {
         assert!(problems.iter().any(|problem| problem.contains(said)), "{erasure:?}: {problems:?}");
     }
     // Of whom it tells is never what led to somebody else.
-    let mut nobodys = Made::of(log(&TOLD));
-    nobodys.log.append(Leaf::new(LeafKind::Erase, at(), Tags::default(), [0; 32], [0; 32]).encode());
+    let mut nobodys = Made::of(Log::of_older(commitment));
+    nobodys.log.append(of_older(Leaf::new(LeafKind::Erase, at(), Tags::default(), [0; 32], [0; 32])).encode());
     nobodys.erasure = Some(11);
     nobodys.replace_at(0, |entity| without_entity(&KEY, entity));
     assert!(matches!(&nobodys.check().report.problems[..], [only] if only.starts_with("entry 4 says no more of whom it is")));
     let mut forged = Made::of(log(&TOLD));
     forged.replace(|entity| without_entity(&[1; 32], entity));
     assert!(forged.check().report.problems.iter().any(|problem| problem.starts_with("entry 4 is not what")));
+}
+
+/// After one erasure, only the entries lack something that a leaf of the patient's names.
+#[test]
+fn what_was_erased_from_an_entry_is_named_by_a_leaf() {
+    let (named, others) = (shortening(&[4]), shortening(&[2]));
+    for (severed, opening, is_sound) in [
+        (Some(&named), Some(&named), true),
+        (Some(&others), Some(&others), false),
+        (Some(&others), Some(&named), false),
+        (Some(&named), None, false),
+        (None, None, false),
+    ] {
+        let mut made = Made::of(log(&TOLD));
+        made.replace(|entity| without_entity(&KEY, entity));
+        made.eraser = Some((made.log.erase(severed, |leaf| leaf), opening.cloned()));
+        // An erasure that is somebody else's bears out nothing, whatever gateway wrote it.
+        made.erasure = Some(made.log.erase(None, of_older));
+        let account = made.check();
+        assert_eq!(account.report.problems.is_empty(), is_sound, "{severed:?} {opening:?}: {:?}", account.report.problems);
+        assert_eq!(account.report.shortened.len(), usize::from(is_sound));
+    }
 }
 
 #[test]

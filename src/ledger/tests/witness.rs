@@ -4,7 +4,7 @@ use super::{MemoryLog, ORIGIN, Scratch, key_of_another_log, log_key, policy, wit
 use crate::ledger::error::{LedgerError, SignatureError};
 use crate::ledger::folder::Folder;
 use crate::ledger::merkle::{self, Hash};
-use crate::ledger::mirror::{held, mirror};
+use crate::ledger::mirror::{Keep, held, mirror};
 use crate::ledger::reader::{self, LogFiles};
 use crate::ledger::tree::TreeHashes;
 use crate::ledger::witness::{AddCheckpoint, Answer, Declined, SIZE_MEDIA_TYPE, identify, judge, read_answer};
@@ -132,11 +132,11 @@ fn published(scratch: &Scratch, size: u64) -> (MemoryLog, Folder, Folder) {
 }
 
 fn copy(from: &dyn LogFiles, to: &Folder) -> Result<(u64, u64), LedgerError> {
-    let cosign = |mut note: Note, checkpoint: &Checkpoint| {
+    let finish = |mut note: Note, checkpoint: &Checkpoint, keep: Keep<'_>| {
         note.add(witness_key(9).cosign(&checkpoint.to_string(), 5)?)?;
-        Ok(note)
+        keep(None, &note)
     };
-    mirror(from, to, &policy(), None, cosign).map(|done| (done.previous_size, done.checkpoint.size))
+    mirror(from, to, &policy(), None, finish).map(|done| (done.previous_size, done.checkpoint.size))
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_log_that_contradicts_what_a_witness_saw_is_not_signed_for() {
     let (_, folder, held_copy) = published(&scratch, 600);
     let visit = |size, saw| {
         let seen = Checkpoint::new(ORIGIN, size, saw);
-        mirror(&folder, &held_copy, &policy(), Some(&seen), |note, _| Ok(note)).map(|done| done.checkpoint.size)
+        mirror(&folder, &held_copy, &policy(), Some(&seen), |note, _, keep| keep(Some(&seen), &note)).map(|done| done.checkpoint.size)
     };
     for size in [3, 256, 300, 600] {
         assert_eq!(visit(size, Hash([7; 32])), Err(LedgerError::RootDiffers { size }));
@@ -173,6 +173,21 @@ fn a_log_that_contradicts_what_a_witness_saw_is_not_signed_for() {
     // What the witness saw since is held against what is mirrored already.
     assert_eq!(visit(600, Hash([7; 32])), Err(LedgerError::RootDiffers { size: 600 }));
     assert_eq!((visit(600, root(600)), visit(700, root(700))), (Ok(600), Ok(600)));
+}
+
+/// What a witness cosigns while the log is copied counts too: the last word is had before anything is signed for.
+#[test]
+fn a_log_that_contradicts_what_a_witness_saw_meanwhile_is_not_signed_for() {
+    let scratch = Scratch::new("mirror-meanwhile");
+    let (_, folder, held_copy) = published(&scratch, 600);
+    let visit = |size, saw| {
+        let meanwhile = Checkpoint::new(ORIGIN, size, saw);
+        mirror(&folder, &held_copy, &policy(), None, |note, _, keep| keep(Some(&meanwhile), &note)).map(|done| done.checkpoint.size)
+    };
+    assert_eq!(visit(300, Hash([7; 32])), Err(LedgerError::RootDiffers { size: 300 }));
+    assert_eq!(visit(700, root(700)), Err(LedgerError::Behind { cosigned_size: 700, size: 600 }));
+    assert_eq!(held(&held_copy, &policy()).unwrap(), None, "nothing was signed");
+    assert_eq!(visit(300, root(300)), Ok(600));
 }
 
 #[test]

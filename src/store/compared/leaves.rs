@@ -1,8 +1,8 @@
 //! Each leaf that stands for something: that it is there, or was erased.
 //!
 //! From the newest leaf on, so that what erases is known before what it erased. A leaf that erases names what went of others' trails, as noted in the
-//! table `severed`; of all that went the table `emptied` has the positions. Leaves of older gateways have no such notes: they explain what is of the
-//! same record or patient in their epoch, and anything in an earlier one, whose tags nobody can compare.
+//! table `severed`, or the table `unopened` says that nothing opens it; of all that went the table `emptied` has the positions. Leaves of older gateways
+//! have no such notes: they explain what is of the same record or patient in their epoch, and anything in an earlier one, whose tags nobody can compare.
 
 use crate::ledger::index::Tag;
 use crate::outcome::Fault;
@@ -27,7 +27,7 @@ pub struct LeafSays {
 pub struct Erases {
     /// What it commits to; nothing in leaves of the oldest gateways.
     pub commitment: Option<[u8; 32]>,
-    /// Whether its gateway noted every leaf that stands for nothing since.
+    /// Whether its gateway noted every leaf that stands for nothing since, and what opens this one or that nothing does.
     pub is_noting: bool,
 }
 
@@ -40,13 +40,13 @@ pub struct LeafReader {
     pub names: fn(&[u8], &[u8]) -> Option<Vec<(u64, u64)>>,
 }
 
-/// Each that stands for something has its row, or something after it erased that.
+/// Each that stands for something has its row, or something after it erased that; and of each that erases it is noted what, or that nothing opens it.
 pub(super) fn compare(data: &Connection, reader: LeafReader, sealer: Option<&Sealer>, problems: &mut Vec<String>) -> Result<(), Fault> {
     let mut leaves = data.prepare("SELECT position, entry FROM leaf ORDER BY position DESC").map_err(fault)?;
     let mut versions = data.prepare("SELECT leaf, leaves FROM version WHERE leaf IS NOT NULL ORDER BY leaf DESC").map_err(fault)?;
     let (mut leaves, mut versions) = (leaves.query([]).map_err(fault)?, versions.query([]).map_err(fault)?);
     let mut row = next_version(&mut versions)?;
-    let mut erasures = Erasures::of(data)?;
+    let mut erasures = Erasures::default();
     while let Some(leaf) = leaves.next().map_err(fault)? {
         let position: u64 = leaf.get(0).map_err(fault)?;
         let entry = leaf.get_ref(1).map_err(fault)?.as_blob().unwrap_or_default();
@@ -55,7 +55,8 @@ pub(super) fn compare(data: &Connection, reader: LeafReader, sealer: Option<&Sea
         }
         let Some(says) = (reader.says)(entry) else { continue };
         if let Some(erases) = &says.erases {
-            erasures.take(data, (entry, &says, erases), reader)?;
+            let wrong = erasures.take(data, (entry, &says, erases), reader)?;
+            problems.extend(wrong.map(|what| format!("data.db: what leaf {position} erased is {what}")));
         }
         let is_there = row.is_some_and(|(first, count)| position < first.saturating_add(count));
         let Some(what) = says.stands.filter(|_| !is_there) else { continue };
@@ -96,9 +97,8 @@ fn has_table(data: &Connection, name: &str) -> Result<bool, Fault> {
 }
 
 /// What later leaves say was erased.
+#[derive(Default)]
 struct Erasures {
-    /// Whether there are notes of what leaves erased.
-    has_notes: bool,
     /// The runs that are named, those that end last first, until they are reached.
     ahead: BinaryHeap<(u64, u64)>,
     /// The first position of those that are reached.
@@ -110,22 +110,25 @@ struct Erasures {
 }
 
 impl Erasures {
-    fn of(data: &Connection) -> Result<Erasures, Fault> {
-        let has_notes = has_table(data, "severed")?;
-        Ok(Erasures { has_notes, ahead: BinaryHeap::new(), reached: None, newest_epoch: None, tags: HashSet::new() })
-    }
-
-    fn take(&mut self, data: &Connection, (entry, says, erases): (&[u8], &LeafSays, &Erases), reader: LeafReader) -> Result<(), Fault> {
-        let noted = erases.commitment.filter(|_| self.has_notes).map(|commitment| note_of(data, &commitment)).transpose()?.flatten();
-        match noted.and_then(|noted| (reader.names)(entry, &noted)) {
-            Some(runs) => self.ahead.extend(runs.into_iter().map(|(first, last)| (last, first))),
-            None if erases.is_noting => {}
-            None => {
-                self.newest_epoch = self.newest_epoch.max(Some(says.epoch));
-                self.tags.extend(says.record.or(says.patient).map(|tag| (says.epoch, tag)));
-            }
+    /// Takes in a leaf that erases, and gives what is wrong with what is noted of it.
+    fn take(
+        &mut self,
+        data: &Connection,
+        (entry, says, erases): (&[u8], &LeafSays, &Erases),
+        reader: LeafReader,
+    ) -> Result<Option<&'static str>, Fault> {
+        let note = |table, column| erases.commitment.map(|commitment| note_of(data, (table, column), &commitment)).transpose();
+        let noted = note("severed", "opening")?.flatten();
+        if let Some(runs) = noted.as_ref().and_then(|noted| (reader.names)(entry, noted)) {
+            self.ahead.extend(runs.into_iter().map(|(first, last)| (last, first)));
+            return Ok(None);
         }
-        Ok(())
+        if !erases.is_noting {
+            self.newest_epoch = self.newest_epoch.max(Some(says.epoch));
+            self.tags.extend(says.record.or(says.patient).map(|tag| (says.epoch, tag)));
+        }
+        let is_missed = noted.is_none() && erases.is_noting && note("unopened", "commitment")?.flatten().is_none();
+        Ok(noted.map(|_| "not as it was noted").or(is_missed.then_some("not noted any more")))
     }
 
     /// Whether one of them explains that what a leaf before it stood for is not there.
@@ -146,8 +149,12 @@ impl Erasures {
     }
 }
 
-fn note_of(data: &Connection, commitment: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
-    data.prepare_cached("SELECT opening FROM severed WHERE commitment = ?")
+/// What a table has of what a leaf that erases commits to.
+fn note_of(data: &Connection, (table, column): (&str, &str), commitment: &[u8; 32]) -> Result<Option<Vec<u8>>, Fault> {
+    if !has_table(data, table)? {
+        return Ok(None);
+    }
+    data.prepare_cached(&format!("SELECT {column} FROM {table} WHERE commitment = ?"))
         .and_then(|mut statement| statement.query_row([&commitment[..]], |row| row.get(0)).optional())
         .map_err(fault)
 }
