@@ -5,7 +5,8 @@
 
 use super::Store;
 use super::unit::Unit;
-use crate::outcome::Fault;
+use super::writer::Work;
+use crate::outcome::{Fault, FaultKind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Why nothing is taken at the moment, if so. Cheap to clone; all clones say the same.
@@ -25,7 +26,11 @@ impl Admission {
 
 impl Store {
     /// Says whether the log can be published. From a reason on, nothing that [submits](Unit::submits) is written, until there is none.
+    /// Where it is for want of room, room is made: it will be asked for again, so it does not matter where that cannot be done now.
     pub fn tell_unpublished(&self, reason: Option<Fault>) {
+        if reason.as_ref().is_some_and(|reason| reason.kind == FaultKind::StorageFull) {
+            let _ = self.shared.work.try_send(Work::MakeRoom);
+        }
         *self.shared.admission.0.write().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Group {
     pub units: Vec<Waiting>,
     /// Who wants to see what is owed in the tables.
     pub settling: Vec<oneshot::Sender<Result<(), Fault>>>,
+    /// Whether something else found the disk full.
+    pub wants_room: bool,
     pub stop: Option<oneshot::Sender<()>>,
     leaves: usize,
 }
@@ -36,6 +38,7 @@ impl Group {
                 self.units.push((unit, answer));
             }
             Work::Owe => {}
+            Work::MakeRoom => self.wants_room = true,
             Work::Settle { done } => self.settling.push(done),
             Work::Stop { done } => self.stop = Some(done),
         }

@@ -33,6 +33,8 @@ pub(super) enum Work {
     },
     /// Something is owed from now on.
     Owe,
+    /// Gives back what can be given back of a full disk.
+    MakeRoom,
     /// Writes what is owed.
     Settle {
         done: oneshot::Sender<Result<(), Fault>>,
@@ -130,7 +132,7 @@ impl Writer {
             let mut group = Group::default();
             group.take(first);
             gathering.fill(&mut group, &mut queue, self.max_group_units);
-            let Group { units, settling, stop, .. } = group;
+            let Group { units, settling, wants_room, stop, .. } = group;
             if !units.is_empty() {
                 let (count, watch) = (units.len(), Clock::system().stopwatch());
                 self.serve(units);
@@ -138,6 +140,9 @@ impl Writer {
             }
             self.settle(settling, stop.is_some());
             self.folding.turn(&self.data);
+            if wants_room {
+                self.folding.make_room(&self.data);
+            }
             if let Some(done) = stop {
                 self.tidy();
                 drop(self);

@@ -139,7 +139,10 @@ async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
     let version = format!("version = 2 AND {row}");
     let older = format!("version = 1 AND {row}");
     for (change, says) in [
-        ("UPDATE raw SET bytes = zeroblob(length(bytes)) WHERE id = (SELECT max(id) FROM raw)".to_owned(), "what was received is not as it came"),
+        (
+            "UPDATE raw SET bytes = zeroblob(length(bytes)) WHERE id = (SELECT max(id) FROM raw)".to_owned(),
+            "what was received is not as it came",
+        ),
         (format!("UPDATE version SET document = replace(document, '13.2', '13.3') WHERE {version}"), "is not as it was stored"),
         (format!("UPDATE version SET document = replace(document, '13.2', '13.3') WHERE {older}"), "is not as it was stored"),
         (format!("UPDATE version SET source = 'hospital-b' WHERE {older}"), "is not as it was stored"),

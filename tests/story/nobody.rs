@@ -232,16 +232,16 @@ async fn anchored_untagged(world: &World, id: &str) {
 async fn what_an_older_gateway_anchored_is_told_and_from_where_on_the_proof_is_whole() {
     let case = Case::new().await;
     let (a, regulator) = (&case.a, &case.regulator);
-    let of = "Practitioner/hg-older";
+    let of = "Practitioner/hg-0123456789abcdefghijklmnop";
     // By now there is a key for what is nobody's.
     a.create(&practitioner("Somebodyelse")).await;
-    anchored_untagged(&case.world, "hg-older").await;
+    anchored_untagged(&case.world, "hg-0123456789abcdefghijklmnop").await;
     let trail = trail_of(&case, of).await;
     assert_eq!(versions(&trail), ["1"], "{trail:#}");
     let remarks = resources(&trail, "OperationOutcome");
     assert!(remarks.len() == 1 && remarks[0].to_string().contains("1 entries"), "{remarks:?}");
     let mut corrected = practitioner("Quillfeather");
-    corrected["id"] = json!("hg-older");
+    corrected["id"] = json!("hg-0123456789abcdefghijklmnop");
     a.put(of, &corrected).await.expect(200);
     let report = verified(&case.world, regulator, of, &[]).await;
     assert_eq!((report.provenances, report.untagged.len(), report.tags), (2, 1, 1));
