@@ -244,9 +244,10 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None` where this process may not mount.
-    fn mount(place: PathBuf) -> Option<SmallDisk> {
+    fn mount(place: PathBuf, megabytes: u32) -> Option<SmallDisk> {
         std::fs::create_dir_all(&place).ok()?;
-        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(&place).output().ok()?;
+        let size = format!("size={megabytes}m");
+        let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&place).output().ok()?;
         mounted.status.success().then_some(SmallDisk(place))
     }
 
@@ -294,7 +295,7 @@ const REFUSED: usize = 20;
 
 async fn a_full_disk_is_left(full: Full) {
     let site = Site::new("");
-    let Some(disk) = SmallDisk::mount(site.data().join(full.place)) else {
+    let Some(disk) = SmallDisk::mount(site.data().join(full.place), 24) else {
         eprintln!("skipped: only who may mount can try a full disk");
         return;
     };
@@ -353,7 +354,7 @@ async fn a_full_disk_is_left(full: Full) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_the_gateway_fills_is_full_of_data() {
     let site = Site::new("");
-    let Some(_disk) = SmallDisk::mount(site.data()) else {
+    let Some(_disk) = SmallDisk::mount(site.data(), 64) else {
         eprintln!("skipped: only who may mount can try a full disk");
         return;
     };

@@ -368,6 +368,10 @@ async fn a_senders_own_address_of_a_hidden_record_is_not_shown() {
                 ("note", json!([{"text": format!("See [the problem]({address}).")}])),
                 ("text", json!({"status": "generated", "div": link(&address)})),
             ] {
+                // A narrative with such a link is refused.
+                if name == "text" && address.contains(['\\', '\u{2011}']) {
+                    continue;
+                }
                 let id = scene.measured(json!({name: value})).await;
                 let read = scene.b.get(&format!("Observation/{id}")).await.expect(200);
                 let text = read.text().replace('\u{2011}', "-");

@@ -36,8 +36,6 @@ async fn a_role_at_an_institution_that_tells_is_not_named() {
     let scene = scene().await;
     let practitioner = scene.a.create(&of_nobody("Practitioner", json!({"name": [{"family": "Rowe"}]}))).await;
     let class = json!({"system": ACT_CODE, "code": "AMB"});
-    // A document of which nothing is known counts as restricted.
-    let letter = json!({"coding": [{"system": "http://loinc.org", "code": "34133-9"}]});
     for (name, is_shown) in [("Riverside Methadone Clinic", false), ("Riverside Clinic", true)] {
         let clinic = scene.a.create(&of_nobody("Organization", json!({"name": name}))).await;
         let mut ways = ways_to(&scene, &clinic).await;
@@ -68,11 +66,7 @@ async fn a_role_at_an_institution_that_tells_is_not_named() {
                 ("Observation", "performer", json!({"status": "final", "code": {"text": "Height"}, "performer": [numbered(None)]})),
                 ("MedicationRequest", "requester", authored),
                 ("Encounter", "participant", visit),
-                (
-                    "DocumentReference",
-                    "author",
-                    json!({"status": "current", "type": letter, "content": [{"attachment": {"title": "Letter"}}], "author": [by]}),
-                ),
+                ("Condition", "recorder", json!({"code": {"text": "Asthma"}, "recorder": by})),
             ] {
                 let path = format!("{kind}/{}", scene.file(kind, members.clone()).await);
                 let read = scene.b.get(&path).await.expect(200).json();
