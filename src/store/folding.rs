@@ -19,6 +19,8 @@ use std::thread::JoinHandle;
 
 /// Pages in the write-ahead log at which folding begins: as many as the data has, but from 16 MB on, and from 64 MB in any case.
 const FOLD_AT_PAGES: RangeInclusive<u64> = 4_000..=16_000;
+/// Where no room is kept: 1 MB, so that little is needed when the disk is full.
+const FOLD_WITHOUT_ROOM_AT_PAGES: u64 = 250;
 /// What is kept free for folding on a full disk: what the data file may grow by then, about a tenth of what the write-ahead log holds.
 const ROOM_BYTES: u64 = 8 << 20;
 /// What the writer folds itself is at most so much, unless commits come faster than they can be folded: commits wait for it.
@@ -48,7 +50,7 @@ impl Folding {
         let mut room = Spare::within(Some(folder), ROOM_BYTES);
         // What a crash left would stay, and take its room.
         fold_with(data, &mut room);
-        let begins_at = begins_at(data);
+        let begins_at = begins_at(data, &room);
         let pages = Arc::new(AtomicU64::new(0));
         let told = Arc::clone(&pages);
         data.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
@@ -79,7 +81,7 @@ impl Folding {
             }
             NEARLY_DONE => {
                 let _rest = pass(data);
-                self.begins_at = begins_at(data);
+                self.begins_at = begins_at(data, &self.room);
                 self.state.store(IDLE, Ordering::Release);
             }
             _ => {}
@@ -90,6 +92,7 @@ impl Folding {
     pub(super) fn make_room(&mut self, data: &Connection) {
         if self.pages.swap(0, Ordering::Relaxed) > 0 {
             fold_with(data, &mut self.room);
+            self.begins_at = begins_at(data, &self.room);
         }
     }
 
@@ -120,7 +123,10 @@ fn run(connection: &Connection, begun: &Receiver<()>, state: &AtomicU8) {
     }
 }
 
-fn begins_at(data: &Connection) -> u64 {
+fn begins_at(data: &Connection, room: &Spare) -> u64 {
+    if !room.is_held() {
+        return FOLD_WITHOUT_ROOM_AT_PAGES;
+    }
     let pages = data.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap_or(*FOLD_AT_PAGES.end());
     pages.clamp(*FOLD_AT_PAGES.start(), *FOLD_AT_PAGES.end())
 }

@@ -50,7 +50,7 @@ fn says(entry: &[u8]) -> Option<LeafSays> {
         LeafKind::Erase | LeafKind::Index => None,
     };
     let commitment = leaf.names_what_it_erased().then_some(leaf.canonical);
-    let erases = (leaf.kind == LeafKind::Erase).then(|| Erases { commitment, is_noting: leaf.shortens_by_name });
+    let erases = (leaf.kind == LeafKind::Erase).then_some(Erases { commitment, is_noting: leaf.shortens_by_name });
     Some(LeafSays { epoch: leaf.epoch().0, stands, erases, patient: leaf.tags.patient, record: leaf.tags.record })
 }
 

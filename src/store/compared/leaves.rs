@@ -31,13 +31,16 @@ pub struct Erases {
     pub is_noting: bool,
 }
 
+/// Positions in runs, each with its first and its last.
+pub type Runs = Vec<(u64, u64)>;
+
 /// What reads the entries of a log.
 #[derive(Debug, Clone, Copy)]
 pub struct LeafReader {
     /// Nothing of what is no leaf of the gateway's.
     pub says: fn(&[u8]) -> Option<LeafSays>,
     /// What a leaf that erases names by what is noted of it: positions, as runs. Nothing where the note is not what the leaf commits to.
-    pub names: fn(&[u8], &[u8]) -> Option<Vec<(u64, u64)>>,
+    pub names: fn(&[u8], &[u8]) -> Option<Runs>,
 }
 
 /// Each that stands for something has its row, or something after it erased that; and of each that erases it is noted what, or that nothing opens it.
