@@ -389,7 +389,7 @@ async fn a_disk_that_the_gateway_fills_is_full_of_data() {
     disk.grow(96);
     let process = site.start().await;
     assert!(bytes("data.db-wal") < 1 << 20, "{}", bytes("data.db-wal"));
-    for id in acknowledged {
+    for id in acknowledged.iter().step_by(acknowledged.len() / 20 + 1) {
         party.get(&format!("Patient/{id}")).await.expect(200);
     }
     process.kill();
