@@ -207,10 +207,16 @@ impl Judgement {
             Event::Comment(_) => {}
             Event::Text(text) if self.depth > 0 => self.text(text.chars().all(char::is_whitespace)),
             Event::GeneralRef(name) if self.depth > 0 => {
-                if entities::character(&name).is_none() {
+                let character = entities::character(&name);
+                if character.is_none() {
                     self.add(Defect::NotWellFormed);
                 }
-                self.text(false);
+                self.has_content = true;
+                self.placed(character.is_some_and(|character| character <= ' '));
+            }
+            Event::CData(text) if self.depth > 0 => {
+                self.has_content = true;
+                self.placed(text.chars().all(|character| character <= ' '));
             }
             _ if self.depth > 0 => self.text(false),
             _ => return Err(Defect::NotWellFormed),
@@ -220,6 +226,11 @@ impl Judgement {
 
     fn text(&mut self, is_blank: bool) {
         self.has_content |= !is_blank;
+        self.placed(is_blank);
+    }
+
+    /// What stands here: nothing but white space, however it is written, may stand between the rows of a table.
+    fn placed(&mut self, is_blank: bool) {
         if let Some(defect) = self.around.misplaced_text(is_blank) {
             self.add(defect);
         }

@@ -67,6 +67,8 @@ fn rules(inner: &str) -> Vec<&'static str> {
 fn every_element_in_its_place() {
     for (inner, expected) in [
         ("<tr><td>x</td></tr>", &["OUT_OF_PLACE"][..]),
+        ("<table>&#13;\n<tr>&#10;<td>x</td>&#9;</tr><![CDATA[ ]]></table><ul>&#32;<li>x</li></ul>", &[]),
+        ("<table>&#65;<tr><td>x</td></tr></table>", &["ILLEGAL_CHILDREN"]),
         ("<li>x</li>", &["OUT_OF_PLACE"]),
         ("<ul>text</ul>", &["ILLEGAL_CHILDREN"]),
         ("<ul>\n <li>x</li>\n</ul>", &[]),

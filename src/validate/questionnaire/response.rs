@@ -42,7 +42,7 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, scope: &Scope<'_>, path: 
         let text = canonicals::absent(walk, url, "Questionnaire", "the answers were not checked against it");
         return walk.report.add(NOT_IN_HAND, path, node, text);
     };
-    let is_finished = matches!(node.text("status"), Some("completed" | "amended"));
+    let is_finished = node.text("status") != Some("in-progress");
     let check = Check { known: by_id(questionnaire), is_finished, contained: [questionnaire.items("contained"), node.items("contained")] };
     check.items(walk, questionnaire, response, &mut Around::new(node, scope), path);
 }
