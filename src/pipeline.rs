@@ -67,6 +67,8 @@ pub struct Pipeline {
     pub rules: Arc<HashMap<String, SourceRules>>,
     /// What the operator decides about consents.
     pub consent: Arc<crate::config::Consent>,
+    /// What was compiled of patients' consents by what the operator decides.
+    pub kept_rules: Arc<crate::query::KeptRules>,
     /// How what was held is read again.
     pub limits: Limits,
     /// Held by the one overtaken submission that is being decided anew.

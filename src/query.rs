@@ -24,6 +24,7 @@ mod settings;
 mod steps;
 mod stored;
 
+pub use consents::KeptRules;
 pub use consents::Ruling;
 use page::ConsentState;
 pub use page::Pager;

@@ -1,9 +1,11 @@
 //! Gathering what a decision needs, and making it for each resource.
 
+mod kept;
 mod place;
 mod recipient;
 mod settling;
 
+pub use kept::KeptRules;
 pub use recipient::Recipient;
 
 use super::addresses::Addresses;
@@ -102,8 +104,8 @@ impl Judge {
             roles.extend(roles_in(resource));
         }
         let now = pipeline.clock.now();
-        let settings = Arc::clone(&pipeline.consent);
-        let mut place = Place { definitions: pipeline.definitions, settings, now, partner: recipient.partner(), roles };
+        let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
+        let mut place = Place { definitions: pipeline.definitions, settings, now, partner: recipient.partner(), roles, kept };
         let are_few = patients.len() + wanted.len() + named.len() <= FEW;
         let definitions = pipeline.definitions;
         let words = addresses.clone();

@@ -32,6 +32,8 @@ pub struct StoredVersion {
     pub document: String,
     /// Where it stood in what was received; `None` for what the gateway wrote itself, and for what older gateways stored.
     pub place: Option<String>,
+    /// Over all of this: a row that says anything else has another.
+    pub seal: Vec<u8>,
 }
 
 impl StoredVersion {
@@ -118,7 +120,6 @@ fn read(row: &Row<'_>, sealer: &Sealer) -> Result<StoredVersion, Fault> {
 /// A row as it stands, with what it is held against.
 struct Unproved {
     version: StoredVersion,
-    seal: Vec<u8>,
     /// What the resource's own row says: which version is the newest, and whether that is a deletion.
     newest: u32,
     is_deleted: bool,
@@ -141,18 +142,19 @@ fn unproved(row: &Row<'_>) -> rusqlite::Result<Unproved> {
         place: row.get(11)?,
         leaves: row.get(12)?,
         is_current: row.get(13)?,
+        seal: row.get(14)?,
     };
-    Ok(Unproved { version, seal: row.get(14)?, newest: row.get(15)?, is_deleted: row.get(16)?, is_overtaken: row.get(17)? })
+    Ok(Unproved { version, newest: row.get(15)?, is_deleted: row.get(16)?, is_overtaken: row.get(17)? })
 }
 
 /// A row whose seal holds, and which is the newest if it is said to be. One that was damaged or changed behind the gateway is named and not served.
 fn proved(row: Unproved, sealer: &Sealer) -> Result<StoredVersion, Fault> {
-    let Unproved { version, seal, newest, is_deleted, is_overtaken } = row;
+    let Unproved { version, newest, is_deleted, is_overtaken } = row;
     let damaged = |what: &str| {
         let StoredVersion { type_name, id, version, seq, .. } = &version;
         Err(Fault::new(FaultKind::StorageCorrupt, format!("row {seq}: {type_name}/{id} version {version} {what}")))
     };
-    if !sealer.holds(&seal, &version.sealed())? {
+    if !sealer.holds(&version.seal, &version.sealed())? {
         return damaged("is not as it was stored");
     }
     let is_newest = version.version == newest && is_deleted == version.document.is_empty() && !is_overtaken;

@@ -133,6 +133,7 @@ impl Durable {
             rules: Arc::new(source_rules(&registry, &self.base_url, &maps)?),
             limits: limits(settings),
             consent: Arc::new(settings.consent.clone()),
+            kept_rules: Arc::default(),
             overtaken: Arc::clone(&self.overtaken),
             terminology: judged_by::terminology(settings, &self.clock)?,
             labeller: judged_by::labeller(settings)?,

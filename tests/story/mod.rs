@@ -20,6 +20,7 @@ mod held;
 mod holders;
 mod identity;
 mod implicit;
+mod kept_rules;
 mod ledger;
 mod linked;
 mod metadata;

@@ -3,7 +3,7 @@
 use super::world::PERSON;
 use serde_json::{Value, json};
 
-const ORGANISATIONS: &str = "urn:oid:1.3.6.1.4.1.99999.1";
+pub const ORGANISATIONS: &str = "urn:oid:1.3.6.1.4.1.99999.1";
 /// The system of hospital A's record numbers.
 pub const MRN: &str = "urn:oid:1.3.6.1.4.1.99999.2";
 

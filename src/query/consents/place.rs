@@ -1,5 +1,6 @@
 //! Where and when a decision is taken: the consents of a patient, compiled with what they refer to and with what the operator rules.
 
+use super::kept::{Asked, Compiled, KeptRules, Looked};
 use super::recipient::Partner;
 use crate::clock::Instant;
 use crate::config as settings;
@@ -37,6 +38,8 @@ pub(super) struct Place {
     pub partner: Partner,
     /// The roles in which somebody made the records that are decided on: a rule may mean who stands behind them.
     pub roles: BTreeSet<(String, String)>,
+    /// What was compiled before, in this place.
+    pub kept: Arc<KeptRules>,
 }
 
 impl Place {
@@ -54,55 +57,83 @@ impl Place {
         }
     }
 
-    /// The compiled consents of one patient, with what they refer to.
+    /// The compiled consents of one patient, with what they refer to. The rows are read each time; what was compiled of the very same ones is used again.
     fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
-        let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
-        let query = query.map_err(|_| Fault::new(FaultKind::Internal, "the consent query does not parse"))?;
+        let is_glass_broken = self.is_glass_broken(reader, patient)?;
+        let asked = Asked { patient: patient.to_owned(), partner: self.partner.names.clone(), roles: self.roles.clone(), is_glass_broken };
+        let kept = self.kept.find(&asked);
+        let query = match &kept {
+            Some(kept) => Arc::clone(&kept.query),
+            None => Arc::new(self.consents_about(patient)?),
+        };
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
             let rules = Rules::beyond_reading(Policy::default());
             return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
         };
+        check_filed(reader, patient, &stored)?;
+        let rules = match kept {
+            Some(kept) if kept.stands_on(reader, &stored)? => kept.rules.clone(),
+            _ => {
+                let made = self.compiled(reader, &asked, query, &stored)?;
+                let rules = made.rules.clone();
+                self.kept.keep(asked, made);
+                rules
+            }
+        };
+        let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
+        Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked: reader.linked(patient)?, filed })
+    }
+
+    fn consents_about(&self, patient: &str) -> Result<Query, Fault> {
+        let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
+        query.map_err(|_| Fault::new(FaultKind::Internal, "the consent query does not parse"))
+    }
+
+    fn is_glass_broken(&self, reader: &Reader<'_>, patient: &str) -> Result<bool, Fault> {
+        match &self.partner.breaks_glass {
+            Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now),
+            None => Ok(false),
+        }
+    }
+
+    /// Compiles what was found of a patient's consents.
+    fn compiled(&self, reader: &Reader<'_>, asked: &Asked, query: Arc<Query>, stored: &[StoredVersion]) -> Result<Compiled, Fault> {
+        let patient = asked.patient.as_str();
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
-        check_filed(reader, patient, &stored, &consents)?;
         let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
         if !consents.is_empty() {
             named.extend(self.roles.iter().cloned());
         }
-        let mut directory = current(reader, named.iter().take(MAX_DIRECTORY))?;
+        let mut looked_up = Looked::default();
+        let mut directory = looked_up.up(reader, named.iter().take(MAX_DIRECTORY))?;
         let behind: BTreeSet<_> = directory.iter().filter(|one| one.resource_type() == Some(ROLE)).flat_map(behind_role).collect();
         let room = MAX_DIRECTORY.saturating_sub(directory.len());
-        directory.extend(current(reader, behind.difference(&named).take(room))?);
+        directory.extend(looked_up.up(reader, behind.difference(&named).take(room))?);
         let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
-        let policy = self.policy(reader, patient, record)?;
-        let rules = Rules::compile(&consents, &Directory::of(&directory), policy);
-        let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
-        Ok(PatientRules { rules, has_spoken: !consents.is_empty(), linked: reader.linked(patient)?, filed })
+        let rules = Rules::compile(&consents, &Directory::of(&directory), self.policy(asked, record));
+        Ok(Compiled::new(query, stored, looked_up, rules))
     }
 
-    /// What the operator decides for this patient and this recipient, and whether the glass is broken for them.
-    fn policy(&self, reader: &Reader<'_>, patient: &str, record: Option<&Node>) -> Result<Policy, Fault> {
+    /// What the operator decides for this patient and this recipient, and how far the glass is broken for them.
+    fn policy(&self, asked: &Asked, record: Option<&Node>) -> Policy {
         let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
-        let is_broken = match &self.partner.breaks_glass {
-            Some(client) => is_glass_broken(reader, self.definitions, client, patient, self.now)?,
-            None => false,
-        };
-        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &self.partner.names, record);
-        Ok(Policy {
+        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &asked.partner, record);
+        Policy {
             implicit,
             by_sensitivity,
             majority_years: u16::try_from(majority).unwrap_or(Policy::default().majority_years),
-            reveal_redaction: self.settings.told_of_redaction.iter().any(|name| self.partner.names.contains(name)),
-            glass: is_broken.then(|| glass(&self.settings.break_glass)),
+            reveal_redaction: self.settings.told_of_redaction.iter().any(|name| asked.partner.contains(name)),
+            glass: asked.is_glass_broken.then(|| glass(&self.settings.break_glass)),
             ..Policy::default()
-        })
+        }
     }
 }
 
 /// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies. And where one is that
 /// nobody filed, or that is gone: it was put there.
-fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion], consents: &[Node]) -> Result<(), Fault> {
+fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion]) -> Result<(), Fault> {
     let filed = reader.filed(patient)?;
     let is_about = |consent: &Node| patient_ids(consent).iter().any(|about| about == patient);
     for (id, version) in &filed {
@@ -119,10 +150,12 @@ fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion], cons
         }
     }
     let is_filed = |consent: &StoredVersion| filed.iter().any(|(id, version)| (id, *version) == (&consent.id, consent.version));
-    match found.iter().zip(consents).find(|(version, consent)| !is_filed(version) && is_about(consent)) {
-        Some((version, _)) => Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{} is found, and was not filed", version.id))),
-        None => Ok(()),
+    for consent in found.iter().filter(|consent| !is_filed(consent)) {
+        if is_about(&consent.parse()?) {
+            return Err(Fault::new(FaultKind::StorageCorrupt, format!("Consent/{} is found, and was not filed", consent.id)));
+        }
     }
+    Ok(())
 }
 
 /// How far the operator lets a broken glass reach.
@@ -133,17 +166,6 @@ fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
         settings::Ceiling::VeryRestricted => Confidentiality::VeryRestricted,
     };
     BrokenGlass::reaching(ceiling, &settings.never)
-}
-
-/// The current forms of what is named, where there are any.
-fn current<'n>(reader: &Reader<'_>, named: impl Iterator<Item = &'n (String, String)>) -> Result<Vec<Node>, Fault> {
-    let mut found = Vec::new();
-    for (type_name, id) in named {
-        if let Some(version) = reader.current(type_name, id)?.filter(|version| !version.deleted()) {
-            found.push(version.parse()?);
-        }
-    }
-    Ok(found)
 }
 
 /// The roles that a record names.
