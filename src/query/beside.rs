@@ -24,8 +24,10 @@ pub(super) const MAX_BESIDE: usize = 5_000;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
-/// Who and what a record is by: references to them stay. A role is none: it leads to where somebody works.
-const PARTIES: [&str; 3] = ["Device", "Person", "Practitioner"];
+/// Whoever made a record: references to them stay. A role is none: it leads to where somebody works.
+const MAKER: &str = "Practitioner";
+/// Who or what something was done with: references to those that are nobody's stay.
+const MEANS: [&str; 2] = ["Device", "Person"];
 
 /// The records that others refer to.
 #[derive(Default)]
@@ -39,7 +41,7 @@ pub(super) struct Beside {
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
-    /// What they may have meant once: records that bore the identifier and do not any more. It hides, and says nothing else.
+    /// What they may have meant once: records that bore the identifier and do not any more. It hides and tells like these; nobody is known by it.
     once: HashMap<String, Vec<String>>,
     /// What it tells of somebody to have to do with a place or a product, for those where that is anything.
     places: HashMap<String, Vec<Concept>>,
@@ -50,7 +52,12 @@ pub(super) type Pointing<'a> = (&'a Node, &'a str);
 
 /// Whether a type is one whose records may be hidden, or tell what others are.
 pub(super) fn may_matter(type_name: &str) -> bool {
-    !PARTIES.contains(&type_name) && (is_setting(type_name) || !is_administrative(type_name))
+    type_name != MAKER && (is_setting(type_name) || !is_administrative(type_name))
+}
+
+/// Whether a record may be pointed at, whoever may see it.
+pub(super) fn may_be_named(record: &Node) -> bool {
+    record.resource_type().is_some_and(|type_name| MEANS.contains(&type_name)) && patients_of(record).is_empty()
 }
 
 /// Whether records of a type, or of an untold one, may tell what others are.
@@ -143,7 +150,7 @@ impl Beside {
         if found.versions.is_empty() {
             self.absent.insert(reference.clone());
         }
-        let last = found.versions.iter().filter(|version| version.deleted() && is_setting(&version.type_name));
+        let last = found.versions.iter().chain(&found.once).filter(|version| version.deleted() && is_setting(&version.type_name));
         let last = last.map(|version| reader.version(&version.type_name, &version.id, version.version.saturating_sub(1)));
         let last = last.collect::<Result<Vec<_>, Fault>>()?;
         let mut settings = self.keep_once(&reference, &found.once)?;
@@ -203,15 +210,14 @@ impl Beside {
         }
     }
 
-    /// Takes in what else was looked up here; answers its names.
-    pub fn join(&mut self, other: Beside) -> Vec<String> {
-        let names = other.records.keys().filter(|name| !self.records.contains_key(*name)).cloned().collect();
+    /// Takes in what else was looked up here.
+    pub fn join(&mut self, other: Beside) {
         other.records.into_iter().for_each(|(name, record)| _ = self.records.entry(name).or_insert(record));
         self.gone.extend(other.gone);
         self.unknown.extend(other.unknown);
         self.meant.extend(other.meant);
         self.once.extend(other.once);
-        names
+        self.absent.extend(other.absent);
     }
 
     /// The records themselves.
@@ -271,10 +277,15 @@ impl Beside {
 
     /// What the places tell that a name means. Where an identifier is that of a place named beside it, others of that identifier are not meant.
     fn places_told<'b>(&'b self, name: &'b String, is_named: &dyn Fn(&String) -> bool) -> impl Iterator<Item = &'b [Concept]> {
-        let meant: Vec<&String> = self.meant_by(name).iter().collect();
+        let meant: Vec<&String> = self.may_be_meant_by(name).collect();
         let told: Vec<&String> = meant.iter().copied().filter(|literal| is_named(literal)).collect();
         let places = std::iter::once(name).chain(if told.is_empty() { meant } else { told });
         places.filter_map(|literal| self.places.get(literal).map(Vec::as_slice))
+    }
+
+    /// A name, and the literal ones of what it means.
+    pub fn meant_as<'b>(&'b self, name: &'b String) -> impl Iterator<Item = &'b String> {
+        std::iter::once(name).chain(self.meant_by(name))
     }
 
     fn meant_by(&self, reference: &str) -> &[String] {

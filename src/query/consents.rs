@@ -9,7 +9,7 @@ pub use kept::KeptRules;
 pub use recipient::Recipient;
 
 use super::addresses::Addresses;
-use super::beside::{Beside, MAX_BESIDE, Pointing};
+use super::beside::{Beside, MAX_BESIDE, Pointing, may_be_named};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
 use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permitted, Reference, Request, ResourceFacts, Rules};
@@ -145,13 +145,14 @@ impl Judge {
     }
 
     /// Finds out which of the records that others refer to are hidden, and so must not be pointed at.
-    fn hide(&mut self) {
+    pub(super) fn hide(&mut self) {
         let hidden = self.hidden_among(self.beside.records());
         self.beside.hide(hidden);
     }
 
     fn hidden_among<'c>(&self, records: impl Iterator<Item = &'c Candidate>) -> Vec<String> {
-        let is_hidden = |candidate: &&Candidate| matches!(self.rule(Candidate::clone(candidate)), Ruling::Denied(_));
+        let is_denied = |candidate: &Candidate| matches!(self.rule(candidate.clone()), Ruling::Denied(_));
+        let is_hidden = |candidate: &&Candidate| !may_be_named(&candidate.resource) && is_denied(candidate);
         records.filter(is_hidden).filter_map(|hidden| super::reference(&hidden.resource)).collect()
     }
 

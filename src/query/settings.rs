@@ -24,35 +24,35 @@ pub(super) const MAX_SETTINGS: usize = 200;
 const BATCH: usize = 50;
 /// How many questions about settings one holder is asked at once.
 const ASKED_AT_ONCE: usize = 8;
-/// What a setting told may open a record that names others; those are asked for then.
-const ROUNDS: usize = 2;
+/// What a setting told may open a record that names others, or lead to one that is stored here and names others; those are asked for then.
+const ROUNDS: usize = 3;
 
-/// By the gateway's name of it, the type and id that a holder has for what a record of its refers to.
-pub(super) type Spelled = HashMap<String, (String, String)>;
+/// By the gateway's name of it, the type and id that a holder has for what a record of its refers to; nothing where it cannot be asked for by that.
+pub(super) type Spelled = HashMap<String, Option<(String, String)>>;
 
 /// What a record names as its settings, whom else it names that may tell, at which holder these lie, and how patients are linked there.
 #[derive(Clone)]
 pub(crate) struct There {
     holder: String,
-    settings: Vec<Setting>,
-    doers: Vec<Setting>,
+    settings: Vec<Telling>,
+    doers: Vec<Telling>,
     links: Links,
 }
 
 /// A setting, or somebody who did something, as a record names it.
 #[derive(Clone)]
-struct Setting {
+struct Telling {
     /// The gateway's names for it: literally, and by identifier.
     names: Vec<String>,
     /// Type and id by which the holder can be asked for it.
     remote: Option<(String, String)>,
 }
 
-impl Setting {
-    fn of(named: &NamedRecord, spelled: &Spelled) -> Option<Setting> {
+impl Telling {
+    fn of(named: &NamedRecord, spelled: &Spelled) -> Option<Telling> {
         let names: Vec<String> = [&named.literal, &named.logical].into_iter().flatten().filter_map(name_of).collect();
-        let remote = spelled.get(names.first()?).cloned();
-        Some(Setting { names, remote })
+        let remote = spelled.get(names.first()?).cloned().flatten();
+        Some(Telling { names, remote })
     }
 
     /// Whether nothing is known of it here, for these patients, and nothing was learnt of it.
@@ -65,49 +65,62 @@ impl Setting {
 pub(super) fn spelled(resource: &Node, ours: impl Fn(&str, &str) -> String) -> Spelled {
     let mut spelled = Spelled::new();
     let named = named_settings(resource).chain(doers_of(resource));
-    for (type_name, remote) in named.filter_map(|named| parts(named.literal?.relative()?)) {
-        spelled.insert(format!("{type_name}/{}", ours(&type_name, &remote)), (type_name, remote));
+    for literal in named.filter_map(|named| named.literal) {
+        let Some((type_name, remote)) = literal.relative().and_then(|literal| literal.split_once('/')) else { continue };
+        let asked = is_id(remote).then(|| (type_name.to_owned(), remote.to_owned()));
+        spelled.insert(format!("{type_name}/{}", ours(type_name, remote)), asked);
     }
     spelled
-}
-
-fn parts(literal: &str) -> Option<(String, String)> {
-    let (type_name, id) = literal.split_once('/')?;
-    is_id(id).then(|| (type_name.to_owned(), id.to_owned()))
 }
 
 impl There {
     /// What the same record names in the gateway's form; `None` where it names nothing that may tell.
     pub(super) fn of(resource: &Node, holder: &str, spelled: &Spelled, links: &Links) -> Option<There> {
-        let settings: Vec<Setting> = named_settings(resource).filter_map(|named| Setting::of(&named, spelled)).collect();
-        let is_setting = |doer: &Setting| settings.iter().any(|setting| setting.names == doer.names);
+        let settings: Vec<Telling> = named_settings(resource).filter_map(|named| Telling::of(&named, spelled)).collect();
+        let is_setting = |doer: &Telling| settings.iter().any(|setting| setting.names == doer.names);
         let named = doers_of(resource);
-        let doers = named.iter().filter_map(|named| Setting::of(named, spelled)).filter(|doer| !is_setting(doer));
-        let doers: Vec<Setting> = doers.collect();
-        (!settings.is_empty() || !doers.is_empty()).then(|| There { holder: holder.to_owned(), settings, doers, links: links.clone() })
+        let doers = named.iter().filter_map(|named| Telling::of(named, spelled)).filter(|doer| !is_setting(doer));
+        let doers: Vec<Telling> = doers.collect();
+        There { holder: holder.to_owned(), settings, doers, links: links.clone() }.that_tells()
     }
 
-    /// The same, without what the holder cannot be asked for.
-    pub(super) fn that_can_be_asked(mut self) -> There {
-        self.settings.retain(|setting| setting.remote.is_some());
-        self.doers.retain(|doer| doer.remote.is_some());
-        self
+    fn that_tells(self) -> Option<There> {
+        (!self.settings.is_empty() || !self.doers.is_empty()).then_some(self)
+    }
+
+    /// The same, without what is not known to lie there.
+    pub(super) fn of_known(mut self, spelled: &Spelled) -> Option<There> {
+        let is_known = |one: &Telling| one.names.first().is_some_and(|name| spelled.contains_key(name));
+        self.settings.retain(is_known);
+        self.doers.retain(is_known);
+        self.that_tells()
+    }
+
+    /// The settings alone.
+    pub(super) fn of_settings(self) -> Option<There> {
+        There { doers: Vec::new(), ..self }.that_tells()
+    }
+
+    /// The settings, as what those belong to who did something.
+    pub(super) fn behind_doers(self) -> Option<There> {
+        There { settings: Vec::new(), doers: self.settings, ..self }.that_tells()
     }
 
     /// The literal names of what is not here of what a stored candidate names, as far as something turns on it.
-    pub(super) fn lacking(&self, judge: &Judge, candidate: &Candidate) -> Vec<String> {
+    pub(super) fn not_here(&self, judge: &Judge, candidate: &Candidate) -> Vec<String> {
         let mut named = self.settings.iter().chain(&self.doers).filter_map(|one| one.names.first());
         if !named.any(|name| judge.lacks(name)) {
             return Vec::new();
         }
-        let open = self.open(judge, candidate).into_iter().flatten().filter_map(|one| one.names.first());
+        let Open { settings, doers } = self.open(judge, candidate);
+        let open = settings.into_iter().chain(doers).filter_map(|one| one.names.first());
         open.filter(|name| judge.lacks(name)).cloned().collect()
     }
 
-    /// What is not known of the settings that a candidate names, and of the others, as far as something turns on it.
-    fn open<'t>(&'t self, judge: &Judge, candidate: &Candidate) -> [Vec<&'t Setting>; 2] {
+    /// What is not known of what a candidate names, as far as something turns on it.
+    fn open<'t>(&'t self, judge: &Judge, candidate: &Candidate) -> Open<'t> {
         let patients = crate::pipeline::patient_ids(&candidate.resource);
-        let open = |named: &'t [Setting]| named.iter().filter(|one| one.is_open(judge, &patients)).collect::<Vec<_>>();
+        let open = |named: &'t [Telling]| named.iter().filter(|one| one.is_open(judge, &patients)).collect::<Vec<_>>();
         let (mut settings, mut doers) = (open(&self.settings), open(&self.doers));
         if !settings.is_empty() && !judge.turns_on_setting(candidate) {
             settings.clear();
@@ -115,8 +128,14 @@ impl There {
         if !doers.is_empty() && !judge.turns_on_doers(candidate) {
             doers.clear();
         }
-        [settings, doers]
+        Open { settings, doers }
     }
+}
+
+/// What is not known of what a record names.
+struct Open<'t> {
+    settings: Vec<&'t Telling>,
+    doers: Vec<&'t Telling>,
 }
 
 /// Settings that are asked for, and those that cannot be.
@@ -160,7 +179,7 @@ impl Wanted {
     }
 
     /// Adds what a candidate names and is not known here, as far as there is room.
-    fn add(&mut self, candidate: &Candidate, there: &There, named: &[&Setting], room: &mut usize) {
+    fn add(&mut self, candidate: &Candidate, there: &There, named: &[&Telling], room: &mut usize) {
         let holder = &there.holder;
         let patients = crate::pipeline::patient_ids(&candidate.resource);
         for setting in named {
@@ -187,7 +206,7 @@ impl Wanted {
     fn add_behind(&mut self, judge: &Judge, setting: &Candidate, room: &mut usize) {
         let Some(there) = &setting.there else { return };
         let patients = crate::pipeline::patient_ids(&setting.resource);
-        let open: Vec<&Setting> = there.settings.iter().filter(|one| one.is_open(judge, &patients)).collect();
+        let open: Vec<&Telling> = there.settings.iter().filter(|one| one.is_open(judge, &patients)).collect();
         self.add(setting, there, &open, room);
     }
 }
@@ -202,29 +221,40 @@ impl QueryPath {
     /// Learns from the holders of candidates in which settings these took place and who did what, where it may matter.
     pub(super) async fn settle(&self, judge: &mut Judge, candidates: &[Candidate]) -> Result<(), Fault> {
         let mut room = MAX_SETTINGS;
-        let stored = self.there_of_stored(judge, candidates).await?;
-        let there = candidates.iter().filter_map(|candidate| Some((candidate, candidate.there.as_deref()?)));
-        let there: Vec<(&Candidate, &There)> = there.chain(stored.iter().map(|(candidate, there)| (*candidate, there))).collect();
         for _ in 0..ROUNDS {
-            let mut wanted = Wanted::default();
-            let open: Vec<_> = there.iter().map(|(candidate, there)| (*candidate, *there, there.open(judge, candidate))).collect();
-            // Settings come first, because whole records turn on them.
-            for kind in 0..2 {
-                for (candidate, there, named) in &open {
-                    wanted.add(candidate, there, named.get(kind).map(Vec::as_slice).unwrap_or_default(), &mut room);
-                }
-            }
+            let wanted = self.wanted(judge, candidates, &mut room).await?;
             if wanted.is_empty() {
-                break;
+                return Ok(());
             }
             self.settle_wanted(judge, wanted, &mut room).await?;
+        }
+        let farther = self.wanted(judge, candidates, &mut room).await?;
+        if !farther.is_empty() {
+            judge.learn(&self.pipeline, farther.unasked()).await?;
+            judge.hide();
         }
         Ok(())
     }
 
+    /// What candidates name, and what they lead to by what is stored, that is not known and may matter.
+    async fn wanted(&self, judge: &Judge, candidates: &[Candidate], room: &mut usize) -> Result<Wanted, Fault> {
+        let stored = self.there_of_stored(judge, candidates).await?;
+        let there = candidates.iter().filter_map(|candidate| Some((candidate, candidate.there.as_deref()?)));
+        let there = there.chain(stored.iter().map(|(candidate, there)| (candidate.as_ref(), there)));
+        let open: Vec<_> = there.map(|(candidate, there)| (candidate, there, there.open(judge, candidate))).collect();
+        let mut wanted = Wanted::default();
+        // Settings come first, because whole records turn on them.
+        for (candidate, there, open) in &open {
+            wanted.add(candidate, there, &open.settings, room);
+        }
+        for (candidate, there, open) in &open {
+            wanted.add(candidate, there, &open.doers, room);
+        }
+        Ok(wanted)
+    }
+
     /// Asks for what is wanted and for the settings behind it, as far as there is room.
     async fn settle_wanted(&self, judge: &mut Judge, mut wanted: Wanted, room: &mut usize) -> Result<(), Fault> {
-        let mut learnt = Vec::new();
         for _ in 0..SETTING_STEPS {
             if wanted.is_empty() {
                 break;
@@ -233,13 +263,12 @@ impl QueryPath {
             let names: Vec<String> = answers.iter().filter(|(_, setting)| setting.is_some()).map(|(name, _)| name.clone()).collect();
             judge.learn(&self.pipeline, answers).await?;
             names.iter().filter_map(|name| judge.known(name)).for_each(|setting| wanted.add_behind(judge, setting, room));
-            learnt.extend(names);
         }
         if !wanted.is_empty() {
             // What lies farther is not asked for, and so not known.
             judge.learn(&self.pipeline, wanted.unasked()).await?;
         }
-        judge.hide_learnt(&learnt);
+        judge.hide();
         Ok(())
     }
 

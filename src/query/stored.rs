@@ -1,4 +1,4 @@
-//! What a record that is stored here names and is not here: a system that sends some of its records may be asked for the others.
+//! What is named by a record that is stored here, or by one that it leads to, and is not here: a system that sends some of its records may be asked for the others.
 //!
 //! A name is the gateway's. Under which id its holder has the record is known where it was shown before, or told by the bytes the record came in. Of
 //! what no holder can be asked for nothing is known, and the record goes by what is here.
@@ -10,59 +10,87 @@ use crate::normalise::Links;
 use crate::outcome::Fault;
 use crate::registry::Holder;
 use crate::store::Reader;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-/// A stored candidate that names what is not here.
-struct Lacking<'c> {
-    candidate: &'c Candidate,
+/// A record, and a stored one, itself or one that it leads to, that names what is not here.
+struct Lead<'c> {
+    candidate: Cow<'c, Candidate>,
+    carrier: Cow<'c, Candidate>,
     names: Vec<String>,
+    by: By,
+}
+
+/// By what a record leads to another.
+enum By {
+    /// It is the other.
+    Itself,
+    Settings,
+    Doers,
 }
 
 /// How holders spell what records name, by the holder.
 type SpelledThere = HashMap<String, Spelled>;
 
 impl QueryPath {
-    /// What stored candidates name that is not here and lies at holders, where something turns on it.
+    /// What stored records name that is not here and lies at holders, where something turns on it: candidates, what these refer to, and what lies between
+    /// them and where they took place. Each with the record that turns on it.
     pub(super) async fn there_of_stored<'c>(
         &self,
         judge: &Judge,
         candidates: &'c [Candidate],
-    ) -> Result<Vec<(&'c Candidate, There)>, Fault> {
+    ) -> Result<Vec<(Cow<'c, Candidate>, There)>, Fault> {
         if self.pipeline.registry.holders().is_empty() || !judge.lacks_any() {
             return Ok(Vec::new());
         }
+        let leads = leads(judge, candidates);
         let mut found = Vec::new();
-        for lacking in candidates.iter().filter(|candidate| candidate.elsewhere.is_none()).filter_map(|candidate| lacking(judge, candidate))
-        {
-            let candidate = lacking.candidate;
-            for (name, spelled) in self.spelled_there(lacking).await? {
-                let Some(holder) = self.pipeline.registry.holder(&name).filter(|_| !spelled.is_empty()) else { continue };
-                let links = self.links_to(holder, &crate::pipeline::patient_ids(&candidate.resource)).await?;
-                found.extend(There::of(&candidate.resource, &name, &spelled, &links).map(|there| (candidate, there.that_can_be_asked())));
+        for (lead, spelled_there) in self.spelled_there(leads).await? {
+            for (name, spelled) in spelled_there {
+                let Some(holder) = self.pipeline.registry.holder(&name) else { continue };
+                let links = self.links_to(holder, &crate::pipeline::patient_ids(&lead.candidate.resource)).await?;
+                let there = There::of(&lead.carrier.resource, &name, &spelled, &links).and_then(|there| there.of_known(&spelled));
+                let there = there.and_then(|there| match lead.by {
+                    By::Itself => Some(there),
+                    By::Settings => there.of_settings(),
+                    By::Doers => there.behind_doers(),
+                });
+                found.extend(there.map(|there| (lead.candidate.clone(), there)));
             }
         }
         Ok(found)
     }
 
-    /// At which holders what a stored record names can be asked for, and how.
-    async fn spelled_there(&self, lacking: Lacking<'_>) -> Result<SpelledThere, Fault> {
-        let (path, names, candidate) = (self.clone(), lacking.names, lacking.candidate);
-        let (source, version) = (candidate.source.clone(), candidate.version);
-        let reference = super::reference(&candidate.resource);
+    /// At which holders what is not here can be asked for, and how, for each record that leads to it.
+    async fn spelled_there<'c>(&self, leads: Vec<Lead<'c>>) -> Result<Vec<(Lead<'c>, SpelledThere)>, Fault> {
+        if leads.is_empty() {
+            return Ok(Vec::new());
+        }
+        let path = self.clone();
+        let asked = |lead: &Lead<'_>| {
+            let Candidate { resource, source, version, .. } = lead.carrier.as_ref();
+            (super::reference(resource), source.clone(), *version, lead.names.clone())
+        };
+        let asked: Vec<_> = leads.iter().map(asked).collect();
         let reading = self.pipeline.store.read(move |reader| {
-            let mut found = path.shown_before(reader, &names)?;
-            let known: BTreeSet<String> = found.values().flat_map(HashMap::keys).cloned().collect();
-            let rest: Vec<&String> = names.iter().filter(|name| !known.contains(*name)).collect();
-            if !rest.is_empty()
-                && let (Some(reference), Some(version), Some(holder)) = (reference, version, path.holder_of(&source))
-            {
-                let spelled = path.spelled_as_received(reader, &source, &reference, version)?;
-                let meant = spelled.into_iter().filter(|(name, _)| rest.contains(&name));
-                found.entry(holder.name.clone()).or_default().extend(meant);
-            }
-            Ok(found)
+            let spelled = asked.into_iter().map(|(reference, source, version, names)| {
+                let mut found = path.shown_before(reader, &names)?;
+                let known: BTreeSet<String> = found.values().flat_map(HashMap::keys).cloned().collect();
+                let rest: Vec<&String> = names.iter().filter(|name| !known.contains(*name)).collect();
+                if !rest.is_empty()
+                    && let (Some(reference), Some(version), Some(holder)) = (reference, version, path.holder_of(&source))
+                {
+                    let spelled = path.spelled_as_received(reader, &source, &reference, version)?;
+                    let meant: Spelled = spelled.into_iter().filter(|(name, _)| rest.contains(&name)).collect();
+                    if !meant.is_empty() {
+                        found.entry(holder.name.clone()).or_default().extend(meant);
+                    }
+                }
+                Ok(found)
+            });
+            spelled.collect::<Result<Vec<SpelledThere>, Fault>>()
         });
-        reading.await
+        Ok(leads.into_iter().zip(reading.await?).collect())
     }
 
     /// The ids of what was shown to somebody once, by the holder that has it.
@@ -72,7 +100,7 @@ impl QueryPath {
             let Some((type_name, id)) = name.split_once('/') else { continue };
             let held = reader.elsewhere(type_name, id)?.into_iter().find(|(holder, _)| self.pipeline.registry.holder(holder).is_some());
             if let Some((holder, remote)) = held {
-                found.entry(holder).or_default().insert(name.clone(), (type_name.to_owned(), remote));
+                found.entry(holder).or_default().insert(name.clone(), Some((type_name.to_owned(), remote)));
             }
         }
         Ok(found)
@@ -95,8 +123,42 @@ impl QueryPath {
     }
 }
 
-fn lacking<'c>(judge: &Judge, candidate: &'c Candidate) -> Option<Lacking<'c>> {
-    let there = There::of(&candidate.resource, &candidate.source, &Spelled::new(), &Links::new())?;
-    let names = there.lacking(judge, candidate);
-    (!names.is_empty()).then_some(Lacking { candidate, names })
+/// The ways from candidates, and from what these refer to, to what is not here, as far as something turns on it.
+fn leads<'c>(judge: &Judge, candidates: &'c [Candidate]) -> Vec<Lead<'c>> {
+    let mut leads = Vec::new();
+    for candidate in candidates {
+        leads.extend(own_lead(judge, Cow::Borrowed(candidate), Some));
+        let behind = judge.lacking_behind(candidate);
+        if !behind.is_empty() && judge.turns_on_setting(candidate) {
+            leads.extend(behind.into_iter().map(|lacking| lead(&Cow::Borrowed(candidate), lacking, By::Settings)));
+        }
+        let behind = judge.lacking_behind_doers(candidate);
+        if !behind.is_empty() && judge.turns_on_doers(candidate) {
+            leads.extend(behind.into_iter().map(|lacking| lead(&Cow::Borrowed(candidate), lacking, By::Doers)));
+        }
+    }
+    // Whoever did something in what is only referred to is not named by that.
+    for referred in judge.referred_to() {
+        let behind = judge.lacking_behind(referred);
+        let own = own_lead(judge, Cow::Owned(referred.clone()), There::of_settings);
+        let turns = !behind.is_empty() && (own.is_some() || judge.turns_on_setting(referred));
+        leads.extend(own);
+        if turns {
+            leads.extend(behind.into_iter().map(|lacking| lead(&Cow::Owned(referred.clone()), lacking, By::Settings)));
+        }
+    }
+    leads
+}
+
+fn lead<'c>(candidate: &Cow<'c, Candidate>, (carrier, names): (&Candidate, Vec<String>), by: By) -> Lead<'c> {
+    Lead { candidate: candidate.clone(), carrier: Cow::Owned(carrier.clone()), names, by }
+}
+
+/// What a stored record itself names that is not here.
+fn own_lead<'c>(judge: &Judge, candidate: Cow<'c, Candidate>, part: impl FnOnce(There) -> Option<There>) -> Option<Lead<'c>> {
+    let stored = Some(&candidate).filter(|candidate| candidate.elsewhere.is_none())?;
+    let there = There::of(&stored.resource, &stored.source, &Spelled::new(), &Links::new()).and_then(part)?;
+    let names = there.not_here(judge, stored);
+    let by = By::Itself;
+    (!names.is_empty()).then(|| Lead { carrier: candidate.clone(), candidate, names, by })
 }

@@ -66,10 +66,11 @@ async fn a_change_of_the_patient_holds_at_the_next_reading() {
     let parent = json!({"resourceType": "RelatedPerson", "patient": {"reference": format!("Patient/{id}")}});
     let parent = a.create(&parent).await;
     let mut consent = permit_to(&id, "hospital-b");
+    consent["dateTime"] = json!("2021-01-01");
     consent["performer"] = json!([{"reference": format!("RelatedPerson/{parent}")}]);
     a.create(&consent).await;
     assert!(sees(&b, &seen).await, "a child");
-    let mut grown = born("1990-01-01");
+    let mut grown = born("2005-01-01");
     grown["id"] = json!(id);
     a.put(&format!("Patient/{id}"), &grown).await.expect(200);
     assert!(!sees(&b, &seen).await, "of age");

@@ -1,5 +1,5 @@
-//! What names of before lead to: records that bore an identifier once. They are hidden like what a name means today, and tell nothing else: no setting
-//! is learnt by them, and nothing is granted.
+//! What names of before lead to: records that bore an identifier once. They are hidden like what a name means today, and tell like it of what took place
+//! in them: what was renumbered or deleted is what it was. Nobody is known by them, and nothing is granted.
 
 use super::Beside;
 use crate::fhir::Node;
@@ -22,11 +22,15 @@ impl Beside {
         Ok(settings)
     }
 
+    /// What a name means, and what it may have meant once.
+    pub(super) fn may_be_meant_by(&self, reference: &str) -> impl Iterator<Item = &String> {
+        self.meant_by(reference).iter().chain(self.once.get(reference).into_iter().flatten())
+    }
+
     /// Whether what a reference means, or may have meant once, is hidden. Where an identifier is that of a record of the patients concerned, others' are
     /// not meant.
     pub(super) fn is_gone(&self, reference: &str, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
-        let once = self.once.get(reference).map(Vec::as_slice).unwrap_or_default();
-        let meant = || self.meant_by(reference).iter().chain(once);
+        let meant = || self.may_be_meant_by(reference);
         let is_theirs = |literal: &String| self.records.get(literal).is_some_and(|candidate| is_of_theirs(&candidate.resource));
         let is_told = meant().any(is_theirs);
         self.gone.contains(reference) || meant().any(|literal| self.gone.contains(literal) && (!is_told || is_theirs(literal)))

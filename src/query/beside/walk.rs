@@ -1,6 +1,6 @@
 //! From a record to the settings in which it took place, and on to those behind them.
 
-use super::{Beside, SETTING_STEPS, name_of};
+use super::{Beside, Candidate, SETTING_STEPS, name_of};
 use crate::consent::{Concept, Labeller, Reference, bears, labels_of_setting, named_settings};
 use crate::fhir::Node;
 use std::collections::HashSet;
@@ -36,13 +36,33 @@ impl Beside {
         !walk.settings.is_empty()
     }
 
+    /// The stored records on the way from a resource to the settings behind it that name what is not here, each with the names of that; the resource
+    /// itself is none of them.
+    pub fn lacking_behind(&self, resource: &Node, is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<(&Candidate, Vec<String>)> {
+        let mut walk = Walk::from(resource);
+        for _ in 0..SETTING_STEPS {
+            self.step(&mut walk, is_of_theirs);
+        }
+        let mut reached: Vec<&String> = walk.seen.iter().collect();
+        reached.sort_unstable();
+        reached.into_iter().filter_map(|name| self.lacking(name)).collect()
+    }
+
+    /// A stored record, where it names as a setting what is not here, with the names of that.
+    pub fn lacking(&self, name: &str) -> Option<(&Candidate, Vec<String>)> {
+        let carrier = self.records.get(name).filter(|carrier| carrier.elsewhere.is_none())?;
+        let named = self.names_of_settings(&carrier.resource).into_iter();
+        let absent: Vec<String> = named.filter(|name| self.absent.contains(name)).collect();
+        (!absent.is_empty()).then_some((carrier, absent))
+    }
+
     /// Goes on to the settings that those reached last name, as far as they are at hand and were not reached before.
     fn step<'b>(&'b self, walk: &mut Walk<'b>, is_of_theirs: &dyn Fn(&Node) -> bool) {
         let Walk { seen, names, settings } = walk;
         let named: Vec<String> = settings.iter().flat_map(|node| self.names_of_settings(node)).collect();
         *names = named.into_iter().filter(|name| seen.insert(name.clone())).collect();
         let record = |literal: &String| self.records.get(literal).map(|candidate| &candidate.resource);
-        let meant = names.iter().flat_map(|name| self.meant_by(name)).filter_map(|literal| Some((literal, record(literal)?)));
+        let meant = names.iter().flat_map(|name| self.may_be_meant_by(name)).filter_map(|literal| Some((literal, record(literal)?)));
         let theirs = meant.filter(|(literal, setting)| is_of_theirs(setting) && seen.insert((*literal).clone()));
         *settings = names.iter().filter_map(record).chain(theirs.map(|(_, setting)| setting)).collect();
     }

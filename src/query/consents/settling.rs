@@ -35,6 +35,32 @@ impl Judge {
         self.beside.lacks(name)
     }
 
+    /// The stored records that stand between a candidate and settings that are not here, with the names of these.
+    pub(in crate::query) fn lacking_behind(&self, candidate: &Candidate) -> Vec<(&Candidate, Vec<String>)> {
+        let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
+        self.beside.lacking_behind(&candidate.resource, &|setting| self.is_of(setting, &patients))
+    }
+
+    /// The same between a candidate and what those belong to who did something.
+    pub(in crate::query) fn lacking_behind_doers(&self, candidate: &Candidate) -> Vec<(&Candidate, Vec<String>)> {
+        let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
+        let is_of_theirs = |record: &Node| self.is_of(record, &patients);
+        let named = consent::doers_of(&candidate.resource);
+        let names: BTreeSet<String> =
+            named.iter().flat_map(|named| [&named.literal, &named.logical]).flatten().filter_map(name_of).collect();
+        let doers = names.iter().flat_map(|name| self.beside.meant_as(name)).filter_map(|name| Some((name, self.beside.record(name)?)));
+        let lacking = doers.flat_map(|(name, doer)| {
+            let behind = self.beside.lacking_behind(&doer.resource, &is_of_theirs);
+            self.beside.lacking(name).into_iter().chain(behind)
+        });
+        lacking.collect()
+    }
+
+    /// The records that candidates refer to and that are decided by themselves, which may lead to what is not here.
+    pub(in crate::query) fn referred_to(&self) -> impl Iterator<Item = &Candidate> {
+        self.beside.records().filter(|record| record.elsewhere.is_none() && self.is_decided_by_consent(record))
+    }
+
     /// Whether anything was looked for and is not here.
     pub(in crate::query) fn lacks_any(&self) -> bool {
         self.beside.lacks_any()
@@ -96,24 +122,15 @@ impl Judge {
             self.beside.learn(name, setting);
         }
         named.retain(|name| !self.beside.knows(name));
-        if named.is_empty() {
-            self.beside.label_places(&self.labeller);
-            return Ok(());
+        if !named.is_empty() {
+            let definitions = pipeline.definitions;
+            let are_few = named.len() <= FEW;
+            let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, named, MAX_BESIDE);
+            let found = if are_few { pipeline.store.glance(look).await? } else { pipeline.store.read(look).await? };
+            self.beside.join(found);
         }
-        let definitions = pipeline.definitions;
-        let are_few = named.len() <= FEW;
-        let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, named, MAX_BESIDE);
-        let found = if are_few { pipeline.store.glance(look).await? } else { pipeline.store.read(look).await? };
-        let names = self.beside.join(found);
         self.beside.label_places(&self.labeller);
-        self.hide_learnt(&names);
         Ok(())
-    }
-
-    /// Finds out which of the records that were learnt are hidden, and so must not be pointed at.
-    pub(in crate::query) fn hide_learnt(&mut self, names: &[String]) {
-        let hidden = self.hidden_among(names.iter().filter_map(|name| self.beside.record(name)));
-        self.beside.hide(hidden);
     }
 }
 

@@ -1,0 +1,113 @@
+//! A record that is stored here and leads, by what is stored here, to what lies at a holder alone is decided by that.
+
+use super::settings::{Scene, at, encounter, measured, with_id, withholding};
+use serde_json::{Value, json};
+
+const TELLING: &str = "Riverside Methadone Clinic";
+const ORDINARY: &str = "Main building";
+
+async fn scene() -> Scene {
+    Scene::configured(withholding, "source = \"hospital-a\"", "").await
+}
+
+fn named(kind: &str, id: &str, name: &str) -> Value {
+    json!({"resourceType": kind, "id": id, "name": name})
+}
+
+fn link(reference: &str) -> Value {
+    json!({"reference": reference})
+}
+
+impl Scene {
+    /// Sends what names others as the sender does, by the sender's ids.
+    async fn send(&self, mut resource: Value, id: &str) -> String {
+        resource["id"] = json!(id);
+        for element in ["subject", "patient"] {
+            if resource.get(element).is_some() {
+                resource[element] = link(&format!("Patient/{}", self.patient));
+            }
+        }
+        let path = format!("{}/{id}", resource["resourceType"].as_str().unwrap());
+        let answer = self.a.put(&path, &resource).await;
+        assert!(matches!(answer.status, 200 | 201), "{path}: {}", answer.text());
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stored_setting_leads_to_at_a_holder_counts() {
+    let visit = |more: Value| encounter(more);
+    let cases: [(&str, Vec<Value>, Value, fn(&str) -> Value); 5] = [
+        ("a place", vec![visit(json!({"location": [{"location": link("Location/x")}]}))], measured(at("Encounter/e1")), |name| {
+            named("Location", "x", name)
+        }),
+        ("a provider", vec![visit(json!({"serviceProvider": link("Organization/x")}))], measured(at("Encounter/e1")), |name| {
+            named("Organization", "x", name)
+        }),
+        ("a longer visit", vec![visit(json!({"partOf": link("Encounter/x")}))], measured(at("Encounter/e1")), |name| {
+            with_id(encounter(json!({"type": [{"text": name}]})), "x")
+        }),
+        (
+            "whose a room is",
+            vec![
+                json!({"resourceType": "Location", "id": "l1", "name": "Room 3", "managingOrganization": link("Organization/x")}),
+                visit(json!({"location": [{"location": link("Location/l1")}]})),
+            ],
+            measured(at("Encounter/e1")),
+            |name| named("Organization", "x", name),
+        ),
+        (
+            "an id that is none of FHIR",
+            vec![visit(json!({"serviceProvider": link("Organization/x_1")}))],
+            measured(at("Encounter/e1")),
+            |name| named("Organization", "x_1", name),
+        ),
+    ];
+    for (what, carriers, record, at_holder) in cases {
+        let is_askable = !what.starts_with("an id");
+        for (name, is_shown) in [(TELLING, false), (ORDINARY, is_askable)] {
+            let scene = scene().await;
+            for carrier in &carriers {
+                scene.send(carrier.clone(), carrier["id"].as_str().unwrap()).await;
+            }
+            let id = scene.send(record.clone(), "o1").await;
+            scene.hold(vec![at_holder(name)]);
+            let status = if is_shown { 200 } else { 404 };
+            scene.b.get(&format!("Observation/{id}")).await.expect(status);
+            let found = scene.search("Observation").await;
+            assert_eq!(found["total"], json!(u8::from(is_shown)), "{what} {name}: {found}");
+            // What refers to it does not name it either.
+            let report = json!({"resourceType": "DiagnosticReport", "status": "final", "code": {"text": "Panel"}, "subject": {},
+                "result": [link("Observation/o1")]});
+            let report = scene.send(report, "d1").await;
+            let read = scene.b.get(&format!("DiagnosticReport/{report}")).await.expect(200).json();
+            assert_eq!(read["result"].is_array(), is_shown, "{what} {name}: {read}");
+            // A holder's own record that took place in a stored visit is decided by the same.
+            let mut theirs = measured(at("Encounter/e1"));
+            theirs["id"] = json!("o2");
+            scene.hold(vec![at_holder(name), theirs]);
+            let found = scene.search("Observation").await;
+            assert_eq!(found["total"], json!(if is_shown { 2 } else { 0 }), "{what} {name}: {found}");
+        }
+    }
+}
+
+/// Whoever did something in a stored role, for an institution that only a holder has, is not named where the institution tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stored_role_leads_to_at_a_holder_counts() {
+    for (carrier, performer) in [
+        (json!({"resourceType": "PractitionerRole", "id": "r1", "organization": link("Organization/x")}), "PractitionerRole/r1"),
+        (json!({"resourceType": "Organization", "id": "r1", "name": "Ward 4", "partOf": link("Organization/x")}), "Organization/r1"),
+    ] {
+        for (name, is_shown) in [(TELLING, false), (ORDINARY, true)] {
+            let scene = scene().await;
+            scene.send(carrier.clone(), "r1").await;
+            let mut record = measured(None);
+            record["performer"] = json!([link(performer)]);
+            let id = scene.send(record, "o1").await;
+            scene.hold(vec![named("Organization", "x", name)]);
+            let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+            assert_eq!(read["performer"].is_array(), is_shown, "{performer} {name}: {read}");
+        }
+    }
+}
