@@ -55,8 +55,15 @@ fn spoiled_questions_are_answered_or_refused_without_harm() {
         }
         let Ok(question) = Consultation::from_hook(&body) else { continue };
         let requests = question.requests(&question.actors, vec![Vec::new()], noon());
-        let asked = Deciding { rules: &[&rules], requests: &requests, labeller: Labeller::built_in() };
-        let consulted = question.decide(&asked, |_| false);
+        let labelled = |resource: &Node| {
+            let mut facts = facts::of(resource);
+            Labeller::built_in().label(resource, &mut facts);
+            facts
+        };
+        let on = |resource: &Node| requests.first().map(|request| explain(&rules, request, &labelled(resource)));
+        let release = |resource: &Node| release(&on(resource)?, resource.clone()).map(|rest| (rest.into_resource(), false));
+        let whole = decide_requests(&[&rules], &requests);
+        let consulted = question.decide(Deciding { whole, on: &on, release: &release });
         for told in [Told::Outcome, Told::Obligations, Told::Trace] {
             let cards = json::write(&consulted.cards(told, "http://x"));
             released += usize::from(cards.contains(r#""id":"o""#));
