@@ -74,6 +74,19 @@ fn spoiled_questions_are_answered_or_refused_without_harm() {
 }
 
 #[test]
+fn what_must_be_withheld_for_several_purposes_is_said_once() {
+    let consent = parse(
+        r#"{"resourceType":"Consent","id":"c","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"provision":{"type":"permit","provision":[
+        {"type":"deny","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}]}]}}"#,
+    );
+    let rules = Rules::compile(&[consent], &Directory::default(), Policy::default());
+    let requests = ["TREAT", "HPAYMT"].map(|purpose| request("Practitioner/berg", purpose));
+    let decision = decide_requests(&[&rules], &requests).unwrap();
+    assert!(decision.is_permit());
+    assert_eq!(decision.obligations().len(), 1, "{:?}", decision.obligations());
+}
+
+#[test]
 fn every_step_has_a_sentence() {
     let consent = parse(
         r#"{"resourceType":"Consent","id":"c","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"provision":{"type":"permit","provision":[
