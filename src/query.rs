@@ -5,6 +5,7 @@
 
 mod addresses;
 mod beside;
+mod brought;
 mod consents;
 mod consult;
 mod counted;

@@ -169,7 +169,7 @@ impl Reference {
 
     /// Reads what a `Reference` names by its identifier, beside a literal reference or without one (R4 §2.3.0.2), as FHIR writes the search for
     /// it: `Encounter?identifier=system|value`. The type is missing where the element does not tell it.
-    pub(super) fn logical(node: &Node) -> Option<Reference> {
+    pub fn logical(node: &Node) -> Option<Reference> {
         let identifier = node.get("identifier").filter(|identifier| identifier.as_object().is_some())?;
         let literal = Reference::from_node(node);
         let stated = node.text("type").map(|name| name.rsplit('/').next().unwrap_or(name));

@@ -176,7 +176,12 @@ impl Decision {
 /// Several decisions on the same as one: a permit if each of them is.
 pub(super) fn join(decisions: Vec<Decision>) -> Option<Decision> {
     let heard = decisions.iter().filter_map(|decision| decision.subject.as_ref()).map(|subject| subject.heard).sum();
-    let obligations: Vec<Obligation> = decisions.iter().flat_map(|decision| decision.obligations.iter().cloned()).collect();
+    let mut obligations: Vec<Obligation> = Vec::new();
+    for obligation in decisions.iter().flat_map(|decision| &decision.obligations) {
+        if !obligations.contains(obligation) {
+            obligations.push(obligation.clone());
+        }
+    }
     let steps = decisions.iter().flat_map(|decision| decision.steps.iter().cloned()).take(STEPS_LIMIT).collect();
     let is_ambiguous = decisions.iter().any(Decision::is_ambiguous);
     let screen = join_screens(&decisions);
@@ -213,6 +218,7 @@ fn sentence_of(reason: &str) -> &'static str {
         "resource-unreadable" => "What was found is not a resource",
         "consents-unreadable" => "The patient's consents cannot be read, so nothing is shared",
         "setting-unknown" => "Where this took place could not be learnt, and the patient does not share what takes place just anywhere",
+        "withheld" => "Nothing would be left of this without what the patient does not share",
         "too-large" => "The patient's consents are larger than can be read",
         _ => "The consent could not be read in full, so nothing is shared past it",
     }

@@ -173,8 +173,30 @@ fn is_text(media: &str) -> bool {
 /// The text that stands encoded in a Binary or an Attachment, as much of it as is searched.
 pub(super) fn enclosed_text(node: &Node) -> Option<String> {
     let data = node.get("contentType").and_then(Node::as_text).filter(|media| is_text(media)).and_then(|_| node.text("data"))?;
+    Some(String::from_utf8_lossy(&encoded_bytes(data)?).into_owned())
+}
+
+/// Members that hold bytes, encoded.
+const ENCODED: [&str; 2] = ["data", "valueBase64Binary"];
+
+/// The text that stands encoded in a member, whether or not it is said to be text; `None` where it is none.
+pub(super) fn encoded_text(node: &Node, name: &str) -> Option<String> {
+    if !ENCODED.contains(&name) {
+        return None;
+    }
+    let said = (name == "data").then(|| enclosed_text(node)).flatten();
+    said.or_else(|| decoded_text(name, node.text(name)?))
+}
+
+/// The same, where nothing is known of what stands around the member.
+pub(super) fn decoded_text(name: &str, data: &str) -> Option<String> {
+    ENCODED.contains(&name).then(|| encoded_bytes(data)).flatten().and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+/// As many of the bytes that a text encodes as are searched.
+fn encoded_bytes(data: &str) -> Option<Vec<u8>> {
     let encoded: String = data.chars().filter(|letter| !letter.is_whitespace()).take(TEXT_LIMIT_BYTES.next_multiple_of(4)).collect();
-    Some(String::from_utf8_lossy(&BASE64.decode(encoded.as_bytes()).ok()?).into_owned())
+    BASE64.decode(encoded.as_bytes()).ok()
 }
 
 /// Whether there is content in it that cannot be searched: an image, a PDF, text too long or badly encoded.

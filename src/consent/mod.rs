@@ -57,7 +57,9 @@ mod written;
 mod tests;
 
 pub use code::{Code, Identifier, Reference};
-pub use consult::{Consultation, Consulted, Deciding, HOOK, Matter, Told, are_among, is_same_party, services};
+pub use consult::{
+    Consultation, Consulted, Deciding, HOOK, MADE_UP, Matter, Rest, Told, are_among, decide_requests, is_same_party, services,
+};
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request, explain};
 pub use delegate::{Capacity, capacity};
 pub use directory::Directory;
@@ -80,6 +82,7 @@ pub use sensitivity::ListError;
 pub use setting::{NamedRecord, bears, is_nobodys, is_setting, labels_of_setting, logical_names, named_settings, settings_of};
 pub use stream::decide_stream;
 pub use unsettled::{
-    SETTING_UNKNOWN, decide_unsettled, labels_of_unknown_setting, labels_of_worst_setting, turns_on_doers, turns_on_setting,
+    SETTING_UNKNOWN, decide_unsettled, explain_unsettled, labels_of_unknown_setting, labels_of_worst_setting, turns_on_doers,
+    turns_on_setting,
 };
 pub use vocabulary::{Concept, Confidentiality};

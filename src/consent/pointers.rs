@@ -5,8 +5,9 @@
 
 use super::code::{Identifier, Reference};
 use super::facts::{DOERS, references_of};
+use super::label::encoded_text;
 use super::setting::NamedRecord;
-use super::written::{addresses_in, uuids_in};
+use super::written::records_in;
 use crate::fhir::{Node, Value};
 
 /// Elements of the type Identifier that name another record, and not the one they stand in.
@@ -47,10 +48,7 @@ fn collect_doers(node: &Node, found: &mut Vec<NamedRecord>) {
 fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
     match &node.value {
         Value::Text(text) => {
-            found.extend(addresses_in(text));
-            if !OWN.contains(&name) {
-                found.extend(uuids_in(text));
-            }
+            found.extend(records_in(text, OWN.contains(&name)));
         }
         Value::List(items) => items.iter().for_each(|item| collect(item, name, found)),
         Value::Object(object) => {
@@ -66,6 +64,7 @@ fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
                     name => found.extend(named_by(name, &member.node)),
                 }
                 collect(&member.node, &member.name, found);
+                found.extend(encoded_text(node, &member.name).iter().flat_map(|text| records_in(text, false)));
             }
         }
         _ => {}

@@ -2,7 +2,7 @@
 
 use super::code::{Code, items};
 use super::facts::ResourceFacts;
-use super::label::{Confidence, Found, is_plain, is_silent};
+use super::label::{Confidence, Found, encoded_text, is_plain, is_silent};
 use super::vocabulary::{ACT_CODE, Concept, is_sensitivity};
 use super::wording::{each_form, in_plain_letters, words};
 use crate::fhir::json::{self, DEFAULT_DEPTH};
@@ -238,9 +238,8 @@ impl List {
                 self.look_up_identifier(node, found);
                 let telling = object.members().iter().filter(|member| !is_silent(&member.name));
                 telling.for_each(|member| self.read(&member.node, found));
-                if let Some(text) = super::label::enclosed_text(node) {
-                    self.search(&text, found);
-                }
+                let encoded = object.members().iter().filter_map(|member| encoded_text(node, &member.name));
+                encoded.for_each(|text| self.search(&text, found));
             }
             _ => {}
         }

@@ -4,7 +4,7 @@
 //! sensitivity is tried by itself.
 
 use super::code::Code;
-use super::decision::{Decision, decide, permits};
+use super::decision::{Decision, decide, explain, permits};
 use super::facts::ResourceFacts;
 use super::label::level;
 use super::permitted::withholds_labels;
@@ -39,6 +39,20 @@ pub fn turns_on_doers(decision: &Decision) -> bool {
 /// Decides on one resource whose setting is not known: a permit if it is one whatever the setting tells, and then with what the law wants said of
 /// the worst. What is denied is denied whole.
 pub fn decide_unsettled(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decision {
+    unsettled(rules, request, facts, decide)
+}
+
+/// The same decision, with the account of every rule.
+pub fn explain_unsettled(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Decision {
+    unsettled(rules, request, facts, explain)
+}
+
+fn unsettled(
+    rules: &Rules,
+    request: &Request,
+    facts: &ResourceFacts,
+    decide: impl Fn(&Rules, &Request, &ResourceFacts) -> Decision,
+) -> Decision {
     if rules.reach.weighs_labels {
         let plain = decide(rules, request, facts);
         if !plain.is_permit() {

@@ -9,9 +9,9 @@ use unicode_normalization::char::is_combining_mark;
 const REFERENCE_LIMIT_BYTES: usize = 12;
 
 /// Elements of XHTML that stand inside words. The others divide them.
-const INLINE: [&str; 27] = [
+const INLINE: [&str; 28] = [
     "a", "abbr", "acronym", "b", "big", "cite", "code", "del", "dfn", "em", "font", "i", "ins", "kbd", "q", "s", "samp", "small", "span",
-    "strike", "strong", "sub", "sup", "tt", "u", "var", "bdo",
+    "strike", "strong", "sub", "sup", "tt", "u", "var", "bdo", "wbr",
 ];
 
 /// What the names of accented letters end with: `eacute`.
@@ -40,15 +40,37 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
 /// A text in plain Latin letters where its letters look so, in the case in which they are, and without characters that are not seen.
 pub(super) fn in_plain_letters(text: &str) -> Cow<'_, str> {
     let text = if text.contains('&') { Cow::Owned(without_references(text)) } else { Cow::Borrowed(text) };
-    if text.is_ascii() {
-        return text;
-    }
-    let seen = text.nfkd().filter(|letter| !is_combining_mark(*letter) && !is_unseen(*letter));
-    Cow::Owned(seen.map(latin).collect())
+    if text.is_ascii() { text } else { Cow::Owned(plain_letters(&text).collect()) }
 }
 
+/// The letters of a text in plain Latin where they look so, without those that are not seen.
+pub(super) fn plain_letters(text: &str) -> impl Iterator<Item = char> {
+    let seen = text.chars().filter(|letter| !is_unseen(*letter));
+    seen.nfkd().filter(|letter| !is_combining_mark(*letter)).map(latin)
+}
+
+/// Whether nothing is shown for a letter: those that Unicode has ignored by default (Default_Ignorable_Code_Point), and marks of annotations.
 fn is_unseen(letter: char) -> bool {
-    matches!(letter, '\u{ad}' | '\u{34f}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+    matches!(
+        letter,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// The Latin letter that a Greek or Cyrillic one, or a variant, looks like.
@@ -143,7 +165,7 @@ fn referred(name: &str) -> Option<Option<char>> {
 }
 
 /// The text without its tags. Those that style leave a word whole.
-fn without_tags(text: &str) -> String {
+pub(super) fn without_tags(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, tagged)) = rest.split_once('<') {

@@ -1,10 +1,13 @@
 //! Addresses of records in what people wrote: as the whole of a text, as links in markdown or a narrative, as steps of a longer URL, or bare.
 
 use super::code::{Identifier, Reference, UUID_SCHEME};
-use crate::definitions::Definitions;
+use super::wording::{plain_letters, without_tags};
+use crate::definitions::{Definitions, SearchKind};
 use crate::fhir::entities::character;
 use crate::fhir::types::TypeKind;
+use crate::search::{LinkedName, MAX_LINK_DEPTH};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
@@ -16,8 +19,10 @@ const LONGEST_BASE: usize = 2_000;
 const LONGEST_TYPE: usize = 48;
 /// What a URN begins with, before the first colon.
 const URN: &str = "urn";
-/// How far wide letters are from the plain ones (Unicode, Halfwidth and Fullwidth Forms).
-const WIDE: u32 = 0xFEE0;
+/// The letters of a UUID, its hyphens among them (RFC 4122 §3).
+const UUID_LENGTH: usize = 36;
+/// So many types a reference may lead to, and still be searched for by an id alone.
+const FEW_TARGETS: usize = 16;
 /// Marks that HTML has names for and XHTML has not.
 const HTML_NAMES: [(&str, char); 12] = [
     ("sol", '/'),
@@ -36,48 +41,59 @@ const HTML_NAMES: [(&str, char); 12] = [
 /// What ends a sentence or an emphasis behind an address.
 const TRAILING: [char; 8] = ['.', ';', ':', '!', '*', '_', '~', ','];
 
-/// The addresses of records in a text. A search by id or identifier is the address of what it finds. Versions and fragments are left out.
-pub(super) fn addresses_in(text: &str) -> Vec<Reference> {
+/// The records that a text points at, however it is written: by their addresses and, unless the text is a name itself, by the UUIDs they go by. A search
+/// by id or identifier is the address of what it finds. Versions and fragments are left out.
+pub(super) fn records_in(text: &str, is_name: bool) -> Vec<Reference> {
     let mut found = Vec::new();
-    collect(text, &mut found);
-    let mut form = decoded(text);
-    for _ in 0..DECODINGS {
-        let Some(plain) = form else { break };
-        collect(&plain, &mut found);
-        form = decoded(&plain);
+    for form in forms_of(text) {
+        collect(&form, &mut found);
+        if !is_name {
+            found.extend(uuids_in(&form));
+        }
     }
     let mut seen = HashSet::new();
     found.retain(|address| seen.insert(address.clone()));
     found
 }
 
-/// The UUIDs in a text, as URIs in small letters.
-pub(super) fn uuids_in(text: &str) -> Vec<Reference> {
+/// A text as it is written, as it is read and followed, and the same of what its percent-encoding and references to characters stand for.
+fn forms_of(text: &str) -> Vec<Cow<'_, str>> {
+    let mut forms = vec![Cow::Borrowed(text)];
+    if text.is_ascii() && !text.contains(['%', '&', '\\', '<']) && !text.contains("/.") {
+        return forms;
+    }
+    let mut written = text.to_owned();
+    forms.extend(as_followed(&written).into_iter().map(Cow::Owned));
+    for _ in 0..DECODINGS {
+        let Some(plain) = decoded(&written) else { break };
+        forms.push(Cow::Owned(plain.clone()));
+        forms.extend(as_followed(&plain).into_iter().map(Cow::Owned));
+        written = plain;
+    }
+    forms
+}
+
+/// The UUIDs in one form of a text, as URIs in small letters.
+fn uuids_in(text: &str) -> impl Iterator<Item = Reference> {
     let places = text.match_indices(':').filter_map(|(at, _)| at.checked_sub(URN.len()));
     let schemes = places.filter_map(|at| text.get(at..).filter(|rest| is_uuid(rest)));
-    let uuids = schemes
+    let written = schemes
         .map(|rest| leading(rest.get(UUID_SCHEME.len()..).unwrap_or_default(), |letter| letter.is_ascii_alphanumeric() || letter == '-'));
-    uuids
-        .filter(|uuid| !uuid.is_empty())
-        .filter_map(|uuid| Reference::new(&format!("{UUID_SCHEME}{}", uuid.to_ascii_lowercase())))
-        .collect()
+    // Words may follow behind a hyphen.
+    let uuids = written.flat_map(|uuid| std::iter::once(uuid).chain(uuid.get(..UUID_LENGTH).filter(|whole| *whole != uuid)));
+    uuids.filter(|uuid| !uuid.is_empty()).filter_map(|uuid| Reference::new(&format!("{UUID_SCHEME}{}", uuid.to_ascii_lowercase())))
 }
 
 fn is_uuid(text: &str) -> bool {
     text.get(..UUID_SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(UUID_SCHEME))
 }
 
+/// The addresses in one form of a text.
 fn collect(text: &str, found: &mut Vec<Reference>) {
-    let marks = |text: &str, found: &mut Vec<Reference>| {
-        for (at, mark) in text.match_indices(['/', '?']) {
-            let Some((before, after)) = text.split_at_checked(at) else { continue };
-            let after = after.strip_prefix(mark).unwrap_or_default();
-            found.extend(if mark == "/" { literal(before, after) } else { searched(before, after) });
-        }
-    };
-    marks(text, found);
-    for form in as_followed(text) {
-        marks(&form, found);
+    for (at, mark) in text.match_indices(['/', '?']) {
+        let Some((before, after)) = text.split_at_checked(at) else { continue };
+        let after = after.strip_prefix(mark).unwrap_or_default();
+        found.extend(if mark == "/" { literal(before, after) } else { searched(before, after) });
     }
 }
 
@@ -118,31 +134,63 @@ fn referred(piece: &str) -> Option<(char, &str)> {
     Some((char::from_u32(code)?, rest))
 }
 
-/// A text as it is read and followed, where that differs: with wide letters and word processors' hyphens in their plain form, and without letters that
-/// nobody sees. A backslash may be the escape of Markdown; browsers take it for a slash, and in the value of a search it is what it is.
+/// A text as it is read and followed, where that differs: without marks of style, with wide letters and word processors' hyphens in their plain form and
+/// without letters that nobody sees, and without steps that lead back. A backslash may be the escape of Markdown; browsers take it for a slash, and in the
+/// value of a search it is what it is.
 fn as_followed(text: &str) -> Vec<String> {
-    let has_backslash = text.contains('\\');
-    if text.is_ascii() && !has_backslash {
-        return Vec::new();
+    let untagged = text.contains('<').then(|| without_tags(text));
+    let mut forms = Vec::new();
+    for seen in std::iter::once(text).chain(untagged.as_deref()) {
+        let plain: Cow<'_, str> =
+            if seen.is_ascii() { seen.into() } else { plain_letters(seen).map(plain_mark).collect::<String>().into() };
+        if plain.contains('\\') && !plain.contains('?') {
+            forms.extend([plain.replace('\\', "/"), plain.replace('\\', "")]);
+        }
+        forms.push(plain.into_owned());
     }
-    let plain: String = text.chars().filter(|letter| !is_unseen(*letter)).map(plain_letter).collect();
-    let is_search = plain.contains('?');
-    let others = if has_backslash && !is_search { vec![plain.replace('\\', "/"), plain.replace('\\', "")] } else { Vec::new() };
-    others.into_iter().chain([plain]).filter(|form| form != text).collect()
+    let straight: Vec<String> = forms.iter().filter_map(|form| without_steps(form)).collect();
+    forms.extend(straight);
+    forms.retain(|form| form != text);
+    forms
 }
 
-fn is_unseen(letter: char) -> bool {
-    matches!(letter, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}')
-}
-
-fn plain_letter(letter: char) -> char {
+/// What an address is told by that has another look in Unicode than in a URL.
+fn plain_mark(letter: char) -> char {
     match letter {
-        '\u{2044}' | '\u{2215}' => '/',
+        '\u{2044}' | '\u{2215}' | '\u{29F8}' => '/',
         '\u{2010}' | '\u{2011}' | '\u{2212}' => '-',
+        '\u{2236}' | '\u{A789}' => ':',
         '\u{3002}' => '.',
-        '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(letter) - WIDE).unwrap_or(letter),
         letter => letter,
     }
+}
+
+/// A text in whose addresses no step stays where it is or leads back (RFC 3986 §5.2.4); `None` where none did.
+fn without_steps(text: &str) -> Option<String> {
+    if !text.contains("/./") && !text.contains("/../") {
+        return None;
+    }
+    let mut straight = String::with_capacity(text.len());
+    for word in text.split_inclusive(is_between) {
+        let mut steps: Vec<&str> = Vec::new();
+        for step in word.split('/') {
+            match step {
+                "." if !steps.is_empty() => {}
+                // Nothing leads out of a server.
+                ".." if steps.last().is_some_and(|last| !matches!(*last, "" | "..") && !last.ends_with(':') && !is_server(&steps)) => {
+                    _ = steps.pop()
+                }
+                step => steps.push(step),
+            }
+        }
+        straight.push_str(&steps.join("/"));
+    }
+    Some(straight)
+}
+
+/// Whether the steps of an address are a scheme and a server, and no more.
+fn is_server(steps: &[&str]) -> bool {
+    matches!(steps, [scheme, "", _] if scheme.ends_with(':'))
 }
 
 /// The records whose type stands before a slash and whose id behind it. An underscore may end an emphasis, or belong to the id of a lax sender.
@@ -154,10 +202,19 @@ fn literal(before: &str, after: &str) -> Vec<Reference> {
     let after = after.trim_start_matches('/');
     let id = leading(after, is_of_id);
     let longer = Some(leading(after, |letter| is_of_id(letter) || letter == '_')).filter(|longer| *longer != id);
-    let ids: Vec<&str> = std::iter::once(id).chain(longer).filter(|_| !id.is_empty()).collect();
+    let ids: Vec<&str> = std::iter::once(id).chain(longer).chain(before_a_dash(id)).filter(|_| !id.is_empty()).collect();
     let bases = if ids.is_empty() || !is_type_like(word) { Vec::new() } else { bases_of(before) };
     let named = bases.iter().filter_map(|base| Some((base, type_of(word, !base.is_empty())?)));
     named.flat_map(|(base, type_name)| ids.iter().filter_map(move |id| Reference::new(&format!("{base}{type_name}/{id}")))).collect()
+}
+
+/// An id without what may be a dash, or the beginning of the next sentence, behind it.
+fn before_a_dash(id: &str) -> Option<&str> {
+    let next = id
+        .match_indices('.')
+        .find(|(at, _)| id.get(at + 1..).is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_uppercase())));
+    let end = [id.find("--"), next.map(|(at, _)| at)].into_iter().flatten().min().unwrap_or(id.len());
+    id.get(..end).map(|id| id.trim_end_matches(['-', '.'])).filter(|shorter| *shorter != id && !shorter.is_empty())
 }
 
 /// The word of letters that a text ends with, and what is before it.
@@ -264,19 +321,46 @@ fn searched(before: &str, after: &str) -> Vec<Reference> {
 
 /// The records that the parameters of a search name, of the type that a path ends with.
 fn asked(pairs: &[(&str, &str)], path: &str) -> Vec<Reference> {
-    pairs.iter().flat_map(|(name, value)| asked_for(path, name, value.trim_end_matches(TRAILING))).collect()
+    let (base, type_name) =
+        path.rsplit_once('/').map_or(("", path), |(base, type_name)| (path.get(..=base.len()).unwrap_or_default(), type_name));
+    pairs.iter().flat_map(|(name, value)| asked_for((base, type_name), name, value.trim_end_matches(TRAILING), MAX_LINK_DEPTH)).collect()
 }
 
-/// The records that one parameter of a search names.
-fn asked_for(path: &str, name: &str, value: &str) -> Vec<Reference> {
-    let type_name = path.rsplit('/').next().unwrap_or(path);
-    let value = percent_decode_str(value).decode_utf8_lossy();
-    let alternatives = parts(&value, ',').into_iter();
-    match name.split(':').next() {
-        Some("_id") => alternatives.filter_map(|id| Reference::new(&format!("{path}/{}", leading(id, is_of_id)))).collect(),
-        Some("identifier") => alternatives.map(|token| Reference::by_identifier(type_name, &identifier(token))).collect(),
-        _ => Vec::new(),
+/// The records that one parameter of a search on a type names, or one behind a link of it: by id, by identifier, or as what a reference leads to.
+fn asked_for((base, type_name): (&str, &str), name: &str, value: &str, depth: usize) -> Vec<Reference> {
+    let behind = |types: Vec<&str>, rest: &str| match depth.checked_sub(1) {
+        Some(depth) => types.iter().flat_map(|type_name| asked_for((base, type_name), rest, value, depth)).collect(),
+        None => Vec::new(),
+    };
+    match LinkedName::of(name) {
+        Some(LinkedName::Reverse { type_name, rest, .. } | LinkedName::Forward { type_name: Some(type_name), rest, .. }) => {
+            return behind(vec![type_name], rest);
+        }
+        Some(LinkedName::Forward { parameter, type_name: None, rest }) => return behind(targets(type_name, parameter), rest),
+        None => {}
     }
+    let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
+    let value = percent_decode_str(value).decode_utf8_lossy();
+    let by_id = |type_name: &str, id: &str| Reference::new(&format!("{base}{type_name}/{}", leading(id, is_of_id)));
+    let alternatives = parts(&value, ',').into_iter().filter(|one| !one.is_empty());
+    match (code, modifier) {
+        ("_id", _) => alternatives.filter_map(|id| by_id(type_name, id)).collect(),
+        ("identifier", _) => alternatives.map(|token| Reference::by_identifier(type_name, &identifier(token))).collect(),
+        (_, Some("identifier")) => alternatives.map(|token| Reference::by_identifier("", &identifier(token))).collect(),
+        (code, modifier) => {
+            let types =
+                modifier.filter(|name| type_of(name, false).is_some()).map_or_else(|| targets(type_name, code), |named| vec![named]);
+            let bare = alternatives.filter(|one| !one.contains(['/', ':', '|']));
+            bare.flat_map(|id| types.iter().filter_map(move |type_name| by_id(type_name, id))).collect()
+        }
+    }
+}
+
+/// The types that a reference leads to by which a type is searched, where they are few: one that may lead anywhere says nothing by an id alone.
+fn targets(type_name: &str, code: &str) -> Vec<&'static str> {
+    let parameter = Definitions::embedded().search_parameter(type_name, code).filter(|parameter| parameter.kind == SearchKind::Reference);
+    let targets = parameter.map(|parameter| parameter.targets.as_slice()).filter(|targets| targets.len() <= FEW_TARGETS);
+    targets.into_iter().flatten().map(|target| target.as_str()).collect()
 }
 
 /// The identifier that a search value means; of `type-system|type|value` the value.
@@ -310,7 +394,7 @@ mod tests {
     #[test]
     fn addresses_are_found_however_they_are_written() {
         let check = |text: &str, expected: &[&str]| {
-            let found = addresses_in(text);
+            let found = records_in(text, true);
             assert_eq!(found.iter().map(Reference::as_str).collect::<Vec<_>>(), expected, "{text}");
         };
         for text in [
@@ -343,6 +427,19 @@ mod tests {
             "Con\u{AD}dition/\u{200B}H",
             "Condition\u{FF0F}H",
             "?_type=Condition,Nothing&_id=H",
+            "Condition/./H",
+            "Condition/%2e/H",
+            "Condition/\u{2066}H\u{2069}",
+            "Condition/\u{180E}H",
+            "Condition\u{FE0F}/H",
+            "Condition/\u{1D5A7}",
+            "\u{1D402}ondition/H",
+            "Condition/<i>H</i>",
+            "Con<b>dition</b>/<wbr/>H",
+            "Observation?focus:Condition=H",
+            "Patient?_has:Condition:patient:_id=H",
+            "Observation?focus:Condition._id=H",
+            "Encounter?diagnosis:Condition=H",
         ] {
             check(text, &["Condition/H"]);
         }
@@ -362,6 +459,18 @@ mod tests {
             check(text, &["https://h.example/fhir/Condition/H", "Condition/H"]);
         }
         check("h.example:8443/condition/H", &["https://h.example:8443/Condition/H"]);
+        for text in ["https://h.example/fhir/Condition/zzz/../H", "https://h.example/fhir/./Condition/./H"] {
+            assert!(records_in(text, true).iter().any(|found| found.as_str() == "https://h.example/fhir/Condition/H"), "{text}");
+        }
+        for (text, id) in [("Condition/H--see", "H--see"), ("Condition/H-", "H-"), ("Condition/H.See there", "H.See")] {
+            check(text, &[&format!("Condition/{id}"), "Condition/H"]);
+        }
+        for (text, id) in
+            [("Condition/x/../H", "Condition/H"), ("Condition/y/z/../../H", "Condition/H"), ("Observation?encounter=H", "Encounter/H")]
+        {
+            assert!(records_in(text, true).iter().any(|found| found.as_str() == id), "{text}");
+        }
+        check("Observation?has-member:identifier=s|v", &["?identifier=s|v"]);
         check("Condition?_id=zz,H", &["Condition/zz", "Condition/H"]);
         check("Patient/1/Condition/H", &["Patient/1", "Condition/H"]);
         let below = ["https://h.example/fhir/Patient/1", "https://h.example/fhir/Condition/H"];
@@ -388,10 +497,32 @@ mod tests {
     }
 
     #[test]
+    fn uuids_are_found_however_they_are_written() {
+        const UUID: &str = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
+        let wide = UUID.replace('-', "\u{2011}");
+        for text in [
+            format!("urn:uuid:{UUID}"),
+            format!("see URN:UUID:{}.", UUID.to_ascii_uppercase()),
+            format!("urn:uuid&#58;{UUID}"),
+            format!("urn%3Auuid%3A{UUID}"),
+            format!("urn:uuid:{}", UUID.replacen('-', "%2D", 1)),
+            format!("urn:uuid:{wide}"),
+            format!("urn:uuid:{}", UUID.replace("883f-", "883f-\u{200B}")),
+            format!("urn\u{FF1A}uuid\u{FF1A}{UUID}"),
+            format!("<p>urn:uuid:<b>{UUID}</b></p>"),
+            format!("urn:uuid:{UUID}-which"),
+        ] {
+            let found = records_in(&text, false);
+            assert!(found.iter().any(|found| found.as_str() == format!("urn:uuid:{UUID}")), "{text}: {found:?}");
+            assert!(records_in(&text, true).is_empty(), "{text}: a name is no pointer");
+        }
+    }
+
+    #[test]
     fn a_base_is_looked_for_no_farther_than_it_may_be_long() {
         let far = format!("https://h.example/{}Condition/H", "é/".repeat(LONGEST_BASE));
-        assert_eq!(addresses_in(&far).iter().map(Reference::as_str).collect::<Vec<_>>(), ["Condition/H"]);
+        assert_eq!(records_in(&far, true).iter().map(Reference::as_str).collect::<Vec<_>>(), ["Condition/H"]);
         let many = "Condition/1/".repeat(20_000);
-        assert_eq!(addresses_in(&many).len(), 1);
+        assert_eq!(records_in(&many, true).len(), 1);
     }
 }

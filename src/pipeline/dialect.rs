@@ -62,7 +62,8 @@ impl Dialect<'_> {
         (name, value)
     }
 
-    fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[CompactString]) -> Cow<'v, str> {
+    /// A reference, or the value of a search for one; a bare id is of the type that `modifier` tells, or of one that may be meant.
+    pub fn reference<'v>(&self, value: &'v str, modifier: Option<&str>, targets: &[CompactString]) -> Cow<'v, str> {
         if value.contains("://") {
             return self
                 .local(&plain_url(value))

@@ -2,10 +2,12 @@
 
 mod kept;
 mod place;
+mod question;
 mod recipient;
 mod settling;
 
 pub use kept::KeptRules;
+pub(super) use question::{BroughtRecord, Question};
 pub use recipient::Recipient;
 
 use super::addresses::Addresses;
@@ -69,6 +71,8 @@ pub(crate) struct Judge {
     labeller: Labeller,
     /// How much could not be learnt of what candidates name, on which something turned.
     unlearnt: usize,
+    /// Where nothing is read, but asked whether it might be.
+    question: Option<Question>,
 }
 
 impl Judge {
@@ -89,6 +93,16 @@ impl Judge {
     pub async fn for_recipient<'r>(
         pipeline: &Pipeline,
         recipient: Recipient,
+        resources: impl Iterator<Item = Pointing<'r>>,
+    ) -> Result<Judge, Fault> {
+        let requests = recipient.requests(pipeline.clock.now());
+        Judge::asked(pipeline, (recipient, requests), None, resources).await
+    }
+
+    async fn asked<'r>(
+        pipeline: &Pipeline,
+        (recipient, requests): (Recipient, Vec<Request>),
+        question: Option<Question>,
         resources: impl Iterator<Item = Pointing<'r>>,
     ) -> Result<Judge, Fault> {
         let (rules, registry) = (Arc::clone(&pipeline.rules), Arc::clone(&pipeline.registry));
@@ -135,11 +149,11 @@ impl Judge {
             Ok((targets, beside, rules))
         };
         let (targets, mut beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
-        let requests = recipient.requests(now);
         let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
         beside.label_places(&labeller);
         let spoken_for = BTreeSet::new();
-        let mut judge = Judge { recipient, requests, rules, registry, targets, spoken_for, beside, addresses, labeller, unlearnt: 0 };
+        let mut judge =
+            Judge { recipient, requests, rules, registry, targets, spoken_for, beside, addresses, labeller, unlearnt: 0, question };
         judge.hide();
         Ok(judge)
     }
@@ -196,7 +210,7 @@ impl Judge {
 
     /// Decides one candidate.
     pub fn rule(&self, candidate: Candidate) -> Ruling {
-        let sender = self.registry.organisation_of(&candidate.source).map(Organisation::key).unwrap_or_default();
+        let sender = self.sender_of(&candidate);
         let asker = self.recipient.organisation.key();
         let is_audit = candidate.resource.resource_type() == Some("AuditEvent");
         let is_own = candidate.source == crate::audit::SOURCE;
@@ -224,6 +238,12 @@ impl Judge {
         };
         let told = permitted.map(|permitted| self.told(permitted).telling_of(about));
         told.map_or(Ruling::Denied(None), |permitted| Ruling::Permitted(Box::new(permitted)))
+    }
+
+    /// The organisation that sent a record. What a question turns on is what the consents say of whom it names, whoever sent what.
+    fn sender_of(&self, candidate: &Candidate) -> String {
+        let sender = self.registry.organisation_of(&candidate.source).filter(|_| self.question.is_none());
+        sender.map(Organisation::key).unwrap_or_default()
     }
 
     /// Whether it is a consent of patients for all of whom whoever asks speaks, or the gateway's notice to them.
@@ -274,7 +294,8 @@ impl Judge {
         let shown: Vec<Pointing<'c>> = shown.map(|candidate| (&candidate.resource, candidate.source.as_str())).collect();
         let patients: Vec<String> = shown.iter().flat_map(|(resource, _)| patient_ids(resource)).collect();
         let is_withheld = |labels: &[Concept]| consent::withholds_labels(decision, labels);
-        self.beside.hidden_from(&shown, &self.addresses, &|record| self.is_of(record, &patients), &is_withheld)
+        let hidden = self.beside.hidden_from(&shown, &self.addresses, &|record| self.is_of(record, &patients), &is_withheld);
+        self.that_may_be_told(hidden, &shown)
     }
 
     /// Whether a record is one of these patients', in whichever of their records, or nobody's.
@@ -287,10 +308,14 @@ impl Judge {
 
     /// The decision for a resource: that of all its patients together. `None` when somebody it is about cannot be told.
     fn decide(&self, resource: &Node) -> Option<Decision> {
-        let patients = self.beside.patients_in(resource, &self.registry)?;
+        self.decide_by(resource, [consent::decide, consent::decide_unsettled])
+    }
+
+    /// The same, by one way of deciding or, where it is not known of some setting what it is, by the other.
+    fn decide_by(&self, resource: &Node, [plainly, unsettled]: [Decide; 2]) -> Option<Decision> {
+        let patients = self.patients_in(resource)?;
         let facts = self.facts(resource, &patients);
-        let is_unsettled = self.is_unsettled(resource, &patients);
-        let decide = if is_unsettled { consent::decide_unsettled } else { consent::decide };
+        let decide = if self.is_unsettled(resource, &patients) { unsettled } else { plainly };
         let mut decisions = Vec::new();
         for id in patients {
             let rules = self.speaking(&id);
@@ -314,6 +339,9 @@ impl Judge {
         facts
     }
 }
+
+/// A way of deciding on one resource.
+type Decide = fn(&Rules, &Request, &ResourceFacts) -> Decision;
 
 /// Why a decision releases nothing: as it says, or because nothing is left of what it permits.
 fn why(decision: &Decision) -> Aside {

@@ -4,19 +4,20 @@
 //! unknown patient from one who denies. Asking about others is for systems with the role `consent-consult`; the trace is for the patient,
 //! whoever acts for them, and oversight.
 
-use super::consents::{Judge, Recipient, reference_of};
-use super::{QueryPath, may};
+use super::brought::Brought;
+use super::consents::{Judge, Question, Recipient, reference_of};
+use super::{Candidate, QueryPath, may};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::config::Interaction as Permission;
-use crate::consent::{Code, Consultation, Consulted, Deciding, Identifier, Matter, Party, Reference, Told, are_among, is_same_party};
-use crate::fhir::{Node, Object};
+use crate::consent::{Code, Consultation, Consulted, Deciding, Identifier, Matter, Party, Told, are_among, decide_requests, is_same_party};
+use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::registry::Role;
 use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The most records one name of a patient may find; more are nobody in particular.
 const MAX_NAMED: usize = 16;
@@ -44,7 +45,7 @@ impl QueryPath {
             only_about_oneself(question, &recipient)?;
         }
         let consulted = match &patient {
-            Some(patient) => self.decided(caller, question, recipient, patient).await?,
+            Some(patient) => self.decided(caller, question, recipient, (patient, told)).await?,
             None => Consulted::unknown(),
         };
         self.record_consultation(&consulted, patient, opened).await?;
@@ -66,19 +67,34 @@ impl QueryPath {
         })
     }
 
-    async fn decided(&self, caller: &Caller, question: &Consultation, recipient: Recipient, patient: &str) -> Result<Consulted, Fault> {
+    /// Decides as what is read is decided, for whom the question names: what is brought along is put into the gateway's words for it.
+    async fn decided(
+        &self,
+        caller: &Caller,
+        question: &Consultation,
+        recipient: Recipient,
+        (patient, told): (&str, Told),
+    ) -> Result<Consulted, Fault> {
         let actors = if question.actors.is_empty() { recipient.parties() } else { question.actors.clone() };
         let requests = question.requests(&actors, recipient.purposes_apart(), question.at.unwrap_or(self.pipeline.clock.now()));
-        let record: Node = Object::resource("Patient").with("id", patient).into();
-        let judge =
-            Judge::for_recipient(&self.pipeline, recipient.asked_for(&actors), std::iter::once((&record, crate::audit::SOURCE))).await?;
-        let dialect = self.pipeline.dialect(caller);
-        let is_patient = |reference: &Reference| {
-            let id = reference.relative().and_then(|relative| relative.strip_prefix("Patient/"));
-            id.is_some_and(|id| dialect.id("Patient", id) == patient)
+        // What is asked is what the consents say of somebody, not what else they may see by their office.
+        let recipient = Recipient { oversees: false, operates: false, ..recipient.asked_for(&actors) };
+        let is_registered = caller.has_role(Role::Regulator) || caller.has_role(Role::ConsentConsult);
+        let is_patients_own = told == Told::Trace && !is_registered;
+        let about = Question { patient: patient.to_owned(), is_patients_own, hidden: HashSet::new() };
+        let brought = Brought::with(question, &self.pipeline.dialect(caller), patient);
+        let mut judge = Judge::for_question(&self.pipeline, (recipient, requests.clone()), about, &brought.records).await?;
+        let candidates: Vec<Candidate> = brought.records.iter().map(|(candidate, _)| candidate.clone()).collect();
+        self.settle(&mut judge, &candidates).await?;
+        judge.hide_brought(&brought.records);
+        let on = |resource: &Node| judge.explain(resource);
+        let release = |resource: &Node| {
+            let permitted = judge.release(brought.candidate(resource.clone()))?;
+            let is_less = permitted.is_redacted();
+            Some((brought.in_their_words(permitted.into_resource()), is_less))
         };
-        let asked = Deciding { rules: &judge.speaking(patient), requests: &requests, labeller: &self.pipeline.labeller };
-        Ok(question.decide(&asked, is_patient))
+        let whole = decide_requests(&judge.speaking(patient), &requests);
+        Ok(brought.question.decide(Deciding { whole, on: &on, release: &release }))
     }
 
     /// The record of a consultation: whether it permitted, under which consent; a denial is kept with its reason, like every other.

@@ -386,3 +386,156 @@ async fn the_question_is_no_way_to_find_out() {
     let card = case.hook(&case.enforcer, json!({"patientId": {"system": MRN, "value": "1"}, "actor": organisation("hospital-b")})).await;
     assert_eq!(card.expect(200).json()["cards"][0]["summary"], "NO_CONSENT");
 }
+
+/// A consent that shares everything with hospital B, except what is about substance use.
+fn withholding(patient: &str) -> Value {
+    let mut consent = permit_to(patient, "hospital-b");
+    consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": [{"system": ACT_CODE, "code": "ETH"}]}]);
+    consent
+}
+
+const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+const LOCAL: &str = "urn:oid:1.3.6.1.4.1.99999.7";
+
+impl Case {
+    /// What is left of content that the enforcer brings along about hospital B, resource by resource; nothing where the answer is a denial.
+    async fn left(&self, party: &Party, resources: &[Value]) -> Vec<Value> {
+        let entry = |(index, resource): (usize, &Value)| json!({"fullUrl": format!("urn:uuid:0000000{index}-2fa1-11d2-883f-0016d3cca427"), "resource": resource});
+        let entries: Vec<Value> = resources.iter().enumerate().map(entry).collect();
+        let content = json!({"resourceType": "Bundle", "type": "collection", "entry": entries});
+        let answer = self.asked_with(party, content).await;
+        let content = all(&answer, "content").first().map(|content| content["resource"]["entry"].clone());
+        content.iter().filter_map(Value::as_array).flatten().map(|entry| entry["resource"].clone()).collect()
+    }
+
+    async fn asked_with(&self, party: &Party, content: Value) -> Value {
+        let purpose = json!({"name": "purpose", "valueCode": "TREAT"});
+        self.decide(party, json!([actor("hospital-b"), purpose, {"name": "content", "resource": content}])).await.expect(200).json()
+    }
+
+    fn subject(&self) -> Value {
+        json!({"reference": format!("Patient/{}", self.patient)})
+    }
+
+    fn encounter(&self, kind: &str) -> Value {
+        json!({"resourceType": "Encounter", "id": "e", "status": "finished", "class": {"system": ACT_CODE, "code": "AMB"},
+            "type": [{"text": kind}], "subject": self.subject(), "identifier": [{"system": LOCAL, "value": "E-1"}]})
+    }
+
+    fn problem(&self, kind: &str) -> Value {
+        json!({"resourceType": "Condition", "id": "c", "code": {"text": kind}, "subject": self.subject(),
+            "identifier": [{"system": LOCAL, "value": "C-1"}]})
+    }
+
+    fn measured(&self, members: Value) -> Value {
+        let mut measured = observation(&format!("Patient/{}", self.patient));
+        measured["id"] = json!("o");
+        measured.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        measured
+    }
+}
+
+fn ids(resources: &[Value]) -> Vec<&str> {
+    resources.iter().map(|resource| resource["id"].as_str().unwrap_or("none")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_brought_along_is_decided_as_if_it_were_read() {
+    let case = Case::new().await;
+    case.a.create(&withholding(&case.patient)).await;
+    // By the setting, however the content names it: the plain twin stays whole, in the words in which it came.
+    for encounter in [
+        json!({"reference": "Encounter/e"}),
+        json!({"reference": "urn:uuid:00000000-2fa1-11d2-883f-0016d3cca427"}),
+        json!({"type": "Encounter", "identifier": {"system": LOCAL, "value": "E-1"}}),
+    ] {
+        let measured = case.measured(json!({"encounter": encounter}));
+        let left = case.left(&case.enforcer, &[case.encounter("Methadone maintenance"), measured.clone()]).await;
+        assert_eq!(left, [Value::Null; 0], "{encounter}");
+        let left = case.left(&case.enforcer, &[case.encounter("Visit"), measured]).await;
+        assert_eq!(ids(&left), ["e", "o"], "{encounter}");
+        assert_eq!((&left[1]["encounter"], &left[1]["subject"]), (&encounter, &case.subject()));
+    }
+    // What is hidden is not pointed at, by a reference or in a text.
+    let pointing = case.measured(json!({"focus": [{"reference": "Condition/c"}], "note": [{"text": "see Condition/c"}]}));
+    let left = case.left(&case.enforcer, &[case.problem("Heroin dependence"), pointing.clone()]).await;
+    assert_eq!(ids(&left), ["o"]);
+    assert!(left[0].get("focus").is_none() && left[0].get("note").is_none(), "{left:#?}");
+    let left = case.left(&case.enforcer, &[case.problem("Hypertension"), pointing]).await;
+    assert_eq!((ids(&left), &left[1]["focus"][0]["reference"]), (vec!["c", "o"], &json!("Condition/c")));
+    assert_eq!(left[1]["note"][0]["text"], "see Condition/c");
+    // An institution that tells is neither named nor sent along.
+    let by = case.measured(json!({"performer": [{"reference": "Organization/g"}]}));
+    let clinic = |name: &str| json!({"resourceType": "Organization", "id": "g", "name": name});
+    let left = case.left(&case.enforcer, &[clinic("Riverside Methadone Clinic"), by.clone()]).await;
+    assert_eq!((ids(&left), left[0].get("performer")), (vec!["o"], None));
+    let left = case.left(&case.enforcer, &[clinic("Main Hospital"), by]).await;
+    assert_eq!((ids(&left), &left[1]["performer"][0]["reference"]), (vec!["g", "o"], &json!("Organization/g")));
+    // By what is stored here, as a read of the same is: one resource, too.
+    for (kind, status, expected) in [("Methadone maintenance", 404, "deny"), ("Visit", 200, "permit")] {
+        let visit = case.a.create(&case.encounter(kind)).await;
+        let measured = case.measured(json!({"encounter": {"reference": format!("Encounter/{visit}")}}));
+        let id = case.a.create(&measured).await;
+        assert_eq!(case.b.get(&format!("Observation/{id}")).await.status, status, "{kind}");
+        let stored = case.a.get(&format!("Observation/{id}")).await.expect(200).json();
+        let answer = case.asked_with(&case.enforcer, stored.clone()).await;
+        assert_eq!(answer["parameter"][0]["valueCode"] == "permit", expected == "permit", "{kind}: {answer}");
+        assert_eq!(case.left(&case.enforcer, &[stored]).await.len(), usize::from(expected == "permit"), "{kind}");
+        // Two accounts of one setting that differ: nobody can tell what it is.
+        let mut other = case.encounter(if expected == "permit" { "Methadone maintenance" } else { "Visit" });
+        other["id"] = json!(visit);
+        let left = case.left(&case.enforcer, &[other, measured]).await;
+        assert!(!ids(&left).contains(&"o"), "{kind}: {left:#?}");
+        case.a.delete(&format!("Observation/{id}")).await;
+        case.a.delete(&format!("Encounter/{visit}")).await;
+    }
+    // The trace is told to whom it is due, and what is left of one resource that is permitted in part.
+    let told = case.asked_with(&case.app, case.measured(json!({"note": [{"text": "on methadone"}]}))).await;
+    assert!(!all(&told, "step").is_empty(), "{told:#}");
+    let partly = case.measured(json!({"focus": [{"reference": "Observation/x"}], "component": [
+        {"code": {"text": "Methadone"}, "valueString": "yes"}, {"code": {"text": "Sodium"}, "valueString": "no"}]}));
+    let told = case.asked_with(&case.enforcer, partly).await;
+    assert_ne!(told["parameter"][0]["valueCode"], "permit", "{told:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn content_about_two_patients_is_decided_for_both_and_tells_a_patient_of_no_other() {
+    let case = Case::new().await;
+    case.a.create(&permit_to(&case.patient, "hospital-b")).await;
+    let denying = case.a.create(&patient("2")).await;
+    let mut denial = permit(&denying);
+    denial["provision"]["type"] = json!("deny");
+    denial["policyRule"]["coding"][0]["code"] = json!("OPTOUT");
+    case.a.create(&denial).await;
+    let sharing = case.a.create(&patient("3")).await;
+    case.a.create(&permit_to(&sharing, "hospital-b")).await;
+    let bearing = |number: &str| {
+        let mut subject = case.subject();
+        subject["identifier"] = json!({"system": MRN, "value": number});
+        case.measured(json!({"subject": subject}))
+    };
+    for (number, expected) in [("1", 1), ("2", 0), ("3", 1)] {
+        assert_eq!(case.left(&case.enforcer, &[bearing(number)]).await.len(), expected, "number {number}");
+    }
+    // The patient's own application learns nothing of who else is known, nor of what is known of them.
+    assert_eq!(case.left(&case.app, &[bearing("1")]).await.len(), 1);
+    let mut hidden = case.problem("Hypertension");
+    hidden["subject"] = json!({"reference": format!("Patient/{denying}")});
+    hidden["identifier"][0]["value"] = json!("C-2");
+    case.a.create(&hidden).await;
+    let pointing =
+        |number: &str| case.measured(json!({"focus": [{"type": "Condition", "identifier": {"system": LOCAL, "value": number}}]}));
+    for (known, unknown) in [(bearing("2"), bearing("99")), (bearing("3"), bearing("99")), (pointing("C-2"), pointing("C-9"))] {
+        let (known, unknown) = (case.asked_with(&case.app, known).await, case.asked_with(&case.app, unknown).await);
+        let shape = |told: &Value| told.to_string().replace("C-2", "C-9");
+        assert_eq!(shape(&known), shape(&unknown));
+        assert!(!shape(&known).contains(&denying));
+    }
+    // A system that enforces is told to take the pointer out.
+    let told = case.asked_with(&case.enforcer, pointing("C-2")).await;
+    let left = &all(&told, "content")[0]["resource"]["entry"][0]["resource"];
+    assert!(left["id"] == "o" && left.get("focus").is_none(), "{told:#}");
+    // Whoever asks about itself brings nothing.
+    let asked = json!([{"name": "content", "resource": case.measured(json!({}))}]);
+    case.decide(&case.b, asked).await.expect(403);
+}

@@ -712,3 +712,38 @@ async fn another_institution_of_the_same_number_hides_nothing() {
         }
     }
 }
+
+/// What stands in an attachment points as the same words in a note do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_attachment_says_is_read_as_any_text() {
+    let scene = scene().await;
+    let (hidden, seen) = (scene.problem("A-1", "Opioid dependence").await, scene.problem("A-2", "Asthma").await);
+    let encoded = |text: String| data_encoding::BASE64.encode(text.as_bytes());
+    for (id, is_shown) in [(&hidden, false), (&seen, true)] {
+        for (kind, text) in [
+            (Some("text/plain"), format!("See Condition/{id}.")),
+            (Some("text/html"), format!("<a href=\"Condition/{id}\">it</a>")),
+            (Some("application/fhir+json"), format!(r#"{{"resourceType":"Basic","subject":{{"reference":"Condition/{id}"}}}}"#)),
+            (None, format!("See Condition/{id}.")),
+        ] {
+            let mut attachment = json!({"data": encoded(text)});
+            kind.iter().for_each(|kind| attachment["contentType"] = json!(kind));
+            let id = scene.measured(json!({"extension": [{"url": "http://x.example/u", "valueAttachment": attachment}]})).await;
+            let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+            assert_eq!(read.to_string().contains("http://x.example/u"), is_shown, "{kind:?}: {read}");
+        }
+        let bytes = json!([{"url": "http://x.example/u", "valueBase64Binary": encoded(format!("See Condition/{id}."))}]);
+        let measured = scene.measured(json!({"extension": bytes})).await;
+        let read = scene.b.get(&format!("Observation/{measured}")).await.expect(200).json();
+        assert_eq!(read.to_string().contains("http://x.example/u"), is_shown, "{read}");
+        let context = json!({"reference": format!("Patient/{}", scene.patient)});
+        let binary = json!({"resourceType": "Binary", "contentType": "text/plain", "securityContext": context,
+            "data": encoded(format!("See Condition/{id}."))});
+        let binary = scene.a.create(&binary).await;
+        let read = scene.b.call(crate::support::Call::get(&format!("Binary/{binary}")).header("Accept", "application/fhir+json")).await;
+        assert_eq!(read.text().contains(&encoded(format!("See Condition/{id}."))), is_shown, "{}", read.text());
+    }
+    let telling = json!([{"url": "http://x.example/u", "valueBase64Binary": encoded("on methadone".to_owned())}]);
+    let measured = scene.measured(json!({"extension": telling})).await;
+    assert!(!scene.b.get(&format!("Observation/{measured}")).await.text().contains("valueBase64Binary"));
+}

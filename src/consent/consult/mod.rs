@@ -7,12 +7,8 @@
 mod hook;
 mod parameters;
 
-use super::code::{Code, Identifier, Reference, items};
-use super::decision::{Decision, decide_request, explain, join};
-use super::facts;
-use super::label::Labeller;
-use super::patients::{PatientReference, patients_of};
-use super::permitted::{no_patient, release};
+use super::code::{Code, Identifier, items};
+use super::decision::{Decision, decide_request, join};
 use super::request::{Action, Party, Request};
 use super::rules::Rules;
 use super::vocabulary::{Concept, RESOURCE_TYPES};
@@ -28,7 +24,7 @@ const MAX_LISTED: usize = 100;
 const MAX_CONTENT: usize = 1_000;
 
 /// The patient of what is made up.
-const MADE_UP: &str = "Patient/of-the-question";
+pub const MADE_UP: &str = "Patient/of-the-question";
 
 /// How much of a decision its asker is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +59,9 @@ pub struct Consultation {
 pub enum Matter {
     /// The request as a whole.
     Request,
-    /// One resource: brought along, or made up from a class, codes and labels.
+    /// One resource, made up from a class, codes and labels, about the patient [`MADE_UP`].
+    MadeUp(Node),
+    /// One resource that is brought along.
     Resource(Node),
     /// The entries of a Bundle, each with its `fullUrl`.
     Content(Vec<(Option<String>, Node)>),
@@ -99,43 +97,26 @@ impl Consultation {
         self.at.is_some() || self.action != Action::Access
     }
 
-    /// Decides by the rules of the patient's records, all of which must permit. Without any, or for somebody who is not known, the answer is the
-    /// denial of the unknown patient.
-    pub fn decide(&self, by: &Deciding<'_>, is_patient: impl Fn(&Reference) -> bool) -> Consulted {
-        let whole = by.decided(decide_request);
-        let Some(whole) = whole else { return Consulted::unknown() };
+    /// The answer, as it is decided by `by`. Without any rules, or for somebody who is not known, it is the denial of the unknown patient.
+    pub fn decide(&self, by: Deciding<'_>) -> Consulted {
+        let Some(whole) = by.whole else { return Consulted::unknown() };
+        let on = |resource: &Node| (by.on)(resource).unwrap_or_else(|| Decision::denial("patient-unresolved"));
         match &self.matter {
             Matter::Request => Consulted { decision: whole, is_whole: true, content: None },
-            Matter::Resource(resource) => {
-                let is_mine = |reference: &Reference| reference.as_str() == MADE_UP || is_patient(reference);
-                let decision = by.on_resource(resource, is_mine);
-                Consulted { decision, is_whole: false, content: None }
-            }
+            Matter::MadeUp(resource) => Consulted { decision: on(resource), is_whole: false, content: None },
+            Matter::Resource(resource) => Consulted::of_resource(on(resource), resource, by.release),
             Matter::Content(entries) => {
-                let names = self.names_in(entries);
-                let is_mine = |reference: &Reference| names.contains(reference) || is_patient(reference);
-                let released = entries.iter().filter_map(|(url, resource)| {
-                    let permitted = match no_patient(resource.clone()) {
-                        Some(permitted) => permitted,
-                        None => release(&by.on_resource(resource, is_mine), resource.clone())?,
-                    };
-                    Some((url.clone(), permitted.into_resource()))
-                });
+                let released = entries.iter().filter_map(|(url, resource)| Some((url.clone(), (by.release)(resource)?.0)));
                 let content = whole.is_permit().then(|| released.collect());
                 Consulted { decision: whole, is_whole: false, content }
             }
         }
     }
 
-    /// What the content calls the patient who is asked about: the Patients in it that bear an identifier of the question.
-    fn names_in(&self, entries: &[(Option<String>, Node)]) -> Vec<Reference> {
-        let bears = |resource: &Node| {
-            let mut identifiers = items(resource, "identifier").iter().filter_map(Identifier::from_node);
-            identifiers.any(|identifier| identifier.has_system() && self.patient.identifiers.contains(&identifier))
-        };
-        let patients = entries.iter().filter(|(_, resource)| resource.resource_type() == Some("Patient") && bears(resource));
-        let named = patients.flat_map(|(url, resource)| [url.as_deref().and_then(Reference::new), Reference::of_resource(resource)]);
-        named.flatten().collect()
+    /// Whether a record bears an identifier by which the question names its patient.
+    pub fn is_named_by(&self, record: &Node) -> bool {
+        let mut identifiers = items(record, "identifier").iter().filter_map(Identifier::from_node);
+        identifiers.any(|identifier| identifier.has_system() && self.patient.identifiers.contains(&identifier))
     }
 }
 
@@ -145,39 +126,43 @@ impl Consulted {
         Consulted { decision: Decision::denial("no-consent"), is_whole: true, content: None }
     }
 
+    /// The decision on one resource. Where it is permitted without some part of it, what is left comes along: no code says which part that was.
+    fn of_resource(decision: Decision, resource: &Node, release: &dyn Fn(&Node) -> Option<Rest>) -> Consulted {
+        if !decision.is_permit() {
+            return Consulted { decision, is_whole: false, content: None };
+        }
+        match release(resource) {
+            None => Consulted { decision: Decision::denial("withheld"), is_whole: false, content: None },
+            Some((_, false)) => Consulted { decision, is_whole: false, content: None },
+            Some((rest, true)) => Consulted { decision, is_whole: false, content: Some(vec![(None, rest)]) },
+        }
+    }
+
     pub fn decision(&self) -> &Decision {
         &self.decision
     }
 }
 
-/// By what a question is decided, as any reading is: by the rules of each of the patient's records, for each of the requests.
-pub struct Deciding<'a> {
-    pub rules: &'a [&'a Rules],
-    pub requests: &'a [Request],
-    pub labeller: &'a Labeller,
+/// What is left of a resource, and whether anything was taken out of it.
+pub type Rest = (Node, bool);
+
+/// How a question is decided: as any reading is.
+pub struct Deciding<'d> {
+    /// On the request as a whole; `None` where there are no rules to decide it by.
+    pub whole: Option<Decision>,
+    /// On one resource, with the account of why; `None` where it cannot be told that it is about the patient.
+    pub on: &'d dyn Fn(&Node) -> Option<Decision>,
+    /// What is released of one resource.
+    pub release: &'d dyn Fn(&Node) -> Option<Rest>,
 }
 
-impl Deciding<'_> {
-    /// The decisions by all rules for all requests as one; `None` where there are none of either.
-    fn decided(&self, decide: impl Fn(&Rules, &Request) -> Decision) -> Option<Decision> {
-        let by_each = self.rules.iter().filter_map(|rules| {
-            let each = self.requests.iter().map(|request| decide(rules, request)).collect();
-            Decision::for_all_purposes(each)
-        });
-        join(by_each.collect())
-    }
-
-    /// The decision on a resource, which is about the patient asked about, or about nobody that is known.
-    fn on_resource(&self, resource: &Node, is_mine: impl Fn(&Reference) -> bool) -> Decision {
-        let named = patients_of(resource);
-        let are_mine = !named.is_empty() && named.iter().all(|named| matches!(named, PatientReference::Known(name) if is_mine(name)));
-        if !are_mine {
-            return Decision::denial("patient-unresolved");
-        }
-        let mut facts = facts::of(resource);
-        self.labeller.label(resource, &mut facts);
-        self.decided(|rules, request| explain(rules, request, &facts)).unwrap_or_else(|| Decision::denial("no-consent"))
-    }
+/// The decision on requests as a whole, all of which must be permitted by the rules of each of a patient's records; `None` without any of either.
+pub fn decide_requests(rules: &[&Rules], requests: &[Request]) -> Option<Decision> {
+    let by_each = rules.iter().filter_map(|rules| {
+        let each = requests.iter().map(|request| decide_request(rules, request)).collect();
+        Decision::for_all_purposes(each)
+    });
+    join(by_each.collect())
 }
 
 /// A resource of this kind, made up: of the class, about the patient, with these codes and labels.
@@ -206,7 +191,7 @@ fn matter(classes: &[Code], codes: &[Code], labels: &[Code], resource: Option<No
         return Ok(Matter::Request);
     }
     match classes {
-        [class] if class.system == RESOURCE_TYPES => Ok(Matter::Resource(made_up(class, codes, labels))),
+        [class] if class.system == RESOURCE_TYPES => Ok(Matter::MadeUp(made_up(class, codes, labels))),
         _ => Err(malformed("Codes and labels are those of one resource: give its type as the one class.", "class")),
     }
 }

@@ -1,11 +1,11 @@
 //! The walk through one resource beside its type table: what is withheld goes, and with it whatever makes no sense without it.
 
 use super::super::code::{Code, Reference, codings, items};
-use super::super::label::is_silent;
+use super::super::label::{decoded_text, encoded_text, is_silent};
 use super::super::pointers::{named_by, named_logically};
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
-use super::super::written::{addresses_in, uuids_in};
+use super::super::written::records_in;
 use super::{Pass, Withheld, nested, prose};
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
@@ -245,7 +245,11 @@ impl Pass<'_> {
             return self.walk_members(object, place.content, Owner::Element, place.type_code);
         }
         let is_withheld = match &node.value {
-            Value::Text(_) => !is_silent(name) && self.tells(node),
+            Value::Text(text) => {
+                let points = !self.gone.is_empty() && decoded_text(name, text).is_some_and(|text| self.points_at_gone(&text));
+                self.is_told |= points;
+                points || (!is_silent(name) && self.tells(node))
+            }
             Value::List(_) => self.is_withheld(node),
             _ => false,
         };
@@ -314,17 +318,22 @@ impl Pass<'_> {
             return false;
         }
         match &node.value {
-            Value::Text(text) => {
-                let mut named = addresses_in(text).into_iter().chain(uuids_in(text));
-                self.gone.has(text) || named.any(|address| self.gone.has(address.as_str()))
-            }
+            Value::Text(text) => self.gone.has(text) || self.points_at_gone(text),
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
             Value::Object(object) => {
-                let is_gone = |member: &Member| self.is_named_gone(&member.name, &member.node) || self.mentions_gone(&member.node);
+                let is_gone = |member: &Member| {
+                    self.is_named_gone(&member.name, &member.node)
+                        || self.mentions_gone(&member.node)
+                        || encoded_text(node, &member.name).is_some_and(|text| self.points_at_gone(&text))
+                };
                 self.names_gone(node) || object.members().iter().any(is_gone)
             }
             _ => false,
         }
+    }
+
+    fn points_at_gone(&self, text: &str) -> bool {
+        records_in(text, false).iter().any(|address| self.gone.has(address.as_str()))
     }
 
     /// Whether an element names by identifier what is gone.

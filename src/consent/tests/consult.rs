@@ -55,8 +55,15 @@ fn spoiled_questions_are_answered_or_refused_without_harm() {
         }
         let Ok(question) = Consultation::from_hook(&body) else { continue };
         let requests = question.requests(&question.actors, vec![Vec::new()], noon());
-        let asked = Deciding { rules: &[&rules], requests: &requests, labeller: Labeller::built_in() };
-        let consulted = question.decide(&asked, |_| false);
+        let labelled = |resource: &Node| {
+            let mut facts = facts::of(resource);
+            Labeller::built_in().label(resource, &mut facts);
+            facts
+        };
+        let on = |resource: &Node| requests.first().map(|request| explain(&rules, request, &labelled(resource)));
+        let release = |resource: &Node| release(&on(resource)?, resource.clone()).map(|rest| (rest.into_resource(), false));
+        let whole = decide_requests(&[&rules], &requests);
+        let consulted = question.decide(Deciding { whole, on: &on, release: &release });
         for told in [Told::Outcome, Told::Obligations, Told::Trace] {
             let cards = json::write(&consulted.cards(told, "http://x"));
             released += usize::from(cards.contains(r#""id":"o""#));
@@ -64,6 +71,19 @@ fn spoiled_questions_are_answered_or_refused_without_harm() {
         }
     }
     assert!(released > 300, "{released} answers held the observation");
+}
+
+#[test]
+fn what_must_be_withheld_for_several_purposes_is_said_once() {
+    let consent = parse(
+        r#"{"resourceType":"Consent","id":"c","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},"provision":{"type":"permit","provision":[
+        {"type":"deny","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}]}]}}"#,
+    );
+    let rules = Rules::compile(&[consent], &Directory::default(), Policy::default());
+    let requests = ["TREAT", "HPAYMT"].map(|purpose| request("Practitioner/berg", purpose));
+    let decision = decide_requests(&[&rules], &requests).unwrap();
+    assert!(decision.is_permit());
+    assert_eq!(decision.obligations().len(), 1, "{:?}", decision.obligations());
 }
 
 #[test]

@@ -6,7 +6,6 @@ use crate::fhir::Node;
 use crate::outcome::Fault;
 use crate::pipeline::Pipeline;
 use crate::query::beside::{Beside, MAX_BESIDE, name_of};
-use crate::registry::Organisation;
 use std::collections::BTreeSet;
 
 impl Judge {
@@ -95,7 +94,7 @@ impl Judge {
     /// Whether what becomes of a candidate is a matter of consent on itself.
     fn is_decided_by_consent(&self, candidate: &Candidate) -> bool {
         let type_name = candidate.resource.resource_type().unwrap_or_default();
-        let sender = self.registry.organisation_of(&candidate.source).map(Organisation::key).unwrap_or_default();
+        let sender = self.sender_of(candidate);
         let is_own = !sender.is_empty() && sender == self.recipient.organisation.key();
         !is_own && !is_administrative(type_name) && !matches!(type_name, "AuditEvent" | "Provenance")
     }
