@@ -118,6 +118,11 @@ impl LogState {
         }
     }
 
+    /// Whether the register holds the tree that the data has, or one whose data came to nothing.
+    pub(super) fn is_registered(&self) -> bool {
+        self.registered == Some(tree(&self.edge))
+    }
+
     fn recall(&mut self) -> Result<(), Fault> {
         if let (true, Some(last)) = (self.stray, self.registered) {
             self.signing.withdraw(last)?;

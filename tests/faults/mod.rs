@@ -4,6 +4,7 @@ mod consents;
 mod counted;
 mod damaged;
 mod drain;
+mod full;
 mod input;
 mod keys;
 mod kill;
