@@ -58,6 +58,7 @@ pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
+pub(crate) use log::set_back;
 pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;

@@ -12,6 +12,7 @@ mod mirror;
 mod owed;
 mod race;
 mod replay;
+mod restored;
 mod revocation;
 mod rows;
 mod steps;
