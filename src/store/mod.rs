@@ -19,7 +19,9 @@ mod bound;
 mod candidates;
 mod compared;
 mod counting;
+mod destroyed;
 mod emptied;
+mod entries;
 mod erase;
 mod filed;
 mod filling;
@@ -159,6 +161,7 @@ impl Store {
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         if settings.adopt {
             keyring.forget_filings()?;
+            destroyed::take_for_all(&data, &keyring)?;
         }
         filling::fill(&data, &sealer, &keyring)?;
         let register = settings.register.parent().map(Path::to_owned);

@@ -269,7 +269,8 @@ fn damaged(row: &Row<'_>, fault: Fault) -> Damaged {
     }
 }
 
-fn text(row: &Row<'_>, column: usize) -> String {
+/// What a column says, as far as that is text.
+pub(super) fn text(row: &Row<'_>, column: usize) -> String {
     let bytes = row.get_ref(column).ok().and_then(|value| value.as_bytes().ok());
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }

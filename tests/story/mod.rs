@@ -9,6 +9,7 @@ mod desk;
 mod doers;
 mod erasing;
 mod erasing_damaged;
+mod erasing_index;
 mod erasing_named;
 mod erasing_told;
 mod erasing_words;
