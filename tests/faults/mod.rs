@@ -5,6 +5,7 @@ mod counted;
 mod damaged;
 mod drain;
 mod full;
+mod hidden_damage;
 mod input;
 mod keys;
 mod kill;
