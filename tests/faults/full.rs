@@ -211,7 +211,8 @@ async fn a_write_that_finds_no_room_waits_for_what_folding_gives_back() {
     // None is lost, and none is there twice.
     disk.clear();
     let mut found = ids(&party.search("Patient?_count=1000").await);
-    (found.sort(), acknowledged.sort());
+    found.sort();
+    acknowledged.sort();
     assert_eq!(found, acknowledged);
     for number in 0..WRITERS {
         assert_eq!(party.search(&format!("Patient?identifier=full-{number}")).await.len(), 1);

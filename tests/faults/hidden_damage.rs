@@ -87,7 +87,7 @@ async fn damage_tells_nobody_that_there_is_something_to_hide() {
         let of = format!("Patient/{}", case.patient);
         for query in [format!("Observation?patient={of}"), "Observation".into(), "Observation/_history".into(), format!("{of}/$everything")]
         {
-            assert_eq!(case.found(&query).await, [case.seen.clone()], "{change}: {query}");
+            assert_eq!(case.found(&query).await, std::slice::from_ref(&case.seen), "{change}: {query}");
         }
         assert!(case.found(&format!("Observation?_id={}", case.hidden)).await.is_empty(), "{change}");
 
