@@ -24,6 +24,7 @@ mod scope;
 mod settings;
 mod steps;
 mod stored;
+mod unreadable;
 
 pub use consents::KeptRules;
 pub use consents::Ruling;
@@ -179,10 +180,10 @@ impl QueryPath {
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let steps = Steps::begin(&self.pipeline.clock);
-        let outcome = work.await;
+        let outcome = self.told_of(caller, (type_name, id), work.await).await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             let id = self.pipeline.dialect(caller).id(type_name, id);
-            let asked = match self.own(type_name, &id, None).await? {
+            let asked = match unreadable::readable(self.own(type_name, &id, None).await)? {
                 Some(candidate) => Closing {
                     resources: vec![format!("{type_name}/{id}")],
                     withheld: self.concerned(&candidate.resource).await?,
@@ -300,7 +301,9 @@ impl QueryPath {
         let read = self.pipeline.store.read(move |reader| {
             let mut candidates = Vec::new();
             for (type_name, id) in wanted {
-                if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+                // What comes along with something else is left out where it cannot be read.
+                let found = unreadable::readable(reader.current(&type_name, &id))?;
+                if let Some(version) = found.filter(|version| !version.deleted()) {
                     candidates.push(Candidate::stored(&version)?);
                 }
             }
@@ -416,7 +419,7 @@ impl QueryPath {
     }
 
     /// The candidates, and how many records of what was done are damaged, which oversight alone is told: one of them does not hide the others. Anything
-    /// else that is damaged refuses the search.
+    /// else that is damaged refuses the search of whoever may learn of it.
     async fn own_candidates_apart(&self, caller: &Caller, query: &Arc<Query>) -> Result<(Vec<Candidate>, usize), Failure> {
         if is_unread(caller, query) {
             // Nobody else is shown any. How long looking through them takes would say how much is on record about somebody.
@@ -427,7 +430,7 @@ impl QueryPath {
         let Some(found) = self.pipeline.store.read(move |reader| reader.candidates_apart(&wanted)).await? else {
             return self.visible_of_many(caller, query).await;
         };
-        let (stored, damaged) = sound(query, found)?;
+        let (stored, damaged) = self.sound(caller, query, found).await?;
         Ok((candidates_of(query, &stored)?, damaged))
     }
 
@@ -439,7 +442,7 @@ impl QueryPath {
             let wanted = Arc::clone(query);
             let found = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
             let next = found.last().filter(|_| found.len() == PIECE);
-            let (stored, more) = sound(query, found)?;
+            let (stored, more) = self.sound(caller, query, found).await?;
             damaged += more;
             let candidates = candidates_of(query, &stored)?;
             let judge = self.judge(caller, &candidates).await?;
@@ -455,6 +458,15 @@ impl QueryPath {
         let text =
             format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
         Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
+    }
+
+    /// What of the found is as it was stored, and how many records of what was done are not.
+    async fn sound(&self, caller: &Caller, query: &Query, found: Rows) -> Result<(Vec<StoredVersion>, usize), Fault> {
+        if query.type_name() != "AuditEvent" {
+            return Ok((self.believed(caller, found).await?, 0));
+        }
+        found.damaged.iter().for_each(|damaged| unreadable::leave_out(&damaged.fault));
+        Ok((found.sound, found.damaged.len()))
     }
 
     fn page(&self, caller: &Caller, query: &Query, permitted: Vec<Permitted>, from: usize, consents: ConsentState, now: Instant) -> Page {
@@ -565,18 +577,6 @@ pub(crate) fn reference(resource: &Node) -> Option<String> {
 /// Whether the search is for audit records by somebody who is shown none.
 fn is_unread(caller: &Caller, query: &Query) -> bool {
     query.type_name() == "AuditEvent" && !caller.has_role(Role::Regulator)
-}
-
-/// What of the found is as it was stored, and how many are not. Only records of what was done may be passed over: whoever is shown these is told.
-fn sound(query: &Query, found: Rows) -> Result<(Vec<StoredVersion>, usize), Fault> {
-    if query.type_name() != "AuditEvent" {
-        return Ok((found.whole()?, 0));
-    }
-    for damaged in &found.damaged {
-        tracing::error!(detail = %damaged.fault.detail, "a record of what was done is damaged and is not served");
-        metrics::counter!("hearthgate_damaged_records_total").increment(1);
-    }
-    Ok((found.sound, found.damaged.len()))
 }
 
 /// The stored versions that meet the query, or may once something is taken out of them.

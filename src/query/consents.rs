@@ -13,6 +13,7 @@ pub use recipient::Recipient;
 use super::addresses::Addresses;
 use super::beside::{Beside, MAX_BESIDE, Pointing, may_be_named};
 use super::page::ConsentState;
+use super::unreadable::readable;
 use super::{Candidate, not_found};
 use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permitted, Reference, Request, ResourceFacts, Rules};
 use crate::fhir::Node;
@@ -126,7 +127,8 @@ impl Judge {
         let gather = move |reader: &Reader<'_>| {
             let mut targets = HashMap::new();
             for (type_name, id) in wanted {
-                if let Some(version) = reader.current(&type_name, &id)?.filter(|version| !version.deleted()) {
+                // A target that cannot be read is as one that is not there: what speaks of it is denied.
+                if let Some(version) = readable(reader.current(&type_name, &id))?.filter(|version| !version.deleted()) {
                     let candidate = Candidate::stored(&version)?;
                     patients.extend(patient_ids(&candidate.resource));
                     named.extend(Beside::named_by((&candidate.resource, &candidate.source), &words));

@@ -2,6 +2,7 @@
 
 use super::page::{ConsentState, Position};
 use super::steps::Steps;
+use super::unreadable::readable;
 use super::{Candidate, MAX_WITHHELD, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
@@ -124,9 +125,10 @@ impl QueryPath {
         let (mut before, since) = (asked.after.map(|position| position.from), asked.since);
         for _ in 0..MAX_CHUNKS {
             let wanted = scope.clone();
-            let stored = self.pipeline.store.read(move |reader| reader.history(&wanted, before, since, CHUNK)).await?;
-            let exhausted = stored.len() < CHUNK;
-            before = stored.last().map(|version| version.seq);
+            let found = self.pipeline.store.read(move |reader| reader.history_apart(&wanted, before, since, CHUNK)).await?;
+            let exhausted = found.len() < CHUNK;
+            before = found.first();
+            let stored = self.believed(caller, found).await?;
             self.append_visible(caller, stored, &mut shown, withheld).await?;
             if exhausted || shown.len() > asked.count {
                 return Ok(shown);
@@ -171,14 +173,18 @@ impl QueryPath {
     /// versions too.
     async fn hidden_now(&self, caller: &Caller, stored: &[StoredVersion]) -> Result<HashMap<(String, String), Option<u32>>, Fault> {
         let keys: HashSet<(String, String)> = stored.iter().map(key).collect();
+        let wanted = keys.clone();
         let current = self
             .pipeline
             .store
             .read(move |reader| {
-                let current = keys.into_iter().map(|(type_name, id)| reader.current(&type_name, &id));
+                let current = wanted.into_iter().map(|(type_name, id)| readable(reader.current(&type_name, &id)));
                 current.filter_map(Result::transpose).collect::<Result<Vec<_>, Fault>>()
             })
             .await?;
+        // What says nothing of itself now may be hidden by what it says.
+        let known: HashSet<(String, String)> = current.iter().map(key).collect();
+        let unread = keys.into_iter().filter(|key| !known.contains(key)).map(|key| (key, None));
         let live: Vec<&StoredVersion> = current.iter().filter(|version| !version.deleted()).collect();
         let candidates = live.iter().map(|version| Candidate::stored(version)).collect::<Result<Vec<_>, _>>()?;
         let judge = self.judge(caller, &candidates).await?;
@@ -190,6 +196,7 @@ impl QueryPath {
                 Ruling::Permitted(permitted) if permitted.is_redacted() => Some((key(version), Some(version.version))),
                 Ruling::Permitted(_) => None,
             })
+            .chain(unread)
             .collect())
     }
 

@@ -1,12 +1,10 @@
 //! That data and keys belong together. The data remembers which key store it rests on, how often keys had been written there when it was
-//! committed, and what was destroyed; the key store remembers the same of itself. A start compares the two, whatever their size:
-//!
-//! * Keys that are behind the data, or another store's, are refused: for every patient whose key is not there a new one would be drawn, and a
-//!   history cut off by it would prove complete.
-//! * Keys from before an erasure are destroyed again, by the labels that the data keeps. A label was drawn; it leads to nobody.
+//! committed, and what was destroyed ([`destroyed`]); the key store remembers the same of itself. A start compares the two, whatever their size: keys
+//! that are behind the data, or another store's, are refused. For every patient whose key is not there a new one would be drawn, and a history cut off
+//! by it would prove complete.
 
-use super::fault;
 use super::keys::{Keyring, Standing, derived};
+use super::{destroyed, fault};
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -17,7 +15,7 @@ struct Bound {
     written: u64,
 }
 
-/// Refuses keys that are not the data's or behind it, and destroys again what is to be gone. Data from before this was kept is bound now.
+/// Refuses keys that are not the data's or behind it, and sees to it that what is to be gone is. Data from before this was kept is bound now.
 pub(super) fn check(data: &Connection, keyring: &Keyring) -> Result<(), Fault> {
     let standing = keyring.standing()?;
     let bound = data
@@ -30,7 +28,7 @@ pub(super) fn check(data: &Connection, keyring: &Keyring) -> Result<(), Fault> {
         Some(bound) => compare(&bound, &standing, &gateway_of(keyring))?,
         None => bind(data, keyring, &standing)?,
     }
-    destroy_again(data, keyring, standing.destroyed)
+    destroyed::check(data, keyring)
 }
 
 /// What is noted of the gateway key the data was written under, which tells nothing of it, is derived from it by this.
@@ -89,29 +87,4 @@ fn bind(data: &Connection, keyring: &Keyring, standing: &Standing) -> Result<(),
 pub(super) fn note_written(data: &Connection, written: u64) -> Result<(), Fault> {
     let noted = data.prepare_cached("UPDATE bound SET written = ?").and_then(|mut statement| statement.execute([written]));
     noted.map(drop).map_err(fault)
-}
-
-/// Notes what is about to be destroyed, synced when this returns, and answers up to which number of destruction that is.
-pub(super) fn note_destroyed(data: &Connection, keyring: &Keyring, names: &[Vec<u8>]) -> Result<u64, Fault> {
-    let noted: u64 = data.query_row("SELECT coalesce(max(number), 0) FROM destroyed", [], |row| row.get(0)).map_err(fault)?;
-    let mut number = noted.max(keyring.standing()?.destroyed);
-    let transaction = data.unchecked_transaction().map_err(fault)?;
-    for label in keyring.labels(names)? {
-        number += 1;
-        transaction.execute("INSERT OR IGNORE INTO destroyed (number, label) VALUES (?, ?)", params![number, label]).map_err(fault)?;
-    }
-    transaction.commit().map_err(fault)?;
-    Ok(number)
-}
-
-/// Destroys what the data says was destroyed and the key store does not know of.
-fn destroy_again(data: &Connection, keyring: &Keyring, from: u64) -> Result<(), Fault> {
-    let mut statement = data.prepare("SELECT number, label FROM destroyed WHERE number > ? ORDER BY number").map_err(fault)?;
-    let rows = statement.query_map([from], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fault)?;
-    let rows = rows.collect::<Result<Vec<(u64, Vec<u8>)>, _>>().map_err(fault)?;
-    let Some((last, _)) = rows.last() else { return Ok(()) };
-    tracing::warn!(keys = rows.len(), "keys/keys.db is from before an erasure: what was destroyed then is destroyed again");
-    let last = *last;
-    let labels: Vec<Vec<u8>> = rows.into_iter().map(|(_, label)| label).collect();
-    keyring.destroy(&keyring.names(&labels)?, last)
 }

@@ -1,7 +1,8 @@
 //! Compares what is stored with the leaves that stand for it and with its seals, and the search index with what is stored.
 //!
 //! A seal says that a row is as it was written, and not that it is still there, that it is the newest, nor that a search finds it. The first is told by
-//! the leaves (`compared/leaves.rs`), the others by the documents themselves. It takes a look at everything, a row at a time.
+//! the leaves (`compared/leaves.rs`), the others by the documents themselves. It takes a look at everything, a row at a time; a row that cannot be read for
+//! what it is ends nothing.
 
 mod leaves;
 mod received;
@@ -9,8 +10,9 @@ mod seals;
 
 pub use leaves::{Erases, LeafReader, LeafSays};
 
+use super::row::text;
 use super::seal::Sealer;
-use super::{bound, data_file, fault};
+use super::{bound, data_file, destroyed, fault};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, json};
 use crate::outcome::Fault;
@@ -41,6 +43,7 @@ pub fn compare_rows(
 ) -> Result<Compared, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let data = Connection::open_with_flags(data_file(folder), flags).map_err(fault)?;
+    let told = destroyed::told_in(folder)?;
     let data = data.unchecked_transaction().map_err(fault)?;
     let mut compared = Compared::default();
     let sealer = gateway.map(|gateway| sealer(&data, gateway, &mut compared)).transpose()?.flatten();
@@ -50,6 +53,8 @@ pub fn compare_rows(
     }
     seals::compare_newest(&data, &mut compared.problems)?;
     received::compare(&data, &mut compared.problems)?;
+    let gateway = gateway.filter(|_| sealer.is_some());
+    told.map_or(Ok(()), |told| destroyed::compare(&data, told, gateway, &mut compared.problems))?;
     compare_index(&data, definitions, &mut compared)?;
     Ok(compared)
 }
@@ -81,7 +86,7 @@ fn compare_index(data: &Connection, definitions: &'static Definitions, compared:
     let (mut resources, mut entries) = (resources.query([]).map_err(fault)?, entries.query([]).map_err(fault)?);
     let mut ahead = next_entry(&mut entries)?;
     while let Some(row) = resources.next().map_err(fault)? {
-        let (rid, type_name, id, document) = read_resource(row).map_err(fault)?;
+        let (rid, type_name, id, document): (i64, _, _, _) = (row.get(0).map_err(fault)?, text(row, 1), text(row, 2), text(row, 3));
         compared.resources += 1;
         let mut found = BTreeSet::new();
         while let Some((of, entry)) = ahead.take_if(|(of, _)| *of <= rid) {
@@ -95,7 +100,7 @@ fn compare_index(data: &Connection, definitions: &'static Definitions, compared:
         // A document that does not parse is named where it is read.
         let Ok(resource) = parsed(&document) else { continue };
         let wanted = resource.as_ref().map(|resource| wanted(definitions, resource)).unwrap_or_default();
-        if wanted != found && !resource.is_some_and(|resource| is_shortened(&resource)) {
+        if wanted != found {
             let (lacking, surplus) = (wanted.difference(&found).count(), found.difference(&wanted).count());
             compared.problems.push(format!(
                 "data.db: the search index does not lead to {type_name}/{id} as it is stored: {lacking} entries lack, {surplus} are too many"
@@ -108,16 +113,14 @@ fn compare_index(data: &Connection, definitions: &'static Definitions, compared:
     Ok(())
 }
 
-fn read_resource(row: &Row<'_>) -> rusqlite::Result<(i64, String, String, String)> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-}
-
+/// What is not of its column's kind is read as what no document says.
 fn next_entry(entries: &mut Rows<'_>) -> Result<Option<(i64, Entry)>, Fault> {
     let read = |row: &Row<'_>| {
-        let (low, high): (f64, f64) = (row.get(4)?, row.get(5)?);
-        Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, bits(low), bits(high))))
+        let bound = |column| row.get(column).map_or(u64::MAX, bits);
+        let number = |column| row.get(column).unwrap_or(i64::MIN);
+        (number(0), (row.get(1).unwrap_or(u8::MAX), number(2), text(row, 3), bound(4), bound(5)))
     };
-    entries.next().map_err(fault)?.map(read).transpose().map_err(fault)
+    Ok(entries.next().map_err(fault)?.map(read))
 }
 
 /// The database keeps no negative zero.
@@ -137,11 +140,4 @@ fn wanted(definitions: &'static Definitions, resource: &Node) -> BTreeSet<Entry>
         Term::Range { parameter, low, high } => (2, parameter, String::new(), bits(low), bits(high)),
     };
     terms(definitions, resource).into_iter().map(entry).collect()
-}
-
-/// Records out of which an erasure took something are found by what they said before.
-fn is_shortened(resource: &Node) -> bool {
-    let labels = resource.get("meta").map(|meta| meta.items("security")).unwrap_or_default();
-    matches!(resource.resource_type(), Some("AuditEvent" | "Provenance"))
-        && labels.iter().any(|label| label.text("code") == Some("REDACTED"))
 }

@@ -8,7 +8,7 @@ use super::filed::Filing;
 use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{bound, emptied, fault, former, row};
+use super::{destroyed, emptied, entries, fault, former, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -78,7 +78,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
         data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
     }
     note_severed(data, erasure)?;
-    erasure.rewritten.iter().try_for_each(|(type_name, id, document)| rewrite(data, sealer, type_name, id, document))?;
+    rewrite_all(data, sealer, erasure)?;
     data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [UNFOLDED]).map(drop).map_err(fault)
 }
 
@@ -152,14 +152,21 @@ pub(super) fn finish(data: &Connection) -> Result<(), Fault> {
     data.execute("DELETE FROM condemned WHERE name = ?", [UNFOLDED]).map(drop).map_err(fault)
 }
 
-/// Puts another document in the place of the one there is; the leaf it was anchored by no longer opens to it, which its reader is told.
-fn rewrite(data: &Connection, sealer: &Sealer, type_name: &str, id: &str, document: &str) -> Result<(), Fault> {
-    let Some(mut version) = row::current(data, sealer, type_name, id)? else { return Ok(()) };
+/// Other documents take the places of those there are, and no search finds them by what they said before.
+fn rewrite_all(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<(), Fault> {
+    let rewritten = erasure.rewritten.iter().map(|(type_name, id, document)| rewrite(data, sealer, type_name, id, document));
+    let rids: Vec<i64> = rewritten.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    entries::make_anew(data, &rids)
+}
+
+/// Puts another document in the place of the one there is, and answers the row of its resource; the leaf it was anchored by no longer opens to it, which
+/// its reader is told.
+fn rewrite(data: &Connection, sealer: &Sealer, type_name: &str, id: &str, document: &str) -> Result<Option<i64>, Fault> {
+    let Some(mut version) = row::current(data, sealer, type_name, id)? else { return Ok(None) };
     document.clone_into(&mut version.document);
     let seal = sealer.seal(&version.sealed())?;
-    data.execute("UPDATE version SET document = ?, seal = ? WHERE seq = ?", params![document, &seal[..], version.seq])
-        .map(drop)
-        .map_err(fault)
+    let sql = "UPDATE version SET document = ?, seal = ? WHERE seq = ? RETURNING rid";
+    data.query_row(sql, params![document, &seal[..], version.seq], |row| row.get(0)).map(Some).map_err(fault)
 }
 
 /// Destroys the keys that committed erasures condemned.
@@ -169,9 +176,9 @@ pub(super) fn destroy_condemned(data: &Connection, keyring: &Keyring) -> Result<
     if names.is_empty() {
         return Ok(());
     }
-    let number = bound::note_destroyed(data, keyring, &names)?;
+    let told = destroyed::note(data, keyring, &names)?;
     killpoint::reached("erase-noted");
-    keyring.destroy(&names, number)?;
+    keyring.destroy(&names, told)?;
     data.execute("DELETE FROM condemned WHERE name <> ?", [UNFOLDED]).map(drop).map_err(fault)
 }
 

@@ -4,7 +4,7 @@ use super::filed::{self, TYPE_NAME};
 use super::keys::Keyring;
 use super::row::{SELECT_CURRENT, apart};
 use super::seal::Sealer;
-use super::{fault, former, reader};
+use super::{entries, fault, former, reader};
 use crate::outcome::Fault;
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -15,6 +15,8 @@ const PORTION: usize = 1000;
 const FORMER: &str = "former";
 /// The lists of the consents about each patient, from before they were closed.
 const FILED: &str = "filed";
+/// The index entries of records that an erasure took something out of.
+const SHORTENED: &str = "shortened";
 
 pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Result<(), Fault> {
     if is_to_do(data, FILED)? {
@@ -25,6 +27,10 @@ pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Res
     if is_to_do(data, FORMER)? {
         note_former(data, sealer)?;
         done(data, FORMER)?;
+    }
+    if is_to_do(data, SHORTENED)? {
+        index_shortened(data)?;
+        done(data, SHORTENED)?;
     }
     Ok(())
 }
@@ -59,6 +65,17 @@ fn note_former(data: &Connection, sealer: &Sealer) -> Result<(), Fault> {
         former::note_anew(&transaction, sealer, &type_name, &id)?;
     }
     drop(statement);
+    transaction.commit().map_err(fault)
+}
+
+fn index_shortened(data: &Connection) -> Result<(), Fault> {
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    let sql = "SELECT r.rid FROM resource r JOIN version v ON v.seq = r.current \
+               WHERE r.type IN ('AuditEvent', 'Provenance') AND instr(v.document, '\"REDACTED\"') > 0";
+    let mut statement = transaction.prepare(sql).map_err(fault)?;
+    let rids = statement.query_map([], |row| row.get(0)).map_err(fault)?.collect::<Result<Vec<i64>, _>>().map_err(fault)?;
+    drop(statement);
+    entries::make_anew(&transaction, &rids)?;
     transaction.commit().map_err(fault)
 }
 

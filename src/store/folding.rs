@@ -88,12 +88,15 @@ impl Folding {
         }
     }
 
-    /// Gives back what the write-ahead log takes, where the disk is full. The writer waits for it: nothing can be written anyway.
-    pub(super) fn make_room(&mut self, data: &Connection) {
-        if self.pages.swap(0, Ordering::Relaxed) > 0 {
-            fold_with(data, &mut self.room);
-            self.begins_at = begins_at(data, &self.room);
+    /// Gives back what the write-ahead log takes, where the disk is full, and says whether it gave anything. The writer waits for it: nothing can be
+    /// written anyway.
+    pub(super) fn make_room(&mut self, data: &Connection) -> bool {
+        if self.pages.swap(0, Ordering::Relaxed) == 0 {
+            return false;
         }
+        let is_folded = fold_with(data, &mut self.room);
+        self.begins_at = begins_at(data, &self.room);
+        is_folded
     }
 
     /// Ends the thread.
@@ -131,14 +134,13 @@ fn begins_at(data: &Connection, room: &Spare) -> u64 {
     pages.clamp(*FOLD_AT_PAGES.start(), *FOLD_AT_PAGES.end())
 }
 
-/// Folds everything, with the room that is kept for it where there is no other, and keeps that room again.
-fn fold_with(data: &Connection, room: &mut Spare) {
-    if !fold_all(data) && room.give_up() {
-        fold_all(data);
-    }
+/// Folds everything, with the room that is kept for it where there is no other, and keeps that room again. Says whether that could be done.
+fn fold_with(data: &Connection, room: &mut Spare) -> bool {
+    let is_folded = fold_all(data) || (room.give_up() && fold_all(data));
     if let Err(failure) = room.hold() {
         tracing::warn!(detail = %failure.detail, "no room can be kept for folding the write-ahead log");
     }
+    is_folded
 }
 
 /// Folds everything and empties the write-ahead log; says whether that could be done now. If not, the next time makes it good.

@@ -3,6 +3,7 @@
 
 mod filings;
 
+use super::destroyed::{self, Told};
 use super::fault;
 use crate::clock::Entropy;
 use crate::outcome::{Fault, FaultKind};
@@ -123,6 +124,7 @@ impl Keyring {
             file.execute_batch(LABELS).map_err(fault)?;
         }
         filings::prepare(&file)?;
+        destroyed::prepare(&file)?;
         let writings = AtomicU64::new(standing_or_new(&file, &entropy)?.written);
         let last: Option<Vec<u8>> = file.query_row("SELECT max(id) FROM record", [], |row| row.get(0)).map_err(fault)?;
         let high = last.and_then(|id| <[u8; 8]>::try_from(id.get(..8)?).ok());
@@ -283,9 +285,18 @@ impl Keyring {
         Ok(labels.iter().cloned().chain(patients).collect())
     }
 
-    /// Destroys keys by name: a record's 16 bytes, or a patient's 32 with all of its records. Gone for good when this returns, and remembered as
-    /// the destructions up to this number.
-    pub(super) fn destroy(&self, names: &[Vec<u8>], number: u64) -> Result<(), Fault> {
+    /// What is told here of the labels of destroyed keys, if it was ever noted.
+    pub(super) fn destroyed(&self) -> Result<Option<Told>, Fault> {
+        destroyed::read(&self.state().file)
+    }
+
+    /// Tells this of them from now on.
+    pub(super) fn tell_destroyed(&self, told: Told) -> Result<(), Fault> {
+        destroyed::write(&self.state().file, told)
+    }
+
+    /// Destroys keys by name: a record's 16 bytes, or a patient's 32 with all of its records. Gone for good when this returns, and told of so.
+    pub(super) fn destroy(&self, names: &[Vec<u8>], told: Told) -> Result<(), Fault> {
         let mut guard = self.state();
         let state = &mut *guard;
         let transaction = state.file.transaction().map_err(fault)?;
@@ -297,7 +308,7 @@ impl Keyring {
             transaction.execute("DELETE FROM record WHERE patient = ?", [name]).map_err(fault)?;
             transaction.execute("DELETE FROM patient WHERE name = ?", [name]).map_err(fault)?;
         }
-        transaction.execute("UPDATE standing SET destroyed = max(destroyed, ?)", [number]).map_err(fault)?;
+        destroyed::write(&transaction, told)?;
         transaction.commit().map_err(fault)?;
         state.opened.retain(|name, _| !names.iter().any(|gone| gone == name));
         state.fresh.retain(|(name, _)| !names.iter().any(|gone| gone == name));

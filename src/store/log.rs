@@ -118,6 +118,11 @@ impl LogState {
         }
     }
 
+    /// Whether the register holds the tree that the data has, or one whose data came to nothing.
+    pub(super) fn is_registered(&self) -> bool {
+        self.registered == Some(tree(&self.edge))
+    }
+
     fn recall(&mut self) -> Result<(), Fault> {
         if let (true, Some(last)) = (self.stray, self.registered) {
             self.signing.withdraw(last)?;
@@ -164,11 +169,8 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register,
     };
     let must_lead_to = signed.must_lead_to(edge.size());
     if must_lead_to.size > edge.size() {
-        return refuse(format!(
-            "the store is at {} leaves, but {} were signed: it was set back. Restore the newest data, or start a new log under another origin.",
-            edge.size(),
-            must_lead_to.size
-        ));
+        let ahead = format!("{place} (and {}, where it is ahead too)", settings.folder.join("ledger").display());
+        return refuse(set_back(edge.size(), (must_lead_to.size, "signed"), &ahead));
     }
     let then = TreeHashes::new(edge, &Stored(connection)).root(must_lead_to.size);
     match then {
@@ -179,6 +181,16 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register,
         )),
         Err(error) => Err(Fault::new(FaultKind::StorageCorrupt, format!("the log cannot be rebuilt: {error}"))),
     }
+}
+
+/// Why data is not gone on from that lies behind a tree which is known elsewhere, and what to do: put back what is newer or, where nothing is, move away
+/// what says so.
+pub(crate) fn set_back(there: u64, (known, how): (u64, &str), ahead: &str) -> String {
+    format!(
+        "the store is at {there} leaves, but {known} were {how}: it was set back. Restore the newest data. Where that is lost, whoever was shown what came since \
+         (witnesses, mirrors, holders of receipts) will find a fork: start a new log under another origin. Only where nobody was, stop the gateway, move \
+         {ahead} away and run `hearthgate ledger adopt`, which takes this data for the newest."
+    )
 }
 
 /// The full tiles of the data file.

@@ -19,7 +19,9 @@ mod bound;
 mod candidates;
 mod compared;
 mod counting;
+mod destroyed;
 mod emptied;
+mod entries;
 mod erase;
 mod filed;
 mod filling;
@@ -58,6 +60,7 @@ pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
+pub(crate) use log::set_back;
 pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
@@ -158,6 +161,7 @@ impl Store {
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         if settings.adopt {
             keyring.forget_filings()?;
+            destroyed::take_for_all(&data, &keyring)?;
         }
         filling::fill(&data, &sealer, &keyring)?;
         let register = settings.register.parent().map(Path::to_owned);

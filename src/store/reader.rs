@@ -5,7 +5,7 @@ use super::counting::{self, Count};
 use super::keys::Keyring;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
-use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, versions};
+use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, text, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
 use super::{erase, fault, filed};
@@ -64,6 +64,14 @@ impl<'c> Reader<'c> {
     /// The number of the newest version, deleted or not.
     pub fn newest(&self, type_name: &str, id: &str) -> Result<Option<u32>, Fault> {
         newest_version(&self.connection, type_name, id)
+    }
+
+    /// Whose a resource is, as its own row says; whatever became of its versions.
+    pub fn source_of(&self, type_name: &str, id: &str) -> Result<Option<String>, Fault> {
+        self.connection
+            .prepare_cached("SELECT source FROM resource WHERE type = ? AND id = ?")
+            .and_then(|mut statement| statement.query_row([type_name, id], |row| Ok(text(row, 0))).optional())
+            .map_err(fault)
     }
 
     pub fn version(&self, type_name: &str, id: &str, version: u32) -> Result<Option<StoredVersion>, Fault> {
@@ -172,6 +180,11 @@ impl<'c> Reader<'c> {
         since: Option<Instant>,
         limit: usize,
     ) -> Result<Vec<StoredVersion>, Fault> {
+        self.history_apart(scope, before, since, limit)?.whole()
+    }
+
+    /// The same, with those apart that are damaged.
+    pub fn history_apart(&self, scope: &HistoryScope, before: Option<i64>, since: Option<Instant>, limit: usize) -> Result<Rows, Fault> {
         let (condition, mut parameters): (&str, Vec<Sql>) = match scope {
             HistoryScope::Instance { type_name, id } => ("r.type = ? AND r.id = ?", vec![type_name.clone().into(), id.clone().into()]),
             HistoryScope::Type { type_name } => ("r.type = ?", vec![type_name.clone().into()]),
@@ -179,7 +192,7 @@ impl<'c> Reader<'c> {
         };
         parameters.extend([Sql::from(before.unwrap_or(i64::MAX)), since.map_or(i64::MIN, Instant::micros).into(), rows(limit)]);
         let sql = format!("{} WHERE {condition} AND v.seq < ? AND v.at >= ? ORDER BY v.seq DESC LIMIT ?", SELECT);
-        self.versions(&sql, parameters)
+        apart(&self.connection, self.sealer, &sql, parameters)
     }
 
     /// Current resources that satisfy every lookup of the query: a superset of its matches, in the order they were first stored.

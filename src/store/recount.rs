@@ -76,8 +76,9 @@ impl Leaves {
         let mut statement = data.prepare("SELECT position, entry FROM leaf ORDER BY position").map_err(fault)?;
         let mut rows = statement.query([]).map_err(fault)?;
         while let Some(row) = rows.next().map_err(fault)? {
-            let (position, entry): (u64, Vec<u8>) = (row.get(0).map_err(fault)?, row.get(1).map_err(fault)?);
-            leaves.take(position, &entry, position < covered, tags_of);
+            let position: u64 = row.get(0).map_err(fault)?;
+            let entry = row.get_ref(1).map_err(fault)?.as_bytes().unwrap_or_default();
+            leaves.take(position, entry, position < covered, tags_of);
         }
         known.iter().for_each(|known| leaves.lead_through(known));
         Ok(leaves)

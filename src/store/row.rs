@@ -197,10 +197,18 @@ impl Rows {
         self.damaged.into_iter().next().map_or(Ok(self.sound), |damaged| Err(damaged.fault))
     }
 
-    /// The number of the last row.
+    /// The number of the newest row.
     pub fn last(&self) -> Option<i64> {
-        let sound = self.sound.iter().map(|version| version.seq);
-        sound.chain(self.damaged.iter().map(|damaged| damaged.seq)).max()
+        self.numbers().max()
+    }
+
+    /// The number of the oldest.
+    pub fn first(&self) -> Option<i64> {
+        self.numbers().min()
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = i64> {
+        self.sound.iter().map(|version| version.seq).chain(self.damaged.iter().map(|damaged| damaged.seq))
     }
 
     pub fn len(&self) -> usize {
@@ -271,7 +279,8 @@ fn damaged(row: &Row<'_>, fault: Fault) -> Damaged {
     }
 }
 
-fn text(row: &Row<'_>, column: usize) -> String {
+/// What a column says, as far as that is text.
+pub(super) fn text(row: &Row<'_>, column: usize) -> String {
     let bytes = row.get_ref(column).ok().and_then(|value| value.as_bytes().ok());
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }

@@ -3,12 +3,11 @@
 use super::seal::Sealed;
 use super::unit::{Assumption, Committed, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::writer::Writer;
-use super::{candidates, fault, former, outbox, pending, people, reader};
+use super::{candidates, entries, fault, former, outbox, pending, people, reader};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
 use crate::outcome::{Fault, FaultKind};
-use crate::search::Term;
 use rusqlite::{OptionalExtension, params};
 
 /// How many shared bodies are remembered.
@@ -203,8 +202,8 @@ impl Writer {
         )?;
         self.filing.note(&self.data, draft)?;
         former::note(&self.data, draft, rid)?;
-        draft.old_terms.iter().try_for_each(|term| self.remove_term(term, rid))?;
-        draft.terms.iter().try_for_each(|term| self.insert_term(term, rid))
+        draft.old_terms.iter().try_for_each(|term| entries::remove(&self.data, term, rid))?;
+        draft.terms.iter().try_for_each(|term| entries::insert(&self.data, term, rid))
     }
 
     /// Makes the resource's row, or moves it on to the version at `seq`; answers its number. A first version has no row yet: its id is
@@ -229,26 +228,5 @@ impl Writer {
 
     fn value(&self, sql: &str) -> Result<i64, Fault> {
         self.data.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).map_err(fault)
-    }
-
-    fn insert_term(&self, term: &Term, rid: i64) -> Result<(), Fault> {
-        match term {
-            Term::Exact { key } => self.execute("INSERT OR IGNORE INTO exact (key, rid) VALUES (?, ?)", params![key, rid]),
-            Term::Text { parameter, value } => self
-                .execute("INSERT OR IGNORE INTO words (parameter, value, rid) VALUES (?, ?, ?)", params![parameter, value.as_str(), rid]),
-            Term::Range { parameter, low, high } => self
-                .execute("INSERT OR IGNORE INTO span (parameter, low, high, rid) VALUES (?, ?, ?, ?)", params![parameter, low, high, rid]),
-        }
-    }
-
-    fn remove_term(&self, term: &Term, rid: i64) -> Result<(), Fault> {
-        match term {
-            Term::Exact { key } => self.execute("DELETE FROM exact WHERE key = ? AND rid = ?", params![key, rid]),
-            Term::Text { parameter, value } => {
-                self.execute("DELETE FROM words WHERE parameter = ? AND value = ? AND rid = ?", params![parameter, value.as_str(), rid])
-            }
-            Term::Range { parameter, low, high } => self
-                .execute("DELETE FROM span WHERE parameter = ? AND low = ? AND high = ? AND rid = ?", params![parameter, low, high, rid]),
-        }
     }
 }

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     WHAT_NOTHING_OPENS,
     TO_BE_FILLED,
     NAMES_OF_BEFORE,
+    SHORTENED_RECORDS,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -120,6 +121,11 @@ const NAMES_OF_BEFORE: &str = "
 CREATE TABLE former (key INTEGER NOT NULL, rid INTEGER NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (key, rid, version)) WITHOUT ROWID;
 CREATE INDEX former_of ON former (rid);
 INSERT INTO filling SELECT 'former' WHERE EXISTS (SELECT 1 FROM resource WHERE version > 1);
+";
+
+/// What an erasure took something out of was found by what it said before.
+const SHORTENED_RECORDS: &str = "
+INSERT INTO filling SELECT 'shortened' WHERE EXISTS (SELECT 1 FROM resource);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -216,7 +216,7 @@ impl Writer {
                 }
             }
             // What finds room is not refused along with what does not: a read's record where there is none for new keys. Nor is what meets no damage.
-            Err(failure) if concerns_some(&failure) && units.len() > 1 && self.ledger.edge().size() == size => {
+            Err(failure) if concerns_some(&failure) && units.len() > 1 && self.is_unwritten_since(size) => {
                 units.into_iter().zip(answers).for_each(|one| self.serve(vec![one]));
             }
             Err(failure) => {
@@ -228,7 +228,25 @@ impl Writer {
         }
     }
 
+    /// Commits a group. A full disk may be full of the write-ahead log: what folding gives back is room for the same group, which is written anew
+    /// unless the data has it already.
     fn commit_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
+        let size = self.ledger.edge().size();
+        match self.try_group(units) {
+            Err(failure) if failure.kind == FaultKind::StorageFull => {
+                let has_room = self.folding.make_room(&self.data);
+                if has_room && self.is_unwritten_since(size) { self.try_group(units) } else { Err(failure) }
+            }
+            done => done,
+        }
+    }
+
+    /// Whether a group that failed at this size of the log is not in the data. It is where the register alone found no room.
+    fn is_unwritten_since(&self, size: u64) -> bool {
+        self.ledger.edge().size() == size && self.ledger.is_registered()
+    }
+
+    fn try_group(&mut self, units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
         if let Some(reason) = &self.poisoned {
             return Err(reason.clone());
         }
@@ -238,9 +256,6 @@ impl Writer {
             Ok(outcomes) => outcomes,
             Err(failure) => {
                 self.roll_back(before);
-                if failure.kind == FaultKind::StorageFull {
-                    self.folding.make_room(&self.data);
-                }
                 self.owed.told(owed, false, &self.data).inspect_err(|failure| self.poison(failure))?;
                 return Err(failure);
             }

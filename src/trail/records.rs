@@ -68,9 +68,9 @@ impl Plan {
                 let event = version.parse()?;
                 let references: Vec<&str> =
                     event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"])).collect();
-                let own = format!("Patient/{patient}");
-                let of_person = references.contains(&own.as_str());
-                let of_others = references.iter().any(|to| to.starts_with("Patient/") && *to != own);
+                // A version of the person is the person, too.
+                let patients = || references.iter().filter_map(|to| to.strip_prefix("Patient/")?.split('/').next());
+                let (of_person, of_others) = (patients().any(|id| id == patient), patients().any(|id| id != patient));
                 if of_person && !of_others {
                     self.gone.insert(key(version), version.version);
                 } else if self.leads_in(&event, traces) {

@@ -5,7 +5,7 @@ use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
 use crate::ledger::{Checkpoint, Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{LedgerHead, Reader, Spare, Store};
+use crate::store::{LedgerHead, Reader, Spare, Store, set_back};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,11 +226,7 @@ pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, ke
     let Some(published) = published_in(folder, origin, keys)? else { return Ok(()) };
     let forked = published.size == head.size() && published.root != head.edge.root();
     if forked || published.size > head.size() {
-        let text = format!(
-            "the store is at {} leaves, but {} were published: it was set back. Restore the newest data, or start a new log under another origin.",
-            head.size(),
-            published.size
-        );
+        let text = set_back(head.size(), (published.size, "published"), &folder.display().to_string());
         return Err(Fault::new(FaultKind::Ledger, text));
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! Keys that were lost, are older than the data, or another gateway's: nothing goes on without the ones the data rests on.
 
 use crate::support::data::{observation, patient};
+use crate::support::process::{Site, hearthgate};
 use crate::support::world::OFFICER;
 use crate::support::{Call, Folder, Setup, World};
 use hearthgate::clock::Clock;
@@ -8,6 +9,7 @@ use hearthgate::config::Settings;
 use hearthgate::outcome::Fault;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The key store as a backup keeps it: its files and what is in them.
 type Backup = BTreeMap<PathBuf, Vec<u8>>;
@@ -130,4 +132,31 @@ async fn keys_from_before_an_erasure_are_destroyed_again() {
     let (_folder, settings) = world.stop().await;
     assert_eq!(count(&settings, "data.db", "SELECT count(*) FROM destroyed"), 4);
     assert_eq!(count(&settings, "data.db", "SELECT max(length(label)) FROM destroyed"), 16);
+}
+
+/// A start says so; it goes on, for nothing is there that should not be. Where the data is taken for the newest, so are its labels.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_misses_labels_of_destroyed_keys() {
+    let site = Site::new(OFFICER);
+    let process = site.start().await;
+    let id = site.party("hospital-a").await.create(&patient("1")).await;
+    site.party("officer").await.call(Call::new("POST", &format!("Patient/{id}/$erase"))).await.expect(200);
+    let stop = async |mut process: crate::support::process::Process| {
+        process.terminate();
+        assert!(process.ended(Duration::from_secs(30)).await.is_some_and(|status| status.success()));
+    };
+    stop(process).await;
+    let says = "labels of destroyed keys";
+    let again = async |expected: usize| {
+        stop(site.start().await).await;
+        assert_eq!(site.log().matches(says).count(), expected, "{}", site.log());
+    };
+    again(0).await;
+    let data = rusqlite::Connection::open(site.data().join("data.db")).unwrap();
+    assert_eq!(data.execute("DELETE FROM destroyed WHERE number = 1", []).unwrap(), 1);
+    drop(data);
+    again(1).await;
+    std::fs::remove_file(site.data().join("keys/signed-tree")).unwrap();
+    assert!(hearthgate(&["ledger", "adopt", "--config", site.config.to_str().unwrap()], site.folder.path()).status.success());
+    again(1).await;
 }

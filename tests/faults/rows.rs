@@ -143,6 +143,7 @@ async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
             "UPDATE raw SET bytes = zeroblob(length(bytes)) WHERE id = (SELECT max(id) FROM raw)".to_owned(),
             "what was received is not as it came",
         ),
+        (format!("DELETE FROM raw WHERE id = (SELECT raw FROM version WHERE {version})"), "was received in is not there"),
         (format!("UPDATE version SET document = replace(document, '13.2', '13.3') WHERE {version}"), "is not as it was stored"),
         (format!("UPDATE version SET document = replace(document, '13.2', '13.3') WHERE {older}"), "is not as it was stored"),
         (format!("UPDATE version SET source = 'hospital-b' WHERE {older}"), "is not as it was stored"),
@@ -160,7 +161,10 @@ async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
         case.change(&change);
         let (code, told) = case.fsck();
         assert_eq!((code, told.contains(says)), (Some(1), true), "{change}: {told}");
-        assert!(told.contains(&name) || !says.starts_with("is ") || change.contains("seq = 1"), "{change}: {told}");
+        assert!(
+            told.contains(&name) || !(says.starts_with("is ") || says.starts_with("was ")) || change.contains("seq = 1"),
+            "{change}: {told}"
+        );
         case.put_back();
     }
     // A deletion that is said to be none.
@@ -182,4 +186,62 @@ async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
     assert_eq!((code, told.contains("keys/gateway.key is another")), (Some(1), true), "{told}");
     std::fs::write(&key, own).unwrap();
     assert_eq!(case.fsck().0, Some(0));
+}
+
+/// Keys that a backup brings back are destroyed again by their labels. Those that were taken away, or put in the place of another, are missed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn labels_of_destroyed_keys_that_were_taken_away_are_missed() {
+    let case = Case::new(Vec::new()).await;
+    for change in [
+        "DELETE FROM destroyed WHERE number = (SELECT max(number) FROM destroyed)",
+        "DELETE FROM destroyed WHERE number = (SELECT min(number) FROM destroyed)",
+        "DELETE FROM destroyed",
+        "UPDATE destroyed SET label = randomblob(16) WHERE number = 1",
+    ] {
+        case.change(change);
+        let (code, told) = case.fsck();
+        assert_eq!((code, told.contains("labels of destroyed keys")), (Some(1), true), "{change}: {told}");
+        case.put_back();
+    }
+    // Without the gateway's key their number is still told.
+    std::fs::remove_file(case.data.join("keys/gateway.key")).unwrap();
+    case.change("DELETE FROM destroyed WHERE number = 1");
+    assert_eq!(case.fsck().0, Some(1));
+    case.put_back();
+    assert_eq!(case.fsck().0, Some(0));
+}
+
+/// Half of all flipped bits make a text that is none, some make a column of another kind: each is named as what it is in, and ends nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_text_any_more_is_named_and_the_rest_is_looked_at() {
+    let case = Case::new(Vec::new()).await;
+    let row = case.row();
+    for change in [
+        format!("UPDATE version SET document = CAST(x'7b22ff' AS TEXT) WHERE version = 2 AND {row}"),
+        format!("UPDATE version SET source = CAST(x'ff' AS TEXT) WHERE version = 2 AND {row}"),
+        format!("UPDATE version SET leaf = 'x' WHERE version = 1 AND {row}"),
+        format!("UPDATE resource SET id = CAST(x'68ff' AS TEXT) WHERE {row}"),
+        format!("UPDATE resource SET type = CAST(x'ff' AS TEXT) WHERE {row}"),
+        format!("UPDATE resource SET version = 'x' WHERE {row}"),
+        "UPDATE words SET value = CAST(x'ff61' AS TEXT) WHERE value = (SELECT min(value) FROM words)".to_owned(),
+        format!("UPDATE exact SET key = 'x' WHERE key = (SELECT max(key) FROM exact WHERE {row}) AND {row}"),
+        format!("UPDATE span SET high = 'x' WHERE {row}"),
+        "UPDATE raw SET digest = 'x' WHERE id = (SELECT max(id) FROM raw)".to_owned(),
+        "UPDATE leaf SET entry = 'x' WHERE position = 1".to_owned(),
+        "UPDATE tag SET count = 'x' WHERE tag = (SELECT min(tag) FROM tag)".to_owned(),
+        "UPDATE emptied SET seal = 'x'".to_owned(),
+        "UPDATE severed SET opening = 'x'".to_owned(),
+        "UPDATE destroyed SET label = 'x' WHERE number = 1".to_owned(),
+    ] {
+        case.change(&change);
+        // Something else is looked for beyond it.
+        case.change("DELETE FROM destroyed WHERE number = 2");
+        let (code, told) = case.fsck();
+        assert_eq!((code, told.contains("labels of destroyed keys")), (Some(1), true), "{change}: {told}");
+        assert!(
+            told.lines().filter(|line| line.starts_with("data.db: ")).count() > usize::from(!change.contains("destroyed")),
+            "{change}: {told}"
+        );
+        case.put_back();
+    }
 }

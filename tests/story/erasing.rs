@@ -22,6 +22,10 @@ impl Case {
         Case(TwoPatients::new().await)
     }
 
+    pub(super) fn into_inner(self) -> TwoPatients {
+        self.0
+    }
+
     pub(super) fn noted(&self, about: &str, note: &str) -> Value {
         let mut resource = observation(&format!("Patient/{about}"));
         resource["note"] = json!([{ "text": note }]);

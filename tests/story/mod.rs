@@ -9,6 +9,8 @@ mod desk;
 mod doers;
 mod erasing;
 mod erasing_damaged;
+mod erasing_index;
+mod erasing_meanwhile;
 mod erasing_named;
 mod erasing_told;
 mod erasing_words;

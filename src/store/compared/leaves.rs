@@ -8,7 +8,7 @@ use crate::ledger::index::Tag;
 use crate::outcome::Fault;
 use crate::store::seal::Sealer;
 use crate::store::{emptied, fault};
-use rusqlite::{Connection, OptionalExtension, Row, Rows};
+use rusqlite::{Connection, OptionalExtension, Rows};
 use std::collections::{BinaryHeap, HashSet};
 
 /// What an entry of the log says of what is stored.
@@ -70,9 +70,14 @@ pub(super) fn compare(data: &Connection, reader: LeafReader, sealer: Option<&Sea
     Ok(())
 }
 
+/// The next that says where its leaves are. One that cannot be read for that is named where its seal is looked at.
 fn next_version(versions: &mut Rows<'_>) -> Result<Option<(u64, u64)>, Fault> {
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
-    versions.next().map_err(fault)?.map(read).transpose().map_err(fault)
+    while let Some(row) = versions.next().map_err(fault)? {
+        if let (Ok(first), Ok(count)) = (row.get(0), row.get(1)) {
+            return Ok(Some((first, count)));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether an erasure noted that a leaf stands for nothing any more. Without the gateway's key the note is believed as it is.
@@ -81,7 +86,7 @@ fn is_noted(data: &Connection, position: u64, sealer: Option<&Sealer>, problems:
         return Ok(false);
     }
     let found: Option<Vec<u8>> = data
-        .prepare_cached("SELECT seal FROM emptied WHERE position = ?")
+        .prepare_cached("SELECT CAST(seal AS BLOB) FROM emptied WHERE position = ?")
         .and_then(|mut statement| statement.query_row([position], |row| row.get(0)).optional())
         .map_err(fault)?;
     let Some(seal) = found else { return Ok(false) };
@@ -157,7 +162,7 @@ fn note_of(data: &Connection, (table, column): (&str, &str), commitment: &[u8; 3
     if !has_table(data, table)? {
         return Ok(None);
     }
-    data.prepare_cached(&format!("SELECT {column} FROM {table} WHERE commitment = ?"))
+    data.prepare_cached(&format!("SELECT CAST({column} AS BLOB) FROM {table} WHERE commitment = ?"))
         .and_then(|mut statement| statement.query_row([&commitment[..]], |row| row.get(0)).optional())
         .map_err(fault)
 }
