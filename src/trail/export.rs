@@ -22,21 +22,8 @@ use std::time::Duration;
 /// How long a package waits for the witnesses' word.
 const WITNESSES_WITHIN: Duration = Duration::from_secs(5);
 
-/// How often a trail is read anew from which something was erased while it was read.
-const MAX_READINGS: usize = 5;
-
 impl Trail {
-    /// The package, of a trail that nothing was erased from while it was read: its leaves say of what is not there that it was erased.
     pub(super) async fn export(&self, caller: &Caller, subject: Subject, seen: Option<u64>) -> Result<Vec<u8>, Failure> {
-        for _ in 0..MAX_READINGS {
-            if let Some(packed) = self.export_once(caller, subject.clone(), seen).await? {
-                return Ok(packed);
-            }
-        }
-        Err(Fault::new(FaultKind::Overloaded, "a trail kept being erased from while it was read").into())
-    }
-
-    async fn export_once(&self, caller: &Caller, subject: Subject, seen: Option<u64>) -> Result<Option<Vec<u8>>, Failure> {
         let pipeline = &self.query.pipeline;
         let tags = self.tags(&subject, None).await?;
         let (completeness, claims) = self.completeness(&subject, tags.clone()).await?;
@@ -45,11 +32,8 @@ impl Trail {
         let claims = of_owners(&subject, claims);
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
-        let reading = Arc::new(Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers));
-        let mut items = self.items(&reading, places).await?;
-        if reading.is_overtaken() {
-            return Ok(None);
-        }
+        let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
+        let mut items = self.items(&Arc::new(reading), places).await?;
         items.retain(is_provable);
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
         lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(|item| Lacking::event(item.position)));
@@ -75,7 +59,7 @@ impl Trail {
         // Packing is work for a processor, not for the thread that serves others.
         let packed = tokio::task::spawn_blocking(move || package.into_zip()).await;
         let packed = packed.map_err(|error| Fault::new(FaultKind::Internal, format!("packing panicked: {error}")))?;
-        Ok(packed.map(Some).map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?)
+        Ok(packed.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?)
     }
 
     /// The log as it stands over a leaf, with its witnesses' word where they are asked and answer in time. Without it the package still proves

@@ -13,7 +13,6 @@ use crate::query::{Scope, StoredTiles};
 use crate::store::{LedgerHead, Reader};
 use std::collections::HashSet;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
 /// Leaves looked through at a time for those that erase.
@@ -34,15 +33,13 @@ pub(super) struct Reading {
     pub scopes: OnceCell<Vec<Scope>>,
     /// The leaves among the places that erase, once one is wanted.
     erasures: OnceLock<Vec<Eraser>>,
-    /// Set once something is missing that only a leaf behind the places erased.
-    is_overtaken: AtomicBool,
 }
 
 impl Reading {
     pub fn new(caller: &Caller, subject: Subject, head: LedgerHead) -> Reading {
         let (caller, covers) = (caller.clone(), head.size());
         let (places, tags, scopes, erasures) = (Vec::new(), HashSet::new(), OnceCell::new(), OnceLock::new());
-        Reading { caller, subject, head, places, tags, covers, scopes, erasures, is_overtaken: AtomicBool::new(false) }
+        Reading { caller, subject, head, places, tags, covers, scopes, erasures }
     }
 
     /// The same of what was found under these tags in a log of that size.
@@ -50,27 +47,13 @@ impl Reading {
         Reading { tags: tags.iter().map(|tag| tag.tag).collect(), places: places.to_vec(), covers, ..self }
     }
 
-    /// Whether something was erased while the trail was read, so that its own leaves do not say why it is not there.
-    pub fn is_overtaken(&self) -> bool {
-        self.is_overtaken.load(Ordering::Relaxed)
-    }
-
-    /// Whether one of the erasures that are known meets a condition: of the trail's own, or of those that came since its places were found.
-    fn any_erasure(&self, reader: &Reader<'_>, is_meant: impl Fn(&Eraser) -> bool) -> Result<bool, Fault> {
-        if self.erasures(reader)?.iter().any(&is_meant) {
-            return Ok(true);
-        }
-        let is_newer = self.newer_erasures(reader)?.iter().any(is_meant);
-        self.is_overtaken.fetch_or(is_newer, Ordering::Relaxed);
-        Ok(is_newer)
-    }
-
     /// What a leaf stands for is not there. That is so where a later leaf of the trail says that it was erased; otherwise somebody took it away.
     ///
     /// # Errors
     /// When nothing says that it was erased.
     pub fn explain(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<(), Fault> {
-        if self.any_erasure(reader, |eraser| eraser.explains(position, leaf).is_some())? {
+        let erased = |eraser: &Eraser| eraser.explains(position, leaf).is_some();
+        if self.erasures(reader)?.iter().any(erased) || self.newer_erasures(reader)?.iter().any(erased) {
             return Ok(());
         }
         Err(Fault::new(
@@ -85,7 +68,8 @@ impl Reading {
     /// # Errors
     /// When it was written since leaves name what is shortened, and none names it.
     pub fn explain_shortened(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<Erased, Fault> {
-        if self.any_erasure(reader, |eraser| eraser.shortened(position, leaf) == Some(Erased::Named))? {
+        let named = |erasers: &[Eraser]| erasers.iter().any(|eraser| eraser.shortened(position, leaf) == Some(Erased::Named));
+        if named(self.erasures(reader)?) || named(&self.newer_erasures(reader)?) {
             return Ok(Erased::Named);
         }
         if !leaf.shortens_by_name || leaf.is_untagged() {
