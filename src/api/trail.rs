@@ -46,8 +46,7 @@ pub(super) async fn answer(
             Ok(render::resource(200, &bundle, wanted, state.definitions))
         }
         Operation::Erase => {
-            refused(state, caller, (type_name, id), record, only(pairs, &["shared"])).await?;
-            let shared = pairs.iter().any(|(name, value)| name == "shared" && value == "true");
+            let shared = refused(state, caller, (type_name, id), record, shared(pairs)).await?;
             let erased = state.trail.erase(caller, (type_name, id), shared, record).await?;
             let text = format!(
                 "Erased {} resource(s) for good, and {} version(s) of what is others' now; {} record(s) of others no longer lead to them.",
@@ -98,6 +97,20 @@ fn seen(pairs: &Pairs) -> Result<Option<u64>, Refusal> {
     let Some((name, value)) = pairs.iter().find(|(name, _)| name == "seen") else { return Ok(None) };
     let text = "'seen' is the size in the second line of the checkpoint you kept.";
     value.parse().map(Some).map_err(|_| Refusal::new(Reason::Malformed, IssueType::Value, text).at(name.clone()))
+}
+
+/// Whether what is about others too may go.
+fn shared(pairs: &Pairs) -> Result<bool, Refusal> {
+    only(pairs, &["shared"])?;
+    let mut given = pairs.iter().filter(|(name, _)| name == "shared");
+    match (given.next().map(|(_, value)| value.as_str()), given.next()) {
+        (None | Some("false"), None) => Ok(false),
+        (Some("true"), None) => Ok(true),
+        _ => {
+            let text = "'shared' is true or false, once.";
+            Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at("shared"))
+        }
+    }
 }
 
 fn only(pairs: &Pairs, known: &[&str]) -> Result<(), Refusal> {

@@ -175,6 +175,7 @@ fn tell(report: &Report) {
     println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
     let tagged = report.leaves - report.untagged.len();
     println!("complete: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
+    tell_owners(report);
     tell_untagged(report);
     tell_bound(report);
     let cut = report.lacking.get(&Why::Shortened).copied().unwrap_or_default();
@@ -204,8 +205,21 @@ fn tell(report: &Report) {
     } else {
         println!("page: index.html was not compared; packages of this format have a page that says more than the files beside it");
     }
+    println!("policy: the package's own was not used, and nothing proves what it says; believed was whom you named");
     if let Some(size) = report.extends {
         println!("consistent: the log extends its state at size {size}");
+    }
+}
+
+/// Whether it was shown that no owner of a record is left out with all that is under their tags.
+fn tell_owners(report: &Report) {
+    match report.owners {
+        _ if report.subject.starts_with("Patient/") => {}
+        Some(owners) => println!("owners: the tags are those of {owners}, and the records of the export say that there are no more"),
+        None => println!(
+            "owners: not shown; an older gateway exported this, which did not say under how many owners' tags the record is: all that is under the \
+             tags of another may be left out"
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ mod accounting;
 mod archive;
 mod belongs;
 mod erasers;
+mod owners;
 mod package;
 mod page;
 mod receipts;
@@ -25,6 +26,7 @@ mod whole;
 
 pub use accounting::{Account, MAX_ACCOUNTING_BYTES, verify_accounting};
 pub use archive::{ArchiveError, MAX_FILES, MAX_PACKAGE_BYTES, MAX_UNPACKED_BYTES};
+pub use owners::exported;
 pub use package::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, PackageError, Why};
 pub use receipts::Receipt;
 pub use verify::{Kept, Report, verify};

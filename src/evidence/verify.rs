@@ -3,6 +3,7 @@
 use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::belongs;
 use super::erasers::Erasers;
+use super::owners::owners;
 use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
@@ -67,6 +68,8 @@ pub struct Report {
     /// Tags that are claimed, and of these the ones that receipts show to be the subject's.
     pub tags: usize,
     pub bound: BTreeSet<Tag>,
+    /// By how many owners' keys the tags are made, where the records of the export under each say that these are all.
+    pub owners: Option<usize>,
     /// Whether the page was made again and compared; packages of older formats have another.
     pub is_page_compared: bool,
 }
@@ -113,11 +116,14 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
     same_files(&manifest, &files, &mut report);
     belongs::strays(&manifest, &files, &mut report);
+    // What it says nothing proves, and nothing here relies on: the reader brought theirs.
+    report.check(files.contains_key("policy"), || "policy: it is missing".to_owned());
     let policy = with_keys_of(&files, policy, &mut report);
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
     let (leaves, erasers) = leaves(&manifest, &files, &checkpoint, &mut report);
     belongs::patients(&manifest, &files, &leaves, &mut report);
+    owners(&manifest, &files, &mut report);
     let erasers = erasers.with_proof(&files, &checkpoint, &mut report);
     belongs::missing(&manifest, &files, &leaves, &erasers, &mut report);
     erased(&manifest, &leaves, &erasers, &mut report);

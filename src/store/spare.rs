@@ -27,7 +27,8 @@ impl Spare {
     /// So much room in a folder, or nowhere. What an earlier run held counts.
     pub fn within(folder: Option<&Path>, bytes: u64) -> Spare {
         let file = folder.map(|folder| folder.join(SPARE_NAME));
-        let is_held = file.as_ref().is_none_or(|file| file.metadata().is_ok_and(|present| present.len() == bytes));
+        let is_held =
+            file.as_ref().is_none_or(|file| file.symlink_metadata().is_ok_and(|present| present.is_file() && present.len() == bytes));
         Spare { file, bytes, is_held }
     }
 
@@ -42,7 +43,9 @@ impl Spare {
     /// [`FaultKind::StorageFull`] when there is none.
     pub fn hold(&mut self) -> Result<(), Fault> {
         let Some(file) = self.file.as_ref().filter(|_| !self.is_held) else { return Ok(()) };
-        let held = File::create(file).and_then(|mut file| {
+        // What lies there is taken away and not written over: a link may lead anywhere.
+        let _ = std::fs::remove_file(file);
+        let held = File::create_new(file).and_then(|mut file| {
             let piece = vec![0; PIECE_BYTES];
             (0..(self.bytes + MARGIN_BYTES) / PIECE_BYTES as u64).try_for_each(|_| file.write_all(&piece))?;
             file.set_len(self.bytes)
@@ -94,6 +97,27 @@ mod tests {
         assert_eq!(size(), Some(BYTES));
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(Spare::within(Some(&folder), BYTES).hold().unwrap_err().kind, FaultKind::Storage);
+    }
+
+    /// A link is not followed, and what cannot be taken away is left alone.
+    #[test]
+    fn only_a_file_of_its_own_is_room() {
+        let folder = std::env::temp_dir().join(format!("hearthgate-spare-link-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (other, link) = (folder.join("other"), folder.join(SPARE_NAME));
+        std::fs::write(&other, vec![1; BYTES as usize]).unwrap();
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let mut spare = Spare::within(Some(&folder), BYTES);
+        assert!(!spare.is_held());
+        spare.hold().unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), vec![1; BYTES as usize]);
+        assert!(link.symlink_metadata().unwrap().is_file());
+        std::fs::remove_file(&link).unwrap();
+        std::fs::create_dir(&link).unwrap();
+        let mut spare = Spare::within(Some(&folder), BYTES);
+        assert_eq!(spare.hold().unwrap_err().kind, FaultKind::Storage);
+        assert!(link.is_dir());
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

@@ -67,6 +67,11 @@ impl Trail {
 
     /// Since when: `_since`, or so many `years`, or six.
     fn asked(&self, pairs: &Pairs) -> Result<Instant, Refusal> {
+        let begins = |name: &str| matches!(name, "_since" | "years");
+        if let Some((name, _)) = pairs.iter().filter(|(name, _)| begins(name)).nth(1) {
+            let text = "An accounting of disclosures begins once: give _since or years, one of them.";
+            return Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at(name.clone()));
+        }
         let mut since = self.query.pipeline.clock.now() - YEAR.saturating_mul(YEARS as u32);
         for (name, value) in pairs {
             let bad = || Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.clone());

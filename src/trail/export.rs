@@ -6,8 +6,9 @@ use super::indexer::AnchoredIndex;
 use super::reading::Reading;
 use super::subject::{EpochTag, Opens, Place, Subject, places};
 use crate::anchor::{Erased, Leaf, LeafKind, Opening, receipt_text};
+use crate::audit;
 use crate::consent::{self, PermittedRecord};
-use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, Why};
+use crate::evidence::{Claim, Completeness, Consent, Consistency, Entry, Lacking, Package, Why, exported};
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
 use crate::ledger::TreeHashes;
@@ -23,17 +24,49 @@ use std::time::Duration;
 const WITNESSES_WITHIN: Duration = Duration::from_secs(5);
 
 impl Trail {
-    pub(super) async fn export(&self, caller: &Caller, subject: Subject, seen: Option<u64>) -> Result<Vec<u8>, Failure> {
+    /// Puts an export on record under the tags of every owner of the subject, and in each how many these are. Gives that number.
+    pub(super) async fn record_export(&self, opened: &audit::Opened, subject: &Subject) -> Result<usize, Failure> {
+        if subject.is_patient() {
+            self.record(opened, subject, &exported(None)).await?;
+            return Ok(1);
+        }
+        let nobodys = self.tags(subject, None).await?.into_iter().filter(|tag| subject.is_nobodys(tag.patient)).collect::<Vec<_>>();
+        let is_nobodys = subject.patients.is_empty() || !self.places(&nobodys).await?.is_empty();
+        let owners = subject.patients.len() + usize::from(is_nobodys);
+        let what = exported(Some(owners));
+        self.record(opened, subject, &what).await?;
+        if is_nobodys && !subject.patients.is_empty() {
+            let of_nobody = Subject { patients: Vec::new(), ..subject.clone() };
+            self.record(opened, &of_nobody, &what).await?;
+        }
+        Ok(owners)
+    }
+
+    /// The package; none where it would not be of one state, since something of it was erased while it was read, or it has other owners than are on record.
+    pub(super) async fn export(
+        &self,
+        caller: &Caller,
+        subject: Subject,
+        owners: usize,
+        seen: Option<u64>,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let pipeline = &self.query.pipeline;
         let tags = self.tags(&subject, None).await?;
         let (completeness, claims) = self.completeness(&subject, tags.clone()).await?;
         let places = places(&tags, claims.iter().map(|claim| claim.positions.clone()))?;
         let places = self.with_beside(&subject, places).await?;
         let claims = of_owners(&subject, claims);
+        if !self.is_owned_so(&subject, &claims, owners).await? {
+            return Ok(None);
+        }
         // The checkpoint is taken after the index was anchored, so that it covers the anchor.
         let head = self.vouched_head(completeness.anchored_at).await;
         let reading = Reading::new(caller, subject.clone(), head.clone()).over(&tags, &places, completeness.covers);
-        let mut items = self.items(&Arc::new(reading), places).await?;
+        let reading = Arc::new(reading);
+        let mut items = self.items(&reading, places).await?;
+        if reading.is_overtaken() {
+            return Ok(None);
+        }
         items.retain(is_provable);
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
         lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(|item| Lacking::event(item.position)));
@@ -59,7 +92,15 @@ impl Trail {
         // Packing is work for a processor, not for the thread that serves others.
         let packed = tokio::task::spawn_blocking(move || package.into_zip()).await;
         let packed = packed.map_err(|error| Fault::new(FaultKind::Internal, format!("packing panicked: {error}")))?;
-        Ok(packed.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?)
+        Ok(Some(packed.map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?))
+    }
+
+    /// Whether a subject still has the owners that the export on record was of, and the claims are by these.
+    async fn is_owned_so(&self, subject: &Subject, claims: &[Claim], owners: usize) -> Result<bool, Failure> {
+        let (type_name, id) = subject.reference.split_once('/').unwrap_or_default();
+        let now = super::subject::subject(&self.query.pipeline, type_name, id).await?;
+        let claimed = claims.iter().map(|claim| claim.patient).collect::<BTreeSet<_>>().len();
+        Ok(claimed == owners && now.is_some_and(|now| now.patients == subject.patients))
     }
 
     /// The log as it stands over a leaf, with its witnesses' word where they are asked and answer in time. Without it the package still proves

@@ -36,11 +36,14 @@ use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::config::Interaction as Permission;
 use crate::identity::Caller;
-use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::{QueryPath, may, not_found};
 use crate::registry::Role;
 use std::sync::Arc;
 use subject::Subject;
+
+/// How often a package is begun anew, because something of it was erased meanwhile, or somebody else's key came to it. Each is on record.
+const MAX_ROUNDS: usize = 5;
 
 /// The trail's path. Cheap to clone.
 #[derive(Clone)]
@@ -75,9 +78,14 @@ impl Trail {
         opened: &audit::Opened,
     ) -> Result<Vec<u8>, Failure> {
         let work = async {
-            let subject = self.subject(caller, type_name, id).await?;
-            self.record(opened, &subject, "evidence package").await?;
-            self.export(caller, subject, seen).await
+            for _ in 0..MAX_ROUNDS {
+                let subject = self.subject(caller, type_name, id).await?;
+                let owners = self.record_export(opened, &subject).await?;
+                if let Some(package) = self.export(caller, subject, owners, seen).await? {
+                    return Ok(package);
+                }
+            }
+            Err(Fault::new(FaultKind::Overloaded, "more keeps being erased of what is to be exported; ask again").into())
         };
         self.query.audited_of(caller, (type_name, id), opened, work).await
     }

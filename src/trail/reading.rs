@@ -13,6 +13,7 @@ use crate::query::{Scope, StoredTiles};
 use crate::store::{LedgerHead, Reader};
 use std::collections::HashSet;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
 /// Leaves looked through at a time for those that erase.
@@ -33,18 +34,25 @@ pub(super) struct Reading {
     pub scopes: OnceCell<Vec<Scope>>,
     /// The leaves among the places that erase, once one is wanted.
     erasures: OnceLock<Vec<Eraser>>,
+    /// Whether something of the trail was erased after its places were found.
+    overtaken: AtomicBool,
 }
 
 impl Reading {
     pub fn new(caller: &Caller, subject: Subject, head: LedgerHead) -> Reading {
         let (caller, covers) = (caller.clone(), head.size());
         let (places, tags, scopes, erasures) = (Vec::new(), HashSet::new(), OnceCell::new(), OnceLock::new());
-        Reading { caller, subject, head, places, tags, covers, scopes, erasures }
+        Reading { caller, subject, head, places, tags, covers, scopes, erasures, overtaken: AtomicBool::new(false) }
     }
 
     /// The same of what was found under these tags in a log of that size.
     pub fn over(self, tags: &[EpochTag], places: &[Place], covers: u64) -> Reading {
         Reading { tags: tags.iter().map(|tag| tag.tag).collect(), places: places.to_vec(), covers, ..self }
+    }
+
+    /// Whether something that was read was explained by an erasure that came after the places were found, and so is in none of them.
+    pub fn is_overtaken(&self) -> bool {
+        self.overtaken.load(Ordering::Acquire)
     }
 
     /// What a leaf stands for is not there. That is so where a later leaf of the trail says that it was erased; otherwise somebody took it away.
@@ -53,7 +61,11 @@ impl Reading {
     /// When nothing says that it was erased.
     pub fn explain(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<(), Fault> {
         let erased = |eraser: &Eraser| eraser.explains(position, leaf).is_some();
-        if self.erasures(reader)?.iter().any(erased) || self.newer_erasures(reader)?.iter().any(erased) {
+        if self.erasures(reader)?.iter().any(erased) {
+            return Ok(());
+        }
+        if self.newer_erasures(reader)?.iter().any(erased) {
+            self.overtaken.store(true, Ordering::Release);
             return Ok(());
         }
         Err(Fault::new(
@@ -69,7 +81,11 @@ impl Reading {
     /// When it was written since leaves name what is shortened, and none names it.
     pub fn explain_shortened(&self, reader: &Reader<'_>, position: u64, leaf: &Leaf) -> Result<Erased, Fault> {
         let named = |erasers: &[Eraser]| erasers.iter().any(|eraser| eraser.shortened(position, leaf) == Some(Erased::Named));
-        if named(self.erasures(reader)?) || named(&self.newer_erasures(reader)?) {
+        if named(self.erasures(reader)?) {
+            return Ok(Erased::Named);
+        }
+        if named(&self.newer_erasures(reader)?) {
+            self.overtaken.store(true, Ordering::Release);
             return Ok(Erased::Named);
         }
         if !leaf.shortens_by_name || leaf.is_untagged() {

@@ -43,11 +43,13 @@ pub(super) struct Publisher {
     /// How long it may fail for another reason than a lack of room.
     patience: Duration,
     failing_since: Option<Instant>,
+    /// Whether it was told that no room can be kept.
+    is_spare_told: bool,
 }
 
 impl Publisher {
     pub(super) fn new(store: Store, place: PublishedLog, spare: Spare, patience: Duration) -> Publisher {
-        Publisher { store, place, spare, patience, failing_since: None }
+        Publisher { store, place, spare, patience, failing_since: None, is_spare_told: false }
     }
 
     /// Publishes until told to stop, and once more then.
@@ -106,7 +108,16 @@ impl Publisher {
         }
         let mut spare = self.spare.clone();
         let held = tokio::task::spawn_blocking(move || spare.hold().map(|()| spare)).await;
-        self.spare = held.map_err(|error| Fault::new(FaultKind::Internal, format!("holding room: {error}")))??;
+        match held.map_err(|error| Fault::new(FaultKind::Internal, format!("holding room: {error}")))? {
+            Ok(spare) => self.spare = spare,
+            Err(fault) if fault.kind == FaultKind::StorageFull => return Err(fault),
+            // The log is there; only for a full disk there is no provision.
+            Err(fault) if !self.is_spare_told => {
+                tracing::warn!(detail = %fault.detail, "no room can be kept for publishing the log on a full disk");
+                self.is_spare_told = true;
+            }
+            Err(_) => {}
+        }
         Ok(())
     }
 
@@ -212,10 +223,11 @@ fn failed(error: &LedgerError) -> Fault {
 
 /// The checkpoint that lies published in a folder.
 pub(super) fn published_in(folder: &Path, origin: &str, keys: &KeyHistory) -> Result<Option<Checkpoint>, Fault> {
-    let text = match std::fs::read_to_string(folder.join("checkpoint")) {
+    let path = folder.join("checkpoint");
+    let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint: {error}"))),
+        Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint {}: {error}", path.display()))),
     };
     let published = text.parse().map_err(LedgerError::from).and_then(|note| keys.open(&note, origin));
     published.map(Some).map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))

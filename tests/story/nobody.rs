@@ -69,6 +69,7 @@ async fn what_is_about_nobody_has_a_trail_of_its_own() {
     let receipts = [receipt(a, &format!("{of}/_history/1")).await, receipt(a, &format!("{of}/_history/2")).await];
     let report = verified(&case.world, regulator, &of, &receipts).await;
     assert_eq!((report.provenances, report.unproved, report.tags, report.bound.len(), report.receipts), (2, 0, 1, 1, 2));
+    assert_eq!(report.owners, Some(1));
     assert_eq!((report.untagged.len(), report.tagged_from), (1, None));
     // Nobody else may ask, and nobody learns whether there is such a record.
     for (id, party) in [(id.as_str(), a), (id.as_str(), b), ("nobody", b)] {
@@ -121,7 +122,7 @@ async fn a_record_that_was_about_nobody_once_has_all_its_versions() {
         a.put(&of, &again).await.expect(200);
     }
     let report = verified(&case.world, regulator, &of, &[first, second]).await;
-    assert_eq!((report.provenances, report.tags, report.receipts), (4, 2, 2));
+    assert_eq!((report.provenances, report.tags, report.receipts, report.owners), (4, 2, 2, Some(2)));
     // The patient's own trail has what was about the patient.
     let own = trail_of(&case, &here).await;
     let stated = |number: u32| {
@@ -130,7 +131,8 @@ async fn a_record_that_was_about_nobody_once_has_all_its_versions() {
     };
     assert_eq!([1, 2, 3, 4].map(stated), [false, true, true, false]);
     // One that was never about nobody has a package as ever: a tag for its patient, and none beside.
-    assert_eq!(verified(&case.world, regulator, &format!("Observation/{}", case.seen), &[]).await.tags, 1);
+    let one = verified(&case.world, regulator, &format!("Observation/{}", case.seen), &[]).await;
+    assert_eq!((one.tags, one.owners), (1, Some(1)));
 }
 
 /// What of a record was about nobody goes with the person it was about before, and the trail of what stays says so.

@@ -459,6 +459,7 @@ async fn the_accounting_is_for_the_patient() {
     assert!(receipts.count() > events.len());
     assert!(app.get(&format!("Patient/{id}/$disclosures?years=3")).await.expect(200).json()["entry"].is_array());
     app.get(&format!("Patient/{id}/$disclosures?_since=2199-01-01T00:00:00Z")).await.expect(400);
+    app.get(&format!("Patient/{id}/$disclosures?_since=2020-01-01T00:00:00Z&years=6")).await.expect(400);
     // Of other patients the application learns as much as of nobody; those who were told something may not ask at all.
     assert_eq!(app.get(&format!("Patient/{other}/$disclosures")).await.status, 404);
     assert_eq!(app.get("Patient/nobody/$disclosures").await.status, 404);
@@ -693,6 +694,9 @@ async fn an_erased_record_stays_in_the_trail_without_what_it_was() {
         "member": [{"entity": {"reference": format!("Patient/{id}")}}, {"entity": {"reference": format!("Patient/{other}")}}]});
     a.create(&group).await;
     officer.call(Call::new("POST", &format!("Patient/{id}/$erase"))).await.expect(422);
+    for unclear in ["shared=yes", "shared=TRUE", "shared=1", "shared=", "shared=false&shared=true"] {
+        officer.call(Call::new("POST", &format!("Patient/{id}/$erase?{unclear}"))).await.expect(400);
+    }
     officer.call(Call::new("POST", &format!("Patient/{id}/$erase?shared=true"))).await.expect(200);
     a.get(&format!("Patient/{other}")).await.expect(200);
     assert_eq!(holds(&world.data(), &format!("Patient/{id}")), None);

@@ -1,11 +1,13 @@
 //! Gateways that watch each other: cosigned checkpoints, witnesses that refuse, mirrors, and keys that succeed each other.
 
-use crate::support::data::patient;
+use super::trail::party;
+use crate::support::data::{observation, patient};
 use crate::support::party::Party;
 use crate::support::process::hearthgate;
-use crate::support::world::ORIGIN;
+use crate::support::world::{OFFICER, ORIGIN};
 use crate::support::{Call, Folder, Setup, World, until};
 use hearthgate::clock::Clock;
+use hearthgate::evidence::{Kept, verify};
 use hearthgate::ledger::merkle::leaf_hash;
 use hearthgate::ledger::witness::AddCheckpoint;
 use hearthgate::ledger::{Algorithm, Checkpoint, Edge, Hash, LedgerError, Note, Policy, SigningKey, TileReader, TreeHashes, VerifierKey};
@@ -105,6 +107,35 @@ async fn a_log_is_cosigned_mirrored_and_read_with_the_witnesss_word() {
         let answer = mirror.stranger().call(Call::get(&format!("{place}/{path}"))).await;
         assert_eq!(answer.status, 404, "{path}");
     }
+}
+
+/// A package waits for the witnesses' word after it was proved what belongs to it. What is erased in that time is not listed as lost to nothing: the package
+/// is begun anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_erased_while_a_package_is_made_is_explained_in_it() {
+    let world = Setup::configured(OFFICER).start().await;
+    let silent = SigningKey::from_seed("w.test", Algorithm::CosignatureV1, &[6; 32]).unwrap();
+    let key = world.running.verifier_key.trim().to_owned();
+    let policy = format!("log {key}\nwitness w {} http://127.0.0.1:9/witness\nquorum w\n", silent.verifier());
+    let files = Folder::new("files");
+    let policy = files.write("witnesses.policy", &policy);
+    let world = world.restart(|settings| settings.ledger.witnesses_file = Some(policy)).await;
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    let officer = party(&world, "officer", "system/Patient.r").await;
+    let of = format!("Patient/{}", a.create(&patient("1")).await);
+    let wrong = a.create(&observation(&of)).await;
+    let size = || world.running.store.ledger_head().size();
+    let before = size();
+    let package = async { regulator.get(&format!("{of}/$provenance-trail?_format=application/zip")).await.expect(200).bytes };
+    let erased = async {
+        // That it was asked for is on record, and the index is anchored.
+        until("the package is begun", async || (size() >= before + 2).then_some(())).await;
+        officer.call(Call::new("POST", &format!("Observation/{wrong}/$erase"))).await.expect(200);
+    };
+    let (package, ()) = tokio::join!(package, erased);
+    let report = verify(&package, &world.policy(), &Kept::default()).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert!(report.erased.values().sum::<usize>() > 0, "{report:?}");
 }
 
 async fn add(witness: &World, request: &AddCheckpoint) -> (u16, String) {

@@ -78,6 +78,48 @@ fn a_record_is_claimed_by_everybody_its_versions_name() {
     }
 }
 
+/// Who drops what was claimed by one of a record's owners, or puts claims of something else in its place, is found out by the records of the export under the
+/// tags of the others, also where no version is shown.
+#[test]
+fn a_record_is_claimed_by_as_many_owners_as_its_export_says() {
+    let event = |said: &str, outcome: &str, of: &str| {
+        format!(
+            r#"{{"resourceType":"AuditEvent","outcome":"{outcome}","outcomeDesc":"{said}","entity":[{{"what":{{"reference":"{of}"}}}}]}}"#
+        )
+    };
+    let of = "Observation/o";
+    let documents = [
+        event("evidence package", "0", of),
+        event(&exported(Some(1)), "0", of),
+        event(&exported(Some(2)), "0", of),
+        event(&exported(Some(2)), "0", of),
+        event(&exported(Some(9)), "8", of),
+        event(&exported(Some(9)), "0", "Observation/other"),
+        event("provenance trail", "0", of),
+    ];
+    let listed: Vec<_> = documents.iter().map(|document| ("disclose", "AuditEvent/e", document.as_str())).collect();
+    for (claims, shown, is_sound) in [
+        (&[&[0, 1, 2][..], &[3, 4, 5, 6]][..], Some(2), true),
+        (&[&[0, 1, 2]], None, false),
+        (&[&[3, 4, 5, 6]], None, false),
+        (&[&[0, 1, 2], &[]], None, false),
+        (&[&[0, 1, 2], &[4, 5, 6]], None, false),
+        (&[&[0, 1, 2], &[3], &[]], None, false),
+        (&[&[0, 1]], Some(1), true),
+        (&[&[0, 6]], None, true),
+        (&[&[0, 6], &[4, 5]], None, true),
+        (&[&[0, 6], &[3]], None, false),
+    ] {
+        let (manifest, mut files) = listing(&listed, claims.len());
+        let mut completeness: Completeness = serde_json::from_slice(&files["completeness.json"]).unwrap();
+        completeness.claims.iter_mut().zip(claims).for_each(|(claim, positions)| claim.positions = positions.to_vec());
+        files.insert("completeness.json".to_owned(), serde_json::to_vec(&completeness).unwrap());
+        let mut report = Report::default();
+        owners::owners(&manifest, &files, &mut report);
+        assert_eq!((report.owners, report.problems.is_empty()), (shown, is_sound), "{claims:?}: {:?}", report.problems);
+    }
+}
+
 /// A leaf under none of the tags belongs to a trail where what it commits to says so, and a version that does comes before all that is nobody's.
 #[test]
 fn what_bears_no_tag_must_show_that_it_belongs() {
