@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 mod derived;
 #[path = "suites/hostile.rs"]
 mod hostile;
+#[path = "suites/published.rs"]
+mod published;
 #[path = "suites/releases.rs"]
 mod releases;
 #[path = "suites/rules.rs"]

@@ -14,6 +14,7 @@ mod release;
 pub mod temporal;
 pub mod types;
 pub mod ucum;
+pub mod xhtml;
 pub mod xml;
 
 pub use json::{SyntaxError, SyntaxErrorKind};

@@ -21,6 +21,7 @@ const CONCEPT_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Termin
 const CODING_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_9");
 const CODE_NOT_IN_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_NoValid_11");
 const NO_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet");
+const NO_VALUE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSet_MISSING");
 const NO_CODE_OF_MAXIMUM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_Code_ValueSetMax");
 const SET_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Terminology_TX_ValueSet_NotFound");
 const NO_SUPPLEMENT: Rule = Rule::error(IssueType::NotFound, "VALUESET_SUPPLEMENT_MISSING");
@@ -90,6 +91,15 @@ pub fn check(walk: &mut Walk<'_>, binding: &Binding, type_name: &str, node: &Nod
             BindingPurpose::Extensible => recommend(walk, &further.value_set, EXTENSIBLE, type_name, node, path),
             BindingPurpose::Preferred => recommend(walk, &further.value_set, PREFERRED, type_name, node, path),
         }
+    }
+}
+
+/// A primitive without a value has no code, where one of a set is required. R4 lets an extension say why (data-absent-reason), and so may what is to be
+/// kept; HL7's validator refuses it, which whoever asks is told.
+pub fn check_missing(walk: &mut Walk<'_>, binding: Option<&Binding>, offset: Option<u32>, path: &Path<'_>) {
+    if let Some(binding) = binding.filter(|binding| binding.strength == BindingStrength::Required && walk.options.report_undecided) {
+        let text = format!("A code is required here, from the value set {}, and an extension is none", named(walk, &binding.value_set));
+        walk.report.add_at(NO_VALUE, path, offset, text);
     }
 }
 

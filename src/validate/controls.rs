@@ -15,6 +15,8 @@ use quick_xml::events::{BytesStart, Event};
 const NO_SOURCE: Rule = Rule::error(IssueType::BusinessRule, "XHTML_CONTROL_NO_SOURCE");
 const NO_LANGUAGES: Rule = Rule::error(IssueType::BusinessRule, "XHTML_CONTROL_LANGS_REQUIRED");
 const NOT_IN_LANGUAGE: Rule = Rule::error(IssueType::BusinessRule, "XHTML_CONTROL_LANGS_REQUIRED_DEF");
+const NO_LANGUAGE: Rule = Rule::warning(IssueType::BusinessRule, "XHTML_CONTROL_LANGS_NONE");
+const NO_DEFAULT: Rule = Rule::warning(IssueType::BusinessRule, "XHTML_CONTROL_LANGS_NO_DEFAULT");
 const LANGUAGES: Rule = Rule::error(IssueType::BusinessRule, "XHTML_CONTROL_LANGS_PROHIBITED");
 const NO_ALTERNATIVE: Rule = Rule::error(IssueType::BusinessRule, "PRIMITIVE_VALUE_ALTERNATIVES_MESSAGE_one");
 
@@ -64,14 +66,21 @@ fn source(walk: &mut Walk<'_>, div: &str, found: Found<'_>, path: &Path<'_>) {
 }
 
 /// `_no`: no parts in a language of their own; `_yes`: such parts; `_resource`: one of them in the resource's language; else one in that named.
+/// Only `_yes` asks for parts where there are none; the others ask which they are.
 fn language(walk: &mut Walk<'_>, asked: &str, div: &str, found: Found<'_>, resource: &Node, path: &Path<'_>) {
     let languages: Vec<String> = parts(div).into_iter().filter_map(|part| part.language).collect();
     let has = |language: &str| languages.iter().any(|one| one == language);
-    let (rule, text) = match asked {
+    let (rule, text) = match asked.replace('#', "_").as_str() {
         "_no" if !languages.is_empty() => (LANGUAGES, "The narrative must not have parts in languages of their own"),
         "_no" => return,
-        _ if languages.is_empty() => (NO_LANGUAGES, "The narrative must have a part for each language"),
+        "_yes" if languages.is_empty() => (NO_LANGUAGES, "The narrative must have a part for each language"),
         "_yes" => return,
+        _ if languages.is_empty() => {
+            (NO_LANGUAGE, "The narrative has no parts in languages of their own, so it does not say which it is in")
+        }
+        "_resource" if resource.get("language").is_none() => {
+            (NO_DEFAULT, "The narrative must have a part in the language of the resource, which has none")
+        }
         "_resource" if resource.text("language").is_none_or(has) => return,
         "_resource" => (NOT_IN_LANGUAGE, "The narrative must have a part in the language of the resource"),
         other if has(other) => return,

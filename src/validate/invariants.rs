@@ -28,8 +28,14 @@ pub fn check(walk: &mut Walk<'_>, used: Option<ElementId>, place: TreeItem<'_>, 
     }
 }
 
+/// That a resource should have a narrative, which is asked of none that another contains: "Contained resources do not have narrative".
+const HAS_NARRATIVE: &str = "dom-6";
+
 /// Evaluates one rule.
 pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    if rule.key == HAS_NARRATIVE && !std::ptr::eq(scope.resource, scope.container) {
+        return;
+    }
     let Some(broken) = broken(walk, rule) else { return };
     let surroundings = Surroundings::within(walk, scope);
     let focus = Focus {

@@ -8,11 +8,14 @@ use super::report::Rule;
 use super::structure::Walk;
 use crate::fhir::Node;
 use crate::fhir::path::{Expression, Focus};
+use crate::fhir::ucum::SYSTEM as UCUM;
 use crate::outcome::IssueType;
 use std::cmp::Ordering;
 
 const TOO_SMALL: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_GT");
 const TOO_LARGE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_LT");
+const LEAST_OF_OTHER_UNIT: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_MIN_MIN_NO_CONVERT");
+const MOST_OF_OTHER_UNIT: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_MAX_MIN_NO_CONVERT");
 const NOT_EVALUATED: Rule = Rule::information(IssueType::NotSupported, "LIMIT_NOT_EVALUATED");
 
 /// Judges a value by the least and the greatest that a profile sets.
@@ -33,12 +36,23 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
                 let text = format!("{}: the value is {words} that {} allows", node.path, asked.profile.canonical());
                 walk.report.add(rule, path, value, text);
             }
+            Err(_) if are_measured(value, limit) => {
+                let rule = if wrong == Ordering::Less { LEAST_OF_OTHER_UNIT } else { MOST_OF_OTHER_UNIT };
+                let text =
+                    format!("{}: the unit is none that can be converted to that of the limit of {}", node.path, asked.profile.canonical());
+                walk.report.add(rule, path, value, text);
+            }
             Err(why) => {
                 let text = format!("{}: a limit that {} sets could not be evaluated: {why}", node.path, asked.profile.canonical());
                 walk.report.add(NOT_EVALUATED, path, value, text);
             }
         }
     }
+}
+
+/// Whether both are amounts in units of UCUM, so that the units alone keep them from being compared.
+fn are_measured(value: &Node, limit: &Node) -> bool {
+    [value, limit].iter().all(|one| one.text("system") == Some(UCUM) && one.text("code").is_some() && one.get("value").is_some())
 }
 
 /// Whether a date or time is further from now than a duration allows: a least value so long before now, a greatest so long after it

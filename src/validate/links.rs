@@ -1,7 +1,7 @@
-//! Links of a narrative to places within the resource (<https://hl7.org/fhir/R4/narrative.html#id>): `#id` must lead somewhere.
+//! Links of a narrative and of URIs to places within the resource (<https://hl7.org/fhir/R4/narrative.html#id>): `#id` must lead somewhere.
 
 use super::path::Path;
-use super::references::Scope;
+use super::references::{self, Scope};
 use super::report::Rule;
 use super::structure::Walk;
 use crate::fhir::{Node, Value};
@@ -11,8 +11,15 @@ use quick_xml::events::Event;
 use std::collections::HashMap;
 
 const LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_XHTML_Resolve");
+const URL_LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_RESOLVE");
 const NAMES_NOTHING: Rule = Rule::error(IssueType::Invalid, "XHTML_IDREF_NOT_FOUND");
 const NAMES_SEVERAL: Rule = Rule::error(IssueType::Invalid, "XHTML_IDREF_NOT_MULTIPLE_MATCHES");
+
+/// Where FHIR's own site has nothing, and never will.
+const NOWHERE: &str = "http://hl7.org/fhir/invalid";
+
+/// The ids of elements and anchors, each with how often it is there.
+pub type Places = HashMap<String, usize>;
 
 /// How deep elements may nest to be a link's target; a deeper one is taken as not there.
 const DEPTH_MAX: usize = super::DEPTH_MAX;
@@ -50,13 +57,36 @@ pub fn check(walk: &mut Walk<'_>, narrative: &str, node: &Node, scope: &Scope<'_
     }
 }
 
+/// Judges a URI: a fragment names something in the resource, and nothing is where HL7 says that nothing is.
+pub fn check_uri(walk: &mut Walk<'_>, uri: &str, node: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    let leads_nowhere = match uri.strip_prefix('#') {
+        Some("") => false,
+        Some(id) => !places_of(walk, scope).contains_key(id),
+        None => uri.starts_with(NOWHERE),
+    };
+    if leads_nowhere {
+        walk.report.add(URL_LEADS_NOWHERE, path, node, "The URL leads to nothing");
+    }
+}
+
+/// The places in the resource at hand, gathered once for all its URIs.
+fn places_of<'w>(walk: &'w mut Walk<'_>, scope: &Scope<'_>) -> &'w Places {
+    let of = references::address(scope.container);
+    if walk.places.0 != of {
+        let mut places = HashMap::new();
+        collect(scope.container, &mut places, 0);
+        walk.places = (of, places);
+    }
+    &walk.places.1
+}
+
 /// Narrative in a Bundle names other entries as `#Type_id`, as HL7's own tools write it. Such links are not followed.
 fn leads_to_entry(walk: &Walk<'_>, id: &str, scope: &Scope<'_>) -> bool {
     scope.entry.is_some() && id.split_once('_').is_some_and(|(type_name, _)| walk.types.resource(type_name).is_some())
 }
 
 /// The ids of elements and resources, and the anchors of narratives, each with how often it is there.
-fn collect(node: &Node, places: &mut HashMap<String, usize>, depth: usize) {
+fn collect(node: &Node, places: &mut Places, depth: usize) {
     if depth == DEPTH_MAX {
         return;
     }

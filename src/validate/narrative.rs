@@ -4,15 +4,14 @@
 //! an element's place once for each kind of element.
 
 mod around;
-mod elements;
 mod urls;
 
 use super::path::Path;
 use super::report::{Report, Rule};
+use crate::fhir::xhtml::{Form, Holds, is_common_attribute};
 use crate::fhir::{Node, entities};
 use crate::outcome::IssueType;
 use around::Around;
-use elements::{Form, Holds, is_common_attribute};
 use quick_xml::Reader;
 use quick_xml::events::attributes::Attribute;
 use quick_xml::events::{BytesStart, Event};
@@ -44,6 +43,8 @@ enum Defect {
     /// `xml:space`, which HL7's validator lets pass and remarks.
     Spacing,
     Link,
+    /// A link whose URL names something and leads nowhere.
+    NameForLink,
     Url,
     InParagraph,
     /// It does not stand in what it must stand in.
@@ -71,6 +72,7 @@ impl Defect {
             Defect::Attribute => Rule::error(IssueType::Invalid, "XHTML_XHTML_Attribute_Illegal"),
             Defect::Spacing => Rule::information(IssueType::Invalid, "XHTML_XHTML_ATTRIBUTE_XML_SPACE"),
             Defect::Link => Rule::error(IssueType::Security, "XHTML_URL_INVALID"),
+            Defect::NameForLink => Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_XHTML_LITERAL_HREF"),
             Defect::Url => Rule::error(IssueType::Invalid, "XHTML_URL_INVALID"),
             Defect::InParagraph => Rule::error(IssueType::Invalid, "XHTML_XHTML_ELEMENT_ILLEGAL_IN_PARA"),
             Defect::OutOfPlace(_) => Rule::error(IssueType::Structure, "XHTML_XHTML_OUT_OF_PLACE"),
@@ -96,6 +98,7 @@ impl Defect {
             Defect::Attribute => "The narrative has an attribute that is not allowed in narrative, or not on its element",
             Defect::Spacing => "The narrative has xml:space, which says nothing in XHTML that a style could not say",
             Defect::Link => "The narrative has a link that runs code",
+            Defect::NameForLink => "The narrative has a link with a URL that only names something (urn:, cid:), so it leads nowhere",
             Defect::Url => {
                 "The narrative has a link or an image whose URL is empty, holds characters that no URL has, or data that cannot be read"
             }
@@ -292,6 +295,9 @@ impl Judgement {
             self.add(Defect::Spacing);
         } else if !form.map_or_else(|| is_common_attribute(key), |form| form.has_attribute(key)) {
             self.add(Defect::Attribute);
+        }
+        if key == "href" && form.is_some_and(|form| form.name == "a") && urls::only_names(value) {
+            self.add(Defect::NameForLink);
         }
         let is_link = matches!(key, "href" | "cite" | "longdesc");
         if (is_link || key == "src") && urls::runs_code(value) || is_link && urls::opens_active_data(value) {

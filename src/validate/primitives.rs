@@ -106,7 +106,9 @@ fn textual(type_name: &str, text: &str) -> Option<Broken> {
         ),
         "id" => check(is_id(text), (invalid("Type_Specific_Checks_DT_ID_Valid"), "has 1 to 64 letters, digits, '-' and '.'")),
         "uri" | "url" | "canonical" => uri(text).or_else(|| canonical(type_name, text)),
-        "oid" => check(is_oid(text), (invalid("Type_Specific_Checks_DT_OID_Valid"), "must be 'urn:oid:' and an OID, like urn:oid:1.2.3")),
+        "oid" => {
+            check(is_oid(text), (invalid("Type_Specific_Checks_DT_OID_Valid"), "must be 'urn:oid:' and an OID, like urn:oid:2.16.840.1"))
+        }
         "uuid" => check(is_uuid(text), (invalid("Type_Specific_Checks_DT_UUID_Valid"), "must be 'urn:uuid:' and a UUID in lower case")),
         "base64Binary" => {
             check(is_base64(text), (invalid("Type_Specific_Checks_DT_Base64_Valid"), "must be Base64, padded to a multiple of four"))
@@ -215,10 +217,12 @@ fn is_oid(text: &str) -> bool {
     let mut arcs = oid.split('.');
     let first_is_right = matches!(arcs.next(), Some("0" | "1" | "2"));
     let arc = |arc: &str| !arc.is_empty() && arc.bytes().all(|byte| byte.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
-    first_is_right && oid.contains('.') && arcs.all(arc)
+    // Nobody identifies anything by a shorter one but below 1.3, the arc of organisations, as HL7's validator has it.
+    let is_of_use = oid.starts_with("1.3") || oid.rfind('.').is_some_and(|last| last >= 4);
+    first_is_right && oid.contains('.') && is_of_use && arcs.all(arc)
 }
 
-fn is_uuid(text: &str) -> bool {
+pub fn is_uuid(text: &str) -> bool {
     let Some(uuid) = text.strip_prefix("urn:uuid:") else { return false };
     uuid.len() == 36
         && uuid.bytes().enumerate().all(|(index, byte)| match index {
@@ -256,8 +260,8 @@ mod tests {
         check("id", &["a", "A-1.b", &"x".repeat(64)], &["", "a_b", "é", &"x".repeat(65)]);
         check(
             "uri",
-            &["http://a/b", "a/b", "urn:oid:1.2.3", "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"],
-            &["a b", "urn:oid:3.1", "urn:oid:1.02", "urn:uuid:C757873D"],
+            &["http://a/b", "a/b", "urn:oid:1.2.840.1", "urn:oid:1.3.6", "urn:uuid:c757873d-ec9a-4326-a141-556f43239520"],
+            &["a b", "urn:oid:1.2.3", "urn:oid:2.16", "urn:oid:3.1", "urn:oid:1.02", "urn:uuid:C757873D"],
         );
         check("canonical", &["http://a|1", "#a", "urn:x:y"], &["a/b", "Questionnaire"]);
         check("oid", &["urn:oid:2.16.840"], &["1.2.3", "urn:oid:1", "urn:oid:1."]);

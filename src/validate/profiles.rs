@@ -6,12 +6,12 @@ use super::references::{self, Scope};
 use super::report::{Report, Rule};
 use super::slicing;
 use super::structure::Walk;
-use super::values::{Mode, difference};
+use super::values::{Mode, difference, extended};
 use super::{bindings, controls, invariants, limits};
 use crate::definitions::ProfileType;
 use crate::definitions::profile::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
 use crate::fhir::path::{Item, TreeItem};
-use crate::fhir::types::{ElementId, TypeTable, UNBOUNDED};
+use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
 
@@ -21,6 +21,7 @@ const WRONG_TYPE: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profi
 const TYPE_NOT_ALLOWED: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoType");
 const WRONG_TYPE_OF_EXTENSION: Rule = Rule::error(IssueType::Structure, "Extension_EXT_Type");
 const FIXED: Rule = Rule::error(IssueType::Value, "_DT_Fixed_Wrong");
+const EXTENDED: Rule = Rule::error(IssueType::Value, "EXTENSION_EXT_FIXED_BANNED");
 const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
@@ -312,7 +313,15 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<
             walk.report.add_below(FIXED, path, &below, found.offset(), text);
         }
     }
-    let Some(value) = found.item.node else { return };
+    if let Some(fixed) = &node.fixed {
+        without_extensions(walk, asked, fixed, found, path);
+    }
+    let Some(value) = found.item.node else {
+        let of_type = found.element.and_then(|id| walk.types.element(id).binding.as_ref());
+        // What the type asks was said where the type was judged.
+        let binding = node.element.binding.as_ref().filter(|_| !of_type.is_some_and(|one| one.strength == BindingStrength::Required));
+        return bindings::check_missing(walk, binding, found.offset(), path);
+    };
     if let Some(max) = node.element.max_length
         && value.as_text().is_some_and(|text| text.chars().count() > max as usize)
     {
@@ -323,6 +332,17 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<
     if let Some(binding) = node.element.binding.as_ref().filter(|_| allowed_type(walk.types, asked, found) != Allowed::No) {
         let type_name = found.type_name(walk.types).to_owned();
         bindings::check(walk, binding, &type_name, value, path);
+    }
+}
+
+/// A fixed value that has no extensions is met by none that has some.
+fn without_extensions(walk: &mut Walk<'_>, asked: Asked<'_>, fixed: &Node, found: Found<'_>, path: &Path<'_>) {
+    let beside = found.item.sibling.is_some_and(|sibling| sibling.get("extension").is_some());
+    let place = beside.then(String::new).or_else(|| found.item.node.and_then(|value| extended(value, fixed)));
+    if let Some(below) = place {
+        let text =
+            format!("{}: the value fixed by {} has no extension, so there may be none", asked.node().path, asked.profile.canonical());
+        walk.report.add_below(EXTENDED, path, &below, found.offset(), text);
     }
 }
 

@@ -5,6 +5,7 @@ mod resource;
 
 use super::asking::{Answer, Failure, QUESTIONS_MAX, Question};
 use super::exhausted::Exhausted;
+use super::links::Places;
 use super::path::Path;
 use super::report::{Report, Rule};
 use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references};
@@ -69,6 +70,8 @@ pub struct Walk<'a> {
     server_failure: Option<Failure>,
     /// Ids of the elements of the resource at hand.
     ids: HashSet<CompactString>,
+    /// The places that URIs may lead to in a resource, with its address; none has the address 0.
+    pub places: (usize, Places),
     /// Profiles being checked, each with the element it is checked on, by address.
     pub profiles_open: Vec<(usize, usize)>,
     /// How many rules that ask for profiles this walk answers.
@@ -135,6 +138,7 @@ impl<'a> Walk<'a> {
             questions: Vec::new(),
             server_failure: None,
             ids: HashSet::new(),
+            places: Default::default(),
             profiles_open: Vec::new(),
             conforming: 0,
             exhausted: Exhausted::default(),

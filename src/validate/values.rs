@@ -25,6 +25,30 @@ pub fn is_met(value: &Node, asked: &Node, mode: Mode) -> bool {
     Comparison { mode, are_same: same_number }.node(value, asked).is_none()
 }
 
+/// Where a value has extensions that the fixed value does not have, as the end of a path; a pattern leaves them free. What stands beside a primitive is
+/// told at the primitive.
+pub fn extended(value: &Node, fixed: &Node) -> Option<String> {
+    match (&value.value, &fixed.value) {
+        (Value::Object(value), Value::Object(fixed)) => {
+            if value.get("extension").is_some() && fixed.get("extension").is_none() {
+                return Some(String::new());
+            }
+            value.members().iter().find_map(|member| {
+                let beside = member.name.strip_prefix('_');
+                match fixed.get(&member.name) {
+                    Some(same) => extended(&member.node, same).map(|below| format!(".{}{below}", beside.unwrap_or(&member.name))),
+                    None => beside.filter(|name| fixed.get(name).is_some()).map(|name| format!(".{name}")),
+                }
+            })
+        }
+        (Value::List(value), Value::List(fixed)) => {
+            let mut pairs = value.iter().zip(fixed).enumerate();
+            pairs.find_map(|(index, (value, fixed))| extended(value, fixed).map(|below| format!("[{index}]{below}")))
+        }
+        _ => None,
+    }
+}
+
 fn same_digits(value: &str, asked: &str) -> bool {
     value == asked || decimals(value, asked).is_some_and(|(value, asked)| value == asked && value.scale() == asked.scale())
 }
@@ -63,7 +87,9 @@ impl Comparison {
                 return Some(if is_list { String::new() } else { format!(".{}{below}", member.name) });
             }
         }
-        let is_more = |name: &str| name != "id" && name != "extension" && asked.get(name).is_none();
+        // What stands beside a primitive are its id and extensions; whether those may be there is another question.
+        let is_beside = |name: &str| name.strip_prefix('_').is_some_and(|name| asked.get(name).is_some());
+        let is_more = |name: &str| name != "id" && name != "extension" && asked.get(name).is_none() && !is_beside(name);
         let more = value.members().iter().find(|member| self.mode == Mode::Fixed && is_more(&member.name));
         more.map(|member| format!(".{}", member.name))
     }
@@ -101,6 +127,16 @@ mod tests {
             assert_eq!(difference(&node(value), &node(asked), Mode::Fixed).as_deref(), fixed, "{value} {asked}");
             assert_eq!(difference(&node(value), &node(asked), Mode::Pattern).as_deref(), pattern, "{value} {asked}");
         };
+        let node = |text: &str| json::parse(text.as_bytes(), 16).unwrap();
+        let given = node(r#"{"family": "A", "given": ["B"]}"#);
+        for (value, place) in [
+            (r#"{"family": "A", "given": ["B"]}"#, None),
+            (r#"{"family": "A", "given": ["B"], "extension": [{"url": "u"}]}"#, Some("")),
+            (r#"{"family": "A", "_family": {"extension": [{"url": "u"}]}, "given": ["B"]}"#, Some(".family")),
+        ] {
+            assert_eq!(difference(&node(value), &given, Mode::Fixed), None, "{value}");
+            assert_eq!(extended(&node(value), &given).as_deref(), place, "{value}");
+        }
         let number = |text: &str| json::parse(text.as_bytes(), 16).unwrap();
         assert!(is_met(&number("1.0"), &number("1.00"), Mode::Fixed) && !is_met(&number("1.0"), &number("1.01"), Mode::Fixed));
         check(r#""a""#, r#""a""#, None, None);

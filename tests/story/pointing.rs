@@ -137,7 +137,7 @@ async fn a_hidden_record_is_not_named_by_an_identifier_of_before() {
         }
     }
     // A number of another namespace is another's.
-    let other = json!([{"type": "Condition", "identifier": {"system": "urn:oid:1.2.3", "value": "O-1"}}]);
+    let other = json!([{"type": "Condition", "identifier": {"system": "urn:oid:1.2.36.1", "value": "O-1"}}]);
     let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": other})).await;
     assert!(scene.b.get(&format!("Encounter/{id}")).await.expect(200).json()["reasonReference"].is_array());
     // No search finds anything by a name of before.

@@ -9,13 +9,11 @@ use super::package::CacheArgument;
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
-use crate::fhir::json::Slip;
+use crate::fhir::json;
 use crate::fhir::temporal::DateTime;
-use crate::fhir::xml::XmlSlip;
-use crate::fhir::{Node, SyntaxError, json, xml};
 use crate::outcome::{Finding, Severity};
 use crate::packages::{Coordinates, Limits, with_neighbours};
-use crate::validate::{Options, slips};
+use crate::validate::{Options, reading};
 use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
 use inputs::{Content, Item, Items};
@@ -236,9 +234,8 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
     for file in &arguments.definitions {
         let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
         let is_xml = file.extension().is_some_and(|extension| extension == "xml");
-        single.push(
-            parse(&bytes, is_xml, &definitions).map(|(node, _)| node).map_err(|error| format!("{}: {}", file.display(), error.kind))?,
-        );
+        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types());
+        single.push(read.map(|(node, _)| node).map_err(|finding| format!("{}: {}", file.display(), finding.text))?);
     }
     definitions.add(&single);
     Ok(Some(definitions))
@@ -253,31 +250,6 @@ fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>,
     let wish = Coordinates::parse(package).ok_or_else(|| format!("{package}: there is no such file, folder or package"))?;
     let found = arguments.cache.open()?.with_dependencies(&wish);
     found.map_err(|error| format!("{error}; add it with: hearthgate package add"))
-}
-
-/// What had to be passed over to read a document.
-enum Passed {
-    Json(Vec<Slip>),
-    Xml(Vec<XmlSlip>),
-}
-
-impl Passed {
-    fn findings(&self, definitions: &Definitions, document: &Node) -> Vec<Finding> {
-        match self {
-            Passed::Json(found) => slips::findings(definitions.types(), document, found),
-            Passed::Xml(found) => slips::xml_findings(found),
-        }
-    }
-}
-
-/// A document, with what had to be passed over to read it.
-fn parse(bytes: &[u8], is_xml: bool, definitions: &Definitions) -> Result<(Node, Passed), SyntaxError> {
-    if is_xml {
-        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        let read = xml::parse_leniently(bytes, json::DEFAULT_DEPTH, definitions.types());
-        return read.map(|(node, passed)| (node, Passed::Xml(passed)));
-    }
-    json::parse_leniently(bytes, json::DEFAULT_DEPTH).map(|(node, passed)| (node, Passed::Json(passed)))
 }
 
 /// What became of the documents of a run.
@@ -372,24 +344,24 @@ impl Run<'_> {
             Content::TooLong => return vec![verdict(None, &[], vec![unread::too_long()])],
             Content::Unreadable(why) => return vec![verdict(None, &[], vec![unread::unreadable(&why, is_xml)])],
         };
-        let (resource, passed) = match parse(&bytes, is_xml, self.judge.definitions()) {
+        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, self.judge.definitions().types());
+        let (resource, mut findings) = match read {
             Ok(read) => read,
-            Err(error) => return vec![verdict(None, &bytes, vec![unread::ill_formed(&error, is_xml)])],
+            Err(unread) => return vec![verdict(None, &bytes, vec![unread])],
         };
         if !self.arguments.each_entry || resource.resource_type() != Some("Bundle") {
-            let mut findings = passed.findings(self.judge.definitions(), &resource);
             findings.extend(self.judge.check(std::path::Path::new(&file), is_xml, &resource));
             return vec![verdict(None, &bytes, findings)];
         }
         let entries = resource.items("entry").iter().enumerate().filter_map(|(index, entry)| Some((index, entry.get("resource")?)));
         let under = |index: usize, finding: Finding| finding.under(&format!("Bundle.entry[{index}].resource"));
-        entries
-            .map(|(index, inner)| {
-                let findings =
-                    self.judge.check(std::path::Path::new(&file), is_xml, inner).into_iter().map(|finding| under(index, finding)).collect();
-                verdict(Some(index), &bytes, findings)
-            })
-            .collect()
+        // What had to be passed over to read the Bundle is said of it as a whole.
+        let whole = (!findings.is_empty()).then(|| verdict(None, &bytes, findings));
+        let each = entries.map(|(index, inner)| {
+            let findings = self.judge.check(std::path::Path::new(&file), is_xml, inner);
+            verdict(Some(index), &bytes, findings.into_iter().map(|finding| under(index, finding)).collect())
+        });
+        whole.into_iter().chain(each).collect()
     }
 
     fn shown(&self, mut verdict: Verdict) -> Verdict {

@@ -1,26 +1,15 @@
 //! What is said of a document that was not judged.
 
 use super::inputs::Unreadable;
-use crate::fhir::SyntaxError;
 use crate::outcome::{Finding, IssueType, Severity};
-
-/// One that is neither JSON nor XML.
-pub fn ill_formed(error: &SyntaxError, is_xml: bool) -> Finding {
-    let text = format!("The document cannot be read: {}", error.kind);
-    Finding::new(Severity::Fatal, IssueType::Structure, parsing_failed(is_xml), text).at_offset(u32::try_from(error.offset).ok())
-}
+use crate::validate::reading;
 
 /// A document that breaks off in its packing is one that cannot be read; any other failure is none of the document's.
 pub fn unreadable(why: &Unreadable, is_xml: bool) -> Finding {
-    let text = format!("The document cannot be read: {}", why.problem);
-    match why.is_broken {
-        true => Finding::new(Severity::Fatal, IssueType::Structure, parsing_failed(is_xml), text),
-        false => Finding::new(Severity::Fatal, IssueType::Exception, "DOCUMENT_NOT_READ", text),
+    if why.is_broken {
+        return reading::unreadable(&why.problem, is_xml);
     }
-}
-
-fn parsing_failed(is_xml: bool) -> &'static str {
-    if is_xml { "Error_parsing_XML_" } else { "Error_parsing_JSON_" }
+    Finding::new(Severity::Fatal, IssueType::Exception, "DOCUMENT_NOT_READ", format!("The document cannot be read: {}", why.problem))
 }
 
 /// One that is longer than is read.

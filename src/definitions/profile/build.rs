@@ -25,7 +25,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
         element: unconstrained(),
         ..ProfileNode::default()
     };
-    let mut tree = Tree { types, nodes: vec![root] };
+    let mut tree = Tree { types, nodes: vec![root], contradicted: None };
     for layer in layers.iter().rev() {
         tree.lay(layer);
     }
@@ -69,6 +69,8 @@ fn layers<'a>(definitions: &'a Definitions, structure: &'a Structure) -> (Vec<&'
 struct Tree<'a> {
     types: &'a TypeTable,
     nodes: Vec<ProfileNode>,
+    /// The first element for which a definition fixes another value than the one below it.
+    contradicted: Option<NodeId>,
 }
 
 impl Tree<'_> {
@@ -269,6 +271,10 @@ impl Tree<'_> {
         element.must_support |= more.must_support;
         element.is_modifier |= more.is_modifier;
         element.controls.extend(more.controls.iter().cloned());
+        if node.fixed.as_ref().zip(more.fixed.as_ref()).is_some_and(|(old, new)| !is_same(old, new)) {
+            self.contradicted.get_or_insert(id);
+        }
+        let node = self.node_mut(id);
         set_value(&mut node.fixed, more.fixed.as_ref());
         set_value(&mut node.pattern, more.pattern.as_ref());
         set_value(&mut node.min_value, more.min_value.as_ref());
@@ -283,7 +289,8 @@ impl Tree<'_> {
         }
     }
 
-    /// The first element that cannot be as the definitions together ask: it is no element of its type, or it must be there more often than it may.
+    /// The first element that cannot be as the definitions together ask: it must have two values, it is no element of its type, or it must be there more
+    /// often than it may.
     fn contradiction(&self) -> Option<CompactString> {
         let parent_of = |id: NodeId| self.nodes.iter().position(|node| node.children.contains(&id));
         let is_foreign = |id: NodeId| {
@@ -299,7 +306,8 @@ impl Tree<'_> {
                 _ => node.element.min > node.element.max.min(most),
             }
         };
-        (0..self.nodes.len()).find(|&id| is_impossible(id)).map(|id| self.node(id).path.clone())
+        let contradicted = self.contradicted.into_iter();
+        contradicted.chain((0..self.nodes.len()).filter(|&id| is_impossible(id))).next().map(|id| self.node(id).path.clone())
     }
 }
 
@@ -321,6 +329,11 @@ fn replace<T: Clone>(old: &mut Option<T>, new: &Option<T>) {
     if new.is_some() {
         old.clone_from(new);
     }
+}
+
+/// Whether a value is the one that stands fixed already.
+fn is_same(old: &Node, new: &TypedJson) -> bool {
+    json::parse(new.json.as_bytes(), VALUE_DEPTH_MAX).is_ok_and(|new| json::write(&new) == json::write(old))
 }
 
 fn set_value(old: &mut Option<Node>, new: Option<&TypedJson>) {

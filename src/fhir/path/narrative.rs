@@ -2,33 +2,10 @@
 //!
 //! One `div` around well-formed markup of allowed elements and attributes; some text or an image in it.
 
+use crate::fhir::xhtml::Form;
+
 /// How deep elements may nest.
 const MAX_DEPTH: usize = 128;
-
-/// The elements of HTML 4.0 chapters 7 to 11 (without chapter 9 section 4) and 15, links and images; sorted.
-#[rustfmt::skip]
-const ELEMENTS: [&str; 55] = [
-    "a", "abbr", "acronym", "area", "b", "bdo", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd", "dfn",
-    "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "kbd", "li", "map", "ol", "p", "pre", "q", "s", "samp",
-    "small", "span", "strike", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt", "u", "ul", "var",
-];
-
-/// Their attributes, sorted; those of scripts and forms are missing on purpose.
-#[rustfmt::skip]
-const ATTRIBUTES: [&str; 50] = [
-    "abbr", "accesskey", "align", "alt", "axis", "bgcolor", "border", "cellhalign", "cellpadding", "cellspacing", "cellvalign", "char",
-    "charoff", "charset", "cite", "class", "colspan", "compact", "coords", "dir", "frame", "headers", "height", "href", "hreflang",
-    "hspace", "id", "lang", "longdesc", "name", "rel", "rev", "rowspan", "rules", "scope", "shape", "span", "src", "start", "style",
-    "summary", "tabindex", "title", "type", "usemap", "valign", "value", "vspace", "width", "xmlns",
-];
-
-fn is_element(name: &str) -> bool {
-    ELEMENTS.binary_search(&name).is_ok()
-}
-
-fn is_attribute(name: &str) -> bool {
-    ATTRIBUTES.binary_search(&name).is_ok() || name.starts_with("xml:") || name.starts_with("xmlns:")
-}
 
 /// Whether the text is markup that FHIR allows.
 pub(super) fn is_allowed(xhtml: &str) -> bool {
@@ -94,10 +71,11 @@ impl<'a> Scan<'a> {
         };
         let name_end = body.find(|letter: char| letter.is_ascii_whitespace()).unwrap_or(body.len());
         let (name, attributes) = body.split_at(name_end);
-        if !is_element(name) || (is_first && name != "div") || self.open.len() == MAX_DEPTH {
+        let form = Form::of(name)?;
+        if (is_first && name != "div") || self.open.len() == MAX_DEPTH {
             return None;
         }
-        attributes_allowed(attributes)?;
+        attributes_allowed(form, attributes)?;
         if !is_closed {
             self.open.push(name);
         }
@@ -124,7 +102,9 @@ fn split_at_tag_end(tag: &str) -> Option<(&str, &str)> {
     Some((tag.get(..end)?, tag.get(end + 1..)?))
 }
 
-fn attributes_allowed(attributes: &str) -> Option<()> {
+/// Namespaces may be declared and white space be kept anywhere, beside what the element has.
+fn attributes_allowed(form: &Form, attributes: &str) -> Option<()> {
+    let is_allowed = |name: &str| form.has_attribute(name) || name == "xml:space" || name == "xmlns" || name.starts_with("xmlns:");
     let mut rest = attributes.trim_start();
     while !rest.is_empty() {
         let (name, after) = rest.split_once('=')?;
@@ -133,7 +113,7 @@ fn attributes_allowed(attributes: &str) -> Option<()> {
         let quote = after.chars().next().filter(|quote| matches!(quote, '"' | '\''))?;
         let (value, after) = after.get(1..)?.split_once(quote)?;
         let is_script = matches!(name, "href" | "src") && value.trim_start().to_ascii_lowercase().starts_with("javascript:");
-        if !is_attribute(name) || is_script || value.contains('<') {
+        if !is_allowed(name) || is_script || value.contains('<') {
             return None;
         }
         rest = after.trim_start();
@@ -160,6 +140,9 @@ mod tests {
             ("<div>text</div><div>more</div>", false, true),
             ("text", false, true),
             ("<div><script>x</script></div>", false, true),
+            ("<div><u>text</u></div>", false, true),
+            ("<div><p href=\"a\">text</p></div>", false, true),
+            ("<div xml:space=\"preserve\"><img src=\"a\" ismap=\"ismap\"/></div>", true, true),
             ("<div onclick=\"x\">text</div>", false, true),
             ("<div><a href=\"JavaScript:x\">text</a></div>", false, true),
             ("", false, false),

@@ -138,7 +138,8 @@ impl<'a> Reader<'a> {
             return Ok(false);
         }
         let (inner, rest) = self.rest.split_once('}').ok_or(Invalid::Incomplete)?;
-        if !inner.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'{') {
+        // The grammar has no blanks here, but UCUM's own table of example units and R4's common units have: `{# of calculi}`.
+        if !inner.bytes().all(|byte| (byte.is_ascii_graphic() || byte == b' ') && byte != b'{') {
             return Err(Invalid::Annotation);
         }
         self.rest = rest;

@@ -38,7 +38,7 @@ fn malformed_codes() {
         ("g/(8.h){shift", Invalid::Incomplete),
         ("(m)2", Invalid::Operator),
         ("ug(8.h)", Invalid::Operator),
-        ("m{two words}", Invalid::Annotation),
+        ("m{two\twords}", Invalid::Annotation),
         ("m{é}", Invalid::Annotation),
         ("m{a{b}", Invalid::Annotation),
         ("12h", Invalid::UnknownUnit),

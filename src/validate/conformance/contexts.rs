@@ -10,7 +10,7 @@ use crate::fhir::path::{Expression, UnknownTypes};
 use crate::outcome::IssueType;
 
 const NO_RULE: Rule = Rule::error(IssueType::Invalid, "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR");
-const NO_ELEMENT: Rule = Rule::error(IssueType::Invalid, "SD_CONTEXT_ELEMENT_UNKNOWN");
+const NO_ELEMENT: Rule = Rule::error(IssueType::Invalid, "SD_CONTEXT_SHOULD_ELEMENT_NOT_FOUND");
 const NO_PATH: Rule = Rule::error(IssueType::Invalid, "SD_CONTEXT_FHIRPATH_INVALID");
 
 /// What contexts may call elements by that are no types of R4: any, and kinds of resources and types that later releases have.
@@ -21,7 +21,7 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     if !rules::is_of_other_release(walk.types, structure) {
         let name = path.name("context");
         for (index, context) in structure.items("context").iter().enumerate() {
-            place(walk, context, &name.index(index).name("expression"));
+            place(walk, context, &name.index(index));
         }
     }
     let name = path.name("contextInvariant");
@@ -40,13 +40,13 @@ fn place(walk: &mut Walk<'_>, context: &Node, path: &Path<'_>) {
         Some("element") if !has_scheme(expression) && !KINDS.contains(&expression) => {
             let type_name = expression.split('.').next().unwrap_or(expression);
             if !rules::is_element(walk.types, type_name, expression) {
-                walk.report.add(NO_ELEMENT, path, node, "The context names no type or element of this release of FHIR");
+                walk.report.add(NO_ELEMENT, path, context, "The context names no type or element of this release of FHIR");
             }
         }
         Some("fhirpath") => {
             if let Err(error) = Expression::compile_to_check(expression, walk.types, UnknownTypes::Anywhere) {
                 let text = format!("The context cannot be used: {}", rules::reason(&error));
-                walk.report.add(NO_PATH, path, node, text);
+                walk.report.add(NO_PATH, &path.name("expression"), node, text);
             }
         }
         _ => {}

@@ -4,7 +4,7 @@ use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::constraints::Judge;
-use super::{choice, is_type};
+use super::{choice, discriminators, is_type};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 
@@ -14,6 +14,7 @@ const MAX_OF_NUMBERS: u32 = i32::MAX as u32;
 const NO_MAXIMUM: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/ElementDefinition#eld-3");
 const OTHER_PATH: Rule = Rule::error(IssueType::NotFound, "SD_PATH_TYPE_MISMATCH");
 const SLICED_ROOT: Rule = Rule::error(IssueType::Invalid, "SD_NO_SLICING_ON_ROOT");
+const NOT_ON_ROOT: Rule = Rule::error(IssueType::Exception, "SD_TABLE_PROHIBITED");
 const NOT_IN_CONSTRAINT: Rule = Rule::error(IssueType::NotFound, "SD_ELEMENT_NOT_IN_CONSTRAINT");
 const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARACTERISTICS");
 const NO_TARGET: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_NO_TARGET_PROFILE");
@@ -56,10 +57,36 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
         }
         maximum(walk, element, &at);
         types(walk, list, element, element_path, &at);
-        if list.is_snapshot && !is_root {
-            values(walk, element, &at);
+        match (list.is_snapshot, is_root) {
+            (true, false) => values(walk, element, &at),
+            (true, true) => root(walk, element, list.is_constraint, &at),
+            _ => {}
         }
+        discriminators::check(walk, list, element, &at);
         judge.element(walk, element, &at);
+    }
+}
+
+/// What the root of a snapshot does not state, for it is no element of anything (<https://hl7.org/fhir/R4/elementdefinition.html#interpretation>).
+const NOT_OF_ROOTS: [&str; 11] = [
+    "sliceName",
+    "slicing",
+    "requirements",
+    "defaultValue",
+    "fixed",
+    "pattern",
+    "example",
+    "minValue",
+    "maxValue",
+    "maxLength",
+    "meaningWhenMissing",
+];
+
+fn root(walk: &mut Walk<'_>, element: &Node, is_constraint: bool, path: &Path<'_>) {
+    let is_stated = |member: &&&str| element.get(member).is_some() || choice(element, member).is_some();
+    // What defines a type may say what it means that it is not there.
+    for member in NOT_OF_ROOTS.iter().filter(is_stated).filter(|member| is_constraint || **member != "meaningWhenMissing") {
+        walk.report.add(NOT_ON_ROOT, path, element, format!("The root of a snapshot states no {member}"));
     }
 }
 
@@ -120,24 +147,30 @@ fn type_use(walk: &mut Walk<'_>, list: &Listed<'_>, one: &Node, element_path: &s
         walk.report.add(NO_TARGET, path, one, format!("A {code} points to nothing, so it has no target profile"));
     }
     let is_logical = list.structure.text("kind") == Some("logical");
+    // HL7's validator names the types of an element without their places.
+    let types = element.name("type");
+    let (at_target, at_profile) = (types.name("targetProfile"), types.name("profile"));
     for target in targets.iter().filter_map(Node::as_text).filter_map(|url| definitions.structure(url)) {
         let is_resource = target.kind == crate::definitions::StructureKind::Resource || target.type_name == "Resource";
         if code == "Reference" && !is_resource && !is_logical {
-            walk.report.add(TARGET_IS_NONE, path, one, format!("{} is no resource, so nothing can refer to one", target.url));
+            walk.report.add(TARGET_IS_NONE, &at_target, one, format!("{} is no resource, so nothing can refer to one", target.url));
         }
     }
     for profile in one.items("profile").iter().filter_map(Node::as_text).filter_map(|url| definitions.structure(url)) {
         if !walk.types.is_kind_of(&profile.type_name, code) && walk.types.type_named(code).is_some() {
-            walk.report.add(PROFILE_OF_OTHER, path, one, format!("{} is for {}, not for {code}", profile.url, profile.type_name));
+            walk.report.add(PROFILE_OF_OTHER, &at_profile, one, format!("{} is for {}, not for {code}", profile.url, profile.type_name));
         } else if profile.type_name == "Extension" && profile.is_constraint {
             let is_modifier = definitions.profile(&profile.url).is_some_and(|profile| profile.root().element.is_modifier);
             match (is_modifier, element_path.ends_with(".modifierExtension")) {
                 (true, false) => {
-                    walk.report.add(IS_MODIFIER, path, one, format!("{} changes meaning, so it is a modifierExtension", profile.url))
+                    walk.report.add(IS_MODIFIER, &at_profile, one, format!("{} changes meaning, so it is a modifierExtension", profile.url))
                 }
-                (false, true) => {
-                    walk.report.add(IS_NO_MODIFIER, path, one, format!("{} changes no meaning, so it is no modifierExtension", profile.url))
-                }
+                (false, true) => walk.report.add(
+                    IS_NO_MODIFIER,
+                    &at_profile,
+                    one,
+                    format!("{} changes no meaning, so it is no modifierExtension", profile.url),
+                ),
                 _ => {}
             }
         }

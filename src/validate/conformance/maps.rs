@@ -9,6 +9,7 @@ use crate::fhir::Node;
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
+const BAD_NAME: Rule = Rule::error(IssueType::Invalid, "SM_NAME_INVALID");
 const INPUT_TWICE: Rule = Rule::error(IssueType::Duplicate, "SM_GROUP_INPUT_DUPLICATE");
 const NO_SOURCE: Rule = Rule::error(IssueType::Invalid, "SM_SOURCE_CONTEXT_UNKNOWN");
 const NO_TARGET: Rule = Rule::error(IssueType::Invalid, "SM_TARGET_CONTEXT_UNKNOWN");
@@ -22,6 +23,7 @@ pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
     let name = path.name("group");
     for (index, group) in map.items("group").iter().enumerate() {
         let at = name.index(index);
+        named(walk, group, "name", &at);
         if let Some(extended) = group.get("extends") {
             groups.find(walk, extended.as_text(), extended, &at.name("extends"));
         }
@@ -29,6 +31,7 @@ pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
         let inputs = at.name("input");
         for (index, input) in group.items("input").iter().enumerate() {
             let (Some(name), is_source) = (input.text("name"), input.text("mode") == Some("source")) else { continue };
+            named(walk, input, "name", &inputs.index(index));
             if rules.variables.has(name, true) || rules.variables.has(name, false) {
                 walk.report.add(INPUT_TWICE, &inputs.index(index), input, "Another input of the group has this name");
             }
@@ -36,6 +39,16 @@ pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
         }
         rules.check(walk, group, &at, 0);
     }
+}
+
+/// Whether a name can stand in the mapping language; one that is not there is none of this one's concern.
+fn named(walk: &mut Walk<'_>, node: &Node, member: &str, path: &Path<'_>) -> bool {
+    let Some(name) = node.text(member) else { return true };
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !is_name {
+        walk.report.add(BAD_NAME, path, node, format!("A {member} in a map is a letter, and after it letters and digits"));
+    }
+    is_name
 }
 
 /// The groups that can be called: how many inputs each has, by name.
@@ -132,6 +145,7 @@ impl<'n> Rules<'_, 'n> {
         let name = path.name("rule");
         for (index, rule) in parent.items("rule").iter().enumerate() {
             let (at, kept) = (name.index(index), self.variables.order.len());
+            named(walk, rule, "name", &at);
             self.sides(walk, rule, &at);
             self.check(walk, rule, &at, depth + 1);
             self.calls(walk, rule, &at);
@@ -145,7 +159,10 @@ impl<'n> Rules<'_, 'n> {
             let name = path.name(member);
             for (index, side) in rule.items(member).iter().enumerate() {
                 let is_variable = is_source || side.text("contextType") != Some("type");
-                if let Some(context) = side.text("context").filter(|context| is_variable && !self.variables.has(context, is_source)) {
+                let is_missing = |context: &&str| is_variable && !self.variables.has(context, is_source);
+                if named(walk, side, "context", &name.index(index))
+                    && let Some(context) = side.text("context").filter(is_missing)
+                {
                     let other = if self.variables.has(context, !is_source) { "; it is one of the other side" } else { "" };
                     let text = format!("There is no {member} variable of this name here{other}");
                     walk.report.add(broken, &name.index(index), side, text);

@@ -7,17 +7,22 @@ mod code_systems;
 mod concept_maps;
 mod constraints;
 mod contexts;
+mod discriminators;
 mod elements;
+mod filters;
 mod maps;
 mod measures;
+mod operations;
 mod over_base;
 mod properties;
 mod reports;
 mod rules;
 mod search;
 mod slices;
+mod snapshots;
 mod structures;
 mod value_sets;
+mod values;
 
 use super::path::Path;
 use super::structure::Walk;
@@ -32,6 +37,7 @@ pub fn check(walk: &mut Walk<'_>, type_name: &str, resource: &Node, path: &Path<
         "StructureDefinition" => structures::check(walk, resource, path),
         "SearchParameter" => search::parameter(walk, resource, path),
         "CapabilityStatement" => search::capability_statement(walk, resource, path),
+        "OperationDefinition" => operations::check(walk, resource, path),
         "StructureMap" => maps::check(walk, resource, path),
         "Measure" => measures::check(walk, resource, path),
         "MeasureReport" => reports::check(walk, resource, path),

@@ -5,7 +5,7 @@ use super::super::profiles::{BASE_DEFINITIONS, base_type};
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::{self, Listed, codes};
-use super::slices;
+use super::{slices, values};
 use crate::definitions::Structure;
 use crate::definitions::profile::ONLY_RECOMMENDED;
 use crate::fhir::Node;
@@ -85,6 +85,7 @@ fn laid(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, found: &Place, b
             strength(walk, element, *of_base, base, path);
             of_types(walk, element, *of_base, base, path);
             modifier(walk, element, *of_base, path);
+            values::check(walk, element, base, path);
         }
         _ => {}
     }

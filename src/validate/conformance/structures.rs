@@ -4,12 +4,12 @@
 use super::super::canonicals;
 use super::super::path::Path;
 use super::super::primitives::has_scheme;
-use super::super::profiles::Asked;
+use super::super::profiles::{self, Asked};
 use super::super::report::Rule;
 use super::super::slicing;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
-use super::{contexts, over_base};
+use super::{contexts, over_base, snapshots};
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
@@ -21,13 +21,18 @@ const OTHER_KIND: Rule = Rule::error(IssueType::NotFound, "SD_CONSTRAINED_KIND_N
 const OTHER_TYPE: Rule = Rule::error(IssueType::NotFound, "SD_CONSTRAINED_TYPE_NO_MATCH");
 const KIND_CHANGED: Rule = Rule::error(IssueType::NotFound, "SD_DERIVATION_KIND_MISMATCH");
 const SAME_TYPE: Rule = Rule::error(IssueType::NotFound, "SD_SPECIALIZED_TYPE_MATCHES");
-const TYPE_NOT_LOCAL: Rule = Rule::error(IssueType::BusinessRule, "SD_TYPE_NOT_LOCAL");
-const TYPE_ELSEWHERE: Rule = Rule::warning(IssueType::BusinessRule, "SD_TYPE_NOT_MATCH_NS");
+const TYPE_NOT_LOCAL: Rule = Rule::error(IssueType::Invalid, "SD_TYPE_NOT_LOCAL");
+const TYPE_NOT_LOGICAL: Rule = Rule::error(IssueType::Invalid, "SD_TYPE_NOT_LOGICAL");
+const TYPE_NOT_DERIVED: Rule = Rule::error(IssueType::Invalid, "SD_TYPE_NOT_DERIVED");
+const TYPE_ELSEWHERE: Rule = Rule::warning(IssueType::Invalid, "SD_TYPE_NOT_MATCH_NS");
 const CONTEXT_OF_NONE: Rule = Rule::error(IssueType::Invalid, "SD_NO_CONTEXT_WHEN_NOT_EXTENSION");
 const RULE_OF_NONE: Rule = Rule::error(IssueType::Invalid, "SD_NO_CONTEXT_INV_WHEN_NOT_EXTENSION");
 const CANNOT_BE_EVALUATED: Rule = Rule::warning(IssueType::Processing, "SLICING_CANNOT_BE_EVALUATED");
 const URL_NOT_FIXED: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_URL_MISSING");
 const OTHER_URL_FIXED: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_URL_MISMATCH");
+
+/// How many characters an id has at most.
+const ID_MAX: usize = 64;
 
 /// What an extension derives from.
 const EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/Extension";
@@ -67,6 +72,7 @@ fn views(walk: &mut Walk<'_>, structure: &Node, base: Option<&Structure>, path: 
         if let Some(base) = base.filter(|base| is_constraint && view == "differential" && stated_type == base.type_name) {
             over_base::check(walk, &list, base, path);
             slicings(walk, &list, &path.name(view));
+            snapshots::check(walk, structure, base, path);
         }
     }
 }
@@ -124,22 +130,44 @@ fn derivation(walk: &mut Walk<'_>, structure: &Node, base: &Structure, path: &Pa
     }
 }
 
-/// A type is one of FHIR's own by name, or another's by a URL, which should be where the definition is.
+/// A type is one of FHIR's own by name, which everybody else constrains, or another's by a URL, which should be where the definition is.
 fn type_of(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     let Some(node) = structure.get("type") else { return };
     let Some(name) = node.as_text().filter(|name| !name.is_empty()) else { return };
     let at = path.name("type");
-    if !has_scheme(name) {
-        let own = structure.text("url").and_then(|url| url.strip_prefix(super::super::profiles::BASE_DEFINITIONS));
-        if walk.types.type_named(name).is_none() && own != Some(name) && !is_base(name) {
-            walk.report.add(TYPE_NOT_LOCAL, &at, node, "FHIR has no type of this name; a type of one's own is named by its URL");
-        }
+    if has_scheme(name) {
+        return type_by_url(walk, structure, node, &at);
+    }
+    let tail = structure.text("url").and_then(|url| url.strip_prefix(profiles::BASE_DEFINITIONS));
+    if tail.is_some_and(|tail| tail == name || is_id_of(tail, name)) {
         return;
     }
-    let place = |url: &str| url.rsplit_once('/').map(|(place, _)| place.to_owned());
-    if structure.text("derivation") == Some("specialization") && structure.text("url").and_then(place) != place(name) {
-        walk.report.add(TYPE_ELSEWHERE, &at, node, "The type and its definition should have URLs that begin alike");
+    let is_known = walk.types.type_named(name).is_some()
+        || is_base(name)
+        || walk.definitions.structure(&format!("{}{name}", profiles::BASE_DEFINITIONS)).is_some();
+    if !is_known {
+        walk.report.add(TYPE_NOT_LOCAL, &at, node, "FHIR has no type of this name; a type of one's own is named by its URL");
+    } else if structure.text("derivation") != Some("constraint") {
+        walk.report.add(TYPE_NOT_DERIVED, &at, node, "The type is FHIR's own, so others can only constrain it");
     }
+}
+
+/// A type that a URL names is a logical model's.
+fn type_by_url(walk: &mut Walk<'_>, structure: &Node, node: &Node, path: &Path<'_>) {
+    let place = |url: &str| url.rsplit_once('/').map(|(place, _)| place.to_owned());
+    let is_elsewhere = structure.text("url").and_then(place) != node.as_text().and_then(place);
+    if structure.text("derivation") == Some("specialization") && is_elsewhere {
+        walk.report.add(TYPE_ELSEWHERE, path, node, "The type and its definition should have URLs that begin alike");
+    }
+    if structure.text("kind").is_some_and(|kind| kind != "logical") {
+        walk.report.add(TYPE_NOT_LOGICAL, path, node, "Only a logical model defines a type that is named by a URL");
+    }
+}
+
+/// Whether an id is the one that FHIR gives its own definition of an element: the element's path with `X` for `[x]`, cut where an id ends.
+fn is_id_of(id: &str, element_path: &str) -> bool {
+    let whole = element_path.replace("[x]", "X");
+    whole == id || id.len() == ID_MAX && whole.starts_with(id)
 }
 
 /// Types that later releases name, which logical models of this one may use.

@@ -6,6 +6,7 @@ use super::super::primitives::has_scheme;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::extension;
+use super::filters::{self, Kind, Known};
 use crate::definitions::{Content, PropertyDefinition, Standing};
 use crate::fhir::Node;
 use crate::fhir::decimal::Decimal;
@@ -21,7 +22,11 @@ const NOT_CONTAINED: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS
 const CONTAINED_IS_NO_SYSTEM: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS_NOT_CS");
 const IS_SUPPLEMENT: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_CS_SUPPLEMENT");
 const IS_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_WRONG_VS");
+const VERSION_EMPTY: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_0");
 const VERSION_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_1");
+const VERSION_DIFFERS: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_2");
+const VERSION_TWICE: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_3");
+const SYSTEM_BY_OID: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_WRONG_CS_OID");
 const IMPORT_NO_SET: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE");
 const IMPORT_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "VALUESET_REFERENCE_UNKNOWN");
 const NO_SYSTEM: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_NO_SYSTEM_WARNING");
@@ -34,6 +39,7 @@ const NO_SUCH_PARAMETER: Rule = Rule::error(IssueType::Exception, "VALUESET_BAD_
 const NO_BOOLEAN: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_BOOLEAN");
 const NO_CODE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_CODE");
 const UNKNOWN_CODE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_VALID_CODE");
+const CHANGED_CODE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_VALID_CODE_CHANGE");
 const NO_DATE: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_DATETIME");
 const NO_DECIMAL: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_DECIMAL");
 const NO_INTEGER: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_INTEGER");
@@ -75,6 +81,7 @@ fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
         }
         return;
     };
+    let system = versioned(walk, include, system, path);
     if !is_system(walk, set, include, system, path) {
         return;
     }
@@ -100,6 +107,22 @@ fn imports(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
     }
 }
 
+/// The system without the version that may stand after it, where it should not.
+fn versioned<'n>(walk: &mut Walk<'_>, include: &Node, system: &'n str, path: &Path<'_>) -> &'n str {
+    let Some((system, version)) = system.split_once('|') else { return system };
+    let (rule, text) = match include.text("version") {
+        _ if version.is_empty() => (VERSION_EMPTY, "The system ends in '|' and no version"),
+        None => (VERSION_IN_SYSTEM, "The version of a system is stated in 'version', not in its URI"),
+        Some(stated) if stated != version => (VERSION_DIFFERS, "The version in the URI of the system is not the one stated in 'version'"),
+        Some(_) => (VERSION_TWICE, "The version of a system is stated in 'version', not in its URI as well"),
+    };
+    walk.report.add(rule, path, include, text);
+    system
+}
+
+/// Where HL7 registers the OIDs of the code systems of FHIR, which have URLs.
+const OIDS_OF_FHIR: &str = "urn:oid:2.16.840.1.113883.4.642.4.";
+
 /// Whether what is named as a system can be one.
 fn is_system(walk: &mut Walk<'_>, set: &Node, include: &Node, system: &str, path: &Path<'_>) -> bool {
     let definitions = walk.definitions;
@@ -118,8 +141,8 @@ fn is_system(walk: &mut Walk<'_>, set: &Node, include: &Node, system: &str, path
         walk.report.add(NOT_ABSOLUTE, path, include, "The system must be an absolute URI");
         return false;
     }
-    if system.contains('|') {
-        walk.report.add(VERSION_IN_SYSTEM, path, include, "The version of a system is stated in 'version', not in its URI");
+    if system.starts_with(OIDS_OF_FHIR) {
+        walk.report.add(SYSTEM_BY_OID, path, include, "The code systems of FHIR are named by their URLs, not by their OIDs");
     }
     match definitions.code_system(system) {
         Some(found) if found.content == Content::Supplement => {
@@ -201,7 +224,11 @@ struct Filter<'a> {
 }
 
 fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node, path: &Path<'_>) {
-    let Some(found) = walk.definitions.code_system(system) else { return };
+    let in_hand = walk.definitions.code_system(system);
+    if let Some(known) = filters::known(system, asked.property, in_hand.is_some()) {
+        return value_of_known(walk, system, asked, &known, filter, path);
+    }
+    let Some(found) = in_hand else { return };
     let is_built_in = BUILT_IN.contains(&asked.property);
     let property = found.properties.iter().find(|one| one.code == asked.property || one.uri.as_deref() == Some(asked.property));
     if property.is_none() && !is_built_in && !found.filters.iter().any(|one| one == asked.property) && found.content != Content::NotPresent
@@ -212,19 +239,49 @@ fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node,
         return walk.report.add(WRONG_OPERATOR, path, filter, "The operator means nothing for values of the property's type");
     }
     if asked.op == "regex" {
-        if asked.property == "concept" {
-            walk.report.add(REGEX_OF_CONCEPT, path, filter, "A regular expression does not select by hierarchy");
-        }
-        let compiled = regular::compile(asked.value, |pattern| RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build());
-        if matches!(compiled, Err(Refusal::Malformed)) {
-            walk.report.add(NO_REGEX, path, filter, "The value is no regular expression");
-        }
-        return;
+        return expression_to_match(walk, asked, filter, path);
     }
     for value in values(asked) {
         if let Some((rule, text)) = broken(walk, system, Filter { value, ..asked }, property) {
             walk.report.add(rule, path, filter, text);
         }
+    }
+}
+
+/// A filter by what is known of a property though the system is not in hand.
+fn value_of_known(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, known: &Known, filter: &Node, path: &Path<'_>) {
+    if !known.operators.is_empty() && !known.operators.contains(&asked.op) {
+        walk.report.add(WRONG_OPERATOR, path, filter, "The operator means nothing for this property");
+    }
+    if asked.op == "regex" {
+        return expression_to_match(walk, asked, filter, path);
+    }
+    for value in values(asked) {
+        let is_flag = known.kind == Kind::Boolean || asked.op == "exists";
+        let (rule, text) = match known.kind {
+            _ if is_flag && !matches!(value, "true" | "false") => (NO_BOOLEAN, "The value must be true or false"),
+            _ if is_flag => continue,
+            Kind::Code { .. } if value.trim() != value => (NO_CODE, "The value must be a code, without white space around it"),
+            Kind::Code { is_of_system: true } if walk.definitions.standing(system, value) == Standing::Absent => {
+                (CHANGED_CODE, "The system has no code of this form, by which the values of this property are named")
+            }
+            Kind::Decimal if Decimal::parse(bare(value)).is_none() => (NO_DECIMAL, "The value must be a number"),
+            Kind::DateTime if super::super::calendar::date_time(bare(value)).is_err() => {
+                (NO_DATE, "The value must be a date, or a date with a time")
+            }
+            _ => continue,
+        };
+        walk.report.add(rule, path, filter, text);
+    }
+}
+
+fn expression_to_match(walk: &mut Walk<'_>, asked: Filter<'_>, filter: &Node, path: &Path<'_>) {
+    if asked.property == "concept" {
+        walk.report.add(REGEX_OF_CONCEPT, path, filter, "A regular expression does not select by hierarchy");
+    }
+    let compiled = regular::compile(asked.value, |pattern| RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build());
+    if matches!(compiled, Err(Refusal::Malformed)) {
+        walk.report.add(NO_REGEX, path, filter, "The value is no regular expression");
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an element of a narrative stands in.
 
-use super::elements::{Form, Holds};
 use super::{ATTRIBUTES_MAX, Defect, NAMESPACES_MAX};
+use crate::fhir::xhtml::{Form, Holds};
 use quick_xml::events::BytesStart;
 
 /// The elements around a place in a narrative, the innermost last.

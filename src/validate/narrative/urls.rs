@@ -36,6 +36,11 @@ fn is_of_url(letter: char) -> bool {
     letter.is_alphanumeric() || "-._~:/?#[]@!$&'()*+,;=%|".contains(letter)
 }
 
+/// Whether a URL is a name that no browser follows.
+pub fn only_names(value: &str) -> bool {
+    value.starts_with("urn:") || value.starts_with("cid:")
+}
+
 /// Whether a link's scheme is one that runs code. Browsers pass over white space and control characters in a scheme, and read
 /// character references, so a scheme that has any of them counts as one too.
 pub fn runs_code(value: &str) -> bool {

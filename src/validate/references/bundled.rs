@@ -10,6 +10,7 @@ use crate::fhir::Node;
 use crate::outcome::IssueType;
 
 const WRONG_FORM: Rule = Rule::error(IssueType::Invalid, "Reference_REF_Format2");
+const WHITE_SPACE: Rule = Rule::error(IssueType::Invalid, "REFERENCE_REF_INVALID_REF");
 const WRONG_QUERY: Rule = Rule::error(IssueType::Invalid, "REFERENCE_REF_QUERY_INVALID");
 const ENTRY_WITHOUT_URL: Rule = Rule::error(IssueType::Required, "Bundle_BUNDLE_Entry_NoFullUrl");
 const SEVERAL: Rule = Rule::error(IssueType::Forbidden, "Bundle_BUNDLE_MultipleMatches");
@@ -24,6 +25,7 @@ const ELSEWHERE_MAX: usize = 8;
 
 /// Judges a reference in a resource that an entry of a Bundle holds.
 pub fn check(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    form(walk, literal, reference, scope, path);
     let Some(entry) = scope.entry else { return };
     let is_response = matches!(entry.kind, "batch-response" | "transaction-response");
     if entry.full_url.is_none() && !is_response {
@@ -44,22 +46,30 @@ pub fn check(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope
         }
         return;
     }
-    let query = literal.split_once('?').filter(|_| matches!(entry.kind, "transaction" | "batch"));
-    let is_search = query.is_some();
-    if query.is_some_and(|(_, query)| !is_query(query)) {
-        walk.report.add(
-            WRONG_QUERY,
-            path,
-            reference,
-            "What stands behind the '?' of a conditional reference must be a search: name=value&name=value",
-        );
-    }
+    let is_search = literal.contains('?') && matches!(entry.kind, "transaction" | "batch");
     if entry.full_url.is_none() {
         walk.report.add(NOT_RESOLVABLE, path, reference, "A relative reference needs the fullUrl of its entry");
     } else if !matches!(literal.split('/').count(), 2 | 4) && !is_search {
         walk.report.add(WRONG_FORM, path, reference, "A relative reference in a Bundle is written type/id, or type/id/_history/version");
     } else if !is_search {
         relative(walk, literal, reference, scope, path);
+    }
+}
+
+/// A reference holds no white space, and one to whatever a search finds is written as such.
+fn form(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    if literal.contains(|letter: char| letter.is_ascii_whitespace()) {
+        walk.report.add(WHITE_SPACE, path, reference, "A reference must not hold white space");
+    }
+    let Some((before, query)) = literal.split_once('?') else { return };
+    let is_in_batch = scope.entry.is_some_and(|entry| matches!(entry.kind, "transaction" | "batch")) && !has_scheme(literal);
+    if (is_in_batch || walk.types.resource(before).is_some()) && !is_query(query) {
+        walk.report.add(
+            WRONG_QUERY,
+            path,
+            reference,
+            "What stands behind the '?' of a conditional reference must be a search: name=value&name=value",
+        );
     }
 }
 
@@ -96,12 +106,11 @@ fn relative(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<
     }
 }
 
-/// Whether a text is a search as a URL has it: names of parameters with their values.
+/// Whether a text is a search as a URL has it: names of parameters, without modifiers and chains, with their values.
 fn is_query(text: &str) -> bool {
     let is_name = |name: &str| {
         name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'.'))
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    text.split('&')
-        .all(|part| part.split_once('=').is_some_and(|(name, value)| is_name(name) && !value.is_empty() && !value.contains(['?', '='])))
+    text.split('&').all(|part| part.split_once('=').is_some_and(|(name, value)| is_name(name) && !value.contains('=')))
 }

@@ -6,7 +6,7 @@ use super::super::references::Scope;
 use super::super::report::Rule;
 use super::super::{bindings, canonicals, links, narrative, plausible};
 use super::{At, Chosen, EMPTY_OBJECT, NOT_A_LIST, NOT_AN_OBJECT, NULL, Parent, Shape, Walk, is_empty};
-use crate::fhir::types::{Element, ElementId};
+use crate::fhir::types::Element;
 use crate::fhir::{Member, Node, Value};
 use crate::outcome::IssueType;
 
@@ -18,6 +18,18 @@ const HTML_IN_MARKDOWN: Rule = Rule::warning(IssueType::Invalid, "TYPE_SPECIFIC_
 const EXAMPLE_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_EXAMPLE");
 const OWN_URL: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_CANONICAL_ABSOLUTE");
 const OWN_URL_CONTAINED: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_CANONICAL_CONTAINED");
+
+/// Elements whose URIs are judged elsewhere, or lead nowhere by what they are: keys, values that definitions fix, and requests that some servers note.
+const NOT_FOLLOWED: [&str; 8] = [
+    "Meta.source",
+    "Extension.url",
+    "Bundle.entry.fullUrl",
+    "Bundle.entry.request.url",
+    "StructureDefinition.type",
+    "ElementDefinition.fixed[x]",
+    "ElementDefinition.pattern[x]",
+    "ValueSet.compose.include.system",
+];
 
 /// The type of `Narrative.div`.
 const XHTML: &str = "xhtml";
@@ -71,6 +83,11 @@ impl Walk<'_> {
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
             narrative::check(text, node, path, &mut self.report);
             links::check(self, text, node, scope, path);
+        }
+        if let ("uri" | "url", Some(uri)) = (chosen.type_name, node.as_text())
+            && !NOT_FOLLOWED.contains(&chosen.element.path.as_str())
+        {
+            links::check_uri(self, uri, node, scope, path);
         }
         if chosen.type_name == "canonical" {
             let targets = chosen.element.types.get(chosen.used.type_index).map(|one| one.targets.as_slice());
@@ -133,18 +150,24 @@ impl Walk<'_> {
                 for (index, item) in items.iter().enumerate() {
                     let path = at.path.index(index);
                     let beside = Beside { value: values.get(index), is_listed: true };
-                    self.sibling_item(item, beside, chosen.used.element, At { path: &path, ..at }, scope);
+                    self.sibling_item(item, beside, chosen, At { path: &path, ..at }, scope);
                 }
             }
             (_, true) => {
                 self.report.add(NOT_A_LIST, at.path, node, format!("{} repeats, so its extensions must be in a list", chosen.element.path))
             }
-            (_, false) => self.sibling_item(node, Beside { value: values, is_listed: false }, chosen.used.element, at, scope),
+            (_, false) => self.sibling_item(node, Beside { value: values, is_listed: false }, chosen, at, scope),
         }
     }
 
     /// What stands beside a value, at its index in a list, where either may be null: the value's own check sees to nulls on both sides.
-    fn sibling_item(&mut self, node: &Node, beside: Beside<'_>, stands_at: ElementId, at: At<'_>, scope: &Scope<'_>) {
+    fn sibling_item(&mut self, node: &Node, beside: Beside<'_>, chosen: Chosen<'_>, at: At<'_>, scope: &Scope<'_>) {
+        let has_value = beside.value.is_some_and(|value| value.value != Value::Null);
+        if !has_value && node.as_object().is_some() {
+            let binding = chosen.element.binding.as_ref();
+            bindings::check_missing(self, binding, node.place(), at.path);
+        }
+        let stands_at = chosen.used.element;
         match &node.value {
             Value::Null if beside.is_listed && beside.value.is_some() => {}
             Value::Null => self.report.add(NULL, at.path, node, "Null stands for nothing here; leave the element out instead"),
@@ -152,7 +175,7 @@ impl Walk<'_> {
                 self.report.add(EMPTY_OBJECT, at.path, node, "An element must have a value or children")
             }
             Value::Object(object) => {
-                if is_empty(object) && beside.value.is_none_or(|value| value.value == Value::Null) {
+                if is_empty(object) && !has_value {
                     self.report.add(
                         NO_CONTENT,
                         at.path,
