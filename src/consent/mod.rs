@@ -79,7 +79,9 @@ pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
-pub use setting::{NamedRecord, bears, is_nobodys, is_setting, labels_of_setting, logical_names, named_settings, settings_of};
+pub use setting::{
+    NamedRecord, bears, is_nobodys, is_setting, labels_of_inner_settings, labels_of_setting, logical_names, named_settings, settings_of,
+};
 pub use stream::decide_stream;
 pub use unsettled::{
     SETTING_UNKNOWN, decide_unsettled, explain_unsettled, labels_of_unknown_setting, labels_of_worst_setting, turns_on_doers,

@@ -75,6 +75,11 @@ pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedRecord> {
 
 /// The settings that one resource names; also those it belongs to, where it is one that may belong to any.
 fn named_in(resource: &Node, belongs: bool) -> impl Iterator<Item = NamedRecord> {
+    nodes_in(resource, belongs).filter_map(|(node, must_tell_type)| NamedRecord::of_setting(node, must_tell_type))
+}
+
+/// The nodes by which they may be named, each with whether the type must be told for it to be one.
+fn nodes_in(resource: &Node, belongs: bool) -> impl Iterator<Item = (&Node, bool)> {
     let is_one = belongs && resource.resource_type().is_some_and(is_setting);
     let belonging = if is_one { &BELONGING[..] } else { &[] };
     SETTING.iter().chain(belonging).flat_map(move |element| {
@@ -82,8 +87,30 @@ fn named_in(resource: &Node, belongs: bool) -> impl Iterator<Item = NamedRecord>
         let nodes = nodes.flat_map(|node| std::iter::once(node).chain(HELD.iter().flat_map(|member| items(node, member))));
         // What is no setting is part of none.
         let must_tell_type = *element == PART_OF && !is_one;
-        nodes.filter_map(move |node| NamedRecord::of_setting(node, must_tell_type))
+        nodes.map(move |node| (node, must_tell_type))
     })
+}
+
+/// What a resource itself says of its settings, which need not be records of their own: how it displays them, and what it contains of them.
+pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Concept> {
+    let mut labels = Vec::new();
+    let mut open = vec![resource];
+    let mut contained: Vec<&Node> =
+        items(resource, "contained").iter().filter(|inner| inner.resource_type().is_some_and(is_setting)).collect();
+    while let Some(node) = open.pop() {
+        for (named, must_tell_type) in nodes_in(node, true) {
+            if let Some(display) = named.get("display").filter(|_| !must_tell_type) {
+                labels.extend(labeller.survey(display, &[]).concepts());
+            }
+            let Some(id) = named.text("reference").and_then(|reference| reference.strip_prefix('#')) else { continue };
+            if let Some(at) = contained.iter().position(|inner| inner.text("id") == Some(id)) {
+                let inner = contained.swap_remove(at);
+                labels.extend(labels_of_setting(inner, labeller));
+                open.push(inner);
+            }
+        }
+    }
+    if labels.is_empty() { labels } else { with_level(labels) }
 }
 
 /// The same, as references.

@@ -83,6 +83,10 @@ impl Trail {
 
     /// Erases a resource. The audit record says that something was erased, and nothing of what it was.
     pub async fn carry_out(&self, type_name: &str, id: &str, shared: bool, opened: &audit::Opened) -> Result<Erased, Failure> {
+        if self.is_account(type_name, id).await? {
+            let text = "What the gateway itself noted is erased with the records and persons that it is about, and not alone.";
+            return Err(Refusal::new(Reason::MethodNotAllowed, IssueType::NotSupported, text).into());
+        }
         let mut erased = Erased::default();
         for round in 0..MAX_ROUNDS {
             let plan = self.plan(type_name, id, erased != Erased::default()).await?;
@@ -107,6 +111,14 @@ impl Trail {
             erased.rewritten += done.rewritten;
         }
         Err(Fault::new(FaultKind::Overloaded, "more keeps being written about what is to be erased; ask again").into())
+    }
+
+    /// Whether something is what the gateway noted of what others did: without it trails and accountings would lack that.
+    async fn is_account(&self, type_name: &str, id: &str) -> Result<bool, Fault> {
+        let current = self.query.pipeline.store.glance(|reader| reader.current(type_name, id)).await?;
+        // A Provenance that somebody sent has a leaf of its own.
+        let is_noted = |version: StoredVersion| version.source == audit::SOURCE || type_name == "Provenance" && version.leaf.is_none();
+        Ok(current.is_some_and(is_noted))
     }
 
     /// Deletes records of which the newest version is to go and others stay. No record is without a newest version.

@@ -22,6 +22,7 @@ mod held;
 mod holders;
 mod identity;
 mod implicit;
+mod inner;
 mod kept_rules;
 mod leading;
 mod ledger;

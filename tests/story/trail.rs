@@ -672,6 +672,30 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     world.party("hospital-a").await.get(&format!("Patient/{other}")).await.expect(200);
 }
 
+/// What is on record of what others did is not erased by itself: neither who read something, nor who sent it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_noted_is_not_erased_alone() {
+    let world = crate::support::world::Setup::configured(format!("{APP}{OFFICER}")).start().await;
+    let (a, officer, regulator) =
+        (world.party("hospital-a").await, party(&world, "officer", "system/Patient.r").await, world.party("health-department").await);
+    let id = a.create(&patient("1")).await;
+    a.get(&format!("Patient/{id}")).await.expect(200);
+    let path = format!("Patient/{id}/$provenance-trail");
+    let kinds = ["AuditEvent", "Provenance"];
+    let trail = regulator.get(&path).await.expect(200).json();
+    let noted = trail["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    let noted: Vec<String> = noted
+        .filter(|one| kinds.iter().any(|kind| one["resourceType"] == *kind))
+        .map(|one| format!("{}/{}", one["resourceType"].as_str().unwrap(), one["id"].as_str().unwrap()))
+        .collect();
+    assert!(kinds.iter().all(|kind| noted.iter().any(|one| one.starts_with(kind))), "{noted:?}");
+    for one in &noted {
+        officer.call(Call::new("POST", &format!("{one}/$erase"))).await.expect(405);
+    }
+    let again = regulator.get(&path).await.expect(200).text();
+    assert!(noted.iter().all(|one| again.contains(one.split_once('/').unwrap().1)));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_erased_record_stays_in_the_trail_without_what_it_was() {
     let world = crate::support::world::Setup::configured(format!("{APP}{OFFICER}")).start().await;

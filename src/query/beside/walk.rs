@@ -1,18 +1,19 @@
 //! From a record to the settings in which it took place, and on to those behind them.
 
 use super::{Beside, Candidate, SETTING_STEPS, name_of};
-use crate::consent::{Concept, Labeller, Reference, bears, labels_of_setting, named_settings};
+use crate::consent::{Concept, Labeller, Reference, bears, labels_of_inner_settings, labels_of_setting, named_settings};
 use crate::fhir::Node;
 use std::collections::HashSet;
 
 impl Beside {
     /// What the settings tell in which something took place. By an identifier alone no record of other patients is named, whoever filed it.
     pub fn labels(&self, resource: &Node, labeller: &Labeller, is_of_theirs: &dyn Fn(&Node) -> bool) -> Vec<Concept> {
-        let mut labels = Vec::new();
+        let mut labels = labels_of_inner_settings(resource, labeller);
         let mut walk = Walk::from(resource);
         for _ in 0..SETTING_STEPS {
             self.step(&mut walk, is_of_theirs);
-            for label in walk.settings.iter().flat_map(|setting| labels_of_setting(setting, labeller)) {
+            let told = |setting: &&Node| [labels_of_setting(setting, labeller), labels_of_inner_settings(setting, labeller)];
+            for label in walk.settings.iter().flat_map(told).flatten() {
                 if !labels.contains(&label) {
                     labels.push(label);
                 }
