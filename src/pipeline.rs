@@ -9,6 +9,7 @@ mod dialect;
 mod filing;
 mod glass;
 mod implicit;
+mod kept_rules;
 mod people;
 mod plan;
 mod refused;
@@ -24,6 +25,8 @@ pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
 pub(crate) use glass::{asks_to_break, is_glass_broken};
 pub(crate) use implicit::implicit_policies;
+pub use kept_rules::KeptRules;
+pub(crate) use kept_rules::{Asked, Compiled, Looked};
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;
 pub use sign_off::{EXPIRY_PASS, Waiting};
@@ -68,7 +71,7 @@ pub struct Pipeline {
     /// What the operator decides about consents.
     pub consent: Arc<crate::config::Consent>,
     /// What was compiled of patients' consents by what the operator decides.
-    pub kept_rules: Arc<crate::query::KeptRules>,
+    pub kept_rules: Arc<KeptRules>,
     /// How what was held is read again.
     pub limits: Limits,
     /// Held by the one overtaken submission that is being decided anew.

@@ -26,7 +26,6 @@ mod steps;
 mod stored;
 mod unreadable;
 
-pub use consents::KeptRules;
 pub use consents::Ruling;
 use page::ConsentState;
 pub use page::Pager;

@@ -1,12 +1,10 @@
 //! Gathering what a decision needs, and making it for each resource.
 
-mod kept;
 mod place;
 mod question;
 mod recipient;
 mod settling;
 
-pub use kept::KeptRules;
 pub(super) use question::{BroughtRecord, Question};
 pub use recipient::Recipient;
 

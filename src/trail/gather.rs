@@ -78,6 +78,10 @@ impl Trail {
         let wanted =
             |found: &Found| found.version.as_ref().filter(|_| reading.subject.opens == Opens::Records).and_then(|version| version.key);
         let secrets = pipeline.anchor.keyring.open_records(found.iter().map(wanted))?;
+        if found.iter().zip(&secrets).any(|(found, secret)| wanted(found).is_some() && secret.is_none()) {
+            // The version was there when it was read, and its key no longer is.
+            reading.overtake();
+        }
         let opened = found.into_iter().zip(secrets);
         opened.map(|(found, secret)| item(found, secret, reading, &keys, &mut contents)).collect()
     }

@@ -50,6 +50,11 @@ impl Reading {
         Reading { tags: tags.iter().map(|tag| tag.tag).collect(), places: places.to_vec(), covers, ..self }
     }
 
+    /// Notes that something of it was erased while it was read.
+    pub fn overtake(&self) {
+        self.overtaken.store(true, Ordering::Release);
+    }
+
     /// Whether something that was read was explained by an erasure that came after the places were found, and so is in none of them.
     pub fn is_overtaken(&self) -> bool {
         self.overtaken.load(Ordering::Acquire)
@@ -65,7 +70,7 @@ impl Reading {
             return Ok(());
         }
         if self.newer_erasures(reader)?.iter().any(erased) {
-            self.overtaken.store(true, Ordering::Release);
+            self.overtake();
             return Ok(());
         }
         Err(Fault::new(
@@ -85,7 +90,7 @@ impl Reading {
             return Ok(Erased::Named);
         }
         if named(&self.newer_erasures(reader)?) {
-            self.overtaken.store(true, Ordering::Release);
+            self.overtake();
             return Ok(Erased::Named);
         }
         if !leaf.shortens_by_name || leaf.is_untagged() {

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 const TELLING: &str = "Riverside Methadone Clinic";
 const ORDINARY: &str = "Main building";
 
+/// What it is, what is stored on the way, the record itself, and what the holder has under a name.
+type Case = (&'static str, Vec<Value>, Value, fn(&str) -> Value);
+
 async fn scene() -> Scene {
     Scene::configured(withholding, "source = \"hospital-a\"", "").await
 }
@@ -37,7 +40,7 @@ impl Scene {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_stored_setting_leads_to_at_a_holder_counts() {
     let visit = |more: Value| encounter(more);
-    let cases: [(&str, Vec<Value>, Value, fn(&str) -> Value); 5] = [
+    let cases: [Case; 5] = [
         ("a place", vec![visit(json!({"location": [{"location": link("Location/x")}]}))], measured(at("Encounter/e1")), |name| {
             named("Location", "x", name)
         }),

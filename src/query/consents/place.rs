@@ -1,6 +1,5 @@
 //! Where and when a decision is taken: the consents of a patient, compiled with what they refer to and with what the operator rules.
 
-use super::kept::{Asked, Compiled, KeptRules, Looked};
 use super::recipient::Partner;
 use crate::clock::Instant;
 use crate::config as settings;
@@ -8,7 +7,7 @@ use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Rule
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
-use crate::pipeline::{implicit_policies, is_glass_broken, majority_years, patient_ids};
+use crate::pipeline::{Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::search::Query;
 use crate::store::{Reader, StoredVersion};
 use std::collections::BTreeSet;

@@ -16,7 +16,7 @@ const MAX_RULES: usize = 1_000;
 
 /// What decides how a patient's consents are compiled, beside what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pub patient: String,
     /// The names of whoever asks, by which the operator's rules go.
     pub partner: Vec<String>,
@@ -29,7 +29,7 @@ type Seal = Vec<u8>;
 
 /// What was looked up in the directory: each name with the seal of what was found.
 #[derive(Default)]
-pub(super) struct Looked(Vec<((String, String), Option<Seal>)>);
+pub(crate) struct Looked(Vec<((String, String), Option<Seal>)>);
 
 impl Looked {
     /// The current forms of what is named, where there are any.
@@ -49,7 +49,7 @@ fn current(reader: &Reader<'_>, (type_name, id): &(String, String)) -> Result<Op
 }
 
 /// A patient's compiled consents, and what they were compiled of.
-pub(super) struct Compiled {
+pub(crate) struct Compiled {
     /// What finds the consents.
     pub query: Arc<Query>,
     consents: Vec<Seal>,
@@ -94,7 +94,7 @@ struct Halves {
 }
 
 impl KeptRules {
-    pub(super) fn find(&self, asked: &Asked) -> Option<Arc<Compiled>> {
+    pub(crate) fn find(&self, asked: &Asked) -> Option<Arc<Compiled>> {
         let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = halves.recent.get(asked) {
             return Some(Arc::clone(found));
@@ -104,7 +104,7 @@ impl KeptRules {
         Some(found)
     }
 
-    pub(super) fn keep(&self, asked: Asked, compiled: Compiled) {
+    pub(crate) fn keep(&self, asked: Asked, compiled: Compiled) {
         if compiled.rules.len() <= MAX_RULES {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).put(asked, Arc::new(compiled));
         }
