@@ -184,7 +184,8 @@ const UNFOLDED_BYTES: u64 = 4 << 20;
 /// Who writes at the same time, into one group commit or a few.
 const WRITERS: usize = 8;
 
-/// What folding the write-ahead log gives back is found by the writes that met the full disk, not by those that come next.
+/// While the disk stays full, writers at the same time find the room that folding the write-ahead log gives back, at once or when they ask again: each is
+/// stored once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_finds_no_room_waits_for_what_folding_gives_back() {
     let site = Site::new("");
