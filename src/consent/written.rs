@@ -1,18 +1,16 @@
 //! Addresses of records in what people wrote: as the whole of a text, as links in markdown or a narrative, as steps of a longer URL, or bare.
 
+mod forms;
+
 use super::code::{Identifier, Reference, UUID_SCHEME};
-use super::wording::{plain_letters, without_tags};
 use crate::definitions::{Definitions, SearchKind};
-use crate::fhir::entities::character;
 use crate::fhir::types::TypeKind;
 use crate::search::{LinkedName, MAX_LINK_DEPTH};
+use forms::forms_of;
 use percent_encoding::percent_decode_str;
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// How often a text is decoded: an address in the query of a link is encoded more than once.
-const DECODINGS: usize = 3;
 /// How far before an address its base URL may begin.
 const LONGEST_BASE: usize = 2_000;
 /// More letters than any type's name has.
@@ -21,23 +19,12 @@ const LONGEST_TYPE: usize = 48;
 const URN: &str = "urn";
 /// The letters of a UUID, its hyphens among them (RFC 4122 §3).
 const UUID_LENGTH: usize = 36;
+/// Where its hyphens are.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+/// What a file's name ends with, in which a record is kept or shown.
+const FILE_ENDINGS: [&str; 6] = [".json", ".xml", ".ttl", ".html", ".htm", ".pdf"];
 /// So many types a reference may lead to, and still be searched for by an id alone.
 const FEW_TARGETS: usize = 16;
-/// Marks that HTML has names for and XHTML has not.
-const HTML_NAMES: [(&str, char); 12] = [
-    ("sol", '/'),
-    ("bsol", '\\'),
-    ("colon", ':'),
-    ("quest", '?'),
-    ("equals", '='),
-    ("num", '#'),
-    ("period", '.'),
-    ("percnt", '%'),
-    ("lowbar", '_'),
-    ("commat", '@'),
-    ("Tab", '\t'),
-    ("NewLine", '\n'),
-];
 /// What ends a sentence or an emphasis behind an address.
 const TRAILING: [char; 8] = ['.', ';', ':', '!', '*', '_', '~', ','];
 
@@ -56,32 +43,26 @@ pub(super) fn records_in(text: &str, is_name: bool) -> Vec<Reference> {
     found
 }
 
-/// A text as it is written, as it is read and followed, and the same of what its percent-encoding and references to characters stand for.
-fn forms_of(text: &str) -> Vec<Cow<'_, str>> {
-    let mut forms = vec![Cow::Borrowed(text)];
-    if text.is_ascii() && !text.contains(['%', '&', '\\', '<']) && !text.contains("/.") {
-        return forms;
-    }
-    let mut written = text.to_owned();
-    forms.extend(as_followed(&written).into_iter().map(Cow::Owned));
-    for _ in 0..DECODINGS {
-        let Some(plain) = decoded(&written) else { break };
-        forms.push(Cow::Owned(plain.clone()));
-        forms.extend(as_followed(&plain).into_iter().map(Cow::Owned));
-        written = plain;
-    }
-    forms
-}
-
-/// The UUIDs in one form of a text, as URIs in small letters.
+/// The UUIDs in one form of a text, as URIs in small letters: those that say that they are some, and those in braces, as registries write them.
 fn uuids_in(text: &str) -> impl Iterator<Item = Reference> {
     let places = text.match_indices(':').filter_map(|(at, _)| at.checked_sub(URN.len()));
     let schemes = places.filter_map(|at| text.get(at..).filter(|rest| is_uuid(rest)));
     let written = schemes
-        .map(|rest| leading(rest.get(UUID_SCHEME.len()..).unwrap_or_default(), |letter| letter.is_ascii_alphanumeric() || letter == '-'));
+        .map(|rest| rest.get(UUID_SCHEME.len()..).unwrap_or_default().trim_start_matches('{'))
+        .map(|rest| leading(rest, |letter| letter.is_ascii_alphanumeric() || letter == '-'));
     // Words may follow behind a hyphen.
     let uuids = written.flat_map(|uuid| std::iter::once(uuid).chain(uuid.get(..UUID_LENGTH).filter(|whole| *whole != uuid)));
-    uuids.filter(|uuid| !uuid.is_empty()).filter_map(|uuid| Reference::new(&format!("{UUID_SCHEME}{}", uuid.to_ascii_lowercase())))
+    uuids
+        .chain(in_braces(text))
+        .filter(|uuid| !uuid.is_empty())
+        .filter_map(|uuid| Reference::new(&format!("{UUID_SCHEME}{}", uuid.to_ascii_lowercase())))
+}
+
+fn in_braces(text: &str) -> impl Iterator<Item = &str> {
+    let braced = text.match_indices('{').filter_map(|(at, brace)| text.get(at + brace.len()..)?.get(..=UUID_LENGTH)?.strip_suffix('}'));
+    braced.filter(|within| {
+        within.bytes().enumerate().all(|(at, letter)| if HYPHENS.contains(&at) { letter == b'-' } else { letter.is_ascii_hexdigit() })
+    })
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -97,112 +78,17 @@ fn collect(text: &str, found: &mut Vec<Reference>) {
     }
 }
 
-/// A text without percent-encoding and references to characters; `None` where it has neither.
-fn decoded(text: &str) -> Option<String> {
-    if !text.contains(['%', '&']) {
-        return None;
-    }
-    let mut pieces = text.split('&');
-    let mut plain = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        match referred(piece) {
-            // Whoever follows a link leaves out breaks within it.
-            Some(('\t' | '\n' | '\r', rest)) => plain.push_str(rest),
-            Some((letter, rest)) => plain.extend(std::iter::once(letter).chain(rest.chars())),
-            None => plain.extend(std::iter::once('&').chain(piece.chars())),
-        }
-    }
-    let plain = percent_decode_str(&plain).decode_utf8_lossy().into_owned();
-    (plain != text).then_some(plain)
-}
-
-/// The character that a text behind an ampersand refers to, and what follows. Browsers take numbers without their semicolon, and Markdown the names of
-/// HTML.
-fn referred(piece: &str) -> Option<(char, &str)> {
-    if let Some((name, rest)) = piece.split_once(';') {
-        let marked = HTML_NAMES.iter().find(|(known, _)| *known == name).map(|(_, letter)| *letter);
-        if let Some(letter) = character(name).or(marked) {
-            return Some((letter, rest));
-        }
-    }
-    let number = piece.strip_prefix('#')?;
-    let is_hexadecimal = number.starts_with(['x', 'X']);
-    let digits = if is_hexadecimal { number.get(1..)? } else { number };
-    let is_digit = |letter: char| if is_hexadecimal { letter.is_ascii_hexdigit() } else { letter.is_ascii_digit() };
-    let (digits, rest) = digits.split_at(digits.find(|letter| !is_digit(letter)).unwrap_or(digits.len()));
-    let code = u32::from_str_radix(digits, if is_hexadecimal { 16 } else { 10 }).ok()?;
-    Some((char::from_u32(code)?, rest))
-}
-
-/// A text as it is read and followed, where that differs: without marks of style, with wide letters and word processors' hyphens in their plain form and
-/// without letters that nobody sees, and without steps that lead back. A backslash may be the escape of Markdown; browsers take it for a slash, and in the
-/// value of a search it is what it is.
-fn as_followed(text: &str) -> Vec<String> {
-    let untagged = text.contains('<').then(|| without_tags(text));
-    let mut forms = Vec::new();
-    for seen in std::iter::once(text).chain(untagged.as_deref()) {
-        let plain: Cow<'_, str> =
-            if seen.is_ascii() { seen.into() } else { plain_letters(seen).map(plain_mark).collect::<String>().into() };
-        if plain.contains('\\') && !plain.contains('?') {
-            forms.extend([plain.replace('\\', "/"), plain.replace('\\', "")]);
-        }
-        forms.push(plain.into_owned());
-    }
-    let straight: Vec<String> = forms.iter().filter_map(|form| without_steps(form)).collect();
-    forms.extend(straight);
-    forms.retain(|form| form != text);
-    forms
-}
-
-/// What an address is told by that has another look in Unicode than in a URL.
-fn plain_mark(letter: char) -> char {
-    match letter {
-        '\u{2044}' | '\u{2215}' | '\u{29F8}' => '/',
-        '\u{2010}' | '\u{2011}' | '\u{2212}' => '-',
-        '\u{2236}' | '\u{A789}' => ':',
-        '\u{3002}' => '.',
-        letter => letter,
-    }
-}
-
-/// A text in whose addresses no step stays where it is or leads back (RFC 3986 §5.2.4); `None` where none did.
-fn without_steps(text: &str) -> Option<String> {
-    if !text.contains("/./") && !text.contains("/../") {
-        return None;
-    }
-    let mut straight = String::with_capacity(text.len());
-    for word in text.split_inclusive(is_between) {
-        let mut steps: Vec<&str> = Vec::new();
-        for step in word.split('/') {
-            match step {
-                "." if !steps.is_empty() => {}
-                // Nothing leads out of a server.
-                ".." if steps.last().is_some_and(|last| !matches!(*last, "" | "..") && !last.ends_with(':') && !is_server(&steps)) => {
-                    _ = steps.pop()
-                }
-                step => steps.push(step),
-            }
-        }
-        straight.push_str(&steps.join("/"));
-    }
-    Some(straight)
-}
-
-/// Whether the steps of an address are a scheme and a server, and no more.
-fn is_server(steps: &[&str]) -> bool {
-    matches!(steps, [scheme, "", _] if scheme.ends_with(':'))
-}
-
 /// The records whose type stands before a slash and whose id behind it. An underscore may end an emphasis, or belong to the id of a lax sender.
 fn literal(before: &str, after: &str) -> Vec<Reference> {
     let (before, word) = word_at_end(before);
     if word.is_empty() {
         return Vec::new();
     }
-    let after = after.trim_start_matches('/');
+    let after = after.trim_start_matches(['/', '{']);
     let id = leading(after, is_of_id);
     let longer = Some(leading(after, |letter| is_of_id(letter) || letter == '_')).filter(|longer| *longer != id);
-    let ids: Vec<&str> = std::iter::once(id).chain(longer).chain(before_a_dash(id)).filter(|_| !id.is_empty()).collect();
+    let ids: Vec<&str> =
+        std::iter::once(id).chain(longer).chain(before_a_dash(id)).chain(before_words(id)).filter(|_| !id.is_empty()).collect();
     let bases = if ids.is_empty() || !is_type_like(word) { Vec::new() } else { bases_of(before) };
     let named = bases.iter().filter_map(|base| Some((base, type_of(word, !base.is_empty())?)));
     named.flat_map(|(base, type_name)| ids.iter().filter_map(move |id| Reference::new(&format!("{base}{type_name}/{id}")))).collect()
@@ -215,6 +101,14 @@ fn before_a_dash(id: &str) -> Option<&str> {
         .find(|(at, _)| id.get(at + 1..).is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_uppercase())));
     let end = [id.find("--"), next.map(|(at, _)| at)].into_iter().flatten().min().unwrap_or(id.len());
     id.get(..end).map(|id| id.trim_end_matches(['-', '.'])).filter(|shorter| *shorter != id && !shorter.is_empty())
+}
+
+/// An id without words that follow behind a hyphen, or the ending of a file's name.
+fn before_words(id: &str) -> Option<&str> {
+    let stem = FILE_ENDINGS.iter().find_map(|ending| id.strip_suffix(ending)).unwrap_or(id);
+    let is_worded = |rest: &str| rest.split('-').all(|word| !word.is_empty() && word.bytes().all(|letter| letter.is_ascii_lowercase()));
+    let end = stem.match_indices('-').find(|(at, _)| stem.get(at + 1..).is_some_and(is_worded)).map_or(stem.len(), |(at, _)| at);
+    stem.get(..end).map(|shorter| shorter.trim_end_matches(['-', '.'])).filter(|shorter| *shorter != id && !shorter.is_empty())
 }
 
 /// The word of letters that a text ends with, and what is before it.
@@ -414,6 +308,7 @@ mod tests {
             "Observation?focus=Condition/H",
             "Observation?focus=Condition%2FH&x=y",
             "Condition//H",
+            "Condition/{H}",
             "Condition/H/$validate",
             "Condition?_id=H",
             "Condition?_id:exact=H",
@@ -462,7 +357,13 @@ mod tests {
         for text in ["https://h.example/fhir/Condition/zzz/../H", "https://h.example/fhir/./Condition/./H"] {
             assert!(records_in(text, true).iter().any(|found| found.as_str() == "https://h.example/fhir/Condition/H"), "{text}");
         }
-        for (text, id) in [("Condition/H--see", "H--see"), ("Condition/H-", "H-"), ("Condition/H.See there", "H.See")] {
+        for (text, id) in [
+            ("Condition/H--see", "H--see"),
+            ("Condition/H-", "H-"),
+            ("Condition/H.See there", "H.See"),
+            ("Condition/H-see-below", "H-see-below"),
+            ("Condition/H.json", "H.json"),
+        ] {
             check(text, &[&format!("Condition/{id}"), "Condition/H"]);
         }
         for (text, id) in
@@ -511,6 +412,8 @@ mod tests {
             format!("urn\u{FF1A}uuid\u{FF1A}{UUID}"),
             format!("<p>urn:uuid:<b>{UUID}</b></p>"),
             format!("urn:uuid:{UUID}-which"),
+            format!("urn:uuid:{{{UUID}}}"),
+            format!("see {{{}}}", UUID.to_ascii_uppercase()),
         ] {
             let found = records_in(&text, false);
             assert!(found.iter().any(|found| found.as_str() == format!("urn:uuid:{UUID}")), "{text}: {found:?}");

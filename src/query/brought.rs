@@ -47,16 +47,7 @@ impl Brought {
         let mut names = Names { dialect, literal: HashMap::from([(MADE_UP.to_owned(), of_patient.clone())]), logical: HashMap::new() };
         let source = dialect.source.unwrap_or_default().to_owned();
         let mut brought = Brought { question: question.clone(), records: Vec::new(), source, ids: HashMap::new(), written: HashMap::new() };
-        let named: Vec<(String, Vec<String>)> = entries
-            .iter()
-            .enumerate()
-            .map(|(index, (url, resource))| {
-                let is_patient = resource.resource_type() == Some("Patient") && question.is_named_by(resource);
-                let ours = if is_patient { of_patient.clone() } else { names.of((index, url.as_deref()), resource) };
-                let known = names.add(&ours, url.as_deref(), resource);
-                (ours, known)
-            })
-            .collect();
+        let named = names.take_in(question, &of_patient, &entries);
         let mut put = Vec::with_capacity(entries.len());
         for ((url, mut resource), (ours, known)) in entries.into_iter().zip(named) {
             brought.put(&mut resource, &ours, &names);
@@ -137,6 +128,18 @@ impl Brought {
 }
 
 impl Names<'_> {
+    /// Takes in what every resource may be named by; answers its name and all of them, for each.
+    fn take_in(&mut self, question: &Consultation, of_patient: &str, entries: &[(Option<String>, Node)]) -> Vec<(String, Vec<String>)> {
+        let mut named = Vec::with_capacity(entries.len());
+        for (index, (url, resource)) in entries.iter().enumerate() {
+            let is_patient = resource.resource_type() == Some("Patient") && question.is_named_by(resource);
+            let ours = if is_patient { of_patient.to_owned() } else { self.of((index, url.as_deref()), resource) };
+            let known = self.add(&ours, url.as_deref(), resource);
+            named.push((ours, known));
+        }
+        named
+    }
+
     /// The gateway's name for a resource.
     fn of(&self, (index, url): (usize, Option<&str>), resource: &Node) -> String {
         let type_name = resource.resource_type().unwrap_or_default();
