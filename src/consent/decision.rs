@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 pub use super::rules::Governing;
 
+/// The reason of what is permitted without a part that is not.
+pub(super) const IN_PART: &str = "permitted-in-part";
 /// How many steps a trace keeps. A longer one says so in its last step.
 const STEPS_LIMIT: usize = 64;
 
@@ -158,6 +160,11 @@ impl Decision {
         Decision { screen: None, ..self }
     }
 
+    /// The permit of what is left of a resource that is denied as a whole because of some part of it.
+    pub(super) fn in_part(self) -> Decision {
+        Decision { outcome: Outcome::Permit, reason: IN_PART, ..self }
+    }
+
     /// Several decisions by the same patient's word on the same, each for another purpose, as one.
     pub fn for_all_purposes(decisions: Vec<Decision>) -> Option<Decision> {
         let mut decision = join(decisions)?;
@@ -205,6 +212,7 @@ fn sentence_of(reason: &str) -> &'static str {
     match reason {
         "permitted" => "The patient's consent permits this",
         "denied" => "The patient's consent denies this",
+        IN_PART => "The patient's consent permits this without a part of it",
         "ambiguous" => "The patient's consent does not clearly permit this, so it is withheld",
         "no-consent" => "The patient has given no consent that applies, so nothing is shared",
         "not-covered" => "The patient's consent does not cover this request",

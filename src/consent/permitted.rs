@@ -1,7 +1,7 @@
 //! What may leave. A [`Permitted`] is made here and nowhere else, and only it can be sent.
 
 use super::code::Reference;
-use super::decision::{Decision, Governing, Obligation};
+use super::decision::{Decision, Governing, IN_PART, Obligation};
 use super::facts;
 use super::notice::Notice;
 use super::patients::patients_of;
@@ -205,7 +205,7 @@ fn permitted(decision: &Decision, rest: Rest) -> Permitted {
         Some(facts) => facts.tells_substance_use(),
         None => decision.obligations().contains(&Obligation::NoticePart2),
     };
-    let reason = if decision.is_permit() { decision.reason() } else { "permitted-in-part" };
+    let reason = if decision.is_permit() { decision.reason() } else { IN_PART };
     Permitted {
         is_redacted: rest.facts.is_some(),
         is_screened: decision.screen.is_some() || rest.facts.is_some(),

@@ -539,3 +539,33 @@ async fn content_about_two_patients_is_decided_for_both_and_tells_a_patient_of_n
     let asked = json!([{"name": "content", "resource": case.measured(json!({}))}]);
     case.decide(&case.b, asked).await.expect(403);
 }
+
+/// One resource that is denied because of a part of it comes back without that, alone as in a Bundle, and as whoever reads it gets it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reading_gives_in_part_is_permitted_in_part() {
+    let case = Case::new().await;
+    let mut consent = permit(&case.patient);
+    let substance_use = json!([{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "ETH"}]);
+    consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": substance_use}]);
+    case.a.create(&consent).await;
+    let mut record = observation(&format!("Patient/{}", case.patient));
+    record["note"] = json!([{"text": "takes methadone"}]);
+    let id = case.a.create(&record).await;
+    let read = case.b.get(&format!("Observation/{id}")).await.expect(200).json();
+    assert!(read.get("note").is_none());
+    record["id"] = json!("brought");
+    let asked =
+        |content: Value| json!([actor("hospital-b"), {"name": "purpose", "valueCode": "TREAT"}, {"name": "content", "resource": content}]);
+    let bundle = json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": record}]});
+    for content in [record.clone(), bundle] {
+        let told = case.decide(&case.enforcer, asked(content)).await.expect(200).json();
+        assert_eq!(all(&told, "decision")[0]["valueCode"], "permit", "{told:#}");
+        let text = told.to_string();
+        assert!(text.contains("718-7") && !text.contains("methadone"), "{told:#}");
+    }
+    // What is denied whole is denied, with nothing of it.
+    record["code"] = json!({"coding": [{"system": "http://snomed.info/sct", "code": "75544000", "display": "Opioid dependence"}]});
+    let told = case.decide(&case.enforcer, asked(record)).await.expect(200).json();
+    assert_ne!(all(&told, "decision")[0]["valueCode"], "permit", "{told:#}");
+    assert!(all(&told, "content").is_empty());
+}

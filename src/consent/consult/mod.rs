@@ -126,16 +126,16 @@ impl Consulted {
         Consulted { decision: Decision::denial("no-consent"), is_whole: true, content: None }
     }
 
-    /// The decision on one resource. Where it is permitted without some part of it, what is left comes along: no code says which part that was.
+    /// The decision on one resource. Where it is permitted without some part of it, also where that part alone is why the whole is denied, what is left
+    /// comes along: no code says which part that was.
     fn of_resource(decision: Decision, resource: &Node, release: &dyn Fn(&Node) -> Option<Rest>) -> Consulted {
-        if !decision.is_permit() {
-            return Consulted { decision, is_whole: false, content: None };
-        }
-        match release(resource) {
-            None => Consulted { decision: Decision::denial("withheld"), is_whole: false, content: None },
-            Some((_, false)) => Consulted { decision, is_whole: false, content: None },
-            Some((rest, true)) => Consulted { decision, is_whole: false, content: Some(vec![(None, rest)]) },
-        }
+        let (decision, content) = match (decision.is_permit(), release(resource)) {
+            (true, None) => (Decision::denial("withheld"), None),
+            (true, Some((_, false))) | (false, None | Some((_, false))) => (decision, None),
+            (true, Some((rest, true))) => (decision, Some(rest)),
+            (false, Some((rest, true))) => (decision.in_part(), Some(rest)),
+        };
+        Consulted { decision, is_whole: false, content: content.map(|rest| vec![(None, rest)]) }
     }
 
     pub fn decision(&self) -> &Decision {
