@@ -176,6 +176,8 @@ pub enum Reason {
     StaleVersion,
     MultipleMatches,
     IdempotencyConflict,
+    /// What is stored is not as it was stored, and whoever sent it asks to change it.
+    RecordDamaged,
     Invalid,
     Unauthenticated,
     Forbidden,
@@ -198,6 +200,7 @@ impl Reason {
             Reason::MethodNotAllowed => "method-not-allowed",
             Reason::NotFound => "not-found",
             Reason::Gone => "gone",
+            Reason::RecordDamaged => "record-damaged",
             Reason::StaleVersion => "stale-version",
             Reason::MultipleMatches => "multiple-matches",
             Reason::IdempotencyConflict => "idempotency-conflict",

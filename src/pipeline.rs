@@ -4,6 +4,7 @@
 //! Provenance, its audit record, its leaves and its deliveries, or it leaves nothing but the audit record of its refusal.
 
 mod answer;
+mod damaged;
 mod desk;
 mod dialect;
 mod filing;
@@ -21,6 +22,7 @@ mod sign_off;
 mod work;
 
 pub use answer::{Done, WriteAnswer};
+pub(crate) use damaged::{is_damage, leave_out, readable};
 pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
 pub(crate) use glass::{asks_to_break, is_glass_broken};

@@ -59,7 +59,7 @@ fn status(reason: Reason) -> u16 {
         Reason::NotFound | Reason::UnknownType => 404,
         Reason::MethodNotAllowed => 405,
         Reason::NotAcceptable => 406,
-        Reason::IdempotencyConflict => 409,
+        Reason::IdempotencyConflict | Reason::RecordDamaged => 409,
         Reason::Gone => 410,
         Reason::StaleVersion | Reason::MultipleMatches => 412,
         Reason::TooLarge => 413,

@@ -44,7 +44,7 @@ use crate::identity::Caller;
 use crate::intake::{self, Pairs};
 use crate::normalise::SourceRules;
 use crate::outcome::{Aside, Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, leave_out, readable};
 use crate::registry::Role;
 use crate::search::{Handling, Projection, Query, Total, project};
 use crate::store::{Elsewhere, Rows, StoredVersion, Unit};
@@ -182,7 +182,7 @@ impl QueryPath {
         let outcome = self.told_of(caller, (type_name, id), work.await).await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             let id = self.pipeline.dialect(caller).id(type_name, id);
-            let asked = match unreadable::readable(self.own(type_name, &id, None).await)? {
+            let asked = match readable(self.own(type_name, &id, None).await)? {
                 Some(candidate) => Closing {
                     resources: vec![format!("{type_name}/{id}")],
                     withheld: self.concerned(&candidate.resource).await?,
@@ -301,7 +301,7 @@ impl QueryPath {
             let mut candidates = Vec::new();
             for (type_name, id) in wanted {
                 // What comes along with something else is left out where it cannot be read.
-                let found = unreadable::readable(reader.current(&type_name, &id))?;
+                let found = readable(reader.current(&type_name, &id))?;
                 if let Some(version) = found.filter(|version| !version.deleted()) {
                     candidates.push(Candidate::stored(&version)?);
                 }
@@ -387,7 +387,7 @@ impl QueryPath {
         if is_unread(caller, &query) {
             // That it was asked is on record for whom it was asked about, whatever there would have been to find.
             for id in query.patients() {
-                withheld.extend(self.own("Patient", id, None).await?.map(|_| id.to_owned()));
+                withheld.extend(readable(self.own("Patient", id, None).await)?.map(|_| id.to_owned()));
             }
         }
         if query.asks_for_absence() || permitted.iter().any(Permitted::is_redacted) {
@@ -464,7 +464,7 @@ impl QueryPath {
         if query.type_name() != "AuditEvent" {
             return Ok((self.believed(caller, found).await?, 0));
         }
-        found.damaged.iter().for_each(|damaged| unreadable::leave_out(&damaged.fault));
+        found.damaged.iter().for_each(|damaged| leave_out(&damaged.fault));
         Ok((found.sound, found.damaged.len()))
     }
 

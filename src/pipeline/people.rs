@@ -1,6 +1,6 @@
 //! Who is who: what a stored Patient means for the person it may belong to, and what an operator decides about it.
 
-use super::Pipeline;
+use super::{Pipeline, readable};
 use crate::anchor::{AnchoredVersion, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
 use crate::fhir::Node;
@@ -180,7 +180,7 @@ impl Pipeline {
                 ids.extend(same_names(reader, definitions, &me)?);
                 let mut found = Vec::new();
                 for id in ids {
-                    if let Some(version) = reader.current("Patient", &id)?.filter(|version| !version.deleted()) {
+                    if let Some(version) = readable(reader.current("Patient", &id))?.filter(|version| !version.deleted()) {
                         let grade = grade(&me.patient, &version.parse()?, |system| registry.is_person_system(system));
                         found.push((version, grade));
                     }

@@ -1,6 +1,7 @@
 //! What a submission touches: which resource and version each write makes, what its references mean, and what all that relies on.
 
 use super::dialect::Dialect;
+use super::{is_damage, leave_out};
 use crate::clock::{Entropy, Instant};
 use crate::consent::is_administrative;
 use crate::definitions::Definitions;
@@ -225,7 +226,7 @@ impl Work<'_> {
     /// An update that must create: whatever is there, deleted or another's, is answered the same way.
     fn create_as(&mut self, type_name: &str, id: &str) -> Result<Decided, Failure> {
         let gateway_id = self.gateway_id(type_name, id);
-        if is_gateway_id(id) || self.reader()?.current(type_name, &gateway_id)?.is_some() {
+        if is_gateway_id(id) || !matches!(self.held(type_name, &gateway_id)?, Held::Nothing) {
             let text = "There is such a resource already, and If-None-Match asks that there be none.";
             return Err(Refusal::new(Reason::StaleVersion, IssueType::Conflict, text).into());
         }
@@ -234,16 +235,17 @@ impl Work<'_> {
 
     fn update(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
         let gateway_id = self.gateway_id(type_name, id);
-        match self.reader()?.current(type_name, &gateway_id)? {
-            Some(current) if self.may_change(&current) => {
+        match self.held(type_name, &gateway_id)? {
+            Held::Own(current) => {
                 self.remember_withdrawn(&current)?;
-                Ok(Decided::Write(self.replace(current, if_match)?))
+                Ok(Decided::Write(self.replace(*current, if_match)?))
             }
+            Held::Damaged => Err(damaged().into()),
             // Another partner's resource is answered like one that does not exist.
-            Some(_) => Err(not_yours().into()),
-            None if is_gateway_id(id) => Err(not_yours().into()),
-            None if if_match.is_some() => Err(stale().into()),
-            None => {
+            Held::Anothers => Err(not_yours().into()),
+            Held::Nothing if is_gateway_id(id) => Err(not_yours().into()),
+            Held::Nothing if if_match.is_some() => Err(stale().into()),
+            Held::Nothing => {
                 self.assumptions.push(Assumption::Absent { type_name: type_name.to_owned(), id: gateway_id.clone() });
                 Ok(Decided::Write(Target {
                     type_name: type_name.to_owned(),
@@ -270,12 +272,29 @@ impl Work<'_> {
     }
 
     fn delete(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
-        match self.reader()?.current(type_name, id)? {
-            Some(current) if self.may_change(&current) && !current.deleted() => {
-                let target = self.replace(current, if_match)?;
+        match self.held(type_name, id)? {
+            Held::Own(current) if !current.deleted() => {
+                let target = self.replace(*current, if_match)?;
                 Ok(Decided::Write(Target { method: Method::Delete, ..target }))
             }
+            Held::Damaged => Err(damaged().into()),
             _ => Ok(Decided::Nothing),
+        }
+    }
+
+    /// What there is under an id, for this source. Whoever did not send what is damaged must not learn that there is something; whoever did cannot mend it
+    /// by sending it anew, for whose it is stands in what is damaged.
+    fn held(&mut self, type_name: &str, id: &str) -> Result<Held, Failure> {
+        match self.reader()?.current(type_name, id) {
+            Ok(None) => Ok(Held::Nothing),
+            Ok(Some(current)) if self.may_change(&current) => Ok(Held::Own(Box::new(current))),
+            Ok(Some(_)) => Ok(Held::Anothers),
+            Err(fault) if is_damage(&fault) => {
+                leave_out(&fault);
+                let is_own = self.reader()?.source_of(type_name, id)?.is_some_and(|source| source == self.planner.source);
+                Ok(if is_own { Held::Damaged } else { Held::Anothers })
+            }
+            Err(fault) => Err(fault.into()),
         }
     }
 
@@ -365,7 +384,7 @@ impl Work<'_> {
     fn resolve_odd(&mut self, literal: &str, type_name: &str, id: &str) -> Result<(), Failure> {
         self.room_for_link()?;
         let gateway_id = self.gateway_id(type_name, id);
-        if self.reader()?.current(type_name, &gateway_id)?.is_some_and(|current| self.may_change(&current)) {
+        if matches!(self.held(type_name, &gateway_id)?, Held::Own(_)) {
             self.links.insert(literal, &format!("{type_name}/{gateway_id}"));
         }
         Ok(())
@@ -406,6 +425,21 @@ impl Work<'_> {
         let system = token.split_once('|').map(|(system, _)| system);
         type_name == "Patient" && name == "identifier" && system.is_some_and(|system| self.planner.registry.is_person_system(system))
     }
+}
+
+/// What there is under an id, for the source that writes.
+enum Held {
+    Nothing,
+    Own(Box<StoredVersion>),
+    Anothers,
+    /// Its own, and not as it was stored.
+    Damaged,
+}
+
+fn damaged() -> Refusal {
+    let text = "What is stored under this id is damaged: it can be neither replaced nor deleted before the operator has restored it. \
+                The operator finds it in the log under this request's X-Request-Id.";
+    Refusal::new(Reason::RecordDamaged, IssueType::Exception, text)
 }
 
 fn not_yours() -> Refusal {

@@ -2,7 +2,7 @@
 //! place in that patient's trail, and in that of the record that it would have changed. The sender learns nothing of that.
 
 use super::plan::Planner;
-use super::{Pipeline, patient_ids};
+use super::{Pipeline, patient_ids, readable};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::fhir::Release;
@@ -62,9 +62,9 @@ impl Pipeline {
         let known = self.store.read(move |reader| {
             let mut known = Known::default();
             for write in &writes {
-                known.records.extend(replaced(&planner, reader, write)?);
-                for id in named(&planner, reader, write, declared)? {
-                    if known.patients.len() <= MAX_PATIENTS && reader.current("Patient", &id)?.is_some() {
+                known.records.extend(readable(replaced(&planner, reader, write))?);
+                for id in readable(named(&planner, reader, write, declared).map(Some))?.unwrap_or_default() {
+                    if known.patients.len() <= MAX_PATIENTS && readable(reader.current("Patient", &id))?.is_some() {
                         known.patients.insert(id);
                     }
                 }
@@ -112,7 +112,7 @@ fn replaced(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<Opt
 /// Whom a write names: the patient it would write, those of the resource it would replace or delete, and those of what was sent, as it would have
 /// been read.
 fn named(planner: &Planner, reader: &Reader<'_>, write: &Write, declared: Option<Release>) -> Result<Vec<String>, Fault> {
-    let mut named = replaced(planner, reader, write)?.map(|(_, owners)| owners).unwrap_or_default();
+    let mut named = readable(replaced(planner, reader, write))?.map(|(_, owners)| owners).unwrap_or_default();
     if let Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. } = &write.interaction {
         named.extend((type_name == "Patient").then(|| planner.gateway_id(type_name, id)));
     }

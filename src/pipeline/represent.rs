@@ -1,6 +1,6 @@
 //! Who may speak for a patient: the patient's own application, and whoever the patient or the law has named.
 
-use super::Pipeline;
+use super::{Pipeline, readable};
 use crate::config::Consent;
 use crate::consent::{Capacity, capacity};
 use crate::fhir::Node;
@@ -23,7 +23,7 @@ impl Pipeline {
             return Ok(false);
         }
         let wanted = id.to_owned();
-        let stored = self.store.read(move |reader| reader.current("Patient", &wanted)).await?;
+        let stored = readable(self.store.read(move |reader| reader.current("Patient", &wanted)).await)?;
         let Some(stored) = stored.filter(|version| !version.deleted()) else { return Ok(false) };
         self.speaks_for(caller, id, stored.parse()?).await
     }

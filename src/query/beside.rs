@@ -14,7 +14,8 @@ use crate::consent::{
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::crossref;
-use crate::outcome::{Fault, FaultKind};
+use crate::outcome::Fault;
+use crate::pipeline::{is_damage, leave_out};
 use crate::registry::Registry;
 use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -43,6 +44,8 @@ pub(super) struct Beside {
     meant: HashMap<String, Vec<String>>,
     /// What they may have meant once: records that bore the identifier and do not any more. It hides and tells like these; nobody is known by it.
     once: HashMap<String, Vec<String>>,
+    /// How many settings are damaged.
+    unreadable: usize,
     /// What it tells of somebody to have to do with a place or a product, for those where that is anything.
     places: HashMap<String, Vec<Concept>>,
 }
@@ -136,10 +139,12 @@ impl Beside {
             (None, None) => return Ok(Vec::new()),
         };
         let found = match found {
-            // Nobody can tell whether it may be pointed at, unless it would say how sensitive something is: then nothing is answered.
-            Err(fault) if fault.kind == FaultKind::StorageCorrupt && !is_telling => {
+            // Nobody can tell whether it may be pointed at, nor, where it would say how sensitive something is, what that is.
+            Err(fault) if is_damage(&fault) => {
                 tracing::error!(detail = %fault.detail, "what is referred to cannot be read: references to it are not shown");
-                self.gone.insert(reference);
+                metrics::counter!("hearthgate_damaged_records_total").increment(1);
+                self.unreadable += usize::from(is_telling);
+                self.miss(reference);
                 return Ok(Vec::new());
             }
             found => found?,
@@ -152,7 +157,15 @@ impl Beside {
         }
         let last = found.versions.iter().chain(&found.once).filter(|version| version.deleted() && is_setting(&version.type_name));
         let last = last.map(|version| reader.version(&version.type_name, &version.id, version.version.saturating_sub(1)));
-        let last = last.collect::<Result<Vec<_>, Fault>>()?;
+        let last = match last.collect::<Result<Vec<_>, Fault>>() {
+            Err(fault) if is_damage(&fault) => {
+                leave_out(&fault);
+                self.unreadable += 1;
+                self.miss(reference.clone());
+                Vec::new()
+            }
+            last => last?,
+        };
         let mut settings = self.keep_once(&reference, &found.once)?;
         settings.extend(self.keep(reference, &found.versions)?);
         // What took place in a setting did so, whatever became of its record.
@@ -218,11 +231,17 @@ impl Beside {
         self.meant.extend(other.meant);
         self.once.extend(other.once);
         self.absent.extend(other.absent);
+        self.unreadable += other.unreadable;
     }
 
     /// The records themselves.
     pub fn records(&self) -> impl Iterator<Item = &Candidate> {
         self.records.values()
+    }
+
+    /// How many settings could not be read.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
     }
 
     /// Whether something was looked for by this name and is not here.

@@ -14,6 +14,7 @@ use crate::consent::{Code, Consultation, Consulted, Deciding, Identifier, Matter
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::pipeline::readable;
 use crate::registry::Role;
 use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
@@ -138,7 +139,7 @@ impl QueryPath {
 fn one_person(reader: &Reader<'_>, ids: Vec<String>, queries: &[Query]) -> Result<Option<String>, Fault> {
     let mut found = BTreeSet::new();
     for id in ids {
-        if reader.current("Patient", &id)?.is_some_and(|version| !version.deleted()) {
+        if readable(reader.current("Patient", &id))?.is_some_and(|version| !version.deleted()) {
             found.insert(id);
         }
     }

@@ -2,7 +2,6 @@
 
 use super::page::{ConsentState, Position};
 use super::steps::Steps;
-use super::unreadable::readable;
 use super::{Candidate, MAX_WITHHELD, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
@@ -12,6 +11,7 @@ use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
+use crate::pipeline::readable;
 use crate::store::{HistoryScope, StoredVersion};
 use std::collections::{BTreeSet, HashMap, HashSet};
 

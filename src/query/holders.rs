@@ -9,6 +9,7 @@ use crate::identity::crossref::{self, PatientIdentifiers};
 use crate::intake::Pairs;
 use crate::normalise::{Context, Links, canonical_system, normalise, without_claims};
 use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
+use crate::pipeline::readable;
 use crate::registry::{Holder, Identifier};
 use crate::search::Query;
 use crate::store::Elsewhere;
@@ -106,7 +107,7 @@ impl QueryPath {
     }
 
     async fn known_patient(&self, id: &str) -> Result<Option<KnownPatient>, Fault> {
-        let stored = self.pipeline.store.glance(|reader| reader.current("Patient", id)).await?;
+        let stored = readable(self.pipeline.store.glance(|reader| reader.current("Patient", id)).await)?;
         let stored = stored.filter(|version| !version.deleted());
         stored.map(|version| Ok(KnownPatient { id: id.to_owned(), record: version.parse()? })).transpose()
     }

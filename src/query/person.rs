@@ -12,6 +12,7 @@ use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::person::{Contribution, Grade, golden};
+use crate::pipeline::readable;
 use std::collections::HashMap;
 
 /// The extension that carries FHIR's match-grade.
@@ -59,7 +60,7 @@ impl QueryPath {
 
     /// The link itself says something about the patient: it is followed for whoever sent the record, or may be told of the patient at all.
     async fn may_follow(&self, caller: &Caller, id: &str) -> Result<bool, Fault> {
-        let Some(candidate) = self.own("Patient", id, None).await? else { return Ok(false) };
+        let Some(candidate) = readable(self.own("Patient", id, None).await)? else { return Ok(false) };
         if caller.source.as_deref() == Some(candidate.source.as_str()) {
             return Ok(true);
         }

@@ -3,7 +3,8 @@
 
 use super::{QueryPath, not_found};
 use crate::identity::Caller;
-use crate::outcome::{Aside, Failure, Fault, FaultKind};
+use crate::outcome::{Aside, Failure, Fault};
+use crate::pipeline::{is_damage, leave_out};
 use crate::registry::Role;
 use crate::store::{Rows, StoredVersion};
 
@@ -48,26 +49,5 @@ impl QueryPath {
         }
         let source = self.pipeline.store.glance(|reader| reader.source_of(type_name, id)).await?;
         Ok(source.is_some() && source == caller.source)
-    }
-}
-
-pub(super) fn is_damage(fault: &Fault) -> bool {
-    fault.kind == FaultKind::StorageCorrupt
-}
-
-/// The log names the row.
-pub(super) fn leave_out(fault: &Fault) {
-    tracing::error!(detail = %fault.detail, "a record is damaged: it is answered as if it were not there");
-    metrics::counter!("hearthgate_damaged_records_total").increment(1);
-}
-
-/// What was found, where it can be read.
-pub(super) fn readable<T>(found: Result<Option<T>, Fault>) -> Result<Option<T>, Fault> {
-    match found {
-        Err(fault) if is_damage(&fault) => {
-            leave_out(&fault);
-            Ok(None)
-        }
-        found => found,
     }
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 impl Judge {
     /// What is told by the settings in which something took place.
     pub(super) fn setting(&self, resource: &Node) -> Vec<Concept> {
-        let patients = self.beside.patients_in(resource, &self.registry).unwrap_or_default();
+        let patients = self.patients_in(resource).unwrap_or_default();
         let mut labels = self.labels_by_setting(resource, &patients);
         if self.is_unsettled(resource, &patients) {
             labels.extend(labels_of_unknown_setting());
@@ -36,13 +36,13 @@ impl Judge {
 
     /// The stored records that stand between a candidate and settings that are not here, with the names of these.
     pub(in crate::query) fn lacking_behind(&self, candidate: &Candidate) -> Vec<(&Candidate, Vec<String>)> {
-        let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
+        let patients = self.patients_in(&candidate.resource).unwrap_or_default();
         self.beside.lacking_behind(&candidate.resource, &|setting| self.is_of(setting, &patients))
     }
 
     /// The same between a candidate and what those belong to who did something.
     pub(in crate::query) fn lacking_behind_doers(&self, candidate: &Candidate) -> Vec<(&Candidate, Vec<String>)> {
-        let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
+        let patients = self.patients_in(&candidate.resource).unwrap_or_default();
         let is_of_theirs = |record: &Node| self.is_of(record, &patients);
         let named = consent::doers_of(&candidate.resource);
         let names: BTreeSet<String> =
@@ -75,7 +75,7 @@ impl Judge {
         if !self.is_decided_by_consent(candidate) {
             return false;
         }
-        let patients = self.beside.patients_in(&candidate.resource, &self.registry).unwrap_or_default();
+        let patients = self.patients_in(&candidate.resource).unwrap_or_default();
         let facts = self.facts(&candidate.resource, &patients);
         let mut rules = patients.iter().flat_map(|id| self.speaking(id));
         rules.any(|rules| self.requests.iter().any(|request| consent::turns_on_setting(rules, request, &facts)))
@@ -83,7 +83,7 @@ impl Judge {
 
     /// How much could not be learnt of what candidates name, on which something turned.
     pub(in crate::query) fn unlearnt(&self) -> usize {
-        self.unlearnt
+        self.unlearnt + self.beside.unreadable()
     }
 
     /// Whether what those tell whom a candidate names could change what is shown of it.
