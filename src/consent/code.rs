@@ -1,6 +1,7 @@
 //! Codes, identifiers and references in the one form in which they are compared.
 
 use crate::fhir::Node;
+use crate::normalise::vocabulary::SOURCE_URN;
 use compact_str::{CompactString, format_compact};
 
 /// A code with its system. Systems are canonical: no version, no trailing slash, OIDs and old URIs replaced by the URI in force.
@@ -146,6 +147,11 @@ impl Identifier {
 
     pub(super) fn has_system(&self) -> bool {
         !self.system.is_empty()
+    }
+
+    /// Whether it was said of which system it is. What came without one has a system that the gateway gave it for its source, which says nothing of that.
+    pub(super) fn is_of_told_system(&self) -> bool {
+        self.has_system() && !self.system.starts_with(SOURCE_URN)
     }
 }
 

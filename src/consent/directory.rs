@@ -240,7 +240,6 @@ impl Directory {
         let by_identifier = party.identifiers.iter().filter_map(|identifier| self.by_identifier.get(identifier));
         let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
         for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
-            party.is_on_record |= entry.identifiers.iter().any(Identifier::has_system);
             for identifier in &entry.identifiers {
                 if !party.identifiers.contains(identifier) {
                     party.identifiers.push(identifier.clone());

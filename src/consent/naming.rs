@@ -24,7 +24,10 @@ pub(super) fn may_be_among(target: &Target, party: &Party, counts: impl Fn(&Memb
 fn may_be_same(meant: &Party, asking: &Party) -> bool {
     let by_reference = asking.references.iter().any(|asked| meant.references.iter().any(|reference| reference.may_be(asked)));
     let by_identifier = asking.identifiers.iter().any(|asked| {
-        meant.identifiers.iter().any(|identifier| identifier.value == asked.value && (!identifier.has_system() || !asked.has_system()))
+        meant
+            .identifiers
+            .iter()
+            .any(|identifier| identifier.value == asked.value && (!identifier.is_of_told_system() || !asked.is_of_told_system()))
     });
     by_reference || by_identifier
 }
@@ -42,17 +45,17 @@ pub(super) enum Apart<'a> {
 }
 
 impl Apart<'_> {
-    /// Of a party that is on record all names are known. People and devices are not taken for organisations, nor is whoever is not said to be one and
-    /// is named in no system by which organisations are.
+    /// People and devices are not taken for organisations, nor is whoever is not said to be one and is named in no system by which organisations are. An
+    /// organisation's record says by which names it goes, and not that it goes by no other.
     pub(super) fn of(meant: &Party) -> Apart<'_> {
         let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != ORGANISATION);
-        let has_system = meant.identifiers.iter().any(Identifier::has_system);
+        let has_system = meant.identifiers.iter().any(Identifier::is_of_told_system);
         let is_organisation = |known: &Identifier| ORGANISATIONS.contains(&known.system.as_str());
         let is_kind_known = || meant.type_name.is_some() || meant.identifiers.iter().any(is_organisation);
         match meant.references.as_slice() {
             [] if has_system && is_kind_known() => Apart::Identified(&meant.identifiers),
             [] => Apart::Everybody,
-            [..] if meant.is_on_record || meant.references.iter().any(is_other) => Apart::Everybody,
+            [..] if meant.references.iter().any(is_other) => Apart::Everybody,
             [..] if has_system => Apart::Named(&meant.identifiers),
             [..] => Apart::Referenced,
         }

@@ -14,8 +14,6 @@ pub struct Party {
     pub roles: Vec<Code>,
     /// The type of resource it is said to be, where it is.
     pub type_name: Option<CompactString>,
-    /// Whether its own record is known here, with identifiers: then all of them are.
-    pub is_on_record: bool,
 }
 
 impl Party {
@@ -26,7 +24,6 @@ impl Party {
             identifiers: node.get("identifier").and_then(Identifier::from_node).into_iter().collect(),
             roles: items(node, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect(),
             type_name: node.text("type").map(CompactString::from),
-            is_on_record: false,
         }
     }
 
