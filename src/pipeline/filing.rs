@@ -14,9 +14,14 @@ use crate::store::{Assumption, Committed, Method, StoredVersion, Target, Unit};
 use std::sync::Arc;
 
 impl Pipeline {
-    /// Refuses consents that the caller may not file: without a registration for all, only those of patients it speaks for, and never a deletion,
-    /// which would take the record of what held with it.
+    /// Refuses consents that would count for nobody, and those that the caller may not file: without a registration for all, only those of patients it
+    /// speaks for, and never a deletion, which would take the record of what held with it.
     pub(super) async fn may_file(&self, caller: &Caller, versions: &[AnchoredVersion]) -> Result<(), Failure> {
+        if versions.iter().any(is_about_nobody_known) {
+            let text = "The consent names its patient in no way that it could be found by, and would count for nobody. Name the patient as Patient/id, \
+                        or as Patient?identifier=system|value.";
+            return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).at("Consent.patient").into());
+        }
         if caller.files_consent {
             return Ok(());
         }
@@ -148,6 +153,13 @@ impl Pipeline {
         let done = self.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing(reference)).await?;
         Ok(matches!(done, Committed::Done { .. }).then_some(answer))
     }
+}
+
+/// Whether it is a consent of somebody, and of nobody who is named by a reference: a decision looks for consents by that.
+fn is_about_nobody_known(version: &AnchoredVersion) -> bool {
+    let names_somebody = |consent: &Node| ["patient", "subject"].iter().any(|name| consent.get(name).is_some());
+    let is_written = version.target.type_name == "Consent" && version.resource.as_ref().is_some_and(names_somebody);
+    is_written && version.patients.is_empty()
 }
 
 /// Tells the filer of each consent how it will be read.

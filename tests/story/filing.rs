@@ -1,6 +1,6 @@
 //! Filing consents, alone and with their documents; what the filer is told; taking them back; who may do it for whom.
 
-use crate::support::data::{bundle, observation, patient, permit, permit_to};
+use crate::support::data::{MRN, bundle, observation, patient, permit, permit_to};
 use crate::support::party::Answer;
 use crate::support::{Call, Party, Setup, World};
 use serde_json::{Value, json};
@@ -382,4 +382,34 @@ async fn a_patient_names_a_delegate_and_takes_it_back() {
     assert!(!may_ask().await, "a delegate who was taken back is one no longer");
     case.app.create(&naming("SPS", "permit")).await;
     assert!(!may_ask().await, "to be named is not to be made a delegate");
+}
+
+/// A consent that says of whom it is in no way a decision finds it by is refused, and not said to count.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_names_nobody_who_can_be_found_is_refused() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = a.create(&patient("1")).await;
+    let seen = format!("Observation/{}", a.create(&observation(&format!("Patient/{id}"))).await);
+    a.create(&permit_to(&id, "hospital-b")).await;
+    b.get(&seen).await.expect(200);
+    let mut denial = permit_to(&id, "hospital-b");
+    denial["provision"]["type"] = json!("deny");
+    let number = json!({"system": MRN, "value": "1"});
+    for named in [
+        json!({"identifier": number}),
+        json!({"identifier": number, "type": "Patient"}),
+        json!({"display": "Ada Moor"}),
+        json!({"reference": "#p"}),
+    ] {
+        denial["patient"] = named;
+        denial["contained"] = json!([{"resourceType": "Patient", "id": "p", "identifier": [number]}]);
+        let answer = a.post("Consent", &denial).await.expect(422);
+        assert!(answer.text().contains("Consent.patient"), "{}", answer.text());
+    }
+    b.get(&seen).await.expect(200);
+    denial.as_object_mut().unwrap().remove("contained");
+    denial["patient"] = json!({"reference": format!("Patient?identifier={MRN}|1")});
+    a.create(&denial).await;
+    b.get(&seen).await.expect(404);
 }
