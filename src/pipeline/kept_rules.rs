@@ -9,7 +9,7 @@ use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much is kept before the older half is let go, counted in rules and one for each patient.
+/// How much is kept before the older half is let go, counted in rules, in roles that matter to them, and one for each patient.
 const MAX_KEPT: usize = 20_000;
 /// The most rules of one patient that are kept.
 const MAX_RULES: usize = 1_000;
@@ -54,17 +54,21 @@ pub(crate) struct Compiled {
     pub query: Arc<Query>,
     consents: Vec<Seal>,
     directory: Looked,
+    /// How often institutions had changed: whoever asks may have become a part of another since.
+    organisations: u64,
     pub rules: Rules,
 }
 
 impl Compiled {
-    pub fn new(query: Arc<Query>, consents: &[StoredVersion], directory: Looked, rules: Rules) -> Compiled {
-        Compiled { query, consents: consents.iter().map(|version| version.seal.clone()).collect(), directory, rules }
+    pub fn new((query, reader): (Arc<Query>, &Reader<'_>), consents: &[StoredVersion], directory: Looked, rules: Rules) -> Compiled {
+        let seals = consents.iter().map(|version| version.seal.clone()).collect();
+        Compiled { query, consents: seals, directory, organisations: reader.organisations(), rules }
     }
 
     /// Whether it would be compiled of the very same now.
     pub fn stands_on(&self, reader: &Reader<'_>, consents: &[StoredVersion]) -> Result<bool, Fault> {
-        if !self.consents.iter().eq(consents.iter().map(|version| &version.seal)) {
+        let is_same = self.organisations == reader.organisations();
+        if !is_same || !self.consents.iter().eq(consents.iter().map(|version| &version.seal)) {
             return Ok(false);
         }
         for (name, seal) in &self.directory.0 {
@@ -75,8 +79,9 @@ impl Compiled {
         Ok(true)
     }
 
-    fn weight(&self) -> usize {
-        1 + self.rules.len()
+    /// Its key weighs too: one that names many roles is as large as many rules.
+    fn weight(&self, asked: &Asked) -> usize {
+        1 + self.rules.len() + asked.roles.len()
     }
 }
 
@@ -105,7 +110,7 @@ impl KeptRules {
     }
 
     pub(crate) fn keep(&self, asked: Asked, compiled: Compiled) {
-        if compiled.rules.len() <= MAX_RULES {
+        if compiled.rules.len() <= MAX_RULES && asked.roles.len() <= MAX_RULES {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).put(asked, Arc::new(compiled));
         }
     }
@@ -113,13 +118,15 @@ impl KeptRules {
 
 impl Halves {
     fn put(&mut self, asked: Asked, compiled: Arc<Compiled>) {
-        if self.weight + compiled.weight() > MAX_KEPT / 2 {
+        let weight = compiled.weight(&asked);
+        if self.weight + weight > MAX_KEPT / 2 {
             self.older = std::mem::take(&mut self.recent);
             self.weight = 0;
         }
-        self.weight += compiled.weight();
-        let replaced = self.recent.insert(asked, compiled);
-        self.weight -= replaced.map_or(0, |replaced| replaced.weight());
+        self.weight += weight;
+        let before = self.recent.get(&asked).map_or(0, |replaced| replaced.weight(&asked));
+        self.weight -= before;
+        self.recent.insert(asked, compiled);
     }
 }
 
@@ -134,7 +141,13 @@ mod tests {
 
     fn compiled() -> Compiled {
         let query = Query::criteria(crate::definitions::Definitions::embedded(), "Consent", "patient=Patient/1").unwrap();
-        Compiled::new(Arc::new(query), &[], Looked::default(), Rules::damaged(Policy::default()))
+        Compiled {
+            query: Arc::new(query),
+            consents: Vec::new(),
+            directory: Looked::default(),
+            organisations: 0,
+            rules: Rules::damaged(Policy::default()),
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::outcome::{Aside, Fault, Refusal};
 use crate::pipeline::{Pipeline, patient_ids, readable};
 use crate::registry::{DataKind, Organisation, Registry};
 use crate::store::Reader;
-use place::{PatientRules, Place, roles_in};
+use place::{PatientRules, Place, RolesOf};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -108,12 +108,12 @@ impl Judge {
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
         let mut named = BTreeSet::new();
-        let mut roles = BTreeSet::new();
+        let mut roles = RolesOf::default();
         for (resource, source) in resources {
             patients.extend(patient_ids(resource));
             wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
             named.extend(Beside::named_by((resource, source), &addresses));
-            roles.extend(roles_in(resource));
+            roles.add(resource);
         }
         let now = pipeline.clock.now();
         let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
@@ -129,7 +129,7 @@ impl Judge {
                     let candidate = Candidate::stored(&version)?;
                     patients.extend(patient_ids(&candidate.resource));
                     named.extend(Beside::named_by((&candidate.resource, &candidate.source), &words));
-                    place.roles.extend(roles_in(&candidate.resource));
+                    place.roles.add(&candidate.resource);
                     targets.insert(format!("{type_name}/{id}"), candidate);
                 }
             }

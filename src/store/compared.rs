@@ -5,6 +5,7 @@
 //! what it is ends nothing.
 
 mod leaves;
+mod links;
 mod received;
 mod seals;
 
@@ -52,6 +53,7 @@ pub fn compare_rows(
         compared.seals = Some(seals::compare(&data, sealer, &mut compared.problems)?);
     }
     seals::compare_newest(&data, &mut compared.problems)?;
+    links::compare(&data, sealer.as_ref(), &mut compared.problems)?;
     received::compare(&data, &mut compared.problems)?;
     let gateway = gateway.filter(|_| sealer.is_some());
     told.map_or(Ok(()), |told| destroyed::compare(&data, told, gateway, &mut compared.problems))?;

@@ -51,7 +51,6 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
             .map_err(fault)?;
         data.execute("DELETE FROM outbox WHERE type = ? AND resource = ?", [type_name, id]).map_err(fault)?;
         data.execute("DELETE FROM elsewhere WHERE type = ? AND id = ?", [type_name, id]).map_err(fault)?;
-        data.execute("DELETE FROM person WHERE patient = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM apart WHERE one = ?1 OR other = ?1", [id]).map_err(fault)?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM work WHERE task = ?", [id]).map_err(fault)?;

@@ -3,9 +3,11 @@
 //!
 //! The row of no consent closes a patient's list: it counts how often something was noted, and its seal is over the whole list. How far the count has
 //! come stands with the patient's key too (`keys/filings.rs`), apart from the data, so that neither no list nor one from before passes for what there is.
+//! The other records of the patient's person stand in the list too (`links.rs`).
 
 use super::fault;
 use super::keys::{Keyring, hmac};
+use super::links::linked_as;
 use super::unit::VersionDraft;
 use crate::fhir::{Node, json};
 use crate::outcome::{Fault, FaultKind};
@@ -17,8 +19,17 @@ pub(super) const TYPE_NAME: &str = "Consent";
 /// The name in a list's closing row: no consent has it.
 const CLOSING: &str = "";
 
-/// The consents about a patient, each with its version.
+/// The consents about a patient, each with its version, and the links to other records, each with none.
 type Consents = Vec<(String, u32)>;
+
+/// What is noted under a patient.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Filed {
+    /// The consents, each with the version it is in.
+    pub consents: Vec<(String, u32)>,
+    /// The other records of the same person, in the order of their ids.
+    pub linked: Vec<String>,
+}
 
 /// A patient's list as it stands.
 struct List {
@@ -61,11 +72,18 @@ fn altered() -> Fault {
     Fault::new(FaultKind::StorageCorrupt, "what is noted of the consents about a patient is not as it was stored")
 }
 
-/// The consents noted under a patient, with the version each is in. `reached` is how far their count is known to have come.
-pub(super) fn under(data: &Connection, key: &[u8; 32], patient: &str, reached: u64) -> Result<Consents, Fault> {
+/// What is noted under a patient. `reached` is how far the count is known to have come.
+pub(super) fn under(data: &Connection, key: &[u8; 32], patient: &str, reached: u64) -> Result<Filed, Fault> {
     let list = List::read(data, patient)?;
     list.count(key, patient, reached)?;
-    Ok(list.consents)
+    let mut filed = Filed::default();
+    for (name, version) in list.consents {
+        match linked_as(&name) {
+            Some(record) => filed.linked.push(record.to_owned()),
+            None => filed.consents.push((name, version)),
+        }
+    }
+    Ok(filed)
 }
 
 /// Notes consents as they are written and erased, and how far each patient's count comes by that.
@@ -94,19 +112,30 @@ impl Filing {
                 .map_err(|_| Fault::new(FaultKind::Internal, "a consent that is written cannot be read"))?;
             patients.extend(patient_of(&consent).map(str::to_owned));
         }
-        let key = self.key;
-        patients.iter().try_for_each(|patient| self.change(data, patient, |data| put(data, &key, patient, &draft.id, draft.version)))
+        patients.iter().try_for_each(|patient| self.put(data, patient, &draft.id, draft.version))
+    }
+
+    /// Notes a name in a patient's list.
+    pub(super) fn put(&mut self, data: &Connection, patient: &str, name: &str, version: u32) -> Result<(), Fault> {
+        let seal = seal(&self.key, patient, name, version);
+        self.change(data, patient, |data| write(data, patient, name, version.into(), &seal))
+    }
+
+    /// Takes a name out of a patient's list.
+    pub(super) fn take(&mut self, data: &Connection, patient: &str, name: &str) -> Result<(), Fault> {
+        let sql = "DELETE FROM filed WHERE patient = ? AND consent = ?";
+        self.change(data, patient, |data| data.execute(sql, [patient, name]).map(drop).map_err(fault))
     }
 
     /// Forgets what is erased.
     pub(super) fn forget(&mut self, data: &Connection, type_name: &str, id: &str) -> Result<(), Fault> {
         match type_name {
-            TYPE_NAME => noted_under(data, id)?.iter().try_for_each(|patient| {
-                let sql = "DELETE FROM filed WHERE patient = ? AND consent = ?";
-                self.change(data, patient, |data| data.execute(sql, [patient, id]).map(drop).map_err(fault))
-            }),
+            TYPE_NAME => noted_under(data, id)?.iter().try_for_each(|patient| self.take(data, patient, id)),
             // How far the count came goes with the patient's key.
-            "Patient" => data.execute("DELETE FROM filed WHERE patient = ?", [id]).map(drop).map_err(fault),
+            "Patient" => {
+                self.forget_record(data, id)?;
+                data.execute("DELETE FROM filed WHERE patient = ?", [id]).map(drop).map_err(fault)
+            }
             _ => Ok(()),
         }
     }
@@ -154,10 +183,6 @@ fn noted_under(data: &Connection, consent: &str) -> Result<BTreeSet<String>, Fau
     let mut statement = data.prepare_cached("SELECT patient FROM filed WHERE consent = ?").map_err(fault)?;
     let patients = statement.query_map([consent], |row| row.get(0)).map_err(fault)?;
     patients.collect::<Result<_, _>>().map_err(fault)
-}
-
-fn put(data: &Connection, key: &[u8; 32], patient: &str, consent: &str, version: u32) -> Result<(), Fault> {
-    write(data, patient, consent, version.into(), &seal(key, patient, consent, version))
 }
 
 fn close(data: &Connection, key: &[u8; 32], patient: &str, count: u64) -> Result<(), Fault> {

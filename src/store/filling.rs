@@ -1,6 +1,6 @@
 //! What a step of the layout cannot make with SQL alone, made once at the start after it: which is still to be done stands in the table `filling`.
 
-use super::filed::{self, TYPE_NAME};
+use super::filed::{self, Filing, TYPE_NAME};
 use super::keys::Keyring;
 use super::row::{SELECT_CURRENT, apart};
 use super::seal::Sealer;
@@ -17,6 +17,8 @@ const FORMER: &str = "former";
 const FILED: &str = "filed";
 /// The index entries of records that an erasure took something out of.
 const SHORTENED: &str = "shortened";
+/// Which records are one person's, from before it was noted with their consents.
+const LINKED: &str = "linked";
 
 pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Result<(), Fault> {
     if is_to_do(data, FILED)? {
@@ -32,7 +34,14 @@ pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Res
         index_shortened(data)?;
         done(data, SHORTENED)?;
     }
-    Ok(())
+    if is_to_do(data, LINKED)? {
+        // What the data alone says is to do once more is what somebody put there.
+        if !keyring.are_links_noted()? {
+            note_links(data, sealer, keyring)?;
+        }
+        done(data, LINKED)?;
+    }
+    keyring.links_are_noted(true)
 }
 
 /// What is there now counts as what there is. A consent that is damaged is in no list it was not in before: where it is found it denies.
@@ -52,6 +61,16 @@ fn close_lists(data: &Connection, sealer: &Sealer) -> Result<BTreeMap<String, u6
     let counts = filed::close_older(&transaction, sealer.of_notes(), &noted)?;
     transaction.commit().map_err(fault)?;
     Ok(counts)
+}
+
+/// Who is taken for one person now is noted to be. What is noted already stays.
+fn note_links(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Result<(), Fault> {
+    let mut filing = Filing::new(*sealer.of_notes(), keyring.clone());
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    filing.note_links(&transaction)?;
+    transaction.commit().map_err(fault)?;
+    filing.committed();
+    Ok(())
 }
 
 /// Looks through what has versions of before; of what was done there is one each.

@@ -33,6 +33,7 @@ mod journal;
 mod keeper;
 mod key_writing;
 mod keys;
+mod links;
 mod log;
 mod mark;
 mod newer;
@@ -82,6 +83,7 @@ use rusqlite::Connection;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
@@ -134,6 +136,8 @@ struct Shared {
     keeper: Arc<keeper::Keeper>,
     sealer: Arc<seal::Sealer>,
     keyring: Keyring,
+    /// How often institutions have changed.
+    organisations: Arc<AtomicU64>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
     _lock: File,
@@ -173,7 +177,9 @@ impl Store {
         }
         let is_on = !settings.anchor_within.is_zero();
         let keeper = Arc::new(keeper::Keeper::new(owed.shared(), keyring.clone(), is_on, work.clone(), Arc::clone(&counters)));
+        let organisations = Arc::new(AtomicU64::new(0));
         let mut writer = writer::Writer {
+            organisations: Arc::clone(&organisations),
             owed,
             sealer: Arc::clone(&sealer),
             data,
@@ -218,6 +224,7 @@ impl Store {
                 keeper,
                 sealer,
                 keyring,
+                organisations,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
             }),
@@ -352,7 +359,7 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.sealer, &self.keyring).and_then(|reader| reading(&reader));
+        let outcome = Reader::begin(&connection, &self.sealer, &self.keyring, &self.organisations).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

@@ -76,6 +76,15 @@ pub(super) fn apply(connection: &Connection, change: &PersonChange) -> Result<()
     done.map(drop).map_err(fault)
 }
 
+/// The other records of the person a patient record belongs to, at most [`MAX_PERSON_RECORDS`].
+pub(super) fn linked(connection: &Connection, patient: &str) -> Result<Vec<String>, Fault> {
+    let sql = "SELECT other.patient FROM person one JOIN person other ON other.person = one.person \
+               WHERE one.patient = ?1 AND other.patient <> ?1 ORDER BY other.patient LIMIT ?2";
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let rows = statement.query_map(params![patient, MAX_PERSON_RECORDS], |row| row.get(0)).map_err(fault)?;
+    rows.collect::<Result<_, _>>().map_err(fault)
+}
+
 fn work_row(row: &Row<'_>) -> rusqlite::Result<WorkRow> {
     Ok(WorkRow {
         task: row.get(0)?,
@@ -128,12 +137,9 @@ impl Reader<'_> {
         rows.collect::<Result<_, _>>().map_err(fault)
     }
 
-    /// The other records of the person a patient record belongs to.
+    /// The other records of the person a patient record belongs to, in the order of their ids.
     pub fn linked(&self, patient: &str) -> Result<Vec<String>, Fault> {
-        let Some(person) = self.person_of(patient)? else { return Ok(Vec::new()) };
-        let mut records = self.records_of(&person)?;
-        records.retain(|record| record != patient);
-        Ok(records)
+        linked(&self.connection, patient)
     }
 
     /// The pairs with this patient of which somebody decided that they are not one person, each in the order of its ids.

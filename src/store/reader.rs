@@ -2,13 +2,14 @@
 
 use super::candidates::{MAX_CANDIDATES, candidates, matching_ids, narrow};
 use super::counting::{self, Count};
+use super::filed::{self, Filed};
 use super::keys::Keyring;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
 use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, text, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
-use super::{erase, fault, filed};
+use super::{erase, fault};
 use crate::clock::Instant;
 use crate::ledger::Hash;
 use crate::ledger::index::Tag;
@@ -17,6 +18,7 @@ use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes as they were received.
 #[derive(Debug, Clone)]
@@ -42,18 +44,31 @@ pub struct Reader<'c> {
     keyring: &'c Keyring,
     /// How often counts of consents had been kept with the keys when this began.
     began: u64,
+    /// How often institutions had changed.
+    organisations: u64,
 }
 
 impl<'c> Reader<'c> {
-    /// The consents that were filed about a patient, whatever the search index finds, with the version each is in.
-    pub fn filed(&self, patient: &str) -> Result<Vec<(String, u32)>, Fault> {
+    /// The consents that were filed about a patient, whatever the search index finds, and the records that are the same person's, whatever their
+    /// table says.
+    pub fn filed(&self, patient: &str) -> Result<Filed, Fault> {
         filed::under(&self.connection, self.sealer.of_notes(), patient, self.keyring.filings_of(patient, self.began)?)
     }
 
-    pub(super) fn begin(connection: &'c Connection, sealer: &'c Sealer, keyring: &'c Keyring) -> Result<Reader<'c>, Fault> {
+    pub(super) fn begin(
+        connection: &'c Connection,
+        sealer: &'c Sealer,
+        keyring: &'c Keyring,
+        organisations: &AtomicU64,
+    ) -> Result<Reader<'c>, Fault> {
         // Before the snapshot, which then has whatever was kept by now.
-        let began = keyring.filings_kept();
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began })
+        let (began, organisations) = (keyring.filings_kept(), organisations.load(Ordering::Acquire));
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began, organisations })
+    }
+
+    /// How often Organizations had been written or erased since the store was opened, at least: what was made of them then is still so where this is the same.
+    pub fn organisations(&self) -> u64 {
+        self.organisations
     }
 
     /// The newest version, deleted or not.

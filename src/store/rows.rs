@@ -105,7 +105,7 @@ impl Writer {
                 self.insert_version(&draft.task, None, None)?;
             }
         }
-        unit.people.iter().try_for_each(|change| people::apply(&self.data, change))?;
+        unit.people.iter().try_for_each(|change| self.filing.relate(&self.data, change))?;
         for (source, map) in &unit.source_maps {
             self.execute("INSERT OR IGNORE INTO source_map (source, map) VALUES (?, ?)", params![source, map])?;
         }

@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     TO_BE_FILLED,
     NAMES_OF_BEFORE,
     SHORTENED_RECORDS,
+    NOTED_LINKS,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -128,6 +129,11 @@ const SHORTENED_RECORDS: &str = "
 INSERT INTO filling SELECT 'shortened' WHERE EXISTS (SELECT 1 FROM resource);
 ";
 
+/// Which records are one person's is noted with their consents.
+const NOTED_LINKS: &str = "
+INSERT INTO filling SELECT 'linked' WHERE EXISTS (SELECT 1 FROM person);
+";
+
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.
 const TABLES: &str = "
 CREATE TABLE raw (
@@ -176,6 +182,12 @@ pub(super) fn prepare(connection: &Connection) -> Result<(), Fault> {
         (APPLICATION_ID, older, _) if older > 0 => raise(connection, older),
         _ => Err(Fault::new(FaultKind::StorageCorrupt, "data.db is not a hearthgate data file")),
     }
+}
+
+/// Whether a file has this build's layout.
+pub(super) fn is_newest(connection: &Connection) -> Result<bool, Fault> {
+    let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fault)?;
+    Ok(version == SCHEMA_VERSION)
 }
 
 /// Takes every step after `from`, all of them or none.

@@ -41,6 +41,11 @@ impl Unit {
         self.leaves.iter().any(|leaf| !leaf.tags.is_empty())
     }
 
+    /// Whether it writes, or may erase, what institutions are.
+    pub(super) fn changes_organisations(&self) -> bool {
+        self.erasure.is_some() || self.versions.iter().any(|version| version.type_name == "Organization")
+    }
+
     /// Whether it is nothing but new records of a type, made by the gateway itself and relying on nothing.
     pub(super) fn is_record_of(&self, type_name: &str) -> bool {
         let Unit {

@@ -116,6 +116,8 @@ pub(super) struct Writer {
     pub(super) counting: Counting,
     /// Notes which consents there are.
     pub(super) filing: Filing,
+    /// How often institutions have changed.
+    pub(super) organisations: Arc<AtomicU64>,
     /// Whether the group under way erases.
     pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
@@ -252,7 +254,12 @@ impl Writer {
         }
         let owed = self.owed.take();
         let before = self.ledger.edge().size();
-        let outcomes = match self.write_group(&owed, units) {
+        let written = self.write_group(&owed, units);
+        // After the data, also where it may have moved on in spite of a failure, and before anybody is told.
+        if units.iter().any(|unit| unit.changes_organisations()) {
+            self.organisations.fetch_add(1, Ordering::Release);
+        }
+        let outcomes = match written {
             Ok(outcomes) => outcomes,
             Err(failure) => {
                 self.roll_back(before);

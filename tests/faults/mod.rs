@@ -11,6 +11,7 @@ mod keys;
 mod kill;
 mod mirror;
 mod owed;
+mod people;
 mod race;
 mod replay;
 mod restored;

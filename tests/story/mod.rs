@@ -1,5 +1,6 @@
 //! What the gateway is for, told over its own interface: who sends what, what comes back, what somebody else then sees.
 
+mod affiliations;
 mod audit;
 mod authored;
 mod bundles;

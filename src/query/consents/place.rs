@@ -3,22 +3,28 @@
 use super::recipient::Partner;
 use crate::clock::Instant;
 use crate::config as settings;
-use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Rules};
+use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Rules, patient_identifiers_of};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::{Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, majority_years, patient_ids};
-use crate::search::Query;
+use crate::search::{Handling, Query, escaped};
 use crate::store::{Reader, StoredVersion};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Types whose resources say who belongs to whom.
 const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 /// The type of a practitioner's role at an organisation.
 const ROLE: &str = "PractitionerRole";
-/// The most resources looked up to understand one patient's consents.
-const MAX_DIRECTORY: usize = 200;
+/// The type of an institution, which may be a part of another.
+const ORGANISATION: &str = "Organization";
+/// The most resources looked up to understand one patient's consents. Of whom the rest are nobody could tell: then nothing is permitted.
+const MAX_DIRECTORY: usize = 500;
+/// The most roles looked up in which somebody made a patient's records. A rule about whoever stands behind further ones is in doubt about them.
+const MAX_ROLES: usize = 500;
+/// The most records that are looked at for the asking organisation, and of what it is a part of.
+const MAX_AFFILIATIONS: usize = 32;
 
 /// What the consents of one patient record say, and which other records are the same person's.
 pub(super) struct PatientRules {
@@ -29,14 +35,42 @@ pub(super) struct PatientRules {
     /// Which consents were filed about it, in which versions.
     pub filed: Vec<(String, u32)>,
 }
+/// The roles in which somebody made the records that are decided on, by the patients whose these are; under no patient those of records that name theirs
+/// in another way than by a reference.
+#[derive(Default)]
+pub(super) struct RolesOf(HashMap<String, BTreeSet<(String, String)>>);
+
+impl RolesOf {
+    /// Takes in the roles that a record names.
+    pub fn add(&mut self, record: &Node) {
+        let roles: Vec<(String, String)> = roles_in(record).collect();
+        if roles.is_empty() {
+            return;
+        }
+        let mut patients = patient_ids(record);
+        if patients.is_empty() || !patient_identifiers_of(record).is_empty() {
+            patients.push(String::new());
+        }
+        for patient in patients {
+            self.0.entry(patient).or_default().extend(roles.iter().cloned());
+        }
+    }
+
+    /// Those that may matter to the rules of a patient's record: what is about another record of the person is decided by them too.
+    fn of(&self, patient: &str, linked: &[String]) -> BTreeSet<(String, String)> {
+        let records = ["", patient].into_iter().chain(linked.iter().map(String::as_str));
+        records.filter_map(|record| self.0.get(record)).flatten().cloned().collect()
+    }
+}
+
 /// Where and when a decision is taken.
 pub(super) struct Place {
     pub definitions: &'static Definitions,
     pub settings: Arc<settings::Consent>,
     pub now: Instant,
     pub partner: Partner,
-    /// The roles in which somebody made the records that are decided on: a rule may mean who stands behind them.
-    pub roles: BTreeSet<(String, String)>,
+    /// A rule may mean who stands behind them.
+    pub roles: RolesOf,
     /// What was compiled before, in this place.
     pub kept: Arc<KeptRules>,
 }
@@ -58,8 +92,14 @@ impl Place {
 
     /// The compiled consents of one patient, with what they refer to. The rows are read each time; what was compiled of the very same ones is used again.
     fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+        let noted = reader.filed(patient)?;
+        if reader.linked(patient)? != noted.linked {
+            return Err(Fault::new(FaultKind::StorageCorrupt, "which records are one person's is not as it was noted"));
+        }
+        let linked = noted.linked;
         let is_glass_broken = self.is_glass_broken(reader, patient)?;
-        let asked = Asked { patient: patient.to_owned(), partner: self.partner.names.clone(), roles: self.roles.clone(), is_glass_broken };
+        let roles = self.roles.of(patient, &linked);
+        let asked = Asked { patient: patient.to_owned(), partner: self.partner.names.clone(), roles, is_glass_broken };
         let kept = self.kept.find(&asked);
         let query = match &kept {
             Some(kept) => Arc::clone(&kept.query),
@@ -68,9 +108,9 @@ impl Place {
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
             let rules = Rules::beyond_reading(Policy::default());
-            return Ok(PatientRules { rules, has_spoken: true, linked: reader.linked(patient)?, filed: Vec::new() });
+            return Ok(PatientRules { rules, has_spoken: true, linked, filed: Vec::new() });
         };
-        check_filed(reader, patient, &stored)?;
+        check_filed(reader, patient, (&noted.consents, &stored))?;
         let rules = match kept {
             Some(kept) if kept.stands_on(reader, &stored)? => kept.rules.clone(),
             _ => {
@@ -81,7 +121,7 @@ impl Place {
             }
         };
         let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
-        Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked: reader.linked(patient)?, filed })
+        Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked, filed })
     }
 
     fn consents_about(&self, patient: &str) -> Result<Query, Fault> {
@@ -102,17 +142,55 @@ impl Place {
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
         let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
-        if !consents.is_empty() {
-            named.extend(self.roles.iter().cloned());
-        }
         let mut looked_up = Looked::default();
-        let mut directory = looked_up.up(reader, named.iter().take(MAX_DIRECTORY))?;
+        if named.len() > MAX_DIRECTORY {
+            return Ok(Compiled::new((query, reader), stored, looked_up, Rules::beyond_reading(Policy::default())));
+        }
+        if !consents.is_empty() {
+            let made_in: Vec<_> = asked.roles.difference(&named).take(MAX_ROLES).cloned().collect();
+            named.extend(made_in);
+        }
+        let mut directory = looked_up.up(reader, named.iter())?;
         let behind: BTreeSet<_> = directory.iter().filter(|one| one.resource_type() == Some(ROLE)).flat_map(behind_role).collect();
-        let room = MAX_DIRECTORY.saturating_sub(directory.len());
-        directory.extend(looked_up.up(reader, behind.difference(&named).take(room))?);
+        directory.extend(looked_up.up(reader, behind.difference(&named))?);
+        if !consents.is_empty() {
+            directory.extend(self.affiliations(reader)?);
+        }
         let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
         let rules = Rules::compile(&consents, &Directory::of(&directory), self.policy(asked, record));
-        Ok(Compiled::new(query, stored, looked_up, rules))
+        Ok(Compiled::new((query, reader), stored, looked_up, rules))
+    }
+
+    /// The records of the asking organisation, and of what it is a part of: whoever denies the whole denies its departments, and no consent need name these.
+    fn affiliations(&self, reader: &Reader<'_>) -> Result<Vec<Node>, Fault> {
+        let organisation = &self.partner.organisation;
+        let mut found = Vec::new();
+        let mut wanted: Vec<(String, String)> = organisation.reference.as_deref().and_then(parts).into_iter().collect();
+        if let Some(identifier) = &organisation.identifier {
+            let token = format!("{}|{}", escaped(&identifier.system), escaped(&identifier.value));
+            let pairs = [("identifier".to_owned(), token)];
+            let query = Query::parse(self.definitions, ORGANISATION, &pairs, Handling::Strict)
+                .map_err(|_| Fault::new(FaultKind::Internal, "the query for an organisation does not parse"))?;
+            for version in reader.first_candidates(&query, MAX_AFFILIATIONS)? {
+                let record = version.parse()?;
+                if query.matches(&record) {
+                    wanted.extend(whole_of(&record));
+                    found.push(record);
+                }
+            }
+        }
+        let mut known = BTreeSet::new();
+        while let Some(name) = wanted.pop().filter(|_| found.len() < MAX_AFFILIATIONS) {
+            if name.0 != ORGANISATION || !known.insert(name.clone()) {
+                continue;
+            }
+            if let Some(version) = reader.current(&name.0, &name.1)?.filter(|version| !version.deleted()) {
+                let record = version.parse()?;
+                wanted.extend(whole_of(&record));
+                found.push(record);
+            }
+        }
+        Ok(found)
     }
 
     /// What the operator decides for this patient and this recipient, and how far the glass is broken for them.
@@ -132,10 +210,9 @@ impl Place {
 
 /// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies. And where one is that
 /// nobody filed, or that is gone: it was put there.
-fn check_filed(reader: &Reader<'_>, patient: &str, found: &[StoredVersion]) -> Result<(), Fault> {
-    let filed = reader.filed(patient)?;
+fn check_filed(reader: &Reader<'_>, patient: &str, (filed, found): (&[(String, u32)], &[StoredVersion])) -> Result<(), Fault> {
     let is_about = |consent: &Node| patient_ids(consent).iter().any(|about| about == patient);
-    for (id, version) in &filed {
+    for (id, version) in filed {
         if found.iter().any(|consent| consent.id == *id && consent.version == *version) {
             continue;
         }
@@ -168,9 +245,14 @@ fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
 }
 
 /// The roles that a record names.
-pub(super) fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
+fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
     let roles = consent::references_of(resource).into_iter().filter(|reference| reference.type_name() == Some(ROLE));
     roles.filter_map(|reference| reference.relative().and_then(parts))
+}
+
+/// What an organisation is a part of.
+fn whole_of(organisation: &Node) -> Option<(String, String)> {
+    organisation.get("partOf")?.text("reference").and_then(parts)
 }
 
 /// Whose role it is, and where.

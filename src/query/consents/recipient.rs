@@ -54,6 +54,7 @@ impl Recipient {
 /// What the operator's rules turn on, of whoever asks.
 pub(super) struct Partner {
     pub names: Vec<String>,
+    pub organisation: Organisation,
     pub breaks_glass: Option<String>,
 }
 
@@ -78,7 +79,11 @@ impl Recipient {
     }
 
     pub(super) fn partner(&self) -> Partner {
-        Partner { names: self.organisation.names().collect(), breaks_glass: self.breaks_glass.clone() }
+        Partner {
+            names: self.organisation.names().collect(),
+            organisation: self.organisation.clone(),
+            breaks_glass: self.breaks_glass.clone(),
+        }
     }
 
     /// The purposes of its token, or those of them the request names.

@@ -10,6 +10,8 @@ use std::sync::atomic::Ordering;
 
 /// Brings up a key store from before this was kept.
 const COLUMN: &str = "ALTER TABLE patient ADD COLUMN filed INTEGER NOT NULL DEFAULT 0";
+/// The layout's number of a key store whose data note which records are one person's.
+const LINKS_NOTED: i32 = 1;
 
 impl Keyring {
     /// How often counts have been kept since this was opened: what a reading begins with, so that it is held against nothing that came after it.
@@ -50,7 +52,26 @@ impl Keyring {
     pub(in crate::store) fn forget_filings(&self) -> Result<(), Fault> {
         let mut state = self.state();
         state.opened.clear();
-        state.file.execute("UPDATE patient SET filed = 0 WHERE filed <> 0", []).map(drop).map_err(fault)
+        state.file.execute("UPDATE patient SET filed = 0 WHERE filed <> 0", []).map_err(fault)?;
+        drop(state);
+        self.links_are_noted(false)
+    }
+
+    /// Whether it was noted once, with the consents, which records are one person's. It stands apart from the data, in which anybody who can write there
+    /// could ask for it again.
+    pub(in crate::store) fn are_links_noted(&self) -> Result<bool, Fault> {
+        self.state()
+            .file
+            .query_row("PRAGMA user_version", [], |row| row.get::<_, i32>(0))
+            .map(|layout| layout == LINKS_NOTED)
+            .map_err(fault)
+    }
+
+    pub(in crate::store) fn links_are_noted(&self, are_noted: bool) -> Result<(), Fault> {
+        if self.are_links_noted()? == are_noted {
+            return Ok(());
+        }
+        self.state().file.pragma_update(None, "user_version", if are_noted { LINKS_NOTED } else { 0 }).map_err(fault)
     }
 
     /// What is kept under a name; nothing where no key was made.
