@@ -173,6 +173,11 @@ impl Reference {
         Reference::new(node.text("reference")?)
     }
 
+    /// Reads both ways in which a `Reference` may name something.
+    pub fn names_in(node: &Node) -> impl Iterator<Item = Reference> + use<> {
+        Reference::from_node(node).into_iter().chain(Reference::logical(node))
+    }
+
     /// Reads what a `Reference` names by its identifier, beside a literal reference or without one (R4 §2.3.0.2), as FHIR writes the search for
     /// it: `Encounter?identifier=system|value`. The type is missing where the element does not tell it.
     pub fn logical(node: &Node) -> Option<Reference> {

@@ -316,11 +316,16 @@ fn outgrown(
     policy: &Policy,
 ) -> Option<Instant> {
     let patient = consent.get(if edition == Edition::R4 { "patient" } else { "subject" }).and_then(Reference::from_node)?;
-    let is_patient = |grantor: &CompactString| Reference::new(grantor).is_some_and(|grantor| grantor.may_be(&patient));
+    let is_patient = |grantor: &CompactString| {
+        Reference::new(grantor).is_some_and(|grantor| grantor.may_be(&patient)) || directory.bears(&patient, grantor)
+    };
     if grantors.iter().any(is_patient) {
         return None;
     }
-    let of_age = of_age(directory.born(&patient)?, policy.majority_years)?;
+    let Some(of_age) = directory.born(&patient).and_then(|born| of_age(born, policy.majority_years)) else {
+        // A patient of whom it is not known may have been of age ever since.
+        return (policy.age_required && !grantors.is_empty()).then_some(Instant::from_micros(0));
+    };
     // A consent that does not say when it was given may be from any time before.
     dated.is_none_or(|dated| dated.low < of_age.micros()).then_some(of_age)
 }

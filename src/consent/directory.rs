@@ -26,6 +26,8 @@ pub struct Directory {
     members: HashMap<Reference, Vec<Member>>,
     /// The roles of practitioners.
     capacities: HashMap<Reference, Vec<Member>>,
+    /// Further records of the patient.
+    same_person: Vec<Reference>,
     /// What may hold more than is listed.
     open: HashSet<Reference>,
     roles: KnownRoles,
@@ -97,6 +99,11 @@ impl Directory {
         directory
     }
 
+    /// The same, of which these are records of one person.
+    pub fn of_one_person(self, records: impl Iterator<Item = Reference>) -> Directory {
+        Directory { same_person: records.collect(), ..self }
+    }
+
     fn add(&mut self, resource: &Node) {
         let entry = Entry {
             reference: Reference::of_resource(resource),
@@ -119,8 +126,13 @@ impl Directory {
         self.entries.push(entry);
     }
 
-    /// Adds to what the resources point at what they name by identifier.
+    /// Adds to what the resources point at, and are part of, what they name by identifier.
     fn follow_names(&mut self) {
+        let by_name = self.members.iter().filter(|(whole, _)| whole.sought().is_some());
+        let meant = by_name.flat_map(|(whole, parts)| self.meant_by(std::slice::from_ref(whole)).map(move |meant| (meant, parts.clone())));
+        for (whole, parts) in meant.collect::<Vec<_>>() {
+            self.members.entry(whole).or_default().extend(parts);
+        }
         for index in 0..self.entries.len() {
             let Some(entry) = self.entries.get(index) else { break };
             let meant: Vec<Reference> = self.meant_by(&entry.points_to).collect();
@@ -156,7 +168,7 @@ impl Directory {
             "PractitionerRole" => self.add_role(reference, resource),
             "Organization" => {
                 // A denial to an organisation holds for its departments; a permit names whom it means.
-                if let Some(parent) = resource.get("partOf").and_then(Reference::from_node) {
+                for parent in resource.get("partOf").into_iter().flat_map(Reference::names_in) {
                     self.members.entry(parent).or_default().push(Member::new(Party::named(reference), false, None));
                 }
             }
@@ -227,6 +239,12 @@ impl Directory {
         for group in &groups {
             self.expand(group, true, MEMBERSHIP_DEPTH, &mut target);
         }
+        // Whoever else bears one of its identifiers may be meant: what is denied to them is denied to what is part of them.
+        let named = target.party.identifiers.iter().filter(|identifier| identifier.has_system());
+        let names: Vec<Reference> = named.map(|identifier| Reference::by_identifier("", identifier)).collect();
+        for other in self.meant_by(&names).filter(|other| !groups.contains(other)) {
+            self.expand(&other, false, MEMBERSHIP_DEPTH, &mut target);
+        }
         target
     }
 
@@ -278,10 +296,20 @@ impl Directory {
         entry.map_or(&[], |entry| &entry.points_to)
     }
 
-    /// The day of birth of a patient, when it is known.
+    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has.
     pub(super) fn born(&self, patient: &Reference) -> Option<Interval> {
-        let is_patient = |entry: &&Entry| entry.reference.as_ref().is_some_and(|reference| reference.may_be(patient));
-        self.entries.iter().find(is_patient).and_then(|entry| entry.born)
+        self.records_of(patient).filter_map(|entry| entry.born).min_by_key(|born| born.low)
+    }
+
+    /// Whether an identifier, as `system|value`, is one that a patient bears.
+    pub(super) fn bears(&self, patient: &Reference, identifier: &str) -> bool {
+        let mut own = self.records_of(patient).flat_map(|entry| &entry.identifiers).filter(|own| own.has_system());
+        own.any(|own| identifier.split_once('|') == Some((own.system.as_str(), own.value.as_str())))
+    }
+
+    fn records_of(&self, patient: &Reference) -> impl Iterator<Item = &Entry> {
+        let is_theirs = |record: &Reference| record.may_be(patient) || self.same_person.contains(record);
+        self.entries.iter().filter(move |entry| entry.reference.as_ref().is_some_and(is_theirs))
     }
 }
 

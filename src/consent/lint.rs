@@ -202,7 +202,7 @@ impl Linter<'_> {
         if Reference::from_node(reference).is_some() || is_contained {
             return;
         }
-        if identifier.as_ref().is_some_and(Identifier::has_system) {
+        if identifier.as_ref().is_some_and(Identifier::is_of_told_system) {
             return self.naming_system(&Party::from_reference(reference), path);
         }
         let text = "An actor without a reference and without an identifier that has a system cannot be recognised: a permit does without it, \

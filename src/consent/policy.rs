@@ -79,6 +79,8 @@ pub struct Policy {
     pub dates_bind: bool,
     /// Age in whole years at which a consent given by somebody else no longer permits.
     pub majority_years: u16,
+    /// Whether it permits nothing either where no day of birth is known.
+    pub age_required: bool,
     /// Whether a recipient may know that parts of what it gets were withheld: then it is marked `REDACTED` and `SUBSETTED`.
     pub reveal_redaction: bool,
     /// How far a broken glass reaches, while it is broken.
@@ -145,6 +147,7 @@ impl Default for Policy {
             purpose_required: true,
             dates_bind: true,
             majority_years: 18,
+            age_required: true,
             reveal_redaction: false,
             glass: None,
         }

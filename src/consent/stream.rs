@@ -63,9 +63,10 @@ fn answer(case: &Node) -> Node {
     };
     let directory = Directory::of(items(case, "context"));
     let consents: Vec<Node> = items(case, "consents").iter().filter(|consent| is_about(consent, request_node)).cloned().collect();
-    // The request is taken as given: one that declares no purpose is not refused for that alone, and one about a time before the consent was
-    // given asks what it would say.
-    let rules = Rules::compile(&consents, &directory, Policy { purpose_required: false, dates_bind: false, ..Policy::default() });
+    // The request is taken as given: one that declares no purpose is not refused for that alone, one about a time before the consent was given asks
+    // what it would say, and nobody is of age of whom no record comes along.
+    let policy = Policy { purpose_required: false, dates_bind: false, age_required: false, ..Policy::default() };
+    let rules = Rules::compile(&consents, &directory, policy);
     let decision = match read_facts(request_node, &directory) {
         Some(facts) => explain(&rules, &request, &facts),
         None => decide_request(&rules, &request),

@@ -1,6 +1,7 @@
 //! Compiled consents, kept for as long as the rows they were compiled of are read again as they were. Nothing is decided by what was true once: whoever
 //! decides has read the consents, and what they refer to, at that moment; only reading their text and compiling it is saved.
 
+use super::kept_affiliations::{Affiliations, KeptAffiliations};
 use crate::consent::Rules;
 use crate::fhir::Node;
 use crate::outcome::Fault;
@@ -9,17 +10,21 @@ use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much is kept before the older half is let go, counted in rules, in roles that matter to them, and one for each patient.
+/// How much is kept before the older half is let go, counted in rules, the records they were compiled with, and one for each patient.
 const MAX_KEPT: usize = 20_000;
-/// The most rules of one patient that are kept.
-const MAX_RULES: usize = 1_000;
+/// The most of one patient that is kept.
+const MAX_OF_ONE: usize = 2_000;
 
 /// What decides how a patient's consents are compiled, beside what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Asked {
     pub patient: String,
+    /// The other records of the same person.
+    pub linked: Vec<String>,
     /// The names of whoever asks, by which the operator's rules go.
     pub partner: Vec<String>,
+    /// The records of the organisations that ask, and of what they are part of.
+    pub organisations: Affiliations,
     pub roles: BTreeSet<(String, String)>,
     pub is_glass_broken: bool,
 }
@@ -54,21 +59,17 @@ pub(crate) struct Compiled {
     pub query: Arc<Query>,
     consents: Vec<Seal>,
     directory: Looked,
-    /// How often institutions had changed: whoever asks may have become a part of another since.
-    organisations: u64,
     pub rules: Rules,
 }
 
 impl Compiled {
-    pub fn new((query, reader): (Arc<Query>, &Reader<'_>), consents: &[StoredVersion], directory: Looked, rules: Rules) -> Compiled {
-        let seals = consents.iter().map(|version| version.seal.clone()).collect();
-        Compiled { query, consents: seals, directory, organisations: reader.organisations(), rules }
+    pub fn new(query: Arc<Query>, consents: &[StoredVersion], directory: Looked, rules: Rules) -> Compiled {
+        Compiled { query, consents: consents.iter().map(|version| version.seal.clone()).collect(), directory, rules }
     }
 
     /// Whether it would be compiled of the very same now.
     pub fn stands_on(&self, reader: &Reader<'_>, consents: &[StoredVersion]) -> Result<bool, Fault> {
-        let is_same = self.organisations == reader.organisations();
-        if !is_same || !self.consents.iter().eq(consents.iter().map(|version| &version.seal)) {
+        if !self.consents.iter().eq(consents.iter().map(|version| &version.seal)) {
             return Ok(false);
         }
         for (name, seal) in &self.directory.0 {
@@ -79,15 +80,17 @@ impl Compiled {
         Ok(true)
     }
 
-    /// Its key weighs too: one that names many roles is as large as many rules.
     fn weight(&self, asked: &Asked) -> usize {
-        1 + self.rules.len() + asked.roles.len()
+        1 + self.rules.len() + self.consents.len() + self.directory.0.len() + asked.roles.len()
     }
 }
 
 /// What was compiled last.
 #[derive(Default)]
-pub struct KeptRules(Mutex<Halves>);
+pub struct KeptRules {
+    rules: Mutex<Halves>,
+    pub(crate) affiliations: KeptAffiliations,
+}
 
 /// What was used since the last time that something was let go, and what was used before.
 #[derive(Default)]
@@ -100,7 +103,7 @@ struct Halves {
 
 impl KeptRules {
     pub(crate) fn find(&self, asked: &Asked) -> Option<Arc<Compiled>> {
-        let mut halves = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut halves = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = halves.recent.get(asked) {
             return Some(Arc::clone(found));
         }
@@ -110,8 +113,8 @@ impl KeptRules {
     }
 
     pub(crate) fn keep(&self, asked: Asked, compiled: Compiled) {
-        if compiled.rules.len() <= MAX_RULES && asked.roles.len() <= MAX_RULES {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).put(asked, Arc::new(compiled));
+        if compiled.weight(&asked) <= MAX_OF_ONE {
+            self.rules.lock().unwrap_or_else(PoisonError::into_inner).put(asked, Arc::new(compiled));
         }
     }
 }
@@ -124,8 +127,8 @@ impl Halves {
             self.weight = 0;
         }
         self.weight += weight;
-        let before = self.recent.get(&asked).map_or(0, |replaced| replaced.weight(&asked));
-        self.weight -= before;
+        let replaced = self.recent.get(&asked).map_or(0, |replaced| replaced.weight(&asked));
+        self.weight -= replaced;
         self.recent.insert(asked, compiled);
     }
 }
@@ -136,18 +139,19 @@ mod tests {
     use crate::consent::Policy;
 
     fn asked(patient: usize) -> Asked {
-        Asked { patient: patient.to_string(), partner: Vec::new(), roles: BTreeSet::new(), is_glass_broken: false }
+        Asked {
+            patient: patient.to_string(),
+            linked: Vec::new(),
+            partner: Vec::new(),
+            organisations: None,
+            roles: BTreeSet::new(),
+            is_glass_broken: false,
+        }
     }
 
     fn compiled() -> Compiled {
         let query = Query::criteria(crate::definitions::Definitions::embedded(), "Consent", "patient=Patient/1").unwrap();
-        Compiled {
-            query: Arc::new(query),
-            consents: Vec::new(),
-            directory: Looked::default(),
-            organisations: 0,
-            rules: Rules::damaged(Policy::default()),
-        }
+        Compiled { query: Arc::new(query), consents: Vec::new(), directory: Looked::default(), rules: Rules::damaged(Policy::default()) }
     }
 
     #[test]
@@ -158,7 +162,7 @@ mod tests {
             kept.keep(asked(patient), compiled());
             assert!(kept.find(&asked(0)).is_some(), "after {patient}");
         }
-        let halves = kept.0.lock().unwrap();
+        let halves = kept.rules.lock().unwrap();
         assert!(halves.recent.len() + halves.older.len() <= MAX_KEPT);
         drop(halves);
         assert!(kept.find(&asked(1)).is_none());

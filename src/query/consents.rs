@@ -1,5 +1,6 @@
 //! Gathering what a decision needs, and making it for each resource.
 
+mod affiliation;
 mod place;
 mod question;
 mod recipient;
@@ -117,7 +118,8 @@ impl Judge {
         }
         let now = pipeline.clock.now();
         let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
-        let mut place = Place { definitions: pipeline.definitions, settings, now, partner: recipient.partner(), roles, kept };
+        let partner = recipient.partner(&requests);
+        let mut place = Place { definitions: pipeline.definitions, settings, now, partner, roles, kept };
         let are_few = patients.len() + wanted.len() + named.len() <= FEW;
         let definitions = pipeline.definitions;
         let words = addresses.clone();

@@ -17,6 +17,9 @@ pub(super) const MAX_MEANT: usize = 8;
 /// The most records looked at that are indexed under an identifier's value: of any type, as whatever, and where there are more, of each type.
 const MAX_ALIKE: usize = 64;
 
+/// Between a type and the URL that a publisher gave to a definition.
+const BY_URL: &str = "?url=";
+
 /// What a reference means.
 #[derive(Default)]
 pub(super) struct Named {
@@ -36,6 +39,16 @@ impl Named {
 /// The type, empty where none is told, and the search value of a logical reference.
 pub(super) fn parts(name: &str) -> Option<(&str, &str)> {
     name.split_once("?identifier=").filter(|(type_name, _)| !type_name.contains('/'))
+}
+
+/// The name of what a publisher named by a URL.
+pub(super) fn by_url((type_name, url): (&str, &str)) -> String {
+    format!("{type_name}{BY_URL}{url}")
+}
+
+/// The type and the URL in such a name.
+pub(super) fn url_in(name: &str) -> Option<(&str, &str)> {
+    name.split_once(BY_URL).filter(|(type_name, _)| !type_name.contains(['/', '?']))
 }
 
 /// The names of the patients that have these identifiers. One without a system names nobody.
@@ -101,9 +114,30 @@ fn bearers_of_before(
     Ok(())
 }
 
+/// The definitions of a type that are published under a URL.
+pub(super) fn published(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, url: &str) -> Result<Named, Fault> {
+    let escaped = url.replace('\\', "\\\\").replace(',', "\\,").replace('$', "\\$").replace('|', "\\|");
+    let query = Query::parse(definitions, type_name, &[("url".to_owned(), escaped)], Handling::Strict).ok();
+    let mut found = Named::default();
+    query.map_or(Ok(()), |query| looked_for(reader, &query, &mut found))?;
+    found.is_more |= found.versions.len() > MAX_MEANT;
+    found.versions.truncate(MAX_MEANT);
+    Ok(found)
+}
+
+/// The current records of a type that bear an identifier.
+pub(super) fn bearers(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
+    let mut found = Named::default();
+    of_type(reader, definitions, type_name, &alternatives(token), &mut found)?;
+    Ok(found)
+}
+
 fn of_type(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, tokens: &str, found: &mut Named) -> Result<(), Fault> {
-    let Some(query) = query(definitions, type_name, tokens) else { return Ok(()) };
-    let candidates = reader.first_candidates(&query, MAX_ALIKE + 1)?;
+    query(definitions, type_name, tokens).map_or(Ok(()), |query| looked_for(reader, &query, found))
+}
+
+fn looked_for(reader: &Reader<'_>, query: &Query, found: &mut Named) -> Result<(), Fault> {
+    let candidates = reader.first_candidates(query, MAX_ALIKE + 1)?;
     found.is_more |= candidates.len() > MAX_ALIKE;
     for version in candidates {
         if query.matches(&version.parse()?) {

@@ -60,7 +60,7 @@ async fn a_denial_to_an_institution_reaches_departments_that_it_does_not_name() 
 }
 
 /// More than anybody is looked up for: of so many nobody can tell who they are.
-const TOO_MANY: usize = 600;
+const TOO_MANY: usize = 2_100;
 
 async fn scene() -> (World, Party, Party) {
     let world = Setup::default().start().await;

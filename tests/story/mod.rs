@@ -1,5 +1,6 @@
 //! What the gateway is for, told over its own interface: who sends what, what comes back, what somebody else then sees.
 
+mod affiliated;
 mod affiliations;
 mod audit;
 mod authored;
@@ -28,6 +29,7 @@ mod kept_rules;
 mod leading;
 mod ledger;
 mod linked;
+mod made_by;
 mod metadata;
 mod nobody;
 mod normalising;

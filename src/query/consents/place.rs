@@ -1,30 +1,29 @@
 //! Where and when a decision is taken: the consents of a patient, compiled with what they refer to and with what the operator rules.
 
-use super::recipient::Partner;
+use super::{affiliation, recipient::Partner};
 use crate::clock::Instant;
 use crate::config as settings;
-use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Rules, patient_identifiers_of};
+use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Reference, Rules, patient_identifiers_of};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
-use crate::pipeline::{Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, majority_years, patient_ids};
-use crate::search::{Handling, Query, escaped};
+use crate::pipeline::{Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, majority_years, patient_ids};
+use crate::search::Query;
 use crate::store::{Reader, StoredVersion};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Types whose resources say who belongs to whom.
 const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 /// The type of a practitioner's role at an organisation.
 const ROLE: &str = "PractitionerRole";
-/// The type of an institution, which may be a part of another.
-const ORGANISATION: &str = "Organization";
-/// The most resources looked up to understand one patient's consents. Of whom the rest are nobody could tell: then nothing is permitted.
-const MAX_DIRECTORY: usize = 500;
-/// The most roles looked up in which somebody made a patient's records. A rule about whoever stands behind further ones is in doubt about them.
-const MAX_ROLES: usize = 500;
-/// The most records that are looked at for the asking organisation, and of what it is a part of.
-const MAX_AFFILIATIONS: usize = 32;
+/// The most records that one patient's consents may name. What more of them say cannot be understood.
+const MAX_DIRECTORY: usize = 2_000;
+/// The most roles looked up behind one patient's records. Of more it is not known whose they are.
+const MAX_ROLES: usize = 5_000;
+/// How many steps are looked behind groups, teams and roles, and the most records looked up in all. Of more members it is not known who they are.
+const MEMBERSHIP_STEPS: usize = 4;
+const MAX_MEMBERS: usize = 2 * MAX_ROLES;
 
 /// What the consents of one patient record say, and which other records are the same person's.
 pub(super) struct PatientRules {
@@ -35,13 +34,12 @@ pub(super) struct PatientRules {
     /// Which consents were filed about it, in which versions.
     pub filed: Vec<(String, u32)>,
 }
-/// The roles in which somebody made the records that are decided on, by the patients whose these are; under no patient those of records that name theirs
+/// The roles in which somebody made the records that are decided on, by the patients these are about; under no patient those of records that name theirs
 /// in another way than by a reference.
 #[derive(Default)]
-pub(super) struct RolesOf(HashMap<String, BTreeSet<(String, String)>>);
+pub(super) struct RolesOf(BTreeMap<String, BTreeSet<(String, String)>>);
 
 impl RolesOf {
-    /// Takes in the roles that a record names.
     pub fn add(&mut self, record: &Node) {
         let roles: Vec<(String, String)> = roles_in(record).collect();
         if roles.is_empty() {
@@ -51,15 +49,13 @@ impl RolesOf {
         if patients.is_empty() || !patient_identifiers_of(record).is_empty() {
             patients.push(String::new());
         }
-        for patient in patients {
-            self.0.entry(patient).or_default().extend(roles.iter().cloned());
-        }
+        patients.into_iter().for_each(|patient| self.0.entry(patient).or_default().extend(roles.iter().cloned()));
     }
 
     /// Those that may matter to the rules of a patient's record: what is about another record of the person is decided by them too.
     fn of(&self, patient: &str, linked: &[String]) -> BTreeSet<(String, String)> {
         let records = ["", patient].into_iter().chain(linked.iter().map(String::as_str));
-        records.filter_map(|record| self.0.get(record)).flatten().cloned().collect()
+        records.filter_map(|record| self.0.get(record)).flatten().take(MAX_ROLES).cloned().collect()
     }
 }
 
@@ -92,14 +88,17 @@ impl Place {
 
     /// The compiled consents of one patient, with what they refer to. The rows are read each time; what was compiled of the very same ones is used again.
     fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+        let is_glass_broken = self.is_glass_broken(reader, patient)?;
         let noted = reader.filed(patient)?;
-        if reader.linked(patient)? != noted.linked {
+        let linked = noted.linked;
+        if reader.linked(patient)? != linked {
             return Err(Fault::new(FaultKind::StorageCorrupt, "which records are one person's is not as it was noted"));
         }
-        let linked = noted.linked;
-        let is_glass_broken = self.is_glass_broken(reader, patient)?;
+        let patient_record = patient.to_owned();
         let roles = self.roles.of(patient, &linked);
-        let asked = Asked { patient: patient.to_owned(), partner: self.partner.names.clone(), roles, is_glass_broken };
+        let organisations = self.organisations(reader)?;
+        let partner = self.partner.names.clone();
+        let asked = Asked { patient: patient_record, linked: linked.clone(), partner, organisations, roles, is_glass_broken };
         let kept = self.kept.find(&asked);
         let query = match &kept {
             Some(kept) => Arc::clone(&kept.query),
@@ -124,6 +123,12 @@ impl Place {
         Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked, filed })
     }
 
+    /// The records of the organisations that ask, and of what they are part of.
+    fn organisations(&self, reader: &Reader<'_>) -> Result<Affiliations, Fault> {
+        let find = |asking: &[String]| affiliation::find(reader, self.definitions, asking);
+        self.kept.affiliations.of(self.partner.organisations.clone(), reader.organisations(), find)
+    }
+
     fn consents_about(&self, patient: &str) -> Result<Query, Fault> {
         let query = Query::criteria(self.definitions, "Consent", &format!("patient=Patient/{patient}"));
         query.map_err(|_| Fault::new(FaultKind::Internal, "the consent query does not parse"))
@@ -140,57 +145,22 @@ impl Place {
     fn compiled(&self, reader: &Reader<'_>, asked: &Asked, query: Arc<Query>, stored: &[StoredVersion]) -> Result<Compiled, Fault> {
         let patient = asked.patient.as_str();
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
-        let mut named = BTreeSet::from([("Patient".to_owned(), patient.to_owned())]);
+        let own = std::iter::once(&asked.patient).chain(&asked.linked);
+        let mut named: BTreeSet<_> = own.map(|id| ("Patient".to_owned(), id.clone())).collect();
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
-        let mut looked_up = Looked::default();
-        if named.len() > MAX_DIRECTORY {
-            return Ok(Compiled::new((query, reader), stored, looked_up, Rules::beyond_reading(Policy::default())));
-        }
+        let organisations = match &asked.organisations {
+            Some(organisations) if named.len() <= MAX_DIRECTORY => organisations,
+            // What some of it denies, and to whom, must not be passed over.
+            _ => return Ok(Compiled::new(query, stored, Looked::default(), Rules::beyond_reading(Policy::default()))),
+        };
         if !consents.is_empty() {
-            let made_in: Vec<_> = asked.roles.difference(&named).take(MAX_ROLES).cloned().collect();
-            named.extend(made_in);
+            named.extend(organisations.iter().chain(&asked.roles).cloned());
         }
-        let mut directory = looked_up.up(reader, named.iter())?;
-        let behind: BTreeSet<_> = directory.iter().filter(|one| one.resource_type() == Some(ROLE)).flat_map(behind_role).collect();
-        directory.extend(looked_up.up(reader, behind.difference(&named))?);
-        if !consents.is_empty() {
-            directory.extend(self.affiliations(reader)?);
-        }
+        let (directory, looked_up) = directory_of(reader, named)?;
         let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
-        let rules = Rules::compile(&consents, &Directory::of(&directory), self.policy(asked, record));
-        Ok(Compiled::new((query, reader), stored, looked_up, rules))
-    }
-
-    /// The records of the asking organisation, and of what it is a part of: whoever denies the whole denies its departments, and no consent need name these.
-    fn affiliations(&self, reader: &Reader<'_>) -> Result<Vec<Node>, Fault> {
-        let organisation = &self.partner.organisation;
-        let mut found = Vec::new();
-        let mut wanted: Vec<(String, String)> = organisation.reference.as_deref().and_then(parts).into_iter().collect();
-        if let Some(identifier) = &organisation.identifier {
-            let token = format!("{}|{}", escaped(&identifier.system), escaped(&identifier.value));
-            let pairs = [("identifier".to_owned(), token)];
-            let query = Query::parse(self.definitions, ORGANISATION, &pairs, Handling::Strict)
-                .map_err(|_| Fault::new(FaultKind::Internal, "the query for an organisation does not parse"))?;
-            for version in reader.first_candidates(&query, MAX_AFFILIATIONS)? {
-                let record = version.parse()?;
-                if query.matches(&record) {
-                    wanted.extend(whole_of(&record));
-                    found.push(record);
-                }
-            }
-        }
-        let mut known = BTreeSet::new();
-        while let Some(name) = wanted.pop().filter(|_| found.len() < MAX_AFFILIATIONS) {
-            if name.0 != ORGANISATION || !known.insert(name.clone()) {
-                continue;
-            }
-            if let Some(version) = reader.current(&name.0, &name.1)?.filter(|version| !version.deleted()) {
-                let record = version.parse()?;
-                wanted.extend(whole_of(&record));
-                found.push(record);
-            }
-        }
-        Ok(found)
+        let same_person = asked.linked.iter().filter_map(|id| Reference::new(&format!("Patient/{id}")));
+        let rules = Rules::compile(&consents, &Directory::of(&directory).of_one_person(same_person), self.policy(asked, record));
+        Ok(Compiled::new(query, stored, looked_up, rules))
     }
 
     /// What the operator decides for this patient and this recipient, and how far the glass is broken for them.
@@ -206,6 +176,21 @@ impl Place {
             ..Policy::default()
         }
     }
+}
+
+/// The records that consents are read with: those that are named, and who belongs to the groups, teams and roles among them.
+fn directory_of(reader: &Reader<'_>, named: BTreeSet<(String, String)>) -> Result<(Vec<Node>, Looked), Fault> {
+    let mut looked_up = Looked::default();
+    let mut directory = Vec::new();
+    let (mut known, mut open) = (BTreeSet::new(), named);
+    for _ in 0..=MEMBERSHIP_STEPS {
+        let found = looked_up.up(reader, open.iter())?;
+        known.append(&mut open);
+        let room = MAX_MEMBERS.saturating_sub(known.len());
+        open = found.iter().flat_map(behind).filter(|name| !known.contains(name)).take(room).collect();
+        directory.extend(found);
+    }
+    Ok((directory, looked_up))
 }
 
 /// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies. And where one is that
@@ -250,14 +235,16 @@ fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
     roles.filter_map(|reference| reference.relative().and_then(parts))
 }
 
-/// What an organisation is a part of.
-fn whole_of(organisation: &Node) -> Option<(String, String)> {
-    organisation.get("partOf")?.text("reference").and_then(parts)
-}
-
-/// Whose role it is, and where.
-fn behind_role(role: &Node) -> impl Iterator<Item = (String, String)> {
-    ["practitioner", "organization"].into_iter().filter_map(|name| role.get(name)?.text("reference").and_then(parts))
+/// Whose role it is, and where; who is in a group or a team.
+fn behind(record: &Node) -> Vec<(String, String)> {
+    let members = |list: &str, member: &str| record.items(list).iter().filter_map(|one| one.get(member)).collect();
+    let named: Vec<&Node> = match record.resource_type() {
+        Some(ROLE) => ["practitioner", "organization"].into_iter().filter_map(|name| record.get(name)).collect(),
+        Some("Group") => members("member", "entity"),
+        Some("CareTeam") => members("participant", "member"),
+        _ => Vec::new(),
+    };
+    named.into_iter().filter_map(|named| named.text("reference").and_then(parts)).collect()
 }
 
 fn parts(reference: &str) -> Option<(String, String)> {

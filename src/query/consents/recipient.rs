@@ -1,5 +1,6 @@
 //! Who wants something and why, as a decision sees it.
 
+use super::affiliation;
 use crate::clock::Instant;
 use crate::consent::{self, Code, Party, Request};
 use crate::fhir::{Node, Object};
@@ -54,7 +55,8 @@ impl Recipient {
 /// What the operator's rules turn on, of whoever asks.
 pub(super) struct Partner {
     pub names: Vec<String>,
-    pub organisation: Organisation,
+    /// The names by which its records are found, and those of the others that are asked for.
+    pub organisations: Vec<String>,
     pub breaks_glass: Option<String>,
 }
 
@@ -78,12 +80,9 @@ impl Recipient {
         Party { type_name: Some("Organization".into()), ..Party::from_reference(&actor) }
     }
 
-    pub(super) fn partner(&self) -> Partner {
-        Partner {
-            names: self.organisation.names().collect(),
-            organisation: self.organisation.clone(),
-            breaks_glass: self.breaks_glass.clone(),
-        }
+    pub(super) fn partner(&self, requests: &[Request]) -> Partner {
+        let organisations = affiliation::names_of(requests.iter().flat_map(|request| &request.actors));
+        Partner { names: self.organisation.names().collect(), organisations, breaks_glass: self.breaks_glass.clone() }
     }
 
     /// The purposes of its token, or those of them the request names.

@@ -1,0 +1,267 @@
+//! Whom a consent names is more than who bears the name: departments, members, and whoever may be meant.
+
+use crate::support::data::{ORGANISATIONS, bundle, observation, patient, permit, permit_to, person};
+use crate::support::{Party, Setup, World};
+use serde_json::{Value, json};
+
+struct Scene {
+    world: World,
+    a: Party,
+    b: Party,
+}
+
+async fn scene() -> Scene {
+    let world = Setup::default().start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    Scene { world, a, b }
+}
+
+impl Scene {
+    /// A patient with a consent of which the provision is given; answers the id of an Observation of theirs.
+    async fn seen_under(&self, patient: &Value, provision: Value, more: Value) -> String {
+        let id = self.a.create(patient).await;
+        let seen = format!("Observation/{}", self.a.create(&observation(&format!("Patient/{id}"))).await);
+        let mut consent = permit(&id);
+        consent["provision"] = provision;
+        consent.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        self.a.create(&consent).await;
+        seen
+    }
+
+    /// What hospital B gets where everybody is permitted but one actor.
+    async fn seen_but_by(&self, number: &str, actor: Value) -> String {
+        self.seen_under(&patient(number), json!({"type": "permit", "provision": [{"type": "deny", "actor": [of(actor)]}]}), json!({})).await
+    }
+}
+
+fn of(reference: Value) -> Value {
+    json!({
+        "role": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]},
+        "reference": reference
+    })
+}
+
+fn organisation(name: &str, more: Value) -> Value {
+    let mut organisation = json!({"resourceType": "Organization", "name": name, "identifier": [{"system": ORGANISATIONS, "value": name}]});
+    organisation.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    organisation
+}
+
+fn by_name(name: &str) -> Value {
+    json!({"identifier": {"system": ORGANISATIONS, "value": name}})
+}
+
+fn to(kind: &str, id: &str) -> Value {
+    json!({"reference": format!("{kind}/{id}")})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_to_a_hospital_holds_for_its_departments() {
+    let scene = scene().await;
+    let trust = scene.a.create(&organisation("trust", json!({}))).await;
+    let hospital = scene.a.create(&organisation("hospital", json!({"partOf": to("Organization", &trust)}))).await;
+    let mut seen = Vec::new();
+    for (number, actor) in
+        [to("Organization", &hospital), by_name("hospital"), to("Organization", &trust), by_name("trust")].into_iter().enumerate()
+    {
+        seen.push(scene.seen_but_by(&number.to_string(), actor).await);
+    }
+    let open = scene.seen_but_by("open", by_name("another")).await;
+    for path in seen.iter().chain([&open]) {
+        scene.b.get(path).await.expect(200);
+    }
+    // Its own record says whose department hospital B is, by reference or by identifier.
+    let department = scene.a.create(&organisation("hospital-b", json!({}))).await;
+    for whole in [Some(to("Organization", &hospital)), None, Some(by_name("hospital"))] {
+        let mut record = organisation("hospital-b", json!({"id": department}));
+        if let Some(whole) = &whole {
+            record["partOf"] = whole.clone();
+        }
+        scene.a.put(&format!("Organization/{department}"), &record).await.expect(200);
+        for path in &seen {
+            scene.b.get(path).await.expect(if whole.is_some() { 404 } else { 200 });
+        }
+        scene.b.get(&open).await.expect(200);
+    }
+    scene.a.delete(&format!("Organization/{department}")).await;
+    scene.b.get(&seen[0]).await.expect(200);
+    // Departments that are part of each other end nothing.
+    let other = scene.a.create(&organisation("hospital-b", json!({"partOf": to("Organization", &trust)}))).await;
+    let around = organisation("trust", json!({"id": trust, "partOf": to("Organization", &other)}));
+    scene.a.put(&format!("Organization/{trust}"), &around).await.expect(200);
+    scene.b.get(&seen[2]).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_holds_where_nobody_can_tell_that_somebody_else_is_meant() {
+    let scene = scene().await;
+    let with = |identifier: Value| json!({"resourceType": "Organization", "name": "Somebody", "identifier": [identifier]});
+    let elsewhere = scene.a.create(&with(json!({"system": "http://hl7.org/fhir/sid/us-npi", "value": "1234567893"}))).await;
+    let bare = scene.a.create(&with(json!({"value": "hospital-b"}))).await;
+    let named = scene.a.create(&with(json!({"system": ORGANISATIONS, "value": "another"}))).await;
+    for (number, (actor, status)) in [
+        (json!({"identifier": {"value": "hospital-b"}}), 404),
+        (json!({"identifier": {"value": "hospital-b"}, "display": "Hospital B"}), 404),
+        (json!({"identifier": {"value": "another"}}), 200),
+        (to("Organization", &elsewhere), 404),
+        (to("Organization", &bare), 404),
+        (to("Organization", &named), 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = scene.seen_but_by(&number.to_string(), actor.clone()).await;
+        assert_eq!(scene.b.get(&path).await.status, status, "{actor}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_teams_and_groups_are_known_by_their_records() {
+    let scene = scene().await;
+    let b = scene.a.create(&organisation("hospital-b", json!({}))).await;
+    let other = scene.a.create(&organisation("another", json!({}))).await;
+    let team = |member: Value| json!({"resourceType": "CareTeam", "status": "active", "participant": [{"member": member}]});
+    let group = |entity: Value| json!({"resourceType": "Group", "type": "practitioner", "actual": true, "member": [{"entity": entity}]});
+    for (number, (id, is_member)) in [(&b, true), (&other, false)].into_iter().enumerate() {
+        let direct = scene.a.create(&team(to("Organization", id))).await;
+        let within = scene.a.create(&team(to("CareTeam", &direct))).await;
+        let listed = scene.a.create(&group(to("Organization", id))).await;
+        for (way, actor) in [to("CareTeam", &direct), to("CareTeam", &within), to("Group", &listed)].into_iter().enumerate() {
+            let permitted = scene
+                .seen_under(&patient(&format!("p{number}{way}")), json!({"type": "permit", "actor": [of(actor.clone())]}), json!({}))
+                .await;
+            assert_eq!(scene.b.get(&permitted).await.status, if is_member { 200 } else { 404 }, "permit {actor}");
+            let denied = scene.seen_but_by(&format!("d{number}{way}"), actor.clone()).await;
+            assert_eq!(scene.b.get(&denied).await.status, if is_member { 404 } else { 200 }, "deny {actor}");
+        }
+    }
+}
+
+/// A guardian's consent of long ago for a patient with some members.
+async fn given_by_a_guardian(scene: &Scene, patient: &Value, actors: usize) -> String {
+    let others = (0..actors).map(|number| of(to("Organization", &format!("AA{number}"))));
+    let actors: Vec<Value> = others.chain([of(by_name("hospital-b"))]).collect();
+    let giver = json!({"type": "RelatedPerson", "identifier": {"system": "urn:oid:1.3.6.1.9", "value": "mother"}});
+    scene.seen_under(patient, json!({"type": "permit", "actor": actors}), json!({"dateTime": "2010-01-01", "performer": [giver]})).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guardians_permit_ends_with_majority_whatever_else_the_consent_names() {
+    let scene = scene().await;
+    let born = |number: String, date: Option<&str>| {
+        let mut child = patient(&number);
+        child["birthDate"] = json!(date);
+        if date.is_none() {
+            child.as_object_mut().unwrap().remove("birthDate");
+        }
+        child
+    };
+    for (number, (date, actors, status)) in [
+        (Some("2020-01-01"), 0, 200),
+        (Some("2000-01-01"), 0, 404),
+        (Some("2000-01-01"), 210, 404),
+        (Some("2020-01-01"), 210, 200),
+        (None, 0, 404),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = given_by_a_guardian(&scene, &born(number.to_string(), date), actors).await;
+        assert_eq!(scene.b.get(&path).await.status, status, "{date:?} {actors}");
+    }
+}
+
+/// What is known of the person by another record of theirs counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guardians_permit_ends_by_any_record_of_the_person() {
+    let scene = scene().await;
+    let lab = scene.world.party("laboratory").await;
+    let mut unborn = person("7");
+    unborn.as_object_mut().unwrap().remove("birthDate");
+    let path = given_by_a_guardian(&scene, &unborn, 0).await;
+    scene.b.get(&path).await.expect(404);
+    let mut child = person("7");
+    child["birthDate"] = json!("2020-01-01");
+    let other = lab.create(&child).await;
+    scene.b.get(&path).await.expect(200);
+    child["birthDate"] = json!("1990-01-01");
+    child["id"] = json!(other);
+    lab.put(&format!("Patient/{other}"), &child).await.expect(200);
+    scene.b.get(&path).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_names_more_than_can_be_looked_up_permits_nothing() {
+    let scene = scene().await;
+    for (number, (names, status)) in [(1_990, 200), (2_010, 404)].into_iter().enumerate() {
+        let data: Vec<Value> =
+            (0..names).map(|id| json!({"meaning": "related", "reference": to("Condition", &format!("f{id}"))})).collect();
+        let provision = json!({"type": "permit", "provision": [{"type": "deny", "actor": [of(by_name("another"))], "data": data}]});
+        let path = scene.seen_under(&patient(&number.to_string()), provision, json!({})).await;
+        assert_eq!(scene.b.get(&path).await.status, status, "{names}");
+    }
+}
+
+/// What a search gives is what readings give, however many roles are named in what it finds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_gives_what_was_done_in_many_roles() {
+    let scene = scene().await;
+    let id = scene.a.create(&patient("1")).await;
+    let make = async |kind: &str, family: &str| scene.a.create(&json!({"resourceType": kind, "name": [{"family": family}]})).await;
+    let (denied, other) = (make("Practitioner", "Xa").await, make("Practitioner", "Ya").await);
+    let mut consent = permit_to(&id, "hospital-b");
+    let data = json!([{"meaning": "authoredby", "reference": to("Practitioner", &denied)}]);
+    consent["provision"]["provision"] = json!([{"type": "deny", "data": data}]);
+    scene.a.create(&consent).await;
+    let put = |resource: Value| {
+        let url = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+        json!({"resource": resource, "request": {"method": "PUT", "url": url}})
+    };
+    let mut entries = Vec::new();
+    for number in 0..250 {
+        let practitioner = if number == 0 { &denied } else { &other };
+        let role =
+            json!({"resourceType": "PractitionerRole", "id": format!("r{number}"), "practitioner": to("Practitioner", practitioner)});
+        let mut result = observation(&format!("Patient/{id}"));
+        result["id"] = json!(format!("o{number}"));
+        result["performer"] = json!([to("PractitionerRole", &format!("r{number}"))]);
+        result["effectiveDateTime"] = json!(format!("2018-{:02}-{:02}", 1 + number / 28 % 12, 1 + number % 28));
+        entries.extend([put(role), put(result)]);
+    }
+    scene.a.post("", &bundle("batch", entries)).await.expect(200);
+    let found = scene.b.get(&format!("Observation?patient={id}&_count=0")).await.expect(200);
+    assert_eq!(found.json()["total"], 249);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_about_nobody_is_refused() {
+    let scene = scene().await;
+    let id = scene.a.create(&person("9")).await;
+    let seen = format!("Observation/{}", scene.a.create(&observation(&format!("Patient/{id}"))).await);
+    scene.a.create(&permit(&id)).await;
+    scene.b.get(&seen).await.expect(200);
+    let mut denial = permit(&id);
+    denial["provision"]["type"] = json!("deny");
+    let identifier = json!({"system": crate::support::world::PERSON, "value": "9"});
+    for patient in [
+        json!({"identifier": identifier}),
+        json!({"type": "Patient", "identifier": identifier}),
+        json!({"display": "Ada Moor"}),
+        json!({"reference": "#p"}),
+        json!(null),
+    ] {
+        denial["patient"] = patient.clone();
+        denial["contained"] = json!([{"resourceType": "Patient", "id": "p", "identifier": [identifier]}]);
+        if patient.is_null() {
+            denial.as_object_mut().unwrap().remove("patient");
+        }
+        let refused = scene.a.post("Consent", &denial).await;
+        assert_eq!(refused.status, 422, "{patient}: {}", refused.json());
+        assert_eq!(refused.json()["issue"][0]["expression"][0], "Consent.patient", "{patient}");
+    }
+    assert_eq!(scene.a.get(&format!("Consent?patient={id}")).await.expect(200).json()["total"], 1);
+    denial["patient"] = to("Patient", &id);
+    denial.as_object_mut().unwrap().remove("contained");
+    scene.a.create(&denial).await;
+    scene.b.get(&seen).await.expect(404);
+}
