@@ -10,7 +10,7 @@ use crate::fhir::Node;
 const PART_OF: &str = "partOf";
 
 /// Elements that name the setting, or hold what names it.
-const SETTING: [&str; 11] = [
+const SETTING: [&str; 13] = [
     "context",
     "encounter",
     "episodeOfCare",
@@ -22,10 +22,12 @@ const SETTING: [&str; 11] = [
     "medicationReference",
     PART_OF,
     "serviceProvider",
+    "slot",
+    "study",
 ];
 
 /// Elements by which settings name those they belong to, roles for whom they are, and products what they are made of.
-const BELONGING: [&str; 5] = ["healthcareService", "ingredient", "managingOrganization", "organization", "providedBy"];
+const BELONGING: [&str; 6] = ["healthcareService", "ingredient", "managingOrganization", "organization", "providedBy", "schedule"];
 
 /// What the setting is named by inside an element that holds more.
 const HELD: [&str; 6] = ["encounter", "itemReference", "location", "locationReference", "reference", "substanceReference"];
@@ -33,15 +35,42 @@ const HELD: [&str; 6] = ["encounter", "itemReference", "location", "locationRefe
 /// A practitioner's role: for an institution, at a place.
 const ROLE: &str = "PractitionerRole";
 
+/// Elements that say what a definition is of.
+const DEFINED: [&str; 8] = ["code", "description", "name", "purpose", "subtitle", "title", "topic", "useContext"];
+
+/// Elements that say what an appointment is for.
+const TIMES: [&str; 5] = ["appointmentType", "comment", "serviceCategory", "serviceType", "specialty"];
+
+/// What a record may be made by, which its publisher's URL names: by element, the types.
+const MADE_BY: [(&str, &[&str]); 6] = [
+    ("definitionCanonical", &["ChargeItemDefinition"]),
+    ("definitionUri", &["ChargeItemDefinition"]),
+    ("instantiatesCanonical", &["ActivityDefinition", "Measure", "PlanDefinition", "Questionnaire"]),
+    ("instantiatesUri", &["ActivityDefinition", "Measure", "PlanDefinition", "Questionnaire"]),
+    ("measure", &["Measure"]),
+    ("questionnaire", &["Questionnaire"]),
+];
+
 /// By type, the elements that say what kind of a setting, or of a role, it is. What else happened there is not the setting's kind.
-const KINDS: [(&str, &[&str]); 8] = [
+const KINDS: [(&str, &[&str]); 19] = [
+    ("ActivityDefinition", &DEFINED),
+    ("ChargeItemDefinition", &DEFINED),
     ("Encounter", &["class", "type", "serviceType"]),
     ("EpisodeOfCare", &["type"]),
+    ("Endpoint", &["name"]),
     ("HealthcareService", &["category", "type", "specialty", "name", "program"]),
+    ("InsurancePlan", &["type", "name", "alias"]),
     ("Location", &["type", "name", "alias", "description"]),
+    ("Measure", &DEFINED),
     ("Medication", &["code", "ingredient"]),
+    ("MedicationKnowledge", &["code"]),
     ("Organization", &["type", "name", "alias"]),
+    ("PlanDefinition", &DEFINED),
     (ROLE, &["code", "specialty"]),
+    ("Questionnaire", &DEFINED),
+    ("ResearchStudy", &["category", "condition", "description", "focus", "keyword", "title"]),
+    ("Schedule", &TIMES),
+    ("Slot", &TIMES),
     ("Substance", &["category", "code", "description", "ingredient"]),
 ];
 
@@ -113,6 +142,18 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
     if labels.is_empty() { labels } else { with_level(labels) }
 }
 
+/// The definitions that a record was made by, each by its type and the URL that its publisher gave it.
+pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, &str)> {
+    let details = items(resource, "activity").iter().filter_map(|activity| activity.get("detail"));
+    std::iter::once(resource).chain(details).flat_map(|node| {
+        MADE_BY.iter().flat_map(|(element, types)| {
+            let urls = items(node, element).iter().filter_map(Node::as_text);
+            let bare = urls.filter_map(|url| url.split(['|', '#']).next()).filter(|url| !url.is_empty());
+            bare.flat_map(|url| types.iter().map(move |type_name| (*type_name, url)))
+        })
+    })
+}
+
 /// The same, as references.
 pub fn settings_of(resource: &Node) -> Vec<Reference> {
     named_settings(resource).flat_map(|named| [named.literal, named.logical]).flatten().collect()
@@ -132,10 +173,10 @@ pub fn logical_names(record: &Node) -> impl Iterator<Item = Reference> {
     own.flat_map(move |identifier| ["", type_name].map(|type_name| Reference::by_identifier(type_name, &identifier)))
 }
 
-/// Whether resources of a type are places, institutions, roles there and products, which are nobody's records: what they are called is known to
-/// everybody, and that somebody has to do with them is not.
+/// Whether resources of a type are places, institutions, roles there, products, times, studies and definitions, which are nobody's records: what they are
+/// called is known to everybody, and that somebody has to do with them is not.
 pub fn is_nobodys(type_name: &str) -> bool {
-    matches!(type_name, "HealthcareService" | "Location" | "Medication" | "Organization" | ROLE | "Substance")
+    is_setting(type_name) && !matches!(type_name, "Encounter" | "EpisodeOfCare")
 }
 
 /// Whether resources of a type are settings of others, or lead to what may be one as a role does.

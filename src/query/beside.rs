@@ -8,8 +8,8 @@ use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, is_administrative, is_nobodys, is_setting, labels_of_setting, labels_of_worst_setting,
-    patient_identifiers_of, patients_of, pointers_of, settings_of,
+    Concept, Labeller, PatientReference, Reference, definitions_of, is_administrative, is_nobodys, is_setting, labels_of_setting,
+    labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -82,6 +82,7 @@ impl Beside {
         };
         let pointers = pointers_of(resource);
         let mut named: Vec<String> = pointers.iter().filter(|one| is_meant(one)).flat_map(|one| addresses.names_of(one, source)).collect();
+        named.extend(definitions_of(resource).map(named::by_url));
         if !names.is_empty() {
             named.extend(known(&own));
             named.extend(names);
@@ -124,7 +125,10 @@ impl Beside {
 
     /// Leaves out what is more than was looked at.
     fn miss(&mut self, reference: String) {
-        let type_name = named::parts(&reference).map(|(type_name, _)| type_name).or_else(|| Some(reference.split_once('/')?.0));
+        let type_name = named::url_in(&reference)
+            .or_else(|| named::parts(&reference))
+            .map(|(type_name, _)| type_name)
+            .or_else(|| Some(reference.split_once('/')?.0));
         if type_name.is_some_and(may_tell) {
             self.unknown.insert(reference.clone());
         }
@@ -133,10 +137,12 @@ impl Beside {
 
     /// Looks up one reference; answers the settings that are named in what it means.
     fn look_up(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, reference: String) -> Result<Vec<String>, Fault> {
-        let (is_telling, found) = match (named::parts(&reference), reference.split_once('/')) {
-            (Some((type_name, token)), _) => (may_tell(type_name), named::find(reader, definitions, type_name, token)),
-            (None, Some((type_name, id))) => (may_tell(type_name), reader.current(type_name, id).map(Named::of)),
-            (None, None) => return Ok(Vec::new()),
+        let is_published = named::url_in(&reference).is_some();
+        let (is_telling, found) = match (named::url_in(&reference), named::parts(&reference), reference.split_once('/')) {
+            (Some((type_name, url)), ..) => (true, named::published(reader, definitions, type_name, url)),
+            (None, Some((type_name, token)), _) => (may_tell(type_name), named::find(reader, definitions, type_name, token)),
+            (None, None, Some((type_name, id))) => (may_tell(type_name), reader.current(type_name, id).map(Named::of)),
+            (None, None, None) => return Ok(Vec::new()),
         };
         let found = match found {
             // Nobody can tell whether it may be pointed at, nor, where it would say how sensitive something is, what that is.
@@ -152,7 +158,8 @@ impl Beside {
         if found.is_more {
             self.miss(reference.clone());
         }
-        if found.versions.is_empty() {
+        // What somebody else published need not be here.
+        if found.versions.is_empty() && !is_published {
             self.absent.insert(reference.clone());
         }
         let last = found.versions.iter().chain(&found.once).filter(|version| version.deleted() && is_setting(&version.type_name));
@@ -198,7 +205,7 @@ impl Beside {
             }
             meant.push(literal);
         }
-        if named::parts(&reference).is_some() {
+        if named::parts(&reference).is_some() || named::url_in(&reference).is_some() {
             self.meant.insert(reference, meant);
         }
         Ok(settings)

@@ -1,0 +1,77 @@
+//! A record that was made for a study, at a time, or by a definition tells what these tell.
+
+use super::settings::{Scene, withholding};
+use serde_json::{Value, json};
+
+const TELLING: &str = "Methadone maintenance";
+const ORDINARY: &str = "Annual check";
+
+fn url(kind: &str) -> String {
+    format!("https://plans.example/{kind}/{}", kind.to_lowercase())
+}
+
+fn published(kind: &str, title: &str, more: Value) -> Value {
+    let mut definition = json!({"resourceType": kind, "url": url(kind), "status": "active", "title": title});
+    definition.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    definition
+}
+
+/// Records made by what is published, or for what has an id.
+fn records(patient: &Value, ids: &dyn Fn(&str) -> Value) -> Vec<Value> {
+    let period = json!({"start": "2026-01-01", "end": "2026-02-01"});
+    let at = json!({"start": "2026-12-01T08:00:00Z", "end": "2026-12-01T09:00:00Z"});
+    vec![
+        json!({"resourceType": "ResearchSubject", "status": "on-study", "study": ids("ResearchStudy"), "individual": patient}),
+        json!({"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": format!("{}|1", url("Questionnaire")), "subject": patient}),
+        json!({"resourceType": "CarePlan", "status": "active", "intent": "plan", "instantiatesCanonical": [url("PlanDefinition")], "subject": patient}),
+        json!({"resourceType": "CarePlan", "status": "active", "intent": "plan", "instantiatesUri": [url("PlanDefinition")], "subject": patient}),
+        json!({"resourceType": "CarePlan", "status": "active", "intent": "plan", "subject": patient,
+            "activity": [{"detail": {"status": "scheduled", "instantiatesCanonical": [url("ActivityDefinition")]}}]}),
+        json!({"resourceType": "ServiceRequest", "status": "active", "intent": "order", "instantiatesCanonical": [url("ActivityDefinition")], "subject": patient}),
+        json!({"resourceType": "MeasureReport", "status": "complete", "type": "individual", "measure": url("Measure"), "subject": patient, "period": period}),
+        json!({"resourceType": "Appointment", "status": "booked", "slot": [ids("Slot")], "start": at["start"], "end": at["end"],
+            "participant": [{"actor": patient, "status": "accepted"}]}),
+    ]
+}
+
+async fn seen_of(title: &str, is_shown: bool) {
+    let scene = Scene::start(withholding).await;
+    let patient = json!({"reference": format!("Patient/{}", scene.patient)});
+    let mut ids = std::collections::HashMap::new();
+    let schedule = json!({"resourceType": "Schedule", "actor": [{"display": "Room 3"}], "comment": title});
+    let schedule = scene.a.create(&schedule).await;
+    let slot = json!({"resourceType": "Slot", "status": "busy", "schedule": {"reference": format!("Schedule/{schedule}")},
+        "start": "2026-12-01T08:00:00Z", "end": "2026-12-01T09:00:00Z"});
+    for resource in [
+        slot,
+        json!({"resourceType": "ResearchStudy", "status": "active", "title": title}),
+        published("Questionnaire", title, json!({"item": [{"linkId": "1", "text": "Have you?", "type": "integer"}]})),
+        published("PlanDefinition", title, json!({})),
+        published("ActivityDefinition", title, json!({})),
+        published("Measure", title, json!({})),
+    ] {
+        let kind = resource["resourceType"].as_str().unwrap().to_owned();
+        let id = scene.a.create(&resource).await;
+        // What is published is known to everybody.
+        scene.b.get(&format!("{kind}/{id}")).await.expect(200);
+        ids.insert(kind.clone(), json!({"reference": format!("{kind}/{id}")}));
+    }
+    for record in records(&patient, &|kind| ids[kind].clone()) {
+        let kind = record["resourceType"].as_str().unwrap();
+        let id = scene.a.create(&record).await;
+        let status = if is_shown { 200 } else { 404 };
+        assert_eq!(scene.b.get(&format!("{kind}/{id}")).await.status, status, "{title}: {record}");
+    }
+    // What only points at one does not, where it would tell.
+    let task =
+        json!({"resourceType": "Task", "status": "requested", "intent": "order", "for": patient, "focus": ids["ActivityDefinition"]});
+    let task = scene.a.create(&task).await;
+    let read = scene.b.get(&format!("Task/{task}")).await.expect(200).json();
+    assert_eq!(read["focus"].is_object(), is_shown, "{title}: {read}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_something_was_made_by_counts() {
+    seen_of(TELLING, false).await;
+    seen_of(ORDINARY, true).await;
+}
