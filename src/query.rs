@@ -159,9 +159,15 @@ impl QueryPath {
         self.audited_of(caller, (type_name, id), opened, self.try_read(caller, type_name, id, Some(version), opened)).await
     }
 
+    /// The steps at which what shows nothing is answered, from now on.
+    fn steps(&self) -> Steps {
+        let usual = self.upstream.usual(self.pipeline.registry.holders().iter());
+        Steps::begin(&self.pipeline.clock, usual)
+    }
+
     /// A refusal leaves its audit record; success has left its own.
     async fn audited<T>(&self, opened: &audit::Opened, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let steps = Steps::begin(&self.pipeline.clock);
+        let steps = self.steps();
         let outcome = work.await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             self.pipeline.record_refusal(opened, refusal).await?;
@@ -178,7 +184,7 @@ impl QueryPath {
         opened: &audit::Opened,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let steps = Steps::begin(&self.pipeline.clock);
+        let steps = self.steps();
         let outcome = self.told_of(caller, (type_name, id), work.await).await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             let id = self.pipeline.dialect(caller).id(type_name, id);
@@ -327,7 +333,7 @@ impl QueryPath {
         opened: &audit::Opened,
     ) -> Result<Node, Failure> {
         let named = intake::asked_about(type_name, &pairs);
-        let steps = Steps::begin(&self.pipeline.clock);
+        let steps = self.steps();
         let outcome = self.try_search(caller, type_name, pairs, handling, opened).await;
         if let Err(Failure::Refused(refusal)) = &outcome {
             self.pipeline.record_refused_request(caller, (named, None), opened, refusal).await?;
@@ -345,7 +351,7 @@ impl QueryPath {
         opened: &audit::Opened,
     ) -> Result<Node, Failure> {
         may(caller, Permission::Search, type_name)?;
-        let steps = Steps::begin(&self.pipeline.clock);
+        let steps = self.steps();
         let now = self.pipeline.clock.now();
         let resumed = self.pager.resume(pairs, caller, type_name, now)?;
         let pairs = self.pipeline.dialect(caller).pairs(type_name, resumed.pairs.clone());

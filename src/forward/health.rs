@@ -85,6 +85,11 @@ impl Health {
         left.is_some()
     }
 
+    /// How long an answer usually takes, of one that may be asked.
+    pub fn usual(&self, now: Instant) -> Option<Duration> {
+        self.usual.filter(|_| !self.rests(now))
+    }
+
     /// How long to wait before asking a second time, where an answer may take `timeout`.
     pub fn hedge_after(&self, timeout: Duration) -> Duration {
         let half = timeout / 2;

@@ -303,6 +303,13 @@ impl Upstream {
         }
     }
 
+    /// How long the slowest of these usually takes to answer, of those that are asked.
+    pub fn usual<'h>(&self, holders: impl Iterator<Item = &'h Holder>) -> Duration {
+        let now = self.clock.now();
+        let all = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.filter_map(|holder| all.get(holder.name.as_str())?.usual(now)).max().unwrap_or_default()
+    }
+
     fn health<T>(&self, peer: &Peer<'_>, look: impl FnOnce(&mut Health, Instant) -> T) -> T {
         let now = self.clock.now();
         let mut all = self.health.lock().unwrap_or_else(PoisonError::into_inner);

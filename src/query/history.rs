@@ -1,7 +1,6 @@
 //! Histories: every version the caller may see, newest first.
 
 use super::page::{ConsentState, Position};
-use super::steps::Steps;
 use super::{Candidate, MAX_WITHHELD, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
@@ -51,7 +50,7 @@ impl QueryPath {
     }
 
     async fn try_history(&self, caller: &Caller, scope: HistoryScope, pairs: Pairs, opened: &audit::Opened) -> Result<Node, Failure> {
-        let steps = Steps::begin(&self.pipeline.clock);
+        let steps = self.steps();
         let scope = self.permitted_scope(caller, scope)?;
         let asked = self.asked(caller, &scope, &pairs)?;
         if let HistoryScope::Instance { type_name, id } = &scope {

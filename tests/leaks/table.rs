@@ -572,7 +572,7 @@ fn around() -> Vec<Leak> {
         leak(
             34,
             "answers kept too long",
-            "nothing is kept: each answer is decided on the consents in force",
+            "no decision is kept: each answer is decided on the consents in force",
             vec![told!(no_answer_outlives_its_consent)],
         ),
         leak(35, "consents that cannot be read", "deny, with the same outer shape", vec![told!(what_cannot_be_read_denies_alike)]),
@@ -684,7 +684,12 @@ fn around() -> Vec<Leak> {
                 ]
             })],
         ),
-        leak(44, "time", "what shows nothing leaves at steps of 25 ms; measured", vec![told!(time_tells_nothing)]),
+        leak(
+            44,
+            "time",
+            "what shows nothing leaves at steps of 25 ms, longer ones where holders take longer; measured",
+            vec![told!(time_tells_nothing)],
+        ),
         leak(
             45,
             "counters, limits and public pages",

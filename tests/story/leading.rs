@@ -1,7 +1,9 @@
 //! A record that is stored here and leads, by what is stored here, to what lies at a holder alone is decided by that.
 
 use super::settings::{Scene, at, encounter, measured, with_id, withholding};
+use crate::support::holder::Behaviour;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const TELLING: &str = "Riverside Methadone Clinic";
 const ORDINARY: &str = "Main building";
@@ -112,5 +114,38 @@ async fn what_a_stored_role_leads_to_at_a_holder_counts() {
             let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
             assert_eq!(read["performer"].is_array(), is_shown, "{performer} {name}: {read}");
         }
+    }
+}
+
+/// How long it took to learn at the holder what hides something tells nobody that there was anything to learn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_slow_holder_hides_is_answered_no_later_than_what_is_not_there() {
+    const LATE: Duration = Duration::from_millis(80);
+    let scene = scene().await;
+    let id = scene.send(measured(at("Encounter/x")), "o1").await;
+    scene.hold(vec![with_id(encounter(json!({"type": [{"text": TELLING}]})), "x")]);
+    scene.clinic.behave(Behaviour::Late(LATE));
+    // It becomes known how slow it is.
+    for _ in 0..30 {
+        assert_eq!(scene.search("Observation").await["total"], 0);
+    }
+    let absent = format!("hg-{}", "0".repeat(26));
+    let of_patient = format!("Observation?patient={}", scene.patient);
+    let twins = [
+        (format!("Observation/{id}"), format!("Observation/{absent}")),
+        (format!("Observation?_id={id}"), format!("Observation?_id={absent}")),
+        (format!("{of_patient}&code=718-7"), format!("{of_patient}&code=718-8")),
+    ];
+    for (hidden, absent) in twins {
+        let mut least = [Duration::MAX; 2];
+        for _ in 0..7 {
+            for (path, least) in [&hidden, &absent].into_iter().zip(&mut least) {
+                let asked = Instant::now();
+                scene.b.get(path).await;
+                *least = asked.elapsed().min(*least);
+            }
+        }
+        let [later, sooner] = least;
+        assert!(later.abs_diff(sooner) < LATE / 2, "{hidden}: {later:?}, {absent}: {sooner:?}");
     }
 }

@@ -39,6 +39,8 @@ pub enum Behaviour {
     Mislabelled,
     /// Like this when it is asked for one type, and honest otherwise.
     Of(&'static str, Box<Behaviour>),
+    /// Answers as ever, this much later.
+    Late(Duration),
     /// Says that it knows these types, each with what can be done and the parameters it can be searched by; answers as ever.
     Listing(Vec<(&'static str, &'static [&'static str], &'static [&'static str])>),
 }
@@ -139,6 +141,11 @@ async fn answer(
     };
     match behaviour {
         Behaviour::Hang => std::future::pending().await,
+        Behaviour::Late(by) => {
+            let (status, body) = honest(&base, &method, &path, &records);
+            tokio::time::sleep(by).await;
+            response(status, "application/fhir+json", body.to_string())
+        }
         Behaviour::Status(status) => {
             response(status, "application/fhir+json", r#"{"resourceType":"OperationOutcome","issue":[]}"#.to_owned())
         }
