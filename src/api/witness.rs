@@ -6,9 +6,8 @@
 use super::ledger::{FRESH, IMMUTABLE, OCTETS, TEXT, answer, status};
 use crate::clock::Clock;
 use crate::killpoint;
-use crate::ledger::tile::MAX_BUNDLE_BYTES;
 use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, is_split_view, judge};
-use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, LogFiles, Note, Policy, SigningKey, TilePath, reader};
+use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, SigningKey, TilePath, VerifierKey, reader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::Seen;
 use axum::Router;
@@ -30,6 +29,8 @@ pub struct WitnessState {
     pub seen: Seen,
     pub key: SigningKey,
     pub clock: Clock,
+    /// What the mirror cosigns with.
+    pub mirror_key: VerifierKey,
     /// Where mirrored logs lie, each under the hash of its origin.
     pub mirrored: PathBuf,
 }
@@ -64,7 +65,13 @@ fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>,
     let Some(request) = request else { return Ok(Err(Declined::Malformed)) };
     let checkpoint = match identify(&request, &state.logs) {
         Ok(checkpoint) => checkpoint,
-        Err(declined) => return Ok(Err(declined)),
+        Err(declined) => {
+            if declined == Declined::NotSigned {
+                metrics::counter!("hearthgate_witness_unsigned_total").increment(1);
+                tracing::warn!("a checkpoint of a log that is witnessed here is not signed by a key that is named for it");
+            }
+            return Ok(Err(declined));
+        }
     };
     let seconds = u64::try_from(state.clock.now().seconds()).unwrap_or(0);
     let unusable = |error: LedgerError| Fault::new(FaultKind::Ledger, error.to_string());
@@ -118,7 +125,7 @@ enum Mirrored {
 
 /// What is mirrored and cannot be read says nothing of the log.
 fn mirrored_of(state: &WitnessState, checkpoint: &Checkpoint) -> Mirrored {
-    let folder = Folder::new(state.mirrored.join(HEXLOWER.encode(&Sha256::digest(&checkpoint.origin))));
+    let folder = folder_of(state, &checkpoint.origin);
     let held = reader::verify(&folder, &state.logs.only(&checkpoint.origin));
     let found = held.and_then(|(_, edge)| match edge.size() >= checkpoint.size {
         true => reader::root_at(&folder, &edge, checkpoint.size).map(Mirrored::Reaches),
@@ -156,19 +163,41 @@ async fn checkpoint(State(state): State<WitnessState>, Path(origin): Path<String
     }
 }
 
+/// A log that is not named any more is not shown: nobody can say whether what lies there is its.
 async fn mirrored(State(state): State<WitnessState>, Path((origin, path)): Path<(String, String)>) -> Response<Body> {
-    let is_checkpoint = path == crate::ledger::reader::CHECKPOINT_PATH;
-    if origin_hash(&origin).is_none() || !(is_checkpoint || path.parse::<TilePath>().is_ok()) {
+    let is_checkpoint = path == reader::CHECKPOINT_PATH;
+    let known = state.logs.logs().iter().map(|log| log.key.name()).find(|name| origin_hash(&origin) == Some(Sha256::digest(name).into()));
+    let (Some(log), true) = (known.map(str::to_owned), is_checkpoint || path.parse::<TilePath>().is_ok()) else {
         return status(StatusCode::NOT_FOUND);
-    }
-    let folder = Folder::new(state.mirrored.join(origin));
-    match tokio::task::spawn_blocking(move || folder.read(&path, MAX_BUNDLE_BYTES)).await {
+    };
+    match tokio::task::spawn_blocking(move || mirrored_file(&state, &log, &path)).await {
         Ok(Ok(Some(bytes))) if is_checkpoint => answer(TEXT, FRESH, bytes),
         Ok(Ok(Some(bytes))) => answer(OCTETS, IMMUTABLE, bytes),
         Ok(Ok(None)) => status(StatusCode::NOT_FOUND),
-        Ok(Err(error)) => failed(&Fault::new(FaultKind::Storage, error.to_string())),
+        Ok(Err(LedgerError::Missing { path })) if path == reader::CHECKPOINT_PATH => status(StatusCode::NOT_FOUND),
+        Ok(Err(error)) => failed(&Fault::new(FaultKind::Storage, format!("a mirrored log: {error}"))),
         Err(_) => status(StatusCode::INTERNAL_SERVER_ERROR),
     }
+}
+
+/// A file of a mirrored log: what does not lead to the checkpoint that is held, or is signed for by nobody, is not given out.
+fn mirrored_file(state: &WitnessState, log: &str, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+    let (folder, policy) = (folder_of(state, log), state.logs.only(log).with_second(state.mirror_key.clone()));
+    match path.parse::<TilePath>() {
+        Ok(tile) => {
+            let (_, edge) = reader::verify(&folder, &policy)?;
+            reader::read_confirmed(&folder, &edge, tile)
+        }
+        Err(_) => {
+            let note = reader::read_checkpoint(&folder)?;
+            policy.accept(&note).map(|_| Some(note.to_string().into_bytes()))
+        }
+    }
+}
+
+/// Where a log is mirrored.
+fn folder_of(state: &WitnessState, log: &str) -> Folder {
+    Folder::new(state.mirrored.join(HEXLOWER.encode(&Sha256::digest(log))))
 }
 
 /// The hash a path names, in its one spelling.

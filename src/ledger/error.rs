@@ -155,6 +155,10 @@ pub enum LedgerError {
     CopyDiffers {
         size: u64,
     },
+    /// The checkpoint of a copy is not accepted any more, whatever the log shows.
+    CopyRefused {
+        reason: Box<LedgerError>,
+    },
     /// The entry does not hash to the leaf at its index.
     LeafDiffers {
         index: u64,
@@ -187,6 +191,9 @@ impl fmt::Display for LedgerError {
             LedgerError::RootDiffers { size } => write!(f, "the tiles do not hash to the checkpoint's root at size {size}"),
             LedgerError::CopyDiffers { size } => {
                 write!(f, "the copy's own tiles do not hash to its checkpoint's root at size {size}: it was damaged")
+            }
+            LedgerError::CopyRefused { reason } => {
+                write!(f, "the checkpoint of the copy that is held here: {reason}; where the log has a new key, name its old key beside it")
             }
             LedgerError::LeafDiffers { index } => write!(f, "the entry does not hash to the leaf at index {index}"),
             LedgerError::Behind { cosigned_size, size } => {

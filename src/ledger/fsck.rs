@@ -163,10 +163,9 @@ impl<F: LogFiles + ?Sized> Walk<'_, F> {
             self.lost = true;
             return Ok(());
         };
-        if let Some((_, bytes)) = &bundle {
-            self.old_partials(bundle_path, |old| bundle_prefix(bytes, old))?;
-        }
-        self.old_partials(tile_path, |old| hashes_prefix(&leaves, old))?;
+        // Entries hash to the leaves in one encoding alone, so that nothing depends on whether the present bundle is sound.
+        self.old_partials(bundle_path, |old, bytes| hash_entries(bytes, old, old.width).is_ok_and(|entries| leaves.starts_with(&entries)))?;
+        self.old_partials(tile_path, |old, bytes| begins_with(&leaves, old, bytes))?;
         if self.lost {
             return Ok(());
         }
@@ -263,17 +262,17 @@ impl<F: LogFiles + ?Sized> Walk<'_, F> {
         {
             self.report(place, Damage::Differs { position: first_difference(&hashes, expected) });
         }
-        self.old_partials(path, |old| hashes_prefix(expected, old))
+        self.old_partials(path, |old, bytes| begins_with(expected, old, bytes))
     }
 
-    /// Checks the partial tiles that are kept from earlier sizes: each must be how the present one begins.
-    fn old_partials(&mut self, path: TilePath, prefix: impl Fn(u16) -> Option<Vec<u8>>) -> Result<(), LedgerError> {
+    /// Checks the partial tiles that are kept from earlier sizes: each must be how the present one begins where that is sound.
+    fn old_partials(&mut self, path: TilePath, is_sound: impl Fn(TilePath, &[u8]) -> bool) -> Result<(), LedgerError> {
         // A wider one than this size needs belongs to a publication that did not get as far as its checkpoint.
         let widths = self.files.partial_widths(path)?;
         for width in widths.into_iter().filter(|width| *width < path.width) {
             let old = TilePath { width, ..path };
             let bytes = self.files.read(&old.to_string(), MAX_BUNDLE_BYTES)?;
-            if bytes.is_some() && bytes != prefix(width) {
+            if bytes.is_some_and(|bytes| !is_sound(old, &bytes)) {
                 self.report(old, Damage::Differs { position: 0 });
             }
         }
@@ -318,18 +317,9 @@ fn decode_prefix(bytes: &[u8], place: TilePath, width: u16) -> Result<Vec<Hash>,
     Ok(hashes)
 }
 
-/// The bytes of the first `width` entries of a bundle.
-fn bundle_prefix(bundle: &[u8], width: u16) -> Option<Vec<u8>> {
-    let mut end = 0usize;
-    for _ in 0..width {
-        let length = bundle.get(end..)?.first_chunk::<2>()?;
-        end += 2 + usize::from(u16::from_be_bytes(*length));
-    }
-    bundle.get(..end).map(<[u8]>::to_vec)
-}
-
-fn hashes_prefix(hashes: &[Hash], width: u16) -> Option<Vec<u8>> {
-    hashes.get(..usize::from(width)).map(tile::encode_hashes)
+/// Whether a tile's bytes are how these hashes begin.
+fn begins_with(hashes: &[Hash], tile: TilePath, bytes: &[u8]) -> bool {
+    hashes.get(..usize::from(tile.width)).is_some_and(|hashes| bytes == tile::encode_hashes(hashes))
 }
 
 fn first_difference(left: &[Hash], right: &[Hash]) -> usize {

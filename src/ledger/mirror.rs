@@ -17,6 +17,8 @@ pub struct Mirrored {
     pub previous_size: u64,
     /// What is held now.
     pub checkpoint: Checkpoint,
+    /// The size that a witness beside has cosigned, where the log shows less.
+    pub cosigned_size: Option<u64>,
 }
 
 /// Keeps a cosigned checkpoint beside what was copied, if a witness's last word then does not contradict it.
@@ -38,7 +40,7 @@ pub fn mirror(
 ) -> Result<Mirrored, LedgerError> {
     let note = reader::read_checkpoint(log)?;
     let checkpoint = policy.accept(&note)?.checkpoint().clone();
-    let held = held(folder, policy)?;
+    let held = held(folder, policy).map_err(|reason| LedgerError::CopyRefused { reason: Box::new(reason) })?;
     let mut edge = match &held {
         Some(held) => reader::read_edge(folder, held.size)?,
         None => Edge::new(),
@@ -47,7 +49,8 @@ pub fn mirror(
     check_goes_on(held.as_ref(), &edge, &checkpoint)?;
     if held.as_ref() == Some(&checkpoint) {
         check_agrees(folder, &edge, seen.filter(|seen| seen.size <= checkpoint.size))?;
-        return Ok(Mirrored { previous_size, checkpoint });
+        let cosigned_size = seen.map(|seen| seen.size).filter(|size| *size > checkpoint.size);
+        return Ok(Mirrored { previous_size, checkpoint, cosigned_size });
     }
     check_reaches(&checkpoint, seen)?;
     let mut filling = folder.fill();
@@ -71,7 +74,7 @@ pub fn mirror(
         check_agrees(folder, &edge, seen)?;
         filling.take().map_or(Ok(()), |filling| filling.finish(cosigned).map(drop))
     })?;
-    Ok(Mirrored { previous_size, checkpoint })
+    Ok(Mirrored { previous_size, checkpoint, cosigned_size: None })
 }
 
 /// Refuses a tree that is smaller than what a witness beside saw: nothing says yet whether they are one.

@@ -138,6 +138,13 @@ impl Policy {
         self
     }
 
+    /// Asks that a signature by this key hold where there is one.
+    #[must_use]
+    pub fn with_second(mut self, key: VerifierKey) -> Policy {
+        self.seconds.push(key);
+        self
+    }
+
     /// The same witnesses and quorum, and no log yet.
     #[must_use]
     pub fn without_logs(mut self) -> Policy {

@@ -3,12 +3,12 @@
 //! Nothing read here is believed: what [`verify`] and [`prove`] give was checked against a checkpoint that the policy accepted.
 
 use super::checkpoint::Checkpoint;
-use super::error::{LedgerError, Malformed, SignatureError};
-use super::merkle::{self, Hash};
+use super::error::{Format, LedgerError, Malformed, SignatureError};
+use super::merkle::{self, Hash, HashReader};
 use super::note::{MAX_NOTE_BYTES, Note};
 use super::policy::{Accepted, Policy};
 use super::proof::LogProof;
-use super::tile::{self, MAX_BUNDLE_BYTES, TILE_BYTES, TILE_WIDTH, TileKind, TilePath};
+use super::tile::{self, MAX_BUNDLE_BYTES, TILE_BYTES, TILE_HEIGHT, TILE_WIDTH, TileKind, TilePath};
 use super::tree::{Edge, TileReader, TreeHashes};
 
 /// The path of the signed checkpoint, relative to the log's prefix.
@@ -171,6 +171,27 @@ pub fn read_entry(files: &(impl LogFiles + ?Sized), index: u64, size: u64) -> Re
     let width = if bundle < tile::full_tiles(0, size) { TILE_WIDTH } else { tile::partial_width(0, size) };
     let missing = || LedgerError::Missing { path: TilePath { kind: TileKind::Entries, index: bundle, width }.to_string() };
     read_entries(files, bundle, width)?.and_then(|entries| entries.into_iter().nth(position)).ok_or_else(missing)
+}
+
+/// The bytes of a tile or bundle as the tree with this edge confirms them; nothing where there is no such file, or the tree does not reach so far.
+///
+/// # Errors
+/// When the file, or a tile that leads to it, is damaged or missing, or the storage fails.
+pub fn read_confirmed(files: &(impl LogFiles + ?Sized), edge: &Edge, path: TilePath) -> Result<Option<Vec<u8>>, LedgerError> {
+    let name = path.to_string();
+    let Some(bytes) = files.read(&name, MAX_BUNDLE_BYTES)?.filter(|_| path.exists_at(edge.size())) else { return Ok(None) };
+    let hashes = match path.kind {
+        TileKind::Hashes(_) => tile::decode_hashes(&bytes, path.width),
+        TileKind::Entries => tile::decode_entries(&bytes, path.width).map(|entries| entries.into_iter().map(merkle::leaf_hash).collect()),
+    };
+    let (tiles, first) = (FileTiles(files), path.index * u64::from(TILE_WIDTH));
+    let mut tree = TreeHashes::new(edge, &tiles);
+    for (index, hash) in (first..).zip(hashes.map_err(|reason| damaged(name.clone(), reason))?) {
+        if tree.subtree(path.kind.level().saturating_mul(TILE_HEIGHT), index)? != hash {
+            return Err(damaged(name, Malformed::new(Format::Tile, "it is not what the checkpoint says it is")));
+        }
+    }
+    Ok(Some(bytes))
 }
 
 fn edge_of(files: &(impl LogFiles + ?Sized), checkpoint: &Checkpoint) -> Result<Edge, LedgerError> {

@@ -278,6 +278,10 @@ impl Work<'_> {
                 Ok(Decided::Write(Target { method: Method::Delete, ..target }))
             }
             Held::Damaged => Err(damaged().into()),
+            Held::Nothing if type_name == "Task" && self.is_held(id)? => {
+                let text = "A submission that was held for signatures is not withdrawn by deleting its Task. Let the time for signing pass, or correct what was accepted.";
+                Err(Refusal::new(Reason::MethodNotAllowed, IssueType::NotSupported, text).into())
+            }
             _ => Ok(Decided::Nothing),
         }
     }
@@ -296,6 +300,11 @@ impl Work<'_> {
             }
             Err(fault) => Err(fault.into()),
         }
+    }
+
+    /// Whether a Task stands for a submission of this source that is held, or was. To others there is none.
+    fn is_held(&self, id: &str) -> Result<bool, Fault> {
+        Ok(self.reader()?.pending(id)?.is_some_and(|pending| pending.source == self.planner.source))
     }
 
     /// A deletion makes nothing of what came before it undone: a late result is compared with what was deleted.

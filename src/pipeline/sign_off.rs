@@ -2,7 +2,8 @@
 //!
 //! What is held is no resource: it lies apart, is not read, searched or delivered, and survives a restart. Its face is a Task that says who is
 //! missing. It is checked like every submission before it is held, so that nobody is asked to sign what would be refused, and once more, with
-//! every signature, when it is complete; in the meantime the world may have changed.
+//! every signature, when it is complete; in the meantime the world may have changed. Who signs, and with which key, is judged when they sign, by
+//! the rule under which it was submitted: a party or key that is taken back later has signed all the same.
 
 mod held;
 mod progress;

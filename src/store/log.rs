@@ -1,6 +1,6 @@
 //! The log as the writer holds it, and how it is found again at a start.
 
-use super::register::{Register, Tree};
+use super::register::{Register, Signed, Tree};
 use super::signing::{Signing, Underway};
 use super::{StoreSettings, fault, reader};
 use crate::ledger::merkle::leaf_hash;
@@ -64,8 +64,12 @@ impl LogState {
             None => return Err(Fault::new(FaultKind::StorageCorrupt, "the log has leaves but no checkpoint")),
             Some(note) => stored_note(&note, &edge, &keys, origin)?,
         };
+        // Nothing is made, not even an empty register, where the data is refused.
+        check_not_set_back(connection, &edge, Signed::read(&settings.register, origin)?, settings)?;
+        check_reaches_published(connection, &edge, settings)?;
         let mut register = Register::open(&settings.register, origin)?;
-        check_not_set_back(connection, &edge, &register, settings)?;
+        // From here on nobody else moves it.
+        check_not_set_back(connection, &edge, register.signed(), settings)?;
         match register.last() {
             // A tree that came to nothing.
             Some(last) if last.size > edge.size() => register.withdraw(tree(&edge))?,
@@ -154,10 +158,10 @@ fn stored_note(note: &str, edge: &Edge, keys: &LogKeys, origin: &str) -> Result<
 
 /// Compares the data with the tree that was signed last. Data may be ahead of it, when a commit was cut off before it was told; and it may stop
 /// at the tree before, while nothing says that anybody was told of the last one.
-fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register, settings: &StoreSettings) -> Result<(), Fault> {
+fn check_not_set_back(connection: &Connection, edge: &Edge, signed: Option<Signed>, settings: &StoreSettings) -> Result<(), Fault> {
     let refuse = |text: String| Err(Fault::new(FaultKind::Ledger, text));
     let place = settings.register.display();
-    let Some(signed) = register.signed() else {
+    let Some(signed) = signed else {
         if edge.size() == 0 || settings.adopt {
             return Ok(());
         }
@@ -172,20 +176,33 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, register: &Register,
         let ahead = format!("{place} (and {}, where it is ahead too)", settings.folder.join("ledger").display());
         return refuse(set_back(edge.size(), (must_lead_to.size, "signed"), &ahead));
     }
-    let then = TreeHashes::new(edge, &Stored(connection)).root(must_lead_to.size);
-    match then {
-        Ok(root) if root == must_lead_to.root => Ok(()),
-        Ok(_) => refuse(format!(
-            "the store holds another tree of {} leaves than was signed: it was forked. Restore the data.",
-            must_lead_to.size
-        )),
+    check_leads_to(connection, edge, must_lead_to, "signed")
+}
+
+/// Refuses to go on from data that is behind or beside what was already published: a restored backup would fork the log.
+fn check_reaches_published(connection: &Connection, edge: &Edge, settings: &StoreSettings) -> Result<(), Fault> {
+    let Some(published) = &settings.published else { return Ok(()) };
+    if published.size > edge.size() {
+        let ahead = settings.folder.join("ledger").display().to_string();
+        return Err(Fault::new(FaultKind::Ledger, set_back(edge.size(), (published.size, "published"), &ahead)));
+    }
+    check_leads_to(connection, edge, Tree { size: published.size, root: published.root }, "published")
+}
+
+fn check_leads_to(connection: &Connection, edge: &Edge, known: Tree, how: &str) -> Result<(), Fault> {
+    match TreeHashes::new(edge, &Stored(connection)).root(known.size) {
+        Ok(root) if root == known.root => Ok(()),
+        Ok(_) => {
+            let text = format!("the store holds another tree of {} leaves than was {how}: it was forked. Restore the data.", known.size);
+            Err(Fault::new(FaultKind::Ledger, text))
+        }
         Err(error) => Err(Fault::new(FaultKind::StorageCorrupt, format!("the log cannot be rebuilt: {error}"))),
     }
 }
 
 /// Why data is not gone on from that lies behind a tree which is known elsewhere, and what to do: put back what is newer or, where nothing is, move away
 /// what says so.
-pub(crate) fn set_back(there: u64, (known, how): (u64, &str), ahead: &str) -> String {
+fn set_back(there: u64, (known, how): (u64, &str), ahead: &str) -> String {
     format!(
         "the store is at {there} leaves, but {known} were {how}: it was set back. Restore the newest data. Where that is lost, whoever was shown what came since \
          (witnesses, mirrors, holders of receipts) will find a fork: start a new log under another origin. Only where nobody was, stop the gateway, move \

@@ -61,7 +61,6 @@ pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
-pub(crate) use log::set_back;
 pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
@@ -76,7 +75,7 @@ pub use unit::{
     VersionDraft, WorkDraft,
 };
 
-use crate::ledger::LogKeys;
+use crate::ledger::{Checkpoint, LogKeys};
 use crate::outcome::{Fault, FaultKind};
 use opening::{data_file, lock_folder, open_data, open_reader};
 use rusqlite::Connection;
@@ -110,6 +109,8 @@ pub struct StoreSettings {
     pub anchor_within: Duration,
     /// Whether data without a register is taken for the newest.
     pub adopt: bool,
+    /// What was published of the log, which the data must have reached: it is refused otherwise, and nothing is signed or remembered.
+    pub published: Option<Checkpoint>,
     /// Reads a leaf's tags with their counters.
     pub tags_of: TagsOf,
 }

@@ -5,7 +5,7 @@
 //! step it is cut off at, the next start or rotation finds one state or the other.
 
 use super::files::{self, kept};
-use super::publish::{published_in, refuse_set_back};
+use super::publish::published;
 use super::store_settings;
 use crate::anchor::leaf_tags;
 use crate::clock::Entropy;
@@ -14,7 +14,7 @@ use crate::killpoint;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::{Algorithm, Checkpoint, KeyHistory, LedgerError, LogKeys, Note, SigningKey, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Keyring, Recounted, Store, recount};
+use crate::store::{Keyring, Recounted, Store, StoreSettings, recount};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -51,10 +51,10 @@ pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHi
 pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault> {
     check_there(settings)?;
     let keys = log_keys(settings, entropy)?;
-    let store = Store::open(store_settings(settings, true), keys.clone(), keyring(settings, entropy)?)?;
+    let published = published(settings, keys.history())?;
+    let store_settings = StoreSettings { published, ..store_settings(settings, true) };
+    let store = Store::open(store_settings, keys.clone(), keyring(settings, entropy)?)?;
     check_settled(&store)?;
-    let published = settings.storage.data_dir.join("ledger");
-    refuse_set_back(&published, &store.ledger_head(), &settings.ledger.origin, keys.history())?;
     Ok(store.ledger_head().size())
 }
 
@@ -70,7 +70,7 @@ pub fn recount_ledger(settings: &Settings, entropy: &Entropy) -> Result<Recounte
         let note: Note = note.parse().map_err(|error: crate::ledger::Malformed| failed(error.into()))?;
         keys.history().open(&note, &settings.ledger.origin).map_err(failed)
     };
-    let published = published_in(&settings.storage.data_dir.join("ledger"), &settings.ledger.origin, keys.history())?;
+    let published = published(settings, keys.history())?;
     recount(&store_settings(settings, false), published.as_ref(), opened, leaf_tags)
 }
 

@@ -10,7 +10,7 @@ use crate::api::{WitnessState, witness_router};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Settings, Witness, read_bounded};
 use crate::ledger::policy::MAX_POLICY_BYTES;
-use crate::ledger::{Algorithm, Folder, LogKeys, Policy, SigningKey};
+use crate::ledger::{Algorithm, Folder, LogKeys, Policy, SigningKey, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{Seen, Spare, Store};
 use axum::Router;
@@ -46,8 +46,8 @@ impl Others {
         let (mut witness, mut mirror) = (None, None);
         if let Some(section) = &ledger.witness {
             let logs = Arc::new(read_policy(&section.logs_file)?);
-            let state = witness_state(settings, section, Arc::clone(&logs), clock, entropy)?;
             let key = key_of(settings, &format!("{}/mirror", section.name), "mirror.key", entropy)?;
+            let state = witness_state(settings, section, (Arc::clone(&logs), key.verifier()), clock, entropy)?;
             mirror = Some(Mirror {
                 http: log_client()?,
                 folder: state.mirrored.clone(),
@@ -78,7 +78,7 @@ impl Others {
 fn witness_state(
     settings: &Settings,
     section: &Witness,
-    logs: Arc<Policy>,
+    (logs, mirror_key): (Arc<Policy>, &VerifierKey),
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<WitnessState, Fault> {
@@ -88,6 +88,7 @@ fn witness_state(
         seen: Seen::open(&folder.join("witness.db"))?,
         key: key_of(settings, &section.name, "witness.key", entropy)?,
         clock: clock.clone(),
+        mirror_key: mirror_key.clone(),
         mirrored: folder.join("mirror"),
     })
 }

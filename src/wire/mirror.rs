@@ -9,11 +9,15 @@ use crate::store::Seen;
 use data_encoding::HEXLOWER;
 use reqwest::Client;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+
+/// A log that shows less than was cosigned of it is told of after so many visits in a row.
+const VISITS_BEHIND: u32 = 10;
 
 /// The mirrored logs of this gateway.
 #[derive(Clone)]
@@ -31,13 +35,16 @@ pub(super) struct Mirror {
 impl Mirror {
     /// Visits each log again and again until told to stop.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let mut visits_behind: HashMap<String, u32> = HashMap::new();
         loop {
             for log in self.logs.logs() {
                 let Some(url) = log.url.clone() else { continue };
                 let (mirror, origin) = (self.clone(), log.key.name().to_owned());
                 let visited = tokio::task::spawn_blocking(move || mirror.visit(&url, &origin)).await;
-                if let Ok(Err(error)) = visited {
-                    report(log.key.name(), &error);
+                match visited {
+                    Ok(Ok(mirrored)) => note_behind(log.key.name(), &mirrored, visits_behind.entry(log.key.name().to_owned()).or_default()),
+                    Ok(Err(error)) => report(log.key.name(), &error),
+                    Err(_) => {}
                 }
                 if *stop.borrow() {
                     return;
@@ -81,6 +88,19 @@ pub(super) fn log_folder(folder: &Path, origin: &str) -> PathBuf {
     folder.join(HEXLOWER.encode(&Sha256::digest(origin)))
 }
 
+/// A log shows what it had cosigned a little later. One that goes on showing less is told of, again and again.
+fn note_behind(origin: &str, mirrored: &Mirrored, visits_behind: &mut u32) {
+    let Some(cosigned_size) = mirrored.cosigned_size else {
+        *visits_behind = 0;
+        return;
+    };
+    *visits_behind += 1;
+    if *visits_behind >= VISITS_BEHIND {
+        *visits_behind = 0;
+        report(origin, &LedgerError::Behind { cosigned_size, size: mirrored.checkpoint.size });
+    }
+}
+
 /// A log that contradicts what is held is an alarm; one that does not answer is not.
 fn report(origin: &str, error: &LedgerError) {
     let contradicts =
@@ -88,8 +108,8 @@ fn report(origin: &str, error: &LedgerError) {
     if contradicts {
         metrics::counter!("hearthgate_mirror_split_view_total").increment(1);
         tracing::error!(log = origin, %error, "SPLIT VIEW: a mirrored log contradicts what is held of it; nothing was taken over");
-    } else if matches!(error, LedgerError::CopyDiffers { .. }) {
-        tracing::error!(log = origin, %error, "the copy of a mirrored log is damaged; nothing is added to it until it is mended");
+    } else if matches!(error, LedgerError::CopyDiffers { .. } | LedgerError::CopyRefused { .. }) {
+        tracing::error!(log = origin, %error, "the copy of a mirrored log is not what it should be; nothing is added to it until that is mended");
     } else if matches!(error, LedgerError::Behind { .. }) {
         metrics::counter!("hearthgate_mirror_behind_total").increment(1);
         tracing::warn!(log = origin, %error, "a mirrored log shows less than what was cosigned of it here; nothing is signed for until it shows that");

@@ -1,11 +1,12 @@
 //! Keeps the log's files up to date with the store, off the path of requests.
 
 use super::published::{PIECE, PublishedLog};
+use crate::config::Settings;
 use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
 use crate::ledger::{Checkpoint, Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{LedgerHead, Reader, Spare, Store, set_back};
+use crate::store::{Reader, Spare, Store};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -221,25 +222,14 @@ fn failed(error: &LedgerError) -> Fault {
     Fault::new(FaultKind::Ledger, error.to_string())
 }
 
-/// The checkpoint that lies published in a folder.
-pub(super) fn published_in(folder: &Path, origin: &str, keys: &KeyHistory) -> Result<Option<Checkpoint>, Fault> {
-    let path = folder.join("checkpoint");
+/// The checkpoint that lies published in the data folder.
+pub(super) fn published(settings: &Settings, keys: &KeyHistory) -> Result<Option<Checkpoint>, Fault> {
+    let path = settings.storage.data_dir.join("ledger/checkpoint");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint {}: {error}", path.display()))),
     };
-    let published = text.parse().map_err(LedgerError::from).and_then(|note| keys.open(&note, origin));
+    let published = text.parse().map_err(LedgerError::from).and_then(|note| keys.open(&note, &settings.ledger.origin));
     published.map(Some).map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))
-}
-
-/// Refuses to go on signing from a store that is behind what was already published: a restored backup would fork the log.
-pub(super) fn refuse_set_back(folder: &Path, head: &LedgerHead, origin: &str, keys: &KeyHistory) -> Result<(), Fault> {
-    let Some(published) = published_in(folder, origin, keys)? else { return Ok(()) };
-    let forked = published.size == head.size() && published.root != head.edge.root();
-    if forked || published.size > head.size() {
-        let text = set_back(head.size(), (published.size, "published"), &folder.display().to_string());
-        return Err(Fault::new(FaultKind::Ledger, text));
-    }
-    Ok(())
 }

@@ -60,9 +60,12 @@ async fn check(kept: &[&str]) {
         refused(&site).await;
         let (is_done, told) = adopt(&site);
         assert!(!is_done, "{kept:?}: adopted, {name} ahead");
+        assert!(number == 0 || !data.join(REGISTER[0]).exists(), "{kept:?}: refused, and adopted all the same");
         assert!(told.contains(&format!("move {} ", place.display())) && told.contains("hearthgate ledger adopt"), "{name}: {told}");
         std::fs::rename(&place, site.folder.path().join(format!("moved-{number}"))).unwrap();
     }
+    refused(&site).await;
+    assert!(!data.join(REGISTER[0]).exists(), "{kept:?}: a start that is refused makes no register");
     let (is_done, told) = adopt(&site);
     assert!(is_done, "{kept:?}: {told}");
     let process = site.start().await;

@@ -1,7 +1,8 @@
 //! The work lists: what the gateway could not decide, shown to whoever operates it, decided once, and in effect from then on.
 
 use crate::support::data::{observation, patient};
-use crate::support::{Call, World};
+use crate::support::world::{OFFICER, documents};
+use crate::support::{Call, Setup, World};
 use serde_json::{Value, json};
 
 /// A measurement of a test that only the laboratory understands.
@@ -77,6 +78,22 @@ async fn a_concept_map_that_cannot_be_used_changes_nothing() {
     let operator = world.party("operator").await;
     assert_eq!(operator.search("ConceptMap").await.len(), 1);
     assert!(world.party("hospital-a").await.search("ConceptMap").await.is_empty());
+}
+
+/// What an operator gave accounts for nothing that anybody did.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_gave_is_erased_like_anything_else() {
+    let world = Setup::configured(OFFICER).start().await;
+    let map = json!({"resourceType": "ConceptMap", "status": "active", "group": [{"source": "urn:x", "target": "http://loinc.org",
+        "element": [{"code": "A", "target": [{"code": "2160-0", "equivalence": "equivalent"}]}]}]});
+    let path = format!("{}/desk/sources/laboratory/concept-map", world.admin);
+    world.desk_call(Call::new("POST", &path).json(&map)).await.expect(200);
+    let operator = world.party("operator").await;
+    let id = operator.search("ConceptMap").await[0]["id"].as_str().unwrap().to_owned();
+    let officer = world.party_with("officer", "system/Patient.r").await;
+    officer.call(Call::new("POST", &format!("ConceptMap/{id}/$erase"))).await.expect(200);
+    assert!(operator.search("ConceptMap").await.is_empty());
+    assert!(documents(&world.data(), "ConceptMap").is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -196,6 +196,25 @@ async fn held(laboratory: &Party, patient: &str) -> (Value, String) {
     (result, format!("Task/{}", task["id"].as_str().unwrap()))
 }
 
+/// What is held is not withdrawn by deleting its Task, and whoever asks for that is not told so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_task_of_what_waits_is_not_deleted() {
+    let world = setup().start().await;
+    let (laboratory, b) = (world.party("laboratory").await, world.party("hospital-b").await);
+    let patient = laboratory.create(&person("1")).await;
+    let (_, here) = held(&laboratory, &patient).await;
+    let refused = laboratory.call(Call::new("DELETE", &here)).await.expect(405);
+    assert_eq!(refused.issue(), "not-supported");
+    let entry = json!({"request": {"method": "DELETE", "url": here}});
+    let answer = laboratory.post("", &bundle("batch", vec![entry])).await.expect(200).json();
+    assert!(answer["entry"][0]["response"]["status"].as_str().unwrap().starts_with("405"), "{answer}");
+    // To others there is no such Task.
+    for (party, path) in [(&b, here.as_str()), (&laboratory, "Task/other")] {
+        assert_eq!(party.call(Call::new("DELETE", path)).await.status, 204, "{path}");
+    }
+    assert_eq!(laboratory.get(&here).await.expect(200).json()["status"], "requested");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_changed_behind_the_gateway_while_it_waited_is_not_accepted() {
     let [lab_signs, _] = signers();

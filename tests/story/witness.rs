@@ -275,7 +275,61 @@ async fn what_goes_beyond_the_mirror_extends_it() {
     ] {
         assert_eq!(add(&watching, &request).await, answer, "{request}");
     }
+    let before = counted(&watching, "mirror_behind").await;
     assert_eq!(add(&watching, &goes_on(size, proof)).await.0, 200);
+    // The log goes on showing what it showed before, which is less.
+    until("the mirror says so", async || (counted(&watching, "mirror_behind").await > before).then_some(())).await;
+}
+
+/// A mirror's file is what the mirrored checkpoint says it is, or it is not served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_damaged_in_a_mirror_is_not_served() {
+    let (files, key) = (Folder::new("files"), log_key(8));
+    let key_file = files.write("log.key", &key.to_secret_text());
+    let log = Setup::adjusted(move |settings| settings.ledger.key_file = Some(key_file)).start().await;
+    log.party("hospital-a").await.create(&patient("1")).await;
+    log.running.store.settle().await.unwrap();
+    let size = log.running.store.ledger_head().size();
+    let mirror = witness(&files, key.verifier(), &format!("{}/ledger", log.origin)).await;
+    let place = format!("{}/mirror/{}", mirror.origin, name_of(ORIGIN));
+    let read = async |path: &str| mirror.stranger().call(Call::get(&format!("{place}/{path}"))).await;
+    let bundle = format!("tile/entries/000.p/{size}");
+    until("the log is mirrored", async || (read(&bundle).await.status == 200).then_some(())).await;
+    let folder = mirror.data().join("mirror").join(name_of(ORIGIN));
+    let tile = format!("tile/0/000.p/{size}");
+    // In an entry, in a hash, in the text that is signed, and in the mirror's cosignature, which is the last.
+    for (path, byte) in [(bundle.as_str(), Some(60)), (tile.as_str(), Some(60)), ("checkpoint", Some(14)), ("checkpoint", None)] {
+        let sound = std::fs::read(folder.join(path)).unwrap();
+        let mut damaged = sound.clone();
+        damaged[byte.unwrap_or(sound.len() - 10)] ^= 1;
+        std::fs::write(folder.join(path), damaged).unwrap();
+        assert_eq!(read(path).await.status, 500, "{path}");
+        std::fs::write(folder.join(path), &sound).unwrap();
+        assert_eq!(read(path).await.expect(200).bytes, sound, "{path}");
+    }
+    // What lies beyond the checkpoint is not the log's yet.
+    std::fs::write(folder.join(format!("tile/entries/000.p/{}", size + 1)), b"unfinished").unwrap();
+    assert_eq!(read(&format!("tile/entries/000.p/{}", size + 1)).await.status, 404);
+}
+
+/// Where the old key of a log is taken out of the policy, the copy that it signed is named as what is not accepted any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mirror_whose_copy_is_signed_by_a_key_that_is_no_longer_named_says_so() {
+    use hearthgate::ledger::{Folder as LogFolder, mirror::mirror};
+    let (there, here, key, next) = (Folder::new("there"), Folder::new("here"), log_key(1), log_key(2));
+    let empty = |key: &SigningKey| Checkpoint::new(ORIGIN, 0, Hash::EMPTY_ROOT).sign(&[key]).unwrap().to_string();
+    let copy = |policy: Policy| {
+        mirror(&LogFolder::new(there.path()), &LogFolder::new(here.path()), &policy, None, |note, _, keep| keep(None, &note))
+    };
+    there.write("checkpoint", &empty(&key));
+    copy(Policy::of_log(key.verifier().clone())).unwrap();
+    there.write("checkpoint", &empty(&next));
+    let refused = copy(Policy::of_log(next.verifier().clone())).unwrap_err();
+    assert!(matches!(refused, LedgerError::CopyRefused { .. }), "{refused}");
+    assert!(refused.to_string().contains("copy") && refused.to_string().contains("old key"), "{refused}");
+    copy(Policy::of_log(next.verifier().clone()).with_log(key.verifier().clone())).unwrap();
+    let refused = copy(Policy::of_log(key.verifier().clone())).unwrap_err();
+    assert!(matches!(refused, LedgerError::Signature(_)), "what the log shows: {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

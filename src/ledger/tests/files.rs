@@ -214,6 +214,18 @@ fn old_partial_tiles_are_checked_as_well() {
     }
 }
 
+/// What was sound when it was written is not named because of what is not now.
+#[test]
+fn old_partial_tiles_are_held_against_the_tree_and_not_against_a_damaged_file() {
+    let (scratch, _, _) = grown("old-sound", &[5, 300, 400]);
+    let path = "tile/entries/001.p/144";
+    check_damage(&scratch.0, path, |bytes| bytes[3] ^= 1, &[problem(path, Damage::Differs { position: 0 })]);
+    let lost = scratch.0.join("lost");
+    fs::rename(scratch.0.join(path), &lost).unwrap();
+    let old = "tile/entries/001.p/44";
+    check_damage(&scratch.0, old, |bytes| bytes[3] ^= 1, &[problem(path, Damage::Missing), problem(old, Damage::Differs { position: 0 })]);
+}
+
 #[test]
 fn a_bad_checkpoint_is_named() {
     let (scratch, folder, log) = grown("checkpoint", &[300]);
