@@ -51,6 +51,7 @@ mod slicing;
 pub mod slips;
 mod stage;
 mod structure;
+mod text_links;
 mod values;
 mod vital_signs;
 

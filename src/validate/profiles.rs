@@ -89,6 +89,7 @@ pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope
     }
     match walk.definitions.profile(url) {
         Some(profile) => check(walk, profile, found, scope, path),
+        None if url.contains('#') && walk.definitions.profile_part(url).is_some() => check_part(walk, url, found, scope, path),
         None => {
             let text = canonicals::absent(walk, url, "StructureDefinition", "it was not checked");
             walk.report.add_at(UNKNOWN, stated_at, found.offset(), text)
@@ -126,23 +127,19 @@ pub fn check_requested(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: 
     check_url(walk, url, found, scope, path, path);
 }
 
-/// The type that the URL of one of FHIR's own definitions names.
+/// The type that the URL of one of FHIR's own definitions names, or that of a logical model.
 pub fn base_type<'t>(types: &'t TypeTable, url: &str) -> Option<&'t str> {
-    let name = url.split('|').next().unwrap_or(url).strip_prefix(BASE_DEFINITIONS)?;
-    types.type_named(name).map(|definition| definition.name.as_str())
+    let url = url.split('|').next().unwrap_or(url);
+    let definition = match url.strip_prefix(BASE_DEFINITIONS) {
+        Some(name) => types.type_named(name),
+        None => types.model(url),
+    };
+    definition.map(|definition| definition.name.as_str())
 }
 
 /// Checks an element against a profile.
 pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
-    let key = (std::ptr::from_ref(profile).addr(), found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr()));
-    // Profiles that ask for each other around a circle of references hold when nothing else contradicts them.
-    if walk.profiles_open.contains(&key) {
-        return;
-    }
-    if walk.profiles_open.len() == PROFILE_DEPTH_MAX {
-        let text = format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; the rest was not checked");
-        return walk.report.add_at(TOO_DEEP, path, found.offset(), text);
-    }
+    let Some(key) = open(walk, profile, found, path) else { return };
     if !walk.types.is_kind_of(found.type_name(walk.types), &profile.type_name) {
         let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
         return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
@@ -171,6 +168,34 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
     }
     walk.report.contexts.pop();
     walk.profiles_open.pop();
+}
+
+/// Checks an element against one element of a profile.
+fn check_part(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let Some((profile, part)) = walk.definitions.profile_part(url) else { return };
+    let Some(key) = open(walk, profile, found, path) else { return };
+    walk.profiles_open.push(key);
+    walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
+    for id in part {
+        element(walk, Asked { profile, id }, found, scope, scope, path);
+    }
+    walk.report.contexts.pop();
+    walk.profiles_open.pop();
+}
+
+/// What a check of a profile is known by while it lasts; none when the same lasts already, or too many do.
+fn open(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, path: &Path<'_>) -> Option<(usize, usize)> {
+    let key = (std::ptr::from_ref(profile).addr(), found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr()));
+    // Profiles that ask for each other around a circle of references hold when nothing else contradicts them.
+    if walk.profiles_open.contains(&key) {
+        return None;
+    }
+    if walk.profiles_open.len() == PROFILE_DEPTH_MAX {
+        let text = format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; the rest was not checked");
+        walk.report.add_at(TOO_DEEP, path, found.offset(), text);
+        return None;
+    }
+    Some(key)
 }
 
 /// Whether an element meets a profile; what it breaks is not reported.

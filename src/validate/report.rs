@@ -25,6 +25,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// A document, or a part of it, that cannot be judged at all.
+    pub const fn fatal(code: IssueType, message_id: &'static str) -> Rule {
+        Rule { severity: Severity::Fatal, code, message_id }
+    }
+
     pub const fn error(code: IssueType, message_id: &'static str) -> Rule {
         Rule { severity: Severity::Error, code, message_id }
     }

@@ -100,6 +100,7 @@ fn every_rule_has_a_case() {
         include_str!("conformance/values.rs"),
         include_str!("conformance/discriminators.rs"),
         include_str!("conformance/operations.rs"),
+        include_str!("conformance/operations/parameters.rs"),
         include_str!("conformance/value_sets.rs"),
         include_str!("controls.rs"),
         include_str!("identifiers.rs"),
@@ -116,6 +117,9 @@ fn every_rule_has_a_case() {
         include_str!("questionnaire/form.rs"),
         include_str!("questionnaire/response.rs"),
         include_str!("slicing.rs"),
+        include_str!("text_links.rs"),
+        include_str!("conformance/guides.rs"),
+        include_str!("conformance/obligations.rs"),
         include_str!("slicing/told.rs"),
         include_str!("bindings.rs"),
         include_str!("extensions.rs"),
@@ -269,4 +273,41 @@ fn every_resource_type_is_known() {
         let is_resource = definitions.types().resource(&definition.name).is_some();
         assert_eq!(found.iter().any(|one| one.message_id.starts_with("This_does_not")), !is_resource, "{}", definition.name);
     }
+}
+
+/// Many times what this takes, in a build for tests on a busy machine; comparing each with every other takes longer.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(15);
+
+fn takes_no_longer(document: &str) {
+    let document = json::parse(document.as_bytes(), 64).unwrap();
+    let start = std::time::Instant::now();
+    judge(&document);
+    assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+}
+
+#[test]
+fn contained_resources_cost_as_much_each_as_there_are_more() {
+    let next = |index: usize| {
+        format!(
+            r##"{{"resourceType": "Organization", "id": "o{index}", "name": "n", "partOf": {{"reference": "#o{}"}}}}"##,
+            (index + 1) % 60_000
+        )
+    };
+    let contained: Vec<String> = (0..60_000).map(next).collect();
+    takes_no_longer(&format!(
+        r##"{{"resourceType": "Patient", "contained": [{}], "managingOrganization": {{"reference": "#o0"}}}}"##,
+        contained.join(",")
+    ));
+}
+
+#[test]
+fn rules_of_an_element_cost_as_much_each_as_there_are_more() {
+    let rule = |index| format!(r#"{{"key": "k{index}", "severity": "error", "human": "h", "expression": "true"}}"#);
+    let rules: Vec<String> = (0..80_000).map(rule).collect();
+    takes_no_longer(&format!(
+        r#"{{"resourceType": "StructureDefinition", "url": "http://a.b/s", "name": "S", "status": "active", "kind": "resource", "abstract": false,
+            "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "derivation": "constraint",
+            "differential": {{"element": [{{"id": "Patient", "path": "Patient", "constraint": [{}]}}]}}}}"#,
+        rules.join(",")
+    ));
 }
