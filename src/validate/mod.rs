@@ -53,6 +53,7 @@ mod stage;
 mod structure;
 mod text_links;
 mod values;
+mod verdicts;
 mod vital_signs;
 
 pub use environment::Surroundings;

@@ -7,6 +7,7 @@ use super::report::{Report, Rule};
 use super::slicing;
 use super::structure::Walk;
 use super::values::{Mode, difference, extended};
+use super::verdicts::Question;
 use super::{bindings, controls, invariants, limits};
 use crate::definitions::ProfileType;
 use crate::definitions::profile::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
@@ -139,15 +140,27 @@ pub fn base_type<'t>(types: &'t TypeTable, url: &str) -> Option<&'t str> {
 
 /// Checks an element against a profile.
 pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
-    let Some(key) = open(walk, profile, found, path) else { return };
-    if !walk.types.is_kind_of(found.type_name(walk.types), &profile.type_name) {
-        let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
-        return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
-    }
+    asking(walk, profile, 0, found, path, |walk| {
+        if !walk.types.is_kind_of(found.type_name(walk.types), &profile.type_name) {
+            let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
+            return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
+        }
+        wholeness(walk, profile, found, path);
+        walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
+        element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
+        for url in &profile.imposed {
+            check_url(walk, url, found, scope, path, path);
+        }
+        walk.report.contexts.pop();
+    });
+}
+
+/// Says what is not known of a profile, or cannot be met.
+fn wholeness(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, path: &Path<'_>) {
     if let Some(why) = &profile.incomplete {
         let (rule, why) = match why {
             Incomplete::NotInHand(base) => {
-                let severity = if walk.profiles_open.is_empty() { Severity::Error } else { Severity::Warning };
+                let severity = if walk.profiles_open.len() == 1 { Severity::Error } else { Severity::Warning };
                 (Rule { severity, ..BASE_NOT_IN_HAND }, format!("{base} is not in hand"))
             }
             Incomplete::Circle(base) => (CIRCLE, format!("it derives from itself, by way of {base}")),
@@ -160,47 +173,67 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
         let text = format!("{} contradicts what it is based on at {element}, so no resource can meet it there", profile.canonical());
         walk.report.add_at(CONTRADICTORY, path, found.offset(), text);
     }
-    walk.profiles_open.push(key);
-    walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
-    element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
-    for url in &profile.imposed {
-        check_url(walk, url, found, scope, path, path);
-    }
-    walk.report.contexts.pop();
-    walk.profiles_open.pop();
 }
 
 /// Checks an element against one element of a profile.
 fn check_part(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     let Some((profile, part)) = walk.definitions.profile_part(url) else { return };
-    let Some(key) = open(walk, profile, found, path) else { return };
-    walk.profiles_open.push(key);
-    walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
-    for id in part {
-        element(walk, Asked { profile, id }, found, scope, scope, path);
-    }
-    walk.report.contexts.pop();
-    walk.profiles_open.pop();
+    asking(walk, profile, part.last().copied().unwrap_or_default(), found, path, |walk| {
+        walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
+        for id in part {
+            element(walk, Asked { profile, id }, found, scope, scope, path);
+        }
+        walk.report.contexts.pop();
+    });
 }
 
-/// What a check of a profile is known by while it lasts; none when the same lasts already, or too many do.
-fn open(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, path: &Path<'_>) -> Option<(usize, usize)> {
-    let key = (std::ptr::from_ref(profile).addr(), found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr()));
+/// Asks whether an element meets a profile, or the part of it that a node begins. What is being asked already holds as far as anybody knows.
+fn asking(walk: &mut Walk<'_>, profile: &Profile, part: NodeId, found: Found<'_>, path: &Path<'_>, ask: impl FnOnce(&mut Walk<'_>)) {
+    let question = question(profile, part, found);
+    let depth = walk.profiles_open.len();
     // Profiles that ask for each other around a circle of references hold when nothing else contradicts them.
-    if walk.profiles_open.contains(&key) {
-        return None;
+    if let Some(open) = walk.profiles_open.iter().position(|open| *open == question) {
+        return walk.verdicts.lean_on(open);
     }
-    if walk.profiles_open.len() == PROFILE_DEPTH_MAX {
+    if depth == PROFILE_DEPTH_MAX {
+        walk.verdicts.is_too_deep = true;
         let text = format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; the rest was not checked");
-        walk.report.add_at(TOO_DEEP, path, found.offset(), text);
-        return None;
+        return walk.report.add_at(TOO_DEEP, path, found.offset(), text);
     }
-    Some(key)
+    let (opened, before) = (walk.verdicts.open(), walk.report.errors_met());
+    walk.profiles_open.push(question);
+    ask(walk);
+    walk.profiles_open.pop();
+    let verdict = walk.report.errors_met() == before;
+    walk.verdicts.close(question, opened, depth, verdict);
+}
+
+/// Says that profiles ask for one another too deep, where that was met only in finding out what meets them.
+pub fn say_too_deep(walk: &mut Walk<'_>, resource: &Node, path: &Path<'_>) {
+    if walk.verdicts.is_too_deep && !walk.report.has(&[TOO_DEEP.message_id]) {
+        let rule = Rule { severity: Severity::Warning, ..TOO_DEEP };
+        let text =
+            format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; what lies deeper counts as not meeting them");
+        walk.report.add(rule, path, resource, text);
+    }
+}
+
+fn question(profile: &Profile, part: NodeId, found: Found<'_>) -> Question {
+    // Nodes are numbers within their profile, which is larger than there may be of them.
+    let element = found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr());
+    (std::ptr::from_ref(profile).addr() ^ part.rotate_right(16), element, found.item.content.0)
 }
 
 /// Whether an element meets a profile; what it breaks is not reported.
 pub fn conforms(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
-    trial(walk, |walk| check_url(walk, url, found, scope, path, path)).iter().all(|finding| !finding.is_error())
+    let part = walk.definitions.profile_part(url).and_then(|(profile, part)| Some((profile, *part.last()?)));
+    let known = part.filter(|_| found.item.node.is_some()).and_then(|(profile, id)| walk.verdicts.of(question(profile, id, found)));
+    known.unwrap_or_else(|| {
+        walk.verdicts.trials += 1;
+        let broken = trial(walk, |walk| check_url(walk, url, found, scope, path, path));
+        walk.verdicts.trials -= 1;
+        broken.iter().all(|finding| !finding.is_error())
+    })
 }
 
 /// Does something and takes back what it reported.

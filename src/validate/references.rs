@@ -144,8 +144,8 @@ impl<'a> Scope<'a> {
             return Some(self.container);
         }
         // What a container holds is looked up where its own scope is, so that the table is made once.
-        let within = |scope: &&'_ Scope<'a>| scope.outer.filter(|outer| std::ptr::eq(outer.container, scope.container));
-        let own = std::iter::successors(Some(self), within).last().unwrap_or(self);
+        let around = std::iter::successors(Some(self), |scope| scope.outer.filter(|outer| std::ptr::eq(outer.container, scope.container)));
+        let own = around.last().unwrap_or(self);
         let all = self.container.items("contained");
         let places = own.contained.get_or_init(|| {
             let named = all.iter().enumerate().rev();

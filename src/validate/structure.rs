@@ -8,6 +8,7 @@ use super::exhausted::Exhausted;
 use super::links::Places;
 use super::path::Path;
 use super::report::{Report, Rule};
+use super::verdicts::{self, Verdicts};
 use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references, text_links};
 use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
@@ -39,6 +40,7 @@ pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> (
     // What stands in resourceType is the sender's text until it is known to be a type.
     let path = Path::root(name_of(&walk, resource));
     walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
+    profiles::say_too_deep(&mut walk, resource, &path);
     if let Some(why) = walk.server_failure {
         let text = format!("The terminology server {why}; codes that only it knows were not checked");
         walk.report.add(SERVER_AWAY, &path, resource, text);
@@ -86,7 +88,9 @@ pub struct Walk<'a> {
     /// The places that URIs may lead to in a resource, with its address; none has the address 0.
     pub places: (usize, Places),
     /// Profiles being checked, each with the element it is checked on, by address.
-    pub profiles_open: Vec<(usize, usize)>,
+    pub profiles_open: Vec<verdicts::Question>,
+    /// What was found out of such questions.
+    pub verdicts: Verdicts,
     /// How many rules that ask for profiles this walk answers.
     pub conforming: usize,
     /// Expressions that cost all they may.
@@ -153,6 +157,7 @@ impl<'a> Walk<'a> {
             ids: HashSet::new(),
             places: Default::default(),
             profiles_open: Vec::new(),
+            verdicts: Verdicts::default(),
             conforming: 0,
             exhausted: Exhausted::default(),
         })
