@@ -71,7 +71,8 @@ pub(super) fn of_element(definitions: &Definitions, id: ElementId) -> Box<[Invar
     let element = types.element(id);
     let type_name = element.path.split('.').next().unwrap_or_default();
     let stated = element.constraints.iter().filter(|constraint| !is_judged_by_the_walk(&constraint.key));
-    stated.map(|constraint| Invariant::compile(constraint, &source_of(constraint, type_name), types)).collect()
+    let source = |constraint: &Constraint| types.model_url(type_name).map_or_else(|| source_of(constraint, type_name), str::to_owned);
+    stated.map(|constraint| Invariant::compile(constraint, &source(constraint), types)).collect()
 }
 
 /// A type repeats the rules of the type it specialises; they keep its name.

@@ -15,6 +15,7 @@ mod countries;
 mod expansion;
 mod filters;
 mod invariants;
+mod logical;
 mod model;
 mod packages;
 pub mod profile;
@@ -31,7 +32,7 @@ use crate::fhir::types::{ElementId, TypeTable};
 use blob::{Blob, Core};
 use compact_str::CompactString;
 use expansion::Expansion;
-use profile::Profile;
+use profile::{NodeId, Profile};
 use shelf::Shelf;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -250,6 +251,11 @@ impl Definitions {
         }
     }
 
+    /// Whether a code system is in hand, but not in the version that is named, so that nothing is known of its codes.
+    pub fn lacks_system_version(&self, url: &str, version: &str) -> bool {
+        self.standing_in(url, Some(version), "") == Standing::UnknownVersion
+    }
+
     /// Whether a code system in hand says that a code is out of use.
     fn is_inactive(&self, url: &str, code: &str) -> bool {
         let Some(place) = self.code_systems.find(url) else { return false };
@@ -320,6 +326,14 @@ impl Definitions {
         let place = self.structures.find_any(url)?;
         let structure = self.structures.get(place, &self.blob)?;
         self.profiles.get(place)?.get_or_init(|| Profile::of(self, structure)).as_ref()
+    }
+
+    /// The profile that a type's definition names, with what of it is meant: the whole, or the element whose id stands behind the URL.
+    pub fn profile_part(&self, url: &str) -> Option<(&Profile, Vec<NodeId>)> {
+        let (url, id) = url.split_once('#').map_or((url, None), |(url, id)| (url, Some(id)));
+        let profile = self.profile(url)?;
+        let part = id.map_or_else(|| vec![0], |id| profile.part(id));
+        (!part.is_empty()).then_some((profile, part))
     }
 }
 

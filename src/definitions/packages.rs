@@ -1,7 +1,7 @@
 //! Definitions beyond the embedded ones: packages and single definitions, added when the process starts.
 
 use super::trim::SourceError;
-use super::{Content, Definitions, compile, store, trim, versions};
+use super::{Content, Definitions, compile, logical, store, trim, versions};
 use crate::fhir::Node;
 use std::path::Path;
 use std::sync::{OnceLock, RwLock};
@@ -35,10 +35,13 @@ impl Definitions {
         }
         let of_core = pack.structures.iter().find(|one| one.url == ROOT).map(|element| element.version.clone());
         pack.version = of_core.filter(|of_core| versions::fits(version, of_core)).unwrap_or(pack.version);
+        let is_model = |one: &&Node| one.text("kind") == Some("logical") && one.text("derivation") == Some("specialization");
+        let models: Vec<Node> = resources.iter().filter(is_model).cloned().collect();
         let Ok(bytes) = store::write(pack) else { return Ok(None) };
         // A process reads a release once and keeps it to its end.
         let definitions = Definitions::open(Vec::leak(bytes)).ok();
         Ok(definitions.map(|mut definitions| {
+            definitions.add(&models);
             definitions.keep_whole(&resources);
             // The core of a release comes with guides that are examples, of profiles that there are not.
             let asked = std::mem::take(&mut definitions.global_profiles);
@@ -54,9 +57,12 @@ impl Definitions {
         definitions
     }
 
-    /// Adds definitions. Types of their own are passed over: a gateway speaks one release.
+    /// Adds definitions. Types of their own are passed over, for a gateway speaks one release; logical models are none of its types.
     pub fn add(&mut self, resources: &[Node]) {
         let pack = compile::compile(&self.types.version.clone(), resources.iter());
+        let elements_before = self.types.elements().len();
+        logical::add(&mut self.types, &pack.structures);
+        self.invariants.extend((elements_before..self.types.elements().len()).map(|_| OnceLock::new()));
         for structure in pack.structures {
             if structure.is_constraint || self.structures.find(&structure.url).is_none() {
                 self.structures.put(structure.url.clone(), structure.version.clone(), structure);

@@ -20,6 +20,8 @@ pub enum TypeKind {
     Primitive,
     Complex,
     Resource,
+    /// A logical model: what stands in documents of its own, and is no resource.
+    Logical,
 }
 
 /// One StructureDefinition of kind primitive-type, complex-type or resource, derivation specialization.
@@ -127,6 +129,9 @@ pub struct TypeTable {
     pub version: CompactString,
     types: Vec<TypeDefinition>,
     elements: Vec<Element>,
+    /// Names that types have beside their own: the URLs of logical models.
+    #[serde(skip)]
+    further_names: Vec<(CompactString, CompactString)>,
     #[serde(skip)]
     by_name: NameMap<usize>,
     /// Per element, its children (own, referenced, or those of its single type) by JSON member name.
@@ -180,6 +185,11 @@ impl TypeTable {
     /// Fills every lookup that is not stored; call once after deserialising.
     pub fn link(&mut self) {
         self.by_name = self.types.iter().enumerate().map(|(index, definition)| (definition.name.clone(), index)).collect();
+        for (further, name) in &self.further_names {
+            if let Some(&index) = self.by_name.get(name) {
+                self.by_name.entry(further.clone()).or_insert(index);
+            }
+        }
         let roots: HashMap<CompactString, ElementId> = self.types.iter().map(|t| (t.name.clone(), t.root)).collect();
         for element in &mut self.elements {
             let own_children = !element.children.is_empty();
@@ -228,6 +238,29 @@ impl TypeTable {
     /// A concrete resource type by name.
     pub fn resource(&self, name: &str) -> Option<&TypeDefinition> {
         self.type_named(name).filter(|definition| definition.kind == TypeKind::Resource && !definition.is_abstract)
+    }
+
+    /// A logical model that has instances, by its type, the last step of it, or the URL of its definition.
+    pub fn model(&self, name: &str) -> Option<&TypeDefinition> {
+        self.type_named(name).filter(|definition| definition.kind == TypeKind::Logical && !definition.is_abstract)
+    }
+
+    /// The URL of a logical model's definition, by the model's name.
+    pub fn model_url(&self, name: &str) -> Option<&str> {
+        self.further_names.iter().find(|(_, of)| of == name).map(|(url, _)| url.as_str())
+    }
+
+    /// A concrete resource type or a logical model: what a document may be of.
+    pub fn document(&self, name: &str) -> Option<&TypeDefinition> {
+        self.resource(name).or_else(|| self.model(name))
+    }
+
+    /// Adds a type and the elements that were built for it behind those of the table, under further names that nothing has yet.
+    /// Its lookups are filled by [`link`](TypeTable::link).
+    pub fn extend(&mut self, definition: TypeDefinition, elements: Vec<Element>, names: &[CompactString]) {
+        self.elements.extend(elements);
+        self.further_names.extend(names.iter().map(|name| (name.clone(), definition.name.clone())));
+        self.types.push(definition);
     }
 
     /// Whether `name` is `ancestor` or specialises it: `Age` is a `Quantity`.

@@ -70,7 +70,7 @@ pub fn check_uri(walk: &mut Walk<'_>, uri: &str, node: &Node, scope: &Scope<'_>,
 }
 
 /// The places in the resource at hand, gathered once for all its URIs.
-fn places_of<'w>(walk: &'w mut Walk<'_>, scope: &Scope<'_>) -> &'w Places {
+pub fn places_of<'w>(walk: &'w mut Walk<'_>, scope: &Scope<'_>) -> &'w Places {
     let of = references::address(scope.container);
     if walk.places.0 != of {
         let mut places = HashMap::new();
@@ -78,6 +78,13 @@ fn places_of<'w>(walk: &'w mut Walk<'_>, scope: &Scope<'_>) -> &'w Places {
         walk.places = (of, places);
     }
     &walk.places.1
+}
+
+/// Whether an element of a narrative has an id.
+pub fn has_id(narrative: &str, id: &str) -> bool {
+    let mut is_there = false;
+    each_attribute(narrative, |_, name, value| is_there |= name == "id" && value == id);
+    is_there
 }
 
 /// Narrative in a Bundle names other entries as `#Type_id`, as HL7's own tools write it. Such links are not followed.

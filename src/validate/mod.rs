@@ -51,7 +51,9 @@ mod slicing;
 pub mod slips;
 mod stage;
 mod structure;
+mod text_links;
 mod values;
+mod verdicts;
 mod vital_signs;
 
 pub use environment::Surroundings;

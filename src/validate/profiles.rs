@@ -7,6 +7,7 @@ use super::report::{Report, Rule};
 use super::slicing;
 use super::structure::Walk;
 use super::values::{Mode, difference, extended};
+use super::verdicts::Question;
 use super::{bindings, controls, invariants, limits};
 use crate::definitions::ProfileType;
 use crate::definitions::profile::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
@@ -89,6 +90,7 @@ pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope
     }
     match walk.definitions.profile(url) {
         Some(profile) => check(walk, profile, found, scope, path),
+        None if url.contains('#') && walk.definitions.profile_part(url).is_some() => check_part(walk, url, found, scope, path),
         None => {
             let text = canonicals::absent(walk, url, "StructureDefinition", "it was not checked");
             walk.report.add_at(UNKNOWN, stated_at, found.offset(), text)
@@ -126,31 +128,39 @@ pub fn check_requested(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: 
     check_url(walk, url, found, scope, path, path);
 }
 
-/// The type that the URL of one of FHIR's own definitions names.
+/// The type that the URL of one of FHIR's own definitions names, or that of a logical model.
 pub fn base_type<'t>(types: &'t TypeTable, url: &str) -> Option<&'t str> {
-    let name = url.split('|').next().unwrap_or(url).strip_prefix(BASE_DEFINITIONS)?;
-    types.type_named(name).map(|definition| definition.name.as_str())
+    let url = url.split('|').next().unwrap_or(url);
+    let definition = match url.strip_prefix(BASE_DEFINITIONS) {
+        Some(name) => types.type_named(name),
+        None => types.model(url),
+    };
+    definition.map(|definition| definition.name.as_str())
 }
 
 /// Checks an element against a profile.
 pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
-    let key = (std::ptr::from_ref(profile).addr(), found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr()));
-    // Profiles that ask for each other around a circle of references hold when nothing else contradicts them.
-    if walk.profiles_open.contains(&key) {
-        return;
-    }
-    if walk.profiles_open.len() == PROFILE_DEPTH_MAX {
-        let text = format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; the rest was not checked");
-        return walk.report.add_at(TOO_DEEP, path, found.offset(), text);
-    }
-    if !walk.types.is_kind_of(found.type_name(walk.types), &profile.type_name) {
-        let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
-        return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
-    }
+    asking(walk, profile, 0, found, path, |walk| {
+        if !walk.types.is_kind_of(found.type_name(walk.types), &profile.type_name) {
+            let text = format!("The profile {} is for {}, and this is none", profile.canonical(), profile.type_name);
+            return walk.report.add_at(WRONG_TYPE, path, found.offset(), text);
+        }
+        wholeness(walk, profile, found, path);
+        walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
+        element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
+        for url in &profile.imposed {
+            check_url(walk, url, found, scope, path, path);
+        }
+        walk.report.contexts.pop();
+    });
+}
+
+/// Says what is not known of a profile, or cannot be met.
+fn wholeness(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, path: &Path<'_>) {
     if let Some(why) = &profile.incomplete {
         let (rule, why) = match why {
             Incomplete::NotInHand(base) => {
-                let severity = if walk.profiles_open.is_empty() { Severity::Error } else { Severity::Warning };
+                let severity = if walk.profiles_open.len() == 1 { Severity::Error } else { Severity::Warning };
                 (Rule { severity, ..BASE_NOT_IN_HAND }, format!("{base} is not in hand"))
             }
             Incomplete::Circle(base) => (CIRCLE, format!("it derives from itself, by way of {base}")),
@@ -163,19 +173,67 @@ pub fn check(walk: &mut Walk<'_>, profile: &Profile, found: Found<'_>, scope: &S
         let text = format!("{} contradicts what it is based on at {element}, so no resource can meet it there", profile.canonical());
         walk.report.add_at(CONTRADICTORY, path, found.offset(), text);
     }
-    walk.profiles_open.push(key);
-    walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
-    element(walk, Asked { profile, id: 0 }, found, scope, scope, path);
-    for url in &profile.imposed {
-        check_url(walk, url, found, scope, path, path);
+}
+
+/// Checks an element against one element of a profile.
+fn check_part(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
+    let Some((profile, part)) = walk.definitions.profile_part(url) else { return };
+    asking(walk, profile, part.last().copied().unwrap_or_default(), found, path, |walk| {
+        walk.report.contexts.push((profile.url.clone(), profile.version.clone()));
+        for id in part {
+            element(walk, Asked { profile, id }, found, scope, scope, path);
+        }
+        walk.report.contexts.pop();
+    });
+}
+
+/// Asks whether an element meets a profile, or the part of it that a node begins. What is being asked already holds as far as anybody knows.
+fn asking(walk: &mut Walk<'_>, profile: &Profile, part: NodeId, found: Found<'_>, path: &Path<'_>, ask: impl FnOnce(&mut Walk<'_>)) {
+    let question = question(profile, part, found);
+    let depth = walk.profiles_open.len();
+    // Profiles that ask for each other around a circle of references hold when nothing else contradicts them.
+    if let Some(open) = walk.profiles_open.iter().position(|open| *open == question) {
+        return walk.verdicts.lean_on(open);
     }
-    walk.report.contexts.pop();
+    if depth == PROFILE_DEPTH_MAX {
+        walk.verdicts.is_too_deep = true;
+        let text = format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; the rest was not checked");
+        return walk.report.add_at(TOO_DEEP, path, found.offset(), text);
+    }
+    let (opened, before) = (walk.verdicts.open(), walk.report.errors_met());
+    walk.profiles_open.push(question);
+    ask(walk);
     walk.profiles_open.pop();
+    let verdict = walk.report.errors_met() == before;
+    walk.verdicts.close(question, opened, depth, verdict);
+}
+
+/// Says that profiles ask for one another too deep, where that was met only in finding out what meets them.
+pub fn say_too_deep(walk: &mut Walk<'_>, resource: &Node, path: &Path<'_>) {
+    if walk.verdicts.is_too_deep && !walk.report.has(&[TOO_DEEP.message_id]) {
+        let rule = Rule { severity: Severity::Warning, ..TOO_DEEP };
+        let text =
+            format!("Profiles ask for one another more than {PROFILE_DEPTH_MAX} levels deep; what lies deeper counts as not meeting them");
+        walk.report.add(rule, path, resource, text);
+    }
+}
+
+fn question(profile: &Profile, part: NodeId, found: Found<'_>) -> Question {
+    // Nodes are numbers within their profile, which is larger than there may be of them.
+    let element = found.item.node.map_or(0, |node| std::ptr::from_ref(node).addr());
+    (std::ptr::from_ref(profile).addr() ^ part.rotate_right(16), element, found.item.content.0)
 }
 
 /// Whether an element meets a profile; what it breaks is not reported.
 pub fn conforms(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
-    trial(walk, |walk| check_url(walk, url, found, scope, path, path)).iter().all(|finding| !finding.is_error())
+    let part = walk.definitions.profile_part(url).and_then(|(profile, part)| Some((profile, *part.last()?)));
+    let known = part.filter(|_| found.item.node.is_some()).and_then(|(profile, id)| walk.verdicts.of(question(profile, id, found)));
+    known.unwrap_or_else(|| {
+        walk.verdicts.trials += 1;
+        let broken = trial(walk, |walk| check_url(walk, url, found, scope, path, path));
+        walk.verdicts.trials -= 1;
+        broken.iter().all(|finding| !finding.is_error())
+    })
 }
 
 /// Does something and takes back what it reported.

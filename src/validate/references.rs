@@ -40,6 +40,8 @@ pub struct Scope<'a> {
     full_urls: HashMap<usize, Option<&'a str>>,
     /// Of a Bundle, made when it is first asked for: the entries by type and id of what they hold.
     named: OnceCell<HashMap<String, Vec<usize>>>,
+    /// The places of what the container contains, by id, made when it is first asked for; of several with one id the first.
+    contained: OnceCell<HashMap<CompactString, usize>>,
     /// How the resource, or the one around it, stands in a Bundle.
     pub entry: Option<Entry<'a>>,
     /// Resources beside the document, by the reference that names them; none when references are not followed.
@@ -88,8 +90,8 @@ impl<'a> Scope<'a> {
             None => outer.entry,
         });
         let neighbours = outer.and_then(|outer| outer.neighbours);
-        let (named, contexts) = (OnceCell::new(), RefCell::default());
-        Scope { resource, container, document, entries, repeated, full_urls, named, entry, neighbours, contexts, outer }
+        let (named, contained, contexts) = (OnceCell::new(), OnceCell::new(), RefCell::default());
+        Scope { resource, container, document, entries, repeated, full_urls, named, contained, entry, neighbours, contexts, outer }
     }
 
     /// The resource that a reference leads to: of an entry, a parameter, or beside the document.
@@ -141,7 +143,15 @@ impl<'a> Scope<'a> {
         if id.is_empty() {
             return Some(self.container);
         }
-        self.container.items("contained").iter().find(|one| one.text("id") == Some(id))
+        // What a container holds is looked up where its own scope is, so that the table is made once.
+        let around = std::iter::successors(Some(self), |scope| scope.outer.filter(|outer| std::ptr::eq(outer.container, scope.container)));
+        let own = around.last().unwrap_or(self);
+        let all = self.container.items("contained");
+        let places = own.contained.get_or_init(|| {
+            let named = all.iter().enumerate().rev();
+            named.filter_map(|(index, one)| Some((one.text("id")?.into(), index))).collect()
+        });
+        all.get(*places.get(id)?)
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Report {
     /// How many errors are kept, and how many other findings.
     limit: usize,
     errors: usize,
+    /// How many errors were met, those that were said before and those left out among them.
+    met: u64,
     left_out: Option<Severity>,
     /// URL and version of the profiles being checked, the innermost last: it is the one that asks.
     pub contexts: Vec<(CompactString, CompactString)>,
@@ -25,6 +27,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// A document, or a part of it, that cannot be judged at all.
+    pub const fn fatal(code: IssueType, message_id: &'static str) -> Rule {
+        Rule { severity: Severity::Fatal, code, message_id }
+    }
+
     pub const fn error(code: IssueType, message_id: &'static str) -> Rule {
         Rule { severity: Severity::Error, code, message_id }
     }
@@ -40,7 +47,7 @@ impl Rule {
 
 impl Report {
     pub fn new(limit: usize) -> Report {
-        Report { findings: Vec::new(), limit, errors: 0, left_out: None, contexts: Vec::new() }
+        Report { findings: Vec::new(), limit, errors: 0, met: 0, left_out: None, contexts: Vec::new() }
     }
 
     /// Adds a finding at an element; `node` gives its place in the received document.
@@ -56,6 +63,7 @@ impl Report {
     /// Adds a finding at something below an element: `below` is the rest of its path, `.coding[0].system`.
     pub fn add_below(&mut self, rule: Rule, path: &Path<'_>, below: &str, offset: Option<u32>, text: impl Into<String>) {
         let is_error = rule.severity >= Severity::Error;
+        self.met += u64::from(is_error);
         let kept = if is_error { self.errors } else { self.findings.len() - self.errors };
         if kept >= self.limit {
             self.left_out = self.left_out.max(Some(rule.severity));
@@ -73,6 +81,11 @@ impl Report {
         }
     }
 
+    /// How many errors were met so far, in all.
+    pub fn errors_met(&self) -> u64 {
+        self.met
+    }
+
     /// Whether one of these rules was broken so far.
     pub fn has(&self, message_ids: &[&str]) -> bool {
         self.findings.iter().any(|finding| message_ids.contains(&finding.message_id))
@@ -82,7 +95,9 @@ impl Report {
     pub fn take_back(&mut self, message_ids: &[&str], path: &Path<'_>) {
         let expression = path.expression();
         self.findings.retain(|finding| !(message_ids.contains(&finding.message_id) && finding.expression == expression));
-        self.errors = self.findings.iter().filter(|finding| finding.is_error()).count();
+        let errors = self.findings.iter().filter(|finding| finding.is_error()).count();
+        self.met -= (self.errors - errors) as u64;
+        self.errors = errors;
     }
 
     /// The findings in order, the last saying so when some were left out. Warnings cannot crowd out errors.

@@ -44,7 +44,7 @@ fn xml_words(kind: &XmlSlipKind) -> (Rule, String) {
 pub fn findings(types: &TypeTable, document: &Node, slips: &[Slip]) -> Vec<Finding> {
     let mut search = Search { types, slips, report: Report::new(SLIPS_MAX) };
     let type_name = document.resource_type().unwrap_or_default();
-    let definition = types.resource(type_name);
+    let definition = types.document(type_name);
     let path = Path::root(definition.map_or("", |definition| definition.name.as_str()));
     search.visit(document, definition.map(|definition| definition.root), &path);
     search.report.done()

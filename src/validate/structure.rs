@@ -8,12 +8,13 @@ use super::exhausted::Exhausted;
 use super::links::Places;
 use super::path::Path;
 use super::report::{Report, Rule};
-use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references};
+use super::verdicts::{self, Verdicts};
+use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references, text_links};
 use crate::definitions::Definitions;
 use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
-use crate::outcome::{Finding, IssueType, Severity};
+use crate::outcome::{Finding, IssueType};
 use compact_str::CompactString;
 use references::Scope;
 use std::collections::HashSet;
@@ -27,12 +28,8 @@ const NULL: Rule = Rule::error(IssueType::Invalid, "JSON_NULL_NOT_ALLOWED");
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
 const ID_TWICE: Rule = Rule::error(IssueType::BusinessRule, "DUPLICATE_ID");
-const OLD_COMMENTS: Rule = Rule::error(IssueType::Structure, "ILLEGAL_COMMENT_TYPE");
 const TOO_DEEP: Rule = Rule::error(IssueType::TooCostly, "DEPTH_MAX");
 const SERVER_AWAY: Rule = Rule::warning(IssueType::Incomplete, "TERMINOLOGY_SERVER_AWAY");
-
-/// The member that held comments in DSTU2.
-const COMMENTS: &str = "fhir_comments";
 
 /// Room for the members of the objects around one element; ordinary resources need no more.
 const SEEN_CAPACITY: usize = 64;
@@ -41,13 +38,31 @@ const SEEN_CAPACITY: usize = 64;
 pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> (Vec<Finding>, Vec<Question>) {
     let Some(mut walk) = Walk::new(definitions, options) else { return (Vec::new(), Vec::new()) };
     // What stands in resourceType is the sender's text until it is known to be a type.
-    let path = Path::root(resource.resource_type().filter(|name| walk.types.resource(name).is_some()).unwrap_or_default());
+    let path = Path::root(name_of(&walk, resource));
     walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
+    profiles::say_too_deep(&mut walk, resource, &path);
     if let Some(why) = walk.server_failure {
         let text = format!("The terminology server {why}; codes that only it knows were not checked");
         walk.report.add(SERVER_AWAY, &path, resource, text);
     }
     (walk.report.done(), walk.questions)
+}
+
+/// What paths in a document begin with: its type, `$` where it names none. A name that is no type's is the sender's text, so only one that could be is
+/// repeated.
+fn name_of<'n>(walk: &Walk<'n>, document: &'n Node) -> &'n str {
+    match (walk.model_of(document), document.resource_type()) {
+        (Some(model), _) => &model.name,
+        (None, Some(name)) if is_plain(name) => name,
+        (None, Some(_)) => "",
+        (None, None) if document.as_object().is_some() => "$",
+        (None, None) => "",
+    }
+}
+
+/// Whether a name is one that an element or a type could have.
+fn is_plain(name: &str) -> bool {
+    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// What the walk carries from resource to resource.
@@ -73,7 +88,9 @@ pub struct Walk<'a> {
     /// The places that URIs may lead to in a resource, with its address; none has the address 0.
     pub places: (usize, Places),
     /// Profiles being checked, each with the element it is checked on, by address.
-    pub profiles_open: Vec<(usize, usize)>,
+    pub profiles_open: Vec<verdicts::Question>,
+    /// What was found out of such questions.
+    pub verdicts: Verdicts,
     /// How many rules that ask for profiles this walk answers.
     pub conforming: usize,
     /// Expressions that cost all they may.
@@ -140,6 +157,7 @@ impl<'a> Walk<'a> {
             ids: HashSet::new(),
             places: Default::default(),
             profiles_open: Vec::new(),
+            verdicts: Verdicts::default(),
             conforming: 0,
             exhausted: Exhausted::default(),
         })
@@ -168,7 +186,7 @@ impl<'a> Walk<'a> {
         }
         let parent = Parent { node, object, shape, at, start: self.seen.len() };
         // An ElementDefinition has the id of its element in the snapshot as well as in the differential.
-        let has_own_id = !shape.is_resource && shape.type_name != "ElementDefinition";
+        let has_own_id = !shape.is_document && shape.type_name != "ElementDefinition";
         if let Some(id) = object.get("id").filter(|_| has_own_id).and_then(Node::as_text)
             && !self.ids.insert(id.into())
         {
@@ -178,8 +196,7 @@ impl<'a> Walk<'a> {
         self.around.push(Surrounding { element: shape.stands_at, content: shape.content, extension });
         for member in object.members() {
             match member.name.as_str() {
-                "resourceType" if shape.is_resource => {}
-                COMMENTS if self.options.report_undecided => self.comments(&member.node, at),
+                "resourceType" if shape.is_document => {}
                 _ => self.member(member, parent, scope),
             }
         }
@@ -217,20 +234,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Comments as DSTU2 had them: HL7's validator passes over them, so whoever asks is only told; what is to be kept must not have any.
-    fn comments(&mut self, node: &Node, at: At<'_>) {
-        if node.as_list().is_some_and(|comments| comments.iter().all(|comment| comment.as_text().is_some())) {
-            let rule = Rule { severity: Severity::Information, ..UNKNOWN_PROPERTY };
-            return self.report.add(rule, at.path, node, "Comments are of an older release; they were passed over");
-        }
-        self.report.add(OLD_COMMENTS, at.path, node, "Comments of the older release must be a list of strings");
-    }
-
     fn unknown(&mut self, member: &Member, at: At<'_>) {
         // A name is free text until it is known, so only one that could be an element's is repeated.
-        let is_plain = member.name.len() <= 64 && member.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let text =
-            if is_plain { format!("There is no element '{}' here", member.name) } else { "There is no such element here".to_owned() };
+        let text = if is_plain(&member.name) {
+            format!("There is no element '{}' here", member.name)
+        } else {
+            "There is no such element here".to_owned()
+        };
         self.report.add(UNKNOWN_PROPERTY, at.path, &member.node, text);
     }
 
@@ -307,7 +317,7 @@ impl<'a> Walk<'a> {
                         stands_at: Some(chosen.used.element),
                         content,
                         type_name: chosen.type_name,
-                        is_resource: false,
+                        is_document: false,
                     },
                     at,
                     scope,
@@ -321,6 +331,7 @@ impl<'a> Walk<'a> {
                     "Coding" => codings::check(self, node, at.path),
                     "Quantity" | "Age" | "Count" | "Distance" | "Duration" => codings::check_unit(self, node, at.path),
                     "Attachment" => attachments::check(self, node, at.path),
+                    "Narrative" => text_links::check(self, node, scope, at.path),
                     _ => {}
                 }
                 if let Some(type_use) = chosen.element.types.get(chosen.used.type_index) {
@@ -359,7 +370,8 @@ struct Shape<'a> {
     stands_at: Option<ElementId>,
     content: ElementId,
     type_name: &'a str,
-    is_resource: bool,
+    /// A resource or an instance of a logical model.
+    is_document: bool,
 }
 
 /// An id alone is no content (rule ele-1).

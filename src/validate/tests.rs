@@ -100,6 +100,7 @@ fn every_rule_has_a_case() {
         include_str!("conformance/values.rs"),
         include_str!("conformance/discriminators.rs"),
         include_str!("conformance/operations.rs"),
+        include_str!("conformance/operations/parameters.rs"),
         include_str!("conformance/value_sets.rs"),
         include_str!("controls.rs"),
         include_str!("identifiers.rs"),
@@ -116,6 +117,9 @@ fn every_rule_has_a_case() {
         include_str!("questionnaire/form.rs"),
         include_str!("questionnaire/response.rs"),
         include_str!("slicing.rs"),
+        include_str!("text_links.rs"),
+        include_str!("conformance/guides.rs"),
+        include_str!("conformance/obligations.rs"),
         include_str!("slicing/told.rs"),
         include_str!("bindings.rs"),
         include_str!("extensions.rs"),
@@ -269,4 +273,105 @@ fn every_resource_type_is_known() {
         let is_resource = definitions.types().resource(&definition.name).is_some();
         assert_eq!(found.iter().any(|one| one.message_id.starts_with("This_does_not")), !is_resource, "{}", definition.name);
     }
+}
+
+/// Many times what this takes, in a build for tests on a busy machine; comparing each with every other takes longer.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(15);
+
+fn takes_no_longer(document: &str) {
+    let document = json::parse(document.as_bytes(), 64).unwrap();
+    let start = std::time::Instant::now();
+    judge(&document);
+    assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+}
+
+#[test]
+fn contained_resources_cost_as_much_each_as_there_are_more() {
+    let next = |index: usize| {
+        format!(
+            r##"{{"resourceType": "Organization", "id": "o{index}", "name": "n", "partOf": {{"reference": "#o{}"}}}}"##,
+            (index + 1) % 60_000
+        )
+    };
+    let contained: Vec<String> = (0..60_000).map(next).collect();
+    takes_no_longer(&format!(
+        r##"{{"resourceType": "Patient", "contained": [{}], "managingOrganization": {{"reference": "#o0"}}}}"##,
+        contained.join(",")
+    ));
+}
+
+#[test]
+fn rules_of_an_element_cost_as_much_each_as_there_are_more() {
+    let rule = |index| format!(r#"{{"key": "k{index}", "severity": "error", "human": "h", "expression": "true"}}"#);
+    let rules: Vec<String> = (0..80_000).map(rule).collect();
+    takes_no_longer(&format!(
+        r#"{{"resourceType": "StructureDefinition", "url": "http://a.b/s", "name": "S", "status": "active", "kind": "resource", "abstract": false,
+            "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "derivation": "constraint",
+            "differential": {{"element": [{{"id": "Patient", "path": "Patient", "constraint": [{}]}}]}}}}"#,
+        rules.join(",")
+    ));
+}
+
+/// Two profiles of Organization whose `partOf` may meet either, and a profile of List whose entries meet it too.
+fn following() -> Definitions {
+    let profile = |url: &str, type_name: &str, element: &str, targets: &str, more: &str| {
+        format!(
+            r#"{{"resourceType": "StructureDefinition", "url": "{url}", "name": "P", "status": "active", "kind": "resource", "abstract": false, "type": "{type_name}",
+                "baseDefinition": "http://hl7.org/fhir/StructureDefinition/{type_name}", "derivation": "constraint", "differential": {{"element": [
+                {{"id": "{element}", "path": "{element}", "type": [{{"code": "Reference", "targetProfile": [{targets}]}}]}}{more}]}}}}"#
+        )
+    };
+    let either = r#""http://a.b/ra", "http://a.b/rb""#;
+    let texts = [
+        profile("http://a.b/ra", "Organization", "Organization.partOf", either, ""),
+        profile("http://a.b/rb", "Organization", "Organization.partOf", either, ""),
+        profile(
+            "http://a.b/la",
+            "List",
+            "List.entry.item",
+            r#""http://a.b/la""#,
+            r#", {"id": "List.title", "path": "List.title", "max": "0"}"#,
+        ),
+    ];
+    Definitions::with(&texts.map(|text| json::parse(text.as_bytes(), 64).unwrap()))
+}
+
+fn follow(document: &str, profile: &str) -> Vec<String> {
+    let start = std::time::Instant::now();
+    let options = Options { profiles: vec![profile.to_owned()], ..Options::default() };
+    let found = check(&following(), &json::parse(document.as_bytes(), 64).unwrap(), &options);
+    assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+    found.iter().map(summary).collect()
+}
+
+/// Lists that all name one another; the last has a title, which the profile forbids, where `is_broken`.
+fn lists(number: usize, is_broken: bool) -> String {
+    let entries = |of: &str| {
+        let others: Vec<String> = (0..number).map(|index| format!(r##"{{"item": {{"reference": "#l{index}"}}}}"##)).collect();
+        format!(r#"{{"resourceType": "List", {of}"status": "current", "mode": "working", "entry": [{}]"#, others.join(", "))
+    };
+    let odd = |index: usize| if is_broken && index + 1 == number { r#", "title": "t""# } else { "" };
+    let contained: Vec<String> =
+        (0..number).map(|index| format!(r#"{}{}}}"#, entries(&format!(r#""id": "l{index}", "#)), odd(index))).collect();
+    format!(r#"{}, "contained": [{}]}}"#, entries(""), contained.join(", "))
+}
+
+#[test]
+fn profiles_that_follow_references_are_asked_of_each_element_once() {
+    assert_eq!(follow(&lists(20, false), "http://a.b/la"), [""; 0]);
+    // Each leads to the broken one, by one way or another.
+    let unmet = |index| format!("error structure Reference_REF_CantMatchChoice List.entry[{index}].item");
+    assert_eq!(follow(&lists(20, true), "http://a.b/la"), (0..20).map(unmet).collect::<Vec<_>>());
+    let chain: Vec<String> = (0..100)
+        .map(|index| {
+            format!(r##"{{"resourceType": "Organization", "id": "o{index}", "name": "n", "partOf": {{"reference": "#o{}"}}}}"##, index + 1)
+        })
+        .chain([r#"{"resourceType": "Organization", "id": "o100", "name": "n"}"#.to_owned()])
+        .collect();
+    let document = format!(
+        r##"{{"resourceType": "Organization", "name": "n", "partOf": {{"reference": "#o0"}}, "contained": [{}]}}"##,
+        chain.join(", ")
+    );
+    let found = follow(&document, "http://a.b/ra");
+    assert!(found.iter().any(|one| one.contains("PROFILE_DEPTH_MAX")), "{found:?}");
 }

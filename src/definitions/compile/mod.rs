@@ -4,7 +4,7 @@
 
 pub mod structures;
 pub mod terminology;
-mod type_tables;
+pub mod type_tables;
 
 use super::model::*;
 use crate::fhir::Node;

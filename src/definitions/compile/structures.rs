@@ -4,13 +4,16 @@ use super::super::model::*;
 use super::{flag, some_text, text, texts};
 use crate::fhir::types::{Binding, BindingPurpose, BindingStrength, Constraint, FurtherBinding, UNBOUNDED};
 use crate::fhir::{Node, Object, json};
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 
 /// The extension that names the largest value set codes may come from.
 const MAX_VALUE_SET: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet";
 
 /// The extension that says of a rule that it is good practice, and no more.
 const BEST_PRACTICE: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-bestpractice";
+
+/// The extension that says which element of a profile is meant where the profile stands.
+const PROFILE_ELEMENT: &str = "http://hl7.org/fhir/StructureDefinition/elementdefinition-profile-element";
 
 /// What a StructureDefinition says, if it can be used.
 pub fn structure(definition: &Node) -> Option<Structure> {
@@ -139,10 +142,21 @@ fn profile_type(type_use: &Node) -> ProfileType {
     let code = type_use.text("code").unwrap_or_default();
     ProfileType {
         code: if code == SYSTEM_STRING { fhir_type(type_use) } else { code }.into(),
-        profiles: texts(type_use, "profile"),
+        profiles: type_profiles(type_use),
         target_profiles: texts(type_use, "targetProfile"),
         aggregation: texts(type_use, "aggregation"),
     }
+}
+
+/// The profiles of a type. One that means a single element of the profile has the element's id behind it: `url#Composition.section:plan`.
+fn type_profiles(type_use: &Node) -> Vec<CompactString> {
+    let extended = type_use.items("_profile");
+    let element_of = |index: usize| {
+        let extensions = extended.get(index).map(|one| one.items("extension")).unwrap_or_default();
+        extensions.iter().find(|one| one.text("url") == Some(PROFILE_ELEMENT)).and_then(|one| one.text("valueString"))
+    };
+    let stated = texts(type_use, "profile").into_iter().enumerate();
+    stated.map(|(index, url)| element_of(index).map(|id| format_compact!("{url}#{id}")).unwrap_or(url)).collect()
 }
 
 /// The FHIR type that stands for FHIRPath's string: an extension says so (`structuredefinition-fhir-type`).

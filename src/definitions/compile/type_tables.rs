@@ -3,7 +3,9 @@
 use super::super::model::{ProfileElement, ProfileType, Structure, StructureKind};
 use crate::fhir::types::{Element, ElementId, TypeDefinition, TypeKind, TypeUse};
 use compact_str::CompactString;
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// The types (not profiles, not logical models) among the structures, by name, and their elements.
 pub fn build(structures: &[Structure]) -> (Vec<TypeDefinition>, Vec<Element>) {
@@ -62,7 +64,8 @@ fn element_id(index: usize) -> ElementId {
     ElementId(u32::try_from(index).unwrap_or(u32::MAX))
 }
 
-fn flat(element: &ProfileElement, ids: &HashMap<&str, ElementId>) -> Element {
+/// An element as it stands in the table, without its children. `ids` are those of the elements it may take them from.
+pub fn flat<K: Borrow<str> + Hash + Eq>(element: &ProfileElement, ids: &HashMap<K, ElementId>) -> Element {
     let last = element.path.rsplit('.').next().unwrap_or_default();
     Element {
         path: element.path.clone(),
@@ -92,6 +95,7 @@ fn type_use(one: &ProfileType) -> TypeUse {
     }
 }
 
-fn last_segment(url: &str) -> CompactString {
+/// The last step of a URL.
+pub fn last_segment(url: &str) -> CompactString {
     url.rsplit('/').next().unwrap_or(url).into()
 }

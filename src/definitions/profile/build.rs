@@ -7,6 +7,7 @@ use super::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
 use crate::fhir::types::{Binding, Element, ElementId, TypeTable, UNBOUNDED, choice_name};
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
+use std::collections::HashSet;
 
 /// R4 binds the components of vital signs to these units as required, and so shuts out components that are no quantity or have other units.
 /// HL7 reads the binding as extensible, and the profiles that build on it say so.
@@ -18,10 +19,13 @@ const VALUE_DEPTH_MAX: usize = 64;
 pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
     let types = definitions.types();
     let (layers, incomplete) = layers(definitions, structure);
+    let of = types.type_named(&structure.type_name);
+    // A logical model's type is a URL, and its name another.
+    let type_name = of.map_or(&structure.type_name, |definition| &definition.name);
     let root = ProfileNode {
-        path: structure.type_name.clone(),
-        name: structure.type_name.clone(),
-        base: types.type_named(&structure.type_name).map(|definition| definition.root),
+        path: type_name.clone(),
+        name: type_name.clone(),
+        base: of.map(|definition| definition.root),
         element: unconstrained(),
         ..ProfileNode::default()
     };
@@ -34,7 +38,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
     Profile {
         url: structure.url.clone(),
         version: structure.version.clone(),
-        type_name: structure.type_name.clone(),
+        type_name: type_name.clone(),
         nodes: tree.nodes,
         imposed: layers.iter().flat_map(|layer| layer.imposed.iter().cloned()).collect(),
         incomplete,
@@ -279,10 +283,11 @@ impl Tree<'_> {
         set_value(&mut node.pattern, more.pattern.as_ref());
         set_value(&mut node.min_value, more.min_value.as_ref());
         set_value(&mut node.max_value, more.max_value.as_ref());
+        let mut keys: HashSet<CompactString> = node.invariants.iter().map(|known| known.key.clone()).collect();
         for constraint in &more.constraints {
             let is_known = node.base.is_some_and(|base| is_stated(types, base, &constraint.key))
-                || node.invariants.iter().any(|known| known.key == constraint.key)
-                || invariants::is_judged_by_the_walk(&constraint.key);
+                || invariants::is_judged_by_the_walk(&constraint.key)
+                || !keys.insert(constraint.key.clone());
             if !is_known {
                 node.invariants.push(Invariant::compile(constraint, source, types));
             }

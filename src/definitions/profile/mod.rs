@@ -118,6 +118,23 @@ impl Profile {
         node.children.iter().copied().find(|&id| self.node(id).name == name)
     }
 
+    /// What is asked of the element with an id (`Composition.section:plan`): of the element at all, and of the slice. Empty when it asks nothing of it.
+    pub fn part(&self, id: &str) -> Vec<NodeId> {
+        let mut part = vec![0];
+        for step in id.split('.').skip(1) {
+            let (name, slice) = step.split_once(':').map_or((step, None), |(name, slice)| (name, Some(slice)));
+            let name = name.strip_suffix("[x]").unwrap_or(name);
+            let Some(child) = part.iter().rev().find_map(|&id| self.child(self.node(id), name)) else { return Vec::new() };
+            part = vec![child];
+            if let Some(slice) = slice {
+                let mut slices = self.node(child).slices.iter().copied();
+                let Some(slice) = slices.find(|&id| self.node(id).slice_name.as_deref() == Some(slice)) else { return Vec::new() };
+                part.push(slice);
+            }
+        }
+        part
+    }
+
     /// `url|version`, as findings name it.
     pub fn canonical(&self) -> String {
         if self.version.is_empty() { self.url.to_string() } else { format!("{}|{}", self.url, self.version) }

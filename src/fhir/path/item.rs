@@ -174,7 +174,7 @@ impl<'d> Item<'d> {
 impl<'d> TreeItem<'d> {
     /// A resource: its type is the one its `resourceType` names, `Resource` when there is none of that name.
     pub fn resource(types: &TypeTable, node: &'d Node) -> Option<TreeItem<'d>> {
-        let named = node.resource_type().and_then(|name| types.resource(name));
+        let named = node.resource_type().and_then(|name| types.document(name));
         let definition = named.or_else(|| types.type_named("Resource"))?;
         Some(TreeItem { node: Some(node), sibling: None, content: definition.root })
     }

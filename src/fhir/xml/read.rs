@@ -2,7 +2,7 @@
 
 use super::super::json::{SyntaxError, SyntaxErrorKind, is_number};
 use super::super::node::{Node, Object, Value};
-use super::super::types::{ElementId, MemberUse, TypeKind, TypeTable};
+use super::super::types::{ElementId, MemberUse, TypeDefinition, TypeKind, TypeTable};
 use super::lenient::{Mark, Places, XmlSlip, XmlSlipKind};
 use super::tokens::{Tag, Token, Tokens, ill_formed, quoted};
 use super::{FHIR, XHTML, XHTML_TYPE, is_attribute, narrative};
@@ -63,7 +63,7 @@ struct Run {
     siblings: Vec<Node>,
 }
 
-impl<'a> Reader<'a, '_> {
+impl<'a, 't> Reader<'a, 't> {
     /// The next start tag, or `None` at the end of the open element or of the document.
     fn start_or_end(&mut self, expected: &'static str) -> Result<Option<(Tag<'a>, bool)>, SyntaxError> {
         loop {
@@ -97,7 +97,7 @@ impl<'a> Reader<'a, '_> {
     fn resource(&mut self, tag: &Tag<'a>, is_empty: bool, depth: usize) -> Result<Node, SyntaxError> {
         self.check_fhir(tag)?;
         let depth = self.deeper(depth, 1, tag.offset)?;
-        let Some(definition) = self.table.resource(tag.local()) else {
+        let Some(definition) = self.document(tag, depth) else {
             return Err(SyntaxErrorKind::UnknownElement { name: quoted(tag.local()) }.at(tag.offset));
         };
         let outer = self.places.as_mut().map(|places| places.enter_resource(tag.local()));
@@ -111,6 +111,12 @@ impl<'a> Reader<'a, '_> {
         }
         self.tokens.leave(tag);
         Ok(Node { value: Value::Object(object), offset: place(tag) })
+    }
+
+    /// A resource type; at the root a logical model too.
+    fn document(&self, tag: &Tag<'_>, depth: usize) -> Option<&'t TypeDefinition> {
+        let table = self.table;
+        if depth == 1 { table.document(tag.local()) } else { table.resource(tag.local()) }
     }
 
     /// Every attribute must be ceremony or one the caller knows.

@@ -24,6 +24,8 @@ const NO_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "CONCEPTMAP_VS_NOT_A_
 #[derive(Clone, Copy)]
 struct Side<'n> {
     system: &'n str,
+    /// The version of it that the group names.
+    version: Option<&'n str>,
     set: Option<&'n str>,
     /// Whether the whole system is in hand.
     is_whole: bool,
@@ -71,12 +73,18 @@ fn side<'n>(
         walk.report.add(missing, path, group, format!("The group should say which system its {name} codes are of"));
         return None;
     };
+    let version = group.text(&format!("{name}Version"));
+    if version.is_some_and(|version| walk.definitions.lacks_system_version(system, version)) {
+        let text = "The code system is in hand in another version only, so its codes were not checked";
+        walk.report.add(unknown, &path.name(name), group, text);
+        return None;
+    }
     let found = walk.definitions.code_system(system);
     if found.is_none() && walk.options.report_undecided {
         walk.report.add(unknown, &path.name(name), group, "The code system is not in hand, so its codes were not checked");
     }
     let is_whole = found.is_some_and(|found| found.content == Content::Complete);
-    Some(Side { system, set, is_whole, code: TARGET_CODE, display: TARGET_DISPLAY, not_in_set: TARGET_NOT_IN_SET })
+    Some(Side { system, version, set, is_whole, code: TARGET_CODE, display: TARGET_DISPLAY, not_in_set: TARGET_NOT_IN_SET })
 }
 
 fn elements(walk: &mut Walk<'_>, group: &Node, source: Option<Side<'_>>, target: Option<Side<'_>>, path: &Path<'_>) {
@@ -98,14 +106,14 @@ fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
     let Some(code) = node.text("code") else { return };
     let definitions = walk.definitions;
     let at = path.name("code");
-    match definitions.standing(side.system, code) {
+    match definitions.standing_in(side.system, side.version, code) {
         Standing::Absent => {
             let severity = if side.is_whole { Severity::Error } else { Severity::Warning };
             walk.report.add(Rule { severity, ..side.code }, &at, node, "The system, as it is in hand, does not have this code");
         }
         Standing::Known { display, .. } => {
             let given = node.text("display");
-            let names = definitions.designations(side.system, None, code);
+            let names = definitions.designations(side.system, side.version, code);
             let is_name =
                 |given: &str| display.is_none_or(|name| name.eq_ignore_ascii_case(given)) || names.iter().any(|one| one.1 == given);
             if given.is_some_and(|given| !is_name(given)) {

@@ -10,8 +10,10 @@ mod contexts;
 mod discriminators;
 mod elements;
 mod filters;
+mod guides;
 mod maps;
 mod measures;
+mod obligations;
 mod operations;
 mod over_base;
 mod properties;
@@ -38,6 +40,7 @@ pub fn check(walk: &mut Walk<'_>, type_name: &str, resource: &Node, path: &Path<
         "SearchParameter" => search::parameter(walk, resource, path),
         "CapabilityStatement" => search::capability_statement(walk, resource, path),
         "OperationDefinition" => operations::check(walk, resource, path),
+        "ImplementationGuide" => guides::check(walk, resource, path),
         "StructureMap" => maps::check(walk, resource, path),
         "Measure" => measures::check(walk, resource, path),
         "MeasureReport" => reports::check(walk, resource, path),

@@ -9,7 +9,7 @@ use super::super::report::Rule;
 use super::super::slicing;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
-use super::{contexts, over_base, snapshots};
+use super::{contexts, obligations, over_base, snapshots};
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
@@ -73,6 +73,7 @@ fn views(walk: &mut Walk<'_>, structure: &Node, base: Option<&Structure>, path: 
             over_base::check(walk, &list, base, path);
             slicings(walk, &list, &path.name(view));
             snapshots::check(walk, structure, base, path);
+            obligations::check(walk, structure, base, path);
         }
     }
 }

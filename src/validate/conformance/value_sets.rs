@@ -26,8 +26,9 @@ const VERSION_EMPTY: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_REF
 const VERSION_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_1");
 const VERSION_DIFFERS: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_2");
 const VERSION_TWICE: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE_NO_VERSION_3");
+const VERSION_NOT_IN_HAND: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_UNC_SYSTEM_WARNING_VER");
 const SYSTEM_BY_OID: Rule = Rule::error(IssueType::Invalid, "VALUESET_INCLUDE_WRONG_CS_OID");
-const IMPORT_NO_SET: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE");
+const IMPORT_NO_SET: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_REFERENCE_INVALID_TYPE");
 const IMPORT_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "VALUESET_REFERENCE_UNKNOWN");
 const NO_SYSTEM: Rule = Rule::warning(IssueType::BusinessRule, "VALUESET_NO_SYSTEM_WARNING");
 const TWICE: Rule = Rule::warning(IssueType::Invalid, "VALUESET_CONCEPT_DUPLICATE_CODE");
@@ -84,6 +85,10 @@ fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
     let system = versioned(walk, include, system, path);
     if !is_system(walk, set, include, system, path) {
         return;
+    }
+    if include.text("version").is_some_and(|version| walk.definitions.lacks_system_version(system, version)) {
+        let text = "The code system is in hand in another version only, so its codes were not checked";
+        return walk.report.add(VERSION_NOT_IN_HAND, path, include, text);
     }
     concepts(walk, include, system, path);
     let name = path.name("filter");
@@ -167,7 +172,7 @@ fn concepts(walk: &mut Walk<'_>, include: &Node, system: &str, path: &Path<'_>) 
             walk.report.add(TWICE, &name.index(index), concept, "The code is listed twice");
         }
         // Systems that move on between releases may have codes that are not in hand.
-        if !system.starts_with(MOVING) && definitions.standing(system, code) == Standing::Absent {
+        if !system.starts_with(MOVING) && definitions.standing_in(system, include.text("version"), code) == Standing::Absent {
             walk.report.add(NOT_IN_SYSTEM, &name.index(index), concept, "The system, as it is in hand, does not have this code");
         }
     }

@@ -22,8 +22,8 @@ pub struct Around<'n> {
 type Answers<'n> = HashMap<&'n str, Vec<Option<&'n Node>>>;
 
 impl<'n> Around<'n> {
-    pub fn new(response: &'n Node, scope: &'n Scope<'n>) -> Around<'n> {
-        Around { scopes: vec![(response, None)], expressions: Expressions::of(scope) }
+    pub fn new(form: &'n Node, response: &'n Node, scope: &'n Scope<'n>) -> Around<'n> {
+        Around { scopes: vec![(response, None)], expressions: Expressions::of(form, scope) }
     }
 
     pub fn depth(&self) -> usize {

@@ -44,7 +44,7 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, scope: &Scope<'_>, path: 
     };
     let is_finished = node.text("status") != Some("in-progress");
     let check = Check { known: by_id(questionnaire), is_finished, contained: [questionnaire.items("contained"), node.items("contained")] };
-    check.items(walk, questionnaire, response, &mut Around::new(node, scope), path);
+    check.items(walk, questionnaire, response, &mut Around::new(questionnaire, node, scope), path);
 }
 
 /// One response being judged.

@@ -99,8 +99,8 @@ impl<'a> Candidate<'a> {
             return;
         }
         let profiles = asked.node().element.types.iter().flat_map(|one| &one.profiles);
-        for profile in profiles.filter_map(|url| walk.definitions.profile(url)) {
-            if let Some(child) = profile.child(profile.root(), name) {
+        for (profile, part) in profiles.filter_map(|url| walk.definitions.profile_part(url)) {
+            if let Some(child) = part.iter().rev().find_map(|&id| profile.child(profile.node(id), name)) {
                 let child = Asked { profile, id: child };
                 match url {
                     None => next.push(Candidate::Node(child)),

@@ -72,12 +72,12 @@ impl Walk<'_> {
             }
             return;
         }
-        if shape.is_resource && chosen.element.name == "id" {
+        if shape.is_document && chosen.element.name == "id" {
             return primitives::check_resource_id(node, path, &mut self.report);
         }
         primitives::check(chosen.type_name, node, self.options.from_xml, path, &mut self.report);
         plausible::check(self, chosen.type_name, node, path);
-        if shape.is_resource && chosen.element.name == "url" && node.as_text().is_some_and(|url| !url.is_empty() && !has_scheme(url)) {
+        if shape.is_document && chosen.element.name == "url" && node.as_text().is_some_and(|url| !url.is_empty() && !has_scheme(url)) {
             self.own_url(node, chosen.element, path, scope);
         }
         if let (XHTML, Some(text)) = (chosen.type_name, node.as_text().filter(|text| !text.is_empty())) {
@@ -184,7 +184,7 @@ impl Walk<'_> {
                     );
                 }
                 let shape =
-                    Shape { element: None, stands_at: Some(stands_at), content: self.element, type_name: "Element", is_resource: false };
+                    Shape { element: None, stands_at: Some(stands_at), content: self.element, type_name: "Element", is_document: false };
                 self.object(node, object, shape, at, scope);
             }
             _ => self.report.add(NOT_AN_OBJECT, at.path, node, "The id and extensions of a primitive must be in an object"),

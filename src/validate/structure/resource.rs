@@ -5,19 +5,23 @@ use super::super::references::Scope;
 use super::super::report::Rule;
 use super::super::{Options, best_practice, bundle, conformance, contained, languages, profiles, questionnaire, vital_signs};
 use super::{At, NOT_AN_OBJECT, Position, Shape, Walk};
-use crate::fhir::Node;
+use crate::definitions::without_version;
 use crate::fhir::path::TreeItem;
-use crate::fhir::types::{ElementId, TypeTable};
+use crate::fhir::types::{ElementId, TypeDefinition, TypeTable};
+use crate::fhir::{Node, Object};
 use crate::outcome::IssueType;
 
-const NO_RESOURCE_TYPE: Rule = Rule::error(IssueType::Invalid, "Unable_to_find_resourceType_property");
-const UNKNOWN_TYPE: Rule = Rule::error(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
+const NO_RESOURCE_TYPE: Rule = Rule::fatal(IssueType::Invalid, "Unable_to_find_resourceType_property");
+const UNKNOWN_TYPE: Rule = Rule::fatal(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     pub(super) fn resource(&mut self, node: &Node, at: At<'_>, outer: Option<&Scope<'_>>, position: Position) {
         let Some(object) = node.as_object() else {
             return self.report.add(NOT_AN_OBJECT, at.path, node, "A resource must be an object");
         };
+        if let Some(model) = self.model_of(node).filter(|_| position == Position::Root) {
+            return self.instance(node, object, model, at);
+        }
         let Some(type_name) = object.get("resourceType").and_then(Node::as_text) else {
             return self.report.add(NO_RESOURCE_TYPE, at.path, node, "A resource must name its type in the member resourceType");
         };
@@ -37,7 +41,7 @@ impl Walk<'_> {
         self.object(
             node,
             object,
-            Shape { element: None, stands_at: None, content: definition.root, type_name, is_resource: true },
+            Shape { element: None, stands_at: None, content: definition.root, type_name, is_document: true },
             at,
             &scope,
         );
@@ -59,6 +63,22 @@ impl Walk<'_> {
             "Observation" => best_practice::check_observation(self, node, at.path),
             name => conformance::check(self, name, node, at.path),
         }
+    }
+
+    /// The logical model that a document is an instance of: its `resourceType` names it, or a profile that is asked for where it names nothing.
+    pub(super) fn model_of(&self, node: &Node) -> Option<&'a TypeDefinition> {
+        match node.get("resourceType") {
+            Some(name) => self.types.model(name.as_text()?),
+            None => self.options.profiles.iter().find_map(|url| self.types.model(without_version(url))),
+        }
+    }
+
+    /// An instance of a logical model: by its elements alone, and the profiles that are asked for.
+    fn instance(&mut self, node: &Node, object: &Object, model: &'a TypeDefinition, at: At<'_>) {
+        let scope = Scope::of(node, &model.name, None, false);
+        let shape = Shape { element: None, stands_at: None, content: model.root, type_name: &model.name, is_document: true };
+        self.object(node, object, shape, at, &scope);
+        self.profiles(node, model.root, at.path, &scope, Position::Root);
     }
 
     /// The profiles a resource claims, and for a root those that are asked of it.

@@ -1,0 +1,35 @@
+//! What a narrative says of itself: which part of it was made of which data (<http://hl7.org/fhir/StructureDefinition/textLink>).
+
+use super::links;
+use super::path::Path;
+use super::references::Scope;
+use super::report::Rule;
+use super::structure::Walk;
+use crate::fhir::Node;
+use crate::outcome::IssueType;
+
+const TEXT_LINK: &str = "http://hl7.org/fhir/StructureDefinition/textLink";
+
+const NO_SUCH_TEXT: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_NO_ID");
+const NO_SUCH_DATA: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_DATA_NOT_FOUND");
+
+/// Judges the links of a Narrative: the id is one of its text, and data within the resource is there. Data elsewhere is not looked for.
+pub fn check(walk: &mut Walk<'_>, narrative: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    for link in narrative.items("extension").iter().filter(|one| one.text("url") == Some(TEXT_LINK)) {
+        let part = |name: &str| link.items("extension").iter().find(|part| part.text("url") == Some(name));
+        let id = part("htmlid").and_then(|part| part.text("valueString"));
+        let data = part("data").and_then(|part| part.text("valueUri").or_else(|| part.text("valueUrl")));
+        if id.is_some_and(|id| !links::has_id(narrative.text("div").unwrap_or_default(), id)) {
+            walk.report.add(NO_SUCH_TEXT, path, link, "The text has no element with the id that a link of it (textLink) names");
+        }
+        let within = data.and_then(|data| data.strip_prefix('#')).filter(|id| !id.is_empty());
+        if within.is_some_and(|id| !links::places_of(walk, scope).contains_key(id)) {
+            walk.report.add(
+                NO_SUCH_DATA,
+                path,
+                link,
+                "Nothing in the resource has the id of the data that a link of the text (textLink) names",
+            );
+        }
+    }
+}
