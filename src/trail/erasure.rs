@@ -56,6 +56,8 @@ pub(super) struct Plan {
     pub(super) severing: Severing,
     /// What earlier erasures noted of the trail that goes.
     forgotten: Vec<[u8; 32]>,
+    /// Those of the person who goes.
+    pub(super) identifiers: Identifiers,
 }
 
 impl Trail {
@@ -93,10 +95,11 @@ impl Trail {
             if plan.is_empty() {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
-            if !shared && !plan.shared.is_empty() {
+            let waiting = self.waiting(&plan, Some(id).filter(|_| type_name == "Patient")).await?;
+            let about_others = plan.shared.len() + waiting.shared;
+            if !shared && about_others > 0 {
                 let text = format!(
-                    "{} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well.",
-                    plan.shared.len()
+                    "{about_others} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well."
                 );
                 return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).into());
             }
@@ -105,7 +108,7 @@ impl Trail {
                 self.delete_first(plan.headless, opened).await?;
                 continue;
             }
-            let done = self.commit(type_name, id, &plan, opened).await?;
+            let done = self.commit(type_name, id, &plan, waiting.ids, opened).await?;
             erased.resources += done.resources;
             erased.versions += done.versions;
             erased.rewritten += done.rewritten;
@@ -117,7 +120,11 @@ impl Trail {
     async fn is_account(&self, type_name: &str, id: &str) -> Result<bool, Fault> {
         let current = self.query.pipeline.store.glance(|reader| reader.current(type_name, id)).await?;
         // A Provenance that somebody sent has a leaf of its own.
-        let is_noted = |version: StoredVersion| version.source == audit::SOURCE || type_name == "Provenance" && version.leaf.is_none();
+        let is_noted = |version: StoredVersion| match type_name {
+            "AuditEvent" | "Communication" | "Linkage" | "Task" => version.source == audit::SOURCE,
+            "Provenance" => version.source == audit::SOURCE || version.leaf.is_none(),
+            _ => false,
+        };
         Ok(current.is_some_and(is_noted))
     }
 
@@ -145,12 +152,17 @@ impl Trail {
         self.query.pipeline.store.commit(unit).await.map(drop)
     }
 
-    async fn commit(&self, type_name: &str, id: &str, plan: &Plan, opened: &audit::Opened) -> Result<Erased, Failure> {
+    async fn commit(
+        &self,
+        type_name: &str,
+        id: &str,
+        plan: &Plan,
+        pending: Vec<String>,
+        opened: &audit::Opened,
+    ) -> Result<Erased, Failure> {
         let anchor = &self.query.pipeline.anchor;
         let partner = opened.caller.as_ref().map(|caller| caller.organisation.key());
         let patient = (type_name == "Patient").then(|| id.to_owned());
-        let ids: BTreeSet<String> = plan.gone.keys().map(|(_, id)| id.clone()).collect();
-        let pending = self.query.pipeline.waiting_about(&ids).await?;
         let mut unit = Unit::default();
         let (mut severed, mut unopened) = (Vec::new(), plan.forgotten.clone());
         for (leaf, named) in plan.severing.leaves(anchor, &plan.told, (partner.as_deref(), opened.at))? {
@@ -289,6 +301,7 @@ fn plan_patient(
         plan.tell_of(reader, (&type_name, &of), Some(id))?;
     }
     plan.audit_records(reader, keyring, (id, &traces), suspects)?;
+    plan.identifiers = identifiers;
     Ok(plan)
 }
 

@@ -26,6 +26,7 @@ mod stream;
 mod subject;
 mod tasks;
 mod traces;
+mod waiting;
 mod whose;
 
 pub use erasure::Erased;
