@@ -52,6 +52,7 @@ mod seal;
 mod seen;
 mod signing;
 mod spare;
+mod tally;
 mod unit;
 mod writer;
 
@@ -161,6 +162,7 @@ impl Store {
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         if settings.adopt {
             keyring.forget_filings()?;
+            keyring.forget_filled()?;
             destroyed::take_for_all(&data, &keyring)?;
         }
         filling::fill(&data, &sealer, &keyring)?;

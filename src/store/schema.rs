@@ -27,6 +27,7 @@ const MIGRATIONS: &[&str] = &[
     TO_BE_FILLED,
     NAMES_OF_BEFORE,
     SHORTENED_RECORDS,
+    SEALED_NOTES,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -126,6 +127,12 @@ INSERT INTO filling SELECT 'former' WHERE EXISTS (SELECT 1 FROM resource WHERE v
 /// What an erasure took something out of was found by what it said before.
 const SHORTENED_RECORDS: &str = "
 INSERT INTO filling SELECT 'shortened' WHERE EXISTS (SELECT 1 FROM resource);
+";
+
+/// What is noted of erasures and of submissions that wait is sealed, as a start fills in (`store/filling.rs`).
+const SEALED_NOTES: &str = "
+ALTER TABLE unopened ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL, sum BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.
