@@ -61,7 +61,7 @@ const TOLD_ONCE: [std::ops::Range<usize>; 2] = [4..6, 36..42];
 #[test]
 fn a_bit_turned_anywhere_in_a_package_is_found() {
     // Nothing in it says the same when it is taken from another place.
-    let varied: Vec<u8> = (0..500u32).map(|number| (number * number % 251) as u8).collect();
+    let varied: Vec<u8> = (0..500u32).map(|number| u8::try_from(number * number % 251).unwrap()).collect();
     let sound = zipped(&[("manifest.json", b"{}"), ("proofs/1.tlog-proof", &varied), ("checkpoint", b"")]);
     let files = unpack(&sound, 10_000).unwrap();
     let records: Vec<usize> = (0..sound.len()).filter(|at| sound[*at..].starts_with(b"PK\x01\x02")).collect();
