@@ -33,7 +33,7 @@ pub use kept_rules::KeptRules;
 pub(crate) use kept_rules::{Asked, Compiled, Looked};
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;
-pub use sign_off::{EXPIRY_PASS, Waiting};
+pub use sign_off::{EXPIRY_PASS, Waiting, Waits};
 
 use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, Sender, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
@@ -101,6 +101,7 @@ impl Pipeline {
 
     async fn try_accept(&self, caller: &Caller, received: &Received, opened: &audit::Opened) -> Result<Vec<WriteAnswer>, Failure> {
         let source = authorise(caller, received.writes())?;
+        self.check_deletions(caller, received.writes()).await?;
         if let Some(answers) = self.answered_before(received, opened).await? {
             return Ok(answers);
         }

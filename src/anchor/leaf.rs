@@ -205,6 +205,11 @@ impl Leaf {
         rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name })
     }
 
+    /// Whether it is of a version that says something: of none that is a deletion.
+    pub fn has_content(&self) -> bool {
+        self.kind == LeafKind::Accept && self.canonical != [0; 32]
+    }
+
     /// Whether an accounting tells of it and it commits to what that says. Leaves of older gateways do not.
     pub fn commits_to_told(&self) -> bool {
         self.kind.is_accounted() && self.raw != [0; 32]

@@ -174,7 +174,13 @@ fn tell(report: &Report) {
     let subject = &report.subject;
     println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
     let tagged = report.leaves - report.untagged.len();
-    println!("complete: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
+    // Of a record whose owners nothing shows, all that is under the tags named may not be all.
+    let complete = if report.owners.is_some() || subject.starts_with("Patient/") {
+        "complete"
+    } else {
+        "complete under these tags, and not shown of others"
+    };
+    println!("{complete}: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
     tell_owners(report);
     tell_untagged(report);
     tell_bound(report);
@@ -230,6 +236,13 @@ fn tell_untagged(report: &Report) {
             "beside: {} leaves are under none of the tags: of versions from before there were tags for records that are nobody's, or of what was done \
              with several such records at once; they are in the log, and nothing shows that these are all",
             report.untagged.len()
+        );
+    }
+    if report.left_out > 0 {
+        println!(
+            "beside, left out: {} more of what was done with several such records at once, out of which the package says what led to an erased person \
+             was taken",
+            report.left_out
         );
     }
     if let Some(first) = report.tagged_from {

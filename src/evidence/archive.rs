@@ -1,9 +1,10 @@
 //! Zip files: written by us, read from anybody. Reading is bounded whatever the file claims of itself.
 
+use super::layout::{Layout, Member};
 use flate2::Compression;
 use flate2::bufread::DeflateDecoder;
 use flate2::write::DeflateEncoder;
-use rawzip::{CompressionMethod, ZipArchive, ZipArchiveWriter};
+use rawzip::{CompressionMethod, ZipArchive, ZipArchiveWriter, ZipSliceEntry};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{Read, Write};
@@ -45,7 +46,7 @@ impl fmt::Display for ArchiveError {
 
 impl std::error::Error for ArchiveError {}
 
-fn malformed(error: impl fmt::Display) -> ArchiveError {
+pub(super) fn malformed(error: impl fmt::Display) -> ArchiveError {
     ArchiveError::Malformed(error.to_string())
 }
 
@@ -65,14 +66,14 @@ pub(super) fn pack<'f>(files: impl Iterator<Item = (&'f str, &'f [u8])>) -> Resu
     Ok(packed)
 }
 
-/// Unpacks a package, by name.
+/// Unpacks a package, by name. It is nothing but its files: headers that differ, and bytes that are no file's, are refused like a changed content.
 pub(super) fn unpack(bytes: &[u8], unpacked_limit: usize) -> Result<BTreeMap<String, Vec<u8>>, ArchiveError> {
     if bytes.len() > MAX_PACKAGE_BYTES {
         return Err(ArchiveError::TooLarge);
     }
     let archive = ZipArchive::from_slice(bytes).map_err(malformed)?;
     let mut entries = archive.entries();
-    let mut files = BTreeMap::new();
+    let (mut files, mut layout) = (BTreeMap::new(), Layout::of(bytes));
     let mut left = unpacked_limit;
     while let Some(entry) = entries.next_entry().map_err(malformed)? {
         if files.len() >= MAX_FILES {
@@ -81,25 +82,34 @@ pub(super) fn unpack(bytes: &[u8], unpacked_limit: usize) -> Result<BTreeMap<Str
         let path = entry.file_path();
         let raw: &[u8] = path.as_ref();
         let name = std::str::from_utf8(raw).ok().filter(|name| is_legal(name)).ok_or(ArchiveError::Name)?.to_owned();
-        let method = entry.compression_method();
         let local = archive.get_entry(entry.wayfinder()).map_err(malformed)?;
-        // One byte more than may be: a file that fills it is too much.
-        let bound = left as u64 + 1;
-        let mut content = Vec::new();
-        let read = if method == CompressionMethod::DEFLATE {
-            local.verifying_reader(DeflateDecoder::new(local.data())).take(bound).read_to_end(&mut content)
-        } else if method == CompressionMethod::STORE {
-            local.verifying_reader(local.data()).take(bound).read_to_end(&mut content)
-        } else {
-            return Err(malformed("a compression method that packages do not use"));
-        };
-        read.map_err(malformed)?;
+        let content = content(&local, entry.compression_method(), left)?;
         left = left.checked_sub(content.len()).ok_or(ArchiveError::Bomb)?;
         if files.insert(name, content).is_some() {
             return Err(ArchiveError::Twice);
         }
+        let data = local.compressed_data_range();
+        layout.add(&Member { central: entry.central_directory_offset(), local: entry.local_header_offset(), data })?;
     }
+    layout.close()?;
     Ok(files)
+}
+
+/// What a file holds, or one byte more than may be: whoever fills that is too much.
+fn content(local: &ZipSliceEntry<'_>, method: CompressionMethod, left: usize) -> Result<Vec<u8>, ArchiveError> {
+    let (bound, mut content) = (left as u64 + 1, Vec::new());
+    if method == CompressionMethod::STORE {
+        local.verifying_reader(local.data()).take(bound).read_to_end(&mut content).map_err(malformed)?;
+    } else if method == CompressionMethod::DEFLATE {
+        let mut packed = DeflateDecoder::new(local.data());
+        local.verifying_reader(&mut packed).take(bound).read_to_end(&mut content).map_err(malformed)?;
+        if content.len() <= left && packed.total_in() != local.data().len() as u64 {
+            return Err(malformed("a file goes on behind its end"));
+        }
+    } else {
+        return Err(malformed("a compression method that packages do not use"));
+    }
+    Ok(content)
 }
 
 /// Letters, digits, `-`, `.` and `_`, at most one folder deep.

@@ -1,7 +1,7 @@
 //! What belongs to a package's entries: files that belong to none, and what is named and not there.
 
 use super::erasers::Erasers;
-use super::package::{Completeness, ERASURE_PROOF, FORMAT, Listed, Manifest, Why};
+use super::package::{Completeness, ERASURE_PROOF, Listed, Manifest, Why};
 use super::verify::{Files, Report};
 use crate::anchor::{Leaf, LeafKind};
 use crate::audit;
@@ -69,7 +69,7 @@ pub(super) fn missing(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64,
                 report.problem(format!("{}: it is missing, and nothing in the log bears out what the package says of why", shown(path)))
             }
             // Older packages do not say what they lack.
-            None if manifest.format != FORMAT => report.untold += 1,
+            None if !manifest.is_of_now() => report.untold += 1,
             None => report.problem(format!("{}: it is missing, and the package does not say why", shown(path))),
         }
     }

@@ -17,6 +17,7 @@ mod accounting;
 mod archive;
 mod belongs;
 mod erasers;
+mod layout;
 mod owners;
 mod package;
 mod page;

@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What `manifest.json` says it is.
-pub(super) const FORMAT: &str = "hearthgate/evidence/4";
+pub(super) const FORMAT: &str = "hearthgate/evidence/5";
+/// What it said when its page told nothing of why something is not there. All else of it is as it is now.
+pub(super) const FORMAT_OF_BRIEFER_PAGE: &str = "hearthgate/evidence/4";
 /// What it said when nothing in the package told what it lacks (3), and when pages were made otherwise (2), or of more than the package holds (1), so that
 /// they cannot be made again and compared.
 pub(super) const FORMATS_BEFORE: [&str; 3] = ["hearthgate/evidence/1", "hearthgate/evidence/2", "hearthgate/evidence/3"];
@@ -36,6 +38,9 @@ pub(super) struct Manifest {
     /// Files that its entries would have, and why they are not there. What lacks and is not here was taken away.
     #[serde(default)]
     pub lacking: Vec<Lacking>,
+    /// How many records of what was done with several records at once are not listed, since something was taken out of them and they stand under no tag.
+    #[serde(skip_serializing_if = "is_first", default)]
+    pub left_out: usize,
     pub files: Vec<File>,
 }
 
@@ -72,11 +77,27 @@ impl Lacking {
 }
 
 impl Manifest {
+    /// Whether it is of the format of now, but for the page at most.
+    pub fn is_of_now(&self) -> bool {
+        self.format == FORMAT || self.format == FORMAT_OF_BRIEFER_PAGE
+    }
+
     /// What an accounting, which has none, would say of itself.
     pub fn of(subject: String, checkpoint: &Checkpoint) -> Manifest {
         let (format, created, asked_by) = (FORMAT.to_owned(), String::new(), String::new());
         let (origin, size) = (checkpoint.origin.clone(), checkpoint.size);
-        Manifest { format, subject, origin, size, created, asked_by, entries: Vec::new(), lacking: Vec::new(), files: Vec::new() }
+        Manifest {
+            format,
+            subject,
+            origin,
+            size,
+            created,
+            asked_by,
+            entries: Vec::new(),
+            lacking: Vec::new(),
+            left_out: 0,
+            files: Vec::new(),
+        }
     }
 }
 
@@ -213,6 +234,8 @@ pub struct Entry {
     pub target: Option<String>,
     /// The receipt: a proof file with its opening.
     pub proof: String,
+    /// Whether its leaf commits to the content of a version.
+    pub has_content: bool,
     /// What the leaf commits to, as stored.
     pub document: Option<String>,
     /// The Provenance of a version.
@@ -256,6 +279,8 @@ pub struct Package {
     pub consents: Vec<Consent>,
     /// What of that, and of the records of what was done, is not there.
     pub lacking: Vec<Lacking>,
+    /// How many records of what was done stand under no tag and are not among the entries, since something was taken out of them.
+    pub left_out: usize,
 }
 
 /// Why a package could not be made.
@@ -289,10 +314,13 @@ impl Package {
             kind: entry.kind.label(),
             hour: entry.hour,
             target: entry.target.as_deref(),
+            has_content: entry.has_content,
             document: entry.document.as_deref().map(str::as_bytes),
             provenance: entry.provenance.as_deref().map(str::as_bytes),
         });
         Page {
+            lacking: Some(page::by_path(&self.lacking)),
+            left_out: self.left_out,
             subject: &self.subject,
             origin: &self.origin,
             size: self.size,
@@ -341,6 +369,7 @@ impl Package {
             asked_by: self.asked_by,
             entries: listed,
             lacking: self.lacking,
+            left_out: self.left_out,
             files: files.iter().map(|(path, bytes)| described(path, bytes)).collect(),
         };
         files.insert(0, ("manifest.json".to_owned(), serde_json::to_vec_pretty(&manifest)?));

@@ -3,10 +3,11 @@
 //! It is made of the package's other files and nothing else, so that whoever verifies a package makes it again and compares. What is changed here
 //! needs another [format](super::package::FORMAT), for the pages of older packages would no longer compare.
 
+use super::package::{Lacking, Why};
 use crate::anchor::{CHANGE_EXTENSION, FINDING_EXTENSION, LeafKind};
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 const SECONDS_AN_HOUR: i64 = 3600;
@@ -25,6 +26,39 @@ pub(super) struct Page<'a> {
     pub rows: Vec<Row<'a>>,
     /// The names of the consents.
     pub consents: BTreeSet<&'a str>,
+    /// What is not there, and why; nothing in a format whose page does not tell.
+    pub lacking: Option<BTreeMap<&'a str, Why>>,
+    /// How many records of what was done are left out.
+    pub left_out: usize,
+}
+
+impl Page<'_> {
+    /// Why a file is not there.
+    fn why(&self, path: &str) -> Option<Why> {
+        self.lacking.as_ref()?.get(path).copied()
+    }
+
+    /// The consents that are not there, by name.
+    fn lacking_consents(&self) -> BTreeMap<&str, Why> {
+        let lacking = self.lacking.iter().flatten();
+        lacking.filter_map(|(path, why)| Some((path.strip_prefix("consents/")?.strip_suffix(".json")?, *why))).collect()
+    }
+}
+
+/// What is not there, by path.
+pub(super) fn by_path(lacking: &[Lacking]) -> BTreeMap<&str, Why> {
+    lacking.iter().map(|one| (one.path.as_str(), one.why)).collect()
+}
+
+/// What a person reads of a file that is not there.
+fn reason(why: Why) -> &'static str {
+    match why {
+        Why::Withheld => "withheld: the reader may not see it",
+        Why::Erased => "erased",
+        Why::Shortened => {
+            "shortened: what led to an erased person was taken out of its record, which no longer is what the leaf commits to and is not in this package"
+        }
+    }
 }
 
 /// A leaf of the trail.
@@ -34,6 +68,8 @@ pub(super) struct Row<'a> {
     /// The leaf's own time.
     pub hour: u32,
     pub target: Option<&'a str>,
+    /// Whether it commits to the content of a version.
+    pub has_content: bool,
     pub document: Option<&'a [u8]>,
     pub provenance: Option<&'a [u8]>,
 }
@@ -56,13 +92,24 @@ pub(super) fn render(page: &Page<'_>) -> String {
     for (name, value) in facts {
         let _ = write!(out, "<tr><th>{name}<td>{}", escaped(&value));
     }
+    if page.left_out > 0 {
+        let _ = write!(
+            out,
+            "<tr><th>Left out<td>{} of what was done with several records at once: what led to an erased person was taken out",
+            page.left_out
+        );
+    }
     out.push_str("</table><h2>What happened</h2><table><tr><th>Leaf<th>Kind<th>What<th>Files");
-    page.rows.iter().for_each(|row| write_row(&mut out, row));
+    page.rows.iter().for_each(|row| write_row(&mut out, page, row));
     out.push_str("</table>");
-    if !page.consents.is_empty() {
+    let lacking = page.lacking_consents();
+    if !page.consents.is_empty() || !lacking.is_empty() {
         out.push_str("<h2>Consents that governed disclosures</h2><ul>");
         for name in page.consents.iter().map(|name| escaped(name)) {
             let _ = write!(out, "<li><a href=\"consents/{name}.json\">{name}</a> <a href=\"consents/{name}.tlog-proof\">proof</a>");
+        }
+        for (name, why) in lacking {
+            let _ = write!(out, "<li>{} · {}", escaped(name), reason(why));
         }
         out.push_str("</ul>");
     }
@@ -70,13 +117,13 @@ pub(super) fn render(page: &Page<'_>) -> String {
     out
 }
 
-fn write_row(out: &mut String, row: &Row<'_>) {
+fn write_row(out: &mut String, page: &Page<'_>, row: &Row<'_>) {
     let read = |document: Option<&[u8]>| json::parse(document?, json::DEFAULT_DEPTH).ok();
     let provenance = read(row.provenance);
     let is_version = row.kind == LeafKind::Accept.label();
     let event = if is_version { None } else { read(row.document) };
     let (position, kind) = (row.position, escaped(row.kind));
-    let line = escaped(&line(row, event.as_ref().or(provenance.as_ref()).filter(|_| row.target.is_some()), is_version));
+    let line = escaped(&line(page, row, event.as_ref().or(provenance.as_ref()).filter(|_| row.target.is_some()), is_version));
     let _ = write!(out, "<tr><td>{position}<td>{kind}<td>{line}<td><a href=\"proofs/{position}.tlog-proof\">proof</a>");
     if row.document.is_some() {
         let _ = write!(out, " <a href=\"documents/{position}.json\">document</a>");
@@ -90,13 +137,15 @@ fn write_row(out: &mut String, row: &Row<'_>) {
 }
 
 /// What a person reads of an entry: when, who, what, and how it ended. Where nothing is shown that says when, the leaf does, to the hour.
-fn line(row: &Row<'_>, about: Option<&Node>, is_version: bool) -> String {
+fn line(page: &Page<'_>, row: &Row<'_>, about: Option<&Node>, is_version: bool) -> String {
     let text = |path: &[&str]| about.and_then(|node| node.text_at(path)).unwrap_or_default().to_owned();
     let agents = about.map(|node| node.items("agent")).unwrap_or_default();
     let who = agents.iter().filter_map(|agent| agent.text_at(&["who", "display"])).find(|name| *name != "hearthgate").unwrap_or_default();
     let when = if about.is_some() { text(&["recorded"]) } else { hour(row.hour) };
-    let end = match (row.target, row.document) {
-        (Some(_), None) if !is_version => "its record is not in this package".to_owned(),
+    let end = match (row.target, row.document, page.why(&format!("documents/{}.json", row.position))) {
+        (Some(_), None, Some(why)) if !is_version => reason(why).to_owned(),
+        (Some(_), None, None) if !is_version => "its record is not in this package".to_owned(),
+        (Some(_), None, _) if page.lacking.is_some() && row.has_content => "its content is withheld: it is not in this package".to_owned(),
         _ => text(&["outcomeDesc"]),
     };
     let parts = [when, who.to_owned(), row.target.unwrap_or("erased").to_owned(), end];
@@ -148,18 +197,40 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::package::{FORMAT, FORMAT_OF_BRIEFER_PAGE};
     use super::*;
     use sha2::{Digest, Sha256};
 
-    /// A page of one format is made in one way. Whoever changes this digest raises the format, and keeps in mind that the pages of older packages
+    /// A page of one format is made in one way. Whoever changes these digests raises the format, and keeps in mind that the pages of older packages
     /// then are not compared any more.
     #[test]
     fn the_page_of_a_format_is_always_the_same() {
+        let lacking = [Lacking::event(4), Lacking::consent("c-2", Why::Withheld), Lacking::consent("c-3", Why::Erased)];
+        let text = check(FORMAT, Some(&lacking), "320b4733f4f9f3ddf2c71739b72080de1acfd503abe8a31dba8c146a2abffedd");
+        for told in [
+            "Observation/o/_history/1 · its content is withheld: it is not in this package",
+            "AuditEvent/f · shortened: what led to an erased person",
+            "AuditEvent/g · its record is not in this package",
+            "<li>c-2 · withheld: the reader may not see it",
+            "<li>c-3 · erased",
+            "Left out<td>3 of what was done with several records",
+        ] {
+            assert!(text.contains(told), "{told} is missing: {text}");
+        }
+        let text = check(FORMAT_OF_BRIEFER_PAGE, None, "ba8135c368e46b24feb5e57ff32534c26356a8677e4eaa4be2ce0f492cd6af66");
+        assert!(text.contains("AuditEvent/f · its record is not in this package"));
+    }
+
+    fn check(format: &str, lacking: Option<&[Lacking]>, digest: &str) -> String {
         let event = br#"{"resourceType":"AuditEvent","recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"display":"Hospital <B>"}}],"outcomeDesc":"denied"}"#;
         let change = format!(
             r#"{{"resourceType":"Provenance","recorded":"2026-01-01T00:00:00Z","extension":[{{"url":"{CHANGE_EXTENSION}","extension":[{{"url":"rule","valueString":"dates"}},{{"url":"before","valueString":"x"}}]}}]}}"#
         );
-        let row = |position, kind, target, document, provenance| Row { position, kind, hour: 490_000, target, document, provenance };
+        let row = |position, kind, target, document, provenance| {
+            let has_content = position == 1;
+            Row { position, kind, hour: 490_000, target, has_content, document, provenance }
+        };
+        let told_now = lacking.map(|_| row(6, "disclose", Some("AuditEvent/g"), None, None));
         let page = Page {
             subject: "Patient/p",
             origin: "log.example",
@@ -167,29 +238,30 @@ mod tests {
             created: "2026-01-01T00:00:00Z",
             asked_by: "Health & Co",
             covers: 8,
-            rows: vec![
+            rows: [
                 row(1, "accept", Some("Observation/o/_history/1"), None, Some(change.as_bytes())),
                 row(2, "refuse", Some("AuditEvent/e"), Some(event.as_slice()), None),
                 row(3, "accept", None, None, None),
                 row(4, "disclose", Some("AuditEvent/f"), None, None),
                 row(5, "erase", None, None, None),
-            ],
+            ]
+            .into_iter()
+            .chain(told_now)
+            .collect(),
             consents: BTreeSet::from(["c-1"]),
+            lacking: lacking.map(by_path),
+            left_out: lacking.map_or(0, <[Lacking]>::len),
         };
         let text = render(&page);
         for told in [
             "2026-01-01T00:00:00Z · Hospital &lt;B&gt; · AuditEvent/e · denied",
             "2025-11-24T16h · erased",
-            "AuditEvent/f · its record is not in this package",
             "changed: dates",
             "consents/c-1.json",
         ] {
             assert!(text.contains(told), "{told} is missing: {text}");
         }
-        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(text));
-        assert_eq!(
-            (super::super::package::FORMAT, digest.as_str()),
-            ("hearthgate/evidence/4", "ba8135c368e46b24feb5e57ff32534c26356a8677e4eaa4be2ce0f492cd6af66")
-        );
+        assert_eq!(data_encoding::HEXLOWER.encode(&Sha256::digest(&text)), digest, "{format}");
+        text
     }
 }

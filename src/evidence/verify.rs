@@ -63,6 +63,8 @@ pub struct Report {
     /// Leaves under no tag that are shown to be of the subject all the same: versions about nobody in the log of an older gateway, and what was done with
     /// several such records at once. Nothing shows that these are all.
     pub untagged: BTreeSet<u64>,
+    /// How many more of these the package says it leaves out, since something was taken out of them.
+    pub left_out: usize,
     /// Where versions are among them: the leaf from which on there are tags for what is nobody's.
     pub tagged_from: Option<u64>,
     /// Tags that are claimed, and of these the ones that receipts show to be the subject's.
@@ -113,7 +115,7 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
         report.problem(problem);
         return Ok(report);
     }
-    (report.subject, report.origin) = (manifest.subject.clone(), manifest.origin.clone());
+    (report.subject, report.origin, report.left_out) = (manifest.subject.clone(), manifest.origin.clone(), manifest.left_out);
     same_files(&manifest, &files, &mut report);
     belongs::strays(&manifest, &files, &mut report);
     // What it says nothing proves, and nothing here relies on: the reader brought theirs.
@@ -146,13 +148,13 @@ fn format_problem(manifest: &Manifest, kept: &Kept<'_>) -> Option<String> {
              files beside it; ask for a new package, or allow older formats and do not believe the page"
                 .to_owned(),
         ),
-        false => (format != FORMAT).then(|| format!("manifest.json: the format is not {FORMAT}")),
+        false => (!manifest.is_of_now()).then(|| format!("manifest.json: the format is not {FORMAT}")),
     }
 }
 
 /// The page people read says what the files beside it do.
 fn same_page(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64, Leaf>, report: &mut Report) {
-    report.is_page_compared = manifest.format == FORMAT;
+    report.is_page_compared = manifest.is_of_now();
     if !report.is_page_compared {
         return;
     }
@@ -162,10 +164,13 @@ fn same_page(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64, Leaf>, r
         kind: &listed.kind,
         hour: leaves.get(&listed.position).map_or(0, |leaf| leaf.hour),
         target: listed.target.as_deref(),
+        has_content: leaves.get(&listed.position).is_some_and(Leaf::has_content),
         document: file("documents", listed.position),
         provenance: file("provenance", listed.position),
     });
     let page = Page {
+        lacking: (manifest.format == FORMAT).then(|| page::by_path(&manifest.lacking)),
+        left_out: manifest.left_out,
         subject: &manifest.subject,
         origin: &manifest.origin,
         size: manifest.size,

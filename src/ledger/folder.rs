@@ -149,6 +149,34 @@ impl LogFiles for Folder {
         widths.sort_unstable();
         Ok(widths)
     }
+
+    fn strays(&self, limit: usize) -> Result<Vec<String>, LedgerError> {
+        let (mut strays, mut folders) = (Vec::new(), vec![String::new()]);
+        while let Some(folder) = folders.pop().filter(|_| strays.len() < limit) {
+            let listed = |error| failed("listing", &folder, &error);
+            for file in fs::read_dir(self.place(&folder)).map_err(listed)? {
+                let file = file.map_err(listed)?;
+                let path = format!("{folder}{}", file.file_name().to_string_lossy());
+                if file.file_type().map_err(listed)?.is_dir() {
+                    folders.push(path + "/");
+                } else if !is_of_a_log(&path) {
+                    strays.push(path);
+                }
+            }
+        }
+        strays.sort_unstable();
+        strays.truncate(limit);
+        Ok(strays)
+    }
+}
+
+/// Whether some log has a file of this path, or one that is still being written has this name.
+fn is_of_a_log(path: &str) -> bool {
+    // What an object store has not finished writing has a number behind its name.
+    let (path, _unfinished) = path.split_once('#').unwrap_or((path, ""));
+    let is_tile = || path.parse::<TilePath>().is_ok_and(|path| path.exists_at(u64::MAX));
+    let is_unfinished = || path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+    path == CHECKPOINT_PATH || is_tile() || is_unfinished()
 }
 
 /// Files of a log being written. Nobody looks at them before the checkpoint that needs them is there, and they are on the disk by then.

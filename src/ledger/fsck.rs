@@ -72,6 +72,8 @@ pub struct Report {
     /// Leaves that were checked.
     pub leaves: u64,
     pub problems: Vec<Problem>,
+    /// Files among the log's that no log has. They change nothing of it.
+    pub strays: Vec<String>,
     /// Whether the check stopped at [`MAX_PROBLEMS`].
     pub stopped: bool,
 }
@@ -106,8 +108,8 @@ pub fn fsck(files: &(impl LogFiles + ?Sized), policy: &Policy, progress: &mut dy
         walk.upper_partial_tiles()?;
         walk.root();
     }
-    let problems = walk.problems;
-    Ok(Report { leaves, problems, stopped, checkpoint: Some(checkpoint) })
+    let (problems, strays) = (walk.problems, files.strays(MAX_PROBLEMS)?);
+    Ok(Report { leaves, problems, strays, stopped, checkpoint: Some(checkpoint) })
 }
 
 /// The checkpoint, also when the policy refuses it: the rest can be checked against it all the same.

@@ -30,6 +30,14 @@ pub trait LogFiles {
     fn partial_widths(&self, _place: TilePath) -> Result<Vec<u16>, LedgerError> {
         Ok(Vec::new())
     }
+
+    /// Files that no log has, at most so many of them, where the storage can tell. Only [`super::fsck`] asks.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn strays(&self, _limit: usize) -> Result<Vec<String>, LedgerError> {
+        Ok(Vec::new())
+    }
 }
 
 /// The full tiles of a log that is laid out as files.

@@ -16,13 +16,12 @@ use crate::clock::Instant;
 use crate::config::SignOff;
 use crate::fhir::{Node, json};
 use crate::identity::Caller;
-use crate::intake::Received;
+use crate::intake::{Interaction, Received, Write};
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::sign::{Attestation, attest_again};
 use crate::store::{Assumption, Committed, IdempotencyDraft, Pending, Unit};
 use held::Held;
 use progress::{Countersignature, End, Progress};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many submissions one pass ends because their time has passed.
@@ -74,6 +73,16 @@ impl Waiting {
     }
 }
 
+/// What of a submission that waits may lead to somebody.
+#[derive(Debug, Clone, Copy)]
+pub struct Waits<'a> {
+    /// As it would be stored; nothing where it would be refused by now.
+    pub forms: &'a [Node],
+    /// As it is kept, and the bytes of that.
+    pub whole: Option<&'a Node>,
+    pub bytes: &'a [u8],
+}
+
 impl Pipeline {
     /// The rule a submission falls under, when it needs signatures that it does not bring.
     pub(super) fn sign_off_rule(&self, caller: &Caller, received: &Received) -> Option<&SignOff> {
@@ -95,7 +104,9 @@ impl Pipeline {
         opened: &audit::Opened,
     ) -> Result<Vec<WriteAnswer>, Failure> {
         let progress = first_signatures(rule, caller, &received);
-        let held = Held::of(&received, rule, caller, &opened.request_id);
+        // A signature that was brought may be over all the bytes.
+        let alone = if progress.signatures.is_empty() { Held::alone(&received, &self.limits, self.definitions) } else { None };
+        let held = Held::of(&received, rule, (caller, &opened.request_id), alone);
         let (key, at, writes) = (received.idempotency(), self.clock.now(), received.writes().len());
         let (evidence, writes_asked) = received.into_parts();
         let digest = evidence.digest;
@@ -135,6 +146,18 @@ impl Pipeline {
             caller.source.as_ref() == Some(&waiting.row.source) || waiting.held.rule.party_of(&caller.client_id).is_some()
         };
         Ok(waiting.filter(may_know))
+    }
+
+    /// What waits for signatures, or waited, is not deleted by its Task: the Task says how it ends.
+    pub(super) async fn check_deletions(&self, caller: &Caller, writes: &[Write]) -> Result<(), Failure> {
+        for write in writes {
+            let Interaction::Delete { type_name, id, .. } = &write.interaction else { continue };
+            if type_name == "Task" && self.waiting(caller, id).await?.is_some() {
+                let text = "The Task of a submission that waits for signatures, or waited, is not deleted. It ends when enough have signed or its time has passed.";
+                return Err(Refusal::new(Reason::MethodNotAllowed, IssueType::NotSupported, text).into());
+            }
+        }
+        Ok(())
     }
 
     /// The same, whoever asks.
@@ -306,9 +329,8 @@ impl Pipeline {
         Ok(count)
     }
 
-    /// The submissions that wait and, as they would be stored, name one of these ids; one that would not be stored any more counts when its
-    /// bytes do.
-    pub async fn waiting_about(&self, ids: &BTreeSet<String>) -> Result<Vec<String>, Fault> {
+    /// The submissions that wait and are judged to be among those, by id, with what was judged of each.
+    pub async fn waiting_where<T>(&self, judge: impl Fn(&Waits<'_>) -> Option<T>) -> Result<Vec<(String, T)>, Fault> {
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
             let from = after.clone();
@@ -318,14 +340,14 @@ impl Pipeline {
             for row in rows {
                 let id = row.id.clone();
                 let waiting = Waiting::read(row)?;
-                let text = match self.normalised_form(&waiting).await {
-                    Ok(resources) => resources.iter().map(json::write).collect(),
-                    Err(Failure::Refused(_)) => String::from_utf8_lossy(&waiting.held.bytes).into_owned(),
+                let forms = match self.normalised_form(&waiting).await {
+                    Ok(forms) => forms,
+                    Err(Failure::Refused(_)) => Vec::new(),
                     Err(Failure::Fault(fault)) => return Err(fault),
                 };
-                if ids.iter().any(|id| text.contains(id.as_str())) {
-                    found.push(id);
-                }
+                let whole = waiting.held.whole(&self.limits, self.definitions).ok();
+                let judged = judge(&Waits { forms: &forms, whole: whole.as_ref(), bytes: &waiting.held.bytes });
+                found.extend(judged.map(|judged| (id, judged)));
             }
         }
     }

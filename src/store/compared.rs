@@ -4,8 +4,10 @@
 //! the leaves (`compared/leaves.rs`), the others by the documents themselves. It takes a look at everything, a row at a time; a row that cannot be read for
 //! what it is ends nothing.
 
+mod erasures;
 mod leaves;
 mod links;
+mod provenances;
 mod received;
 mod seals;
 
@@ -13,7 +15,7 @@ pub use leaves::{Erases, LeafReader, LeafSays};
 
 use super::row::text;
 use super::seal::Sealer;
-use super::{bound, data_file, destroyed, fault};
+use super::{bound, data_file, destroyed, fault, pending};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, json};
 use crate::outcome::Fault;
@@ -54,11 +56,27 @@ pub fn compare_rows(
     }
     seals::compare_newest(&data, &mut compared.problems)?;
     links::compare(&data, sealer.as_ref(), &mut compared.problems)?;
-    received::compare(&data, &mut compared.problems)?;
+    compare_notes(&data, sealer.as_ref(), &mut compared.problems)?;
+    provenances::compare(&data, definitions, reader, &mut compared.problems)?;
     let gateway = gateway.filter(|_| sealer.is_some());
     told.map_or(Ok(()), |told| destroyed::compare(&data, told, gateway, &mut compared.problems))?;
     compare_index(&data, definitions, &mut compared)?;
     Ok(compared)
+}
+
+/// What the gateway notes beside the versions: of erasures, of what it received, of what waits for signatures.
+fn compare_notes(data: &Connection, sealer: Option<&Sealer>, problems: &mut Vec<String>) -> Result<(), Fault> {
+    let is_sealed = has_table(data, "tally")?;
+    erasures::compare(data, sealer, is_sealed, problems)?;
+    received::compare(data, sealer, is_sealed, problems)?;
+    sealer.filter(|_| is_sealed).map_or(Ok(()), |sealer| pending::compare(data, sealer.of_notes(), problems))
+}
+
+/// Data that no newer gateway has opened yet lacks newer tables.
+fn has_table(data: &Connection, name: &str) -> Result<bool, Fault> {
+    data.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?)")
+        .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
+        .map_err(fault)
 }
 
 /// What checks the seals, if the key is the one that the data was written under.

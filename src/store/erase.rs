@@ -8,7 +8,7 @@ use super::filed::Filing;
 use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{destroyed, emptied, entries, fault, former, row};
+use super::{destroyed, emptied, entries, fault, former, pending, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -26,21 +26,21 @@ const PAUSE_BETWEEN_FOLDS: Duration = Duration::from_millis(25);
 const GOING: &str = "
 CREATE TEMP TABLE IF NOT EXISTS gone (rid INTEGER PRIMARY KEY);
 CREATE TEMP TABLE IF NOT EXISTS going (seq INTEGER PRIMARY KEY);
-DELETE FROM temp.gone; DELETE FROM temp.going;
+CREATE TEMP TABLE IF NOT EXISTS received (id INTEGER PRIMARY KEY);
+DELETE FROM temp.gone; DELETE FROM temp.going; DELETE FROM temp.received;
 ";
 const WHOLE: &str = "INSERT OR IGNORE INTO temp.going SELECT seq FROM version WHERE rid IN (SELECT rid FROM temp.gone)";
 const DESTROY: &str = "
 INSERT OR IGNORE INTO condemned SELECT key FROM version WHERE seq IN (SELECT seq FROM temp.going) AND key IS NOT NULL;
-UPDATE raw SET bytes = x'', digest = zeroblob(32) WHERE id IN (SELECT raw FROM version WHERE seq IN (SELECT seq FROM temp.going));
 DELETE FROM version WHERE seq IN (SELECT seq FROM temp.going);
-DELETE FROM raw WHERE length(bytes) = 0 AND digest = zeroblob(32) AND NOT EXISTS (SELECT 1 FROM version WHERE version.raw = raw.id);
+DELETE FROM raw WHERE id IN (SELECT id FROM temp.received) AND NOT EXISTS (SELECT 1 FROM version WHERE version.raw = raw.id);
 DELETE FROM resource WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM exact WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM words WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM span WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM erased WHERE rid IN (SELECT rid FROM temp.gone);
 DELETE FROM former WHERE rid IN (SELECT rid FROM temp.gone);
-DELETE FROM temp.gone; DELETE FROM temp.going;
+DELETE FROM temp.gone; DELETE FROM temp.going; DELETE FROM temp.received;
 ";
 
 /// Carries out an erasure inside the transaction under way, and marks that it is to be finished.
@@ -55,19 +55,20 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM work WHERE task = ?", [id]).map_err(fault)?;
         filing.forget(data, type_name, id)?;
-        forget_answers(data, id)?;
+        forget_answers(data, sealer, id)?;
     }
     for (type_name, id, versions) in &erasure.versions {
         versions.iter().try_for_each(|version| single_out(data, sealer, (type_name, id), *version))?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
-        forget_answers(data, id)?;
+        forget_answers(data, sealer, id)?;
     }
     for id in &erasure.pending {
-        data.execute("DELETE FROM pending WHERE id = ?", [id]).map_err(fault)?;
+        pending::forget(data, sealer.of_notes(), id)?;
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
     }
     data.execute(WHOLE, []).map_err(fault)?;
     emptied::note(data, sealer)?;
+    emptied::empty_received(data, sealer)?;
     data.execute_batch(DESTROY).map_err(fault)?;
     erasure.versions.iter().try_for_each(|(type_name, id, _)| former::note_anew(data, sealer, type_name, id))?;
     if let Some(patient) = &erasure.patient {
@@ -76,30 +77,30 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
     if let Some(name) = &erasure.patient_key {
         data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
     }
-    note_severed(data, erasure)?;
+    note_severed(data, sealer, erasure)?;
     rewrite_all(data, sealer, erasure)?;
     data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [UNFOLDED]).map(drop).map_err(fault)
 }
 
 /// What opens the leaves that erase is kept as long as there is a trail that something is missing from; that it went is noted, so that nobody takes it away
 /// unseen.
-fn note_severed(data: &Connection, erasure: &Erasure) -> Result<(), Fault> {
+fn note_severed(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result<(), Fault> {
     for (commitment, opening) in &erasure.severed {
         data.execute("INSERT OR REPLACE INTO severed (commitment, opening) VALUES (?, ?)", params![&commitment[..], opening])
             .map_err(fault)?;
     }
     for commitment in &erasure.unopened {
         data.execute("DELETE FROM severed WHERE commitment = ?", [&commitment[..]]).map_err(fault)?;
-        data.execute("INSERT OR IGNORE INTO unopened (commitment) VALUES (?)", [&commitment[..]]).map_err(fault)?;
+        emptied::note_unopened(data, sealer, commitment)?;
     }
     Ok(())
 }
 
 /// Remembered answers name what they made; the resend of something erased is a new submission. How a submission that several parties signed ended
 /// names it too.
-fn forget_answers(data: &Connection, id: &str) -> Result<(), Fault> {
+fn forget_answers(data: &Connection, sealer: &Sealer, id: &str) -> Result<(), Fault> {
     data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
-    data.execute("DELETE FROM pending WHERE instr(progress, CAST(? AS BLOB)) > 0", [id]).map(drop).map_err(fault)
+    pending::forget_ended_in(data, sealer.of_notes(), id)
 }
 
 /// A version goes, and that it did is noted: its number is missing from a history that stays.
@@ -123,7 +124,7 @@ pub(super) fn erased_of(data: &Connection, sealer: &Sealer, type_name: &str, id:
     let mut erased = BTreeSet::new();
     for row in rows {
         let (version, found): (u32, Vec<u8>) = row.map_err(fault)?;
-        if verify_slices_are_equal(&seal(sealer, type_name, id, version), &found).is_err() {
+        if !is_noted(sealer, (type_name, id), version, &found) {
             return Err(Fault::new(
                 FaultKind::StorageCorrupt,
                 format!("that {type_name}/{id} version {version} was erased is not as it was noted"),
@@ -132,6 +133,11 @@ pub(super) fn erased_of(data: &Connection, sealer: &Sealer, type_name: &str, id:
         erased.insert(version);
     }
     Ok(erased)
+}
+
+/// Whether this is the seal of the note that a version was erased.
+pub(super) fn is_noted(sealer: &Sealer, (type_name, id): (&str, &str), version: u32, found: &[u8]) -> bool {
+    verify_slices_are_equal(&seal(sealer, type_name, id, version), found).is_ok()
 }
 
 fn seal(sealer: &Sealer, type_name: &str, id: &str, version: u32) -> [u8; 32] {

@@ -2,11 +2,11 @@
 
 use super::filed::{self, Filing, TYPE_NAME};
 use super::keys::Keyring;
-use super::row::{SELECT_CURRENT, apart};
+use super::row::{SELECT, SELECT_CURRENT, apart};
 use super::seal::Sealer;
-use super::{entries, fault, former, reader};
+use super::{emptied, entries, fault, former, reader, tally};
 use crate::outcome::Fault;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
 /// So many rows are looked at at once.
@@ -19,6 +19,10 @@ const FILED: &str = "filed";
 const SHORTENED: &str = "shortened";
 /// Which records are one person's, from before it was noted with their consents.
 const LINKED: &str = "linked";
+/// The seals of what is noted of erasures, and of how many submissions wait.
+const NOTES: &str = "notes";
+/// The seals of versions that others took the place of.
+const OVERTAKEN: &str = "overtaken";
 
 pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Result<(), Fault> {
     if is_to_do(data, FILED)? {
@@ -41,7 +45,40 @@ pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Res
         }
         done(data, LINKED)?;
     }
-    keyring.links_are_noted(true)
+    keyring.links_are_noted(true)?;
+    seal_once(data, keyring, NOTES, |data| {
+        emptied::seal_older(data, sealer)?;
+        tally::take_for_all(data, sealer.of_notes(), tally::PENDING)
+    })?;
+    seal_once(data, keyring, OVERTAKEN, |data| seal_overtaken(data, sealer))
+}
+
+/// Seals what older gateways did not, in one commit, once in the life of a key store: whatever is not sealed later was put there by somebody else.
+fn seal_once(data: &Connection, keyring: &Keyring, what: &str, seal: impl FnOnce(&Connection) -> Result<(), Fault>) -> Result<(), Fault> {
+    if keyring.is_filled(what)? {
+        return Ok(());
+    }
+    let transaction = data.unchecked_transaction().map_err(fault)?;
+    seal(&transaction)?;
+    transaction.commit().map_err(fault)?;
+    keyring.tell_filled(what)
+}
+
+/// A version that another took the place of is sealed as such. One that is not as it was stored is left as it is.
+fn seal_overtaken(data: &Connection, sealer: &Sealer) -> Result<(), Fault> {
+    let mut after = i64::MIN;
+    loop {
+        let sql = format!("{SELECT} WHERE v.version < r.version AND v.seq > ? ORDER BY v.seq LIMIT ?");
+        let rows = apart(data, sealer, &sql, vec![after.into(), reader::rows(PORTION)])?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        for version in &rows.sound {
+            let seal = sealer.seal_overtaken(&version.sealed())?;
+            data.prepare_cached("UPDATE version SET seal = ? WHERE seq = ?")
+                .and_then(|mut statement| statement.execute(params![&seal[..], version.seq]))
+                .map_err(fault)?;
+        }
+        after = last;
+    }
 }
 
 /// What is there now counts as what there is. A consent that is damaged is in no list it was not in before: where it is found it denies.

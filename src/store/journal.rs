@@ -47,7 +47,7 @@ impl Journal {
     /// Opens the journal and reads what it holds, in order, each with its number. Nothing is written yet.
     pub(super) fn open(path: &Path, key: [u8; 32]) -> Result<(Journal, Held), Fault> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
-        let file = file.map_err(|error| Fault { detail: format!("{}: {}", path.display(), error), ..failed(error) })?;
+        let file = file.map_err(|error| unopened(path, error))?;
         let mut bytes = Vec::new();
         (&file).take(FILE_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
         let clean = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last / BLOCK_BYTES + 1);
@@ -151,6 +151,11 @@ impl Journal {
 /// How many blocks a frame takes that holds so many bytes.
 fn blocks(held: usize) -> usize {
     (HEAD_BYTES + held).div_ceil(BLOCK_BYTES)
+}
+
+/// A file could not be opened: which, for it is one of several.
+pub(super) fn unopened(path: &Path, error: std::io::Error) -> Fault {
+    Fault { detail: format!("{}: {error}", path.display()), ..failed(error) }
 }
 
 pub(super) fn failed(error: std::io::Error) -> Fault {

@@ -2,6 +2,7 @@
 //! so that a backup of the data holds no keys, and destroying a key ends what its commitments refer to.
 
 mod filings;
+mod filled;
 
 use super::destroyed::{self, Told};
 use super::fault;
@@ -124,6 +125,7 @@ impl Keyring {
             file.execute_batch(LABELS).map_err(fault)?;
         }
         filings::prepare(&file)?;
+        filled::prepare(&file)?;
         destroyed::prepare(&file)?;
         let writings = AtomicU64::new(standing_or_new(&file, &entropy)?.written);
         let last: Option<Vec<u8>> = file.query_row("SELECT max(id) FROM record", [], |row| row.get(0)).map_err(fault)?;

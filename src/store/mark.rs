@@ -4,7 +4,7 @@
 //! The mark follows the synced record and goes before the answer. It is itself synced a little later, which counts only where the machine goes down;
 //! it is never ahead of what is on the disk.
 
-use super::journal::failed;
+use super::journal::{failed, unopened};
 use super::keys::hmac;
 use crate::outcome::{Fault, FaultKind};
 use std::fs::{File, OpenOptions};
@@ -26,7 +26,8 @@ impl Mark {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
         }
-        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path).map_err(failed)?;
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
+        let mut file = file.map_err(|error| unopened(path, error))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         let mark = Mark { file, key };

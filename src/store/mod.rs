@@ -53,6 +53,7 @@ mod seal;
 mod seen;
 mod signing;
 mod spare;
+mod tally;
 mod unit;
 mod writer;
 
@@ -166,6 +167,7 @@ impl Store {
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
         if settings.adopt {
             keyring.forget_filings()?;
+            keyring.forget_filled()?;
             destroyed::take_for_all(&data, &keyring)?;
         }
         filling::fill(&data, &sealer, &keyring)?;

@@ -1,7 +1,8 @@
 //! Submissions that wait for signatures: held whole, apart from the resources, until they are accepted or their time has passed.
 
-use super::fault;
 use super::keys::hmac;
+use super::row::text;
+use super::{fault, tally};
 use crate::clock::Instant;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -36,9 +37,51 @@ const COLUMNS: &str = "id, source, revision, open, at, expires, held, progress, 
 
 pub(super) fn write(connection: &Connection, key: &[u8; 32], pending: &Pending) -> Result<(), Fault> {
     let sql = format!("INSERT OR REPLACE INTO pending ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    let Pending { id, source, revision, is_open, at, expires, held, progress } = pending;
-    let row = params![id, source, revision, is_open, at.micros(), expires.micros(), held, progress, &pending.seal(key)[..]];
-    connection.prepare_cached(&sql).and_then(|mut statement| statement.execute(row)).map(drop).map_err(fault)
+    let before = seals(connection, "id = ?", &pending.id)?;
+    let (Pending { id, source, revision, is_open, at, expires, held, progress }, seal) = (pending, pending.seal(key));
+    let row = params![id, source, revision, is_open, at.micros(), expires.micros(), held, progress, &seal[..]];
+    connection.prepare_cached(&sql).and_then(|mut statement| statement.execute(row)).map_err(fault)?;
+    tally::change(connection, key, tally::PENDING, &before, Some(&seal))
+}
+
+/// Forgets one, as it is erased.
+pub(super) fn forget(connection: &Connection, key: &[u8; 32], id: &str) -> Result<(), Fault> {
+    forget_where(connection, key, "id = ?", id)
+}
+
+/// Forgets those whose end names a resource.
+pub(super) fn forget_ended_in(connection: &Connection, key: &[u8; 32], resource: &str) -> Result<(), Fault> {
+    forget_where(connection, key, "instr(progress, CAST(? AS BLOB)) > 0", resource)
+}
+
+fn forget_where(connection: &Connection, key: &[u8; 32], condition: &str, parameter: &str) -> Result<(), Fault> {
+    let gone = seals(connection, condition, parameter)?;
+    if gone.is_empty() {
+        return Ok(());
+    }
+    connection.execute(&format!("DELETE FROM pending WHERE {condition}"), [parameter]).map_err(fault)?;
+    tally::change(connection, key, tally::PENDING, &gone, None)
+}
+
+fn seals(connection: &Connection, condition: &str, parameter: &str) -> Result<Vec<Vec<u8>>, Fault> {
+    let mut statement = connection.prepare_cached(&format!("SELECT CAST(seal AS BLOB) FROM pending WHERE {condition}")).map_err(fault)?;
+    let seals = statement.query_map([parameter], |row| row.get(0)).map_err(fault)?;
+    seals.collect::<Result<_, _>>().map_err(fault)
+}
+
+/// Holds each against its seal, and all of them against what was told of how many there are.
+pub(super) fn compare(connection: &Connection, key: &[u8; 32], problems: &mut Vec<String>) -> Result<(), Fault> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM pending ORDER BY id")).map_err(fault)?;
+    let mut rows = statement.query([]).map_err(fault)?;
+    while let Some(row) = rows.next().map_err(fault)? {
+        if !read(row).is_ok_and(|found| unsealed(found, key).is_ok()) {
+            problems.push(format!("data.db: the waiting submission {} is not as it was stored", text(row, 0)));
+        }
+    }
+    if !tally::holds(connection, key, tally::PENDING)? {
+        problems.push("data.db: the submissions that wait or waited for signatures are not all there, or others".to_owned());
+    }
+    Ok(())
 }
 
 /// The revision of a waiting submission; `None` when there is none of this id.

@@ -2,7 +2,7 @@
 
 use super::fault;
 use super::keys::RecordKeyId;
-use super::seal::{Sealed, Sealer};
+use super::seal::{self, Sealed, Sealer};
 use super::unit::Method;
 use crate::clock::Instant;
 use crate::fhir::{Node, json};
@@ -157,6 +157,8 @@ fn proved(row: Unproved, sealer: &Sealer) -> Result<StoredVersion, Fault> {
     if !sealer.holds(&version.seal, &version.sealed())? {
         return damaged("is not as it was stored");
     }
+    // Its own seal says so too, where the one that took its place is not there any more.
+    let is_overtaken = is_overtaken || seal::is_overtaken(&version.seal);
     let is_newest = version.version == newest && is_deleted == version.document.is_empty() && !is_overtaken;
     match version.is_current {
         true if !is_newest => damaged("is said to be the newest, and is not"),

@@ -3,7 +3,7 @@
 use super::seal::Sealed;
 use super::unit::{Assumption, Committed, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::writer::Writer;
-use super::{candidates, entries, fault, former, outbox, pending, people, reader};
+use super::{candidates, entries, fault, former, outbox, pending, people, reader, row};
 use crate::clock::Instant;
 use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
@@ -217,6 +217,7 @@ impl Writer {
             )?;
             return Ok(self.data.last_insert_rowid());
         }
+        self.overtake(draft)?;
         self.data
             .prepare_cached("UPDATE resource SET version = ?, current = ?, deleted = ?, at = ? WHERE type = ? AND id = ? RETURNING rid")
             .and_then(|mut statement| {
@@ -224,6 +225,13 @@ impl Writer {
                 statement.query_row(row, |row| row.get(0))
             })
             .map_err(fault)
+    }
+
+    /// The version that this one takes the place of is sealed as one that another did.
+    fn overtake(&self, draft: &VersionDraft) -> Result<(), Fault> {
+        let Some(before) = row::current(&self.data, &self.sealer, &draft.type_name, &draft.id)? else { return Ok(()) };
+        let seal = self.sealer.seal_overtaken(&before.sealed())?;
+        self.execute("UPDATE version SET seal = ? WHERE seq = ?", params![&seal[..], before.seq])
     }
 
     fn value(&self, sql: &str) -> Result<i64, Fault> {

@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     NAMES_OF_BEFORE,
     SHORTENED_RECORDS,
     NOTED_LINKS,
+    SEALED_NOTES,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -132,6 +133,12 @@ INSERT INTO filling SELECT 'shortened' WHERE EXISTS (SELECT 1 FROM resource);
 /// Which records are one person's is noted with their consents.
 const NOTED_LINKS: &str = "
 INSERT INTO filling SELECT 'linked' WHERE EXISTS (SELECT 1 FROM person);
+";
+
+/// What is noted of erasures and of submissions that wait is sealed, as a start fills in (`store/filling.rs`).
+const SEALED_NOTES: &str = "
+ALTER TABLE unopened ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
+CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL, sum BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

@@ -13,6 +13,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 const TAG_BYTES: usize = 16;
 /// What a seal begins with that is over the whole row.
 const WHOLE: u8 = 2;
+/// And one over the whole row of a version that another took the place of: it cannot pass for the newest again where that one is taken away.
+const OVERTAKEN: u8 = 3;
 /// And one that is over type, id, version and document. Those of the first stores are nothing but [`TAG_BYTES`] of a hash.
 const DOCUMENT: u8 = 1;
 
@@ -100,6 +102,11 @@ impl Sealer {
         self.tagged(WHOLE, row.head(), row.document)
     }
 
+    /// The seal of a version that another takes the place of.
+    pub(super) fn seal_overtaken(&self, row: &Sealed<'_>) -> Result<Seal, Fault> {
+        self.tagged(OVERTAKEN, row.head(), row.document)
+    }
+
     fn tagged(&self, mark: u8, mut head: Vec<u8>, document: &str) -> Result<Seal, Fault> {
         // One nonce for each kind, so that none can be taken for another.
         let mut nonce = [0; NONCE_LEN];
@@ -115,6 +122,7 @@ impl Sealer {
     pub(super) fn holds(&self, found: &[u8], row: &Sealed<'_>) -> Result<bool, Fault> {
         let expected = match found {
             [WHOLE, ..] if found.len() == 1 + TAG_BYTES => self.seal(row)?,
+            [OVERTAKEN, ..] if found.len() == 1 + TAG_BYTES => self.seal_overtaken(row)?,
             [DOCUMENT, ..] if found.len() == 1 + TAG_BYTES => self.tagged(DOCUMENT, row.name(), row.document)?,
             _ if found.len() == TAG_BYTES => {
                 let mac = hmac(&self.older, &[&row.name(), row.document.as_bytes()]);
@@ -124,6 +132,11 @@ impl Sealer {
         };
         Ok(verify_slices_are_equal(&expected, found).is_ok())
     }
+}
+
+/// Whether a seal is of a version that another took the place of.
+pub(super) fn is_overtaken(seal: &[u8]) -> bool {
+    seal.first() == Some(&OVERTAKEN) && seal.len() == 1 + TAG_BYTES
 }
 
 fn unusable() -> Fault {
@@ -189,7 +202,8 @@ mod tests {
         let whole = sealer.seal(&ROW).unwrap();
         let document = sealer.tagged(DOCUMENT, ROW.name(), ROW.document).unwrap();
         let first = &hmac(&[2; 32], &[b"Patient/1/2\0", b"{\"a\":1}"])[..TAG_BYTES];
-        for seal in [&whole[..], &document, first] {
+        let overtaken = sealer.seal_overtaken(&ROW).unwrap();
+        for seal in [&whole[..], &overtaken, &document, first] {
             assert!(holds(seal, &ROW));
             for other in others() {
                 assert!(!holds(seal, &other), "{other:?}");

@@ -57,7 +57,12 @@ pub(super) fn remark(places: &[Place]) -> Option<Node> {
         "{count} entries are of a version from before the log had a tag for records that are nobody's, or of what was done with several such records at \
          once. Nothing proves that these are all."
     );
-    let issue: Node = Object::new().with("severity", "information").with("code", "incomplete").with("diagnostics", text).into();
+    (count > 0).then(|| said("urn:hearthgate:beside", "information", &text))
+}
+
+/// What is said of a trail in the trail itself, as its last entries.
+pub(super) fn said(url: &str, severity: &str, text: &str) -> Node {
+    let issue: Node = Object::new().with("severity", severity).with("code", "incomplete").with("diagnostics", text).into();
     let outcome = Object::resource("OperationOutcome").with("issue", vec![issue]);
-    (count > 0).then(|| Object::new().with("fullUrl", "urn:hearthgate:beside").with("resource", outcome).into())
+    Object::new().with("fullUrl", url).with("resource", outcome).into()
 }

@@ -59,6 +59,8 @@ pub(super) struct Plan {
     pub(super) severing: Severing,
     /// What earlier erasures noted of the trail that goes.
     forgotten: Vec<[u8; 32]>,
+    /// Those of the person who goes.
+    pub(super) identifiers: Identifiers,
 }
 
 impl Trail {
@@ -96,10 +98,11 @@ impl Trail {
             if plan.is_empty() {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
-            if !shared && !plan.shared.is_empty() {
+            let waiting = self.waiting(&plan, Some(id).filter(|_| type_name == "Patient")).await?;
+            let about_others = plan.shared.len() + waiting.shared;
+            if !shared && about_others > 0 {
                 let text = format!(
-                    "{} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well.",
-                    plan.shared.len()
+                    "{about_others} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well."
                 );
                 return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).into());
             }
@@ -108,7 +111,7 @@ impl Trail {
                 self.delete_first(plan.headless, opened).await?;
                 continue;
             }
-            let done = self.commit(type_name, id, &plan, opened).await?;
+            let done = self.commit(type_name, id, &plan, waiting.ids, opened).await?;
             erased.resources += done.resources;
             erased.versions += done.versions;
             erased.rewritten += done.rewritten;
@@ -151,12 +154,17 @@ impl Trail {
         self.query.pipeline.store.commit(unit).await.map(drop)
     }
 
-    async fn commit(&self, type_name: &str, id: &str, plan: &Plan, opened: &audit::Opened) -> Result<Erased, Failure> {
+    async fn commit(
+        &self,
+        type_name: &str,
+        id: &str,
+        plan: &Plan,
+        pending: Vec<String>,
+        opened: &audit::Opened,
+    ) -> Result<Erased, Failure> {
         let anchor = &self.query.pipeline.anchor;
         let partner = opened.caller.as_ref().map(|caller| caller.organisation.key());
         let patient = (type_name == "Patient").then(|| id.to_owned());
-        let ids: BTreeSet<String> = plan.gone.keys().map(|(_, id)| id.clone()).collect();
-        let pending = self.query.pipeline.waiting_about(&ids).await?;
         let mut unit = Unit::default();
         let (mut severed, mut unopened) = (Vec::new(), plan.forgotten.clone());
         for (leaf, named) in plan.severing.leaves(anchor, &plan.told, (partner.as_deref(), opened.at))? {
@@ -295,6 +303,7 @@ fn plan_patient(
         plan.tell_of(reader, (&type_name, &of), Some(id))?;
     }
     plan.audit_records(reader, keyring, (id, &traces), suspects)?;
+    plan.identifiers = identifiers;
     Ok(plan)
 }
 

@@ -67,10 +67,17 @@ impl Trail {
         if reading.is_overtaken() {
             return Ok(None);
         }
+        let count = items.len();
         items.retain(is_provable);
+        let left_out = count - items.len();
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
         lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(|item| Lacking::event(item.position)));
         let erasure_proof = self.erasure_proof(&head, &items, &lacking).await?;
+        // A consent was erased after the log was looked at, which does not say so yet.
+        let is_borne_out = || items.iter().any(|item| item.leaf.kind == LeafKind::Erase);
+        if erasure_proof.is_none() && lacking.iter().any(|lacking| lacking.why == Why::Erased) && !is_borne_out() {
+            return Ok(None);
+        }
         let package = Package {
             subject: subject.reference,
             origin: pipeline.anchor.origin.clone(),
@@ -88,6 +95,7 @@ impl Trail {
             consistency: self.consistency(&head, seen).await?,
             consents,
             lacking,
+            left_out,
         };
         // Packing is work for a processor, not for the thread that serves others.
         let packed = tokio::task::spawn_blocking(move || package.into_zip()).await;
@@ -283,6 +291,7 @@ fn written(item: Item) -> Entry {
         kind: item.leaf.kind,
         hour: item.leaf.hour,
         target: item.target,
+        has_content: item.leaf.has_content(),
         proof: item.receipt,
         document: event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource()))),
         provenance: item.provenance.filter(is_whole).map(|provenance| provenance.text().to_owned()),

@@ -26,6 +26,7 @@ mod stream;
 mod subject;
 mod tasks;
 mod traces;
+mod waiting;
 mod whose;
 
 pub use erasure::Erased;
@@ -62,9 +63,15 @@ impl Trail {
     /// The trail of a resource as a Bundle, for oversight.
     pub async fn bundle(&self, caller: &Caller, type_name: &str, id: &str, opened: &audit::Opened) -> Result<Pieces, Failure> {
         let work = async {
-            let subject = self.subject(caller, type_name, id).await?;
+            let mut subject = self.subject(caller, type_name, id).await?;
             self.record(opened, &subject, "provenance trail").await?;
-            self.stream(caller, subject).await
+            for _ in 0..MAX_ROUNDS {
+                if let Some(pieces) = self.stream(caller, subject).await? {
+                    return Ok(pieces);
+                }
+                subject = self.subject(caller, type_name, id).await?;
+            }
+            Err(Fault::new(FaultKind::Overloaded, "more keeps being erased of what is to be told; ask again").into())
         };
         self.query.audited_of(caller, (type_name, id), opened, work).await
     }

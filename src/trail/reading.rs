@@ -28,6 +28,8 @@ pub(super) struct Reading {
     /// All places of the trail.
     places: Vec<Place>,
     tags: HashSet<Tag>,
+    /// The owners' own, under which the leaf stands that says that one was erased: it names nothing.
+    owners: HashSet<Tag>,
     /// The size of the log over which the places were found.
     covers: u64,
     /// How far each patient's records might be shown at all, from the first portion on that has any. What might be is decided portion by portion.
@@ -41,13 +43,15 @@ pub(super) struct Reading {
 impl Reading {
     pub fn new(caller: &Caller, subject: Subject, head: LedgerHead) -> Reading {
         let (caller, covers) = (caller.clone(), head.size());
-        let (places, tags, scopes, erasures) = (Vec::new(), HashSet::new(), OnceCell::new(), OnceLock::new());
-        Reading { caller, subject, head, places, tags, covers, scopes, erasures, overtaken: AtomicBool::new(false) }
+        let (places, tags, owners, scopes, erasures) = (Vec::new(), HashSet::new(), HashSet::new(), OnceCell::new(), OnceLock::new());
+        Reading { caller, subject, head, places, tags, owners, covers, scopes, erasures, overtaken: AtomicBool::new(false) }
     }
 
     /// The same of what was found under these tags in a log of that size.
     pub fn over(self, tags: &[EpochTag], places: &[Place], covers: u64) -> Reading {
-        Reading { tags: tags.iter().map(|tag| tag.tag).collect(), places: places.to_vec(), covers, ..self }
+        let own = |tag: &EpochTag| Some(tag.secret.tag(&format!("Patient/{}", self.subject.patients.get(tag.patient)?)));
+        let (owners, tags) = (tags.iter().filter_map(own).collect(), tags.iter().map(|tag| tag.tag).collect());
+        Reading { tags, owners, places: places.to_vec(), covers, ..self }
     }
 
     /// Notes that something of it was erased while it was read.
@@ -69,7 +73,7 @@ impl Reading {
         if self.erasures(reader)?.iter().any(erased) {
             return Ok(());
         }
-        if self.newer_erasures(reader)?.iter().any(erased) {
+        if self.is_owner_gone(reader)? || self.newer_erasures(reader)?.iter().any(erased) {
             self.overtake();
             return Ok(());
         }
@@ -122,15 +126,25 @@ impl Reading {
 
     /// Those that came since the places were found: what is erased while a trail is read is missing from its later portions.
     fn newer_erasures(&self, reader: &Reader<'_>) -> Result<Vec<Eraser>, Fault> {
+        let of_subject = |leaf: &Leaf| leaf.counted().any(|(tag, _)| self.tags.contains(&tag));
+        let found = self.erasing_since(reader, of_subject)?.into_iter();
+        found.map(|(position, leaf)| Ok(Eraser { position, severed: severed(reader, position, &leaf)?, leaf })).collect()
+    }
+
+    /// Whether somebody was erased since then whose the subject is, or was: all that is under that one's tags goes with them.
+    fn is_owner_gone(&self, reader: &Reader<'_>) -> Result<bool, Fault> {
+        let of_owner = |leaf: &Leaf| leaf.tags.record.is_none() && leaf.tags.patient.is_some_and(|tag| self.owners.contains(&tag));
+        Ok(!self.erasing_since(reader, of_owner)?.is_empty())
+    }
+
+    /// The leaves that erase, of these, that came since the places were found.
+    fn erasing_since(&self, reader: &Reader<'_>, is_one: impl Fn(&Leaf) -> bool) -> Result<Vec<(u64, Leaf)>, Fault> {
         let (mut found, mut next) = (Vec::new(), self.covers);
         loop {
             let entries = reader.leaves(next, PORTION)?;
             let count = entries.len();
             let leaves = (next..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::decode(&entry)?)));
-            let of_subject = |leaf: &Leaf| leaf.counted().any(|(tag, _)| self.tags.contains(&tag));
-            for (position, leaf) in leaves.filter(|(_, leaf)| leaf.kind == LeafKind::Erase && of_subject(leaf)) {
-                found.push(Eraser { position, severed: severed(reader, position, &leaf)?, leaf });
-            }
+            found.extend(leaves.filter(|(_, leaf)| leaf.kind == LeafKind::Erase && is_one(leaf)));
             next = next.saturating_add(count as u64);
             if count < PORTION {
                 return Ok(found);

@@ -1,7 +1,10 @@
 //! A trail as a Bundle, written portion by portion, two portions at a time.
+//!
+//! Each portion is read as the store is then. Where something of the trail is erased before the first is answered, it is begun anew; where that happens
+//! later, the Bundle ends with an issue that says so.
 
 use super::Trail;
-use super::beside::remark;
+use super::beside::{remark, said};
 use super::gather::Item;
 use super::reading::Reading;
 use super::subject::{Place, Subject};
@@ -27,14 +30,16 @@ const RECORD_FRAME: usize = 200;
 pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
 
 impl Trail {
-    pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Pieces, Failure> {
+    /// The Bundle; none where something of it was erased while its first portion was read.
+    pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Option<Pieces>, Failure> {
         let tags = self.tags(&subject, None).await?;
         let covers = self.query.pipeline.store.ledger_head().size();
         let places = self.with_beside(&subject, self.places(&tags).await?).await?;
-        let remark = remark(&places).map_or_else(String::new, |entry| format!(",{}", json::write(&entry)));
+        let remark = remark(&places);
         let head = self.query.pipeline.store.ledger_head();
         let now = self.query.pipeline.clock.now().to_fhir_instant();
         let (trail, reading) = (self.clone(), Arc::new(Reading::new(caller, subject, head).over(&tags, &places, covers)));
+        let read = Arc::clone(&reading);
         let portions: Vec<Vec<Place>> = places.chunks(PORTION).map(<[Place]>::to_vec).collect();
         let pieces = stream::iter(portions).map(move |portion| piece(trail.clone(), Arc::clone(&reading), portion)).buffered(AT_ONCE);
         let pieces = pieces.enumerate().map(|(number, piece)| {
@@ -45,16 +50,26 @@ impl Trail {
         let mut pieces = pieces.boxed();
         // What shows in the first portion is answered as what it is; later it can only break the answer off.
         let first = pieces.next().await.transpose()?;
+        if read.is_overtaken() {
+            return Ok(None);
+        }
         let begin = format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{now}\",\"entry\":[");
         let text = |text: String| stream::once(async move { Ok(Bytes::from(text)) });
         let first = stream::iter(first.map(Ok));
-        Ok(text(begin)
-            .chain(first)
-            .chain(pieces)
-            .chain(text(format!("{remark}]}}")))
-            .try_filter(|piece| std::future::ready(!piece.is_empty()))
-            .boxed())
+        // What was found out by the last portion is said behind it.
+        let end = stream::once(async move { Ok(Bytes::from(ending(remark, read.is_overtaken()))) });
+        let whole = text(begin).chain(first).chain(pieces).chain(end);
+        Ok(Some(whole.try_filter(|piece| std::future::ready(!piece.is_empty())).boxed()))
     }
+}
+
+/// The end of the Bundle, with what is to be said of it.
+fn ending(remark: Option<Node>, is_overtaken: bool) -> String {
+    const OVERTAKEN: &str =
+        "Something of this trail was erased while it was read: what stands before this is of different states. Ask again.";
+    let overtaken = is_overtaken.then(|| said("urn:hearthgate:overtaken", "warning", OVERTAKEN));
+    let said: String = remark.into_iter().chain(overtaken).map(|entry| format!(",{}", json::write(&entry))).collect();
+    said + "]}"
 }
 
 /// The entries of a portion, each with a comma before it, made on a thread of their own.

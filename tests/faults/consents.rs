@@ -164,6 +164,6 @@ fn open(data: &Path) -> Connection {
 
 /// Takes a data folder at rest back to before lists were kept.
 fn older(data: &Path) {
-    open(data).execute_batch("DELETE FROM filed; DROP TABLE filling; DROP TABLE former; PRAGMA user_version = 12").unwrap();
+    open(data).execute_batch("DELETE FROM filed; DROP TABLE filling; DROP TABLE former; ALTER TABLE unopened DROP COLUMN seal; DROP TABLE tally; PRAGMA user_version = 12").unwrap();
     Connection::open(data.join("keys/keys.db")).unwrap().execute_batch("ALTER TABLE patient DROP COLUMN filed").unwrap();
 }

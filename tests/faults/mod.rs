@@ -10,6 +10,7 @@ mod input;
 mod keys;
 mod kill;
 mod mirror;
+mod noted;
 mod owed;
 mod people;
 mod race;

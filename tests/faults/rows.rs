@@ -1,16 +1,13 @@
 //! Rows that somebody took away or changed in the database: `ledger fsck --data` names each, and what was erased is not missed.
 
 use crate::support::data::{observation, patient};
-use crate::support::folder::Folder;
-use crate::support::process::hearthgate;
 use crate::support::world::{OFFICER, Setup, World};
-use crate::support::{Call, Party};
+use crate::support::{AtRest, Call, Party};
 use hearthgate::anchor::{Leaf, LeafKind, Tags};
 use hearthgate::clock::{Instant, ScriptedTime};
 use hearthgate::store::{LeafDraft, Unit};
-use rusqlite::Connection;
 use serde_json::json;
-use std::path::PathBuf;
+use std::ops::Deref;
 use std::time::Duration;
 
 /// After so long tags are others.
@@ -18,13 +15,18 @@ const EPOCH: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// Data at rest, of which something was erased a month after it came.
 struct Case {
-    _folder: Folder,
-    data: PathBuf,
-    key: String,
-    whole: Vec<u8>,
+    at_rest: AtRest,
     /// A record that is still there, and a patient of whom nothing was erased.
     record: String,
     patient: String,
+}
+
+impl Deref for Case {
+    type Target = AtRest;
+
+    fn deref(&self) -> &AtRest {
+        &self.at_rest
+    }
 }
 
 impl Case {
@@ -50,28 +52,7 @@ impl Case {
             let leaves = vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: None }];
             world.running.store.commit(Unit { leaves, ..Unit::default() }).await.unwrap();
         }
-        let key = world.running.verifier_key.trim().to_owned();
-        let (folder, settings) = world.stop().await;
-        let data = settings.storage.data_dir.clone();
-        let whole = std::fs::read(data.join("data.db")).unwrap();
-        let case = Case { _folder: folder, data, key, whole, record, patient: id };
-        let (code, told) = case.fsck();
-        assert_eq!((code, told.contains("seals: ")), (Some(0), true), "what was erased is not missed: {told}");
-        case
-    }
-
-    fn fsck(&self) -> (Option<i32>, String) {
-        let (log, data) = (self.data.join("ledger").display().to_string(), self.data.display().to_string());
-        let told = hearthgate(&["ledger", "fsck", &log, "--data", &data, "--key", &self.key], &self.data);
-        (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned())
-    }
-
-    fn change(&self, sql: &str) {
-        Connection::open(self.data.join("data.db")).unwrap().execute_batch(sql).unwrap();
-    }
-
-    fn put_back(&self) {
-        std::fs::write(self.data.join("data.db"), &self.whole).unwrap();
+        Case { at_rest: AtRest::of(world).await, record, patient: id }
     }
 
     fn row(&self) -> String {
@@ -86,7 +67,7 @@ impl Case {
     }
 }
 
-async fn officer(world: &World) -> Party {
+pub(super) async fn officer(world: &World) -> Party {
     let token = world.ask_token("officer", "system/Patient.r").await.expect(200).json();
     Party { token: token["access_token"].as_str().map(str::to_owned), ..world.stranger() }
 }

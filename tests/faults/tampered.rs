@@ -31,6 +31,9 @@ const CHANGES: &[&str] = &[
     // The same, where the version after it was taken away and a later one is there.
     "UPDATE version SET version = 3 WHERE VERSION; UPDATE resource SET version = 1, current = (SELECT seq FROM version WHERE version = 1 AND \
      version.rid = resource.rid) WHERE RESOURCE",
+    // The same, where nothing newer is there any more.
+    "DELETE FROM version WHERE VERSION; UPDATE resource SET version = 1, current = (SELECT seq FROM version WHERE version = 1 AND version.rid = \
+     resource.rid) WHERE RESOURCE",
     // What is there is said to be deleted.
     "UPDATE resource SET deleted = 1 WHERE RESOURCE",
     // Another record is said to be this one.

@@ -22,6 +22,10 @@ impl Case {
         Case(TwoPatients::new().await)
     }
 
+    pub(super) fn of(inner: TwoPatients) -> Case {
+        Case(inner)
+    }
+
     pub(super) fn into_inner(self) -> TwoPatients {
         self.0
     }

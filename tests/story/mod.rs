@@ -15,6 +15,7 @@ mod erasing_index;
 mod erasing_meanwhile;
 mod erasing_named;
 mod erasing_told;
+mod erasing_waiting;
 mod erasing_words;
 mod evidence;
 mod filing;

@@ -157,7 +157,10 @@ async fn names_of_before_are_found_in_an_older_store() {
     let id = scene.file("Encounter", json!({"status": "finished", "class": class, "reasonReference": reasons})).await;
     let (folder, settings) = scene.world.stop().await;
     let data = rusqlite::Connection::open(settings.storage.data_dir.join("data.db")).unwrap();
-    data.execute_batch("DROP TABLE former; DROP TABLE filling; PRAGMA user_version = 12").unwrap();
+    data.execute_batch(
+        "DROP TABLE former; DROP TABLE filling; ALTER TABLE unopened DROP COLUMN seal; DROP TABLE tally; PRAGMA user_version = 12",
+    )
+    .unwrap();
     let world = World::try_open(folder, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
     let read = world.party("hospital-b").await.get(&format!("Encounter/{id}")).await.expect(200).json();
     assert!(read["reasonReference"].is_null(), "{read}");

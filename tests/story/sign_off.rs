@@ -66,6 +66,14 @@ async fn a_result_waits_for_the_laboratory_and_the_clinician() {
     // Parties see the Task, nobody else; what is to be signed only as far as consent goes.
     a.get(&here).await.expect(200);
     assert_eq!(b.get(&here).await.status, 404);
+    // Whoever may know of it is not told that it was withdrawn; to anybody else it is what is not there.
+    for (party, status) in [(&laboratory, 405), (&a, 405), (&b, 204)] {
+        party.call(Call::new("DELETE", &here)).await.expect(status);
+        let entry = json!({"request": {"method": "DELETE", "url": here}});
+        let answer = party.post("", &bundle("batch", vec![entry])).await.expect(200).json();
+        assert!(answer["entry"][0]["response"]["status"].as_str().unwrap().starts_with(&status.to_string()), "{answer}");
+    }
+    laboratory.get(&here).await.expect(200);
     assert_eq!(laboratory.get(&format!("{here}/$pending")).await.expect(200).json(), result);
     assert_eq!(a.get(&format!("{here}/$pending")).await.status, 404);
 

@@ -1,5 +1,6 @@
 //! What the tests stand on: a gateway in a folder of its own, the parties that call it, the systems behind it, and the data they send.
 
+pub mod at_rest;
 pub mod bucket;
 pub mod chance;
 pub mod data;
@@ -12,6 +13,7 @@ pub mod signing;
 pub mod two_patients;
 pub mod world;
 
+pub use at_rest::AtRest;
 pub use folder::Folder;
 pub use party::{Answer, Call, Party};
 pub use world::{Setup, World};

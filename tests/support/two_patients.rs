@@ -18,7 +18,11 @@ pub struct TwoPatients {
 
 impl TwoPatients {
     pub async fn new() -> TwoPatients {
-        let world = Setup::configured(OFFICER).start().await;
+        TwoPatients::in_world(Setup::configured(OFFICER).start().await).await
+    }
+
+    /// Two patients in a world that has an officer.
+    pub async fn in_world(world: World) -> TwoPatients {
         let a = world.party("hospital-a").await;
         let (first, second) = (a.create(&patient("1")).await, a.create(&patient("2")).await);
         TwoPatients::of(world, first, second).await

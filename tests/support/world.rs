@@ -131,6 +131,12 @@ impl Setup {
         Setup { adjust: Some(Box::new(adjust)), ..Setup::default() }
     }
 
+    /// The same with settings that are changed once they are read.
+    pub fn with(mut self, adjust: impl FnOnce(&mut Settings) + 'static) -> Setup {
+        self.adjust = Some(Box::new(adjust));
+        self
+    }
+
     /// Lays more into the folder before the gateway starts.
     pub fn prepared(mut self, prepare: impl FnOnce(&Folder) + 'static) -> Setup {
         self.prepare = Some(Box::new(prepare));

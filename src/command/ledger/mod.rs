@@ -207,7 +207,10 @@ fn status_of(error: &LedgerError) -> u8 {
 fn check(place: &str, data: Option<&Path>, trust: &Trust) -> Result<u8, String> {
     let (policy, source) = (trust.policy()?, Source::open(place)?);
     let (published, checkpoint) = match fsck::fsck(&source, &policy, &mut progress) {
-        Ok(report) => (found("", report.leaves, &report.problems), report.checkpoint),
+        Ok(report) => {
+            report.strays.iter().for_each(|path| println!("{path} is no file of a log; nothing was checked of it"));
+            (found("", report.leaves, &report.problems), report.checkpoint)
+        }
         Err(error) => (complain(status_of(&error), error), None),
     };
     let kept = data.map_or(FINE, |folder| check_data(folder, checkpoint.as_ref(), &policy));

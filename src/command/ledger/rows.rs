@@ -1,6 +1,6 @@
 //! What `hearthgate ledger fsck --data` says of the rows.
 
-use crate::anchor::{Leaf, LeafKind, Severed};
+use crate::anchor::{Leaf, LeafKind, Severed, Tags};
 use crate::command::{FAULT, FINDINGS, FINE, complain};
 use crate::config::read_bounded;
 use crate::definitions::Definitions;
@@ -51,7 +51,8 @@ fn says(entry: &[u8]) -> Option<LeafSays> {
     };
     let commitment = leaf.names_what_it_erased().then_some(leaf.canonical);
     let erases = (leaf.kind == LeafKind::Erase).then_some(Erases { commitment, is_noting: leaf.shortens_by_name });
-    Some(LeafSays { epoch: leaf.epoch().0, stands, erases, patient: leaf.tags.patient, record: leaf.tags.record })
+    let (has_provenance, Tags { patient, record, .. }) = (leaf.provenance.is_some(), leaf.tags);
+    Some(LeafSays { epoch: leaf.epoch().0, stands, erases, has_provenance, patient, record })
 }
 
 fn names(entry: &[u8], noted: &[u8]) -> Option<Vec<(u64, u64)>> {

@@ -76,8 +76,7 @@ fn what_is_named_as_shortened_lacks_and_nothing_else() {
         if is_elsewhere {
             package.erasure_proof = Some(proof);
         } else {
-            let (target, document, provenance) = (None, None, None);
-            package.entries.push(Entry { position, kind: LeafKind::Erase, target, proof, document, provenance, hour: hour(at()) });
+            package.entries.push(erasing(position, proof));
         }
         verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap()
     };
@@ -113,8 +112,7 @@ fn nobody_goes_back_to_naming_nothing() {
             package.entries[1].document = None;
             package.lacking = vec![Lacking::event(2)];
         } else {
-            let (target, document, provenance) = (None, None, None);
-            package.entries.push(Entry { position, kind: LeafKind::Erase, target, proof, document, provenance, hour: hour(at()) });
+            package.entries.push(erasing(position, proof));
         }
         log.problems(package)
     };
@@ -129,9 +127,13 @@ fn nobody_goes_back_to_naming_nothing() {
     let mut package = mixed.package();
     package.entries[1].document = None;
     package.lacking = vec![Lacking::event(2)];
-    let (target, document, provenance) = (None, None, None);
-    let proof = mixed.erasing_proof(newer, Some(&shortening(&[])));
-    package.entries.push(Entry { position: newer, kind: LeafKind::Erase, target, proof, document, provenance, hour: hour(at()) });
+    package.entries.push(erasing(newer, mixed.erasing_proof(newer, Some(&shortening(&[])))));
     package.erasure_proof = Some(mixed.erasing_proof(older, None));
     assert!(matches!(&mixed.problems(package)[..], [only] if only.contains("nothing in the log bears out")));
+}
+
+/// The entry of a leaf that erases.
+fn erasing(position: u64, proof: String) -> Entry {
+    let (kind, target, document, provenance) = (LeafKind::Erase, None, None, None);
+    Entry { position, kind, target, proof, has_content: false, document, provenance, hour: hour(at()) }
 }

@@ -171,6 +171,7 @@ impl Log {
             kind: if position < 8 { LeafKind::Disclose } else { LeafKind::Accept },
             target: Some(format!("AuditEvent/e{position}")),
             proof: self.proof(position, &format!("AuditEvent/e{position}"), Some(&KEY)),
+            has_content: position >= 8,
             document: Some(document(position)),
             provenance: (position == 8).then(|| provenance("sent")),
             hour: hour(at()),
@@ -210,6 +211,7 @@ impl Log {
                 proof: self.proof(9, "Consent/c/_history/1", Some(&KEY)),
             }],
             lacking: Vec::new(),
+            left_out: 0,
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::clock::Instant;
 use crate::config::SignOff;
 use crate::definitions::Definitions;
-use crate::fhir::{Node, Release, json};
+use crate::fhir::{Node, Object, Release, json};
 use crate::identity::Caller;
 use crate::intake::{Entry, Evidence, Format, Interaction, Limits, Received, Write, document, split};
 use crate::outcome::{Failure, Fault, FaultKind};
@@ -37,7 +37,8 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub fn of(received: &Received, rule: &SignOff, caller: &Caller, request_id: &str) -> Held {
+    /// `alone` is what is kept instead of the bytes that the entry of a batch came in ([`Held::alone`]).
+    pub fn of(received: &Received, rule: &SignOff, (caller, request_id): (&Caller, &str), alone: Option<Vec<u8>>) -> Held {
         let evidence = received.evidence();
         let (brought, writes): (Vec<&Write>, Vec<&Write>) = received.writes().iter().partition(|write| write.path == X_PROVENANCE);
         let shape = match writes.as_slice() {
@@ -45,18 +46,25 @@ impl Held {
             [single] if single.path.is_empty() => Shape::Single(single.interaction.clone()),
             _ => Shape::Transaction,
         };
+        let shape = if alone.is_some() { Shape::Entry(ALONE.to_owned()) } else { shape };
         let provenance = brought.first().and_then(|write| write.resource.as_ref()).map(json::write);
         Held {
             shape,
-            is_xml: evidence.format == Format::Xml,
+            is_xml: evidence.format == Format::Xml && alone.is_none(),
             declared: evidence.declared.map(|release| release.number().to_owned()),
-            bytes: evidence.bytes.to_vec(),
+            bytes: alone.unwrap_or_else(|| evidence.bytes.to_vec()),
             at: super::micros(evidence.at),
             provenance,
             client: caller.client_id.clone(),
             rule: rule.clone(),
             request_id: request_id.to_owned(),
         }
+    }
+
+    /// Of the entry of a batch what is kept of the batch: nothing but that entry, for the others may be other people's.
+    pub fn alone(received: &Received, limits: &Limits, definitions: &Definitions) -> Option<Vec<u8>> {
+        let write = received.writes().iter().find(|write| received.is_shared() && write.path != X_PROVENANCE)?;
+        alone(received.evidence(), &write.path, limits, definitions)
     }
 
     pub fn encode(&self) -> Vec<u8> {
@@ -112,7 +120,7 @@ impl Held {
         if self.is_xml { Format::Xml } else { Format::Json }
     }
 
-    fn whole(&self, limits: &Limits, definitions: &Definitions) -> Result<Node, Failure> {
+    pub fn whole(&self, limits: &Limits, definitions: &Definitions) -> Result<Node, Failure> {
         Ok(document(&self.bytes, self.format(), limits, definitions.types())?)
     }
 
@@ -124,6 +132,18 @@ impl Held {
         });
         Ok(found.ok_or_else(damaged)?)
     }
+}
+
+/// Where the resource stands in a batch of one entry.
+const ALONE: &str = "Bundle.entry[0].resource";
+
+/// A batch of the entry whose resource stands at a path, with all that this entry says; JSON.
+fn alone(evidence: &Evidence, path: &str, limits: &Limits, definitions: &Definitions) -> Option<Vec<u8>> {
+    let number: usize = path.strip_prefix("Bundle.entry[")?.split_once(']')?.0.parse().ok()?;
+    let whole = document(&evidence.bytes, evidence.format, limits, definitions.types()).ok()?;
+    let entry = whole.items("entry").get(number)?.clone();
+    let batch = Object::resource("Bundle").with("type", "batch").with("entry", vec![entry]);
+    Some(json::write(&batch.into()).into_bytes())
 }
 
 fn damaged() -> Fault {

@@ -4,6 +4,7 @@
 //! table `severed`, or the table `unopened` says that nothing opens it; of all that went the table `emptied` has the positions. Leaves of older gateways
 //! have no such notes: they explain what is of the same record or patient in their epoch, and anything in an earlier one, whose tags nobody can compare.
 
+use super::has_table;
 use crate::ledger::index::Tag;
 use crate::outcome::Fault;
 use crate::store::seal::Sealer;
@@ -18,6 +19,8 @@ pub struct LeafSays {
     /// Whether a version or a record of what was done stands behind it, and what a leaf of its kind does.
     pub stands: Option<&'static str>,
     pub erases: Option<Erases>,
+    /// Whether it commits to a Provenance.
+    pub has_provenance: bool,
     pub patient: Option<Tag>,
     pub record: Option<Tag>,
 }
@@ -95,13 +98,6 @@ fn is_noted(data: &Connection, position: u64, sealer: Option<&Sealer>, problems:
         problems.push(format!("data.db: that what leaf {position} stood for was erased was not noted by the gateway"));
     }
     Ok(is_sound)
-}
-
-/// Data that no newer gateway has opened yet lacks newer tables.
-fn has_table(data: &Connection, name: &str) -> Result<bool, Fault> {
-    data.prepare_cached("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?)")
-        .and_then(|mut statement| statement.query_row([name], |row| row.get(0)))
-        .map_err(fault)
 }
 
 /// What later leaves say was erased.
