@@ -2,7 +2,7 @@
 
 use super::Trail;
 use super::damaged::{Suspects, blocks_nobody};
-use super::named::Identifiers;
+use super::named::{Identifiers, Pair};
 use super::severing::Severing;
 use super::subject::{Place, Subject, patients_of};
 use super::tasks::tasks;
@@ -15,7 +15,7 @@ use crate::intake;
 use crate::normalise::is_gateway_id;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
-use crate::registry::Role;
+use crate::registry::{Registry, Role};
 use crate::search;
 use crate::store::{Assumption, Committed, Erasure, HistoryScope, Keyring, Reader, StoredVersion, Unit};
 use std::collections::{BTreeMap, BTreeSet};
@@ -211,10 +211,11 @@ impl Trail {
         let is_patient = type_name == "Patient";
         let places = if again || !is_patient { Vec::new() } else { self.patient_leaves(&id).await? };
         let keyring = pipeline.anchor.keyring.clone();
+        let registered = registered(&pipeline.registry);
         let planned = pipeline.store.read(move |reader| {
             let mut suspects = Suspects::of(&type_name, &id, &places);
             let plan = if is_patient {
-                plan_patient(reader, (definitions, &keyring), &id, &places, &mut suspects)?
+                plan_patient(reader, (definitions, &keyring, &registered), &id, &places, &mut suspects)?
             } else {
                 plan_record(reader, definitions, (&type_name, &id), &mut suspects)?
             };
@@ -255,9 +256,19 @@ fn plan_record(
     Ok(plan)
 }
 
+/// The identifiers by which institutions are registered.
+fn registered(registry: &Registry) -> BTreeSet<Pair> {
+    let clients = registry.clients().map(|client| &client.organisation);
+    let sources = registry.sources().filter_map(|(name, _)| registry.organisation_of(name));
+    let holders = registry.holders().iter().filter_map(|holder| registry.organisation_of(&holder.name));
+    let destinations = registry.destinations().iter().map(|destination| &destination.organisation);
+    let all = clients.chain(sources).chain(holders).chain(destinations).filter_map(|organisation| organisation.identifier.as_ref());
+    all.map(|identifier| (identifier.system.clone(), identifier.value.clone())).collect()
+}
+
 fn plan_patient(
     reader: &Reader<'_>,
-    (definitions, keyring): (Definitions, &Keyring),
+    (definitions, keyring, registered): (Definitions, &Keyring, &BTreeSet<Pair>),
     id: &str,
     places: &[Place],
     suspects: &mut Suspects,
@@ -279,6 +290,7 @@ fn plan_patient(
         return Ok(plan);
     }
     let mut identifiers = Identifiers::of(&patients);
+    identifiers.without_institutions(registered);
     identifiers.without_shared(reader, definitions, id)?;
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;

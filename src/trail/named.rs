@@ -21,7 +21,10 @@ const PERSON: &str = "Person";
 /// Resources whose own identifier is one of a person.
 const PERSONS: [&str; 2] = [PERSON, "RelatedPerson"];
 
-type Pair = (String, String);
+pub(super) type Pair = (String, String);
+
+/// How what gateways give names to begins.
+const GATEWAYS: &str = "urn:hearthgate:";
 
 /// The identifiers of one person, as system and value.
 #[derive(Debug, Default)]
@@ -58,6 +61,13 @@ impl Identifiers {
         let own = all.next().unwrap_or_default();
         let former = all.flatten().filter(|parts| !own.contains(parts)).collect();
         Identifiers { own, former }
+    }
+
+    /// Leaves out by what institutions are registered, and what gateways call logs and sources: whoever writes that into a Patient is not named by it.
+    pub fn without_institutions(&mut self, registered: &BTreeSet<Pair>) {
+        for known in [&mut self.own, &mut self.former] {
+            known.retain(|pair| !registered.contains(pair) && !pair.1.starts_with(GATEWAYS));
+        }
     }
 
     /// Leaves out what other Patients bear as well.

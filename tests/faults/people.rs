@@ -136,9 +136,10 @@ async fn links_of_an_older_store_are_noted_as_they_are_found() {
     let (folder, settings) = case.world.stop().await;
     let data = settings.storage.data_dir.clone();
     // As the gateway of before left it: lists that were closed without links.
-    open(&data).execute_batch("DELETE FROM filed; INSERT INTO filling VALUES ('filed'); PRAGMA user_version = 15").unwrap();
+    let older = "DELETE FROM filed; INSERT INTO filling VALUES ('filed'); ALTER TABLE unopened DROP COLUMN seal; DROP TABLE tally; PRAGMA user_version = 15";
+    open(&data).execute_batch(older).unwrap();
     let keys = Connection::open(data.join("keys/keys.db")).unwrap();
-    keys.execute_batch("UPDATE patient SET filed = 0; PRAGMA user_version = 0").unwrap();
+    keys.execute_batch("UPDATE patient SET filed = 0; DELETE FROM filled; PRAGMA user_version = 0").unwrap();
     drop(keys);
     let world = World::try_open(folder, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
     let noted = |world: &World| -> u64 {

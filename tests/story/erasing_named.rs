@@ -1,6 +1,6 @@
 //! What an identifier or a word of an erased person does not take with them.
 
-use crate::support::data::{MRN, observation, patient};
+use crate::support::data::{MRN, ORGANISATIONS, observation, patient, permit_to};
 use crate::support::two_patients::TwoPatients;
 use serde_json::{Value, json};
 
@@ -99,4 +99,47 @@ async fn a_code_is_no_word() {
     assert!(before >= 2);
     case.erase(&ted, "").await.expect(200);
     assert_eq!(tasks(), before);
+}
+
+/// An id that no Patient has may be any word, number or code of others' records.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_that_never_was_is_not_found() {
+    let case = TwoPatients::new().await;
+    let seen = created(&case, &observation(&format!("Patient/{}", case.second))).await;
+    for word in ["female", "1", "2", "718-7", "final", "0"] {
+        for more in ["", "?shared=true"] {
+            let answer = case.erase(word, more).await;
+            assert_eq!(answer.status, 404, "{word}{more}: {}", answer.text());
+        }
+    }
+    for path in [seen, format!("Patient/{}", case.first), format!("Patient/{}", case.second)] {
+        case.a.get(&path).await.expect(200);
+    }
+}
+
+/// Whoever is filed under the name of an institution, or of the log itself, is not who others' records name by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_who_bears_an_institutions_name_takes_nothing_of_others() {
+    let case = TwoPatients::new().await;
+    let b = case.world.party("hospital-b").await;
+    let seen = created(&case, &observation(&format!("Patient/{}", case.second))).await;
+    created(&case, &permit_to(&case.second, "hospital-b")).await;
+    b.get(&seen).await.expect(200);
+    let statements = || {
+        let all = crate::support::world::documents(&case.world.data(), "Provenance");
+        all.iter().filter(|statement| statement.to_string().contains(&seen)).count()
+    };
+    assert_eq!(statements(), 1);
+    let statement = case.a.get(&format!("Provenance?target={seen}")).await.expect(200).json()["entry"][0]["resource"].clone();
+    let log = statement["agent"].as_array().unwrap().last().unwrap()["who"]["identifier"].clone();
+    assert!(log["value"].as_str().unwrap().starts_with("urn:hearthgate:log:"), "{statement}");
+    let organisation = |name: &str| json!({"system": ORGANISATIONS, "value": name});
+    for identifier in [organisation("hospital-a"), organisation("hospital-b"), log] {
+        let mut bearer = patient("77");
+        bearer["identifier"] = json!([identifier]);
+        let id = case.a.create(&bearer).await;
+        case.erase(&id, "?shared=true").await.expect(200);
+        assert_eq!(statements(), 1, "{identifier}");
+        b.get(&seen).await.expect(200);
+    }
 }
