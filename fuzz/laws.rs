@@ -157,7 +157,10 @@ pub fn validate(data: &[u8]) {
     let found = validate::check(definitions, &node, &options);
     assert_eq!(validate::check(definitions, &node, &options), found);
     for finding in &found {
-        let is_place = finding.expression.is_empty() || Expression::compile(&finding.expression, definitions.types()).is_ok();
+        // A document of no type has no place that FHIRPath could name: HL7's validator writes `$`.
+        let is_place = finding.expression.is_empty()
+            || finding.expression == "$"
+            || Expression::compile(&finding.expression, definitions.types()).is_ok();
         assert!(is_place, "{}", finding.expression);
     }
 }

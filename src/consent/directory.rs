@@ -28,6 +28,8 @@ pub struct Directory {
     capacities: HashMap<Reference, Vec<Member>>,
     /// Further records of the patient.
     same_person: Vec<Reference>,
+    /// Whether its records say all there is to know of whom they are of.
+    is_whole: bool,
     /// What may hold more than is listed.
     open: HashSet<Reference>,
     roles: KnownRoles,
@@ -97,6 +99,11 @@ impl Directory {
         }
         directory.follow_names();
         directory
+    }
+
+    /// The same, where whoever asks brought all there is to know of those named.
+    pub fn taken_for_whole(self) -> Directory {
+        Directory { is_whole: true, ..self }
     }
 
     /// The same, of which these are records of one person.
@@ -258,6 +265,7 @@ impl Directory {
         let by_identifier = party.identifiers.iter().filter_map(|identifier| self.by_identifier.get(identifier));
         let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
         for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
+            party.is_known_whole |= self.is_whole && entry.identifiers.iter().any(Identifier::has_system);
             for identifier in &entry.identifiers {
                 if !party.identifiers.contains(identifier) {
                     party.identifiers.push(identifier.clone());

@@ -14,6 +14,8 @@ pub struct Party {
     pub roles: Vec<Code>,
     /// The type of resource it is said to be, where it is.
     pub type_name: Option<CompactString>,
+    /// Whether all its names are known.
+    pub is_known_whole: bool,
 }
 
 impl Party {
@@ -24,6 +26,7 @@ impl Party {
             identifiers: node.get("identifier").and_then(Identifier::from_node).into_iter().collect(),
             roles: items(node, "role").iter().flat_map(codings).filter_map(Code::from_coding).collect(),
             type_name: node.text("type").map(CompactString::from),
+            is_known_whole: false,
         }
     }
 

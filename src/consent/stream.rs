@@ -61,7 +61,7 @@ fn answer(case: &Node) -> Node {
         Ok(read) => read,
         Err(why) => return malformed(id, why),
     };
-    let directory = Directory::of(items(case, "context"));
+    let directory = Directory::of(items(case, "context")).taken_for_whole();
     let consents: Vec<Node> = items(case, "consents").iter().filter(|consent| is_about(consent, request_node)).cloned().collect();
     // The request is taken as given: one that declares no purpose is not refused for that alone, one about a time before the consent was given asks
     // what it would say, and nobody is of age of whom no record comes along.

@@ -14,7 +14,7 @@ use crate::consent::{Code, Consultation, Consulted, Deciding, Identifier, Matter
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
-use crate::pipeline::readable;
+use crate::pipeline::{leave_out, readable};
 use crate::registry::Role;
 use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
@@ -144,8 +144,9 @@ fn one_person(reader: &Reader<'_>, ids: Vec<String>, queries: &[Query]) -> Resul
         }
     }
     for query in queries {
-        let Some(candidates) = reader.candidates(query)? else { return Ok(None) };
-        for version in candidates.iter().take(MAX_NAMED + 1) {
+        let Some(candidates) = reader.candidates_apart(query)? else { return Ok(None) };
+        candidates.damaged.iter().for_each(|damaged| leave_out(&damaged.fault));
+        for version in candidates.sound.iter().take(MAX_NAMED + 1) {
             if query.matches(&version.parse()?) {
                 found.insert(version.id.clone());
             }

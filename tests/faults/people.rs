@@ -22,7 +22,7 @@ impl Case {
         let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
         let (permitted, denied) = (b.create(&person("17")).await, a.create(&person("17")).await);
         let seen = b.create(&observation(&format!("Patient/{permitted}"))).await;
-        b.create(&permit(&permitted)).await;
+        a.create(&permit(&permitted)).await;
         let case = Case { world, permitted, denied, seen };
         assert_eq!(case.status().await, 200);
         let mut denial = permit_to(&case.denied, "laboratory");

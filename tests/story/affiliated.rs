@@ -116,17 +116,15 @@ async fn a_denial_holds_where_nobody_can_tell_that_somebody_else_is_meant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn members_of_teams_and_groups_are_known_by_their_records() {
+async fn members_of_teams_are_known_by_their_records() {
     let scene = scene().await;
     let b = scene.a.create(&organisation("hospital-b", json!({}))).await;
     let other = scene.a.create(&organisation("another", json!({}))).await;
     let team = |member: Value| json!({"resourceType": "CareTeam", "status": "active", "participant": [{"member": member}]});
-    let group = |entity: Value| json!({"resourceType": "Group", "type": "practitioner", "actual": true, "member": [{"entity": entity}]});
     for (number, (id, is_member)) in [(&b, true), (&other, false)].into_iter().enumerate() {
         let direct = scene.a.create(&team(to("Organization", id))).await;
         let within = scene.a.create(&team(to("CareTeam", &direct))).await;
-        let listed = scene.a.create(&group(to("Organization", id))).await;
-        for (way, actor) in [to("CareTeam", &direct), to("CareTeam", &within), to("Group", &listed)].into_iter().enumerate() {
+        for (way, actor) in [to("CareTeam", &direct), to("CareTeam", &within)].into_iter().enumerate() {
             let permitted = scene
                 .seen_under(&patient(&format!("p{number}{way}")), json!({"type": "permit", "actor": [of(actor.clone())]}), json!({}))
                 .await;
@@ -184,7 +182,7 @@ async fn a_guardians_permit_ends_by_any_record_of_the_person() {
     child["birthDate"] = json!("2020-01-01");
     let other = lab.create(&child).await;
     scene.b.get(&path).await.expect(200);
-    child["birthDate"] = json!("1990-01-01");
+    child["birthDate"] = json!("2000-01-01");
     child["id"] = json!(other);
     lab.put(&format!("Patient/{other}"), &child).await.expect(200);
     scene.b.get(&path).await.expect(404);
@@ -231,37 +229,4 @@ async fn a_search_gives_what_was_done_in_many_roles() {
     scene.a.post("", &bundle("batch", entries)).await.expect(200);
     let found = scene.b.get(&format!("Observation?patient={id}&_count=0")).await.expect(200);
     assert_eq!(found.json()["total"], 249);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_consent_about_nobody_is_refused() {
-    let scene = scene().await;
-    let id = scene.a.create(&person("9")).await;
-    let seen = format!("Observation/{}", scene.a.create(&observation(&format!("Patient/{id}"))).await);
-    scene.a.create(&permit(&id)).await;
-    scene.b.get(&seen).await.expect(200);
-    let mut denial = permit(&id);
-    denial["provision"]["type"] = json!("deny");
-    let identifier = json!({"system": crate::support::world::PERSON, "value": "9"});
-    for patient in [
-        json!({"identifier": identifier}),
-        json!({"type": "Patient", "identifier": identifier}),
-        json!({"display": "Ada Moor"}),
-        json!({"reference": "#p"}),
-        json!(null),
-    ] {
-        denial["patient"] = patient.clone();
-        denial["contained"] = json!([{"resourceType": "Patient", "id": "p", "identifier": [identifier]}]);
-        if patient.is_null() {
-            denial.as_object_mut().unwrap().remove("patient");
-        }
-        let refused = scene.a.post("Consent", &denial).await;
-        assert_eq!(refused.status, 422, "{patient}: {}", refused.json());
-        assert_eq!(refused.json()["issue"][0]["expression"][0], "Consent.patient", "{patient}");
-    }
-    assert_eq!(scene.a.get(&format!("Consent?patient={id}")).await.expect(200).json()["total"], 1);
-    denial["patient"] = to("Patient", &id);
-    denial.as_object_mut().unwrap().remove("contained");
-    scene.a.create(&denial).await;
-    scene.b.get(&seen).await.expect(404);
 }

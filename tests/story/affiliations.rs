@@ -144,7 +144,7 @@ async fn a_denial_holds_where_the_names_it_goes_by_tell_nobody_apart() {
         assert_eq!(status(&b, &seen).await, expected, "{reference}");
     }
     // The last one is denied by its own record: what it calls itself from now on does not help it.
-    for identifier in [json!({"system": NPI, "value": "1"}), json!({"system": "urn:oid:1.2.3", "value": "hospital-b"})] {
+    for identifier in [json!({"system": NPI, "value": "1"}), json!({"system": "urn:oid:1.3.6.1.4.1.7", "value": "hospital-b"})] {
         let mut renamed = known(NPI, "1");
         (renamed["id"], renamed["identifier"]) = (json!(own), json!([identifier]));
         b.put(&format!("Organization/{own}"), &renamed).await.expect(200);

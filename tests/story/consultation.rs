@@ -494,8 +494,11 @@ async fn what_is_brought_along_is_decided_as_if_it_were_read() {
     assert!(!all(&told, "step").is_empty(), "{told:#}");
     let partly = case.measured(json!({"focus": [{"reference": "Observation/x"}], "component": [
         {"code": {"text": "Methadone"}, "valueString": "yes"}, {"code": {"text": "Sodium"}, "valueString": "no"}]}));
+    // As a reading does: it is permitted without the part that is denied, and what is left comes along.
     let told = case.asked_with(&case.enforcer, partly).await;
-    assert_ne!(told["parameter"][0]["valueCode"], "permit", "{told:#}");
+    assert_eq!(told["parameter"][0]["valueCode"], "permit", "{told:#}");
+    let text = told.to_string();
+    assert!(text.contains("Sodium") && !text.contains("Methadone"), "{told:#}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

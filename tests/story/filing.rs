@@ -402,8 +402,11 @@ async fn a_consent_that_names_nobody_who_can_be_found_is_refused() {
         json!({"display": "Ada Moor"}),
         json!({"reference": "#p"}),
     ] {
+        let is_inner = named["reference"] == "#p";
         denial["patient"] = named;
-        denial["contained"] = json!([{"resourceType": "Patient", "id": "p", "identifier": [number]}]);
+        if is_inner {
+            denial["contained"] = json!([{"resourceType": "Patient", "id": "p", "identifier": [number]}]);
+        }
         let answer = a.post("Consent", &denial).await.expect(422);
         assert!(answer.text().contains("Consent.patient"), "{}", answer.text());
     }

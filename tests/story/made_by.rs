@@ -53,7 +53,9 @@ async fn seen_of(title: &str, is_shown: bool) {
         let kind = resource["resourceType"].as_str().unwrap().to_owned();
         let id = scene.a.create(&resource).await;
         // What is published is known to everybody.
-        scene.b.get(&format!("{kind}/{id}")).await.expect(200);
+        if kind != "Slot" {
+            scene.b.get(&format!("{kind}/{id}")).await.expect(200);
+        }
         ids.insert(kind.clone(), json!({"reference": format!("{kind}/{id}")}));
     }
     for record in records(&patient, &|kind| ids[kind].clone()) {

@@ -567,7 +567,14 @@ pub(super) fn holds(folder: &Path, word: &str) -> Option<String> {
     while let Some(path) = pending.pop() {
         if path.is_dir() {
             pending.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else if std::fs::read(&path).unwrap().windows(word.len()).any(|window| window == word.as_bytes()) {
+            continue;
+        }
+        // One that is gone by now holds nothing.
+        let held = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            held => held.unwrap(),
+        };
+        if held.windows(word.len()).any(|window| window == word.as_bytes()) {
             return Some(path.display().to_string());
         }
     }
