@@ -1,6 +1,7 @@
 //! A record that was made for a study, at a time, or by a definition tells what these tell.
 
 use super::settings::{Scene, withholding};
+use crate::support::data::observation;
 use serde_json::{Value, json};
 
 const TELLING: &str = "Methadone maintenance";
@@ -65,11 +66,11 @@ async fn seen_of(title: &str, is_shown: bool) {
         assert_eq!(scene.b.get(&format!("{kind}/{id}")).await.status, status, "{title}: {record}");
     }
     // What only points at one does not, where it would tell.
-    let task =
-        json!({"resourceType": "Task", "status": "requested", "intent": "order", "for": patient, "focus": ids["ActivityDefinition"]});
-    let task = scene.a.create(&task).await;
-    let read = scene.b.get(&format!("Task/{task}")).await.expect(200).json();
-    assert_eq!(read["focus"].is_object(), is_shown, "{title}: {read}");
+    let mut pointing = observation(patient["reference"].as_str().unwrap());
+    pointing["focus"] = json!([ids["ActivityDefinition"]]);
+    let pointing = scene.a.create(&pointing).await;
+    let read = scene.b.get(&format!("Observation/{pointing}")).await.expect(200).json();
+    assert_eq!(read["focus"].is_array(), is_shown, "{title}: {read}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
