@@ -1,6 +1,5 @@
 //! What the gateway is for, told over its own interface: who sends what, what comes back, what somebody else then sees.
 
-mod affiliated;
 mod affiliations;
 mod audit;
 mod authored;
@@ -36,6 +35,7 @@ mod nobody;
 mod normalising;
 mod operating;
 mod operations;
+mod parties;
 mod people;
 mod pointing;
 mod provenance;
