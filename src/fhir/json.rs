@@ -12,6 +12,11 @@ use std::fmt;
 /// How deep arrays and objects may nest when the configuration says nothing.
 pub const DEFAULT_DEPTH: usize = 128;
 
+/// A document of any size may hold this many values, and one more for each [`BYTES_OF_A_VALUE`] of its bytes: FHIR's own documents have half as many, and
+/// what holds more would take many times its size in memory.
+pub const VALUES_OF_ANY: usize = 131_072;
+pub const BYTES_OF_A_VALUE: usize = 8;
+
 /// From this many members on, duplicates are looked for by hash instead of by scan.
 const SCAN_MEMBERS: usize = 16;
 
@@ -34,6 +39,9 @@ pub enum SyntaxErrorKind {
         limit: usize,
     },
     TooLong,
+    TooManyValues {
+        limit: usize,
+    },
     DuplicateMember {
         name: String,
     },
@@ -78,6 +86,9 @@ impl fmt::Display for SyntaxErrorKind {
             SyntaxErrorKind::Unexpected { expected } => write!(f, "expected {expected}"),
             SyntaxErrorKind::TooDeep { limit } => write!(f, "nested more than {limit} levels deep"),
             SyntaxErrorKind::TooLong => write!(f, "longer than 4 GiB"),
+            SyntaxErrorKind::TooManyValues { limit } => {
+                write!(f, "more than {limit} values, which is the limit for a document of this size")
+            }
             SyntaxErrorKind::DuplicateMember { name } => write!(f, "the member '{name}' appears twice in one object"),
             SyntaxErrorKind::LoneSurrogate => write!(f, "a \\u escape is half of a surrogate pair"),
             SyntaxErrorKind::ControlCharacter => write!(f, "a control character stands unescaped in a string"),
@@ -159,7 +170,10 @@ fn read(bytes: &[u8], depth_limit: usize, slips: Option<Vec<Slip>>) -> Result<(N
         Err(error) => return Err(SyntaxErrorKind::InvalidUtf8.at(error.valid_up_to())),
     };
     let start = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-    let mut reader = Reader { text, bytes, at: start, depth: 0, depth_limit, within: OUTSIDE, slips };
+    let limit = VALUES_OF_ANY + bytes.len() / BYTES_OF_A_VALUE;
+    let (members, items) = (Vec::new(), Vec::new());
+    let mut reader =
+        Reader { text, bytes, at: start, depth: 0, depth_limit, values: 0, values_limit: limit, members, items, within: OUTSIDE, slips };
     reader.skip_space();
     if reader.at == bytes.len() {
         return Err(SyntaxErrorKind::Empty.at(reader.at));
@@ -178,6 +192,12 @@ struct Reader<'a> {
     at: usize,
     depth: usize,
     depth_limit: usize,
+    values: usize,
+    values_limit: usize,
+    /// The members of the objects and the items of the lists that are still open, the innermost ones last: each object and list is then made as large
+    /// as it is.
+    members: Vec<Member>,
+    items: Vec<Node>,
     /// Where the innermost object begins.
     within: usize,
     /// What was passed over; none where nothing is.
@@ -224,6 +244,10 @@ impl Reader<'_> {
 
     fn value(&mut self) -> Result<Node, SyntaxError> {
         let offset = self.at;
+        self.values += 1;
+        if self.values > self.values_limit {
+            return Err(SyntaxErrorKind::TooManyValues { limit: self.values_limit }.at(offset));
+        }
         let value = match self.peek() {
             Some(b'"') => Value::Text(self.string()?),
             Some(b'{') => Value::Object(self.nested(Reader::object)?),
@@ -258,32 +282,31 @@ impl Reader<'_> {
     }
 
     fn list(&mut self) -> Result<Vec<Node>, SyntaxError> {
-        let mut items = Vec::new();
+        let start = self.items.len();
         self.skip_space();
         if self.peek() == Some(b']') {
             self.at += 1;
-            return Ok(items);
+            return Ok(Vec::new());
         }
         loop {
             self.skip_space();
-            items.push(self.value()?);
+            let item = self.value()?;
+            self.items.push(item);
             self.skip_space();
             match self.peek() {
                 Some(b',') => {
                     self.at += 1;
                     if self.ends_after_comma(b']') {
-                        self.at += 1;
-                        return Ok(items);
+                        break;
                     }
                 }
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(items);
-                }
+                Some(b']') => break,
                 Some(b'"' | b'{' | b'[') if self.slip(SlipKind::CommaMissing) => {}
                 _ => return self.unexpected("',' or ']'"),
             }
         }
+        self.at += 1;
+        Ok(self.items.split_off(start))
     }
 
     /// Whether nothing follows a comma, where such a comma is passed over.
@@ -308,25 +331,25 @@ impl Reader<'_> {
     }
 
     fn object(&mut self) -> Result<Object, SyntaxError> {
-        let around = std::mem::replace(&mut self.within, self.at - 1);
-        let object = self.members();
+        let (around, start) = (std::mem::replace(&mut self.within, self.at - 1), self.members.len());
+        self.members(start)?;
         self.within = around;
-        object
+        Ok(Object::from_members(self.members.split_off(start)))
     }
 
-    fn members(&mut self) -> Result<Object, SyntaxError> {
-        let mut members: Vec<Member> = Vec::new();
+    /// Reads the members of an object; they stand in `self.members` from `start` on.
+    fn members(&mut self, start: usize) -> Result<(), SyntaxError> {
         let mut seen: HashSet<CompactString> = HashSet::new();
         self.skip_space();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Object::new());
+            return Ok(());
         }
         loop {
             self.skip_space();
             let name_at = self.at;
             let name = self.member_name()?;
-            let is_second = is_duplicate(&members, &mut seen, &name);
+            let is_second = is_duplicate(self.members.get(start..).unwrap_or_default(), &mut seen, &name);
             if is_second && !self.slip(SlipKind::Duplicate) {
                 return Err(SyntaxErrorKind::DuplicateMember { name: name.into() }.at(name_at));
             }
@@ -338,25 +361,23 @@ impl Reader<'_> {
             self.skip_space();
             let node = self.value()?;
             if !is_second {
-                members.push(Member { name, node });
+                self.members.push(Member { name, node });
             }
             self.skip_space();
             match self.peek() {
                 Some(b',') => {
                     self.at += 1;
                     if self.ends_after_comma(b'}') {
-                        self.at += 1;
-                        return Ok(Object::from_members(members));
+                        break;
                     }
                 }
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(Object::from_members(members));
-                }
+                Some(b'}') => break,
                 Some(b'"') if self.slip(SlipKind::CommaMissing) => {}
                 _ => return self.unexpected("',' or '}'"),
             }
         }
+        self.at += 1;
+        Ok(())
     }
 
     fn string(&mut self) -> Result<CompactString, SyntaxError> {
@@ -633,6 +654,18 @@ mod tests {
         check("{\"a\":1,}", Err(Kind::Unexpected { expected: "a member name in double quotes" }));
         check("[1,]", Err(Kind::Unexpected { expected: "a value" }));
         assert_eq!(parse(b"\"a\xC3\"", 8).map_err(|error| (error.offset, error.kind)), Err((2, Kind::InvalidUtf8)));
+    }
+
+    #[test]
+    fn a_document_of_very_many_small_values_is_refused_by_its_limit() {
+        let list = |length: usize, space: usize| format!("[{}]", vec![format!("1{}", " ".repeat(space)); length].join(","));
+        assert!(parse(list(VALUES_OF_ANY - 1, 0).as_bytes(), 8).is_ok());
+        let many = list(400_000, 0);
+        let limit = VALUES_OF_ANY + many.len() / BYTES_OF_A_VALUE;
+        let refused = parse(many.as_bytes(), 8).unwrap_err();
+        assert_eq!((refused.offset, refused.kind.clone()), (1 + 2 * (limit - 1), SyntaxErrorKind::TooManyValues { limit }));
+        assert_eq!(parse_leniently(many.as_bytes(), 8).unwrap_err(), refused);
+        assert!(parse(list(400_000, 6).as_bytes(), 8).is_ok(), "large values are no matter");
     }
 
     #[test]
