@@ -10,11 +10,12 @@ use crate::fhir::{Node, json};
 use crate::intake::{Format, document};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
 use axum::routing::{get, post};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// `/cds-services` and the one service there is.
 pub fn router(state: Shared) -> Router {
@@ -28,12 +29,13 @@ async fn discovery() -> Response<Body> {
 
 async fn call(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let bytes = read_body(body, state.limits.body_bytes).await;
-    let answer = match bytes {
-        Ok(bytes) => consult(&state, &parts.headers, peer, Ok(&bytes)).await,
-        Err(refusal) => consult(&state, &parts.headers, peer, Err(refusal)).await,
-    };
-    answer.unwrap_or_else(|failure| render::failure(&failure, None, &Wanted::default(), state.definitions))
+    let body = read_body(body, state.limits.body_bytes).await;
+    let bytes = body.as_ref().map_or(0, Bytes::len);
+    let asked = Arc::clone(&state);
+    let answering = async move { consult(&asked, &parts.headers, peer, body.as_deref().map_err(Clone::clone)).await };
+    let answered = state.room.answer(bytes, answering).await;
+    let answered = answered.map_err(Failure::from).and_then(|answer| answer);
+    answered.unwrap_or_else(|failure| render::failure(&failure, None, &Wanted::default(), state.definitions))
 }
 
 async fn consult(

@@ -3,6 +3,7 @@
 use super::batch;
 use super::capability;
 use super::consent;
+use super::large::Room;
 use super::negotiate::{self, Wanted};
 use super::refusing::{Shown, refuse};
 use super::render;
@@ -28,6 +29,7 @@ use crate::trail::Trail;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, OriginalUri, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::net::SocketAddr;
@@ -48,6 +50,7 @@ pub struct FhirState {
     pub definitions: &'static Definitions,
     pub clock: Clock,
     pub limits: Limits,
+    pub room: Room,
     pub settings: Settings,
     pub base_url: Arc<str>,
 }
@@ -84,8 +87,14 @@ impl Asked {
 async fn handle(State(state): State<Shared>, ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request<Body>) -> Response<Body> {
     let at = state.clock.now();
     let (parts, body) = request.into_parts();
-    let mut wanted = Wanted::default();
     let received = read_body(body, state.limits.body_bytes).await;
+    let bytes = received.as_ref().map_or(0, Bytes::len);
+    let answered = state.room.answer(bytes, answer(Arc::clone(&state), peer, parts, received, at)).await;
+    answered.unwrap_or_else(|fault| render::failure(&fault.into(), None, &Wanted::default(), state.definitions))
+}
+
+async fn answer(state: Shared, peer: SocketAddr, parts: Parts, received: Result<Bytes, Refusal>, at: Instant) -> Response<Body> {
+    let mut wanted = Wanted::default();
     let request_id = parts.headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let asked = received.and_then(|body| {
         let verb = Verb::parse(parts.method.as_str()).ok_or_else(method_not_allowed)?;

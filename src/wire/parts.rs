@@ -6,7 +6,7 @@ use super::sources::{holder_rules, source_rules};
 use super::{files, keys, layers, limits, logs, publish, recorder, store_settings};
 use crate::anchor::{Anchor, Leaf, LedgerTime};
 use crate::api::{
-    AdminState, FhirState, LedgerState, ReloadRequest, TokenState, admin_router, cds_router, fhir_router, ledger_router, token_router,
+    AdminState, FhirState, LedgerState, ReloadRequest, Room, TokenState, admin_router, cds_router, fhir_router, ledger_router, token_router,
 };
 use crate::clock::{Clock, Entropy};
 use crate::config::{Secret, Settings};
@@ -195,6 +195,7 @@ impl Durable {
             definitions: self.definitions,
             clock: self.clock.clone(),
             limits: limits(settings),
+            room: Room::new(limits(settings).body_bytes),
             settings: settings.clone(),
             base_url: Arc::clone(&self.base_url),
         });
