@@ -379,7 +379,7 @@ impl Pipeline {
     fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: Closing) -> Result<(), Fault> {
         let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
         let partner = organisation.map(crate::registry::Organisation::key);
-        for closing in closing.for_each_patient() {
+        for closing in closing.apart() {
             let audited = opened.close(self.anchor.fresh_id(opened.at), outcome, &closing);
             // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
             let leaf = if opened.caller.is_some() || opened.is_operated() || kind == LeafKind::Deliver {

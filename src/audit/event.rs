@@ -1,10 +1,9 @@
 //! The AuditEvent of one request (R4 §6.4; IHE Basic Audit Log Patterns).
 
+use super::closing::{Closing, join};
 use crate::clock::Instant;
-use crate::config::Purpose;
 use crate::fhir::{Node, Object, Value};
 use crate::identity::Caller;
-use crate::outcome::Aside;
 use crate::registry::Organisation;
 use data_encoding::BASE64;
 
@@ -75,113 +74,6 @@ pub struct Opened {
     pub caller: Option<Caller>,
     /// The query as sent, for searches.
     pub query: Option<String>,
-}
-
-/// What is known once the work is done.
-#[derive(Debug, Clone, Default)]
-pub struct Closing {
-    /// References of the resources read or written: `Patient/hg-…/_history/2`.
-    pub resources: Vec<String>,
-    /// Ids of the patients concerned.
-    pub patients: Vec<String>,
-    /// Whose each resource is, and each consent, where it is known: an act on several patients leaves a record for each, with that patient's
-    /// alone.
-    pub owners: Vec<(String, Vec<String>)>,
-    /// Ids of the patients of whom something was asked and nothing told.
-    pub withheld: Vec<String>,
-    /// Why, of each of them for whom that is known.
-    pub reasons: Vec<(String, Aside)>,
-    /// The organisation that received something without having asked, or was to, by its key.
-    pub recipient: Option<Organisation>,
-    /// What it received it for.
-    pub purpose: Option<Purpose>,
-    /// References of the consents that governed it.
-    pub consents: Vec<String>,
-    /// One line for people: why it was refused, who did not answer.
-    pub description: Option<String>,
-}
-
-impl Closing {
-    /// One closing for each patient, so that no record of one names what is another's; itself where there is at most one.
-    pub fn for_each_patient(self) -> Vec<Closing> {
-        let withheld: Vec<String> = self.withheld.iter().filter(|id| !self.patients.contains(id)).cloned().collect();
-        if self.patients.len() + withheld.len() <= 1 {
-            return vec![Closing { withheld, ..self }];
-        }
-        let told = self.patients.iter().map(|patient| Closing {
-            resources: self.resources.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
-            patients: vec![patient.clone()],
-            consents: self.consents.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
-            withheld: Vec::new(),
-            reasons: Vec::new(),
-            owners: Vec::new(),
-            recipient: self.recipient.clone(),
-            purpose: self.purpose,
-            description: self.description.clone(),
-        });
-        // Where something was told it is not said of whom else what was not told is; where nothing was, each patient's record names theirs.
-        let is_untold = self.patients.is_empty();
-        let theirs = |patient: &String| {
-            let named = self.resources.iter().filter(|reference| is_untold && self.is_of(reference, patient));
-            named.cloned().collect()
-        };
-        let hidden = withheld.into_iter().map(|patient| Closing {
-            resources: theirs(&patient),
-            withheld: vec![patient],
-            reasons: self.reasons.clone(),
-            recipient: self.recipient.clone(),
-            purpose: self.purpose,
-            description: self.description.clone(),
-            ..Closing::default()
-        });
-        told.chain(hidden).collect()
-    }
-
-    fn may_be_of(&self, reference: &str, patient: &str) -> bool {
-        let mut owners = self.owners.iter().filter(|(owned, _)| owned == reference).map(|(_, owners)| owners).peekable();
-        owners.peek().is_none() || owners.any(|owners| owners.is_empty() || owners.iter().any(|owner| owner == patient))
-    }
-
-    /// Whether it is known to be this patient's.
-    fn is_of(&self, reference: &str, patient: &str) -> bool {
-        self.owners.iter().any(|(owned, owners)| owned == reference && owners.iter().any(|owner| owner == patient))
-    }
-
-    /// With why something was withheld, where that is known of whom it is about.
-    fn explained(&self) -> Option<Closing> {
-        let theirs = |(patient, aside): &'_ (String, Aside)| self.withheld.contains(patient).then(|| aside.clone());
-        let reasons: Vec<Aside> = self.reasons.iter().filter_map(theirs).collect();
-        (!reasons.is_empty()).then(|| self.clone().because(&reasons))
-    }
-
-    /// The same, with the reasons in its words, and the consents that said so.
-    pub fn because<'a>(mut self, reasons: impl IntoIterator<Item = &'a Aside>) -> Closing {
-        let mut said = Vec::new();
-        for aside in reasons {
-            if !said.contains(&aside.reason) {
-                said.push(aside.reason);
-            }
-            self.consents.extend(aside.consent.clone().filter(|consent| !self.consents.contains(consent)));
-        }
-        self.description = Some(join(&said.join(", "), self.description.as_deref()));
-        self
-    }
-
-    /// Names a consent that governed what was told of these patients.
-    pub fn govern(&mut self, consent: String, patients: Vec<String>) {
-        if !self.consents.contains(&consent) {
-            self.consents.push(consent.clone());
-        }
-        self.owners.push((consent, patients));
-    }
-
-    /// The one record it is about, without its version; `None` when there are several, or none.
-    pub fn only_record(&self) -> Option<String> {
-        let mut records =
-            self.resources.iter().map(|reference| reference.split_once("/_history").map_or(&**reference, |(record, _)| record));
-        let first = records.next()?;
-        records.all(|record| record == first).then(|| first.to_owned())
-    }
 }
 
 /// A closed record, ready to be stored.
@@ -317,10 +209,6 @@ fn interaction_system(interaction: &str) -> &'static str {
     } else {
         RESTFUL
     }
-}
-
-fn join(label: &str, more: Option<&str>) -> String {
-    more.map_or_else(|| label.to_owned(), |more| format!("{label}: {more}"))
 }
 
 fn source() -> Node {

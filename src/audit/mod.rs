@@ -6,8 +6,10 @@
 //! Invariants: every request of the FHIR interface closes exactly one record; it names resources by reference, never copies them;
 //! a token is cut to its last 32 characters; query strings are kept, results never are.
 
+mod closing;
 mod event;
 mod told;
 
-pub use event::{Action, Closing, Opened, Outcome, Record, SOURCE, WITHHELD, names, organisation_reference};
+pub use closing::{Closing, is_account};
+pub use event::{Action, Opened, Outcome, Record, SOURCE, WITHHELD, names, organisation_reference};
 pub use told::{Told, erased_entity, in_place_of, is_told};

@@ -3,7 +3,7 @@
 
 use super::evidence::{moved_to, receipt, versions};
 use super::trail::{Case, party, resources, trail_of};
-use crate::support::data::{observation, patient};
+use crate::support::data::{bundle, creates, observation, patient};
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, Setup, World};
 use hearthgate::anchor::{CANONICAL_DOMAIN, Erased, Leaf, PROVENANCE_DOMAIN, RAW_DOMAIN, Tags, commitment, provenance_key};
@@ -49,7 +49,7 @@ async fn what_is_about_nobody_has_a_trail_of_its_own() {
     let case = Case::new().await;
     let (a, b, regulator) = (&case.a, &case.b, &case.regulator);
     let id = a.create(&practitioner("Quillfeather")).await;
-    a.create(&practitioner("Somebodyelse")).await;
+    let other = a.create(&practitioner("Somebodyelse")).await;
     let of = format!("Practitioner/{id}");
     let mut corrected = practitioner("Quillfeather");
     (corrected["id"], corrected["gender"]) = (json!(id), json!("male"));
@@ -64,13 +64,15 @@ async fn what_is_about_nobody_has_a_trail_of_its_own() {
     assert_eq!(versions(&trail), ["1", "2"], "{trail:#}");
     let expected = [("create", "0"), ("update", "0"), ("update", "4"), ("read", "0"), ("search-type", "0")];
     assert_eq!(told(&trail), expected.map(|(what, outcome)| (what.to_owned(), outcome.to_owned())), "{trail:#}");
-    // The search found another too, so it is under the tag of neither; that is said.
-    assert_eq!(resources(&trail, "OperationOutcome").len(), 1, "{trail:#}");
+    // The search found another too, and has a record under the tag of each.
+    assert_eq!(resources(&trail, "OperationOutcome").len(), 0, "{trail:#}");
+    let events = resources(&trail, "AuditEvent").into_iter();
+    assert!(events.clone().count() > 4 && events.clone().all(|event| !event.to_string().contains(&other)), "{trail:#}");
     let receipts = [receipt(a, &format!("{of}/_history/1")).await, receipt(a, &format!("{of}/_history/2")).await];
     let report = verified(&case.world, regulator, &of, &receipts).await;
     assert_eq!((report.provenances, report.unproved, report.tags, report.bound.len(), report.receipts), (2, 0, 1, 1, 2));
     assert_eq!(report.owners, Some(1));
-    assert_eq!((report.untagged.len(), report.tagged_from), (1, None));
+    assert_eq!((report.untagged.len(), report.tagged_from), (0, None));
     // Nobody else may ask, and nobody learns whether there is such a record.
     for (id, party) in [(id.as_str(), a), (id.as_str(), b), ("nobody", b)] {
         assert_eq!(party.get(&format!("Practitioner/{id}/$provenance-trail")).await.expect(403).issue(), "forbidden");
@@ -170,10 +172,15 @@ async fn what_was_shortened_in_the_trail_of_what_is_about_nobody_is_named() {
     let (a, officer) = (world.party("hospital-a").await, party(&world, "officer", "system/Patient.r").await);
     let regulator = world.party("health-department").await;
     let gone = a.create(&patient("1")).await;
-    let (one, other) = (a.create(&practitioner("Quillfeather")).await, a.create(&practitioner("Somebodyelse")).await);
-    // What one search found has a tag, what the other found is under that of neither.
+    let one = a.create(&practitioner("Quillfeather")).await;
+    let crowd = (0..100).map(|number| creates(&format!("urn:test:{number}"), practitioner("Somebodyelse"))).collect();
+    let crowd = a.post("", &bundle("batch", crowd)).await.expect(200).json();
+    let location = |entry: &Value| entry["response"]["location"].as_str().unwrap().split('/').nth_back(2).unwrap().to_owned();
+    let crowd: Vec<String> = crowd["entry"].as_array().unwrap().iter().map(location).collect();
+    // What one search found has a tag, what the other found is a crowd, and is under that of none.
     assert_eq!(a.search(&format!("Practitioner?_id={gone},{one}")).await.len(), 1);
-    assert_eq!(a.search(&format!("Practitioner?_id={gone},{one},{other}")).await.len(), 2);
+    let beside = format!("Practitioner?_count=200&_id={gone},{one},{}", crowd.join(","));
+    assert_eq!(a.get(&beside).await.expect(200).matches().len(), 101);
     let of = format!("Practitioner/{one}");
     let report = verified(&world, &regulator, &of, &[]).await;
     assert_eq!((report.shortened.len(), report.lacking.len(), report.untagged.len()), (0, 0, 1));
