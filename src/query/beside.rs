@@ -22,6 +22,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The most records looked up because others refer to them, for one answer. References to further ones are not shown.
 pub(super) const MAX_BESIDE: usize = 5_000;
+/// Under how many types one URL is looked for: no more than one of them has it.
+const TYPES_OF_A_URL: usize = 4;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
@@ -42,6 +44,8 @@ pub(super) struct Beside {
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
+    /// How many of these are URLs.
+    published: usize,
     /// What they may have meant once: records that bore the identifier and do not any more. It hides and tells like these; nobody is known by it.
     once: HashMap<String, Vec<String>>,
     /// How many settings are damaged.
@@ -104,7 +108,7 @@ impl Beside {
                 if beside.knows(&reference) {
                     continue;
                 }
-                if beside.records.len() + beside.meant.len() >= limit {
+                if beside.looked_at() >= limit {
                     beside.miss(reference);
                     continue;
                 }
@@ -116,6 +120,11 @@ impl Beside {
             wanted = settings;
         }
         Ok(beside)
+    }
+
+    /// How much was looked at. A URL is looked for under every type that may be published under it.
+    fn looked_at(&self) -> usize {
+        self.records.len() + self.meant.len() - self.published + self.published / TYPES_OF_A_URL
     }
 
     /// Whether a reference was looked up and found.
@@ -205,7 +214,9 @@ impl Beside {
             }
             meant.push(literal);
         }
-        if named::parts(&reference).is_some() || named::url_in(&reference).is_some() {
+        let is_published = named::url_in(&reference).is_some();
+        if named::parts(&reference).is_some() || is_published {
+            self.published += usize::from(is_published);
             self.meant.insert(reference, meant);
         }
         Ok(settings)
@@ -236,6 +247,7 @@ impl Beside {
         self.gone.extend(other.gone);
         self.unknown.extend(other.unknown);
         self.meant.extend(other.meant);
+        self.published += other.published;
         self.once.extend(other.once);
         self.absent.extend(other.absent);
         self.unreadable += other.unreadable;
