@@ -31,7 +31,7 @@ use crate::fhir::Node;
 use crate::fhir::types::{ElementId, TypeTable};
 use blob::{Blob, Core};
 use compact_str::CompactString;
-use expansion::Expansion;
+pub use expansion::Expansion;
 use profile::{NodeId, Profile};
 use shelf::Shelf;
 use std::borrow::Cow;
@@ -160,9 +160,9 @@ impl Definitions {
         }
     }
 
-    /// Whether a code is in a value set that some resource contains.
-    pub fn contained_set_contains(&self, set: &Node, system: Option<&str>, code: &str) -> Membership {
-        expansion::expand(self, &compile::terminology::contained_set(set), None).contains(system, code)
+    /// The expansion of a value set that some resource contains.
+    pub fn contained_expansion(&self, set: &Node) -> Expansion {
+        expansion::expand(self, &compile::terminology::contained_set(set), None)
     }
 
     /// The same of a coding: where the set names no version of its system, the version that the coding names is meant, if it is in hand.

@@ -8,7 +8,7 @@ use crate::fhir::{Node, Value};
 use crate::outcome::IssueType;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_XHTML_Resolve");
 const URL_LEADS_NOWHERE: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_URL_RESOLVE");
@@ -80,11 +80,15 @@ pub fn places_of<'w>(walk: &'w mut Walk<'_>, scope: &Scope<'_>) -> &'w Places {
     &walk.places.1
 }
 
-/// Whether an element of a narrative has an id.
-pub fn has_id(narrative: &str, id: &str) -> bool {
-    let mut is_there = false;
-    each_attribute(narrative, |_, name, value| is_there |= name == "id" && value == id);
-    is_there
+/// The ids of the elements of a narrative.
+pub fn ids_in(narrative: &str) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    each_attribute(narrative, |_, name, value| {
+        if name == "id" {
+            ids.insert(value.to_owned());
+        }
+    });
+    ids
 }
 
 /// Narrative in a Bundle names other entries as `#Type_id`, as HL7's own tools write it. Such links are not followed.

@@ -10,14 +10,14 @@ use super::path::Path;
 use super::report::{Report, Rule};
 use super::verdicts::{self, Verdicts};
 use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references, text_links};
-use crate::definitions::Definitions;
+use crate::definitions::{Definitions, Expansion};
 use crate::fhir::path::TreeItem;
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
 use crate::fhir::{Member, Node, Object, Value};
 use crate::outcome::{Finding, IssueType};
 use compact_str::CompactString;
 use references::Scope;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 const UNKNOWN_PROPERTY: Rule = Rule::error(IssueType::Structure, "Unrecognised_property_");
 const NOT_A_LIST: Rule = Rule::error(IssueType::Invalid, "This_property_must_be_an_Array_not_");
@@ -87,6 +87,8 @@ pub struct Walk<'a> {
     ids: HashSet<CompactString>,
     /// The places that URIs may lead to in a resource, with its address; none has the address 0.
     pub places: (usize, Places),
+    /// The expansions of value sets that the document contains, by their addresses.
+    pub contained_sets: HashMap<usize, Expansion>,
     /// Profiles being checked, each with the element it is checked on, by address.
     pub profiles_open: Vec<verdicts::Question>,
     /// What was found out of such questions.
@@ -157,6 +159,7 @@ impl<'a> Walk<'a> {
             ids: HashSet::new(),
             places: Default::default(),
             profiles_open: Vec::new(),
+            contained_sets: HashMap::new(),
             verdicts: Verdicts::default(),
             conforming: 0,
             exhausted: Exhausted::default(),

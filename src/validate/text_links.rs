@@ -15,11 +15,13 @@ const NO_SUCH_DATA: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_DATA_NOT_F
 
 /// Judges the links of a Narrative: the id is one of its text, and data within the resource is there. Data elsewhere is not looked for.
 pub fn check(walk: &mut Walk<'_>, narrative: &Node, scope: &Scope<'_>, path: &Path<'_>) {
+    let mut ids = None;
     for link in narrative.items("extension").iter().filter(|one| one.text("url") == Some(TEXT_LINK)) {
         let part = |name: &str| link.items("extension").iter().find(|part| part.text("url") == Some(name));
         let id = part("htmlid").and_then(|part| part.text("valueString"));
         let data = part("data").and_then(|part| part.text("valueUri").or_else(|| part.text("valueUrl")));
-        if id.is_some_and(|id| !links::has_id(narrative.text("div").unwrap_or_default(), id)) {
+        let mut has_id = |id: &str| ids.get_or_insert_with(|| links::ids_in(narrative.text("div").unwrap_or_default())).contains(id);
+        if id.is_some_and(|id| !has_id(id)) {
             walk.report.add(NO_SUCH_TEXT, path, link, "The text has no element with the id that a link of it (textLink) names");
         }
         let within = data.and_then(|data| data.strip_prefix('#')).filter(|id| !id.is_empty());

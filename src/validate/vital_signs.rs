@@ -107,11 +107,13 @@ pub fn related(observation: &Node) -> Option<String> {
     found.map(|(name, ..)| format!("http://hl7.org/fhir/StructureDefinition/{name}"))
 }
 
-/// The profiles that R4 asks of every Observation of a vital sign, claimed or not (<https://hl7.org/fhir/R4/observation-vitalsigns.html>).
-pub fn profiles(observation: &Node) -> impl Iterator<Item = &'static str> {
+/// The profiles that R4 asks of every Observation of a vital sign, claimed or not (<https://hl7.org/fhir/R4/observation-vitalsigns.html>): each once.
+pub fn profiles(observation: &Node) -> Vec<&'static str> {
     let codings = observation.get("code").map(|code| code.items("coding")).unwrap_or_default();
-    codings.iter().filter_map(|coding| {
-        let (system, code) = (coding.text("system")?, coding.text("code")?);
-        VITAL_SIGNS.iter().find(|(of, one, _)| *of == system && *one == code).map(|(.., url)| *url)
-    })
+    let mut asked = Vec::new();
+    for (system, code) in codings.iter().filter_map(|coding| coding.text("system").zip(coding.text("code"))) {
+        let found = VITAL_SIGNS.iter().find(|(of, one, _)| *of == system && *one == code);
+        asked.extend(found.map(|(.., url)| *url).filter(|url| !asked.contains(url)));
+    }
+    asked
 }

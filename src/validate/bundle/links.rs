@@ -19,7 +19,7 @@ const PUBLISHED_STYLE: &str = "https://hl7.org/fhir/fhir.css";
 
 /// Judges the links of a Bundle of a type.
 pub fn check(walk: &mut Walk<'_>, bundle: &Node, kind: &str, path: &Path<'_>) {
-    let mut seen = HashSet::new();
+    let (mut seen, mut held) = (HashSet::new(), None);
     let has_pages = matches!(kind, "searchset" | "history");
     let name = path.name("link");
     for (index, link) in bundle.items("link").iter().enumerate() {
@@ -34,12 +34,20 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, kind: &str, path: &Path<'_>) {
             walk.report.add(TWICE, if has_pages { &at } else { &stated_at }, link, "A Bundle has one link of this relation");
         }
         if kind == "document" && relation == "stylesheet" {
-            style(walk, bundle, link, &at.name("url"));
+            let is_held =
+                |url: &str| url.split_once('/').is_some_and(|name| held.get_or_insert_with(|| resources_in(bundle)).contains(&name));
+            style(walk, is_held, link, &at.name("url"));
         }
     }
 }
 
-fn style(walk: &mut Walk<'_>, bundle: &Node, link: &Node, path: &Path<'_>) {
+/// The type and the id of each resource.
+fn resources_in(bundle: &Node) -> HashSet<(&str, &str)> {
+    let held = bundle.items("entry").iter().filter_map(|entry| entry.get("resource"));
+    held.filter_map(|one| one.resource_type().zip(one.text("id"))).collect()
+}
+
+fn style(walk: &mut Walk<'_>, mut is_held: impl FnMut(&str) -> bool, link: &Node, path: &Path<'_>) {
     let Some(url) = link.text("url") else { return };
     if has_scheme(url) {
         if url != PUBLISHED_STYLE {
@@ -50,9 +58,7 @@ fn style(walk: &mut Walk<'_>, bundle: &Node, link: &Node, path: &Path<'_>) {
         }
         return;
     }
-    let held = bundle.items("entry").iter().filter_map(|entry| entry.get("resource"));
-    let is_held = held.into_iter().any(|one| url.split_once('/') == one.resource_type().zip(one.text("id")));
-    if !is_held {
+    if !is_held(url) {
         walk.report.add(STYLE_NOT_FOUND, path, link, "The style sheet is not in the document");
     }
 }

@@ -3,6 +3,7 @@
 use super::super::order::order;
 use super::super::path::Path;
 use super::super::profiles::{Found, find};
+use super::super::references;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::super::values::REGEX_BYTES_MAX;
@@ -186,8 +187,11 @@ fn in_value_set(walk: &mut Walk<'_>, set: &str, answer: Answer<'_>) {
     let membership = match set.strip_prefix('#') {
         Some(id) => {
             let mut held = answer.contained.iter().flat_map(|all| all.iter());
-            held.find(|one| one.resource_type() == Some("ValueSet") && one.text("id") == Some(id))
-                .map_or(Membership::Undecidable, |held| definitions.contained_set_contains(held, system, code))
+            held.find(|one| one.resource_type() == Some("ValueSet") && one.text("id") == Some(id)).map_or(Membership::Undecidable, |held| {
+                let expansions = &mut walk.contained_sets;
+                let expansion = expansions.entry(references::address(held)).or_insert_with(|| definitions.contained_expansion(held));
+                expansion.contains(system, code)
+            })
         }
         None => definitions.value_set_contains(set, system, code),
     };

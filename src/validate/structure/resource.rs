@@ -10,6 +10,7 @@ use crate::fhir::path::TreeItem;
 use crate::fhir::types::{ElementId, TypeDefinition, TypeTable};
 use crate::fhir::{Node, Object};
 use crate::outcome::IssueType;
+use std::collections::HashSet;
 
 const NO_RESOURCE_TYPE: Rule = Rule::fatal(IssueType::Invalid, "Unable_to_find_resourceType_property");
 const UNKNOWN_TYPE: Rule = Rule::fatal(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
@@ -89,17 +90,19 @@ impl<'a> Walk<'a> {
         if !claimed.is_empty() {
             meta = path.name("meta");
             name = meta.name("profile");
-            for (index, url) in claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?))) {
+            let mut met = HashSet::new();
+            let urls = claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?)));
+            for (index, url) in urls.filter(|(_, url)| met.insert(*url)) {
                 profiles::check_claimed(self, url, found, scope, path, &name.index(index));
             }
         }
         if type_is(self.types, root, "Observation") {
-            for url in vital_signs::profiles(node).filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(url))) {
+            let vital = vital_signs::profiles(node);
+            for url in vital.iter().filter(|url| !claimed.iter().any(|claimed| claimed.as_text() == Some(**url))) {
                 profiles::check_url(self, url, found, scope, path, path);
             }
             let related = vital_signs::related(node).filter(|_| self.options.related_vital_signs);
-            let is_asked =
-                |url: &String| claimed.iter().any(|one| one.as_text() == Some(url)) || vital_signs::profiles(node).any(|one| one == url);
+            let is_asked = |url: &String| claimed.iter().any(|one| one.as_text() == Some(url)) || vital.iter().any(|one| one == url);
             if let Some(url) = related.filter(|url| !is_asked(url)) {
                 profiles::check_url(self, &url, found, scope, path, path);
             }
