@@ -30,6 +30,8 @@ pub struct Directory {
     same_person: Vec<Reference>,
     /// Whether its records say all there is to know of whom they are of.
     is_whole: bool,
+    /// Whether what organisations are part of is not known: any may be of any.
+    are_parts_unknown: bool,
     /// What may hold more than is listed.
     open: HashSet<Reference>,
     roles: KnownRoles,
@@ -52,6 +54,17 @@ struct Entry {
     identifiers: Vec<Identifier>,
     points_to: Vec<Reference>,
     born: Option<Interval>,
+}
+
+/// The records a directory is made of.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Those that the consents name, and who is behind them. They say whom the consents mean.
+    pub named: &'a [Node],
+    /// Those that others name: who asks, and who made what is decided on. Whoever sent them, nothing is permitted by their word.
+    pub beside: &'a [Node],
+    /// Older versions of any of these, where it is whoever asks that changed them. What they said is still denied.
+    pub former: &'a [Node],
 }
 
 /// Somebody who belongs to a group or an organisation.
@@ -93,12 +106,22 @@ pub(super) struct Target {
 impl Directory {
     /// Reads the resources once. Types that tell nothing about membership are kept for their identifiers and references.
     pub fn of(resources: &[Node]) -> Directory {
+        Directory::of_known(Known { named: resources, ..Known::default() })
+    }
+
+    /// The same, of records that are known for different reasons.
+    pub fn of_known(known: Known<'_>) -> Directory {
         let mut directory = Directory::default();
-        for resource in resources {
-            directory.add(resource);
-        }
+        known.named.iter().for_each(|resource| directory.add(resource, true));
+        known.beside.iter().for_each(|resource| directory.add(resource, false));
+        known.former.iter().for_each(|resource| directory.add_former(resource));
         directory.follow_names();
         directory
+    }
+
+    /// The same, where nobody can tell what organisations are part of.
+    pub fn with_unknown_parts(self, are_parts_unknown: bool) -> Directory {
+        Directory { are_parts_unknown, ..self }
     }
 
     /// The same, where whoever asks brought all there is to know of those named.
@@ -111,26 +134,44 @@ impl Directory {
         Directory { same_person: records.collect(), ..self }
     }
 
-    fn add(&mut self, resource: &Node) {
+    fn add(&mut self, resource: &Node, may_permit: bool) {
         let entry = Entry {
             reference: Reference::of_resource(resource),
-            identifiers: items(resource, "identifier").iter().filter_map(Identifier::from_node).collect(),
+            identifiers: identifiers_of(resource),
             points_to: super::facts::references_of(resource),
             born: resource.text("birthDate").and_then(date_interval),
         };
         let index = self.entries.len();
         if let Some(reference) = &entry.reference {
             self.by_reference.entry(reference.clone()).or_insert(index);
-            self.add_members(reference, resource);
+            self.add_members(reference, resource, may_permit);
         }
         for identifier in entry.identifiers.iter().filter(|identifier| identifier.has_system()) {
             self.by_identifier.entry(identifier.clone()).or_insert(index);
         }
+        self.name(index, resource);
+        self.entries.push(entry);
+    }
+
+    /// Adds what a record said once: who it was is denied what is denied to it, and so is whoever was part of it.
+    fn add_former(&mut self, resource: &Node) {
+        let Some(reference) = Reference::of_resource(resource) else { return };
+        let index = *self.by_reference.entry(reference.clone()).or_insert(self.entries.len());
+        if index == self.entries.len() {
+            self.entries.push(Entry { reference: Some(reference.clone()), identifiers: Vec::new(), points_to: Vec::new(), born: None });
+        }
+        self.name(index, resource);
+        let itself = Party { identifiers: identifiers_of(resource), ..Party::default() };
+        self.members.entry(reference.clone()).or_default().push(Member::new(itself, false, None).that_ends_here());
+        self.add_members(&reference, resource, false);
+    }
+
+    /// Notes by which logical references a record may be meant.
+    fn name(&mut self, index: usize, resource: &Node) {
         let type_name = resource.resource_type().unwrap_or_default();
-        for name in entry.identifiers.iter().flat_map(|identifier| logical_names(type_name, identifier)) {
+        for name in identifiers_of(resource).iter().flat_map(|identifier| logical_names(type_name, identifier)) {
             self.by_name.entry(name).or_default().push(index);
         }
-        self.entries.push(entry);
     }
 
     /// Adds to what the resources point at, and are part of, what they name by identifier.
@@ -168,11 +209,11 @@ impl Directory {
         others
     }
 
-    fn add_members(&mut self, reference: &Reference, resource: &Node) {
+    fn add_members(&mut self, reference: &Reference, resource: &Node, may_permit: bool) {
         match resource.resource_type().unwrap_or_default() {
-            "Group" => self.add_group(reference, resource),
-            "CareTeam" => self.add_team(reference, resource),
-            "PractitionerRole" => self.add_role(reference, resource),
+            "Group" => self.add_group(reference, resource, may_permit),
+            "CareTeam" => self.add_team(reference, resource, may_permit),
+            "PractitionerRole" => self.add_role(reference, resource, may_permit),
             "Organization" => {
                 // A denial to an organisation holds for its departments; a permit names whom it means.
                 for parent in resource.get("partOf").into_iter().flat_map(Reference::names_in) {
@@ -184,19 +225,20 @@ impl Directory {
     }
 
     /// A group that lists nobody, or is told by what its members have in common, may hold anybody.
-    fn add_group(&mut self, reference: &Reference, group: &Node) {
+    fn add_group(&mut self, reference: &Reference, group: &Node, may_permit: bool) {
         let is_listed = group.get("actual").and_then(Node::as_bool) == Some(true) || group.text("membership") == Some("enumerated");
         for member in items(group, "member") {
             let is_inactive = member.get("inactive").and_then(Node::as_bool) == Some(true);
-            self.add_member(reference, member.get("entity"), is_active(group) && is_listed && !is_inactive, member.get("period"));
+            let counts = may_permit && is_active(group) && is_listed && !is_inactive;
+            self.add_member(reference, member.get("entity"), counts, member.get("period"));
         }
         if !is_listed || items(group, "member").is_empty() {
             self.open.insert(reference.clone());
         }
     }
 
-    fn add_team(&mut self, reference: &Reference, team: &Node) {
-        let is_active = team.text("status").is_none_or(|status| status == "active");
+    fn add_team(&mut self, reference: &Reference, team: &Node, may_permit: bool) {
+        let is_active = may_permit && team.text("status").is_none_or(|status| status == "active");
         for participant in items(team, "participant") {
             self.add_member(reference, participant.get("member"), is_active, participant.get("period"));
         }
@@ -206,9 +248,9 @@ impl Directory {
     }
 
     /// A role is its practitioner at its organisation: who is permitted or denied the one is so in the role, and the other way about.
-    fn add_role(&mut self, reference: &Reference, role: &Node) {
+    fn add_role(&mut self, reference: &Reference, role: &Node, may_permit: bool) {
         self.roles.0.insert(reference.clone());
-        let (is_active, period) = (is_active(role), role.get("period"));
+        let (is_active, period) = (may_permit && is_active(role), role.get("period"));
         self.add_member(reference, role.get("practitioner"), is_active, period);
         let itself = Member::new(Party::named(reference), is_active, period).that_ends_here();
         if let Some(practitioner) = role.get("practitioner").and_then(Reference::from_node) {
@@ -239,30 +281,50 @@ impl Directory {
         let mut party = Party::from_reference(actor);
         self.add_names(&mut party);
         let is_nameless_group = party.references.is_empty() && party.type_name.as_deref().is_some_and(is_group);
-        let is_open = is_nameless_group || party.references.iter().any(|reference| self.is_unknown_group(reference));
-        let mut target = Target { is_open, ..Target::default() };
+        let is_open = is_nameless_group
+            || party.references.iter().any(|reference| self.is_unknown_group(reference))
+            || (self.are_parts_unknown && may_be_organisation(&party));
+        let others = self.others_named(&party);
         let groups = party.references.clone();
-        target.party = party;
+        let mut target = Target { is_open, party, ..Target::default() };
         for group in &groups {
             self.expand(group, true, MEMBERSHIP_DEPTH, &mut target);
         }
-        // Whoever else bears one of its identifiers may be meant: what is denied to them is denied to what is part of them.
-        let named = target.party.identifiers.iter().filter(|identifier| identifier.has_system());
-        let names: Vec<Reference> = named.map(|identifier| Reference::by_identifier("", identifier)).collect();
-        for other in self.meant_by(&names).filter(|other| !groups.contains(other)) {
-            self.expand(&other, false, MEMBERSHIP_DEPTH, &mut target);
+        for other in others {
+            self.deny_too(&other, MEMBERSHIP_DEPTH, &mut target);
         }
         target
+    }
+
+    /// The records that bear one of a party's identifiers, and are not known to be the party: they may be meant, and whoever sent them lends it no name.
+    fn others_named(&self, party: &Party) -> Vec<Reference> {
+        let named = party.identifiers.iter().filter(|identifier| identifier.has_system());
+        let names: Vec<Reference> = named.map(|identifier| Reference::by_identifier("", identifier)).collect();
+        self.meant_by(&names).filter(|other| !party.references.contains(other)).collect()
+    }
+
+    /// What is denied is denied to somebody else, too, and to what is part of them.
+    fn deny_too(&self, other: &Reference, depth: usize, target: &mut Target) {
+        if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
+            target.is_open = true;
+            return;
+        }
+        let mut itself = Party::named(other);
+        self.add_names(&mut itself);
+        target.members.push(Member::new(itself, false, None).that_ends_here());
+        self.expand(other, false, depth, target);
     }
 
     fn is_unknown_group(&self, reference: &Reference) -> bool {
         self.open.contains(reference) || (reference.type_name().is_some_and(is_group) && !self.by_reference.contains_key(reference))
     }
 
-    /// Adds the identifiers that go with a reference, and the reference that goes with an identifier.
+    /// Adds the identifiers that go with a reference. The reference, and the other names, that go with an identifier are added where all there is to
+    /// know is known: elsewhere anybody may send a record that bears it.
     fn add_names(&self, party: &mut Party) {
         let by_reference = party.references.iter().filter_map(|reference| self.by_reference.get(reference));
-        let by_identifier = party.identifiers.iter().filter_map(|identifier| self.by_identifier.get(identifier));
+        let lending = party.identifiers.iter().filter(|_| self.is_whole);
+        let by_identifier = lending.filter_map(|identifier| self.by_identifier.get(identifier));
         let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
         for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
             party.is_known_whole |= self.is_whole && entry.identifiers.iter().any(Identifier::has_system);
@@ -290,10 +352,14 @@ impl Directory {
             named.may_permit &= may_permit;
             self.add_names(&mut named.party);
             let (below, passes_on) = (named.party.references.clone(), named.may_permit && named.period.is_none());
+            let others = self.others_named(&named.party);
             target.members.push(named);
             for reference in below.iter().filter(|_| !member.is_last) {
                 target.is_open |= self.is_unknown_group(reference);
                 self.expand(reference, passes_on, depth - 1, target);
+            }
+            for other in others.iter().filter(|_| !member.is_last) {
+                self.deny_too(other, depth - 1, target);
             }
         }
     }
@@ -304,21 +370,37 @@ impl Directory {
         entry.map_or(&[], |entry| &entry.points_to)
     }
 
-    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has.
+    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has. What others send of the same person makes nobody
+    /// younger, nor a day known that their own record does not have.
     pub(super) fn born(&self, patient: &Reference) -> Option<Interval> {
-        self.records_of(patient).filter_map(|entry| entry.born).min_by_key(|born| born.low)
+        self.records_of(patient).find_map(|entry| entry.born)?;
+        let others = self.entries_of(|record| self.same_person.contains(record));
+        self.records_of(patient).chain(others).filter_map(|entry| entry.born).min_by_key(|born| born.low)
     }
 
-    /// Whether an identifier, as `system|value`, is one that a patient bears.
+    /// Whether an identifier, as `system|value`, is one that a patient bears in the record that is meant.
     pub(super) fn bears(&self, patient: &Reference, identifier: &str) -> bool {
         let mut own = self.records_of(patient).flat_map(|entry| &entry.identifiers).filter(|own| own.has_system());
         own.any(|own| identifier.split_once('|') == Some((own.system.as_str(), own.value.as_str())))
     }
 
     fn records_of(&self, patient: &Reference) -> impl Iterator<Item = &Entry> {
-        let is_theirs = |record: &Reference| record.may_be(patient) || self.same_person.contains(record);
-        self.entries.iter().filter(move |entry| entry.reference.as_ref().is_some_and(is_theirs))
+        self.entries_of(|record| record.may_be(patient))
     }
+
+    fn entries_of(&self, is_meant: impl Fn(&Reference) -> bool) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.reference.as_ref().is_some_and(&is_meant))
+    }
+}
+
+fn identifiers_of(resource: &Node) -> Vec<Identifier> {
+    items(resource, "identifier").iter().filter_map(Identifier::from_node).collect()
+}
+
+/// Whether a party is not said to be anything but an organisation.
+fn may_be_organisation(party: &Party) -> bool {
+    let mut types = party.type_name.as_deref().into_iter().chain(party.references.iter().filter_map(Reference::type_name));
+    types.all(|name| name == "Organization")
 }
 
 /// The logical references that may mean a record with an identifier: with its type and without, and with the value alone.

@@ -163,10 +163,8 @@ fn test_target(target: &Target, parties: &[Party], request: &Request) -> Held {
     }
     let is_current = |member: &Member| member.period.is_none_or(|period| period.may_contain(request.instant));
     let lists_roles = !target.party.roles.is_empty();
-    let is_untold = match target.members.as_slice() {
-        [] => is_untold_from(&target.party, parties),
-        members => members.iter().any(|member| is_current(member) && is_untold_from(&member.party, parties)),
-    };
+    let is_untold = is_untold_from(&target.party, parties)
+        || target.members.iter().any(|member| is_current(member) && is_untold_from(&member.party, parties));
     let is_unknown = target.is_open
         || is_untold
         || !parties.iter().any(Party::is_identified)

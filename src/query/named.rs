@@ -125,10 +125,12 @@ pub(super) fn published(reader: &Reader<'_>, definitions: &'static Definitions, 
     Ok(found)
 }
 
-/// The current records of a type that bear an identifier.
+/// The current records of a type that bear an identifier, and those that bore it once.
 pub(super) fn bearers(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
     let mut found = Named::default();
-    of_type(reader, definitions, type_name, &alternatives(token), &mut found)?;
+    let tokens = alternatives(token);
+    of_type(reader, definitions, type_name, &tokens, &mut found)?;
+    bearers_of_before(reader, definitions, (type_name, token), &tokens, &mut found)?;
     Ok(found)
 }
 

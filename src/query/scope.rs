@@ -21,10 +21,8 @@ impl QueryPath {
     pub(crate) async fn scope(&self, caller: &Caller, patient: &str) -> Result<Scope, Fault> {
         let record: Node = Object::resource("Patient").with("id", patient).into();
         let judge = Judge::gather(&self.pipeline, caller, std::iter::once((&record, crate::audit::SOURCE))).await?;
-        let asker = caller.organisation.key();
-        let is_own = |organisation: String| !organisation.is_empty() && organisation == asker;
-        let own = self.pipeline.registry.sources().filter(|(_, source)| is_own(source.organisation.key()));
-        Ok(Scope { releases: judge.may_ask(patient), own: own.map(|(name, _)| name.to_owned()).collect() })
+        let own = self.pipeline.registry.sources_of(&caller.organisation);
+        Ok(Scope { releases: judge.may_ask(patient), own: own.map(str::to_owned).collect() })
     }
 }
 

@@ -42,8 +42,10 @@ impl Registry {
     pub fn new(settings: &Settings, canonical: impl Fn(&str) -> String) -> Registry {
         let declared = settings.identity.person_identifier_systems.iter();
         let by_holders = settings.holders.iter().flat_map(|holder| &holder.identifier_systems);
+        let known = identifiers_by_reference(settings);
         let organisation = |organisation: &Organisation| {
-            let identifier = organisation.identifier.as_ref();
+            let by_reference = organisation.reference.as_ref().and_then(|reference| known.get(reference).copied().flatten());
+            let identifier = organisation.identifier.as_ref().or(by_reference);
             let identifier = identifier.map(|own| Identifier { system: canonical(&own.system), value: own.value.clone() });
             Organisation { identifier, ..organisation.clone() }
         };
@@ -93,6 +95,13 @@ impl Registry {
     /// Every source with its name, in order of names.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.sources.iter().map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// The names of the sources that are an organisation's own.
+    pub fn sources_of(&self, organisation: &Organisation) -> impl Iterator<Item = &str> {
+        let asker = organisation.key();
+        let is_own = move |source: &Source| !asker.is_empty() && source.organisation.key() == asker;
+        self.sources().filter(move |(_, source)| is_own(source)).map(|(name, _)| name)
     }
 
     /// The systems that queries are forwarded to, as the file lists them. The gateway's own store is not among them.
@@ -191,6 +200,23 @@ fn dev_source() -> Source {
 
 fn dev_organisation() -> Organisation {
     Organisation { reference: Some(format!("Organization/{DEV_NAME}")), identifier: None, name: None }
+}
+
+/// The identifiers of organisations that go by a reference, wherever the file says them: it is one organisation, and need not be said each time which. None
+/// where it is said to be several.
+fn identifiers_by_reference(settings: &Settings) -> BTreeMap<String, Option<&Identifier>> {
+    let clients = settings.clients.iter().map(|client| &client.organisation);
+    let sources = settings.sources.values().map(|source| &source.organisation);
+    let holders = settings.holders.iter().map(|holder| &holder.organisation);
+    let destinations = settings.destinations.iter().map(|destination| &destination.organisation);
+    let mut known = BTreeMap::new();
+    for organisation in clients.chain(sources).chain(holders).chain(destinations) {
+        if let (Some(reference), Some(identifier)) = (&organisation.reference, &organisation.identifier) {
+            let said = known.entry(reference.clone()).or_insert(Some(identifier));
+            *said = said.filter(|said| *said == identifier);
+        }
+    }
+    known
 }
 
 /// Whether a selection of patients includes this one. One that lists patients includes none that is not known.

@@ -101,3 +101,23 @@ fn the_dev_client_exists_only_with_dev() {
     let source = registry.client(DEV_NAME).and_then(|client| client.source.as_deref());
     assert!(source.is_some_and(|name| registry.source(name).is_some()));
 }
+
+/// An organisation is the same wherever the file names it by one reference, and its identifier is said once.
+#[test]
+fn an_organisation_has_its_identifier_wherever_its_reference_stands() {
+    let said = r#"organisation = { reference = "Organization/hospital", identifier = { system = "urn:oid:1.9", value = "H" } }"#;
+    let alone = r#"organisation = { reference = "Organization/hospital" }"#;
+    let settings = |text: &str| Settings::from_toml(text, Path::new("")).unwrap();
+    let registry = Registry::new(&settings(&PARTIES.replacen(alone, said, 1)), str::to_owned);
+    let hospital = &registry.holder("hospital").unwrap().organisation;
+    assert_eq!(hospital.key(), "urn:oid:1.9|H");
+    assert_eq!(registry.sources_of(hospital).collect::<Vec<_>>(), ["hospital"]);
+    assert_eq!(registry.sources_of(&registry.holder("other").unwrap().organisation).count(), 0);
+    // Where two are said, nobody can tell which is meant.
+    let two = PARTIES.replacen(alone, said, 1).replacen(
+        "Organization/other\" }",
+        "Organization/hospital\", identifier = { system = \"urn:oid:1.9\", value = \"I\" } }",
+        1,
+    );
+    assert_eq!(Registry::new(&settings(&two), str::to_owned).holder("hospital").unwrap().organisation.key(), "Organization/hospital");
+}

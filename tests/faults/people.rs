@@ -17,7 +17,7 @@ struct Case {
 }
 
 impl Case {
-    async fn new() -> Case {
+    async fn permitted() -> Case {
         let world = Setup::configured(OFFICER).start().await;
         let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
         let (permitted, denied) = (b.create(&person("17")).await, a.create(&person("17")).await);
@@ -25,9 +25,14 @@ impl Case {
         a.create(&permit(&permitted)).await;
         let case = Case { world, permitted, denied, seen };
         assert_eq!(case.status().await, 200);
+        case
+    }
+
+    async fn new() -> Case {
+        let case = Case::permitted().await;
         let mut denial = permit_to(&case.denied, "laboratory");
         denial["provision"]["type"] = json!("deny");
-        a.create(&denial).await;
+        case.world.party("hospital-a").await.create(&denial).await;
         assert_eq!(case.status().await, 404);
         case
     }
@@ -149,4 +154,25 @@ async fn links_of_an_older_store_are_noted_as_they_are_found() {
     assert_eq!(status(&world, &seen).await, 404);
     open(&data).execute_batch("DELETE FROM person").unwrap();
     assert_eq!(status(&world, &seen).await, 404, "what was noted holds");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_away_denies_like_anything_else() {
+    for table in ["filed", "person"] {
+        let case = Case::permitted().await;
+        let laboratory = case.world.party("laboratory").await;
+        let absent = format!("{}aaaa", &case.seen[..case.seen.len() - 4]);
+        let told = async |id: &str| {
+            let answer = laboratory.get(&format!("Observation/{id}")).await;
+            let names: Vec<_> = answer.headers.keys().map(ToString::to_string).collect();
+            (answer.status, answer.text().replace(id, "ID"), names)
+        };
+        let found = async || laboratory.get(&format!("Observation?patient={}", case.permitted)).await.expect(200).matches().len();
+        let (before, seen) = (told(&absent).await, told(&case.seen).await);
+        assert_eq!((seen.0, found().await), (200, 1));
+        case.data().execute_batch(&format!("ALTER TABLE {table} RENAME TO away")).unwrap();
+        assert_eq!((told(&case.seen).await, found().await), (before, 0), "{table}");
+        case.data().execute_batch(&format!("ALTER TABLE away RENAME TO {table}")).unwrap();
+        assert_eq!((told(&case.seen).await, found().await), (seen, 1), "{table}");
+    }
 }

@@ -3,7 +3,7 @@
 use super::{affiliation, recipient::Partner};
 use crate::clock::Instant;
 use crate::config as settings;
-use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Policy, Reference, Rules, patient_identifiers_of};
+use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Known, Policy, Reference, Rules, patient_identifiers_of};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
@@ -21,6 +21,8 @@ const ROLE: &str = "PractitionerRole";
 const MAX_DIRECTORY: usize = 2_000;
 /// The most roles looked up behind one patient's records. Of more it is not known whose they are.
 const MAX_ROLES: usize = 5_000;
+/// The most older versions of one record that are looked at. Of more it is not known what they said.
+const MAX_FORMER: u32 = 200;
 /// How many steps are looked behind groups, teams and roles, and the most records looked up in all. Of more members it is not known who they are.
 const MEMBERSHIP_STEPS: usize = 4;
 const MAX_MEMBERS: usize = 2 * MAX_ROLES;
@@ -72,11 +74,11 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The compiled consents of one patient. Where they, or what they refer to, are damaged, everything is denied as any other denial is: what
-    /// one of them denies must not be passed over, and nobody learns from a failure that there is something.
+    /// The compiled consents of one patient. Where they, or what they refer to, are damaged or cannot be read, everything is denied as any other denial
+    /// is: what one of them denies must not be passed over, and nobody learns from a failure that there is something.
     pub fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
         match self.rules_of(reader, patient) {
-            Err(fault) if fault.kind == FaultKind::StorageCorrupt => {
+            Err(fault) if matches!(fault.kind, FaultKind::StorageCorrupt | FaultKind::Storage) => {
                 tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
                 metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
                 let rules = Rules::damaged(Policy::default());
@@ -148,18 +150,28 @@ impl Place {
         let own = std::iter::once(&asked.patient).chain(&asked.linked);
         let mut named: BTreeSet<_> = own.map(|id| ("Patient".to_owned(), id.clone())).collect();
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
-        let organisations = match &asked.organisations {
-            Some(organisations) if named.len() <= MAX_DIRECTORY => organisations,
+        if named.len() > MAX_DIRECTORY {
             // What some of it denies, and to whom, must not be passed over.
-            _ => return Ok(Compiled::new(query, stored, Looked::default(), Rules::beyond_reading(Policy::default()))),
-        };
-        if !consents.is_empty() {
-            named.extend(organisations.iter().chain(&asked.roles).cloned());
+            return Ok(Compiled::new(query, stored, Looked::default(), Rules::beyond_reading(Policy::default())));
         }
-        let (directory, looked_up) = directory_of(reader, named)?;
-        let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
+        let mut looked_up = Looked::default();
+        let (records, mut known) = directory_of(reader, &mut looked_up, named, BTreeSet::new())?;
+        let mut beside = BTreeSet::new();
+        let mut former = Former::default();
+        if !consents.is_empty() {
+            let asking = asked.organisations.iter().flat_map(|organisations| organisations.iter());
+            former = Former::of(reader, known.iter().chain(asking.clone()), &self.partner.sources)?;
+            beside.extend(asking.chain(&asked.roles).cloned());
+            beside.extend(former.versions.iter().flat_map(behind));
+            beside.retain(|name| !known.contains(name));
+        }
+        let (others, _) = directory_of(reader, &mut looked_up, beside, std::mem::take(&mut known))?;
+        let record = records.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
         let same_person = asked.linked.iter().filter_map(|id| Reference::new(&format!("Patient/{id}")));
-        let rules = Rules::compile(&consents, &Directory::of(&directory).of_one_person(same_person), self.policy(asked, record));
+        let directory = Directory::of_known(Known { named: &records, beside: &others, former: &former.versions })
+            .of_one_person(same_person)
+            .with_unknown_parts(asked.organisations.is_none() || former.is_more);
+        let rules = Rules::compile(&consents, &directory, self.policy(asked, record));
         Ok(Compiled::new(query, stored, looked_up, rules))
     }
 
@@ -178,11 +190,14 @@ impl Place {
     }
 }
 
-/// The records that consents are read with: those that are named, and who belongs to the groups, teams and roles among them.
-fn directory_of(reader: &Reader<'_>, named: BTreeSet<(String, String)>) -> Result<(Vec<Node>, Looked), Fault> {
-    let mut looked_up = Looked::default();
+/// The names of records, by type and id.
+type Names = BTreeSet<(String, String)>;
+
+/// The records that consents are read with: those that are named, and who belongs to the groups, teams and roles among them. With the names of all that
+/// is known by then.
+fn directory_of(reader: &Reader<'_>, looked_up: &mut Looked, named: Names, mut known: Names) -> Result<(Vec<Node>, Names), Fault> {
     let mut directory = Vec::new();
-    let (mut known, mut open) = (BTreeSet::new(), named);
+    let mut open = named;
     for _ in 0..=MEMBERSHIP_STEPS {
         let found = looked_up.up(reader, open.iter())?;
         known.append(&mut open);
@@ -190,7 +205,32 @@ fn directory_of(reader: &Reader<'_>, named: BTreeSet<(String, String)>) -> Resul
         open = found.iter().flat_map(behind).filter(|name| !known.contains(name)).take(room).collect();
         directory.extend(found);
     }
-    Ok((directory, looked_up))
+    Ok((directory, known))
+}
+
+/// What records said before whoever asks changed them: a denial is not escaped by another name, nor by leaving what is denied.
+#[derive(Default)]
+struct Former {
+    versions: Vec<Node>,
+    /// Whether there are more than are looked at.
+    is_more: bool,
+}
+
+impl Former {
+    /// The older versions of those among these records that were changed last by one of these sources.
+    fn of<'n>(reader: &Reader<'_>, names: impl Iterator<Item = &'n (String, String)>, sources: &[String]) -> Result<Former, Fault> {
+        let mut former = Former::default();
+        for (type_name, id) in names.filter(|(type_name, _)| type_name != "Patient" && DIRECTORY_TYPES.contains(&type_name.as_str())) {
+            let Some(newest) = reader.current(type_name, id)?.filter(|newest| sources.contains(&newest.source)) else { continue };
+            let first = newest.version.saturating_sub(MAX_FORMER).max(1);
+            former.is_more |= first > 1;
+            for number in first..newest.version {
+                let version = reader.version(type_name, id, number)?.filter(|version| !version.deleted());
+                former.versions.extend(version.map(|version| version.parse()).transpose()?);
+            }
+        }
+        Ok(former)
+    }
 }
 
 /// Refuses to go by what the index found where a consent is not among it, or in an older version: it may be the one that denies. And where one is that

@@ -5,8 +5,9 @@ use crate::clock::Instant;
 use crate::consent::{self, Code, Party, Request};
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
+use crate::normalise::is_gateway_id;
 use crate::pipeline::asks_to_break;
-use crate::registry::{DataKind, Identifier, Organisation, Purpose, Role};
+use crate::registry::{DataKind, Identifier, Organisation, Purpose, Registry, Role};
 
 /// The system of purposes of use.
 const PURPOSE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
@@ -57,6 +58,8 @@ pub(super) struct Partner {
     pub names: Vec<String>,
     /// The names by which its records are found, and those of the others that are asked for.
     pub organisations: Vec<String>,
+    /// The sources that are its own.
+    pub sources: Vec<String>,
     pub breaks_glass: Option<String>,
 }
 
@@ -77,12 +80,21 @@ impl Recipient {
     /// The organisation as a party to the exchange.
     pub(in crate::query) fn party(&self) -> Party {
         let actor: Node = crate::audit::organisation_reference(&self.organisation).into();
-        Party { type_name: Some("Organization".into()), ..Party::from_reference(&actor) }
+        let mut party = Party { type_name: Some("Organization".into()), ..Party::from_reference(&actor) };
+        // In another's ids it tells the organisation from none that a consent names: there references are in the gateway's.
+        party
+            .references
+            .retain(|reference| reference.relative().and_then(|name| name.split_once('/')).is_some_and(|(_, id)| is_gateway_id(id)));
+        party
     }
 
-    pub(super) fn partner(&self, requests: &[Request]) -> Partner {
-        let organisations = affiliation::names_of(requests.iter().flat_map(|request| &request.actors));
-        Partner { names: self.organisation.names().collect(), organisations, breaks_glass: self.breaks_glass.clone() }
+    pub(super) fn partner(&self, requests: &[Request], registry: &Registry) -> Partner {
+        Partner {
+            names: self.organisation.names().collect(),
+            organisations: affiliation::names_of(requests.iter().flat_map(|request| &request.actors)),
+            sources: registry.sources_of(&self.organisation).map(str::to_owned).collect(),
+            breaks_glass: self.breaks_glass.clone(),
+        }
     }
 
     /// The purposes of its token, or those of them the request names.
