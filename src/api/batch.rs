@@ -16,8 +16,8 @@ use axum::body::Body;
 use axum::http::Response;
 use futures_util::{StreamExt, stream};
 
-/// How many entries of a batch are worked on at once.
-const BATCH_CONCURRENCY: usize = 16;
+/// How many entries of a batch are worked on at once. Those that show nothing wait for the most part.
+const BATCH_CONCURRENCY: usize = 64;
 
 /// A Bundle posted to the base, with what came in the headers.
 pub(super) struct Posted {
@@ -46,7 +46,8 @@ pub(super) async fn answer(
     let (kind_code, entries) = match kind {
         BundleKind::Transaction => {
             record.interaction = "transaction";
-            if let Some(refusal) = intake::refusal_of(&entries) {
+            let refusal = intake::refusal_of(&entries).or_else(|| entries.iter().any(is_operation).then(no_operation));
+            if let Some(refusal) = refusal {
                 return refused(state, caller, &evidence, &record, refusal).await;
             }
             let received = |writes| {
@@ -66,6 +67,11 @@ pub(super) async fn answer(
     };
     let bundle = Object::resource("Bundle").with("type", kind_code).with_some("entry", (!entries.is_empty()).then_some(entries));
     Ok(render::resource(200, &bundle.into(), wanted, state.definitions))
+}
+
+/// Whether it is none of what a transaction may hold: it would be answered with a failure once all else is stored.
+fn is_operation(entry: &Entry) -> bool {
+    matches!(entry, Entry::Operation { .. } | Entry::Query(Interaction::Capabilities))
 }
 
 /// A Bundle's own identifier is an idempotency key too.
@@ -115,8 +121,8 @@ async fn transaction(
                 writes.push(*write);
                 places.push(None);
             }
-            Entry::Query(interaction) | Entry::Operation { interaction, .. } => places.push(Some(interaction)),
-            Entry::Refused(_) => {}
+            Entry::Query(interaction) => places.push(Some(interaction)),
+            Entry::Operation { .. } | Entry::Refused(_) => {}
         }
     }
     let written = if writes.is_empty() { Vec::new() } else { state.pipeline.accept(caller, received(writes), record.clone()).await? };
