@@ -10,7 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Organisation {
-    /// A reference in the gateway's ids: `Organization/general-hospital`.
+    /// A reference. Consents know it where it is in the gateway's ids, `Organization/hg-…`; what has the same reference elsewhere in the file is the same
+    /// organisation.
     pub reference: Option<String>,
     pub identifier: Option<Identifier>,
     pub name: Option<String>,
