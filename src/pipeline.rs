@@ -23,7 +23,7 @@ mod sign_off;
 mod work;
 
 pub use answer::{Done, WriteAnswer};
-pub(crate) use damaged::{is_damage, leave_out, readable};
+pub(crate) use damaged::{is_damage, is_unreadable, leave_out, linked_as_far_as_known, readable};
 pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
 pub(crate) use glass::{asks_to_break, is_glass_broken};

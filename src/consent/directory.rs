@@ -293,14 +293,20 @@ impl Directory {
         for other in others {
             self.deny_too(&other, MEMBERSHIP_DEPTH, &mut target);
         }
+        // Who says that they are part of it need not know its record, nor need there be one.
+        for name in names_by_identifier(&target.party) {
+            self.expand(&name, false, MEMBERSHIP_DEPTH, &mut target);
+        }
         target
     }
 
     /// The records that bear one of a party's identifiers, and are not known to be the party: they may be meant, and whoever sent them lends it no name.
     fn others_named(&self, party: &Party) -> Vec<Reference> {
-        let named = party.identifiers.iter().filter(|identifier| identifier.has_system());
-        let names: Vec<Reference> = named.map(|identifier| Reference::by_identifier("", identifier)).collect();
-        self.meant_by(&names).filter(|other| !party.references.contains(other)).collect()
+        let names = names_by_identifier(party);
+        let mut others: Vec<Reference> = self.meant_by(&names).filter(|other| !party.references.contains(other)).collect();
+        others.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        others.dedup();
+        others
     }
 
     /// What is denied is denied to somebody else, too, and to what is part of them.
@@ -391,6 +397,12 @@ impl Directory {
     fn entries_of(&self, is_meant: impl Fn(&Reference) -> bool) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(move |entry| entry.reference.as_ref().is_some_and(&is_meant))
     }
+}
+
+/// The logical references by which an organisation with a party's identifiers may be named, its type told or not.
+fn names_by_identifier(party: &Party) -> Vec<Reference> {
+    let named = party.identifiers.iter().filter(|identifier| identifier.has_system());
+    named.flat_map(|identifier| ["", "Organization"].map(|type_name| Reference::by_identifier(type_name, identifier))).collect()
 }
 
 fn identifiers_of(resource: &Node) -> Vec<Identifier> {

@@ -14,7 +14,7 @@ use crate::consent::{Code, Consultation, Consulted, Deciding, Identifier, Matter
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
-use crate::pipeline::{leave_out, readable};
+use crate::pipeline::{leave_out, linked_as_far_as_known, readable};
 use crate::registry::Role;
 use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
@@ -153,7 +153,7 @@ fn one_person(reader: &Reader<'_>, ids: Vec<String>, queries: &[Query]) -> Resul
         }
     }
     let Some(first) = found.pop_first().filter(|_| found.len() < MAX_NAMED) else { return Ok(None) };
-    let linked = reader.linked(&first)?;
+    let linked = linked_as_far_as_known(reader.linked(&first))?;
     Ok(found.iter().all(|other| linked.contains(other)).then_some(first))
 }
 

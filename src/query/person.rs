@@ -12,7 +12,7 @@ use crate::identity::Caller;
 use crate::intake::Pairs;
 use crate::outcome::{Failure, Fault, Finding, IssueType, Reason, Refusal, Severity};
 use crate::person::{Contribution, Grade, golden};
-use crate::pipeline::readable;
+use crate::pipeline::{linked_as_far_as_known, readable};
 use std::collections::HashMap;
 
 /// The extension that carries FHIR's match-grade.
@@ -29,7 +29,7 @@ impl QueryPath {
         let mut linked: HashMap<String, Vec<String>> = HashMap::new();
         for id in named {
             let wanted = id.clone();
-            let others = self.pipeline.store.read(move |reader| reader.linked(&wanted)).await?;
+            let others = linked_as_far_as_known(self.pipeline.store.read(move |reader| reader.linked(&wanted)).await)?;
             if !others.is_empty() && self.may_follow(caller, &id).await? {
                 linked.insert(id, others);
             }

@@ -7,7 +7,9 @@ use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Known, Polic
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
-use crate::pipeline::{Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, majority_years, patient_ids};
+use crate::pipeline::{
+    Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, is_unreadable, majority_years, patient_ids,
+};
 use crate::search::Query;
 use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,7 +80,7 @@ impl Place {
     /// is: what one of them denies must not be passed over, and nobody learns from a failure that there is something.
     pub fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
         match self.rules_of(reader, patient) {
-            Err(fault) if matches!(fault.kind, FaultKind::StorageCorrupt | FaultKind::Storage) => {
+            Err(fault) if is_unreadable(&fault) => {
                 tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
                 metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
                 let rules = Rules::damaged(Policy::default());
