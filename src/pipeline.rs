@@ -45,8 +45,7 @@ use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Release};
 use crate::identity::Caller;
 use crate::intake::{Evidence, Format, Interaction, Limits, Received, Write};
-use crate::normalise::Normalised;
-use crate::normalise::{Context, GatewayIds, SourceRules};
+use crate::normalise::{Context, GatewayIds, InR4, Links, Normalised, SourceRules, in_r4};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal, Severity};
 use crate::registry::{OnError, PatientFacts, Registry};
 use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, StoredVersion, Target, Unit, VersionDraft};
@@ -183,7 +182,7 @@ impl Pipeline {
         source: &str,
         evidence: Evidence,
         writes: Vec<(Write, crate::store::Target)>,
-        (links, withdrawn): (&crate::normalise::Links, &plan::Withdrawn),
+        (links, withdrawn): (&Links, &plan::Withdrawn),
     ) -> Result<Prepared, Failure> {
         let rules = self.rules.get(source).ok_or_else(|| Fault::new(FaultKind::Internal, "a source without rules"))?;
         let context = Context { source: rules, ids: &self.ids, links, types: self.definitions.types(), declared: evidence.declared };
@@ -258,7 +257,7 @@ impl Pipeline {
     }
 
     /// What `$validate` answers: the findings of a resource as this caller's source would have them, and by the profiles asked for; nothing is
-    /// stored. What could not be checked is said.
+    /// stored. What could not be checked is said. What is written in another release is judged as what it would be converted to, and that is said.
     pub async fn examine(
         &self,
         caller: &Caller,
@@ -266,22 +265,30 @@ impl Pipeline {
         profiles: &[String],
         (format, declared): (Format, Option<Release>),
     ) -> Vec<Finding> {
-        let links = crate::normalise::Links::new();
+        let (links, plain) = (Links::new(), SourceRules::new::<&str>("", &[]));
         let rules = caller.source.as_ref().and_then(|source| self.rules.get(source));
+        let types = self.definitions.types();
+        let context = Context { source: rules.unwrap_or(&plain), ids: &self.ids, links: &links, types, declared };
+        let (converted, said) = match in_r4(&resource, &context) {
+            InR4::AsItIs => (None, Vec::new()),
+            InR4::Converted(converted, said) => (Some(converted), said),
+            InR4::Refused(said) => return said,
+        };
+        let judged = converted.as_ref().unwrap_or(&resource);
         let policy = self.policy(caller.source.as_deref().unwrap_or_default());
-        let mut options = policy.options_for(resource.resource_type().unwrap_or_default()).into_owned();
+        let mut options = policy.options_for(judged.resource_type().unwrap_or_default()).into_owned();
         options.report_undecided = true;
         options.from_xml = format == Format::Xml;
         options.profiles.extend(profiles.iter().cloned());
-        let mut findings = match &self.terminology {
-            Some(server) => server.examine(self.definitions, &resource, &options).await,
-            None => crate::validate::check(self.definitions, &resource, &options),
+        let found = match &self.terminology {
+            Some(server) => server.examine(self.definitions, judged, &options).await,
+            None => crate::validate::check(self.definitions, judged, &options),
         };
-        if resource.resource_type() == Some("Consent") {
-            findings.extend(filing::looked_at(&resource, &self.registry));
+        let mut findings: Vec<Finding> = said.into_iter().chain(found).collect();
+        if judged.resource_type() == Some("Consent") {
+            findings.extend(filing::looked_at(judged, &self.registry));
         }
-        if let Some(rules) = rules {
-            let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types(), declared };
+        if rules.is_some() {
             let normalised = crate::normalise::normalise(resource, &context);
             findings.extend(normalised.findings.into_iter().filter(Finding::is_error));
         }

@@ -8,7 +8,7 @@ use super::refusing::{refuse, refuse_about};
 use super::render;
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
-use crate::fhir::{Node, Object, Release};
+use crate::fhir::{Node, Release};
 use crate::identity::Caller;
 use crate::intake::{self, Evidence, Format, Pairs};
 
@@ -56,8 +56,10 @@ pub(super) async fn validate(
 ) -> Result<Response<Body>, Failure> {
     let (document, passed) = match document(state, asked) {
         Ok(read) => read,
-        // A document that cannot be read is a finding about it, and the validation has run.
-        Err(refusal) if refusal.reason == Reason::Malformed => return answer(state, asked, wanted, record, &refusal.findings).await,
+        // A document that cannot be read, or is of a release that is not, is a finding about it, and the validation has run.
+        Err(refusal) if matches!(refusal.reason, Reason::Malformed | Reason::Invalid) => {
+            return answer(state, asked, wanted, record, &refusal.findings).await;
+        }
         Err(refusal) => return refuse(state, asked.shown(), record.clone(), refusal).await,
     };
     let question = match question(document, &place) {
@@ -147,14 +149,16 @@ fn question(document: Option<Node>, place: &Place<'_>) -> Result<Question, Refus
         Some(parameters) if is_wrapped => {
             let parts = parameters.items("parameter");
             known_only(parts.iter().map(|part| part.text("name").unwrap_or_default()), &["resource", "mode", "profile"])?;
-            modes.extend(values(&parameters, "mode"));
-            profiles.extend(values(&parameters, "profile"));
+            modes.extend(values(&parameters, "mode", &["valueCode", "valueString"])?);
+            profiles.extend(values(&parameters, "profile", &["valueUri", "valueCanonical", "valueUrl", "valueString"])?);
             let mut given = parts.iter().filter(|part| part.text("name") == Some("resource"));
-            let first = given.next();
+            let first = given
+                .next()
+                .map(|part| part.get("resource").ok_or_else(|| malformed(IssueType::Value, "The parameter 'resource' holds none.")));
             if given.next().is_some() {
                 return Err(malformed(IssueType::Invalid, "One 'resource' can be validated at a time."));
             }
-            first.and_then(|part| part.get("resource")).cloned()
+            first.transpose()?.cloned()
         }
         other => other,
     };
@@ -188,11 +192,17 @@ fn malformed(code: IssueType, text: &str) -> Refusal {
     Refusal::new(Reason::Malformed, code, text.to_owned())
 }
 
-/// The texts of the parameters of a name, whichever type their value has.
-fn values(parameters: &Node, name: &str) -> Vec<String> {
+/// The texts of the parameters of a name. One whose value has another type than those allowed, or none, would be asked for and not heard.
+fn values(parameters: &Node, name: &str, types: &[&str]) -> Result<Vec<String>, Refusal> {
     let named = parameters.items("parameter").iter().filter(|parameter| parameter.text("name") == Some(name));
-    let members = named.flat_map(|parameter| parameter.as_object().map(Object::members).unwrap_or_default());
-    members.filter(|member| member.name.starts_with("value")).filter_map(|member| Some(member.node.as_text()?.to_owned())).collect()
+    let refusal = || malformed(IssueType::Value, &format!("The parameter '{name}' has a {}.", types.join(", or a ")));
+    named.map(|parameter| Ok(value(parameter, types).ok_or_else(refusal)?.to_owned())).collect()
+}
+
+fn value<'n>(parameter: &'n Node, types: &[&str]) -> Option<&'n str> {
+    let mut members = parameter.as_object()?.members().iter().filter(|member| member.name.starts_with("value"));
+    let (value, other) = (members.next()?, members.next());
+    value.node.as_text().filter(|_| other.is_none() && types.contains(&value.name.as_str()))
 }
 
 fn mode_of(code: &str) -> Result<Mode, Refusal> {

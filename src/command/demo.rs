@@ -1,11 +1,10 @@
 //! `hearthgate demo` and `hearthgate demo-hospital`.
 
 use super::serve::asked_to_stop;
-use super::{FAULT, FINE, USAGE, complain};
+use super::{FAULT, FINE, USAGE, complain, said};
 use crate::clock::{Clock, Entropy};
 use crate::demo::{self, BundleFile};
 use clap::Args;
-use std::io::stdout;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::net::TcpListener;
@@ -34,7 +33,7 @@ pub fn demo(arguments: &DemoArguments) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return complain(FAULT, error),
     };
-    match runtime.block_on(demo::tell(bundles, &mut stdout(), Clock::system(), Entropy::system())) {
+    match runtime.block_on(demo::tell(bundles, &mut said::Answers, Clock::system(), Entropy::system())) {
         Ok(true) => FINE,
         Ok(false) => complain(FAULT, "the story did not go as told"),
         Err(fault) => complain(FAULT, fault),
@@ -48,7 +47,7 @@ pub fn hospital(arguments: &HospitalArguments) -> u8 {
     };
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(arguments.listen).await?;
-        eprintln!("hospital B: http://{}/fhir", listener.local_addr()?);
+        remark!("hospital B: http://{}/fhir", listener.local_addr()?);
         tokio::select! {
             served = demo::serve_alone(listener) => served,
             () = asked_to_stop() => Ok(()),

@@ -139,7 +139,7 @@ fn with_admin(desk: &Desk, work: impl AsyncFnOnce(&Admin) -> Result<u8, String>)
 /// Prints an answer: what was asked for to standard output, what was refused to standard error.
 fn print((status, text): (StatusCode, String)) -> u8 {
     if status.is_success() {
-        print!("{text}{}", if text.ends_with('\n') { "" } else { "\n" });
+        answer_part!("{text}{}", if text.ends_with('\n') { "" } else { "\n" });
         return FINE;
     }
     let outcome: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -161,7 +161,7 @@ pub fn work(arguments: &WorkArguments) -> u8 {
             if !status.is_success() {
                 return Ok(print((status, text)));
             }
-            items.iter().for_each(|item| println!("{item}"));
+            items.iter().for_each(|item| answer!("{item}"));
             Ok(FINE)
         }
         WorkCommand::Export { source, format } => {
@@ -193,12 +193,12 @@ pub fn replay(arguments: &ReplayArguments) -> u8 {
             let told =
                 admin.call(Method::POST, "/replay", &asked, None).await.map_err(|text| format!("{text}; go on with --after {after}"))?;
             if !told.0.is_success() {
-                eprintln!("hearthgate: cut off; go on with --after {after}");
+                remark!("hearthgate: cut off; go on with --after {after}");
                 return Ok(print(told));
             }
             let mut lines: Vec<&str> = told.1.lines().collect();
             let summary: Value = lines.pop().and_then(|line| serde_json::from_str(line).ok()).unwrap_or_default();
-            lines.iter().for_each(|line| println!("{line}"));
+            lines.iter().for_each(|line| answer!("{line}"));
             let count = |name: &str| summary.get(name).and_then(Value::as_u64).unwrap_or(0);
             looked_at += count("looked-at");
             written += count("written");
@@ -207,7 +207,7 @@ pub fn replay(arguments: &ReplayArguments) -> u8 {
                 None => break,
             }
         }
-        eprintln!("{looked_at} versions looked at, {written} written");
+        remark!("{looked_at} versions looked at, {written} written");
         Ok(FINE)
     })
 }

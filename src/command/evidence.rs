@@ -109,9 +109,9 @@ fn check(package: &Path, trust: &Trust, seen: Option<&Path>, receipts: &[PathBuf
         Ok(report) => report,
         Err(error) => return Ok(complain(FINDINGS, error)),
     };
-    report.problems.iter().for_each(|problem| println!("{problem}"));
+    report.problems.iter().for_each(|problem| answer!("{problem}"));
     if !report.problems.is_empty() {
-        println!("{} problems: this package proves nothing", report.problems.len());
+        answer!("{} problems: this package proves nothing", report.problems.len());
         return Ok(FINDINGS);
     }
     tell(&report);
@@ -135,14 +135,14 @@ fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> R
     }
     let account = verify_accounting(&bytes, &policy, &Kept { receipts: &receipts, ..Kept::default() });
     let report = &account.report;
-    report.problems.iter().for_each(|problem| println!("{problem}"));
+    report.problems.iter().for_each(|problem| answer!("{problem}"));
     if !report.problems.is_empty() {
-        println!("{} problems: this accounting proves nothing", report.problems.len());
+        answer!("{} problems: this accounting proves nothing", report.problems.len());
         return Ok(FINDINGS);
     }
-    println!("verified: the accounting of {} in {} at size {}", report.subject, report.origin, report.size);
+    answer!("verified: the accounting of {} in {} at size {}", report.subject, report.origin, report.size);
     let begins = Instant::from_seconds(account.begins.saturating_mul(SECONDS_A_DAY)).to_fhir_instant();
-    println!(
+    answer!(
         "complete: these {} leaves are all there are under the tags named, from {} on, among the first {}",
         report.leaves,
         begins.get(..DAY_LETTERS).unwrap_or(&begins),
@@ -150,17 +150,17 @@ fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> R
     );
     tell_bound(report);
     let since = account.since.map_or_else(|| "the beginning".to_owned(), Instant::to_fhir_instant);
-    println!("told: {} disclosures and refusals, each there is since {since}", account.told);
+    answer!("told: {} disclosures and refusals, each there is since {since}", account.told);
     if account.untold > 0 {
-        println!("not told: {} more are from before that, or were erased", account.untold);
+        answer!("not told: {} more are from before that, or were erased", account.untold);
     }
-    println!("opened: {} entries are what their leaves commit to", account.opened);
+    answer!("opened: {} entries are what their leaves commit to", account.opened);
     if account.shortened > 0 {
-        println!("shortened: {} entries are so too, but for what led to an erased person", account.shortened);
+        answer!("shortened: {} entries are so too, but for what led to an erased person", account.shortened);
     }
-    report.shortened.iter().for_each(|(erased, count)| println!("{}", shortened(*erased, *count)));
+    report.shortened.iter().for_each(|(erased, count)| answer!("{}", shortened(*erased, *count)));
     if account.unopened > 0 {
-        println!(
+        answer!(
             "not proved: what {} entries say is the gateway's word, for they are from before leaves committed to it; the log proves their number, \
              their order and their kind",
             account.unopened
@@ -172,7 +172,7 @@ fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> R
 /// What a sound package shows, and what it does not.
 fn tell(report: &Report) {
     let subject = &report.subject;
-    println!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
+    answer!("verified: the trail of {subject} in {} at size {}", report.origin, report.size);
     let tagged = report.leaves - report.untagged.len();
     // Of a record whose owners nothing shows, all that is under the tags named may not be all.
     let complete = if report.owners.is_some() || subject.starts_with("Patient/") {
@@ -180,40 +180,40 @@ fn tell(report: &Report) {
     } else {
         "complete under these tags, and not shown of others"
     };
-    println!("{complete}: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
+    answer!("{complete}: these {tagged} leaves are all there are under the tags named, among the first {}", report.covers);
     tell_owners(report);
     tell_untagged(report);
     tell_bound(report);
     let cut = report.lacking.get(&Why::Shortened).copied().unwrap_or_default();
-    println!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - cut);
+    answer!("opened: {} documents are what their leaves commit to; {} leaves stay closed", report.opened, report.closed - cut);
     for (why, count) in &report.lacking {
-        println!("{}", lacking(*why, *count));
+        answer!("{}", lacking(*why, *count));
     }
     if report.untold > 0 {
-        println!(
+        answer!(
             "missing: {} records of what was done, or consents that they name, are not in the package, which is of a format that does not say why",
             report.untold
         );
     }
-    report.shortened.iter().for_each(|(erased, count)| println!("{}", shortened(*erased, *count)));
+    report.shortened.iter().for_each(|(erased, count)| answer!("{}", shortened(*erased, *count)));
     for (erased, count) in &report.erased {
-        println!("{}", gone(*erased, *count));
+        answer!("{}", gone(*erased, *count));
     }
     if report.erased_versions > 0 {
-        println!("erased: {} earlier versions, which a later leaf says were erased", report.erased_versions);
+        answer!("erased: {} earlier versions, which a later leaf says were erased", report.erased_versions);
     }
-    println!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
+    answer!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
     if report.unproved > 0 {
-        println!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
+        answer!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
     }
     if report.is_page_compared {
-        println!("page: index.html says what the files beside it say");
+        answer!("page: index.html says what the files beside it say");
     } else {
-        println!("page: index.html was not compared; packages of this format have a page that says more than the files beside it");
+        answer!("page: index.html was not compared; packages of this format have a page that says more than the files beside it");
     }
-    println!("policy: the package's own was not used, and nothing proves what it says; believed was whom you named");
+    answer!("policy: the package's own was not used, and nothing proves what it says; believed was whom you named");
     if let Some(size) = report.extends {
-        println!("consistent: the log extends its state at size {size}");
+        answer!("consistent: the log extends its state at size {size}");
     }
 }
 
@@ -221,8 +221,8 @@ fn tell(report: &Report) {
 fn tell_owners(report: &Report) {
     match report.owners {
         _ if report.subject.starts_with("Patient/") => {}
-        Some(owners) => println!("owners: the tags are those of {owners}, and the records of the export say that there are no more"),
-        None => println!(
+        Some(owners) => answer!("owners: the tags are those of {owners}, and the records of the export say that there are no more"),
+        None => answer!(
             "owners: not shown; an older gateway exported this, which did not say under how many owners' tags the record is: all that is under the \
              tags of another may be left out"
         ),
@@ -232,21 +232,21 @@ fn tell_owners(report: &Report) {
 /// What is told beside the proof that these are all.
 fn tell_untagged(report: &Report) {
     if !report.untagged.is_empty() {
-        println!(
+        answer!(
             "beside: {} leaves are under none of the tags: of versions from before there were tags for records that are nobody's, or of what was done \
              with several such records at once; they are in the log, and nothing shows that these are all",
             report.untagged.len()
         );
     }
     if report.left_out > 0 {
-        println!(
+        answer!(
             "beside, left out: {} more of what was done with several such records at once, out of which the package says what led to an erased person \
              was taken",
             report.left_out
         );
     }
     if let Some(first) = report.tagged_from {
-        println!(
+        answer!(
             "complete from leaf {first} on: before it nothing shows that these are all; the versions follow each other by their numbers"
         );
     }
@@ -287,20 +287,20 @@ fn lacking(why: Why, count: usize) -> String {
 fn tell_bound(report: &Report) {
     let subject = &report.subject;
     if report.beside > 0 {
-        println!(
+        answer!(
             "beside: {} receipts are of another patient of a record in the list, and show nothing of whose the tags are",
             report.beside
         );
     }
     match (report.receipts, report.bound.len(), report.tags) {
         (0, ..) => {
-            println!("not bound: nothing here shows that the tags are those of {subject}; receipts that others hold do (--receipt FILE)")
+            answer!("not bound: nothing here shows that the tags are those of {subject}; receipts that others hold do (--receipt FILE)")
         }
-        (receipts, bound, tags) if bound < tags => println!(
+        (receipts, bound, tags) if bound < tags => answer!(
             "bound in part: receipts in the list: {receipts}; they show that {bound} of the {tags} tags are those of {subject}; there is one for \
              every thirty days, and nothing here shows whose the others are"
         ),
-        (receipts, _, tags) => println!("bound: receipts in the list: {receipts}; they show that all {tags} tags are those of {subject}"),
+        (receipts, _, tags) => answer!("bound: receipts in the list: {receipts}; they show that all {tags} tags are those of {subject}"),
     }
 }
 
@@ -343,9 +343,9 @@ fn index(folder: &Path, trust: &Trust) -> Result<u8, Problem> {
     if root_of(&replay.lists) != root(replay.top.as_ref()) {
         replay.problems.push("the two ways to build the index disagree".to_owned());
     }
-    replay.problems.iter().for_each(|problem| println!("{problem}"));
+    replay.problems.iter().for_each(|problem| answer!("{problem}"));
     let Replay { lists, anchored, problems, .. } = replay;
-    println!("{leaves} leaves under {} tags, {anchored} anchored roots, {} problems", lists.len(), problems.len());
+    answer!("{leaves} leaves under {} tags, {anchored} anchored roots, {} problems", lists.len(), problems.len());
     Ok(if problems.is_empty() { FINE } else { FINDINGS })
 }
 
@@ -422,7 +422,7 @@ pub fn erase(arguments: &EraseArguments) -> u8 {
         store.close().await;
         match outcome {
             Ok(erased) => {
-                println!(
+                answer!(
                     "erased {} resource(s) for good, and {} version(s) of what is others' now; {} record(s) of others no longer lead to them",
                     erased.resources, erased.versions, erased.rewritten
                 );

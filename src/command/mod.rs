@@ -2,6 +2,11 @@
 //!
 //! Exit status: 0 fine, 1 findings, 2 usage or configuration, 3 fault. Answers go to standard output, progress and complaints to standard error.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where nobody listens; `said` does not")]
+
+#[macro_use]
+mod said;
+
 mod bench;
 mod demo;
 mod desk;
@@ -107,11 +112,11 @@ pub fn main() -> ExitCode {
         Command::Erase(arguments) => evidence::erase(&arguments),
         Command::Bench(command) => bench::run(&command),
     };
-    ExitCode::from(status)
+    ExitCode::from(said::closed(status))
 }
 
 /// Says on standard error what went wrong, and gives the exit status.
 fn complain(status: u8, text: impl std::fmt::Display) -> u8 {
-    eprintln!("hearthgate: {text}");
+    remark!("hearthgate: {text}");
     status
 }

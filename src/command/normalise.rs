@@ -153,9 +153,9 @@ impl Run {
 
     fn print(&self, file: &Path, index: usize, done: &Normalisation) {
         if self.explain {
-            print!("{}", explain(done));
+            answer_part!("{}", explain(done));
         } else {
-            println!("{}", ndjson_line(&file.display().to_string(), index, done));
+            answer!("{}", ndjson_line(&file.display().to_string(), index, done));
         }
     }
 }

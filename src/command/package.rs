@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::definitions::trim;
 use crate::fhir::{Node, json};
 use crate::packages::closure::{Brought, Closure, Plan, Supply, Unplannable};
-use crate::packages::{Cache, CacheError, Coordinates, Limits};
+use crate::packages::{Cache, CacheError, Coordinates, Limits, Rejected};
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use std::path::{Path, PathBuf};
@@ -121,14 +121,14 @@ fn list(cache: &Cache) -> Result<(), CacheError> {
             Some(digest) if cache.is_altered(&entry.at)? => format!("sha256:{digest}, altered since it was added"),
             Some(digest) => format!("sha256:{digest}"),
         };
-        println!("{}  {state}", entry.at);
+        answer!("{}  {state}", entry.at);
     }
     Ok(())
 }
 
 fn remove(cache: &Cache, at: &Coordinates, insist: bool) -> Result<(), CacheError> {
     cache.remove(at, insist)?;
-    println!("removed {at}");
+    answer!("removed {at}");
     Ok(())
 }
 
@@ -153,15 +153,15 @@ fn add(arguments: &AddArguments) -> u8 {
     }
     for planned in &plan.packages {
         match cache.install(planned, |file| age(file, &Clock::system())) {
-            Ok(true) => println!("added {} sha256:{}", planned.manifest.at, planned.digest),
-            Ok(false) => println!("{} was here already", planned.manifest.at),
+            Ok(true) => answer!("added {} sha256:{}", planned.manifest.at, planned.digest),
+            Ok(false) => answer!("{} was here already", planned.manifest.at),
             Err(error) => return complain(status(&error), error),
         }
     }
     for missing in &plan.missing {
-        eprintln!("hearthgate: {missing} is needed and was not found; what it defines is not checked");
+        remark!("hearthgate: {missing} is needed and was not found; what it defines is not checked (--no-dependencies does without)");
     }
-    FINE
+    if plan.missing.is_empty() { FINE } else { FINDINGS }
 }
 
 /// Whether a source can come from a registry alone: it names neither a file nor a URL.
@@ -177,14 +177,10 @@ fn age(file: &std::fs::Metadata, clock: &Clock) -> Duration {
 
 /// Everything that is to be installed, judged, and nothing written yet.
 fn plan(arguments: &AddArguments, cache: &Cache) -> Result<Plan, Unplannable> {
-    let fault = |what: &str| {
-        let what = what.to_owned();
-        move |problem: String| Unplannable::Source { what: what.clone(), problem }
-    };
     let mut shop = Shop { fetcher: None, registry: arguments.registry.clone() };
     let mut given: Vec<(Option<Coordinates>, Brought)> = Vec::new();
     for source in &arguments.sources {
-        let (wish, mut brought) = shop.bring(source).map_err(fault(source))?;
+        let (wish, mut brought) = shop.bring(source)?;
         brought.expected_digest = arguments.sha256.clone().or(brought.expected_digest);
         given.push((wish, brought));
     }
@@ -229,25 +225,31 @@ impl Shop {
     }
 
     /// What a source on the command line stands for, with the wish it must meet.
-    fn bring(&mut self, source: &str) -> Result<(Option<Coordinates>, Brought), String> {
-        let brought = |bytes: Vec<u8>| Brought { bytes: bytes.into(), origin: source.to_owned(), expected_digest: None };
+    fn bring(&mut self, source: &str) -> Result<(Option<Coordinates>, Brought), Unplannable> {
+        let fault = |problem: String| Unplannable::Source { what: source.to_owned(), problem };
+        if let Some(bytes) = self.bytes_of(source).map_err(fault)? {
+            return Ok((None, Brought { bytes: bytes.into(), origin: source.to_owned(), expected_digest: None }));
+        }
+        let wish = Coordinates::parse(source).filter(|_| !source.contains(std::path::MAIN_SEPARATOR));
+        let wish = wish.ok_or_else(|| fault("there is no such file or folder".to_owned()))?;
+        match self.supply_of_registry(&wish).map_err(fault)? {
+            Supply::Brought(brought) => Ok((Some(wish), brought)),
+            Supply::Refused(why) => Err(Unplannable::Rejected { what: source.to_owned(), why }),
+            _ if self.registry.is_none() => Err(fault("it is no file or folder, and there is no --registry to ask".to_owned())),
+            _ => Err(fault("the registry does not have it".to_owned())),
+        }
+    }
+
+    /// The archive that a URL, a folder or a file stands for.
+    fn bytes_of(&mut self, source: &str) -> Result<Option<Vec<u8>>, String> {
         if source.starts_with("https://") || source.starts_with("http://") {
-            return Ok((None, brought(self.fetch(source, Limits::default().packed_bytes)?)));
+            return self.fetch(source, Limits::default().packed_bytes).map(Some);
         }
         let path = Path::new(source);
         if path.is_dir() {
-            return Ok((None, brought(pack(path)?)));
+            return pack(path).map(Some);
         }
-        if path.is_file() {
-            return Ok((None, brought(read_bounded(path, Limits::default().packed_bytes)?)));
-        }
-        let wish = Coordinates::parse(source).filter(|_| !source.contains(std::path::MAIN_SEPARATOR));
-        let wish = wish.ok_or("there is no such file or folder")?;
-        match self.supply_of_registry(&wish)? {
-            Supply::Brought(brought) => Ok((Some(wish), brought)),
-            _ if self.registry.is_none() => Err("it is no file or folder, and there is no --registry to ask".to_owned()),
-            _ => Err("the registry does not have it".to_owned()),
-        }
+        if path.is_file() { read_bounded(path, Limits::default().packed_bytes).map(Some) } else { Ok(None) }
     }
 
     /// Asks the registry, if there is one: `GET REGISTRY/NAME` lists versions, each with the address and digest of its archive.
@@ -263,25 +265,27 @@ impl Shop {
         let Some(version) = wish.choose(versions.iter().map(|member| member.name.as_str())) else { return Ok(Supply::Missing) };
         let dist = versions.iter().find(|member| member.name == version).and_then(|member| member.node.get("dist"));
         let url = dist.and_then(|dist| dist.text("tarball")).ok_or("the registry gives no address of the archive")?;
-        eprintln!("hearthgate: fetching {}#{version}", wish.name);
+        remark!("hearthgate: fetching {}#{version}", wish.name);
         let bytes = self.fetch(url, Limits::default().packed_bytes)?;
-        agrees(&bytes, dist)?;
-        Ok(Supply::Brought(Brought { bytes: bytes.into(), origin: url.to_owned(), expected_digest: None }))
+        Ok(match disagreement(&bytes, dist) {
+            Some(why) => Supply::Refused(why),
+            None => Supply::Brought(Brought { bytes: bytes.into(), origin: url.to_owned(), expected_digest: None }),
+        })
     }
 }
 
-/// Holds an archive to the digests its registry gives: SHA-512 in `integrity`, SHA-1 in `shasum` where there is nothing better.
-fn agrees(bytes: &[u8], dist: Option<&Node>) -> Result<(), String> {
+/// Where an archive has not the digest that its registry gives: SHA-512 in `integrity`, SHA-1 in `shasum` where there is nothing better.
+fn disagreement(bytes: &[u8], dist: Option<&Node>) -> Option<Rejected> {
     let stated = |name| dist.and_then(|dist| dist.text(name));
-    let is_right = match (stated("integrity").and_then(|text| text.strip_prefix("sha512-")), stated("shasum")) {
-        (Some(sha512), _) => BASE64.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, bytes).as_ref()) == sha512,
+    let (expected, found) = match (stated("integrity").and_then(|text| text.strip_prefix("sha512-")), stated("shasum")) {
+        (Some(sha512), _) => (sha512.to_owned(), BASE64.encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, bytes).as_ref())),
         (None, Some(sha1)) => {
             let found = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, bytes);
-            data_encoding::HEXLOWER.encode(found.as_ref()).eq_ignore_ascii_case(sha1)
+            (sha1.to_ascii_lowercase(), data_encoding::HEXLOWER.encode(found.as_ref()))
         }
-        (None, None) => true,
+        (None, None) => return None,
     };
-    if is_right { Ok(()) } else { Err("the archive does not have the digest that the registry gives for it".to_owned()) }
+    (expected != found).then_some(Rejected::Digest { expected, found })
 }
 
 fn read_bounded(path: &Path, limit_bytes: u64) -> Result<Vec<u8>, String> {
@@ -330,9 +334,9 @@ fn trim_package(source: &Path, target: &Path, only: &[String], name: Option<&str
     };
     match trim::trim(source, target, part.as_ref()) {
         Ok(report) => {
-            println!("{} ({}), {} corrections", report.source, report.digest, report.corrections);
+            answer!("{} ({}), {} corrections", report.source, report.digest, report.corrections);
             for (file, count) in report.files {
-                println!("{count:>7}  {file}");
+                answer!("{count:>7}  {file}");
             }
             FINE
         }

@@ -50,10 +50,10 @@ fn verify(arguments: &VerifyArguments) -> Result<u8, String> {
     let evidence = Evidence { keys: &keys, records: &records, received: received.as_deref(), freshness };
     let outcomes = recheck(&provenance, &evidence);
     for (number, (outcome, signature)) in outcomes.iter().zip(provenance.items("signature")).enumerate() {
-        println!("signature {} of {}: {}", number + 1, signature.text("when").unwrap_or("an unknown time"), told(outcome));
+        answer!("signature {} of {}: {}", number + 1, signature.text("when").unwrap_or("an unknown time"), told(outcome));
     }
     if outcomes.is_empty() {
-        println!("no signatures");
+        answer!("no signatures");
     }
     let all_hold = !outcomes.is_empty() && outcomes.iter().all(|outcome| matches!(outcome, Rechecked::Holds(_)));
     Ok(if all_hold { FINE } else { FINDINGS })

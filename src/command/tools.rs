@@ -1,6 +1,6 @@
 //! The commands that work on files: fhirpath, consent, check.
 
-use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use super::{FINDINGS, FINE, USAGE, complain, said};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::consent::{self as consents, Labeller};
@@ -56,7 +56,7 @@ pub fn check(file: &Path) -> u8 {
                     return complain(USAGE, fault);
                 }
             }
-            print!("{}", settings.to_toml());
+            answer_part!("{}", settings.to_toml());
             FINE
         }
         Err(error) => complain(USAGE, error),
@@ -70,7 +70,7 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
     if arguments.batch {
         let open = |path: &str| read(Path::new(path));
         let done = path::batch(stdin().lock(), BufWriter::new(stdout().lock()), &setting, open);
-        return done.map_or_else(|error| complain(FAULT, error), |()| FINE);
+        return done.map_or_else(|error| said::stopped(&error), |()| FINE);
     }
     let (Some(expression), Some(file)) = (&arguments.expression, &arguments.file) else {
         return complain(USAGE, "give an expression and a file");
@@ -82,7 +82,7 @@ pub fn fhirpath(arguments: &FhirpathArguments) -> u8 {
     match path::run_one(expression, Some(&document), false, &setting) {
         Ok(answers) => {
             for answer in answers {
-                println!("{}: {}", answer.type_name, answer.value);
+                answer!("{}: {}", answer.type_name, answer.value);
             }
             FINE
         }
@@ -106,7 +106,7 @@ pub fn consent(command: &ConsentCommand) -> u8 {
         };
         let entries = document.items("entry").iter().filter_map(|entry| entry.get("resource"));
         let resources: Vec<&Node> = if document.resource_type() == Some("Bundle") { entries.collect() } else { vec![&document] };
-        resources.iter().for_each(|resource| println!("{}", json::write(&labelled(&labeller, resource))));
+        resources.iter().for_each(|resource| answer!("{}", json::write(&labelled(&labeller, resource))));
     }
     FINE
 }
@@ -138,7 +138,7 @@ fn labelled(labeller: &Labeller, resource: &Node) -> Node {
 fn decide() -> u8 {
     let mut output = BufWriter::new(stdout().lock());
     let done = consents::decide_stream(stdin().lock(), &mut output).and_then(|_| output.flush());
-    done.map_or_else(|error| complain(FAULT, error), |()| FINE)
+    done.map_or_else(|error| said::stopped(&error), |()| FINE)
 }
 
 /// The bytes of a file that a person named.

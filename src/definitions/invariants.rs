@@ -81,10 +81,17 @@ fn source_of(constraint: &Constraint, type_name: &str) -> String {
     format!("{BASE}{owner}")
 }
 
+static KEPT: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
+
+/// Whether anything that was evaluated so far is called so.
+#[cfg(test)]
+pub fn is_kept(name: &str) -> bool {
+    KEPT.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+}
+
 /// The text, kept for as long as the process lives, once. Findings name rules by `&'static str`; their number is that of the rules of the
-/// packages that were loaded.
+/// packages that were loaded, for of definitions that are only judged no rule is compiled.
 fn kept(text: &str) -> &'static str {
-    static KEPT: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     match kept.get(text) {
         Some(found) => found,

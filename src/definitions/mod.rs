@@ -316,9 +316,9 @@ impl Definitions {
         self.structures.get(self.structures.find_any(url)?, &self.blob)
     }
 
-    /// The profile or extension that a definition is, be it in hand or not. `None` for types.
+    /// The elements and slices of the profile or extension that a definition is, be it in hand or not, without its rules. `None` for types.
     pub fn profile_of(&self, definition: &Node) -> Option<Profile> {
-        Profile::of(self, &compile::structures::structure(definition)?)
+        Profile::without_rules(self, &compile::structures::structure(definition)?)
     }
 
     /// The profile or extension with a canonical URL, as the tree to check against, made once. `None` for types and what is not in hand.

@@ -300,8 +300,10 @@ pub struct CodeSystem {
     pub supplements: Option<CompactString>,
     /// The properties that concepts may have.
     pub properties: Vec<PropertyDefinition>,
-    /// Codes of the filters that are defined beside the properties.
-    pub filters: Vec<CompactString>,
+    /// The filters that it defines.
+    pub filters: Vec<FilterDefinition>,
+    /// Whether it says what its hierarchy means (`hierarchyMeaning`).
+    pub states_hierarchy: bool,
     /// In definition order, parents before their children.
     pub concepts: Vec<SystemConcept>,
 }
@@ -324,6 +326,13 @@ pub struct PropertyDefinition {
     pub uri: Option<CompactString>,
     /// `code`, `Coding`, `string`, `integer`, `boolean`, `dateTime` or `decimal`.
     pub kind: CompactString,
+}
+
+/// One `CodeSystem.filter`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterDefinition {
+    pub code: CompactString,
+    pub operators: Vec<CompactString>,
 }
 
 /// `CodeSystem.content`.

@@ -224,3 +224,28 @@ fn every_embedded_profile_and_rule_compiles() {
         }
     }
 }
+
+/// Anybody may send definitions to be judged, and ever new ones.
+#[test]
+fn what_rules_of_others_are_called_is_not_kept() {
+    let definitions = Definitions::embedded();
+    let profile = |url: &str| {
+        let text = format!(
+            r#"{{"resourceType": "StructureDefinition", "url": "{url}", "name": "P", "status": "draft", "kind": "resource", "abstract": false,
+            "type": "Observation", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Observation", "derivation": "constraint",
+            "differential": {{"element": [
+                {{"id": "Observation", "path": "Observation", "constraint": [{{"key": "own-1", "severity": "error", "human": "h", "expression": "code.exists()"}}]}},
+                {{"id": "Observation.component", "path": "Observation.component", "slicing": {{"discriminator": [{{"type": "value", "path": "code"}}], "rules": "open"}}}},
+                {{"id": "Observation.component:a", "path": "Observation.component", "sliceName": "a", "min": 1}}
+            ]}}}}"#
+        );
+        crate::fhir::json::parse(text.as_bytes(), 64).unwrap()
+    };
+    let (judged, loaded) = ("http://example.org/judged", "http://example.org/loaded");
+    crate::validate::check(definitions, &profile(judged), &crate::validate::Options::default());
+    assert_eq!(definitions.profile_of(&profile(judged)).unwrap().nodes().len(), 3, "its elements and slices are looked at");
+    assert!(!invariants::is_kept(&format!("{judged}#own-1")));
+    let own = Definitions::with(&[profile(loaded)]);
+    assert_eq!(own.profile(loaded).unwrap().root().invariants.len(), 1);
+    assert!(invariants::is_kept(&format!("{loaded}#own-1")), "what is loaded is evaluated");
+}

@@ -53,7 +53,7 @@ pub use settings::{configure, vendor_defaults};
 pub use source::{Dangling, SourceRules, leads_to_same, plain_url};
 pub use stage::{Normalised, NormalisedEntry};
 pub use vendor_error::{MAX_ERROR_BODY, vendor_error};
-pub use versions::{Release, other_release};
+pub use versions::{InR4, Release, in_r4, other_release};
 
 use crate::fhir::Node;
 use crate::fhir::types::TypeTable;

@@ -74,7 +74,10 @@ impl fmt::Display for CacheError {
             CacheError::Altered(at) => {
                 write!(f, "{at} was altered in the cache after it was added; add it again, or remove it")
             }
-            CacheError::LockFile(problem) => write!(f, "{FILE} cannot be read: {problem}"),
+            CacheError::LockFile(problem) => write!(
+                f,
+                "{FILE} cannot be read: {problem}. Mend it or remove it; without it, the packages that are here count as added by another tool"
+            ),
             CacheError::Needed { at, by } => write!(f, "{at} is needed by {}", by.join(", ")),
         }
     }

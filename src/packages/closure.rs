@@ -31,6 +31,8 @@ pub enum Supply {
     Spared,
     /// There is no source that has it.
     Missing,
+    /// A source has it, and what it gives out is not what it should be.
+    Refused(Rejected),
 }
 
 /// A package that is to be installed.
@@ -150,6 +152,7 @@ impl<'a> Closure<'a> {
             Supply::Brought(brought) => self.add(brought, Some(wish)),
             Supply::Here(manifest) => self.follow(&manifest),
             Supply::Spared => Ok(()),
+            Supply::Refused(why) => Err(Unplannable::Rejected { what: wish.to_string(), why }),
             Supply::Missing => {
                 if !self.plan.missing.contains(wish) {
                     self.plan.missing.push(wish.clone());

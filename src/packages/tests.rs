@@ -183,6 +183,11 @@ fn a_wrong_digest_is_refused() {
     let mut closure = Closure::new(Limits::default(), &mut supply);
     let brought = Brought { bytes: package("a", "1.0.0", &[]).into(), origin: "here".into(), expected_digest: Some("00".into()) };
     assert!(matches!(closure.add(brought, None), Err(Unplannable::Rejected { why: Rejected::Digest { .. }, .. })));
+    // So it is where the source itself says what the digest should have been.
+    let wrong = Rejected::Digest { expected: "00".into(), found: "11".into() };
+    let mut supply = |_: &Coordinates| Ok(Supply::Refused(wrong.clone()));
+    let refused = Closure::new(Limits::default(), &mut supply).need(&Coordinates::parse("b#1.0.0").unwrap());
+    assert_eq!(refused, Err(Unplannable::Rejected { what: "b#1.0.0".into(), why: wrong.clone() }));
 }
 
 fn cache(name: &str) -> Cache {

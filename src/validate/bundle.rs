@@ -97,10 +97,13 @@ fn full_url(walk: &mut Walk<'_>, kind: &str, entry: &Node, path: &Path<'_>) {
     }
 }
 
-/// The end of a URL that names a resource on a server; other URLs, and those of other schemes, say nothing of type and id.
+/// The end of a URL that names a resource on a server; other URLs, and those of other schemes, say nothing of type and id. Behind the URL of one version
+/// there is more than the id.
 fn type_and_id<'u>(walk: &Walk<'_>, url: &'u str) -> Option<(&'u str, &'u str)> {
-    let (front, id) = url.rsplit_once('/').filter(|_| url.starts_with("http:") || url.starts_with("https:"))?;
+    let of_any = url.rsplit_once("/_history/").map_or(url, |(of_any, _)| of_any);
+    let (front, _) = of_any.rsplit_once('/').filter(|_| url.starts_with("http:") || url.starts_with("https:"))?;
     let (_, type_name) = front.rsplit_once('/')?;
+    let id = url.get(front.len() + 1..)?;
     walk.types.resource(type_name).map(|_| (type_name, id))
 }
 

@@ -18,6 +18,9 @@ const UNKNOWN_ATTRIBUTE: Rule = Rule::error(IssueType::Structure, "Undefined_att
 const TEXT: Rule = Rule::error(IssueType::Structure, "Text_should_not_be_present");
 const OUT_OF_ORDER: Rule = Rule::error(IssueType::Invalid, "Validation_VAL_Profile_OutOfOrder");
 const REPEATED: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
+const OTHER_NAMESPACE: Rule = Rule::error(IssueType::Invalid, "Wrong_namespace__expected_");
+const EMPTY: Rule = Rule::error(IssueType::Invalid, "Element_must_have_some_content");
+const ENCODING: Rule = Rule::error(IssueType::Invalid, "XML_ENCODING_INVALID");
 const INSTRUCTION: Rule = Rule::error(IssueType::Invalid, "No_processing_instructions_allowed_in_resources");
 
 /// The findings that slips of XML are, each where it stands. What FHIR does not have is named by the steps of the markup, since FHIRPath has no words for it.
@@ -36,6 +39,11 @@ fn xml_words(kind: &XmlSlipKind) -> (Rule, String) {
         XmlSlipKind::Text => (TEXT, "Text stands only in the narrative; it was passed over".to_owned()),
         XmlSlipKind::OutOfOrder { name } => (OUT_OF_ORDER, format!("The element '{name}' must stand before the one in front of it")),
         XmlSlipKind::Repeated { name } => (REPEATED, format!("The element '{name}' may be there once; the first was checked")),
+        XmlSlipKind::Namespace { name } => {
+            (OTHER_NAMESPACE, format!("The element '{name}' is of another namespace; it was read as FHIR's"))
+        }
+        XmlSlipKind::Empty => (EMPTY, "An element must have attributes or content".to_owned()),
+        XmlSlipKind::Encoding => (ENCODING, "FHIR's XML is UTF-8, and says so or says nothing; it was read as UTF-8".to_owned()),
         XmlSlipKind::ProcessingInstruction => (INSTRUCTION, "FHIR's XML has no processing instructions".to_owned()),
     }
 }
@@ -143,7 +151,18 @@ mod tests {
         };
         check("<active value='true'/><name><family value='a'/></name>", &[]);
         check("<name><age value='1'><b>c</b></age><family value='a'/></name>", &["Undefined_element_ /f:Patient/f:name"]);
-        check("<x:active value='true'/>", &["Undefined_element_ /f:Patient"]);
+        check("<x:active value='true'/>", &["Wrong_namespace__expected_ /f:Patient/?:active"]);
+        check("<x:frob value='true'/>", &["Undefined_element_ /f:Patient"]);
+        check("<text><status value='empty'/><div>a</div></text>", &[]);
+        check("<active/>", &["Element_must_have_some_content /f:Patient/f:active"]);
+        check(
+            "<active></active><active id='a'/>",
+            &["Element_must_have_some_content /f:Patient/f:active", "Validation_VAL_Profile_Maximum_one Patient"],
+        );
+        check("<name><period> </period></name>", &["Element_must_have_some_content /f:Patient/f:name/f:period"]);
+        check("<name><text id='a'/><period>a</period></name>", &["Text_should_not_be_present /f:Patient/f:name/f:period"]);
+        check("<contact xmlns:y='urn:y'/>", &["Element_must_have_some_content /f:Patient/f:contact"]);
+        check("", &["Element_must_have_some_content /f:Patient"]);
         check("<active value='true' note='x'/>", &["Undefined_attribute__on__for_type__properties__ /f:Patient/f:active"]);
         check("<active value='true'/>stray", &["Text_should_not_be_present /f:Patient"]);
         check("<gender value='male'/><active value='true'/>", &["Validation_VAL_Profile_OutOfOrder Patient.active"]);
@@ -156,6 +175,20 @@ mod tests {
         let late = "<contained><Observation><valueQuantity><unit value='a'/><value value='1'/></valueQuantity></Observation></contained>";
         check(late, &["Validation_VAL_Profile_OutOfOrder Patient.contained[0].value.ofType(Quantity).value"]);
         check("<?a b?><active value='true'/>", &["No_processing_instructions_allowed_in_resources (document)"]);
+    }
+
+    /// What is UTF-8, whatever it says.
+    #[test]
+    fn the_encoding_that_is_named() {
+        let table = Definitions::embedded().types();
+        for (name, expected) in [("UTF-8", None), ("utf-8", None), ("ISO-8859-1", Some(("XML_ENCODING_INVALID", "XML")))] {
+            let document =
+                format!("<?xml version='1.0' encoding='{name}'?><Patient xmlns='http://hl7.org/fhir'><active value='true'/></Patient>");
+            let (node, slips) = crate::fhir::xml::parse_leniently(document.as_bytes(), 16, table).unwrap();
+            let found = xml_findings(&slips);
+            assert_eq!(found.first().map(|one| (one.message_id, one.expression.as_str())), expected, "{name}");
+            assert_eq!(node.get("active").and_then(Node::as_bool), Some(true));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod affiliations;
 mod audit;
 mod authored;
 mod bundles;
+mod commands;
 mod consent;
 mod consultation;
 mod desk;

@@ -123,6 +123,11 @@ async fn a_validation_by_mode_and_profile() {
         assert_eq!(is_error, !expected.is_empty() && expected != "VALIDATE_DELETE", "{why}: {answer}");
         assert!(answer.to_string().contains(expected), "{why}: {answer}");
     }
+    let with = |part: Value| {
+        let mut asked = question(seventh.clone(), &[]);
+        asked["parameter"].as_array_mut().unwrap().push(part);
+        asked
+    };
     let twice = question(seventh.clone(), &[]).as_object().map(|question| {
         let mut question = question.clone();
         let part = question["parameter"][0].clone();
@@ -137,6 +142,17 @@ async fn a_validation_by_mode_and_profile() {
         ("a part that there is not", "Patient/$validate", question(seventh.clone(), &[("foo", "valueString", "1")])),
         ("two resources", "Patient/$validate", twice.unwrap()),
         ("no resource", "Patient/$validate", json!({"resourceType": "Parameters", "parameter": []})),
+        ("a profile that is a number", "Patient/$validate", with(json!({"name": "profile", "valueInteger": 1}))),
+        ("a profile that is code", "Patient/$validate", with(json!({"name": "profile", "valueCode": VITAL_SIGNS}))),
+        ("a profile without a value", "Patient/$validate", with(json!({"name": "profile"}))),
+        ("a profile with two values", "Patient/$validate", with(json!({"name": "profile", "valueUri": VITAL_SIGNS, "valueInteger": 1}))),
+        ("a mode that is a number", "Patient/$validate", with(json!({"name": "mode", "valueInteger": 1}))),
+        ("a mode without a value", "Patient/$validate", with(json!({"name": "mode", "part": []}))),
+        (
+            "a resource that is a string",
+            "Patient/$validate?mode=delete",
+            json!({"resourceType": "Parameters", "parameter": [{"name": "resource", "valueString": "x"}]}),
+        ),
     ] {
         let answer = a.post(path, &body).await.expect(400).json();
         assert!(matches!(worst(&answer), "fatal" | "error"), "{why}: {answer}");
@@ -199,4 +215,61 @@ async fn accepted_and_flagged_where_the_partner_wants_it() {
     assert_eq!(laboratory.search("Patient").await.len(), 1);
     // What cannot be read is refused from everybody.
     laboratory.call(Call::new("POST", "Patient").body("application/fhir+json", "{")).await.expect(400);
+}
+
+/// What is accepted by being converted is judged as what it becomes, and what is refused for its release is so here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_validation_and_a_creation_agree_about_other_releases() {
+    let world = World::start().await;
+    let a = world.party("hospital-a").await;
+    let patient = format!("Patient/{}", a.create(&patient("1")).await);
+    let class = json!({"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"});
+    let r5 = json!({"resourceType": "Encounter", "status": "completed", "class": [{"coding": [class]}],
+        "subject": {"reference": patient}, "actualPeriod": {"start": "2020"}});
+    let r4 = json!({"resourceType": "Encounter", "status": "finished", "class": class, "subject": {"reference": patient}, "period": {"start": "2020"}});
+    let mut wrong = r5.clone();
+    wrong["status"] = json!("frobnicated");
+    let json = |version: &str| format!("application/fhir+json{version}");
+    for (why, body, version, accepted, said) in [
+        ("R5 that says so", &r5, "; fhirVersion=5.0", true, "FHIR R5; it was converted to R4 by the published table, and judged as R4"),
+        ("R5 by its shape", &r5, "", true, "FHIR R5; it was converted"),
+        ("R5 that is wrong", &wrong, "; fhirVersion=5.0", false, "Encounter.status"),
+        ("R5 that says it is R4B", &r5, "; fhirVersion=4.3", false, ""),
+        ("R4B that says so", &r4, "; fhirVersion=4.3", true, "FHIR R4B; it was converted to R4"),
+        ("R4", &r4, "; fhirVersion=4.0", true, ""),
+    ] {
+        let call = |path: &str| Call::new("POST", path).body(&json(version), body.to_string());
+        let judged = a.call(call("Encounter/$validate")).await.expect(200).json();
+        let is_valid = !matches!(worst(&judged), "fatal" | "error");
+        assert_eq!(is_valid, accepted, "{why}: {judged}");
+        assert!(judged.to_string().contains(said), "{why}: {judged}");
+        assert_eq!(judged.to_string().contains("converted to R4"), said.contains("converted"), "{why}: {judged}");
+        let created = a.call(call("Encounter")).await;
+        assert_eq!(created.status == 201, accepted, "{why}: {}", created.text());
+        if !accepted {
+            let ids = |outcome: &Value| -> Vec<Value> {
+                let issues = outcome["issue"].as_array().unwrap().iter();
+                issues
+                    .filter(|issue| matches!(issue["severity"].as_str(), Some("fatal" | "error")))
+                    .map(|issue| issue["details"].clone())
+                    .collect()
+            };
+            assert_eq!(ids(&judged), ids(&created.json()), "{why}");
+        }
+    }
+    // In a batch or transaction, each entry is of its own release; a Bundle that is stored as it is, is of one.
+    for (kind, accepted) in [("transaction", true), ("collection", false)] {
+        let entry = json!({"fullUrl": "urn:uuid:c757873d-ec9a-4326-a141-556f43239520", "resource": r5, "request": {"method": "POST", "url": "Encounter"}});
+        let mut bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [entry]});
+        if kind == "collection" {
+            bundle["entry"][0].as_object_mut().unwrap().remove("request");
+        }
+        let judged = a.post("Bundle/$validate", &bundle).await.expect(200).json();
+        assert_eq!(!matches!(worst(&judged), "fatal" | "error"), accepted, "{kind}: {judged}");
+        assert!(judged.to_string().contains("Bundle.entry[0].resource"), "{kind}: {judged}");
+    }
+    // XML of another release is converted nowhere, and that is what is found.
+    let xml = "<Observation xmlns=\"http://hl7.org/fhir\"><context/></Observation>";
+    let answer = a.call(Call::new("POST", "Observation/$validate").body(FHIR_XML, xml)).await.expect(200).json();
+    assert!(answer.to_string().contains("version-refused") && worst(&answer) == "error", "{answer}");
 }

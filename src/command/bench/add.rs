@@ -55,7 +55,7 @@ pub(super) async fn drive(arguments: &AddArguments) -> u8 {
         }
     }
     let (elapsed, latencies) = (begin.elapsed(), Latencies::of(taken));
-    println!(
+    answer!(
         "clients {:>4}  entries {:>7} of {} bytes  failed {failed}  {:>8.0}/s  {latencies}  last index {last}",
         arguments.clients,
         latencies.count(),
@@ -63,7 +63,7 @@ pub(super) async fn drive(arguments: &AddArguments) -> u8 {
         latencies.rate(elapsed),
     );
     if let Some(reason) = reason {
-        eprintln!("the first client that ended early: {reason}");
+        remark!("the first client that ended early: {reason}");
     }
     if failed == 0 { FINE } else { FINDINGS }
 }

@@ -4,7 +4,7 @@ mod add;
 mod submit;
 mod trail;
 
-use super::{FAULT, FINDINGS, FINE, complain};
+use super::{FAULT, FINDINGS, FINE, complain, said};
 use crate::clock::{Clock, Entropy};
 use crate::demo::forwarded::{Load, measure};
 use clap::Subcommand;
@@ -44,7 +44,7 @@ pub fn run(command: &BenchCommand) -> u8 {
 }
 
 async fn forwarded(load: Load) -> u8 {
-    match measure(load, &mut std::io::stdout(), Clock::system(), Entropy::system()).await {
+    match measure(load, &mut said::Answers, Clock::system(), Entropy::system()).await {
         Ok(true) => FINE,
         Ok(false) => FINDINGS,
         Err(fault) => complain(FAULT, fault),

@@ -79,7 +79,7 @@ pub(super) async fn drive(arguments: &SubmitArguments) -> u8 {
     let (elapsed, latencies) = (load.begin.elapsed(), Latencies::of(taken));
     let after = syncs(&http, &arguments.metrics).await;
     let failed = load.failed.load(Ordering::Relaxed);
-    println!(
+    answer!(
         "clients {:>4}  transactions {:>7}  failed {failed}  {:>8.0}/s  {latencies}  syncs {}",
         arguments.clients,
         latencies.count(),

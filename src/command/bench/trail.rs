@@ -33,7 +33,7 @@ pub struct TrailArguments {
 pub(super) async fn drive(arguments: &TrailArguments) -> u8 {
     match measure(arguments).await {
         Ok(text) => {
-            println!("{text}");
+            answer!("{text}");
             FINE
         }
         Err(text) => complain(FAULT, text),

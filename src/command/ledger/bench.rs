@@ -139,7 +139,7 @@ async fn append(store: &Store, arguments: &BenchArguments, seconds: u64) -> Resu
     let (elapsed, waits) = (whole.elapsed(), Latencies::of(waits));
     let at = |share: f64| waits.at(share).as_secs_f64() * 1000.0;
     let (after, groups) = (store.counted(), store.counted().groups - counted.groups);
-    println!(
+    answer!(
         "{before} leaves: append {} entries of {} bytes from {} writers in {:.1} s = {:.0}/s; p50 {:.1} ms, p99 {:.1} ms; {groups} groups, {} syncs; \
          sequencer {:.0} % of a core",
         store.ledger_head().size() - before,
@@ -176,7 +176,7 @@ async fn grow(store: &Store, goal: u64, bytes: usize) -> Result<(), Fault> {
         }
     }
     let elapsed = watch.elapsed().as_secs_f64();
-    println!("{goal} leaves: grown from {from} at {:.0}/s", goal.saturating_sub(from) as f64 / elapsed);
+    answer!("{goal} leaves: grown from {from} at {:.0}/s", goal.saturating_sub(from) as f64 / elapsed);
     Ok(())
 }
 
@@ -200,7 +200,7 @@ async fn measure(store: &Store) -> Result<(), Fault> {
         verify_inclusion(&leaf, index, head.size(), &proof, &head.edge.root()).map_err(|error| ledger(&error))?;
         verifying.push(watch.elapsed());
     }
-    println!("{} leaves: {} ; {}", head.size(), spread("prove", proving), spread("verify", verifying));
+    answer!("{} leaves: {} ; {}", head.size(), spread("prove", proving), spread("verify", verifying));
     Ok(())
 }
 
@@ -216,7 +216,7 @@ async fn reopened(store: Store, folder: &Path) -> Result<Store, Fault> {
     drop(store);
     let watch = Clock::system().stopwatch();
     let store = open(folder)?;
-    println!("{size} leaves: start-up {:.1} ms", watch.elapsed().as_secs_f64() * 1000.0);
+    answer!("{size} leaves: start-up {:.1} ms", watch.elapsed().as_secs_f64() * 1000.0);
     Ok(store)
 }
 
@@ -224,7 +224,7 @@ async fn reopened(store: Store, folder: &Path) -> Result<Store, Fault> {
 async fn check(store: &Store, folder: &Path) -> Result<(), Fault> {
     let (place, watch) = (folder.join("ledger"), Clock::system().stopwatch());
     publish_folder(store, &place).await?;
-    println!("{} leaves: published in {:.1} s", store.ledger_head().size(), watch.elapsed().as_secs_f64());
+    answer!("{} leaves: published in {:.1} s", store.ledger_head().size(), watch.elapsed().as_secs_f64());
     let verifier = key()?.verifier().clone();
     let written = std::fs::write(folder.join("log.vkey"), format!("{verifier}\n"));
     written.map_err(|error| Fault::new(FaultKind::Storage, format!("log.vkey: {error}")))?;
@@ -232,6 +232,6 @@ async fn check(store: &Store, folder: &Path) -> Result<(), Fault> {
     let watch = Clock::system().stopwatch();
     let report = fsck::fsck(&Folder::new(place), &policy, &mut |_| ()).map_err(|error| ledger(&error))?;
     let root = report.checkpoint.map_or(Hash::EMPTY_ROOT, |checkpoint| checkpoint.root);
-    println!("{} leaves: fsck {:.2} s, {} problems, root {root}", report.leaves, watch.elapsed().as_secs_f64(), report.problems.len());
+    answer!("{} leaves: fsck {:.2} s, {} problems, root {root}", report.leaves, watch.elapsed().as_secs_f64(), report.problems.len());
     Ok(())
 }

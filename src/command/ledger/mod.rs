@@ -141,7 +141,7 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
     let record = record.map(|path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))).transpose()?;
     match verify_receipt(&text, &policy, record.as_deref()) {
         Ok(receipt) => {
-            println!(
+            answer!(
                 "verified: {} is leaf {} ({}) of {} at size {}",
                 receipt.target,
                 receipt.index,
@@ -150,8 +150,8 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
                 receipt.size
             );
             match receipt.subject {
-                Some(Subject::Received) => println!("record: byte for byte what the gateway received"),
-                Some(Subject::Stored) => println!("record: the version the gateway stored, in canonical form"),
+                Some(Subject::Received) => answer!("record: byte for byte what the gateway received"),
+                Some(Subject::Stored) => answer!("record: the version the gateway stored, in canonical form"),
                 None => {}
             }
             Ok(FINE)
@@ -168,18 +168,18 @@ fn verify_log(place: &str, since: Option<&Path>, trust: &Trust) -> Result<u8, St
         Err(error) => return Ok(complain(status_of(&error), error)),
     };
     let checkpoint = accepted.checkpoint();
-    println!("verified: {} at size {}, root {}", checkpoint.origin, checkpoint.size, checkpoint.root);
+    answer!("verified: {} at size {}, root {}", checkpoint.origin, checkpoint.size, checkpoint.root);
     for signature in accepted.signatures() {
         match signature.timestamp_seconds {
-            Some(seconds) if seconds > 0 => println!("signed by {} at {seconds}", signature.key.name()),
-            _ => println!("signed by {}", signature.key.name()),
+            Some(seconds) if seconds > 0 => answer!("signed by {} at {seconds}", signature.key.name()),
+            _ => answer!("signed by {}", signature.key.name()),
         }
     }
     let Some(file) = since else { return Ok(FINE) };
     let old = seen_before(file, &policy)?;
     match extends(&source, &old, &policy) {
         Ok(()) => {
-            println!("consistent: it extends the {} leaves seen before", old.size);
+            answer!("consistent: it extends the {} leaves seen before", old.size);
             Ok(FINE)
         }
         Err(error) => Ok(complain(status_of(&error), format!("SPLIT VIEW: the log does not extend what was seen before: {error}"))),
@@ -208,7 +208,7 @@ fn check(place: &str, data: Option<&Path>, trust: &Trust) -> Result<u8, String> 
     let (policy, source) = (trust.policy()?, Source::open(place)?);
     let (published, checkpoint) = match fsck::fsck(&source, &policy, &mut progress) {
         Ok(report) => {
-            report.strays.iter().for_each(|path| println!("{path} is no file of a log; nothing was checked of it"));
+            report.strays.iter().for_each(|path| answer!("{path} is no file of a log; nothing was checked of it"));
             (found("", report.leaves, &report.problems), report.checkpoint)
         }
         Err(error) => (complain(status_of(&error), error), None),
@@ -236,22 +236,22 @@ fn check_data(folder: &Path, published: Option<&Checkpoint>, policy: &Policy) ->
 }
 
 fn found(what: &str, leaves: u64, problems: &[impl std::fmt::Display]) -> u8 {
-    problems.iter().for_each(|problem| println!("{problem}"));
-    println!("{what}{leaves} leaves, {} problems", problems.len());
+    problems.iter().for_each(|problem| answer!("{problem}"));
+    answer!("{what}{leaves} leaves, {} problems", problems.len());
     if problems.is_empty() { FINE } else { FINDINGS }
 }
 
 /// Says now and then how far the check has come.
 fn progress(leaves: u64) {
     if leaves.is_multiple_of(PROGRESS_EVERY) {
-        eprintln!("{leaves} leaves");
+        remark!("{leaves} leaves");
     }
 }
 
 fn prove(place: &str, index: u64, trust: &Trust) -> Result<u8, String> {
     match reader::prove(&Source::open(place)?, index, &trust.policy()?) {
         Ok((proof, _)) => {
-            print!("{proof}");
+            answer_part!("{proof}");
             Ok(FINE)
         }
         Err(error) => Ok(complain(status_of(&error), error)),
@@ -261,41 +261,41 @@ fn prove(place: &str, index: u64, trust: &Trust) -> Result<u8, String> {
 fn policy(file: &Path) -> Result<u8, String> {
     let policy = read_policy(file)?;
     for log in policy.logs() {
-        println!("log {}{}", log.key, log.url.as_ref().map(|url| format!(" {url}")).unwrap_or_default());
+        answer!("log {}{}", log.key, log.url.as_ref().map(|url| format!(" {url}")).unwrap_or_default());
     }
     let name = |party: &Party| String::from_utf8_lossy(&party.name).into_owned();
     for party in policy.parties() {
         match &party.role {
             Role::Witness { key, url } => {
-                println!("witness {} {key}{}", name(party), url.as_ref().map(|url| format!(" {url}")).unwrap_or_default());
+                answer!("witness {} {key}{}", name(party), url.as_ref().map(|url| format!(" {url}")).unwrap_or_default());
             }
             Role::Group { threshold, members } => {
                 let members: Vec<String> = members.iter().filter_map(|member| policy.parties().get(*member)).map(name).collect();
-                println!("group {} {threshold} of {}", name(party), members.join(" "));
+                answer!("group {} {threshold} of {}", name(party), members.join(" "));
             }
         }
     }
-    println!("quorum {}", policy.quorum().map_or_else(|| "none".to_owned(), name));
+    answer!("quorum {}", policy.quorum().map_or_else(|| "none".to_owned(), name));
     Ok(FINE)
 }
 
 fn rotate(config: &Path) -> Result<u8, String> {
     let settings = Settings::load(config).map_err(|error| error.to_string())?;
     done(wire::rotate_ledger_key(&settings, &Entropy::system()), |history| {
-        println!("the log is now signed by {}", history.current());
+        answer!("the log is now signed by {}", history.current());
     })
 }
 
 fn recount(config: &Path) -> Result<u8, String> {
     let settings = Settings::load(config).map_err(|error| error.to_string())?;
     done(wire::recount_ledger(&settings, &Entropy::system()), |made| {
-        println!("counted {} tags in {} leaves; the index is made anew when it is wanted", made.tags, made.leaves);
+        answer!("counted {} tags in {} leaves; the index is made anew when it is wanted", made.tags, made.leaves);
     })
 }
 
 fn adopt(config: &Path) -> Result<u8, String> {
     let settings = Settings::load(config).map_err(|error| error.to_string())?;
-    done(wire::adopt_ledger(&settings, &Entropy::system()), |size| println!("the log goes on from {size} leaves"))
+    done(wire::adopt_ledger(&settings, &Entropy::system()), |size| answer!("the log goes on from {size} leaves"))
 }
 
 fn done<T>(outcome: Result<T, Fault>, say: impl FnOnce(T)) -> Result<u8, String> {

@@ -19,12 +19,12 @@ pub(super) fn check(folder: &Path) -> u8 {
     };
     match compare_rows(folder, Definitions::embedded(), LeafReader { says, names }, gateway.as_ref()) {
         Ok(Compared { resources, seals, problems }) => {
-            problems.iter().for_each(|problem| println!("{problem}"));
+            problems.iter().for_each(|problem| answer!("{problem}"));
             match seals {
-                Some(seals) => println!("seals: {seals} versions"),
-                None => println!("seals: not checked, for the gateway's key is not in keys/gateway.key"),
+                Some(seals) => answer!("seals: {seals} versions"),
+                None => answer!("seals: not checked, for the gateway's key is not in keys/gateway.key"),
             }
-            println!("rows and search index: {resources} resources, {} problems", problems.len());
+            answer!("rows and search index: {resources} resources, {} problems", problems.len());
             if problems.is_empty() { FINE } else { FINDINGS }
         }
         Err(fault) => complain(FAULT, fault),

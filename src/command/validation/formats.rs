@@ -4,6 +4,7 @@ use crate::fhir::{Node, Object, json};
 use crate::outcome::{Finding, Severity};
 use crate::problem::outcome_placed;
 use clap::ValueEnum;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Write};
 
 /// The ways findings are written.
@@ -191,10 +192,13 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// A file's name as a relative URI.
+/// A file's name as a relative URI (RFC 3986, section 3.3). A colon would be allowed, but for that it ends a scheme where the name begins with it.
 fn uri(file: &str) -> String {
-    const NOT_IN_PATHS: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS.add(b' ').add(b'%').add(b'#').add(b'?');
-    percent_encoding::utf8_percent_encode(file, NOT_IN_PATHS).to_string()
+    #[rustfmt::skip]
+    const NOT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'!').remove(b'$').remove(b'&').remove(b'\'').remove(b'(').remove(b')')
+        .remove(b'*').remove(b'+').remove(b',').remove(b';').remove(b'=').remove(b'@').remove(b'/');
+    utf8_percent_encode(file, NOT_IN_PATHS).to_string()
 }
 
 /// Text as XML 1.0 can hold it.
@@ -249,6 +253,20 @@ mod tests {
         let junit = written(Format::Junit, 1);
         assert!(junit.contains("message=\"X.a: No &lt;a&gt; &amp; &quot;b&quot;\""), "{junit}");
     }
+
+    #[test]
+    fn names_of_files_are_uris() {
+        for (file, expected) in [
+            ("a b/c.json", "a%20b/c.json"),
+            ("od d/<&\"'>.json", "od%20d/%3C&%22'%3E.json"),
+            ("100%#1?.json", "100%25%231%3F.json"),
+            ("x:y[0]{^}|\\`.json", "x%3Ay%5B0%5D%7B%5E%7D%7C%5C%60.json"),
+            ("/é.json", "/%C3%A9.json"),
+        ] {
+            assert_eq!(uri(file), expected);
+        }
+    }
+
     /// A stream's line is a line of the file for every format, and what it lacks is missing at its end.
     #[test]
     fn lines_of_a_stream() {

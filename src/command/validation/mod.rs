@@ -6,13 +6,13 @@ mod release;
 mod unread;
 
 use super::package::CacheArgument;
-use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use super::{FAULT, FINDINGS, FINE, USAGE, complain, said};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::fhir::json;
 use crate::fhir::temporal::DateTime;
 use crate::outcome::{Finding, Severity};
-use crate::packages::{Coordinates, Limits, with_neighbours};
+use crate::packages::{CacheError, Coordinates, Limits, with_neighbours};
 use crate::validate::{Options, reading};
 use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
@@ -188,6 +188,7 @@ pub fn validate(arguments: &ValidateArguments) -> u8 {
         Ok(Tally { unread: 1.., .. }) => FAULT,
         Ok(Tally { errors: 1.., .. }) => FINDINGS,
         Ok(_) => FINE,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => said::stopped(&error),
         Err(error) => complain(FAULT, format!("the findings cannot be written: {error}")),
     }
 }
@@ -249,7 +250,11 @@ fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>,
     }
     let wish = Coordinates::parse(package).ok_or_else(|| format!("{package}: there is no such file, folder or package"))?;
     let found = arguments.cache.open()?.with_dependencies(&wish);
-    found.map_err(|error| format!("{error}; add it with: hearthgate package add"))
+    found.map_err(|error| match error {
+        CacheError::NotHere(_) => format!("{error}; add it with: hearthgate package add"),
+        // What else is wrong says itself what helps.
+        _ => error.to_string(),
+    })
 }
 
 /// What became of the documents of a run.
@@ -288,12 +293,12 @@ impl Run<'_> {
             }
             if stopwatch.elapsed() > said + PROGRESS_EVERY {
                 said = stopwatch.elapsed();
-                eprintln!("hearthgate: {} resources in {} s, {} with errors", tally.documents, said.as_secs(), tally.errors);
+                remark!("hearthgate: {} resources in {} s, {} with errors", tally.documents, said.as_secs(), tally.errors);
             }
         }
         writer.end()?;
         if said > Duration::ZERO {
-            eprintln!("hearthgate: done, {} resources, {} with errors", tally.documents, tally.errors);
+            remark!("hearthgate: done, {} resources, {} with errors", tally.documents, tally.errors);
         }
         Ok(tally)
     }

@@ -100,7 +100,8 @@ pub fn code_system(definition: &Node) -> Option<CodeSystem> {
         case_sensitive: definition.get("caseSensitive").and_then(Node::as_bool).unwrap_or(true),
         supplements: definition.text("supplements").map(|url| without_version(url).into()),
         properties: definition.items("property").iter().map(property_definition).collect(),
-        filters: definition.items("filter").iter().map(|filter| text(filter, "code")).collect(),
+        filters: definition.items("filter").iter().map(filter_definition).collect(),
+        states_hierarchy: definition.text("hierarchyMeaning").is_some(),
         concepts: Vec::new(),
     };
     add_concepts(definition.items("concept"), None, &mut system.concepts, 0);
@@ -111,6 +112,10 @@ pub fn code_system(definition: &Node) -> Option<CodeSystem> {
 
 fn property_definition(property: &Node) -> PropertyDefinition {
     PropertyDefinition { code: text(property, "code"), uri: some_text(property, "uri"), kind: text(property, "type") }
+}
+
+fn filter_definition(filter: &Node) -> FilterDefinition {
+    FilterDefinition { code: text(filter, "code"), operators: texts(filter, "operator") }
 }
 
 /// Two R4 code systems leave out the required `content`; what they list is then a fragment.

@@ -4,7 +4,7 @@ mod reduce;
 
 use super::super::{Definitions, Invariant, ProfileElement, ProfileType, Structure, TypedJson, invariants};
 use super::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
-use crate::fhir::types::{Binding, Element, ElementId, TypeTable, UNBOUNDED, choice_name};
+use crate::fhir::types::{Binding, Constraint, Element, ElementId, TypeTable, UNBOUNDED, choice_name};
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
 use std::collections::HashSet;
@@ -16,7 +16,14 @@ pub const ONLY_RECOMMENDED: &str = "http://hl7.org/fhir/ValueSet/ucum-vitals-com
 /// How deep a fixed or pattern value may nest.
 const VALUE_DEPTH_MAX: usize = 64;
 
-pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
+/// Whether the rules that definitions state are to be evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    Compiled,
+    LeftOut,
+}
+
+pub(super) fn build(definitions: &Definitions, structure: &Structure, rules: Rules) -> Profile {
     let types = definitions.types();
     let (layers, incomplete) = layers(definitions, structure);
     let of = types.type_named(&structure.type_name);
@@ -29,7 +36,7 @@ pub fn build(definitions: &Definitions, structure: &Structure) -> Profile {
         element: unconstrained(),
         ..ProfileNode::default()
     };
-    let mut tree = Tree { types, nodes: vec![root], contradicted: None };
+    let mut tree = Tree { types, rules, nodes: vec![root], contradicted: None };
     for layer in layers.iter().rev() {
         tree.lay(layer);
     }
@@ -72,6 +79,7 @@ fn layers<'a>(definitions: &'a Definitions, structure: &'a Structure) -> (Vec<&'
 
 struct Tree<'a> {
     types: &'a TypeTable,
+    rules: Rules,
     nodes: Vec<ProfileNode>,
     /// The first element for which a definition fixes another value than the one below it.
     contradicted: Option<NodeId>,
@@ -283,8 +291,16 @@ impl Tree<'_> {
         set_value(&mut node.pattern, more.pattern.as_ref());
         set_value(&mut node.min_value, more.min_value.as_ref());
         set_value(&mut node.max_value, more.max_value.as_ref());
+        if self.rules == Rules::Compiled {
+            self.add_rules(id, &more.constraints, source);
+        }
+    }
+
+    fn add_rules(&mut self, id: NodeId, constraints: &[Constraint], source: &str) {
+        let types = self.types;
+        let node = self.node_mut(id);
         let mut keys: HashSet<CompactString> = node.invariants.iter().map(|known| known.key.clone()).collect();
-        for constraint in &more.constraints {
+        for constraint in constraints {
             let is_known = node.base.is_some_and(|base| is_stated(types, base, &constraint.key))
                 || invariants::is_judged_by_the_walk(&constraint.key)
                 || !keys.insert(constraint.key.clone());

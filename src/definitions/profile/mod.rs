@@ -6,6 +6,7 @@
 mod build;
 
 pub use build::ONLY_RECOMMENDED;
+use build::Rules;
 
 use super::{Definitions, Invariant, ProfileElement, Structure};
 use crate::fhir::Node;
@@ -97,7 +98,13 @@ pub enum SliceKind {
 impl Profile {
     /// The tree of a structure. `None` for a type of its own, which the type table has.
     pub fn of(definitions: &Definitions, structure: &Structure) -> Option<Profile> {
-        structure.is_constraint.then(|| build::build(definitions, structure))
+        structure.is_constraint.then(|| build::build(definitions, structure, Rules::Compiled))
+    }
+
+    /// The same without the rules that it states in FHIRPath: what a rule is called is kept for as long as the process lives, and anybody may send
+    /// definitions to be judged.
+    pub fn without_rules(definitions: &Definitions, structure: &Structure) -> Option<Profile> {
+        structure.is_constraint.then(|| build::build(definitions, structure, Rules::LeftOut))
     }
 
     pub fn root(&self) -> &ProfileNode {

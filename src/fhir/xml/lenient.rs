@@ -31,6 +31,14 @@ pub enum XmlSlipKind {
         name: String,
     },
     ProcessingInstruction,
+    /// An element is not of the namespace that its name is of in FHIR; it was read all the same.
+    Namespace {
+        name: String,
+    },
+    /// An element has neither attributes nor content.
+    Empty,
+    /// The document says that it is in another encoding than UTF-8, and could be read as that.
+    Encoding,
 }
 
 /// Where a reader is, in both notations, and the slips so far.
@@ -52,6 +60,8 @@ impl Places {
     pub fn add(&mut self, kind: XmlSlipKind, offset: usize) {
         let place = match &kind {
             XmlSlipKind::ProcessingInstruction => "(document)".to_owned(),
+            XmlSlipKind::Encoding => "XML".to_owned(),
+            XmlSlipKind::Namespace { name } => format!("{}/?:{name}", self.markup),
             XmlSlipKind::OutOfOrder { .. } | XmlSlipKind::Repeated { .. } => self.element.clone(),
             _ => self.markup.clone(),
         };

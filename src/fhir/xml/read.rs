@@ -24,6 +24,9 @@ pub fn parse_leniently(bytes: &[u8], depth_limit: usize, table: &TypeTable) -> R
     for offset in reader.tokens.instructions() {
         places.add(XmlSlipKind::ProcessingInstruction, *offset);
     }
+    if reader.tokens.has_other_encoding() {
+        places.add(XmlSlipKind::Encoding, 0);
+    }
     Ok((resource, places.slips))
 }
 
@@ -103,9 +106,11 @@ impl<'a, 't> Reader<'a, 't> {
         let outer = self.places.as_mut().map(|places| places.enter_resource(tag.local()));
         self.refuse_attributes(tag, |_| false)?;
         let mut object = Object::resource(tag.local());
+        let before = self.slips();
         if !is_empty {
             self.members(&mut object, definition.root, true, depth)?;
         }
+        self.note_empty(tag, object.members().len() == 1, before);
         if let (Some(places), Some(outer)) = (&mut self.places, outer) {
             places.leave_resource(outer);
         }
@@ -134,6 +139,20 @@ impl<'a, 't> Reader<'a, 't> {
             }
         }
         Ok(())
+    }
+
+    /// How many slips were noted so far.
+    fn slips(&self) -> usize {
+        self.places.as_ref().map_or(0, |places| places.slips.len())
+    }
+
+    /// Notes an element of FHIR's that has neither attributes nor content, not even such as was passed over since there were `before` slips.
+    fn note_empty(&mut self, tag: &Tag<'_>, is_empty: bool, before: usize) {
+        let is_bare = tag.attributes.iter().all(|attribute| self.tokens.is_declaration(attribute));
+        let is_noted = is_empty && is_bare && self.slips() == before && self.tokens.namespace_of(tag) == FHIR;
+        if let Some(places) = self.places.as_mut().filter(|_| is_noted) {
+            places.add(XmlSlipKind::Empty, tag.offset);
+        }
     }
 
     /// The child elements up to the end tag, as members of `object`.
@@ -237,22 +256,26 @@ impl<'a, 't> Reader<'a, 't> {
         Ok(())
     }
 
-    /// What a child element is; none for one that is passed over.
+    /// What a child element is; none for one that is passed over. Where slips are noted, a known name of another namespace is read as what it is called.
     fn child(&mut self, tag: &Tag<'_>, parent: ElementId, is_resource: bool) -> Result<Option<MemberUse>, SyntaxError> {
         let usage = self.table.member(parent, tag.local());
         let is_element = |_: &MemberUse| !is_attribute(&self.table.element(parent).path, is_resource, tag.local());
+        let is_narrative = usage.is_some_and(|usage| self.type_code(usage) == XHTML_TYPE);
         let problem = match usage.filter(is_element) {
-            Some(usage) if self.tokens.namespace_of(tag) == if self.type_code(usage) == XHTML_TYPE { XHTML } else { FHIR } => {
-                return Ok(Some(usage));
-            }
+            Some(usage) if self.tokens.namespace_of(tag) == if is_narrative { XHTML } else { FHIR } => return Ok(Some(usage)),
             Some(_) => SyntaxErrorKind::Namespace { name: quoted(tag.name) },
             None => SyntaxErrorKind::UnknownElement { name: quoted(tag.local()) },
         };
-        match &mut self.places {
-            Some(places) => places.add(XmlSlipKind::UnknownElement { name: quoted(tag.name) }, tag.offset),
-            None => return Err(problem.at(tag.offset)),
+        let Some(places) = &mut self.places else { return Err(problem.at(tag.offset)) };
+        let Some(usage) = usage.filter(is_element) else {
+            places.add(XmlSlipKind::UnknownElement { name: quoted(tag.name) }, tag.offset);
+            return Ok(None);
+        };
+        // Of which namespace a narrative is, is judged with the narrative.
+        if !is_narrative {
+            places.add(XmlSlipKind::Namespace { name: quoted(tag.local()) }, tag.offset);
         }
-        Ok(None)
+        Ok(Some(usage))
     }
 
     fn type_code(&self, usage: MemberUse) -> &str {
@@ -313,12 +336,14 @@ impl<'a, 't> Reader<'a, 't> {
         let path = self.table.element(content).path.as_str();
         self.refuse_attributes(tag, |name| is_attribute(path, false, name))?;
         let mut object = Object::new();
+        let before = self.slips();
         for attribute in tag.attributes.iter().filter(|attribute| is_attribute(path, false, attribute.name)) {
             object.set(attribute.name, Node { value: Value::Text(attribute.value.clone()), offset: byte(attribute.offset) });
         }
         if !is_empty {
             self.members(&mut object, content, false, depth)?;
         }
+        self.note_empty(tag, object.is_empty(), before);
         Ok(Node { value: Value::Object(object), offset: place(tag) })
     }
 
@@ -342,6 +367,7 @@ impl<'a, 't> Reader<'a, 't> {
         let attribute = |name: &str| tag.attributes.iter().find(|attribute| attribute.name == name);
         let value = attribute("value").map_or(Value::Null, |attribute| primitive_value(type_code, &attribute.value));
         let mut sibling = Object::new();
+        let before = self.slips();
         if let Some(id) = attribute("id") {
             sibling.set("id", Node { value: Value::Text(id.value.clone()), offset: byte(id.offset) });
         }
@@ -351,6 +377,7 @@ impl<'a, 't> Reader<'a, 't> {
         }
         // With neither value nor content it is an element that is empty, which JSON has no null for.
         let is_nothing = value == Value::Null && sibling.is_empty();
+        self.note_empty(tag, is_nothing, before);
         let sibling = if sibling.is_empty() && !is_nothing { Value::Null } else { Value::Object(sibling) };
         run.values.push(Node { value, offset: place(tag) });
         run.siblings.push(Node { value: sibling, offset: place(tag) });

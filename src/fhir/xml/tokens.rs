@@ -78,6 +78,8 @@ pub(super) struct Tokens<'a> {
     bindings: Vec<Binding<'a>>,
     /// Where processing instructions begin, when they are passed over.
     instructions: Option<Vec<usize>>,
+    /// Whether the declaration names another encoding than the one that the document is read in, when that is passed over.
+    has_other_encoding: bool,
 }
 
 impl<'a> Tokens<'a> {
@@ -97,10 +99,10 @@ impl<'a> Tokens<'a> {
         }
         let mut reader = Reader::from_str(text);
         reader.config_mut().check_comments = true;
-        Ok(Tokens { reader, text, base, bindings: Vec::new(), instructions: None })
+        Ok(Tokens { reader, text, base, bindings: Vec::new(), instructions: None, has_other_encoding: false })
     }
 
-    /// Passes over processing instructions from here on.
+    /// Passes over processing instructions from here on, and over the name of an encoding.
     pub fn pass_instructions(&mut self) {
         self.instructions = Some(Vec::new());
     }
@@ -108,6 +110,10 @@ impl<'a> Tokens<'a> {
     /// Where those begin that were passed over.
     pub fn instructions(&self) -> &[usize] {
         self.instructions.as_deref().unwrap_or_default()
+    }
+
+    pub fn has_other_encoding(&self) -> bool {
+        self.has_other_encoding
     }
 
     /// Bytes read so far.
@@ -139,7 +145,10 @@ impl<'a> Tokens<'a> {
             let offset = self.position();
             match self.reader.read_event().map_err(|error| explain(&error).at(offset))? {
                 Event::Comment(_) => {}
-                Event::Decl(declaration) => check_declaration(&declaration, offset == self.base).map_err(|kind| kind.at(offset))?,
+                Event::Decl(declaration) => match check_declaration(&declaration, offset == self.base) {
+                    Err(SyntaxErrorKind::Encoding) if self.instructions.is_some() => self.has_other_encoding = true,
+                    checked => checked.map_err(|kind| kind.at(offset))?,
+                },
                 Event::Start(_) => return Ok(Token::Start { tag: self.tag(offset, 1)?, is_empty: false }),
                 Event::Empty(_) => return Ok(Token::Start { tag: self.tag(offset, 2)?, is_empty: true }),
                 Event::End(_) => return Ok(Token::End),

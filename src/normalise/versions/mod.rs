@@ -14,6 +14,7 @@ mod apply;
 mod carried;
 mod detect;
 mod fit;
+mod in_r4;
 mod published;
 mod table;
 mod walk;
@@ -23,9 +24,11 @@ mod xml;
 mod tests;
 
 pub use crate::fhir::Release;
+pub use in_r4::{InR4, in_r4};
 pub use published::conversion_table;
 pub use xml::other_release;
 
+use super::Context;
 use super::path::Path;
 use super::record::Work;
 use super::rule::VERSIONS;
@@ -43,17 +46,21 @@ pub(super) fn apply(resource: &mut Object, path: &Path<'_>, work: &mut Work<'_>)
         return;
     }
     let Some(type_name) = resource.get("resourceType").and_then(Node::as_text).map(str::to_owned) else { return };
-    let detected = match detect(resource, &type_name, work.context) {
-        Detected::One(Release::R4) => detect::inside(resource, &type_name, work.context),
-        detected => detected,
-    };
-    match detected {
+    match release_of(resource, &type_name, work.context) {
         Detected::One(Release::R4) => {}
         Detected::One(release) => convert_once(resource, &type_name, release, path, work),
         Detected::Several(releases) => refuse_unclear(&type_name, &releases, path, work),
         // What was refused by element is not refused as a whole too.
         Detected::Mixed if work.findings.iter().any(Finding::is_error) => {}
         Detected::Mixed => flag_mixed(path, work),
+    }
+}
+
+/// What a resource is written in, or what is inside of it.
+fn release_of(resource: &Object, type_name: &str, context: &Context<'_>) -> Detected {
+    match detect(resource, type_name, context) {
+        Detected::One(Release::R4) => detect::inside(resource, type_name, context),
+        detected => detected,
     }
 }
 

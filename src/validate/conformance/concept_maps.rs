@@ -50,14 +50,12 @@ pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
 
 /// The value set that a map is from or to; one that names something else is refused.
 fn value_set<'n>(walk: &mut Walk<'_>, map: &'n Node, name: &str, path: &Path<'_>) -> Option<&'n str> {
-    let (node, type_name) = choice(map, name)?;
+    let (node, _) = choice(map, name)?;
     let url = node.as_text()?;
     let definitions = walk.definitions;
     let is_other = definitions.value_set(url).is_none() && (definitions.code_system(url).is_some() || definitions.structure(url).is_some());
     if is_other {
-        let named = path.name(name);
-        let at = if type_name == "Canonical" { named.of_type("canonical") } else { named.of_type("uri") };
-        walk.report.add(NO_VALUE_SET, &at, node, "A map is from and to value sets, and what is named here is none");
+        walk.report.add(NO_VALUE_SET, &path.name(name), node, "A map is from and to value sets, and what is named here is none");
     }
     Some(url)
 }

@@ -6,8 +6,8 @@ use super::super::primitives::has_scheme;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::extension;
-use super::filters::{self, Kind, Known};
-use crate::definitions::{Content, PropertyDefinition, Standing};
+use super::filters::{self, Kind, Known, Named, Property};
+use crate::definitions::{Content, Standing};
 use crate::fhir::Node;
 use crate::fhir::decimal::Decimal;
 use crate::fhir::regular::{self, Refusal};
@@ -50,9 +50,6 @@ const NO_REGEX: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALU
 const REGEX_OF_CONCEPT: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_PROPERTY_NO_REGEX");
 const WRONG_OPERATOR: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_OP");
 const NO_CONSTRAINT: Rule = Rule::error(IssueType::Invalid, "VALUESET_BAD_FILTER_VALUE_INVALID");
-
-/// What every code system's concepts have, defined or not (<https://hl7.org/fhir/R4/codesystem.html#defined-props>).
-const BUILT_IN: [&str; 9] = ["concept", "code", "display", "definition", "parent", "child", "inactive", "notSelectable", "status"];
 
 const PARAMETER: &str = "http://hl7.org/fhir/tools/StructureDefinition/valueset-parameter";
 const EXPRESSION: &str = "http://hl7.org/fhir/StructureDefinition/cqf-expression";
@@ -180,6 +177,18 @@ fn concepts(walk: &mut Walk<'_>, include: &Node, system: &str, path: &Path<'_>) 
 
 fn filter_of(walk: &mut Walk<'_>, set: &Node, system: &str, filter: &Node, path: &Path<'_>) {
     let (Some(property), Some(op)) = (filter.text("property"), filter.text("op")) else { return };
+    let known = match filters::property(system, walk.definitions.code_system(system), property) {
+        _ if system == SNOMED_CT && property == "constraint" => None,
+        Property::Unruled => return,
+        Property::Missing => {
+            return walk.report.add(NO_SUCH_PROPERTY, path, filter, "The code system defines no property or filter of this code");
+        }
+        Property::NotInHand => None,
+        Property::Known(known) => Some(known),
+    };
+    if known.is_some_and(|known| !known.takes(op)) {
+        walk.report.add(WRONG_OPERATOR, path, filter, "The operator means nothing for this property");
+    }
     let stated = filter.get("_value").and_then(|sibling| extension(sibling, EXPRESSION));
     match (filter.text("value"), stated) {
         (None, None) => walk.report.add(NO_VALUE, path, filter, "A filter must have a value, or an expression for it"),
@@ -190,7 +199,9 @@ fn filter_of(walk: &mut Walk<'_>, set: &Node, system: &str, filter: &Node, path:
                 walk.report.add(NO_CONSTRAINT, path, filter, "The value is no expression constraint of SNOMED CT");
             }
         }
-        (Some(value), None) => value_of(walk, system, Filter { property, op, value }, filter, path),
+        (Some(value), None) => {
+            known.into_iter().for_each(|known| value_of(walk, system, Filter { property, op, value }, &known, filter, path))
+        }
     }
 }
 
@@ -228,55 +239,16 @@ struct Filter<'a> {
     value: &'a str,
 }
 
-fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, filter: &Node, path: &Path<'_>) {
-    let in_hand = walk.definitions.code_system(system);
-    if let Some(known) = filters::known(system, asked.property, in_hand.is_some()) {
-        return value_of_known(walk, system, asked, &known, filter, path);
-    }
-    let Some(found) = in_hand else { return };
-    let is_built_in = BUILT_IN.contains(&asked.property);
-    let property = found.properties.iter().find(|one| one.code == asked.property || one.uri.as_deref() == Some(asked.property));
-    if property.is_none() && !is_built_in && !found.filters.iter().any(|one| one == asked.property) && found.content != Content::NotPresent
-    {
-        return walk.report.add(NO_SUCH_PROPERTY, path, filter, "The code system defines no property or filter of this code");
-    }
-    if property.is_some_and(|property| !suits(asked.op, &property.kind)) {
-        return walk.report.add(WRONG_OPERATOR, path, filter, "The operator means nothing for values of the property's type");
-    }
+/// A filter's value, by what is known of the property.
+fn value_of(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, known: &Known<'_>, filter: &Node, path: &Path<'_>) {
     if asked.op == "regex" {
         return expression_to_match(walk, asked, filter, path);
     }
+    let kind = if asked.op == "exists" { Kind::Boolean } else { known.kind };
     for value in values(asked) {
-        if let Some((rule, text)) = broken(walk, system, Filter { value, ..asked }, property) {
+        if let Some((rule, text)) = broken(walk, system, value, kind) {
             walk.report.add(rule, path, filter, text);
         }
-    }
-}
-
-/// A filter by what is known of a property though the system is not in hand.
-fn value_of_known(walk: &mut Walk<'_>, system: &str, asked: Filter<'_>, known: &Known, filter: &Node, path: &Path<'_>) {
-    if !known.operators.is_empty() && !known.operators.contains(&asked.op) {
-        walk.report.add(WRONG_OPERATOR, path, filter, "The operator means nothing for this property");
-    }
-    if asked.op == "regex" {
-        return expression_to_match(walk, asked, filter, path);
-    }
-    for value in values(asked) {
-        let is_flag = known.kind == Kind::Boolean || asked.op == "exists";
-        let (rule, text) = match known.kind {
-            _ if is_flag && !matches!(value, "true" | "false") => (NO_BOOLEAN, "The value must be true or false"),
-            _ if is_flag => continue,
-            Kind::Code { .. } if value.trim() != value => (NO_CODE, "The value must be a code, without white space around it"),
-            Kind::Code { is_of_system: true } if walk.definitions.standing(system, value) == Standing::Absent => {
-                (CHANGED_CODE, "The system has no code of this form, by which the values of this property are named")
-            }
-            Kind::Decimal if Decimal::parse(bare(value)).is_none() => (NO_DECIMAL, "The value must be a number"),
-            Kind::DateTime if super::super::calendar::date_time(bare(value)).is_err() => {
-                (NO_DATE, "The value must be a date, or a date with a time")
-            }
-            _ => continue,
-        };
-        walk.report.add(rule, path, filter, text);
     }
 }
 
@@ -290,49 +262,38 @@ fn expression_to_match(walk: &mut Walk<'_>, asked: Filter<'_>, filter: &Node, pa
     }
 }
 
-/// Whether an operator means something for a property of a type: hierarchies are of codes, and a regular expression is matched with text.
-fn suits(op: &str, kind: &str) -> bool {
-    match op {
-        "is-a" | "descendent-of" | "is-not-a" | "generalizes" => kind == "code",
-        "regex" => !matches!(kind, "boolean" | "Coding"),
-        _ => true,
-    }
-}
-
 fn values(asked: Filter<'_>) -> Vec<&str> {
     if matches!(asked.op, "in" | "not-in") { asked.value.split(',').collect() } else { vec![asked.value] }
 }
 
-/// What a filter's value breaks, by the type of its property.
-fn broken(walk: &Walk<'_>, system: &str, asked: Filter<'_>, property: Option<&PropertyDefinition>) -> Option<(Rule, &'static str)> {
-    let value = asked.value;
-    if asked.op == "exists" {
-        return (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false"));
-    }
-    if matches!(asked.property, "inactive" | "notSelectable") && property.is_none() {
-        return (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false"));
-    }
-    let names_code = matches!(asked.property, "concept" | "code" | "parent" | "child")
-        || matches!(asked.op, "is-a" | "descendent-of" | "is-not-a" | "generalizes");
-    if names_code && property.is_none() {
-        if value.trim() != value {
-            return Some((NO_CODE, "The value must be a code, without white space around it"));
-        }
-        let rule = if system.starts_with(MOVING) { Rule { severity: Severity::Warning, ..UNKNOWN_CODE } } else { UNKNOWN_CODE };
-        let is_absent = walk.definitions.standing(system, value) == Standing::Absent;
-        return is_absent.then_some((rule, "The system, as it is in hand, does not have the code in the value"));
-    }
-    match property?.kind.as_str() {
-        "boolean" => (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false")),
-        "code" => (value.trim() != value).then_some((NO_CODE, "The value must be a code, without white space around it")),
-        "integer" => bare(value).parse::<i64>().is_err().then_some((NO_INTEGER, "The value must be a whole number")),
-        "decimal" => Decimal::parse(bare(value)).is_none().then_some((NO_DECIMAL, "The value must be a number")),
-        "dateTime" => {
+/// What a filter's value breaks, by the kind of its property.
+fn broken(walk: &Walk<'_>, system: &str, value: &str, kind: Kind) -> Option<(Rule, &'static str)> {
+    match kind {
+        Kind::Boolean => (!matches!(value, "true" | "false")).then_some((NO_BOOLEAN, "The value must be true or false")),
+        Kind::Code(_) if value.trim() != value => Some((NO_CODE, "The value must be a code, without white space around it")),
+        Kind::Code(named) => not_in_system(walk, system, value, named),
+        Kind::Coding => coding(walk, value),
+        Kind::DateTime => {
             super::super::calendar::date_time(bare(value)).is_err().then_some((NO_DATE, "The value must be a date, or a date with a time"))
         }
-        "Coding" => coding(walk, value),
-        _ => None,
+        Kind::Decimal => Decimal::parse(bare(value)).is_none().then_some((NO_DECIMAL, "The value must be a number")),
+        Kind::Integer => bare(value).parse::<i64>().is_err().then_some((NO_INTEGER, "The value must be a whole number")),
+        Kind::Text => None,
     }
+}
+
+/// A code that is not where it must be.
+fn not_in_system(walk: &Walk<'_>, system: &str, code: &str, named: Named) -> Option<(Rule, &'static str)> {
+    let is_warning = system.starts_with(MOVING) || named == Named::ShouldBeInSystem;
+    let (rule, text) = match named {
+        Named::Anywhere => return None,
+        Named::InSystemByNow => (CHANGED_CODE, "The system has no code of this form, by which the values of this property are named"),
+        _ if is_warning => {
+            (Rule { severity: Severity::Warning, ..UNKNOWN_CODE }, "The system, as it is in hand, does not have the code in the value")
+        }
+        _ => (UNKNOWN_CODE, "The system, as it is in hand, does not have the code in the value"),
+    };
+    (walk.definitions.standing(system, code) == Standing::Absent).then_some((rule, text))
 }
 
 /// A value without the comparator that may stand before it.
