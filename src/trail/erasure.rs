@@ -315,11 +315,7 @@ fn plan_patient(
     plan.tell(reader, Some(id))?;
     plan.tasks(reader, &traces, suspects)?;
     plan.provenances(reader, definitions, suspects)?;
-    // What is said of others' versions and names the person beside them.
-    for (type_name, of) in statements.iter().filter(|(type_name, of)| !plan.is_rewritten(type_name, of)).cloned().collect::<Vec<Key>>() {
-        plan.judge(reader, (&type_name, &of), &person, suspects)?;
-        plan.tell_of(reader, (&type_name, &of), Some(id))?;
-    }
+    plan.statements((reader, keyring), &statements, &person, suspects)?;
     plan.audit_records(reader, keyring, (id, &traces), suspects)?;
     plan.identifiers = identifiers;
     Ok(plan)
@@ -371,7 +367,7 @@ impl Plan {
     }
 
     /// Takes in a record that names the person in any of its versions. Records of what was done are judged on their own.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         reader: &Reader<'_>,
         (type_name, id): (&str, &str),
@@ -412,7 +408,7 @@ impl Plan {
         going.iter().try_for_each(|(type_name, id)| self.tell_of(reader, (type_name, id), person))
     }
 
-    fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
+    pub(super) fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
         let (about, record) = (patients_of(reader, type_name, id)?, format!("{type_name}/{id}"));
         let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);
         self.severing.take(reader, (type_name, id), going)?;
@@ -422,7 +418,7 @@ impl Plan {
         Ok(())
     }
 
-    fn is_rewritten(&self, type_name: &str, id: &str) -> bool {
+    pub(super) fn is_rewritten(&self, type_name: &str, id: &str) -> bool {
         self.rewritten.iter().any(|(of_type, of, _)| of_type == type_name && of == id)
     }
 
