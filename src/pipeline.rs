@@ -33,7 +33,7 @@ pub use kept_rules::KeptRules;
 pub(crate) use kept_rules::{Asked, Compiled, Looked};
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;
-pub use sign_off::{EXPIRY_PASS, Waiting, Waits};
+pub use sign_off::{EXPIRY_PASS, Signed, Waiting, Waits};
 
 use crate::anchor::{Act, Anchor, Anchored, AnchoredVersion, LeafKind, Sender, ToAnchor};
 use crate::audit::{self, Closing, Outcome, organisation_reference};
@@ -383,7 +383,7 @@ impl Pipeline {
     }
 
     /// Adds the closed audit record and its leaf to a unit: one of each for every patient concerned.
-    fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: Closing) -> Result<(), Fault> {
+    pub fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: Closing) -> Result<(), Fault> {
         let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
         let partner = organisation.map(crate::registry::Organisation::key);
         for closing in closing.apart() {

@@ -239,7 +239,7 @@ fn store_settings(settings: &Settings, adopt: bool) -> StoreSettings {
         register: settings.ledger_register_file(),
         anchor_within: Duration::from_millis(settings.ledger.anchor_within_ms),
         adopt,
-        published: None,
+        published: Vec::new(),
         tags_of: crate::anchor::leaf_tags,
     }
 }

@@ -9,7 +9,7 @@ use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::intake::Interaction;
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
-use crate::pipeline::Waiting;
+use crate::pipeline::{Signed, Waiting};
 use axum::body::Body;
 use axum::http::Response;
 
@@ -91,6 +91,8 @@ async fn try_sign(
     let (id, version) = named.split_once("/_history/").map_or((named, None), |(id, version)| (id, Some(version)));
     let waiting = waiting(state, caller, id).await?;
     let document = state.pipeline.signed_document(&waiting)?;
+    // Who may not see what waits cannot find out by signing guesses of it.
+    state.query.check_pending(caller, &waiting).await?;
     if version.is_some_and(|version| version != waiting.version().to_string()) {
         let text = "The Provenance targets another version of the Task than the one that waits. Read the Task again.";
         return Err(Refusal::new(Reason::StaleVersion, IssueType::Conflict, text).at("Provenance.target").into());
@@ -100,7 +102,20 @@ async fn try_sign(
         let text = "A party signs with one detached JWS (sigFormat application/jose) in Provenance.signature.";
         return Err(Refusal::new(Reason::BadSignature, IssueType::Required, text).at("Provenance.signature").into());
     };
+    let waiting = still_counting(state, waiting).await?;
     state.pipeline.countersign(caller, waiting, attestation, record).await
+}
+
+/// What waits, with those signatures alone that still count: their client is still of a party, and the key still in its key set.
+async fn still_counting(state: &FhirState, waiting: Waiting) -> Result<Waiting, Failure> {
+    let mut taken_back = Vec::new();
+    for Signed { client, role, key_id, thumbprint } in waiting.signed() {
+        let keys = state.identity.signature_keys(&client, &key_id).await?;
+        if !state.pipeline.may_sign(&waiting, &client) || !keys.iter().any(|key| key.thumbprint() == thumbprint) {
+            taken_back.push(role);
+        }
+    }
+    Ok(waiting.without(&taken_back))
 }
 
 async fn waiting(state: &FhirState, caller: &Caller, id: &str) -> Result<Waiting, Failure> {

@@ -7,7 +7,7 @@ use super::ledger::{FRESH, IMMUTABLE, OCTETS, TEXT, answer, status};
 use crate::clock::Clock;
 use crate::killpoint;
 use crate::ledger::witness::{AddCheckpoint, Declined, MAX_REQUEST_BYTES, SIZE_MEDIA_TYPE, identify, is_split_view, judge};
-use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, SigningKey, TilePath, VerifierKey, reader};
+use crate::ledger::{Checkpoint, Folder, Followed, Hash, LedgerError, Note, SigningKey, TilePath, VerifierKey, reader};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::Seen;
 use axum::Router;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct WitnessState {
     /// The logs it knows.
-    pub logs: Arc<Policy>,
+    pub logs: Arc<Followed>,
     pub seen: Seen,
     pub key: SigningKey,
     pub clock: Clock,
@@ -63,12 +63,17 @@ async fn add_checkpoint(State(state): State<WitnessState>, body: Bytes) -> Respo
 fn cosign(state: &WitnessState, body: &[u8]) -> Result<Result<String, Declined>, Fault> {
     let request = std::str::from_utf8(body).ok().and_then(|text| text.parse::<AddCheckpoint>().ok());
     let Some(request) = request else { return Ok(Err(Declined::Malformed)) };
-    let checkpoint = match identify(&request, &state.logs) {
+    let checkpoint = match identify(&request, &state.logs.believed()) {
         Ok(checkpoint) => checkpoint,
         Err(declined) => {
             if declined == Declined::NotSigned {
                 metrics::counter!("hearthgate_witness_unsigned_total").increment(1);
-                tracing::warn!("a checkpoint of a log that is witnessed here is not signed by a key that is named for it");
+                let log = request.checkpoint.unverified_text().split('\n').next().unwrap_or_default();
+                tracing::warn!(
+                    log,
+                    "a checkpoint is not signed by a key that is named for its log, or that was its at that size; where the log has a new key and is not \
+                     mirrored here, add a line `log KEY` to logs_file, beside the old one"
+                );
             }
             return Ok(Err(declined));
         }
@@ -126,7 +131,7 @@ enum Mirrored {
 /// What is mirrored and cannot be read says nothing of the log.
 fn mirrored_of(state: &WitnessState, checkpoint: &Checkpoint) -> Mirrored {
     let folder = folder_of(state, &checkpoint.origin);
-    let held = reader::verify(&folder, &state.logs.only(&checkpoint.origin));
+    let held = reader::verify(&folder, &state.logs.believed().only(&checkpoint.origin));
     let found = held.and_then(|(_, edge)| match edge.size() >= checkpoint.size {
         true => reader::root_at(&folder, &edge, checkpoint.size).map(Mirrored::Reaches),
         false => Ok(Mirrored::Ends(edge.size(), edge.root())),
@@ -166,8 +171,8 @@ async fn checkpoint(State(state): State<WitnessState>, Path(origin): Path<String
 /// A log that is not named any more is not shown: nobody can say whether what lies there is its.
 async fn mirrored(State(state): State<WitnessState>, Path((origin, path)): Path<(String, String)>) -> Response<Body> {
     let is_checkpoint = path == reader::CHECKPOINT_PATH;
-    let known = state.logs.logs().iter().map(|log| log.key.name()).find(|name| origin_hash(&origin) == Some(Sha256::digest(name).into()));
-    let (Some(log), true) = (known.map(str::to_owned), is_checkpoint || path.parse::<TilePath>().is_ok()) else {
+    let known = state.logs.logs().into_keys().find(|name| origin_hash(&origin) == Some(Sha256::digest(name).into())).map(str::to_owned);
+    let (Some(log), true) = (known, is_checkpoint || path.parse::<TilePath>().is_ok()) else {
         return status(StatusCode::NOT_FOUND);
     };
     match tokio::task::spawn_blocking(move || mirrored_file(&state, &log, &path)).await {
@@ -182,7 +187,7 @@ async fn mirrored(State(state): State<WitnessState>, Path((origin, path)): Path<
 
 /// A file of a mirrored log: what does not lead to the checkpoint that is held, or is signed for by nobody, is not given out.
 fn mirrored_file(state: &WitnessState, log: &str, path: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-    let (folder, policy) = (folder_of(state, log), state.logs.only(log).with_second(state.mirror_key.clone()));
+    let (folder, policy) = (folder_of(state, log), state.logs.believed().only(log).with_second(state.mirror_key.clone()));
     match path.parse::<TilePath>() {
         Ok(tile) => {
             let (_, edge) = reader::verify(&folder, &policy)?;

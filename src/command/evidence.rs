@@ -203,6 +203,12 @@ fn tell(report: &Report) {
         answer!("erased: {} earlier versions, which a later leaf says were erased", report.erased_versions);
     }
     answer!("provenance: {} are what their versions' leaves commit to; {} consents are in the log", report.provenances, report.consents);
+    if report.unnamed > 0 {
+        answer!(
+            "provenance, shortened: {} more lost what led to an erased person, as later leaves that erase say, each by name",
+            report.unnamed
+        );
+    }
     if report.unproved > 0 {
         answer!("unproved: {} Provenances are of versions from before leaves committed to them", report.unproved);
     }

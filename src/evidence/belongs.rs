@@ -3,7 +3,7 @@
 use super::erasers::Erasers;
 use super::package::{Completeness, ERASURE_PROOF, Listed, Manifest, Why};
 use super::verify::{Files, Report};
-use crate::anchor::{Leaf, LeafKind};
+use crate::anchor::{Erased, Leaf, LeafKind};
 use crate::audit;
 use crate::consent::{PatientReference, patients_of};
 use crate::fhir::{Node, json};
@@ -22,6 +22,9 @@ const FIXED: [&str; 10] = [
     ERASURE_PROOF,
     "consistency.json",
 ];
+
+/// Where the Provenances of versions are.
+const PROVENANCES: &str = "provenance/";
 
 /// Every file is one that a package has, and those of leaves are of leaves that are listed.
 pub(super) fn strays(manifest: &Manifest, files: &Files, report: &mut Report) {
@@ -58,12 +61,18 @@ pub(super) fn missing(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64,
             None => drop(missing.insert(format!("documents/{}.json", listed.position))),
         }
     }
+    // Of a Provenance that lacks and of which the package says nothing its leaf tells (`verify.rs`).
+    let is_stated =
+        |listed: &&Listed| listed.target.is_some() && leaves.get(&listed.position).is_some_and(|leaf| leaf.provenance.is_some());
+    let provenances = manifest.entries.iter().filter(is_stated).map(|listed| format!("provenance/{}.json", listed.position));
+    missing.extend(provenances.filter(|path| manifest.tells_of(path)));
     missing.retain(|path| !files.contains_key(path));
     let told: BTreeMap<&str, Why> = manifest.lacking.iter().map(|lacking| (lacking.path.as_str(), lacking.why)).collect();
     let is_false = told.keys().filter(|path| !missing.contains(**path)).count();
     report.check(is_false == 0, || format!("manifest.json: {is_false} file(s) that it says are not there are, or belong to nothing"));
     for path in &missing {
         match told.get(path.as_str()) {
+            Some(why) if path.starts_with(PROVENANCES) && is_unnamed(path, *why, leaves, erasers) => report.unnamed += 1,
             Some(why) if is_borne_out(path, *why, leaves, erasers, report) => *report.lacking.entry(*why).or_default() += 1,
             Some(_) => {
                 report.problem(format!("{}: it is missing, and nothing in the log bears out what the package says of why", shown(path)))
@@ -75,10 +84,17 @@ pub(super) fn missing(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64,
     }
 }
 
+/// A Provenance is only ever shortened by an erasure that names the leaf of its version.
+fn is_unnamed(path: &str, why: Why, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers) -> bool {
+    let position = position(path).filter(|_| why == Why::Shortened);
+    let eraser = |at: u64| leaves.get(&at).and_then(|leaf| erasers.explain_shortened(at, leaf));
+    position.and_then(eraser) == Some(Erased::Named)
+}
+
 /// A record of what was done is only ever shortened, by an erasure that came after it and names it. A consent may be erased, or hidden from the reader.
 fn is_borne_out(path: &str, why: Why, leaves: &BTreeMap<u64, Leaf>, erasers: &Erasers, report: &mut Report) -> bool {
     match (position(path), why) {
-        (Some(at), Why::Shortened) => {
+        (Some(at), Why::Shortened) if !path.starts_with(PROVENANCES) => {
             let shortened = leaves.get(&at).and_then(|leaf| erasers.explain_shortened(at, leaf));
             shortened.inspect(|erased| *report.shortened.entry(*erased).or_default() += 1).is_some()
         }
@@ -90,7 +106,7 @@ fn is_borne_out(path: &str, why: Why, leaves: &BTreeMap<u64, Leaf>, erasers: &Er
 
 /// The path, as far as it is a number of the log's; the name of a consent comes from a document and is not repeated.
 fn shown(path: &str) -> &str {
-    if path.starts_with("documents/") { path } else { "consents/" }
+    if path.starts_with("documents/") || path.starts_with(PROVENANCES) { path } else { "consents/" }
 }
 
 /// Whether what a leaf stands for is a version of the subject, or a record of what was done that names it.

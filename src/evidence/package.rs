@@ -60,7 +60,7 @@ pub enum Why {
     Withheld,
     /// The consent was erased.
     Erased,
-    /// What led to an erased person was taken out of the record of what was done, so that it no longer is what its leaf commits to.
+    /// What led to an erased person was taken out of the record of what was done, or of the Provenance, so that it no longer is what its leaf commits to.
     Shortened,
 }
 
@@ -68,6 +68,11 @@ impl Lacking {
     /// The event of a leaf, out of which something was taken.
     pub fn event(position: u64) -> Lacking {
         Lacking { path: format!("documents/{position}.json"), why: Why::Shortened }
+    }
+
+    /// The Provenance of a version, out of which something was taken.
+    pub fn provenance(position: u64) -> Lacking {
+        Lacking { path: format!("provenance/{position}.json"), why: Why::Shortened }
     }
 
     /// A consent, `ID-VERSION`.
@@ -80,6 +85,11 @@ impl Manifest {
     /// Whether it is of the format of now, but for the page at most.
     pub fn is_of_now(&self) -> bool {
         self.format == FORMAT || self.format == FORMAT_OF_BRIEFER_PAGE
+    }
+
+    /// Whether it says why a file is not there.
+    pub fn tells_of(&self, path: &str) -> bool {
+        self.lacking.iter().any(|lacking| lacking.path == path)
     }
 
     /// What an accounting, which has none, would say of itself.

@@ -40,6 +40,8 @@ pub struct Report {
     pub untold: usize,
     /// Records of what was done that were shortened, by whether the leaf that erased something from them names them.
     pub shortened: BTreeMap<Erased, usize>,
+    /// Provenances that were shortened, each of which a leaf that erases names.
+    pub unnamed: usize,
     /// Leaves that stand for nothing any more, by whether the leaf that erased it names them.
     pub erased: BTreeMap<Erased, usize>,
     /// Versions of the record whose numbers lack: they were about somebody else, who was erased.
@@ -250,7 +252,7 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
             format!("{name}: the manifest says something else of it")
         });
         let is_opened = judge_document(files, listed, &leaf, &opening, report);
-        let is_stated = judge_provenance(files, listed, &leaf, &opening, report);
+        let is_stated = judge_provenance((manifest, files), listed, &leaf, &opening, report);
         let is_shown = is_opened || is_stated;
         report.proven.extend(listed.target.clone().filter(|_| leaf.kind == LeafKind::Accept && is_shown));
         report
@@ -301,15 +303,16 @@ fn judge_document(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening
     report.opened > before
 }
 
-/// A version that was not erased goes with the Provenance its leaf commits to, and no other. Whether that is there.
-fn judge_provenance(files: &Files, listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) -> bool {
+/// A version that was not erased goes with the Provenance its leaf commits to, and no other, unless the package says that it lost something. Whether that is
+/// there.
+fn judge_provenance((manifest, files): (&Manifest, &Files), listed: &Listed, leaf: &Leaf, opening: &Opening, report: &mut Report) -> bool {
     let before = report.provenances;
     let name = format!("provenance/{}.json", listed.position);
     match (files.get(&name), leaf.provenance) {
         (Some(_), None) if leaf.kind == LeafKind::Accept => report.unproved += 1,
         (Some(provenance), _) if opens_provenance(leaf, opening, provenance) && is_about(provenance, listed) => report.provenances += 1,
         (Some(_), _) => report.problem(format!("{name}: it is not what its leaf commits to")),
-        (None, Some(_)) if listed.target.is_some() => report.problem(format!("{name}: it is missing")),
+        (None, Some(_)) if listed.target.is_some() && !manifest.tells_of(&name) => report.problem(format!("{name}: it is missing")),
         (None, _) => {}
     }
     report.provenances > before

@@ -159,6 +159,10 @@ pub enum LedgerError {
     CopyRefused {
         reason: Box<LedgerError>,
     },
+    /// The log's newest checkpoint is signed by no key that is believed of it, and its key history leads to none.
+    NotFollowed {
+        reason: Box<LedgerError>,
+    },
     /// The entry does not hash to the leaf at its index.
     LeafDiffers {
         index: u64,
@@ -195,6 +199,11 @@ impl fmt::Display for LedgerError {
             LedgerError::CopyRefused { reason } => {
                 write!(f, "the checkpoint of the copy that is held here: {reason}; where the log has a new key, name its old key beside it")
             }
+            LedgerError::NotFollowed { reason } => write!(
+                f,
+                "the checkpoint that the log shows is signed by no key that is named for it, and the key history beside it (keys) leads to none: {reason}. \
+                 Where the log has a new key, ask its operator for it and add a line `log KEY URL` to logs_file, beside the old one"
+            ),
             LedgerError::LeafDiffers { index } => write!(f, "the entry does not hash to the leaf at index {index}"),
             LedgerError::Behind { cosigned_size, size } => {
                 write!(

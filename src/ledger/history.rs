@@ -72,6 +72,11 @@ impl KeyHistory {
         self.second.as_ref().map(|second| &second.key)
     }
 
+    /// Whether it says all that an earlier one of the same log does, and maybe more.
+    pub fn goes_on_from(&self, earlier: &KeyHistory) -> bool {
+        self.first == earlier.first && self.successions.starts_with(&earlier.successions)
+    }
+
     /// Every key from the first to the one in use, with the size it signed up to.
     pub fn tenures(&self) -> Vec<Tenure> {
         let ends = self.successions.iter().map(|succession| Some(succession.size)).chain([None]);

@@ -23,6 +23,13 @@ pub struct PolicyLog {
     pub until_size: Option<u64>,
 }
 
+impl PolicyLog {
+    /// Whether its key was the log's at a size.
+    pub fn is_in_time(&self, size: u64) -> bool {
+        self.until_size.is_none_or(|until| size <= until)
+    }
+}
+
 /// A named party of the quorum: a witness, or a group of parties named before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Party {
@@ -182,8 +189,7 @@ impl Policy {
         let opened = note.open(&known)?;
         let checkpoint = Checkpoint::of(&opened)?;
         let signed_by = |key: &VerifierKey| opened.verified().iter().any(|signature| signature.key == *key);
-        let in_time = |log: &PolicyLog| log.until_size.is_none_or(|size| checkpoint.size <= size);
-        if !self.logs.iter().any(|log| log.key.name() == checkpoint.origin && signed_by(&log.key) && in_time(log)) {
+        if !self.logs.iter().any(|log| log.key.name() == checkpoint.origin && signed_by(&log.key) && log.is_in_time(checkpoint.size)) {
             return Err(SignatureError::NotSignedByLog.into());
         }
         if !self.quorum_reached(signed_by) {

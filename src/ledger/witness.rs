@@ -12,7 +12,7 @@ use super::error::{Format, Malformed};
 use super::key::VerifierKey;
 use super::merkle::{self, Hash};
 use super::note::{MAX_NOTE_BYTES, Note, NoteSignature};
-use super::policy::Policy;
+use super::policy::{Policy, PolicyLog};
 
 /// The most hashes a request may carry.
 pub const MAX_CONSISTENCY_HASHES: usize = 63;
@@ -100,10 +100,12 @@ impl Declined {
 /// When it is malformed, another's, or not signed.
 pub fn identify(request: &AddCheckpoint, logs: &Policy) -> Result<Checkpoint, Declined> {
     let checkpoint: Checkpoint = request.checkpoint.unverified_text().parse().map_err(|_| Declined::Malformed)?;
-    let keys: Vec<&VerifierKey> = logs.logs().iter().map(|log| &log.key).filter(|key| key.name() == checkpoint.origin).collect();
-    if keys.is_empty() {
+    let of_log: Vec<&PolicyLog> = logs.logs().iter().filter(|log| log.key.name() == checkpoint.origin).collect();
+    if of_log.is_empty() {
         return Err(Declined::UnknownLog);
     }
+    // A key that was succeeded signs nothing larger than the tree at which it was.
+    let keys: Vec<&VerifierKey> = of_log.into_iter().filter(|log| log.is_in_time(checkpoint.size)).map(|log| &log.key).collect();
     request.checkpoint.open(&keys).map_err(|_| Declined::NotSigned)?;
     if request.old_size > checkpoint.size {
         return Err(Declined::Malformed);

@@ -2,9 +2,10 @@
 //!
 //! What is held is no resource: it lies apart, is not read, searched or delivered, and survives a restart. Its face is a Task that says who is
 //! missing. It is checked like every submission before it is held, so that nobody is asked to sign what would be refused, and once more, with
-//! every signature, when it is complete; in the meantime the world may have changed. Who signs, and with which key, is judged when they sign, by
-//! the rule under which it was submitted: a party or key that is taken back later has signed all the same.
+//! every signature, when it is complete; in the meantime the world may have changed. Who signs, and with which key, is judged by the rule under which it was
+//! submitted, and whenever another signs: a party or key that was taken back until then does not count, and is missing again.
 
+mod ending;
 mod held;
 mod progress;
 mod task;
@@ -20,15 +21,11 @@ use crate::intake::{Interaction, Received, Write};
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::sign::{Attestation, attest_again};
 use crate::store::{Assumption, Committed, IdempotencyDraft, Pending, Unit};
+pub use ending::{EXPIRY_PASS, Waits};
 use held::Held;
+pub use progress::Signed;
 use progress::{Countersignature, End, Progress};
 use std::time::Duration;
-
-/// How many submissions one pass ends because their time has passed.
-const MAX_EXPIRED_PER_PASS: u32 = 100;
-
-/// How many that wait are looked at together.
-const WAITING_AT_ONCE: u32 = 100;
 
 /// A submission that waits, as one of its parties sees it.
 pub struct Waiting {
@@ -43,11 +40,14 @@ impl Waiting {
         Ok(Waiting { row, held, progress })
     }
 
-    /// The next revision of the row; what was held goes with its end.
+    /// The next revision of the row. With its end goes what was held, and what the parties signed of it.
     fn next(&self, progress: &Progress) -> Pending {
         let is_open = progress.end.is_none();
-        let held = if is_open { self.row.held.clone() } else { self.held.without_content().encode() };
-        Pending { revision: self.row.revision + 1, is_open, held, progress: progress.encode(), ..self.row.clone() }
+        let (held, progress) = match is_open {
+            true => (self.row.held.clone(), progress.encode()),
+            false => (self.held.without_content().encode(), progress.without_signed().encode()),
+        };
+        Pending { revision: self.row.revision + 1, is_open, held, progress, ..self.row.clone() }
     }
 
     fn unchanged(&self) -> Assumption {
@@ -64,6 +64,19 @@ impl Waiting {
         &self.row.source
     }
 
+    /// Who has signed so far.
+    pub fn signed(&self) -> Vec<Signed> {
+        self.progress.signatures.iter().map(Countersignature::signed).collect()
+    }
+
+    /// The same as if these had not signed.
+    #[must_use]
+    pub fn without(self, roles: &[String]) -> Waiting {
+        let mut progress = self.progress;
+        progress.signatures.retain(|known| !roles.contains(&known.role));
+        Waiting { progress, ..self }
+    }
+
     fn task(&self) -> Node {
         task::task(&self.row, &self.held, &self.progress)
     }
@@ -71,16 +84,6 @@ impl Waiting {
     fn reference(&self) -> String {
         format!("Task/{}", self.row.id)
     }
-}
-
-/// What of a submission that waits may lead to somebody.
-#[derive(Debug, Clone, Copy)]
-pub struct Waits<'a> {
-    /// As it would be stored; nothing where it would be refused by now.
-    pub forms: &'a [Node],
-    /// As it is kept, and the bytes of that.
-    pub whole: Option<&'a Node>,
-    pub bytes: &'a [u8],
 }
 
 impl Pipeline {
@@ -142,10 +145,15 @@ impl Pipeline {
     /// The submission behind a Task, for whoever may know of it: the source it came from and the parties that must sign.
     pub async fn waiting(&self, caller: &Caller, id: &str) -> Result<Option<Waiting>, Fault> {
         let waiting = self.behind(id).await?;
-        let may_know = |waiting: &Waiting| {
-            caller.source.as_ref() == Some(&waiting.row.source) || waiting.held.rule.party_of(&caller.client_id).is_some()
-        };
+        let may_know = |waiting: &Waiting| caller.source.as_ref() == Some(&waiting.row.source) || self.may_sign(waiting, &caller.client_id);
         Ok(waiting.filter(may_know))
+    }
+
+    /// Whether a client is of a party that was to sign when this was submitted, and still is.
+    pub fn may_sign(&self, waiting: &Waiting, client: &str) -> bool {
+        let now = self.registry.source(&waiting.row.source).and_then(|source| source.sign_off.as_ref());
+        let is_party = |rule: &SignOff| rule.party_of(client).is_some();
+        self.registry.client(client).is_some() && is_party(&waiting.held.rule) && now.is_none_or(is_party)
     }
 
     /// What waits for signatures, or waited, is not deleted by its Task: the Task says how it ends.
@@ -300,58 +308,6 @@ impl Pipeline {
         }
     }
 
-    /// Ends what was not signed in time; answers how many.
-    pub async fn expire(&self) -> Result<usize, Fault> {
-        let now = self.clock.now();
-        let due = self.store.read(move |reader| reader.pending_due(now, MAX_EXPIRED_PER_PASS)).await?;
-        let count = due.len();
-        for row in due {
-            let waiting = Waiting::read(row)?;
-            let missing = waiting.progress.missing(&waiting.held.rule).join(", ");
-            let progress = Progress { end: Some(End::Expired), ..waiting.progress.clone() };
-            let unit = Unit { assumptions: vec![waiting.unchanged()], pending: Some(waiting.next(&progress)), ..Unit::default() };
-            let opened = audit::Opened {
-                interaction: "sign-off",
-                action: audit::Action::Delete,
-                request_id: waiting.held.request_id.clone(),
-                at: now,
-                peer: String::new(),
-                caller: self.submitter(&waiting).ok(),
-                query: None,
-            };
-            let description = Some(format!("not signed in time; missing: {missing}"));
-            let withheld = self.patients_of(&waiting).await?;
-            let closing = Closing { resources: vec![waiting.reference()], description, withheld, ..Closing::default() };
-            self.record_with(unit, &opened, &Outcome::Refused("expired"), LeafKind::Refuse, &closing).await?;
-            tracing::warn!(task = waiting.row.id, source = waiting.row.source, missing, "a submission was not signed in time");
-            metrics::counter!("hearthgate_sign_offs_expired_total").increment(1);
-        }
-        Ok(count)
-    }
-
-    /// The submissions that wait and are judged to be among those, by id, with what was judged of each.
-    pub async fn waiting_where<T>(&self, judge: impl Fn(&Waits<'_>) -> Option<T>) -> Result<Vec<(String, T)>, Fault> {
-        let (mut found, mut after) = (Vec::new(), String::new());
-        loop {
-            let from = after.clone();
-            let rows = self.store.read(move |reader| reader.pending_open(&from, WAITING_AT_ONCE)).await?;
-            let Some(last) = rows.last() else { return Ok(found) };
-            after.clone_from(&last.id);
-            for row in rows {
-                let id = row.id.clone();
-                let waiting = Waiting::read(row)?;
-                let forms = match self.normalised_form(&waiting).await {
-                    Ok(forms) => forms,
-                    Err(Failure::Refused(_)) => Vec::new(),
-                    Err(Failure::Fault(fault)) => return Err(fault),
-                };
-                let whole = waiting.held.whole(&self.limits, self.definitions).ok();
-                let judged = judge(&Waits { forms: &forms, whole: whole.as_ref(), bytes: &waiting.held.bytes });
-                found.extend(judged.map(|judged| (id, judged)));
-            }
-        }
-    }
-
     /// The client that submitted it, as it is registered now.
     fn submitter(&self, waiting: &Waiting) -> Result<Caller, Refusal> {
         let client = self.registry.client(&waiting.held.client).ok_or_else(|| {
@@ -405,9 +361,6 @@ fn signed_meanwhile() -> Refusal {
     let text = "Another party signed at the same moment. Read the Task and sign again if it still waits for you.";
     Refusal::new(Reason::IdempotencyConflict, IssueType::Conflict, text)
 }
-
-/// How long after its time a submission may go on waiting before a pass notices.
-pub const EXPIRY_PASS: Duration = Duration::from_secs(1);
 
 /// Instants as they are kept.
 fn micros(at: Instant) -> i64 {

@@ -74,6 +74,14 @@ impl GatewaySigner {
     }
 }
 
+/// Whether a signature is the gateway's own, which vouches for the Provenance it stands in.
+pub fn is_gateways(signature: &Node) -> bool {
+    let jws = signature.text("data").and_then(|data| BASE64.decode(data.as_bytes()).ok());
+    let jws = jws.and_then(|jws| String::from_utf8(jws).ok());
+    let detached = jws.and_then(|jws| Detached::read(&jws).ok());
+    detached.is_some_and(|detached| detached.header().get(PROVENANCE_DIGEST).is_some())
+}
+
 /// Whether a JWS that vouches for its Provenance vouches for this one; `None` for one that says nothing of it.
 pub fn check_gateway_signature(detached: &Detached, provenance: &Node) -> Option<Result<(), Problem>> {
     let stated = detached.header().text(PROVENANCE_DIGEST)?;

@@ -67,12 +67,22 @@ fn document(provenance: &Node, signature: &Node, evidence: &Evidence<'_>) -> Res
     }))
 }
 
-/// Checks a kept signature once more, with the key that is kept with it, and stands for it again.
-pub fn attest_again(element: &Node, document: &Node, received: &[u8], now: Instant) -> Result<Attestation, Problem> {
+/// What the key that is kept with a signature is called in the key set it came from.
+pub fn kept_key_id(element: &Node) -> Option<String> {
+    Some(kept_keys(element).ok()?.first()?.id().to_owned())
+}
+
+/// The key that is kept with a signature.
+fn kept_keys(element: &Node) -> Result<Vec<PublicKey>, Problem> {
     let kept = element.items("extension").iter().find(|extension| extension.text("url") == Some(KEY_EXTENSION));
     let jwk = kept.and_then(|extension| extension.text("valueString")).ok_or(Problem::Missing("its key, as an extension"))?;
     let jwk = json::parse(jwk.as_bytes(), KEY_DEPTH).map_err(|_| Problem::Unreadable("The kept key"))?;
-    let keys = read_keys(&jwk);
+    Ok(read_keys(&jwk))
+}
+
+/// Checks a kept signature once more, with the key that is kept with it, and stands for it again.
+pub fn attest_again(element: &Node, document: &Node, received: &[u8], now: Instant) -> Result<Attestation, Problem> {
+    let keys = kept_keys(element)?;
     let freshness = Freshness { now, skew: Duration::ZERO, max_age: Duration::ZERO };
     let verified = match element.text("sigFormat") {
         Some(MESSAGE_FORMAT) => {

@@ -2,7 +2,7 @@
 
 use super::register::{Register, Signed, Tree};
 use super::signing::{Signing, Underway};
-use super::{StoreSettings, fault, reader};
+use super::{Published, StoreSettings, fault, reader};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::tile::{TILE_WIDTH, levels};
 use crate::ledger::{Checkpoint, Edge, Hash, LedgerError, LogKeys, Note, TileReader, TreeHashes};
@@ -181,12 +181,12 @@ fn check_not_set_back(connection: &Connection, edge: &Edge, signed: Option<Signe
 
 /// Refuses to go on from data that is behind or beside what was already published: a restored backup would fork the log.
 fn check_reaches_published(connection: &Connection, edge: &Edge, settings: &StoreSettings) -> Result<(), Fault> {
-    let Some(published) = &settings.published else { return Ok(()) };
-    if published.size > edge.size() {
-        let ahead = settings.folder.join("ledger").display().to_string();
-        return Err(Fault::new(FaultKind::Ledger, set_back(edge.size(), (published.size, "published"), &ahead)));
-    }
-    check_leads_to(connection, edge, Tree { size: published.size, root: published.root }, "published")
+    settings.published.iter().try_for_each(|Published { checkpoint, place }| {
+        if checkpoint.size > edge.size() {
+            return Err(Fault::new(FaultKind::Ledger, set_back(edge.size(), (checkpoint.size, "published"), place)));
+        }
+        check_leads_to(connection, edge, Tree { size: checkpoint.size, root: checkpoint.root }, "published")
+    })
 }
 
 fn check_leads_to(connection: &Connection, edge: &Edge, known: Tree, how: &str) -> Result<(), Fault> {

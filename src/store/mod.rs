@@ -88,6 +88,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
 
+/// What was published of the log, and where.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub checkpoint: Checkpoint,
+    /// What people know the place by.
+    pub place: String,
+}
+
 /// What the store needs to know of the configuration.
 #[derive(Debug, Clone)]
 pub struct StoreSettings {
@@ -111,7 +119,7 @@ pub struct StoreSettings {
     /// Whether data without a register is taken for the newest.
     pub adopt: bool,
     /// What was published of the log, which the data must have reached: it is refused otherwise, and nothing is signed or remembered.
-    pub published: Option<Checkpoint>,
+    pub published: Vec<Published>,
     /// Reads a leaf's tags with their counters.
     pub tags_of: TagsOf,
 }

@@ -114,6 +114,14 @@ pub(super) fn open(connection: &Connection, key: &[u8; 32], after: &str, limit: 
     rows.map(|row| unsealed(row.map_err(fault)?, key)).collect()
 }
 
+/// Those no longer open in whose progress a text stands.
+pub(super) fn ended_with(connection: &Connection, text: &str) -> Result<Vec<String>, Fault> {
+    let sql = "SELECT id FROM pending WHERE open = 0 AND instr(progress, CAST(? AS BLOB)) > 0";
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let rows = statement.query_map([text], |row| row.get(0)).map_err(fault)?;
+    rows.collect::<Result<_, _>>().map_err(fault)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<(Pending, Vec<u8>)> {
     let pending = Pending {
         id: row.get(0)?,

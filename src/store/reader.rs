@@ -321,6 +321,11 @@ impl<'c> Reader<'c> {
         pending::open(&self.connection, self.sealer.of_notes(), after, limit)
     }
 
+    /// Submissions that no longer wait and in whose progress a text stands.
+    pub fn pending_ended_with(&self, text: &str) -> Result<Vec<String>, Fault> {
+        pending::ended_with(&self.connection, text)
+    }
+
     pub fn deliveries_due(&self, now: Instant, limit: u32) -> Result<Vec<Delivery>, Fault> {
         outbox::due(&self.connection, now, limit)
     }

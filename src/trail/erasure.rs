@@ -7,6 +7,7 @@ use super::severing::Severing;
 use super::subject::{Place, Subject, patients_of};
 use super::tasks::tasks;
 use super::traces::Traces;
+use super::waiting::Waiting;
 use super::whose::{self, Person};
 use crate::anchor::{Epoch, Leaf, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
@@ -100,7 +101,7 @@ impl Trail {
                 return if round == 0 { Err(not_found(type_name).into()) } else { Ok(erased) };
             }
             let waiting = self.waiting(&plan, Some(id).filter(|_| type_name == "Patient")).await?;
-            let about_others = plan.shared.len() + waiting.shared;
+            let about_others = plan.shared.len() + waiting.iter().filter(|one| one.is_shared).count();
             if !shared && about_others > 0 {
                 let text = format!(
                     "{about_others} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well."
@@ -112,7 +113,7 @@ impl Trail {
                 self.delete_first(plan.headless, opened).await?;
                 continue;
             }
-            let done = self.commit(type_name, id, &plan, waiting.ids, opened).await?;
+            let done = self.commit((type_name, id), &plan, &waiting, opened).await?;
             erased.resources += done.resources;
             erased.versions += done.versions;
             erased.rewritten += done.rewritten;
@@ -157,10 +158,9 @@ impl Trail {
 
     async fn commit(
         &self,
-        type_name: &str,
-        id: &str,
+        (type_name, id): (&str, &str),
         plan: &Plan,
-        pending: Vec<String>,
+        waiting: &[Waiting],
         opened: &audit::Opened,
     ) -> Result<Erased, Failure> {
         let anchor = &self.query.pipeline.anchor;
@@ -180,6 +180,7 @@ impl Trail {
         unit.assumptions = newest
             .map(|((type_name, id), version)| Assumption::Version { type_name: type_name.clone(), id: id.clone(), version })
             .collect();
+        self.end_waiting(&mut unit, waiting, opened)?;
         unit.erasure = Some(Erasure {
             resources: plan.gone.keys().cloned().collect(),
             versions: plan
@@ -189,7 +190,7 @@ impl Trail {
                 .collect(),
             patient_key: patient.as_deref().map(|patient| anchor.keyring.patient_name(patient)),
             patient,
-            pending,
+            pending: waiting.iter().map(|one| one.id.clone()).collect(),
             rewritten: plan.rewritten.clone(),
             severed,
             unopened,
@@ -314,11 +315,7 @@ fn plan_patient(
     plan.tell(reader, Some(id))?;
     plan.tasks(reader, &traces, suspects)?;
     plan.provenances(reader, definitions, suspects)?;
-    // What is said of others' versions and names the person beside them.
-    for (type_name, of) in statements.iter().filter(|(type_name, of)| !plan.is_rewritten(type_name, of)).cloned().collect::<Vec<Key>>() {
-        plan.judge(reader, (&type_name, &of), &person, suspects)?;
-        plan.tell_of(reader, (&type_name, &of), Some(id))?;
-    }
+    plan.statements((reader, keyring), &statements, &person, suspects)?;
     plan.audit_records(reader, keyring, (id, &traces), suspects)?;
     plan.identifiers = identifiers;
     Ok(plan)
@@ -326,7 +323,7 @@ fn plan_patient(
 
 /// The records that have a version, newest or not, in which the person is named.
 fn leading(reader: &Reader<'_>, person: &Person<'_>, suspects: &mut Suspects) -> Result<BTreeSet<Key>, Fault> {
-    let words: Vec<String> = std::iter::once(person.id.to_owned()).chain(person.identifiers.words()).collect();
+    let words: Vec<String> = std::iter::once(person.word()).chain(person.identifiers.words()).collect();
     let (mut after, mut found) = (0, BTreeSet::new());
     loop {
         let portion = reader.holding_any(&words, after, PORTION)?;
@@ -370,7 +367,7 @@ impl Plan {
     }
 
     /// Takes in a record that names the person in any of its versions. Records of what was done are judged on their own.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         reader: &Reader<'_>,
         (type_name, id): (&str, &str),
@@ -411,7 +408,7 @@ impl Plan {
         going.iter().try_for_each(|(type_name, id)| self.tell_of(reader, (type_name, id), person))
     }
 
-    fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
+    pub(super) fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
         let (about, record) = (patients_of(reader, type_name, id)?, format!("{type_name}/{id}"));
         let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);
         self.severing.take(reader, (type_name, id), going)?;
@@ -421,7 +418,7 @@ impl Plan {
         Ok(())
     }
 
-    fn is_rewritten(&self, type_name: &str, id: &str) -> bool {
+    pub(super) fn is_rewritten(&self, type_name: &str, id: &str) -> bool {
         self.rewritten.iter().any(|(of_type, of, _)| of_type == type_name && of == id)
     }
 

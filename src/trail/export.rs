@@ -71,7 +71,7 @@ impl Trail {
         items.retain(is_provable);
         let left_out = count - items.len();
         let (consents, mut lacking) = self.consents(caller, &head, &items).await?;
-        lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(|item| Lacking::event(item.position)));
+        lacking.extend(items.iter().filter(|item| item.shortened.is_some()).map(lost));
         let erasure_proof = self.erasure_proof(&head, &items, &lacking).await?;
         // A consent was erased after the log was looked at, which does not say so yet.
         let is_borne_out = || items.iter().any(|item| item.leaf.kind == LeafKind::Erase);
@@ -296,6 +296,11 @@ fn written(item: Item) -> Entry {
         document: event.or_else(|| item.content.as_ref().map(|permitted| json::write(permitted.resource()))),
         provenance: item.provenance.filter(is_whole).map(|provenance| provenance.text().to_owned()),
     }
+}
+
+/// What of a leaf is not there since something was taken out of it: the event, or the Provenance of the version.
+fn lost(item: &Item) -> Lacking {
+    if item.leaf.kind == LeafKind::Accept { Lacking::provenance(item.position) } else { Lacking::event(item.position) }
 }
 
 /// Whether anything shows that an entry belongs to the trail: its tag, or what its leaf commits to. Out of an event without a tag nothing may be missing.

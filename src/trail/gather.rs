@@ -31,7 +31,7 @@ pub(super) struct Item {
     pub receipt: String,
     /// The AuditEvent it anchors.
     pub event: Option<PermittedRecord>,
-    /// Why that is not what it was, where something was taken out of it.
+    /// Why that, or the Provenance of a version, is not what it was, where something was taken out of it.
     pub shortened: Option<Erased>,
     /// The Provenance of the version it anchors: the one the leaf commits to.
     pub provenance: Option<PermittedRecord>,
@@ -63,7 +63,7 @@ struct Found {
     path: Vec<crate::ledger::Hash>,
     /// What it erased.
     severed: Option<Severed>,
-    /// Why something lacks of the record of what was done.
+    /// Why something lacks of the record of what was done, or of the Provenance.
     shortened: Option<Erased>,
 }
 
@@ -217,7 +217,12 @@ fn found(
                 return Err(corrupt(format!("the Provenance of the version that leaf {position} stands for is not there")));
             }
             let severed = severed(reader, position, &leaf)?;
-            let is_shortened = version.as_ref().map(is_shortened).transpose()?.unwrap_or_default();
+            let is_event = |version: &&StoredVersion| version.type_name == "AuditEvent";
+            let committed = version
+                .as_ref()
+                .filter(is_event)
+                .or_else(|| provenances.first().filter(|_| leaf.provenance.is_some() && reading.is_of_trail()));
+            let is_shortened = committed.map(is_shortened).transpose()?.unwrap_or_default();
             let shortened = is_shortened.then(|| reading.explain_shortened(reader, position, &leaf)).transpose()?;
             found.push(Found { position, patient, entry, leaf, version, provenances, path, severed, shortened });
         }
@@ -237,9 +242,9 @@ pub(super) fn damaged(error: LedgerError) -> Fault {
     Fault::new(kind, error.to_string())
 }
 
-/// Whether something was taken out of a record of what was done. Nearly all that say no such thing are told by their text.
+/// Whether something was taken out of a record of what was done, or of what was stated. Nearly all that say no such thing are told by their text.
 fn is_shortened(version: &StoredVersion) -> Result<bool, Fault> {
-    let may_be = version.type_name == "AuditEvent" && !version.deleted() && version.document.contains("REDACTED");
+    let may_be = !version.deleted() && version.document.contains("REDACTED");
     Ok(may_be && consent::is_marked_redacted(&version.parse()?))
 }
 

@@ -22,6 +22,7 @@ mod named;
 mod reading;
 mod records;
 mod severing;
+mod statements;
 mod stream;
 mod subject;
 mod tasks;

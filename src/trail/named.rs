@@ -109,7 +109,8 @@ impl Identifiers {
         members.iter().any(|member| is_looked_at(&member.name) && self.stands_in(&member.node))
     }
 
-    fn stands_in(&self, node: &Node) -> bool {
+    /// Whether an identifier that is or was the person's stands anywhere in something.
+    pub fn stands_in(&self, node: &Node) -> bool {
         match &node.value {
             Value::List(items) => items.iter().any(|item| self.stands_in(item)),
             Value::Object(object) => {

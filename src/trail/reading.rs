@@ -54,6 +54,11 @@ impl Reading {
         Reading { tags, owners, places: places.to_vec(), covers, ..self }
     }
 
+    /// Whether it is of a whole trail, and not of single leaves beside one: only in a trail stand the leaves that say what was erased of it.
+    pub fn is_of_trail(&self) -> bool {
+        !self.tags.is_empty()
+    }
+
     /// Notes that something of it was erased while it was read.
     pub fn overtake(&self) {
         self.overtaken.store(true, Ordering::Release);
@@ -84,7 +89,8 @@ impl Reading {
     }
 
     /// The record of what was done that a leaf stands for says that something was taken out of it. That is so where a later leaf of the trail names it, and
-    /// is taken for so where an older gateway wrote it, or its leaf is under no tag of the trail: that it is told at all nothing proves.
+    /// is taken for so where an older gateway wrote it, or its leaf is under no tag of the trail: that it is told at all nothing proves. Of a version it is the
+    /// Provenance that says so, which no older gateway shortened.
     ///
     /// # Errors
     /// When it was written since leaves name what is shortened, and none names it.
@@ -97,7 +103,7 @@ impl Reading {
             self.overtake();
             return Ok(Erased::Named);
         }
-        if !leaf.shortens_by_name || leaf.is_untagged() {
+        if leaf.kind != LeafKind::Accept && (!leaf.shortens_by_name || leaf.is_untagged()) {
             return Ok(Erased::Unnamed);
         }
         let text = format!("the record that leaf {position} stands for says that something was erased from it, and no later leaf does");

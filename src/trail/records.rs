@@ -3,6 +3,7 @@
 use super::damaged::Suspects;
 use super::erasure::{Definitions, Key, MAX_RESOURCES, PORTION, Plan, key};
 use super::traces::Traces;
+use super::whose::names;
 use crate::anchor::{audit_key, without_entity};
 use crate::audit;
 use crate::consent;
@@ -84,7 +85,7 @@ impl Plan {
 
     /// Whether a question leads to the person, or names what goes.
     fn named(&self, words: &str, traces: &Traces) -> bool {
-        traces.lead_from(words) || self.gone.keys().any(|(_, id)| words.contains(id.as_str()))
+        traces.lead_from(words) || self.gone.keys().any(|(type_name, id)| names(words, type_name, id))
     }
 
     /// Whether an entity of an event leads to what goes.

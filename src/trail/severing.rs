@@ -1,6 +1,8 @@
 //! What each leaf that erases names: of whoever's trail it stands in, the leaves that stand for nothing once the erasure is done.
 
 use super::erasure::MAX_RESOURCES;
+use super::statements::is_committed;
+use super::subject::patients_of;
 use crate::anchor::{Anchor, Leaf, LeafKind, Missing, PatientTags, Severed};
 use crate::clock::Instant;
 use crate::fhir::Node;
@@ -13,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Severing {
     leaves: BTreeMap<String, Vec<(u64, Leaf)>>,
     versions: BTreeMap<String, BTreeSet<u32>>,
-    /// Leaves whose records of what was done are shortened, by whose trail they stand in and the one record they are about.
+    /// Leaves whose records of what was done, or Provenances, are shortened, by whose trail they stand in and the one record they are about.
     shortened: BTreeMap<Whose, BTreeSet<u64>>,
 }
 
@@ -66,6 +68,32 @@ impl Severing {
         Ok(whose)
     }
 
+    /// Takes in the Provenance of a version that loses what led to somebody. Gives in whose trails the leaves stand that commit to it.
+    pub fn unname(
+        &mut self,
+        reader: &Reader<'_>,
+        keyring: &Keyring,
+        (target, stated): (&str, &StoredVersion),
+        erased: &str,
+    ) -> Result<Vec<Whose>, Fault> {
+        let Some((record, number)) = target.split_once("/_history/") else { return Ok(Vec::new()) };
+        let Some(((type_name, id), number)) = record.split_once('/').zip(number.parse().ok()) else { return Ok(Vec::new()) };
+        let version = reader.version(type_name, id, number)?.filter(|version| is_committed(stated, version));
+        let Some((first, count)) = version.and_then(|version| Some((version.leaf?, version.leaves))) else { return Ok(Vec::new()) };
+        let patients = patients_of(reader, type_name, id)?;
+        let mut found = Vec::new();
+        for (position, entry) in (first..).zip(reader.leaves(first, usize::try_from(count).unwrap_or(usize::MAX))?) {
+            let leaf =
+                Leaf::decode(&entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read")))?;
+            if let Some(owner) = owner(keyring, &leaf, &patients)?.filter(|owner| owner.as_deref() != Some(erased)) {
+                let whose = (owner, record.to_owned());
+                self.shortened.entry(whose.clone()).or_default().insert(position);
+                found.push(whose);
+            }
+        }
+        Ok(found)
+    }
+
     /// Whether one of the leaves of a record is nobody's.
     pub fn is_nobodys(&self, record: &str) -> bool {
         self.leaves.get(record).into_iter().flatten().any(|(_, leaf)| leaf.tags.patient.is_none())
@@ -111,6 +139,20 @@ impl Severing {
     fn has(&self, patient: &str, record: &str) -> bool {
         self.leaves.contains_key(record) || self.shortened.contains_key(&(Some(patient.to_owned()), record.to_owned()))
     }
+}
+
+/// Which of these patients a leaf is about; of a leaf about nobody, nobody. Nothing where it is another's.
+fn owner(keyring: &Keyring, leaf: &Leaf, patients: &[String]) -> Result<Option<Option<String>>, Fault> {
+    if leaf.tags.patient.is_none() {
+        return Ok(Some(None));
+    }
+    for patient in patients {
+        let secret = PatientTags::of(&keyring.patient(Some(patient))?, leaf.epoch());
+        if leaf.tags.patient == Some(secret.tag(&format!("Patient/{patient}"))) {
+            return Ok(Some(Some(patient.clone())));
+        }
+    }
+    Ok(None)
 }
 
 /// By the tags that the leaf of an act bears, in whose trail it stands, if not in that of whoever is erased, and which of these records it is about.

@@ -11,6 +11,8 @@
 
 use super::named::{Identifiers, Naming, Who};
 use crate::audit;
+use crate::fhir::{Node, json};
+use crate::normalise::is_gateway_id;
 use crate::outcome::Fault;
 use crate::pipeline::patient_ids;
 use crate::store::{HistoryScope, Reader, StoredVersion};
@@ -37,6 +39,34 @@ pub(super) struct Person<'a> {
     pub positions: &'a BTreeSet<u64>,
 }
 
+impl Person<'_> {
+    /// What stands in whatever names the person by the gateway's id.
+    pub fn word(&self) -> String {
+        word("Patient", self.id)
+    }
+
+    fn is_named(&self, text: &str) -> bool {
+        names(text, "Patient", self.id)
+    }
+
+    /// Whether some part of a resource names the person, by id or by an identifier.
+    pub fn is_in(&self, part: &Node) -> bool {
+        self.is_named(&json::write(part)) || self.identifiers.stands_in(part)
+    }
+}
+
+/// Whether a text names a resource by the gateway's id, which stands for nothing else. Any other id may be any word, a code or a number: it names a resource
+/// where the type stands before it.
+pub(super) fn names(text: &str, type_name: &str, id: &str) -> bool {
+    let word = word(type_name, id);
+    let ends = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || matches!(next, '-' | '.'));
+    text.match_indices(&word).any(|(at, _)| word == id || text.get(at + word.len()..).is_some_and(ends))
+}
+
+fn word(type_name: &str, id: &str) -> String {
+    if is_gateway_id(id) { id.to_owned() } else { format!("{type_name}/{id}") }
+}
+
 /// What becomes of a record.
 pub(super) struct Fate {
     pub newest: StoredVersion,
@@ -61,7 +91,7 @@ pub(super) fn judge(reader: &Reader<'_>, (type_name, id): (&str, &str), person: 
         let resource = if version.deleted() { None } else { Some(version.parse()?) };
         let about = resource.as_ref().map(patient_ids).unwrap_or_default();
         let naming = resource.as_ref().map(|resource| person.identifiers.naming(resource, person.id)).unwrap_or_default();
-        is_named |= version.document.contains(person.id) || naming.person;
+        is_named |= person.is_named(&version.document) || naming.person;
         let whose = whose(version, &about, &naming, person);
         if whose == Whose::Others {
             others.extend(about);
@@ -90,7 +120,7 @@ fn whose(version: &StoredVersion, about: &[String], naming: &Naming, person: &Pe
         let is_persons = version.leaves == 1 && version.leaf.is_some_and(|leaf| person.positions.contains(&leaf));
         return if is_persons { Whose::Persons } else { Whose::Others };
     }
-    let leads = version.document.contains(person.id) || naming.person;
+    let leads = person.is_named(&version.document) || naming.person;
     let has = |who: Who| naming.subjects.contains(&who);
     let is_about = has(Who::Person) || !about.is_empty();
     let is_others =

@@ -3,7 +3,7 @@
 use super::{Entropy, Fault, FaultKind, Path};
 use data_encoding::HEXLOWER;
 use jiff::tz::{Offset, TimeZone};
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -29,6 +29,22 @@ pub(super) fn kept(path: &Path, make: impl FnOnce() -> Result<String, Fault>) ->
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     Ok(text)
+}
+
+/// Puts a whole file in the place of another, synced. `before` is done when it is written and not yet in its place.
+pub(super) fn replace(path: &Path, bytes: &[u8], before: impl FnOnce()) -> std::io::Result<()> {
+    let unfinished = path.with_extension("unfinished");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    before();
+    fs::rename(&unfinished, path)?;
+    sync_folder(path)
+}
+
+/// Syncs the folder of a file.
+pub(super) fn sync_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A zone by its IANA name or as `+01:00`.

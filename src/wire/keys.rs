@@ -4,8 +4,8 @@
 //! there is one. A rotation writes the next key (`ledger.next.key`), then the history that names it, then moves the key into place: whatever
 //! step it is cut off at, the next start or rotation finds one state or the other.
 
-use super::files::{self, kept};
-use super::publish::published;
+use super::files::{self, kept, sync_folder};
+use super::publish::{published, published_in_bucket};
 use super::store_settings;
 use crate::anchor::leaf_tags;
 use crate::clock::Entropy;
@@ -16,7 +16,7 @@ use crate::ledger::{Algorithm, Checkpoint, KeyHistory, LedgerError, LogKeys, Not
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{Keyring, Recounted, Store, StoreSettings, recount};
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// The keys of records and patients. The key that opens them is drawn for a new gateway alone: beside data, or keys that it does not open, one
@@ -47,12 +47,12 @@ pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHi
 /// Takes a log at rest whose register was lost for the newest there is, and gives its size.
 ///
 /// # Errors
-/// When the gateway runs, the log does not open, or a larger one was published.
+/// When the gateway runs, the log does not open, or a larger one was published, in the data folder or a configured bucket, which must answer.
 pub fn adopt_ledger(settings: &Settings, entropy: &Entropy) -> Result<u64, Fault> {
     check_there(settings)?;
     let keys = log_keys(settings, entropy)?;
-    let published = published(settings, keys.history())?;
-    let store_settings = StoreSettings { published, ..store_settings(settings, true) };
+    let published = published(settings, keys.history())?.into_iter().chain(published_in_bucket(settings, keys.history())?);
+    let store_settings = StoreSettings { published: published.collect(), ..store_settings(settings, true) };
     let store = Store::open(store_settings, keys.clone(), keyring(settings, entropy)?)?;
     check_settled(&store)?;
     Ok(store.ledger_head().size())
@@ -71,7 +71,7 @@ pub fn recount_ledger(settings: &Settings, entropy: &Entropy) -> Result<Recounte
         keys.history().open(&note, &settings.ledger.origin).map_err(failed)
     };
     let published = published(settings, keys.history())?;
-    recount(&store_settings(settings, false), published.as_ref(), opened, leaf_tags)
+    recount(&store_settings(settings, false), published.as_ref().map(|published| &published.checkpoint), opened, leaf_tags)
 }
 
 /// Nothing is made where a log at rest is expected.
@@ -124,7 +124,9 @@ fn rotate(settings: &Settings, keys: &LogKeys, note: &str, entropy: &Entropy) ->
     killpoint::reached("rotate-drawn");
     let mut history = keys.history().clone();
     history.succeed(&old, &next, &checkpoint).map_err(failed)?;
-    replace(&history_path(&path), history.to_string().as_bytes())?;
+    let named = history_path(&path);
+    let written = files::replace(&named, history.to_string().as_bytes(), || killpoint::reached("rotate-unnamed"));
+    written.map_err(|error| storage(&named, &error))?;
     killpoint::reached("rotate-named");
     finish_rotation(&path)?;
     killpoint::reached("rotate-moved");
@@ -175,24 +177,6 @@ fn history_path(key: &Path) -> PathBuf {
 /// `ledger.key` → `ledger.<ending>`.
 fn beside(key: &Path, ending: &str) -> PathBuf {
     key.with_extension(ending)
-}
-
-/// Puts a whole file in place of another, synced.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
-    let unfinished = beside(path, "unfinished");
-    let write = || {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        killpoint::reached("rotate-unnamed");
-        fs::rename(&unfinished, path)?;
-        sync_folder(path)
-    };
-    write().map_err(|error| storage(path, &error))
-}
-
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn wrong(path: &Path, text: &str) -> Fault {

@@ -1,7 +1,7 @@
 //! What the gateway has to do with logs: where its own goes, who cosigns it, and whose it cosigns and copies.
 
 use super::keys::signing_key;
-use super::mirror::Mirror;
+use super::mirror::{self, Mirror};
 use super::publish::Publisher;
 use super::published::PublishedLog;
 use super::remote::log_client;
@@ -10,7 +10,7 @@ use crate::api::{WitnessState, witness_router};
 use crate::clock::{Clock, Entropy};
 use crate::config::{Settings, Witness, read_bounded};
 use crate::ledger::policy::MAX_POLICY_BYTES;
-use crate::ledger::{Algorithm, Folder, LogKeys, Policy, SigningKey, VerifierKey};
+use crate::ledger::{Algorithm, Folder, Followed, LogKeys, Policy, SigningKey, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{Seen, Spare, Store};
 use axum::Router;
@@ -43,12 +43,13 @@ impl Others {
                 Some(witnesses)
             }
         };
-        let (mut witness, mut mirror) = (None, None);
+        let (mut witness, mut copying) = (None, None);
         if let Some(section) = &ledger.witness {
-            let logs = Arc::new(read_policy(&section.logs_file)?);
+            let logs = Arc::new(Followed::new(read_policy(&section.logs_file)?));
+            mirror::resume(&logs, &settings.storage.data_dir.join("mirror"));
             let key = key_of(settings, &format!("{}/mirror", section.name), "mirror.key", entropy)?;
             let state = witness_state(settings, section, (Arc::clone(&logs), key.verifier()), clock, entropy)?;
-            mirror = Some(Mirror {
+            copying = Some(Mirror {
                 http: log_client()?,
                 folder: state.mirrored.clone(),
                 logs,
@@ -59,7 +60,7 @@ impl Others {
             });
             witness = Some(state);
         }
-        Ok(Others { witnesses, witness, mirror })
+        Ok(Others { witnesses, witness, mirror: copying })
     }
 
     /// The routes of the witness.
@@ -78,7 +79,7 @@ impl Others {
 fn witness_state(
     settings: &Settings,
     section: &Witness,
-    (logs, mirror_key): (Arc<Policy>, &VerifierKey),
+    (logs, mirror_key): (Arc<Followed>, &VerifierKey),
     clock: &Clock,
     entropy: &Entropy,
 ) -> Result<WitnessState, Fault> {

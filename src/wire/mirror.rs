@@ -1,15 +1,18 @@
 //! Visits the logs that are mirrored, and keeps what they show.
 
+use super::files;
 use super::remote::RemoteLog;
 use crate::clock::Clock;
+use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::mirror::{Mirrored, mirror};
-use crate::ledger::{Checkpoint, Folder, LedgerError, Note, Policy, SigningKey};
+use crate::ledger::{Checkpoint, Folder, Followed, KeyHistory, LedgerError, LogFiles, Note, SignatureError, SigningKey};
 use crate::outcome::Fault;
 use crate::store::Seen;
 use data_encoding::HEXLOWER;
 use reqwest::Client;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +22,15 @@ use tokio::sync::watch;
 /// A log that shows less than was cosigned of it is told of after so many visits in a row.
 const VISITS_BEHIND: u32 = 10;
 
+/// Where a gateway shows its log's key history, beside the log.
+const KEYS: &str = "keys";
+
 /// The mirrored logs of this gateway.
 #[derive(Clone)]
 pub(super) struct Mirror {
     pub(super) http: Client,
     pub(super) folder: PathBuf,
-    pub(super) logs: Arc<Policy>,
+    pub(super) logs: Arc<Followed>,
     /// What the witness beside it has cosigned.
     pub(super) seen: Seen,
     pub(super) key: SigningKey,
@@ -37,13 +43,13 @@ impl Mirror {
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut visits_behind: HashMap<String, u32> = HashMap::new();
         loop {
-            for log in self.logs.logs() {
-                let Some(url) = log.url.clone() else { continue };
-                let (mirror, origin) = (self.clone(), log.key.name().to_owned());
+            for (log, url) in self.logs.logs() {
+                let Some(url) = url.map(str::to_owned) else { continue };
+                let (mirror, origin) = (self.clone(), log.to_owned());
                 let visited = tokio::task::spawn_blocking(move || mirror.visit(&url, &origin)).await;
                 match visited {
-                    Ok(Ok(mirrored)) => note_behind(log.key.name(), &mirrored, visits_behind.entry(log.key.name().to_owned()).or_default()),
-                    Ok(Err(error)) => report(log.key.name(), &error),
+                    Ok(Ok(mirrored)) => note_behind(log, &mirrored, visits_behind.entry(log.to_owned()).or_default()),
+                    Ok(Err(error)) => report(log, &error),
                     Err(_) => {}
                 }
                 if *stop.borrow() {
@@ -57,13 +63,43 @@ impl Mirror {
         }
     }
 
+    /// Copies a log, by the keys that its history leads to where those known so far did not sign.
     fn visit(&self, url: &str, origin: &str) -> Result<Mirrored, LedgerError> {
         let log = RemoteLog::new(self.http.clone(), url, Handle::current());
+        let unsigned = match self.copy(&log, origin) {
+            Err(error) if is_unsigned(&error) => error,
+            copied => return copied,
+        };
+        match self.follow(&log, origin) {
+            Ok(true) => self.copy(&log, origin),
+            _ if matches!(unsigned, LedgerError::CopyRefused { .. }) => Err(unsigned),
+            Ok(false) => Err(LedgerError::NotFollowed { reason: Box::new(unsigned) }),
+            Err(reason) => Err(LedgerError::NotFollowed { reason: Box::new(reason) }),
+        }
+    }
+
+    /// Takes in the key history that a log shows, and keeps it; whether it says something new.
+    fn follow(&self, log: &RemoteLog, origin: &str) -> Result<bool, LedgerError> {
+        let bytes = log.read(KEYS, MAX_HISTORY_BYTES)?.ok_or_else(|| LedgerError::Missing { path: KEYS.to_owned() })?;
+        let text = String::from_utf8_lossy(&bytes);
+        let history: KeyHistory = text.parse()?;
+        let is_new = self.logs.follow(origin, &history)?;
+        if is_new {
+            let path = history_file(&self.folder, origin);
+            std::fs::create_dir_all(&self.folder).map_err(|error| LedgerError::Storage { detail: error.to_string() })?;
+            files::replace(&path, &bytes, || ())
+                .map_err(|error| LedgerError::Storage { detail: format!("{}: {error}", path.display()) })?;
+            tracing::info!(log = origin, key = %history.current(), "the log's key history is followed");
+        }
+        Ok(is_new)
+    }
+
+    fn copy(&self, log: &RemoteLog, origin: &str) -> Result<Mirrored, LedgerError> {
         let folder = Folder::new(log_folder(&self.folder, origin));
         let name: [u8; 32] = Sha256::digest(origin).into();
         let unreadable = |fault: Fault| LedgerError::Storage { detail: fault.detail };
         let seen = self.seen.checkpoint(&name).map_err(unreadable)?.as_deref().map(checkpoint_of).transpose()?;
-        mirror(&log, &folder, &self.logs.only(origin), seen.as_ref(), |note, checkpoint, keep| {
+        mirror(log, &folder, &self.logs.believed().only(origin), seen.as_ref(), |note, checkpoint, keep| {
             let cosigned = self.cosign(note, checkpoint)?;
             // The witness has the same lock when it looks at what is mirrored: the two never sign for trees that contradict each other.
             let kept = |seen: Option<String>| keep(seen.as_deref().map(checkpoint_of).transpose()?.as_ref(), &cosigned);
@@ -76,6 +112,35 @@ impl Mirror {
         note.add(self.key.cosign(&checkpoint.to_string(), seconds)?)?;
         Ok(note)
     }
+}
+
+/// Whether no key that is believed of a log signed what it shows, or what is held of it.
+fn is_unsigned(error: &LedgerError) -> bool {
+    match error {
+        LedgerError::CopyRefused { reason } => is_unsigned(reason),
+        LedgerError::Signature(reason) => matches!(reason, SignatureError::NoKnownKey | SignatureError::NotSignedByLog),
+        _ => false,
+    }
+}
+
+/// Follows the key histories that were followed before the last start.
+pub(super) fn resume(logs: &Followed, folder: &Path) {
+    for log in logs.logs().into_keys() {
+        let path = history_file(folder, log);
+        let followed = match std::fs::read_to_string(&path) {
+            Ok(text) => text.parse().and_then(|history| logs.follow(log, &history)).map(drop).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = followed {
+            tracing::warn!(log, file = %path.display(), error, "the key history of a log that was followed before is not followed");
+        }
+    }
+}
+
+/// Where a log's key history is kept, beside what is mirrored of it.
+fn history_file(folder: &Path, origin: &str) -> PathBuf {
+    log_folder(folder, origin).with_extension("keys")
 }
 
 /// The tree that a witness's note is about.

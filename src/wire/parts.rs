@@ -75,7 +75,7 @@ impl Durable {
         let log_keys = keys::log_keys(settings, &entropy)?;
         let verifier_key: Arc<str> = log_keys.verifier().to_string().into();
         let published = publish::published(settings, log_keys.history())?;
-        let store_settings = StoreSettings { published, ..store_settings(settings, false) };
+        let store_settings = StoreSettings { published: published.into_iter().collect(), ..store_settings(settings, false) };
         let store = Store::open(store_settings, log_keys.clone(), keyring.clone())?;
         let others = logs::Others::build(settings, &store, &log_keys, &clock, &entropy)?;
         let ids = GatewayIds::new(keyring.derived("ids"));

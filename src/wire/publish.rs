@@ -4,9 +4,9 @@ use super::published::{PIECE, PublishedLog};
 use crate::config::Settings;
 use crate::killpoint;
 use crate::ledger::folder::{EntryReader, Publication};
-use crate::ledger::{Checkpoint, Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
+use crate::ledger::{Edge, KeyHistory, LedgerError, Malformed, Note, TilePath, TileReader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Reader, Spare, Store};
+use crate::store::{Published, Reader, Spare, Store};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -222,14 +222,35 @@ fn failed(error: &LedgerError) -> Fault {
     Fault::new(FaultKind::Ledger, error.to_string())
 }
 
-/// The checkpoint that lies published in the data folder.
-pub(super) fn published(settings: &Settings, keys: &KeyHistory) -> Result<Option<Checkpoint>, Fault> {
-    let path = settings.storage.data_dir.join("ledger/checkpoint");
+/// What lies published in the data folder.
+pub(super) fn published(settings: &Settings, keys: &KeyHistory) -> Result<Option<Published>, Fault> {
+    let folder = settings.storage.data_dir.join("ledger");
+    let path = folder.join("checkpoint");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Fault::new(FaultKind::Storage, format!("published checkpoint {}: {error}", path.display()))),
     };
-    let published = text.parse().map_err(LedgerError::from).and_then(|note| keys.open(&note, &settings.ledger.origin));
-    published.map(Some).map_err(|error| Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}")))
+    let note = text.parse().map_err(|error: Malformed| not_ours(&error.into()))?;
+    opened(settings, keys, &note, folder.display().to_string()).map(Some)
+}
+
+/// What lies published in the bucket, where one is configured. It waits for that: use it outside the runtime's own threads.
+pub(super) fn published_in_bucket(settings: &Settings, keys: &KeyHistory) -> Result<Option<Published>, Fault> {
+    let Some(bucket) = &settings.ledger.publish else { return Ok(None) };
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Fault::new(FaultKind::Internal, format!("[ledger.publish]: {error}")))?;
+    let log = PublishedLog::in_bucket(bucket)?;
+    let Some(present) = runtime.block_on(log.checkpoint())? else { return Ok(None) };
+    opened(settings, keys, &present.note, format!("what lies in the bucket {} under '{}'", bucket.bucket, bucket.prefix)).map(Some)
+}
+
+fn opened(settings: &Settings, keys: &KeyHistory, note: &Note, place: String) -> Result<Published, Fault> {
+    let checkpoint = keys.open(note, &settings.ledger.origin).map_err(|error| not_ours(&error))?;
+    Ok(Published { checkpoint, place })
+}
+
+fn not_ours(error: &LedgerError) -> Fault {
+    Fault::new(FaultKind::Ledger, format!("the published checkpoint is not ours: {error}"))
 }

@@ -95,6 +95,9 @@ impl Deliveries {
 
 /// Ends submissions that were not signed in time, for as long as a configuration is in force. One that could not be ended is tried again.
 async fn expire(pipeline: Pipeline, mut stopped: watch::Receiver<bool>) {
+    if let Err(fault) = pipeline.forget_signatures().await {
+        tracing::warn!(fault = fault.kind.label(), detail = %fault.detail, "signatures of what no longer waits are still kept");
+    }
     loop {
         if let Err(fault) = pipeline.expire().await {
             tracing::warn!(fault = fault.kind.label(), detail = %fault.detail, "submissions past their time could not be ended");

@@ -1,7 +1,10 @@
 //! What an identifier or a word of an erased person does not take with them.
 
+use crate::support::at_rest::AtRest;
 use crate::support::data::{MRN, ORGANISATIONS, observation, patient, permit_to};
 use crate::support::two_patients::TwoPatients;
+use crate::support::world::documents;
+use hearthgate::evidence::{Kept, verify};
 use serde_json::{Value, json};
 
 fn named(value: &str) -> Value {
@@ -142,4 +145,43 @@ async fn a_patient_who_bears_an_institutions_name_takes_nothing_of_others() {
         assert_eq!(statements(), 1, "{identifier}");
         b.get(&seen).await.expect(200);
     }
+}
+
+/// What the gateway stated of others' records stays, without an author whom an erased person was called like; their trails say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stated_of_others_stays_without_an_erased_author() {
+    let case = TwoPatients::new().await;
+    let theirs = created(&case, &observation(&format!("Patient/{}", case.second))).await;
+    // The hospital is known by another number from now on, and somebody turns up with the one it had.
+    let TwoPatients { world, first, second, .. } = case;
+    let world = world
+        .restart(|settings| {
+            let clients = settings.clients.iter_mut().map(|client| &mut client.organisation);
+            let sources = settings.sources.values_mut().map(|source| &mut source.organisation);
+            let identifiers = clients.chain(sources).filter_map(|organisation| organisation.identifier.as_mut());
+            identifiers.filter(|identifier| identifier.value == "hospital-a").for_each(|identifier| identifier.value = "moved".to_owned());
+        })
+        .await;
+    let case = TwoPatients::of(world, first, second).await;
+    let mut bearer = patient("9");
+    bearer["identifier"] = json!([{"system": ORGANISATIONS, "value": "hospital-a"}]);
+    let bearer = case.a.create(&bearer).await;
+    let stated = |of: &str| {
+        let all = documents(&case.world.data(), "Provenance");
+        all.into_iter().find(|one| one["target"][0]["reference"] == format!("{of}/_history/1")).unwrap().to_string()
+    };
+    let named = format!("{{\"system\":\"{ORGANISATIONS}\",\"value\":\"hospital-a\"}}");
+    assert!(stated(&theirs).contains(&named));
+    case.erase(&bearer, "").await.expect(200);
+    assert!(!stated(&theirs).contains(&named) && stated(&theirs).contains("assembler"), "{}", stated(&theirs));
+    let of = format!("Patient/{}", case.second);
+    for (subject, shortened) in [(&theirs, 1), (&of, 2)] {
+        let trail = format!("{subject}/$provenance-trail");
+        case.regulator.get(&trail).await.expect(200);
+        let package = case.regulator.get(&format!("{trail}?_format=application/zip")).await.expect(200).bytes;
+        let report = verify(&package, &case.world.policy(), &Kept::default()).unwrap();
+        assert_eq!((report.problems, report.unnamed), (Vec::<String>::new(), shortened), "{subject}");
+    }
+    case.regulator.get(&format!("{of}/$disclosures")).await.expect(200);
+    AtRest::of(case.world).await;
 }

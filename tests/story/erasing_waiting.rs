@@ -1,11 +1,13 @@
 //! What waits for signatures and leads to a person goes with them, by whatever it names them.
 
-use crate::support::data::{MRN, bundle, creates, observation};
+use crate::support::data::{MRN, bundle, creates, observation, permit};
 use crate::support::signing::Signer;
 use crate::support::two_patients::TwoPatients;
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, Setup};
+use hearthgate::evidence::{Kept, verify};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const RULE: &str = r#"
 [source.laboratory.sign_off]
@@ -85,6 +87,44 @@ async fn what_waits_and_is_anothers_goes_where_that_is_asked_for() {
         laboratory.get(task).await.expect(404);
     }
     assert_eq!((standing(&case, NAME), standing(&case, &case.first)), (0, 0));
+    assert_eq!(ends(&case, &case.second).await, BTreeSet::from([mentions, both]));
+}
+
+/// The Tasks of which a patient's trail says that their waiting ended with an erasure. The package shows it all the same.
+async fn ends(case: &TwoPatients, patient: &str) -> BTreeSet<String> {
+    let trail = format!("Patient/{patient}/$provenance-trail");
+    let package = case.regulator.get(&format!("{trail}?_format=application/zip")).await.expect(200).bytes;
+    assert_eq!(verify(&package, &case.world.policy(), &Kept::default()).unwrap().problems, Vec::<String>::new());
+    let bundle = case.regulator.get(&trail).await.expect(200).json();
+    assert!(!bundle.to_string().contains(&case.first));
+    let events = bundle["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    let ended = events.filter(|event| event["outcomeDesc"].as_str().is_some_and(|text| text.contains("no longer waits for signatures")));
+    let tasks = ended.flat_map(|event| event["entity"].as_array().unwrap()).filter_map(|entity| entity["what"]["reference"].as_str());
+    tasks.filter(|task| task.starts_with("Task/")).map(str::to_owned).collect()
+}
+
+/// What refers to a record that is erased alone is somebody's submission: it is asked for, and whose it is is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_and_refers_to_an_erased_record_goes_where_that_is_asked_for() {
+    let case = case().await;
+    let laboratory = case.world.party("laboratory").await;
+    let (first, second) = (format!("Patient/{}", case.first), format!("Patient/{}", case.second));
+    let record = format!("Observation/{}", case.a.create(&observation(&first)).await);
+    let refers = |of: &str| with(observation(of), "derivedFrom", json!([{"reference": record}]));
+    let (others, same) = (held(&laboratory, &refers(&second)).await, held(&laboratory, &refers(&first)).await);
+    let unrelated = held(&laboratory, &observation(&second)).await;
+    let erase = async |more: &str| case.officer.call(Call::new("POST", &format!("{record}/$erase{more}"))).await;
+    assert!(erase("").await.expect(422).text().contains("2 resource(s)"));
+    case.a.get(&record).await.expect(200);
+    laboratory.get(&others).await.expect(200);
+    erase("?shared=true").await.expect(200);
+    case.a.get(&record).await.expect(404);
+    for task in [&others, &same] {
+        laboratory.get(task).await.expect(404);
+    }
+    laboratory.get(&unrelated).await.expect(200);
+    assert_eq!(standing(&case, &record), 0);
+    assert_eq!(ends(&case, &case.second).await, BTreeSet::from([others]));
 }
 
 /// Of a batch each entry waits by itself, and holds nothing of the others.
@@ -105,6 +145,7 @@ async fn an_entry_of_a_batch_that_waits_holds_nothing_of_the_others() {
     laboratory.get(&task(0)).await.expect(404);
     assert_eq!((standing(&case, NAME), standing(&case, &case.first)), (0, 0));
     // The other is what it was, and is accepted once it is signed.
+    a.create(&permit(&case.second)).await;
     assert_eq!(laboratory.get(&format!("{}/$pending", task(1))).await.expect(200).json(), others);
     let signed = Signer::new("clinician-signs").provenance(&[&task(1)], &others);
     let done = a.call(Call::post(&format!("{}/$sign-off", task(1)), &signed)).await.expect(200).json();

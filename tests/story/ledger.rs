@@ -5,6 +5,7 @@ use crate::support::data::{bundle, creates, patient};
 use crate::support::party::Party;
 use crate::support::process::hearthgate;
 use crate::support::{Call, Setup, World, until};
+use hearthgate::clock::Clock;
 use hearthgate::ledger::reader::{self, LogFiles};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, LedgerError, Note, fsck};
 use std::collections::HashMap;
@@ -122,20 +123,61 @@ async fn the_files_in_the_folder_are_the_log() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_holds_the_log_and_the_second_publisher_is_kept_out() {
-    let (bucket, endpoint) = Bucket::start().await;
-    let publish = move |settings: &mut hearthgate::config::Settings| {
+/// The log in a bucket.
+fn publish(endpoint: &str) -> impl FnOnce(&mut hearthgate::config::Settings) + Clone + Send + 'static {
+    let endpoint = endpoint.to_owned();
+    move |settings| {
         settings.ledger.publish = Some(hearthgate::config::Bucket {
             bucket: "log".to_owned(),
             prefix: "clinic".to_owned(),
             region: "eu-central-1".to_owned(),
-            endpoint: Some(endpoint.clone().try_into().unwrap()),
+            endpoint: Some(endpoint.try_into().unwrap()),
             access_key_id: "id".to_owned(),
             secret_access_key_file: "unused".into(),
             secret_access_key: hearthgate::config::Secret::new("secret".to_owned()),
         });
+    }
+}
+
+/// Data from before what a bucket shows is not taken for the newest.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn data_that_lies_behind_the_bucket_is_not_adopted() {
+    let (bucket, endpoint) = Bucket::start().await;
+    let world = Setup::adjusted(publish(&endpoint)).start().await;
+    let a = world.party("hospital-a").await;
+    a.create(&patient("1")).await;
+    let (folder, settings) = world.stop().await;
+    let data = settings.storage.data_dir.clone();
+    let files = ["data.db", "owed.journal"];
+    let before = files.map(|name| std::fs::read(data.join(name)).unwrap());
+    let world = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    fill(&world.party("hospital-a").await, 2).await;
+    let (size, policy) = (world.running.store.ledger_head().size(), world.policy());
+    until("the log is published", async || {
+        let note = reader::read_checkpoint(&bucket).ok()?;
+        (policy.accept(&note).unwrap().checkpoint().size >= size).then_some(())
+    })
+    .await;
+    let (_folder, settings) = world.stop().await;
+    files.iter().zip(before).for_each(|(name, bytes)| std::fs::write(data.join(name), bytes).unwrap());
+    let register = data.join("keys/signed-tree");
+    std::fs::remove_file(&register).unwrap();
+    let _ = std::fs::remove_file(data.join("keys/signed-tree.records"));
+    let adopt = || {
+        let settings = settings.clone();
+        std::thread::spawn(move || hearthgate::wire::adopt_ledger(&settings, &hearthgate::clock::Entropy::system())).join().unwrap()
     };
+    let refused = adopt().unwrap_err().detail;
+    assert!(refused.contains("in the bucket log") && !register.exists(), "{refused}");
+    // Nor is anything adopted while nobody can say what the bucket shows.
+    bucket.fail(true);
+    assert!(adopt().is_err() && !register.exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_holds_the_log_and_the_second_publisher_is_kept_out() {
+    let (bucket, endpoint) = Bucket::start().await;
+    let publish = publish(&endpoint);
     let world = Setup::adjusted(publish.clone()).start().await;
     let a = world.party("hospital-a").await;
     fill(&a, 6).await;

@@ -1,6 +1,6 @@
 //! What several parties must sign waits, apart from everything else, until enough have; then it is accepted like any other.
 
-use crate::support::data::{bundle, creates, observation, person};
+use crate::support::data::{bundle, creates, observation, permit, person};
 use crate::support::signing::Signer;
 use crate::support::world::OFFICER;
 use crate::support::world::documents;
@@ -24,12 +24,23 @@ role = "ordering clinician"
 clients = ["hospital-a"]
 "#;
 
+/// What the clinician's hospital is shown of whom no consent speaks of.
+const OPEN: &str = r#"
+[[consent.implicit]]
+policy = "basic-normal"
+partners = ["urn:oid:1.3.6.1.4.1.99999.1|hospital-a"]
+"#;
+
 fn signers() -> [Signer; 2] {
     [Signer::new("laboratory-signs"), Signer::new("clinician-signs")]
 }
 
 fn setup() -> Setup {
-    Setup::configured(format!("{RULE}{OFFICER}")).prepared(|folder| {
+    setup_with("")
+}
+
+fn setup_with(more: &str) -> Setup {
+    Setup::configured(format!("{RULE}{OFFICER}{more}")).prepared(|folder| {
         for (client, signer) in ["laboratory", "hospital-a"].into_iter().zip(signers()) {
             signer.register(folder, client);
         }
@@ -77,6 +88,16 @@ async fn a_result_waits_for_the_laboratory_and_the_clinician() {
     assert_eq!(laboratory.get(&format!("{here}/$pending")).await.expect(200).json(), result);
     assert_eq!(a.get(&format!("{here}/$pending")).await.status, 404);
 
+    // Nor may whoever is not shown it try what it says, whether the guess is right or wrong.
+    let mut other = result.clone();
+    other["valueQuantity"]["value"] = json!(99);
+    for guess in [&result, &other] {
+        a.post("Provenance", &clinician_signs.provenance(&[&here], guess)).await.expect(404);
+        a.post(&format!("{here}/$sign-off"), &clinician_signs.provenance(&[], guess)).await.expect(404);
+    }
+    a.create(&permit(&patient)).await;
+    assert_eq!(a.get(&format!("{here}/$pending")).await.expect(200).json(), result);
+
     // It survives a restart.
     let world = world.restart(|_| {}).await;
     let (laboratory, a, b) = (world.party("laboratory").await, world.party("hospital-a").await, world.party("hospital-b").await);
@@ -84,8 +105,6 @@ async fn a_result_waits_for_the_laboratory_and_the_clinician() {
     let first = laboratory.post("Provenance", &sign(&lab_signs, &result)).await.expect(202).json();
     assert_eq!((first["status"].as_str(), inputs(&first, "missing")), (Some("in-progress"), vec!["ordering clinician"]));
 
-    let mut other = result.clone();
-    other["valueQuantity"]["value"] = json!(99);
     let older = clinician_signs.provenance(&[&format!("{here}/_history/1")], &result);
     let elsewhere = clinician_signs.provenance(&["Task/other"], &result);
     for (what, party, call, status) in [
@@ -131,13 +150,13 @@ async fn check_trail(world: &World, patient: &str) {
     for expected in [("0", "held until enough parties have signed"), ("0", "signed; more signatures are needed")] {
         assert!(told.contains(&expected), "{expected:?}: {told:?}");
     }
-    assert_eq!(told.iter().filter(|(outcome, _)| *outcome == "4").count(), 9, "{told:?}");
+    assert_eq!(told.iter().filter(|(outcome, _)| *outcome == "4").count(), 13, "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn transactions_wait_whole_and_batches_by_the_entry() {
     let [lab_signs, clinician_signs] = signers();
-    let world = setup().start().await;
+    let world = setup_with(OPEN).start().await;
     let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
     let entries = || {
         vec![
@@ -195,6 +214,81 @@ async fn what_is_not_signed_in_time_ends_with_a_notice() {
     let notices = documents(&world.data(), "AuditEvent");
     let late = notices.iter().find(|event| event["outcomeDesc"].as_str().is_some_and(|text| text.contains("not signed in time"))).unwrap();
     assert!(late.to_string().contains(&format!("Patient/{patient}")), "whose result it was: {late}");
+}
+
+/// In how many rows a signature is kept of what waits, or waited.
+fn kept_signatures(world: &World) -> u64 {
+    let data = rusqlite::Connection::open(world.data().join("data.db")).unwrap();
+    data.query_row("SELECT count(*) FROM pending WHERE instr(progress, CAST('sigFormat' AS BLOB)) > 0", [], |row| row.get(0)).unwrap()
+}
+
+/// What a party signed goes with what it is over: whoever has a signature can try guesses of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_does_not_outlive_what_it_is_over() {
+    let time = ScriptedTime::starting_at(Instant::from_seconds(1_795_000_000));
+    let [lab_signs, _] = signers();
+    let world: World = setup().at(&time).start().await;
+    let laboratory = world.party("laboratory").await;
+    let patient = laboratory.create(&person("1")).await;
+    let (result, here) = held(&laboratory, &patient).await;
+    laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
+    assert_eq!(kept_signatures(&world), 1);
+    time.advance(Duration::from_secs(3601));
+    let laboratory = world.party("laboratory").await;
+    let ended = until("the Task to fail", || async {
+        let task = laboratory.get(&here).await.expect(200).json();
+        (task["status"] == "failed").then_some(task)
+    })
+    .await;
+    assert_eq!(ended["output"][0]["valueString"], "laboratory", "who signed stays: {ended}");
+    assert_eq!(kept_signatures(&world), 0);
+}
+
+/// A key or a party that is taken back before enough have signed does not count, and is missing again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_back_meanwhile_does_not_count() {
+    let [lab_signs, clinician_signs] = signers();
+    let world = setup().start().await;
+    let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
+    let patient = laboratory.create(&person("1")).await;
+    a.create(&permit(&patient)).await;
+    let (result, here) = held(&laboratory, &patient).await;
+    laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
+    // The laboratory signs with another key from now on.
+    let newer = Signer::new("laboratory-signs-anew");
+    let keys = world.folder.path().join("laboratory.jwks.json");
+    let mut set: Value = serde_json::from_str(&std::fs::read_to_string(&keys).unwrap()).unwrap();
+    set["keys"].as_array_mut().unwrap().retain(|key| key["kid"] != "laboratory-signs");
+    std::fs::write(&keys, set.to_string()).unwrap();
+    newer.register(&world.folder, "laboratory");
+    let world = world.restart(|_| {}).await;
+    let a = world.party("hospital-a").await;
+    let task = a.post("Provenance", &clinician_signs.provenance(&[&here], &result)).await.expect(202).json();
+    assert_eq!((task["status"].as_str(), inputs(&task, "missing")), (Some("in-progress"), vec!["laboratory"]));
+    assert!(documents(&world.data(), "Observation").is_empty());
+    // The hospital is a party no more: to it there is no such Task, and what it signed does not count.
+    let world = world
+        .restart(|settings| {
+            let rule = settings.sources.get_mut("laboratory").unwrap().sign_off.as_mut().unwrap();
+            rule.party[1].clients = vec!["hospital-b".to_owned()];
+        })
+        .await;
+    let a = world.party("hospital-a").await;
+    a.get(&here).await.expect(404);
+    a.post("Provenance", &clinician_signs.provenance(&[&here], &result)).await.expect(404);
+    let laboratory = world.party("laboratory").await;
+    let task = laboratory.post("Provenance", &newer.provenance(&[&here], &result)).await.expect(202).json();
+    assert_eq!(inputs(&task, "missing"), ["ordering clinician"]);
+    // Given back, it signs again.
+    let world = world
+        .restart(|settings| {
+            let rule = settings.sources.get_mut("laboratory").unwrap().sign_off.as_mut().unwrap();
+            rule.party[1].clients = vec!["hospital-a".to_owned()];
+        })
+        .await;
+    let a = world.party("hospital-a").await;
+    let done = a.post("Provenance", &clinician_signs.provenance(&[&here], &result)).await.expect(200).json();
+    assert_eq!(done["status"], "completed");
 }
 
 /// A result that waits, and the path of its Task.
@@ -258,6 +352,7 @@ async fn parties_that_sign_at_the_same_moment_make_one_acceptance() {
     let world = setup().start().await;
     let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
     let patient = laboratory.create(&person("1")).await;
+    a.create(&permit(&patient)).await;
     let (result, here) = held(&laboratory, &patient).await;
     let signs = |party: &Party, signer: &Signer| {
         let (party, call) = (party.clone(), Call::post("Provenance", &signer.provenance(&[&here], &result)));
@@ -284,7 +379,7 @@ async fn parties_that_sign_at_the_same_moment_make_one_acceptance() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_accepted_any_more_ends_with_its_signatures_and_the_reason() {
     let [lab_signs, clinician_signs] = signers();
-    let world = setup().start().await;
+    let world = setup_with(OPEN).start().await;
     let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
     let patient = laboratory.create(&person("1")).await;
     let result = observation(&format!("Patient/{patient}"));
@@ -294,16 +389,21 @@ async fn what_cannot_be_accepted_any_more_ends_with_its_signatures_and_the_reaso
     let whole = bundle("transaction", vec![entry, creates("urn:uuid:2", result)]);
     let task = laboratory.post("", &whole).await.expect(202).json();
     let here = format!("Task/{}", task["id"].as_str().unwrap());
-    laboratory.post("Provenance", &lab_signs.provenance(&[&here], &whole)).await.expect(202);
+    a.post("Provenance", &clinician_signs.provenance(&[&here], &whole)).await.expect(202);
     // Meanwhile two records came into the world that the condition fits: which of them is meant, nobody can say.
     for name in ["first", "second"] {
         let mut twin = person(name);
         twin["identifier"] = json!([{"system": crate::support::data::MRN, "value": "new"}]);
         laboratory.post("Patient", &twin).await.expect(201);
     }
-    let ended = a.post("Provenance", &clinician_signs.provenance(&[&here], &whole)).await.expect(200).json();
+    // What it would be nobody can say, nor then who may be shown it. Whoever sent it knows.
+    assert_eq!(a.post("Provenance", &clinician_signs.provenance(&[&here], &whole)).await.status, 412);
+    assert_eq!(kept_signatures(&world), 1);
+    let ended = laboratory.post("Provenance", &lab_signs.provenance(&[&here], &whole)).await.expect(200).json();
     assert_eq!(ended["status"], "rejected", "{ended}");
-    assert!(ended.to_string().contains("laboratory"), "who signed stays");
+    let signed = ended["output"].to_string();
+    assert!(signed.contains("laboratory") && signed.contains("ordering clinician"), "who signed stays: {signed}");
+    assert_eq!(kept_signatures(&world), 0);
     assert!(documents(&world.data(), "Observation").is_empty());
     assert_eq!(laboratory.get(&format!("{here}/$pending")).await.status, 409);
 }

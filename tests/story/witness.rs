@@ -392,6 +392,64 @@ async fn a_new_key_goes_on_where_the_old_one_stopped() {
     }
 }
 
+/// Whoever witnesses and mirrors a log goes on when it has a new key, which the old one signed: the old one counts up to where it was succeeded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_and_a_mirror_follow_a_logs_keys() {
+    let (files, key) = (Folder::new("files"), log_key(8));
+    let key_file = files.write("log.key", &key.to_secret_text());
+    let log = Setup::adjusted(move |settings| settings.ledger.key_file = Some(key_file)).start().await;
+    log.party("hospital-a").await.create(&patient("1")).await;
+    let watching = witness(&files, key.verifier(), &format!("{}/ledger", log.origin)).await;
+    let shown = |world: &World| format!("{}/mirror/{}/checkpoint", world.origin, name_of(ORIGIN));
+    until("the log is mirrored", async || text(&watching.stranger(), &shown(&watching)).await).await;
+
+    let (folder, settings) = log.stop().await;
+    let config = folder.write("rotate.toml", &settings.to_toml());
+    let rotated = hearthgate(&["ledger", "rotate", "--config", config.to_str().unwrap()], folder.path());
+    assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
+    let log = World::try_open(folder, settings, Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));
+    let succeeded_at = log.running.store.ledger_head().size();
+    log.party("hospital-a").await.create(&patient("2")).await;
+    let new: VerifierKey = log.running.verifier_key.trim().parse().unwrap();
+    assert_ne!(&new, key.verifier());
+    // It has moved; its operator is told by the old key still.
+    let moved = |url: &str| files.write("logs.policy", &format!("log {} {url}\nquorum none\n", key.verifier()));
+    moved(&format!("{}/ledger", log.origin));
+    let watching = watching.restart(|_| {}).await;
+    let new_policy = Policy::of_log(new.clone());
+    let size = log.running.store.ledger_head().size();
+    let mirrored = until("the new key is followed", async || {
+        let note: Note = text(&watching.stranger(), &shown(&watching)).await?.parse().ok()?;
+        new_policy.accept(&note).ok().map(|accepted| accepted.checkpoint().clone()).filter(|checkpoint| checkpoint.size >= size)
+    })
+    .await;
+    let request = |key: &SigningKey, size: u64, root: Hash| AddCheckpoint {
+        old_size: 0,
+        proof: Vec::new(),
+        checkpoint: Checkpoint::new(ORIGIN, size, root).sign(&[key]).unwrap(),
+    };
+    let newest: Note = text(&watching.stranger(), &shown(&watching)).await.unwrap().parse().unwrap();
+    let newest =
+        Note::new(newest.unverified_text(), newest.signatures().iter().filter(|line| new.claims(line)).cloned().collect()).unwrap();
+    let newest_size = newest.unverified_text().parse::<Checkpoint>().unwrap().size;
+    assert!(mirrored.size > succeeded_at && newest_size >= mirrored.size);
+    // The old key signs nothing larger than where it was succeeded, be it the very tree.
+    assert_eq!(add(&watching, &request(&key, mirrored.size, mirrored.root)).await.0, 403);
+    assert_eq!(add(&watching, &AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: newest }).await.0, 200);
+
+    // So it is after a start at which the log cannot be asked.
+    moved("http://127.0.0.1:9");
+    let watching = watching.restart(|_| {}).await;
+    new_policy.accept(&text(&watching.stranger(), &shown(&watching)).await.unwrap().parse().unwrap()).unwrap();
+    assert_eq!(add(&watching, &request(&key, mirrored.size, mirrored.root)).await.0, 403);
+    // Nobody is believed whom no key that is named for the log signed.
+    let stranger = log_key(9);
+    files.write("logs.policy", &format!("log {} {}/ledger\nquorum none\n", stranger.verifier(), log.origin));
+    let watching = watching.restart(|_| {}).await;
+    assert_eq!(watching.stranger().call(Call::get(&shown(&watching))).await.status, 500);
+    assert_eq!(add(&watching, &request(&key, 1, mirrored.root)).await.0, 403);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn entries_are_added_only_where_that_is_switched_on() {
     let world = World::start().await;

@@ -83,7 +83,7 @@ fn open(folder: &Path) -> Result<Store, Fault> {
         register: folder.join("keys/signed-tree"),
         anchor_within: Duration::ZERO,
         adopt: false,
-        published: None,
+        published: Vec::new(),
         tags_of: leaf_tags,
     };
     let keyring = Keyring::open(&folder.join("keys"), [1; 32], Entropy::system())?;

@@ -100,6 +100,42 @@ fn what_is_named_as_shortened_lacks_and_nothing_else() {
     }
 }
 
+/// A Provenance lacks where a leaf of the trail names its version's, and nowhere else; what an older gateway wrote, too.
+#[test]
+fn a_provenance_lacks_where_that_is_named() {
+    let check = |mut log: Log, severed: Option<&Severed>, lacking: Option<Lacking>| {
+        let position = log.erase(severed, |leaf| leaf);
+        let mut package = log.package();
+        package.entries[4].provenance = None;
+        package.lacking = lacking.into_iter().collect();
+        package.entries.push(erasing(position, log.erasing_proof(position, severed)));
+        verify(&package.into_zip().unwrap(), &log.policy(), &Kept::default()).unwrap()
+    };
+    let (named, another) = (shortening(&[8]), shortening(&[2]));
+    let older = || Log::of_older(|_| [0; 32]);
+    let stated = || Some(Lacking::provenance(8));
+    for (log, severed, lacking, is_sound) in [
+        (Log::new(), Some(&named), stated(), true),
+        (Log::new(), Some(&another), stated(), false),
+        (Log::new(), None, stated(), false),
+        (Log::new(), Some(&named), None, false),
+        (Log::new(), Some(&named), Some(Lacking { why: Why::Erased, ..Lacking::provenance(8) }), false),
+        (older(), Some(&named), stated(), true),
+        (older(), None, stated(), false),
+    ] {
+        let report = check(log, severed, lacking.clone());
+        assert_eq!(report.problems.is_empty(), is_sound, "{severed:?} {lacking:?}: {:?}", report.problems);
+        assert_eq!((report.unnamed, report.lacking.len(), report.shortened.len()), (usize::from(is_sound), 0, 0));
+    }
+    // One that is there does not lack.
+    let (mut log, severed) = (Log::new(), shortening(&[8]));
+    let position = log.erase(Some(&severed), |leaf| leaf);
+    let mut package = log.package();
+    package.lacking = stated().into_iter().collect();
+    package.entries.push(erasing(position, log.erasing_proof(position, Some(&severed))));
+    assert_eq!(log.problems(package).len(), 1);
+}
+
 /// A leaf that does not name what it shortened comes after none that does, in the trail or beside it.
 #[test]
 fn nobody_goes_back_to_naming_nothing() {

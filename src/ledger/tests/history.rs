@@ -4,7 +4,8 @@ use super::{MemoryLog, ORIGIN, log_key, policy};
 use crate::ledger::error::{LedgerError, SignatureError};
 use crate::ledger::history::{KeyHistory, LogKeys};
 use crate::ledger::key::{Algorithm, SigningKey, VerifierKey};
-use crate::ledger::{Checkpoint, Note, Policy};
+use crate::ledger::witness::{AddCheckpoint, Declined, identify};
+use crate::ledger::{Checkpoint, Followed, Note, Policy};
 
 fn key(number: u8) -> SigningKey {
     SigningKey::from_seed(ORIGIN, Algorithm::Ed25519, &[number; 32]).unwrap()
@@ -168,4 +169,43 @@ fn the_second_key_is_named_by_the_key_in_use() {
     for wrong in [String::new(), "key".to_owned(), format!("{}{}", keys.texts(), keys.texts())] {
         assert!(Policy::of_keys(&wrong).is_err(), "{wrong}");
     }
+}
+
+/// Of a log's keys those are believed that its history leads to from one that is configured, each in its time, and no others.
+#[test]
+fn the_keys_of_others_are_followed_from_those_that_are_configured() {
+    let signed = |number: u8, size: u64| at(size).sign(&[&key(number)]).unwrap();
+    let asked = |followed: &Followed, number: u8, size: u64| {
+        let request = AddCheckpoint { old_size: 0, proof: Vec::new(), checkpoint: signed(number, size) };
+        let witnessed = identify(&request, &followed.believed());
+        assert_eq!(witnessed.is_ok(), followed.believed().only(ORIGIN).accept(&request.checkpoint).is_ok(), "{number} at {size}");
+        witnessed.map(drop)
+    };
+    // The first key is configured, or the last, or both.
+    for configured in [&[7][..], &[9], &[7, 9]] {
+        let policy = configured.iter().fold(Policy::default(), |policy, number| policy.with_log(key(*number).verifier().clone()));
+        let followed = Followed::new(policy);
+        assert_eq!(asked(&followed, 8, 15), Err(Declined::NotSigned));
+        assert_eq!(followed.follow(ORIGIN, &history()), Ok(true));
+        assert_eq!(followed.follow(ORIGIN, &history()), Ok(false));
+        for (number, size, holds) in [(7, 10, true), (7, 11, false), (8, 11, true), (8, 21, false), (9, 21, true), (5, 5, false)] {
+            let expected = if holds { Ok(()) } else { Err(Declined::NotSigned) };
+            assert_eq!(asked(&followed, number, size), expected, "{configured:?}: {number} at {size}");
+        }
+    }
+    let followed = Followed::new(Policy::of_log(log_key().verifier().clone()));
+    let mut forked = KeyHistory::of(log_key().verifier().clone());
+    forked.succeed(&log_key(), &key(6), &at(10)).unwrap();
+    let mut strangers = KeyHistory::of(key(5).verifier().clone());
+    strangers.succeed(&key(5), &key(4), &at(10)).unwrap();
+    let mut shorter = KeyHistory::of(log_key().verifier().clone());
+    shorter.succeed(&log_key(), &key(8), &at(10)).unwrap();
+    assert!(followed.follow(ORIGIN, &strangers).is_err(), "no key of it is configured");
+    assert!(followed.follow("elsewhere.test/log", &shorter).is_err(), "it is of another log");
+    assert_eq!(asked(&followed, 4, 21), Err(Declined::NotSigned));
+    assert_eq!(followed.follow(ORIGIN, &shorter), Ok(true));
+    assert_eq!(followed.follow(ORIGIN, &history()), Ok(true), "it goes on");
+    assert!(followed.follow(ORIGIN, &shorter).is_err(), "it goes back");
+    assert!(followed.follow(ORIGIN, &forked).is_err(), "it is another");
+    assert_eq!((asked(&followed, 9, 21), asked(&followed, 6, 21)), (Ok(()), Err(Declined::NotSigned)));
 }

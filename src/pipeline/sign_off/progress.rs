@@ -4,7 +4,7 @@ use crate::clock::Instant;
 use crate::config::SignOff;
 use crate::fhir::json;
 use crate::outcome::{Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::sign::Attestation;
+use crate::sign::{Attestation, kept_key_id};
 use serde::{Deserialize, Serialize};
 
 /// A signature of a party.
@@ -16,11 +16,28 @@ pub(super) struct Countersignature {
     /// The key, whatever it is called.
     pub thumbprint: String,
     pub at: i64,
-    /// The element of `Provenance.signature`, JSON, with the key it was checked with.
+    /// The element of `Provenance.signature`, JSON, with the key it was checked with; nothing once it no longer waits.
     pub element: String,
 }
 
+/// Who signed, for which role and with which key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    pub client: String,
+    pub role: String,
+    /// What the key was called in the client's key set.
+    pub key_id: String,
+    /// The key, whatever it is called.
+    pub thumbprint: String,
+}
+
 impl Countersignature {
+    pub fn signed(&self) -> Signed {
+        let element = json::parse(self.element.as_bytes(), json::DEFAULT_DEPTH).ok();
+        let key_id = element.as_ref().and_then(kept_key_id).unwrap_or_default();
+        Signed { client: self.client.clone(), role: self.role.clone(), key_id, thumbprint: self.thumbprint.clone() }
+    }
+
     pub fn of(client: &str, attestation: &Attestation, at: Instant) -> Countersignature {
         Countersignature {
             client: client.to_owned(),
@@ -57,6 +74,12 @@ impl Progress {
     pub fn decode(bytes: &[u8]) -> Result<Progress, Fault> {
         postcard::from_bytes(bytes)
             .map_err(|_| Fault::new(FaultKind::StorageCorrupt, "the progress of a waiting submission cannot be read"))
+    }
+
+    /// Who signed, and when, without what was signed: a signature is over that, and whoever has it can try guesses.
+    pub fn without_signed(&self) -> Progress {
+        let signatures = self.signatures.iter().map(|known| Countersignature { element: String::new(), ..known.clone() });
+        Progress { signatures: signatures.collect(), end: self.end.clone() }
     }
 
     /// One signature more. A party signs once, and a key stands for one party only.
