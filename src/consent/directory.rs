@@ -266,6 +266,7 @@ impl Directory {
         let by_reference = party.references.iter().filter_map(|reference| self.by_reference.get(reference));
         let by_identifier = party.identifiers.iter().filter_map(|identifier| self.by_identifier.get(identifier));
         let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
+        party.is_known_whole |= self.is_whole && party.references.is_empty();
         for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
             party.is_known_whole |= self.is_whole && entry.identifiers.iter().any(Identifier::has_system);
             for identifier in &entry.identifiers {
