@@ -146,7 +146,7 @@ impl Pipeline {
         let (versions, drafts, leaves) = prepared.anchored.into_drafts();
         let mut people = self.people(source, &versions, leaves.len()).await?;
         let mut answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
-        filing::tell_filers(&mut answers, &versions, &self.registry);
+        self.tell_filers(&mut answers, &versions).await?;
         let late = settle::questions(source, &prepared.fates);
         let items: Vec<Item> = prepared.items.into_iter().chain(late).chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
@@ -286,7 +286,7 @@ impl Pipeline {
         };
         let mut findings: Vec<Finding> = said.into_iter().chain(found).collect();
         if judged.resource_type() == Some("Consent") {
-            findings.extend(filing::looked_at(judged, &self.registry));
+            findings.extend(self.told_of_consent(judged, None));
         }
         if rules.is_some() {
             let normalised = crate::normalise::normalise(resource, &context);

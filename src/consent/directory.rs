@@ -28,6 +28,8 @@ pub struct Directory {
     capacities: HashMap<Reference, Vec<Member>>,
     /// Further records of the patient.
     same_person: Vec<Reference>,
+    /// Records that were the patient's. What they say may keep a consent from counting, and makes none count.
+    once_same_person: Vec<Reference>,
     /// Whether its records say all there is to know of whom they are of.
     is_whole: bool,
     /// Whether what organisations are part of is not known: any may be of any.
@@ -129,9 +131,9 @@ impl Directory {
         Directory { is_whole: true, ..self }
     }
 
-    /// The same, of which these are records of one person.
-    pub fn of_one_person(self, records: impl Iterator<Item = Reference>) -> Directory {
-        Directory { same_person: records.collect(), ..self }
+    /// The same, of which these are records of one person, and those were.
+    pub fn of_one_person(self, records: impl Iterator<Item = Reference>, once: impl Iterator<Item = Reference>) -> Directory {
+        Directory { same_person: records.collect(), once_same_person: once.collect(), ..self }
     }
 
     fn add(&mut self, resource: &Node, may_permit: bool) {
@@ -332,6 +334,7 @@ impl Directory {
         let lending = party.identifiers.iter().filter(|_| self.is_whole);
         let by_identifier = lending.filter_map(|identifier| self.by_identifier.get(identifier));
         let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
+        party.is_known_whole |= self.is_whole && party.references.is_empty();
         for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
             party.is_known_whole |= self.is_whole && entry.identifiers.iter().any(Identifier::has_system);
             for identifier in &entry.identifiers {
@@ -376,11 +379,11 @@ impl Directory {
         entry.map_or(&[], |entry| &entry.points_to)
     }
 
-    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has. What others send of the same person makes nobody
-    /// younger, nor a day known that their own record does not have.
+    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has, or one that was. What others send of the same person
+    /// makes nobody younger, nor a day known that their own record does not have.
     pub(super) fn born(&self, patient: &Reference) -> Option<Interval> {
         self.records_of(patient).find_map(|entry| entry.born)?;
-        let others = self.entries_of(|record| self.same_person.contains(record));
+        let others = self.entries_of(|record| self.same_person.contains(record) || self.once_same_person.contains(record));
         self.records_of(patient).chain(others).filter_map(|entry| entry.born).min_by_key(|born| born.low)
     }
 

@@ -36,6 +36,7 @@ mod nobody;
 mod normalising;
 mod operating;
 mod operations;
+mod parted;
 mod parties;
 mod people;
 mod pointing;
