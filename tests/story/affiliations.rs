@@ -118,6 +118,10 @@ async fn seen_by(a: &Party, number: &str, organisation: &str) -> (String, String
     (id, format!("Observation/{seen}"))
 }
 
+fn institution(name: &str) -> Value {
+    json!({"resourceType": "Organization", "name": name, "identifier": [{"system": ORGANISATIONS, "value": name}]})
+}
+
 /// Whoever bears two names, whatever bears them.
 fn bearing(mut resource: Value, names: [&str; 2]) -> Value {
     let own = resource["identifier"].as_array().cloned().unwrap_or_default().into_iter();
@@ -158,11 +162,11 @@ async fn whoever_leaves_what_is_denied_by_their_own_word_stays_denied() {
     a.create(&consent).await;
     let seen = format!("Observation/{}", a.create(&observation(&format!("Patient/{id}"))).await);
     assert_eq!(status(&b, &seen).await, 200);
-    let mut own = institution("hospital-b", None);
+    let mut own = institution("hospital-b");
     own["partOf"] = trust;
     let record = b.create(&own).await;
     assert_eq!(status(&b, &seen).await, 404, "a hospital of the trust");
-    let mut alone = institution("hospital-b", None);
+    let mut alone = institution("hospital-b");
     alone["id"] = json!(record);
     let renamed = json!({"resourceType": "Organization", "id": record, "name": "x"});
     for changed in [alone, renamed] {
@@ -210,7 +214,7 @@ async fn very_many_records_with_somebodys_name_take_nothing_from_them_but_what_m
     a.create(&consent).await;
     let under_denial = format!("Observation/{}", a.create(&observation(&format!("Patient/{id}"))).await);
     assert_eq!((status(&b, &seen).await, status(&b, &under_denial).await), (200, 200));
-    let ordering = (0..70).map(|number| creates(&format!("urn:test:{number}"), institution("hospital-b", None)));
+    let ordering = (0..70).map(|number| creates(&format!("urn:test:{number}"), institution("hospital-b")));
     laboratory.post("", &bundle("batch", ordering.collect())).await.expect(200);
     assert_eq!((status(&b, &seen).await, status(&b, &under_denial).await), (200, 404));
     assert_eq!(status(&laboratory, &under_denial).await, 200);
