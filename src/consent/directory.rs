@@ -334,7 +334,6 @@ impl Directory {
         let lending = party.identifiers.iter().filter(|_| self.is_whole);
         let by_identifier = lending.filter_map(|identifier| self.by_identifier.get(identifier));
         let found: Vec<usize> = by_reference.chain(by_identifier).copied().collect();
-        party.is_known_whole |= self.is_whole && party.references.is_empty();
         for entry in found.into_iter().filter_map(|index| self.entries.get(index)) {
             party.is_known_whole |= self.is_whole && entry.identifiers.iter().any(Identifier::has_system);
             for identifier in &entry.identifiers {

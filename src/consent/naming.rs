@@ -45,16 +45,15 @@ pub(super) enum Apart<'a> {
 }
 
 impl Apart<'_> {
-    /// People and devices are not taken for organisations. Whoever is named in some system, and is not said to be anything else, may be an organisation that
-    /// goes by another name in another; an organisation's record says by which names it goes, and not that it goes by no other. It is otherwise where what
-    /// is known of them is said to be all there is to know.
+    /// People and devices are not taken for organisations, nor is whoever is not said to be one and is named in no system by which organisations are. An
+    /// organisation's record says by which names it goes, and not that it goes by no other, unless it is said to be all there is to know.
     pub(super) fn of(meant: &Party) -> Apart<'_> {
         let is_other = |reference: &Reference| reference.type_name().is_some_and(|name| name != ORGANISATION);
         let has_system = meant.identifiers.iter().any(Identifier::is_of_told_system);
         let is_organisation = |known: &Identifier| ORGANISATIONS.contains(&known.system.as_str());
         let is_kind_known = || meant.type_name.is_some() || meant.identifiers.iter().any(is_organisation);
         match meant.references.as_slice() {
-            [] if has_system && (is_kind_known() || !meant.is_known_whole) => Apart::Identified(&meant.identifiers),
+            [] if has_system && is_kind_known() => Apart::Identified(&meant.identifiers),
             [] => Apart::Everybody,
             [..] if meant.is_known_whole || meant.references.iter().any(is_other) => Apart::Everybody,
             [..] if has_system => Apart::Named(&meant.identifiers),

@@ -197,12 +197,13 @@ async fn the_filer_is_told_of_a_consent_that_was_outgrown() {
         let mut consent = permit(&id);
         consent["performer"] =
             json!([{"type": "RelatedPerson", "identifier": {"system": "urn:oid:1.3.6.1.4.1.99999.9", "value": "mother"}}]);
+        consent["dateTime"] = json!("1980-01-01");
         let is_told = |outcome: &Value| ids_of(outcome).iter().any(|told| told == "consent-outgrown");
         let created = case.a.call(Call::post("Consent", &consent).header("prefer", "return=OperationOutcome")).await.expect(201);
         assert_eq!(is_told(&created.json()), is_outgrown, "{born}: {}", created.text());
         let filed = location(&created);
         let mut again = consent.clone();
-        (again["id"], again["dateTime"]) = (json!(filed), json!("2026-01-02"));
+        (again["id"], again["dateTime"]) = (json!(filed), json!("1980-01-02"));
         let updated =
             case.a.call(Call::put(&format!("Consent/{filed}"), &again).header("prefer", "return=OperationOutcome")).await.expect(200);
         assert_eq!(is_told(&updated.json()), is_outgrown, "{born}: {}", updated.text());
@@ -464,10 +465,10 @@ async fn a_consent_that_names_nobody_who_can_be_found_is_refused() {
         json!({"identifier": number}),
         json!({"identifier": number, "type": "Patient"}),
         json!({"display": "Ada Moor"}),
-        json!({"reference": "#p"}),
         json!({"reference": format!("https://elsewhere.example/fhir/Patient/{id}")}),
         json!({"reference": format!("https://elsewhere.example/fhir//Patient/{id}")}),
         json!({"reference": "Patient/somebody-else", "identifier": number}),
+        json!({"reference": "#p"}),
     ] {
         let is_inner = named["reference"] == "#p";
         denial["patient"] = named;

@@ -99,28 +99,6 @@ async fn a_denial_to_a_hospital_holds_for_its_departments() {
     scene.b.get(&seen[2]).await.expect(404);
 }
 
-/// Hospital B is registered by one name and may well go by others elsewhere.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_in_another_registry_may_be_anybodys() {
-    let scene = scene().await;
-    let in_another = json!({"system": "urn:oid:1.2.3.4.5", "value": "77"});
-    for (number, (actor, may_be)) in [
-        (json!({"identifier": in_another}), true),
-        (json!({"type": "Organization", "identifier": in_another}), true),
-        (by_name("another"), false),
-        (json!({"reference": "Practitioner/somebody", "identifier": in_another}), false),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let denied = scene.seen_but_by(&format!("r{number}"), actor.clone()).await;
-        assert_eq!(scene.b.get(&denied).await.status, if may_be { 404 } else { 200 }, "{actor}");
-        let permitted =
-            scene.seen_under(&patient(&format!("q{number}")), json!({"type": "permit", "actor": [of(actor.clone())]}), json!({})).await;
-        assert_eq!(scene.b.get(&permitted).await.status, 404, "{actor}");
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_of_teams_are_known_by_their_records() {
     let scene = scene().await;

@@ -477,7 +477,8 @@ fn whoever_files_is_told_what_keeps_a_consent_from_counting() {
     let grown = r#"{"resourceType":"Patient","id":"1","birthDate":"1970-01-01"}"#;
     let child = r#"{"resourceType":"Patient","id":"1","birthDate":"2015-01-01"}"#;
     let nobody = r#"{"resourceType":"Patient","id":"2"}"#;
-    let given = r#","dateTime":"2016-01-01","performer":[{"reference":"RelatedPerson/1"}],"provision":{"type":"permit"}"#;
+    let given = r#","dateTime":"1980-01-01","performer":[{"reference":"RelatedPerson/1"}],"provision":{"type":"permit"}"#;
+    let given_since = r#","dateTime":"2016-01-01","performer":[{"reference":"RelatedPerson/1"}],"provision":{"type":"permit"}"#;
     for (more, scope, record, expected) in [
         (r#","provision":{"type":"permit"}"#, "patient-privacy", grown, None),
         (r#","provision":{"type":"permit","period":{"start":"2025-01-01","end":"2025-12-31"}}"#, "patient-privacy", grown, None),
@@ -490,8 +491,9 @@ fn whoever_files_is_told_what_keeps_a_consent_from_counting() {
         ("", "treatment", grown, Some("consent-scope-elsewhere")),
         ("", "research", grown, Some("consent-research")),
         (given, "patient-privacy", grown, Some("consent-outgrown")),
-        (given, "patient-privacy", nobody, Some("consent-outgrown")),
-        (given, "patient-privacy", child, None),
+        (given_since, "patient-privacy", grown, None),
+        (given_since, "patient-privacy", nobody, Some("consent-outgrown")),
+        (given_since, "patient-privacy", child, None),
     ] {
         assert_eq!(found(more, scope, record), expected.into_iter().collect::<Vec<_>>(), "{more} {scope} {record}");
     }
