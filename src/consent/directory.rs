@@ -28,6 +28,8 @@ pub struct Directory {
     capacities: HashMap<Reference, Vec<Member>>,
     /// Further records of the patient.
     same_person: Vec<Reference>,
+    /// Records that were the patient's. What they say may keep a consent from counting, and makes none count.
+    once_same_person: Vec<Reference>,
     /// Whether its records say all there is to know of whom they are of.
     is_whole: bool,
     /// What may hold more than is listed.
@@ -106,9 +108,9 @@ impl Directory {
         Directory { is_whole: true, ..self }
     }
 
-    /// The same, of which these are records of one person.
-    pub fn of_one_person(self, records: impl Iterator<Item = Reference>) -> Directory {
-        Directory { same_person: records.collect(), ..self }
+    /// The same, of which these are records of one person, and those were.
+    pub fn of_one_person(self, records: impl Iterator<Item = Reference>, once: impl Iterator<Item = Reference>) -> Directory {
+        Directory { same_person: records.collect(), once_same_person: once.collect(), ..self }
     }
 
     fn add(&mut self, resource: &Node) {
@@ -304,9 +306,11 @@ impl Directory {
         entry.map_or(&[], |entry| &entry.points_to)
     }
 
-    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has.
+    /// The day of birth of a patient, when it is known: the earliest that any record of theirs has, or one that was.
     pub(super) fn born(&self, patient: &Reference) -> Option<Interval> {
-        self.records_of(patient).filter_map(|entry| entry.born).min_by_key(|born| born.low)
+        let known = self.records_of(patient).filter_map(|entry| entry.born).min_by_key(|born| born.low)?;
+        let once = self.entries_of(|record| self.once_same_person.contains(record)).filter_map(|entry| entry.born);
+        once.chain([known]).min_by_key(|born| born.low)
     }
 
     /// Whether an identifier, as `system|value`, is one that a patient bears.
@@ -316,8 +320,11 @@ impl Directory {
     }
 
     fn records_of(&self, patient: &Reference) -> impl Iterator<Item = &Entry> {
-        let is_theirs = |record: &Reference| record.may_be(patient) || self.same_person.contains(record);
-        self.entries.iter().filter(move |entry| entry.reference.as_ref().is_some_and(is_theirs))
+        self.entries_of(|record| record.may_be(patient) || self.same_person.contains(record))
+    }
+
+    fn entries_of(&self, is_meant: impl Fn(&Reference) -> bool) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.reference.as_ref().is_some_and(&is_meant))
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Asked {
     pub patient: String,
     /// The other records of the same person.
     pub linked: Vec<String>,
+    /// Those that were the same person's.
+    pub parted: Vec<String>,
     /// The names of whoever asks, by which the operator's rules go.
     pub partner: Vec<String>,
     /// The records of the organisations that ask, and of what they are part of.
@@ -142,6 +144,7 @@ mod tests {
         Asked {
             patient: patient.to_string(),
             linked: Vec::new(),
+            parted: Vec::new(),
             partner: Vec::new(),
             organisations: None,
             roles: BTreeSet::new(),

@@ -143,15 +143,17 @@ impl Pipeline {
         Err(overtaken().into())
     }
 
-    /// Takes a record out of its person; it is not linked to these records again by itself.
+    /// Takes a record out of its person; it is not linked to these records again by itself, and what was filed about either no longer counts for the
+    /// other. So it is with the records from which it was parted by what its source says.
     pub async fn unlink(&self, patient: &str, opened: &audit::Opened) -> Result<(), Failure> {
         for _ in 0..MAX_ATTEMPTS {
             let known = self.known(self.record_of(patient).await?, None).await?;
-            if known.others.is_empty() {
+            let mut others: Vec<String> = known.others.iter().map(|record| record.id.clone()).collect();
+            others.extend(self.parted_from(patient).await?);
+            if others.is_empty() {
                 let text = "This record is linked to no other.";
                 return self.refused(opened, Refusal::new(Reason::NotFound, IssueType::NotFound, text)).await;
             }
-            let others: Vec<String> = known.others.iter().map(|record| record.id.clone()).collect();
             let mut people = People::default();
             let decided = Decided { leaves: true, ..Decided::default() };
             self.carry_out(known, decided, "Unlinked by an operator.", 0, &mut people)?;
@@ -206,6 +208,11 @@ impl Pipeline {
         people.join(&mut unit);
         let done = self.record_with(unit, opened, &Outcome::Success, LeafKind::Audit, &closing).await?;
         Ok(matches!(done, Committed::Done { .. }))
+    }
+
+    async fn parted_from(&self, patient: &str) -> Result<Vec<String>, Fault> {
+        let patient = patient.to_owned();
+        self.store.read(move |reader| Ok(reader.filed(&patient)?.parted)).await
     }
 
     async fn record_of(&self, id: &str) -> Result<Record, Failure> {
@@ -394,9 +401,11 @@ fn decide(known: &Known, registry: &Registry, by_person: bool) -> Decided {
     let mut group: Vec<Record> = vec![known.me.clone()];
     match known.others.iter().find(|other| disagree(&known.me, other)) {
         // What the record says now tells it from its person: better apart than wrong.
-        Some(other) => {
+        Some(_) => {
             decided.leaves = true;
-            decided.questions.push(question(&known.me, other, Grade::Conflicting));
+            // What was filed about either goes on denying for the other until somebody has answered.
+            let left = known.others.iter().take(MAX_QUESTIONS);
+            decided.questions.extend(left.map(|other| question(&known.me, other, Grade::Conflicting)));
         }
         None => group.extend(known.others.iter().cloned()),
     }

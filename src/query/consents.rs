@@ -140,7 +140,7 @@ impl Judge {
             let mut rules = HashMap::new();
             for patient in patients {
                 let known = place.readable_rules_of(reader, &patient)?;
-                for record in &known.linked {
+                for record in known.linked.iter().chain(&known.parted) {
                     if !rules.contains_key(record) {
                         rules.insert(record.clone(), place.readable_rules_of(reader, record)?);
                     }
@@ -182,8 +182,8 @@ impl Judge {
     pub(super) fn consent_state<'p>(&self, patients: impl IntoIterator<Item = &'p str>) -> ConsentState {
         let mut filed = BTreeSet::new();
         for own in patients.into_iter().filter_map(|patient| self.rules.get(patient)) {
-            let linked = own.linked.iter().filter_map(|record| self.rules.get(record));
-            filed.extend(std::iter::once(own).chain(linked).flat_map(|known| &known.filed));
+            let others = own.linked.iter().chain(&own.parted).filter_map(|record| self.rules.get(record));
+            filed.extend(std::iter::once(own).chain(others).flat_map(|known| &known.filed));
         }
         let mut digest = Sha256::new();
         filed.iter().for_each(|(id, version)| digest.update(format!("{id}/{version}\n")));
@@ -191,12 +191,19 @@ impl Judge {
     }
 
     /// The rules that a patient's data are decided by: those of every record of the person about which a consent was filed. All must permit, so
-    /// that the strictest wins. Where none was filed, the record's own, which permit nothing. Empty for a patient that was not gathered.
+    /// that the strictest wins. Where none was filed, the record's own, which permit nothing. What was filed about a record that was the person's must
+    /// permit too, and is not enough. Empty for a patient that was not gathered.
     pub(super) fn speaking(&self, patient: &str) -> Vec<&Rules> {
         let Some(own) = self.rules.get(patient) else { return Vec::new() };
-        let all = std::iter::once(own).chain(own.linked.iter().filter_map(|record| self.rules.get(record)));
-        let spoken: Vec<&Rules> = all.filter(|known| known.has_spoken).map(|known| &known.rules).collect();
-        if spoken.is_empty() { vec![&own.rules] } else { spoken }
+        let others = |records: &'_ [String]| records.iter().filter_map(|record| self.rules.get(record)).collect::<Vec<_>>();
+        let spoken = |known: &&PatientRules| known.has_spoken;
+        let all = std::iter::once(own).chain(others(&own.linked));
+        let mut speaking: Vec<&Rules> = all.filter(spoken).map(|known| &known.rules).collect();
+        if speaking.is_empty() {
+            speaking.push(&own.rules);
+        }
+        speaking.extend(others(&own.parted).into_iter().filter(spoken).map(|known| &known.rules));
+        speaking
     }
 
     /// The patients a resource tells of: those it is about, and those its target is about.
@@ -299,11 +306,11 @@ impl Judge {
         self.that_may_be_told(hidden, &shown)
     }
 
-    /// Whether a record is one of these patients', in whichever of their records, or nobody's.
+    /// Whether a record is one of these patients', in whichever of their records, or nobody's; what it tells of them it told before the records were parted.
     fn is_of(&self, record: &Node, patients: &[String]) -> bool {
         let about = patient_ids(record);
-        let is_same =
-            |id: &String| patients.iter().any(|own| own == id || self.rules.get(own).is_some_and(|known| known.linked.contains(id)));
+        let is_others = |known: &PatientRules, id: &String| known.linked.contains(id) || known.parted.contains(id);
+        let is_same = |id: &String| patients.iter().any(|own| own == id || self.rules.get(own).is_some_and(|known| is_others(known, id)));
         about.is_empty() || about.iter().any(is_same)
     }
 

@@ -7,7 +7,7 @@
 
 use super::fault;
 use super::keys::{Keyring, hmac};
-use super::links::linked_as;
+use super::links::{Link, link_of};
 use super::unit::VersionDraft;
 use crate::fhir::{Node, json};
 use crate::outcome::{Fault, FaultKind};
@@ -19,7 +19,7 @@ pub(super) const TYPE_NAME: &str = "Consent";
 /// The name in a list's closing row: no consent has it.
 const CLOSING: &str = "";
 
-/// The consents about a patient, each with its version, and the links to other records, each with none.
+/// The consents about a patient, each with its version, and the links to other records, each with how it stands.
 type Consents = Vec<(String, u32)>;
 
 /// What is noted under a patient.
@@ -29,6 +29,8 @@ pub struct Filed {
     pub consents: Vec<(String, u32)>,
     /// The other records of the same person, in the order of their ids.
     pub linked: Vec<String>,
+    /// Those that were, until what their sources say told them apart: what was filed about them denies, and permits nothing.
+    pub parted: Vec<String>,
 }
 
 /// A patient's list as it stands.
@@ -78,8 +80,9 @@ pub(super) fn under(data: &Connection, key: &[u8; 32], patient: &str, reached: u
     list.count(key, patient, reached)?;
     let mut filed = Filed::default();
     for (name, version) in list.consents {
-        match linked_as(&name) {
-            Some(record) => filed.linked.push(record.to_owned()),
+        match link_of(&name, version) {
+            Some(Link::Linked(record)) => filed.linked.push(record.to_owned()),
+            Some(Link::Parted(record)) => filed.parted.push(record.to_owned()),
             None => filed.consents.push((name, version)),
         }
     }

@@ -128,6 +128,38 @@ async fn what_is_linked_unlinked_and_erased_is_decided_by_what_is_left() {
     assert_eq!((case.status().await, fsck(world).0), (200, Some(0)), "the denial went with whom it was about");
 }
 
+/// A record that its source parted from its person is noted as that, sealed like what is linked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_parted_stays_noted_whatever_is_written_there() {
+    for (how, change) in [
+        ("nothing", ""),
+        ("the note", "DELETE FROM filed WHERE consent LIKE 'Patient/%'"),
+        ("one side of it", "DELETE FROM filed WHERE consent LIKE 'Patient/%' AND patient = 'PERMITTED'"),
+        ("how it stands", "UPDATE filed SET version = 0 WHERE consent LIKE 'Patient/%'"),
+        ("all lists", "DELETE FROM filed"),
+    ] {
+        let case = Case::new().await;
+        let mut other = person("998");
+        other["id"] = json!(case.denied);
+        case.world.party("hospital-a").await.put(&format!("Patient/{}", case.denied), &other).await.expect(200);
+        assert_eq!((case.status().await, fsck(&case.world).0), (404, Some(0)), "{}", fsck(&case.world).1);
+        case.data().execute_batch(&case.rows(change)).unwrap();
+        assert_eq!(case.status().await, 404, "{how}");
+        let seen = case.seen.clone();
+        let world = case.world.restart(|_| {}).await;
+        assert_eq!(status(&world, &seen).await, 404, "{how}, after a restart");
+    }
+    // It goes with whom it was about.
+    let case = Case::new().await;
+    let mut other = person("998");
+    other["id"] = json!(case.denied);
+    case.world.party("hospital-a").await.put(&format!("Patient/{}", case.denied), &other).await.expect(200);
+    let token = case.world.ask_token("officer", "system/Patient.r").await.expect(200).json();
+    let officer = Party { token: token["access_token"].as_str().map(str::to_owned), ..case.world.stranger() };
+    officer.call(Call::new("POST", &format!("Patient/{}/$erase?shared=true", case.denied))).await.expect(200);
+    assert_eq!((case.status().await, fsck(&case.world).0), (200, Some(0)), "{}", fsck(&case.world).1);
+}
+
 /// Links of before they were noted are noted once, as they are found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn links_of_an_older_store_are_noted_as_they_are_found() {

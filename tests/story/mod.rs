@@ -35,6 +35,7 @@ mod nobody;
 mod normalising;
 mod operating;
 mod operations;
+mod parted;
 mod parties;
 mod people;
 mod pointing;

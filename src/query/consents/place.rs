@@ -9,7 +9,7 @@ use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::{Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, majority_years, patient_ids};
 use crate::search::Query;
-use crate::store::{Reader, StoredVersion};
+use crate::store::{MAX_PERSON_RECORDS, Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ const ROLE: &str = "PractitionerRole";
 const MAX_DIRECTORY: usize = 2_000;
 /// The most roles looked up behind one patient's records. Of more it is not known whose they are.
 const MAX_ROLES: usize = 5_000;
+/// The most records that were a person's whose consents are gone by. Where there are more, nothing is released.
+const MAX_PARTED: usize = MAX_PERSON_RECORDS;
 /// How many steps are looked behind groups, teams and roles, and the most records looked up in all. Of more members it is not known who they are.
 const MEMBERSHIP_STEPS: usize = 4;
 const MAX_MEMBERS: usize = 2 * MAX_ROLES;
@@ -31,6 +33,8 @@ pub(super) struct PatientRules {
     /// Whether any consent was filed about this record.
     pub has_spoken: bool,
     pub linked: Vec<String>,
+    /// Those that were: what was filed about them denies, and permits nothing.
+    pub parted: Vec<String>,
     /// Which consents were filed about it, in which versions.
     pub filed: Vec<(String, u32)>,
 }
@@ -53,8 +57,8 @@ impl RolesOf {
     }
 
     /// Those that may matter to the rules of a patient's record: what is about another record of the person is decided by them too.
-    fn of(&self, patient: &str, linked: &[String]) -> BTreeSet<(String, String)> {
-        let records = ["", patient].into_iter().chain(linked.iter().map(String::as_str));
+    fn of<'r>(&self, patient: &'r str, others: impl Iterator<Item = &'r String>) -> BTreeSet<(String, String)> {
+        let records = ["", patient].into_iter().chain(others.map(String::as_str));
         records.filter_map(|record| self.0.get(record)).flatten().take(MAX_ROLES).cloned().collect()
     }
 }
@@ -80,7 +84,7 @@ impl Place {
                 tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
                 metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
                 let rules = Rules::damaged(Policy::default());
-                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), filed: Vec::new() })
+                Ok(PatientRules { rules, has_spoken: true, linked: Vec::new(), parted: Vec::new(), filed: Vec::new() })
             }
             known => known,
         }
@@ -90,15 +94,23 @@ impl Place {
     fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
         let is_glass_broken = self.is_glass_broken(reader, patient)?;
         let noted = reader.filed(patient)?;
-        let linked = noted.linked;
+        let (linked, parted) = (noted.linked, noted.parted);
         if reader.linked(patient)? != linked {
             return Err(Fault::new(FaultKind::StorageCorrupt, "which records are one person's is not as it was noted"));
         }
+        let beyond_reading = |linked, parted| {
+            let rules = Rules::beyond_reading(Policy::default());
+            PatientRules { rules, has_spoken: true, linked, parted, filed: Vec::new() }
+        };
+        if parted.len() > MAX_PARTED {
+            return Ok(beyond_reading(linked, Vec::new()));
+        }
         let patient_record = patient.to_owned();
-        let roles = self.roles.of(patient, &linked);
+        let roles = self.roles.of(patient, linked.iter().chain(&parted));
         let organisations = self.organisations(reader)?;
         let partner = self.partner.names.clone();
-        let asked = Asked { patient: patient_record, linked: linked.clone(), partner, organisations, roles, is_glass_broken };
+        let (of_person, of_once) = (linked.clone(), parted.clone());
+        let asked = Asked { patient: patient_record, linked: of_person, parted: of_once, partner, organisations, roles, is_glass_broken };
         let kept = self.kept.find(&asked);
         let query = match &kept {
             Some(kept) => Arc::clone(&kept.query),
@@ -106,8 +118,7 @@ impl Place {
         };
         let Some(stored) = reader.candidates(&query)? else {
             // More than can be looked at: what some of them deny must not be passed over.
-            let rules = Rules::beyond_reading(Policy::default());
-            return Ok(PatientRules { rules, has_spoken: true, linked, filed: Vec::new() });
+            return Ok(beyond_reading(linked, parted));
         };
         check_filed(reader, patient, (&noted.consents, &stored))?;
         let rules = match kept {
@@ -120,7 +131,7 @@ impl Place {
             }
         };
         let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
-        Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked, filed })
+        Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked, parted, filed })
     }
 
     /// The records of the organisations that ask, and of what they are part of.
@@ -145,7 +156,7 @@ impl Place {
     fn compiled(&self, reader: &Reader<'_>, asked: &Asked, query: Arc<Query>, stored: &[StoredVersion]) -> Result<Compiled, Fault> {
         let patient = asked.patient.as_str();
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
-        let own = std::iter::once(&asked.patient).chain(&asked.linked);
+        let own = std::iter::once(&asked.patient).chain(&asked.linked).chain(&asked.parted);
         let mut named: BTreeSet<_> = own.map(|id| ("Patient".to_owned(), id.clone())).collect();
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
         let organisations = match &asked.organisations {
@@ -158,8 +169,9 @@ impl Place {
         }
         let (directory, looked_up) = directory_of(reader, named)?;
         let record = directory.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
-        let same_person = asked.linked.iter().filter_map(|id| Reference::new(&format!("Patient/{id}")));
-        let rules = Rules::compile(&consents, &Directory::of(&directory).of_one_person(same_person), self.policy(asked, record));
+        let [same_person, once] =
+            [&asked.linked, &asked.parted].map(|ids| ids.iter().filter_map(|id| Reference::new(&format!("Patient/{id}"))));
+        let rules = Rules::compile(&consents, &Directory::of(&directory).of_one_person(same_person, once), self.policy(asked, record));
         Ok(Compiled::new(query, stored, looked_up, rules))
     }
 

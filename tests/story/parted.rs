@@ -1,0 +1,151 @@
+//! A record that was one person's with others, until its source gave it other identifiers: what was filed about it, or about them, goes on denying.
+
+use crate::support::data::{observation, permit, person};
+use crate::support::party::ids;
+use crate::support::{Party, World};
+use serde_json::{Value, json};
+
+/// One person with a record at each of two hospitals; everything is permitted of hospital A's.
+struct Case {
+    world: World,
+    a: Party,
+    b: Party,
+    at_a: String,
+    at_b: String,
+    /// A measurement that hospital A made.
+    seen: String,
+}
+
+impl Case {
+    async fn new() -> Case {
+        let world = World::start().await;
+        let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+        let (at_a, at_b) = (a.create(&person("17")).await, b.create(&person("17")).await);
+        let seen = a.create(&observation(&format!("Patient/{at_a}"))).await;
+        a.create(&permit(&at_a)).await;
+        Case { world, a, b, at_a, at_b, seen }
+    }
+
+    /// The same, where a consent about hospital B's record denies it everything.
+    async fn denied() -> (Case, String) {
+        let case = Case::new().await;
+        assert_eq!(case.read().await, 200);
+        let denial = case.a.create(&denial(&case.at_b)).await;
+        assert_eq!(case.read().await, 404);
+        (case, denial)
+    }
+
+    /// How hospital B's reading of the measurement is answered.
+    async fn read(&self) -> u16 {
+        self.b.get(&format!("Observation/{}", self.seen)).await.status
+    }
+
+    /// Hospital B gives its record another identifier of persons.
+    async fn renumber(&self, number: &str) {
+        put(&self.b, &self.at_b, person(number)).await;
+    }
+
+    async fn decide(&self, decision: &str, patients: &[&String]) -> u16 {
+        self.world.desk("POST", "/people", &json!({"decision": decision, "patients": patients})).await.status
+    }
+
+    async fn questions(&self) -> Vec<Value> {
+        let listed = self.world.desk("GET", "/work?kind=uncertain-match&status=requested", &json!(null)).await.expect(200).json();
+        listed.as_array().unwrap().clone()
+    }
+}
+
+fn denial(patient: &str) -> Value {
+    let mut consent = permit(patient);
+    consent["provision"] = json!({"type": "deny"});
+    consent
+}
+
+async fn put(party: &Party, id: &str, mut record: Value) {
+    record["id"] = json!(id);
+    party.put(&format!("Patient/{id}"), &record).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_renumbers_a_record_is_still_denied() {
+    let (case, denial) = Case::denied().await;
+    for number in ["998", "997", "17", "996"] {
+        case.renumber(number).await;
+        assert_eq!(case.read().await, 404, "{number}");
+    }
+    // Nothing of the one is shown with the other.
+    let theirs = case.b.create(&observation(&format!("Patient/{}", case.at_b))).await;
+    assert_eq!(ids(&case.a.search(&format!("Observation?patient={}", case.at_a)).await), std::slice::from_ref(&case.seen));
+    assert_eq!(ids(&case.b.search(&format!("Observation?patient={}", case.at_b)).await), [theirs]);
+    // A denial that is taken back denies nothing any more.
+    case.a.delete(&format!("Consent/{denial}")).await.expect(204);
+    assert_eq!(case.read().await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_joins_another_person_is_not_out_of_reach_of_the_first() {
+    let (case, _) = Case::denied().await;
+    let laboratory = case.world.party("laboratory").await;
+    laboratory.create(&person("18")).await;
+    case.renumber("18").await;
+    assert_eq!(case.world.party("operator").await.search("Linkage").await.len(), 2, "it was linked anew");
+    assert_eq!(case.read().await, 404);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_filed_about_a_record_that_was_theirs_permits_nothing() {
+    let case = Case::new().await;
+    let of_b = case.b.create(&observation(&format!("Patient/{}", case.at_b))).await;
+    let laboratory = case.world.party("laboratory").await;
+    laboratory.get(&format!("Observation/{of_b}")).await.expect(200);
+    case.renumber("998").await;
+    laboratory.get(&format!("Observation/{of_b}")).await.expect(404);
+    laboratory.get(&format!("Observation/{}", case.seen)).await.expect(200);
+    // Nor does it stand in the way of what permits.
+    case.a.create(&permit(&case.at_b)).await;
+    laboratory.get(&format!("Observation/{of_b}")).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_may_says_that_they_are_two_persons() {
+    // By the question that the change raised.
+    let (case, _) = Case::denied().await;
+    case.renumber("998").await;
+    let asked = case.questions().await;
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    let both = asked[0].to_string();
+    assert!(both.contains(&case.at_a) && both.contains(&case.at_b), "{both}");
+    case.world.desk("POST", &format!("/work/{}", asked[0]["task"].as_str().unwrap()), &json!({"decision": "apart"})).await.expect(200);
+    assert_eq!(case.read().await, 200);
+    // Whoever sent the record cannot take it back, and brings no further denial with it.
+    case.renumber("17").await;
+    assert_eq!(case.read().await, 200);
+    let audited = case.world.party("health-department").await.search(&format!("AuditEvent?patient=Patient/{}", case.at_b)).await;
+    assert!(Value::from(audited).to_string().contains("kept apart"));
+
+    // By the operator's own decision, from either side.
+    for side in [0, 1] {
+        let (case, _) = Case::denied().await;
+        case.renumber("998").await;
+        assert_eq!(case.decide("unlink", &[[&case.at_a, &case.at_b][side]]).await, 200);
+        assert_eq!(case.read().await, 200);
+        assert_eq!(case.decide("unlink", &[&case.at_b]).await, 404, "there is nothing left of the link");
+    }
+}
+
+/// Each further record that was a person's is looked at with every decision: there is an end to it, and beyond it nothing is shown.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_many_records_were_a_persons_has_an_end() {
+    let case = Case::new().await;
+    let laboratory = case.world.party("laboratory").await;
+    for number in 100..165 {
+        assert_eq!(case.read().await, 200, "{number}");
+        // One identifier that very many have borne names nobody any more.
+        put(&case.a, &case.at_a, person(&number.to_string())).await;
+        let id = laboratory.create(&person(&number.to_string())).await;
+        put(&laboratory, &id, person(&format!("9{number}"))).await;
+    }
+    assert_eq!(case.read().await, 404);
+    assert_eq!(case.decide("unlink", &[&case.at_a]).await, 200);
+    assert_eq!(case.read().await, 200);
+}
