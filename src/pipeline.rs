@@ -147,7 +147,7 @@ impl Pipeline {
         let (versions, drafts, leaves) = prepared.anchored.into_drafts();
         let mut people = self.people(source, &versions, leaves.len()).await?;
         let mut answers = answer::answers(&settle::settled(plan.steps, &prepared.fates), &versions);
-        filing::tell_filers(&mut answers, &versions, &self.registry);
+        self.tell_filers(&mut answers, &versions).await?;
         let late = settle::questions(source, &prepared.fates);
         let items: Vec<Item> = prepared.items.into_iter().chain(late).chain(std::mem::take(&mut people.items)).collect();
         let work = self.work(&items, self.clock.now())?;
@@ -278,7 +278,7 @@ impl Pipeline {
             None => crate::validate::check(self.definitions, &resource, &options),
         };
         if resource.resource_type() == Some("Consent") {
-            findings.extend(filing::looked_at(&resource, &self.registry));
+            findings.extend(self.told_of_consent(&resource, None));
         }
         if let Some(rules) = rules {
             let context = Context { source: rules, ids: &self.ids, links: &links, types: self.definitions.types(), declared };

@@ -42,6 +42,9 @@ impl std::hash::Hash for Reference {
     }
 }
 
+/// What stands before the name in the address of a value set.
+pub(super) const VALUE_SET: &str = "ValueSet/";
+
 /// The system of identifiers that are URIs themselves.
 const URI_SYSTEM: &str = "urn:ietf:rfc:3986";
 
@@ -94,6 +97,17 @@ impl Code {
 
     pub(super) fn is(&self, system: &str, code: &str) -> bool {
         self.code == code && self.system == system
+    }
+
+    /// Whether it is said of which system it is. A set of values is drawn from systems, and is none.
+    pub(super) fn tells_system(&self) -> bool {
+        !self.system.is_empty() && !self.system.contains(VALUE_SET)
+    }
+
+    /// Whether two codes may be the same, as far as their systems are told.
+    pub(super) fn may_be(&self, other: &Code) -> bool {
+        let are_told = self.tells_system() && other.tells_system();
+        self.code.eq_ignore_ascii_case(&other.code) && (!are_told || self.system == other.system)
     }
 }
 

@@ -214,6 +214,11 @@ fn scope_of(consent: &Node, edition: Edition, kinds: &[Code]) -> Scope {
     }
 }
 
+/// Whether it cannot be told that a consent is about privacy, or what else it is about.
+pub(super) fn is_of_unclear_scope(consent: &Node) -> bool {
+    scope_of(consent, edition_of(consent), &kinds_of(consent)) == Scope::Unclear
+}
+
 /// Whether an R4 consent also says by R5's element which way it goes: the two need not agree.
 fn is_of_two_editions(consent: &Node, edition: Edition) -> bool {
     edition == Edition::R4 && consent.get("decision").is_some()

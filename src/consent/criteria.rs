@@ -4,7 +4,7 @@ use super::code::{Code, Identifier, Reference, codings, items};
 use super::directory::{Directory, Target};
 use super::period::Period;
 use super::request::Action;
-use super::vocabulary::{CONSENT_ACTION, Concept, PARTICIPATION_TYPE};
+use super::vocabulary::{Concept, PARTICIPATION_TYPE};
 use crate::fhir::Node;
 use compact_str::CompactString;
 
@@ -311,8 +311,7 @@ impl Criteria {
 
     fn read_coded(&mut self, provision: &Node) {
         for action in items(provision, "action") {
-            let codes = codings(action).iter().filter_map(Code::from_coding).filter(|code| code.system == CONSENT_ACTION);
-            let read: Vec<Action> = codes.filter_map(|code| Action::from_code(&code.code)).collect();
+            let read: Vec<Action> = codings(action).iter().filter_map(Code::from_coding).filter_map(|code| Action::of(&code)).collect();
             self.note(Kind::Action, !read.is_empty());
             self.actions.extend(read);
         }

@@ -1,12 +1,15 @@
 //! What to tell whoever files a consent: where it does not say what they may think it says, and what the gateway will do about it.
 
-use super::code::{Code, Identifier, Reference, codings, items};
-use super::compile::{ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_rule_modified, policy_rule_of, shape_of};
+use super::classes::is_base_type;
+use super::code::{Code, Identifier, Reference, VALUE_SET, codings, items};
+use super::compile::{
+    ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_of_unclear_scope, is_rule_modified, policy_rule_of, shape_of,
+};
 use super::naming::{is_same, is_untold_from};
 use super::period::{Period, date_interval};
-use super::request::Party;
+use super::request::{Action, Party};
 use super::rules::{Edition, Polarity};
-use super::vocabulary::{ACT_REASON, Concept, RESOURCE_TYPES, is_sensitivity};
+use super::vocabulary::{Concept, RESOURCE_TYPES, is_abstract, is_sensitivity};
 use crate::definitions::Definitions;
 use crate::fhir::temporal::Interval;
 use crate::fhir::{Node, json};
@@ -77,15 +80,20 @@ impl Linter<'_> {
             let text = "A status the gateway does not know: the denials count, the permits do not.";
             self.warn(IssueType::CodeInvalid, "consent-status", "Consent.status", text);
         }
-        let names_scope = items(consent, "scope").iter().chain(items(consent, "category")).flat_map(codings);
-        if self.edition == Edition::R4 && !names_scope.into_iter().any(is_consent_scope) {
-            let text = "No scope of consent is given: the denials count, the permits do not. For sharing data it is 'patient-privacy'.";
+        if is_of_unclear_scope(consent) {
+            let text = "No scope of consent is given, or none that is understood, or several: the denials count, the permits do not. For sharing \
+                        data it is 'patient-privacy'.";
             self.warn(IssueType::Required, "consent-scope", "Consent.scope", text);
         }
         let has_source = ["sourceAttachment", "sourceReference"].iter().any(|name| consent.get(name).is_some());
         if consent.get("provision").is_none() && consent.get("policyRule").is_none() && consent.get("decision").is_none() && has_source {
             let text = "Only a document is attached, with no rules a machine can read: it permits nothing.";
             self.warn(IssueType::Incomplete, "consent-document-only", "Consent", text);
+        }
+        if has_source && permits_all(consent) {
+            let text = "The document that is attached is not read, and beside it stands only that everything is permitted: everything is shared with \
+                        everybody, whatever the document says.";
+            self.warn(IssueType::BusinessRule, "consent-document-opens", "Consent", text);
         }
     }
 
@@ -188,9 +196,21 @@ impl Linter<'_> {
         for (index, actor) in items(provision, "actor").iter().enumerate() {
             self.actor(actor, &format!("{path}.actor[{index}]"));
         }
+        self.actions(provision, path);
         for name in CODED {
             for coding in items(provision, name).iter().flat_map(codings) {
                 self.coding(name, coding, &format!("{path}.{name}"));
+            }
+        }
+    }
+
+    /// Actions of which none of the codes is known.
+    fn actions(&mut self, provision: &Node, path: &str) {
+        for action in items(provision, "action") {
+            let codes: Vec<Code> = codings(action).iter().filter_map(Code::from_coding).collect();
+            if !codes.is_empty() && !codes.iter().any(|code| Action::of(code).is_some()) {
+                let text = "An action that is not known: no permit rests on it, and a denial by it is taken to mean every action.";
+                self.warn(IssueType::CodeInvalid, "consent-action-unknown", &format!("{path}.action"), text);
             }
         }
     }
@@ -230,8 +250,9 @@ impl Linter<'_> {
             );
         };
         let written = coding.text("system").unwrap_or_default();
-        if written.contains("/ValueSet/") {
-            let text = "The URL of a value set stands where the system belongs. It is matched only where the system is beyond doubt.";
+        if written.contains(VALUE_SET) {
+            let text = "The URL of a value set stands where the system belongs. No permit rests on it but where the system is beyond doubt, and a \
+                        denial by it means the code in any system.";
             self.warn(IssueType::CodeInvalid, "consent-value-set-as-system", path, text);
         } else if written.is_empty() {
             self.warn(
@@ -244,10 +265,10 @@ impl Linter<'_> {
             let text = "The system is not written as its definition writes it. It is read as the system in force.";
             self.warn(IssueType::CodeInvalid, "consent-system-form", path, text);
         }
-        if !written.is_empty() && !written.contains("/ValueSet/") {
+        if !written.is_empty() && !written.contains(VALUE_SET) {
             self.meets_nothing(name, &code, path);
         }
-        if name == "purpose" && code.system == ACT_REASON && !Concept::new(code).is_known() {
+        if name == "purpose" && code.tells_system() && !Concept::new(code).is_known() {
             let text = "A purpose of use that is not known: it is matched only by requests that state the same code.";
             self.warn(IssueType::CodeInvalid, "consent-purpose-unknown", path, text);
         }
@@ -255,6 +276,14 @@ impl Linter<'_> {
 
     /// Labels that are not given here, and types of which there is no record.
     fn meets_nothing(&mut self, name: &str, code: &Code, path: &str) {
+        if name == "securityLabel" && is_abstract(&Concept::new(code.clone())) {
+            let text = "An abstract sensitivity, by which nothing is labelled: no permit rests on it, and a denial by it means all that are below it.";
+            return self.warn(IssueType::CodeInvalid, "consent-label-abstract", path, text);
+        }
+        if matches!(name, "class" | "resourceType") && is_base_type(code) {
+            let text = "What many types of record are: no permit rests on it, and a denial by it withholds them all.";
+            return self.warn(IssueType::CodeInvalid, "consent-class-base", path, text);
+        }
         if name == "securityLabel" && !is_given(code) {
             let text = "The gateway gives no such label: the rule meets only records to which their source gave this very one. A denial by it \
                         withholds nothing else, and a permit by it shares nothing else.";
@@ -328,6 +357,14 @@ const CRITERIA: [&str; 14] = [
 const LISTED: [&str; 9] = ["actor", "action", "securityLabel", "purpose", "class", "documentType", "resourceType", "code", "data"];
 const CODED: [&str; 7] = ["action", "securityLabel", "purpose", "class", "documentType", "resourceType", "code"];
 
-fn is_consent_scope(coding: &Node) -> bool {
-    matches!(coding.text("code"), Some("patient-privacy" | "research" | "treatment" | "adr"))
+/// Whether nothing is said but that everything is permitted.
+fn permits_all(consent: &Node) -> bool {
+    let states = |rule: &Node| CRITERIA.iter().chain(&["provision"]).any(|name| rule.get(name).is_some());
+    let is_open = !items(consent, "provision").iter().any(states);
+    let root_type = consent.get("provision").and_then(|root| root.text("type"));
+    let permits = match edition_of(consent) {
+        Edition::R4 => root_type.map_or(policy_rule_of(consent) == Some(Polarity::Permit), |declared| declared == "permit"),
+        Edition::R5 => consent.text("decision") == Some("permit"),
+    };
+    is_open && permits
 }

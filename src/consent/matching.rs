@@ -2,6 +2,7 @@
 //!
 //! The answer is twofold, because doubt goes the safe way: what is unknown satisfies no permit, and is taken to be what a denial meant.
 
+use super::classes::{test_classes, test_documents};
 use super::code::{Code, Reference};
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
@@ -10,7 +11,7 @@ use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
 use super::period::Period;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
-use super::vocabulary::{Concept, Confidentiality, RESOURCE_TYPES, are_akin, is_sensitivity};
+use super::vocabulary::{Concept, Confidentiality, are_akin, is_above, names_sensitivity};
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,15 +41,15 @@ pub(super) struct Held {
 pub(super) const UNSTATED: Held = Held { permit: Match::Yes, deny: Match::Yes };
 
 impl Held {
-    fn both(holds: bool) -> Held {
+    pub(super) fn both(holds: bool) -> Held {
         Held { permit: holds.into(), deny: holds.into() }
     }
 
     /// There is no resource to test: the permit is conditional, the denial becomes an obligation.
-    const DEFERRED: Held = Held { permit: Match::Yes, deny: Match::Deferred };
+    pub(super) const DEFERRED: Held = Held { permit: Match::Yes, deny: Match::Deferred };
 
     /// Nothing is known: no permit, and a denial may have meant it.
-    const UNKNOWN: Held = Held { permit: Match::No, deny: Match::Unknown };
+    pub(super) const UNKNOWN: Held = Held { permit: Match::No, deny: Match::Unknown };
 
     pub(super) fn of(self, polarity: Polarity) -> Match {
         match polarity {
@@ -138,7 +139,7 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
     }
 }
 
-fn any<T>(alternatives: &[T], test: impl Fn(&T) -> Held) -> Held {
+pub(super) fn any<T>(alternatives: &[T], test: impl Fn(&T) -> Held) -> Held {
     alternatives.iter().fold(Held::both(false), |held, alternative| held.or(test(alternative)))
 }
 
@@ -190,7 +191,7 @@ fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
     if declared.iter().any(|purpose| stated.iter().any(|rule| rule.covers(purpose))) {
         return Held::both(true);
     }
-    let lacks_system = |concept: &Concept| concept.code.system.is_empty();
+    let lacks_system = |concept: &Concept| !concept.code.tells_system();
     let is_doubtful = |purpose: &Concept| {
         !purpose.is_known()
             || stated.iter().any(|rule| rule.code.code == purpose.code.code && (lacks_system(rule) || lacks_system(purpose)))
@@ -224,40 +225,6 @@ fn test_locations(stated: &[Reference], asking: &[Reference]) -> Held {
     }
 }
 
-/// Classes name resource types, profiles and kinds of document.
-fn test_classes(stated: &[Code], asked: &Asked<'_>) -> Held {
-    match asked.facts {
-        Some(facts) => any(stated, |class| {
-            let is_type = class.code == facts.type_name;
-            let is_profile = facts.profiles.contains(&class.code);
-            let holds = (is_type && class.system == RESOURCE_TYPES) || is_profile || facts.main_codes.contains(class);
-            Held { permit: holds.into(), deny: (holds || is_type || facts.all_codes.contains(class)).into() }
-        }),
-        None if asked.request.classes.is_empty() => Held::DEFERRED,
-        None => any(stated, |class| any(&asked.request.classes, |asked| test_class(class, asked))),
-    }
-}
-
-/// A class that a rule states and one that is asked for. Types are of one system and say nothing of what another names: only the resource does.
-fn test_class(stated: &Code, asked: &Code) -> Held {
-    let is_bare = stated.system.is_empty() || asked.system.is_empty();
-    match stated.code == asked.code {
-        true if stated.system == asked.system && !is_bare => Held::both(true),
-        true if is_bare => Held::UNKNOWN,
-        _ if stated.system == asked.system => Held::both(false),
-        _ => Held { permit: Match::No, deny: Match::Deferred },
-    }
-}
-
-/// Kinds of document. A request that names only types says nothing of them yet.
-fn test_documents(stated: &[Code], asked: &Asked<'_>) -> Held {
-    match asked.facts {
-        Some(_) => test_classes(stated, asked),
-        None if asked.request.classes.iter().any(|class| stated.contains(class)) => Held::both(true),
-        None => Held::DEFERRED,
-    }
-}
-
 /// A permit's level of confidentiality covers all below it; a denial's is met exactly, and may have meant what lies above it. A resource without
 /// a level counts as restricted.
 fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
@@ -279,10 +246,11 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
             (None, _) => {
                 // What cannot be read, and nobody vouches for, may be what the denial means.
                 let is_doubtful =
-                    facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && is_sensitivity(label);
+                    facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && names_sensitivity(label);
+                let is_of_kind = facts.labels.iter().any(|own| is_above(label, own));
                 // A label that says less exactly what the resource tells may stand for what the denial means.
                 let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label));
-                let deny = if carries || carries_bare(label, facts) {
+                let deny = if carries || is_of_kind || carries_bare(label, facts) {
                     Match::Yes
                 } else if is_doubtful || may_carry {
                     Match::Unknown
@@ -297,17 +265,14 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
 
 /// Whether the resource carries the label's code where one of the two lacks its system.
 fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
-    let bare = |own: &Concept| own.code.system.is_empty() || label.code.system.is_empty();
+    let bare = |own: &Concept| !own.code.tells_system() || !label.code.tells_system();
     facts.labels.iter().any(|own| own.code.code == label.code.code && bare(own))
 }
 
 fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
     let permits = stated.iter().any(|code| !code.system.is_empty() && facts.main_codes.contains(code));
     let denies = stated.iter().any(|code| facts.all_codes.contains(code));
-    let is_bare = |code: &Code, own: &Code| {
-        code.code.eq_ignore_ascii_case(&own.code) && (code.system.is_empty() || own.system.is_empty() || code.system == own.system)
-    };
-    let is_doubtful = || facts.has_uncoded || stated.iter().any(|code| facts.all_codes.iter().any(|own| is_bare(code, own)));
+    let is_doubtful = || facts.has_uncoded || stated.iter().any(|code| facts.all_codes.iter().any(|own| code.may_be(own)));
     Held {
         permit: permits.into(),
         deny: if denies {

@@ -18,9 +18,11 @@
 //! Specifications: FHIR [R4 Consent](http://hl7.org/fhir/R4/consent.html) and [R5 Consent](http://hl7.org/fhir/R5/consent.html),
 //! IHE ITI [Privacy Consent on FHIR](https://profiles.ihe.net/ITI/PCF/), HL7 v3 ActReason (purpose of use) and Confidentiality.
 
+mod classes;
 mod code;
 mod compile;
 mod consult;
+mod counting;
 mod criteria;
 mod decision;
 mod delegate;
@@ -60,6 +62,7 @@ pub use code::{Code, Identifier, Reference};
 pub use consult::{
     Consultation, Consulted, Deciding, HOOK, MADE_UP, Matter, Rest, Told, are_among, decide_requests, is_same_party, services,
 };
+pub use counting::will_not_count;
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request, explain};
 pub use delegate::{Capacity, capacity};
 pub use directory::Directory;

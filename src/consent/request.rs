@@ -1,7 +1,7 @@
 //! What is asked: who, why, to do what, when. The caller builds it from a proved identity, never from what a request says of itself.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::vocabulary::Concept;
+use super::vocabulary::{CONSENT_ACTION, Concept};
 use crate::clock::Instant;
 use crate::fhir::Node;
 use compact_str::CompactString;
@@ -71,6 +71,11 @@ impl Action {
             "correct" => Some(Action::Correct),
             _ => None,
         }
+    }
+
+    /// The action that a code stands for, where its system is that of actions.
+    pub(super) fn of(code: &Code) -> Option<Action> {
+        Action::from_code(&code.code).filter(|_| code.system == CONSENT_ACTION)
     }
 
     /// Access, use and disclosure are one act seen from three sides: whoever forbids one may have meant the others.

@@ -151,6 +151,58 @@ const SENSITIVITIES: [(&str, &[&str]); SENSITIVITY_COUNT] = [
     ("CEL", &[]),
 ];
 
+/// What no data are labelled with, for it is abstract: each with the abstract one above it.
+const ABSTRACT: [(&str, &str); 6] = [
+    ("_ActPolicyType", ""),
+    ("_ActPrivacyPolicy", "_ActPolicyType"),
+    (SENSITIVE_INFORMATION, "_ActPrivacyPolicy"),
+    ("_ActInformationSensitivityPolicy", SENSITIVE_INFORMATION),
+    ("_EntitySensitivityPolicyType", SENSITIVE_INFORMATION),
+    ("_RoleInformationSensitivityPolicy", SENSITIVE_INFORMATION),
+];
+const SENSITIVE_INFORMATION: &str = "_InformationSensitivityPolicy";
+
+/// By the abstract sensitivity above them, those that only sources label by, and those that stand under no narrower one.
+const BELOW: [(&str, &[&str]); 3] = [
+    (SENSITIVE_INFORMATION, &["ADOL", "CEL", "DIA", "DRGIS", "EMP", "PDS", "PHY", "PRS"]),
+    ("_EntitySensitivityPolicyType", &["DEMO", "DOB", "GENDER", "LIVARG", "MARST", "RACE", "REL"]),
+    ("_RoleInformationSensitivityPolicy", &["B", "EMPL", "LOCIS", "SSP"]),
+];
+
+/// The abstract sensitivity right above one that labels.
+fn abstract_above(label: &Concept) -> Option<&'static str> {
+    let listed = BELOW.iter().find(|(_, codes)| codes.contains(&label.code.code.as_str())).map(|(above, _)| *above);
+    let is_of_acts = || sensitivity_bit(&label.code.code) != 0;
+    listed.or_else(|| is_of_acts().then_some("_ActInformationSensitivityPolicy"))
+}
+
+/// The abstract sensitivity, or what is above it, that somebody names, however they write it.
+fn abstract_named(concept: &Concept) -> Option<&'static str> {
+    let Code { system, code } = &concept.code;
+    let is_named = |name: &str| code.trim_start_matches('_').eq_ignore_ascii_case(name.trim_start_matches('_'));
+    let may_be = system == ACT_CODE || !concept.code.tells_system();
+    ABSTRACT.iter().map(|(name, _)| *name).find(|name| may_be && is_named(name))
+}
+
+/// Whether somebody who names an abstract sensitivity means this label too.
+pub(super) fn is_above(named: &Concept, label: &Concept) -> bool {
+    let Some(named) = abstract_named(named) else { return false };
+    let above = |name: &str| ABSTRACT.iter().find(|(own, _)| *own == name).map(|(_, above)| *above);
+    let is_of_system = label.code.system == ACT_CODE || !label.code.tells_system();
+    let chain = std::iter::successors(abstract_above(label).filter(|_| is_of_system), |name| above(name));
+    chain.take(ABSTRACT.len()).any(|name| name == named)
+}
+
+/// Whether it names a sensitivity, or an abstract one that data are not labelled with.
+pub(super) fn names_sensitivity(label: &Concept) -> bool {
+    is_sensitivity(label) || is_abstract(label)
+}
+
+/// Whether it names an abstract sensitivity, or what is above these.
+pub(super) fn is_abstract(label: &Concept) -> bool {
+    abstract_named(label).is_some()
+}
+
 /// Sensitivities that are used for one another: a denial by one may mean what the other labels.
 const AKIN: [&[&str]; 2] = [&["COGN", "DVD", "EMOTDIS", "MH", "PSY", "PSYTHPN"], &["SDV", "VIO"]];
 
@@ -269,6 +321,32 @@ mod tests {
         let mut known = SENSITIVITIES.map(|(code, _)| code);
         known.sort_unstable();
         assert_eq!(known, crate::config::SENSITIVITIES);
+    }
+
+    #[test]
+    fn what_is_abstract_means_what_is_below_it() {
+        let label = |code: &str| Concept::new(Code::new(ACT_CODE, code));
+        for (named, below, means) in [
+            ("_InformationSensitivityPolicy", "PSY", true),
+            ("_InformationSensitivityPolicy", "OPIOIDUD", true),
+            ("_InformationSensitivityPolicy", "ADOL", true),
+            ("_InformationSensitivityPolicy", "DIA", true),
+            ("INFORMATIONSENSITIVITYPOLICY", "RACE", true),
+            ("_ActPolicyType", "SSP", true),
+            ("_ActInformationSensitivityPolicy", "HIV", true),
+            ("_ActInformationSensitivityPolicy", "ADOL", false),
+            ("_EntitySensitivityPolicyType", "DOB", true),
+            ("_EntitySensitivityPolicyType", "HIV", false),
+            ("_RoleInformationSensitivityPolicy", "LOCIS", true),
+            ("_InformationSensitivityPolicy", "NORDSCLCD", false),
+            ("PSY", "HIV", false),
+        ] {
+            assert_eq!(is_above(&label(named), &label(below)), means, "{named} {below}");
+        }
+        assert!(is_above(&Concept::new(Code::new("", "_InformationSensitivityPolicy")), &label("HIV")));
+        assert!(!is_above(&Concept::new(Code::new("urn:x", "_InformationSensitivityPolicy")), &label("HIV")));
+        assert!(!is_above(&label("_InformationSensitivityPolicy"), &Concept::new(Code::new("urn:x", "HIV"))));
+        assert!(names_sensitivity(&label("_InformationSensitivityPolicy")) && !is_sensitivity(&label("_InformationSensitivityPolicy")));
     }
 
     #[test]

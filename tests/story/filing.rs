@@ -29,6 +29,8 @@ person = { system = "urn:oid:1.3.6.1.4.1.99999.9", value = "mother" }
 source = "app"
 "#;
 
+const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+
 struct Case {
     world: World,
     a: Party,
@@ -120,6 +122,37 @@ async fn the_filer_is_told_how_it_will_be_read() {
                 ])
             }),
         ),
+        (
+            "consent-purpose-unknown",
+            with(&rule(json!({"type": "deny", "purpose": [{"system": "http://x.example/purposes", "code": "Z"}]}))),
+        ),
+        (
+            "consent-action-unknown",
+            with(&rule(json!({"type": "deny", "action": [{"coding": [{"system": "http://x.example/actions", "code": "Z"}]}]}))),
+        ),
+        (
+            "consent-label-abstract",
+            with(&rule(json!({"type": "deny", "securityLabel": [{"system": ACT_CODE, "code": "_InformationSensitivityPolicy"}]}))),
+        ),
+        (
+            "consent-class-base",
+            with(&rule(json!({"type": "deny", "class": [{"system": "http://hl7.org/fhir/resource-types", "code": "DomainResource"}]}))),
+        ),
+        ("consent-not-verified", with(&|consent| consent["verification"] = json!([{"verified": false}]))),
+        ("consent-dated-later", with(&|consent| consent["dateTime"] = json!("2999-01-01"))),
+        ("consent-over", with(&|consent| consent["provision"]["period"] = json!({"start": "2026-01-01", "end": "2026-01-02"}))),
+        ("consent-not-begun", with(&|consent| consent["provision"]["period"] = json!({"start": "2999-01-01"}))),
+        ("consent-scope-elsewhere", with(&|consent| consent["scope"]["coding"][0]["code"] = json!("adr"))),
+        ("consent-research", with(&|consent| consent["scope"]["coding"][0]["code"] = json!("research"))),
+        ("consent-scope", with(&|consent| consent["scope"]["coding"][0]["code"] = json!("something"))),
+        ("consent-emergencies", with(&|consent| consent["category"] = json!([{"coding": [{"system": ACT_CODE, "code": "EMRGONLY"}]}]))),
+        (
+            "consent-document-opens",
+            with(&|consent| {
+                consent.as_object_mut().unwrap().remove("provision");
+                consent["sourceAttachment"] = scanned.clone();
+            }),
+        ),
         ("consent-not-in-force", with(&|consent| consent["status"] = json!("draft"))),
         (
             "consent-document-only",
@@ -147,6 +180,38 @@ async fn the_filer_is_told_how_it_will_be_read() {
     }
     let clean = case.a.post("Consent", &permit(&case.patient)).await.expect(201);
     assert_eq!(clean.header("x-hearthgate-findings"), None);
+}
+
+/// Whether what somebody else gave for the patient counts turns on how old the patient is, and is told whoever files it, however they do; to whoever only
+/// asks how a consent would be read nothing is told of the patient.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_filer_is_told_of_a_consent_that_was_outgrown() {
+    let case = Case::new(people()).await;
+    for (born, is_outgrown) in [(json!("1970-03-01"), true), (Value::Null, true), (json!("2020-01-01"), false)] {
+        let mut record = patient(&born.to_string());
+        record["birthDate"] = born.clone();
+        if born.is_null() {
+            record.as_object_mut().unwrap().remove("birthDate");
+        }
+        let id = case.a.create(&record).await;
+        let mut consent = permit(&id);
+        consent["performer"] =
+            json!([{"type": "RelatedPerson", "identifier": {"system": "urn:oid:1.3.6.1.4.1.99999.9", "value": "mother"}}]);
+        consent["dateTime"] = json!("1980-01-01");
+        let is_told = |outcome: &Value| ids_of(outcome).iter().any(|told| told == "consent-outgrown");
+        let created = case.a.call(Call::post("Consent", &consent).header("prefer", "return=OperationOutcome")).await.expect(201);
+        assert_eq!(is_told(&created.json()), is_outgrown, "{born}: {}", created.text());
+        let filed = location(&created);
+        let mut again = consent.clone();
+        (again["id"], again["dateTime"]) = (json!(filed), json!("1980-01-02"));
+        let updated =
+            case.a.call(Call::put(&format!("Consent/{filed}"), &again).header("prefer", "return=OperationOutcome")).await.expect(200);
+        assert_eq!(is_told(&updated.json()), is_outgrown, "{born}: {}", updated.text());
+        let parameters = json!({"resourceType": "Parameters", "parameter": [{"name": "consent", "resource": consent}]});
+        let operated = case.a.post("Consent/$fileConsent", &parameters).await;
+        assert_eq!(is_told(&operated.json()), is_outgrown, "{born}: {}", operated.text());
+        assert!(!is_told(&case.a.post("Consent/$validate", &consent).await.expect(200).json()), "{born}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -400,6 +465,9 @@ async fn a_consent_that_names_nobody_who_can_be_found_is_refused() {
         json!({"identifier": number}),
         json!({"identifier": number, "type": "Patient"}),
         json!({"display": "Ada Moor"}),
+        json!({"reference": format!("https://elsewhere.example/fhir/Patient/{id}")}),
+        json!({"reference": format!("https://elsewhere.example/fhir//Patient/{id}")}),
+        json!({"reference": "Patient/somebody-else", "identifier": number}),
         json!({"reference": "#p"}),
     ] {
         let is_inner = named["reference"] == "#p";
@@ -412,6 +480,13 @@ async fn a_consent_that_names_nobody_who_can_be_found_is_refused() {
     }
     b.get(&seen).await.expect(200);
     denial.as_object_mut().unwrap().remove("contained");
+    // An identifier beside the reference is that of the same patient, or of nobody who is known.
+    for identifier in [number.clone(), json!({"system": MRN, "value": "nobody"})] {
+        denial["patient"] = json!({"reference": format!("Patient/{id}"), "identifier": identifier});
+        let filed = a.create(&denial).await;
+        b.get(&seen).await.expect(404);
+        a.delete(&format!("Consent/{filed}")).await.expect(204);
+    }
     denial["patient"] = json!({"reference": format!("Patient?identifier={MRN}|1")});
     a.create(&denial).await;
     b.get(&seen).await.expect(404);

@@ -355,6 +355,18 @@ fn whoever_files_is_told_how_it_will_be_read() {
         let rule = format!(r#"{{"type":"permit","class":[{{"system":"{}","code":"{}"}}]}}"#, class.0, class.1);
         check(&rule, "", if is_unknown { &["consent-class-unknown"] } else { &[] });
     }
+    for class in ["DomainResource", "Resource"] {
+        let rule = format!(r#"{{"type":"permit","class":[{{"system":"http://hl7.org/fhir/resource-types","code":"{class}"}}]}}"#);
+        check(&rule, "", &["consent-class-base"]);
+    }
+    let action =
+        |system: &str, code: &str| format!(r#"{{"type":"permit","action":[{{"coding":[{{"system":"{system}","code":"{code}"}}]}}]}}"#);
+    check(&action("http://terminology.hl7.org/CodeSystem/consentaction", "access"), "", &[]);
+    check(&action("http://terminology.hl7.org/CodeSystem/consentaction", "look"), "", &["consent-action-unknown"]);
+    check(&action("urn:x", "access"), "", &["consent-action-unknown"]);
+    check(r#"{"type":"permit","purpose":[{"system":"urn:x","code":"TREAT"}]}"#, "", &["consent-purpose-unknown"]);
+    check(r#"{"type":"permit"}"#, r#","sourceAttachment":{"title":"x"}"#, &["consent-document-opens"]);
+    check(r#"{"type":"deny"}"#, r#","sourceAttachment":{"title":"x"}"#, &[]);
     check(r#"{"type":"permit","modifierExtension":[{"url":"x"}]}"#, "", &["consent-modifier"]);
     check(r#"{"type":"permit"}"#, r#","implicitRules":"x""#, &["consent-modifier"]);
     check(
@@ -451,4 +463,38 @@ fn whoever_files_is_told_who_cannot_be_compared_with_an_actor() {
     check(&by_npi, &[("urn:oid:1.2", "b")], &["consent-actor-not-comparable"]);
     check(r#"{"identifier":{"system":"urn:oid:1.2","value":"a"}}"#, &[("urn:oid:1.2", "b")], &[]);
     check(r#"{"reference":"Practitioner/1"}"#, &[("urn:oid:1.2", "b")], &[]);
+}
+
+#[test]
+fn whoever_files_is_told_what_keeps_a_consent_from_counting() {
+    let found = |more: &str, scope: &str, record: &str| -> Vec<&'static str> {
+        let consent = parse(&format!(
+            r#"{{"resourceType":"Consent","status":"active","scope":{{"coding":[{{"code":"{scope}"}}]}},"patient":{{"reference":"Patient/1"}}{more}}}"#
+        ));
+        let directory = Directory::of(&[parse(record)]);
+        will_not_count(&consent, &directory, Policy::default(), noon()).iter().map(|finding| finding.message_id).collect()
+    };
+    let grown = r#"{"resourceType":"Patient","id":"1","birthDate":"1970-01-01"}"#;
+    let child = r#"{"resourceType":"Patient","id":"1","birthDate":"2015-01-01"}"#;
+    let nobody = r#"{"resourceType":"Patient","id":"2"}"#;
+    let given = r#","dateTime":"1980-01-01","performer":[{"reference":"RelatedPerson/1"}],"provision":{"type":"permit"}"#;
+    let given_since = r#","dateTime":"2016-01-01","performer":[{"reference":"RelatedPerson/1"}],"provision":{"type":"permit"}"#;
+    for (more, scope, record, expected) in [
+        (r#","provision":{"type":"permit"}"#, "patient-privacy", grown, None),
+        (r#","provision":{"type":"permit","period":{"start":"2025-01-01","end":"2025-12-31"}}"#, "patient-privacy", grown, None),
+        (r#","provision":{"type":"permit","period":{"end":"2025-05-31"}}"#, "patient-privacy", grown, Some("consent-over")),
+        (r#","provision":{"type":"permit","period":{"start":"2025-06-03"}}"#, "patient-privacy", grown, Some("consent-not-begun")),
+        (r#","dateTime":"2025-07-01","provision":{"type":"permit"}"#, "patient-privacy", grown, Some("consent-dated-later")),
+        (r#","verification":[{"verified":false}]"#, "patient-privacy", grown, Some("consent-not-verified")),
+        (r#","verification":[{"verified":true}]"#, "patient-privacy", grown, None),
+        (r#","decision":"permit","provision":{"type":"permit"}"#, "patient-privacy", grown, Some("consent-edition")),
+        ("", "treatment", grown, Some("consent-scope-elsewhere")),
+        ("", "research", grown, Some("consent-research")),
+        (given, "patient-privacy", grown, Some("consent-outgrown")),
+        (given_since, "patient-privacy", grown, None),
+        (given_since, "patient-privacy", nobody, Some("consent-outgrown")),
+        (given_since, "patient-privacy", child, None),
+    ] {
+        assert_eq!(found(more, scope, record), expected.into_iter().collect::<Vec<_>>(), "{more} {scope} {record}");
+    }
 }
