@@ -1,4 +1,4 @@
-//! Whom a consent means beyond what it names: the departments of an institution, and the patient as they are, however many are named beside them.
+//! What is denied by a consent that names very many, or by names that tell nobody apart.
 
 use crate::support::data::{ORGANISATIONS, observation, patient, permit, permit_to};
 use crate::support::{Party, Setup, World};
@@ -11,52 +11,9 @@ async fn status(party: &Party, seen: &str) -> u16 {
     statuses[0]
 }
 
-fn institution(name: &str, part_of: Option<&str>) -> Value {
-    let mut record = json!({"resourceType": "Organization", "name": name, "identifier": [{"system": ORGANISATIONS, "value": name}]});
-    if let Some(whole) = part_of {
-        record["partOf"] = json!({"reference": format!("Organization/{whole}")});
-    }
-    record
-}
-
 fn actor(reference: &Value) -> Value {
     let role = json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]});
     json!({"role": role, "reference": reference})
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_denial_to_an_institution_reaches_departments_that_it_does_not_name() {
-    let world = Setup::default().start().await;
-    let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
-    let whole = a.create(&institution("the-group", None)).await;
-    let branch = a.create(&institution("a-branch", Some(&whole))).await;
-    let mut seen = Vec::new();
-    for reference in [
-        json!({"reference": format!("Organization/{whole}")}),
-        json!({"identifier": {"system": ORGANISATIONS, "value": "the-group"}}),
-        json!({"reference": format!("Organization/{whole}"), "identifier": {"system": ORGANISATIONS, "value": "the-group"}}),
-    ] {
-        let id = a.create(&patient("1")).await;
-        let mut consent = permit(&id);
-        consent["provision"]["provision"] = json!([{"type": "deny", "actor": [actor(&reference)]}]);
-        a.create(&consent).await;
-        seen.push(format!("Observation/{}", a.create(&observation(&format!("Patient/{id}"))).await));
-    }
-    let all = async |party: &Party| {
-        let mut statuses = Vec::new();
-        for path in &seen {
-            statuses.push(status(party, path).await);
-        }
-        statuses
-    };
-    assert_eq!(all(&b).await, [200; 3], "it is nobody's department");
-    let department = a.create(&institution("hospital-b", Some(&branch))).await;
-    assert_eq!(all(&b).await, [404; 3], "a department of a branch");
-    assert_eq!(all(&laboratory).await, [200; 3], "another is none");
-    let mut alone = institution("hospital-b", None);
-    alone["id"] = json!(department);
-    a.put(&format!("Organization/{department}"), &alone).await.expect(200);
-    assert_eq!(all(&b).await, [200; 3], "it stands alone again");
 }
 
 /// More than anybody is looked up for: of so many nobody can tell who they are.
