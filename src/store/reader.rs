@@ -179,12 +179,12 @@ impl<'c> Reader<'c> {
     }
 
     /// Versions, the newest of what they are or older, that hold any of these words anywhere: those stored after `after`, oldest first. Every row is
-    /// looked through; records of what was done, of which there are the most, are not.
-    pub fn holding_any(&self, words: &[String], after: i64, limit: usize) -> Result<Rows, Fault> {
+    /// looked through, but the records of what was done that this source wrote, of which there are the most.
+    pub fn holding_any(&self, words: &[String], but_of: &str, after: i64, limit: usize) -> Result<Rows, Fault> {
         let any = vec!["instr(v.document, ?) > 0"; words.len()].join(" OR ");
-        let sql = format!("{SELECT} WHERE v.seq > ? AND ({any}) AND +r.type <> 'AuditEvent' ORDER BY v.seq LIMIT ?");
+        let sql = format!("{SELECT} WHERE v.seq > ? AND ({any}) AND (+r.type <> 'AuditEvent' OR v.source <> ?) ORDER BY v.seq LIMIT ?");
         let words = words.iter().map(|word| Sql::from(word.clone()));
-        self.apart(&sql, std::iter::once(Sql::from(after)).chain(words).chain([rows(limit)]).collect())
+        self.apart(&sql, std::iter::once(Sql::from(after)).chain(words).chain([Sql::from(but_of.to_owned()), rows(limit)]).collect())
     }
 
     /// Versions from newest to oldest, of those stored before `before` (when given) and at or after `since`.

@@ -326,7 +326,7 @@ fn leading(reader: &Reader<'_>, person: &Person<'_>, suspects: &mut Suspects) ->
     let words: Vec<String> = std::iter::once(person.word()).chain(person.identifiers.words()).collect();
     let (mut after, mut found) = (0, BTreeSet::new());
     loop {
-        let portion = reader.holding_any(&words, after, PORTION)?;
+        let portion = reader.holding_any(&words, audit::SOURCE, after, PORTION)?;
         let Some(last) = portion.last() else { break };
         after = last;
         found.extend(portion.sound.iter().map(key));

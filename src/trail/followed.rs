@@ -3,6 +3,7 @@
 //! A Medication, a place, a practitioner is nobody's, and stays.
 
 use super::erasure::{Key, PORTION, Plan, key};
+use crate::audit;
 use crate::consent::patients_of;
 use crate::fhir::{Node, Value};
 use crate::outcome::Fault;
@@ -88,7 +89,7 @@ impl Plan {
             let words: Vec<String> = part.iter().map(|(_, id)| id.clone()).collect();
             let mut after = 0;
             loop {
-                let portion = reader.holding_any(&words, after, PORTION)?;
+                let portion = reader.holding_any(&words, audit::SOURCE, after, PORTION)?;
                 let Some(last) = portion.last() else { break };
                 after = last;
                 let stays = |version: &&StoredVersion| !matches!(version.type_name.as_str(), "Provenance" | "Task") && !self.takes(version);

@@ -1,6 +1,7 @@
 //! What the leaves under a subject's tags stand for.
 
 use super::Trail;
+use super::is_event;
 use super::reading::Reading;
 use super::severing::severed;
 use super::subject::{Opens, Place};
@@ -90,7 +91,7 @@ impl Trail {
     async fn contents(&self, reading: &Reading, found: &[Found]) -> Result<HashMap<u64, Permitted>, Fault> {
         let caller = &reading.caller;
         let may_read = |version: &&StoredVersion| {
-            !version.deleted() && version.type_name != "AuditEvent" && caller.scopes.allows(Permission::Read, &version.type_name)
+            !version.deleted() && !is_event(version) && caller.scopes.allows(Permission::Read, &version.type_name)
         };
         let versions = found.iter().filter_map(|found| Some((found, found.version.as_ref().filter(may_read)?)));
         let mut shown: Vec<(&Found, &StoredVersion)> = versions.collect();
@@ -149,7 +150,7 @@ fn item(
     let target = found.version.as_ref().map(reference);
     let (own_key, provenance_key) = match &found.version {
         _ if subject.opens == Opens::Accounting => (None, None),
-        Some(version) if version.type_name == "AuditEvent" => (keys.get(found.patient).map(|key| audit_key(key, &version.id)), None),
+        Some(version) if is_event(version) => (keys.get(found.patient).map(|key| audit_key(key, &version.id)), None),
         Some(version) => {
             let is_first = version.leaf == Some(found.position);
             let record = secret.map(|secret| if is_first { secret } else { shared_key(&secret, patient) });
@@ -167,7 +168,7 @@ fn item(
     let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)
         .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
     let mut provenances = found.provenances.into_iter();
-    let event = found.version.filter(|version| version.type_name == "AuditEvent" && leaf.kind != LeafKind::Accept);
+    let event = found.version.filter(is_event);
     Ok(Item {
         position: found.position,
         leaf,
@@ -217,10 +218,9 @@ fn found(
                 return Err(corrupt(format!("the Provenance of the version that leaf {position} stands for is not there")));
             }
             let severed = severed(reader, position, &leaf)?;
-            let is_event = |version: &&StoredVersion| version.type_name == "AuditEvent";
             let committed = version
                 .as_ref()
-                .filter(is_event)
+                .filter(|version| is_event(version))
                 .or_else(|| provenances.first().filter(|_| leaf.provenance.is_some() && reading.is_of_trail()));
             let is_shortened = committed.map(is_shortened).transpose()?.unwrap_or_default();
             let shortened = is_shortened.then(|| reading.explain_shortened(reader, position, &leaf)).transpose()?;
@@ -254,7 +254,7 @@ fn overseen(version: Option<StoredVersion>) -> Option<PermittedRecord> {
 }
 
 fn reference(version: &StoredVersion) -> String {
-    if version.type_name == "AuditEvent" { record(version) } else { format!("{}/_history/{}", record(version), version.version) }
+    if is_event(version) { record(version) } else { format!("{}/_history/{}", record(version), version.version) }
 }
 
 fn record(version: &StoredVersion) -> String {
@@ -285,7 +285,7 @@ impl Statements {
         definitions: &'static crate::definitions::Definitions,
         version: &StoredVersion,
     ) -> Result<Vec<StoredVersion>, Fault> {
-        if version.type_name == "AuditEvent" {
+        if is_event(version) {
             return Ok(Vec::new());
         }
         if self.records.insert(record(version)) {

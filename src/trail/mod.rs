@@ -41,6 +41,7 @@ use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::{QueryPath, may, not_found};
 use crate::registry::Role;
+use crate::store::StoredVersion;
 use std::sync::Arc;
 use subject::Subject;
 
@@ -125,4 +126,9 @@ impl Trail {
         };
         self.query.pipeline.record(opened, &Outcome::Success, LeafKind::Disclose, &closing).await
     }
+}
+
+/// Whether it is a record of what was done, as the gateway keeps it. One that somebody filed is a record like any other.
+fn is_event(version: &StoredVersion) -> bool {
+    version.type_name == "AuditEvent" && version.source == audit::SOURCE
 }

@@ -2,6 +2,7 @@
 
 use super::damaged::Suspects;
 use super::erasure::{Definitions, Key, MAX_RESOURCES, PORTION, Plan, key};
+use super::is_event;
 use super::traces::Traces;
 use super::whose::names;
 use crate::anchor::{audit_key, without_entity};
@@ -24,7 +25,9 @@ impl Plan {
             let found = reader.indexed_between(index_key, index_key, MAX_RESOURCES)?;
             suspects.take(reader, found.damaged)?;
             for version in found.sound {
-                if version.type_name != "Provenance" || version.deleted() || !judged.insert(version.id.clone()) {
+                let is_statement = version.type_name == "Provenance" && version.leaf.is_none();
+                // One that somebody filed is a record like any other.
+                if !is_statement || version.deleted() || !judged.insert(version.id.clone()) {
                     continue;
                 }
                 let mut provenance = version.parse()?;
@@ -63,7 +66,7 @@ impl Plan {
                 suspects.judge(reader, damaged, |event| self.leads_in(event, traces), names)?;
             }
             for version in &portion.sound {
-                if self.gone.contains_key(&key(version)) || version.deleted() {
+                if self.gone.contains_key(&key(version)) || version.deleted() || !is_event(version) {
                     continue;
                 }
                 let event = version.parse()?;

@@ -153,5 +153,5 @@ fn inherit(found: &mut [Whose]) {
 
 /// Which records are one person's, and what somebody had to decide of them, the gateway itself wrote down.
 fn is_own(version: &StoredVersion) -> bool {
-    version.type_name == "Linkage" || version.type_name == "Task" && version.source == audit::SOURCE
+    matches!(version.type_name.as_str(), "Linkage" | "Task") && version.source == audit::SOURCE
 }

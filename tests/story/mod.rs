@@ -18,6 +18,7 @@ mod erasing_told;
 mod erasing_waiting;
 mod erasing_words;
 mod evidence;
+mod filed_accounts;
 mod filing;
 mod formats;
 mod glass;
