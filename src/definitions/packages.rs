@@ -106,8 +106,10 @@ impl Definitions {
         self.global_profiles.iter().filter(move |one| one.0 == type_name).map(|one| one.1.as_str())
     }
 
-    /// A Questionnaire, Measure or Library that was added, by its canonical URL, with or without its version.
+    /// A Questionnaire, Measure or Library that was added, by its canonical URL. Where that names a version, no other stands for it.
     pub fn resource(&self, url: &str) -> Option<&Node> {
-        self.resources.get(url).or_else(|| self.resources.get(super::without_version(url)))
+        let Some((any, asked)) = url.split_once('|') else { return self.resources.get(url) };
+        let fits = |found: &&Node| found.text("version").is_some_and(|version| versions::fits(asked, version));
+        self.resources.get(url).or_else(|| self.resources.get(any).filter(fits))
     }
 }

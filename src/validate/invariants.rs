@@ -1,14 +1,14 @@
 //! The rules that definitions state in FHIRPath (<https://hl7.org/fhir/R4/conformance-rules.html#constraints>), evaluated where they apply.
 
 use super::environment::Surroundings;
-use super::exhausted::GIVEN_UP;
+use super::exhausted::{DOCUMENT_STEPS_MAX, GIVEN_UP};
 use super::path::Path;
 use super::references::Scope;
 use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::Invariant;
 use crate::fhir::Node;
-use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item, Limits, PathError, TreeItem};
+use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item, Limit, Limits, PathError, TreeItem};
 use crate::fhir::types::ElementId;
 use crate::outcome::{IssueType, Severity};
 
@@ -38,6 +38,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     }
     let Some(broken) = broken(walk, rule) else { return };
     let surroundings = Surroundings::within(walk, scope);
+    let steps = STEPS_MAX.min(walk.exhausted.steps_left());
     let focus = Focus {
         types: walk.types,
         context: Item::Tree(place),
@@ -46,17 +47,26 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
         document: scope.document,
         environment: &surroundings,
         now: walk.options.now,
-        limits: Limits { steps: STEPS_MAX, ..DEFAULT_LIMITS },
+        limits: Limits { steps, ..DEFAULT_LIMITS },
     };
     if walk.exhausted.is_given_up(rule.id) {
         return walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {GIVEN_UP}", rule.key));
     }
-    let held = rule.expression.as_ref().map_err(Clone::clone).and_then(|expression| expression.truth(&focus));
+    let (held, cost) = match &rule.expression {
+        Ok(expression) => expression.truth_and_cost(&focus),
+        Err(error) => (Err(error.clone()), 0),
+    };
+    walk.exhausted.spend(cost);
     walk.exhausted.note(rule.id, &held);
     match held {
         Ok(true) => {}
         Ok(false) => {
             walk.report.add_at(broken, path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
+        }
+        Err(PathError::Limit { limit: Limit::Steps, .. }) if steps < STEPS_MAX => {
+            let text =
+                format!("Rule {} could not be evaluated: the rules of this document cost more than {DOCUMENT_STEPS_MAX} steps", rule.key);
+            walk.report.add_at(NOT_EVALUATED, path, offset(place), text);
         }
         Err(error) if is_unreadable(&error) => {
             walk.report.add_at(

@@ -166,7 +166,10 @@ mod tests {
         check("<active value='true' note='x'/>", &["Undefined_attribute__on__for_type__properties__ /f:Patient/f:active"]);
         check("<active value='true'/>stray", &["Text_should_not_be_present /f:Patient"]);
         check("<gender value='male'/><active value='true'/>", &["Validation_VAL_Profile_OutOfOrder Patient.active"]);
-        check("<name/><gender value='male'/><name id='x'/>", &["Validation_VAL_Profile_OutOfOrder Patient.name[1]"]);
+        check(
+            "<name/><gender value='male'/><name id='x'/>",
+            &["Element_must_have_some_content /f:Patient/f:name", "Validation_VAL_Profile_OutOfOrder Patient.name[1]"],
+        );
         check("<gender value='male'/><gender value='male'/>", &["Validation_VAL_Profile_Maximum_one Patient"]);
         check(
             "<contained><Basic><id value='a'/><code other='b'/></Basic></contained>",

@@ -7,6 +7,7 @@ use super::asking::{Answer, Failure, QUESTIONS_MAX, Question};
 use super::exhausted::Exhausted;
 use super::links::Places;
 use super::path::Path;
+use super::questionnaire::options::Options as AnswerOptions;
 use super::report::{Report, Rule};
 use super::verdicts::{self, Verdicts};
 use super::{DEPTH_MAX, Options, attachments, bindings, codings, extensions, identifiers, invariants, profiles, references, text_links};
@@ -89,6 +90,8 @@ pub struct Walk<'a> {
     pub places: (usize, Places),
     /// The expansions of value sets that the document contains, by their addresses.
     pub contained_sets: HashMap<usize, Expansion>,
+    /// The options of questions that have many, by the addresses of the questions.
+    pub answer_options: HashMap<usize, AnswerOptions>,
     /// Profiles being checked, each with the element it is checked on, by address.
     pub profiles_open: Vec<verdicts::Question>,
     /// What was found out of such questions.
@@ -160,6 +163,7 @@ impl<'a> Walk<'a> {
             places: Default::default(),
             profiles_open: Vec::new(),
             contained_sets: HashMap::new(),
+            answer_options: HashMap::new(),
             verdicts: Verdicts::default(),
             conforming: 0,
             exhausted: Exhausted::default(),

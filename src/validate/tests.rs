@@ -1,5 +1,7 @@
 //! Every rule, by data: `fixtures/validate/*.json`, one case a file (`why`, `resource`, `findings` in order).
 
+mod costs;
+
 use super::*;
 use crate::fhir::{Object, Value, json};
 use std::collections::BTreeSet;

@@ -130,3 +130,14 @@ fn a_cache_that_cannot_be_read_is_not_added_to() {
     std::fs::remove_file(&lock).unwrap();
     assert_eq!(validate("r.own#1.0.0").0, 1, "the Patient is judged, with what is there");
 }
+
+/// Nobody writes to a pipe that lies in a folder.
+#[test]
+fn a_pipe_in_a_folder_is_passed_over() {
+    let folder = desk();
+    assert!(Command::new("mkfifo").arg(folder.path().join("own/pipe.json")).status().unwrap().success());
+    std::fs::copy(folder.path().join("p.json"), folder.path().join("own/p.json")).unwrap();
+    let judged = hearthgate(&["validate", "own"], folder.path());
+    let said = String::from_utf8_lossy(&judged.stderr);
+    assert!(status(&judged) == 1 && said.contains("pipe.json: is no file, and was passed over"), "{said}");
+}

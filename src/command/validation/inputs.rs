@@ -123,7 +123,12 @@ fn sorted_below(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, InputError
             } else if (pattern != "**" || ENDINGS.iter().any(|ending| name.ends_with(ending)) && name != "package.json")
                 && matches(pattern, &below)
             {
-                found.push(entry.path());
+                // Nobody may ever write to a pipe that lies about; one that is named is meant.
+                if entry.path().metadata().is_ok_and(|found| !found.is_file()) {
+                    remark!("hearthgate: {}: is no file, and was passed over", entry.path().display());
+                } else {
+                    found.push(entry.path());
+                }
             }
         }
     }

@@ -63,6 +63,11 @@ impl<'f, 'd> Evaluator<'f, 'd> {
         Evaluator { focus, dialect, steps: Cell::new(0), variables: RefCell::new(Vec::new()), kept: RefCell::new(Vec::new()) }
     }
 
+    /// The work counted so far.
+    pub fn spent(&self) -> u64 {
+        self.steps.get()
+    }
+
     /// Counts work; an error once it is more than the focus allows.
     #[inline]
     pub fn spend(&self, steps: usize) -> Result<(), PathError> {

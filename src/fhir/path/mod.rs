@@ -101,23 +101,31 @@ impl Expression {
 
     /// What the expression yields at a place.
     pub fn evaluate<'d>(&'d self, focus: &Focus<'d>) -> Result<Vec<Item<'d>>, PathError> {
-        self.collection(focus).map(Collection::into_vec)
+        self.collection(focus).0.map(Collection::into_vec)
     }
 
     /// Whether an invariant holds: one boolean is itself, any other item is true, nothing is false.
     pub fn truth<'d>(&'d self, focus: &Focus<'d>) -> Result<bool, PathError> {
-        let yielded = self.collection(focus)?;
-        match yielded.len() {
-            0 | 1 => Ok(truth_of(&yielded, "invariant")? == Some(true)),
-            _ => Ok(true),
-        }
+        self.truth_and_cost(focus).0
     }
 
-    fn collection<'d>(&'d self, focus: &Focus<'d>) -> Result<Collection<'d>, PathError> {
+    /// The same, and how many steps it took to find out.
+    pub fn truth_and_cost<'d>(&'d self, focus: &Focus<'d>) -> (Result<bool, PathError>, u64) {
+        let (yielded, cost) = self.collection(focus);
+        let truth = yielded.and_then(|yielded| match yielded.len() {
+            0 | 1 => Ok(truth_of(&yielded, "invariant")? == Some(true)),
+            _ => Ok(true),
+        });
+        (truth, cost)
+    }
+
+    fn collection<'d>(&'d self, focus: &Focus<'d>) -> (Result<Collection<'d>, PathError>, u64) {
         if focus.types.elements().len() != self.elements {
-            return Err(PathError::OtherTypes);
+            return (Err(PathError::OtherTypes), 0);
         }
         let scope = Scope { this: Some(&focus.context), index: None, total: None };
-        Evaluator::new(focus, self.dialect).expression(&self.root, scope)
+        let evaluator = Evaluator::new(focus, self.dialect);
+        let yielded = evaluator.expression(&self.root, scope);
+        (yielded, evaluator.spent())
     }
 }

@@ -3,9 +3,17 @@
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
+use super::extension;
 use crate::fhir::Node;
 use crate::fhir::decimal::Decimal;
 use crate::outcome::IssueType;
+use std::collections::HashMap;
+
+const POPULATIONS: &str = "http://terminology.hl7.org/CodeSystem/measure-population";
+/// Says in which unit a measure's score is.
+const UNIT: &str = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit";
+/// Stands for a score that is no quantity.
+const OTHER_SCORE: &str = "http://hl7.org/fhir/us/davinci-deqm/StructureDefinition/extension-alternateScoreType";
 
 const fn wrong(message_id: &'static str) -> Rule {
     Rule::error(IssueType::BusinessRule, message_id)
@@ -32,6 +40,8 @@ const NO_SCORE_VALUE: Rule = Rule::error(IssueType::Required, "MEASURE_MR_SCORE_
 const SCORE_OUT_OF_RANGE: Rule = Rule::error(IssueType::Required, "MEASURE_MR_SCORE_VALUE_INVALID_01");
 const SCORE_WITH_UNIT: Rule = wrong("MEASURE_MR_SCORE_UNIT_PROHIBITED");
 
+const SCORE_OF_OTHER_UNIT: Rule = Rule::error(IssueType::CodeInvalid, "MEASURE_MR_SCORE_FIXED");
+
 /// Judges a MeasureReport by its Measure: contained, or in hand.
 pub fn check(walk: &mut Walk<'_>, report: &Node, path: &Path<'_>) {
     let Some(url) = report.text("measure") else {
@@ -52,9 +62,9 @@ fn groups(walk: &mut Walk<'_>, measure: &Node, report: &Node, path: &Path<'_>) {
     let name = path.name("group");
     if let ([one], [group]) = (asked, given) {
         let at = name.index(0);
-        if let (Some(code), Some(expected)) = (group.get("code"), one.get("code")) {
+        if let (Some(code), Some(_)) = (group.get("code"), one.get("code")) {
             let is_usable = code.items("coding").iter().any(|coding| coding.text("system").is_some() && coding.text("code").is_some());
-            match (is_usable, shares_code(expected, code)) {
+            match (is_usable, ByCode::of(asked).find(code).is_some()) {
                 (false, _) => walk.report.add(NO_USABLE_CODE, &at, group, "The group's code has no coding with a system and a code"),
                 (true, false) => walk.report.add(WRONG_CODE, &at, group, "The group's code is not that of the measure's group"),
                 (true, true) => {}
@@ -62,7 +72,7 @@ fn groups(walk: &mut Walk<'_>, measure: &Node, report: &Node, path: &Path<'_>) {
         }
         return Group { measure, report, asked: one }.check(walk, group, &at);
     }
-    let rules = Rules { without_code: GROUP_WITHOUT_CODE, unknown: GROUP_UNKNOWN, twice: GROUP_TWICE };
+    let rules = Rules { without_code: GROUP_WITHOUT_CODE, unknown: GROUP_UNKNOWN, twice: GROUP_TWICE, by_text: false };
     let mut pairs = Vec::new();
     let met = pair(walk, asked, given, rules, &name, &mut pairs);
     for (index, one) in pairs {
@@ -71,7 +81,7 @@ fn groups(walk: &mut Walk<'_>, measure: &Node, report: &Node, path: &Path<'_>) {
         }
     }
     if report.text("type") != Some("data-collection") {
-        missing(walk, asked, &met, report, path);
+        missing(walk, asked, &met, |_| false, report, path);
     }
 }
 
@@ -84,8 +94,8 @@ struct Group<'n> {
 
 impl Group<'_> {
     fn check(&self, walk: &mut Walk<'_>, group: &Node, path: &Path<'_>) {
-        let rules = Rules { without_code: PART_WITHOUT_CODE, unknown: PART_UNKNOWN, twice: PART_TWICE };
         for part in ["population", "stratifier"] {
+            let rules = Rules { without_code: PART_WITHOUT_CODE, unknown: PART_UNKNOWN, twice: PART_TWICE, by_text: part == "stratifier" };
             let (asked, given) = (self.asked.items(part), group.items(part));
             let name = path.name(part);
             let mut pairs = Vec::new();
@@ -95,7 +105,7 @@ impl Group<'_> {
                     self.population(walk, population, &name.index(index));
                 }
             }
-            missing(walk, asked, &met, group, path);
+            missing(walk, asked, &met, |one| part == "population" && is_observation(one), group, path);
         }
         self.score(walk, group, path);
     }
@@ -131,21 +141,18 @@ impl Group<'_> {
             (_, "proportion" | "ratio" | "continuous-variable", None) => {
                 walk.report.add(NO_SCORE, path, group, "The measure's scoring asks for a score");
             }
-            (_, kind @ ("proportion" | "ratio" | "continuous-variable"), Some(score)) => score_value(walk, kind, score, &at),
+            (_, kind @ ("proportion" | "ratio" | "continuous-variable"), Some(score)) => score_value(walk, kind, self.measure, score, &at),
             _ => {}
         }
     }
 }
 
-fn score_value(walk: &mut Walk<'_>, kind: &str, score: &Node, path: &Path<'_>) {
-    let Some(value) = score.get("value") else {
-        if score.get("extension").is_none() {
-            walk.report.add(NO_SCORE_VALUE, path, score, "The score must have a value");
-        }
-        return;
+fn score_value(walk: &mut Walk<'_>, kind: &str, measure: &Node, score: &Node, path: &Path<'_>) {
+    let Some(value) = score.get("value").or_else(|| extension(score, OTHER_SCORE)) else {
+        return walk.report.add(NO_SCORE_VALUE, path, score, "The score must have a value");
     };
     if kind != "proportion" {
-        return;
+        return unit(walk, measure, score, path);
     }
     for member in ["unit", "system", "code"] {
         if let Some(node) = score.get(member) {
@@ -161,12 +168,28 @@ fn score_value(walk: &mut Walk<'_>, kind: &str, score: &Node, path: &Path<'_>) {
     }
 }
 
+/// A measure may say in which unit its score is.
+fn unit(walk: &mut Walk<'_>, measure: &Node, score: &Node, path: &Path<'_>) {
+    let Some(asked) = extension(measure, UNIT) else { return };
+    let text = "The score must be in the unit that the measure states";
+    match score.get("code") {
+        None => walk.report.add(SCORE_OF_OTHER_UNIT, path, score, text),
+        Some(code) if code.as_text() != asked.text("code") => walk.report.add(SCORE_OF_OTHER_UNIT, &path.name("code"), code, text),
+        Some(_) if score.text("system").is_some_and(|system| asked.text("system") != Some(system)) => {
+            walk.report.add(SCORE_OF_OTHER_UNIT, path, score, text);
+        }
+        Some(_) => {}
+    }
+}
+
 /// What is said of parts that do not fit the measure's.
 #[derive(Clone, Copy)]
 struct Rules {
     without_code: Rule,
     unknown: Rule,
     twice: Rule,
+    /// Whether parts without a coding are told apart by their text.
+    by_text: bool,
 }
 
 /// Pairs the parts of a report with those of the measure by code, and says which of the measure's were met.
@@ -179,13 +202,14 @@ fn pair<'n>(
     pairs: &mut Vec<(usize, &'n Node)>,
 ) -> Vec<bool> {
     let mut met = vec![false; asked.len()];
+    let by_code = ByCode::of(asked);
     for (index, part) in given.iter().enumerate() {
         let at = name.index(index);
         let Some(code) = code_of(part) else {
             walk.report.add(rules.without_code, &at, part, "The part has no code, so it cannot be told which of the measure's it is");
             continue;
         };
-        let found = asked.iter().position(|one| one.get("code").is_some_and(|expected| shares_code(expected, code)));
+        let found = by_code.find(code).filter(|_| rules.by_text || !code.items("coding").is_empty());
         match found.and_then(|found| Some((met.get_mut(found)?, asked.get(found)?))) {
             None => walk.report.add(rules.unknown, &at, part, "The measure has no part of this code"),
             Some((true, _)) => walk.report.add(rules.twice, &at, part, "Another part has the same code"),
@@ -203,22 +227,54 @@ fn code_of(part: &Node) -> Option<&Node> {
     part.items("code").first().or_else(|| part.get("code").filter(|code| code.as_object().is_some()))
 }
 
-fn missing(walk: &mut Walk<'_>, asked: &[Node], met: &[bool], holder: &Node, path: &Path<'_>) {
+/// Says which parts of the measure were not met; one without a code is met by none.
+fn missing(walk: &mut Walk<'_>, asked: &[Node], met: &[bool], is_excused: impl Fn(&Node) -> bool, holder: &Node, path: &Path<'_>) {
     for (one, _) in asked.iter().zip(met).filter(|(_, met)| !**met) {
-        let Some(code) = one.get("code") else { continue };
-        let is_observation = code.items("coding").iter().any(|coding| coding.text("code") == Some("measure-observation"));
-        if !is_observation {
+        if !is_excused(one) {
             walk.report.add(MISSING, path, holder, "A part that the measure defines is not there");
         }
     }
 }
 
-/// Whether two concepts share a coding, or, when neither has one, their text.
-fn shares_code(expected: &Node, given: &Node) -> bool {
-    let (expected_codings, given_codings) = (expected.items("coding"), given.items("coding"));
-    if expected_codings.is_empty() && given_codings.is_empty() {
-        return expected.text("text").is_some() && expected.text("text") == given.text("text");
+/// Whether a population is what is observed of others, which a report need not count.
+fn is_observation(population: &Node) -> bool {
+    let codings = population.get("code").map(|code| code.items("coding")).unwrap_or_default();
+    codings.iter().any(|coding| key(coding) == [Some(POPULATIONS), Some("measure-observation")])
+}
+
+/// The places of a measure's parts by what they are told apart by, the first of each.
+#[derive(Default)]
+struct ByCode<'n> {
+    /// By system and code.
+    codings: HashMap<[Option<&'n str>; 2], usize>,
+    /// Those without a coding by their text.
+    texts: HashMap<&'n str, usize>,
+}
+
+impl<'n> ByCode<'n> {
+    fn of(parts: &'n [Node]) -> ByCode<'n> {
+        let mut by_code = ByCode::default();
+        for (place, code) in parts.iter().enumerate().filter_map(|(place, part)| Some((place, part.get("code")?))) {
+            let codings = code.items("coding");
+            for coding in codings {
+                by_code.codings.entry(key(coding)).or_insert(place);
+            }
+            if let Some(text) = code.text("text").filter(|_| codings.is_empty()) {
+                by_code.texts.entry(text).or_insert(place);
+            }
+        }
+        by_code
     }
-    let same = |one: &Node, other: &Node| one.text("system") == other.text("system") && one.text("code") == other.text("code");
-    expected_codings.iter().any(|one| given_codings.iter().any(|other| same(one, other)))
+
+    /// The first part that shares a coding, or, where neither has one, the text.
+    fn find(&self, code: &Node) -> Option<usize> {
+        match code.items("coding") {
+            [] => self.texts.get(code.text("text")?).copied(),
+            codings => codings.iter().filter_map(|coding| self.codings.get(&key(coding)).copied()).min(),
+        }
+    }
+}
+
+fn key(coding: &Node) -> [Option<&str>; 2] {
+    [coding.text("system"), coding.text("code")]
 }

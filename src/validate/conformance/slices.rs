@@ -6,9 +6,10 @@ use super::super::structure::Walk;
 use super::elements::Listed;
 use super::over_base::{NO_RANGE, NO_SNAPSHOT, WIDER};
 use crate::definitions::Structure;
+use crate::definitions::profile::Profile;
 use crate::fhir::Node;
 use crate::outcome::IssueType;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const UNTOLD: Rule = Rule::warning(IssueType::BusinessRule, "DIFFERENTIAL_DOES_NOT_HAVE_A_SLICE__B_OF_____IN_PROFILE_");
 
@@ -56,9 +57,10 @@ pub fn sliced(id: &str) -> Option<&str> {
 fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
     let mut slices: Vec<(&str, Vec<&Node>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
+    let known = Known::of(walk, list, base);
     for element in list.elements {
         let Some(place) = element.text("path").filter(|_| element.text("sliceName").is_some()) else { continue };
-        if is_told_apart(walk, list, base, place) {
+        if known.is_told_apart(place) {
             continue;
         }
         let index = *places.entry(place).or_insert(slices.len());
@@ -72,7 +74,7 @@ fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pat
             [_, second, ..] => {
                 walk.report.add(NO_SNAPSHOT, path, second, "Slices stand here, and nothing says how they are told apart (slicing)")
             }
-            [only] if !is_in_other_profile(walk, list, base, place) => {
+            [only] if !known.is_in_other_profile(place) => {
                 walk.report.add(UNTOLD, path, only, "A slice stands here, and nothing says which elements are of it (slicing)");
             }
             _ => {}
@@ -80,22 +82,40 @@ fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pat
     }
 }
 
-fn is_told_apart(walk: &Walk<'_>, list: &Listed<'_>, base: &Structure, place: &str) -> bool {
-    let step = place.rsplit('.').next().unwrap_or(place);
-    let of_base = || walk.definitions.profile(&base.url);
-    step.ends_with("[x]")
-        || matches!(step, "extension" | "modifierExtension")
-        || list.elements.iter().any(|one| one.text("path") == Some(place) && one.get("slicing").is_some())
-        || of_base().is_some_and(|base| base.nodes().iter().any(|node| node.path == place && !node.slices.is_empty()))
+/// What a differential and its base say of places, by path.
+struct Known<'a> {
+    /// Where it is said how slices are told apart.
+    told: HashSet<&'a str>,
+    /// Whose type has a profile, which may say what the base does not.
+    profiled: HashSet<&'a str>,
 }
 
-/// Whether the place is within an element whose type has a profile, which may say what the base does not.
-fn is_in_other_profile(walk: &Walk<'_>, list: &Listed<'_>, base: &Structure, place: &str) -> bool {
-    let is_above = |path: &str| place.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
-    let has_profile = |element: &Node| element.items("type").iter().any(|one| one.get("profile").is_some());
-    let of_base = walk.definitions.profile(&base.url);
-    list.elements.iter().any(|one| one.text("path").is_some_and(is_above) && has_profile(one))
-        || of_base.is_some_and(|base| {
-            base.nodes().iter().any(|node| is_above(&node.path) && node.element.types.iter().any(|one| !one.profiles.is_empty()))
-        })
+/// How many elements above a place are looked at. None of FHIR's lies so deep.
+const DEPTH_MAX: usize = 64;
+
+impl<'a> Known<'a> {
+    fn of(walk: &Walk<'a>, list: &Listed<'a>, base: &Structure) -> Known<'a> {
+        let of_base = walk.definitions.profile(&base.url).map(Profile::nodes).unwrap_or_default();
+        let sliced = |one: &&Node| one.get("slicing").is_some();
+        let has_profile = |one: &&Node| one.items("type").iter().any(|one| one.get("profile").is_some());
+        let paths =
+            |wanted: &dyn Fn(&&Node) -> bool| list.elements.iter().filter(wanted).filter_map(|one| one.text("path")).collect::<Vec<_>>();
+        let told = of_base.iter().filter(|node| !node.slices.is_empty()).map(|node| node.path.as_str());
+        let profiled = of_base.iter().filter(|node| node.element.types.iter().any(|one| !one.profiles.is_empty()));
+        Known {
+            told: paths(&sliced).into_iter().chain(told).collect(),
+            profiled: paths(&has_profile).into_iter().chain(profiled.map(|node| node.path.as_str())).collect(),
+        }
+    }
+
+    fn is_told_apart(&self, place: &str) -> bool {
+        let step = place.rsplit('.').next().unwrap_or(place);
+        step.ends_with("[x]") || matches!(step, "extension" | "modifierExtension") || self.told.contains(place)
+    }
+
+    /// Whether the place is within an element whose type has a profile.
+    fn is_in_other_profile(&self, place: &str) -> bool {
+        let mut above = place.match_indices('.').take(DEPTH_MAX).filter_map(|(end, _)| place.get(..end));
+        above.any(|path| self.profiled.contains(path))
+    }
 }

@@ -7,12 +7,14 @@ use super::super::references;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::super::values::REGEX_BYTES_MAX;
+use super::options::{GONE_THROUGH_MAX, Options};
 use super::response::offset;
 use super::{extension, extensions, value};
 use crate::definitions::Membership;
-use crate::fhir::Node;
+use crate::fhir::{Node, json};
 use crate::outcome::IssueType;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 
 const fn wrong(message_id: &'static str) -> Rule {
     Rule::error(IssueType::Structure, message_id)
@@ -67,8 +69,15 @@ pub fn check_all(walk: &mut Walk<'_>, item: &Node, given: &[Found<'_>], asked: F
         return;
     }
     let answers: Vec<&Node> = given.iter().filter_map(|answer| value(answer.item.node?)).collect();
-    let is_given =
-        |option: &Node| answers.iter().any(|answer| *answer == option || option.as_object().is_some() && same_coding(option, answer));
+    let values: HashSet<String> = answers.iter().map(|answer| json::write(answer)).collect();
+    let codings: HashSet<[Option<&str>; 2]> = answers.iter().map(|answer| [answer.text("system"), answer.text("code")]).collect();
+    let codes: HashSet<Option<&str>> = answers.iter().map(|answer| answer.text("code")).collect();
+    // Codes decide; an option without a system stands for any.
+    let is_coded = |option: &Node| match (option.text("system"), option.text("code")) {
+        (None, code) => codes.contains(&code),
+        (system, code) => codings.contains(&[system, code]),
+    };
+    let is_given = |option: &Node| values.contains(&json::write(option)) || option.as_object().is_some() && is_coded(option);
     if exclusive.any(is_given) {
         walk.report.add_at(NOT_ALONE, path, offset(asked), "An option that excludes all others is given together with another answer");
     }
@@ -122,9 +131,7 @@ fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
     let is_choice = matches!(asked, "choice" | "open-choice");
     match answer.type_name {
         "Coding" if !listed.is_empty() => {
-            let is_same = |option: &Node| ["system", "code"].iter().all(|name| option.text(name) == answer.node.text(name));
-            let is_option = listed.iter().filter_map(value).any(|option| option.as_object().is_some() && is_same(option));
-            if !is_option {
+            if !is_coded_option(walk, item, answer.node) {
                 walk.report.add(CODING_IS_NO_OPTION, answer.outer, answer.node, "The answer is none of the options");
             }
         }
@@ -135,7 +142,7 @@ fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
         "string" if is_choice && listed.is_empty() && set.is_none() => {
             walk.report.add(STRING_NO_OPTIONS, answer.outer, answer.node, "The question states no options, so the answer was not checked");
         }
-        "string" if asked == "choice" && (set.is_some() || !is_listed(listed, answer.node)) => {
+        "string" if asked == "choice" && (set.is_some() || !is_option(walk, item, answer.node)) => {
             walk.report.add(
                 STRING_IS_NO_OPTION,
                 answer.outer,
@@ -149,7 +156,7 @@ fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
                 in_value_set(walk, set, answer);
             }
         }
-        _ if !listed.is_empty() && !is_listed(listed, answer.node) => {
+        _ if !listed.is_empty() && !is_option(walk, item, answer.node) => {
             walk.report.add(wrong(no_option(answer.type_name)), answer.at, answer.node, "The answer is none of the options");
         }
         _ => {}
@@ -165,8 +172,25 @@ fn no_option(type_name: &str) -> &'static str {
     }
 }
 
-fn is_listed(options: &[Node], answer: &Node) -> bool {
-    options.iter().filter_map(value).any(|option| option == answer)
+/// The options of a question where they are too many to be gone through for each answer.
+fn many<'w>(walk: &'w mut Walk<'_>, item: &Node) -> Option<&'w Options> {
+    let listed = item.items("answerOption");
+    (listed.len() > GONE_THROUGH_MAX).then(|| &*walk.answer_options.entry(references::address(item)).or_insert_with(|| Options::of(listed)))
+}
+
+fn is_coded_option(walk: &mut Walk<'_>, item: &Node, answer: &Node) -> bool {
+    let is_same = |option: &Node| ["system", "code"].iter().all(|name| option.text(name) == answer.text(name));
+    match many(walk, item) {
+        Some(options) => options.has_coding(answer),
+        None => item.items("answerOption").iter().filter_map(value).any(|option| option.as_object().is_some() && is_same(option)),
+    }
+}
+
+fn is_option(walk: &mut Walk<'_>, item: &Node, answer: &Node) -> bool {
+    match many(walk, item) {
+        Some(options) => options.has(answer),
+        None => item.items("answerOption").iter().filter_map(value).any(|option| option == answer),
+    }
 }
 
 /// Codes decide; an option without a system stands for any.

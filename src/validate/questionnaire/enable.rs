@@ -12,10 +12,15 @@ use std::collections::HashMap;
 /// How deep the items of a response are looked into; the readers refuse what nests deeper.
 const DEPTH_MAX: usize = super::super::DEPTH_MAX;
 
+/// How often the conditions of a form may be compared with an answer, all together: each may ask the question that has the most.
+const COMPARISONS_MAX: usize = 2_000_000;
+
 /// The response and the items around the one at hand, the innermost last, each with its answers by question once they were asked for.
 pub struct Around<'n> {
     scopes: Vec<(&'n Node, Option<Answers<'n>>)>,
     expressions: Expressions<'n>,
+    /// How often conditions were compared with answers.
+    comparisons: usize,
 }
 
 /// The answers by question; none in place of one that has no value and says why.
@@ -23,7 +28,7 @@ type Answers<'n> = HashMap<&'n str, Vec<Option<&'n Node>>>;
 
 impl<'n> Around<'n> {
     pub fn new(form: &'n Node, response: &'n Node, scope: &'n Scope<'n>) -> Around<'n> {
-        Around { scopes: vec![(response, None)], expressions: Expressions::of(form, scope) }
+        Around { scopes: vec![(response, None)], expressions: Expressions::of(form, scope), comparisons: 0 }
     }
 
     pub fn depth(&self) -> usize {
@@ -36,6 +41,17 @@ impl<'n> Around<'n> {
 
     pub fn leave(&mut self) {
         self.scopes.pop();
+    }
+
+    /// Whether a condition holds by the nearest answers to its question.
+    fn meets(&mut self, condition: &Node, question: &str) -> Said {
+        if self.comparisons > COMPARISONS_MAX {
+            return Err(format!("the conditions of the form were compared with answers {COMPARISONS_MAX} times"));
+        }
+        let answers = self.answers(question);
+        let (held, compared) = (holds(condition, answers), answers.len());
+        self.comparisons += compared;
+        Ok(held)
     }
 
     /// The nearest answers to a question.
@@ -56,20 +72,19 @@ impl<'n> Around<'n> {
 
 /// Whether an item is enabled: by its expression, else by its conditions, each of which asks the nearest answer to its question.
 pub fn is_enabled<'n>(walk: &mut Walk<'_>, item: &'n Node, around: &mut Around<'n>) -> Said {
-    around.expressions.enables(walk, item).unwrap_or_else(|| Ok(by_conditions(item, around)))
+    around.expressions.enables(walk, item).unwrap_or_else(|| by_conditions(item, around))
 }
 
-fn by_conditions(item: &Node, around: &mut Around<'_>) -> bool {
+fn by_conditions(item: &Node, around: &mut Around<'_>) -> Said {
     let conditions = item.items("enableWhen");
-    let mut holds = |condition: &Node| {
-        let Some(question) = condition.text("question") else { return true };
-        holds(condition, around.answers(question))
-    };
-    match item.text("enableBehavior") {
-        _ if conditions.is_empty() => true,
-        Some("any") => conditions.iter().any(&mut holds),
-        _ => conditions.iter().all(&mut holds),
+    let is_any = item.text("enableBehavior") == Some("any");
+    for condition in conditions {
+        let held = condition.text("question").map_or(Ok(true), |question| around.meets(condition, question))?;
+        if held == is_any {
+            return Ok(is_any);
+        }
     }
+    Ok(conditions.is_empty() || !is_any)
 }
 
 /// Adds the answers below an item; an item without one is no answer.

@@ -5,6 +5,7 @@ mod derived;
 mod enable;
 mod expression;
 mod form;
+pub mod options;
 mod response;
 
 pub use form::check as check_form;
