@@ -5,7 +5,7 @@ use crate::support::signing::Signer;
 use crate::support::world::OFFICER;
 use crate::support::world::documents;
 use crate::support::{Call, Party, Setup, World, until};
-use hearthgate::clock::{Instant, ScriptedTime};
+use hearthgate::clock::{Clock, Instant, ScriptedTime};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -225,7 +225,7 @@ fn kept_signatures(world: &World) -> u64 {
 /// What a party signed goes with what it is over: whoever has a signature can try guesses of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signature_does_not_outlive_what_it_is_over() {
-    let time = ScriptedTime::starting_at(Instant::from_seconds(1_795_000_000));
+    let time = ScriptedTime::starting_at(Clock::system().now());
     let [lab_signs, _] = signers();
     let world: World = setup().at(&time).start().await;
     let laboratory = world.party("laboratory").await;
