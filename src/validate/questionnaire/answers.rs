@@ -131,7 +131,8 @@ fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
     let is_choice = matches!(asked, "choice" | "open-choice");
     match answer.type_name {
         "Coding" if !listed.is_empty() => {
-            if !is_coded_option(walk, item, answer.node) {
+            let is_option = is_coded_option(walk, item, answer.node);
+            if !is_option {
                 walk.report.add(CODING_IS_NO_OPTION, answer.outer, answer.node, "The answer is none of the options");
             }
         }
