@@ -7,7 +7,7 @@ use crate::registry::Organisation;
 /// The most records of nobody's that one act leaves a record of its own for. What touches more is of none in particular, and must not cost one for each.
 const MAX_APART: usize = 100;
 
-/// The types in which the gateway notes what others did, or who is who. They have no trail of their own.
+/// The types in which the gateway notes what others did, or who is who; what it wrote of another type an operator gave it. They have no trail of their own.
 const ACCOUNTS: [&str; 5] = ["AuditEvent", "Provenance", "Task", "Linkage", "Communication"];
 
 /// Whether a type or a record is of those in which the gateway notes what others did.

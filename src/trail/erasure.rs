@@ -24,8 +24,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// How often an erasure is planned anew, because something was added meanwhile.
 const MAX_ROUNDS: u32 = 10;
 
-/// The types in which the gateway notes what others did, or who is who; what it wrote of another type an operator gave it.
-const ACCOUNTS: [&str; 5] = ["AuditEvent", "Provenance", "Task", "Linkage", "Communication"];
 /// The most resources one person's erasure takes in.
 pub(super) const MAX_RESOURCES: usize = 1_000_000;
 /// Records read at a time when all are looked through.
@@ -126,7 +124,7 @@ impl Trail {
         let current = self.query.pipeline.store.glance(|reader| reader.current(type_name, id)).await?;
         // A Provenance that somebody sent has a leaf of its own.
         let is_noted = |version: StoredVersion| {
-            let is_own = version.source == audit::SOURCE && ACCOUNTS.contains(&type_name);
+            let is_own = version.source == audit::SOURCE && audit::is_account(type_name);
             is_own || type_name == "Provenance" && version.leaf.is_none()
         };
         Ok(current.is_some_and(is_noted))
