@@ -168,8 +168,8 @@ impl Place {
             return Ok(Compiled::new(query, stored, Looked::default(), Rules::beyond_reading(Policy::default())));
         }
         let mut looked_up = Looked::default();
-        let (records, mut known) = directory_of(reader, &mut looked_up, named, BTreeSet::new())?;
-        let mut beside = BTreeSet::new();
+        let (records, known) = directory_of(reader, &mut looked_up, named, Names::new())?;
+        let mut beside = Names::new();
         let mut former = Former::default();
         if !consents.is_empty() {
             let asking = asked.organisations.iter().flat_map(|organisations| organisations.iter());
@@ -178,7 +178,7 @@ impl Place {
             beside.extend(former.versions.iter().flat_map(behind));
             beside.retain(|name| !known.contains(name));
         }
-        let (others, _) = directory_of(reader, &mut looked_up, beside, std::mem::take(&mut known))?;
+        let (others, _) = directory_of(reader, &mut looked_up, beside, known)?;
         let record = records.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
         let [same_person, once] =
             [&asked.linked, &asked.parted].map(|ids| ids.iter().filter_map(|id| Reference::new(&format!("Patient/{id}"))));
