@@ -125,17 +125,18 @@ pub fn types_of(asked: &str) -> &'static [&'static str] {
     }
 }
 
+fn coded_option(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
+    if !is_coded_option(walk, item, answer.node) {
+        walk.report.add(CODING_IS_NO_OPTION, answer.outer, answer.node, "The answer is none of the options");
+    }
+}
+
 fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
     let listed = item.items("answerOption");
     let set = item.text("answerValueSet");
     let is_choice = matches!(asked, "choice" | "open-choice");
     match answer.type_name {
-        "Coding" if !listed.is_empty() => {
-            let is_option = is_coded_option(walk, item, answer.node);
-            if !is_option {
-                walk.report.add(CODING_IS_NO_OPTION, answer.outer, answer.node, "The answer is none of the options");
-            }
-        }
+        "Coding" if !listed.is_empty() => coded_option(walk, item, answer),
         "Coding" => match set {
             Some(set) => in_value_set(walk, set, answer),
             None => walk.report.add(NO_OPTIONS, answer.outer, answer.node, "The question states no options, so the answer was not checked"),
