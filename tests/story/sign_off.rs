@@ -250,9 +250,7 @@ async fn what_was_taken_back_meanwhile_does_not_count() {
     let [lab_signs, clinician_signs] = signers();
     let world = setup().start().await;
     let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
-    let patient = laboratory.create(&person("1")).await;
-    a.create(&permit(&patient)).await;
-    let (result, here) = held(&laboratory, &patient).await;
+    let (result, here) = held_and_shown(&laboratory, &a).await;
     laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
     // The laboratory signs with another key from now on.
     let newer = Signer::new("laboratory-signs-anew");
@@ -289,6 +287,13 @@ async fn what_was_taken_back_meanwhile_does_not_count() {
     let a = world.party("hospital-a").await;
     let done = a.post("Provenance", &clinician_signs.provenance(&[&here], &result)).await.expect(200).json();
     assert_eq!(done["status"], "completed");
+}
+
+/// A result that waits and that the clinician's hospital is shown, and the path of its Task.
+async fn held_and_shown(laboratory: &Party, a: &Party) -> (Value, String) {
+    let patient = laboratory.create(&person("1")).await;
+    a.create(&permit(&patient)).await;
+    held(laboratory, &patient).await
 }
 
 /// A result that waits, and the path of its Task.
@@ -351,9 +356,7 @@ async fn parties_that_sign_at_the_same_moment_make_one_acceptance() {
     let [lab_signs, clinician_signs] = signers();
     let world = setup().start().await;
     let (laboratory, a) = (world.party("laboratory").await, world.party("hospital-a").await);
-    let patient = laboratory.create(&person("1")).await;
-    a.create(&permit(&patient)).await;
-    let (result, here) = held(&laboratory, &patient).await;
+    let (result, here) = held_and_shown(&laboratory, &a).await;
     let signs = |party: &Party, signer: &Signer| {
         let (party, call) = (party.clone(), Call::post("Provenance", &signer.provenance(&[&here], &result)));
         tokio::spawn(async move { party.call(call).await.status })
