@@ -290,7 +290,7 @@ fn plan_patient(
     }
     let mut identifiers = Identifiers::of(&patients);
     identifiers.without_institutions(registered);
-    identifiers.without_shared(reader, definitions, id)?;
+    identifiers.told_from_others(reader, definitions, id)?;
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
     if plan.gone.is_empty() && found.is_empty() && places.is_empty() {

@@ -1,7 +1,8 @@
 //! What names a person by an identifier instead of the gateway's id: logical references, Patients inside other resources, a Person's or relative's own.
 //!
-//! Only identifiers with a system count, and only those that no other Patient here bears: what names two names the other too, and stays. A
-//! practitioner's own identifier says who somebody is at work, and a resource's own is no person's.
+//! Only identifiers with a system count, and only those that no other Patient here bears: what names two names the other too, and stays. One that
+//! somebody else here bears, a clinician or an institution, names the person where a Patient is meant, as the subject or by what is said of it, and
+//! that other everywhere else. A practitioner's own identifier says who somebody is at work, and a resource's own is no person's.
 //!
 //! A record is about the person where they are its subject, by an identifier that they have now. One that was corrected may have been another's, and what
 //! stands anywhere else, among the members of a group or as who did something, mentions the person: whether such a record goes is asked.
@@ -20,6 +21,8 @@ const FEW: usize = 2;
 const PERSON: &str = "Person";
 /// Resources whose own identifier is one of a person.
 const PERSONS: [&str; 2] = [PERSON, "RelatedPerson"];
+/// Who else may bear a number that a Patient bears by mistake, or at work.
+const OTHERS: [&str; 4] = ["Practitioner", "PractitionerRole", "Organization", "Device"];
 
 pub(super) type Pair = (String, String);
 
@@ -32,6 +35,8 @@ pub(super) struct Identifiers {
     own: BTreeSet<Pair>,
     /// Those that were taken back: they may have been somebody else's all along.
     former: BTreeSet<Pair>,
+    /// Those of both that somebody here bears who is no Patient.
+    others: BTreeSet<Pair>,
 }
 
 /// Who a subject is that is not told by a gateway's id.
@@ -60,7 +65,7 @@ impl Identifiers {
         let mut all = patients.into_iter().map(|patient| patient.items("identifier").iter().filter_map(parts).collect::<BTreeSet<Pair>>());
         let own = all.next().unwrap_or_default();
         let former = all.flatten().filter(|parts| !own.contains(parts)).collect();
-        Identifiers { own, former }
+        Identifiers { own, former, others: BTreeSet::new() }
     }
 
     /// Leaves out by what institutions are registered, and what gateways call logs and sources: whoever writes that into a Patient is not named by it.
@@ -70,14 +75,22 @@ impl Identifiers {
         }
     }
 
-    /// Leaves out what other Patients bear as well.
-    pub fn without_shared(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, person: &str) -> Result<(), Fault> {
+    /// Leaves out what other Patients bear as well, and notes what somebody else does.
+    pub fn told_from_others(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, person: &str) -> Result<(), Fault> {
+        let is_borne = |type_name: &str, pair: &Pair| is_borne(reader, definitions, (type_name, person), pair);
         for known in [&mut self.own, &mut self.former] {
             let mut kept = BTreeSet::new();
             for pair in std::mem::take(known) {
-                if !is_anothers(reader, definitions, person, &pair)? {
-                    kept.insert(pair);
+                if is_borne("Patient", &pair)? {
+                    continue;
                 }
+                for type_name in OTHERS {
+                    if is_borne(type_name, &pair)? {
+                        self.others.insert(pair.clone());
+                        break;
+                    }
+                }
+                kept.insert(pair);
             }
             *known = kept;
         }
@@ -100,6 +113,7 @@ impl Identifiers {
         self.add_known(resource, id, &mut naming.known_as);
         naming.subjects = named_in(resource).into_iter().filter_map(|named| self.who(named, id, &naming.known_as)).collect();
         naming.subjects.extend(self.who_itself(type_name, resource));
+        naming.person |= naming.subjects.contains(&Who::Person);
         naming
     }
 
@@ -109,13 +123,20 @@ impl Identifiers {
         members.iter().any(|member| is_looked_at(&member.name) && self.stands_in(&member.node))
     }
 
-    /// Whether an identifier that is or was the person's stands anywhere in something.
+    /// Whether an identifier that is or was the person's stands anywhere in something, and means them.
     pub fn stands_in(&self, node: &Node) -> bool {
+        self.stands_within(node, false)
+    }
+
+    /// The same in a part of a Patient, or of what refers to one.
+    fn stands_within(&self, node: &Node, is_patients: bool) -> bool {
         match &node.value {
-            Value::List(items) => items.iter().any(|item| self.stands_in(item)),
+            Value::List(items) => items.iter().any(|item| self.stands_within(item, is_patients)),
             Value::Object(object) => {
-                let is_one = parts(node).is_some_and(|parts| self.own.contains(&parts) || self.former.contains(&parts));
-                is_one || object.members().iter().any(|member| self.stands_in(&member.node))
+                let is_known = |pair: &Pair| self.own.contains(pair) || self.former.contains(pair);
+                let is_one = parts(node).is_some_and(|pair| is_known(&pair) && (is_patients || !self.others.contains(&pair)));
+                let within = |name: &str| name == "identifier" && is_of_patient(node);
+                is_one || object.members().iter().any(|member| self.stands_within(&member.node, within(&member.name)))
             }
             _ => false,
         }
@@ -144,7 +165,7 @@ impl Identifiers {
         match (node.text("reference"), node.get("identifier")) {
             (Some(reference), _) if known_as.contains(reference) => Some(Who::Person),
             (Some(reference), _) if reference.starts_with("Patient/") => None,
-            (None, Some(identifier)) if self.is_own(identifier) => is_subject.then_some(Who::Person),
+            (None, Some(identifier)) if self.is_subjects(node, identifier) => is_subject.then_some(Who::Person),
             (None, None) => is_subject.then_some(Who::Untold),
             _ => Some(Who::Other),
         }
@@ -154,29 +175,52 @@ impl Identifiers {
     fn who_itself(&self, type_name: &str, resource: &Node) -> Option<Who> {
         let identifiers = resource.items("identifier");
         let is_one = type_name == PERSON && !identifiers.is_empty();
-        is_one.then(|| if identifiers.iter().any(|identifier| self.is_own(identifier)) { Who::Person } else { Who::Other })
+        let is_persons = |identifier: &Node| self.is_own(identifier) && !self.is_others(identifier);
+        is_one.then(|| if identifiers.iter().any(is_persons) { Who::Person } else { Who::Other })
     }
 
     fn is_person(&self, patient: &Node, id: &str) -> bool {
         patient.text("id") == Some(id) || patient.items("identifier").iter().any(|identifier| self.is_own(identifier))
     }
 
+    /// Whether a subject is the person, by an identifier: a clinician's number names the clinician where one is said to be meant.
+    fn is_subjects(&self, subject: &Node, identifier: &Node) -> bool {
+        let may_be = subject.text("type").is_none() || is_of_patient(subject) || !self.is_others(identifier);
+        self.is_own(identifier) && may_be
+    }
+
     fn is_own(&self, identifier: &Node) -> bool {
         parts(identifier).is_some_and(|parts| self.own.contains(&parts))
     }
+
+    fn is_others(&self, identifier: &Node) -> bool {
+        parts(identifier).is_some_and(|parts| self.others.contains(&parts))
+    }
 }
 
-/// Whether another Patient bears an identifier.
-fn is_anothers(reader: &Reader<'_>, definitions: &'static Definitions, person: &str, (system, value): &Pair) -> Result<bool, Fault> {
+/// Whether a resource of this type, and other than the person's, bears an identifier.
+fn is_borne(
+    reader: &Reader<'_>,
+    definitions: &'static Definitions,
+    (type_name, person): (&str, &str),
+    (system, value): &Pair,
+) -> Result<bool, Fault> {
     let pairs = [("identifier".to_owned(), format!("{}|{}", escaped(system), escaped(value)))];
-    let query = Query::parse(definitions, "Patient", &pairs, Handling::Strict)
+    let query = Query::parse(definitions, type_name, &pairs, Handling::Strict)
         .map_err(|_| Fault::new(FaultKind::Internal, "the query for who bears an identifier does not parse"))?;
-    for found in reader.first_candidates(&query, FEW)?.iter().filter(|found| found.id != person) {
+    let is_persons = |id: &str| type_name == "Patient" && id == person;
+    for found in reader.first_candidates(&query, FEW)?.iter().filter(|found| !is_persons(&found.id)) {
         if query.matches(&found.parse()?) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether something is a Patient, or refers to one.
+fn is_of_patient(node: &Node) -> bool {
+    let is_patient = |name: &str| node.text(name) == Some("Patient");
+    is_patient("resourceType") || is_patient("type") || node.text("reference").is_some_and(|reference| reference.contains("Patient/"))
 }
 
 fn parts(identifier: &Node) -> Option<Pair> {
@@ -256,5 +300,31 @@ mod tests {
             assert_eq!((found.person, found.subjects), (*person, subjects.iter().copied().collect()), "{text}");
         }
         assert_eq!(identifiers().words(), [r#""value":"0-0""#, r#""value":"1-2""#]);
+    }
+
+    /// OWN stands for a number that a Practitioner here bears, too.
+    #[test]
+    fn a_clinicians_number_names_the_patient_where_a_patient_is_meant() {
+        let cases: &[(&str, bool)] = &[
+            (r#"{"resourceType":"Observation","performer":[{"identifier":OWN}]}"#, false),
+            (r#"{"resourceType":"Observation","performer":[{"type":"Practitioner","identifier":OWN}]}"#, false),
+            (r#"{"resourceType":"Observation","performer":[{"reference":"Practitioner/d1","identifier":OWN}]}"#, false),
+            (r#"{"resourceType":"Observation","performer":[{"type":"Patient","identifier":OWN}]}"#, true),
+            (r#"{"resourceType":"Observation","performer":[{"reference":"https://e.example/Patient/9","identifier":OWN}]}"#, true),
+            (r#"{"resourceType":"Observation","subject":{"identifier":OWN}}"#, true),
+            (r#"{"resourceType":"Observation","subject":{"type":"Patient","identifier":OWN}}"#, true),
+            (r#"{"resourceType":"Flag","subject":{"type":"Practitioner","identifier":OWN}}"#, false),
+            (r#"{"resourceType":"Observation","contained":[{"resourceType":"Practitioner","id":"d","identifier":[OWN]}]}"#, false),
+            (r#"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","identifier":[OWN]}]}"#, true),
+            (r#"{"resourceType":"Observation","extension":[{"url":"urn:x","valueIdentifier":OWN}]}"#, false),
+            (r#"{"resourceType":"Person","identifier":[OWN]}"#, false),
+            (r#"{"resourceType":"RelatedPerson","identifier":[OWN]}"#, false),
+        ];
+        let mut known = identifiers();
+        known.others = BTreeSet::from([("urn:ssn".to_owned(), "1-2".to_owned())]);
+        for (text, person) in cases {
+            let resource = json::parse(text.replace("OWN", OWN).as_bytes(), 99).unwrap();
+            assert_eq!(known.naming(&resource, "hg-a").person, *person, "{text}");
+        }
     }
 }

@@ -50,6 +50,36 @@ async fn a_mention_by_an_identifier_takes_nothing_unasked() {
     case.erase(&case.first, "").await.expect(200);
 }
 
+/// A Patient that was sent with a clinician's number must not take the clinician's results.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_clinician_did_stays_when_a_patient_bore_the_clinicians_number() {
+    let case = TwoPatients::new().await;
+    let clinician = created(&case, &json!({"resourceType": "Practitioner", "identifier": [named("1")["identifier"]]})).await;
+    let performed = |subject: Value, mut performer: Value| {
+        performer["identifier"] = named("1")["identifier"].clone();
+        let mut resource = observation("");
+        (resource["subject"], resource["performer"]) = (subject, json!([performer]));
+        resource
+    };
+    let others = || json!({"reference": format!("Patient/{}", case.second)});
+    let mut staying = Vec::new();
+    for performer in [json!({}), json!({"type": "Practitioner"}), json!({ "reference": clinician })] {
+        staying.push(created(&case, &performed(others(), performer)).await);
+    }
+    let about = created(&case, &performed(named("1"), json!({}))).await;
+    let as_patient = created(&case, &performed(others(), json!({"type": "Patient"}))).await;
+
+    let told = case.erase(&case.first, "").await.expect(422).text();
+    assert!(told.contains("1 resource(s)"), "{told}");
+    case.erase(&case.first, "?shared=true").await.expect(200);
+    for path in staying.iter().chain([&clinician]) {
+        case.a.get(path).await.expect(200);
+    }
+    for path in [about, as_patient] {
+        case.a.get(&path).await.expect(404);
+    }
+}
+
 /// It may have been corrected because it was another's.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identifier_that_was_corrected_takes_nothing_unasked() {
