@@ -81,6 +81,13 @@ const ALIASES: [(&str, &str); 29] = [
     ("http://hl7.org/fhir/ValueSet/consent-action", "http://terminology.hl7.org/CodeSystem/consentaction"),
 ];
 
+const LOINC: &str = "http://loinc.org";
+/// How the codes of LOINC's groups and parts begin.
+const GROUPS_OF_LOINC: [&str; 2] = ["LG", "LP"];
+/// Systems whose codes begin with the category that they are in.
+const CLASSIFICATIONS: [&str; 4] =
+    ["http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-9-cm", "http://www.whocc.no/atc"];
+
 impl Code {
     /// A code in comparable form.
     pub fn new(system: &str, code: &str) -> Code {
@@ -108,6 +115,16 @@ impl Code {
     pub(super) fn may_be(&self, other: &Code) -> bool {
         let are_told = self.tells_system() && other.tells_system();
         self.code.eq_ignore_ascii_case(&other.code) && (!are_told || self.system == other.system)
+    }
+
+    /// Whether it names a chapter or a group in which another code may stand: a category of a classification is the beginning of what is in it, and a
+    /// group of LOINC, or a part, stands in no record.
+    pub(super) fn may_be_above(&self, other: &Code) -> bool {
+        let begins_so = match self.system.as_str() {
+            LOINC => GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix)),
+            system => CLASSIFICATIONS.contains(&system) && other.code.starts_with(self.code.as_str()),
+        };
+        begins_so && self.system == other.system
     }
 }
 

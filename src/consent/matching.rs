@@ -247,7 +247,7 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
                     facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && names_sensitivity(label);
                 let is_of_kind = facts.labels.iter().any(|own| is_above(label, own));
                 // A label that says less exactly what the resource tells may stand for what the denial means.
-                let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label));
+                let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label) || is_spelled_as(label, own));
                 let deny = if carries || is_of_kind || carries_bare(label, facts) {
                     Match::Yes
                 } else if is_doubtful || may_carry {
@@ -261,6 +261,12 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
     })
 }
 
+/// Whether a label names one of a resource's, or a kind of one, but for the case of its letters.
+fn is_spelled_as(label: &Concept, own: &Concept) -> bool {
+    let capitals = || Concept::new(Code { code: label.code.code.to_uppercase(), ..label.code.clone() });
+    label.code.may_be(&own.code) || (label.code.system == own.code.system && capitals().covers(own))
+}
+
 /// Whether the resource carries the label's code where one of the two lacks its system.
 fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
     let bare = |own: &Concept| !own.code.tells_system() || !label.code.tells_system();
@@ -270,7 +276,8 @@ fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
 fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
     let permits = stated.iter().any(|code| !code.system.is_empty() && facts.main_codes.contains(code));
     let denies = stated.iter().any(|code| facts.all_codes.contains(code));
-    let is_doubtful = || facts.has_uncoded || stated.iter().any(|code| facts.all_codes.iter().any(|own| code.may_be(own)));
+    let may_mean = |code: &Code| facts.all_codes.iter().any(|own| code.may_be(own) || code.may_be_above(own));
+    let is_doubtful = || facts.has_uncoded || stated.iter().any(may_mean);
     Held {
         permit: permits.into(),
         deny: if denies {
