@@ -27,7 +27,8 @@ const SETTING: [&str; 13] = [
 ];
 
 /// Elements by which settings name those they belong to, roles for whom they are, and products what they are made of.
-const BELONGING: [&str; 6] = ["healthcareService", "ingredient", "managingOrganization", "organization", "providedBy", "schedule"];
+const BELONGING: [&str; 7] =
+    ["healthcareService", "ingredient", "managingOrganization", "organization", "protocol", "providedBy", "schedule"];
 
 /// What the setting is named by inside an element that holds more.
 const HELD: [&str; 6] = ["encounter", "itemReference", "location", "locationReference", "reference", "substanceReference"];
@@ -41,14 +42,25 @@ const DEFINED: [&str; 8] = ["code", "description", "name", "purpose", "subtitle"
 /// Elements that say what an appointment is for.
 const TIMES: [&str; 5] = ["appointmentType", "comment", "serviceCategory", "serviceType", "specialty"];
 
+/// What may be carried out.
+const CARRIED_OUT: [&str; 4] = ["ActivityDefinition", "Measure", "PlanDefinition", "Questionnaire"];
+
 /// What a record may be made by, which its publisher's URL names: by element, the types.
-const MADE_BY: [(&str, &[&str]); 6] = [
+const MADE_BY: [(&str, &[&str]); 9] = [
     ("definitionCanonical", &["ChargeItemDefinition"]),
     ("definitionUri", &["ChargeItemDefinition"]),
-    ("instantiatesCanonical", &["ActivityDefinition", "Measure", "PlanDefinition", "Questionnaire"]),
-    ("instantiatesUri", &["ActivityDefinition", "Measure", "PlanDefinition", "Questionnaire"]),
+    ("instantiates", &CARRIED_OUT),
+    ("instantiatesCanonical", &CARRIED_OUT),
+    ("instantiatesUri", &CARRIED_OUT),
     ("measure", &["Measure"]),
+    ("moduleCanonical", &CARRIED_OUT),
+    ("moduleUri", &CARRIED_OUT),
     ("questionnaire", &["Questionnaire"]),
+];
+/// The extensions that say the same where there is no such element, and the elements in which they do.
+const MADE_BY_EXTENSIONS: [(&str, &str); 2] = [
+    ("http://hl7.org/fhir/StructureDefinition/workflow-instantiatesCanonical", "valueCanonical"),
+    ("http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri", "valueUri"),
 ];
 
 /// By type, the elements that say what kind of a setting, or of a role, it is. What else happened there is not the setting's kind.
@@ -131,7 +143,10 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
             if let Some(display) = named.get("display").filter(|_| !must_tell_type) {
                 labels.extend(labeller.survey(display, &[]).concepts());
             }
-            let Some(id) = named.text("reference").and_then(|reference| reference.strip_prefix('#')) else { continue };
+        }
+        let referred = nodes_in(node, true).filter_map(|(named, _)| named.text("reference"));
+        let fragments = referred.chain(made_by(node).map(|(_, name)| name)).filter_map(|name| name.strip_prefix('#'));
+        for id in fragments {
             if let Some(at) = contained.iter().position(|inner| inner.text("id") == Some(id)) {
                 let inner = contained.swap_remove(at);
                 labels.extend(labels_of_setting(inner, labeller));
@@ -144,17 +159,26 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
 
 /// The definitions that a record was made by, each by its type and the URL that its publisher gave it.
 pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, &str)> {
-    let details = items(resource, "activity").iter().filter_map(|activity| activity.get("detail"));
-    std::iter::once(resource).chain(details).flat_map(|node| {
-        MADE_BY.iter().flat_map(|(element, types)| {
-            let urls = items(node, element).iter().filter_map(Node::as_text);
-            let bare = urls.filter_map(|url| url.split(['|', '#']).next()).filter(|url| !url.is_empty());
-            bare.flat_map(|url| types.iter().map(move |type_name| (*type_name, url)))
-        })
+    made_by(resource).flat_map(|(types, name)| {
+        let bare = name.split(['|', '#']).next().filter(|url| !url.is_empty());
+        bare.into_iter().flat_map(|url| types.iter().map(move |type_name| (*type_name, url)))
     })
 }
 
-/// The same, as references.
+/// What a record names that it was made by, with the types it may be of.
+fn made_by(resource: &Node) -> impl Iterator<Item = (&'static [&'static str], &str)> {
+    let details = items(resource, "activity").iter().filter_map(|activity| activity.get("detail"));
+    std::iter::once(resource).chain(details).flat_map(|node| {
+        let elements = MADE_BY.iter().flat_map(|(element, types)| items(node, element).iter().map(|named| (*types, named)));
+        let extensions = items(node, "extension").iter().filter_map(|extension| {
+            let (_, element) = MADE_BY_EXTENSIONS.iter().find(|(url, _)| extension.text("url") == Some(*url))?;
+            Some((&CARRIED_OUT[..], extension.get(element)?))
+        });
+        elements.chain(extensions).filter_map(|(types, named)| Some((types, named.as_text()?)))
+    })
+}
+
+/// The settings that a resource names, as references.
 pub fn settings_of(resource: &Node) -> Vec<Reference> {
     named_settings(resource).flat_map(|named| [named.literal, named.logical]).flatten().collect()
 }

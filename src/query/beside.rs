@@ -57,6 +57,37 @@ pub(super) struct Beside {
 /// A record, and the source in whose words it may point.
 pub(super) type Pointing<'a> = (&'a Node, &'a str);
 
+/// What is to be looked up beside records.
+#[derive(Default)]
+pub(super) struct Wanted {
+    names: BTreeSet<String>,
+    /// Where the URL of a definition is the address of a record: what that may be called here.
+    addressed: HashMap<String, Vec<String>>,
+}
+
+impl Wanted {
+    /// What is named so.
+    pub fn named(names: BTreeSet<String>) -> Wanted {
+        Wanted { names, ..Wanted::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Adds what a record names.
+    pub fn add(&mut self, pointing: Pointing<'_>, addresses: &Addresses) {
+        self.names.extend(Beside::named_by(pointing, addresses));
+        let (resource, source) = pointing;
+        for (type_name, url) in definitions_of(resource) {
+            let address = Reference::new(url).filter(|address| address.type_name() == Some(type_name));
+            if let Some(address) = address {
+                self.addressed.insert(named::by_url((type_name, url)), addresses.names_of(&address, source));
+            }
+        }
+    }
+}
+
 /// Whether a type is one whose records may be hidden, or tell what others are.
 pub(super) fn may_matter(type_name: &str) -> bool {
     type_name != MAKER && (is_setting(type_name) || !is_administrative(type_name))
@@ -75,7 +106,7 @@ fn may_tell(type_name: &str) -> bool {
 impl Beside {
     /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither, unless an identifier beside the
     /// reference may mean somebody else.
-    pub fn named_by((resource, source): Pointing<'_>, addresses: &Addresses) -> Vec<String> {
+    fn named_by((resource, source): Pointing<'_>, addresses: &Addresses) -> Vec<String> {
         let own = patients_of(resource);
         let identifiers = patient_identifiers_of(resource);
         let names = named::of_patients(&identifiers);
@@ -98,7 +129,7 @@ impl Beside {
     pub fn gather(
         reader: &Reader<'_>,
         definitions: &'static Definitions,
-        mut wanted: BTreeSet<String>,
+        Wanted { names: mut wanted, addressed }: Wanted,
         limit: usize,
     ) -> Result<Beside, Fault> {
         let mut beside = Beside::default();
@@ -118,6 +149,10 @@ impl Beside {
                 break;
             }
             wanted = settings;
+        }
+        for (url, names) in addressed {
+            let known = names.into_iter().filter(|name| beside.records.contains_key(name)).collect::<Vec<_>>();
+            beside.meant.entry(url).or_default().extend(known);
         }
         Ok(beside)
     }

@@ -10,7 +10,7 @@ pub(super) use question::{BroughtRecord, Question};
 pub use recipient::Recipient;
 
 use super::addresses::Addresses;
-use super::beside::{Beside, MAX_BESIDE, Pointing, may_be_named};
+use super::beside::{Beside, MAX_BESIDE, Pointing, Wanted, may_be_named};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
 use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permitted, Reference, Request, ResourceFacts, Rules};
@@ -108,12 +108,12 @@ impl Judge {
         let addresses = Addresses { ids: pipeline.ids.clone(), rules, registry };
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
-        let mut named = BTreeSet::new();
+        let mut named = Wanted::default();
         let mut roles = RolesOf::default();
         for (resource, source) in resources {
             patients.extend(patient_ids(resource));
             wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
-            named.extend(Beside::named_by((resource, source), &addresses));
+            named.add((resource, source), &addresses);
             roles.add(resource);
         }
         let now = pipeline.clock.now();
@@ -130,7 +130,7 @@ impl Judge {
                 if let Some(version) = readable(reader.current(&type_name, &id))?.filter(|version| !version.deleted()) {
                     let candidate = Candidate::stored(&version)?;
                     patients.extend(patient_ids(&candidate.resource));
-                    named.extend(Beside::named_by((&candidate.resource, &candidate.source), &words));
+                    named.add((&candidate.resource, &candidate.source), &words);
                     place.roles.add(&candidate.resource);
                     targets.insert(format!("{type_name}/{id}"), candidate);
                 }

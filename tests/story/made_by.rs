@@ -32,6 +32,40 @@ fn records(patient: &Value, ids: &dyn Fn(&str) -> Value) -> Vec<Value> {
         json!({"resourceType": "MeasureReport", "status": "complete", "type": "individual", "measure": url("Measure"), "subject": patient, "period": period}),
         json!({"resourceType": "Appointment", "status": "booked", "slot": [ids("Slot")], "start": at["start"], "end": at["end"],
             "participant": [{"actor": patient, "status": "accepted"}]}),
+        json!({"resourceType": "GuidanceResponse", "status": "success", "moduleCanonical": url("PlanDefinition"), "subject": patient}),
+        json!({"resourceType": "GuidanceResponse", "status": "success", "moduleUri": url("PlanDefinition"), "subject": patient}),
+        json!({"resourceType": "MedicationAdministration", "status": "completed", "instantiates": [url("ActivityDefinition")], "subject": patient,
+            "medicationCodeableConcept": {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "161", "display": "Acetaminophen"}]},
+            "effectiveDateTime": "2026-01-01"}),
+        json!({"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": format!("{AT}/Questionnaire/mine"), "subject": patient}),
+        with(
+            patient,
+            json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri", "valueUri": url("PlanDefinition")}]}),
+        ),
+        with(
+            patient,
+            json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri",
+                "valueUri": format!("{AT}/PlanDefinition/mine/_history/1")}]}),
+        ),
+    ]
+}
+
+/// Where hospital-a has its records, in its own words.
+const AT: &str = "https://ehr.hospital-a.example/fhir";
+
+fn with(patient: &Value, more: Value) -> Value {
+    let mut record = observation(patient["reference"].as_str().unwrap());
+    record.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+    record
+}
+
+/// Made by what is contained in them.
+fn with_contained(patient: &Value, title: &str) -> Vec<Value> {
+    let contained = |kind: &str| json!([{"resourceType": kind, "id": "c", "status": "active", "title": title}]);
+    vec![
+        json!({"resourceType": "QuestionnaireResponse", "status": "completed", "contained": contained("Questionnaire"), "questionnaire": "#c", "subject": patient}),
+        json!({"resourceType": "Procedure", "status": "completed", "contained": contained("PlanDefinition"), "instantiatesCanonical": ["#c"], "subject": patient,
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "430193006", "display": "Medication reconciliation"}]}}),
     ]
 }
 
@@ -59,7 +93,12 @@ async fn seen_of(title: &str, is_shown: bool) {
         }
         ids.insert(kind.clone(), json!({"reference": format!("{kind}/{id}")}));
     }
-    for record in records(&patient, &|kind| ids[kind].clone()) {
+    for kind in ["Questionnaire", "PlanDefinition"] {
+        let mut own = published(kind, title, json!({"id": "mine"}));
+        own["url"] = json!(format!("https://plans.example/{kind}/another"));
+        scene.a.put(&format!("{kind}/mine"), &own).await.expect(201);
+    }
+    for record in records(&patient, &|kind| ids[kind].clone()).into_iter().chain(with_contained(&patient, title)) {
         let kind = record["resourceType"].as_str().unwrap();
         let id = scene.a.create(&record).await;
         let status = if is_shown { 200 } else { 404 };

@@ -5,7 +5,7 @@ use crate::consent::{self, Concept, is_administrative, labels_of_unknown_setting
 use crate::fhir::Node;
 use crate::outcome::Fault;
 use crate::pipeline::Pipeline;
-use crate::query::beside::{Beside, MAX_BESIDE, name_of};
+use crate::query::beside::{Beside, MAX_BESIDE, Wanted, name_of};
 use std::collections::BTreeSet;
 
 impl Judge {
@@ -124,7 +124,7 @@ impl Judge {
         if !named.is_empty() {
             let definitions = pipeline.definitions;
             let are_few = named.len() <= FEW;
-            let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, named, MAX_BESIDE);
+            let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, Wanted::named(named), MAX_BESIDE);
             let found = if are_few { pipeline.store.glance(look).await? } else { pipeline.store.read(look).await? };
             self.beside.join(found);
         }
