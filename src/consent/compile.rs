@@ -60,6 +60,7 @@ impl Rules {
             givers: givers.0.len(),
             reach,
             roles: Arc::new(directory.roles()),
+            members: directory.listed(),
         }
     }
 }

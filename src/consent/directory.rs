@@ -1,18 +1,18 @@
 //! Who belongs to whom: the groups, care teams, roles and organisations a consent may name instead of a person.
 
+mod target;
+
+pub use target::MEMBERS_LIMIT;
+pub(in crate::consent) use target::Target;
+
 use super::code::{Identifier, Reference, items};
 use super::patients::PatientReference;
 use super::period::{Period, date_interval};
 use super::request::Party;
 use crate::fhir::Node;
 use crate::fhir::temporal::Interval;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-
-/// How many steps membership is followed: a group in a group in a care team.
-const MEMBERSHIP_DEPTH: usize = 4;
-
-/// How many members one actor of a rule may stand for. Beyond it the actor counts as not resolved.
-const MEMBERS_LIMIT: usize = 4096;
 
 /// What the gateway knows of the resources that consents refer to: Group, CareTeam, PractitionerRole, Organization, Practitioner, Patient
 /// and, for `data.meaning` `related`, the records themselves.
@@ -37,6 +37,8 @@ pub struct Directory {
     /// What may hold more than is listed.
     open: HashSet<Reference>,
     roles: KnownRoles,
+    /// Whom the actors stand for that were asked for, so that those of one name share what is said of them.
+    targets: RefCell<HashMap<Party, Target>>,
 }
 
 /// The roles whose practitioner and organisation are known.
@@ -94,15 +96,6 @@ impl Member {
     fn that_ends_here(self) -> Member {
         Member { is_last: true, ..self }
     }
-}
-
-/// Everybody an actor of a rule stands for.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Target {
-    pub party: Party,
-    pub members: Vec<Member>,
-    /// Whether it may stand for more than is listed here.
-    pub is_open: bool,
 }
 
 impl Directory {
@@ -278,51 +271,6 @@ impl Directory {
         self.roles.clone()
     }
 
-    /// Everybody the actor may be: itself under all its names, and its members.
-    pub(super) fn target(&self, actor: &Node) -> Target {
-        let mut party = Party::from_reference(actor);
-        self.add_names(&mut party);
-        let is_nameless_group = party.references.is_empty() && party.type_name.as_deref().is_some_and(is_group);
-        let is_open = is_nameless_group
-            || party.references.iter().any(|reference| self.is_unknown_group(reference))
-            || (self.are_parts_unknown && may_be_organisation(&party));
-        let others = self.others_named(&party);
-        let groups = party.references.clone();
-        let mut target = Target { is_open, party, ..Target::default() };
-        for group in &groups {
-            self.expand(group, true, MEMBERSHIP_DEPTH, &mut target);
-        }
-        for other in others {
-            self.deny_too(&other, MEMBERSHIP_DEPTH, &mut target);
-        }
-        // Who says that they are part of it need not know its record, nor need there be one.
-        for name in names_by_identifier(&target.party) {
-            self.expand(&name, false, MEMBERSHIP_DEPTH, &mut target);
-        }
-        target
-    }
-
-    /// The records that bear one of a party's identifiers, and are not known to be the party: they may be meant, and whoever sent them lends it no name.
-    fn others_named(&self, party: &Party) -> Vec<Reference> {
-        let names = names_by_identifier(party);
-        let mut others: Vec<Reference> = self.meant_by(&names).filter(|other| !party.references.contains(other)).collect();
-        others.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-        others.dedup();
-        others
-    }
-
-    /// What is denied is denied to somebody else, too, and to what is part of them.
-    fn deny_too(&self, other: &Reference, depth: usize, target: &mut Target) {
-        if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
-            target.is_open = true;
-            return;
-        }
-        let mut itself = Party::named(other);
-        self.add_names(&mut itself);
-        target.members.push(Member::new(itself, false, None).that_ends_here());
-        self.expand(other, false, depth, target);
-    }
-
     fn is_unknown_group(&self, reference: &Reference) -> bool {
         self.open.contains(reference) || (reference.type_name().is_some_and(is_group) && !self.by_reference.contains_key(reference))
     }
@@ -343,31 +291,6 @@ impl Directory {
             }
             if let Some(reference) = entry.reference.as_ref().filter(|reference| !party.references.contains(reference)) {
                 party.references.push(reference.clone());
-            }
-        }
-    }
-
-    fn expand(&self, group: &Reference, may_permit: bool, depth: usize, target: &mut Target) {
-        let is_direct = depth == MEMBERSHIP_DEPTH;
-        let capacities = self.capacities.get(group).into_iter().flatten().map(|role| (role, may_permit && is_direct));
-        let members = self.members.get(group).into_iter().flatten().map(|member| (member, may_permit));
-        for (member, may_permit) in members.chain(capacities) {
-            if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
-                target.is_open = true;
-                return;
-            }
-            let mut named = member.clone();
-            named.may_permit &= may_permit;
-            self.add_names(&mut named.party);
-            let (below, passes_on) = (named.party.references.clone(), named.may_permit && named.period.is_none());
-            let others = self.others_named(&named.party);
-            target.members.push(named);
-            for reference in below.iter().filter(|_| !member.is_last) {
-                target.is_open |= self.is_unknown_group(reference);
-                self.expand(reference, passes_on, depth - 1, target);
-            }
-            for other in others.iter().filter(|_| !member.is_last) {
-                self.deny_too(other, depth - 1, target);
             }
         }
     }
@@ -401,20 +324,8 @@ impl Directory {
     }
 }
 
-/// The logical references by which an organisation with a party's identifiers may be named, its type told or not.
-fn names_by_identifier(party: &Party) -> Vec<Reference> {
-    let named = party.identifiers.iter().filter(|identifier| identifier.has_system());
-    named.flat_map(|identifier| ["", "Organization"].map(|type_name| Reference::by_identifier(type_name, identifier))).collect()
-}
-
 fn identifiers_of(resource: &Node) -> Vec<Identifier> {
     items(resource, "identifier").iter().filter_map(Identifier::from_node).collect()
-}
-
-/// Whether a party is not said to be anything but an organisation.
-fn may_be_organisation(party: &Party) -> bool {
-    let mut types = party.type_name.as_deref().into_iter().chain(party.references.iter().filter_map(Reference::type_name));
-    types.all(|name| name == "Organization")
 }
 
 /// The logical references that may mean a record with an identifier: with its type and without, and with the value alone.

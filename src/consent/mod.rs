@@ -65,7 +65,7 @@ pub use consult::{
 pub use counting::will_not_count;
 pub use decision::{Decision, Governing, Obligation, Outcome, Step, decide, decide_request, explain};
 pub use delegate::{Capacity, capacity};
-pub use directory::{Directory, Known};
+pub use directory::{Directory, Known, MEMBERS_LIMIT};
 pub use facts::{ResourceFacts, references_of};
 pub use high_water::HighWater;
 pub use label::{Confidence, Labelled, Labeller};

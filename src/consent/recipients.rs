@@ -58,6 +58,13 @@ impl Recipients {
         }
     }
 
+    /// How much is kept here, where a name with its rules is one.
+    pub(super) fn weight(&self) -> usize {
+        /// Rules noted under one name weigh as much as the name.
+        const RULES: usize = 16;
+        self.named.len() + self.named.values().map(|rules| rules.len() / RULES).sum::<usize>()
+    }
+
     /// The rules that these actors do not rule out, in order.
     pub(super) fn worth_testing(&self, actors: &[Party]) -> Vec<usize> {
         if self.rules < WORTHWHILE {

@@ -7,7 +7,7 @@ use crate::fhir::Node;
 use compact_str::CompactString;
 
 /// One party to an exchange under every name it is known by.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Party {
     pub references: Vec<Reference>,
     pub identifiers: Vec<Identifier>,

@@ -28,6 +28,8 @@ pub struct Rules {
     pub(super) reach: Arc<Reach>,
     /// The roles that were known when the rules were compiled.
     pub(super) roles: Arc<KnownRoles>,
+    /// How many members those have in all whom the rules name.
+    pub(super) members: usize,
 }
 
 /// What the rules tell resources apart by.
@@ -240,6 +242,13 @@ impl Rules {
         self.consents.iter().map(|consent| consent.rules.len()).sum()
     }
 
+    /// How much is to be kept of them: rules, what these name, and who is behind that.
+    pub fn weight(&self) -> usize {
+        let of_rule = |rule: &Rule| 1 + rule.own.entries();
+        let of_consent = |consent: &Consent| consent.recipients.weight() + consent.rules.iter().map(of_rule).sum::<usize>();
+        self.members + self.consents.iter().map(of_consent).sum::<usize>()
+    }
+
     /// The rules of somebody with more consents than can be looked at: nothing is permitted.
     pub fn beyond_reading(policy: Policy) -> Rules {
         Rules { is_overfull: true, ..Rules::nothing(policy) }
@@ -252,7 +261,7 @@ impl Rules {
 
     fn nothing(policy: Policy) -> Rules {
         let (reach, roles) = (Arc::default(), Arc::default());
-        Rules { consents: Arc::default(), policy, is_overfull: false, is_damaged: false, givers: 0, reach, roles }
+        Rules { consents: Arc::default(), policy, is_overfull: false, is_damaged: false, givers: 0, reach, roles, members: 0 }
     }
 
     /// Whether there is no consent that could say anything.

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// For how many it is kept before all is let go.
 const MAX_KEPT: usize = 1_000;
+/// The most letters of the names by which it is kept: whoever a question is about may be called anything.
+const MAX_LETTERS: usize = 2_048;
 
 /// Names of records, as type and id; `None` where there are more than can be looked at.
 pub(crate) type Affiliations = Option<Arc<[(String, String)]>>;
@@ -26,6 +28,9 @@ impl KeptAffiliations {
             return Ok(known.clone());
         }
         let found = find(&asking)?;
+        if asking.iter().map(String::len).sum::<usize>() > MAX_LETTERS {
+            return Ok(found);
+        }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MAX_KEPT {
             kept.clear();
@@ -51,5 +56,8 @@ mod tests {
             kept.of(vec![other.to_string()], 2, |_| Ok(None)).unwrap();
         }
         assert!(kept.0.lock().unwrap().len() <= MAX_KEPT);
+        let long = || vec!["x".repeat(MAX_LETTERS), "x".to_owned()];
+        assert_eq!(kept.of(long(), 2, |_| Ok(names("x"))).unwrap(), names("x"));
+        assert!(!kept.0.lock().unwrap().contains_key(&long()));
     }
 }

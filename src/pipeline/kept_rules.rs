@@ -6,14 +6,20 @@ use crate::consent::Rules;
 use crate::fhir::Node;
 use crate::outcome::Fault;
 use crate::search::Query;
-use crate::store::{Reader, StoredVersion};
+use crate::store::{PARTIES, Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How much is kept before the older half is let go, counted in rules, the records they were compiled with, and one for each patient.
-const MAX_KEPT: usize = 20_000;
-/// The most of one patient that is kept.
-const MAX_OF_ONE: usize = 2_000;
+/// How much is kept before the older half is let go, counted in rules, whom these name, who is behind those, the records they were compiled with, and
+/// one for each patient.
+const MAX_KEPT: usize = 100_000;
+/// The most of one patient that is kept: enough for a group as large as is looked at.
+const MAX_OF_ONE: usize = 10_000;
+/// How many letters of a name weigh as much as a rule.
+const LETTERS: usize = 64;
+/// Of the types that consents name whoever they mean by, the one that its sources change all the time.
+const PATIENT: &str = "Patient";
 
 /// What decides how a patient's consents are compiled, beside what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,6 +35,12 @@ pub(crate) struct Asked {
     pub organisations: Affiliations,
     pub roles: BTreeSet<(String, String)>,
     pub is_glass_broken: bool,
+}
+
+impl Asked {
+    fn weight(&self) -> usize {
+        self.roles.len() + self.partner.iter().map(|name| name.len() / LETTERS).sum::<usize>()
+    }
 }
 
 /// The seal of a row, which stands for all it says.
@@ -62,28 +74,43 @@ pub(crate) struct Compiled {
     consents: Vec<Seal>,
     directory: Looked,
     pub rules: Rules,
+    weight: usize,
+    /// How often records of parties had changed when the directory was last found to be as it was.
+    looked_at: AtomicU64,
 }
 
 impl Compiled {
-    pub fn new(query: Arc<Query>, consents: &[StoredVersion], directory: Looked, rules: Rules) -> Compiled {
-        Compiled { query, consents: consents.iter().map(|version| version.seal.clone()).collect(), directory, rules }
+    pub fn new(
+        reader: &Reader<'_>,
+        asked: &Asked,
+        query: Arc<Query>,
+        (consents, directory): (&[StoredVersion], Looked),
+        rules: Rules,
+    ) -> Compiled {
+        let consents = consents.iter().map(|version| version.seal.clone()).collect();
+        Compiled::at(reader.parties(), asked, query, (consents, directory), rules)
     }
 
-    /// Whether it would be compiled of the very same now.
+    fn at(changes: u64, asked: &Asked, query: Arc<Query>, (consents, directory): (Vec<Seal>, Looked), rules: Rules) -> Compiled {
+        let weight = 1 + rules.weight() + consents.len() + directory.0.len() + asked.weight();
+        Compiled { query, consents, directory, rules, weight, looked_at: AtomicU64::new(changes) }
+    }
+
+    /// Whether it would be compiled of the very same now. Parties' records are looked at again once any has changed.
     pub fn stands_on(&self, reader: &Reader<'_>, consents: &[StoredVersion]) -> Result<bool, Fault> {
         if !self.consents.iter().eq(consents.iter().map(|version| &version.seal)) {
             return Ok(false);
         }
-        for (name, seal) in &self.directory.0 {
+        let changes = reader.parties();
+        let is_as_it_was = self.looked_at.load(Ordering::Acquire) == changes;
+        let is_known = |type_name: &str| is_as_it_was && type_name != PATIENT && PARTIES.contains(&type_name);
+        for (name, seal) in self.directory.0.iter().filter(|((type_name, _), _)| !is_known(type_name)) {
             if current(reader, name)?.map(|version| version.seal) != *seal {
                 return Ok(false);
             }
         }
+        self.looked_at.store(changes, Ordering::Release);
         Ok(true)
-    }
-
-    fn weight(&self, asked: &Asked) -> usize {
-        1 + self.rules.len() + self.consents.len() + self.directory.0.len() + asked.roles.len()
     }
 }
 
@@ -115,7 +142,7 @@ impl KeptRules {
     }
 
     pub(crate) fn keep(&self, asked: Asked, compiled: Compiled) {
-        if compiled.weight(&asked) <= MAX_OF_ONE {
+        if compiled.weight <= MAX_OF_ONE {
             self.rules.lock().unwrap_or_else(PoisonError::into_inner).put(asked, Arc::new(compiled));
         }
     }
@@ -123,22 +150,20 @@ impl KeptRules {
 
 impl Halves {
     fn put(&mut self, asked: Asked, compiled: Arc<Compiled>) {
-        let weight = compiled.weight(&asked);
-        if self.weight + weight > MAX_KEPT / 2 {
+        if self.weight + compiled.weight > MAX_KEPT / 2 {
             self.older = std::mem::take(&mut self.recent);
             self.weight = 0;
         }
-        self.weight += weight;
-        let replaced = self.recent.get(&asked).map_or(0, |replaced| replaced.weight(&asked));
-        self.weight -= replaced;
-        self.recent.insert(asked, compiled);
+        self.weight += compiled.weight;
+        let replaced = self.recent.insert(asked, compiled);
+        self.weight -= replaced.map_or(0, |replaced| replaced.weight);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::Policy;
+    use crate::consent::{Directory, Policy};
 
     fn asked(patient: usize) -> Asked {
         Asked {
@@ -152,17 +177,57 @@ mod tests {
         }
     }
 
-    fn compiled() -> Compiled {
+    fn compiled(asked: &Asked, rules: Rules) -> Compiled {
         let query = Query::criteria(crate::definitions::Definitions::embedded(), "Consent", "patient=Patient/1").unwrap();
-        Compiled { query: Arc::new(query), consents: Vec::new(), directory: Looked::default(), rules: Rules::damaged(Policy::default()) }
+        Compiled::at(0, asked, Arc::new(query), (Vec::new(), Looked::default()), rules)
+    }
+
+    fn damaged() -> Rules {
+        Rules::damaged(Policy::default())
+    }
+
+    /// What denies a group of so many, as often as is said.
+    fn listing(members: usize, actors: usize) -> Rules {
+        let of = |name: &str, count: usize, item: &dyn Fn(usize) -> String| {
+            format!(r#""{name}":[{}]"#, (0..count).map(item).collect::<Vec<_>>().join(","))
+        };
+        let parse = |text: String| crate::fhir::json::parse(text.as_bytes(), 99).unwrap();
+        let member = |index: usize| format!(r#"{{"entity":{{"reference":"Practitioner/{index}"}}}}"#);
+        let group = parse(format!(r#"{{"resourceType":"Group","id":"g","actual":true,{}}}"#, of("member", members, &member)));
+        let actor = |_| r#"{"reference":{"reference":"Group/g"}}"#.to_owned();
+        let consent = parse(format!(
+            r#"{{"resourceType":"Consent","status":"active","scope":{{"coding":[{{"code":"patient-privacy"}}]}},
+            "provision":{{"type":"permit","provision":[{{"type":"deny",{}}}]}}}}"#,
+            of("actor", actors, &actor)
+        ));
+        Rules::compile(&[consent], &Directory::of(&[group]), Policy::default())
+    }
+
+    #[test]
+    fn what_is_kept_weighs_what_its_names_and_members_do() {
+        let (one, very_many) = (asked(0), Asked { partner: vec!["x".repeat(MAX_OF_ONE * LETTERS)], ..asked(1) });
+        let weight = |rules: Rules| compiled(&one, rules).weight;
+        assert!((1_500..2_000).contains(&weight(listing(1_500, 300))), "members are shared: {}", weight(listing(1_500, 300)));
+        assert!(weight(listing(1, 300)) > 300);
+        let kept = KeptRules::default();
+        kept.keep(very_many.clone(), compiled(&very_many, damaged()));
+        assert!(kept.find(&very_many).is_none());
+        kept.keep(one.clone(), compiled(&one, listing(4_000, 2)));
+        assert!(kept.find(&one).is_some());
+        for patient in 2..200 {
+            kept.keep(asked(patient), compiled(&asked(patient), listing(1_500, 1)));
+            let halves = kept.rules.lock().unwrap();
+            let weight: usize = halves.recent.values().chain(halves.older.values()).map(|compiled| compiled.weight).sum();
+            assert!(weight <= MAX_KEPT);
+        }
     }
 
     #[test]
     fn what_is_used_stays_and_what_is_not_goes() {
         let kept = KeptRules::default();
-        kept.keep(asked(0), compiled());
+        kept.keep(asked(0), compiled(&asked(0), damaged()));
         for patient in 1..=3 * MAX_KEPT {
-            kept.keep(asked(patient), compiled());
+            kept.keep(asked(patient), compiled(&asked(patient), damaged()));
             assert!(kept.find(&asked(0)).is_some(), "after {patient}");
         }
         let halves = kept.rules.lock().unwrap();

@@ -17,6 +17,7 @@
 mod admission;
 mod bound;
 mod candidates;
+mod changes;
 mod compared;
 mod counting;
 mod destroyed;
@@ -58,6 +59,7 @@ mod unit;
 mod writer;
 
 pub use candidates::MAX_CANDIDATES;
+pub use changes::PARTIES;
 pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
@@ -83,7 +85,6 @@ use rusqlite::Connection;
 use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot, watch};
@@ -146,8 +147,7 @@ struct Shared {
     keeper: Arc<keeper::Keeper>,
     sealer: Arc<seal::Sealer>,
     keyring: Keyring,
-    /// How often institutions have changed.
-    organisations: Arc<AtomicU64>,
+    changes: Arc<changes::Changes>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
     _lock: File,
@@ -188,9 +188,9 @@ impl Store {
         }
         let is_on = !settings.anchor_within.is_zero();
         let keeper = Arc::new(keeper::Keeper::new(owed.shared(), keyring.clone(), is_on, work.clone(), Arc::clone(&counters)));
-        let organisations = Arc::new(AtomicU64::new(0));
+        let changes = Arc::new(changes::Changes::default());
         let mut writer = writer::Writer {
-            organisations: Arc::clone(&organisations),
+            changes: Arc::clone(&changes),
             owed,
             sealer: Arc::clone(&sealer),
             data,
@@ -235,7 +235,7 @@ impl Store {
                 keeper,
                 sealer,
                 keyring,
-                organisations,
+                changes,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
             }),
@@ -370,7 +370,7 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.sealer, &self.keyring, &self.organisations).and_then(|reader| reading(&reader));
+        let outcome = Reader::begin(&connection, &self.sealer, &self.keyring, &self.changes).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

@@ -1,6 +1,7 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
 use super::candidates::{MAX_CANDIDATES, candidates, matching_ids, narrow};
+use super::changes::Changes;
 use super::counting::{self, Count};
 use super::filed::{self, Filed};
 use super::keys::Keyring;
@@ -18,7 +19,6 @@ use crate::search::{Lookup, Query};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes as they were received.
 #[derive(Debug, Clone)]
@@ -44,8 +44,9 @@ pub struct Reader<'c> {
     keyring: &'c Keyring,
     /// How often counts of consents had been kept with the keys when this began.
     began: u64,
-    /// How often institutions had changed.
+    /// How often institutions had changed, and how often any party.
     organisations: u64,
+    parties: u64,
 }
 
 impl<'c> Reader<'c> {
@@ -59,16 +60,21 @@ impl<'c> Reader<'c> {
         connection: &'c Connection,
         sealer: &'c Sealer,
         keyring: &'c Keyring,
-        organisations: &AtomicU64,
+        changes: &Changes,
     ) -> Result<Reader<'c>, Fault> {
         // Before the snapshot, which then has whatever was kept by now.
-        let (began, organisations) = (keyring.filings_kept(), organisations.load(Ordering::Acquire));
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began, organisations })
+        let (began, organisations, parties) = (keyring.filings_kept(), changes.of_organisations(), changes.of_parties());
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began, organisations, parties })
     }
 
     /// How often Organizations had been written or erased since the store was opened, at least: what was made of them then is still so where this is the same.
     pub fn organisations(&self) -> u64 {
         self.organisations
+    }
+
+    /// The same of records of any of the [`super::PARTIES`] but Patients.
+    pub fn parties(&self) -> u64 {
+        self.parties
     }
 
     /// The newest version, deleted or not.

@@ -41,9 +41,9 @@ impl Unit {
         self.leaves.iter().any(|leaf| !leaf.tags.is_empty())
     }
 
-    /// Whether it writes, or may erase, what institutions are.
-    pub(super) fn changes_organisations(&self) -> bool {
-        self.erasure.is_some() || self.versions.iter().any(|version| version.type_name == "Organization")
+    /// Whether it writes, or may erase, records of one of these types.
+    pub(super) fn changes(&self, types: &[&str]) -> bool {
+        self.erasure.is_some() || self.versions.iter().any(|version| types.contains(&version.type_name.as_str()))
     }
 
     /// Whether it is nothing but new records of a type, made by the gateway itself and relying on nothing.

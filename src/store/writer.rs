@@ -1,6 +1,7 @@
 //! The one writer: takes what waits, checks it, inserts it, numbers its leaves, signs one checkpoint, syncs once, and only then answers.
 
 use super::admission::Admission;
+use super::changes::Changes;
 use super::counting::Counting;
 use super::filed::Filing;
 use super::folding::{self, Folding};
@@ -117,7 +118,7 @@ pub(super) struct Writer {
     /// Notes which consents there are.
     pub(super) filing: Filing,
     /// How often institutions have changed.
-    pub(super) organisations: Arc<AtomicU64>,
+    pub(super) changes: Arc<Changes>,
     /// Whether the group under way erases.
     pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
@@ -256,9 +257,7 @@ impl Writer {
         let before = self.ledger.edge().size();
         let written = self.write_group(&owed, units);
         // After the data, also where it may have moved on in spite of a failure, and before anybody is told.
-        if units.iter().any(|unit| unit.changes_organisations()) {
-            self.organisations.fetch_add(1, Ordering::Release);
-        }
+        self.changes.note(units);
         let outcomes = match written {
             Ok(outcomes) => outcomes,
             Err(failure) => {

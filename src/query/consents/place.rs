@@ -3,7 +3,9 @@
 use super::{affiliation, recipient::Partner};
 use crate::clock::Instant;
 use crate::config as settings;
-use crate::consent::{self, BrokenGlass, Confidentiality, Directory, Known, Policy, Reference, Rules, patient_identifiers_of};
+use crate::consent::{
+    self, BrokenGlass, Confidentiality, Directory, Known, MEMBERS_LIMIT, Policy, Reference, Rules, patient_identifiers_of,
+};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
@@ -11,12 +13,10 @@ use crate::pipeline::{
     Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, is_unreadable, majority_years, patient_ids,
 };
 use crate::search::Query;
-use crate::store::{MAX_PERSON_RECORDS, Reader, StoredVersion};
+use crate::store::{MAX_PERSON_RECORDS, PARTIES, Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Types whose resources say who belongs to whom.
-const DIRECTORY_TYPES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 /// The type of a practitioner's role at an organisation.
 const ROLE: &str = "PractitionerRole";
 /// The most records that one patient's consents may name. What more of them say cannot be understood.
@@ -165,7 +165,7 @@ impl Place {
         consents.iter().for_each(|consent| collect_references(consent, &mut named));
         if named.len() > MAX_DIRECTORY {
             // What some of it denies, and to whom, must not be passed over.
-            return Ok(Compiled::new(query, stored, Looked::default(), Rules::beyond_reading(Policy::default())));
+            return Ok(Compiled::new(reader, asked, query, (stored, Looked::default()), Rules::beyond_reading(Policy::default())));
         }
         let mut looked_up = Looked::default();
         let (records, known) = directory_of(reader, &mut looked_up, named, Names::new())?;
@@ -186,7 +186,7 @@ impl Place {
             .of_one_person(same_person, once)
             .with_unknown_parts(asked.organisations.is_none() || former.is_more);
         let rules = Rules::compile(&consents, &directory, self.policy(asked, record));
-        Ok(Compiled::new(query, stored, looked_up, rules))
+        Ok(Compiled::new(reader, asked, query, (stored, looked_up), rules))
     }
 
     /// What the operator decides for this patient and this recipient, and how far the glass is broken for them.
@@ -234,7 +234,7 @@ impl Former {
     /// The older versions of those among these records that were changed last by one of these sources.
     fn of<'n>(reader: &Reader<'_>, names: impl Iterator<Item = &'n (String, String)>, sources: &[String]) -> Result<Former, Fault> {
         let mut former = Former::default();
-        for (type_name, id) in names.filter(|(type_name, _)| type_name != "Patient" && DIRECTORY_TYPES.contains(&type_name.as_str())) {
+        for (type_name, id) in names.filter(|(type_name, _)| type_name != "Patient" && PARTIES.contains(&type_name.as_str())) {
             let Some(newest) = reader.current(type_name, id)?.filter(|newest| sources.contains(&newest.source)) else { continue };
             let first = newest.version.saturating_sub(MAX_FORMER).max(1);
             former.is_more |= first > 1;
@@ -291,7 +291,8 @@ fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
 
 /// Whose role it is, and where; who is in a group or a team.
 fn behind(record: &Node) -> Vec<(String, String)> {
-    let members = |list: &str, member: &str| record.items(list).iter().filter_map(|one| one.get(member)).collect();
+    // Of more it is not known who they are, whatever their records say.
+    let members = |list: &str, member: &str| record.items(list).iter().take(MEMBERS_LIMIT).filter_map(|one| one.get(member)).collect();
     let named: Vec<&Node> = match record.resource_type() {
         Some(ROLE) => ["practitioner", "organization"].into_iter().filter_map(|name| record.get(name)).collect(),
         Some("Group") => members("member", "entity"),
@@ -311,7 +312,7 @@ fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
             // `data` names the records themselves, whatever they are: what they point at may be meant with them.
             let data = object.get("meaning").and_then(|_| object.get("reference")).and_then(|reference| reference.text("reference"));
             let party = object.get("reference").and_then(Node::as_text);
-            let is_party = |(type_name, _): &(&str, &str)| DIRECTORY_TYPES.contains(type_name);
+            let is_party = |(type_name, _): &(&str, &str)| PARTIES.contains(type_name);
             let found = party.and_then(|text| text.split_once('/')).filter(is_party).or(data.and_then(|text| text.split_once('/')));
             named.extend(found.map(|(type_name, id)| (type_name.to_owned(), id.to_owned())));
             object.members().iter().for_each(|member| collect_references(&member.node, named));

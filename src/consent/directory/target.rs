@@ -1,0 +1,126 @@
+//! Whom an actor of a rule stands for: itself under all its names, and whoever is behind it.
+
+use super::{Directory, Member, Reference, is_group};
+use crate::consent::request::Party;
+use crate::fhir::Node;
+use std::sync::Arc;
+
+/// How many steps membership is followed: a group in a group in a care team.
+const MEMBERSHIP_DEPTH: usize = 4;
+
+/// How many members one actor of a rule may stand for. Beyond it the actor counts as not resolved.
+pub const MEMBERS_LIMIT: usize = 4096;
+
+/// Everybody an actor of a rule stands for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(in crate::consent) struct Target {
+    pub party: Party,
+    pub members: Arc<[Member]>,
+    /// Whether it may stand for more than is listed here.
+    pub is_open: bool,
+}
+
+/// The same while it is found out.
+#[derive(Default)]
+struct Expansion {
+    members: Vec<Member>,
+    is_open: bool,
+}
+
+impl Directory {
+    /// Everybody the actor may be: itself under all its names, and its members.
+    pub(in crate::consent) fn target(&self, actor: &Node) -> Target {
+        let named = Party::from_reference(actor);
+        let known = self.targets.borrow().get(&named).cloned();
+        known.unwrap_or_else(|| {
+            let target = self.found(named.clone());
+            self.targets.borrow_mut().insert(named, target.clone());
+            target
+        })
+    }
+
+    /// How many members all the actors have that were asked for.
+    pub(in crate::consent) fn listed(&self) -> usize {
+        self.targets.borrow().values().map(|target| target.members.len()).sum()
+    }
+
+    fn found(&self, mut party: Party) -> Target {
+        self.add_names(&mut party);
+        let is_nameless_group = party.references.is_empty() && party.type_name.as_deref().is_some_and(is_group);
+        let is_open = is_nameless_group
+            || party.references.iter().any(|reference| self.is_unknown_group(reference))
+            || (self.are_parts_unknown && may_be_organisation(&party));
+        let others = self.others_named(&party);
+        let groups = party.references.clone();
+        let mut expansion = Expansion { is_open, ..Expansion::default() };
+        for group in &groups {
+            self.expand(group, true, MEMBERSHIP_DEPTH, &mut expansion);
+        }
+        for other in others {
+            self.deny_too(&other, MEMBERSHIP_DEPTH, &mut expansion);
+        }
+        // Who says that they are part of it need not know its record, nor need there be one.
+        for name in names_by_identifier(&party) {
+            self.expand(&name, false, MEMBERSHIP_DEPTH, &mut expansion);
+        }
+        Target { party, members: expansion.members.into(), is_open: expansion.is_open }
+    }
+
+    /// The records that bear one of a party's identifiers, and are not known to be the party: they may be meant, and whoever sent them lends it no name.
+    fn others_named(&self, party: &Party) -> Vec<Reference> {
+        let names = names_by_identifier(party);
+        let mut others: Vec<Reference> = self.meant_by(&names).filter(|other| !party.references.contains(other)).collect();
+        others.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        others.dedup();
+        others
+    }
+
+    /// What is denied is denied to somebody else, too, and to what is part of them.
+    fn deny_too(&self, other: &Reference, depth: usize, target: &mut Expansion) {
+        if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
+            target.is_open = true;
+            return;
+        }
+        let mut itself = Party::named(other);
+        self.add_names(&mut itself);
+        target.members.push(Member::new(itself, false, None).that_ends_here());
+        self.expand(other, false, depth, target);
+    }
+
+    fn expand(&self, group: &Reference, may_permit: bool, depth: usize, target: &mut Expansion) {
+        let is_direct = depth == MEMBERSHIP_DEPTH;
+        let capacities = self.capacities.get(group).into_iter().flatten().map(|role| (role, may_permit && is_direct));
+        let members = self.members.get(group).into_iter().flatten().map(|member| (member, may_permit));
+        for (member, may_permit) in members.chain(capacities) {
+            if target.members.len() >= MEMBERS_LIMIT || depth == 0 {
+                target.is_open = true;
+                return;
+            }
+            let mut named = member.clone();
+            named.may_permit &= may_permit;
+            self.add_names(&mut named.party);
+            let (below, passes_on) = (named.party.references.clone(), named.may_permit && named.period.is_none());
+            let others = self.others_named(&named.party);
+            target.members.push(named);
+            for reference in below.iter().filter(|_| !member.is_last) {
+                target.is_open |= self.is_unknown_group(reference);
+                self.expand(reference, passes_on, depth - 1, target);
+            }
+            for other in others.iter().filter(|_| !member.is_last) {
+                self.deny_too(other, depth - 1, target);
+            }
+        }
+    }
+}
+
+/// The logical references by which an organisation with a party's identifiers may be named, its type told or not.
+fn names_by_identifier(party: &Party) -> Vec<Reference> {
+    let named = party.identifiers.iter().filter(|identifier| identifier.has_system());
+    named.flat_map(|identifier| ["", "Organization"].map(|type_name| Reference::by_identifier(type_name, identifier))).collect()
+}
+
+/// Whether a party is not said to be anything but an organisation.
+fn may_be_organisation(party: &Party) -> bool {
+    let mut types = party.type_name.as_deref().into_iter().chain(party.references.iter().filter_map(Reference::type_name));
+    types.all(|name| name == "Organization")
+}

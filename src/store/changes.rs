@@ -1,0 +1,34 @@
+//! How often records have changed since the store was opened that say who belongs to whom: what was made of them is so still where this is the same.
+
+use super::unit::Unit;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Types whose resources say who belongs to whom. The first is counted nowhere: its records change all the time.
+pub const PARTIES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
+const ORGANISATIONS: [&str; 1] = ["Organization"];
+
+#[derive(Default)]
+pub(super) struct Changes {
+    organisations: AtomicU64,
+    parties: AtomicU64,
+}
+
+impl Changes {
+    /// Counts what was written, or may have been, before anybody is told.
+    pub fn note(&self, units: &[Box<Unit>]) {
+        let [_, counted @ ..] = PARTIES;
+        for (count, types) in [(&self.organisations, &ORGANISATIONS[..]), (&self.parties, &counted[..])] {
+            if units.iter().any(|unit| unit.changes(types)) {
+                count.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+
+    pub fn of_organisations(&self) -> u64 {
+        self.organisations.load(Ordering::Acquire)
+    }
+
+    pub fn of_parties(&self) -> u64 {
+        self.parties.load(Ordering::Acquire)
+    }
+}
