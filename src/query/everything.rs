@@ -2,7 +2,9 @@
 //! caller may see each. It is many searches put to the same consent as any other; there is no permit for the whole.
 
 use super::holders::Told;
-use super::{Along, Candidate, Page, QueryPath, counted, disclosure, link, may, not_found, page, settings};
+use super::linked::Along;
+use super::searchset::{Page, link};
+use super::{Candidate, QueryPath, counted, disclosure, may, not_found, page, settings};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;

@@ -1,7 +1,8 @@
 //! Histories: every version the caller may see, newest first.
 
 use super::page::{ConsentState, Position};
-use super::{Candidate, MAX_WITHHELD, QueryPath, Ruling, counted, disclosure, link, may, not_found, page};
+use super::searchset::link;
+use super::{Candidate, MAX_WITHHELD, QueryPath, Ruling, counted, disclosure, may, not_found, page};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;

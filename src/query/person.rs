@@ -1,7 +1,8 @@
 //! One person's records as one: searches that follow links, the golden record, `$match`.
 
 use super::consents::Judge;
-use super::{Candidate, QueryPath, Ruling, disclosure, may, not_found, outcome_entry, reference};
+use super::searchset::outcome_entry;
+use super::{Candidate, QueryPath, Ruling, disclosure, may, not_found, reference};
 use crate::audit;
 use crate::clock::Instant;
 use crate::config::Interaction as Permission;
