@@ -20,6 +20,7 @@ use crate::registry::{Registry, Role};
 use crate::search;
 use crate::store::{Assumption, Committed, Erasure, HistoryScope, Keyring, Reader, StoredVersion, Unit};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// How often an erasure is planned anew, because something was added meanwhile.
 const MAX_ROUNDS: u32 = 10;
@@ -210,11 +211,11 @@ impl Trail {
         let is_patient = type_name == "Patient";
         let places = if again || !is_patient { Vec::new() } else { self.patient_leaves(&id).await? };
         let keyring = pipeline.anchor.keyring.clone();
-        let registered = registered(&pipeline.registry);
+        let registry = Arc::clone(&pipeline.registry);
         let planned = pipeline.store.read(move |reader| {
             let mut suspects = Suspects::of(&type_name, &id, &places);
             let plan = if is_patient {
-                plan_patient(reader, (definitions, &keyring, &registered), &id, &places, &mut suspects)?
+                plan_patient(reader, (definitions, &keyring, &registry), &id, &places, &mut suspects)?
             } else {
                 plan_record(reader, definitions, (&type_name, &id), &mut suspects)?
             };
@@ -267,7 +268,7 @@ fn registered(registry: &Registry) -> BTreeSet<Pair> {
 
 fn plan_patient(
     reader: &Reader<'_>,
-    (definitions, keyring, registered): (Definitions, &Keyring, &BTreeSet<Pair>),
+    (definitions, keyring, registry): (Definitions, &Keyring, &Registry),
     id: &str,
     places: &[Place],
     suspects: &mut Suspects,
@@ -289,8 +290,8 @@ fn plan_patient(
         return Ok(plan);
     }
     let mut identifiers = Identifiers::of(&patients);
-    identifiers.without_institutions(registered);
-    identifiers.told_from_others(reader, definitions, id)?;
+    identifiers.without_institutions(&registered(registry));
+    identifiers.told_from_others(reader, definitions, id, |system| registry.is_person_system(system))?;
     let (low, high) = search::reference_keys(id);
     let found = reader.indexed_between(low, high, MAX_RESOURCES)?;
     if plan.gone.is_empty() && found.is_empty() && places.is_empty() {

@@ -1,8 +1,9 @@
 //! What names a person by an identifier instead of the gateway's id: logical references, Patients inside other resources, a Person's or relative's own.
 //!
-//! Only identifiers with a system count, and only those that no other Patient here bears: what names two names the other too, and stays. One that
-//! somebody else here bears, a clinician or an institution, names the person where a Patient is meant, as the subject or by what is said of it, and
-//! that other everywhere else. A practitioner's own identifier says who somebody is at work, and a resource's own is no person's.
+//! Only identifiers with a system count, and only those that no other Patient here bears: what names two names the other too, and stays. One of a
+//! registry of clinicians that one of them here bears names that one, where no Patient is said to be meant. In a system of persons an identifier names
+//! the person wherever it stands, and any other where nothing else than a Patient is said to be meant. A practitioner's own identifier says who somebody is at work, and a
+//! resource's own is no person's.
 //!
 //! A record is about the person where they are its subject, by an identifier that they have now. One that was corrected may have been another's, and what
 //! stands anywhere else, among the members of a group or as who did something, mentions the person: whether such a record goes is asked.
@@ -15,14 +16,20 @@ use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
 use std::collections::BTreeSet;
 
-/// Other patients with an identifier that are looked for.
-const FEW: usize = 2;
+/// The most records with the same value in whatever system that are looked at. Of more it is not told who bears an identifier: others may.
+const MAX_ALIKE: usize = 1_000;
+/// Elements that name what something took place in, or what it follows.
+const NO_PERSONS: [&str; 5] = ["basedOn", "context", "encounter", "episodeOfCare", "location"];
+/// Under which names identifiers stand that may be a person's; under others they are a record's own.
+const NAMES: [&str; 2] = ["identifier", "valueIdentifier"];
 /// Who the identifiers of such a resource identify is whom it is about.
 const PERSON: &str = "Person";
 /// Resources whose own identifier is one of a person.
 const PERSONS: [&str; 2] = [PERSON, "RelatedPerson"];
 /// Who else may bear a number that a Patient bears by mistake, or at work.
 const OTHERS: [&str; 4] = ["Practitioner", "PractitionerRole", "Organization", "Device"];
+/// Registries of clinicians and institutions alone.
+const REGISTRIES: [&str; 2] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6"];
 
 pub(super) type Pair = (String, String);
 
@@ -37,6 +44,16 @@ pub(super) struct Identifiers {
     former: BTreeSet<Pair>,
     /// Those of both that somebody here bears who is no Patient.
     others: BTreeSet<Pair>,
+    /// Those of both that are of systems of persons.
+    certain: BTreeSet<Pair>,
+}
+
+/// Whom an identifier is said to be of, by what stands around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Patient,
+    Other,
+    Nothing,
 }
 
 /// Who a subject is that is not told by a gateway's id.
@@ -65,7 +82,7 @@ impl Identifiers {
         let mut all = patients.into_iter().map(|patient| patient.items("identifier").iter().filter_map(parts).collect::<BTreeSet<Pair>>());
         let own = all.next().unwrap_or_default();
         let former = all.flatten().filter(|parts| !own.contains(parts)).collect();
-        Identifiers { own, former, others: BTreeSet::new() }
+        Identifiers { own, former, ..Identifiers::default() }
     }
 
     /// Leaves out by what institutions are registered, and what gateways call logs and sources: whoever writes that into a Patient is not named by it.
@@ -75,14 +92,23 @@ impl Identifiers {
         }
     }
 
-    /// Leaves out what other Patients bear as well, and notes what somebody else does.
-    pub fn told_from_others(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, person: &str) -> Result<(), Fault> {
+    /// Leaves out what other Patients bear as well, and notes what somebody else does, unless it is of a system of persons.
+    pub fn told_from_others(
+        &mut self,
+        reader: &Reader<'_>,
+        definitions: &'static Definitions,
+        person: &str,
+        is_of_persons: impl Fn(&str) -> bool,
+    ) -> Result<(), Fault> {
         let is_borne = |type_name: &str, pair: &Pair| is_borne(reader, definitions, (type_name, person), pair);
         for known in [&mut self.own, &mut self.former] {
             let mut kept = BTreeSet::new();
             for pair in std::mem::take(known) {
                 if is_borne("Patient", &pair)? {
                     continue;
+                }
+                if is_of_persons(&pair.0) {
+                    self.certain.insert(pair.clone());
                 }
                 for type_name in OTHERS {
                     if is_borne(type_name, &pair)? {
@@ -120,25 +146,35 @@ impl Identifiers {
     fn is_mentioned(&self, type_name: &str, resource: &Node) -> bool {
         let members = resource.as_object().map(Object::members).unwrap_or_default();
         let is_looked_at = |name: &str| name != "identifier" || PERSONS.contains(&type_name);
-        members.iter().any(|member| is_looked_at(&member.name) && self.stands_in(&member.node))
+        members.iter().any(|member| is_looked_at(&member.name) && self.stands_within(&member.node, &member.name, Said::Nothing))
     }
 
     /// Whether an identifier that is or was the person's stands anywhere in something, and means them.
     pub fn stands_in(&self, node: &Node) -> bool {
-        self.stands_within(node, false)
+        self.stands_within(node, "identifier", Said::Nothing)
     }
 
-    /// The same in a part of a Patient, or of what refers to one.
-    fn stands_within(&self, node: &Node, is_patients: bool) -> bool {
+    /// `name` is that of the element, and `said` of whom what it is in says that it is.
+    fn stands_within(&self, node: &Node, name: &str, said: Said) -> bool {
         match &node.value {
-            Value::List(items) => items.iter().any(|item| self.stands_within(item, is_patients)),
+            Value::List(items) => items.iter().any(|item| self.stands_within(item, name, said)),
             Value::Object(object) => {
                 let is_known = |pair: &Pair| self.own.contains(pair) || self.former.contains(pair);
-                let is_one = parts(node).is_some_and(|pair| is_known(&pair) && (is_patients || !self.others.contains(&pair)));
-                let within = |name: &str| name == "identifier" && is_of_patient(node);
-                is_one || object.members().iter().any(|member| self.stands_within(&member.node, within(&member.name)))
+                let said = if NAMES.contains(&name) { said } else { Said::Other };
+                let is_one = parts(node).is_some_and(|pair| is_known(&pair) && self.means_the_person(&pair, said));
+                let within = |member: &str| if member == "identifier" { said_of(node, name) } else { Said::Nothing };
+                is_one || object.members().iter().any(|member| self.stands_within(&member.node, &member.name, within(&member.name)))
             }
             _ => false,
+        }
+    }
+
+    fn means_the_person(&self, pair: &Pair, said: Said) -> bool {
+        let is_clinicians = || REGISTRIES.contains(&pair.0.as_str()) && self.others.contains(pair);
+        match said {
+            Said::Patient => true,
+            Said::Other => self.certain.contains(pair),
+            Said::Nothing => self.certain.contains(pair) || !is_clinicians(),
         }
     }
 
@@ -175,7 +211,7 @@ impl Identifiers {
     fn who_itself(&self, type_name: &str, resource: &Node) -> Option<Who> {
         let identifiers = resource.items("identifier");
         let is_one = type_name == PERSON && !identifiers.is_empty();
-        let is_persons = |identifier: &Node| self.is_own(identifier) && !self.is_others(identifier);
+        let is_persons = |identifier: &Node| self.is_own(identifier) && self.stands_in(identifier);
         is_one.then(|| if identifiers.iter().any(is_persons) { Who::Person } else { Who::Other })
     }
 
@@ -185,16 +221,11 @@ impl Identifiers {
 
     /// Whether a subject is the person, by an identifier: a clinician's number names the clinician where one is said to be meant.
     fn is_subjects(&self, subject: &Node, identifier: &Node) -> bool {
-        let may_be = subject.text("type").is_none() || is_of_patient(subject) || !self.is_others(identifier);
-        self.is_own(identifier) && may_be
+        self.is_own(identifier) && (said_of(subject, "subject") != Said::Other || self.stands_within(identifier, "identifier", Said::Other))
     }
 
     fn is_own(&self, identifier: &Node) -> bool {
         parts(identifier).is_some_and(|parts| self.own.contains(&parts))
-    }
-
-    fn is_others(&self, identifier: &Node) -> bool {
-        parts(identifier).is_some_and(|parts| self.others.contains(&parts))
     }
 }
 
@@ -209,18 +240,30 @@ fn is_borne(
     let query = Query::parse(definitions, type_name, &pairs, Handling::Strict)
         .map_err(|_| Fault::new(FaultKind::Internal, "the query for who bears an identifier does not parse"))?;
     let is_persons = |id: &str| type_name == "Patient" && id == person;
-    for found in reader.first_candidates(&query, FEW)?.iter().filter(|found| !is_persons(&found.id)) {
-        if query.matches(&found.parse()?) {
+    let found = reader.first_candidates(&query, MAX_ALIKE)?;
+    for other in found.iter().filter(|found| !is_persons(&found.id)) {
+        if query.matches(&other.parse()?) {
             return Ok(true);
         }
     }
-    Ok(false)
+    Ok(found.len() == MAX_ALIKE)
 }
 
-/// Whether something is a Patient, or refers to one.
-fn is_of_patient(node: &Node) -> bool {
-    let is_patient = |name: &str| node.text(name) == Some("Patient");
-    is_patient("resourceType") || is_patient("type") || node.text("reference").is_some_and(|reference| reference.contains("Patient/"))
+/// Of whom a resource, or a reference in an element, says that it is. A type may be told as a URL (R4 Reference.type).
+fn said_of(node: &Node, element: &str) -> Said {
+    let literal = node.text("reference").filter(|reference| !reference.starts_with('#'));
+    let told = node.text("type").map(|name| name.rsplit('/').next().unwrap_or(name));
+    match (node.text("resourceType"), literal, told) {
+        (Some("Patient"), ..) => Said::Patient,
+        (Some(type_name), ..) if PERSONS.contains(&type_name) => Said::Nothing,
+        (Some(_), ..) => Said::Other,
+        (None, Some(literal), _) if literal.contains("Patient/") => Said::Patient,
+        (None, Some(literal), _) if literal.contains('/') => Said::Other,
+        (None, _, Some("Patient")) => Said::Patient,
+        (None, _, Some(_)) => Said::Other,
+        (None, _, None) if NO_PERSONS.contains(&element) => Said::Other,
+        (None, _, None) => Said::Nothing,
+    }
 }
 
 fn parts(identifier: &Node) -> Option<Pair> {
@@ -302,29 +345,44 @@ mod tests {
         assert_eq!(identifiers().words(), [r#""value":"0-0""#, r#""value":"1-2""#]);
     }
 
-    /// OWN stands for a number that a Practitioner here bears, too.
+    /// OWN stands for a number that a Practitioner here bears, too: of a registry of those, and of another.
     #[test]
     fn a_clinicians_number_names_the_patient_where_a_patient_is_meant() {
-        let cases: &[(&str, bool)] = &[
-            (r#"{"resourceType":"Observation","performer":[{"identifier":OWN}]}"#, false),
-            (r#"{"resourceType":"Observation","performer":[{"type":"Practitioner","identifier":OWN}]}"#, false),
-            (r#"{"resourceType":"Observation","performer":[{"reference":"Practitioner/d1","identifier":OWN}]}"#, false),
-            (r#"{"resourceType":"Observation","performer":[{"type":"Patient","identifier":OWN}]}"#, true),
-            (r#"{"resourceType":"Observation","performer":[{"reference":"https://e.example/Patient/9","identifier":OWN}]}"#, true),
-            (r#"{"resourceType":"Observation","subject":{"identifier":OWN}}"#, true),
-            (r#"{"resourceType":"Observation","subject":{"type":"Patient","identifier":OWN}}"#, true),
-            (r#"{"resourceType":"Flag","subject":{"type":"Practitioner","identifier":OWN}}"#, false),
-            (r#"{"resourceType":"Observation","contained":[{"resourceType":"Practitioner","id":"d","identifier":[OWN]}]}"#, false),
-            (r#"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","identifier":[OWN]}]}"#, true),
-            (r#"{"resourceType":"Observation","extension":[{"url":"urn:x","valueIdentifier":OWN}]}"#, false),
-            (r#"{"resourceType":"Person","identifier":[OWN]}"#, false),
-            (r#"{"resourceType":"RelatedPerson","identifier":[OWN]}"#, false),
+        let cases: &[(&str, bool, bool)] = &[
+            (r#"{"resourceType":"Observation","performer":[{"identifier":OWN}]}"#, false, true),
+            (r#"{"resourceType":"Observation","performer":[{"type":"Practitioner","identifier":OWN}]}"#, false, false),
+            (r#"{"resourceType":"Observation","performer":[{"reference":"Practitioner/d1","identifier":OWN}]}"#, false, false),
+            (r#"{"resourceType":"Observation","performer":[{"type":"Patient","identifier":OWN}]}"#, true, true),
+            (r#"{"resourceType":"Observation","performer":[{"reference":"https://e.example/Patient/9","identifier":OWN}]}"#, true, true),
+            (r#"{"resourceType":"Observation","subject":{"identifier":OWN}}"#, true, true),
+            (r#"{"resourceType":"Observation","subject":{"type":"Patient","identifier":OWN}}"#, true, true),
+            (
+                r#"{"resourceType":"Observation","focus":[{"type":"http://hl7.org/fhir/StructureDefinition/Patient","identifier":OWN}]}"#,
+                true,
+                true,
+            ),
+            (r#"{"resourceType":"Group","member":[{"entity":{"identifier":OWN}}]}"#, false, true),
+            (r#"{"resourceType":"Flag","subject":{"type":"Practitioner","identifier":OWN}}"#, false, false),
+            (r#"{"resourceType":"Observation","contained":[{"resourceType":"Practitioner","id":"d","identifier":[OWN]}]}"#, false, false),
+            (r#"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p","identifier":[OWN]}]}"#, true, true),
+            (r#"{"resourceType":"Observation","extension":[{"url":"urn:x","valueIdentifier":OWN}]}"#, false, true),
+            (r#"{"resourceType":"Person","identifier":[OWN]}"#, false, true),
+            (r#"{"resourceType":"RelatedPerson","identifier":[OWN]}"#, false, true),
+            (r#"{"resourceType":"Observation","encounter":{"identifier":OWN}}"#, false, false),
+            (r#"{"resourceType":"Procedure","basedOn":[{"type":"ServiceRequest","identifier":OWN}]}"#, false, false),
+            (r#"{"resourceType":"ServiceRequest","requisition":OWN}"#, false, false),
+            (r#"{"resourceType":"Procedure","contained":[{"resourceType":"Location","identifier":[OWN]}]}"#, false, false),
         ];
-        let mut known = identifiers();
-        known.others = BTreeSet::from([("urn:ssn".to_owned(), "1-2".to_owned())]);
-        for (text, person) in cases {
-            let resource = json::parse(text.replace("OWN", OWN).as_bytes(), 99).unwrap();
-            assert_eq!(known.naming(&resource, "hg-a").person, *person, "{text}");
+        for (text, of_a_registry, of_another) in cases {
+            for (system, named) in [(REGISTRIES[0], of_a_registry), ("urn:mrn", of_another), ("urn:ssn", &true)] {
+                let own = OWN.replace("urn:ssn", system);
+                let patient = json::parse(format!(r#"{{"identifier":[{own}]}}"#).as_bytes(), 9).unwrap();
+                let pair = BTreeSet::from([(system.to_owned(), "1-2".to_owned())]);
+                let certain = if system == "urn:ssn" { pair.clone() } else { BTreeSet::new() };
+                let known = Identifiers { others: pair, certain, ..Identifiers::of(std::iter::once(&patient)) };
+                let resource = json::parse(text.replace("OWN", &own).as_bytes(), 99).unwrap();
+                assert_eq!(known.naming(&resource, "hg-a").person, *named, "{system} {text}");
+            }
         }
     }
 }

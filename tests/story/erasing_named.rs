@@ -3,7 +3,7 @@
 use crate::support::at_rest::AtRest;
 use crate::support::data::{MRN, ORGANISATIONS, observation, patient, permit_to};
 use crate::support::two_patients::TwoPatients;
-use crate::support::world::documents;
+use crate::support::world::{PERSON, documents};
 use hearthgate::evidence::{Kept, verify};
 use serde_json::{Value, json};
 
@@ -50,34 +50,68 @@ async fn a_mention_by_an_identifier_takes_nothing_unasked() {
     case.erase(&case.first, "").await.expect(200);
 }
 
+fn number(system: &str) -> Value {
+    json!({"system": system, "value": "1234567893"})
+}
+
+/// Somebody who bears a number of the first, and results that name its bearer as the one who did them: without a type, and as a Practitioner.
+async fn did(case: &TwoPatients, system: &str) -> [String; 4] {
+    let mut numbered = patient("1");
+    numbered["id"] = json!(case.first);
+    numbered["identifier"].as_array_mut().unwrap().push(number(system));
+    case.a.put(&format!("Patient/{}", case.first), &numbered).await.expect(200);
+    let clinician = created(case, &json!({"resourceType": "Practitioner", "identifier": [number(system)]})).await;
+    let mut done = [clinician.clone(), String::new(), String::new(), String::new()];
+    for (done, mut performer) in done[1..].iter_mut().zip([json!({}), json!({"type": "Practitioner"}), json!({ "reference": clinician })]) {
+        performer["identifier"] = number(system);
+        let mut resource = observation(&format!("Patient/{}", case.second));
+        resource["performer"] = json!([performer]);
+        *done = created(case, &resource).await;
+    }
+    done
+}
+
 /// A Patient that was sent with a clinician's number must not take the clinician's results.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_clinician_did_stays_when_a_patient_bore_the_clinicians_number() {
+    const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
     let case = TwoPatients::new().await;
-    let clinician = created(&case, &json!({"resourceType": "Practitioner", "identifier": [named("1")["identifier"]]})).await;
-    let performed = |subject: Value, mut performer: Value| {
-        performer["identifier"] = named("1")["identifier"].clone();
-        let mut resource = observation("");
-        (resource["subject"], resource["performer"]) = (subject, json!([performer]));
+    let staying = did(&case, NPI).await;
+    let naming = |element: &str, mut named: Value| {
+        named["identifier"] = number(NPI);
+        let mut resource = observation(&format!("Patient/{}", case.second));
+        resource[element] = if element == "subject" { named } else { json!([named]) };
         resource
     };
-    let others = || json!({"reference": format!("Patient/{}", case.second)});
-    let mut staying = Vec::new();
-    for performer in [json!({}), json!({"type": "Practitioner"}), json!({ "reference": clinician })] {
-        staying.push(created(&case, &performed(others(), performer)).await);
-    }
-    let about = created(&case, &performed(named("1"), json!({}))).await;
-    let as_patient = created(&case, &performed(others(), json!({"type": "Patient"}))).await;
+    let about = created(&case, &naming("subject", json!({}))).await;
+    let as_patient = created(&case, &naming("performer", json!({"type": "http://hl7.org/fhir/StructureDefinition/Patient"}))).await;
 
     let told = case.erase(&case.first, "").await.expect(422).text();
     assert!(told.contains("1 resource(s)"), "{told}");
     case.erase(&case.first, "?shared=true").await.expect(200);
-    for path in staying.iter().chain([&clinician]) {
+    for path in &staying {
         case.a.get(path).await.expect(200);
     }
     for path in [about, as_patient] {
         case.a.get(&path).await.expect(404);
     }
+}
+
+/// Somebody else's record that bears a person's number does not keep what names the person by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_names_a_person_goes_whoever_else_bears_the_number() {
+    let case = TwoPatients::new().await;
+    let [clinician, untold, as_practitioner, by_reference] = did(&case, PERSON).await;
+    let mentioned =
+        json!({"resourceType": "Group", "type": "person", "actual": true, "member": [{"entity": {"identifier": number(PERSON)}}]});
+    let mentioned = created(&case, &mentioned).await;
+    let told = case.erase(&case.first, "").await.expect(422).text();
+    assert!(told.contains("4 resource(s)"), "{told}");
+    case.erase(&case.first, "?shared=true").await.expect(200);
+    for path in [untold, as_practitioner, by_reference, mentioned] {
+        case.a.get(&path).await.expect(404);
+    }
+    case.a.get(&clinician).await.expect(200);
 }
 
 /// It may have been corrected because it was another's.
