@@ -60,6 +60,8 @@ struct Known {
     person: Option<String>,
     others: Vec<Record>,
     candidates: Vec<Candidate>,
+    /// Other records of the same source that it says are the same person's: it was merged with them.
+    merged: Vec<Record>,
     /// Pairs of these records, in the order of their ids, of which an operator said that they are two persons'.
     apart: BTreeSet<(String, String)>,
     assumptions: Vec<Assumption>,
@@ -77,12 +79,21 @@ struct Decided {
     /// Persons whose records join this one's.
     dissolved: Vec<String>,
     questions: Vec<Item>,
+    /// Records of the same person, by their identifiers, that are not linked: another of the same source is.
+    doubted: Vec<String>,
 }
 
 impl Known {
     fn are_apart(&self, one: &Record, other: &Record) -> bool {
         let (one, other) = if one.id <= other.id { (one, other) } else { (other, one) };
         self.apart.contains(&(one.id.clone(), other.id.clone()))
+    }
+
+    /// The records that are the same person's by their identifiers, unless somebody said that they are not.
+    fn certain(&self) -> impl Iterator<Item = &Record> {
+        let certain = self.candidates.iter().filter(|candidate| candidate.grade == Grade::Certain);
+        let all = certain.map(|candidate| &candidate.record).chain(&self.merged);
+        all.filter(|record| !self.are_apart(&self.me, record))
     }
 
     /// What an operator is asked about the record when nothing can be decided.
@@ -113,7 +124,8 @@ impl Pipeline {
             let mut decided = decide(&known, &self.registry, false);
             if decided.concerns(&known).any(|id| settled.contains(id)) {
                 // Another Patient of this submission has just been decided on with these records, and what the store says of them is no longer so.
-                decided = Decided { questions: known.questions(), ..Decided::default() };
+                let doubted = known.certain().map(|record| record.id.clone()).collect();
+                decided = Decided { questions: known.questions(), doubted, ..Decided::default() };
             }
             settled.extend(decided.concerns(&known).map(str::to_owned));
             self.carry_out(known, decided, "Linked by an identifier that names persons.", leaves, &mut people)?;
@@ -229,8 +241,9 @@ impl Pipeline {
                 let others = others(reader, person.as_deref(), &me.id)?;
                 let (mut ids, assumptions) = same_identifiers(reader, &registry, definitions, &me)?;
                 ids.extend(namesakes(reader, &me)?);
-                let mut known =
-                    Known { me, person, others, candidates: Vec::new(), apart: BTreeSet::new(), assumptions, linkages: BTreeMap::new() };
+                let merged = merged_with(reader, &me)?;
+                let (candidates, apart, linkages) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
+                let mut known = Known { me, person, others, candidates, merged, apart, assumptions, linkages };
                 for id in ids.into_iter().chain(named).collect::<BTreeSet<String>>() {
                     known.candidates.extend(candidate(reader, &registry, &known.me, &id)?);
                 }
@@ -254,6 +267,7 @@ impl Pipeline {
         let Known { me, person, others, assumptions, mut linkages, .. } = known;
         people.assumptions.extend(assumptions);
         people.items.extend(decided.questions);
+        people.changes.extend(decided.doubted.iter().map(|other| PersonChange::Doubted { one: me.id.clone(), other: other.clone() }));
         let at = self.clock.now();
         let mut changed: Vec<(String, Vec<String>, bool)> = Vec::new();
         if let Some(person) = person.clone().filter(|_| decided.leaves) {
@@ -332,6 +346,17 @@ fn candidate(reader: &Reader<'_>, registry: &Registry, me: &Record, id: &str) ->
     let person = reader.person_of(id)?;
     let others = others(reader, person.as_deref(), id)?;
     Ok(Some(Candidate { record, grade, person, others }))
+}
+
+/// The most records that one says it was merged with.
+const MAX_MERGED: usize = 32;
+
+/// The records of its own source that a record says are the same person's.
+fn merged_with(reader: &Reader<'_>, me: &Record) -> Result<Vec<Record>, Fault> {
+    let links = me.patient.items("link").iter().filter_map(|link| link.text_at(&["other", "reference"])?.strip_prefix("Patient/"));
+    let ids: BTreeSet<&str> = links.filter(|id| *id != me.id).take(MAX_MERGED).collect();
+    let merged = ids.into_iter().filter_map(|id| record(reader, id).transpose());
+    merged.filter(|record| record.as_ref().map_or(true, |record| record.source == me.source)).collect()
 }
 
 /// Ids of records that share an identifier of persons. That they are these is assumed to stay so until the commit.
@@ -430,6 +455,11 @@ fn decide(known: &Known, registry: &Registry, by_person: bool) -> Decided {
         {
             decided.questions.push(question(&known.me, &candidate.record, candidate.grade));
         }
+    }
+    if !by_person {
+        // What is filed about either denies for both until somebody has answered.
+        let is_in = |record: &&Record| group.iter().any(|other| other.id == record.id);
+        decided.doubted = known.certain().filter(|record| !is_in(record)).map(|record| record.id.clone()).collect();
     }
     if group.len() > known.others.len() + 1 || (decided.leaves && group.len() > 1) {
         decided.group = group.into_iter().map(|record| record.id).collect();

@@ -15,8 +15,8 @@ const LINK: &str = "Patient/";
 const AFTER_LINKS: &str = "Patient0";
 /// How a link stands, where a consent's version does: the records are one person's.
 const LINKED: u32 = 0;
-/// What their sources say tells them apart by now. Nobody who is entitled to has said that they are not one person's, and what was filed about either
-/// goes on denying what it denied.
+/// What their sources say tells them apart by now, or other records keep them from being linked. Nobody who is entitled to has said that they are not one
+/// person's, and what is filed about either denies for both.
 const PARTED: u32 = 1;
 /// Every two records of one person.
 const PAIRS: &str = "
@@ -61,6 +61,10 @@ impl Filing {
                 if is_parted { self.unlink(data, one, other) } else { Ok(()) }
             }
             PersonChange::NotApart { .. } => people::apply(data, change),
+            PersonChange::Doubted { one, other } => {
+                let is_noted = state_of(data, one, &name_of(other))?.is_some();
+                if is_noted { Ok(()) } else { self.note_link(data, (one, other), PARTED) }
+            }
         }
     }
 

@@ -63,6 +63,8 @@ pub(super) fn apply(connection: &Connection, change: &PersonChange) -> Result<()
         PersonChange::Leaves { patient } => ("DELETE FROM person WHERE patient = ?", patient, None),
         PersonChange::Apart { one, other } => ("INSERT OR IGNORE INTO apart (one, other) VALUES (?, ?)", one, Some(other)),
         PersonChange::NotApart { one, other } => ("DELETE FROM apart WHERE one = ? AND other = ?", one, Some(other)),
+        // It stands among what was filed alone.
+        PersonChange::Doubted { .. } => return Ok(()),
     };
     let mut statement = connection.prepare_cached(sql).map_err(fault)?;
     let done = match (change, second) {

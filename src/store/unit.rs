@@ -108,6 +108,8 @@ pub enum PersonChange {
     Apart { one: String, other: String },
     /// Somebody decided otherwise.
     NotApart { one: String, other: String },
+    /// Two patients are one person by their identifiers, and cannot be linked by these alone.
+    Doubted { one: String, other: String },
 }
 
 /// What is to be destroyed for good: every version of these resources with its index terms, keys, raw bytes, deliveries and remembered answers.

@@ -149,3 +149,55 @@ async fn how_many_records_were_a_persons_has_an_end() {
     assert_eq!(case.decide("unlink", &[&case.at_a]).await, 200);
     assert_eq!(case.read().await, 200);
 }
+
+/// A denial about hospital A's record, and another source's record of the same person, of which hospital B may see everything. Who sends in between?
+async fn denied_through(between: impl AsyncFn(&World)) -> u16 {
+    let world = World::start().await;
+    let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
+    let at_a = a.create(&person("17")).await;
+    a.create(&denial(&at_a)).await;
+    between(&world).await;
+    let there = laboratory.create(&person("17")).await;
+    a.create(&permit(&there)).await;
+    let seen = laboratory.create(&observation(&format!("Patient/{there}"))).await;
+    b.get(&format!("Observation/{seen}")).await.status
+}
+
+/// Records of its own that a recipient sends of the same person keep others from being linked, and no denial from counting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sends_a_record_several_times_is_still_denied() {
+    for sent in [0, 1, 2, 3, 5] {
+        let status = denied_through(async |world: &World| {
+            let b = world.party("hospital-b").await;
+            for _ in 0..sent {
+                b.create(&person("17")).await;
+            }
+        });
+        assert_eq!(status.await, 404, "{sent}");
+    }
+}
+
+/// What a source says is one person's is denied together: a merge leaves no denial behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_goes_with_whoever_is_merged() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let (before, after) = (a.create(&person("17")).await, a.create(&person("18")).await);
+    a.create(&denial(&before)).await;
+    a.create(&permit(&after)).await;
+    let seen = a.create(&observation(&format!("Patient/{after}"))).await;
+    assert_eq!(b.get(&format!("Observation/{seen}")).await.status, 200);
+    let mut merged = person("17");
+    (merged["active"], merged["link"]) =
+        (json!(false), json!([{"other": {"reference": format!("Patient/{after}")}, "type": "replaced-by"}]));
+    put(&a, &before, merged).await;
+    assert_eq!(b.get(&format!("Observation/{seen}")).await.status, 404);
+    // Nobody else's word does that.
+    let theirs = b.create(&person("19")).await;
+    let mut claimed = person("19");
+    claimed["link"] = json!([{"other": {"reference": format!("Patient/{after}")}, "type": "refer"}]);
+    put(&b, &theirs, claimed).await;
+    a.create(&denial(&theirs)).await;
+    assert_eq!(world.desk("POST", "/people", &json!({"decision": "unlink", "patients": [before]})).await.status, 200);
+    assert_eq!(b.get(&format!("Observation/{seen}")).await.status, 200);
+}
