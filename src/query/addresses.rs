@@ -22,7 +22,7 @@ impl Addresses {
         if reference.sought().is_some() {
             return vec![reference.as_str().to_owned()];
         }
-        if let Some(named) = reference.by_uuid() {
+        if let Some(named) = reference.by_urn() {
             return vec![named.as_str().to_owned()];
         }
         let Some((type_name, id)) = reference.relative().and_then(|relative| relative.split_once('/')) else { return Vec::new() };
@@ -82,7 +82,7 @@ mod tests {
             (ours.as_str(), vec![ours.clone()]),
             ("Binary?identifier=s|7", vec!["Binary?identifier=s|7".to_owned()]),
             ("urn:uuid:7", vec!["?identifier=urn:ietf:rfc:3986|urn:uuid:7".to_owned()]),
-            ("urn:oid:1.2", vec![]),
+            ("urn:oid:1.2", vec!["?identifier=urn:ietf:rfc:3986|urn:oid:1.2".to_owned()]),
         ] {
             let names = addresses.names_of(&Reference::new(written).unwrap(), "a");
             assert!(expected.iter().all(|name| names.contains(name)), "{written}: {names:?}");

@@ -9,7 +9,7 @@ use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
     Concept, Labeller, PatientReference, Reference, definitions_of, is_administrative, is_nobodys, is_setting, labels_of_setting,
-    labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, settings_of,
+    labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, records_at, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -62,7 +62,7 @@ pub(super) type Pointing<'a> = (&'a Node, &'a str);
 pub(super) struct Wanted {
     names: BTreeSet<String>,
     /// Where the URL of a definition is the address of a record: what that may be called here.
-    addressed: HashMap<String, Vec<String>>,
+    addressed: HashMap<String, BTreeSet<String>>,
 }
 
 impl Wanted {
@@ -80,9 +80,11 @@ impl Wanted {
         self.names.extend(Beside::named_by(pointing, addresses));
         let (resource, source) = pointing;
         for (type_name, url) in definitions_of(resource) {
-            let address = Reference::new(url).filter(|address| address.type_name() == Some(type_name));
-            if let Some(address) = address {
-                self.addressed.insert(named::by_url((type_name, url)), addresses.names_of(&address, source));
+            let records = records_at(url).into_iter().filter(|record| record.type_name() == Some(type_name));
+            let names: Vec<String> = records.flat_map(|record| addresses.names_of(&record, source)).collect();
+            if !names.is_empty() {
+                // Another source may mean another record by it: it may be any of them.
+                self.addressed.entry(named::by_url((type_name, url))).or_default().extend(names);
             }
         }
     }
@@ -112,7 +114,7 @@ impl Beside {
         let names = named::of_patients(&identifiers);
         let is_meant = |reference: &Reference| match reference.sought() {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
-            None if reference.by_uuid().is_some() => true,
+            None if reference.by_urn().is_some() => true,
             None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own),
         };
         let pointers = pointers_of(resource);
@@ -146,13 +148,19 @@ impl Beside {
                 settings.extend(beside.look_up(reader, definitions, reference)?);
             }
             if step == SETTING_STEPS {
+                settings
+                    .into_iter()
+                    .filter(|setting| !beside.knows(setting))
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .for_each(|setting| beside.miss(setting));
                 break;
             }
             wanted = settings;
         }
         for (url, names) in addressed {
             let known = names.into_iter().filter(|name| beside.records.contains_key(name)).collect::<Vec<_>>();
-            beside.meant.entry(url).or_default().extend(known);
+            add_meant(&mut beside.meant, url, known);
         }
         Ok(beside)
     }
@@ -281,7 +289,7 @@ impl Beside {
         other.records.into_iter().for_each(|(name, record)| _ = self.records.entry(name).or_insert(record));
         self.gone.extend(other.gone);
         self.unknown.extend(other.unknown);
-        self.meant.extend(other.meant);
+        other.meant.into_iter().for_each(|(name, meant)| add_meant(&mut self.meant, name, meant));
         self.published += other.published;
         self.once.extend(other.once);
         self.absent.extend(other.absent);
@@ -406,6 +414,14 @@ impl Beside {
         };
         !records.is_empty() && records.iter().all(disagrees)
     }
+}
+
+/// Adds what a name means to what is known of that.
+fn add_meant(known: &mut HashMap<String, Vec<String>>, name: String, meant: Vec<String>) {
+    let known = known.entry(name).or_default();
+    known.extend(meant);
+    known.sort_unstable();
+    known.dedup();
 }
 
 fn is_among(reference: &Reference, patients: &[PatientReference]) -> bool {

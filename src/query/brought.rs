@@ -157,7 +157,7 @@ impl Names<'_> {
     /// Takes in how a resource may be named; answers all its names.
     fn add(&mut self, ours: &str, url: Option<&str>, resource: &Node) -> Vec<String> {
         let url = url.and_then(Reference::new);
-        let by_uuid = url.as_ref().and_then(Reference::by_uuid).map(|name| name.as_str().to_owned());
+        let by_urn = url.as_ref().and_then(Reference::by_urn).map(|name| name.as_str().to_owned());
         let type_name = resource.resource_type().unwrap_or_default();
         let written = resource.text("id").map(|id| format!("{type_name}/{id}"));
         for name in url.iter().map(|url| url.as_str().to_owned()).chain(written.clone()) {
@@ -167,7 +167,7 @@ impl Names<'_> {
         if type_name != "Patient" {
             logical.iter().for_each(|name| _ = self.logical.entry(name.clone()).or_insert_with(|| ours.to_owned()));
         }
-        std::iter::once(ours.to_owned()).chain(written).chain(by_uuid).chain(logical).collect()
+        std::iter::once(ours.to_owned()).chain(written).chain(by_urn).chain(logical).collect()
     }
 
     /// What a reference means in the gateway's words, where it is written in others.

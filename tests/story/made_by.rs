@@ -2,6 +2,7 @@
 
 use super::settings::{Scene, withholding};
 use crate::support::data::observation;
+use crate::support::party::ids;
 use serde_json::{Value, json};
 
 const TELLING: &str = "Methadone maintenance";
@@ -42,12 +43,16 @@ fn records(patient: &Value, ids: &dyn Fn(&str) -> Value) -> Vec<Value> {
             patient,
             json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri", "valueUri": url("PlanDefinition")}]}),
         ),
-        with(
-            patient,
-            json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri",
-                "valueUri": format!("{AT}/PlanDefinition/mine/_history/1")}]}),
-        ),
+        made_at(patient, "/_history/1"),
+        made_at(patient, "?x=1"),
+        made_at(patient, ".json"),
     ]
+}
+
+/// A result made by the plan at an address.
+fn made_at(patient: &Value, ending: &str) -> Value {
+    let url = format!("{AT}/PlanDefinition/mine{ending}");
+    with(patient, json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri", "valueUri": url}]}))
 }
 
 /// Where hospital-a has its records, in its own words.
@@ -116,4 +121,24 @@ async fn seen_of(title: &str, is_shown: bool) {
 async fn what_something_was_made_by_counts() {
     seen_of(TELLING, false).await;
     seen_of(ORDINARY, true).await;
+}
+
+/// What two sources call alike is either's, whoever's record comes last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_of_one_name_at_two_sources_may_be_the_one_that_tells() {
+    let scene = Scene::start(withholding).await;
+    let patient = json!({"reference": format!("Patient/{}", scene.patient)});
+    let plan = json!({"resourceType": "PlanDefinition", "id": "mine", "status": "active", "title": TELLING});
+    scene.a.put("PlanDefinition/mine", &plan).await.expect(201);
+    let made = |patient: &Value| {
+        let plan = json!([{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri", "valueUri": "PlanDefinition/mine"}]);
+        with(patient, json!({ "extension": plan }))
+    };
+    let told = scene.a.create(&made(&patient)).await;
+    scene.b.get(&format!("Observation/{told}")).await.expect(404);
+    for _ in 0..3 {
+        scene.b.create(&made(&patient)).await;
+    }
+    let found = scene.b.search(&format!("Observation?patient={}", patient["reference"].as_str().unwrap())).await;
+    assert!(!ids(&found).contains(&told), "{found:?}");
 }
