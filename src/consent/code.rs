@@ -1,5 +1,6 @@
 //! Codes, identifiers and references in the one form in which they are compared.
 
+use super::vocabulary::in_capitals;
 use crate::fhir::Node;
 use crate::normalise::vocabulary::SOURCE_URN;
 use compact_str::{CompactString, format_compact};
@@ -82,11 +83,15 @@ const ALIASES: [(&str, &str); 29] = [
 ];
 
 const LOINC: &str = "http://loinc.org";
-/// How the codes of LOINC's groups and parts begin.
-const GROUPS_OF_LOINC: [&str; 2] = ["LG", "LP"];
-/// Systems whose codes begin with the category that they are in.
-const CLASSIFICATIONS: [&str; 4] =
-    ["http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-9-cm", "http://www.whocc.no/atc"];
+/// How the codes of LOINC's groups, parts and lists of answers begin.
+const GROUPS_OF_LOINC: [&str; 3] = ["LG", "LL", "LP"];
+/// Classifications whose codes begin with the category that they are in, each with its editions.
+const CLASSIFICATIONS: [&[&str]; 4] = [
+    &["http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", "http://fhir.de/CodeSystem/bfarm/icd-10-gm"],
+    &["http://hl7.org/fhir/sid/icd-9-cm"],
+    &["http://www.cms.gov/Medicare/Coding/ICD10"],
+    &["http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc"],
+];
 
 impl Code {
     /// A code in comparable form.
@@ -117,15 +122,37 @@ impl Code {
         self.code.eq_ignore_ascii_case(&other.code) && (!are_told || self.system == other.system)
     }
 
-    /// Whether it names a chapter or a group in which another code may stand: a category of a classification is the beginning of what is in it, and a
-    /// group of LOINC, or a part, stands in no record.
-    pub(super) fn may_be_above(&self, other: &Code) -> bool {
-        let begins_so = match self.system.as_str() {
-            LOINC => GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix)),
-            system => CLASSIFICATIONS.contains(&system) && other.code.starts_with(self.code.as_str()),
-        };
-        begins_so && self.system == other.system
+    /// Whether one of the two may be what the other is a part of: a category of a classification is the beginning of what is in it, and a group of LOINC
+    /// stands in no record.
+    pub(super) fn may_hold(&self, other: &Code) -> bool {
+        if self.system == LOINC {
+            return other.system == LOINC && GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix));
+        }
+        let is_in = |code: &Code, editions: &&[&str]| editions.contains(&code.system.as_str());
+        let may_be_in = |code: &Code, editions: &&[&str]| is_in(code, editions) || !code.tells_system();
+        let mut both = CLASSIFICATIONS.iter().filter(|one| is_in(self, one) || is_in(other, one));
+        both.any(|one| may_be_in(self, one) && may_be_in(other, one)) && are_akin(&self.code, &other.code)
     }
+}
+
+/// Whether one code of a classification begins with the other, or lies in a block, as `F10-F19`.
+fn are_akin(stated: &str, own: &str) -> bool {
+    let stated = stated.trim_end_matches(['-', '.']);
+    let begins = |one: &str, other: &str| letters_of(one).zip(letters_of(other)).all(|(one, other)| one == other);
+    match stated
+        .split_once('-')
+        .filter(|(first, last)| first.len() == last.len() && first.starts_with(|letter: char| letter.is_alphabetic()))
+    {
+        Some((first, last)) => {
+            letters_of(first).le(letters_of(own).take(first.len())) && letters_of(own).take(last.len()).le(letters_of(last))
+        }
+        None => !stated.is_empty() && !own.is_empty() && begins(stated, own),
+    }
+}
+
+/// What a code of a classification is compared by.
+fn letters_of(code: &str) -> impl Iterator<Item = u8> {
+    code.bytes().filter(|letter| !matches!(letter, b'.' | b'-')).map(|letter| letter.to_ascii_uppercase())
 }
 
 fn canonical_system(system: &str) -> CompactString {
@@ -151,6 +178,9 @@ const DOTTED: [(&str, usize); 3] =
 
 /// The code of a classification of diseases with its dot, in capitals; any other as it is.
 fn canonical_code(system: &str, code: &str) -> CompactString {
+    if let Some(label) = in_capitals(system, code) {
+        return label;
+    }
     let Some((_, stem)) = DOTTED.iter().find(|(dotted, _)| *dotted == system) else { return code.into() };
     let capitals = code.to_ascii_uppercase();
     // The external causes of ICD-9 have one character more before the dot.
@@ -226,10 +256,10 @@ impl Reference {
         Reference { text: format_compact!("{type_name}{BY_IDENTIFIER}{token}"), relative_at: None }
     }
 
-    /// What bears the UUID that a reference is (RFC 4122 §3), as its business identifier.
-    pub fn by_uuid(&self) -> Option<Reference> {
-        let is_uuid = self.text.get(..UUID_SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(UUID_SCHEME));
-        is_uuid.then(|| Reference::by_identifier("", &Identifier::new(URI_SYSTEM, &self.text)))
+    /// What bears the UUID or the OID that a reference is (RFC 4122 §3, RFC 3061), as its business identifier.
+    pub fn by_urn(&self) -> Option<Reference> {
+        let begins = |scheme: &&str| self.text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+        [UUID_SCHEME, OID_SCHEME].iter().any(begins).then(|| Reference::by_identifier("", &Identifier::new(URI_SYSTEM, &self.text)))
     }
 
     /// Of a logical reference the type, empty where none is told, and the search value that finds what it names.
@@ -266,6 +296,8 @@ impl Reference {
 
 /// What a UUID begins with where it is a URI.
 pub(super) const UUID_SCHEME: &str = "urn:uuid:";
+/// The same of an OID.
+pub(super) const OID_SCHEME: &str = "urn:oid:";
 /// What stands between the type and the search value of a logical reference.
 const BY_IDENTIFIER: &str = "?identifier=";
 

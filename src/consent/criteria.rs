@@ -1,7 +1,7 @@
 //! What one rule of a consent states: the criteria of `Consent.provision`, read leniently and remembered where they could not be read.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::directory::{Directory, Target};
+use super::directory::{Directory, Target, is_group};
 use super::period::Period;
 use super::request::Action;
 use super::vocabulary::{Concept, PARTICIPATION_TYPE};
@@ -303,8 +303,9 @@ impl Criteria {
             }
             let readable = is_named || !target.party.roles.is_empty();
             self.note(if is_custodian { Kind::Custodian } else { Kind::Recipient }, readable);
-            if readable {
-                if is_custodian { &mut self.custodians } else { &mut self.recipients }.push(target);
+            let named = if is_custodian { &mut self.custodians } else { &mut self.recipients };
+            if readable && named.iter().all(|known| known.party != target.party) {
+                named.push(target);
             }
         }
     }
@@ -380,13 +381,16 @@ impl Criteria {
     }
 }
 
-/// An actor's reference; one to a contained resource stands for that resource's identifiers.
+/// An actor's reference; one to a contained resource stands for that resource's identifiers. Who is in a contained group is read nowhere.
 fn resolve(reference: &Node, contained: &[Node], directory: &Directory) -> Target {
     let fragment = reference.text("reference").and_then(|text| text.strip_prefix('#'));
     let Some(fragment) = fragment else { return directory.target(reference) };
     let mut target = directory.target(reference);
-    let found = contained.iter().find(|resource| resource.text("id") == Some(fragment));
-    let identifiers = found.map_or(&[][..], |resource| items(resource, "identifier"));
-    target.party.identifiers.extend(identifiers.iter().filter_map(Identifier::from_node));
+    if let Some(found) = contained.iter().find(|resource| resource.text("id") == Some(fragment)) {
+        let type_name = found.resource_type();
+        target.party.identifiers.extend(items(found, "identifier").iter().filter_map(Identifier::from_node));
+        target.party.type_name = target.party.type_name.or_else(|| type_name.map(CompactString::from));
+        target.is_open |= type_name.is_some_and(is_group);
+    }
     target
 }

@@ -11,7 +11,7 @@ use super::period::{Period, date_interval};
 use super::request::Party;
 use crate::fhir::Node;
 use crate::fhir::temporal::Interval;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 /// What the gateway knows of the resources that consents refer to: Group, CareTeam, PractitionerRole, Organization, Practitioner, Patient
@@ -39,6 +39,8 @@ pub struct Directory {
     roles: KnownRoles,
     /// Whom the actors stand for that were asked for, so that those of one name share what is said of them.
     targets: RefCell<HashMap<Party, Target>>,
+    /// How many members these have in all.
+    listed: Cell<usize>,
 }
 
 /// The roles whose practitioner and organisation are known.
@@ -248,12 +250,12 @@ impl Directory {
         let (is_active, period) = (may_permit && is_active(role), role.get("period"));
         self.add_member(reference, role.get("practitioner"), is_active, period);
         let itself = Member::new(Party::named(reference), is_active, period).that_ends_here();
-        if let Some(practitioner) = role.get("practitioner").and_then(Reference::from_node) {
+        for practitioner in role.get("practitioner").into_iter().flat_map(Reference::names_in) {
             self.capacities.entry(practitioner).or_default().push(itself.clone());
         }
-        if let Some(organisation) = role.get("organization").and_then(Reference::from_node) {
+        for organisation in role.get("organization").into_iter().flat_map(Reference::names_in) {
             self.add_member(&organisation, role.get("practitioner"), is_active, period);
-            self.members.entry(organisation).or_default().push(itself);
+            self.members.entry(organisation).or_default().push(itself.clone());
         }
     }
 
@@ -339,6 +341,6 @@ fn is_active(resource: &Node) -> bool {
 }
 
 /// Whether resources of the type stand for others.
-fn is_group(type_name: &str) -> bool {
+pub(super) fn is_group(type_name: &str) -> bool {
     matches!(type_name, "Group" | "CareTeam" | "PractitionerRole")
 }

@@ -6,7 +6,7 @@ use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
 use super::request::Party;
-use super::vocabulary::{Concept, Confidentiality, is_substance_use};
+use super::vocabulary::{CONFIDENTIALITY, Concept, Confidentiality, is_substance_use};
 use crate::fhir::{Node, Object, Value};
 use compact_str::CompactString;
 
@@ -34,6 +34,8 @@ pub struct ResourceFacts {
     pub(super) labeller: Option<Labeller>,
     /// Whether labelling, or a label on a part, told of something sensitive.
     pub(super) holds_sensitive: bool,
+    /// Whether its source labelled it in a way that cannot be read: it may be any label, and counts as restricted.
+    pub(super) has_unread_label: bool,
     /// Whether there is content in it that labelling cannot read.
     pub(super) is_unreadable: bool,
     /// The highest level among the labels.
@@ -112,7 +114,7 @@ impl ResourceFacts {
 
     /// Adds a label that a part of the resource carries, or that labelling found.
     pub(super) fn add_found(&mut self, label: Concept) {
-        self.confidentiality = self.confidentiality.max(label.confidentiality);
+        self.confidentiality = self.confidentiality.max(label.level());
         self.labels.push(label);
     }
 }
@@ -187,18 +189,40 @@ fn bare_canonical(canonical: &str) -> CompactString {
     canonical.split_once('|').map_or(canonical, |(url, _)| url).into()
 }
 
+/// The most labels of one resource that are read. One with more may have any.
+const MAX_LABELS: usize = 512;
+
 fn add_labels(resource: &Node, facts: &mut ResourceFacts) {
-    labels_of(resource).for_each(|label| facts.add_label(label));
-    for label in items(resource, "contained").iter().flat_map(labels_of) {
+    labels_of(resource).take(MAX_LABELS).for_each(|label| facts.add_label(label));
+    for label in items(resource, "contained").iter().flat_map(labels_of).take(MAX_LABELS) {
         facts.holds_sensitive = true;
         facts.add_found(label);
     }
+    let labelled = || std::iter::once(resource).chain(items(resource, "contained"));
+    let are_too_many = labelled().map(|part| security_of(part).len()).sum::<usize>() > MAX_LABELS;
+    facts.has_unread_label = are_too_many || labelled().any(has_unread_label);
+    if facts.has_unread_label {
+        let least = if are_too_many { Confidentiality::VeryRestricted } else { Confidentiality::Restricted };
+        facts.holds_sensitive = true;
+        facts.confidentiality = facts.confidentiality.max(Some(least));
+    }
+}
+
+/// Whether a label says in words alone what it is, or a level that is none.
+fn has_unread_label(resource: &Node) -> bool {
+    security_of(resource).iter().any(|label| match Code::from_coding(label) {
+        Some(code) => code.system == CONFIDENTIALITY && Confidentiality::of(&code).is_none(),
+        None => label.text("display").is_some() || label.text("system").is_some(),
+    })
 }
 
 /// The labels in a resource's own `meta`.
 pub(super) fn labels_of(resource: &Node) -> impl Iterator<Item = Concept> {
-    let security = resource.get("meta").map_or(&[][..], |meta| items(meta, "security"));
-    security.iter().filter_map(Code::from_coding).map(Concept::new)
+    security_of(resource).iter().filter_map(Code::from_coding).map(Concept::new)
+}
+
+fn security_of(resource: &Node) -> &[Node] {
+    resource.get("meta").map_or(&[][..], |meta| items(meta, "security"))
 }
 
 /// Every code in a part of a resource.
@@ -240,6 +264,7 @@ fn contained_of<'a>(reference: &Node, resource: &'a Node) -> Option<&'a Node> {
 fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
     for element in AUTHORS {
         for author in items(resource, element) {
+            facts.authors.extend(author.get("onBehalfOf").map(|institution| author_of(institution, resource)));
             match AUTHOR_MEMBERS.iter().find_map(|member| author.get(member)) {
                 Some(inner) => facts.authors.push(author_of(inner, resource)),
                 // Whoever attests need not be named: the author is.
@@ -254,12 +279,21 @@ fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
 fn author_of(reference: &Node, resource: &Node) -> Party {
     let mut party = Party { roles: Vec::new(), ..Party::from_reference(reference) };
     if let Some(contained) = contained_of(reference, resource) {
-        party
-            .references
-            .extend(["practitioner", "organization"].iter().filter_map(|name| contained.get(name)).filter_map(Reference::from_node));
-        party.identifiers.extend(items(contained, "identifier").iter().filter_map(Identifier::from_node));
+        add_names(&mut party, contained);
+        for named in BEHIND_AUTHORS.iter().filter_map(|name| contained.get(name)) {
+            party.references.extend(Reference::from_node(named));
+            party.identifiers.extend(named.get("identifier").and_then(Identifier::from_node));
+            contained_of(named, resource).into_iter().for_each(|inner| add_names(&mut party, inner));
+        }
     }
     party
+}
+
+/// What a contained resource says of whoever it stands for.
+const BEHIND_AUTHORS: [&str; 3] = ["organization", "partOf", "practitioner"];
+
+fn add_names(party: &mut Party, record: &Node) {
+    party.identifiers.extend(items(record, "identifier").iter().filter_map(Identifier::from_node));
 }
 
 fn add_all_dates(resource: &Node, facts: &mut ResourceFacts) {

@@ -34,7 +34,7 @@ impl<'l> HighWater<'l> {
 
     /// Takes in what the setting tells in which something took place.
     pub fn add_setting(&mut self, labels: &[Concept]) {
-        self.level = self.level.max(labels.iter().filter_map(|label| label.confidentiality).max());
+        self.level = self.level.max(labels.iter().filter_map(Concept::level).max());
         for label in labels.iter().filter(|label| is_sensitivity(label)) {
             self.sensitivities.entry(label.code.code.clone()).or_default();
         }

@@ -11,7 +11,7 @@ use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
 use super::period::Period;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
-use super::vocabulary::{Concept, Confidentiality, are_akin, is_above, names_sensitivity};
+use super::vocabulary::{ACT_REASON, Concept, Confidentiality, are_akin, is_above, names_sensitivity};
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -194,7 +194,12 @@ fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
         !purpose.is_known()
             || stated.iter().any(|rule| rule.code.code == purpose.code.code && (lacks_system(rule) || lacks_system(purpose)))
     };
-    if declared.is_empty() || declared.iter().any(is_doubtful) { Held::UNKNOWN } else { Held::both(false) }
+    // What HL7's vocabulary does not have may be meant for anything in it.
+    let is_unknown = stated.iter().any(|rule| rule.code.system == ACT_REASON && !rule.is_known());
+    match declared.is_empty() || declared.iter().any(is_doubtful) {
+        true => Held::UNKNOWN,
+        false => Held { permit: Match::No, deny: if is_unknown { Match::Unknown } else { Match::No } },
+    }
 }
 
 fn test_action(criteria: &Criteria, request: &Request) -> Held {
@@ -237,17 +242,19 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
                 permit: (level <= stated).into(),
                 deny: match carries {
                     true => Match::Yes,
-                    false if level > stated => Match::Unknown,
+                    false if level >= stated => Match::Unknown,
                     false => Match::No,
                 },
             },
             (None, _) => {
                 // What cannot be read, and nobody vouches for, may be what the denial means.
-                let is_doubtful =
-                    facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none()) && names_sensitivity(label);
+                let is_unlabelled = || facts.is_unreadable && facts.declared.iter().all(|own| own.confidentiality.is_none());
+                let may_be_level = Confidentiality::meant_by(&label.code)
+                    .is_some_and(|meant| facts.confidentiality.unwrap_or(Confidentiality::Restricted) >= meant);
+                let is_doubtful = facts.has_unread_label || may_be_level || (is_unlabelled() && names_sensitivity(label));
                 let is_of_kind = facts.labels.iter().any(|own| is_above(label, own));
                 // A label that says less exactly what the resource tells may stand for what the denial means.
-                let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label) || is_spelled_as(label, own));
+                let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label) || label.code.may_be(&own.code));
                 let deny = if carries || is_of_kind || carries_bare(label, facts) {
                     Match::Yes
                 } else if is_doubtful || may_carry {
@@ -261,22 +268,22 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
     })
 }
 
-/// Whether a label names one of a resource's, or a kind of one, but for the case of its letters.
-fn is_spelled_as(label: &Concept, own: &Concept) -> bool {
-    let capitals = || Concept::new(Code { code: label.code.code.to_uppercase(), ..label.code.clone() });
-    label.code.may_be(&own.code) || (label.code.system == own.code.system && capitals().covers(own))
-}
-
 /// Whether the resource carries the label's code where one of the two lacks its system.
 fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
     let bare = |own: &Concept| !own.code.tells_system() || !label.code.tells_system();
     facts.labels.iter().any(|own| own.code.code == label.code.code && bare(own))
 }
 
+/// How many pairs of codes are compared for one rule. What more would find is not known.
+const MAX_COMPARED: usize = 200_000;
+
 fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
+    if stated.len().saturating_mul(facts.all_codes.len()) > MAX_COMPARED {
+        return Held::UNKNOWN;
+    }
     let permits = stated.iter().any(|code| !code.system.is_empty() && facts.main_codes.contains(code));
     let denies = stated.iter().any(|code| facts.all_codes.contains(code));
-    let may_mean = |code: &Code| facts.all_codes.iter().any(|own| code.may_be(own) || code.may_be_above(own));
+    let may_mean = |code: &Code| facts.all_codes.iter().any(|own| code.may_be(own) || code.may_hold(own));
     let is_doubtful = || facts.has_uncoded || stated.iter().any(may_mean);
     Held {
         permit: permits.into(),

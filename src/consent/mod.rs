@@ -76,7 +76,7 @@ pub use permitted::{
     Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
     own_work, release, release_beside, release_provenance, withholds_labels,
 };
-pub use pointers::{doers_of, pointers_of};
+pub use pointers::{doers_of, pointers_of, records_at};
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};
 pub use redact::{is_marked_redacted, mark_redacted};
 pub use request::{Action, Party, Request};

@@ -3,15 +3,15 @@
 //!
 //! Out of scope: what is withheld of it (`redact`), and what a decision is taken on, which are the references alone.
 
-use super::code::{Identifier, Reference};
+use super::code::{Identifier, Reference, items};
 use super::facts::{DOERS, references_of};
 use super::label::encoded_text;
-use super::setting::NamedRecord;
+use super::setting::{NamedRecord, names_of_contained};
 use super::written::records_in;
 use crate::fhir::{Node, Value};
 
 /// Elements of the type Identifier that name another record, and not the one they stand in.
-const NAMING: [&str; 3] = ["reference", "targetIdentifier", "valueIdentifier"];
+const NAMING: [&str; 4] = ["preAdmissionIdentifier", "reference", "targetIdentifier", "valueIdentifier"];
 
 /// Elements whose text is a name or a system of names, and where it names another record that is known by what stands around it.
 const OWN: [&str; 3] = ["id", "system", "value"];
@@ -24,7 +24,13 @@ const DOING: [&str; 5] = ["CareTeam", "HealthcareService", "Location", "Organiza
 pub fn pointers_of(resource: &Node) -> Vec<Reference> {
     let mut found = references_of(resource);
     collect(resource, "", &mut found);
+    found.extend(items(resource, "contained").iter().flat_map(names_of_contained));
     found
+}
+
+/// The records whose addresses a URL is.
+pub fn records_at(url: &str) -> Vec<Reference> {
+    records_in(url, true)
 }
 
 /// Those whom a resource refers to that may do something and tell, wherever it does. One of an untold type may be a person, and is left out.

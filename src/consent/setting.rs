@@ -6,6 +6,7 @@ use super::label::Labeller;
 use super::screen::with_level;
 use super::vocabulary::{Concept, is_sensitivity};
 use crate::fhir::Node;
+use std::collections::HashSet;
 
 const PART_OF: &str = "partOf";
 
@@ -35,6 +36,9 @@ const HELD: [&str; 6] = ["encounter", "itemReference", "location", "locationRefe
 
 /// A practitioner's role: for an institution, at a place.
 const ROLE: &str = "PractitionerRole";
+
+/// Who looks after a patient together, which may tell what for.
+const TEAM: &str = "CareTeam";
 
 /// Elements that say what a definition is of.
 const DEFINED: [&str; 8] = ["code", "description", "name", "purpose", "subtitle", "title", "topic", "useContext"];
@@ -111,7 +115,27 @@ impl NamedRecord {
 pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedRecord> {
     // For whom somebody is who did something tells of them, not of where it took place: the reference in the contained role goes by itself.
     let contained = items(resource, "contained").iter().map(|inner| (inner, inner.resource_type() != Some(ROLE)));
-    std::iter::once((resource, true)).chain(contained).flat_map(|(node, belongs)| named_in(node, belongs))
+    let named = std::iter::once((resource, true)).chain(contained).flat_map(|(node, belongs)| named_in(node, belongs));
+    named.chain(named_as_contained(resource))
+}
+
+/// The settings that a resource contains, by their own identifiers: they may be records here, which tell more than what is contained says.
+fn named_as_contained(resource: &Node) -> impl Iterator<Item = NamedRecord> {
+    let contained = items(resource, "contained");
+    let referred = std::iter::once(resource).chain(contained).filter(|_| !contained.is_empty());
+    let fragments: HashSet<&str> = referred
+        .flat_map(|node| nodes_in(node, node.resource_type() != Some(ROLE)))
+        .filter_map(|(named, _)| named.text("reference")?.strip_prefix('#'))
+        .collect();
+    let settings = contained.iter().filter(move |inner| inner.text("id").is_some_and(|id| fragments.contains(id)));
+    settings.flat_map(names_of_contained).map(|name| NamedRecord { literal: None, logical: Some(name) })
+}
+
+/// By which business identifiers what is contained may be a record here, where it is something that tells.
+pub(super) fn names_of_contained(inner: &Node) -> impl Iterator<Item = Reference> {
+    let type_name = inner.resource_type().filter(|type_name| is_setting(type_name) || *type_name == TEAM);
+    let own = items(inner, "identifier").iter().filter_map(Identifier::from_node).filter(Identifier::has_system);
+    type_name.into_iter().flat_map(move |type_name| own.clone().map(move |identifier| Reference::by_identifier(type_name, &identifier)))
 }
 
 /// The settings that one resource names; also those it belongs to, where it is one that may belong to any.

@@ -1,6 +1,7 @@
 //! The facts of HL7 v3 the decision rests on: purposes of use and sensitivities with their parents, and the order of confidentiality.
 
 use super::code::Code;
+use compact_str::CompactString;
 
 pub(super) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
 pub(super) const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
@@ -35,10 +36,16 @@ impl Confidentiality {
     }
 
     pub(super) fn of(code: &Code) -> Option<Confidentiality> {
-        if code.system != CONFIDENTIALITY {
-            return None;
-        }
-        match code.code.as_str() {
+        (code.system == CONFIDENTIALITY).then(|| Confidentiality::of_letter(&code.code)).flatten()
+    }
+
+    /// The level that a code without a system may mean.
+    pub(super) fn meant_by(code: &Code) -> Option<Confidentiality> {
+        (!code.tells_system()).then(|| Confidentiality::of_letter(&code.code.to_ascii_uppercase())).flatten()
+    }
+
+    fn of_letter(letter: &str) -> Option<Confidentiality> {
+        match letter {
             "U" => Some(Confidentiality::Unrestricted),
             "L" => Some(Confidentiality::Low),
             "M" => Some(Confidentiality::Moderate),
@@ -233,6 +240,12 @@ impl Concept {
         Concept { bit, kinds, confidentiality: Confidentiality::of(&code), code }
     }
 
+    /// The level it says. Without a system it may be one, where that is a high one.
+    pub(super) fn level(&self) -> Option<Confidentiality> {
+        let meant = || Confidentiality::meant_by(&self.code).filter(|level| *level >= Confidentiality::Restricted);
+        self.confidentiality.or_else(meant)
+    }
+
     /// Whether `other` is this concept or a kind of it.
     pub fn covers(&self, other: &Concept) -> bool {
         self.bit & other.kinds != 0 || self.code == other.code
@@ -305,6 +318,18 @@ pub(super) fn kinds_of_sensitivities() -> [u128; SENSITIVITY_COUNT] {
 /// Whether a label says that the data is about substance use, and so falls under 42 CFR Part 2.
 pub(super) fn is_substance_use(label: &Concept) -> bool {
     label.code.system == ACT_CODE && label.kinds & sensitivity_bit("ETH") != 0
+}
+
+/// A label or a purpose of HL7's in the capitals in which all of them are written; `None` for what is none.
+pub(super) fn in_capitals(system: &str, code: &str) -> Option<CompactString> {
+    let capitals = code.to_ascii_uppercase();
+    let is_known = match system {
+        ACT_REASON => PURPOSES.iter().any(|(purpose, _)| *purpose == capitals),
+        CONFIDENTIALITY => Confidentiality::of_letter(&capitals).is_some(),
+        ACT_CODE => sensitivity_bit(&capitals) != 0 || BELOW.iter().any(|(_, codes)| codes.contains(&capitals.as_str())),
+        _ => false,
+    };
+    is_known.then(|| capitals.into())
 }
 
 /// Whether a label names a sensitivity, rather than a level of confidentiality or a handling instruction.

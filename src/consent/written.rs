@@ -2,7 +2,7 @@
 
 mod forms;
 
-use super::code::{Identifier, Reference, UUID_SCHEME};
+use super::code::{Identifier, OID_SCHEME, Reference, UUID_SCHEME};
 use crate::definitions::{Definitions, SearchKind};
 use crate::fhir::types::TypeKind;
 use crate::search::{LinkedName, MAX_LINK_DEPTH};
@@ -38,7 +38,7 @@ pub(super) fn records_in(text: &str, is_name: bool) -> Vec<Reference> {
     for form in forms_of(text) {
         collect(&form, &mut found);
         if !is_name {
-            found.extend(uuids_in(&form));
+            found.extend(uuids_in(&form).chain(oids_in(&form)));
         }
     }
     let mut seen = HashSet::new();
@@ -59,6 +59,18 @@ fn uuids_in(text: &str) -> impl Iterator<Item = Reference> {
         .chain(in_braces(text))
         .filter(|uuid| !uuid.is_empty())
         .filter_map(|uuid| Reference::new(&format!("{UUID_SCHEME}{}", uuid.to_ascii_lowercase())))
+}
+
+/// The OIDs in one form of a text that say that they are some.
+fn oids_in(text: &str) -> impl Iterator<Item = Reference> {
+    let places = text.match_indices(':').filter_map(|(at, _)| at.checked_sub(URN.len()));
+    let schemes = places
+        .filter_map(|at| text.get(at..))
+        .filter(|rest| rest.get(..OID_SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(OID_SCHEME)));
+    let written =
+        schemes.filter_map(|rest| Some(leading(rest.get(OID_SCHEME.len()..)?, |letter| letter.is_ascii_digit() || letter == '.')));
+    let bare = written.map(|oid| oid.trim_end_matches('.')).filter(|oid| !oid.is_empty());
+    bare.filter_map(|oid| Reference::new(&format!("{OID_SCHEME}{oid}")))
 }
 
 fn in_braces(text: &str) -> impl Iterator<Item = &str> {

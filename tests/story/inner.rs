@@ -65,3 +65,24 @@ async fn a_role_that_displays_or_contains_its_clinic_is_not_named() {
         }
     }
 }
+
+/// What is contained may be a record here, by its identifier, and tells what that tells.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contained_setting_tells_what_the_record_of_its_identifier_does() {
+    let scene = scene().await;
+    for (number, name, is_shown) in [("1", "Riverside Methadone Clinic", false), ("2", "Riverside Clinic", true)] {
+        let identifier = json!([{"system": "urn:oid:1.2.3.99", "value": number}]);
+        for kind in ["Location", "Organization"] {
+            scene.a.create(&json!({"resourceType": kind, "name": name, "identifier": identifier})).await;
+        }
+        let place = json!({"resourceType": "Location", "id": "l", "identifier": identifier});
+        let done = json!({"status": "completed", "code": {"text": "Inspection"}, "contained": [place], "location": {"reference": "#l"}});
+        let done = scene.file("Procedure", done).await;
+        assert_eq!(scene.b.get(&format!("Procedure/{done}")).await.status == 200, is_shown, "{name}");
+        // Who did something is not named, and the record stays.
+        let clinic = json!([{"resourceType": "Organization", "id": "o", "identifier": identifier}]);
+        let id = scene.measured(json!({"contained": clinic, "performer": [{"reference": "#o"}]})).await;
+        let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+        assert_eq!((read["performer"].is_array(), read["contained"].is_array()), (is_shown, is_shown), "{read}");
+    }
+}

@@ -11,6 +11,9 @@ const MEMBERSHIP_DEPTH: usize = 4;
 /// How many members one actor of a rule may stand for. Beyond it the actor counts as not resolved.
 pub const MEMBERS_LIMIT: usize = 4096;
 
+/// How many all actors of one patient's consents may stand for together. Whom further ones stand for counts as not known.
+const LISTED_LIMIT: usize = 8 * MEMBERS_LIMIT;
+
 /// Everybody an actor of a rule stands for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(in crate::consent) struct Target {
@@ -34,6 +37,7 @@ impl Directory {
         let known = self.targets.borrow().get(&named).cloned();
         known.unwrap_or_else(|| {
             let target = self.found(named.clone());
+            self.listed.set(self.listed.get() + target.members.len());
             self.targets.borrow_mut().insert(named, target.clone());
             target
         })
@@ -41,11 +45,14 @@ impl Directory {
 
     /// How many members all the actors have that were asked for.
     pub(in crate::consent) fn listed(&self) -> usize {
-        self.targets.borrow().values().map(|target| target.members.len()).sum()
+        self.listed.get()
     }
 
     fn found(&self, mut party: Party) -> Target {
         self.add_names(&mut party);
+        if self.listed() > LISTED_LIMIT {
+            return Target { party, is_open: true, ..Target::default() };
+        }
         let is_nameless_group = party.references.is_empty() && party.type_name.as_deref().is_some_and(is_group);
         let is_open = is_nameless_group
             || party.references.iter().any(|reference| self.is_unknown_group(reference))

@@ -1,6 +1,7 @@
 //! Resources inside a resource: contained ones and a Bundle's entries. Each is decided as a resource of its own.
 
 use super::super::code::{Reference, items};
+use super::super::setting::names_of_contained;
 use super::{Pass, Withheld, redact_at};
 use crate::fhir::{Node, Value};
 use compact_str::CompactString;
@@ -15,7 +16,12 @@ impl Pass<'_> {
         for inner in before {
             let fragment = inner.text("id").map(|id| format!("#{id}"));
             let gone = self.gone.clone();
-            match self.redact_inner(inner, gone) {
+            let is_gone = names_of_contained(&inner).any(|name| gone.has(name.as_str()));
+            if is_gone {
+                self.removed += 1;
+                self.is_told = true;
+            }
+            match if is_gone { None } else { self.redact_inner(inner, gone) } {
                 Some(kept) => list.push(kept),
                 None => fragment.iter().for_each(|fragment| self.gone.add(fragment)),
             }

@@ -225,7 +225,8 @@ impl Pass<'_> {
         if self.is_labelled(node) {
             return Ok(Fate::Drop);
         }
-        if self.is_named_gone(name, node) {
+        let is_named_gone = |pass: &Self| !pass.gone.is_empty() && place.type_code != "Reference" && pass.names_gone(node);
+        if self.is_named_gone(name, node) || is_named_gone(self) {
             self.is_told = true;
             return Ok(Fate::Spoil);
         }
