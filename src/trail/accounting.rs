@@ -98,6 +98,7 @@ impl Trail {
     }
 
     async fn account(&self, caller: &Caller, subject: Subject, since: Instant) -> Result<Node, Failure> {
+        let related = self.related(caller, &subject, "$disclosures").await?;
         let tags = self.tags(&subject, Some(Epoch::of(since))).await?;
         let (mut completeness, claims) = self.completeness(&subject, tags.clone()).await?;
         completeness.claims = claims;
@@ -122,7 +123,7 @@ impl Trail {
         Ok(Object::resource("Bundle")
             .with("type", "collection")
             .with("timestamp", self.query.pipeline.clock.now().to_fhir_instant())
-            .with("link", vec![asked(&subject, since)])
+            .with("link", std::iter::once(asked(&subject, since)).chain(related).collect::<Vec<_>>())
             .with("entry", entries)
             .into())
     }

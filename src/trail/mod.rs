@@ -18,6 +18,7 @@ mod export;
 mod followed;
 mod gather;
 mod indexer;
+mod merged;
 mod named;
 mod reading;
 mod records;

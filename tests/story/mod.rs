@@ -32,6 +32,7 @@ mod leading;
 mod ledger;
 mod linked;
 mod made_by;
+mod merging;
 mod metadata;
 mod nobody;
 mod normalising;
