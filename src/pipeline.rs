@@ -31,6 +31,7 @@ pub(crate) use implicit::implicit_policies;
 pub(crate) use kept_affiliations::Affiliations;
 pub use kept_rules::KeptRules;
 pub(crate) use kept_rules::{Asked, Compiled, Looked};
+pub(crate) use refused::Attempted;
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;
 pub use sign_off::{EXPIRY_PASS, Signed, Waiting, Waits};
@@ -167,7 +168,15 @@ impl Pipeline {
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
         complete(&mut unit, &answers);
-        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions, &prepared.fates))?;
+        let is_done = plan.attempted.is_empty() || answers.iter().any(|answer| answer.done != Done::Nothing);
+        if !plan.attempted.is_empty() {
+            let attempt = audit::Opened { interaction: "delete", action: audit::Action::Delete, ..opened.clone() };
+            let refused = Outcome::Refused(Reason::Forbidden.label());
+            self.close(&mut unit, &attempt, &refused, LeafKind::Refuse, self.attempt_on(plan.attempted).await?)?;
+        }
+        if is_done {
+            self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions, &prepared.fates))?;
+        }
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } | Committed::Kept => Ok(Attempt::Done(answers)),
             Committed::Stale { .. } => Ok(Attempt::Stale),

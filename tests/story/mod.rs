@@ -7,6 +7,7 @@ mod bundles;
 mod commands;
 mod consent;
 mod consultation;
+mod deleting;
 mod desk;
 mod doers;
 mod erasing;
