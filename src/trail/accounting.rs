@@ -13,6 +13,7 @@ use super::subject::{Opens, Subject};
 use crate::anchor::{Epoch, hour};
 use crate::audit::{self, Told};
 use crate::clock::Instant;
+use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Object};
 use crate::identity::{Caller, crossref};
 use crate::intake::Pairs;
@@ -74,10 +75,17 @@ impl Trail {
         }
         let mut since = self.query.pipeline.clock.now() - YEAR.saturating_mul(YEARS as u32);
         for (name, value) in pairs {
-            let bad = || Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.clone());
+            let bad = || {
+                Refusal::new(
+                    Reason::Malformed,
+                    IssueType::Value,
+                    format!("The value of {name} cannot be read: _since is a date or an instant, years a number up to 100."),
+                )
+                .at(name.clone())
+            };
             match name.as_str() {
                 "_since" => {
-                    since = Instant::from_fhir_instant(value).ok_or_else(bad)?;
+                    since = beginning(value).ok_or_else(bad)?;
                     if since > self.query.pipeline.clock.now() {
                         let text = "An accounting of disclosures tells of what was; _since is in the future.";
                         return Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at(name.clone()));
@@ -127,6 +135,11 @@ impl Trail {
             .with("entry", entries)
             .into())
     }
+}
+
+/// An instant, or the beginning (in UTC) of a day, month or year.
+fn beginning(text: &str) -> Option<Instant> {
+    Instant::from_fhir_instant(text).or_else(|| Some(Instant::from_micros(DateTime::parse(text).ok()?.interval().low)))
 }
 
 /// When a Patient became that of whose it is now, if it was another's before: the oldest version that bears an identifier in common with those after it.
