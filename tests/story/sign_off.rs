@@ -223,9 +223,8 @@ fn kept_signatures(world: &World) -> u64 {
     data.query_row("SELECT count(*) FROM pending WHERE instr(progress, CAST('sigFormat' AS BLOB)) > 0", [], |row| row.get(0)).unwrap()
 }
 
-/// What a party signed goes with what it is over: whoever has a signature can try guesses of that.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signature_does_not_outlive_what_it_is_over() {
+/// A result that waits and that the laboratory alone has signed, and the path of its Task.
+async fn signed_by_one() -> (ScriptedTime, World, String) {
     let time = ScriptedTime::starting_at(Clock::system().now());
     let [lab_signs, _] = signers();
     let world: World = setup().at(&time).start().await;
@@ -233,6 +232,13 @@ async fn a_signature_does_not_outlive_what_it_is_over() {
     let patient = laboratory.create(&person("1")).await;
     let (result, here) = held(&laboratory, &patient).await;
     laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
+    (time, world, here)
+}
+
+/// What a party signed goes with what it is over: whoever has a signature can try guesses of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_does_not_outlive_what_it_is_over() {
+    let (time, world, here) = signed_by_one().await;
     assert_eq!(kept_signatures(&world), 1);
     time.advance(Duration::from_secs(3601));
     let laboratory = world.party("laboratory").await;
@@ -248,13 +254,7 @@ async fn a_signature_does_not_outlive_what_it_is_over() {
 /// An older gateway kept them: they go with the next start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signatures_that_outlived_what_they_are_over_are_forgotten() {
-    let time = ScriptedTime::starting_at(Clock::system().now());
-    let [lab_signs, _] = signers();
-    let world: World = setup().at(&time).start().await;
-    let laboratory = world.party("laboratory").await;
-    let patient = laboratory.create(&person("1")).await;
-    let (result, here) = held(&laboratory, &patient).await;
-    laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
+    let (time, world, here) = signed_by_one().await;
     let id = here.trim_start_matches("Task/").to_owned();
     let row = async || {
         let id = id.clone();
