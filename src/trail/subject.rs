@@ -68,6 +68,11 @@ impl Subject {
         self.reference.starts_with("Patient/")
     }
 
+    /// Whether a reference to a version is to one of its own.
+    pub fn is_of(&self, version: &str) -> bool {
+        version.strip_prefix(&self.reference).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The patient under whose tags a place was found; of what is nobody's there is none.
     pub fn patient(&self, number: usize) -> &str {
         self.patients.get(number).map_or("", String::as_str)

@@ -4,6 +4,7 @@ use crate::support::data::{observation, patient, permit_to};
 use crate::support::two_patients::TwoPatients;
 use crate::support::world::{OFFICER, Setup};
 use crate::support::{Call, Party};
+use data_encoding::BASE64;
 use hearthgate::evidence::{Kept, verify, verify_accounting};
 use serde_json::{Value, json};
 
@@ -54,6 +55,14 @@ fn related(bundle: &Value) -> Vec<&str> {
     links.map(|link| link["url"].as_str().unwrap()).collect()
 }
 
+/// What the receipts of an accounting name.
+fn targets(told: &Value) -> Vec<String> {
+    let text = |encoded: &str| String::from_utf8(BASE64.decode(encoded.as_bytes()).unwrap()).unwrap();
+    let proofs = resources(told, "Binary").into_iter().map(|proof| text(proof["data"].as_str().unwrap()));
+    let openings = proofs.filter_map(|proof| Some(text(proof.lines().nth(1)?.strip_prefix("extra ")?)));
+    openings.map(|opening| serde_json::from_str::<Value>(&opening).unwrap()["target"].as_str().unwrap().to_owned()).collect()
+}
+
 /// Trail, package and accounting of a patient are there and verify.
 async fn verifies(case: &TwoPatients, id: &str) {
     let policy = case.world.policy();
@@ -102,10 +111,14 @@ async fn whoever_speaks_for_a_patient_is_led_to_records_they_speak_for_alone() {
         [(r#""urn:oid:1.3.6.1.4.1.99999.2|1""#, false), (r#""urn:oid:1.3.6.1.4.1.99999.2|1", "urn:oid:1.3.6.1.4.1.99999.2|2""#, true)]
     {
         let case = TwoPatients::in_world(Setup::configured(application(speaks_for)).start().await).await;
-        says(&case, &case.first, "1", &[("seealso", &case.second)]).await;
+        says(&case, &case.second, "2", &[("seealso", &case.first)]).await;
         let told = accounting(&case.world.party("app").await, &case.first).await;
         assert_eq!(!related(&told).is_empty(), is_led, "{told:#}");
         assert_eq!(told.to_string().contains(&case.second), is_led);
+        // Nor does a receipt tell of another patient.
+        let targets = targets(&told);
+        assert!(targets.contains(&format!("Patient/{}/_history/1", case.first)), "{targets:?}");
+        assert!(!targets.iter().any(|target| target.contains(&case.second)), "{targets:?}");
     }
 }
 
