@@ -31,6 +31,7 @@ pub(crate) use implicit::implicit_policies;
 pub(crate) use kept_affiliations::Affiliations;
 pub use kept_rules::KeptRules;
 pub(crate) use kept_rules::{Asked, Compiled, Looked};
+pub(crate) use refused::Attempted;
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;
 pub use sign_off::{EXPIRY_PASS, Signed, Waiting, Waits};
@@ -167,7 +168,15 @@ impl Pipeline {
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
         complete(&mut unit, &answers);
-        self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions, &prepared.fates))?;
+        let is_done = plan.attempted.is_empty() || answers.iter().any(|answer| answer.done != Done::Nothing);
+        if !plan.attempted.is_empty() {
+            let attempt = audit::Opened { interaction: "delete", action: audit::Action::Delete, ..opened.clone() };
+            let refused = Outcome::Refused(Reason::Forbidden.label());
+            self.close(&mut unit, &attempt, &refused, LeafKind::Refuse, self.attempt_on(plan.attempted).await?)?;
+        }
+        if is_done {
+            self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions, &prepared.fates))?;
+        }
         match self.store.commit(unit).instrument(debug_span!("store")).await? {
             Committed::Done { .. } | Committed::Kept => Ok(Attempt::Done(answers)),
             Committed::Stale { .. } => Ok(Attempt::Stale),
@@ -209,7 +218,7 @@ impl Pipeline {
     ) -> Result<Prepared, Failure> {
         let items = worklist::items(source, normalised.entries());
         let validated =
-            debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, policy, patient_ids))?.keep(is_stored);
+            debug_span!("validate").in_scope(|| Validated::judge(normalised, self.definitions, policy, told_of))?.keep(is_stored);
         let context = ToAnchor { source, sender: sender.organisation, client: sender.client, partner, at: self.clock.now() };
         let anchored = debug_span!("anchor").in_scope(|| self.anchor.anchor(validated, &context))?;
         Ok(Prepared { anchored, fates: Vec::new(), items, alike: Vec::new(), assumptions: Vec::new() })
@@ -516,6 +525,24 @@ fn closing(answers: &[WriteAnswer], versions: &[AnchoredVersion], fates: &[Fate]
     patients.sort_unstable();
     patients.dedup();
     Closing { resources, patients, owners, ..Closing::default() }
+}
+
+/// In whose trails a version of a resource stands: of those it is about and, where it is a Patient, of those it links, since a merge is both's.
+pub fn told_of(resource: &Node) -> Vec<String> {
+    let mut patients = patient_ids(resource);
+    for linked in linked_patients(resource) {
+        if !patients.contains(&linked) {
+            patients.push(linked);
+        }
+    }
+    patients
+}
+
+/// The ids of the Patients that a Patient links: those it replaces, is replaced by, or is the same person as. None of any other resource.
+pub fn linked_patients(resource: &Node) -> Vec<String> {
+    let links = if resource.resource_type() == Some("Patient") { resource.items("link") } else { &[] };
+    let linked = links.iter().filter_map(|link| link.text_at(&["other", "reference"])?.strip_prefix("Patient/"));
+    linked.filter_map(|id| id.split('/').next()).filter(|id| !id.is_empty()).map(str::to_owned).collect()
 }
 
 /// The ids of the gateway's patients a resource is about.

@@ -9,6 +9,7 @@ mod brought;
 mod consents;
 mod consult;
 mod counted;
+mod deleting;
 mod everything;
 mod held;
 mod history;

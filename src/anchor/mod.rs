@@ -28,8 +28,8 @@ pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, VERSION_LEAF_BYTES, commitment,
 pub use own::OwnVersion;
 pub use provenance::{CHANGE_EXTENSION, FINDING_EXTENSION, Lineage, Provenance, Sender};
 pub use receipt::{
-    CANONICAL_DOMAIN, Opening, PROVENANCE_DOMAIN, RAW_DOMAIN, ReceiptError, Subject, VerifiedReceipt, change_commitment, change_key, opens,
-    opens_provenance, provenance_key, receipt_text, verify_receipt,
+    CANONICAL_DOMAIN, Opening, PROVENANCE_DOMAIN, RAW_DOMAIN, ReceiptError, Subject, VerifiedEntry, VerifiedReceipt, change_commitment,
+    change_key, opens, opens_provenance, provenance_key, receipt_text, verify_entry, verify_receipt,
 };
 pub use severed::{Erased, Eraser, Missing, Severed};
 pub use stage::{Act, Anchor, Anchored, AnchoredVersion, ToAnchor, audit_key, shared_key};

@@ -200,7 +200,7 @@ fn agent(role: &str, who: Object) -> Node {
     Object::new().with("type", concept(PARTICIPANT_TYPES, role)).with("who", who).into()
 }
 
-fn activity(method: Method) -> Node {
+pub(super) fn activity(method: Method) -> Node {
     let code = match method {
         Method::Create => "CREATE",
         Method::Update => "UPDATE",

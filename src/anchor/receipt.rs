@@ -49,7 +49,7 @@ pub struct Opening {
     pub target: String,
     /// The leaf as it stands in the log, base64.
     pub leaf: String,
-    /// The record's key, base64; absent once it has been destroyed.
+    /// The record's key, base64; absent once it has been destroyed, and for whoever may not see the record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
     /// The key of the Provenance alone, base64, for whoever may see that and not the record.
@@ -162,6 +162,26 @@ pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Res
     })
 }
 
+/// A proof that an entry is in a log, whatever the entry says: nothing is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedEntry {
+    pub index: u64,
+    pub origin: String,
+    pub size: u64,
+}
+
+/// Verifies a proof that carries no opening, of the entry as it stands in the log. Nothing where it carries one.
+pub fn verify_entry(text: &str, policy: &Policy, entry: Option<&[u8]>) -> Result<Option<VerifiedEntry>, ReceiptError> {
+    let proof: LogProof = text.parse().map_err(|error| ReceiptError::Proof(LedgerError::from(error)))?;
+    if proof.extra.is_some() {
+        return Ok(None);
+    }
+    let entry = entry.ok_or(ReceiptError::Opening("it carries no opening; give the entry, as it stands in the log, with --record"))?;
+    let accepted = proof.verify(&leaf_hash(entry), policy).map_err(ReceiptError::Proof)?;
+    let checkpoint = accepted.checkpoint();
+    Ok(Some(VerifiedEntry { index: proof.index, origin: checkpoint.origin.clone(), size: checkpoint.size }))
+}
+
 /// Whether a document is what a leaf commits to, by its opening.
 pub fn opens(leaf: &Leaf, opening: &Opening, document: &[u8]) -> bool {
     compare(leaf, opening, document).is_ok()
@@ -182,7 +202,8 @@ pub(super) fn read_key(text: &str) -> Option<[u8; 32]> {
 }
 
 fn compare(leaf: &Leaf, opening: &Opening, record: &[u8]) -> Result<Subject, ReceiptError> {
-    let key = opening.key.as_deref().ok_or(ReceiptError::Opening("the record's key has been destroyed"))?;
+    let key =
+        opening.key.as_deref().ok_or(ReceiptError::Opening("it carries no key: that was destroyed, or is withheld from whoever asked"))?;
     let key = read_key(key).ok_or(ReceiptError::Opening("its key is not 32 bytes of base64"))?;
     if commitment(&key, RAW_DOMAIN, &Sha256::digest(record).into()) == leaf.raw {
         return Ok(Subject::Received);

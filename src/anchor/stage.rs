@@ -75,7 +75,7 @@ pub struct AnchoredVersion {
     pub resource: Option<Node>,
     pub document: String,
     pub findings: Vec<Finding>,
-    /// Ids of the patients it is about, and of those the version before it was about.
+    /// Ids of the patients in whose trails it stands: those it is about, or links, and those of the version before it.
     pub patients: Vec<String>,
     pub at: Instant,
 }

@@ -1,6 +1,6 @@
 //! Batches and transactions: entries in, a response Bundle out.
 
-use super::fhir::{FhirState, listing, opened, query_of};
+use super::fhir::{FhirState, action, listing, opened, query_of};
 use super::negotiate::Wanted;
 use super::refusing::refuse_about;
 use super::validate::{self, Place};
@@ -125,7 +125,7 @@ async fn transaction(
             Entry::Operation { .. } | Entry::Refused(_) => {}
         }
     }
-    let written = if writes.is_empty() { Vec::new() } else { state.pipeline.accept(caller, received(writes), record.clone()).await? };
+    let written = if writes.is_empty() { Vec::new() } else { state.query.submit(caller, received(writes), record.clone()).await? };
     if let Some(task) = written.iter().find(|answer| answer.done == Done::Held) {
         return Ok(Transacted::Held(Box::new(task.clone())));
     }
@@ -157,7 +157,8 @@ async fn batch(
     let work = entries.into_iter().enumerate().map(|(index, entry)| async move {
         match entry {
             Entry::Write(write) => {
-                let opened = audit::Opened { interaction: write.interaction.code(), ..record.clone() };
+                let (interaction, action) = (write.interaction.code(), action(&write.interaction));
+                let opened = audit::Opened { interaction, action, ..record.clone() };
                 match batch_write(state, caller, *write, evidence, opened).await {
                     Ok(answers) => answers
                         .first()
@@ -202,7 +203,7 @@ async fn batch_write(
         Err(fault) => return Err(fault),
     };
     let received = Received::batch_entry(evidence.clone().attested(attestations), write);
-    state.pipeline.accept(caller, received, opened).await
+    state.query.submit(caller, received, opened).await
 }
 
 /// A read or search inside a Bundle goes the same way as one on its own.

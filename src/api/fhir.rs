@@ -281,7 +281,7 @@ fn interaction_of(state: &FhirState, asked: &Asked) -> Result<Interaction, Refus
     intake::interaction(asked.verb, &asked.path, pairs, &conditions, state.definitions)
 }
 
-fn action(interaction: &Interaction) -> Action {
+pub(super) fn action(interaction: &Interaction) -> Action {
     match interaction {
         Interaction::Create { .. } => Action::Create,
         Interaction::Update { .. } | Interaction::ConditionalUpdate { .. } => Action::Update,
@@ -343,7 +343,7 @@ async fn submit(
                 Ok(received) => provenance.into_iter().fold(received, Received::with_provenance),
                 Err(refusal) => return refuse(state, asked.shown(), record, refusal).await,
             };
-            let answers = state.pipeline.accept(caller, received, record).await?;
+            let answers = state.query.submit(caller, received, record).await?;
             let answer = answers
                 .first()
                 .ok_or_else(|| crate::outcome::Fault::new(crate::outcome::FaultKind::Internal, "a write without an answer"))?;

@@ -177,7 +177,8 @@ pub fn work(arguments: &WorkArguments) -> u8 {
             Ok(print(admin.post(&format!("/work/{task}"), &json!({"decision": decision, "note": note})).await?))
         }
         WorkCommand::People { decision, patients } => {
-            Ok(print(admin.post("/people", &json!({"decision": decision, "patients": patients})).await?))
+            let ids: Vec<&str> = patients.iter().map(|patient| patient.strip_prefix("Patient/").unwrap_or(patient)).collect();
+            Ok(print(admin.post("/people", &json!({"decision": decision, "patients": ids})).await?))
         }
     })
 }

@@ -1,6 +1,6 @@
 //! `hearthgate evidence` and `hearthgate erase`.
 
-use super::ledger::Trust;
+use super::ledger::{Source, Trust};
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
 use crate::anchor::{Erased, Leaf};
 use crate::audit::{Action, Opened};
@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::evidence::{Kept, MAX_ACCOUNTING_BYTES, MAX_PACKAGE_BYTES, Receipt, Report, Why, verify, verify_accounting};
 use crate::ledger::index::{Branch, List, MemoryNodes, Tag, list_branch, root, root_of, update};
 use crate::ledger::tile::TILE_WIDTH;
-use crate::ledger::{Checkpoint, Folder, Hash, LedgerError, Note, Policy, fsck, reader};
+use crate::ledger::{Checkpoint, Hash, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::Failure;
 use crate::wire::Gateway;
 use clap::{Args, Subcommand};
@@ -60,7 +60,8 @@ pub enum EvidenceCommand {
     },
     /// Builds the index over a log's leaves again and compares it with every root the log anchors.
     Index {
-        folder: PathBuf,
+        /// The log's folder or URL.
+        log: String,
         #[command(flatten)]
         trust: Trust,
     },
@@ -85,7 +86,7 @@ pub fn run(command: &EvidenceCommand) -> u8 {
             check(package, trust, seen.as_deref(), receipts, *allow_old_formats)
         }
         EvidenceCommand::Accounting { accounting, trust, receipts } => check_accounting(accounting, trust, receipts),
-        EvidenceCommand::Index { folder, trust } => index(folder, trust),
+        EvidenceCommand::Index { log, trust } => index(log, trust),
     };
     done.unwrap_or_else(|(status, text)| complain(status, text))
 }
@@ -324,9 +325,12 @@ fn seen_checkpoint(path: &Path, policy: &Policy) -> Result<Checkpoint, Problem> 
 }
 
 /// Everything the index is made of is in the leaves: this makes it from them alone.
-fn index(folder: &Path, trust: &Trust) -> Result<u8, Problem> {
+fn index(place: &str, trust: &Trust) -> Result<u8, Problem> {
     let policy = policy_of(trust)?;
-    let log = Folder::new(folder);
+    if !Source::is_log(place) {
+        return Err((USAGE, format!("{place}: there is no such folder, and it is no URL")));
+    }
+    let log = Source::open(place).map_err(|error| (USAGE, error))?;
     let checked = fsck::fsck(&log, &policy, &mut |_| ());
     let leaves = match checked {
         Ok(report) if report.problems.is_empty() => report.leaves,

@@ -2,7 +2,8 @@
 
 use super::{FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
-use crate::fhir::{Node, json};
+use crate::definitions::Definitions;
+use crate::fhir::{Node, json, xml};
 use crate::sign::{Evidence, Freshness, Rechecked, read_keys, recheck};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
@@ -52,16 +53,35 @@ fn verify(arguments: &VerifyArguments) -> Result<u8, String> {
     for (number, (outcome, signature)) in outcomes.iter().zip(provenance.items("signature")).enumerate() {
         answer!("signature {} of {}: {}", number + 1, signature.text("when").unwrap_or("an unknown time"), told(outcome));
     }
-    if outcomes.is_empty() {
-        answer!("no signatures");
-    }
-    let all_hold = !outcomes.is_empty() && outcomes.iter().all(|outcome| matches!(outcome, Rechecked::Holds(_)));
+    let lacking = lacking(arguments, &outcomes);
+    lacking.iter().for_each(|text| answer!("{text}"));
+    let all_hold = lacking.is_empty() && outcomes.iter().all(|outcome| matches!(outcome, Rechecked::Holds(_)));
     Ok(if all_hold { FINE } else { FINDINGS })
+}
+
+/// What no signature that holds is over: the Provenance itself, or a record that was given.
+fn lacking(arguments: &VerifyArguments, outcomes: &[Rechecked]) -> Vec<String> {
+    if outcomes.is_empty() {
+        return vec!["no signatures".to_owned()];
+    }
+    let covered = || {
+        outcomes.iter().filter_map(|outcome| match outcome {
+            Rechecked::Holds(covered) => Some(covered),
+            _ => None,
+        })
+    };
+    let itself = (!covered().any(|covered| covered.provenance)).then(|| {
+        "not signed: no signature that holds is over this Provenance; of what and of whom it is, and when, it says on nobody's word"
+            .to_owned()
+    });
+    let is_covered = |number: usize| covered().any(|covered| covered.records.contains(&number));
+    let records = arguments.records.iter().enumerate().filter(|(number, _)| !is_covered(*number));
+    itself.into_iter().chain(records.map(|(_, path)| format!("{}: no signature that holds is over it", path.display()))).collect()
 }
 
 fn told(outcome: &Rechecked) -> String {
     match outcome {
-        Rechecked::Holds(what) => format!("holds for {what}"),
+        Rechecked::Holds(covered) => format!("holds for {}", covered.what),
         Rechecked::NotJudged => "is of a format that is not judged here".to_owned(),
         Rechecked::Fails(problem) => format!("is not proved. {problem}"),
     }
@@ -71,6 +91,14 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// A resource as JSON, or as FHIR's XML where it begins like that.
 fn read_node(path: &Path) -> Result<Node, String> {
-    json::parse(&read(path)?, json::DEFAULT_DEPTH).map_err(|error| format!("{}: not JSON at byte {}", path.display(), error.offset))
+    let bytes = read(path)?;
+    let is_xml = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'<');
+    let (form, read) = if is_xml {
+        ("FHIR's XML", xml::parse(&bytes, json::DEFAULT_DEPTH, Definitions::embedded().types()))
+    } else {
+        ("JSON", json::parse(&bytes, json::DEFAULT_DEPTH))
+    };
+    read.map_err(|error| format!("{}: not {form} at byte {}", path.display(), error.offset))
 }

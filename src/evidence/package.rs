@@ -11,7 +11,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// What `manifest.json` says it is.
-pub(super) const FORMAT: &str = "hearthgate/evidence/5";
+pub(super) const FORMAT: &str = "hearthgate/evidence/6";
+/// What it said when its page told nothing of what was disclosed, why and under which consent. All else of it is as it is now.
+pub(super) const FORMAT_OF_SHORTER_LINES: &str = "hearthgate/evidence/5";
 /// What it said when its page told nothing of why something is not there. All else of it is as it is now.
 pub(super) const FORMAT_OF_BRIEFER_PAGE: &str = "hearthgate/evidence/4";
 /// What it said when nothing in the package told what it lacks (3), and when pages were made otherwise (2), or of more than the package holds (1), so that
@@ -84,7 +86,7 @@ impl Lacking {
 impl Manifest {
     /// Whether it is of the format of now, but for the page at most.
     pub fn is_of_now(&self) -> bool {
-        self.format == FORMAT || self.format == FORMAT_OF_BRIEFER_PAGE
+        [FORMAT, FORMAT_OF_SHORTER_LINES, FORMAT_OF_BRIEFER_PAGE].contains(&self.format.as_str())
     }
 
     /// Whether it says why a file is not there.
@@ -330,6 +332,7 @@ impl Package {
         });
         Page {
             lacking: Some(page::by_path(&self.lacking)),
+            tells_what: true,
             left_out: self.left_out,
             subject: &self.subject,
             origin: &self.origin,

@@ -11,6 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 const SECONDS_AN_HOUR: i64 = 3600;
+/// The role of a consent among the entities of a record of what was done.
+const CONSENT_ROLE: &str = "13";
+/// The most records, and the most consents, that one line names.
+const MAX_NAMED: usize = 10;
 /// Of an instant, the day and the hour.
 const HOUR_LETTERS: usize = 13;
 
@@ -28,6 +32,8 @@ pub(super) struct Page<'a> {
     pub consents: BTreeSet<&'a str>,
     /// What is not there, and why; nothing in a format whose page does not tell.
     pub lacking: Option<BTreeMap<&'a str, Why>>,
+    /// Whether a line says what was done with which record, why and under which consent; not in older formats.
+    pub tells_what: bool,
     /// How many records of what was done are left out.
     pub left_out: usize,
 }
@@ -148,8 +154,37 @@ fn line(page: &Page<'_>, row: &Row<'_>, about: Option<&Node>, is_version: bool) 
         (Some(_), None, _) if page.lacking.is_some() && row.has_content => "its content is withheld: it is not in this package".to_owned(),
         _ => text(&["outcomeDesc"]),
     };
-    let parts = [when, who.to_owned(), row.target.unwrap_or("erased").to_owned(), end];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+    let done = about.filter(|_| page.tells_what && !is_version).map(done).unwrap_or_default();
+    let parts = [when, who.to_owned()].into_iter().chain(done).chain([row.target.unwrap_or("erased").to_owned(), end]);
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
+}
+
+/// What a record of what was done says of that: the kind of interaction, who received something unasked, which records, why, and under which consents.
+fn done(event: &Node) -> Vec<String> {
+    let code = |node: &Node| node.text("code").map(str::to_owned);
+    let coded = |concept: &Node| concept.items("coding").first().and_then(code);
+    let kind = event.items("subtype").first().and_then(code);
+    let received = event.items("agent").iter().filter(|agent| agent.get("type").and_then(coded).as_deref() == Some("IRCP"));
+    let received = received.filter_map(|agent| agent.text_at(&["who", "display"])).map(|name| format!("to {name}"));
+    let purposes: Vec<String> = event.items("purposeOfEvent").iter().filter_map(coded).collect();
+    let (consents, records): (Vec<&Node>, Vec<&Node>) =
+        event.items("entity").iter().partition(|entity| entity.text_at(&["role", "code"]) == Some(CONSENT_ROLE));
+    let named = |entities: Vec<&Node>| {
+        let mut all: Vec<&str> = Vec::new();
+        for name in entities.iter().filter_map(|entity| entity.text_at(&["what", "reference"])) {
+            // A patient whose record was read is named as both.
+            if !all.contains(&name) {
+                all.push(name);
+            }
+        }
+        let more = all.len().saturating_sub(MAX_NAMED);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        all.iter().take(MAX_NAMED).map(|name| (*name).to_owned()).chain(more).collect::<Vec<_>>().join(", ")
+    };
+    let of = Some(named(records)).filter(|names| !names.is_empty()).map(|names| format!("of {names}"));
+    let purpose = (!purposes.is_empty()).then(|| format!("for {}", purposes.join(", ")));
+    let under = Some(named(consents)).filter(|names| !names.is_empty()).map(|names| format!("under {names}"));
+    kind.into_iter().chain(received).chain(of).chain(purpose).chain(under).collect()
 }
 
 fn hour(hour: u32) -> String {
@@ -197,7 +232,7 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::package::{FORMAT, FORMAT_OF_BRIEFER_PAGE};
+    use super::super::package::{FORMAT, FORMAT_OF_BRIEFER_PAGE, FORMAT_OF_SHORTER_LINES};
     use super::*;
     use sha2::{Digest, Sha256};
 
@@ -206,7 +241,10 @@ mod tests {
     #[test]
     fn the_page_of_a_format_is_always_the_same() {
         let lacking = [Lacking::event(4), Lacking::consent("c-2", Why::Withheld), Lacking::consent("c-3", Why::Erased)];
-        let text = check(FORMAT, Some(&lacking), "320b4733f4f9f3ddf2c71739b72080de1acfd503abe8a31dba8c146a2abffedd");
+        let text = check(FORMAT, Some(&lacking), "0c09e2b39f2847aa2562851997fd13638f40b39887d57666876c32e65efb68a9");
+        let told = "Hospital &lt;B&gt; · read · to Payer · of Patient/p, Observation/o/_history/1 · for TREAT, ETREAT · under Consent/c/_history/1 · AuditEvent/e · denied";
+        assert!(text.contains(told), "{text}");
+        let text = check(FORMAT_OF_SHORTER_LINES, Some(&lacking), "320b4733f4f9f3ddf2c71739b72080de1acfd503abe8a31dba8c146a2abffedd");
         for told in [
             "Observation/o/_history/1 · its content is withheld: it is not in this package",
             "AuditEvent/f · shortened: what led to an erased person",
@@ -222,7 +260,12 @@ mod tests {
     }
 
     fn check(format: &str, lacking: Option<&[Lacking]>, digest: &str) -> String {
-        let event = br#"{"resourceType":"AuditEvent","recorded":"2026-01-01T00:00:00Z","agent":[{"who":{"display":"Hospital <B>"}}],"outcomeDesc":"denied"}"#;
+        let event = br#"{"resourceType":"AuditEvent","subtype":[{"code":"read"}],"recorded":"2026-01-01T00:00:00Z","outcomeDesc":"denied",
+            "purposeOfEvent":[{"coding":[{"code":"TREAT"}]},{"coding":[{"code":"ETREAT"}]}],
+            "agent":[{"who":{"display":"Hospital <B>"}},{"type":{"coding":[{"code":"IRCP"}]},"who":{"display":"Payer"}}],
+            "entity":[{"what":{"identifier":{"value":"r"}}},{"what":{"reference":"Patient/p"},"role":{"code":"1"}},
+                {"what":{"reference":"Observation/o/_history/1"},"role":{"code":"4"}},
+                {"what":{"reference":"Consent/c/_history/1"},"role":{"code":"13"}}]}"#;
         let change = format!(
             r#"{{"resourceType":"Provenance","recorded":"2026-01-01T00:00:00Z","extension":[{{"url":"{CHANGE_EXTENSION}","extension":[{{"url":"rule","valueString":"dates"}},{{"url":"before","valueString":"x"}}]}}]}}"#
         );
@@ -250,11 +293,13 @@ mod tests {
             .collect(),
             consents: BTreeSet::from(["c-1"]),
             lacking: lacking.map(by_path),
+            tells_what: format == FORMAT,
             left_out: lacking.map_or(0, <[Lacking]>::len),
         };
         let text = render(&page);
         for told in [
-            "2026-01-01T00:00:00Z · Hospital &lt;B&gt; · AuditEvent/e · denied",
+            "2026-01-01T00:00:00Z · Hospital &lt;B&gt; · ",
+            "AuditEvent/e · denied",
             "2025-11-24T16h · erased",
             "changed: dates",
             "consents/c-1.json",

@@ -4,7 +4,7 @@ use super::archive::{ArchiveError, MAX_UNPACKED_BYTES, unpack};
 use super::belongs;
 use super::erasers::Erasers;
 use super::owners::owners;
-use super::package::{Consistency, FORMAT, FORMATS_BEFORE, Listed, Manifest, Why, described};
+use super::package::{Consistency, FORMAT, FORMAT_OF_BRIEFER_PAGE, FORMATS_BEFORE, Listed, Manifest, Why, described};
 use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
@@ -171,7 +171,8 @@ fn same_page(manifest: &Manifest, files: &Files, leaves: &BTreeMap<u64, Leaf>, r
         provenance: file("provenance", listed.position),
     });
     let page = Page {
-        lacking: (manifest.format == FORMAT).then(|| page::by_path(&manifest.lacking)),
+        lacking: (manifest.format != FORMAT_OF_BRIEFER_PAGE).then(|| page::by_path(&manifest.lacking)),
+        tells_what: manifest.format == FORMAT,
         left_out: manifest.left_out,
         subject: &manifest.subject,
         origin: &manifest.origin,
@@ -371,9 +372,9 @@ pub(super) fn index_of(files: &Files, name: &str) -> Option<u64> {
 
 /// Checks that the log extends the one the reader saw.
 fn consistent(files: &Files, checkpoint: &Checkpoint, seen: Option<&Checkpoint>, report: &mut Report) {
-    let given = files.contains_key("consistency.json");
-    if !given {
-        report.check(seen.is_none(), || {
+    let (is_given, is_needed) = (files.contains_key("consistency.json"), seen.is_some_and(|seen| needs_proof(seen, checkpoint, report)));
+    if !is_given {
+        report.check(!is_needed, || {
             "consistency.json: it is missing; ask for the package with the size of the checkpoint you saw".to_owned()
         });
         return;
@@ -384,13 +385,57 @@ fn consistent(files: &Files, checkpoint: &Checkpoint, seen: Option<&Checkpoint>,
         report.problem("consistency.json: a hash is not one".to_owned());
         return;
     };
-    if let Some(seen) = seen {
-        let same = seen.size == consistency.old_size && seen.root == old_root && seen.origin == checkpoint.origin;
-        report
-            .check(same, || "consistency.json: the checkpoint you saw is not in this log's history: it was forked or rewritten".to_owned());
-    }
     match verify_consistency(consistency.old_size, checkpoint.size, &proof, &old_root, &checkpoint.root) {
-        Ok(()) => report.extends = Some(consistency.old_size),
+        Ok(()) if seen.is_none() => report.extends = Some(consistency.old_size),
+        Ok(()) => {}
         Err(error) => report.problem(format!("consistency.json: {error}")),
     }
+    if let Some(seen) = seen.filter(|_| is_needed) {
+        compare(seen, consistency.old_size, &old_root, report);
+    }
+}
+
+/// What a checkpoint that the reader saw shows beside that of the package, and whether more is needed to tell that the log extends it: one of another
+/// size, of a log with leaves.
+fn needs_proof(seen: &Checkpoint, checkpoint: &Checkpoint, report: &mut Report) -> bool {
+    let (old, new) = (seen.size, checkpoint.size);
+    if seen.origin != checkpoint.origin {
+        report.problem("checkpoint: the one you saw is of another log".to_owned());
+        return false;
+    }
+    if old > new {
+        report.problem(format!(
+            "checkpoint: the one you saw is of size {old}, and the package's of size {new}: it shows less than was seen. It was made before that, or the log was \
+             rolled back; ask for a new package"
+        ));
+        return false;
+    }
+    if old == new {
+        let is_same = seen.root == checkpoint.root;
+        report.check(is_same, || {
+            "checkpoint: the one you saw is of the same size and of another tree: the log was forked or rewritten".to_owned()
+        });
+        report.extends = is_same.then_some(old);
+        return false;
+    }
+    if old == 0 {
+        // A tree without leaves is extended by every other.
+        report.extends = Some(old);
+    }
+    old > 0
+}
+
+/// Only a checkpoint of the size that the proof was made for tells whether the log was forked.
+fn compare(seen: &Checkpoint, old_size: u64, old_root: &Hash, report: &mut Report) {
+    if seen.size != old_size {
+        let size = seen.size;
+        report.problem(format!(
+            "consistency.json: it was made for a checkpoint of size {old_size}, and the one you saw is of size {size}: ask for the package with seen={size}"
+        ));
+        return;
+    }
+    let is_same = seen.root == *old_root;
+    report
+        .check(is_same, || "consistency.json: the checkpoint you saw is not in this log's history: it was forked or rewritten".to_owned());
+    report.extends = report.extends.or(is_same.then_some(old_size));
 }

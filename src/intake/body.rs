@@ -7,7 +7,7 @@ use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
 use crate::sign::Attestation;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What intake refuses to go beyond.
 #[derive(Debug, Clone, Copy)]
@@ -89,18 +89,25 @@ pub struct Evidence {
     pub at: Instant,
     /// What was signed of it, and holds.
     pub attestations: Arc<[Attestation]>,
+    /// What is in the bytes, once somebody wanted it: all clones share it.
+    whole: Arc<OnceLock<Option<Node>>>,
 }
 
 impl Evidence {
     pub fn new(bytes: Bytes, format: Format, at: Instant) -> Evidence {
         let digest = Sha256::digest(&bytes).into();
-        Evidence { bytes, digest, format, declared: None, at, attestations: Arc::default() }
+        Evidence { bytes, digest, format, declared: None, at, attestations: Arc::default(), whole: Arc::default() }
     }
 
     /// The same bytes, said to be of a release of FHIR.
     #[must_use]
     pub fn declared(self, declared: Option<Release>) -> Evidence {
         Evidence { declared, ..self }
+    }
+
+    /// The document in the bytes, read once however many entries of a batch want it; nothing where it cannot be read.
+    pub fn whole(&self, limits: &Limits, types: &TypeTable) -> Option<&Node> {
+        self.whole.get_or_init(|| document(&self.bytes, self.format, limits, types).ok()).as_ref()
     }
 
     /// The media type, with the release where one was said.
@@ -160,6 +167,19 @@ pub fn syntax_refusal(bytes: &[u8], error: &SyntaxError) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_the_bytes_is_read_once_for_all_clones() {
+        let limits = Limits { body_bytes: 64, depth: 8, bundle_entries: 1 };
+        let types = crate::definitions::Definitions::embedded().types();
+        let read = |text: &'static str| Evidence::new(Bytes::from(text), Format::Json, Instant::from_seconds(0));
+        let evidence = read(r#"{"resourceType":"Bundle"}"#);
+        let clone = evidence.clone().attested(Vec::new()).declared(None);
+        let (one, other) = (clone.whole(&limits, types).unwrap(), evidence.whole(&limits, types).unwrap());
+        assert!(std::ptr::eq(one, other));
+        assert_eq!(one.resource_type(), Some("Bundle"));
+        assert!(read("{").whole(&limits, types).is_none());
+    }
 
     #[test]
     fn media_types() {

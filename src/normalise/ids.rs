@@ -81,6 +81,12 @@ pub fn is_gateway_id(id: &str) -> bool {
     id.strip_prefix(PREFIX).is_some_and(|rest| rest.len() == ENCODED_LENGTH && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'v')))
 }
 
+/// What of a text has the shape of a gateway id, also within a longer word.
+pub fn gateway_ids_in(text: &str) -> impl Iterator<Item = &str> {
+    let found = text.match_indices(PREFIX).filter_map(|(at, _)| text.get(at..at + PREFIX.len() + ENCODED_LENGTH));
+    found.filter(|id| is_gateway_id(id))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,7 +39,7 @@ pub use document::{open_document, open_foreign};
 pub use duplicates::{Batch, Beside, MAX_REMEMBERED, ResultKey, link as link_duplicate, repeats, result_key, without_claims};
 pub use envelope::{MAX_ENTRIES, MAX_LABELS, OpenedResource, Searchset, open_searchset};
 pub use explain::{explain, ndjson_line};
-pub use ids::{GatewayIds, is_gateway_id};
+pub use ids::{GatewayIds, gateway_ids_in, is_gateway_id};
 pub use links::Links;
 pub use record::{Change, MAX_CHANGES, MAX_FINDINGS, MAX_UNMAPPED};
 pub use rule::{RULES, RuleId, Switches, rule_named};

@@ -53,7 +53,11 @@ impl Dialect<'_> {
         let each = |alternative: &'v str| match parameter.map(|parameter| parameter.kind) {
             _ if code == "_id" => Cow::from(self.id(type_name, alternative)),
             Some(SearchKind::Reference) => {
-                self.reference(alternative, modifier, parameter.map(|found| found.targets.as_slice()).unwrap_or_default())
+                let targets = parameter.map(|found| found.targets.as_slice()).unwrap_or_default();
+                match alternative.split_once("/_history/") {
+                    Some((record, version)) => format!("{}/_history/{version}", self.reference(record, modifier, targets)).into(),
+                    None => self.reference(alternative, modifier, targets),
+                }
             }
             Some(SearchKind::Token) => token(alternative),
             _ => Cow::from(alternative),

@@ -1,7 +1,7 @@
 //! What a submission touches: which resource and version each write makes, what its references mean, and what all that relies on.
 
 use super::dialect::Dialect;
-use super::{is_damage, leave_out};
+use super::{is_damage, leave_out, readable};
 use crate::clock::{Entropy, Instant};
 use crate::consent::is_administrative;
 use crate::definitions::Definitions;
@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// How many conditional references one submission may have.
 const MAX_CONDITIONAL_REFERENCES: usize = 5_000;
 
+/// How many records of others one conditional deletion is put on record with.
+const MAX_ATTEMPTED: usize = 100;
+
 /// What will be written, and what becomes of each write asked for, in order.
 pub(super) struct Plan {
     pub writes: Vec<(Write, Target)>,
@@ -25,6 +28,8 @@ pub(super) struct Plan {
     pub links: Links,
     pub assumptions: Vec<Assumption>,
     pub withdrawn: Withdrawn,
+    /// Records of others that were to be deleted, by type and id: to whoever may not see them there is nothing.
+    pub attempted: Vec<(String, String)>,
 }
 
 /// By `Type/id`, the last version of a result before the deletion that is current.
@@ -72,6 +77,7 @@ impl Planner {
             assumptions: Vec::new(),
             taken: HashSet::new(),
             withdrawn: Withdrawn::new(),
+            attempted: Vec::new(),
         };
         let mut plan = Plan {
             writes: Vec::with_capacity(writes.len()),
@@ -79,6 +85,7 @@ impl Planner {
             links: Links::new(),
             assumptions: Vec::new(),
             withdrawn: Withdrawn::new(),
+            attempted: Vec::new(),
         };
         for write in writes {
             let decided = work.decide(&write).map_err(|failure| placed(failure, &write.path))?;
@@ -102,13 +109,31 @@ impl Planner {
         plan.links = work.links;
         plan.assumptions = work.assumptions;
         plan.withdrawn = work.withdrawn;
+        plan.attempted = work.attempted;
         Ok(plan)
     }
 }
 
 impl Planner {
     fn work<'a>(&'a self, reader: &'a Reader<'a>, links: Links) -> Work<'a> {
-        Work { planner: self, reader: Some(reader), links, assumptions: Vec::new(), taken: HashSet::new(), withdrawn: Withdrawn::new() }
+        let (assumptions, attempted) = (Vec::new(), Vec::new());
+        Work { planner: self, reader: Some(reader), links, assumptions, taken: HashSet::new(), withdrawn: Withdrawn::new(), attempted }
+    }
+
+    /// The records of others that a write would delete, by type and id. None where it is refused whatever it meets.
+    pub fn attempted(&self, write: &Write, reader: &Reader<'_>) -> Result<Vec<(String, String)>, Fault> {
+        let mut work = self.work(reader, Links::new());
+        match work.decide(write) {
+            Ok(_) => Ok(work.attempted),
+            Err(Failure::Refused(_)) => Ok(Vec::new()),
+            Err(Failure::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// What a conditional deletion asks for, in the gateway's words.
+    pub fn criteria(&self, type_name: &str, criteria: &Pairs) -> Result<Query, Refusal> {
+        let pairs = self.dialect().pairs(type_name, criteria.clone());
+        Query::criteria(self.definitions, type_name, &encode(&pairs))
     }
 
     /// The links of a resource that was planned before, with its conditional references resolved anew.
@@ -169,6 +194,7 @@ struct Work<'a> {
     /// Identities and criteria already claimed by an entry.
     taken: HashSet<String>,
     withdrawn: Withdrawn,
+    attempted: Vec<(String, String)>,
 }
 
 impl Work<'_> {
@@ -189,10 +215,7 @@ impl Work<'_> {
                 let id = self.gateway_id(type_name, id);
                 self.delete(type_name, &id, if_match.as_deref())
             }
-            Interaction::ConditionalDelete { type_name, criteria } => match self.only_match(type_name, &encode(criteria))? {
-                Some(id) => self.delete(type_name, &id, None),
-                None => Ok(Decided::Nothing),
-            },
+            Interaction::ConditionalDelete { type_name, criteria } => self.conditional_delete(type_name, criteria),
             _ => Err(Refusal::new(Reason::NotSupported, IssueType::NotSupported, "Only writes can be submitted.").into()),
         }
     }
@@ -271,6 +294,17 @@ impl Work<'_> {
         }
     }
 
+    /// Only what this source sent is looked for; what others sent that meets the criteria was to be deleted too.
+    fn conditional_delete(&mut self, type_name: &str, criteria: &Pairs) -> Result<Decided, Failure> {
+        if let Some(id) = self.only_match(type_name, &encode(criteria))? {
+            return self.delete(type_name, &id, None);
+        }
+        let query = Arc::new(self.planner.criteria(type_name, criteria)?);
+        let found = self.reader()?.matching_ids(&query, None, MAX_ATTEMPTED)?;
+        self.attempted.extend(found.into_iter().map(|id| (type_name.to_owned(), id)));
+        Ok(Decided::Nothing)
+    }
+
     fn delete(&mut self, type_name: &str, id: &str, if_match: Option<&str>) -> Result<Decided, Failure> {
         match self.held(type_name, id)? {
             Held::Own(current) if !current.deleted() => {
@@ -282,7 +316,12 @@ impl Work<'_> {
                 let text = "A submission that was held for signatures is not withdrawn by deleting its Task. Let the time for signing pass, or correct what was accepted.";
                 Err(Refusal::new(Reason::MethodNotAllowed, IssueType::NotSupported, text).into())
             }
-            _ => Ok(Decided::Nothing),
+            // To delete what its sender deleted is to delete nothing.
+            Held::Anothers if readable(self.reader()?.current(type_name, id))?.is_none_or(|current| !current.deleted()) => {
+                self.attempted.push((type_name.to_owned(), id.to_owned()));
+                Ok(Decided::Nothing)
+            }
+            Held::Own(_) | Held::Anothers | Held::Nothing => Ok(Decided::Nothing),
         }
     }
 

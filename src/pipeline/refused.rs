@@ -10,6 +10,7 @@ use crate::identity::Caller;
 use crate::intake::{Interaction, Write};
 use crate::normalise::{Context, Links, normalise};
 use crate::outcome::{Failure, Fault, Refusal};
+use crate::search::Query;
 use crate::store::{Reader, Unit};
 use crate::worklist;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ const MAX_PATIENTS: usize = 50;
 
 impl Pipeline {
     /// The audit record of a submission that was refused, with what a person must do about it.
-    pub(super) async fn record_refused_submission(
+    pub(crate) async fn record_refused_submission(
         &self,
         caller: &Caller,
         (writes, declared): (Vec<Write>, Option<Release>),
@@ -62,7 +63,7 @@ impl Pipeline {
         let known = self.store.read(move |reader| {
             let mut known = Known::default();
             for write in &writes {
-                known.records.extend(readable(replaced(&planner, reader, write))?);
+                known.records.extend(replaced(&planner, reader, write)?);
                 for id in readable(named(&planner, reader, write, declared).map(Some))?.unwrap_or_default() {
                     if known.patients.len() <= MAX_PATIENTS && readable(reader.current("Patient", &id))?.is_some() {
                         known.patients.insert(id);
@@ -72,8 +73,47 @@ impl Pipeline {
             Ok(known)
         });
         let known = known.await?;
-        Ok(if known.patients.len() <= MAX_PATIENTS { known } else { Known::default() })
+        Ok(known.or_nobodys())
     }
+
+    /// Which of these writes would delete records of others, with their places among them.
+    pub(crate) async fn attempted(&self, caller: &Caller, writes: &[Write]) -> Result<Vec<Attempted>, Fault> {
+        let is_deletion = |write: &&Write| matches!(write.interaction, Interaction::Delete { .. } | Interaction::ConditionalDelete { .. });
+        let deletions: Vec<Write> = writes.iter().filter(is_deletion).cloned().collect();
+        let Some(source) = caller.source.as_deref().filter(|_| !deletions.is_empty()) else { return Ok(Vec::new()) };
+        let planner = self.planner(source);
+        let read = self.store.read(move |reader| {
+            let attempted = deletions.into_iter().map(|write| {
+                let criteria = match &write.interaction {
+                    Interaction::ConditionalDelete { type_name, criteria } => planner.criteria(type_name, criteria).ok(),
+                    _ => None,
+                };
+                Ok(Attempted { records: planner.attempted(&write, reader)?, criteria, path: write.path })
+            });
+            attempted.collect::<Result<Vec<_>, Fault>>()
+        });
+        Ok(read.await?.into_iter().filter(|attempted| !attempted.records.is_empty()).collect())
+    }
+
+    /// What is put on record of an attempt to delete these records of others, for everybody whose they are.
+    pub(super) async fn attempt_on(&self, records: Vec<(String, String)>) -> Result<Closing, Fault> {
+        let known = self.store.read(move |reader| {
+            let records = owned(reader, &records)?;
+            Ok(Known { patients: records.values().flatten().cloned().collect(), records })
+        });
+        let closing = known.await?.or_nobodys().closing();
+        Ok(Closing { description: Some("what was to be deleted was sent by another".to_owned()), ..closing })
+    }
+}
+
+/// A write that would delete what others sent.
+pub(crate) struct Attempted {
+    /// By type and id.
+    pub records: Vec<(String, String)>,
+    /// What they were found by, where they are not named.
+    pub criteria: Option<Query>,
+    /// Of the write in what was received.
+    pub path: String,
 }
 
 /// What is here of what a refused submission names.
@@ -85,6 +125,11 @@ struct Known {
 }
 
 impl Known {
+    /// Nothing, where it is about more patients than a record is written for.
+    fn or_nobodys(self) -> Known {
+        if self.patients.len() <= MAX_PATIENTS { self } else { Known::default() }
+    }
+
     fn closing(self) -> Closing {
         let Known { patients, mut records } = self;
         // What is nobody's is named where no patient is: beside one it would stand in the way of the record of theirs.
@@ -98,21 +143,33 @@ impl Known {
     }
 }
 
-/// The record that a write would replace or delete, with the patients whose it is.
-fn replaced(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<Option<(String, Vec<String>)>, Fault> {
-    let (Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. }) = &write.interaction else {
-        return Ok(None);
+/// The records that a write would replace or delete, each with the patients whose it is.
+fn replaced(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+    let records = match &write.interaction {
+        Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. } => {
+            vec![(type_name.clone(), planner.gateway_id(type_name, id))]
+        }
+        Interaction::ConditionalDelete { .. } => planner.attempted(write, reader)?,
+        _ => Vec::new(),
     };
-    let id = planner.gateway_id(type_name, id);
-    let current = reader.current(type_name, &id)?.filter(|current| !current.deleted());
-    let owners = current.map(|current| current.parse().map(|resource| patient_ids(&resource))).transpose()?;
-    Ok(owners.map(|owners| (format!("{type_name}/{id}"), owners)))
+    owned(reader, &records)
+}
+
+/// Those of these records that are here and can be read, each with the patients whose it is.
+fn owned(reader: &Reader<'_>, records: &[(String, String)]) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+    let mut owned = BTreeMap::new();
+    for (type_name, id) in records {
+        let Some(current) = readable(reader.current(type_name, id))?.filter(|current| !current.deleted()) else { continue };
+        let owners = readable(current.parse().map(|resource| Some(patient_ids(&resource))))?;
+        owned.extend(owners.map(|owners| (format!("{type_name}/{id}"), owners)));
+    }
+    Ok(owned)
 }
 
 /// Whom a write names: the patient it would write, those of the resource it would replace or delete, and those of what was sent, as it would have
 /// been read.
 fn named(planner: &Planner, reader: &Reader<'_>, write: &Write, declared: Option<Release>) -> Result<Vec<String>, Fault> {
-    let mut named = readable(replaced(planner, reader, write))?.map(|(_, owners)| owners).unwrap_or_default();
+    let mut named: Vec<String> = replaced(planner, reader, write)?.into_values().flatten().collect();
     if let Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. } = &write.interaction {
         named.extend((type_name == "Patient").then(|| planner.gateway_id(type_name, id)));
     }

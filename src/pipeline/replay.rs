@@ -227,8 +227,9 @@ fn read_document(reader: &Reader<'_>, id: i64, types: &TypeTable) -> Result<Opti
 
 fn read_raw(reader: &Reader<'_>, id: i64, at: Instant, types: &TypeTable) -> Result<Option<Raw>, Fault> {
     let Some((stored, Media { format, declared }, document)) = read_document(reader, id, types)? else { return Ok(None) };
-    let evidence =
-        Evidence { bytes: stored.bytes.into(), digest: stored.digest, format, declared, at, attestations: std::sync::Arc::default() };
+    let mut evidence = Evidence::new(stored.bytes.into(), format, at).declared(declared);
+    // As it was when they were received.
+    evidence.digest = stored.digest;
     Ok(Some(Raw { evidence, document, made: reader.made_from(id)? }))
 }
 

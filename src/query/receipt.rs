@@ -1,7 +1,7 @@
 //! The receipt of a version: the proof that its leaf is in the log, with the leaf and the key that opens it.
 
 use super::{Candidate, QueryPath, may, not_found};
-use crate::anchor::{Opening, receipt_text};
+use crate::anchor::{Leaf, Opening, PatientTags, audit_key, receipt_text};
 use crate::audit;
 use crate::config::Interaction as Permission;
 use crate::identity::Caller;
@@ -71,16 +71,43 @@ impl QueryPath {
 
     async fn prove(&self, stored: StoredVersion) -> Result<Option<String>, Fault> {
         let Some(index) = stored.leaf else { return Ok(None) };
-        let key = stored.key.map(|id| self.pipeline.anchor.keyring.open_record(&id)).transpose()?.flatten();
+        let is_event = stored.type_name == "AuditEvent" && stored.source == audit::SOURCE;
+        let key = if is_event {
+            self.event_key(&stored, index).await?
+        } else {
+            stored.key.map(|id| self.pipeline.anchor.keyring.open_record(&id)).transpose()?.flatten()
+        };
         let head = self.pipeline.store.ledger_head();
         let cosigned = self.pipeline.store.cosigned().filter(|cosigned| index < cosigned.size);
         let (size, note) = cosigned.map_or_else(|| (head.size(), Arc::clone(&head.note)), |cosigned| (cosigned.size, cosigned.note));
-        let target = format!("{}/{}/_history/{}", stored.type_name, stored.id, stored.version);
+        let record = format!("{}/{}", stored.type_name, stored.id);
+        let target = if is_event { record } else { format!("{record}/_history/{}", stored.version) };
         let (proof, entry) = self.pipeline.store.read(move |reader| prove(reader, &head, index, size, &note)).await?;
         let opening = Opening::new(target, &entry, key.as_ref());
         let text = receipt_text((proof.index, &proof.path), &proof.checkpoint.to_string(), &opening);
         let text = text.map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
         Ok(Some(text))
+    }
+}
+
+impl QueryPath {
+    /// The key of the leaf of a record of what was done: it is made of that of the patient, or of what is nobody's, under whose tags the leaf stands.
+    async fn event_key(&self, event: &StoredVersion, index: u64) -> Result<Option<[u8; 32]>, Fault> {
+        let leaf = self.pipeline.store.read(move |reader| reader.leaves(index, 1)).await?.pop();
+        let Some(leaf) = leaf.and_then(|entry| Leaf::decode(&entry)) else { return Ok(None) };
+        let keyring = &self.pipeline.anchor.keyring;
+        if leaf.tags.patient.is_none() {
+            return Ok(Some(audit_key(&keyring.patient(None)?, &event.id)));
+        }
+        let event_node = event.parse()?;
+        let named = event_node.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"])?.strip_prefix("Patient/"));
+        for patient in named.filter(|id| !id.contains('/')) {
+            let key = keyring.patient(Some(patient))?;
+            if leaf.tags.patient == Some(PatientTags::of(&key, leaf.epoch()).tag(&format!("Patient/{patient}"))) {
+                return Ok(Some(audit_key(&key, &event.id)));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -128,7 +128,7 @@ impl Link {
 pub(super) fn pointers<'a>(parameter: &'a Parameter, resource: &'a Node, visit: &mut dyn FnMut(&'a str, &'a str)) {
     parameter.visit(resource, &mut |site: Site<'a>| {
         site.pointers(&mut |pointer| {
-            if let Pointer::Relative { type_name, id } = pointer {
+            if let Pointer::Relative { type_name, id, .. } = pointer {
                 visit(type_name, id);
             }
         });

@@ -124,7 +124,7 @@ fn exact<'w>(parameter: &Parameter, modifier: &Modifier, wanted: impl Iterator<I
                 keys.push(parameter.code_key(value, true));
                 true
             }
-            Wanted::Pointer { id, .. } => {
+            Wanted::Pointer { id, .. } | Wanted::Version { id, .. } => {
                 keys.push(parameter.key(Form::Id, id));
                 true
             }

@@ -170,12 +170,16 @@ fn has_pointer(parameter: &Parameter, wanted: &Wanted, site: Site<'_>) -> bool {
     site.pointers(&mut |pointer| {
         is_met = is_met
             || match (wanted, pointer) {
-                (Wanted::Pointer { type_name: Some(wanted), id: wanted_id }, Pointer::Relative { type_name, id }) => {
+                (Wanted::Pointer { type_name: Some(wanted), id: wanted_id }, Pointer::Relative { type_name, id, .. }) => {
                     wanted == type_name && wanted_id == id
                 }
-                (Wanted::Pointer { type_name: None, id: wanted_id }, Pointer::Relative { type_name, id }) => {
+                (Wanted::Pointer { type_name: None, id: wanted_id }, Pointer::Relative { type_name, id, .. }) => {
                     wanted_id == id && (parameter.targets.is_empty() || parameter.targets.iter().any(|target| target == type_name))
                 }
+                (
+                    Wanted::Version { type_name: wanted, id: wanted_id, version: wanted_version },
+                    Pointer::Relative { type_name, id, version },
+                ) => wanted == type_name && wanted_id == id && version == Some(wanted_version.as_str()),
                 (Wanted::Url(wanted), Pointer::Absolute(url)) => wanted == url || wanted == unversioned(url),
                 _ => false,
             };

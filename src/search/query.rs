@@ -157,6 +157,7 @@ impl Query {
         fn id(wanted: &Wanted) -> Option<&str> {
             match wanted {
                 Wanted::Id(id) => Some(id.as_str()),
+                Wanted::Version { type_name, id, .. } if type_name == "Patient" => Some(id.as_str()),
                 Wanted::Pointer { type_name, id } if type_name.as_deref().is_none_or(|name| name == "Patient") => Some(id.as_str()),
                 _ => None,
             }

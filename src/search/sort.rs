@@ -98,7 +98,7 @@ impl SortKey {
             SearchKind::String => site.texts(&mut |text| visit(Rank::Text(folded(text)))),
             SearchKind::Reference => site.pointers(&mut |pointer| {
                 visit(Rank::Text(match pointer {
-                    Pointer::Relative { type_name, id } => format!("{type_name}/{id}"),
+                    Pointer::Relative { type_name, id, .. } => format!("{type_name}/{id}"),
                     Pointer::Absolute(url) => url.to_owned(),
                 }));
             }),

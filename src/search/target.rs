@@ -95,8 +95,8 @@ pub(super) struct Token<'a> {
 /// What a reference points to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pointer<'a> {
-    /// `Patient/1`
-    Relative { type_name: &'a str, id: &'a str },
+    /// `Patient/1`, or a version of it.
+    Relative { type_name: &'a str, id: &'a str, version: Option<&'a str> },
     /// A URL or URN, a version behind `|` included.
     Absolute(&'a str),
 }
@@ -190,7 +190,7 @@ impl<'a> Site<'a> {
             Shape::Canonical | Shape::Primitive => self.node.as_text(),
             Shape::Resource => {
                 if let (Some(type_name), Some(id)) = (self.node.resource_type(), self.node.text("id")) {
-                    visit(Pointer::Relative { type_name, id });
+                    visit(Pointer::Relative { type_name, id, version: None });
                 }
                 None
             }
@@ -204,7 +204,9 @@ impl<'a> Site<'a> {
         };
         let Some(literal) = literal.filter(|literal| !literal.starts_with('#')) else { return };
         visit(match super::reference::relative(literal) {
-            Some((type_name, id)) => Pointer::Relative { type_name, id },
+            Some((type_name, id)) => {
+                Pointer::Relative { type_name, id, version: literal.split_once("/_history/").map(|(_, version)| version) }
+            }
             None => Pointer::Absolute(literal),
         });
     }

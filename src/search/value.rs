@@ -64,6 +64,12 @@ pub(super) enum Wanted {
         type_name: Option<String>,
         id: String,
     },
+    /// A relative reference to one version.
+    Version {
+        type_name: String,
+        id: String,
+        version: String,
+    },
     /// An absolute reference or a canonical.
     Url(String),
     Span(Prefix, Interval),
@@ -199,20 +205,24 @@ fn pointer(modifier: &Modifier, text: &str) -> Result<Wanted, Problem> {
     if reference::is_absolute(text) {
         return Ok(Wanted::Url(text.to_owned()));
     }
-    if text.contains("/_history/") {
-        return Err("must refer to a resource, not to one version of it");
-    }
     let asked = match modifier {
         Modifier::Type(type_name) => Some(type_name.clone()),
         _ => None,
     };
+    let is_asked = |type_name: &str| asked.as_deref().is_none_or(|asked| asked == type_name);
+    if let Some((_, version)) = text.split_once("/_history/") {
+        return match reference::relative(text).filter(|(type_name, _)| is_asked(type_name) && crate::fhir::is_id(version)) {
+            Some((type_name, id)) => {
+                Ok(Wanted::Version { type_name: type_name.to_owned(), id: id.to_owned(), version: version.to_owned() })
+            }
+            None => Err("must be a version like Patient/1/_history/2, of the type asked for"),
+        };
+    }
     if crate::fhir::is_id(text) {
         return Ok(Wanted::Pointer { type_name: asked, id: text.to_owned() });
     }
     match reference::relative(text) {
-        Some((type_name, id)) if asked.as_deref().is_none_or(|asked| asked == type_name) => {
-            Ok(Wanted::Pointer { type_name: Some(type_name.to_owned()), id: id.to_owned() })
-        }
+        Some((type_name, id)) if is_asked(type_name) => Ok(Wanted::Pointer { type_name: Some(type_name.to_owned()), id: id.to_owned() }),
         _ => Err("must be an id, a reference like Patient/1 of the type asked for, or a URL"),
     }
 }
@@ -335,7 +345,9 @@ mod tests {
         check(SearchKind::Token, "a|b|c");
         check(SearchKind::Token, "|");
         check(SearchKind::Quantity, "5|mg");
-        check(SearchKind::Reference, "Patient/1/_history/2");
+        check(SearchKind::Reference, "Patient/1/_history/");
+        check(SearchKind::Reference, "Patient/1/_history/2/3");
+        check(SearchKind::Reference, "1/_history/2");
         check(SearchKind::Reference, "patient/1");
     }
 }

@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::verified::{CANON_EXTENSION, Verified};
 use crate::clock::Instant;
 use crate::fhir::{Node, Object};
+use crate::outcome::{Finding, IssueType, Severity};
 use data_encoding::BASE64;
 
 /// Signatures of one Provenance that are looked at.
@@ -41,8 +42,24 @@ pub fn signatures_of(provenance: &Node, freshness: Freshness) -> Result<Vec<Docu
     if signatures.len() > MAX_SIGNATURES {
         return Err(Problem::TooMany("signatures in one Provenance"));
     }
-    let jose = signatures.iter().filter(|signature| signature.text("sigFormat") == Some(FORMAT));
-    jose.map(|signature| DocumentSignature::read(signature, freshness)).collect()
+    signatures.iter().filter(|signature| is_jws(signature)).map(|signature| DocumentSignature::read(signature, freshness)).collect()
+}
+
+/// Whether a signature says that it is a JWS. Media types are written in any letters, and may have parameters (RFC 9110 §8.3.1).
+pub(super) fn is_jws(signature: &Node) -> bool {
+    let media = signature.text("sigFormat").map(|media| media.split(';').next().unwrap_or(media).trim());
+    media.is_some_and(|media| media.eq_ignore_ascii_case(FORMAT))
+}
+
+/// What is said of the signatures of a Provenance that are of formats that nobody here checks: they are kept, and prove nothing.
+pub fn unjudged(resource: &Node) -> Vec<Finding> {
+    let is_provenance = resource.resource_type() == Some("Provenance");
+    let signatures = resource.items("signature").iter().enumerate().filter(|(_, signature)| is_provenance && !is_jws(signature));
+    let finding = |(number, _): (usize, &Node)| {
+        let text = "This signature is of a format that is not checked here (a detached JWS, application/jose, is). It is kept as the sender's word.";
+        Finding::new(Severity::Warning, IssueType::NotSupported, "signature-not-judged", text).at(format!("Provenance.signature[{number}]"))
+    };
+    signatures.map(finding).collect()
 }
 
 /// The canonicalisation a signature names beside its JWS: R4's parameter of the target's media type, or what the gateway has written down.

@@ -27,11 +27,11 @@ mod tests;
 mod verified;
 
 pub use canonical::Canonicalisation;
-pub use document::{Candidate, DocumentSignature, MAX_SIGNATURES, signatures_of};
+pub use document::{Candidate, DocumentSignature, MAX_SIGNATURES, signatures_of, unjudged};
 pub use gateway::{GatewaySigner, PROVENANCE_DIGEST, check_gateway_signature, is_gateways};
 pub use jws::Detached;
 pub use key::{Algorithm, MAX_KEYS, PublicKey, read_keys};
 pub use message::{Freshness, HttpSignature, Request, http_signatures};
 pub use problem::Problem;
-pub use recheck::{Evidence, Rechecked, attest_again, kept_key_id, recheck};
+pub use recheck::{Covered, Evidence, Rechecked, attest_again, kept_key_id, recheck};
 pub use verified::{Attestation, BASE_EXTENSION, CANON_EXTENSION, KEY_EXTENSION, Verified, X_PROVENANCE};

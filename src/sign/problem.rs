@@ -32,7 +32,20 @@ pub enum Problem {
 impl Problem {
     /// What the sender is told.
     pub fn refusal(&self) -> Refusal {
-        let (code, text) = match self {
+        let (code, text) = self.said();
+        let text = match self {
+            Problem::UnknownKey => {
+                "The signature's key is not in the key set registered for this client, or that key is not for this algorithm.".to_owned()
+            }
+            Problem::DoesNotHold => format!("{text} Nothing was stored."),
+            _ => text,
+        };
+        Refusal::new(Reason::BadSignature, code, text)
+    }
+
+    /// What anybody is told, wherever the signature is checked.
+    fn said(&self) -> (IssueType, String) {
+        match self {
             Problem::Unreadable(what) => (IssueType::Structure, format!("{what} cannot be read.")),
             Problem::Repeated(what) => {
                 (IssueType::Duplicate, format!("{what} is there more than once, so it is not clear which one counts."))
@@ -49,24 +62,20 @@ impl Problem {
             ),
             Problem::UnknownKey => (
                 IssueType::Security,
-                "The signature's key is not in the key set registered for this client, or that key is not for this algorithm.".to_owned(),
+                "The signature's key is not among those that are believed, or that key is not for this algorithm.".to_owned(),
             ),
             Problem::Expired => (IssueType::Expired, "The signature has expired. Sign the request anew.".to_owned()),
             Problem::FromTheFuture => {
                 (IssueType::Value, "The signature says it was made in the future. Set the signer's clock and sign anew.".to_owned())
             }
-            Problem::DoesNotHold => {
-                (IssueType::Security, "The signature does not hold: this key did not sign these bytes. Nothing was stored.".to_owned())
-            }
-        };
-        Refusal::new(Reason::BadSignature, code, text)
+            Problem::DoesNotHold => (IssueType::Security, "The signature does not hold: this key did not sign these bytes.".to_owned()),
+        }
     }
 }
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let refusal = self.refusal();
-        f.write_str(refusal.findings.first().map_or("", |finding| finding.text.as_str()))
+        f.write_str(&self.said().1)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::canonical::Canonicalisation;
 use super::digest;
-use super::document::{Candidate, DocumentSignature};
+use super::document::{Candidate, DocumentSignature, is_jws};
 use super::fields::{Bare, Member, dictionary};
 use super::gateway::check_gateway_signature;
 use super::key::{Algorithm, PublicKey, read_keys};
@@ -31,18 +31,28 @@ pub struct Evidence<'a> {
 /// What became of one signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rechecked {
-    /// It holds; of what.
-    Holds(&'static str),
+    Holds(Covered),
     /// It is of a format that is not judged here.
     NotJudged,
     Fails(Problem),
 }
 
+/// What a signature that holds is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Covered {
+    /// In words.
+    pub what: &'static str,
+    /// Whether it is over the Provenance itself too.
+    pub provenance: bool,
+    /// Which of the records at hand it is over.
+    pub records: Vec<usize>,
+}
+
 /// Checks every signature of a Provenance, in their order.
 pub fn recheck(provenance: &Node, evidence: &Evidence<'_>) -> Vec<Rechecked> {
     let judged = provenance.items("signature").iter().map(|signature| match signature.text("sigFormat") {
-        Some("application/jose") => document(provenance, signature, evidence),
         Some(MESSAGE_FORMAT) => message(signature, evidence),
+        _ if is_jws(signature) => document(provenance, signature, evidence),
         _ => Ok(Rechecked::NotJudged),
     });
     judged.map(|judged| judged.unwrap_or_else(Rechecked::Fails)).collect()
@@ -58,13 +68,16 @@ fn document(provenance: &Node, signature: &Node, evidence: &Evidence<'_>) -> Res
     if payloads.is_empty() {
         return Err(Problem::Missing("the record it is over: give it as a file"));
     }
-    signature.holding_key(evidence.keys, payloads.iter().map(Vec::as_slice))?;
-    Ok(Rechecked::Holds(match (vouched, signature.canonicalisation) {
+    let key = signature.holding_key(evidence.keys, payloads.iter().map(Vec::as_slice))?;
+    let given = payloads.iter().take(evidence.records.len()).enumerate();
+    let what = match (vouched, signature.canonicalisation) {
         (true, _) => "the version and this Provenance",
         (false, Canonicalisation::Json) => "the record",
         (false, Canonicalisation::Data) => "the record but for its narrative",
         (false, Canonicalisation::Static) => "the record but for its narrative and meta",
-    }))
+    };
+    let records = given.filter(|(_, payload)| signature.detached().verifies(payload, key)).map(|(number, _)| number).collect();
+    Ok(Rechecked::Holds(Covered { what, provenance: vouched, records }))
 }
 
 /// What the key that is kept with a signature is called in the key set it came from.
@@ -127,8 +140,10 @@ fn message(signature: &Node, evidence: &Evidence<'_>) -> Result<Rechecked, Probl
         return Err(Problem::DoesNotHold);
     }
     let digest = base.lines().find_map(|line| line.strip_prefix("\"content-digest\": "));
-    match (digest, evidence.received) {
-        (Some(field), Some(received)) if digest::check(field, received)? => Ok(Rechecked::Holds("the request and the bytes received")),
-        _ => Ok(Rechecked::Holds("the request; the bytes received were not given")),
+    let field = digest.ok_or(Problem::Missing("a Content-Digest among what it covers: it is over no bytes"))?;
+    let received = evidence.received.ok_or(Problem::Missing("the bytes received, of which it covers the digest: give them as a file"))?;
+    if !digest::check(field, received)? {
+        return Err(Problem::NotOffered("a digest"));
     }
+    Ok(Rechecked::Holds(Covered { what: "the request and the bytes received", provenance: false, records: Vec::new() }))
 }

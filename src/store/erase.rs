@@ -55,13 +55,15 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
         data.execute("DELETE FROM work WHERE task = ?", [id]).map_err(fault)?;
         filing.forget(data, type_name, id)?;
-        forget_answers(data, sealer, id)?;
+        forget_answers(data, id)?;
     }
     for (type_name, id, versions) in &erasure.versions {
         versions.iter().try_for_each(|version| single_out(data, sealer, (type_name, id), *version))?;
         data.execute("DELETE FROM alike WHERE id = ?", [id]).map_err(fault)?;
-        forget_answers(data, sealer, id)?;
+        forget_answers(data, id)?;
     }
+    let erased = erasure.resources.iter().map(|(_, id)| id).chain(erasure.versions.iter().map(|(_, id, _)| id));
+    pending::forget_ended_in(data, sealer.of_notes(), &erased.map(String::as_str).collect::<Vec<_>>())?;
     for id in &erasure.pending {
         pending::forget(data, sealer.of_notes(), id)?;
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
@@ -96,11 +98,9 @@ fn note_severed(data: &Connection, sealer: &Sealer, erasure: &Erasure) -> Result
     Ok(())
 }
 
-/// Remembered answers name what they made; the resend of something erased is a new submission. How a submission that several parties signed ended
-/// names it too.
-fn forget_answers(data: &Connection, sealer: &Sealer, id: &str) -> Result<(), Fault> {
-    data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
-    pending::forget_ended_in(data, sealer.of_notes(), id)
+/// Remembered answers name what they made; the resend of something erased is a new submission.
+fn forget_answers(data: &Connection, id: &str) -> Result<(), Fault> {
+    data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map(drop).map_err(fault)
 }
 
 /// A version goes, and that it did is noted: its number is missing from a history that stays.

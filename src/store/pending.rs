@@ -46,21 +46,27 @@ pub(super) fn write(connection: &Connection, key: &[u8; 32], pending: &Pending) 
 
 /// Forgets one, as it is erased.
 pub(super) fn forget(connection: &Connection, key: &[u8; 32], id: &str) -> Result<(), Fault> {
-    forget_where(connection, key, "id = ?", id)
-}
-
-/// Forgets those whose end names a resource.
-pub(super) fn forget_ended_in(connection: &Connection, key: &[u8; 32], resource: &str) -> Result<(), Fault> {
-    forget_where(connection, key, "instr(progress, CAST(? AS BLOB)) > 0", resource)
-}
-
-fn forget_where(connection: &Connection, key: &[u8; 32], condition: &str, parameter: &str) -> Result<(), Fault> {
-    let gone = seals(connection, condition, parameter)?;
+    let gone = seals(connection, "id = ?", id)?;
     if gone.is_empty() {
         return Ok(());
     }
-    connection.execute(&format!("DELETE FROM pending WHERE {condition}"), [parameter]).map_err(fault)?;
+    connection.execute("DELETE FROM pending WHERE id = ?", [id]).map_err(fault)?;
     tally::change(connection, key, tally::PENDING, &gone, None)
+}
+
+/// Forgets those whose end names one of these resources. All are read once, however many resources there are: what they hold stands before it and may
+/// be long.
+pub(super) fn forget_ended_in(connection: &Connection, key: &[u8; 32], resources: &[&str]) -> Result<(), Fault> {
+    let mut statement = connection.prepare_cached("SELECT CAST(id AS TEXT), CAST(progress AS BLOB) FROM pending").map_err(fault)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).map_err(fault)?;
+    let rows: Vec<(String, Vec<u8>)> = rows.collect::<Result<_, _>>().map_err(fault)?;
+    for (id, progress) in rows {
+        let progress = String::from_utf8_lossy(&progress);
+        if resources.iter().any(|resource| progress.contains(resource)) {
+            forget(connection, key, &id)?;
+        }
+    }
+    Ok(())
 }
 
 fn seals(connection: &Connection, condition: &str, parameter: &str) -> Result<Vec<Vec<u8>>, Fault> {

@@ -13,6 +13,7 @@ use super::subject::{Opens, Subject};
 use crate::anchor::{Epoch, hour};
 use crate::audit::{self, Told};
 use crate::clock::Instant;
+use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Object};
 use crate::identity::{Caller, crossref};
 use crate::intake::Pairs;
@@ -74,10 +75,17 @@ impl Trail {
         }
         let mut since = self.query.pipeline.clock.now() - YEAR.saturating_mul(YEARS as u32);
         for (name, value) in pairs {
-            let bad = || Refusal::new(Reason::Malformed, IssueType::Value, format!("The value of {name} cannot be read.")).at(name.clone());
+            let bad = || {
+                Refusal::new(
+                    Reason::Malformed,
+                    IssueType::Value,
+                    format!("The value of {name} cannot be read: _since is a date or an instant, years a number up to 100."),
+                )
+                .at(name.clone())
+            };
             match name.as_str() {
                 "_since" => {
-                    since = Instant::from_fhir_instant(value).ok_or_else(bad)?;
+                    since = beginning(value).ok_or_else(bad)?;
                     if since > self.query.pipeline.clock.now() {
                         let text = "An accounting of disclosures tells of what was; _since is in the future.";
                         return Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at(name.clone()));
@@ -98,6 +106,7 @@ impl Trail {
     }
 
     async fn account(&self, caller: &Caller, subject: Subject, since: Instant) -> Result<Node, Failure> {
+        let related = self.related(caller, &subject, "$disclosures").await?;
         let tags = self.tags(&subject, Some(Epoch::of(since))).await?;
         let (mut completeness, claims) = self.completeness(&subject, tags.clone()).await?;
         completeness.claims = claims;
@@ -122,10 +131,15 @@ impl Trail {
         Ok(Object::resource("Bundle")
             .with("type", "collection")
             .with("timestamp", self.query.pipeline.clock.now().to_fhir_instant())
-            .with("link", vec![asked(&subject, since)])
+            .with("link", std::iter::once(asked(&subject, since)).chain(related).collect::<Vec<_>>())
             .with("entry", entries)
             .into())
     }
+}
+
+/// An instant, or the beginning (in UTC) of a day, month or year.
+fn beginning(text: &str) -> Option<Instant> {
+    Instant::from_fhir_instant(text).or_else(|| Some(Instant::from_micros(DateTime::parse(text).ok()?.interval().low)))
 }
 
 /// When a Patient became that of whose it is now, if it was another's before: the oldest version that bears an identifier in common with those after it.

@@ -4,7 +4,7 @@ use super::Trail;
 use super::damaged::{Suspects, blocks_nobody};
 use super::named::{Identifiers, Pair};
 use super::severing::Severing;
-use super::subject::{Place, Subject, patients_of};
+use super::subject::{Place, Subject, told_of};
 use super::tasks::tasks;
 use super::traces::Traces;
 use super::waiting::Waiting;
@@ -167,7 +167,7 @@ impl Trail {
         let patient = (type_name == "Patient").then(|| id.to_owned());
         let mut unit = Unit::default();
         let (mut severed, mut unopened) = (Vec::new(), plan.forgotten.clone());
-        for (leaf, named) in plan.severing.leaves(anchor, &plan.told, (partner.as_deref(), opened.at))? {
+        for (leaf, named) in plan.severing.leaves(anchor, (&plan.told, patient.as_deref()), (partner.as_deref(), opened.at))? {
             match named.and_then(|named| Some((named.commitment()?, serde_json::to_vec(&named).ok()?))) {
                 Some(opening) => severed.push(opening),
                 None => unopened.extend(Leaf::decode(&leaf.entry).map(|leaf| leaf.canonical)),
@@ -402,13 +402,12 @@ impl Plan {
     /// person who goes has one leaf for everything.
     fn tell(&mut self, reader: &Reader<'_>, person: Option<&str>) -> Result<(), Fault> {
         self.told.extend(person.map(|person| (Some(person.to_owned()), format!("Patient/{person}"))));
-        let own = |type_name: &str, id: &str| type_name == "Patient" && Some(id) == person;
-        let going: Vec<Key> = self.gone.keys().chain(self.versions.keys()).filter(|(type_name, id)| !own(type_name, id)).cloned().collect();
+        let going: Vec<Key> = self.gone.keys().chain(self.versions.keys()).cloned().collect();
         going.iter().try_for_each(|(type_name, id)| self.tell_of(reader, (type_name, id), person))
     }
 
     pub(super) fn tell_of(&mut self, reader: &Reader<'_>, (type_name, id): (&str, &str), person: Option<&str>) -> Result<(), Fault> {
-        let (about, record) = (patients_of(reader, type_name, id)?, format!("{type_name}/{id}"));
+        let (about, record) = (told_of(reader, type_name, id)?, format!("{type_name}/{id}"));
         let going = self.versions.get(&(type_name.to_owned(), id.to_owned())).map(|(_, going)| going);
         self.severing.take(reader, (type_name, id), going)?;
         let nobody = (about.is_empty() || self.severing.is_nobodys(&record)).then_some(None);

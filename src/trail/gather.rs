@@ -162,7 +162,10 @@ fn item(
     let is_told = subject.opens == Opens::Accounting && leaf.commits_to_told();
     let told = found.version.as_ref().filter(|_| is_told).zip(keys.get(found.patient));
     let told_key = told.map(|(event, key)| accounting_key(&audit_key(key, &event.id)));
-    let opening = Opening::new(target.clone().unwrap_or_default(), &found.entry, own_key.as_ref());
+    // Whoever reads an accounting is told of no other patient, also where a version of that one's stands in the trail of both.
+    let is_told_of = |target: &String| subject.opens == Opens::Records || !target.starts_with("Patient/") || subject.is_of(target);
+    let named = target.clone().filter(is_told_of).unwrap_or_default();
+    let opening = Opening::new(named, &found.entry, own_key.as_ref());
     let opening = opening.with_provenance_key(provenance_key.as_ref()).with_accounting_key(told_key.as_ref());
     let opening = opening.with_severed(found.severed);
     let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)

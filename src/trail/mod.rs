@@ -10,6 +10,7 @@
 //! * Content is shown only as consent permits, like everywhere; what oversight sees beyond it are records of what was done.
 
 mod accounting;
+mod among;
 mod asked;
 mod beside;
 mod damaged;
@@ -18,6 +19,7 @@ mod export;
 mod followed;
 mod gather;
 mod indexer;
+mod merged;
 mod named;
 mod reading;
 mod records;

@@ -2,7 +2,7 @@
 
 use super::erasure::MAX_RESOURCES;
 use super::statements::is_committed;
-use super::subject::patients_of;
+use super::subject::told_of;
 use crate::anchor::{Anchor, Leaf, LeafKind, Missing, PatientTags, Severed};
 use crate::clock::Instant;
 use crate::fhir::Node;
@@ -80,7 +80,7 @@ impl Severing {
         let Some(((type_name, id), number)) = record.split_once('/').zip(number.parse().ok()) else { return Ok(Vec::new()) };
         let version = reader.version(type_name, id, number)?.filter(|version| is_committed(stated, version));
         let Some((first, count)) = version.and_then(|version| Some((version.leaf?, version.leaves))) else { return Ok(Vec::new()) };
-        let patients = patients_of(reader, type_name, id)?;
+        let patients = told_of(reader, type_name, id)?;
         let mut found = Vec::new();
         for (position, entry) in (first..).zip(reader.leaves(first, usize::try_from(count).unwrap_or(usize::MAX))?) {
             let leaf =
@@ -112,32 +112,27 @@ impl Severing {
         Ok(Severed::naming(&missing, || anchor.entropy.bytes()))
     }
 
-    /// The leaves that tell these of what was erased, and what opens each.
+    /// The leaves that tell these of what was erased, and what opens each. That of whoever is erased names nothing: with their trail goes what could be
+    /// missing from it.
     pub fn leaves(
         &self,
         anchor: &Anchor,
-        told: &BTreeSet<Whose>,
+        (told, erased): (&BTreeSet<Whose>, Option<&str>),
         (partner, at): (Option<&str>, Instant),
     ) -> Result<Vec<(LeafDraft, Option<Severed>)>, Fault> {
         let mut leaves = Vec::new();
         for (patient, record) in told {
             let patient = patient.as_deref();
-            // The leaf of whoever is erased names nothing: with their trail goes what could be missing from it.
-            let named = if patient.is_some_and(|patient| record.strip_prefix("Patient/") == Some(patient) && !self.has(patient, record)) {
-                Vec::new()
+            let named: Vec<Option<Severed>> = if patient.is_some() && patient == erased {
+                vec![None]
             } else {
-                self.named(anchor, patient, record)?
+                self.named(anchor, patient, record)?.into_iter().map(Some).collect()
             };
-            let named: Vec<Option<Severed>> = if named.is_empty() { vec![None] } else { named.into_iter().map(Some).collect() };
             for severed in named {
                 leaves.push((anchor.erase_leaf(patient, Some(record), partner, at, severed.as_ref())?, severed));
             }
         }
         Ok(leaves)
-    }
-
-    fn has(&self, patient: &str, record: &str) -> bool {
-        self.leaves.contains_key(record) || self.shortened.contains_key(&(Some(patient.to_owned()), record.to_owned()))
     }
 }
 

@@ -32,6 +32,7 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
 impl Trail {
     /// The Bundle; none where something of it was erased while its first portion was read.
     pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Option<Pieces>, Failure> {
+        let related = self.related(caller, &subject, "$provenance-trail").await?;
         let tags = self.tags(&subject, None).await?;
         let covers = self.query.pipeline.store.ledger_head().size();
         let places = self.with_beside(&subject, self.places(&tags).await?).await?;
@@ -53,7 +54,7 @@ impl Trail {
         if read.is_overtaken() {
             return Ok(None);
         }
-        let begin = format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{now}\",\"entry\":[");
+        let begin = begin(&now, related);
         let text = |text: String| stream::once(async move { Ok(Bytes::from(text)) });
         let first = stream::iter(first.map(Ok));
         // What was found out by the last portion is said behind it.
@@ -61,6 +62,12 @@ impl Trail {
         let whole = text(begin).chain(first).chain(pieces).chain(end);
         Ok(Some(whole.try_filter(|piece| std::future::ready(!piece.is_empty())).boxed()))
     }
+}
+
+/// The Bundle up to its first entry.
+fn begin(now: &str, related: Vec<Node>) -> String {
+    let links = if related.is_empty() { String::new() } else { format!("\"link\":{},", json::write(&Node::from(related))) };
+    format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{now}\",{links}\"entry\":[")
 }
 
 /// The end of the Bundle, with what is to be said of it.

@@ -4,7 +4,7 @@ use super::Trail;
 use crate::anchor::{Epoch, Leaf, PatientTags};
 use crate::ledger::index::Tag;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
-use crate::pipeline::{Pipeline, patient_ids};
+use crate::pipeline::{Pipeline, linked_patients, patient_ids};
 use crate::store::{HistoryScope, PatientKey, Reader, StoredVersion};
 use std::collections::BTreeSet;
 
@@ -68,6 +68,11 @@ impl Subject {
         self.reference.starts_with("Patient/")
     }
 
+    /// Whether a reference to a version is to one of its own.
+    pub fn is_of(&self, version: &str) -> bool {
+        version.strip_prefix(&self.reference).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The patient under whose tags a place was found; of what is nobody's there is none.
     pub fn patient(&self, number: usize) -> &str {
         self.patients.get(number).map_or("", String::as_str)
@@ -105,6 +110,31 @@ pub(super) async fn subject(pipeline: &Pipeline, type_name: &str, id: &str) -> R
 /// such resource, or it is nobody's.
 pub(super) fn patients_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Vec<String>, Fault> {
     known(reader, type_name, id).map(|known| known.patients)
+}
+
+/// In whose trails versions of a resource stand: of everybody it is or was about and, where it is a Patient, of those that it links or linked.
+pub(super) fn told_of(reader: &Reader<'_>, type_name: &str, id: &str) -> Result<Vec<String>, Fault> {
+    let mut told = patients_of(reader, type_name, id)?;
+    if type_name == "Patient" {
+        told.extend(linked_by(reader, id)?.into_iter().filter(|linked| linked != id));
+    }
+    Ok(told)
+}
+
+/// The Patients that a version of this one links.
+pub(super) fn linked_by(reader: &Reader<'_>, id: &str) -> Result<BTreeSet<String>, Fault> {
+    let scope = HistoryScope::Instance { type_name: "Patient".to_owned(), id: id.to_owned() };
+    let (mut linked, mut before) = (BTreeSet::new(), None);
+    loop {
+        let portion = reader.history(&scope, before, None, PORTION)?;
+        for version in portion.iter().filter(|version| version.document.contains("\"link\"")) {
+            linked.extend(linked_patients(&version.parse()?));
+        }
+        before = portion.last().map(|version| version.seq);
+        if portion.len() < PORTION {
+            return Ok(linked);
+        }
+    }
 }
 
 /// Whose a resource is and was, and where its versions stand: nobody's and nowhere, where there was no such resource.

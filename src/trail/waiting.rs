@@ -5,9 +5,9 @@
 //! with it. Whoever of those who stay it was about is told how its waiting ended.
 
 use super::Trail;
+use super::among::Among;
 use super::erasure::{Key, Plan};
 use super::named::{Naming, Who};
-use super::whose::names;
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
 use crate::fhir::{Node, json};
@@ -30,7 +30,7 @@ pub(super) struct Waiting {
 impl Trail {
     /// What waits and goes with a plan. `person` is whoever is erased, unless it is a record that is.
     pub(super) async fn waiting(&self, plan: &Plan, person: Option<&str>) -> Result<Vec<Waiting>, Fault> {
-        let gone = Gone { plan, person };
+        let gone = Gone { plan, person, among: Among::of(plan.gone.keys()) };
         let found = self.query.pipeline.waiting_where(|waits| gone.takes(waits)).await?;
         let mut going = Vec::with_capacity(found.len());
         for found in found {
@@ -83,6 +83,7 @@ impl Waiting {
 struct Gone<'a> {
     plan: &'a Plan,
     person: Option<&'a str>,
+    among: Among<'a>,
 }
 
 impl Gone<'_> {
@@ -106,7 +107,7 @@ impl Gone<'_> {
 
     /// Whether a text names something that goes.
     fn names(&self, text: &str) -> bool {
-        self.plan.gone.keys().any(|(type_name, id)| names(text, type_name, id))
+        self.among.is_named(text)
     }
 
     /// Whether what is kept leads to what goes, in whatever part of it.

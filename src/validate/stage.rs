@@ -7,6 +7,7 @@ use crate::fhir::Node;
 use crate::intake::Evidence;
 use crate::normalise::{Change, Normalised, NormalisedEntry};
 use crate::outcome::{Finding, IssueType, Reason, Refusal, Severity};
+use crate::sign;
 use crate::store::Target;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +138,7 @@ fn judge(
     let mut findings = entry.findings;
     if let Some(resource) = &entry.resource {
         let found = check(definitions, resource, &policy.options_for(resource.resource_type().unwrap_or_default()));
-        findings.extend(found.into_iter().map(|finding| finding.under(&entry.path)));
+        findings.extend(found.into_iter().chain(sign::unjudged(resource)).map(|finding| finding.under(&entry.path)));
     }
     let mut patients = entry.resource.as_ref().map(patients_of).unwrap_or_default();
     // Whoever it was about until now learns that it is gone, or somebody else's. What cannot be read is refused where it is anchored.

@@ -152,3 +152,20 @@ async fn an_entry_of_a_batch_that_waits_holds_nothing_of_the_others() {
     assert_eq!(done["status"], "completed");
     assert_eq!(laboratory.search(&format!("Observation?patient=Patient/{}", case.second)).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_word_is_no_id() {
+    let case = case().await;
+    let laboratory = case.world.party("laboratory").await;
+    let second = format!("Patient/{}", case.second);
+    let named = with(observation(&second), "identifier", json!([{"system": "urn:oid:1.3.6.1.4.1.99999.7", "value": "anna"}]));
+    let note = with(named, "note", json!([{"text": "Patient/anna, so she said, is final."}]));
+    let (waits, stored) = (held(&laboratory, &note).await, case.a.create(&note).await);
+    for word in ["anna", "final", "718-7"] {
+        case.erase(word, "").await.expect(404);
+        case.erase(word, "?shared=true").await.expect(404);
+    }
+    laboratory.get(&waits).await.expect(200);
+    assert_eq!(case.a.get(&format!("Observation/{stored}")).await.expect(200).json()["note"], note["note"]);
+    assert_eq!(standing(&case, "anna"), 1);
+}

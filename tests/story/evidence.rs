@@ -1,6 +1,6 @@
 //! What a trail and a package tell of records that were about several patients, that were erased, and that somebody took away.
 
-use super::trail::{Case, party, resources, trail_of};
+use super::trail::{Case, file, party, resources, trail_of};
 use crate::support::data::{observation, patient};
 use crate::support::folder::Folder;
 use crate::support::process::hearthgate;
@@ -352,4 +352,20 @@ async fn a_merge_of_patients_is_in_the_trails_of_both() {
         assert!(about.contains(&format!("{here}/_history/2").as_str()), "{id}: {about:?}");
         assert_eq!(verified(&case, &here, &[]).await.problems, Vec::<String>::new());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_tells_what_was_disclosed_and_why() {
+    let case = Case::new().await;
+    let here = format!("Patient/{}", case.patient);
+    let seen = format!("Observation/{}", case.seen);
+    case.b.get(&seen).await.expect(200);
+    let package = case.package(&here, None).await;
+    let page = file(&package, "index.html");
+    let consent = case.a.search(&format!("Consent?patient={here}")).await[0]["id"].as_str().unwrap().to_owned();
+    let told = format!("Hospital B · read · of {here}, {seen} · for TREAT, HPAYMT · under Consent/{consent}/_history/1 · AuditEvent/");
+    assert!(page.contains(&told), "{told}: {page}");
+    let refused = format!("Hospital B · read · of {here} · for TREAT, HPAYMT · AuditEvent/");
+    assert!(page.contains(&refused) && page.contains(" · search-type · of "), "{page}");
+    assert!(page.contains(" · Health Department · operation · of ") && page.contains(" · evidence package"), "{page}");
 }

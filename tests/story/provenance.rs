@@ -1,6 +1,6 @@
 //! Where every version came from, signed by the gateway, and by whoever sent it where they sign; checked by others with no more than keys.
 
-use crate::support::data::{bundle, creates, observation, patient};
+use crate::support::data::{bundle, creates, observation, patient, person};
 use crate::support::process::hearthgate;
 use crate::support::signing::Signer;
 use crate::support::world::documents;
@@ -108,6 +108,33 @@ async fn a_signed_request_is_evidence_and_a_badly_signed_one_leaves_nothing() {
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains("the request and the bytes received"), "{told}");
     assert_eq!(verify(&world, &provenance, &keys, Some(&created.bytes), Some("{}")).0, Some(1));
+
+    // A signature of a request says nothing of the Provenance it is kept in, nor of any record.
+    let (status, told) = verify(&world, &provenance, &keys, Some(&created.bytes), None);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("is not proved. The signature needs the bytes received"), "{told}");
+    let mut forged = provenance.clone();
+    forged["signature"].as_array_mut().unwrap().retain(|signature| signature["sigFormat"] != "application/jose");
+    forged["target"] = json!([{"reference": "Patient/somebody-else/_history/1"}]);
+    let other = patient("2").to_string();
+    let (status, told) = verify(&world, &forged, &keys, Some(other.as_bytes()), Some(&sent.to_string()));
+    assert_eq!(status, Some(1), "{told}");
+    for expected in
+        ["holds for the request and the bytes received", "not signed: no signature", "signed.json: no signature that holds is over it"]
+    {
+        assert!(told.contains(expected), "{told}");
+    }
+    let (status, told) = verify(&world, &provenance, &keys, Some(other.as_bytes()), Some(&sent.to_string()));
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("this key did not sign these bytes.") && !told.contains("stored"), "{told}");
+    // As XML it is the same.
+    let xml = a.get(&format!("Provenance/{}?_format=xml", provenance["id"].as_str().unwrap())).await.expect(200).text();
+    let folder = world.folder.path();
+    std::fs::write(folder.join("provenance.xml"), xml).unwrap();
+    let arguments = ["provenance", "verify", "provenance.xml", "--key", "keys.json", "--received", "received", "--record", "stored.json"];
+    std::fs::write(folder.join("stored.json"), &created.bytes).unwrap();
+    let run = hearthgate(&arguments, folder);
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
 
     let before = documents(&world.data(), "Patient").len();
     let stranger = Signer::new("unknown");
@@ -243,4 +270,89 @@ async fn what_was_changed_is_committed_to_and_opened_by_the_records_key_alone() 
     let leaf = Leaf::decode(&data_encoding::BASE64.decode(opening.leaf.as_bytes()).unwrap()).unwrap();
     let named = format!("urn:hearthgate:commitment:{}", data_encoding::HEXLOWER.encode(&leaf.raw));
     assert_eq!(provenance["entity"][0]["what"]["identifier"]["value"], named);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_checked_of_a_signature_is_said() {
+    let signer = Signer::new("signing-1");
+    let (_world, a) = world(&signer).await;
+    let sent = patient("1");
+    let created = a.post("Patient", &sent).await.expect(201).json();
+    let here = format!("Patient/{}", created["id"].as_str().unwrap());
+    let with = |format: Option<&str>, data: Option<&str>| {
+        let mut provenance = signer.provenance(&[&here], &created);
+        let signature = provenance["signature"][0].as_object_mut().unwrap();
+        signature.remove("sigFormat");
+        signature.extend(format.map(|format| ("sigFormat".to_owned(), json!(format))));
+        if let Some(data) = data {
+            signature.insert("data".to_owned(), json!(data));
+        }
+        Call::post("Provenance", &provenance).header("prefer", "return=OperationOutcome")
+    };
+    // However a JWS is called, it is checked.
+    for format in ["application/jose", "application/JOSE", "application/jose; charset=utf-8"] {
+        let told = a.call(with(Some(format), None)).await.expect(201).text();
+        assert!(!told.contains("signature-not-judged"), "{format}: {told}");
+        assert_eq!(a.call(with(Some(format), Some("AAAA"))).await.expect(400).issue(), "structure", "{format}");
+    }
+    for format in [Some("application/jose+x"), Some("application/signature+xml"), Some("image/png"), None] {
+        let told = a.call(with(format, Some("AAAA"))).await.expect(201).text();
+        assert!(told.contains("signature-not-judged") && told.contains("Provenance.signature[0]"), "{format:?}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_gateway_says_of_who_is_who_is_signed_too() {
+    let world = World::start().await;
+    let (a, b, regulator) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("health-department").await);
+    let (at_a, at_b) = (a.create(&person("17")).await, b.create(&person("17")).await);
+    let keys = gateway_keys(&world).await;
+    let linkage = world.party("operator").await.search("Linkage").await.pop().unwrap();
+    let here = format!("Linkage/{}", linkage["id"].as_str().unwrap());
+    let provenance = provenance_of(&regulator, &here).await;
+    assert_eq!(provenance["activity"]["coding"][0]["code"], "CREATE", "{provenance:#}");
+    assert!(provenance["activity"]["text"].is_string() && provenance["occurredDateTime"].is_string());
+    let (status, told) = verify(&world, &provenance, &keys, Some(linkage.to_string().as_bytes()), None);
+    assert_eq!(status, Some(0), "{told}");
+    let mut other = linkage.clone();
+    other["active"] = json!(false);
+    assert_eq!(verify(&world, &provenance, &keys, Some(other.to_string().as_bytes()), None).0, Some(1));
+    // Whoever takes the link back says so under a signature as well.
+    let decision = json!({"decision": "unlink", "patients": [at_b]});
+    world.desk("POST", "/people", &decision).await.expect(200);
+    let trail = regulator.get(&format!("Patient/{at_a}/$provenance-trail")).await.expect(200).json();
+    let stated = trail["entry"].as_array().unwrap().iter().map(|entry| &entry["resource"]);
+    let of_linkage = stated.filter(|one| one["resourceType"] == "Provenance" && one["target"].to_string().contains("Linkage/"));
+    let signed: Vec<bool> = of_linkage.map(|one| one["signature"].as_array().is_some_and(|all| all.len() == 1)).collect();
+    assert_eq!(signed, [true, true], "{trail:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_record_is_found_by_the_version_it_is_about() {
+    let world = World::start().await;
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    let mut mine = patient("1");
+    mine["id"] = json!("mine");
+    let here = format!("Patient/{}", a.put("Patient/mine", &mine).await.expect(201).json()["id"].as_str().unwrap());
+    mine["gender"] = json!("male");
+    a.put("Patient/mine", &mine).await.expect(200);
+    a.get(&format!("{here}/_history/1")).await.expect(200);
+    for version in ["1", "2"] {
+        let wanted = format!("{here}/_history/{version}");
+        let found = regulator.search(&format!("Provenance?target={wanted}")).await;
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!(found[0]["target"][0]["reference"], json!(wanted));
+        // By the sender's own id as well.
+        assert_eq!(a.search(&format!("Provenance?target=Patient/mine/_history/{version}")).await, found);
+        let events = regulator.search(&format!("AuditEvent?entity={wanted}")).await;
+        assert!(!events.is_empty() && events.iter().all(|event| event["entity"].to_string().contains(&wanted)), "{events:#?}");
+    }
+    assert!(regulator.search(&format!("Provenance?target={here}/_history/3")).await.is_empty());
+    assert_eq!(regulator.search(&format!("Provenance?target={here}")).await.len(), 2);
+    regulator.get(&format!("Provenance?target={here}/_history/")).await.expect(400);
+    for (since, status) in
+        [("2026", 200), ("2026-01", 200), ("2026-01-31", 200), ("2026-01-31T00:00:00Z", 200), ("2026-13", 400), ("x", 400)]
+    {
+        regulator.get(&format!("{here}/$disclosures?_since={since}")).await.expect(status);
+    }
 }

@@ -146,3 +146,83 @@ async fn every_version_has_its_provenance() {
 fn target(provenance: &Value) -> String {
     provenance["target"][0]["reference"].as_str().unwrap().to_owned()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_receipt_of_what_was_done_opens_it() {
+    let world = World::start().await;
+    let (a, regulator) = (world.party("hospital-a").await, world.party("health-department").await);
+    let here = format!("Patient/{}", a.create(&patient("1")).await);
+    a.get(&here).await.expect(200);
+    a.search("Practitioner?name=nobody").await;
+    let events = regulator.search("AuditEvent?_count=20").await;
+    let of_patient = events.iter().filter(|event| event["entity"].to_string().contains(&here)).count();
+    assert!(of_patient >= 2 && of_patient < events.len(), "of a patient, and of nobody: {events:#?}");
+    for event in events {
+        let address = format!("AuditEvent/{}", event["id"].as_str().unwrap());
+        let receipt = regulator.get(&format!("{address}/$receipt")).await;
+        if receipt.status == 404 {
+            // What a stranger did, who was given a token, is in no leaf.
+            assert_eq!(event["subtype"][0]["code"], "token", "{event}");
+            continue;
+        }
+        let opened = verify_receipt(&receipt.text(), &world.policy(), Some(event.to_string().as_bytes())).unwrap();
+        assert_eq!((opened.subject, opened.target), (Some(Subject::Stored), address));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_command_line_proves_it_verifies() {
+    let world = World::start().await;
+    world.party("hospital-a").await.create(&patient("1")).await;
+    let (key, folder) = (world.running.verifier_key.to_string(), world.folder.path());
+    let log = format!("{}/ledger", world.origin);
+    let run = |arguments: &[&str]| {
+        let run = hearthgate(&[arguments, &["--key", &key]].concat(), folder);
+        let text = [run.stdout, run.stderr].concat();
+        (run.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (status, proof) = run(&["ledger", "prove", &log, "0"]);
+    assert_eq!(status, Some(0), "{proof}");
+    std::fs::write(folder.join("proof"), proof).unwrap();
+    let bundle = reqwest::get(format!("{log}/tile/entries/000.p/1")).await.unwrap().bytes().await.unwrap();
+    std::fs::write(folder.join("entry"), &bundle[2..]).unwrap();
+    std::fs::write(folder.join("other"), "other").unwrap();
+    let (status, told) = run(&["ledger", "verify", "proof", "--record", "entry"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains("the entry is leaf 0 of") && told.contains("nothing is opened"), "{told}");
+    assert_eq!(run(&["ledger", "verify", "proof", "--record", "other"]).0, Some(1));
+    let (status, told) = run(&["ledger", "verify", "proof"]);
+    assert_eq!(status, Some(1));
+    assert!(told.contains("give the entry"), "{told}");
+
+    // A copy that is behind what was seen is no split view.
+    let copy = folder.join("copy");
+    copy_folder(&world.data().join("ledger"), &copy);
+    world.party("hospital-a").await.create(&patient("2")).await;
+    let newer = reqwest::get(format!("{log}/checkpoint")).await.unwrap().text().await.unwrap();
+    std::fs::write(folder.join("newer"), newer).unwrap();
+    let (status, told) = run(&["ledger", "verify", "copy", "--since", "newer"]);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("shows less than was seen") && !told.contains("SPLIT VIEW"), "{told}");
+    assert_eq!(run(&["ledger", "verify", &log, "--since", "newer"]).0, Some(0));
+
+    // Whoever has the leaves by a URL builds the index again too.
+    let (status, told) = run(&["evidence", "index", &log]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.contains(", 0 problems"), "{told}");
+    let (status, told) = run(&["evidence", "index", "/nonexistent"]);
+    assert_eq!(status, Some(2));
+    assert!(told.contains("no such folder"), "{told}");
+}
+
+fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy_folder(&from, &to);
+        } else {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}

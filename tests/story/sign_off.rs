@@ -6,6 +6,7 @@ use crate::support::world::OFFICER;
 use crate::support::world::documents;
 use crate::support::{Call, Party, Setup, World, until};
 use hearthgate::clock::{Clock, Instant, ScriptedTime};
+use hearthgate::store::{Pending, Unit};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -222,9 +223,8 @@ fn kept_signatures(world: &World) -> u64 {
     data.query_row("SELECT count(*) FROM pending WHERE instr(progress, CAST('sigFormat' AS BLOB)) > 0", [], |row| row.get(0)).unwrap()
 }
 
-/// What a party signed goes with what it is over: whoever has a signature can try guesses of that.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signature_does_not_outlive_what_it_is_over() {
+/// A result that waits and that the laboratory alone has signed, and the path of its Task.
+async fn signed_by_one() -> (ScriptedTime, World, String) {
     let time = ScriptedTime::starting_at(Clock::system().now());
     let [lab_signs, _] = signers();
     let world: World = setup().at(&time).start().await;
@@ -232,6 +232,13 @@ async fn a_signature_does_not_outlive_what_it_is_over() {
     let patient = laboratory.create(&person("1")).await;
     let (result, here) = held(&laboratory, &patient).await;
     laboratory.post("Provenance", &lab_signs.provenance(&[&here], &result)).await.expect(202);
+    (time, world, here)
+}
+
+/// What a party signed goes with what it is over: whoever has a signature can try guesses of that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signature_does_not_outlive_what_it_is_over() {
+    let (time, world, here) = signed_by_one().await;
     assert_eq!(kept_signatures(&world), 1);
     time.advance(Duration::from_secs(3601));
     let laboratory = world.party("laboratory").await;
@@ -242,6 +249,27 @@ async fn a_signature_does_not_outlive_what_it_is_over() {
     .await;
     assert_eq!(ended["output"][0]["valueString"], "laboratory", "who signed stays: {ended}");
     assert_eq!(kept_signatures(&world), 0);
+}
+
+/// An older gateway kept them: they go with the next start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signatures_that_outlived_what_they_are_over_are_forgotten() {
+    let (time, world, here) = signed_by_one().await;
+    let id = here.trim_start_matches("Task/").to_owned();
+    let row = async || {
+        let id = id.clone();
+        world.running.store.read(move |reader| reader.pending(&id)).await.unwrap().unwrap()
+    };
+    let signed = row().await.progress;
+    time.advance(Duration::from_secs(3601));
+    let ended = until("the waiting to end", || async { Some(row().await).filter(|row| !row.is_open) }).await;
+    let older = Pending { progress: signed, revision: ended.revision + 1, ..ended };
+    world.running.store.commit(Unit { pending: Some(older), ..Unit::default() }).await.unwrap();
+    assert_eq!(kept_signatures(&world), 1);
+    let world = world.restart(|_| {}).await;
+    until("the signature to be forgotten", || async { (kept_signatures(&world) == 0).then_some(()) }).await;
+    let left = world.running.store.read(move |reader| reader.pending(&id)).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&left.progress).contains("laboratory"), "who signed stays");
 }
 
 /// A key or a party that is taken back before enough have signed does not count, and is missing again.

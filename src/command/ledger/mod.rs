@@ -5,7 +5,7 @@ mod rows;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{Subject, leaf_tags, verify_receipt};
+use crate::anchor::{Subject, leaf_tags, verify_entry, verify_receipt};
 use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::ledger::history::MAX_HISTORY_BYTES;
@@ -15,7 +15,7 @@ use crate::outcome::{Fault, FaultKind};
 use crate::store::{KnownTrees, inspect};
 use crate::wire;
 use clap::{Args, Subcommand};
-use source::Source;
+pub(super) use source::Source;
 use std::path::{Path, PathBuf};
 
 /// Leaves between two lines of progress: whole tiles, and a line a second or so.
@@ -139,6 +139,15 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
     let policy = trust.policy()?;
     let text = read_text(receipt, crate::ledger::proof::MAX_PROOF_BYTES)?;
     let record = record.map(|path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))).transpose()?;
+    match verify_entry(&text, &policy, record.as_deref()) {
+        Ok(Some(entry)) => {
+            answer!("verified: the entry is leaf {} of {} at size {}", entry.index, entry.origin, entry.size);
+            answer!("nothing is opened: the proof carries no opening, and says nothing of what the entry stands for");
+            return Ok(FINE);
+        }
+        Ok(None) => {}
+        Err(error) => return Ok(complain(FINDINGS, error)),
+    }
     match verify_receipt(&text, &policy, record.as_deref()) {
         Ok(receipt) => {
             answer!(
@@ -177,6 +186,13 @@ fn verify_log(place: &str, since: Option<&Path>, trust: &Trust) -> Result<u8, St
     }
     let Some(file) = since else { return Ok(FINE) };
     let old = seen_before(file, &policy)?;
+    if old.size > checkpoint.size {
+        let (seen, shown) = (old.size, checkpoint.size);
+        return Ok(complain(
+            FINDINGS,
+            format!("the log shows less than was seen ({seen} > {shown}): what is read here is behind, or the log was rolled back"),
+        ));
+    }
     match extends(&source, &old, &policy) {
         Ok(()) => {
             answer!("consistent: it extends the {} leaves seen before", old.size);

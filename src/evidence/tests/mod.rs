@@ -6,6 +6,7 @@ mod erasures;
 mod files;
 mod lacking;
 mod receipts;
+mod seen;
 mod subjects;
 
 use super::archive::{ArchiveError, pack, unpack};

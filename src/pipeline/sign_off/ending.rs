@@ -112,6 +112,8 @@ impl Pipeline {
                 let whole = waiting.held.whole(&self.limits, self.definitions).ok();
                 let judged = judge(&Waits { forms: &forms, whole: whole.as_ref(), bytes: &waiting.held.bytes });
                 found.extend(judged.map(|judged| Found { id, revision, judged }));
+                // There may be very many, and each takes a while: whoever else is asked goes on in between.
+                tokio::task::yield_now().await;
             }
         }
     }

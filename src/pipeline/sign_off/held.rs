@@ -140,8 +140,7 @@ const ALONE: &str = "Bundle.entry[0].resource";
 /// A batch of the entry whose resource stands at a path, with all that this entry says; JSON.
 fn alone(evidence: &Evidence, path: &str, limits: &Limits, definitions: &Definitions) -> Option<Vec<u8>> {
     let number: usize = path.strip_prefix("Bundle.entry[")?.split_once(']')?.0.parse().ok()?;
-    let whole = document(&evidence.bytes, evidence.format, limits, definitions.types()).ok()?;
-    let entry = whole.items("entry").get(number)?.clone();
+    let entry = evidence.whole(limits, definitions.types())?.items("entry").get(number)?.clone();
     let batch = Object::resource("Bundle").with("type", "batch").with("entry", vec![entry]);
     Some(json::write(&batch.into()).into_bytes())
 }
