@@ -82,7 +82,7 @@ impl<'a> Asked<'a> {
 
 /// Checks an element against a profile by canonical URL; one that is not in hand is said to be unchecked, at `stated_at`.
 pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>, stated_at: &Path<'_>) {
-    if let Some(type_name) = base_type(walk.types, url) {
+    if let Some(type_name) = base_type(walk.types, url).filter(|_| is_version(url, &walk.types.version)) {
         if !walk.types.is_kind_of(found.type_name(walk.types), type_name) {
             walk.report.add_at(WRONG_TYPE, path, found.offset(), format!("The type {type_name} is asked for here"));
         }
@@ -92,26 +92,25 @@ pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope
         Some(profile) => check(walk, profile, found, scope, path),
         None if url.contains('#') && walk.definitions.profile_part(url).is_some() => check_part(walk, url, found, scope, path),
         None => {
-            let text = canonicals::absent(walk, url, "StructureDefinition", "it was not checked");
+            let text = unknown(walk, url);
             walk.report.add_at(UNKNOWN, stated_at, found.offset(), text)
         }
     }
 }
 
-/// Checks a resource against a profile that it claims. One that is in hand in another version says nothing about this one.
-pub fn check_claimed(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>, stated_at: &Path<'_>) {
+/// Why a profile was not checked. One that is in hand in another version says nothing about this one.
+fn unknown(walk: &Walk<'_>, url: &str) -> String {
     if version_in_hand(walk, url).is_some_and(|version| !is_version(url, version)) {
-        let text = "A profile named here is in hand in another version only, so it was not checked";
-        return walk.report.add_at(UNKNOWN, stated_at, found.offset(), text);
+        return "A profile named here is in hand in another version only, so it was not checked".to_owned();
     }
-    check_url(walk, url, found, scope, path, stated_at);
+    canonicals::absent(walk, url, "StructureDefinition", "it was not checked")
 }
 
 /// The version in hand of what a canonical URL names, be it a type or a profile.
 fn version_in_hand<'w>(walk: &'w Walk<'_>, url: &str) -> Option<&'w str> {
     match base_type(walk.types, url) {
         Some(_) => Some(walk.types.version.as_str()),
-        None => walk.definitions.structure(url).map(|structure| structure.version.as_str()),
+        None => walk.definitions.structure_in_any_version(url).map(|structure| structure.version.as_str()),
     }
 }
 

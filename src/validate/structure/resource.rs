@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
             let mut met = HashSet::new();
             let urls = claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?)));
             for (index, url) in urls.filter(|(_, url)| met.insert(*url)) {
-                profiles::check_claimed(self, url, found, scope, path, &name.index(index));
+                profiles::check_url(self, url, found, scope, path, &name.index(index));
             }
         }
         if type_is(self.types, root, "Observation") {
