@@ -15,6 +15,7 @@ mod countries;
 mod expansion;
 mod filters;
 mod invariants;
+mod language_tags;
 mod logical;
 mod model;
 mod packages;
