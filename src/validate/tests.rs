@@ -82,6 +82,7 @@ fn every_rule_has_a_case() {
         include_str!("best_practice.rs"),
         include_str!("bundle.rs"),
         include_str!("bundle/search.rs"),
+        include_str!("bundle/signature.rs"),
         include_str!("canonicals.rs"),
         include_str!("codings.rs"),
         include_str!("bundle/links.rs"),
