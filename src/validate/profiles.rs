@@ -15,6 +15,7 @@ use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
+use compact_str::CompactString;
 
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
@@ -26,6 +27,8 @@ const EXTENDED: Rule = Rule::error(IssueType::Value, "EXTENSION_EXT_FIXED_BANNED
 const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
+const OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_BUNDLE_ENTRY_NOPROFILE_EXPL");
+const ONE_OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_BUNDLE_ENTRY_NOPROFILE_TYPE");
 const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
 /// A profile of which only a part is known cannot be met as far as anybody knows; where it only tells things apart, it is said all the same.
 const BASE_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Profile_NoSnapshot");
@@ -446,7 +449,19 @@ fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
         }
         Allowed::Yes(one) => one,
     };
+    // What a resource within another must meet has to be known.
+    let absent = if Steps::of(types, found).is_resource { absent(walk, &one.profiles) } else { Vec::new() };
+    let rule = if one.profiles.len() == 1 { OF_ENTRY_NOT_IN_HAND } else { ONE_OF_ENTRY_NOT_IN_HAND };
+    for url in &absent {
+        walk.report.add_at(
+            rule,
+            path,
+            found.offset(),
+            format!("{}: the profile {url} that is asked for is not in hand", asked.node().path),
+        );
+    }
     match one.profiles.as_slice() {
+        _ if !absent.is_empty() => {}
         [] => {}
         [url] => check_url(walk, url, found, scope, path, path),
         urls => {
@@ -460,6 +475,12 @@ fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
     if let (Some(reference), "Reference") = (found.item.node, type_name) {
         references::check_profiles(walk, one, reference, scope, path);
     }
+}
+
+/// Those of some profiles that are not in hand.
+fn absent<'p>(walk: &Walk<'_>, profiles: &'p [CompactString]) -> Vec<&'p str> {
+    let is_type = |url: &str| base_type(walk.types, url).is_some() && is_version(url, &walk.types.version);
+    profiles.iter().map(CompactString::as_str).filter(|url| !is_type(url) && walk.definitions.profile_part(url).is_none()).collect()
 }
 
 /// The items that a compiled path leads to, of those that stand in the document.

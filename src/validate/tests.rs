@@ -95,6 +95,7 @@ fn every_rule_has_a_case() {
         include_str!("conformance/measures.rs"),
         include_str!("conformance/over_base.rs"),
         include_str!("conformance/properties.rs"),
+        include_str!("conformance/publishers.rs"),
         include_str!("conformance/reports.rs"),
         include_str!("conformance/search.rs"),
         include_str!("conformance/slices.rs"),
