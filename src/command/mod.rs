@@ -88,10 +88,7 @@ pub fn main() -> ExitCode {
     // The HL7 validator's options have one dash; its users' scripts should not need a second.
     let mut typed: Vec<std::ffi::OsString> = std::env::args_os().collect();
     if typed.get(1).is_some_and(|command| command == "validate") {
-        typed = typed
-            .into_iter()
-            .map(|argument| argument.into_string().map_or_else(|raw| raw, |text| validation::with_two_dashes(text).into()))
-            .collect();
+        typed = validation::as_known(typed);
     }
     let arguments = Arguments::parse_from(typed);
     let status = match arguments.command {

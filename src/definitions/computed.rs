@@ -1,6 +1,6 @@
 //! Code systems that are a grammar or a short public list and so need no CodeSystem resource.
 
-use super::countries;
+use super::{countries, language_tags};
 use crate::fhir::ucum;
 
 /// What a computed system says about a code.
@@ -40,7 +40,7 @@ const REGIONS: &str = "http://unstats.un.org/unsd/methods/m49/m49.htm";
 /// Judges a code of a system that has no concepts in hand.
 pub fn judge(system: &str, code: &str) -> Judgement {
     match system {
-        "urn:ietf:bcp:47" => language_tag(code),
+        "urn:ietf:bcp:47" => from_form(language_tags::is_valid(code)),
         "urn:ietf:bcp:13" => media_type(code),
         "urn:ietf:rfc:3986" => from_form(is_uri(code)),
         "http://loinc.org" => unless(is_loinc(code)),
@@ -128,36 +128,6 @@ fn is_snomed(code: &str) -> bool {
     });
     let partition = bytes.len().checked_sub(3).and_then(|start| bytes.get(start..start + 2));
     check == Some(0) && matches!(partition, Some(b"00" | b"10"))
-}
-
-/// The languages of ISO 639-1 in the registry of RFC 5646 §3, with those that were renamed.
-#[rustfmt::skip]
-const LANGUAGES: [&str; 190] = [
-    "aa", "ab", "ae", "af", "ak", "am", "an", "ar", "as", "av", "ay", "az", "ba", "be", "bg", "bh", "bi", "bm", "bn", "bo", "br", "bs", "ca",
-    "ce", "ch", "co", "cr", "cs", "cu", "cv", "cy", "da", "de", "dv", "dz", "ee", "el", "en", "eo", "es", "et", "eu", "fa", "ff", "fi", "fj",
-    "fo", "fr", "fy", "ga", "gd", "gl", "gn", "gu", "gv", "ha", "he", "hi", "ho", "hr", "ht", "hu", "hy", "hz", "ia", "id", "ie", "ig", "ii",
-    "ik", "in", "io", "is", "it", "iu", "iw", "ja", "ji", "jv", "jw", "ka", "kg", "ki", "kj", "kk", "kl", "km", "kn", "ko", "kr", "ks", "ku",
-    "kv", "kw", "ky", "la", "lb", "lg", "li", "ln", "lo", "lt", "lu", "lv", "mg", "mh", "mi", "mk", "ml", "mn", "mo", "mr", "ms", "mt", "my",
-    "na", "nb", "nd", "ne", "ng", "nl", "nn", "no", "nr", "nv", "ny", "oc", "oj", "om", "or", "os", "pa", "pi", "pl", "ps", "pt", "qu", "rm",
-    "rn", "ro", "ru", "rw", "sa", "sc", "sd", "se", "sg", "sh", "si", "sk", "sl", "sm", "sn", "so", "sq", "sr", "ss", "st", "su", "sv", "sw",
-    "ta", "te", "tg", "th", "ti", "tk", "tl", "tn", "to", "tr", "ts", "tt", "tw", "ty", "ug", "uk", "ur", "uz", "ve", "vi", "vo", "wa", "wo",
-    "xh", "yi", "yo", "za", "zh", "zu",
-];
-
-/// The form of BCP 47 (RFC 5646 §2.1): subtags of one to eight letters or digits, the first a language of two letters that there is, three letters,
-/// or `x`, `i`. Longer ones are kept for languages that nobody has registered.
-fn language_tag(code: &str) -> Judgement {
-    let mut subtags = code.split('-');
-    let first = subtags.next().unwrap_or_default();
-    let letters = first.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let is_listed = || LANGUAGES.contains(&first.to_ascii_lowercase().as_str());
-    let starts = letters
-        && match first.len() {
-            1 => matches!(first, "x" | "i" | "X" | "I") && code.len() > 2,
-            2 => is_listed(),
-            length => length == 3,
-        };
-    from_form(starts && subtags.all(|subtag| matches!(subtag.len(), 1..=8) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric())))
 }
 
 /// What `_format` and `CapabilityStatement.format` call FHIR's own media types for short.

@@ -15,6 +15,7 @@ mod countries;
 mod expansion;
 mod filters;
 mod invariants;
+mod language_tags;
 mod logical;
 mod model;
 mod packages;
@@ -311,8 +312,13 @@ impl Definitions {
         }
     }
 
-    /// The type, profile or extension with a canonical URL; a `|version` after it is passed over.
+    /// The type, profile or extension with a canonical URL: that version of `url|version`, or the newest where none is named.
     pub fn structure(&self, url: &str) -> Option<&Structure> {
+        self.structures.get(self.structures.find(url)?, &self.blob)
+    }
+
+    /// The same, or another version where the one that is named is not in hand: what something is a profile of does not change with its versions.
+    pub fn structure_in_any_version(&self, url: &str) -> Option<&Structure> {
         self.structures.get(self.structures.find_any(url)?, &self.blob)
     }
 
@@ -322,8 +328,9 @@ impl Definitions {
     }
 
     /// The profile or extension with a canonical URL, as the tree to check against, made once. `None` for types and what is not in hand.
+    /// Another version than the one that is named says nothing about it.
     pub fn profile(&self, url: &str) -> Option<&Profile> {
-        let place = self.structures.find_any(url)?;
+        let place = self.structures.find(url)?;
         let structure = self.structures.get(place, &self.blob)?;
         self.profiles.get(place)?.get_or_init(|| Profile::of(self, structure)).as_ref()
     }

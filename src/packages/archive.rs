@@ -193,7 +193,10 @@ fn inner_path(bytes: &[u8]) -> Result<String, Rejected> {
 pub fn read_manifest(bytes: &[u8], limits: &Limits) -> Result<Manifest, Rejected> {
     let document = json::parse(bytes, MANIFEST_DEPTH).map_err(|_| Rejected::Manifest)?;
     let at = Coordinates::new(document.text("name").unwrap_or_default(), document.text("version").unwrap_or_default());
-    let listed = document.get("dependencies").and_then(Node::as_object).map(crate::fhir::Object::members).unwrap_or_default();
+    let listed = match document.get("dependencies") {
+        Some(listed) => listed.as_object().ok_or(Rejected::Manifest)?.members(),
+        None => &[],
+    };
     if listed.len() > limits.dependencies {
         return Err(Rejected::TooManyDependencies { limit: limits.dependencies });
     }

@@ -71,6 +71,8 @@ fn archives_are_judged_whole() {
     check("empty manifest", &packed(&[("package/package.json", FILE, b"{}")]), &Rejected::Manifest);
     let climbing = manifest("../up", "1.0.0", &[]);
     check("name that climbs", &packed(&[("package/package.json", FILE, climbing.as_bytes())]), &Rejected::Manifest);
+    let listed = br#"{"name": "a.b", "version": "1.0.0", "dependencies": ["c.d#1.0.0"]}"#;
+    check("needs in a list", &packed(&[("package/package.json", FILE, listed)]), &Rejected::Manifest);
     let greedy = manifest("a.b", "1.0.0", &[("c", "1"), ("d", "1"), ("e", "1")]);
     check("many needs", &packed(&[("package/package.json", FILE, greedy.as_bytes())]), &Rejected::TooManyDependencies { limit: 2 });
     for (name, bytes) in [("not gzip", b"hello".to_vec()), ("cut off", with("package/x", FILE, b"x")[..60].to_vec())] {

@@ -2,6 +2,7 @@
 
 mod links;
 mod search;
+mod signature;
 
 use super::path::Path;
 use super::primitives::has_scheme;
@@ -22,7 +23,6 @@ const NOT_FOUND: Rule = Rule::error(IssueType::NotFound, "Bundle_BUNDLE_Entry_No
 const FOUND_TWICE: Rule = Rule::error(IssueType::Invalid, "BUNDLE_BUNDLE_ENTRY_FOUND_MULTIPLE");
 const NO_COMPOSITION: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_Document");
 const NO_HEADER: Rule = Rule::error(IssueType::Invalid, "Validation_BUNDLE_Message");
-const SIGNATURE_NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "BUNDLE_SIGNATURE_NOT_CHECKED_KIND");
 const NO_FIRST_RESOURCE: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_NoFirstResource");
 const ORPHAN_IN_DOCUMENT: Rule = Rule::error(IssueType::Informational, "Bundle_BUNDLE_Entry_Orphan_DOCUMENT");
 const ORPHAN_IN_MESSAGE: Rule = Rule::warning(IssueType::Informational, "Bundle_BUNDLE_Entry_Orphan_MESSAGE");
@@ -43,7 +43,7 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
         full_url(walk, kind, entry, &name.index(index));
     }
     links::check(walk, bundle, kind, path);
-    signature(walk, bundle, path);
+    signature::check(walk, bundle, path);
     match kind {
         "document" | "message" if entries.all.is_empty() => {
             walk.report.add(EMPTY, path, bundle, "A document or message begins with the entry that says what it is");
@@ -62,19 +62,6 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
         }
         "searchset" => search::check(walk, bundle, path),
         _ => {}
-    }
-}
-
-/// Forms of a signature that a person looks at, and nothing verifies.
-fn is_picture(format: &str) -> bool {
-    format.starts_with("image/") || format == "application/pdf"
-}
-
-/// A signature is not verified here, and that is said.
-fn signature(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
-    let Some(signature) = bundle.get("signature").filter(|_| walk.options.report_undecided) else { return };
-    if !signature.text("sigFormat").is_some_and(is_picture) {
-        walk.report.add(SIGNATURE_NOT_CHECKED, path, signature, "The signature was not verified");
     }
 }
 

@@ -51,7 +51,7 @@ pub fn absent(walk: &Walk<'_>, url: &str, asked: &str, so: &str) -> String {
 /// The types of what is in hand under a URL.
 fn types_in_hand<'w>(walk: &'w Walk<'_>, url: &str) -> Vec<&'w str> {
     let definitions = walk.definitions;
-    let is_structure = base_type(walk.types, url).is_some() || definitions.structure(url).is_some();
+    let is_structure = base_type(walk.types, url).is_some() || definitions.structure_in_any_version(url).is_some();
     let known = [
         is_structure.then_some("StructureDefinition"),
         definitions.value_set(url).map(|_| "ValueSet"),

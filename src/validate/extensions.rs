@@ -64,9 +64,10 @@ pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &
     if url.strip_prefix(PUBLISHED_BEYOND_CORE).is_some_and(|name| WIDER_IN_USE.contains(&name)) {
         return;
     }
-    if let Some((plain, version)) = url.split_once('|') {
-        let known = definitions.structure(plain).is_some_and(|structure| structure.version != version);
-        if known {
+    let mut asked = url;
+    if let Some((plain, _)) = url.split_once('|').filter(|_| definitions.structure(url).is_none()) {
+        asked = plain;
+        if definitions.structure(plain).is_some() {
             walk.report.add(
                 OTHER_VERSION,
                 path,
@@ -75,16 +76,16 @@ pub fn check(walk: &mut Walk<'_>, extension: &Node, content: ElementId, scope: &
             );
         }
     }
-    match definitions.profile(url) {
+    match definitions.profile(asked) {
         Some(profile) if profile.type_name == "Extension" => {
             let found = Found::root(TreeItem { node: Some(extension), sibling: None, content });
             profiles::check(walk, profile, found, scope, path);
             modifier(walk, profile.root().element.is_modifier, extension, path);
-            if let Some(structure) = definitions.structure(url).filter(|_| !STATED_ANYWHERE.contains(&url)) {
+            if let Some(structure) = definitions.structure(asked).filter(|_| !STATED_ANYWHERE.contains(&url)) {
                 contexts::check(walk, structure, extension, scope, path);
             }
         }
-        None if definitions.structure(url).is_none() => unknown(walk, url, extension, path),
+        None if definitions.structure(asked).is_none() => unknown(walk, url, extension, path),
         _ => walk.report.add(NOT_AN_EXTENSION, path, extension, "The url of an extension names a definition that is not of an extension"),
     }
 }

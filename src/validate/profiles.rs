@@ -15,6 +15,7 @@ use crate::fhir::path::{Item, TreeItem};
 use crate::fhir::types::{BindingStrength, ElementId, TypeTable, UNBOUNDED};
 use crate::fhir::{Node, Object, Value};
 use crate::outcome::{Finding, IssueType, Severity};
+use compact_str::CompactString;
 
 const MINIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Minimum_one");
 const MAXIMUM: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_Maximum_one");
@@ -26,6 +27,8 @@ const EXTENDED: Rule = Rule::error(IssueType::Value, "EXTENSION_EXT_FIXED_BANNED
 const TOO_LONG: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_String_Length");
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
 const UNKNOWN: Rule = Rule::warning(IssueType::NotFound, "VALIDATION_VAL_PROFILE_UNKNOWN_NOT_POLICY");
+const OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_BUNDLE_ENTRY_NOPROFILE_EXPL");
+const ONE_OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_BUNDLE_ENTRY_NOPROFILE_TYPE");
 const NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Unknown_Profile");
 /// A profile of which only a part is known cannot be met as far as anybody knows; where it only tells things apart, it is said all the same.
 const BASE_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "Validation_VAL_Profile_NoSnapshot");
@@ -82,7 +85,7 @@ impl<'a> Asked<'a> {
 
 /// Checks an element against a profile by canonical URL; one that is not in hand is said to be unchecked, at `stated_at`.
 pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>, stated_at: &Path<'_>) {
-    if let Some(type_name) = base_type(walk.types, url) {
+    if let Some(type_name) = base_type(walk.types, url).filter(|_| is_version(url, &walk.types.version)) {
         if !walk.types.is_kind_of(found.type_name(walk.types), type_name) {
             walk.report.add_at(WRONG_TYPE, path, found.offset(), format!("The type {type_name} is asked for here"));
         }
@@ -92,26 +95,25 @@ pub fn check_url(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope
         Some(profile) => check(walk, profile, found, scope, path),
         None if url.contains('#') && walk.definitions.profile_part(url).is_some() => check_part(walk, url, found, scope, path),
         None => {
-            let text = canonicals::absent(walk, url, "StructureDefinition", "it was not checked");
+            let text = unknown(walk, url);
             walk.report.add_at(UNKNOWN, stated_at, found.offset(), text)
         }
     }
 }
 
-/// Checks a resource against a profile that it claims. One that is in hand in another version says nothing about this one.
-pub fn check_claimed(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>, stated_at: &Path<'_>) {
+/// Why a profile was not checked. One that is in hand in another version says nothing about this one.
+fn unknown(walk: &Walk<'_>, url: &str) -> String {
     if version_in_hand(walk, url).is_some_and(|version| !is_version(url, version)) {
-        let text = "A profile named here is in hand in another version only, so it was not checked";
-        return walk.report.add_at(UNKNOWN, stated_at, found.offset(), text);
+        return "A profile named here is in hand in another version only, so it was not checked".to_owned();
     }
-    check_url(walk, url, found, scope, path, stated_at);
+    canonicals::absent(walk, url, "StructureDefinition", "it was not checked")
 }
 
 /// The version in hand of what a canonical URL names, be it a type or a profile.
 fn version_in_hand<'w>(walk: &'w Walk<'_>, url: &str) -> Option<&'w str> {
     match base_type(walk.types, url) {
         Some(_) => Some(walk.types.version.as_str()),
-        None => walk.definitions.structure(url).map(|structure| structure.version.as_str()),
+        None => walk.definitions.structure_in_any_version(url).map(|structure| structure.version.as_str()),
     }
 }
 
@@ -447,7 +449,19 @@ fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
         }
         Allowed::Yes(one) => one,
     };
+    // What a resource within another must meet has to be known.
+    let absent = if Steps::of(types, found).is_resource { absent(walk, &one.profiles) } else { Vec::new() };
+    let rule = if one.profiles.len() == 1 { OF_ENTRY_NOT_IN_HAND } else { ONE_OF_ENTRY_NOT_IN_HAND };
+    for url in &absent {
+        walk.report.add_at(
+            rule,
+            path,
+            found.offset(),
+            format!("{}: the profile {url} that is asked for is not in hand", asked.node().path),
+        );
+    }
     match one.profiles.as_slice() {
+        _ if !absent.is_empty() => {}
         [] => {}
         [url] => check_url(walk, url, found, scope, path, path),
         urls => {
@@ -461,6 +475,12 @@ fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
     if let (Some(reference), "Reference") = (found.item.node, type_name) {
         references::check_profiles(walk, one, reference, scope, path);
     }
+}
+
+/// Those of some profiles that are not in hand.
+fn absent<'p>(walk: &Walk<'_>, profiles: &'p [CompactString]) -> Vec<&'p str> {
+    let is_type = |url: &str| base_type(walk.types, url).is_some() && is_version(url, &walk.types.version);
+    profiles.iter().map(CompactString::as_str).filter(|url| !is_type(url) && walk.definitions.profile_part(url).is_none()).collect()
 }
 
 /// The items that a compiled path leads to, of those that stand in the document.

@@ -255,7 +255,7 @@ pub fn check_profiles(walk: &mut Walk<'_>, asked: &ProfileType, reference: &Node
     let types = walk.types;
     let type_of = |url: &str| match base_type(types, url) {
         Some(name) => Some(name.into()),
-        None => walk.definitions.structure(url).map(|structure| structure.type_name.clone()),
+        None => walk.definitions.structure_in_any_version(url).map(|structure| structure.type_name.clone()),
     };
     let allowed: Vec<Option<CompactString>> = asked.target_profiles.iter().map(|url| type_of(url)).collect();
     let known = found.and_then(Node::resource_type).or_else(|| target_type(types, literal, scope));

@@ -1,6 +1,7 @@
 //! Sorting the items of an element into the slices of a profile (<https://hl7.org/fhir/R4/profiling.html#slicing>).
 
 mod candidates;
+mod keys;
 mod told;
 
 pub use told::fault;
@@ -27,7 +28,14 @@ const NO_SLICE: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile
 const IN_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Validation_VAL_Profile_MatchMultiple");
 const OUT_OF_ORDER: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_OutOfOrder");
 const NO_SUCH_PART: Rule = Rule::error(IssueType::Extension, "Extension_EXT_SubExtension_Invalid");
+const TOO_COSTLY: Rule = Rule::warning(IssueType::TooCostly, "SLICE_COMPARISONS_MAX");
 const NOT_AT_END: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice_AtEnd");
+
+/// How often items may be compared with slices in one document, where there are more than [`FEW_SLICES`] of an element.
+const COMPARISONS_MAX: usize = 500_000;
+
+/// How many slices are gone through for each item.
+const FEW_SLICES: usize = 64;
 
 /// Per item, the slices it is in: one, and the slices of that slice it is in. Judges how many are in each and in which order.
 pub fn sort(
@@ -45,8 +53,18 @@ pub fn sort(
     }
     let chosen: Vec<Option<usize>> =
         all.iter().enumerate().map(|(position, found)| choose(walk, asked, Placed { found: *found, position }, scope, path)).collect();
-    for (place, &slice) in node.slices.iter().enumerate() {
-        let members: Vec<usize> = (0..all.len()).filter(|&index| chosen.get(index) == Some(&Some(place))).collect();
+    if walk.slice_comparisons > COMPARISONS_MAX {
+        let text = format!("{}: items and slices were compared {COMPARISONS_MAX} times, so what is in which was not checked", node.path);
+        walk.report.add_at(TOO_COSTLY, path, parent.item.node.and_then(Node::place), text);
+        return sorted;
+    }
+    let mut by_place: Vec<Vec<usize>> = vec![Vec::new(); node.slices.len()];
+    for (index, place) in chosen.iter().enumerate() {
+        if let Some(members) = place.and_then(|place| by_place.get_mut(place)) {
+            members.push(index);
+        }
+    }
+    for (&slice, members) in node.slices.iter().zip(by_place) {
         let in_slice = Asked { id: slice, ..asked };
         count(walk, in_slice, members.len(), parent, path);
         let found: Vec<Found<'_>> = members.iter().filter_map(|&index| all.get(index).copied()).collect();
@@ -76,14 +94,17 @@ const DEFAULT_SLICE: &str = "@default";
 fn choose(walk: &mut Walk<'_>, asked: Asked<'_>, item: Placed<'_>, scope: &Scope<'_>, path: &Path<'_>) -> Option<usize> {
     let node = asked.node();
     let is_default = |slice: &usize| Asked { id: *slice, ..asked }.node().slice_name.as_deref() == Some(DEFAULT_SLICE);
-    let mut slices = node.slices.iter().enumerate().filter(|(_, slice)| !is_default(slice));
-    let by = &node.discriminators;
-    let first = slices.by_ref().find(|(_, slice)| is_in(walk, Asked { id: **slice, ..asked }, by, item, scope, path));
+    let possible = keys::possible(walk, asked, item.found, scope);
+    let number = possible.as_ref().map_or(node.slices.len(), Vec::len);
+    let places = (0..number).filter_map(|index| possible.as_ref().map_or(Some(index), |places| places.get(index).copied()));
+    let mut slices = places.filter_map(|place| Some((place, *node.slices.get(place)?))).filter(|(_, slice)| !is_default(slice));
+    let first = slices.by_ref().find(|(place, slice)| is_in(walk, asked, (*place, *slice), item, scope, path));
     let Some((first, _)) = first else { return node.slices.iter().position(is_default) };
+    let by = &node.discriminators;
     // One url and one type are never those of two slices.
     let may_be_in_more = !matches!(by.as_slice(), [SliceBy { kind: SliceKind::Type | SliceKind::Position, .. }])
         && !matches!(node.name.as_str(), "extension" | "modifierExtension");
-    if may_be_in_more && slices.any(|(_, slice)| is_in(walk, Asked { id: *slice, ..asked }, by, item, scope, path)) {
+    if may_be_in_more && slices.any(|slice| is_in(walk, asked, slice, item, scope, path)) {
         let named = path.name(&node.name);
         let indexed = named.index(item.found.index.unwrap_or_default());
         let at = if item.found.index.is_some() { &indexed } else { &named };
@@ -112,6 +133,7 @@ fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Opt
     let stated = asked.node().element.slicing.as_ref();
     let (rules, is_ordered) = stated.map_or(("open", false), |slicing| (slicing.rules.as_str(), slicing.ordered));
     let mut highest = None;
+    let last = chosen.iter().rposition(Option::is_some);
     for (index, (found, place)) in all.iter().zip(chosen).enumerate() {
         let (name, offset) = (path.name(&asked.node().name), found.item.node.and_then(Node::place));
         let at = name.index(found.index.unwrap_or_default());
@@ -127,7 +149,7 @@ fn rules(walk: &mut Walk<'_>, asked: Asked<'_>, all: &[Found<'_>], chosen: &[Opt
                 let text = format!("The extension {} defines no part of this url", asked.profile.canonical());
                 walk.report.add_at(NO_SUCH_PART, at, offset, text);
             }
-            None if rules == "openAtEnd" && chosen.get(index + 1..).unwrap_or_default().iter().any(Option::is_some) => {
+            None if rules == "openAtEnd" && last.is_some_and(|last| index < last) => {
                 let text = format!("{}: what is in no slice of {} must come last", asked.node().path, asked.profile.canonical());
                 walk.report.add_at(NOT_AT_END, at, offset, text);
             }
@@ -147,37 +169,51 @@ fn is_undefined_part(asked: Asked<'_>, found: Found<'_>) -> bool {
     is_part && found.item.node.and_then(|node| node.text("url")).is_some_and(|url| !has_scheme(url))
 }
 
-/// Whether an item is in a slice: every discriminator says so.
-fn is_in(walk: &mut Walk<'_>, slice: Asked<'_>, by: &[SliceBy], item: Placed<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+/// Whether an item is in a slice, given by its place and id: every discriminator says so.
+fn is_in(
+    walk: &mut Walk<'_>,
+    asked: Asked<'_>,
+    (place, id): (usize, NodeId),
+    item: Placed<'_>,
+    scope: &Scope<'_>,
+    path: &Path<'_>,
+) -> bool {
+    let node = asked.node();
+    // Where there are a few slices, the work is in proportion to the items.
+    walk.slice_comparisons += usize::from(node.slices.len() > FEW_SLICES);
+    if walk.slice_comparisons > COMPARISONS_MAX {
+        return false;
+    }
     let mut says = |by: &SliceBy| match by.kind {
-        SliceKind::Position => position_of(slice) == Some(item.position),
-        _ => discriminates(walk, slice, by, item.found, scope, path),
+        SliceKind::Position => place == item.position,
+        _ => discriminates(walk, Asked { id, ..asked }, by, item.found, scope, path),
     };
-    !by.is_empty() && by.iter().all(&mut says)
+    !node.discriminators.is_empty() && node.discriminators.iter().all(&mut says)
 }
 
-/// The place of a slice among those it is one of.
-fn position_of(slice: Asked<'_>) -> Option<usize> {
-    let of = slice.profile.nodes().iter().find_map(|node| node.slices.iter().position(|&id| id == slice.id));
-    of.filter(|_| slice.node().slice_name.is_some())
-}
-
-fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
-    let types = walk.types;
-    let surroundings = Surroundings::within(walk, scope);
-    let focus = Focus {
-        types,
+/// Where a discriminator is followed from an item.
+fn focus<'f>(walk: &Walk<'f>, found: Found<'f>, scope: &Scope<'f>, environment: &'f Surroundings<'f>) -> Focus<'f> {
+    Focus {
+        types: walk.types,
         context: Item::Tree(found.item),
         resource: scope.resource,
         root_resource: scope.container,
         document: scope.document,
-        environment: &surroundings,
+        environment,
         now: walk.options.now,
         limits: DEFAULT_LIMITS,
-    };
-    let Ok(expression) = &by.expression else { return false };
-    let Ok(items) = expression.evaluate(&focus) else { return false };
-    let items = items_at(items);
+    }
+}
+
+/// What of the document a discriminator leads to; none where it cannot be followed.
+fn reached<'f>(by: &'f SliceBy, focus: &'f Focus<'f>) -> Option<Vec<Found<'f>>> {
+    by.expression.as_ref().ok()?.evaluate(focus).ok().map(items_at)
+}
+
+fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+    let surroundings = Surroundings::within(walk, scope);
+    let focus = focus(walk, found, scope, &surroundings);
+    let Some(items) = reached(by, &focus) else { return false };
     let asked = candidates(walk, slice, &by.path);
     match by.kind {
         SliceKind::Value => asked.iter().filter_map(|one| one.value(walk, &items)).reduce(|one, other| one && other).unwrap_or(false),

@@ -100,6 +100,8 @@ pub struct Walk<'a> {
     pub conforming: usize,
     /// Expressions that cost all they may.
     pub exhausted: Exhausted,
+    /// How often items were compared with slices, where there are very many.
+    pub slice_comparisons: usize,
 }
 
 /// What an extension stands in.
@@ -167,6 +169,7 @@ impl<'a> Walk<'a> {
             verdicts: Verdicts::default(),
             conforming: 0,
             exhausted: Exhausted::default(),
+            slice_comparisons: 0,
         })
     }
 

@@ -82,6 +82,7 @@ fn every_rule_has_a_case() {
         include_str!("best_practice.rs"),
         include_str!("bundle.rs"),
         include_str!("bundle/search.rs"),
+        include_str!("bundle/signature.rs"),
         include_str!("canonicals.rs"),
         include_str!("codings.rs"),
         include_str!("bundle/links.rs"),
@@ -94,6 +95,7 @@ fn every_rule_has_a_case() {
         include_str!("conformance/measures.rs"),
         include_str!("conformance/over_base.rs"),
         include_str!("conformance/properties.rs"),
+        include_str!("conformance/publishers.rs"),
         include_str!("conformance/reports.rs"),
         include_str!("conformance/search.rs"),
         include_str!("conformance/slices.rs"),
@@ -135,6 +137,7 @@ fn every_rule_has_a_case() {
     let elsewhere = [
         "DEPTH_MAX",
         "PROFILE_DEPTH_MAX",
+        "SLICE_COMPARISONS_MAX",
         "Type_Specific_Checks_DT_String_Length",
         "Terminology_TX_NoValid_4",
         "Terminology_TX_NoValid_7",

@@ -18,6 +18,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
 use inputs::{Content, Item, Items};
 use release::Judge;
+use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -74,7 +75,7 @@ pub struct ValidateArguments {
     /// How grave it is not to keep to best practice, as rules are marked; it is not looked at when this is not given, or is `ignore`.
     #[arg(long, value_enum, ignore_case = true)]
     best_practice: Option<BestPractice>,
-    /// Extensions whose URL begins so may be unknown.
+    /// Extensions whose URL begins so may be unknown; `any` is every one.
     #[arg(long = "allowed-extension-domain", alias = "extension")]
     extension_domains: Vec<String>,
     /// Follows references to files beside the one judged.
@@ -118,6 +119,9 @@ pub struct ValidateArguments {
     jobs: Option<NonZeroUsize>,
 }
 
+/// The domain that stands for every one.
+const ANY: &str = "any";
+
 /// The other validator's levels.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BestPractice {
@@ -156,8 +160,24 @@ impl Level {
     }
 }
 
+/// What was typed as the parser knows it: the HL7 validator writes names with one dash, and what example URLs may do as a word of its own.
+pub fn as_known(typed: Vec<OsString>) -> Vec<OsString> {
+    let mut known: Vec<OsString> = Vec::new();
+    for argument in typed {
+        let argument = argument.into_string().map_or_else(|raw| raw, |text| with_two_dashes(text).into());
+        match known.last_mut().filter(|last| *last == "--allow-example-urls" && (argument == "true" || argument == "false")) {
+            Some(last) => {
+                last.push("=");
+                last.push(argument);
+            }
+            None => known.push(argument),
+        }
+    }
+    known
+}
+
 /// Names of the HL7 validator are written with one dash; here they become what the parser knows.
-pub fn with_two_dashes(argument: String) -> String {
+fn with_two_dashes(argument: String) -> String {
     let is_name =
         argument.strip_prefix('-').is_some_and(|rest| rest.len() > 1 && rest.starts_with(|first: char| first.is_ascii_lowercase()));
     if is_name { format!("-{argument}") } else { argument }
@@ -203,11 +223,11 @@ fn options(arguments: &ValidateArguments) -> Options {
         findings_max: arguments.max_validation_messages.unwrap_or(crate::validate::DEFAULT_FINDINGS_MAX),
         profiles: arguments.profile.clone(),
         best_practice: arguments.best_practice.and_then(BestPractice::severity),
-        refuse_unknown_extensions: true,
+        refuse_unknown_extensions: !arguments.extension_domains.iter().any(|domain| domain == ANY),
         report_undecided: true,
         security_checks: arguments.security_checks,
         refuse_example_urls: !arguments.allow_example_urls,
-        extension_domains: arguments.extension_domains.clone(),
+        extension_domains: arguments.extension_domains.iter().filter(|domain| *domain != ANY).cloned().collect(),
         language: arguments.language.clone(),
         mild_displays: arguments.display_issues_are_warnings,
         neighbours: arguments.check_references.then(std::collections::HashMap::new),
@@ -233,7 +253,7 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
     let mut definitions = release::definitions(&arguments.fhir_version, &folders, &arguments.cache, arguments.schema.is_some())?;
     let mut single = Vec::new();
     for file in &arguments.definitions {
-        let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let bytes = inputs::definition(file).map_err(|error| error.text)?;
         let is_xml = file.extension().is_some_and(|extension| extension == "xml");
         let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types());
         single.push(read.map(|(node, _)| node).map_err(|finding| format!("{}: {}", file.display(), finding.text))?);

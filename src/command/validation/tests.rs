@@ -91,3 +91,21 @@ fn xml_has_no_findings_of_json() {
     assert_eq!(status, FINDINGS);
     std::fs::remove_dir_all(root).unwrap();
 }
+
+/// The HL7 validator's command lines, as they are written.
+#[test]
+fn command_lines_of_the_other_validator_are_understood() {
+    let known = |typed: &[&str]| -> Vec<String> {
+        as_known(typed.iter().map(Into::into).collect()).into_iter().map(|one| one.into_string().unwrap()).collect()
+    };
+    assert_eq!(known(&["-allow-example-urls", "true", "a.json"]), ["--allow-example-urls=true", "a.json"]);
+    assert_eq!(known(&["-allow-example-urls", "a.json"]), ["--allow-example-urls", "a.json"]);
+    assert_eq!(known(&["--allow-example-urls=false", "true"]), ["--allow-example-urls=false", "true"], "a file");
+    let root = folder("any");
+    let patient = br#"{"resourceType": "Patient", "extension": [{"url": "http://nowhere.test/x", "valueString": "x"}]}"#;
+    std::fs::write(root.join("in/a.json"), patient).unwrap();
+    assert_eq!(run(&root, &[]), (FINDINGS, vec!["a.json error Extension_EXT_Unknown_NotHere".to_owned()]));
+    assert_eq!(run(&root, &["--extension", "any"]), (FINE, vec!["a.json".to_owned()]));
+    assert_eq!(run(&root, &["--extension", "anybody"]).0, FINDINGS);
+    std::fs::remove_dir_all(&root).unwrap();
+}

@@ -1,6 +1,6 @@
 //! What is said of a document that was not judged.
 
-use super::inputs::Unreadable;
+use super::inputs::{FILE_BYTES_MAX, Unreadable, VALUES_MAX};
 use crate::outcome::{Finding, IssueType, Severity};
 use crate::validate::reading;
 
@@ -14,7 +14,7 @@ pub fn unreadable(why: &Unreadable, is_xml: bool) -> Finding {
 
 /// One that is longer than is read.
 pub fn too_long() -> Finding {
-    let text = "The document is longer than is read; it was not checked";
+    let text = format!("The document is longer than is read ({FILE_BYTES_MAX} bytes, {VALUES_MAX} values); it was not checked");
     Finding::new(Severity::Fatal, IssueType::TooLong, "DOCUMENT_TOO_LONG", text)
 }
 

@@ -7,7 +7,7 @@ use super::{DERIVATION_DEPTH_MAX, Incomplete, NodeId, Profile, ProfileNode};
 use crate::fhir::types::{Binding, Constraint, Element, ElementId, TypeTable, UNBOUNDED, choice_name};
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// R4 binds the components of vital signs to these units as required, and so shuts out components that are no quantity or have other units.
 /// HL7 reads the binding as extensible, and the profiles that build on it say so.
@@ -36,7 +36,8 @@ pub(super) fn build(definitions: &Definitions, structure: &Structure, rules: Rul
         element: unconstrained(),
         ..ProfileNode::default()
     };
-    let mut tree = Tree { types, rules, nodes: vec![root], contradicted: None };
+    let mut tree =
+        Tree { types, rules, nodes: vec![root], places: vec![0], children: HashMap::new(), slices: HashMap::new(), contradicted: None };
     for layer in layers.iter().rev() {
         tree.lay(layer);
     }
@@ -81,6 +82,11 @@ struct Tree<'a> {
     types: &'a TypeTable,
     rules: Rules,
     nodes: Vec<ProfileNode>,
+    /// Per node, the one that it is a child or a slice of; the root is its own.
+    places: Vec<NodeId>,
+    /// The children of each node by name, and its slices: there may be very many.
+    children: HashMap<(NodeId, CompactString), NodeId>,
+    slices: HashMap<(NodeId, CompactString), NodeId>,
     /// The first element for which a definition fixes another value than the one below it.
     contradicted: Option<NodeId>,
 }
@@ -97,9 +103,15 @@ impl Tree<'_> {
             self.merge(id, element, &structure.url);
             shortcuts.extend(structure.is_differential.then(|| self.choice_of_shortcut(id, element)).flatten());
         }
-        shortcuts.retain(|choice| !sliced_before.contains(choice));
+        let mut met: HashSet<NodeId> = sliced_before.into_iter().collect();
+        shortcuts.retain(|choice| met.insert(*choice));
+        if shortcuts.is_empty() {
+            return;
+        }
+        let typed = structure.elements.iter().filter(|one| !one.types.is_empty()).filter_map(|one| one.path.rsplit('.').next());
+        let typed: HashSet<&str> = typed.collect();
         for choice in shortcuts {
-            self.narrow(choice, &structure.elements);
+            self.narrow(choice, &typed);
         }
     }
 
@@ -108,21 +120,19 @@ impl Tree<'_> {
     fn choice_of_shortcut(&self, id: NodeId, element: &ProfileElement) -> Option<NodeId> {
         let step = element.path.rsplit('.').next()?;
         let is_short = self.node(id).slice_name.as_deref() == Some(step);
-        let holds = |node: &ProfileNode| node.slices.contains(&id) && (element.slice_name.is_none() || node.element.slicing.is_none());
-        is_short.then(|| self.nodes.iter().position(holds)).flatten()
+        let choice = self.place(id).filter(|_| is_short)?;
+        (element.slice_name.is_none() || self.node(choice).element.slicing.is_none()).then_some(choice)
     }
 
     /// A differential that speaks of a choice only by the short forms of types allows no others, if it states these types, asks for one to be there, or
-    /// speaks of a slice.
-    fn narrow(&mut self, choice: NodeId, stated: &[ProfileElement]) {
+    /// speaks of a slice. `typed` are the last steps of the paths for which it states types.
+    fn narrow(&mut self, choice: NodeId, typed: &HashSet<&str>) {
         let slices = self.node(choice).slices.clone();
         let base_min = self.node(choice).base.map_or(0, |base| self.types.element(base).min);
         let least = slices.iter().map(|&slice| self.node(slice).element.min).max().unwrap_or(0);
-        let states_type = |slice: &NodeId| {
-            let name = self.node(*slice).slice_name.as_deref();
-            stated.iter().any(|one| one.path.rsplit('.').next() == name && !one.types.is_empty())
-        };
-        let is_in_slice = self.nodes.iter().any(|node| node.slice_name.is_some() && node.children.contains(&choice));
+        let states_type = |slice: &NodeId| self.node(*slice).slice_name.as_deref().is_some_and(|name| typed.contains(name));
+        let is_slice = |id: NodeId| self.node(id).slice_name.is_some();
+        let is_in_slice = !is_slice(choice) && self.place(choice).is_some_and(is_slice);
         if least == 0 && base_min == 0 && !is_in_slice && !slices.iter().all(states_type) {
             return;
         }
@@ -192,8 +202,7 @@ impl Tree<'_> {
     /// The child of a name, made when it is new. `valueQuantity` is the slice of `value[x]` for that type.
     fn child(&mut self, parent: NodeId, step: &str) -> NodeId {
         let name = bare(step);
-        let found = self.node(parent).children.iter().copied().find(|&id| self.node(id).name == name);
-        if let Some(found) = found {
+        if let Some(&found) = self.children.get(&(parent, name.into())) {
             return found;
         }
         let content = self.content(parent);
@@ -204,27 +213,26 @@ impl Tree<'_> {
             return self.slice(choice, step);
         }
         let path = CompactString::from(format!("{}.{step}", self.node(parent).path));
-        let id = self.add(ProfileNode { path, name: name.into(), base, element: unconstrained(), ..ProfileNode::default() });
+        let id = self.add(parent, ProfileNode { path, name: name.into(), base, element: unconstrained(), ..ProfileNode::default() });
+        self.children.insert((parent, name.into()), id);
         self.node_mut(parent).children.push(id);
         id
     }
 
     /// The slice of a name, made when it is new; `outer/inner` is a slice of the slice `outer`.
     fn slice(&mut self, of: NodeId, name: &str) -> NodeId {
-        let found = self.node(of).slices.iter().copied().find(|&id| self.node(id).slice_name.as_deref() == Some(name));
-        if let Some(found) = found {
+        if let Some(&found) = self.slices.get(&(of, name.into())) {
             return found;
         }
-        let outer = name.rsplit_once('/').map(|(outer, _)| outer);
-        let outer =
-            outer.and_then(|outer| self.node(of).slices.iter().copied().find(|&id| self.node(id).slice_name.as_deref() == Some(outer)));
+        let outer = name.rsplit_once('/').and_then(|(outer, _)| self.slices.get(&(of, outer.into())).copied());
         if let Some(outer) = outer {
             return self.slice(outer, name);
         }
         let (path, own_name, base) = (self.node(of).path.clone(), self.node(of).name.clone(), self.node(of).base);
         let element = ProfileElement { types: self.type_of_short(base, name).into_iter().collect(), ..unconstrained() };
         let slice = ProfileNode { path, name: own_name, base, slice_name: Some(name.into()), element, ..ProfileNode::default() };
-        let id = self.add(slice);
+        let id = self.add(of, slice);
+        self.slices.insert((of, name.into()), id);
         self.node_mut(of).slices.push(id);
         id
     }
@@ -236,7 +244,13 @@ impl Tree<'_> {
         types.find(|one| choice_name(&choice.name, &one.code) == name).map(|one| plain_type(one.code.clone()))
     }
 
-    fn add(&mut self, node: ProfileNode) -> NodeId {
+    /// The node that one is a child or a slice of; none of the root.
+    fn place(&self, id: NodeId) -> Option<NodeId> {
+        self.places.get(id).copied().filter(|_| id != 0)
+    }
+
+    fn add(&mut self, place: NodeId, node: ProfileNode) -> NodeId {
+        self.places.push(place);
         self.nodes.push(node);
         self.nodes.len() - 1
     }
@@ -313,9 +327,8 @@ impl Tree<'_> {
     /// The first element that cannot be as the definitions together ask: it must have two values, it is no element of its type, or it must be there more
     /// often than it may.
     fn contradiction(&self) -> Option<CompactString> {
-        let parent_of = |id: NodeId| self.nodes.iter().position(|node| node.children.contains(&id));
         let is_foreign = |id: NodeId| {
-            let content = parent_of(id).and_then(|parent| self.content(parent));
+            let content = self.place(id).and_then(|parent| self.content(parent));
             // What stands in a resource of any type is told by the type that is found there.
             content.is_some_and(|content| !matches!(self.types.element(content).path.as_str(), "Resource" | "DomainResource"))
         };

@@ -13,6 +13,7 @@ use crate::fhir::Node;
 use crate::fhir::path::{Expression, PathError};
 use crate::fhir::types::ElementId;
 use compact_str::CompactString;
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 /// How many profiles may derive from one another.
@@ -71,8 +72,19 @@ pub struct ProfileNode {
     pub invariants: Vec<Invariant>,
     /// How slices are told apart; those that are understood of themselves (an extension's url, a choice's type) are given where none are stated.
     pub discriminators: Vec<SliceBy>,
+    /// By what its slices are looked up, found out when it is first asked for.
+    pub keys: OnceLock<SliceKeys>,
     /// Why its slices cannot be told apart, found out when it is first asked for.
     pub undecidable: OnceLock<Option<CompactString>>,
+}
+
+/// The slices of an element by their places, so that those which an item may be in are found without going through all.
+#[derive(Debug, Default)]
+pub struct SliceKeys {
+    /// By the place of a discriminator, and a text that what it leads to must have.
+    pub by_text: HashMap<(usize, CompactString), Vec<usize>>,
+    /// Those that ask for no text.
+    pub others: Vec<usize>,
 }
 
 /// One discriminator, ready for use.

@@ -29,7 +29,8 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, kind: &str, path: &Path<'_>) {
         if is_page && !has_pages {
             walk.report.add(NO_PAGES, &at.name("relation"), link, "Only search results and histories have pages");
         }
-        if !seen.insert(relation) && (relation == "self" || is_page) {
+        // Where there are no pages, that they are there is said already.
+        if !seen.insert(relation) && (relation == "self" || is_page && has_pages) {
             let stated_at = at.name("relation");
             walk.report.add(TWICE, if has_pages { &at } else { &stated_at }, link, "A Bundle has one link of this relation");
         }

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 const SUPPLEMENT_WITHOUT_CONTENT: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_PRESENT_ELEMENT_SUPPL_WRONG");
 const NOT_IN_SUPPLEMENT: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_PRESENT_ELEMENT_SUPPL");
+const SUPPLEMENT_OF_NOTHING: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_PRESENT_ELEMENT_SUPPL_MISSING");
 const SUPPLEMENTS_NOTHING: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_NO_SUPP");
 const NOT_IN_SUPPLEMENTED: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_INVALID_CODE");
 const SUPPLEMENTED_NOT_IN_HAND: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_CANT_CHECK");
@@ -23,6 +24,7 @@ const TWICE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_DUPLICATE_C
 const SET_OF_OTHERS: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_INVALID");
 const SET_OF_OTHER_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_WRONGSYSTEM");
 const SET_OF_SOME: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_INCLUDEDETAILS");
+const EXPANSION_DIFFERS: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_VS_EXP_MISMATCH");
 const NO_CASE: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_MISSING_ELEMENT_SHOULD");
 const NO_CASE_ELSEWHERE: Rule = Rule::information(IssueType::BusinessRule, "CODESYSTEM_CS_NONHL7_MISSING_ELEMENT");
 
@@ -33,7 +35,9 @@ pub fn check(walk: &mut Walk<'_>, system: &Node, path: &Path<'_>) {
     match system.text("supplements") {
         Some(url) => supplement(walk, system, url, content, path),
         None if content == "supplement" => {
-            walk.report.add(SUPPLEMENTS_NOTHING, path, system, "A supplement must say which code system it supplements");
+            let text = "A supplement must say which code system it supplements";
+            walk.report.add(SUPPLEMENT_OF_NOTHING, &path.name("content"), system, text);
+            walk.report.add(SUPPLEMENTS_NOTHING, path, system, text);
         }
         None => advice(walk, system, path),
     }
@@ -99,6 +103,13 @@ fn whole_set(walk: &mut Walk<'_>, system: &Node, path: &Path<'_>) {
             system,
             "The value set named here must include all codes of this system, and not a part of them",
         );
+    }
+    let listed = set.expansion.as_ref().filter(|_| include.system.as_deref() == system.text("url"));
+    let listed = listed.map(|given| given.sets.iter().map(|set| set.concepts.len()).sum::<usize>());
+    let held = number_of_concepts(system, 0);
+    if let Some(listed) = listed.filter(|listed| *listed != held) {
+        let text = format!("The value set named here is expanded to {listed} codes, and this system has {held}");
+        walk.report.add(EXPANSION_DIFFERS, path, system, text);
     }
 }
 

@@ -18,7 +18,18 @@ const SOURCE_DISPLAY: Rule = Rule::warning(IssueType::Required, "CONCEPTMAP_GROU
 const TARGET_DISPLAY: Rule = Rule::warning(IssueType::Required, "CONCEPTMAP_GROUP_TARGET_DISPLAY_INVALID");
 const SOURCE_NOT_IN_SET: Rule = Rule::error(IssueType::Required, "CONCEPTMAP_GROUP_SOURCE_CODE_INVALID_VS");
 const TARGET_NOT_IN_SET: Rule = Rule::error(IssueType::Required, "CONCEPTMAP_GROUP_TARGET_CODE_INVALID_VS");
+const SOURCE_INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "CONCEPTMAP_GROUP_SOURCE_INCOMPLETE");
+const TARGET_INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "CONCEPTMAP_GROUP_TARGET_INCOMPLETE");
+const OUTSIDE: Rule = Rule::error(IssueType::BusinessRule, "CONCEPTMAP_VS_INVALID_CONCEPT_CODE");
+const OUTSIDE_UNKNOWN: Rule = Rule::warning(IssueType::BusinessRule, "CONCEPTMAP_VS_CONCEPT_CODE_UNKNOWN_SYSTEM");
+const TOO_MANY_OUTSIDE: Rule = Rule::information(IssueType::BusinessRule, "CONCEPTMAP_VS_TOO_MANY_CODES");
 const NO_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "CONCEPTMAP_VS_NOT_A_VS");
+
+/// Of how many codes whose systems are not whole in hand it is asked whether the value set of the map has them.
+const CODES_ASKED_MAX: usize = 500;
+
+/// Systems that no package holds, and every terminology server has.
+const SERVED: [&str; 2] = ["http://loinc.org", "http://snomed.info/sct"];
 
 /// One side of a group: its system, the value set the map names for that side, and the rules its codes may break.
 #[derive(Clone, Copy)]
@@ -27,8 +38,10 @@ struct Side<'n> {
     /// The version of it that the group names.
     version: Option<&'n str>,
     set: Option<&'n str>,
-    /// Whether the whole system is in hand.
+    /// Whether the whole system is in hand. Where it is not, its codes are those that the value set of the map has.
     is_whole: bool,
+    /// Whether a code outside of that value set is surely wrong: a part of the system is in hand, or its codes are known everywhere.
+    is_known: bool,
     code: Rule,
     display: Rule,
     not_in_set: Rule,
@@ -36,13 +49,20 @@ struct Side<'n> {
 
 /// Judges a ConceptMap.
 pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
-    let sets = ["source", "target"].map(|name| value_set(walk, map, name, path));
+    let mut sets = ["source", "target"].map(|name| value_set(walk, map, name, path));
+    if codes_asked(walk, map, sets) > CODES_ASKED_MAX {
+        let text = format!(
+            "More than {CODES_ASKED_MAX} codes are of systems that are not whole in hand, so they were not looked for in value sets"
+        );
+        walk.report.add(TOO_MANY_OUTSIDE, path, map, text);
+        sets = [None, None];
+    }
     let name = path.name("group");
     for (index, group) in map.items("group").iter().enumerate() {
         let at = name.index(index);
         let [source_set, target_set] = sets;
-        let source = side(walk, group, ("source", [SOURCE_MISSING, SOURCE_UNKNOWN]), source_set, &at);
-        let target = side(walk, group, ("target", [TARGET_MISSING, TARGET_UNKNOWN]), target_set, &at);
+        let source = side(walk, group, ("source", [SOURCE_MISSING, SOURCE_UNKNOWN, SOURCE_INCOMPLETE]), source_set, &at);
+        let target = side(walk, group, ("target", [TARGET_MISSING, TARGET_UNKNOWN, TARGET_INCOMPLETE]), target_set, &at);
         let source = source.map(|side| Side { code: SOURCE_CODE, display: SOURCE_DISPLAY, not_in_set: SOURCE_NOT_IN_SET, ..side });
         elements(walk, group, source, target, &at);
     }
@@ -63,7 +83,7 @@ fn value_set<'n>(walk: &mut Walk<'_>, map: &'n Node, name: &str, path: &Path<'_>
 fn side<'n>(
     walk: &mut Walk<'_>,
     group: &'n Node,
-    (name, [missing, unknown]): (&str, [Rule; 2]),
+    (name, [missing, unknown, incomplete]): (&str, [Rule; 3]),
     set: Option<&'n str>,
     path: &Path<'_>,
 ) -> Option<Side<'n>> {
@@ -81,8 +101,30 @@ fn side<'n>(
     if found.is_none() && walk.options.report_undecided {
         walk.report.add(unknown, &path.name(name), group, "The code system is not in hand, so its codes were not checked");
     }
-    let is_whole = found.is_some_and(|found| found.content == Content::Complete);
-    Some(Side { system, version, set, is_whole, code: TARGET_CODE, display: TARGET_DISPLAY, not_in_set: TARGET_NOT_IN_SET })
+    let is_part = found.is_some_and(|found| matches!(found.content, Content::Fragment | Content::Example));
+    if is_part {
+        walk.report.add(incomplete, &path.name(name), group, "Only a part of the code system is in hand, so its codes were not checked");
+    }
+    let is_whole = is_whole(walk, system);
+    let is_known = is_part || SERVED.contains(&system);
+    Some(Side { system, version, set, is_whole, is_known, code: TARGET_CODE, display: TARGET_DISPLAY, not_in_set: TARGET_NOT_IN_SET })
+}
+
+fn is_whole(walk: &Walk<'_>, system: &str) -> bool {
+    walk.definitions.code_system(system).is_some_and(|found| found.content == Content::Complete)
+}
+
+/// How many codes are asked for in value sets, because their systems are not whole in hand.
+fn codes_asked(walk: &Walk<'_>, map: &Node, [source, target]: [Option<&str>; 2]) -> usize {
+    let is_asked = |group: &Node, name: &str| group.text(name).is_some_and(|system| !is_whole(walk, system));
+    let of_group = |group: &Node| {
+        let elements = group.items("element");
+        let sources = if source.is_some() && is_asked(group, "source") { elements.len() } else { 0 };
+        let targets =
+            if target.is_some() && is_asked(group, "target") { elements.iter().map(|one| one.items("target").len()).sum() } else { 0 };
+        sources + targets
+    };
+    map.items("group").iter().map(of_group).sum()
 }
 
 fn elements(walk: &mut Walk<'_>, group: &Node, source: Option<Side<'_>>, target: Option<Side<'_>>, path: &Path<'_>) {
@@ -109,6 +151,7 @@ fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
             let severity = if side.is_whole { Severity::Error } else { Severity::Warning };
             walk.report.add(Rule { severity, ..side.code }, &at, node, "The system, as it is in hand, does not have this code");
         }
+        _ if !side.is_whole => outside(walk, code, node, side, &at),
         Standing::Known { display, .. } => {
             let given = node.text("display");
             let names = definitions.designations(side.system, side.version, code);
@@ -119,10 +162,18 @@ fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
             }
             let outside = |set: &&str| definitions.value_set_contains(set, Some(side.system), code) == Membership::NotMember;
             if side.set.filter(outside).is_some() {
-                let severity = if side.is_whole { Severity::Error } else { Severity::Warning };
-                walk.report.add(Rule { severity, ..side.not_in_set }, &at, node, "The code is not in the value set that the map names");
+                walk.report.add(side.not_in_set, &at, node, "The code is not in the value set that the map names");
             }
         }
         _ => {}
+    }
+}
+
+/// A code of a system that is not whole in hand is one of the value set that the map names.
+fn outside(walk: &mut Walk<'_>, code: &str, node: &Node, side: Side<'_>, path: &Path<'_>) {
+    let Some(set) = side.set else { return };
+    if walk.definitions.value_set_contains(set, Some(side.system), code) == Membership::NotMember {
+        let rule = if side.is_known { OUTSIDE } else { OUTSIDE_UNKNOWN };
+        walk.report.add(rule, path, node, "The value set that the map names does not have this code");
     }
 }

@@ -156,11 +156,12 @@ fn type_use(walk: &mut Walk<'_>, list: &Listed<'_>, one: &Node, element_path: &s
             walk.report.add(TARGET_IS_NONE, &at_target, one, format!("{} is no resource, so nothing can refer to one", target.url));
         }
     }
-    for profile in one.items("profile").iter().filter_map(Node::as_text).filter_map(|url| definitions.structure(url)) {
+    for url in one.items("profile").iter().filter_map(Node::as_text) {
+        let Some(profile) = definitions.structure(url) else { continue };
         if !walk.types.is_kind_of(&profile.type_name, code) && walk.types.type_named(code).is_some() {
             walk.report.add(PROFILE_OF_OTHER, &at_profile, one, format!("{} is for {}, not for {code}", profile.url, profile.type_name));
         } else if profile.type_name == "Extension" && profile.is_constraint {
-            let is_modifier = definitions.profile(&profile.url).is_some_and(|profile| profile.root().element.is_modifier);
+            let is_modifier = definitions.profile(url).is_some_and(|profile| profile.root().element.is_modifier);
             match (is_modifier, element_path.ends_with(".modifierExtension")) {
                 (true, false) => {
                     walk.report.add(IS_MODIFIER, &at_profile, one, format!("{} changes meaning, so it is a modifierExtension", profile.url))

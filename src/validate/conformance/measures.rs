@@ -5,7 +5,9 @@ use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use crate::fhir::{Node, xml};
-use crate::outcome::IssueType;
+use crate::outcome::{IssueType, Severity};
+use compact_str::CompactString;
+use std::collections::{HashMap, HashSet};
 
 const NO_LIBRARY: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_NO_LIB");
 const LIBRARY_TWICE: Rule = Rule::error(IssueType::Invalid, "MEASURE_M_CRITERIA_CQL_LIB_DUPL");
@@ -34,28 +36,7 @@ const ELM: &str = "urn:hl7-org:elm:r1";
 
 /// Judges a Measure.
 pub fn check(walk: &mut Walk<'_>, measure: &Node, path: &Path<'_>) {
-    let definitions = walk.definitions;
-    let mut libraries: Vec<&Node> = Vec::new();
-    let name = path.name("library");
-    for (index, url) in measure.items("library").iter().enumerate() {
-        let found = url.as_text().and_then(|url| match url.strip_prefix('#') {
-            Some(id) => measure.items("contained").iter().find(|one| one.text("id") == Some(id)),
-            None => definitions.resource(url),
-        });
-        match found.filter(|found| found.resource_type() == Some("Library")) {
-            Some(library) => libraries.push(library),
-            None if walk.options.report_undecided => {
-                walk.report.add(
-                    NOT_IN_HAND,
-                    &name.index(index),
-                    url,
-                    "The library is not in hand, so criteria that name it were not checked",
-                );
-            }
-            None => {}
-        }
-    }
-    let has_all = libraries.len() == measure.items("library").len();
+    let mut libraries = Libraries::of(walk, measure, path);
     let group_name = path.name("group");
     let groups = measure.items("group");
     if groups.is_empty() {
@@ -72,10 +53,11 @@ pub fn check(walk: &mut Walk<'_>, measure: &Node, path: &Path<'_>) {
         let name = group_path.name("stratifier");
         for (index, stratifier) in group.items("stratifier").iter().enumerate() {
             let at = name.index(index);
-            criteria(walk, stratifier, &libraries, has_all, &at);
+            criteria(walk, stratifier, &mut libraries, Severity::Error, &at);
             let name = at.name("component");
+            // HL7's validator looks for components beside the stratifiers, where there are none, and so refuses no criteria of theirs.
             for (index, component) in stratifier.items("component").iter().enumerate() {
-                criteria(walk, component, &libraries, has_all, &name.index(index));
+                criteria(walk, component, &mut libraries, Severity::Warning, &name.index(index));
             }
         }
     }
@@ -93,31 +75,25 @@ fn coded(walk: &mut Walk<'_>, holder: &Node, member: &str, rule: Rule, path: &Pa
     }
 }
 
-fn criteria(walk: &mut Walk<'_>, holder: &Node, libraries: &[&Node], has_all: bool, path: &Path<'_>) {
+/// Judges criteria; what is wrong with them is as grave as `severity` at most.
+fn criteria(walk: &mut Walk<'_>, holder: &Node, libraries: &mut Libraries<'_>, severity: Severity, path: &Path<'_>) {
     let Some(criteria) = holder.get("criteria") else { return };
-    let at = path.name("criteria");
-    let expression = criteria.text("expression").unwrap_or_default();
-    match criteria.text("language") {
+    let wrong = match criteria.text("language") {
         // The Java validator takes `text/cql` for a name too, and asks for a library where it is used; what is called an identifier may be another's.
-        Some(IDENTIFIER) if libraries.is_empty() => {
-            walk.report.add(NOT_CHECKED, &at, criteria, "No library is in hand that may define this")
+        Some(IDENTIFIER) if libraries.all.is_empty() => vec![(NOT_CHECKED, "No library is in hand that may define this")],
+        Some("text/cql" | "text/cql.identifier" | IDENTIFIER) if libraries.all.is_empty() => {
+            vec![(NO_LIBRARY, "The criteria are in CQL, and the measure has no library in hand that defines them")]
         }
         Some("text/cql" | "text/cql.identifier" | IDENTIFIER) => {
-            if libraries.is_empty() {
-                return walk.report.add(
-                    NO_LIBRARY,
-                    &at,
-                    criteria,
-                    "The criteria are in CQL, and the measure has no library in hand that defines them",
-                );
-            }
-            let (library, name) = parts(expression);
-            if let Some(library) = library_of(walk, library, libraries, has_all, criteria, &at) {
-                in_library(walk, library, name, criteria, &at);
-            }
+            let (library, name) = parts(criteria.text("expression").unwrap_or_default());
+            libraries.wrong(library, name)
         }
-        Some(_) => walk.report.add(NOT_CHECKED, &at, criteria, "Criteria in this language were not checked"),
-        None => {}
+        Some(_) => vec![(NOT_CHECKED, "Criteria in this language were not checked")],
+        None => return,
+    };
+    for (rule, text) in wrong {
+        let rule = Rule { severity: rule.severity.min(severity), ..rule };
+        walk.report.add(rule, &path.name("criteria"), criteria, text);
     }
 }
 
@@ -148,54 +124,90 @@ fn unquoted(name: &str) -> &str {
     inner('"').or_else(|| inner('`')).unwrap_or(name)
 }
 
-fn library_of<'n>(
-    walk: &mut Walk<'_>,
-    name: Option<&str>,
-    libraries: &[&'n Node],
-    has_all: bool,
-    criteria: &Node,
-    path: &Path<'_>,
-) -> Option<&'n Node> {
-    let Some(name) = name else {
-        if let [one] = libraries {
-            return Some(one);
-        }
-        walk.report.add(SEVERAL_LIBRARIES, path, criteria, "With more than one library, the criteria must name theirs");
-        return None;
-    };
-    let named: Vec<&Node> = libraries.iter().copied().filter(|library| library.text("name") == Some(name)).collect();
-    match named.as_slice() {
-        [] if has_all => {
-            walk.report.add(LIBRARY_NOT_FOUND, path, criteria, "The measure has no library of the name that the criteria give")
-        }
-        [] | [_] => {}
-        _ => walk.report.add(LIBRARY_TWICE, path, criteria, "The measure has more than one library of the name that the criteria give"),
-    }
-    named.first().copied()
+/// What is wrong, and the words for it.
+type Wrong = (Rule, &'static str);
+
+/// The libraries of a measure that are in hand. Each is read once, when criteria first name it.
+struct Libraries<'n> {
+    all: Vec<&'n Node>,
+    /// Whether every library that the measure names is in hand.
+    is_whole: bool,
+    /// The place of the first of each name, and whether there are more.
+    by_name: HashMap<&'n str, (usize, bool)>,
+    defined: HashMap<usize, Result<HashSet<CompactString>, Wrong>>,
 }
 
-fn in_library(walk: &mut Walk<'_>, library: &Node, name: &str, criteria: &Node, path: &Path<'_>) {
+impl<'n> Libraries<'n> {
+    fn of<'w: 'n>(walk: &mut Walk<'w>, measure: &'n Node, path: &Path<'_>) -> Libraries<'n> {
+        let definitions = walk.definitions;
+        let mut contained: HashMap<&str, &Node> = HashMap::new();
+        for one in measure.items("contained") {
+            contained.entry(one.text("id").unwrap_or_default()).or_insert(one);
+        }
+        let (mut all, urls, name) = (Vec::new(), measure.items("library"), path.name("library"));
+        for (index, url) in urls.iter().enumerate() {
+            let found = url.as_text().and_then(|url| match url.strip_prefix('#') {
+                Some(id) => contained.get(id).copied(),
+                None => definitions.resource(url),
+            });
+            match found.filter(|found| found.resource_type() == Some("Library")) {
+                Some(library) => all.push(library),
+                None if walk.options.report_undecided => {
+                    let text = "The library is not in hand, so criteria that name it were not checked";
+                    walk.report.add(NOT_IN_HAND, &name.index(index), url, text);
+                }
+                None => {}
+            }
+        }
+        let mut by_name: HashMap<&str, (usize, bool)> = HashMap::new();
+        for (place, name) in all.iter().enumerate().filter_map(|(place, library)| Some((place, library.text("name")?))) {
+            by_name.entry(name).and_modify(|(_, has_more)| *has_more = true).or_insert((place, false));
+        }
+        Libraries { is_whole: all.len() == urls.len(), all, by_name, defined: HashMap::new() }
+    }
+
+    /// What is wrong with criteria that name what a library defines.
+    fn wrong(&mut self, library: Option<&str>, name: &str) -> Vec<Wrong> {
+        let (place, is_twice) = match library.map(|library| self.by_name.get(library)) {
+            None if self.all.len() == 1 => (0, false),
+            None => return vec![(SEVERAL_LIBRARIES, "With more than one library, the criteria must name theirs")],
+            Some(Some(found)) => *found,
+            Some(None) if self.is_whole => {
+                return vec![(LIBRARY_NOT_FOUND, "The measure has no library of the name that the criteria give")];
+            }
+            Some(None) => return Vec::new(),
+        };
+        let twice = is_twice.then_some((LIBRARY_TWICE, "The measure has more than one library of the name that the criteria give"));
+        twice.into_iter().chain(self.wrong_in(place, name)).collect()
+    }
+
+    fn wrong_in(&mut self, place: usize, name: &str) -> Option<Wrong> {
+        let library = self.all.get(place)?;
+        match self.defined.entry(place).or_insert_with(|| defined(library)) {
+            Ok(names) => (!names.contains(name)).then_some((NOT_FOUND, "The library does not define what the criteria name")),
+            Err(wrong) => Some(*wrong),
+        }
+    }
+}
+
+/// The names that a library defines.
+fn defined(library: &Node) -> Result<HashSet<CompactString>, Wrong> {
     let compiled = library.items("content").iter().filter(|one| matches!(one.text("contentType"), Some(ELM_XML | ELM_JSON)));
-    let Some((elm, kind)) = compiled.filter_map(|one| Some((one.text("data")?, one.text("contentType")?))).next() else {
-        return walk.report.add(NO_ELM, path, criteria, "The library has no compiled content (ELM), so the criteria were not found");
-    };
-    let Some(defines) = decode(elm).and_then(|elm| defines(&elm, kind == ELM_XML, name)) else {
-        return walk.report.add(UNREADABLE_ELM, path, criteria, "The compiled content of the library cannot be read");
-    };
-    if !defines {
-        walk.report.add(NOT_FOUND, path, criteria, "The library does not define what the criteria name");
-    }
+    let elm = compiled.filter_map(|one| Some((one.text("data")?, one.text("contentType")?))).next();
+    let (elm, kind) = elm.ok_or((NO_ELM, "The library has no compiled content (ELM), so the criteria were not found"))?;
+    let names = decode(elm).and_then(|elm| names(&elm, kind == ELM_XML));
+    names.ok_or((UNREADABLE_ELM, "The compiled content of the library cannot be read"))
 }
 
-/// Whether a compiled library defines a name; `None` when it is none.
-fn defines(elm: &[u8], is_xml: bool, name: &str) -> Option<bool> {
+/// The names that a compiled library defines; `None` when it is none.
+fn names(elm: &[u8], is_xml: bool) -> Option<HashSet<CompactString>> {
     if is_xml {
         let names = xml::attributes(elm, ELM, &["library", "statements", "def"], "name").ok()??;
-        return Some(names.iter().any(|one| one == name));
+        return Some(names.into_iter().collect());
     }
     let library = crate::fhir::json::parse(elm, crate::fhir::json::DEFAULT_DEPTH).ok()?;
     let statements = library.get("library")?.get("statements")?;
-    Some(statements.items("def").iter().any(|def| def.text("name") == Some(name)))
+    Some(statements.items("def").iter().filter_map(|def| def.text("name")).map(CompactString::from).collect())
 }
 
 fn decode(data: &str) -> Option<Vec<u8>> {

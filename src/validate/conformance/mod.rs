@@ -17,6 +17,7 @@ mod obligations;
 mod operations;
 mod over_base;
 mod properties;
+mod publishers;
 mod reports;
 mod rules;
 mod search;
@@ -32,6 +33,7 @@ use crate::fhir::Node;
 
 /// Judges a resource by what its type asks beyond its structure; most types ask nothing more.
 pub fn check(walk: &mut Walk<'_>, type_name: &str, resource: &Node, path: &Path<'_>) {
+    publishers::check(walk, resource, path);
     match type_name {
         "ValueSet" => value_sets::check(walk, resource, path),
         "CodeSystem" => code_systems::check(walk, resource, path),

@@ -42,7 +42,7 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Pa
             _ => None,
         });
     }
-    slices::check(walk, list, base, path);
+    slices::check(walk, list, path);
     let slices: Vec<Vec<&str>> = list.elements.iter().map(slices_of).collect();
     let steps = |index: usize| Some(places.get(index)?.as_ref()?.iter().zip(slices.get(index)?));
     for index in 0..places.len() {

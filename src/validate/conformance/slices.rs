@@ -5,7 +5,6 @@ use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::Listed;
 use super::over_base::{NO_RANGE, NO_SNAPSHOT, WIDER};
-use crate::definitions::Structure;
 use crate::definitions::profile::Profile;
 use crate::fhir::Node;
 use crate::outcome::IssueType;
@@ -14,8 +13,8 @@ use std::collections::{HashMap, HashSet};
 const UNTOLD: Rule = Rule::warning(IssueType::BusinessRule, "DIFFERENTIAL_DOES_NOT_HAVE_A_SLICE__B_OF_____IN_PROFILE_");
 
 /// Judges the slices of a differential over a base.
-pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
-    unsliced(walk, list, base, path);
+pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
+    unsliced(walk, list, path);
     numbers(walk, list, path);
 }
 
@@ -54,10 +53,10 @@ pub fn sliced(id: &str) -> Option<&str> {
 
 /// More than one slice stands at a place only where it is said how they are told apart: there, or in the base. Extensions are told apart by their url.
 /// One alone is no error to HL7's validator; but nothing says which element it is about.
-fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, base: &Structure, path: &Path<'_>) {
+fn unsliced(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
     let mut slices: Vec<(&str, Vec<&Node>)> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let known = Known::of(walk, list, base);
+    let known = Known::of(walk, list);
     for element in list.elements {
         let Some(place) = element.text("path").filter(|_| element.text("sliceName").is_some()) else { continue };
         if known.is_told_apart(place) {
@@ -94,8 +93,9 @@ struct Known<'a> {
 const DEPTH_MAX: usize = 64;
 
 impl<'a> Known<'a> {
-    fn of(walk: &Walk<'a>, list: &Listed<'a>, base: &Structure) -> Known<'a> {
-        let of_base = walk.definitions.profile(&base.url).map(Profile::nodes).unwrap_or_default();
+    fn of(walk: &Walk<'a>, list: &Listed<'a>) -> Known<'a> {
+        let base = list.structure.text("baseDefinition").and_then(|url| walk.definitions.profile(url));
+        let of_base = base.map(Profile::nodes).unwrap_or_default();
         let sliced = |one: &&Node| one.get("slicing").is_some();
         let has_profile = |one: &&Node| one.items("type").iter().any(|one| one.get("profile").is_some());
         let paths =

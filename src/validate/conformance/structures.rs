@@ -13,6 +13,7 @@ use super::{contexts, obligations, over_base, snapshots};
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
+use std::collections::HashMap;
 
 const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Unable_to_find_base__for_");
 const DERIVES_FROM_ITSELF: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVATION_CIRCLE");
@@ -82,10 +83,12 @@ fn views(walk: &mut Walk<'_>, structure: &Node, base: Option<&Structure>, path: 
 fn slicings(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
     let Some(profile) = walk.definitions.profile_of(list.structure) else { return };
     let name = path.name("element");
+    let mut stated: HashMap<&str, (usize, &Node)> = HashMap::new();
+    for (index, element) in list.elements.iter().enumerate().filter(|(_, element)| element.get("slicing").is_some()) {
+        stated.entry(element.text("path").unwrap_or_default()).or_insert((index, element));
+    }
     for (id, node) in profile.nodes().iter().enumerate().filter(|(_, node)| !node.slices.is_empty()) {
-        let states = |element: &Node| element.text("path") == Some(node.path.as_str()) && element.get("slicing").is_some();
-        let stated = list.elements.iter().enumerate().find(|(_, element)| states(element));
-        if let Some((index, element)) = stated
+        if let Some(&(index, element)) = stated.get(node.path.as_str())
             && let Some(why) = slicing::fault(walk, Asked { profile: &profile, id })
         {
             walk.report.add(

@@ -13,6 +13,7 @@ use crate::fhir::decimal::Decimal;
 use crate::fhir::regular::{self, Refusal};
 use crate::outcome::{IssueType, Severity};
 use regex::RegexBuilder;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 const NOT_IN_SYSTEM: Rule = Rule::error(IssueType::BusinessRule, "VALUESET_INCLUDE_INVALID_CONCEPT_CODE_VER");
@@ -62,16 +63,30 @@ const REGEX_BYTES_MAX: usize = 1 << 20;
 pub fn check(walk: &mut Walk<'_>, set: &Node, path: &Path<'_>) {
     let Some(compose) = set.get("compose") else { return };
     let composed = path.name("compose");
+    let judged = Judged { set, declared: OnceCell::new() };
     for part in ["include", "exclude"] {
         let name = composed.name(part);
         for (index, include) in compose.items(part).iter().enumerate() {
-            part_of(walk, set, include, &name.index(index));
+            part_of(walk, &judged, include, &name.index(index));
         }
     }
 }
 
-fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
-    imports(walk, set, include, path);
+/// A value set, and the parameters that it declares, gathered once where an expression may name one.
+struct Judged<'n> {
+    set: &'n Node,
+    declared: OnceCell<HashSet<&'n str>>,
+}
+
+impl Judged<'_> {
+    fn declares(&self, name: &str) -> bool {
+        let parameters = || self.set.items("extension").iter().filter(|one| one.text("url") == Some(PARAMETER));
+        self.declared.get_or_init(|| parameters().filter_map(name_of).collect()).contains(name)
+    }
+}
+
+fn part_of(walk: &mut Walk<'_>, judged: &Judged<'_>, include: &Node, path: &Path<'_>) {
+    imports(walk, judged.set, include, path);
     let Some(system) = include.text("system") else {
         let is_listed = !include.items("concept").is_empty() || !include.items("filter").is_empty();
         if is_listed {
@@ -80,7 +95,7 @@ fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
         return;
     };
     let system = versioned(walk, include, system, path);
-    if !is_system(walk, set, include, system, path) {
+    if !is_system(walk, judged.set, include, system, path) {
         return;
     }
     if include.text("version").is_some_and(|version| walk.definitions.lacks_system_version(system, version)) {
@@ -90,7 +105,7 @@ fn part_of(walk: &mut Walk<'_>, set: &Node, include: &Node, path: &Path<'_>) {
     concepts(walk, include, system, path);
     let name = path.name("filter");
     for (index, filter) in include.items("filter").iter().enumerate() {
-        filter_of(walk, set, system, filter, &name.index(index));
+        filter_of(walk, judged, system, filter, &name.index(index));
     }
 }
 
@@ -175,7 +190,7 @@ fn concepts(walk: &mut Walk<'_>, include: &Node, system: &str, path: &Path<'_>) 
     }
 }
 
-fn filter_of(walk: &mut Walk<'_>, set: &Node, system: &str, filter: &Node, path: &Path<'_>) {
+fn filter_of(walk: &mut Walk<'_>, judged: &Judged<'_>, system: &str, filter: &Node, path: &Path<'_>) {
     let (Some(property), Some(op)) = (filter.text("property"), filter.text("op")) else { return };
     let known = match filters::property(system, walk.definitions.code_system(system), property) {
         _ if system == SNOMED_CT && property == "constraint" => None,
@@ -192,7 +207,7 @@ fn filter_of(walk: &mut Walk<'_>, set: &Node, system: &str, filter: &Node, path:
     let stated = filter.get("_value").and_then(|sibling| extension(sibling, EXPRESSION));
     match (filter.text("value"), stated) {
         (None, None) => walk.report.add(NO_VALUE, path, filter, "A filter must have a value, or an expression for it"),
-        (None, Some(expression)) => expression_of(walk, set, filter, expression, path),
+        (None, Some(expression)) => expression_of(walk, judged, filter, expression, path),
         (Some(_), Some(_)) => walk.report.add(VALUE_AND_EXPRESSION, path, filter, "A filter has a value or an expression, not both"),
         (Some(value), None) if system == SNOMED_CT && property == "constraint" => {
             if !super::super::ecl::is_valid(value) {
@@ -206,17 +221,15 @@ fn filter_of(walk: &mut Walk<'_>, set: &Node, system: &str, filter: &Node, path:
 }
 
 /// The parameters that an expression names are those that the value set declares.
-fn expression_of(walk: &mut Walk<'_>, set: &Node, filter: &Node, expression: &Node, path: &Path<'_>) {
-    let (sibling, _) = (path.name("extension"), ());
+fn expression_of(walk: &mut Walk<'_>, judged: &Judged<'_>, filter: &Node, expression: &Node, path: &Path<'_>) {
+    let sibling = path.name("extension");
     let indexed = sibling.index(0);
     let value = indexed.name("value");
     let at = value.of_type("Expression");
     if expression.text("language") != Some("text/fhirpath") {
         return walk.report.add(WRONG_LANGUAGE, &at, filter, "The expression of a filter must be in FHIRPath (text/fhirpath)");
     }
-    let declared: Vec<&str> = set.items("extension").iter().filter(|one| one.text("url") == Some(PARAMETER)).filter_map(name_of).collect();
-    let unknown = constants(expression.text("expression").unwrap_or_default()).any(|name| !declared.contains(&name));
-    if unknown {
+    if constants(expression.text("expression").unwrap_or_default()).any(|name| !judged.declares(name)) {
         walk.report.add(NO_SUCH_PARAMETER, &at, filter, "The expression names a parameter that the value set does not declare");
     }
 }

@@ -145,7 +145,9 @@ impl<'a> Candidate<'a> {
             Candidate::Node(asked) => asked.node().element.types.iter().any(|one| types.is_kind_of(name, &one.code)),
             Candidate::Canonical(url) => match base_type(types, url) {
                 Some(asked) => types.is_kind_of(name, asked),
-                None => walk.definitions.structure(url).is_some_and(|structure| types.is_kind_of(name, &structure.type_name)),
+                None => {
+                    walk.definitions.structure_in_any_version(url).is_some_and(|structure| types.is_kind_of(name, &structure.type_name))
+                }
             },
             Candidate::Value(..) => false,
         }

@@ -13,6 +13,9 @@ use crate::outcome::IssueType;
 use std::collections::HashSet;
 
 const NO_RESOURCE_TYPE: Rule = Rule::fatal(IssueType::Invalid, "Unable_to_find_resourceType_property");
+const OTHER_RELEASE: Rule = Rule::information(IssueType::Structure, "VALIDATION_VAL_PROFILE_OTHER_VERSION");
+const THIS_RELEASE: Rule = Rule::information(IssueType::Structure, "VALIDATION_VAL_PROFILE_THIS_VERSION_OK");
+const OTHER_TYPE: Rule = Rule::error(IssueType::Structure, "VALIDATION_VAL_PROFILE_THIS_VERSION_OTHER");
 const UNKNOWN_TYPE: Rule = Rule::fatal(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
 
 impl<'a> Walk<'a> {
@@ -56,7 +59,10 @@ impl<'a> Walk<'a> {
         }
         match type_name {
             "Bundle" => bundle::check(self, node, at.path),
-            "Questionnaire" => questionnaire::check_form(self, node, at.path),
+            "Questionnaire" => {
+                questionnaire::check_form(self, node, at.path);
+                conformance::check(self, type_name, node, at.path);
+            }
             "QuestionnaireResponse" => {
                 let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: definition.root });
                 questionnaire::check_response(self, found, &scope, at.path);
@@ -82,6 +88,19 @@ impl<'a> Walk<'a> {
         self.profiles(node, model.root, at.path, &scope, Position::Root);
     }
 
+    /// A resource that claims to be of a type of a certain release is of that type, if it is this one.
+    fn of_release(&mut self, node: &Node, root: ElementId, (release, name): (&str, &str), path: &Path<'_>) {
+        let types = self.types;
+        let (rule, text) = if !types.version.strip_prefix(release).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')) {
+            (OTHER_RELEASE, "The type that is named here is of another release, so this was not held to it")
+        } else if type_is(types, root, name) {
+            (THIS_RELEASE, "The type that is named here is the resource's own")
+        } else {
+            (OTHER_TYPE, "The type that is named here is not the resource's")
+        };
+        self.report.add(rule, path, node, text);
+    }
+
     /// The profiles a resource claims, and for a root those that are asked of it.
     fn profiles(&mut self, node: &Node, root: ElementId, path: &Path<'_>, scope: &Scope<'_>, position: Position) {
         let found = profiles::Found::root(TreeItem { node: Some(node), sibling: None, content: root });
@@ -93,7 +112,11 @@ impl<'a> Walk<'a> {
             let mut met = HashSet::new();
             let urls = claimed.iter().enumerate().filter_map(|(index, url)| Some((index, url.as_text()?)));
             for (index, url) in urls.filter(|(_, url)| met.insert(*url)) {
-                profiles::check_claimed(self, url, found, scope, path, &name.index(index));
+                let at = name.index(index);
+                match released(url) {
+                    Some(named) => self.of_release(node, root, named, &at),
+                    None => profiles::check_url(self, url, found, scope, path, &at),
+                }
             }
         }
         if type_is(self.types, root, "Observation") {
@@ -120,6 +143,14 @@ impl<'a> Walk<'a> {
             }
         }
     }
+}
+
+/// The release and the type in the URL of a type of a certain release: `http://hl7.org/fhir/4.0/StructureDefinition/Patient`.
+fn released(url: &str) -> Option<(&str, &str)> {
+    let (release, name) = url.strip_prefix("http://hl7.org/fhir/")?.split_once("/StructureDefinition/")?;
+    let (major, minor) = release.split_once('.')?;
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(major) && is_number(minor)).then_some((release, name))
 }
 
 fn type_is(types: &TypeTable, root: ElementId, name: &str) -> bool {

@@ -126,3 +126,125 @@ fn rules_of_a_document_cost_so_much_together() {
         assert_eq!(said, !is_decided, "{rule} {number}: {:?}", found.first());
     }
 }
+
+/// Slices, the elements within them and short forms of choices are found by their names, however many a definition states.
+#[test]
+fn definitions_cost_as_much_for_each_element() {
+    let definition = |type_name: &str, elements: &str| {
+        format!(
+            r#"{{"resourceType": "StructureDefinition", "url": "http://a.b/s", "name": "S", "status": "active", "kind": "complex-type", "abstract": false,
+            "type": "{type_name}", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/{type_name}", "derivation": "constraint",
+            "differential": {{"element": [{elements}]}}}}"#
+        )
+    };
+    let slice = |index| format!(r#"{{"id": "HumanName.given:s{index}", "path": "HumanName.given", "sliceName": "s{index}"}}"#);
+    let slicing = r#"{"id": "HumanName.given", "path": "HumanName.given", "slicing": {"discriminator": [{"type": "value", "path": "$this"}], "rules": "open"}}"#;
+    let short = |index| {
+        let path = "Extension.extension.valueString";
+        format!(r#"{{"id": "Extension.extension:s{index}.valueString", "path": "{path}", "min": 1, "type": [{{"code": "string"}}]}}"#)
+    };
+    let unknown = |index| format!(r#"{{"id": "HumanName.x{index}", "path": "HumanName.x{index}"}}"#);
+    let first = |document: String| found(&document).iter().find(|one| one.is_error()).map(|one| one.message_id);
+    let sliced = |elements: String| first(definition("HumanName", &elements));
+    assert_eq!(sliced(list(5_000, slice)), Some("ERROR_GENERATING_SNAPSHOT"), "nothing tells the slices apart");
+    assert_eq!(sliced(format!("{slicing}, {}", list(5_000, slice))), None);
+    assert_eq!(sliced(list(5_000, unknown)), Some("SD_DIFFERENTIAL_NO_MATCH"));
+    let shortened = found(&definition("Extension", &list(5_000, short)));
+    assert!(shortened.iter().any(|one| one.message_id == "SD_EXTENSION_URL_MISSING"), "{:?}", shortened.first());
+}
+
+/// The parameters of a value set are gathered once, and each library of a measure is read once.
+#[test]
+fn what_expressions_name_is_looked_up() {
+    let number = 4_000;
+    let parameter = |index: usize| {
+        let url = "http://hl7.org/fhir/tools/StructureDefinition/valueset-parameter";
+        format!(r#"{{"url": "{url}", "extension": [{{"url": "name", "valueCode": "p{index}"}}]}}"#)
+    };
+    let filter = |index: usize| {
+        let url = "http://hl7.org/fhir/StructureDefinition/cqf-expression";
+        let expression = format!(r#"{{"language": "text/fhirpath", "expression": "%p{}"}}"#, index + 1);
+        format!(r#"{{"property": "x", "op": "=", "_value": {{"extension": [{{"url": "{url}", "valueExpression": {expression}}}]}}}}"#)
+    };
+    let set = found(&format!(
+        r#"{{"resourceType": "ValueSet", "status": "active", "extension": [{}], "compose": {{"include": [{{"system": "http://a.b", "filter": [{}]}}]}}}}"#,
+        list(number, parameter),
+        list(number, filter)
+    ));
+    let unknown: Vec<_> = set.iter().filter(|one| one.message_id == "VALUESET_BAD_FILTER_EXPR_PARAM_NAME").collect();
+    assert_eq!(unknown.len(), 1, "all but the last name a parameter that there is");
+
+    let defined = list(50_000, |index| format!(r#"{{"name": "d{index}"}}"#));
+    let elm = data_encoding::BASE64.encode(format!(r#"{{"library": {{"statements": {{"def": [{defined}]}}}}}}"#).as_bytes());
+    let content = format!(r#"[{{"contentType": "application/elm+json", "data": "{elm}"}}]"#);
+    let library = |index: usize| {
+        let content = if index == 0 { format!(r#", "content": {content}"#) } else { String::new() };
+        format!(
+            r#"{{"resourceType": "Library", "id": "l{index}", "name": "L{index}", "status": "active", "type": {{"text": "x"}}{content}}}"#
+        )
+    };
+    let stratifier = |index: usize| {
+        format!(
+            r#"{{"code": {{"text": "x"}}, "criteria": {{"language": "text/cql", "expression": "L{}.d{index}"}}}}"#,
+            index / (number - 1)
+        )
+    };
+    let measure = found(&format!(
+        r##"{{"resourceType": "Measure", "status": "active", "library": [{}], "contained": [{}], "group": [{{"stratifier": [{}]}}]}}"##,
+        list(number, |index| format!(r##""#l{index}""##)),
+        list(number, library),
+        list(number, stratifier)
+    ));
+    let wrong: Vec<_> = measure.iter().filter(|one| one.message_id.starts_with("MEASURE_M_CRITERIA")).map(|one| one.message_id).collect();
+    assert_eq!(wrong, ["MEASURE_M_CRITERIA_CQL_NO_ELM"], "the last names a library without content");
+}
+
+/// Slices are looked up by what tells them apart, and gone through so often where nothing can be looked up.
+#[test]
+fn items_are_compared_with_slices_so_often() {
+    let definitions = |number: usize, kind: &str, asked: &dyn Fn(usize) -> String| {
+        let slice = |index: usize| {
+            format!(r#"{{"id": "Patient.name:s{index}", "path": "Patient.name", "sliceName": "s{index}", "max": "1"}}, {}"#, asked(index))
+        };
+        Definitions::with(&[json::parse(
+            format!(
+                r#"{{"resourceType": "StructureDefinition", "url": "http://a.b/s", "name": "S", "status": "active", "kind": "resource", "abstract": false,
+                "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "derivation": "constraint",
+                "differential": {{"element": [{{"id": "Patient.name", "path": "Patient.name", "slicing": {{"rules": "closed", "ordered": true,
+                "discriminator": [{{"type": "value", "path": "use"}}, {{"type": "{kind}", "path": "family"}}]}}}}, {}]}}}}"#,
+                list(number, slice)
+            )
+            .as_bytes(),
+            64,
+        )
+        .unwrap()])
+    };
+    let by_value = |index: usize| {
+        let id = format!("Patient.name:s{index}");
+        format!(
+            r#"{{"id": "{id}.use", "path": "Patient.name.use", "min": 1, "fixedCode": "usual"}},
+            {{"id": "{id}.family", "path": "Patient.name.family", "min": 1, "fixedString": "f{index}"}}"#
+        )
+    };
+    let by_existence = |index: usize| {
+        let id = format!("Patient.name:s{index}");
+        format!(
+            r#"{{"id": "{id}.use", "path": "Patient.name.use", "max": "0"}}, {{"id": "{id}.family", "path": "Patient.name.family", "max": "0"}}"#
+        )
+    };
+    let judged = |definitions: &Definitions, number: usize| {
+        let names = list(number, |index| format!(r#"{{"use": "usual", "family": "f{index}"}}"#));
+        let patient = json::parse(format!(r#"{{"resourceType": "Patient", "name": [{names}]}}"#).as_bytes(), 64).unwrap();
+        let options = Options { profiles: vec!["http://a.b/s".to_owned()], ..Options::default() };
+        let start = Instant::now();
+        let found = check(definitions, &patient, &options);
+        assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+        found
+    };
+    let looked_up = judged(&definitions(2_000, "value", &by_value), 2_001);
+    assert_eq!(ids(&looked_up), [("Validation_VAL_Profile_NotSlice", "Patient.name[2000]")]);
+    let gone_through = judged(&definitions(200, "exists", &by_existence), 100);
+    assert_eq!(gone_through.len(), 100, "{:?}", gone_through.first());
+    let given_up = judged(&definitions(200, "exists", &by_existence), 3_000);
+    assert_eq!(ids(&given_up), [("SLICE_COMPARISONS_MAX", "Patient")]);
+}
