@@ -450,7 +450,8 @@ fn types_of(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
         Allowed::Yes(one) => one,
     };
     // What a resource within another must meet has to be known.
-    let absent = if Steps::of(types, found).is_resource { absent(walk, &one.profiles) } else { Vec::new() };
+    let is_resource = !one.profiles.is_empty() && Steps::of(types, found).is_resource;
+    let absent = if is_resource { absent(walk, &one.profiles) } else { Vec::new() };
     let rule = if one.profiles.len() == 1 { OF_ENTRY_NOT_IN_HAND } else { ONE_OF_ENTRY_NOT_IN_HAND };
     for url in &absent {
         walk.report.add_at(

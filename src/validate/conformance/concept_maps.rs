@@ -22,13 +22,14 @@ const SOURCE_INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "CONCEPTMAP_G
 const TARGET_INCOMPLETE: Rule = Rule::warning(IssueType::NotFound, "CONCEPTMAP_GROUP_TARGET_INCOMPLETE");
 const OUTSIDE: Rule = Rule::error(IssueType::BusinessRule, "CONCEPTMAP_VS_INVALID_CONCEPT_CODE");
 const OUTSIDE_UNKNOWN: Rule = Rule::warning(IssueType::BusinessRule, "CONCEPTMAP_VS_CONCEPT_CODE_UNKNOWN_SYSTEM");
+const OUTSIDE_UNKNOWN_VERSION: Rule = Rule::warning(IssueType::BusinessRule, "CONCEPTMAP_VS_CONCEPT_CODE_UNKNOWN_SYSTEM_VERSION");
 const TOO_MANY_OUTSIDE: Rule = Rule::information(IssueType::BusinessRule, "CONCEPTMAP_VS_TOO_MANY_CODES");
 const NO_VALUE_SET: Rule = Rule::error(IssueType::Invalid, "CONCEPTMAP_VS_NOT_A_VS");
 
 /// Of how many codes whose systems are not whole in hand it is asked whether the value set of the map has them.
 const CODES_ASKED_MAX: usize = 500;
 
-/// Systems that no package holds, and every terminology server has.
+/// Systems that no package holds, and every terminology server has in some version.
 const SERVED: [&str; 2] = ["http://loinc.org", "http://snomed.info/sct"];
 
 /// One side of a group: its system, the value set the map names for that side, and the rules its codes may break.
@@ -106,7 +107,7 @@ fn side<'n>(
         walk.report.add(incomplete, &path.name(name), group, "Only a part of the code system is in hand, so its codes were not checked");
     }
     let is_whole = is_whole(walk, system);
-    let is_known = is_part || SERVED.contains(&system);
+    let is_known = is_part || version.is_none() && SERVED.contains(&system);
     Some(Side { system, version, set, is_whole, is_known, code: TARGET_CODE, display: TARGET_DISPLAY, not_in_set: TARGET_NOT_IN_SET })
 }
 
@@ -173,7 +174,11 @@ fn code(walk: &mut Walk<'_>, node: &Node, side: Side<'_>, path: &Path<'_>) {
 fn outside(walk: &mut Walk<'_>, code: &str, node: &Node, side: Side<'_>, path: &Path<'_>) {
     let Some(set) = side.set else { return };
     if walk.definitions.value_set_contains(set, Some(side.system), code) == Membership::NotMember {
-        let rule = if side.is_known { OUTSIDE } else { OUTSIDE_UNKNOWN };
+        let rule = match side.version {
+            _ if side.is_known => OUTSIDE,
+            Some(_) => OUTSIDE_UNKNOWN_VERSION,
+            None => OUTSIDE_UNKNOWN,
+        };
         walk.report.add(rule, path, node, "The value set that the map names does not have this code");
     }
 }
