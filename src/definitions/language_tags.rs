@@ -55,8 +55,8 @@ fn is_language(subtags: &[&str]) -> bool {
 /// Extensions (§2.2.6): a letter or digit each, none twice, and at least one subtag of two or more behind it.
 fn are_extensions(subtags: &[&str]) -> bool {
     let mut met = HashSet::new();
-    let each = subtags.chunk_by(|_, next| next.len() > 1);
-    each.into_iter().all(|extension| extension.len() > 1 && extension.first().is_some_and(|singleton| met.insert(*singleton)))
+    let mut each = subtags.chunk_by(|_, next| next.len() > 1);
+    each.all(|extension| extension.len() > 1 && extension.first().is_some_and(|singleton| met.insert(*singleton)))
 }
 
 fn is_registered(kind: &str, subtag: &str) -> bool {

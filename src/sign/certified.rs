@@ -129,7 +129,7 @@ impl<'c> Element<'c> {
             // Nothing that is certified has a length of more than three bytes.
             0x81..=0x83 => {
                 let (digits, content) = after.split_at_checked(usize::from(short & 0x7f))?;
-                (digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit)), content)
+                (digits.iter().fold(0, |length, digit| (length << 8) | usize::from(*digit)), content)
             }
             _ => return None,
         };
