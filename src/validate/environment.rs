@@ -1,16 +1,18 @@
 //! What rules in FHIRPath may ask of the definitions.
 
 use super::Options;
+use super::exhausted::{Budget, DOCUMENT_STEPS_MAX};
 use super::path::Path;
 use super::profiles::{self, Found};
 use super::references::Scope;
 use super::structure::Walk;
 use crate::definitions::{Definitions, Membership};
 use crate::fhir::Node;
-use crate::fhir::path::{Environment, Item, PathError, TreeItem};
+use crate::fhir::path::{Environment, Item, Limit, PathError, TreeItem};
 use crate::fhir::temporal::DateTime;
 use crate::fhir::types::TypeTable;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Answers from the definitions in hand.
 pub struct Surroundings<'a> {
@@ -23,6 +25,8 @@ pub struct Surroundings<'a> {
     now: Option<DateTime>,
     /// `%extension`, where a rule is about what an extension stands on.
     extension: Option<[Item<'a>; 1]>,
+    /// What the document may still cost, whoever asks.
+    budget: Rc<Budget>,
 }
 
 /// How often a rule may ask whether something meets a profile whose rules ask the same.
@@ -31,20 +35,21 @@ const CONFORMING_DEPTH_MAX: usize = 4;
 impl<'a> Surroundings<'a> {
     /// Those of a question that stands alone.
     pub fn of(definitions: &'a Definitions, now: Option<DateTime>) -> Surroundings<'a> {
-        Surroundings { definitions, depth: 0, neighbours: None, now, extension: None }
+        Surroundings { definitions, depth: 0, neighbours: None, now, extension: None, budget: Rc::default() }
     }
 
     /// Those of a rule: with the resources beside the document, where references are followed.
     pub fn within(walk: &Walk<'a>, scope: &Scope<'a>) -> Surroundings<'a> {
         let (definitions, neighbours) = (walk.definitions, scope.neighbours);
-        Surroundings { definitions, depth: walk.conforming, neighbours, now: walk.options.now, extension: None }
+        let budget = Rc::clone(&walk.budget);
+        Surroundings { definitions, depth: walk.conforming, neighbours, now: walk.options.now, extension: None, budget }
     }
 
     /// The same for a rule about an extension and what it stands on.
     pub fn about(&self, extension: &'a Node) -> Surroundings<'a> {
         let content = self.definitions.types().type_named("Extension").map(|definition| definition.root);
         let itself = content.map(|content| [Item::Tree(TreeItem { node: Some(extension), sibling: None, content })]);
-        Surroundings { extension: itself, ..*self }
+        Surroundings { extension: itself, budget: Rc::clone(&self.budget), ..*self }
     }
 }
 
@@ -89,10 +94,15 @@ impl Environment for Surroundings<'_> {
         let walk = Walk::new(self.definitions, &options).filter(|_| self.depth < CONFORMING_DEPTH_MAX);
         let (Some(mut walk), Some(node)) = (walk, place.node) else { return Err(PathError::NotSupported { function: "conformsTo" }) };
         walk.conforming = self.depth + 1;
+        walk.budget = Rc::clone(&self.budget);
         let found = Found::root(*place);
         let scope = Scope::of(node, found.type_name(types), None, false);
         let is_its_type = types.is_kind_of(found.type_name(types), &asked.type_name);
-        Ok(Some(is_its_type && profiles::conforms(&mut walk, profile, found, &scope, &Path::root(&asked.type_name))))
+        let is_met = is_its_type && profiles::conforms(&mut walk, profile, found, &scope, &Path::root(&asked.type_name));
+        if is_met && walk.exhausted.has_unsaid() {
+            return Err(PathError::Limit { limit: Limit::Steps, value: DOCUMENT_STEPS_MAX });
+        }
+        Ok(Some(is_met))
     }
 }
 

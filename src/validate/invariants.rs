@@ -1,7 +1,7 @@
 //! The rules that definitions state in FHIRPath (<https://hl7.org/fhir/R4/conformance-rules.html#constraints>), evaluated where they apply.
 
 use super::environment::Surroundings;
-use super::exhausted::{DOCUMENT_STEPS_MAX, GIVEN_UP};
+use super::exhausted::{DOCUMENT_STEPS_MAX, GIVEN_UP, give_up};
 use super::path::Path;
 use super::references::Scope;
 use super::report::Rule;
@@ -11,6 +11,7 @@ use crate::fhir::Node;
 use crate::fhir::path::{DEFAULT_LIMITS, Focus, Item, Limit, Limits, PathError, TreeItem};
 use crate::fhir::types::ElementId;
 use crate::outcome::{IssueType, Severity};
+use std::fmt::Display;
 
 /// Units of work that one rule may cost on one element. The costliest published rule takes some thousands on a large resource.
 const STEPS_MAX: u64 = 2_000_000;
@@ -38,7 +39,7 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
     }
     let Some(broken) = broken(walk, rule) else { return };
     let surroundings = Surroundings::within(walk, scope);
-    let steps = STEPS_MAX.min(walk.exhausted.steps_left());
+    let steps = STEPS_MAX.min(walk.budget.steps_left());
     let focus = Focus {
         types: walk.types,
         context: Item::Tree(place),
@@ -50,13 +51,13 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
         limits: Limits { steps, ..DEFAULT_LIMITS },
     };
     if walk.exhausted.is_given_up(rule.id) {
-        return walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {GIVEN_UP}", rule.key));
+        return give_up(walk, NOT_EVALUATED, path, offset(place), not_evaluated(rule, &GIVEN_UP));
     }
     let (held, cost) = match &rule.expression {
         Ok(expression) => expression.truth_and_cost(&focus),
         Err(error) => (Err(error.clone()), 0),
     };
-    walk.exhausted.spend(cost);
+    walk.budget.spend(cost);
     walk.exhausted.note(rule.id, &held);
     match held {
         Ok(true) => {}
@@ -64,10 +65,10 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
             walk.report.add_at(broken, path, offset(place), format!("Rule {} does not hold: {}", rule.key, rule.text));
         }
         Err(PathError::Limit { limit: Limit::Steps, .. }) if steps < STEPS_MAX => {
-            let text =
-                format!("Rule {} could not be evaluated: the rules of this document cost more than {DOCUMENT_STEPS_MAX} steps", rule.key);
-            walk.report.add_at(NOT_EVALUATED, path, offset(place), text);
+            let why = format!("the rules of this document cost more than {DOCUMENT_STEPS_MAX} steps");
+            give_up(walk, NOT_EVALUATED, path, offset(place), not_evaluated(rule, &why));
         }
+        Err(error @ PathError::Limit { .. }) => give_up(walk, NOT_EVALUATED, path, offset(place), not_evaluated(rule, &error)),
         Err(error) if is_unreadable(&error) => {
             walk.report.add_at(
                 UNREADABLE,
@@ -80,10 +81,12 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
             let text = format!("Rule {} does not hold: it breaks off, for {error}", rule.key);
             walk.report.add_at(broken, path, offset(place), text);
         }
-        Err(error) => {
-            walk.report.add_at(NOT_EVALUATED, path, offset(place), format!("Rule {} could not be evaluated: {error}", rule.key));
-        }
+        Err(error) => walk.report.add_at(NOT_EVALUATED, path, offset(place), not_evaluated(rule, &error)),
     }
+}
+
+fn not_evaluated(rule: &Invariant, why: &dyn Display) -> String {
+    format!("Rule {} could not be evaluated: {why}", rule.key)
 }
 
 /// What is found where a rule does not hold; none for best practice that is not asked for.

@@ -7,6 +7,7 @@ mod told;
 pub use told::fault;
 
 use super::environment::Surroundings;
+use super::exhausted::{COMPARISONS_MAX, give_up};
 use super::path::Path;
 use super::primitives::has_scheme;
 use super::profiles::{Asked, Found, conforms, find, items_at};
@@ -31,10 +32,7 @@ const NO_SUCH_PART: Rule = Rule::error(IssueType::Extension, "Extension_EXT_SubE
 const TOO_COSTLY: Rule = Rule::warning(IssueType::TooCostly, "SLICE_COMPARISONS_MAX");
 const NOT_AT_END: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NotSlice_AtEnd");
 
-/// How often items may be compared with slices in one document, where there are more than [`FEW_SLICES`] of an element.
-const COMPARISONS_MAX: usize = 500_000;
-
-/// How many slices are gone through for each item.
+/// How many slices are gone through for each item; of more, as often as the budget has it ([`COMPARISONS_MAX`]).
 const FEW_SLICES: usize = 64;
 
 /// Per item, the slices it is in: one, and the slices of that slice it is in. Judges how many are in each and in which order.
@@ -53,9 +51,9 @@ pub fn sort(
     }
     let chosen: Vec<Option<usize>> =
         all.iter().enumerate().map(|(position, found)| choose(walk, asked, Placed { found: *found, position }, scope, path)).collect();
-    if walk.slice_comparisons > COMPARISONS_MAX {
+    if node.slices.len() > FEW_SLICES && !walk.budget.may_compare() {
         let text = format!("{}: items and slices were compared {COMPARISONS_MAX} times, so what is in which was not checked", node.path);
-        walk.report.add_at(TOO_COSTLY, path, parent.item.node.and_then(Node::place), text);
+        give_up(walk, TOO_COSTLY, path, parent.item.node.and_then(Node::place), text);
         return sorted;
     }
     let mut by_place: Vec<Vec<usize>> = vec![Vec::new(); node.slices.len()];
@@ -180,8 +178,7 @@ fn is_in(
 ) -> bool {
     let node = asked.node();
     // Where there are a few slices, the work is in proportion to the items.
-    walk.slice_comparisons += usize::from(node.slices.len() > FEW_SLICES);
-    if walk.slice_comparisons > COMPARISONS_MAX {
+    if node.slices.len() > FEW_SLICES && !walk.budget.compare() {
         return false;
     }
     let mut says = |by: &SliceBy| match by.kind {

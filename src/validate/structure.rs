@@ -4,7 +4,7 @@ mod primitive;
 mod resource;
 
 use super::asking::{Answer, Failure, QUESTIONS_MAX, Question};
-use super::exhausted::Exhausted;
+use super::exhausted::{self, Budget, Exhausted};
 use super::links::Places;
 use super::path::Path;
 use super::questionnaire::options::Options as AnswerOptions;
@@ -19,6 +19,7 @@ use crate::outcome::{Finding, IssueType};
 use compact_str::CompactString;
 use references::Scope;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 const UNKNOWN_PROPERTY: Rule = Rule::error(IssueType::Structure, "Unrecognised_property_");
 const NOT_A_LIST: Rule = Rule::error(IssueType::Invalid, "This_property_must_be_an_Array_not_");
@@ -42,6 +43,7 @@ pub fn check(definitions: &Definitions, resource: &Node, options: &Options) -> (
     let path = Path::root(name_of(&walk, resource));
     walk.resource(resource, At { path: &path, depth: 0 }, None, Position::Root);
     profiles::say_too_deep(&mut walk, resource, &path);
+    exhausted::say(&mut walk, resource, &path);
     if let Some(why) = walk.server_failure {
         let text = format!("The terminology server {why}; codes that only it knows were not checked");
         walk.report.add(SERVER_AWAY, &path, resource, text);
@@ -100,8 +102,8 @@ pub struct Walk<'a> {
     pub conforming: usize,
     /// Expressions that cost all they may.
     pub exhausted: Exhausted,
-    /// How often items were compared with slices, where there are very many.
-    pub slice_comparisons: usize,
+    /// What the document may still cost.
+    pub budget: Rc<Budget>,
 }
 
 /// What an extension stands in.
@@ -169,7 +171,7 @@ impl<'a> Walk<'a> {
             verdicts: Verdicts::default(),
             conforming: 0,
             exhausted: Exhausted::default(),
-            slice_comparisons: 0,
+            budget: Rc::default(),
         })
     }
 

@@ -248,3 +248,105 @@ fn items_are_compared_with_slices_so_often() {
     let given_up = judged(&definitions(200, "exists", &by_existence), 3_000);
     assert_eq!(ids(&given_up), [("SLICE_COMPARISONS_MAX", "Patient")]);
 }
+
+const TYPES: &str = "http://hl7.org/fhir/StructureDefinition";
+
+/// A profile of a type, by what it says of its elements.
+fn profile(name: &str, type_name: &str, elements: &str) -> String {
+    format!(
+        r#"{{"resourceType": "StructureDefinition", "url": "http://a.b/{name}", "name": "N", "status": "active", "kind": "resource", "abstract": false,
+        "type": "{type_name}", "baseDefinition": "{TYPES}/{type_name}", "derivation": "constraint", "differential": {{"element": [{elements}]}}}}"#
+    )
+}
+
+/// Slices of names that nothing is in which has a family.
+fn without_family(name: &str, number: usize) -> String {
+    let slice = |index: usize| {
+        let id = format!("Patient.name:s{index}");
+        format!(
+            r#"{{"id": "{id}", "path": "Patient.name", "sliceName": "s{index}"}}, {{"id": "{id}.family", "path": "Patient.name.family", "max": "0"}}"#
+        )
+    };
+    let slicing = r#"{"rules": "closed", "discriminator": [{"type": "exists", "path": "family"}]}"#;
+    let sliced = format!(r#"{{"id": "Patient.name", "path": "Patient.name", "slicing": {slicing}}}"#);
+    profile(name, "Patient", &format!("{sliced}, {}", list(number, slice)))
+}
+
+/// A rule of names that compares each with every other.
+fn unique_family(name: &str) -> String {
+    let rule = "%resource.name.where(family = %context.family).count() = 1";
+    let constraint = format!(r#"{{"key": "u-1", "severity": "error", "human": "h", "expression": "{rule}"}}"#);
+    profile(name, "Patient", &format!(r#"{{"id": "Patient.name", "path": "Patient.name", "constraint": [{constraint}]}}"#))
+}
+
+/// What asks whether a Patient meets a profile, without reporting why not: a reference, a choice of profiles, and a rule.
+fn asking(target: &str) -> [String; 3] {
+    let reference = format!(r#"[{{"code": "Reference", "targetProfile": ["{target}"]}}]"#);
+    let either = format!(r#"[{{"code": "Patient", "profile": ["{target}", "{target}"]}}]"#);
+    let rule = format!(r#"[{{"key": "c-1", "severity": "error", "human": "h", "expression": "contained.all(conformsTo('{target}'))"}}]"#);
+    [
+        profile("ask", "Observation", &format!(r#"{{"id": "Observation.subject", "path": "Observation.subject", "type": {reference}}}"#)),
+        profile("ask", "Bundle", &format!(r#"{{"id": "Bundle.entry.resource", "path": "Bundle.entry.resource", "type": {either}}}"#)),
+        profile("ask", "Observation", &format!(r#"{{"id": "Observation", "path": "Observation", "constraint": {rule}}}"#)),
+    ]
+}
+
+/// A Patient with names, in what asks for a profile of it.
+fn asked(asking: &str, number: usize) -> String {
+    let names = list(number, |index| format!(r#"{{"family": "f{}"}}"#, index.min(number - 2)));
+    let patient = format!(r#"{{"resourceType": "Patient", "id": "p", "name": [{names}]}}"#);
+    if asking.contains("Bundle") {
+        let url = "urn:uuid:c757873d-ec9a-4326-a141-556f43239520";
+        return format!(r#"{{"resourceType": "Bundle", "type": "collection", "entry": [{{"fullUrl": "{url}", "resource": {patient}}}]}}"#);
+    }
+    format!(
+        r##"{{"resourceType": "Observation", "status": "final", "code": {{"text": "x"}}, "subject": {{"reference": "#p"}}, "contained": [{patient}]}}"##
+    )
+}
+
+fn judged_by(definitions: &[String], document: &str, asked: &str) -> Vec<Finding> {
+    let definitions: Vec<_> = definitions.iter().map(|text| json::parse(text.as_bytes(), 64).unwrap()).collect();
+    let options = Options { profiles: vec![asked.to_owned()], ..Options::default() };
+    let start = Instant::now();
+    let found = check(&Definitions::with(&definitions), &json::parse(document.as_bytes(), 64).unwrap(), &options);
+    assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+    found
+}
+
+/// A profile that is asked for is not met in silence because finding it out came to a limit, whoever asks.
+#[test]
+fn what_is_given_up_in_finding_out_what_meets_a_profile_is_said() {
+    for (target, id, words) in [
+        (without_family("t", 100), "SLICE_COMPARISONS_MAX", "compared 500000 times"),
+        (unique_family("t"), "INV_NOT_EVALUATED", "cost more than 20000000 steps"),
+    ] {
+        for (place, asking) in asking("http://a.b/t").into_iter().enumerate() {
+            let definitions = [target.clone(), asking.clone()];
+            let few = judged_by(&definitions, &asked(&asking, 3), "http://a.b/ask");
+            assert_eq!(few.iter().filter(|one| one.is_error()).count(), 1, "{id} {place}: {few:?}");
+            let many = judged_by(&definitions, &asked(&asking, 8_000), "http://a.b/ask");
+            assert!(!many.iter().any(Finding::is_error), "{id} {place}: {:?}", many.first());
+            // A rule that asks says that it was not evaluated itself.
+            let (id, words) = if place == 2 { ("INV_NOT_EVALUATED", "Rule c-1 could not be evaluated") } else { (id, words) };
+            let said: Vec<_> = many.iter().filter(|one| one.message_id == id && one.text.contains(words)).collect();
+            assert_eq!(said.len(), 1, "{id} {place}: {many:?}");
+        }
+    }
+}
+
+/// A document whose items were compared with very many slices so often is still judged where there are a few.
+#[test]
+fn few_slices_are_gone_through_when_many_are_given_up() {
+    let definitions = [without_family("many", 100), without_family("few", 3)];
+    let patient = |name: &str, number: usize| {
+        let names = list(number, |index| format!(r#"{{"family": "f{index}"}}"#));
+        format!(r#"{{"resource": {{"resourceType": "Patient", "meta": {{"profile": ["http://a.b/{name}"]}}, "name": [{names}]}}}}"#)
+    };
+    let bundle =
+        format!(r#"{{"resourceType": "Bundle", "type": "collection", "entry": [{}, {}]}}"#, patient("many", 6_000), patient("few", 1));
+    let found = judged_by(&definitions, &bundle, &format!("{TYPES}/Bundle"));
+    let of_slices: Vec<_> = ids(&found).into_iter().filter(|(id, _)| id.contains("SLICE") || id.contains("NotSlice")).collect();
+    let at = |index: usize, rest: &str| format!("Bundle.entry[{index}].resource{rest}");
+    let expected = [("SLICE_COMPARISONS_MAX", at(0, "")), ("Validation_VAL_Profile_NotSlice", at(1, ".name[0]"))];
+    assert_eq!(of_slices, expected.iter().map(|(id, at)| (*id, at.as_str())).collect::<Vec<_>>());
+}
