@@ -226,11 +226,15 @@ fn question(profile: &Profile, part: NodeId, found: Found<'_>) -> Question {
     (std::ptr::from_ref(profile).addr() ^ part.rotate_right(16), element, found.item.content.0)
 }
 
+/// Whether it was found out before that an element meets a profile.
+pub fn is_known_to_conform(walk: &mut Walk<'_>, url: &str, found: Found<'_>) -> Option<bool> {
+    let part = walk.definitions.profile_part(url).and_then(|(profile, part)| Some((profile, *part.last()?)));
+    part.filter(|_| found.item.node.is_some()).and_then(|(profile, id)| walk.verdicts.of(question(profile, id, found)))
+}
+
 /// Whether an element meets a profile; what it breaks is not reported.
 pub fn conforms(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
-    let part = walk.definitions.profile_part(url).and_then(|(profile, part)| Some((profile, *part.last()?)));
-    let known = part.filter(|_| found.item.node.is_some()).and_then(|(profile, id)| walk.verdicts.of(question(profile, id, found)));
-    known.unwrap_or_else(|| {
+    is_known_to_conform(walk, url, found).unwrap_or_else(|| {
         walk.verdicts.trials += 1;
         let broken = trial(walk, |walk| check_url(walk, url, found, scope, path, path));
         walk.verdicts.trials -= 1;

@@ -138,6 +138,12 @@ impl<'a> Scope<'a> {
         around().any(|scope| scope.repeated.contains(url))
     }
 
+    /// Whether a resource is one that the container contains. One without an id is not known to be.
+    pub fn contains(&self, resource: &Node) -> bool {
+        let named = resource.text("id").filter(|id| !id.is_empty()).and_then(|id| self.contained(id));
+        named.is_some_and(|named| std::ptr::eq(named, resource))
+    }
+
     /// The contained resource with an id; `#` alone is the container itself.
     fn contained(&self, id: &str) -> Option<&'a Node> {
         if id.is_empty() {

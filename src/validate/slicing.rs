@@ -10,7 +10,7 @@ use super::environment::Surroundings;
 use super::exhausted::{COMPARISONS_MAX, give_up};
 use super::path::Path;
 use super::primitives::has_scheme;
-use super::profiles::{Asked, Found, conforms, find, items_at};
+use super::profiles::{Asked, Found, conforms, find, is_known_to_conform, items_at};
 use super::references::Scope;
 use super::report::Rule;
 use super::structure::Walk;
@@ -218,11 +218,19 @@ fn discriminates(walk: &mut Walk<'_>, slice: Asked<'_>, by: &SliceBy, found: Fou
         SliceKind::Type => items.iter().any(|item| asked.iter().any(|one| one.has_type(walk, *item))),
         SliceKind::Profile => items.iter().any(|item| {
             let urls: Vec<&str> = asked.iter().flat_map(Candidate::profiles).collect();
-            urls.iter().any(|url| conforms(walk, url, *item, scope, path))
+            urls.iter().any(|url| is_known_to_conform(walk, url, *item).unwrap_or_else(|| conforms_within(walk, url, *item, scope, path)))
         }),
         // Decided without looking at the item.
         SliceKind::Position => false,
     }
+}
+
+/// Whether what a discriminator leads to meets a profile. A resource in another, or one that a reference leads to, is a root of its own for the rules
+/// of that profile.
+fn conforms_within(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) -> bool {
+    let resource = found.item.node.filter(|node| !std::ptr::eq(*node, scope.resource) && node.resource_type().is_some());
+    let own = resource.map(|resource| Scope::of(resource, found.type_name(walk.types), Some(scope), scope.contains(resource)));
+    conforms(walk, url, found, own.as_ref().unwrap_or(scope), path)
 }
 
 /// Whether any of the items has a value.
