@@ -50,20 +50,23 @@ struct Side<'n> {
 
 /// Judges a ConceptMap.
 pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
-    let mut sets = ["source", "target"].map(|name| value_set(walk, map, name, path));
-    if codes_asked(walk, map, sets) > CODES_ASKED_MAX {
+    let sets = ["source", "target"].map(|name| value_set(walk, map, name, path));
+    let is_too_many = codes_asked(walk, map, sets) > CODES_ASKED_MAX;
+    if is_too_many {
         let text = format!(
             "More than {CODES_ASKED_MAX} codes are of systems that are not whole in hand, so they were not looked for in value sets"
         );
         walk.report.add(TOO_MANY_OUTSIDE, path, map, text);
-        sets = [None, None];
     }
+    // What is whole in hand is looked up all the same: that asks nothing but what is here.
+    let looked_for = |side: Side<'_>| side.is_whole || !is_too_many;
     let name = path.name("group");
     for (index, group) in map.items("group").iter().enumerate() {
         let at = name.index(index);
         let [source_set, target_set] = sets;
         let source = side(walk, group, ("source", [SOURCE_MISSING, SOURCE_UNKNOWN, SOURCE_INCOMPLETE]), source_set, &at);
         let target = side(walk, group, ("target", [TARGET_MISSING, TARGET_UNKNOWN, TARGET_INCOMPLETE]), target_set, &at);
+        let [source, target] = [source, target].map(|side| side.map(|side| Side { set: side.set.filter(|_| looked_for(side)), ..side }));
         let source = source.map(|side| Side { code: SOURCE_CODE, display: SOURCE_DISPLAY, not_in_set: SOURCE_NOT_IN_SET, ..side });
         elements(walk, group, source, target, &at);
     }
