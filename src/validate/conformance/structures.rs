@@ -10,6 +10,7 @@ use super::super::slicing;
 use super::super::structure::Walk;
 use super::elements::{self, Listed};
 use super::{contexts, obligations, over_base, snapshots};
+use crate::definitions::profile::DERIVATION_DEPTH_MAX;
 use crate::definitions::{Structure, StructureKind};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
@@ -43,7 +44,7 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     type_of(walk, structure, path);
     contexts(walk, structure, path);
     let Some(url) = structure.text("baseDefinition") else { return };
-    if structure.text("url") == Some(url) {
+    if structure.text("url") == Some(url) || derives_from_itself(walk, structure, url) {
         return walk.report.add(DERIVES_FROM_ITSELF, path, structure, "The definition derives from itself");
     }
     let base = walk.definitions.structure(url);
@@ -59,6 +60,23 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     if base.is_some() {
         extension_url(walk, structure, url, path);
     }
+}
+
+/// Whether a definition, in the version that it is, is among those that it derives from, as far as they are in hand.
+fn derives_from_itself(walk: &Walk<'_>, structure: &Node, base: &str) -> bool {
+    let (own, own_version) = (structure.text("url"), structure.text("version").unwrap_or_default());
+    let mut url = base;
+    for _layer in 0..DERIVATION_DEPTH_MAX {
+        let (name, version) = url.split_once('|').map_or((url, None), |(name, version)| (name, Some(version)));
+        let found = walk.definitions.structure(url);
+        let meant = version.or_else(|| found.map(|found| found.version.as_str())).unwrap_or(own_version);
+        if own == Some(name) && meant == own_version {
+            return true;
+        }
+        let Some(next) = found.and_then(|found| found.base.as_deref()) else { return false };
+        url = next;
+    }
+    false
 }
 
 /// The elements of the differential and the snapshot.
