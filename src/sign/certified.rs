@@ -36,10 +36,11 @@ pub enum Outcome {
 pub struct CertifiedKey<'c>(&'c [u8]);
 
 impl<'t> Certified<'t> {
-    /// Takes a compact serialisation apart. `None` when its header is no JSON object.
+    /// Takes a compact serialisation apart, which has three parts. `None` when its header is no JSON object.
     pub fn read(text: &'t str) -> Option<Certified<'t>> {
         let mut parts = text.split('.');
         let (protected, payload, signature) = (parts.next()?, parts.next().unwrap_or_default(), parts.next());
+        let signature = signature.filter(|_| parts.next().is_none());
         let header = json::parse(&BASE64URL_NOPAD.decode(protected.trim_end_matches('=').as_bytes()).ok()?, HEADER_DEPTH_MAX).ok()?;
         header.as_object()?;
         Some(Certified { protected, payload, signature, header })
@@ -66,10 +67,11 @@ impl<'t> Certified<'t> {
         Some(first.and_then(|first| BASE64.decode(first.as_bytes()).ok()).ok_or(()))
     }
 
-    /// Whether the key made the signature over these bytes. Critical extensions are not understood.
+    /// Whether the key made the signature over these bytes. Critical extensions are not understood, nor bytes that are not in Base64 (RFC 7797).
     pub fn verify(&self, bytes: &[u8], key: CertifiedKey<'_>) -> Outcome {
         let signature = self.signature.and_then(|signature| BASE64URL_NOPAD.decode(signature.as_bytes()).ok());
-        let algorithm = self.header.text("alg").and_then(algorithm).filter(|_| self.header.get("crit").is_none());
+        let is_extended = ["crit", "b64"].iter().any(|name| self.header.get(name).is_some());
+        let algorithm = self.header.text("alg").and_then(algorithm).filter(|_| !is_extended);
         let (Some(signature), Some(algorithm)) = (signature, algorithm) else { return Outcome::Unreadable };
         match UnparsedPublicKey::new(algorithm, key.0).verify(&signing_input(self.protected, bytes), &signature) {
             Ok(()) => Outcome::Holds,
