@@ -44,6 +44,9 @@ pub fn possible(walk: &Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sco
         if texts.len() >= TEXTS_MAX {
             return None;
         }
+        // What an item repeats is looked up once.
+        texts.sort_unstable();
+        texts.dedup();
         places.extend(texts.into_iter().filter_map(|text| keys.by_text.get(&(index, text))).flatten());
     }
     places.sort_unstable();
