@@ -270,7 +270,7 @@ impl Pipeline {
     pub async fn examine(
         &self,
         caller: &Caller,
-        resource: Node,
+        (resource, is_stored): (Node, bool),
         profiles: &[String],
         (format, declared): (Format, Option<Release>),
     ) -> Vec<Finding> {
@@ -287,6 +287,7 @@ impl Pipeline {
         let policy = self.policy(caller.source.as_deref().unwrap_or_default());
         let mut options = policy.options_for(judged.resource_type().unwrap_or_default()).into_owned();
         options.report_undecided = true;
+        options.is_stored = is_stored;
         options.from_xml = format == Format::Xml;
         options.profiles.extend(profiles.iter().cloned());
         let found = match &self.terminology {

@@ -100,13 +100,15 @@ async fn judged(
     came: (Format, Option<Release>),
     record: &audit::Opened,
 ) -> Result<Vec<Finding>, Failure> {
+    let mut is_stored = false;
     if let (None, Some(Mode::Profile), Some(type_name), Some(id)) = (&question.resource, question.mode, place.type_name, place.id) {
         // What is found says what is in it, so it is read as any reader would read it.
         question.resource = Some(state.query.read(caller, type_name, id, record).await?.resource);
+        is_stored = true;
     }
     let mut findings = expected_of(&question, place);
     if let Some(resource) = question.resource {
-        findings.extend(state.pipeline.examine(caller, resource, &question.profiles, came).await);
+        findings.extend(state.pipeline.examine(caller, (resource, is_stored), &question.profiles, came).await);
     }
     Ok(findings)
 }

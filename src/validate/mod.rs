@@ -108,6 +108,8 @@ pub struct Options {
     pub neighbours: Option<HashMap<String, Node>>,
     /// Whether the document was XML, where no value has a kind of JSON.
     pub from_xml: bool,
+    /// Whether the document comes out of the store, where it has an id and meta that its sender did not give it and may have been normalised.
+    pub is_stored: bool,
     /// Whether characters that turn the direction of text are refused, rather than those only that are not ended.
     pub refuse_direction_controls: bool,
     /// The time that is now, for rules that ask for it and limits that are relative to it; without it those are said not to be checked.
@@ -133,6 +135,7 @@ impl Default for Options {
             answers: std::sync::Arc::default(),
             neighbours: None,
             from_xml: false,
+            is_stored: false,
             refuse_direction_controls: false,
             now: None,
         }

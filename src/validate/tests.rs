@@ -40,6 +40,7 @@ fn judge_case(case: &Node) -> Vec<Finding> {
         refuse_example_urls: is_on("refuse_example_urls"),
         related_vital_signs: is_on("related_vital_signs"),
         from_xml: is_on("from_xml"),
+        is_stored: is_on("is_stored"),
         refuse_direction_controls: is_on("refuse_direction_controls"),
         neighbours: is_on("follow_references").then(HashMap::new),
         now: case.text("now").map(|now| crate::fhir::temporal::DateTime::parse(now).unwrap()),

@@ -32,6 +32,8 @@ const PAYLOAD_PRESENT: Rule = Rule::warning(IssueType::Value, "BUNDLE_SIGNATURE_
 const UNREADABLE: Rule = Rule::error(IssueType::Exception, "BUNDLE_SIGNATURE_SIG_ERROR");
 const DOES_NOT_HOLD: Rule = Rule::error(IssueType::Value, "BUNDLE_SIGNATURE_SIG_FAIL_CERT");
 const OTHER_PAYLOAD: Rule = Rule::error(IssueType::Value, "BUNDLE_SIGNATURE_PAYLOAD_MISMATCH");
+/// Of a Bundle out of the store, which need not be as it was signed.
+const DOES_NOT_HOLD_NOW: Rule = Rule::warning(IssueType::Value, "BUNDLE_SIGNATURE_SIG_FAIL_CERT");
 const HOLDS: Rule = Rule::information(IssueType::Informational, "BUNDLE_SIGNATURE_SIG_OK");
 
 /// The format of a JSON Web Signature.
@@ -46,13 +48,14 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new().with_decode_pa
 /// Judges the signature of a Bundle where what is not checked is said. What is accepted may have been normalised since it was signed.
 pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
     let Some(signature) = bundle.get("signature").filter(|_| walk.options.report_undecided) else { return };
+    let is_stored = walk.options.is_stored;
     let mut say = |rule: Rule, text: &str| walk.report.add(rule, path, signature, text);
     match signature.text("sigFormat") {
         Some(format) if is_picture(format) => {}
         Some(JOSE) => {
             if let Some(data) = data(signature, &mut say) {
                 match Certified::read(&data) {
-                    Some(jws) => jose(bundle, signature, &jws, &mut say),
+                    Some(jws) => jose((bundle, is_stored), signature, &jws, &mut say),
                     None => say(NO_HEADER, "The signature has no header in JSON, so it was not verified"),
                 }
             }
@@ -90,7 +93,7 @@ fn data(signature: &Node, say: &mut impl FnMut(Rule, &str)) -> Option<String> {
 }
 
 /// What a JSON Web Signature says of itself, and whether it holds.
-fn jose(bundle: &Node, signature: &Node, jws: &Certified<'_>, say: &mut impl FnMut(Rule, &str)) {
+fn jose((bundle, is_stored): (&Node, bool), signature: &Node, jws: &Certified<'_>, say: &mut impl FnMut(Rule, &str)) {
     time(signature, jws.header(), say);
     let form = canonical_form(bundle, signature, jws.header(), say);
     let certificate = match jws.certificate() {
@@ -119,8 +122,15 @@ fn jose(bundle: &Node, signature: &Node, jws: &Certified<'_>, say: &mut impl FnM
             say(HOLDS, "The signature holds: the key of the certificate in it made it over this Bundle. Nobody was asked whose that is")
         }
         Outcome::Unreadable => say(UNREADABLE, "The signature is not whole, or names no algorithm that is known"),
+        Outcome::DoesNotHold if is_stored => say(
+            DOES_NOT_HOLD_NOW,
+            "The signature does not hold over the Bundle as it is stored, which has an id and meta of its own and may have been normalised since",
+        ),
         Outcome::DoesNotHold => {
-            say(DOES_NOT_HOLD, "The signature does not hold: the key of the certificate in it did not make it over this Bundle");
+            say(
+                DOES_NOT_HOLD,
+                "The signature does not hold: the key of the certificate in it did not make it over this Bundle, or is shorter than what counts",
+            );
             if jws.payload().is_some_and(|payload| !payload.is_empty() && payload != bytes) {
                 say(OTHER_PAYLOAD, "What the signature brings as what it is over is not this Bundle");
             }
