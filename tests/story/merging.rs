@@ -140,3 +140,33 @@ async fn erasing_one_of_a_merge_leaves_the_others_trails_whole() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_merged_is_led_to_after_its_end_and_when_the_link_is_taken_back() {
+    let case = TwoPatients::new().await;
+    let (first, second) = (case.first.as_str(), case.second.as_str());
+    let lead_to_each_other = async |what: &str| {
+        for (one, other) in [(first, second), (second, first)] {
+            assert_eq!(related(&trail(&case, one).await), [format!("Patient/{other}/$provenance-trail")], "{what}");
+            assert_eq!(related(&accounting(&case.regulator, one).await), [format!("Patient/{other}/$disclosures")], "{what}");
+        }
+    };
+    says(&case, first, "1", &[("replaced-by", second)]).await;
+    lead_to_each_other("linked").await;
+    says(&case, first, "1", &[]).await;
+    lead_to_each_other("taken back").await;
+    case.a.delete(&format!("Patient/{first}")).await.expect(204);
+    lead_to_each_other("deleted").await;
+    // What was found by an operator, and taken back by one.
+    let third = case.a.create(&patient("3")).await;
+    let decide = async |decision: &str, patients: &[&str]| {
+        case.world.desk("POST", "/people", &json!({"decision": decision, "patients": patients})).await.expect(200);
+    };
+    decide("link", &[second, &third]).await;
+    decide("unlink", &[&third]).await;
+    assert_eq!(related(&accounting(&case.regulator, &third).await), [format!("Patient/{second}/$disclosures")]);
+    let mut both = [format!("Patient/{first}/$disclosures"), format!("Patient/{third}/$disclosures")];
+    both.sort_unstable();
+    assert_eq!(related(&accounting(&case.regulator, second).await), both);
+    verifies(&case, second).await;
+}
