@@ -172,7 +172,9 @@ impl Pipeline {
         if !plan.attempted.is_empty() {
             let attempt = audit::Opened { interaction: "delete", action: audit::Action::Delete, ..opened.clone() };
             let refused = Outcome::Refused(Reason::Forbidden.label());
-            self.close(&mut unit, &attempt, &refused, LeafKind::Refuse, self.attempt_on(plan.attempted).await?)?;
+            for closing in self.attempt_on(plan.attempted).await? {
+                self.close(&mut unit, &attempt, &refused, LeafKind::Refuse, closing)?;
+            }
         }
         if is_done {
             self.close(&mut unit, opened, &Outcome::Success, LeafKind::Audit, closing(&answers, &versions, &prepared.fates))?;

@@ -4,7 +4,7 @@ use super::{FINDINGS, FINE, USAGE, complain};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, json, xml};
-use crate::sign::{Evidence, Freshness, Rechecked, read_keys, recheck};
+use crate::sign::{Evidence, Freshness, PublicKey, Rechecked, read_keys, recheck};
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,8 +22,12 @@ pub enum ProvenanceCommand {
 pub struct VerifyArguments {
     /// The Provenance, as the gateway gives it.
     file: PathBuf,
-    /// A JWK or JWK set to believe: the gateway's (/.well-known/jwks.json), a submitter's. May be given several times.
-    #[arg(long = "key", required = true)]
+    /// A JWK or JWK set that is the gateway's (/.well-known/jwks.json): only by a key of it does a signature vouch for the Provenance itself. May be
+    /// given several times.
+    #[arg(long = "gateway-key", required_unless_present = "keys")]
+    gateway_keys: Vec<PathBuf>,
+    /// A JWK or JWK set to believe, as a submitter's. May be given several times; where no --gateway-key is given, the first is the gateway's.
+    #[arg(long = "key")]
     keys: Vec<PathBuf>,
     /// A record that was signed: the version as stored, or as it was sent. May be given several times.
     #[arg(long = "record")]
@@ -43,12 +47,12 @@ fn verify(arguments: &VerifyArguments) -> Result<u8, String> {
     if provenance.resource_type() != Some("Provenance") {
         return Err(format!("{} is not a Provenance", arguments.file.display()));
     }
-    let sets = arguments.keys.iter().map(|path| read_node(path)).collect::<Result<Vec<_>, _>>()?;
-    let keys: Vec<_> = sets.iter().flat_map(read_keys).collect();
+    let (gateways, others) = key_files(arguments);
+    let (gateway_keys, keys) = (read_key_files(gateways)?, read_key_files(others)?);
     let records = arguments.records.iter().map(|path| read_node(path)).collect::<Result<Vec<_>, _>>()?;
     let received = arguments.received.as_deref().map(read).transpose()?;
     let freshness = Freshness { now: Clock::system().now(), skew: SKEW, max_age: Duration::MAX };
-    let evidence = Evidence { keys: &keys, records: &records, received: received.as_deref(), freshness };
+    let evidence = Evidence { gateway_keys: &gateway_keys, keys: &keys, records: &records, received: received.as_deref(), freshness };
     let outcomes = recheck(&provenance, &evidence);
     for (number, (outcome, signature)) in outcomes.iter().zip(provenance.items("signature")).enumerate() {
         answer!("signature {} of {}: {}", number + 1, signature.text("when").unwrap_or("an unknown time"), told(outcome));
@@ -57,6 +61,20 @@ fn verify(arguments: &VerifyArguments) -> Result<u8, String> {
     lacking.iter().for_each(|text| answer!("{text}"));
     let all_hold = lacking.is_empty() && outcomes.iter().all(|outcome| matches!(outcome, Rechecked::Holds(_)));
     Ok(if all_hold { FINE } else { FINDINGS })
+}
+
+/// The files of the gateway's keys, and those of everybody else's.
+fn key_files(arguments: &VerifyArguments) -> (&[PathBuf], &[PathBuf]) {
+    if arguments.gateway_keys.is_empty() {
+        arguments.keys.split_at(arguments.keys.len().min(1))
+    } else {
+        (&arguments.gateway_keys, &arguments.keys)
+    }
+}
+
+fn read_key_files(files: &[PathBuf]) -> Result<Vec<PublicKey>, String> {
+    let sets = files.iter().map(|path| read_node(path)).collect::<Result<Vec<_>, _>>()?;
+    Ok(sets.iter().flat_map(read_keys).collect())
 }
 
 /// What no signature that holds is over: the Provenance itself, or a record that was given.
@@ -71,7 +89,7 @@ fn lacking(arguments: &VerifyArguments, outcomes: &[Rechecked]) -> Vec<String> {
         })
     };
     let itself = (!covered().any(|covered| covered.provenance)).then(|| {
-        "not signed: no signature that holds is over this Provenance; of what and of whom it is, and when, it says on nobody's word"
+        "not signed: no signature of the gateway's that holds is over this Provenance; of what and of whom it is, and when, it says on nobody's word"
             .to_owned()
     });
     let is_covered = |number: usize| covered().any(|covered| covered.records.contains(&number));
@@ -81,7 +99,7 @@ fn lacking(arguments: &VerifyArguments, outcomes: &[Rechecked]) -> Vec<String> {
 
 fn told(outcome: &Rechecked) -> String {
     match outcome {
-        Rechecked::Holds(covered) => format!("holds for {}", covered.what),
+        Rechecked::Holds(covered) => format!("holds for {} (key {:?})", covered.what, covered.key_id),
         Rechecked::NotJudged => "is of a format that is not judged here".to_owned(),
         Rechecked::Fails(problem) => format!("is not proved. {problem}"),
     }

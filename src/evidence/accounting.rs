@@ -8,7 +8,7 @@
 
 use super::erasers::Erasers;
 use super::package::{Completeness, ERASURE_PROOF, Manifest};
-use super::receipts;
+use super::receipts::{self, Listed};
 use super::verify::{Files, Kept, Report, proved};
 use super::whole::complete;
 use crate::anchor::{Epoch, Leaf, Opening, hour, opens_accounting};
@@ -92,7 +92,8 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     report.leaves = proved.len();
     let manifest = Manifest::of(subject, &checkpoint);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, Some(begins), report);
-    kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, &leaves, &tags, report));
+    let targets = proved.iter().map(|(position, (_, opening))| (*position, opening.target.clone())).collect();
+    kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, Listed { leaves: &leaves, said: &targets }, &tags, report));
     account.since = asked.as_ref().map(|(_, since)| *since);
     let fits = asked.is_none_or(|(of, since)| of == account.report.subject && Epoch::of(since) <= begins);
     account

@@ -5,7 +5,7 @@
 //! tag of its month.
 
 use super::verify::Report;
-use crate::anchor::{Leaf, ReceiptError, verify_receipt};
+use crate::anchor::{Leaf, ReceiptError, VerifiedReceipt, verify_receipt};
 use crate::ledger::Policy;
 use crate::ledger::index::Tag;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,10 +18,33 @@ pub struct Receipt {
     pub text: String,
 }
 
+/// The most patients that one version is about, as far as leaves are looked through for it.
+const MAX_OWNERS: u64 = 100;
+
+/// The leaves a receipt is looked for among.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listed<'a> {
+    pub leaves: &'a BTreeMap<u64, Leaf>,
+    /// What an accounting says that they are of, which nothing in it proves; of another's Patient nothing.
+    pub said: &'a BTreeMap<u64, String>,
+}
+
+impl Listed<'_> {
+    /// Whether a leaf that is not listed is said to be of a version of which another leaf is listed: those of a version come one behind the other, and a
+    /// receipt is of the first.
+    fn says_of_another(&self, receipt: &VerifiedReceipt) -> bool {
+        let (first, leaf) = (receipt.index, &receipt.leaf);
+        let is_said = |of: &String| *of == receipt.target || (of.is_empty() && receipt.target.starts_with("Patient/"));
+        let is_like = |other: &Leaf| other.has_content() && (other.kind, other.hour) == (leaf.kind, leaf.hour);
+        let behind = self.leaves.range(first.saturating_add(1)..=first.saturating_add(MAX_OWNERS));
+        behind.filter(|(_, other)| is_like(other)).any(|(position, _)| self.said.get(position).is_some_and(is_said))
+    }
+}
+
 /// Checks that a receipt holds and that the package lists its leaf.
-pub(super) fn bind(receipt: &Receipt, policy: &Policy, leaves: &BTreeMap<u64, Leaf>, tags: &BTreeSet<Tag>, report: &mut Report) {
-    match judge(receipt, policy, leaves, tags, report) {
-        Ok(leaf) if !leaves.values().any(|listed| *listed == leaf) => report.beside += 1,
+pub(super) fn bind(receipt: &Receipt, policy: &Policy, listed: Listed<'_>, tags: &BTreeSet<Tag>, report: &mut Report) {
+    match judge(receipt, policy, listed, tags, report) {
+        Ok(leaf) if !listed.leaves.values().any(|listed| *listed == leaf) => report.beside += 1,
         Ok(leaf) => {
             report.receipts += 1;
             report.bound.extend(leaf.counted().map(|(tag, _)| tag).filter(|tag| tags.contains(tag)));
@@ -31,16 +54,16 @@ pub(super) fn bind(receipt: &Receipt, policy: &Policy, leaves: &BTreeMap<u64, Le
 }
 
 /// The leaf of a receipt that holds, if it is listed; or if it is under none of the tags, and the version it is of is listed by a leaf of its
-/// own: a version about several patients has one for each, and its receipt is of the first.
-fn judge(receipt: &Receipt, policy: &Policy, leaves: &BTreeMap<u64, Leaf>, tags: &BTreeSet<Tag>, report: &Report) -> Result<Leaf, String> {
+/// own: a version about several patients has one for each, and its receipt is of the first. An accounting, which shows no version, only says so.
+fn judge(receipt: &Receipt, policy: &Policy, listed: Listed<'_>, tags: &BTreeSet<Tag>, report: &Report) -> Result<Leaf, String> {
     let verified = verify_receipt(&receipt.text, policy, None).map_err(|error: ReceiptError| error.to_string())?;
     let (index, subject) = (verified.index, &report.subject);
     if index >= report.covers {
         return Err(format!("its leaf {index} is newer than what this package looked through; ask for a newer package"));
     }
     let is_anothers = !verified.leaf.counted().any(|(tag, _)| tags.contains(&tag));
-    match leaves.get(&index) {
-        None if is_anothers && report.proven.contains(&verified.target) => Ok(verified.leaf),
+    match listed.leaves.get(&index) {
+        None if is_anothers && (report.proven.contains(&verified.target) || listed.says_of_another(&verified)) => Ok(verified.leaf),
         Some(listed) if *listed == verified.leaf => Ok(verified.leaf),
         Some(_) => Err(format!("the log had another leaf {index} when it was handed out: there are two histories; keep both files")),
         None => Err(format!(

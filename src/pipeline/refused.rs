@@ -18,6 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most patients whose trails one refused submission stands in. What names more is about nobody in particular, and must not cost a record for
 /// each.
 const MAX_PATIENTS: usize = 50;
+/// The most patients whose trails an attempt to delete the records of more than these stands in: of so many it is said in several records.
+const MAX_ATTEMPTED_PATIENTS: usize = 1000;
 
 impl Pipeline {
     /// The audit record of a submission that was refused, with what a person must do about it.
@@ -29,9 +31,11 @@ impl Pipeline {
         refusal: &Refusal,
     ) -> Result<(), Fault> {
         let items = caller.source.as_deref().map(|source| worklist::refused(source, refusal)).unwrap_or_default();
-        let unit = Unit { work: self.work(&items, self.clock.now())?, ..Unit::default() };
-        let closing = self.known_here(caller, writes, declared).await?.closing();
-        self.record_with(unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, &closing).await.map(drop)
+        let mut unit = Unit { work: self.work(&items, self.clock.now())?, ..Unit::default() };
+        for closing in self.known_here(caller, writes, declared).await?.closings() {
+            self.close(&mut unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, closing)?;
+        }
+        self.store.commit(unit).await.map(drop)
     }
 
     /// The audit record of a request that was refused before anything of it was planned: `named` is what it names ([`crate::intake::named`]), and the
@@ -43,8 +47,10 @@ impl Pipeline {
         opened: &audit::Opened,
         refusal: &Refusal,
     ) -> Result<(), Fault> {
-        let closing = self.known_here(caller, named.0, named.1).await?.closing();
-        self.record_refusal_of(opened, refusal, closing).await
+        for closing in self.known_here(caller, named.0, named.1).await?.closings() {
+            self.record_refusal_of(opened, refusal, closing).await?;
+        }
+        Ok(())
     }
 
     /// The patients these writes name, those who are known here.
@@ -54,26 +60,27 @@ impl Pipeline {
         writes: Vec<Write>,
         declared: Option<Release>,
     ) -> Result<Vec<String>, Fault> {
-        Ok(self.known_here(caller, writes, declared).await?.patients.into_iter().collect())
+        Ok(self.known_here(caller, writes, declared).await?.or_nobodys().patients.into_iter().collect())
     }
 
     /// What of what these writes name is known here.
     async fn known_here(&self, caller: &Caller, writes: Vec<Write>, declared: Option<Release>) -> Result<Known, Fault> {
         let planner = self.planner(caller.source.as_deref().unwrap_or_default());
-        let known = self.store.read(move |reader| {
-            let mut known = Known::default();
-            for write in &writes {
-                known.records.extend(replaced(&planner, reader, write)?);
-                for id in readable(named(&planner, reader, write, declared).map(Some))?.unwrap_or_default() {
-                    if known.patients.len() <= MAX_PATIENTS && readable(reader.current("Patient", &id))?.is_some() {
-                        known.patients.insert(id);
+        self.store
+            .read(move |reader| {
+                let mut known = Known::default();
+                for write in &writes {
+                    known.records.extend(replaced(&planner, reader, write)?);
+                    known.attempted.extend(attempted(&planner, reader, write)?);
+                    for id in readable(named(&planner, reader, write, declared).map(Some))?.unwrap_or_default() {
+                        if known.patients.len() <= MAX_PATIENTS && readable(reader.current("Patient", &id))?.is_some() {
+                            known.patients.insert(id);
+                        }
                     }
                 }
-            }
-            Ok(known)
-        });
-        let known = known.await?;
-        Ok(known.or_nobodys())
+                Ok(known)
+            })
+            .await
     }
 
     /// Which of these writes would delete records of others, with their places among them.
@@ -96,13 +103,13 @@ impl Pipeline {
     }
 
     /// What is put on record of an attempt to delete these records of others, for everybody whose they are.
-    pub(super) async fn attempt_on(&self, records: Vec<(String, String)>) -> Result<Closing, Fault> {
+    pub(super) async fn attempt_on(&self, records: Vec<(String, String)>) -> Result<Vec<Closing>, Fault> {
         let known = self.store.read(move |reader| {
             let records = owned(reader, &records)?;
-            Ok(Known { patients: records.values().flatten().cloned().collect(), records })
+            Ok(Known { patients: records.values().flatten().cloned().collect(), attempted: records.clone(), records })
         });
-        let closing = known.await?.or_nobodys().closing();
-        Ok(Closing { description: Some("what was to be deleted was sent by another".to_owned()), ..closing })
+        let said = |closing| Closing { description: Some("what was to be deleted was sent by another".to_owned()), ..closing };
+        Ok(known.await?.closings().into_iter().map(said).collect())
     }
 }
 
@@ -122,6 +129,8 @@ struct Known {
     patients: BTreeSet<String>,
     /// The records it would have changed, with the patients whose they are.
     records: BTreeMap<String, Vec<String>>,
+    /// Those of others that it would have deleted, likewise.
+    attempted: BTreeMap<String, Vec<String>>,
 }
 
 impl Known {
@@ -130,8 +139,27 @@ impl Known {
         if self.patients.len() <= MAX_PATIENTS { self } else { Known::default() }
     }
 
+    /// What is put on record. Where it is about more patients than a record is written for, an attempt to delete is on record of each all the same: the
+    /// more somebody would destroy, the less could otherwise be told of it.
+    fn closings(self) -> Vec<Closing> {
+        if self.patients.len() <= MAX_PATIENTS || self.attempted.is_empty() {
+            return vec![self.or_nobodys().closing()];
+        }
+        let owners: BTreeSet<&String> = self.attempted.values().flatten().collect();
+        let owners: Vec<String> = owners.into_iter().take(MAX_ATTEMPTED_PATIENTS).cloned().collect();
+        if owners.is_empty() {
+            return vec![Known { records: self.attempted, ..Known::default() }.closing()];
+        }
+        let of = |patients: &[String]| Known {
+            records: self.attempted.clone(),
+            patients: patients.iter().cloned().collect(),
+            ..Known::default()
+        };
+        owners.chunks(MAX_PATIENTS).map(|patients| of(patients).closing()).collect()
+    }
+
     fn closing(self) -> Closing {
-        let Known { patients, mut records } = self;
+        let Known { patients, mut records, .. } = self;
         // What is nobody's is named where no patient is: beside one it would stand in the way of the record of theirs.
         records.retain(|_, owners| owners.iter().any(|owner| patients.contains(owner)) || (owners.is_empty() && patients.is_empty()));
         Closing {
@@ -140,6 +168,14 @@ impl Known {
             withheld: patients.into_iter().collect(),
             ..Closing::default()
         }
+    }
+}
+
+/// The records of others that a write would delete, each with the patients whose it is.
+fn attempted(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+    match &write.interaction {
+        Interaction::Delete { .. } | Interaction::ConditionalDelete { .. } => owned(reader, &planner.attempted(write, reader)?),
+        _ => Ok(BTreeMap::new()),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::config::Interaction as Permission;
 use crate::identity::Caller;
 use crate::ledger::merkle::{leaf_hash, verify_inclusion};
 use crate::ledger::{LedgerError, LogProof, TileReader, TreeHashes};
-use crate::outcome::{Failure, Fault, FaultKind};
+use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::store::{LedgerHead, Reader, StoredVersion};
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl QueryPath {
             }
             vec![permitted]
         };
-        let text = self.prove(stored).await?.ok_or_else(|| not_found(type_name))?;
+        let text = self.prove(stored).await?.ok_or_else(without_leaf)?;
         self.disclose(opened, super::disclosure(shown.iter(), Some("receipt".to_owned())), Vec::new()).await?;
         Ok(text)
     }
@@ -88,6 +88,12 @@ impl QueryPath {
         let text = text.map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
         Ok(Some(text))
     }
+}
+
+/// What is stored without a leaf, such as what the gateway notes of tokens it gave, proves nothing.
+fn without_leaf() -> Refusal {
+    let text = "This version has no leaf in the log, and so no receipt: what the gateway notes itself of tokens, tasks and versions has none of its own.";
+    Refusal::new(Reason::NotFound, IssueType::NotFound, text)
 }
 
 impl QueryPath {

@@ -19,7 +19,9 @@ const KEY_DEPTH: usize = 8;
 /// What the signatures are checked with.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
-    /// The keys the reader believes.
+    /// The keys the reader believes to be the gateway's: by these alone a signature vouches for the Provenance it stands in.
+    pub gateway_keys: &'a [PublicKey],
+    /// The keys of whoever else may have signed.
     pub keys: &'a [PublicKey],
     /// The records at hand, as stored or as sent.
     pub records: &'a [Node],
@@ -42,6 +44,8 @@ pub enum Rechecked {
 pub struct Covered {
     /// In words.
     pub what: &'static str,
+    /// What the key that it holds by is called in its key set.
+    pub key_id: String,
     /// Whether it is over the Provenance itself too.
     pub provenance: bool,
     /// Which of the records at hand it is over.
@@ -60,24 +64,31 @@ pub fn recheck(provenance: &Node, evidence: &Evidence<'_>) -> Vec<Rechecked> {
 
 fn document(provenance: &Node, signature: &Node, evidence: &Evidence<'_>) -> Result<Rechecked, Problem> {
     let signature = DocumentSignature::read(signature, evidence.freshness)?;
-    let vouched = check_gateway_signature(signature.detached(), provenance).transpose()?.is_some();
+    let says_so = check_gateway_signature(signature.detached(), provenance).transpose()?.is_some();
     let mut payloads: Vec<Vec<u8>> = evidence.records.iter().map(|record| signature.canonicalisation.bytes(record)).collect();
-    if is_deletion(provenance) && vouched {
+    if is_deletion(provenance) && says_so {
         payloads.push(Vec::new());
     }
     if payloads.is_empty() {
         return Err(Problem::Missing("the record it is over: give it as a file"));
     }
-    let key = signature.holding_key(evidence.keys, payloads.iter().map(Vec::as_slice))?;
+    let holding = |keys| signature.holding_key(keys, payloads.iter().map(Vec::as_slice));
+    // Anybody can write into a header of theirs what the gateway writes into its own.
+    let gateways = holding(evidence.gateway_keys);
+    let vouched = says_so && gateways.is_ok();
+    // Where nobody else has a key of this name, what the gateway's said is the reason.
+    let key = gateways
+        .or_else(|problem| holding(evidence.keys).map_err(|other| if matches!(other, Problem::UnknownKey) { problem } else { other }))?;
     let given = payloads.iter().take(evidence.records.len()).enumerate();
     let what = match (vouched, signature.canonicalisation) {
         (true, _) => "the version and this Provenance",
+        (false, _) if says_so => "the record alone, for the key was not given as the gateway's",
         (false, Canonicalisation::Json) => "the record",
         (false, Canonicalisation::Data) => "the record but for its narrative",
         (false, Canonicalisation::Static) => "the record but for its narrative and meta",
     };
     let records = given.filter(|(_, payload)| signature.detached().verifies(payload, key)).map(|(number, _)| number).collect();
-    Ok(Rechecked::Holds(Covered { what, provenance: vouched, records }))
+    Ok(Rechecked::Holds(Covered { what, key_id: key.id().to_owned(), provenance: vouched, records }))
 }
 
 /// What the key that is kept with a signature is called in the key set it came from.
@@ -99,7 +110,7 @@ pub fn attest_again(element: &Node, document: &Node, received: &[u8], now: Insta
     let freshness = Freshness { now, skew: Duration::ZERO, max_age: Duration::ZERO };
     let verified = match element.text("sigFormat") {
         Some(MESSAGE_FORMAT) => {
-            let evidence = Evidence { keys: &keys, records: &[], received: Some(received), freshness };
+            let evidence = Evidence { gateway_keys: &[], keys: &keys, records: &[], received: Some(received), freshness };
             message(element, &evidence)?;
             Verified::kept(element, keys.first().ok_or(Problem::UnknownKey)?)
         }
@@ -130,7 +141,7 @@ fn message(signature: &Node, evidence: &Evidence<'_>) -> Result<Rechecked, Probl
     };
     let key_id = text("keyid").ok_or(Problem::Unreadable(BASE))?;
     let stated = text("alg").map(|name| Algorithm::of_http(name).ok_or(Problem::NotOffered("an algorithm"))).transpose()?;
-    let mut named = evidence.keys.iter().filter(|key| key.id() == key_id).peekable();
+    let mut named = evidence.gateway_keys.iter().chain(evidence.keys).filter(|key| key.id() == key_id).peekable();
     if named.peek().is_none() {
         return Err(Problem::UnknownKey);
     }
@@ -145,5 +156,10 @@ fn message(signature: &Node, evidence: &Evidence<'_>) -> Result<Rechecked, Probl
     if !digest::check(field, received)? {
         return Err(Problem::NotOffered("a digest"));
     }
-    Ok(Rechecked::Holds(Covered { what: "the request and the bytes received", provenance: false, records: Vec::new() }))
+    Ok(Rechecked::Holds(Covered {
+        what: "the request and the bytes received",
+        key_id: key_id.to_owned(),
+        provenance: false,
+        records: Vec::new(),
+    }))
 }

@@ -29,6 +29,14 @@ pub struct StoredRaw {
     pub bytes: Vec<u8>,
 }
 
+/// What a leaf is of.
+#[derive(Debug, Clone)]
+pub struct RecordOfLeaf {
+    pub type_name: String,
+    pub id: String,
+    pub source: String,
+}
+
 /// Whose history is asked for.
 #[derive(Debug, Clone)]
 pub enum HistoryScope {
@@ -135,6 +143,19 @@ impl<'c> Reader<'c> {
             }
         }
         Ok((found, damaged))
+    }
+
+    /// Of what type and id the version is that a leaf anchors, and from where, as its rows say, whatever can be read of it.
+    pub fn record_of_leaf(&self, leaf: u64) -> Result<Option<RecordOfLeaf>, Fault> {
+        let sql = "SELECT r.type, r.id, v.source, v.leaf + v.leaves FROM version v JOIN resource r ON r.rid = v.rid \
+                   WHERE v.leaf <= ? ORDER BY v.leaf DESC LIMIT 1";
+        let leaf = i64::try_from(leaf).unwrap_or(i64::MAX);
+        let anchored = |row: &rusqlite::Row<'_>| {
+            let end: i64 = row.get(3)?;
+            Ok((leaf < end).then(|| RecordOfLeaf { type_name: text(row, 0), id: text(row, 1), source: text(row, 2) }))
+        };
+        let found = self.connection.prepare_cached(sql).and_then(|mut statement| statement.query_row([leaf], anchored).optional());
+        Ok(found.map_err(fault)?.flatten())
     }
 
     /// Current Provenances, without a leaf of their own, that are indexed under a key: what the gateway itself stated. Oldest first.

@@ -193,8 +193,9 @@ impl Trail {
 
     /// That the log extends what the reader saw.
     async fn consistency(&self, head: &LedgerHead, seen: Option<u64>) -> Result<Option<Consistency>, Failure> {
-        let Some(old_size) = seen else { return Ok(None) };
-        if old_size == 0 || old_size > head.size() {
+        // A tree without leaves is extended by every other.
+        let Some(old_size) = seen.filter(|size| *size > 0) else { return Ok(None) };
+        if old_size > head.size() {
             let text = "The log has no checkpoint of the size given in 'seen'. If a signed checkpoint of this size exists, the log was set back: keep it.";
             return Err(Refusal::new(Reason::Malformed, IssueType::Value, text).at("seen").into());
         }

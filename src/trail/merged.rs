@@ -2,13 +2,14 @@
 
 use super::Trail;
 use super::subject::{Subject, linked_by};
+use crate::audit;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::outcome::Fault;
-use crate::pipeline::{linked_as_far_as_known, linked_patients, readable};
+use crate::pipeline::{linked_as_far_as_known, linked_patients, patient_ids, readable};
 use crate::registry::Role;
 use crate::search;
-use crate::store::Reader;
+use crate::store::{HistoryScope, Reader};
 use std::collections::BTreeSet;
 
 type Definitions = &'static crate::definitions::Definitions;
@@ -23,8 +24,10 @@ impl Trail {
         let Some(id) = subject.reference.strip_prefix("Patient/").map(str::to_owned) else { return Ok(Vec::new()) };
         let pipeline = &self.query.pipeline;
         let definitions = pipeline.definitions;
+        let tags = self.tags(subject, None).await?.into_iter().map(|tag| tag.tag).collect();
+        let told: Vec<u64> = self.indexer.positions(tags).await?.into_iter().flatten().collect();
         let mut links = Vec::new();
-        for other in pipeline.store.read(move |reader| merged(reader, definitions, &id)).await? {
+        for other in pipeline.store.read(move |reader| merged(reader, definitions, &id, &told)).await? {
             if caller.has_role(Role::Regulator) || pipeline.represented(caller, &other).await? {
                 let url = format!("Patient/{other}/{operation}");
                 links.push(Object::new().with("relation", "related").with("url", url).into());
@@ -35,8 +38,9 @@ impl Trail {
 }
 
 /// Those of them that are, or were, here.
-fn merged(reader: &Reader<'_>, definitions: Definitions, id: &str) -> Result<BTreeSet<String>, Fault> {
+fn merged(reader: &Reader<'_>, definitions: Definitions, id: &str, told: &[u64]) -> Result<BTreeSet<String>, Fault> {
     let mut found = linked_by(reader, id)?;
+    found.extend(told_of_both(reader, id, told)?);
     found.extend(linking(reader, definitions, id)?);
     found.extend(linked_as_far_as_known(reader.linked(id))?);
     found.remove(id);
@@ -47,6 +51,36 @@ fn merged(reader: &Reader<'_>, definitions: Definitions, id: &str) -> Result<BTr
         }
     }
     Ok(here)
+}
+
+/// The others whose merge with this one stands in its trail, whatever is said by now: Patients of which versions are there, for these linked it, and
+/// those of a Linkage of the gateway's.
+fn told_of_both(reader: &Reader<'_>, id: &str, told: &[u64]) -> Result<BTreeSet<String>, Fault> {
+    let (mut found, mut linkages) = (BTreeSet::new(), BTreeSet::new());
+    for &leaf in told {
+        match reader.record_of_leaf(leaf)? {
+            Some(anchored) if anchored.type_name == "Patient" => drop(found.insert(anchored.id)),
+            Some(anchored) if anchored.type_name == "Linkage" && anchored.source == audit::SOURCE => drop(linkages.insert(anchored.id)),
+            _ => {}
+        }
+    }
+    for linkage in linkages {
+        found.extend(linked_as_far_as_known(linked_in(reader, linkage, id))?);
+    }
+    Ok(found)
+}
+
+/// With whom the versions of a Linkage say that a Patient is one person.
+fn linked_in(reader: &Reader<'_>, linkage: String, id: &str) -> Result<Vec<String>, Fault> {
+    let scope = HistoryScope::Instance { type_name: "Linkage".to_owned(), id: linkage };
+    let mut linked = Vec::new();
+    for version in reader.history(&scope, None, None, MAX_MERGED)?.iter().filter(|version| !version.deleted()) {
+        let patients = patient_ids(&version.parse()?);
+        if patients.iter().any(|patient| patient == id) {
+            linked.extend(patients);
+        }
+    }
+    Ok(linked)
 }
 
 /// The Patients that link this one now.

@@ -2,7 +2,7 @@
 //! there were nothing.
 
 use super::trail::{Case, resources};
-use crate::support::data::{bundle, creates, observation};
+use crate::support::data::{bundle, creates, observation, patient};
 use crate::support::{Call, Party};
 use hearthgate::evidence::{Kept, verify};
 use serde_json::{Value, json};
@@ -89,4 +89,33 @@ async fn a_deletion_of_what_another_sent_ends_a_transaction_where_it_can_be_seen
     assert_eq!(count(&laboratory).await, 1);
     let new = events(&case, &seen).await.split_off(before);
     assert_eq!(new.iter().filter(|event| event["outcome"] == "4").count(), 1, "{new:#?}");
+}
+
+/// However many they are, and whether they can be seen or not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deleting_the_records_of_a_crowd_is_on_record_of_each() {
+    let case = Case::new().await;
+    let laboratory = case.world.party("laboratory").await;
+    let crowd: Vec<Value> = (0..60).map(|number| creates(&format!("urn:uuid:{number}"), patient(&format!("crowd-{number}")))).collect();
+    let made = case.a.post("", &bundle("batch", crowd)).await.expect(200).json();
+    let location = |entry: &Value| entry["response"]["location"].as_str().unwrap().split_once("/fhir/").unwrap().1.to_owned();
+    let mut patients: Vec<String> = made["entry"].as_array().unwrap().iter().map(location).collect();
+    patients.iter_mut().for_each(|location| location.truncate(location.find("/_history").unwrap()));
+    let delete = |of: &String| json!({"request": {"method": "DELETE", "url": of}});
+    // Hospital B may see the one that is consented to, and is refused the whole.
+    let seen = [format!("Patient/{}", case.patient)];
+    for (who, more, status) in [(&laboratory, &[][..], 200), (&case.b, &seen[..], 403)] {
+        let deletions = patients.iter().chain(more).map(delete).collect();
+        let answer = who.post("", &bundle("transaction", deletions)).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    for of in [&patients[0], &patients[30], &patients[59]] {
+        let refused: Vec<Value> = events(&case, of).await.into_iter().filter(|event| event["outcome"] == "4").collect();
+        assert_eq!(refused.len(), 2, "{of}: {refused:#?}");
+        for event in refused {
+            let named = event["entity"].to_string();
+            assert!(named.contains(of) && !patients.iter().any(|other| other != of && named.contains(other)), "{named}");
+        }
+        case.a.get(of).await.expect(200);
+    }
 }

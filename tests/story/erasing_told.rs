@@ -1,6 +1,7 @@
 //! What the log says of what was erased, to whoever reads another's trail or accounting.
 
 use super::erasing::Case;
+use super::trail::resources;
 use crate::support::Call;
 use crate::support::data::patient;
 use crate::support::process::hearthgate;
@@ -53,6 +54,29 @@ async fn what_was_taken_out_is_named_in_the_trail_of_the_record_it_was_about() {
     for trail in [format!("Patient/{}", case.second), format!("Observation/{of}")] {
         let report = case.report(&trail).await;
         assert_eq!(report.shortened.into_iter().collect::<Vec<_>>(), [(Erased::Named, 1)], "{trail}");
+    }
+}
+
+/// The receipt of a record of what was done is of what that was before something was taken out of it, and says so of the record as it is read now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_receipt_of_what_was_shortened_does_not_accuse_it() {
+    let case = Case::new().await;
+    let of = case.record(&[(&case.second, "the second's")]).await;
+    case.a.get(&format!("Observation?_id={of},{}", case.first)).await.expect(200);
+    case.erase(&case.first, "").await.expect(200);
+    let trail = case.regulator.get(&format!("Observation/{of}/$provenance-trail")).await.expect(200).json();
+    let shortened = resources(&trail, "AuditEvent").into_iter().find(|event| event.to_string().contains("REDACTED")).expect("one").clone();
+    let receipt = case.regulator.get(&format!("AuditEvent/{}/$receipt", shortened["id"].as_str().unwrap())).await.expect(200).text();
+    let folder = case.world.folder.path();
+    let key = case.world.running.verifier_key.to_string();
+    let mut whole = shortened.clone();
+    whole["meta"].as_object_mut().unwrap().remove("security");
+    for (record, said) in [(&shortened, "is labelled REDACTED"), (&whole, "is not the one this receipt is for")] {
+        std::fs::write(folder.join("record.json"), record.to_string()).unwrap();
+        std::fs::write(folder.join("receipt"), &receipt).unwrap();
+        let run = hearthgate(&["ledger", "verify", "receipt", "--record", "record.json", "--key", &key], folder);
+        let told = String::from_utf8(run.stderr).unwrap();
+        assert!(run.status.code() == Some(1) && told.contains(said), "{told}");
     }
 }
 

@@ -8,6 +8,7 @@ use data_encoding::BASE64;
 use hearthgate::evidence::{Kept, verify, verify_accounting};
 use serde_json::{Value, json};
 
+use super::evidence::receipt;
 use super::trail::resources;
 
 /// An application that speaks for the first patient, or for both.
@@ -139,4 +140,63 @@ async fn erasing_one_of_a_merge_leaves_the_others_trails_whole() {
             verifies(&case, id).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_merged_is_led_to_after_its_end_and_when_the_link_is_taken_back() {
+    let case = TwoPatients::new().await;
+    let (first, second) = (case.first.as_str(), case.second.as_str());
+    let lead_to_each_other = async |what: &str| {
+        for (one, other) in [(first, second), (second, first)] {
+            assert_eq!(related(&trail(&case, one).await), [format!("Patient/{other}/$provenance-trail")], "{what}");
+            assert_eq!(related(&accounting(&case.regulator, one).await), [format!("Patient/{other}/$disclosures")], "{what}");
+        }
+    };
+    says(&case, first, "1", &[("replaced-by", second)]).await;
+    lead_to_each_other("linked").await;
+    says(&case, first, "1", &[]).await;
+    lead_to_each_other("taken back").await;
+    case.a.delete(&format!("Patient/{first}")).await.expect(204);
+    lead_to_each_other("deleted").await;
+    // What was found by an operator, and taken back by one.
+    let third = case.a.create(&patient("3")).await;
+    let decide = async |decision: &str, patients: &[&str]| {
+        case.world.desk("POST", "/people", &json!({"decision": decision, "patients": patients})).await.expect(200);
+    };
+    decide("link", &[second, &third]).await;
+    decide("unlink", &[&third]).await;
+    assert_eq!(related(&accounting(&case.regulator, &third).await), [format!("Patient/{second}/$disclosures")]);
+    let mut both = [format!("Patient/{first}/$disclosures"), format!("Patient/{third}/$disclosures")];
+    both.sort_unstable();
+    assert_eq!(related(&accounting(&case.regulator, second).await), both);
+    verifies(&case, second).await;
+}
+
+/// A receipt is of the first leaf of a version, which an accounting of somebody else does not list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_of_the_other_of_a_merge_accuses_no_accounting() {
+    let case = TwoPatients::new().await;
+    let (first, second) = (case.first.as_str(), case.second.as_str());
+    let mut about_both = observation(&format!("Patient/{first}"));
+    about_both["focus"] = json!([{"reference": format!("Patient/{second}")}]);
+    let about_both = case.a.create(&about_both).await;
+    says(&case, first, "1", &[("replaced-by", second)]).await;
+    let strangers = case.a.create(&patient("3")).await;
+    let report = async |of: &str, version: &str| {
+        let receipts = [receipt(&case.a, version).await];
+        let told = case.regulator.get(&format!("Patient/{of}/$disclosures")).await.expect(200).bytes;
+        verify_accounting(&told, &case.world.policy(), &Kept { receipts: &receipts, ..Kept::default() }).report
+    };
+    for version in [format!("Observation/{about_both}"), format!("Patient/{first}/_history/2")] {
+        let counted = [report(first, &version).await, report(second, &version).await].map(|report| {
+            assert_eq!(report.problems, Vec::<String>::new(), "{version}");
+            (report.receipts, report.beside, report.bound.len())
+        });
+        assert_eq!(counted, [(1, 0, 1), (0, 1, 0)], "{version}");
+        // Of whom it does not tell it is in no list.
+        let stranger = report(&strangers, &version).await.problems;
+        assert!(matches!(&stranger[..], [only] if only.contains("does not list it")), "{stranger:?}");
+    }
+    let other = report(second, &format!("Patient/{strangers}")).await.problems;
+    assert!(matches!(&other[..], [only] if only.contains("does not list it")), "{other:?}");
 }

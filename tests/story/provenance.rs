@@ -5,7 +5,9 @@ use crate::support::process::hearthgate;
 use crate::support::signing::Signer;
 use crate::support::world::documents;
 use crate::support::{Call, Party, Setup, World};
+use data_encoding::BASE64URL_NOPAD;
 use hearthgate::anchor::{Leaf, change_commitment, change_key};
+use hearthgate::fhir::json::{parse, write_canonical};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -159,6 +161,57 @@ async fn a_signed_request_is_evidence_and_a_badly_signed_one_leaves_nothing() {
     // Whoever holds the key must also be the client it is registered for.
     let b = world.party("hospital-b").await;
     assert_eq!(b.call(signer.post("Patient", &sent)).await.expect(400).issue(), "security");
+}
+
+/// Whoever has a key that is believed as a submitter's says in its header what the gateway says in its own: that the signature is over the Provenance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_a_submitters_key_nothing_vouches_for_a_provenance() {
+    let signer = Signer::new("signing-1");
+    let (world, a) = world(&signer).await;
+    let created = a.call(signer.post("Patient", &patient("1"))).await.expect(201);
+    let honest = provenance_of(&a, &format!("Patient/{}", created.json()["id"].as_str().unwrap())).await;
+    let never = patient("never");
+    let mut forged = honest.clone();
+    forged["target"] = json!([{"reference": "Patient/never/_history/1"}]);
+    forged.as_object_mut().unwrap().remove("signature");
+    let canonical = write_canonical(&parse(forged.to_string().as_bytes(), 64).unwrap());
+    let digest = BASE64URL_NOPAD.encode(&Sha256::digest(canonical.as_bytes()));
+    let header = json!({"canon": "http://hl7.org/fhir/canonicalization/json", "urn:hearthgate:provenance-digest": digest});
+    let mut signature = honest["signature"].as_array().unwrap().iter().find(|one| one["sigFormat"] == "application/jose").unwrap().clone();
+    signature["data"] = json!(signer.detached(header, &never));
+    forged["signature"] = json!([signature]);
+
+    let gateway = gateway_keys(&world).await;
+    let kid = gateway["keys"][0]["kid"].as_str().unwrap();
+    let folder = world.folder.path();
+    let written: [(&str, &Value); 6] = [
+        ("forged.json", &forged),
+        ("never.json", &never),
+        ("honest.json", &honest),
+        ("stored.json", &created.json()),
+        ("jwks.json", &gateway),
+        ("partner.json", &json!({"keys": [signer.jwk()]})),
+    ];
+    for (name, value) in written {
+        std::fs::write(folder.join(name), value.to_string()).unwrap();
+    }
+    std::fs::write(folder.join("received"), patient("1").to_string()).unwrap();
+    for keys in [&["--key", "jwks.json", "--key", "partner.json"][..], &["--key", "partner.json", "--gateway-key", "jwks.json"]] {
+        let run = |more: &[&str]| {
+            let run = hearthgate(&[&["provenance", "verify"], more, keys].concat(), folder);
+            (run.status.code(), String::from_utf8(run.stdout).unwrap())
+        };
+        let (status, told) = run(&["forged.json", "--record", "never.json"]);
+        assert_eq!(status, Some(1), "{told}");
+        assert!(told.contains("holds for the record alone") && told.contains("not signed: no signature of the gateway's"), "{told}");
+        let (status, told) = run(&["honest.json", "--record", "stored.json", "--received", "received"]);
+        assert_eq!(status, Some(0), "{told}");
+        for named in ["bytes received (key \"signing-1\")".to_owned(), format!("this Provenance (key \"{kid}\")")] {
+            assert!(told.contains(&named), "{told}");
+        }
+    }
+    let none = hearthgate(&["provenance", "verify", "honest.json"], folder);
+    assert_eq!(none.status.code(), Some(2), "without keys nothing is checked");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -163,6 +163,7 @@ async fn the_receipt_of_what_was_done_opens_it() {
         if receipt.status == 404 {
             // What a stranger did, who was given a token, is in no leaf.
             assert_eq!(event["subtype"][0]["code"], "token", "{event}");
+            assert!(receipt.text().contains("has no leaf in the log"), "it is there, and has none: {}", receipt.text());
             continue;
         }
         let opened = verify_receipt(&receipt.text(), &world.policy(), Some(event.to_string().as_bytes())).unwrap();

@@ -56,13 +56,20 @@ impl Signer {
             .body(FHIR_JSON, body)
     }
 
-    /// A Provenance of these targets that signs a document.
-    pub fn provenance(&self, targets: &[&str], document: &Value) -> Value {
-        let header = json!({"alg": "EdDSA", "kid": self.key_id, "sigT": Clock::system().now().to_fhir_instant()});
+    /// A detached JWS over a document, with this header beside its key's name.
+    pub fn detached(&self, mut header: Value, document: &Value) -> String {
+        header["alg"] = json!("EdDSA");
+        header["kid"] = json!(self.key_id);
+        header["sigT"] = json!(Clock::system().now().to_fhir_instant());
         let protected = BASE64URL_NOPAD.encode(header.to_string().as_bytes());
         let canonical = write_canonical(&parse(document.to_string().as_bytes(), 64).unwrap());
         let input = format!("{protected}.{}", BASE64URL_NOPAD.encode(canonical.as_bytes()));
         let signature = BASE64URL_NOPAD.encode(self.pair.sign(input.as_bytes()).as_ref());
+        BASE64.encode(format!("{protected}..{signature}").as_bytes())
+    }
+
+    /// A Provenance of these targets that signs a document.
+    pub fn provenance(&self, targets: &[&str], document: &Value) -> Value {
         let now = Clock::system().now().to_fhir_instant();
         let who = json!({"display": "signer"});
         let mut provenance = json!({
@@ -74,7 +81,7 @@ impl Signer {
                 "when": now,
                 "who": who,
                 "sigFormat": "application/jose",
-                "data": BASE64.encode(format!("{protected}..{signature}").as_bytes())
+                "data": self.detached(json!({}), document)
             }]
         });
         if !targets.is_empty() {

@@ -5,9 +5,11 @@ mod rows;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{Subject, leaf_tags, verify_entry, verify_receipt};
+use crate::anchor::{ReceiptError, Subject, leaf_tags, verify_entry, verify_receipt};
 use crate::clock::Entropy;
 use crate::config::Settings;
+use crate::consent::is_marked_redacted;
+use crate::fhir::json;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
 use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
@@ -165,8 +167,18 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
             }
             Ok(FINE)
         }
+        Err(ReceiptError::OtherRecord) if record.as_deref().is_some_and(is_redacted) => Ok(complain(
+            FINDINGS,
+            "the record given is labelled REDACTED: something was taken out of it, as of what led to a person who was erased, and this receipt is of \
+             what it was before. Whether anything else of it was changed cannot be told by a receipt; an evidence package shows which erasure names it",
+        )),
         Err(error) => Ok(complain(FINDINGS, error)),
     }
+}
+
+/// Whether a record says itself that something was taken out of it.
+fn is_redacted(record: &[u8]) -> bool {
+    json::parse(record, json::DEFAULT_DEPTH).is_ok_and(|record| is_marked_redacted(&record))
 }
 
 /// Verifies the newest checkpoint of a log, its right edge, and that it extends an older one.
