@@ -30,6 +30,8 @@ pub struct LedgerState {
     pub verifier_keys: Arc<str>,
     /// Every key the log has had.
     pub key_history: Arc<str>,
+    /// Whether anybody may read the entries.
+    pub open_entries: bool,
     /// Whether anybody may add entries.
     pub open_add: bool,
 }
@@ -87,7 +89,8 @@ async fn keys(State(state): State<LedgerState>) -> Response<Body> {
 async fn serve_tile(State(state): State<LedgerState>, Path(path): Path<String>) -> Response<Body> {
     let head = state.store.ledger_head();
     let Ok(wanted) = format!("tile/{path}").parse::<TilePath>() else { return status(StatusCode::NOT_FOUND) };
-    if !wanted.exists_at(head.size()) {
+    let is_withheld = wanted.kind == TileKind::Entries && !state.open_entries;
+    if is_withheld || !wanted.exists_at(head.size()) {
         return status(StatusCode::NOT_FOUND);
     }
     match state.store.read(move |reader| read_tile(reader, &head, wanted)).await {

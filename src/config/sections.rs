@@ -127,6 +127,9 @@ pub struct Ledger {
     pub anchor_within_ms: u64,
     /// How long the log may fail to be published before nothing new is taken.
     pub max_unpublished_ms: u64,
+    /// Shows everybody the log's entries, and not its hashes alone. They hold no personal data; but whoever knows a patient's tag, from a receipt of
+    /// something of their own, sees which of their own requests met with something of that patient's that was not shown.
+    pub open_entries: bool,
     /// Takes entries from whoever asks (`POST /ledger/add`), for load tests. On loopback only.
     pub open_add: bool,
     /// Where the log's files go instead of the data directory: `s3://bucket/prefix`.
@@ -181,6 +184,7 @@ impl Default for Ledger {
             witness_interval_ms: limits::WITNESS_INTERVAL_MS.default,
             anchor_within_ms: limits::ANCHOR_WITHIN_MS.default,
             max_unpublished_ms: limits::UNPUBLISHED_MS.default,
+            open_entries: true,
             open_add: false,
             publish: None,
             witness: None,

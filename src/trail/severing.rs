@@ -3,12 +3,13 @@
 use super::erasure::MAX_RESOURCES;
 use super::statements::is_committed;
 use super::subject::told_of;
-use crate::anchor::{Anchor, Leaf, LeafKind, Missing, PatientTags, Severed};
+use crate::anchor::{Anchor, Epoch, Leaf, LeafKind, Missing, PatientTags, Severed};
 use crate::clock::Instant;
 use crate::fhir::Node;
+use crate::ledger::index::Tag;
 use crate::outcome::{Fault, FaultKind};
 use crate::store::{HistoryScope, Keyring, LeafDraft, Reader, StoredVersion};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Leaves that stand for nothing once the erasure is done, and versions that lack, by `Type/id`.
 #[derive(Default)]
@@ -81,11 +82,12 @@ impl Severing {
         let version = reader.version(type_name, id, number)?.filter(|version| is_committed(stated, version));
         let Some((first, count)) = version.and_then(|version| Some((version.leaf?, version.leaves))) else { return Ok(Vec::new()) };
         let patients = told_of(reader, type_name, id)?;
+        let mut owners = Owners { keyring, patients: &patients, known: BTreeMap::new() };
         let mut found = Vec::new();
         for (position, entry) in (first..).zip(reader.leaves(first, usize::try_from(count).unwrap_or(usize::MAX))?) {
             let leaf =
                 Leaf::decode(&entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read")))?;
-            if let Some(owner) = owner(keyring, &leaf, &patients)?.filter(|owner| owner.as_deref() != Some(erased)) {
+            if let Some(owner) = owners.of(&leaf)?.filter(|owner| owner.as_deref() != Some(erased)) {
                 let whose = (owner, record.to_owned());
                 self.shortened.entry(whose.clone()).or_default().insert(position);
                 found.push(whose);
@@ -99,13 +101,12 @@ impl Severing {
         self.leaves.get(record).into_iter().flatten().any(|(_, leaf)| leaf.tags.patient.is_none())
     }
 
-    /// What the leaves name that tell somebody, or nobody, of a record: the leaves in that one's own trail.
-    pub fn named(&self, anchor: &Anchor, patient: Option<&str>, record: &str) -> Result<Vec<Severed>, Fault> {
+    /// What the leaves name that tell somebody, or nobody, of a record: the leaves in that one's own trail, as they stand under its tags.
+    fn named(&self, anchor: &Anchor, patient: Option<&str>, record: &str, tagged: &Tagged) -> Result<Vec<Severed>, Fault> {
         let (key, own) = (anchor.keyring.patient(patient)?, patient.map(|patient| format!("Patient/{patient}")));
-        let tag = |leaf: &Leaf| own.as_deref().map(|own| PatientTags::of(&key, leaf.epoch()).tag(own));
-        let leaves = self.leaves.get(record).into_iter().flatten().filter(|(_, leaf)| leaf.tags.patient == tag(leaf));
+        let tag = |epoch: &Epoch| own.as_deref().map(|own| PatientTags::of(&key, *epoch).tag(own));
         let missing = Missing {
-            leaves: leaves.map(|(position, _)| *position).collect(),
+            leaves: tagged.iter().flat_map(|(epoch, tagged)| tagged.get(&tag(epoch)).into_iter().flatten()).copied().collect(),
             versions: self.versions.get(record).cloned().unwrap_or_default(),
             shortened: self.shortened.get(&(patient.map(str::to_owned), record.to_owned())).cloned().unwrap_or_default(),
         };
@@ -121,12 +122,14 @@ impl Severing {
         (partner, at): (Option<&str>, Instant),
     ) -> Result<Vec<(LeafDraft, Option<Severed>)>, Fault> {
         let mut leaves = Vec::new();
+        let mut all: BTreeMap<&str, Tagged> = BTreeMap::new();
         for (patient, record) in told {
             let patient = patient.as_deref();
+            let tagged = all.entry(record).or_insert_with(|| tagged(self.leaves.get(record).into_iter().flatten()));
             let named: Vec<Option<Severed>> = if patient.is_some() && patient == erased {
                 vec![None]
             } else {
-                self.named(anchor, patient, record)?.into_iter().map(Some).collect()
+                self.named(anchor, patient, record, tagged)?.into_iter().map(Some).collect()
             };
             for severed in named {
                 leaves.push((anchor.erase_leaf(patient, Some(record), partner, at, severed.as_ref())?, severed));
@@ -136,18 +139,38 @@ impl Severing {
     }
 }
 
-/// Which of these patients a leaf is about; of a leaf about nobody, nobody. Nothing where it is another's.
-fn owner(keyring: &Keyring, leaf: &Leaf, patients: &[String]) -> Result<Option<Option<String>>, Fault> {
-    if leaf.tags.patient.is_none() {
-        return Ok(Some(None));
+/// Where leaves stand, by their epoch and the tag of whose they are.
+type Tagged = BTreeMap<Epoch, HashMap<Option<Tag>, Vec<u64>>>;
+
+fn tagged<'l>(leaves: impl Iterator<Item = &'l (u64, Leaf)>) -> Tagged {
+    let mut tagged = Tagged::new();
+    for (position, leaf) in leaves {
+        tagged.entry(leaf.epoch()).or_default().entry(leaf.tags.patient).or_default().push(*position);
     }
-    for patient in patients {
-        let secret = PatientTags::of(&keyring.patient(Some(patient))?, leaf.epoch());
-        if leaf.tags.patient == Some(secret.tag(&format!("Patient/{patient}"))) {
-            return Ok(Some(Some(patient.clone())));
+    tagged
+}
+
+/// These patients by their tags, made once for each epoch.
+struct Owners<'p> {
+    keyring: &'p Keyring,
+    patients: &'p [String],
+    known: BTreeMap<Epoch, HashMap<Tag, &'p str>>,
+}
+
+impl Owners<'_> {
+    /// Which of them a leaf is about; of a leaf about nobody, nobody. Nothing where it is another's.
+    fn of(&mut self, leaf: &Leaf) -> Result<Option<Option<String>>, Fault> {
+        let Some(tag) = leaf.tags.patient else { return Ok(Some(None)) };
+        let epoch = leaf.epoch();
+        if !self.known.contains_key(&epoch) {
+            let tag =
+                |patient: &String| Ok(PatientTags::of(&self.keyring.patient(Some(patient))?, epoch).tag(&format!("Patient/{patient}")));
+            let tags = self.patients.iter().map(|patient| Ok((tag(patient)?, patient.as_str()))).collect::<Result<_, Fault>>()?;
+            self.known.insert(epoch, tags);
         }
+        let owner = self.known.get(&epoch).and_then(|known| known.get(&tag));
+        Ok(owner.map(|owner| Some((*owner).to_owned())))
     }
-    Ok(None)
 }
 
 /// By the tags that the leaf of an act bears, in whose trail it stands, if not in that of whoever is erased, and which of these records it is about.

@@ -203,6 +203,7 @@ impl Durable {
             store: self.store.clone(),
             verifier_keys: Arc::clone(&self.verifier_keys),
             key_history: Arc::clone(&self.key_history),
+            open_entries: settings.ledger.open_entries,
             open_add: settings.ledger.open_add,
         };
         let routes = Router::new()

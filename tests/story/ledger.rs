@@ -5,6 +5,7 @@ use crate::support::data::{bundle, creates, patient};
 use crate::support::party::Party;
 use crate::support::process::hearthgate;
 use crate::support::{Call, Setup, World, until};
+use data_encoding::BASE64;
 use hearthgate::clock::Clock;
 use hearthgate::ledger::reader::{self, LogFiles};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, LedgerError, Note, fsck};
@@ -84,6 +85,43 @@ async fn anybody_can_check_the_whole_log() {
             assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{path} holds {word}");
         }
     }
+}
+
+/// Whoever operates it may keep the entries from everybody: what is proved by hashes goes on being proved.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_can_be_withheld() {
+    let world = Setup::adjusted(|settings| settings.ledger.open_entries = false).start().await;
+    let a = world.party("hospital-a").await;
+    let id = a.create(&patient("1")).await;
+    let of = async |path: &str| reqwest::get(format!("{}/ledger/{path}", world.origin)).await.unwrap().status().as_u16();
+    assert_eq!(of("tile/entries/000.p/1").await, 404);
+    for path in ["tile/0/000.p/1", "checkpoint", "keys"] {
+        assert_eq!(of(path).await, 200, "{path}");
+    }
+    let receipt = a.get(&format!("Patient/{id}/$receipt")).await.expect(200);
+    let (key, folder) = (world.running.verifier_key.to_string(), world.folder.path());
+    std::fs::write(folder.join("receipt"), &receipt.bytes).unwrap();
+    let record = a.get(&format!("Patient/{id}")).await.expect(200);
+    std::fs::write(folder.join("record"), &record.bytes).unwrap();
+    let verify = |file: &str, record: &[&str]| {
+        let run = hearthgate(&[&["ledger", "verify", file, "--key", &key], record].concat(), folder);
+        let text = [run.stdout, run.stderr].concat();
+        (run.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    let (status, told) = verify("receipt", &["--record", "record"]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.starts_with(&format!("verified: Patient/{id}/_history/1 is leaf ")), "{told}");
+    // What a receipt says that it is of is no more than said, where nothing shows it.
+    let (status, told) = verify("receipt", &[]);
+    assert_eq!(status, Some(0), "{told}");
+    assert!(told.starts_with("verified: leaf ") && told.contains("which nothing here proves"), "{told}");
+    let text = receipt.text();
+    let extra = text.lines().find_map(|line| line.strip_prefix("extra ")).unwrap();
+    let opening = String::from_utf8(BASE64.decode(extra.as_bytes()).unwrap()).unwrap();
+    let forged = text.replace(extra, &BASE64.encode(opening.replace(&id, "somebody-else").as_bytes()));
+    std::fs::write(folder.join("forged"), forged).unwrap();
+    let (status, told) = verify("forged", &["--record", "record"]);
+    assert_eq!(status, Some(1), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -152,14 +152,16 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
     }
     match verify_receipt(&text, &policy, record.as_deref()) {
         Ok(receipt) => {
-            answer!(
-                "verified: {} is leaf {} ({}) of {} at size {}",
-                receipt.target,
-                receipt.index,
-                receipt.kind.label(),
-                receipt.origin,
-                receipt.size
-            );
+            let leaf = format!("leaf {} ({}) of {} at size {}", receipt.index, receipt.kind.label(), receipt.origin, receipt.size);
+            let target = receipt.target.escape_debug();
+            match receipt.subject {
+                // What is stored says itself which version of which record it is.
+                Some(Subject::Stored) => match names_of(record.as_deref()) {
+                    Some(names) if names.contains(&receipt.target) => answer!("verified: {target} is {leaf}"),
+                    _ => return Ok(complain(FINDINGS, format!("the record given is not {target}, which the receipt says it is"))),
+                },
+                _ => answer!("verified: {leaf}; it says itself that it stands for {target}, which nothing here proves"),
+            }
             match receipt.subject {
                 Some(Subject::Received) => answer!("record: byte for byte what the gateway received"),
                 Some(Subject::Stored) => answer!("record: the version the gateway stored, in canonical form"),
@@ -179,6 +181,15 @@ fn verify(receipt: &Path, record: Option<&Path>, trust: &Trust) -> Result<u8, St
 /// Whether a record says itself that something was taken out of it.
 fn is_redacted(record: &[u8]) -> bool {
     json::parse(record, json::DEFAULT_DEPTH).is_ok_and(|record| is_marked_redacted(&record))
+}
+
+/// What a record is called by itself: with its version, and where it is of what was done without.
+fn names_of(record: Option<&[u8]>) -> Option<[String; 2]> {
+    let record = json::parse(record?, json::DEFAULT_DEPTH).ok()?;
+    let name = format!("{}/{}", record.resource_type()?, record.text("id")?);
+    let version = record.text_at(&["meta", "versionId"]).unwrap_or("1");
+    let whole = if record.resource_type() == Some("AuditEvent") { name.clone() } else { String::new() };
+    Some([format!("{name}/_history/{version}"), whole])
 }
 
 /// Verifies the newest checkpoint of a log, its right edge, and that it extends an older one.
