@@ -58,8 +58,9 @@ pub fn check(walk: &mut Walk<'_>, resource: &Node, path: &Path<'_>) {
     let Some(publisher) = resource.text("publisher") else { return };
     let is_named = names.any(|name| publisher.strip_prefix("HL7 International / ") == Some(name));
     if !is_named {
-        // Publishers of before were not named by their group.
-        let severity = if publisher.contains('/') { Severity::Error } else { Severity::Warning };
+        // Publishers of before were not named by their group, and some definitions are others' too.
+        let names_a_group = publisher.starts_with("HL7 International") && publisher.contains('/');
+        let severity = if names_a_group { Severity::Error } else { Severity::Warning };
         let text = "The publisher of a definition of HL7's is HL7 International, with the name of the work group that is stated";
         walk.report.add(Rule { severity, ..OTHER_PUBLISHER }, path, resource, text);
     }
