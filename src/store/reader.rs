@@ -145,17 +145,17 @@ impl<'c> Reader<'c> {
         Ok((found, damaged))
     }
 
-    /// Of what type and id the version is that a leaf anchors, and from where, as its rows say, whatever can be read of it.
-    pub fn record_of_leaf(&self, leaf: u64) -> Result<Option<RecordOfLeaf>, Fault> {
-        let sql = "SELECT r.type, r.id, v.source, v.leaf + v.leaves FROM version v JOIN resource r ON r.rid = v.rid \
-                   WHERE v.leaf <= ? ORDER BY v.leaf DESC LIMIT 1";
-        let leaf = i64::try_from(leaf).unwrap_or(i64::MAX);
-        let anchored = |row: &rusqlite::Row<'_>| {
-            let end: i64 = row.get(3)?;
-            Ok((leaf < end).then(|| RecordOfLeaf { type_name: text(row, 0), id: text(row, 1), source: text(row, 2) }))
-        };
-        let found = self.connection.prepare_cached(sql).and_then(|mut statement| statement.query_row([leaf], anchored).optional());
-        Ok(found.map_err(fault)?.flatten())
+    /// Of which records of two types there are versions that these leaves anchor, and from where they are, as their rows say, whatever can be read of them.
+    pub fn records_of_leaves(&self, (first, last): (u64, u64), [one, other]: [&str; 2]) -> Result<Vec<RecordOfLeaf>, Fault> {
+        // The leaves are few beside the records of a type: they lead.
+        let sql = "SELECT DISTINCT r.type, r.id, v.source FROM version v CROSS JOIN resource r ON r.rid = v.rid \
+                   WHERE v.leaf BETWEEN (SELECT coalesce(max(leaf), ?1) FROM version WHERE leaf <= ?1) AND ?2 \
+                   AND v.leaf + v.leaves > ?1 AND r.type IN (?3, ?4)";
+        let [first, last] = [first, last].map(|leaf| i64::try_from(leaf).unwrap_or(i64::MAX));
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let record = |row: &rusqlite::Row<'_>| Ok(RecordOfLeaf { type_name: text(row, 0), id: text(row, 1), source: text(row, 2) });
+        let found = statement.query_map(params![first, last, one, other], record).map_err(fault)?;
+        found.collect::<Result<_, _>>().map_err(fault)
     }
 
     /// Current Provenances, without a leaf of their own, that are indexed under a key: what the gateway itself stated. Oldest first.

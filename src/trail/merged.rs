@@ -25,7 +25,8 @@ impl Trail {
         let pipeline = &self.query.pipeline;
         let definitions = pipeline.definitions;
         let tags = self.tags(subject, None).await?.into_iter().map(|tag| tag.tag).collect();
-        let told: Vec<u64> = self.indexer.positions(tags).await?.into_iter().flatten().collect();
+        let mut told: Vec<u64> = self.indexer.positions(tags).await?.into_iter().flatten().collect();
+        told.sort_unstable();
         let mut links = Vec::new();
         for other in pipeline.store.read(move |reader| merged(reader, definitions, &id, &told)).await? {
             if caller.has_role(Role::Regulator) || pipeline.represented(caller, &other).await? {
@@ -57,11 +58,14 @@ fn merged(reader: &Reader<'_>, definitions: Definitions, id: &str, told: &[u64])
 /// those of a Linkage of the gateway's.
 fn told_of_both(reader: &Reader<'_>, id: &str, told: &[u64]) -> Result<BTreeSet<String>, Fault> {
     let (mut found, mut linkages) = (BTreeSet::new(), BTreeSet::new());
-    for &leaf in told {
-        match reader.record_of_leaf(leaf)? {
-            Some(anchored) if anchored.type_name == "Patient" => drop(found.insert(anchored.id)),
-            Some(anchored) if anchored.type_name == "Linkage" && anchored.source == audit::SOURCE => drop(linkages.insert(anchored.id)),
-            _ => {}
+    for run in told.chunk_by(|one, next| one.checked_add(1) == Some(*next)) {
+        let Some((first, last)) = run.first().copied().zip(run.last().copied()) else { continue };
+        for anchored in reader.records_of_leaves((first, last), ["Patient", "Linkage"])? {
+            if anchored.type_name == "Patient" {
+                found.insert(anchored.id);
+            } else if anchored.source == audit::SOURCE {
+                linkages.insert(anchored.id);
+            }
         }
     }
     for linkage in linkages {

@@ -32,7 +32,10 @@ pub type Pieces = BoxStream<'static, Result<Bytes, Fault>>;
 impl Trail {
     /// The Bundle; none where something of it was erased while its first portion was read.
     pub(super) async fn stream(&self, caller: &Caller, subject: Subject) -> Result<Option<Pieces>, Failure> {
-        let related = self.related(caller, &subject, "$provenance-trail").await?;
+        let related = {
+            let (trail, caller, subject) = (self.clone(), caller.clone(), subject.clone());
+            tokio::spawn(async move { trail.related(&caller, &subject, "$provenance-trail").await })
+        };
         let tags = self.tags(&subject, None).await?;
         let covers = self.query.pipeline.store.ledger_head().size();
         let places = self.with_beside(&subject, self.places(&tags).await?).await?;
@@ -54,29 +57,28 @@ impl Trail {
         if read.is_overtaken() {
             return Ok(None);
         }
-        let begin = begin(&now, related);
+        let begin = format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{now}\",\"entry\":[");
         let text = |text: String| stream::once(async move { Ok(Bytes::from(text)) });
         let first = stream::iter(first.map(Ok));
         // What was found out by the last portion is said behind it.
-        let end = stream::once(async move { Ok(Bytes::from(ending(remark, read.is_overtaken()))) });
+        let end = stream::once(async move {
+            let related =
+                related.await.map_err(|error| Fault::new(FaultKind::Internal, format!("what leads on from a trail: {error}")))??;
+            Ok(Bytes::from(ending(remark, read.is_overtaken(), related)))
+        });
         let whole = text(begin).chain(first).chain(pieces).chain(end);
         Ok(Some(whole.try_filter(|piece| std::future::ready(!piece.is_empty())).boxed()))
     }
 }
 
-/// The Bundle up to its first entry.
-fn begin(now: &str, related: Vec<Node>) -> String {
-    let links = if related.is_empty() { String::new() } else { format!("\"link\":{},", json::write(&Node::from(related))) };
-    format!("{{\"resourceType\":\"Bundle\",\"type\":\"collection\",\"timestamp\":\"{now}\",{links}\"entry\":[")
-}
-
-/// The end of the Bundle, with what is to be said of it.
-fn ending(remark: Option<Node>, is_overtaken: bool) -> String {
+/// The end of the Bundle, with what is to be said of it, and with what it leads on to.
+fn ending(remark: Option<Node>, is_overtaken: bool, related: Vec<Node>) -> String {
     const OVERTAKEN: &str =
         "Something of this trail was erased while it was read: what stands before this is of different states. Ask again.";
     let overtaken = is_overtaken.then(|| said("urn:hearthgate:overtaken", "warning", OVERTAKEN));
     let said: String = remark.into_iter().chain(overtaken).map(|entry| format!(",{}", json::write(&entry))).collect();
-    said + "]}"
+    let links = if related.is_empty() { String::new() } else { format!(",\"link\":{}", json::write(&Node::from(related))) };
+    format!("{said}]{links}}}")
 }
 
 /// The entries of a portion, each with a comma before it, made on a thread of their own.
