@@ -118,10 +118,12 @@ async fn entries_can_be_withheld() {
     let text = receipt.text();
     let extra = text.lines().find_map(|line| line.strip_prefix("extra ")).unwrap();
     let opening = String::from_utf8(BASE64.decode(extra.as_bytes()).unwrap()).unwrap();
-    let forged = text.replace(extra, &BASE64.encode(opening.replace(&id, "somebody-else").as_bytes()));
-    std::fs::write(folder.join("forged"), forged).unwrap();
-    let (status, told) = verify("forged", &["--record", "record"]);
-    assert_eq!(status, Some(1), "{told}");
+    for other in ["Patient/somebody-else/_history/1", &format!("Patient/{id}"), ""] {
+        let opening = opening.replace(&format!("Patient/{id}/_history/1"), other);
+        std::fs::write(folder.join("forged"), text.replace(extra, &BASE64.encode(opening.as_bytes()))).unwrap();
+        let (status, told) = verify("forged", &["--record", "record"]);
+        assert_eq!(status, Some(1), "{other}: {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -184,12 +184,12 @@ fn is_redacted(record: &[u8]) -> bool {
 }
 
 /// What a record is called by itself: with its version, and where it is of what was done without.
-fn names_of(record: Option<&[u8]>) -> Option<[String; 2]> {
+fn names_of(record: Option<&[u8]>) -> Option<Vec<String>> {
     let record = json::parse(record?, json::DEFAULT_DEPTH).ok()?;
     let name = format!("{}/{}", record.resource_type()?, record.text("id")?);
     let version = record.text_at(&["meta", "versionId"]).unwrap_or("1");
-    let whole = if record.resource_type() == Some("AuditEvent") { name.clone() } else { String::new() };
-    Some([format!("{name}/_history/{version}"), whole])
+    let is_of_what_was_done = record.resource_type() == Some("AuditEvent");
+    Some(std::iter::once(format!("{name}/_history/{version}")).chain(is_of_what_was_done.then_some(name)).collect())
 }
 
 /// Verifies the newest checkpoint of a log, its right edge, and that it extends an older one.
