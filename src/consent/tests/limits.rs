@@ -45,6 +45,56 @@ fn consents_beyond_the_limits_permit_nothing() {
     check(&[permit_with("purpose", &list(purpose, 2049))], "too-large");
 }
 
+/// Each of two groups beyond what all actors may stand for together: the one that comes last is not known.
+#[test]
+fn what_all_actors_stand_for_has_an_end() {
+    const SIZE: usize = 4_000;
+    let group = |id: usize| {
+        let members: Vec<String> = (0..SIZE).map(|one| format!(r#"{{"entity":{{"reference":"Practitioner/p{id}x{one}"}}}}"#)).collect();
+        parse(&format!(r#"{{"resourceType":"Group","id":"g{id}","actual":true,"member":[{}]}}"#, members.join(",")))
+    };
+    let permits = |groups: usize| {
+        let actors: Vec<String> = (0..groups).map(|id| format!(r#"{{"reference":{{"reference":"Group/g{id}"}}}}"#)).collect();
+        let consent = permit_with("actor", &format!("[{}]", actors.join(",")));
+        let rules = Rules::compile(&[consent], &Directory::of(&(0..groups).map(group).collect::<Vec<_>>()), Policy::default());
+        let last = format!("Practitioner/p{}x7", groups - 1);
+        decide(&rules, &request(&last, "TREAT"), &facts::of(&observation())).is_permit()
+    };
+    assert_eq!([8, 9, 10].map(permits), [true, true, false]);
+}
+
+#[test]
+fn the_labels_and_codes_that_are_compared_have_an_end() {
+    let denial = |criterion: &str| permit_with("provision", &format!(r#"[{{"type":"deny",{criterion}}}]"#));
+    let permitted = |consent: &Node, resource: &str| {
+        let rules = Rules::compile(std::slice::from_ref(consent), &Directory::default(), Policy::default());
+        decide(&rules, &request("Practitioner/berg", "TREAT"), &facts::of(&parse(resource))).is_permit()
+    };
+    let labelled = |count: usize| {
+        let labels: Vec<String> = (0..count).map(|one| format!(r#"{{"system":"urn:x","code":"l{one}"}}"#)).collect();
+        let normal = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}"#;
+        format!(
+            r#"{{"resourceType":"Observation","id":"o","meta":{{"security":[{normal},{}]}},"subject":{{"reference":"Patient/anna"}}}}"#,
+            labels.join(",")
+        )
+    };
+    let consent = denial(r#""securityLabel":[{"system":"urn:x","code":"other"}]"#);
+    assert_eq!([511, 512].map(|count| permitted(&consent, &labelled(count))), [true, false]);
+
+    let codes = |count: usize, name: &str| {
+        (0..count).map(|one| format!(r#"{{"system":"urn:x","code":"{name}{one}"}}"#)).collect::<Vec<_>>().join(",")
+    };
+    let consent = denial(&format!(r#""code":[{{"coding":[{}]}}]"#, codes(1_000, "a")));
+    let coded = |count: usize| {
+        format!(
+            r#"{{"resourceType":"Observation","id":"o","meta":{{"security":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}}]}},
+            "subject":{{"reference":"Patient/anna"}},"code":{{"coding":[{}]}}}}"#,
+            codes(count, "b")
+        )
+    };
+    assert_eq!([199, 201].map(|count| permitted(&consent, &coded(count))), [true, false]);
+}
+
 #[test]
 fn a_trace_has_an_end() {
     let never = r#"{"type":"deny","purpose":[{"system":"urn:x","code":"X"}]}"#;
