@@ -237,11 +237,6 @@ impl Rule {
 }
 
 impl Rules {
-    /// How many rules the consents hold in all.
-    pub fn len(&self) -> usize {
-        self.consents.iter().map(|consent| consent.rules.len()).sum()
-    }
-
     /// How much is to be kept of them: rules, what these name, and who is behind that.
     pub fn weight(&self) -> usize {
         let of_rule = |rule: &Rule| 1 + rule.own.entries();

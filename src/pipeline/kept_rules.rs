@@ -18,8 +18,6 @@ const MAX_KEPT: usize = 200_000;
 const MAX_OF_ONE: usize = 40_000;
 /// How many letters of a name weigh as much as a rule.
 const LETTERS: usize = 64;
-/// Of the types that consents name whoever they mean by, the one that its sources change all the time.
-const PATIENT: &str = "Patient";
 
 /// What decides how a patient's consents are compiled, beside what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,7 +101,7 @@ impl Compiled {
         }
         let changes = reader.parties();
         let is_as_it_was = self.looked_at.load(Ordering::Acquire) == changes;
-        let is_known = |type_name: &str| is_as_it_was && type_name != PATIENT && PARTIES.contains(&type_name);
+        let is_known = |type_name: &str| is_as_it_was && PARTIES.contains(&type_name);
         for (name, seal) in self.directory.0.iter().filter(|((type_name, _), _)| !is_known(type_name)) {
             if current(reader, name)?.map(|version| version.seal) != *seal {
                 return Ok(false);

@@ -3,8 +3,8 @@
 use super::unit::Unit;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Types whose resources say who belongs to whom. The first is counted nowhere: its records change all the time.
-pub const PARTIES: [&str; 6] = ["Patient", "Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
+/// Types whose resources say who belongs to whom, but Patients, which change all the time.
+pub const PARTIES: [&str; 5] = ["Organization", "Group", "CareTeam", "PractitionerRole", "Practitioner"];
 const ORGANISATIONS: [&str; 1] = ["Organization"];
 
 #[derive(Default)]
@@ -16,8 +16,7 @@ pub(super) struct Changes {
 impl Changes {
     /// Counts what was written, or may have been, before anybody is told.
     pub fn note(&self, units: &[Box<Unit>]) {
-        let [_, counted @ ..] = PARTIES;
-        for (count, types) in [(&self.organisations, &ORGANISATIONS[..]), (&self.parties, &counted[..])] {
+        for (count, types) in [(&self.organisations, &ORGANISATIONS[..]), (&self.parties, &PARTIES[..])] {
             if units.iter().any(|unit| unit.changes(types)) {
                 count.fetch_add(1, Ordering::Release);
             }

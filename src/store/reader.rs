@@ -80,7 +80,7 @@ impl<'c> Reader<'c> {
         self.organisations
     }
 
-    /// The same of records of any of the [`super::PARTIES`] but Patients.
+    /// The same of records of any of the [`super::PARTIES`].
     pub fn parties(&self) -> u64 {
         self.parties
     }

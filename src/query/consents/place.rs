@@ -234,7 +234,7 @@ impl Former {
     /// The older versions of those among these records that were changed last by one of these sources.
     fn of<'n>(reader: &Reader<'_>, names: impl Iterator<Item = &'n (String, String)>, sources: &[String]) -> Result<Former, Fault> {
         let mut former = Former::default();
-        for (type_name, id) in names.filter(|(type_name, _)| type_name != "Patient" && PARTIES.contains(&type_name.as_str())) {
+        for (type_name, id) in names.filter(|(type_name, _)| PARTIES.contains(&type_name.as_str())) {
             let Some(newest) = reader.current(type_name, id)?.filter(|newest| sources.contains(&newest.source)) else { continue };
             let first = newest.version.saturating_sub(MAX_FORMER).max(1);
             former.is_more |= first > 1;
@@ -312,7 +312,7 @@ fn collect_references(node: &Node, named: &mut BTreeSet<(String, String)>) {
             // `data` names the records themselves, whatever they are: what they point at may be meant with them.
             let data = object.get("meaning").and_then(|_| object.get("reference")).and_then(|reference| reference.text("reference"));
             let party = object.get("reference").and_then(Node::as_text);
-            let is_party = |(type_name, _): &(&str, &str)| PARTIES.contains(type_name);
+            let is_party = |(type_name, _): &(&str, &str)| *type_name == "Patient" || PARTIES.contains(type_name);
             let found = party.and_then(|text| text.split_once('/')).filter(is_party).or(data.and_then(|text| text.split_once('/')));
             named.extend(found.map(|(type_name, id)| (type_name.to_owned(), id.to_owned())));
             object.members().iter().for_each(|member| collect_references(&member.node, named));
