@@ -1,5 +1,6 @@
 //! Builds every room once and joins them to a running gateway.
 
+use crate::anchor::LeafKeys;
 use crate::api::{Reload, ReloadRequest, Reloaded};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::config::{Settings, Tls};
@@ -38,7 +39,7 @@ mod replay;
 mod sources;
 mod witnesses;
 
-pub use keys::{adopt_ledger, recount_ledger, rotate_ledger_key};
+pub use keys::{adopt_ledger, leaf_secret_of, recount_ledger, rotate_ledger_key};
 pub use publish::{StoredLog, publish_folder};
 pub use remote::{RemoteLog, log_client};
 pub use sources::{check_rules, rules_of};
@@ -240,7 +241,7 @@ fn store_settings(settings: &Settings, adopt: bool) -> StoreSettings {
         anchor_within: Duration::from_millis(settings.ledger.anchor_within_ms),
         adopt,
         published: Vec::new(),
-        tags_of: crate::anchor::leaf_tags,
+        leaf_form: LeafKeys::form,
     }
 }
 

@@ -11,9 +11,12 @@
 //! done that they take something out of, and that notes of every erasure which leaves stand for nothing since. In format `02` they are read.
 //!
 //! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
-//! ([`opens_accounting`](super::opens_accounting)). In leaves of before that, and in those of other acts, it is zero.
+//! ([`opens_accounting`](super::opens_accounting)). In those of other acts it is drawn. In older leaves, none of which is sealed, it is zero in both.
 //!
-//! A leaf of kind [`Index`](LeafKind::Index) has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
+//! Formats `05` and `06` are `04` and `03` with kind, tags and counters sealed (`anchor/sealed.rs`), in the same places. They are what is written: `02`, `03` and
+//! `04` are what leaves of older gateways are, and what a sealed one reads as once it is opened.
+//!
+//! A leaf of kind [`Index`](LeafKind::Index) is not sealed. It has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
 
 use super::tags::Epoch;
@@ -28,12 +31,17 @@ pub const LEAF_BYTES: usize = 142;
 pub const VERSION_LEAF_BYTES: usize = LEAF_BYTES + 32;
 /// Bytes of a tag with its counter.
 const SLOT_BYTES: usize = 24;
-const TAGS_AT: usize = 6;
+pub(super) const KIND_AT: usize = 1;
+pub(super) const HOUR_AT: usize = 2;
+pub(super) const TAGS_AT: usize = 6;
 const TAGS: usize = 3;
+pub(super) const COMMITMENTS_AT: usize = TAGS_AT + TAGS * SLOT_BYTES;
 
 const FORMAT: u8 = 2;
-const VERSION_FORMAT: u8 = 3;
-const ACT_FORMAT: u8 = 4;
+pub(super) const VERSION_FORMAT: u8 = 3;
+pub(super) const ACT_FORMAT: u8 = 4;
+pub(super) const SEALED_ACT_FORMAT: u8 = 5;
+pub(super) const SEALED_VERSION_FORMAT: u8 = 6;
 const SECONDS_AN_HOUR: i64 = 3600;
 
 /// What happened.
@@ -55,6 +63,8 @@ pub enum LeafKind {
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
+    /// An act or an erasure whose leaf is sealed and was not opened. No leaf says so itself.
+    Sealed,
 }
 
 impl LeafKind {
@@ -70,6 +80,7 @@ impl LeafKind {
             LeafKind::Deliver => 5,
             LeafKind::Erase => 6,
             LeafKind::Index => 7,
+            LeafKind::Sealed => 0,
         }
     }
 
@@ -93,6 +104,7 @@ impl LeafKind {
             LeafKind::Deliver => "deliver",
             LeafKind::Erase => "erase",
             LeafKind::Index => "index",
+            LeafKind::Sealed => "sealed",
         }
     }
 }
@@ -132,12 +144,14 @@ pub struct Leaf {
     /// Of an act: something is taken out of its record only by an erasure whose leaf names it. Of an erasure: its leaf does, and its gateway noted which
     /// leaves stand for nothing since. False in leaves of older gateways, and in those of anything else.
     pub shortens_by_name: bool,
+    /// It is sealed and was not opened: neither its tags are known, nor, of an act, its kind.
+    pub is_closed: bool,
 }
 
 impl Leaf {
     pub fn new(kind: LeafKind, at: Instant, tags: Tags, raw: [u8; 32], canonical: [u8; 32]) -> Leaf {
         let (counters, shortens_by_name) = ([0; TAGS], kind.is_act());
-        Leaf { kind, hour: hour(at), tags, counters, raw, canonical, provenance: None, shortens_by_name }
+        Leaf { kind, hour: hour(at), tags, counters, raw, canonical, provenance: None, shortens_by_name, is_closed: false }
     }
 
     /// The leaf of a version.
@@ -180,8 +194,29 @@ impl Leaf {
         }
     }
 
-    /// Reads a leaf; `None` for anything no build of the gateway writes.
+    /// Reads a leaf, one that is sealed as far as it is in the clear; `None` for anything no build of the gateway writes.
     pub fn decode(entry: &[u8]) -> Option<Leaf> {
+        match entry.first() {
+            Some(&SEALED_ACT_FORMAT) => Leaf::closed(entry, LeafKind::Sealed),
+            Some(&SEALED_VERSION_FORMAT) => Leaf::closed(entry, LeafKind::Accept),
+            _ => Leaf::of_clear(entry),
+        }
+    }
+
+    fn closed(entry: &[u8], kind: LeafKind) -> Option<Leaf> {
+        let mut rest = entry.get(HOUR_AT..)?;
+        let hour = u32::from_be_bytes(take(&mut rest)?);
+        let _tags = take::<{ TAGS * SLOT_BYTES }>(&mut rest)?;
+        let (raw, canonical) = (take(&mut rest)?, take(&mut rest)?);
+        let (is_act, mut provenance) = (kind == LeafKind::Sealed, None);
+        if !is_act {
+            provenance = Some(take(&mut rest)?);
+        }
+        let (tags, counters) = (Tags::default(), [0; TAGS]);
+        rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name: is_act, is_closed: true })
+    }
+
+    fn of_clear(entry: &[u8]) -> Option<Leaf> {
         let mut rest = entry;
         let [format, code] = take::<2>(&mut rest)?;
         let kind = LeafKind::ALL.into_iter().find(|kind| kind.code() == code)?;
@@ -202,7 +237,7 @@ impl Leaf {
         let provenance = if format == VERSION_FORMAT { Some(take(&mut rest)?) } else { None };
         let [patient, record, partner] = tags;
         let (tags, shortens_by_name) = (Tags { patient, record, partner }, format == ACT_FORMAT);
-        rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name })
+        rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name, is_closed: false })
     }
 
     /// Whether it is of a version that says something: of none that is a deletion.
@@ -223,7 +258,7 @@ impl Leaf {
     /// Whether it is under the tag of neither patient nor record: what was done with several records that are nobody's, or anything about nobody in a log
     /// of an older gateway.
     pub fn is_untagged(&self) -> bool {
-        self.tags.patient.is_none() && self.tags.record.is_none()
+        !self.is_closed && self.tags.patient.is_none() && self.tags.record.is_none()
     }
 
     pub fn epoch(&self) -> Epoch {
@@ -247,11 +282,6 @@ impl Leaf {
     pub fn counted(&self) -> impl Iterator<Item = (Tag, u64)> {
         self.tags.slots().into_iter().zip(self.counters).filter_map(|(tag, counter)| Some((tag?, counter)))
     }
-}
-
-/// The tags of an entry of the log with their counters; none of what is no leaf of the gateway's.
-pub fn leaf_tags(entry: &[u8]) -> Vec<(Tag, u64)> {
-    Leaf::decode(entry).map(|leaf| leaf.counted().collect()).unwrap_or_default()
 }
 
 /// Whole hours since 1970.

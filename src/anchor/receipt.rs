@@ -52,6 +52,9 @@ pub struct Opening {
     /// The record's key, base64; absent once it has been destroyed, and for whoever may not see the record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub key: Option<String>,
+    /// The key of the leaf alone, base64, where it is sealed, for whoever may know of whom it is: of which kind it is, and under which tags.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub leaf_key: Option<String>,
     /// The key of the Provenance alone, base64, for whoever may see that and not the record.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub provenance_key: Option<String>,
@@ -69,10 +72,23 @@ impl Opening {
             target,
             leaf: BASE64.encode(leaf),
             key: key.map(|key| BASE64.encode(key)),
+            leaf_key: None,
             provenance_key: None,
             accounting_key: None,
             severed: None,
         }
+    }
+
+    /// The entry, and the leaf that it is as far as this opens it; nothing where it is none.
+    pub fn entry(&self) -> Option<(Vec<u8>, Leaf)> {
+        let entry = BASE64.decode(self.leaf.as_bytes()).ok()?;
+        let key = self.leaf_key.as_deref().and_then(read_key);
+        Leaf::opened(&entry, key.as_ref()).map(|leaf| (entry, leaf))
+    }
+
+    /// The same with the leaf's own key.
+    pub fn with_leaf_key(self, key: Option<&[u8; 32]>) -> Opening {
+        Opening { leaf_key: key.map(|key| BASE64.encode(key)), ..self }
     }
 
     /// The same with the key of the Provenance.
@@ -106,6 +122,8 @@ pub struct VerifiedReceipt {
     pub target: String,
     pub kind: LeafKind,
     pub index: u64,
+    /// The entry as it stands in the log.
+    pub entry: Vec<u8>,
     pub leaf: Leaf,
     pub origin: String,
     pub size: u64,
@@ -146,8 +164,7 @@ pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Res
     let proof: LogProof = text.parse().map_err(|error| ReceiptError::Proof(LedgerError::from(error)))?;
     let extra = proof.extra.as_deref().ok_or(ReceiptError::Opening("it carries no opening"))?;
     let opening: Opening = serde_json::from_slice(extra).map_err(|_| ReceiptError::Opening("its opening cannot be read"))?;
-    let entry = BASE64.decode(opening.leaf.as_bytes()).map_err(|_| ReceiptError::Opening("its leaf is not base64"))?;
-    let leaf = Leaf::decode(&entry).ok_or(ReceiptError::Opening("its leaf is not one of this format"))?;
+    let (entry, leaf) = opening.entry().ok_or(ReceiptError::Opening("its leaf is not one of this format"))?;
     let accepted = proof.verify(&leaf_hash(&entry), policy).map_err(ReceiptError::Proof)?;
     let checkpoint = accepted.checkpoint();
     let subject = record.map(|record| compare(&leaf, &opening, record)).transpose()?;
@@ -155,6 +172,7 @@ pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Res
         target: opening.target,
         kind: leaf.kind,
         index: proof.index,
+        entry,
         leaf,
         origin: checkpoint.origin.clone(),
         size: checkpoint.size,

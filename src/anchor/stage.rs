@@ -188,7 +188,8 @@ impl Anchor {
             accounting_commitment(&accounting_key(&secret), &told)
         });
         Ok(draft(
-            &Leaf::new(act.kind, at, tags, told.unwrap_or_default(), canonical),
+            // Where nobody is told anything, what stands there is drawn: that nothing does would say that it is about nobody.
+            &Leaf::new(act.kind, at, tags, told.unwrap_or_else(|| self.entropy.bytes()), canonical),
             None,
             self.keyring.patient_name(act.patient.unwrap_or_default()),
         ))

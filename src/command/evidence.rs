@@ -1,8 +1,8 @@
 //! `hearthgate evidence` and `hearthgate erase`.
 
-use super::ledger::{Source, Trust};
+use super::ledger::{Reading, Source, Trust};
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{Erased, Leaf};
+use crate::anchor::{Erased, Leaf, LeafKeys};
 use crate::audit::{Action, Opened};
 use crate::clock::{Clock, Entropy, Instant};
 use crate::config::Settings;
@@ -63,6 +63,8 @@ pub enum EvidenceCommand {
         /// The log's folder or URL.
         log: String,
         #[command(flatten)]
+        reading: Reading,
+        #[command(flatten)]
         trust: Trust,
     },
 }
@@ -86,7 +88,7 @@ pub fn run(command: &EvidenceCommand) -> u8 {
             check(package, trust, seen.as_deref(), receipts, *allow_old_formats)
         }
         EvidenceCommand::Accounting { accounting, trust, receipts } => check_accounting(accounting, trust, receipts),
-        EvidenceCommand::Index { log, trust } => index(log, trust),
+        EvidenceCommand::Index { log, reading, trust } => index(log, reading, trust),
     };
     done.unwrap_or_else(|(status, text)| complain(status, text))
 }
@@ -325,8 +327,9 @@ fn seen_checkpoint(path: &Path, policy: &Policy) -> Result<Checkpoint, Problem> 
 }
 
 /// Everything the index is made of is in the leaves: this makes it from them alone.
-fn index(place: &str, trust: &Trust) -> Result<u8, Problem> {
+fn index(place: &str, reading: &Reading, trust: &Trust) -> Result<u8, Problem> {
     let policy = policy_of(trust)?;
+    let keys = reading.keys().map_err(|error| (USAGE, error))?;
     if !Source::is_log(place) {
         return Err((USAGE, format!("{place}: there is no such folder, and it is no URL")));
     }
@@ -337,7 +340,7 @@ fn index(place: &str, trust: &Trust) -> Result<u8, Problem> {
         Ok(report) => return Ok(complain(FINDINGS, format!("the log itself has {} problems; see ledger fsck", report.problems.len()))),
         Err(error) => return Ok(complain(FINDINGS, error)),
     };
-    let mut replay = Replay::default();
+    let mut replay = Replay { keys, ..Replay::default() };
     let width = u64::from(TILE_WIDTH);
     for bundle in 0..leaves.div_ceil(width) {
         let count = (leaves - bundle * width).min(width);
@@ -347,6 +350,10 @@ fn index(place: &str, trust: &Trust) -> Result<u8, Problem> {
         for (position, entry) in (bundle * width..).zip(entries) {
             replay.take(position, &entry).map_err(|error| (FAULT, error.to_string()))?;
         }
+    }
+    if replay.closed > 0 {
+        let sealed = replay.closed;
+        return Err((USAGE, format!("{sealed} of {leaves} leaves are sealed: --leaf-key FILE opens them (hearthgate ledger leaf-key)")));
     }
     // Grown step by step and built from nothing, the index must come to the same.
     replay.settle().map_err(|error| (FAULT, error.to_string()))?;
@@ -362,6 +369,9 @@ fn index(place: &str, trust: &Trust) -> Result<u8, Problem> {
 /// An index made of leaves as they come.
 #[derive(Default)]
 struct Replay {
+    keys: Option<LeafKeys>,
+    /// Leaves that are sealed, where there is no key.
+    closed: u64,
     lists: BTreeMap<Tag, List>,
     touched: BTreeSet<Tag>,
     top: Option<Branch>,
@@ -373,6 +383,11 @@ struct Replay {
 impl Replay {
     fn take(&mut self, position: u64, entry: &[u8]) -> Result<(), LedgerError> {
         let Some(leaf) = Leaf::decode(entry) else { return Ok(()) };
+        self.closed += u64::from(leaf.is_closed && self.keys.is_none());
+        let Some(leaf) = self.keys.map_or(Some(leaf), |keys| keys.read(entry)) else {
+            self.problems.push(format!("leaf {position}: the key of leaves does not open it"));
+            return Ok(());
+        };
         if let Some((anchored_root, covers)) = leaf.anchored_index() {
             self.anchored += 1;
             self.settle()?;

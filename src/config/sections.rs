@@ -127,8 +127,8 @@ pub struct Ledger {
     pub anchor_within_ms: u64,
     /// How long the log may fail to be published before nothing new is taken.
     pub max_unpublished_ms: u64,
-    /// Shows everybody the log's entries, and not its hashes alone. They hold no personal data; but whoever knows a patient's tag, from a receipt of
-    /// something of their own, sees which of their own requests met with something of that patient's that was not shown.
+    /// Shows everybody the log's entries, and not its hashes alone. They hold no personal data, and what they say of whom is sealed but in leaves of
+    /// older gateways.
     pub open_entries: bool,
     /// Takes entries from whoever asks (`POST /ledger/add`), for load tests. On loopback only.
     pub open_add: bool,

@@ -92,8 +92,10 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     report.leaves = proved.len();
     let manifest = Manifest::of(subject, &checkpoint);
     let tags = complete(&manifest, &files, &checkpoint, &leaves, Some(begins), report);
+    let entries = proved.iter().map(|(position, (_, opening))| (*position, opening.leaf.clone())).collect();
     let targets = proved.iter().map(|(position, (_, opening))| (*position, opening.target.clone())).collect();
-    kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, Listed { leaves: &leaves, said: &targets }, &tags, report));
+    let listed = Listed { leaves: &leaves, entries: &entries, said: &targets };
+    kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, listed, &tags, report));
     account.since = asked.as_ref().map(|(_, since)| *since);
     let fits = asked.is_none_or(|(of, since)| of == account.report.subject && Epoch::of(since) <= begins);
     account

@@ -13,7 +13,6 @@ use crate::fhir::json;
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::{leaf_hash, verify_consistency};
 use crate::ledger::{Checkpoint, Hash, KeyHistory, LogProof, Note, Policy};
-use data_encoding::BASE64;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most findings that are listed.
@@ -93,6 +92,8 @@ impl Report {
 }
 
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
+/// Entries of the log by position, base64.
+pub(super) type Entries = BTreeMap<u64, String>;
 
 /// What a reader kept from before, to hold a package against.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,7 +126,7 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     let policy = with_keys_of(&files, policy, &mut report);
     let Some(checkpoint) = accepted(&manifest, &files, &policy, &mut report) else { return Ok(report) };
     report.size = checkpoint.size;
-    let (leaves, erasers) = leaves(&manifest, &files, &checkpoint, &mut report);
+    let (leaves, entries, erasers) = leaves(&manifest, &files, &checkpoint, &mut report);
     belongs::patients(&manifest, &files, &leaves, &mut report);
     owners(&manifest, &files, &mut report);
     let erasers = erasers.with_proof(&files, &checkpoint, &mut report);
@@ -136,7 +137,7 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, kept.seen, &mut report);
     kept.receipts.iter().for_each(|receipt| {
-        receipts::bind(receipt, &policy, receipts::Listed { leaves: &leaves, said: &BTreeMap::new() }, &tags, &mut report)
+        receipts::bind(receipt, &policy, receipts::Listed { leaves: &leaves, entries: &entries, said: &BTreeMap::new() }, &tags, &mut report)
     });
     same_page(&manifest, &files, &leaves, &mut report);
     Ok(report)
@@ -245,8 +246,9 @@ fn accepted(manifest: &Manifest, files: &Files, policy: &Policy, report: &mut Re
     }
 }
 
-/// Checks each listed leaf: that it is in the log, and that its document is what it commits to. Gives the leaves by position, and those that erase.
-fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> (BTreeMap<u64, Leaf>, Erasers) {
+/// Checks each listed leaf: that it is in the log, and that its document is what it commits to. Gives the leaves by position, the entries that they
+/// are in the log (base64), and those that erase.
+fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &mut Report) -> (BTreeMap<u64, Leaf>, Entries, Erasers) {
     let (mut leaves, mut openings) = (BTreeMap::new(), Vec::new());
     for listed in &manifest.entries {
         let name = format!("proofs/{}.tlog-proof", listed.position);
@@ -269,7 +271,8 @@ fn leaves(manifest: &Manifest, files: &Files, checkpoint: &Checkpoint, report: &
         leaves.insert(listed.position, leaf);
     }
     let erasers = Erasers::of(openings.iter().map(|(position, leaf, opening)| (*position, leaf, opening)), report);
-    (leaves, erasers)
+    let entries = openings.into_iter().map(|(position, _, opening)| (position, opening.leaf)).collect();
+    (leaves, entries, erasers)
 }
 
 /// A proof file's leaf, if it leads to the package's checkpoint.
@@ -277,9 +280,8 @@ pub(super) fn proved(files: &Files, name: &str, position: u64, checkpoint: &Chec
     let text = files.get(name).and_then(|bytes| std::str::from_utf8(bytes).ok());
     let proof = text.and_then(|text| text.parse::<LogProof>().ok());
     let opening = proof.as_ref().and_then(|proof| serde_json::from_slice::<Opening>(proof.extra.as_deref()?).ok());
-    let entry = opening.as_ref().and_then(|opening| BASE64.decode(opening.leaf.as_bytes()).ok());
-    let leaf = entry.as_deref().and_then(Leaf::decode);
-    let (Some(proof), Some(opening), Some(entry), Some(leaf)) = (proof, opening, entry, leaf) else {
+    let entry = opening.as_ref().and_then(Opening::entry);
+    let (Some(proof), Some(opening), Some((entry, leaf))) = (proof, opening, entry) else {
         report.problem(format!("{name}: it is missing, or not a proof with the leaf it is for"));
         return None;
     };

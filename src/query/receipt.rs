@@ -82,8 +82,14 @@ impl QueryPath {
         let (size, note) = cosigned.map_or_else(|| (head.size(), Arc::clone(&head.note)), |cosigned| (cosigned.size, cosigned.note));
         let record = format!("{}/{}", stored.type_name, stored.id);
         let target = if is_event { record } else { format!("{record}/_history/{}", stored.version) };
-        let (proof, entry) = self.pipeline.store.read(move |reader| prove(reader, &head, index, size, &note)).await?;
-        let opening = Opening::new(target, &entry, key.as_ref());
+        let read = move |reader: &Reader<'_>| {
+            let (proof, entry) = prove(reader, &head, index, size, &note)?;
+            // Of whom a version's leaf is, and how many there are of theirs, is not for whoever may see the version.
+            let own = reader.leaf_key(&entry).filter(|_| is_event);
+            Ok((proof, entry, own))
+        };
+        let (proof, entry, own) = self.pipeline.store.read(read).await?;
+        let opening = Opening::new(target, &entry, key.as_ref()).with_leaf_key(own.as_ref());
         let text = receipt_text((proof.index, &proof.path), &proof.checkpoint.to_string(), &opening);
         let text = text.map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
         Ok(Some(text))
@@ -99,8 +105,8 @@ fn without_leaf() -> Refusal {
 impl QueryPath {
     /// The key of the leaf of a record of what was done: it is made of that of the patient, or of what is nobody's, under whose tags the leaf stands.
     async fn event_key(&self, event: &StoredVersion, index: u64) -> Result<Option<[u8; 32]>, Fault> {
-        let leaf = self.pipeline.store.read(move |reader| reader.leaves(index, 1)).await?.pop();
-        let Some(leaf) = leaf.and_then(|entry| Leaf::decode(&entry)) else { return Ok(None) };
+        let read = self.pipeline.store.read(move |reader| Ok(reader.leaves(index, 1)?.pop().and_then(|entry| Leaf::read(reader, &entry))));
+        let Some(leaf) = read.await? else { return Ok(None) };
         let keyring = &self.pipeline.anchor.keyring;
         if leaf.tags.patient.is_none() {
             return Ok(Some(audit_key(&keyring.patient(None)?, &event.id)));

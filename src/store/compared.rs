@@ -33,15 +33,15 @@ pub struct Compared {
     pub problems: Vec<String>,
 }
 
-/// Compares the rows with the leaves and, where the gateway's key is given, with their seals, and the index with the rows: beside a running gateway or
-/// without one.
+/// Compares the rows with the leaves, where these can be read, and with their seals, where the gateway's key is given, and the index with the rows: beside a
+/// running gateway or without one.
 ///
 /// # Errors
 /// When the data cannot be read.
 pub fn compare_rows(
     folder: &Path,
     definitions: &'static Definitions,
-    reader: LeafReader,
+    reader: Option<&dyn LeafReader>,
     gateway: Option<&[u8; 32]>,
 ) -> Result<Compared, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -50,14 +50,14 @@ pub fn compare_rows(
     let data = data.unchecked_transaction().map_err(fault)?;
     let mut compared = Compared::default();
     let sealer = gateway.map(|gateway| sealer(&data, gateway, &mut compared)).transpose()?.flatten();
-    leaves::compare(&data, reader, sealer.as_ref(), &mut compared.problems)?;
+    reader.map_or(Ok(()), |reader| leaves::compare(&data, reader, sealer.as_ref(), &mut compared.problems))?;
     if let Some(sealer) = &sealer {
         compared.seals = Some(seals::compare(&data, sealer, &mut compared.problems)?);
     }
     seals::compare_newest(&data, &mut compared.problems)?;
     links::compare(&data, sealer.as_ref(), &mut compared.problems)?;
     compare_notes(&data, sealer.as_ref(), &mut compared.problems)?;
-    provenances::compare(&data, definitions, reader, &mut compared.problems)?;
+    reader.map_or(Ok(()), |reader| provenances::compare(&data, definitions, reader, &mut compared.problems))?;
     let gateway = gateway.filter(|_| sealer.is_some());
     told.map_or(Ok(()), |told| destroyed::compare(&data, told, gateway, &mut compared.problems))?;
     compare_index(&data, definitions, &mut compared)?;

@@ -5,10 +5,9 @@
 //! bear it. A row that was altered, set back or taken away shows before anything is signed. What is submitted then is refused. What is owed was
 //! acknowledged and cannot be: for that, the tag's leaves are counted anew.
 
-use super::fault;
+use super::{LeafForm, fault};
 use super::index::Lists;
 use super::newer::Newer;
-use super::recount::TagsOf;
 use super::register::Tree;
 use super::unit::LeafDraft;
 use crate::ledger::index::Tag;
@@ -18,9 +17,7 @@ use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-/// Bytes of a tag, which stands before its counter.
-const TAG_BYTES: usize = 16;
+use std::sync::Arc;
 
 /// How many leaves there are under a tag, and where the newest stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +31,7 @@ pub(super) struct Counting {
     /// In the order of the table.
     counts: BTreeMap<Tag, Count>,
     folder: PathBuf,
+    leaf_form: Arc<dyn LeafForm>,
     lists: Option<Lists>,
     newer: Newer,
     /// The tree that the group is added to.
@@ -43,9 +41,10 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    pub(super) fn new(folder: PathBuf, tags_of: TagsOf) -> Counting {
+    pub(super) fn new(folder: PathBuf, leaf_form: Arc<dyn LeafForm>) -> Counting {
         let tree = Tree { size: 0, root: Hash::EMPTY_ROOT };
-        Counting { counts: BTreeMap::new(), folder, lists: None, newer: Newer::new(tags_of), tree, recounts: false }
+        let newer = Newer::new(Arc::clone(&leaf_form));
+        Counting { counts: BTreeMap::new(), folder, leaf_form, lists: None, newer, tree, recounts: false }
     }
 
     /// Begins a group whose leaves have tags: index and leaves are looked at as they are now.
@@ -79,37 +78,38 @@ impl Counting {
         self.lists.iter().for_each(Lists::end);
     }
 
-    /// The entry of a leaf that comes to stand at a position, with its numbers under its tags.
+    /// The entry of a leaf that comes to stand at a position, with its numbers under its tags, sealed.
     pub(super) fn entry(&mut self, data: &Connection, leaf: &LeafDraft, position: u64) -> Result<Vec<u8>, Fault> {
         let mut entry = leaf.entry.clone();
         for (offset, tag) in &leaf.tags {
-            let number = self.next(data, *tag, *offset, position)?;
+            let number = self.next(data, *tag, position)?;
             if let Some(place) = entry.get_mut(*offset..*offset + 8) {
                 place.copy_from_slice(&number.to_be_bytes());
             }
         }
+        self.leaf_form.seal(&mut entry);
         Ok(entry)
     }
 
-    fn next(&mut self, data: &Connection, tag: Tag, offset: usize, position: u64) -> Result<u64, Fault> {
+    fn next(&mut self, data: &Connection, tag: Tag, position: u64) -> Result<u64, Fault> {
         let count = match self.counts.get(&tag) {
             Some(count) => *count,
-            None => self.stored(data, tag, offset)?,
+            None => self.stored(data, tag)?,
         };
         let next = Count { number: count.number + 1, last: position };
         self.counts.insert(tag, next);
         Ok(next.number)
     }
 
-    fn stored(&self, data: &Connection, tag: Tag, offset: usize) -> Result<Count, Fault> {
+    fn stored(&self, data: &Connection, tag: Tag) -> Result<Count, Fault> {
         let count = read(data, tag)?;
         let newest = self.newer.newest(tag);
-        let is_newest = if newest.is_some() { count == newest } else { self.is_listed(data, tag, offset, count)? };
+        let is_newest = if newest.is_some() { count == newest } else { self.is_listed(data, tag, count)? };
         match (is_newest, self.recounts) {
             (true, _) => Ok(count.unwrap_or_default()),
             (false, true) => {
                 tracing::error!("a counter of the log's tags was altered; what is owed is written after counting the leaves anew");
-                newest.map_or_else(|| recounted(data, tag, offset, self.tree), Ok)
+                newest.map_or_else(|| self.recounted(data, tag), Ok)
             }
             (false, false) => Err(altered()),
         }
@@ -117,16 +117,54 @@ impl Counting {
 
     /// Whether a counter is that of the last leaf that the index lists under the tag, and the leaf bears it; or there is neither. Of a tag whose leaves
     /// do not follow each other the index knows the place alone.
-    fn is_listed(&self, data: &Connection, tag: Tag, offset: usize, count: Option<Count>) -> Result<bool, Fault> {
+    fn is_listed(&self, data: &Connection, tag: Tag, count: Option<Count>) -> Result<bool, Fault> {
         let lists = self.lists.as_ref().filter(|_| self.newer.is_part());
         match (count, lists.and_then(|lists| lists.newest(tag))) {
             (None, None) => Ok(true),
             (Some(count), Some(listed)) if count.last == listed.last => {
                 let is_same = count == listed || lists.is_some_and(|lists| lists.is_apart(tag));
-                Ok(is_same && bears(data, tag, offset, count)?)
+                Ok(is_same && self.bears(data, tag, count)?)
             }
             _ => Ok(false),
         }
+    }
+
+    /// Whether the leaf at the count's place bears the tag with this number.
+    fn bears(&self, data: &Connection, tag: Tag, count: Count) -> Result<bool, Fault> {
+        let entry: Option<Vec<u8>> = data
+            .prepare_cached("SELECT entry FROM leaf WHERE position = ?")
+            .and_then(|mut statement| statement.query_row([count.last], |row| row.get(0)).optional())
+            .map_err(fault)?;
+        Ok(entry.is_some_and(|entry| self.number_in(&entry, tag) == Some(count.number)))
+    }
+
+    /// The number that an entry bears under a tag.
+    fn number_in(&self, entry: &[u8], tag: Tag) -> Option<u64> {
+        self.leaf_form.tags(entry).into_iter().find_map(|(of, number)| (of == tag).then_some(number))
+    }
+
+    /// Counts the leaves under a tag, all of them looked through: they must make the tree.
+    fn recounted(&self, data: &Connection, tag: Tag) -> Result<Count, Fault> {
+        let mut statement = data.prepare("SELECT entry FROM leaf WHERE position < ? ORDER BY position").map_err(fault)?;
+        let mut rows = statement.query([self.tree.size]).map_err(fault)?;
+        let (mut edge, mut count) = (Edge::new(), Count::default());
+        while let Some(row) = rows.next().map_err(fault)? {
+            let entry: Vec<u8> = row.get(0).map_err(fault)?;
+            let last = edge.size();
+            let _tiles = edge.append(leaf_hash(&entry));
+            let Some(number) = self.number_in(&entry, tag) else { continue };
+            count = Count { number: count.number + 1, last };
+            if number != count.number {
+                return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {last} does not follow under its tag")));
+            }
+        }
+        if (edge.size(), edge.root()) == (self.tree.size, self.tree.root) {
+            return Ok(count);
+        }
+        Err(Fault::new(
+            FaultKind::StorageCorrupt,
+            "the leaves (data.db) do not make the tree that was signed, so that they cannot be counted. Restore the data.",
+        ))
     }
 
     /// Writes the counters of the group.
@@ -154,43 +192,4 @@ pub(super) fn write(data: &Connection, tag: Tag, count: Count) -> Result<(), Fau
         .and_then(|mut statement| statement.execute(params![&tag.0[..], count.number, count.last]))
         .map(drop)
         .map_err(fault)
-}
-
-/// Whether the leaf at the count's place bears the tag with this number.
-fn bears(data: &Connection, tag: Tag, offset: usize, count: Count) -> Result<bool, Fault> {
-    let entry: Option<Vec<u8>> = data
-        .prepare_cached("SELECT entry FROM leaf WHERE position = ?")
-        .and_then(|mut statement| statement.query_row([count.last], |row| row.get(0)).optional())
-        .map_err(fault)?;
-    Ok(entry.is_some_and(|entry| number_in(&entry, tag, offset) == Some(count.number)))
-}
-
-/// The number that an entry bears under a tag at its place.
-fn number_in(entry: &[u8], tag: Tag, offset: usize) -> Option<u64> {
-    let number = entry.get(offset.checked_sub(TAG_BYTES)?..)?.strip_prefix(&tag.0)?;
-    number.first_chunk().map(|number| u64::from_be_bytes(*number))
-}
-
-/// Counts the leaves under a tag, all of them looked through: they must make the tree.
-fn recounted(data: &Connection, tag: Tag, offset: usize, tree: Tree) -> Result<Count, Fault> {
-    let mut statement = data.prepare("SELECT entry FROM leaf WHERE position < ? ORDER BY position").map_err(fault)?;
-    let mut rows = statement.query([tree.size]).map_err(fault)?;
-    let (mut edge, mut count) = (Edge::new(), Count::default());
-    while let Some(row) = rows.next().map_err(fault)? {
-        let entry: Vec<u8> = row.get(0).map_err(fault)?;
-        let last = edge.size();
-        let _tiles = edge.append(leaf_hash(&entry));
-        let Some(number) = number_in(&entry, tag, offset) else { continue };
-        count = Count { number: count.number + 1, last };
-        if number != count.number {
-            return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {last} does not follow under its tag")));
-        }
-    }
-    if (edge.size(), edge.root()) == (tree.size, tree.root) {
-        return Ok(count);
-    }
-    Err(Fault::new(
-        FaultKind::StorageCorrupt,
-        "the leaves (data.db) do not make the tree that was signed, so that they cannot be counted. Restore the data.",
-    ))
 }

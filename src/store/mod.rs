@@ -34,6 +34,7 @@ mod journal;
 mod keeper;
 mod key_writing;
 mod keys;
+mod leaf_form;
 mod links;
 mod log;
 mod mark;
@@ -64,12 +65,13 @@ pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
+pub use leaf_form::{LeafForm, MakeLeafForm, leaf_secret};
 pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
 pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, Reader, RecordOfLeaf, StoredRaw};
-pub use recount::{KnownTrees, Recounted, TagsOf, inspect, recount};
+pub use recount::{KnownTrees, Recounted, inspect, recount};
 pub use row::{Damaged, Rows, StoredVersion};
 pub use seen::Seen;
 pub use spare::{Spare, is_full};
@@ -121,8 +123,8 @@ pub struct StoreSettings {
     pub adopt: bool,
     /// What was published of the log, which the data must have reached: it is refused otherwise, and nothing is signed or remembered.
     pub published: Vec<Published>,
-    /// Reads a leaf's tags with their counters.
-    pub tags_of: TagsOf,
+    /// Makes what reads and seals the leaves.
+    pub leaf_form: MakeLeafForm,
 }
 
 /// The open store. Cheap to clone.
@@ -147,6 +149,7 @@ struct Shared {
     keeper: Arc<keeper::Keeper>,
     sealer: Arc<seal::Sealer>,
     keyring: Keyring,
+    leaf_form: Arc<dyn LeafForm>,
     changes: Arc<changes::Changes>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// Held for as long as the store is open, so that a second process refuses to start.
@@ -173,6 +176,7 @@ impl Store {
         let admission = admission::Admission::default();
         let folding = folding::Folding::start(&mut data, &settings.folder)?;
         let sealer = Arc::new(seal::Sealer::of(&keyring)?);
+        let leaf_form = (settings.leaf_form)(keyring.leaf_secret());
         if settings.adopt {
             keyring.forget_filings()?;
             keyring.forget_filled()?;
@@ -205,7 +209,7 @@ impl Store {
             admission: admission.clone(),
             max_group_units: settings.max_group_units,
             recent_raw: VecDeque::new(),
-            counting: counting::Counting::new(settings.folder.clone(), settings.tags_of),
+            counting: counting::Counting::new(settings.folder.clone(), Arc::clone(&leaf_form)),
             condemned: false,
             poisoned: None,
         };
@@ -235,6 +239,7 @@ impl Store {
                 keeper,
                 sealer,
                 keyring,
+                leaf_form,
                 changes,
                 writer: Mutex::new(Some(thread)),
                 _lock: lock,
@@ -370,7 +375,7 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.sealer, &self.keyring, &self.changes).and_then(|reader| reading(&reader));
+        let outcome = Reader::begin(&connection, &self.sealer, (&self.keyring, &*self.leaf_form), &self.changes).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

@@ -5,29 +5,29 @@
 
 use super::counting::Count;
 use super::log::Stored;
-use super::recount::TagsOf;
-use super::{Fault, FaultKind, fault};
+use super::{Fault, FaultKind, LeafForm, fault};
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::tile::TILE_WIDTH;
 use crate::ledger::{Edge, Hash, LedgerError, TreeHashes};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 const WIDTH: u64 = TILE_WIDTH as u64;
 /// So many tags are kept, though the index covers them by now, before it is looked which may go.
 const MAX_COVERED: usize = 65_536;
 
 pub(super) struct Newer {
-    tags_of: TagsOf,
+    leaf_form: Arc<dyn LeafForm>,
     /// The leaf from which on all are known; none before they were read.
     from: Option<u64>,
     counts: HashMap<Tag, Count>,
 }
 
 impl Newer {
-    pub(super) fn new(tags_of: TagsOf) -> Newer {
-        Newer { tags_of, from: None, counts: HashMap::new() }
+    pub(super) fn new(leaf_form: Arc<dyn LeafForm>) -> Newer {
+        Newer { leaf_form, from: None, counts: HashMap::new() }
     }
 
     /// The newest leaf under a tag, unless only older ones than these bear it.
@@ -76,7 +76,7 @@ impl Newer {
                 return Err(broken(format!("the leaves from {} on are not those of the tree", tile * WIDTH)));
             }
             for (last, entry) in (tile * WIDTH..).zip(&entries).filter(|(position, _)| *position >= covers) {
-                self.counts.extend((self.tags_of)(entry).into_iter().map(|(tag, number)| (tag, Count { number, last })));
+                self.counts.extend(self.leaf_form.tags(entry).into_iter().map(|(tag, number)| (tag, Count { number, last })));
             }
         }
         self.from = Some(covers);

@@ -10,7 +10,7 @@ use super::pending::{self, Pending};
 use super::row::{Damaged, Rows, SELECT, SELECT_CURRENT, StoredVersion, apart, current, list, one, text, versions};
 use super::seal::Sealer;
 use super::unit::Replay;
-use super::{erase, fault};
+use super::{LeafForm, erase, fault};
 use crate::clock::Instant;
 use crate::ledger::Hash;
 use crate::ledger::index::Tag;
@@ -50,6 +50,7 @@ pub struct Reader<'c> {
     pub(super) connection: Transaction<'c>,
     sealer: &'c Sealer,
     keyring: &'c Keyring,
+    leaf_form: &'c dyn LeafForm,
     /// How often counts of consents had been kept with the keys when this began.
     began: u64,
     /// How often institutions had changed, and how often any party.
@@ -67,12 +68,12 @@ impl<'c> Reader<'c> {
     pub(super) fn begin(
         connection: &'c Connection,
         sealer: &'c Sealer,
-        keyring: &'c Keyring,
+        (keyring, leaf_form): (&'c Keyring, &'c dyn LeafForm),
         changes: &Changes,
     ) -> Result<Reader<'c>, Fault> {
         // Before the snapshot, which then has whatever was kept by now.
         let (began, organisations, parties) = (keyring.filings_kept(), changes.of_organisations(), changes.of_parties());
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, began, organisations, parties })
+        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, leaf_form, began, organisations, parties })
     }
 
     /// How often Organizations had been written or erased since the store was opened, at least: what was made of them then is still so where this is the same.
@@ -168,7 +169,7 @@ impl<'c> Reader<'c> {
     }
 
     /// The leaves of the records of what was done that are indexed under a key, of those whose leaf is wanted: at most `limit` and one more.
-    pub fn events_under(&self, key: i64, limit: usize, is_wanted: fn(&[u8]) -> bool) -> Result<Vec<u64>, Fault> {
+    pub fn events_under(&self, key: i64, limit: usize, is_wanted: impl Fn(&[u8]) -> bool) -> Result<Vec<u64>, Fault> {
         let sql = "SELECT l.position, l.entry FROM exact e JOIN resource r ON r.rid = e.rid JOIN version v ON v.seq = r.current \
                    JOIN leaf l ON l.position = v.leaf WHERE e.key = ? AND r.type = 'AuditEvent'";
         let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
@@ -176,7 +177,7 @@ impl<'c> Reader<'c> {
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(fault)?.filter(|_| found.len() <= limit) {
             let entry = row.get_ref(1).map_err(fault)?;
-            if entry.as_blob().is_ok_and(is_wanted) {
+            if entry.as_blob().is_ok_and(&is_wanted) {
                 found.push(row.get(0).map_err(fault)?);
             }
         }
@@ -303,6 +304,16 @@ impl<'c> Reader<'c> {
             self.connection.prepare_cached("SELECT entry FROM leaf WHERE position >= ? ORDER BY position LIMIT ?").map_err(fault)?;
         let entries = statement.query_map(params![from, rows(limit)], |row| row.get(0)).map_err(fault)?;
         entries.collect::<Result<_, _>>().map_err(fault)
+    }
+
+    /// What opens an entry of the log, if it is a sealed leaf.
+    pub fn leaf_key(&self, entry: &[u8]) -> Option<[u8; 32]> {
+        self.leaf_form.key(entry)
+    }
+
+    /// The tags of an entry with their counters; none of what is no leaf of the gateway's.
+    pub fn leaf_tags(&self, entry: &[u8]) -> Vec<(Tag, u64)> {
+        self.leaf_form.tags(entry)
     }
 
     /// How many leaves there are under a tag by its counter, and where the newest stands.

@@ -4,7 +4,7 @@ use super::counting::{self, Count};
 use super::index::{self, Lists};
 use super::opening::{configure, data_file, lock_folder};
 use super::register::{Signed, Tree};
-use super::{StoreSettings, fault, schema};
+use super::{LeafForm, StoreSettings, fault, schema};
 use crate::ledger::index::{List, Tag};
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{Checkpoint, Edge, Hash};
@@ -12,9 +12,6 @@ use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
-
-/// Reads a leaf's tags with their counters from its entry.
-pub type TagsOf = fn(&[u8]) -> Vec<(Tag, u64)>;
 
 /// What a comparison found, or what there is since all was made anew.
 #[derive(Debug, Default)]
@@ -70,7 +67,7 @@ impl KnownTrees<'_> {
 
 impl Leaves {
     /// Reads all leaves; of the first `covered` the lists too. They must lead through what is known elsewhere.
-    fn read(data: &Connection, covered: u64, known: &[Known], tags_of: TagsOf) -> Result<Leaves, Fault> {
+    fn read(data: &Connection, covered: u64, known: &[Known], form: &dyn LeafForm) -> Result<Leaves, Fault> {
         let roots = known.iter().map(|known| (known.tree.size, Hash::EMPTY_ROOT)).collect();
         let mut leaves = Leaves { told: HashMap::new(), tree: Edge::new(), roots, problems: Vec::new() };
         let mut statement = data.prepare("SELECT position, entry FROM leaf ORDER BY position").map_err(fault)?;
@@ -78,13 +75,13 @@ impl Leaves {
         while let Some(row) = rows.next().map_err(fault)? {
             let position: u64 = row.get(0).map_err(fault)?;
             let entry = row.get_ref(1).map_err(fault)?.as_bytes().unwrap_or_default();
-            leaves.take(position, entry, position < covered, tags_of);
+            leaves.take(position, entry, position < covered, form);
         }
         known.iter().for_each(|known| leaves.lead_through(known));
         Ok(leaves)
     }
 
-    fn take(&mut self, position: u64, entry: &[u8], is_covered: bool, tags_of: TagsOf) {
+    fn take(&mut self, position: u64, entry: &[u8], is_covered: bool, form: &dyn LeafForm) {
         if position != self.tree.size() {
             self.problems.push(format!("data.db: leaf {} is not there", self.tree.size()));
         }
@@ -92,7 +89,7 @@ impl Leaves {
         if let Some(root) = self.roots.get_mut(&self.tree.size()) {
             *root = self.tree.root();
         }
-        for (tag, number) in tags_of(entry) {
+        for (tag, number) in form.tags(entry) {
             let told = self.told.entry(tag).or_default();
             if told.count.number + 1 != number {
                 self.problems.push(format!("data.db: leaf {position} does not follow under its tag {}", hex(tag)));
@@ -134,7 +131,7 @@ pub fn inspect(
     folder: &Path,
     elsewhere: &KnownTrees<'_>,
     opened: impl Fn(&str) -> Result<Checkpoint, Fault>,
-    tags_of: TagsOf,
+    form: &dyn LeafForm,
 ) -> Result<Recounted, Fault> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let data = Connection::open_with_flags(data_file(folder), flags).map_err(fault)?;
@@ -144,7 +141,7 @@ pub fn inspect(
     let covered = lists.as_ref().map(Lists::begin).transpose()?.unwrap_or(0);
     let data = data.unchecked_transaction().map_err(fault)?;
     let stored = opened(&checkpoint(&data)?)?;
-    let mut leaves = Leaves::read(&data, covered, &elsewhere.known(signed, stored.size), tags_of)?;
+    let mut leaves = Leaves::read(&data, covered, &elsewhere.known(signed, stored.size), form)?;
     leaves.compare_with(&stored);
     let mut problems = std::mem::take(&mut leaves.problems);
     compare_counters(&data, &leaves.told, &mut problems)?;
@@ -193,7 +190,7 @@ pub fn recount(
     settings: &StoreSettings,
     published: Option<&Checkpoint>,
     opened: impl FnOnce(&str) -> Result<Checkpoint, Fault>,
-    tags_of: TagsOf,
+    form: &dyn LeafForm,
 ) -> Result<Recounted, Fault> {
     if !data_file(&settings.folder).exists() {
         return Err(Fault::new(FaultKind::Storage, format!("{}: there is no data here", settings.folder.display())));
@@ -205,7 +202,7 @@ pub fn recount(
     let stored = opened(&checkpoint(&data)?)?;
     let elsewhere = KnownTrees { published, register: &settings.register };
     let signed = elsewhere.signed(&stored)?.ok_or_else(|| unregistered(settings))?;
-    let mut leaves = Leaves::read(&data, 0, &elsewhere.known(Some(signed), stored.size), tags_of)?;
+    let mut leaves = Leaves::read(&data, 0, &elsewhere.known(Some(signed), stored.size), form)?;
     leaves.compare_with(&stored);
     if let Some(problem) = leaves.problems.first() {
         return Err(Fault::new(FaultKind::Ledger, format!("{problem}: counters cannot be made of these leaves. Restore the data.")));

@@ -34,11 +34,11 @@ fn beside(reader: &Reader<'_>, definitions: Definitions, subject: &Subject) -> R
     let mut found = BTreeSet::new();
     for &(first, count) in &subject.leaves {
         let entries = reader.leaves(first, usize::try_from(count).unwrap_or(usize::MAX))?;
-        found.extend((first..).zip(entries).filter_map(|(position, entry)| is_untagged(&entry).then_some(position)));
+        found.extend((first..).zip(entries).filter_map(|(position, entry)| is_untagged(reader, &entry).then_some(position)));
     }
     let id = subject.reference.split_once('/').map_or("", |(_, id)| id);
     let Some(key) = search::reference_key(definitions, "AuditEvent", "entity", id) else { return Ok(found) };
-    for position in reader.events_under(key, MAX_LEAVES, is_untagged)? {
+    for position in reader.events_under(key, MAX_LEAVES, |entry| is_untagged(reader, entry))? {
         let event = reader.versions_of_leaves(position, 1)?.pop().flatten();
         let is_named = event.map(|event| event.parse()).transpose()?.is_some_and(|event| audit::names(&event, &subject.reference));
         found.extend(is_named.then_some(position));
@@ -46,8 +46,8 @@ fn beside(reader: &Reader<'_>, definitions: Definitions, subject: &Subject) -> R
     Ok(found)
 }
 
-fn is_untagged(entry: &[u8]) -> bool {
-    Leaf::decode(entry).is_some_and(|leaf| leaf.is_untagged())
+fn is_untagged(reader: &Reader<'_>, entry: &[u8]) -> bool {
+    Leaf::read(reader, entry).is_some_and(|leaf| leaf.is_untagged())
 }
 
 /// What is said to whoever reads a trail of which a part is under no tag.

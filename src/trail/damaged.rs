@@ -139,7 +139,7 @@ impl Suspects {
     /// The leaf that the row says is its own, where it is under another's tag, or that of what is nobody's, and no other row's.
     fn leaf_of_another(&self, reader: &Reader<'_>, damaged: &Damaged) -> Result<Option<(u64, Leaf)>, Fault> {
         let Some(position) = damaged.leaf else { return Ok(None) };
-        let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::decode(&entry));
+        let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::read(reader, &entry));
         let is_only = reader.rows_of_leaf(position)? == 1;
         let is_anothers = |leaf: &Leaf| leaf.is_nobodys() || leaf.tags.patient.is_some_and(|tag| !self.tags.contains(&tag));
         let leaf = leaf.filter(|leaf| is_only && is_anothers(leaf));

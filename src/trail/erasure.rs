@@ -338,7 +338,7 @@ fn leading(reader: &Reader<'_>, person: &Person<'_>, suspects: &mut Suspects) ->
 /// What another's leaf stands for does not go with this person.
 fn check(reader: &Reader<'_>, place: &Place) -> Result<Leaf, Fault> {
     let entry = reader.leaves(place.position, 1)?.pop();
-    let leaf = entry.and_then(|entry| Leaf::decode(&entry));
+    let leaf = entry.and_then(|entry| Leaf::read(reader, &entry));
     let leaf = leaf.ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, "a leaf cannot be read"))?;
     place.check(&leaf).map(|()| leaf)
 }

@@ -166,16 +166,21 @@ impl Trail {
         }
         let size = head.size();
         match self.query.pipeline.store.read(move |reader| erasure_between(reader, after, size, bears_out)).await? {
-            Some(position) => self.bare_proof(head, position).await.map(Some),
+            Some(position) => self.proof(head, position, true).await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// The proof of a leaf that opens to nothing.
+    /// The proof of a leaf that opens to nothing but what is not sealed of it.
     pub(super) async fn bare_proof(&self, head: &LedgerHead, index: u64) -> Result<String, Fault> {
+        self.proof(head, index, false).await
+    }
+
+    /// The proof of a leaf whose record stays closed; where it is opened, it shows what it is.
+    async fn proof(&self, head: &LedgerHead, index: u64, is_opened: bool) -> Result<String, Fault> {
         let failed = |error: String| Fault::new(FaultKind::Ledger, error);
         let edge = head.clone();
-        let (path, entry) = self
+        let (path, opening) = self
             .query
             .pipeline
             .store
@@ -183,10 +188,10 @@ impl Trail {
                 let tiles = StoredTiles(reader);
                 let path = TreeHashes::new(&edge.edge, &tiles).inclusion_proof(index, edge.size());
                 let entry = reader.leaves(index, 1)?.pop().ok_or_else(|| failed("a leaf is missing".to_owned()))?;
-                Ok((path.map_err(|error| failed(error.to_string()))?, entry))
+                let key = reader.leaf_key(&entry).filter(|_| is_opened);
+                Ok((path.map_err(|error| failed(error.to_string()))?, Opening::new(String::new(), &entry, None).with_leaf_key(key.as_ref())))
             })
             .await?;
-        let opening = Opening::new(String::new(), &entry, None);
         receipt_text((index, &path), &head.note, &opening)
             .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))
     }
@@ -268,7 +273,7 @@ fn erasure_between(reader: &Reader<'_>, after: u64, size: u64, bears_out: impl F
     let mut next = after + 1;
     while next < size {
         let entries = reader.leaves(next, MAX_BATCH)?;
-        let is_erasure = |entry: &Vec<u8>| Leaf::decode(entry).is_some_and(|leaf| bears_out(&leaf));
+        let is_erasure = |entry: &Vec<u8>| Leaf::read(reader, entry).is_some_and(|leaf| bears_out(&leaf));
         if let Some(position) = (next..size).zip(&entries).find_map(|(position, entry)| is_erasure(entry).then_some(position)) {
             return Ok(Some(position));
         }

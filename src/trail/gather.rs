@@ -59,6 +59,8 @@ struct Found {
     patient: usize,
     entry: Vec<u8>,
     leaf: Leaf,
+    /// What opens the leaf, where it is sealed.
+    leaf_key: Option<[u8; 32]>,
     version: Option<StoredVersion>,
     provenances: Vec<StoredVersion>,
     path: Vec<crate::ledger::Hash>,
@@ -167,7 +169,7 @@ fn item(
     let named = target.clone().filter(is_told_of).unwrap_or_default();
     let opening = Opening::new(named, &found.entry, own_key.as_ref());
     let opening = opening.with_provenance_key(provenance_key.as_ref()).with_accounting_key(told_key.as_ref());
-    let opening = opening.with_severed(found.severed);
+    let opening = opening.with_severed(found.severed).with_leaf_key(found.leaf_key.as_ref());
     let receipt = receipt_text((found.position, &found.path), &reading.head.note, &opening)
         .map_err(|error| Fault::new(FaultKind::Internal, format!("write receipt: {error}")))?;
     let mut provenances = found.provenances.into_iter();
@@ -209,7 +211,7 @@ fn found(
             if tree.leaf(position).map_err(damaged)? != leaf_hash(&entry) {
                 return Err(corrupt(format!("leaf {position} is not as it was written")));
             }
-            let leaf = Leaf::decode(&entry).ok_or_else(|| corrupt(format!("leaf {position} cannot be read")))?;
+            let leaf = Leaf::read(reader, &entry).ok_or_else(|| corrupt(format!("leaf {position} cannot be read")))?;
             place.check(&leaf)?;
             if version.is_none() && leaf.kind != LeafKind::Erase {
                 reading.explain(reader, position, &leaf)?;
@@ -227,7 +229,8 @@ fn found(
                 .or_else(|| provenances.first().filter(|_| leaf.provenance.is_some() && reading.is_of_trail()));
             let is_shortened = committed.map(is_shortened).transpose()?.unwrap_or_default();
             let shortened = is_shortened.then(|| reading.explain_shortened(reader, position, &leaf)).transpose()?;
-            found.push(Found { position, patient, entry, leaf, version, provenances, path, severed, shortened });
+            let leaf_key = reader.leaf_key(&entry);
+            found.push(Found { position, patient, entry, leaf_key, leaf, version, provenances, path, severed, shortened });
         }
     }
     Ok(found)

@@ -1,6 +1,6 @@
 //! Keeps the verifiable index up with the log, and anchors its root.
 
-use crate::anchor::{Leaf, LedgerTime, leaf_tags};
+use crate::anchor::{Leaf, LedgerTime};
 use crate::clock::Clock;
 use crate::ledger::Hash;
 use crate::ledger::index::{IndexProof, Tag};
@@ -41,7 +41,7 @@ impl<'a> Lists<'a> {
         let mut newer = Vec::new();
         loop {
             let entries = reader.leaves(next, MAX_BATCH)?;
-            newer.extend(entries.iter().flat_map(|entry| leaf_tags(entry)));
+            newer.extend(entries.iter().flat_map(|entry| reader.leaf_tags(entry)));
             next = next.saturating_add(entries.len() as u64);
             if entries.len() < MAX_BATCH {
                 return Ok(Lists { file, reader, newer });
@@ -158,7 +158,7 @@ impl Indexer {
             self.store
                 .read(move |reader| {
                     let leaves = reader.leaves(covers, wanted)?;
-                    file.extend(covers, &leaves.iter().map(|entry| leaf_tags(entry)).collect::<Vec<_>>(), sets_apart)
+                    file.extend(covers, &leaves.iter().map(|entry| reader.leaf_tags(entry)).collect::<Vec<_>>(), sets_apart)
                 })
                 .await?;
         }

@@ -121,7 +121,7 @@ impl Reading {
         for run in self.places.chunk_by(|one, next| one.position.checked_add(1) == Some(next.position)) {
             let first = run.first().map_or(0, |place| place.position);
             for (position, entry) in (first..).zip(reader.leaves(first, run.len())?) {
-                let Some(leaf) = Leaf::decode(&entry).filter(|leaf| leaf.kind == LeafKind::Erase) else { continue };
+                let Some(leaf) = Leaf::read(reader, &entry).filter(|leaf| leaf.kind == LeafKind::Erase) else { continue };
                 if tree.leaf(position).map_err(damaged)? == leaf_hash(&entry) {
                     found.push(Eraser { position, severed: severed(reader, position, &leaf)?, leaf });
                 }
@@ -149,7 +149,7 @@ impl Reading {
         loop {
             let entries = reader.leaves(next, PORTION)?;
             let count = entries.len();
-            let leaves = (next..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::decode(&entry)?)));
+            let leaves = (next..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::read(reader, &entry)?)));
             found.extend(leaves.filter(|(_, leaf)| leaf.kind == LeafKind::Erase && is_one(leaf)));
             next = next.saturating_add(count as u64);
             if count < PORTION {

@@ -35,7 +35,7 @@ impl Severing {
         for version in reader.history(&scope, None, None, MAX_RESOURCES)? {
             if let Some(first) = version.leaf.filter(|_| going.is_none_or(|going| going.contains(&version.version))) {
                 let entries = reader.leaves(first, usize::try_from(version.leaves).unwrap_or(usize::MAX))?;
-                found.extend((first..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::decode(&entry)?))));
+                found.extend((first..).zip(entries).filter_map(|(position, entry)| Some((position, Leaf::read(reader, &entry)?))));
             }
         }
         self.versions.extend(going.map(|going| (record.clone(), going.clone())));
@@ -58,7 +58,7 @@ impl Severing {
         erased: &str,
     ) -> Result<Option<Whose>, Fault> {
         let Some(position) = version.leaf else { return Ok(None) };
-        let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::decode(&entry));
+        let leaf = reader.leaves(position, 1)?.pop().and_then(|entry| Leaf::read(reader, &entry));
         let Some(leaf) = leaf else { return Err(Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read"))) };
         let references = event.items("entity").iter().filter_map(|entity| entity.text_at(&["what", "reference"]));
         let records = references.map(|reference| reference.split("/_history/").next().unwrap_or(reference)).collect();
@@ -86,7 +86,7 @@ impl Severing {
         let mut found = Vec::new();
         for (position, entry) in (first..).zip(reader.leaves(first, usize::try_from(count).unwrap_or(usize::MAX))?) {
             let leaf =
-                Leaf::decode(&entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read")))?;
+                Leaf::read(reader, &entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read")))?;
             if let Some(owner) = owners.of(&leaf)?.filter(|owner| owner.as_deref() != Some(erased)) {
                 let whose = (owner, record.to_owned());
                 self.shortened.entry(whose.clone()).or_default().insert(position);

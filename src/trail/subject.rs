@@ -245,9 +245,9 @@ impl Trail {
     /// The subject's tags from the log's first epoch, or a later one, to now: patient by patient.
     pub(super) async fn tags(&self, subject: &Subject, since: Option<Epoch>) -> Result<Vec<EpochTag>, Fault> {
         let pipeline = &self.query.pipeline;
-        let first = pipeline.store.read(|reader| reader.leaves(0, 1)).await?;
+        let read = pipeline.store.read(|reader| Ok(reader.leaves(0, 1)?.pop().map(|entry| Leaf::read(reader, &entry))));
         let now = Epoch::of(pipeline.anchor.time.of(pipeline.clock.now()));
-        let first = match first.first().map(|entry| Leaf::decode(entry)) {
+        let first = match read.await? {
             None => now,
             Some(Some(leaf)) => leaf.epoch(),
             Some(None) => {

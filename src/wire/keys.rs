@@ -7,14 +7,14 @@
 use super::files::{self, kept, sync_folder};
 use super::publish::{published, published_in_bucket};
 use super::store_settings;
-use crate::anchor::leaf_tags;
+use crate::anchor::LeafKeys;
 use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::killpoint;
 use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::{Algorithm, Checkpoint, KeyHistory, LedgerError, LogKeys, Note, SigningKey, VerifierKey};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{Keyring, Recounted, Store, StoreSettings, recount};
+use crate::store::{Keyring, Recounted, Store, StoreSettings, leaf_secret, recount};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,7 @@ use std::path::{Path, PathBuf};
 /// The keys of records and patients. The key that opens them is drawn for a new gateway alone: beside data, or keys that it does not open, one
 /// drawn anew would give everybody new ids and sever what follows from what there is.
 pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring, Fault> {
-    let folder = settings.storage.data_dir.join("keys");
-    let path = folder.join("gateway.key");
+    let (folder, path) = (settings.storage.data_dir.join("keys"), gateway_key_file(settings));
     let is_new = !data_of(settings).exists() && !folder.join("keys.db").exists();
     if !is_new && !path.exists() {
         let text = format!("{}: is missing, and there is data that was written with it. Put it back.", path.display());
@@ -42,6 +41,19 @@ pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHi
     let store = Store::open(store_settings(settings, false), keys.clone(), keyring(settings, entropy)?)?;
     check_settled(&store)?;
     rotate(settings, &keys, &store.ledger_head().note, entropy)
+}
+
+/// The key by which the leaves of a gateway can be read, whether it runs or not.
+///
+/// # Errors
+/// When there is no gateway's data, or its key is not beside it.
+pub fn leaf_secret_of(settings: &Settings) -> Result<[u8; 32], Fault> {
+    check_there(settings)?;
+    let path = gateway_key_file(settings);
+    if !path.exists() {
+        return Err(wrong(&path, "is missing"));
+    }
+    files::secret(&path, &Entropy::system()).map(|gateway| leaf_secret(&gateway))
 }
 
 /// Takes a log at rest whose register was lost for the newest there is, and gives its size.
@@ -71,7 +83,12 @@ pub fn recount_ledger(settings: &Settings, entropy: &Entropy) -> Result<Recounte
         keys.history().open(&note, &settings.ledger.origin).map_err(failed)
     };
     let published = published(settings, keys.history())?;
-    recount(&store_settings(settings, false), published.as_ref().map(|published| &published.checkpoint), opened, leaf_tags)
+    let form = LeafKeys::new(keyring(settings, entropy)?.leaf_secret());
+    recount(&store_settings(settings, false), published.as_ref().map(|published| &published.checkpoint), opened, &form)
+}
+
+fn gateway_key_file(settings: &Settings) -> PathBuf {
+    settings.storage.data_dir.join("keys/gateway.key")
 }
 
 /// Nothing is made where a log at rest is expected.

@@ -226,8 +226,10 @@ const NEWEST_LEAVES: u64 = 16 * 256;
 /// The time of the log as it is stored. Its first leaf counts too, when the newest ones are all others'.
 fn ledger_time(store: &Store) -> Result<LedgerTime, Fault> {
     let from = store.ledger_head().size().saturating_sub(NEWEST_LEAVES);
-    let entries = store.read_now(|reader| Ok([reader.leaves(0, 1)?, reader.leaves(from, NEWEST_LEAVES as usize)?].concat()))?;
-    let leaves: Vec<Leaf> = entries.iter().filter_map(|entry| Leaf::decode(entry)).collect();
+    let leaves: Vec<Leaf> = store.read_now(|reader| {
+        let entries = [reader.leaves(0, 1)?, reader.leaves(from, NEWEST_LEAVES as usize)?].concat();
+        Ok(entries.iter().filter_map(|entry| Leaf::read(reader, entry)).collect())
+    })?;
     Ok(LedgerTime::after(&leaves))
 }
 

@@ -4,11 +4,11 @@ use crate::support::data::{observation, patient, permit_to};
 use crate::support::process::hearthgate;
 use crate::support::world::{OFFICER, Setup, World};
 use crate::support::{Call, Party};
-use hearthgate::anchor::leaf_tags;
+use hearthgate::anchor::LeafKeys;
 use hearthgate::clock::{Clock, Entropy};
 use hearthgate::ledger::Note;
 use hearthgate::outcome::{Fault, FaultKind};
-use hearthgate::store::{KnownTrees, inspect};
+use hearthgate::store::{KnownTrees, inspect, leaf_secret};
 use hearthgate::wire::{publish_folder, recount_ledger};
 use rusqlite::{Connection, params};
 use std::path::Path;
@@ -48,9 +48,10 @@ impl Case {
 
     /// The tag of a patient in this month.
     fn tag(&self, patient: &str) -> Vec<u8> {
-        let sql = "SELECT substr(l.entry, 7, 16) FROM leaf l JOIN version v ON v.leaf = l.position JOIN resource r ON r.rid = v.rid \
+        let sql = "SELECT l.entry FROM leaf l JOIN version v ON v.leaf = l.position JOIN resource r ON r.rid = v.rid \
                    WHERE r.type = 'Patient' AND r.id = ? AND v.version = 1";
-        self.file("data.db").query_row(sql, [patient], |row| row.get(0)).unwrap()
+        let entry: Vec<u8> = self.file("data.db").query_row(sql, [patient], |row| row.get(0)).unwrap();
+        leaf_keys(&self.world.data()).read(&entry).unwrap().tags.patient.unwrap().0.to_vec()
     }
 
     fn problems(&self) -> Vec<String> {
@@ -68,7 +69,12 @@ fn problems(world: &World, data: &Path) -> Vec<String> {
         let accepted = world.policy().accept(&note).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
         Ok(accepted.checkpoint().clone())
     };
-    inspect(data, &KnownTrees { published: None, register: &data.join("keys/signed-tree") }, opened, leaf_tags).unwrap().problems
+    inspect(data, &KnownTrees { published: None, register: &data.join("keys/signed-tree") }, opened, &leaf_keys(data)).unwrap().problems
+}
+
+fn leaf_keys(data: &Path) -> LeafKeys {
+    let gateway = std::fs::read_to_string(data.join("keys/gateway.key")).unwrap();
+    LeafKeys::new(leaf_secret(&data_encoding::HEXLOWER.decode(gateway.trim().as_bytes()).unwrap().try_into().unwrap()))
 }
 
 /// What is done to a patient's counter, `?1`; `?2` is another's tag.
@@ -79,7 +85,7 @@ const COUNTERS: &[&str] = &[
     "UPDATE tag SET last = last + 1 WHERE tag = ?1 AND ?2 <> ?1",
     "UPDATE tag SET last = (SELECT last FROM tag WHERE tag = ?2) WHERE tag = ?1",
     // The leaf fits the counter, but it is not the newest.
-    "UPDATE tag SET count = 1, last = (SELECT min(position) FROM leaf WHERE substr(entry, 7, 16) = ?1) WHERE tag = ?1 AND ?2 <> ?1",
+    "UPDATE tag SET count = 1, last = (SELECT min(v.leaf) FROM version v JOIN resource r ON r.rid = v.rid WHERE r.type = 'Patient') WHERE tag = ?1 AND ?2 <> ?1",
     "DELETE FROM tag WHERE tag = ?1 AND ?2 <> ?1",
 ];
 

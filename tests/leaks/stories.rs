@@ -326,6 +326,36 @@ pub async fn counters_are_not_for_partners() {
     assert_eq!(lines(&with), lines(&without), "a checkpoint says how many leaves there are of everybody, and no more");
 }
 
+/// Whoever files about somebody has a receipt, and with it a leaf that it knows is theirs. By that it finds no other: neither of its own questions, told or
+/// refused, nor of what others did; and it does not learn how many there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+pub async fn a_receipt_leads_to_no_other_leaf() {
+    let twins = Twins::start().await;
+    let mut leaves: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..2 {
+        let caller = &twins.with.caller;
+        let filed = caller.create(&observation(&twins.named("Patient/{some}"))).await;
+        let receipt = caller.get(&format!("Observation/{filed}/$receipt")).await.expect(200).text();
+        let extra: Value = serde_json::from_slice(&receipt.parse::<hearthgate::ledger::LogProof>().unwrap().extra.unwrap()).unwrap();
+        assert_eq!(extra.get("leaf_key"), None, "a version's leaf stays closed for whoever may see the version");
+        leaves.push(data_encoding::BASE64.decode(extra["leaf"].as_str().unwrap().as_bytes()).unwrap());
+        for path in ["Observation/{noted}", "Condition/{condition}", "Condition?code=F11.20", "Condition?patient={some}"] {
+            caller.call(twins.call(&get(path))).await;
+        }
+    }
+    let entries = twins.with.world.entries_from(0).await;
+    assert!(entries.len() > 10 && leaves.iter().all(|leaf| entries.contains(leaf)));
+    // Nothing of eight bytes stands in two of them but the time, and zeros in what anchors the index.
+    let mut seen = std::collections::HashMap::new();
+    for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry[0] > 4) {
+        for window in entry[6..].windows(8) {
+            let first = *seen.entry(window.to_vec()).or_insert(number);
+            assert!(first == number || window == [0; 8], "leaves {first} and {number} have something in common");
+        }
+    }
+    assert!(entries.iter().filter(|entry| entry[0] > 4).count() > 10, "leaves are sealed");
+}
+
 /// Audit records name who, when, what was asked and what was shown by id; nothing of what is in the records.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub async fn audits_hold_no_content() {

@@ -2,9 +2,11 @@
 
 use super::scene::{Item, scene};
 use crate::support::{Answer, Call, Party, Setup, World};
+use hearthgate::anchor::{Leaf, LeafKind};
 use hearthgate::clock::{Instant, ScriptedTime};
 use regex::Regex;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Both draw the same keys, so that the same record has the same id in both.
@@ -26,6 +28,20 @@ pub struct Side {
     pub sender: Party,
     /// Whoever may not see all of them.
     pub caller: Party,
+    /// How many leaves of the log were looked at.
+    seen: AtomicU64,
+}
+
+impl Side {
+    /// What the log shows to everybody of the leaves that came since this was asked last: format and length of each, in order. Those that anchor the index
+    /// come when it is time for them.
+    async fn grown(&self) -> Vec<(u8, usize)> {
+        let from = self.seen.load(Ordering::Relaxed);
+        let entries = self.world.entries_from(from).await;
+        self.seen.store(from + entries.len() as u64, Ordering::Relaxed);
+        let leaves = entries.iter().filter(|entry| Leaf::decode(entry).is_some_and(|leaf| leaf.kind != LeafKind::Index));
+        leaves.map(|entry| (entry[0], entry.len())).collect()
+    }
 }
 
 pub struct Twins {
@@ -75,6 +91,7 @@ impl Twins {
         // A machine that does other things as well is slow now here, now there; what tells something is slow on one side every time.
         for _ in 0..TIME_ATTEMPTS {
             let (mut with, mut without) = (Vec::with_capacity(runs), Vec::with_capacity(runs));
+            drop((self.with.grown().await, self.without.grown().await));
             for _ in 0..runs {
                 let (one, took) = self.ask(&self.with, &self.with.caller, probe).await;
                 with.push(took);
@@ -86,6 +103,10 @@ impl Twins {
                 }
                 if one.len() != other.len() {
                     return Some(format!("{}: {} pages with, {} without", probe.path, one.len(), other.len()));
+                }
+                let (one, other) = (self.with.grown().await, self.without.grown().await);
+                if one != other {
+                    return Some(format!("{}: the log shows {one:?} with, {other:?} without", probe.path));
                 }
             }
             let (one, other) = (median(with), median(without));
@@ -147,7 +168,7 @@ impl Twins {
 async fn side(time: &ScriptedTime) -> Side {
     let world = Setup::default().at(time).drawing(SEED).start().await;
     let (sender, caller) = (world.party("hospital-a").await, world.party("hospital-b").await);
-    Side { world, sender, caller }
+    Side { world, sender, caller, seen: AtomicU64::new(0) }
 }
 
 fn next_of(answer: &Answer) -> Option<String> {

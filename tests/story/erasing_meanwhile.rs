@@ -5,7 +5,7 @@ use crate::support::two_patients::TwoPatients;
 use crate::support::world::{OFFICER, ORIGIN};
 use crate::support::{Call, Folder, Setup};
 use data_encoding::BASE64;
-use hearthgate::anchor::{Leaf, LeafKind, Opening};
+use hearthgate::anchor::{LeafKind, Opening};
 use hearthgate::ledger::{Algorithm, LogProof, SigningKey};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -119,7 +119,7 @@ fn check_bundle(bundle: &Value) {
             let proof = BASE64.decode(entry["resource"]["data"].as_str().unwrap().as_bytes()).unwrap();
             let proof: LogProof = String::from_utf8(proof).unwrap().parse().unwrap();
             let opening: Opening = serde_json::from_slice(proof.extra.as_deref().unwrap()).unwrap();
-            let leaf = Leaf::decode(&BASE64.decode(opening.leaf.as_bytes()).unwrap()).unwrap();
+            let (_, leaf) = opening.entry().unwrap();
             (proof.index, leaf.kind, opening.target.is_empty())
         })
         .collect();

@@ -208,9 +208,21 @@ async fn what_the_command_line_proves_it_verifies() {
     assert_eq!(run(&["ledger", "verify", &log, "--since", "newer"]).0, Some(0));
 
     // Whoever has the leaves by a URL builds the index again too.
-    let (status, told) = run(&["evidence", "index", &log]);
+    let leaf_key = world.leaf_key_file();
+    let leaf_key = leaf_key.to_str().unwrap();
+    let (status, told) = run(&["evidence", "index", &log, "--leaf-key", leaf_key]);
     assert_eq!(status, Some(0), "{told}");
     assert!(told.contains(", 0 problems"), "{told}");
+    // Without the key they say nothing of whom they are about, and with another nothing that fits.
+    let (status, told) = run(&["evidence", "index", &log]);
+    assert_eq!(status, Some(2), "{told}");
+    assert!(told.contains("leaves are sealed: --leaf-key FILE opens them"), "{told}");
+    std::fs::write(folder.join("another.key"), "07".repeat(32)).unwrap();
+    let (status, told) = run(&["evidence", "index", &log, "--leaf-key", "another.key"]);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("the key of leaves does not open it") || told.contains("its counter does not follow"), "{told}");
+    std::fs::write(folder.join("no.key"), "07").unwrap();
+    assert_eq!(run(&["evidence", "index", &log, "--leaf-key", "no.key"]).0, Some(2));
     let (status, told) = run(&["evidence", "index", "/nonexistent"]);
     assert_eq!(status, Some(2));
     assert!(told.contains("no such folder"), "{told}");

@@ -406,11 +406,12 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
 
     // Where the patient permits it, content is in the package and opens.
     case.a.create(&permit_to(&case.patient, "health-department")).await;
-    // Anybody with the leaves makes the index again.
-    let data = case.world.data();
+    // Anybody with the leaves and their key makes the index again.
+    let (data, leaf_key) = (case.world.data(), case.world.leaf_key_file());
     let (keep, _) = case.world.stop().await;
+    let [log, policy_file, leaf_key] = [data.join("ledger"), folder.path().join("policy"), leaf_key].map(|path| path.to_str().unwrap().to_owned());
     let checked = hearthgate(
-        &["evidence", "index", data.join("ledger").to_str().unwrap(), "--policy", folder.path().join("policy").to_str().unwrap()],
+        &["evidence", "index", &log, "--policy", &policy_file, "--leaf-key", &leaf_key],
         keep.path(),
     );
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
@@ -657,7 +658,7 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     for receipt in [&receipt, &kept] {
         hearthgate::anchor::verify_receipt(receipt, &policy, None).unwrap();
     }
-    let data = world.data();
+    let (data, leaf_key) = (world.data(), world.leaf_key_file());
     let key = world.running.verifier_key.to_string();
     let (keep, settings) = world.stop().await;
     let log = LogFolder::new(data.join("ledger"));
@@ -671,8 +672,8 @@ async fn an_erased_patient_leaves_nothing_that_leads_back() {
     }
     assert!(holds(&data, &written(common)).is_some(), "{common} leads to nobody");
     let policy_file = keep.write("policy", &format!("log {key}\nquorum none\n"));
-    let index =
-        hearthgate(&["evidence", "index", data.join("ledger").to_str().unwrap(), "--policy", policy_file.to_str().unwrap()], keep.path());
+    let [place, policy_file, leaf_key] = [data.join("ledger"), policy_file, leaf_key].map(|path| path.to_str().unwrap().to_owned());
+    let index = hearthgate(&["evidence", "index", &place, "--policy", &policy_file, "--leaf-key", &leaf_key], keep.path());
     assert!(index.status.success(), "{}", String::from_utf8_lossy(&index.stdout));
     // The gateway starts on what is left.
     let world = World::try_open(keep, settings, hearthgate::clock::Clock::system()).await.unwrap_or_else(|(_, fault)| panic!("{fault}"));

@@ -183,6 +183,9 @@ pub struct World {
     http: reqwest::Client,
 }
 
+/// Entries that the log shows together.
+const BUNDLE: u64 = 256;
+
 impl World {
     pub async fn start() -> World {
         Setup::default().start().await
@@ -212,6 +215,26 @@ impl World {
         Ok(World { folder, settings, origin, admin, running, clock, http })
     }
 
+    /// The entries of the log from a position on, as it shows them to everybody.
+    pub async fn entries_from(&self, from: u64) -> Vec<Vec<u8>> {
+        let get = async |path: String| self.http.get(format!("{}/ledger/{path}", self.origin)).send().await.unwrap().bytes().await.unwrap();
+        let checkpoint = get("checkpoint".to_owned()).await;
+        let size: u64 = std::str::from_utf8(&checkpoint).unwrap().lines().nth(1).unwrap().parse().unwrap();
+        let mut entries = Vec::new();
+        for bundle in from / BUNDLE..size.div_ceil(BUNDLE) {
+            let width = (size - bundle * BUNDLE).min(BUNDLE);
+            let partial = if width < BUNDLE { format!(".p/{width}") } else { String::new() };
+            let bytes = get(format!("tile/entries/{bundle:03}{partial}")).await;
+            let mut rest = &bytes[..];
+            while let [high, low, after @ ..] = rest {
+                let (entry, after) = after.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+                entries.push(entry.to_vec());
+                rest = after;
+            }
+        }
+        entries.split_off(usize::try_from(from % BUNDLE).unwrap().min(entries.len()))
+    }
+
     /// Stops the gateway and starts it again on the same folder, at another port.
     pub async fn restart(self, adjust: impl FnOnce(&mut Settings)) -> World {
         let World { folder, mut settings, running, clock, .. } = self;
@@ -228,6 +251,14 @@ impl World {
 
     pub fn data(&self) -> PathBuf {
         self.settings.storage.data_dir.clone()
+    }
+
+    /// A file with the key by which the leaves of the log can be read, as `hearthgate ledger leaf-key` prints it.
+    pub fn leaf_key_file(&self) -> PathBuf {
+        let secret = hearthgate::wire::leaf_secret_of(&self.settings).unwrap();
+        let path = self.folder.path().join("leaf.key");
+        std::fs::write(&path, data_encoding::HEXLOWER.encode(&secret)).unwrap();
+        path
     }
 
     /// The whole accounting, of all that was answered so far.

@@ -1,6 +1,6 @@
 //! `hearthgate ledger bench`: how fast this machine appends, proves, verifies, starts and checks, on a log of its own in a folder.
 
-use crate::anchor::leaf_tags;
+use crate::anchor::LeafKeys;
 use crate::clock::{Clock, Entropy};
 use crate::demo::latencies::Latencies;
 use crate::ledger::merkle::{leaf_hash, verify_inclusion};
@@ -84,7 +84,7 @@ fn open(folder: &Path) -> Result<Store, Fault> {
         anchor_within: Duration::ZERO,
         adopt: false,
         published: Vec::new(),
-        tags_of: leaf_tags,
+        leaf_form: LeafKeys::form,
     };
     let keyring = Keyring::open(&folder.join("keys"), [1; 32], Entropy::system())?;
     Store::open(settings, LogKeys::only(key()?).map_err(|error| ledger(&error))?, keyring)

@@ -5,7 +5,7 @@ mod rows;
 mod source;
 
 use super::{FAULT, FINDINGS, FINE, USAGE, complain};
-use crate::anchor::{ReceiptError, Subject, leaf_tags, verify_entry, verify_receipt};
+use crate::anchor::{LeafKeys, ReceiptError, Subject, verify_entry, verify_receipt};
 use crate::clock::Entropy;
 use crate::config::Settings;
 use crate::consent::is_marked_redacted;
@@ -14,9 +14,10 @@ use crate::ledger::history::MAX_HISTORY_BYTES;
 use crate::ledger::policy::{Party, Role};
 use crate::ledger::{Checkpoint, KeyHistory, LedgerError, Note, Policy, fsck, reader};
 use crate::outcome::{Fault, FaultKind};
-use crate::store::{KnownTrees, inspect};
+use crate::store::{KnownTrees, inspect, leaf_secret};
 use crate::wire;
 use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER;
 pub(super) use source::Source;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +48,8 @@ pub enum LedgerCommand {
         #[arg(long)]
         data: Option<PathBuf>,
         #[command(flatten)]
+        reading: Reading,
+        #[command(flatten)]
         trust: Trust,
     },
     /// Makes the proof for an entry of a log.
@@ -56,6 +59,13 @@ pub enum LedgerCommand {
         index: u64,
         #[command(flatten)]
         trust: Trust,
+    },
+    /// Prints the key by which the leaves of a gateway can be read: of whom each is, by tags, and what was done. It is for whoever builds the log's index
+    /// again, and for nobody who must not tell what was kept from them.
+    LeafKey {
+        /// The gateway's configuration.
+        #[arg(long)]
+        config: PathBuf,
     },
     /// Checks a policy file and prints whom it believes and asks for.
     Policy { file: PathBuf },
@@ -79,6 +89,30 @@ pub enum LedgerCommand {
         #[arg(long)]
         config: PathBuf,
     },
+}
+
+/// What the leaves are read with.
+#[derive(Args)]
+pub struct Reading {
+    /// A file with the key of leaves (`hearthgate ledger leaf-key`), without which nobody tells under which tags they are.
+    #[arg(long)]
+    leaf_key: Option<PathBuf>,
+}
+
+/// The most of a key file that is read; what is longer is none.
+const MAX_KEY_BYTES: u64 = 1024;
+
+impl Reading {
+    pub(super) fn keys(&self) -> Result<Option<LeafKeys>, String> {
+        self.leaf_key.as_deref().map(|path| key_in(path).map(LeafKeys::new)).transpose()
+    }
+}
+
+/// The key that a file holds.
+fn key_in(path: &Path) -> Result<[u8; 32], String> {
+    let text = crate::config::read_bounded(path, MAX_KEY_BYTES)?;
+    let key = HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    key.ok_or_else(|| format!("{}: is not 32 bytes in hexadecimal", path.display()))
 }
 
 /// Whom to believe.
@@ -126,7 +160,8 @@ pub fn run(command: &LedgerCommand) -> u8 {
     let done = match command {
         LedgerCommand::Verify { what, record: None, since, trust } if Source::is_log(what) => verify_log(what, since.as_deref(), trust),
         LedgerCommand::Verify { what, record, trust, .. } => verify(Path::new(what), record.as_deref(), trust),
-        LedgerCommand::Fsck { log, data, trust } => check(log, data.as_deref(), trust),
+        LedgerCommand::Fsck { log, data, reading, trust } => check(log, data.as_deref(), reading, trust),
+        LedgerCommand::LeafKey { config } => leaf_key(config),
         LedgerCommand::Prove { log, index, trust } => prove(log, *index, trust),
         LedgerCommand::Policy { file } => policy(file),
         LedgerCommand::Bench(arguments) => done(bench::bench(arguments), |()| ()),
@@ -243,7 +278,7 @@ fn status_of(error: &LedgerError) -> u8 {
     if matches!(error, LedgerError::Storage { .. }) { FAULT } else { FINDINGS }
 }
 
-fn check(place: &str, data: Option<&Path>, trust: &Trust) -> Result<u8, String> {
+fn check(place: &str, data: Option<&Path>, reading: &Reading, trust: &Trust) -> Result<u8, String> {
     let (policy, source) = (trust.policy()?, Source::open(place)?);
     let (published, checkpoint) = match fsck::fsck(&source, &policy, &mut progress) {
         Ok(report) => {
@@ -252,12 +287,14 @@ fn check(place: &str, data: Option<&Path>, trust: &Trust) -> Result<u8, String> 
         }
         Err(error) => (complain(status_of(&error), error), None),
     };
-    let kept = data.map_or(FINE, |folder| check_data(folder, checkpoint.as_ref(), &policy));
+    let kept = data.map_or(Ok(FINE), |folder| check_data(folder, checkpoint.as_ref(), reading, &policy))?;
     Ok(published.max(kept))
 }
 
 /// Compares what is made of the leaves in the data with them, and the leaves with what was published and signed.
-fn check_data(folder: &Path, published: Option<&Checkpoint>, policy: &Policy) -> u8 {
+fn check_data(folder: &Path, published: Option<&Checkpoint>, reading: &Reading, policy: &Policy) -> Result<u8, String> {
+    let gateway = rows::gateway_key(folder)?;
+    let keys = reading.keys()?.or_else(|| gateway.map(|gateway| LeafKeys::new(leaf_secret(&gateway))));
     // It is signed by the log and not yet cosigned.
     let policy = policy.clone().without_quorum();
     let opened = |note: &str| {
@@ -266,12 +303,16 @@ fn check_data(folder: &Path, published: Option<&Checkpoint>, policy: &Policy) ->
         policy.accept(&note).map(|accepted| accepted.checkpoint().clone()).map_err(|error| failed(&error))
     };
     let register = folder.join("keys/signed-tree");
-    let counted = match inspect(folder, &KnownTrees { published, register: &register }, opened, leaf_tags) {
+    let Some(form) = keys else {
+        answer!("counters and index: not checked, for the key of leaves is not there: neither keys/gateway.key nor --leaf-key");
+        return Ok(rows::check(folder, gateway.as_ref(), None));
+    };
+    let counted = match inspect(folder, &KnownTrees { published, register: &register }, opened, &form) {
         Ok(report) => found(&format!("counters and index: {} tags of ", report.tags), report.leaves, &report.problems),
         Err(fault) if fault.kind == FaultKind::Ledger => complain(FINDINGS, fault),
         Err(fault) => complain(FAULT, fault),
     };
-    counted.max(rows::check(folder))
+    Ok(counted.max(rows::check(folder, gateway.as_ref(), keys)))
 }
 
 fn found(what: &str, leaves: u64, problems: &[impl std::fmt::Display]) -> u8 {
@@ -330,6 +371,11 @@ fn recount(config: &Path) -> Result<u8, String> {
     done(wire::recount_ledger(&settings, &Entropy::system()), |made| {
         answer!("counted {} tags in {} leaves; the index is made anew when it is wanted", made.tags, made.leaves);
     })
+}
+
+fn leaf_key(config: &Path) -> Result<u8, String> {
+    let settings = Settings::load(config).map_err(|error| error.to_string())?;
+    done(wire::leaf_secret_of(&settings), |secret| answer!("{}", HEXLOWER.encode(&secret)))
 }
 
 fn adopt(config: &Path) -> Result<u8, String> {

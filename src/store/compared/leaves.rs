@@ -38,16 +38,15 @@ pub struct Erases {
 pub type Runs = Vec<(u64, u64)>;
 
 /// What reads the entries of a log.
-#[derive(Debug, Clone, Copy)]
-pub struct LeafReader {
+pub trait LeafReader {
     /// Nothing of what is no leaf of the gateway's.
-    pub says: fn(&[u8]) -> Option<LeafSays>,
+    fn says(&self, entry: &[u8]) -> Option<LeafSays>;
     /// What a leaf that erases names by what is noted of it: positions, as runs. Nothing where the note is not what the leaf commits to.
-    pub names: fn(&[u8], &[u8]) -> Option<Runs>,
+    fn names(&self, entry: &[u8], noted: &[u8]) -> Option<Runs>;
 }
 
 /// Each that stands for something has its row, or something after it erased that; and of each that erases it is noted what, or that nothing opens it.
-pub(super) fn compare(data: &Connection, reader: LeafReader, sealer: Option<&Sealer>, problems: &mut Vec<String>) -> Result<(), Fault> {
+pub(super) fn compare(data: &Connection, reader: &dyn LeafReader, sealer: Option<&Sealer>, problems: &mut Vec<String>) -> Result<(), Fault> {
     let mut leaves = data.prepare("SELECT position, entry FROM leaf ORDER BY position DESC").map_err(fault)?;
     let mut versions = data.prepare("SELECT leaf, leaves FROM version WHERE leaf IS NOT NULL ORDER BY leaf DESC").map_err(fault)?;
     let (mut leaves, mut versions) = (leaves.query([]).map_err(fault)?, versions.query([]).map_err(fault)?);
@@ -59,7 +58,7 @@ pub(super) fn compare(data: &Connection, reader: LeafReader, sealer: Option<&Sea
         while row.is_some_and(|(first, _)| first > position) {
             row = next_version(&mut versions)?;
         }
-        let Some(says) = (reader.says)(entry) else { continue };
+        let Some(says) = reader.says(entry) else { continue };
         if let Some(erases) = &says.erases {
             let wrong = erasures.take(data, (entry, &says, erases), reader)?;
             problems.extend(wrong.map(|what| format!("data.db: what leaf {position} erased is {what}")));
@@ -119,11 +118,11 @@ impl Erasures {
         &mut self,
         data: &Connection,
         (entry, says, erases): (&[u8], &LeafSays, &Erases),
-        reader: LeafReader,
+        reader: &dyn LeafReader,
     ) -> Result<Option<&'static str>, Fault> {
         let note = |table, column| erases.commitment.map(|commitment| note_of(data, (table, column), &commitment)).transpose();
         let noted = note("severed", "opening")?.flatten();
-        if let Some(runs) = noted.as_ref().and_then(|noted| (reader.names)(entry, noted)) {
+        if let Some(runs) = noted.as_ref().and_then(|noted| reader.names(entry, noted)) {
             self.ahead.extend(runs.into_iter().map(|(first, last)| (last, first)));
             return Ok(None);
         }

@@ -25,7 +25,7 @@ WHERE e.key = ?1 AND r.type = 'Provenance' AND v.at = ?2 AND instr(v.document, ?
 pub(super) fn compare(
     data: &Connection,
     definitions: &'static Definitions,
-    reader: LeafReader,
+    reader: &dyn LeafReader,
     problems: &mut Vec<String>,
 ) -> Result<(), Fault> {
     let (mut versions, mut next, mut found) =
@@ -33,7 +33,7 @@ pub(super) fn compare(
     let mut rows = versions.query([]).map_err(fault)?;
     while let Some(row) = rows.next().map_err(fault)? {
         let entry = row.get_ref(5).ok().and_then(|entry| entry.as_bytes().ok()).unwrap_or_default();
-        let is_stated = (reader.says)(entry).is_some_and(|says| says.has_provenance);
+        let is_stated = reader.says(entry).is_some_and(|says| says.has_provenance);
         // A row that says no number, time or leaf is named where its seal is looked at.
         let (Ok(seq), Ok(at)) = (row.get::<_, i64>(0), row.get::<_, i64>(1)) else { continue };
         if !is_stated {
