@@ -239,6 +239,7 @@ fn store_settings(settings: &Settings, adopt: bool) -> StoreSettings {
         origin: settings.ledger.origin.clone(),
         register: settings.ledger_register_file(),
         anchor_within: Duration::from_millis(settings.ledger.anchor_within_ms),
+        grows_by: settings.ledger.grows_by,
         adopt,
         published: Vec::new(),
         leaf_form: LeafKeys::form,

@@ -63,13 +63,23 @@ pub enum LeafKind {
     Erase,
     /// The index over all leaves before this one: its root and how many leaves it covers.
     Index,
+    /// Nothing happened: it stands where a group of leaves was filled up.
+    Blank,
     /// An act or an erasure whose leaf is sealed and was not opened. No leaf says so itself.
     Sealed,
 }
 
 impl LeafKind {
-    const ALL: [LeafKind; 7] =
-        [LeafKind::Accept, LeafKind::Disclose, LeafKind::Refuse, LeafKind::Audit, LeafKind::Deliver, LeafKind::Erase, LeafKind::Index];
+    const ALL: [LeafKind; 8] = [
+        LeafKind::Accept,
+        LeafKind::Disclose,
+        LeafKind::Refuse,
+        LeafKind::Audit,
+        LeafKind::Deliver,
+        LeafKind::Erase,
+        LeafKind::Index,
+        LeafKind::Blank,
+    ];
 
     fn code(self) -> u8 {
         match self {
@@ -80,6 +90,7 @@ impl LeafKind {
             LeafKind::Deliver => 5,
             LeafKind::Erase => 6,
             LeafKind::Index => 7,
+            LeafKind::Blank => 8,
             LeafKind::Sealed => 0,
         }
     }
@@ -104,6 +115,7 @@ impl LeafKind {
             LeafKind::Deliver => "deliver",
             LeafKind::Erase => "erase",
             LeafKind::Index => "index",
+            LeafKind::Blank => "blank",
             LeafKind::Sealed => "sealed",
         }
     }
@@ -164,6 +176,11 @@ impl Leaf {
         let mut canonical = [0; 32];
         canonical.iter_mut().zip(covers.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
         Leaf::new(LeafKind::Index, at, Tags::default(), root, canonical)
+    }
+
+    /// A leaf that says nothing, of no time yet.
+    pub(super) fn blank(raw: [u8; 32], canonical: [u8; 32]) -> Leaf {
+        Leaf::new(LeafKind::Blank, Instant::from_seconds(0), Tags::default(), raw, canonical)
     }
 
     /// The root and the size an index leaf anchors; `None` for other kinds.

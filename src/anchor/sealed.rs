@@ -70,6 +70,14 @@ impl LeafForm for LeafKeys {
         }
     }
 
+    fn blank(&self, like: &[u8], drawn: &[u8; 64]) -> Option<Vec<u8>> {
+        let (raw, canonical) = (drawn.first_chunk::<32>()?, drawn.last_chunk::<32>()?);
+        let blank = Leaf { hour: Leaf::decode(like)?.hour, ..Leaf::blank(*raw, *canonical) };
+        let mut entry = blank.encode();
+        self.seal(&mut entry);
+        Some(entry)
+    }
+
     fn key(&self, entry: &[u8]) -> Option<[u8; 32]> {
         if is_sealed(entry) { self.of_sealed(entry) } else { None }
     }
@@ -155,6 +163,18 @@ mod tests {
         }
         let clear = (TAGS_AT..COMMITMENTS_AT).filter(|at| nobody[*at] == 0).count();
         assert!(clear < 8, "nor does it show that there are no tags");
+    }
+
+    #[test]
+    fn what_fills_up_looks_like_any_act() {
+        let tags = Tags { patient: Some(Tag([1; 16])), ..Tags::default() };
+        let act = sealed(&leaf(LeafKind::Refuse, tags, 5));
+        let drawn: Vec<u8> = (0..64).collect();
+        let blank = KEYS.blank(&act, drawn.first_chunk().unwrap()).unwrap();
+        assert_eq!((blank.len(), blank[0], &blank[HOUR_AT..TAGS_AT]), (act.len(), act[0], &act[HOUR_AT..TAGS_AT]));
+        let read = KEYS.read(&blank).unwrap();
+        assert_eq!((read.kind, read.tags, read.counters), (LeafKind::Blank, Tags::default(), [0; 3]));
+        assert_eq!(KEYS.blank(b"an entry of others", &[0; 64]), None);
     }
 
     #[test]

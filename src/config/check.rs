@@ -73,6 +73,7 @@ fn ledger(settings: &Settings, problems: &mut Problems) {
     let ledger = &settings.ledger;
     problems.within("[ledger]", "witness_interval_ms", ledger.witness_interval_ms, limits::WITNESS_INTERVAL_MS);
     problems.within("[ledger]", "anchor_within_ms", ledger.anchor_within_ms, limits::ANCHOR_WITHIN_MS);
+    problems.within("[ledger]", "grows_by", ledger.grows_by, limits::GROWS_BY);
     problems.within("[ledger]", "max_unpublished_ms", ledger.max_unpublished_ms, limits::UNPUBLISHED_MS);
     let is_closed = !ledger.open_add || settings.server.listen.ip().is_loopback();
     problems.require(is_closed, "[ledger]", "open_add", "must be off beyond loopback: whoever asks may add entries");

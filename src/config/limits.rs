@@ -52,6 +52,8 @@ pub const WITNESS_INTERVAL_MS: Limit = limit("ledger.witness_interval_ms", 1_000
 pub const UNPUBLISHED_MS: Limit = limit("ledger.max_unpublished_ms", 300_000, 0, 604_800_000);
 /// How long the record of a read may wait, synced and acknowledged, for its place in the log.
 pub const ANCHOR_WITHIN_MS: Limit = limit("ledger.anchor_within_ms", 20, 0, 1_000);
+/// By how many leaves, or a multiple, the log grows at once.
+pub const GROWS_BY: Limit = limit("ledger.grows_by", 16, 1, 256);
 /// The least time between two visits to a log that is mirrored.
 pub const MIRROR_INTERVAL_MS: Limit = limit("ledger.witness.mirror_interval_ms", 10_000, 10, 86_400_000);
 

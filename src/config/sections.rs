@@ -125,6 +125,9 @@ pub struct Ledger {
     pub witness_interval_ms: u64,
     /// How long the record of a read may wait, synced and acknowledged, for its place in the log; with 0 it takes it before the answer.
     pub anchor_within_ms: u64,
+    /// By how many leaves, or a multiple, the log grows at once: what lacks is filled up with leaves that say nothing, so that its size does not tell how
+    /// many patients' records a request met with.
+    pub grows_by: u64,
     /// How long the log may fail to be published before nothing new is taken.
     pub max_unpublished_ms: u64,
     /// Shows everybody the log's entries, and not its hashes alone. They hold no personal data, and what they say of whom is sealed but in leaves of
@@ -183,6 +186,7 @@ impl Default for Ledger {
             witnesses_file: None,
             witness_interval_ms: limits::WITNESS_INTERVAL_MS.default,
             anchor_within_ms: limits::ANCHOR_WITHIN_MS.default,
+            grows_by: limits::GROWS_BY.default,
             max_unpublished_ms: limits::UNPUBLISHED_MS.default,
             open_entries: true,
             open_add: false,

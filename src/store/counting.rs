@@ -91,6 +91,11 @@ impl Counting {
         Ok(entry)
     }
 
+    /// A leaf that says nothing, of the time of another.
+    pub(super) fn blank(&self, like: &[u8], drawn: &[u8; 64]) -> Option<Vec<u8>> {
+        self.leaf_form.blank(like, drawn)
+    }
+
     fn next(&mut self, data: &Connection, tag: Tag, position: u64) -> Result<u64, Fault> {
         let count = match self.counts.get(&tag) {
             Some(count) => *count,

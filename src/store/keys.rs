@@ -317,6 +317,11 @@ impl Keyring {
         super::erase::fold(&state.file)
     }
 
+    /// Bytes that nobody can foretell.
+    pub(super) fn drawn<const N: usize>(&self) -> [u8; N] {
+        self.inner.entropy.bytes()
+    }
+
     /// A stable 32-byte key for a named purpose, derived from the gateway's key.
     pub fn derived(&self, purpose: &str) -> [u8; 32] {
         derived(&self.inner.gateway, purpose)

@@ -119,6 +119,8 @@ pub struct StoreSettings {
     pub register: PathBuf,
     /// How long a record of a read that is acknowledged may wait for its place in the log; none when it takes it before that.
     pub anchor_within: Duration,
+    /// By how many leaves, or a multiple, the log grows at once where it grows by the gateway's own.
+    pub grows_by: u64,
     /// Whether data without a register is taken for the newest.
     pub adopt: bool,
     /// What was published of the log, which the data must have reached: it is refused otherwise, and nothing is signed or remembered.
@@ -208,6 +210,8 @@ impl Store {
             counters: Arc::clone(&counters),
             admission: admission.clone(),
             max_group_units: settings.max_group_units,
+            grows_by: settings.grows_by.max(1),
+            newest_own: None,
             recent_raw: VecDeque::new(),
             counting: counting::Counting::new(settings.folder.clone(), Arc::clone(&leaf_form)),
             condemned: false,

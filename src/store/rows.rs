@@ -152,12 +152,31 @@ impl Writer {
     fn append(&mut self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
         let position = edge.size();
         let entry = self.counting.entry(&self.data, leaf, position)?;
-        self.execute("INSERT INTO leaf (position, entry) VALUES (?, ?)", params![position, entry])?;
-        for tile in edge.append(leaf_hash(&entry)) {
+        self.insert_leaf(&entry, edge)?;
+        if leaf.patient.is_some() {
+            self.newest_own = Some(entry);
+        }
+        Ok(position)
+    }
+
+    fn insert_leaf(&self, entry: &[u8], edge: &mut Edge) -> Result<(), Fault> {
+        self.execute("INSERT INTO leaf (position, entry) VALUES (?, ?)", params![edge.size(), entry])?;
+        for tile in edge.append(leaf_hash(entry)) {
             let hashes: Vec<u8> = tile.hashes.iter().flat_map(|hash| hash.0).collect();
             self.execute("INSERT INTO tile (level, position, hashes) VALUES (?, ?, ?)", params![tile.level, tile.index, hashes])?;
         }
-        Ok(position)
+        Ok(())
+    }
+
+    /// Fills a group up with leaves that say nothing, where it has leaves of the gateway's own: how many there are of a request would tell how many
+    /// patients' records it met with.
+    pub(super) fn fill_up(&mut self, edge: &mut Edge) -> Result<(), Fault> {
+        let Some(like) = self.newest_own.take() else { return Ok(()) };
+        while !(edge.size() - self.ledger.edge().size()).is_multiple_of(self.grows_by) {
+            let Some(blank) = self.counting.blank(&like, &self.keyring.drawn()) else { return Ok(()) };
+            self.insert_leaf(&blank, edge)?;
+        }
+        Ok(())
     }
 
     fn insert_version(&mut self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {

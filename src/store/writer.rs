@@ -111,6 +111,10 @@ pub(super) struct Writer {
     /// Whether submissions are taken.
     pub(super) admission: Admission,
     pub(super) max_group_units: usize,
+    /// By how many leaves, or a multiple, a group makes the log grow.
+    pub(super) grows_by: u64,
+    /// The newest of the gateway's own leaves in the group under way.
+    pub(super) newest_own: Option<Vec<u8>>,
     /// Seals what is stored.
     pub(super) sealer: Arc<Sealer>,
     /// How far each tag of the group under way has been counted.
@@ -306,6 +310,7 @@ impl Writer {
         let (keys, written) = self.begin_keys(units)?;
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
         written.map_or(Ok(()), |written| bound::note_written(&self.data, written))?;
+        self.newest_own = None;
         let mut edge = self.ledger.edge().clone();
         if owed.iter().chain(units.iter().map(Box::as_ref)).any(Unit::is_tagged) {
             self.counting.begin(&self.data, &edge)?;
@@ -318,6 +323,7 @@ impl Writer {
         self.counting.is_owed(false);
         let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
         self.counting.write(&self.data)?;
+        self.fill_up(&mut edge)?;
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         self.make_durable(keys, edge, note)?;

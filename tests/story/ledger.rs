@@ -6,6 +6,7 @@ use crate::support::party::Party;
 use crate::support::process::hearthgate;
 use crate::support::{Call, Setup, World, until};
 use data_encoding::BASE64;
+use hearthgate::config::Settings;
 use hearthgate::clock::Clock;
 use hearthgate::ledger::reader::{self, LogFiles};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, LedgerError, Note, fsck};
@@ -83,6 +84,32 @@ async fn anybody_can_check_the_whole_log() {
     for (path, bytes) in &files.0 {
         for word in ["Moor", "Ada", "hospital-a", "1970-03-01"] {
             assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{path} holds {word}");
+        }
+    }
+}
+
+/// By how much the log grew with a request says nothing of how many patients it met with: it grows by so many leaves, or a multiple.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_grows_by_so_many_leaves_at_once() {
+    for (grows_by, grown) in [(16, [16, 16, 16, 32]), (4, [4, 4, 8, 20]), (1, [1, 1, 6, 18])] {
+        let adjust = move |settings: &mut Settings| (settings.ledger.grows_by, settings.ledger.anchor_within_ms) = (grows_by, 0);
+        let world = Setup::adjusted(adjust).start().await;
+        let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+        let mut ids = Vec::new();
+        for number in 0..18 {
+            ids.push(a.create(&patient(&number.to_string())).await);
+        }
+        let some = ids[..6].join(",");
+        let questions = [
+            "Patient/hg-00000000000000000000000000".to_owned(),
+            format!("Patient/{}", ids[0]),
+            format!("Patient?_id={some}"),
+            format!("Patient?_id={}", ids.join(",")),
+        ];
+        for (question, grown) in questions.iter().zip(grown) {
+            let before = world.running.store.ledger_head().size();
+            b.get(question).await;
+            assert_eq!(world.running.store.ledger_head().size() - before, grown, "{question} by {grows_by}");
         }
     }
 }

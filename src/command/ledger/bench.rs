@@ -82,6 +82,7 @@ fn open(folder: &Path) -> Result<Store, Fault> {
         origin: ORIGIN.to_owned(),
         register: folder.join("keys/signed-tree"),
         anchor_within: Duration::ZERO,
+        grows_by: 1,
         adopt: false,
         published: Vec::new(),
         leaf_form: LeafKeys::form,

@@ -52,7 +52,7 @@ fn says(leaf: &Leaf) -> LeafSays {
     let stands = match leaf.kind {
         LeafKind::Accept => Some("accepts"),
         LeafKind::Disclose | LeafKind::Refuse | LeafKind::Audit | LeafKind::Deliver | LeafKind::Sealed => Some("puts on record"),
-        LeafKind::Erase | LeafKind::Index => None,
+        LeafKind::Erase | LeafKind::Index | LeafKind::Blank => None,
     };
     let commitment = leaf.names_what_it_erased().then_some(leaf.canonical);
     let erases = (leaf.kind == LeafKind::Erase).then_some(Erases { commitment, is_noting: leaf.shortens_by_name });
