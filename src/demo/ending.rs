@@ -70,7 +70,7 @@ impl Evidence {
         let policy = Policy::of_log(key);
         match verify_receipt(&self.receipt, &policy, None) {
             Ok(receipt) => {
-                let text = format!("leaf {} of the {} in {}", receipt.index, receipt.size, receipt.origin);
+                let text = format!("leaf {} of {}", receipt.index, receipt.origin);
                 teller.line("Receipt", &format!("holds: it is {text}"));
                 summary.verified.push(format!("the laboratory's result is {text}"));
             }
