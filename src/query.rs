@@ -114,6 +114,12 @@ struct Known {
     held: Vec<(String, String)>,
 }
 
+/// What was found in one piece, and how many records of what was done are damaged in it.
+struct Piece {
+    sound: Vec<Candidate>,
+    damaged: usize,
+}
+
 /// How many candidates are looked at together where there are very many, and how often.
 const PIECE: usize = 5_000;
 const MAX_PIECES: usize = 200;
@@ -431,19 +437,23 @@ impl QueryPath {
         Ok((candidates_of(query, &stored)?, damaged))
     }
 
+    /// The AuditEvents that the caller filed itself.
+    async fn filed_events(&self, caller: &Caller, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+        let Some(source) = caller.source.clone() else { return Ok(Vec::new()) };
+        let wanted = Arc::clone(query);
+        let found = self.pipeline.store.read(move |reader| reader.filed_events(&wanted, &source)).await?.ok_or_else(too_many)?;
+        candidates_of(query, &self.believed(caller, found).await?)
+    }
+
     /// The candidates where there are very many: those the caller may not see must not count, or the refusal would say that they are there.
     async fn visible_of_many(&self, caller: &Caller, query: &Arc<Query>) -> Result<(Vec<Candidate>, usize), Failure> {
         let mut visible = Vec::new();
         let (mut behind, mut damaged) = (0, 0);
         for _ in 0..MAX_PIECES {
-            let wanted = Arc::clone(query);
-            let found = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
-            let next = found.last().filter(|_| found.len() == PIECE);
-            let (stored, more) = self.sound(caller, query, found).await?;
-            damaged += more;
-            let candidates = candidates_of(query, &stored)?;
-            let judge = self.judge(caller, &candidates).await?;
-            visible.extend(candidates.into_iter().filter(|candidate| matches!(judge.rule(candidate.clone()), Ruling::Permitted(_))));
+            let (piece, next) = self.candidates_behind(caller, query, behind).await?;
+            damaged += piece.damaged;
+            let judge = self.judge(caller, &piece.sound).await?;
+            visible.extend(piece.sound.into_iter().filter(|candidate| matches!(judge.rule(candidate.clone()), Ruling::Permitted(_))));
             if visible.len() > crate::store::MAX_CANDIDATES {
                 break;
             }
@@ -452,9 +462,16 @@ impl QueryPath {
                 None => return Ok((visible, damaged)),
             }
         }
-        let text =
-            format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
-        Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
+        Err(too_many().into())
+    }
+
+    /// The candidates of one piece, those behind a place, with the place behind which more may follow.
+    async fn candidates_behind(&self, caller: &Caller, query: &Arc<Query>, behind: i64) -> Result<(Piece, Option<i64>), Failure> {
+        let wanted = Arc::clone(query);
+        let found = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
+        let next = found.last().filter(|_| found.len() == PIECE);
+        let (stored, damaged) = self.sound(caller, query, found).await?;
+        Ok((Piece { sound: candidates_of(query, &stored)?, damaged }, next))
     }
 
     /// What of the found is as it was stored, and how many records of what was done are not.
@@ -465,6 +482,12 @@ impl QueryPath {
         found.damaged.iter().for_each(|damaged| leave_out(&damaged.fault));
         Ok((found.sound, found.damaged.len()))
     }
+}
+
+fn too_many() -> Refusal {
+    let text =
+        format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
+    Refusal::new(Reason::TooLarge, IssueType::TooCostly, text)
 }
 
 /// What the audit record says of a disclosure: the resources, whose they are, and the consents they are shown under.
