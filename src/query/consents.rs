@@ -231,11 +231,11 @@ impl Judge {
             None
         } else if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
             consent::oversight(candidate.resource)
-        } else if is_audit {
-            // An audit record may name what its reader must not know of; only oversight sees it.
-            None
         } else if !sender.is_empty() && sender == asker {
             consent::own_record(&sender, &asker, candidate.resource)
+        } else if is_audit {
+            // An audit record may name what its reader must not know of; only oversight sees those of others.
+            None
         } else if candidate.resource.resource_type().is_some_and(consent::is_administrative) {
             consent::no_patient(candidate.resource)
         } else {
