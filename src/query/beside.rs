@@ -8,8 +8,9 @@ use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, definitions_of, is_administrative, is_nobodys, is_setting, labels_of_setting,
-    labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, records_at, settings_of,
+    Concept, Labeller, PatientReference, Reference, definitions_behind, definitions_of, is_administrative, is_nobodys, is_setting,
+    labels_of_inner_settings, labels_of_setting, labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, records_at,
+    settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -52,6 +53,8 @@ pub(super) struct Beside {
     unreadable: usize,
     /// What it tells of somebody to have to do with a place or a product, for those where that is anything.
     places: HashMap<String, Vec<Concept>>,
+    /// What each of these tells by itself.
+    own_labels: HashMap<String, Vec<Concept>>,
 }
 
 /// A record, and the source in whose words it may point.
@@ -237,7 +240,8 @@ impl Beside {
     /// Keeps a record; answers the settings that it names.
     fn keep_record(&mut self, version: &StoredVersion) -> Result<Vec<String>, Fault> {
         let candidate = Candidate::stored(version)?;
-        let settings = settings_of(&candidate.resource).iter().filter_map(name_of).collect();
+        let definitions = definitions_behind(&candidate.resource).map(named::by_url);
+        let settings = settings_of(&candidate.resource).iter().filter_map(name_of).chain(definitions).collect();
         self.records.insert(format!("{}/{}", version.type_name, version.id), candidate);
         Ok(settings)
     }
@@ -324,8 +328,10 @@ impl Beside {
     /// Finds out what it tells to have to do with the places and products among them.
     pub fn label_places(&mut self, labeller: &Labeller) {
         let places = self.records.iter().filter(|(_, candidate)| candidate.resource.resource_type().is_some_and(is_nobodys));
+        // Each is read once, however many records lead to it.
+        self.own_labels = places.clone().map(|(literal, candidate)| (literal.clone(), own_labels(&candidate.resource, labeller))).collect();
         let told = places.map(|(literal, candidate)| {
-            let own = labels_of_setting(&candidate.resource, labeller);
+            let own = self.labels_by_itself(&candidate.resource, labeller);
             let unknown = self.is_unsettled(&candidate.resource, &|_| true).then(labels_of_worst_setting);
             let behind = self.labels(&candidate.resource, labeller, &|_| true);
             (literal.clone(), own.into_iter().chain(behind).chain(unknown.into_iter().flatten()).collect::<Vec<_>>())
@@ -414,6 +420,11 @@ impl Beside {
         };
         !records.is_empty() && records.iter().all(disagrees)
     }
+}
+
+/// What the kind of a setting tells, and what is contained in it.
+fn own_labels(setting: &Node, labeller: &Labeller) -> Vec<Concept> {
+    labels_of_setting(setting, labeller).into_iter().chain(labels_of_inner_settings(setting, labeller)).collect()
 }
 
 /// Adds what a name means to what is known of that.
