@@ -28,7 +28,7 @@ const TYPES_OF_A_URL: usize = 4;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
-/// Whoever made a record: references to them stay. A role is none: it leads to where somebody works.
+/// Whoever made a record: references to them stay, but where their own record is hidden. A role is none: it leads to where somebody works.
 const MAKER: &str = "Practitioner";
 /// Who or what something was done with: references to those that are nobody's stay.
 const MEANS: [&str; 2] = ["Device", "Person"];
@@ -66,9 +66,16 @@ pub(super) struct Wanted {
     names: BTreeSet<String>,
     /// Where the URL of a definition is the address of a record: what that may be called here.
     addressed: HashMap<String, BTreeSet<String>>,
+    /// Whether makers may be hidden.
+    with_makers: bool,
 }
 
 impl Wanted {
+    /// Nothing yet; with whoever made a record, where they may be hidden.
+    pub fn with_makers(with_makers: bool) -> Wanted {
+        Wanted { with_makers, ..Wanted::default() }
+    }
+
     /// What is named so.
     pub fn named(names: BTreeSet<String>) -> Wanted {
         Wanted { names, ..Wanted::default() }
@@ -80,7 +87,7 @@ impl Wanted {
 
     /// Adds what a record names.
     pub fn add(&mut self, pointing: Pointing<'_>, addresses: &Addresses) {
-        self.names.extend(Beside::named_by(pointing, addresses));
+        self.names.extend(Beside::named_by(pointing, addresses, self.with_makers));
         let (resource, source) = pointing;
         for (type_name, url) in definitions_of(resource) {
             let records = records_at(url).into_iter().filter(|record| record.type_name() == Some(type_name));
@@ -111,10 +118,11 @@ fn may_tell(type_name: &str) -> bool {
 impl Beside {
     /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither, unless an identifier beside the
     /// reference may mean somebody else.
-    fn named_by((resource, source): Pointing<'_>, addresses: &Addresses) -> Vec<String> {
+    fn named_by((resource, source): Pointing<'_>, addresses: &Addresses, with_makers: bool) -> Vec<String> {
         let own = patients_of(resource);
         let identifiers = patient_identifiers_of(resource);
         let names = named::of_patients(&identifiers);
+        let may_matter = |type_name: &str| may_matter(type_name) || (with_makers && type_name == MAKER);
         let is_meant = |reference: &Reference| match reference.sought() {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
             None if reference.by_urn().is_some() => true,
@@ -134,7 +142,7 @@ impl Beside {
     pub fn gather(
         reader: &Reader<'_>,
         definitions: &'static Definitions,
-        Wanted { names: mut wanted, addressed }: Wanted,
+        Wanted { names: mut wanted, addressed, .. }: Wanted,
         limit: usize,
     ) -> Result<Beside, Fault> {
         let mut beside = Beside::default();
@@ -253,7 +261,10 @@ impl Beside {
         for version in versions {
             let literal = format!("{}/{}", version.type_name, version.id);
             if version.deleted() {
-                self.gone.insert(literal);
+                // Who made something did so, whatever became of their record.
+                if version.type_name != MAKER {
+                    self.gone.insert(literal);
+                }
                 continue;
             }
             if !self.records.contains_key(&literal) {

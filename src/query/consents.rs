@@ -110,7 +110,7 @@ impl Judge {
         let addresses = Addresses { ids: pipeline.ids.clone(), rules, registry };
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
-        let mut named = Wanted::default();
+        let mut named = Wanted::with_makers(pipeline.store.makers_may_be_hidden());
         let mut roles = RolesOf::default();
         for (resource, source) in resources {
             patients.extend(patient_ids(resource));
