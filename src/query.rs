@@ -11,6 +11,7 @@ mod consult;
 mod counted;
 mod deleting;
 mod everything;
+mod foreseen;
 mod held;
 mod history;
 mod holders;
@@ -218,6 +219,20 @@ impl QueryPath {
         version: Option<&str>,
         opened: &audit::Opened,
     ) -> Result<Found, Failure> {
+        let (permitted, number, at) = self.readable(caller, type_name, id, version).await?;
+        self.disclose(opened, disclosure(std::iter::once(&permitted), None), Vec::new()).await?;
+        let notices = permitted.notices();
+        Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
+    }
+
+    /// What may be shown of a resource, or of one of its versions, before anything is.
+    async fn readable(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        id: &str,
+        version: Option<&str>,
+    ) -> Result<(Permitted, Option<u32>, Option<Instant>), Failure> {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let known = self.known(type_name, &id, version).await?;
@@ -242,9 +257,7 @@ impl QueryPath {
         if !is_open {
             return Err(not_found(type_name).into());
         }
-        self.disclose(opened, disclosure(std::iter::once(&permitted), None), Vec::new()).await?;
-        let notices = permitted.notices();
-        Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
+        Ok((permitted, number, at))
     }
 
     /// Whether the current form of a resource may be seen, so that labels added later hide older versions too: all of it, where another version
