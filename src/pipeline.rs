@@ -28,10 +28,10 @@ pub use desk::{LoadedMap, MAX_MAPPINGS, input};
 pub use dialect::Dialect;
 pub(crate) use glass::{asks_to_break, is_glass_broken};
 pub(crate) use implicit::implicit_policies;
-pub(crate) use kept_affiliations::Affiliations;
+pub(crate) use kept_affiliations::{Affiliated, Affiliations};
 pub use kept_rules::KeptRules;
 pub(crate) use kept_rules::{Asked, Compiled, Looked};
-pub(crate) use refused::Attempted;
+pub(crate) use refused::Meant;
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;
 pub use sign_off::{EXPIRY_PASS, Signed, Waiting, Waits};
@@ -168,8 +168,8 @@ impl Pipeline {
         unit.idempotency =
             key.map(|key| IdempotencyDraft { key: key.0, body: evidence.digest, outcome: answer::encode(&answers), at: evidence.at });
         complete(&mut unit, &answers);
-        let is_done = plan.attempted.is_empty() || answers.iter().any(|answer| answer.done != Done::Nothing);
-        if !plan.attempted.is_empty() {
+        let is_done = plan.attempted.records.is_empty() || answers.iter().any(|answer| answer.done != Done::Nothing);
+        if !plan.attempted.records.is_empty() {
             let attempt = audit::Opened { interaction: "delete", action: audit::Action::Delete, ..opened.clone() };
             let refused = Outcome::Refused(Reason::Forbidden.label());
             for closing in self.attempt_on(plan.attempted).await? {

@@ -11,6 +11,7 @@ mod consult;
 mod counted;
 mod deleting;
 mod everything;
+mod foreseen;
 mod held;
 mod history;
 mod holders;
@@ -114,6 +115,12 @@ struct Known {
     held: Vec<(String, String)>,
 }
 
+/// What was found in one piece, and how many records of what was done are damaged in it.
+struct Piece {
+    sound: Vec<Candidate>,
+    damaged: usize,
+}
+
 /// How many candidates are looked at together where there are very many, and how often.
 const PIECE: usize = 5_000;
 const MAX_PIECES: usize = 200;
@@ -212,6 +219,20 @@ impl QueryPath {
         version: Option<&str>,
         opened: &audit::Opened,
     ) -> Result<Found, Failure> {
+        let (permitted, number, at) = self.readable(caller, type_name, id, version).await?;
+        self.disclose(opened, disclosure(std::iter::once(&permitted), None), Vec::new()).await?;
+        let notices = permitted.notices();
+        Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
+    }
+
+    /// What may be shown of a resource, or of one of its versions, before anything is.
+    async fn readable(
+        &self,
+        caller: &Caller,
+        type_name: &str,
+        id: &str,
+        version: Option<&str>,
+    ) -> Result<(Permitted, Option<u32>, Option<Instant>), Failure> {
         may(caller, Permission::Read, type_name)?;
         let id = self.pipeline.dialect(caller).id(type_name, id);
         let known = self.known(type_name, &id, version).await?;
@@ -236,9 +257,7 @@ impl QueryPath {
         if !is_open {
             return Err(not_found(type_name).into());
         }
-        self.disclose(opened, disclosure(std::iter::once(&permitted), None), Vec::new()).await?;
-        let notices = permitted.notices();
-        Ok(Found { resource: permitted.into_resource(), version: number, at, notices })
+        Ok((permitted, number, at))
     }
 
     /// Whether the current form of a resource may be seen, so that labels added later hide older versions too: all of it, where another version
@@ -419,8 +438,8 @@ impl QueryPath {
     /// else that is damaged refuses the search of whoever may learn of it.
     async fn own_candidates_apart(&self, caller: &Caller, query: &Arc<Query>) -> Result<(Vec<Candidate>, usize), Failure> {
         if is_unread(caller, query) {
-            // Nobody else is shown any. How long looking through them takes would say how much is on record about somebody.
-            return Ok((Vec::new(), 0));
+            // Nobody else is shown any but their own. How long looking through them takes would say how much is on record about somebody.
+            return Ok((self.filed_events(caller, query).await?, 0));
         }
         self.pipeline.store.settle_for(query.type_name()).await?;
         let wanted = Arc::clone(query);
@@ -431,19 +450,23 @@ impl QueryPath {
         Ok((candidates_of(query, &stored)?, damaged))
     }
 
+    /// The AuditEvents that the caller filed itself.
+    async fn filed_events(&self, caller: &Caller, query: &Arc<Query>) -> Result<Vec<Candidate>, Failure> {
+        let Some(source) = caller.source.clone() else { return Ok(Vec::new()) };
+        let wanted = Arc::clone(query);
+        let found = self.pipeline.store.read(move |reader| reader.filed_events(&wanted, &source)).await?.ok_or_else(too_many)?;
+        candidates_of(query, &self.believed(caller, found).await?)
+    }
+
     /// The candidates where there are very many: those the caller may not see must not count, or the refusal would say that they are there.
     async fn visible_of_many(&self, caller: &Caller, query: &Arc<Query>) -> Result<(Vec<Candidate>, usize), Failure> {
         let mut visible = Vec::new();
         let (mut behind, mut damaged) = (0, 0);
         for _ in 0..MAX_PIECES {
-            let wanted = Arc::clone(query);
-            let found = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
-            let next = found.last().filter(|_| found.len() == PIECE);
-            let (stored, more) = self.sound(caller, query, found).await?;
-            damaged += more;
-            let candidates = candidates_of(query, &stored)?;
-            let judge = self.judge(caller, &candidates).await?;
-            visible.extend(candidates.into_iter().filter(|candidate| matches!(judge.rule(candidate.clone()), Ruling::Permitted(_))));
+            let (piece, next) = self.candidates_behind(caller, query, behind).await?;
+            damaged += piece.damaged;
+            let judge = self.judge(caller, &piece.sound).await?;
+            visible.extend(piece.sound.into_iter().filter(|candidate| matches!(judge.rule(candidate.clone()), Ruling::Permitted(_))));
             if visible.len() > crate::store::MAX_CANDIDATES {
                 break;
             }
@@ -452,9 +475,16 @@ impl QueryPath {
                 None => return Ok((visible, damaged)),
             }
         }
-        let text =
-            format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
-        Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into())
+        Err(too_many().into())
+    }
+
+    /// The candidates of one piece, those behind a place, with the place behind which more may follow.
+    async fn candidates_behind(&self, caller: &Caller, query: &Arc<Query>, behind: i64) -> Result<(Piece, Option<i64>), Failure> {
+        let wanted = Arc::clone(query);
+        let found = self.pipeline.store.read(move |reader| reader.candidates_behind(&wanted, behind, PIECE)).await?;
+        let next = found.last().filter(|_| found.len() == PIECE);
+        let (stored, damaged) = self.sound(caller, query, found).await?;
+        Ok((Piece { sound: candidates_of(query, &stored)?, damaged }, next))
     }
 
     /// What of the found is as it was stored, and how many records of what was done are not.
@@ -465,6 +495,12 @@ impl QueryPath {
         found.damaged.iter().for_each(|damaged| leave_out(&damaged.fault));
         Ok((found.sound, found.damaged.len()))
     }
+}
+
+fn too_many() -> Refusal {
+    let text =
+        format!("The search touches more than {} resources. Narrow it, for example by patient or date.", crate::store::MAX_CANDIDATES);
+    Refusal::new(Reason::TooLarge, IssueType::TooCostly, text)
 }
 
 /// What the audit record says of a disclosure: the resources, whose they are, and the consents they are shown under.
@@ -505,7 +541,7 @@ pub(crate) fn reference(resource: &Node) -> Option<String> {
     Some(format!("{}/{}", resource.resource_type()?, resource.text("id")?))
 }
 
-/// Whether the search is for audit records by somebody who is shown none.
+/// Whether the search is for audit records by somebody who is shown none that others filed, nor any of the gateway's.
 fn is_unread(caller: &Caller, query: &Query) -> bool {
     query.type_name() == "AuditEvent" && !caller.has_role(Role::Regulator)
 }

@@ -9,7 +9,7 @@ use crate::audit;
 use crate::fhir::{Node, Object};
 use crate::identity::Caller;
 use crate::intake::{self, BundleKind, Entry, Evidence, IdempotencyKey, Interaction, Operation, Received, Write};
-use crate::outcome::{Failure, IssueType, Reason, Refusal};
+use crate::outcome::{Failure, Fault, IssueType, Reason, Refusal};
 use crate::pipeline::{Done, WriteAnswer};
 use crate::problem::Problem;
 use axum::body::Body;
@@ -48,6 +48,9 @@ pub(super) async fn answer(
             record.interaction = "transaction";
             let refusal = intake::refusal_of(&entries).or_else(|| entries.iter().any(is_operation).then(no_operation));
             if let Some(refusal) = refusal {
+                return refused(state, caller, &evidence, &record, refusal).await;
+            }
+            if let Some(refusal) = failing_reading(state, wanted, caller, &entries, &record).await? {
                 return refused(state, caller, &evidence, &record, refusal).await;
             }
             let received = |writes| {
@@ -95,6 +98,33 @@ async fn refused<T>(
 /// The Bundle as far as it can be read: what was refused of it was taken apart.
 fn read_again(state: &FhirState, evidence: &Evidence) -> Option<Node> {
     intake::document_leniently(&evidence.bytes, evidence.format, &state.limits, state.definitions.types())
+}
+
+/// Why a reading in a transaction refuses all of it, where one will fail whatever is written: once it is, nothing can be taken back.
+async fn failing_reading(
+    state: &FhirState,
+    wanted: &Wanted,
+    caller: &Caller,
+    entries: &[Entry],
+    record: &audit::Opened,
+) -> Result<Option<Refusal>, Fault> {
+    let writes: Vec<&Write> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Write(write) => Some(&**write),
+            _ => None,
+        })
+        .collect();
+    for (place, entry) in entries.iter().enumerate() {
+        let Entry::Query(interaction) = entry else { continue };
+        let own = opened_for(caller, interaction, record);
+        match state.query.foresee(caller, interaction, wanted.handling, &writes, &own).await {
+            Err(Failure::Refused(refusal)) => return Ok(Some(refusal.at(format!("Bundle.entry[{place}]")))),
+            Err(Failure::Fault(fault)) => return Err(fault),
+            Ok(()) => {}
+        }
+    }
+    Ok(None)
 }
 
 /// What became of a transaction.
@@ -208,9 +238,7 @@ async fn batch_write(
 
 /// A read or search inside a Bundle goes the same way as one on its own.
 async fn query_entry(state: &FhirState, wanted: &Wanted, caller: &Caller, interaction: Interaction, record: &audit::Opened) -> Node {
-    let mut own = opened(&record.request_id, record.at, &record.peer, interaction.code(), audit::Action::Read);
-    own.caller = Some(caller.clone());
-    own.query = query_of(&interaction);
+    let own = opened_for(caller, &interaction, record);
     let found = match interaction {
         Interaction::Read { type_name, id } => state.query.read(caller, &type_name, &id, &own).await.map(|found| found.resource),
         Interaction::VersionRead { type_name, id, version } => {
@@ -224,6 +252,14 @@ async fn query_entry(state: &FhirState, wanted: &Wanted, caller: &Caller, intera
         other => listing(state, other, wanted, caller, &own).await,
     };
     answered(found)
+}
+
+/// The record of a reading inside a Bundle.
+fn opened_for(caller: &Caller, interaction: &Interaction, record: &audit::Opened) -> audit::Opened {
+    let mut own = opened(&record.request_id, record.at, &record.peer, interaction.code(), audit::Action::Read);
+    own.caller = Some(caller.clone());
+    own.query = query_of(interaction);
+    own
 }
 
 /// The entry that says what came of one.

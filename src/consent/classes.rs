@@ -1,9 +1,11 @@
 //! Classes of content: the resource types, profiles and kinds of document that a rule states, against what a record is and what is asked for.
 
 use super::code::Code;
-use super::facts::ResourceFacts;
+use super::facts::{ResourceFacts, bare_canonical};
 use super::matching::{Asked, Held, Match, any};
 use super::vocabulary::RESOURCE_TYPES;
+use crate::definitions::{Definitions, without_version};
+use compact_str::CompactString;
 
 /// What stands before the name in the address of a definition.
 const DEFINITION: &str = "StructureDefinition/";
@@ -11,6 +13,22 @@ const DEFINITION: &str = "StructureDefinition/";
 const RESOURCE: &str = "Resource";
 const DOMAIN_RESOURCE: &str = "DomainResource";
 const NOT_OF_DOMAIN: [&str; 3] = ["Binary", "Bundle", "Parameters"];
+
+/// How many steps from a profile to what it is derived from are followed.
+const MAX_DERIVED: usize = 16;
+
+impl ResourceFacts {
+    /// Adds what the profiles that it says it conforms to are derived from.
+    pub fn add_bases(&mut self, definitions: &Definitions) {
+        let base_of = |url: &CompactString| definitions.structure(url)?.base.as_deref().map(bare_canonical);
+        let mut next: Vec<CompactString> = self.profiles.iter().filter_map(base_of).collect();
+        for _ in 0..MAX_DERIVED {
+            next.retain(|base| !self.bases.contains(base));
+            let behind = next.iter().filter_map(base_of).collect();
+            self.bases.extend(std::mem::replace(&mut next, behind));
+        }
+    }
+}
 
 /// Classes name resource types, profiles and kinds of document.
 pub(super) fn test_classes(stated: &[Code], asked: &Asked<'_>) -> Held {
@@ -24,7 +42,8 @@ pub(super) fn test_classes(stated: &[Code], asked: &Asked<'_>) -> Held {
 fn test_record(class: &Code, facts: &ResourceFacts) -> Held {
     let is_type = class.code == facts.type_name && class.system == RESOURCE_TYPES;
     let holds = is_type || facts.profiles.contains(&class.code) || facts.main_codes.contains(class);
-    let denies = holds || covers_type(class, &facts.type_name) || facts.all_codes.contains(class);
+    let conforms = || facts.profiles.iter().chain(&facts.bases).any(|profile| profile == without_version(&class.code));
+    let denies = holds || covers_type(class, &facts.type_name) || facts.all_codes.contains(class) || conforms();
     let is_doubtful = || facts.all_codes.iter().any(|own| class.may_be(own));
     let deny = if denies {
         Match::Yes

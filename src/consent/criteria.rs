@@ -144,7 +144,7 @@ impl Data {
         let reference = Reference::from_node(named)?;
         let points_to = directory.points_to(&reference).to_vec();
         let version = named.text("reference").and_then(Reference::version_in);
-        let author = if meaning == Meaning::AuthoredBy { directory.target(named) } else { Target::default() };
+        let author = if meaning == Meaning::AuthoredBy { directory.author(named) } else { Target::default() };
         Some(Data { meaning, reference, points_to, version, author })
     }
 }

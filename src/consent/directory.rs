@@ -26,6 +26,8 @@ pub struct Directory {
     members: HashMap<Reference, Vec<Member>>,
     /// The roles of practitioners.
     capacities: HashMap<Reference, Vec<Member>>,
+    /// The teams in which somebody is, by every name that they have there.
+    teams: HashMap<Reference, Vec<Reference>>,
     /// Further records of the patient.
     same_person: Vec<Reference>,
     /// Records that were the patient's. What they say may keep a consent from counting, and makes none count.
@@ -238,6 +240,9 @@ impl Directory {
         let is_active = may_permit && team.text("status").is_none_or(|status| status == "active");
         for participant in items(team, "participant") {
             self.add_member(reference, participant.get("member"), is_active, participant.get("period"));
+            for member in participant.get("member").into_iter().flat_map(Reference::names_in) {
+                self.teams.entry(member).or_default().push(reference.clone());
+            }
         }
         if items(team, "participant").is_empty() {
             self.open.insert(reference.clone());

@@ -19,6 +19,8 @@ pub struct ResourceFacts {
     pub(super) reference: Option<Reference>,
     pub(super) version: Option<CompactString>,
     pub(super) profiles: Vec<CompactString>,
+    /// What these profiles are derived from, as far as their definitions are in hand: what conforms to the one conforms to the other.
+    pub(super) bases: Vec<CompactString>,
     /// What the resource is about in the first place: a permit by code must meet one of these.
     pub(super) main_codes: Vec<Code>,
     /// Every code anywhere in it: a denial by code reaches all of them.
@@ -185,7 +187,7 @@ pub fn references_of(resource: &Node) -> Vec<Reference> {
     facts.references
 }
 
-fn bare_canonical(canonical: &str) -> CompactString {
+pub(super) fn bare_canonical(canonical: &str) -> CompactString {
     canonical.split_once('|').map_or(canonical, |(url, _)| url).into()
 }
 

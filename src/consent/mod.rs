@@ -83,8 +83,8 @@ pub use request::{Action, Party, Request};
 pub use rules::Rules;
 pub use sensitivity::ListError;
 pub use setting::{
-    NamedRecord, bears, definitions_of, is_nobodys, is_setting, labels_of_inner_settings, labels_of_setting, logical_names, named_settings,
-    settings_of,
+    NamedRecord, bears, definitions_behind, definitions_of, is_nobodys, is_setting, labels_of_inner_settings, labels_of_setting,
+    logical_names, named_settings, settings_of,
 };
 pub use stream::decide_stream;
 pub use unsettled::{

@@ -1,7 +1,7 @@
 //! The compiled form of one patient's consents.
 
 use super::code::Code;
-use super::criteria::{Criteria, KINDS, Kind};
+use super::criteria::{Criteria, KINDS, Kind, Meaning};
 use super::directory::KnownRoles;
 use super::period::Period;
 use super::policy::Policy;
@@ -43,6 +43,8 @@ pub(super) struct Reach {
     pub names_targets: bool,
     /// Whether single records are named.
     pub names_records: bool,
+    /// Whether anything is said of what somebody wrote.
+    pub names_authors: bool,
     /// The codes that are named.
     pub codes: HashSet<CompactString>,
 }
@@ -57,6 +59,8 @@ impl Reach {
             weighs_labels: is_open || states(&[Kind::Label]),
             names_targets: states(&[Kind::Class, Kind::Document, Kind::Data]),
             names_records: states(&[Kind::Data]),
+            names_authors: rules()
+                .any(|rule| !rule.own.sources.is_empty() || rule.own.data.iter().any(|data| data.meaning == Meaning::AuthoredBy)),
             codes: rules()
                 .flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes).chain(&rule.own.documents))
                 .map(|code| code.code.clone())
@@ -237,6 +241,11 @@ impl Rule {
 }
 
 impl Rules {
+    /// Whether anything is said of what somebody wrote.
+    pub fn are_of_authors(&self) -> bool {
+        self.reach.names_authors
+    }
+
     /// How much is to be kept of them: rules, what these name, and who is behind that.
     pub fn weight(&self) -> usize {
         let of_rule = |rule: &Rule| 1 + rule.own.entries();

@@ -267,6 +267,7 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         reference: facts.reference.clone(),
         version: facts.version.clone(),
         profiles: facts.profiles.clone(),
+        bases: facts.bases.clone(),
         main_codes: facts.main_codes.clone(),
         all_codes: facts.main_codes.clone(),
         has_uncoded: facts.has_uncoded,

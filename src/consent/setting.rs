@@ -28,8 +28,8 @@ const SETTING: [&str; 13] = [
 ];
 
 /// Elements by which settings name those they belong to, roles for whom they are, and products what they are made of.
-const BELONGING: [&str; 7] =
-    ["healthcareService", "ingredient", "managingOrganization", "organization", "protocol", "providedBy", "schedule"];
+const BELONGING: [&str; 8] =
+    ["healthcareService", "ingredient", "managingOrganization", "organization", "productReference", "protocol", "providedBy", "schedule"];
 
 /// What the setting is named by inside an element that holds more.
 const HELD: [&str; 6] = ["encounter", "itemReference", "location", "locationReference", "reference", "substanceReference"];
@@ -42,6 +42,12 @@ const TEAM: &str = "CareTeam";
 
 /// Elements that say what a definition is of.
 const DEFINED: [&str; 8] = ["code", "description", "name", "purpose", "subtitle", "title", "topic", "useContext"];
+
+/// The same of one that says what is to be asked, given, done or measured, too.
+const ASKED: [&str; 9] = with_more(DEFINED, ["item"]);
+const GIVEN: [&str; 9] = with_more(DEFINED, ["productCodeableConcept"]);
+const PLANNED: [&str; 10] = with_more(DEFINED, ["action", "goal"]);
+const MEASURED: [&str; 9] = with_more(DEFINED, ["group"]);
 
 /// Elements that say what an appointment is for.
 const TIMES: [&str; 5] = ["appointmentType", "comment", "serviceCategory", "serviceType", "specialty"];
@@ -61,6 +67,11 @@ const MADE_BY: [(&str, &[&str]); 9] = [
     ("moduleUri", &CARRIED_OUT),
     ("questionnaire", &["Questionnaire"]),
 ];
+/// The most actions of a plan that are followed to what they have carried out.
+const MAX_ACTIONS: usize = 500;
+const ACTION: &str = "action";
+/// Where any extension names a definition.
+const CANONICAL: &str = "valueCanonical";
 /// The extensions that say the same where there is no such element, and the elements in which they do.
 const MADE_BY_EXTENSIONS: [(&str, &str); 2] = [
     ("http://hl7.org/fhir/StructureDefinition/workflow-instantiatesCanonical", "valueCanonical"),
@@ -69,7 +80,7 @@ const MADE_BY_EXTENSIONS: [(&str, &str); 2] = [
 
 /// By type, the elements that say what kind of a setting, or of a role, it is. What else happened there is not the setting's kind.
 const KINDS: [(&str, &[&str]); 19] = [
-    ("ActivityDefinition", &DEFINED),
+    ("ActivityDefinition", &GIVEN),
     ("ChargeItemDefinition", &DEFINED),
     ("Encounter", &["class", "type", "serviceType"]),
     ("EpisodeOfCare", &["type"]),
@@ -77,18 +88,29 @@ const KINDS: [(&str, &[&str]); 19] = [
     ("HealthcareService", &["category", "type", "specialty", "name", "program"]),
     ("InsurancePlan", &["type", "name", "alias"]),
     ("Location", &["type", "name", "alias", "description"]),
-    ("Measure", &DEFINED),
+    ("Measure", &MEASURED),
     ("Medication", &["code", "ingredient"]),
     ("MedicationKnowledge", &["code"]),
     ("Organization", &["type", "name", "alias"]),
-    ("PlanDefinition", &DEFINED),
+    ("PlanDefinition", &PLANNED),
     (ROLE, &["code", "specialty"]),
-    ("Questionnaire", &DEFINED),
+    ("Questionnaire", &ASKED),
     ("ResearchStudy", &["category", "condition", "description", "focus", "keyword", "title"]),
     ("Schedule", &TIMES),
     ("Slot", &TIMES),
     ("Substance", &["category", "code", "description", "ingredient"]),
 ];
+
+const fn with_more<const KNOWN: usize, const MORE: usize, const ALL: usize>(
+    known: [&'static str; KNOWN],
+    more: [&'static str; MORE],
+) -> [&'static str; ALL] {
+    let mut all = [""; ALL];
+    let (before, after) = all.split_at_mut(KNOWN);
+    before.copy_from_slice(&known);
+    after.copy_from_slice(&more);
+    all
+}
 
 /// A record as a resource names it: literally, by identifier, or in both ways.
 pub struct NamedRecord {
@@ -183,23 +205,55 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
 
 /// The definitions that a record was made by, each by its type and the URL that its publisher gave it.
 pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, &str)> {
-    made_by(resource).flat_map(|(types, name)| {
-        let bare = name.split(['|', '#']).next().filter(|url| !url.is_empty());
-        bare.into_iter().flat_map(|url| types.iter().map(move |type_name| (*type_name, url)))
-    })
+    made_by(resource)
+        .flat_map(|(types, name)| bare_url(name).into_iter().flat_map(|url| types.iter().map(move |type_name| (*type_name, url))))
 }
 
-/// What a record names that it was made by, with the types it may be of.
+/// What a record, or what is contained in it, names that it was made by, with the types it may be of; and what a definition itself names.
 fn made_by(resource: &Node) -> impl Iterator<Item = (&'static [&'static str], &str)> {
     let details = items(resource, "activity").iter().filter_map(|activity| activity.get("detail"));
-    std::iter::once(resource).chain(details).flat_map(|node| {
+    let contained = items(resource, "contained").iter();
+    let named = std::iter::once(resource).chain(details).chain(contained).flat_map(|node| {
         let elements = MADE_BY.iter().flat_map(|(element, types)| items(node, element).iter().map(|named| (*types, named)));
         let extensions = items(node, "extension").iter().filter_map(|extension| {
-            let (_, element) = MADE_BY_EXTENSIONS.iter().find(|(url, _)| extension.text("url") == Some(*url))?;
-            Some((&CARRIED_OUT[..], extension.get(element)?))
+            let stated = MADE_BY_EXTENSIONS.iter().find(|(url, _)| extension.text("url") == Some(*url)).map(|(_, element)| *element);
+            Some((&CARRIED_OUT[..], extension.get(stated.unwrap_or(CANONICAL))?))
         });
         elements.chain(extensions).filter_map(|(types, named)| Some((types, named.as_text()?)))
-    })
+    });
+    named.chain(named_by_definition(resource).map(|named| (&CARRIED_OUT[..], named)))
+}
+
+/// The definitions that a definition was made of or has carried out, likewise.
+pub fn definitions_behind(definition: &Node) -> impl Iterator<Item = (&'static str, &str)> {
+    named_by_definition(definition).filter_map(bare_url).flat_map(|url| CARRIED_OUT.iter().map(move |type_name| (*type_name, url)))
+}
+
+fn named_by_definition(definition: &Node) -> impl Iterator<Item = &str> {
+    let is_one = definition.resource_type().is_some_and(|type_name| CARRIED_OUT.contains(&type_name));
+    let derived = items(definition, "derivedFrom").iter();
+    let related = items(definition, "relatedArtifact").iter();
+    let related = related.filter(|artifact| matches!(artifact.text("type"), Some("composed-of" | "derived-from")));
+    let carried_out =
+        actions_in(definition).into_iter().flat_map(|action| ["definitionCanonical", "definitionUri"].map(|name| action.get(name)));
+    let named = derived.chain(related.filter_map(|artifact| artifact.get("resource"))).chain(carried_out.flatten());
+    named.filter(move |_| is_one).filter_map(Node::as_text)
+}
+
+/// The actions of a plan, with those within others, as many as are looked at.
+fn actions_in(plan: &Node) -> Vec<&Node> {
+    let mut actions: Vec<&Node> = items(plan, ACTION).iter().take(MAX_ACTIONS).collect();
+    let mut next = 0;
+    while let Some(action) = actions.get(next) {
+        let room = MAX_ACTIONS - actions.len();
+        actions.extend(items(action, ACTION).iter().take(room));
+        next += 1;
+    }
+    actions
+}
+
+fn bare_url(name: &str) -> Option<&str> {
+    name.split(['|', '#']).next().filter(|url| !url.is_empty())
 }
 
 /// The settings that a resource names, as references.

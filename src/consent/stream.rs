@@ -16,6 +16,7 @@ use super::request::{Action, Party, Request};
 use super::rules::Rules;
 use super::vocabulary::{CONSENT_SCOPE, Concept};
 use crate::clock::Instant;
+use crate::definitions::Definitions;
 use crate::fhir::json::{self, DEFAULT_DEPTH};
 use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Object, Value};
@@ -131,6 +132,7 @@ fn read_facts(request: &Node, directory: &Directory) -> Option<ResourceFacts> {
 /// names literally, nobody can tell whose it is.
 fn facts_in(resource: &Node, directory: &Directory) -> ResourceFacts {
     let mut facts = facts::of(resource);
+    facts.add_bases(Definitions::embedded());
     let meant: Vec<Reference> = directory.meant_by(&facts.references).collect();
     facts.add_meant(meant);
     if !directory.other_patients(&patient_identifiers_of(resource), facts.patients()).is_empty() {

@@ -9,8 +9,23 @@ const MAX_KEPT: usize = 1_000;
 /// The most letters of the names by which it is kept: whoever a question is about may be called anything.
 const MAX_LETTERS: usize = 2_048;
 
-/// Names of records, as type and id; `None` where there are more than can be looked at.
-pub(crate) type Affiliations = Option<Arc<[(String, String)]>>;
+/// The records of organisations that somebody goes by, as type and id, and of what these are part of.
+#[derive(Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Affiliated {
+    pub own: Vec<(String, String)>,
+    /// What these are part of, or were.
+    pub wholes: Vec<(String, String)>,
+    /// Whether there are more than can be looked at, or one that is named is not here: they may be part of anything.
+    pub is_unknown: bool,
+}
+
+impl Affiliated {
+    pub fn all(&self) -> impl Iterator<Item = &(String, String)> {
+        self.own.iter().chain(&self.wholes)
+    }
+}
+
+pub(crate) type Affiliations = Arc<Affiliated>;
 
 /// What was found out last, by the names of whoever asks, with how often organisations' records had changed before.
 #[derive(Default)]
@@ -47,13 +62,13 @@ mod tests {
     #[test]
     fn what_was_found_holds_until_something_changes() {
         let kept = KeptAffiliations::default();
-        let names = |id: &str| -> Affiliations { Some(Arc::from([("Organization".to_owned(), id.to_owned())])) };
+        let names = |id: &str| Arc::new(Affiliated { own: vec![("Organization".to_owned(), id.to_owned())], ..Affiliated::default() });
         let asking = || vec!["Organization/a".to_owned()];
         assert_eq!(kept.of(asking(), 1, |_| Ok(names("a"))).unwrap(), names("a"));
         assert_eq!(kept.of(asking(), 1, |_| panic!("it is known")).unwrap(), names("a"));
         assert_eq!(kept.of(asking(), 2, |_| Ok(names("b"))).unwrap(), names("b"));
         for other in 0..2 * MAX_KEPT {
-            kept.of(vec![other.to_string()], 2, |_| Ok(None)).unwrap();
+            kept.of(vec![other.to_string()], 2, |_| Ok(Affiliations::default())).unwrap();
         }
         assert!(kept.0.lock().unwrap().len() <= MAX_KEPT);
         let long = || vec!["x".repeat(MAX_LETTERS), "x".to_owned()];

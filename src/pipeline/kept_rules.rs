@@ -169,7 +169,7 @@ mod tests {
             linked: Vec::new(),
             parted: Vec::new(),
             partner: Vec::new(),
-            organisations: None,
+            organisations: Affiliations::default(),
             roles: BTreeSet::new(),
             is_glass_broken: false,
         }

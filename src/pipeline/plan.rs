@@ -28,8 +28,17 @@ pub(super) struct Plan {
     pub links: Links,
     pub assumptions: Vec<Assumption>,
     pub withdrawn: Withdrawn,
-    /// Records of others that were to be deleted, by type and id: to whoever may not see them there is nothing.
-    pub attempted: Vec<(String, String)>,
+    /// Records of others that were to be deleted: to whoever may not see them there is nothing.
+    pub attempted: OfOthers,
+}
+
+/// Records of others.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OfOthers {
+    /// By type and id.
+    pub records: Vec<(String, String)>,
+    /// Whether there are more than are put on record.
+    pub are_more: bool,
 }
 
 /// By `Type/id`, the last version of a result before the deletion that is current.
@@ -77,7 +86,7 @@ impl Planner {
             assumptions: Vec::new(),
             taken: HashSet::new(),
             withdrawn: Withdrawn::new(),
-            attempted: Vec::new(),
+            attempted: OfOthers::default(),
         };
         let mut plan = Plan {
             writes: Vec::with_capacity(writes.len()),
@@ -85,7 +94,7 @@ impl Planner {
             links: Links::new(),
             assumptions: Vec::new(),
             withdrawn: Withdrawn::new(),
-            attempted: Vec::new(),
+            attempted: OfOthers::default(),
         };
         for write in writes {
             let decided = work.decide(&write).map_err(|failure| placed(failure, &write.path))?;
@@ -116,16 +125,16 @@ impl Planner {
 
 impl Planner {
     fn work<'a>(&'a self, reader: &'a Reader<'a>, links: Links) -> Work<'a> {
-        let (assumptions, attempted) = (Vec::new(), Vec::new());
+        let (assumptions, attempted) = (Vec::new(), OfOthers::default());
         Work { planner: self, reader: Some(reader), links, assumptions, taken: HashSet::new(), withdrawn: Withdrawn::new(), attempted }
     }
 
-    /// The records of others that a write would delete, by type and id. None where it is refused whatever it meets.
-    pub fn attempted(&self, write: &Write, reader: &Reader<'_>) -> Result<Vec<(String, String)>, Fault> {
+    /// The records of others that a write would delete. None where it deletes its own, or is refused whatever it meets.
+    pub fn attempted(&self, write: &Write, reader: &Reader<'_>) -> Result<Option<OfOthers>, Fault> {
         let mut work = self.work(reader, Links::new());
         match work.decide(write) {
-            Ok(_) => Ok(work.attempted),
-            Err(Failure::Refused(_)) => Ok(Vec::new()),
+            Ok(Decided::Nothing) => Ok(Some(work.attempted)),
+            Ok(_) | Err(Failure::Refused(_)) => Ok(None),
             Err(Failure::Fault(fault)) => Err(fault),
         }
     }
@@ -194,7 +203,7 @@ struct Work<'a> {
     /// Identities and criteria already claimed by an entry.
     taken: HashSet<String>,
     withdrawn: Withdrawn,
-    attempted: Vec<(String, String)>,
+    attempted: OfOthers,
 }
 
 impl Work<'_> {
@@ -300,8 +309,10 @@ impl Work<'_> {
             return self.delete(type_name, &id, None);
         }
         let query = Arc::new(self.planner.criteria(type_name, criteria)?);
-        let found = self.reader()?.matching_ids(&query, None, MAX_ATTEMPTED)?;
-        self.attempted.extend(found.into_iter().map(|id| (type_name.to_owned(), id)));
+        let mut found = self.reader()?.matching_ids(&query, None, MAX_ATTEMPTED + 1)?;
+        self.attempted.are_more |= found.len() > MAX_ATTEMPTED;
+        found.truncate(MAX_ATTEMPTED);
+        self.attempted.records.extend(found.into_iter().map(|id| (type_name.to_owned(), id)));
         Ok(Decided::Nothing)
     }
 
@@ -318,7 +329,7 @@ impl Work<'_> {
             }
             // To delete what its sender deleted is to delete nothing.
             Held::Anothers if readable(self.reader()?.current(type_name, id))?.is_none_or(|current| !current.deleted()) => {
-                self.attempted.push((type_name.to_owned(), id.to_owned()));
+                self.attempted.records.push((type_name.to_owned(), id.to_owned()));
                 Ok(Decided::Nothing)
             }
             Held::Own(_) | Held::Anothers | Held::Nothing => Ok(Decided::Nothing),

@@ -1,7 +1,7 @@
 //! What is kept of a submission that was refused: the audit record, what a person must do, and, where it named a patient who is known here, a
 //! place in that patient's trail, and in that of the record that it would have changed. The sender learns nothing of that.
 
-use super::plan::Planner;
+use super::plan::{OfOthers, Planner};
 use super::{Pipeline, patient_ids, readable};
 use crate::anchor::LeafKind;
 use crate::audit::{self, Closing, Outcome};
@@ -14,6 +14,7 @@ use crate::search::Query;
 use crate::store::{Reader, Unit};
 use crate::worklist;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The most patients whose trails one refused submission stands in. What names more is about nobody in particular, and must not cost a record for
 /// each.
@@ -30,9 +31,31 @@ impl Pipeline {
         opened: &audit::Opened,
         refusal: &Refusal,
     ) -> Result<(), Fault> {
+        let known = self.known_here(caller, writes, declared).await?;
+        self.record_refused_of(caller, known, opened, refusal).await
+    }
+
+    /// The same of deletions of what others sent, of which the caller may read this one: whatever is left out, it is on record of whose that is.
+    pub(crate) async fn record_refused_deletions(
+        &self,
+        caller: &Caller,
+        (writes, declared): (Vec<Write>, Option<Release>),
+        opened: &audit::Opened,
+        refusal: &Refusal,
+        seen: (String, String),
+    ) -> Result<(), Fault> {
+        let mut known = self.known_here(caller, writes, declared).await?;
+        let seen = self.store.read(move |reader| owned(reader, &[seen])).await?;
+        known.patients.extend(seen.values().flatten().cloned());
+        known.attempted.extend(seen.clone());
+        known.records.extend(seen);
+        self.record_refused_of(caller, known, opened, refusal).await
+    }
+
+    async fn record_refused_of(&self, caller: &Caller, known: Known, opened: &audit::Opened, refusal: &Refusal) -> Result<(), Fault> {
         let items = caller.source.as_deref().map(|source| worklist::refused(source, refusal)).unwrap_or_default();
         let mut unit = Unit { work: self.work(&items, self.clock.now())?, ..Unit::default() };
-        for closing in self.known_here(caller, writes, declared).await?.closings() {
+        for closing in known.closings() {
             self.close(&mut unit, opened, &Outcome::Refused(refusal.reason.label()), LeafKind::Refuse, closing)?;
         }
         self.store.commit(unit).await.map(drop)
@@ -71,7 +94,9 @@ impl Pipeline {
                 let mut known = Known::default();
                 for write in &writes {
                     known.records.extend(replaced(&planner, reader, write)?);
-                    known.attempted.extend(attempted(&planner, reader, write)?);
+                    let attempted = attempted(&planner, reader, write)?;
+                    known.attempted.extend(owned(reader, &attempted.records)?);
+                    known.are_more |= attempted.are_more;
                     for id in readable(named(&planner, reader, write, declared).map(Some))?.unwrap_or_default() {
                         if known.patients.len() <= MAX_PATIENTS && readable(reader.current("Patient", &id))?.is_some() {
                             known.patients.insert(id);
@@ -91,37 +116,52 @@ impl Pipeline {
         let planner = self.planner(source);
         let read = self.store.read(move |reader| {
             let attempted = deletions.into_iter().map(|write| {
-                let criteria = match &write.interaction {
-                    Interaction::ConditionalDelete { type_name, criteria } => planner.criteria(type_name, criteria).ok(),
-                    _ => None,
+                let Some(OfOthers { records, .. }) = planner.attempted(&write, reader)? else { return Ok(None) };
+                let meant = match &write.interaction {
+                    Interaction::ConditionalDelete { type_name, criteria } => {
+                        planner.criteria(type_name, criteria).ok().map(|query| Meant::By(Arc::new(query)))
+                    }
+                    _ => records.into_iter().next().map(|(type_name, id)| Meant::Record(type_name, id)),
                 };
-                Ok(Attempted { records: planner.attempted(&write, reader)?, criteria, path: write.path })
+                Ok(meant.map(|meant| Attempted { meant, path: write.path }))
             });
-            attempted.collect::<Result<Vec<_>, Fault>>()
+            attempted.filter_map(Result::transpose).collect::<Result<Vec<_>, Fault>>()
         });
-        Ok(read.await?.into_iter().filter(|attempted| !attempted.records.is_empty()).collect())
+        read.await
     }
 
     /// What is put on record of an attempt to delete these records of others, for everybody whose they are.
-    pub(super) async fn attempt_on(&self, records: Vec<(String, String)>) -> Result<Vec<Closing>, Fault> {
+    pub(super) async fn attempt_on(&self, of_others: OfOthers) -> Result<Vec<Closing>, Fault> {
         let known = self.store.read(move |reader| {
-            let records = owned(reader, &records)?;
-            Ok(Known { patients: records.values().flatten().cloned().collect(), attempted: records.clone(), records })
+            let records = owned(reader, &of_others.records)?;
+            let patients = records.values().flatten().cloned().collect();
+            Ok(Known { patients, attempted: records.clone(), records, are_more: of_others.are_more })
         });
-        let said = |closing| Closing { description: Some("what was to be deleted was sent by another".to_owned()), ..closing };
+        let said = |closing: Closing| {
+            let more = closing.description.map(|more| format!("; {more}")).unwrap_or_default();
+            Closing { description: Some(format!("what was to be deleted was sent by another{more}")), ..closing }
+        };
         Ok(known.await?.closings().into_iter().map(said).collect())
     }
 }
 
 /// A write that would delete what others sent.
 pub(crate) struct Attempted {
-    /// By type and id.
-    pub records: Vec<(String, String)>,
-    /// What they were found by, where they are not named.
-    pub criteria: Option<Query>,
+    pub meant: Meant,
     /// Of the write in what was received.
     pub path: String,
 }
+
+/// What a deletion names.
+pub(crate) enum Meant {
+    /// One record, by type and id.
+    Record(String, String),
+    /// Whatever meets criteria.
+    By(Arc<Query>),
+}
+
+/// What is said on record where not all is named that was to be deleted.
+const MORE: &str = "more records meet the criteria than are named here";
 
 /// What is here of what a refused submission names.
 #[derive(Default)]
@@ -131,6 +171,8 @@ struct Known {
     records: BTreeMap<String, Vec<String>>,
     /// Those of others that it would have deleted, likewise.
     attempted: BTreeMap<String, Vec<String>>,
+    /// Whether there are more of these than are named.
+    are_more: bool,
 }
 
 impl Known {
@@ -148,34 +190,36 @@ impl Known {
         let owners: BTreeSet<&String> = self.attempted.values().flatten().collect();
         let owners: Vec<String> = owners.into_iter().take(MAX_ATTEMPTED_PATIENTS).cloned().collect();
         if owners.is_empty() {
-            return vec![Known { records: self.attempted, ..Known::default() }.closing()];
+            return vec![Known { records: self.attempted, are_more: self.are_more, ..Known::default() }.closing()];
         }
         let of = |patients: &[String]| Known {
             records: self.attempted.clone(),
             patients: patients.iter().cloned().collect(),
+            are_more: self.are_more,
             ..Known::default()
         };
         owners.chunks(MAX_PATIENTS).map(|patients| of(patients).closing()).collect()
     }
 
     fn closing(self) -> Closing {
-        let Known { patients, mut records, .. } = self;
+        let Known { patients, mut records, are_more, .. } = self;
         // What is nobody's is named where no patient is: beside one it would stand in the way of the record of theirs.
         records.retain(|_, owners| owners.iter().any(|owner| patients.contains(owner)) || (owners.is_empty() && patients.is_empty()));
         Closing {
             resources: records.keys().cloned().collect(),
             owners: records.into_iter().collect(),
             withheld: patients.into_iter().collect(),
+            description: are_more.then(|| MORE.to_owned()),
             ..Closing::default()
         }
     }
 }
 
-/// The records of others that a write would delete, each with the patients whose it is.
-fn attempted(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<BTreeMap<String, Vec<String>>, Fault> {
+/// The records of others that a write would delete.
+fn attempted(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<OfOthers, Fault> {
     match &write.interaction {
-        Interaction::Delete { .. } | Interaction::ConditionalDelete { .. } => owned(reader, &planner.attempted(write, reader)?),
-        _ => Ok(BTreeMap::new()),
+        Interaction::Delete { .. } | Interaction::ConditionalDelete { .. } => Ok(planner.attempted(write, reader)?.unwrap_or_default()),
+        _ => Ok(OfOthers::default()),
     }
 }
 
@@ -185,7 +229,7 @@ fn replaced(planner: &Planner, reader: &Reader<'_>, write: &Write) -> Result<BTr
         Interaction::Update { type_name, id, .. } | Interaction::Delete { type_name, id, .. } => {
             vec![(type_name.clone(), planner.gateway_id(type_name, id))]
         }
-        Interaction::ConditionalDelete { .. } => planner.attempted(write, reader)?,
+        Interaction::ConditionalDelete { .. } => attempted(planner, reader, write)?.records,
         _ => Vec::new(),
     };
     owned(reader, &records)

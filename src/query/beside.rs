@@ -8,8 +8,9 @@ use super::Candidate;
 use super::addresses::Addresses;
 use super::named::{self, Named};
 use crate::consent::{
-    Concept, Labeller, PatientReference, Reference, definitions_of, is_administrative, is_nobodys, is_setting, labels_of_setting,
-    labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, records_at, settings_of,
+    Concept, Labeller, PatientReference, Reference, definitions_behind, definitions_of, is_administrative, is_nobodys, is_setting,
+    labels_of_inner_settings, labels_of_setting, labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, records_at,
+    settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -27,7 +28,7 @@ const TYPES_OF_A_URL: usize = 4;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
-/// Whoever made a record: references to them stay. A role is none: it leads to where somebody works.
+/// Whoever made a record: references to them stay, but where their own record is hidden. A role is none: it leads to where somebody works.
 const MAKER: &str = "Practitioner";
 /// Who or what something was done with: references to those that are nobody's stay.
 const MEANS: [&str; 2] = ["Device", "Person"];
@@ -52,6 +53,8 @@ pub(super) struct Beside {
     unreadable: usize,
     /// What it tells of somebody to have to do with a place or a product, for those where that is anything.
     places: HashMap<String, Vec<Concept>>,
+    /// What each of these tells by itself.
+    own_labels: HashMap<String, Vec<Concept>>,
 }
 
 /// A record, and the source in whose words it may point.
@@ -63,9 +66,16 @@ pub(super) struct Wanted {
     names: BTreeSet<String>,
     /// Where the URL of a definition is the address of a record: what that may be called here.
     addressed: HashMap<String, BTreeSet<String>>,
+    /// Whether makers may be hidden.
+    with_makers: bool,
 }
 
 impl Wanted {
+    /// Nothing yet; with whoever made a record, where they may be hidden.
+    pub fn with_makers(with_makers: bool) -> Wanted {
+        Wanted { with_makers, ..Wanted::default() }
+    }
+
     /// What is named so.
     pub fn named(names: BTreeSet<String>) -> Wanted {
         Wanted { names, ..Wanted::default() }
@@ -77,7 +87,7 @@ impl Wanted {
 
     /// Adds what a record names.
     pub fn add(&mut self, pointing: Pointing<'_>, addresses: &Addresses) {
-        self.names.extend(Beside::named_by(pointing, addresses));
+        self.names.extend(Beside::named_by(pointing, addresses, self.with_makers));
         let (resource, source) = pointing;
         for (type_name, url) in definitions_of(resource) {
             let records = records_at(url).into_iter().filter(|record| record.type_name() == Some(type_name));
@@ -108,10 +118,11 @@ fn may_tell(type_name: &str) -> bool {
 impl Beside {
     /// What a resource refers to that may be hidden, or may tell what the resource is. Whose it is, is neither, unless an identifier beside the
     /// reference may mean somebody else.
-    fn named_by((resource, source): Pointing<'_>, addresses: &Addresses) -> Vec<String> {
+    fn named_by((resource, source): Pointing<'_>, addresses: &Addresses, with_makers: bool) -> Vec<String> {
         let own = patients_of(resource);
         let identifiers = patient_identifiers_of(resource);
         let names = named::of_patients(&identifiers);
+        let may_matter = |type_name: &str| may_matter(type_name) || (with_makers && type_name == MAKER);
         let is_meant = |reference: &Reference| match reference.sought() {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
             None if reference.by_urn().is_some() => true,
@@ -131,7 +142,7 @@ impl Beside {
     pub fn gather(
         reader: &Reader<'_>,
         definitions: &'static Definitions,
-        Wanted { names: mut wanted, addressed }: Wanted,
+        Wanted { names: mut wanted, addressed, .. }: Wanted,
         limit: usize,
     ) -> Result<Beside, Fault> {
         let mut beside = Beside::default();
@@ -237,7 +248,8 @@ impl Beside {
     /// Keeps a record; answers the settings that it names.
     fn keep_record(&mut self, version: &StoredVersion) -> Result<Vec<String>, Fault> {
         let candidate = Candidate::stored(version)?;
-        let settings = settings_of(&candidate.resource).iter().filter_map(name_of).collect();
+        let definitions = definitions_behind(&candidate.resource).map(named::by_url);
+        let settings = settings_of(&candidate.resource).iter().filter_map(name_of).chain(definitions).collect();
         self.records.insert(format!("{}/{}", version.type_name, version.id), candidate);
         Ok(settings)
     }
@@ -249,7 +261,10 @@ impl Beside {
         for version in versions {
             let literal = format!("{}/{}", version.type_name, version.id);
             if version.deleted() {
-                self.gone.insert(literal);
+                // Who made something did so, whatever became of their record.
+                if version.type_name != MAKER {
+                    self.gone.insert(literal);
+                }
                 continue;
             }
             if !self.records.contains_key(&literal) {
@@ -324,8 +339,10 @@ impl Beside {
     /// Finds out what it tells to have to do with the places and products among them.
     pub fn label_places(&mut self, labeller: &Labeller) {
         let places = self.records.iter().filter(|(_, candidate)| candidate.resource.resource_type().is_some_and(is_nobodys));
+        // Each is read once, however many records lead to it.
+        self.own_labels = places.clone().map(|(literal, candidate)| (literal.clone(), own_labels(&candidate.resource, labeller))).collect();
         let told = places.map(|(literal, candidate)| {
-            let own = labels_of_setting(&candidate.resource, labeller);
+            let own = self.labels_by_itself(&candidate.resource, labeller);
             let unknown = self.is_unsettled(&candidate.resource, &|_| true).then(labels_of_worst_setting);
             let behind = self.labels(&candidate.resource, labeller, &|_| true);
             (literal.clone(), own.into_iter().chain(behind).chain(unknown.into_iter().flatten()).collect::<Vec<_>>())
@@ -414,6 +431,11 @@ impl Beside {
         };
         !records.is_empty() && records.iter().all(disagrees)
     }
+}
+
+/// What the kind of a setting tells, and what is contained in it.
+fn own_labels(setting: &Node, labeller: &Labeller) -> Vec<Concept> {
+    labels_of_setting(setting, labeller).into_iter().chain(labels_of_inner_settings(setting, labeller)).collect()
 }
 
 /// Adds what a name means to what is known of that.

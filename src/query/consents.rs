@@ -14,6 +14,7 @@ use super::beside::{Beside, MAX_BESIDE, Pointing, Wanted, may_be_named};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
 use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permitted, Reference, Request, ResourceFacts, Rules};
+use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Aside, Fault, Refusal};
@@ -68,6 +69,7 @@ pub(crate) struct Judge {
     beside: Beside,
     addresses: Addresses,
     labeller: Labeller,
+    definitions: &'static Definitions,
     /// How much could not be learnt of what candidates name, on which something turned.
     unlearnt: usize,
     /// Where nothing is read, but asked whether it might be.
@@ -108,7 +110,7 @@ impl Judge {
         let addresses = Addresses { ids: pipeline.ids.clone(), rules, registry };
         let mut patients = BTreeSet::new();
         let mut wanted = BTreeSet::new();
-        let mut named = Wanted::default();
+        let mut named = Wanted::with_makers(pipeline.store.makers_may_be_hidden());
         let mut roles = RolesOf::default();
         for (resource, source) in resources {
             patients.extend(patient_ids(resource));
@@ -153,8 +155,20 @@ impl Judge {
         let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
         beside.label_places(&labeller);
         let spoken_for = BTreeSet::new();
-        let mut judge =
-            Judge { recipient, requests, rules, registry, targets, spoken_for, beside, addresses, labeller, unlearnt: 0, question };
+        let mut judge = Judge {
+            recipient,
+            requests,
+            rules,
+            registry,
+            targets,
+            spoken_for,
+            beside,
+            addresses,
+            labeller,
+            definitions,
+            unlearnt: 0,
+            question,
+        };
         judge.hide();
         Ok(judge)
     }
@@ -231,11 +245,11 @@ impl Judge {
             None
         } else if self.recipient.oversees && (is_audit || candidate.resource.resource_type() == Some("Provenance")) {
             consent::oversight(candidate.resource)
-        } else if is_audit {
-            // An audit record may name what its reader must not know of; only oversight sees it.
-            None
         } else if !sender.is_empty() && sender == asker {
             consent::own_record(&sender, &asker, candidate.resource)
+        } else if is_audit {
+            // An audit record may name what its reader must not know of; only oversight sees those of others.
+            None
         } else if candidate.resource.resource_type().is_some_and(consent::is_administrative) {
             consent::no_patient(candidate.resource)
         } else {
@@ -341,6 +355,7 @@ impl Judge {
     /// What a resource about these patients tells.
     fn facts(&self, resource: &Node, patients: &[String]) -> ResourceFacts {
         let mut facts = consent::facts::of(resource);
+        facts.add_bases(self.definitions);
         facts.add_meant(self.beside.meant_in(resource));
         facts.add_setting(self.labels_by_setting(resource, patients));
         self.labeller.label(resource, &mut facts);

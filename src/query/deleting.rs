@@ -1,12 +1,15 @@
 //! Deletions of what others sent: nobody but the sender deletes a record. Whoever may read it is told so; to whoever may not there is none.
 
-use super::QueryPath;
+use super::{MAX_PIECES, QueryPath, is_unread, too_many};
 use crate::audit;
 use crate::config::Interaction as Permission;
+use crate::consent::Permitted;
 use crate::identity::Caller;
 use crate::intake::{Interaction, Received, Write};
 use crate::outcome::{Failure, IssueType, Reason, Refusal};
-use crate::pipeline::{Attempted, Done, WriteAnswer};
+use crate::pipeline::{Done, Meant, WriteAnswer};
+use crate::search::Query;
+use std::sync::Arc;
 
 impl QueryPath {
     /// Accepts a submission. What deletes nothing is answered at steps of time, for a record that is hidden takes longer than none.
@@ -22,11 +25,11 @@ impl QueryPath {
         }
         let steps = self.steps();
         for attempted in self.pipeline.attempted(caller, received.writes()).await? {
-            if self.shows_some(caller, &attempted).await? {
+            if let Some(seen) = self.seen(caller, attempted.meant).await? {
                 let refusal = anothers().at(attempted.path);
                 let declared = received.evidence().declared;
-                let writes = received.into_parts().1;
-                self.pipeline.record_refused_submission(caller, (writes, declared), &opened, &refusal).await?;
+                let writes = (received.into_parts().1, declared);
+                self.pipeline.record_refused_deletions(caller, writes, &opened, &refusal, seen).await?;
                 return Err(refusal.into());
             }
         }
@@ -35,15 +38,43 @@ impl QueryPath {
         Ok(answers)
     }
 
-    /// Whether the caller may read one of these records, and what may be seen of it is what it was found by.
-    async fn shows_some(&self, caller: &Caller, attempted: &Attempted) -> Result<bool, Failure> {
-        let mut wanted = attempted.records.clone();
-        wanted.retain(|(type_name, _)| caller.scopes.allows(Permission::Read, type_name));
-        let candidates = self.stored(wanted).await?;
-        let permitted = self.permitted(caller, candidates).await?;
-        let is_met = |query: &crate::search::Query| permitted.iter().any(|permitted| query.matches(permitted.resource()));
-        Ok(attempted.criteria.as_ref().map_or(!permitted.is_empty(), is_met))
+    /// One record of those meant that the caller may read, by type and id, where what may be seen of it is what it was found by.
+    async fn seen(&self, caller: &Caller, meant: Meant) -> Result<Option<(String, String)>, Failure> {
+        let may_read = |type_name: &str| caller.scopes.allows(Permission::Read, type_name);
+        match meant {
+            Meant::Record(type_name, id) if may_read(&type_name) => {
+                let candidates = self.stored(vec![(type_name, id)]).await?;
+                Ok(self.permitted(caller, candidates).await?.first().and_then(identity))
+            }
+            Meant::By(query) if may_read(query.type_name()) => self.seen_among(caller, &query).await,
+            _ => Ok(None),
+        }
     }
+
+    /// The same by criteria: however much of what meets them is hidden, what is not counts, as in a search.
+    async fn seen_among(&self, caller: &Caller, query: &Arc<Query>) -> Result<Option<(String, String)>, Failure> {
+        if is_unread(caller, query) {
+            return Ok(None);
+        }
+        let mut behind = 0;
+        for _ in 0..MAX_PIECES {
+            let (candidates, next) = self.candidates_behind(caller, query, behind).await?;
+            let of_others = candidates.sound.into_iter().filter(|candidate| Some(&candidate.source) != caller.source.as_ref());
+            let permitted = self.permitted(caller, of_others.collect()).await?;
+            let seen = permitted.iter().find(|permitted| query.matches(permitted.resource()));
+            match (seen.and_then(identity), next) {
+                (Some(seen), _) => return Ok(Some(seen)),
+                (None, None) => return Ok(None),
+                (None, Some(last)) => behind = last,
+            }
+        }
+        Err(too_many().into())
+    }
+}
+
+fn identity(permitted: &Permitted) -> Option<(String, String)> {
+    let resource = permitted.resource();
+    Some((resource.resource_type()?.to_owned(), resource.text("id")?.to_owned()))
 }
 
 fn anothers() -> Refusal {

@@ -220,7 +220,7 @@ impl QueryPath {
         Ok((consents, Some(judge.rule(current).or_refuse(type_name).err().unwrap_or_else(|| not_found(type_name)))))
     }
 
-    fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {
+    pub(super) fn permitted_scope(&self, caller: &Caller, scope: HistoryScope) -> Result<HistoryScope, Refusal> {
         match scope {
             HistoryScope::Instance { type_name, id } => {
                 may(caller, Permission::Read, &type_name)?;
@@ -290,6 +290,11 @@ fn path(scope: &HistoryScope) -> String {
         HistoryScope::Type { type_name } => format!("{type_name}/_history"),
         HistoryScope::System => "_history".to_owned(),
     }
+}
+
+/// Refuses what a history cannot be asked.
+pub(super) fn check_asked(pairs: Result<&Pairs, Refusal>) -> Result<(), Refusal> {
+    pairs.and_then(asked).map(drop)
 }
 
 fn asked(pairs: &Pairs) -> Result<Asked, Refusal> {

@@ -37,6 +37,7 @@ mod keys;
 mod leaf_form;
 mod links;
 mod log;
+mod makers;
 mod mark;
 mod newer;
 mod opening;
@@ -227,6 +228,7 @@ impl Store {
             .name("store-writer".into())
             .spawn(move || writer.run(&timer, queue))
             .map_err(|error| Fault::new(FaultKind::Internal, format!("start writer: {error}")))?;
+        look_for_makers(open_reader(&settings)?, Arc::clone(&changes))?;
         let readers = (0..settings.readers).map(|_| open_reader(&settings)).collect::<Result<Vec<_>, _>>()?;
         Ok(Store {
             shared: Arc::new(Shared {
@@ -258,6 +260,11 @@ impl Store {
             writer::submit(&self.shared.work, waiting);
         }
         receive.await.map_err(|_| Fault::new(FaultKind::ShuttingDown, "the writer stopped before it answered"))?
+    }
+
+    /// Whether some Practitioner may name a patient, and so be hidden.
+    pub fn makers_may_be_hidden(&self) -> bool {
+        self.shared.changes.makers.may_name_patients()
     }
 
     /// Sees to it that all that was acknowledged is in the tables and in the log: for who reads the accounting, or proves what the log has.
@@ -383,6 +390,17 @@ impl Shared {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }
+}
+
+/// Finds out beside whether some Practitioner that was stored before may name a patient: the start need not wait for that.
+fn look_for_makers(data: rusqlite::Connection, changes: Arc<changes::Changes>) -> Result<(), Fault> {
+    let look = move || {
+        if let Err(failure) = changes.makers.look(&data) {
+            tracing::warn!(detail = %failure.detail, "whether a practitioner's record names a patient could not be found out");
+        }
+    };
+    let started = std::thread::Builder::new().name("store-makers".into()).spawn(look);
+    started.map(drop).map_err(|error| Fault::new(FaultKind::Internal, format!("start to look for makers: {error}")))
 }
 
 /// What the writer waits by.

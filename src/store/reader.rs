@@ -279,6 +279,20 @@ impl<'c> Reader<'c> {
         self.apart(&sql, parameters)
     }
 
+    /// The AuditEvents that one partner filed which satisfy every lookup of the query: as many as are looked at for a search, or `None` for more. Those of
+    /// others, and of the gateway, are not looked through.
+    pub fn filed_events(&self, query: &Query, source: &str) -> Result<Option<Rows>, Fault> {
+        let filed =
+            "SELECT rid FROM resource INDEXED BY resource_filed WHERE type = 'AuditEvent' AND source <> 'hearthgate' AND source = ?";
+        let mut sql = format!("{SELECT_CURRENT} WHERE r.rid IN ({filed}) AND v.seq = r.current AND r.deleted = 0");
+        let mut parameters = vec![Sql::from(source.to_owned())];
+        query.lookups().into_iter().for_each(|lookup| narrow(&mut sql, &mut parameters, lookup));
+        sql.push_str(" ORDER BY v.seq LIMIT ?");
+        parameters.push(rows(MAX_CANDIDATES + 1));
+        let found = self.apart(&sql, parameters)?;
+        Ok((found.len() <= MAX_CANDIDATES).then_some(found))
+    }
+
     /// The first current resources that satisfy every lookup of the query, at most `limit`: a superset of its matches.
     pub fn first_candidates(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         candidates(&self.connection, self.sealer, query, limit)?.whole()

@@ -29,6 +29,7 @@ const MIGRATIONS: &[&str] = &[
     SHORTENED_RECORDS,
     NOTED_LINKS,
     SEALED_NOTES,
+    FILED_ACCOUNTS,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -139,6 +140,11 @@ INSERT INTO filling SELECT 'linked' WHERE EXISTS (SELECT 1 FROM person);
 const SEALED_NOTES: &str = "
 ALTER TABLE unopened ADD COLUMN seal BLOB NOT NULL DEFAULT x'';
 CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL, sum BLOB NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// The records of what was done that partners filed, among those of the gateway's own, which are by far the most.
+const FILED_ACCOUNTS: &str = "
+CREATE INDEX IF NOT EXISTS resource_filed ON resource (source) WHERE type = 'AuditEvent' AND source <> 'hearthgate';
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

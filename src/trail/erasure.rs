@@ -2,6 +2,7 @@
 
 use super::Trail;
 use super::damaged::{Suspects, blocks_nobody};
+use super::ending::Ending;
 use super::named::{Identifiers, Pair};
 use super::severing::Severing;
 use super::subject::{Place, Subject, told_of};
@@ -58,6 +59,8 @@ pub(super) struct Plan {
     pub(super) told: BTreeSet<(Option<String>, String)>,
     /// What is missing from these then.
     pub(super) severing: Severing,
+    /// What was filed that stops counting for other records of the person.
+    ending: Ending,
     /// What earlier erasures noted of the trail that goes.
     forgotten: Vec<[u8; 32]>,
     /// Those of the person who goes.
@@ -101,11 +104,14 @@ impl Trail {
             }
             let waiting = self.waiting(&plan, Some(id).filter(|_| type_name == "Patient")).await?;
             let about_others = plan.shared.len() + waiting.iter().filter(|one| one.is_shared).count();
-            if !shared && about_others > 0 {
-                let text = format!(
+            let of_others = (about_others > 0).then(|| {
+                format!(
                     "{about_others} resource(s) have versions that are about other patients too, or lead to this one. Ask with shared=true, and these go as well."
-                );
-                return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, text).into());
+                )
+            });
+            let to_be_known: Vec<String> = of_others.into_iter().chain(plan.ending.told()).collect();
+            if !shared && !to_be_known.is_empty() {
+                return Err(Refusal::new(Reason::Invalid, IssueType::BusinessRule, to_be_known.join(" ")).into());
             }
             if !plan.headless.is_empty() {
                 // What then is current is a deletion, in the trail of whose the rest is. Planning goes on from there.
@@ -317,6 +323,7 @@ fn plan_patient(
     plan.statements((reader, keyring), &statements, &person, suspects)?;
     plan.audit_records(reader, keyring, (id, &traces), suspects)?;
     plan.identifiers = identifiers;
+    plan.ending = Ending::of(reader, id)?;
     Ok(plan)
 }
 

@@ -14,6 +14,7 @@ mod among;
 mod asked;
 mod beside;
 mod damaged;
+mod ending;
 mod erasure;
 mod export;
 mod followed;

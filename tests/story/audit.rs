@@ -150,3 +150,34 @@ async fn whose_records_were_counted_is_on_record_like_whose_were_read() {
         }
     }
 }
+
+/// What a system sent itself it may read back, of this type too; nobody else may, and nothing of the gateway's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_filed_an_account_reads_it_back() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = a.create(&patient("1")).await;
+    a.create(&permit_to(&id, "hospital-b")).await;
+    let filed = json!({"resourceType": "AuditEvent", "type": {"system": "http://terminology.hl7.org/CodeSystem/audit-event-type", "code": "rest"},
+        "recorded": "2026-11-20T08:30:00Z", "agent": [{"who": {"display": "x"}, "requestor": true}], "source": {"observer": {"display": "our EHR"}},
+        "entity": [{"what": {"reference": format!("Patient/{id}")}}]});
+    let event = format!("AuditEvent/{}", b.create(&filed).await);
+    let ways = [event.clone(), format!("{event}/_history"), format!("{event}/_history/1"), format!("{event}/$receipt")];
+    for way in &ways {
+        b.get(way).await.expect(200);
+        a.get(way).await.expect(404);
+    }
+    for search in ["AuditEvent".to_owned(), format!("AuditEvent?patient=Patient/{id}"), "AuditEvent?date=2026-11-20".to_owned()] {
+        let found = b.search(&search).await;
+        assert_eq!(
+            found.iter().map(|event| format!("AuditEvent/{}", event["id"].as_str().unwrap())).collect::<Vec<_>>(),
+            std::slice::from_ref(&event),
+            "{search}"
+        );
+        assert!(a.search(&search).await.is_empty(), "{search}");
+    }
+    assert!(b.search("AuditEvent?date=lt2026-11-20").await.is_empty());
+    let own =
+        world.audit_events().await.into_iter().find(|one| one["agent"].to_string().contains("hospital-b")).expect("the gateway's own");
+    b.get(&format!("AuditEvent/{}", own["id"].as_str().unwrap())).await.expect(404);
+}

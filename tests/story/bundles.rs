@@ -84,6 +84,11 @@ async fn a_transaction_is_all_or_nothing() {
         ("an operation on what is there", 400, vec![entry("GET", &format!("{here}/$everything"), None)]),
         ("what the gateway can do", 400, vec![entry("GET", "metadata", None)]),
         ("a stale version", 412, vec![stale]),
+        ("a reading of nothing", 404, vec![entry("GET", "Patient/nobody", None)]),
+        ("a reading of no version", 404, vec![entry("GET", &format!("{here}/_history/9"), None)]),
+        ("a search by what is not understood", 400, vec![entry("GET", "Patient?frobnicate=1", None)]),
+        ("a history by what is not understood", 400, vec![entry("GET", &format!("{here}/_history?frobnicate=1"), None)]),
+        ("a type nobody searches", 404, vec![entry("GET", "Frob?name=x", None)]),
         ("a conditional reference to nobody", 422, vec![no_such(&format!("Patient?identifier={MRN}|none"))]),
         ("a conditional reference by what is not understood", 400, vec![no_such("Patient?frobnicate=1")]),
     ] {
@@ -219,4 +224,29 @@ async fn an_id_with_a_slash_is_found() {
     };
     assert_eq!(subject("Patient/ward/3").await, format!("Patient/{}", own["id"].as_str().unwrap()));
     assert_eq!(subject("Patient/ward/4").await, "Patient/ward/4", "nothing is guessed");
+}
+
+/// What is written in the same transaction is there to be read, and what cannot be read refuses all of it, hidden and absent alike.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_that_fails_refuses_the_transaction() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let hidden = format!("Patient/{}", a.create(&patient("hidden")).await);
+    let mut own = patient("own");
+    own["id"] = json!("own");
+    let reading = |url: &str| bundle("transaction", vec![creates(ADA, patient("77")), entry("GET", url, None)]);
+    let mut told = Vec::new();
+    for url in [hidden.as_str(), "Patient/hg-aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        let answer = b.post("", &reading(url)).await.expect(404);
+        assert!(answer.text().contains("Bundle.entry[1]"), "{}", answer.text());
+        told.push(answer.text());
+        assert!(b.search(&format!("Patient?identifier={MRN}|77")).await.is_empty(), "{url}");
+    }
+    assert_eq!(told[0], told[1]);
+    let written = bundle("transaction", vec![entry("PUT", "Patient/own", Some(own)), entry("GET", "Patient/own", None)]);
+    assert_eq!(statuses(&b.post("", &written).await.expect(200).json()), ["201", "200"]);
+    // It is on record of whose it is.
+    let regulator = world.party("health-department").await;
+    let refused = regulator.search(&format!("AuditEvent?entity={hidden}&outcome=4")).await;
+    assert!(refused.iter().any(|event| event["subtype"][0]["code"] == "read"), "{refused:#?}");
 }

@@ -312,3 +312,36 @@ async fn who_stands_behind_a_role_is_known() {
     b.get(&made[0].1).await.expect(404);
     b.get(&made[1].1).await.expect(200);
 }
+
+/// What conforms to a profile conforms to what that is derived from: a denial by the one is meant for it, and a permit is not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_by_a_profile_reaches_what_is_derived_from_it() {
+    let Case { world: _world, a, b, patient, .. } = Case::new(Setup::default()).await;
+    let definition = |name: &str| format!("http://hl7.org/fhir/StructureDefinition/{name}");
+    let mut weight = observation(&format!("Patient/{patient}"));
+    weight["meta"] = json!({"profile": [definition("bodyweight")]});
+    weight["category"] =
+        json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}]);
+    weight["code"] = json!({"coding": [{"system": "http://loinc.org", "code": "29463-7", "display": "Body weight"}]});
+    weight["valueQuantity"] = json!({"value": 70, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"});
+    let weight = format!("Observation/{}", a.create(&weight).await);
+    let other = format!("Observation/{}", a.create(&observation(&format!("Patient/{patient}"))).await);
+    let class = |name: String| json!([{"system": "urn:ietf:rfc:3986", "code": name}]);
+    let consent = a.create(&permit_to(&patient, "hospital-b")).await;
+    for (provision, of_weight, of_other) in [
+        (json!({"type": "deny", "class": class(definition("vitalsigns"))}), 404, 200),
+        (json!({"type": "deny", "class": class(definition("bodyheight"))}), 200, 200),
+        (json!({"type": "deny", "class": class(definition("Observation"))}), 404, 404),
+    ] {
+        let mut changed = permit_to(&patient, "hospital-b");
+        changed["id"] = json!(consent);
+        changed["provision"]["provision"] = json!([provision]);
+        a.put(&format!("Consent/{consent}"), &changed).await.expect(200);
+        assert_eq!((b.get(&weight).await.status, b.get(&other).await.status), (of_weight, of_other), "{provision}");
+    }
+    let mut permitted = permit_to(&patient, "hospital-b");
+    permitted["id"] = json!(consent);
+    permitted["provision"]["class"] = class(definition("vitalsigns"));
+    a.put(&format!("Consent/{consent}"), &permitted).await.expect(200);
+    b.get(&weight).await.expect(404);
+}

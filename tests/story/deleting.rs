@@ -119,3 +119,40 @@ async fn deleting_the_records_of_a_crowd_is_on_record_of_each() {
         case.a.get(of).await.expect(200);
     }
 }
+
+/// However many older ones there are that whoever asks may not see: it is answered by what it may.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conditional_deletion_is_answered_by_what_can_be_seen_of_what_it_meets() {
+    const CODE: &str = "718-7";
+    for hidden in [0, 99, 100, 130] {
+        let case = Case::new().await;
+        let laboratory = case.world.party("laboratory").await;
+        let stranger = case.a.create(&patient("stranger")).await;
+        case.a.delete(&format!("Observation/{}", case.seen)).await.expect(204);
+        let about = |id: &str| {
+            let mut result = observation(&format!("Patient/{id}"));
+            result["code"] = json!({"coding": [{"system": "http://loinc.org", "code": CODE}]});
+            result
+        };
+        let older: Vec<Value> = (0..hidden).map(|number| creates(&format!("urn:uuid:{number}"), about(&stranger))).collect();
+        if hidden > 0 {
+            case.a.post("", &bundle("batch", older)).await.expect(200);
+        }
+        let seen = format!("Observation/{}", case.a.create(&about(&case.patient)).await);
+        let delete = format!("Observation?code={CODE}");
+        assert_eq!(case.b.search(&delete).await.len(), 1);
+        let refused = case.b.delete(&delete).await.expect(403);
+        assert_eq!(refused.issue(), "forbidden");
+        laboratory.delete(&delete).await.expect(204);
+        case.a.get(&seen).await.expect(200);
+        // It is on record of whose it is that could be seen, and that not all is named.
+        let told: Vec<Value> = events(&case, &seen).await.into_iter().filter(|event| event["outcome"] == "4").collect();
+        assert!(!told.is_empty(), "{hidden}");
+        assert!(
+            told.iter().all(|event| event["outcomeDesc"].to_string().contains("more records meet") == (hidden >= 100)),
+            "{hidden}: {told:#?}"
+        );
+        let entities: Vec<String> = told.iter().map(|event| event["entity"].to_string()).collect();
+        assert!(entities.iter().any(|named| named.contains(&format!("Patient/{}", case.patient))), "{hidden}: {entities:?}");
+    }
+}

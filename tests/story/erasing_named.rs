@@ -1,7 +1,7 @@
 //! What an identifier or a word of an erased person does not take with them.
 
 use crate::support::at_rest::AtRest;
-use crate::support::data::{MRN, ORGANISATIONS, observation, patient, permit_to};
+use crate::support::data::{MRN, ORGANISATIONS, bundle, creates, observation, patient, permit_to};
 use crate::support::two_patients::TwoPatients;
 use crate::support::world::{PERSON, documents};
 use hearthgate::evidence::{Kept, verify};
@@ -248,4 +248,28 @@ async fn what_was_stated_of_others_stays_without_an_erased_author() {
     }
     case.regulator.get(&format!("{of}/$disclosures")).await.expect(200);
     AtRest::of(case.world).await;
+}
+
+/// Of very many who bear a value nobody looks on whether one of them bears it in the same system: it counts as somebody else's, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_that_very_many_bear_in_other_systems_takes_nothing() {
+    const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+    for (alike, is_asked_for) in [(999, true), (1_000, false)] {
+        let case = TwoPatients::new().await;
+        let mut numbered = patient("1");
+        numbered["id"] = json!(case.first);
+        numbered["identifier"].as_array_mut().unwrap().push(number(NPI));
+        case.a.put(&format!("Patient/{}", case.first), &numbered).await.expect(200);
+        let others = (0..alike).map(|other| {
+            let bearing = json!({"resourceType": "Practitioner", "identifier": [number(&format!("urn:oid:1.2.9.{other}"))]});
+            creates(&format!("urn:test:{other}"), bearing)
+        });
+        case.a.post("", &bundle("batch", others.collect())).await.expect(200);
+        let mut done = observation(&format!("Patient/{}", case.second));
+        done["performer"] = json!([{"identifier": number(NPI)}]);
+        let done = created(&case, &done).await;
+        let answer = case.erase(&case.first, "").await;
+        assert_eq!(answer.status, if is_asked_for { 422 } else { 200 }, "{alike}: {}", answer.text());
+        case.a.get(&done).await.expect(200);
+    }
 }

@@ -142,3 +142,88 @@ async fn a_plan_of_one_name_at_two_sources_may_be_the_one_that_tells() {
     let found = scene.b.search(&format!("Observation?patient={}", patient["reference"].as_str().unwrap())).await;
     assert!(!ids(&found).contains(&told), "{found:?}");
 }
+
+/// What is asked, given, planned or measured tells, whatever the definition is called, and so does what it was made of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_definition_says_counts_beside_its_title() {
+    for (word, is_shown) in [("methadone", false), ("water", true)] {
+        let scene = Scene::start(withholding).await;
+        let patient = json!({"reference": format!("Patient/{}", scene.patient)});
+        let at = |name: &str| format!("https://plans.example/{name}");
+        let definition = |kind: &str, name: &str, title: &str, more: Value| {
+            let mut definition = json!({"resourceType": kind, "url": at(name), "status": "active", "title": title});
+            definition.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+            definition
+        };
+        let codes: (&str, &str) = if is_shown { ("161", "Acetaminophen") } else { ("6813", "Methadone") };
+        let product = json!({"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": codes.0, "display": codes.1}]});
+        let item = json!([{"linkId": "1", "type": "group", "text": "Intake", "item":
+            [{"linkId": "2", "type": "integer", "text": format!("How much {word} do you take a day?")}]}]);
+        let title = format!("Maintenance with {word}");
+        let medication = scene.a.create(&json!({"resourceType": "Medication", "code": product})).await;
+        for made in [
+            definition("Questionnaire", "asks", "Form", json!({"item": item})),
+            definition("Questionnaire", "of", "Form", json!({"derivedFrom": [at("asks")]})),
+            definition(
+                "PlanDefinition",
+                "acts",
+                "Plan",
+                json!({"action": [{"title": "First", "action": [{"title": format!("Give {word}")}]}]}),
+            ),
+            definition("PlanDefinition", "aims", "Plan", json!({"goal": [{"description": {"text": format!("Stay on {word}")}}]})),
+            definition("PlanDefinition", "titled", &title, json!({})),
+            definition(
+                "PlanDefinition",
+                "carries",
+                "Plan",
+                json!({"action": [{"action": [{"definitionCanonical": format!("{}|1", at("titled"))}]}]}),
+            ),
+            definition(
+                "PlanDefinition",
+                "further",
+                "Plan",
+                json!({"relatedArtifact": [{"type": "derived-from", "resource": at("carries")}]}),
+            ),
+            definition("ActivityDefinition", "gives", "Order", json!({"productCodeableConcept": product})),
+            definition(
+                "ActivityDefinition",
+                "names",
+                "Order",
+                json!({"productReference": {"reference": format!("Medication/{medication}")}}),
+            ),
+            definition("Measure", "counts", "Quality", json!({"group": [{"description": format!("Those on {word}")}]})),
+        ] {
+            scene.a.create(&made).await;
+        }
+        let response = |name: &str| json!({"resourceType": "QuestionnaireResponse", "status": "completed", "questionnaire": at(name), "subject": patient});
+        let plan = |name: &str| json!({"resourceType": "CarePlan", "status": "active", "intent": "plan", "instantiatesCanonical": [at(name)], "subject": patient});
+        let order = |name: &str| json!({"resourceType": "ServiceRequest", "status": "active", "intent": "order", "instantiatesCanonical": [at(name)], "subject": patient});
+        let within = |named: Value, more: Value| {
+            let mut contained =
+                vec![json!({"resourceType": "ServiceRequest", "id": "c", "status": "active", "intent": "order", "subject": patient,
+                "instantiatesCanonical": named})];
+            contained.extend(more.as_array().cloned().unwrap());
+            with(&patient, json!({"contained": contained, "basedOn": [{"reference": "#c"}]}))
+        };
+        let report = json!({"resourceType": "MeasureReport", "status": "complete", "type": "individual", "measure": at("counts"), "subject": patient,
+            "period": {"start": "2026-01-01", "end": "2026-02-01"}});
+        for record in [
+            response("asks"),
+            response("of"),
+            plan("acts"),
+            plan("aims"),
+            plan("carries"),
+            plan("further"),
+            order("gives"),
+            order("names"),
+            report,
+            within(json!([at("titled")]), json!([])),
+            within(json!(["#p"]), json!([{"resourceType": "PlanDefinition", "id": "p", "status": "active", "title": title}])),
+            with(&patient, json!({"extension": [{"url": "https://ehr.example/made-by", "valueCanonical": at("titled")}]})),
+        ] {
+            let id = scene.a.create(&record).await;
+            let path = format!("{}/{id}", record["resourceType"].as_str().unwrap());
+            assert_eq!(scene.b.get(&path).await.status, if is_shown { 200 } else { 404 }, "{word}: {record}");
+        }
+    }
+}

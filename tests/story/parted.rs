@@ -2,7 +2,8 @@
 
 use crate::support::data::{observation, permit, person};
 use crate::support::party::ids;
-use crate::support::{Party, World};
+use crate::support::world::OFFICER;
+use crate::support::{Call, Party, Setup, World};
 use serde_json::{Value, json};
 
 /// One person with a record at each of two hospitals; everything is permitted of hospital A's.
@@ -200,4 +201,63 @@ async fn a_denial_goes_with_whoever_is_merged() {
     a.create(&denial(&theirs)).await;
     assert_eq!(world.desk("POST", "/people", &json!({"decision": "unlink", "patients": [before]})).await.status, 200);
     assert_eq!(b.get(&format!("Observation/{seen}")).await.status, 200);
+}
+
+/// What was filed about a record goes with it: whoever erases it is told for whom else it counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_erases_one_record_of_a_person_is_told_what_stops_counting_for_the_others() {
+    let world = Setup::configured(OFFICER).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let officer = world.party_with("officer", "system/Patient.r").await;
+    let laboratory = world.party("laboratory").await;
+    let (at_a, at_laboratory) = (a.create(&person("17")).await, laboratory.create(&person("17")).await);
+    let denied = a.create(&denial(&at_a)).await;
+    a.create(&permit(&at_laboratory)).await;
+    let seen = format!("Observation/{}", laboratory.create(&observation(&format!("Patient/{at_laboratory}"))).await);
+    b.get(&seen).await.expect(404);
+    let erase = async |patient: &str, more: &str| officer.call(Call::new("POST", &format!("Patient/{patient}/$erase{more}"))).await;
+    let told = erase(&at_a, "").await.expect(422).text();
+    for named in [format!("Consent/{denied}"), format!("Patient/{at_laboratory}")] {
+        assert!(told.contains(&named), "{named}: {told}");
+    }
+    assert!(!told.contains("other patients"), "{told}");
+    a.get(&format!("Patient/{at_a}")).await.expect(200);
+    b.get(&seen).await.expect(404);
+    // A record about which nothing was filed ends nothing, nor does one that is nobody else's.
+    let alone = a.create(&person("18")).await;
+    a.create(&denial(&alone)).await;
+    erase(&alone, "").await.expect(200);
+    let silent = b.create(&person("17")).await;
+    erase(&silent, "").await.expect(200);
+    a.delete(&format!("Consent/{denied}")).await.expect(204);
+    let another = a.create(&denial(&at_a)).await;
+    assert!(erase(&at_a, "").await.expect(422).text().contains(&another));
+    erase(&at_a, "?shared=true").await.expect(200);
+    let left = crate::support::world::documents(&world.data(), "Consent");
+    assert!(!json!(left).to_string().contains(&at_a), "{left:#?}");
+    b.get(&seen).await.expect(200);
+}
+
+/// Of very many records that one says are the same person's, so many are followed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_many_records_one_is_merged_with_has_an_end() {
+    for (denied, status) in [(0, 404), (31, 404), (32, 200)] {
+        let world = World::start().await;
+        let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+        let kept = a.create(&person("99")).await;
+        a.create(&permit(&kept)).await;
+        let seen = format!("Observation/{}", a.create(&observation(&format!("Patient/{kept}"))).await);
+        let mut links = Vec::new();
+        for number in 0..33 {
+            let merged = a.create(&person(&format!("{}", 100 + number))).await;
+            if number == denied {
+                a.create(&denial(&merged)).await;
+            }
+            links.push(json!({"other": {"reference": format!("Patient/{merged}")}, "type": "replaces"}));
+        }
+        let mut linking = person("99");
+        linking["link"] = json!(links);
+        put(&a, &kept, linking).await;
+        assert_eq!(b.get(&seen).await.status, status, "{denied}");
+    }
 }

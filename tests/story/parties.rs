@@ -1,7 +1,8 @@
 //! Whom a consent names is more than who bears the name: departments that are part of others by name, members of teams, guardians, very many.
 
 use crate::support::data::{ORGANISATIONS, bundle, observation, patient, permit, permit_to, person};
-use crate::support::{Party, Setup, World};
+use crate::support::world::OFFICER;
+use crate::support::{Call, Party, Setup, World};
 use serde_json::{Value, json};
 
 struct Scene {
@@ -11,12 +12,16 @@ struct Scene {
 }
 
 async fn scene() -> Scene {
-    let world = Setup::default().start().await;
-    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
-    Scene { world, a, b }
+    Scene::of(Setup::default()).await
 }
 
 impl Scene {
+    async fn of(setup: Setup) -> Scene {
+        let world = setup.start().await;
+        let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+        Scene { world, a, b }
+    }
+
     /// A patient with a consent of which the provision is given; answers the id of an Observation of theirs.
     async fn seen_under(&self, patient: &Value, provision: Value, more: Value) -> String {
         let id = self.a.create(patient).await;
@@ -214,4 +219,107 @@ async fn a_search_gives_what_was_done_in_many_roles() {
     scene.a.post("", &bundle("batch", entries)).await.expect(200);
     let found = scene.b.get(&format!("Observation?patient={id}&_count=0")).await.expect(200);
     assert_eq!(found.json()["total"], 249);
+}
+
+/// What lies between a hospital and what it is part of may be gone, or called otherwise: a denial to the whole goes on holding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_to_a_trust_outlives_what_leads_to_it() {
+    async fn erase(scene: &Scene, record: &str) {
+        let officer = scene.world.party_with("officer", "system/*.r").await;
+        officer.call(Call::new("POST", &format!("{record}/$erase?shared=true"))).await.expect(200);
+    }
+    for (number, change) in ["erase mid", "change mid", "delete mid", "erase trust", "rename trust"].into_iter().enumerate() {
+        let scene = Scene::of(Setup::configured(OFFICER.replace("system/Patient.r", "system/*.r"))).await;
+        let laboratory = scene.world.party("laboratory").await;
+        let trust = scene.a.create(&organisation("trust", json!({}))).await;
+        let mid = scene.a.create(&organisation("mid", json!({"partOf": to("Organization", &trust)}))).await;
+        let own = organisation("hospital-b", json!({"partOf": to("Organization", &mid)}));
+        scene.b.create(&own).await;
+        let by_reference = scene.seen_but_by(&format!("r{number}"), to("Organization", &trust)).await;
+        let by_identifier = scene.seen_but_by(&format!("i{number}"), by_name("trust")).await;
+        let team = json!({"resourceType": "CareTeam", "status": "active", "participant": [{"member": to("Organization", &trust)}]});
+        let team = scene.a.create(&team).await;
+        let by_team = scene.seen_but_by(&format!("g{number}"), to("CareTeam", &team)).await;
+        let seen = [by_reference, by_identifier, by_team];
+        for path in &seen {
+            scene.b.get(path).await.expect(404);
+            laboratory.get(path).await.expect(200);
+        }
+        let (mid, trust) = (format!("Organization/{mid}"), format!("Organization/{trust}"));
+        match change {
+            "erase mid" => erase(&scene, &mid).await,
+            "erase trust" => erase(&scene, &trust).await,
+            "delete mid" => _ = scene.a.delete(&mid).await.expect(204),
+            "change mid" => _ = scene.a.put(&mid, &organisation("mid", json!({"id": mid.split_once('/').unwrap().1}))).await.expect(200),
+            _ => _ = scene.a.put(&trust, &organisation("other", json!({"id": trust.split_once('/').unwrap().1}))).await.expect(200),
+        }
+        for path in &seen {
+            for _ in 0..2 {
+                assert_eq!(scene.b.get(path).await.status, 404, "{change}: {path}");
+                // Of what is gone nobody can tell any more that it was another.
+                if change != "erase trust" {
+                    assert_eq!(laboratory.get(path).await.status, 200, "{change}: {path}");
+                }
+            }
+        }
+    }
+}
+
+/// Who is part of what is known is denied what is denied to that, and nothing else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hospital_of_a_known_trust_is_no_other_trusts() {
+    let scene = scene().await;
+    let trust = scene.a.create(&organisation("trust", json!({}))).await;
+    let other = scene.seen_but_by("1", by_name("another")).await;
+    scene.b.create(&organisation("hospital-b", json!({"partOf": to("Organization", &trust)}))).await;
+    scene.b.get(&other).await.expect(200);
+    scene.a.put(&format!("Organization/{trust}"), &organisation("renamed", json!({"id": trust}))).await.expect(200);
+    scene.b.get(&other).await.expect(200);
+}
+
+/// What an institution wrote is what its departments and the teams that it is in did, too, whoever is named as having done it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_of_what_an_institution_wrote_reaches_its_departments_and_teams() {
+    let scene = scene().await;
+    let clinic = scene.a.create(&organisation("clinic", json!({}))).await;
+    let department = scene.a.create(&organisation("department", json!({"partOf": to("Organization", &clinic)}))).await;
+    let ward = scene.a.create(&organisation("ward", json!({"partOf": by_name("department")}))).await;
+    let other = scene.a.create(&organisation("other", json!({}))).await;
+    let team = |member: Value| json!({"resourceType": "CareTeam", "status": "active", "participant": [{"member": member}]});
+    let mut teams = Vec::new();
+    for member in [to("Organization", &clinic), to("Organization", &department), by_name("clinic"), to("Organization", &other)] {
+        teams.push(to("CareTeam", &scene.a.create(&team(member)).await));
+    }
+    let mut typed = by_name("ward");
+    typed["type"] = json!("Organization");
+    let performers = [
+        (to("Organization", &clinic), false),
+        (to("Organization", &department), false),
+        (to("Organization", &ward), false),
+        (typed, false),
+        (teams[0].clone(), false),
+        (teams[1].clone(), false),
+        (teams[2].clone(), false),
+        (teams[3].clone(), true),
+        (to("Organization", &other), true),
+    ];
+    let id = scene.a.create(&patient("1")).await;
+    let mut consent = permit_to(&id, "hospital-b");
+    let data = json!([{"meaning": "authoredby", "reference": to("Organization", &clinic)}]);
+    consent["provision"]["provision"] = json!([{"type": "deny", "data": data}]);
+    scene.a.create(&consent).await;
+    let mut shown = Vec::new();
+    for (performer, is_shown) in &performers {
+        let mut result = observation(&format!("Patient/{id}"));
+        result["performer"] = json!([performer]);
+        let made = scene.a.create(&result).await;
+        let status = scene.b.get(&format!("Observation/{made}")).await.status;
+        assert_eq!(status, if *is_shown { 200 } else { 404 }, "{performer}");
+        shown.extend(is_shown.then_some(made));
+    }
+    let mut found: Vec<String> =
+        scene.b.search(&format!("Observation?patient={id}")).await.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    found.sort();
+    shown.sort();
+    assert_eq!(found, shown, "a search gives what readings give");
 }

@@ -96,3 +96,33 @@ async fn a_team_that_is_hidden_is_not_named_by_its_number() {
         }
     }
 }
+
+/// A Practitioner's record that names a patient is hidden, and so is not named as having done something; others' are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_hidden_is_not_named_as_having_done_something() {
+    let scene = scene().await;
+    let other = scene.a.create(&json!({"resourceType": "Practitioner", "name": [{"family": "Rowe"}]})).await;
+    let by = |id: &str| json!({"reference": format!("Practitioner/{id}"), "display": "Dr. Somebody"});
+    let shown = async |performer: Value| {
+        let id = scene.measured(json!({"performer": [performer]})).await;
+        let read = scene.b.get(&format!("Observation/{id}")).await.expect(200).json();
+        read["performer"].to_string()
+    };
+    assert!(shown(by(&other)).await.contains("Dr. Somebody"));
+    let mut own = json!({"resourceType": "Practitioner", "name": [{"family": "Doe"}],
+        "identifier": [{"system": "urn:oid:1.3.6.1.9.9", "value": "doe"}]});
+    own["extension"] =
+        json!([{"url": "https://ehr.example/also-a-patient", "valueReference": {"reference": format!("Patient/{}", scene.patient)}}]);
+    let hidden = scene.a.create(&own).await;
+    scene.b.get(&format!("Practitioner/{hidden}")).await.expect(404);
+    let numbered =
+        json!({"type": "Practitioner", "identifier": {"system": "urn:oid:1.3.6.1.9.9", "value": "doe"}, "display": "Dr. Somebody"});
+    for performer in [by(&hidden), numbered] {
+        let told = shown(performer.clone()).await;
+        assert!(!told.contains("Somebody") && !told.contains(&hidden) && !told.contains("doe"), "{performer}: {told}");
+    }
+    assert!(shown(by(&other)).await.contains("Dr. Somebody"), "others are named as before");
+    // Whoever was deleted did what they did.
+    scene.a.delete(&format!("Practitioner/{other}")).await.expect(204);
+    assert!(shown(by(&other)).await.contains("Dr. Somebody"));
+}

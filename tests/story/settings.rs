@@ -307,3 +307,30 @@ async fn many_settings_are_asked_for_together_up_to_a_limit() {
         assert_eq!(values.len(), numbers.iter().filter(|number| number.is_multiple_of(2)).count(), "of {count}");
     }
 }
+
+/// What somebody asks about is decided as what is read: by the setting that lies at a holder.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_is_decided_by_a_setting_at_the_holder() {
+    let scene = Scene::configured(withholding, "", super::consultation::MORE).await;
+    let enforcer = scene.world.party_with("enforcer", "system/Consent.r").await;
+    scene.hold(vec![measured(at("Encounter/e1")), plain()]);
+    let shown = scene.search("Encounter").await;
+    let visit = shown["entry"][0]["resource"]["id"].as_str().unwrap().to_owned();
+    let mut brought = observation(&format!("Patient/{}", scene.patient));
+    brought["encounter"] = json!({"reference": format!("Encounter/{visit}")});
+    let content = json!({"resourceType": "Bundle", "type": "collection", "entry": [{"resource": brought}]});
+    let parameters = json!({"resourceType": "Parameters", "parameter": [
+        {"name": "actor", "valueIdentifier": {"system": "urn:oid:1.3.6.1.4.1.99999.1", "value": "hospital-b"}},
+        {"name": "purpose", "valueCode": "TREAT"},
+        {"name": "content", "resource": content},
+    ]});
+    let left = async || {
+        let told = enforcer.post(&format!("Patient/{}/$consent-decide", scene.patient), &parameters).await.expect(200).json();
+        told["parameter"].to_string().contains("\"Observation\"")
+    };
+    assert!(left().await, "an ordinary visit");
+    scene.hold(vec![measured(at("Encounter/e1")), encounter(json!({"type": [{"text": "Substance use counselling"}]}))]);
+    assert!(!left().await, "what it took place in tells");
+    scene.hold(vec![measured(at("Encounter/e1"))]);
+    assert!(!left().await, "nobody knows what it took place in");
+}

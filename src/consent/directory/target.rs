@@ -43,6 +43,25 @@ impl Directory {
         })
     }
 
+    /// Everybody who may have written what a party did: whom it stands for, and the teams in which it or one of these is. That denies what they wrote.
+    pub(in crate::consent) fn author(&self, named: &Node) -> Target {
+        let target = self.target(named);
+        let parties = std::iter::once(&target.party).chain(target.members.iter().map(|member| &member.party));
+        let names = parties.flat_map(|party| party.references.iter().cloned().chain(names_by_identifier(party)));
+        let mut teams: Vec<&Reference> = names.filter_map(|name| self.teams.get(&name)).flatten().take(MEMBERS_LIMIT).collect();
+        if teams.is_empty() {
+            return target;
+        }
+        teams.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        teams.dedup();
+        let teams = teams.into_iter().map(|team| {
+            let mut itself = Party::named(team);
+            self.add_names(&mut itself);
+            Member::new(itself, false, None).that_ends_here()
+        });
+        Target { members: target.members.iter().cloned().chain(teams).collect(), ..target }
+    }
+
     /// How many members all the actors have that were asked for.
     pub(in crate::consent) fn listed(&self) -> usize {
         self.listed.get()
@@ -108,6 +127,7 @@ impl Directory {
             self.add_names(&mut named.party);
             let (below, passes_on) = (named.party.references.clone(), named.may_permit && named.period.is_none());
             let others = self.others_named(&named.party);
+            target.is_open |= self.are_parts_unknown && !member.is_last && may_be_organisation(&named.party);
             target.members.push(named);
             for reference in below.iter().filter(|_| !member.is_last) {
                 target.is_open |= self.is_unknown_group(reference);

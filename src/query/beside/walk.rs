@@ -1,7 +1,7 @@
 //! From a record to the settings in which it took place, and on to those behind them.
 
-use super::{Beside, Candidate, SETTING_STEPS, name_of, named};
-use crate::consent::{Concept, Labeller, Reference, bears, definitions_of, labels_of_inner_settings, labels_of_setting, named_settings};
+use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels};
+use crate::consent::{Concept, Labeller, Reference, bears, definitions_of, labels_of_inner_settings, named_settings};
 use crate::fhir::Node;
 use std::collections::HashSet;
 
@@ -12,14 +12,19 @@ impl Beside {
         let mut walk = Walk::from(resource);
         for _ in 0..SETTING_STEPS {
             self.step(&mut walk, is_of_theirs);
-            let told = |setting: &&Node| [labels_of_setting(setting, labeller), labels_of_inner_settings(setting, labeller)];
-            for label in walk.settings.iter().flat_map(told).flatten() {
+            for label in walk.settings.iter().flat_map(|setting| self.labels_by_itself(setting, labeller)) {
                 if !labels.contains(&label) {
                     labels.push(label);
                 }
             }
         }
         labels
+    }
+
+    /// What a setting tells, whatever is behind it.
+    pub(super) fn labels_by_itself(&self, setting: &Node, labeller: &Labeller) -> Vec<Concept> {
+        let known = super::super::reference(setting).and_then(|literal| self.own_labels.get(&literal).cloned());
+        known.unwrap_or_else(|| own_labels(setting, labeller))
     }
 
     /// Whether it could not be learnt of some setting in which something took place what it is, or there are more than were followed.

@@ -4,10 +4,11 @@
 use crate::consent::{Party, Reference};
 use crate::definitions::Definitions;
 use crate::outcome::Fault;
-use crate::pipeline::Affiliations;
+use crate::pipeline::{Affiliated, Affiliations};
 use crate::query::named;
 use crate::store::{Reader, StoredVersion};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const TYPE_NAME: &str = "Organization";
 /// The most records that are looked at for those who ask together.
@@ -25,24 +26,66 @@ pub(super) fn names_of<'p>(parties: impl Iterator<Item = &'p Party>) -> Vec<Stri
     names.filter_map(|name| crate::query::beside::name_of(&name)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Their records, and those of what they are, or were, part of. `None` where there are more than are looked at: nobody can tell then what they are part of.
+/// Their records, and those of what they are, or were, part of.
 pub(super) fn find(reader: &Reader<'_>, definitions: &'static Definitions, asking: &[String]) -> Result<Affiliations, Fault> {
-    let mut found = BTreeSet::new();
-    let mut open = asking.to_vec();
-    while let Some(name) = open.pop() {
-        let records = look_up(reader, definitions, &name)?;
-        for record in records.iter().flatten() {
-            if found.insert((record.type_name.clone(), record.id.clone())) {
-                open.extend(wholes_of(reader, record)?);
+    let mut search = Search { reader, definitions, found: BTreeSet::new(), open: Vec::new(), is_unknown: false };
+    let own = search.records_of(asking)?;
+    let mut wholes = Vec::new();
+    while !search.open.is_empty() && !search.is_beyond() {
+        let open = std::mem::take(&mut search.open);
+        wholes.extend(search.records_of(&open)?);
+    }
+    Ok(Arc::new(match search.is_beyond() {
+        true => Affiliated { is_unknown: true, ..Affiliated::default() },
+        false => Affiliated { own, wholes, is_unknown: search.is_unknown },
+    }))
+}
+
+/// The same for whoever asks; that it is not known what they are part of is said to the operator.
+pub(super) fn find_of_asking(reader: &Reader<'_>, definitions: &'static Definitions, asking: &[String]) -> Result<Affiliations, Fault> {
+    let found = find(reader, definitions, asking)?;
+    if found.is_unknown {
+        tracing::warn!("what an organisation that asks is part of is not known: any denial to an organisation holds for it");
+        metrics::counter!("hearthgate_affiliations_unknown_total").increment(1);
+    }
+    Ok(found)
+}
+
+struct Search<'r> {
+    reader: &'r Reader<'r>,
+    definitions: &'static Definitions,
+    found: BTreeSet<(String, String)>,
+    /// What those that were found are part of, or were.
+    open: Vec<String>,
+    /// Whether something of that is not here: it may have been part of anything.
+    is_unknown: bool,
+}
+
+impl Search<'_> {
+    fn is_beyond(&self) -> bool {
+        self.found.len() > MAX_RECORDS
+    }
+
+    /// The records of these names that were not found before.
+    fn records_of(&mut self, names: &[String]) -> Result<Vec<(String, String)>, Fault> {
+        let is_of_wholes = !self.found.is_empty();
+        let mut new = Vec::new();
+        for name in names {
+            let Some(records) = look_up(self.reader, self.definitions, name)? else {
+                self.is_unknown = true;
+                continue;
+            };
+            self.is_unknown |= is_of_wholes && records.is_empty();
+            for record in records {
+                let key = (record.type_name.clone(), record.id.clone());
+                if !self.is_beyond() && self.found.insert(key.clone()) {
+                    self.open.extend(wholes_of(self.reader, &record)?);
+                    new.push(key);
+                }
             }
         }
-        if records.is_none() || found.len() > MAX_RECORDS {
-            tracing::warn!("an organisation that asks has too many records: any denial to an organisation holds for it");
-            metrics::counter!("hearthgate_affiliations_unknown_total").increment(1);
-            return Ok(None);
-        }
+        Ok(new)
     }
-    Ok(Some(found.into_iter().collect()))
 }
 
 /// What an organisation is part of, or was in one of its latest versions.

@@ -10,7 +10,8 @@ use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::{
-    Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, is_unreadable, majority_years, patient_ids,
+    Affiliated, Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, is_unreadable, majority_years,
+    patient_ids,
 };
 use crate::search::Query;
 use crate::store::{MAX_PERSON_RECORDS, PARTIES, Reader, StoredVersion};
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 /// The type of a practitioner's role at an organisation.
 const ROLE: &str = "PractitionerRole";
+const TEAM: &str = "CareTeam";
 /// The most records that one patient's consents may name. What more of them say cannot be understood.
 const MAX_DIRECTORY: usize = 2_000;
 /// The most roles looked up behind one patient's records. Of more it is not known whose they are.
@@ -45,26 +47,57 @@ pub(super) struct PatientRules {
 /// The roles in which somebody made the records that are decided on, by the patients these are about; under no patient those of records that name theirs
 /// in another way than by a reference.
 #[derive(Default)]
-pub(super) struct RolesOf(BTreeMap<String, BTreeSet<(String, String)>>);
+pub(super) struct RolesOf {
+    roles: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The names of institutions and teams there, likewise.
+    makers: BTreeMap<String, BTreeSet<String>>,
+}
 
 impl RolesOf {
     pub fn add(&mut self, record: &Node) {
-        let roles: Vec<(String, String)> = roles_in(record).collect();
-        if roles.is_empty() {
+        let (mut roles, mut makers) = (Vec::new(), Vec::new());
+        for reference in consent::references_of(record) {
+            match reference.type_name().or_else(|| reference.sought().map(|(type_name, _)| type_name)) {
+                Some(ROLE) => roles.extend(reference.relative().and_then(parts)),
+                Some("Organization" | TEAM) => makers.extend(crate::query::beside::name_of(&reference)),
+                _ => {}
+            }
+        }
+        if roles.is_empty() && makers.is_empty() {
             return;
         }
         let mut patients = patient_ids(record);
         if patients.is_empty() || !patient_identifiers_of(record).is_empty() {
             patients.push(String::new());
         }
-        patients.into_iter().for_each(|patient| self.0.entry(patient).or_default().extend(roles.iter().cloned()));
+        for patient in patients {
+            self.roles.entry(patient.clone()).or_default().extend(roles.iter().cloned());
+            self.makers.entry(patient).or_default().extend(makers.iter().cloned());
+        }
     }
 
     /// Those that may matter to the rules of a patient's record: what is about another record of the person is decided by them too.
     fn of<'r>(&self, patient: &'r str, others: impl Iterator<Item = &'r String>) -> BTreeSet<(String, String)> {
-        let records = ["", patient].into_iter().chain(others.map(String::as_str));
-        records.filter_map(|record| self.0.get(record)).flatten().take(MAX_ROLES).cloned().collect()
+        among(&self.roles, patient, others).take(MAX_ROLES).cloned().collect()
     }
+
+    /// The institutions and teams, likewise.
+    fn makers_of<'m, 'r: 'm>(
+        &'m self,
+        patient: &'r str,
+        others: impl Iterator<Item = &'r String> + 'm,
+    ) -> impl Iterator<Item = &'m String> {
+        among(&self.makers, patient, others).take(MAX_ROLES)
+    }
+}
+
+fn among<'m, 'r: 'm, T>(
+    named: &'m BTreeMap<String, BTreeSet<T>>,
+    patient: &'r str,
+    others: impl Iterator<Item = &'r String> + 'm,
+) -> impl Iterator<Item = &'m T> {
+    let records = ["", patient].into_iter().chain(others.map(String::as_str));
+    records.filter_map(|record| named.get(record)).flatten()
 }
 
 /// Where and when a decision is taken.
@@ -125,22 +158,58 @@ impl Place {
             return Ok(beyond_reading(linked, parted));
         };
         check_filed(reader, patient, (&noted.consents, &stored))?;
-        let rules = match kept {
-            Some(kept) if kept.stands_on(reader, &stored)? => kept.rules.clone(),
-            _ => {
-                let made = self.compiled(reader, &asked, query, &stored)?;
-                let rules = made.rules.clone();
-                self.kept.keep(asked, made);
-                rules
+        let mut rules = self.rules_under(reader, asked.clone(), (kept, &query), &stored)?;
+        // Who is behind the institutions and teams that made something matters to a rule about what somebody wrote alone.
+        if rules.are_of_authors() {
+            let makers = self.makers(reader, &asked)?;
+            if !makers.is_subset(&asked.roles) {
+                let asked = Asked { roles: asked.roles.into_iter().chain(makers).collect(), ..asked };
+                let kept = self.kept.find(&asked);
+                rules = self.rules_under(reader, asked, (kept, &query), &stored)?;
             }
-        };
+        }
         let filed = stored.iter().map(|version| (version.id.clone(), version.version)).collect();
         Ok(PatientRules { rules, has_spoken: !stored.is_empty(), linked, parted, filed })
     }
 
+    /// The rules as they were compiled before, where that was of the very same, or as they are compiled now.
+    fn rules_under(
+        &self,
+        reader: &Reader<'_>,
+        asked: Asked,
+        (kept, query): (Option<Arc<Compiled>>, &Arc<Query>),
+        stored: &[StoredVersion],
+    ) -> Result<Rules, Fault> {
+        if let Some(kept) = kept
+            && kept.stands_on(reader, stored)?
+        {
+            return Ok(kept.rules.clone());
+        }
+        let made = self.compiled(reader, &asked, Arc::clone(query), stored)?;
+        let rules = made.rules.clone();
+        self.kept.keep(asked, made);
+        Ok(rules)
+    }
+
+    /// The records of the institutions and teams that made what is decided on, and of what the former are part of.
+    fn makers(&self, reader: &Reader<'_>, asked: &Asked) -> Result<Names, Fault> {
+        let mut makers = Names::new();
+        for name in self.roles.makers_of(&asked.patient, asked.linked.iter().chain(&asked.parted)) {
+            match parts(name).filter(|(type_name, _)| type_name == TEAM) {
+                Some(team) => _ = makers.insert(team),
+                None => {
+                    let find = |names: &[String]| affiliation::find(reader, self.definitions, names);
+                    let found = self.kept.affiliations.of(vec![name.clone()], reader.organisations(), find)?;
+                    makers.extend(found.all().cloned());
+                }
+            }
+        }
+        Ok(makers)
+    }
+
     /// The records of the organisations that ask, and of what they are part of.
     fn organisations(&self, reader: &Reader<'_>) -> Result<Affiliations, Fault> {
-        let find = |asking: &[String]| affiliation::find(reader, self.definitions, asking);
+        let find = |asking: &[String]| affiliation::find_of_asking(reader, self.definitions, asking);
         self.kept.affiliations.of(self.partner.organisations.clone(), reader.organisations(), find)
     }
 
@@ -172,9 +241,12 @@ impl Place {
         let mut beside = Names::new();
         let mut former = Former::default();
         if !consents.is_empty() {
-            let asking = asked.organisations.iter().flat_map(|organisations| organisations.iter());
-            former = Former::of(reader, known.iter().chain(asking.clone()), &self.partner.sources)?;
-            beside.extend(asking.chain(&asked.roles).cloned());
+            let Affiliated { own, wholes, .. } = &*asked.organisations;
+            let is_own = |newest: &StoredVersion| self.partner.sources.contains(&newest.source);
+            former.add(reader, known.iter().chain(own).filter(|name| !wholes.contains(name)), is_own)?;
+            // What they are part of may have been changed by anybody: it is no less what was denied.
+            former.add(reader, wholes.iter(), |_| true)?;
+            beside.extend(asked.organisations.all().chain(&asked.roles).cloned());
             beside.extend(former.versions.iter().flat_map(behind));
             beside.retain(|name| !known.contains(name));
         }
@@ -184,7 +256,7 @@ impl Place {
             [&asked.linked, &asked.parted].map(|ids| ids.iter().filter_map(|id| Reference::new(&format!("Patient/{id}"))));
         let directory = Directory::of_known(Known { named: &records, beside: &others, former: &former.versions })
             .of_one_person(same_person, once)
-            .with_unknown_parts(asked.organisations.is_none() || former.is_more);
+            .with_unknown_parts(asked.organisations.is_unknown || former.is_more);
         let rules = Rules::compile(&consents, &directory, self.policy(asked, record));
         Ok(Compiled::new(reader, asked, query, (stored, looked_up), rules))
     }
@@ -222,7 +294,8 @@ fn directory_of(reader: &Reader<'_>, looked_up: &mut Looked, named: Names, mut k
     Ok((directory, known))
 }
 
-/// What records said before whoever asks changed them: a denial is not escaped by another name, nor by leaving what is denied.
+/// What records said before whoever asks changed them, or anybody those of what they are part of: a denial is not escaped by another name, nor by leaving
+/// what is denied.
 #[derive(Default)]
 struct Former {
     versions: Vec<Node>,
@@ -231,19 +304,23 @@ struct Former {
 }
 
 impl Former {
-    /// The older versions of those among these records that were changed last by one of these sources.
-    fn of<'n>(reader: &Reader<'_>, names: impl Iterator<Item = &'n (String, String)>, sources: &[String]) -> Result<Former, Fault> {
-        let mut former = Former::default();
+    /// Adds the older versions of those among these records whose newest is such.
+    fn add<'n>(
+        &mut self,
+        reader: &Reader<'_>,
+        names: impl Iterator<Item = &'n (String, String)>,
+        is_meant: impl Fn(&StoredVersion) -> bool,
+    ) -> Result<(), Fault> {
         for (type_name, id) in names.filter(|(type_name, _)| PARTIES.contains(&type_name.as_str())) {
-            let Some(newest) = reader.current(type_name, id)?.filter(|newest| sources.contains(&newest.source)) else { continue };
+            let Some(newest) = reader.current(type_name, id)?.filter(|newest| is_meant(newest)) else { continue };
             let first = newest.version.saturating_sub(MAX_FORMER).max(1);
-            former.is_more |= first > 1;
+            self.is_more |= first > 1;
             for number in first..newest.version {
                 let version = reader.version(type_name, id, number)?.filter(|version| !version.deleted());
-                former.versions.extend(version.map(|version| version.parse()).transpose()?);
+                self.versions.extend(version.map(|version| version.parse()).transpose()?);
             }
         }
-        Ok(former)
+        Ok(())
     }
 }
 
@@ -283,12 +360,6 @@ fn glass(settings: &settings::BreakGlass) -> BrokenGlass {
     BrokenGlass::reaching(ceiling, &settings.never)
 }
 
-/// The roles that a record names.
-fn roles_in(resource: &Node) -> impl Iterator<Item = (String, String)> {
-    let roles = consent::references_of(resource).into_iter().filter(|reference| reference.type_name() == Some(ROLE));
-    roles.filter_map(|reference| reference.relative().and_then(parts))
-}
-
 /// Whose role it is, and where; who is in a group or a team.
 fn behind(record: &Node) -> Vec<(String, String)> {
     // Of more it is not known who they are, whatever their records say.
@@ -296,7 +367,7 @@ fn behind(record: &Node) -> Vec<(String, String)> {
     let named: Vec<&Node> = match record.resource_type() {
         Some(ROLE) => ["practitioner", "organization"].into_iter().filter_map(|name| record.get(name)).collect(),
         Some("Group") => members("member", "entity"),
-        Some("CareTeam") => members("participant", "member"),
+        Some(TEAM) => members("participant", "member"),
         _ => Vec::new(),
     };
     named.into_iter().filter_map(|named| named.text("reference").and_then(parts)).collect()
