@@ -6,6 +6,8 @@ use super::label::Labeller;
 use super::screen::with_level;
 use super::vocabulary::{Concept, is_sensitivity};
 use crate::fhir::Node;
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 const PART_OF: &str = "partOf";
@@ -56,7 +58,7 @@ const TIMES: [&str; 5] = ["appointmentType", "comment", "serviceCategory", "serv
 const CARRIED_OUT: [&str; 4] = ["ActivityDefinition", "Measure", "PlanDefinition", "Questionnaire"];
 
 /// What a record may be made by, which its publisher's URL names: by element, the types.
-const MADE_BY: [(&str, &[&str]); 9] = [
+const MADE_BY: [(&str, &[&str]); 10] = [
     ("definitionCanonical", &["ChargeItemDefinition"]),
     ("definitionUri", &["ChargeItemDefinition"]),
     ("instantiates", &CARRIED_OUT),
@@ -65,12 +67,15 @@ const MADE_BY: [(&str, &[&str]); 9] = [
     ("measure", &["Measure"]),
     ("moduleCanonical", &CARRIED_OUT),
     ("moduleUri", &CARRIED_OUT),
+    ("protocol", &CARRIED_OUT),
     ("questionnaire", &["Questionnaire"]),
 ];
 /// The most actions of a plan that are followed to what they have carried out.
 const MAX_ACTIONS: usize = 500;
 const ACTION: &str = "action";
-/// Where any extension names a definition.
+/// What a task is given and gives.
+const EXCHANGED: [&str; 2] = ["input", "output"];
+/// Where an extension, or what a task exchanges, names a definition.
 const CANONICAL: &str = "valueCanonical";
 /// The extensions that say the same where there is no such element, and the elements in which they do.
 const MADE_BY_EXTENSIONS: [(&str, &str); 2] = [
@@ -138,7 +143,13 @@ pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedRecord> {
     // For whom somebody is who did something tells of them, not of where it took place: the reference in the contained role goes by itself.
     let contained = items(resource, "contained").iter().map(|inner| (inner, inner.resource_type() != Some(ROLE)));
     let named = std::iter::once((resource, true)).chain(contained).flat_map(|(node, belongs)| named_in(node, belongs));
-    named.chain(named_as_contained(resource))
+    named.chain(named_as_contained(resource)).chain(named_by_number(resource))
+}
+
+/// What a record was made by, where that is named by its OID or UUID.
+fn named_by_number(resource: &Node) -> impl Iterator<Item = NamedRecord> {
+    let numbered = made_by(resource).filter_map(|(_, name)| Reference::new(name)?.by_urn());
+    numbered.map(|name| NamedRecord { literal: None, logical: Some(name) })
 }
 
 /// The settings that a resource contains, by their own identifiers: they may be records here, which tell more than what is contained says.
@@ -147,7 +158,9 @@ fn named_as_contained(resource: &Node) -> impl Iterator<Item = NamedRecord> {
     let referred = std::iter::once(resource).chain(contained).filter(|_| !contained.is_empty());
     let fragments: HashSet<&str> = referred
         .flat_map(|node| nodes_in(node, node.resource_type() != Some(ROLE)))
-        .filter_map(|(named, _)| named.text("reference")?.strip_prefix('#'))
+        .filter_map(|(named, _)| named.text("reference"))
+        .chain(made_by(resource).filter(|_| !contained.is_empty()).map(|(_, name)| name))
+        .filter_map(|name| name.strip_prefix('#'))
         .collect();
     let settings = contained.iter().filter(move |inner| inner.text("id").is_some_and(|id| fragments.contains(id)));
     settings.flat_map(names_of_contained).map(|name| NamedRecord { literal: None, logical: Some(name) })
@@ -204,15 +217,36 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
 }
 
 /// The definitions that a record was made by, each by its type and the URL that its publisher gave it.
-pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, &str)> {
-    made_by(resource)
-        .flat_map(|(types, name)| bare_url(name).into_iter().flat_map(|url| types.iter().map(move |type_name| (*type_name, url))))
+pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    let named = made_by(resource).flat_map(|(types, name)| {
+        urls_in(name).flat_map(move |url| types.iter().map(move |type_name| (*type_name, url.clone())))
+    });
+    named.chain(items(resource, "contained").iter().filter_map(published))
+}
+
+/// A contained definition: under its URL it may be here, and tell more.
+fn published(inner: &Node) -> Option<(&'static str, Cow<'_, str>)> {
+    let of_elements = MADE_BY.iter().flat_map(|(_, types)| types.iter());
+    let type_name = of_elements.copied().find(|type_name| inner.resource_type() == Some(*type_name))?;
+    Some((type_name, Cow::Borrowed(inner.text("url").and_then(bare_url)?)))
+}
+
+/// The URLs by which a name may mean a definition: its own, and that in the search for it.
+fn urls_in(name: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let sought = name.split_once('?').into_iter().flat_map(|(_, query)| query.split('&'));
+    let sought = sought.filter_map(|pair| pair.strip_prefix("url=").or_else(|| pair.strip_prefix("url:exact=")));
+    let sought = sought.map(|url| percent_decode_str(url).decode_utf8_lossy());
+    let sought = sought.filter_map(|url| Some(Cow::Owned(bare_url(&url)?.to_owned())));
+    bare_url(name).map(Cow::Borrowed).into_iter().chain(sought)
 }
 
 /// What a record, or what is contained in it, names that it was made by, with the types it may be of; and what a definition itself names.
 fn made_by(resource: &Node) -> impl Iterator<Item = (&'static [&'static str], &str)> {
-    let details = items(resource, "activity").iter().filter_map(|activity| activity.get("detail"));
+    let plans = std::iter::once(resource).chain(items(resource, "contained"));
+    let details = plans.flat_map(|plan| items(plan, "activity")).filter_map(|activity| activity.get("detail"));
     let contained = items(resource, "contained").iter();
+    let exchanged = EXCHANGED.iter().flat_map(|element| items(resource, element)).filter_map(|one| one.get(CANONICAL)?.as_text());
+    let exchanged = exchanged.map(|named| (&CARRIED_OUT[..], named));
     let named = std::iter::once(resource).chain(details).chain(contained).flat_map(|node| {
         let elements = MADE_BY.iter().flat_map(|(element, types)| items(node, element).iter().map(|named| (*types, named)));
         let extensions = items(node, "extension").iter().filter_map(|extension| {
@@ -221,7 +255,7 @@ fn made_by(resource: &Node) -> impl Iterator<Item = (&'static [&'static str], &s
         });
         elements.chain(extensions).filter_map(|(types, named)| Some((types, named.as_text()?)))
     });
-    named.chain(named_by_definition(resource).map(|named| (&CARRIED_OUT[..], named)))
+    named.chain(exchanged).chain(named_by_definition(resource).map(|named| (&CARRIED_OUT[..], named)))
 }
 
 /// The definitions that a definition was made of or has carried out, likewise.

@@ -90,11 +90,11 @@ impl Wanted {
         self.names.extend(Beside::named_by(pointing, addresses, self.with_makers));
         let (resource, source) = pointing;
         for (type_name, url) in definitions_of(resource) {
-            let records = records_at(url).into_iter().filter(|record| record.type_name() == Some(type_name));
+            let records = records_at(&url).into_iter().filter(|record| record.type_name() == Some(type_name));
             let names: Vec<String> = records.flat_map(|record| addresses.names_of(&record, source)).collect();
             if !names.is_empty() {
                 // Another source may mean another record by it: it may be any of them.
-                self.addressed.entry(named::by_url((type_name, url))).or_default().extend(names);
+                self.addressed.entry(named::by_url((type_name, &url))).or_default().extend(names);
             }
         }
     }
@@ -130,7 +130,7 @@ impl Beside {
         };
         let pointers = pointers_of(resource);
         let mut named: Vec<String> = pointers.iter().filter(|one| is_meant(one)).flat_map(|one| addresses.names_of(one, source)).collect();
-        named.extend(definitions_of(resource).map(named::by_url));
+        named.extend(definitions_of(resource).map(|(type_name, url)| named::by_url((type_name, &url))));
         if !names.is_empty() {
             named.extend(known(&own));
             named.extend(names);

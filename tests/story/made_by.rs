@@ -55,6 +55,10 @@ fn made_at(patient: &Value, ending: &str) -> Value {
     with(patient, json!({"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/workflow-instantiatesUri", "valueUri": url}]}))
 }
 
+/// What its publisher numbers plans by, and the OID of one.
+const PLANS: &str = "urn:oid:1.3.6.1.4.1.99999.8";
+const PLAN_OID: &str = "urn:oid:1.3.6.1.4.1.99999.8.77";
+
 /// Where hospital-a has its records, in its own words.
 const AT: &str = "https://ehr.hospital-a.example/fhir";
 
@@ -67,7 +71,31 @@ fn with(patient: &Value, more: Value) -> Value {
 /// Made by what is contained in them.
 fn with_contained(patient: &Value, title: &str) -> Vec<Value> {
     let contained = |kind: &str| json!([{"resourceType": kind, "id": "c", "status": "active", "title": title}]);
+    let plan = |more: Value| {
+        let mut plan = json!({"resourceType": "PlanDefinition", "id": "c", "status": "active", "title": "Plan"});
+        plan.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        plan
+    };
+    let procedure = |more: Value| {
+        let mut procedure = json!({"resourceType": "Procedure", "status": "completed", "subject": patient,
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "430193006", "display": "Medication reconciliation"}]}});
+        procedure.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        procedure
+    };
+    let order = json!({"resourceType": "CarePlan", "id": "c", "status": "active", "intent": "plan", "subject": patient,
+        "activity": [{"detail": {"status": "completed", "instantiatesCanonical": [url("PlanDefinition")]}}]});
+    let by_plan = json!(["#c"]);
     vec![
+        procedure(json!({"contained": [plan(json!({"url": url("PlanDefinition")}))], "instantiatesCanonical": by_plan})),
+        procedure(json!({"contained": [plan(json!({"identifier": [{"system": PLANS, "value": "MM-2"}]}))], "instantiatesCanonical": by_plan})),
+        procedure(json!({"contained": [order], "basedOn": [{"reference": "#c"}]})),
+        procedure(json!({"instantiatesUri": [PLAN_OID]})),
+        procedure(json!({"instantiatesUri": [format!("https://ehr.example/fhir/PlanDefinition?url={}", url("PlanDefinition"))]})),
+        procedure(json!({"instantiatesUri": [format!("https://ehr.example/fhir/PlanDefinition?_format=json&url={}",
+            url("PlanDefinition").replace(':', "%3A").replace('/', "%2F"))]})),
+        json!({"resourceType": "ClinicalImpression", "status": "completed", "protocol": [url("PlanDefinition")], "subject": patient}),
+        json!({"resourceType": "Task", "status": "completed", "intent": "order", "for": patient,
+            "input": [{"type": {"text": "By"}, "valueCanonical": url("PlanDefinition")}]}),
         json!({"resourceType": "QuestionnaireResponse", "status": "completed", "contained": contained("Questionnaire"), "questionnaire": "#c", "subject": patient}),
         json!({"resourceType": "Procedure", "status": "completed", "contained": contained("PlanDefinition"), "instantiatesCanonical": ["#c"], "subject": patient,
             "code": {"coding": [{"system": "http://snomed.info/sct", "code": "430193006", "display": "Medication reconciliation"}]}}),
@@ -86,7 +114,11 @@ async fn seen_of(title: &str, is_shown: bool) {
         slot,
         json!({"resourceType": "ResearchStudy", "status": "active", "title": title}),
         published("Questionnaire", title, json!({"item": [{"linkId": "1", "text": "Have you?", "type": "integer"}]})),
-        published("PlanDefinition", title, json!({})),
+        published(
+            "PlanDefinition",
+            title,
+            json!({"identifier": [{"system": PLANS, "value": "MM-2"}, {"system": "urn:ietf:rfc:3986", "value": PLAN_OID}]}),
+        ),
         published("ActivityDefinition", title, json!({})),
         published("Measure", title, json!({})),
     ] {

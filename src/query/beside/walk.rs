@@ -81,7 +81,7 @@ impl Beside {
             let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
             [literal, logical]
         });
-        names.flatten().chain(definitions_of(resource).map(named::by_url)).collect()
+        names.flatten().chain(definitions_of(resource).map(|(type_name, url)| named::by_url((type_name, &url)))).collect()
     }
 
     fn is_borne_by(&self, literal: &String, logical: &Reference) -> bool {
