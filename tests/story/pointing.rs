@@ -748,3 +748,22 @@ async fn what_an_attachment_says_is_read_as_any_text() {
     let measured = scene.measured(json!({"extension": telling})).await;
     assert!(!scene.b.get(&format!("Observation/{measured}")).await.text().contains("valueBase64Binary"));
 }
+
+/// Whoever guesses the identifier of something hidden does not learn that it is there by sending what is nobody's under it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_nobodys_makes_no_hidden_record_shown() {
+    let scene = scene().await;
+    let other = scene.a.create(&person("2")).await;
+    let hidden = json!({"resourceType": "DocumentReference", "status": "current", "subject": {"reference": format!("Patient/{other}")},
+        "identifier": [{"system": VISITS, "value": "D-80"}],
+        "content": [{"attachment": {"contentType": "text/plain", "url": "https://ehr.example/letter"}}]});
+    scene.a.create(&hidden).await;
+    let id = scene.measured(json!({"hasMember": [by_identifier(None, "D-80")]})).await;
+    let read = async || scene.b.get(&format!("Observation/{id}")).await.expect(200).text().contains("D-80");
+    assert!(!read().await);
+    scene.b.create(&json!({"resourceType": "Location", "name": "Room", "identifier": [{"system": VISITS, "value": "D-80"}]})).await;
+    assert!(!read().await, "a guess is confirmed");
+    // A record of the patient's own says which is meant.
+    scene.problem("D-80", "Asthma").await;
+    assert!(read().await);
+}
