@@ -122,11 +122,22 @@ impl Code {
         self.code.eq_ignore_ascii_case(&other.code) && (!are_told || self.system == other.system)
     }
 
+    /// Whether it may mean codes that are written otherwise: it tells no system, or is of a classification or a group of LOINC.
+    pub(super) fn may_mean_others(&self) -> bool {
+        let is_classified = CLASSIFICATIONS.iter().any(|editions| editions.contains(&self.system.as_str()));
+        is_classified || !self.tells_system() || self.is_group_of_loinc()
+    }
+
+    /// Whether it stands for many codes of LOINC: a group, a part, or a list of answers.
+    pub(super) fn is_group_of_loinc(&self) -> bool {
+        self.system == LOINC && GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix))
+    }
+
     /// Whether one of the two may be what the other is a part of: a category of a classification is the beginning of what is in it, and a group of LOINC
     /// stands in no record.
     pub(super) fn may_hold(&self, other: &Code) -> bool {
         if self.system == LOINC {
-            return other.system == LOINC && GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix));
+            return other.system == LOINC && self.is_group_of_loinc();
         }
         let is_in = |code: &Code, editions: &&[&str]| editions.contains(&code.system.as_str());
         let may_be_in = |code: &Code, editions: &&[&str]| is_in(code, editions) || !code.tells_system();

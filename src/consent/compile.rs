@@ -58,9 +58,9 @@ impl Rules {
             is_overfull,
             is_damaged: false,
             givers: givers.0.len(),
+            roles: Arc::new(directory.known(reach.names_authors)),
+            members: directory.weight(),
             reach,
-            roles: Arc::new(directory.roles()),
-            members: directory.listed(),
         }
     }
 }

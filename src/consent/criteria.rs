@@ -1,7 +1,7 @@
 //! What one rule of a consent states: the criteria of `Consent.provision`, read leniently and remembered where they could not be read.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::directory::{Directory, Target, is_group};
+use super::directory::{Directory, Target, contained_of};
 use super::period::Period;
 use super::request::Action;
 use super::vocabulary::{Concept, PARTICIPATION_TYPE};
@@ -128,7 +128,10 @@ pub(super) enum Meaning {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Data {
     pub meaning: Meaning,
-    pub reference: Reference,
+    /// The literal reference, if there is one.
+    pub reference: Option<Reference>,
+    /// By what else the instance is known where there is none: its identifiers, each with the type that is told.
+    pub bearing: Vec<(CompactString, Identifier)>,
     /// What the instance itself refers to, as far as it is known.
     pub points_to: Vec<Reference>,
     /// The one version that is meant.
@@ -139,14 +142,52 @@ pub(super) struct Data {
 
 impl Data {
     /// Reads what an element's `reference` names.
-    fn read(meaning: Meaning, node: &Node, directory: &Directory) -> Option<Data> {
+    ///
+    /// What belongs with a record is found by its literal reference alone.
+    fn read(meaning: Meaning, node: &Node, contained: &[Node], directory: &Directory) -> Option<Data> {
         let named = node.get("reference")?;
-        let reference = Reference::from_node(named)?;
-        let points_to = directory.points_to(&reference).to_vec();
-        let version = named.text("reference").and_then(Reference::version_in);
-        let author = if meaning == Meaning::AuthoredBy { directory.author(named) } else { Target::default() };
-        Some(Data { meaning, reference, points_to, version, author })
+        let reference = Reference::from_node(named);
+        let points_to = reference.iter().flat_map(|reference| directory.points_to(reference)).cloned().collect();
+        let version = reference.is_some().then(|| named.text("reference").and_then(Reference::version_in)).flatten();
+        let is_by = meaning == Meaning::AuthoredBy;
+        let author = if is_by { directory.author(named, contained) } else { Target::default() };
+        let is_borne = meaning == Meaning::Instance && reference.is_none();
+        let bearing = if is_borne { identifiers_in(named, contained) } else { Vec::new() };
+        let is_read = reference.is_some() || !bearing.is_empty() || (is_by && author.is_told());
+        is_read.then_some(Data { meaning, reference, bearing, points_to, version, author })
     }
+
+    /// Whether nothing but identifiers tells who an author is.
+    pub(super) fn is_by_identifier_alone(&self) -> bool {
+        self.reference.is_none()
+    }
+}
+
+/// Whether it is read what an entry of `data` names.
+pub(super) fn is_read(data: &Node, contained: &[Node]) -> bool {
+    meaning_of(data).is_some_and(|meaning| Data::read(meaning, data, contained, &Directory::default()).is_some())
+}
+
+fn meaning_of(data: &Node) -> Option<Meaning> {
+    match data.text("meaning") {
+        Some("instance") => Some(Meaning::Instance),
+        Some("related") => Some(Meaning::Related),
+        Some("dependents") => Some(Meaning::Dependents),
+        Some("authoredby") => Some(Meaning::AuthoredBy),
+        _ => None,
+    }
+}
+
+/// By which identifiers a reference means a record, with its type as far as it is told: its own, and those of what is contained.
+fn identifiers_in(named: &Node, contained: &[Node]) -> Vec<(CompactString, Identifier)> {
+    let inner = contained_of(named, contained).into_iter().flat_map(|inner| {
+        let type_name = inner.resource_type().unwrap_or_default();
+        let own = items(inner, "identifier").iter().filter_map(Identifier::from_node);
+        own.map(move |identifier| (CompactString::from(type_name), identifier))
+    });
+    let type_name = Reference::logical(named).and_then(|logical| logical.sought().map(|(type_name, _)| type_name.into()));
+    let own = named.get("identifier").and_then(Identifier::from_node);
+    own.map(|identifier| (type_name.unwrap_or_default(), identifier)).into_iter().chain(inner).collect()
 }
 
 /// The criteria of one rule. Within a kind they are alternatives; across kinds all must hold.
@@ -199,7 +240,7 @@ impl Criteria {
         criteria.read_coded(provision);
         criteria.period = criteria.read_period(provision, "period", Kind::Period);
         criteria.data_period = criteria.read_period(provision, "dataPeriod", Kind::DataPeriod);
-        criteria.read_data(provision, directory);
+        criteria.read_data(provision, contained, directory);
         criteria.read_locations(provision);
         criteria.read_empty(provision);
         if provision.get("expression").is_some() {
@@ -288,7 +329,7 @@ impl Criteria {
             let (sources, custody) = (role.iter().filter(|role| is_source(role)).count(), role.iter().filter(is_custody).count());
             let is_custodian = custody > 0;
             if sources > 0 && sources == role.len() {
-                self.read_source(actor, directory);
+                self.read_source(actor, contained, directory);
                 continue;
             }
             // Of the content and of the exchange, or giving and receiving, at once: which is meant cannot be told.
@@ -296,15 +337,15 @@ impl Criteria {
                 self.note(Kind::Other, false);
                 continue;
             }
-            let mut target = actor.get("reference").map(|reference| resolve(reference, contained, directory)).unwrap_or_default();
-            let is_named = target.party.is_identified();
+            let mut target = actor.get("reference").map(|reference| directory.target_in(reference, contained)).unwrap_or_default();
+            let is_named = target.is_told();
             if !is_named && actor.get("reference").is_none() && !is_custodian {
                 target.party.roles = role;
             }
             let readable = is_named || !target.party.roles.is_empty();
             self.note(if is_custodian { Kind::Custodian } else { Kind::Recipient }, readable);
             let named = if is_custodian { &mut self.custodians } else { &mut self.recipients };
-            if readable && named.iter().all(|known| known.party != target.party) {
+            if readable && named.iter().all(|known| known.party != target.party || known.members != target.members) {
                 named.push(target);
             }
         }
@@ -350,24 +391,17 @@ impl Criteria {
         period.ok()
     }
 
-    fn read_data(&mut self, provision: &Node, directory: &Directory) {
+    fn read_data(&mut self, provision: &Node, contained: &[Node], directory: &Directory) {
         for data in items(provision, "data") {
-            let meaning = match data.text("meaning") {
-                Some("instance") => Some(Meaning::Instance),
-                Some("related") => Some(Meaning::Related),
-                Some("dependents") => Some(Meaning::Dependents),
-                Some("authoredby") => Some(Meaning::AuthoredBy),
-                _ => None,
-            };
-            let read = meaning.and_then(|meaning| Data::read(meaning, data, directory));
+            let read = meaning_of(data).and_then(|meaning| Data::read(meaning, data, contained, directory));
             self.note(Kind::Data, read.is_some());
             self.data.extend(read);
         }
     }
 
     /// An actor who has a part in the content, as R4 has it, and not in the exchange: the rule is about what is by them.
-    fn read_source(&mut self, actor: &Node, directory: &Directory) {
-        let read = Data::read(Meaning::AuthoredBy, actor, directory);
+    fn read_source(&mut self, actor: &Node, contained: &[Node], directory: &Directory) {
+        let read = Data::read(Meaning::AuthoredBy, actor, contained, directory);
         self.note(Kind::Source, read.is_some());
         self.sources.extend(read);
     }
@@ -379,18 +413,4 @@ impl Criteria {
             self.locations.extend(location);
         }
     }
-}
-
-/// An actor's reference; one to a contained resource stands for that resource's identifiers. Who is in a contained group is read nowhere.
-fn resolve(reference: &Node, contained: &[Node], directory: &Directory) -> Target {
-    let fragment = reference.text("reference").and_then(|text| text.strip_prefix('#'));
-    let Some(fragment) = fragment else { return directory.target(reference) };
-    let mut target = directory.target(reference);
-    if let Some(found) = contained.iter().find(|resource| resource.text("id") == Some(fragment)) {
-        let type_name = found.resource_type();
-        target.party.identifiers.extend(items(found, "identifier").iter().filter_map(Identifier::from_node));
-        target.party.type_name = target.party.type_name.or_else(|| type_name.map(CompactString::from));
-        target.is_open |= type_name.is_some_and(is_group);
-    }
-    target
 }

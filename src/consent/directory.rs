@@ -1,7 +1,9 @@
 //! Who belongs to whom: the groups, care teams, roles and organisations a consent may name instead of a person.
 
+mod inner;
 mod target;
 
+pub(in crate::consent) use inner::{contained_of, leaves_open, named_by};
 pub use target::MEMBERS_LIMIT;
 pub(in crate::consent) use target::Target;
 
@@ -43,16 +45,37 @@ pub struct Directory {
     targets: RefCell<HashMap<Party, Target>>,
     /// How many members these have in all.
     listed: Cell<usize>,
+    /// How many letters the names of these and of their members have.
+    letters: Cell<usize>,
 }
 
-/// The roles whose practitioner and organisation are known.
+/// Who is known: the roles whose practitioner and organisation are, and, where that matters, the records that are here and how they are named.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KnownRoles(HashSet<Reference>);
+pub(super) struct KnownRoles {
+    roles: HashSet<Reference>,
+    /// Those who may have written something, and the logical references that mean them.
+    authors: HashSet<Reference>,
+}
+
+/// Types of those who may have written something and are looked up for that.
+const WRITING: [&str; 6] = ["CareTeam", "Device", "Organization", "Practitioner", "PractitionerRole", "RelatedPerson"];
 
 impl KnownRoles {
     /// Whether a party is there in a role of which nothing is known: it may be anybody's, at any organisation.
     pub(super) fn are_unknown_of(&self, party: &Party) -> bool {
-        party.references.iter().any(|reference| reference.type_name() == Some("PractitionerRole") && !self.0.contains(reference))
+        party.references.iter().any(|reference| reference.type_name() == Some("PractitionerRole") && !self.roles.contains(reference))
+    }
+
+    /// Whether the record of an author is here, so that it is known by which identifiers they go.
+    pub(super) fn has_record_of(&self, author: &Party) -> bool {
+        author.references.iter().any(|reference| self.authors.contains(reference)) || self.has_bearer_of(author)
+    }
+
+    /// Whether the record is here that bears an author's identifier, of the type that they are said to be of.
+    pub(super) fn has_bearer_of(&self, author: &Party) -> bool {
+        let type_name = author.type_name.as_deref().unwrap_or_default();
+        let named = author.identifiers.iter().filter(|identifier| identifier.has_system() && !type_name.is_empty());
+        named.map(|identifier| Reference::by_identifier(type_name, identifier)).any(|name| self.authors.contains(&name))
     }
 }
 
@@ -225,7 +248,7 @@ impl Directory {
 
     /// A group that lists nobody, or is told by what its members have in common, may hold anybody.
     fn add_group(&mut self, reference: &Reference, group: &Node, may_permit: bool) {
-        let is_listed = group.get("actual").and_then(Node::as_bool) == Some(true) || group.text("membership") == Some("enumerated");
+        let is_listed = is_listed(group);
         for member in items(group, "member") {
             let is_inactive = member.get("inactive").and_then(Node::as_bool) == Some(true);
             let counts = may_permit && is_active(group) && is_listed && !is_inactive;
@@ -251,7 +274,7 @@ impl Directory {
 
     /// A role is its practitioner at its organisation: who is permitted or denied the one is so in the role, and the other way about.
     fn add_role(&mut self, reference: &Reference, role: &Node, may_permit: bool) {
-        self.roles.0.insert(reference.clone());
+        self.roles.roles.insert(reference.clone());
         let (is_active, period) = (may_permit && is_active(role), role.get("period"));
         self.add_member(reference, role.get("practitioner"), is_active, period);
         let itself = Member::new(Party::named(reference), is_active, period).that_ends_here();
@@ -273,9 +296,18 @@ impl Directory {
         }
     }
 
-    /// The roles that are known.
-    pub(super) fn roles(&self) -> KnownRoles {
-        self.roles.clone()
+    /// The roles that are known, and who else is `with_authors`.
+    pub(super) fn known(&self, with_authors: bool) -> KnownRoles {
+        let mut known = self.roles.clone();
+        let may_write = |reference: &Reference| reference.type_name().is_some_and(|name| WRITING.contains(&name));
+        for entry in self.entries.iter().filter(|_| with_authors) {
+            let Some(reference) = entry.reference.as_ref().filter(|reference| may_write(reference)) else { continue };
+            let type_name = reference.type_name().unwrap_or_default();
+            let told = entry.identifiers.iter().filter(|identifier| identifier.has_system());
+            known.authors.extend(told.map(|identifier| Reference::by_identifier(type_name, identifier)));
+            known.authors.insert(reference.clone());
+        }
+        known
     }
 
     fn is_unknown_group(&self, reference: &Reference) -> bool {
@@ -339,6 +371,11 @@ fn identifiers_of(resource: &Node) -> Vec<Identifier> {
 fn logical_names(type_name: &str, identifier: &Identifier) -> [Reference; 4] {
     let bare = Identifier::new("", &identifier.value);
     [(type_name, identifier), ("", identifier), (type_name, &bare), ("", &bare)].map(|(name, by)| Reference::by_identifier(name, by))
+}
+
+/// Whether a group's members are those it lists.
+fn is_listed(group: &Node) -> bool {
+    group.get("actual").and_then(Node::as_bool) == Some(true) || group.text("membership") == Some("enumerated")
 }
 
 fn is_active(resource: &Node) -> bool {

@@ -46,6 +46,8 @@ pub struct ResourceFacts {
     pub(super) dates: Vec<Period>,
     /// Whether it also took place at a time that is not told as a date.
     pub(super) is_vaguely_dated: bool,
+    /// The business identifiers of its own.
+    pub(super) identifiers: Vec<Identifier>,
     /// Whoever it is by. One who is not named has neither reference nor identifier.
     pub(super) authors: Vec<Party>,
     /// Everything it refers to.
@@ -150,8 +152,17 @@ const RECORDING_DATES: [&str; 9] =
 const AUTHORS: [&str; 10] =
     ["author", "performer", "recorder", "asserter", "informationSource", "requester", "enterer", "provider", "attester", "agent"];
 const AUTHOR_MEMBERS: [&str; 4] = ["actor", "party", "who", "member"];
+/// The same of an Encounter, where other elements of these names name whoever else takes part.
+const ENCOUNTER: &str = "Encounter";
+const PARTICIPANT: &str = "participant";
+const INDIVIDUALS: [&str; 2] = ["individual", "actor"];
+const SERVICE_PROVIDER: &str = "serviceProvider";
 
 const MAIN_CODES: [&str; 6] = ["code", "vaccineCode", "medicationCodeableConcept", "type", "serviceType", "medication"];
+const TYPE: &str = "type";
+/// Types of which `type` says what kind of thing, place, visit or bill they are: in words alone it is no code of what somebody has.
+const TYPED_THINGS: [&str; 9] =
+    ["Claim", "ClaimResponse", "Coverage", "Device", "Encounter", "ExplanationOfBenefit", "Location", "Organization", "Specimen"];
 
 /// Gathers the facts of a resource.
 pub fn of(resource: &Node) -> ResourceFacts {
@@ -168,6 +179,7 @@ pub fn of(resource: &Node) -> ResourceFacts {
             .filter_map(Node::as_text)
             .map(bare_canonical)
             .collect(),
+        identifiers: items(resource, "identifier").iter().filter_map(Identifier::from_node).collect(),
         patients: patients_of(resource),
         is_timeless: matches!(type_name, "Patient" | "Person" | "RelatedPerson"),
         ..ResourceFacts::default()
@@ -240,7 +252,9 @@ fn add_codes(resource: &Node, facts: &mut ResourceFacts) {
             let before = facts.main_codes.len();
             facts.main_codes.extend(codings(concept).iter().filter_map(Code::from_coding));
             let added = facts.main_codes.get(before..).unwrap_or_default();
-            facts.has_uncoded |= concept.text("text").is_some() && !added.iter().any(|code| !code.system.is_empty());
+            let is_of_things = element == TYPE && TYPED_THINGS.contains(&facts.type_name.as_str());
+            let is_coded = is_of_things || added.iter().any(|code| !code.system.is_empty());
+            facts.has_uncoded |= concept.text("text").is_some() && !is_coded;
         }
     }
     facts.has_uncoded |= MEDICATIONS.iter().flat_map(|element| items(resource, element)).any(|node| is_elsewhere(node, resource));
@@ -275,6 +289,17 @@ fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
             }
         }
     }
+    if facts.type_name == ENCOUNTER {
+        add_attendants(resource, facts);
+    }
+}
+
+/// Who saw the patient, and for whom. A participant who is not named may be anybody.
+fn add_attendants(visit: &Node, facts: &mut ResourceFacts) {
+    let participants = items(visit, PARTICIPANT).iter();
+    let individuals = participants.map(|one| INDIVIDUALS.iter().find_map(|member| one.get(member)).unwrap_or(one));
+    let attendants = individuals.chain(visit.get(SERVICE_PROVIDER));
+    facts.authors.extend(attendants.map(|attendant| author_of(attendant, visit)));
 }
 
 /// An author; one who is contained, by what the contained resource says of them.

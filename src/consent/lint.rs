@@ -5,6 +5,8 @@ use super::code::{Code, Identifier, Reference, VALUE_SET, codings, items};
 use super::compile::{
     ENTRIES_LIMIT, NESTING_LIMIT, RULES_LIMIT, edition_of, has_modifier, is_of_unclear_scope, is_rule_modified, policy_rule_of, shape_of,
 };
+use super::criteria::is_read;
+use super::directory::{contained_of, is_group, leaves_open, named_by};
 use super::naming::{is_same, is_untold_from};
 use super::period::{Period, date_interval};
 use super::request::{Action, Party};
@@ -27,7 +29,7 @@ const PCF_NESTING: usize = 1;
 pub fn lint(consent: &Node, recipients: &[Party]) -> Vec<Finding> {
     let edition = edition_of(consent);
     let dated = consent.text("dateTime").or_else(|| consent.text("date")).and_then(date_interval);
-    let mut linter = Linter { edition, dated, recipients, findings: Vec::new() };
+    let mut linter = Linter { edition, dated, recipients, contained: items(consent, "contained"), findings: Vec::new() };
     linter.whole(consent);
     match edition {
         Edition::R4 => linter.root_r4(consent),
@@ -40,6 +42,7 @@ struct Linter<'r> {
     edition: Edition,
     dated: Option<Interval>,
     recipients: &'r [Party],
+    contained: &'r [Node],
     findings: Vec<Finding>,
 }
 
@@ -196,6 +199,9 @@ impl Linter<'_> {
         for (index, actor) in items(provision, "actor").iter().enumerate() {
             self.actor(actor, &format!("{path}.actor[{index}]"));
         }
+        for (index, data) in items(provision, "data").iter().enumerate() {
+            self.data(data, &format!("{path}.data[{index}]"));
+        }
         self.actions(provision, path);
         for name in CODED {
             for coding in items(provision, name).iter().flat_map(codings) {
@@ -219,7 +225,10 @@ impl Linter<'_> {
         let Some(reference) = actor.get("reference") else { return };
         let is_contained = reference.text("reference").is_some_and(|text| text.starts_with('#'));
         let identifier = reference.get("identifier").and_then(Identifier::from_node);
-        if Reference::from_node(reference).is_some() || is_contained {
+        if is_contained {
+            return self.contained_actor(reference, path);
+        }
+        if Reference::from_node(reference).is_some() {
             return;
         }
         if identifier.as_ref().is_some_and(Identifier::is_of_told_system) {
@@ -228,6 +237,30 @@ impl Linter<'_> {
         let text = "An actor without a reference and without an identifier that has a system cannot be recognised: a permit does without it, \
                     a denial is taken to mean whoever asks.";
         self.warn(IssueType::Incomplete, "consent-actor-unidentified", path, text);
+    }
+
+    /// An actor that the consent contains.
+    fn contained_actor(&mut self, reference: &Node, path: &str) {
+        let found = contained_of(reference, self.contained);
+        let bears = |one: &Node| items(one, "identifier").iter().filter_map(Identifier::from_node).any(|own| own.has_system());
+        let is_named = |one: &Node| Party::from_reference(one).is_identified() || contained_of(one, self.contained).is_some();
+        let is_told = |one: &&Node| match one.resource_type().is_some_and(is_group) {
+            true => !leaves_open(one) && named_by(one).iter().all(|(member, _)| is_named(member)),
+            false => bears(one),
+        };
+        if found.filter(is_told).is_none() {
+            let text = "An actor that this consent contains without saying by reference or identifier who it is, or who all of its members are: a permit \
+                        does without it, a denial is taken to mean whoever asks.";
+            self.warn(IssueType::Incomplete, "consent-actor-unidentified", path, text);
+        }
+    }
+
+    fn data(&mut self, data: &Node, path: &str) {
+        if !is_read(data, self.contained) {
+            let text = "A record or an author that cannot be recognised, for want of a reference or, for an instance or an author, an identifier: a permit \
+                        does without it, a denial by it withholds everything.";
+            self.warn(IssueType::Incomplete, "consent-data-unidentified", path, text);
+        }
     }
 
     /// Whether everybody who is registered can be compared with an actor that is named by identifier.
@@ -267,6 +300,11 @@ impl Linter<'_> {
         }
         if !written.is_empty() && !written.contains(VALUE_SET) {
             self.meets_nothing(name, &code, path);
+        }
+        if name == "code" && code.is_group_of_loinc() {
+            let text = "A group, a part or a list of answers of LOINC: what is in it is not known here. No permit rests on it, and a denial by it \
+                        withholds everything that has any code of LOINC.";
+            self.warn(IssueType::CodeInvalid, "consent-code-group", path, text);
         }
         if name == "purpose" && code.tells_system() && !Concept::new(code).is_known() {
             let text = "A purpose of use that is not known: it is matched only by requests that state the same code.";

@@ -3,7 +3,7 @@
 //! The answer is twofold, because doubt goes the safe way: what is unknown satisfies no permit, and is taken to be what a denial meant.
 
 use super::classes::{test_classes, test_documents};
-use super::code::{Code, Reference};
+use super::code::{Code, Identifier, Reference};
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
@@ -12,6 +12,7 @@ use super::period::Period;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
 use super::vocabulary::{ACT_REASON, Concept, Confidentiality, are_akin, is_above, names_sensitivity};
+use compact_str::CompactString;
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -330,9 +331,9 @@ fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
 fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
     match data.meaning {
         Meaning::Instance | Meaning::AuthoredBy => test_instance(data, facts),
-        Meaning::Dependents => test_instance(data, facts).or(test_references(&data.reference, &facts.references)),
+        Meaning::Dependents => test_instance(data, facts).or(test_literal(data, &facts.references)),
         Meaning::Related => {
-            let inward = test_instance(data, facts).or(test_references(&data.reference, &facts.references));
+            let inward = test_instance(data, facts).or(test_literal(data, &facts.references));
             let is_pointed_at = facts.reference.as_ref().is_some_and(|own| data.points_to.contains(own));
             inward.or(Held { permit: Match::No, deny: is_pointed_at.into() })
         }
@@ -343,10 +344,30 @@ fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
 fn test_instance(data: &Data, facts: &ResourceFacts) -> Held {
     let held = match &facts.reference {
         // Told by some attributes alone, it may itself be what is given as its reference.
-        None if !facts.untold.is_empty() => test_references(&data.reference, &facts.references).in_doubt(),
-        own => test_references(&data.reference, own.as_slice()),
+        None if !facts.untold.is_empty() => test_literal(data, &facts.references).in_doubt(),
+        own => test_literal(data, own.as_slice()),
     };
+    let held = held.or(any(&data.bearing, |meant| test_bearer(meant, facts)));
     if data.version.is_none() || data.version == facts.version { held } else { held.in_doubt() }
+}
+
+/// Whether the literal reference of what is meant is among these.
+fn test_literal(data: &Data, among: &[Reference]) -> Held {
+    data.reference.as_ref().map_or(Held::both(false), |meant| test_references(meant, among))
+}
+
+/// Whether the resource bears the identifier by which one is meant, or is itself known by that alone. By one without a system nothing is permitted.
+fn test_bearer((type_name, meant): &(CompactString, Identifier), facts: &ResourceFacts) -> Held {
+    let is_of_type = |name: &str| type_name.is_empty() || name.is_empty() || type_name == name;
+    let token = Reference::by_identifier("", meant);
+    let is_named = |own: &Reference| own.sought().is_some_and(|(name, own)| is_of_type(name) && token.sought() == Some(("", own)));
+    let borne = || facts.identifiers.iter().filter(|_| is_of_type(&facts.type_name));
+    let may_be = |own: &Identifier| own.value == meant.value && (!own.is_of_told_system() || !meant.is_of_told_system());
+    match borne().any(|own| own == meant) || facts.reference.as_ref().is_some_and(is_named) {
+        true => Held { permit: meant.has_system().into(), deny: Match::Yes },
+        false if borne().any(may_be) => Held::UNKNOWN,
+        false => Held::both(false),
+    }
 }
 
 fn test_references(meant: &Reference, among: &[Reference]) -> Held {
@@ -365,7 +386,7 @@ fn test_authors(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held 
 
 /// A permit is for what somebody wrote under a name of their own; a denial also for what is by those they stand for, or may be.
 fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
-    let held = test_references(&data.reference, &author.references);
+    let held = test_literal(data, &author.references);
     if held.permit == Match::Yes || is_same(&data.author.party, author) {
         return Held::both(true);
     }
@@ -373,5 +394,9 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
         return Held { permit: Match::No, deny: Match::Yes };
     }
     let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
-    if may_be || !is_comparable(&data.author.party, author) { Held::UNKNOWN } else { held }
+    let is_another = match data.is_by_identifier_alone() {
+        true => roles.has_record_of(author),
+        false => is_comparable(&data.author.party, author) || roles.has_bearer_of(author),
+    };
+    if may_be || !is_another { Held::UNKNOWN } else { held }
 }

@@ -1,7 +1,7 @@
 //! The compiled form of one patient's consents.
 
 use super::code::Code;
-use super::criteria::{Criteria, KINDS, Kind, Meaning};
+use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::KnownRoles;
 use super::period::Period;
 use super::policy::Policy;
@@ -47,25 +47,43 @@ pub(super) struct Reach {
     pub names_authors: bool,
     /// The codes that are named.
     pub codes: HashSet<CompactString>,
+    /// Those among them that may mean others than themselves.
+    pub wide: Vec<Code>,
+    /// Whether an author is known by identifier alone, so that it matters by which identifiers others go.
+    pub names_authors_by_identifier: bool,
 }
+
+/// How many codes that may mean others are compared with each code of a resource. Of more, each is taken to be meant until it is decided.
+const MAX_WIDE: usize = 64;
 
 impl Reach {
     pub(super) fn of(consents: &[Consent], policy: &Policy) -> Reach {
         let rules = || consents.iter().flat_map(|consent| &consent.rules);
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
+        let authors = || {
+            let named = rules().flat_map(|rule| rule.own.sources.iter().chain(&rule.own.data));
+            named.filter(|data| data.meaning == Meaning::AuthoredBy)
+        };
         let is_open = policy.may_permit() || policy.glass.is_some();
         Reach {
             is_selective: is_open || states(&Kind::SELECTING),
             weighs_labels: is_open || states(&[Kind::Label]),
             names_targets: states(&[Kind::Class, Kind::Document, Kind::Data]),
             names_records: states(&[Kind::Data]),
-            names_authors: rules()
-                .any(|rule| !rule.own.sources.is_empty() || rule.own.data.iter().any(|data| data.meaning == Meaning::AuthoredBy)),
+            names_authors: authors().next().is_some(),
             codes: rules()
                 .flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes).chain(&rule.own.documents))
                 .map(|code| code.code.clone())
                 .collect(),
+            wide: rules().flat_map(|rule| &rule.own.codes).filter(|code| code.may_mean_others()).take(MAX_WIDE + 1).cloned().collect(),
+            names_authors_by_identifier: authors().any(Data::is_by_identifier_alone),
         }
+    }
+
+    /// Whether some rule may mean a code.
+    pub(super) fn may_name(&self, code: &Code) -> bool {
+        let may_mean = |wide: &Code| wide.may_be(code) || wide.may_hold(code);
+        self.codes.contains(&code.code) || self.wide.len() > MAX_WIDE || self.wide.iter().any(may_mean)
     }
 }
 
@@ -244,6 +262,11 @@ impl Rules {
     /// Whether anything is said of what somebody wrote.
     pub fn are_of_authors(&self) -> bool {
         self.reach.names_authors
+    }
+
+    /// Whether anything is said of what somebody wrote who is known by identifier alone.
+    pub fn are_of_identified_authors(&self) -> bool {
+        self.reach.names_authors_by_identifier
     }
 
     /// How much is to be kept of them: rules, what these name, and who is behind that.

@@ -60,7 +60,7 @@ impl Screen {
     /// The screen of one patient's rules. `None` when they decide every resource alike.
     pub(super) fn of(rules: &Rules, request: &Request, facts: &ResourceFacts) -> Option<Screen> {
         let reach = &rules.reach;
-        let is_named = || facts.all_codes.iter().any(|code| reach.codes.contains(&code.code));
+        let is_named = || facts.all_codes.iter().any(|code| reach.may_name(code));
         reach.is_selective.then(|| Screen {
             heard: vec![Heard { rules: rules.clone(), request: Arc::new(request.clone()) }],
             labeller: facts.labeller.clone(),
@@ -106,6 +106,7 @@ impl Screen {
         let tells = facts.holds_sensitive || !facts.all_codes.is_empty();
         facts.type_name.clone_from(&self.bare.type_name);
         facts.reference.clone_from(&self.bare.reference);
+        facts.identifiers.clone_from(&self.bare.identifiers);
         facts.version.clone_from(&self.bare.version);
         facts.main_codes.clone_from(&self.bare.main_codes);
         facts.declared.extend(self.bare.declared.iter().cloned());
@@ -118,6 +119,7 @@ impl Screen {
         let mut facts = self.facts_inside(resource);
         facts.type_name.clone_from(&self.bare.type_name);
         facts.reference.clone_from(&self.bare.reference);
+        facts.identifiers.clone_from(&self.bare.identifiers);
         facts.version.clone_from(&self.bare.version);
         facts.main_codes.clone_from(&self.bare.main_codes);
         facts.add_setting(self.bare.setting.clone());
@@ -191,7 +193,7 @@ impl Screen {
     pub(super) fn part(&self, node: &Node) -> Part {
         let codes = facts::codes_of(node);
         let found = self.labeller.as_ref().map(|labeller| labeller.survey(node, &codes)).unwrap_or_default();
-        let named = |code: &Code| self.heard.iter().any(|heard| heard.rules.reach.codes.contains(&code.code));
+        let named = |code: &Code| self.heard.iter().any(|heard| heard.rules.reach.may_name(code));
         let is_unreadable = self.labeller.is_some() && holds_unreadable(node);
         Part { labels: with_level(found.concepts().collect()), codes: codes.into_iter().filter(named).collect(), is_unreadable }
     }
@@ -238,7 +240,8 @@ impl Screen {
         let key = format!("{type_name} {}", reference.map_or("", Reference::as_str));
         let known = memory.targets.borrow().iter().find(|(known, _)| *known == key).map(|(_, answer)| *answer);
         known.unwrap_or_else(|| {
-            let facts = ResourceFacts { type_name: type_name.into(), reference: reference.cloned(), ..self.bare.clone() };
+            let facts =
+                ResourceFacts { type_name: type_name.into(), reference: reference.cloned(), identifiers: Vec::new(), ..self.bare.clone() };
             let answer = !self.permits(&facts);
             let mut targets = memory.targets.borrow_mut();
             if targets.len() < MEMORY_LIMIT {
@@ -277,6 +280,7 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         confidentiality: level.or(Some(Confidentiality::Normal)),
         dates: facts.dates.clone(),
         is_vaguely_dated: facts.is_vaguely_dated,
+        identifiers: facts.identifiers.clone(),
         authors: facts.authors.clone(),
         // What a record of a withheld one's kin belongs to cannot be taken from it; a Bundle's entries are decided one by one.
         references: if facts.type_name == "Bundle" { Vec::new() } else { facts.references.clone() },

@@ -220,6 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn long_names_weigh_what_they_are_long() {
+        let parse = |text: String| crate::fhir::json::parse(text.as_bytes(), 99).unwrap();
+        let long = "x".repeat(1_000 * LETTERS);
+        let party = parse(format!(
+            r#"{{"resourceType":"Organization","id":"o","identifier":[{{"system":"urn:x","value":"1"}},{{"system":"urn:x","value":"{long}"}}]}}"#
+        ));
+        let consent = parse(
+            r#"{"resourceType":"Consent","status":"active","scope":{"coding":[{"code":"patient-privacy"}]},
+            "provision":{"type":"permit","provision":[{"type":"deny","actor":[{"reference":{"reference":"Organization/o"}}]}]}}"#
+                .to_owned(),
+        );
+        let rules = Rules::compile(&[consent], &Directory::of(&[party]), Policy::default());
+        let weight = compiled(&asked(0), rules).weight;
+        assert!((900..1_100).contains(&weight), "{weight}");
+    }
+
+    #[test]
     fn what_is_used_stays_and_what_is_not_goes() {
         let kept = KeptRules::default();
         kept.keep(asked(0), compiled(&asked(0), damaged()));

@@ -323,3 +323,220 @@ async fn a_denial_of_what_an_institution_wrote_reaches_its_departments_and_teams
     shown.sort();
     assert_eq!(found, shown, "a search gives what readings give");
 }
+
+fn numbered(type_name: &str, number: &str) -> Value {
+    json!({"type": type_name, "identifier": {"system": NPI, "value": number}})
+}
+
+const NPI: &str = "http://hl7.org/fhir/sid/us-npi";
+/// Numbers that are NPIs by their check digit.
+const MEANT: &str = "1234567893";
+const OTHER: &str = "1245319599";
+
+/// What a consent contains says who is meant by it: a role, a team or a group of named people is these and not everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contained_role_team_or_group_is_who_is_named_in_it() {
+    let scene = scene().await;
+    let npi = json!({"identifier": {"system": NPI, "value": MEANT}});
+    let role = |who: Value| json!({"resourceType": "PractitionerRole", "id": "r", "practitioner": who});
+    let post = |whose: &str| json!({"resourceType": "PractitionerRole", "id": "r", "organization": by_name(whose)});
+    let team = |who: Value| json!({"resourceType": "CareTeam", "id": "r", "participant": [{"member": who}]});
+    let group = |who: Value| json!({"resourceType": "Group", "id": "r", "type": "person", "actual": true, "member": [{"entity": who}]});
+    scene.a.create(&organisation("trust", json!({}))).await;
+    let department = scene.a.create(&organisation("hospital-b", json!({"partOf": by_name("trust")}))).await;
+    scene.b.get(&format!("Organization/{department}")).await.expect(200);
+    let within = |outer: Value, mut inner: Value| {
+        inner["id"] = json!("i");
+        vec![outer, inner]
+    };
+    let behind = json!({"reference": "#i"});
+    let nobody = json!({"resourceType": "CareTeam", "id": "r", "name": "Somebody"});
+    for (number, (contained, is_shown)) in [
+        (vec![role(npi.clone())], true),
+        (vec![post("another")], true),
+        (vec![post("hospital-b")], false),
+        (vec![team(by_name("another"))], true),
+        (vec![team(by_name("hospital-b"))], false),
+        (vec![team(to("Organization", &department))], false),
+        (vec![group(by_name("another"))], true),
+        (vec![group(by_name("hospital-b"))], false),
+        (vec![group(by_name("trust"))], false),
+        (vec![json!({"resourceType": "Organization", "id": "r", "identifier": [by_name("trust")["identifier"]]})], false),
+        (within(team(behind.clone()), group(by_name("another"))), true),
+        (within(team(behind.clone()), group(by_name("hospital-b"))), false),
+        (vec![team(behind.clone())], false),
+        (vec![team(json!({"display": "Somebody"}))], false),
+        (vec![nobody], false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let provision = json!({"type": "permit", "provision": [{"type": "deny", "actor": [of(json!({"reference": "#r"}))]}]});
+        let seen = scene.seen_under(&patient(&format!("c{number}")), provision, json!({"contained": contained})).await;
+        assert_eq!(scene.b.get(&seen).await.status, if is_shown { 200 } else { 404 }, "{contained:?}");
+    }
+    // Nothing is permitted to whom a contained one names.
+    let provision = json!({"type": "permit", "actor": [of(json!({"reference": "#r"}))]});
+    let seen = scene.seen_under(&patient("permit"), provision, json!({"contained": [team(by_name("hospital-b"))]})).await;
+    scene.b.get(&seen).await.expect(404);
+}
+
+/// Authors and records are known by their identifiers, too; who is here and goes by another is another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_denied_by_identifier_is_what_bears_it() {
+    let scene = scene().await;
+    let named = |family: &str, number: &str| json!({"resourceType": "Practitioner", "name": [{"family": family}], "identifier": [{"system": NPI, "value": number}]});
+    let meant = scene.a.create(&named("Meant", MEANT)).await;
+    let other = scene.a.create(&named("Other", OTHER)).await;
+    let clinic = scene.a.create(&organisation("clinic", json!({}))).await;
+    let elsewhere = to("Practitioner", "nowhere");
+    let by_number = |system: &str, value: &str| json!({"identifier": {"system": system, "value": value}});
+    let document = "urn:oid:1.3.6.1.4.1.99999.9";
+    let data = |meaning: &str, reference: Value| json!([{"meaning": meaning, "reference": reference}]);
+    let contained = |resource: Value| json!({ "contained": [resource] });
+    let inner = json!({"reference": "#r"});
+    let of_practitioner = json!({"performer": [to("Practitioner", &meant)]});
+    let of_other = json!({"performer": [to("Practitioner", &other)]});
+    let by_npi = json!({"performer": [numbered("Practitioner", MEANT)]});
+    let by_other_npi = json!({"performer": [numbered("Practitioner", OTHER)]});
+    let unknown = json!({"performer": [elsewhere]});
+    let by_clinic = json!({"performer": [to("Organization", &clinic)]});
+    let bearing = json!({"identifier": [{"system": document, "value": "D-1"}]});
+    let plain = json!({});
+    let role = json!({"resourceType": "PractitionerRole", "id": "r", "practitioner": numbered("Practitioner", MEANT)});
+    let organisation = json!({"resourceType": "Organization", "id": "r", "identifier": [by_name("clinic")["identifier"]]});
+    for (number, (data, more, record, is_shown)) in [
+        (data("authoredby", by_number(NPI, MEANT)), json!({}), &of_practitioner, false),
+        (data("authoredby", by_number(NPI, MEANT)), json!({}), &by_npi, false),
+        (data("authoredby", by_number(NPI, MEANT)), json!({}), &of_other, true),
+        (data("authoredby", by_number(NPI, MEANT)), json!({}), &by_other_npi, true),
+        (data("authoredby", by_number(NPI, MEANT)), json!({}), &unknown, false),
+        (data("authoredby", by_name("clinic")), json!({}), &by_clinic, false),
+        (data("authoredby", by_name("clinic")), json!({}), &of_other, true),
+        (data("authoredby", inner.clone()), contained(organisation.clone()), &by_clinic, false),
+        (data("authoredby", inner.clone()), contained(organisation), &of_other, true),
+        (data("authoredby", inner.clone()), contained(role.clone()), &of_practitioner, false),
+        (data("authoredby", inner.clone()), contained(role), &of_other, true),
+        (data("instance", by_number(document, "D-1")), json!({}), &bearing, false),
+        (data("instance", by_number(document, "D-1")), json!({}), &plain, true),
+        (data("instance", by_number(document, "D-2")), json!({}), &bearing, true),
+        (data("instance", json!({"identifier": {"value": "D-1"}})), json!({}), &bearing, false),
+        // By reference, whose Practitioner is here is somebody else; so is one by identifier.
+        (data("authoredby", to("Organization", &clinic)), json!({}), &by_npi, true),
+        (
+            data("authoredby", to("Organization", &clinic)),
+            json!({}),
+            &json!({"performer": [numbered("Practitioner", "1679576722")]}),
+            false,
+        ),
+        (data("authoredby", to("Practitioner", &meant)), json!({}), &by_npi, false),
+        (data("dependents", by_number(document, "D-1")), json!({}), &plain, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = scene.a.create(&patient(&format!("i{number}"))).await;
+        let mut consent = permit(&id);
+        consent["provision"]["provision"] = json!([{"type": "deny", "data": data}]);
+        consent.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        scene.a.create(&consent).await;
+        let mut result = observation(&format!("Patient/{id}"));
+        result.as_object_mut().unwrap().extend(record.as_object().cloned().unwrap());
+        let path = format!("Observation/{}", scene.a.create(&result).await);
+        assert_eq!(scene.b.get(&path).await.status, if is_shown { 200 } else { 404 }, "{number}: {data} {record}");
+    }
+}
+
+/// Whoever asks makes nobody another by a record of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_known_by_what_the_asker_says() {
+    let scene = scene().await;
+    let clinic = scene.a.create(&organisation("clinic", json!({}))).await;
+    let id = scene.a.create(&patient("own")).await;
+    let mut consent = permit(&id);
+    consent["provision"]["provision"] =
+        json!([{"type": "deny", "data": [{"meaning": "authoredby", "reference": to("Organization", &clinic)}]}]);
+    scene.a.create(&consent).await;
+    let mut result = observation(&format!("Patient/{id}"));
+    result["performer"] = json!([numbered("Practitioner", MEANT)]);
+    let path = format!("Observation/{}", scene.a.create(&result).await);
+    let record = json!({"resourceType": "Practitioner", "identifier": [{"system": NPI, "value": MEANT}]});
+    scene.b.create(&record).await;
+    scene.b.get(&path).await.expect(404);
+    scene.a.create(&record).await;
+    scene.b.get(&path).await.expect(200);
+}
+
+/// An Encounter is by whoever took part in it and by whoever provided it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_is_by_whoever_took_part_in_it() {
+    let scene = scene().await;
+    let denied = scene.a.create(&organisation("denied", json!({}))).await;
+    let other = scene.a.create(&organisation("other", json!({}))).await;
+    let doctor = scene.a.create(&json!({"resourceType": "Practitioner", "name": [{"family": "Rowe"}]})).await;
+    let id = scene.a.create(&patient("visit")).await;
+    let mut consent = permit(&id);
+    consent["provision"]["provision"] =
+        json!([{"type": "deny", "data": [{"meaning": "authoredby", "reference": to("Organization", &denied)}]}]);
+    scene.a.create(&consent).await;
+    let individual = json!([{"individual": to("Practitioner", &doctor)}]);
+    for (more, is_shown) in [
+        (json!({"participant": individual, "serviceProvider": to("Organization", &other)}), true),
+        (json!({"serviceProvider": to("Organization", &other)}), true),
+        (json!({"participant": individual, "serviceProvider": to("Organization", &denied)}), false),
+        (json!({"participant": [{"individual": {"display": "Somebody"}}]}), false),
+        (json!({}), false),
+    ] {
+        let mut visit = json!({"resourceType": "Encounter", "status": "finished", "subject": to("Patient", &id),
+            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}});
+        visit.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        let path = format!("Encounter/{}", scene.a.create(&visit).await);
+        assert_eq!(scene.b.get(&path).await.status, if is_shown { 200 } else { 404 }, "{more}");
+    }
+}
+
+/// What kind of insurance, sample, device or visit something is, in words, is no code of what somebody has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_of_a_code_leaves_what_has_its_kind_in_words() {
+    let scene = scene().await;
+    let id = scene.a.create(&patient("kinds")).await;
+    let subject = to("Patient", &id);
+    let icd = "http://hl7.org/fhir/sid/icd-10-cm";
+    let mut consent = permit(&id);
+    consent["provision"]["provision"] = json!([{"type": "deny", "code": [{"coding": [{"system": icd, "code": "E10.9"}]}]}]);
+    scene.a.create(&consent).await;
+    let kind = json!({"text": "Aetna"});
+    let claim = |code: &str| {
+        json!({"resourceType": "ExplanationOfBenefit", "status": "active", "use": "claim", "outcome": "complete", "patient": subject,
+            "type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/claim-type", "code": "professional"}]},
+            "created": "2026-01-01", "insurer": {"display": "Aetna"}, "provider": {"display": "Somebody"},
+            "contained": [{"resourceType": "Coverage", "id": "c", "status": "active", "type": kind, "beneficiary": subject, "payor": [{"display": "Aetna"}]}],
+            "insurance": [{"focal": true, "coverage": {"reference": "#c"}}],
+            "diagnosis": [{"sequence": 1, "diagnosisCodeableConcept": {"coding": [{"system": icd, "code": code}]}}]})
+    };
+    for (record, is_shown) in [
+        (claim("J45.909"), true),
+        (
+            json!({"resourceType": "Coverage", "status": "active", "type": kind, "beneficiary": subject, "payor": [{"display": "Aetna"}]}),
+            true,
+        ),
+        (json!({"resourceType": "Specimen", "type": {"text": "Blood"}, "subject": subject}), true),
+        (
+            json!({"resourceType": "Encounter", "status": "finished", "type": [{"text": "Check-up"}], "subject": subject,
+            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}}),
+            true,
+        ),
+        (json!({"resourceType": "Condition", "code": {"text": "Something"}, "subject": subject}), false),
+        (
+            json!({"resourceType": "DocumentReference", "status": "current", "type": {"text": "Letter"}, "subject": subject,
+            "content": [{"attachment": {"contentType": "text/plain", "url": "https://ehr.example/letter"}}]}),
+            false,
+        ),
+    ] {
+        let path = format!("{}/{}", record["resourceType"].as_str().unwrap(), scene.a.create(&record).await);
+        assert_eq!(scene.b.get(&path).await.status, if is_shown { 200 } else { 404 }, "{record}");
+    }
+    let path = format!("ExplanationOfBenefit/{}", scene.a.create(&claim("E10.9")).await);
+    let read = scene.b.get(&path).await;
+    assert!(!read.text().contains("E10.9"), "{}", read.text());
+}

@@ -12,7 +12,7 @@ const MEMBERSHIP_DEPTH: usize = 4;
 pub const MEMBERS_LIMIT: usize = 4096;
 
 /// How many all actors of one patient's consents may stand for together. Whom further ones stand for counts as not known.
-const LISTED_LIMIT: usize = 8 * MEMBERS_LIMIT;
+pub(super) const LISTED_LIMIT: usize = 8 * MEMBERS_LIMIT;
 
 /// Everybody an actor of a rule stands for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +21,13 @@ pub(in crate::consent) struct Target {
     pub members: Arc<[Member]>,
     /// Whether it may stand for more than is listed here.
     pub is_open: bool,
+}
+
+impl Target {
+    /// Whether anybody is told by it.
+    pub(in crate::consent) fn is_told(&self) -> bool {
+        self.party.is_identified() || !self.members.is_empty()
+    }
 }
 
 /// The same while it is found out.
@@ -37,15 +44,15 @@ impl Directory {
         let known = self.targets.borrow().get(&named).cloned();
         known.unwrap_or_else(|| {
             let target = self.found(named.clone());
-            self.listed.set(self.listed.get() + target.members.len());
+            self.note_listed(&target);
             self.targets.borrow_mut().insert(named, target.clone());
             target
         })
     }
 
     /// Everybody who may have written what a party did: whom it stands for, and the teams in which it or one of these is. That denies what they wrote.
-    pub(in crate::consent) fn author(&self, named: &Node) -> Target {
-        let target = self.target(named);
+    pub(in crate::consent) fn author(&self, named: &Node, contained: &[Node]) -> Target {
+        let target = self.target_in(named, contained);
         let parties = std::iter::once(&target.party).chain(target.members.iter().map(|member| &member.party));
         let names = parties.flat_map(|party| party.references.iter().cloned().chain(names_by_identifier(party)));
         let mut teams: Vec<&Reference> = names.filter_map(|name| self.teams.get(&name)).flatten().take(MEMBERS_LIMIT).collect();
@@ -67,7 +74,19 @@ impl Directory {
         self.listed.get()
     }
 
-    fn found(&self, mut party: Party) -> Target {
+    /// How much is to be kept of them, where so many letters of a name weigh as much as a member.
+    pub(in crate::consent) fn weight(&self) -> usize {
+        const LETTERS: usize = 64;
+        self.listed.get() + self.letters.get() / LETTERS
+    }
+
+    pub(super) fn note_listed(&self, target: &Target) {
+        let parties = std::iter::once(&target.party).chain(target.members.iter().map(|member| &member.party));
+        self.letters.set(self.letters.get() + parties.map(letters_of).sum::<usize>());
+        self.listed.set(self.listed.get() + target.members.len());
+    }
+
+    pub(super) fn found(&self, mut party: Party) -> Target {
         self.add_names(&mut party);
         if self.listed() > LISTED_LIMIT {
             return Target { party, is_open: true, ..Target::default() };
@@ -144,6 +163,12 @@ impl Directory {
 fn names_by_identifier(party: &Party) -> Vec<Reference> {
     let named = party.identifiers.iter().filter(|identifier| identifier.has_system());
     named.flat_map(|identifier| ["", "Organization"].map(|type_name| Reference::by_identifier(type_name, identifier))).collect()
+}
+
+/// How long the identifiers of a party are beyond what any is.
+fn letters_of(party: &Party) -> usize {
+    const USUAL: usize = 256;
+    party.identifiers.iter().map(|identifier| (identifier.system.len() + identifier.value.len()).saturating_sub(USUAL)).sum()
 }
 
 /// Whether a party is not said to be anything but an organisation.

@@ -498,3 +498,33 @@ fn whoever_files_is_told_what_keeps_a_consent_from_counting() {
         assert_eq!(found(more, scope, record), expected.into_iter().collect::<Vec<_>>(), "{more} {scope} {record}");
     }
 }
+
+/// Whoever files hears what a denial will reach beyond what it names, and what of it is read by nobody.
+#[test]
+fn the_filer_hears_of_groups_and_of_what_cannot_be_recognised() {
+    let check = |contained: &str, rule: &str, expected: &[&str]| {
+        let text = format!(
+            r#"{{"resourceType":"Consent","status":"active","patient":{{"reference":"Patient/1"}},"contained":[{contained}],
+            "scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},
+            "provision":{{"type":"permit","provision":[{{"type":"deny",{rule}}}]}}}}"#
+        );
+        let found: Vec<&str> = lint(&parse(&text), &[]).iter().map(|finding| finding.message_id).collect();
+        assert_eq!(found, expected, "{contained} {rule}");
+    };
+    let group = r#""code":[{"coding":[{"system":"http://loinc.org","code":"LG51018-6"}]}]"#;
+    check("", group, &["consent-code-group"]);
+    check("", &group.replace("LG51018-6", "718-7"), &[]);
+    let actor = r##""actor":[{"reference":{"reference":"#r"}}]"##;
+    let number = r#"{"identifier":{"system":"urn:x","value":"1"}}"#;
+    let team = |member: &str| format!(r#"{{"resourceType":"CareTeam","id":"r","participant":[{{"member":{member}}}]}}"#);
+    check(&team(number), actor, &[]);
+    check(&team(r#"{"display":"Somebody"}"#), actor, &["consent-actor-unidentified"]);
+    check(r#"{"resourceType":"Group","id":"r"}"#, actor, &["consent-actor-unidentified"]);
+    check("", actor, &["consent-actor-unidentified"]);
+    let data = |meaning: &str, reference: &str| format!(r#""data":[{{"meaning":"{meaning}","reference":{reference}}}]"#);
+    check("", &data("authoredby", number), &[]);
+    check("", &data("instance", number), &[]);
+    check("", &data("related", number), &["consent-data-unidentified"]);
+    check("", &data("authoredby", r#"{"display":"Somebody"}"#), &["consent-data-unidentified"]);
+    check(&team(number), &data("authoredby", r##"{"reference":"#r"}"##), &[]);
+}

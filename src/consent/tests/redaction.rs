@@ -169,3 +169,21 @@ fn resources_in_resources_are_shown_to_a_depth() {
     check(9, true);
     check(10, false);
 }
+
+/// A part is cut by the category or the block that its code is in as by the code itself.
+#[test]
+fn a_part_is_named_by_what_its_code_is_in() {
+    let coded = |code: &str| format!(r#"{{"coding":[{{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"{code}"}}]}}"#);
+    let procedure = parse(&format!(
+        r#"{{"resourceType":"Procedure","id":"p","status":"completed","subject":{{"reference":"Patient/1"}},"performedDateTime":"2025-01-01",
+        "code":{{"coding":[{{"system":"http://snomed.info/sct","code":"430193006"}}]}},"reasonCode":[{},{}]}}"#,
+        coded("E10.9"),
+        coded("J45.9")
+    ));
+    for named in ["E10.9", "E10", "E10-E14", "E10.90"] {
+        let consents = permit_but(&format!(r#"{{"type":"deny","code":[{}]}}"#, coded(named)));
+        let left = released(&consents, Policy::default(), &procedure).unwrap_or_else(|| panic!("{named}: nothing is left"));
+        let text = json::write(left.resource());
+        assert!(!text.contains("E10.9") && text.contains("J45.9"), "{named}: {text}");
+    }
+}

@@ -13,6 +13,7 @@ use crate::pipeline::{
     Affiliated, Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, is_unreadable, majority_years,
     patient_ids,
 };
+use crate::query::named;
 use crate::search::Query;
 use crate::store::{MAX_PERSON_RECORDS, PARTIES, Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,11 @@ use std::sync::Arc;
 /// The type of a practitioner's role at an organisation.
 const ROLE: &str = "PractitionerRole";
 const TEAM: &str = "CareTeam";
+const ORGANISATION: &str = "Organization";
+/// The type of people who made something.
+const PERSON: &str = "Practitioner";
+/// The most people that are looked for by their identifiers, for one patient's rules. Of more it is not known who they are.
+const MAX_SOUGHT: usize = 256;
 /// The most records that one patient's consents may name. What more of them say cannot be understood.
 const MAX_DIRECTORY: usize = 2_000;
 /// The most roles looked up behind one patient's records. Of more it is not known whose they are.
@@ -49,7 +55,7 @@ pub(super) struct PatientRules {
 #[derive(Default)]
 pub(super) struct RolesOf {
     roles: BTreeMap<String, BTreeSet<(String, String)>>,
-    /// The names of institutions and teams there, likewise.
+    /// The names of whoever else did something there, likewise.
     makers: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -59,7 +65,9 @@ impl RolesOf {
         for reference in consent::references_of(record) {
             match reference.type_name().or_else(|| reference.sought().map(|(type_name, _)| type_name)) {
                 Some(ROLE) => roles.extend(reference.relative().and_then(parts)),
-                Some("Organization" | TEAM) => makers.extend(crate::query::beside::name_of(&reference)),
+                Some("Organization" | TEAM | PERSON | "Device" | "RelatedPerson") => {
+                    makers.extend(crate::query::beside::name_of(&reference))
+                }
                 _ => {}
             }
         }
@@ -161,7 +169,7 @@ impl Place {
         let mut rules = self.rules_under(reader, asked.clone(), (kept, &query), &stored)?;
         // Who is behind the institutions and teams that made something matters to a rule about what somebody wrote alone.
         if rules.are_of_authors() {
-            let makers = self.makers(reader, &asked)?;
+            let makers = self.makers(reader, &asked, rules.are_of_identified_authors())?;
             if !makers.is_subset(&asked.roles) {
                 let asked = Asked { roles: asked.roles.into_iter().chain(makers).collect(), ..asked };
                 let kept = self.kept.find(&asked);
@@ -191,17 +199,30 @@ impl Place {
         Ok(rules)
     }
 
-    /// The records of the institutions and teams that made what is decided on, and of what the former are part of.
-    fn makers(&self, reader: &Reader<'_>, asked: &Asked) -> Result<Names, Fault> {
+    /// The records of whoever made what is decided on, and of what institutions among them are part of. Those of people who are named literally matter to
+    /// rules alone that tell them by their identifiers; nobody is known by what whoever asks says of them.
+    fn makers(&self, reader: &Reader<'_>, asked: &Asked, are_identified: bool) -> Result<Names, Fault> {
         let mut makers = Names::new();
+        let is_others = |version: &StoredVersion| !version.deleted() && !self.partner.sources.contains(&version.source);
+        let mut sought = 0;
         for name in self.roles.makers_of(&asked.patient, asked.linked.iter().chain(&asked.parted)) {
-            match parts(name).filter(|(type_name, _)| type_name == TEAM) {
-                Some(team) => _ = makers.insert(team),
-                None => {
+            match (named::parts(name), parts(name)) {
+                (Some((PERSON, token)), _) if sought < MAX_SOUGHT => {
+                    sought += 1;
+                    let found = named::bearers(reader, self.definitions, PERSON, token)?;
+                    makers.extend(found.versions.into_iter().filter(is_others).map(|version| (version.type_name, version.id)));
+                }
+                (None, Some(team)) if team.0 == TEAM => _ = makers.insert(team),
+                (None, Some((type_name, id))) if type_name != ORGANISATION => {
+                    let known = if are_identified { reader.current(&type_name, &id)?.filter(is_others) } else { None };
+                    makers.extend(known.map(|_| (type_name, id)));
+                }
+                (Some((ORGANISATION | TEAM, _)), _) | (None, Some(_)) => {
                     let find = |names: &[String]| affiliation::find(reader, self.definitions, names);
                     let found = self.kept.affiliations.of(vec![name.clone()], reader.organisations(), find)?;
                     makers.extend(found.all().cloned());
                 }
+                _ => {}
             }
         }
         Ok(makers)
