@@ -362,9 +362,8 @@ async fn a_contained_role_team_or_group_is_who_is_named_in_it() {
         (vec![group(by_name("hospital-b"))], false),
         (vec![group(by_name("trust"))], false),
         (vec![json!({"resourceType": "Organization", "id": "r", "identifier": [by_name("trust")["identifier"]]})], false),
-        (within(team(behind.clone()), group(by_name("another"))), true),
-        (within(team(behind.clone()), group(by_name("hospital-b"))), false),
-        (vec![team(behind.clone())], false),
+        (within(team(behind.clone()), team(by_name("another"))), true),
+        (within(team(behind.clone()), team(by_name("hospital-b"))), false),
         (vec![team(json!({"display": "Somebody"}))], false),
         (vec![nobody], false),
     ]
