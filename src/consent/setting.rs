@@ -218,9 +218,8 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
 
 /// The definitions that a record was made by, each by its type and the URL that its publisher gave it.
 pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
-    let named = made_by(resource).flat_map(|(types, name)| {
-        urls_in(name).flat_map(move |url| types.iter().map(move |type_name| (*type_name, url.clone())))
-    });
+    let named = made_by(resource)
+        .flat_map(|(types, name)| urls_in(name).flat_map(move |url| types.iter().map(move |type_name| (*type_name, url.clone()))));
     named.chain(items(resource, "contained").iter().filter_map(published))
 }
 
