@@ -116,6 +116,8 @@ fn every_rule_has_a_case() {
         include_str!("contexts.rs"),
         include_str!("invariants.rs"),
         include_str!("profiles.rs"),
+        include_str!("profiles/elements.rs"),
+        include_str!("profiles/types.rs"),
         include_str!("questionnaire/answers.rs"),
         include_str!("questionnaire/derived.rs"),
         include_str!("questionnaire/expression.rs"),
