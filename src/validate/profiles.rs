@@ -85,6 +85,12 @@ fn is_version(url: &str, version: &str) -> bool {
     url.split_once('|').is_none_or(|(_, asked)| version.strip_prefix(asked).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
+/// Whether what a canonical URL asks for is in hand, be it a type, a profile or a part of one, in the version that it names.
+pub fn is_in_hand(walk: &Walk<'_>, url: &str) -> bool {
+    let is_type = || base_type(walk.types, url).is_some() && is_version(url, &walk.types.version);
+    is_type() || walk.definitions.structure(url.split('#').next().unwrap_or(url)).is_some()
+}
+
 /// Checks a resource against a profile that was asked for; one that is not in hand is an error, since the question cannot be answered.
 pub fn check_requested(walk: &mut Walk<'_>, url: &str, found: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     if version_in_hand(walk, url).is_none_or(|version| !is_version(url, version)) {

@@ -5,17 +5,16 @@ use super::super::references::{self, Scope};
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::elements::Steps;
-use super::{Asked, Found, base_type, check_url, conforms, is_version};
+use super::{Asked, Found, check_url, conforms, is_in_hand};
 use crate::definitions::ProfileType;
 use crate::fhir::types::TypeTable;
 use crate::outcome::IssueType;
-use compact_str::CompactString;
 
 const TYPE_NOT_ALLOWED: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoType");
 const WRONG_TYPE_OF_EXTENSION: Rule = Rule::error(IssueType::Structure, "Extension_EXT_Type");
 const NO_PROFILE_FITS: Rule = Rule::error(IssueType::Structure, "Validation_VAL_Profile_NoMatch");
-const OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_BUNDLE_ENTRY_NOPROFILE_EXPL");
-const ONE_OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_BUNDLE_ENTRY_NOPROFILE_TYPE");
+const OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_NoProfile_EXPL");
+const ONE_OF_ENTRY_NOT_IN_HAND: Rule = Rule::error(IssueType::Invalid, "Bundle_BUNDLE_Entry_NoProfile_TYPE");
 
 /// What a profile says of the type of an element.
 #[derive(PartialEq, Eq)]
@@ -62,19 +61,9 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
     };
     // What a resource within another must meet has to be known.
     let is_resource = !one.profiles.is_empty() && Steps::of(types, found).is_resource;
-    let absent = if is_resource { absent(walk, &one.profiles) } else { Vec::new() };
-    let rule = if one.profiles.len() == 1 { OF_ENTRY_NOT_IN_HAND } else { ONE_OF_ENTRY_NOT_IN_HAND };
-    for url in &absent {
-        walk.report.add_at(
-            rule,
-            path,
-            found.offset(),
-            format!("{}: the profile {url} that is asked for is not in hand", asked.node().path),
-        );
-    }
     match one.profiles.as_slice() {
-        _ if !absent.is_empty() => {}
         [] => {}
+        _ if is_resource && says_absent(walk, asked, one, found, path) => {}
         [url] => check_url(walk, url, found, scope, path, path),
         urls => {
             let fits = urls.iter().any(|url| conforms(walk, url, found, scope, path));
@@ -89,8 +78,24 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
     }
 }
 
-/// Those of some profiles that are not in hand.
-fn absent<'p>(walk: &Walk<'_>, profiles: &'p [CompactString]) -> Vec<&'p str> {
-    let is_type = |url: &str| base_type(walk.types, url).is_some() && is_version(url, &walk.types.version);
-    profiles.iter().map(CompactString::as_str).filter(|url| !is_type(url) && walk.definitions.profile_part(url).is_none()).collect()
+/// Says which of the profiles that a resource within another may meet are not in hand, and whether any is not. Where no more is reported, the first
+/// has said it all.
+fn says_absent(walk: &mut Walk<'_>, asked: Asked<'_>, one: &ProfileType, found: Found<'_>, path: &Path<'_>) -> bool {
+    let rule = if one.profiles.len() == 1 { OF_ENTRY_NOT_IN_HAND } else { ONE_OF_ENTRY_NOT_IN_HAND };
+    let mut is_any = false;
+    for url in &one.profiles {
+        if !is_part_in_hand(walk, url) {
+            let text = format!("{}: the profile {url} that is asked for is not in hand", asked.node().path);
+            walk.report.add_at(rule, path, found.offset(), text);
+            is_any = true;
+        }
+        if is_any && walk.report.is_full_of_errors() {
+            break;
+        }
+    }
+    is_any
+}
+
+fn is_part_in_hand(walk: &Walk<'_>, url: &str) -> bool {
+    is_in_hand(walk, url) && (!url.contains('#') || walk.definitions.profile_part(url).is_some())
 }
