@@ -138,15 +138,10 @@ impl Judge {
             let beside = Beside::gather(reader, definitions, named, MAX_BESIDE)?;
             beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
             let mut rules = HashMap::new();
-            for patient in patients {
-                let known = place.readable_rules_of(reader, &patient)?;
-                for record in known.linked.iter().chain(&known.parted) {
-                    if !rules.contains_key(record) {
-                        rules.insert(record.clone(), place.readable_rules_of(reader, record)?);
-                    }
-                }
-                rules.insert(patient, known);
+            for patient in &patients {
+                place.add_rules_of(reader, patient, &mut rules)?;
             }
+            patients.iter().for_each(|patient| place::close_over(patient, &mut rules));
             Ok((targets, beside, rules))
         };
         let (targets, mut beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };

@@ -67,7 +67,7 @@ pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
-pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
+pub use people::{CROWD, MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, Reader, RecordOfLeaf, StoredRaw};
 pub use recount::{KnownTrees, Recounted, TagsOf, inspect, recount};
 pub use row::{Damaged, Rows, StoredVersion};
