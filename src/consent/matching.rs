@@ -9,9 +9,10 @@ use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
 use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
 use super::period::Period;
+use super::references::References;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
-use super::vocabulary::{ACT_REASON, Concept, Confidentiality, are_akin, is_above, names_sensitivity};
+use super::vocabulary::{ACT_REASON, Concept, Confidentiality, are_akin, is_above, is_by_information, names_sensitivity};
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -252,7 +253,7 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
                 let may_be_level = Confidentiality::meant_by(&label.code)
                     .is_some_and(|meant| facts.confidentiality.unwrap_or(Confidentiality::Restricted) >= meant);
                 let is_doubtful = facts.has_unread_label || may_be_level || (is_unlabelled() && names_sensitivity(label));
-                let is_of_kind = facts.labels.iter().any(|own| is_above(label, own));
+                let is_of_kind = facts.labels.iter().any(|own| is_above(label, own) || is_by_information(label, own));
                 // A label that says less exactly what the resource tells may stand for what the denial means.
                 let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label) || label.code.may_be(&own.code));
                 let deny = if carries || is_of_kind || carries_bare(label, facts) {
