@@ -284,6 +284,10 @@ impl Judge {
             Some(target) => consent::release_provenance(&decision, &target.resource, &hidden, candidate.resource),
             None => consent::release_beside(&decision, candidate.resource, &hidden),
         };
+        if consent::is_beyond_deciding(&decision) {
+            tracing::warn!("a record tells more than is compared with the consents about it: what was not is not shown");
+            metrics::counter!("hearthgate_records_beyond_deciding_total").increment(1);
+        }
         released.map(|permitted| permitted.in_setting(setting)).ok_or_else(|| Some(why(&decision)))
     }
 
@@ -296,7 +300,7 @@ impl Judge {
     fn hidden_from<'c>(&self, decision: &Decision, shown: impl Iterator<Item = &'c Candidate>) -> Vec<Reference> {
         let shown: Vec<Pointing<'c>> = shown.map(|candidate| (&candidate.resource, candidate.source.as_str())).collect();
         let patients: Vec<String> = shown.iter().flat_map(|(resource, _)| patient_ids(resource)).collect();
-        let is_withheld = |labels: &[Concept]| consent::withholds_labels(decision, labels);
+        let is_withheld = consent::withholds_labels(decision);
         let hidden = self.beside.hidden_from(&shown, &self.addresses, &|record| self.is_of(record, &patients), &is_withheld);
         self.that_may_be_told(hidden, &shown)
     }
