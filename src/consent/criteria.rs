@@ -5,8 +5,9 @@ use super::directory::{Directory, Target, is_group};
 use super::period::Period;
 use super::request::Action;
 use super::vocabulary::{Concept, PARTICIPATION_TYPE};
-use crate::fhir::Node;
+use crate::fhir::{Node, json};
 use compact_str::CompactString;
+use std::collections::HashSet;
 
 /// The kinds of criteria, in the order in which they are tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +147,11 @@ impl Data {
         let version = named.text("reference").and_then(Reference::version_in);
         let author = if meaning == Meaning::AuthoredBy { directory.author(named) } else { Target::default() };
         Some(Data { meaning, reference, points_to, version, author })
+    }
+
+    /// How many are meant as authors.
+    pub(super) fn authors_meant(&self) -> usize {
+        if self.meaning == Meaning::AuthoredBy { 1 + self.author.members.len() } else { 0 }
     }
 }
 
@@ -351,7 +357,8 @@ impl Criteria {
     }
 
     fn read_data(&mut self, provision: &Node, directory: &Directory) {
-        for data in items(provision, "data") {
+        let mut known = HashSet::new();
+        for data in items(provision, "data").iter().filter(|data| known.insert(words_of(data))) {
             let meaning = match data.text("meaning") {
                 Some("instance") => Some(Meaning::Instance),
                 Some("related") => Some(Meaning::Related),
@@ -379,6 +386,11 @@ impl Criteria {
             self.locations.extend(location);
         }
     }
+}
+
+/// What an entry of `data` says, to tell it from others that say the same.
+fn words_of(data: &Node) -> String {
+    json::write(data)
 }
 
 /// An actor's reference; one to a contained resource stands for that resource's identifiers. Who is in a contained group is read nowhere.

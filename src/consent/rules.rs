@@ -1,11 +1,13 @@
 //! The compiled form of one patient's consents.
 
 use super::code::Code;
-use super::criteria::{Criteria, KINDS, Kind, Meaning};
+use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::KnownRoles;
+use super::facts::ResourceFacts;
 use super::period::Period;
 use super::policy::Policy;
 use super::recipients::Recipients;
+use super::references::References;
 use super::request::Party;
 use super::vocabulary::{ACT_REASON, Concept};
 use crate::clock::Instant;
@@ -47,6 +49,37 @@ pub(super) struct Reach {
     pub names_authors: bool,
     /// The codes that are named.
     pub codes: HashSet<CompactString>,
+    /// The single records that are named, and what those point to as far as it is known.
+    pub records: References,
+    weights: Weights,
+}
+
+/// So many rules, most of which are not about whoever asks, cost as much as one comparison of what a record tells.
+const RULES_AT_ONCE: usize = 8;
+
+/// How much there is in all rules that is compared with what a resource tells.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weights {
+    rules: usize,
+    labels: usize,
+    codes: usize,
+    data: usize,
+    authors: usize,
+}
+
+impl Weights {
+    fn of(consents: &[Consent]) -> Weights {
+        let mut weights = Weights::default();
+        for rule in consents.iter().flat_map(|consent| &consent.rules) {
+            let data = || rule.own.data.iter().chain(&rule.own.sources);
+            weights.rules += 1;
+            weights.labels += rule.own.labels.len();
+            weights.codes += rule.own.codes.len();
+            weights.data += data().count();
+            weights.authors += data().map(Data::authors_meant).sum::<usize>();
+        }
+        weights
+    }
 }
 
 impl Reach {
@@ -65,7 +98,20 @@ impl Reach {
                 .flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes).chain(&rule.own.documents))
                 .map(|code| code.code.clone())
                 .collect(),
+            records: rules()
+                .flat_map(|rule| rule.own.data.iter().chain(&rule.own.sources))
+                .flat_map(|data| std::iter::once(&data.reference).chain(&data.points_to))
+                .cloned()
+                .collect(),
+            weights: Weights::of(consents),
         }
+    }
+
+    /// How much is compared at most where all rules are asked of what tells this much.
+    pub fn cost_of(&self, facts: &ResourceFacts) -> usize {
+        let Weights { rules, labels, codes, data, authors } = self.weights;
+        let pairs = [(labels, facts.labels.len()), (codes, facts.all_codes.len()), (authors, facts.authors.len())];
+        pairs.iter().map(|(stated, told)| stated.saturating_mul(*told)).fold(rules / RULES_AT_ONCE + data, usize::saturating_add)
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a record to the settings in which it took place, and on to those behind them.
 
-use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels};
+use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels, said_by};
 use crate::consent::{Concept, Labeller, Reference, bears, definitions_of, labels_of_inner_settings, named_settings};
 use crate::fhir::Node;
 use std::collections::HashSet;
@@ -81,7 +81,8 @@ impl Beside {
             let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
             [literal, logical]
         });
-        names.flatten().chain(definitions_of(resource).map(named::by_url)).collect()
+        let definitions = definitions_of(resource).flat_map(|definition| [named::by_url(definition), said_by(resource, definition)]);
+        names.flatten().chain(definitions).collect()
     }
 
     fn is_borne_by(&self, literal: &String, logical: &Reference) -> bool {
