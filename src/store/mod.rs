@@ -386,7 +386,8 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.sealer, (&self.keyring, &*self.leaf_form), &self.changes).and_then(|reader| reading(&reader));
+        let outcome =
+            Reader::begin(&connection, &self.sealer, (&self.keyring, &*self.leaf_form), &self.changes).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

@@ -76,7 +76,15 @@ impl<'c> Reader<'c> {
     ) -> Result<Reader<'c>, Fault> {
         // Before the snapshot, which then has whatever was kept by now.
         let (began, organisations, parties) = (keyring.filings_kept(), changes.of_organisations(), changes.of_parties());
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, leaf_form, began, organisations, parties })
+        Ok(Reader {
+            connection: connection.unchecked_transaction().map_err(fault)?,
+            sealer,
+            keyring,
+            leaf_form,
+            began,
+            organisations,
+            parties,
+        })
     }
 
     /// How often Organizations had been written or erased since the store was opened, at least: what was made of them then is still so where this is the same.
