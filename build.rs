@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts of the document model that reading definitions takes, under the names the library gives them, so that its files fit here.
-#[expect(dead_code, reason = "the build uses a part of these files")]
+#[expect(dead_code, unused_imports, reason = "the build uses a part of these files")]
 #[path = "src/fhir"]
 mod fhir {
     pub mod json;

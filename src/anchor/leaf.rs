@@ -230,7 +230,17 @@ impl Leaf {
             provenance = Some(take(&mut rest)?);
         }
         let (tags, counters) = (Tags::default(), [0; TAGS]);
-        rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name: is_act, is_closed: true })
+        rest.is_empty().then_some(Leaf {
+            kind,
+            hour,
+            tags,
+            counters,
+            raw,
+            canonical,
+            provenance,
+            shortens_by_name: is_act,
+            is_closed: true,
+        })
     }
 
     fn of_clear(entry: &[u8]) -> Option<Leaf> {

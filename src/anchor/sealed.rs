@@ -143,7 +143,10 @@ mod tests {
             assert_eq!(Leaf::opened(&entry, Some(&key)), Some(clear.clone()), "and no more than its own is needed");
             let closed = Leaf::decode(&entry).unwrap();
             assert_eq!((closed.is_closed, closed.tags, closed.counters), (true, Tags::default(), [0; 3]));
-            assert_eq!((closed.hour, closed.raw, closed.canonical, closed.provenance), (clear.hour, clear.raw, clear.canonical, clear.provenance));
+            assert_eq!(
+                (closed.hour, closed.raw, closed.canonical, closed.provenance),
+                (clear.hour, clear.raw, clear.canonical, clear.provenance)
+            );
             assert!(!closed.is_untagged() && !closed.is_nobodys(), "of whom it is nothing is said");
             assert!(LeafKeys([8; 32]).read(&entry).is_none_or(|other| other != clear));
         }

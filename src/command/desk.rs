@@ -1,6 +1,6 @@
 //! The operator's commands: they ask a running gateway over its admin interface, with the key that lies in its folder.
 
-use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use super::{FAULT, FINDINGS, FINE, USAGE, complain, named};
 use crate::config::{Settings, read_secret};
 use clap::{Args, Subcommand};
 use reqwest::{Client, Method, StatusCode};
@@ -168,7 +168,7 @@ pub fn work(arguments: &WorkArguments) -> u8 {
             Ok(print(admin.call(Method::GET, &format!("/sources/{source}/unmapped"), &[("format", format)], None).await?))
         }
         WorkCommand::Load { source, file } => {
-            let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let bytes = named::bytes(file).map_err(|error| format!("{}: {error}", file.display()))?;
             let is_sheet = file.extension().is_some_and(|extension| extension == "csv");
             let media = if is_sheet { "text/csv" } else { "application/fhir+json" };
             Ok(print(admin.call(Method::POST, &format!("/sources/{source}/concept-map"), &[], Some((media, bytes))).await?))

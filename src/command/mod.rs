@@ -13,6 +13,7 @@ mod desk;
 mod evidence;
 mod fetch;
 mod ledger;
+mod named;
 mod neighbours;
 mod normalise;
 mod package;

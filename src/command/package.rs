@@ -1,7 +1,7 @@
 //! `hearthgate package`: definition packages in and out of the cache, and trimmed ones.
 
 use super::fetch::Fetcher;
-use super::{FAULT, FINDINGS, FINE, USAGE, complain};
+use super::{FAULT, FINDINGS, FINE, USAGE, complain, named};
 use crate::clock::Clock;
 use crate::definitions::trim;
 use crate::fhir::{Node, json};
@@ -249,6 +249,7 @@ impl Shop {
         if path.is_dir() {
             return pack(path).map(Some);
         }
+        named::check(path).map_err(|error| error.to_string())?;
         if path.is_file() { read_bounded(path, Limits::default().packed_bytes).map(Some) } else { Ok(None) }
     }
 

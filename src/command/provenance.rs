@@ -1,6 +1,6 @@
 //! `hearthgate provenance`: checking the signatures of a Provenance, offline.
 
-use super::{FINDINGS, FINE, USAGE, complain};
+use super::{FINDINGS, FINE, USAGE, complain, named};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::fhir::{Node, json, xml};
@@ -106,7 +106,7 @@ fn told(outcome: &Rechecked) -> String {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    named::bytes(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// A resource as JSON, or as FHIR's XML where it begins like that.

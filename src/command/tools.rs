@@ -1,6 +1,6 @@
 //! The commands that work on files: fhirpath, consent, check.
 
-use super::{FINDINGS, FINE, USAGE, complain, said};
+use super::{FINDINGS, FINE, USAGE, complain, named, said};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::consent::{self as consents, Labeller};
@@ -18,7 +18,7 @@ use std::io::{BufWriter, Write, stdin, stdout};
 use std::path::{Path, PathBuf};
 
 /// The largest file these commands read.
-pub(super) const MAX_FILE_BYTES: usize = 1 << 30;
+pub(super) const MAX_FILE_BYTES: usize = named::BYTES_MAX;
 
 #[derive(Args)]
 pub struct FhirpathArguments {
@@ -143,7 +143,7 @@ fn decide() -> u8 {
 
 /// The bytes of a file that a person named.
 pub(super) fn read_bytes(file: &Path) -> Result<Vec<u8>, String> {
-    std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))
+    named::bytes(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn read(file: &Path) -> Result<Node, String> {

@@ -50,7 +50,7 @@ pub(super) const VALUE_SET: &str = "ValueSet/";
 const URI_SYSTEM: &str = "urn:ietf:rfc:3986";
 
 /// OIDs, URIs of earlier releases, and value sets mistaken for systems, with the system they stand for.
-const ALIASES: [(&str, &str); 29] = [
+const ALIASES: [(&str, &str); 32] = [
     ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
     ("urn:oid:2.16.840.1.113883.6.96", "http://snomed.info/sct"),
     ("urn:oid:2.16.840.1.113883.6.88", "http://www.nlm.nih.gov/research/umls/rxnorm"),
@@ -66,6 +66,9 @@ const ALIASES: [(&str, &str); 29] = [
     ("http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"),
     ("urn:oid:2.16.840.1.113883.6.101", "http://nucc.org/provider-taxonomy"),
     ("urn:oid:2.16.840.1.113883.6.73", "http://www.whocc.no/atc"),
+    ("http://fhir.de/CodeSystem/dimdi/icd-10-gm", ICD_10_GM),
+    ("urn:oid:1.2.276.0.76.5.409", ICD_10_GM),
+    ("http://fhir.de/CodeSystem/dimdi/atc", "http://fhir.de/CodeSystem/bfarm/atc"),
     ("urn:oid:2.16.840.1.113883.5.25", "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"),
     ("urn:oid:2.16.840.1.113883.5.4", "http://terminology.hl7.org/CodeSystem/v3-ActCode"),
     ("urn:oid:2.16.840.1.113883.5.8", "http://terminology.hl7.org/CodeSystem/v3-ActReason"),
@@ -83,11 +86,13 @@ const ALIASES: [(&str, &str); 29] = [
 ];
 
 const LOINC: &str = "http://loinc.org";
+const ICD_10_GM: &str = "http://fhir.de/CodeSystem/bfarm/icd-10-gm";
 /// How the codes of LOINC's groups, parts and lists of answers begin.
 const GROUPS_OF_LOINC: [&str; 3] = ["LG", "LL", "LP"];
 /// Classifications whose codes begin with the category that they are in, each with its editions.
-const CLASSIFICATIONS: [&[&str]; 4] = [
-    &["http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", "http://fhir.de/CodeSystem/bfarm/icd-10-gm"],
+const CLASSIFICATIONS: [&[&str]; 5] = [
+    &["http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", ICD_10_GM],
+    &["http://id.who.int/icd/release/11/mms"],
     &["http://hl7.org/fhir/sid/icd-9-cm"],
     &["http://www.cms.gov/Medicare/Coding/ICD10"],
     &["http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc"],
@@ -146,19 +151,36 @@ impl Code {
     }
 }
 
-/// Whether one code of a classification begins with the other, or lies in a block, as `F10-F19`.
+/// Whether one code of a classification begins with the other, or lies in a block, as `F10-F19`. What is stated in no form of a code may be any.
 fn are_akin(stated: &str, own: &str) -> bool {
-    let stated = stated.trim_end_matches(['-', '.']);
+    let stated = plainly_written(stated);
+    let stated = stated.as_str();
     let begins = |one: &str, other: &str| letters_of(one).zip(letters_of(other)).all(|(one, other)| one == other);
-    match stated
-        .split_once('-')
-        .filter(|(first, last)| first.len() == last.len() && first.starts_with(|letter: char| letter.is_alphabetic()))
-    {
+    match stated.split_once('-') {
         Some((first, last)) => {
-            letters_of(first).le(letters_of(own).take(first.len())) && letters_of(own).take(last.len()).le(letters_of(last))
+            let last = whole_end(first, last);
+            let [of_first, of_last] = [first, &last].map(|end| letters_of(end).count());
+            letters_of(first).le(letters_of(own).take(of_first)) && letters_of(own).take(of_last).le(letters_of(&last))
         }
+        None if !stated.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'.') => true,
         None => !stated.is_empty() && !own.is_empty() && begins(stated, own),
     }
+}
+
+/// A code or a block with one kind of dash, without blanks, and without what stands for whatever follows it: `F11.*`, `F11.x`, `F10.-`.
+fn plainly_written(stated: &str) -> CompactString {
+    let letters = stated.chars().filter(|letter| !letter.is_whitespace());
+    let dashed = |letter: char| if matches!(letter, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE63}' | '\u{FF0D}') { '-' } else { letter };
+    let written: CompactString = letters.map(dashed).collect();
+    let open = written.trim_end_matches(['-', '.', '*', '+', '!', '\u{2020}']);
+    open.strip_suffix(".x").or_else(|| open.strip_suffix(".X")).unwrap_or(open).trim_end_matches(['-', '.']).into()
+}
+
+/// The end of a block; `19` of `F10-19` is `F19`.
+fn whole_end(first: &str, last: &str) -> CompactString {
+    let stem = first.trim_end_matches(|letter: char| !letter.is_ascii_alphabetic());
+    let is_short = last.starts_with(|letter: char| letter.is_ascii_digit()) && stem.len() == 1;
+    if is_short { format_compact!("{stem}{last}") } else { last.into() }
 }
 
 /// What a code of a classification is compared by.
@@ -184,8 +206,12 @@ fn canonical_uri(uri: &str) -> CompactString {
 }
 
 /// Classifications of diseases whose codes are written with a dot or, in claims, without, and how many characters stand before it.
-const DOTTED: [(&str, usize); 3] =
-    [("http://hl7.org/fhir/sid/icd-10-cm", 3), ("http://hl7.org/fhir/sid/icd-10", 3), ("http://hl7.org/fhir/sid/icd-9-cm", 3)];
+const DOTTED: [(&str, usize); 4] = [
+    ("http://hl7.org/fhir/sid/icd-10-cm", 3),
+    ("http://hl7.org/fhir/sid/icd-10", 3),
+    (ICD_10_GM, 3),
+    ("http://hl7.org/fhir/sid/icd-9-cm", 3),
+];
 
 /// The code of a classification of diseases with its dot, in capitals; any other as it is.
 fn canonical_code(system: &str, code: &str) -> CompactString {
@@ -298,9 +324,14 @@ impl Reference {
         self.relative()?.split('/').next()
     }
 
+    /// Whether it is `Type/id` alone.
+    pub(super) fn has_no_base(&self) -> bool {
+        self.relative_at == Some(0)
+    }
+
     /// Whether two references may mean the same resource, were the unstated base of one the base of the other.
     pub(super) fn may_be(&self, other: &Reference) -> bool {
-        let one_has_no_base = self.relative_at == Some(0) || other.relative_at == Some(0);
+        let one_has_no_base = self.has_no_base() || other.has_no_base();
         (one_has_no_base && self.relative_at.is_some() && self.relative() == other.relative()) || self == other
     }
 }
@@ -335,4 +366,41 @@ pub(super) fn items<'a>(node: &'a Node, name: &str) -> &'a [Node] {
 /// Every coding of a `CodeableConcept`, or the node itself when it is a `Coding`.
 pub(super) fn codings(node: &Node) -> &[Node] {
     if node.get("coding").is_some() { items(node, "coding") } else { std::slice::from_ref(node) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_category_or_a_block_is_understood_however_it_is_written() {
+        const CM: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+        const NINE: &str = "http://hl7.org/fhir/sid/icd-9-cm";
+        for (stated_in, stated, own_in, own, holds) in [
+            (CM, "F10-F19", CM, "F11.20", true),
+            (CM, "F10\u{2013}F19", CM, "F11.20", true),
+            (CM, "F10 - F19", CM, "F11.20", true),
+            (CM, "F10-19", CM, "F11.20", true),
+            (CM, "F10-F19.9", CM, "F11.20", true),
+            (CM, "F11.*", CM, "F11.20", true),
+            (CM, "F11.x", CM, "F11.20", true),
+            (CM, "F11.-", CM, "F11.20", true),
+            (CM, "F10-F19", CM, "F20.9", false),
+            (CM, "F10-19", CM, "I10", false),
+            (CM, "F11.*", CM, "F12.1", false),
+            (CM, "opioid dependence, any", CM, "F11.20", true),
+            (NINE, "290-319", NINE, "304.00", true),
+            (NINE, "303-304", NINE, "304.00", true),
+            (NINE, "290-319", NINE, "401.9", false),
+            ("http://fhir.de/CodeSystem/dimdi/icd-10-gm", "F11", CM, "F11.2", true),
+            ("http://fhir.de/CodeSystem/bfarm/icd-10-gm", "F11", "urn:oid:1.2.276.0.76.5.409", "F11.2", true),
+            ("http://fhir.de/CodeSystem/dimdi/atc", "N07", "http://www.whocc.no/atc", "N07BC02", true),
+            ("http://id.who.int/icd/release/11/mms", "6C43", "http://id.who.int/icd/release/11/mms", "6C43.2", true),
+            ("http://id.who.int/icd/release/11/mms", "6C43", "http://id.who.int/icd/release/11/mms", "6A20", false),
+            (CM, "F10-F19", "http://snomed.info/sct", "75544000", false),
+        ] {
+            let (meant, found) = (Code::new(stated_in, stated), Code::new(own_in, own));
+            assert_eq!(meant.may_hold(&found), holds, "{stated} {own}");
+        }
+    }
 }

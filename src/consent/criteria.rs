@@ -5,8 +5,9 @@ use super::directory::{Directory, Target, contained_of};
 use super::period::Period;
 use super::request::Action;
 use super::vocabulary::{Concept, PARTICIPATION_TYPE};
-use crate::fhir::Node;
+use crate::fhir::{Node, json};
 use compact_str::CompactString;
+use std::collections::HashSet;
 
 /// The kinds of criteria, in the order in which they are tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +156,11 @@ impl Data {
         let bearing = if is_borne { identifiers_in(named, contained) } else { Vec::new() };
         let is_read = reference.is_some() || !bearing.is_empty() || (is_by && author.is_told());
         is_read.then_some(Data { meaning, reference, bearing, points_to, version, author })
+    }
+
+    /// How many are meant as authors.
+    pub(super) fn authors_meant(&self) -> usize {
+        if self.meaning == Meaning::AuthoredBy { 1 + self.author.members.len() } else { 0 }
     }
 
     /// Whether nothing but identifiers tells who an author is.
@@ -392,7 +398,8 @@ impl Criteria {
     }
 
     fn read_data(&mut self, provision: &Node, contained: &[Node], directory: &Directory) {
-        for data in items(provision, "data") {
+        let mut known = HashSet::new();
+        for data in items(provision, "data").iter().filter(|data| known.insert(words_of(data))) {
             let read = meaning_of(data).and_then(|meaning| Data::read(meaning, data, contained, directory));
             self.note(Kind::Data, read.is_some());
             self.data.extend(read);
@@ -413,4 +420,9 @@ impl Criteria {
             self.locations.extend(location);
         }
     }
+}
+
+/// What an entry of `data` says, to tell it from others that say the same.
+fn words_of(data: &Node) -> String {
+    json::write(data)
 }

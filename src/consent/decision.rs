@@ -460,6 +460,12 @@ fn limitation(consent: &Consent, answer: Answer) -> Option<Obligation> {
 }
 
 impl Decision {
+    /// How much was compared for the parts of what it was taken on.
+    #[cfg(test)]
+    pub(super) fn spent(&self) -> usize {
+        self.screen.as_ref().map_or(0, |screen| screen.spent())
+    }
+
     fn plain(outcome: Outcome, reason: &'static str) -> Decision {
         Decision {
             outcome,

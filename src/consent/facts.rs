@@ -5,10 +5,13 @@ use super::criteria::Kinds;
 use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
+use super::references::References;
 use super::request::Party;
 use super::vocabulary::{CONFIDENTIALITY, Concept, Confidentiality, is_substance_use};
 use crate::fhir::{Node, Object, Value};
 use compact_str::CompactString;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The facts of one version of one resource.
 #[derive(Debug, Clone, Default)]
@@ -43,20 +46,35 @@ pub struct ResourceFacts {
     /// The highest level among the labels.
     pub(super) confidentiality: Option<Confidentiality>,
     /// When what it tells took place.
-    pub(super) dates: Vec<Period>,
+    pub(super) dates: Arc<Vec<Period>>,
     /// Whether it also took place at a time that is not told as a date.
     pub(super) is_vaguely_dated: bool,
     /// The business identifiers of its own.
     pub(super) identifiers: Vec<Identifier>,
     /// Whoever it is by. One who is not named has neither reference nor identifier.
-    pub(super) authors: Vec<Party>,
+    pub(super) authors: Arc<Vec<Author>>,
     /// Everything it refers to.
-    pub(super) references: Vec<Reference>,
+    pub(super) references: References,
     pub(super) patients: Vec<PatientReference>,
     /// Types that are of no time and by no author: who a person is.
     pub(super) is_timeless: bool,
     /// What nothing is known of, because the resource itself is not at hand.
     pub(super) untold: Kinds,
+}
+
+/// Whoever a resource is by.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Author {
+    /// With the names of those for whom one stands who is contained, by what the contained resource says.
+    pub party: Party,
+    /// Of one who is contained, what is their own: a permit for what others wrote does not mean what they did.
+    pub own: Option<Party>,
+}
+
+impl From<Party> for Author {
+    fn from(party: Party) -> Author {
+        Author { party, own: None }
+    }
 }
 
 impl ResourceFacts {
@@ -93,11 +111,7 @@ impl ResourceFacts {
 
     /// Adds what is meant by references of it that name their targets by identifier alone.
     pub fn add_meant(&mut self, references: impl IntoIterator<Item = Reference>) {
-        for reference in references {
-            if !self.references.contains(&reference) {
-                self.references.push(reference);
-            }
-        }
+        self.references.extend_new(references);
     }
 
     /// Adds a patient it is about besides those it names literally.
@@ -184,9 +198,10 @@ pub fn of(resource: &Node) -> ResourceFacts {
         is_timeless: matches!(type_name, "Patient" | "Person" | "RelatedPerson"),
         ..ResourceFacts::default()
     };
+    let contained = Contained::of(resource);
     add_labels(resource, &mut facts);
-    add_codes(resource, &mut facts);
-    add_authors(resource, &mut facts);
+    add_codes(resource, &contained, &mut facts);
+    facts.authors = Arc::new(authors_of(resource, &contained));
     add_all_dates(resource, &mut facts);
     walk(resource, "", &mut facts);
     facts
@@ -196,7 +211,7 @@ pub fn of(resource: &Node) -> ResourceFacts {
 pub fn references_of(resource: &Node) -> Vec<Reference> {
     let mut facts = ResourceFacts::default();
     walk(resource, "", &mut facts);
-    facts.references
+    facts.references.into_list()
 }
 
 pub(super) fn bare_canonical(canonical: &str) -> CompactString {
@@ -246,7 +261,7 @@ pub(super) fn codes_of(part: &Node) -> Vec<Code> {
     facts.all_codes
 }
 
-fn add_codes(resource: &Node, facts: &mut ResourceFacts) {
+fn add_codes(resource: &Node, contained: &Contained<'_>, facts: &mut ResourceFacts) {
     for element in MAIN_CODES {
         for concept in items(resource, element).iter().flat_map(|node| items(node, "concept").iter().chain(std::iter::once(node))) {
             let before = facts.main_codes.len();
@@ -257,63 +272,77 @@ fn add_codes(resource: &Node, facts: &mut ResourceFacts) {
             facts.has_uncoded |= concept.text("text").is_some() && !is_coded;
         }
     }
-    facts.has_uncoded |= MEDICATIONS.iter().flat_map(|element| items(resource, element)).any(|node| is_elsewhere(node, resource));
+    facts.has_uncoded |= MEDICATIONS.iter().flat_map(|element| items(resource, element)).any(|node| is_elsewhere(node, contained));
 }
 
 /// Elements that may name a product by reference, so that its code is in another resource.
 const MEDICATIONS: [&str; 2] = ["medicationReference", "medication"];
 
 /// Whether what is referred to is not coded here, in a contained resource.
-fn is_elsewhere(node: &Node, resource: &Node) -> bool {
+fn is_elsewhere(node: &Node, contained: &Contained<'_>) -> bool {
     let reference = node.get("reference").map(|inner| if inner.as_text().is_some() { node } else { inner });
-    let contained = || reference.and_then(|reference| contained_of(reference, resource));
+    let product = || reference.and_then(|reference| contained.named_by(reference));
     reference.is_some()
-        && !contained().is_some_and(|product| items(product, "code").iter().flat_map(codings).any(|coding| coding.text("code").is_some()))
+        && !product().is_some_and(|product| items(product, "code").iter().flat_map(codings).any(|coding| coding.text("code").is_some()))
 }
 
-/// The contained resource that a reference names.
-fn contained_of<'a>(reference: &Node, resource: &'a Node) -> Option<&'a Node> {
-    let fragment = reference.text("reference")?.strip_prefix('#')?;
-    items(resource, "contained").iter().find(|contained| contained.text("id") == Some(fragment))
+/// The contained resources by their ids.
+struct Contained<'a>(HashMap<&'a str, &'a Node>);
+
+impl<'a> Contained<'a> {
+    fn of(resource: &'a Node) -> Contained<'a> {
+        // Where two have one id the first is meant.
+        let inner = items(resource, "contained").iter().rev();
+        Contained(inner.filter_map(|inner| Some((inner.text("id")?, inner))).collect())
+    }
+
+    /// The one that a reference names.
+    fn named_by(&self, reference: &Node) -> Option<&'a Node> {
+        self.0.get(reference.text("reference")?.strip_prefix('#')?).copied()
+    }
 }
 
-fn add_authors(resource: &Node, facts: &mut ResourceFacts) {
+fn authors_of(resource: &Node, contained: &Contained<'_>) -> Vec<Author> {
+    let mut authors = Vec::new();
     for element in AUTHORS {
         for author in items(resource, element) {
-            facts.authors.extend(author.get("onBehalfOf").map(|institution| author_of(institution, resource)));
+            authors.extend(author.get("onBehalfOf").map(|institution| author_of(institution, contained)));
             match AUTHOR_MEMBERS.iter().find_map(|member| author.get(member)) {
-                Some(inner) => facts.authors.push(author_of(inner, resource)),
+                Some(inner) => authors.push(author_of(inner, contained)),
                 // Whoever attests need not be named: the author is.
                 None if element == "attester" => {}
-                None => facts.authors.push(author_of(author, resource)),
+                None => authors.push(author_of(author, contained)),
             }
         }
     }
-    if facts.type_name == ENCOUNTER {
-        add_attendants(resource, facts);
+    if resource.resource_type() == Some(ENCOUNTER) {
+        add_attendants(resource, contained, &mut authors);
     }
+    authors
 }
 
 /// Who saw the patient, and for whom. A participant who is not named may be anybody.
-fn add_attendants(visit: &Node, facts: &mut ResourceFacts) {
+fn add_attendants(visit: &Node, contained: &Contained<'_>, authors: &mut Vec<Author>) {
     let participants = items(visit, PARTICIPANT).iter();
     let individuals = participants.map(|one| INDIVIDUALS.iter().find_map(|member| one.get(member)).unwrap_or(one));
     let attendants = individuals.chain(visit.get(SERVICE_PROVIDER));
-    facts.authors.extend(attendants.map(|attendant| author_of(attendant, visit)));
+    authors.extend(attendants.map(|attendant| author_of(attendant, contained)));
 }
 
 /// An author; one who is contained, by what the contained resource says of them.
-fn author_of(reference: &Node, resource: &Node) -> Party {
-    let mut party = Party { roles: Vec::new(), ..Party::from_reference(reference) };
-    if let Some(contained) = contained_of(reference, resource) {
-        add_names(&mut party, contained);
-        for named in BEHIND_AUTHORS.iter().filter_map(|name| contained.get(name)) {
+fn author_of(reference: &Node, contained: &Contained<'_>) -> Author {
+    let mut author = Author::from(Party { roles: Vec::new(), ..Party::from_reference(reference) });
+    if let Some(inner) = contained.named_by(reference) {
+        let party = &mut author.party;
+        add_names(party, inner);
+        author.own = Some(Party { type_name: inner.resource_type().map(CompactString::from), ..party.clone() });
+        for named in BEHIND_AUTHORS.iter().filter_map(|name| inner.get(name)) {
             party.references.extend(Reference::from_node(named));
             party.identifiers.extend(named.get("identifier").and_then(Identifier::from_node));
-            contained_of(named, resource).into_iter().for_each(|inner| add_names(&mut party, inner));
+            contained.named_by(named).into_iter().for_each(|inner| add_names(party, inner));
         }
     }
-    party
+    author
 }
 
 /// What a contained resource says of whoever it stands for.
@@ -327,15 +356,15 @@ fn add_all_dates(resource: &Node, facts: &mut ResourceFacts) {
     add_clinical_dates(resource, facts);
     for part in DATED_PARTS.iter().flat_map(|name| items(resource, name)) {
         add_clinical_dates(part, facts);
-        facts.dates.extend(part.text("date").and_then(Period::of_date));
+        Arc::make_mut(&mut facts.dates).extend(part.text("date").and_then(Period::of_date));
     }
     if facts.dates.is_empty() {
         for recorded in RECORDING_DATES.iter().filter_map(|name| resource.get(name)) {
-            add_dates(recorded, &mut facts.dates);
+            add_dates(recorded, Arc::make_mut(&mut facts.dates));
         }
     }
     for timing in DOSAGES.iter().flat_map(|name| items(resource, name)).filter_map(|dosage| dosage.get("timing")) {
-        add_dates(timing, &mut facts.dates);
+        add_dates(timing, Arc::make_mut(&mut facts.dates));
     }
 }
 
@@ -345,7 +374,7 @@ fn add_clinical_dates(node: &Node, facts: &mut ResourceFacts) {
         let beside = name.strip_prefix('_');
         let Some(form) = clinical_form(beside.unwrap_or(name)) else { continue };
         let before = facts.dates.len();
-        add_dates(&member.node, &mut facts.dates);
+        add_dates(&member.node, Arc::make_mut(&mut facts.dates));
         // An element whose name says no form may be something else than a date.
         let is_meant = !form.is_empty() || member.node.as_text().is_some();
         let is_dated = facts.dates.len() > before || beside.is_some_and(|name| node.get(name).is_some());

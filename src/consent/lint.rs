@@ -11,7 +11,7 @@ use super::naming::{is_same, is_untold_from};
 use super::period::{Period, date_interval};
 use super::request::{Action, Party};
 use super::rules::{Edition, Polarity};
-use super::vocabulary::{Concept, RESOURCE_TYPES, is_abstract, is_sensitivity};
+use super::vocabulary::{ACT_REASON, Concept, RESOURCE_TYPES, is_abstract, is_sensitivity, says_information};
 use crate::definitions::Definitions;
 use crate::fhir::temporal::Interval;
 use crate::fhir::{Node, json};
@@ -306,8 +306,14 @@ impl Linter<'_> {
                         withholds everything that has any code of LOINC.";
             self.warn(IssueType::CodeInvalid, "consent-code-group", path, text);
         }
-        if name == "purpose" && code.tells_system() && !Concept::new(code).is_known() {
-            let text = "A purpose of use that is not known: it is matched only by requests that state the same code.";
+        if name == "purpose" && code.tells_system() && !Concept::new(code.clone()).is_known() {
+            let text = match code.system == ACT_REASON {
+                true => {
+                    "A purpose of use that is not known: a permit by it is met only by requests that state the same code, and a denial by it is \
+                     taken to mean any purpose."
+                }
+                false => "A purpose of use that is not known: it is matched only by requests that state the same code.",
+            };
             self.warn(IssueType::CodeInvalid, "consent-purpose-unknown", path, text);
         }
     }
@@ -317,6 +323,10 @@ impl Linter<'_> {
         if name == "securityLabel" && is_abstract(&Concept::new(code.clone())) {
             let text = "An abstract sensitivity, by which nothing is labelled: no permit rests on it, and a denial by it means all that are below it.";
             return self.warn(IssueType::CodeInvalid, "consent-label-abstract", path, text);
+        }
+        if name == "securityLabel" && says_information(&Concept::new(code.clone())) {
+            let text = "A kind of information by its confidentiality: no permit rests on it, and a denial by it means the sensitivity of that name.";
+            return self.warn(IssueType::CodeInvalid, "consent-label-information", path, text);
         }
         if matches!(name, "class" | "resourceType") && is_base_type(code) {
             let text = "What many types of record are: no permit rests on it, and a denial by it withholds them all.";

@@ -9,9 +9,10 @@ use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
 use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
 use super::period::Period;
+use super::references::References;
 use super::request::{Party, Request};
 use super::rules::{Consent, Polarity, Rules};
-use super::vocabulary::{ACT_REASON, Concept, Confidentiality, are_akin, is_above, names_sensitivity};
+use super::vocabulary::{ACT_REASON, Concept, Confidentiality, are_akin, is_above, is_by_information, names_sensitivity};
 use compact_str::CompactString;
 
 /// How far a criterion holds. A rule holds as far as the weakest of its criteria.
@@ -134,8 +135,8 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
         Kind::Label => with_resource(asked, |facts| test_labels(&criteria.labels, facts)),
         Kind::Code => with_resource(asked, |facts| test_codes(&criteria.codes, facts)),
         Kind::DataPeriod => with_resource(asked, |facts| test_data_period(criteria, facts)),
-        Kind::Data => with_resource(asked, |facts| any(&criteria.data, |data| test_data(data, facts, asked.roles))),
-        Kind::Source => with_resource(asked, |facts| any(&criteria.sources, |source| test_data(source, facts, asked.roles))),
+        Kind::Data => with_resource(asked, |facts| test_all_data(&criteria.data, facts, asked.roles)),
+        Kind::Source => with_resource(asked, |facts| test_all_data(&criteria.sources, facts, asked.roles)),
         Kind::Other => Held::UNKNOWN,
     }
 }
@@ -232,6 +233,9 @@ fn test_locations(stated: &[Reference], asking: &[Reference]) -> Held {
 /// A permit's level of confidentiality covers all below it; a denial's is met exactly, and may have meant what lies above it. A resource without
 /// a level counts as restricted.
 fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
+    if stated.len().saturating_mul(facts.labels.len()) > MAX_COMPARED {
+        return Held::UNKNOWN;
+    }
     any(stated, |label| {
         let carries = facts.labels.iter().any(|own| label.covers(own));
         match (label.confidentiality, facts.confidentiality) {
@@ -253,7 +257,7 @@ fn test_labels(stated: &[Concept], facts: &ResourceFacts) -> Held {
                 let may_be_level = Confidentiality::meant_by(&label.code)
                     .is_some_and(|meant| facts.confidentiality.unwrap_or(Confidentiality::Restricted) >= meant);
                 let is_doubtful = facts.has_unread_label || may_be_level || (is_unlabelled() && names_sensitivity(label));
-                let is_of_kind = facts.labels.iter().any(|own| is_above(label, own));
+                let is_of_kind = facts.labels.iter().any(|own| is_above(label, own) || is_by_information(label, own));
                 // A label that says less exactly what the resource tells may stand for what the denial means.
                 let may_carry = facts.labels.iter().any(|own| own.covers(label) || are_akin(own, label) || label.code.may_be(&own.code));
                 let deny = if carries || is_of_kind || carries_bare(label, facts) {
@@ -275,7 +279,7 @@ fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
     facts.labels.iter().any(|own| own.code.code == label.code.code && bare(own))
 }
 
-/// How many pairs of codes are compared for one rule. What more would find is not known.
+/// How many pairs of codes, or of labels, are compared for one rule. What more would find is not known.
 const MAX_COMPARED: usize = 200_000;
 
 fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
@@ -320,6 +324,17 @@ fn reaches(period: &Period, date: &Period) -> Match {
     }
 }
 
+/// How many pairs of an author and somebody who is meant as one are compared for one rule. What more would find is not known.
+const MAX_AUTHORS_COMPARED: usize = 1_000_000;
+
+fn test_all_data(stated: &[Data], facts: &ResourceFacts, roles: &KnownRoles) -> Held {
+    let meant = stated.iter().map(Data::authors_meant).fold(0, usize::saturating_add);
+    if meant.saturating_mul(facts.authors.len()) > MAX_AUTHORS_COMPARED {
+        return Held::UNKNOWN;
+    }
+    any(stated, |data| test_data(data, facts, roles))
+}
+
 fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
     let untold = if facts.untold.has(Kind::Data) { Held::UNKNOWN } else { Held::both(false) };
     match data.meaning {
@@ -331,9 +346,9 @@ fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
 fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
     match data.meaning {
         Meaning::Instance | Meaning::AuthoredBy => test_instance(data, facts),
-        Meaning::Dependents => test_instance(data, facts).or(test_literal(data, &facts.references)),
+        Meaning::Dependents => test_instance(data, facts).or(facts.references.tested(data.reference.as_ref())),
         Meaning::Related => {
-            let inward = test_instance(data, facts).or(test_literal(data, &facts.references));
+            let inward = test_instance(data, facts).or(facts.references.tested(data.reference.as_ref()));
             let is_pointed_at = facts.reference.as_ref().is_some_and(|own| data.points_to.contains(own));
             inward.or(Held { permit: Match::No, deny: is_pointed_at.into() })
         }
@@ -344,7 +359,7 @@ fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
 fn test_instance(data: &Data, facts: &ResourceFacts) -> Held {
     let held = match &facts.reference {
         // Told by some attributes alone, it may itself be what is given as its reference.
-        None if !facts.untold.is_empty() => test_literal(data, &facts.references).in_doubt(),
+        None if !facts.untold.is_empty() => facts.references.tested(data.reference.as_ref()).in_doubt(),
         own => test_literal(data, own.as_slice()),
     };
     let held = held.or(any(&data.bearing, |meant| test_bearer(meant, facts)));
@@ -370,6 +385,17 @@ fn test_bearer((type_name, meant): &(CompactString, Identifier), facts: &Resourc
     }
 }
 
+impl References {
+    /// Whether what is meant is among them.
+    fn tested(&self, meant: Option<&Reference>) -> Held {
+        let Some(meant) = meant else { return Held::both(false) };
+        if self.has(meant) {
+            return Held::both(true);
+        }
+        if self.may_have(meant) { Held::UNKNOWN } else { Held::both(false) }
+    }
+}
+
 fn test_references(meant: &Reference, among: &[Reference]) -> Held {
     if among.contains(meant) {
         return Held::both(true);
@@ -381,7 +407,19 @@ fn test_authors(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held 
     if facts.authors.is_empty() {
         return if facts.is_timeless { Held::both(false) } else { Held::UNKNOWN };
     }
-    any(&facts.authors, |author| test_author(data, author, roles))
+    any(&facts.authors, |author| {
+        let held = test_author(data, &author.party, roles);
+        match &author.own {
+            Some(own) => Held { permit: if is_of_type(data, own) { test_author(data, own, roles).permit } else { Match::No }, ..held },
+            None => held,
+        }
+    })
+}
+
+/// Whether one who is contained may be what is meant, by the type of both.
+fn is_of_type(data: &Data, own: &Party) -> bool {
+    let meant = data.reference.as_ref().map_or(data.author.party.type_name.as_deref(), Reference::type_name);
+    meant.zip(own.type_name.as_deref()).is_none_or(|(meant, own)| meant == own)
 }
 
 /// A permit is for what somebody wrote under a name of their own; a denial also for what is by those they stand for, or may be.

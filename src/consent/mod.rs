@@ -42,6 +42,7 @@ mod policy;
 mod readings;
 mod recipients;
 mod redact;
+mod references;
 mod request;
 mod rules;
 mod screen;
@@ -73,8 +74,8 @@ pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
 pub use patients::{Named, PatientReference, named_in, patient_identifiers_of, patients_of};
 pub use permitted::{
-    Ground, Permitted, PermittedRecord, is_administrative, is_operators, no_patient, oversight, oversight_record, own_record, own_word,
-    own_work, release, release_beside, release_provenance, withholds_labels,
+    Ground, Permitted, PermittedRecord, is_administrative, is_beyond_deciding, is_operators, no_patient, oversight, oversight_record,
+    own_record, own_word, own_work, release, release_beside, release_provenance, withholds_labels,
 };
 pub use pointers::{doers_of, pointers_of, records_at};
 pub use policy::{BrokenGlass, BySensitivity, ImplicitPolicy, Policy};

@@ -256,9 +256,17 @@ pub fn release_provenance(decision: &Decision, record: &Node, hidden: &[Referenc
 }
 
 /// Whether the rules that a decision was taken by withhold what tells this much, a reference to a place for instance.
-pub fn withholds_labels(decision: &Decision, labels: &[Concept]) -> bool {
-    let part = Part { labels: labels.to_vec(), ..Part::default() };
-    decision.screen.as_ref().is_some_and(|screen| screen.withholds(part, &Memory::default()))
+pub fn withholds_labels(decision: &Decision) -> impl Fn(&[Concept]) -> bool + '_ {
+    let memory = Memory::default();
+    move |labels| {
+        let part = || Part { labels: labels.to_vec(), ..Part::default() };
+        decision.screen.as_ref().is_some_and(|screen| screen.withholds(part(), &memory))
+    }
+}
+
+/// Whether what a decision was taken on tells so much, and the rules state so much, that it was not found out of every part whether it may be shown.
+pub fn is_beyond_deciding(decision: &Decision) -> bool {
+    decision.screen.as_ref().is_some_and(|screen| screen.is_exhausted())
 }
 
 /// Lets a resource go back to the organisation that sent it, in the words it sent. `None` when the two are not the same or not known.

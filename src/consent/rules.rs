@@ -3,9 +3,11 @@
 use super::code::Code;
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::KnownRoles;
+use super::facts::ResourceFacts;
 use super::period::Period;
 use super::policy::Policy;
 use super::recipients::Recipients;
+use super::references::References;
 use super::request::Party;
 use super::vocabulary::{ACT_REASON, Concept};
 use crate::clock::Instant;
@@ -51,6 +53,39 @@ pub(super) struct Reach {
     pub wide: Vec<Code>,
     /// Whether an author is known by identifier alone, so that it matters by which identifiers others go.
     pub names_authors_by_identifier: bool,
+    /// Whether a record is meant by identifier.
+    pub names_by_identifier: bool,
+    /// The single records that are named, and what those point to as far as it is known.
+    pub records: References,
+    weights: Weights,
+}
+
+/// So many rules, most of which are not about whoever asks, cost as much as one comparison of what a record tells.
+const RULES_AT_ONCE: usize = 8;
+
+/// How much there is in all rules that is compared with what a resource tells.
+#[derive(Debug, Clone, Copy, Default)]
+struct Weights {
+    rules: usize,
+    labels: usize,
+    codes: usize,
+    data: usize,
+    authors: usize,
+}
+
+impl Weights {
+    fn of(consents: &[Consent]) -> Weights {
+        let mut weights = Weights::default();
+        for rule in consents.iter().flat_map(|consent| &consent.rules) {
+            let data = || rule.own.data.iter().chain(&rule.own.sources);
+            weights.rules += 1;
+            weights.labels += rule.own.labels.len();
+            weights.codes += rule.own.codes.len();
+            weights.data += data().count();
+            weights.authors += data().map(Data::authors_meant).sum::<usize>();
+        }
+        weights
+    }
 }
 
 /// How many codes that may mean others are compared with each code of a resource. Of more, each is taken to be meant until it is decided.
@@ -60,10 +95,8 @@ impl Reach {
     pub(super) fn of(consents: &[Consent], policy: &Policy) -> Reach {
         let rules = || consents.iter().flat_map(|consent| &consent.rules);
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
-        let authors = || {
-            let named = rules().flat_map(|rule| rule.own.sources.iter().chain(&rule.own.data));
-            named.filter(|data| data.meaning == Meaning::AuthoredBy)
-        };
+        let data = || rules().flat_map(|rule| rule.own.sources.iter().chain(&rule.own.data));
+        let authors = || data().filter(|data| data.meaning == Meaning::AuthoredBy);
         let is_open = policy.may_permit() || policy.glass.is_some();
         Reach {
             is_selective: is_open || states(&Kind::SELECTING),
@@ -77,6 +110,9 @@ impl Reach {
                 .collect(),
             wide: rules().flat_map(|rule| &rule.own.codes).filter(|code| code.may_mean_others()).take(MAX_WIDE + 1).cloned().collect(),
             names_authors_by_identifier: authors().any(Data::is_by_identifier_alone),
+            names_by_identifier: data().any(|data| !data.bearing.is_empty()),
+            records: data().flat_map(|data| data.reference.iter().chain(&data.points_to)).cloned().collect(),
+            weights: Weights::of(consents),
         }
     }
 
@@ -84,6 +120,13 @@ impl Reach {
     pub(super) fn may_name(&self, code: &Code) -> bool {
         let may_mean = |wide: &Code| wide.may_be(code) || wide.may_hold(code);
         self.codes.contains(&code.code) || self.wide.len() > MAX_WIDE || self.wide.iter().any(may_mean)
+    }
+
+    /// How much is compared at most where all rules are asked of what tells this much.
+    pub fn cost_of(&self, facts: &ResourceFacts) -> usize {
+        let Weights { rules, labels, codes, data, authors } = self.weights;
+        let pairs = [(labels, facts.labels.len()), (codes, facts.all_codes.len()), (authors, facts.authors.len())];
+        pairs.iter().map(|(stated, told)| stated.saturating_mul(*told)).fold(rules / RULES_AT_ONCE + data, usize::saturating_add)
     }
 }
 

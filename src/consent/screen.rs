@@ -6,15 +6,23 @@ use super::facts::{self, ResourceFacts};
 use super::label::{Labeller, holds_unreadable, level};
 use super::patients::PatientReference;
 use super::permitted::is_administrative;
+use super::references::References;
 use super::request::Request;
 use super::rules::Rules;
 use super::vocabulary::{Concept, Confidentiality, is_sensitivity};
 use crate::fhir::Node;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many different parts of one resource are remembered with what was decided of them. Further ones are decided again.
 const MEMORY_LIMIT: usize = 64;
+/// How much is compared at most, over all rules, to decide on the parts of one record. What more would be needed for is withheld.
+pub(super) const MAX_COST: usize = 8_000_000;
+
+/// Stands for every record that no rule names.
+const NO_OTHER: &str = "?";
 
 /// Types that say who somebody is: a reference to one stays, whatever types the rules name.
 const PARTIES: [&str; 4] = ["Device", "Patient", "Person", "RelatedPerson"];
@@ -38,6 +46,8 @@ pub(super) struct Screen {
     pub names_targets: bool,
     /// Whether the recipient may know.
     pub is_revealed: bool,
+    /// How much was compared by now: for the record and whatever stands inside it.
+    spent: Arc<AtomicUsize>,
 }
 
 /// What a part of a resource tells.
@@ -53,7 +63,7 @@ pub(super) struct Part {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     parts: RefCell<Vec<(Part, bool)>>,
-    targets: RefCell<Vec<(String, bool)>>,
+    targets: RefCell<HashMap<String, bool>>,
 }
 
 impl Screen {
@@ -68,12 +78,21 @@ impl Screen {
             is_telling: facts.holds_sensitive || (!reach.codes.is_empty() && is_named()),
             names_targets: reach.names_targets,
             is_revealed: rules.policy.reveal_redaction,
+            spent: Arc::default(),
         })
     }
 
     /// A screen without rules, which withholds what is known to be hidden and nothing else.
     pub(super) fn open(facts: &ResourceFacts) -> Screen {
-        Screen { heard: Vec::new(), labeller: None, bare: bare(facts), is_telling: false, names_targets: false, is_revealed: false }
+        Screen {
+            heard: Vec::new(),
+            labeller: None,
+            bare: bare(facts),
+            is_telling: false,
+            names_targets: false,
+            is_revealed: false,
+            spent: Arc::default(),
+        }
     }
 
     /// The screens of several patients on the same resource as one.
@@ -97,6 +116,7 @@ impl Screen {
             is_telling: self.is_telling,
             names_targets: self.names_targets,
             is_revealed: false,
+            spent: Arc::clone(&self.spent),
         }
     }
 
@@ -111,7 +131,7 @@ impl Screen {
         facts.main_codes.clone_from(&self.bare.main_codes);
         facts.declared.extend(self.bare.declared.iter().cloned());
         facts.add_setting(self.bare.setting.clone());
-        Screen { is_telling: tells, ..self.inside(&facts) }
+        Screen { is_telling: tells, spent: Arc::default(), ..self.inside(&facts) }
     }
 
     /// The facts of what is left of the resource: of the same type, and telling as much of itself, as the decision on it was taken on.
@@ -160,7 +180,20 @@ impl Screen {
 
     /// Whether every patient's rules permit it.
     pub(super) fn permits(&self, facts: &ResourceFacts) -> bool {
-        self.heard.iter().all(|heard| permits(&heard.rules, &heard.request, facts))
+        let cost = self.heard.iter().map(|heard| heard.rules.reach.cost_of(facts)).fold(0, usize::saturating_add);
+        let spent = self.spent.load(Ordering::Relaxed).saturating_add(cost);
+        self.spent.store(spent, Ordering::Relaxed);
+        spent <= MAX_COST && self.heard.iter().all(|heard| permits(&heard.rules, &heard.request, facts))
+    }
+
+    #[cfg(test)]
+    pub(super) fn spent(&self) -> usize {
+        self.spent.load(Ordering::Relaxed)
+    }
+
+    /// Whether so much had to be compared that something was withheld undecided.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.spent.load(Ordering::Relaxed) > MAX_COST
     }
 
     /// Whether the resource would be permitted if it had no parts.
@@ -237,18 +270,24 @@ impl Screen {
         if reference.is_none() && type_name == self.bare.type_name {
             return false;
         }
-        let key = format!("{type_name} {}", reference.map_or("", Reference::as_str));
-        let known = memory.targets.borrow().iter().find(|(known, _)| *known == key).map(|(_, answer)| *answer);
+        // Of what no rule names all is decided alike.
+        let name = reference.map(|reference| if self.may_mean(reference) { reference.as_str() } else { NO_OTHER });
+        let key = format!("{type_name} {}", name.unwrap_or_default());
+        let known = memory.targets.borrow().get(&key).copied();
         known.unwrap_or_else(|| {
             let facts =
                 ResourceFacts { type_name: type_name.into(), reference: reference.cloned(), identifiers: Vec::new(), ..self.bare.clone() };
             let answer = !self.permits(&facts);
-            let mut targets = memory.targets.borrow_mut();
-            if targets.len() < MEMORY_LIMIT {
-                targets.push((key, answer));
-            }
+            memory.targets.borrow_mut().insert(key, answer);
             answer
         })
+    }
+
+    /// Whether some rule names this record, or may.
+    fn may_mean(&self, reference: &Reference) -> bool {
+        let is_logical = reference.sought().is_some();
+        let reaches = self.heard.iter().map(|heard| &heard.rules.reach);
+        reaches.into_iter().any(|reach| reach.records.may_have(reference) || (is_logical && reach.names_by_identifier))
     }
 
     /// Whether a patient is not among those the resource is about.
@@ -283,7 +322,7 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         identifiers: facts.identifiers.clone(),
         authors: facts.authors.clone(),
         // What a record of a withheld one's kin belongs to cannot be taken from it; a Bundle's entries are decided one by one.
-        references: if facts.type_name == "Bundle" { Vec::new() } else { facts.references.clone() },
+        references: if facts.type_name == "Bundle" { References::default() } else { facts.references.clone() },
         patients: facts.patients.clone(),
         is_timeless: facts.is_timeless,
         untold: facts.untold,

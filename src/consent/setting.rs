@@ -8,7 +8,7 @@ use super::vocabulary::{Concept, is_sensitivity};
 use crate::fhir::Node;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 const PART_OF: &str = "partOf";
 
@@ -195,8 +195,10 @@ fn nodes_in(resource: &Node, belongs: bool) -> impl Iterator<Item = (&Node, bool
 pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Concept> {
     let mut labels = Vec::new();
     let mut open = vec![resource];
-    let mut contained: Vec<&Node> =
-        items(resource, "contained").iter().filter(|inner| inner.resource_type().is_some_and(is_setting)).collect();
+    let mut contained: HashMap<&str, Vec<&Node>> = HashMap::new();
+    for inner in items(resource, "contained").iter().filter(|inner| inner.resource_type().is_some_and(is_setting)) {
+        inner.text("id").into_iter().for_each(|id| contained.entry(id).or_default().push(inner));
+    }
     while let Some(node) = open.pop() {
         for (named, must_tell_type) in nodes_in(node, true) {
             if let Some(display) = named.get("display").filter(|_| !must_tell_type) {
@@ -206,8 +208,7 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
         let referred = nodes_in(node, true).filter_map(|(named, _)| named.text("reference"));
         let fragments = referred.chain(made_by(node).map(|(_, name)| name)).filter_map(|name| name.strip_prefix('#'));
         for id in fragments {
-            if let Some(at) = contained.iter().position(|inner| inner.text("id") == Some(id)) {
-                let inner = contained.swap_remove(at);
+            for inner in contained.remove(id).unwrap_or_default() {
                 labels.extend(labels_of_setting(inner, labeller));
                 open.push(inner);
             }

@@ -8,7 +8,7 @@ use super::code::{Code, Reference, codings, items};
 use super::criteria::Kind;
 use super::decision::{Decision, Obligation, decide_request, explain};
 use super::directory::Directory;
-use super::facts::{self, ResourceFacts};
+use super::facts::{self, Author, ResourceFacts};
 use super::patients::{PatientReference, patient_identifiers_of};
 use super::period::Period;
 use super::policy::Policy;
@@ -21,6 +21,7 @@ use crate::fhir::json::{self, DEFAULT_DEPTH};
 use crate::fhir::temporal::DateTime;
 use crate::fhir::{Node, Object, Value};
 use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
 
 /// The longest line that is read. The rest of a longer one is passed over, and the case denied.
 const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -117,9 +118,10 @@ fn read_facts(request: &Node, directory: &Directory) -> Option<ResourceFacts> {
     }
     let attributes = request.get("resource_attributes")?;
     let mut facts = ResourceFacts { type_name: "Resource".into(), ..ResourceFacts::default() };
-    facts.authors.extend(attributes.get("author").and_then(read_reference).map(|author| Party::named(&author)));
+    let author = attributes.get("author").and_then(read_reference);
+    facts.authors = Arc::new(author.map(|author| Author::from(Party::named(&author))).into_iter().collect());
     facts.references.extend(attributes.get("reference").and_then(read_reference));
-    facts.dates.extend(attributes.text("date").and_then(Period::of_date));
+    facts.dates = Arc::new(attributes.text("date").and_then(Period::of_date).into_iter().collect());
     // What is not among the attributes is not known, which is not the same as that it is not there.
     let told = [(Kind::Data, facts.references.is_empty())].into_iter().filter_map(|(kind, is_untold)| is_untold.then_some(kind));
     [Kind::Class, Kind::Document, Kind::Label, Kind::Code].into_iter().chain(told).for_each(|kind| facts.untold.add(kind));
@@ -133,7 +135,7 @@ fn read_facts(request: &Node, directory: &Directory) -> Option<ResourceFacts> {
 fn facts_in(resource: &Node, directory: &Directory) -> ResourceFacts {
     let mut facts = facts::of(resource);
     facts.add_bases(Definitions::embedded());
-    let meant: Vec<Reference> = directory.meant_by(&facts.references).collect();
+    let meant: Vec<Reference> = directory.meant_by(facts.references.as_slice()).collect();
     facts.add_meant(meant);
     if !directory.other_patients(&patient_identifiers_of(resource), facts.patients()).is_empty() {
         facts.add_patient(PatientReference::Unresolvable);

@@ -33,7 +33,7 @@ pub fn turns_on_setting(rules: &Rules, request: &Request, facts: &ResourceFacts)
 /// Whether what those tell who are named in a resource could change what is shown of it, by the decision on it.
 pub fn turns_on_doers(decision: &Decision) -> bool {
     let is_released = decision.is_permit() || decision.screen.as_ref().is_some_and(|screen| screen.permits_bare());
-    is_released && withholds_labels(decision, &labels_of_worst_setting())
+    is_released && withholds_labels(decision)(&labels_of_worst_setting())
 }
 
 /// Decides on one resource whose setting is not known: a permit if it is one whatever the setting tells, and then with what the law wants said of

@@ -127,6 +127,28 @@ const PURPOSES: [(&str, &str); 65] = [
     ("JUDICIAL", "HLEGAL"),
 ];
 
+/// What older consents call purposes (v3-ActReason, information privacy reasons and its kin), and the purpose of use that is meant.
+const FORMER_PURPOSES: [(&str, &str); 12] = [
+    ("ACCRED", "HACCRED"),
+    ("COMPL", "HCOMPL"),
+    ("LEGAL", "HLEGAL"),
+    ("MARKT", "HMARKT"),
+    ("OPERAT", "HOPERAT"),
+    ("OUTCOMS", "HOUTCOMS"),
+    ("PAYMT", "HPAYMT"),
+    ("PRGRPT", "HPRGRP"),
+    ("QUALIMP", "HQUALIMP"),
+    ("RESCH", "HRESCH"),
+    ("RSRCH", "HRESCH"),
+    ("SYSADMN", "HSYSADMIN"),
+];
+
+/// The place of a purpose among all of them.
+fn place_of_purpose(code: &str) -> Option<usize> {
+    let code = FORMER_PURPOSES.iter().find(|(former, _)| *former == code).map_or(code, |(_, meant)| meant);
+    PURPOSES.iter().position(|(purpose, _)| *purpose == code)
+}
+
 pub(super) const SENSITIVITY_COUNT: usize = 25;
 
 /// Sensitivities with their parents. Substance use stands under both of its names, because sources use either.
@@ -177,37 +199,39 @@ const BELOW: [(&str, &[&str]); 3] = [
 ];
 
 /// The abstract sensitivity right above one that labels.
-fn abstract_above(label: &Concept) -> Option<&'static str> {
-    let listed = BELOW.iter().find(|(_, codes)| codes.contains(&label.code.code.as_str())).map(|(above, _)| *above);
-    let is_of_acts = || sensitivity_bit(&label.code.code) != 0;
+fn abstract_above(code: &Code) -> Option<&'static str> {
+    let listed = BELOW.iter().find(|(_, codes)| codes.contains(&code.code.as_str())).map(|(above, _)| *above);
+    let is_of_acts = || sensitivity_bit(&code.code) != 0;
     listed.or_else(|| is_of_acts().then_some("_ActInformationSensitivityPolicy"))
 }
 
-/// The abstract sensitivity, or what is above it, that somebody names, however they write it.
-fn abstract_named(concept: &Concept) -> Option<&'static str> {
-    let Code { system, code } = &concept.code;
-    let is_named = |name: &str| code.trim_start_matches('_').eq_ignore_ascii_case(name.trim_start_matches('_'));
-    let may_be = system == ACT_CODE || !concept.code.tells_system();
-    ABSTRACT.iter().map(|(name, _)| *name).find(|name| may_be && is_named(name))
+/// The abstract sensitivity, or what is above it, that somebody names, however they write it: its bit, or none.
+fn abstract_named(code: &Code) -> u8 {
+    let is_named = |name: &str| code.code.trim_start_matches('_').eq_ignore_ascii_case(name.trim_start_matches('_'));
+    ABSTRACT.iter().position(|(name, _)| is_named(name)).map_or(0, |place| 1 << place)
+}
+
+/// The bits of the abstract sensitivities above one that labels.
+fn abstracts_above(code: &Code) -> u8 {
+    let above = |name: &str| ABSTRACT.iter().find(|(own, _)| *own == name).map(|(_, above)| *above);
+    let chain = std::iter::successors(abstract_above(code), |name| above(name)).take(ABSTRACT.len());
+    let places = chain.filter_map(|name| ABSTRACT.iter().position(|(own, _)| *own == name));
+    places.fold(0, |bits, place| bits | 1 << place)
 }
 
 /// Whether somebody who names an abstract sensitivity means this label too.
 pub(super) fn is_above(named: &Concept, label: &Concept) -> bool {
-    let Some(named) = abstract_named(named) else { return false };
-    let above = |name: &str| ABSTRACT.iter().find(|(own, _)| *own == name).map(|(_, above)| *above);
-    let is_of_system = label.code.system == ACT_CODE || !label.code.tells_system();
-    let chain = std::iter::successors(abstract_above(label).filter(|_| is_of_system), |name| above(name));
-    chain.take(ABSTRACT.len()).any(|name| name == named)
+    named.abstracts.named & label.abstracts.above != 0
 }
 
 /// Whether it names a sensitivity, or an abstract one that data are not labelled with.
 pub(super) fn names_sensitivity(label: &Concept) -> bool {
-    is_sensitivity(label) || is_abstract(label)
+    is_sensitivity(label) || is_abstract(label) || says_information(label)
 }
 
 /// Whether it names an abstract sensitivity, or what is above these.
 pub(super) fn is_abstract(label: &Concept) -> bool {
-    abstract_named(label).is_some()
+    label.abstracts.named != 0
 }
 
 /// Sensitivities that are used for one another: a denial by one may mean what the other labels.
@@ -215,14 +239,53 @@ const AKIN: [&[&str]; 2] = [&["COGN", "DVD", "EMOTDIS", "MH", "PSY", "PSYTHPN"],
 
 /// Whether two sensitivities are used for one another.
 pub(super) fn are_akin(one: &Concept, other: &Concept) -> bool {
-    let is_in = |names: &[&str], label: &Concept| names.iter().any(|name| label.is_any_of(sensitivity_bit(name)));
-    one.code.system == ACT_CODE && other.code.system == ACT_CODE && AKIN.iter().any(|names| is_in(names, one) && is_in(names, other))
+    one.akin & other.akin != 0
+}
+
+/// In which groups of sensitivities a code is that are used for one another, by the bits of all it is a kind of.
+fn akin(code: &Code, kinds: u128) -> u8 {
+    let is_in = |names: &[&str]| code.system == ACT_CODE && names.iter().any(|name| kinds & sensitivity_bit(name) != 0);
+    AKIN.iter().enumerate().filter(|(_, names)| is_in(names)).fold(0, |bits, (place, _)| bits | 1 << place)
 }
 
 /// How far up a hierarchy is followed; deeper than any of the tables.
 const HIERARCHY_DEPTH: usize = 8;
 
-/// A code placed in its hierarchy, so that "is it a kind of" is one bit test.
+/// The abstract sensitivities, each by a bit, that a code names and that stand above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Abstracts {
+    named: u8,
+    above: u8,
+}
+
+impl Abstracts {
+    fn of(code: &Code) -> Abstracts {
+        match code.system == ACT_CODE || !code.tells_system() {
+            true => Abstracts { named: abstract_named(code), above: abstracts_above(code) },
+            false => Abstracts::default(),
+        }
+    }
+}
+
+/// The codes of v3-Confidentiality that say a kind of information, as the sensitivity of the same name.
+const BY_INFORMATION: [&str; 4] = ["ETH", "HIV", "PSY", "SDV"];
+
+fn by_information(code: &Code) -> u128 {
+    let named = BY_INFORMATION.iter().find(|name| code.system == CONFIDENTIALITY && code.code.eq_ignore_ascii_case(name));
+    named.map_or(0, |name| sensitivity_bit(name))
+}
+
+/// Whether it says a kind of information by its confidentiality.
+pub(super) fn says_information(label: &Concept) -> bool {
+    label.by_information != 0
+}
+
+/// Whether somebody who names a kind of information by its confidentiality means this label.
+pub(super) fn is_by_information(named: &Concept, label: &Concept) -> bool {
+    label.is_any_of(named.by_information) && label.code.system == ACT_CODE
+}
+
+/// A code placed in its hierarchies, so that "is it a kind of" is one bit test however many are compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concept {
     pub code: Code,
@@ -230,6 +293,10 @@ pub struct Concept {
     bit: u128,
     /// The bits of the code and of everything it is a kind of.
     kinds: u128,
+    abstracts: Abstracts,
+    akin: u8,
+    /// The sensitivity that a code of v3-Confidentiality says by the kind of information.
+    by_information: u128,
     pub(super) confidentiality: Option<Confidentiality>,
 }
 
@@ -237,7 +304,8 @@ impl Concept {
     /// Places a code.
     pub fn new(code: Code) -> Concept {
         let (bit, kinds) = place(&code);
-        Concept { bit, kinds, confidentiality: Confidentiality::of(&code), code }
+        let (abstracts, akin, by_information) = (Abstracts::of(&code), akin(&code, kinds), by_information(&code));
+        Concept { bit, kinds, abstracts, akin, by_information, confidentiality: Confidentiality::of(&code), code }
     }
 
     /// The level it says. Without a system it may be one, where that is a high one.
@@ -276,13 +344,12 @@ fn place(code: &Code) -> (u128, u128) {
 }
 
 fn purpose_bits(code: &str) -> (u128, u128) {
-    let position = |name: &str| PURPOSES.iter().position(|(purpose, _)| *purpose == name);
-    let Some(own) = position(code) else { return (0, 0) };
+    let Some(own) = place_of_purpose(code) else { return (0, 0) };
     let (mut kinds, mut current) = (0, Some(own));
     for _ in 0..HIERARCHY_DEPTH {
         let Some(index) = current else { break };
         kinds |= 1 << index;
-        current = PURPOSES.get(index).and_then(|(_, parent)| position(parent));
+        current = PURPOSES.get(index).and_then(|(_, parent)| place_of_purpose(parent));
     }
     (1 << own, kinds)
 }
@@ -324,7 +391,7 @@ pub(super) fn is_substance_use(label: &Concept) -> bool {
 pub(super) fn in_capitals(system: &str, code: &str) -> Option<CompactString> {
     let capitals = code.to_ascii_uppercase();
     let is_known = match system {
-        ACT_REASON => PURPOSES.iter().any(|(purpose, _)| *purpose == capitals),
+        ACT_REASON => place_of_purpose(&capitals).is_some(),
         CONFIDENTIALITY => Confidentiality::of_letter(&capitals).is_some(),
         ACT_CODE => sensitivity_bit(&capitals) != 0 || BELOW.iter().any(|(_, codes)| codes.contains(&capitals.as_str())),
         _ => false,
@@ -371,6 +438,10 @@ mod tests {
         assert!(is_above(&Concept::new(Code::new("", "_InformationSensitivityPolicy")), &label("HIV")));
         assert!(!is_above(&Concept::new(Code::new("urn:x", "_InformationSensitivityPolicy")), &label("HIV")));
         assert!(!is_above(&label("_InformationSensitivityPolicy"), &Concept::new(Code::new("urn:x", "HIV"))));
+        let by_information = |code: &str| Concept::new(Code::new(CONFIDENTIALITY, code));
+        for (named, below, means) in [("HIV", "HIV", true), ("ETH", "OPIOIDUD", true), ("PSY", "HIV", false), ("R", "HIV", false)] {
+            assert_eq!(is_by_information(&by_information(named), &label(below)), means, "{named} {below}");
+        }
         assert!(names_sensitivity(&label("_InformationSensitivityPolicy")) && !is_sensitivity(&label("_InformationSensitivityPolicy")));
     }
 
@@ -384,6 +455,10 @@ mod tests {
             (purpose("BTG"), purpose("TREAT"), false),
             (purpose("TREAT"), purpose("HPAYMT"), false),
             (purpose("HOPERAT"), purpose("MLTRAINING"), false),
+            (purpose("MARKT"), purpose("HMARKT"), true),
+            (purpose("HRESCH"), purpose("RSRCH"), true),
+            (purpose("RESCH"), purpose("CLINTRCHNPC"), true),
+            (purpose("OPERAT"), purpose("TREAT"), false),
             (label("ETH"), label("OPIOIDUD"), true),
             (label("BH"), label("ETHUD"), true),
             (label("PSY"), label("ETHUD"), false),

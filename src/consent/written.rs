@@ -11,8 +11,9 @@ use percent_encoding::percent_decode_str;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
-/// How far before an address its base URL may begin.
+/// How far before an address its base URL may begin, and of how many steps it may be.
 const LONGEST_BASE: usize = 2_000;
+const MAX_STEPS: usize = 24;
 /// More letters than any type's name has.
 const LONGEST_TYPE: usize = 48;
 /// What a URN begins with, before the first colon.
@@ -178,6 +179,8 @@ fn leading(text: &str, is_meant: impl Fn(char) -> bool) -> &str {
 fn bases_of(before: &str) -> Vec<String> {
     let from = (before.len().saturating_sub(LONGEST_BASE)..=before.len()).find(|at| before.is_char_boundary(*at));
     let near = from.and_then(|from| before.get(from..)).filter(|near| near.ends_with('/')).unwrap_or_default();
+    // A text of steps and nothing else is gone through once, and not from each of them.
+    let near = near.rmatch_indices('/').nth(MAX_STEPS).map_or(near, |(at, _)| near.get(at + 1..).unwrap_or_default());
     let word = near.rsplit(|letter| letter == ',' || is_between(letter)).next().unwrap_or_default();
     let based = |scheme: &str, rest: &str| format!("{scheme}://{}/", without_holder(without_user(rest).trim_end_matches('/')));
     match word.rsplit_once("://") {
@@ -470,6 +473,11 @@ mod tests {
     fn a_base_is_looked_for_no_farther_than_it_may_be_long() {
         let far = format!("https://h.example/{}Condition/H", "é/".repeat(LONGEST_BASE));
         assert_eq!(records_in(&far, true).iter().map(Reference::as_str).collect::<Vec<_>>(), ["Condition/H"]);
+        let steps = format!("https://h.example/{}x", "Condition/".repeat(20_000));
+        let found = records_in(&steps, true);
+        assert!(found.len() < 100, "addresses of more steps than there are have no base, and are one");
+        let near = format!("https://h.example/{}Condition/H", "a/".repeat(MAX_STEPS - 4));
+        assert_eq!(records_in(&near, true).iter().map(Reference::as_str).collect::<Vec<_>>(), [near.as_str()]);
         let many = "Condition/1/".repeat(20_000);
         assert_eq!(records_in(&many, true).len(), 1);
     }

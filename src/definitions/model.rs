@@ -255,6 +255,8 @@ pub struct ValueSet {
 pub struct GivenExpansion {
     /// One set per system.
     pub sets: Vec<ConceptSet>,
+    /// How many it has that are within no other.
+    pub outermost: usize,
     /// Whether it lists every code: nothing says that it was cut short.
     pub is_whole: bool,
 }
@@ -304,6 +306,8 @@ pub struct CodeSystem {
     pub filters: Vec<FilterDefinition>,
     /// Whether it says what its hierarchy means (`hierarchyMeaning`).
     pub states_hierarchy: bool,
+    /// How many concepts it says that it has, whatever part of them is here.
+    pub count: Option<u32>,
     /// In definition order, parents before their children.
     pub concepts: Vec<SystemConcept>,
 }

@@ -137,7 +137,13 @@ pub fn verify(package: &[u8], policy: &Policy, kept: &Kept<'_>) -> Result<Report
     consents(&files, &checkpoint, &mut report);
     consistent(&files, &checkpoint, kept.seen, &mut report);
     kept.receipts.iter().for_each(|receipt| {
-        receipts::bind(receipt, &policy, receipts::Listed { leaves: &leaves, entries: &entries, said: &BTreeMap::new() }, &tags, &mut report)
+        receipts::bind(
+            receipt,
+            &policy,
+            receipts::Listed { leaves: &leaves, entries: &entries, said: &BTreeMap::new() },
+            &tags,
+            &mut report,
+        )
     });
     same_page(&manifest, &files, &leaves, &mut report);
     Ok(report)

@@ -1,5 +1,8 @@
 //! Who is who: what a stored Patient means for the person it may belong to, and what an operator decides about it.
 
+mod said;
+mod sharing;
+
 use super::{Pipeline, readable};
 use crate::anchor::{AnchoredVersion, LeafKind, OwnVersion};
 use crate::audit::{self, Closing, Outcome};
@@ -9,15 +12,12 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::person::{Grade, grade, likeness_keys, linkage, search_words};
 use crate::registry::Registry;
 use crate::search::{Handling, Query, escaped};
-use crate::store::{Assumption, Committed, LeafDraft, MAX_PERSON_RECORDS, PersonChange, Reader, StoredVersion, Unit, VersionDraft};
+use crate::store::{Assumption, CROWD, Committed, LeafDraft, MAX_PERSON_RECORDS, PersonChange, Reader, StoredVersion, Unit, VersionDraft};
 use crate::worklist::{Item, Kind};
+use sharing::{Sharing, certain_among, names_of, same_identifiers};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Identifiers by which other records are looked for.
-const MAX_IDENTIFIERS: usize = 16;
-/// Records that one identifier may find. One that finds more names nobody.
-const MAX_FOUND: usize = 32;
 /// Records of the same name and birth date that are compared. Where there are more, they say too little to ask anybody.
 const MAX_NAMESAKES: usize = 32;
 /// Questions that one record may raise.
@@ -62,6 +62,9 @@ struct Known {
     candidates: Vec<Candidate>,
     /// Other records of the same source that it says are the same person's: it was merged with them.
     merged: Vec<Record>,
+    /// Records that are the same person's by an identifier that names more than may be linked, and whether there are more than are looked at.
+    crowd: Vec<Record>,
+    is_beyond: bool,
     /// Pairs of these records, in the order of their ids, of which an operator said that they are two persons'.
     apart: BTreeSet<(String, String)>,
     assumptions: Vec<Assumption>,
@@ -89,11 +92,20 @@ impl Known {
         self.apart.contains(&(one.id.clone(), other.id.clone()))
     }
 
-    /// The records that are the same person's by their identifiers, unless somebody said that they are not.
+    /// The records that are the same person's by their identifiers, or may be, unless somebody said that they are not.
     fn certain(&self) -> impl Iterator<Item = &Record> {
-        let certain = self.candidates.iter().filter(|candidate| candidate.grade == Grade::Certain);
-        let all = certain.map(|candidate| &candidate.record).chain(&self.merged);
+        // One number and another birth date may be two persons: until somebody has said so, what was filed about either denies for both.
+        let certain = self.candidates.iter().filter(|candidate| matches!(candidate.grade, Grade::Certain | Grade::Conflicting));
+        let all = certain.map(|candidate| &candidate.record).chain(&self.merged).chain(&self.crowd);
         all.filter(|record| !self.are_apart(&self.me, record))
+    }
+
+    /// Takes in other Patients of the same submission, which the store does not have yet: those that share an identifier with it, and those that are
+    /// linked with it.
+    fn meet(&mut self, (alike, linked): (Vec<Record>, Vec<Record>), registry: &Registry) {
+        let is_same = |one: &Record| grade(&self.me.patient, &one.patient, |system| registry.is_person_system(system)) == Grade::Certain;
+        let same: Vec<Record> = alike.into_iter().filter(is_same).chain(linked).filter(|one| one.id != self.me.id).collect();
+        self.merged.extend(same);
     }
 
     /// What an operator is asked about the record when nothing can be decided.
@@ -114,13 +126,16 @@ impl Decided {
 impl Pipeline {
     /// What the Patients of a submission mean for the persons they belong to.
     pub(super) async fn people(&self, source: &str, versions: &[AnchoredVersion], leaves: usize) -> Result<People, Fault> {
-        let mut people = People::default();
+        let mut people = self.people_of_persons(source, versions).await?;
         let mut settled: BTreeSet<String> = BTreeSet::new();
+        let mut together = said::Together::default();
         for version in versions.iter().filter(|version| version.target.type_name == "Patient") {
             let Some(patient) = version.resource.clone() else { continue };
             let me = Record { id: version.target.id.clone(), source: source.to_owned(), patient };
             people.alike.extend(likeness_keys(&me.patient).into_iter().map(|key| (key, me.id.clone())));
-            let known = self.known(me, None).await?;
+            let met = together.add(&me, names_of(&me, &self.registry));
+            let mut known = self.known(me, None).await?;
+            known.meet(met, &self.registry);
             let mut decided = decide(&known, &self.registry, false);
             if decided.concerns(&known).any(|id| settled.contains(id)) {
                 // Another Patient of this submission has just been decided on with these records, and what the store says of them is no longer so.
@@ -131,6 +146,25 @@ impl Pipeline {
             self.carry_out(known, decided, "Linked by an identifier that names persons.", leaves, &mut people)?;
         }
         Ok(people)
+    }
+
+    /// What the Persons among the versions mean for the Patients that they link.
+    async fn people_of_persons(&self, source: &str, versions: &[AnchoredVersion]) -> Result<People, Fault> {
+        let is_one = |version: &&AnchoredVersion| version.target.type_name == "Person" && version.resource.is_some();
+        if !versions.iter().any(|version| is_one(&version)) {
+            return Ok(People::default());
+        }
+        let concerned = versions.iter().filter(|version| matches!(version.target.type_name.as_str(), "Person" | "Patient"));
+        let concerned: Vec<(String, Node)> =
+            concerned.filter_map(|version| Some((version.target.type_name.clone(), version.resource.clone()?))).collect();
+        let source = source.to_owned();
+        self.store
+            .read(move |reader| {
+                let mut people = People::default();
+                said::by_persons(reader, &source, &concerned, &mut people)?;
+                Ok(people)
+            })
+            .await
     }
 
     /// Links two records because an operator says so. Records that disagree in an identifier of persons stay apart.
@@ -190,7 +224,7 @@ impl Pipeline {
         self.store
             .read(move |reader| {
                 let me = Record { id: String::new(), source: String::new(), patient };
-                let (mut ids, _) = same_identifiers(reader, &registry, definitions, &me)?;
+                let mut ids = same_identifiers(reader, &registry, definitions, &me)?.ids;
                 ids.extend(same_names(reader, definitions, &me)?);
                 let mut found = Vec::new();
                 for id in ids {
@@ -239,11 +273,12 @@ impl Pipeline {
             .read(move |reader| {
                 let person = reader.person_of(&me.id)?;
                 let others = others(reader, person.as_deref(), &me.id)?;
-                let (mut ids, assumptions) = same_identifiers(reader, &registry, definitions, &me)?;
+                let Sharing { mut ids, crowd, is_beyond, assumptions } = same_identifiers(reader, &registry, definitions, &me)?;
                 ids.extend(namesakes(reader, &me)?);
-                let merged = merged_with(reader, &me)?;
+                let merged = said::merged_with(reader, definitions, &me)?;
+                let crowd = certain_among(reader, &registry, &me, &crowd)?;
                 let (candidates, apart, linkages) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-                let mut known = Known { me, person, others, candidates, merged, apart, assumptions, linkages };
+                let mut known = Known { me, person, others, candidates, merged, crowd, is_beyond, apart, assumptions, linkages };
                 for id in ids.into_iter().chain(named).collect::<BTreeSet<String>>() {
                     known.candidates.extend(candidate(reader, &registry, &known.me, &id)?);
                 }
@@ -251,6 +286,7 @@ impl Pipeline {
                 for id in records.chain(&known.others).chain([&known.me]).map(|record| record.id.clone()).collect::<BTreeSet<String>>() {
                     known.apart.extend(reader.apart_from(&id)?);
                 }
+                known.is_beyond &= !known.apart.contains(&(CROWD.to_owned(), known.me.id.clone()));
                 let persons = known.candidates.iter().filter_map(|candidate| candidate.person.clone()).chain(known.person.clone());
                 for person in persons.collect::<BTreeSet<String>>() {
                     if let Some(version) = reader.current("Linkage", &person)? {
@@ -264,7 +300,12 @@ impl Pipeline {
 
     /// Turns a decision into rows: changes of persons, Linkages, questions.
     fn carry_out(&self, known: Known, decided: Decided, reason: &str, leaves: usize, people: &mut People) -> Result<(), Fault> {
-        let Known { me, person, others, assumptions, mut linkages, .. } = known;
+        let Known { me, person, others, assumptions, mut linkages, is_beyond, crowd, .. } = known;
+        if is_beyond || !crowd.is_empty() {
+            tracing::warn!(is_beyond, "an identifier of persons names very many records: what is filed about one of them denies for all");
+            metrics::counter!("hearthgate_crowded_identifiers_total").increment(1);
+        }
+        people.changes.extend(is_beyond.then(|| PersonChange::Doubted { one: me.id.clone(), other: CROWD.to_owned() }));
         people.assumptions.extend(assumptions);
         people.items.extend(decided.questions);
         people.changes.extend(decided.doubted.iter().map(|other| PersonChange::Doubted { one: me.id.clone(), other: other.clone() }));
@@ -350,37 +391,6 @@ fn candidate(reader: &Reader<'_>, registry: &Registry, me: &Record, id: &str) ->
 
 /// The most records that one says it was merged with.
 const MAX_MERGED: usize = 32;
-
-/// The records of its own source that a record says are the same person's.
-fn merged_with(reader: &Reader<'_>, me: &Record) -> Result<Vec<Record>, Fault> {
-    let links = me.patient.items("link").iter().filter_map(|link| link.text_at(&["other", "reference"])?.strip_prefix("Patient/"));
-    let ids: BTreeSet<&str> = links.filter(|id| *id != me.id).take(MAX_MERGED).collect();
-    let merged = ids.into_iter().filter_map(|id| record(reader, id).transpose());
-    merged.filter(|record| record.as_ref().map_or(true, |record| record.source == me.source)).collect()
-}
-
-/// Ids of records that share an identifier of persons. That they are these is assumed to stay so until the commit.
-fn same_identifiers(
-    reader: &Reader<'_>,
-    registry: &Registry,
-    definitions: &'static crate::definitions::Definitions,
-    me: &Record,
-) -> Result<(BTreeSet<String>, Vec<Assumption>), Fault> {
-    let (mut ids, mut assumptions) = (BTreeSet::new(), Vec::new());
-    let identifiers = crossref::patient_identifiers(&me.patient);
-    let naming = identifiers.iter().filter(|identifier| registry.is_person_system(&identifier.system)).take(MAX_IDENTIFIERS);
-    for (system, value) in naming.flat_map(|named| crossref::spellings(named).into_iter().map(|value| (named.system.as_str(), value))) {
-        let token = format!("{}|{}", escaped(system), escaped(&value));
-        let Some(query) = query(definitions, vec![("identifier".to_owned(), token)]) else { continue };
-        let query = Arc::new(query);
-        let found = reader.matching_ids(&query, None, MAX_FOUND)?;
-        if found.len() < MAX_FOUND {
-            ids.extend(found.iter().cloned());
-            assumptions.push(Assumption::Matches { query, source: None, ids: found });
-        }
-    }
-    Ok((ids, assumptions))
-}
 
 /// Ids of records of other sources with the same name and birth date. A source's own namesakes are its own business.
 fn namesakes(reader: &Reader<'_>, me: &Record) -> Result<BTreeSet<String>, Fault> {

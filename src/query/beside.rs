@@ -3,14 +3,14 @@
 
 mod once;
 mod walk;
+mod wanted;
 
 use super::Candidate;
 use super::addresses::Addresses;
-use super::named::{self, Named};
+use super::named::{self, Named, Reading};
 use crate::consent::{
     Concept, Labeller, PatientReference, Reference, definitions_behind, definitions_of, is_administrative, is_nobodys, is_setting,
-    labels_of_inner_settings, labels_of_setting, labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, records_at,
-    settings_of,
+    labels_of_inner_settings, labels_of_setting, labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -20,11 +20,13 @@ use crate::pipeline::{is_damage, leave_out};
 use crate::registry::Registry;
 use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap, HashSet};
+pub(super) use wanted::Wanted;
+use wanted::{is_telling, said_by};
 
-/// The most records looked up because others refer to them, for one answer. References to further ones are not shown.
+/// The most records found because others refer to them, for one answer. References to further ones are not shown.
 pub(super) const MAX_BESIDE: usize = 5_000;
-/// Under how many types one URL is looked for: no more than one of them has it.
-const TYPES_OF_A_URL: usize = 4;
+/// So many names are looked up for one answer, whatever they mean: those first that tell what something is, and those of records that name little.
+pub(super) const MAX_LOOKED_UP: usize = 30_000;
 /// How many steps settings are followed: from a result to its encounter, from there to the place, what that is part of, and whose it is. What lies
 /// farther is not known.
 pub(super) const SETTING_STEPS: usize = 8;
@@ -45,8 +47,9 @@ pub(super) struct Beside {
     unknown: HashSet<String>,
     /// What logical references mean.
     meant: HashMap<String, Vec<String>>,
-    /// How many of these are URLs.
-    published: usize,
+    /// How many names were looked up, and how many were not because there were too many.
+    looked_up: usize,
+    missed: usize,
     /// What they may have meant once: records that bore the identifier and do not any more. It hides and tells like these; nobody is known by it.
     once: HashMap<String, Vec<String>>,
     /// How many settings are damaged.
@@ -59,46 +62,6 @@ pub(super) struct Beside {
 
 /// A record, and the source in whose words it may point.
 pub(super) type Pointing<'a> = (&'a Node, &'a str);
-
-/// What is to be looked up beside records.
-#[derive(Default)]
-pub(super) struct Wanted {
-    names: BTreeSet<String>,
-    /// Where the URL of a definition is the address of a record: what that may be called here.
-    addressed: HashMap<String, BTreeSet<String>>,
-    /// Whether makers may be hidden.
-    with_makers: bool,
-}
-
-impl Wanted {
-    /// Nothing yet; with whoever made a record, where they may be hidden.
-    pub fn with_makers(with_makers: bool) -> Wanted {
-        Wanted { with_makers, ..Wanted::default() }
-    }
-
-    /// What is named so.
-    pub fn named(names: BTreeSet<String>) -> Wanted {
-        Wanted { names, ..Wanted::default() }
-    }
-
-    pub fn len(&self) -> usize {
-        self.names.len()
-    }
-
-    /// Adds what a record names.
-    pub fn add(&mut self, pointing: Pointing<'_>, addresses: &Addresses) {
-        self.names.extend(Beside::named_by(pointing, addresses, self.with_makers));
-        let (resource, source) = pointing;
-        for (type_name, url) in definitions_of(resource) {
-            let records = records_at(&url).into_iter().filter(|record| record.type_name() == Some(type_name));
-            let names: Vec<String> = records.flat_map(|record| addresses.names_of(&record, source)).collect();
-            if !names.is_empty() {
-                // Another source may mean another record by it: it may be any of them.
-                self.addressed.entry(named::by_url((type_name, &url))).or_default().extend(names);
-            }
-        }
-    }
-}
 
 /// Whether a type is one whose records may be hidden, or tell what others are.
 pub(super) fn may_matter(type_name: &str) -> bool {
@@ -139,46 +102,63 @@ impl Beside {
     }
 
     /// Looks up what is named. What the gateway never had stays as it is.
-    pub fn gather(
-        reader: &Reader<'_>,
-        definitions: &'static Definitions,
-        Wanted { names: mut wanted, addressed, .. }: Wanted,
-        limit: usize,
-    ) -> Result<Beside, Fault> {
+    pub fn gather(reader: &Reader<'_>, definitions: &'static Definitions, wanted: Wanted, limit: usize) -> Result<Beside, Fault> {
         let mut beside = Beside::default();
-        for step in 0..=SETTING_STEPS {
+        let reading = Reading::of(reader);
+        let mut open = wanted.in_order();
+        for _ in 0..=SETTING_STEPS {
             let mut settings = BTreeSet::new();
-            for reference in wanted {
-                if beside.knows(&reference) {
-                    continue;
+            for reference in open {
+                if !beside.knows(&reference) {
+                    settings.extend(beside.look_up_within(&reading, definitions, reference, limit)?);
                 }
-                if beside.looked_at() >= limit {
-                    beside.miss(reference);
-                    continue;
-                }
-                settings.extend(beside.look_up(reader, definitions, reference)?);
             }
-            if step == SETTING_STEPS {
-                settings
-                    .into_iter()
-                    .filter(|setting| !beside.knows(setting))
-                    .collect::<Vec<_>>()
-                    .into_iter()
-                    .for_each(|setting| beside.miss(setting));
-                break;
-            }
-            wanted = settings;
+            open = settings.into_iter().collect();
         }
-        for (url, names) in addressed {
+        let Wanted { names, beyond, addressed, .. } = wanted;
+        let beyond = open.into_iter().chain(beyond.into_iter().filter(|name| !names.contains_key(name)));
+        beyond.for_each(|name| beside.miss_beyond(name));
+        for (said, names) in addressed {
             let known = names.into_iter().filter(|name| beside.records.contains_key(name)).collect::<Vec<_>>();
-            add_meant(&mut beside.meant, url, known);
+            add_meant(&mut beside.meant, said, known);
         }
+        beside.report();
         Ok(beside)
     }
 
-    /// How much was looked at. A URL is looked for under every type that may be published under it.
-    fn looked_at(&self) -> usize {
-        self.records.len() + self.meant.len() - self.published + self.published / TYPES_OF_A_URL
+    /// Looks up one reference if there is room for it.
+    fn look_up_within(
+        &mut self,
+        reading: &Reading<'_, '_>,
+        definitions: &'static Definitions,
+        reference: String,
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
+        if self.records.len() >= limit || self.looked_up >= MAX_LOOKED_UP {
+            self.miss_beyond(reference);
+            return Ok(Vec::new());
+        }
+        self.looked_up += 1;
+        self.look_up(reading, definitions, reference)
+    }
+
+    /// Leaves out what there is no room for.
+    fn miss_beyond(&mut self, reference: String) {
+        if !self.knows(&reference) {
+            self.missed += 1;
+            self.miss(reference);
+        }
+    }
+
+    /// Says how much was not looked up.
+    fn report(&self) {
+        if self.missed > 0 {
+            tracing::warn!(
+                count = self.missed,
+                "records name more than is looked up for one answer: what is named beyond that is not shown"
+            );
+            metrics::counter!("hearthgate_references_missed_total").increment(self.missed as u64);
+        }
     }
 
     /// Whether a reference was looked up and found.
@@ -188,22 +168,19 @@ impl Beside {
 
     /// Leaves out what is more than was looked at.
     fn miss(&mut self, reference: String) {
-        let type_name = named::url_in(&reference)
-            .or_else(|| named::parts(&reference))
-            .map(|(type_name, _)| type_name)
-            .or_else(|| Some(reference.split_once('/')?.0));
-        if type_name.is_some_and(may_tell) {
+        if is_telling(&reference) {
             self.unknown.insert(reference.clone());
         }
         self.gone.insert(reference);
     }
 
     /// Looks up one reference; answers the settings that are named in what it means.
-    fn look_up(&mut self, reader: &Reader<'_>, definitions: &'static Definitions, reference: String) -> Result<Vec<String>, Fault> {
+    fn look_up(&mut self, reading: &Reading<'_, '_>, definitions: &'static Definitions, reference: String) -> Result<Vec<String>, Fault> {
+        let reader = reading.reader;
         let is_published = named::url_in(&reference).is_some();
         let (is_telling, found) = match (named::url_in(&reference), named::parts(&reference), reference.split_once('/')) {
-            (Some((type_name, url)), ..) => (true, named::published(reader, definitions, type_name, url)),
-            (None, Some((type_name, token)), _) => (may_tell(type_name), named::find(reader, definitions, type_name, token)),
+            (Some((type_name, url)), ..) => (true, named::published(reading, definitions, type_name, url)),
+            (None, Some((type_name, token)), _) => (may_tell(type_name), named::find(reading, definitions, type_name, token)),
             (None, None, Some((type_name, id))) => (may_tell(type_name), reader.current(type_name, id).map(Named::of)),
             (None, None, None) => return Ok(Vec::new()),
         };
@@ -219,6 +196,8 @@ impl Beside {
             found => found?,
         };
         if found.is_more {
+            // More go by this name than are looked at.
+            self.missed += 1;
             self.miss(reference.clone());
         }
         // What somebody else published need not be here.
@@ -272,9 +251,7 @@ impl Beside {
             }
             meant.push(literal);
         }
-        let is_published = named::url_in(&reference).is_some();
-        if named::parts(&reference).is_some() || is_published {
-            self.published += usize::from(is_published);
+        if named::parts(&reference).is_some() || named::url_in(&reference).is_some() {
             self.meant.insert(reference, meant);
         }
         Ok(settings)
@@ -305,7 +282,6 @@ impl Beside {
         self.gone.extend(other.gone);
         self.unknown.extend(other.unknown);
         other.meant.into_iter().for_each(|(name, meant)| add_meant(&mut self.meant, name, meant));
-        self.published += other.published;
         self.once.extend(other.once);
         self.absent.extend(other.absent);
         self.unreadable += other.unreadable;
@@ -368,7 +344,8 @@ impl Beside {
         let pointers = shown.iter().flat_map(|(resource, source)| pointers_of(resource).into_iter().map(move |one| (one, *source)));
         let named = pointers.filter(|(one, _)| !is_own(one)).map(|(one, source)| (addresses.names_of(&one, source), one));
         let named: Vec<(Vec<String>, Reference)> = named.collect();
-        let is_named = |literal: &String| named.iter().any(|(names, _)| names.contains(literal));
+        let all: HashSet<&String> = named.iter().flat_map(|(names, _)| names).collect();
+        let is_named = |literal: &String| all.contains(literal);
         let is_hidden = |name: &String| self.is_gone(name, is_of_theirs) || self.places_told(name, &is_named).any(is_withheld);
         named.iter().filter(|(names, _)| names.iter().any(is_hidden)).map(|(_, reference)| reference.clone()).collect()
     }

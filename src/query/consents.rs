@@ -140,15 +140,10 @@ impl Judge {
             let beside = Beside::gather(reader, definitions, named, MAX_BESIDE)?;
             beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
             let mut rules = HashMap::new();
-            for patient in patients {
-                let known = place.readable_rules_of(reader, &patient)?;
-                for record in known.linked.iter().chain(&known.parted) {
-                    if !rules.contains_key(record) {
-                        rules.insert(record.clone(), place.readable_rules_of(reader, record)?);
-                    }
-                }
-                rules.insert(patient, known);
+            for patient in &patients {
+                place.add_rules_of(reader, patient, &mut rules)?;
             }
+            patients.iter().for_each(|patient| place::close_over(patient, &mut rules));
             Ok((targets, beside, rules))
         };
         let (targets, mut beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
@@ -303,6 +298,10 @@ impl Judge {
             Some(target) => consent::release_provenance(&decision, &target.resource, &hidden, candidate.resource),
             None => consent::release_beside(&decision, candidate.resource, &hidden),
         };
+        if consent::is_beyond_deciding(&decision) {
+            tracing::warn!("a record tells more than is compared with the consents about it: what was not is not shown");
+            metrics::counter!("hearthgate_records_beyond_deciding_total").increment(1);
+        }
         released.map(|permitted| permitted.in_setting(setting)).ok_or_else(|| Some(why(&decision)))
     }
 
@@ -315,7 +314,7 @@ impl Judge {
     fn hidden_from<'c>(&self, decision: &Decision, shown: impl Iterator<Item = &'c Candidate>) -> Vec<Reference> {
         let shown: Vec<Pointing<'c>> = shown.map(|candidate| (&candidate.resource, candidate.source.as_str())).collect();
         let patients: Vec<String> = shown.iter().flat_map(|(resource, _)| patient_ids(resource)).collect();
-        let is_withheld = |labels: &[Concept]| consent::withholds_labels(decision, labels);
+        let is_withheld = consent::withholds_labels(decision);
         let hidden = self.beside.hidden_from(&shown, &self.addresses, &|record| self.is_of(record, &patients), &is_withheld);
         self.that_may_be_told(hidden, &shown)
     }

@@ -1,20 +1,24 @@
 //! Records that are named by their business identifier (R4 logical references), looked up in the index.
 
+mod reading;
+
 use super::beside::may_matter;
-use crate::consent::{Identifier, Reference};
+use crate::consent::{Identifier, Reference, is_nobodys};
 use crate::definitions::Definitions;
 use crate::fhir::types::TypeKind;
 use crate::identity::crossref::PatientIdentifiers;
 use crate::normalise::vocabulary::SOURCE_URN;
 use crate::outcome::Fault;
 use crate::search::{Handling, Query, value_keys};
-use crate::store::{Reader, StoredVersion};
+use crate::store::StoredVersion;
+pub(super) use reading::Reading;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-/// The most records that one identifier is taken to mean. Of more nobody can tell whether all may be pointed at.
+/// The most records of somebody that one identifier is taken to mean. Of more nobody can tell whether all may be pointed at.
 pub(super) const MAX_MEANT: usize = 8;
-/// The most records looked at that are indexed under an identifier's value: of any type, as whatever, and where there are more, of each type.
+/// The most records looked at that are indexed under an identifier's value: of any type, as whatever, and where there are more, of each type. So many
+/// places and definitions, which are nobody's, may be meant by one name: every partner may have its copy of the same hospital.
 const MAX_ALIKE: usize = 64;
 
 /// Between a type and the URL that a publisher gave to a definition.
@@ -33,6 +37,21 @@ pub(super) struct Named {
 impl Named {
     pub fn of(version: Option<StoredVersion>) -> Named {
         Named { versions: version.into_iter().collect(), ..Named::default() }
+    }
+
+    /// No more of either than a name may mean.
+    fn bounded(mut self) -> Named {
+        for versions in [&mut self.versions, &mut self.once] {
+            let (mut nobodys, mut others) = (0, 0);
+            let before = versions.len();
+            versions.retain(|version| {
+                let (count, most) = if is_nobodys(&version.type_name) { (&mut nobodys, MAX_ALIKE) } else { (&mut others, MAX_MEANT) };
+                *count += 1;
+                *count <= most
+            });
+            self.is_more |= versions.len() < before;
+        }
+        self
     }
 }
 
@@ -64,26 +83,22 @@ pub(super) fn of_person(identifier: &Identifier) -> PatientIdentifiers {
 }
 
 /// The records that a logical reference means, and those it may have meant once.
-pub(super) fn find(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
+pub(super) fn find(reading: &Reading<'_, '_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
     let tokens = alternatives(token);
     let mut found = Named::default();
-    let alike = if type_name.is_empty() { anywhere(reader, definitions, token, &tokens)? } else { None };
+    let alike = if type_name.is_empty() { anywhere(reading, definitions, token, &tokens)? } else { None };
     let types = if type_name.is_empty() { identified(definitions) } else { &[type_name.to_owned()][..] };
     match alike {
         Some(versions) => found.versions = versions,
-        None => types.iter().try_for_each(|type_name| of_type(reader, definitions, type_name, &tokens, &mut found))?,
+        None => types.iter().try_for_each(|type_name| of_type(reading, definitions, type_name, &tokens, &mut found))?,
     }
-    bearers_of_before(reader, definitions, (type_name, token), &tokens, &mut found)?;
-    for versions in [&mut found.versions, &mut found.once] {
-        found.is_more |= versions.len() > MAX_MEANT;
-        versions.truncate(MAX_MEANT);
-    }
-    Ok(found)
+    bearers_of_before(reading, definitions, (type_name, token), &tokens, &mut found)?;
+    Ok(found.bounded())
 }
 
 /// Records that bore the identifier once: what says so is an older version. Of persons the newest alone says who they are.
 fn bearers_of_before(
-    reader: &Reader<'_>,
+    reading: &Reading<'_, '_>,
     definitions: &'static Definitions,
     (type_name, token): (&str, &str),
     tokens: &str,
@@ -92,66 +107,69 @@ fn bearers_of_before(
     let bearers = match type_name {
         "Patient" => return Ok(()),
         "" => values_in(token).try_fold(Vec::new(), |mut bearers, keys| {
-            bearers.extend(reader.former_bearers_between(keys, MAX_ALIKE + 1)?);
+            bearers.extend(reading.reader.former_bearers_between(keys, MAX_ALIKE + 1)?);
             Ok::<_, Fault>(bearers)
         })?,
         _ => {
-            query(definitions, type_name, tokens).map(|query| reader.former_bearers(&query, MAX_ALIKE + 1)).transpose()?.unwrap_or_default()
+            let former = |query| reading.reader.former_bearers(&query, MAX_ALIKE + 1);
+            query(definitions, type_name, tokens).map(former).transpose()?.unwrap_or_default()
         }
     };
     found.is_more |= bearers.len() > MAX_ALIKE;
-    for bearer in bearers {
+    for read in reading.at(bearers)? {
+        let bearer = &read.version;
         let is_known = |known: &StoredVersion| known.type_name == bearer.type_name && known.id == bearer.id;
         let is_sought = may_matter(&bearer.type_name) && bearer.type_name != "Patient";
         if !is_sought || found.versions.iter().chain(&found.once).any(is_known) {
             continue;
         }
         let Some(query) = query(definitions, &bearer.type_name, tokens) else { continue };
-        if query.matches(&bearer.parse()?) {
-            found.once.extend(reader.current(&bearer.type_name, &bearer.id)?);
+        if query.matches(&read.resource) {
+            found.once.extend(reading.reader.current(&bearer.type_name, &bearer.id)?);
         }
     }
     Ok(())
 }
 
 /// The definitions of a type that are published under a URL.
-pub(super) fn published(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, url: &str) -> Result<Named, Fault> {
+pub(super) fn published(reading: &Reading<'_, '_>, definitions: &'static Definitions, type_name: &str, url: &str) -> Result<Named, Fault> {
     let escaped = url.replace('\\', "\\\\").replace(',', "\\,").replace('$', "\\$").replace('|', "\\|");
     let query = Query::parse(definitions, type_name, &[("url".to_owned(), escaped)], Handling::Strict).ok();
     let mut found = Named::default();
-    query.map_or(Ok(()), |query| looked_for(reader, &query, &mut found))?;
-    found.is_more |= found.versions.len() > MAX_MEANT;
-    found.versions.truncate(MAX_MEANT);
-    Ok(found)
+    query.map_or(Ok(()), |query| looked_for(reading, &query, &mut found))?;
+    Ok(found.bounded())
 }
 
 /// The current records of a type that bear an identifier, and those that bore it once.
-pub(super) fn bearers(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
+pub(super) fn bearers(reading: &Reading<'_, '_>, definitions: &'static Definitions, type_name: &str, token: &str) -> Result<Named, Fault> {
     let mut found = Named::default();
     let tokens = alternatives(token);
-    of_type(reader, definitions, type_name, &tokens, &mut found)?;
-    bearers_of_before(reader, definitions, (type_name, token), &tokens, &mut found)?;
+    of_type(reading, definitions, type_name, &tokens, &mut found)?;
+    bearers_of_before(reading, definitions, (type_name, token), &tokens, &mut found)?;
     Ok(found)
 }
 
-fn of_type(reader: &Reader<'_>, definitions: &'static Definitions, type_name: &str, tokens: &str, found: &mut Named) -> Result<(), Fault> {
-    query(definitions, type_name, tokens).map_or(Ok(()), |query| looked_for(reader, &query, found))
+fn of_type(
+    reading: &Reading<'_, '_>,
+    definitions: &'static Definitions,
+    type_name: &str,
+    tokens: &str,
+    found: &mut Named,
+) -> Result<(), Fault> {
+    query(definitions, type_name, tokens).map_or(Ok(()), |query| looked_for(reading, &query, found))
 }
 
-fn looked_for(reader: &Reader<'_>, query: &Query, found: &mut Named) -> Result<(), Fault> {
-    let candidates = reader.first_candidates(query, MAX_ALIKE + 1)?;
+fn looked_for(reading: &Reading<'_, '_>, query: &Query, found: &mut Named) -> Result<(), Fault> {
+    let candidates = reading.reader.first_places(query, MAX_ALIKE + 1)?;
     found.is_more |= candidates.len() > MAX_ALIKE;
-    for version in candidates {
-        if query.matches(&version.parse()?) {
-            found.versions.push(version);
-        }
-    }
+    let read = reading.at(candidates)?;
+    found.versions.extend(read.iter().filter(|read| query.matches(&read.resource)).map(|read| read.version.clone()));
     Ok(())
 }
 
 /// Records of any type, by one look at all that is indexed under the value; `None` where that is too much to be looked at.
 fn anywhere(
-    reader: &Reader<'_>,
+    reading: &Reading<'_, '_>,
     definitions: &'static Definitions,
     token: &str,
     tokens: &str,
@@ -159,18 +177,19 @@ fn anywhere(
     let mut queries: HashMap<String, Option<Query>> = HashMap::new();
     let mut found = Vec::new();
     for keys in values_in(token) {
-        let alike = reader.indexed_under_any(keys, MAX_ALIKE + 1)?;
+        let alike = reading.reader.indexed_under_any(keys, MAX_ALIKE + 1)?;
         if alike.len() > MAX_ALIKE {
             return Ok(None);
         }
-        for version in alike {
+        for read in reading.at(alike)? {
+            let version = &read.version;
             let is_meant = identified(definitions).contains(&version.type_name)
                 && !version.deleted()
                 && !found.iter().any(|known: &StoredVersion| known.type_name == version.type_name && known.id == version.id);
             let known = queries.entry(version.type_name.clone());
             let query = known.or_insert_with_key(|type_name| query(definitions, type_name, tokens)).as_ref();
-            if is_meant && query.map(|query| version.parse().map(|resource| query.matches(&resource))).transpose()? == Some(true) {
-                found.push(version);
+            if is_meant && query.is_some_and(|query| query.matches(&read.resource)) {
+                found.push(version.clone());
             }
         }
     }

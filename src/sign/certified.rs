@@ -1,14 +1,14 @@
 //! JSON Web Signatures that bring the certificate of their key (RFC 7515 §4.1.6). They show that whoever had that key signed these bytes, and not who that is:
 //! nobody is asked to vouch for the certificate.
 
+use super::certificate::Certificate;
 use super::jws::signing_input;
 use crate::fhir::{Node, json};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey,
-    VerificationAlgorithm,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, VerificationAlgorithm,
 };
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD};
 
 const HEADER_DEPTH_MAX: usize = 8;
 
@@ -27,13 +27,22 @@ pub struct Certified<'t> {
 pub enum Outcome {
     Holds,
     DoesNotHold,
+    /// The key is one of RSA that has so many bits, which are too few ([`RSA_BITS_MIN`]); it is not looked at.
+    TooShort(usize),
     /// It is not whole, or names no algorithm that is known here.
     Unreadable,
 }
 
-/// The key of a certificate, as the certificate has it (`SubjectPublicKeyInfo`).
-#[derive(Debug, Clone, Copy)]
-pub struct CertifiedKey<'c>(&'c [u8]);
+/// A certificate that a signature brings, in DER.
+#[derive(Debug)]
+pub struct Brought {
+    pub der: Vec<u8>,
+    /// Whether it is written in Base64 as it must be, without line breaks and in its own alphabet.
+    pub is_strict: bool,
+}
+
+/// The shortest RSA key whose signatures count (RFC 7518 §3.3).
+pub const RSA_BITS_MIN: usize = 2_048;
 
 impl<'t> Certified<'t> {
     /// Takes a compact serialisation apart, which has three parts. `None` when its header is no JSON object.
@@ -60,23 +69,47 @@ impl<'t> Certified<'t> {
         self.payload.is_empty()
     }
 
-    /// The first certificate that it brings, in DER; `None` where it brings none.
-    pub fn certificate(&self) -> Option<Result<Vec<u8>, ()>> {
+    /// The first certificate that it brings; `None` where it brings none.
+    pub fn certificate(&self) -> Option<Result<Brought, ()>> {
         let all = self.header.get("x5c")?;
         let first = all.as_list().and_then(<[Node]>::first).and_then(Node::as_text);
-        Some(first.and_then(|first| BASE64.decode(first.as_bytes()).ok()).ok_or(()))
+        Some(first.and_then(Brought::read).ok_or(()))
     }
 
     /// Whether the key made the signature over these bytes. Critical extensions are not understood, nor bytes that are not in Base64 (RFC 7797).
-    pub fn verify(&self, bytes: &[u8], key: CertifiedKey<'_>) -> Outcome {
+    pub fn verify(&self, bytes: &[u8], certificate: &Certificate<'_>) -> Outcome {
         let signature = self.signature.and_then(|signature| BASE64URL_NOPAD.decode(signature.as_bytes()).ok());
         let is_extended = ["crit", "b64"].iter().any(|name| self.header.get(name).is_some());
-        let algorithm = self.header.text("alg").and_then(algorithm).filter(|_| !is_extended);
+        let name = self.header.text("alg").unwrap_or_default();
+        let algorithm = algorithm(name).filter(|_| !is_extended);
         let (Some(signature), Some(algorithm)) = (signature, algorithm) else { return Outcome::Unreadable };
-        match UnparsedPublicKey::new(algorithm, key.0).verify(&signing_input(self.protected, bytes), &signature) {
-            Ok(()) => Outcome::Holds,
-            Err(_) => Outcome::DoesNotHold,
+        if let Some(bits) = certificate.rsa_bits().filter(|bits| *bits < RSA_BITS_MIN && !name.starts_with("ES")) {
+            return Outcome::TooShort(bits);
         }
+        let holds = certificate.has_signed(algorithm, &signing_input(self.protected, bytes), &signature);
+        if holds { Outcome::Holds } else { Outcome::DoesNotHold }
+    }
+}
+
+impl Brought {
+    /// Base64 as RFC 7515 §4.1.6 has it, or what is read for it elsewhere: with line breaks, of the other alphabet, without padding.
+    fn read(text: &str) -> Option<Brought> {
+        if let Ok(der) = BASE64.decode(text.as_bytes()) {
+            return Some(Brought { der, is_strict: true });
+        }
+        let letters = text.trim_end().trim_end_matches('=').bytes().filter(|byte| !byte.is_ascii_whitespace());
+        let plain: Vec<u8> = letters
+            .map(|byte| {
+                if byte == b'-' {
+                    b'+'
+                } else if byte == b'_' {
+                    b'/'
+                } else {
+                    byte
+                }
+            })
+            .collect();
+        BASE64_NOPAD.decode(&plain).ok().map(|der| Brought { der, is_strict: false })
     }
 }
 
@@ -94,49 +127,4 @@ fn algorithm(name: &str) -> Option<&'static dyn VerificationAlgorithm> {
         "ES512" => &ECDSA_P521_SHA512_FIXED,
         _ => return None,
     })
-}
-
-impl<'c> CertifiedKey<'c> {
-    /// The key of an X.509 certificate (RFC 5280 §4.1): the seventh part of what is certified, or the sixth where no version is stated.
-    pub fn of(certificate: &'c [u8]) -> Option<CertifiedKey<'c>> {
-        let certificate = Element::first(certificate).filter(|one| one.tag == SEQUENCE)?;
-        let mut rest = Element::first(certificate.content).filter(|one| one.tag == SEQUENCE)?.content;
-        if Element::first(rest)?.tag == VERSION {
-            rest = Element::first(rest)?.rest;
-        }
-        for _serial_signature_issuer_validity_subject in 0..5 {
-            rest = Element::first(rest)?.rest;
-        }
-        Element::first(rest).filter(|one| one.tag == SEQUENCE).map(|key| CertifiedKey(key.whole))
-    }
-}
-
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
-
-/// An element of the distinguished encoding rules (X.690 §8.1), and what stands behind it.
-struct Element<'c> {
-    tag: u8,
-    whole: &'c [u8],
-    content: &'c [u8],
-    rest: &'c [u8],
-}
-
-impl<'c> Element<'c> {
-    fn first(bytes: &'c [u8]) -> Option<Element<'c>> {
-        let (&tag, after) = bytes.split_first()?;
-        let (&short, after) = after.split_first()?;
-        let (length, content) = match short {
-            0..=0x7f => (usize::from(short), after),
-            // Nothing that is certified has a length of more than three bytes.
-            0x81..=0x83 => {
-                let (digits, content) = after.split_at_checked(usize::from(short & 0x7f))?;
-                (digits.iter().fold(0, |length, digit| (length << 8) | usize::from(*digit)), content)
-            }
-            _ => return None,
-        };
-        let (content, rest) = content.split_at_checked(length)?;
-        let whole = bytes.get(..bytes.len() - rest.len())?;
-        Some(Element { tag, whole, content, rest })
-    }
 }

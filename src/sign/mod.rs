@@ -13,6 +13,7 @@
 //! Follows RFC 7515 (appendix F), RFC 7638, RFC 8037, RFC 8941, RFC 9421, RFC 9530 and <https://hl7.org/fhir/R4/signatures.html>.
 
 mod canonical;
+mod certificate;
 mod certified;
 mod digest;
 mod document;
@@ -28,7 +29,8 @@ mod tests;
 mod verified;
 
 pub use canonical::Canonicalisation;
-pub use certified::{Certified, CertifiedKey, Outcome};
+pub use certificate::Certificate;
+pub use certified::{Brought, Certified, Outcome, RSA_BITS_MIN};
 pub use document::{Candidate, DocumentSignature, MAX_SIGNATURES, signatures_of, unjudged};
 pub use gateway::{GatewaySigner, PROVENANCE_DIGEST, check_gateway_signature, is_gateways};
 pub use jws::Detached;

@@ -1,12 +1,13 @@
 //! What a search finds by the index alone: a superset of its matches.
 
+use super::fault;
 use super::reader::rows;
 use super::row::{Rows, SELECT_CURRENT, apart};
 use super::seal::Sealer;
 use crate::outcome::Fault;
 use crate::search::{Lookup, Query};
-use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params_from_iter};
 
 /// The most candidates one search looks at; beyond it the search is refused as too costly.
 pub const MAX_CANDIDATES: usize = 20_000;
@@ -36,6 +37,20 @@ pub(super) fn matching_ids(
 pub(super) fn candidates(connection: &Connection, sealer: &Sealer, query: &Query, limit: usize) -> Result<Rows, Fault> {
     let (sql, parameters) = statement(query.type_name(), query.lookups(), limit);
     apart(connection, sealer, &sql, parameters)
+}
+
+/// Where these stand in the order of writing.
+pub(super) fn candidate_places(connection: &Connection, query: &Query, limit: usize) -> Result<Vec<i64>, Fault> {
+    let (sql, parameters) = statement(query.type_name(), query.lookups(), limit);
+    let rest = sql.strip_prefix(SELECT_CURRENT).unwrap_or_default();
+    places(connection, &format!("SELECT v.seq FROM version v JOIN resource r ON r.rid = v.rid {rest}"), parameters)
+}
+
+/// The places in the order of writing that a statement finds.
+pub(super) fn places(connection: &Connection, sql: &str, parameters: Vec<Sql>) -> Result<Vec<i64>, Fault> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    let found = statement.query_map(params_from_iter(parameters), |row| row.get(0)).map_err(fault)?;
+    found.collect::<Result<_, _>>().map_err(fault)
 }
 
 fn statement(type_name: &str, mut lookups: Vec<Lookup>, limit: usize) -> (String, Vec<Sql>) {
@@ -96,7 +111,6 @@ pub(super) fn narrow(sql: &mut String, parameters: &mut Vec<Sql>, lookup: Lookup
 mod tests {
     use super::super::schema::prepare;
     use super::*;
-    use rusqlite::params_from_iter;
 
     /// How SQLite goes about it, step by step.
     fn plan(lookups: Vec<Lookup>) -> Vec<String> {

@@ -5,11 +5,11 @@
 //! bear it. A row that was altered, set back or taken away shows before anything is signed. What is submitted then is refused. What is owed was
 //! acknowledged and cannot be: for that, the tag's leaves are counted anew.
 
-use super::{LeafForm, fault};
 use super::index::Lists;
 use super::newer::Newer;
 use super::register::Tree;
 use super::unit::LeafDraft;
+use super::{LeafForm, fault};
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::leaf_hash;
 use crate::ledger::{Edge, Hash};

@@ -3,7 +3,7 @@
 
 use super::fault;
 use super::filed::Filing;
-use super::people;
+use super::people::{self, CROWD};
 use super::unit::PersonChange;
 use crate::outcome::Fault;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -62,10 +62,32 @@ impl Filing {
             }
             PersonChange::NotApart { .. } => people::apply(data, change),
             PersonChange::Doubted { one, other } => {
-                let is_noted = state_of(data, one, &name_of(other))?.is_some();
-                if is_noted { Ok(()) } else { self.note_link(data, (one, other), PARTED) }
+                if state_of(data, one, &name_of(other))?.is_some() {
+                    return Ok(());
+                }
+                if other == CROWD {
+                    return self.put(data, one, &name_of(other), PARTED);
+                }
+                [one, other].into_iter().try_for_each(|patient| self.forget_deleted(data, patient))?;
+                self.note_link(data, (one, other), PARTED)
             }
         }
+    }
+
+    /// Forgets which deleted records were in doubt with one: where nothing was ever filed about them there is nothing that they could deny, and whoever
+    /// writes and deletes many must not fill a list with them.
+    fn forget_deleted(&mut self, data: &Connection, patient: &str) -> Result<(), Fault> {
+        let sql = "SELECT substr(f.consent, ?2) FROM filed f JOIN resource r ON r.type = 'Patient' AND r.id = substr(f.consent, ?2)
+                   WHERE f.patient = ?1 AND f.consent > ?3 AND f.consent < ?4 AND f.version = ?5 AND r.deleted = 1";
+        let mut statement = data.prepare_cached(sql).map_err(fault)?;
+        let deleted = statement.query_map(params![patient, LINK.len() + 1, LINK, AFTER_LINKS, PARTED], |row| row.get(0)).map_err(fault)?;
+        let deleted: Vec<String> = deleted.collect::<Result<_, _>>().map_err(fault)?;
+        for other in deleted {
+            if !has_consents(data, &other)? {
+                self.unlink(data, patient, &other)?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a record that is erased out of its person, with what was filed about it.

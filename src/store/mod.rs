@@ -70,7 +70,7 @@ pub use leaf_form::{LeafForm, MakeLeafForm, leaf_secret};
 pub use log::{Cosigned, LedgerHead};
 pub use outbox::{Delivery, DeliveryState, OutboxDraft, OutboxUpdate, SUPERSEDED};
 pub use pending::Pending;
-pub use people::{MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
+pub use people::{CROWD, MAX_PERSON_RECORDS, MAX_WORK, WorkRow};
 pub use reader::{HistoryScope, Reader, RecordOfLeaf, StoredRaw};
 pub use recount::{KnownTrees, Recounted, inspect, recount};
 pub use row::{Damaged, Rows, StoredVersion};
@@ -386,7 +386,8 @@ impl Shared {
             Some(connection) => connection,
             None => open_reader(&self.settings)?,
         };
-        let outcome = Reader::begin(&connection, &self.sealer, (&self.keyring, &*self.leaf_form), &self.changes).and_then(|reader| reading(&reader));
+        let outcome =
+            Reader::begin(&connection, &self.sealer, (&self.keyring, &*self.leaf_form), &self.changes).and_then(|reader| reading(&reader));
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         outcome
     }

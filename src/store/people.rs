@@ -14,6 +14,9 @@ pub const MAX_WORK: usize = 10_000;
 /// How many patient records one person may have. More is a mistake in the identifiers, not a person.
 pub const MAX_PERSON_RECORDS: usize = 64;
 
+/// Stands for other records of a person where there are more than can be looked at.
+pub const CROWD: &str = "*";
+
 /// One item of the work list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkRow {

@@ -1,6 +1,6 @@
 //! Readings, each on one consistent snapshot. The free functions are also what the writer checks assumptions with.
 
-use super::candidates::{MAX_CANDIDATES, candidates, matching_ids, narrow};
+use super::candidates::{MAX_CANDIDATES, candidate_places, candidates, matching_ids, narrow, places};
 use super::changes::Changes;
 use super::counting::{self, Count};
 use super::filed::{self, Filed};
@@ -45,6 +45,9 @@ pub enum HistoryScope {
     System,
 }
 
+/// The beginning of a statement that finds where versions stand that bore an identifier.
+const FORMER: &str = "SELECT v.seq FROM version v JOIN former f ON f.rid = v.rid AND f.version = v.version";
+
 /// A snapshot for the time of one reading.
 pub struct Reader<'c> {
     pub(super) connection: Transaction<'c>,
@@ -73,7 +76,15 @@ impl<'c> Reader<'c> {
     ) -> Result<Reader<'c>, Fault> {
         // Before the snapshot, which then has whatever was kept by now.
         let (began, organisations, parties) = (keyring.filings_kept(), changes.of_organisations(), changes.of_parties());
-        Ok(Reader { connection: connection.unchecked_transaction().map_err(fault)?, sealer, keyring, leaf_form, began, organisations, parties })
+        Ok(Reader {
+            connection: connection.unchecked_transaction().map_err(fault)?,
+            sealer,
+            keyring,
+            leaf_form,
+            began,
+            organisations,
+            parties,
+        })
     }
 
     /// How often Organizations had been written or erased since the store was opened, at least: what was made of them then is still so where this is the same.
@@ -193,11 +204,15 @@ impl<'c> Reader<'c> {
         self.apart(&sql, vec![low.into(), high.into(), rows(limit)])
     }
 
-    /// The same, of the first that the index has there, at most `limit`: not in the order of writing.
-    pub fn indexed_under_any(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let sql =
-            format!("{} WHERE v.seq = r.current AND r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ? LIMIT ?)", SELECT_CURRENT);
-        self.apart(&sql, vec![low.into(), high.into(), rows(limit)])?.whole()
+    /// Where in the order of writing the same stand, of the first that the index has there, at most `limit`.
+    pub fn indexed_under_any(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<i64>, Fault> {
+        let sql = "SELECT r.current FROM resource r WHERE r.rid IN (SELECT rid FROM exact WHERE key BETWEEN ? AND ? LIMIT ?)";
+        places(&self.connection, sql, vec![low.into(), high.into(), rows(limit)])
+    }
+
+    /// The version of a place in the order of writing, the newest of what it is or older.
+    pub fn version_at(&self, place: i64) -> Result<Option<StoredVersion>, Fault> {
+        one(&self.connection, self.sealer, versions!(current "WHERE v.seq = ?"), params![place])
     }
 
     /// The newest versions of the resources of a type, of those stored after `after`, oldest first.
@@ -250,23 +265,23 @@ impl<'c> Reader<'c> {
         Ok((found.len() <= MAX_CANDIDATES).then_some(found))
     }
 
-    /// Older versions that bore a business identifier which the newest does not, of those that satisfy the lookup of a query by identifier, at most
-    /// `limit`: a superset of its matches.
-    pub fn former_bearers(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
+    /// Where in the order of writing older versions stand that bore a business identifier which the newest does not, of those that satisfy the lookup of a
+    /// query by identifier, at most `limit`: a superset of its matches.
+    pub fn former_bearers(&self, query: &Query, limit: usize) -> Result<Vec<i64>, Fault> {
         let keys = query.lookups().into_iter().filter_map(|lookup| match lookup {
             Lookup::Exact(keys) => Some(keys),
             _ => None,
         });
         let keys: Vec<Sql> = keys.flatten().map(Sql::from).collect();
         let marks = vec!["?"; keys.len()].join(",");
-        let sql = format!("{SELECT} JOIN former f ON f.rid = v.rid AND f.version = v.version WHERE f.key IN ({marks}) LIMIT ?");
-        self.versions(&sql, keys.into_iter().chain([rows(limit)]).collect())
+        let sql = format!("{FORMER} WHERE f.key IN ({marks}) LIMIT ?");
+        places(&self.connection, &sql, keys.into_iter().chain([rows(limit)]).collect())
     }
 
     /// The same, of any type, under a key between these, both included.
-    pub fn former_bearers_between(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<StoredVersion>, Fault> {
-        let sql = versions!("JOIN former f ON f.rid = v.rid AND f.version = v.version WHERE f.key BETWEEN ? AND ? LIMIT ?");
-        self.versions(sql, vec![low.into(), high.into(), rows(limit)])
+    pub fn former_bearers_between(&self, (low, high): (i64, i64), limit: usize) -> Result<Vec<i64>, Fault> {
+        let sql = format!("{FORMER} WHERE f.key BETWEEN ? AND ? LIMIT ?");
+        places(&self.connection, &sql, vec![low.into(), high.into(), rows(limit)])
     }
 
     /// The same in pieces: those behind a place in the order of writing, at most `limit`.
@@ -296,6 +311,11 @@ impl<'c> Reader<'c> {
     /// The first current resources that satisfy every lookup of the query, at most `limit`: a superset of its matches.
     pub fn first_candidates(&self, query: &Query, limit: usize) -> Result<Vec<StoredVersion>, Fault> {
         candidates(&self.connection, self.sealer, query, limit)?.whole()
+    }
+
+    /// Where these stand in the order of writing.
+    pub fn first_places(&self, query: &Query, limit: usize) -> Result<Vec<i64>, Fault> {
+        candidate_places(&self.connection, query, limit)
     }
 
     /// The ids of current resources that match the query, of one partner when it is named, at most `limit` of them.

@@ -189,7 +189,10 @@ impl Trail {
                 let path = TreeHashes::new(&edge.edge, &tiles).inclusion_proof(index, edge.size());
                 let entry = reader.leaves(index, 1)?.pop().ok_or_else(|| failed("a leaf is missing".to_owned()))?;
                 let key = reader.leaf_key(&entry).filter(|_| is_opened);
-                Ok((path.map_err(|error| failed(error.to_string()))?, Opening::new(String::new(), &entry, None).with_leaf_key(key.as_ref())))
+                Ok((
+                    path.map_err(|error| failed(error.to_string()))?,
+                    Opening::new(String::new(), &entry, None).with_leaf_key(key.as_ref()),
+                ))
             })
             .await?;
         receipt_text((index, &path), &head.note, &opening)

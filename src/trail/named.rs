@@ -14,20 +14,36 @@ use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Fault, FaultKind};
 use crate::search::{Handling, Query, escaped};
 use crate::store::Reader;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// The most records with the same value in whatever system that are looked at. Of more it is not told who bears an identifier: others may.
 const MAX_ALIKE: usize = 1_000;
-/// Elements that name what something took place in, or what it follows.
-const NO_PERSONS: [&str; 5] = ["basedOn", "context", "encounter", "episodeOfCare", "location"];
+/// Elements that name what something took place in or was done with, or what it follows.
+const NO_PERSONS: [&str; 14] = [
+    "basedOn",
+    "context",
+    "derivedFrom",
+    "device",
+    "encounter",
+    "episodeOfCare",
+    "hasMember",
+    "location",
+    "managingOrganization",
+    "medication",
+    "medicationReference",
+    "partOf",
+    "serviceProvider",
+    "specimen",
+];
 /// Under which names identifiers stand that may be a person's; under others they are a record's own.
 const NAMES: [&str; 2] = ["identifier", "valueIdentifier"];
 /// Who the identifiers of such a resource identify is whom it is about.
 const PERSON: &str = "Person";
 /// Resources whose own identifier is one of a person.
 const PERSONS: [&str; 2] = [PERSON, "RelatedPerson"];
-/// Who else may bear a number that a Patient bears by mistake, or at work.
-const OTHERS: [&str; 4] = ["Practitioner", "PractitionerRole", "Organization", "Device"];
+/// Who and what else may bear a number that a Patient bears by mistake, or at work.
+const OTHERS: [&str; 9] =
+    ["Practitioner", "PractitionerRole", "Organization", "Device", "Location", "Group", "HealthcareService", "Medication", "Substance"];
 /// Registries of clinicians and institutions alone.
 const REGISTRIES: [&str; 2] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6"];
 
@@ -100,7 +116,8 @@ impl Identifiers {
         person: &str,
         is_of_persons: impl Fn(&str) -> bool,
     ) -> Result<(), Fault> {
-        let is_borne = |type_name: &str, pair: &Pair| is_borne(reader, definitions, (type_name, person), pair);
+        let mut bearers = Bearers { reader, definitions, person, known: HashMap::new() };
+        let mut is_borne = |type_name: &'static str, pair: &Pair| bearers.have(type_name, pair);
         for known in [&mut self.own, &mut self.former] {
             let mut kept = BTreeSet::new();
             for pair in std::mem::take(known) {
@@ -137,7 +154,7 @@ impl Identifiers {
         }
         let mut naming = Naming { person: self.is_mentioned(type_name, resource), ..Naming::default() };
         self.add_known(resource, id, &mut naming.known_as);
-        naming.subjects = named_in(resource).into_iter().filter_map(|named| self.who(named, id, &naming.known_as)).collect();
+        naming.subjects = named_in(resource).into_iter().flat_map(|named| self.who(named, id, &naming.known_as)).collect();
         naming.subjects.extend(self.who_itself(type_name, resource));
         naming.person |= naming.subjects.contains(&Who::Person);
         naming
@@ -190,21 +207,32 @@ impl Identifiers {
         }
     }
 
-    /// `None` where nobody is told, or by a gateway's id. Only a subject by whose identifier the record is told is the person: what stands in elements that
-    /// may name anything mentions them.
-    fn who(&self, named: Named<'_>, id: &str, known_as: &BTreeSet<String>) -> Option<Who> {
+    /// Nobody where nobody is told, or by a gateway's id. Only a subject by whose identifier the record is told is the person: what stands in elements that
+    /// may name anything mentions them. By an identifier that somebody or something else here bears, too, either may be the subject.
+    fn who(&self, named: Named<'_>, id: &str, known_as: &BTreeSet<String>) -> Vec<Who> {
         let (Named::Subject(node) | Named::Further(node)) = named else {
             let is_person = matches!(named, Named::Patient(patient) if self.is_person(patient, id));
-            return Some(if is_person { Who::Person } else { Who::Other });
+            return vec![if is_person { Who::Person } else { Who::Other }];
         };
         let is_subject = matches!(named, Named::Subject(_));
         match (node.text("reference"), node.get("identifier")) {
-            (Some(reference), _) if known_as.contains(reference) => Some(Who::Person),
-            (Some(reference), _) if reference.starts_with("Patient/") => None,
-            (None, Some(identifier)) if self.is_subjects(node, identifier) => is_subject.then_some(Who::Person),
-            (None, None) => is_subject.then_some(Who::Untold),
-            _ => Some(Who::Other),
+            (Some(reference), _) if known_as.contains(reference) => vec![Who::Person],
+            (Some(reference), _) if reference.starts_with("Patient/") => Vec::new(),
+            (None, Some(identifier)) if self.is_subjects(node, identifier) => match is_subject {
+                true if self.may_be_others(node, identifier) => vec![Who::Person, Who::Other],
+                true => vec![Who::Person],
+                false => Vec::new(),
+            },
+            (None, None) if is_subject => vec![Who::Untold],
+            (None, None) => Vec::new(),
+            _ => vec![Who::Other],
         }
+    }
+
+    /// Whether a subject's identifier may be that of somebody or something else here, because nothing says that a Patient is meant.
+    fn may_be_others(&self, subject: &Node, identifier: &Node) -> bool {
+        let is_shared = |pair: Pair| self.others.contains(&pair) && !self.certain.contains(&pair);
+        said_of(subject, "subject") != Said::Patient && parts(identifier).is_some_and(is_shared)
     }
 
     /// Whose record of a person it is.
@@ -229,24 +257,43 @@ impl Identifiers {
     }
 }
 
-/// Whether a resource of this type, and other than the person's, bears an identifier.
-fn is_borne(
-    reader: &Reader<'_>,
+/// Who here bears identifiers: of each type, what bears a value is read once, however many systems the value is looked for in.
+struct Bearers<'r, 'c> {
+    reader: &'r Reader<'c>,
     definitions: &'static Definitions,
-    (type_name, person): (&str, &str),
-    (system, value): &Pair,
-) -> Result<bool, Fault> {
-    let pairs = [("identifier".to_owned(), format!("{}|{}", escaped(system), escaped(value)))];
-    let query = Query::parse(definitions, type_name, &pairs, Handling::Strict)
-        .map_err(|_| Fault::new(FaultKind::Internal, "the query for who bears an identifier does not parse"))?;
-    let is_persons = |id: &str| type_name == "Patient" && id == person;
-    let found = reader.first_candidates(&query, MAX_ALIKE)?;
-    for other in found.iter().filter(|found| !is_persons(&found.id)) {
-        if query.matches(&other.parse()?) {
-            return Ok(true);
+    person: &'r str,
+    /// By type and value, in which systems; nothing where there are too many to be told.
+    known: HashMap<(&'static str, String), Option<BTreeSet<String>>>,
+}
+
+impl Bearers<'_, '_> {
+    /// Whether a resource of this type, and other than the person's, bears an identifier.
+    fn have(&mut self, type_name: &'static str, (system, value): &Pair) -> Result<bool, Fault> {
+        let key = (type_name, value.to_lowercase());
+        if !self.known.contains_key(&key) {
+            let found = self.systems_of(type_name, value)?;
+            self.known.insert(key.clone(), found);
         }
+        let systems = self.known.get(&key).and_then(Option::as_ref);
+        Ok(systems.is_none_or(|systems| systems.contains(system)))
     }
-    Ok(found.len() == MAX_ALIKE)
+
+    fn systems_of(&self, type_name: &str, value: &str) -> Result<Option<BTreeSet<String>>, Fault> {
+        let pairs = [("identifier".to_owned(), escaped(value))];
+        let query = Query::parse(self.definitions, type_name, &pairs, Handling::Strict)
+            .map_err(|_| Fault::new(FaultKind::Internal, "the query for who bears an identifier does not parse"))?;
+        let found = self.reader.first_candidates(&query, MAX_ALIKE)?;
+        if found.len() == MAX_ALIKE {
+            return Ok(None);
+        }
+        let mut systems = BTreeSet::new();
+        let is_persons = |id: &str| type_name == "Patient" && id == self.person;
+        for other in found.iter().filter(|found| !is_persons(&found.id)) {
+            let borne = other.parse()?.items("identifier").iter().filter_map(parts).collect::<Vec<Pair>>();
+            systems.extend(borne.into_iter().filter(|(_, own)| own.eq_ignore_ascii_case(value)).map(|(system, _)| system));
+        }
+        Ok(Some(systems))
+    }
 }
 
 /// Of whom a resource, or a reference in an element, says that it is. A type may be told as a URL (R4 Reference.type).
@@ -258,6 +305,9 @@ fn said_of(node: &Node, element: &str) -> Said {
         (Some(type_name), ..) if PERSONS.contains(&type_name) => Said::Nothing,
         (Some(_), ..) => Said::Other,
         (None, Some(literal), _) if literal.contains("Patient/") => Said::Patient,
+        // Somebody who bears the patient's number as whatever else a person is here is the patient.
+        (None, Some(literal), _) if PERSONS.iter().any(|name| literal.contains(&format!("{name}/"))) => Said::Nothing,
+        (None, None, Some(told)) if PERSONS.contains(&told) => Said::Nothing,
         (None, Some(literal), _) if literal.contains('/') => Said::Other,
         (None, _, Some("Patient")) => Said::Patient,
         (None, _, Some(_)) => Said::Other,
@@ -345,6 +395,27 @@ mod tests {
         assert_eq!(identifiers().words(), [r#""value":"0-0""#, r#""value":"1-2""#]);
     }
 
+    /// Of whom a record is whose subject is named by a number that something else here bears too, in a system of persons and in another.
+    #[test]
+    fn who_a_subject_is_whose_number_something_else_bears_is_not_told() {
+        for (system, subject, expected) in [
+            ("urn:mrn", "", vec![Who::Person, Who::Other]),
+            ("urn:mrn", r#""type":"Patient","#, vec![Who::Person]),
+            ("urn:mrn", r#""type":"Device","#, Vec::new()),
+            ("urn:ssn", "", vec![Who::Person]),
+        ] {
+            let own = OWN.replace("urn:ssn", system);
+            let patient = json::parse(format!(r#"{{"identifier":[{own}]}}"#).as_bytes(), 9).unwrap();
+            let pair = BTreeSet::from([(system.to_owned(), "1-2".to_owned())]);
+            let certain = if system == "urn:ssn" { pair.clone() } else { BTreeSet::new() };
+            let known = Identifiers { others: pair, certain, ..Identifiers::of(std::iter::once(&patient)) };
+            let text = format!(r#"{{"resourceType":"Observation","subject":{{{subject}"identifier":{own}}}}}"#);
+            let naming = known.naming(&json::parse(text.as_bytes(), 9).unwrap(), "hg-a");
+            assert_eq!(naming.subjects, expected.iter().copied().collect(), "{text}");
+            assert_eq!(naming.person, expected.contains(&Who::Person), "{text}");
+        }
+    }
+
     /// OWN stands for a number that a Practitioner here bears, too: of a registry of those, and of another.
     #[test]
     fn a_clinicians_number_names_the_patient_where_a_patient_is_meant() {
@@ -369,6 +440,10 @@ mod tests {
             (r#"{"resourceType":"Person","identifier":[OWN]}"#, false, true),
             (r#"{"resourceType":"RelatedPerson","identifier":[OWN]}"#, false, true),
             (r#"{"resourceType":"Observation","encounter":{"identifier":OWN}}"#, false, false),
+            (r#"{"resourceType":"Observation","device":{"identifier":OWN},"specimen":{"identifier":OWN}}"#, false, false),
+            (r#"{"resourceType":"Observation","performer":[{"type":"RelatedPerson","identifier":OWN}]}"#, false, true),
+            (r#"{"resourceType":"Person","link":[{"target":{"type":"Person","identifier":OWN}}]}"#, false, true),
+            (r#"{"resourceType":"Person","link":[{"target":{"reference":"https://e.example/Person/9","identifier":OWN}}]}"#, false, true),
             (r#"{"resourceType":"Procedure","basedOn":[{"type":"ServiceRequest","identifier":OWN}]}"#, false, false),
             (r#"{"resourceType":"ServiceRequest","requisition":OWN}"#, false, false),
             (r#"{"resourceType":"Procedure","contained":[{"resourceType":"Location","identifier":[OWN]}]}"#, false, false),

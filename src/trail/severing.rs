@@ -85,8 +85,8 @@ impl Severing {
         let mut owners = Owners { keyring, patients: &patients, known: BTreeMap::new() };
         let mut found = Vec::new();
         for (position, entry) in (first..).zip(reader.leaves(first, usize::try_from(count).unwrap_or(usize::MAX))?) {
-            let leaf =
-                Leaf::read(reader, &entry).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read")))?;
+            let leaf = Leaf::read(reader, &entry)
+                .ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("leaf {position} cannot be read")))?;
             if let Some(owner) = owners.of(&leaf)?.filter(|owner| owner.as_deref() != Some(erased)) {
                 let whose = (owner, record.to_owned());
                 self.shortened.entry(whose.clone()).or_default().insert(position);

@@ -52,13 +52,15 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, path: &Path<'_>) {
             if first_is(walk, &entries, "Composition", NO_COMPOSITION, &name) {
                 document(walk, &entries, &name);
             }
-            orphans(walk, &entries, ORPHAN_IN_DOCUMENT, &name);
+            let sheets = links::style_sheets(bundle);
+            let is_sheet = |entry: &Node| entry.get("resource").and_then(links::named).is_some_and(|named| sheets.contains(&named));
+            orphans(walk, &entries, is_sheet, ORPHAN_IN_DOCUMENT, &name);
         }
         "message" => {
             if first_is(walk, &entries, "MessageHeader", NO_HEADER, &name) {
                 message(walk, &entries, &name);
             }
-            orphans(walk, &entries, ORPHAN_IN_MESSAGE, &name);
+            orphans(walk, &entries, |_| false, ORPHAN_IN_MESSAGE, &name);
         }
         "searchset" => search::check(walk, bundle, path),
         _ => {}
@@ -236,10 +238,11 @@ fn in_document(walk: &mut Walk<'_>, entries: &Entries<'_>, reference: Option<&No
     }
 }
 
-/// Every entry of a document or message must be reached from the first, along references or against them.
-fn orphans(walk: &mut Walk<'_>, entries: &Entries<'_>, rule: Rule, name: &Path<'_>) {
+/// Every entry of a document or message must be reached from the first, or from one that the Bundle itself leads to, along references or against them.
+fn orphans(walk: &mut Walk<'_>, entries: &Entries<'_>, is_led_to: impl Fn(&Node) -> bool, rule: Rule, name: &Path<'_>) {
+    let starts = || entries.all.iter().enumerate().filter(|(index, entry)| *index == 0 || is_led_to(entry)).map(|(index, _)| index);
     let links: Vec<Vec<usize>> = entries.all.iter().enumerate().map(|(index, entry)| targets(entries, entry, index)).collect();
-    let forward = reach(&links, 0);
+    let forward = reach(&links, starts());
     let mut both = links.clone();
     for (from, targets) in links.iter().enumerate() {
         for &target in targets {
@@ -248,7 +251,7 @@ fn orphans(walk: &mut Walk<'_>, entries: &Entries<'_>, rule: Rule, name: &Path<'
             }
         }
     }
-    let either = reach(&both, 0);
+    let either = reach(&both, starts());
     for (index, entry) in entries.all.iter().enumerate() {
         match (forward.get(index), either.get(index)) {
             (Some(true), _) => {}
@@ -281,9 +284,9 @@ fn targets(entries: &Entries<'_>, entry: &Node, from: usize) -> Vec<usize> {
     found
 }
 
-fn reach(links: &[Vec<usize>], start: usize) -> Vec<bool> {
+fn reach(links: &[Vec<usize>], starts: impl Iterator<Item = usize>) -> Vec<bool> {
     let mut reached = vec![false; links.len()];
-    let mut open = VecDeque::from([start]);
+    let mut open: VecDeque<usize> = starts.collect();
     while let Some(index) = open.pop_front() {
         if let Some(seen) = reached.get_mut(index).filter(|seen| !**seen) {
             *seen = true;

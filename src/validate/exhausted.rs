@@ -57,6 +57,11 @@ impl Budget {
         left.is_some()
     }
 
+    /// Counts slices that were gathered for an item and then not compared with it.
+    pub fn pass_over(&self, slices: usize) {
+        self.comparisons_left.set(self.comparisons_left.get().saturating_sub(slices));
+    }
+
     pub fn may_compare(&self) -> bool {
         self.comparisons_left.get() > 0
     }

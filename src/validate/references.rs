@@ -5,7 +5,7 @@ mod bundled;
 use super::contexts::Contexts;
 use super::path::Path;
 use super::primitives::has_scheme;
-use super::profiles::{Found, base_type, conforms};
+use super::profiles::{Found, base_type, conforms, is_in_hand};
 use super::report::Rule;
 use super::structure::Walk;
 use crate::definitions::ProfileType;
@@ -21,6 +21,7 @@ use std::collections::{HashMap, HashSet};
 const WRONG_TARGET: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType");
 const TYPE_CONTRADICTS: Rule = Rule::error(IssueType::Structure, "Reference_REF_BadTargetType2");
 const NO_PROFILE_MET: Rule = Rule::error(IssueType::Structure, "Reference_REF_CantMatchChoice");
+const PROFILE_NOT_IN_HAND: Rule = Rule::error(IssueType::Structure, "Reference_REF_CantResolveProfile");
 const AGGREGATION: Rule = Rule::error(IssueType::Structure, "Reference_REF_Aggregation");
 const NAMES_NOBODY: Rule = Rule::warning(IssueType::Structure, "Reference_REF_NoDisplay");
 const NOT_CONTAINED: Rule = Rule::error(IssueType::NotFound, "Reference_REF_CantResolve");
@@ -97,7 +98,15 @@ impl<'a> Scope<'a> {
     /// The resource that a reference leads to: of an entry, a parameter, or beside the document.
     fn entry(&self, reference: &str) -> Option<&'a Node> {
         let absolute = self.beside_entry(reference);
-        self.held(absolute.as_deref().unwrap_or(reference)).or_else(|| self.held(reference)).or_else(|| self.neighbours?.get(reference))
+        self.held(absolute.as_deref().unwrap_or(reference)).or_else(|| self.held(reference)).or_else(|| self.beside(reference))
+    }
+
+    /// A resource beside the document; what leads back to the document is the document, and no other of the same name.
+    fn beside(&self, reference: &str) -> Option<&'a Node> {
+        let neighbours = self.neighbours?;
+        let (type_name, id) = reference.split_once('/').unwrap_or_default();
+        let is_own = self.document.resource_type() == Some(type_name) && self.document.text("id") == Some(id);
+        if is_own { Some(self.document) } else { neighbours.get(reference) }
     }
 
     /// What a relative reference is beside the `fullUrl` of the entry around it.
@@ -266,6 +275,12 @@ pub fn check_profiles(walk: &mut Walk<'_>, asked: &ProfileType, reference: &Node
     let allowed: Vec<Option<CompactString>> = asked.target_profiles.iter().map(|url| type_of(url)).collect();
     let known = found.and_then(Node::resource_type).or_else(|| target_type(types, literal, scope));
     let Some(name) = known else { return };
+    for url in &asked.target_profiles {
+        if !is_in_hand(walk, url) {
+            let text = format!("What the reference points to may have to meet the profile {url}, which is not in hand");
+            walk.report.add(PROFILE_NOT_IN_HAND, path, reference, text);
+        }
+    }
     let fits = allowed.iter().any(|one| one.as_ref().is_none_or(|one| types.is_kind_of(name, one)));
     if !fits {
         let names: Vec<&str> = allowed.iter().flatten().map(CompactString::as_str).collect();

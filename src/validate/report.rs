@@ -81,6 +81,11 @@ impl Report {
         }
     }
 
+    /// Whether further errors are only counted.
+    pub fn is_full_of_errors(&self) -> bool {
+        self.errors >= self.limit
+    }
+
     /// How many errors were met so far, in all.
     pub fn errors_met(&self) -> u64 {
         self.met

@@ -92,6 +92,9 @@ const DEFAULT_SLICE: &str = "@default";
 fn choose(walk: &mut Walk<'_>, asked: Asked<'_>, item: Placed<'_>, scope: &Scope<'_>, path: &Path<'_>) -> Option<usize> {
     let node = asked.node();
     let is_default = |slice: &usize| Asked { id: *slice, ..asked }.node().slice_name.as_deref() == Some(DEFAULT_SLICE);
+    if node.slices.len() > FEW_SLICES && !walk.budget.may_compare() {
+        return None;
+    }
     let possible = keys::possible(walk, asked, item.found, scope);
     let number = possible.as_ref().map_or(node.slices.len(), Vec::len);
     let places = (0..number).filter_map(|index| possible.as_ref().map_or(Some(index), |places| places.get(index).copied()));
@@ -102,7 +105,12 @@ fn choose(walk: &mut Walk<'_>, asked: Asked<'_>, item: Placed<'_>, scope: &Scope
     // One url and one type are never those of two slices.
     let may_be_in_more = !matches!(by.as_slice(), [SliceBy { kind: SliceKind::Type | SliceKind::Position, .. }])
         && !matches!(node.name.as_str(), "extension" | "modifierExtension");
-    if may_be_in_more && slices.any(|slice| is_in(walk, asked, slice, item, scope, path)) {
+    let is_in_more = may_be_in_more && slices.any(|slice| is_in(walk, asked, slice, item, scope, path));
+    if possible.is_some() && node.slices.len() > FEW_SLICES {
+        // To look them up was work too.
+        walk.budget.pass_over(slices.count());
+    }
+    if is_in_more {
         let named = path.name(&node.name);
         let indexed = named.index(item.found.index.unwrap_or_default());
         let at = if item.found.index.is_some() { &indexed } else { &named };

@@ -203,7 +203,8 @@ async fn how_far_records_were_taken_in_cannot_be_set_forward() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_nothing_may_wait_a_record_is_in_the_log_before_the_answer() {
-    let world = Setup::adjusted(|settings| settings.ledger.anchor_within_ms = 0).start().await;
+    // One leaf is one leaf: nothing fills up beside it.
+    let world = Setup::adjusted(|settings| (settings.ledger.anchor_within_ms, settings.ledger.grows_by) = (0, 1)).start().await;
     let a = world.party("hospital-a").await;
     let path = format!("Patient/{}", a.create(&patient("1")).await);
     for _ in 0..5 {
@@ -221,7 +222,7 @@ async fn size(world: &World) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_record_is_seen_and_erased_as_soon_as_it_is_acknowledged() {
-    let world = Setup::configured(OFFICER.to_owned()).start().await;
+    let world = Setup::configured(OFFICER.to_owned()).with(|settings| settings.ledger.grows_by = 1).start().await;
     let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
     let (regulator, officer) = (world.party("health-department").await, world.party_with("officer", "system/Patient.r").await);
     for number in 0..20 {

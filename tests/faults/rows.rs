@@ -5,7 +5,7 @@ use crate::support::world::{OFFICER, Setup, World};
 use crate::support::{AtRest, Call, Party};
 use hearthgate::anchor::{Leaf, LeafKind, Tags};
 use hearthgate::clock::{Instant, ScriptedTime};
-use hearthgate::store::{LeafDraft, Unit};
+use hearthgate::store::{LeafDraft, Unit, leaf_secret};
 use serde_json::json;
 use std::ops::Deref;
 use std::time::Duration;
@@ -156,9 +156,18 @@ async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
     // Without the gateway's key it says that it looked at no seal, and finds what needs none; under another one it names that.
     let key = case.data.join("keys/gateway.key");
     let own = std::fs::read(&key).unwrap();
+    let leaf_key = case.data.join("leaf.key");
+    let gateway = data_encoding::HEXLOWER.decode(String::from_utf8(own.clone()).unwrap().trim().as_bytes()).unwrap();
+    std::fs::write(&leaf_key, data_encoding::HEXLOWER.encode(&leaf_secret(&gateway.try_into().unwrap()))).unwrap();
     std::fs::remove_file(&key).unwrap();
     let (code, told) = case.fsck();
     assert_eq!((code, told.contains("seals: not checked")), (Some(0), true), "{told}");
+    // Nor does it know then what leaves say, unless it is given their key.
+    let unread = ["counters and index: not checked", "what the leaves stand for: not checked"];
+    assert!(unread.iter().all(|unread| told.contains(unread)), "{told}");
+    let (code, told) = case.fsck_with(&["--leaf-key", leaf_key.to_str().unwrap()]);
+    assert_eq!((code, unread.iter().any(|unread| told.contains(unread))), (Some(0), false), "{told}");
+    assert!(told.contains("counters and index: "), "{told}");
     case.change(&unmarked);
     assert_eq!(case.fsck().0, Some(1));
     case.put_back();

@@ -25,7 +25,7 @@ fn runs() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_do_not_tell_what_is_hidden_from_what_is_absent() {
-    let twins = Twins::start().await;
+    let twins = Twins::anchoring_at_once().await;
     let mut found = String::new();
     for leak in leaks() {
         for shown in &leak.shown {

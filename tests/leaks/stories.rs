@@ -16,7 +16,7 @@ const TIMED_SLACK: Duration = Duration::from_millis(2);
 /// Writes, alone, under conditions, in Bundles, with wrong bodies: the answers of the twins are the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 pub async fn writes_tell_nothing() {
-    let twins = Twins::start().await;
+    let twins = Twins::anchoring_at_once().await;
     let about = |subject: &str| observation(&format!("Patient/{subject}"));
     let with_id = |id: &str, mut resource: Value| {
         resource["id"] = json!(id);

@@ -4,6 +4,7 @@ use super::scene::{Item, scene};
 use crate::support::{Answer, Call, Party, Setup, World};
 use hearthgate::anchor::{Leaf, LeafKind};
 use hearthgate::clock::{Instant, ScriptedTime};
+use hearthgate::config::{Settings, limits};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -54,8 +55,17 @@ pub struct Twins {
 
 impl Twins {
     pub async fn start() -> Twins {
+        Twins::anchoring_within(limits::ANCHOR_WITHIN_MS.default).await
+    }
+
+    /// Two that put what a question leaves into the log before they answer it, so that it does not mix with what the next one leaves.
+    pub async fn anchoring_at_once() -> Twins {
+        Twins::anchoring_within(0).await
+    }
+
+    async fn anchoring_within(millis: u64) -> Twins {
         let time = ScriptedTime::starting_at(Instant::from_fhir_instant("2026-11-20T12:00:00Z").unwrap());
-        let (with, without) = (side(&time).await, side(&time).await);
+        let (with, without) = (side(&time, millis).await, side(&time, millis).await);
         let mut twins = Twins { with, without, time, ids: BTreeMap::new() };
         for item in scene() {
             twins.send(item).await;
@@ -170,9 +180,9 @@ impl Twins {
     }
 }
 
-async fn side(time: &ScriptedTime) -> Side {
-    // What a question leaves in the log is there before it is answered, and does not mix with what the next one leaves.
-    let world = Setup::adjusted(|settings| settings.ledger.anchor_within_ms = 0).at(time).drawing(SEED).start().await;
+async fn side(time: &ScriptedTime, anchor_within_ms: u64) -> Side {
+    let adjust = move |settings: &mut Settings| settings.ledger.anchor_within_ms = anchor_within_ms;
+    let world = Setup::adjusted(adjust).at(time).drawing(SEED).start().await;
     let (sender, caller) = (world.party("hospital-a").await, world.party("hospital-b").await);
     Side { world, sender, caller, seen: AtomicU64::new(0) }
 }

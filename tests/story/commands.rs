@@ -141,3 +141,39 @@ fn a_pipe_in_a_folder_is_passed_over() {
     let said = String::from_utf8_lossy(&judged.stderr);
     assert!(status(&judged) == 1 && said.contains("pipe.json: is no file, and was passed over"), "{said}");
 }
+
+/// Nor does anybody write to, or read from, one that is named: it is refused, and not waited for.
+#[test]
+fn a_named_pipe_is_not_waited_for() {
+    let folder = desk();
+    let pipes = ["pipe-p", "pipe-p.json", "pipe-p.ndjson.gz"].map(|name| folder.path().join(name));
+    assert!(Command::new("mkfifo").args(pipes).status().unwrap().success());
+    for arguments in [
+        &["validate", "pipe-p.json"][..],
+        &["validate", "p.json", "pipe-p.ndjson.gz"],
+        &["validate", "p.json", "--definition", "pipe-p.json"],
+        &["validate", "p.json", "--fhir-version", "5.0", "--schema", "pipe-p"],
+        &["validate", "p.json", "--package", "pipe-p"],
+        &["validate", "p.json", "--output", "pipe-p"],
+        &["fhirpath", "Patient.name", "pipe-p.json"],
+        &["consent", "label", "pipe-p.json"],
+        &["package", "add", "pipe-p", "--cache", "cache"],
+    ] {
+        let expected = if arguments.first() == Some(&"package") { 3 } else { 2 };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hearthgate"));
+        let mut running = command.args(arguments).current_dir(folder.path()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // One that waits for the pipe waits for ever.
+        let given = std::time::Instant::now();
+        while running.try_wait().unwrap().is_none() && given.elapsed() < std::time::Duration::from_secs(30) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let _ = running.kill();
+        let ended = running.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert!(status(&ended) == expected && said.contains("named pipe"), "{arguments:?}: {:?} {said}", ended.status);
+    }
+    // One that a shell made is read.
+    let piped = "\"$0\" fhirpath Patient.gender <(cat p.json) && cat p.json | \"$0\" fhirpath Patient.gender /dev/stdin";
+    let read = Command::new("bash").args(["-c", piped, env!("CARGO_BIN_EXE_hearthgate")]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&read.stdout).matches("frobnicated").count(), 2, "{read:?}");
+}

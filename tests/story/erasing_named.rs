@@ -87,7 +87,7 @@ async fn what_a_clinician_did_stays_when_a_patient_bore_the_clinicians_number() 
     let as_patient = created(&case, &naming("performer", json!({"type": "http://hl7.org/fhir/StructureDefinition/Patient"}))).await;
 
     let told = case.erase(&case.first, "").await.expect(422).text();
-    assert!(told.contains("1 resource(s)"), "{told}");
+    assert!(told.contains("2 resource(s)"), "{told}");
     case.erase(&case.first, "?shared=true").await.expect(200);
     for path in &staying {
         case.a.get(path).await.expect(200);
@@ -112,6 +112,30 @@ async fn what_names_a_person_goes_whoever_else_bears_the_number() {
         case.a.get(&path).await.expect(404);
     }
     case.a.get(&clinician).await.expect(200);
+}
+
+/// A subject that is named by a number which something here bears is asked for, whatever Patient somebody gave that number.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_measured_of_a_device_does_not_go_with_a_patient_of_its_number() {
+    let case = TwoPatients::new().await;
+    for (at, kind) in ["Device", "Location", "Group", "Organization"].into_iter().enumerate() {
+        let identifier = json!({"system": "urn:x:devices", "value": format!("W{at}")});
+        let mut bearer = json!({"resourceType": kind, "identifier": [identifier]});
+        if kind == "Group" {
+            (bearer["type"], bearer["actual"]) = (json!("device"), json!(true));
+        }
+        created(&case, &bearer).await;
+        let mut measured = observation("");
+        measured["subject"] = json!({"identifier": identifier});
+        let measured = created(&case, &measured).await;
+        let laboratory = case.world.party("laboratory").await;
+        let mut patient = patient(&format!("9{at}"));
+        patient["identifier"] = json!([identifier]);
+        let patient = laboratory.create(&patient).await;
+        let told = case.erase(&patient, "").await.expect(422).text();
+        assert!(told.contains("1 resource(s)"), "{kind}: {told}");
+        case.a.get(&measured).await.expect(200);
+    }
 }
 
 /// It may have been corrected because it was another's.

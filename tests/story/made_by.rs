@@ -261,3 +261,27 @@ async fn what_a_definition_says_counts_beside_its_title() {
         }
     }
 }
+
+/// What a source calls its own is what it means, whoever else calls something so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_of_another_source_that_is_called_the_same_hides_nothing() {
+    let scene = Scene::start(withholding).await;
+    let laboratory = scene.world.party("laboratory").await;
+    let there = laboratory.create(&crate::support::data::person("1")).await;
+    scene.a.create(&withholding(&there)).await;
+    let mut made = Vec::new();
+    for (party, patient, title) in [(&laboratory, &there, ORDINARY), (&scene.a, &scene.patient, TELLING)] {
+        let mut plan = published("PlanDefinition", title, json!({"id": "seven"}));
+        plan["url"] = json!(format!("https://plans.example/{}", title.len()));
+        party.put("PlanDefinition/seven", &plan).await.expect(201);
+        let procedure = json!({"resourceType": "Procedure", "status": "completed", "instantiatesUri": ["PlanDefinition/seven"],
+            "subject": {"reference": format!("Patient/{patient}")},
+            "code": {"coding": [{"system": "http://snomed.info/sct", "code": "430193006", "display": "Medication reconciliation"}]}});
+        made.push(party.create(&procedure).await);
+    }
+    let statuses = [200, 404];
+    for (id, status) in made.iter().zip(statuses) {
+        scene.b.get(&format!("Procedure/{id}")).await.expect(status);
+    }
+    assert_eq!(ids(&scene.b.search(&format!("Procedure?patient={}", scene.patient)).await), made[..1]);
+}

@@ -7,6 +7,7 @@ mod bundles;
 mod commands;
 mod consent;
 mod consultation;
+mod crowded;
 mod deleting;
 mod desk;
 mod doers;

@@ -139,11 +139,13 @@ async fn somebody_who_may_says_that_they_are_two_persons() {
 async fn how_many_records_were_a_persons_has_an_end() {
     let case = Case::new().await;
     let laboratory = case.world.party("laboratory").await;
-    for number in 100..165 {
+    for number in 100..166 {
         assert_eq!(case.read().await, 200, "{number}");
         // One identifier that very many have borne names nobody any more.
         put(&case.a, &case.at_a, person(&number.to_string())).await;
         let id = laboratory.create(&person(&number.to_string())).await;
+        // Those count about which something was filed.
+        case.a.create(&permit(&id)).await;
         put(&laboratory, &id, person(&format!("9{number}"))).await;
     }
     assert_eq!(case.read().await, 404);
@@ -167,7 +169,7 @@ async fn denied_through(between: impl AsyncFn(&World)) -> u16 {
 /// Records of its own that a recipient sends of the same person keep others from being linked, and no denial from counting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_sends_a_record_several_times_is_still_denied() {
-    for sent in [0, 1, 2, 3, 5] {
+    for sent in [0, 1, 2, 3, 5, 33] {
         let status = denied_through(async |world: &World| {
             let b = world.party("hospital-b").await;
             for _ in 0..sent {
@@ -259,5 +261,123 @@ async fn how_many_records_one_is_merged_with_has_an_end() {
         linking["link"] = json!(links);
         put(&a, &kept, linking).await;
         assert_eq!(b.get(&seen).await.status, status, "{denied}");
+    }
+}
+
+/// Whoever knows a number of somebody's does not take them out of the exchange by writing and deleting records of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_of_a_number_that_come_and_go_hide_nobody() {
+    let case = Case::new().await;
+    let laboratory = case.world.party("laboratory").await;
+    for round in 0..3 {
+        let mut written = Vec::new();
+        for _ in 0..28 {
+            written.push(laboratory.create(&person("17")).await);
+        }
+        assert_eq!(case.read().await, 200, "{round}");
+        for id in written {
+            laboratory.delete(&format!("Patient/{id}")).await.expect(204);
+        }
+    }
+    assert_eq!(case.read().await, 200);
+}
+
+/// Two records of one source that come together are as those that come one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_reaches_the_other_of_two_records_that_came_together() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    for kind in ["transaction", "batch"] {
+        let entry = |id: &str| {
+            let mut patient = person(&format!("17{kind}"));
+            patient["id"] = json!(id);
+            json!({"resource": patient, "request": {"method": "PUT", "url": format!("Patient/{id}")}})
+        };
+        let (one, other) = (format!("x{kind}"), format!("y{kind}"));
+        a.post("", &json!({"resourceType": "Bundle", "type": kind, "entry": [entry(&one), entry(&other)]})).await.expect(200);
+        a.create(&denial(&one)).await;
+        a.create(&permit(&other)).await;
+        let seen = a.create(&observation(&format!("Patient/{other}"))).await;
+        assert_eq!(b.get(&format!("Observation/{seen}")).await.status, 404, "{kind}");
+    }
+}
+
+/// One number and another birth date: until somebody has said that they are two persons a denial counts for both.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_holds_while_it_is_asked_whether_two_are_one() {
+    let case = Case::new().await;
+    let laboratory = case.world.party("laboratory").await;
+    let mut other = person("17");
+    other["birthDate"] = json!("1971-03-01");
+    let there = laboratory.create(&other).await;
+    let seen = laboratory.create(&observation(&format!("Patient/{there}"))).await;
+    case.a.create(&permit(&there)).await;
+    assert_eq!(case.b.get(&format!("Observation/{seen}")).await.status, 200);
+    case.a.create(&denial(&case.at_a)).await;
+    assert_eq!(case.b.get(&format!("Observation/{seen}")).await.status, 404);
+    for asked in case.questions().await {
+        case.world.desk("POST", &format!("/work/{}", asked["task"].as_str().unwrap()), &json!({"decision": "apart"})).await.expect(200);
+    }
+    assert_eq!(case.b.get(&format!("Observation/{seen}")).await.status, 200);
+}
+
+/// A source's word that two records are one person's, however it says it and whenever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_merge_is_understood_however_it_is_said() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let record = |id: &str, links: Value| {
+        let mut patient = person(id);
+        (patient["id"], patient["link"]) = (json!(id), links);
+        if patient["link"] == json!([]) {
+            patient.as_object_mut().unwrap().remove("link");
+        }
+        patient
+    };
+    let link = |kind: &str, id: &str| json!([{"type": kind, "other": {"reference": format!("Patient/{id}")}}]);
+    let write = async |id: &str, links: Value| {
+        let answer = a.put(&format!("Patient/{id}"), &record(id, links)).await;
+        assert!(answer.status < 300, "{id}: {}", answer.text());
+    };
+    for how in ["chain", "before", "deleted", "identifier", "contained", "person", "none"] {
+        let [x, m, y] = ["x", "m", "y"].map(|name| format!("{name}-{how}"));
+        if how != "before" {
+            write(&x, json!([])).await;
+            a.create(&denial(&x)).await;
+        }
+        if how != "deleted" {
+            write(&y, json!([])).await;
+        }
+        match how {
+            "chain" => {
+                write(&m, json!([])).await;
+                write(&x, link("replaced-by", &m)).await;
+                write(&m, link("replaced-by", &y)).await;
+            }
+            "before" => {
+                write(&y, link("replaces", &x)).await;
+                write(&x, json!([])).await;
+                a.create(&denial(&x)).await;
+            }
+            "deleted" => {
+                a.delete(&format!("Patient/{x}")).await.expect(204);
+                write(&y, link("replaces", &x)).await;
+            }
+            "identifier" => write(&x, json!([{"type": "replaced-by", "other": {"identifier": person(&y)["identifier"][0]}}])).await,
+            "contained" => {
+                let mut merged = record(&x, json!([{"type": "replaced-by", "other": {"reference": "#p"}}]));
+                merged["contained"] = json!([{"resourceType": "Patient", "id": "p", "identifier": person(&y)["identifier"]}]);
+                a.put(&format!("Patient/{x}"), &merged).await.expect(200);
+            }
+            "person" => {
+                let target = |id: &str| json!({"target": {"reference": format!("Patient/{id}")}});
+                a.create(&json!({"resourceType": "Person", "link": [target(&x), target(&y)]})).await;
+            }
+            _ => {}
+        }
+        a.create(&permit(&y)).await;
+        let seen = a.create(&observation(&format!("Patient/{y}"))).await;
+        let expected = if how == "none" { 200 } else { 404 };
+        assert_eq!(b.get(&format!("Observation/{seen}")).await.status, expected, "{how}");
     }
 }

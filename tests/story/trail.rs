@@ -409,11 +409,9 @@ async fn an_evidence_package_verifies_with_a_policy_and_nothing_else() {
     // Anybody with the leaves and their key makes the index again.
     let (data, leaf_key) = (case.world.data(), case.world.leaf_key_file());
     let (keep, _) = case.world.stop().await;
-    let [log, policy_file, leaf_key] = [data.join("ledger"), folder.path().join("policy"), leaf_key].map(|path| path.to_str().unwrap().to_owned());
-    let checked = hearthgate(
-        &["evidence", "index", &log, "--policy", &policy_file, "--leaf-key", &leaf_key],
-        keep.path(),
-    );
+    let [log, policy_file, leaf_key] =
+        [data.join("ledger"), folder.path().join("policy"), leaf_key].map(|path| path.to_str().unwrap().to_owned());
+    let checked = hearthgate(&["evidence", "index", &log, "--policy", &policy_file, "--leaf-key", &leaf_key], keep.path());
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(
         checked.status.success() && said.contains("3 anchored roots, 0 problems"),

@@ -35,8 +35,12 @@ impl AtRest {
 
     /// What `ledger fsck --data` answers and says.
     pub fn fsck(&self) -> (Option<i32>, String) {
+        self.fsck_with(&[])
+    }
+
+    pub fn fsck_with(&self, more: &[&str]) -> (Option<i32>, String) {
         let (log, data) = (self.data.join("ledger").display().to_string(), self.data.display().to_string());
-        let told = hearthgate(&["ledger", "fsck", &log, "--data", &data, "--key", &self.key], &self.data);
+        let told = hearthgate(&[&["ledger", "fsck", &log, "--data", &data, "--key", &self.key], more].concat(), &self.data);
         (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned())
     }
 

@@ -6,6 +6,7 @@ use crate::problem::outcome_placed;
 use clap::ValueEnum;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// The ways findings are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,7 +30,7 @@ pub struct Verdict {
     pub line: Option<u64>,
     /// The entry of a Bundle that was judged by itself.
     pub entry: Option<usize>,
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<Vec<u8>>,
     pub findings: Vec<Finding>,
 }
 
@@ -227,7 +228,8 @@ mod tests {
     fn every_format() {
         let text = b"{\"resourceType\":\"X\",\n \"a\":1}".to_vec();
         let finding = Finding::error(IssueType::Invalid, "SOME_RULE", "No <a> & \"b\"").at("X.a").at_offset(Some(26));
-        let verdict = || Verdict { file: "a b.json".into(), line: None, entry: None, bytes: text.clone(), findings: vec![finding.clone()] };
+        let verdict =
+            || Verdict { file: "a b.json".into(), line: None, entry: None, bytes: text.clone().into(), findings: vec![finding.clone()] };
         let written = |format, count: usize| {
             let mut out = Vec::new();
             let mut writer = Writer::begin(&mut out, format, count == 1).unwrap();
@@ -272,7 +274,7 @@ mod tests {
     fn lines_of_a_stream() {
         let bytes = b"{\"a\":1\n".to_vec();
         let finding = Finding::error(IssueType::Structure, "SOME_RULE", "No end").at_offset(Some(8));
-        let verdict = Verdict { file: "a.ndjson".into(), line: Some(3), entry: None, bytes, findings: vec![finding] };
+        let verdict = Verdict { file: "a.ndjson".into(), line: Some(3), entry: None, bytes: bytes.into(), findings: vec![finding] };
         let written = |format| {
             let mut out = Vec::new();
             let mut writer = Writer::begin(&mut out, format, true).unwrap();

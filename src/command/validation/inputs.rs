@@ -1,19 +1,18 @@
 //! What there is to judge: files, folders, patterns, standard input, streams of lines, packed or not; one item a resource, in a fixed order.
 
+mod document;
+
+pub use document::{FILE_BYTES_MAX, VALUES_MAX, definition};
+
+use crate::command::named;
+use document::{ROOM, Values, whole};
 use flate2::read::MultiGzDecoder;
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// The largest document that is read, unpacked.
-pub const FILE_BYTES_MAX: usize = 1 << 30;
-/// The most values or elements of one document. Each takes some 60 bytes once it is read, however short it was, so that this is 2 GB.
-pub const VALUES_MAX: usize = 32 << 20;
 /// The longest line of a stream.
 pub const LINE_BYTES_MAX: u64 = 256 << 20;
-/// How much is read at once.
-const PORTION_BYTES: usize = 16 << 10;
 /// How deep folders are followed.
 const FOLDER_DEPTH_MAX: usize = 32;
 /// Endings that say that a file holds resources.
@@ -80,7 +79,8 @@ pub fn files(names: &[PathBuf]) -> Result<Vec<PathBuf>, InputError> {
             }
             found.extend(below);
         } else if text == "-" || name.exists() {
-            // A pipe is as good as a file.
+            // A pipe that a shell made is as good as a file.
+            named::check(name).map_err(|error| InputError::new(true, name, error))?;
             found.push(name.clone());
         } else if text.contains(['*', '?']) {
             let (folder, pattern) = split_pattern(&text);
@@ -200,7 +200,7 @@ impl Items {
                     return None;
                 }
                 Ok(_) if bytes.trim_ascii().is_empty() => continue,
-                Ok(_) if values_in(&bytes) > VALUES_MAX => return Some(item(Content::TooLong)),
+                Ok(_) if Values::of(false).count(&bytes) > VALUES_MAX => return Some(item(Content::TooLong)),
                 Ok(_) => return Some(item(Content::Bytes(bytes))),
             };
             self.stream = None;
@@ -224,7 +224,7 @@ impl Items {
             self.stream = Some(Stream { file: name.to_owned(), reader, line: 0 });
             return Ok(None);
         }
-        let file = File::open(path)?;
+        let file = named::open(path)?;
         let (plain, reader): (&str, Box<dyn Read + Send>) = match name.strip_suffix(".gz") {
             Some(plain) => (plain, Box::new(MultiGzDecoder::new(BufReader::new(file)))),
             None => (name, Box::new(file)),
@@ -234,59 +234,7 @@ impl Items {
             self.stream = Some(Stream { file: name.to_owned(), reader, line: 0 });
             return Ok(None);
         }
-        whole(reader, ROOM).map(Some)
-    }
-}
-
-/// What one document may take.
-#[derive(Clone, Copy)]
-struct Room {
-    bytes: usize,
-    values: usize,
-}
-
-const ROOM: Room = Room { bytes: FILE_BYTES_MAX, values: VALUES_MAX };
-
-/// Reads one document as far as there is room: a compressed bomb ends here, before it is unpacked. What is read never takes more memory than may be read.
-fn whole(mut reader: impl Read, room: Room) -> io::Result<Content> {
-    let (mut bytes, mut values, mut portion) = (Vec::new(), 0, vec![0; PORTION_BYTES]);
-    loop {
-        let length = match reader.read(&mut portion) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            read => read?,
-        };
-        let read = portion.get(..length).unwrap_or_default();
-        if read.is_empty() {
-            return Ok(Content::Bytes(bytes));
-        }
-        let needed = bytes.len() + read.len();
-        values += values_in(read);
-        if needed > room.bytes || values > room.values {
-            return Ok(Content::TooLong);
-        }
-        if needed > bytes.capacity() {
-            let wanted = needed.max(bytes.capacity() * 2).min(room.bytes);
-            bytes.reserve_exact(wanted - bytes.len());
-        }
-        bytes.extend_from_slice(read);
-    }
-}
-
-/// How many values or elements there may be in a part of a document, by what stands between them.
-fn values_in(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{' | b'<')).count()
-}
-
-/// The bytes of a definition. Nobody may ever write to a pipe that has a name; one that a shell made for a command is written.
-pub fn definition(path: &Path) -> Result<Vec<u8>, InputError> {
-    use std::os::unix::fs::FileTypeExt;
-    let failed = |error: io::Error| InputError::new(true, path, error);
-    if path.metadata().map_err(failed)?.file_type().is_fifo() && !path.starts_with("/dev") && !path.starts_with("/proc") {
-        return Err(InputError::new(true, path, "is a named pipe, which may never end; give a file"));
-    }
-    match whole(File::open(path).map_err(failed)?, ROOM).map_err(failed)? {
-        Content::Bytes(bytes) => Ok(bytes),
-        _ => Err(InputError::new(true, path, format!("is longer than is read ({FILE_BYTES_MAX} bytes, {VALUES_MAX} values)"))),
+        whole(reader, plain.ends_with(".xml"), ROOM).map(Some)
     }
 }
 
@@ -387,16 +335,11 @@ mod tests {
             unpacked(io::Cursor::new(stream)).unwrap().read_line(&mut line).unwrap();
             assert_eq!(line, "{}\n");
         }
-        let read = |bytes: &[u8], values| match super::whole(io::Cursor::new(bytes.to_vec()), Room { bytes: 40_000, values }) {
-            Ok(Content::Bytes(bytes)) => Some((bytes.len(), bytes.capacity() <= 40_000)),
-            _ => None,
-        };
-        assert_eq!(read(&[b' '; 40_000], 0), Some((40_000, true)), "what is read takes no more room than there is");
-        assert_eq!((read(&[b' '; 40_001], 0), read(b"[1,1]", 2), read(b"[1,1]", 1)), (None, Some((5, true)), None));
         assert!(definition(&root.join("b.json")).is_ok_and(|bytes| bytes == b"{}"));
         let pipe = root.join("pipe.json");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert!(definition(&pipe).is_err_and(|error| error.text.contains("named pipe")));
+        assert!(files(std::slice::from_ref(&pipe)).is_err_and(|error| error.is_usage && error.text.contains("named pipe")));
         std::fs::remove_file(&pipe).unwrap();
         assert!(files(&[root.join("none/*.json")]).is_err_and(|error| error.is_usage));
         assert_eq!(files(&["/dev/null".into()]).unwrap(), [PathBuf::from("/dev/null")]);

@@ -6,7 +6,7 @@ mod release;
 mod unread;
 
 use super::package::CacheArgument;
-use super::{FAULT, FINDINGS, FINE, USAGE, complain, said};
+use super::{FAULT, FINDINGS, FINE, USAGE, complain, named, said};
 use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::fhir::json;
@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -196,7 +197,7 @@ pub fn validate(arguments: &ValidateArguments) -> u8 {
     };
     let is_single = matches!(files.as_slice(), [only] if is_one_document(only)) && !arguments.each_entry;
     let output: Box<dyn Write> = match &arguments.output {
-        Some(path) => match std::fs::File::create(path) {
+        Some(path) => match named::create(path) {
             Ok(file) => Box::new(file),
             Err(error) => return complain(USAGE, format!("{}: {error}", path.display())),
         },
@@ -266,6 +267,7 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
 fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>, String> {
     let path = PathBuf::from(package);
     if path.exists() {
+        named::check(&path).map_err(|error| format!("{package}: {error}"))?;
         return Ok(with_neighbours(&path, &Limits::default()));
     }
     let wish = Coordinates::parse(package).ok_or_else(|| format!("{package}: there is no such file, folder or package"))?;
@@ -360,15 +362,15 @@ impl Run<'_> {
 
     fn item(&self, item: Item) -> Vec<Verdict> {
         let Item { file, line, is_xml, content } = item;
-        let verdict = |entry, bytes: &[u8], findings| Verdict { file: file.clone(), line, entry, bytes: bytes.to_vec(), findings };
+        let verdict = |entry, bytes: &Arc<Vec<u8>>, findings| Verdict { file: file.clone(), line, entry, bytes: bytes.clone(), findings };
         let bytes = match content {
-            Content::Bytes(bytes) if is_xml && self.judge.is_by_schema() => {
-                return vec![verdict(None, &bytes, vec![unread::shape_of_xml()])];
-            }
-            Content::Bytes(bytes) => bytes,
-            Content::TooLong => return vec![verdict(None, &[], vec![unread::too_long()])],
-            Content::Unreadable(why) => return vec![verdict(None, &[], vec![unread::unreadable(&why, is_xml)])],
+            Content::Bytes(bytes) => Arc::new(bytes),
+            Content::TooLong => return vec![verdict(None, &Arc::default(), vec![unread::too_long()])],
+            Content::Unreadable(why) => return vec![verdict(None, &Arc::default(), vec![unread::unreadable(&why, is_xml)])],
         };
+        if is_xml && self.judge.is_by_schema() {
+            return vec![verdict(None, &bytes, vec![unread::shape_of_xml()])];
+        }
         let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, self.judge.definitions().types());
         let (resource, mut findings) = match read {
             Ok(read) => read,

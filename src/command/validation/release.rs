@@ -3,6 +3,7 @@
 use super::super::neighbours;
 use super::{ValidateArguments, options};
 use crate::clock::Clock;
+use crate::command::named;
 use crate::command::package::CacheArgument;
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -72,7 +73,7 @@ fn is_by_schema(arguments: &ValidateArguments, loaded: Option<&Definitions>) -> 
 }
 
 fn shapes(file: &Path) -> Result<Shapes, String> {
-    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let bytes = named::bytes(file).map_err(|error| format!("{}: {error}", file.display()))?;
     Shapes::read(&bytes).map_err(|problem| format!("{}: {problem}", file.display()))
 }
 

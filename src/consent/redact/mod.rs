@@ -23,6 +23,7 @@ use crate::fhir::types::TypeTable;
 use compact_str::CompactString;
 pub use marks::{is_marked_redacted, mark_redacted};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// How often a resource is gone through until nothing more has to go. What one round takes out can orphan what the next finds.
 const ROUNDS_LIMIT: usize = 16;
@@ -42,18 +43,31 @@ pub(super) struct Rest {
     pub facts: Option<ResourceFacts>,
 }
 
-/// References to what is not shown, as they are written: `#id`, `Type/id`, full URLs.
+/// References to what is not shown, as they are written: `Type/id`, full URLs, and apart `#id`, which means nothing outside its resource. What stands
+/// inside a resource is gone through with the same, which is not copied for each.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Gone(HashSet<CompactString>);
+pub(super) struct Gone {
+    everywhere: Arc<HashSet<CompactString>>,
+    inside: Arc<HashSet<CompactString>>,
+}
 
 impl Gone {
     pub(super) fn add(&mut self, reference: &str) {
-        self.0.extend(super::Reference::new(reference).and_then(|read| read.relative().map(CompactString::from)));
-        self.0.insert(reference.into());
+        if reference.starts_with('#') {
+            Arc::make_mut(&mut self.inside).insert(reference.into());
+            return;
+        }
+        let everywhere = Arc::make_mut(&mut self.everywhere);
+        everywhere.extend(super::Reference::new(reference).and_then(|read| read.relative().map(CompactString::from)));
+        everywhere.insert(reference.into());
     }
 
     fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.everywhere.is_empty() && self.inside.is_empty()
+    }
+
+    fn lists(&self, reference: &str) -> bool {
+        self.everywhere.contains(reference) || self.inside.contains(reference)
     }
 
     fn has(&self, reference: &str) -> bool {
@@ -61,13 +75,12 @@ impl Gone {
             return false;
         }
         let current = reference.split_once("/_history/").map_or(reference, |(before, _)| before);
-        self.0.contains(current)
-            || super::Reference::new(current).is_some_and(|read| read.relative().is_some_and(|text| self.0.contains(text)))
+        self.lists(current) || super::Reference::new(current).is_some_and(|read| read.relative().is_some_and(|text| self.lists(text)))
     }
 
     /// What of it still means the same inside another resource: all but the fragments.
     fn outside(&self) -> Gone {
-        Gone(self.0.iter().filter(|reference| !reference.starts_with('#')).cloned().collect())
+        Gone { everywhere: Arc::clone(&self.everywhere), inside: Arc::default() }
     }
 }
 

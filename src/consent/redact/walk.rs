@@ -2,7 +2,7 @@
 
 use super::super::code::{Code, Reference, codings, items};
 use super::super::label::{decoded_text, encoded_text, is_silent};
-use super::super::pointers::{named_by, named_logically};
+use super::super::pointers::{is_namespace, named_by, named_logically};
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
 use super::super::written::records_in;
@@ -247,9 +247,12 @@ impl Pass<'_> {
         }
         let is_withheld = match &node.value {
             Value::Text(text) => {
-                let points = !self.gone.is_empty() && decoded_text(name, text).is_some_and(|text| self.points_at_gone(&text));
+                let points = match matches!(name, "profile" | "system") {
+                    true => self.is_address_of_gone(node),
+                    false => !self.gone.is_empty() && decoded_text(name, text).is_some_and(|text| self.points_at_gone(&text)),
+                };
                 self.is_told |= points;
-                points || (!is_silent(name) && self.tells(node))
+                points || (!is_silent(name) && self.tells_itself(node))
             }
             Value::List(_) => self.is_withheld(node),
             _ => false,
@@ -298,6 +301,11 @@ impl Pass<'_> {
             self.is_told = true;
             return true;
         }
+        self.tells_itself(node)
+    }
+
+    /// The same, whatever it names.
+    fn tells_itself(&mut self, node: &Node) -> bool {
         if !self.screen.is_telling {
             return false;
         }
@@ -323,6 +331,9 @@ impl Pass<'_> {
             Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
             Value::Object(object) => {
                 let is_gone = |member: &Member| {
+                    if is_namespace(node, &member.name) {
+                        return self.is_address_of_gone(&member.node);
+                    }
                     self.is_named_gone(&member.name, &member.node)
                         || self.mentions_gone(&member.node)
                         || encoded_text(node, &member.name).is_some_and(|text| self.points_at_gone(&text))
@@ -330,6 +341,15 @@ impl Pass<'_> {
                 self.names_gone(node) || object.members().iter().any(is_gone)
             }
             _ => false,
+        }
+    }
+
+    /// Whether the name of a system of names, or several, is the address of what is gone. As a name it points at nothing.
+    fn is_address_of_gone(&self, node: &Node) -> bool {
+        match &node.value {
+            Value::Text(text) => !self.gone.is_empty() && records_in(text, true).iter().any(|address| self.gone.has(address.as_str())),
+            Value::List(items) => items.iter().any(|item| self.is_address_of_gone(item)),
+            _ => self.mentions_gone(node),
         }
     }
 

@@ -134,3 +134,94 @@ fn bundles_in_bundles_have_an_end() {
     assert!(!patients_of(&bundle(8)).contains(&PatientReference::Unresolvable));
     assert!(patients_of(&bundle(9)).contains(&PatientReference::Unresolvable));
 }
+
+/// A denial of what belongs to records that are named, and an Observation that has many members.
+fn belonging(named: usize) -> Node {
+    let data: Vec<String> =
+        (0..named).map(|one| format!(r#"{{"meaning":"dependents","reference":{{"reference":"Observation/z{one}"}}}}"#)).collect();
+    permit_with("provision", &format!(r#"[{{"type":"deny","data":[{}]}}]"#, data.join(",")))
+}
+
+fn with_members(prefix: &str, count: usize) -> Node {
+    let members: Vec<String> = (0..count).map(|one| format!(r#"{{"reference":"Observation/{prefix}{one}"}}"#)).collect();
+    parse(&format!(
+        r#"{{"resourceType":"Observation","id":"o","subject":{{"reference":"Patient/anna"}},"hasMember":[{}]}}"#,
+        members.join(",")
+    ))
+}
+
+/// What is left of a resource, and how much was compared for it.
+fn left_of(consent: &Node, resource: &Node) -> (Option<Permitted>, usize, bool) {
+    let rules = Rules::compile(std::slice::from_ref(consent), &Directory::default(), Policy::default());
+    let decision = decide(&rules, &request("Practitioner/berg", "TREAT"), &facts::of(resource));
+    let left = release(&decision, resource.clone());
+    (left, decision.spent(), is_beyond_deciding(&decision))
+}
+
+#[test]
+fn what_no_rule_names_is_decided_once_however_many_refer_to_it() {
+    let consent = belonging(100);
+    let [few, many] = [10, 1_000].map(|count| left_of(&consent, &with_members("m", count)));
+    assert!(few.0.is_some() && many.0.is_some());
+    assert_eq!((few.1, few.2), (many.1, many.2), "a hundred times as many cost no more");
+}
+
+#[test]
+fn what_is_compared_for_one_record_has_an_end_and_others_are_shown() {
+    let rule = |first: usize| {
+        let data: Vec<String> = (first..first + 1_999)
+            .map(|one| format!(r#"{{"meaning":"instance","reference":{{"reference":"Observation/m{one}"}}}}"#))
+            .collect();
+        format!(r#"{{"type":"deny","data":[{}]}}"#, data.join(","))
+    };
+    let consent = permit_with("provision", &format!("[{},{},{}]", rule(0), rule(1_999), rule(3_998)));
+    for (named, is_beyond) in [(500, false), (2_000, true)] {
+        assert_eq!(left_of(&consent, &with_members("m", named)).2, is_beyond, "{named}");
+    }
+    let (neighbour, _, is_beyond) = left_of(&consent, &with_members("x", 2_000));
+    assert!(neighbour.is_some_and(|left| !left.is_redacted()) && !is_beyond);
+}
+
+#[test]
+fn the_labels_of_a_consent_that_are_compared_have_an_end() {
+    let normal = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-Confidentiality","code":"N"}"#;
+    let labels = |count: usize, name: &str| {
+        (0..count).map(|one| format!(r#"{{"system":"urn:x","code":"{name}{one}"}}"#)).collect::<Vec<_>>().join(",")
+    };
+    let consent = permit_with("provision", &format!(r#"[{{"type":"deny","securityLabel":[{}]}}]"#, labels(1_000, "a")));
+    let shown = |count: usize| {
+        let resource = parse(&format!(
+            r#"{{"resourceType":"Observation","id":"o","meta":{{"security":[{normal},{}]}},"subject":{{"reference":"Patient/anna"}}}}"#,
+            labels(count, "b")
+        ));
+        left_of(&consent, &resource).0.is_some()
+    };
+    assert_eq!([1, 199, 200].map(shown), [true, true, false]);
+}
+
+/// Nothing is copied, or looked through, for each of what is contained.
+#[test]
+fn contained_authors_are_found_in_a_time_that_grows_with_them() {
+    let with_authors = |count: usize| {
+        let contained: Vec<String> = (0..count).map(|one| format!(r#"{{"resourceType":"Practitioner","id":"l{one}"}}"#)).collect();
+        let performers: Vec<String> = (0..count).map(|one| format!(r##"{{"reference":"#l{one}"}}"##)).collect();
+        parse(&format!(
+            r#"{{"resourceType":"Observation","id":"o","contained":[{}],"subject":{{"reference":"Patient/anna"}},"performer":[{}]}}"#,
+            contained.join(","),
+            performers.join(",")
+        ))
+    };
+    let consent = permit_with(
+        "provision",
+        r#"[{"type":"deny","securityLabel":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"PSY"}]}]"#,
+    );
+    let taken = [250, 2_000].map(with_authors).map(|resource| {
+        let each = (0..3).map(|_| {
+            let started = std::time::Instant::now();
+            assert!(left_of(&consent, &resource).0.is_some());
+            started.elapsed()
+        });
+        each.min().unwrap()
+    });
+    assert!(taken[1] < taken[0] * 24, "eight times as many may take some eight times as long: {taken:?}");
+}

@@ -1,5 +1,6 @@
 //! Cases from `fixtures/consent` through the whole decision, laws over consents made at random, and the parts one by one.
 
+mod authors;
 mod consult;
 mod laws;
 mod limits;

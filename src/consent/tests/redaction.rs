@@ -187,3 +187,27 @@ fn a_part_is_named_by_what_its_code_is_in() {
         assert!(!text.contains("E10.9") && text.contains("J45.9"), "{named}: {text}");
     }
 }
+
+/// An OID that something hidden goes by is also what an institution's numbers go by.
+#[test]
+fn a_system_of_names_points_at_nothing() {
+    const OID: &str = "urn:oid:1.2.276.0.76.5.409.70";
+    let system = |more: &str| format!(r#"{{"system":"{OID}",{more}}}"#);
+    let resource = parse(&format!(
+        r#"{{"resourceType":"Observation","id":"o","meta":{{"profile":["{OID}"]}},"extension":[{{"url":"{OID}","valueCode":"x"}}],"identifier":[{}],
+        "status":"final","category":[{{"coding":[{}]}}],"code":{{"coding":[{}]}},"subject":{{"reference":"Patient/1"}},
+        "valueQuantity":{},"note":[{{"text":"see {OID}"}},{{"text":"and no more"}}]}}"#,
+        system(r#""value":"7""#),
+        system(r#""code":"a""#),
+        system(r#""code":"b""#),
+        system(r#""code":"c","value":1"#),
+    ));
+    let rules = Rules::compile(&permit_but(""), &Directory::default(), Policy::default());
+    let decision = decide(&rules, &request("Practitioner/berg", "TREAT"), &facts::of(&resource));
+    let left = release_beside(&decision, resource.clone(), &[Reference::new(OID).unwrap()]).unwrap();
+    let left = json::write(left.resource());
+    assert!(!left.contains("see urn") && left.contains("\"code\":\"b\""), "{left}");
+    for kept in ["profile", "extension", "identifier", "category", "valueQuantity"] {
+        assert!(left.contains(&format!("\"{kept}\"")), "{kept}: {left}");
+    }
+}

@@ -51,7 +51,8 @@ fn given_expansion(expansion: &Node) -> GivenExpansion {
         || expansion.items("extension").iter().any(|extension| {
             extension.text("url").is_some_and(|url| url.ends_with("valueset-toocostly") || url.ends_with("valueset-unclosed"))
         });
-    GivenExpansion { is_whole: !is_cut && total.is_none_or(|total| total <= listed), sets }
+    let outermost = expansion.items("contains").len();
+    GivenExpansion { is_whole: !is_cut && total.is_none_or(|total| total <= listed), outermost, sets }
 }
 
 fn concept_set(set: &Node) -> ConceptSet {
@@ -102,6 +103,7 @@ pub fn code_system(definition: &Node) -> Option<CodeSystem> {
         properties: definition.items("property").iter().map(property_definition).collect(),
         filters: definition.items("filter").iter().map(filter_definition).collect(),
         states_hierarchy: definition.text("hierarchyMeaning").is_some(),
+        count: definition.get("count").and_then(Node::as_number).and_then(|count| count.parse().ok()),
         concepts: Vec::new(),
     };
     add_concepts(definition.items("concept"), None, &mut system.concepts, 0);

@@ -1,8 +1,9 @@
 //! From a record to the settings in which it took place, and on to those behind them.
 
-use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels};
+use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels, said_by};
 use crate::consent::{Concept, Labeller, Reference, bears, definitions_of, labels_of_inner_settings, named_settings};
 use crate::fhir::Node;
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 impl Beside {
@@ -81,7 +82,8 @@ impl Beside {
             let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
             [literal, logical]
         });
-        names.flatten().chain(definitions_of(resource).map(|(type_name, url)| named::by_url((type_name, &url)))).collect()
+        let by_url = |(type_name, url): (&str, Cow<'_, str>)| [named::by_url((type_name, &url)), said_by(resource, (type_name, &url))];
+        names.flatten().chain(definitions_of(resource).flat_map(by_url)).collect()
     }
 
     fn is_borne_by(&self, literal: &String, logical: &Reference) -> bool {

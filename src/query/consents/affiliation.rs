@@ -5,7 +5,7 @@ use crate::consent::{Party, Reference};
 use crate::definitions::Definitions;
 use crate::outcome::Fault;
 use crate::pipeline::{Affiliated, Affiliations};
-use crate::query::named;
+use crate::query::named::{self, Reading};
 use crate::store::{Reader, StoredVersion};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ fn wholes_of(reader: &Reader<'_>, newest: &StoredVersion) -> Result<Vec<String>,
 fn look_up(reader: &Reader<'_>, definitions: &'static Definitions, name: &str) -> Result<Option<Vec<StoredVersion>>, Fault> {
     match (named::parts(name), name.split_once('/')) {
         (Some((_, token)), _) => {
-            let found = named::bearers(reader, definitions, TYPE_NAME, token)?;
+            let found = named::bearers(&Reading::of(reader), definitions, TYPE_NAME, token)?;
             Ok((!found.is_more).then(|| found.versions.into_iter().chain(found.once).collect()))
         }
         (None, Some((TYPE_NAME, id))) => Ok(Some(reader.current(TYPE_NAME, id)?.into_iter().collect())),

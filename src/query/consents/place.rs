@@ -15,8 +15,8 @@ use crate::pipeline::{
 };
 use crate::query::named;
 use crate::search::Query;
-use crate::store::{MAX_PERSON_RECORDS, PARTIES, Reader, StoredVersion};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::store::{CROWD, MAX_PERSON_RECORDS, PARTIES, Reader, StoredVersion};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The type of a practitioner's role at an organisation.
@@ -34,7 +34,11 @@ const MAX_ROLES: usize = 5_000;
 /// The most older versions of one record that are looked at. Of more it is not known what they said.
 const MAX_FORMER: u32 = 200;
 /// The most records that were a person's whose consents are gone by. Where there are more, nothing is released.
-const MAX_PARTED: usize = MAX_PERSON_RECORDS;
+pub(super) const MAX_PARTED: usize = MAX_PERSON_RECORDS;
+/// The most records of which it is asked whether anything was filed about them.
+const MAX_ASKED_OF: usize = 1_024;
+/// The most records that are reached from one patient by what says that two are of one person. Where there are more, nothing is released.
+const MAX_REACHED: usize = 4 * MAX_PERSON_RECORDS;
 /// How many steps are looked behind groups, teams and roles, and the most records looked up in all. Of more members it is not known who they are.
 const MEMBERSHIP_STEPS: usize = 4;
 const MAX_MEMBERS: usize = 2 * MAX_ROLES;
@@ -135,6 +139,21 @@ impl Place {
         }
     }
 
+    /// Adds the rules of a patient's record, of the others of the person, and of those that lead on from them.
+    pub fn add_rules_of(&self, reader: &Reader<'_>, patient: &str, rules: &mut HashMap<String, PatientRules>) -> Result<(), Fault> {
+        let mut open = vec![patient.to_owned()];
+        let mut looked_at = 0;
+        while let Some(record) = open.pop().filter(|_| looked_at <= MAX_REACHED) {
+            if !rules.contains_key(&record) {
+                rules.insert(record.clone(), self.readable_rules_of(reader, &record)?);
+                looked_at += 1;
+            }
+            let known = rules.get(&record).into_iter().flat_map(|known| known.linked.iter().chain(&known.parted));
+            open.extend(known.filter(|other| !rules.contains_key(*other)).cloned().collect::<Vec<_>>());
+        }
+        Ok(())
+    }
+
     /// The compiled consents of one patient, with what they refer to. The rows are read each time; what was compiled of the very same ones is used again.
     fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
         let is_glass_broken = self.is_glass_broken(reader, patient)?;
@@ -147,7 +166,10 @@ impl Place {
             let rules = Rules::beyond_reading(Policy::default());
             PatientRules { rules, has_spoken: true, linked, parted, filed: Vec::new() }
         };
-        if parted.len() > MAX_PARTED {
+        let parted = if parted.len() > MAX_PARTED { that_spoke(reader, parted)? } else { parted };
+        if parted.len() > MAX_PARTED || parted.iter().any(|record| record == CROWD) {
+            tracing::warn!("a patient has more records of the same person than are looked at: nothing about them is shown");
+            metrics::counter!("hearthgate_patients_beyond_reading_total").increment(1);
             return Ok(beyond_reading(linked, Vec::new()));
         }
         let patient_record = patient.to_owned();
@@ -202,14 +224,14 @@ impl Place {
     /// The records of whoever made what is decided on, and of what institutions among them are part of. Those of people who are named literally matter to
     /// rules alone that tell them by their identifiers; nobody is known by what whoever asks says of them.
     fn makers(&self, reader: &Reader<'_>, asked: &Asked, are_identified: bool) -> Result<Names, Fault> {
-        let mut makers = Names::new();
+        let (mut makers, reading) = (Names::new(), named::Reading::of(reader));
         let is_others = |version: &StoredVersion| !version.deleted() && !self.partner.sources.contains(&version.source);
         let mut sought = 0;
         for name in self.roles.makers_of(&asked.patient, asked.linked.iter().chain(&asked.parted)) {
             match (named::parts(name), parts(name)) {
                 (Some((PERSON, token)), _) if sought < MAX_SOUGHT => {
                     sought += 1;
-                    let found = named::bearers(reader, self.definitions, PERSON, token)?;
+                    let found = named::bearers(&reading, self.definitions, PERSON, token)?;
                     makers.extend(found.versions.into_iter().filter(is_others).map(|version| (version.type_name, version.id)));
                 }
                 (None, Some(team)) if team.0 == TEAM => _ = makers.insert(team),
@@ -293,6 +315,45 @@ impl Place {
             reveal_redaction: self.settings.told_of_redaction.iter().any(|name| asked.partner.contains(name)),
             glass: asked.is_glass_broken.then(|| glass(&self.settings.break_glass)),
             ..Policy::default()
+        }
+    }
+}
+
+/// Those of records about which something was filed, where they are not too many to be asked: others deny nothing.
+fn that_spoke(reader: &Reader<'_>, records: Vec<String>) -> Result<Vec<String>, Fault> {
+    if records.len() > MAX_ASKED_OF {
+        return Ok(records);
+    }
+    let mut spoke = Vec::new();
+    for record in records {
+        if record == CROWD || !reader.filed(&record)?.consents.is_empty() {
+            spoke.push(record);
+        }
+    }
+    Ok(spoke)
+}
+
+/// What is filed about a record that another leads to denies for this one too, however many steps there are between them.
+pub(super) fn close_over(patient: &str, rules: &mut HashMap<String, PatientRules>) {
+    let Some(own) = rules.get(patient).filter(|own| !own.parted.is_empty() || !own.linked.is_empty()) else { return };
+    let mut reached: BTreeSet<String> = BTreeSet::from([patient.to_owned()]);
+    let mut open: Vec<&PatientRules> = vec![own];
+    let mut is_beyond = false;
+    while let Some(known) = open.pop() {
+        for other in known.linked.iter().chain(&known.parted) {
+            if reached.insert(other.clone()) {
+                is_beyond |= !rules.contains_key(other);
+                open.extend(rules.get(other));
+            }
+        }
+    }
+    let parted: Vec<String> = reached.into_iter().filter(|other| other != patient && !own.linked.contains(other)).collect();
+    if let Some(own) = rules.get_mut(patient) {
+        own.parted = parted;
+        if is_beyond {
+            // Nobody knows what those deny that were not looked at.
+            own.rules = Rules::beyond_reading(Policy::default());
+            own.has_spoken = true;
         }
     }
 }

@@ -110,7 +110,7 @@ impl Judge {
             labels.extend(labels_of_worst_setting());
         }
         let patient = self.question.as_ref().map(|question| record_of(&question.patient));
-        !labels.is_empty() && patient.and_then(|patient| self.decide(&patient)).is_none_or(|decision| withholds_labels(&decision, &labels))
+        !labels.is_empty() && patient.and_then(|patient| self.decide(&patient)).is_none_or(|decision| withholds_labels(&decision)(&labels))
     }
 
     /// The ids of the patients a resource is about. Whoever speaks for one patient must not find out by identifiers who else is known.

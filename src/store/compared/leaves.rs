@@ -46,7 +46,12 @@ pub trait LeafReader {
 }
 
 /// Each that stands for something has its row, or something after it erased that; and of each that erases it is noted what, or that nothing opens it.
-pub(super) fn compare(data: &Connection, reader: &dyn LeafReader, sealer: Option<&Sealer>, problems: &mut Vec<String>) -> Result<(), Fault> {
+pub(super) fn compare(
+    data: &Connection,
+    reader: &dyn LeafReader,
+    sealer: Option<&Sealer>,
+    problems: &mut Vec<String>,
+) -> Result<(), Fault> {
     let mut leaves = data.prepare("SELECT position, entry FROM leaf ORDER BY position DESC").map_err(fault)?;
     let mut versions = data.prepare("SELECT leaf, leaves FROM version WHERE leaf IS NOT NULL ORDER BY leaf DESC").map_err(fault)?;
     let (mut leaves, mut versions) = (leaves.query([]).map_err(fault)?, versions.query([]).map_err(fault)?);

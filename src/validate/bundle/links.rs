@@ -14,6 +14,8 @@ const STYLE_NOT_FOUND: Rule = Rule::error(IssueType::NotFound, "BUNDLE_LINK_STYE
 const STYLE_ELSEWHERE: Rule = Rule::warning(IssueType::BusinessRule, "BUNDLE_LINK_STYELSHEET_EXTERNAL");
 const STYLE_UNPROTECTED: Rule = Rule::warning(IssueType::BusinessRule, "BUNDLE_LINK_STYELSHEET_INSECURE");
 
+const STYLE_SHEET: &str = "stylesheet";
+
 /// The style sheet that HL7 publishes.
 const PUBLISHED_STYLE: &str = "https://hl7.org/fhir/fhir.css";
 
@@ -34,7 +36,7 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, kind: &str, path: &Path<'_>) {
             let stated_at = at.name("relation");
             walk.report.add(TWICE, if has_pages { &at } else { &stated_at }, link, "A Bundle has one link of this relation");
         }
-        if kind == "document" && relation == "stylesheet" {
+        if kind == "document" && relation == STYLE_SHEET {
             let is_held =
                 |url: &str| url.split_once('/').is_some_and(|name| held.get_or_insert_with(|| resources_in(bundle)).contains(&name));
             style(walk, is_held, link, &at.name("url"));
@@ -44,8 +46,18 @@ pub fn check(walk: &mut Walk<'_>, bundle: &Node, kind: &str, path: &Path<'_>) {
 
 /// The type and the id of each resource.
 fn resources_in(bundle: &Node) -> HashSet<(&str, &str)> {
-    let held = bundle.items("entry").iter().filter_map(|entry| entry.get("resource"));
-    held.filter_map(|one| one.resource_type().zip(one.text("id"))).collect()
+    bundle.items("entry").iter().filter_map(|entry| entry.get("resource")).filter_map(named).collect()
+}
+
+/// The type and the id of a resource.
+pub fn named(resource: &Node) -> Option<(&str, &str)> {
+    resource.resource_type().zip(resource.text("id"))
+}
+
+/// The types and ids of the style sheets that a document is to be shown with, and carries.
+pub fn style_sheets(bundle: &Node) -> HashSet<(&str, &str)> {
+    let links = bundle.items("link").iter().filter(|link| link.text("relation") == Some(STYLE_SHEET));
+    links.filter_map(|link| link.text("url")?.split_once('/')).collect()
 }
 
 fn style(walk: &mut Walk<'_>, mut is_held: impl FnMut(&str) -> bool, link: &Node, path: &Path<'_>) {

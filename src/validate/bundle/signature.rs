@@ -7,7 +7,7 @@ use super::super::report::Rule;
 use super::super::structure::Walk;
 use crate::fhir::{Node, json};
 use crate::outcome::IssueType;
-use crate::sign::{Certified, CertifiedKey, Outcome};
+use crate::sign::{Brought, Certificate, Certified, Outcome, RSA_BITS_MIN};
 use base64::Engine;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::general_purpose::GeneralPurpose;
@@ -34,6 +34,10 @@ const DOES_NOT_HOLD: Rule = Rule::error(IssueType::Value, "BUNDLE_SIGNATURE_SIG_
 const OTHER_PAYLOAD: Rule = Rule::error(IssueType::Value, "BUNDLE_SIGNATURE_PAYLOAD_MISMATCH");
 /// Of a Bundle out of the store, which need not be as it was signed.
 const DOES_NOT_HOLD_NOW: Rule = Rule::warning(IssueType::Value, "BUNDLE_SIGNATURE_SIG_FAIL_CERT");
+/// Of a signature that holds over the Bundle all the same.
+const OTHER_PAYLOAD_BESIDE: Rule = Rule::warning(IssueType::Value, "BUNDLE_SIGNATURE_PAYLOAD_MISMATCH");
+const CERTIFICATE_FORM: Rule = Rule::warning(IssueType::Invalid, "BUNDLE_SIGNATURE_HEADER_X509_FORM");
+const OUT_OF_DATE: Rule = Rule::warning(IssueType::BusinessRule, "BUNDLE_SIGNATURE_HEADER_X509_OUT_OF_DATE");
 const HOLDS: Rule = Rule::information(IssueType::Informational, "BUNDLE_SIGNATURE_SIG_OK");
 
 /// The format of a JSON Web Signature.
@@ -96,46 +100,78 @@ fn data(signature: &Node, say: &mut impl FnMut(Rule, &str)) -> Option<String> {
 fn jose((bundle, is_stored): (&Node, bool), signature: &Node, jws: &Certified<'_>, say: &mut impl FnMut(Rule, &str)) {
     time(signature, jws.header(), say);
     let form = canonical_form(bundle, signature, jws.header(), say);
-    let certificate = match jws.certificate() {
-        None if jws.header().get("kid").is_some() => {
-            say(KEY_NOT_IN_HAND, "The key that the signature names is not in hand, so it was not verified");
-            None
-        }
-        None => {
-            say(NO_KEY, "The signature brings no certificate and names no key, so it was not verified");
-            None
-        }
-        Some(certificate) => certificate.ok().filter(|certificate| CertifiedKey::of(certificate).is_some()).or_else(|| {
-            say(NO_CERTIFICATE, "The certificate that the signature brings cannot be read, so it was not verified");
-            None
-        }),
-    };
+    let brought = brought(jws, say);
     if !jws.is_detached() {
         say(PAYLOAD_PRESENT, "The signature brings what it is over; it should be detached");
     }
-    let Some(key) = certificate.as_deref().and_then(CertifiedKey::of) else { return };
+    let Some(certificate) = brought.as_ref().and_then(|brought| certificate(signature, brought, say)) else { return };
     let Some(bytes) = signed_bytes(bundle, &form) else {
         return say(NOT_CHECKED, "The signature was not verified: the form that it is over is not made here");
     };
-    match jws.verify(&bytes, key) {
+    let brings_others = !jws.is_detached() && jws.payload().is_none_or(|payload| payload != bytes);
+    let fails = if is_stored { DOES_NOT_HOLD_NOW } else { DOES_NOT_HOLD };
+    match jws.verify(&bytes, &certificate) {
         Outcome::Holds => {
-            say(HOLDS, "The signature holds: the key of the certificate in it made it over this Bundle. Nobody was asked whose that is")
+            say(HOLDS, "The signature holds: the key of the certificate in it made it over this Bundle. Nobody was asked whose that is");
+            if brings_others {
+                let text = "The signature holds over this Bundle, as HL7's validator judges it, and not over the bytes that it brings as what it is \
+                            over: whoever goes by RFC 7515 alone finds that it does not hold";
+                say(OTHER_PAYLOAD_BESIDE, text);
+            }
         }
         Outcome::Unreadable => say(UNREADABLE, "The signature is not whole, or names no algorithm that is known"),
+        Outcome::TooShort(bits) => {
+            let text = format!(
+                "The key of the certificate has {bits} bits; what one of RSA with fewer than {RSA_BITS_MIN} signs counts for nothing"
+            );
+            say(fails, &text);
+        }
         Outcome::DoesNotHold if is_stored => say(
-            DOES_NOT_HOLD_NOW,
+            fails,
             "The signature does not hold over the Bundle as it is stored, which has an id and meta of its own and may have been normalised since",
         ),
         Outcome::DoesNotHold => {
-            say(
-                DOES_NOT_HOLD,
-                "The signature does not hold: the key of the certificate in it did not make it over this Bundle, or is shorter than what counts",
-            );
-            if jws.payload().is_some_and(|payload| !payload.is_empty() && payload != bytes) {
+            say(fails, "The signature does not hold: the key of the certificate in it did not make it over this Bundle");
+            if brings_others {
                 say(OTHER_PAYLOAD, "What the signature brings as what it is over is not this Bundle");
             }
         }
     }
+}
+
+/// The certificate that a signature brings, as it is written.
+fn brought(jws: &Certified<'_>, say: &mut impl FnMut(Rule, &str)) -> Option<Brought> {
+    let (rule, text) = match jws.certificate() {
+        Some(Ok(brought)) => return Some(brought),
+        Some(Err(())) => (NO_CERTIFICATE, NOT_READ),
+        None if jws.header().get("kid").is_some() => {
+            (KEY_NOT_IN_HAND, "The key that the signature names is not in hand, so it was not verified")
+        }
+        None => (NO_KEY, "The signature brings no certificate and names no key, so it was not verified"),
+    };
+    say(rule, text);
+    None
+}
+
+const NOT_READ: &str = "The certificate that the signature brings cannot be read, so it was not verified";
+
+/// What a certificate says, and whether it is written as it must be, and was good when the signature says to have been made.
+fn certificate<'c>(signature: &Node, brought: &'c Brought, say: &mut impl FnMut(Rule, &str)) -> Option<Certificate<'c>> {
+    let Some(certificate) = Certificate::read(&brought.der) else {
+        say(NO_CERTIFICATE, NOT_READ);
+        return None;
+    };
+    if !brought.is_strict || certificate.is_followed {
+        say(
+            CERTIFICATE_FORM,
+            "The certificate is written otherwise than in plain Base64, or more stands behind it; not everybody reads that",
+        );
+    }
+    let when = signature.text("when").and_then(|when| when.parse::<Timestamp>().ok());
+    if when.is_some_and(|when| !certificate.is_valid_at(when)) {
+        say(OUT_OF_DATE, "The certificate was not good when the signature says to have been made; it was verified all the same");
+    }
+    Some(certificate)
 }
 
 /// The time in the header is written as the one beside it.

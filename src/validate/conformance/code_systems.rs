@@ -18,6 +18,7 @@ const NOT_IN_SUPPLEMENTED: Rule = Rule::error(IssueType::BusinessRule, "CODESYST
 const SUPPLEMENTED_NOT_IN_HAND: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_CANT_CHECK");
 const WRONG_COUNT: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_CS_COUNT_COMPLETE_WRONG");
 const SMALL_COUNT: Rule = Rule::warning(IssueType::Invalid, "CODESYSTEM_CS_COUNT_FRAGMENT_WRONG");
+const OTHER_COUNT: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_COUNT_SUPPLEMENT_WRONG");
 const CONTENT_DENIED: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_CS_COUNT_NO_CONTENT_ALLOWED");
 const COMPLETE_AND_EMPTY: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_COMPLETE_AND_EMPTY");
 const TWICE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_DUPLICATE_CODE");
@@ -105,10 +106,11 @@ fn whole_set(walk: &mut Walk<'_>, system: &Node, path: &Path<'_>) {
         );
     }
     let listed = set.expansion.as_ref().filter(|_| include.system.as_deref() == system.text("url"));
-    let listed = listed.map(|given| given.sets.iter().map(|set| set.concepts.len()).sum::<usize>());
+    // HL7's validator does not look for codes within others.
+    let listed = listed.map(|given| given.outermost);
     let held = number_of_concepts(system, 0);
     if let Some(listed) = listed.filter(|listed| *listed != held) {
-        let text = format!("The value set named here is expanded to {listed} codes, and this system has {held}");
+        let text = format!("The value set named here is expanded to {listed} codes that are in no other, and this system has {held}");
         walk.report.add(EXPANSION_DIFFERS, path, system, text);
     }
 }
@@ -128,6 +130,7 @@ fn count(walk: &mut Walk<'_>, system: &Node, content: &str, path: &Path<'_>) {
     }
     let Some(stated) = system.get("count").and_then(Node::as_number).and_then(|count| count.parse::<usize>().ok()) else { return };
     match content {
+        "supplement" => supplement_count(walk, system, (stated, held), path),
         "complete" if held != stated => {
             walk.report.add(WRONG_COUNT, &path.name("count"), system, format!("The code system states {stated} concepts and holds {held}"));
         }
@@ -136,6 +139,18 @@ fn count(walk: &mut Walk<'_>, system: &Node, content: &str, path: &Path<'_>) {
             walk.report.add(SMALL_COUNT, &path.name("count"), system, text);
         }
         _ => {}
+    }
+}
+
+/// What a supplement counts are the concepts of the system that it supplements, which says how many those are; of one that does not, none are known of.
+fn supplement_count(walk: &mut Walk<'_>, system: &Node, (stated, held): (usize, usize), path: &Path<'_>) {
+    let Some(supplemented) = system.text("supplements").and_then(|url| walk.definitions.code_system(url)) else { return };
+    let of_supplemented = supplemented.count.unwrap_or_default() as usize;
+    // Whether what is stated or what is held must be as many is not settled; one of them must.
+    if stated != of_supplemented && held != of_supplemented {
+        let text =
+            format!("The supplement states {stated} concepts and holds {held}, and the code system supplemented states {of_supplemented}");
+        walk.report.add(OTHER_COUNT, &path.name("count"), system, text);
     }
 }
 

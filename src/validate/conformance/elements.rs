@@ -1,6 +1,8 @@
 //! The elements of a StructureDefinition, each by itself (<https://hl7.org/fhir/R4/elementdefinition.html>).
 
+use super::super::canonicals;
 use super::super::path::Path;
+use super::super::profiles::is_in_hand;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::constraints::Judge;
@@ -20,6 +22,7 @@ const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARA
 const NO_TARGET: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_NO_TARGET_PROFILE");
 const TARGET_IS_NONE: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_WRONG_TARGET");
 const PROFILE_OF_OTHER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_WRONG");
+const PROFILE_NOT_IN_HAND: Rule = Rule::warning(IssueType::Exception, "SD_ED_TYPE_PROFILE_UNKNOWN");
 const IS_MODIFIER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_NOT_MODIFIER");
 const IS_NO_MODIFIER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_IS_MODIFIER");
 const BOUND_TO_NO_SET: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_BIND_NOT_VS");
@@ -150,6 +153,8 @@ fn type_use(walk: &mut Walk<'_>, list: &Listed<'_>, one: &Node, element_path: &s
     // HL7's validator names the types of an element without their places.
     let types = element.name("type");
     let (at_target, at_profile) = (types.name("targetProfile"), types.name("profile"));
+    not_in_hand(walk, one, targets, &at_target);
+    not_in_hand(walk, one, one.items("profile"), &at_profile);
     for target in targets.iter().filter_map(Node::as_text).filter_map(|url| definitions.structure(url)) {
         let is_resource = target.kind == crate::definitions::StructureKind::Resource || target.type_name == "Resource";
         if code == "Reference" && !is_resource && !is_logical {
@@ -174,6 +179,16 @@ fn type_use(walk: &mut Walk<'_>, list: &Listed<'_>, one: &Node, element_path: &s
                 ),
                 _ => {}
             }
+        }
+    }
+}
+
+/// Says of the profiles of a type, or of what it points to, that they are not in hand: what they are profiles of was not judged.
+fn not_in_hand(walk: &mut Walk<'_>, one: &Node, urls: &[Node], path: &Path<'_>) {
+    for url in urls.iter().filter_map(Node::as_text).filter(|_| walk.options.report_undecided) {
+        if !is_in_hand(walk, url) {
+            let text = canonicals::absent(walk, url, "StructureDefinition", "whether it fits the type was not checked");
+            walk.report.add(PROFILE_NOT_IN_HAND, path, one, text);
         }
     }
 }

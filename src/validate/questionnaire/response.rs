@@ -13,6 +13,7 @@ use crate::outcome::{IssueType, Severity};
 use enable::Around;
 use std::collections::HashMap;
 
+const NOT_NAMED: Rule = Rule::information(IssueType::Required, "Questionnaire_QR_Q_None");
 const NOT_IN_HAND: Rule = Rule::warning(IssueType::Required, "Questionnaire_QR_Q_NotFound");
 const UNKNOWN: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_NotFound");
 const MISPLACED: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Misplaced");
@@ -33,7 +34,12 @@ const ANSWER_TO_DISPLAY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE
 /// Judges a response by its Questionnaire: contained, or in hand.
 pub fn check(walk: &mut Walk<'_>, response: Found<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     let Some(node) = response.item.node else { return };
-    let Some(url) = node.text("questionnaire") else { return };
+    let Some(url) = node.text("questionnaire") else {
+        if walk.options.report_undecided {
+            walk.report.add(NOT_NAMED, path, node, "No Questionnaire is named, so the answers were not checked against one");
+        }
+        return;
+    };
     let named = match url.strip_prefix('#') {
         Some(id) => node.items("contained").iter().find(|one| one.text("id") == Some(id)),
         None => walk.definitions.resource(url),
