@@ -181,22 +181,35 @@ pub fn read_entry(files: &(impl LogFiles + ?Sized), index: u64, size: u64) -> Re
     read_entries(files, bundle, width)?.and_then(|entries| entries.into_iter().nth(position)).ok_or_else(missing)
 }
 
-/// The bytes of a tile or bundle as the tree with this edge confirms them; nothing where there is no such file, or the tree does not reach so far.
+/// The bytes of a tile or bundle as the tree with this edge confirms them; nothing where there is no such file, or the tree does not reach so far. A partial one
+/// is cut from the full one where that has replaced it, also where the tree itself does not reach to its end yet.
 ///
 /// # Errors
 /// When the file, or a tile that leads to it, is damaged or missing, or the storage fails.
 pub fn read_confirmed(files: &(impl LogFiles + ?Sized), edge: &Edge, path: TilePath) -> Result<Option<Vec<u8>>, LedgerError> {
-    let name = path.to_string();
-    let Some(bytes) = files.read(&name, MAX_BUNDLE_BYTES)?.filter(|_| path.exists_at(edge.size())) else { return Ok(None) };
-    let hashes = match path.kind {
-        TileKind::Hashes(_) => tile::decode_hashes(&bytes, path.width),
-        TileKind::Entries => tile::decode_entries(&bytes, path.width).map(|entries| entries.into_iter().map(merkle::leaf_hash).collect()),
+    if !path.exists_at(edge.size()) {
+        return Ok(None);
+    }
+    let read = match path.kind {
+        TileKind::Hashes(_) => read_hashes(files, path)?.map(|hashes| (tile::encode_hashes(&hashes), hashes)),
+        TileKind::Entries => match read_entries(files, path.index, path.width)? {
+            Some(entries) => {
+                let mut bundle = Vec::new();
+                entries
+                    .iter()
+                    .try_for_each(|entry| tile::encode_entry(&mut bundle, entry))
+                    .map_err(|reason| damaged(path.to_string(), reason))?;
+                Some((bundle, entries.iter().map(|entry| merkle::leaf_hash(entry)).collect()))
+            }
+            None => None,
+        },
     };
+    let Some((bytes, hashes)) = read else { return Ok(None) };
     let (tiles, first) = (FileTiles(files), path.index * u64::from(TILE_WIDTH));
     let mut tree = TreeHashes::new(edge, &tiles);
-    for (index, hash) in (first..).zip(hashes.map_err(|reason| damaged(name.clone(), reason))?) {
+    for (index, hash) in (first..).zip(hashes) {
         if tree.subtree(path.kind.level().saturating_mul(TILE_HEIGHT), index)? != hash {
-            return Err(damaged(name, Malformed::new(Format::Tile, "it is not what the checkpoint says it is")));
+            return Err(damaged(path.to_string(), Malformed::new(Format::Tile, "it is not what the checkpoint says it is")));
         }
     }
     Ok(Some(bytes))

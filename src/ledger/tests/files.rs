@@ -294,6 +294,27 @@ fn a_missing_quorum_is_said_and_the_rest_checked() {
     drop(scratch);
 }
 
+/// Cut off between the tiles of a larger tree and its checkpoint, a folder has the full tile in the place of the partial one that its checkpoint ends with.
+#[test]
+fn a_partial_tile_is_cut_from_the_full_one_that_replaced_it() {
+    let (scratch, folder, log) = grown("cut-off", &[208]);
+    let held = fs::read(scratch.0.join(reader::CHECKPOINT_PATH)).unwrap();
+    let paths = ["tile/0/000.p/208", "tile/entries/000.p/208"];
+    let partial = paths.map(|path| fs::read(scratch.0.join(path)).unwrap());
+    MemoryLog::of_size(300).publish(&folder).unwrap();
+    fs::write(scratch.0.join(reader::CHECKPOINT_PATH), held).unwrap();
+    for (path, bytes) in paths.iter().zip(partial) {
+        assert!(!scratch.0.join(path).exists(), "{path}");
+        assert_eq!(reader::read_confirmed(&folder, &log.edge, path.parse().unwrap()).unwrap(), Some(bytes), "{path}");
+    }
+    for beyond in ["tile/0/000", "tile/entries/000", "tile/0/001.p/44", "tile/0/000.p/209"] {
+        assert_eq!(reader::read_confirmed(&folder, &log.edge, beyond.parse().unwrap()).unwrap(), None, "{beyond}");
+    }
+    let place = scratch.0.join("tile/entries/000");
+    fs::write(&place, fs::read(&place).unwrap().iter().map(|byte| byte ^ u8::from(*byte == b'y')).collect::<Vec<u8>>()).unwrap();
+    assert!(matches!(reader::read_confirmed(&folder, &log.edge, paths[1].parse().unwrap()), Err(LedgerError::Damaged { .. })));
+}
+
 /// What is published must not change from one version to the next, or logs would no longer extend themselves.
 #[test]
 fn the_committed_log_is_published_byte_for_byte() {
