@@ -64,6 +64,15 @@ pub fn compare_rows(
     Ok(compared)
 }
 
+/// Whether the data in a folder was written under a gateway's key.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn is_of_gateway(folder: &Path, gateway: &[u8; 32]) -> Result<bool, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    bound::is_of_gateway(&Connection::open_with_flags(data_file(folder), flags).map_err(fault)?, gateway)
+}
+
 /// What the gateway notes beside the versions: of erasures, of what it received, of what waits for signatures.
 fn compare_notes(data: &Connection, sealer: Option<&Sealer>, problems: &mut Vec<String>) -> Result<(), Fault> {
     let is_sealed = has_table(data, "tally")?;

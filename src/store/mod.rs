@@ -62,7 +62,7 @@ mod writer;
 
 pub use candidates::MAX_CANDIDATES;
 pub use changes::PARTIES;
-pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows};
+pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows, is_of_gateway};
 pub use counting::Count;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};

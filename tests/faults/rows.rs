@@ -174,6 +174,7 @@ async fn a_row_that_was_changed_is_named_and_so_is_what_no_search_finds() {
     std::fs::write(&key, "00".repeat(32)).unwrap();
     let (code, told) = case.fsck();
     assert_eq!((code, told.contains("keys/gateway.key is another")), (Some(1), true), "{told}");
+    assert!(told.contains("resources, 1 problems"), "it accuses nothing of what it cannot read: {told}");
     std::fs::write(&key, own).unwrap();
     assert_eq!(case.fsck().0, Some(0));
 }
