@@ -13,8 +13,9 @@
 //! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
 //! ([`opens_accounting`](super::opens_accounting)). In those of other acts it is drawn. In older leaves, none of which is sealed, it is zero in both.
 //!
-//! Formats `05` and `06` are `04` and `03` with kind, tags and counters sealed (`anchor/sealed.rs`), in the same places. They are what is written: `02`, `03` and
-//! `04` are what leaves of older gateways are, and what a sealed one reads as once it is opened.
+//! What is written has format `07`: 174 bytes, laid out like `03`, with kind, tags and counters sealed (`anchor/sealed.rs`). What would tell a version from
+//! anything else, or its deletion from its content, is drawn where there is nothing to commit to. `02`, `03` and `04` are what leaves of older gateways are, and
+//! what a sealed one reads as once it is opened. Formats `05` and `06`, which are `04` and `03` sealed in the same places, are read.
 //!
 //! A leaf of kind [`Index`](LeafKind::Index) is not sealed. It has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
@@ -42,6 +43,7 @@ pub(super) const VERSION_FORMAT: u8 = 3;
 pub(super) const ACT_FORMAT: u8 = 4;
 pub(super) const SEALED_ACT_FORMAT: u8 = 5;
 pub(super) const SEALED_VERSION_FORMAT: u8 = 6;
+pub(super) const SEALED_FORMAT: u8 = 7;
 const SECONDS_AN_HOUR: i64 = 3600;
 
 /// What happened.
@@ -65,7 +67,7 @@ pub enum LeafKind {
     Index,
     /// Nothing happened: it stands where a group of leaves was filled up.
     Blank,
-    /// An act or an erasure whose leaf is sealed and was not opened. No leaf says so itself.
+    /// Its leaf is sealed and was not opened. No leaf says so itself.
     Sealed,
 }
 
@@ -81,7 +83,7 @@ impl LeafKind {
         LeafKind::Blank,
     ];
 
-    fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         match self {
             LeafKind::Accept => 1,
             LeafKind::Disclose => 2,
@@ -151,12 +153,12 @@ pub struct Leaf {
     pub counters: [u64; TAGS],
     pub raw: [u8; 32],
     pub canonical: [u8; 32],
-    /// Of a version: the commitment to its Provenance.
+    /// Of a version: the commitment to its Provenance. Of what is sealed and was not opened: what stands in the place of one.
     pub provenance: Option<[u8; 32]>,
     /// Of an act: something is taken out of its record only by an erasure whose leaf names it. Of an erasure: its leaf does, and its gateway noted which
     /// leaves stand for nothing since. False in leaves of older gateways, and in those of anything else.
     pub shortens_by_name: bool,
-    /// It is sealed and was not opened: neither its tags are known, nor, of an act, its kind.
+    /// It is sealed and was not opened: neither its tags nor its kind are known.
     pub is_closed: bool,
 }
 
@@ -214,33 +216,20 @@ impl Leaf {
     /// Reads a leaf, one that is sealed as far as it is in the clear; `None` for anything no build of the gateway writes.
     pub fn decode(entry: &[u8]) -> Option<Leaf> {
         match entry.first() {
-            Some(&SEALED_ACT_FORMAT) => Leaf::closed(entry, LeafKind::Sealed),
-            Some(&SEALED_VERSION_FORMAT) => Leaf::closed(entry, LeafKind::Accept),
+            Some(&format @ (SEALED_ACT_FORMAT | SEALED_VERSION_FORMAT | SEALED_FORMAT)) => Leaf::closed(entry, format),
             _ => Leaf::of_clear(entry),
         }
     }
 
-    fn closed(entry: &[u8], kind: LeafKind) -> Option<Leaf> {
+    fn closed(entry: &[u8], format: u8) -> Option<Leaf> {
         let mut rest = entry.get(HOUR_AT..)?;
         let hour = u32::from_be_bytes(take(&mut rest)?);
         let _tags = take::<{ TAGS * SLOT_BYTES }>(&mut rest)?;
         let (raw, canonical) = (take(&mut rest)?, take(&mut rest)?);
-        let (is_act, mut provenance) = (kind == LeafKind::Sealed, None);
-        if !is_act {
-            provenance = Some(take(&mut rest)?);
-        }
-        let (tags, counters) = (Tags::default(), [0; TAGS]);
-        rest.is_empty().then_some(Leaf {
-            kind,
-            hour,
-            tags,
-            counters,
-            raw,
-            canonical,
-            provenance,
-            shortens_by_name: is_act,
-            is_closed: true,
-        })
+        let provenance = if format == SEALED_ACT_FORMAT { None } else { Some(take(&mut rest)?) };
+        let kind = if format == SEALED_VERSION_FORMAT { LeafKind::Accept } else { LeafKind::Sealed };
+        let (tags, counters, shortens_by_name) = (Tags::default(), [0; TAGS], kind.is_act());
+        rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name, is_closed: true })
     }
 
     fn of_clear(entry: &[u8]) -> Option<Leaf> {

@@ -170,7 +170,8 @@ pub fn verify_receipt(text: &str, policy: &Policy, record: Option<&[u8]>) -> Res
     let subject = record.map(|record| compare(&leaf, &opening, record)).transpose()?;
     Ok(VerifiedReceipt {
         target: opening.target,
-        kind: leaf.kind,
+        // Nothing but a version commits to what was received.
+        kind: if subject == Some(Subject::Received) { LeafKind::Accept } else { leaf.kind },
         index: proof.index,
         entry,
         leaf,

@@ -1,17 +1,28 @@
 //! What a leaf says of whom, sealed: the log is open to everybody, and who finds a leaf of its own in it must not tell by it what it was not shown.
 //!
-//! Sealed are the kind, the tags and the counters. In the clear stay the format, the hour and the commitments, which are keyed. Each leaf has a key of its
+//! Sealed are the kind, the tags and the counters. In the clear stay the format, the hour and the commitments, which are keyed, and which all leaves have alike:
+//! where one has nothing to commit to, what stands there is made under the key of leaves. So neither an act and a version can be told apart, nor a version
+//! and its deletion, and nobody sees what the gateway noted of its own beside what somebody sent. Each leaf has a key of its
 //! own, HMAC-SHA-256 under the gateway's key of leaves over what stays in the clear; with that key SHA-256(key ‖ 0), SHA-256(key ‖ 1), … are laid over what is
 //! sealed (exclusive or). No two leaves share their commitments, so no two share a key. Whoever is shown a trail is given the keys of its leaves; whoever
 //! has the gateway's key of leaves can read all, and build the index over them again. The tree is over the leaves as they are sealed.
 
-use super::leaf::{ACT_FORMAT, COMMITMENTS_AT, HOUR_AT, KIND_AT, Leaf, SEALED_ACT_FORMAT, SEALED_VERSION_FORMAT, TAGS_AT, VERSION_FORMAT};
+use super::leaf::{
+    ACT_FORMAT, COMMITMENTS_AT, HOUR_AT, KIND_AT, LEAF_BYTES, Leaf, LeafKind, SEALED_ACT_FORMAT, SEALED_FORMAT, SEALED_VERSION_FORMAT,
+    TAGS_AT, VERSION_FORMAT,
+};
 use crate::ledger::index::Tag;
 use crate::store::{LeafForm, Reader};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// The kind of a deletion's leaf, as it is sealed: it commits to no content.
+const DELETION: u8 = 9;
+/// Where the commitment to the content stands.
+const CONTENT_AT: Range<usize> = COMMITMENTS_AT + 32..COMMITMENTS_AT + 64;
 
 /// The gateway's key of leaves: whoever has it can read what every leaf says.
 #[derive(Clone, Copy)]
@@ -34,11 +45,33 @@ impl LeafKeys {
 
     /// The key of what reads as a sealed leaf.
     fn of_sealed(&self, entry: &[u8]) -> Option<[u8; 32]> {
-        let (format, hour, rest) = (entry.first()?, entry.get(HOUR_AT..TAGS_AT)?, entry.get(COMMITMENTS_AT..)?);
+        self.derived(&[*entry.first()?], entry)
+    }
+
+    /// What is made for a purpose of what an entry shows in the clear.
+    fn derived(&self, purpose: &[u8], entry: &[u8]) -> Option<[u8; 32]> {
+        let (hour, rest) = (entry.get(HOUR_AT..TAGS_AT)?, entry.get(COMMITMENTS_AT..)?);
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key length");
-        [&[*format], hour, rest].iter().for_each(|part| mac.update(part));
+        [purpose, hour, rest].iter().for_each(|part| mac.update(part));
         Some(mac.finalize().into_bytes().into())
+    }
+
+    /// Gives a leaf in the clear the form that all have; nothing where it is none.
+    fn levelled(&self, entry: &[u8]) -> Option<Vec<u8>> {
+        let leaf = Leaf::decode(entry)?;
+        let mut level = entry.to_vec();
+        match *entry.first()? {
+            ACT_FORMAT => level.extend(self.derived(b"provenance", entry)?),
+            VERSION_FORMAT if !leaf.has_content() => {
+                level.get_mut(CONTENT_AT)?.copy_from_slice(&self.derived(b"content", entry)?);
+                *level.get_mut(KIND_AT)? = DELETION;
+            }
+            VERSION_FORMAT => {}
+            _ => return None,
+        }
+        *level.first_mut()? = SEALED_FORMAT;
+        Some(level)
     }
 }
 
@@ -55,17 +88,10 @@ impl LeafForm for LeafKeys {
     }
 
     /// Others' entries, and the leaves that anchor the index, which say nothing of anybody, stay as they are.
-    fn seal(&self, entry: &mut [u8]) {
-        let format = match entry.first() {
-            Some(&ACT_FORMAT) => SEALED_ACT_FORMAT,
-            Some(&VERSION_FORMAT) => SEALED_VERSION_FORMAT,
-            _ => return,
-        };
-        if Leaf::decode(entry).is_none() {
-            return;
-        }
-        entry.iter_mut().take(1).for_each(|slot| *slot = format);
-        if let Some(key) = self.of_sealed(entry) {
+    fn seal(&self, entry: &mut Vec<u8>) {
+        let Some(level) = self.levelled(entry) else { return };
+        if let Some(key) = self.of_sealed(&level) {
+            *entry = level;
             mask(entry, &key);
         }
     }
@@ -95,15 +121,33 @@ impl Leaf {
         let Some(key) = key.filter(|_| is_sealed(entry)) else { return Leaf::decode(entry) };
         let mut clear = entry.to_vec();
         mask(&mut clear, key);
-        let format = if entry.first() == Some(&SEALED_ACT_FORMAT) { ACT_FORMAT } else { VERSION_FORMAT };
-        clear.iter_mut().take(1).for_each(|slot| *slot = format);
+        match *entry.first()? {
+            SEALED_ACT_FORMAT => *clear.first_mut()? = ACT_FORMAT,
+            SEALED_VERSION_FORMAT => *clear.first_mut()? = VERSION_FORMAT,
+            _ => unlevel(&mut clear)?,
+        }
         Leaf::decode(&clear)
     }
 }
 
+/// Gives a leaf that is no longer sealed the form of what it is.
+fn unlevel(clear: &mut Vec<u8>) -> Option<()> {
+    let kind = *clear.get(KIND_AT)?;
+    let is_version = kind == DELETION || kind == LeafKind::Accept.code();
+    *clear.first_mut()? = if is_version { VERSION_FORMAT } else { ACT_FORMAT };
+    if kind == DELETION {
+        *clear.get_mut(KIND_AT)? = LeafKind::Accept.code();
+        clear.get_mut(CONTENT_AT)?.fill(0);
+    }
+    if !is_version {
+        clear.truncate(LEAF_BYTES);
+    }
+    Some(())
+}
+
 /// Whether an entry is of a sealed format.
 fn is_sealed(entry: &[u8]) -> bool {
-    matches!(entry.first(), Some(&SEALED_ACT_FORMAT | &SEALED_VERSION_FORMAT))
+    matches!(entry.first(), Some(&SEALED_ACT_FORMAT | &SEALED_VERSION_FORMAT | &SEALED_FORMAT))
 }
 
 /// Lays the stream of a leaf's key over what is sealed of it, or takes it off again.
@@ -116,7 +160,7 @@ fn mask(entry: &mut [u8], key: &[u8; 32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anchor::{LeafKind, Tags};
+    use crate::anchor::{Tags, VERSION_LEAF_BYTES};
     use crate::clock::Instant;
 
     const KEYS: LeafKeys = LeafKeys([7; 32]);
@@ -137,16 +181,14 @@ mod tests {
         let version = Leaf { counters: [5, 0, 6], ..Leaf::version(Instant::from_seconds(0), tags, [4; 32], [5; 32], [6; 32]) };
         for clear in [leaf(LeafKind::Refuse, tags, 5), leaf(LeafKind::Erase, Tags::default(), 5), version] {
             let entry = sealed(&clear);
-            assert_eq!(entry.len(), clear.encode().len());
+            assert_eq!((entry.len(), entry[0]), (VERSION_LEAF_BYTES, SEALED_FORMAT));
             assert_eq!((KEYS.read(&entry), KEYS.tags(&entry)), (Some(clear.clone()), clear.counted().collect()));
             let key = KEYS.key(&entry).unwrap();
             assert_eq!(Leaf::opened(&entry, Some(&key)), Some(clear.clone()), "and no more than its own is needed");
             let closed = Leaf::decode(&entry).unwrap();
             assert_eq!((closed.is_closed, closed.tags, closed.counters), (true, Tags::default(), [0; 3]));
-            assert_eq!(
-                (closed.hour, closed.raw, closed.canonical, closed.provenance),
-                (clear.hour, clear.raw, clear.canonical, clear.provenance)
-            );
+            assert_eq!((closed.hour, closed.raw, closed.canonical), (clear.hour, clear.raw, clear.canonical));
+            assert!(clear.provenance.is_none() || closed.provenance == clear.provenance);
             assert!(!closed.is_untagged() && !closed.is_nobodys(), "of whom it is nothing is said");
             assert!(LeafKeys([8; 32]).read(&entry).is_none_or(|other| other != clear));
         }
@@ -166,6 +208,38 @@ mod tests {
         }
         let clear = (TAGS_AT..COMMITMENTS_AT).filter(|at| nobody[*at] == 0).count();
         assert!(clear < 8, "nor does it show that there are no tags");
+    }
+
+    /// Nor does it show what it is of: an act, a version, or that one was deleted.
+    #[test]
+    fn nothing_shows_of_what_it_is() {
+        let version = |content| Leaf::version(Instant::from_seconds(7200), Tags::default(), [4; 32], content, [6; 32]);
+        let (content, deletion) = (sealed(&version([5; 32])), sealed(&version([0; 32])));
+        for entry in [&content, &deletion, &sealed(&leaf(LeafKind::Refuse, Tags::default(), 5))] {
+            assert_eq!((entry.len(), entry[0], &entry[HOUR_AT..TAGS_AT]), (VERSION_LEAF_BYTES, SEALED_FORMAT, &content[HOUR_AT..TAGS_AT]));
+            let zeros = entry[COMMITMENTS_AT..].iter().filter(|byte| **byte == 0).count();
+            assert!(zeros < 8, "{zeros} of 96 bytes are zero");
+        }
+        let read = KEYS.read(&deletion).unwrap();
+        assert_eq!((read.clone(), read.has_content()), (version([0; 32]), false));
+    }
+
+    #[test]
+    fn what_the_gateway_sealed_before_is_still_read() {
+        let tags = Tags { patient: Some(Tag([1; 16])), record: None, partner: Some(Tag([3; 16])) };
+        let version = Leaf::version(Instant::from_seconds(0), tags, [4; 32], [5; 32], [6; 32]);
+        for (clear, format) in [(leaf(LeafKind::Refuse, tags, 5), SEALED_ACT_FORMAT), (version, SEALED_VERSION_FORMAT)] {
+            let mut entry = clear.encode();
+            entry[0] = format;
+            let key = KEYS.of_sealed(&entry).unwrap();
+            mask(&mut entry, &key);
+            assert_eq!((KEYS.read(&entry), KEYS.key(&entry)), (Some(clear.clone()), Some(key)));
+            let closed = Leaf::decode(&entry).unwrap();
+            assert_eq!((closed.is_closed, closed.provenance), (true, clear.provenance));
+            let again = entry.clone();
+            KEYS.seal(&mut entry);
+            assert_eq!(entry, again, "and nothing is sealed twice");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub trait LeafForm: fmt::Debug + Send + Sync {
     /// The tags of an entry with their counters; none of what is no leaf of the gateway's.
     fn tags(&self, entry: &[u8]) -> Vec<(Tag, u64)>;
     /// Seals a leaf that has its counters. What is no such leaf stays as it is.
-    fn seal(&self, entry: &mut [u8]);
+    fn seal(&self, entry: &mut Vec<u8>);
     /// A sealed leaf that says nothing, of the time of another; nothing where that is no leaf.
     fn blank(&self, like: &[u8], drawn: &[u8; 64]) -> Option<Vec<u8>>;
     /// What opens an entry, if it is a sealed leaf.

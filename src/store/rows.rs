@@ -9,30 +9,42 @@ use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeSet;
 
 /// How many shared bodies are remembered.
 const RECENT_RAW: usize = 16;
 /// How many expired one-time tokens one use clears away.
 const EXPIRED_PER_USE: u32 = 32;
 
+/// A unit of which all is written but perhaps what stands beside it.
+pub(super) struct Begun<'u> {
+    unit: &'u Unit,
+    raw: Option<i64>,
+    /// The places of its leaves, as far as they are written.
+    leaves: Vec<u64>,
+    /// What its submitter is told, once nothing of it is left to write.
+    pub outcome: Option<Committed>,
+}
+
 impl Writer {
     pub(super) fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<(), Fault> {
         self.data.prepare_cached(sql).and_then(|mut statement| statement.execute(parameters)).map(drop).map_err(fault)
     }
 
-    /// Checks what the unit relied on, and only then writes: a unit that is stale leaves no row.
-    pub(super) fn write_unit(&mut self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
+    /// Checks what the unit relied on, and only then begins to write: a unit that is stale leaves no row.
+    pub(super) fn begin_unit<'u>(&mut self, unit: &'u Unit, edge: &mut Edge) -> Result<Begun<'u>, Fault> {
+        let turned_away = |outcome| Ok(Begun { unit, raw: None, leaves: Vec::new(), outcome: Some(outcome) });
         if let Some(draft) = &unit.idempotency
             && let Some(replay) = reader::replay(&self.data, &draft.key)?
         {
-            return Ok(Committed::Replayed(replay));
+            return turned_away(Committed::Replayed(replay));
         }
         for (index, assumption) in unit.assumptions.iter().enumerate() {
             if !self.holds(assumption)? {
-                return Ok(Committed::Stale { assumption: index });
+                return turned_away(Committed::Stale { assumption: index });
             }
         }
-        self.write_checked(unit, edge)
+        self.begin_checked(unit, edge)
     }
 
     fn holds(&self, assumption: &Assumption) -> Result<bool, Fault> {
@@ -62,21 +74,16 @@ impl Writer {
         }
     }
 
-    pub(super) fn write_checked(&mut self, unit: &Unit, edge: &mut Edge) -> Result<Committed, Fault> {
+    /// Writes all of a unit but what stands beside it; that too where it erases, for nothing is to be written of a person behind that.
+    pub(super) fn begin_checked<'u>(&mut self, unit: &'u Unit, edge: &mut Edge) -> Result<Begun<'u>, Fault> {
         let raw = match &unit.raw {
             Some(raw) => Some(self.insert_raw(raw)?),
             None => unit.raw_row,
         };
-        let mut leaves = Vec::with_capacity(unit.leaves.len());
-        for leaf in &unit.leaves {
-            leaves.push(self.append(leaf, edge)?);
-        }
-        for version in &unit.versions {
-            let place = version.leaf.and_then(|index| {
-                let next = unit.versions.iter().filter_map(|other| other.leaf).filter(|other| *other > index).min();
-                Some((*leaves.get(index)?, next.unwrap_or(leaves.len()) - index, unit.leaves.get(index)?))
-            });
-            self.insert_version(version, raw, place)?;
+        let mut begun = Begun { unit, raw, leaves: vec![0; unit.leaves.len()], outcome: None };
+        self.write_versions(&mut begun, false, edge)?;
+        if unit.erasure.is_some() {
+            self.finish_unit(&mut begun, edge)?;
         }
         if let Some(erasure) = &unit.erasure {
             self.erase(erasure)?;
@@ -112,7 +119,36 @@ impl Writer {
         for (key, id) in &unit.alike {
             self.execute("INSERT OR IGNORE INTO alike (key, id) VALUES (?, ?)", params![&key[..], id])?;
         }
-        Ok(Committed::Done { leaves })
+        Ok(begun)
+    }
+
+    /// Writes what stands beside a unit, unless that is written.
+    pub(super) fn finish_unit(&mut self, begun: &mut Begun<'_>, edge: &mut Edge) -> Result<(), Fault> {
+        if begun.outcome.is_none() {
+            self.write_versions(begun, true, edge)?;
+            begun.outcome = Some(Committed::Done { leaves: std::mem::take(&mut begun.leaves) });
+        }
+        Ok(())
+    }
+
+    /// Writes the versions of a unit with their leaves: those that stand beside it, or the others.
+    fn write_versions(&mut self, begun: &mut Begun<'_>, beside: bool, edge: &mut Edge) -> Result<(), Fault> {
+        let unit = begun.unit;
+        let of_those: BTreeSet<usize> =
+            unit.versions.iter().filter(|version| unit.is_beside(version)).filter_map(|version| version.leaf).collect();
+        for (index, (leaf, position)) in unit.leaves.iter().zip(&mut begun.leaves).enumerate() {
+            if of_those.contains(&index) == beside {
+                *position = self.append(leaf, edge)?;
+            }
+        }
+        for version in unit.versions.iter().filter(|version| unit.is_beside(version) == beside) {
+            let place = version.leaf.and_then(|index| {
+                let next = unit.versions.iter().filter_map(|other| other.leaf).filter(|other| *other > index).min();
+                Some((*begun.leaves.get(index)?, next.unwrap_or(begun.leaves.len()) - index, unit.leaves.get(index)?))
+            });
+            self.insert_version(version, begun.raw, place)?;
+        }
+        Ok(())
     }
 
     /// Keeps the bytes once for all units of a batch, which come close together.
@@ -169,11 +205,11 @@ impl Writer {
     }
 
     /// Fills a group up with leaves that say nothing, where it has leaves of the gateway's own: how many there are of a request would tell how many
-    /// patients' records it met with.
-    pub(super) fn fill_up(&mut self, edge: &mut Edge) -> Result<(), Fault> {
-        let Some(like) = self.newest_own.take() else { return Ok(()) };
+    /// patients' records it met with, as would where the next one's stand.
+    pub(super) fn fill_up(&self, edge: &mut Edge) -> Result<(), Fault> {
+        let Some(like) = &self.newest_own else { return Ok(()) };
         while !(edge.size() - self.ledger.edge().size()).is_multiple_of(self.grows_by) {
-            let Some(blank) = self.counting.blank(&like, &self.keyring.drawn()) else { return Ok(()) };
+            let Some(blank) = self.counting.blank(like, &self.keyring.drawn()) else { return Ok(()) };
             self.insert_leaf(&blank, edge)?;
         }
         Ok(())

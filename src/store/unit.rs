@@ -41,6 +41,13 @@ impl Unit {
         self.leaves.iter().any(|leaf| !leaf.tags.is_empty())
     }
 
+    /// Whether one of its versions stands in the log beside what was asked for, and so behind it: the record of an act, which has no key of its own, or what
+    /// the gateway noted by itself of what somebody sent.
+    pub(super) fn is_beside(&self, version: &VersionDraft) -> bool {
+        let Some(leaf) = version.leaf.and_then(|leaf| self.leaves.get(leaf)) else { return false };
+        leaf.key.is_none() || (version.place.is_none() && self.versions.iter().any(|other| other.place.is_some()))
+    }
+
     /// Whether it writes, or may erase, records of one of these types.
     pub(super) fn changes(&self, types: &[&str]) -> bool {
         self.erasure.is_some() || self.versions.iter().any(|version| types.contains(&version.type_name.as_str()))

@@ -305,7 +305,8 @@ impl Writer {
         }
     }
 
-    /// Writes what is owed, and then these, in one commit; what is owed has been answered.
+    /// Writes what is owed, and then these, in one commit; what is owed has been answered. What stands in front of a leaf whose place its submitter is told
+    /// must not tell what somebody's request met with: what is owed is filled up, and what stands beside the units of a group stands behind them all.
     fn write_group(&mut self, owed: &[Unit], units: &[Box<Unit>]) -> Result<Vec<Committed>, Fault> {
         let (keys, written) = self.begin_keys(units)?;
         self.data.execute_batch("BEGIN IMMEDIATE").map_err(fault)?;
@@ -317,17 +318,36 @@ impl Writer {
         }
         if !owed.is_empty() {
             self.counting.is_owed(true);
-            owed.iter().try_for_each(|unit| self.write_checked(unit, &mut edge).map(drop))?;
+            for unit in owed {
+                let mut begun = self.begin_checked(unit, &mut edge)?;
+                self.finish_unit(&mut begun, &mut edge)?;
+            }
             self.owed.note(&self.data)?;
+            if units.iter().any(|unit| !unit.leaves.is_empty()) {
+                self.fill_up(&mut edge)?;
+            }
         }
         self.counting.is_owed(false);
-        let outcomes = units.iter().map(|unit| self.write_unit(unit, &mut edge)).collect::<Result<_, _>>()?;
+        let outcomes = self.write_units(units, &mut edge)?;
         self.counting.write(&self.data)?;
         self.fill_up(&mut edge)?;
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         self.make_durable(keys, edge, note)?;
         Ok(outcomes)
+    }
+
+    /// Writes units in their order, and then what stands beside them. Before something is erased nothing of an earlier one may be left to write.
+    fn write_units(&mut self, units: &[Box<Unit>], edge: &mut Edge) -> Result<Vec<Committed>, Fault> {
+        let mut begun = Vec::with_capacity(units.len());
+        for unit in units {
+            if unit.erasure.is_some() {
+                begun.iter_mut().try_for_each(|earlier| self.finish_unit(earlier, edge))?;
+            }
+            begun.push(self.begin_unit(unit, edge)?);
+        }
+        begun.iter_mut().try_for_each(|unit| self.finish_unit(unit, edge))?;
+        Ok(begun.into_iter().filter_map(|unit| unit.outcome).collect())
     }
 
     /// Begins to write the keys of a group beside its rows, and says which writing that is. Those of a unit that then writes nothing open nothing.

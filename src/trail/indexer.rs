@@ -14,10 +14,10 @@ use tokio::sync::{Mutex, watch};
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 
 /// Between two looks whether the index is near enough to the log.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The index takes in leaves before their time where there are so many.
-const MAX_UNCOVERED: u64 = 250_000;
+/// The index takes in leaves before their time where there are so many: whoever asks for a trail waits for the rest.
+const MAX_UNCOVERED: u64 = 2_000;
 
 /// Where and over what the index was anchored.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +186,7 @@ impl Indexer {
         }
     }
 
-    /// Takes in what the log has grown by where that is much: the writer keeps in memory what the index does not cover.
+    /// Takes in what the log has grown by where that is much: the writer keeps in memory what the index does not cover, and a trail begins with the index.
     async fn stay_near(&self) -> Result<(), Fault> {
         let (covers, _) = self.file.state()?;
         if self.store.ledger_head().size().saturating_sub(covers) < MAX_UNCOVERED {

@@ -10,7 +10,8 @@ use hearthgate::clock::Clock;
 use hearthgate::config::Settings;
 use hearthgate::ledger::reader::{self, LogFiles};
 use hearthgate::ledger::{Checkpoint, Folder as LogFolder, LedgerError, Note, fsck};
-use std::collections::HashMap;
+use serde_json::json;
+use std::collections::{BTreeSet, HashMap};
 
 /// The files of a log as they came over HTTP.
 struct Fetched(HashMap<String, Vec<u8>>);
@@ -112,6 +113,41 @@ async fn it_grows_by_so_many_leaves_at_once() {
             assert_eq!(world.running.store.ledger_head().size() - before, grown, "{question} by {grows_by}");
         }
     }
+}
+
+/// Nor does where the next thing stands that somebody sends, or what the entries look like: what a question met with comes before it in one group, and what the
+/// gateway noted of its own stands beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_leaf_stands_tells_nothing_of_what_was_met() {
+    let world = Setup::adjusted(|settings| settings.ledger.anchor_within_ms = 1000).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    for number in 0..5 {
+        let id = a.create(&patient(&number.to_string())).await;
+        a.create(&json!({ "resourceType": "Observation", "status": "final", "code": { "coding": [{ "system": "http://loinc.org", "code": "718-7" }] },
+            "subject": { "reference": format!("Patient/{id}") } })).await;
+    }
+    let head = || world.running.store.ledger_head().size();
+    let mut seen = Vec::new();
+    // Five hidden ones, none, and a person who is known here and one who is not: the first of these is linked.
+    let questions = ["Observation?code=718-7", "Observation?code=718-8"];
+    let person = |number: &str| {
+        json!({ "resourceType": "Patient", "birthDate": "1970-03-01", "name": [{ "family": "Moor", "given": ["Ada"] }],
+        "identifier": [{ "system": "http://hl7.org/fhir/sid/us-ssn", "value": number }] })
+    };
+    a.create(&person("111-22-3333")).await;
+    for (question, number) in questions.into_iter().flat_map(|question| [(question, "111-22-3333"), (question, "111-22-4444")]) {
+        world.running.store.settle().await.unwrap();
+        let before = head();
+        assert_eq!(b.get(question).await.expect(200).json()["total"], 0);
+        let first = b.create(&person(number)).await;
+        let receipt = b.get(&format!("Patient/{first}/$receipt")).await.expect(200).text();
+        let index: u64 = receipt.lines().find_map(|line| line.strip_prefix("index ")).unwrap().parse().unwrap();
+        let entries = world.running.store.read(move |reader| reader.leaves(before, 64)).await.unwrap();
+        let looks: BTreeSet<(usize, u8)> = entries.iter().map(|entry| (entry.len(), entry[0])).collect();
+        seen.push((index - before, head() - before, looks));
+        b.call(Call::new("DELETE", &format!("Patient/{first}"))).await.expect(204);
+    }
+    assert!(seen.iter().all(|one| *one == (16, 32, BTreeSet::from([(174, 7)]))), "{seen:?}");
 }
 
 /// Whoever operates it may keep the entries from everybody: what is proved by hashes goes on being proved.
