@@ -49,7 +49,7 @@ use crate::intake::{Evidence, Format, Interaction, Limits, Received, Write};
 use crate::normalise::{Context, GatewayIds, InR4, Links, Normalised, SourceRules, in_r4};
 use crate::outcome::{Failure, Fault, FaultKind, Finding, IssueType, Reason, Refusal, Severity};
 use crate::registry::{OnError, PatientFacts, Registry};
-use crate::store::{Committed, IdempotencyDraft, OutboxDraft, RawDraft, Store, StoredVersion, Target, Unit, VersionDraft};
+use crate::store::{Committed, IdempotencyDraft, LeafDraft, OutboxDraft, RawDraft, Store, StoredVersion, Target, Unit, VersionDraft};
 use crate::validate::{self, OnInvalid, Options, Policy, Validated};
 use crate::worklist::{self, Item};
 use plan::{Plan, Planner};
@@ -398,11 +398,11 @@ impl Pipeline {
     pub fn close(&self, unit: &mut Unit, opened: &audit::Opened, outcome: &Outcome, kind: LeafKind, closing: Closing) -> Result<(), Fault> {
         let organisation = closing.recipient.as_ref().or(opened.caller.as_ref().map(|caller| &caller.organisation));
         let partner = organisation.map(crate::registry::Organisation::key);
-        for closing in closing.apart() {
+        for audit::Apart { closing, is_unseen } in closing.apart() {
             let audited = opened.close(self.anchor.fresh_id(opened.at), outcome, &closing);
             // A stranger must not be able to make the log grow; what the gateway does of itself is anchored like what it was asked to.
             let leaf = if opened.caller.is_some() || opened.is_operated() || kind == LeafKind::Deliver {
-                unit.leaves.push(self.anchor.audit_leaf(&Act {
+                let leaf = self.anchor.audit_leaf(&Act {
                     kind: if closing.withheld.is_empty() { kind } else { LeafKind::Refuse },
                     event_id: &audited.id,
                     event: &audited.event,
@@ -410,7 +410,8 @@ impl Pipeline {
                     record: closing.only_record().as_deref(),
                     partner: partner.as_deref(),
                     at: opened.at,
-                })?);
+                })?;
+                unit.leaves.push(LeafDraft { is_unseen, ..leaf });
                 unit.leaves.len().checked_sub(1)
             } else {
                 None

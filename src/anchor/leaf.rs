@@ -13,9 +13,10 @@
 //! In the leaf of a patient's disclosure, delivery or refusal the raw commitment is to what the patient is told of it, under a key of its own
 //! ([`opens_accounting`](super::opens_accounting)). In those of other acts it is drawn. In older leaves, none of which is sealed, it is zero in both.
 //!
-//! What is written has format `07`: 174 bytes, laid out like `03`, with kind, tags and counters sealed (`anchor/sealed.rs`). What would tell a version from
-//! anything else, or its deletion from its content, is drawn where there is nothing to commit to. `02`, `03` and `04` are what leaves of older gateways are, and
-//! what a sealed one reads as once it is opened. Formats `05` and `06`, which are `04` and `03` sealed in the same places, are read.
+//! What is written has format `07`: 206 bytes, laid out like `03`, with kind, hour, tags and counters sealed (`anchor/sealed.rs`), and with a digest of the key that
+//! opens it at the end. What would tell a version from anything else, or its deletion from its content, is drawn where there is nothing to commit to. `02`, `03`
+//! and `04` are what leaves of older gateways are, and what a sealed one reads as once it is opened. Formats `05` and `06`, which are `04` and `03` sealed in
+//! the same places, are read.
 //!
 //! A leaf of kind [`Index`](LeafKind::Index) is not sealed. It has no tags: its first 32 bytes of commitment are the index's root, the next 8 how many leaves
 //! the index covers (u64, big-endian). Format `01` (94 bytes, the patient's tag alone) is read, and no longer written.
@@ -30,6 +31,8 @@ use sha2::Sha256;
 pub const LEAF_BYTES: usize = 142;
 /// The size of a version's leaf.
 pub const VERSION_LEAF_BYTES: usize = LEAF_BYTES + 32;
+/// The size of a leaf as it is written, whatever it is of.
+pub const SEALED_LEAF_BYTES: usize = VERSION_LEAF_BYTES + 32;
 /// Bytes of a tag with its counter.
 const SLOT_BYTES: usize = 24;
 pub(super) const KIND_AT: usize = 1;
@@ -146,7 +149,7 @@ impl Tags {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaf {
     pub kind: LeafKind,
-    /// Whole hours since 1970: coarse on purpose.
+    /// Whole hours since 1970: coarse on purpose. Zero where it is sealed and was not opened.
     pub hour: u32,
     pub tags: Tags,
     /// Each counts the leaves under its tag, from 1, without gaps; 0 where there is no tag.
@@ -158,7 +161,7 @@ pub struct Leaf {
     /// Of an act: something is taken out of its record only by an erasure whose leaf names it. Of an erasure: its leaf does, and its gateway noted which
     /// leaves stand for nothing since. False in leaves of older gateways, and in those of anything else.
     pub shortens_by_name: bool,
-    /// It is sealed and was not opened: neither its tags nor its kind are known.
+    /// It is sealed and was not opened: neither its tags nor its kind are known, nor in the newest format its hour.
     pub is_closed: bool,
 }
 
@@ -223,10 +226,13 @@ impl Leaf {
 
     fn closed(entry: &[u8], format: u8) -> Option<Leaf> {
         let mut rest = entry.get(HOUR_AT..)?;
-        let hour = u32::from_be_bytes(take(&mut rest)?);
+        let hour = Some(u32::from_be_bytes(take(&mut rest)?)).filter(|_| format != SEALED_FORMAT).unwrap_or_default();
         let _tags = take::<{ TAGS * SLOT_BYTES }>(&mut rest)?;
         let (raw, canonical) = (take(&mut rest)?, take(&mut rest)?);
         let provenance = if format == SEALED_ACT_FORMAT { None } else { Some(take(&mut rest)?) };
+        if format == SEALED_FORMAT {
+            let _digest_of_its_key = take::<32>(&mut rest)?;
+        }
         let kind = if format == SEALED_VERSION_FORMAT { LeafKind::Accept } else { LeafKind::Sealed };
         let (tags, counters, shortens_by_name) = (Tags::default(), [0; TAGS], kind.is_act());
         rest.is_empty().then_some(Leaf { kind, hour, tags, counters, raw, canonical, provenance, shortens_by_name, is_closed: true })

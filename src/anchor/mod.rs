@@ -26,7 +26,7 @@ mod tags;
 mod time;
 
 pub use accounting::{accounting_commitment, accounting_key, opens_accounting, without_entity};
-pub use leaf::{LEAF_BYTES, Leaf, LeafKind, Tags, VERSION_LEAF_BYTES, commitment, counter_offsets, hour};
+pub use leaf::{LEAF_BYTES, Leaf, LeafKind, SEALED_LEAF_BYTES, Tags, VERSION_LEAF_BYTES, commitment, counter_offsets, hour};
 pub use own::OwnVersion;
 pub use provenance::{CHANGE_EXTENSION, FINDING_EXTENSION, Lineage, Provenance, Sender};
 pub use receipt::{

@@ -1,15 +1,16 @@
 //! What a leaf says of whom, sealed: the log is open to everybody, and who finds a leaf of its own in it must not tell by it what it was not shown.
 //!
-//! Sealed are the kind, the tags and the counters. In the clear stay the format, the hour and the commitments, which are keyed, and which all leaves have alike:
+//! Sealed are the kind, the hour, the tags and the counters. In the clear stay the format and the commitments, which are keyed, and which all leaves have alike:
 //! where one has nothing to commit to, what stands there is made under the key of leaves. So neither an act and a version can be told apart, nor a version
 //! and its deletion, and nobody sees what the gateway noted of its own beside what somebody sent. Each leaf has a key of its
 //! own, HMAC-SHA-256 under the gateway's key of leaves over what stays in the clear; with that key SHA-256(key ‖ 0), SHA-256(key ‖ 1), … are laid over what is
-//! sealed (exclusive or). No two leaves share their commitments, so no two share a key. Whoever is shown a trail is given the keys of its leaves; whoever
+//! sealed (exclusive or). At the end stands a digest of that key: no other one opens the leaf, for with another it would say something else. No two leaves
+//! share their commitments, so no two share a key. Whoever is shown a trail is given the keys of its leaves; whoever
 //! has the gateway's key of leaves can read all, and build the index over them again. The tree is over the leaves as they are sealed.
 
 use super::leaf::{
     ACT_FORMAT, COMMITMENTS_AT, HOUR_AT, KIND_AT, LEAF_BYTES, Leaf, LeafKind, SEALED_ACT_FORMAT, SEALED_FORMAT, SEALED_VERSION_FORMAT,
-    TAGS_AT, VERSION_FORMAT,
+    TAGS_AT, VERSION_FORMAT, VERSION_LEAF_BYTES,
 };
 use crate::ledger::index::Tag;
 use crate::store::{LeafForm, Reader};
@@ -23,6 +24,9 @@ use std::sync::Arc;
 const DELETION: u8 = 9;
 /// Where the commitment to the content stands.
 const CONTENT_AT: Range<usize> = COMMITMENTS_AT + 32..COMMITMENTS_AT + 64;
+
+/// What the digest of a leaf's key is made for.
+const KEY_DOMAIN: &[u8] = b"hearthgate/v1/leaf-key";
 
 /// The gateway's key of leaves: whoever has it can read what every leaf says.
 #[derive(Clone, Copy)]
@@ -45,15 +49,19 @@ impl LeafKeys {
 
     /// The key of what reads as a sealed leaf.
     fn of_sealed(&self, entry: &[u8]) -> Option<[u8; 32]> {
-        self.derived(&[*entry.first()?], entry)
+        match entry.first()? {
+            // In these the hour is in the clear.
+            older @ (&SEALED_ACT_FORMAT | &SEALED_VERSION_FORMAT) => self.derived(&[&[*older], entry.get(HOUR_AT..TAGS_AT)?], entry),
+            newest => self.derived(&[&[*newest]], entry),
+        }
     }
 
-    /// What is made for a purpose of what an entry shows in the clear.
-    fn derived(&self, purpose: &[u8], entry: &[u8]) -> Option<[u8; 32]> {
-        let (hour, rest) = (entry.get(HOUR_AT..TAGS_AT)?, entry.get(COMMITMENTS_AT..)?);
+    /// What is made for a purpose of the commitments of an entry.
+    fn derived(&self, purpose: &[&[u8]], entry: &[u8]) -> Option<[u8; 32]> {
+        let commitments = entry.get(COMMITMENTS_AT..entry.len().min(VERSION_LEAF_BYTES))?;
         #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key length");
-        [purpose, hour, rest].iter().for_each(|part| mac.update(part));
+        purpose.iter().chain([&commitments]).for_each(|part| mac.update(part));
         Some(mac.finalize().into_bytes().into())
     }
 
@@ -62,9 +70,9 @@ impl LeafKeys {
         let leaf = Leaf::decode(entry)?;
         let mut level = entry.to_vec();
         match *entry.first()? {
-            ACT_FORMAT => level.extend(self.derived(b"provenance", entry)?),
+            ACT_FORMAT => level.extend(self.derived(&[b"provenance"], entry)?),
             VERSION_FORMAT if !leaf.has_content() => {
-                level.get_mut(CONTENT_AT)?.copy_from_slice(&self.derived(b"content", entry)?);
+                level.get_mut(CONTENT_AT)?.copy_from_slice(&self.derived(&[b"content"], entry)?);
                 *level.get_mut(KIND_AT)? = DELETION;
             }
             VERSION_FORMAT => {}
@@ -93,12 +101,13 @@ impl LeafForm for LeafKeys {
         if let Some(key) = self.of_sealed(&level) {
             *entry = level;
             mask(entry, &key);
+            entry.extend(digest_of(&key));
         }
     }
 
     fn blank(&self, like: &[u8], drawn: &[u8; 64]) -> Option<Vec<u8>> {
         let (raw, canonical) = (drawn.first_chunk::<32>()?, drawn.last_chunk::<32>()?);
-        let blank = Leaf { hour: Leaf::decode(like)?.hour, ..Leaf::blank(*raw, *canonical) };
+        let blank = Leaf { hour: self.read(like)?.hour, ..Leaf::blank(*raw, *canonical) };
         let mut entry = blank.encode();
         self.seal(&mut entry);
         Some(entry)
@@ -116,7 +125,7 @@ impl Leaf {
     }
 
     /// The leaf of an entry, with its own key where there is one. Without it a sealed one shows what stands there in the clear, and nothing of whom it is
-    /// about.
+    /// about. With a key that is not its own it is none.
     pub fn opened(entry: &[u8], key: Option<&[u8; 32]>) -> Option<Leaf> {
         let Some(key) = key.filter(|_| is_sealed(entry)) else { return Leaf::decode(entry) };
         let mut clear = entry.to_vec();
@@ -124,10 +133,16 @@ impl Leaf {
         match *entry.first()? {
             SEALED_ACT_FORMAT => *clear.first_mut()? = ACT_FORMAT,
             SEALED_VERSION_FORMAT => *clear.first_mut()? = VERSION_FORMAT,
-            _ => unlevel(&mut clear)?,
+            _ if entry.get(VERSION_LEAF_BYTES..) == Some(&digest_of(key)[..]) => unlevel(&mut clear)?,
+            _ => return None,
         }
-        Leaf::decode(&clear)
+        // Older sealed leaves say nothing of their key. Under another one their counters would be of any size.
+        Leaf::decode(&clear).filter(|leaf| leaf.counters.iter().all(|counter| *counter <= u64::from(u32::MAX)))
     }
+}
+
+fn digest_of(key: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(KEY_DOMAIN).chain_update(key).finalize().into()
 }
 
 /// Gives a leaf that is no longer sealed the form of what it is.
@@ -135,12 +150,10 @@ fn unlevel(clear: &mut Vec<u8>) -> Option<()> {
     let kind = *clear.get(KIND_AT)?;
     let is_version = kind == DELETION || kind == LeafKind::Accept.code();
     *clear.first_mut()? = if is_version { VERSION_FORMAT } else { ACT_FORMAT };
+    clear.truncate(if is_version { VERSION_LEAF_BYTES } else { LEAF_BYTES });
     if kind == DELETION {
         *clear.get_mut(KIND_AT)? = LeafKind::Accept.code();
         clear.get_mut(CONTENT_AT)?.fill(0);
-    }
-    if !is_version {
-        clear.truncate(LEAF_BYTES);
     }
     Some(())
 }
@@ -153,14 +166,16 @@ fn is_sealed(entry: &[u8]) -> bool {
 /// Lays the stream of a leaf's key over what is sealed of it, or takes it off again.
 fn mask(entry: &mut [u8], key: &[u8; 32]) {
     let stream = (0..=u8::MAX).flat_map(|number| Sha256::new().chain_update(key).chain_update([number]).finalize());
-    let sealed = entry.iter_mut().enumerate().filter(|(at, _)| *at == KIND_AT || (TAGS_AT..COMMITMENTS_AT).contains(at));
+    let is_hour_sealed = entry.first() == Some(&SEALED_FORMAT);
+    let sealed = entry.iter_mut().enumerate().take(COMMITMENTS_AT).skip(KIND_AT);
+    let sealed = sealed.filter(|(at, _)| is_hour_sealed || !(HOUR_AT..TAGS_AT).contains(at));
     sealed.zip(stream).for_each(|((_, byte), mask)| *byte ^= mask);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anchor::{Tags, VERSION_LEAF_BYTES};
+    use crate::anchor::{SEALED_LEAF_BYTES, Tags};
     use crate::clock::Instant;
 
     const KEYS: LeafKeys = LeafKeys([7; 32]);
@@ -181,16 +196,31 @@ mod tests {
         let version = Leaf { counters: [5, 0, 6], ..Leaf::version(Instant::from_seconds(0), tags, [4; 32], [5; 32], [6; 32]) };
         for clear in [leaf(LeafKind::Refuse, tags, 5), leaf(LeafKind::Erase, Tags::default(), 5), version] {
             let entry = sealed(&clear);
-            assert_eq!((entry.len(), entry[0]), (VERSION_LEAF_BYTES, SEALED_FORMAT));
+            assert_eq!((entry.len(), entry[0]), (SEALED_LEAF_BYTES, SEALED_FORMAT));
             assert_eq!((KEYS.read(&entry), KEYS.tags(&entry)), (Some(clear.clone()), clear.counted().collect()));
             let key = KEYS.key(&entry).unwrap();
             assert_eq!(Leaf::opened(&entry, Some(&key)), Some(clear.clone()), "and no more than its own is needed");
             let closed = Leaf::decode(&entry).unwrap();
             assert_eq!((closed.is_closed, closed.tags, closed.counters), (true, Tags::default(), [0; 3]));
-            assert_eq!((closed.hour, closed.raw, closed.canonical), (clear.hour, clear.raw, clear.canonical));
+            assert_eq!((closed.hour, closed.raw, closed.canonical), (0, clear.raw, clear.canonical));
             assert!(clear.provenance.is_none() || closed.provenance == clear.provenance);
             assert!(!closed.is_untagged() && !closed.is_nobodys(), "of whom it is nothing is said");
-            assert!(LeafKeys([8; 32]).read(&entry).is_none_or(|other| other != clear));
+            assert_eq!(LeafKeys([8; 32]).read(&entry), None);
+        }
+    }
+
+    /// Who holds a leaf, the gateway above all, finds no key with which it says something else: not what was done, nor that something was erased.
+    #[test]
+    fn no_other_key_opens_a_leaf() {
+        let tags = Tags { patient: Some(Tag([1; 16])), ..Tags::default() };
+        let clear = leaf(LeafKind::Disclose, tags, 5);
+        let mut older = clear.encode();
+        older[0] = SEALED_ACT_FORMAT;
+        mask(&mut older, &KEYS.of_sealed(&clear.encode()).unwrap());
+        for entry in [sealed(&clear), older] {
+            // Of 4,096 keys some sixteen make any kind of it.
+            let others = (0..4096_u32).map(|number| Sha256::digest(number.to_be_bytes()).into());
+            assert_eq!(others.filter_map(|key| Leaf::opened(&entry, Some(&key))).next(), None);
         }
     }
 
@@ -202,11 +232,11 @@ mod tests {
         let clear = [leaf(LeafKind::Refuse, tags, 5), leaf(LeafKind::Refuse, tags, 6), leaf(LeafKind::Disclose, Tags::default(), 7)];
         let [one, other, nobody] = clear.map(|leaf| sealed(&leaf));
         for (entry, beside) in [(&one, &other), (&one, &nobody)] {
-            assert_eq!((entry.len(), entry[0], &entry[HOUR_AT..TAGS_AT]), (beside.len(), beside[0], &beside[HOUR_AT..TAGS_AT]));
-            let alike = (TAGS_AT..COMMITMENTS_AT).filter(|at| entry[*at] == beside[*at]).count();
-            assert!(alike < 8, "{alike} of 72 bytes are alike");
+            assert_eq!((entry.len(), entry[0]), (beside.len(), beside[0]));
+            let alike = (KIND_AT..COMMITMENTS_AT).filter(|at| entry[*at] == beside[*at]).count();
+            assert!(alike < 8, "{alike} of 77 bytes are alike");
         }
-        let clear = (TAGS_AT..COMMITMENTS_AT).filter(|at| nobody[*at] == 0).count();
+        let clear = (KIND_AT..COMMITMENTS_AT).filter(|at| nobody[*at] == 0).count();
         assert!(clear < 8, "nor does it show that there are no tags");
     }
 
@@ -216,9 +246,9 @@ mod tests {
         let version = |content| Leaf::version(Instant::from_seconds(7200), Tags::default(), [4; 32], content, [6; 32]);
         let (content, deletion) = (sealed(&version([5; 32])), sealed(&version([0; 32])));
         for entry in [&content, &deletion, &sealed(&leaf(LeafKind::Refuse, Tags::default(), 5))] {
-            assert_eq!((entry.len(), entry[0], &entry[HOUR_AT..TAGS_AT]), (VERSION_LEAF_BYTES, SEALED_FORMAT, &content[HOUR_AT..TAGS_AT]));
+            assert_eq!((entry.len(), entry[0]), (SEALED_LEAF_BYTES, SEALED_FORMAT));
             let zeros = entry[COMMITMENTS_AT..].iter().filter(|byte| **byte == 0).count();
-            assert!(zeros < 8, "{zeros} of 96 bytes are zero");
+            assert!(zeros < 8, "{zeros} of 128 bytes are zero");
         }
         let read = KEYS.read(&deletion).unwrap();
         assert_eq!((read.clone(), read.has_content()), (version([0; 32]), false));
@@ -235,7 +265,7 @@ mod tests {
             mask(&mut entry, &key);
             assert_eq!((KEYS.read(&entry), KEYS.key(&entry)), (Some(clear.clone()), Some(key)));
             let closed = Leaf::decode(&entry).unwrap();
-            assert_eq!((closed.is_closed, closed.provenance), (true, clear.provenance));
+            assert_eq!((closed.is_closed, closed.hour, closed.provenance), (true, clear.hour, clear.provenance));
             let again = entry.clone();
             KEYS.seal(&mut entry);
             assert_eq!(entry, again, "and nothing is sealed twice");
@@ -248,9 +278,9 @@ mod tests {
         let act = sealed(&leaf(LeafKind::Refuse, tags, 5));
         let drawn: Vec<u8> = (0..64).collect();
         let blank = KEYS.blank(&act, drawn.first_chunk().unwrap()).unwrap();
-        assert_eq!((blank.len(), blank[0], &blank[HOUR_AT..TAGS_AT]), (act.len(), act[0], &act[HOUR_AT..TAGS_AT]));
+        assert_eq!((blank.len(), blank[0]), (act.len(), act[0]));
         let read = KEYS.read(&blank).unwrap();
-        assert_eq!((read.kind, read.tags, read.counters), (LeafKind::Blank, Tags::default(), [0; 3]));
+        assert_eq!((read.kind, read.hour, read.tags, read.counters), (LeafKind::Blank, 2, Tags::default(), [0; 3]));
         assert_eq!(KEYS.blank(b"an entry of others", &[0; 64]), None);
     }
 

@@ -64,7 +64,7 @@ async fn add(State(state): State<LedgerState>, entry: Bytes) -> Response<Body> {
     if Leaf::decode(&entry).is_some() {
         return status(StatusCode::UNPROCESSABLE_ENTITY);
     }
-    let leaf = LeafDraft { entry: entry.to_vec(), tags: Vec::new(), key: None, patient: None };
+    let leaf = LeafDraft { entry: entry.to_vec(), tags: Vec::new(), key: None, patient: None, is_unseen: false };
     match state.store.commit(Unit { submits: true, leaves: vec![leaf], ..Unit::default() }).await {
         Ok(Committed::Done { leaves }) => match leaves.first() {
             Some(index) => answer(TEXT, "no-store", index.to_string().into_bytes()),

@@ -39,20 +39,39 @@ pub struct Closing {
     pub description: Option<String>,
 }
 
+/// A part of what is known of an act, which leaves a record of its own.
+#[derive(Debug)]
+pub struct Apart {
+    pub closing: Closing,
+    /// Whether whoever asked is not to know that there is one: it tells of a patient of whom nothing was told.
+    pub is_unseen: bool,
+}
+
 impl Closing {
     /// One closing for each patient, so that no record of one names what is another's, or for each record where all are nobody's; itself where there is
-    /// at most one.
-    pub fn apart(self) -> Vec<Closing> {
+    /// at most one. How many there are that whoever asked may know of depends on nothing that was withheld.
+    pub fn apart(self) -> Vec<Apart> {
         let withheld: Vec<String> = self.withheld.iter().filter(|id| !self.patients.contains(id)).cloned().collect();
-        match self.patients.len() + withheld.len() {
-            0 => self.for_each_record(),
-            1 => vec![Closing { withheld, ..self }],
-            _ => self.for_each_patient(withheld),
-        }
+        let of_nobody: Vec<String> = self.resources.iter().filter(|reference| self.is_nobodys(reference)).cloned().collect();
+        let is_told = !self.patients.is_empty() || !of_nobody.is_empty() || withheld.is_empty();
+        let told = match self.patients.len() {
+            _ if !is_told => Vec::new(),
+            0 if withheld.is_empty() => self.for_each_record(),
+            0 => Closing { resources: of_nobody, withheld: Vec::new(), reasons: Vec::new(), ..self.clone() }.for_each_record(),
+            1 if withheld.is_empty() => vec![Closing { withheld: Vec::new(), ..self.clone() }],
+            _ => self.for_each_patient(),
+        };
+        let untold = match &withheld[..] {
+            [_] if !is_told => vec![Closing { withheld, ..self }],
+            _ => self.for_each_withheld(withheld, !is_told),
+        };
+        // Where nothing was told, the record of the question is that of the first of whom nothing was.
+        let untold = untold.into_iter().enumerate().map(|(number, closing)| Apart { closing, is_unseen: is_told || number > 0 });
+        told.into_iter().map(|closing| Apart { closing, is_unseen: false }).chain(untold).collect()
     }
 
     /// One for each record, so that each is found by its own tag, where they are nobody's and no crowd.
-    fn for_each_record(self) -> Vec<Closing> {
+    fn for_each_record(&self) -> Vec<Closing> {
         let mut records: Vec<&str> = Vec::new();
         for reference in &self.resources {
             let record = record_of(reference);
@@ -60,11 +79,11 @@ impl Closing {
                 records.push(record);
             }
             if records.len() > MAX_APART || is_account(record) || !self.is_nobodys(reference) {
-                return vec![self];
+                return vec![self.clone()];
             }
         }
         if records.len() <= 1 {
-            return vec![self];
+            return vec![self.clone()];
         }
         let of = |record: &&str| Closing {
             resources: self.resources.iter().filter(|reference| record_of(reference) == *record).cloned().collect(),
@@ -74,8 +93,8 @@ impl Closing {
         records.iter().map(of).collect()
     }
 
-    fn for_each_patient(self, withheld: Vec<String>) -> Vec<Closing> {
-        let told = self.patients.iter().map(|patient| Closing {
+    fn for_each_patient(&self) -> Vec<Closing> {
+        let told = |patient: &String| Closing {
             resources: self.resources.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
             patients: vec![patient.clone()],
             consents: self.consents.iter().filter(|reference| self.may_be_of(reference, patient)).cloned().collect(),
@@ -85,14 +104,14 @@ impl Closing {
             recipient: self.recipient.clone(),
             purpose: self.purpose,
             description: self.description.clone(),
-        });
-        // Where something was told it is not said of whom else what was not told is; where nothing was, each patient's record names theirs.
-        let is_untold = self.patients.is_empty();
-        let theirs = |patient: &String| {
-            let named = self.resources.iter().filter(|reference| is_untold && self.is_of(reference, patient));
-            named.cloned().collect()
         };
-        let hidden = withheld.into_iter().map(|patient| Closing {
+        self.patients.iter().map(told).collect()
+    }
+
+    /// Where something was told it is not said of whom else what was not told is; where nothing was, each patient's record names theirs.
+    fn for_each_withheld(&self, withheld: Vec<String>, names_theirs: bool) -> Vec<Closing> {
+        let theirs = |patient: &String| self.resources.iter().filter(|reference| names_theirs && self.is_of(reference, patient)).cloned().collect();
+        let untold = |patient: String| Closing {
             resources: theirs(&patient),
             withheld: vec![patient],
             reasons: self.reasons.clone(),
@@ -100,8 +119,8 @@ impl Closing {
             purpose: self.purpose,
             description: self.description.clone(),
             ..Closing::default()
-        });
-        told.chain(hidden).collect()
+        };
+        withheld.into_iter().map(untold).collect()
     }
 
     fn may_be_of(&self, reference: &str, patient: &str) -> bool {
@@ -179,9 +198,9 @@ mod tests {
 
     #[test]
     fn what_is_nobodys_is_told_apart_unless_it_is_a_crowd() {
-        let apart = |closing: Closing| closing.apart().iter().map(|closing| closing.resources.len()).collect::<Vec<_>>();
+        let apart = |closing: Closing| closing.apart().iter().map(|one| one.closing.resources.len()).collect::<Vec<_>>();
         assert_eq!(apart(closing(3, &[])), [2, 2, 2]);
-        assert_eq!(closing(3, &[]).apart()[1].only_record().as_deref(), Some("Practitioner/1"));
+        assert_eq!(closing(3, &[]).apart()[1].closing.only_record().as_deref(), Some("Practitioner/1"));
         assert_eq!(apart(closing(MAX_APART, &[])).len(), MAX_APART);
         for together in [closing(0, &[]), closing(1, &[]), closing(MAX_APART + 1, &[]), closing(2, &["p"])] {
             assert_eq!(together.clone().apart().len(), 1, "{together:?}");
@@ -193,5 +212,21 @@ mod tests {
             *reference = reference.replace("Practitioner", "AuditEvent");
         });
         assert_eq!(noted.apart().len(), 1);
+    }
+
+    /// How many records there are of an act that whoever asked may know of, and how many others.
+    #[test]
+    fn what_was_withheld_adds_nothing_that_can_be_counted() {
+        let names = |count: usize, prefix: &str| (0..count).map(|number| format!("{prefix}{number}")).collect::<Vec<String>>();
+        for (patients, of_nobody, seen) in [(0, 0, 1), (1, 0, 1), (3, 0, 3), (0, 3, 3), (2, 1, 2)] {
+            for withheld in [0, 1, 2, 50] {
+                let told = Closing { patients: names(patients, "p"), withheld: names(withheld, "w"), ..closing(of_nobody, &[]) };
+                let apart = told.apart();
+                let counted = apart.iter().filter(|one| !one.is_unseen).count();
+                assert_eq!(counted, seen, "{patients} {of_nobody} {withheld}");
+                let of_withheld = apart.iter().filter(|one| !one.closing.withheld.is_empty()).count();
+                assert_eq!(of_withheld, withheld, "each has one: {patients} {of_nobody} {withheld}");
+            }
+        }
     }
 }

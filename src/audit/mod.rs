@@ -10,6 +10,6 @@ mod closing;
 mod event;
 mod told;
 
-pub use closing::{Closing, is_account};
+pub use closing::{Apart, Closing, is_account};
 pub use event::{Action, Opened, Outcome, Record, SOURCE, WITHHELD, names, organisation_reference};
 pub use told::{Told, erased_entity, in_place_of, is_told};

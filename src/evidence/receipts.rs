@@ -38,7 +38,7 @@ impl Listed<'_> {
     fn says_of_another(&self, receipt: &VerifiedReceipt) -> bool {
         let (first, leaf) = (receipt.index, &receipt.leaf);
         let is_said = |of: &String| *of == receipt.target || (of.is_empty() && receipt.target.starts_with("Patient/"));
-        let is_like = |other: &Leaf| other.has_content() && other.hour == leaf.hour && (leaf.is_closed || leaf.kind == other.kind);
+        let is_like = |other: &Leaf| other.has_content() && (leaf.is_closed || (leaf.kind, leaf.hour) == (other.kind, other.hour));
         let behind = self.leaves.range(first.saturating_add(1)..=first.saturating_add(MAX_OWNERS));
         behind.filter(|(_, other)| is_like(other)).any(|(position, _)| self.said.get(position).is_some_and(is_said))
     }

@@ -15,7 +15,7 @@ pub use leaves::{Erases, LeafReader, LeafSays};
 
 use super::row::text;
 use super::seal::Sealer;
-use super::{bound, data_file, destroyed, fault, pending};
+use super::{bound, data_file, destroyed, fault, held, pending};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, json};
 use crate::outcome::Fault;
@@ -78,7 +78,11 @@ fn compare_notes(data: &Connection, sealer: Option<&Sealer>, problems: &mut Vec<
     let is_sealed = has_table(data, "tally")?;
     erasures::compare(data, sealer, is_sealed, problems)?;
     received::compare(data, sealer, is_sealed, problems)?;
-    sealer.filter(|_| is_sealed).map_or(Ok(()), |sealer| pending::compare(data, sealer.of_notes(), problems))
+    let Some(sealer) = sealer.filter(|_| is_sealed) else { return Ok(()) };
+    if has_table(data, "held")? {
+        held::compare(data, sealer.of_notes(), problems)?;
+    }
+    pending::compare(data, sealer.of_notes(), problems)
 }
 
 /// Data that no newer gateway has opened yet lacks newer tables.

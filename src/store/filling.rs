@@ -21,6 +21,8 @@ const SHORTENED: &str = "shortened";
 const LINKED: &str = "linked";
 /// The seals of what is noted of erasures, and of how many submissions wait.
 const NOTES: &str = "notes";
+/// How many acts are kept back from the log.
+const HELD: &str = "held";
 /// The seals of versions that others took the place of.
 const OVERTAKEN: &str = "overtaken";
 
@@ -50,6 +52,7 @@ pub(super) fn fill(data: &Connection, sealer: &Sealer, keyring: &Keyring) -> Res
         emptied::seal_older(data, sealer)?;
         tally::take_for_all(data, sealer.of_notes(), tally::PENDING)
     })?;
+    seal_once(data, keyring, HELD, |data| tally::take_for_all(data, sealer.of_notes(), tally::HELD))?;
     seal_once(data, keyring, OVERTAKEN, |data| seal_overtaken(data, sealer))
 }
 

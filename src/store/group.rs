@@ -4,6 +4,7 @@
 //! written, and every sync serves half of them. So the writer waits for those it answered, for a part of the time that a commit takes here:
 //! nothing that is noticed on a fast disk, and enough on a slow one.
 
+use super::held::Whose;
 use super::writer::{Waiting, Work};
 use crate::outcome::Fault;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(super) struct Group {
     pub units: Vec<Waiting>,
     /// Who wants to see what is owed in the tables.
     pub settling: Vec<oneshot::Sender<Result<(), Fault>>>,
+    /// Whose acts that were kept back they want to see.
+    pub releasing: Vec<Whose>,
     /// Whether something else found the disk full.
     pub wants_room: bool,
     pub stop: Option<oneshot::Sender<()>>,
@@ -39,7 +42,10 @@ impl Group {
             }
             Work::Owe => {}
             Work::MakeRoom => self.wants_room = true,
-            Work::Settle { done } => self.settling.push(done),
+            Work::Settle { release, done } => {
+                self.settling.push(done);
+                self.releasing.extend(release);
+            }
             Work::Stop { done } => self.stop = Some(done),
         }
     }
@@ -88,7 +94,7 @@ mod tests {
     use crate::store::{LeafDraft, Unit};
 
     fn work(leaves: usize) -> Work {
-        let leaf = || LeafDraft { entry: Vec::new(), tags: Vec::new(), key: None, patient: None };
+        let leaf = || LeafDraft { entry: Vec::new(), tags: Vec::new(), key: None, patient: None, is_unseen: false };
         let unit = Unit { leaves: std::iter::repeat_with(leaf).take(leaves).collect(), ..Unit::default() };
         Work::Commit { unit: Box::new(unit), answer: oneshot::channel().0 }
     }

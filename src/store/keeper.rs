@@ -5,7 +5,7 @@
 //! in the next frame, on a thread that may block; so does everything where syncs take longer.
 
 use super::keys::Keyring;
-use super::owed::{Kept, Shared};
+use super::owed::{self, Kept, Shared};
 use super::unit::{Committed, LeafDraft, VersionDraft};
 use super::writer::{Counters, Waiting, Work, submit};
 use crate::clock::Clock;
@@ -203,7 +203,7 @@ impl Keeper {
 
 fn encoded(units: &[Waiting]) -> Result<Vec<u8>, Fault> {
     let records: Vec<(&[VersionDraft], &[LeafDraft])> = units.iter().map(|(unit, _)| (&unit.versions[..], &unit.leaves[..])).collect();
-    postcard::to_stdvec(&records).map_err(|error| Fault::new(FaultKind::Internal, format!("keep a record: {error}")))
+    postcard::to_extend(&records, vec![owed::KEPT_FORM]).map_err(|error| Fault::new(FaultKind::Internal, format!("keep a record: {error}")))
 }
 
 #[cfg(test)]

@@ -29,12 +29,14 @@ mod filling;
 mod folding;
 mod former;
 mod group;
+mod held;
 mod index;
 mod journal;
 mod keeper;
 mod key_writing;
 mod keys;
 mod leaf_form;
+mod levels;
 mod links;
 mod log;
 mod makers;
@@ -64,6 +66,7 @@ pub use candidates::MAX_CANDIDATES;
 pub use changes::PARTIES;
 pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows, is_of_gateway};
 pub use counting::Count;
+pub use held::Whose;
 pub use index::{IndexFile, MAX_BATCH};
 pub use keys::{Keyring, PatientKey, RecordKeyId, SealedRecord};
 pub use leaf_form::{LeafForm, MakeLeafForm, leaf_secret};
@@ -213,6 +216,7 @@ impl Store {
             max_group_units: settings.max_group_units,
             grows_by: settings.grows_by.max(1),
             newest_own: None,
+            releasing: Vec::new(),
             recent_raw: VecDeque::new(),
             counting: counting::Counting::new(settings.folder.clone(), Arc::clone(&leaf_form)),
             condemned: false,
@@ -283,13 +287,26 @@ impl Store {
     }
 
     async fn settle_where(&self, type_name: Option<&str>) -> Result<(), Fault> {
-        if self.shared.keeper.is_settled(type_name) {
-            return Ok(());
-        }
+        if self.shared.keeper.is_settled(type_name) { Ok(()) } else { self.ask_to_settle(None).await }
+    }
+
+    /// The same, and what was kept back from the log has its place there too: for who is told of these, or erases.
+    pub async fn release(&self, whose: Whose) -> Result<(), Fault> {
+        self.settle().await?;
+        let is_any = self.glance(|reader| reader.is_any_held(&whose)).await?;
+        if is_any { self.ask_to_settle(Some(whose)).await } else { Ok(()) }
+    }
+
+    async fn ask_to_settle(&self, release: Option<Whose>) -> Result<(), Fault> {
         let gone = || Fault::new(FaultKind::ShuttingDown, "the writer has stopped");
         let (done, settled) = oneshot::channel();
-        self.shared.work.send(writer::Work::Settle { done }).await.map_err(|_| gone())?;
+        self.shared.work.send(writer::Work::Settle { release, done }).await.map_err(|_| gone())?;
         settled.await.map_err(|_| gone())?
+    }
+
+    /// The name of the key of what is nobody's.
+    pub fn nobodys_key(&self) -> [u8; 32] {
+        self.shared.keyring.patient_name("")
     }
 
     /// Runs a reading on a thread that may block, on one consistent snapshot of the data.

@@ -16,8 +16,10 @@ use super::mark::Mark;
 use super::unit::{LeafDraft, Unit, VersionDraft};
 use super::{StoreSettings, fault, reader};
 use crate::clock::{Clock, Stopwatch};
+use crate::ledger::index::Tag;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Deserialize;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -129,10 +131,30 @@ fn seal_of(number: u64, key: &[u8; 32]) -> [u8; 32] {
     hmac(key, &[b"taken in", &number.to_be_bytes()])
 }
 
+/// How records are kept: before them stands what those of older gateways, which begin with how many there are, never begin with.
+pub(super) const KEPT_FORM: u8 = 0;
+
+/// A leaf as older gateways kept it.
+#[derive(Deserialize)]
+struct OlderLeaf {
+    entry: Vec<u8>,
+    tags: Vec<(usize, Tag)>,
+    patient: Option<[u8; 32]>,
+}
+
 fn decoded(bytes: &[u8]) -> Result<Vec<Unit>, Fault> {
-    let records: Vec<(Vec<VersionDraft>, Vec<LeafDraft>)> = postcard::from_bytes(bytes)
-        .map_err(|_| Fault::new(FaultKind::StorageCorrupt, "a record in owed.journal is none that this build can read"))?;
+    let read = match bytes.strip_prefix(&[KEPT_FORM]) {
+        Some(records) => postcard::from_bytes(records),
+        None => postcard::from_bytes(bytes).map(of_older),
+    };
+    let records: Vec<(Vec<VersionDraft>, Vec<LeafDraft>)> =
+        read.map_err(|_| Fault::new(FaultKind::StorageCorrupt, "a record in owed.journal is none that this build can read"))?;
     Ok(records.into_iter().map(|(versions, leaves)| Unit { versions, leaves, ..Unit::default() }).collect())
+}
+
+fn of_older(records: Vec<(Vec<VersionDraft>, Vec<OlderLeaf>)>) -> Vec<(Vec<VersionDraft>, Vec<LeafDraft>)> {
+    let leaf = |OlderLeaf { entry, tags, patient }| LeafDraft { entry, tags, key: None, patient, is_unseen: false };
+    records.into_iter().map(|(versions, leaves)| (versions, leaves.into_iter().map(leaf).collect())).collect()
 }
 
 /// What is owed, as the writer holds it.

@@ -4,6 +4,7 @@ use super::candidates::{MAX_CANDIDATES, candidate_places, candidates, matching_i
 use super::changes::Changes;
 use super::counting::{self, Count};
 use super::filed::{self, Filed};
+use super::held::{self, Whose};
 use super::keys::Keyring;
 use super::outbox::{self, Delivery, DeliveryState};
 use super::pending::{self, Pending};
@@ -330,6 +331,11 @@ impl<'c> Reader<'c> {
     /// The hashes of a full tile of the log.
     pub fn tile(&self, level: u8, position: u64) -> Result<Option<Vec<Hash>>, Fault> {
         tile(&self.connection, level, position)
+    }
+
+    /// Whether acts of these were kept back from the log.
+    pub(super) fn is_any_held(&self, whose: &Whose) -> Result<bool, Fault> {
+        held::is_any_of(&self.connection, whose)
     }
 
     /// Leaf entries from a position on, at most `limit`.

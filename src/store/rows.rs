@@ -1,5 +1,6 @@
 //! The rows of a unit, written inside the transaction under way: what it relied on is checked first, and then all of it is inserted.
 
+use super::levels::Level;
 use super::seal::Sealed;
 use super::unit::{Assumption, Committed, IdempotencyDraft, LeafDraft, RawDraft, Unit, VersionDraft};
 use super::writer::Writer;
@@ -9,7 +10,6 @@ use crate::ledger::Edge;
 use crate::ledger::merkle::leaf_hash;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{OptionalExtension, params};
-use std::collections::BTreeSet;
 
 /// How many shared bodies are remembered.
 const RECENT_RAW: usize = 16;
@@ -24,6 +24,13 @@ pub(super) struct Begun<'u> {
     leaves: Vec<u64>,
     /// What its submitter is told, once nothing of it is left to write.
     pub outcome: Option<Committed>,
+}
+
+impl Begun<'_> {
+    /// Nothing of it is left to write.
+    pub(super) fn end(&mut self) {
+        self.outcome = Some(Committed::Done { leaves: std::mem::take(&mut self.leaves) });
+    }
 }
 
 impl Writer {
@@ -81,11 +88,10 @@ impl Writer {
             None => unit.raw_row,
         };
         let mut begun = Begun { unit, raw, leaves: vec![0; unit.leaves.len()], outcome: None };
-        self.write_versions(&mut begun, false, edge)?;
-        if unit.erasure.is_some() {
-            self.finish_unit(&mut begun, edge)?;
-        }
+        self.write_versions(&mut begun, false, None, edge)?;
         if let Some(erasure) = &unit.erasure {
+            self.write_versions(&mut begun, true, None, edge)?;
+            begun.end();
             self.erase(erasure)?;
         }
         if let Some(draft) = &unit.idempotency {
@@ -122,31 +128,33 @@ impl Writer {
         Ok(begun)
     }
 
-    /// Writes what stands beside a unit, unless that is written.
-    pub(super) fn finish_unit(&mut self, begun: &mut Begun<'_>, edge: &mut Edge) -> Result<(), Fault> {
-        if begun.outcome.is_none() {
-            self.write_versions(begun, true, edge)?;
-            begun.outcome = Some(Committed::Done { leaves: std::mem::take(&mut begun.leaves) });
-        }
-        Ok(())
-    }
-
-    /// Writes the versions of a unit with their leaves: those that stand beside it, or the others.
-    fn write_versions(&mut self, begun: &mut Begun<'_>, beside: bool, edge: &mut Edge) -> Result<(), Fault> {
+    /// Writes the versions of a unit with their leaves: those that stand beside it, or the others. What nobody is to know of waits for its place, where there is
+    /// one to wait for.
+    pub(super) fn write_versions<'u>(
+        &mut self,
+        begun: &mut Begun<'u>,
+        beside: bool,
+        mut level: Option<&mut Level<'u>>,
+        edge: &mut Edge,
+    ) -> Result<(), Fault> {
         let unit = begun.unit;
-        let of_those: BTreeSet<usize> =
-            unit.versions.iter().filter(|version| unit.is_beside(version)).filter_map(|version| version.leaf).collect();
+        let places = unit.places();
+        let is_waiting = |leaf: &LeafDraft| level.is_some() && leaf.is_unseen;
         for (index, (leaf, position)) in unit.leaves.iter().zip(&mut begun.leaves).enumerate() {
-            if of_those.contains(&index) == beside {
+            if places.beside.contains(&index) == beside && !is_waiting(leaf) {
                 *position = self.append(leaf, edge)?;
             }
         }
         for version in unit.versions.iter().filter(|version| unit.is_beside(version) == beside) {
-            let place = version.leaf.and_then(|index| {
-                let next = unit.versions.iter().filter_map(|other| other.leaf).filter(|other| *other > index).min();
-                Some((*begun.leaves.get(index)?, next.unwrap_or(begun.leaves.len()) - index, unit.leaves.get(index)?))
-            });
-            self.insert_version(version, begun.raw, place)?;
+            let place = version.leaf.and_then(|index| Some((*begun.leaves.get(index)?, places.count(index), unit.leaves.get(index)?)));
+            match (level.as_deref_mut(), place) {
+                (Some(level), Some((.., leaf))) if leaf.is_unseen => level.waits((version, leaf)),
+                (level, place) => {
+                    self.insert_version(version, begun.raw, place)?;
+                    let noted = place.filter(|(.., leaf)| leaf.key.is_some());
+                    level.zip(noted).into_iter().for_each(|(level, (_, count, _))| level.hides(count as u64));
+                }
+            }
         }
         Ok(())
     }
@@ -185,7 +193,7 @@ impl Writer {
     }
 
     /// Gives the leaf its places under its tags and in the log.
-    fn append(&mut self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
+    pub(super) fn append(&mut self, leaf: &LeafDraft, edge: &mut Edge) -> Result<u64, Fault> {
         let position = edge.size();
         let entry = self.counting.entry(&self.data, leaf, position)?;
         self.insert_leaf(&entry, edge)?;
@@ -195,7 +203,7 @@ impl Writer {
         Ok(position)
     }
 
-    fn insert_leaf(&self, entry: &[u8], edge: &mut Edge) -> Result<(), Fault> {
+    pub(super) fn insert_leaf(&self, entry: &[u8], edge: &mut Edge) -> Result<(), Fault> {
         self.execute("INSERT INTO leaf (position, entry) VALUES (?, ?)", params![edge.size(), entry])?;
         for tile in edge.append(leaf_hash(entry)) {
             let hashes: Vec<u8> = tile.hashes.iter().flat_map(|hash| hash.0).collect();
@@ -204,18 +212,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Fills a group up with leaves that say nothing, where it has leaves of the gateway's own: how many there are of a request would tell how many
-    /// patients' records it met with, as would where the next one's stand.
-    pub(super) fn fill_up(&self, edge: &mut Edge) -> Result<(), Fault> {
-        let Some(like) = &self.newest_own else { return Ok(()) };
-        while !(edge.size() - self.ledger.edge().size()).is_multiple_of(self.grows_by) {
-            let Some(blank) = self.counting.blank(like, &self.keyring.drawn()) else { return Ok(()) };
-            self.insert_leaf(&blank, edge)?;
-        }
-        Ok(())
-    }
-
-    fn insert_version(&mut self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
+    pub(super) fn insert_version(&mut self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
         let leaf = place.map(|(position, ..)| position);

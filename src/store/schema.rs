@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     NOTED_LINKS,
     SEALED_NOTES,
     FILED_ACCOUNTS,
+    HELD_ACTS,
 ];
 
 /// What people work on, which patients are one person, what looks alike, and where in the received bytes a version stood.
@@ -145,6 +146,12 @@ CREATE TABLE tally (what TEXT PRIMARY KEY, count INTEGER NOT NULL, sum BLOB NOT 
 /// The records of what was done that partners filed, among those of the gateway's own, which are by far the most.
 const FILED_ACCOUNTS: &str = "
 CREATE INDEX IF NOT EXISTS resource_filed ON resource (source) WHERE type = 'AuditEvent' AND source <> 'hearthgate';
+";
+
+/// Acts that are on record and have no leaf yet, by whose they are.
+const HELD_ACTS: &str = "
+CREATE TABLE IF NOT EXISTS held (number INTEGER PRIMARY KEY AUTOINCREMENT, patient BLOB NOT NULL, draft BLOB NOT NULL, seal BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS held_patient ON held (patient);
 ";
 
 /// The index tables are B-trees keyed by what a search asks first, so that a lookup is one descent and no table is read beside them.

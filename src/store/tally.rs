@@ -12,6 +12,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 /// Submissions that wait, or waited, for signatures.
 pub(super) const PENDING: &str = "pending";
+/// Acts that are kept back from the log.
+pub(super) const HELD: &str = "held";
 
 /// What is told of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use crate::clock::Instant;
 use crate::ledger::index::Tag;
 use crate::search::{Query, Term};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// All that one request writes. It commits as a whole or not at all.
@@ -36,9 +37,9 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// Whether one of its leaves is counted under a tag.
-    pub(super) fn is_tagged(&self) -> bool {
-        self.leaves.iter().any(|leaf| !leaf.tags.is_empty())
+    /// Whether one of its leaves is the gateway's own.
+    pub(super) fn has_own_leaves(&self) -> bool {
+        self.leaves.iter().any(|leaf| leaf.patient.is_some())
     }
 
     /// Whether one of its versions stands in the log beside what was asked for, and so behind it: the record of an act, which has no key of its own, or what
@@ -46,6 +47,15 @@ impl Unit {
     pub(super) fn is_beside(&self, version: &VersionDraft) -> bool {
         let Some(leaf) = version.leaf.and_then(|leaf| self.leaves.get(leaf)) else { return false };
         leaf.key.is_none() || (version.place.is_none() && self.versions.iter().any(|other| other.place.is_some()))
+    }
+
+    /// Which leaves are its versions'.
+    pub(super) fn places(&self) -> Places {
+        let starts: BTreeSet<usize> = self.versions.iter().filter_map(|version| version.leaf).collect();
+        let mut places = Places { starts, beside: BTreeSet::new(), leaves: self.leaves.len() };
+        let beside = self.versions.iter().filter(|version| self.is_beside(version)).filter_map(|version| version.leaf);
+        places.beside = beside.flat_map(|start| start..start + places.count(start)).collect();
+        places
     }
 
     /// Whether it writes, or may erase, records of one of these types.
@@ -91,6 +101,21 @@ impl Unit {
             && source_maps.is_empty()
             && alike.is_empty()
             && erasure.is_none()
+    }
+}
+
+/// Which of a unit's leaves are its versions': each has those from its own up to the next one's.
+pub(super) struct Places {
+    starts: BTreeSet<usize>,
+    /// Those of what stands beside it.
+    pub beside: BTreeSet<usize>,
+    leaves: usize,
+}
+
+impl Places {
+    /// How many leaves the version has whose first this is.
+    pub(super) fn count(&self, start: usize) -> usize {
+        self.starts.range(start + 1..).next().unwrap_or(&self.leaves) - start
     }
 }
 
@@ -248,6 +273,8 @@ pub struct LeafDraft {
     pub key: Option<SealedRecord>,
     /// The name of the patient's key that tags and commitment rest on; `None` for what rests on none.
     pub patient: Option<[u8; 32]>,
+    /// Whether nobody is to know by the log's growth that there is such an act: whoever asked was told nothing of what it is about.
+    pub is_unseen: bool,
 }
 
 /// Remembers the answer to a key, so that a resend gets it again.

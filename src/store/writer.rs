@@ -6,8 +6,10 @@ use super::counting::Counting;
 use super::filed::Filing;
 use super::folding::{self, Folding};
 use super::group::{Gathering, Group};
+use super::held::Whose;
 use super::key_writing::KeyWriting;
 use super::keys::{Keyring, SealedRecord};
+use super::levels::Level;
 use super::log::{LedgerHead, LogState};
 use super::owed::Owed;
 use super::seal::Sealer;
@@ -38,6 +40,8 @@ pub(super) enum Work {
     MakeRoom,
     /// Writes what is owed.
     Settle {
+        /// Whose acts that were kept back are wanted too.
+        release: Option<Whose>,
         done: oneshot::Sender<Result<(), Fault>>,
     },
     Stop {
@@ -123,6 +127,8 @@ pub(super) struct Writer {
     pub(super) filing: Filing,
     /// How often institutions have changed.
     pub(super) changes: Arc<Changes>,
+    /// Whose acts that were kept back go into the group under way.
+    pub(super) releasing: Vec<Whose>,
     /// Whether the group under way erases.
     pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
@@ -139,13 +145,15 @@ impl Writer {
             let mut group = Group::default();
             group.take(first);
             gathering.fill(&mut group, &mut queue, self.max_group_units);
-            let Group { units, settling, wants_room, stop, .. } = group;
+            let Group { units, settling, releasing, wants_room, stop, .. } = group;
             if !units.is_empty() {
                 let (count, watch) = (units.len(), Clock::system().stopwatch());
                 self.serve(units);
                 gathering.served(count, queue.len(), watch.elapsed());
             }
+            self.releasing = releasing;
             self.settle(settling, stop.is_some());
+            self.releasing.clear();
             self.folding.turn(&self.data);
             if wants_room {
                 self.folding.make_room(&self.data);
@@ -191,7 +199,7 @@ impl Writer {
 
     /// Writes what is owed.
     pub(super) fn take_in(&mut self) -> Result<(), Fault> {
-        if self.owed.is_empty() {
+        if self.owed.is_empty() && self.releasing.is_empty() {
             return Ok(());
         }
         self.commit_group(&[]).map(drop).inspect_err(|_| self.owed.put_off())
@@ -313,24 +321,27 @@ impl Writer {
         written.map_or(Ok(()), |written| bound::note_written(&self.data, written))?;
         self.newest_own = None;
         let mut edge = self.ledger.edge().clone();
-        if owed.iter().chain(units.iter().map(Box::as_ref)).any(Unit::is_tagged) {
+        if !self.releasing.is_empty() || owed.iter().chain(units.iter().map(Box::as_ref)).any(Unit::has_own_leaves) {
             self.counting.begin(&self.data, &edge)?;
         }
+        let mut level = Level::at(&edge);
         if !owed.is_empty() {
             self.counting.is_owed(true);
             for unit in owed {
                 let mut begun = self.begin_checked(unit, &mut edge)?;
-                self.finish_unit(&mut begun, &mut edge)?;
+                self.finish_unit(&mut begun, &mut level, &mut edge)?;
             }
             self.owed.note(&self.data)?;
             if units.iter().any(|unit| !unit.leaves.is_empty()) {
-                self.fill_up(&mut edge)?;
+                self.level(&mut level, &mut edge)?;
             }
         }
         self.counting.is_owed(false);
-        let outcomes = self.write_units(units, &mut edge)?;
+        self.write_released(&mut edge)?;
+        let outcomes = self.write_units(units, &mut level, &mut edge)?;
+        self.level(&mut level, &mut edge)?;
+        self.keep_back(level)?;
         self.counting.write(&self.data)?;
-        self.fill_up(&mut edge)?;
         let note = self.ledger.note_for(&edge)?;
         self.execute("INSERT OR REPLACE INTO checkpoint (one, note) VALUES (1, ?)", params![&*note])?;
         self.make_durable(keys, edge, note)?;
@@ -338,15 +349,16 @@ impl Writer {
     }
 
     /// Writes units in their order, and then what stands beside them. Before something is erased nothing of an earlier one may be left to write.
-    fn write_units(&mut self, units: &[Box<Unit>], edge: &mut Edge) -> Result<Vec<Committed>, Fault> {
+    fn write_units<'u>(&mut self, units: &'u [Box<Unit>], level: &mut Level<'u>, edge: &mut Edge) -> Result<Vec<Committed>, Fault> {
         let mut begun = Vec::with_capacity(units.len());
         for unit in units {
             if unit.erasure.is_some() {
-                begun.iter_mut().try_for_each(|earlier| self.finish_unit(earlier, edge))?;
+                begun.iter_mut().try_for_each(|earlier| self.finish_unit(earlier, level, edge))?;
             }
+            level.expect(unit);
             begun.push(self.begin_unit(unit, edge)?);
         }
-        begun.iter_mut().try_for_each(|unit| self.finish_unit(unit, edge))?;
+        begun.iter_mut().try_for_each(|unit| self.finish_unit(unit, level, edge))?;
         Ok(begun.into_iter().filter_map(|unit| unit.outcome).collect())
     }
 

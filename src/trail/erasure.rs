@@ -19,7 +19,7 @@ use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::not_found;
 use crate::registry::{Registry, Role};
 use crate::search;
-use crate::store::{Assumption, Committed, Erasure, HistoryScope, Keyring, Reader, StoredVersion, Unit};
+use crate::store::{self, Assumption, Committed, Erasure, HistoryScope, Keyring, Reader, StoredVersion, Unit};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -210,7 +210,7 @@ impl Trail {
 
     /// Looks for everything that leads to the resource. Nothing is found when it is gone already.
     async fn plan(&self, type_name: &str, id: &str, again: bool) -> Result<Plan, Failure> {
-        self.query.pipeline.store.settle().await?;
+        self.query.pipeline.store.release(store::Whose::All).await?;
         let (type_name, id) = (type_name.to_owned(), id.to_owned());
         let pipeline = &self.query.pipeline;
         let definitions = pipeline.definitions;

@@ -89,7 +89,8 @@ impl Trail {
             keys: self.keys.to_string(),
             entries: items.into_iter().map(written).collect(),
             index_proof: self.bare_proof(&head, completeness.anchored_at).await?,
-            first_proof: self.bare_proof(&head, 0).await?,
+            // It is opened, for it shows when the log began.
+            first_proof: self.proof(&head, 0, true).await?,
             erasure_proof,
             completeness: Completeness { claims, ..completeness },
             consistency: self.consistency(&head, seen).await?,

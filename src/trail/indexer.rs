@@ -13,6 +13,9 @@ use tokio::sync::{Mutex, watch};
 /// Between two anchorings that nobody asked for. Each costs one leaf, and per changed tag about log2(tags ÷ changed tags) + 2 hashes and rows.
 const ANCHOR_EVERY: Duration = Duration::from_secs(60);
 
+/// So often it is anchored from when something happened on.
+const ANCHORED_AFTER: u32 = 60;
+
 /// Between two looks whether the index is near enough to the log.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -120,7 +123,7 @@ impl Indexer {
         let file = Arc::clone(&self.file);
         let (covers, root) = self.store.read(move |_| file.state()).await?;
         let leaf = Leaf::index(self.time.of(self.clock.now()), root.0, covers);
-        let unit = Unit { leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: None }], ..Unit::default() };
+        let unit = Unit { leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: Some(self.store.nobodys_key()), is_unseen: false }], ..Unit::default() };
         match self.store.commit(unit).await? {
             Committed::Done { leaves } if leaves.len() == 1 => {
                 Ok(AnchoredIndex { position: leaves.first().copied().unwrap_or_default(), covers, root })
@@ -164,22 +167,24 @@ impl Indexer {
         }
     }
 
-    /// Anchors now and then, where something happened since, and keeps the index near the log, until told to stop.
+    /// Anchors now and then, for a while after something happened, and keeps the index near the log, until told to stop. That the log grows meanwhile says nothing
+    /// of whether acts were kept back from it, which find room there.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
-        let (mut anchored_size, mut since) = (0, tokio::time::Instant::now());
+        let (mut anchored_size, mut left, mut since) = (0, 0, tokio::time::Instant::now());
         loop {
             tokio::select! {
                 _ = stop.changed() => return,
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             let is_due = since.elapsed() >= ANCHOR_EVERY;
-            let done = match is_due && self.store.ledger_head().size() > anchored_size {
-                true => self.anchored(|_, anchored| Ok(anchored.position + 1)).await.map(|size| anchored_size = size),
-                false => self.stay_near().await,
-            };
             if is_due {
                 since = tokio::time::Instant::now();
+                left = if self.store.ledger_head().size() > anchored_size { ANCHORED_AFTER } else { left.saturating_sub(1) };
             }
+            let done = match is_due && left > 0 {
+                true => self.anchored(|_, _| Ok(())).await.map(|()| anchored_size = self.store.ledger_head().size()),
+                false => self.stay_near().await,
+            };
             if let Err(fault) = done {
                 tracing::error!(fault = fault.kind.label(), detail = %fault.detail, "the index could not be anchored");
             }

@@ -44,7 +44,7 @@ use crate::identity::Caller;
 use crate::outcome::{Failure, Fault, FaultKind, IssueType, Reason, Refusal};
 use crate::query::{QueryPath, may, not_found};
 use crate::registry::Role;
-use crate::store::StoredVersion;
+use crate::store::{StoredVersion, Whose};
 use std::sync::Arc;
 use subject::Subject;
 
@@ -115,8 +115,11 @@ impl Trail {
 
     async fn find(&self, caller: &Caller, type_name: &str, id: &str) -> Result<Subject, Failure> {
         let id = self.query.pipeline.dialect(caller).id(type_name, id);
-        let found = subject::subject(&self.query.pipeline, type_name, &id).await?;
-        Ok(found.ok_or_else(|| not_found(type_name))?)
+        let found = subject::subject(&self.query.pipeline, type_name, &id).await?.ok_or_else(|| not_found(type_name))?;
+        let keyring = &self.query.pipeline.anchor.keyring;
+        let names = found.patients.iter().map(|patient| keyring.patient_name(patient)).collect();
+        self.query.pipeline.store.release(Whose::Of(names)).await?;
+        Ok(found)
     }
 
     /// Nothing is handed out that is not on record.

@@ -149,3 +149,29 @@ async fn older_data_is_sealed_once() {
     let (_, told) = AtRest::left_by(at_rest.start().await).await.fsck();
     assert!(told.contains("are not all there") && told.contains("was not noted by the gateway"), "{told}");
 }
+
+/// Acts that are kept back from the log are on record: one that is taken away, or is another, is missed; and they come to their places after a start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acts_that_are_kept_back_are_missed() {
+    let world = Setup::adjusted(|settings| settings.ledger.grows_by = 4).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let mut ids = Vec::new();
+    for number in 0..12 {
+        ids.push(a.create(&patient(&number.to_string())).await);
+    }
+    b.get(&format!("Patient?_id={}", ids.join(","))).await.expect(200);
+    world.running.store.settle().await.unwrap();
+    let at_rest = AtRest::of(world).await;
+    assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 8, "one is counted, three have room");
+    at_rest.check("DELETE FROM held WHERE number = (SELECT max(number) FROM held)", "in the log yet are not all there");
+    at_rest.check("UPDATE held SET draft = x'00' WHERE number = (SELECT min(number) FROM held)", "in the log yet, is not as it was stored");
+    let world = at_rest.start().await;
+    let oversight = world.party("health-department").await;
+    for id in &ids {
+        let trail = oversight.get(&format!("Patient/{id}/$provenance-trail")).await.expect(200).text();
+        assert_eq!(trail.matches("{\"type\":\"withheld\"").count(), 1);
+    }
+    let at_rest = AtRest::of(world).await;
+    assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 0);
+    assert_eq!(at_rest.fsck().0, Some(0));
+}

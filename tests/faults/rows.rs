@@ -49,7 +49,7 @@ impl Case {
             officer(&world).await.call(Call::new("POST", &format!("{what}/$erase"))).await.expect(200);
         }
         for leaf in older {
-            let leaves = vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: None }];
+            let leaves = vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: None, is_unseen: false }];
             world.running.store.commit(Unit { leaves, ..Unit::default() }).await.unwrap();
         }
         Case { at_rest: AtRest::of(world).await, record, patient: id }

@@ -89,10 +89,11 @@ async fn anybody_can_check_the_whole_log() {
     }
 }
 
-/// By how much the log grew with a request says nothing of how many patients it met with: it grows by so many leaves, or a multiple.
+/// By how much the log grew with a request says nothing of how many patients it met with: it grows by so many leaves, or a multiple. What has no room there is
+/// on record all the same, and told to whoever is told of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_grows_by_so_many_leaves_at_once() {
-    for (grows_by, grown) in [(16, [16, 16, 16, 32]), (4, [4, 4, 8, 20]), (1, [1, 1, 6, 18])] {
+    for (grows_by, grown) in [(16, [16, 16, 16, 16]), (4, [4, 4, 4, 4]), (1, [1, 1, 6, 18])] {
         let adjust = move |settings: &mut Settings| (settings.ledger.grows_by, settings.ledger.anchor_within_ms) = (grows_by, 0);
         let world = Setup::adjusted(adjust).start().await;
         let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
@@ -112,6 +113,34 @@ async fn it_grows_by_so_many_leaves_at_once() {
             b.get(question).await;
             assert_eq!(world.running.store.ledger_head().size() - before, grown, "{question} by {grows_by}");
         }
+        let oversight = world.party("health-department").await;
+        for (number, id) in ids.iter().enumerate() {
+            let trail = oversight.get(&format!("Patient/{id}/$provenance-trail")).await.expect(200).text();
+            let refused = 1 + usize::from(number < 6) + usize::from(number == 0);
+            assert_eq!(trail.matches("{\"type\":\"withheld\"").count(), refused, "{number} by {grows_by}");
+        }
+    }
+}
+
+/// Nor does it at the edge of what it grows by, with as many records of one's own as one likes beside what is hidden.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_do_records_of_ones_own_beside_it() {
+    let world = Setup::adjusted(|settings| settings.ledger.anchor_within_ms = 0).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let hidden = a.create(&patient("hidden")).await;
+    let mut own = Vec::new();
+    for number in 0..33 {
+        own.push(b.create(&patient(&format!("own-{number}"))).await);
+    }
+    for count in [1, 3, 4, 5, 15, 16, 17, 20, 32, 33] {
+        let mut grown = Vec::new();
+        for beside in ["hg-00000000000000000000000000", &hidden] {
+            let before = world.running.store.ledger_head().size();
+            let found = b.get(&format!("Patient?_id={},{beside}&_count=50", own[..count].join(","))).await.expect(200);
+            assert_eq!(found.json()["total"], count);
+            grown.push(world.running.store.ledger_head().size() - before);
+        }
+        assert_eq!(grown[0], grown[1], "{count}");
     }
 }
 
@@ -147,7 +176,7 @@ async fn where_a_leaf_stands_tells_nothing_of_what_was_met() {
         seen.push((index - before, head() - before, looks));
         b.call(Call::new("DELETE", &format!("Patient/{first}"))).await.expect(204);
     }
-    assert!(seen.iter().all(|one| *one == (16, 32, BTreeSet::from([(174, 7)]))), "{seen:?}");
+    assert!(seen.iter().all(|one| *one == (16, 32, BTreeSet::from([(206, 7)]))), "{seen:?}");
 }
 
 /// Whoever operates it may keep the entries from everybody: what is proved by hashes goes on being proved.

@@ -230,7 +230,7 @@ async fn anchored_untagged(world: &World, id: &str) {
     };
     let unit = Unit {
         versions: vec![draft("Practitioner", &resource, Some(0)), draft("Provenance", &stated, None)],
-        leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: Some(sealed), patient: None }],
+        leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: Some(sealed), patient: None, is_unseen: false }],
         ..Unit::default()
     };
     assert!(matches!(world.running.store.commit(unit).await, Ok(Committed::Done { .. })));
