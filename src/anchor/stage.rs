@@ -342,7 +342,13 @@ fn each(patients: &[String]) -> impl Iterator<Item = Option<&str>> {
 
 fn draft(leaf: &Leaf, key: Option<SealedRecord>, patient: [u8; 32]) -> LeafDraft {
     let slots = counter_offsets().into_iter().zip(leaf.tags.slots());
-    LeafDraft { entry: leaf.encode(), tags: slots.filter_map(|(offset, tag)| Some((offset, tag?))).collect(), key, patient: Some(patient), is_unseen: false }
+    LeafDraft {
+        entry: leaf.encode(),
+        tags: slots.filter_map(|(offset, tag)| Some((offset, tag?))).collect(),
+        key,
+        patient: Some(patient),
+        is_unseen: false,
+    }
 }
 
 /// The key of a version's leaf for another patient than the first: gone when the record's key is.

@@ -110,7 +110,8 @@ impl Closing {
 
     /// Where something was told it is not said of whom else what was not told is; where nothing was, each patient's record names theirs.
     fn for_each_withheld(&self, withheld: Vec<String>, names_theirs: bool) -> Vec<Closing> {
-        let theirs = |patient: &String| self.resources.iter().filter(|reference| names_theirs && self.is_of(reference, patient)).cloned().collect();
+        let theirs =
+            |patient: &String| self.resources.iter().filter(|reference| names_theirs && self.is_of(reference, patient)).cloned().collect();
         let untold = |patient: String| Closing {
             resources: theirs(&patient),
             withheld: vec![patient],

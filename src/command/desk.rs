@@ -99,7 +99,7 @@ type Told = Result<(StatusCode, String), String>;
 impl Admin {
     fn of(desk: &Desk) -> Result<Admin, String> {
         let settings = Settings::load(&desk.config).map_err(|error| error.to_string())?;
-        let key = read_secret(&settings.storage.data_dir.join("keys/operator.key"))?;
+        let key = read_secret(&settings.keys_dir().join("operator.key"))?;
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(|error| error.to_string())?;
         Ok(Admin { base: format!("http://{}/desk", settings.server.admin_listen), key: key.reveal().trim().to_owned(), http })

@@ -75,6 +75,11 @@ async fn run(settings: Settings, listeners: Listeners, file: Option<Watched>) ->
             "DEVELOPMENT MODE: anybody on this machine gets a token for any registered client. Never run a real gateway like this."
         );
     }
+    if !settings.dev && settings.ledger_register_file().starts_with(&settings.storage.data_dir) {
+        tracing::warn!(
+            "what was signed last ([storage] keys_dir, [ledger] register_file) lies in the data folder: one that is put back whole is not noticed to be behind"
+        );
+    }
     let stop = asked_to_stop();
     let origin = settings.server.origin();
     let gateway = Gateway::build(settings, Clock::system(), Entropy::system())?;

@@ -56,6 +56,8 @@ fn storage_and_ledger(settings: &Settings, problems: &mut Problems) {
     problems.within("[storage]", "max_group_units", storage.max_group_units, limits::GROUP_UNITS);
     problems.within("[storage]", "max_queued_units", storage.max_queued_units, limits::QUEUE_UNITS);
     problems.within("[storage]", "readers", storage.readers, limits::READERS);
+    let is_one = storage.gateway_key_file.is_none() || storage.gateway_key_env.is_none();
+    problems.require(is_one, "[storage]", "gateway_key_env", "must not be given beside gateway_key_file: there is one such key");
     problems.within("[storage]", "max_bytes", storage.max_bytes, limits::STORAGE_BYTES);
     problems.within("[storage]", "cache_bytes", storage.cache_bytes, limits::CACHE_BYTES);
     let origin = &settings.ledger.origin;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 pub fn resolve_paths(settings: &mut Settings, directory: &Path) {
     let Settings { server, storage, ledger, identity, consent, redis, definitions, clients, holders, destinations, sources, .. } = settings;
     let mut paths: Vec<&mut PathBuf> = vec![&mut storage.data_dir];
+    paths.extend(storage.keys_dir.iter_mut().chain(&mut storage.gateway_key_file));
     paths.extend(ledger.key_file.iter_mut().chain(&mut ledger.register_file).chain(&mut ledger.witnesses_file));
     paths.extend(ledger.publish.iter_mut().map(|bucket| &mut bucket.secret_access_key_file));
     paths.extend(ledger.witness.iter_mut().map(|witness| &mut witness.logs_file));

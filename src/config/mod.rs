@@ -132,9 +132,19 @@ impl Settings {
         self.ledger.key_file.clone().unwrap_or_else(|| self.storage.data_dir.join("ledger.key"))
     }
 
+    /// Where the keys of records and patients lie.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.storage.keys_dir.clone().unwrap_or_else(|| self.storage.data_dir.join("keys"))
+    }
+
+    /// The file of the key that opens them, where none comes with the environment.
+    pub fn gateway_key_file(&self) -> PathBuf {
+        self.storage.gateway_key_file.clone().unwrap_or_else(|| self.keys_dir().join("gateway.key"))
+    }
+
     /// Where the last signed tree is remembered.
     pub fn ledger_register_file(&self) -> PathBuf {
-        self.ledger.register_file.clone().unwrap_or_else(|| self.storage.data_dir.join("keys/signed-tree"))
+        self.ledger.register_file.clone().unwrap_or_else(|| self.keys_dir().join("signed-tree"))
     }
 
     /// The effective settings as a file: defaults filled in, paths resolved, secrets named by their files only. It loads again to the same settings.

@@ -85,6 +85,12 @@ pub struct Tls {
 pub struct Storage {
     /// The directory of the database, the ledger's tiles and the keys the gateway draws itself.
     pub data_dir: PathBuf,
+    /// The directory of the keys of records and patients, and of what was signed last; `keys` in the data's, unless it lies apart.
+    pub keys_dir: Option<PathBuf>,
+    /// The file of the key that opens these: 64 hexadecimal digits.
+    pub gateway_key_file: Option<PathBuf>,
+    /// The environment variable that holds it, instead of a file.
+    pub gateway_key_env: Option<String>,
     pub max_group_units: u64,
     pub max_queued_units: u64,
     pub readers: u64,
@@ -98,6 +104,9 @@ impl Default for Storage {
     fn default() -> Storage {
         Storage {
             data_dir: PathBuf::from("hearthgate-data"),
+            keys_dir: None,
+            gateway_key_file: None,
+            gateway_key_env: None,
             max_group_units: limits::GROUP_UNITS.default,
             max_queued_units: limits::QUEUE_UNITS.default,
             readers: limits::READERS.default,

@@ -24,6 +24,9 @@ use rusqlite::{Connection, OpenFlags, Row, Rows};
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Leaves at the end of the log by which it is told whether a key opens them.
+const NEWEST_LEAVES: u32 = 256;
+
 /// What a comparison found.
 #[derive(Debug, Default)]
 pub struct Compared {
@@ -33,20 +36,35 @@ pub struct Compared {
     pub problems: Vec<String>,
 }
 
+/// The newest leaves of the log in a data folder.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn newest_leaves(folder: &Path) -> Result<Vec<Vec<u8>>, Fault> {
+    let data = opened(folder)?;
+    let mut statement = data.prepare("SELECT CAST(entry AS BLOB) FROM leaf ORDER BY position DESC LIMIT ?").map_err(fault)?;
+    let rows = statement.query_map([NEWEST_LEAVES], |row| row.get(0)).map_err(fault)?;
+    rows.collect::<Result<_, _>>().map_err(fault)
+}
+
+fn opened(folder: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(data_file(folder), flags).map_err(fault)
+}
+
 /// Compares the rows with the leaves, where these can be read, and with their seals, where the gateway's key is given, and the index with the rows: beside a
 /// running gateway or without one.
 ///
 /// # Errors
 /// When the data cannot be read.
 pub fn compare_rows(
-    folder: &Path,
+    (folder, keys): (&Path, &Path),
     definitions: &'static Definitions,
     reader: Option<&dyn LeafReader>,
     gateway: Option<&[u8; 32]>,
 ) -> Result<Compared, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let data = Connection::open_with_flags(data_file(folder), flags).map_err(fault)?;
-    let told = destroyed::told_in(folder)?;
+    let data = opened(folder)?;
+    let told = destroyed::told_in(keys)?;
     let data = data.unchecked_transaction().map_err(fault)?;
     let mut compared = Compared::default();
     let sealer = gateway.map(|gateway| sealer(&data, gateway, &mut compared)).transpose()?.flatten();
@@ -69,8 +87,7 @@ pub fn compare_rows(
 /// # Errors
 /// When the data cannot be read.
 pub fn is_of_gateway(folder: &Path, gateway: &[u8; 32]) -> Result<bool, Fault> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    bound::is_of_gateway(&Connection::open_with_flags(data_file(folder), flags).map_err(fault)?, gateway)
+    bound::is_of_gateway(&opened(folder)?, gateway)
 }
 
 /// What the gateway notes beside the versions: of erasures, of what it received, of what waits for signatures.

@@ -95,9 +95,9 @@ fn missing(there: u64, told: u64) -> String {
     )
 }
 
-/// What the key store in a data folder tells, where it lies there. Read before the data, which never has less.
+/// What the key store in a folder tells, where there is one. Read before the data, which never has less.
 pub(super) fn told_in(folder: &Path) -> Result<Option<Told>, Fault> {
-    let path = folder.join("keys/keys.db");
+    let path = folder.join("keys.db");
     if !path.exists() {
         return Ok(None);
     }

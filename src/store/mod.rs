@@ -64,7 +64,7 @@ mod writer;
 
 pub use candidates::MAX_CANDIDATES;
 pub use changes::PARTIES;
-pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows, is_of_gateway};
+pub use compared::{Compared, Erases, LeafReader, LeafSays, compare_rows, is_of_gateway, newest_leaves};
 pub use counting::Count;
 pub use held::Whose;
 pub use index::{IndexFile, MAX_BATCH};

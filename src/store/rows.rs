@@ -212,7 +212,12 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn insert_version(&mut self, draft: &VersionDraft, raw: Option<i64>, place: Option<(u64, usize, &LeafDraft)>) -> Result<(), Fault> {
+    pub(super) fn insert_version(
+        &mut self,
+        draft: &VersionDraft,
+        raw: Option<i64>,
+        place: Option<(u64, usize, &LeafDraft)>,
+    ) -> Result<(), Fault> {
         let seq: i64 = self.value("SELECT coalesce(max(seq), 0) + 1 FROM version")?;
         let rid = self.point_at(draft, seq)?;
         let leaf = place.map(|(position, ..)| position);

@@ -123,7 +123,16 @@ impl Indexer {
         let file = Arc::clone(&self.file);
         let (covers, root) = self.store.read(move |_| file.state()).await?;
         let leaf = Leaf::index(self.time.of(self.clock.now()), root.0, covers);
-        let unit = Unit { leaves: vec![LeafDraft { entry: leaf.encode(), tags: Vec::new(), key: None, patient: Some(self.store.nobodys_key()), is_unseen: false }], ..Unit::default() };
+        let unit = Unit {
+            leaves: vec![LeafDraft {
+                entry: leaf.encode(),
+                tags: Vec::new(),
+                key: None,
+                patient: Some(self.store.nobodys_key()),
+                is_unseen: false,
+            }],
+            ..Unit::default()
+        };
         match self.store.commit(unit).await? {
             Committed::Done { leaves } if leaves.len() == 1 => {
                 Ok(AnchoredIndex { position: leaves.first().copied().unwrap_or_default(), covers, root })

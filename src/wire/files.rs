@@ -10,8 +10,12 @@ use std::os::unix::fs::OpenOptionsExt;
 /// The 32 secret bytes of a file, drawn and written when there is no file yet.
 pub(super) fn secret(path: &Path, entropy: &Entropy) -> Result<[u8; 32], Fault> {
     let text = kept(path, || Ok(HEXLOWER.encode(&entropy.bytes::<32>())))?;
-    let bytes = HEXLOWER.decode(text.trim().as_bytes()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    bytes.ok_or_else(|| Fault::new(FaultKind::Internal, format!("{}: is not 32 bytes in hexadecimal", path.display())))
+    secret_of(&text).ok_or_else(|| Fault::new(FaultKind::Internal, format!("{}: is not 32 bytes in hexadecimal", path.display())))
+}
+
+/// The 32 secret bytes that a text writes in hexadecimal.
+pub(super) fn secret_of(text: &str) -> Option<[u8; 32]> {
+    HEXLOWER.decode(text.trim().as_bytes()).ok()?.try_into().ok()
 }
 
 /// Reads a file, or makes it once: written, synced, and readable by its owner only.

@@ -22,13 +22,24 @@ use std::path::{Path, PathBuf};
 /// The keys of records and patients. The key that opens them is drawn for a new gateway alone: beside data, or keys that it does not open, one
 /// drawn anew would give everybody new ids and sever what follows from what there is.
 pub(super) fn keyring(settings: &Settings, entropy: &Entropy) -> Result<Keyring, Fault> {
-    let (folder, path) = (settings.storage.data_dir.join("keys"), gateway_key_file(settings));
+    let (folder, path) = (settings.keys_dir(), settings.gateway_key_file());
+    if let Some(given) = given_gateway_key(settings)? {
+        return Keyring::open(&folder, given, entropy.clone());
+    }
     let is_new = !data_of(settings).exists() && !folder.join("keys.db").exists();
     if !is_new && !path.exists() {
         let text = format!("{}: is missing, and there is data that was written with it. Put it back.", path.display());
         return Err(Fault::new(FaultKind::Storage, text));
     }
     Keyring::open(&folder, files::secret(&path, entropy)?, entropy.clone())
+}
+
+/// The key that opens the others, where it comes with the environment. What stands there is never told.
+fn given_gateway_key(settings: &Settings) -> Result<Option<[u8; 32]>, Fault> {
+    let Some(name) = &settings.storage.gateway_key_env else { return Ok(None) };
+    let wrong = |what: &str| Fault::new(FaultKind::Storage, format!("the environment variable {name} ([storage] gateway_key_env) {what}"));
+    let text = std::env::var(name).map_err(|_| wrong("is not set"))?;
+    files::secret_of(&text).map(Some).ok_or_else(|| wrong("does not hold 32 bytes in hexadecimal"))
 }
 
 /// Draws a new signing key for a log at rest, signed by the one before it, and gives the history with it.
@@ -49,7 +60,10 @@ pub fn rotate_ledger_key(settings: &Settings, entropy: &Entropy) -> Result<KeyHi
 /// When there is no gateway's data, or its key is not beside it.
 pub fn leaf_secret_of(settings: &Settings) -> Result<[u8; 32], Fault> {
     check_there(settings)?;
-    let path = gateway_key_file(settings);
+    if let Some(given) = given_gateway_key(settings)? {
+        return Ok(leaf_secret(&given));
+    }
+    let path = settings.gateway_key_file();
     if !path.exists() {
         return Err(wrong(&path, "is missing"));
     }
@@ -85,10 +99,6 @@ pub fn recount_ledger(settings: &Settings, entropy: &Entropy) -> Result<Recounte
     let published = published(settings, keys.history())?;
     let form = LeafKeys::new(keyring(settings, entropy)?.leaf_secret());
     recount(&store_settings(settings, false), published.as_ref().map(|published| &published.checkpoint), opened, &form)
-}
-
-fn gateway_key_file(settings: &Settings) -> PathBuf {
-    settings.storage.data_dir.join("keys/gateway.key")
 }
 
 /// Nothing is made where a log at rest is expected.

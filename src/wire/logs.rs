@@ -96,7 +96,7 @@ fn witness_state(
 
 /// A cosigner's key, in the folder of the other keys.
 fn key_of(settings: &Settings, name: &str, file: &str, entropy: &Entropy) -> Result<SigningKey, Fault> {
-    let key = signing_key(&settings.storage.data_dir.join("keys").join(file), name, Algorithm::CosignatureV1, entropy)?;
+    let key = signing_key(&settings.keys_dir().join(file), name, Algorithm::CosignatureV1, entropy)?;
     tracing::info!(key = %key.verifier(), "cosigning");
     Ok(key)
 }

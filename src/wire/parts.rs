@@ -69,9 +69,8 @@ impl Durable {
         // Another part of the process may have installed the provider before; either way there is one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let definitions = judged_by::definitions(settings)?;
-        let folder = settings.storage.data_dir.clone();
         let keyring = keys::keyring(settings, &entropy)?;
-        let admin_key = files::secret(&folder.join("keys/operator.key"), &entropy)?;
+        let admin_key = files::secret(&settings.keys_dir().join("operator.key"), &entropy)?;
         let log_keys = keys::log_keys(settings, &entropy)?;
         let verifier_key: Arc<str> = log_keys.verifier().to_string().into();
         let published = publish::published(settings, log_keys.history())?;

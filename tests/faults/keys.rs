@@ -3,12 +3,13 @@
 use crate::support::data::{observation, patient};
 use crate::support::process::{Site, hearthgate};
 use crate::support::world::OFFICER;
-use crate::support::{Call, Folder, Setup, World};
+use crate::support::{AtRest, Call, Folder, Setup, World};
 use hearthgate::clock::Clock;
 use hearthgate::config::Settings;
 use hearthgate::outcome::Fault;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// The key store as a backup keeps it: its files and what is in them.
@@ -159,4 +160,61 @@ async fn a_start_misses_labels_of_destroyed_keys() {
     std::fs::remove_file(site.data().join("keys/signed-tree")).unwrap();
     assert!(hearthgate(&["ledger", "adopt", "--config", site.config.to_str().unwrap()], site.folder.path()).status.success());
     again(1).await;
+}
+
+/// Keys, and what was signed last, lie where the operator says, and the key that opens them comes as a file or with the environment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_lie_apart_from_the_data() {
+    let apart = |settings: &mut Settings| {
+        let disk = settings.storage.data_dir.with_file_name("another-disk");
+        settings.storage.gateway_key_file = Some(disk.with_file_name("wrapping.key"));
+        settings.storage.keys_dir = Some(disk);
+    };
+    let world = Setup::adjusted(apart).start().await;
+    let a = world.party("hospital-a").await;
+    let id = a.create(&patient("1")).await;
+    let disk = world.folder.path().join("another-disk");
+    for name in ["keys.db", "signed-tree", "operator.key"] {
+        assert!(disk.join(name).exists(), "{name}");
+    }
+    assert!(!world.data().join("keys").exists() && !disk.join("gateway.key").exists());
+    let at_rest = AtRest::left_by(world).await;
+    let (keys, wrapping) = (disk.display().to_string(), disk.with_file_name("wrapping.key").display().to_string());
+    let (code, told) = at_rest.fsck_with(&["--keys", &keys, "--gateway-key", &wrapping]);
+    assert_eq!((code, told.contains("seals: ")), (Some(0), true), "{told}");
+    assert!(!told.contains("not checked"), "{told}");
+    assert!(at_rest.fsck().1.contains("not checked"), "what is not there is not looked at, and that is said");
+    // The key of another gateway accuses nobody.
+    std::fs::write(disk.with_file_name("other.key"), "07".repeat(32)).unwrap();
+    let (code, told) = at_rest.fsck_with(&["--keys", &keys, "--leaf-key", &disk.with_file_name("other.key").display().to_string()]);
+    assert_eq!(code, Some(1));
+    assert!(!told.contains("does not follow") && !told.contains("is not there"), "{told}");
+    // The same key by the environment: what it opens is the same, and what stands there is told nobody.
+    let secret = std::fs::read_to_string(&wrapping).unwrap();
+    let mut settings = at_rest.settings().clone();
+    let by_file = leaf_key(&settings, &disk, &[]);
+    settings.storage.gateway_key_file = None;
+    settings.storage.gateway_key_env = Some("HEARTHGATE_GATEWAY_KEY".to_owned());
+    assert_eq!(leaf_key(&settings, &disk, &[("HEARTHGATE_GATEWAY_KEY", &secret)]), by_file);
+    for wrong in [&[][..], &[("HEARTHGATE_GATEWAY_KEY", &secret[..63])], &[("HEARTHGATE_GATEWAY_KEY", "")]] {
+        let (code, told) = leaf_key(&settings, &disk, wrong);
+        assert_ne!(code, Some(0));
+        assert!(told.contains("HEARTHGATE_GATEWAY_KEY") && !told.contains(&secret[..8]), "{told}");
+    }
+    // Two of them are none.
+    settings.storage.gateway_key_file = Some(wrapping.into());
+    let (code, told) = leaf_key(&settings, &disk, &[("HEARTHGATE_GATEWAY_KEY", &secret)]);
+    assert_ne!(code, Some(0));
+    assert!(told.contains("gateway_key_env"), "{told}");
+    let world = at_rest.start().await;
+    world.party("hospital-a").await.get(&format!("Patient/{id}")).await.expect(200);
+}
+
+/// The key of leaves as the command prints it, or what it says instead.
+fn leaf_key(settings: &Settings, beside: &Path, environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let config = beside.with_file_name("apart.toml");
+    std::fs::write(&config, settings.to_toml()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hearthgate"));
+    let told = command.args(["ledger", "leaf-key", "--config"]).arg(&config).envs(environment.iter().copied()).output().unwrap();
+    (told.status.code(), String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned())
 }

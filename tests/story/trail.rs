@@ -205,6 +205,9 @@ async fn what_was_refused_before_it_was_planned_is_in_the_trail_of_whom_it_named
         (Call::post(&format!("{here}/$consent-decide"), &filed), 400, true),
         (Call::new("POST", &format!("{here}/$erase")), 403, true),
         (Call::get(&format!("{here}/$provenance-trail?frob=1")), 400, true),
+        // A purpose that the token does not allow, and one that is no code.
+        (Call::get(&here).header("x-purpose-of-use", "HRESCH"), 403, true),
+        (Call::get(&here).header("x-purpose-of-use", "curiosity"), 400, true),
         (Call::get(&format!("{here}/$everything?frob=1")), 400, true),
         // Bundles, whole and entry by entry.
         (Call::post("", &json!({"resourceType": "Bundle", "type": "transaction", "entry": [{"resource": filed}]})), 400, true),

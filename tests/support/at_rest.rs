@@ -33,6 +33,10 @@ impl AtRest {
         AtRest { folder, settings, data, key, whole }
     }
 
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// What `ledger fsck --data` answers and says.
     pub fn fsck(&self) -> (Option<i32>, String) {
         self.fsck_with(&[])

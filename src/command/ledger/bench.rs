@@ -107,7 +107,10 @@ fn entry(number: u64, bytes: usize) -> Vec<u8> {
 }
 
 fn unit(entries: impl Iterator<Item = Vec<u8>>) -> Unit {
-    Unit { leaves: entries.map(|entry| LeafDraft { entry, tags: Vec::new(), key: None, patient: None, is_unseen: false }).collect(), ..Unit::default() }
+    Unit {
+        leaves: entries.map(|entry| LeafDraft { entry, tags: Vec::new(), key: None, patient: None, is_unseen: false }).collect(),
+        ..Unit::default()
+    }
 }
 
 /// Many writers, each with one entry under way.

@@ -47,6 +47,12 @@ pub enum LedgerCommand {
         /// are compared with what the leaves stand for, and with their seals where keys/gateway.key is there; its search index with the rows.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// Where the gateway's keys lie, if not in the folder `keys` of its data.
+        #[arg(long, requires = "data")]
+        keys: Option<PathBuf>,
+        /// The key that opens these, if it is not `gateway.key` beside them.
+        #[arg(long, requires = "data")]
+        gateway_key: Option<PathBuf>,
         #[command(flatten)]
         reading: Reading,
         #[command(flatten)]
@@ -115,6 +121,25 @@ fn key_in(path: &Path) -> Result<[u8; 32], String> {
     key.ok_or_else(|| format!("{}: is not 32 bytes in hexadecimal", path.display()))
 }
 
+/// Where a gateway's data and keys lie.
+pub(super) struct At {
+    pub data: PathBuf,
+    pub keys: PathBuf,
+    gateway_key: PathBuf,
+}
+
+impl At {
+    fn of(data: &Path, keys: Option<&Path>, gateway_key: Option<&Path>) -> At {
+        let keys = keys.map_or_else(|| data.join("keys"), Path::to_owned);
+        At { data: data.to_owned(), gateway_key: gateway_key.map_or_else(|| keys.join("gateway.key"), Path::to_owned), keys }
+    }
+
+    /// The gateway's key, where it is there. Data may be looked at apart from its keys.
+    fn gateway_key(&self) -> Result<Option<[u8; 32]>, String> {
+        self.gateway_key.exists().then(|| key_in(&self.gateway_key)).transpose()
+    }
+}
+
 /// Whom to believe.
 #[derive(Args)]
 pub struct Trust {
@@ -160,7 +185,10 @@ pub fn run(command: &LedgerCommand) -> u8 {
     let done = match command {
         LedgerCommand::Verify { what, record: None, since, trust } if Source::is_log(what) => verify_log(what, since.as_deref(), trust),
         LedgerCommand::Verify { what, record, trust, .. } => verify(Path::new(what), record.as_deref(), trust),
-        LedgerCommand::Fsck { log, data, reading, trust } => check(log, data.as_deref(), reading, trust),
+        LedgerCommand::Fsck { log, data, keys, gateway_key, reading, trust } => {
+            let of = |data: &PathBuf| At::of(data, keys.as_deref(), gateway_key.as_deref());
+            check(log, data.as_ref().map(of).as_ref(), reading, trust)
+        }
         LedgerCommand::LeafKey { config } => leaf_key(config),
         LedgerCommand::Prove { log, index, trust } => prove(log, *index, trust),
         LedgerCommand::Policy { file } => policy(file),
@@ -278,7 +306,7 @@ fn status_of(error: &LedgerError) -> u8 {
     if matches!(error, LedgerError::Storage { .. }) { FAULT } else { FINDINGS }
 }
 
-fn check(place: &str, data: Option<&Path>, reading: &Reading, trust: &Trust) -> Result<u8, String> {
+fn check(place: &str, data: Option<&At>, reading: &Reading, trust: &Trust) -> Result<u8, String> {
     let (policy, source) = (trust.policy()?, Source::open(place)?);
     let (published, checkpoint) = match fsck::fsck(&source, &policy, &mut progress) {
         Ok(report) => {
@@ -287,16 +315,22 @@ fn check(place: &str, data: Option<&Path>, reading: &Reading, trust: &Trust) -> 
         }
         Err(error) => (complain(status_of(&error), error), None),
     };
-    let kept = data.map_or(Ok(FINE), |folder| check_data(folder, checkpoint.as_ref(), reading, &policy))?;
+    let kept = data.map_or(Ok(FINE), |at| check_data(at, checkpoint.as_ref(), reading, &policy))?;
     Ok(published.max(kept))
 }
 
 /// Compares what is made of the leaves in the data with them, and the leaves with what was published and signed.
-fn check_data(folder: &Path, published: Option<&Checkpoint>, reading: &Reading, policy: &Policy) -> Result<u8, String> {
-    let gateway = rows::gateway_key(folder)?;
+fn check_data(at: &At, published: Option<&Checkpoint>, reading: &Reading, policy: &Policy) -> Result<u8, String> {
+    let gateway = at.gateway_key()?;
     // Read with another gateway's key, leaves would say what they do not.
-    let own = gateway.filter(|gateway| is_of_gateway(folder, gateway).unwrap_or(false));
-    let keys = reading.keys()?.or_else(|| own.map(|gateway| LeafKeys::new(leaf_secret(&gateway))));
+    let own = gateway.filter(|gateway| is_of_gateway(&at.data, gateway).unwrap_or(false));
+    let given = reading.keys()?;
+    if let Some(keys) = &given
+        && !rows::opens_leaves(&at.data, keys)
+    {
+        return Ok(complain(FINDINGS, "--leaf-key opens no leaf of this data: it is another gateway's. Nothing was checked of the data."));
+    }
+    let keys = given.or_else(|| own.map(|gateway| LeafKeys::new(leaf_secret(&gateway))));
     // It is signed by the log and not yet cosigned.
     let policy = policy.clone().without_quorum();
     let opened = |note: &str| {
@@ -304,17 +338,17 @@ fn check_data(folder: &Path, published: Option<&Checkpoint>, reading: &Reading, 
         let note: Note = note.parse().map_err(|error| failed(&error))?;
         policy.accept(&note).map(|accepted| accepted.checkpoint().clone()).map_err(|error| failed(&error))
     };
-    let register = folder.join("keys/signed-tree");
+    let register = at.keys.join("signed-tree");
     let Some(form) = keys else {
-        answer!("counters and index: not checked, for the key of leaves is not there: neither keys/gateway.key nor --leaf-key");
-        return Ok(rows::check(folder, gateway.as_ref(), None));
+        answer!("counters and index: not checked, for the key of leaves is not there: neither the gateway's nor --leaf-key");
+        return Ok(rows::check(at, gateway.as_ref(), None));
     };
-    let counted = match inspect(folder, &KnownTrees { published, register: &register }, opened, &form) {
+    let counted = match inspect(&at.data, &KnownTrees { published, register: &register }, opened, &form) {
         Ok(report) => found(&format!("counters and index: {} tags of ", report.tags), report.leaves, &report.problems),
         Err(fault) if fault.kind == FaultKind::Ledger => complain(FINDINGS, fault),
         Err(fault) => complain(FAULT, fault),
     };
-    Ok(counted.max(rows::check(folder, gateway.as_ref(), keys)))
+    Ok(counted.max(rows::check(at, gateway.as_ref(), keys)))
 }
 
 fn found(what: &str, leaves: u64, problems: &[impl std::fmt::Display]) -> u8 {

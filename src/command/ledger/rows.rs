@@ -1,20 +1,21 @@
 //! What `hearthgate ledger fsck --data` says of the rows.
 
+use super::At;
 use crate::anchor::{Leaf, LeafKeys, LeafKind, Severed, Tags};
 use crate::command::{FAULT, FINDINGS, FINE, complain};
 use crate::definitions::Definitions;
-use crate::store::{Compared, Erases, LeafReader, LeafSays, compare_rows};
+use crate::store::{Compared, Erases, LeafReader, LeafSays, compare_rows, newest_leaves};
 use std::path::Path;
 
 /// Compares what is stored with what the leaves stand for and with its seals, and the search index with what is stored.
-pub(super) fn check(folder: &Path, gateway: Option<&[u8; 32]>, keys: Option<LeafKeys>) -> u8 {
+pub(super) fn check(at: &At, gateway: Option<&[u8; 32]>, keys: Option<LeafKeys>) -> u8 {
     let reader = keys.map(Rows);
-    match compare_rows(folder, Definitions::embedded(), reader.as_ref().map(|rows| rows as &dyn LeafReader), gateway) {
+    match compare_rows((&at.data, &at.keys), Definitions::embedded(), reader.as_ref().map(|rows| rows as &dyn LeafReader), gateway) {
         Ok(Compared { resources, seals, problems }) => {
             problems.iter().for_each(|problem| answer!("{problem}"));
             match seals {
                 Some(seals) => answer!("seals: {seals} versions"),
-                None => answer!("seals: not checked, for the gateway's key is not in keys/gateway.key"),
+                None => answer!("seals: not checked, for the gateway's key is not there"),
             }
             if reader.is_none() {
                 answer!("what the leaves stand for: not checked, for the key of leaves is not there");
@@ -26,13 +27,11 @@ pub(super) fn check(folder: &Path, gateway: Option<&[u8; 32]>, keys: Option<Leaf
     }
 }
 
-/// The gateway's key, where it lies in the data folder. Data may be looked at apart from its keys.
-pub(super) fn gateway_key(folder: &Path) -> Result<Option<[u8; 32]>, String> {
-    let path = folder.join("keys/gateway.key");
-    if !path.exists() {
-        return Ok(None);
-    }
-    super::key_in(&path).map(Some)
+/// Whether a key of leaves opens any that is sealed, as far as there are such. Data that cannot be read says so later.
+pub(super) fn opens_leaves(data: &Path, keys: &LeafKeys) -> bool {
+    let newest = newest_leaves(data).unwrap_or_default();
+    let mut sealed = newest.iter().filter(|entry| Leaf::decode(entry).is_some_and(|leaf| leaf.is_closed)).peekable();
+    sealed.peek().is_none() || sealed.any(|entry| keys.read(entry).is_some())
 }
 
 /// What reads the leaves of a gateway whose key is at hand.
