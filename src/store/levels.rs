@@ -45,13 +45,14 @@ impl<'u> Level<'u> {
         self.waiting.push_back(act);
     }
 
-    /// To what size the log is to grow.
+    /// To what size the log is to grow. Who lets it grow by single leaves hides none; and where nothing was written, nothing is to be hidden.
     fn target(&self, size: u64, grows_by: u64) -> u64 {
         let grown = size - self.start;
-        // Who lets it grow by single leaves hides none.
-        let counted = if grows_by == 1 { grown + self.waiting.len() as u64 } else { grown.saturating_sub(self.unseen) };
-        let room = grows_by * ROOM_QUARTERS / 4 + if grows_by == 1 { 0 } else { self.patients * NOTED_OF_A_PATIENT };
-        self.start + (counted + room).max(grown).next_multiple_of(grows_by)
+        if grows_by == 1 || grown == 0 {
+            return if grows_by == 1 { size + self.waiting.len() as u64 } else { size };
+        }
+        let room = grows_by * ROOM_QUARTERS / 4 + self.patients * NOTED_OF_A_PATIENT;
+        self.start + (grown.saturating_sub(self.unseen) + room).max(grown).next_multiple_of(grows_by)
     }
 }
 
