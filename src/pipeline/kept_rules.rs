@@ -34,6 +34,8 @@ pub(crate) struct Asked {
     pub organisations: Affiliations,
     pub roles: BTreeSet<(String, String)>,
     pub is_glass_broken: bool,
+    /// Whether the patient's record is at hand though it is not stored.
+    pub is_at_hand: bool,
 }
 
 impl Asked {
@@ -245,6 +247,7 @@ mod tests {
             organisations: Affiliations::default(),
             roles: BTreeSet::new(),
             is_glass_broken: false,
+            is_at_hand: false,
         }
     }
 

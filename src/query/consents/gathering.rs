@@ -41,8 +41,9 @@ impl Gathering {
     ) -> Gathering {
         let (mut patients, mut targets) = (BTreeSet::new(), BTreeSet::new());
         let mut named = Wanted::with_makers(pipeline.store.makers_may_be_hidden());
-        let mut roles = RolesOf::default();
+        let (mut roles, mut at_hand) = (RolesOf::default(), BTreeSet::new());
         for (resource, source) in resources {
+            at_hand.extend(resource.text("id").filter(|_| resource.resource_type() == Some("Patient")).map(str::to_owned));
             patients.extend(patient_ids(resource));
             targets.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
             named.add((resource, source), addresses);
@@ -50,7 +51,7 @@ impl Gathering {
         }
         let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
         let (definitions, now, room) = (pipeline.definitions, pipeline.clock.now(), Room::of(FEW_NAMED));
-        let place = Place { definitions, settings, now, partner, roles, kept, room };
+        let place = Place { definitions, settings, now, partner, roles, kept, room, at_hand };
         Gathering { patients, targets, named, place, addresses: addresses.clone() }
     }
 

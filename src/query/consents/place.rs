@@ -4,7 +4,8 @@ use super::{affiliation, recipient::Partner};
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
-    self, BrokenGlass, Confidentiality, Directory, Known, MEMBERS_LIMIT, Policy, Reference, Rules, patient_identifiers_of,
+    self, BrokenGlass, BySensitivity, Confidentiality, Directory, ImplicitPolicy, Known, MEMBERS_LIMIT, Policy, Reference, Rules,
+    patient_identifiers_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
@@ -124,6 +125,8 @@ pub(super) struct Place {
     pub kept: Arc<KeptRules>,
     /// How much may yet be looked up.
     pub room: Room,
+    /// The Patients that are decided on themselves. Such a one may be stored nowhere: it waits for signatures, or lies at a holder.
+    pub at_hand: BTreeSet<String>,
 }
 
 impl Place {
@@ -179,7 +182,17 @@ impl Place {
         let organisations = self.organisations(reader)?;
         let partner = self.partner.names.clone();
         let (of_person, of_once) = (linked.clone(), parted.clone());
-        let asked = Asked { patient: patient_record, linked: of_person, parted: of_once, partner, organisations, roles, is_glass_broken };
+        let is_at_hand = self.at_hand.contains(patient) && reader.newest("Patient", patient)?.is_none();
+        let asked = Asked {
+            patient: patient_record,
+            linked: of_person,
+            parted: of_once,
+            partner,
+            organisations,
+            roles,
+            is_glass_broken,
+            is_at_hand,
+        };
         let kept = self.kept.find(&asked);
         let query = match &kept {
             Some(kept) => Arc::clone(&kept.query),
@@ -309,8 +322,13 @@ impl Place {
 
     /// What the operator decides for this patient and this recipient, and how far the glass is broken for them.
     fn policy(&self, asked: &Asked, record: Option<&Node>) -> Policy {
+        let is_known = record.is_some() || asked.is_at_hand;
         let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
-        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &asked.partner, record);
+        // Of somebody who is nobody here it cannot be told that they have said nothing.
+        let (implicit, by_sensitivity) = match is_known {
+            true => implicit_policies(&self.settings, &asked.partner, record),
+            false => (ImplicitPolicy::Deny, BySensitivity::default()),
+        };
         Policy {
             implicit,
             by_sensitivity,
