@@ -30,7 +30,7 @@ pub(crate) use glass::{asks_to_break, is_glass_broken};
 pub(crate) use implicit::implicit_policies;
 pub(crate) use kept_affiliations::{Affiliated, Affiliations};
 pub use kept_rules::KeptRules;
-pub(crate) use kept_rules::{Asked, Compiled, Looked};
+pub(crate) use kept_rules::{Asked, Compiled, Halt, Looked, Room};
 pub(crate) use refused::Meant;
 pub use replay::{MAX_DIFFERENCES, MAX_PAGE, ReplayAsked, ReplayPage};
 pub(crate) use represent::majority_years;

@@ -27,6 +27,7 @@ mod searchset;
 mod settings;
 mod steps;
 mod stored;
+mod turning;
 mod unreadable;
 
 pub use consents::Ruling;

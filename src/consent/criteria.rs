@@ -4,7 +4,7 @@ use super::code::{Code, Identifier, Reference, codings, items};
 use super::directory::{Directory, Target, contained_of};
 use super::period::Period;
 use super::request::Action;
-use super::vocabulary::{Concept, PARTICIPATION_TYPE};
+use super::vocabulary::{Concept, PARTICIPATION_TYPE, is_unheard_of};
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
 use std::collections::HashSet;
@@ -371,7 +371,8 @@ impl Criteria {
         }
         for label in items(provision, "securityLabel") {
             let read = concepts(label);
-            self.note(Kind::Label, !read.is_empty());
+            // What nobody has heard of may be meant for any label there is.
+            self.note(Kind::Label, !read.is_empty() && !read.iter().any(is_unheard_of));
             self.labels.extend(read);
         }
         for class in ["class", "resourceType"].iter().flat_map(|element| items(provision, element)) {

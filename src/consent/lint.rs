@@ -11,7 +11,7 @@ use super::naming::{is_same, is_untold_from};
 use super::period::{Period, date_interval};
 use super::request::{Action, Party};
 use super::rules::{Edition, Polarity};
-use super::vocabulary::{ACT_REASON, Concept, RESOURCE_TYPES, is_abstract, is_sensitivity, says_information};
+use super::vocabulary::{ACT_REASON, Concept, RESOURCE_TYPES, is_abstract, is_sensitivity, is_unheard_of, says_information};
 use crate::definitions::Definitions;
 use crate::fhir::temporal::Interval;
 use crate::fhir::{Node, json};
@@ -298,7 +298,11 @@ impl Linter<'_> {
             let text = "The system is not written as its definition writes it. It is read as the system in force.";
             self.warn(IssueType::CodeInvalid, "consent-system-form", path, text);
         }
-        if !written.is_empty() && !written.contains(VALUE_SET) {
+        if name == "securityLabel" && is_unheard_of(&Concept::new(code.clone())) {
+            let text = "HL7's vocabulary has no such label, so that nobody can tell what it means: a permit by it shares only what its source gave \
+                        this very one, and a denial by it is taken to mean any label.";
+            self.warn(IssueType::CodeInvalid, "consent-label-unknown", path, text);
+        } else if !written.is_empty() && !written.contains(VALUE_SET) {
             self.meets_nothing(name, &code, path);
         }
         if name == "code" && code.is_group_of_loinc() {

@@ -1,6 +1,7 @@
 //! The facts of HL7 v3 the decision rests on: purposes of use and sensitivities with their parents, and the order of confidentiality.
 
 use super::code::Code;
+use crate::definitions::{Definitions, Membership};
 use compact_str::CompactString;
 
 pub(super) const ACT_REASON: &str = "http://terminology.hl7.org/CodeSystem/v3-ActReason";
@@ -232,6 +233,34 @@ pub(super) fn names_sensitivity(label: &Concept) -> bool {
 /// Whether it names an abstract sensitivity, or what is above these.
 pub(super) fn is_abstract(label: &Concept) -> bool {
     label.abstracts.named != 0
+}
+
+/// What the systems of HL7 begin with.
+const SYSTEMS_OF_HL7: [&str; 3] = ["http://terminology.hl7.org/", "http://hl7.org/", "urn:oid:2.16.840.1.113883.5."];
+/// What data may be labelled with beside levels of confidentiality (R4 `security-labels`). The laws that R4 lists there too say nothing of what they are
+/// about.
+const SETS_OF_LABELS: [&str; 4] = [
+    "http://terminology.hl7.org/ValueSet/v3-InformationSensitivityPolicy",
+    "http://terminology.hl7.org/ValueSet/v3-Compartment",
+    "http://terminology.hl7.org/ValueSet/v3-SecurityIntegrityObservationValue",
+    "http://terminology.hl7.org/ValueSet/v3-SecurityControlObservationValue",
+];
+
+/// Whether nobody can tell what a label means: it is said to be HL7's, or nobody's, and is none that HL7 has. What a partner labels by a system of its own
+/// is its own business.
+pub(super) fn is_unheard_of(label: &Concept) -> bool {
+    let Code { system, code } = &label.code;
+    if names_sensitivity(label) || label.abstracts.above != 0 || label.confidentiality.or(Confidentiality::meant_by(&label.code)).is_some()
+    {
+        return false;
+    }
+    let is_label = |system: Option<&str>, code: &str| {
+        SETS_OF_LABELS.iter().any(|set| matches!(Definitions::embedded().value_set_contains(set, system, code), Membership::Member { .. }))
+    };
+    match label.code.tells_system() {
+        true => SYSTEMS_OF_HL7.iter().any(|base| system.starts_with(base)) && !is_label(Some(system), code),
+        false => !is_label(None, code) && !in_capitals(ACT_CODE, code).is_some_and(|capitals| is_label(None, &capitals)),
+    }
 }
 
 /// Sensitivities that are used for one another: a denial by one may mean what the other labels.

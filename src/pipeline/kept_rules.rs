@@ -7,6 +7,7 @@ use crate::fhir::Node;
 use crate::outcome::Fault;
 use crate::search::Query;
 use crate::store::{PARTIES, Reader, StoredVersion};
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,6 +34,8 @@ pub(crate) struct Asked {
     pub organisations: Affiliations,
     pub roles: BTreeSet<(String, String)>,
     pub is_glass_broken: bool,
+    /// Whether the patient's record is at hand though it is not stored.
+    pub is_at_hand: bool,
 }
 
 impl Asked {
@@ -41,23 +44,89 @@ impl Asked {
     }
 }
 
+/// How many records may yet be looked up in one reading: few where the question is asked. What takes more is begun anew on a thread that may block.
+pub(crate) struct Room(Cell<usize>);
+
+/// Why rules are not there.
+pub(crate) enum Halt {
+    Fault(Fault),
+    /// More would have to be looked up than there is room for.
+    NoRoom,
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Halt {
+        Halt::Fault(fault)
+    }
+}
+
+impl Room {
+    pub fn of(count: usize) -> Room {
+        Room(Cell::new(count))
+    }
+
+    /// Takes room for so many.
+    pub fn take(&self, count: usize) -> Result<(), Halt> {
+        self.0.set(self.0.get().checked_sub(count).ok_or(Halt::NoRoom)?);
+        Ok(())
+    }
+}
+
 /// The seal of a row, which stands for all it says.
 type Seal = Vec<u8>;
 
-/// What was looked up in the directory: each name with the seal of what was found.
+/// The name of a record, by type and id, with the seal of what was found.
+type Sealed = ((String, String), Option<Seal>);
+
+/// What was looked up in the directory.
 #[derive(Default)]
-pub(crate) struct Looked(Vec<((String, String), Option<Seal>)>);
+pub(crate) struct Looked {
+    /// Records of parties, whose changes are counted.
+    parties: Vec<Sealed>,
+    others: Vec<Sealed>,
+}
 
 impl Looked {
     /// The current forms of what is named, where there are any.
-    pub fn up<'n>(&mut self, reader: &Reader<'_>, named: impl Iterator<Item = &'n (String, String)>) -> Result<Vec<Node>, Fault> {
+    pub fn up(&mut self, reader: &Reader<'_>, named: &BTreeSet<(String, String)>, room: &Room) -> Result<Vec<Node>, Halt> {
+        room.take(named.len())?;
         let mut found = Vec::new();
         for name in named {
             let version = current(reader, name)?;
-            self.0.push((name.clone(), version.as_ref().map(|version| version.seal.clone())));
+            self.add(name.clone(), version.as_ref().map(|version| version.seal.clone()));
             found.extend(version.map(|version| version.parse()).transpose()?);
         }
         Ok(found)
+    }
+
+    fn add(&mut self, name: (String, String), seal: Option<Seal>) {
+        let list = if PARTIES.contains(&name.0.as_str()) { &mut self.parties } else { &mut self.others };
+        list.push((name, seal));
+    }
+
+    fn len(&self) -> usize {
+        self.parties.len() + self.others.len()
+    }
+
+    /// In an order in which a party is found at once.
+    fn in_order(mut self) -> Looked {
+        self.parties.sort_unstable();
+        self
+    }
+
+    /// What may be another than it was, where these parties changed, or any may have.
+    fn to_look_at(&self, changed: Option<&[(String, String)]>) -> Vec<&Sealed> {
+        let parties = match changed {
+            Some(changed) => changed.iter().flat_map(|name| self.of_party(name)).collect(),
+            None => self.parties.iter().collect::<Vec<_>>(),
+        };
+        parties.into_iter().chain(&self.others).collect()
+    }
+
+    fn of_party(&self, name: &(String, String)) -> &[Sealed] {
+        let from = self.parties.partition_point(|(known, _)| known < name);
+        let known = self.parties.get(from..).unwrap_or_default();
+        known.get(..known.partition_point(|(known, _)| known == name)).unwrap_or_default()
     }
 }
 
@@ -90,19 +159,25 @@ impl Compiled {
     }
 
     fn at(changes: u64, asked: &Asked, query: Arc<Query>, (consents, directory): (Vec<Seal>, Looked), rules: Rules) -> Compiled {
-        let weight = 1 + rules.weight() + consents.len() + directory.0.len() + asked.weight();
-        Compiled { query, consents, directory, rules, weight, looked_at: AtomicU64::new(changes) }
+        let weight = 1 + rules.weight() + consents.len() + directory.len() + asked.weight();
+        Compiled { query, consents, directory: directory.in_order(), rules, weight, looked_at: AtomicU64::new(changes) }
     }
 
-    /// Whether it would be compiled of the very same now. Parties' records are looked at again once any has changed.
-    pub fn stands_on(&self, reader: &Reader<'_>, consents: &[StoredVersion]) -> Result<bool, Fault> {
+    /// Whether it would be compiled of the very same now. Parties' records are looked at again once they have changed.
+    pub fn stands_on(&self, reader: &Reader<'_>, consents: &[StoredVersion], room: &Room) -> Result<bool, Halt> {
         if !self.consents.iter().eq(consents.iter().map(|version| &version.seal)) {
             return Ok(false);
         }
-        let changes = reader.parties();
-        let is_as_it_was = self.looked_at.load(Ordering::Acquire) == changes;
-        let is_known = |type_name: &str| is_as_it_was && PARTIES.contains(&type_name);
-        for (name, seal) in self.directory.0.iter().filter(|((type_name, _), _)| !is_known(type_name)) {
+        let (changes, looked_at) = (reader.parties(), self.looked_at.load(Ordering::Acquire));
+        let changed = match looked_at.cmp(&changes) {
+            std::cmp::Ordering::Less => reader.parties_since(looked_at),
+            std::cmp::Ordering::Equal => Some(Vec::new()),
+            // It was looked at later than this reading began.
+            std::cmp::Ordering::Greater => None,
+        };
+        let open = self.directory.to_look_at(changed.as_deref());
+        room.take(open.len())?;
+        for (name, seal) in open {
             if current(reader, name)?.map(|version| version.seal) != *seal {
                 return Ok(false);
             }
@@ -172,6 +247,7 @@ mod tests {
             organisations: Affiliations::default(),
             roles: BTreeSet::new(),
             is_glass_broken: false,
+            is_at_hand: false,
         }
     }
 
@@ -217,6 +293,31 @@ mod tests {
             let weight: usize = halves.recent.values().chain(halves.older.values()).map(|compiled| compiled.weight).sum();
             assert!(weight <= MAX_KEPT);
         }
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_looked_at_again() {
+        let name = |type_name: &str, id: &str| (type_name.to_owned(), id.to_owned());
+        let mut looked = Looked::default();
+        for (type_name, id) in [("Practitioner", "2"), ("Patient", "1"), ("Group", "g"), ("Practitioner", "1"), ("Practitioner", "2")] {
+            looked.add(name(type_name, id), None);
+        }
+        let looked = looked.in_order();
+        let open = |changed: Option<&[(String, String)]>| {
+            looked.to_look_at(changed).iter().map(|((type_name, id), _)| format!("{type_name}/{id}")).collect::<Vec<_>>()
+        };
+        assert_eq!(open(Some(&[])), ["Patient/1"]);
+        assert_eq!(open(Some(&[name("Practitioner", "3"), name("Organization", "g")])), ["Patient/1"]);
+        assert_eq!(open(Some(&[name("Practitioner", "2")])), ["Practitioner/2", "Practitioner/2", "Patient/1"]);
+        assert_eq!(open(None).len(), 5);
+    }
+
+    #[test]
+    fn room_is_taken_until_there_is_none() {
+        let room = Room::of(5);
+        assert!(room.take(3).is_ok() && room.take(2).is_ok());
+        assert!(matches!(room.take(1), Err(Halt::NoRoom)));
+        assert!(room.take(0).is_ok());
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Beside {
     }
 
     /// Looks up what is named. What the gateway never had stays as it is.
-    pub fn gather(reader: &Reader<'_>, definitions: &'static Definitions, wanted: Wanted, limit: usize) -> Result<Beside, Fault> {
+    pub fn gather(reader: &Reader<'_>, definitions: &'static Definitions, wanted: &Wanted, limit: usize) -> Result<Beside, Fault> {
         let mut beside = Beside::default();
         let reading = Reading::of(reader);
         let mut open = wanted.in_order();
@@ -116,11 +116,11 @@ impl Beside {
             open = settings.into_iter().collect();
         }
         let Wanted { names, beyond, addressed, .. } = wanted;
-        let beyond = open.into_iter().chain(beyond.into_iter().filter(|name| !names.contains_key(name)));
+        let beyond = open.into_iter().chain(beyond.iter().filter(|name| !names.contains_key(*name)).cloned());
         beyond.for_each(|name| beside.miss_beyond(name));
         for (said, names) in addressed {
-            let known = names.into_iter().filter(|name| beside.records.contains_key(name)).collect::<Vec<_>>();
-            add_meant(&mut beside.meant, said, known);
+            let known = names.iter().filter(|name| beside.records.contains_key(*name)).cloned().collect::<Vec<_>>();
+            add_meant(&mut beside.meant, said.clone(), known);
         }
         beside.report();
         Ok(beside)

@@ -1,6 +1,7 @@
 //! Gathering what a decision needs, and making it for each resource.
 
 mod affiliation;
+mod gathering;
 mod place;
 mod question;
 mod recipient;
@@ -10,7 +11,7 @@ pub(super) use question::{BroughtRecord, Question};
 pub use recipient::Recipient;
 
 use super::addresses::Addresses;
-use super::beside::{Beside, MAX_BESIDE, Pointing, Wanted, may_be_named};
+use super::beside::{Beside, Pointing, may_be_named};
 use super::page::ConsentState;
 use super::{Candidate, not_found};
 use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permitted, Reference, Request, ResourceFacts, Rules};
@@ -18,10 +19,10 @@ use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::Caller;
 use crate::outcome::{Aside, Fault, Refusal};
-use crate::pipeline::{Pipeline, patient_ids, readable};
+use crate::pipeline::{Pipeline, patient_ids};
 use crate::registry::{DataKind, Organisation, Registry};
-use crate::store::Reader;
-use place::{PatientRules, Place, RolesOf};
+use gathering::{Gathered, Gathering};
+use place::PatientRules;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -108,45 +109,9 @@ impl Judge {
     ) -> Result<Judge, Fault> {
         let (rules, registry) = (Arc::clone(&pipeline.rules), Arc::clone(&pipeline.registry));
         let addresses = Addresses { ids: pipeline.ids.clone(), rules, registry };
-        let mut patients = BTreeSet::new();
-        let mut wanted = BTreeSet::new();
-        let mut named = Wanted::with_makers(pipeline.store.makers_may_be_hidden());
-        let mut roles = RolesOf::default();
-        for (resource, source) in resources {
-            patients.extend(patient_ids(resource));
-            wanted.extend(provenance_target(resource).or_else(|| earlier_result(resource)));
-            named.add((resource, source), &addresses);
-            roles.add(resource);
-        }
-        let now = pipeline.clock.now();
-        let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
-        let partner = recipient.partner(&requests, &pipeline.registry);
-        let mut place = Place { definitions: pipeline.definitions, settings, now, partner, roles, kept };
-        let are_few = patients.len() + wanted.len() + named.len() <= FEW;
+        let gathering = Gathering::of(pipeline, recipient.partner(&requests, &pipeline.registry), &addresses, resources);
+        let Gathered { targets, mut beside, rules } = gathering.done(&pipeline.store).await?;
         let definitions = pipeline.definitions;
-        let words = addresses.clone();
-        let gather = move |reader: &Reader<'_>| {
-            let mut targets = HashMap::new();
-            for (type_name, id) in wanted {
-                // A target that cannot be read is as one that is not there: what speaks of it is denied.
-                if let Some(version) = readable(reader.current(&type_name, &id))?.filter(|version| !version.deleted()) {
-                    let candidate = Candidate::stored(&version)?;
-                    patients.extend(patient_ids(&candidate.resource));
-                    named.add((&candidate.resource, &candidate.source), &words);
-                    place.roles.add(&candidate.resource);
-                    targets.insert(format!("{type_name}/{id}"), candidate);
-                }
-            }
-            let beside = Beside::gather(reader, definitions, named, MAX_BESIDE)?;
-            beside.records().for_each(|candidate| patients.extend(patient_ids(&candidate.resource)));
-            let mut rules = HashMap::new();
-            for patient in &patients {
-                place.add_rules_of(reader, patient, &mut rules)?;
-            }
-            patients.iter().for_each(|patient| place::close_over(patient, &mut rules));
-            Ok((targets, beside, rules))
-        };
-        let (targets, mut beside, rules) = if are_few { pipeline.store.glance(gather).await? } else { pipeline.store.read(gather).await? };
         let (registry, labeller) = (Arc::clone(&pipeline.registry), pipeline.labeller.clone());
         beside.label_places(&labeller);
         let spoken_for = BTreeSet::new();

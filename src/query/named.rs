@@ -70,6 +70,11 @@ pub(super) fn url_in(name: &str) -> Option<(&str, &str)> {
     name.split_once(BY_URL).filter(|(type_name, _)| !type_name.contains(['/', '?']))
 }
 
+/// Whether a name is `Type/id`, by which a record may be asked for where it lies.
+pub(super) fn is_literal(name: &str) -> bool {
+    parts(name).is_none() && url_in(name).is_none()
+}
+
 /// The names of the patients that have these identifiers. One without a system names nobody.
 pub(super) fn of_patients(identifiers: &[Identifier]) -> Vec<String> {
     let named = identifiers.iter().filter(|identifier| !identifier.system.is_empty());

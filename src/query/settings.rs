@@ -6,6 +6,8 @@
 //! worst, and is not named.
 
 use super::beside::{SETTING_STEPS, name_of};
+use super::named::is_literal;
+use super::turning::Turning;
 use super::{Candidate, Judge, QueryPath, reference};
 use crate::consent::{NamedRecord, PatientReference, doers_of, named_settings, patients_of};
 use crate::fhir::{Node, is_id};
@@ -107,25 +109,26 @@ impl There {
     }
 
     /// The literal names of what is not here of what a stored candidate names, as far as something turns on it.
-    pub(super) fn not_here(&self, judge: &Judge, candidate: &Candidate) -> Vec<String> {
-        let mut named = self.settings.iter().chain(&self.doers).filter_map(|one| one.names.first());
-        if !named.any(|name| judge.lacks(name)) {
+    pub(super) fn not_here<'j>(&self, turning: &mut Turning<'j>, candidate: &'j Candidate) -> Vec<String> {
+        let judge = turning.judge();
+        let is_lacking = |one: &&Telling| one.names.first().is_some_and(|name| is_literal(name) && judge.lacks(name));
+        if !self.settings.iter().chain(&self.doers).any(|one| is_lacking(&one)) {
             return Vec::new();
         }
-        let Open { settings, doers } = self.open(judge, candidate);
-        let open = settings.into_iter().chain(doers).filter_map(|one| one.names.first());
-        open.filter(|name| judge.lacks(name)).cloned().collect()
+        let Open { settings, doers } = self.open(turning, candidate);
+        settings.into_iter().chain(doers).filter(is_lacking).filter_map(|one| one.names.first().cloned()).collect()
     }
 
     /// What is not known of what a candidate names, as far as something turns on it.
-    fn open<'t>(&'t self, judge: &Judge, candidate: &Candidate) -> Open<'t> {
+    fn open<'t, 'j>(&'t self, turning: &mut Turning<'j>, candidate: &'j Candidate) -> Open<'t> {
+        let judge = turning.judge();
         let patients = crate::pipeline::patient_ids(&candidate.resource);
         let open = |named: &'t [Telling]| named.iter().filter(|one| one.is_open(judge, &patients)).collect::<Vec<_>>();
         let (mut settings, mut doers) = (open(&self.settings), open(&self.doers));
-        if !settings.is_empty() && !judge.turns_on_setting(candidate) {
+        if !settings.is_empty() && !turning.on_setting(candidate) {
             settings.clear();
         }
-        if !doers.is_empty() && !judge.turns_on_doers(candidate) {
+        if !doers.is_empty() && !turning.on_doers(candidate) {
             doers.clear();
         }
         Open { settings, doers }
@@ -238,10 +241,11 @@ impl QueryPath {
 
     /// What candidates name, and what they lead to by what is stored, that is not known and may matter.
     async fn wanted(&self, judge: &Judge, candidates: &[Candidate], room: &mut usize) -> Result<Wanted, Fault> {
-        let stored = self.there_of_stored(judge, candidates).await?;
+        let mut turning = Turning::of(judge);
+        let stored = self.there_of_stored(&mut turning, candidates).await?;
         let there = candidates.iter().filter_map(|candidate| Some((candidate, candidate.there.as_deref()?)));
-        let there = there.chain(stored.iter().map(|(candidate, there)| (candidate.as_ref(), there)));
-        let open: Vec<_> = there.map(|(candidate, there)| (candidate, there, there.open(judge, candidate))).collect();
+        let there = there.chain(stored.iter().map(|(candidate, there)| (*candidate, there)));
+        let open: Vec<_> = there.map(|(candidate, there)| (candidate, there, there.open(&mut turning, candidate))).collect();
         let mut wanted = Wanted::default();
         // Settings come first, because whole records turn on them.
         for (candidate, there, open) in &open {

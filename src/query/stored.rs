@@ -4,19 +4,19 @@
 //! what no holder can be asked for nothing is known, and the record goes by what is here.
 
 use super::settings::{Spelled, There, spelled};
-use super::{Candidate, Judge, QueryPath};
+use super::turning::Turning;
+use super::{Candidate, QueryPath};
 use crate::fhir::Node;
 use crate::normalise::Links;
 use crate::outcome::Fault;
 use crate::registry::Holder;
 use crate::store::Reader;
-use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A record, and a stored one, itself or one that it leads to, that names what is not here.
 struct Lead<'c> {
-    candidate: Cow<'c, Candidate>,
-    carrier: Cow<'c, Candidate>,
+    candidate: &'c Candidate,
+    carrier: &'c Candidate,
     names: Vec<String>,
     by: By,
 }
@@ -29,33 +29,67 @@ enum By {
     Doers,
 }
 
+/// What a stored record names that is not here, and what came in with it.
+struct Sought {
+    reference: Option<String>,
+    version: Option<u32>,
+    source: String,
+    names: Vec<String>,
+}
+
+impl Sought {
+    fn of(lead: &Lead<'_>) -> Sought {
+        let Candidate { resource, source, version, .. } = lead.carrier;
+        Sought { reference: super::reference(resource), version: *version, source: source.clone(), names: lead.names.clone() }
+    }
+
+    /// The number of the bytes that the record came in.
+    fn raw(&self, reader: &Reader<'_>) -> Result<Option<i64>, Fault> {
+        let named = self.reference.as_ref().and_then(|reference| reference.split_once('/')).zip(self.version);
+        let Some(((type_name, id), version)) = named else { return Ok(None) };
+        Ok(reader.version(type_name, id, version)?.and_then(|version| version.raw))
+    }
+
+    /// What holders are not known to have of it.
+    fn rest<'s>(&'s self, known: &SpelledThere) -> Vec<&'s String> {
+        let known: BTreeSet<&String> = known.values().flat_map(HashMap::keys).collect();
+        self.names.iter().filter(|name| !known.contains(name)).collect()
+    }
+}
+
 /// How holders spell what records name, by the holder.
 type SpelledThere = HashMap<String, Spelled>;
 
 impl QueryPath {
     /// What stored records name that is not here and lies at holders, where something turns on it: candidates, what these refer to, and what lies between
     /// them and where they took place. Each with the record that turns on it.
-    pub(super) async fn there_of_stored<'c>(
+    pub(super) async fn there_of_stored<'j>(
         &self,
-        judge: &Judge,
-        candidates: &'c [Candidate],
-    ) -> Result<Vec<(Cow<'c, Candidate>, There)>, Fault> {
-        if self.pipeline.registry.holders().is_empty() || !judge.lacks_any() {
+        turning: &mut Turning<'j>,
+        candidates: &'j [Candidate],
+    ) -> Result<Vec<(&'j Candidate, There)>, Fault> {
+        if self.pipeline.registry.holders().is_empty() || !turning.judge().lacks_any() {
             return Ok(Vec::new());
         }
-        let leads = leads(judge, candidates);
+        let leads = leads(turning, candidates);
+        let mut links_there: HashMap<(String, Vec<String>), Links> = HashMap::new();
         let mut found = Vec::new();
         for (lead, spelled_there) in self.spelled_there(leads).await? {
+            let patients = crate::pipeline::patient_ids(&lead.candidate.resource);
             for (name, spelled) in spelled_there {
                 let Some(holder) = self.pipeline.registry.holder(&name) else { continue };
-                let links = self.links_to(holder, &crate::pipeline::patient_ids(&lead.candidate.resource)).await?;
+                let key = (name.clone(), patients.clone());
+                if !links_there.contains_key(&key) {
+                    links_there.insert(key.clone(), self.links_to(holder, &patients).await?);
+                }
+                let links = links_there.get(&key).cloned().unwrap_or_default();
                 let there = There::of(&lead.carrier.resource, &name, &spelled, &links).and_then(|there| there.of_known(&spelled));
                 let there = there.and_then(|there| match lead.by {
                     By::Itself => Some(there),
                     By::Settings => there.of_settings(),
                     By::Doers => there.behind_doers(),
                 });
-                found.extend(there.map(|there| (lead.candidate.clone(), there)));
+                found.extend(there.map(|there| (lead.candidate, there)));
             }
         }
         Ok(found)
@@ -67,30 +101,38 @@ impl QueryPath {
             return Ok(Vec::new());
         }
         let path = self.clone();
-        let asked = |lead: &Lead<'_>| {
-            let Candidate { resource, source, version, .. } = lead.carrier.as_ref();
-            (super::reference(resource), source.clone(), *version, lead.names.clone())
-        };
-        let asked: Vec<_> = leads.iter().map(asked).collect();
-        let reading = self.pipeline.store.read(move |reader| {
-            let spelled = asked.into_iter().map(|(reference, source, version, names)| {
-                let mut found = path.shown_before(reader, &names)?;
-                let known: BTreeSet<String> = found.values().flat_map(HashMap::keys).cloned().collect();
-                let rest: Vec<&String> = names.iter().filter(|name| !known.contains(*name)).collect();
-                if !rest.is_empty()
-                    && let (Some(reference), Some(version), Some(holder)) = (reference, version, path.holder_of(&source))
-                {
-                    let spelled = path.spelled_as_received(reader, &source, &reference, version)?;
-                    let meant: Spelled = spelled.into_iter().filter(|(name, _)| rest.contains(&name)).collect();
-                    if !meant.is_empty() {
-                        found.entry(holder.name.clone()).or_default().extend(meant);
-                    }
-                }
-                Ok(found)
-            });
-            spelled.collect::<Result<Vec<SpelledThere>, Fault>>()
-        });
+        let sought: Vec<Sought> = leads.iter().map(Sought::of).collect();
+        let reading = self.pipeline.store.read(move |reader| path.spelled_for(reader, &sought));
         Ok(leads.into_iter().zip(reading.await?).collect())
+    }
+
+    /// The same for what is sought, one after the other. What came in together is read again once, however much of it names what is not here.
+    fn spelled_for(&self, reader: &Reader<'_>, sought: &[Sought]) -> Result<Vec<SpelledThere>, Fault> {
+        let mut found = Vec::with_capacity(sought.len());
+        let mut received: BTreeMap<(&str, i64), Vec<usize>> = BTreeMap::new();
+        for (place, one) in sought.iter().enumerate() {
+            let known = self.shown_before(reader, &one.names)?;
+            if !one.rest(&known).is_empty()
+                && self.holder_of(&one.source).is_some()
+                && let Some(raw) = one.raw(reader)?
+            {
+                received.entry((&one.source, raw)).or_default().push(place);
+            }
+            found.push(known);
+        }
+        for ((source, raw), places) in received {
+            let Some(holder) = self.holder_of(source) else { continue };
+            let spelled = self.spelled_as_received(reader, source, raw)?;
+            for place in places {
+                let (Some(one), Some(known)) = (sought.get(place), found.get_mut(place)) else { continue };
+                let rest = one.rest(known).into_iter();
+                let meant: Spelled = rest.filter_map(|name| Some((name.clone(), spelled.get(name)?.clone()))).collect();
+                if !meant.is_empty() {
+                    known.entry(holder.name.clone()).or_default().extend(meant);
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// The ids of what was shown to somebody once, by the holder that has it.
@@ -112,11 +154,9 @@ impl QueryPath {
         registry.holders().iter().find(|holder| registry.source_of_holder(holder).is_some_and(|(name, _)| name == source))
     }
 
-    /// How what a record came in spells what it names.
-    fn spelled_as_received(&self, reader: &Reader<'_>, source: &str, reference: &str, version: u32) -> Result<Spelled, Fault> {
-        let Some((type_name, id)) = reference.split_once('/') else { return Ok(Spelled::new()) };
-        let raw = reader.version(type_name, id, version)?.and_then(|version| version.raw);
-        let Some(document) = raw.map(|raw| self.pipeline.received(reader, raw)).transpose()?.flatten() else { return Ok(Spelled::new()) };
+    /// How what was received spells what it names.
+    fn spelled_as_received(&self, reader: &Reader<'_>, source: &str, raw: i64) -> Result<Spelled, Fault> {
+        let Some(document) = self.pipeline.received(reader, raw)? else { return Ok(Spelled::new()) };
         let inside = document.items("entry").iter().filter_map(|entry| entry.get("resource"));
         let ours = |type_name: &str, remote: &str| self.pipeline.ids.id(source, type_name, remote);
         Ok(inside.chain([&document]).flat_map(|resource: &Node| spelled(resource, ours)).collect())
@@ -124,41 +164,41 @@ impl QueryPath {
 }
 
 /// The ways from candidates, and from what these refer to, to what is not here, as far as something turns on it.
-fn leads<'c>(judge: &Judge, candidates: &'c [Candidate]) -> Vec<Lead<'c>> {
+fn leads<'j>(turning: &mut Turning<'j>, candidates: &'j [Candidate]) -> Vec<Lead<'j>> {
+    let judge = turning.judge();
     let mut leads = Vec::new();
     for candidate in candidates {
-        leads.extend(own_lead(judge, Cow::Borrowed(candidate), Some));
+        leads.extend(own_lead(turning, candidate, Some));
         let behind = judge.lacking_behind(candidate);
-        if !behind.is_empty() && judge.turns_on_setting(candidate) {
-            leads.extend(behind.into_iter().map(|lacking| lead(&Cow::Borrowed(candidate), lacking, By::Settings)));
+        if !behind.is_empty() && turning.on_setting(candidate) {
+            leads.extend(behind.into_iter().map(|lacking| lead(candidate, lacking, By::Settings)));
         }
         let behind = judge.lacking_behind_doers(candidate);
-        if !behind.is_empty() && judge.turns_on_doers(candidate) {
-            leads.extend(behind.into_iter().map(|lacking| lead(&Cow::Borrowed(candidate), lacking, By::Doers)));
+        if !behind.is_empty() && turning.on_doers(candidate) {
+            leads.extend(behind.into_iter().map(|lacking| lead(candidate, lacking, By::Doers)));
         }
     }
     // Whoever did something in what is only referred to is not named by that.
     for referred in judge.referred_to() {
         let behind = judge.lacking_behind(referred);
-        let own = own_lead(judge, Cow::Owned(referred.clone()), There::of_settings);
-        let turns = !behind.is_empty() && (own.is_some() || judge.turns_on_setting(referred));
+        let own = own_lead(turning, referred, There::of_settings);
+        let turns = !behind.is_empty() && (own.is_some() || turning.on_setting(referred));
         leads.extend(own);
         if turns {
-            leads.extend(behind.into_iter().map(|lacking| lead(&Cow::Owned(referred.clone()), lacking, By::Settings)));
+            leads.extend(behind.into_iter().map(|lacking| lead(referred, lacking, By::Settings)));
         }
     }
     leads
 }
 
-fn lead<'c>(candidate: &Cow<'c, Candidate>, (carrier, names): (&Candidate, Vec<String>), by: By) -> Lead<'c> {
-    Lead { candidate: candidate.clone(), carrier: Cow::Owned(carrier.clone()), names, by }
+fn lead<'j>(candidate: &'j Candidate, (carrier, names): (&'j Candidate, Vec<String>), by: By) -> Lead<'j> {
+    Lead { candidate, carrier, names, by }
 }
 
 /// What a stored record itself names that is not here.
-fn own_lead<'c>(judge: &Judge, candidate: Cow<'c, Candidate>, part: impl FnOnce(There) -> Option<There>) -> Option<Lead<'c>> {
-    let stored = Some(&candidate).filter(|candidate| candidate.elsewhere.is_none())?;
+fn own_lead<'j>(turning: &mut Turning<'j>, candidate: &'j Candidate, part: impl FnOnce(There) -> Option<There>) -> Option<Lead<'j>> {
+    let stored = Some(candidate).filter(|candidate| candidate.elsewhere.is_none())?;
     let there = There::of(&stored.resource, &stored.source, &Spelled::new(), &Links::new()).and_then(part)?;
-    let names = there.not_here(judge, stored);
-    let by = By::Itself;
-    (!names.is_empty()).then(|| Lead { carrier: candidate.clone(), candidate, names, by })
+    let names = there.not_here(turning, stored);
+    (!names.is_empty()).then_some(Lead { candidate, carrier: candidate, names, by: By::Itself })
 }

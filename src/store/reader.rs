@@ -60,6 +60,7 @@ pub struct Reader<'c> {
     /// How often institutions had changed, and how often any party.
     organisations: u64,
     parties: u64,
+    changes: &'c Changes,
 }
 
 impl<'c> Reader<'c> {
@@ -73,7 +74,7 @@ impl<'c> Reader<'c> {
         connection: &'c Connection,
         sealer: &'c Sealer,
         (keyring, leaf_form): (&'c Keyring, &'c dyn LeafForm),
-        changes: &Changes,
+        changes: &'c Changes,
     ) -> Result<Reader<'c>, Fault> {
         // Before the snapshot, which then has whatever was kept by now.
         let (began, organisations, parties) = (keyring.filings_kept(), changes.of_organisations(), changes.of_parties());
@@ -85,6 +86,7 @@ impl<'c> Reader<'c> {
             began,
             organisations,
             parties,
+            changes,
         })
     }
 
@@ -96,6 +98,11 @@ impl<'c> Reader<'c> {
     /// The same of records of any of the [`super::PARTIES`].
     pub fn parties(&self) -> u64 {
         self.parties
+    }
+
+    /// Which of these changed after there had been so many changes, by type and id, and maybe since this began; `None` where that is not known any more.
+    pub fn parties_since(&self, count: u64) -> Option<Vec<(String, String)>> {
+        self.changes.of_parties_since(count)
     }
 
     /// The newest version, deleted or not.

@@ -80,6 +80,48 @@ async fn what_holds_without_consent_differs_by_partner_place_and_sensitivity() {
     assert!(seen(&b, &texan).await.is_empty(), "it denied this while it was in force");
 }
 
+/// Of a patient who is not here nobody knows that they have said nothing: whoever it is may have denied it under the id they have here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_holds_without_consent_for_a_patient_who_is_not_here() {
+    let world = Setup::configured(MORE).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let send = async |path: &str, body: Value| a.put(path, &body).await.expect(201).json()["id"].as_str().unwrap().to_owned();
+    let with_id = |mut body: Value, id: &str| {
+        body["id"] = json!(id);
+        body
+    };
+    let normal = json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}]});
+    let about = |subject: &str| {
+        let mut resource = with_id(observation(subject), "o");
+        resource["meta"] = normal.clone();
+        resource
+    };
+    let silent = send("Patient/silent", with_id(patient("1"), "silent")).await;
+    let denying = send("Patient/denying", with_id(patient("2"), "denying")).await;
+    let mut denial = permit(&denying);
+    denial["provision"] = json!({"type": "deny"});
+    a.create(&denial).await;
+    let own = "https://ehr.hospital-a.example/fhir/Patient";
+    let cases = [
+        (format!("Patient/{silent}"), true),
+        (format!("Patient/{denying}"), false),
+        ("Patient/denying".to_owned(), false),
+        (format!("{own}/denying"), false),
+        ("https://other.example/fhir/Patient/denying".to_owned(), false),
+    ];
+    for (number, (subject, is_shown)) in cases.into_iter().enumerate() {
+        let expected = if is_shown { 200 } else { 404 };
+        let bundle = json!({"resourceType": "Bundle", "id": "x", "meta": normal, "type": "collection",
+            "entry": [{"fullUrl": "https://ehr.hospital-a.example/fhir/Observation/o", "resource": about(&subject)}]});
+        let id = send(&format!("Bundle/x{number}"), with_id(bundle, &format!("x{number}"))).await;
+        b.get(&format!("Bundle/{id}")).await.expect(expected);
+        a.get(&format!("Bundle/{id}")).await.expect(200);
+        let id = send(&format!("Observation/o{number}"), with_id(about(&subject), &format!("o{number}"))).await;
+        b.get(&format!("Observation/{id}")).await.expect(expected);
+        assert_eq!(b.search("Bundle").await.len(), 1, "{subject}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_who_may_know_is_told_that_something_was_taken_out() {
     let world = Setup::configured(MORE).start().await;

@@ -75,3 +75,37 @@ async fn a_change_of_the_patient_holds_at_the_next_reading() {
     a.put(&format!("Patient/{id}"), &grown).await.expect(200);
     assert!(!sees(&b, &seen).await, "of age");
 }
+
+/// A team of so many that they are not looked up where the question is asked. Only a change of one of them is looked at again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_one_of_very_many_holds_at_the_next_reading() {
+    let world = Setup::default().start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = a.create(&patient("1")).await;
+    let seen = format!("Observation/{}", a.create(&observation(&format!("Patient/{id}"))).await);
+    let organisation =
+        |name: &str| json!({"resourceType": "Organization", "name": name, "identifier": [{"system": ORGANISATIONS, "value": name}]});
+    let mut members = Vec::new();
+    for number in 0..150 {
+        members.push(a.create(&organisation(&format!("ward-{number}"))).await);
+    }
+    let participants: Vec<Value> = members.iter().map(|id| json!({"member": {"reference": format!("Organization/{id}")}})).collect();
+    let team = json!({"resourceType": "CareTeam", "status": "active", "subject": {"reference": format!("Patient/{id}")}, "participant": participants});
+    let team = a.create(&team).await;
+    let mut consent = permit_to(&id, "hospital-b");
+    consent["provision"]["actor"][0]["reference"] = json!({"reference": format!("CareTeam/{team}")});
+    a.create(&consent).await;
+    assert!(!sees(&b, &seen).await, "a team without it");
+    let ward = &members[120];
+    let rename = async |name: &str| {
+        let mut body = organisation(name);
+        body["id"] = json!(ward);
+        a.put(&format!("Organization/{ward}"), &body).await.expect(200);
+    };
+    for name in ["hospital-b", "ward-120", "hospital-b"] {
+        rename(name).await;
+        assert_eq!(sees(&b, &seen).await, name == "hospital-b", "{name}");
+        a.create(&json!({"resourceType": "Practitioner", "name": [{"family": name}]})).await;
+        assert_eq!(sees(&b, &seen).await, name == "hospital-b", "{name}, after somebody else came");
+    }
+}

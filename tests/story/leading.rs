@@ -1,8 +1,10 @@
 //! A record that is stored here and leads, by what is stored here, to what lies at a holder alone is decided by that.
 
 use super::settings::{Scene, at, encounter, measured, with_id, withholding};
+use crate::support::data::bundle;
 use crate::support::holder::Behaviour;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 const TELLING: &str = "Riverside Methadone Clinic";
@@ -24,14 +26,35 @@ fn link(reference: &str) -> Value {
 }
 
 impl Scene {
-    /// Sends what names others as the sender does, by the sender's ids.
-    async fn send(&self, mut resource: Value, id: &str) -> String {
+    /// A record of the patient, under an id of the sender's.
+    fn own(&self, mut resource: Value, id: &str) -> Value {
         resource["id"] = json!(id);
         for element in ["subject", "patient"] {
             if resource.get(element).is_some() {
                 resource[element] = link(&format!("Patient/{}", self.patient));
             }
         }
+        resource
+    }
+
+    /// Sends records in one batch; their ids here, in the same order.
+    async fn send_together(&self, records: Vec<(String, Value)>) -> Vec<String> {
+        let entries = records.into_iter().map(|(id, record)| {
+            let record = self.own(record, &id);
+            let url = format!("{}/{id}", record["resourceType"].as_str().unwrap());
+            json!({"resource": record, "request": {"method": "PUT", "url": url}})
+        });
+        let answer = self.a.post("", &bundle("batch", entries.collect())).await.expect(200).json();
+        let id_of = |entry: &Value| {
+            let location = entry["response"]["location"].as_str().unwrap_or_else(|| panic!("{entry}"));
+            location.split("/_history").next().unwrap().rsplit('/').next().unwrap().to_owned()
+        };
+        answer["entry"].as_array().unwrap().iter().map(id_of).collect()
+    }
+
+    /// Sends what names others as the sender does, by the sender's ids.
+    async fn send(&self, resource: Value, id: &str) -> String {
+        let resource = self.own(resource, id);
         let path = format!("{}/{id}", resource["resourceType"].as_str().unwrap());
         let answer = self.a.put(&path, &resource).await;
         assert!(matches!(answer.status, 200 | 201), "{path}: {}", answer.text());
@@ -95,6 +118,76 @@ async fn what_a_stored_setting_leads_to_at_a_holder_counts() {
             assert_eq!(found["total"], json!(if is_shown { 2 } else { 0 }), "{what} {name}: {found}");
         }
     }
+}
+
+/// However much came in together and however differently it turns on what is not here, each record is shown by a search as it is shown alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_in_together_is_shown_by_a_search_as_each_is_alone() {
+    let scene = scene().await;
+    let typed = |id: &str, text: &str| with_id(encounter(json!({"type": [{"text": text}]})), id);
+    let by_identifier =
+        |element: &str, type_name: &str| json!({"type": type_name, "identifier": {"system": format!("urn:{element}"), "value": "7"}});
+    let with = |element: &str, value: Value| {
+        let mut record = measured(None);
+        record[element] = value;
+        record
+    };
+    let cases: Vec<(Value, bool)> = vec![
+        (measured(None), true),
+        (measured(at("Encounter/plain")), true),
+        (measured(at("Encounter/telling")), false),
+        (measured(at("Encounter/nowhere")), false),
+        (measured(at("Encounter/stored")), false),
+        (measured(at("Encounter/stored-plain")), true),
+        (with("encounter", by_identifier("visit", "Encounter")), true),
+        (with("specimen", by_identifier("specimen", "Specimen")), true),
+        (with("performer", json!([link("Organization/telling")])), true),
+        (with("performer", json!([link("PractitionerRole/role")])), true),
+    ];
+    let place = |id: &str| json!([{"location": link(&format!("Location/{id}"))}]);
+    let role = json!({"resourceType": "PractitionerRole", "organization": link("Organization/telling")});
+    let mut records = vec![
+        ("stored".to_owned(), encounter(json!({"location": place("telling")}))),
+        ("stored-plain".to_owned(), encounter(json!({"location": place("plain")}))),
+        ("role".to_owned(), role),
+    ];
+    for copy in 0..4 {
+        records.extend(cases.iter().enumerate().map(|(place, (record, _))| (format!("o{copy}-{place}"), record.clone())));
+    }
+    let before = records.len() - 4 * cases.len();
+    let ids = scene.send_together(records).await;
+    scene.hold(vec![
+        typed("plain", "Visit"),
+        typed("telling", "Substance use counselling"),
+        named("Location", "telling", TELLING),
+        named("Location", "plain", ORDINARY),
+        named("Organization", "telling", TELLING),
+    ]);
+    let found = scene.b.search(&format!("Observation?patient={}&_count=100", scene.patient)).await;
+    let found: BTreeSet<&str> = found.iter().filter_map(|record| record["id"].as_str()).collect();
+    for (place, id) in ids.iter().skip(before).enumerate() {
+        let (record, is_shown) = &cases[place % cases.len()];
+        assert_eq!(found.contains(id.as_str()), *is_shown, "{record}");
+        let alone = scene.b.get(&format!("Observation/{id}")).await.expect(if *is_shown { 200 } else { 404 }).json();
+        assert!(!is_shown || record.get("performer").is_none() || alone.get("performer").is_none(), "{alone}");
+    }
+}
+
+/// What came in together is read again once, and each record is decided on once for all that is not here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn very_many_records_that_turn_on_what_is_not_here_cost_each_as_much_as_few() {
+    let mut took = Vec::new();
+    for count in [100, 1_000] {
+        let scene = scene().await;
+        let records = (0..count).map(|one| (format!("o{one}"), measured(at(&format!("Encounter/e{}", one / 5)))));
+        let ids = scene.send_together(records.collect()).await;
+        assert_eq!(ids.len(), count);
+        scene.hold(Vec::new());
+        let asked = Instant::now();
+        assert_eq!(scene.search("Observation").await["total"], 0);
+        took.push(asked.elapsed());
+    }
+    assert!(took[1] < took[0] * 25, "ten times as many may take some ten times as long: {took:?}");
 }
 
 /// Whoever did something in a stored role, for an institution that only a holder has, is not named where the institution tells.

@@ -385,9 +385,14 @@ fn whoever_files_is_told_how_it_will_be_read() {
 
 /// What a denial by a sensitivity, beside a permit of everything, makes of a resource once it is labelled.
 fn denied_by(label: &str, resource: &str) -> (bool, bool) {
+    denied_by_label(("http://terminology.hl7.org/CodeSystem/v3-ActCode", label), resource)
+}
+
+/// The same of any label: whether it is permitted, and whether that is doubtful.
+fn denied_by_label((system, label): (&str, &str), resource: &str) -> (bool, bool) {
     let consent = parse(&format!(
         r#"{{"resourceType":"Consent","status":"active","scope":{{"coding":[{{"code":"patient-privacy"}}]}},"provision":{{"type":"permit","provision":[
-        {{"type":"deny","securityLabel":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"{label}"}}]}}]}}}}"#
+        {{"type":"deny","securityLabel":[{{"system":"{system}","code":"{label}"}}]}}]}}}}"#
     ));
     let resource = parse(resource);
     let mut facts = facts::of(&resource);
@@ -395,6 +400,42 @@ fn denied_by(label: &str, resource: &str) -> (bool, bool) {
     let decision =
         decide(&Rules::compile(&[consent], &Directory::default(), Policy::default()), &request("Organization/quay", "TREAT"), &facts);
     (decision.is_permit(), decision.is_ambiguous())
+}
+
+/// What a denial by a label means that no vocabulary of HL7's has nobody can tell: it may be anything. What a partner calls something it knows itself.
+#[test]
+fn a_denial_by_a_label_that_nobody_has_heard_of_may_mean_any() {
+    const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+    let plain = r#"{"resourceType":"Observation","subject":{"reference":"Patient/1"},"meta":{"security":[{"system":"urn:our-labels","code":"OWN"}]},
+        "code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]}}"#;
+    for (label, expected) in [
+        ((ACT_CODE, "PSYCH"), (false, true)),
+        ((ACT_CODE, "42CFRPart2"), (false, true)),
+        (("urn:oid:2.16.840.1.113883.5.4", "SUBSTANCE"), (false, true)),
+        (("http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "X"), (false, true)),
+        (("http://terminology.hl7.org/CodeSystem/of-nobody", "PSY"), (false, true)),
+        (("http://terminology.hl7.org/CodeSystem/v3-ActUSPrivacyLaw", "42CFRPart2"), (false, true)),
+        (("", "PSYCH"), (false, true)),
+        ((ACT_CODE, "PSY"), (true, false)),
+        ((ACT_CODE, "psy"), (true, false)),
+        ((ACT_CODE, "DIA"), (true, false)),
+        ((ACT_CODE, "NORDSCLCD"), (true, false)),
+        (("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "MASKED"), (true, false)),
+        (("", "PSY"), (true, false)),
+        (("", "psy"), (true, false)),
+        (("urn:our-labels", "PSYCH"), (true, false)),
+        (("urn:our-labels", "OWN"), (false, false)),
+    ] {
+        assert_eq!(denied_by_label(label, plain), expected, "{label:?}");
+        let consent = format!(
+            r#"{{"resourceType":"Consent","status":"active","scope":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/consentscope","code":"patient-privacy"}}]}},
+            "provision":{{"type":"permit","provision":[{{"type":"deny","securityLabel":[{{"system":"{}","code":"{}"}}]}}]}}}}"#,
+            label.0, label.1
+        );
+        let findings = lint(&parse(&consent), &[]);
+        let is_told = findings.iter().any(|finding| finding.text.contains("a denial by it is taken to mean any label"));
+        assert_eq!(is_told, expected.1, "{label:?}: {findings:?}");
+    }
 }
 
 #[test]

@@ -55,11 +55,11 @@ impl Beside {
         reached.into_iter().filter_map(|name| self.lacking(name)).collect()
     }
 
-    /// A stored record, where it names as a setting what is not here, with the names of that.
+    /// A stored record, where it names as a setting what is not here and may be asked for elsewhere, with the names of that.
     pub fn lacking(&self, name: &str) -> Option<(&Candidate, Vec<String>)> {
         let carrier = self.records.get(name).filter(|carrier| carrier.elsewhere.is_none())?;
-        let named = self.names_of_settings(&carrier.resource).into_iter();
-        let absent: Vec<String> = named.filter(|name| self.absent.contains(name)).collect();
+        let names = self.names_of_settings(&carrier.resource).into_iter();
+        let absent: Vec<String> = names.filter(|name| named::is_literal(name) && self.absent.contains(name)).collect();
         (!absent.is_empty()).then_some((carrier, absent))
     }
 

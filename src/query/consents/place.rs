@@ -4,14 +4,15 @@ use super::{affiliation, recipient::Partner};
 use crate::clock::Instant;
 use crate::config as settings;
 use crate::consent::{
-    self, BrokenGlass, Confidentiality, Directory, Known, MEMBERS_LIMIT, Policy, Reference, Rules, patient_identifiers_of,
+    self, BrokenGlass, BySensitivity, Confidentiality, Directory, ImplicitPolicy, Known, MEMBERS_LIMIT, Policy, Reference, Rules,
+    patient_identifiers_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Value};
 use crate::outcome::{Fault, FaultKind};
 use crate::pipeline::{
-    Affiliated, Affiliations, Asked, Compiled, KeptRules, Looked, implicit_policies, is_glass_broken, is_unreadable, majority_years,
-    patient_ids,
+    Affiliated, Affiliations, Asked, Compiled, Halt, KeptRules, Looked, Room, implicit_policies, is_glass_broken, is_unreadable,
+    majority_years, patient_ids,
 };
 use crate::query::named;
 use crate::search::Query;
@@ -122,14 +123,18 @@ pub(super) struct Place {
     pub roles: RolesOf,
     /// What was compiled before, in this place.
     pub kept: Arc<KeptRules>,
+    /// How much may yet be looked up.
+    pub room: Room,
+    /// The Patients that are decided on themselves. Such a one may be stored nowhere: it waits for signatures, or lies at a holder.
+    pub at_hand: BTreeSet<String>,
 }
 
 impl Place {
     /// The compiled consents of one patient. Where they, or what they refer to, are damaged or cannot be read, everything is denied as any other denial
     /// is: what one of them denies must not be passed over, and nobody learns from a failure that there is something.
-    pub fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+    pub fn readable_rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Halt> {
         match self.rules_of(reader, patient) {
-            Err(fault) if is_unreadable(&fault) => {
+            Err(Halt::Fault(fault)) if is_unreadable(&fault) => {
                 tracing::error!(detail = %fault.detail, "consents cannot be read: what they are about is denied");
                 metrics::counter!("hearthgate_consents_unreadable_total").increment(1);
                 let rules = Rules::damaged(Policy::default());
@@ -140,7 +145,7 @@ impl Place {
     }
 
     /// Adds the rules of a patient's record, of the others of the person, and of those that lead on from them.
-    pub fn add_rules_of(&self, reader: &Reader<'_>, patient: &str, rules: &mut HashMap<String, PatientRules>) -> Result<(), Fault> {
+    pub fn add_rules_of(&self, reader: &Reader<'_>, patient: &str, rules: &mut HashMap<String, PatientRules>) -> Result<(), Halt> {
         let mut open = vec![patient.to_owned()];
         let mut looked_at = 0;
         while let Some(record) = open.pop().filter(|_| looked_at <= MAX_REACHED) {
@@ -155,12 +160,12 @@ impl Place {
     }
 
     /// The compiled consents of one patient, with what they refer to. The rows are read each time; what was compiled of the very same ones is used again.
-    fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Fault> {
+    fn rules_of(&self, reader: &Reader<'_>, patient: &str) -> Result<PatientRules, Halt> {
         let is_glass_broken = self.is_glass_broken(reader, patient)?;
         let noted = reader.filed(patient)?;
         let (linked, parted) = (noted.linked, noted.parted);
         if reader.linked(patient)? != linked {
-            return Err(Fault::new(FaultKind::StorageCorrupt, "which records are one person's is not as it was noted"));
+            return Err(Fault::new(FaultKind::StorageCorrupt, "which records are one person's is not as it was noted").into());
         }
         let beyond_reading = |linked, parted| {
             let rules = Rules::beyond_reading(Policy::default());
@@ -177,7 +182,17 @@ impl Place {
         let organisations = self.organisations(reader)?;
         let partner = self.partner.names.clone();
         let (of_person, of_once) = (linked.clone(), parted.clone());
-        let asked = Asked { patient: patient_record, linked: of_person, parted: of_once, partner, organisations, roles, is_glass_broken };
+        let is_at_hand = self.at_hand.contains(patient) && reader.newest("Patient", patient)?.is_none();
+        let asked = Asked {
+            patient: patient_record,
+            linked: of_person,
+            parted: of_once,
+            partner,
+            organisations,
+            roles,
+            is_glass_broken,
+            is_at_hand,
+        };
         let kept = self.kept.find(&asked);
         let query = match &kept {
             Some(kept) => Arc::clone(&kept.query),
@@ -209,9 +224,9 @@ impl Place {
         asked: Asked,
         (kept, query): (Option<Arc<Compiled>>, &Arc<Query>),
         stored: &[StoredVersion],
-    ) -> Result<Rules, Fault> {
+    ) -> Result<Rules, Halt> {
         if let Some(kept) = kept
-            && kept.stands_on(reader, stored)?
+            && kept.stands_on(reader, stored, &self.room)?
         {
             return Ok(kept.rules.clone());
         }
@@ -223,11 +238,12 @@ impl Place {
 
     /// The records of whoever made what is decided on, and of what institutions among them are part of. Those of people who are named literally matter to
     /// rules alone that tell them by their identifiers; nobody is known by what whoever asks says of them.
-    fn makers(&self, reader: &Reader<'_>, asked: &Asked, are_identified: bool) -> Result<Names, Fault> {
+    fn makers(&self, reader: &Reader<'_>, asked: &Asked, are_identified: bool) -> Result<Names, Halt> {
         let (mut makers, reading) = (Names::new(), named::Reading::of(reader));
         let is_others = |version: &StoredVersion| !version.deleted() && !self.partner.sources.contains(&version.source);
         let mut sought = 0;
         for name in self.roles.makers_of(&asked.patient, asked.linked.iter().chain(&asked.parted)) {
+            self.room.take(1)?;
             match (named::parts(name), parts(name)) {
                 (Some((PERSON, token)), _) if sought < MAX_SOUGHT => {
                     sought += 1;
@@ -269,7 +285,7 @@ impl Place {
     }
 
     /// Compiles what was found of a patient's consents.
-    fn compiled(&self, reader: &Reader<'_>, asked: &Asked, query: Arc<Query>, stored: &[StoredVersion]) -> Result<Compiled, Fault> {
+    fn compiled(&self, reader: &Reader<'_>, asked: &Asked, query: Arc<Query>, stored: &[StoredVersion]) -> Result<Compiled, Halt> {
         let patient = asked.patient.as_str();
         let consents = stored.iter().map(|version| version.parse()).collect::<Result<Vec<Node>, Fault>>()?;
         let own = std::iter::once(&asked.patient).chain(&asked.linked).chain(&asked.parted);
@@ -280,20 +296,20 @@ impl Place {
             return Ok(Compiled::new(reader, asked, query, (stored, Looked::default()), Rules::beyond_reading(Policy::default())));
         }
         let mut looked_up = Looked::default();
-        let (records, known) = directory_of(reader, &mut looked_up, named, Names::new())?;
+        let (records, known) = directory_of(reader, (&mut looked_up, &self.room), named, Names::new())?;
         let mut beside = Names::new();
         let mut former = Former::default();
         if !consents.is_empty() {
             let Affiliated { own, wholes, .. } = &*asked.organisations;
             let is_own = |newest: &StoredVersion| self.partner.sources.contains(&newest.source);
-            former.add(reader, known.iter().chain(own).filter(|name| !wholes.contains(name)), is_own)?;
+            former.add((reader, &self.room), known.iter().chain(own).filter(|name| !wholes.contains(name)), is_own)?;
             // What they are part of may have been changed by anybody: it is no less what was denied.
-            former.add(reader, wholes.iter(), |_| true)?;
+            former.add((reader, &self.room), wholes.iter(), |_| true)?;
             beside.extend(asked.organisations.all().chain(&asked.roles).cloned());
             beside.extend(former.versions.iter().flat_map(behind));
             beside.retain(|name| !known.contains(name));
         }
-        let (others, _) = directory_of(reader, &mut looked_up, beside, known)?;
+        let (others, _) = directory_of(reader, (&mut looked_up, &self.room), beside, known)?;
         let record = records.iter().find(|one| one.resource_type() == Some("Patient") && one.text("id") == Some(patient));
         let [same_person, once] =
             [&asked.linked, &asked.parted].map(|ids| ids.iter().filter_map(|id| Reference::new(&format!("Patient/{id}"))));
@@ -306,8 +322,13 @@ impl Place {
 
     /// What the operator decides for this patient and this recipient, and how far the glass is broken for them.
     fn policy(&self, asked: &Asked, record: Option<&Node>) -> Policy {
+        let is_known = record.is_some() || asked.is_at_hand;
         let majority = record.map_or(self.settings.majority_years, |record| u64::from(majority_years(&self.settings, record)));
-        let (implicit, by_sensitivity) = implicit_policies(&self.settings, &asked.partner, record);
+        // Of somebody who is nobody here it cannot be told that they have said nothing.
+        let (implicit, by_sensitivity) = match is_known {
+            true => implicit_policies(&self.settings, &asked.partner, record),
+            false => (ImplicitPolicy::Deny, BySensitivity::default()),
+        };
         Policy {
             implicit,
             by_sensitivity,
@@ -363,14 +384,19 @@ type Names = BTreeSet<(String, String)>;
 
 /// The records that consents are read with: those that are named, and who belongs to the groups, teams and roles among them. With the names of all that
 /// is known by then.
-fn directory_of(reader: &Reader<'_>, looked_up: &mut Looked, named: Names, mut known: Names) -> Result<(Vec<Node>, Names), Fault> {
+fn directory_of(
+    reader: &Reader<'_>,
+    (looked_up, room): (&mut Looked, &Room),
+    named: Names,
+    mut known: Names,
+) -> Result<(Vec<Node>, Names), Halt> {
     let mut directory = Vec::new();
     let mut open = named;
     for _ in 0..=MEMBERSHIP_STEPS {
-        let found = looked_up.up(reader, open.iter())?;
+        let found = looked_up.up(reader, &open, room)?;
         known.append(&mut open);
-        let room = MAX_MEMBERS.saturating_sub(known.len());
-        open = found.iter().flat_map(behind).filter(|name| !known.contains(name)).take(room).collect();
+        let most = MAX_MEMBERS.saturating_sub(known.len());
+        open = found.iter().flat_map(behind).filter(|name| !known.contains(name)).take(most).collect();
         directory.extend(found);
     }
     Ok((directory, known))
@@ -389,14 +415,15 @@ impl Former {
     /// Adds the older versions of those among these records whose newest is such.
     fn add<'n>(
         &mut self,
-        reader: &Reader<'_>,
+        (reader, room): (&Reader<'_>, &Room),
         names: impl Iterator<Item = &'n (String, String)>,
         is_meant: impl Fn(&StoredVersion) -> bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Halt> {
         for (type_name, id) in names.filter(|(type_name, _)| PARTIES.contains(&type_name.as_str())) {
             let Some(newest) = reader.current(type_name, id)?.filter(|newest| is_meant(newest)) else { continue };
             let first = newest.version.saturating_sub(MAX_FORMER).max(1);
             self.is_more |= first > 1;
+            room.take((first..newest.version).len())?;
             for number in first..newest.version {
                 let version = reader.version(type_name, id, number)?.filter(|version| !version.deleted());
                 self.versions.extend(version.map(|version| version.parse()).transpose()?);

@@ -124,7 +124,7 @@ impl Judge {
         if !named.is_empty() {
             let definitions = pipeline.definitions;
             let are_few = named.len() <= FEW;
-            let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, Wanted::named(named), MAX_BESIDE);
+            let look = move |reader: &crate::store::Reader<'_>| Beside::gather(reader, definitions, &Wanted::named(named), MAX_BESIDE);
             let found = if are_few { pipeline.store.glance(look).await? } else { pipeline.store.read(look).await? };
             self.beside.join(found);
         }
