@@ -95,6 +95,9 @@ pub struct Options {
     pub language: Option<String>,
     /// Whether a display that is not one of its code is a warning only.
     pub mild_displays: bool,
+    /// Whether references that lead out of the document are taken as they stand. Where they are not and `neighbours` are given, absolute ones must
+    /// lead somewhere too; and answers to a form that refer to what it does not allow are warned of only, as HL7's validator does not judge them.
+    pub references_assumed: bool,
     /// Whether nothing is said of codes outside of extensible bindings.
     pub quiet_extensible: bool,
     /// Whether a code system that is not in hand is an error.
@@ -129,6 +132,7 @@ impl Default for Options {
             refuse_example_urls: false,
             language: None,
             mild_displays: false,
+            references_assumed: true,
             quiet_extensible: false,
             refuse_unknown_systems: false,
             related_vital_signs: false,
