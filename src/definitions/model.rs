@@ -304,8 +304,8 @@ pub struct CodeSystem {
     pub properties: Vec<PropertyDefinition>,
     /// The filters that it defines.
     pub filters: Vec<FilterDefinition>,
-    /// Whether it says what its hierarchy means (`hierarchyMeaning`).
-    pub states_hierarchy: bool,
+    /// What its hierarchy means, where it says so (`hierarchyMeaning`).
+    pub hierarchy: Option<CompactString>,
     /// How many concepts it says that it has, whatever part of them is here.
     pub count: Option<u32>,
     /// In definition order, parents before their children.

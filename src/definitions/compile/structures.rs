@@ -182,8 +182,9 @@ fn further_bindings(binding: &Node) -> Vec<FurtherBinding> {
     let mut add = |purpose: Option<&str>, value_set: Option<&str>, is_conditional: bool| {
         let purpose = match purpose {
             Some("maximum") => BindingPurpose::Maximum,
-            Some("required" | "current") => BindingPurpose::Required,
-            Some("extensible") => BindingPurpose::Extensible,
+            Some("required") => BindingPurpose::Required,
+            // What is recorded now is of this set; what was before need not be, and nothing tells them apart.
+            Some("extensible" | "current") => BindingPurpose::Extensible,
             Some("preferred") => BindingPurpose::Preferred,
             _ => return,
         };
