@@ -11,6 +11,7 @@ use crate::outcome::IssueType;
 const TEXT_LINK: &str = "http://hl7.org/fhir/StructureDefinition/textLink";
 
 const NO_SUCH_TEXT: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_NO_ID");
+const NO_DATA: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_NO_DATA");
 const NO_SUCH_DATA: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_DATA_NOT_FOUND");
 
 /// Judges the links of a Narrative: the id is one of its text, and data within the resource is there. Data elsewhere is not looked for.
@@ -23,6 +24,9 @@ pub fn check(walk: &mut Walk<'_>, narrative: &Node, scope: &Scope<'_>, path: &Pa
         let mut has_id = |id: &str| ids.get_or_insert_with(|| links::ids_in(narrative.text("div").unwrap_or_default())).contains(id);
         if id.is_some_and(|id| !has_id(id)) {
             walk.report.add(NO_SUCH_TEXT, path, link, "The text has no element with the id that a link of it (textLink) names");
+        }
+        if data.is_none() {
+            walk.report.add(NO_DATA, path, link, "A link of the text (textLink) names no data");
         }
         let within = data.and_then(|data| data.strip_prefix('#')).filter(|id| !id.is_empty());
         if within.is_some_and(|id| !links::places_of(walk, scope).contains_key(id)) {
