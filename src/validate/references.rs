@@ -219,9 +219,15 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
     let Some(target) = found.or(stated.filter(|name| types.resource(name).is_some())) else { return };
     if !targets.is_empty() && !targets.iter().any(|allowed| types.is_kind_of(target, allowed)) {
         let text = format!("The reference points to a {target}; it may point to {}", targets.join(", "));
-        // What is named by identifier or in words alone, HL7's validator does not hold against the type that is stated beside.
-        walk.report.add(WRONG_TARGET.grave_if(literal.is_some()), path, reference, text);
+        let is_judged = is_judged(walk, stated, literal, scope);
+        walk.report.add(WRONG_TARGET.grave_if(is_judged), path, reference, text);
     }
+}
+
+/// Whether a reference is held against the types that it may lead to. Where it is not taken as it stands, HL7's validator does not hold against them
+/// what is named by identifier or in words alone, nor what is read off an address that nothing resolves.
+fn is_judged(walk: &Walk<'_>, stated: Option<&str>, literal: Option<&str>, scope: &Scope<'_>) -> bool {
+    walk.options.references_assumed || literal.is_some_and(|literal| stated.is_some() || target(literal, scope).is_some())
 }
 
 /// Whether a reference that leads nowhere says all the same what it is to: by an identifier, or in words.
@@ -297,7 +303,8 @@ pub fn check_profiles(walk: &mut Walk<'_>, asked: &ProfileType, reference: &Node
     if !fits {
         let names: Vec<&str> = allowed.iter().flatten().map(CompactString::as_str).collect();
         let text = format!("The reference points to a {name}; the profile allows {}", names.join(", "));
-        return walk.report.add(WRONG_TARGET, path, reference, text);
+        let is_judged = is_judged(walk, None, Some(literal), scope);
+        return walk.report.add(WRONG_TARGET.grave_if(is_judged), path, reference, text);
     }
     let Some((resource, item)) = found.and_then(|node| Some((node, TreeItem::resource(types, node)?))) else { return };
     let candidates: Vec<&str> = asked.target_profiles.iter().map(CompactString::as_str).collect();
