@@ -163,6 +163,23 @@ pub enum StructureKind {
 pub struct ExtensionContext {
     pub kind: ContextKind,
     pub expression: CompactString,
+    /// The first and the last release of FHIR that it is for, where it is not for all.
+    pub releases: [Option<CompactString>; 2],
+}
+
+impl ExtensionContext {
+    /// Whether it is for a release of FHIR, which the first two numbers of a version tell.
+    pub fn is_of(&self, version: &str) -> bool {
+        let number = |version: &str| {
+            let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+            Some((parts.next()??, parts.next()??))
+        };
+        if self.releases.iter().all(Option::is_none) {
+            return true;
+        }
+        let [first, last] = self.releases.each_ref().map(|one| one.as_deref().and_then(number));
+        number(version).is_none_or(|here| first.is_none_or(|first| first <= here) && last.is_none_or(|last| here <= last))
+    }
 }
 
 /// `StructureDefinition.context.type`.
@@ -304,8 +321,8 @@ pub struct CodeSystem {
     pub properties: Vec<PropertyDefinition>,
     /// The filters that it defines.
     pub filters: Vec<FilterDefinition>,
-    /// Whether it says what its hierarchy means (`hierarchyMeaning`).
-    pub states_hierarchy: bool,
+    /// What its hierarchy means, where it says so (`hierarchyMeaning`).
+    pub hierarchy: Option<CompactString>,
     /// How many concepts it says that it has, whatever part of them is here.
     pub count: Option<u32>,
     /// In definition order, parents before their children.

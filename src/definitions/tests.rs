@@ -167,7 +167,7 @@ fn structures_state_what_extensions_and_profiles_ask() {
     let definitions = Definitions::embedded();
     let race = definitions.structure("http://hl7.org/fhir/StructureDefinition/patient-nationality").unwrap();
     assert!(race.is_constraint && race.type_name == "Extension");
-    assert_eq!(race.contexts, [ExtensionContext { kind: ContextKind::Element, expression: "Patient".into() }]);
+    assert_eq!(race.contexts, [ExtensionContext { kind: ContextKind::Element, expression: "Patient".into(), releases: [None, None] }]);
     let url = race.elements.iter().find(|element| element.path == "Extension.url").unwrap();
     assert_eq!(url.fixed, Some(TypedJson { type_name: "uri".into(), json: format!("\"{}\"", race.url) }));
     let vitals = definitions.structure("http://hl7.org/fhir/StructureDefinition/vitalsigns|4.0.1").unwrap();

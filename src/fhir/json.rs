@@ -48,6 +48,7 @@ pub enum SlipKind {
     CommaExtra,
     NameUnquoted,
     Duplicate,
+    ControlCharacter,
 }
 
 /// Line and column (both from 1, the column in characters) of a byte offset.

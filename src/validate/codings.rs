@@ -16,9 +16,12 @@ const OUT_OF_USE: Rule = Rule::warning(IssueType::BusinessRule, "INACTIVE_CONCEP
 const UNKNOWN_SYSTEM: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM");
 const NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "CODESYSTEM_NOT_CHECKED");
 /// What is said of a display that its system does not know; a value set may know it.
-const DISPLAY_RULES: [&str; 2] = [WRONG_DISPLAY.message_id, WRONG_DISPLAY_OF_SEVERAL.message_id];
+const DISPLAY_RULES: [&str; 4] =
+    [WRONG_DISPLAY.message_id, WRONG_DISPLAY_OF_SEVERAL.message_id, WRONG_SPACES.message_id, WRONG_SPACES_OF_SEVERAL.message_id];
 const WRONG_DISPLAY: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_one");
 const WRONG_DISPLAY_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_other");
+const WRONG_SPACES: Rule = Rule::error(IssueType::Invalid, "Display_Name_WS_for__should_be_one_of__instead_of_one");
+const WRONG_SPACES_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_Name_WS_for__should_be_one_of__instead_of_other");
 const OTHER_LANGUAGE: Rule = Rule::warning(IssueType::Invalid, "NO_VALID_DISPLAY_FOUND_LANG_SOME_one");
 const UNKNOWN_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
 const SUPPLEMENT: Rule = Rule::error(IssueType::NotFound, "CODESYSTEM_CS_NO_SUPPLEMENT");
@@ -164,9 +167,14 @@ fn check_display(walk: &mut Walk<'_>, coding: &Node, named: Named<'_>, path: &Pa
     }
     // Displays of systems that are maintained between releases may have been changed since.
     let is_mild = walk.options.mild_displays || named.system.starts_with(MOVING);
-    let rule = if names.is_empty() { WRONG_DISPLAY } else { WRONG_DISPLAY_OF_SEVERAL };
-    let rule = if is_mild { Rule { severity: Severity::Warning, ..rule } } else { rule };
-    walk.report.add(rule, &path, node, "The display is not that of the code in its system");
+    let mut all = names.iter().map(|(_, name)| *name).chain([named.display]);
+    let (rule, text) = match (all.any(|name| differs_in_spaces(given, name)), names.is_empty()) {
+        (true, true) => (WRONG_SPACES, "The display differs from that of the code in its system by white space"),
+        (true, false) => (WRONG_SPACES_OF_SEVERAL, "The display differs from one of the code in its system by white space"),
+        (false, true) => (WRONG_DISPLAY, "The display is not that of the code in its system"),
+        (false, false) => (WRONG_DISPLAY_OF_SEVERAL, "The display is not that of the code in its system"),
+    };
+    walk.report.add(rule.grave_if(!is_mild), &path, node, text);
 }
 
 /// Takes back what was said of the displays of a bound element's codings, where the value set calls their codes so.
@@ -249,10 +257,15 @@ fn unknown_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<
     }
 }
 
-/// Displays are compared as people read them: case, spaces and punctuation do not count.
-pub(super) fn same_words(given: &str, display: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
-    given == display || plain(given) == plain(display)
+/// Displays are compared letter by letter; only their case does not count.
+fn same_words(given: &str, display: &str) -> bool {
+    given == display || given.to_lowercase() == display.to_lowercase()
+}
+
+/// Whether displays that are not the same are so but for white space: at the ends, or where words are parted.
+fn differs_in_spaces(given: &str, display: &str) -> bool {
+    let plain = |text: &str| text.split_whitespace().collect::<String>().to_lowercase();
+    plain(given) == plain(display)
 }
 
 #[cfg(test)]
@@ -289,6 +302,9 @@ mod tests {
         check(&named("Ja"), Some("en-US"), &["NO_VALID_DISPLAY_FOUND_LANG_SOME_one"]);
         check(&named("Oui"), None, &[]);
         check(&named("No"), None, &["Display_Name_for__should_be_one_of__instead_of_other"]);
+        check(&named("Y-e-s."), None, &["Display_Name_for__should_be_one_of__instead_of_other"]);
+        check(&named(" YES"), None, &["Display_Name_WS_for__should_be_one_of__instead_of_other"]);
+        check(&named("O ui"), None, &["Display_Name_WS_for__should_be_one_of__instead_of_other"]);
         check(r#""system": "http://example.org/cs", "version": "2""#, None, &[]);
         check(r#""system": "http://example.org/cs", "version": "1""#, None, &["UNKNOWN_CODESYSTEM_VERSION"]);
         check(r#""system": "http://example.org/cs", "version": "1", "display": "No""#, None, &["UNKNOWN_CODESYSTEM_VERSION"]);

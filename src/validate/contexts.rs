@@ -21,6 +21,7 @@ use names::{is_of_profile, names, without_choice};
 use std::collections::{HashMap, HashSet};
 
 const WRONG_CONTEXT: Rule = Rule::error(IssueType::Extension, "Extension_EXTP_Context_Wrong");
+const WRONG_IN_RELEASE: Rule = Rule::error(IssueType::Extension, "Extension_EXTP_Context_Wrong_VER");
 const RULE_OF_CONTEXT: Rule = Rule::error(IssueType::Structure, "Profile_EXT_Not_Here");
 const NOT_EVALUATED: Rule = Rule::information(IssueType::NotSupported, "EXT_CONTEXT_NOT_EVALUATED");
 const TOO_MANY: Rule = Rule::error(IssueType::TooCostly, "CONTEXTS_MAX");
@@ -87,7 +88,9 @@ fn place(walk: &mut Walk<'_>, structure: &Structure, extension: &Node, scope: &S
     let Some(around) = walk.around.last().cloned() else { return };
     let names = names(walk.types, &around, path);
     let mut unknown = None;
-    for one in &structure.contexts {
+    let version = &walk.types.version;
+    let contexts = || structure.contexts.iter().filter(|one| one.is_of(version));
+    for one in contexts() {
         let is_allowed = match one.kind {
             ContextKind::FhirPath => selects(walk, &one.expression, extension, scope).unwrap_or_else(|why| {
                 unknown = Some(why);
@@ -109,15 +112,23 @@ fn place(walk: &mut Walk<'_>, structure: &Structure, extension: &Node, scope: &S
     if let Some(why) = unknown {
         not_evaluated(walk, &why, extension, path);
     } else if !structure.contexts.is_empty() {
-        let text = format!("This extension may not stand here, only on: {}", listed(&structure.contexts));
-        walk.report.add(WRONG_CONTEXT, path.container().unwrap_or(path), extension, text);
+        let contexts: Vec<&ExtensionContext> = contexts().collect();
+        let (rule, release) = match contexts.len() < structure.contexts.len() {
+            true => (WRONG_IN_RELEASE, " in this release of FHIR"),
+            false => (WRONG_CONTEXT, ""),
+        };
+        let text = format!("This extension may not stand here{release}, only on: {}", listed(&contexts));
+        walk.report.add(rule, path.container().unwrap_or(path), extension, text);
     }
 }
 
 /// How many contexts a finding names.
 const CONTEXTS_SHOWN_MAX: usize = 20;
 
-fn listed(contexts: &[ExtensionContext]) -> String {
+fn listed(contexts: &[&ExtensionContext]) -> String {
+    if contexts.is_empty() {
+        return "nothing".to_owned();
+    }
     let shown: Vec<&str> = contexts.iter().take(CONTEXTS_SHOWN_MAX).map(|one| one.expression.as_str()).collect();
     shown.join(", ") + if contexts.len() > CONTEXTS_SHOWN_MAX { ", …" } else { "" }
 }

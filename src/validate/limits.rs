@@ -16,6 +16,9 @@ const TOO_SMALL: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT
 const TOO_LARGE: Rule = Rule::error(IssueType::Invalid, "Type_Specific_Checks_DT_Decimal_LT");
 const LEAST_OF_OTHER_UNIT: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_MIN_MIN_NO_CONVERT");
 const MOST_OF_OTHER_UNIT: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_MAX_MIN_NO_CONVERT");
+const LIMIT_OF_NO_QUANTITY: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_NO_QTY");
+const LEAST_WITHOUT_VALUE: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_MIN_MIN_NO_VALUE");
+const MOST_WITHOUT_VALUE: Rule = Rule::error(IssueType::Invalid, "TYPE_SPECIFIC_CHECKS_DT_QTY_MAX_MIN_NO_VALUE");
 const NOT_EVALUATED: Rule = Rule::information(IssueType::NotSupported, "LIMIT_NOT_EVALUATED");
 
 /// Judges a value by the least and the greatest that a profile sets.
@@ -34,6 +37,16 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
             Ok(false) => {}
             Ok(true) => {
                 let text = format!("{}: the value is {words} that {} allows", node.path, asked.profile.canonical());
+                walk.report.add(rule, path, value, text);
+            }
+            Err(_) if value.as_object().is_some() && limit.get("value").is_none() => {
+                let rule = match (limit.as_object().is_some(), wrong) {
+                    (false, _) => LIMIT_OF_NO_QUANTITY,
+                    (true, Ordering::Less) => LEAST_WITHOUT_VALUE,
+                    (true, _) => MOST_WITHOUT_VALUE,
+                };
+                let text =
+                    format!("{}: the limit that {} sets for a quantity is no quantity with a value", node.path, asked.profile.canonical());
                 walk.report.add(rule, path, value, text);
             }
             Err(_) if are_measured(value, limit) => {

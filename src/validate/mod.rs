@@ -95,6 +95,10 @@ pub struct Options {
     pub language: Option<String>,
     /// Whether a display that is not one of its code is a warning only.
     pub mild_displays: bool,
+    /// Whether references that lead out of the document are taken as they stand. Where they are not and `neighbours` are given, absolute ones must
+    /// lead somewhere too; and what HL7's validator does not judge then is warned of only: a type that an address names or that is stated alone, and
+    /// answers to a form that refer to what it does not allow.
+    pub references_assumed: bool,
     /// Whether nothing is said of codes outside of extensible bindings.
     pub quiet_extensible: bool,
     /// Whether a code system that is not in hand is an error.
@@ -129,6 +133,7 @@ impl Default for Options {
             refuse_example_urls: false,
             language: None,
             mild_displays: false,
+            references_assumed: true,
             quiet_extensible: false,
             refuse_unknown_systems: false,
             related_vital_signs: false,

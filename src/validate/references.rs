@@ -4,7 +4,7 @@ mod bundled;
 
 use super::contexts::Contexts;
 use super::path::Path;
-use super::primitives::has_scheme;
+use super::primitives::{has_scheme, is_example_url};
 use super::profiles::{Found, base_type, conforms, is_in_hand};
 use super::report::Rule;
 use super::structure::Walk;
@@ -219,8 +219,15 @@ pub fn check(walk: &mut Walk<'_>, targets: &[CompactString], reference: &Node, s
     let Some(target) = found.or(stated.filter(|name| types.resource(name).is_some())) else { return };
     if !targets.is_empty() && !targets.iter().any(|allowed| types.is_kind_of(target, allowed)) {
         let text = format!("The reference points to a {target}; it may point to {}", targets.join(", "));
-        walk.report.add(WRONG_TARGET, path, reference, text);
+        let is_judged = is_judged(walk, stated, literal, scope);
+        walk.report.add(WRONG_TARGET.grave_if(is_judged), path, reference, text);
     }
+}
+
+/// Whether a reference is held against the types that it may lead to. Where it is not taken as it stands, HL7's validator does not hold against them
+/// what is named by identifier or in words alone, nor what is read off an address that nothing resolves.
+fn is_judged(walk: &Walk<'_>, stated: Option<&str>, literal: Option<&str>, scope: &Scope<'_>) -> bool {
+    walk.options.references_assumed || literal.is_some_and(|literal| stated.is_some() || target(literal, scope).is_some())
 }
 
 /// Whether a reference that leads nowhere says all the same what it is to: by an identifier, or in words.
@@ -231,10 +238,21 @@ fn says_whom(reference: &Node) -> bool {
 
 /// Where references are followed, what they lead to is in the document or beside it.
 fn in_reach(walk: &mut Walk<'_>, literal: &str, reference: &Node, scope: &Scope<'_>, path: &Path<'_>) {
-    let is_missing = scope.neighbours.is_some() && !has_scheme(literal) && !literal.contains('?') && scope.entry(literal).is_none();
-    if is_missing {
+    let is_missing = || !literal.contains('?') && scope.entry(literal).is_none();
+    if scope.neighbours.is_some() && is_followed(walk, literal, scope) && is_missing() {
         walk.report.add(NOT_CONTAINED, path, reference, "What the reference leads to is neither in the document nor beside it");
     }
+}
+
+/// Whether what a reference leads to has to be there: not what stands for an example, nor another entry of the Bundle around it.
+fn is_followed(walk: &Walk<'_>, literal: &str, scope: &Scope<'_>) -> bool {
+    if !has_scheme(literal) {
+        return true;
+    }
+    let is_example = !walk.options.refuse_example_urls && is_example_url(literal);
+    let is_urn = literal.starts_with("urn:") && scope.entry.is_none();
+    let is_web = literal.starts_with("http://") || literal.starts_with("https://");
+    !walk.options.references_assumed && !is_example && (is_urn || is_web)
 }
 
 /// The type a literal reference names: in this document, or in its path (`Patient/1`, `https://…/Patient/1/_history/2`).
@@ -285,7 +303,8 @@ pub fn check_profiles(walk: &mut Walk<'_>, asked: &ProfileType, reference: &Node
     if !fits {
         let names: Vec<&str> = allowed.iter().flatten().map(CompactString::as_str).collect();
         let text = format!("The reference points to a {name}; the profile allows {}", names.join(", "));
-        return walk.report.add(WRONG_TARGET, path, reference, text);
+        let is_judged = is_judged(walk, None, Some(literal), scope);
+        return walk.report.add(WRONG_TARGET.grave_if(is_judged), path, reference, text);
     }
     let Some((resource, item)) = found.and_then(|node| Some((node, TreeItem::resource(types, node)?))) else { return };
     let candidates: Vec<&str> = asked.target_profiles.iter().map(CompactString::as_str).collect();

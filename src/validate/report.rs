@@ -43,6 +43,11 @@ impl Rule {
     pub const fn information(code: IssueType, message_id: &'static str) -> Rule {
         Rule { severity: Severity::Information, code, message_id }
     }
+
+    /// The rule itself where a condition holds; elsewhere what breaks it is warned of.
+    pub const fn grave_if(self, is_grave: bool) -> Rule {
+        if is_grave { self } else { Rule { severity: Severity::Warning, ..self } }
+    }
 }
 
 impl Report {

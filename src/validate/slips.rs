@@ -13,6 +13,8 @@ const COMMA_MISSING: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_MISSING"
 const COMMA_EXTRA: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_EXTRA");
 const NAME_UNQUOTED: Rule = Rule::error(IssueType::Invalid, "JSON_PROPERTY_NO_QUOTES");
 const DUPLICATE: Rule = Rule::error(IssueType::Invalid, "DUPLICATE_JSON_PROPERTY");
+/// JSON has them in no string; HL7's validator does not ask it.
+const CONTROL_CHARACTER: Rule = Rule::warning(IssueType::Invalid, "JSON_CONTROL_CHARACTER");
 const UNKNOWN_ELEMENT: Rule = Rule::error(IssueType::Structure, "Undefined_element_");
 const UNKNOWN_ATTRIBUTE: Rule = Rule::error(IssueType::Structure, "Undefined_attribute__on__for_type__properties__");
 const TEXT: Rule = Rule::error(IssueType::Structure, "Text_should_not_be_present");
@@ -109,6 +111,9 @@ fn words(kind: SlipKind) -> (Rule, &'static str) {
         SlipKind::CommaExtra => (COMMA_EXTRA, "A comma stands after the last member or item"),
         SlipKind::NameUnquoted => (NAME_UNQUOTED, "The name of a member must stand in double quotes"),
         SlipKind::Duplicate => (DUPLICATE, "A member is there twice; the first was checked"),
+        SlipKind::ControlCharacter => {
+            (CONTROL_CHARACTER, "A control character, such as a tab or the end of a line, must be escaped in JSON")
+        }
     }
 }
 
@@ -136,6 +141,7 @@ mod tests {
         check("// a\n{\"resourceType\": \"Patient\"}", &["JSON_COMMENTS_NOT_ALLOWED Patient"]);
         check("{\"resourceType\": \"Patient\"} // b", &["JSON_COMMENTS_NOT_ALLOWED Patient"]);
         check(r#"{resourceType: "Patient"}"#, &["JSON_PROPERTY_NO_QUOTES Patient"]);
+        check("{\"resourceType\": \"Patient\", \"name\": [{\"text\": \"a\tb\\\\\nc\"}]}", &["JSON_CONTROL_CHARACTER Patient.name[0]"]);
         let twice = r#"{"resourceType": "Observation", "valueQuantity": {"value": 1, "value": 2}}"#;
         check(twice, &["DUPLICATE_JSON_PROPERTY Observation.value.ofType(Quantity)"]);
     }
@@ -199,6 +205,10 @@ mod tests {
         let document = |commas: usize| format!("[{}]", vec!["\"a\""; commas + 1].join(" "));
         assert_eq!(json::parse_leniently(document(SLIPS_MAX).as_bytes(), 4).map(|read| read.1.len()), Ok(SLIPS_MAX));
         assert!(json::parse_leniently(document(SLIPS_MAX + 1).as_bytes(), 4).is_err());
+        // However many lines a text has, they are one slip.
+        let lines = format!(r#"{{"resourceType": "Patient", "name": [{{"text": "a{}"}}]}}"#, "\n".repeat(SLIPS_MAX + 1));
+        assert_eq!(json::parse_leniently(lines.as_bytes(), 8).map(|read| read.1.len()), Ok(1));
+        assert!(json::parse(lines.as_bytes(), 8).is_err(), "what is stored is JSON");
         assert!(json::parse(b"[1 2]", 4).is_err() && json::parse(b"[1,]", 4).is_err() && json::parse(b"[] // a", 4).is_err());
     }
 }

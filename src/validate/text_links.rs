@@ -2,7 +2,7 @@
 
 use super::links;
 use super::path::Path;
-use super::references::Scope;
+use super::references::{Scope, target};
 use super::report::Rule;
 use super::structure::Walk;
 use crate::fhir::Node;
@@ -11,9 +11,10 @@ use crate::outcome::IssueType;
 const TEXT_LINK: &str = "http://hl7.org/fhir/StructureDefinition/textLink";
 
 const NO_SUCH_TEXT: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_NO_ID");
+const NO_DATA: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_NO_DATA");
 const NO_SUCH_DATA: Rule = Rule::error(IssueType::Invalid, "TEXT_LINK_DATA_NOT_FOUND");
 
-/// Judges the links of a Narrative: the id is one of its text, and data within the resource is there. Data elsewhere is not looked for.
+/// Judges the links of a Narrative: the id is one of its text, and the data is in the resource or the Bundle around it.
 pub fn check(walk: &mut Walk<'_>, narrative: &Node, scope: &Scope<'_>, path: &Path<'_>) {
     let mut ids = None;
     for link in narrative.items("extension").iter().filter(|one| one.text("url") == Some(TEXT_LINK)) {
@@ -24,6 +25,9 @@ pub fn check(walk: &mut Walk<'_>, narrative: &Node, scope: &Scope<'_>, path: &Pa
         if id.is_some_and(|id| !has_id(id)) {
             walk.report.add(NO_SUCH_TEXT, path, link, "The text has no element with the id that a link of it (textLink) names");
         }
+        if data.is_none() {
+            walk.report.add(NO_DATA, path, link, "A link of the text (textLink) names no data");
+        }
         let within = data.and_then(|data| data.strip_prefix('#')).filter(|id| !id.is_empty());
         if within.is_some_and(|id| !links::places_of(walk, scope).contains_key(id)) {
             walk.report.add(
@@ -32,6 +36,11 @@ pub fn check(walk: &mut Walk<'_>, narrative: &Node, scope: &Scope<'_>, path: &Pa
                 link,
                 "Nothing in the resource has the id of the data that a link of the text (textLink) names",
             );
+        }
+        let resource = data.and_then(|data| data.split('#').next()).filter(|url| !url.is_empty());
+        if resource.is_some_and(|url| target(url, scope).is_none()) {
+            let text = "No entry of a Bundle around the resource is what a link of the text (textLink) names as its data";
+            walk.report.add(NO_SUCH_DATA, path, link, text);
         }
     }
 }

@@ -82,7 +82,8 @@ pub struct ValidateArguments {
     /// Follows references to files beside the one judged.
     #[arg(long)]
     check_references: bool,
-    /// Takes references to other servers as they stand.
+    /// Takes absolute references as they stand, also where references are followed, and holds those that answer a form against the types that it
+    /// allows; without it these are warned of only.
     #[arg(long, alias = "assumeValidRestReferences")]
     assume_valid_rest_references: bool,
     /// Refuses text that looks like active content.
@@ -234,6 +235,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         neighbours: arguments.check_references.then(std::collections::HashMap::new),
         quiet_extensible: arguments.no_extensible_binding_warnings,
         related_vital_signs: true,
+        references_assumed: arguments.assume_valid_rest_references,
         refuse_direction_controls: arguments.no_unicode_bidi_control_chars,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
         now: DateTime::parse(&Clock::system().now().to_fhir_instant()).ok(),

@@ -6,8 +6,10 @@ use crate::clock::Clock;
 use crate::command::named;
 use crate::command::package::CacheArgument;
 use crate::definitions::Definitions;
-use crate::fhir::Node;
-use crate::outcome::Finding;
+use crate::fhir::types::TypeTable;
+use crate::fhir::{Node, Release};
+use crate::normalise::versions::other_releases;
+use crate::outcome::{Finding, IssueType, Severity};
 use crate::packages::Coordinates;
 use crate::terminology::{Reach, Server};
 use crate::validate::shape::Shapes;
@@ -59,11 +61,42 @@ impl<'a> Judge<'a> {
             ..self.options.clone()
         });
         let options = own.as_ref().unwrap_or(&self.options);
-        match &self.server {
+        let found = match &self.server {
             Some((server, runtime)) => runtime.block_on(server.examine(self.definitions, resource, options)),
             None => check(self.definitions, resource, options),
-        }
+        };
+        self.of_other_releases(resource).into_iter().chain(found).collect()
     }
+
+    /// What is said of a resource, and of the entries of a Bundle, that are judged as R4 and written in another release.
+    fn of_other_releases(&self, resource: &Node) -> Vec<Finding> {
+        let types = self.definitions.types();
+        if !types.version.starts_with("4.0") {
+            return Vec::new();
+        }
+        let entries = resource.items("entry").iter().enumerate().filter_map(|(index, entry)| {
+            let told = judged_as_r4(entry.get("resource")?, types)?;
+            Some(told.under(&format!("Bundle.entry[{index}].resource")))
+        });
+        judged_as_r4(resource, types).into_iter().chain(entries.filter(|_| resource.resource_type() == Some("Bundle"))).collect()
+    }
+}
+
+fn judged_as_r4(resource: &Node, types: &TypeTable) -> Option<Finding> {
+    let releases = other_releases(resource, types);
+    let text = match releases.as_slice() {
+        [] => return None,
+        [one @ (Release::R4B | Release::R5)] => {
+            let (name, number) = (one.name(), one.number());
+            format!("This is written in FHIR {name}, and was judged as R4; --fhir-version {number} judges it by its own release")
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|release| release.name()).collect();
+            format!("This is written in FHIR {}, and was judged as R4", names.join(" or "))
+        }
+    };
+    let at = resource.resource_type().and_then(|name| types.resource(name)).map_or("Resource", |definition| definition.name.as_str());
+    Some(Finding::new(Severity::Warning, IssueType::NotSupported, "version-judged-as-r4", text).at(at.to_owned()))
 }
 
 /// Whether a release other than R4 is asked for whose definitions were not loaded.

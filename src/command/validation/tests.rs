@@ -76,6 +76,26 @@ fn a_json_schema_judges_no_xml() {
 }
 
 #[test]
+fn another_release_that_is_judged_as_r4_is_said_to_be() {
+    let root = folder("release");
+    let write = |name: &str, body: &str| std::fs::write(root.join("in").join(name), body).unwrap();
+    let of_r5 = r#"{"resourceType": "Encounter", "status": "completed", "class": [{"text": "x"}], "actualPeriod": {"start": "2024"}}"#;
+    let of_r4 = r#"{"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}, "period": {"start": "2024"}}"#;
+    write("a.json", of_r5);
+    write("b.json", of_r4);
+    write(
+        "c.json",
+        &format!(r#"{{"resourceType": "Bundle", "type": "collection", "entry": [{{"resource": {of_r4}}}, {{"resource": {of_r5}}}]}}"#),
+    );
+    let (_, found) = run(&root, &[]);
+    let is_said: Vec<bool> = found.iter().map(|line| line.contains(" warning version-judged-as-r4")).collect();
+    assert_eq!(is_said, [true, false, true], "{found:#?}");
+    let (_, by_entry) = run(&root, &["--each-entry"]);
+    assert_eq!(by_entry.iter().filter(|line| line.contains("version-judged-as-r4")).count(), 2, "{by_entry:#?}");
+    std::fs::remove_dir_all(root).unwrap();
+}
+
+#[test]
 fn xml_has_no_findings_of_json() {
     let root = folder("xml");
     let write = |name: &str, body: &str| {

@@ -71,7 +71,20 @@ fn context(context: &Node) -> Option<ExtensionContext> {
         "extension" => ContextKind::Extension,
         _ => return None,
     };
-    Some(ExtensionContext { kind, expression: text(context, "expression") })
+    Some(ExtensionContext { kind, expression: text(context, "expression"), releases: releases(context) })
+}
+
+/// Whether an extension says for which releases of FHIR what it stands on is.
+pub fn is_of_releases(extension: &Node) -> bool {
+    extension.text("url") == Some("http://hl7.org/fhir/StructureDefinition/version-specific-use")
+}
+
+fn releases(context: &Node) -> [Option<CompactString>; 2] {
+    let stated = context.items("extension").iter().find(|one| is_of_releases(one));
+    ["startFhirVersion", "endFhirVersion"].map(|name| {
+        let part = stated?.items("extension").iter().find(|part| part.text("url") == Some(name))?;
+        part.text("valueCode").or_else(|| part.text("valueString")).map(CompactString::from)
+    })
 }
 
 /// A further profile that what meets this one must meet.
@@ -182,8 +195,9 @@ fn further_bindings(binding: &Node) -> Vec<FurtherBinding> {
     let mut add = |purpose: Option<&str>, value_set: Option<&str>, is_conditional: bool| {
         let purpose = match purpose {
             Some("maximum") => BindingPurpose::Maximum,
-            Some("required" | "current") => BindingPurpose::Required,
-            Some("extensible") => BindingPurpose::Extensible,
+            Some("required") => BindingPurpose::Required,
+            // What is recorded now is of this set; what was before need not be, and nothing tells them apart.
+            Some("extensible" | "current") => BindingPurpose::Extensible,
             Some("preferred") => BindingPurpose::Preferred,
             _ => return,
         };

@@ -102,7 +102,7 @@ pub fn code_system(definition: &Node) -> Option<CodeSystem> {
         supplements: definition.text("supplements").map(|url| without_version(url).into()),
         properties: definition.items("property").iter().map(property_definition).collect(),
         filters: definition.items("filter").iter().map(filter_definition).collect(),
-        states_hierarchy: definition.text("hierarchyMeaning").is_some(),
+        hierarchy: some_text(definition, "hierarchyMeaning"),
         count: definition.get("count").and_then(Node::as_number).and_then(|count| count.parse().ok()),
         concepts: Vec::new(),
     };

@@ -117,7 +117,10 @@ fn structure(resource: &Node) -> Option<Object> {
     let elements = |list: &Node| Selection::of(list).copy_list("element", |item| element(item, last)).done();
     let facts = Selection::of_definition(resource)
         .copy(&["name", "kind", "abstract"])
-        .copy_list("context", |context| Selection::of(context).copy(&["type", "expression"]).done())
+        .copy_list("context", |context| {
+            let releases = extensions(context, compile::structures::is_of_releases);
+            Selection::of(context).copy(&["type", "expression"]).set("extension", releases).done()
+        })
         .copy(&["contextInvariant", "type", "baseDefinition", "derivation"])
         .set("extension", extensions(resource, |extension| compile::structures::imposed(extension).is_some()))
         .copy_one("snapshot", elements);

@@ -238,7 +238,7 @@ impl Reader<'_> {
                     return Ok(plain);
                 }
                 b'\\' => return self.escaped_string(start),
-                0..=0x1F => return Err(SyntaxErrorKind::ControlCharacter.at(self.at)),
+                0..=0x1F if !self.passes_control(start) => return Err(SyntaxErrorKind::ControlCharacter.at(self.at)),
                 _ => self.at += 1,
             }
         }
@@ -261,11 +261,18 @@ impl Reader<'_> {
                     text.push(self.escape()?);
                     run = self.at;
                 }
-                0..=0x1F => return Err(SyntaxErrorKind::ControlCharacter.at(self.at)),
+                0..=0x1F if !self.passes_control(start) => return Err(SyntaxErrorKind::ControlCharacter.at(self.at)),
                 _ => self.at += 1,
             }
         }
         self.unexpected("the end of a string")
+    }
+
+    /// Whether a control character in the string that begins at `start` is passed over. One slip tells of all that the string has.
+    fn passes_control(&mut self, start: usize) -> bool {
+        let last = self.slips.as_ref().and_then(|slips| slips.last());
+        let is_told = last.is_some_and(|last| last.kind == SlipKind::ControlCharacter && last.at >= start);
+        is_told || self.slip(SlipKind::ControlCharacter)
     }
 
     fn slice(&self, start: usize) -> &str {

@@ -102,6 +102,23 @@ fn conversion() {
     }
 }
 
+/// The official functional tests are not here; these cases are of our own, from the specification.
+#[test]
+fn own_cases_from_the_specification() {
+    let rows = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ucum/conversions.tsv")).lines();
+    let mut wrong = Vec::new();
+    for row in rows.filter(|row| !row.starts_with('#')) {
+        let [value, from, expected, to] = row.split('\t').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        for (value, from, expected, to) in [(value, from, expected, to), (expected, to, value, from)] {
+            let found = convert(decimal(value), from, to);
+            wrong.extend((!found.is_some_and(|found| agrees(found, expected))).then(|| format!("{value} {from} in {to}: {found:?}")));
+        }
+    }
+    let refused = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ucum/invalid.txt")).lines();
+    wrong.extend(refused.filter(|code| check(code).is_ok()).map(|code| format!("{code} is taken for a unit")));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn canonical_units() {
     for (code, value, unit) in [

@@ -89,16 +89,26 @@ pub(super) fn detect(resource: &Object, type_name: &str, context: &Context<'_>) 
             }
         }
     }
-    by_shape(resource, type_name, context)
+    by_shape(resource, type_name, context.types)
 }
 
-fn by_shape(resource: &Object, type_name: &str, context: &Context<'_>) -> Detected {
+/// The releases that a resource says it is of, or that have what it holds; none where that is R4, or no one release.
+pub fn other_releases(resource: &Node, types: &TypeTable) -> Vec<Release> {
+    let Some((object, type_name)) = resource.as_object().zip(resource.resource_type()) else { return Vec::new() };
+    match claims(object).map_or_else(|| by_shape(object, type_name, types), Detected::One) {
+        Detected::One(Release::R4) | Detected::Mixed => Vec::new(),
+        Detected::One(release) => vec![release],
+        Detected::Several(releases) => releases,
+    }
+}
+
+fn by_shape(resource: &Object, type_name: &str, types: &TypeTable) -> Detected {
     let rows = DIFFERENCES.get(type_name).map(Vec::as_slice).unwrap_or_default();
-    let Some(definition) = context.types.resource(type_name) else {
+    let Some(definition) = types.resource(type_name) else {
         let releases: Vec<Release> = rows.iter().filter(|(_, row)| row.unknown_to_r4).map(|(release, _)| *release).collect();
         return one_of(releases);
     };
-    let is_r4 = |name: &str, node: &Node| fits_r4(context.types, definition.root, name, node);
+    let is_r4 = |name: &str, node: &Node| fits_r4(types, definition.root, name, node);
     if resource.members().iter().all(|member| is_r4(&member.name, &member.node)) {
         return inner_marks(resource, type_name);
     }
@@ -116,7 +126,7 @@ fn by_shape(resource: &Object, type_name: &str, context: &Context<'_>) -> Detect
     let is_mixed = fitting.is_empty()
         && resource.members().iter().any(|member| {
             let plain = member.name.trim_start_matches('_');
-            member.name != "resourceType" && context.types.member(definition.root, plain).is_none() && is_known_elsewhere(&member.name)
+            member.name != "resourceType" && types.member(definition.root, plain).is_none() && is_known_elsewhere(&member.name)
         });
     if is_mixed { Detected::Mixed } else { one_of(fitting) }
 }
@@ -130,7 +140,7 @@ pub(super) fn inside(resource: &Object, type_name: &str, context: &Context<'_>) 
     }
     for object in contained.iter().filter_map(Node::as_object) {
         let inner = object.get("resourceType").and_then(Node::as_text).unwrap_or_default();
-        match by_shape(object, inner, context) {
+        match by_shape(object, inner, context.types) {
             Detected::One(Release::R4) => {}
             Detected::One(release) if may_be(resource, type_name, release) => return Detected::One(release),
             Detected::Several(mut releases) => {

@@ -24,6 +24,7 @@ mod xml;
 mod tests;
 
 pub use crate::fhir::Release;
+pub use detect::other_releases;
 pub use in_r4::{InR4, in_r4};
 pub use published::conversion_table;
 pub use xml::other_release;

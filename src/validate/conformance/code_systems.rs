@@ -14,6 +14,7 @@ const SUPPLEMENT_WITHOUT_CONTENT: Rule = Rule::error(IssueType::BusinessRule, "C
 const NOT_IN_SUPPLEMENT: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_PRESENT_ELEMENT_SUPPL");
 const SUPPLEMENT_OF_NOTHING: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_HL7_PRESENT_ELEMENT_SUPPL_MISSING");
 const SUPPLEMENTS_NOTHING: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_NO_SUPP");
+const OTHER_HIERARCHY: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_HIERARCHY_MEANING");
 const NOT_IN_SUPPLEMENTED: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_INVALID_CODE");
 const SUPPLEMENTED_NOT_IN_HAND: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_CS_SUPP_CANT_CHECK");
 const WRONG_COUNT: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_CS_COUNT_COMPLETE_WRONG");
@@ -60,11 +61,8 @@ fn supplement(walk: &mut Walk<'_>, system: &Node, url: &str, content: &str, path
     if system.get("caseSensitive").is_some() {
         walk.report.add(NOT_IN_SUPPLEMENT, &path.name("caseSensitive"), system, "A supplement does not say whether case counts");
     }
-    if system.get("hierarchyMeaning").is_some() {
-        walk.report.add(NOT_IN_SUPPLEMENT, &path.name("hierarchyMeaning"), system, "A supplement does not say what its hierarchy means");
-    }
     let definitions = walk.definitions;
-    if definitions.code_system(url).is_none() {
+    let Some(supplemented) = definitions.code_system(url) else {
         if !system.items("concept").is_empty() {
             walk.report.add(
                 SUPPLEMENTED_NOT_IN_HAND,
@@ -74,6 +72,16 @@ fn supplement(walk: &mut Walk<'_>, system: &Node, url: &str, content: &str, path
             );
         }
         return;
+    };
+    if let (Some(own), Some(other)) = (system.text("hierarchyMeaning"), &supplemented.hierarchy)
+        && own != other
+    {
+        walk.report.add(
+            OTHER_HIERARCHY,
+            path,
+            system,
+            "The hierarchy of a supplement means what that of the code system supplemented means",
+        );
     }
     let name = path.name("concept");
     for (index, concept) in system.items("concept").iter().enumerate() {

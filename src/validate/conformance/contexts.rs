@@ -8,6 +8,7 @@ use super::rules;
 use crate::fhir::Node;
 use crate::fhir::path::{Expression, UnknownTypes};
 use crate::outcome::IssueType;
+use std::borrow::Cow;
 
 const NO_RULE: Rule = Rule::error(IssueType::Invalid, "ED_CONTEXT_INVARIANT_EXPRESSION_ERROR");
 const NO_ELEMENT: Rule = Rule::error(IssueType::Invalid, "SD_CONTEXT_SHOULD_ELEMENT_NOT_FOUND");
@@ -33,13 +34,24 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     }
 }
 
+/// An element of a kind of resources that later releases have, as one of a resource of that kind.
+fn in_this_release(expression: &str) -> Cow<'_, str> {
+    let resource = |(kind, rest): (&str, &str)| match kind {
+        "CanonicalResource" => Some(format!("CodeSystem.{rest}")),
+        "MetadataResource" => Some(format!("PlanDefinition.{rest}")),
+        _ => None,
+    };
+    expression.split_once('.').and_then(resource).map_or(Cow::Borrowed(expression), Cow::Owned)
+}
+
 /// A context names an element that there is, or is FHIRPath. What it names by a URL may be a definition that is not in hand.
 fn place(walk: &mut Walk<'_>, context: &Node, path: &Path<'_>) {
     let Some((node, expression)) = context.get("expression").and_then(|node| Some((node, node.as_text()?))) else { return };
     match context.text("type") {
         Some("element") if !has_scheme(expression) && !KINDS.contains(&expression) => {
-            let type_name = expression.split('.').next().unwrap_or(expression);
-            if !rules::is_element(walk.types, type_name, expression) {
+            let expression = in_this_release(expression);
+            let type_name = expression.split('.').next().unwrap_or(&expression);
+            if !rules::is_element(walk.types, type_name, &expression) {
                 walk.report.add(NO_ELEMENT, path, context, "The context names no type or element of this release of FHIR");
             }
         }

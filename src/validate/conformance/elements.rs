@@ -18,7 +18,7 @@ const OTHER_PATH: Rule = Rule::error(IssueType::NotFound, "SD_PATH_TYPE_MISMATCH
 const SLICED_ROOT: Rule = Rule::error(IssueType::Invalid, "SD_NO_SLICING_ON_ROOT");
 const NOT_ON_ROOT: Rule = Rule::error(IssueType::Exception, "SD_TABLE_PROHIBITED");
 const NOT_IN_CONSTRAINT: Rule = Rule::error(IssueType::NotFound, "SD_ELEMENT_NOT_IN_CONSTRAINT");
-const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARACTERISTICS");
+pub const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARACTERISTICS");
 const NO_TARGET: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_NO_TARGET_PROFILE");
 const TARGET_IS_NONE: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_WRONG_TARGET");
 const PROFILE_OF_OTHER: Rule = Rule::error(IssueType::Exception, "SD_ED_TYPE_PROFILE_WRONG");
@@ -111,7 +111,7 @@ fn types(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, element_path: &
     if !element_path.contains('.') {
         codes.push(element_path);
     }
-    characteristics(walk, element, &codes, path);
+    characteristics(walk, element, &codes, NOT_ON_TYPE, path);
     if let Some(set) = element.get("binding").and_then(|binding| binding.text("valueSet"))
         && walk.definitions.value_set(set).is_none()
         && (walk.definitions.code_system(set).is_some() || walk.definitions.structure(set).is_some())
@@ -125,7 +125,7 @@ fn types(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, element_path: &
 }
 
 /// What is stated of an element means something for its types: none given, nothing is judged.
-pub fn characteristics(walk: &mut Walk<'_>, element: &Node, codes: &[&str], path: &Path<'_>) {
+pub fn characteristics(walk: &mut Walk<'_>, element: &Node, codes: &[&str], broken: Rule, path: &Path<'_>) {
     let known = walk.types;
     let has = |quality: fn(&str) -> bool| codes.iter().any(|code| quality(code) || code.starts_with("http"));
     let all_known = codes.iter().any(|code| known.type_named(code).is_some());
@@ -134,7 +134,7 @@ pub fn characteristics(walk: &mut Walk<'_>, element: &Node, codes: &[&str], path
     {
         let is_stated = element.get(member).is_some() || choice(element, member).is_some();
         if is_stated && !codes.is_empty() && all_known && !has(quality) {
-            walk.report.add(NOT_ON_TYPE, path, element, format!("{member} means nothing for the types {}", codes.join(", ")));
+            walk.report.add(broken, path, element, format!("{member} means nothing for the types {}", codes.join(", ")));
         }
     }
 }

@@ -102,7 +102,7 @@ fn of_system<'s>(system: &'s CodeSystem, name: &str) -> Property<'s> {
     if let Some(kind) = stated.and_then(kind_of) {
         return Property::Known(Known { declared, ..Known::any(kind) });
     }
-    match of_any(name).or_else(|| of_hierarchy(name).filter(|_| system.states_hierarchy)) {
+    match of_any(name).or_else(|| of_hierarchy(name).filter(|_| system.hierarchy.is_some())) {
         Some(known) => Property::Known(Known { declared, ..known }),
         None if name == "comment" || filter.is_some() || stated.is_some() || system.content == Content::NotPresent => Property::Unruled,
         None => Property::Missing,

@@ -1,6 +1,7 @@
 //! Measures: groups, populations and stratifiers can be told apart, and criteria in CQL name what a library in hand defines
 //! (<https://hl7.org/fhir/R4/measure.html>).
 
+use super::super::attachments::held;
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
@@ -195,7 +196,7 @@ fn defined(library: &Node) -> Result<HashSet<CompactString>, Wrong> {
     let compiled = library.items("content").iter().filter(|one| matches!(one.text("contentType"), Some(ELM_XML | ELM_JSON)));
     let elm = compiled.filter_map(|one| Some((one.text("data")?, one.text("contentType")?))).next();
     let (elm, kind) = elm.ok_or((NO_ELM, "The library has no compiled content (ELM), so the criteria were not found"))?;
-    let names = decode(elm).and_then(|elm| names(&elm, kind == ELM_XML));
+    let names = held(elm).and_then(|elm| names(&elm, kind == ELM_XML));
     names.ok_or((UNREADABLE_ELM, "The compiled content of the library cannot be read"))
 }
 
@@ -208,10 +209,4 @@ fn names(elm: &[u8], is_xml: bool) -> Option<HashSet<CompactString>> {
     let library = crate::fhir::json::parse(elm, crate::fhir::json::DEFAULT_DEPTH).ok()?;
     let statements = library.get("library")?.get("statements")?;
     Some(statements.items("def").iter().filter_map(|def| def.text("name")).map(CompactString::from).collect())
-}
-
-fn decode(data: &str) -> Option<Vec<u8>> {
-    use base64::Engine;
-    let plain: String = data.chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
-    base64::engine::general_purpose::STANDARD.decode(plain).ok()
 }

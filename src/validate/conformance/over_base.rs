@@ -241,7 +241,8 @@ fn of_types(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Stru
         codes.extend(types.element(of_type).types.iter().map(|one| one.code.as_str()));
     }
     if !codes.is_empty() {
-        elements::characteristics(walk, element, &codes, path);
+        // HL7's validator asks the types that an element states itself alone.
+        elements::characteristics(walk, element, &codes, elements::NOT_ON_TYPE.grave_if(false), path);
         elements::values_of(walk, element, &codes, path);
     }
 }

@@ -6,6 +6,7 @@ use super::super::primitives::has_scheme;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::{choice, is_type};
+use crate::definitions::{Membership, Standing};
 use crate::fhir::Node;
 use crate::outcome::IssueType;
 use std::collections::{HashMap, HashSet};
@@ -21,6 +22,7 @@ const OTHER_TYPE_WITHOUT_URI: Rule = Rule::warning(IssueType::BusinessRule, "COD
 const UNDEFINED: Rule = Rule::warning(IssueType::BusinessRule, "CODESYSTEM_PROPERTY_UNDEFINED");
 const NO_VALUE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_PROPERTY_NO_VALUE");
 const WRONG_TYPE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_PROPERTY_WRONG_TYPE");
+const NOT_IN_SET: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_PROPERTY_BAD_PROPERTY_CODE");
 const NO_SUCH_CODE: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_PROPERTY_BAD_INTERNAL_REFERENCE");
 
 /// Where FHIR's own properties are defined.
@@ -42,6 +44,12 @@ const KNOWN_TYPES: [(&str, &str); 12] = [
     ("itemWeight", "decimal"),
 ];
 
+/// The extensions by which the definition of a property names the value set of its values, R4's name first.
+const VALUE_SET: [&str; 2] = [
+    "http://hl7.org/fhir/StructureDefinition/codesystem-property-valueset",
+    "http://hl7.org/fhir/6.0/StructureDefinition/extension-CodeSystem.property.valueSet",
+];
+
 /// Those whose values are codes of the same system.
 const INNER: [&str; 4] = ["parent", "child", "partOf", "synonym"];
 
@@ -52,8 +60,7 @@ pub fn check(walk: &mut Walk<'_>, system: &Node, codes: &HashSet<&str>, path: &P
     for (index, property) in system.items("property").iter().enumerate() {
         definition(walk, system, property, &mut known, &name.index(index));
     }
-    let supplements = system.text("supplements").is_some();
-    let values = Values { known, codes: (!supplements).then_some(codes) };
+    let values = Values { known, codes, supplements: system.text("supplements") };
     values.of_concepts(walk, system, path, 0);
 }
 
@@ -104,12 +111,20 @@ fn known_uri(walk: &mut Walk<'_>, system: &Node, property: &Node, uri: &str, pat
     }
 }
 
+/// The value set that the values of a property are of.
+fn value_set(definition: &Node) -> Option<&str> {
+    let named = definition.items("extension").iter().find(|one| one.text("url").is_some_and(|url| VALUE_SET.contains(&url)))?;
+    named.text("valueCanonical").or_else(|| named.text("valueUri"))
+}
+
 /// What concepts' properties are judged by.
 struct Values<'n> {
     /// Definitions by code and by uri.
     known: HashMap<&'n str, &'n Node>,
-    /// The codes of the system; none for a supplement, whose codes are elsewhere.
-    codes: Option<&'n HashSet<&'n str>>,
+    /// The codes that it holds itself.
+    codes: &'n HashSet<&'n str>,
+    /// The system whose codes they are, where it only adds to them.
+    supplements: Option<&'n str>,
 }
 
 impl Values<'_> {
@@ -141,11 +156,39 @@ impl Values<'_> {
         if defined.text("type").is_some_and(|asked| !is_type(type_name, asked)) {
             return walk.report.add(WRONG_TYPE, path, property, "The value is not of the type that the property is defined with");
         }
-        let names_inner = defined.text("uri").and_then(|uri| uri.strip_prefix(KNOWN)).is_some_and(|name| INNER.contains(&name));
-        if let (true, Some(codes), Some(value)) = (names_inner, self.codes, value.as_text())
-            && !codes.contains(value)
-        {
-            walk.report.add(NO_SUCH_CODE, path, property, "The value must be a code of the same code system");
+        if let Some(code) = value.as_text() {
+            self.code(walk, property, defined, code, path);
+        }
+    }
+
+    /// The code that a property names: of FHIR's own it is one of the same system, of others one of the value set that the definition names.
+    fn code(&self, walk: &mut Walk<'_>, property: &Node, defined: &Node, code: &str, path: &Path<'_>) {
+        let fhirs_own = defined.text("uri").and_then(|uri| uri.strip_prefix(KNOWN));
+        let names_inner = fhirs_own.is_some_and(|name| INNER.contains(&name));
+        if names_inner && self.lacks(walk, code) {
+            return walk.report.add(NO_SUCH_CODE, path, property, "The value must be a code of the same code system");
+        }
+        if fhirs_own.is_some() || defined.text("type") != Some("code") {
+            return;
+        }
+        match value_set(defined) {
+            Some(set) if walk.definitions.value_set_contains(set, None, code) == Membership::NotMember => {
+                walk.report.add(NOT_IN_SET, path, property, "The value is not in the value set that the property is defined with");
+            }
+            // What a property without a value set takes its codes from, nobody says; most take them from the system.
+            None if self.supplements.is_some() && self.lacks(walk, code) => {
+                let text = "The value is no code of the code system supplemented, and the property names no value set";
+                walk.report.add(NO_SUCH_CODE.grave_if(false), path, property, text);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a code is known not to be one of the system's.
+    fn lacks(&self, walk: &Walk<'_>, code: &str) -> bool {
+        match self.supplements {
+            Some(url) => walk.definitions.standing(url, code) == Standing::Absent,
+            None => !self.codes.contains(code),
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::fhir::Node;
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
+const COMPLIES_WITH: &str = "http://hl7.org/fhir/StructureDefinition/structuredefinition-compliesWithProfile";
+const COMPLIES_WITH_UNKNOWN: Rule = Rule::error(IssueType::Invalid, "SD_EXTENSION_COMPLIES_WITH_UNKNOWN");
 const BASE_NOT_IN_HAND: Rule = Rule::warning(IssueType::NotFound, "Unable_to_find_base__for_");
 const DERIVES_FROM_ITSELF: Rule = Rule::error(IssueType::BusinessRule, "SD_DERIVATION_CIRCLE");
 const NO_DERIVATION: Rule = Rule::error(IssueType::NotFound, "SD_MUST_HAVE_DERIVATION");
@@ -43,6 +45,7 @@ const EXTENSION: &str = "http://hl7.org/fhir/StructureDefinition/Extension";
 pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     type_of(walk, structure, path);
     contexts(walk, structure, path);
+    complied_with(walk, structure, path);
     let Some(url) = structure.text("baseDefinition") else { return };
     if structure.text("url") == Some(url) || derives_from_itself(walk, structure, url) {
         return walk.report.add(DERIVES_FROM_ITSELF, path, structure, "The definition derives from itself");
@@ -59,6 +62,16 @@ pub fn check(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
     views(walk, structure, base, path);
     if base.is_some() {
         extension_url(walk, structure, url, path);
+    }
+}
+
+/// The profiles that a definition says it complies with are in hand.
+fn complied_with(walk: &mut Walk<'_>, structure: &Node, path: &Path<'_>) {
+    for stated in structure.items("extension").iter().filter(|one| one.text("url") == Some(COMPLIES_WITH)) {
+        if stated.text("valueCanonical").is_some_and(|url| walk.definitions.structure(url).is_none()) {
+            let text = "A profile that the definition says it complies with is not in hand, so that was not checked";
+            walk.report.add(COMPLIES_WITH_UNKNOWN, path, stated, text);
+        }
     }
 }
 

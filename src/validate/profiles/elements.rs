@@ -121,7 +121,8 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<
     if let Some(max) = node.element.max_length
         && value.as_text().is_some_and(|text| text.chars().count() > max as usize)
     {
-        walk.report.add(TOO_LONG, path, value, format!("{} must not be longer than {max} characters", node.path));
+        let rule = TOO_LONG.grave_if(has_length(found.type_name(walk.types)));
+        walk.report.add(rule, path, value, format!("{} must not be longer than {max} characters", node.path));
     }
     limits::check(walk, asked, found, scope, path);
     // A value of a type that may not be here is not also held to codes that are for another.
@@ -129,6 +130,11 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<
         let type_name = found.type_name(walk.types).to_owned();
         bindings::check(walk, binding, &type_name, value, path);
     }
+}
+
+/// Whether HL7's validator measures values of a type.
+fn has_length(type_name: &str) -> bool {
+    matches!(type_name, "string" | "uri" | "url" | "canonical" | "oid" | "uuid" | "date" | "dateTime" | "code")
 }
 
 /// A fixed value that has no extensions is met by none that has some.

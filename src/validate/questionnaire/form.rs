@@ -23,7 +23,8 @@ struct Span {
 }
 
 /// The types of values that an item's type allows to begin with (<https://hl7.org/fhir/R4/questionnaire-definitions.html#Questionnaire.item.initial.value_x_>).
-const OTHER_INITIAL: Rule = Rule::error(IssueType::BusinessRule, "QUESTIONNAIRE_Q_ITEM_INITIAL_TYPE");
+/// HL7's validator does not ask it.
+const OTHER_INITIAL: Rule = Rule::warning(IssueType::BusinessRule, "QUESTIONNAIRE_Q_ITEM_INITIAL_TYPE");
 
 /// Judges a Questionnaire.
 pub fn check(walk: &mut Walk<'_>, questionnaire: &Node, path: &Path<'_>) {

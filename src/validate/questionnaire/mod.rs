@@ -5,6 +5,7 @@ mod derived;
 mod enable;
 mod expression;
 mod form;
+mod limits;
 pub mod options;
 mod response;
 

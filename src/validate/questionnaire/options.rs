@@ -1,6 +1,5 @@
 //! The options of a question, looked up rather than gone through where they are many.
 
-use super::value;
 use crate::fhir::{Node, json};
 use compact_str::CompactString;
 use std::collections::HashSet;
@@ -18,9 +17,9 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn of(listed: &[Node]) -> Options {
+    pub fn of<'a>(values: impl Iterator<Item = &'a Node>) -> Options {
         let mut options = Options::default();
-        for option in listed.iter().filter_map(value) {
+        for option in values {
             options.values.insert(json::write(option));
             if option.as_object().is_some() {
                 options.codings.insert(coding(option));

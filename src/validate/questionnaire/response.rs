@@ -9,7 +9,7 @@ use super::super::report::Rule;
 use super::super::structure::Walk;
 use super::{answers, by_id, enable, extension};
 use crate::fhir::Node;
-use crate::outcome::{IssueType, Severity};
+use crate::outcome::IssueType;
 use enable::Around;
 use std::collections::HashMap;
 
@@ -26,6 +26,7 @@ const TOO_MANY_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionnaire_
 const TOO_FEW: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MIN_OCCURS");
 const TOO_MANY: Rule = Rule::error(IssueType::Structure, "QUESTIONNAIRE_QR_ITEM_MAX_OCCURS");
 const OTHER_TEXT: Rule = Rule::error(IssueType::Invalid, "Questionnaire_QR_Item_Text");
+const EMPTY_GROUP: Rule = Rule::error(IssueType::Required, "QUESTIONNAIRE_QR_ITEM_GROUP_REQUIRED");
 const ANSWER_TO_GROUP: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Group");
 const ITEMS_OF_DISPLAY: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_Display");
 const ITEMS_OUTSIDE_ANSWERS: Rule = Rule::error(IssueType::Structure, "Questionnaire_QR_Item_GroupAnswer");
@@ -48,7 +49,7 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, scope: &Scope<'_>, path: 
         let text = canonicals::absent(walk, url, "Questionnaire", "the answers were not checked against it");
         return walk.report.add(NOT_IN_HAND, path, node, text);
     };
-    let is_finished = node.text("status") != Some("in-progress");
+    let is_finished = matches!(node.text("status"), Some("completed" | "amended"));
     let check = Check { known: by_id(questionnaire), is_finished, contained: [questionnaire.items("contained"), node.items("contained")] };
     check.items(walk, questionnaire, response, &mut Around::new(questionnaire, node, scope), path);
 }
@@ -57,7 +58,7 @@ pub fn check(walk: &mut Walk<'_>, response: Found<'_>, scope: &Scope<'_>, path: 
 struct Check<'a> {
     /// All items of the Questionnaire by their ids.
     known: HashMap<&'a str, &'a Node>,
-    /// What is missing is an error only then.
+    /// What is missing is an error only then: a response that was stopped or entered in error is what it is.
     is_finished: bool,
     /// What the Questionnaire contains, and what the response does.
     contained: [&'a [Node]; 2],
@@ -107,7 +108,7 @@ impl<'a> Check<'a> {
             let asked = Asked { item, is_enabled: is_enabled.ok() };
             if found.is_empty() && asked.is_required() {
                 let text = format!("A required item is not there: number {} of those the Questionnaire has here", place + 1);
-                walk.report.add_at(self.missing(), path, offset(parent), text);
+                walk.report.add_at(MISSING.grave_if(self.is_finished), path, offset(parent), text);
             }
             if found.len() > 1 && !repeats(item) {
                 walk.report.add_at(TWICE, path, offset(parent), "An item that does not repeat is there more than once");
@@ -132,11 +133,6 @@ impl<'a> Check<'a> {
             }
             self.item(walk, asked, one, around, &at);
         }
-    }
-
-    /// What is missing from a response that is not finished may still come.
-    fn missing(&self) -> Rule {
-        if self.is_finished { MISSING } else { Rule { severity: Severity::Warning, ..MISSING } }
     }
 
     /// Every item is one that is asked for here, in the order in which they are.
@@ -197,6 +193,9 @@ impl<'a> Check<'a> {
                 if !given.is_empty() {
                     walk.report.add_at(ANSWER_TO_GROUP, path, offset(found), "A group has no answers");
                 }
+                if asked.is_required() && !holds_items(found) {
+                    walk.report.add_at(EMPTY_GROUP.grave_if(self.is_finished), path, offset(found), "A required group has no items");
+                }
                 self.items(walk, item, found, around, path);
             }
             Some("display") => {
@@ -227,19 +226,24 @@ impl<'a> Check<'a> {
     {
         let item = asked.item;
         if given.is_empty() && asked.is_required() {
-            walk.report.add_at(self.missing(), path, offset(found), "A required item has no answer");
+            walk.report.add_at(MISSING.grave_if(self.is_finished), path, offset(found), "A required item has no answer");
         }
         if given.len() > 1 && !repeats(item) {
             walk.report.add_at(TOO_MANY_ANSWERS, path, offset(found), "An item that does not repeat has more than one answer");
         }
         let limit = |name: &str| extension(item, name).and_then(Node::as_number).and_then(|number| number.parse::<usize>().ok());
-        if self.is_finished && limit("questionnaire-minOccurs").is_some_and(|min| given.len() < min) {
-            walk.report.add_at(TOO_FEW, path, offset(found), "The item has fewer answers than the Questionnaire asks for");
+        if limit("questionnaire-minOccurs").is_some_and(|min| given.len() < min) {
+            walk.report.add_at(
+                TOO_FEW.grave_if(self.is_finished),
+                path,
+                offset(found),
+                "The item has fewer answers than the Questionnaire asks for",
+            );
         }
         if limit("questionnaire-maxOccurs").is_some_and(|max| given.len() > max) {
             walk.report.add_at(TOO_MANY, path, offset(found), "The item has more answers than the Questionnaire allows");
         }
-        answers::check_all(walk, item, given, found, path);
+        answers::check_all(walk, item, given, path);
         let name = path.name("answer");
         for answer in given {
             let at = name.index(answer.index.unwrap_or_default());
