@@ -235,6 +235,18 @@ pub(super) fn is_rule_modified(rule: &Node) -> bool {
     is_modified(rule, &["provision"])
 }
 
+/// Of a rule that a modifier stands on which criteria it may change: those of the part that it stands in (R4 §2.4.0.1), or all.
+fn doubted(rule: &Node) -> impl Fn(Kind) -> bool {
+    let is_on_actor = items(rule, "actor").iter().any(|actor| is_modified(actor, &[]));
+    let is_on_data = items(rule, "data").iter().any(|data| is_modified(data, &[]));
+    let is_on_rule = is_modified(rule, &["provision", "actor", "data"]);
+    move |kind| match kind {
+        Kind::Recipient | Kind::Custodian | Kind::Source | Kind::Other => is_on_rule || is_on_actor,
+        Kind::Data => is_on_rule || is_on_data,
+        _ => is_on_rule,
+    }
+}
+
 fn is_modified(node: &Node, apart: &[&str]) -> bool {
     match &node.value {
         Value::Object(object) => object.members().iter().any(|member| {
@@ -376,17 +388,23 @@ impl Tree<'_> {
                 return;
             }
             let path = format!("{path}.provision[{index}]");
-            let own = Criteria::from_provision(provision, self.contained, self.directory);
-            let refuses = inherited || is_rule_modified(provision);
-            let place = self.push(Some(parent), polarity(provision.text("type")), own, refuses, &path);
+            let (declared, is_modified) = (polarity(provision.text("type")), is_rule_modified(provision));
+            let mut own = Criteria::from_provision(provision, self.contained, self.directory);
+            if is_modified && declared != Some(Polarity::Permit) {
+                own.doubt(doubted(provision));
+            }
+            let place = self.push(Some(parent), declared, own, inherited || is_modified, &path);
             self.read_nested(items(provision, "provision"), place, &path);
         }
     }
 
-    fn push(&mut self, parent: Option<usize>, declared: Option<Polarity>, own: Criteria, refuses: bool, path: &str) -> usize {
+    fn push(&mut self, parent: Option<usize>, declared: Option<Polarity>, mut own: Criteria, refuses: bool, path: &str) -> usize {
         let place = self.rules.len();
         self.too_large |= own.entries() > ENTRIES_LIMIT;
         let above = parent.and_then(|parent| self.rules.get(parent));
+        if let Some(above) = above.filter(|_| own.stated.has(Kind::Purpose)) {
+            own.purposes_above = above.own.purposes.iter().chain(&above.own.purposes_above).cloned().collect();
+        }
         let mut source = above.map_or([None; KINDS], |rule| rule.source);
         for kind in Kind::ALL.iter().filter(|kind| own.stated.has(**kind)) {
             if let Some(slot) = source.get_mut(kind.index()) {

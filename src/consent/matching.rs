@@ -6,7 +6,7 @@ use super::classes::{test_classes, test_documents};
 use super::code::{Code, Identifier, Reference};
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
-use super::facts::ResourceFacts;
+use super::facts::{Author, ResourceFacts, Share};
 use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
 use super::period::Period;
 use super::references::References;
@@ -123,7 +123,7 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
     match kind {
         Kind::Recipient => any(&criteria.recipients, |target| test_recipient(target, asked)),
         Kind::Custodian => any(&criteria.custodians, |target| test_custodian(target, criteria.stated.has(Kind::Recipient), asked)),
-        Kind::Purpose => test_purposes(&criteria.purposes, &request.purposes),
+        Kind::Purpose => test_purposes(criteria, &request.purposes),
         Kind::Action => test_action(criteria, request),
         Kind::Period => criteria.period.map_or(Held::UNKNOWN, |period| Held {
             permit: period.contains(request.instant).into(),
@@ -132,7 +132,7 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
         Kind::Location => test_locations(&criteria.locations, &request.locations),
         Kind::Class => test_classes(&criteria.classes, asked),
         Kind::Document => test_documents(&criteria.documents, asked),
-        Kind::Label => with_resource(asked, |facts| test_labels(&criteria.labels, facts)),
+        Kind::Label => with_resource(asked, |facts| below_mark(&criteria.labels, facts, test_labels(&criteria.labels, facts))),
         Kind::Code => with_resource(asked, |facts| test_codes(&criteria.codes, facts)),
         Kind::DataPeriod => with_resource(asked, |facts| test_data_period(criteria, facts)),
         Kind::Data => with_resource(asked, |facts| test_all_data(&criteria.data, facts, asked.roles)),
@@ -187,7 +187,8 @@ fn test_custodian(target: &Target, names_recipient: bool, asked: &Asked<'_>) -> 
     }
 }
 
-fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
+fn test_purposes(criteria: &Criteria, declared: &[Concept]) -> Held {
+    let stated = &criteria.purposes;
     if declared.iter().any(|purpose| stated.iter().any(|rule| rule.covers(purpose))) {
         return Held::both(true);
     }
@@ -200,9 +201,21 @@ fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
     let is_unknown = stated.iter().any(|rule| rule.code.system == ACT_REASON && !rule.is_known());
     match declared.is_empty() || declared.iter().any(is_doubtful) {
         true => Held::UNKNOWN,
-        false => Held { permit: Match::No, deny: if is_unknown { Match::Unknown } else { Match::No } },
+        false => {
+            let is_in_doubt = is_unknown || declared.iter().any(|purpose| may_be_for_less(criteria, purpose));
+            Held { permit: Match::No, deny: if is_in_doubt { Match::Unknown } else { Match::No } }
+        }
     }
 }
+
+/// Whether somebody who asks for a purpose may do so for a narrower one that is stated: nobody need say what is denied to them. Not where what the rule is
+/// an exception from names the very purpose, and tells the two apart; and nobody breaks the glass who does not say so.
+fn may_be_for_less(criteria: &Criteria, asked: &Concept) -> bool {
+    let is_narrower = |stated: &&Concept| asked.covers(stated) && !stated.code.is(ACT_REASON, BREAK_THE_GLASS);
+    criteria.purposes.iter().any(|stated| is_narrower(&stated)) && !criteria.purposes_above.contains(asked)
+}
+
+const BREAK_THE_GLASS: &str = "BTG";
 
 fn test_action(criteria: &Criteria, request: &Request) -> Held {
     if criteria.actions.contains(&request.action) {
@@ -228,6 +241,15 @@ fn test_locations(stated: &[Reference], asking: &[Reference]) -> Held {
             Match::No
         },
     }
+}
+
+/// Of the fields of a permit's label any will do, but where a level is among them nothing above it is permitted, whatever else it carries: it is a high-water
+/// mark.
+fn below_mark(stated: &[Concept], facts: &ResourceFacts, held: Held) -> Held {
+    let level = |label: &Concept| label.confidentiality.or_else(|| Confidentiality::meant_by(&label.code));
+    let mark = stated.iter().filter_map(level).max();
+    let is_below = mark.is_none_or(|mark| facts.confidentiality.unwrap_or(Confidentiality::Restricted) <= mark);
+    if is_below { held } else { Held { permit: held.permit.min(Match::No), ..held } }
 }
 
 /// A permit's level of confidentiality covers all below it; a denial's is met exactly, and may have meant what lies above it. A resource without
@@ -362,7 +384,9 @@ fn test_instance(data: &Data, facts: &ResourceFacts) -> Held {
         None if !facts.untold.is_empty() => facts.references.tested(data.reference.as_ref()).in_doubt(),
         own => test_literal(data, own.as_slice()),
     };
-    let held = held.or(any(&data.bearing, |meant| test_bearer(meant, facts)));
+    let borne = any(&data.bearing, |meant| test_bearer(meant, facts));
+    // Where a reference names one record, no other is permitted by the number beside it.
+    let held = held.or(if data.reference.is_some() { Held { permit: Match::No, ..borne } } else { borne });
     if data.version.is_none() || data.version == facts.version { held } else { held.in_doubt() }
 }
 
@@ -403,23 +427,38 @@ fn test_references(meant: &Reference, among: &[Reference]) -> Held {
     if among.iter().any(|reference| meant.may_be(reference)) { Held::UNKNOWN } else { Held::both(false) }
 }
 
+/// What nobody is named for may be by anybody; whoever had a part in it is not by whom the whole is.
 fn test_authors(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
-    if facts.authors.is_empty() {
-        return if facts.is_timeless { Held::both(false) } else { Held::UNKNOWN };
-    }
-    any(&facts.authors, |author| {
-        let held = test_author(data, &author.party, roles);
-        match &author.own {
-            Some(own) => Held { permit: if is_of_type(data, own) { test_author(data, own, roles).permit } else { Match::No }, ..held },
-            None => held,
+    let is_told = facts.is_timeless || facts.authors.iter().any(|author| author.share == Share::Whole);
+    let untold = if is_told { Held::both(false) } else { Held::UNKNOWN };
+    facts.authors.iter().fold(untold, |held, author| held.or(test_share(data, author, roles)))
+}
+
+/// A permit for what somebody wrote is none for what they had a part in, nor for what those wrote who are contained and act for them.
+fn test_share(data: &Data, author: &Author, roles: &KnownRoles) -> Held {
+    let held = match author.share {
+        Share::Whole => test_author(data, &author.party, roles),
+        Share::Contributed | Share::Part => test_contributor(data, &author.party, roles),
+    };
+    match &author.own {
+        Some(own) if held.permit == Match::Yes => {
+            Held { permit: if is_of_type(data, own) { test_author(data, own, roles).permit } else { Match::No }, ..held }
         }
-    })
+        _ => held,
+    }
+}
+
+/// Patients answer and say things as what they are, and are taken for nobody else.
+fn test_contributor(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
+    let held = Held { permit: Match::No, ..test_author(data, author, roles) };
+    let is_patient = author.references.first().and_then(Reference::type_name) == Some("Patient");
+    let is_another = is_patient && data.meant_type().is_some_and(|meant| meant != "Patient");
+    if is_another && held == Held::UNKNOWN { Held::both(false) } else { held }
 }
 
 /// Whether one who is contained may be what is meant, by the type of both.
 fn is_of_type(data: &Data, own: &Party) -> bool {
-    let meant = data.reference.as_ref().map_or(data.author.party.type_name.as_deref(), Reference::type_name);
-    meant.zip(own.type_name.as_deref()).is_none_or(|(meant, own)| meant == own)
+    data.meant_type().zip(own.type_name.as_deref()).is_none_or(|(meant, own)| meant == own)
 }
 
 /// A permit is for what somebody wrote under a name of their own; a denial also for what is by those they stand for, or may be.
@@ -432,9 +471,25 @@ fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
         return Held { permit: Match::No, deny: Match::Yes };
     }
     let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
-    let is_another = match data.is_by_identifier_alone() {
-        true => roles.has_record_of(author),
-        false => is_comparable(&data.author.party, author) || roles.has_bearer_of(author),
+    if may_be || !is_another(data, author, roles) { Held::UNKNOWN } else { held }
+}
+
+/// Types of people, and of what acts by itself.
+const PEOPLE: [&str; 4] = ["Device", "Patient", "Practitioner", "RelatedPerson"];
+
+/// Whether something shows that an author is not whom a rule means. One who is known by identifiers alone is told from somebody by a record of theirs
+/// that has another identifier of the same system, or is of another type; one whose record is known also by any other reference.
+fn is_another(data: &Data, author: &Party, roles: &KnownRoles) -> bool {
+    if !data.is_known_by_identifier() {
+        return is_comparable(&data.author.party, author) || roles.has_bearer_of(author);
+    }
+    let told = author.references.first().and_then(Reference::type_name).or(author.type_name.as_deref());
+    let is_of_another_type = match data.meant_type() {
+        Some(meant) => told.is_some_and(|told| meant != told),
+        None => roles.are_of_organisation(&data.author.party) && told.is_some_and(|told| PEOPLE.contains(&told)),
     };
-    if may_be || !is_another { Held::UNKNOWN } else { held }
+    match is_of_another_type {
+        true => roles.has_record_of(author),
+        false => roles.names_alike(author, &data.author.party),
+    }
 }

@@ -54,6 +54,7 @@ mod unsettled;
 mod verdict;
 mod vocabulary;
 mod wording;
+mod writers;
 mod written;
 
 #[cfg(test)]

@@ -8,6 +8,11 @@ const ORGANISATION: &str = "Organization";
 /// Systems by which organisations are named, whatever each calls itself.
 const ORGANISATIONS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6", "urn:ietf:rfc:3986"];
 
+/// Whether people go by identifiers of a system in which organisations are named, too.
+pub(super) fn is_of_people_too(system: &str) -> bool {
+    ORGANISATIONS.contains(&system)
+}
+
 /// Whether they have a name in common.
 pub(super) fn is_same(meant: &Party, asking: &Party) -> bool {
     asking.references.iter().any(|reference| meant.references.contains(reference))

@@ -51,7 +51,7 @@ pub(super) struct Reach {
     pub codes: HashSet<CompactString>,
     /// Those among them that may mean others than themselves.
     pub wide: Vec<Code>,
-    /// Whether an author is known by identifier alone, so that it matters by which identifiers others go.
+    /// Whether an author goes by an identifier, so that it matters by which others go.
     pub names_authors_by_identifier: bool,
     /// Whether a record is meant by identifier.
     pub names_by_identifier: bool,
@@ -109,7 +109,7 @@ impl Reach {
                 .map(|code| code.code.clone())
                 .collect(),
             wide: rules().flat_map(|rule| &rule.own.codes).filter(|code| code.may_mean_others()).take(MAX_WIDE + 1).cloned().collect(),
-            names_authors_by_identifier: authors().any(Data::is_by_identifier_alone),
+            names_authors_by_identifier: authors().any(Data::has_identified_author),
             names_by_identifier: data().any(|data| !data.bearing.is_empty()),
             records: data().flat_map(|data| data.reference.iter().chain(&data.points_to)).cloned().collect(),
             weights: Weights::of(consents),
@@ -307,7 +307,7 @@ impl Rules {
         self.reach.names_authors
     }
 
-    /// Whether anything is said of what somebody wrote who is known by identifier alone.
+    /// Whether anything is said of what somebody wrote who goes by an identifier.
     pub fn are_of_identified_authors(&self) -> bool {
         self.reach.names_authors_by_identifier
     }

@@ -121,7 +121,8 @@ impl Judge {
         let now = pipeline.clock.now();
         let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
         let partner = recipient.partner(&requests, &pipeline.registry);
-        let mut place = Place { definitions: pipeline.definitions, settings, now, partner, roles, kept };
+        let registry = Arc::clone(&pipeline.registry);
+        let mut place = Place { definitions: pipeline.definitions, settings, registry, now, partner, roles, kept };
         let are_few = patients.len() + wanted.len() + named.len() <= FEW;
         let definitions = pipeline.definitions;
         let words = addresses.clone();
