@@ -85,38 +85,10 @@ const ALIASES: [(&str, &str); 32] = [
     ("http://hl7.org/fhir/ValueSet/consent-action", "http://terminology.hl7.org/CodeSystem/consentaction"),
 ];
 
-const LOINC: &str = "http://loinc.org";
-const ICD_10_GM: &str = "http://fhir.de/CodeSystem/bfarm/icd-10-gm";
+pub(super) const LOINC: &str = "http://loinc.org";
+pub(super) const ICD_10_GM: &str = "http://fhir.de/CodeSystem/bfarm/icd-10-gm";
 /// How the codes of LOINC's groups, parts and lists of answers begin.
 const GROUPS_OF_LOINC: [&str; 3] = ["LG", "LL", "LP"];
-/// Classifications whose codes begin with the category that they are in.
-const CLASSIFICATIONS: [Classification; 5] = [
-    Classification { editions: &[ICD_10_GM], begins: Some("http://hl7.org/fhir/sid/icd-10"), leaves_places_open: true },
-    Classification { editions: &[], begins: Some("http://id.who.int/icd/release/11/"), leaves_places_open: false },
-    Classification { editions: &[], begins: Some("http://hl7.org/fhir/sid/icd-9"), leaves_places_open: true },
-    Classification { editions: &["http://www.cms.gov/Medicare/Coding/ICD10"], begins: None, leaves_places_open: false },
-    Classification {
-        editions: &["http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc"],
-        begins: None,
-        leaves_places_open: false,
-    },
-];
-
-/// A classification under the names of its editions.
-struct Classification {
-    editions: &'static [&'static str],
-    /// What the names of further editions begin with: those of countries, and of years.
-    begins: Option<&'static str>,
-    /// Whether an x stands for any letter, as in `F1x.2`. In others it is a letter like any.
-    leaves_places_open: bool,
-}
-
-impl Classification {
-    fn has(&self, code: &Code) -> bool {
-        self.editions.contains(&code.system.as_str()) || self.begins.is_some_and(|begins| code.system.starts_with(begins))
-    }
-}
-
 impl Code {
     /// A code in comparable form.
     pub fn new(system: &str, code: &str) -> Code {
@@ -146,100 +118,10 @@ impl Code {
         self.code.eq_ignore_ascii_case(&other.code) && (!are_told || self.system == other.system)
     }
 
-    /// Whether it may mean codes that are written otherwise: it tells no system, or is of a classification or a group of LOINC.
-    pub(super) fn may_mean_others(&self) -> bool {
-        CLASSIFICATIONS.iter().any(|one| one.has(self)) || !self.tells_system() || self.is_group_of_loinc()
-    }
-
     /// Whether it stands for many codes of LOINC: a group, a part, or a list of answers.
     pub(super) fn is_group_of_loinc(&self) -> bool {
         self.system == LOINC && GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix))
     }
-
-    /// Whether one of the two may be what the other is a part of: a category of a classification is the beginning of what is in it, and a group of LOINC
-    /// stands in no record.
-    pub(super) fn may_hold(&self, other: &Code) -> bool {
-        if self.system == LOINC {
-            return other.system == LOINC && self.is_group_of_loinc();
-        }
-        let may_be_in = |code: &Code, one: &Classification| one.has(code) || !code.tells_system();
-        let mut both = CLASSIFICATIONS.iter().filter(|one| one.has(self) || one.has(other));
-        both.any(|one| may_be_in(self, one) && may_be_in(other, one) && are_akin(&self.code, &other.code, one.leaves_places_open))
-    }
-}
-
-/// Whether one code of a classification begins with the other, or lies in a block, as `F10-F19`. What is stated in no form of a code may be any.
-fn are_akin(stated: &str, own: &str, leaves_places_open: bool) -> bool {
-    let stated = plainly_written(stated);
-    let stated = if leaves_places_open { without_open_places(&stated) } else { &stated };
-    let is_code = |written: &str| written.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'.');
-    match stated.split_once('-') {
-        Some((first, last)) if is_code(first) && is_code(last) => lies_between(own, first, &whole_end(first, last)),
-        Some(_) => true,
-        None if !is_code(stated) => true,
-        None => {
-            begins_alike(stated, own, leaves_places_open)
-                || run_together(stated).is_some_and(|(first, last)| lies_between(own, first, last))
-        }
-    }
-}
-
-/// Whether one of two codes begins with the other.
-fn begins_alike(stated: &str, own: &str, leaves_places_open: bool) -> bool {
-    let is_open = |place: usize, letter: u8| leaves_places_open && place > 0 && letter == OPEN_PLACE;
-    let mut both = letters_of(stated).zip(letters_of(own)).enumerate();
-    !stated.is_empty() && !own.is_empty() && both.all(|(place, (one, other))| one == other || is_open(place, one))
-}
-
-fn lies_between(own: &str, first: &str, last: &str) -> bool {
-    let [of_first, of_last] = [first, last].map(|end| letters_of(end).count());
-    letters_of(first).le(letters_of(own).take(of_first)) && letters_of(own).take(of_last).le(letters_of(last))
-}
-
-/// What stands for any letter.
-const OPEN_PLACE: u8 = b'X';
-
-/// A code without the x's at its end, which stand for whatever follows: `F11.2x`, `304.XX`, `F1x`.
-fn without_open_places(stated: &str) -> &str {
-    let before = stated.trim_end_matches(['x', 'X', '.', '-']);
-    if before.is_empty() { stated } else { before }
-}
-
-/// How many letters a category of a classification of diseases has.
-const CATEGORY_LETTERS: usize = 3;
-
-/// The ends of a block whose dash was lost, as `F10F19`: two categories, each a letter and two places that begin with a digit.
-fn run_together(stated: &str) -> Option<(&str, &str)> {
-    let (first, last) = stated.split_at_checked(CATEGORY_LETTERS)?;
-    let last = last.trim_start_matches('.');
-    let is_category = |part: &str| {
-        let mut letters = part.bytes();
-        part.len() == CATEGORY_LETTERS
-            && letters.next().is_some_and(|letter| letter.is_ascii_alphabetic())
-            && letters.next().is_some_and(|letter| letter.is_ascii_digit())
-    };
-    (is_category(first) && is_category(last)).then_some((first, last))
-}
-
-/// A code or a block with one kind of dash, without blanks beside it, and without what stands for whatever follows it: `F11.*`, `F11.x`, `F10.-`.
-fn plainly_written(stated: &str) -> CompactString {
-    let dashed = |letter: char| if matches!(letter, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE63}' | '\u{FF0D}') { '-' } else { letter };
-    let written: String = stated.chars().map(dashed).collect();
-    let written = written.split('-').map(str::trim).collect::<Vec<_>>().join("-");
-    let open = written.trim_end_matches(['-', '.', '*', '+', '!', '\u{2020}']);
-    open.strip_suffix(".x").or_else(|| open.strip_suffix(".X")).unwrap_or(open).trim_end_matches(['-', '.']).into()
-}
-
-/// The end of a block; `19` of `F10-19` is `F19`.
-fn whole_end(first: &str, last: &str) -> CompactString {
-    let stem = first.trim_end_matches(|letter: char| !letter.is_ascii_alphabetic());
-    let is_short = last.starts_with(|letter: char| letter.is_ascii_digit()) && stem.len() == 1;
-    if is_short { format_compact!("{stem}{last}") } else { last.into() }
-}
-
-/// What a code of a classification is compared by.
-fn letters_of(code: &str) -> impl Iterator<Item = u8> {
-    code.bytes().filter(|letter| !matches!(letter, b'.' | b'-')).map(|letter| letter.to_ascii_uppercase())
 }
 
 fn canonical_system(system: &str) -> CompactString {
@@ -420,72 +302,4 @@ pub(super) fn items<'a>(node: &'a Node, name: &str) -> &'a [Node] {
 /// Every coding of a `CodeableConcept`, or the node itself when it is a `Coding`.
 pub(super) fn codings(node: &Node) -> &[Node] {
     if node.get("coding").is_some() { items(node, "coding") } else { std::slice::from_ref(node) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_category_or_a_block_is_understood_however_it_is_written() {
-        const CM: &str = "http://hl7.org/fhir/sid/icd-10-cm";
-        const NINE: &str = "http://hl7.org/fhir/sid/icd-9-cm";
-        const ELEVEN_OF_2024: &str = "http://id.who.int/icd/release/11/2024-01/mms";
-        for (stated_in, stated, own_in, own, holds) in [
-            (CM, "F10-F19", CM, "F11.20", true),
-            (CM, "F10\u{2013}F19", CM, "F11.20", true),
-            (CM, "F10 - F19", CM, "F11.20", true),
-            (CM, "F10-19", CM, "F11.20", true),
-            (CM, "F10-F19.9", CM, "F11.20", true),
-            (CM, "F11.*", CM, "F11.20", true),
-            (CM, "F11.x", CM, "F11.20", true),
-            (CM, "F11.-", CM, "F11.20", true),
-            (CM, "F10-F19", CM, "F20.9", false),
-            (CM, "F10-19", CM, "I10", false),
-            (CM, "F11.*", CM, "F12.1", false),
-            (CM, "opioid dependence, any", CM, "F11.20", true),
-            (NINE, "290-319", NINE, "304.00", true),
-            (NINE, "303-304", NINE, "304.00", true),
-            (NINE, "290-319", NINE, "401.9", false),
-            ("http://fhir.de/CodeSystem/dimdi/icd-10-gm", "F11", CM, "F11.2", true),
-            ("http://fhir.de/CodeSystem/bfarm/icd-10-gm", "F11", "urn:oid:1.2.276.0.76.5.409", "F11.2", true),
-            ("http://fhir.de/CodeSystem/dimdi/atc", "N07", "http://www.whocc.no/atc", "N07BC02", true),
-            ("http://id.who.int/icd/release/11/mms", "6C43", "http://id.who.int/icd/release/11/mms", "6C43.2", true),
-            ("http://id.who.int/icd/release/11/mms", "6C43", "http://id.who.int/icd/release/11/mms", "6A20", false),
-            (CM, "F10-F19", "http://snomed.info/sct", "75544000", false),
-            // An x stands for whatever may follow, or for any letter.
-            (CM, "F11.2x", CM, "F11.20", true),
-            (CM, "F11.2X", CM, "F11.20", true),
-            (CM, "F11.2x", CM, "F11.10", false),
-            (CM, "F1x.2", CM, "F11.20", true),
-            (CM, "F1x.2", CM, "F11.10", false),
-            (CM, "F1x", CM, "F11.20", true),
-            (CM, "F1x", CM, "F20.9", false),
-            (CM, "X78", CM, "F11.20", false),
-            (CM, "T40.1X1", CM, "T40.1X1A", true),
-            (CM, "T40.1X1A", CM, "T40.1X2A", false),
-            (NINE, "304.0x", NINE, "304.00", true),
-            (NINE, "304.XX", NINE, "304.00", true),
-            (NINE, "30x", NINE, "304.00", true),
-            (NINE, "30x", NINE, "401.9", false),
-            // In other classifications it is a letter.
-            ("http://www.whocc.no/atc", "N07XX", "http://www.whocc.no/atc", "N07BC02", false),
-            ("http://www.cms.gov/Medicare/Coding/ICD10", "0DJD8ZX", "http://www.cms.gov/Medicare/Coding/ICD10", "0DJD8ZZ", false),
-            (CM, "F10 to F19", CM, "F11.20", true),
-            (CM, "F10F19", CM, "F11.20", true),
-            (CM, "F10F19", CM, "F20.9", false),
-            (CM, "F10-F19, F30", CM, "F30.1", true),
-            ("http://id.who.int/icd/release/11/mms", "6C43.x", "http://id.who.int/icd/release/11/mms", "6C43.2", true),
-            (CM, "G40.A01", CM, "G40.A01", true),
-            (CM, "G40.A01", CM, "F11.20", false),
-            (ELEVEN_OF_2024, "6C43", "http://id.who.int/icd/release/11/mms", "6C43.2", true),
-            ("http://hl7.org/fhir/sid/icd-10-am", "F11", "http://hl7.org/fhir/sid/icd-10-am", "F11.2", true),
-            ("http://hl7.org/fhir/sid/icd-10-nl", "F11", CM, "F11.2", true),
-            ("http://hl7.org/fhir/sid/icd-9-cm/diagnosis", "304", NINE, "304.00", true),
-            ("http://hl7.org/fhir/sid/icd-10-pcs", "F11", CM, "F11.2", false),
-        ] {
-            let (meant, found) = (Code::new(stated_in, stated), Code::new(own_in, own));
-            assert_eq!(meant.may_hold(&found), holds, "{stated} {own}");
-        }
-    }
 }

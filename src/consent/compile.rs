@@ -91,7 +91,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
     let edition = edition_of(consent);
     let kinds = kinds_of(consent);
     let (standing, is_research) = standing_of(consent, edition, &kinds)?;
-    let mut tree = Tree { directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
+    let mut tree = Tree::of(consent, directory);
     let root_type = tree.read_root(consent, edition);
     let policy_rule = policy_rule_of(consent);
     let is_for_emergencies = is_for_emergencies(consent);
@@ -128,7 +128,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
 /// How a consent's rules stand to each other, whomever they name.
 pub(super) fn shape_of(consent: &Node) -> Shape {
     let directory = Directory::default();
-    let mut tree = Tree { directory: &directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
+    let mut tree = Tree::of(consent, &directory);
     tree.read_root(consent, edition_of(consent));
     Shape::of(&tree.rules)
 }
@@ -363,9 +363,23 @@ struct Tree<'a> {
     contained: &'a [Node],
     rules: Vec<Rule>,
     too_large: bool,
+    /// What an R5 consent decides, from which its rules are told by where they stand.
+    decision: Option<Polarity>,
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
+    fn of(consent: &'a Node, directory: &'a Directory) -> Tree<'a> {
+        let is_r5 = edition_of(consent) == Edition::R5;
+        let decision = is_r5.then(|| polarity(consent.text("decision"))).flatten();
+        Tree { directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false, decision }
+    }
+
+    /// Whether a rule says by R4's `type` another way than that in which R5 reads it by where it stands. Then it permits nothing.
+    fn is_contrary(&self, rule: &Node, depth: usize) -> bool {
+        let way = self.decision.map(|base| if depth.is_multiple_of(2) { base } else { base.opposite() });
+        way.is_some() && rule.get("type").is_some() && polarity(rule.text("type")) != way
+    }
+
     /// Reads the root and everything below; answers the root's type. In R5 the root is the consent itself and states nothing.
     fn read_root(&mut self, consent: &Node, edition: Edition) -> Option<Polarity> {
         let provision = consent.get("provision").filter(|_| edition == Edition::R4);
@@ -393,7 +407,8 @@ impl Tree<'_> {
             if is_modified && declared != Some(Polarity::Permit) {
                 own.doubt(doubted(provision));
             }
-            let place = self.push(Some(parent), declared, own, inherited || is_modified, &path);
+            let refuses = inherited || is_modified || self.is_contrary(provision, depth + 1);
+            let place = self.push(Some(parent), declared, own, refuses, &path);
             self.read_nested(items(provision, "provision"), place, &path);
         }
     }

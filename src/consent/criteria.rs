@@ -1,6 +1,8 @@
 //! What one rule of a consent states: the criteria of `Consent.provision`, read leniently and remembered where they could not be read.
 
+use super::authored::AllData;
 use super::code::{Code, Identifier, Reference, codings, items};
+use super::codes::Codes;
 use super::directory::{Directory, Target, contained_of};
 use super::period::Period;
 use super::request::Action;
@@ -140,7 +142,7 @@ pub(super) struct Data {
     /// Everybody the reference stands for, where it names an author.
     pub author: Target,
     /// Whether the record is here that is named literally.
-    is_here: bool,
+    pub is_here: bool,
 }
 
 impl Data {
@@ -169,27 +171,6 @@ impl Data {
             }
             _ => true,
         }
-    }
-
-    /// How many are meant as authors.
-    pub(super) fn authors_meant(&self) -> usize {
-        if self.meaning == Meaning::AuthoredBy { 1 + self.author.members.len() } else { 0 }
-    }
-
-    /// Whether nothing but identifiers tells who an author is: there is no reference, or it leads nowhere.
-    pub(super) fn is_known_by_identifier(&self) -> bool {
-        self.reference.is_none() || (!self.is_here && self.author.party.identifiers.iter().any(Identifier::has_system))
-    }
-
-    /// Whether an author goes by identifiers, under which they may be here in several records.
-    pub(super) fn has_identified_author(&self) -> bool {
-        let parties = std::iter::once(&self.author.party).chain(self.author.members.iter().map(|member| &member.party));
-        self.is_known_by_identifier() || parties.into_iter().any(|party| party.identifiers.iter().any(Identifier::has_system))
-    }
-
-    /// The type of whom or what it names, where that is told.
-    pub(super) fn meant_type(&self) -> Option<&str> {
-        self.reference.as_ref().map_or(self.author.party.type_name.as_deref(), Reference::type_name)
     }
 }
 
@@ -235,11 +216,11 @@ pub(super) struct Criteria {
     pub labels: Vec<Concept>,
     pub classes: Vec<Code>,
     pub documents: Vec<Code>,
-    pub codes: Vec<Code>,
+    pub codes: Codes,
     pub period: Option<Period>,
     pub data_period: Option<Period>,
-    pub data: Vec<Data>,
-    pub sources: Vec<Data>,
+    pub data: AllData,
+    pub sources: AllData,
     pub locations: Vec<Reference>,
 }
 

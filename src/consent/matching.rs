@@ -2,12 +2,14 @@
 //!
 //! The answer is twofold, because doubt goes the safe way: what is unknown satisfies no permit, and is taken to be what a denial meant.
 
+use super::authored::{AllData, test_authors};
 use super::classes::{test_classes, test_documents};
-use super::code::{Code, Identifier, Reference};
+use super::code::{Identifier, Reference};
+use super::codes::Codes;
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
-use super::facts::{Author, ResourceFacts, Share};
-use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
+use super::facts::ResourceFacts;
+use super::naming::{is_same, is_untold_from, may_be_among};
 use super::period::Period;
 use super::references::References;
 use super::request::{Party, Request};
@@ -65,7 +67,7 @@ impl Held {
         Held { permit: self.permit.min(Match::No), deny: self.deny.min(Match::Unknown) }
     }
 
-    fn or(self, other: Held) -> Held {
+    pub(super) fn or(self, other: Held) -> Held {
         Held { permit: self.permit.max(other.permit), deny: self.deny.max(other.deny) }
     }
 }
@@ -130,8 +132,8 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
             deny: period.may_contain(request.instant).into(),
         }),
         Kind::Location => test_locations(&criteria.locations, &request.locations),
-        Kind::Class => test_classes(&criteria.classes, asked),
-        Kind::Document => test_documents(&criteria.documents, asked),
+        Kind::Class => or_in_doubt(test_classes(&criteria.classes, asked), || test_documents(&criteria.documents, asked)),
+        Kind::Document => or_in_doubt(test_documents(&criteria.documents, asked), || test_classes(&criteria.classes, asked)),
         Kind::Label => with_resource(asked, |facts| below_mark(&criteria.labels, facts, test_labels(&criteria.labels, facts))),
         Kind::Code => with_resource(asked, |facts| test_codes(&criteria.codes, facts)),
         Kind::DataPeriod => with_resource(asked, |facts| test_data_period(criteria, facts)),
@@ -139,6 +141,11 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
         Kind::Source => with_resource(asked, |facts| test_all_data(&criteria.sources, facts, asked.roles)),
         Kind::Other => Held::UNKNOWN,
     }
+}
+
+/// R5 states kinds of documents and types of resources apart, which R4 states as alternatives: a denial that states both may mean either.
+fn or_in_doubt(held: Held, other: impl Fn() -> Held) -> Held {
+    if held.deny >= Match::Unknown { held } else { Held { deny: held.deny.max(other().deny.min(Match::Unknown)), ..held } }
 }
 
 pub(super) fn any<T>(alternatives: &[T], test: impl Fn(&T) -> Held) -> Held {
@@ -301,17 +308,13 @@ fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
     facts.labels.iter().any(|own| own.code.code == label.code.code && bare(own))
 }
 
-/// How many pairs of codes, or of labels, are compared for one rule. What more would find is not known.
+/// How many pairs of labels are compared for one rule. What more would find is not known.
 const MAX_COMPARED: usize = 200_000;
 
-fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
-    if stated.len().saturating_mul(facts.all_codes.len()) > MAX_COMPARED {
-        return Held::UNKNOWN;
-    }
-    let permits = stated.iter().any(|code| !code.system.is_empty() && facts.main_codes.contains(code));
-    let denies = stated.iter().any(|code| facts.all_codes.contains(code));
-    let may_mean = |code: &Code| facts.all_codes.iter().any(|own| code.may_be(own) || code.may_hold(own));
-    let is_doubtful = || facts.has_uncoded || stated.iter().any(may_mean);
+fn test_codes(stated: &Codes, facts: &ResourceFacts) -> Held {
+    let permits = facts.main_codes.iter().any(|own| !own.system.is_empty() && stated.have(own));
+    let denies = facts.all_codes.iter().any(|own| stated.have(own));
+    let is_doubtful = || facts.has_uncoded || facts.all_codes.iter().any(|own| stated.may_mean(own));
     Held {
         permit: permits.into(),
         deny: if denies {
@@ -346,23 +349,11 @@ fn reaches(period: &Period, date: &Period) -> Match {
     }
 }
 
-/// How many pairs of an author and somebody who is meant as one are compared for one rule. What more would find is not known.
-const MAX_AUTHORS_COMPARED: usize = 1_000_000;
-
-fn test_all_data(stated: &[Data], facts: &ResourceFacts, roles: &KnownRoles) -> Held {
-    let meant = stated.iter().map(Data::authors_meant).fold(0, usize::saturating_add);
-    if meant.saturating_mul(facts.authors.len()) > MAX_AUTHORS_COMPARED {
-        return Held::UNKNOWN;
-    }
-    any(stated, |data| test_data(data, facts, roles))
-}
-
-fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
+fn test_all_data(stated: &AllData, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
     let untold = if facts.untold.has(Kind::Data) { Held::UNKNOWN } else { Held::both(false) };
-    match data.meaning {
-        Meaning::AuthoredBy => test_authors(data, facts, roles),
-        _ => test_record(data, facts).or(untold),
-    }
+    let of_records = stated.iter().filter(|data| data.meaning != Meaning::AuthoredBy);
+    let held = of_records.fold(Held::both(false), |held, data| held.or(test_record(data, facts)).or(untold));
+    if stated.name_authors() { held.or(test_authors(stated, facts, roles)) } else { held }
 }
 
 fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
@@ -391,7 +382,7 @@ fn test_instance(data: &Data, facts: &ResourceFacts) -> Held {
 }
 
 /// Whether the literal reference of what is meant is among these.
-fn test_literal(data: &Data, among: &[Reference]) -> Held {
+pub(super) fn test_literal(data: &Data, among: &[Reference]) -> Held {
     data.reference.as_ref().map_or(Held::both(false), |meant| test_references(meant, among))
 }
 
@@ -401,10 +392,9 @@ fn test_bearer((type_name, meant): &(CompactString, Identifier), facts: &Resourc
     let token = Reference::by_identifier("", meant);
     let is_named = |own: &Reference| own.sought().is_some_and(|(name, own)| is_of_type(name) && token.sought() == Some(("", own)));
     let borne = || facts.identifiers.iter().filter(|_| is_of_type(&facts.type_name));
-    let may_be = |own: &Identifier| own.value == meant.value && (!own.is_of_told_system() || !meant.is_of_told_system());
     match borne().any(|own| own == meant) || facts.reference.as_ref().is_some_and(is_named) {
         true => Held { permit: meant.has_system().into(), deny: Match::Yes },
-        false if borne().any(may_be) => Held::UNKNOWN,
+        false if borne().any(|own| own.may_be(meant)) => Held::UNKNOWN,
         false => Held::both(false),
     }
 }
@@ -425,71 +415,4 @@ fn test_references(meant: &Reference, among: &[Reference]) -> Held {
         return Held::both(true);
     }
     if among.iter().any(|reference| meant.may_be(reference)) { Held::UNKNOWN } else { Held::both(false) }
-}
-
-/// What nobody is named for may be by anybody; whoever had a part in it is not by whom the whole is.
-fn test_authors(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
-    let is_told = facts.is_timeless || facts.authors.iter().any(|author| author.share == Share::Whole);
-    let untold = if is_told { Held::both(false) } else { Held::UNKNOWN };
-    facts.authors.iter().fold(untold, |held, author| held.or(test_share(data, author, roles)))
-}
-
-/// A permit for what somebody wrote is none for what they had a part in, nor for what those wrote who are contained and act for them.
-fn test_share(data: &Data, author: &Author, roles: &KnownRoles) -> Held {
-    let held = match author.share {
-        Share::Whole => test_author(data, &author.party, roles),
-        Share::Contributed | Share::Part => test_contributor(data, &author.party, roles),
-    };
-    match &author.own {
-        Some(own) if held.permit == Match::Yes => {
-            Held { permit: if is_of_type(data, own) { test_author(data, own, roles).permit } else { Match::No }, ..held }
-        }
-        _ => held,
-    }
-}
-
-/// Patients answer and say things as what they are, and are taken for nobody else.
-fn test_contributor(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
-    let held = Held { permit: Match::No, ..test_author(data, author, roles) };
-    let is_patient = author.references.first().and_then(Reference::type_name) == Some("Patient");
-    let is_another = is_patient && data.meant_type().is_some_and(|meant| meant != "Patient");
-    if is_another && held == Held::UNKNOWN { Held::both(false) } else { held }
-}
-
-/// Whether one who is contained may be what is meant, by the type of both.
-fn is_of_type(data: &Data, own: &Party) -> bool {
-    data.meant_type().zip(own.type_name.as_deref()).is_none_or(|(meant, own)| meant == own)
-}
-
-/// A permit is for what somebody wrote under a name of their own; a denial also for what is by those they stand for, or may be.
-fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
-    let held = test_literal(data, &author.references);
-    if held.permit == Match::Yes || is_same(&data.author.party, author) {
-        return Held::both(true);
-    }
-    if data.author.members.iter().any(|member| is_same(&member.party, author)) {
-        return Held { permit: Match::No, deny: Match::Yes };
-    }
-    let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
-    if may_be || !is_another(data, author, roles) { Held::UNKNOWN } else { held }
-}
-
-/// Types of people, and of what acts by itself.
-const PEOPLE: [&str; 4] = ["Device", "Patient", "Practitioner", "RelatedPerson"];
-
-/// Whether something shows that an author is not whom a rule means. One who is known by identifiers alone is told from somebody by a record of theirs
-/// that has another identifier of the same system, or is of another type; one whose record is known also by any other reference.
-fn is_another(data: &Data, author: &Party, roles: &KnownRoles) -> bool {
-    if !data.is_known_by_identifier() {
-        return is_comparable(&data.author.party, author) || roles.has_bearer_of(author);
-    }
-    let told = author.references.first().and_then(Reference::type_name).or(author.type_name.as_deref());
-    let is_of_another_type = match data.meant_type() {
-        Some(meant) => told.is_some_and(|told| meant != told),
-        None => roles.are_of_organisation(&data.author.party) && told.is_some_and(|told| PEOPLE.contains(&told)),
-    };
-    match is_of_another_type {
-        true => roles.has_record_of(author),
-        false => roles.names_alike(author, &data.author.party),
-    }
 }

@@ -79,7 +79,7 @@ impl Screen {
             heard: vec![Heard { rules: rules.clone(), request: Arc::new(request.clone()) }],
             labeller: facts.labeller.clone(),
             bare: bare(facts),
-            is_telling: facts.holds_sensitive || (!reach.codes.is_empty() && is_named()),
+            is_telling: facts.holds_sensitive || ((!reach.codes.is_empty() || !reach.kinds.is_empty()) && is_named()),
             names_targets: reach.names_targets,
             names_authors: reach.names_authors,
             is_revealed: rules.policy.reveal_redaction,
