@@ -5,7 +5,7 @@ use super::criteria::{Data, Meaning};
 use super::directory::KnownRoles;
 use super::facts::{Author, ResourceFacts, Share};
 use super::matching::{Held, Match, test_literal};
-use super::naming::{is_comparable, is_same, may_be_among, names};
+use super::naming::{is_comparable, is_of_providers, is_same, may_be_among, names};
 use super::request::Party;
 use compact_str::CompactString;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -155,13 +155,22 @@ fn test_named(data: &Data, author: &Party) -> Held {
 /// and are taken for nobody else.
 fn test_others(data: &Data, author: &Author, roles: &KnownRoles) -> Held {
     let told = author.party.references.first().and_then(Reference::type_name);
-    let is_patient = author.share != Share::Whole && told == Some("Patient") && data.meant_type().is_some_and(|meant| meant != "Patient");
+    let is_patient = author.share != Share::Whole && told == Some(PATIENT) && means_no_patient(data, roles);
     let may_be = data.author.is_open || roles.are_unknown_of(&author.party) || !is_another(data, &author.party, roles);
     if may_be && !is_patient { Held::UNKNOWN } else { Held::both(false) }
 }
 
+/// Whether whoever is meant is no patient, by their type or by the systems in which they are named.
+fn means_no_patient(data: &Data, roles: &KnownRoles) -> bool {
+    let mut names = data.author.party.identifiers.iter().filter(|known| known.has_system()).peekable();
+    let are_of_others =
+        || roles.are_of_organisation(&data.author.party) || (names.peek().is_some() && names.all(|known| is_of_providers(&known.system)));
+    data.meant_type().map_or_else(are_of_others, |meant| meant != PATIENT)
+}
+
+const PATIENT: &str = "Patient";
 /// Types of people, and of what acts by itself.
-const PEOPLE: [&str; 4] = ["Device", "Patient", "Practitioner", "RelatedPerson"];
+const PEOPLE: [&str; 4] = ["Device", PATIENT, "Practitioner", "RelatedPerson"];
 
 /// Whether something shows that an author is not whom a rule means. One who is known by identifiers alone is told from somebody by a record of theirs
 /// that has another identifier of the same system, or is of another type; one whose record is known also by any other reference.

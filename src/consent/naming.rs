@@ -7,11 +7,18 @@ use compact_str::CompactString;
 
 const ORGANISATION: &str = "Organization";
 /// Systems by which organisations are named, whatever each calls itself.
-const ORGANISATIONS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6", "urn:ietf:rfc:3986"];
+const ORGANISATIONS: [&str; 3] = [PROVIDERS[0], PROVIDERS[1], "urn:ietf:rfc:3986"];
+/// Those in which nobody is named but those who give care, people and institutions.
+const PROVIDERS: [&str; 2] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6"];
 
 /// Whether people go by identifiers of a system in which organisations are named, too.
 pub(super) fn is_of_people_too(system: &str) -> bool {
     ORGANISATIONS.contains(&system)
+}
+
+/// Whether whoever has an identifier of a system gives care.
+pub(super) fn is_of_providers(system: &str) -> bool {
+    PROVIDERS.contains(&system)
 }
 
 /// Whether they have a name in common.
