@@ -19,7 +19,8 @@ const MAX_DERIVED: usize = 16;
 
 impl ResourceFacts {
     /// Adds what the profiles that it says it conforms to are derived from.
-    pub fn add_bases(&mut self, definitions: &Definitions) {
+    pub fn add_bases(&mut self, definitions: &'static Definitions) {
+        self.definitions = Some(definitions);
         let base_of = |url: &CompactString| definitions.structure(url)?.base.as_deref().map(bare_canonical);
         let mut next: Vec<CompactString> = self.profiles.iter().filter_map(base_of).collect();
         for _ in 0..MAX_DERIVED {

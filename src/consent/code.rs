@@ -85,19 +85,10 @@ const ALIASES: [(&str, &str); 32] = [
     ("http://hl7.org/fhir/ValueSet/consent-action", "http://terminology.hl7.org/CodeSystem/consentaction"),
 ];
 
-const LOINC: &str = "http://loinc.org";
-const ICD_10_GM: &str = "http://fhir.de/CodeSystem/bfarm/icd-10-gm";
+pub(super) const LOINC: &str = "http://loinc.org";
+pub(super) const ICD_10_GM: &str = "http://fhir.de/CodeSystem/bfarm/icd-10-gm";
 /// How the codes of LOINC's groups, parts and lists of answers begin.
 const GROUPS_OF_LOINC: [&str; 3] = ["LG", "LL", "LP"];
-/// Classifications whose codes begin with the category that they are in, each with its editions.
-const CLASSIFICATIONS: [&[&str]; 5] = [
-    &["http://hl7.org/fhir/sid/icd-10", "http://hl7.org/fhir/sid/icd-10-cm", ICD_10_GM],
-    &["http://id.who.int/icd/release/11/mms"],
-    &["http://hl7.org/fhir/sid/icd-9-cm"],
-    &["http://www.cms.gov/Medicare/Coding/ICD10"],
-    &["http://www.whocc.no/atc", "http://fhir.de/CodeSystem/bfarm/atc"],
-];
-
 impl Code {
     /// A code in comparable form.
     pub fn new(system: &str, code: &str) -> Code {
@@ -127,65 +118,10 @@ impl Code {
         self.code.eq_ignore_ascii_case(&other.code) && (!are_told || self.system == other.system)
     }
 
-    /// Whether it may mean codes that are written otherwise: it tells no system, or is of a classification or a group of LOINC.
-    pub(super) fn may_mean_others(&self) -> bool {
-        let is_classified = CLASSIFICATIONS.iter().any(|editions| editions.contains(&self.system.as_str()));
-        is_classified || !self.tells_system() || self.is_group_of_loinc()
-    }
-
     /// Whether it stands for many codes of LOINC: a group, a part, or a list of answers.
     pub(super) fn is_group_of_loinc(&self) -> bool {
         self.system == LOINC && GROUPS_OF_LOINC.iter().any(|prefix| self.code.starts_with(prefix))
     }
-
-    /// Whether one of the two may be what the other is a part of: a category of a classification is the beginning of what is in it, and a group of LOINC
-    /// stands in no record.
-    pub(super) fn may_hold(&self, other: &Code) -> bool {
-        if self.system == LOINC {
-            return other.system == LOINC && self.is_group_of_loinc();
-        }
-        let is_in = |code: &Code, editions: &&[&str]| editions.contains(&code.system.as_str());
-        let may_be_in = |code: &Code, editions: &&[&str]| is_in(code, editions) || !code.tells_system();
-        let mut both = CLASSIFICATIONS.iter().filter(|one| is_in(self, one) || is_in(other, one));
-        both.any(|one| may_be_in(self, one) && may_be_in(other, one)) && are_akin(&self.code, &other.code)
-    }
-}
-
-/// Whether one code of a classification begins with the other, or lies in a block, as `F10-F19`. What is stated in no form of a code may be any.
-fn are_akin(stated: &str, own: &str) -> bool {
-    let stated = plainly_written(stated);
-    let stated = stated.as_str();
-    let begins = |one: &str, other: &str| letters_of(one).zip(letters_of(other)).all(|(one, other)| one == other);
-    match stated.split_once('-') {
-        Some((first, last)) => {
-            let last = whole_end(first, last);
-            let [of_first, of_last] = [first, &last].map(|end| letters_of(end).count());
-            letters_of(first).le(letters_of(own).take(of_first)) && letters_of(own).take(of_last).le(letters_of(&last))
-        }
-        None if !stated.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'.') => true,
-        None => !stated.is_empty() && !own.is_empty() && begins(stated, own),
-    }
-}
-
-/// A code or a block with one kind of dash, without blanks, and without what stands for whatever follows it: `F11.*`, `F11.x`, `F10.-`.
-fn plainly_written(stated: &str) -> CompactString {
-    let letters = stated.chars().filter(|letter| !letter.is_whitespace());
-    let dashed = |letter: char| if matches!(letter, '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE63}' | '\u{FF0D}') { '-' } else { letter };
-    let written: CompactString = letters.map(dashed).collect();
-    let open = written.trim_end_matches(['-', '.', '*', '+', '!', '\u{2020}']);
-    open.strip_suffix(".x").or_else(|| open.strip_suffix(".X")).unwrap_or(open).trim_end_matches(['-', '.']).into()
-}
-
-/// The end of a block; `19` of `F10-19` is `F19`.
-fn whole_end(first: &str, last: &str) -> CompactString {
-    let stem = first.trim_end_matches(|letter: char| !letter.is_ascii_alphabetic());
-    let is_short = last.starts_with(|letter: char| letter.is_ascii_digit()) && stem.len() == 1;
-    if is_short { format_compact!("{stem}{last}") } else { last.into() }
-}
-
-/// What a code of a classification is compared by.
-fn letters_of(code: &str) -> impl Iterator<Item = u8> {
-    code.bytes().filter(|letter| !matches!(letter, b'.' | b'-')).map(|letter| letter.to_ascii_uppercase())
 }
 
 fn canonical_system(system: &str) -> CompactString {
@@ -366,41 +302,4 @@ pub(super) fn items<'a>(node: &'a Node, name: &str) -> &'a [Node] {
 /// Every coding of a `CodeableConcept`, or the node itself when it is a `Coding`.
 pub(super) fn codings(node: &Node) -> &[Node] {
     if node.get("coding").is_some() { items(node, "coding") } else { std::slice::from_ref(node) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_category_or_a_block_is_understood_however_it_is_written() {
-        const CM: &str = "http://hl7.org/fhir/sid/icd-10-cm";
-        const NINE: &str = "http://hl7.org/fhir/sid/icd-9-cm";
-        for (stated_in, stated, own_in, own, holds) in [
-            (CM, "F10-F19", CM, "F11.20", true),
-            (CM, "F10\u{2013}F19", CM, "F11.20", true),
-            (CM, "F10 - F19", CM, "F11.20", true),
-            (CM, "F10-19", CM, "F11.20", true),
-            (CM, "F10-F19.9", CM, "F11.20", true),
-            (CM, "F11.*", CM, "F11.20", true),
-            (CM, "F11.x", CM, "F11.20", true),
-            (CM, "F11.-", CM, "F11.20", true),
-            (CM, "F10-F19", CM, "F20.9", false),
-            (CM, "F10-19", CM, "I10", false),
-            (CM, "F11.*", CM, "F12.1", false),
-            (CM, "opioid dependence, any", CM, "F11.20", true),
-            (NINE, "290-319", NINE, "304.00", true),
-            (NINE, "303-304", NINE, "304.00", true),
-            (NINE, "290-319", NINE, "401.9", false),
-            ("http://fhir.de/CodeSystem/dimdi/icd-10-gm", "F11", CM, "F11.2", true),
-            ("http://fhir.de/CodeSystem/bfarm/icd-10-gm", "F11", "urn:oid:1.2.276.0.76.5.409", "F11.2", true),
-            ("http://fhir.de/CodeSystem/dimdi/atc", "N07", "http://www.whocc.no/atc", "N07BC02", true),
-            ("http://id.who.int/icd/release/11/mms", "6C43", "http://id.who.int/icd/release/11/mms", "6C43.2", true),
-            ("http://id.who.int/icd/release/11/mms", "6C43", "http://id.who.int/icd/release/11/mms", "6A20", false),
-            (CM, "F10-F19", "http://snomed.info/sct", "75544000", false),
-        ] {
-            let (meant, found) = (Code::new(stated_in, stated), Code::new(own_in, own));
-            assert_eq!(meant.may_hold(&found), holds, "{stated} {own}");
-        }
-    }
 }

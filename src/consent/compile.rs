@@ -91,7 +91,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
     let edition = edition_of(consent);
     let kinds = kinds_of(consent);
     let (standing, is_research) = standing_of(consent, edition, &kinds)?;
-    let mut tree = Tree { directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
+    let mut tree = Tree::of(consent, directory);
     let root_type = tree.read_root(consent, edition);
     let policy_rule = policy_rule_of(consent);
     let is_for_emergencies = is_for_emergencies(consent);
@@ -128,7 +128,7 @@ fn compile_consent(consent: &Node, directory: &Directory, policy: &Policy, giver
 /// How a consent's rules stand to each other, whomever they name.
 pub(super) fn shape_of(consent: &Node) -> Shape {
     let directory = Directory::default();
-    let mut tree = Tree { directory: &directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false };
+    let mut tree = Tree::of(consent, &directory);
     tree.read_root(consent, edition_of(consent));
     Shape::of(&tree.rules)
 }
@@ -233,6 +233,18 @@ pub(super) fn has_modifier(consent: &Node) -> bool {
 /// Whether a modifier stands on a rule, its actors or its data. The rules below it answer for themselves.
 pub(super) fn is_rule_modified(rule: &Node) -> bool {
     is_modified(rule, &["provision"])
+}
+
+/// Of a rule that a modifier stands on which criteria it may change: those of the part that it stands in (R4 §2.4.0.1), or all.
+fn doubted(rule: &Node) -> impl Fn(Kind) -> bool {
+    let is_on_actor = items(rule, "actor").iter().any(|actor| is_modified(actor, &[]));
+    let is_on_data = items(rule, "data").iter().any(|data| is_modified(data, &[]));
+    let is_on_rule = is_modified(rule, &["provision", "actor", "data"]);
+    move |kind| match kind {
+        Kind::Recipient | Kind::Custodian | Kind::Source | Kind::Other => is_on_rule || is_on_actor,
+        Kind::Data => is_on_rule || is_on_data,
+        _ => is_on_rule,
+    }
 }
 
 fn is_modified(node: &Node, apart: &[&str]) -> bool {
@@ -351,9 +363,23 @@ struct Tree<'a> {
     contained: &'a [Node],
     rules: Vec<Rule>,
     too_large: bool,
+    /// What an R5 consent decides, from which its rules are told by where they stand.
+    decision: Option<Polarity>,
 }
 
-impl Tree<'_> {
+impl<'a> Tree<'a> {
+    fn of(consent: &'a Node, directory: &'a Directory) -> Tree<'a> {
+        let is_r5 = edition_of(consent) == Edition::R5;
+        let decision = is_r5.then(|| polarity(consent.text("decision"))).flatten();
+        Tree { directory, contained: items(consent, "contained"), rules: Vec::new(), too_large: false, decision }
+    }
+
+    /// Whether a rule says by R4's `type` another way than that in which R5 reads it by where it stands. Then it permits nothing.
+    fn is_contrary(&self, rule: &Node, depth: usize) -> bool {
+        let way = self.decision.map(|base| if depth.is_multiple_of(2) { base } else { base.opposite() });
+        way.is_some() && rule.get("type").is_some() && polarity(rule.text("type")) != way
+    }
+
     /// Reads the root and everything below; answers the root's type. In R5 the root is the consent itself and states nothing.
     fn read_root(&mut self, consent: &Node, edition: Edition) -> Option<Polarity> {
         let provision = consent.get("provision").filter(|_| edition == Edition::R4);
@@ -376,17 +402,24 @@ impl Tree<'_> {
                 return;
             }
             let path = format!("{path}.provision[{index}]");
-            let own = Criteria::from_provision(provision, self.contained, self.directory);
-            let refuses = inherited || is_rule_modified(provision);
-            let place = self.push(Some(parent), polarity(provision.text("type")), own, refuses, &path);
+            let (declared, is_modified) = (polarity(provision.text("type")), is_rule_modified(provision));
+            let mut own = Criteria::from_provision(provision, self.contained, self.directory);
+            if is_modified && declared != Some(Polarity::Permit) {
+                own.doubt(doubted(provision));
+            }
+            let refuses = inherited || is_modified || self.is_contrary(provision, depth + 1);
+            let place = self.push(Some(parent), declared, own, refuses, &path);
             self.read_nested(items(provision, "provision"), place, &path);
         }
     }
 
-    fn push(&mut self, parent: Option<usize>, declared: Option<Polarity>, own: Criteria, refuses: bool, path: &str) -> usize {
+    fn push(&mut self, parent: Option<usize>, declared: Option<Polarity>, mut own: Criteria, refuses: bool, path: &str) -> usize {
         let place = self.rules.len();
         self.too_large |= own.entries() > ENTRIES_LIMIT;
         let above = parent.and_then(|parent| self.rules.get(parent));
+        if let Some(above) = above.filter(|_| own.stated.has(Kind::Purpose)) {
+            own.purposes_above = above.own.purposes.iter().chain(&above.own.purposes_above).cloned().collect();
+        }
         let mut source = above.map_or([None; KINDS], |rule| rule.source);
         for kind in Kind::ALL.iter().filter(|kind| own.stated.has(**kind)) {
             if let Some(slot) = source.get_mut(kind.index()) {

@@ -1,6 +1,8 @@
 //! What one rule of a consent states: the criteria of `Consent.provision`, read leniently and remembered where they could not be read.
 
+use super::authored::AllData;
 use super::code::{Code, Identifier, Reference, codings, items};
+use super::codes::Codes;
 use super::directory::{Directory, Target, contained_of};
 use super::period::Period;
 use super::request::Action;
@@ -131,7 +133,7 @@ pub(super) struct Data {
     pub meaning: Meaning,
     /// The literal reference, if there is one.
     pub reference: Option<Reference>,
-    /// By what else the instance is known where there is none: its identifiers, each with the type that is told.
+    /// By what else the instance is known: its identifiers, each with the type that is told.
     pub bearing: Vec<(CompactString, Identifier)>,
     /// What the instance itself refers to, as far as it is known.
     pub points_to: Vec<Reference>,
@@ -139,12 +141,14 @@ pub(super) struct Data {
     pub version: Option<CompactString>,
     /// Everybody the reference stands for, where it names an author.
     pub author: Target,
+    /// Whether the record is here that is named literally.
+    pub is_here: bool,
 }
 
 impl Data {
     /// Reads what an element's `reference` names.
     ///
-    /// What belongs with a record is found by its literal reference alone.
+    /// What belongs with a record is found by its literal reference alone: where an identifier beside it may be another's, nobody can tell what does.
     fn read(meaning: Meaning, node: &Node, contained: &[Node], directory: &Directory) -> Option<Data> {
         let named = node.get("reference")?;
         let reference = Reference::from_node(named);
@@ -152,20 +156,21 @@ impl Data {
         let version = reference.is_some().then(|| named.text("reference").and_then(Reference::version_in)).flatten();
         let is_by = meaning == Meaning::AuthoredBy;
         let author = if is_by { directory.author(named, contained) } else { Target::default() };
-        let is_borne = meaning == Meaning::Instance && reference.is_none();
-        let bearing = if is_borne { identifiers_in(named, contained) } else { Vec::new() };
+        let is_here = reference.as_ref().is_some_and(|reference| directory.has(reference));
+        let bearing = if meaning == Meaning::Instance { identifiers_in(named, contained) } else { Vec::new() };
         let is_read = reference.is_some() || !bearing.is_empty() || (is_by && author.is_told());
-        is_read.then_some(Data { meaning, reference, bearing, points_to, version, author })
+        is_read.then_some(Data { meaning, reference, bearing, points_to, version, author, is_here })
     }
 
-    /// How many are meant as authors.
-    pub(super) fn authors_meant(&self) -> usize {
-        if self.meaning == Meaning::AuthoredBy { 1 + self.author.members.len() } else { 0 }
-    }
-
-    /// Whether nothing but identifiers tells who an author is.
-    pub(super) fn is_by_identifier_alone(&self) -> bool {
-        self.reference.is_none()
+    /// Whether it is one record that the reference and the identifier beside it name, as far as what belongs with it is asked for.
+    fn names_one(&self, node: &Node, directory: &Directory) -> bool {
+        let beside = || node.get("reference").and_then(|named| named.get("identifier")).and_then(Identifier::from_node);
+        match (self.meaning, &self.reference) {
+            (Meaning::Related | Meaning::Dependents, Some(reference)) => {
+                beside().is_none_or(|identifier| directory.identifiers_of(reference).contains(&identifier))
+            }
+            _ => true,
+        }
     }
 }
 
@@ -206,14 +211,16 @@ pub(super) struct Criteria {
     pub custodians: Vec<Target>,
     pub actions: Vec<Action>,
     pub purposes: Vec<Concept>,
+    /// The purposes that the rules above state.
+    pub purposes_above: Vec<Concept>,
     pub labels: Vec<Concept>,
     pub classes: Vec<Code>,
     pub documents: Vec<Code>,
-    pub codes: Vec<Code>,
+    pub codes: Codes,
     pub period: Option<Period>,
     pub data_period: Option<Period>,
-    pub data: Vec<Data>,
-    pub sources: Vec<Data>,
+    pub data: AllData,
+    pub sources: AllData,
     pub locations: Vec<Reference>,
 }
 
@@ -253,6 +260,11 @@ impl Criteria {
             criteria.note(Kind::Other, false);
         }
         criteria
+    }
+
+    /// Takes what is stated in a part that is modified for what nobody can read: a denial by it may mean anything.
+    pub(super) fn doubt(&mut self, is_doubtful: impl Fn(Kind) -> bool) {
+        self.stated.iter().filter(|kind| is_doubtful(*kind)).for_each(|kind| self.unreadable.add(kind));
     }
 
     /// Takes the period out: the root's is the validity of the whole consent and is tested there.
@@ -402,6 +414,7 @@ impl Criteria {
         let mut known = HashSet::new();
         for data in items(provision, "data").iter().filter(|data| known.insert(words_of(data))) {
             let read = meaning_of(data).and_then(|meaning| Data::read(meaning, data, contained, directory));
+            let read = read.filter(|read| read.names_one(data, directory));
             self.note(Kind::Data, read.is_some());
             self.data.extend(read);
         }

@@ -430,7 +430,7 @@ fn add_obligations(tested: &Tested<'_>, obligations: &mut Vec<Obligation>) {
         rule: Arc::clone(&rule.path),
         labels: rule.own.labels.iter().map(|label| label.code.clone()).collect(),
         classes: rule.own.kinds_of_content(),
-        codes: rule.own.codes.clone(),
+        codes: rule.own.codes.to_vec(),
     }));
 }
 
@@ -455,7 +455,7 @@ fn limitation(consent: &Consent, answer: Answer) -> Option<Obligation> {
             .chain(source(Kind::Document).into_iter().flat_map(|rule| rule.own.documents.iter()))
             .cloned()
             .collect(),
-        codes: source(Kind::Code).map(|rule| rule.own.codes.clone()).unwrap_or_default(),
+        codes: source(Kind::Code).map(|rule| rule.own.codes.to_vec()).unwrap_or_default(),
     })
 }
 

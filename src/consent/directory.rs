@@ -8,11 +8,13 @@ pub use target::MEMBERS_LIMIT;
 pub(in crate::consent) use target::Target;
 
 use super::code::{Identifier, Reference, items};
+use super::naming::is_of_people_too;
 use super::patients::PatientReference;
 use super::period::{Period, date_interval};
 use super::request::Party;
 use crate::fhir::Node;
 use crate::fhir::temporal::Interval;
+use compact_str::CompactString;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
@@ -53,8 +55,10 @@ pub struct Directory {
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownRoles {
     roles: HashSet<Reference>,
-    /// Those who may have written something, and the logical references that mean them.
-    authors: HashSet<Reference>,
+    /// Those who may have written something, and the logical references that mean them, with the naming systems by which their records name them.
+    authors: HashMap<Reference, Vec<CompactString>>,
+    /// The naming systems by which organisations, and no people, are registered with the gateway.
+    registers: Vec<CompactString>,
 }
 
 /// Types of those who may have written something and are looked up for that.
@@ -68,15 +72,39 @@ impl KnownRoles {
 
     /// Whether the record of an author is here, so that it is known by which identifiers they go.
     pub(super) fn has_record_of(&self, author: &Party) -> bool {
-        author.references.iter().any(|reference| self.authors.contains(reference)) || self.has_bearer_of(author)
+        self.records_of(author).next().is_some()
+    }
+
+    /// Whether the record of an author is here, and they go by an identifier of a system by which whoever is meant does, too.
+    pub(super) fn names_alike(&self, author: &Party, meant: &Party) -> bool {
+        let is_meant = |system: &CompactString| meant.identifiers.iter().any(|known| known.has_system() && known.system == *system);
+        let is_named_so = || author.identifiers.iter().any(|own| is_meant(&own.system));
+        self.records_of(author).any(|systems| is_named_so() || systems.iter().any(is_meant))
+    }
+
+    /// Whether whoever is meant goes by identifiers of organisations alone, by the operator's word.
+    pub fn are_of_organisation(&self, meant: &Party) -> bool {
+        let mut names = meant.identifiers.iter().filter(|known| known.has_system()).peekable();
+        names.peek().is_some() && names.all(|known| self.registers.contains(&known.system))
+    }
+
+    /// The systems in which the records name an author that are here: those that are referred to, and that bear an identifier of theirs.
+    fn records_of(&self, author: &Party) -> impl Iterator<Item = &Vec<CompactString>> {
+        let literal = author.references.iter().filter_map(|reference| self.authors.get(reference));
+        literal.chain(names_of(author).filter_map(|name| self.authors.get(&name)))
     }
 
     /// Whether the record is here that bears an author's identifier, of the type that they are said to be of.
     pub(super) fn has_bearer_of(&self, author: &Party) -> bool {
-        let type_name = author.type_name.as_deref().unwrap_or_default();
-        let named = author.identifiers.iter().filter(|identifier| identifier.has_system() && !type_name.is_empty());
-        named.map(|identifier| Reference::by_identifier(type_name, identifier)).any(|name| self.authors.contains(&name))
+        names_of(author).any(|name| self.authors.contains_key(&name))
     }
+}
+
+/// The logical references by which somebody of a told type is found.
+fn names_of(author: &Party) -> impl Iterator<Item = Reference> {
+    let type_name = author.type_name.as_deref().unwrap_or_default();
+    let named = author.identifiers.iter().filter(move |identifier| identifier.has_system() && !type_name.is_empty());
+    named.map(move |identifier| Reference::by_identifier(type_name, identifier))
 }
 
 #[derive(Debug, Clone)]
@@ -154,6 +182,12 @@ impl Directory {
     /// The same, of which these are records of one person, and those were.
     pub fn of_one_person(self, records: impl Iterator<Item = Reference>, once: impl Iterator<Item = Reference>) -> Directory {
         Directory { same_person: records.collect(), once_same_person: once.collect(), ..self }
+    }
+
+    /// The same, where organisations are registered by identifiers of these systems.
+    pub fn with_registers<'s>(mut self, systems: impl Iterator<Item = &'s str>) -> Directory {
+        self.roles.registers = systems.filter(|system| !is_of_people_too(system)).map(CompactString::from).collect();
+        self
     }
 
     fn add(&mut self, resource: &Node, may_permit: bool) {
@@ -303,9 +337,11 @@ impl Directory {
         for entry in self.entries.iter().filter(|_| with_authors) {
             let Some(reference) = entry.reference.as_ref().filter(|reference| may_write(reference)) else { continue };
             let type_name = reference.type_name().unwrap_or_default();
-            let told = entry.identifiers.iter().filter(|identifier| identifier.has_system());
-            known.authors.extend(told.map(|identifier| Reference::by_identifier(type_name, identifier)));
-            known.authors.insert(reference.clone());
+            let told = || entry.identifiers.iter().filter(|identifier| identifier.has_system());
+            let names = told().map(|identifier| Reference::by_identifier(type_name, identifier));
+            for name in std::iter::once(reference.clone()).chain(names) {
+                known.authors.entry(name).or_default().extend(told().map(|identifier| identifier.system.clone()));
+            }
         }
         known
     }
@@ -332,6 +368,17 @@ impl Directory {
                 party.references.push(reference.clone());
             }
         }
+    }
+
+    /// Whether the record is here that a reference names.
+    pub(super) fn has(&self, reference: &Reference) -> bool {
+        self.by_reference.contains_key(reference)
+    }
+
+    /// By which identifiers a record goes, when it is known.
+    pub(super) fn identifiers_of(&self, reference: &Reference) -> &[Identifier] {
+        let entry = self.by_reference.get(reference).and_then(|index| self.entries.get(*index));
+        entry.map_or(&[], |entry| &entry.identifiers)
     }
 
     /// The references that go out from a resource, when it is known.

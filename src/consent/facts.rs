@@ -6,11 +6,12 @@ use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
 use super::references::References;
-use super::request::Party;
 use super::vocabulary::{CONFIDENTIALITY, Concept, Confidentiality, is_substance_use};
+pub(super) use super::writers::{Author, Share};
+use super::writers::{Contained, authors_of};
+use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value};
 use compact_str::CompactString;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The facts of one version of one resource.
@@ -24,6 +25,8 @@ pub struct ResourceFacts {
     pub(super) profiles: Vec<CompactString>,
     /// What these profiles are derived from, as far as their definitions are in hand: what conforms to the one conforms to the other.
     pub(super) bases: Vec<CompactString>,
+    /// Where that was looked up, so that it is known of its parts in the same way.
+    pub(super) definitions: Option<&'static Definitions>,
     /// What the resource is about in the first place: a permit by code must meet one of these.
     pub(super) main_codes: Vec<Code>,
     /// Every code anywhere in it: a denial by code reaches all of them.
@@ -51,8 +54,10 @@ pub struct ResourceFacts {
     pub(super) is_vaguely_dated: bool,
     /// The business identifiers of its own.
     pub(super) identifiers: Vec<Identifier>,
-    /// Whoever it is by. One who is not named has neither reference nor identifier.
+    /// Whoever it is by, and whoever had a part in it. One who is not named has neither reference nor identifier.
     pub(super) authors: Arc<Vec<Author>>,
+    /// Whether a remark in it says whose it is.
+    pub(super) holds_remarks: bool,
     /// Everything it refers to.
     pub(super) references: References,
     pub(super) patients: Vec<PatientReference>,
@@ -60,21 +65,6 @@ pub struct ResourceFacts {
     pub(super) is_timeless: bool,
     /// What nothing is known of, because the resource itself is not at hand.
     pub(super) untold: Kinds,
-}
-
-/// Whoever a resource is by.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Author {
-    /// With the names of those for whom one stands who is contained, by what the contained resource says.
-    pub party: Party,
-    /// Of one who is contained, what is their own: a permit for what others wrote does not mean what they did.
-    pub own: Option<Party>,
-}
-
-impl From<Party> for Author {
-    fn from(party: Party) -> Author {
-        Author { party, own: None }
-    }
 }
 
 impl ResourceFacts {
@@ -162,16 +152,6 @@ const DOSAGES: [&str; 2] = ["dosageInstruction", "dosage"];
 const RECORDING_DATES: [&str; 9] =
     ["authoredOn", "recordedDate", "dateAsserted", "assertedDate", "date", "created", "issued", "recorded", "identified"];
 
-/// Elements that name whoever a resource is by, and the members under which their backbone elements hold the reference.
-const AUTHORS: [&str; 10] =
-    ["author", "performer", "recorder", "asserter", "informationSource", "requester", "enterer", "provider", "attester", "agent"];
-const AUTHOR_MEMBERS: [&str; 4] = ["actor", "party", "who", "member"];
-/// The same of an Encounter, where other elements of these names name whoever else takes part.
-const ENCOUNTER: &str = "Encounter";
-const PARTICIPANT: &str = "participant";
-const INDIVIDUALS: [&str; 2] = ["individual", "actor"];
-const SERVICE_PROVIDER: &str = "serviceProvider";
-
 const MAIN_CODES: [&str; 6] = ["code", "vaccineCode", "medicationCodeableConcept", "type", "serviceType", "medication"];
 const TYPE: &str = "type";
 /// Types of which `type` says what kind of thing, place, visit or bill they are: in words alone it is no code of what somebody has.
@@ -193,7 +173,7 @@ pub fn of(resource: &Node) -> ResourceFacts {
             .filter_map(Node::as_text)
             .map(bare_canonical)
             .collect(),
-        identifiers: items(resource, "identifier").iter().filter_map(Identifier::from_node).collect(),
+        identifiers: identifiers_of(resource).collect(),
         patients: patients_of(resource),
         is_timeless: matches!(type_name, "Patient" | "Person" | "RelatedPerson"),
         ..ResourceFacts::default()
@@ -201,10 +181,18 @@ pub fn of(resource: &Node) -> ResourceFacts {
     let contained = Contained::of(resource);
     add_labels(resource, &mut facts);
     add_codes(resource, &contained, &mut facts);
-    facts.authors = Arc::new(authors_of(resource, &contained));
     add_all_dates(resource, &mut facts);
     walk(resource, "", &mut facts);
+    facts.authors = Arc::new(authors_of(resource, &contained, facts.holds_remarks));
     facts
+}
+
+/// Elements by which a record is known: R4 searches a document by either as its `identifier`.
+const OWN_IDENTIFIERS: [&str; 2] = ["identifier", "masterIdentifier"];
+
+/// The business identifiers of a record's own.
+pub(super) fn identifiers_of(resource: &Node) -> impl Iterator<Item = Identifier> {
+    OWN_IDENTIFIERS.iter().flat_map(|element| items(resource, element)).filter_map(Identifier::from_node)
 }
 
 /// Every reference in a resource, literal or logical, but those to its own parts.
@@ -284,72 +272,6 @@ fn is_elsewhere(node: &Node, contained: &Contained<'_>) -> bool {
     let product = || reference.and_then(|reference| contained.named_by(reference));
     reference.is_some()
         && !product().is_some_and(|product| items(product, "code").iter().flat_map(codings).any(|coding| coding.text("code").is_some()))
-}
-
-/// The contained resources by their ids.
-struct Contained<'a>(HashMap<&'a str, &'a Node>);
-
-impl<'a> Contained<'a> {
-    fn of(resource: &'a Node) -> Contained<'a> {
-        // Where two have one id the first is meant.
-        let inner = items(resource, "contained").iter().rev();
-        Contained(inner.filter_map(|inner| Some((inner.text("id")?, inner))).collect())
-    }
-
-    /// The one that a reference names.
-    fn named_by(&self, reference: &Node) -> Option<&'a Node> {
-        self.0.get(reference.text("reference")?.strip_prefix('#')?).copied()
-    }
-}
-
-fn authors_of(resource: &Node, contained: &Contained<'_>) -> Vec<Author> {
-    let mut authors = Vec::new();
-    for element in AUTHORS {
-        for author in items(resource, element) {
-            authors.extend(author.get("onBehalfOf").map(|institution| author_of(institution, contained)));
-            match AUTHOR_MEMBERS.iter().find_map(|member| author.get(member)) {
-                Some(inner) => authors.push(author_of(inner, contained)),
-                // Whoever attests need not be named: the author is.
-                None if element == "attester" => {}
-                None => authors.push(author_of(author, contained)),
-            }
-        }
-    }
-    if resource.resource_type() == Some(ENCOUNTER) {
-        add_attendants(resource, contained, &mut authors);
-    }
-    authors
-}
-
-/// Who saw the patient, and for whom. A participant who is not named may be anybody.
-fn add_attendants(visit: &Node, contained: &Contained<'_>, authors: &mut Vec<Author>) {
-    let participants = items(visit, PARTICIPANT).iter();
-    let individuals = participants.map(|one| INDIVIDUALS.iter().find_map(|member| one.get(member)).unwrap_or(one));
-    let attendants = individuals.chain(visit.get(SERVICE_PROVIDER));
-    authors.extend(attendants.map(|attendant| author_of(attendant, contained)));
-}
-
-/// An author; one who is contained, by what the contained resource says of them.
-fn author_of(reference: &Node, contained: &Contained<'_>) -> Author {
-    let mut author = Author::from(Party { roles: Vec::new(), ..Party::from_reference(reference) });
-    if let Some(inner) = contained.named_by(reference) {
-        let party = &mut author.party;
-        add_names(party, inner);
-        author.own = Some(Party { type_name: inner.resource_type().map(CompactString::from), ..party.clone() });
-        for named in BEHIND_AUTHORS.iter().filter_map(|name| inner.get(name)) {
-            party.references.extend(Reference::from_node(named));
-            party.identifiers.extend(named.get("identifier").and_then(Identifier::from_node));
-            contained.named_by(named).into_iter().for_each(|inner| add_names(party, inner));
-        }
-    }
-    author
-}
-
-/// What a contained resource says of whoever it stands for.
-const BEHIND_AUTHORS: [&str; 3] = ["organization", "partOf", "practitioner"];
-
-fn add_names(party: &mut Party, record: &Node) {
-    party.identifiers.extend(items(record, "identifier").iter().filter_map(Identifier::from_node));
 }
 
 fn add_all_dates(resource: &Node, facts: &mut ResourceFacts) {
@@ -451,6 +373,7 @@ fn walk(node: &Node, name: &str, facts: &mut ResourceFacts) {
                 match member.name.as_str() {
                     "reference" => facts.references.extend(member.node.as_text().and_then(Reference::new)),
                     "identifier" => facts.references.extend(logical_reference(node, name)),
+                    "authorReference" | "authorString" => facts.holds_remarks = true,
                     "code" => has_code |= member.node.as_text().is_some(),
                     "value" => has_value = true,
                     "meta" | "text" => continue,

@@ -3,12 +3,13 @@
 //! The source's own labels are kept. Sensitive material is labelled with its sensitivity and as restricted. What is plainly not sensitive is
 //! labelled as normal; what cannot be told stays without a level, and a decision takes that for restricted.
 
-use super::code::{Code, items};
+use super::code::{Code, codings, items};
 use super::facts::{ResourceFacts, of};
 use super::permitted::is_administrative;
 use super::sensitivity::{List, ListError, PROFILES, TEXT_LIMIT_BYTES};
 use super::vocabulary::{ACT_CODE, CONFIDENTIALITY, Concept, Confidentiality, is_sensitivity};
 use crate::fhir::{Node, Value};
+use crate::normalise::vocabulary::CVX;
 use compact_str::CompactString;
 use data_encoding::BASE64;
 use std::collections::BTreeMap;
@@ -158,10 +159,43 @@ pub(super) fn is_plain(resource: &Node, facts: &ResourceFacts, is_known: &dyn Fn
     if OPAQUE.contains(&facts.type_name.as_str()) || resource.get("presentedForm").is_some() {
         return false;
     }
-    let is_coded = !facts.has_uncoded && !facts.main_codes.is_empty() && facts.main_codes.iter().any(is_known);
+    let is_told = |code: &Code| is_known(code) || is_plain_vaccine(code);
+    let is_coded = match BILLS.contains(&facts.type_name.as_str()) {
+        true => is_bill_coded(resource, is_known),
+        false => !facts.has_uncoded && facts.main_codes.iter().any(is_told),
+    };
     let is_plain_inside =
         |inner: &Node| is_administrative(inner.resource_type().unwrap_or_default()) || is_plain(inner, &of(inner), is_known);
     (facts.is_timeless || is_coded) && items(resource, "contained").iter().all(is_plain_inside)
+}
+
+/// Vaccines against what is caught in intimacy (HPV, mpox): that somebody got one may tell. Of others no list has anything to say.
+const TELLING_VACCINES: [&str; 7] = ["62", "75", "118", "137", "165", "206", "207"];
+
+fn is_plain_vaccine(code: &Code) -> bool {
+    code.system == CVX && !TELLING_VACCINES.contains(&code.code.as_str())
+}
+
+/// What is charged: of what type a bill is says nothing of what for.
+const BILLS: [&str; 2] = ["Claim", "ExplanationOfBenefit"];
+/// Elements of a bill that say what for it is, and of those in which they stand.
+const BILLED: [&str; 3] = ["diagnosisCodeableConcept", "procedureCodeableConcept", "productOrService"];
+const BILLING: [&str; 6] = ["addItem", "detail", "diagnosis", "item", "procedure", "subDetail"];
+
+/// Whether a bill says what for it is, and all of it in systems that are known. What it refers to is decided by itself.
+fn is_bill_coded(bill: &Node, is_known: &dyn Fn(&Code) -> bool) -> bool {
+    let mut open = vec![bill];
+    let mut is_told = false;
+    while let Some(node) = open.pop() {
+        for concept in BILLED.iter().flat_map(|element| items(node, element)) {
+            if !codings(concept).iter().filter_map(Code::from_coding).any(|code| is_known(&code)) {
+                return false;
+            }
+            is_told = true;
+        }
+        open.extend(BILLING.iter().flat_map(|element| items(node, element)));
+    }
+    is_told
 }
 
 /// Whether content of a media type is text that can be searched.
@@ -393,6 +427,29 @@ mod tests {
         let coded = r#""code":{"coding":[{"system":"http://loinc.org","code":"718-7"}]}"#;
         check(&format!(r#"{{"resourceType":"Observation",{coded}}}"#), &["N"]);
         check(&format!(r#"{{"resourceType":"DiagnosticReport",{coded},"presentedForm":[{{}}]}}"#), &[]);
+        let vaccine = |code: &str| format!(r#""vaccineCode":{{"coding":[{{"system":"http://hl7.org/fhir/sid/cvx","code":"{code}"}}]}}"#);
+        check(&format!(r#"{{"resourceType":"Immunization",{}}}"#, vaccine("140")), &["N"]);
+        check(&format!(r#"{{"resourceType":"Immunization",{},"note":[{{"text":"heroin"}}]}}"#, vaccine("140")), &["OPIOIDUD", "R"]);
+        check(&format!(r#"{{"resourceType":"Immunization",{}}}"#, vaccine("165")), &[]);
+        let bill = |more: &str| {
+            format!(
+                r#"{{"resourceType":"Claim","type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/claim-type","code":"professional"}}]}}{more}}}"#
+            )
+        };
+        let icd = |code: &str| format!(r#"{{"coding":[{{"system":"http://hl7.org/fhir/sid/icd-10-cm","code":"{code}"}}]}}"#);
+        let diagnosed = |code: &str| format!(r#","diagnosis":[{{"sequence":1,"diagnosisCodeableConcept":{}}}]"#, icd(code));
+        check(&bill(""), &[]);
+        check(&bill(&diagnosed("J45.909")), &["N"]);
+        check(&bill(&diagnosed("F11.20")), &["OPIOIDUD", "R"]);
+        check(&bill(&format!(r#"{},"item":[{{"productOrService":{{"text":"Visit"}}}}]"#, diagnosed("J45.909"))), &[]);
+        check(
+            &bill(&format!(
+                r#"{},"item":[{{"productOrService":{},"detail":[{{"productOrService":{{"text":"Visit"}}}}]}}]"#,
+                diagnosed("J45.909"),
+                icd("Z00.00")
+            )),
+            &[],
+        );
         let long = "word ".repeat(TEXT_LIMIT_BYTES);
         check(&format!(r#"{{"resourceType":"Observation",{coded},"text":{{"div":"{long}"}}}}"#), &[]);
     }

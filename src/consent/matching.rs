@@ -2,12 +2,14 @@
 //!
 //! The answer is twofold, because doubt goes the safe way: what is unknown satisfies no permit, and is taken to be what a denial meant.
 
+use super::authored::{AllData, test_authors};
 use super::classes::{test_classes, test_documents};
-use super::code::{Code, Identifier, Reference};
+use super::code::{Identifier, Reference};
+use super::codes::Codes;
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::{KnownRoles, Member, Target};
 use super::facts::ResourceFacts;
-use super::naming::{is_comparable, is_same, is_untold_from, may_be_among};
+use super::naming::{is_same, is_untold_from, may_be_among};
 use super::period::Period;
 use super::references::References;
 use super::request::{Party, Request};
@@ -65,7 +67,7 @@ impl Held {
         Held { permit: self.permit.min(Match::No), deny: self.deny.min(Match::Unknown) }
     }
 
-    fn or(self, other: Held) -> Held {
+    pub(super) fn or(self, other: Held) -> Held {
         Held { permit: self.permit.max(other.permit), deny: self.deny.max(other.deny) }
     }
 }
@@ -123,22 +125,27 @@ fn test_kind(kind: Kind, criteria: &Criteria, asked: &Asked<'_>) -> Held {
     match kind {
         Kind::Recipient => any(&criteria.recipients, |target| test_recipient(target, asked)),
         Kind::Custodian => any(&criteria.custodians, |target| test_custodian(target, criteria.stated.has(Kind::Recipient), asked)),
-        Kind::Purpose => test_purposes(&criteria.purposes, &request.purposes),
+        Kind::Purpose => test_purposes(criteria, &request.purposes),
         Kind::Action => test_action(criteria, request),
         Kind::Period => criteria.period.map_or(Held::UNKNOWN, |period| Held {
             permit: period.contains(request.instant).into(),
             deny: period.may_contain(request.instant).into(),
         }),
         Kind::Location => test_locations(&criteria.locations, &request.locations),
-        Kind::Class => test_classes(&criteria.classes, asked),
-        Kind::Document => test_documents(&criteria.documents, asked),
-        Kind::Label => with_resource(asked, |facts| test_labels(&criteria.labels, facts)),
+        Kind::Class => or_in_doubt(test_classes(&criteria.classes, asked), || test_documents(&criteria.documents, asked)),
+        Kind::Document => or_in_doubt(test_documents(&criteria.documents, asked), || test_classes(&criteria.classes, asked)),
+        Kind::Label => with_resource(asked, |facts| below_mark(&criteria.labels, facts, test_labels(&criteria.labels, facts))),
         Kind::Code => with_resource(asked, |facts| test_codes(&criteria.codes, facts)),
         Kind::DataPeriod => with_resource(asked, |facts| test_data_period(criteria, facts)),
         Kind::Data => with_resource(asked, |facts| test_all_data(&criteria.data, facts, asked.roles)),
         Kind::Source => with_resource(asked, |facts| test_all_data(&criteria.sources, facts, asked.roles)),
         Kind::Other => Held::UNKNOWN,
     }
+}
+
+/// R5 states kinds of documents and types of resources apart, which R4 states as alternatives: a denial that states both may mean either.
+fn or_in_doubt(held: Held, other: impl Fn() -> Held) -> Held {
+    if held.deny >= Match::Unknown { held } else { Held { deny: held.deny.max(other().deny.min(Match::Unknown)), ..held } }
 }
 
 pub(super) fn any<T>(alternatives: &[T], test: impl Fn(&T) -> Held) -> Held {
@@ -187,7 +194,8 @@ fn test_custodian(target: &Target, names_recipient: bool, asked: &Asked<'_>) -> 
     }
 }
 
-fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
+fn test_purposes(criteria: &Criteria, declared: &[Concept]) -> Held {
+    let stated = &criteria.purposes;
     if declared.iter().any(|purpose| stated.iter().any(|rule| rule.covers(purpose))) {
         return Held::both(true);
     }
@@ -200,9 +208,21 @@ fn test_purposes(stated: &[Concept], declared: &[Concept]) -> Held {
     let is_unknown = stated.iter().any(|rule| rule.code.system == ACT_REASON && !rule.is_known());
     match declared.is_empty() || declared.iter().any(is_doubtful) {
         true => Held::UNKNOWN,
-        false => Held { permit: Match::No, deny: if is_unknown { Match::Unknown } else { Match::No } },
+        false => {
+            let is_in_doubt = is_unknown || declared.iter().any(|purpose| may_be_for_less(criteria, purpose));
+            Held { permit: Match::No, deny: if is_in_doubt { Match::Unknown } else { Match::No } }
+        }
     }
 }
+
+/// Whether somebody who asks for a purpose may do so for a narrower one that is stated: nobody need say what is denied to them. Not where what the rule is
+/// an exception from names the very purpose, and tells the two apart; and nobody breaks the glass who does not say so.
+fn may_be_for_less(criteria: &Criteria, asked: &Concept) -> bool {
+    let is_narrower = |stated: &&Concept| asked.covers(stated) && !stated.code.is(ACT_REASON, BREAK_THE_GLASS);
+    criteria.purposes.iter().any(|stated| is_narrower(&stated)) && !criteria.purposes_above.contains(asked)
+}
+
+const BREAK_THE_GLASS: &str = "BTG";
 
 fn test_action(criteria: &Criteria, request: &Request) -> Held {
     if criteria.actions.contains(&request.action) {
@@ -228,6 +248,15 @@ fn test_locations(stated: &[Reference], asking: &[Reference]) -> Held {
             Match::No
         },
     }
+}
+
+/// Of the fields of a permit's label any will do, but where a level is among them nothing above it is permitted, whatever else it carries: it is a high-water
+/// mark.
+fn below_mark(stated: &[Concept], facts: &ResourceFacts, held: Held) -> Held {
+    let level = |label: &Concept| label.confidentiality.or_else(|| Confidentiality::meant_by(&label.code));
+    let mark = stated.iter().filter_map(level).max();
+    let is_below = mark.is_none_or(|mark| facts.confidentiality.unwrap_or(Confidentiality::Restricted) <= mark);
+    if is_below { held } else { Held { permit: held.permit.min(Match::No), ..held } }
 }
 
 /// A permit's level of confidentiality covers all below it; a denial's is met exactly, and may have meant what lies above it. A resource without
@@ -279,17 +308,13 @@ fn carries_bare(label: &Concept, facts: &ResourceFacts) -> bool {
     facts.labels.iter().any(|own| own.code.code == label.code.code && bare(own))
 }
 
-/// How many pairs of codes, or of labels, are compared for one rule. What more would find is not known.
+/// How many pairs of labels are compared for one rule. What more would find is not known.
 const MAX_COMPARED: usize = 200_000;
 
-fn test_codes(stated: &[Code], facts: &ResourceFacts) -> Held {
-    if stated.len().saturating_mul(facts.all_codes.len()) > MAX_COMPARED {
-        return Held::UNKNOWN;
-    }
-    let permits = stated.iter().any(|code| !code.system.is_empty() && facts.main_codes.contains(code));
-    let denies = stated.iter().any(|code| facts.all_codes.contains(code));
-    let may_mean = |code: &Code| facts.all_codes.iter().any(|own| code.may_be(own) || code.may_hold(own));
-    let is_doubtful = || facts.has_uncoded || stated.iter().any(may_mean);
+fn test_codes(stated: &Codes, facts: &ResourceFacts) -> Held {
+    let permits = facts.main_codes.iter().any(|own| !own.system.is_empty() && stated.have(own));
+    let denies = facts.all_codes.iter().any(|own| stated.have(own));
+    let is_doubtful = || facts.has_uncoded || facts.all_codes.iter().any(|own| stated.may_mean(own));
     Held {
         permit: permits.into(),
         deny: if denies {
@@ -324,23 +349,11 @@ fn reaches(period: &Period, date: &Period) -> Match {
     }
 }
 
-/// How many pairs of an author and somebody who is meant as one are compared for one rule. What more would find is not known.
-const MAX_AUTHORS_COMPARED: usize = 1_000_000;
-
-fn test_all_data(stated: &[Data], facts: &ResourceFacts, roles: &KnownRoles) -> Held {
-    let meant = stated.iter().map(Data::authors_meant).fold(0, usize::saturating_add);
-    if meant.saturating_mul(facts.authors.len()) > MAX_AUTHORS_COMPARED {
-        return Held::UNKNOWN;
-    }
-    any(stated, |data| test_data(data, facts, roles))
-}
-
-fn test_data(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
+fn test_all_data(stated: &AllData, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
     let untold = if facts.untold.has(Kind::Data) { Held::UNKNOWN } else { Held::both(false) };
-    match data.meaning {
-        Meaning::AuthoredBy => test_authors(data, facts, roles),
-        _ => test_record(data, facts).or(untold),
-    }
+    let of_records = stated.iter().filter(|data| data.meaning != Meaning::AuthoredBy);
+    let held = of_records.fold(Held::both(false), |held, data| held.or(test_record(data, facts)).or(untold));
+    if stated.name_authors() { held.or(test_authors(stated, facts, roles)) } else { held }
 }
 
 fn test_record(data: &Data, facts: &ResourceFacts) -> Held {
@@ -362,12 +375,14 @@ fn test_instance(data: &Data, facts: &ResourceFacts) -> Held {
         None if !facts.untold.is_empty() => facts.references.tested(data.reference.as_ref()).in_doubt(),
         own => test_literal(data, own.as_slice()),
     };
-    let held = held.or(any(&data.bearing, |meant| test_bearer(meant, facts)));
+    let borne = any(&data.bearing, |meant| test_bearer(meant, facts));
+    // Where a reference names one record, no other is permitted by the number beside it.
+    let held = held.or(if data.reference.is_some() { Held { permit: Match::No, ..borne } } else { borne });
     if data.version.is_none() || data.version == facts.version { held } else { held.in_doubt() }
 }
 
 /// Whether the literal reference of what is meant is among these.
-fn test_literal(data: &Data, among: &[Reference]) -> Held {
+pub(super) fn test_literal(data: &Data, among: &[Reference]) -> Held {
     data.reference.as_ref().map_or(Held::both(false), |meant| test_references(meant, among))
 }
 
@@ -377,10 +392,9 @@ fn test_bearer((type_name, meant): &(CompactString, Identifier), facts: &Resourc
     let token = Reference::by_identifier("", meant);
     let is_named = |own: &Reference| own.sought().is_some_and(|(name, own)| is_of_type(name) && token.sought() == Some(("", own)));
     let borne = || facts.identifiers.iter().filter(|_| is_of_type(&facts.type_name));
-    let may_be = |own: &Identifier| own.value == meant.value && (!own.is_of_told_system() || !meant.is_of_told_system());
     match borne().any(|own| own == meant) || facts.reference.as_ref().is_some_and(is_named) {
         true => Held { permit: meant.has_system().into(), deny: Match::Yes },
-        false if borne().any(may_be) => Held::UNKNOWN,
+        false if borne().any(|own| own.may_be(meant)) => Held::UNKNOWN,
         false => Held::both(false),
     }
 }
@@ -401,40 +415,4 @@ fn test_references(meant: &Reference, among: &[Reference]) -> Held {
         return Held::both(true);
     }
     if among.iter().any(|reference| meant.may_be(reference)) { Held::UNKNOWN } else { Held::both(false) }
-}
-
-fn test_authors(data: &Data, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
-    if facts.authors.is_empty() {
-        return if facts.is_timeless { Held::both(false) } else { Held::UNKNOWN };
-    }
-    any(&facts.authors, |author| {
-        let held = test_author(data, &author.party, roles);
-        match &author.own {
-            Some(own) => Held { permit: if is_of_type(data, own) { test_author(data, own, roles).permit } else { Match::No }, ..held },
-            None => held,
-        }
-    })
-}
-
-/// Whether one who is contained may be what is meant, by the type of both.
-fn is_of_type(data: &Data, own: &Party) -> bool {
-    let meant = data.reference.as_ref().map_or(data.author.party.type_name.as_deref(), Reference::type_name);
-    meant.zip(own.type_name.as_deref()).is_none_or(|(meant, own)| meant == own)
-}
-
-/// A permit is for what somebody wrote under a name of their own; a denial also for what is by those they stand for, or may be.
-fn test_author(data: &Data, author: &Party, roles: &KnownRoles) -> Held {
-    let held = test_literal(data, &author.references);
-    if held.permit == Match::Yes || is_same(&data.author.party, author) {
-        return Held::both(true);
-    }
-    if data.author.members.iter().any(|member| is_same(&member.party, author)) {
-        return Held { permit: Match::No, deny: Match::Yes };
-    }
-    let may_be = data.author.is_open || may_be_among(&data.author, author, |_| true) || roles.are_unknown_of(author);
-    let is_another = match data.is_by_identifier_alone() {
-        true => roles.has_record_of(author),
-        false => is_comparable(&data.author.party, author) || roles.has_bearer_of(author),
-    };
-    if may_be || !is_another { Held::UNKNOWN } else { held }
 }

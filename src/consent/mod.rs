@@ -18,8 +18,11 @@
 //! Specifications: FHIR [R4 Consent](http://hl7.org/fhir/R4/consent.html) and [R5 Consent](http://hl7.org/fhir/R5/consent.html),
 //! IHE ITI [Privacy Consent on FHIR](https://profiles.ihe.net/ITI/PCF/), HL7 v3 ActReason (purpose of use) and Confidentiality.
 
+mod authored;
 mod classes;
+mod classification;
 mod code;
+mod codes;
 mod compile;
 mod consult;
 mod counting;
@@ -54,6 +57,7 @@ mod unsettled;
 mod verdict;
 mod vocabulary;
 mod wording;
+mod writers;
 mod written;
 
 #[cfg(test)]

@@ -3,10 +3,23 @@
 use super::code::{Identifier, Reference};
 use super::directory::{Member, Target};
 use super::request::Party;
+use compact_str::CompactString;
 
 const ORGANISATION: &str = "Organization";
 /// Systems by which organisations are named, whatever each calls itself.
-const ORGANISATIONS: [&str; 3] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6", "urn:ietf:rfc:3986"];
+const ORGANISATIONS: [&str; 3] = [PROVIDERS[0], PROVIDERS[1], "urn:ietf:rfc:3986"];
+/// Those in which nobody is named but those who give care, people and institutions.
+const PROVIDERS: [&str; 2] = ["http://hl7.org/fhir/sid/us-npi", "urn:oid:2.16.840.1.113883.4.6"];
+
+/// Whether people go by identifiers of a system in which organisations are named, too.
+pub(super) fn is_of_people_too(system: &str) -> bool {
+    ORGANISATIONS.contains(&system)
+}
+
+/// Whether whoever has an identifier of a system gives care.
+pub(super) fn is_of_providers(system: &str) -> bool {
+    PROVIDERS.contains(&system)
+}
 
 /// Whether they have a name in common.
 pub(super) fn is_same(meant: &Party, asking: &Party) -> bool {
@@ -23,13 +36,24 @@ pub(super) fn may_be_among(target: &Target, party: &Party, counts: impl Fn(&Memb
 /// Whether the two would be the same if what one of them leaves out were as the other has it.
 fn may_be_same(meant: &Party, asking: &Party) -> bool {
     let by_reference = asking.references.iter().any(|asked| meant.references.iter().any(|reference| reference.may_be(asked)));
-    let by_identifier = asking.identifiers.iter().any(|asked| {
-        meant
-            .identifiers
-            .iter()
-            .any(|identifier| identifier.value == asked.value && (!identifier.is_of_told_system() || !asked.is_of_told_system()))
-    });
+    let by_identifier = asking.identifiers.iter().any(|asked| meant.identifiers.iter().any(|identifier| identifier.may_be(asked)));
     by_reference || by_identifier
+}
+
+impl Identifier {
+    /// Whether two identifiers that are not the same may be, as far as their systems are told. Where only the case of letters differs nobody can tell
+    /// (R4 §3.1.1.4.10).
+    pub(super) fn may_be(&self, other: &Identifier) -> bool {
+        let are_told = self.is_of_told_system() && other.is_of_told_system();
+        self.value.eq_ignore_ascii_case(&other.value) && (!are_told || self.system.eq_ignore_ascii_case(&other.system))
+    }
+}
+
+/// The names under which two parties can be the same: the end of a reference, whatever its base, and an identifier's value, whatever its system and the
+/// case of its letters.
+pub(super) fn names(party: &Party) -> impl Iterator<Item = CompactString> {
+    let references = party.references.iter().map(|reference| CompactString::from(reference.relative().unwrap_or(reference.as_str())));
+    references.chain(party.identifiers.iter().map(|identifier| identifier.value.to_ascii_lowercase()))
 }
 
 /// From whom a party that is meant is told apart by having other names than they.

@@ -8,7 +8,7 @@ use super::facts::{DOERS, references_of};
 use super::label::encoded_text;
 use super::setting::{NamedRecord, names_of_contained};
 use super::written::records_in;
-use crate::fhir::{Node, Object, Value};
+use crate::fhir::{Node, Value};
 
 /// Elements of the type Identifier that name another record, and not the one they stand in.
 const NAMING: [&str; 4] = ["preAdmissionIdentifier", "reference", "targetIdentifier", "valueIdentifier"];
@@ -16,15 +16,13 @@ const NAMING: [&str; 4] = ["preAdmissionIdentifier", "reference", "targetIdentif
 /// Elements whose text is a name or a system of names, and where it names another record that is known by what stands around it.
 const OWN: [&str; 4] = ["id", "profile", "system", "value"];
 
-/// Whether a member's text is the name of a system of names, or of what is defined: an institution's numbers go by the OID that it goes by itself, and
-/// whoever writes one of them points at no record.
-pub(super) fn is_namespace(holder: &Node, member: &str) -> bool {
-    matches!(member, "profile" | "system") || (member == "url" && is_extension(holder))
-}
+/// Elements that are extensions.
+const EXTENSIONS: [&str; 2] = ["extension", "modifierExtension"];
 
-fn is_extension(holder: &Node) -> bool {
-    let members = holder.as_object().into_iter().flat_map(Object::members);
-    holder.get("url").is_some() && members.into_iter().any(|member| member.name.starts_with("value") || member.name == "extension")
+/// Whether the text of a member, in an element of this name, is the name of a system of names, or of what is defined: an institution's numbers go by the OID
+/// that it goes by itself, and whoever writes one of them points at no record. An attachment's `url` is no such name, whatever stands beside it.
+pub(super) fn is_namespace(element: &str, member: &str) -> bool {
+    matches!(member, "profile" | "system") || (member == "url" && EXTENSIONS.contains(&element))
 }
 
 /// Whose text is a name.
@@ -83,8 +81,8 @@ fn collect(node: &Node, name: &str, found: &mut Vec<Reference>) {
                     "meta" | "text" => found.extend(references_of(&member.node)),
                     name => found.extend(named_by(name, &member.node)),
                 }
-                let name = if is_namespace(node, &member.name) { SYSTEM } else { &member.name };
-                collect(&member.node, name, found);
+                let inner = if is_namespace(name, &member.name) { SYSTEM } else { &member.name };
+                collect(&member.node, inner, found);
                 found.extend(encoded_text(node, &member.name).iter().flat_map(|text| records_in(text, false)));
             }
         }
@@ -166,6 +164,10 @@ mod tests {
         check(r#""category":[{"coding":[{"system":"http://loinc.org/x/Y","code":"1/2"}]}]"#, &[]);
         check(r#""extension":[{"valueIdentifier":{"system":"s","value":"1"}}]"#, &["?identifier=s|1"]);
         check(r#""extension":[{"url":"urn:oid:1.2.3","valueCode":"x"}],"note":[{"text":"urn:oid:1.2.4"}]"#, &["urn:oid:1.2.4"]);
+        check(
+            r#""content":[{"attachment":{"url":"urn:oid:1.2.3","extension":[{"url":"urn:oid:1.2.4","valueInteger":4}]}}]"#,
+            &["urn:oid:1.2.3"],
+        );
         check(r#""related":[{"reference":{"value":"1"}}],"identifier":[{"value":"2"}]"#, &["?identifier=1"]);
         check(
             r#""supportingInfo":[{"type":"Condition","identifier":{"system":"s","value":"9"}}],"author":{"identifier":{"system":"npi","value":"1"}}"#,

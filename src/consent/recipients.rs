@@ -1,7 +1,7 @@
 //! Which rules a request's actors rule out, known from the consent alone: of a thousand rules for as many recipients, few are worth a test.
 
 use super::directory::Target;
-use super::naming::Apart;
+use super::naming::{Apart, names};
 use super::request::Party;
 use super::rules::Rule;
 use compact_str::CompactString;
@@ -90,10 +90,4 @@ pub(super) fn is_named(target: &Target) -> bool {
 
 fn parties_of(target: &Target) -> impl Iterator<Item = &Party> {
     std::iter::once(&target.party).chain(target.members.iter().map(|member| &member.party))
-}
-
-/// The names under which two parties can be the same: the end of a reference, whatever its base, and an identifier's value, whatever its system.
-fn names(party: &Party) -> impl Iterator<Item = CompactString> {
-    let references = party.references.iter().map(|reference| CompactString::from(reference.relative().unwrap_or(reference.as_str())));
-    references.chain(party.identifiers.iter().map(|identifier| identifier.value.clone()))
 }

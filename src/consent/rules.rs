@@ -1,6 +1,7 @@
 //! The compiled form of one patient's consents.
 
 use super::code::Code;
+use super::codes::Codes;
 use super::criteria::{Criteria, Data, KINDS, Kind, Meaning};
 use super::directory::KnownRoles;
 use super::facts::ResourceFacts;
@@ -48,10 +49,10 @@ pub(super) struct Reach {
     /// Whether anything is said of what somebody wrote.
     pub names_authors: bool,
     /// The codes that are named.
-    pub codes: HashSet<CompactString>,
-    /// Those among them that may mean others than themselves.
-    pub wide: Vec<Code>,
-    /// Whether an author is known by identifier alone, so that it matters by which identifiers others go.
+    pub codes: Codes,
+    /// What names types and kinds of documents, which may be a record's code, too.
+    pub kinds: HashSet<CompactString>,
+    /// Whether an author goes by an identifier, so that it matters by which others go.
     pub names_authors_by_identifier: bool,
     /// Whether a record is meant by identifier.
     pub names_by_identifier: bool,
@@ -77,25 +78,22 @@ impl Weights {
     fn of(consents: &[Consent]) -> Weights {
         let mut weights = Weights::default();
         for rule in consents.iter().flat_map(|consent| &consent.rules) {
-            let data = || rule.own.data.iter().chain(&rule.own.sources);
+            let data = || rule.own.data.iter().chain(rule.own.sources.iter());
             weights.rules += 1;
             weights.labels += rule.own.labels.len();
-            weights.codes += rule.own.codes.len();
+            weights.codes += usize::from(!rule.own.codes.is_empty());
             weights.data += data().count();
-            weights.authors += data().map(Data::authors_meant).sum::<usize>();
+            weights.authors += rule.own.data.ways_to_tell_authors() + rule.own.sources.ways_to_tell_authors();
         }
         weights
     }
 }
 
-/// How many codes that may mean others are compared with each code of a resource. Of more, each is taken to be meant until it is decided.
-const MAX_WIDE: usize = 64;
-
 impl Reach {
     pub(super) fn of(consents: &[Consent], policy: &Policy) -> Reach {
         let rules = || consents.iter().flat_map(|consent| &consent.rules);
         let states = |kinds: &[Kind]| rules().any(|rule| kinds.iter().any(|kind| rule.own.stated.has(*kind)));
-        let data = || rules().flat_map(|rule| rule.own.sources.iter().chain(&rule.own.data));
+        let data = || rules().flat_map(|rule| rule.own.sources.iter().chain(rule.own.data.iter()));
         let authors = || data().filter(|data| data.meaning == Meaning::AuthoredBy);
         let is_open = policy.may_permit() || policy.glass.is_some();
         Reach {
@@ -104,12 +102,9 @@ impl Reach {
             names_targets: states(&[Kind::Class, Kind::Document, Kind::Data]),
             names_records: states(&[Kind::Data]),
             names_authors: authors().next().is_some(),
-            codes: rules()
-                .flat_map(|rule| rule.own.codes.iter().chain(&rule.own.classes).chain(&rule.own.documents))
-                .map(|code| code.code.clone())
-                .collect(),
-            wide: rules().flat_map(|rule| &rule.own.codes).filter(|code| code.may_mean_others()).take(MAX_WIDE + 1).cloned().collect(),
-            names_authors_by_identifier: authors().any(Data::is_by_identifier_alone),
+            codes: rules().flat_map(|rule| &*rule.own.codes).cloned().collect(),
+            kinds: rules().flat_map(|rule| rule.own.classes.iter().chain(&rule.own.documents)).map(|code| code.code.clone()).collect(),
+            names_authors_by_identifier: authors().any(Data::has_identified_author),
             names_by_identifier: data().any(|data| !data.bearing.is_empty()),
             records: data().flat_map(|data| data.reference.iter().chain(&data.points_to)).cloned().collect(),
             weights: Weights::of(consents),
@@ -118,8 +113,7 @@ impl Reach {
 
     /// Whether some rule may mean a code.
     pub(super) fn may_name(&self, code: &Code) -> bool {
-        let may_mean = |wide: &Code| wide.may_be(code) || wide.may_hold(code);
-        self.codes.contains(&code.code) || self.wide.len() > MAX_WIDE || self.wide.iter().any(may_mean)
+        self.kinds.contains(&code.code) || self.codes.have(code) || self.codes.may_mean(code)
     }
 
     /// How much is compared at most where all rules are asked of what tells this much.
@@ -307,7 +301,7 @@ impl Rules {
         self.reach.names_authors
     }
 
-    /// Whether anything is said of what somebody wrote who is known by identifier alone.
+    /// Whether anything is said of what somebody wrote who goes by an identifier.
     pub fn are_of_identified_authors(&self) -> bool {
         self.reach.names_authors_by_identifier
     }

@@ -2,7 +2,7 @@
 
 use super::code::{Code, Reference};
 use super::decision::permits;
-use super::facts::{self, ResourceFacts};
+use super::facts::{self, Author, ResourceFacts, Share};
 use super::label::{Labeller, holds_unreadable, level};
 use super::patients::PatientReference;
 use super::permitted::is_administrative;
@@ -44,6 +44,8 @@ pub(super) struct Screen {
     pub is_telling: bool,
     /// Whether some reference may point at what is withheld.
     pub names_targets: bool,
+    /// Whether it matters who wrote a part.
+    pub names_authors: bool,
     /// Whether the recipient may know.
     pub is_revealed: bool,
     /// How much was compared by now: for the record and whatever stands inside it.
@@ -57,6 +59,8 @@ pub(super) struct Part {
     pub codes: Vec<Code>,
     /// Whether there is content in it that labelling cannot read.
     pub is_unreadable: bool,
+    /// Whoever wrote it, where it says so itself.
+    pub authors: Vec<Author>,
 }
 
 /// What was decided of parts, for one screen.
@@ -75,8 +79,9 @@ impl Screen {
             heard: vec![Heard { rules: rules.clone(), request: Arc::new(request.clone()) }],
             labeller: facts.labeller.clone(),
             bare: bare(facts),
-            is_telling: facts.holds_sensitive || (!reach.codes.is_empty() && is_named()),
+            is_telling: facts.holds_sensitive || ((!reach.codes.is_empty() || !reach.kinds.is_empty()) && is_named()),
             names_targets: reach.names_targets,
+            names_authors: reach.names_authors,
             is_revealed: rules.policy.reveal_redaction,
             spent: Arc::default(),
         })
@@ -90,6 +95,7 @@ impl Screen {
             bare: bare(facts),
             is_telling: false,
             names_targets: false,
+            names_authors: false,
             is_revealed: false,
             spent: Arc::default(),
         }
@@ -101,6 +107,7 @@ impl Screen {
         self.labeller = self.labeller.or(other.labeller);
         self.is_telling |= other.is_telling;
         self.names_targets |= other.names_targets;
+        self.names_authors |= other.names_authors;
         self.is_revealed &= other.is_revealed;
         self
     }
@@ -115,6 +122,7 @@ impl Screen {
             bare,
             is_telling: self.is_telling,
             names_targets: self.names_targets,
+            names_authors: self.names_authors,
             is_revealed: false,
             spent: Arc::clone(&self.spent),
         }
@@ -157,8 +165,8 @@ impl Screen {
             facts.dates.clone_from(&self.bare.dates);
             facts.is_vaguely_dated |= self.bare.is_vaguely_dated;
         }
-        if facts.authors.is_empty() {
-            facts.authors.clone_from(&self.bare.authors);
+        if facts.authors.iter().all(|author| author.share != Share::Whole) {
+            facts.authors = with_authors(&self.bare.authors, &facts.authors);
         }
         if is_administrative(&facts.type_name) {
             // A product, a place or a person is of no class of its own: it is part of what it is named in.
@@ -172,6 +180,9 @@ impl Screen {
     /// The facts of a resource, labelled as the whole was.
     pub(super) fn facts(&self, resource: &Node) -> ResourceFacts {
         let mut facts = facts::of(resource);
+        if let Some(definitions) = self.bare.definitions {
+            facts.add_bases(definitions);
+        }
         if let Some(labeller) = &self.labeller {
             labeller.label(resource, &mut facts);
         }
@@ -228,12 +239,17 @@ impl Screen {
         let found = self.labeller.as_ref().map(|labeller| labeller.survey(node, &codes)).unwrap_or_default();
         let named = |code: &Code| self.heard.iter().any(|heard| heard.rules.reach.may_name(code));
         let is_unreadable = self.labeller.is_some() && holds_unreadable(node);
-        Part { labels: with_level(found.concepts().collect()), codes: codes.into_iter().filter(named).collect(), is_unreadable }
+        Part {
+            labels: with_level(found.concepts().collect()),
+            codes: codes.into_iter().filter(named).collect(),
+            is_unreadable,
+            ..Part::default()
+        }
     }
 
     /// Whether a part that tells this would not be permitted on its own.
     pub(super) fn withholds(&self, part: Part, memory: &Memory) -> bool {
-        if part.labels.is_empty() && part.codes.is_empty() && !part.is_unreadable {
+        if part.labels.is_empty() && part.codes.is_empty() && part.authors.is_empty() && !part.is_unreadable {
             return false;
         }
         let known = memory.parts.borrow().iter().find(|(known, _)| *known == part).map(|(_, answer)| *answer);
@@ -242,6 +258,7 @@ impl Screen {
             part.labels.iter().for_each(|label| facts.add_found(label.clone()));
             facts.all_codes.extend(part.codes.iter().cloned());
             facts.is_unreadable = part.is_unreadable;
+            facts.authors = with_authors(&facts.authors, &part.authors);
             let answer = !self.permits(&facts);
             let mut parts = memory.parts.borrow_mut();
             if parts.len() < MEMORY_LIMIT {
@@ -310,6 +327,7 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         version: facts.version.clone(),
         profiles: facts.profiles.clone(),
         bases: facts.bases.clone(),
+        definitions: facts.definitions,
         main_codes: facts.main_codes.clone(),
         all_codes: facts.main_codes.clone(),
         has_uncoded: facts.has_uncoded,
@@ -320,13 +338,27 @@ fn bare(facts: &ResourceFacts) -> ResourceFacts {
         dates: facts.dates.clone(),
         is_vaguely_dated: facts.is_vaguely_dated,
         identifiers: facts.identifiers.clone(),
-        authors: facts.authors.clone(),
+        authors: without_those_of_parts(&facts.authors),
         // What a record of a withheld one's kin belongs to cannot be taken from it; a Bundle's entries are decided one by one.
         references: if facts.type_name == "Bundle" { References::default() } else { facts.references.clone() },
         patients: facts.patients.clone(),
         is_timeless: facts.is_timeless,
         untold: facts.untold,
         ..ResourceFacts::default()
+    }
+}
+
+/// Those who wrote the whole, with others.
+fn with_authors(authors: &Arc<Vec<Author>>, others: &[Author]) -> Arc<Vec<Author>> {
+    if others.is_empty() { Arc::clone(authors) } else { Arc::new(authors.iter().chain(others).cloned().collect()) }
+}
+
+/// Whoever wrote a part alone is not by whom the rest is.
+fn without_those_of_parts(authors: &Arc<Vec<Author>>) -> Arc<Vec<Author>> {
+    let is_of_part = |author: &Author| author.share == Share::Part;
+    match authors.iter().any(is_of_part) {
+        true => Arc::new(authors.iter().filter(|author| !is_of_part(author)).cloned().collect()),
+        false => Arc::clone(authors),
     }
 }
 

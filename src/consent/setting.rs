@@ -1,7 +1,7 @@
 //! Where, during what and with what something took place tells of it: a blood count taken in a methadone clinic says that somebody goes there.
 
 use super::code::{Identifier, Reference, items};
-use super::facts::{codes_of, labels_of};
+use super::facts::{codes_of, identifiers_of, labels_of};
 use super::label::Labeller;
 use super::screen::with_level;
 use super::vocabulary::{Concept, is_sensitivity};
@@ -263,7 +263,12 @@ pub fn definitions_behind(definition: &Node) -> impl Iterator<Item = (&'static s
     named_by_definition(definition).filter_map(bare_url).flat_map(|url| CARRIED_OUT.iter().map(move |type_name| (*type_name, url)))
 }
 
-fn named_by_definition(definition: &Node) -> impl Iterator<Item = &str> {
+/// Those of the definitions that a record contains are named by it.
+fn named_by_definition(resource: &Node) -> impl Iterator<Item = &str> {
+    std::iter::once(resource).chain(items(resource, "contained")).flat_map(named_by_itself)
+}
+
+fn named_by_itself(definition: &Node) -> impl Iterator<Item = &str> {
     let is_one = definition.resource_type().is_some_and(|type_name| CARRIED_OUT.contains(&type_name));
     let derived = items(definition, "derivedFrom").iter();
     let related = items(definition, "relatedArtifact").iter();
@@ -297,16 +302,14 @@ pub fn settings_of(resource: &Node) -> Vec<Reference> {
 
 /// Whether a record bears the identifier by which a logical reference names something.
 pub fn bears(record: &Node, logical: &Reference) -> bool {
-    let own = items(record, "identifier").iter().filter_map(Identifier::from_node);
-    let mut names = own.map(|identifier| Reference::by_identifier("", &identifier));
+    let mut names = identifiers_of(record).map(|identifier| Reference::by_identifier("", &identifier));
     names.any(|name| logical.sought().is_some_and(|(_, token)| name.sought() == Some(("", token))))
 }
 
 /// How a record may be named by its identifiers, its type told or not.
 pub fn logical_names(record: &Node) -> impl Iterator<Item = Reference> {
-    let own = items(record, "identifier").iter().filter_map(Identifier::from_node);
     let type_name = record.resource_type().unwrap_or_default();
-    own.flat_map(move |identifier| ["", type_name].map(|type_name| Reference::by_identifier(type_name, &identifier)))
+    identifiers_of(record).flat_map(move |identifier| ["", type_name].map(|type_name| Reference::by_identifier(type_name, &identifier)))
 }
 
 /// Whether resources of a type are places, institutions, roles there, products, times, studies and definitions, which are nobody's records: what they are

@@ -114,7 +114,7 @@ fn is_about(consent: &Node, request: &Node) -> bool {
 
 fn read_facts(request: &Node, directory: &Directory) -> Option<ResourceFacts> {
     if let Some(resource) = request.get("resource") {
-        return Some(facts_in(resource, directory));
+        return Some(facts_in(resource, request.get("patient").and_then(Reference::from_node).as_ref(), directory));
     }
     let attributes = request.get("resource_attributes")?;
     let mut facts = ResourceFacts { type_name: "Resource".into(), ..ResourceFacts::default() };
@@ -131,16 +131,25 @@ fn read_facts(request: &Node, directory: &Directory) -> Option<ResourceFacts> {
 }
 
 /// The facts of a resource among others: what it names by identifier is what they are known by. Where that is another patient than the one it
-/// names literally, nobody can tell whose it is.
-fn facts_in(resource: &Node, directory: &Directory) -> ResourceFacts {
+/// names literally, nobody can tell whose it is. Nor is anything said by one patient's consents of what is about another.
+fn facts_in(resource: &Node, asked: Option<&Reference>, directory: &Directory) -> ResourceFacts {
     let mut facts = facts::of(resource);
     facts.add_bases(Definitions::embedded());
     let meant: Vec<Reference> = directory.meant_by(facts.references.as_slice()).collect();
     facts.add_meant(meant);
-    if !directory.other_patients(&patient_identifiers_of(resource), facts.patients()).is_empty() {
+    let is_others = asked.is_some_and(|asked| facts.patients().iter().any(|about| is_another(about, asked)));
+    if is_others || !directory.other_patients(&patient_identifiers_of(resource), facts.patients()).is_empty() {
         facts.add_patient(PatientReference::Unresolvable);
     }
     facts
+}
+
+/// Whether a resource names another patient than the request, in the same form: of one with a base and one without nobody can tell.
+fn is_another(about: &PatientReference, asked: &Reference) -> bool {
+    match about {
+        PatientReference::Known(about) => about != asked && about.has_no_base() == asked.has_no_base(),
+        PatientReference::Unresolvable => false,
+    }
 }
 
 fn write_decision(id: Node, decision: &Decision) -> Node {

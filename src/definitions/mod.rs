@@ -69,6 +69,12 @@ pub struct Definitions {
     blob: Blob<'static>,
 }
 
+impl std::fmt::Debug for Definitions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Definitions").finish_non_exhaustive()
+    }
+}
+
 impl Definitions {
     /// The R4 definitions the binary carries, decoded on the first call.
     pub fn embedded() -> &'static Definitions {

@@ -29,7 +29,12 @@ impl QueryPath {
             }
             Interaction::InstanceHistory { type_name, id, pairs } => {
                 let scope = HistoryScope::Instance { type_name: type_name.clone(), id: id.clone() };
-                return Ok(check_asked(self.permitted_scope(caller, scope).map(|_| pairs))?);
+                check_asked(self.permitted_scope(caller, scope).map(|_| pairs))?;
+                if writes.iter().any(|write| self.may_change(caller, write, (type_name, id))) {
+                    return Ok(());
+                }
+                let history = self.foresee_history(caller, (type_name, id), pairs);
+                return self.audited_of(caller, (type_name, id), opened, history).await;
             }
             Interaction::TypeHistory { type_name, pairs } => {
                 let scope = HistoryScope::Type { type_name: type_name.clone() };

@@ -23,6 +23,13 @@ const MAX_CHUNKS: usize = 200;
 /// A version that may be seen, with its resource unless it is a deletion.
 type Shown = (StoredVersion, Option<Permitted>);
 
+/// What is seen of a history: the versions, under which consents, and of whom something is withheld.
+struct Seen {
+    consents: ConsentState,
+    shown: Vec<Shown>,
+    withheld: BTreeSet<String>,
+}
+
 /// What `_history` may be asked.
 pub(super) struct Asked {
     pub count: usize,
@@ -60,17 +67,11 @@ impl QueryPath {
                 return self.held_history(caller, (&scope, (type_name, id)), (&asked, &pairs), &known, opened).await;
             }
         }
-        let (consents, denial) = self.consents_of(caller, &scope).await?;
-        asked.under(consents)?;
-        let mut withheld = BTreeSet::new();
-        let mut shown = self.visible(caller, &scope, &asked, &mut withheld).await?;
+        let Seen { consents, mut shown, withheld } = self.seen_in(caller, &scope, &asked).await?;
         // One more than the page holds was looked for, so that a next link is given only where something to see follows.
         let beyond: Vec<Permitted> = shown.drain(asked.count.min(shown.len())..).filter_map(|(_, permitted)| permitted).collect();
         let has_more = !beyond.is_empty();
         let more = if has_more { shown.last().map(|(version, _)| version.seq) } else { None };
-        if let Some(denial) = denial.filter(|_| shown.is_empty()) {
-            return Err(denial.into());
-        }
         let permitted: Vec<Permitted> = shown.iter_mut().filter_map(|(_, permitted)| permitted.take()).collect();
         let mut closing = disclosure(permitted.iter(), None);
         counted::count_in(&mut closing, &beyond);
@@ -90,6 +91,33 @@ impl QueryPath {
             })
             .collect();
         Ok(self.history_bundle((&scope, &pairs), meta, entries, self.history_link(caller, &scope, more, consents)))
+    }
+
+    /// What a history shows, or how that of a record is refused of which nothing may be seen. Nothing is disclosed by that.
+    async fn seen_in(&self, caller: &Caller, scope: &HistoryScope, asked: &Asked) -> Result<Seen, Failure> {
+        let (consents, denial) = self.consents_of(caller, scope).await?;
+        asked.under(consents)?;
+        let mut withheld = BTreeSet::new();
+        let shown = self.visible(caller, scope, asked, &mut withheld).await?;
+        match denial.filter(|_| shown.is_empty()) {
+            Some(denial) => Err(denial.into()),
+            None => Ok(Seen { consents, shown, withheld }),
+        }
+    }
+
+    /// Refuses the history of a record that would be refused.
+    pub(super) async fn foresee_history(&self, caller: &Caller, (type_name, id): (&str, &str), pairs: &Pairs) -> Result<(), Failure> {
+        let scope = HistoryScope::Instance { type_name: type_name.to_owned(), id: id.to_owned() };
+        let scope = self.permitted_scope(caller, scope)?;
+        let asked = self.asked(caller, &scope, pairs)?;
+        let known = match &scope {
+            HistoryScope::Instance { type_name, id } => self.known(type_name, id, None).await?,
+            HistoryScope::Type { .. } | HistoryScope::System => return Ok(()),
+        };
+        match known.stored.is_none() && !known.held.is_empty() {
+            true => self.readable(caller, type_name, id, None).await.map(drop),
+            false => self.seen_in(caller, &scope, &asked).await.map(drop),
+        }
     }
 
     /// The token of the page that goes on from a place, where there is one.

@@ -104,6 +104,11 @@ impl Registry {
         self.sources().filter(move |(_, source)| is_own(source)).map(|(name, _)| name)
     }
 
+    /// The systems of identifiers by which the organisations are registered that send.
+    pub fn registers(&self) -> impl Iterator<Item = &str> {
+        self.sources.values().filter_map(|source| Some(source.organisation.identifier.as_ref()?.system.as_str()))
+    }
+
     /// The systems that queries are forwarded to, as the file lists them. The gateway's own store is not among them.
     pub fn holders(&self) -> &[Holder] {
         &self.holders

@@ -236,15 +236,20 @@ async fn a_reading_that_fails_refuses_the_transaction() {
     own["id"] = json!("own");
     let reading = |url: &str| bundle("transaction", vec![creates(ADA, patient("77")), entry("GET", url, None)]);
     let mut told = Vec::new();
-    for url in [hidden.as_str(), "Patient/hg-aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+    let absent = "Patient/hg-aaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let histories = [format!("{hidden}/_history"), format!("{absent}/_history")];
+    for url in [hidden.as_str(), absent, &histories[0], &histories[1]] {
         let answer = b.post("", &reading(url)).await.expect(404);
         assert!(answer.text().contains("Bundle.entry[1]"), "{}", answer.text());
         told.push(answer.text());
         assert!(b.search(&format!("Patient?identifier={MRN}|77")).await.is_empty(), "{url}");
     }
-    assert_eq!(told[0], told[1]);
-    let written = bundle("transaction", vec![entry("PUT", "Patient/own", Some(own)), entry("GET", "Patient/own", None)]);
-    assert_eq!(statuses(&b.post("", &written).await.expect(200).json()), ["201", "200"]);
+    assert_eq!((&told[0], &told[2]), (&told[1], &told[3]));
+    let mut reading_own = vec![entry("PUT", "Patient/own", Some(own)), entry("GET", "Patient/own", None)];
+    reading_own.push(entry("GET", "Patient/own/_history", None));
+    assert_eq!(statuses(&b.post("", &bundle("transaction", reading_own)).await.expect(200).json()), ["201", "200", "200"]);
+    assert_eq!(statuses(&b.post("", &reading("Patient/own/_history")).await.expect(200).json()), ["201", "200"]);
+    b.post("", &reading("Patient/own/_history?_since=2199-01-01T00:00:00Z")).await.expect(404);
     // It is on record of whose it is.
     let regulator = world.party("health-department").await;
     let refused = regulator.search(&format!("AuditEvent?entity={hidden}&outcome=4")).await;

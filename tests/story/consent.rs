@@ -324,6 +324,11 @@ async fn a_denial_by_a_profile_reaches_what_is_derived_from_it() {
         json!([{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}]}]);
     weight["code"] = json!({"coding": [{"system": "http://loinc.org", "code": "29463-7", "display": "Body weight"}]});
     weight["valueQuantity"] = json!({"value": 70, "unit": "kg", "system": "http://unitsofmeasure.org", "code": "kg"});
+    let mut inner = weight.clone();
+    inner["id"] = json!("i");
+    let report = json!({"resourceType": "DiagnosticReport", "status": "final", "subject": {"reference": format!("Patient/{patient}")},
+        "code": {"coding": [{"system": "http://loinc.org", "code": "58410-2"}]}, "contained": [inner], "result": [{"reference": "#i"}]});
+    let report = format!("DiagnosticReport/{}", a.create(&report).await);
     let weight = format!("Observation/{}", a.create(&weight).await);
     let other = format!("Observation/{}", a.create(&observation(&format!("Patient/{patient}"))).await);
     let class = |name: String| json!([{"system": "urn:ietf:rfc:3986", "code": name}]);
@@ -338,6 +343,8 @@ async fn a_denial_by_a_profile_reaches_what_is_derived_from_it() {
         changed["provision"]["provision"] = json!([provision]);
         a.put(&format!("Consent/{consent}"), &changed).await.expect(200);
         assert_eq!((b.get(&weight).await.status, b.get(&other).await.status), (of_weight, of_other), "{provision}");
+        let read = b.get(&report).await.expect(200).text();
+        assert_eq!(read.contains("29463-7"), of_weight == 200, "what is contained: {provision} {read}");
     }
     let mut permitted = permit_to(&patient, "hospital-b");
     permitted["id"] = json!(consent);

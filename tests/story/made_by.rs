@@ -90,6 +90,8 @@ fn with_contained(patient: &Value, title: &str) -> Vec<Value> {
         procedure(
             json!({"contained": [plan(json!({"identifier": [{"system": PLANS, "value": "MM-2"}]}))], "instantiatesCanonical": by_plan}),
         ),
+        procedure(json!({"contained": [plan(json!({"relatedArtifact": [{"type": "derived-from", "resource": url("PlanDefinition")}]}))],
+            "instantiatesCanonical": by_plan})),
         procedure(json!({"contained": [order], "basedOn": [{"reference": "#c"}]})),
         procedure(json!({"instantiatesUri": [PLAN_OID]})),
         procedure(json!({"instantiatesUri": [format!("https://ehr.example/fhir/PlanDefinition?url={}", url("PlanDefinition"))]})),

@@ -446,6 +446,99 @@ async fn what_is_denied_by_identifier_is_what_bears_it() {
     }
 }
 
+/// Who wrote something is one person in every record of theirs, and no other for want of a number in their record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_author_is_known_in_whoevers_record() {
+    let scene = scene().await;
+    let laboratory = scene.world.party("laboratory").await;
+    let staff = "urn:oid:1.3.6.1.4.1.99999.3";
+    let doctor = |names: &[(&str, &str)]| {
+        let names: Vec<Value> = names.iter().map(|(system, value)| json!({"system": system, "value": value})).collect();
+        json!({"resourceType": "Practitioner", "name": [{"family": "Rowe"}], "identifier": names})
+    };
+    let nameless = json!({"resourceType": "Practitioner", "name": [{"family": "Rowe"}]});
+    let meant = to("Practitioner", &scene.a.create(&doctor(&[(NPI, MEANT)])).await);
+    let twin = laboratory.create(&doctor(&[(NPI, MEANT), (staff, "7")])).await;
+    let other = to("Practitioner", &laboratory.create(&doctor(&[(NPI, OTHER)])).await);
+    let bare = to("Practitioner", &laboratory.create(&nameless).await);
+    let of_staff = to("Practitioner", &laboratory.create(&doctor(&[(staff, "8")])).await);
+    let by_staff = json!({"type": "Practitioner", "identifier": {"system": staff, "value": "8"}});
+    let by_number = json!({"identifier": {"system": NPI, "value": MEANT}});
+    let with_number = |reference: &str| json!({"reference": reference, "identifier": {"system": NPI, "value": MEANT}});
+    let typed = numbered("Practitioner", MEANT);
+    let twin = to("Practitioner", &twin);
+    let all = [(&meant, false), (&twin, false), (&typed, false), (&other, true)];
+    for (denied, unknown) in [
+        (meant.clone(), [(&bare, true), (&of_staff, true)]),
+        (by_number.clone(), [(&bare, false), (&of_staff, false)]),
+        (typed.clone(), [(&bare, false), (&by_staff, false)]),
+        (with_number("Practitioner/ghost"), [(&bare, false), (&by_staff, false)]),
+        (with_number("https://x.example/fhir/Practitioner/9"), [(&bare, false), (&of_staff, false)]),
+    ] {
+        let id = scene.a.create(&patient("author")).await;
+        let mut consent = permit(&id);
+        consent["provision"]["provision"] = json!([{"type": "deny", "data": [{"meaning": "authoredby", "reference": denied}]}]);
+        scene.a.create(&consent).await;
+        for (performer, is_shown) in all.iter().chain(&unknown) {
+            let mut result = observation(&format!("Patient/{id}"));
+            result["performer"] = json!([performer]);
+            let path = format!("Observation/{}", scene.a.create(&result).await);
+            assert_eq!(scene.b.get(&path).await.status, if *is_shown { 200 } else { 404 }, "{denied}: {performer}");
+        }
+        // What somebody remarked is theirs, whoever made the rest.
+        let mut result = observation(&format!("Patient/{id}"));
+        result["performer"] = json!([other]);
+        result["note"] = json!([{"authorReference": twin, "text": "Remarked"}]);
+        let path = format!("Observation/{}", scene.a.create(&result).await);
+        let read = scene.b.get(&path).await.expect(200).text();
+        assert!(!read.contains("Remarked"), "{denied}: {read}");
+        let report = json!({"resourceType": "DiagnosticReport", "status": "final", "subject": to("Patient", &id), "performer": [other],
+            "resultsInterpreter": [twin], "code": {"coding": [{"system": "http://loinc.org", "code": "58410-2"}]}});
+        let path = format!("DiagnosticReport/{}", scene.a.create(&report).await);
+        assert_eq!(scene.b.get(&path).await.status, 404, "{denied}");
+    }
+}
+
+/// A number beside a reference means what bears it, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_named_twice_is_whatever_bears_the_number() {
+    let scene = scene().await;
+    let number = json!({"system": "urn:oid:1.3.6.1.4.1.99999.9", "value": "D-1"});
+    for (reference, type_name) in [
+        (json!({"reference": "Observation/ghost", "identifier": number}), "Observation"),
+        (json!({"reference": "https://x.example/fhir/Observation/9", "identifier": number}), "Observation"),
+        (json!({"reference": "DocumentReference/ghost", "identifier": number}), "DocumentReference"),
+        (json!({"identifier": number}), "DocumentReference"),
+    ] {
+        let id = scene.a.create(&patient("twice")).await;
+        let mut consent = permit(&id);
+        consent["provision"]["provision"] = json!([{"type": "deny", "data": [{"meaning": "instance", "reference": reference}]}]);
+        scene.a.create(&consent).await;
+        let bearing = |number: &Value| match type_name {
+            "Observation" => {
+                let mut result = observation(&format!("Patient/{id}"));
+                result["identifier"] = json!([number]);
+                result
+            }
+            _ => {
+                json!({"resourceType": "DocumentReference", "status": "current", "subject": to("Patient", &id), "masterIdentifier": number,
+                "type": {"coding": [{"system": "http://loinc.org", "code": "34133-9"}]}, "content": [{"attachment": {"title": "x"}}]})
+            }
+        };
+        let meant = format!("{type_name}/{}", scene.a.create(&bearing(&number)).await);
+        assert_eq!(scene.b.get(&meant).await.status, 404, "{reference}");
+        let mut other = number.clone();
+        other["value"] = json!("D-2");
+        let other = format!("{type_name}/{}", scene.a.create(&bearing(&other)).await);
+        assert_eq!(scene.b.get(&other).await.status, 200, "{reference}");
+        let mut pointing = observation(&format!("Patient/{id}"));
+        pointing["derivedFrom"] = json!([{"type": type_name, "identifier": number}, {"reference": meant}, {"reference": other}]);
+        let pointing = format!("Observation/{}", scene.a.create(&pointing).await);
+        let read = scene.b.get(&pointing).await.expect(200).json();
+        assert_eq!(read["derivedFrom"], json!([{"reference": other}]), "{reference}");
+    }
+}
+
 /// Whoever asks makes nobody another by a record of its own.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_is_known_by_what_the_asker_says() {

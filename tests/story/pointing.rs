@@ -232,6 +232,23 @@ async fn an_attachment_does_not_point_at_a_hidden_binary() {
     assert!(!read.text().contains(&hidden), "{}", read.text());
     let id = scene.file("DocumentReference", json!({"status": "current", "content": [{"attachment": attachment(&hidden)}]})).await;
     scene.b.get(&format!("DocumentReference/{id}")).await.expect(404);
+    // A document's own numbers are no names of what the attachment's extensions are, whatever stands beside them.
+    let (oid, uuid) = ("urn:oid:1.3.6.1.4.1.99999.8.5", "urn:uuid:11111111-2222-4333-8444-555555555555");
+    let document = json!({"status": "current", "masterIdentifier": {"system": URIS, "value": oid}, "identifier": [{"system": URIS, "value": uuid}],
+        "meta": {"security": [{"system": ACT_CODE, "code": "SUD"}]}, "content": [{"attachment": {"contentType": "text/plain", "title": "x"}}]});
+    let document = scene.file("DocumentReference", document).await;
+    scene.b.get(&format!("DocumentReference/{document}")).await.expect(404);
+    for url in [oid, uuid] {
+        for extension in [json!([]), json!([{"url": "http://e.example/size", "valueInteger": 4}])] {
+            let mut form = json!({"contentType": "text/plain", "url": url});
+            if extension != json!([]) {
+                form["extension"] = extension;
+            }
+            let id = report(json!([form])).await;
+            let read = scene.b.get(&format!("DiagnosticReport/{id}")).await.expect(200).text();
+            assert!(!read.contains(url), "{read}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

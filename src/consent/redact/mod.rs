@@ -14,6 +14,7 @@ mod nested;
 mod prose;
 mod walk;
 
+use super::code::items;
 use super::facts::ResourceFacts;
 use super::screen::{Memory, Part, Screen};
 use super::vocabulary::Concept;
@@ -111,6 +112,7 @@ fn redact_at(depth: usize, mut screen: Screen, mut resource: Node, is_permitted:
         is_told: false,
         removed_labels: Vec::new(),
         referred: nested::fragments(&resource),
+        writers: if screen.names_authors { items(&resource, "contained").to_vec() } else { Vec::new() },
         depth,
     };
     let mut is_changed = false;
@@ -163,6 +165,8 @@ struct Pass<'a> {
     removed_labels: Vec<Concept>,
     /// The contained resources that were referred to at first.
     referred: HashSet<CompactString>,
+    /// What is contained, by which a part may say whose it is.
+    writers: Vec<Node>,
     depth: usize,
 }
 

@@ -1,10 +1,12 @@
 //! The walk through one resource beside its type table: what is withheld goes, and with it whatever makes no sense without it.
 
 use super::super::code::{Code, Reference, codings, items};
+use super::super::facts::{Author, Share};
 use super::super::label::{decoded_text, encoded_text, is_silent};
 use super::super::pointers::{is_namespace, named_by, named_logically};
 use super::super::screen::{Part, with_level};
 use super::super::vocabulary::Concept;
+use super::super::writers::{Contained, authors_of_part};
 use super::super::written::records_in;
 use super::{Pass, Withheld, nested, prose};
 use crate::fhir::types::{Element, ElementId, MemberUse, TypeTable};
@@ -125,7 +127,7 @@ impl Pass<'_> {
     /// Takes out of a resource what is withheld of it; contained resources and entries are not looked into.
     pub(super) fn walk_resource(&mut self, resource: &mut Node) -> Result<(), Withheld> {
         let root = resource.resource_type().and_then(|name| self.types.resource(name)).map(|definition| definition.root);
-        let Some(root) = root else { return if self.is_withheld(resource) { Err(Withheld) } else { Ok(()) } };
+        let Some(root) = root else { return if self.is_withheld("", resource) { Err(Withheld) } else { Ok(()) } };
         let type_name = CompactString::from(resource.resource_type().unwrap_or_default());
         let object = resource.as_object_mut().ok_or(Withheld)?;
         self.walk_members(object, root, Owner::Resource, &type_name).map(drop)
@@ -178,7 +180,7 @@ impl Pass<'_> {
         let Some(node) = object.members_mut().get_mut(index).map(|member| &mut member.node) else { return Ok(Fate::Keep) };
         let Some(place) = place else {
             // What the type does not know can go as a whole.
-            return Ok(if self.is_withheld(node) { Fate::Spoil } else { Fate::Keep });
+            return Ok(if self.is_withheld(name, node) { Fate::Spoil } else { Fate::Keep });
         };
         let Some(list) = node.as_list_mut() else {
             return if beside.contains(&true) { Ok(Fate::Drop) } else { self.walk_value(node, name, place) };
@@ -204,7 +206,7 @@ impl Pass<'_> {
     fn walk_beside(&mut self, object: &Object, bare_name: &str, index: usize) -> Fate {
         let Some(beside) = object.members().get(index).map(|member| &member.node) else { return Fate::Keep };
         let is_decided = object.get(bare_name).is_some() && self.is_labelled(beside);
-        if !is_decided && self.is_withheld(beside) { Fate::Spoil } else { Fate::Keep }
+        if !is_decided && self.is_withheld(bare_name, beside) { Fate::Spoil } else { Fate::Keep }
     }
 
     /// Which items of a list stay.
@@ -230,15 +232,18 @@ impl Pass<'_> {
             self.is_told = true;
             return Ok(Fate::Spoil);
         }
+        if is_section(place.content, self.types) && self.is_by_withheld(items(node, "author")) {
+            return Ok(Fate::Drop);
+        }
         if place.element.path == LINK && matches!(node.text("type"), Some("replaced-by" | "replaces")) {
             // Two records of one person: whoever sees the one must know that the other counts.
             return Ok(Fate::Keep);
         }
         match place.type_code {
-            "Reference" => return Ok(self.walk_reference(node)),
-            "Narrative" => return Ok(if self.is_withheld(node) { Fate::Drop } else { Fate::Keep }),
+            "Reference" => return Ok(self.walk_reference(name, node)),
+            "Narrative" => return Ok(if self.is_withheld(name, node) { Fate::Drop } else { Fate::Keep }),
             "CodeableConcept" | "Coding" | "Extension" | "Annotation" | "Attachment" | "Identifier" | "Resource" => {
-                return Ok(if self.is_withheld(node) { Fate::Spoil } else { Fate::Keep });
+                return Ok(if self.is_withheld(name, node) { Fate::Spoil } else { Fate::Keep });
             }
             _ => {}
         }
@@ -254,14 +259,14 @@ impl Pass<'_> {
                 self.is_told |= points;
                 points || (!is_silent(name) && self.tells_itself(node))
             }
-            Value::List(_) => self.is_withheld(node),
+            Value::List(_) => self.is_withheld(name, node),
             _ => false,
         };
         Ok(if is_withheld { Fate::Spoil } else { Fate::Keep })
     }
 
     /// A reference goes when what it points at is withheld, or when its words tell of it. The patient's own loses its words only.
-    fn walk_reference(&mut self, node: &mut Node) -> Fate {
+    fn walk_reference(&mut self, name: &str, node: &mut Node) -> Fate {
         let written = node.text("reference").unwrap_or_default();
         let target = Reference::new(written);
         let is_stranger = target.as_ref().is_some_and(|target| self.screen.is_stranger(target));
@@ -280,24 +285,43 @@ impl Pass<'_> {
             self.is_told = true;
             return Fate::Spoil;
         }
-        if !self.is_withheld(node) {
+        if !self.is_withheld(name, node) {
             return Fate::Keep;
         }
         if is_patient {
             nested::remove(node, "display");
             self.removed += 1;
         }
-        if self.is_withheld(node) { Fate::Spoil } else { Fate::Keep }
+        if self.is_withheld(name, node) { Fate::Spoil } else { Fate::Keep }
     }
 
-    /// Whether anything in a part of the resource is withheld: by what it tells, by a label on it, or as a mention of what is gone.
-    pub(super) fn is_withheld(&mut self, node: &Node) -> bool {
-        self.tells(node) || self.is_labelled_within(node)
+    /// Whether anything in a part of the resource is withheld: by what it tells, by a label on it, by whoever wrote it, or as a mention of what is gone.
+    pub(super) fn is_withheld(&mut self, name: &str, node: &Node) -> bool {
+        self.tells(name, node) || self.is_labelled_within(node) || self.is_remark_withheld(node)
+    }
+
+    /// Whether a remark in it is by somebody of whom what they wrote is withheld.
+    fn is_remark_withheld(&mut self, node: &Node) -> bool {
+        if !self.screen.names_authors {
+            return false;
+        }
+        let authors = authors_of_part(node, &Contained::among(&self.writers));
+        !authors.is_empty() && self.withholds(Part { authors, ..Part::default() })
+    }
+
+    /// The same of those who are named as the authors of a section.
+    fn is_by_withheld(&mut self, named: &[Node]) -> bool {
+        if !self.screen.names_authors || named.is_empty() {
+            return false;
+        }
+        let contained = Contained::among(&self.writers);
+        let authors = named.iter().map(|author| Author::of(author, &contained).with(Share::Part)).collect();
+        self.withholds(Part { authors, ..Part::default() })
     }
 
     /// Whether the codes and words of a part tell what is withheld, or name what is gone.
-    fn tells(&mut self, node: &Node) -> bool {
-        if self.mentions_gone(node) {
+    fn tells(&mut self, name: &str, node: &Node) -> bool {
+        if self.mentions_gone(name, node) {
             self.is_told = true;
             return true;
         }
@@ -322,20 +346,20 @@ impl Pass<'_> {
         is_withheld
     }
 
-    fn mentions_gone(&self, node: &Node) -> bool {
+    fn mentions_gone(&self, name: &str, node: &Node) -> bool {
         if self.gone.is_empty() {
             return false;
         }
         match &node.value {
             Value::Text(text) => self.gone.has(text) || self.points_at_gone(text),
-            Value::List(items) => items.iter().any(|item| self.mentions_gone(item)),
+            Value::List(items) => items.iter().any(|item| self.mentions_gone(name, item)),
             Value::Object(object) => {
                 let is_gone = |member: &Member| {
-                    if is_namespace(node, &member.name) {
+                    if is_namespace(name, &member.name) {
                         return self.is_address_of_gone(&member.node);
                     }
                     self.is_named_gone(&member.name, &member.node)
-                        || self.mentions_gone(&member.node)
+                        || self.mentions_gone(&member.name, &member.node)
                         || encoded_text(node, &member.name).is_some_and(|text| self.points_at_gone(&text))
                 };
                 self.names_gone(node) || object.members().iter().any(is_gone)
@@ -349,7 +373,7 @@ impl Pass<'_> {
         match &node.value {
             Value::Text(text) => !self.gone.is_empty() && records_in(text, true).iter().any(|address| self.gone.has(address.as_str())),
             Value::List(items) => items.iter().any(|item| self.is_address_of_gone(item)),
-            _ => self.mentions_gone(node),
+            _ => self.mentions_gone("", node),
         }
     }
 
@@ -373,7 +397,7 @@ impl Pass<'_> {
             let members = label.as_object().map(Object::members).unwrap_or_default();
             let besides = members.iter().filter(|member| !matches!(member.name.as_str(), "system" | "code"));
             let doomed: Vec<CompactString> =
-                besides.filter(|member| self.mentions_gone(&member.node)).map(|member| member.name.clone()).collect();
+                besides.filter(|member| self.mentions_gone(&member.name, &member.node)).map(|member| member.name.clone()).collect();
             self.removed += doomed.len();
             self.is_told |= !doomed.is_empty();
             label.as_object_mut().into_iter().for_each(|label| doomed.iter().for_each(|name| drop(label.remove(name))));

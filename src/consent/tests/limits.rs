@@ -64,7 +64,7 @@ fn what_all_actors_stand_for_has_an_end() {
 }
 
 #[test]
-fn the_labels_and_codes_that_are_compared_have_an_end() {
+fn the_labels_that_are_compared_have_an_end_and_codes_need_none() {
     let denial = |criterion: &str| permit_with("provision", &format!(r#"[{{"type":"deny",{criterion}}}]"#));
     let permitted = |consent: &Node, resource: &str| {
         let rules = Rules::compile(std::slice::from_ref(consent), &Directory::default(), Policy::default());
@@ -92,7 +92,79 @@ fn the_labels_and_codes_that_are_compared_have_an_end() {
             codes(count, "b")
         )
     };
-    assert_eq!([199, 201].map(|count| permitted(&consent, &coded(count))), [true, false]);
+    assert_eq!([199, 201, 2_000].map(|count| permitted(&consent, &coded(count))), [true; 3]);
+}
+
+/// A value set of categories, and a record with as many codes of which none is in it.
+#[test]
+fn many_codes_are_looked_up_in_a_time_that_grows_with_them() {
+    const ICD: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+    let codes = |count: usize, letter: char| {
+        (0..count).map(move |one| format!(r#"{{"system":"{ICD}","code":"{letter}{:02}.{}"}}"#, one % 100, one / 100))
+    };
+    let of = |count: usize, letter: char| {
+        let denied: Vec<String> = codes(count, 'F').collect();
+        let reasons: Vec<String> = codes(count, letter).map(|code| format!(r#"{{"coding":[{code}]}}"#)).collect();
+        let resource = parse(&format!(
+            r#"{{"resourceType":"Procedure","id":"p","status":"completed","subject":{{"reference":"Patient/anna"}},
+            "code":{{"coding":[{{"system":"http://snomed.info/sct","code":"71388002"}}]}},"reasonCode":[{}]}}"#,
+            reasons.join(",")
+        ));
+        (permit_with("provision", &format!(r#"[{{"type":"deny","code":[{{"coding":[{}]}}]}}]"#, denied.join(","))), resource)
+    };
+    let taken = [250, 2_000].map(|count| {
+        let (consent, resource) = of(count, 'I');
+        let each = (0..3).map(|_| {
+            let started = std::time::Instant::now();
+            assert!(left_of(&consent, &resource).0.is_some_and(|left| !left.is_redacted()), "{count}");
+            started.elapsed()
+        });
+        each.min().unwrap()
+    });
+    assert!(taken[1] < taken[0] * 24, "eight times as many may take some eight times as long: {taken:?}");
+    let (consent, resource) = of(500, 'F');
+    assert!(left_of(&consent, &resource).0.is_none_or(|left| left.is_redacted()));
+}
+
+/// Those who are denied by number, and a record by as many others.
+#[test]
+fn many_authors_are_looked_up_in_a_time_that_grows_with_them() {
+    let named = |first: usize, count: usize| {
+        let one = |number: usize| {
+            format!(r#"{{"type":"Practitioner","identifier":{{"system":"http://hl7.org/fhir/sid/us-npi","value":"{number}"}}}}"#)
+        };
+        (first..first + count).map(one).collect::<Vec<_>>()
+    };
+    let of = |count: usize, first: usize| {
+        let data: Vec<String> = named(0, count).iter().map(|who| format!(r#"{{"meaning":"authoredby","reference":{who}}}"#)).collect();
+        let resource = parse(&format!(
+            r#"{{"resourceType":"Observation","id":"o","subject":{{"reference":"Patient/anna"}},"performer":[{}]}}"#,
+            named(first, count).join(",")
+        ));
+        (permit_with("provision", &format!(r#"[{{"type":"deny","data":[{}]}}]"#, data.join(","))), resource)
+    };
+    let known = |first: usize, count: usize| {
+        let one = |number: usize| {
+            format!(
+                r#"{{"resourceType":"Practitioner","id":"p{number}","identifier":[{{"system":"http://hl7.org/fhir/sid/us-npi","value":"{number}"}}]}}"#
+            )
+        };
+        Directory::of(&(first..first + count).map(|number| parse(&one(number))).collect::<Vec<_>>())
+    };
+    let shown = |rules: &Rules, resource: &Node| decide(rules, &request("Practitioner/berg", "TREAT"), &facts::of(resource)).is_permit();
+    let taken = [125, 1_000].map(|count| {
+        let (consent, resource) = of(count, 5_000);
+        let rules = Rules::compile(&[consent], &known(5_000, count), Policy::default());
+        let each = (0..3).map(|_| {
+            let started = std::time::Instant::now();
+            assert!(shown(&rules, &resource), "{count}");
+            started.elapsed()
+        });
+        each.min().unwrap()
+    });
+    assert!(taken[1] < taken[0] * 24, "eight times as many may take some eight times as long: {taken:?}");
+    let (consent, resource) = of(1_000, 999);
+    assert!(!shown(&Rules::compile(&[consent], &known(999, 1_000), Policy::default()), &resource), "one of them is denied");
 }
 
 #[test]

@@ -51,7 +51,8 @@ impl Gathering {
         }
         let (settings, kept) = (Arc::clone(&pipeline.consent), Arc::clone(&pipeline.kept_rules));
         let (definitions, now, room) = (pipeline.definitions, pipeline.clock.now(), Room::of(FEW_NAMED));
-        let place = Place { definitions, settings, now, partner, roles, kept, room, at_hand };
+        let registry = Arc::clone(&pipeline.registry);
+        let place = Place { definitions, settings, registry, now, partner, roles, kept, room, at_hand };
         Gathering { patients, targets, named, place, addresses: addresses.clone() }
     }
 

@@ -15,6 +15,7 @@ use crate::pipeline::{
     majority_years, patient_ids,
 };
 use crate::query::named;
+use crate::registry::Registry;
 use crate::search::Query;
 use crate::store::{CROWD, MAX_PERSON_RECORDS, PARTIES, Reader, StoredVersion};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -117,6 +118,7 @@ fn among<'m, 'r: 'm, T>(
 pub(super) struct Place {
     pub definitions: &'static Definitions,
     pub settings: Arc<settings::Consent>,
+    pub registry: Arc<Registry>,
     pub now: Instant,
     pub partner: Partner,
     /// A rule may mean who stands behind them.
@@ -315,6 +317,7 @@ impl Place {
             [&asked.linked, &asked.parted].map(|ids| ids.iter().filter_map(|id| Reference::new(&format!("Patient/{id}"))));
         let directory = Directory::of_known(Known { named: &records, beside: &others, former: &former.versions })
             .of_one_person(same_person, once)
+            .with_registers(self.registry.registers())
             .with_unknown_parts(asked.organisations.is_unknown || former.is_more);
         let rules = Rules::compile(&consents, &directory, self.policy(asked, record));
         Ok(Compiled::new(reader, asked, query, (stored, looked_up), rules))
