@@ -34,14 +34,14 @@ pub struct Side {
 }
 
 impl Side {
-    /// What the log shows to everybody of the leaves that came since this was asked last: format and length of each, in order. Those that anchor the index
-    /// come when it is time for them.
-    async fn grown(&self) -> Vec<(u8, usize)> {
+    /// What the log shows to everybody of the leaves that came since this was asked last: format and length of each, in order. Nothing where the index was
+    /// anchored meanwhile, for which its time had come.
+    async fn grown(&self) -> Option<Vec<(u8, usize)>> {
         let from = self.seen.load(Ordering::Relaxed);
         let entries = self.world.entries_from(from).await;
         self.seen.store(from + entries.len() as u64, Ordering::Relaxed);
-        let leaves = entries.iter().filter(|entry| Leaf::decode(entry).is_some_and(|leaf| leaf.kind != LeafKind::Index));
-        leaves.map(|entry| (entry[0], entry.len())).collect()
+        let is_anchored = entries.iter().any(|entry| Leaf::decode(entry).is_some_and(|leaf| leaf.kind == LeafKind::Index));
+        (!is_anchored).then(|| entries.iter().map(|entry| (entry[0], entry.len())).collect())
     }
 }
 
@@ -114,7 +114,7 @@ impl Twins {
                 if one.len() != other.len() {
                     return Some(format!("{}: {} pages with, {} without", probe.path, one.len(), other.len()));
                 }
-                let (mut one, mut other) = (self.with.grown().await, self.without.grown().await);
+                let (Some(mut one), Some(mut other)) = (self.with.grown().await, self.without.grown().await) else { continue };
                 if probe.path.is_empty() {
                     // The entries of a Bundle are answered side by side, and which of them come into the log together is chance.
                     one.dedup();
