@@ -175,6 +175,12 @@ impl<'a> Walk<'a> {
         })
     }
 
+    /// A rule of the specification that HL7's validator asks where `is_asked`; where it does not, what breaks the rule is warned of if the options want
+    /// that.
+    pub fn as_hl7_asks(&self, rule: Rule, is_asked: bool) -> Rule {
+        rule.grave_if(is_asked || !self.options.as_hl7)
+    }
+
     /// What a terminology server has answered; a question that has no answer yet is kept.
     pub fn ask(&mut self, question: Question) -> Option<Answer> {
         let answer = self.options.answers.get(&question);

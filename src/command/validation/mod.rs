@@ -236,6 +236,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         quiet_extensible: arguments.no_extensible_binding_warnings,
         related_vital_signs: true,
         references_assumed: arguments.assume_valid_rest_references,
+        as_hl7: true,
         refuse_direction_controls: arguments.no_unicode_bidi_control_chars,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
         now: DateTime::parse(&Clock::system().now().to_fhir_instant()).ok(),
@@ -258,7 +259,7 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
     for file in &arguments.definitions {
         let bytes = inputs::definition(file).map_err(|error| error.text)?;
         let is_xml = file.extension().is_some_and(|extension| extension == "xml");
-        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types());
+        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types(), true);
         single.push(read.map(|(node, _)| node).map_err(|finding| format!("{}: {}", file.display(), finding.text))?);
     }
     definitions.add(&single);
@@ -373,7 +374,7 @@ impl Run<'_> {
         if is_xml && self.judge.is_by_schema() {
             return vec![verdict(None, &bytes, vec![unread::shape_of_xml()])];
         }
-        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, self.judge.definitions().types());
+        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, self.judge.definitions().types(), true);
         let (resource, mut findings) = match read {
             Ok(read) => read,
             Err(unread) => return vec![verdict(None, &bytes, vec![unread])],
