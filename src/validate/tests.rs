@@ -45,6 +45,7 @@ fn judge_case(case: &Node, as_hl7: bool) -> Vec<Finding> {
         is_stored: is_on("is_stored"),
         references_assumed: !is_on("references_not_assumed"),
         as_hl7,
+        language: case.text("language").map(str::to_owned),
         refuse_direction_controls: is_on("refuse_direction_controls"),
         neighbours: is_on("follow_references").then(HashMap::new),
         now: case.text("now").map(|now| crate::fhir::temporal::DateTime::parse(now).unwrap()),

@@ -95,9 +95,9 @@ pub struct ValidateArguments {
     /// A terminology server that is asked about codes whose systems are not in hand, or `n/a`. Codes leave this machine then, and nothing else does.
     #[arg(long, default_value = "n/a")]
     tx: String,
-    /// The language displays are checked in.
-    #[arg(long)]
-    language: Option<String>,
+    /// The language displays are checked in where a resource does not say which it is in: `any` for none.
+    #[arg(long, default_value = "en-US")]
+    language: String,
     /// Refuses characters that turn the direction of text.
     #[arg(long, alias = "no_unicode_bidi_control_chars")]
     no_unicode_bidi_control_chars: bool,
@@ -230,7 +230,7 @@ fn options(arguments: &ValidateArguments) -> Options {
         security_checks: arguments.security_checks,
         refuse_example_urls: !arguments.allow_example_urls,
         extension_domains: arguments.extension_domains.iter().filter(|domain| *domain != ANY).cloned().collect(),
-        language: arguments.language.clone(),
+        language: (arguments.language != ANY).then(|| arguments.language.clone()),
         mild_displays: arguments.display_issues_are_warnings,
         neighbours: arguments.check_references.then(std::collections::HashMap::new),
         quiet_extensible: arguments.no_extensible_binding_warnings,

@@ -41,6 +41,7 @@ impl<'a> Walk<'a> {
             let options: &Options = self.options;
             scope.neighbours = options.neighbours.as_ref();
         }
+        let language = self.speak(node);
         let ids = (position != Position::Contained).then(|| std::mem::take(&mut self.ids));
         self.object(
             node,
@@ -70,6 +71,7 @@ impl<'a> Walk<'a> {
             "Observation" => best_practice::check_observation(self, node, at.path),
             name => conformance::check(self, name, node, at.path),
         }
+        self.language = language;
     }
 
     /// The logical model that a document is an instance of: its `resourceType` names it, or a profile that is asked for where it names nothing.
