@@ -70,6 +70,27 @@ fn is_marked(finding: &Node, mark: &str) -> bool {
     finding.get(mark).and_then(Node::as_bool) == Some(true)
 }
 
+#[test]
+fn a_bundle_meets_the_profile_of_what_it_begins_with() {
+    let profile = r#"{"resourceType": "StructureDefinition", "url": "http://example.org/p", "name": "P", "status": "active", "kind": "resource",
+        "abstract": false, "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "derivation": "constraint",
+        "differential": {"element": [{"id": "Patient.birthDate", "path": "Patient.birthDate", "min": 1}]}}"#;
+    let definitions = Definitions::with(&[json::parse(profile.as_bytes(), 16).unwrap()]);
+    let errors = |first: &str, as_hl7: bool| -> Vec<String> {
+        let entry = format!(r#"{{"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000001", "resource": {first}}}"#);
+        let bundle = format!(r#"{{"resourceType": "Bundle", "type": "collection", "entry": [{entry}]}}"#);
+        let options = Options { profiles: vec!["http://example.org/p".to_owned()], as_hl7, ..Options::default() };
+        let found = check(&definitions, &json::parse(bundle.as_bytes(), 16).unwrap(), &options);
+        found.iter().filter(|one| one.severity == Severity::Error).map(|one| format!("{} {}", one.message_id, one.expression)).collect()
+    };
+    let (whole, part) = (r#"{"resourceType": "Patient", "birthDate": "2001-01-01"}"#, r#"{"resourceType": "Patient"}"#);
+    assert_eq!(errors(whole, true), [""; 0]);
+    assert_eq!(errors(part, true), ["Validation_VAL_Profile_Minimum_one Bundle.entry[0].resource"]);
+    for (first, as_hl7) in [(whole, false), (r#"{"resourceType": "Basic", "code": {"text": "x"}}"#, true)] {
+        assert_eq!(errors(first, as_hl7), ["Validation_VAL_Profile_WrongType Bundle"]);
+    }
+}
+
 fn check_cases(as_hl7: bool, is_asked: fn(&Node) -> bool) {
     let text = |finding: &Node, member: &str| finding.text(member).unwrap().to_owned();
     let expected = |one: &Node| {
