@@ -134,7 +134,7 @@ fn document(state: &FhirState, asked: &Asked) -> Result<(Option<Node>, Vec<Findi
         // What would not be taken in is judged all the same, as far as it can be read.
         Err(refusal) if refusal.reason == Reason::Malformed => {
             let is_xml = negotiate::body_media(&asked.headers)?.format == Format::Xml;
-            let read = reading::read(&asked.body, is_xml, state.limits.depth, state.definitions.types());
+            let read = reading::read(&asked.body, is_xml, state.limits.depth, state.definitions.types(), false);
             read.map(|(document, passed)| (Some(document), passed)).map_err(|finding| Refusal::of(Reason::Malformed, vec![finding]))
         }
         Err(refusal) => Err(refusal),

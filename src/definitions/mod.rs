@@ -295,8 +295,7 @@ impl Definitions {
 
     /// The names of a code that its system gives beside the display, and those that supplements give, each with its language.
     pub fn designations(&self, url: &str, version: Option<&str>, code: &str) -> Vec<(Option<&str>, &str)> {
-        let named = version.and_then(|version| self.code_systems.find_version(url, version));
-        let base = named.or_else(|| self.code_systems.find_any(url));
+        let base = self.system_place(url, version);
         let supplements = self.supplements.get(without_version(url)).into_iter().flatten().copied();
         let mut names = Vec::new();
         for place in base.into_iter().chain(supplements) {
@@ -307,6 +306,17 @@ impl Definitions {
             names.extend(concept.display.as_deref().filter(|_| Some(place) != base).map(|display| (None, display)));
         }
         names
+    }
+
+    /// The language that a code system says it is in.
+    pub fn language_of(&self, url: &str, version: Option<&str>) -> Option<&str> {
+        self.code_systems.get(self.system_place(url, version)?, &self.blob)?.language.as_deref()
+    }
+
+    /// Where a code system is: in the version that is named, or in any.
+    fn system_place(&self, url: &str, version: Option<&str>) -> Option<usize> {
+        let named = version.and_then(|version| self.code_systems.find_version(url, version));
+        named.or_else(|| self.code_systems.find_any(url))
     }
 
     /// What is known of a code from its form, or from a list that is part of the program.

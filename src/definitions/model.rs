@@ -315,6 +315,8 @@ pub struct CodeSystem {
     pub version: CompactString,
     pub content: Content,
     pub case_sensitive: bool,
+    /// The language that it says it is in.
+    pub language: Option<CompactString>,
     /// URL of the system whose codes this one only adds to.
     pub supplements: Option<CompactString>,
     /// The properties that concepts may have.

@@ -30,7 +30,7 @@ pub fn check(walk: &mut Walk<'_>, node: &ProfileNode, found: Found<'_>, path: &P
         let broken = match name.as_str() {
             "regex" => form(asked, value),
             "minLength" => amount(asked).zip(value.as_text()).filter(|(min, text)| (text.chars().count() as f64) < *min).map(|_| TOO_SHORT),
-            "maxSize" => size(asked, found.type_name(walk.types), value),
+            "maxSize" => size(walk, asked, found.type_name(walk.types), value),
             "maxDecimalPlaces" => {
                 amount(asked).zip(value.as_number()).filter(|(max, number)| places(number) as f64 > *max).map(|_| TOO_EXACT)
             }
@@ -63,7 +63,7 @@ fn form(pattern: &str, value: &Node) -> Option<Rule> {
     }
 }
 
-fn size(asked: &str, type_name: &str, value: &Node) -> Option<Rule> {
+fn size(walk: &Walk<'_>, asked: &str, type_name: &str, value: &Node) -> Option<Rule> {
     let max = amount(asked)?;
     let (data, rule) = match type_name {
         "base64Binary" => (value.as_text(), DATA_TOO_LARGE),
@@ -73,7 +73,7 @@ fn size(asked: &str, type_name: &str, value: &Node) -> Option<Rule> {
     let stated = value.get("size").and_then(Node::as_number).and_then(amount);
     let bytes = stated.or_else(|| data.map(|data| held_bytes(data) as f64))?;
     // HL7's validator believes the size that an attachment states, and measures none that states no size.
-    (bytes > max).then_some(rule.grave_if(type_name != "Attachment" || stated.is_some()))
+    (bytes > max).then(|| walk.as_hl7_asks(rule, type_name != "Attachment" || stated.is_some()))
 }
 
 fn amount(text: &str) -> Option<f64> {

@@ -16,13 +16,19 @@ const OUT_OF_USE: Rule = Rule::warning(IssueType::BusinessRule, "INACTIVE_CONCEP
 const UNKNOWN_SYSTEM: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM");
 const NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "CODESYSTEM_NOT_CHECKED");
 /// What is said of a display that its system does not know; a value set may know it.
-const DISPLAY_RULES: [&str; 4] =
-    [WRONG_DISPLAY.message_id, WRONG_DISPLAY_OF_SEVERAL.message_id, WRONG_SPACES.message_id, WRONG_SPACES_OF_SEVERAL.message_id];
+const DISPLAY_RULES: [&str; 5] = [
+    WRONG_DISPLAY.message_id,
+    WRONG_DISPLAY_OF_SEVERAL.message_id,
+    WRONG_SPACES.message_id,
+    WRONG_SPACES_OF_SEVERAL.message_id,
+    NONE_IN_LANGUAGE.message_id,
+];
 const WRONG_DISPLAY: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_one");
 const WRONG_DISPLAY_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_Name_for__should_be_one_of__instead_of_other");
 const WRONG_SPACES: Rule = Rule::error(IssueType::Invalid, "Display_Name_WS_for__should_be_one_of__instead_of_one");
 const WRONG_SPACES_OF_SEVERAL: Rule = Rule::error(IssueType::Invalid, "Display_Name_WS_for__should_be_one_of__instead_of_other");
 const OTHER_LANGUAGE: Rule = Rule::warning(IssueType::Invalid, "NO_VALID_DISPLAY_FOUND_LANG_SOME_one");
+const NONE_IN_LANGUAGE: Rule = Rule::error(IssueType::Invalid, "NO_VALID_DISPLAY_FOUND_NONE_FOR_LANG_ERR");
 const UNKNOWN_VERSION: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM_VERSION");
 const SUPPLEMENT: Rule = Rule::error(IssueType::NotFound, "CODESYSTEM_CS_NO_SUPPLEMENT");
 const RELATIVE: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_System_Relative");
@@ -52,6 +58,8 @@ const ELSEWHERE: [&str; 10] = [
 
 /// Systems whose URI is whole: what goes on after it names something else, as an edition, a page or a value set.
 const WHOLE: [&str; 4] = ["http://loinc.org", "http://snomed.info/sct", "http://www.nlm.nih.gov/research/umls/rxnorm", UCUM];
+
+const ENGLISH: &str = "en";
 
 /// Judges a Coding.
 pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
@@ -149,32 +157,49 @@ struct Named<'a> {
     display: &'a str,
 }
 
-/// A display must be one of the names of its code: the system's, or in the language that displays are checked in.
+/// A display must be one of the names of its code in the language that displays are checked in.
 fn check_display(walk: &mut Walk<'_>, coding: &Node, named: Named<'_>, path: &Path<'_>) {
-    let Some(node) = coding.get("display") else { return };
-    let Some(given) = node.as_text().filter(|given| !same_words(given, named.display)) else { return };
-    let names = walk.definitions.designations(named.system, coding.text("version"), named.code);
-    let mut fitting = names.iter().filter(|(_, name)| same_words(given, name)).map(|(language, _)| *language).peekable();
-    let path = path.name("display");
-    if fitting.peek().is_some() {
-        let wanted = walk.options.language.as_deref();
-        let is_wanted =
-            |language: Option<&str>| wanted.is_none_or(|wanted| language.is_none_or(|language| same_language(language, wanted)));
-        if !fitting.any(is_wanted) {
-            walk.report.add(OTHER_LANGUAGE, &path, node, "The display is one of the code in another language than displays are checked in");
-        }
+    let Some((node, given)) = coding.get("display").and_then(|node| Some((node, node.as_text()?))) else { return };
+    let wanted = walk.language.clone();
+    // What does not say its language is in English, as HL7's validator reads it.
+    let is_wanted = |language: Option<&str>| wanted.as_deref().is_none_or(|wanted| same_language(language.unwrap_or(ENGLISH), wanted));
+    let version = coding.text("version");
+    let own = walk.definitions.language_of(named.system, version).unwrap_or(ENGLISH);
+    if same_words(given, named.display) && is_wanted(Some(own)) {
         return;
     }
+    let mut names = walk.definitions.designations(named.system, version, named.code);
+    names.push((Some(own), named.display));
+    let (in_language, other): (Vec<_>, Vec<_>) = names.into_iter().partition(|(language, _)| is_wanted(*language));
+    let fits = |names: &[(Option<&str>, &str)]| names.iter().any(|(_, name)| same_words(given, name));
+    if fits(&in_language) {
+        return;
+    }
+    let (rule, text) = match in_language.as_slice() {
+        [] if fits(&other) => (OTHER_LANGUAGE, "The display is one of the code in another language than displays are checked in"),
+        [] => (
+            NONE_IN_LANGUAGE,
+            "The display is not that of the code in its system, which has none in the language that displays are checked in",
+        ),
+        names => wrong_display(given, names, fits(&other)),
+    };
     // Displays of systems that are maintained between releases may have been changed since.
     let is_mild = walk.options.mild_displays || named.system.starts_with(MOVING);
-    let mut all = names.iter().map(|(_, name)| *name).chain([named.display]);
-    let (rule, text) = match (all.any(|name| differs_in_spaces(given, name)), names.is_empty()) {
-        (true, true) => (WRONG_SPACES, "The display differs from that of the code in its system by white space"),
-        (true, false) => (WRONG_SPACES_OF_SEVERAL, "The display differs from one of the code in its system by white space"),
-        (false, true) => (WRONG_DISPLAY, "The display is not that of the code in its system"),
-        (false, false) => (WRONG_DISPLAY_OF_SEVERAL, "The display is not that of the code in its system"),
-    };
-    walk.report.add(rule.grave_if(!is_mild), &path, node, text);
+    walk.report.add(rule.grave_if(!is_mild), &path.name("display"), node, text);
+}
+
+/// What is said of a display that is none of the names of its code.
+fn wrong_display(given: &str, names: &[(Option<&str>, &str)], is_in_another: bool) -> (Rule, &'static str) {
+    let is_one = names.len() == 1;
+    if names.iter().any(|(_, name)| differs_in_spaces(given, name)) {
+        let rule = if is_one { WRONG_SPACES } else { WRONG_SPACES_OF_SEVERAL };
+        return (rule, "The display differs from that of the code in its system by white space");
+    }
+    let rule = if is_one { WRONG_DISPLAY } else { WRONG_DISPLAY_OF_SEVERAL };
+    match is_in_another {
+        true => (rule, "The display is one of the code in another language than displays are checked in, in which it has one too"),
+        false => (rule, "The display is not that of the code in its system"),
+    }
 }
 
 /// Takes back what was said of the displays of a bound element's codings, where the value set calls their codes so.
@@ -220,11 +245,7 @@ fn answered(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -
     match walk.ask(question) {
         Some(Answer::Right) => true,
         Some(Answer::WrongDisplay) => {
-            let rule = if walk.options.mild_displays {
-                Rule { severity: Severity::Warning, ..WRONG_DISPLAY_OF_SEVERAL }
-            } else {
-                WRONG_DISPLAY_OF_SEVERAL
-            };
+            let rule = WRONG_DISPLAY_OF_SEVERAL.grave_if(!walk.options.mild_displays);
             walk.report.add(rule, &path.name("display"), coding, "The terminology server says that the display is not one of the code");
             true
         }
@@ -299,7 +320,11 @@ mod tests {
         check(&named("yes"), None, &[]);
         check(&named("Ja"), None, &[]);
         check(&named("Ja"), Some("de-AT"), &[]);
-        check(&named("Ja"), Some("en-US"), &["NO_VALID_DISPLAY_FOUND_LANG_SOME_one"]);
+        check(&named("Ja"), Some("en-US"), &["Display_Name_for__should_be_one_of__instead_of_one"]);
+        check(&named("Yes"), Some("de"), &["Display_Name_for__should_be_one_of__instead_of_one"]);
+        check(&named("Oui"), Some("de"), &["Display_Name_for__should_be_one_of__instead_of_one"]);
+        check(&named("Yes"), Some("it"), &["NO_VALID_DISPLAY_FOUND_LANG_SOME_one"]);
+        check(&named("No"), Some("it"), &["NO_VALID_DISPLAY_FOUND_NONE_FOR_LANG_ERR"]);
         check(&named("Oui"), None, &[]);
         check(&named("No"), None, &["Display_Name_for__should_be_one_of__instead_of_other"]);
         check(&named("Y-e-s."), None, &["Display_Name_for__should_be_one_of__instead_of_other"]);

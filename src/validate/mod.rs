@@ -99,6 +99,9 @@ pub struct Options {
     /// lead somewhere too; and what HL7's validator does not judge then is warned of only: a type that an address names or that is stated alone, and
     /// answers to a form that refer to what it does not allow.
     pub references_assumed: bool,
+    /// Whether HL7's validator is followed where it and the specification differ, so that what it does not ask is warned of only: who compares findings
+    /// with its own wants that, and who accepts data does not.
+    pub as_hl7: bool,
     /// Whether nothing is said of codes outside of extensible bindings.
     pub quiet_extensible: bool,
     /// Whether a code system that is not in hand is an error.
@@ -134,6 +137,7 @@ impl Default for Options {
             language: None,
             mild_displays: false,
             references_assumed: true,
+            as_hl7: false,
             quiet_extensible: false,
             refuse_unknown_systems: false,
             related_vital_signs: false,

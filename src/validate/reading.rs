@@ -7,14 +7,15 @@ use crate::outcome::{Finding, IssueType, Severity};
 use std::fmt::Display;
 
 /// A document that nests no deeper than `depth`, with findings about what was passed over; or the one about what cannot be.
-pub fn read(bytes: &[u8], is_xml: bool, depth: usize, types: &TypeTable) -> Result<(Node, Vec<Finding>), Finding> {
+/// Whether what HL7's validator does not ask is warned of only, the caller says.
+pub fn read(bytes: &[u8], is_xml: bool, depth: usize, types: &TypeTable, as_hl7: bool) -> Result<(Node, Vec<Finding>), Finding> {
     let read = if is_xml {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
         let read = xml::parse_leniently(bytes, depth, types);
         read.map(|(document, passed)| (document, slips::xml_findings(&passed)))
     } else {
         json::parse_leniently(bytes, depth).map(|(document, passed)| {
-            let findings = slips::findings(types, &document, &passed);
+            let findings = slips::findings(types, &document, &passed, as_hl7);
             (document, findings)
         })
     };

@@ -14,7 +14,7 @@ const COMMA_EXTRA: Rule = Rule::error(IssueType::Invalid, "JSON_COMMA_EXTRA");
 const NAME_UNQUOTED: Rule = Rule::error(IssueType::Invalid, "JSON_PROPERTY_NO_QUOTES");
 const DUPLICATE: Rule = Rule::error(IssueType::Invalid, "DUPLICATE_JSON_PROPERTY");
 /// JSON has them in no string; HL7's validator does not ask it.
-const CONTROL_CHARACTER: Rule = Rule::warning(IssueType::Invalid, "JSON_CONTROL_CHARACTER");
+const CONTROL_CHARACTER: Rule = Rule::error(IssueType::Invalid, "JSON_CONTROL_CHARACTER");
 const UNKNOWN_ELEMENT: Rule = Rule::error(IssueType::Structure, "Undefined_element_");
 const UNKNOWN_ATTRIBUTE: Rule = Rule::error(IssueType::Structure, "Undefined_attribute__on__for_type__properties__");
 const TEXT: Rule = Rule::error(IssueType::Structure, "Text_should_not_be_present");
@@ -51,8 +51,8 @@ fn xml_words(kind: &XmlSlipKind) -> (Rule, String) {
 }
 
 /// The findings that slips are, each at the innermost element around it, one of a kind to an element.
-pub fn findings(types: &TypeTable, document: &Node, slips: &[Slip]) -> Vec<Finding> {
-    let mut search = Search { types, slips, report: Report::new(SLIPS_MAX) };
+pub fn findings(types: &TypeTable, document: &Node, slips: &[Slip], as_hl7: bool) -> Vec<Finding> {
+    let mut search = Search { types, slips, as_hl7, report: Report::new(SLIPS_MAX) };
     let type_name = document.resource_type().unwrap_or_default();
     let definition = types.document(type_name);
     let path = Path::root(definition.map_or("", |definition| definition.name.as_str()));
@@ -63,6 +63,7 @@ pub fn findings(types: &TypeTable, document: &Node, slips: &[Slip]) -> Vec<Findi
 struct Search<'a> {
     types: &'a TypeTable,
     slips: &'a [Slip],
+    as_hl7: bool,
     report: Report,
 }
 
@@ -75,7 +76,8 @@ impl Search<'_> {
         let place = node.place().map(|place| place as usize);
         for slip in self.slips.iter().filter(|slip| Some(slip.within) == place || is_root && slip.within == OUTSIDE) {
             let (rule, text) = words(slip.kind);
-            self.report.add_at(rule, path, u32::try_from(slip.at).ok(), text);
+            let is_grave = slip.kind != SlipKind::ControlCharacter || !self.as_hl7;
+            self.report.add_at(rule.grave_if(is_grave), path, u32::try_from(slip.at).ok(), text);
         }
         for member in object.members() {
             let used = content.and_then(|content| self.types.member(content, member.name.strip_prefix('_').unwrap_or(&member.name)));
@@ -127,7 +129,7 @@ mod tests {
     fn slips() {
         let check = |document: &str, expected: &[&str]| {
             let (node, slips) = json::parse_leniently(document.as_bytes(), 16).unwrap();
-            let found = findings(Definitions::embedded().types(), &node, &slips);
+            let found = findings(Definitions::embedded().types(), &node, &slips, false);
             let found: Vec<String> = found.iter().map(|one| format!("{} {}", one.message_id, one.expression)).collect();
             assert_eq!(found, expected, "{document}");
         };

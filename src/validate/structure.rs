@@ -80,6 +80,8 @@ pub struct Walk<'a> {
     seen: Vec<MemberUse>,
     /// The elements around the one at hand, from the root.
     pub around: Vec<Surrounding>,
+    /// The language that displays are checked in here: the resource's own, or that which is asked for; any when none is.
+    pub language: Option<CompactString>,
     /// Code systems that were said not to be in hand.
     pub systems_mentioned: Vec<CompactString>,
     /// What a terminology server would have to be asked, each once.
@@ -160,6 +162,7 @@ impl<'a> Walk<'a> {
             element,
             seen: Vec::with_capacity(SEEN_CAPACITY),
             around: Vec::with_capacity(SEEN_CAPACITY),
+            language: options.language.as_deref().map(CompactString::from),
             systems_mentioned: Vec::new(),
             questions: Vec::new(),
             server_failure: None,
@@ -173,6 +176,21 @@ impl<'a> Walk<'a> {
             exhausted: Exhausted::default(),
             budget: Rc::default(),
         })
+    }
+
+    /// A rule of the specification that HL7's validator asks where `is_asked`; where it does not, what breaks the rule is warned of if the options want
+    /// that.
+    pub fn as_hl7_asks(&self, rule: Rule, is_asked: bool) -> Rule {
+        rule.grave_if(is_asked || !self.options.as_hl7)
+    }
+
+    /// Goes over to the language of a resource, where displays are checked in one; the language before comes back.
+    fn speak(&mut self, resource: &Node) -> Option<CompactString> {
+        let before = self.language.clone();
+        if let (Some(language), Some(own)) = (&mut self.language, resource.text("language")) {
+            *language = own.into();
+        }
+        before
     }
 
     /// What a terminology server has answered; a question that has no answer yet is kept.

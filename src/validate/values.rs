@@ -80,11 +80,11 @@ impl Comparison {
 
     fn object(self, value: &Object, asked: &Object) -> Option<String> {
         for member in asked.members() {
-            let Some(found) = value.get(&member.name) else { return Some(format!(".{}", member.name)) };
-            if let Some(below) = self.node(found, &member.node) {
-                // Which item of a list would have had to match cannot be said, so the element that has the list is named.
-                let is_list = self.mode == Mode::Pattern && member.node.as_list().is_some();
-                return Some(if is_list { String::new() } else { format!(".{}{below}", member.name) });
+            let below = value.get(&member.name).map_or_else(|| Some(String::new()), |found| self.node(found, &member.node));
+            if let Some(below) = below {
+                // Which item of a list would have had to match, or be there, cannot be said, so the element that has the list is named.
+                let is_of_list = below.is_empty() && member.node.as_list().is_some();
+                return Some(if is_of_list { below } else { format!(".{}{below}", member.name) });
             }
         }
         // What stands beside a primitive are its id and extensions; whether those may be there is another question.
@@ -148,8 +148,9 @@ mod tests {
         check(r#"{"code": "c"}"#, r#"{"code": "d"}"#, Some(".code"), Some(".code"));
         check(r#"{"code": "c"}"#, r#"{"system": "s"}"#, Some(".system"), Some(".system"));
         let (two, second) = (r#"{"coding": [{"code": "a"}, {"code": "b"}]}"#, r#"{"coding": [{"code": "b"}]}"#);
-        check(two, second, Some(".coding"), None);
-        check(second, two, Some(".coding"), Some(""));
+        check(two, second, Some(""), None);
+        check(second, two, Some(""), Some(""));
+        check(r#"{"text": "a"}"#, second, Some(""), Some(""));
         check(r#"{"coding": [{"code": "a"}]}"#, second, Some(".coding[0].code"), Some(""));
     }
 }

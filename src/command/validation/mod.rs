@@ -95,9 +95,9 @@ pub struct ValidateArguments {
     /// A terminology server that is asked about codes whose systems are not in hand, or `n/a`. Codes leave this machine then, and nothing else does.
     #[arg(long, default_value = "n/a")]
     tx: String,
-    /// The language displays are checked in.
-    #[arg(long)]
-    language: Option<String>,
+    /// The language displays are checked in where a resource does not say which it is in: `any` for none.
+    #[arg(long, default_value = "en-US")]
+    language: String,
     /// Refuses characters that turn the direction of text.
     #[arg(long, alias = "no_unicode_bidi_control_chars")]
     no_unicode_bidi_control_chars: bool,
@@ -230,12 +230,13 @@ fn options(arguments: &ValidateArguments) -> Options {
         security_checks: arguments.security_checks,
         refuse_example_urls: !arguments.allow_example_urls,
         extension_domains: arguments.extension_domains.iter().filter(|domain| *domain != ANY).cloned().collect(),
-        language: arguments.language.clone(),
+        language: (arguments.language != ANY).then(|| arguments.language.clone()),
         mild_displays: arguments.display_issues_are_warnings,
         neighbours: arguments.check_references.then(std::collections::HashMap::new),
         quiet_extensible: arguments.no_extensible_binding_warnings,
         related_vital_signs: true,
         references_assumed: arguments.assume_valid_rest_references,
+        as_hl7: true,
         refuse_direction_controls: arguments.no_unicode_bidi_control_chars,
         refuse_unknown_systems: arguments.unknown_codesystems_cause_errors,
         now: DateTime::parse(&Clock::system().now().to_fhir_instant()).ok(),
@@ -258,7 +259,7 @@ fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
     for file in &arguments.definitions {
         let bytes = inputs::definition(file).map_err(|error| error.text)?;
         let is_xml = file.extension().is_some_and(|extension| extension == "xml");
-        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types());
+        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types(), true);
         single.push(read.map(|(node, _)| node).map_err(|finding| format!("{}: {}", file.display(), finding.text))?);
     }
     definitions.add(&single);
@@ -373,7 +374,7 @@ impl Run<'_> {
         if is_xml && self.judge.is_by_schema() {
             return vec![verdict(None, &bytes, vec![unread::shape_of_xml()])];
         }
-        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, self.judge.definitions().types());
+        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, self.judge.definitions().types(), true);
         let (resource, mut findings) = match read {
             Ok(read) => read,
             Err(unread) => return vec![verdict(None, &bytes, vec![unread])],

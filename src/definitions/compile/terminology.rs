@@ -99,6 +99,7 @@ pub fn code_system(definition: &Node) -> Option<CodeSystem> {
         version: text(definition, "version"),
         content: content(definition),
         case_sensitive: definition.get("caseSensitive").and_then(Node::as_bool).unwrap_or(true),
+        language: some_text(definition, "language"),
         supplements: definition.text("supplements").map(|url| without_version(url).into()),
         properties: definition.items("property").iter().map(property_definition).collect(),
         filters: definition.items("filter").iter().map(filter_definition).collect(),

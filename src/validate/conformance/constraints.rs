@@ -96,7 +96,8 @@ impl<'n> Judge<'n> {
         if let Err(error) = rules::of_element(walk.types, self.list, self.model.as_ref(), element, expression) {
             let text = format!("The expression of rule {key} cannot be used: {}", rules::reason(&error));
             // HL7's validator reads the rules of snapshots alone.
-            walk.report.add(UNREADABLE.grave_if(self.list.is_snapshot), path, constraint, text);
+            let rule = walk.as_hl7_asks(UNREADABLE, self.list.is_snapshot);
+            walk.report.add(rule, path, constraint, text);
         }
     }
 

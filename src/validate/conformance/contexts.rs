@@ -58,7 +58,8 @@ fn place(walk: &mut Walk<'_>, context: &Node, path: &Path<'_>) {
         Some("fhirpath") => {
             if let Err(error) = Expression::compile_to_check(expression, walk.types, UnknownTypes::Anywhere) {
                 let text = format!("The context cannot be used: {}", rules::reason(&error));
-                walk.report.add(NO_PATH, &path.name("expression"), node, text);
+                let rule = walk.as_hl7_asks(NO_PATH, false);
+                walk.report.add(rule, &path.name("expression"), node, text);
             }
         }
         _ => {}

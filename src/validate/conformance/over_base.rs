@@ -242,7 +242,8 @@ fn of_types(walk: &mut Walk<'_>, element: &Node, of_type: ElementId, base: &Stru
     }
     if !codes.is_empty() {
         // HL7's validator asks the types that an element states itself alone.
-        elements::characteristics(walk, element, &codes, elements::NOT_ON_TYPE.grave_if(false), path);
+        let rule = walk.as_hl7_asks(elements::NOT_ON_TYPE, false);
+        elements::characteristics(walk, element, &codes, rule, path);
         elements::values_of(walk, element, &codes, path);
     }
 }

@@ -24,6 +24,7 @@ const NO_VALUE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_PROPERTY
 const WRONG_TYPE: Rule = Rule::error(IssueType::BusinessRule, "CODESYSTEM_PROPERTY_WRONG_TYPE");
 const NOT_IN_SET: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_PROPERTY_BAD_PROPERTY_CODE");
 const NO_SUCH_CODE: Rule = Rule::error(IssueType::Invalid, "CODESYSTEM_PROPERTY_BAD_INTERNAL_REFERENCE");
+const NO_SUCH_CODE_ELSEWHERE: Rule = Rule::warning(IssueType::Invalid, "CODESYSTEM_PROPERTY_BAD_INTERNAL_REFERENCE");
 
 /// Where FHIR's own properties are defined.
 const KNOWN: &str = "http://hl7.org/fhir/concept-properties#";
@@ -178,7 +179,7 @@ impl Values<'_> {
             // What a property without a value set takes its codes from, nobody says; most take them from the system.
             None if self.supplements.is_some() && self.lacks(walk, code) => {
                 let text = "The value is no code of the code system supplemented, and the property names no value set";
-                walk.report.add(NO_SUCH_CODE.grave_if(false), path, property, text);
+                walk.report.add(NO_SUCH_CODE_ELSEWHERE, path, property, text);
             }
             _ => {}
         }

@@ -121,7 +121,7 @@ fn value(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Scope<
     if let Some(max) = node.element.max_length
         && value.as_text().is_some_and(|text| text.chars().count() > max as usize)
     {
-        let rule = TOO_LONG.grave_if(has_length(found.type_name(walk.types)));
+        let rule = walk.as_hl7_asks(TOO_LONG, has_length(found.type_name(walk.types)));
         walk.report.add(rule, path, value, format!("{} must not be longer than {max} characters", node.path));
     }
     limits::check(walk, asked, found, scope, path);

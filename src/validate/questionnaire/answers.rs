@@ -53,7 +53,8 @@ pub fn check_all(walk: &mut Walk<'_>, item: &Node, given: &[Found<'_>], path: &P
         if if is_coding { exclusive.has_coding(value) } else { exclusive.has(value) } {
             let at = name.index(found.index.unwrap_or_default());
             // HL7's validator knows Codings alone to exclude others.
-            walk.report.add(NOT_ALONE.grave_if(is_coding), &at, answer, "An option that excludes all others is given with another answer");
+            let rule = walk.as_hl7_asks(NOT_ALONE, is_coding);
+            walk.report.add(rule, &at, answer, "An option that excludes all others is given with another answer");
         }
     }
 }
@@ -116,10 +117,13 @@ fn options(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str) {
             walk.report.add(NO_OPTIONS, answer.outer, answer.node, "The question states no options, so the answer was not checked");
         }
         ("string", _) if is_choice(asked) => text_option(walk, item, answer, asked),
-        ("string", Some(set)) => in_value_set(walk, set, answer, NOT_IN_VALUE_SET.grave_if(asked == "string")),
+        ("string", Some(set)) => {
+            let rule = walk.as_hl7_asks(NOT_IN_VALUE_SET, asked == "string");
+            in_value_set(walk, set, answer, rule);
+        }
         _ if !listed.is_empty() && !is_option(walk, item, answer.node) => {
             let at = if is_choice(asked) { answer.outer } else { answer.at };
-            let rule = wrong(no_option(answer.type_name)).grave_if(has_options(asked));
+            let rule = walk.as_hl7_asks(wrong(no_option(answer.type_name)), has_options(asked));
             walk.report.add(rule, at, answer.node, "The answer is none of the options");
         }
         _ => {}
@@ -133,7 +137,8 @@ fn text_option(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, asked: &str
         walk.report.add(STRING_NO_OPTIONS, answer.outer, answer.node, "The question states no options, so the answer was not checked");
     } else if asked == "choice" && !(has_listed && is_option(walk, item, answer.node)) {
         let text = "The answer to a choice must be one of its options, not free text";
-        walk.report.add(STRING_IS_NO_OPTION.grave_if(has_listed), answer.outer, answer.node, text);
+        let rule = walk.as_hl7_asks(STRING_IS_NO_OPTION, has_listed);
+        walk.report.add(rule, answer.outer, answer.node, text);
     }
 }
 
@@ -207,6 +212,7 @@ fn in_value_set(walk: &mut Walk<'_>, set: &str, answer: Answer<'_>, broken: Rule
     if membership == Membership::NotMember {
         // HL7's validator does not know what else a system has that it does not know.
         let is_known = system.is_none_or(|system| definitions.standing(system, code) != Standing::UnknownSystem);
-        walk.report.add(broken.grave_if(is_known), at, answer.node, "The answer is not in the value set of its question");
+        let rule = walk.as_hl7_asks(broken, is_known);
+        walk.report.add(rule, at, answer.node, "The answer is not in the value set of its question");
     }
 }

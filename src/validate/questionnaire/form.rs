@@ -23,8 +23,7 @@ struct Span {
 }
 
 /// The types of values that an item's type allows to begin with (<https://hl7.org/fhir/R4/questionnaire-definitions.html#Questionnaire.item.initial.value_x_>).
-/// HL7's validator does not ask it.
-const OTHER_INITIAL: Rule = Rule::warning(IssueType::BusinessRule, "QUESTIONNAIRE_Q_ITEM_INITIAL_TYPE");
+const OTHER_INITIAL: Rule = Rule::error(IssueType::BusinessRule, "QUESTIONNAIRE_Q_ITEM_INITIAL_TYPE");
 
 /// Judges a Questionnaire.
 pub fn check(walk: &mut Walk<'_>, questionnaire: &Node, path: &Path<'_>) {
@@ -80,7 +79,8 @@ fn initial(walk: &mut Walk<'_>, item: &Node, path: &Path<'_>) {
         let Some(given) = members.iter().find_map(|member| member.name.strip_prefix("value")) else { continue };
         if !allowed.is_empty() && !allowed.iter().any(|one| one.eq_ignore_ascii_case(given)) {
             let text = format!("What an item begins with must be of the item's type: {}", allowed.join(" or "));
-            walk.report.add(OTHER_INITIAL, &name.index(index), initial, text);
+            let rule = walk.as_hl7_asks(OTHER_INITIAL, false);
+            walk.report.add(rule, &name.index(index), initial, text);
         }
     }
 }

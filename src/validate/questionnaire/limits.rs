@@ -79,7 +79,7 @@ fn beyond(value: &Node, limit: &Node) -> Option<Ordering> {
 
 fn quantity(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     let mut units = extensions(item, "questionnaire-unitOption").peekable();
-    if units.peek().is_some() && !units.any(|unit| is_unit(unit, answer.node)) {
+    if units.peek().is_some() && !units.any(|unit| is_unit(unit, answer.node, walk.options.as_hl7)) {
         walk.report.add(WRONG_UNIT, answer.at, answer.node, "The unit is none of those the Questionnaire allows");
     }
     if let Some(set) = extension(item, "questionnaire-unitValueSet").and_then(Node::as_text) {
@@ -91,10 +91,11 @@ fn quantity(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     amount(walk, item, answer);
 }
 
-/// Whether a quantity has all that the Coding of a unit states.
-fn is_unit(unit: &Node, quantity: &Node) -> bool {
-    let has = |(stated, given)| unit.text(stated).is_none_or(|text| quantity.text(given) == Some(text));
-    [("system", "system"), ("code", "code"), ("display", "unit")].into_iter().all(has)
+/// Whether a quantity has the unit of a Coding: its system and code, or where it has no code what it is called, which HL7's validator always asks.
+fn is_unit(unit: &Node, quantity: &Node, as_hl7: bool) -> bool {
+    let has = |stated, given| unit.text(stated).is_none_or(|text| quantity.text(given) == Some(text));
+    let is_called = || (!as_hl7 && unit.get("code").is_some()) || has("display", "unit");
+    has("system", "system") && has("code", "code") && is_called()
 }
 
 /// A quantity without a code has a unit of no value set.
@@ -138,11 +139,14 @@ fn amount(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     }
 }
 
-/// A text that is too short, too long or of another form; what is no `string` is warned of.
-fn string(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, is_grave: bool) {
+/// A text that is too short, too long or of another form; whether HL7's validator asks that of the question is told.
+fn string(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, is_asked: bool) {
     let Some(text) = answer.node.as_text() else { return };
     let length = text.chars().count();
-    let mut say = |rule: Rule, text: &str| walk.report.add(rule.grave_if(is_grave), answer.at, answer.node, text);
+    let mut say = |rule: Rule, text: &str| {
+        let rule = walk.as_hl7_asks(rule, is_asked);
+        walk.report.add(rule, answer.at, answer.node, text);
+    };
     if whole_number(extension(item, "minLength")).is_some_and(|min| length < min) {
         say(TOO_SHORT, "The answer is shorter than the Questionnaire allows");
     }
@@ -165,7 +169,8 @@ fn string(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>, is_grave: bool) 
 fn attachment(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     let mut allowed = extensions(item, "mimeType").filter_map(Node::as_text).peekable();
     // A type with parameters is of the type that is asked for without them.
-    let is_of = |asked: &str| answer.node.text("contentType").is_some_and(|given| given.starts_with(asked));
+    let is_end = |rest: &str| rest.trim_start().is_empty() || rest.trim_start().starts_with(';');
+    let is_of = |asked: &str| answer.node.text("contentType").and_then(|given| given.strip_prefix(asked)).is_some_and(is_end);
     if allowed.peek().is_some() && !allowed.any(is_of) {
         let text = "The attachment's media type is none of those the Questionnaire allows";
         walk.report.add(WRONG_MEDIA_TYPE, answer.outer, answer.node, text);
@@ -176,7 +181,8 @@ fn attachment(walk: &mut Walk<'_>, item: &Node, answer: Answer<'_>) {
     let size = held.or_else(|| answer.node.get("size").and_then(number));
     if size.zip(extension(item, "maxSize").and_then(number)).is_some_and(|(size, max)| size > max) {
         let text = "The attachment is larger than the Questionnaire allows";
-        walk.report.add(TOO_LARGE_ATTACHMENT.grave_if(held.is_some()), answer.outer, answer.node, text);
+        let rule = walk.as_hl7_asks(TOO_LARGE_ATTACHMENT, held.is_some());
+        walk.report.add(rule, answer.outer, answer.node, text);
     }
 }
 

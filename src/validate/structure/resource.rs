@@ -41,6 +41,7 @@ impl<'a> Walk<'a> {
             let options: &Options = self.options;
             scope.neighbours = options.neighbours.as_ref();
         }
+        let language = self.speak(node);
         let ids = (position != Position::Contained).then(|| std::mem::take(&mut self.ids));
         self.object(
             node,
@@ -70,6 +71,7 @@ impl<'a> Walk<'a> {
             "Observation" => best_practice::check_observation(self, node, at.path),
             name => conformance::check(self, name, node, at.path),
         }
+        self.language = language;
     }
 
     /// The logical model that a document is an instance of: its `resourceType` names it, or a profile that is asked for where it names nothing.
@@ -139,9 +141,28 @@ impl<'a> Walk<'a> {
         if position == Position::Root {
             let options = self.options;
             for url in &options.profiles {
-                profiles::check_requested(self, url, found, scope, path);
+                match self.first_of_profile(node, url) {
+                    Some(first) => self.first_entry(first, url, scope, path),
+                    None => profiles::check_requested(self, url, found, scope, path),
+                }
             }
         }
+    }
+
+    /// What a Bundle begins with, where that and not the Bundle is of the type of the profile that is asked for: HL7's validator holds it to the
+    /// profile then.
+    fn first_of_profile<'n>(&self, bundle: &'n Node, url: &str) -> Option<&'n Node> {
+        let first = bundle.items("entry").first()?.get("resource")?;
+        let is_bundle = bundle.resource_type() == Some("Bundle") && self.options.as_hl7;
+        let is_of = |name: &str| first.resource_type() == Some(name) && bundle.resource_type() != Some(name);
+        self.definitions.structure(url).filter(|profile| is_bundle && is_of(&profile.type_name)).map(|_| first)
+    }
+
+    fn first_entry(&mut self, first: &Node, url: &str, scope: &Scope<'_>, path: &Path<'_>) {
+        let (Some(type_name), Some(item)) = (first.resource_type(), TreeItem::resource(self.types, first)) else { return };
+        let scope = Scope::of(first, type_name, Some(scope), false);
+        let entries = path.name("entry");
+        profiles::check_requested(self, url, profiles::Found::root(item), &scope, &entries.index(0).name("resource"));
     }
 }
 
