@@ -375,7 +375,7 @@ impl QueryPath {
         };
         let query = Arc::new(self.joined(caller, query).await?);
         let (mut candidates, damaged) = self.own_candidates_apart(caller, &query).await?;
-        let told = self.ask_holders(caller, &query, &pairs).await?;
+        let told = self.ask_holders_of_few(caller, (&asked, &query), &candidates, &pairs).await?;
         for candidate in told.found {
             if !candidates.iter().any(|known| same_identity(&known.resource, &candidate.resource)) && query.may_match(&candidate.resource) {
                 candidates.push(candidate);
@@ -416,7 +416,8 @@ impl QueryPath {
         let page = self.page(caller, &asked, permitted, resumed.from, consents, now);
         let along = self.along(caller, &asked, &page.shown).await?;
         let silent = (!told.silent.is_empty()).then(|| format!("{} holder(s) did not answer", told.silent.len()));
-        let notes: Vec<String> = silent.into_iter().chain(unlearnt).collect();
+        let unasked = told.unasked.as_ref().map(|_| "no holder was asked: more patients were meant than these are asked for".to_owned());
+        let notes: Vec<String> = silent.into_iter().chain(unasked).chain(unlearnt).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         let mut closing = disclosure(page.shown.iter().chain(&along.resources), note);
         counted::count_in(&mut closing, &page.beyond);
@@ -427,7 +428,7 @@ impl QueryPath {
         }
         self.disclose(opened, closing, elsewhere).await?;
         steps.wait_where(page.shown.is_empty() && page.beyond.is_empty()).await;
-        let said = told.silent.into_iter().chain(incomplete).chain(damaged_outcome(damaged)).collect();
+        let said = told.silent.into_iter().chain(told.unasked).chain(incomplete).chain(damaged_outcome(damaged)).collect();
         Ok(self.searchset(&asked, page, along, said))
     }
 

@@ -76,7 +76,7 @@ pub use high_water::HighWater;
 pub use label::{Confidence, Labelled, Labeller};
 pub use lint::lint;
 pub use notice::{NOTICE_HEADER, Notice};
-pub use patients::{Named, PatientReference, named_in, patient_identifiers_of, patients_of};
+pub use patients::{Named, PatientReference, named_in, patient_identifiers_of, patients_of, patients_told_in};
 pub use permitted::{
     Ground, Permitted, PermittedRecord, is_administrative, is_beyond_deciding, is_operators, no_patient, oversight, oversight_record,
     own_record, own_word, own_work, release, release_beside, release_provenance, withholds_labels,

@@ -5,6 +5,8 @@
 
 use super::code::{Identifier, Reference, items};
 use crate::fhir::Node;
+use crate::normalise::vocabulary::NAMED_PATIENT;
+use std::collections::HashMap;
 
 /// A patient a resource is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +50,13 @@ const FURTHER: [(&str, &str, &str); 24] = [
 ];
 
 /// How deep Bundles may hold Bundles before the rest counts as somebody unknown.
-const BUNDLE_DEPTH: usize = 8;
+pub(super) const BUNDLE_DEPTH: usize = 8;
 
 /// The patients a resource is about, each once, those of contained resources and of a Bundle's entries included.
 ///
 /// A resource with several needs a permit from each; one with [`PatientReference::Unresolvable`] among them is not released at all.
 pub fn patients_of(resource: &Node) -> Vec<PatientReference> {
-    let mut found = Found::default();
+    let mut found = Found::of(resource);
     collect(resource, resource, BUNDLE_DEPTH, &mut found);
     found.patients
 }
@@ -74,21 +76,33 @@ pub enum Named<'n> {
 
 /// Where [`patients_of`] finds patients, whether they can be told or not.
 pub fn named_in(resource: &Node) -> Vec<Named<'_>> {
-    let mut found = Found { named: Some(Vec::new()), ..Found::default() };
+    let mut found = Found { named: Some(Vec::new()), ..Found::of(resource) };
     collect(resource, resource, BUNDLE_DEPTH, &mut found);
     found.named.unwrap_or_default()
 }
 
 /// The identifiers that stand beside the literal references to the patients. Whoever looks them up may find that somebody else is meant as well.
 pub fn patient_identifiers_of(resource: &Node) -> Vec<Identifier> {
-    let mut found = Found { identifiers: Some(Vec::new()), ..Found::default() };
+    let mut found = Found { identifiers: Some(Vec::new()), ..Found::of(resource) };
     collect(resource, resource, BUNDLE_DEPTH, &mut found);
     found.identifiers.unwrap_or_default()
+}
+
+/// By what the entries of a Bundle that is kept whole name patients, with who these are here. The gateway says so when it stores the Bundle; the entries
+/// stay in their source's words.
+pub fn patients_told_in(bundle: &Node) -> impl Iterator<Item = (&str, &str)> {
+    let meta = bundle.get("meta").filter(|_| bundle.resource_type() == Some("Bundle"));
+    let told = meta.into_iter().flat_map(|meta| items(meta, "extension")).filter(|extension| extension.text("url") == Some(NAMED_PATIENT));
+    told.filter_map(|extension| {
+        Some((extension.text_at(&["valueReference", "display"])?, extension.text_at(&["valueReference", "reference"])?))
+    })
 }
 
 /// What was found of the patients.
 #[derive(Default)]
 struct Found<'n> {
+    /// Who the patients are here that entries name in their source's words.
+    told: HashMap<String, Vec<Reference>>,
     patients: Vec<PatientReference>,
     /// The identifiers beside literal references, where they are asked for.
     identifiers: Option<Vec<Identifier>>,
@@ -97,6 +111,26 @@ struct Found<'n> {
 }
 
 impl<'n> Found<'n> {
+    fn of(resource: &Node) -> Found<'n> {
+        let mut told: HashMap<String, Vec<Reference>> = HashMap::new();
+        for (name, patient) in
+            patients_told_in(resource).filter_map(|(name, patient)| Some((Reference::new(name)?, Reference::new(patient)?)))
+        {
+            told.entry(name.as_str().to_owned()).or_default().push(patient);
+        }
+        Found { told, ..Found::default() }
+    }
+
+    /// Whom a reference names that is in an entry's words; nobody where it is not.
+    fn told(&self, named: Option<&Reference>) -> Vec<PatientReference> {
+        let told = named.and_then(|named| self.told.get(named.as_str()));
+        told.into_iter().flatten().cloned().map(PatientReference::Known).collect()
+    }
+
+    fn is_told(&self, node: &Node) -> bool {
+        !self.told.is_empty() && Reference::from_node(node).is_some_and(|named| self.told.contains_key(named.as_str()))
+    }
+
     fn note(&mut self, named: Named<'n>) {
         if let Some(all) = &mut self.named {
             all.push(named);
@@ -108,7 +142,8 @@ fn collect<'n>(resource: &'n Node, container: &'n Node, depth: usize, found: &mu
     let type_name = resource.resource_type().unwrap_or_default();
     if type_name == "Patient" {
         found.note(Named::Patient(resource));
-        add(found, own_reference(resource, container));
+        let own = own_reference(resource, container);
+        add_told(found, own);
     }
     if type_name == "Bundle" {
         collect_entries(resource, depth, found);
@@ -139,6 +174,19 @@ fn own_reference(patient: &Node, container: &Node) -> PatientReference {
     reference.map_or(PatientReference::Unresolvable, PatientReference::Known)
 }
 
+/// Adds somebody, or who that is here where it is said in an entry's words.
+fn add_told(found: &mut Found<'_>, patient: PatientReference) {
+    let named = match &patient {
+        PatientReference::Known(named) => Some(named),
+        PatientReference::Unresolvable => None,
+    };
+    let told = found.told(named);
+    if told.is_empty() {
+        return add(found, patient);
+    }
+    told.into_iter().for_each(|patient| add(found, patient));
+}
+
 fn collect_entries<'n>(bundle: &'n Node, depth: usize, found: &mut Found<'n>) {
     for resource in items(bundle, "entry").iter().filter_map(|entry| entry.get("resource")) {
         if depth == 0 {
@@ -153,6 +201,10 @@ fn collect_entries<'n>(bundle: &'n Node, depth: usize, found: &mut Found<'n>) {
 fn add_reference<'n>(node: &'n Node, container: &Node, found: &mut Found<'n>) {
     match target_type(node, container) {
         Some("Patient") if is_contained(node) => add_named(found, node),
+        _ if found.is_told(node) => {
+            found.note(Named::Subject(node));
+            add_named(found, node);
+        }
         Some("Device" | "Location" | "Medication" | "Substance" | "Organization" | "Practitioner" | "HealthcareService" | "Procedure") => {}
         _ => {
             found.note(Named::Subject(node));
@@ -165,11 +217,11 @@ fn add_reference<'n>(node: &'n Node, container: &Node, found: &mut Found<'n>) {
 fn add_patient_only<'n>(node: &'n Node, container: &Node, found: &mut Found<'n>) {
     match target_type(node, container) {
         Some("Patient") if is_contained(node) => add_named(found, node),
-        Some("Patient" | "Group") | None => {
+        Some(other) if !matches!(other, "Patient" | "Group") && !found.is_told(node) => {}
+        _ => {
             found.note(Named::Further(node));
             add_named(found, node);
         }
-        Some(_) => {}
     }
 }
 
@@ -189,15 +241,17 @@ fn target_type<'a>(node: &'a Node, container: &'a Node) -> Option<&'a str> {
     by_reference.or_else(|| node.text("type"))
 }
 
-fn resolve(node: &Node) -> PatientReference {
+fn resolve(node: &Node, found: &Found<'_>) -> PatientReference {
     match Reference::from_node(node) {
-        Some(reference) if matches!(reference.type_name(), Some("Patient") | None) => PatientReference::Known(reference),
+        Some(reference) if found.is_told(node) || matches!(reference.type_name(), Some("Patient") | None) => {
+            PatientReference::Known(reference)
+        }
         _ => PatientReference::Unresolvable,
     }
 }
 
 fn add_named(found: &mut Found<'_>, node: &Node) {
-    add(found, resolve(node));
+    add_told(found, resolve(node, found));
     if let (Some(identifiers), Some(identifier)) = (&mut found.identifiers, node.get("identifier").and_then(Identifier::from_node))
         && !identifiers.contains(&identifier)
     {

@@ -3,6 +3,7 @@
 use super::code::{Identifier, Reference, items};
 use super::facts::{codes_of, identifiers_of, labels_of};
 use super::label::Labeller;
+use super::patients::BUNDLE_DEPTH;
 use super::screen::with_level;
 use super::vocabulary::{Concept, is_sensitivity};
 use crate::fhir::Node;
@@ -140,6 +141,27 @@ impl NamedRecord {
 /// The settings that a resource and what is contained in it name. A Location's or an Encounter's own are among them; a logical reference that does
 /// not tell its type may name one.
 pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedRecord> {
+    with_entries(resource).flat_map(settings_named_by)
+}
+
+/// A resource and, where it is a Bundle, the resources in it, as deep as Bundles are looked into.
+fn with_entries(resource: &Node) -> impl Iterator<Item = &Node> {
+    let mut inside: Vec<&Node> = entries_of(resource).collect();
+    let mut next = inside.clone();
+    for _ in 1..BUNDLE_DEPTH {
+        next = next.into_iter().flat_map(entries_of).collect();
+        inside.extend(&next);
+    }
+    std::iter::once(resource).chain(inside)
+}
+
+fn entries_of(bundle: &Node) -> impl Iterator<Item = &Node> {
+    let entries = if bundle.resource_type() == Some("Bundle") { items(bundle, "entry") } else { &[] };
+    entries.iter().filter_map(|entry| entry.get("resource"))
+}
+
+/// The same of one resource.
+fn settings_named_by(resource: &Node) -> impl Iterator<Item = NamedRecord> {
     // For whom somebody is who did something tells of them, not of where it took place: the reference in the contained role goes by itself.
     let contained = items(resource, "contained").iter().map(|inner| (inner, inner.resource_type() != Some(ROLE)));
     let named = std::iter::once((resource, true)).chain(contained).flat_map(|(node, belongs)| named_in(node, belongs));
@@ -193,6 +215,11 @@ fn nodes_in(resource: &Node, belongs: bool) -> impl Iterator<Item = (&Node, bool
 
 /// What a resource itself says of its settings, which need not be records of their own: how it displays them, and what it contains of them.
 pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Concept> {
+    let labels: Vec<Concept> = with_entries(resource).flat_map(|one| labels_of_settings_in(one, labeller)).collect();
+    if labels.is_empty() { labels } else { with_level(labels) }
+}
+
+fn labels_of_settings_in(resource: &Node, labeller: &Labeller) -> Vec<Concept> {
     let mut labels = Vec::new();
     let mut open = vec![resource];
     let mut contained: HashMap<&str, Vec<&Node>> = HashMap::new();
@@ -214,11 +241,15 @@ pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Con
             }
         }
     }
-    if labels.is_empty() { labels } else { with_level(labels) }
+    labels
 }
 
 /// The definitions that a record was made by, each by its type and the URL that its publisher gave it.
 pub fn definitions_of(resource: &Node) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+    with_entries(resource).flat_map(definitions_named_by)
+}
+
+fn definitions_named_by(resource: &Node) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
     let named = made_by(resource)
         .flat_map(|(types, name)| urls_in(name).flat_map(move |url| types.iter().map(move |type_name| (*type_name, url.clone()))));
     named.chain(items(resource, "contained").iter().filter_map(published))

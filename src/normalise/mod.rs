@@ -60,7 +60,7 @@ use crate::fhir::types::TypeTable;
 use crate::outcome::Finding;
 use path::Path;
 use record::Work;
-use rules::{empties, meta, profile_fill, resource_ids};
+use rules::{bundled_patients, empties, meta, profile_fill, resource_ids};
 
 /// What the rules may know besides the resource.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +116,7 @@ pub fn normalise(mut resource: Node, context: &Context<'_>) -> Normalisation {
         profile_fill::apply(object, &path, &mut work);
         resource_ids::apply(object, &path, &mut work);
         meta::apply(object, &path, &mut work);
+        bundled_patients::apply(object, &path, &mut work);
     }
     work.finish();
     Normalisation { resource, changes: work.changes, findings: work.findings, unmapped: work.unmapped }

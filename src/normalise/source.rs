@@ -158,6 +158,15 @@ impl SourceRules {
         self.bases.iter().chain(&self.gateway_base).find_map(|base| plain_url.strip_prefix(base.as_str())?.strip_prefix('/'))
     }
 
+    /// The same where a URL has http for https or the other way round, as behind a proxy that encrypts, or slashes that say nothing.
+    pub fn below_base_otherwise_written(&self, plain_url: &str) -> Option<String> {
+        let plain = without_scheme_and_empty_steps(plain_url)?;
+        self.bases.iter().chain(&self.gateway_base).find_map(|base| {
+            let rest = plain.strip_prefix(&without_scheme_and_empty_steps(base)?)?.strip_prefix('/')?;
+            Some(rest.to_owned())
+        })
+    }
+
     /// Whether a base URL leads to one of the source's servers, or to the gateway, however it is written.
     pub fn is_at(&self, base_url: &str) -> bool {
         self.bases.iter().chain(&self.gateway_base).any(|base| leads_to_same(base, base_url))
@@ -192,6 +201,13 @@ pub fn plain_url(url: &str) -> std::borrow::Cow<'_, str> {
         return url.into();
     }
     format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase()).into()
+}
+
+fn without_scheme_and_empty_steps(plain_url: &str) -> Option<String> {
+    let rest = plain_url.strip_prefix("https://").or_else(|| plain_url.strip_prefix("http://"))?;
+    let (target, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let steps: Vec<&str> = target.split('/').filter(|step| !step.is_empty()).collect();
+    Some(steps.join("/") + query)
 }
 
 /// Whether two base URLs lead to one server, however they are written.
@@ -265,6 +281,16 @@ mod tests {
         let source = SourceRules::new("a b", &["https://h:443/r4/"]);
         assert_eq!(source.below_base("https://h/r4/Patient/1"), Some("Patient/1"));
         assert_eq!(source.below_base("https://h/r4b/Patient/1"), None);
+        for (url, rest) in [
+            ("http://h/r4/Patient/1", Some("Patient/1")),
+            ("https://h//r4//Patient/1", Some("Patient/1")),
+            ("http://h/r4/Patient?identifier=http://s|1", Some("Patient?identifier=http://s|1")),
+            ("http://h/r4b/Patient/1", None),
+            ("ftp://h/r4/Patient/1", None),
+            ("urn:uuid:1", None),
+        ] {
+            assert_eq!(source.below_base_otherwise_written(url).as_deref(), rest, "{url}");
+        }
         assert_eq!(source.origin("Patient", "urn:oid:1"), "https://h/r4/Patient/urn%3Aoid%3A1");
         assert_eq!(SourceRules::new::<&str>("a b", &[]).origin("Patient", "1"), "urn:hearthgate:source:a%20b/Patient/1");
     }

@@ -9,6 +9,9 @@ pub const PRIMARY_CODING: &str = "urn:hearthgate:fhir:primary-coding";
 /// Extension on a result that repeats an earlier one, with the reference to it.
 pub const DUPLICATE_OF: &str = "urn:hearthgate:fhir:duplicate-of";
 
+/// Extension on the `meta` of a Bundle that is kept whole: a patient here, displayed as an entry names them.
+pub const NAMED_PATIENT: &str = "urn:hearthgate:fhir:named-patient";
+
 /// HL7's extension for the reason why an element is not there.
 pub const DATA_ABSENT: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
 

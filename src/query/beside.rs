@@ -10,7 +10,8 @@ use super::addresses::Addresses;
 use super::named::{self, Named, Reading};
 use crate::consent::{
     Concept, Labeller, PatientReference, Reference, definitions_behind, definitions_of, is_administrative, is_nobodys, is_setting,
-    labels_of_inner_settings, labels_of_setting, labels_of_worst_setting, patient_identifiers_of, patients_of, pointers_of, settings_of,
+    labels_of_inner_settings, labels_of_setting, labels_of_worst_setting, patient_identifiers_of, patients_of, patients_told_in,
+    pointers_of, settings_of,
 };
 use crate::definitions::Definitions;
 use crate::fhir::Node;
@@ -21,7 +22,7 @@ use crate::registry::Registry;
 use crate::store::{Reader, StoredVersion};
 use std::collections::{BTreeSet, HashMap, HashSet};
 pub(super) use wanted::Wanted;
-use wanted::{is_telling, said_by};
+use wanted::{is_telling, said_by, said_of_setting};
 
 /// The most records found because others refer to them, for one answer. References to further ones are not shown.
 pub(super) const MAX_BESIDE: usize = 5_000;
@@ -83,13 +84,14 @@ impl Beside {
     /// reference may mean somebody else.
     fn named_by((resource, source): Pointing<'_>, addresses: &Addresses, with_makers: bool) -> Vec<String> {
         let own = patients_of(resource);
+        let own_told = own_told_in(resource, &own);
         let identifiers = patient_identifiers_of(resource);
         let names = named::of_patients(&identifiers);
         let may_matter = |type_name: &str| may_matter(type_name) || (with_makers && type_name == MAKER);
         let is_meant = |reference: &Reference| match reference.sought() {
             Some((type_name, _)) => type_name.is_empty() || may_matter(type_name),
             None if reference.by_urn().is_some() => true,
-            None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own),
+            None => reference.type_name().is_some_and(may_matter) && !is_among(reference, &own) && !own_told.contains(reference.as_str()),
         };
         let pointers = pointers_of(resource);
         let mut named: Vec<String> = pointers.iter().filter(|one| is_meant(one)).flat_map(|one| addresses.names_of(one, source)).collect();
@@ -332,7 +334,7 @@ impl Beside {
         &self,
         shown: &[Pointing<'_>],
         addresses: &Addresses,
-        is_of_theirs: &dyn Fn(&Node) -> bool,
+        [is_of_theirs, is_askers]: [&dyn Fn(&Candidate) -> bool; 2],
         is_withheld: &dyn Fn(&[Concept]) -> bool,
     ) -> Vec<Reference> {
         if self.gone.is_empty() && self.places.is_empty() {
@@ -340,13 +342,16 @@ impl Beside {
         }
         let own: Vec<PatientReference> = shown.iter().flat_map(|(resource, _)| patients_of(resource)).collect();
         let names: Vec<String> = shown.iter().flat_map(|(resource, _)| named::of_patients(&patient_identifiers_of(resource))).collect();
-        let is_own = |reference: &Reference| is_among(reference, &own) || names.iter().any(|name| name == reference.as_str());
+        let told: HashSet<String> = shown.iter().flat_map(|(resource, _)| own_told_in(resource, &own)).collect();
+        let is_own = |reference: &Reference| {
+            is_among(reference, &own) || told.contains(reference.as_str()) || names.iter().any(|name| name == reference.as_str())
+        };
         let pointers = shown.iter().flat_map(|(resource, source)| pointers_of(resource).into_iter().map(move |one| (one, *source)));
         let named = pointers.filter(|(one, _)| !is_own(one)).map(|(one, source)| (addresses.names_of(&one, source), one));
         let named: Vec<(Vec<String>, Reference)> = named.collect();
         let all: HashSet<&String> = named.iter().flat_map(|(names, _)| names).collect();
         let is_named = |literal: &String| all.contains(literal);
-        let is_hidden = |name: &String| self.is_gone(name, is_of_theirs) || self.places_told(name, &is_named).any(is_withheld);
+        let is_hidden = |name: &String| self.is_gone(name, is_of_theirs, is_askers) || self.places_told(name, &is_named).any(is_withheld);
         named.iter().filter(|(names, _)| names.iter().any(is_hidden)).map(|(_, reference)| reference.clone()).collect()
     }
 
@@ -425,6 +430,13 @@ fn add_meant(known: &mut HashMap<String, Vec<String>>, name: String, meant: Vec<
 
 fn is_among(reference: &Reference, patients: &[PatientReference]) -> bool {
     patients.iter().any(|patient| matches!(patient, PatientReference::Known(known) if known.relative() == reference.relative()))
+}
+
+/// How a Bundle's entries call those of these patients, in their source's words.
+fn own_told_in(bundle: &Node, own: &[PatientReference]) -> HashSet<String> {
+    let is_own = |patient: &str| Reference::new(patient).is_some_and(|patient| is_among(&patient, own));
+    let told = patients_told_in(bundle).filter(|(_, patient)| is_own(patient));
+    told.filter_map(|(name, _)| Some(Reference::new(name)?.as_str().to_owned())).collect()
 }
 
 /// The patients that are named literally, as `Patient/id`.

@@ -280,7 +280,11 @@ impl Judge {
         let shown: Vec<Pointing<'c>> = shown.map(|candidate| (&candidate.resource, candidate.source.as_str())).collect();
         let patients: Vec<String> = shown.iter().flat_map(|(resource, _)| patient_ids(resource)).collect();
         let is_withheld = consent::withholds_labels(decision);
-        let hidden = self.beside.hidden_from(&shown, &self.addresses, &|record| self.is_of(record, &patients), &is_withheld);
+        let is_of_theirs = |record: &Candidate| self.is_of(&record.resource, &patients);
+        let is_askers = |record: &Candidate| {
+            !self.recipient.organisation.key().is_empty() && self.sender_of(record) == self.recipient.organisation.key()
+        };
+        let hidden = self.beside.hidden_from(&shown, &self.addresses, [&is_of_theirs, &is_askers], &is_withheld);
         self.that_may_be_told(hidden, &shown)
     }
 

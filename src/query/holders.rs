@@ -2,6 +2,7 @@
 
 use super::settings::{self, There};
 use super::{Candidate, Judge, QueryPath};
+use crate::consent::Permitted;
 use crate::fhir::Node;
 use crate::forward::{Capabilities, UpstreamProblem};
 use crate::identity::Caller;
@@ -34,6 +35,8 @@ pub(super) struct Told {
     pub patients: Vec<Elsewhere>,
     /// An OperationOutcome for each that did not answer, or not as it should.
     pub silent: Vec<Node>,
+    /// That none was asked, because the search means too many patients.
+    pub unasked: Option<Node>,
 }
 
 /// One holder's answer about one patient.
@@ -45,20 +48,52 @@ struct Answered {
 }
 
 impl QueryPath {
+    /// Asks every holder about the patients the query names. Where the caller named few and chains lead to many, none is asked, and it is said so; `here`
+    /// is what was found without them.
+    pub(super) async fn ask_holders_of_few(
+        &self,
+        caller: &Caller,
+        (asked, query): (&Query, &Query),
+        here: &[Candidate],
+        pairs: &Pairs,
+    ) -> Result<Told, Failure> {
+        let is_within = |named: &[&str]| named.len() <= MAX_PATIENTS;
+        let mut named = query.patients_named_throughout();
+        if self.pipeline.registry.holders().is_empty() || is_within(&named) || !is_within(&asked.patients()) {
+            return self.ask_holders(caller, query, pairs).await;
+        }
+        let shown = if query.type_name() == "Patient" { self.shown_matches(caller, query, here).await? } else { Vec::new() };
+        named.retain(|id| query.type_name() != "Patient" || shown.iter().any(|shown| shown == id));
+        if is_within(&named) {
+            return self.ask_about_all(caller, query, pairs, named).await;
+        }
+        Ok(Told { unasked: Some(unasked()), ..Told::default() })
+    }
+
+    /// The ids of those of the candidates that match as they may be shown.
+    async fn shown_matches(&self, caller: &Caller, query: &Query, here: &[Candidate]) -> Result<Vec<String>, Failure> {
+        let matching = here.iter().filter(|candidate| query.matches(&candidate.resource)).cloned().collect();
+        let shown = self.permitted(caller, matching).await?.into_iter().map(Permitted::into_resource);
+        Ok(shown.filter(|resource| query.matches(resource)).filter_map(|resource| resource.text("id").map(str::to_owned)).collect())
+    }
+
     /// Asks every holder about the patients the query names.
     pub(super) async fn ask_holders(&self, caller: &Caller, query: &Query, pairs: &Pairs) -> Result<Told, Failure> {
-        let holders = self.pipeline.registry.holders();
-        let named: Vec<String> = query.patients().into_iter().map(str::to_owned).collect();
-        if holders.is_empty() || named.is_empty() {
+        let named = query.patients_named_throughout();
+        if self.pipeline.registry.holders().is_empty() || named.is_empty() {
             return Ok(Told::default());
         }
         if named.len() > MAX_PATIENTS {
             let text = format!("Holders are asked for at most {MAX_PATIENTS} patients at once. Name fewer.");
             return Err(Refusal::new(Reason::TooLarge, IssueType::TooCostly, text).into());
         }
+        self.ask_about_all(caller, query, pairs, named).await
+    }
+
+    async fn ask_about_all(&self, caller: &Caller, query: &Query, pairs: &Pairs, named: Vec<&str>) -> Result<Told, Failure> {
         let mut told = Told::default();
         for id in named {
-            self.ask_about(caller, query, pairs, &id, &mut told).await?;
+            self.ask_about(caller, query, pairs, id, &mut told).await?;
         }
         Ok(told)
     }
@@ -228,6 +263,14 @@ fn strayed(holder: &Holder) -> Node {
     let name = holder.organisation.name.as_deref().unwrap_or(&holder.name);
     let text = format!("{name} sent something that is not a record of the patient asked for; it was left out of this answer.");
     crate::problem::outcome_node(&[Finding::new(Severity::Warning, IssueType::Incomplete, "holder-strayed", text)])
+}
+
+/// The entry that says that no holder was asked.
+fn unasked() -> Node {
+    let text = format!(
+        "The search means more than {MAX_PATIENTS} patients, so that no other system was asked: this is what is known here. Name fewer patients for what others hold."
+    );
+    crate::problem::outcome_node(&[Finding::new(Severity::Warning, IssueType::Incomplete, "holders-not-asked", text)])
 }
 
 /// The entry that names a holder which did not answer.

@@ -151,18 +151,25 @@ impl Query {
 
     /// The ids of the patients of whom alone matches can be, when the query names any: by `patient` or `subject`, or by `_id` for Patient itself.
     pub fn patients(&self) -> Vec<&str> {
-        let is_patient = |code: &str| if self.type_name == "Patient" { code == "_id" } else { matches!(code, "patient" | "subject") };
-        let named = |filter: &&Filter| filter.modifier.is_plain() && is_patient(filter.parameter.code());
-        let alternatives = self.filters.iter().find(named).map(|filter| filter.alternatives.as_slice()).unwrap_or_default();
-        fn id(wanted: &Wanted) -> Option<&str> {
-            match wanted {
-                Wanted::Id(id) => Some(id.as_str()),
-                Wanted::Version { type_name, id, .. } if type_name == "Patient" => Some(id.as_str()),
-                Wanted::Pointer { type_name, id } if type_name.as_deref().is_none_or(|name| name == "Patient") => Some(id.as_str()),
-                _ => None,
+        self.naming_patients().next().map(|filter| filter.alternatives.iter().filter_map(patient_in).collect()).unwrap_or_default()
+    }
+
+    /// Those of them whom every other condition names too that names nothing but patients.
+    pub fn patients_named_throughout(&self) -> Vec<&str> {
+        let mut patients = self.patients();
+        for filter in self.naming_patients().skip(1) {
+            let named: Vec<&str> = filter.alternatives.iter().filter_map(patient_in).collect();
+            if named.len() == filter.alternatives.len() {
+                patients.retain(|id| named.contains(id));
             }
         }
-        alternatives.iter().filter_map(id).collect()
+        patients
+    }
+
+    /// The conditions that name patients.
+    fn naming_patients(&self) -> impl Iterator<Item = &Filter> {
+        let is_patient = |code: &str| if self.type_name == "Patient" { code == "_id" } else { matches!(code, "patient" | "subject") };
+        self.filters.iter().filter(move |filter| filter.modifier.is_plain() && is_patient(filter.parameter.code()))
     }
 
     /// Conditions on the index that every match satisfies, all of them; none for a query without filters.
@@ -434,4 +441,14 @@ const MAX_SHOWN_NAME_CHARS: usize = 64;
 
 pub(super) fn shown(name: &str) -> String {
     name.chars().take(MAX_SHOWN_NAME_CHARS).filter(|letter| !letter.is_control()).collect()
+}
+
+/// The patient whom an alternative names.
+fn patient_in(wanted: &Wanted) -> Option<&str> {
+    match wanted {
+        Wanted::Id(id) => Some(id.as_str()),
+        Wanted::Version { type_name, id, .. } if type_name == "Patient" => Some(id.as_str()),
+        Wanted::Pointer { type_name, id } if type_name.as_deref().is_none_or(|name| name == "Patient") => Some(id.as_str()),
+        _ => None,
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::fault;
 use super::filed::Filing;
-use super::people::{self, CROWD};
+use super::people::{self, CROWD, MAX_PERSON_RECORDS};
 use super::unit::PersonChange;
 use crate::outcome::Fault;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -74,14 +74,17 @@ impl Filing {
         }
     }
 
-    /// Forgets which deleted records were in doubt with one: where nothing was ever filed about them there is nothing that they could deny, and whoever
-    /// writes and deletes many must not fill a list with them.
+    /// Forgets which deleted records were in doubt with one, where there are many: whoever writes and deletes records must not fill a list with them. Of
+    /// few each is kept, since what a patient signed under a number may be filed after its record was merged and deleted.
     fn forget_deleted(&mut self, data: &Connection, patient: &str) -> Result<(), Fault> {
         let sql = "SELECT substr(f.consent, ?2) FROM filed f JOIN resource r ON r.type = 'Patient' AND r.id = substr(f.consent, ?2)
                    WHERE f.patient = ?1 AND f.consent > ?3 AND f.consent < ?4 AND f.version = ?5 AND r.deleted = 1";
         let mut statement = data.prepare_cached(sql).map_err(fault)?;
         let deleted = statement.query_map(params![patient, LINK.len() + 1, LINK, AFTER_LINKS, PARTED], |row| row.get(0)).map_err(fault)?;
         let deleted: Vec<String> = deleted.collect::<Result<_, _>>().map_err(fault)?;
+        if deleted.len() < MAX_PERSON_RECORDS {
+            return Ok(());
+        }
         for other in deleted {
             if !has_consents(data, &other)? {
                 self.unlink(data, patient, &other)?;

@@ -8,7 +8,7 @@
 //! A record is about the person where they are its subject, by an identifier that they have now. One that was corrected may have been another's, and what
 //! stands anywhere else, among the members of a group or as who did something, mentions the person: whether such a record goes is asked.
 
-use crate::consent::{Named, named_in};
+use crate::consent::{Named, named_in, patients_told_in};
 use crate::definitions::Definitions;
 use crate::fhir::{Node, Object, Value, json};
 use crate::outcome::{Fault, FaultKind};
@@ -197,6 +197,9 @@ impl Identifiers {
 
     /// What in a Bundle refers to the Patients in it who are the person.
     fn add_known(&self, resource: &Node, id: &str, found: &mut BTreeSet<String>) {
+        found.extend(
+            patients_told_in(resource).filter(|(_, patient)| patient.strip_prefix("Patient/") == Some(id)).map(|(name, _)| name.to_owned()),
+        );
         for entry in resource.items("entry").iter().filter(|_| resource.resource_type() == Some("Bundle")) {
             let Some(inner) = entry.get("resource") else { continue };
             self.add_known(inner, id, found);
@@ -211,7 +214,8 @@ impl Identifiers {
     /// may name anything mentions them. By an identifier that somebody or something else here bears, too, either may be the subject.
     fn who(&self, named: Named<'_>, id: &str, known_as: &BTreeSet<String>) -> Vec<Who> {
         let (Named::Subject(node) | Named::Further(node)) = named else {
-            let is_person = matches!(named, Named::Patient(patient) if self.is_person(patient, id));
+            let is_known = |patient: &Node| patient.text("id").is_some_and(|id| known_as.contains(&format!("Patient/{id}")));
+            let is_person = matches!(named, Named::Patient(patient) if self.is_person(patient, id) || is_known(patient));
             return vec![if is_person { Who::Person } else { Who::Other }];
         };
         let is_subject = matches!(named, Named::Subject(_));

@@ -341,3 +341,38 @@ async fn a_slow_answer_is_asked_for_again_and_the_faster_counts() {
     clinic.behave_in_turn([Behaviour::Status(503), Behaviour::Honest]);
     assert_eq!(b.search(&query).await.len(), 3, "one that was away for a moment is asked again");
 }
+
+/// Who asks by what leads to many patients has no way to name fewer: what is here answers, and it is said that nobody else was asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_to_many_patients_is_answered_from_what_is_here() {
+    let clinic = Holder::start(vec![record(person("3"), "73")]).await;
+    let world = Setup::configured(configured("clinic", &clinic.base)).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let mut patients = Vec::new();
+    for number in 1..=9 {
+        let patient = a.create(&person(&number.to_string())).await;
+        a.create(&permit(&patient)).await;
+        a.create(&observation(&format!("Patient/{patient}"))).await;
+        patients.push(patient);
+    }
+    let measured = "Patient?_has:Observation:patient:code=http://loinc.org|718-7";
+    for path in [measured, "Observation?patient.gender=female", "Observation?patient.gender=female&code=http://loinc.org|718-7"] {
+        let answer = b.get(path).await.expect(200);
+        assert_eq!(answer.matches().len(), 9, "{path}");
+        assert!(answer.text().contains("no other system was asked"), "{path}: {}", answer.text());
+        assert!(clinic.seen().is_empty(), "{path}");
+    }
+    // Where other conditions leave few, these are asked for.
+    for (path, found) in [
+        (format!("{measured}&identifier={PERSON}|3"), 1),
+        (format!("Observation?patient.gender=female&patient={}", patients[2]), 1),
+        (format!("{measured}&_id={}", patients[2]), 1),
+    ] {
+        let answer = b.get(&path).await.expect(200);
+        assert_eq!(answer.matches().len(), found, "{path}");
+        assert!(!answer.text().contains("no other system was asked"), "{path}");
+        assert!(!clinic.seen().is_empty(), "{path}");
+    }
+    // Whoever names that many can name fewer.
+    b.get(&format!("Observation?patient={}", patients.join(","))).await.expect(413);
+}

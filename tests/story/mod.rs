@@ -56,6 +56,7 @@ mod searching;
 mod settings;
 mod shared_replay;
 mod sign_off;
+mod stored_bundles;
 mod terminology;
 mod trail;
 mod witness;

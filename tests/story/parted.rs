@@ -282,6 +282,28 @@ async fn records_of_a_number_that_come_and_go_hide_nobody() {
     assert_eq!(case.read().await, 200);
 }
 
+/// What was signed under the number of a record that was merged and deleted may be filed after another was merged into the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_denial_of_a_merged_and_deleted_record_is_heard_after_another_merge() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let (merged, kept, other) = (a.create(&person("1")).await, a.create(&person("2")).await, a.create(&person("3")).await);
+    a.create(&permit(&kept)).await;
+    let seen = format!("Observation/{}", a.create(&observation(&format!("Patient/{kept}"))).await);
+    let linking = |replaced: &[&String]| {
+        let mut kept = person("2");
+        let links = replaced.iter().map(|id| json!({"other": {"reference": format!("Patient/{id}")}, "type": "replaces"}));
+        kept["link"] = links.collect();
+        kept
+    };
+    put(&a, &kept, linking(&[&merged])).await;
+    a.delete(&format!("Patient/{merged}")).await.expect(204);
+    put(&a, &kept, linking(&[&merged, &other])).await;
+    assert_eq!(b.get(&seen).await.status, 200);
+    a.create(&denial(&merged)).await;
+    assert_eq!(b.get(&seen).await.status, 404);
+}
+
 /// Two records of one source that come together are as those that come one after the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denial_reaches_the_other_of_two_records_that_came_together() {

@@ -780,7 +780,11 @@ async fn what_is_nobodys_makes_no_hidden_record_shown() {
     assert!(!read().await);
     scene.b.create(&json!({"resourceType": "Location", "name": "Room", "identifier": [{"system": VISITS, "value": "D-80"}]})).await;
     assert!(!read().await, "a guess is confirmed");
-    // A record of the patient's own says which is meant.
+    let mut own = observation(&format!("Patient/{}", scene.patient));
+    own["identifier"] = json!([{"system": VISITS, "value": "D-80"}]);
+    scene.b.create(&own).await;
+    assert!(!read().await, "a guess is confirmed by a record of the patient's that the asker sent");
+    // A record of the patient's own says which is meant, unless whoever asks has sent it.
     scene.problem("D-80", "Asthma").await;
     assert!(read().await);
 }

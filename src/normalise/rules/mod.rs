@@ -1,5 +1,6 @@
 //! One file per rule, in the published order. Each is a plain function on one element.
 
+pub(super) mod bundled_patients;
 pub(super) mod bytes;
 pub(super) mod code_sanity;
 pub(super) mod coding_systems;

@@ -179,6 +179,18 @@ fn absolute_abroad(literal: &str, context: &Context<'_>) -> Option<String> {
     }
 }
 
+/// What a reference leads to here, as `Type/gateway-id`.
+pub(super) fn target(written: &str, context: &Context<'_>) -> Option<String> {
+    let literal = if is_known(written, context) { written } else { trimmed(written) };
+    let absolute = absolute_abroad(literal, context);
+    let literal = absolute.as_deref().unwrap_or(literal);
+    match settle(literal, context) {
+        Outcome::Rewritten(target) => Some(target),
+        Outcome::Kept if !literal.starts_with('#') => Some(literal.to_owned()),
+        _ => None,
+    }
+}
+
 fn settle(literal: &str, context: &Context<'_>) -> Outcome {
     if literal.starts_with('#') {
         return Outcome::Kept;
@@ -197,8 +209,10 @@ fn settle(literal: &str, context: &Context<'_>) -> Outcome {
     if let Some(target) = context.links.get(&plain) {
         return rewritten(literal, target.to_owned());
     }
-    match context.source.below_base(&plain) {
-        Some(rest) => relative(literal, rest, context),
+    let is_whole = |rest: &&str| !rest.starts_with('/');
+    let below_base = |url: &str| context.source.below_base(url).filter(is_whole).map(|rest| relative(literal, rest, context));
+    match below_base(&plain).or_else(|| context.source.below_base_otherwise_written(&plain).map(|rest| relative(literal, &rest, context))) {
+        Some(settled) => settled,
         None if context.source.is_anothers(&plain) => Outcome::Anothers,
         None => Outcome::Foreign,
     }

@@ -1,9 +1,8 @@
 //! What names of before lead to: records that bore an identifier once. They are hidden like what a name means today, and tell like it of what took place
 //! in them: what was renumbered or deleted is what it was. Nobody is known by them, and nothing is granted.
 
-use super::Beside;
+use super::{Beside, Candidate};
 use crate::consent::patients_of;
-use crate::fhir::Node;
 use crate::outcome::Fault;
 use crate::store::StoredVersion;
 
@@ -29,12 +28,18 @@ impl Beside {
     }
 
     /// Whether what a reference means, or may have meant once, is hidden. Where an identifier is that of a record of the patients concerned, others' are
-    /// not meant. What is nobody's anybody may have sent, under any identifier: it does not say who else is meant.
-    pub(super) fn is_gone(&self, reference: &str, is_of_theirs: &dyn Fn(&Node) -> bool) -> bool {
+    /// not meant. What is nobody's anybody may have sent, under any identifier: it does not say who else is meant, nor does what whoever asks sent themselves,
+    /// of whomever that is.
+    pub(super) fn is_gone(
+        &self,
+        reference: &str,
+        is_of_theirs: &dyn Fn(&Candidate) -> bool,
+        is_askers: &dyn Fn(&Candidate) -> bool,
+    ) -> bool {
         let meant = || self.may_be_meant_by(reference);
-        let is_theirs = |literal: &String| self.records.get(literal).is_some_and(|candidate| is_of_theirs(&candidate.resource));
-        let is_of_somebody = |literal: &String| self.records.get(literal).is_some_and(|known| !patients_of(&known.resource).is_empty());
-        let is_told = meant().any(|literal| is_of_somebody(literal) && is_theirs(literal));
+        let is_theirs = |literal: &String| self.records.get(literal).is_some_and(is_of_theirs);
+        let is_tellings = |known: &Candidate| !patients_of(&known.resource).is_empty() && !is_askers(known);
+        let is_told = meant().any(|literal| is_theirs(literal) && self.records.get(literal).is_some_and(is_tellings));
         self.gone.contains(reference) || meant().any(|literal| self.gone.contains(literal) && (!is_told || is_theirs(literal)))
     }
 }

@@ -1,6 +1,6 @@
 //! From a record to the settings in which it took place, and on to those behind them.
 
-use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels, said_by};
+use super::{Beside, Candidate, SETTING_STEPS, name_of, named, own_labels, said_by, said_of_setting};
 use crate::consent::{Concept, Labeller, Reference, bears, definitions_of, labels_of_inner_settings, named_settings};
 use crate::fhir::Node;
 use std::borrow::Cow;
@@ -76,11 +76,13 @@ impl Beside {
 
     /// What the settings of a resource are named by. Where one is at hand that bears the identifier beside its reference, no other is meant by that.
     fn names_of_settings(&self, resource: &Node) -> Vec<String> {
+        let is_bundle = resource.resource_type() == Some("Bundle");
         let names = named_settings(resource).flat_map(|named| {
             let literal = named.literal.as_ref().and_then(name_of);
             let is_told = |logical: &Reference| literal.as_ref().is_some_and(|literal| self.is_borne_by(literal, logical));
             let logical = named.logical.as_ref().filter(|logical| !is_told(logical)).and_then(name_of);
-            [literal, logical]
+            let said = named.literal.as_ref().filter(|_| is_bundle).map(|literal| said_of_setting(resource, literal.as_str()));
+            [literal, logical, said]
         });
         let by_url = |(type_name, url): (&str, Cow<'_, str>)| [named::by_url((type_name, &url)), said_by(resource, (type_name, &url))];
         names.flatten().chain(definitions_of(resource).flat_map(by_url)).collect()

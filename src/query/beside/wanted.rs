@@ -1,7 +1,7 @@
 //! What is to be looked up beside records: of what each names as much as is its share, and of all together those first on which most turns.
 
 use super::{Beside, Pointing, may_tell};
-use crate::consent::{definitions_of, records_at};
+use crate::consent::{definitions_of, named_settings, records_at};
 use crate::fhir::Node;
 use crate::query::addresses::Addresses;
 use crate::query::named;
@@ -47,6 +47,9 @@ impl Wanted {
         named.sort_by_key(|name| !is_telling(name));
         self.share(named);
         let (resource, source) = pointing;
+        if resource.resource_type() == Some("Bundle") {
+            self.add_entries_settings(pointing, addresses);
+        }
         let mut last = (String::new(), Vec::new());
         for (type_name, url) in definitions_of(resource) {
             if last.0 != url {
@@ -57,6 +60,14 @@ impl Wanted {
             if !names.is_empty() {
                 self.addressed.entry(said_by(resource, (type_name, &url))).or_default().extend(names);
             }
+        }
+    }
+
+    /// Adds what the settings may be called here that a Bundle's entries name in their source's words.
+    fn add_entries_settings(&mut self, (bundle, source): Pointing<'_>, addresses: &Addresses) {
+        for literal in named_settings(bundle).filter_map(|named| named.literal) {
+            let said = said_of_setting(bundle, literal.as_str());
+            self.addressed.entry(said).or_default().extend(addresses.names_of(&literal, source));
         }
     }
 
@@ -81,6 +92,11 @@ impl Wanted {
 /// What a record says that it was made by, as the name that it has for that.
 pub(super) fn said_by(record: &Node, definition: (&str, &str)) -> String {
     format!("{} {}", crate::query::reference(record).unwrap_or_default(), named::by_url(definition))
+}
+
+/// A setting in the words of a Bundle's entries, as the name that the Bundle has for that.
+pub(super) fn said_of_setting(bundle: &Node, literal: &str) -> String {
+    format!("{} {literal}", crate::query::reference(bundle).unwrap_or_default())
 }
 
 /// Whether what is named so may tell what others are.

@@ -1,0 +1,131 @@
+//! Bundles that are kept whole speak of patients and settings in the words of whoever sent them; consents, trails and erasure mean what these mean here.
+
+use crate::support::data::{observation, patient, permit};
+use crate::support::two_patients::TwoPatients;
+use crate::support::world::OFFICER;
+use crate::support::{Party, Setup};
+use serde_json::{Value, json};
+
+const ACT_CODE: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
+/// What hospital A's records are called there.
+const BASE: &str = "https://ehr.hospital-a.example/fhir";
+
+fn named(mut resource: Value, id: &str) -> Value {
+    resource["id"] = json!(id);
+    resource
+}
+
+/// Files a resource under its sender's id; answers the gateway's.
+async fn put(party: &Party, resource: Value) -> String {
+    let path = format!("{}/{}", resource["resourceType"].as_str().unwrap(), resource["id"].as_str().unwrap());
+    party.put(&path, &resource).await.expect(201).json()["id"].as_str().unwrap().to_owned()
+}
+
+fn collection(id: &str, entries: &[(&str, Value)]) -> Value {
+    let entries: Vec<Value> = entries.iter().map(|(url, resource)| json!({"fullUrl": url, "resource": resource})).collect();
+    json!({"resourceType": "Bundle", "id": id, "type": "collection", "entry": entries})
+}
+
+/// One result in each way in which its source may say whose it is.
+fn bundles(patient_id: &str, number: &str) -> Vec<Value> {
+    let result = format!("{BASE}/Observation/o");
+    let subjects = [
+        format!("Patient/{patient_id}"),
+        format!("{BASE}/Patient/{patient_id}"),
+        format!("{}//Patient/{patient_id}/_history/1", BASE.replace("https", "http")),
+    ];
+    let one = |(at, subject): (usize, &String)| collection(&format!("{patient_id}{at}"), &[(&result, named(observation(subject), "o"))]);
+    let mut all: Vec<Value> = subjects.iter().enumerate().map(one).collect();
+    let (person, told) = ("urn:uuid:22222222-2222-4222-8222-2222222222aa", "urn:uuid:22222222-2222-4222-8222-2222222222bb");
+    let entries = [(person, named(patient(number), patient_id)), (told, named(observation(person), "o"))];
+    all.push(collection(&format!("{patient_id}u"), &entries));
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_a_bundle_is_counts_in_its_sources_words() {
+    let world = Setup::configured(OFFICER).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let first = put(&a, named(patient("1"), "one")).await;
+    let second = put(&a, named(patient("2"), "two")).await;
+    a.create(&permit(&first)).await;
+    let mut denial = permit(&second);
+    denial["provision"] = json!({"type": "deny"});
+    a.create(&denial).await;
+    let case = TwoPatients::of(world, first, second).await;
+    let (mut ones, mut twos) = (Vec::new(), Vec::new());
+    for bundle in bundles("one", "1") {
+        let entries = bundle["entry"].clone();
+        let id = put(&a, bundle).await;
+        let shown = b.get(&format!("Bundle/{id}")).await.expect(200).json();
+        assert_eq!(shown["entry"], entries, "entries stay as they were sent");
+        ones.push(id);
+    }
+    for bundle in bundles("two", "2") {
+        twos.push(put(&a, bundle).await);
+        b.get(&format!("Bundle/{}", twos.last().unwrap())).await.expect(404);
+    }
+    let of_both =
+        ["one", "two"].map(|patient| (format!("{BASE}/Observation/{patient}"), named(observation(&format!("Patient/{patient}")), patient)));
+    let both = collection("both", &of_both.each_ref().map(|(url, resource)| (url.as_str(), resource.clone())));
+    let both = put(&a, both).await;
+    b.get(&format!("Bundle/{both}")).await.expect(404);
+
+    let trail = case.regulator.get(&format!("Patient/{}/$provenance-trail", case.first)).await.expect(200).text();
+    let account = case.regulator.get(&format!("Patient/{}/$disclosures", case.first)).await.expect(200).text();
+    for id in &ones {
+        assert!(trail.contains(id), "{id} is missing from the trail");
+        assert!(account.contains(id), "{id} is missing from the account");
+    }
+    assert!(twos.iter().all(|id| !trail.contains(id)), "another's is in the trail");
+
+    case.erase(&case.first, "").await.expect(422);
+    a.delete(&format!("Bundle/{both}")).await.expect(204);
+    case.officer.call(crate::support::Call::new("POST", &format!("Bundle/{both}/$erase"))).await.expect(200);
+    case.erase(&case.first, "").await.expect(200);
+    for id in &ones {
+        a.get(&format!("Bundle/{id}")).await.expect(404);
+    }
+    for id in &twos {
+        a.get(&format!("Bundle/{id}")).await.expect(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_setting_tells_counts_for_what_stands_in_a_bundle() {
+    let world = Setup::default().start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = put(&a, named(patient("1"), "one")).await;
+    let label = json!([{"system": ACT_CODE, "code": "PSY"}]);
+    let mut consent = permit(&id);
+    consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": label}]);
+    a.create(&consent).await;
+    let encounter = |id: &str| {
+        let class = json!({"system": ACT_CODE, "code": "AMB"});
+        named(json!({"resourceType": "Encounter", "status": "finished", "class": class, "subject": {"reference": "Patient/one"}}), id)
+    };
+    let mut withheld = encounter("hidden");
+    withheld["meta"] = json!({"security": label});
+    let (hidden, plain) = (put(&a, withheld).await, put(&a, encounter("plain")).await);
+    let cases = [
+        (Some(format!("Encounter/{hidden}")), 404),
+        (Some("Encounter/hidden".to_owned()), 404),
+        (Some(format!("{BASE}/Encounter/hidden")), 404),
+        (Some(format!("Encounter/{plain}")), 200),
+        (Some("Encounter/plain".to_owned()), 200),
+        (None, 200),
+    ];
+    for (number, (reference, expected)) in cases.into_iter().enumerate() {
+        for subject in ["Patient/one".to_owned(), format!("Patient/{id}")] {
+            let mut result = named(observation(&subject), "o");
+            if let Some(reference) = &reference {
+                result["encounter"] = json!({"reference": reference});
+            }
+            let name = format!("b{number}{}", subject.len());
+            let bundle = put(&a, collection(&name, &[(&format!("{BASE}/Observation/o"), result)])).await;
+            let told = b.get(&format!("Bundle/{bundle}")).await;
+            assert_eq!(told.status, expected, "{reference:?} {subject}");
+            assert_eq!(b.search("Bundle").await.iter().any(|one| one["id"] == bundle.as_str()), expected == 200, "{reference:?}");
+        }
+    }
+}
