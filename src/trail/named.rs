@@ -154,6 +154,9 @@ impl Identifiers {
         }
         let mut naming = Naming { person: self.is_mentioned(type_name, resource), ..Naming::default() };
         self.add_known(resource, id, &mut naming.known_as);
+        let told: Vec<&str> =
+            patients_told_in(resource).filter(|(name, _)| naming.known_as.contains(*name)).map(|(_, patient)| patient).collect();
+        naming.known_as.extend(told.into_iter().map(str::to_owned));
         naming.subjects = named_in(resource).into_iter().flat_map(|named| self.who(named, id, &naming.known_as)).collect();
         naming.subjects.extend(self.who_itself(type_name, resource));
         naming.person |= naming.subjects.contains(&Who::Person);

@@ -105,7 +105,13 @@ fn add_names(node: &Node, context: &Context<'_>, joined: &Links, told: &mut BTre
 fn patient_meant(name: &str, context: &Context<'_>) -> Option<String> {
     let is_linked = || context.links.get(name.trim()).is_some_and(|target| target.starts_with(PATIENT));
     let target = (name.contains(PATIENT) || is_linked()).then(|| references::target(name, context)).flatten();
-    target.filter(|target| target.starts_with(PATIENT))
+    target.filter(|target| target.starts_with(PATIENT)).or_else(|| patient_abroad(name.trim(), context))
+}
+
+/// Whom another server's entry means by a name of its own: nobody of the source's, even where the two use one id.
+fn patient_abroad(name: &str, context: &Context<'_>) -> Option<String> {
+    let id = name.strip_prefix(PATIENT).filter(|_| context.source.base_abroad().is_some())?.split('/').next()?;
+    Some(format!("{PATIENT}{}", context.ids.id(context.source.id_scope(), "Patient", id)))
 }
 
 /// What a Patient among the entries is called by itself.
