@@ -66,12 +66,20 @@ async fn what_the_gateway_writes_is_valid() {
     let sensitive = json!({"resourceType": "Condition", "subject": {"reference": format!("Patient/{at_a}")},
         "code": {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "F11.20"}]}});
     a.create(&sensitive).await;
+    // A Bundle that is kept whole, about somebody in its sender's words.
+    let mut known = patient("22");
+    known["id"] = json!("local-22");
+    a.put("Patient/local-22", &known).await.expect(201);
+    let mut result = observation("Patient/local-22");
+    result["id"] = json!("o");
+    let entry = json!({"fullUrl": "https://ehr.hospital-a.example/fhir/Observation/o", "resource": result});
+    a.create(&json!({"resourceType": "Bundle", "type": "collection", "entry": [entry]})).await;
 
     let mut seen = vec![
         world.stranger().get("metadata").await.expect(200).json(),
         a.get(&format!("Condition?patient={at_a}")).await.expect(200).json(),
     ];
-    for type_name in ["Provenance", "AuditEvent", "Task", "Communication", "Linkage", "Patient", "Observation"] {
+    for type_name in ["Provenance", "AuditEvent", "Task", "Communication", "Linkage", "Patient", "Observation", "Bundle"] {
         let written = documents(&world.data(), type_name);
         assert!(!written.is_empty(), "no {type_name} was written");
         seen.extend(written);
