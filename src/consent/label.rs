@@ -170,7 +170,7 @@ pub(super) fn is_plain(resource: &Node, facts: &ResourceFacts, is_known: &dyn Fn
 }
 
 /// Vaccines against what is caught in intimacy (HPV, mpox): that somebody got one may tell. Of others no list has anything to say.
-const TELLING_VACCINES: [&str; 7] = ["62", "75", "118", "137", "165", "206", "207"];
+const TELLING_VACCINES: [&str; 7] = ["62", "75", "105", "118", "137", "165", "206"];
 
 fn is_plain_vaccine(code: &Code) -> bool {
     code.system == CVX && !TELLING_VACCINES.contains(&code.code.as_str())
@@ -179,14 +179,19 @@ fn is_plain_vaccine(code: &Code) -> bool {
 /// What is charged: of what type a bill is says nothing of what for.
 const BILLS: [&str; 2] = ["Claim", "ExplanationOfBenefit"];
 /// Elements of a bill that say what for it is, and of those in which they stand.
-const BILLED: [&str; 3] = ["diagnosisCodeableConcept", "procedureCodeableConcept", "productOrService"];
-const BILLING: [&str; 6] = ["addItem", "detail", "diagnosis", "item", "procedure", "subDetail"];
+const BILLED: [&str; 5] = ["code", "diagnosisCodeableConcept", "packageCode", "procedureCodeableConcept", "productOrService"];
+const BILLING: [&str; 7] = ["addItem", "detail", "diagnosis", "item", "procedure", "subDetail", "supportingInfo"];
+/// What stands beside it in no code.
+const UNCODED: [&str; 2] = ["valueAttachment", "valueString"];
 
 /// Whether a bill says what for it is, and all of it in systems that are known. What it refers to is decided by itself.
 fn is_bill_coded(bill: &Node, is_known: &dyn Fn(&Code) -> bool) -> bool {
     let mut open = vec![bill];
     let mut is_told = false;
     while let Some(node) = open.pop() {
+        if UNCODED.iter().any(|element| node.get(element).is_some()) {
+            return false;
+        }
         for concept in BILLED.iter().flat_map(|element| items(node, element)) {
             if !codings(concept).iter().filter_map(Code::from_coding).any(|code| is_known(&code)) {
                 return false;
@@ -430,7 +435,10 @@ mod tests {
         let vaccine = |code: &str| format!(r#""vaccineCode":{{"coding":[{{"system":"http://hl7.org/fhir/sid/cvx","code":"{code}"}}]}}"#);
         check(&format!(r#"{{"resourceType":"Immunization",{}}}"#, vaccine("140")), &["N"]);
         check(&format!(r#"{{"resourceType":"Immunization",{},"note":[{{"text":"heroin"}}]}}"#, vaccine("140")), &["OPIOIDUD", "R"]);
-        check(&format!(r#"{{"resourceType":"Immunization",{}}}"#, vaccine("165")), &[]);
+        check(&format!(r#"{{"resourceType":"Immunization",{}}}"#, vaccine("207")), &["N"]);
+        for telling in ["165", "105", "206"] {
+            check(&format!(r#"{{"resourceType":"Immunization",{}}}"#, vaccine(telling)), &[]);
+        }
         let bill = |more: &str| {
             format!(
                 r#"{{"resourceType":"Claim","type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/claim-type","code":"professional"}}]}}{more}}}"#
@@ -441,6 +449,15 @@ mod tests {
         check(&bill(""), &[]);
         check(&bill(&diagnosed("J45.909")), &["N"]);
         check(&bill(&diagnosed("F11.20")), &["OPIOIDUD", "R"]);
+        // What stands beside the codes tells, too.
+        for beside in [
+            r#""valueAttachment":{"contentType":"application/pdf","data":"JVBERi0="}"#,
+            r#""valueString":"see letter""#,
+            r#""code":{"text":"letter"}"#,
+        ] {
+            check(&bill(&format!(r#"{},"supportingInfo":[{{"sequence":1,{beside}}}]"#, diagnosed("J45.909"))), &[]);
+        }
+        check(&bill(&diagnosed("J45.909").replace("}]", r#","packageCode":{"text":"Program 7"}}]"#)), &[]);
         check(&bill(&format!(r#"{},"item":[{{"productOrService":{{"text":"Visit"}}}}]"#, diagnosed("J45.909"))), &[]);
         check(
             &bill(&format!(

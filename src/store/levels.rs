@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 /// So many quarters of `grows_by` there is room for beside what is counted.
 const ROOM_QUARTERS: u64 = 3;
-/// Leaves that may be noted of a Patient who is registered: that they are somebody who is known.
-const NOTED_OF_A_PATIENT: u64 = 2;
+/// Leaves that may be noted of each Patient who is registered: that they are somebody who is known, one for each record of theirs.
+const NOTED_OF_A_PATIENT: u64 = 4;
 
 /// What a part of a group adds to the log.
 pub(super) struct Level<'u> {
@@ -51,7 +51,7 @@ impl<'u> Level<'u> {
         if grows_by == 1 || grown == 0 {
             return if grows_by == 1 { size + self.waiting.len() as u64 } else { size };
         }
-        let room = grows_by * ROOM_QUARTERS / 4 + self.patients * NOTED_OF_A_PATIENT;
+        let room = (grows_by * ROOM_QUARTERS / 4).max(self.patients * NOTED_OF_A_PATIENT);
         self.start + (grown.saturating_sub(self.unseen) + room).max(grown).next_multiple_of(grows_by)
     }
 }

@@ -27,6 +27,12 @@ pub(super) struct Begun<'u> {
 }
 
 impl Begun<'_> {
+    /// Whether another one assumes something of what is still to be written of it.
+    pub(super) fn is_relied_on_by(&self, other: &Unit) -> bool {
+        self.outcome.is_none()
+            && self.unit.versions.iter().filter(|version| self.unit.is_beside(version)).any(|version| other.relies_on(version))
+    }
+
     /// Nothing of it is left to write.
     pub(super) fn end(&mut self) {
         self.outcome = Some(Committed::Done { leaves: std::mem::take(&mut self.leaves) });

@@ -49,6 +49,17 @@ impl Unit {
         leaf.key.is_none() || (version.place.is_none() && self.versions.iter().any(|other| other.place.is_some()))
     }
 
+    /// Whether it was decided on that there is such a version, or none.
+    pub(super) fn relies_on(&self, version: &VersionDraft) -> bool {
+        self.assumptions.iter().any(|assumption| match assumption {
+            Assumption::Absent { type_name, id } | Assumption::Version { type_name, id, .. } => {
+                (type_name, id) == (&version.type_name, &version.id)
+            }
+            Assumption::Matches { query, .. } => query.type_name() == version.type_name,
+            Assumption::Alike { .. } | Assumption::Pending { .. } | Assumption::Unused { .. } => false,
+        })
+    }
+
     /// Which leaves are its versions'.
     pub(super) fn places(&self) -> Places {
         let starts: BTreeSet<usize> = self.versions.iter().filter_map(|version| version.leaf).collect();

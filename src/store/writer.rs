@@ -12,6 +12,7 @@ use super::keys::{Keyring, SealedRecord};
 use super::levels::Level;
 use super::log::{LedgerHead, LogState};
 use super::owed::Owed;
+use super::rows::Begun;
 use super::seal::Sealer;
 use super::signing::Underway;
 use super::unit::{Committed, Counted, Erasure, Unit, VersionDraft};
@@ -348,11 +349,12 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Writes units in their order, and then what stands beside them. Before something is erased nothing of an earlier one may be left to write.
+    /// Writes units in their order, and then what stands beside them; earlier where a unit relies on what stands beside one before it, or erases. Acts that
+    /// wait for room may come behind an erasure: it is planned again until nothing is left, and that brings them in.
     fn write_units<'u>(&mut self, units: &'u [Box<Unit>], level: &mut Level<'u>, edge: &mut Edge) -> Result<Vec<Committed>, Fault> {
         let mut begun = Vec::with_capacity(units.len());
         for unit in units {
-            if unit.erasure.is_some() {
+            if unit.erasure.is_some() || begun.iter().any(|earlier: &Begun<'_>| earlier.is_relied_on_by(unit)) {
                 begun.iter_mut().try_for_each(|earlier| self.finish_unit(earlier, level, edge))?;
             }
             level.expect(unit);

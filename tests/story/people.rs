@@ -243,3 +243,23 @@ async fn a_number_with_hyphens_is_the_same_number() {
     assert_eq!(ids(&a.search(&format!("Observation?patient={at_a}")).await), [theirs]);
     assert!(questions(&world).await.is_empty());
 }
+
+/// What changes the same link of persons at one moment is decided one after the other, also where it goes into one commit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_leave_their_persons_at_one_moment_are_all_taken() {
+    let world = World::start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let mut leaving = Vec::new();
+    for number in 0..12 {
+        let together = person(&format!("777{number}"));
+        for (party, number) in [(&a, format!("888{number}")), (&b, format!("999{number}"))] {
+            let id = party.create(&together).await;
+            let mut apart = person(&number);
+            apart["id"] = json!(id);
+            leaving.push((party, format!("Patient/{id}"), apart));
+        }
+    }
+    let answers = futures_util::future::join_all(leaving.iter().map(|(party, path, apart)| party.put(path, apart))).await;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
