@@ -35,6 +35,12 @@ pub(super) fn keep_back(data: &Connection, key: &[u8; 32], version: &VersionDraf
     tally::change(data, key, tally::HELD, &[], Some(&seal))
 }
 
+/// About how many there are: told by the ends of their numbers.
+pub(super) fn count(data: &Connection) -> Result<u64, Fault> {
+    let ends = "SELECT coalesce((SELECT max(number) FROM held) - (SELECT min(number) FROM held) + 1, 0)";
+    data.prepare_cached(ends).and_then(|mut statement| statement.query_row([], |row| row.get(0))).map_err(fault)
+}
+
 pub(super) fn is_any(data: &Connection) -> Result<bool, Fault> {
     data.prepare_cached("SELECT 1 FROM held").and_then(|mut statement| statement.exists([])).map_err(fault)
 }
@@ -98,12 +104,14 @@ fn seal(key: &[u8; 32], draft: &[u8]) -> [u8; 32] {
 
 /// Holds each against its seal, and all of them against what was told of how many there are.
 pub(super) fn compare(data: &Connection, key: &[u8; 32], problems: &mut Vec<String>) -> Result<(), Fault> {
-    let mut statement = data.prepare("SELECT number, CAST(draft AS BLOB), CAST(seal AS BLOB) FROM held ORDER BY number").map_err(fault)?;
+    let sql = "SELECT number, CAST(draft AS BLOB), CAST(seal AS BLOB), CAST(patient AS BLOB) FROM held ORDER BY number";
+    let mut statement = data.prepare(sql).map_err(fault)?;
     let mut rows = statement.query([]).map_err(fault)?;
     while let Some(row) = rows.next().map_err(fault)? {
         let (number, draft, found): (i64, Vec<u8>, Vec<u8>) =
             (row.get(0).map_err(fault)?, row.get(1).map_err(fault)?, row.get(2).map_err(fault)?);
-        if read(key, &draft, &found).is_none() {
+        let patient: Vec<u8> = row.get(3).map_err(fault)?;
+        if read(key, &draft, &found).is_none_or(|act| act.leaf.patient.unwrap_or_default()[..] != patient[..]) {
             problems.push(format!("data.db: act {number}, which is on record and not in the log yet, is not as it was stored"));
         }
     }

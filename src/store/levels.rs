@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 const ROOM_QUARTERS: u64 = 3;
 /// Leaves that may be noted of each Patient who is registered: that they are somebody who is known, one for each record of theirs.
 const NOTED_OF_A_PATIENT: u64 = 4;
+/// From so many acts that are kept back on there is more room, whoever asked what, so that they do not become ever more.
+const MANY_HELD: u64 = 512;
+const ROOM_FOR_MANY: u64 = 256;
 
 /// What a part of a group adds to the log.
 pub(super) struct Level<'u> {
@@ -46,12 +49,13 @@ impl<'u> Level<'u> {
     }
 
     /// To what size the log is to grow. Who lets it grow by single leaves hides none; and where nothing was written, nothing is to be hidden.
-    fn target(&self, size: u64, grows_by: u64) -> u64 {
+    fn target(&self, size: u64, grows_by: u64, held: u64) -> u64 {
         let grown = size - self.start;
         if grows_by == 1 || grown == 0 {
             return if grows_by == 1 { size + self.waiting.len() as u64 } else { size };
         }
         let room = (grows_by * ROOM_QUARTERS / 4).max(self.patients * NOTED_OF_A_PATIENT);
+        let room = if held > MANY_HELD { room + ROOM_FOR_MANY } else { room };
         self.start + (grown.saturating_sub(self.unseen) + room).max(grown).next_multiple_of(grows_by)
     }
 }
@@ -61,7 +65,7 @@ impl Writer {
     /// others'.
     pub(super) fn level(&mut self, level: &mut Level<'_>, edge: &mut Edge) -> Result<(), Fault> {
         let Some(like) = self.newest_own.clone() else { return Ok(()) };
-        let target = level.target(edge.size(), self.grows_by);
+        let target = level.target(edge.size(), self.grows_by, held::count(&self.data)?);
         let kept_back = held::take(&self.data, self.sealer.of_notes(), target.saturating_sub(edge.size()))?;
         kept_back.iter().try_for_each(|act| self.write_act((&act.version, &act.leaf), edge))?;
         while edge.size() < target
@@ -83,10 +87,11 @@ impl Writer {
     }
 
     /// Writes what was kept back and is wanted now.
-    pub(super) fn write_released(&mut self, edge: &mut Edge) -> Result<(), Fault> {
+    pub(super) fn write_released(&mut self, level: &mut Level<'_>, edge: &mut Edge) -> Result<(), Fault> {
         for whose in self.releasing.clone() {
             let acts: Vec<Act> = held::take_of(&self.data, self.sealer.of_notes(), &whose)?;
             acts.iter().try_for_each(|act| self.write_act((&act.version, &act.leaf), edge))?;
+            level.hides(acts.len() as u64);
         }
         Ok(())
     }

@@ -338,7 +338,7 @@ impl Writer {
             }
         }
         self.counting.is_owed(false);
-        self.write_released(&mut edge)?;
+        self.write_released(&mut level, &mut edge)?;
         let outcomes = self.write_units(units, &mut level, &mut edge)?;
         self.level(&mut level, &mut edge)?;
         self.keep_back(level)?;

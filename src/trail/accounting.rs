@@ -54,7 +54,11 @@ impl Trail {
         }
         let subject = self.find(caller, "Patient", id).await?;
         let may = oversees || self.query.pipeline.represented(caller, subject.patient(0)).await?;
-        if may { Ok(subject) } else { Err(not_found("Patient").into()) }
+        if !may {
+            return Err(not_found("Patient").into());
+        }
+        self.bring_in(&subject).await?;
+        Ok(subject)
     }
 
     /// Since when a Patient is that of whose it is now; the beginning of time where it always was.

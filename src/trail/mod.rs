@@ -110,16 +110,22 @@ impl Trail {
         }
         may(caller, Permission::Read, "Provenance")?;
         may(caller, Permission::Read, "AuditEvent")?;
-        self.find(caller, type_name, id).await
+        let subject = self.find(caller, type_name, id).await?;
+        self.bring_in(&subject).await?;
+        Ok(subject)
     }
 
     async fn find(&self, caller: &Caller, type_name: &str, id: &str) -> Result<Subject, Failure> {
         let id = self.query.pipeline.dialect(caller).id(type_name, id);
-        let found = subject::subject(&self.query.pipeline, type_name, &id).await?.ok_or_else(|| not_found(type_name))?;
+        let found = subject::subject(&self.query.pipeline, type_name, &id).await?;
+        Ok(found.ok_or_else(|| not_found(type_name))?)
+    }
+
+    /// What was kept back from the log of whom somebody asks about, who may: that the log grows by it would tell others.
+    async fn bring_in(&self, subject: &Subject) -> Result<(), Fault> {
         let keyring = &self.query.pipeline.anchor.keyring;
-        let names = found.patients.iter().map(|patient| keyring.patient_name(patient)).collect();
-        self.query.pipeline.store.release(Whose::Of(names)).await?;
-        Ok(found)
+        let names = subject.patients.iter().map(|patient| keyring.patient_name(patient)).collect();
+        self.query.pipeline.store.release(Whose::Of(names)).await
     }
 
     /// Nothing is handed out that is not on record.

@@ -165,6 +165,10 @@ async fn acts_that_are_kept_back_are_missed() {
     assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 8, "one is counted, three have room");
     at_rest.check("DELETE FROM held WHERE number = (SELECT max(number) FROM held)", "in the log yet are not all there");
     at_rest.check("UPDATE held SET draft = x'00' WHERE number = (SELECT min(number) FROM held)", "in the log yet, is not as it was stored");
+    at_rest.check(
+        "UPDATE held SET patient = zeroblob(32) WHERE number = (SELECT min(number) FROM held)",
+        "in the log yet, is not as it was stored",
+    );
     let world = at_rest.start().await;
     let oversight = world.party("health-department").await;
     for id in &ids {
