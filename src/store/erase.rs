@@ -8,7 +8,7 @@ use super::filed::Filing;
 use super::keys::{Keyring, hmac};
 use super::seal::Sealer;
 use super::unit::Erasure;
-use super::{destroyed, emptied, entries, fault, former, pending, row};
+use super::{destroyed, emptied, entries, fault, former, held, pending, row};
 use crate::killpoint;
 use crate::outcome::{Fault, FaultKind};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -63,7 +63,8 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
         forget_answers(data, id)?;
     }
     let erased = erasure.resources.iter().map(|(_, id)| id).chain(erasure.versions.iter().map(|(_, id, _)| id));
-    pending::forget_ended_in(data, sealer.of_notes(), &erased.map(String::as_str).collect::<Vec<_>>())?;
+    let ids: Vec<&str> = erased.map(String::as_str).collect();
+    pending::forget_ended_in(data, sealer.of_notes(), &ids)?;
     for id in &erasure.pending {
         pending::forget(data, sealer.of_notes(), id)?;
         data.execute("DELETE FROM idempotency WHERE instr(outcome, CAST(? AS BLOB)) > 0", [id]).map_err(fault)?;
@@ -76,6 +77,7 @@ pub(super) fn erase(data: &Connection, sealer: &Sealer, filing: &mut Filing, era
     if let Some(patient) = &erasure.patient {
         data.execute("DELETE FROM outbox WHERE patient = ?", [patient]).map_err(fault)?;
     }
+    held::forget_damaged(data, sealer.of_notes(), erasure.patient_key, &ids)?;
     if let Some(name) = &erasure.patient_key {
         data.execute("INSERT OR IGNORE INTO condemned VALUES (?)", [&name[..]]).map_err(fault)?;
     }

@@ -8,8 +8,9 @@ use super::keys::hmac;
 use super::unit::{LeafDraft, VersionDraft};
 use super::{fault, tally};
 use crate::outcome::{Fault, FaultKind};
-use rusqlite::{Connection, ToSql, params};
+use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 /// Whose acts are wanted.
 #[derive(Debug, Clone)]
@@ -35,67 +36,135 @@ pub(super) fn keep_back(data: &Connection, key: &[u8; 32], version: &VersionDraf
     tally::change(data, key, tally::HELD, &[], Some(&seal))
 }
 
-/// About how many there are: told by the ends of their numbers.
-pub(super) fn count(data: &Connection) -> Result<u64, Fault> {
-    let ends = "SELECT coalesce((SELECT max(number) FROM held) - (SELECT min(number) FROM held) + 1, 0)";
-    data.prepare_cached(ends).and_then(|mut statement| statement.query_row([], |row| row.get(0))).map_err(fault)
+/// How many there are, at most so many.
+pub(super) fn count(data: &Connection, most: u64) -> Result<u64, Fault> {
+    data.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM held LIMIT ?)")
+        .and_then(|mut statement| statement.query_row([most], |row| row.get(0)))
+        .map_err(fault)
 }
 
 pub(super) fn is_any(data: &Connection) -> Result<bool, Fault> {
     data.prepare_cached("SELECT 1 FROM held").and_then(|mut statement| statement.exists([])).map_err(fault)
 }
 
-/// Whether some of these were kept back.
-pub(super) fn is_any_of(data: &Connection, whose: &Whose) -> Result<bool, Fault> {
+/// Whether some of these were kept back; a fault where one of them is not as it was stored, for without it nothing they are told is whole.
+pub(super) fn is_any_of(data: &Connection, key: &[u8; 32], whose: &Whose) -> Result<bool, Fault> {
     let Whose::Of(patients) = whose else { return is_any(data) };
-    let mut statement = data.prepare_cached("SELECT 1 FROM held WHERE patient = ?").map_err(fault)?;
-    patients.iter().try_fold(false, |found, patient| Ok(found || statement.exists([&patient[..]]).map_err(fault)?))
-}
-
-/// Takes the oldest out, as many as there is room for.
-pub(super) fn take(data: &Connection, key: &[u8; 32], room: u64) -> Result<Vec<Act>, Fault> {
-    if room == 0 || !is_any(data)? {
-        return Ok(Vec::new());
-    }
-    take_where(data, key, "1 ORDER BY number LIMIT ?", &room)
-}
-
-/// Takes out all of these.
-pub(super) fn take_of(data: &Connection, key: &[u8; 32], whose: &Whose) -> Result<Vec<Act>, Fault> {
-    let Whose::Of(patients) = whose else { return take_where(data, key, "? ORDER BY number", &true) };
-    let mut found = Vec::new();
-    for patient in patients {
-        found.extend(take_where(data, key, "patient = ? ORDER BY number", &&patient[..])?);
-    }
+    let mut found = false;
+    visit(data, |row| {
+        if row.concerns(patients) {
+            row.act(key).ok_or_else(|| Fault::new(FaultKind::StorageCorrupt, format!("{} is not as it was stored", row.told())))?;
+            found = true;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(found)
 }
 
-/// What is not as it was kept back stays where it is, so that the check of the rows names it.
-fn take_where(data: &Connection, key: &[u8; 32], condition: &str, parameter: &dyn ToSql) -> Result<Vec<Act>, Fault> {
-    let sql = format!("SELECT number, CAST(draft AS BLOB), CAST(seal AS BLOB) FROM held WHERE {condition}");
-    let mut statement = data.prepare_cached(&sql).map_err(fault)?;
-    let rows = statement.query_map([parameter], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).map_err(fault)?;
-    let rows: Vec<(i64, Vec<u8>, Vec<u8>)> = rows.collect::<Result<_, _>>().map_err(fault)?;
-    let (mut acts, mut gone) = (Vec::new(), Vec::new());
-    for (number, draft, found) in rows {
-        let Some(act) = read(key, &draft, &found) else {
-            tracing::error!(number, "an act that was kept back from the log is not as it was stored");
-            continue;
-        };
-        data.prepare_cached("DELETE FROM held WHERE number = ?").and_then(|mut statement| statement.execute([number])).map_err(fault)?;
-        acts.push(act);
-        gone.push(found);
+/// Takes the oldest out, as many as there is room for. What is not as it was kept back stays where it is, so that the check of the rows names it, and is
+/// passed over; `damaged` says which are known for that.
+pub(super) fn take(data: &Connection, key: &[u8; 32], room: u64, damaged: &mut BTreeSet<i64>) -> Result<Vec<Act>, Fault> {
+    let mut acts = Vec::new();
+    if room == 0 || !is_any(data)? {
+        return Ok(acts);
     }
-    if !gone.is_empty() {
-        tally::change(data, key, tally::HELD, &gone, None)?;
-    }
+    let mut gone = Vec::new();
+    visit(data, |row| {
+        if let Some(act) = row.act(key) {
+            acts.push(act);
+            gone.push(row);
+        } else if damaged.insert(row.number) {
+            tracing::error!("{} is not as it was stored", row.told());
+        }
+        Ok(if acts.len() as u64 == room { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    remove(data, key, &gone)?;
     Ok(acts)
 }
 
-fn read(key: &[u8; 32], draft: &[u8], found: &[u8]) -> Option<Act> {
-    aws_lc_rs::constant_time::verify_slices_are_equal(&seal(key, draft), found).ok()?;
-    let (version, leaf) = postcard::from_bytes(draft).ok()?;
-    Some(Act { version, leaf })
+/// Takes out all of these that are as they were kept back.
+pub(super) fn take_of(data: &Connection, key: &[u8; 32], whose: &Whose) -> Result<Vec<Act>, Fault> {
+    let (mut acts, mut gone) = (Vec::new(), Vec::new());
+    visit(data, |row| {
+        let wanted = match whose {
+            Whose::All => true,
+            Whose::Of(patients) => row.concerns(patients),
+        };
+        if wanted && let Some(act) = row.act(key) {
+            acts.push(act);
+            gone.push(row);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    remove(data, key, &gone)?;
+    Ok(acts)
+}
+
+/// What cannot be taken out, for it is not as it was kept back, goes with what it was about: a patient, or what bears one of these ids.
+pub(super) fn forget_damaged(data: &Connection, key: &[u8; 32], patient: Option<[u8; 32]>, ids: &[&str]) -> Result<(), Fault> {
+    let patients = BTreeSet::from_iter(patient);
+    let mut gone = Vec::new();
+    visit(data, |row| {
+        let names = |id: &str| !id.is_empty() && row.draft.windows(id.len()).any(|part| part == id.as_bytes());
+        if row.act(key).is_none() && (row.concerns(&patients) || ids.iter().any(|id| names(id))) {
+            gone.push(row);
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    remove(data, key, &gone)
+}
+
+struct Row {
+    number: i64,
+    patient: Vec<u8>,
+    draft: Vec<u8>,
+    seal: Vec<u8>,
+}
+
+impl Row {
+    /// What it says, unless it is not as it was stored.
+    fn act(&self, key: &[u8; 32]) -> Option<Act> {
+        aws_lc_rs::constant_time::verify_slices_are_equal(&seal(key, &self.draft), &self.seal).ok()?;
+        self.read().filter(|act| act.leaf.patient.unwrap_or_default()[..] == self.patient[..])
+    }
+
+    fn read(&self) -> Option<Act> {
+        let (version, leaf) = postcard::from_bytes(&self.draft).ok()?;
+        Some(Act { version, leaf })
+    }
+
+    /// Whether it is of one of these, by what stands beside the draft or by the draft itself.
+    fn concerns(&self, patients: &BTreeSet<[u8; 32]>) -> bool {
+        let is_among = |name: &[u8]| <[u8; 32]>::try_from(name).is_ok_and(|name| patients.contains(&name));
+        is_among(&self.patient) || self.read().and_then(|act| act.leaf.patient).is_some_and(|name| is_among(&name))
+    }
+
+    fn told(&self) -> String {
+        format!("data.db: act {}, which is on record and not in the log yet,", self.number)
+    }
+}
+
+/// Goes through the rows, oldest first, until told to stop.
+fn visit(data: &Connection, mut each: impl FnMut(Row) -> Result<ControlFlow<()>, Fault>) -> Result<(), Fault> {
+    let sql = "SELECT number, CAST(patient AS BLOB), CAST(draft AS BLOB), CAST(seal AS BLOB) FROM held ORDER BY number";
+    let mut statement = data.prepare_cached(sql).map_err(fault)?;
+    let mut rows = statement.query([]).map_err(fault)?;
+    while let Some(row) = rows.next().map_err(fault)? {
+        let read = || Ok(Row { number: row.get(0)?, patient: row.get(1)?, draft: row.get(2)?, seal: row.get(3)? });
+        if each(read().map_err(fault)?)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn remove(data: &Connection, key: &[u8; 32], rows: &[Row]) -> Result<(), Fault> {
+    for row in rows {
+        let mut statement = data.prepare_cached("DELETE FROM held WHERE number = ?").map_err(fault)?;
+        statement.execute([row.number]).map_err(fault)?;
+    }
+    let seals: Vec<Vec<u8>> = rows.iter().map(|row| row.seal.clone()).collect();
+    if seals.is_empty() { Ok(()) } else { tally::change(data, key, tally::HELD, &seals, None) }
 }
 
 fn seal(key: &[u8; 32], draft: &[u8]) -> [u8; 32] {
@@ -104,17 +173,12 @@ fn seal(key: &[u8; 32], draft: &[u8]) -> [u8; 32] {
 
 /// Holds each against its seal, and all of them against what was told of how many there are.
 pub(super) fn compare(data: &Connection, key: &[u8; 32], problems: &mut Vec<String>) -> Result<(), Fault> {
-    let sql = "SELECT number, CAST(draft AS BLOB), CAST(seal AS BLOB), CAST(patient AS BLOB) FROM held ORDER BY number";
-    let mut statement = data.prepare(sql).map_err(fault)?;
-    let mut rows = statement.query([]).map_err(fault)?;
-    while let Some(row) = rows.next().map_err(fault)? {
-        let (number, draft, found): (i64, Vec<u8>, Vec<u8>) =
-            (row.get(0).map_err(fault)?, row.get(1).map_err(fault)?, row.get(2).map_err(fault)?);
-        let patient: Vec<u8> = row.get(3).map_err(fault)?;
-        if read(key, &draft, &found).is_none_or(|act| act.leaf.patient.unwrap_or_default()[..] != patient[..]) {
-            problems.push(format!("data.db: act {number}, which is on record and not in the log yet, is not as it was stored"));
+    visit(data, |row| {
+        if row.act(key).is_none() {
+            problems.push(format!("{} is not as it was stored", row.told()));
         }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     if !tally::holds(data, key, tally::HELD)? {
         problems.push("data.db: the acts that are on record and not in the log yet are not all there, or others".to_owned());
     }

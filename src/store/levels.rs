@@ -23,7 +23,7 @@ pub(super) struct Level<'u> {
     start: u64,
     /// Leaves beside which room is left, for nobody is to know of them.
     unseen: u64,
-    /// Patients that are registered.
+    /// Patients that are registered or changed.
     patients: u64,
     /// Acts that nobody is to know of and that have no place yet.
     waiting: VecDeque<(&'u VersionDraft, &'u LeafDraft)>,
@@ -65,8 +65,8 @@ impl Writer {
     /// others'.
     pub(super) fn level(&mut self, level: &mut Level<'_>, edge: &mut Edge) -> Result<(), Fault> {
         let Some(like) = self.newest_own.clone() else { return Ok(()) };
-        let target = level.target(edge.size(), self.grows_by, held::count(&self.data)?);
-        let kept_back = held::take(&self.data, self.sealer.of_notes(), target.saturating_sub(edge.size()))?;
+        let target = level.target(edge.size(), self.grows_by, held::count(&self.data, MANY_HELD + 1)?);
+        let kept_back = held::take(&self.data, self.sealer.of_notes(), target.saturating_sub(edge.size()), &mut self.damaged_acts)?;
         kept_back.iter().try_for_each(|act| self.write_act((&act.version, &act.leaf), edge))?;
         while edge.size() < target
             && let Some(act) = level.waiting.pop_front()
@@ -92,6 +92,15 @@ impl Writer {
             let acts: Vec<Act> = held::take_of(&self.data, self.sealer.of_notes(), &whose)?;
             acts.iter().try_for_each(|act| self.write_act((&act.version, &act.leaf), edge))?;
             level.hides(acts.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits for a place, before something is erased that it may be about.
+    pub(super) fn write_waiting(&mut self, level: &mut Level<'_>, edge: &mut Edge) -> Result<(), Fault> {
+        while let Some(act) = level.waiting.pop_front() {
+            self.write_act(act, edge)?;
+            level.hides(1);
         }
         Ok(())
     }

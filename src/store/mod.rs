@@ -217,6 +217,7 @@ impl Store {
             grows_by: settings.grows_by.max(1),
             newest_own: None,
             releasing: Vec::new(),
+            damaged_acts: BTreeSet::new(),
             recent_raw: VecDeque::new(),
             counting: counting::Counting::new(settings.folder.clone(), Arc::clone(&leaf_form)),
             condemned: false,
@@ -293,7 +294,11 @@ impl Store {
     /// The same, and what was kept back from the log has its place there too: for who is told of these, or erases.
     pub async fn release(&self, whose: Whose) -> Result<(), Fault> {
         self.settle().await?;
-        let is_any = self.glance(|reader| reader.is_any_held(&whose)).await?;
+        if !self.glance(|reader| reader.is_any_held()).await? {
+            return Ok(());
+        }
+        let wanted = whose.clone();
+        let is_any = self.read(move |reader| reader.is_any_held_of(&wanted)).await?;
         if is_any { self.ask_to_settle(Some(whose)).await } else { Ok(()) }
     }
 

@@ -340,9 +340,14 @@ impl<'c> Reader<'c> {
         tile(&self.connection, level, position)
     }
 
-    /// Whether acts of these were kept back from the log.
-    pub(super) fn is_any_held(&self, whose: &Whose) -> Result<bool, Fault> {
-        held::is_any_of(&self.connection, whose)
+    /// Whether acts were kept back from the log.
+    pub(super) fn is_any_held(&self) -> Result<bool, Fault> {
+        held::is_any(&self.connection)
+    }
+
+    /// Whether acts of these were, all of which are as they were stored.
+    pub(super) fn is_any_held_of(&self, whose: &Whose) -> Result<bool, Fault> {
+        held::is_any_of(&self.connection, self.sealer.of_notes(), whose)
     }
 
     /// Leaf entries from a position on, at most `limit`.

@@ -33,6 +33,11 @@ impl Begun<'_> {
             && self.unit.versions.iter().filter(|version| self.unit.is_beside(version)).any(|version| other.relies_on(version))
     }
 
+    /// Whether nothing of it was written, for it was stale or a replay.
+    pub(super) fn is_turned_away(&self) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| !matches!(outcome, Committed::Done { .. }))
+    }
+
     /// Nothing of it is left to write.
     pub(super) fn end(&mut self) {
         self.outcome = Some(Committed::Done { leaves: std::mem::take(&mut self.leaves) });

@@ -22,7 +22,7 @@ use crate::killpoint;
 use crate::ledger::Edge;
 use crate::outcome::{Fault, FaultKind};
 use rusqlite::{Connection, params};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::runtime::Runtime;
@@ -130,6 +130,8 @@ pub(super) struct Writer {
     pub(super) changes: Arc<Changes>,
     /// Whose acts that were kept back go into the group under way.
     pub(super) releasing: Vec<Whose>,
+    /// The acts kept back that are known not to be as they were stored.
+    pub(super) damaged_acts: BTreeSet<i64>,
     /// Whether the group under way erases.
     pub(super) condemned: bool,
     /// Bytes that several units share, newest first, with the row that holds them.
@@ -349,16 +351,22 @@ impl Writer {
         Ok(outcomes)
     }
 
-    /// Writes units in their order, and then what stands beside them; earlier where a unit relies on what stands beside one before it, or erases. Acts that
-    /// wait for room may come behind an erasure: it is planned again until nothing is left, and that brings them in.
+    /// Writes units in their order, and then what stands beside them; earlier where a unit relies on what stands beside one before it. Before one that
+    /// erases, all of these is written, acts that wait for room too.
     fn write_units<'u>(&mut self, units: &'u [Box<Unit>], level: &mut Level<'u>, edge: &mut Edge) -> Result<Vec<Committed>, Fault> {
         let mut begun = Vec::with_capacity(units.len());
         for unit in units {
             if unit.erasure.is_some() || begun.iter().any(|earlier: &Begun<'_>| earlier.is_relied_on_by(unit)) {
                 begun.iter_mut().try_for_each(|earlier| self.finish_unit(earlier, level, edge))?;
             }
-            level.expect(unit);
-            begun.push(self.begin_unit(unit, edge)?);
+            if unit.erasure.is_some() {
+                self.write_waiting(level, edge)?;
+            }
+            let one = self.begin_unit(unit, edge)?;
+            if !one.is_turned_away() {
+                level.expect(unit);
+            }
+            begun.push(one);
         }
         begun.iter_mut().try_for_each(|unit| self.finish_unit(unit, level, edge))?;
         Ok(begun.into_iter().filter_map(|unit| unit.outcome).collect())

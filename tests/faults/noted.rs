@@ -150,10 +150,9 @@ async fn older_data_is_sealed_once() {
     assert!(told.contains("are not all there") && told.contains("was not noted by the gateway"), "{told}");
 }
 
-/// Acts that are kept back from the log are on record: one that is taken away, or is another, is missed; and they come to their places after a start.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn acts_that_are_kept_back_are_missed() {
-    let world = Setup::adjusted(|settings| settings.ledger.grows_by = 4).start().await;
+/// A gateway that shows one of twelve patients that were asked for, and keeps the acts about eight back; with their ids.
+async fn keeping_back() -> (AtRest, Vec<String>) {
+    let world = Setup::configured(OFFICER).with(|settings| settings.ledger.grows_by = 4).start().await;
     let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
     let mut ids = Vec::new();
     for number in 0..12 {
@@ -163,6 +162,13 @@ async fn acts_that_are_kept_back_are_missed() {
     world.running.store.settle().await.unwrap();
     let at_rest = AtRest::of(world).await;
     assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 8, "one is counted, three have room");
+    (at_rest, ids)
+}
+
+/// Acts that are kept back from the log are on record: one that is taken away, or is another, is missed; and they come to their places after a start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acts_that_are_kept_back_are_missed() {
+    let (at_rest, ids) = keeping_back().await;
     at_rest.check("DELETE FROM held WHERE number = (SELECT max(number) FROM held)", "in the log yet are not all there");
     at_rest.check("UPDATE held SET draft = x'00' WHERE number = (SELECT min(number) FROM held)", "in the log yet, is not as it was stored");
     at_rest.check(
@@ -174,6 +180,38 @@ async fn acts_that_are_kept_back_are_missed() {
     for id in &ids {
         let trail = oversight.get(&format!("Patient/{id}/$provenance-trail")).await.expect(200).text();
         assert_eq!(trail.matches("{\"type\":\"withheld\"").count(), 1);
+    }
+    let at_rest = AtRest::of(world).await;
+    assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 0);
+    assert_eq!(at_rest.fsck().0, Some(0));
+}
+
+/// Acts kept back that are not as they were stored stand in nobody's way but those they are about: without them nobody is told that a trail is whole. They go
+/// where their patients are erased.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_acts_are_passed_over_and_go_with_their_patients() {
+    let (at_rest, ids) = keeping_back().await;
+    let nth = |number: u32| format!("(SELECT number FROM held ORDER BY number LIMIT 1 OFFSET {number})");
+    at_rest.change(&format!("UPDATE held SET draft = x'00' WHERE number = {}", nth(0)));
+    at_rest.change(&format!("UPDATE held SET patient = zeroblob(32) WHERE number = {}", nth(1)));
+    let world = at_rest.start().await;
+    let oversight = world.party("health-department").await;
+    let mut refused = Vec::new();
+    for id in &ids {
+        let trail = oversight.get(&format!("Patient/{id}/$provenance-trail")).await;
+        match trail.status {
+            500 => refused.push(id),
+            _ => assert_eq!(trail.expect(200).text().matches("{\"type\":\"withheld\"").count(), 1),
+        }
+    }
+    assert_eq!(refused.len(), 2);
+    // The others have come to their places, though those that did not stand before them.
+    let at_rest = AtRest::left_by(world).await;
+    assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 2);
+    let world = at_rest.start().await;
+    let officer = officer(&world).await;
+    for id in refused {
+        officer.call(Call::new("POST", &format!("Patient/{id}/$erase"))).await.expect(200);
     }
     let at_rest = AtRest::of(world).await;
     assert_eq!(at_rest.asked("SELECT count(*) FROM held"), 0);
