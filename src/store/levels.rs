@@ -13,9 +13,12 @@ use std::collections::VecDeque;
 const ROOM_QUARTERS: u64 = 3;
 /// Leaves that may be noted of each Patient who is registered: that they are somebody who is known, one for each record of theirs.
 const NOTED_OF_A_PATIENT: u64 = 4;
-/// From so many acts that are kept back on there is more room, whoever asked what, so that they do not become ever more.
+/// From so many acts that are kept back on there is more room, whoever asked what: for this part of them, so that they do not become ever more.
 const MANY_HELD: u64 = 512;
-const ROOM_FOR_MANY: u64 = 256;
+const PART_OF_MANY: u64 = 8;
+const MIN_ROOM_FOR_MANY: u64 = 256;
+/// How many acts that are kept back are counted.
+const MAX_COUNTED: u64 = 65_536;
 
 /// What a part of a group adds to the log.
 pub(super) struct Level<'u> {
@@ -55,7 +58,7 @@ impl<'u> Level<'u> {
             return if grows_by == 1 { size + self.waiting.len() as u64 } else { size };
         }
         let room = (grows_by * ROOM_QUARTERS / 4).max(self.patients * NOTED_OF_A_PATIENT);
-        let room = if held > MANY_HELD { room + ROOM_FOR_MANY } else { room };
+        let room = if held > MANY_HELD { room + (held / PART_OF_MANY).max(MIN_ROOM_FOR_MANY) } else { room };
         self.start + (grown.saturating_sub(self.unseen) + room).max(grown).next_multiple_of(grows_by)
     }
 }
@@ -65,7 +68,7 @@ impl Writer {
     /// others'.
     pub(super) fn level(&mut self, level: &mut Level<'_>, edge: &mut Edge) -> Result<(), Fault> {
         let Some(like) = self.newest_own.clone() else { return Ok(()) };
-        let target = level.target(edge.size(), self.grows_by, held::count(&self.data, MANY_HELD + 1)?);
+        let target = level.target(edge.size(), self.grows_by, held::count(&self.data, MAX_COUNTED)?);
         let kept_back = held::take(&self.data, self.sealer.of_notes(), target.saturating_sub(edge.size()), &mut self.damaged_acts)?;
         kept_back.iter().try_for_each(|act| self.write_act((&act.version, &act.leaf), edge))?;
         while edge.size() < target

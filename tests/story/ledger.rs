@@ -122,6 +122,29 @@ async fn it_grows_by_so_many_leaves_at_once() {
     }
 }
 
+/// Where very many acts wait for room there is more of it, whoever asks what: they do not become ever more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_grows_by_more_where_very_many_wait() {
+    let world = Setup::adjusted(|settings| settings.ledger.anchor_within_ms = 0).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let mut ids = Vec::new();
+    for number in 0..48 {
+        ids.push(a.create(&patient(&number.to_string())).await);
+    }
+    let mut seen = BTreeSet::new();
+    for _ in 0..24 {
+        let before = world.running.store.ledger_head().size();
+        b.get(&format!("Patient?_id={}", ids.join(","))).await.expect(200);
+        seen.insert(world.running.store.ledger_head().size() - before);
+        let waiting: u64 = rusqlite::Connection::open(world.data().join("data.db"))
+            .and_then(|data| data.query_row("SELECT count(*) FROM held", [], |row| row.get(0)))
+            .unwrap();
+        assert!(waiting < 512 + 48, "{waiting}");
+    }
+    // One is counted and twelve have room, and 256 more do from 512 on that wait.
+    assert_eq!(seen, BTreeSet::from([16, 272]));
+}
+
 /// Nor does it at the edge of what it grows by, with as many records of one's own as one likes beside what is hidden.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nor_do_records_of_ones_own_beside_it() {
