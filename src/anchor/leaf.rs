@@ -24,8 +24,7 @@
 use super::tags::Epoch;
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use crate::sign::hmac;
 
 /// The size of a leaf of anything but a version.
 pub const LEAF_BYTES: usize = 142;
@@ -324,12 +323,7 @@ pub fn counter_offsets() -> [usize; TAGS] {
 
 /// HMAC-SHA-256(record key, domain ‖ 0 ‖ digest). The domain names what was digested and how.
 pub fn commitment(key: &[u8; 32], domain: &str, digest: &[u8; 32]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
-    mac.update(domain.as_bytes());
-    mac.update(&[0]);
-    mac.update(digest);
-    mac.finalize().into_bytes().into()
+    hmac(key, [domain.as_bytes(), &[0], digest])
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use super::leaf::{
     TAGS_AT, VERSION_FORMAT, VERSION_LEAF_BYTES,
 };
 use crate::ledger::index::Tag;
+use crate::sign::hmac;
 use crate::store::{LeafForm, Reader};
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::ops::Range;
@@ -59,10 +59,7 @@ impl LeafKeys {
     /// What is made for a purpose of the commitments of an entry.
     fn derived(&self, purpose: &[&[u8]], entry: &[u8]) -> Option<[u8; 32]> {
         let commitments = entry.get(COMMITMENTS_AT..entry.len().min(VERSION_LEAF_BYTES))?;
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any key length");
-        purpose.iter().chain([&commitments]).for_each(|part| mac.update(part));
-        Some(mac.finalize().into_bytes().into())
+        Some(hmac(&self.0, purpose.iter().copied().chain([commitments])))
     }
 
     /// Gives a leaf in the clear the form that all have; nothing where it is none.

@@ -2,9 +2,8 @@
 
 use crate::clock::Instant;
 use crate::ledger::index::Tag;
+use crate::sign::hmac;
 use crate::store::{Keyring, PatientKey};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 
 /// Tags change after this long, so that leaves of different epochs cannot be linked.
 const EPOCH_SECONDS: i64 = 30 * 24 * 3600;
@@ -41,20 +40,13 @@ impl PatientTags {
 
     /// The tag of a resource: `Patient/…` for the patient, `Observation/…` for a record of theirs.
     pub fn tag(&self, reference: &str) -> Tag {
-        cut(&mac(&self.0, reference.as_bytes()))
+        cut(&hmac(&self.0, [reference.as_bytes()]))
     }
 }
 
 /// The tag of an organisation, by its key.
 pub(super) fn partner_tag(keyring: &Keyring, partner: &str, epoch: Epoch) -> Tag {
-    cut(&mac(&keyring.derived("partner tags"), &[&epoch.0.to_be_bytes(), partner.as_bytes()].concat()))
-}
-
-fn mac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    cut(&hmac(&keyring.derived("partner tags"), [&epoch.0.to_be_bytes()[..], partner.as_bytes()]))
 }
 
 fn cut(whole: &[u8; 32]) -> Tag {

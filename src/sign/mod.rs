@@ -1,7 +1,7 @@
 //! Signatures on what is sent and on what is stored: who made them, over which bytes, and whether they hold.
 //!
 //! In scope: detached JSON Web Signatures over canonical FHIR JSON, the signatures of a Provenance, HTTP Message Signatures with
-//! Content-Digest, the public keys they are checked with, and the key the gateway signs with. Out of scope: fetching key sets (`identity`),
+//! Content-Digest, the public keys they are checked with, and the key the gateway signs with; keyed hashes. Out of scope: fetching key sets (`identity`),
 //! who must sign what (`pipeline`), signed notes of the log (`ledger`), tokens and assertions (`identity`).
 //!
 //! Invariants:
@@ -21,6 +21,7 @@ mod fields;
 mod gateway;
 mod jws;
 mod key;
+mod mac;
 mod message;
 mod problem;
 mod recheck;
@@ -35,6 +36,7 @@ pub use document::{Candidate, DocumentSignature, MAX_SIGNATURES, signatures_of, 
 pub use gateway::{GatewaySigner, PROVENANCE_DIGEST, check_gateway_signature, is_gateways};
 pub use jws::Detached;
 pub use key::{Algorithm, MAX_KEYS, PublicKey, read_keys};
+pub use mac::hmac;
 pub use message::{Freshness, HttpSignature, Request, http_signatures};
 pub use problem::Problem;
 pub use recheck::{Covered, Evidence, Rechecked, attest_again, kept_key_id, recheck};

@@ -8,10 +8,9 @@ use super::destroyed::{self, Told};
 use super::fault;
 use crate::clock::Entropy;
 use crate::outcome::{Fault, FaultKind};
+use crate::sign;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, RandomizedNonceKey};
-use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, params};
-use sha2::Sha256;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -360,13 +359,8 @@ pub(super) fn derived(gateway: &[u8; 32], purpose: &str) -> [u8; 32] {
 
 /// HMAC-SHA-256 over length-prefixed parts.
 pub(super) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length");
-    for part in parts {
-        mac.update(&(part.len() as u64).to_be_bytes());
-        mac.update(part);
-    }
-    mac.finalize().into_bytes().into()
+    let lengths: Vec<[u8; 8]> = parts.iter().map(|part| (part.len() as u64).to_be_bytes()).collect();
+    sign::hmac(key, lengths.iter().zip(parts).flat_map(|(length, part)| [&length[..], part]))
 }
 
 fn seal(key: &[u8; 32], bound_to: &[u8], secret: &[u8; 32]) -> Result<Vec<u8>, Fault> {
