@@ -221,6 +221,35 @@ async fn a_search_gives_what_was_done_in_many_roles() {
     assert_eq!(found.json()["total"], 249);
 }
 
+/// Of people known by their numbers so many are looked for; what further ones made is not shown where somebody's is denied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_more_people_made_than_are_looked_for_is_left_out() {
+    const LOOKED_FOR: usize = 256;
+    const STAFF: &str = "urn:oid:1.3.6.1.4.1.99999.8";
+    let scene = scene().await;
+    let id = scene.a.create(&patient("1")).await;
+    let mut consent = permit_to(&id, "hospital-b");
+    let data =
+        json!([{"meaning": "authoredby", "reference": {"type": "Practitioner", "identifier": {"system": STAFF, "value": "nobody"}}}]);
+    consent["provision"]["provision"] = json!([{"type": "deny", "data": data}]);
+    scene.a.create(&consent).await;
+    for (from, to, shown) in [(0, LOOKED_FOR, LOOKED_FOR), (LOOKED_FOR, LOOKED_FOR + 3, LOOKED_FOR)] {
+        let mut entries = Vec::new();
+        for number in from..to {
+            let known = json!([{"system": STAFF, "value": format!("s{number}")}]);
+            let mut result = observation(&format!("Patient/{id}"));
+            result["performer"] = json!([{"type": "Practitioner", "identifier": known[0]}]);
+            let person = json!({"resourceType": "Practitioner", "identifier": known, "name": [{"family": "Xa"}]});
+            for (kind, resource) in [("Practitioner", person), ("Observation", result)] {
+                entries.push(json!({"resource": resource, "request": {"method": "POST", "url": kind}}));
+            }
+        }
+        scene.a.post("", &bundle("batch", entries)).await.expect(200);
+        let found = scene.b.get(&format!("Observation?patient={id}&_count=0")).await.expect(200);
+        assert_eq!(found.json()["total"], shown);
+    }
+}
+
 /// What lies between a hospital and what it is part of may be gone, or called otherwise: a denial to the whole goes on holding.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denial_to_a_trust_outlives_what_leads_to_it() {

@@ -24,12 +24,12 @@ const PATIENT: &str = "Patient/";
 /// A name that an entry uses, and the `Patient/gateway-id` it stands for.
 type Told = (String, String);
 
-/// Says in `meta` who the patients are that a Bundle's entries name. What its sender says of it there is not taken.
+/// Says in `meta` who the patients are that a Bundle's entries name. What its sender says of it there is not taken, also where the rule is switched off.
 pub(in super::super) fn apply(bundle: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
-    if !work.on(REFERENCES) || bundle.get("resourceType").and_then(Node::as_text) != Some("Bundle") {
+    if bundle.get("resourceType").and_then(Node::as_text) != Some("Bundle") {
         return;
     }
-    let told = told(bundle, work);
+    let told = if work.on(REFERENCES) { told(bundle, work) } else { BTreeSet::new() };
     let claimed = bundle.get("meta").is_some_and(|meta| meta.items("extension").iter().any(is_ours));
     if told.is_empty() && !claimed {
         return;
@@ -124,6 +124,7 @@ fn own_name(node: &Node, context: &Context<'_>) -> Option<Told> {
 mod tests {
     use super::super::super::tests::{run, source};
     use super::super::super::{GatewayIds, Switches};
+    use super::{MAX_NAMES, REFERENCES};
     use crate::fhir::json;
 
     const OWN: &str = "https://epic.example/api/FHIR/R4";
@@ -186,10 +187,34 @@ mod tests {
     #[test]
     fn what_a_sender_says_of_it_is_not_taken() {
         let meta = r#""meta":{"extension":[{"url":"urn:x"},{"url":"urn:hearthgate:fhir:named-patient","valueReference":{"reference":"Patient/hg-00000000000000000000000000","display":"Patient/p"}}]},"#;
+        let mut off = Switches::default();
+        off.set(REFERENCES, false);
+        for switches in [Switches::default(), off] {
+            let mut source = source();
+            source.switches = switches;
+            let done = run(&bundle(meta, &[("urn:uuid:1", &about("urn:uuid:2"))]), &source);
+            assert_eq!(json::write(done.resource.get("meta").unwrap().get("extension").unwrap()), r#"[{"url":"urn:x"}]"#);
+            assert!(done.changes.iter().any(|change| change.path == "Bundle.meta.extension" && change.before.is_some()));
+        }
+    }
+
+    #[test]
+    fn a_bundle_with_more_names_than_are_looked_at_is_refused() {
         let mut source = source();
         source.switches = Switches::default();
-        let done = run(&bundle(meta, &[("urn:uuid:1", &about("urn:uuid:2"))]), &source);
-        assert_eq!(json::write(done.resource.get("meta").unwrap().get("extension").unwrap()), r#"[{"url":"urn:x"}]"#);
-        assert!(done.changes.iter().any(|change| change.path == "Bundle.meta.extension" && change.before.is_some()));
+        let of = |names: usize| {
+            let subjects: Vec<String> = (0..names).map(|number| about(&format!("Patient/p{number}"))).collect();
+            let entries: Vec<(&str, &str)> = subjects.iter().map(|subject| ("urn:uuid:1", subject.as_str())).collect();
+            run(&bundle("", &entries), &source)
+        };
+        let most = of(MAX_NAMES);
+        assert!(!most.is_refused(), "{:?}", most.findings);
+        assert_eq!(most.resource.get("meta").unwrap().items("extension").len(), MAX_NAMES);
+        let more = of(MAX_NAMES + 1);
+        assert!(
+            more.is_refused() && more.findings.iter().any(|finding| finding.message_id == "bundle-too-many-patients"),
+            "{:?}",
+            more.findings
+        );
     }
 }
