@@ -131,6 +131,31 @@ fn a_cache_that_cannot_be_read_is_not_added_to() {
     assert_eq!(validate("r.own#1.0.0").0, 1, "the Patient is judged, with what is there");
 }
 
+/// A definition, or a folder of them, may be given where a package may.
+#[test]
+fn definitions_are_read_where_a_package_may_be_given() {
+    let folder = desk();
+    let profile = r#"{"resourceType": "StructureDefinition", "url": "http://example.org/p", "name": "P", "status": "draft", "kind": "resource",
+        "abstract": false, "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient", "derivation": "constraint",
+        "differential": {"element": [{"id": "Patient", "path": "Patient"}, {"id": "Patient.birthDate", "path": "Patient.birthDate", "min": 1}]}}"#;
+    std::fs::create_dir_all(folder.path().join("loose/none")).unwrap();
+    folder.write("loose/profile.json", profile);
+    folder.write("loose/notes.txt", "no definition");
+    let validate = |given: &str| {
+        let judged = hearthgate(&["validate", "p.json", "-ig", given, "--profile", "http://example.org/p"], folder.path());
+        (status(&judged), String::from_utf8_lossy(&[judged.stdout, judged.stderr].concat()).into_owned())
+    };
+    for given in ["loose", "loose/profile.json"] {
+        let (code, said) = validate(given);
+        assert!(code == 1 && said.contains("birthDate"), "{given}: {code} {said}");
+    }
+    let (code, said) = validate("loose/none");
+    assert!(code == 2 && said.contains("no package.json"), "{code} {said}");
+    folder.write("loose/broken.json", "{");
+    let (code, said) = validate("loose");
+    assert!(code == 2 && said.contains("broken.json"), "{code} {said}");
+}
+
 /// Nobody writes to a pipe that lies in a folder.
 #[test]
 fn a_pipe_in_a_folder_is_passed_over() {

@@ -2,17 +2,16 @@
 
 mod formats;
 mod inputs;
+mod loading;
 mod release;
 mod unread;
 
 use super::package::CacheArgument;
 use super::{FAULT, FINDINGS, FINE, USAGE, complain, named, said};
 use crate::clock::Clock;
-use crate::definitions::Definitions;
 use crate::fhir::json;
 use crate::fhir::temporal::DateTime;
 use crate::outcome::{Finding, Severity};
-use crate::packages::{CacheError, Coordinates, Limits, with_neighbours};
 use crate::validate::{Options, reading};
 use clap::{ArgAction, Args, ValueEnum};
 use formats::{Format, Verdict, Writer};
@@ -59,7 +58,8 @@ pub struct ValidateArguments {
     /// A profile that every resource must meet, by canonical URL; may be given more than once.
     #[arg(long)]
     profile: Vec<String>,
-    /// A package of definitions: `.tgz`, folder, or NAME#VERSION of the cache, with what it needs; may be given more than once.
+    /// A package of definitions: `.tgz`, folder, or NAME#VERSION of the cache, with what it needs; or a file with a definition, or a folder of such; may
+    /// be given more than once.
     #[arg(long = "package", alias = "ig")]
     packages: Vec<String>,
     #[command(flatten)]
@@ -191,7 +191,7 @@ pub fn validate(arguments: &ValidateArguments) -> u8 {
         Ok(files) => files,
         Err(error) => return complain(if error.is_usage { USAGE } else { FAULT }, error.text),
     };
-    let loaded = load(arguments);
+    let loaded = loading::definitions(arguments);
     let judge = match loaded.as_ref().map_err(Clone::clone).and_then(|loaded| Judge::new(loaded.as_ref(), arguments)) {
         Ok(judge) => judge,
         Err(text) => return complain(USAGE, text),
@@ -242,44 +242,6 @@ fn options(arguments: &ValidateArguments) -> Options {
         now: DateTime::parse(&Clock::system().now().to_fhir_instant()).ok(),
         ..Options::default()
     }
-}
-
-/// The definitions beyond the embedded ones; none when none are asked for.
-fn load(arguments: &ValidateArguments) -> Result<Option<Definitions>, String> {
-    if arguments.packages.is_empty() && arguments.definitions.is_empty() && arguments.fhir_version.starts_with("4.0") {
-        return Ok(None);
-    }
-    let mut packages = Vec::new();
-    for package in &arguments.packages {
-        packages.extend(located(package, arguments)?);
-    }
-    let folders: Vec<&std::path::Path> = packages.iter().map(PathBuf::as_path).collect();
-    let mut definitions = release::definitions(&arguments.fhir_version, &folders, &arguments.cache, arguments.schema.is_some())?;
-    let mut single = Vec::new();
-    for file in &arguments.definitions {
-        let bytes = inputs::definition(file).map_err(|error| error.text)?;
-        let is_xml = file.extension().is_some_and(|extension| extension == "xml");
-        let read = reading::read(&bytes, is_xml, json::DEFAULT_DEPTH, definitions.types(), true);
-        single.push(read.map(|(node, _)| node).map_err(|finding| format!("{}: {}", file.display(), finding.text))?);
-    }
-    definitions.add(&single);
-    Ok(Some(definitions))
-}
-
-/// The files or folders of a package: itself with what it needs and lies beside it, or from the cache with all it needs.
-fn located(package: &str, arguments: &ValidateArguments) -> Result<Vec<PathBuf>, String> {
-    let path = PathBuf::from(package);
-    if path.exists() {
-        named::check(&path).map_err(|error| format!("{package}: {error}"))?;
-        return Ok(with_neighbours(&path, &Limits::default()));
-    }
-    let wish = Coordinates::parse(package).ok_or_else(|| format!("{package}: there is no such file, folder or package"))?;
-    let found = arguments.cache.open()?.with_dependencies(&wish);
-    found.map_err(|error| match error {
-        CacheError::NotHere(_) => format!("{error}; add it with: hearthgate package add"),
-        // What else is wrong says itself what helps.
-        _ => error.to_string(),
-    })
 }
 
 /// What became of the documents of a run.
