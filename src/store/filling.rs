@@ -89,7 +89,7 @@ fn close_lists(data: &Connection, sealer: &Sealer) -> Result<BTreeMap<String, u6
     let transaction = data.unchecked_transaction().map_err(fault)?;
     let (mut noted, mut after) = (Vec::new(), i64::MIN);
     loop {
-        let sql = format!("{SELECT_CURRENT} WHERE v.seq = r.current AND r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?");
+        let sql = format!("{SELECT_CURRENT} WHERE v.seq = r.current AND +r.type = ? AND v.seq > ? ORDER BY v.seq LIMIT ?");
         let rows = apart(&transaction, sealer, &sql, vec![TYPE_NAME.to_owned().into(), after.into(), reader::rows(PORTION)])?;
         let Some(last) = rows.last() else { break };
         for version in rows.sound.iter().filter(|version| !version.deleted()) {
