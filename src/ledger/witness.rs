@@ -144,6 +144,9 @@ pub enum Answer {
     Cosigned(NoteSignature),
     /// The witness is at this size: ask again from there.
     From(u64),
+    /// The witness is at this size, beyond the tree that it was shown: whoever holds a newer checkpoint of the log may have shown it that. Where the log was
+    /// never so large, it is another log.
+    Beyond(u64),
     /// The witness saw another history of this log than the one it was shown now.
     SplitView,
     /// Nothing that can be used; asking again later may help.
@@ -157,8 +160,7 @@ pub fn read_answer(status: u16, media_type: &str, body: &[u8], checkpoint: &Note
         409 if media_type.split(';').next().map(str::trim) == Some(SIZE_MEDIA_TYPE) => {
             let stated = std::str::from_utf8(body).ok().and_then(|text| decimal(text.trim_end_matches('\n')));
             match stated {
-                // A witness that has cosigned a larger tree has seen leaves that this log no longer has.
-                Some(stated) if stated > size => Answer::SplitView,
+                Some(stated) if stated > size => Answer::Beyond(stated),
                 Some(stated) => Answer::From(stated),
                 None => Answer::SplitView,
             }

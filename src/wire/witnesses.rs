@@ -15,6 +15,8 @@ use tokio::sync::watch;
 
 /// How often one witness is asked within a round: once to learn where it is, once from there, once more if it moved meanwhile.
 const ASKED_PER_ROUND: u32 = 3;
+/// How often a round is begun anew with a newer checkpoint, because a witness was shown that one by somebody else meanwhile.
+const OUTPACED_MAX: u32 = 5;
 /// The longest wait between two rounds that do not reach the quorum.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,19 @@ struct Witness {
     last_size: u64,
     /// Set for good once it saw another history: only a person can say which of the two is right.
     alarmed: bool,
+}
+
+impl Witness {
+    fn alarm(&mut self, size: u64) {
+        self.alarmed = true;
+        metrics::counter!("hearthgate_ledger_split_view_total").increment(1);
+        tracing::error!(
+            witness = self.name,
+            size,
+            "SPLIT VIEW: this witness saw another history of the log; it is asked no more until a restart. Was the data set back, or does another \
+             instance sign?"
+        );
+    }
 }
 
 impl Witnesses {
@@ -93,12 +108,24 @@ impl Witnesses {
         }
     }
 
-    /// Shows the newest checkpoint to every witness; whether enough of them cosigned.
+    /// Shows the newest checkpoint to every witness, and a newer one where somebody else was faster with that; whether enough of them cosigned.
     async fn round(&mut self) -> Result<bool, Fault> {
-        let head = self.store.ledger_head();
+        let mut outpaced = 0;
+        loop {
+            let head = self.store.ledger_head();
+            let is_cosigned = self.cosign(&head).await?;
+            let is_outpaced = self.witnesses.iter().any(|witness| !witness.alarmed && witness.last_size > head.size());
+            if is_cosigned || !is_outpaced || outpaced == OUTPACED_MAX {
+                return Ok(is_cosigned);
+            }
+            outpaced += 1;
+        }
+    }
+
+    async fn cosign(&mut self, head: &LedgerHead) -> Result<bool, Fault> {
         let mut note: Note = head.note.parse().map_err(|error: Malformed| Fault::new(FaultKind::Ledger, error.to_string()))?;
         let asked = self.witnesses.iter_mut().filter(|witness| !witness.alarmed);
-        let answers = join_all(asked.map(|witness| ask(&self.http, &self.store, &head, &note, witness))).await;
+        let answers = join_all(asked.map(|witness| ask(&self.http, &self.store, head, &note, witness))).await;
         for cosignature in answers.into_iter().flatten() {
             note.add(cosignature).map_err(|error| Fault::new(FaultKind::Ledger, error.to_string()))?;
         }
@@ -134,15 +161,13 @@ async fn ask(http: &Client, store: &Store, head: &LedgerHead, note: &Note, witne
                 return Some(signature);
             }
             Answer::From(size) => witness.last_size = size,
-            Answer::SplitView => {
-                witness.alarmed = true;
-                metrics::counter!("hearthgate_ledger_split_view_total").increment(1);
-                tracing::error!(
-                    witness = witness.name,
-                    size = head.size(),
-                    "SPLIT VIEW: this witness saw another history of the log; it is asked no more until a restart. Was the data set back, or does \
-                     another instance sign?"
-                );
+            // The log's head is read anew: the witness has answered since.
+            Answer::Beyond(size) if size <= store.ledger_head().size() => {
+                witness.last_size = size;
+                return None;
+            }
+            Answer::Beyond(_) | Answer::SplitView => {
+                witness.alarm(head.size());
                 return None;
             }
             Answer::Unusable(why) => {

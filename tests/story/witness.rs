@@ -9,9 +9,10 @@ use crate::support::{Call, Folder, Setup, World, until};
 use hearthgate::clock::Clock;
 use hearthgate::evidence::{Kept, verify};
 use hearthgate::ledger::merkle::leaf_hash;
-use hearthgate::ledger::witness::AddCheckpoint;
+use hearthgate::ledger::witness::{AddCheckpoint, SIZE_MEDIA_TYPE};
 use hearthgate::ledger::{Algorithm, Checkpoint, Edge, Hash, LedgerError, Note, Policy, SigningKey, TileReader, TreeHashes, VerifierKey};
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The text of the one signing key a folder of keys holds under a name.
 fn key_in(world: &World, file: &str) -> SigningKey {
@@ -347,6 +348,53 @@ async fn a_log_whose_witness_saw_another_history_is_told() {
     })
     .await;
     assert!(log.running.store.cosigned().is_none());
+}
+
+/// A request to a witness that it can answer.
+struct Asked {
+    stream: tokio::net::TcpStream,
+    checkpoint: Note,
+}
+
+impl Asked {
+    async fn next(listener: &tokio::net::TcpListener) -> Asked {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut read, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            let count = stream.read(&mut piece).await.unwrap();
+            assert!(count > 0, "a request breaks off");
+            read.extend_from_slice(&piece[..count]);
+            let text = String::from_utf8_lossy(&read);
+            if let Some(Ok(request)) = text.split_once("\r\n\r\n").map(|(_, body)| body.parse::<AddCheckpoint>()) {
+                return Asked { stream, checkpoint: request.checkpoint };
+            }
+        }
+    }
+
+    async fn answer(mut self, status: u16, media: &str, body: &str) {
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {media}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        self.stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    }
+}
+
+/// Whoever holds a newer checkpoint of the log may have shown it to a witness already: that is no other history, and the log goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_witness_that_was_shown_more_by_others_is_asked_from_there() {
+    let (files, key) = (Folder::new("files"), log_key(9));
+    let cosigner = SigningKey::from_seed("w.test", Algorithm::CosignatureV1, &[9; 32]).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let log = witnessed(&files, &key, cosigner.verifier(), &format!("http://{}", listener.local_addr().unwrap())).await;
+    let first = Asked::next(&listener).await;
+    // While it is asked, somebody else shows it what the log has signed since.
+    log.party("hospital-a").await.create(&patient("1")).await;
+    let size = log.running.store.ledger_head().size();
+    assert!(size > 0 && !first.checkpoint.unverified_text().contains(&format!("\n{size}\n")));
+    first.answer(409, SIZE_MEDIA_TYPE, &format!("{size}\n")).await;
+    let second = Asked::next(&listener).await;
+    let cosignature = cosigner.cosign(second.checkpoint.unverified_text(), 1).unwrap();
+    second.answer(200, "text/plain", &format!("{cosignature}\n")).await;
+    let shown = until("the checkpoint is cosigned", async || log.running.store.cosigned()).await;
+    assert!(shown.size >= size);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

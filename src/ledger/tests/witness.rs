@@ -112,7 +112,7 @@ fn answers_and_what_they_mean() {
     check(200, "", &line(2, text).repeat(17), Answer::Unusable("its answer has no cosignature by its key"));
     check(409, SIZE_MEDIA_TYPE, "13\n", Answer::From(13));
     check(409, "text/x.tlog.size; charset=utf-8", "0\n", Answer::From(0));
-    check(409, SIZE_MEDIA_TYPE, "21\n", Answer::SplitView);
+    check(409, SIZE_MEDIA_TYPE, "21\n", Answer::Beyond(21));
     check(409, SIZE_MEDIA_TYPE, "many\n", Answer::SplitView);
     check(409, "text/plain", "13\n", Answer::SplitView);
     check(409, "", "", Answer::SplitView);
