@@ -146,7 +146,12 @@ fn demand(walk: &mut Walk<'_>, set: &str, demand: Demand, type_name: &str, node:
             let text = format!("The code is not in the value set {}, {}", named(walk, set), demand.words);
             walk.report.add(rule, path, node, text);
         }
-        Membership::Undecidable => undecided(walk, set, demand, node, path),
+        Membership::Undecidable => {
+            if demand.is_required && type_name == "CodeableConcept" {
+                codings::refuse_unknown(walk, node, path);
+            }
+            undecided(walk, set, demand, node, path)
+        }
     }
 }
 

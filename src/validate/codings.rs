@@ -14,6 +14,7 @@ const NO_SUCH_CODE: Rule = Rule::error(IssueType::CodeInvalid, "Unknown_Code_in_
 const PERHAPS_NEWER: Rule = Rule::warning(IssueType::CodeInvalid, "UNKNOWN_CODE_IN_FRAGMENT");
 const OUT_OF_USE: Rule = Rule::warning(IssueType::BusinessRule, "INACTIVE_CONCEPT_FOUND");
 const UNKNOWN_SYSTEM: Rule = Rule::warning(IssueType::NotFound, "UNKNOWN_CODESYSTEM");
+const NO_SUCH_SYSTEM: Rule = Rule::error(IssueType::CodeInvalid, "Terminology_TX_System_Unknown");
 const NOT_CHECKED: Rule = Rule::information(IssueType::NotSupported, "CODESYSTEM_NOT_CHECKED");
 /// What is said of a display that its system does not know; a value set may know it.
 const DISPLAY_RULES: [&str; 5] = [
@@ -61,8 +62,11 @@ const WHOLE: [&str; 4] = ["http://loinc.org", "http://snomed.info/sct", "http://
 
 const ENGLISH: &str = "en";
 
-/// Judges a Coding.
-pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
+/// Where a Coding is one of a concept's.
+pub const OF_A_CONCEPT: &str = "CodeableConcept.coding";
+
+/// Judges a Coding, which is alone or one of a concept's.
+pub fn check(walk: &mut Walk<'_>, coding: &Node, is_alone: bool, path: &Path<'_>) {
     let Some(code) = coding.text("code") else { return };
     let Some(system) = coding.text("system") else {
         if walk.options.report_undecided {
@@ -103,7 +107,7 @@ pub fn check(walk: &mut Walk<'_>, coding: &Node, path: &Path<'_>) {
             if let Some((rule, text)) = mistaken(walk, system) {
                 walk.report.add(rule, &path.name("system"), coding, text);
             } else if !answered(walk, system, coding, path) {
-                unknown_system(walk, system, coding, path);
+                unknown_system(walk, system, coding, is_alone, path);
             }
         }
     }
@@ -142,7 +146,7 @@ fn is_known_without_security(walk: &Walk<'_>, system: &str) -> bool {
 pub fn check_unit(walk: &mut Walk<'_>, quantity: &Node, path: &Path<'_>) {
     let (Some(system), Some(code)) = (quantity.text("system"), quantity.text("code")) else { return };
     if system != UCUM {
-        return check(walk, quantity, path);
+        return check(walk, quantity, false, path);
     }
     if walk.definitions.standing(UCUM, code) == Standing::Absent {
         walk.report.add(NO_SUCH_CODE, &path.name("code"), quantity, "UCUM has no unit of this code");
@@ -262,8 +266,12 @@ fn answered(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) -
     }
 }
 
-/// A system that is known to be elsewhere is mentioned once; any other each time.
-fn unknown_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<'_>) {
+/// A system that is known to be elsewhere is mentioned once; any other each time. One that FHIR itself would define and does not is refused by HL7's
+/// validator where the Coding is alone.
+fn unknown_system(walk: &mut Walk<'_>, system: &str, coding: &Node, is_alone: bool, path: &Path<'_>) {
+    if is_alone && walk.options.as_hl7 && is_named_as_fhirs(system) {
+        return walk.report.add(NO_SUCH_SYSTEM, path, coding, "The system is named as one of FHIR's own, and FHIR has none of this name");
+    }
     if !walk.options.report_undecided {
         return;
     }
@@ -275,6 +283,31 @@ fn unknown_system(walk: &mut Walk<'_>, system: &str, coding: &Node, path: &Path<
         walk.systems_mentioned.push(system.into());
         let text = "The codes of this system are not in hand; they were not checked, here and elsewhere in the resource";
         walk.report.add(NOT_CHECKED, &path.name("system"), coding, text);
+    }
+}
+
+/// Whether a URI is one that FHIR gives its own systems. Guides have theirs below a realm, and examples theirs below `test`.
+fn is_named_as_fhirs(system: &str) -> bool {
+    let address = system.strip_prefix("http://").or_else(|| system.strip_prefix("https://")).unwrap_or_default();
+    let Some(name) = address.trim_start_matches("www.").strip_prefix("hl7.org/fhir/") else { return false };
+    let is_realm = |first: &str| first.len() == 2 && first.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_of_guide = name.split_once('/').is_some_and(|(first, _)| is_realm(first) || first == "tools");
+    !is_of_guide && !name.starts_with("test") && !ELSEWHERE.iter().any(|known| system.starts_with(known))
+}
+
+/// Refuses the systems of a concept that are named as FHIR's own and are none, where one of a required set is asked for, as HL7's validator does: that
+/// the code cannot be judged is not enough there. What was said of them before is taken back.
+pub fn refuse_unknown(walk: &mut Walk<'_>, concept: &Node, path: &Path<'_>) {
+    let list = path.name("coding");
+    for (index, coding) in concept.items("coding").iter().enumerate().filter(|_| walk.options.as_hl7) {
+        let (Some(system), Some(code)) = (coding.text("system"), coding.text("code")) else { continue };
+        let is_unknown = walk.definitions.standing_in(system, coding.text("version"), code) == Standing::UnknownSystem;
+        if is_unknown && is_named_as_fhirs(system) && mistaken(walk, system).is_none() {
+            let (coding_at, text) = (list.index(index), "A code of the value set is required, and FHIR has no system of this name");
+            let at = coding_at.name("system");
+            walk.report.take_back(&[UNKNOWN_SYSTEM.message_id], &at);
+            walk.report.add(Rule { severity: Severity::Error, ..UNKNOWN_SYSTEM }, &at, coding, text);
+        }
     }
 }
 
@@ -312,7 +345,7 @@ mod tests {
             let options = Options { report_undecided: true, language: language.map(str::to_owned), ..Options::default() };
             let mut walk = Walk::new(&definitions, &options).unwrap();
             let coding = json::parse(format!(r#"{{"code": "a", {rest}}}"#).as_bytes(), 8).unwrap();
-            super::check(&mut walk, &coding, &Path::root("X"));
+            super::check(&mut walk, &coding, true, &Path::root("X"));
             let found: Vec<_> = walk.report.done().iter().map(|one| one.message_id).collect();
             assert_eq!(found, expected, "{rest} {language:?}");
         };

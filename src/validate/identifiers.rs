@@ -45,7 +45,8 @@ pub fn check(walk: &mut Walk<'_>, identifier: &Node, path: &Path<'_>) {
 /// Judges the security labels of a resource.
 pub fn check_labels(walk: &mut Walk<'_>, meta: &Node, path: &Path<'_>) {
     let mut seen = HashSet::new();
-    let name = path.name("security");
+    // HL7's validator numbers labels as if they were profiles.
+    let name = path.name(if walk.options.as_hl7 { "profile" } else { "security" });
     for (index, label) in meta.items("security").iter().enumerate() {
         let Some(code) = label.text("code") else { continue };
         if !seen.insert((label.text("system"), code)) {

@@ -32,12 +32,15 @@ pub fn check(walk: &mut Walk<'_>, used: Option<ElementId>, place: TreeItem<'_>, 
 /// That a resource should have a narrative, which is asked of none that another contains: "Contained resources do not have narrative".
 const HAS_NARRATIVE: &str = "dom-6";
 
+/// How the rules begin that ask of a definition what its name is made of, in words and where these are not in hand.
+const NAME_IS_IDENTIFIER: [&str; 2] = ["Name should be usable as an identifier", "name.matches("];
+
 /// Evaluates one rule.
 pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &Scope<'_>, path: &Path<'_>) {
     if rule.key == HAS_NARRATIVE && !std::ptr::eq(scope.resource, scope.container) {
         return;
     }
-    let Some(broken) = broken(walk, rule) else { return };
+    let Some(broken) = broken(walk, rule).filter(|_| !lacks_name(walk, rule, place)) else { return };
     let surroundings = Surroundings::within(walk, scope);
     let steps = STEPS_MAX.min(walk.budget.steps_left());
     let focus = Focus {
@@ -83,6 +86,12 @@ pub fn one(walk: &mut Walk<'_>, rule: &Invariant, place: TreeItem<'_>, scope: &S
         }
         Err(error) => walk.report.add_at(NOT_EVALUATED, path, offset(place), not_evaluated(rule, &error)),
     }
+}
+
+/// Whether a rule asks how a name is made where there is none: HL7's validator reads it as asking that of a name that is there.
+fn lacks_name(walk: &Walk<'_>, rule: &Invariant, place: TreeItem<'_>) -> bool {
+    let is_of_name = || !rule.is_error && NAME_IS_IDENTIFIER.iter().any(|start| rule.text.starts_with(start));
+    walk.options.as_hl7 && is_of_name() && place.node.is_some_and(|node| node.get("name").is_none())
 }
 
 fn not_evaluated(rule: &Invariant, why: &dyn Display) -> String {

@@ -37,6 +37,7 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
             Ok(false) => {}
             Ok(true) => {
                 let text = format!("{}: the value is {words} that {} allows", node.path, asked.profile.canonical());
+                let rule = walk.as_hl7_asks(rule, !is_of_time(found.type_name(walk.types)));
                 walk.report.add(rule, path, value, text);
             }
             Err(_) if value.as_object().is_some() && limit.get("value").is_none() => {
@@ -61,6 +62,11 @@ pub fn check(walk: &mut Walk<'_>, asked: Asked<'_>, found: Found<'_>, scope: &Sc
             }
         }
     }
+}
+
+/// Whether a type is one of dates and times, which HL7's validator does not compare.
+fn is_of_time(type_name: &str) -> bool {
+    matches!(type_name, "date" | "dateTime" | "instant" | "time")
 }
 
 /// Whether both are amounts in units of UCUM, so that the units alone keep them from being compared.

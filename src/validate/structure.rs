@@ -358,7 +358,7 @@ impl<'a> Walk<'a> {
                 match chosen.type_name {
                     "Identifier" => identifiers::check(self, node, at.path),
                     "Meta" => identifiers::check_labels(self, node, at.path),
-                    "Coding" => codings::check(self, node, at.path),
+                    "Coding" => codings::check(self, node, chosen.element.path != codings::OF_A_CONCEPT, at.path),
                     "Quantity" | "Age" | "Count" | "Distance" | "Duration" => codings::check_unit(self, node, at.path),
                     "Attachment" => attachments::check(self, node, at.path),
                     "Narrative" => text_links::check(self, node, scope, at.path),

@@ -91,6 +91,40 @@ fn a_bundle_meets_the_profile_of_what_it_begins_with() {
     }
 }
 
+/// What is told otherwise, or elsewhere, where HL7's validator is followed.
+#[test]
+fn places_and_severities_of_hl7() {
+    let label = r#"{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}"#;
+    let labels = format!(r#"{{"resourceType": "Basic", "meta": {{"security": [{label}, {label}]}}, "code": {{"text": "x"}}}}"#);
+    let map = r#"{"resourceType": "StructureMap", "url": "http://example.org/m", "name": "M", "status": "active",
+        "structure": [{"url": "http://example.org/none", "mode": "source", "alias": "None"}], "group": [{"name": "a", "typeMode": "none",
+        "input": [{"name": "s", "type": "None", "mode": "source"}, {"name": "t", "type": "Nothing", "mode": "target"}],
+        "rule": [{"name": "r", "source": [{"context": "s"}]}]}]}"#;
+    let set = r#"{"resourceType": "ValueSet", "url": "http://example.org/v", "status": "draft", "compose": {"include": [{"system": "urn:iso:x"}]}}"#;
+    for (resource, here, there) in [
+        (
+            labels.as_str(),
+            "error META_RES_SECURITY_DUPLICATE Basic.meta.security[1]",
+            "error META_RES_SECURITY_DUPLICATE Basic.meta.profile[1]",
+        ),
+        (
+            map,
+            "warning SM_GROUP_INPUT_TYPE_UNKNOWN_STRUCTURE StructureMap.group[0].input[0], \
+             warning SM_GROUP_INPUT_TYPE_UNKNOWN_TYPE StructureMap.group[0].input[1]",
+            "error SM_GROUP_INPUT_TYPE_UNKNOWN_STRUCTURE StructureMap.group[0].input[0], \
+             error SM_GROUP_INPUT_TYPE_UNKNOWN_TYPE StructureMap.group[0].input[1]",
+        ),
+        (set, "warning http://hl7.org/fhir/StructureDefinition/ValueSet#vsd-0 ValueSet", ""),
+    ] {
+        for (as_hl7, expected) in [(false, here), (true, there)] {
+            let options = Options { as_hl7, report_undecided: resource == map, ..Options::default() };
+            let found = check(Definitions::embedded(), &json::parse(resource.as_bytes(), 16).unwrap(), &options);
+            let found: Vec<_> = found.iter().map(|one| format!("{} {} {}", one.severity.code(), one.message_id, one.expression)).collect();
+            assert_eq!(found.join(", "), expected);
+        }
+    }
+}
+
 fn check_cases(as_hl7: bool, is_asked: fn(&Node) -> bool) {
     let text = |finding: &Node, member: &str| finding.text(member).unwrap().to_owned();
     let expected = |one: &Node| {
@@ -136,6 +170,7 @@ fn every_rule_has_a_case() {
         include_str!("conformance/contexts.rs"),
         include_str!("conformance/elements.rs"),
         include_str!("conformance/maps.rs"),
+        include_str!("conformance/maps/typed.rs"),
         include_str!("conformance/measures.rs"),
         include_str!("conformance/over_base.rs"),
         include_str!("conformance/properties.rs"),

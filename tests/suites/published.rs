@@ -7,7 +7,7 @@ use hearthgate::validate::{self, Options};
 use std::collections::BTreeMap;
 
 /// What is rightly found, and why: by the id of the finding, in definitions of any kind.
-const RIGHT: [(&str, &str); 27] = [
+const RIGHT: [(&str, &str); 28] = [
     ("CONCEPTMAP_GROUP_SOURCE_CODE_INVALID", "maps of statuses list several codes in one, and codes that the systems lost"),
     ("CONCEPTMAP_GROUP_TARGET_CODE_INVALID", "the same of what is mapped to"),
     ("CONCEPTMAP_GROUP_SOURCE_CODE_INVALID_VS", "the map of clinical impressions names statuses that they do not have"),
@@ -38,6 +38,7 @@ const RIGHT: [(&str, &str); 27] = [
     ),
     ("SM_SOURCE_CONTEXT_UNKNOWN", "the example of a StructureMap names types where its input stands"),
     ("SM_TARGET_CONTEXT_UNKNOWN", "the same of what it makes"),
+    ("SM_TARGET_PATH_INVALID", "another example makes an element orderedItem, which a SupplyRequest does not have"),
     (
         "IG_HL7_STANDARDS_STATUS_REQUIRED",
         "the guide of US Core 6.1.0 does not say how far it is a standard, which HL7's validator asks of guides since",

@@ -246,7 +246,10 @@ fn designation(designation: &Node) -> Object {
 }
 
 fn code_system(resource: &Node) -> Object {
+    // Displays are in English where nothing else is said, so English need not be.
+    let is_other = resource.text("language").is_some_and(|language| language.split('-').next() != Some("en"));
     Selection::of_definition(resource)
+        .copy(if is_other { &["language"] } else { &[] })
         .copy(&["caseSensitive", "valueSet", "hierarchyMeaning", "content", "supplements"])
         .copy_list("filter", |filter| Selection::of(filter).copy(&["code", "operator"]).done())
         .copy_list("property", |property| Selection::of(property).copy(&["code", "uri", "type"]).done())

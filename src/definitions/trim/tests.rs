@@ -64,6 +64,13 @@ fn facts_stay_and_prose_goes() {
             "concept": [{"code": "a", "display": "A", "definition": "prose", "concept": [{"code": "b"}]}]}"#,
         r#"{"resourceType":"CodeSystem","url":"http://example.org/cs","version":"2","content":"complete","concept":[{"code":"a","display":"A","concept":[{"code":"b"}]}]}"#,
     );
+    for (stated, kept) in [("de-AT", r#""language":"de-AT","#), ("en", ""), ("en-US", "")] {
+        check(
+            stated,
+            &format!(r#"{{"resourceType": "CodeSystem", "url": "http://example.org/cs", "language": "{stated}", "content": "complete"}}"#),
+            &format!(r#"{{"resourceType":"CodeSystem","url":"http://example.org/cs",{kept}"content":"complete"}}"#),
+        );
+    }
     check(
         "names of codes",
         r#"{"resourceType": "CodeSystem", "url": "http://example.org/cs", "content": "complete", "filter": [{"code": "f", "description": "prose", "operator": ["="], "value": "prose"}],

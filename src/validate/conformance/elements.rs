@@ -16,6 +16,9 @@ const MAX_OF_NUMBERS: u32 = i32::MAX as u32;
 const NO_MAXIMUM: Rule = Rule::error(IssueType::Invariant, "http://hl7.org/fhir/StructureDefinition/ElementDefinition#eld-3");
 const OTHER_PATH: Rule = Rule::error(IssueType::NotFound, "SD_PATH_TYPE_MISMATCH");
 const SLICED_ROOT: Rule = Rule::error(IssueType::Invalid, "SD_NO_SLICING_ON_ROOT");
+const NO_BINDABLE: Rule = Rule::error(IssueType::BusinessRule, "SD_ED_BIND_NO_BINDABLE");
+const TYPE_WITHOUT_CODE: Rule = Rule::error(IssueType::Invalid, "SD_NO_TYPE_CODE_ON_CODE");
+const NOT_STATED: Rule = Rule::error(IssueType::Exception, "SD_TABLE_REQUIRED");
 const NOT_ON_ROOT: Rule = Rule::error(IssueType::Exception, "SD_TABLE_PROHIBITED");
 const NOT_IN_CONSTRAINT: Rule = Rule::error(IssueType::NotFound, "SD_ELEMENT_NOT_IN_CONSTRAINT");
 pub const NOT_ON_TYPE: Rule = Rule::error(IssueType::BusinessRule, "SD_ILLEGAL_CHARACTERISTICS");
@@ -61,7 +64,12 @@ pub fn check(walk: &mut Walk<'_>, list: &Listed<'_>, path: &Path<'_>) {
         maximum(walk, element, &at);
         types(walk, list, element, element_path, &at);
         match (list.is_snapshot, is_root) {
-            (true, false) => values(walk, element, &at),
+            (true, false) => {
+                values(walk, element, &at);
+                if !list.is_constraint {
+                    defined(walk, element, &at);
+                }
+            }
             (true, true) => root(walk, element, list.is_constraint, &at),
             _ => {}
         }
@@ -87,9 +95,26 @@ const NOT_OF_ROOTS: [&str; 11] = [
 
 fn root(walk: &mut Walk<'_>, element: &Node, is_constraint: bool, path: &Path<'_>) {
     let is_stated = |member: &&&str| element.get(member).is_some() || choice(element, member).is_some();
-    // What defines a type may say what it means that it is not there.
-    for member in NOT_OF_ROOTS.iter().filter(is_stated).filter(|member| is_constraint || **member != "meaningWhenMissing") {
+    // What defines a type may say what it means that it is not there, and how long it is.
+    let is_asked = |member: &&&str| is_constraint || !matches!(**member, "meaningWhenMissing" | "maxLength");
+    for member in NOT_OF_ROOTS.iter().filter(is_stated).filter(is_asked) {
         walk.report.add(NOT_ON_ROOT, path, element, format!("The root of a snapshot states no {member}"));
+    }
+}
+
+/// What an element of a snapshot that defines a type states, and what only constraints state.
+fn defined(walk: &mut Walk<'_>, element: &Node, path: &Path<'_>) {
+    let is_stated = |member: &str| element.get(member).is_some() || choice(element, member).is_some();
+    for member in ["min", "max"].into_iter().filter(|member| element.get(member).is_none()) {
+        walk.report.add(NOT_STATED, path, element, format!("An element of a type states its {member}"));
+    }
+    // R4's own definition of integers states their range; HL7's validator refuses that too.
+    let of_constraints: &[&str] = match walk.options.as_hl7 {
+        true => &["sliceName", "fixed", "pattern", "minValue", "maxValue"],
+        false => &["sliceName", "fixed", "pattern"],
+    };
+    for member in of_constraints.iter().filter(|member| is_stated(member)) {
+        walk.report.add(NOT_ON_ROOT, path, element, format!("Only what constrains a type states a {member}"));
     }
 }
 
@@ -112,6 +137,10 @@ fn types(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, element_path: &
         codes.push(element_path);
     }
     characteristics(walk, element, &codes, NOT_ON_TYPE, path);
+    unbound(walk, list, element, &codes, path);
+    if element.items("type").iter().any(|one| type_code(one).is_none() && one.get("_code").is_some()) {
+        walk.report.add(TYPE_WITHOUT_CODE, path, element, "A type is named by its code; one that has only extensions names none");
+    }
     if let Some(set) = element.get("binding").and_then(|binding| binding.text("valueSet"))
         && walk.definitions.value_set(set).is_none()
         && (walk.definitions.code_system(set).is_some() || walk.definitions.structure(set).is_some())
@@ -136,6 +165,15 @@ pub fn characteristics(walk: &mut Walk<'_>, element: &Node, codes: &[&str], brok
         if is_stated && !codes.is_empty() && all_known && !has(quality) {
             walk.report.add(broken, path, element, format!("{member} means nothing for the types {}", codes.join(", ")));
         }
+    }
+}
+
+/// In a snapshot, what is bound is of a type that holds a code.
+fn unbound(walk: &mut Walk<'_>, list: &Listed<'_>, element: &Node, codes: &[&str], path: &Path<'_>) {
+    let Some(binding) = element.get("binding").filter(|_| list.is_snapshot) else { return };
+    let is_known = codes.iter().all(|code| walk.types.type_named(code).is_some());
+    if is_known && !codes.iter().any(|code| can_bind(code)) {
+        walk.report.add(NO_BINDABLE, &path.name("binding"), binding, "None of the types of the element holds a code that could be bound");
     }
 }
 

@@ -35,7 +35,7 @@ pub fn check(walk: &mut Walk<'_>, guide: &Node, path: &Path<'_>) {
             _ => {}
         }
     }
-    if publishers::is_hl7(guide) {
+    if publishers::is_hl7(guide) || walk.options.as_hl7 && names_hl7(guide) {
         let states = |url: &str| guide.items("extension").iter().any(|one| one.text("url") == Some(url));
         if !states(STATUS) {
             walk.report.add(
@@ -49,6 +49,11 @@ pub fn check(walk: &mut Walk<'_>, guide: &Node, path: &Path<'_>) {
             walk.report.add(NO_GROUP, path, guide, "A guide of HL7's states the work group that keeps it (structuredefinition-wg)");
         }
     }
+}
+
+/// Whether the URL of a guide has HL7's name anywhere, which is enough for HL7's validator.
+fn names_hl7(guide: &Node) -> bool {
+    guide.text("url").is_some_and(|url| url.contains("hl7"))
 }
 
 /// The URI of a guide that is depended on, which may name the version that stands beside it.

@@ -1,11 +1,14 @@
 //! StructureMaps: rules name variables that are there, and groups that there are (<https://hl7.org/fhir/R4/structuremap.html>). Whether the elements
-//! they name are in the types they map is not looked at.
+//! that they name are in the types they map is judged where it can be told what a variable is of.
+
+mod typed;
 
 use super::super::DEPTH_MAX;
 use super::super::path::Path;
 use super::super::report::Rule;
 use super::super::structure::Walk;
 use crate::fhir::Node;
+use crate::fhir::types::ElementId;
 use crate::outcome::IssueType;
 use std::collections::HashMap;
 
@@ -19,7 +22,7 @@ const IMPORT_NOT_IN_HAND: Rule = Rule::warning(IssueType::Invalid, "SM_IMPORT_NO
 
 /// Judges a StructureMap.
 pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
-    let groups = groups(walk, map, path);
+    let (groups, structures) = (groups(walk, map, path), typed::structures(map));
     let name = path.name("group");
     for (index, group) in map.items("group").iter().enumerate() {
         let at = name.index(index);
@@ -27,7 +30,7 @@ pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
         if let Some(extended) = group.get("extends") {
             groups.find(walk, extended.as_text(), extended, &at.name("extends"));
         }
-        let mut rules = Rules { groups: &groups, variables: Variables::default() };
+        let mut rules = Rules { groups: &groups, structures: &structures, variables: Variables::default() };
         let inputs = at.name("input");
         for (index, input) in group.items("input").iter().enumerate() {
             let (Some(name), is_source) = (input.text("name"), input.text("mode") == Some("source")) else { continue };
@@ -35,7 +38,8 @@ pub fn check(walk: &mut Walk<'_>, map: &Node, path: &Path<'_>) {
             if rules.variables.has(name, true) || rules.variables.has(name, false) {
                 walk.report.add(INPUT_TWICE, &inputs.index(index), input, "Another input of the group has this name");
             }
-            rules.variables.add(name, is_source);
+            let of = typed::input(walk, &structures, input, &inputs.index(index));
+            rules.variables.add(name, is_source, of);
         }
         rules.check(walk, group, &at, 0);
     }
@@ -103,28 +107,33 @@ impl<'n> Groups<'n> {
     }
 }
 
-/// The variables in sight: how often each is defined, as a source (true) or as a target, and in which order they came.
+/// The variables in sight: what each is of, once for each time that it is defined, as a source (true) or as a target; and in which order they came.
 #[derive(Default)]
 struct Variables<'n> {
-    defined: HashMap<(&'n str, bool), usize>,
+    defined: HashMap<(&'n str, bool), Vec<Option<ElementId>>>,
     order: Vec<(&'n str, bool)>,
 }
 
 impl<'n> Variables<'n> {
     fn has(&self, name: &str, is_source: bool) -> bool {
-        self.defined.get(&(name, is_source)).is_some_and(|times| *times > 0)
+        self.defined.get(&(name, is_source)).is_some_and(|defined| !defined.is_empty())
     }
 
-    fn add(&mut self, name: &'n str, is_source: bool) {
-        *self.defined.entry((name, is_source)).or_default() += 1;
+    /// What the variable is of that was defined last.
+    fn of(&self, name: &str, is_source: bool) -> Option<ElementId> {
+        self.defined.get(&(name, is_source))?.last().copied().flatten()
+    }
+
+    fn add(&mut self, name: &'n str, is_source: bool, of: Option<ElementId>) {
+        self.defined.entry((name, is_source)).or_default().push(of);
         self.order.push((name, is_source));
     }
 
     /// Forgets what was defined beyond so many.
     fn forget(&mut self, kept: usize) {
         for one in self.order.split_off(kept.min(self.order.len())) {
-            if let Some(times) = self.defined.get_mut(&one) {
-                *times -= 1;
+            if let Some(defined) = self.defined.get_mut(&one) {
+                defined.pop();
             }
         }
     }
@@ -133,6 +142,7 @@ impl<'n> Variables<'n> {
 /// The rules of a group.
 struct Rules<'g, 'n> {
     groups: &'g Groups<'n>,
+    structures: &'g typed::Structures<'n>,
     variables: Variables<'n>,
 }
 
@@ -167,8 +177,13 @@ impl<'n> Rules<'_, 'n> {
                     let text = format!("There is no {member} variable of this name here{other}");
                     walk.report.add(broken, &name.index(index), side, text);
                 }
+                let within = side.text("context").filter(|_| is_variable).and_then(|context| self.variables.of(context, is_source));
+                let of = match is_source {
+                    true => typed::source(walk, side, within, &name.index(index)),
+                    false => typed::target(walk, self.structures, side, within, &name.index(index)),
+                };
                 if let Some(variable) = side.text("variable") {
-                    self.variables.add(variable, is_source);
+                    self.variables.add(variable, is_source, of);
                 }
             }
         }

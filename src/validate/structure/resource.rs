@@ -12,11 +12,15 @@ use crate::fhir::{Node, Object};
 use crate::outcome::IssueType;
 use std::collections::HashSet;
 
+const A_TEMPLATE: Rule = Rule::error(IssueType::BusinessRule, "RESOURCE_MATCHETYPE_DISALLOWED");
 const NO_RESOURCE_TYPE: Rule = Rule::fatal(IssueType::Invalid, "Unable_to_find_resourceType_property");
 const OTHER_RELEASE: Rule = Rule::information(IssueType::Structure, "VALIDATION_VAL_PROFILE_OTHER_VERSION");
 const THIS_RELEASE: Rule = Rule::information(IssueType::Structure, "VALIDATION_VAL_PROFILE_THIS_VERSION_OK");
 const OTHER_TYPE: Rule = Rule::error(IssueType::Structure, "VALIDATION_VAL_PROFILE_THIS_VERSION_OTHER");
 const UNKNOWN_TYPE: Rule = Rule::fatal(IssueType::Invalid, "This_does_not_appear_to_be_a_FHIR_resource_unknown_name");
+
+/// The extension that says of a resource that others are compared with it.
+const MATCHETYPE: &str = "http://hl7.org/fhir/tools/StructureDefinition/matchetype";
 
 impl<'a> Walk<'a> {
     pub(super) fn resource(&mut self, node: &Node, at: At<'_>, outer: Option<&Scope<'_>>, position: Position) {
@@ -50,6 +54,7 @@ impl<'a> Walk<'a> {
             at,
             &scope,
         );
+        self.template(node, at.path);
         languages::check(self, node, at.path);
         if position != Position::Contained {
             contained::check_all(self, node, at.path);
@@ -72,6 +77,13 @@ impl<'a> Walk<'a> {
             name => conformance::check(self, name, node, at.path),
         }
         self.language = language;
+    }
+
+    /// What resources are compared with in tests of HL7's is no resource for its validator. Here the extension is one that is not in hand.
+    fn template(&mut self, node: &Node, path: &Path<'_>) {
+        if self.options.as_hl7 && node.items("extension").iter().any(|one| one.text("url") == Some(MATCHETYPE)) {
+            self.report.add(A_TEMPLATE, path, node, "This is what other resources are compared with, and no resource itself");
+        }
     }
 
     /// The logical model that a document is an instance of: its `resourceType` names it, or a profile that is asked for where it names nothing.

@@ -14,6 +14,9 @@ const OTHER_NUMBER: Rule = Rule::error(IssueType::Invalid, "OPDEF_PROFILE_NOT_VA
 const TYPE_NOT_OF_PARAMETER: Rule = Rule::error(IssueType::Invalid, "OPDEF_PROFILE_TYPE_NOT_IN_PARAMS");
 const TYPE_NOT_OF_PROFILE: Rule = Rule::error(IssueType::Invalid, "OPDEF_PROFILE_TYPE_NOT_IN_PROFILE");
 
+const TARGET_NOT_OF_PROFILE: Rule = Rule::error(IssueType::Invalid, "OPDEF_PROFILE_PROFILE_NOT_IN_PARAMS");
+const TARGET_NOT_OF_PARAMETER: Rule = Rule::error(IssueType::Invalid, "OPDEF_PROFILE_PROFILE_NOT_IN_PROFILE");
+
 /// The types of a parameter that may be of several: R4 states them in extensions, R5 in an element of its own.
 const ALLOWED_TYPE: &str = "http://hl7.org/fhir/StructureDefinition/operationdefinition-allowed-type";
 
@@ -70,6 +73,23 @@ fn compare(walk: &mut Walk<'_>, parameter: &Node, profile: &Profile, slice: &Pro
     if of_parameter.iter().any(|code| !of_profile.contains(code)) {
         let text = "The parameter has a type that the profile of the parameters does not have for it";
         walk.report.add(TYPE_NOT_OF_PROFILE, path, parameter, text);
+    }
+    targets(walk, parameter, profile, slice, path);
+}
+
+/// What a parameter may refer to is what its value may in the profile.
+fn targets(walk: &mut Walk<'_>, parameter: &Node, profile: &Profile, slice: &ProfileNode, path: &Path<'_>) {
+    let of_parameter: Vec<&str> = parameter.items("targetProfile").iter().filter_map(Node::as_text).collect();
+    let value = profile.child(slice, "value").map(|id| profile.node(id)).filter(|value| value.element.max > 0);
+    let types = value.map(|value| value.element.types.as_slice()).unwrap_or_default();
+    let of_profile: Vec<&str> = types.iter().flat_map(|one| &one.target_profiles).map(|url| url.as_str()).collect();
+    if of_parameter.iter().any(|url| !of_profile.contains(url)) {
+        let text = "The parameter may refer to something that its value may not in the profile of the parameters";
+        walk.report.add(TARGET_NOT_OF_PROFILE, path, parameter, text);
+    }
+    for url in of_profile.iter().filter(|url| !of_parameter.contains(url)) {
+        let text = format!("The profile of the parameters has {url} for it to refer to, and the parameter does not");
+        walk.report.add(TARGET_NOT_OF_PARAMETER, path, parameter, text);
     }
 }
 
