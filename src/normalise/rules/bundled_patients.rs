@@ -24,12 +24,13 @@ const PATIENT: &str = "Patient/";
 /// A name that an entry uses, and the `Patient/gateway-id` it stands for.
 type Told = (String, String);
 
-/// Says in `meta` who the patients are that a Bundle's entries name. What its sender says of it there is not taken.
+/// Says in `meta` who the patients are that a Bundle's entries name. What its sender says of it there is not taken, whichever rules are on: it is believed
+/// wherever it stands.
 pub(in super::super) fn apply(bundle: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
-    if !work.on(REFERENCES) || bundle.get("resourceType").and_then(Node::as_text) != Some("Bundle") {
+    if bundle.get("resourceType").and_then(Node::as_text) != Some("Bundle") {
         return;
     }
-    let told = told(bundle, work);
+    let told = if work.on(REFERENCES) { told(bundle, work) } else { BTreeSet::new() };
     let claimed = bundle.get("meta").is_some_and(|meta| meta.items("extension").iter().any(is_ours));
     if told.is_empty() && !claimed {
         return;
@@ -122,8 +123,10 @@ fn own_name(node: &Node, context: &Context<'_>) -> Option<Told> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::rule::REFERENCES;
     use super::super::super::tests::{run, source};
     use super::super::super::{GatewayIds, Switches};
+    use super::MAX_NAMES;
     use crate::fhir::json;
 
     const OWN: &str = "https://epic.example/api/FHIR/R4";
@@ -187,9 +190,27 @@ mod tests {
     fn what_a_sender_says_of_it_is_not_taken() {
         let meta = r#""meta":{"extension":[{"url":"urn:x"},{"url":"urn:hearthgate:fhir:named-patient","valueReference":{"reference":"Patient/hg-00000000000000000000000000","display":"Patient/p"}}]},"#;
         let mut source = source();
+        for is_on in [true, false] {
+            source.switches = Switches::default();
+            source.switches.set(REFERENCES, is_on);
+            let done = run(&bundle(meta, &[("urn:uuid:1", &about("urn:uuid:2"))]), &source);
+            assert_eq!(json::write(done.resource.get("meta").unwrap().get("extension").unwrap()), r#"[{"url":"urn:x"}]"#, "{is_on}");
+            assert!(done.changes.iter().any(|change| change.path == "Bundle.meta.extension" && change.before.is_some()), "{is_on}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_of_too_many_names_is_refused() {
+        let named = |count: usize| {
+            let results: Vec<String> = (0..count).map(|number| about(&format!("Patient/p{number}"))).collect();
+            let entries: Vec<(&str, &str)> = results.iter().map(|result| ("urn:uuid:1", result.as_str())).collect();
+            bundle("", &entries)
+        };
+        assert_eq!(told(&named(MAX_NAMES)).len(), MAX_NAMES);
+        let mut source = source();
         source.switches = Switches::default();
-        let done = run(&bundle(meta, &[("urn:uuid:1", &about("urn:uuid:2"))]), &source);
-        assert_eq!(json::write(done.resource.get("meta").unwrap().get("extension").unwrap()), r#"[{"url":"urn:x"}]"#);
-        assert!(done.changes.iter().any(|change| change.path == "Bundle.meta.extension" && change.before.is_some()));
+        let done = run(&named(MAX_NAMES + 1), &source);
+        assert!(done.is_refused());
+        assert!(done.findings.iter().any(|finding| finding.message_id == "bundle-too-many-patients"), "{:?}", done.findings);
     }
 }
