@@ -1,6 +1,6 @@
 //! Whom a consent names is more than who bears the name: departments that are part of others by name, members of teams, guardians, very many.
 
-use crate::support::data::{ORGANISATIONS, bundle, observation, patient, permit, permit_to, person};
+use crate::support::data::{ORGANISATIONS, bundle, creates, observation, patient, permit, permit_to, person};
 use crate::support::world::OFFICER;
 use crate::support::{Call, Party, Setup, World};
 use serde_json::{Value, json};
@@ -219,6 +219,31 @@ async fn a_search_gives_what_was_done_in_many_roles() {
     scene.a.post("", &bundle("batch", entries)).await.expect(200);
     let found = scene.b.get(&format!("Observation?patient={id}&_count=0")).await.expect(200);
     assert_eq!(found.json()["total"], 249);
+}
+
+/// Nor by how many who are known by their numbers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_gives_what_was_done_by_many_who_are_known_by_numbers() {
+    const AUTHORS: usize = 300;
+    let scene = scene().await;
+    let id = scene.a.create(&patient("1")).await;
+    let number = |number: usize| json!({"system": NPI, "value": format!("2{number:09}")});
+    let by = |number: Value| json!({"type": "Practitioner", "identifier": number});
+    let mut consent = permit_to(&id, "hospital-b");
+    let data = json!([{"meaning": "authoredby", "reference": by(number(0))}]);
+    consent["provision"]["provision"] = json!([{"type": "deny", "data": data}]);
+    scene.a.create(&consent).await;
+    let mut entries = Vec::new();
+    for author in 0..AUTHORS {
+        let person = json!({"resourceType": "Practitioner", "name": [{"family": "Xa"}], "identifier": [number(author)]});
+        let mut result = observation(&format!("Patient/{id}"));
+        result["performer"] = json!([by(number(author))]);
+        result["effectiveDateTime"] = json!(format!("2018-{:02}-{:02}", 1 + author / 28 % 12, 1 + author % 28));
+        entries.extend([creates(&format!("urn:uuid:p{author}"), person), creates(&format!("urn:uuid:r{author}"), result)]);
+    }
+    scene.a.post("", &bundle("batch", entries)).await.expect(200);
+    let found = scene.b.get(&format!("Observation?patient={id}&_count=0")).await.expect(200);
+    assert_eq!(found.json()["total"], AUTHORS - 1);
 }
 
 /// What lies between a hospital and what it is part of may be gone, or called otherwise: a denial to the whole goes on holding.
