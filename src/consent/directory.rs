@@ -225,7 +225,7 @@ impl Directory {
     /// Notes by which logical references a record may be meant.
     fn name(&mut self, index: usize, resource: &Node) {
         let type_name = resource.resource_type().unwrap_or_default();
-        for name in identifiers_of(resource).iter().flat_map(|identifier| logical_names(type_name, identifier)) {
+        for name in identifiers_of(resource).iter().flat_map(|identifier| names_by(type_name, identifier)) {
             self.by_name.entry(name).or_default().push(index);
         }
     }
@@ -415,7 +415,7 @@ fn identifiers_of(resource: &Node) -> Vec<Identifier> {
 }
 
 /// The logical references that may mean a record with an identifier: with its type and without, and with the value alone.
-fn logical_names(type_name: &str, identifier: &Identifier) -> [Reference; 4] {
+fn names_by(type_name: &str, identifier: &Identifier) -> [Reference; 4] {
     let bare = Identifier::new("", &identifier.value);
     [(type_name, identifier), ("", identifier), (type_name, &bare), ("", &bare)].map(|(name, by)| Reference::by_identifier(name, by))
 }

@@ -105,6 +105,10 @@ impl Site {
     }
 
     pub async fn party(&self, client: &str) -> Party {
+        self.party_with(client, "system/*.cruds").await
+    }
+
+    pub async fn party_with(&self, client: &str, scope: &str) -> Party {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let stranger = Party { http: self.http.clone(), origin: self.origin.clone(), token: None };
         let audience = format!("{}/auth/token", self.origin);
@@ -112,7 +116,7 @@ impl Site {
         let claims =
             AssertionClaims { client_id: client, key_id: keys::KEY_ID, audience: &audience, jti: &jti, now: Clock::system().now() };
         let assertion = make_client_assertion(&keys::private_key(client), claims).unwrap();
-        let form = token_request_form(&assertion, "system/*.cruds");
+        let form = token_request_form(&assertion, scope);
         let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
         let answer: Answer = stranger.call(Call::new("POST", &audience).form(&form.join("&"))).await.expect(200);
         Party { token: Some(answer.json()["access_token"].as_str().unwrap().to_owned()), ..stranger }

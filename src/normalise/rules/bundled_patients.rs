@@ -24,7 +24,8 @@ const PATIENT: &str = "Patient/";
 /// A name that an entry uses, and the `Patient/gateway-id` it stands for.
 type Told = (String, String);
 
-/// Says in `meta` who the patients are that a Bundle's entries name. What its sender says of it there is not taken, also where the rule is switched off.
+/// Says in `meta` who the patients are that a Bundle's entries name. What its sender says of it there is not taken, whichever rules are on: it is believed
+/// wherever it stands.
 pub(in super::super) fn apply(bundle: &mut Object, path: &Path<'_>, work: &mut Work<'_>) {
     if bundle.get("resourceType").and_then(Node::as_text) != Some("Bundle") {
         return;
@@ -122,9 +123,10 @@ fn own_name(node: &Node, context: &Context<'_>) -> Option<Told> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::rule::REFERENCES;
     use super::super::super::tests::{run, source};
     use super::super::super::{GatewayIds, Switches};
-    use super::{MAX_NAMES, REFERENCES};
+    use super::MAX_NAMES;
     use crate::fhir::json;
 
     const OWN: &str = "https://epic.example/api/FHIR/R4";
@@ -187,34 +189,28 @@ mod tests {
     #[test]
     fn what_a_sender_says_of_it_is_not_taken() {
         let meta = r#""meta":{"extension":[{"url":"urn:x"},{"url":"urn:hearthgate:fhir:named-patient","valueReference":{"reference":"Patient/hg-00000000000000000000000000","display":"Patient/p"}}]},"#;
-        let mut off = Switches::default();
-        off.set(REFERENCES, false);
-        for switches in [Switches::default(), off] {
-            let mut source = source();
-            source.switches = switches;
+        let mut source = source();
+        for is_on in [true, false] {
+            source.switches = Switches::default();
+            source.switches.set(REFERENCES, is_on);
             let done = run(&bundle(meta, &[("urn:uuid:1", &about("urn:uuid:2"))]), &source);
-            assert_eq!(json::write(done.resource.get("meta").unwrap().get("extension").unwrap()), r#"[{"url":"urn:x"}]"#);
-            assert!(done.changes.iter().any(|change| change.path == "Bundle.meta.extension" && change.before.is_some()));
+            assert_eq!(json::write(done.resource.get("meta").unwrap().get("extension").unwrap()), r#"[{"url":"urn:x"}]"#, "{is_on}");
+            assert!(done.changes.iter().any(|change| change.path == "Bundle.meta.extension" && change.before.is_some()), "{is_on}");
         }
     }
 
     #[test]
-    fn a_bundle_with_more_names_than_are_looked_at_is_refused() {
+    fn a_bundle_of_too_many_names_is_refused() {
+        let named = |count: usize| {
+            let results: Vec<String> = (0..count).map(|number| about(&format!("Patient/p{number}"))).collect();
+            let entries: Vec<(&str, &str)> = results.iter().map(|result| ("urn:uuid:1", result.as_str())).collect();
+            bundle("", &entries)
+        };
+        assert_eq!(told(&named(MAX_NAMES)).len(), MAX_NAMES);
         let mut source = source();
         source.switches = Switches::default();
-        let of = |names: usize| {
-            let subjects: Vec<String> = (0..names).map(|number| about(&format!("Patient/p{number}"))).collect();
-            let entries: Vec<(&str, &str)> = subjects.iter().map(|subject| ("urn:uuid:1", subject.as_str())).collect();
-            run(&bundle("", &entries), &source)
-        };
-        let most = of(MAX_NAMES);
-        assert!(!most.is_refused(), "{:?}", most.findings);
-        assert_eq!(most.resource.get("meta").unwrap().items("extension").len(), MAX_NAMES);
-        let more = of(MAX_NAMES + 1);
-        assert!(
-            more.is_refused() && more.findings.iter().any(|finding| finding.message_id == "bundle-too-many-patients"),
-            "{:?}",
-            more.findings
-        );
+        let done = run(&named(MAX_NAMES + 1), &source);
+        assert!(done.is_refused());
+        assert!(done.findings.iter().any(|finding| finding.message_id == "bundle-too-many-patients"), "{:?}", done.findings);
     }
 }

@@ -28,7 +28,7 @@ const ORGANISATION: &str = "Organization";
 /// The type of people who made something.
 const PERSON: &str = "Practitioner";
 /// The most people that are looked for by their identifiers, for one patient's rules. Of more it is not known who they are.
-const MAX_SOUGHT: usize = 256;
+const MAX_SOUGHT: usize = 1_000;
 /// The most records that one patient's consents may name. What more of them say cannot be understood.
 const MAX_DIRECTORY: usize = 2_000;
 /// The most roles looked up behind one patient's records. Of more it is not known whose they are.
@@ -243,7 +243,7 @@ impl Place {
     fn makers(&self, reader: &Reader<'_>, asked: &Asked, are_identified: bool) -> Result<Names, Halt> {
         let (mut makers, reading) = (Names::new(), named::Reading::of(reader));
         let is_others = |version: &StoredVersion| !version.deleted() && !self.partner.sources.contains(&version.source);
-        let (mut sought, mut missed) = (0, 0_u64);
+        let (mut sought, mut missed) = (0_usize, 0_u64);
         for name in self.roles.makers_of(&asked.patient, asked.linked.iter().chain(&asked.parted)) {
             self.room.take(1)?;
             match (named::parts(name), parts(name)) {
@@ -268,10 +268,10 @@ impl Place {
         }
         if missed > 0 {
             tracing::warn!(
-                missed,
-                "more people made a patient's records than are looked for by their identifiers: what the others made counts as denied"
+                count = missed,
+                "more authors are named by identifiers than are looked up for one answer: what further ones wrote is denied"
             );
-            metrics::counter!("hearthgate_authors_unknown_total").increment(missed);
+            metrics::counter!("hearthgate_authors_missed_total").increment(missed);
         }
         Ok(makers)
     }
