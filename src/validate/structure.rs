@@ -63,9 +63,13 @@ fn name_of<'n>(walk: &Walk<'n>, document: &'n Node) -> &'n str {
     }
 }
 
+/// What FHIRPath reads as something else than a name.
+const NO_NAMES: [&str; 8] = ["and", "div", "false", "implies", "mod", "or", "true", "xor"];
+
 /// Whether a name is one that an element or a type could have.
 fn is_plain(name: &str) -> bool {
-    name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    begins && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !NO_NAMES.contains(&name)
 }
 
 /// What the walk carries from resource to resource.
