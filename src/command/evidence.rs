@@ -49,7 +49,8 @@ pub enum EvidenceCommand {
         allow_old_formats: bool,
     },
     /// Verifies an accounting of disclosures as `GET /fhir/Patient/ID/$disclosures` gave it, in JSON: that its leaves are all there are of the patient
-    /// since the month it begins with, and that it tells of each that discloses or refuses, once and in order. What its entries say is not proved.
+    /// since the month it begins with, that it tells of each that discloses or refuses, once and in order, and that what it tells is what the leaves
+    /// commit to.
     Accounting {
         accounting: PathBuf,
         #[command(flatten)]
@@ -57,6 +58,10 @@ pub enum EvidenceCommand {
         /// A receipt of a record of this person, as for `verify`.
         #[arg(long = "receipt", value_name = "FILE")]
         receipts: Vec<PathBuf>,
+        /// Since when it was asked for, as a FHIR instant (`2020-01-01T00:00:00Z`): one that tells of less is refused. Whoever hands it on can leave out what
+        /// is from before the time that its own link names.
+        #[arg(long, value_name = "INSTANT")]
+        since: Option<String>,
     },
     /// Builds the index over a log's leaves again and compares it with every root the log anchors.
     Index {
@@ -87,7 +92,9 @@ pub fn run(command: &EvidenceCommand) -> u8 {
         EvidenceCommand::Verify { package, trust, seen, receipts, allow_old_formats } => {
             check(package, trust, seen.as_deref(), receipts, *allow_old_formats)
         }
-        EvidenceCommand::Accounting { accounting, trust, receipts } => check_accounting(accounting, trust, receipts),
+        EvidenceCommand::Accounting { accounting, trust, receipts, since } => {
+            check_accounting(accounting, trust, receipts, since.as_deref())
+        }
         EvidenceCommand::Index { log, reading, trust } => index(log, reading, trust),
     };
     done.unwrap_or_else(|(status, text)| complain(status, text))
@@ -108,7 +115,7 @@ fn check(package: &Path, trust: &Trust, seen: Option<&Path>, receipts: &[PathBuf
     let seen = seen.map(|path| seen_checkpoint(path, &policy)).transpose()?;
     let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
     let bytes = read_up_to(package, MAX_PACKAGE_BYTES)?;
-    let report = match verify(&bytes, &policy, &Kept { seen: seen.as_ref(), receipts: &receipts, allows_old_formats }) {
+    let report = match verify(&bytes, &policy, &Kept { seen: seen.as_ref(), receipts: &receipts, allows_old_formats, ..Kept::default() }) {
         Ok(report) => report,
         Err(error) => return Ok(complain(FINDINGS, error)),
     };
@@ -129,14 +136,16 @@ fn read_up_to(path: &Path, limit: usize) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf]) -> Result<u8, Problem> {
+fn check_accounting(accounting: &Path, trust: &Trust, receipts: &[PathBuf], since: Option<&str>) -> Result<u8, Problem> {
     let policy = policy_of(trust)?;
+    let no_instant = || (USAGE, "--since: this is no FHIR instant".to_owned());
+    let asked_since = since.map(|since| Instant::from_fhir_instant(since).ok_or_else(no_instant)).transpose()?;
     let receipts = receipts.iter().map(|path| read_receipt(path)).collect::<Result<Vec<_>, Problem>>()?;
     let bytes = read_up_to(accounting, MAX_ACCOUNTING_BYTES)?;
     if bytes.len() > MAX_ACCOUNTING_BYTES {
         return Ok(complain(FINDINGS, format!("the accounting is larger than {MAX_ACCOUNTING_BYTES} bytes")));
     }
-    let account = verify_accounting(&bytes, &policy, &Kept { receipts: &receipts, ..Kept::default() });
+    let account = verify_accounting(&bytes, &policy, &Kept { receipts: &receipts, asked_since, ..Kept::default() });
     let report = &account.report;
     report.problems.iter().for_each(|problem| answer!("{problem}"));
     if !report.problems.is_empty() {

@@ -65,7 +65,14 @@ struct Unpacked {
     files: Files,
     told: Vec<Told>,
     asked: Option<(String, Instant)>,
+    /// A member that no gateway writes, where there is one.
+    more: Option<String>,
 }
+
+/// The members that an accounting has, as whole, in an entry, and in an entry's proof.
+const MEMBERS: [&str; 5] = ["resourceType", "type", "timestamp", "link", "entry"];
+const ENTRY_MEMBERS: [&str; 2] = ["fullUrl", "resource"];
+const PROOF_MEMBERS: [&str; 3] = ["resourceType", "contentType", "data"];
 
 /// Days of an epoch.
 const EPOCH_DAYS: i64 = 30;
@@ -73,10 +80,13 @@ const EPOCH_DAYS: i64 = 30;
 /// Checks an accounting by what the reader believes, and against the receipts they kept.
 pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Account {
     let mut account = Account::default();
-    let Some(Unpacked { files, told, asked }) = unpacked(bundle) else {
+    let Some(Unpacked { files, told, asked, more }) = unpacked(bundle) else {
         account.report.problem("this is no accounting of disclosures in JSON".to_owned());
         return account;
     };
+    if let Some(more) = more {
+        account.report.problem(format!("it has members that nothing proves, and that no gateway writes: {more}"));
+    }
     let Some(checkpoint) = accepted(&files, policy, &mut account.report) else { return account };
     let claimed = files.get("completeness.json").and_then(|bytes| serde_json::from_slice::<Completeness>(bytes).ok());
     let first = claimed.as_ref().and_then(|completeness| completeness.claims.first());
@@ -98,6 +108,8 @@ pub fn verify_accounting(bundle: &[u8], policy: &Policy, kept: &Kept<'_>) -> Acc
     kept.receipts.iter().for_each(|receipt| receipts::bind(receipt, policy, listed, &tags, report));
     account.since = asked.as_ref().map(|(_, since)| *since);
     let fits = asked.is_none_or(|(of, since)| of == account.report.subject && Epoch::of(since) <= begins);
+    let is_asked = kept.asked_since.zip(account.since).is_none_or(|(asked, since)| since <= asked);
+    account.report.check(is_asked, || "it tells since a later time than it was asked for".to_owned());
     account
         .report
         .check(fits, || "its own link is of somebody else, or of a later time than that of which it proves to be complete".to_owned());
@@ -196,7 +208,19 @@ fn unpacked(bundle: &[u8]) -> Option<Unpacked> {
     let completeness: Completeness = serde_json::from_slice(files.get("completeness.json")?).ok()?;
     let anchor = files.remove(&format!("proofs/{}.tlog-proof", completeness.anchored_at))?;
     files.insert("index.tlog-proof".to_owned(), anchor);
-    Some(Unpacked { files, told: entries, asked: asked(&bundle) })
+    Some(Unpacked { files, told: entries, asked: asked(&bundle), more: more(&bundle) })
+}
+
+/// The first member that no gateway writes: what it says would stand beside what is proved.
+fn more(bundle: &Node) -> Option<String> {
+    let of_proof = |resource: &Node| if resource.resource_type() == Some("Binary") { unknown(resource, &PROOF_MEMBERS) } else { None };
+    let of_entry = |entry: &Node| unknown(entry, &ENTRY_MEMBERS).or_else(|| entry.get("resource").and_then(of_proof));
+    unknown(bundle, &MEMBERS).or_else(|| bundle.items("entry").iter().find_map(of_entry))
+}
+
+fn unknown(node: &Node, known: &[&str]) -> Option<String> {
+    let members = node.as_object()?.members().iter();
+    members.map(|member| member.name.as_str()).find(|name| !known.contains(name)).map(str::to_owned)
 }
 
 /// The checkpoint that all its proofs are under, if the reader's policy accepts it.

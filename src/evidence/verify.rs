@@ -9,6 +9,7 @@ use super::page::{self, Page, Row};
 use super::receipts::{self, Receipt};
 use super::whole::{complete, erased, versions};
 use crate::anchor::{Erased, Leaf, LeafKind, Opening, opens, opens_provenance};
+use crate::clock::Instant;
 use crate::fhir::json;
 use crate::ledger::index::Tag;
 use crate::ledger::merkle::{leaf_hash, verify_consistency};
@@ -104,6 +105,8 @@ pub struct Kept<'a> {
     pub receipts: &'a [Receipt],
     /// Whether packages of older formats are looked at, whose page nobody can compare with the files beside it.
     pub allows_old_formats: bool,
+    /// Since when they asked for an accounting, where they say so.
+    pub asked_since: Option<Instant>,
 }
 
 /// Checks a package by what the reader believes, and against what they kept.

@@ -58,6 +58,10 @@ impl Made {
     }
 
     fn check(&self) -> Account {
+        verify_accounting(json::write(&self.bundle()).as_bytes(), &self.log.policy(), &Kept::default())
+    }
+
+    fn bundle(&self) -> Node {
         let entry = |url: String, resource: Node| Node::from(Object::new().with("fullUrl", url).with("resource", resource));
         let binary = |url: String, data: &[u8]| entry(url, Object::resource("Binary").with("data", BASE64.encode(data)).into());
         let proof = |position: u64| self.log.told_proof(position, self.keys.get(&position));
@@ -76,8 +80,7 @@ impl Made {
             entries.push(binary(format!("urn:hearthgate:leaf:{position}"), proof.as_bytes()));
         }
         let link = self.asked.as_ref().map(|url| vec![Node::from(Object::new().with("relation", "self").with("url", url.as_str()))]);
-        let bundle: Node = Object::resource("Bundle").with_some("link", link).with("entry", entries).into();
-        verify_accounting(json::write(&bundle).as_bytes(), &self.log.policy(), &Kept::default())
+        Object::resource("Bundle").with_some("link", link).with("entry", entries).into()
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Object)) {
@@ -223,5 +226,46 @@ fn an_accounting_tells_of_its_subject_from_a_time_it_is_complete_from() {
     ] {
         let account = Made { asked: Some(asked.clone()), ..Made::of(log(&TOLD)) }.check();
         assert_eq!(account.report.problems.is_empty(), is_sound, "{asked}: {:?}", account.report.problems);
+    }
+}
+
+/// Whoever hands an accounting on can narrow it; who asked for it knows since when.
+#[test]
+fn an_accounting_tells_since_it_was_asked_for() {
+    let made = Made { asked: Some(format!("{SUBJECT}/$disclosures?_since=2020-01-01T00:00:00Z")), ..Made::of(log(&TOLD)) };
+    for (since, is_sound) in [("2020-01-01T00:00:00Z", true), ("2024-01-01T00:00:00Z", true), ("2019-12-31T23:59:59Z", false)] {
+        let kept = Kept { asked_since: Instant::from_fhir_instant(since), ..Kept::default() };
+        let account = verify_accounting(json::write(&made.bundle()).as_bytes(), &made.log.policy(), &kept);
+        assert_eq!(account.report.problems.is_empty(), is_sound, "{since}: {:?}", account.report.problems);
+    }
+}
+
+/// What stands beside what is proved might be believed with it.
+#[test]
+fn an_accounting_says_nothing_that_nothing_proves() {
+    let made = Made::of(log(&TOLD));
+    let check = |change: &dyn Fn(&mut Object)| {
+        let mut bundle = made.bundle();
+        change(bundle.as_object_mut().unwrap());
+        verify_accounting(json::write(&bundle).as_bytes(), &made.log.policy(), &Kept::default()).report.problems
+    };
+    assert_eq!(check(&|_| ()), Vec::<String>::new());
+    let of_entry = |number: usize, member: &'static str, bundle: &mut Object| {
+        let entry = &mut bundle.get_mut("entry").unwrap().as_list_mut().unwrap()[number];
+        entry.as_object_mut().unwrap().set(member, "said");
+    };
+    let of_proof = |bundle: &mut Object| {
+        let entry = &mut bundle.get_mut("entry").unwrap().as_list_mut().unwrap()[0];
+        entry.as_object_mut().unwrap().get_mut("resource").unwrap().as_object_mut().unwrap().set("text", "said");
+    };
+    let changes: [&dyn Fn(&mut Object); 4] = [
+        &|bundle| bundle.set("meta", "said"),
+        &|bundle| of_entry(2, "response", bundle),
+        &|bundle| of_entry(0, "search", bundle),
+        &of_proof,
+    ];
+    for change in changes {
+        let problems = check(change);
+        assert!(problems.len() == 1 && problems[0].contains("that nothing proves"), "{problems:?}");
     }
 }
