@@ -81,7 +81,8 @@ pub fn named_in(resource: &Node) -> Vec<Named<'_>> {
     found.named.unwrap_or_default()
 }
 
-/// The identifiers that stand beside the literal references to the patients. Whoever looks them up may find that somebody else is meant as well.
+/// The identifiers that stand beside the literal references to the patients, and those of Patients among a Bundle's entries. Whoever looks them up may
+/// find that somebody else is meant as well.
 pub fn patient_identifiers_of(resource: &Node) -> Vec<Identifier> {
     let mut found = Found { identifiers: Some(Vec::new()), ..Found::of(resource) };
     collect(resource, resource, BUNDLE_DEPTH, &mut found);
@@ -131,6 +132,12 @@ impl<'n> Found<'n> {
         !self.told.is_empty() && Reference::from_node(node).is_some_and(|named| self.told.contains_key(named.as_str()))
     }
 
+    fn add_identifier(&mut self, identifier: Identifier) {
+        if let Some(identifiers) = self.identifiers.as_mut().filter(|known| !known.contains(&identifier)) {
+            identifiers.push(identifier);
+        }
+    }
+
     fn note(&mut self, named: Named<'n>) {
         if let Some(all) = &mut self.named {
             all.push(named);
@@ -144,6 +151,9 @@ fn collect<'n>(resource: &'n Node, container: &'n Node, depth: usize, found: &mu
         found.note(Named::Patient(resource));
         let own = own_reference(resource, container);
         add_told(found, own);
+        if depth < BUNDLE_DEPTH && std::ptr::eq(resource, container) {
+            add_entry(resource, found);
+        }
     }
     if type_name == "Bundle" {
         collect_entries(resource, depth, found);
@@ -172,6 +182,17 @@ fn collect<'n>(resource: &'n Node, container: &'n Node, depth: usize, found: &mu
 fn own_reference(patient: &Node, container: &Node) -> PatientReference {
     let reference = if std::ptr::eq(patient, container) { Reference::of_resource(patient) } else { None };
     reference.map_or(PatientReference::Unresolvable, PatientReference::Known)
+}
+
+/// Adds whom a Patient among the entries of a Bundle bears a number of, and whom it says to be one person with. A Patient's own record says so to the
+/// registry; of an entry nothing else knows it.
+fn add_entry<'n>(patient: &'n Node, found: &mut Found<'n>) {
+    for identifier in items(patient, "identifier").iter().filter_map(Identifier::from_node) {
+        found.add_identifier(identifier);
+    }
+    for other in items(patient, "link").iter().filter_map(|link| link.get("other")) {
+        add_patient_only(other, patient, found);
+    }
 }
 
 /// Adds somebody, or who that is here where it is said in an entry's words.
@@ -252,10 +273,8 @@ fn resolve(node: &Node, found: &Found<'_>) -> PatientReference {
 
 fn add_named(found: &mut Found<'_>, node: &Node) {
     add_told(found, resolve(node, found));
-    if let (Some(identifiers), Some(identifier)) = (&mut found.identifiers, node.get("identifier").and_then(Identifier::from_node))
-        && !identifiers.contains(&identifier)
-    {
-        identifiers.push(identifier);
+    if let Some(identifier) = node.get("identifier").and_then(Identifier::from_node) {
+        found.add_identifier(identifier);
     }
 }
 

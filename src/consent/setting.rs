@@ -139,9 +139,16 @@ impl NamedRecord {
 }
 
 /// The settings that a resource and what is contained in it name. A Location's or an Encounter's own are among them; a logical reference that does
-/// not tell its type may name one.
+/// not tell its type may name one. What stands in a Bundle may be a record here that tells more.
 pub fn named_settings(resource: &Node) -> impl Iterator<Item = NamedRecord> {
-    with_entries(resource).flat_map(settings_named_by)
+    let own = settings_among_entries(resource).filter_map(Reference::of_resource);
+    let own = own.map(|literal| NamedRecord { literal: Some(literal), logical: None });
+    with_entries(resource).flat_map(settings_named_by).chain(own)
+}
+
+/// The settings that stand in a Bundle, whatever took place in them.
+fn settings_among_entries(resource: &Node) -> impl Iterator<Item = &Node> {
+    with_entries(resource).skip(1).filter(|entry| entry.resource_type().is_some_and(is_setting))
 }
 
 /// A resource and, where it is a Bundle, the resources in it, as deep as Bundles are looked into.
@@ -213,9 +220,11 @@ fn nodes_in(resource: &Node, belongs: bool) -> impl Iterator<Item = (&Node, bool
     })
 }
 
-/// What a resource itself says of its settings, which need not be records of their own: how it displays them, and what it contains of them.
+/// What a resource itself says of its settings, which need not be records of their own: how it displays them, and what it contains of them, or holds
+/// beside what took place in them.
 pub fn labels_of_inner_settings(resource: &Node, labeller: &Labeller) -> Vec<Concept> {
-    let labels: Vec<Concept> = with_entries(resource).flat_map(|one| labels_of_settings_in(one, labeller)).collect();
+    let beside = settings_among_entries(resource).flat_map(|setting| labels_of_setting(setting, labeller));
+    let labels: Vec<Concept> = with_entries(resource).flat_map(|one| labels_of_settings_in(one, labeller)).chain(beside).collect();
     if labels.is_empty() { labels } else { with_level(labels) }
 }
 

@@ -117,11 +117,14 @@ impl Beside {
             }
             open = settings.into_iter().collect();
         }
-        let Wanted { names, beyond, addressed, .. } = wanted;
+        let Wanted { names, beyond, addressed, needed, .. } = wanted;
         let beyond = open.into_iter().chain(beyond.iter().filter(|name| !names.contains_key(*name)).cloned());
         beyond.for_each(|name| beside.miss_beyond(name));
         for (said, names) in addressed {
             let known = names.iter().filter(|name| beside.records.contains_key(*name)).cloned().collect::<Vec<_>>();
+            if known.is_empty() && needed.contains(said) {
+                beside.unknown.insert(said.clone());
+            }
             add_meant(&mut beside.meant, said.clone(), known);
         }
         beside.report();

@@ -9,7 +9,6 @@ use super::{Candidate, QueryPath};
 use crate::fhir::Node;
 use crate::normalise::Links;
 use crate::outcome::Fault;
-use crate::registry::Holder;
 use crate::store::Reader;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -113,7 +112,7 @@ impl QueryPath {
         for (place, one) in sought.iter().enumerate() {
             let known = self.shown_before(reader, &one.names)?;
             if !one.rest(&known).is_empty()
-                && self.holder_of(&one.source).is_some()
+                && self.pipeline.registry.holder_of_source(&one.source).is_some()
                 && let Some(raw) = one.raw(reader)?
             {
                 received.entry((&one.source, raw)).or_default().push(place);
@@ -121,7 +120,7 @@ impl QueryPath {
             found.push(known);
         }
         for ((source, raw), places) in received {
-            let Some(holder) = self.holder_of(source) else { continue };
+            let Some(holder) = self.pipeline.registry.holder_of_source(source) else { continue };
             let spelled = self.spelled_as_received(reader, source, raw)?;
             for place in places {
                 let (Some(one), Some(known)) = (sought.get(place), found.get_mut(place)) else { continue };
@@ -146,12 +145,6 @@ impl QueryPath {
             }
         }
         Ok(found)
-    }
-
-    /// The holder whose records are those of a source.
-    fn holder_of(&self, source: &str) -> Option<&Holder> {
-        let registry = &self.pipeline.registry;
-        registry.holders().iter().find(|holder| registry.source_of_holder(holder).is_some_and(|(name, _)| name == source))
     }
 
     /// How what was received spells what it names.

@@ -130,6 +130,11 @@ impl Registry {
         self.source(name).map(|source| (name, source))
     }
 
+    /// The holder whose answers are read as this source's.
+    pub fn holder_of_source(&self, source: &str) -> Option<&Holder> {
+        self.holders.iter().find(|holder| self.source_of_holder(holder).is_some_and(|(name, _)| name == source))
+    }
+
     /// Every destination, as the file lists them.
     pub fn destinations(&self) -> &[Destination] {
         &self.destinations

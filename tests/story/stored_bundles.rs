@@ -1,8 +1,9 @@
 //! Bundles that are kept whole speak of patients and settings in the words of whoever sent them; consents, trails and erasure mean what these mean here.
 
-use crate::support::data::{observation, patient, permit};
+use crate::support::data::{observation, patient, permit, person};
+use crate::support::holder::Holder;
 use crate::support::two_patients::TwoPatients;
-use crate::support::world::OFFICER;
+use crate::support::world::{OFFICER, PERSON};
 use crate::support::{Party, Setup};
 use serde_json::{Value, json};
 
@@ -127,5 +128,77 @@ async fn what_a_setting_tells_counts_for_what_stands_in_a_bundle() {
             assert_eq!(told.status, expected, "{reference:?} {subject}");
             assert_eq!(b.search("Bundle").await.iter().any(|one| one["id"] == bundle.as_str()), expected == 200, "{reference:?}");
         }
+    }
+}
+
+/// What a Bundle's entries name is not asked for at its sender: a setting that is neither here nor in the Bundle may be any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_setting_that_its_sender_alone_may_have_counts_as_the_worst_in_a_bundle() {
+    let sender = Holder::start(Vec::new()).await;
+    let configured = format!(
+        "[[holder]]\nname = \"hospital-a\"\nbase_url = \"{}\"\nidentifier_systems = [\"{PERSON}\"]\ntimeout_ms = 400\nbody_limit_bytes = 65536\n\
+         organisation = {{ identifier = {{ system = \"urn:oid:1.3.6.1.4.1.99999.1\", value = \"hospital-a\" }}, name = \"Hospital A\" }}\n",
+        sender.base
+    );
+    let world = Setup::configured(configured).start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = put(&a, named(patient("1"), "one")).await;
+    let mut consent = permit(&id);
+    consent["provision"]["provision"] = json!([{"type": "deny", "securityLabel": [{"system": ACT_CODE, "code": "PSY"}]}]);
+    a.create(&consent).await;
+    let visit = json!({"resourceType": "Encounter", "status": "finished", "class": {"system": ACT_CODE, "code": "AMB"}, "subject": {"reference": "Patient/one"}});
+    let visit = (format!("{BASE}/Encounter/within"), named(visit, "within"));
+    for (number, (encounter, more, expected)) in [
+        (Some("Encounter/nowhere".to_owned()), None, 404),
+        (Some(format!("{BASE}/Encounter/nowhere")), None, 404),
+        (Some("Encounter/within".to_owned()), Some(&visit), 200),
+        (Some(format!("{BASE}/Encounter/within")), Some(&visit), 200),
+        (None, None, 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut result = named(observation("Patient/one"), "o");
+        if let Some(encounter) = &encounter {
+            result["encounter"] = json!({"reference": encounter});
+        }
+        let url = format!("{BASE}/Observation/o");
+        let entries: Vec<(&str, Value)> =
+            [(url.as_str(), result)].into_iter().chain(more.map(|(url, one)| (url.as_str(), one.clone()))).collect();
+        let bundle = put(&a, collection(&format!("s{number}"), &entries)).await;
+        assert_eq!(b.get(&format!("Bundle/{bundle}")).await.status, expected, "{encounter:?}");
+    }
+}
+
+/// A Patient among the entries is also whoever else bears its numbers, and whom it says to be one person with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_in_a_bundle_is_whoever_its_numbers_and_links_mean() {
+    let world = Setup::default().start().await;
+    let (a, b, laboratory) = (world.party("hospital-a").await, world.party("hospital-b").await, world.party("laboratory").await);
+    let denied = a.create(&person("77")).await;
+    let mut denial = permit(&denied);
+    denial["provision"] = json!({"type": "deny"});
+    a.create(&denial).await;
+    let own = put(&laboratory, named(patient("5"), "five")).await;
+    a.create(&permit(&own)).await;
+    let number = person("77")["identifier"].as_array().unwrap().iter().find(|one| one["system"] == PERSON).unwrap().clone();
+    let link = |kind: &str| json!([{"other": {"reference": format!("Patient/{denied}")}, "type": kind}]);
+    for (at, (numbers, links, expected)) in [
+        (Vec::new(), Value::Null, 200),
+        (vec![number], Value::Null, 404),
+        (Vec::new(), link("seealso"), 404),
+        (Vec::new(), link("replaces"), 404),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut entry = named(patient("5"), "five");
+        entry["identifier"].as_array_mut().unwrap().extend(numbers);
+        if !links.is_null() {
+            entry["link"] = links;
+        }
+        let entries = [("urn:uuid:22222222-2222-4222-8222-2222222222cc", entry)];
+        let bundle = put(&laboratory, collection(&format!("n{at}"), &entries)).await;
+        assert_eq!(b.get(&format!("Bundle/{bundle}")).await.status, expected, "{at}");
     }
 }

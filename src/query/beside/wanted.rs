@@ -1,7 +1,7 @@
 //! What is to be looked up beside records: of what each names as much as is its share, and of all together those first on which most turns.
 
 use super::{Beside, Pointing, may_tell};
-use crate::consent::{definitions_of, named_settings, records_at};
+use crate::consent::{Reference, definitions_of, named_settings, records_at};
 use crate::fhir::Node;
 use crate::query::addresses::Addresses;
 use crate::query::named;
@@ -19,6 +19,8 @@ pub(in crate::query) struct Wanted {
     pub beyond: BTreeSet<String>,
     /// Where the URL of a definition is the address of a record: what that may be called here, in the words of the source of whichever record names it.
     pub addressed: HashMap<String, BTreeSet<String>>,
+    /// What of that is not known where none of it is here: another system may have it, and is not asked for what a Bundle's entries name.
+    pub needed: BTreeSet<String>,
     /// Whether makers may be hidden.
     with_makers: bool,
 }
@@ -65,9 +67,15 @@ impl Wanted {
 
     /// Adds what the settings may be called here that a Bundle's entries name in their source's words.
     fn add_entries_settings(&mut self, (bundle, source): Pointing<'_>, addresses: &Addresses) {
+        let is_elsewhere_too = addresses.registry.holder_of_source(source).is_some();
         for literal in named_settings(bundle).filter_map(|named| named.literal) {
             let said = said_of_setting(bundle, literal.as_str());
-            self.addressed.entry(said).or_default().extend(addresses.names_of(&literal, source));
+            if is_elsewhere_too && !holds(bundle, &literal) {
+                self.needed.insert(said.clone());
+            }
+            let names = addresses.names_of(&literal, source);
+            self.share(names.clone());
+            self.addressed.entry(said).or_default().extend(names);
         }
     }
 
@@ -97,6 +105,14 @@ pub(super) fn said_by(record: &Node, definition: (&str, &str)) -> String {
 /// A setting in the words of a Bundle's entries, as the name that the Bundle has for that.
 pub(super) fn said_of_setting(bundle: &Node, literal: &str) -> String {
     format!("{} {literal}", crate::query::reference(bundle).unwrap_or_default())
+}
+
+/// Whether what a Bundle's entries name is one of them.
+fn holds(bundle: &Node, literal: &Reference) -> bool {
+    bundle.items("entry").iter().any(|entry| {
+        let own = entry.get("resource").and_then(crate::query::reference);
+        entry.text("fullUrl") == Some(literal.as_str()) || own.as_deref() == literal.relative()
+    })
 }
 
 /// Whether what is named so may tell what others are.
