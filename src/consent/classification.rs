@@ -52,6 +52,8 @@ type Letters = Vec<u8>;
 pub(super) struct Forms {
     /// Whether one of them is in no form of a code, and may be any.
     any: bool,
+    /// Whether an x in a record's code stands for any letter, too.
+    leaves_places_open: bool,
     /// Codes and categories, in order.
     codes: Vec<Letters>,
     /// How many letters these have, in order.
@@ -64,7 +66,7 @@ pub(super) struct Forms {
 
 impl Forms {
     pub(super) fn of<'c>(stated: impl Iterator<Item = &'c str>, leaves_places_open: bool) -> Forms {
-        let mut forms = Forms::default();
+        let mut forms = Forms { leaves_places_open, ..Forms::default() };
         stated.for_each(|code| forms.add(code, leaves_places_open));
         forms.codes.sort_unstable();
         forms.codes.dedup();
@@ -87,7 +89,8 @@ impl Forms {
             None if !is_code(plain) => self.any = true,
             None if plain.is_empty() => {}
             None => {
-                self.blocks.extend(run_together(plain).map(|(first, last)| (letters_of(first), letters_of(last))));
+                let block = run_together(plain).map(|(first, last)| (letters_of(first), letters_of(last)));
+                self.blocks.extend(block.filter(|(first, last)| is_up_to(first, last)));
                 self.add_code(letters_of(plain), leaves_places_open);
             }
         }
@@ -111,8 +114,39 @@ impl Forms {
         if self.any {
             return true;
         }
-        let own = letters_of(own);
-        self.have_beginning_of(&own) || self.open.iter().any(|stated| begins_alike(stated, &own)) || self.lies_in_block(&own)
+        // Nearly all codes are written plainly.
+        let is_plain = own.bytes().all(|letter| letter == b'.' || (letter.is_ascii_alphanumeric() && !matches!(letter, b'x' | b'X')));
+        if is_plain { self.may_mean_code(&letters_of(own)) } else { self.may_mean_written(own) }
+    }
+
+    /// The same of one that may be a block, or leave places open: it means whatever it stands for.
+    fn may_mean_written(&self, own: &str) -> bool {
+        let plain = plainly_written(own);
+        let plain = if self.leaves_places_open { without_open_places(&plain) } else { &plain };
+        let mut letters = letters_of(plain);
+        if let Some((first, last)) = plain.split_once('-') {
+            let (first, last) = in_order(letters_of(first), letters_of(&whole_end(first, last)));
+            return self.may_mean_code(&letters) || self.meet_block(&first, &last);
+        }
+        let open = letters.iter().skip(1).take(OPEN_UP_TO).position(|letter| *letter == OPEN_PLACE).map(|place| place + 1);
+        if let Some(place) = open.filter(|_| self.leaves_places_open) {
+            letters.truncate(place);
+        }
+        self.may_mean_code(&letters)
+    }
+
+    fn may_mean_code(&self, own: &[u8]) -> bool {
+        self.have_beginning_of(own) || self.open.iter().any(|stated| begins_alike(stated, own)) || self.lies_in_block(own)
+    }
+
+    /// Whether one of them is in a block, or the other way round.
+    fn meet_block(&self, first: &[u8], last: &[u8]) -> bool {
+        let is_within = |stated: &[u8]| is_up_to(stated, last) && (stated >= first || first.starts_with(stated));
+        let closed =
+            |stated: &Letters| stated.iter().skip(1).position(|letter| *letter == OPEN_PLACE).map_or(stated.len(), |place| place + 1);
+        self.codes.iter().any(|stated| is_within(stated))
+            || self.open.iter().any(|stated| stated.get(..closed(stated)).is_some_and(is_within))
+            || self.blocks.iter().any(|(begins, ends)| is_up_to(begins, last) && is_up_to(first, ends))
     }
 
     /// Whether one of them begins with the code, or the code with one of them.
@@ -126,7 +160,9 @@ impl Forms {
     fn lies_in_block(&self, own: &[u8]) -> bool {
         let after = self.blocks.partition_point(|(first, _)| first.as_slice() <= own);
         let before = after.checked_sub(1).and_then(|place| self.blocks.get(place));
-        before.is_some_and(|(_, last)| is_up_to(own, last))
+        // What is less exact than where a block begins may be in it.
+        let begins = self.blocks.get(after).is_some_and(|(first, _)| first.starts_with(own));
+        begins || before.is_some_and(|(_, last)| is_up_to(own, last))
     }
 }
 
@@ -135,9 +171,14 @@ fn is_up_to(own: &[u8], last: &[u8]) -> bool {
     own.get(..last.len()).unwrap_or(own) <= last
 }
 
+/// The ends of a block, whichever is named first.
+fn in_order(first: Letters, last: Letters) -> (Letters, Letters) {
+    if is_up_to(&first, &last) { (first, last) } else { (last, first) }
+}
+
 /// Blocks in order, those that meet as one.
-fn merged(mut blocks: Vec<(Letters, Letters)>) -> Vec<(Letters, Letters)> {
-    blocks.retain(|(first, last)| is_up_to(first, last));
+fn merged(blocks: Vec<(Letters, Letters)>) -> Vec<(Letters, Letters)> {
+    let mut blocks: Vec<(Letters, Letters)> = blocks.into_iter().map(|(first, last)| in_order(first, last)).collect();
     blocks.sort_unstable();
     let mut whole: Vec<(Letters, Letters)> = Vec::with_capacity(blocks.len());
     for (first, last) in blocks {
@@ -159,6 +200,8 @@ fn begins_alike(stated: &[u8], own: &[u8]) -> bool {
 /// What stands for any letter, but in codes that have all their letters: there it fills a place that means nothing.
 const OPEN_PLACE: u8 = b'X';
 const WHOLE_CODE_LETTERS: usize = 7;
+/// So many places behind the first letter an x of a record's code may leave open. Behind these it fills a place.
+const OPEN_UP_TO: usize = 3;
 
 /// A code without the x's at its end, which stand for whatever follows: `F11.2x`, `304.XX`, `F1x`.
 fn without_open_places(stated: &str) -> &str {
@@ -265,6 +308,24 @@ mod tests {
             ("http://hl7.org/fhir/sid/icd-10-nl", "F11", CM, "F11.2", true),
             ("http://hl7.org/fhir/sid/icd-9-cm/diagnosis", "304", NINE, "304.00", true),
             ("http://hl7.org/fhir/sid/icd-10-pcs", "F11", CM, "F11.2", false),
+            // A record may say less than a denial, or name a block itself.
+            (CM, "F10.1-F10.9", CM, "F10", true),
+            (CM, "F10.10-F10.19", CM, "F10.1", true),
+            (CM, "F10.10-F10.19", CM, "F10.2", false),
+            (CM, "F11.2", CM, "F10-F19", true),
+            (CM, "F11", CM, "F10 - F19", true),
+            (CM, "F11", CM, "F19-F10", true),
+            (CM, "F20", CM, "F10-F19", false),
+            (CM, "F10-F11", CM, "F11-F19", true),
+            (CM, "F10-F11", CM, "F12-F19", false),
+            (CM, "F1x.2", CM, "F10-F19", true),
+            (CM, "F2x.2", CM, "F10-F19", false),
+            (CM, "F11", CM, "F1x.2", true),
+            (CM, "F11", CM, "F11.x", true),
+            (CM, "F20", CM, "F1x.2", false),
+            (CM, "T40.1X1", CM, "T40.1X2A", false),
+            (CM, "F19-F10", CM, "F15", true),
+            (CM, "F19-F10", CM, "F20", false),
         ] {
             let meant: Codes = std::iter::once(Code::new(stated_in, stated)).collect();
             assert_eq!(meant.may_mean(&Code::new(own_in, own)), holds, "{stated} {own}");

@@ -1,7 +1,7 @@
 //! What a decision needs to know of a resource, gathered once.
 
 use super::code::{Code, Identifier, Reference, codings, items};
-use super::criteria::Kinds;
+use super::criteria::{Kind, Kinds};
 use super::label::Labeller;
 use super::patients::{PatientReference, patients_of};
 use super::period::Period;
@@ -68,6 +68,11 @@ pub struct ResourceFacts {
 }
 
 impl ResourceFacts {
+    /// It names records in the words of whoever sent it: which these are is not told.
+    pub fn add_others_words(&mut self) {
+        self.untold.add(Kind::Data);
+    }
+
     /// The patients the resource is about.
     pub fn patients(&self) -> &[PatientReference] {
         &self.patients

@@ -352,8 +352,6 @@ fn reaches(period: &Period, date: &Period) -> Match {
 fn test_all_data(stated: &AllData, facts: &ResourceFacts, roles: &KnownRoles) -> Held {
     let untold = if facts.untold.has(Kind::Data) { Held::UNKNOWN } else { Held::both(false) };
     let of_records = stated.iter().filter(|data| data.meaning != Meaning::AuthoredBy);
-    // What a record that is meant is called in a Bundle is its source's to say.
-    let untold = if facts.type_name == "Bundle" { Held::UNKNOWN } else { untold };
     let held = of_records.fold(Held::both(false), |held, data| held.or(test_record(data, facts)).or(untold));
     if stated.name_authors() { held.or(test_authors(stated, facts, roles)) } else { held }
 }

@@ -18,6 +18,7 @@ use crate::consent::{self, Concept, Decision, Governing, Ground, Labeller, Permi
 use crate::definitions::Definitions;
 use crate::fhir::Node;
 use crate::identity::Caller;
+use crate::normalise::is_gateway_id;
 use crate::outcome::{Aside, Fault, Refusal};
 use crate::pipeline::{Pipeline, patient_ids};
 use crate::registry::{DataKind, Organisation, Registry};
@@ -326,9 +327,18 @@ impl Judge {
         facts.add_bases(self.definitions);
         facts.add_meant(self.beside.meant_in(resource));
         facts.add_setting(self.labels_by_setting(resource, patients));
+        if is_in_others_words(resource) {
+            facts.add_others_words();
+        }
         self.labeller.label(resource, &mut facts);
         facts
     }
+}
+
+/// Whether a Bundle's entries are as their source sent them, with ids that are not the gateway's.
+fn is_in_others_words(resource: &Node) -> bool {
+    let entries = if resource.resource_type() == Some("Bundle") { resource.items("entry") } else { &[] };
+    entries.iter().filter_map(|entry| entry.get("resource")).any(|entry| !entry.text("id").is_some_and(is_gateway_id))
 }
 
 /// A way of deciding on one resource.
