@@ -49,8 +49,15 @@ pub(super) const VALUE_SET: &str = "ValueSet/";
 /// The system of identifiers that are URIs themselves.
 const URI_SYSTEM: &str = "urn:ietf:rfc:3986";
 
+/// The CMS list of the places where a service was given.
+pub(super) const PLACE_OF_SERVICE: &str = "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set";
+/// The NUBC list of what a hospital charges for.
+pub(super) const REVENUE: &str = "https://www.nubc.org/CodeSystem/RevenueCodes";
+/// Procedures, products and modifiers of CMS.
+pub(super) const HCPCS: &str = "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets";
+
 /// OIDs, URIs of earlier releases, and value sets mistaken for systems, with the system they stand for.
-const ALIASES: [(&str, &str); 32] = [
+const ALIASES: [(&str, &str); 41] = [
     ("urn:oid:2.16.840.1.113883.6.1", "http://loinc.org"),
     ("urn:oid:2.16.840.1.113883.6.96", "http://snomed.info/sct"),
     ("urn:oid:2.16.840.1.113883.6.88", "http://www.nlm.nih.gov/research/umls/rxnorm"),
@@ -64,6 +71,15 @@ const ALIASES: [(&str, &str); 32] = [
     ("urn:oid:2.16.840.1.113883.12.292", "http://hl7.org/fhir/sid/cvx"),
     ("urn:oid:2.16.840.1.113883.6.285", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"),
     ("http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets"),
+    ("urn:oid:2.16.840.1.113883.6.50", PLACE_OF_SERVICE),
+    ("http://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set", PLACE_OF_SERVICE),
+    ("https://www.cms.gov/Medicare/Coding/place-of-service-codes", PLACE_OF_SERVICE),
+    ("http://www.cms.gov/Medicare/Coding/place-of-service-codes", PLACE_OF_SERVICE),
+    ("http://terminology.hl7.org/CodeSystem/ex-serviceplace", PLACE_OF_SERVICE),
+    ("urn:oid:2.16.840.1.113883.6.301.3", REVENUE),
+    ("http://www.nubc.org/CodeSystem/RevenueCodes", REVENUE),
+    ("https://www.nubc.org/CodeSystem/RevenueCode", REVENUE),
+    ("http://terminology.hl7.org/CodeSystem/ex-revenue-center", REVENUE),
     ("urn:oid:2.16.840.1.113883.6.101", "http://nucc.org/provider-taxonomy"),
     ("urn:oid:2.16.840.1.113883.6.73", "http://www.whocc.no/atc"),
     ("http://fhir.de/CodeSystem/dimdi/icd-10-gm", ICD_10_GM),

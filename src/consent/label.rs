@@ -3,10 +3,10 @@
 //! The source's own labels are kept. Sensitive material is labelled with its sensitivity and as restricted. What is plainly not sensitive is
 //! labelled as normal; what cannot be told stays without a level, and a decision takes that for restricted.
 
-use super::code::{Code, codings, items};
+use super::code::{Code, HCPCS, PLACE_OF_SERVICE, codings, items};
 use super::facts::{ResourceFacts, of};
 use super::permitted::is_administrative;
-use super::sensitivity::{List, ListError, PROFILES, TEXT_LIMIT_BYTES};
+use super::sensitivity::{List, ListError, PROFILES, TEXT_LIMIT_BYTES, is_ambiguous};
 use super::vocabulary::{ACT_CODE, CONFIDENTIALITY, Concept, Confidentiality, is_sensitivity};
 use crate::fhir::{Node, Value};
 use crate::normalise::vocabulary::CVX;
@@ -115,9 +115,21 @@ impl Labeller {
     fn find(&self, resource: &Node, facts: &ResourceFacts) -> Found {
         let mut found = Found::default();
         facts.all_codes.iter().for_each(|code| self.0.look_up(code, &mut found));
+        if BILLS.contains(&facts.type_name.as_str()) {
+            facts.all_codes.iter().filter(|code| is_ambiguous(code)).for_each(|code| self.look_up_as_billed(code, &mut found));
+        }
         facts.profiles.iter().for_each(|profile| self.0.look_up(&Code { system: PROFILES.into(), code: profile.clone() }, &mut found));
         self.0.read(resource, &mut found);
         found
+    }
+
+    /// On a bill a short code without a system is a place or a modifier.
+    fn look_up_as_billed(&self, code: &Code, found: &mut Found) {
+        let mut short = Found::default();
+        for system in [PLACE_OF_SERVICE, HCPCS] {
+            self.0.look_up(&Code { system: system.into(), code: code.code.clone() }, &mut short);
+        }
+        short.labels.keys().for_each(|label| found.note(label, Confidence::Low));
     }
 
     /// Adds to the facts what the resource's codes and words tell. Labels are only ever added, and the level only ever rises.
@@ -160,9 +172,11 @@ pub(super) fn is_plain(resource: &Node, facts: &ResourceFacts, is_known: &dyn Fn
         return false;
     }
     let is_told = |code: &Code| is_known(code) || is_plain_vaccine(code);
-    let is_coded = match BILLS.contains(&facts.type_name.as_str()) {
-        true => is_bill_coded(resource, is_known),
-        false => !facts.has_uncoded && facts.main_codes.iter().any(is_told),
+    let is_main_told = || !facts.has_uncoded && facts.main_codes.iter().any(is_told);
+    let is_coded = match facts.type_name.as_str() {
+        name if BILLS.contains(&name) => billed(resource, is_known) == Some(true),
+        name if BILL_ANSWERS.contains(&name) => is_main_told() && billed(resource, is_known).is_some(),
+        _ => is_main_told(),
     };
     let is_plain_inside =
         |inner: &Node| is_administrative(inner.resource_type().unwrap_or_default()) || is_plain(inner, &of(inner), is_known);
@@ -180,27 +194,101 @@ fn is_plain_vaccine(code: &Code) -> bool {
 const BILLS: [&str; 2] = ["Claim", "ExplanationOfBenefit"];
 /// Elements of a bill that say what for it is, and of those in which they stand.
 const BILLED: [&str; 5] = ["code", "diagnosisCodeableConcept", "packageCode", "procedureCodeableConcept", "productOrService"];
-const BILLING: [&str; 7] = ["addItem", "detail", "diagnosis", "item", "procedure", "subDetail", "supportingInfo"];
+const BILLING: [&str; 10] =
+    ["addItem", "careTeam", "detail", "diagnosis", "insurance", "item", "procedure", "subDetail", "subDetails", "supportingInfo"];
+/// Elements of a bill that say where, under which programme, by whom or how: they tell as much as what it is for.
+const BILLED_BESIDE: [&str; 7] = ["category", "locationCodeableConcept", "modifier", "programCode", "qualification", "revenue", "subType"];
 /// What stands beside it in no code.
 const UNCODED: [&str; 2] = ["valueAttachment", "valueString"];
+/// What is asked before a bill and answered to one.
+const BILL_ANSWERS: [&str; 3] = ["ClaimResponse", "CoverageEligibilityRequest", "CoverageEligibilityResponse"];
 
-/// Whether a bill says what for it is, and all of it in systems that are known. What it refers to is decided by itself.
-fn is_bill_coded(bill: &Node, is_known: &dyn Fn(&Code) -> bool) -> bool {
+/// Codes of bills that say nothing of what for, by their systems. What else stands in these is a matter of the lists.
+const ORDINARY: [(&str, &[&str]); 11] = [
+    (
+        PLACE_OF_SERVICE,
+        &[
+            "01", "02", "10", "11", "12", "13", "15", "17", "19", "20", "21", "22", "23", "24", "26", "31", "32", "41", "42", "49", "50",
+            "60", "61", "62", "65", "71", "72", "81",
+        ],
+    ),
+    ("http://terminology.hl7.org/CodeSystem/modifiers", &["a", "b", "c", "e", "rooh", "x"]),
+    ("http://terminology.hl7.org/CodeSystem/ex-claimsubtype", &["ortho", "emergency"]),
+    ("http://terminology.hl7.org/CodeSystem/ex-programcode", &["as", "hd", "none"]),
+    ("http://terminology.hl7.org/CodeSystem/ex-providerqualification", &["311405", "604215", "604210"]),
+    (
+        "http://terminology.hl7.org/CodeSystem/ex-benefitcategory",
+        &[
+            "1", "2", "3", "4", "5", "14", "23", "24", "25", "26", "27", "28", "30", "35", "36", "37", "49", "55", "56", "61", "62", "63",
+            "69", "76", "F1", "F3", "F4", "F6",
+        ],
+    ),
+    (
+        "http://terminology.hl7.org/CodeSystem/claiminformationcategory",
+        &[
+            "info",
+            "discharge",
+            "onset",
+            "related",
+            "exception",
+            "material",
+            "attachment",
+            "missingtooth",
+            "prosthesis",
+            "other",
+            "hospitalized",
+            "employmentimpacted",
+            "externalcause",
+            "patientreasonforvisit",
+        ],
+    ),
+    (
+        "http://hl7.org/fhir/us/carin-bb/CodeSystem/C4BBSupportingInfoType",
+        &[
+            "admissionperiod",
+            "admtype",
+            "billingnetworkcontractingstatus",
+            "clmrecvddate",
+            "discharge-status",
+            "drg",
+            "pointoforigin",
+            "typeofbill",
+        ],
+    ),
+    ("http://terminology.hl7.org/CodeSystem/v3-ActCode", &["MVA", "SCHOOL", "SPT", "WPA"]),
+    // Of Medicare: the letters beyond include the treatment of mental illness.
+    ("https://bluebutton.cms.gov/resources/variables/line_cms_type_srvc_cd", &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]),
+    ("https://bluebutton.cms.gov/resources/variables/line_place_of_srvc_cd", &["11", "12", "21", "22", "23"]),
+];
+
+fn is_ordinary(code: &Code) -> bool {
+    ORDINARY.iter().any(|(system, codes)| code.system == *system && codes.contains(&code.code.as_str()))
+}
+
+/// Whether a bill says what for it is; `None` where not all it says is in systems that are known. What it refers to is decided by itself.
+fn billed(bill: &Node, is_known: &dyn Fn(&Code) -> bool) -> Option<bool> {
+    let is_known_concept = |concept: &Node, is_enough: &dyn Fn(&Code) -> bool| {
+        codings(concept).iter().filter_map(Code::from_coding).any(|code| is_known(&code) || is_enough(&code))
+    };
+    let mut beside = items(bill, "accident").iter().flat_map(|accident| items(accident, "type"));
+    if !beside.all(|concept| is_known_concept(concept, &is_ordinary)) {
+        return None;
+    }
     let mut open = vec![bill];
     let mut is_told = false;
     while let Some(node) = open.pop() {
-        if UNCODED.iter().any(|element| node.get(element).is_some()) {
-            return false;
-        }
-        for concept in BILLED.iter().flat_map(|element| items(node, element)) {
-            if !codings(concept).iter().filter_map(Code::from_coding).any(|code| is_known(&code)) {
-                return false;
-            }
-            is_told = true;
+        let mut beside = BILLED_BESIDE.iter().flat_map(|element| items(node, element));
+        let mut what = BILLED.iter().flat_map(|element| items(node, element)).peekable();
+        is_told |= what.peek().is_some();
+        let is_open = UNCODED.iter().any(|element| node.get(element).is_some())
+            || !what.all(|concept| is_known_concept(concept, &|_| false))
+            || !beside.all(|concept| is_known_concept(concept, &is_ordinary));
+        if is_open {
+            return None;
         }
         open.extend(BILLING.iter().flat_map(|element| items(node, element)));
     }
-    is_told
+    Some(is_told)
 }
 
 /// Whether content of a media type is text that can be searched.
@@ -469,5 +557,74 @@ mod tests {
         );
         let long = "word ".repeat(TEXT_LIMIT_BYTES);
         check(&format!(r#"{{"resourceType":"Observation",{coded},"text":{{"div":"{long}"}}}}"#), &[]);
+    }
+
+    #[test]
+    fn what_stands_beside_what_a_bill_is_for_tells_too() {
+        const REVENUES: &str = "https://www.nubc.org/CodeSystem/RevenueCodes";
+        const CPT: &str = "http://www.ama-assn.org/go/cpt";
+        const EXAMPLES: &str = "http://terminology.hl7.org/CodeSystem";
+        let coded = |system: &str, code: &str| match system {
+            "" => format!(r#"{{"coding":[{{"code":"{code}"}}]}}"#),
+            _ => format!(r#"{{"coding":[{{"system":"{system}","code":"{code}"}}]}}"#),
+        };
+        let bill = |name: &str, item: &str, beside: &str| {
+            let diagnosis = coded("http://hl7.org/fhir/sid/icd-10-cm", "Z00.00");
+            let service = coded(CPT, "99213");
+            labels(&format!(
+                r#"{{"resourceType":"{name}","diagnosis":[{{"diagnosisCodeableConcept":{diagnosis}}}],"item":[{{"productOrService":{service}{item}}}]{beside}}}"#
+            ))
+        };
+        let check = |element: &str, system: &str, codes: &str, expected: &[&str]| {
+            for code in codes.split_whitespace() {
+                for name in BILLS {
+                    let item = format!(r#","{element}":[{}]"#, coded(system, code));
+                    let item = if ["modifier", "programCode"].contains(&element) {
+                        item
+                    } else {
+                        item.replace(":[{\"coding\":[", ":{\"coding\":[").replace("]}]", "]}")
+                    };
+                    assert_eq!(bill(name, &item, ""), expected, "{name} {element} {system} {code}");
+                }
+            }
+        };
+        for system in [PLACE_OF_SERVICE, "urn:oid:2.16.840.1.113883.6.50", &format!("{EXAMPLES}/ex-serviceplace"), ""] {
+            check("locationCodeableConcept", system, "51 52 53 56", &["PSY", "R"]);
+            check("locationCodeableConcept", system, "55 57", &["SUD", "R"]);
+            check("locationCodeableConcept", system, "58", &["OPIOIDUD", "R"]);
+        }
+        check("locationCodeableConcept", PLACE_OF_SERVICE, "11 12 21 22 23", &["N"]);
+        check("locationCodeableConcept", &format!("{EXAMPLES}/ex-serviceplace"), "11 19 21", &["N"]);
+        check("revenue", REVENUES, "0114 0124 124 0513 0900 900 0914 0961 1000 1001 1003 1005", &["PSY", "R"]);
+        check("revenue", REVENUES, "0116 0126 0136 0146 0156 116 0944 944 0953 1002", &["SUD", "R"]);
+        check("revenue", REVENUES, "0945", &["ETHUD", "R"]);
+        check("revenue", REVENUES, "0120 0300 0450 0636 0999", &["N"]);
+        for system in [HCPCS, CPT, ""] {
+            check("modifier", system, "HE HW he", &["PSY", "R"]);
+            check("modifier", system, "HF HV", &["SUD", "R"]);
+            check("modifier", system, "HG", &["OPIOIDUD", "R"]);
+            check("modifier", system, "HH", &["PSY", "SUD", "R"]);
+        }
+        check("modifier", HCPCS, "GT LT", &["N"]);
+        check("modifier", CPT, "25 59", &["N"]);
+        check("category", "https://bluebutton.cms.gov/resources/variables/line_cms_type_srvc_cd", "1", &["N"]);
+        // What no list knows cannot be told.
+        for element in ["revenue", "modifier", "locationCodeableConcept", "category", "programCode"] {
+            check(element, "urn:local", "9", &[]);
+        }
+        let unknown = coded("urn:local", "9");
+        for beside in [
+            format!(r#","subType":{unknown}"#),
+            format!(r#","accident":{{"type":{unknown}}}"#),
+            format!(r#","careTeam":[{{"qualification":{unknown}}}]"#),
+            format!(r#","supportingInfo":[{{"category":{unknown}}}]"#),
+        ] {
+            BILLS.iter().for_each(|name| assert_eq!(bill(name, "", &beside), [""; 0], "{name} {beside}"));
+        }
+        let category = coded(&format!("{EXAMPLES}/claiminformationcategory"), "info");
+        assert_eq!(bill("Claim", "", &format!(r#","supportingInfo":[{{"category":{category}}}]"#)), ["N"]);
+        // Elsewhere a short code without a system is a language or a number.
+        let hebrew = coded("", "he");
+        assert_eq!(labels(&format!(r#"{{"resourceType":"Patient","communication":[{{"language":{hebrew}}}]}}"#)), ["N"]);
     }
 }

@@ -1,6 +1,6 @@
 //! The lists by which labelling knows what is sensitive: FHIR value sets, or lines of text, turned into tables.
 
-use super::code::{Code, items};
+use super::code::{Code, REVENUE, items};
 use super::facts::ResourceFacts;
 use super::label::{Confidence, Found, encoded_text, is_plain, is_silent};
 use super::vocabulary::{ACT_CODE, Concept, is_sensitivity};
@@ -212,6 +212,8 @@ impl List {
     pub(super) fn look_up(&self, code: &Code, found: &mut Found) {
         // Whoever writes a code in small letters means the same.
         let capitals = in_capitals(&code.code);
+        // The leading zero of a revenue code is often left out.
+        let capitals = if code.system == REVENUE && capitals.len() == 3 { Cow::Owned(format!("0{capitals}")) } else { capitals };
         let code = &Code { system: code.system.clone(), code: if code.system == PROFILES { code.code.clone() } else { capitals.into() } };
         if code.system == ACT_CODE && is_sensitivity(&Concept::new(code.clone())) {
             // The name of a sensitivity tells it: in a label on an element, or in a consent that withholds it.
@@ -222,7 +224,7 @@ impl List {
         let systems: &mut dyn Iterator<Item = &CompactString> =
             if code.system.is_empty() { &mut self.systems.values() } else { &mut std::iter::once(&code.system) };
         for system in systems {
-            let named = self.codes.get(&Code { system: system.clone(), code: code.code.clone() });
+            let named = self.codes.get(&Code { system: system.clone(), code: code.code.clone() }).filter(|_| !is_ambiguous(code));
             named.into_iter().flatten().for_each(|label| found.note(label, confidence));
             let prefixes = self.prefixes.get(system).into_iter().flatten();
             prefixes.filter(|(prefix, _)| code.code.starts_with(prefix.as_str())).for_each(|(_, label)| found.note(label, confidence));
@@ -306,6 +308,11 @@ impl List {
         let is_known = |code: &Code| self.systems.values().any(|system| *system == code.system);
         is_plain(resource, facts, &is_known)
     }
+}
+
+/// Whether a code is so short that without a system it means too much: `HE` is a language and a modifier, `51` a place and a number.
+pub(super) fn is_ambiguous(code: &Code) -> bool {
+    code.system.is_empty() && code.code.len() == 2
 }
 
 /// A code as it is looked up.
