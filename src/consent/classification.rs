@@ -52,8 +52,6 @@ type Letters = Vec<u8>;
 pub(super) struct Forms {
     /// Whether one of them is in no form of a code, and may be any.
     any: bool,
-    /// Whether an x in a record's code stands for any letter, too.
-    leaves_places_open: bool,
     /// Codes and categories, in order.
     codes: Vec<Letters>,
     /// How many letters these have, in order.
@@ -66,7 +64,7 @@ pub(super) struct Forms {
 
 impl Forms {
     pub(super) fn of<'c>(stated: impl Iterator<Item = &'c str>, leaves_places_open: bool) -> Forms {
-        let mut forms = Forms { leaves_places_open, ..Forms::default() };
+        let mut forms = Forms::default();
         stated.for_each(|code| forms.add(code, leaves_places_open));
         forms.codes.sort_unstable();
         forms.codes.dedup();
@@ -78,75 +76,39 @@ impl Forms {
     }
 
     fn add(&mut self, stated: &str, leaves_places_open: bool) {
-        let plain = plainly_written(stated);
-        let plain = if leaves_places_open { without_open_places(&plain) } else { &plain };
-        let is_code = |written: &str| written.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'.');
-        match plain.split_once('-') {
-            Some((first, last)) if is_code(first) && is_code(last) => {
-                self.blocks.push((letters_of(first), letters_of(&whole_end(first, last))))
+        for form in forms_of(stated, leaves_places_open) {
+            match form {
+                Form::Any => self.any = true,
+                Form::Block(first, last) => self.blocks.push((first, last)),
+                Form::Open(letters) if self.open.len() < MAX_OPEN => self.open.push(letters),
+                Form::Open(letters) => self.codes.push(before_open_place(&letters).to_vec()),
+                Form::Code(letters) => self.codes.push(letters),
             }
-            Some(_) => self.any = true,
-            None if !is_code(plain) => self.any = true,
-            None if plain.is_empty() => {}
-            None => {
-                let block = run_together(plain).map(|(first, last)| (letters_of(first), letters_of(last)));
-                self.blocks.extend(block.filter(|(first, last)| is_up_to(first, last)));
-                self.add_code(letters_of(plain), leaves_places_open);
-            }
-        }
-    }
-
-    fn add_code(&mut self, mut letters: Letters, leaves_places_open: bool) {
-        let open = letters.iter().skip(1).position(|letter| *letter == OPEN_PLACE).map(|place| place + 1);
-        match open.filter(|_| leaves_places_open && letters.len() < WHOLE_CODE_LETTERS) {
-            _ if letters.is_empty() => self.any = true,
-            Some(_) if self.open.len() < MAX_OPEN => self.open.push(letters),
-            Some(place) => {
-                letters.truncate(place);
-                self.codes.push(letters);
-            }
-            None => self.codes.push(letters),
         }
     }
 
     /// Whether a record's code may be one of them, in one of them, or what is less exact than one.
-    pub(super) fn may_mean(&self, own: &str) -> bool {
-        if self.any {
-            return true;
-        }
-        // Nearly all codes are written plainly.
-        let is_plain = own.bytes().all(|letter| letter == b'.' || (letter.is_ascii_alphanumeric() && !matches!(letter, b'x' | b'X')));
-        if is_plain { self.may_mean_code(&letters_of(own)) } else { self.may_mean_written(own) }
+    pub(super) fn may_mean(&self, own: &str, leaves_places_open: bool, tells_system: bool) -> bool {
+        let is_empty = self.codes.is_empty() && self.open.is_empty() && self.blocks.is_empty();
+        self.any || (!is_empty && forms_of_record(own, leaves_places_open, tells_system).iter().any(|form| self.meet(form)))
     }
 
-    /// The same of one that may be a block, or leave places open: it means whatever it stands for.
-    fn may_mean_written(&self, own: &str) -> bool {
-        let plain = plainly_written(own);
-        let plain = if self.leaves_places_open { without_open_places(&plain) } else { &plain };
-        let mut letters = letters_of(plain);
-        if let Some((first, last)) = plain.split_once('-') {
-            let (first, last) = in_order(letters_of(first), letters_of(&whole_end(first, last)));
-            return self.may_mean_code(&letters) || self.meet_block(&first, &last);
+    fn meet(&self, own: &Form) -> bool {
+        match own {
+            Form::Any => true,
+            Form::Code(own) => {
+                self.have_beginning_of(own) || self.open.iter().any(|stated| begins_alike(stated, own)) || self.meet_block(own, own)
+            }
+            Form::Open(own) => {
+                let before = before_open_place(own);
+                self.codes.iter().chain(&self.open).any(|stated| begins_alike(stated, own)) || self.meet_block(before, before)
+            }
+            Form::Block(first, last) => {
+                let lies_in_it = |stated: &[u8]| is_up_to(first, stated) && is_up_to(stated, last);
+                let mut codes = self.codes.iter().chain(&self.open);
+                codes.any(|stated| lies_in_it(before_open_place(stated))) || self.meet_block(first, last)
+            }
         }
-        let open = letters.iter().skip(1).take(OPEN_UP_TO).position(|letter| *letter == OPEN_PLACE).map(|place| place + 1);
-        if let Some(place) = open.filter(|_| self.leaves_places_open) {
-            letters.truncate(place);
-        }
-        self.may_mean_code(&letters)
-    }
-
-    fn may_mean_code(&self, own: &[u8]) -> bool {
-        self.have_beginning_of(own) || self.open.iter().any(|stated| begins_alike(stated, own)) || self.lies_in_block(own)
-    }
-
-    /// Whether one of them is in a block, or the other way round.
-    fn meet_block(&self, first: &[u8], last: &[u8]) -> bool {
-        let is_within = |stated: &[u8]| is_up_to(stated, last) && (stated >= first || first.starts_with(stated));
-        let closed =
-            |stated: &Letters| stated.iter().skip(1).position(|letter| *letter == OPEN_PLACE).map_or(stated.len(), |place| place + 1);
-        self.codes.iter().any(|stated| is_within(stated))
-            || self.open.iter().any(|stated| stated.get(..closed(stated)).is_some_and(is_within))
-            || self.blocks.iter().any(|(begins, ends)| is_up_to(begins, last) && is_up_to(first, ends))
     }
 
     /// Whether one of them begins with the code, or the code with one of them.
@@ -157,33 +119,27 @@ impl Forms {
         goes_on || beginnings.into_iter().any(|beginning| self.codes.binary_search_by(|stated| stated.as_slice().cmp(beginning)).is_ok())
     }
 
-    fn lies_in_block(&self, own: &[u8]) -> bool {
-        let after = self.blocks.partition_point(|(first, _)| first.as_slice() <= own);
+    /// Whether a block has anything of what lies between two codes, which are of it themselves with all that begins with them.
+    fn meet_block(&self, own_first: &[u8], own_last: &[u8]) -> bool {
+        let after = self.blocks.partition_point(|(first, _)| is_up_to(first, own_last));
         let before = after.checked_sub(1).and_then(|place| self.blocks.get(place));
-        // What is less exact than where a block begins may be in it.
-        let begins = self.blocks.get(after).is_some_and(|(first, _)| first.starts_with(own));
-        begins || before.is_some_and(|(_, last)| is_up_to(own, last))
+        before.is_some_and(|(_, last)| is_up_to(own_first, last))
     }
 }
 
-/// Whether a code is the end of a block, in it or before it.
+/// Whether a code, or something that begins with it, is the end of a block, in it or before it.
 fn is_up_to(own: &[u8], last: &[u8]) -> bool {
     own.get(..last.len()).unwrap_or(own) <= last
 }
 
-/// The ends of a block, whichever is named first.
-fn in_order(first: Letters, last: Letters) -> (Letters, Letters) {
-    if is_up_to(&first, &last) { (first, last) } else { (last, first) }
-}
-
 /// Blocks in order, those that meet as one.
-fn merged(blocks: Vec<(Letters, Letters)>) -> Vec<(Letters, Letters)> {
-    let mut blocks: Vec<(Letters, Letters)> = blocks.into_iter().map(|(first, last)| in_order(first, last)).collect();
+fn merged(mut blocks: Vec<(Letters, Letters)>) -> Vec<(Letters, Letters)> {
     blocks.sort_unstable();
     let mut whole: Vec<(Letters, Letters)> = Vec::with_capacity(blocks.len());
     for (first, last) in blocks {
         match whole.last_mut().filter(|(_, before)| is_up_to(&first, before)) {
-            Some((_, before)) if is_up_to(&last, before) => {}
+            // A category ends after the codes in it.
+            Some((_, before)) if is_up_to(&last, before) && !before.starts_with(&last) => {}
             Some((_, before)) => *before = last,
             None => whole.push((first, last)),
         }
@@ -193,15 +149,108 @@ fn merged(blocks: Vec<(Letters, Letters)>) -> Vec<(Letters, Letters)> {
 
 /// Whether one of two codes begins with the other.
 fn begins_alike(stated: &[u8], own: &[u8]) -> bool {
-    let is_open = |place: usize, letter: u8| place > 0 && letter == OPEN_PLACE;
-    stated.iter().zip(own).enumerate().all(|(place, (one, other))| one == other || is_open(place, *one))
+    stated.iter().zip(own).all(|(one, other)| one == other || *one == ANY_LETTER || *other == ANY_LETTER)
+}
+
+/// What one code may stand for, as it is written.
+#[derive(Debug)]
+enum Form {
+    /// It is in no form of a code, and may be any.
+    Any,
+    /// A code or a category.
+    Code(Letters),
+    /// A code with places that stand for any letter.
+    Open(Letters),
+    /// A block by its ends.
+    Block(Letters, Letters),
+}
+
+impl Form {
+    fn of_code(mut letters: Letters, leaves_places_open: bool) -> Form {
+        if !leaves_places_open || letters.len() >= WHOLE_CODE_LETTERS {
+            return Form::Code(letters);
+        }
+        letters.iter_mut().skip(1).filter(|letter| **letter == OPEN_PLACE).for_each(|letter| *letter = ANY_LETTER);
+        if letters.contains(&ANY_LETTER) { Form::Open(letters) } else { Form::Code(letters) }
+    }
+
+    /// A block with its ends in order: the wrong way round, it is what lies between them all the same.
+    fn of_block(first: &str, last: &str, leaves_places_open: bool) -> Form {
+        let end_of = |written: &str| match Form::of_code(letters_of(written), leaves_places_open) {
+            Form::Open(letters) => before_open_place(&letters).to_vec(),
+            _ => letters_of(written),
+        };
+        let (first, last) = (end_of(first), end_of(&whole_end(first, last)));
+        if is_up_to(&first, &last) { Form::Block(first, last) } else { Form::Block(last, first) }
+    }
+
+    /// Whether it is a code of a classification by its looks: the numbers of other systems have dashes, too, as in `718-7`.
+    fn is_surely_of_codes(&self) -> bool {
+        match self {
+            Form::Any => false,
+            Form::Code(_) | Form::Open(_) => true,
+            Form::Block(first, last) => first.len() == last.len() && first.len() >= CATEGORY_LETTERS,
+        }
+    }
+}
+
+fn forms_of(written: &str, leaves_places_open: bool) -> Vec<Form> {
+    let plain = plainly_written(written);
+    let plain = if leaves_places_open { without_open_places(&plain) } else { &plain };
+    match plain.split_once('-') {
+        Some((first, last)) if is_code(first) && is_code(last) => vec![Form::of_block(first, last, leaves_places_open)],
+        None if is_code(plain) => forms_of_code(plain, leaves_places_open),
+        _ => vec![Form::Any],
+    }
+}
+
+/// What a code stands for that is no block, unless one whose dash was lost.
+fn forms_of_code(plain: &str, leaves_places_open: bool) -> Vec<Form> {
+    let letters = letters_of(plain);
+    if letters.is_empty() {
+        return vec![Form::Any];
+    }
+    let ends = run_together(plain).map(|(first, last)| (letters_of(first), letters_of(last)));
+    let block = ends.filter(|(first, last)| is_up_to(first, last)).map(|(first, last)| Form::Block(first, last));
+    block.into_iter().chain([Form::of_code(letters, leaves_places_open)]).collect()
+}
+
+/// What the code of a record may stand for. Of one that does not say of which system it is, what is in no form of a code is no more than its letters.
+fn forms_of_record(own: &str, leaves_places_open: bool, tells_system: bool) -> Vec<Form> {
+    let is_plain = |letter: u8| (letter.is_ascii_alphanumeric() || letter == b'.') && !letter.eq_ignore_ascii_case(&OPEN_PLACE);
+    if own.bytes().all(is_plain) {
+        return forms_of_code(own, leaves_places_open);
+    }
+    let plain = plainly_written(own);
+    let parts = plain.split(|letter: char| letter.is_whitespace() || BETWEEN_CODES.contains(&letter)).filter(|part| !part.is_empty());
+    // A letter alone after a code says how sure it is, or on which side: `F11.2 G`.
+    let codes: Vec<&str> = parts.enumerate().filter(|(place, part)| *place == 0 || part.len() > 1).map(|(_, part)| part).collect();
+    let are_codes = codes.len() < 2 || codes.iter().all(|code| code.bytes().any(|letter| letter.is_ascii_digit()));
+    let forms: Vec<Form> = codes.iter().flat_map(|code| forms_of(code, leaves_places_open)).collect();
+    let is_sure = are_codes && !forms.is_empty() && forms.iter().all(|form| tells_system || form.is_surely_of_codes());
+    match is_sure {
+        true => forms,
+        false if tells_system => vec![Form::Any],
+        false => vec![Form::Code(letters_of(own))],
+    }
 }
 
 /// What stands for any letter, but in codes that have all their letters: there it fills a place that means nothing.
 const OPEN_PLACE: u8 = b'X';
+/// What is written in an open place for comparing. No code has it.
+const ANY_LETTER: u8 = b'?';
 const WHOLE_CODE_LETTERS: usize = 7;
-/// So many places behind the first letter an x of a record's code may leave open. Behind these it fills a place.
-const OPEN_UP_TO: usize = 3;
+
+/// What stands between the codes of one record: a cluster of ICD-11, a dagger and its star, or a list.
+const BETWEEN_CODES: [char; 8] = ['/', '&', ',', ';', '+', '*', '!', '\u{2020}'];
+
+fn before_open_place(letters: &[u8]) -> &[u8] {
+    letters.split(|letter| *letter == ANY_LETTER).next().unwrap_or(letters)
+}
+
+fn is_code(written: &str) -> bool {
+    written.bytes().all(|letter| letter.is_ascii_alphanumeric() || letter == b'.')
+}
 
 /// A code without the x's at its end, which stand for whatever follows: `F11.2x`, `304.XX`, `F1x`.
 fn without_open_places(stated: &str) -> &str {
@@ -308,27 +357,84 @@ mod tests {
             ("http://hl7.org/fhir/sid/icd-10-nl", "F11", CM, "F11.2", true),
             ("http://hl7.org/fhir/sid/icd-9-cm/diagnosis", "304", NINE, "304.00", true),
             ("http://hl7.org/fhir/sid/icd-10-pcs", "F11", CM, "F11.2", false),
-            // A record may say less than a denial, or name a block itself.
-            (CM, "F10.1-F10.9", CM, "F10", true),
-            (CM, "F10.10-F10.19", CM, "F10.1", true),
-            (CM, "F10.10-F10.19", CM, "F10.2", false),
-            (CM, "F11.2", CM, "F10-F19", true),
-            (CM, "F11", CM, "F10 - F19", true),
-            (CM, "F11", CM, "F19-F10", true),
-            (CM, "F20", CM, "F10-F19", false),
-            (CM, "F10-F11", CM, "F11-F19", true),
-            (CM, "F10-F11", CM, "F12-F19", false),
-            (CM, "F1x.2", CM, "F10-F19", true),
-            (CM, "F2x.2", CM, "F10-F19", false),
-            (CM, "F11", CM, "F1x.2", true),
-            (CM, "F11", CM, "F11.x", true),
-            (CM, "F20", CM, "F1x.2", false),
-            (CM, "T40.1X1", CM, "T40.1X2A", false),
-            (CM, "F19-F10", CM, "F15", true),
-            (CM, "F19-F10", CM, "F20", false),
         ] {
             let meant: Codes = std::iter::once(Code::new(stated_in, stated)).collect();
             assert_eq!(meant.may_mean(&Code::new(own_in, own)), holds, "{stated} {own}");
         }
+    }
+
+    const CM: &str = "http://hl7.org/fhir/sid/icd-10-cm";
+    const ELEVEN: &str = "http://id.who.int/icd/release/11/mms";
+
+    fn means(stated: &[(&str, &str)], system: &str, own: &str) -> bool {
+        let stated: Codes = stated.iter().map(|(system, code)| Code::new(system, code)).collect();
+        stated.may_mean(&Code::new(system, own))
+    }
+
+    #[test]
+    fn a_record_is_met_by_a_denial_that_it_may_mean_however_inexact_it_is() {
+        for (system, stated, own, holds) in [
+            // It is less exact than the block.
+            (CM, "F10.1-F10.9", "F10", true),
+            (CM, "F10.10-F10.19", "F10.1", true),
+            (CM, "F10.10-F10.19", "F10.2", false),
+            (CM, "F10.10-F10.19", "F1", true),
+            (CM, "F10.1-F10.9", "F11", false),
+            // It is a block.
+            (CM, "F11.2", "F10-F19", true),
+            (CM, "F11", "F10 - F19", true),
+            (CM, "F11", "F10\u{2013}19", true),
+            (CM, "F11", "F10F19", true),
+            (CM, "F1x.2", "F10-F12", true),
+            (CM, "F15-F25", "F10-F19", true),
+            (CM, "F11", "F19-F10", true),
+            (CM, "F20", "F10-F19", false),
+            (CM, "F20-F29", "F10-F19", false),
+            // It leaves places open.
+            (CM, "F11", "F1x.2", true),
+            (CM, "F11.2", "F1x.2", true),
+            (CM, "F11.1", "F1x.2", false),
+            (CM, "F1x.1", "F1x.2", false),
+            (CM, "F2x.2", "F1x.2", false),
+            (CM, "F10-F19", "F1x.2", true),
+            (CM, "F20-F29", "F1x.2", false),
+            (CM, "T40.1X1A", "T40.1X2A", false),
+            // It is several, or in no form of a code.
+            (CM, "F11", "F10.1,F11.2", true),
+            (CM, "F11", "F11.2 G", true),
+            (CM, "G40", "F11.2 G", false),
+            (CM, "F12", "F10.1,F11.2", false),
+            (CM, "F11", "F10 to F19", true),
+            (CM, "F11", "(any opioid)", true),
+            (ELEVEN, "6C43", "6D10/6C43.2", true),
+            (ELEVEN, "6C44", "6C43.2&XS25", false),
+            // The denied block is the wrong way round, or has open ends.
+            (CM, "F19-F10", "F15", true),
+            (CM, "F19-F10", "F19.2", true),
+            (CM, "F19-F10", "F20", false),
+            (CM, "F10.x-F19.x", "F10.1", true),
+            (CM, "F1x-F2x", "F11.2", true),
+            (CM, "*", "F11.2", true),
+        ] {
+            assert_eq!(means(&[(system, stated)], system, own), holds, "{stated} {own}");
+        }
+    }
+
+    /// A code that says of no system is one of a classification only if it looks like one.
+    #[test]
+    fn what_is_of_no_told_system_is_read_as_codes_if_it_looks_so() {
+        for (stated, own, holds) in
+            [("F11", "F10-F19", true), ("F11", "F1x.2", true), ("F11", "any opioid", false), ("F11", "718-7", false)]
+        {
+            assert_eq!(means(&[(CM, stated)], "", own), holds, "{stated} {own}");
+        }
+        assert!(!means(&[("http://hl7.org/fhir/sid/icd-9-cm", "720")], "", "718-7"));
+    }
+
+    /// Blocks that meet are as long as the longer one.
+    #[test]
+    fn a_block_is_not_cut_short_by_another() {
+        let blocks = [(CM, "F10-F19.1"), (CM, "F12-F19")];
+        assert!(means(&blocks, CM, "F19.9") && !means(&blocks, CM, "F20"));
     }
 }

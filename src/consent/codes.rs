@@ -88,9 +88,12 @@ impl Index {
     /// One of the two must be of a classification, and the other, too, or tell no system.
     fn classifies(&self, own: &Code, tells_system: bool) -> bool {
         let mut places = CLASSIFICATIONS.iter().zip(&self.classified).zip(&self.untold);
-        places.any(|((one, told), untold)| match tells_system {
-            true => one.has(own) && (told.may_mean(&own.code) || untold.may_mean(&own.code)),
-            false => told.may_mean(&own.code),
+        places.any(|((one, told), untold)| {
+            let is_among = |stated: &Forms| stated.may_mean(&own.code, one.leaves_places_open, tells_system);
+            match tells_system {
+                true => one.has(own) && (is_among(told) || is_among(untold)),
+                false => is_among(told),
+            }
         })
     }
 }
@@ -135,8 +138,28 @@ mod tests {
         const ATC: &str = "http://www.whocc.no/atc";
         let systems = [CM, TEN, NINE, ATC, LOINC, "urn:x", ""];
         let written = [
-            "F11", "F11.2", "F11.20", "F1x.2", "F10-F19", "F12-F15", "F1", "F2x", "304.0", "30x", "290-319", "N07BC02", "N07", "LG51",
-            "718-7", "f11", "x y",
+            "F11",
+            "F11.2",
+            "F11.20",
+            "F1x.2",
+            "F10-F19",
+            "F12-F15",
+            "F1",
+            "F2x",
+            "304.0",
+            "30x",
+            "290-319",
+            "N07BC02",
+            "N07",
+            "LG51",
+            "718-7",
+            "f11",
+            "x y",
+            "F19-F10",
+            "F10.1-F10.9",
+            "F10-F19.1",
+            "F1x-F2x",
+            "F10,F12",
         ];
         let stated: Vec<Code> = systems.iter().flat_map(|system| written.map(|code| Code::new(system, code))).collect();
         for chosen in stated.windows(5).chain(stated.chunks(17)) {
