@@ -202,3 +202,50 @@ async fn a_patient_in_a_bundle_is_whoever_its_numbers_and_links_mean() {
         assert_eq!(b.get(&format!("Bundle/{bundle}")).await.status, expected, "{at}");
     }
 }
+
+/// A record that is denied by its name, and a setting that tells, are what they are among the entries of a Bundle too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_denied_by_name_or_by_its_setting_is_so_in_a_bundle() {
+    let world = Setup::default().start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = put(&a, named(patient("1"), "one")).await;
+    let instance = put(&a, named(observation("Patient/one"), "inst")).await;
+    let label = json!([{"system": ACT_CODE, "code": "PSY"}]);
+    let class = json!({"system": ACT_CODE, "code": "AMB"});
+    let visit = json!({"resourceType": "Encounter", "status": "finished", "class": class, "subject": {"reference": "Patient/one"}});
+    let mut hidden = named(visit.clone(), "vi");
+    hidden["meta"] = json!({"security": label});
+    put(&a, hidden.clone()).await;
+    let (at, of) = ("urn:uuid:22222222-2222-4222-8222-2222222222dd", "urn:uuid:22222222-2222-4222-8222-2222222222ee");
+    let mut during = named(observation("Patient/one"), "o");
+    during["encounter"] = json!({"reference": at});
+    hidden["id"] = json!("other");
+    let bundles = [
+        collection("n1", &[(of, named(observation("Patient/one"), "inst"))]),
+        collection("n2", &[(at, named(visit.clone(), "vi")), (of, during.clone())]),
+        collection("n3", &[(at, hidden), (of, during.clone())]),
+        collection("n4", &[(at, named(visit, "plain")), (of, during)]),
+    ];
+    let mut ids = Vec::new();
+    for bundle in bundles {
+        ids.push(put(&a, bundle).await);
+    }
+    let data = json!([{"meaning": "instance", "reference": {"reference": format!("Observation/{instance}")}}]);
+    let mut consent = permit(&id);
+    let consent_id = a.create(&consent).await;
+    consent["id"] = json!(consent_id);
+    for (denied, expected) in [
+        (json!({"type": "deny", "data": data}), [404, 404, 404, 404]),
+        (json!({"type": "deny", "securityLabel": label}), [200, 404, 404, 200]),
+        (Value::Null, [200, 200, 200, 200]),
+    ] {
+        consent["provision"]["provision"] = if denied.is_null() { json!([]) } else { json!([denied]) };
+        if denied.is_null() {
+            consent["provision"].as_object_mut().unwrap().remove("provision");
+        }
+        a.put(&format!("Consent/{consent_id}"), &consent).await.expect(200);
+        for (id, expected) in ids.iter().zip(expected) {
+            assert_eq!(b.get(&format!("Bundle/{id}")).await.status, expected, "{id} {denied}");
+        }
+    }
+}
