@@ -49,6 +49,9 @@ const FURTHER: [(&str, &str, &str); 24] = [
     ("MedicationDispense", "receiver", ""),
 ];
 
+/// The most numbers that a Patient among a Bundle's entries may bear. Of one with more it is not known who else is meant.
+const MAX_NUMBERS: usize = 500;
+
 /// How deep Bundles may hold Bundles before the rest counts as somebody unknown.
 pub(super) const BUNDLE_DEPTH: usize = 8;
 
@@ -187,7 +190,12 @@ fn own_reference(patient: &Node, container: &Node) -> PatientReference {
 /// Adds whom a Patient among the entries of a Bundle bears a number of, and whom it says to be one person with. A Patient's own record says so to the
 /// registry; of an entry nothing else knows it.
 fn add_entry<'n>(patient: &'n Node, found: &mut Found<'n>) {
-    for identifier in items(patient, "identifier").iter().filter_map(Identifier::from_node) {
+    let numbers = items(patient, "identifier");
+    if numbers.len() > MAX_NUMBERS {
+        found.note(Named::Unknown);
+        return add(found, PatientReference::Unresolvable);
+    }
+    for identifier in numbers.iter().filter_map(Identifier::from_node) {
         found.add_identifier(identifier);
     }
     for other in items(patient, "link").iter().filter_map(|link| link.get("other")) {

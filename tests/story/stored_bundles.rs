@@ -203,6 +203,22 @@ async fn a_patient_in_a_bundle_is_whoever_its_numbers_and_links_mean() {
     }
 }
 
+/// Of a Patient in a Bundle who bears more numbers than are looked up nobody can say who else is meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_patient_in_a_bundle_with_very_many_numbers_is_not_shown() {
+    const MOST: usize = 500;
+    let world = Setup::default().start().await;
+    let (a, b) = (world.party("hospital-a").await, world.party("hospital-b").await);
+    let id = put(&a, named(patient("1"), "one")).await;
+    a.create(&permit(&id)).await;
+    for (count, expected) in [(MOST, 200), (MOST + 1, 404)] {
+        let mut entry = named(patient("1"), "one");
+        entry["identifier"] = (0..count).map(|number| json!({"system": "urn:numbers", "value": number.to_string()})).collect();
+        let bundle = put(&a, collection(&format!("m{count}"), &[("urn:uuid:22222222-2222-4222-8222-2222222222ff", entry)])).await;
+        assert_eq!(b.get(&format!("Bundle/{bundle}")).await.status, expected, "{count}");
+    }
+}
+
 /// A record that is denied by its name, and a setting that tells, are what they are among the entries of a Bundle too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_denied_by_name_or_by_its_setting_is_so_in_a_bundle() {
