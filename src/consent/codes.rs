@@ -2,6 +2,7 @@
 
 use super::classification::{CLASSIFICATIONS, Forms};
 use super::code::{Code, LOINC};
+use super::drugs::Drugs;
 use compact_str::CompactString;
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -21,6 +22,7 @@ struct Index {
     /// By what they are in small letters, the systems that they are of.
     written: HashMap<CompactString, Systems>,
     has_group_of_loinc: bool,
+    drugs: Drugs,
     /// By classification, what is of it, and what tells no system.
     classified: [Forms; CLASSIFICATIONS.len()],
     untold: [Forms; CLASSIFICATIONS.len()],
@@ -52,7 +54,10 @@ impl Codes {
         let tells_system = own.tells_system();
         let is_of = |systems: &Systems| !tells_system || systems.has_untold || systems.told.contains(&own.system);
         let is_written_so = index.written.get(&own.code.to_ascii_lowercase()).is_some_and(is_of);
-        is_written_so || (index.has_group_of_loinc && own.system == LOINC) || index.classifies(own, tells_system)
+        is_written_so
+            || (index.has_group_of_loinc && own.system == LOINC)
+            || index.drugs.may_mean(own)
+            || index.classifies(own, tells_system)
     }
 
     fn index(&self) -> &Index {
@@ -79,6 +84,7 @@ impl Index {
         Index {
             exact: list.iter().cloned().collect(),
             written,
+            drugs: Drugs::of(list.iter()),
             has_group_of_loinc: list.iter().any(Code::is_group_of_loinc),
             classified: forms(&|code, place| CLASSIFICATIONS.get(place).is_some_and(|one| one.has(code))),
             untold: forms(&|code, _| !code.tells_system()),

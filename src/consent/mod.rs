@@ -30,6 +30,7 @@ mod criteria;
 mod decision;
 mod delegate;
 mod directory;
+mod drugs;
 pub mod facts;
 mod high_water;
 mod label;
